@@ -1,0 +1,1 @@
+"""LM backends behind one async interface: `transformers`, `scripted`; each in its own file."""

@@ -1,0 +1,112 @@
+"""The async LM interface: programs ask, an engine answers, and neither knows of the other's batching.
+
+A program is one `async def` over `lm.generate` and `lm.score`. `run_programs` (programs.py of this folder) keeps many
+of them going; the engine gathers what they wait for. Every request has an explicit path, from which its random
+stream derives: results never depend on what else ran beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How to continue a prefix, e.g. `Sampling(max_tokens=64, temperature=0.8, top_p=0.95, stop=("\\n",))`."""
+
+    max_tokens: int
+    temperature: float = 1.0
+    """0 is greedy."""
+    top_p: float = 1.0
+    stop: tuple[str, ...] = ()
+    """Generation ends with the first token whose decoded text completes one of these; that token is kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One continuation, e.g. `Sample(token_ids=(9, 4, 1), logprobs=(-0.1, -0.5, -0.0), finish="stop")`."""
+
+    token_ids: tuple[int, ...]
+    """Sampled ids, the stop token included."""
+    logprobs: tuple[float, ...]
+    """log p of each id under the model's untempered, untruncated distribution."""
+    finish: Literal["stop", "length"]
+    """`stop`: an end token or stop string; `length`: `max_tokens` or the context limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What an engine receives: one prefix, n continuations, one random stream per continuation."""
+
+    prefix: tuple[int, ...]
+    sampling: Sampling
+    seeds: tuple[int, ...]
+    """One 64-bit seed per continuation; its length is n."""
+
+
+@dataclass(slots=True)
+class Usage:
+    """Tokens that an engine has spent, charged honestly: discarded and cut samples included."""
+
+    requests: int = 0
+    samples: int = 0
+    prompt_tokens: int = 0
+    """Prefix tokens computed (a prefix shared by n samples counts once)."""
+    generated_tokens: int = 0
+    scored_tokens: int = 0
+
+
+class Engine(Protocol):
+    """A backend. Implementations: transformers_engine.py, scripted.py."""
+
+    usage: Usage
+
+    async def generate(self, request: Request) -> list[Sample]:
+        """`len(request.seeds)` continuations in seed order. UserError when the prefix does not fit the context."""
+
+    async def score(self, prefix: Sequence[int], continuation: Sequence[int]) -> list[float]:
+        """log p of each continuation token given all before it."""
+
+
+def stream_seed(seed: int, *path: str | int) -> int:
+    """The 64-bit seed of a request's random stream, from the stage's seed and the request's path.
+
+    Stable across machines, processes and Python versions (no `hash`).
+    """
+    text = "\x1f".join([str(seed), *(f"{type(p).__name__}:{p}" for p in path)])
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+class DuplicatePath(RuntimeError):
+    """Two requests of one program used the same path; their random streams would be equal. Give each `lm.at(...)` its own."""
+
+
+class LM:
+    """An engine as one program sees it: bound to a seed and a path.
+
+    >>> child = lm.at("step", 3)                     # doctest: +SKIP
+    >>> await child.generate(prefix, 4, sampling)    # doctest: +SKIP
+    """
+
+    def __init__(self, engine: Engine, seed: int, path: tuple[str | int, ...], used: set[tuple[str | int, ...]] | None = None) -> None:
+        self._engine, self._seed, self.path = engine, seed, path
+        self._used = set() if used is None else used
+
+    def at(self, *path: str | int) -> LM:
+        """The same LM under a longer path."""
+        return LM(self._engine, self._seed, (*self.path, *path), self._used)
+
+    async def generate(self, prefix: Sequence[int], n: int, sampling: Sampling) -> list[Sample]:
+        """n continuations of a prefix, in sample order (never completion order)."""
+        if self.path in self._used:
+            raise DuplicatePath(f"Path {self.path!r} was used for an earlier generate of this program; extend it with lm.at(...).")
+        self._used.add(self.path)
+        seeds = tuple(stream_seed(self._seed, *self.path, i) for i in range(n))
+        return await self._engine.generate(Request(prefix=tuple(prefix), sampling=sampling, seeds=seeds))
+
+    async def score(self, prefix: Sequence[int], continuation: Sequence[int]) -> list[float]:
+        """log p of each continuation token; draws nothing, so needs no path."""
+        return await self._engine.score(prefix, continuation)

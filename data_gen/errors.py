@@ -1,0 +1,22 @@
+"""The one base class of errors that are the user's to mend, and nearest-name hints for their messages."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something in the recipe, the data or the machine that the user can mend.
+
+    The message names the field, the value, what was expected and what to do. Commands print it without a traceback.
+    """
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for an unknown `name`: " Did you mean 'x'?" or the list of known names."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f" Did you mean {close[0]!r}?"
+    return f" Known: {', '.join(names)}." if names else ""

@@ -1,0 +1,182 @@
+"""Text conventions, written once: how a question becomes a prompt, how steps and the answer are marked, what ends a solution.
+
+`Format` travels in manifests and checkpoints; trainers, searches, scorers and graders read it from there and have no
+default of their own. `StepCodec` binds it to a tokenizer: text to typed segments of token ids, and back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from data_gen.errors import UserError
+from data_gen.records import Segment
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TaskFormat(_Part):
+    """The half that policy and verifier must share."""
+
+    prompt: str = "{question}"
+    """How the question is put; `{question}` is replaced, nothing else is."""
+    step_delimiter: str = Field("\n", min_length=1)
+    """Ends every step; a step's last token is the first one whose decoded text completes it."""
+    answer_mark: str = Field("Answer: ", min_length=1)
+    """Opens the final answer, which runs to the end of its line."""
+    extract: tuple[Literal["mark", "boxed", "last_number"], ...] = ("mark",)
+    """Ways to find the answer, tried in order."""
+
+
+class ModelFormat(_Part):
+    """The half that belongs to one model: template, system text, what follows a plain prompt."""
+
+    template: Literal["plain", "chat"] = "plain"
+    system: str = ""
+    plain_suffix: str = "\n"
+    """Stands between a plain prompt and its completion."""
+
+
+class Format(_Part):
+    """Both halves: `Format(task=TaskFormat(answer_mark="Answer: "), model=ModelFormat(template="chat"))`."""
+
+    task: TaskFormat = TaskFormat()
+    model: ModelFormat = ModelFormat()
+
+    def check_same_task(self, other: Format, here: str, there: str) -> None:
+        """Refuse two formats whose task halves differ, naming the first differing field (policy and verifier, data and policy)."""
+        for name in TaskFormat.model_fields:
+            mine, theirs = getattr(self.task, name), getattr(other.task, name)
+            if mine != theirs:
+                raise UserError(
+                    f"Format mismatch: {here} has {name}={mine!r}, {there} has {name}={theirs!r}. "
+                    "Both must come from one task; give them the same `format:`."
+                )
+
+    def extract_answer(self, text: str) -> str | None:
+        """The final answer in a completion, or None where no way of `extract` finds one."""
+        for way in self.task.extract:
+            found = _EXTRACTORS[way](text, self.task)
+            if found:
+                return found
+        return None
+
+
+_NUMBER = re.compile(r"-?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?")
+
+
+def _after_mark(text: str, task: TaskFormat) -> str | None:
+    _, mark, rest = text.rpartition(task.answer_mark.rstrip())
+    return rest.split("\n", 1)[0].strip().rstrip(".").strip() or None if mark else None
+
+
+def _last_boxed(text: str, task: TaskFormat) -> str | None:
+    start = text.rfind("\\boxed{")
+    if start < 0:
+        return None
+    depth, begin = 0, start + len("\\boxed{")
+    for i in range(begin - 1, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[i], 0)
+        if depth == 0:
+            return text[begin:i].strip() or None
+    return None
+
+
+def _last_number(text: str, task: TaskFormat) -> str | None:
+    found = _NUMBER.findall(text)
+    return found[-1].replace("$", "").rstrip(",") if found else None
+
+
+_EXTRACTORS = {"mark": _after_mark, "boxed": _last_boxed, "last_number": _last_number}
+
+
+class StepCodec:
+    """A Format bound to a tokenizer. `tokenizer` is a fast tokenizer of transformers."""
+
+    def __init__(self, fmt: Format, tokenizer: Any) -> None:
+        self.format, self.tokenizer = fmt, tokenizer
+        if tokenizer.eos_token_id is None:
+            raise UserError("The tokenizer has no eos token, so no solution could end; set `eos_token` in its tokenizer_config.json.")
+        self.end_id: int = tokenizer.eos_token_id
+
+    def prompt_text(self, question: str) -> str:
+        """The prompt as the model sees it."""
+        body = self.format.task.prompt.replace("{question}", question)
+        if self.format.model.template == "plain":
+            return body + self.format.model.plain_suffix
+        messages = [{"role": "user", "content": body}]
+        if self.format.model.system:
+            messages.insert(0, {"role": "system", "content": self.format.model.system})
+        return self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+
+    def prompt_ids(self, question: str) -> list[int]:
+        """Token ids of the prompt: the same ids at training and at sampling."""
+        # A chat template writes its own special tokens; a plain prompt gets the tokenizer's.
+        plain = self.format.model.template == "plain"
+        return self.tokenizer(self.prompt_text(question), add_special_tokens=plain and _adds_only_prefix(self.tokenizer))["input_ids"]
+
+    def encode(self, texts: Sequence[tuple[str, str]], *, end: bool) -> tuple[Segment, ...]:
+        """Typed segments of a completion given as (kind, text) pieces, tokenised in one pass and cut by offsets.
+
+        A token that straddles two pieces belongs to the earlier one (a step owns the whole token that completes its
+        delimiter). `end` appends the stop token: true for a whole solution, false for a bare step.
+        """
+        whole = "".join(text for _, text in texts)
+        encoded = self.tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
+        ids, starts = encoded["input_ids"], [begin for begin, _ in encoded["offset_mapping"]]
+        segments, at, char = [], 0, 0
+        for kind, text in texts:
+            char += len(text)
+            stop = at
+            while stop < len(ids) and starts[stop] < char:
+                stop += 1
+            segments.append(Segment(kind=kind, text=text, token_ids=tuple(ids[at:stop])))
+            at = stop
+        if end:
+            segments.append(Segment(kind="end", text="", token_ids=(self.end_id,)))
+        return tuple(segments)
+
+    def gold(self, steps: Sequence[str], answer: str) -> list[tuple[str, str]]:
+        """The (kind, text) pieces of a worked solution in this format."""
+        return [("step", step + self.format.task.step_delimiter) for step in steps] + [("answer", self.format.task.answer_mark + answer)]
+
+    def split(self, token_ids: Sequence[int]) -> tuple[Segment, ...]:
+        """Typed segments of sampled ids: steps by delimiter, the last piece as answer (if it holds the mark) or open step, then the end."""
+        ids = list(token_ids)
+        ended = bool(ids) and ids[-1] == self.end_id
+        body = ids[:-1] if ended else ids
+        segments = [self._typed(piece) for piece in self._pieces(body)]
+        if ended:
+            segments.append(Segment(kind="end", text="", token_ids=(self.end_id,)))
+        return tuple(segments)
+
+    def _pieces(self, ids: list[int]) -> list[list[int]]:
+        delimiter, pieces, current = self.format.task.step_delimiter, [], []
+        for token in ids:
+            current.append(token)
+            text = self.decode(current)
+            # Leading delimiters belong to the step that follows: a step of white space only is no step.
+            if delimiter in text and text.strip():
+                pieces.append(current)
+                current = []
+        return pieces + [current] if current else pieces
+
+    def _typed(self, ids: list[int]) -> Segment:
+        text = self.decode(ids)
+        kind = "answer" if self.format.task.answer_mark.strip() in text else "step"
+        return Segment(kind=kind, text=text, token_ids=tuple(ids))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids, special tokens left out, spaces kept as they are."""
+        return self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+
+def _adds_only_prefix(tokenizer: Any) -> bool:
+    """Whether the tokenizer's own special tokens go in front (bos) and none behind, so that a completion can follow."""
+    ids = tokenizer("a")["input_ids"]
+    return not ids or ids[-1] not in tokenizer.all_special_ids

@@ -1,0 +1,61 @@
+"""One small registry for everything that a recipe names: stages, tasks, programs.
+
+A built-in registers itself when its package's modules are imported (`scan`), a user's own package
+through an entry point of the registry's group. Both need one decorator and no other edit:
+
+    @TASKS.register("chain")
+    class Chain(Task): ...
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Generic, TypeVar
+
+from data_gen.errors import UserError, nearest
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Named things of one kind. Modules of `package` must import nothing heavy at top level."""
+
+    def __init__(self, kind: str, package: str, group: str) -> None:
+        self.kind, self.package, self.group = kind, package, group
+        self._entries: dict[str, T] = {}
+        self._scanned = False
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Decorator that enters a thing under `name`; a second thing of one name is refused."""
+
+        def enter(thing: T) -> T:
+            known = self._entries.setdefault(name, thing)
+            if known is not thing:
+                raise ValueError(f"{self.kind} {name!r} is registered twice: {known!r} and {thing!r}")
+            return thing
+
+        return enter
+
+    def get(self, name: str) -> T:
+        """The thing called `name`, or a UserError that names the nearest one."""
+        self._scan()
+        if name not in self._entries:
+            raise UserError(f"Unknown {self.kind} {name!r}.{nearest(name, self._entries)}")
+        return self._entries[name]
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        self._scan()
+        return sorted(self._entries)
+
+    def _scan(self) -> None:
+        if self._scanned:
+            return
+        self._scanned = True
+        for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
+            importlib.import_module(f"{self.package}.{module.name}")
+        for point in entry_points(group=self.group):
+            self.register(point.name)(point.load())

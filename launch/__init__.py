@@ -1,0 +1,1 @@
+"""The `reasoning-train` command and the runners that start a stage's process."""
