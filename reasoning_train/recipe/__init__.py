@@ -1,0 +1,1 @@
+"""The recipe language, the stage graph, keys and the artifact store: plans and records, never starts a process."""

@@ -1,0 +1,151 @@
+"""What a stage is: one config model, one function, one decorator.
+
+    class SampleConfig(StageConfig):
+        policy: ModelRef
+        problems: ProblemsRef
+        n: int = 8
+
+    @stage("sample", version=1, outputs={"data": "solutions"}, unit="problem")
+    def sample(config: SampleConfig, ctx: Context) -> None:
+        ...
+
+A `unit="problem"` stage records finished problems with `ctx.record` and may run as several shards; the runner then
+merges the records into the main output and calls the function given to `@sample.finish`, which sees all rows.
+A `unit="whole"` stage writes its outputs under `ctx.output(name)` itself. Files of stages import nothing heavy at top level.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, get_type_hints
+
+from pydantic import BaseModel, ConfigDict
+
+from data_gen.errors import UserError
+from data_gen.registry import Registry
+from reasoning_train.recipe.refs import Ref
+
+
+class StageConfig(BaseModel):
+    """Base of all stage configs. Every field but references is hashed into the stage's key as it stands."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GateError(UserError):
+    """A stage refuses to hand on bad data: too few rows, one class only, no correct sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An opened input: the folder of one output of a finished artifact."""
+
+    path: Path
+    kind: str
+    manifest: Mapping[str, Any]
+    """The manifest of the artifact that the output belongs to."""
+
+
+class Context(Protocol):
+    """What a stage function may use beside its config. Implemented by the worker."""
+
+    seed: int
+    """The stage's resolved seed; 0 for stages registered with `seeded=False`."""
+    shard: tuple[int, int]
+    """(k, n): this process handles every n-th problem, starting with the k-th."""
+    threads: int
+    """Intra-op threads that this process may use."""
+    partial: Path
+    """Folder for progress that survives a kill (trainer checkpoints); removed when the stage closes."""
+
+    def input(self, ref: Ref) -> Input:
+        """The finished artifact behind a reference, pass-throughs followed."""
+
+    def output(self, name: str) -> Path:
+        """An existing empty-at-start folder for output `name`; published when the stage returns."""
+
+    def pending(self, items: Iterable[tuple[str, Any]]) -> Iterator[tuple[int, str, Any]]:
+        """(order, key, item) of those of this shard that no attempt has recorded yet; keys are unique."""
+
+    def record(self, order: int, key: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Append one finished problem to the log, durably. Rows come out sorted by (order, position)."""
+
+    def progress(self, done: int, total: int | None, **figures: float) -> None:
+        """Tell the runner how far this process is; shown on the progress line, kept in the attempt's log."""
+
+    def metric(self, name: str, value: Any) -> None:
+        """Put a JSON value into the manifest's metrics."""
+
+    def count(self, name: str, n: int = 1) -> None:
+        """Add to a counter of the manifest: `in`, `out`, `dropped.<reason>`, `tokens.<what>`. Shards are summed."""
+
+    def history(self, **figures: float) -> None:
+        """Append one point to the stage's curves (`step=..., loss=...`): manifest-side JSON Lines, drawn by the report."""
+
+
+def gate(ok: bool, message: str) -> None:
+    """Raise GateError with `message` unless `ok`."""
+    if not ok:
+        raise GateError(message)
+
+
+@dataclass(slots=True)
+class StageDef:
+    """A registered stage. Calling it runs the function; `finish` sets what runs once over the merged rows."""
+
+    name: str
+    version: int
+    config: type[StageConfig]
+    run: Callable[[Any, Any], None]
+    outputs: dict[str, str]
+    """Output name -> kind; the first is the main output."""
+    unit: Literal["problem", "whole"]
+    seeded: bool
+    """False: the recipe's seed does not reach the key, so all seeds share the artifact."""
+    across_seeds: bool
+    """True: with `seeds: [...]` the stage runs once and each of its references becomes the list over all seeds."""
+    heavy: bool
+    """True: needs torch; False: may run where torch is not imported."""
+    after: Callable[[Any, Any, Iterable[dict[str, Any]]], None] | None = field(default=None)
+
+    @property
+    def main(self) -> str:
+        """Name of the main output."""
+        return next(iter(self.outputs))
+
+    @property
+    def source(self) -> Path:
+        """The file that defines the stage, whose digest the version guard records."""
+        return Path(inspect.getsourcefile(self.run) or "")
+
+    def finish(self, function: Callable[[Any, Any, Iterable[dict[str, Any]]], None]) -> Callable[..., None]:
+        """Decorator for `f(config, ctx, rows)`: metrics, further outputs and gates once all shards are merged."""
+        self.after = function
+        return function
+
+
+STAGES: Registry[StageDef] = Registry("stage", package="reasoning_train.stages", group="reasoning_train.stages")
+"""Name -> StageDef."""
+
+
+def stage(
+    name: str,
+    *,
+    version: int,
+    outputs: dict[str, str],
+    unit: Literal["problem", "whole"] = "whole",
+    seeded: bool = True,
+    across_seeds: bool = False,
+    heavy: bool = True,
+) -> Callable[[Callable[[Any, Any], None]], StageDef]:
+    """Register a stage; the config model is read from the function's first annotation."""
+
+    def enter(function: Callable[[Any, Any], None]) -> StageDef:
+        parameters = list(inspect.signature(function).parameters)
+        config = get_type_hints(function)[parameters[0]]
+        return STAGES.register(name)(StageDef(name, version, config, function, outputs, unit, seeded, across_seeds, heavy))
+
+    return enter

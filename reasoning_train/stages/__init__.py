@@ -1,0 +1,1 @@
+"""Thin adapters between the recipe and the work: one file a stage, a typed config and a function each."""
