@@ -141,10 +141,6 @@ class StepCodec:
             segments.append(Segment(kind="end", text="", token_ids=(self.end_id,)))
         return tuple(segments)
 
-    def gold(self, steps: Sequence[str], answer: str) -> list[tuple[str, str]]:
-        """The (kind, text) pieces of a worked solution in this format."""
-        return [("step", step + self.format.task.step_delimiter) for step in steps] + [("answer", self.format.task.answer_mark + answer)]
-
     def split(self, token_ids: Sequence[int]) -> tuple[Segment, ...]:
         """Typed segments of sampled ids: steps by delimiter, the last piece as answer (if it holds the mark) or open step, then the end."""
         ids = list(token_ids)

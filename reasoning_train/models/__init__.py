@@ -1,0 +1,1 @@
+"""Making, loading and saving policies: what stands between a `model` artifact and a live module."""

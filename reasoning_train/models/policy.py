@@ -1,0 +1,94 @@
+"""A policy is a causal LM with its tokenizer and Format; loading and saving them together.
+
+A `model` artifact is a `from_pretrained` folder with `format.json`, or, for weights that live elsewhere, a folder
+with `format.json` and `external.json` (`{"path": ...}`): large checkpoints are not copied into the store.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data_gen.errors import UserError
+from data_gen.format import Format, StepCodec
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+
+@dataclass(slots=True)
+class Policy:
+    """`Policy(model, tokenizer, format, codec)` on one device, in evaluation mode."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerFast
+    format: Format
+    codec: StepCodec
+
+    @property
+    def end_ids(self) -> frozenset[int]:
+        """Token ids that end a generation: the tokenizer's eos and those of the generation config."""
+        eos = self.model.generation_config.eos_token_id if self.model.generation_config else None
+        more = eos if isinstance(eos, list) else [] if eos is None else [eos]
+        return frozenset({self.codec.end_id, *more})
+
+    @property
+    def context(self) -> int:
+        """Longest sequence the model takes, in tokens."""
+        return int(getattr(self.model.config, "max_position_embeddings", 2048))
+
+
+def device_and_dtype() -> tuple[torch.device, torch.dtype]:
+    """CUDA with bfloat16 where there is one, else CPU with float32 (bfloat16 on CPUs without AMX is some 100x slower)."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device()), torch.bfloat16
+    return torch.device("cpu"), torch.float32
+
+
+def load_format(folder: Path) -> Format:
+    """The Format that travels with a model artifact."""
+    return Format.model_validate_json((folder / "format.json").read_text(encoding="utf-8"))
+
+
+def load_policy(folder: Path, **kwargs: Any) -> Policy:
+    """Open a model artifact; UserError names missing or torn files. `kwargs` go to `from_pretrained`."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    fmt, weights = load_format(folder), weights_folder(folder)
+    device, dtype = device_and_dtype()
+    try:
+        model = AutoModelForCausalLM.from_pretrained(weights, dtype=dtype, local_files_only=True, **kwargs)
+        tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True)
+    except Exception as error:  # torn safetensors, missing files and bad JSON each raise another type
+        raise UserError(
+            f"The checkpoint in {weights} cannot be loaded ({type(error).__name__}: {str(error).splitlines()[0][:200]}). "
+            "Expected config.json, model.safetensors and tokenizer.json, whole. Remove the folder and run again to re-make it."
+        ) from error
+    policy = Policy(model.to(device).eval(), tokenizer, fmt, StepCodec(fmt, tokenizer))
+    return policy
+
+
+def save_policy(policy: Policy, folder: Path) -> None:
+    """Write model, tokenizer, generation config and Format as one `from_pretrained` folder."""
+    config = policy.model.generation_config
+    if config is not None:
+        config.eos_token_id = sorted(policy.end_ids)
+    policy.model.save_pretrained(folder, safe_serialization=True)
+    policy.tokenizer.save_pretrained(folder)
+    save_format(policy.format, folder)
+
+
+def save_format(fmt: Format, folder: Path) -> None:
+    """Write `format.json`."""
+    (folder / "format.json").write_text(fmt.model_dump_json(indent=2), encoding="utf-8")
+
+
+def weights_folder(folder: Path) -> Path:
+    """Where the weights are: the folder itself, or the one that `external.json` names."""
+    external = folder / "external.json"
+    return Path(json.loads(external.read_text(encoding="utf-8"))["path"]) if external.exists() else folder

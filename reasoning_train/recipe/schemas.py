@@ -1,0 +1,50 @@
+"""Arrow schemas of the row kinds: explicit, so that empty lists, None and label types survive every shard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+def problems_schema() -> pyarrow.Schema:
+    """Columns of records.Problem."""
+    import pyarrow as pa
+
+    text, texts = pa.string(), pa.list_(pa.string())
+    columns = {"id": text, "question": text, "gold": text, "group": text, "split": text, "gold_steps": texts, "choices": texts}
+    return pa.schema({**columns, "difficulty": pa.float64(), "payload": text})
+
+
+def solutions_schema() -> pyarrow.Schema:
+    """Columns of records.Solution: the Hub's prompt/completion first."""
+    import pyarrow as pa
+
+    text, ids = pa.string(), pa.list_(pa.int32())
+    segment = pa.struct({"kind": text, "text": text, "token_ids": ids, "weight": pa.float32()})
+    return pa.schema(
+        {
+            "prompt": text,
+            "completion": text,
+            "problem_id": text,
+            "sample": pa.int32(),
+            "segments": pa.list_(segment),
+            "answer": text,
+            "verdict": text,
+            "finish": text,
+            "reason": text,
+            "steps_ok": pa.bool_(),
+            "prompt_ids": ids,
+            "logprobs": pa.list_(pa.float32()),
+            "group": text,
+            "difficulty": pa.float64(),
+            "temperature": pa.float64(),
+            "weight": pa.float32(),
+        }
+    )
+
+
+SCHEMAS: dict[str, Callable[[], pyarrow.Schema]] = {"problems": problems_schema, "solutions": solutions_schema}
+"""Kind -> schema; kinds that are absent take the schema of their first rows."""

@@ -1,0 +1,60 @@
+"""`gold`: the worked solutions that a task ships, as solution rows. Implicit: `${task.train.gold}` makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from data_gen.format import TaskFormat
+from data_gen.records import Problem, Segment, Solution
+from data_gen.tasks import Task
+from data_gen.verdict import Verdict
+from reasoning_train.recipe.refs import ProblemsRef
+from reasoning_train.rows import load_task, read_problems, write_rows
+from reasoning_train.stage_api import Context, StageConfig, gate, stage
+
+
+class GoldConfig(StageConfig):
+    """Which problems."""
+
+    problems: ProblemsRef
+
+
+@stage("gold", version=1, outputs={"data": "solutions"}, seeded=False, heavy=False)
+def gold(config: GoldConfig, ctx: Context) -> None:
+    """Write one row a problem that has gold and gold steps; the others are counted as dropped."""
+    source = ctx.input(config.problems)
+    rows = write_rows(ctx.output("data"), "solutions", _rows(read_problems(source), load_task(source), ctx))
+    gate(rows > 0, f"{config.problems}: no problem has worked steps, so there is nothing to imitate. Map `steps` in the task, or start from a pretrained model.")
+
+
+def _rows(problems: Iterator[Problem], task: Task, ctx: Context) -> Iterator[dict]:
+    for problem in problems:
+        ctx.count("in")
+        if problem.gold is None or not problem.gold_steps:
+            ctx.count("dropped.no_gold" if problem.gold is None else "dropped.no_steps")
+            continue
+        ctx.count("out")
+        yield gold_solution(problem, problem.gold, task).to_row()
+
+
+def gold_solution(problem: Problem, answer: str, task: Task) -> Solution:
+    """The solution row of one worked problem; token ids come later, from the policy that learns it."""
+    steps = task.check_steps(problem, problem.gold_steps)
+    return Solution(
+        problem_id=problem.id,
+        sample=-1,
+        prompt=problem.question,
+        segments=_segments(problem, answer, task.format),
+        answer=answer,
+        verdict=Verdict.CORRECT,
+        finish="gold",
+        reason="gold",
+        steps_ok=all(steps) if steps is not None else None,
+        group=problem.group,
+        difficulty=problem.difficulty,
+    )
+
+
+def _segments(problem: Problem, answer: str, fmt: TaskFormat) -> tuple[Segment, ...]:
+    steps = tuple(Segment(kind="step", text=step + fmt.step_delimiter) for step in problem.gold_steps)
+    return (*steps, Segment(kind="answer", text=fmt.answer_mark + answer))

@@ -1,0 +1,137 @@
+"""`model`: the base policy of a recipe, from scratch, from a folder, the Hub or a GGUF file. Implicit: `${model}` makes it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from data_gen.errors import UserError
+from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
+from reasoning_train.stage_api import Context, StageConfig, stage
+
+if TYPE_CHECKING:
+    from reasoning_train.models.policy import Policy
+
+
+class Architecture(BaseModel):
+    """A Llama-shaped model with fresh weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    hidden_size: int = 128
+    layers: int = 2
+    heads: int = 4
+    intermediate_size: int = 384
+    max_length: int = 512
+    rope_theta: float = 10_000.0
+
+
+class ModelConfig(StageConfig):
+    """Exactly one source: `init`, `path`, `hub` or `gguf`."""
+
+    init: Architecture | None = None
+    path: Path | None = None
+    """A local `from_pretrained` folder; used where it lies."""
+    hub: str | None = None
+    """A Hub id, with `revision`: looked up in the local cache only (`reasoning-train fetch` brings it)."""
+    revision: str | None = None
+    gguf: str | None = None
+    """`PACKAGE/FILE.gguf` of an installed Python package, converted once to safetensors."""
+    tokenizer: str | None = None
+    """`task`: words of the task's closed vocabulary (with `init`); else the source's own."""
+    format: ModelFormat = ModelFormat()
+    task_format: TaskFormat = TaskFormat()
+    """Filled in from `task.format`."""
+    vocabulary: list[str] | None = Field(None, repr=False)
+    """Filled in from the task where `tokenizer: task`."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ModelConfig:
+        named = [name for name in ("init", "path", "hub", "gguf") if getattr(self, name) is not None]
+        if len(named) != 1:
+            raise ValueError(f"model: give exactly one of init, path, hub, gguf; got {', '.join(named) or 'none'}")
+        if self.init and not self.vocabulary:
+            raise ValueError("model: a model with fresh weights (`init`) needs `tokenizer: task` and a task with a closed vocabulary, such as chain")
+        return self
+
+
+@stage("model", version=1, outputs={"model": "model"})
+def model(config: ModelConfig, ctx: Context) -> None:
+    """Write the base policy, or a pointer to where its weights lie."""
+    from reasoning_train.models.policy import save_format, save_policy
+
+    fmt, out = Format(task=config.task_format, model=config.format), ctx.output("model")
+    if config.init or config.gguf:
+        policy = _fresh(config, fmt) if config.init else _from_gguf(config.gguf or "", fmt)
+        ctx.metric("parameters", sum(p.numel() for p in policy.model.parameters()))
+        return save_policy(policy, out)
+    folder = config.path or _cached_snapshot(config.hub or "", config.revision)
+    (out / "external.json").write_text(json.dumps({"path": str(folder.resolve())}), encoding="utf-8")
+    save_format(fmt, out)
+
+
+def _fresh(config: ModelConfig, fmt: Format) -> Policy:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from reasoning_train.models.policy import Policy
+    from reasoning_train.models.words import word_tokenizer
+
+    assert config.init and config.vocabulary
+    shape, tokenizer = config.init, word_tokenizer(config.vocabulary)
+    llama = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=shape.hidden_size,
+        intermediate_size=shape.intermediate_size,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.heads,
+        max_position_embeddings=shape.max_length,
+        rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return Policy(LlamaForCausalLM(llama), tokenizer, fmt, StepCodec(fmt, tokenizer))
+
+
+def _from_gguf(name: str, fmt: Format) -> Policy:
+    """Dequantise a packaged GGUF file to a plain float32 model (the quantisation config must not survive the save)."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from reasoning_train.models.policy import Policy
+
+    file = _packaged(name)
+    loaded = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    shape = type(loaded.config)(**{k: v for k, v in loaded.config.to_dict().items() if k != "quantization_config"})
+    plain = type(loaded)(shape)
+    plain.load_state_dict(loaded.state_dict())
+    plain.generation_config = loaded.generation_config
+    return Policy(plain, tokenizer, fmt, StepCodec(fmt, tokenizer))
+
+
+def _packaged(name: str) -> Path:
+    from importlib.util import find_spec
+
+    package, _, file = name.partition("/")
+    spec = find_spec(package)
+    if spec is None or not spec.origin:
+        raise UserError(f"model.gguf: the Python package {package!r} is not installed. `make smollm` brings the one that the shipped recipes use.")
+    path = Path(spec.origin).parent / file
+    if not path.is_file():
+        raise UserError(f"model.gguf: {package!r} holds no file {file!r}; it has {sorted(p.name for p in path.parent.glob('*.gguf'))}.")
+    return path
+
+
+def _cached_snapshot(repo: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repo, revision=revision, local_files_only=True))
+    except LocalEntryNotFoundError as error:
+        raise UserError(f"model.hub: {repo!r} at {revision or 'main'} is not on this machine. `reasoning-train fetch RECIPE` brings it.") from error

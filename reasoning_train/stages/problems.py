@@ -1,0 +1,37 @@
+"""`problems`: one split of a task as rows. Implicit: `${task.train}` makes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from data_gen.records import Problem
+from reasoning_train.rows import build_task, write_rows
+from reasoning_train.stage_api import Context, StageConfig, gate, stage
+
+
+class ProblemsConfig(StageConfig):
+    """Which split of which task."""
+
+    task: dict[str, Any]
+    split: str
+    task_version: int = 1
+
+
+@stage("problems", version=1, outputs={"data": "problems"}, seeded=False, heavy=False)
+def problems(config: ProblemsConfig, ctx: Context) -> None:
+    """Write the split, count rows without gold, refuse an empty one."""
+    task, out = build_task(config.task), ctx.output("data")
+    rows = write_rows(out, "problems", (p.to_row() for p in _counted(task.problems(config.split), ctx)))
+    gate(rows > 0, f"task.{config.split}: the split {config.split!r} of task {task.uses!r} has no rows. Check `path`, `split` and the field map.")
+    (out / "task.json").write_text(json.dumps(config.task, indent=2), encoding="utf-8")
+    ctx.metric("disjoint_splits", type(task).disjoint_splits)
+
+
+def _counted(rows: Iterator[Problem], ctx: Context) -> Iterator[Problem]:
+    for problem in rows:
+        ctx.count("out")
+        if problem.gold is None:
+            ctx.count("unverifiable.no_gold")
+        yield problem
