@@ -1,0 +1,102 @@
+"""Runs many programs over one engine behind a plain generator, a bounded number at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import partial
+from typing import Generic, TypeVar
+
+from data_gen.engines.base import LM, Engine
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def run_programs(
+    engine: Engine,
+    items: Iterable[Item],
+    program: Callable[[Item, LM], Awaitable[Result]],
+    *,
+    seed: int,
+    key: Callable[[Item], str],
+    in_flight: int,
+) -> Iterator[tuple[Item, Result]]:
+    """(item, result) of `await program(item, lm)` for every item, as they complete.
+
+    `key(item)` (e.g. the problem's id) is the root of the program's path: with `seed` it decides every random stream, whatever runs beside
+    it. Items are drawn one by one and at most `in_flight` programs live, so memory does not grow with their number. A program's
+    exception is raised here, with a note that names the item; it and closing the generator early cancel the others.
+    Call it outside any event loop.
+
+    >>> async def answer(problem, lm):                                                        # doctest: +SKIP
+    ...     return await lm.generate(encode(problem.question), 4, Sampling(max_tokens=64))
+    >>> answers = run_programs(engine, problems, answer, seed=0, key=lambda p: p.id, in_flight=512)  # doctest: +SKIP
+    """
+    with asyncio.Runner() as runner:
+        crew = _Crew(engine, iter(items), program, seed, key, in_flight)
+        while batch := runner.run(crew.advance()):
+            for item, task in batch:
+                yield item, _result(task, key(item))
+
+
+def _result(task: asyncio.Future[Result], name: str) -> Result:
+    try:
+        return task.result()
+    except BaseException as error:
+        error.add_note(f"in the program of {name!r}")
+        raise
+
+
+class _Crew(Generic[Item, Result]):
+    """The live programs and the results that wait to be taken."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        items: Iterator[Item],
+        program: Callable[[Item, LM], Awaitable[Result]],
+        seed: int,
+        key: Callable[[Item], str],
+        in_flight: int,
+    ) -> None:
+        (
+            self._engine,
+            self._items,
+            self._program,
+            self._seed,
+            self._key,
+            self._in_flight,
+        ) = engine, items, program, seed, key, in_flight
+        self._live = 0
+        self._done: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def advance(self) -> list[tuple[Item, asyncio.Future[Result]]]:
+        """Run until at least one program is done; all that are, in order of completion. Empty at the end."""
+        self._fill()
+        if not self._done and self._live:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+            self._fill()  # now, so that the newcomers' first requests make the engine's next step
+        done = list(self._done)
+        self._done.clear()
+        return done
+
+    def _fill(self) -> None:
+        while self._live < self._in_flight:
+            try:
+                item = next(self._items)
+            except StopIteration:
+                return
+            lm = LM(self._engine, self._seed, (self._key(item),))
+            task = asyncio.ensure_future(self._program(item, lm))
+            self._live += 1
+            task.add_done_callback(partial(self._finished, item))
+
+    def _finished(self, item: Item, task: asyncio.Future[Result]) -> None:
+        self._live -= 1
+        self._done.append((item, task))
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)

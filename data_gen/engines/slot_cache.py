@@ -1,0 +1,86 @@
+"""Key-value memory of continuous batching: one slot a row, every row's cache starting at column 0.
+
+Left-aligned rows make a row's attention independent of its neighbours: what lies beyond its own length is masked,
+and columns are read in whole blocks, so that widening the read for a longer neighbour only adds exact zeros.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+BLOCK = 32
+"""Columns are read and allocated in multiples of this."""
+
+
+def round_up(n: int, block: int = BLOCK) -> int:
+    """The least multiple of `block` that is >= n."""
+    return -(-n // block) * block
+
+
+def kv_shape(config: Any) -> tuple[int, int, int]:
+    """(layers, key-value heads, head dimension) of a decoder-only config."""
+    heads = config.num_attention_heads
+    dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+    return (
+        config.num_hidden_layers,
+        getattr(config, "num_key_value_heads", None) or heads,
+        dim,
+    )
+
+
+class SlotCache:
+    """Preallocated keys and values `[slots, kv heads, columns, dim]` of each layer; stands where a transformers `Cache` does.
+
+    Before each decode step `aim` says which columns the new tokens go to; the model then calls `update` layer by layer.
+    """
+
+    def __init__(self, config: Any, slots: int, dtype: torch.dtype, device: torch.device) -> None:
+        layers, heads, dim = kv_shape(config)
+        self._shape, self._dtype, self._device = (slots, heads, dim), dtype, device
+        self.columns = 0
+        self.layers: list[tuple[Tensor, Tensor]] = [(self._zeros(0), self._zeros(0)) for _ in range(layers)]
+
+    def _zeros(self, columns: int) -> Tensor:
+        # Zeros, not garbage: a NaN in a masked column would survive its zero weight.
+        slots, heads, dim = self._shape
+        return torch.zeros(slots, heads, columns, dim, dtype=self._dtype, device=self._device)
+
+    def reserve(self, columns: int) -> None:
+        """Room for `columns` columns; grows by a half at least, so that copies stay rare."""
+        if columns <= self.columns:
+            return
+        columns = round_up(max(columns, self.columns * 3 // 2))
+        for i, pair in enumerate(self.layers):
+            grown = (self._zeros(columns), self._zeros(columns))
+            for old, new in zip(pair, grown, strict=True):
+                new[:, :, : self.columns] = old
+            self.layers[i] = grown
+        self.columns = columns
+
+    def write(self, slots: Tensor, prefixes: list[tuple[Tensor, Tensor]], rows: Tensor) -> None:
+        """Copy rows `rows` of a prefilled batch (per layer `[rows, heads, length, dim]`) to the start of `slots`."""
+        for mine, theirs in zip(self.layers, prefixes, strict=True):
+            for kept, new in zip(mine, theirs, strict=True):
+                kept[slots, :, : new.shape[2]] = new[rows]
+
+    def move(self, sources: Tensor, targets: Tensor, columns: int) -> None:
+        """Copy the first `columns` columns of slots `sources` onto slots `targets`."""
+        for pair in self.layers:
+            for kept in pair:
+                kept[targets, :, :columns] = kept[sources, :, :columns]
+
+    def aim(self, positions: Tensor, columns: int) -> None:
+        """The next `update` writes row i at column `positions[i]`; attention reads the first `columns` columns."""
+        self._rows = torch.arange(len(positions), device=positions.device)
+        self._positions, self._read = positions, columns
+
+    def update(self, keys: Tensor, values: Tensor, layer_idx: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        """Store one new token a row (`[rows, heads, 1, dim]`); returns the columns to attend to."""
+        kept_keys, kept_values = self.layers[layer_idx]
+        kept_keys[self._rows, :, self._positions] = keys[:, :, 0]
+        kept_values[self._rows, :, self._positions] = values[:, :, 0]
+        rows = len(self._rows)
+        return kept_keys[:rows, :, : self._read], kept_values[:rows, :, : self._read]

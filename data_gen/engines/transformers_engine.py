@@ -1,0 +1,195 @@
+"""The in-process engine: continuous batching over a transformers causal LM, behind the async interface of base.py.
+
+A pump task runs while anything is under way. After each decode step it resolves the requests that finished, lets every
+runnable program go on until it waits again, and only then admits what they asked for; so branches of one program, calls of many
+programs and trees over different problems share one batch. Programs that wait for tools or graders are simply not in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+
+from data_gen.engines.base import Request, Sample, Usage
+from data_gen.engines.decoder import Decoder, Ticket
+from data_gen.engines.scoring import score_batch
+from data_gen.engines.slot_cache import kv_shape
+from data_gen.engines.stop import StopTable
+from data_gen.errors import UserError
+
+DETERMINISTIC_ROWS = 8
+"""Matrix products of fewer rows take other kernels, which round otherwise."""
+QUIET_TURNS = 4
+"""Turns of the event loop without a new request after which every program is taken to wait: a finished child wakes its `gather`,
+which wakes its parent, one turn each. A request that comes later is admitted one step later; its result is the same."""
+
+
+class TransformersEngine:
+    """Samples from and scores with `model`, a decoder-only causal LM with full attention in every layer.
+
+    `end_ids` end a continuation (all of them: a chat model has several). `slots` rows decode at once, by default as many as `kv_bytes`
+    of keys and values hold at full context, at most 256. `deterministic` makes ids and log-probs bitwise independent of batching,
+    neighbours and order on CPU: it sets torch to one intra-op thread and never runs fewer than 8 rows.
+
+    >>> engine = TransformersEngine(model, tokenizer, end_ids=[2])                         # doctest: +SKIP
+    >>> [sample] = await engine.generate(Request(prefix=(5, 9), sampling=Sampling(max_tokens=8), seeds=(1,)))  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        end_ids: Iterable[int],
+        slots: int | None = None,
+        kv_bytes: int = 1 << 30,
+        deterministic: bool = False,
+    ) -> None:
+        _refuse_windows(model.config)
+        min_rows = DETERMINISTIC_ROWS if deterministic else 1
+        if deterministic and model.device.type == "cpu":
+            torch.set_num_threads(1)
+        self.model, self.usage = model.eval(), Usage()
+        self.context: int = model.config.max_position_embeddings
+        self.slots = max(min_rows, slots or default_slots(model, kv_bytes))
+        stops = StopTable(tokenizer, model.config.vocab_size, end_ids)
+        self._decoder = Decoder(
+            model,
+            stops,
+            self.usage,
+            slots=self.slots,
+            min_rows=min_rows,
+            context=self.context,
+        )
+        self._min_rows = min_rows
+        self._futures: dict[Ticket, asyncio.Future[list[Sample]]] = {}
+        self._scores: list[tuple[tuple[Sequence[int], Sequence[int]], asyncio.Future[list[float]]]] = []
+        self._pump: asyncio.Task[None] | None = None
+        self._arrivals = 0
+
+    async def generate(self, request: Request) -> list[Sample]:
+        """`len(request.seeds)` continuations in seed order. UserError if prefix and one token do not fit the context."""
+        self._check(request)
+        if not request.seeds:
+            return []
+        ticket, future = Ticket(request), asyncio.get_running_loop().create_future()
+        self._futures[ticket] = future
+        self._decoder.submit(ticket)
+        self._wake()
+        try:
+            return await future
+        except asyncio.CancelledError:
+            ticket.cancelled = True
+            raise
+
+    async def score(self, prefix: Sequence[int], continuation: Sequence[int]) -> list[float]:
+        """log p of each continuation token given all before it. UserError if both together do not fit the context."""
+        length = len(prefix) + len(continuation)
+        if not prefix or length > self.context:
+            raise UserError(
+                f"score: a prefix of {len(prefix)} and a continuation of {len(continuation)} tokens; expected a prefix of at least 1 and "
+                f"together at most the model's context of {self.context}. Shorten the text or choose a model with a longer context."
+            )
+        self.usage.scored_tokens += len(continuation)
+        self.usage.prompt_tokens += len(prefix)
+        self.usage.requests += 1
+        future: asyncio.Future[list[float]] = asyncio.get_running_loop().create_future()
+        self._scores.append(((prefix, continuation), future))
+        self._wake()
+        return await future
+
+    def _check(self, request: Request) -> None:
+        prefix, wanted = len(request.prefix), request.sampling.max_tokens
+        if not 0 < prefix < self.context:
+            raise UserError(
+                f"generate: a prefix of {prefix} tokens; expected 1 to {self.context - 1}, since the model's context is {self.context} "
+                f"and one token must fit behind it. Shorten the prompt or choose a model with a longer context."
+            )
+        if wanted < 1:
+            raise UserError(f"sampling.max_tokens is {wanted}; expected at least 1.")
+
+    def _wake(self) -> None:
+        self._arrivals += 1
+        if self._pump is None or self._pump.done():
+            self._pump = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        """Settle, step, resolve, until nothing is under way. A failed step fails the requests it held, not the engine."""
+        resolved = True
+        while True:
+            await self._settle(QUIET_TURNS if resolved else 1)
+            self._drop_cancelled()
+            if not (self._scores or self._decoder.busy):
+                return
+            try:
+                resolved = self._step()
+            except Exception as error:  # noqa: BLE001 - it is raised where the program waits
+                self._fail(error)
+
+    async def _settle(self, turns: int) -> None:
+        quiet = 0
+        while quiet < turns:
+            before = self._arrivals
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if self._arrivals == before else 0
+
+    def _step(self) -> bool:
+        """One decode step and all waiting scores; whether any program can go on."""
+        scores, self._scores = self._scores, []
+        if scores:
+            for (_, future), row in zip(
+                scores,
+                score_batch(self.model, [pair for pair, _ in scores], self._min_rows),
+                strict=True,
+            ):
+                _resolve(future, row)
+        complete = self._decoder.step() if self._decoder.busy else []
+        for ticket in complete:
+            _resolve(
+                self._futures.pop(ticket),
+                [sample for sample in ticket.samples if sample is not None],
+            )
+        return bool(scores or complete)
+
+    def _drop_cancelled(self) -> None:
+        gone = [ticket for ticket in self._futures if ticket.cancelled]
+        if gone:
+            for ticket in gone:
+                del self._futures[ticket]
+            self._decoder.drop_cancelled()
+
+    def _fail(self, error: Exception) -> None:
+        for ticket in self._decoder.clear():
+            _fail(self._futures.pop(ticket), error)
+        for future in self._futures.values():
+            _fail(future, error)
+        self._futures.clear()
+
+
+def default_slots(model: Any, kv_bytes: int) -> int:
+    """Rows whose keys and values at full context fit `kv_bytes`: at least 8, at most 256."""
+    layers, heads, dim = kv_shape(model.config)
+    per_row = 2 * layers * heads * dim * model.config.max_position_embeddings * model.dtype.itemsize
+    return max(8, min(256, kv_bytes // per_row))
+
+
+def _refuse_windows(config: Any) -> None:
+    odd = sorted(set(getattr(config, "layer_types", None) or ()) - {"full_attention"})
+    if odd:
+        raise UserError(
+            f"model {config.model_type!r} has layers of type {', '.join(odd)}; the transformers engine expects full "
+            "attention in every layer. Choose a Llama- or Qwen-shaped model or another engine."
+        )
+
+
+def _resolve(future: asyncio.Future[Any], result: Any) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _fail(future: asyncio.Future[Any], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
