@@ -1,0 +1,139 @@
+"""What a run shows: live lines on a terminal, plain lines with timestamps elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+PLAIN_EVERY_S = 5.0
+"""Least seconds between two plain progress lines of one stage."""
+
+
+@dataclass(slots=True)
+class Meter:
+    """Progress of one running stage, summed over its shards."""
+
+    name: str
+    began: float = field(default_factory=time.monotonic)
+    shown: float = field(default_factory=time.monotonic)
+    note: str = ""
+    _shards: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    _first: dict[str, int] = field(default_factory=dict)
+
+    def update(self, job: str, event: Mapping[str, Any]) -> None:
+        """Take in a progress event of one job."""
+        self._shards[job] = event
+        self._first.setdefault(job, event["done"])
+        self.note = ""
+
+    def line(self) -> str:
+        """`sample  120/512  14.2/s  0:28 left  loss 1.23`."""
+        seconds = time.monotonic() - self.began
+        if self.note or not self._shards:
+            return f"{self.name}  {self.note or 'running'}  {clock(seconds)}"
+        done = sum(event["done"] for event in self._shards.values())
+        totals = [event["total"] for event in self._shards.values()]
+        total = None if None in totals else sum(totals)
+        rate = (done - sum(self._first.values())) / seconds if seconds > 0 else 0.0
+        left = f"  {clock((total - done) / rate)} left" if total is not None and rate > 0 else ""
+        figures = "".join(f"  {name} {value:.4g}" for event in list(self._shards.values())[:1] for name, value in event["figures"].items())
+        return f"{self.name}  {done}/{'?' if total is None else total}  {rate:.1f}/s{left}{figures}"
+
+
+class Plain:
+    """Lines with timestamps, for logs, pipes and CI."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._meters: dict[str, Meter] = {}
+
+    def __enter__(self) -> Plain:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to restore."""
+
+    def say(self, text: str) -> None:
+        """Print a message."""
+        self._stream.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+        self._stream.flush()
+
+    def start(self, node: str) -> None:
+        """A stage begins."""
+        self._meters[node] = Meter(node)
+
+    def note(self, node: str, text: str) -> None:
+        """Show a state instead of figures until the next progress event."""
+        self._meters[node].note = text
+        self.say(f"{node}  {text}")
+
+    def progress(self, node: str, job: str, event: Mapping[str, Any]) -> None:
+        """A stage has got on."""
+        meter = self._meters[node]
+        meter.update(job, event)
+        if time.monotonic() - meter.shown >= PLAIN_EVERY_S:
+            meter.shown = time.monotonic()
+            self.say(meter.line())
+
+    def finish(self, node: str, text: str) -> None:
+        """A stage ended."""
+        self._meters.pop(node, None)
+        self.say(f"{node}  {text}")
+
+    def refresh(self) -> None:
+        """Called at every turn of the runner's loop."""
+
+
+class Live(Plain):
+    """One live line for each running stage, finished ones scroll up."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        from rich.console import Console
+        from rich.live import Live as RichLive
+
+        self._console = Console(file=stream, highlight=False)
+        self._live = RichLive(console=self._console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Live:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def say(self, text: str) -> None:
+        """Print a message above the live lines."""
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def note(self, node: str, text: str) -> None:
+        """Show a state on the stage's line."""
+        self._meters[node].note = text
+
+    def progress(self, node: str, job: str, event: Mapping[str, Any]) -> None:
+        """A stage has got on."""
+        self._meters[node].update(job, event)
+
+    def refresh(self) -> None:
+        """Redraw the lines."""
+        from rich.text import Text
+
+        self._live.update(Text("\n".join(meter.line() for meter in self._meters.values())))
+
+
+def open_display(stream: TextIO | None = None) -> Plain:
+    """Live lines on a terminal, plain lines elsewhere."""
+    stream = stream or sys.stdout
+    return Live(stream) if stream.isatty() else Plain(stream)
+
+
+def clock(seconds: float) -> str:
+    """`1:02:03`, `4:05` or `7.3 s`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,254 @@
+"""The local runner: starts every stage whose inputs are finished, in processes of their own, within the given cores."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from data_gen.errors import UserError
+from launch.display import Plain, clock
+from launch.forked import ForkServer
+from launch.job import BAD_INPUT, Job
+from launch.runs import RunFolder
+from reasoning_train.recipe.partial import Partial
+from reasoning_train.recipe.plan import Node, Plan
+from reasoning_train.recipe.store import Store, dependencies
+from reasoning_train.stage_api import STAGES
+
+INTERRUPTED = 130
+TURN_S = 0.2
+"""Longest wait for events, in seconds, before the display is drawn again."""
+
+
+@dataclass(slots=True)
+class _Running:
+    """A node at work: first its shards, if it has several, then the one job that merges and publishes."""
+
+    node: Node
+    threads: int
+    began: float = field(default_factory=time.monotonic)
+    jobs: set[str] = field(default_factory=set)
+    sharded: bool = False
+    outcome: str = ""
+    error: str = ""
+    log: str = ""
+
+
+class LocalRunner:
+    """Runs a plan once. `run` returns the exit code: 0, 1 (a stage failed) or 130 (interrupted)."""
+
+    def __init__(self, plan: Plan, store: Store, folder: RunFolder, display: Plain, cores: int) -> None:
+        self.plan, self.store, self.folder, self.display, self.cores = plan, store, folder, display, cores
+        self.waiting = dict(plan.nodes)
+        self.finished: set[str] = set()
+        self.failed: dict[str, str] = {}
+        self.running: dict[str, _Running] = {}
+        self.queue: list[tuple[Job, str]] = []
+        """Jobs that wait for free cores, with their node's name."""
+        self.node_of: dict[str, str] = {}
+        self.interrupts = 0
+
+    def run(self) -> int:
+        """Work until nothing can run any more."""
+        with _signals(self._interrupt), ForkServer() as server:
+            while not self.interrupts:
+                self._look()
+                self._launch(server)
+                if not self.running:
+                    break
+                self._listen(server)
+            if self.interrupts:
+                self._wind_down(server)
+        return self._close()
+
+    def _look(self) -> None:
+        """Move nodes whose dependencies are finished from waiting to finished (cached) or to the queue."""
+        for name, node in list(self.waiting.items()):
+            needs = dependencies(node)
+            broken = [need for need in needs if need in self.failed]
+            if broken:
+                self._skip(node, broken[0])
+            elif all(need in self.finished for need in needs):
+                del self.waiting[name]
+                self._enter(node)
+
+    def _skip(self, node: Node, because: str) -> None:
+        del self.waiting[node.name]
+        self.failed[node.name] = ""
+        self.folder.node(node.name, state="not run", error=f"needs {because}, which failed")
+        self.display.finish(node.name, f"not run: needs {because}")
+
+    def _enter(self, node: Node) -> None:
+        try:
+            state = self.store.state(node, self.plan)
+            if state == "damaged":
+                self.store.open(node)
+        except UserError as error:
+            self._fail(node.name, str(error), "")
+            return
+        if state == "cached":
+            self.finished.add(node.name)
+            self.folder.node(node.name, state="cached")
+            self.display.finish(node.name, "cached")
+            return
+        self._prepare(node)
+
+    def _prepare(self, node: Node) -> None:
+        threads = min(node.resources.get("threads", 1), self.cores)
+        running = self.running[node.name] = _Running(node, threads)
+        self.display.start(node.name)
+        shards = self._shards(node, threads)
+        running.sharded = shards > 1
+        for k in range(shards):
+            self._enqueue(running, (k, shards) if shards > 1 else None)
+
+    def _shards(self, node: Node, threads: int) -> int:
+        """As recipes say, else as many as free cores allow; one for whole stages and where all records are there already."""
+        if STAGES.get(node.uses).unit == "whole" or node.stop_gate or Partial(self.store.partial(node)).complete():
+            return 1
+        return int(node.resources.get("shards") or max(1, self._free() // threads))
+
+    def _enqueue(self, running: _Running, shard: tuple[int, int] | None) -> None:
+        node = running.node
+        part = f".{shard[0]}-of-{shard[1]}" if shard else ""
+        id = f"{node.name}{part or '.whole'}"
+        log = self.folder.logs / f"{node.name}{part}.log"
+        job = Job(
+            id=id,
+            plan=str(self.folder.plan_file),
+            node=node.name,
+            shard=shard,
+            store=str(self.store.root),
+            threads=running.threads,
+            heavy=STAGES.get(node.uses).heavy,
+            log=str(log),
+        )
+        running.jobs.add(id)
+        self.node_of[id] = node.name
+        self.queue.append((job, node.name))
+
+    def _free(self) -> int:
+        queued = {job.id for job, _ in self.queue}
+        return self.cores - sum(one.threads * len(one.jobs - queued) for one in self.running.values())
+
+    def _launch(self, server: ForkServer) -> None:
+        for job, name in list(self.queue):
+            if job.threads <= self._free():
+                self.queue.remove((job, name))
+                self.folder.node(name, state="running", log=job.log)
+                self.running[name].log = job.log
+                server.submit(job)
+        self.folder.save()
+
+    def _listen(self, server: ForkServer) -> None:
+        for event in server.events(TURN_S):
+            self._hear(self.running[self.node_of[event["id"]]], event, server)
+        self.display.refresh()
+
+    def _hear(self, running: _Running, event: dict[str, Any], server: ForkServer) -> None:
+        kind, name = event["event"], running.node.name
+        if kind == "progress":
+            self.display.progress(name, event["id"], event)
+        elif kind == "waiting":
+            self.display.note(name, f"waits for {event['owner']}, which works on the same artifact")
+        elif kind == "outcome":
+            running.outcome = event["outcome"]
+        elif kind == "error":
+            running.error = running.error or event["message"]
+        elif kind == "exit":
+            self._job_ended(running, event["id"], event["code"], server)
+
+    def _job_ended(self, running: _Running, job: str, code: int, server: ForkServer) -> None:
+        name = running.node.name
+        running.jobs.discard(job)
+        if code != 0:
+            running.error = running.error or _meaning(code)
+            self._give_up(running, server)
+        if running.jobs:
+            return
+        if running.error:
+            del self.running[name]
+            self._fail(name, running.error, running.log)
+        elif running.sharded:
+            running.sharded = False
+            self.display.note(name, "merging")
+            self._enqueue(running, None)
+        else:
+            self._done(running)
+
+    def _give_up(self, running: _Running, server: ForkServer) -> None:
+        """A shard failed: its siblings stop, those that wait for cores never start."""
+        queued = {job.id for job, node in self.queue if node == running.node.name}
+        self.queue = [(job, node) for job, node in self.queue if job.id not in queued]
+        running.jobs -= queued
+        for other in running.jobs:
+            server.signal(signal.SIGTERM, other)
+
+    def _done(self, running: _Running) -> None:
+        name, wall = running.node.name, time.monotonic() - running.began
+        del self.running[name]
+        self.finished.add(name)
+        self.folder.node(name, state=running.outcome, wall_s=round(wall, 3))
+        said = {"ran": "done", "cached": "made by another run", "passed": "passed on: the rounds have stopped"}[running.outcome]
+        self.display.finish(name, f"{said} in {clock(wall)}{self._summary(running.node)}")
+
+    def _summary(self, node: Node) -> str:
+        artifact = self.store.find(node)
+        rows = [output["rows"] for output in artifact.manifest["outputs"].values() if "rows" in output] if artifact else []
+        return f", {rows[0]} rows" if rows else ""
+
+    def _fail(self, name: str, message: str, log: str) -> None:
+        self.failed[name] = message
+        self.folder.node(name, state="failed", error=message)
+        self.display.finish(name, f"failed: {message}" + (f"\n  log: {log}" if log else ""))
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self.interrupts += 1
+
+    def _wind_down(self, server: ForkServer) -> None:
+        """Ask every job to stop and wait; a second interrupt ends the waiting, and leaving the server kills the rest."""
+        self.queue.clear()
+        self.display.say("stopping; finished problems and checkpoints are kept (interrupt again to kill)")
+        server.signal(signal.SIGTERM)
+        alive = {job for one in self.running.values() for job in one.jobs}
+        while alive and self.interrupts < 2:
+            alive -= {event["id"] for event in server.events(TURN_S) if event["event"] == "exit"}
+            self.display.refresh()
+        for name in self.running:
+            self.folder.node(name, state="interrupted")
+
+    def _close(self) -> int:
+        if self.interrupts:
+            return INTERRUPTED
+        return 1 if self.failed else 0
+
+
+def _meaning(code: int) -> str:
+    """What the exit code of a job says when it could report nothing itself."""
+    if code == -signal.SIGKILL:
+        return "its process was killed (signal 9), often by the system for want of memory; finished problems are kept, rerun to go on"
+    if code < 0:
+        return f"its process died of signal {-code} ({signal.Signals(-code).name}); finished problems are kept, rerun to go on"
+    return f"its process ended with exit code {code}" if code != BAD_INPUT else "bad input"
+
+
+@contextmanager
+def _signals(handler: Any) -> Iterator[None]:
+    """SIGINT and SIGTERM go to `handler` while the run lasts."""
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def default_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,74 @@
+"""Folders of runs: `ROOT/runs/<recipe>/<utc time>-<id>/` with the plan, the state of every node, logs and the report."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import socket
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+from reasoning_train.recipe.manifest import write_json
+from reasoning_train.recipe.plan import Plan
+from reasoning_train.recipe.plan_json import write_plan
+from reasoning_train.recipe.store import Store
+
+
+class RunFolder:
+    """One run on disk. `state` goes to `run.json` with every `save`."""
+
+    def __init__(self, store: Store, plan: Plan) -> None:
+        now = datetime.datetime.now(datetime.UTC)
+        self.path = store.runs / plan.name / f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+        self.logs = self.path / "logs"
+        self.logs.mkdir(parents=True)
+        self.plan_file = self.path / "plan.json"
+        write_plan(self.plan_file, plan)
+        self.state: dict[str, Any] = {
+            "recipe": plan.name,
+            "path": plan.path,
+            "command": sys.argv,
+            "started": now.isoformat(timespec="seconds"),
+            "state": "running",
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "nodes": {name: {"uses": node.uses, "key": node.key, "state": "waiting"} for name, node in plan.nodes.items()},
+        }
+        self.save()
+        _point_latest(self.path)
+
+    def node(self, name: str, **changes: Any) -> None:
+        """Note something about a node."""
+        self.state["nodes"][name].update(changes)
+
+    def save(self) -> None:
+        """Write `run.json`."""
+        write_json(self.path / "run.json", self.state)
+
+    def close(self, state: str, wall_s: float) -> None:
+        """Note how the run ended."""
+        self.state.update(state=state, wall_s=round(wall_s, 3))
+        self.save()
+
+
+def _point_latest(path: Path) -> None:
+    temporary = path.parent / f".latest-{path.name}"
+    with contextlib.suppress(OSError):  # file systems without links do without the shortcut
+        temporary.symlink_to(path.name)
+        os.replace(temporary, path.parent / "latest")
+
+
+def list_runs(store: Store, recipe: str | None = None) -> list[Path]:
+    """Run folders of one recipe or of all, oldest first."""
+    found = (path.parent for path in store.runs.glob(f"{recipe or '*'}/*/run.json") if not path.parent.is_symlink())
+    return sorted(found, key=lambda path: path.name)
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """The state of a run folder."""
+    state: dict[str, Any] = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    return state

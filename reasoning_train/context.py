@@ -1,0 +1,130 @@
+"""The `Context` that a stage function receives: inputs, outputs, records, counts and progress of one process."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data_gen.errors import UserError
+from reasoning_train.recipe.log import LogIndex, LogWriter, log_name, read_logs
+from reasoning_train.recipe.partial import Partial
+from reasoning_train.recipe.plan import Node, Plan
+from reasoning_train.recipe.refs import Ref
+from reasoning_train.recipe.store import Store
+from reasoning_train.stage_api import Input, StageDef
+
+Report = Callable[[dict[str, Any]], None]
+"""Receives events for the runner: `{"event": "progress", "done": 3, "total": 10, "figures": {...}}`."""
+
+TELL_S = 0.25
+"""Least time in seconds between two progress events of one process."""
+
+
+class WorkerContext:
+    """Implements `stage_api.Context` for one process that works on a node or on one shard of it."""
+
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        node: Node,
+        stage: StageDef,
+        store: Store,
+        partial: Partial,
+        shard: tuple[int, int],
+        threads: int,
+        attempt: int,
+        report: Report,
+    ) -> None:
+        self.seed = node.seed or 0
+        self.shard, self.threads = shard, threads
+        self.partial = partial.work(shard)
+        self.counts: Counter[str] = Counter()
+        """Counts that no record has taken along yet."""
+        self.metrics: dict[str, Any] = {}
+        self._plan, self._stage, self._store, self._progress_folder = plan, stage, store, partial
+        self._attempt, self._report = attempt, report
+        self._opened: set[str] = set()
+        self._log: LogWriter | None = None
+        self._index: LogIndex | None = None
+        self._told = 0.0
+
+    def input(self, ref: Ref) -> Input:
+        """The finished artifact behind a reference, pass-throughs followed."""
+        artifact = self._store.open(self._plan.nodes[ref.node])
+        outputs = artifact.manifest["outputs"]
+        name = ref.output or next(iter(outputs))
+        return Input(path=artifact.path / name, kind=outputs[name]["kind"], manifest=artifact.manifest)
+
+    def output(self, name: str) -> Path:
+        """The folder of output `name`, emptied when this attempt first asks for it."""
+        if name not in self._stage.outputs:
+            raise ValueError(f"stage {self._stage.name!r} declares no output {name!r}, only {', '.join(self._stage.outputs)}")
+        folder = self._progress_folder.out / name
+        if name not in self._opened:
+            self._opened.add(name)
+            if folder.exists():
+                self._store.discard(folder)
+            folder.mkdir(parents=True)
+        return folder
+
+    def pending(self, items: Iterable[tuple[str, Any]]) -> Iterator[tuple[int, str, Any]]:
+        """(order, key, item) of this shard's items that are in no log yet."""
+        k, n = self.shard
+        index = self._logs()
+        for order, (key, item) in enumerate(items):
+            if order % n != k:
+                continue
+            recorded = index.order_of(key)
+            if recorded is None:
+                yield order, key, item
+            elif recorded != order:
+                raise UserError(
+                    f"Two items of stage {self._stage.name!r} have the key {key!r}, at {recorded} and {order}; keys must be unique."
+                )
+
+    def record(self, order: int, key: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Append a finished problem to this shard's log, together with the counts since the last record."""
+        if self._log is None:
+            self._log = LogWriter(self._progress_folder.folder / log_name(self.shard))
+        self._log.append(order, key, rows, self.counts)
+        self.counts.clear()
+
+    def progress(self, done: int, total: int | None, **figures: float) -> None:
+        """Tell the runner, at most every `TELL_S` seconds and always at the end."""
+        now = time.monotonic()
+        if now - self._told >= TELL_S or done == total:
+            self._told = now
+            self._report({"event": "progress", "done": done, "total": total, "figures": figures})
+
+    def metric(self, name: str, value: Any) -> None:
+        """Put a JSON value into the manifest's metrics."""
+        json.dumps(value)
+        self.metrics[name] = value
+
+    def count(self, name: str, n: int = 1) -> None:
+        """Add to a counter; it is kept with the next record, so that a killed attempt counts nothing twice."""
+        self.counts[name] += n
+
+    def history(self, **figures: float) -> None:
+        """Append one point to the stage's curves."""
+        k, n = self.shard
+        with (self._progress_folder.folder / f"history-{k}-of-{n}.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"attempt": self._attempt, **figures}) + "\n")
+
+    def close(self) -> None:
+        """Force the log to disk."""
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def _logs(self) -> LogIndex:
+        if self._index is None:
+            self._index = read_logs(self._progress_folder.folder)
+            for place in self._index.corrupt:
+                print(f"corrupt record at {place} set aside in quarantine.txt; its problem is made again", flush=True)
+        return self._index

@@ -1,0 +1,227 @@
+"""The worker: runs one stage, or one shard of it, in this process.
+
+    python -m reasoning_train.stage RECIPE STAGE [--shard K/N] [--store DIR] [--set a.b=c ...]
+
+Without `--shard` it waits for its turn, works on what no shard has recorded, merges, closes and publishes. With it, it only
+records: K counts from 0 to N-1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from data_gen.errors import UserError
+from reasoning_train.context import Report, WorkerContext
+from reasoning_train.recipe.card import write_cards
+from reasoning_train.recipe.claim import claim
+from reasoning_train.recipe.log import LogIndex, read_logs
+from reasoning_train.recipe.manifest import FILE_NAME, describe_machine, describe_node, describe_output, write_json
+from reasoning_train.recipe.partial import Attempts, Partial, open_partial
+from reasoning_train.recipe.plan import Node, Plan
+from reasoning_train.recipe.rows import Rows, write_rows
+from reasoning_train.recipe.store import Store, dependencies
+from reasoning_train.stage_api import STAGES, StageDef
+
+Outcome = Literal["cached", "recorded", "passed", "ran"]
+WHOLE = (0, 1)
+_PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def run_node(plan: Plan, name: str, store: Store, *, report: Report, shard: tuple[int, int] | None = None, threads: int = 1) -> Outcome:
+    """Run a node of a plan to its published artifact, or record one shard (k, n) of it.
+
+    Waits while another process works on the same node, and returns `cached` if that one finished it. `passed` means that the
+    rounds had stopped and the artifact points to the round before. Raises UserError, GateError included, for what is the user's to mend.
+    """
+    node = plan.nodes[name]
+    with (
+        _disk_full_is_the_users(store),
+        claim(store, node, plan, shard, lambda owner: report({"event": "waiting", "owner": str(owner)})) as mine,
+    ):
+        if not mine:
+            return "cached"
+        target = _passes_to(plan, node, store)
+        if target is not None:
+            return _publish_pointer(plan, node, target, store) if shard is None else "passed"
+        return _Work(plan, node, store, shard, threads, report).run()
+
+
+class _Work:
+    """One attempt at a node by the process that holds its claim."""
+
+    def __init__(self, plan: Plan, node: Node, store: Store, shard: tuple[int, int] | None, threads: int, report: Report) -> None:
+        self.plan, self.node, self.store, self.shard = plan, node, store, shard
+        self.stage: StageDef = STAGES.get(node.uses)
+        self.config = self.stage.config.model_validate(node.config)
+        self.partial: Partial = open_partial(store, node, plan)
+        self.attempts: Attempts = self.partial.read(shard or WHOLE)
+        self.ctx = WorkerContext(
+            plan=plan,
+            node=node,
+            stage=self.stage,
+            store=store,
+            partial=self.partial,
+            shard=shard or WHOLE,
+            threads=threads,
+            attempt=self.attempts.number + 1,
+            report=report,
+        )
+
+    def run(self) -> Outcome:
+        """Run the stage's function unless its work is recorded already; then, unless this is a shard, merge and publish."""
+        try:
+            if not self._recorded():
+                self._record()
+            if self.shard is not None:
+                return "recorded"
+            self.began = time.monotonic()
+            self._publish(self._merge())
+            return "ran"
+        finally:
+            self.ctx.close()
+
+    def _recorded(self) -> bool:
+        """Whether earlier processes ran the stage's function to its end on everything that is this process's to do."""
+        if self.stage.unit == "whole":
+            return False
+        if self.shard is not None:
+            return self.attempts.done
+        return self.partial.complete() is not None and not read_logs(self.partial.folder).corrupt
+
+    def _record(self) -> None:
+        began = time.monotonic()
+        part = self.shard or WHOLE
+        self.attempts.number += 1
+        self.attempts.started = self.attempts.started or time.time()
+        self.attempts.done = False
+        self.partial.save(part, self.attempts)
+        _seed_everything(self.ctx.seed, heavy=self.stage.heavy)
+        try:
+            self.stage.run(self.config, self.ctx)
+            self.ctx.close()
+            self.attempts.done = True
+        finally:
+            self.attempts.wall_s += time.monotonic() - began
+            # Counts and metrics move to the state: what the finishing function adds later is its own.
+            self.attempts.counts, self.attempts.metrics = dict(self.ctx.counts), dict(self.ctx.metrics)
+            self.ctx.counts.clear()
+            self.ctx.metrics.clear()
+            self.partial.save(part, self.attempts)
+
+    def _merge(self) -> LogIndex:
+        index = read_logs(self.partial.folder)
+        if self.stage.unit == "problem":
+            main = self.ctx.output(self.stage.main)
+            write_rows(main, _Merged(index), self.stage.outputs[self.stage.main])
+            if self.stage.after is not None:
+                self.stage.after(self.config, self.ctx, Rows(main))
+        return index
+
+    def _publish(self, index: LogIndex) -> None:
+        out = self.partial.out
+        missing = [name for name in self.stage.outputs if not (out / name).is_dir()]
+        if missing:
+            raise RuntimeError(f"stage {self.stage.name!r} returned without writing its output {missing[0]!r}")
+        pickles = [path for path in out.rglob("*") if path.suffix in _PICKLES]
+        if pickles:
+            raise RuntimeError(f"stage {self.stage.name!r} wrote {pickles[0].relative_to(out)}; artifacts hold no pickles")
+        outputs = {name: describe_output(out / name, kind) for name, kind in self.stage.outputs.items()}
+        manifest = {**describe_node(self.node, self.plan), **self._made(index), "outputs": outputs}
+        _close_folder(out, manifest, self.partial.history())
+        self.store.publish(self.node, out)
+
+    def _made(self, index: LogIndex) -> dict[str, Any]:
+        states = self.partial.complete() or []
+        metrics = {name: value for state in states for name, value in state.metrics.items()}
+        every = self.partial.shards().values()
+        return {
+            "inputs": _inputs(self.plan, self.node, self.store),
+            **describe_machine(self.ctx.threads),
+            "started": min(state.started for state in every),
+            "wall_s": round(max(state.wall_s for state in every) + time.monotonic() - self.began, 3),
+            "process_s": round(sum(state.wall_s for state in every) + time.monotonic() - self.began, 3),
+            "attempts": sum(state.number for state in every),
+            "counts": dict(sorted((Counter(index.counts) + _sum(states) + self.ctx.counts).items())),
+            "metrics": {**metrics, **self.ctx.metrics},
+            "log": {"records": len(index), "duplicates": index.duplicates, "corrupt": index.corrupt},
+        }
+
+
+def _sum(states: list[Attempts]) -> Counter[str]:
+    return sum((Counter(state.counts) for state in states), Counter())
+
+
+class _Merged:
+    """All rows of the logs in (order, position); may be iterated again, unlike a generator."""
+
+    def __init__(self, index: LogIndex) -> None:
+        self.index = index
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for rows in self.index.records():
+            yield from rows
+
+
+def _close_folder(out: Path, manifest: dict[str, Any], history: list[dict[str, Any]]) -> None:
+    write_cards(out, manifest)
+    if history:
+        (out / "history.jsonl").write_text("".join(json.dumps(point) + "\n" for point in history), encoding="utf-8")
+    write_json(out / FILE_NAME, manifest)
+
+
+def _inputs(plan: Plan, node: Node, store: Store) -> dict[str, Any]:
+    return {name: {"key": plan.nodes[name].key, "digest": store.digest(plan.nodes[name])} for name in dependencies(node)}
+
+
+def _passes_to(plan: Plan, node: Node, store: Store) -> Node | None:
+    """The node of the round before, where the stop rule has fired; else None."""
+    if node.stop_gate is None or node.previous is None:
+        return None
+    gate = store.open(plan.nodes[node.stop_gate])
+    decision = json.loads((gate.path / next(iter(gate.manifest["outputs"])) / "decision.json").read_text(encoding="utf-8"))
+    return plan.nodes[node.previous] if decision["stop"] else None
+
+
+def _publish_pointer(plan: Plan, node: Node, target: Node, store: Store) -> Outcome:
+    out = open_partial(store, node, plan).out
+    out.mkdir(exist_ok=True)
+    store.open(target)
+    pointer = {"uses": target.uses, "key": target.key}
+    made = {"inputs": _inputs(plan, node, store), **describe_machine(1), "started": time.time(), "wall_s": 0.0, "attempts": 1}
+    empty = {"counts": {}, "metrics": {}, "outputs": {}}
+    _close_folder(out, {**describe_node(node, plan), **made, **empty, "pointer": pointer}, [])
+    store.publish(node, out)
+    return "passed"
+
+
+def _seed_everything(seed: int, *, heavy: bool) -> None:
+    import numpy
+
+    random.seed(seed)
+    numpy.random.seed(seed % 2**32)
+    if heavy:
+        import torch
+
+        torch.manual_seed(seed)
+
+
+@contextlib.contextmanager
+def _disk_full_is_the_users(store: Store) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise UserError(
+            f"No space left to write {error.filename or store.root} ({error.strerror}). Nothing was published and finished problems are kept: "
+            f"free space (`reasoning-train gc --store {store.root}` lists what no run needs) and rerun the same command."
+        ) from error

@@ -1,0 +1,111 @@
+"""Small stages for tests of the runner; imported by workers through REASONING_TRAIN_PLUGINS."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from data_gen.errors import UserError
+from reasoning_train.recipe.refs import Ref
+from reasoning_train.recipe.rows import Rows, write_rows
+from reasoning_train.stage_api import Context, StageConfig, gate, stage
+
+NAME = __name__
+
+
+class NumbersConfig(StageConfig):
+    """How many numbers, and how long each takes."""
+
+    n: int
+    sleep_s: float = 0.0
+
+
+@stage("t_numbers", version=1, outputs={"data": "t_rows"}, unit="problem", heavy=False)
+def numbers(config: NumbersConfig, ctx: Context) -> None:
+    """Two rows a number, drawn from a stream of the number's own."""
+    for done, (order, key, item) in enumerate(ctx.pending((f"p{i}", i) for i in range(config.n))):
+        draw = random.Random(f"{ctx.seed}/{item}")
+        time.sleep(config.sleep_s)
+        ctx.count("tokens.generated", item)
+        ctx.record(order, key, [{"id": key, "position": at, "value": draw.random(), "ids": list(range(item % 3))} for at in range(2)])
+        ctx.progress(done + 1, config.n)
+
+
+@numbers.finish
+def numbers_end(config: NumbersConfig, ctx: Context, rows: Iterable[dict[str, Any]]) -> None:
+    """The sum, and a gate on negative values that never closes."""
+    total = sum(row["value"] for row in rows)
+    ctx.metric("sum", total)
+    gate(total >= 0, "sum is negative")
+
+
+class SquareConfig(StageConfig):
+    """Squares another stage's values."""
+
+    data: Ref
+    slow_s: float = 0.0
+    note: str = ""
+
+
+@stage("t_square", version=1, outputs={"data": "t_rows", "extra": "table"}, heavy=False)
+def square(config: SquareConfig, ctx: Context) -> None:
+    """One row per input row."""
+    rows = [{**row, "value": row["value"] ** 2} for row in Rows(ctx.input(config.data).path)]
+    time.sleep(config.slow_s)
+    write_rows(ctx.output("data"), rows, "t_rows")
+    (ctx.output("extra") / "note.txt").write_text(config.note, encoding="utf-8")
+    ctx.history(step=1, loss=0.5)
+
+
+class FailConfig(StageConfig):
+    """How to fail."""
+
+    data: Ref | None = None
+    how: str = "user"
+
+
+@stage("t_fail", version=1, outputs={"data": "t_rows"}, heavy=False)
+def fail(config: FailConfig, ctx: Context) -> None:
+    """Raises."""
+    if config.how == "user":
+        raise UserError("the answer column is missing; set task.answer")
+    raise ZeroDivisionError("inside the stage")
+
+
+class TorchConfig(StageConfig):
+    """Needs torch."""
+
+    data: Ref | None = None
+    tag: int = 0
+
+
+@stage("t_torch", version=1, outputs={"data": "t_rows"})
+def torch_stage(config: TorchConfig, ctx: Context) -> None:
+    """A small matrix product, with the threads that it was given."""
+    import torch
+
+    value = float((torch.ones(64, 64) @ torch.ones(64, 64)).sum())
+    ctx.metric("threads", torch.get_num_threads())
+    write_rows(ctx.output("data"), [{"value": value, "tag": config.tag}], "t_rows")
+
+
+class TableConfig(StageConfig):
+    """Makes a table of one row."""
+
+    data: Ref
+
+
+@stage("t_table", version=1, outputs={"data": "table"}, heavy=False)
+def table(config: TableConfig, ctx: Context) -> None:
+    """Mean of the values."""
+    values = [row["value"] for row in Rows(ctx.input(config.data).path)]
+    ctx.metric("table", {"columns": ["what", "mean"], "rows": [["value", f"{sum(values) / len(values):.3f}"]]})
+    write_rows(ctx.output("data"), [{"mean": sum(values) / len(values)}], "table")
+
+
+def source() -> Path:
+    """This file."""
+    return Path(__file__)
