@@ -160,7 +160,7 @@ class StepCodec:
             if delimiter in text and text.strip():
                 pieces.append(current)
                 current = []
-        return pieces + [current] if current else pieces
+        return [*pieces, current] if current else pieces
 
     def _typed(self, ids: list[int]) -> Segment:
         text = self.decode(ids)

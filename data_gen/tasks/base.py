@@ -46,6 +46,10 @@ class Task(BaseModel, ABC):
         """Exact verdict on every step, or None where the task has no step checker."""
         return None
 
+    def vocabulary(self) -> list[str] | None:
+        """Every word, digit and mark that prompts and solutions are made of; None for open text."""
+        return None
+
     def files(self) -> dict[str, Path]:
         """Local files that the problems come from, by field name: their bytes enter the key."""
         return {}

@@ -8,8 +8,9 @@ from data_gen.format import TaskFormat
 from data_gen.records import Problem, Segment, Solution
 from data_gen.tasks import Task
 from data_gen.verdict import Verdict
+from reasoning_train.inputs import load_task, read_problems
 from reasoning_train.recipe.refs import ProblemsRef
-from reasoning_train.rows import load_task, read_problems, write_rows
+from reasoning_train.recipe.rows import write_rows
 from reasoning_train.stage_api import Context, StageConfig, gate, stage
 
 
@@ -23,8 +24,12 @@ class GoldConfig(StageConfig):
 def gold(config: GoldConfig, ctx: Context) -> None:
     """Write one row a problem that has gold and gold steps; the others are counted as dropped."""
     source = ctx.input(config.problems)
-    rows = write_rows(ctx.output("data"), "solutions", _rows(read_problems(source), load_task(source), ctx))
-    gate(rows > 0, f"{config.problems}: no problem has worked steps, so there is nothing to imitate. Map `steps` in the task, or start from a pretrained model.")
+    rows = write_rows(ctx.output("data"), kind="solutions", rows=_rows(read_problems(source), load_task(source), ctx))
+    gate(
+        rows > 0,
+        f"{config.problems}: no problem has worked steps, so there is nothing to imitate. "
+        "Map `steps` in the task, or start from a pretrained model.",
+    )
 
 
 def _rows(problems: Iterator[Problem], task: Task, ctx: Context) -> Iterator[dict]:

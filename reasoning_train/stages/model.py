@@ -26,6 +26,8 @@ class Architecture(BaseModel):
     intermediate_size: int = 384
     max_length: int = 512
     rope_theta: float = 10_000.0
+    init_std: float = 0.02
+    """Standard deviation of fresh weights; narrow models learn much faster with about 0.7 / sqrt(hidden_size)."""
 
 
 class ModelConfig(StageConfig):
@@ -53,7 +55,9 @@ class ModelConfig(StageConfig):
         if len(named) != 1:
             raise ValueError(f"model: give exactly one of init, path, hub, gguf; got {', '.join(named) or 'none'}")
         if self.init and not self.vocabulary:
-            raise ValueError("model: a model with fresh weights (`init`) needs `tokenizer: task` and a task with a closed vocabulary, such as chain")
+            raise ValueError(
+                "model: a model with fresh weights (`init`) needs `tokenizer: task` and a task with a closed vocabulary, such as chain"
+            )
         return self
 
 
@@ -89,6 +93,7 @@ def _fresh(config: ModelConfig, fmt: Format) -> Policy:
         num_key_value_heads=shape.heads,
         max_position_embeddings=shape.max_length,
         rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
+        initializer_range=shape.init_std,
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
@@ -120,7 +125,9 @@ def _packaged(name: str) -> Path:
     package, _, file = name.partition("/")
     spec = find_spec(package)
     if spec is None or not spec.origin:
-        raise UserError(f"model.gguf: the Python package {package!r} is not installed. `make smollm` brings the one that the shipped recipes use.")
+        raise UserError(
+            f"model.gguf: the Python package {package!r} is not installed. `make smollm` brings the one that the shipped recipes use."
+        )
     path = Path(spec.origin).parent / file
     if not path.is_file():
         raise UserError(f"model.gguf: {package!r} holds no file {file!r}; it has {sorted(p.name for p in path.parent.glob('*.gguf'))}.")
@@ -134,4 +141,6 @@ def _cached_snapshot(repo: str, revision: str | None) -> Path:
     try:
         return Path(snapshot_download(repo, revision=revision, local_files_only=True))
     except LocalEntryNotFoundError as error:
-        raise UserError(f"model.hub: {repo!r} at {revision or 'main'} is not on this machine. `reasoning-train fetch RECIPE` brings it.") from error
+        raise UserError(
+            f"model.hub: {repo!r} at {revision or 'main'} is not on this machine. `reasoning-train fetch RECIPE` brings it."
+        ) from error

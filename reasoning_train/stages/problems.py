@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from data_gen.records import Problem
-from reasoning_train.rows import build_task, write_rows
+from reasoning_train.inputs import build_task
+from reasoning_train.recipe.rows import write_rows
 from reasoning_train.stage_api import Context, StageConfig, gate, stage
 
 
@@ -23,8 +24,11 @@ class ProblemsConfig(StageConfig):
 def problems(config: ProblemsConfig, ctx: Context) -> None:
     """Write the split, count rows without gold, refuse an empty one."""
     task, out = build_task(config.task), ctx.output("data")
-    rows = write_rows(out, "problems", (p.to_row() for p in _counted(task.problems(config.split), ctx)))
-    gate(rows > 0, f"task.{config.split}: the split {config.split!r} of task {task.uses!r} has no rows. Check `path`, `split` and the field map.")
+    rows = write_rows(out, kind="problems", rows=(p.to_row() for p in _counted(task.problems(config.split), ctx)))
+    gate(
+        rows > 0,
+        f"task.{config.split}: the split {config.split!r} of task {task.uses!r} has no rows. Check `path`, `split` and the field map.",
+    )
     (out / "task.json").write_text(json.dumps(config.task, indent=2), encoding="utf-8")
     ctx.metric("disjoint_splits", type(task).disjoint_splits)
 

@@ -1,0 +1,1 @@
+"""Prompt programs: strategies that turn a problem into solutions, one async function each."""

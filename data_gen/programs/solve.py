@@ -1,0 +1,83 @@
+"""Sample worked solutions to a problem and grade them: the program behind sampling, evaluation and early stopping."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from data_gen.engines.base import LM, Engine, Sample, Sampling
+from data_gen.engines.programs import run_programs
+from data_gen.format import StepCodec
+from data_gen.records import Problem, Solution
+from data_gen.tasks import Task
+from data_gen.verdict import Answer, Gold, Grade, Verdict
+
+
+async def solve(problem: Problem, lm: LM, n: int, sampling: Sampling, codec: StepCodec, task: Task) -> list[Solution]:
+    """n graded solutions, in sample order. Grading runs in a thread, so a slow checker never holds up the engine."""
+    prompt = codec.prompt_ids(problem.question)
+    samples = await lm.generate(prompt, n, sampling)
+    return await asyncio.to_thread(_graded, problem, tuple(prompt), samples, sampling, codec, task)
+
+
+def solve_greedily(engine: Engine, problems: Iterable[Problem], codec: StepCodec, task: Task, *, max_tokens: int) -> list[bool]:
+    """Whether the greedy solution of each problem is correct, in the order of finishing (a rate is all that it is good for)."""
+    greedy = Sampling(max_tokens=max_tokens, temperature=0.0)
+
+    async def program(problem: Problem, lm: LM) -> bool:
+        [solution] = await solve(problem, lm, 1, greedy, codec, task)
+        return solution.verdict is Verdict.CORRECT
+
+    return [right for _, right in run_programs(engine, problems, program, seed=0, key=_id, in_flight=512)]
+
+
+def _id(problem: Problem) -> str:
+    return problem.id
+
+
+def grade(problem: Problem, answer: str | None, task: Task) -> Grade:
+    """The task's verdict on an extracted answer; a problem without gold is unverifiable."""
+    if problem.gold is None:
+        return Grade(Verdict.UNVERIFIABLE, "no_gold")
+    return task.verify(Gold(problem.gold), Answer(answer))
+
+
+def _graded(
+    problem: Problem, prompt: tuple[int, ...], samples: Sequence[Sample], sampling: Sampling, codec: StepCodec, task: Task
+) -> list[Solution]:
+    prompt_text = codec.prompt_text(problem.question)
+    return [_solution(i, sample, problem, prompt, prompt_text, sampling, codec, task) for i, sample in enumerate(samples)]
+
+
+def _solution(
+    index: int,
+    sample: Sample,
+    problem: Problem,
+    prompt: tuple[int, ...],
+    prompt_text: str,
+    sampling: Sampling,
+    codec: StepCodec,
+    task: Task,
+) -> Solution:
+    segments = codec.split(sample.token_ids)
+    text = "".join(s.text for s in segments)
+    # A completion cut by the length limit has no final answer, whatever number it happens to hold.
+    answer = codec.format.extract_answer(text) if sample.finish == "stop" else None
+    verdict = grade(problem, answer, task)
+    checked = task.check_steps(problem, [s.text.strip() for s in segments if s.kind == "step"])
+    return Solution(
+        problem_id=problem.id,
+        sample=index if sampling.temperature > 0 else -1,
+        prompt=prompt_text,
+        segments=segments,
+        answer=answer,
+        verdict=verdict.verdict,
+        finish=sample.finish,
+        reason=verdict.reason,
+        steps_ok=all(checked) if checked is not None else None,
+        prompt_ids=prompt,
+        logprobs=sample.logprobs,
+        group=problem.group,
+        difficulty=problem.difficulty,
+        temperature=sampling.temperature,
+    )

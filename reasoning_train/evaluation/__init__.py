@@ -1,0 +1,1 @@
+"""Measuring: metrics with intervals, claims, and the report page."""

@@ -1,0 +1,74 @@
+"""Accuracy metrics and their bootstrap intervals. Arrays: P problems, S seeds. Numpy only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+
+RESAMPLES = 10_000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean with its 95 % interval: `Estimate(0.512, 0.481, 0.543)`."""
+
+    value: float
+    low: float
+    high: float
+
+    def percent(self, signed: bool = False) -> str:
+        """`51.2 [48.1, 54.3]`; `+8.8 [6.2, 11.2]` when signed."""
+        sign = "+" if signed else ""
+        return f"{100 * self.value:{sign}.1f} [{100 * self.low:{sign}.1f}, {100 * self.high:{sign}.1f}]"
+
+
+def pass_at_k(n: int, correct: int, k: int) -> float:
+    """Unbiased pass@k = 1 - C(n-c, k) / C(n, k) of one problem (Chen et al. 2021, arXiv 2107.03374, eq. 1). ValueError if k > n."""
+    if not 1 <= k <= n:
+        raise ValueError(f"pass@{k} needs 1 <= k <= n, got n={n}")
+    return 1.0 - comb(n - correct, k) / comb(n, k)
+
+
+def majority_is_correct(answers: Sequence[str | None], correct: Sequence[bool], k: int, key: str) -> float:
+    """Whether the majority of the first k answers is correct; samples without an answer do not vote.
+
+    A tie goes to one of the leaders by a hash of `key` and the answer, so it is seeded and does not depend on order.
+    """
+    votes: dict[str, int] = {}
+    right: dict[str, bool] = {}
+    for answer, verdict in zip(answers[:k], correct[:k], strict=True):
+        if answer is not None:
+            votes[answer] = votes.get(answer, 0) + 1
+            right[answer] = verdict
+    if not votes:
+        return 0.0
+    top = max(votes.values())
+    leaders = [answer for answer, count in votes.items() if count == top]
+    return float(right[min(leaders, key=lambda a: hashlib.blake2b(f"{key}\x1f{a}".encode()).digest())])
+
+
+def bootstrap(values: np.ndarray, seed: int = 0) -> Estimate:
+    """Mean over problems with a percentile bootstrap interval. values [P]."""
+    return crossed_bootstrap(np.asarray(values, dtype=float)[None, :], seed)
+
+
+def crossed_bootstrap(values: np.ndarray, seed: int = 0) -> Estimate:
+    """Mean with an interval over seeds and problems, both resampled, independently (Owen 2007's pigeonhole bootstrap). values [S, P].
+
+    With one seed this is the plain bootstrap over problems.
+    """
+    values = np.asarray(values, dtype=float)
+    seeds, problems = values.shape
+    rng, means = np.random.default_rng(seed), []
+    for _ in range(10):
+        draws = RESAMPLES // 10
+        over_problems = rng.multinomial(problems, np.full(problems, 1 / problems), size=draws) / problems
+        over_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
+        means.append(np.einsum("rs,sp,rp->r", over_seeds, values, over_problems, optimize=True))
+    low, high = np.quantile(np.concatenate(means), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(float(values.mean()), float(low), float(high))

@@ -1,0 +1,93 @@
+"""Rows of an evaluation to numbers: one array per policy and metric, means with intervals, paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from reasoning_train.evaluation.metrics import Estimate, bootstrap, majority_is_correct, pass_at_k
+
+
+def row_metrics(row: dict[str, Any], ks: Sequence[int]) -> dict[str, float]:
+    """The metrics of one (policy, problem) row.
+
+    `greedy`: the answer is right; `trace`: and no step is wrong (tasks with a step checker); `pass@k`, `maj@k`; `tokens` of the
+    greedy solution; `right, wrong step`: share of the right sampled answers whose trace holds a wrong step, as numerator and denominator.
+    """
+    metrics = {"greedy": float(row["verdict"] == "correct"), "tokens": float(row["tokens"]), "cut": float(row["finish"] == "length")}
+    if row["steps_ok"] is not None:
+        metrics["trace"] = metrics["greedy"] * row["steps_ok"]
+    correct = row["sampled_correct"]
+    for k in ks:
+        metrics[f"pass@{k}"] = pass_at_k(len(correct), sum(correct), k)
+        if k > 1:
+            metrics[f"maj@{k}"] = majority_is_correct(row["sampled_answers"], correct, k, row["problem_id"])
+    return metrics
+
+
+def collect(
+    rows: Iterable[dict[str, Any]], ks: Sequence[int]
+) -> tuple[dict[str, dict[str, dict[str, float]]], set[str], dict[str, list[int]]]:
+    """Metrics by policy and problem, the unverifiable problems (left out for all), and per policy [right samples, of these with a wrong step]."""
+    table: dict[str, dict[str, dict[str, float]]] = {}
+    unverifiable: set[str] = set()
+    wrong: dict[str, list[int]] = {}
+    for row in rows:
+        if row["verdict"] == "unverifiable":
+            unverifiable.add(row["problem_id"])
+            continue
+        table.setdefault(row["policy"], {})[row["problem_id"]] = row_metrics(row, ks)
+        counts = wrong.setdefault(row["policy"], [0, 0])
+        if row["steps_ok"] is not None:
+            pairs = list(zip(row["sampled_correct"], row["sampled_steps_ok"], strict=True))
+            counts[0] += sum(right for right, _ in pairs)
+            counts[1] += sum(right and not steps for right, steps in pairs)
+    for problems in table.values():
+        for problem in unverifiable:
+            problems.pop(problem, None)
+    return table, unverifiable, wrong
+
+
+def summarise_rows(rows: Iterable[dict[str, Any]], policies: Sequence[str], ks: Sequence[int]) -> dict[str, Any]:
+    """`{"problems": P, "unverifiable": n, "policies": {name: {metric: [value, low, high]}}, "differences": {name: {...}}}`."""
+    table, unverifiable, wrong = collect(rows, ks)
+    problems = sorted(next(iter(table.values()), {}))
+    arrays = {name: _arrays(table[name], problems) for name in policies if problems}
+    base = policies[0]
+    differences = {
+        name: {m: _triple(bootstrap(values - arrays[base][m])) for m, values in metrics.items() if m in arrays[base]}
+        for name, metrics in arrays.items()
+        if name != base
+    }
+    return {
+        "problems": len(problems),
+        "unverifiable": len(unverifiable),
+        "base": base,
+        "policies": {name: {m: _triple(bootstrap(values)) for m, values in metrics.items()} for name, metrics in arrays.items()},
+        "differences": differences,
+        "wrong_step_share_of_correct": {name: bad / right for name, (right, bad) in wrong.items() if right},
+    }
+
+
+def summary_table(summary: dict[str, Any]) -> dict[str, Any]:
+    """Columns and rows of text, as terminals and the report show them."""
+    base = summary["base"]
+    names = [m for m in next(iter(summary["policies"].values()), {}) if m not in ("tokens", "cut")]
+    columns = ["policy", *names, f"greedy - {base}", "tokens"]
+    rows = []
+    for policy, metrics in summary["policies"].items():
+        change = summary["differences"].get(policy, {}).get("greedy")
+        shown = [Estimate(*metrics[m]).percent() for m in names]
+        rows.append([policy, *shown, Estimate(*change).percent(signed=True) if change else "", f"{metrics['tokens'][0]:.1f}"])
+    return {"title": f"{summary['problems']} problems, % with 95 % intervals, differences paired", "columns": columns, "rows": rows}
+
+
+def _arrays(problems: dict[str, dict[str, float]], order: Sequence[str]) -> dict[str, np.ndarray]:
+    names = next(iter(problems.values()))
+    return {m: np.array([problems[p][m] for p in order]) for m in names}
+
+
+def _triple(estimate: Estimate) -> list[float]:
+    return [estimate.value, estimate.low, estimate.high]

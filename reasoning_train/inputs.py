@@ -1,0 +1,35 @@
+"""Typed reading of a stage's inputs: problems, solutions and the task that made them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from data_gen.errors import UserError
+from data_gen.records import Problem, Solution
+from data_gen.tasks import TASKS, Task
+from reasoning_train.recipe.rows import Rows
+from reasoning_train.stage_api import Input
+
+
+def read_problems(source: Input) -> Iterator[Problem]:
+    """Problems of a `problems` input, streamed in order."""
+    return (Problem.from_row(row) for row in Rows(source.path))
+
+
+def read_solutions(source: Input) -> Iterator[Solution]:
+    """Solutions of a `solutions` input, streamed in order; the rows of one problem stand together."""
+    return (Solution.from_row(row) for row in Rows(source.path))
+
+
+def load_task(source: Input) -> Task:
+    """The task that a `problems` input came from, as its configuration says."""
+    return build_task(json.loads((source.path / "task.json").read_text(encoding="utf-8")))
+
+
+def build_task(config: Mapping[str, Any]) -> Task:
+    """A task from its recipe mapping; UserError names an unknown task."""
+    if "uses" not in config:
+        raise UserError(f"task: `uses` is missing. Known: {', '.join(TASKS.names())}.")
+    return TASKS.get(config["uses"]).model_validate(dict(config))

@@ -1,0 +1,1 @@
+"""Putting several training rows into one, without letting them see each other."""

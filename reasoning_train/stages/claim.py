@@ -1,0 +1,112 @@
+"""`claim`: what a recipe says will happen, written before the run, held against all seeds."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from reasoning_train.recipe.refs import TableRef
+from reasoning_train.recipe.rows import Rows
+from reasoning_train.stage_api import Context, StageConfig, gate, stage
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SIGN_SHARE = 0.8
+"""`supported` also needs the claimed sign in this share of the seeds (4 of 5)."""
+
+
+class ClaimConfig(StageConfig):
+    """`better` exceeds `than` on `metric` by more than `margin`; with `control`, also gains more over `than` than the control does."""
+
+    table: list[TableRef] = Field(min_length=1)
+    """One reference in the recipe; it becomes the list over all seeds."""
+    metric: str = "greedy"
+    better: str
+    than: str
+    control: str | None = None
+    margin: float = 0.0
+    ks: list[int] = []
+    """Which k the metric needs (`pass@8`: [8])."""
+
+
+@stage("claim", version=1, outputs={"verdict": "verdict"}, seeded=False, across_seeds=True, heavy=False)
+def claim(config: ClaimConfig, ctx: Context) -> None:
+    """Write the verdict and the differences behind it. One seed gives numbers, never a verdict."""
+    arrays = _arrays(config, ctx)
+    comparisons = {f"{config.better} - {config.than}": arrays[config.better] - arrays[config.than]}
+    if config.control:
+        comparisons[f"{config.control} - {config.than}"] = arrays[config.control] - arrays[config.than]
+        comparisons[f"{config.better} - {config.control}"] = arrays[config.better] - arrays[config.control]
+    found = {name: _compare(values, config.margin) for name, values in comparisons.items()}
+    needed = [f"{config.better} - {config.than}", *([f"{config.better} - {config.control}"] if config.control else [])]
+    verdict = _overall([found[name]["verdict"] for name in needed])
+    (ctx.output("verdict") / "verdict.json").write_text(json.dumps({"verdict": verdict, "comparisons": found}, indent=2), encoding="utf-8")
+    ctx.metric("verdict", verdict)
+    ctx.metric("comparisons", found)
+    ctx.metric("table", _table(config, found, verdict))
+
+
+def _arrays(config: ClaimConfig, ctx: Context) -> dict[str, np.ndarray]:
+    """policy -> [S, P], on the problems that all seeds could verify."""
+    import numpy as np
+
+    from reasoning_train.evaluation.summary import collect
+
+    tables = [collect(Rows(ctx.input(ref).path), config.ks)[0] for ref in config.table]
+    names = [config.better, config.than, *([config.control] if config.control else [])]
+    for name in names:
+        known = sorted(tables[0])
+        gate(
+            name in tables[0],
+            f"claim: the table has no policy {name!r}; it has {', '.join(known)}. `better`, `than`, `control` name rows of it.",
+        )
+    problems = sorted(set.intersection(*(set(table[name]) for table in tables for name in names)))
+    metrics = sorted(next(iter(tables[0][names[0]].values())))
+    gate(
+        config.metric in metrics,
+        f"claim: the table has no metric {config.metric!r}; it has {', '.join(metrics)}. pass@k and maj@k need `ks`.",
+    )
+    return {name: np.array([[table[name][p][config.metric] for p in problems] for table in tables]) for name in names}
+
+
+def _compare(values: np.ndarray, margin: float) -> dict[str, Any]:
+    """Interval over seeds and problems, per-seed intervals, and the verdict of one difference. values [S, P]."""
+    from reasoning_train.evaluation.metrics import bootstrap, crossed_bootstrap
+
+    pooled = crossed_bootstrap(values)
+    seeds = [bootstrap(row) for row in values]
+    signs = sum(estimate.value > margin for estimate in seeds) / len(seeds)
+    if len(seeds) == 1:
+        verdict = "one seed, no verdict"
+    elif pooled.low > margin and signs >= SIGN_SHARE:
+        verdict = "supported"
+    elif pooled.high < margin:
+        verdict = "contradicted"
+    else:
+        verdict = "not resolved"
+    per_seed = [[e.value, e.low, e.high] for e in seeds]
+    return {"verdict": verdict, "estimate": [pooled.value, pooled.low, pooled.high], "per_seed": per_seed}
+
+
+def _overall(verdicts: list[str]) -> str:
+    if "contradicted" in verdicts:
+        return "contradicted"
+    return verdicts[0] if len(set(verdicts)) == 1 else "not resolved"
+
+
+def _table(config: ClaimConfig, found: dict[str, Any], verdict: str) -> dict[str, Any]:
+    from reasoning_train.evaluation.metrics import Estimate
+
+    rows = [
+        [
+            name,
+            Estimate(*c["estimate"]).percent(signed=True),
+            "; ".join(Estimate(*s).percent(signed=True) for s in c["per_seed"]),
+            c["verdict"],
+        ]
+        for name, c in found.items()
+    ]
+    return {"title": f"claim on {config.metric}: {verdict}", "columns": ["difference", "all seeds", "each seed", "verdict"], "rows": rows}

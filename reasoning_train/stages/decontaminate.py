@@ -1,0 +1,85 @@
+"""`decontaminate`: problems to train on that repeat an evaluation problem are reported and, by a named policy, dropped.
+
+It works on problems, before anything is sampled: what is dropped here is neither paid for nor trained on.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from data_gen.records import Problem
+from reasoning_train.inputs import read_problems
+from reasoning_train.recipe.refs import ProblemsRef
+from reasoning_train.recipe.rows import write_rows
+from reasoning_train.stage_api import Context, Input, StageConfig, gate, stage
+
+
+class DecontaminateConfig(StageConfig):
+    """`ngram`: a shared run of n normalised words. `exact`: the same normalised question, only where splits are disjoint by construction
+    (templated problems share long runs of words without sharing the problem)."""
+
+    problems: ProblemsRef
+    against: list[ProblemsRef] = Field(min_length=1)
+    match: Literal["ngram", "exact"] = "ngram"
+    n: int = Field(13, ge=4)
+    """Words a run; a shorter question matches whole."""
+    policy: Literal["drop", "report"] = "drop"
+
+
+@stage("decontaminate", version=1, outputs={"data": "problems"}, seeded=False, heavy=False)
+def decontaminate(config: DecontaminateConfig, ctx: Context) -> None:
+    """Write what is clean; the hits of each evaluation set are in the metrics."""
+    source, out = ctx.input(config.problems), ctx.output("data")
+    sets = {str(ref): ctx.input(ref) for ref in config.against}
+    if config.match == "exact":
+        _require_disjoint(sets)
+    known = {name: {key for p in read_problems(held_out) for key in _keys(p.question, config)} for name, held_out in sets.items()}
+    rows = write_rows(out, kind="problems", rows=(p.to_row() for p in _clean(read_problems(source), known, config, ctx)))
+    gate(rows > 0, f"decontaminate: every row of {config.problems} repeats a problem of {', '.join(sets)}. Train on another split.")
+    shutil.copy(source.path / "task.json", out / "task.json")
+    ctx.metric("disjoint_splits", source.manifest.get("metrics", {}).get("disjoint_splits", False))
+
+
+def _require_disjoint(sets: dict[str, Input]) -> None:
+    for name, source in sets.items():
+        gate(
+            bool(source.manifest.get("metrics", {}).get("disjoint_splits")),
+            f"decontaminate: match=exact is for tasks whose splits are disjoint by construction; {name} does not promise that. "
+            "Use match=ngram.",
+        )
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words and numbers, all else dropped."""
+    return re.findall(r"[^\W_]+", text.lower())
+
+
+def grams(text: str, n: int) -> set[str]:
+    """Runs of n normalised words; the whole text where it is shorter."""
+    tokens = words(text)
+    return {" ".join(tokens[i : i + n]) for i in range(max(1, len(tokens) - n + 1))}
+
+
+def _keys(text: str, config: DecontaminateConfig) -> set[str]:
+    return {" ".join(words(text))} if config.match == "exact" else grams(text, config.n)
+
+
+def _clean(rows: Iterator[Problem], known: dict[str, set[str]], config: DecontaminateConfig, ctx: Context) -> Iterator[Problem]:
+    hits: Counter[str] = Counter()
+    for row in rows:
+        ctx.count("in")
+        own = _keys(row.question, config)
+        found = [name for name, keys in known.items() if not own.isdisjoint(keys)]
+        hits.update(found)
+        if found and config.policy == "drop":
+            ctx.count("dropped.contaminated")
+            continue
+        ctx.count("out")
+        yield row
+    ctx.metric("hits", {name: hits[name] for name in known})

@@ -1,0 +1,109 @@
+"""`evaluate`: policies on the same held-out problems, greedy and sampled, with intervals and paired differences."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from data_gen.records import Problem, Solution
+from reasoning_train.inputs import load_task, read_problems
+from reasoning_train.recipe.refs import ModelRef, ProblemsRef
+from reasoning_train.stage_api import Context, StageConfig, gate, stage
+
+
+class EvaluateConfig(StageConfig):
+    """Which policies, on what, with how many samples."""
+
+    policies: dict[str, ModelRef] = Field(min_length=1)
+    """Name in the table -> policy; differences are taken against the first."""
+    problems: ProblemsRef
+    limit: int | None = Field(None, ge=1)
+    samples: int = Field(0, ge=0)
+    """Samples a problem for pass@k and maj@k; 0 measures greedy decoding only."""
+    ks: list[int] = []
+    """Which k; default: 1 and `samples`."""
+    temperature: float = Field(1.0, gt=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_tokens: int = Field(256, ge=1)
+
+    @model_validator(mode="after")
+    def _k_within_samples(self) -> EvaluateConfig:
+        if any(not 1 <= k <= self.samples for k in self.ks):
+            raise ValueError(f"ks: every k must lie in 1..samples={self.samples}, got {self.ks}")
+        return self
+
+
+Item = tuple[int, str, tuple[str, Problem]]
+"""(order, key, (policy name, problem)): what `ctx.pending` hands out."""
+
+
+@stage("evaluate", version=1, outputs={"table": "table"}, unit="problem")
+def evaluate(config: EvaluateConfig, ctx: Context) -> None:
+    """Record one row per policy and problem; policies one after the other, so that one model is in memory."""
+    pairs = itertools.product(config.policies, itertools.islice(read_problems(ctx.input(config.problems)), config.limit))
+    pending = ctx.pending((f"{name}/{problem.id}", (name, problem)) for name, problem in pairs)
+    for name, items in itertools.groupby(pending, key=lambda item: item[2][0]):
+        _evaluate_policy(name, items, config, ctx)
+
+
+def _evaluate_policy(name: str, items: Iterator[Item], config: EvaluateConfig, ctx: Context) -> None:
+    from data_gen.engines.base import LM, Sampling
+    from data_gen.engines.programs import run_programs
+    from data_gen.programs.solve import solve
+    from reasoning_train.engine import open_engine
+    from reasoning_train.models.policy import load_policy
+
+    policy, task = load_policy(ctx.input(config.policies[name]).path), load_task(ctx.input(config.problems))
+    engine = open_engine(policy)
+    greedy = Sampling(max_tokens=config.max_tokens, temperature=0.0)
+    sampled = Sampling(max_tokens=config.max_tokens, temperature=config.temperature, top_p=config.top_p)
+
+    async def program(item: Item, lm: LM) -> dict[str, Any]:
+        problem = item[2][1]
+        [best] = await solve(problem, lm.at("greedy"), 1, greedy, policy.codec, task)
+        drawn = await solve(problem, lm.at("sampled"), config.samples, sampled, policy.codec, task) if config.samples else []
+        return _row(name, problem, best, drawn)
+
+    width = 2 * engine.slots // max(1, config.samples) + 1
+    # The policy's name is not part of the path: the same random numbers serve every policy, which pairs the samples.
+    for done, (item, row) in enumerate(run_programs(engine, items, program, seed=ctx.seed, key=lambda i: i[2][1].id, in_flight=width), 1):
+        ctx.record(item[0], item[1], [row])
+        ctx.progress(done, None, tokens=engine.usage.generated_tokens)
+    ctx.count("tokens.generated", engine.usage.generated_tokens)
+    ctx.count("tokens.prompt", engine.usage.prompt_tokens)
+
+
+def _row(name: str, problem: Problem, best: Solution, drawn: list[Solution]) -> dict[str, Any]:
+    return {
+        "policy": name,
+        "problem_id": problem.id,
+        "difficulty": problem.difficulty,
+        "gold": problem.gold,
+        "verdict": str(best.verdict),
+        "steps_ok": best.steps_ok,
+        "answer": best.answer,
+        "finish": best.finish,
+        "tokens": len(best.token_ids),
+        "question": problem.question,
+        "solution": best.text,
+        "sampled_answers": [s.answer for s in drawn],
+        "sampled_correct": [s.verdict == "correct" for s in drawn],
+        "sampled_steps_ok": [bool(s.steps_ok) for s in drawn],
+        "sampled_tokens": [len(s.token_ids) for s in drawn],
+    }
+
+
+@evaluate.finish
+def summarise(config: EvaluateConfig, ctx: Context, rows: Iterable[dict[str, Any]]) -> None:
+    """Accuracies with intervals and paired differences against the first policy, into the manifest."""
+    from reasoning_train.evaluation.summary import summarise_rows, summary_table
+
+    summary = summarise_rows(rows, list(config.policies), config.ks or sorted({1, config.samples} - {0}) if config.samples else [])
+    gate(summary["problems"] > 0, f"evaluate: none of the problems of {config.problems} can be verified (no gold that parses).")
+    ctx.count("out", summary["problems"])
+    ctx.count("dropped.unverifiable", summary["unverifiable"])
+    ctx.metric("summary", summary)
+    ctx.metric("table", summary_table(summary))

@@ -1,0 +1,99 @@
+"""`sample`: n graded solutions to every problem, from a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import Field
+
+from reasoning_train.inputs import load_task, read_problems
+from reasoning_train.recipe.refs import ModelRef, ProblemsRef
+from reasoning_train.stage_api import Context, StageConfig, gate, stage
+
+
+class SampleConfig(StageConfig):
+    """Which policy on which problems, and how it draws."""
+
+    policy: ModelRef
+    problems: ProblemsRef
+    n: int = Field(8, ge=1)
+    temperature: float = Field(1.0, ge=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_tokens: int = Field(256, ge=1)
+    limit: int | None = Field(None, ge=1)
+    """Only the first so many problems."""
+    min_solved: float = Field(0.0, ge=0, le=1)
+    """The stage refuses to hand on samples of which a smaller share is correct."""
+
+
+@stage("sample", version=1, outputs={"data": "solutions"}, unit="problem")
+def sample(config: SampleConfig, ctx: Context) -> None:
+    """Record the samples of each problem as it finishes."""
+    import itertools
+
+    from data_gen.engines.base import LM, Sampling
+    from data_gen.engines.programs import run_programs
+    from data_gen.programs.solve import solve
+    from data_gen.records import Problem, Solution
+    from reasoning_train.engine import open_engine
+    from reasoning_train.models.policy import load_policy
+
+    policy, source = load_policy(ctx.input(config.policy).path), ctx.input(config.problems)
+    engine, task = open_engine(policy), load_task(source)
+    policy.format.check_same_task(
+        policy.format.model_copy(update={"task": task.format}), f"policy {config.policy}", f"problems {config.problems}"
+    )
+    sampling = Sampling(max_tokens=config.max_tokens, temperature=config.temperature, top_p=config.top_p)
+
+    async def program(item: tuple[int, str, Problem], lm: LM) -> list[Solution]:
+        return await solve(item[2], lm, config.n, sampling, policy.codec, task)
+
+    problems = itertools.islice(read_problems(source), config.limit)
+    pending = ctx.pending((problem.id, problem) for problem in problems)
+    in_flight = 2 * engine.slots // config.n + 1
+    for done, (item, solutions) in enumerate(
+        run_programs(engine, pending, program, seed=ctx.seed, key=lambda i: i[1], in_flight=in_flight), 1
+    ):
+        ctx.record(item[0], item[1], [s.to_row() for s in solutions])
+        ctx.progress(done, None, tokens=engine.usage.generated_tokens)
+    ctx.count("tokens.generated", engine.usage.generated_tokens)
+    ctx.count("tokens.prompt", engine.usage.prompt_tokens)
+
+
+@sample.finish
+def check(config: SampleConfig, ctx: Context, rows: Iterable[dict[str, Any]]) -> None:
+    """Pass rate, cut completions and the share of right answers with a wrong step; the gates."""
+    seen = right = cut = unverifiable = wrong_step = 0
+    solved: set[str] = set()
+    for row in rows:
+        seen += 1
+        cut += row["finish"] == "length"
+        unverifiable += row["verdict"] == "unverifiable"
+        if row["verdict"] == "correct":
+            right += 1
+            solved.add(row["problem_id"])
+            wrong_step += row["steps_ok"] is False
+    ctx.count("out", seen)
+    gate(seen > 0, f"sample: no rows; {config.problems} is empty.")
+    metrics = {
+        "pass_rate": right / seen,
+        "solved_problems": len(solved),
+        "cut_share": cut / seen,
+        "unverifiable_share": unverifiable / seen,
+    }
+    for name, value in metrics.items():
+        ctx.metric(name, value)
+    if right:
+        ctx.metric("wrong_step_share_of_correct", wrong_step / right)
+    hint = (
+        "Raise n or temperature, use easier problems or a stronger policy."
+        if cut < seen / 2
+        else "Most samples were cut: raise max_tokens."
+    )
+    gate(unverifiable < seen, f"sample: all {seen} samples are unverifiable (no gold that can be parsed). Check the task's `answer` field.")
+    gate(
+        right > 0 and right / seen >= config.min_solved,
+        f"sample: {right} of {seen} samples are correct (pass rate {right / seen:.4f}, needed > 0 and >= min_solved={config.min_solved}; "
+        f"{cut} were cut by max_tokens={config.max_tokens}). {hint}",
+    )

@@ -1,0 +1,136 @@
+"""`select`: which sampled solutions are worth training on. Rejection sampling keeps the correct ones."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from data_gen.engines.base import stream_seed
+from data_gen.records import Solution
+from data_gen.verdict import Verdict
+from reasoning_train.inputs import read_solutions
+from reasoning_train.recipe.refs import SolutionsRef
+from reasoning_train.recipe.rows import write_rows
+from reasoning_train.stage_api import Context, StageConfig, gate, stage
+
+
+class SelectConfig(StageConfig):
+    """Filters in the order in which they apply."""
+
+    solutions: SolutionsRef
+    keep: Literal["correct", "any"] = "correct"
+    """`correct`: the verdict says so. `any`: no filter but whole solutions (the control of a rejection-sampling run)."""
+    steps: Literal["any", "right"] = "any"
+    """`right`: drop solutions in which the task's step checker found a wrong step."""
+    dedupe: Literal["none", "exact", "near"] = "exact"
+    """Within a problem: same text, or word 3-gram Jaccard similarity of at least `near`."""
+    near: float = Field(0.8, gt=0, le=1)
+    max_per_problem: int | None = Field(None, ge=1)
+    balance: bool = False
+    """Cut every difficulty to the size of the median one."""
+    as_many_as: SolutionsRef | None = None
+    """Draw exactly as many rows as another selection has."""
+    min_rows: int = Field(1, ge=1)
+
+
+@stage("select", version=1, outputs={"data": "solutions"}, heavy=False)
+def select(config: SelectConfig, ctx: Context) -> None:
+    """Two passes over the rows: choose (row numbers only in memory), then write."""
+    source = ctx.input(config.solutions)
+    chosen = list(_choose(read_solutions(source), config, ctx))
+    if config.balance:
+        chosen = _balance(chosen, ctx)
+    if config.as_many_as:
+        chosen = _as_many(chosen, sum(1 for _ in read_solutions(ctx.input(config.as_many_as))), config, ctx)
+    numbers = {number for number, _ in chosen}
+    ctx.count("out", len(numbers))
+    gate(
+        len(numbers) >= config.min_rows,
+        f"select: {len(numbers)} rows left, fewer than min_rows={config.min_rows} (pass rate of {config.solutions}: "
+        f"{source.manifest.get('metrics', {}).get('pass_rate', 'unknown')}). Sample more or filter less.",
+    )
+    rows = (s.to_row() for i, s in enumerate(read_solutions(source)) if i in numbers)
+    write_rows(ctx.output("data"), kind="solutions", rows=rows)
+
+
+Chosen = tuple[int, float | None]
+"""Row number in the source, difficulty."""
+
+
+def _choose(solutions: Iterable[Solution], config: SelectConfig, ctx: Context) -> Iterator[Chosen]:
+    groups = itertools.groupby(enumerate(solutions), key=lambda row: row[1].problem_id)
+    for problem_id, group in groups:
+        rows = [(i, s) for i, s in group if _passes(s, config, ctx)]
+        kept = _distinct(rows, config)
+        ctx.count("dropped.duplicate", len(rows) - len(kept))
+        if config.max_per_problem and len(kept) > config.max_per_problem:
+            ctx.count("dropped.max_per_problem", len(kept) - config.max_per_problem)
+            rng = random.Random(stream_seed(ctx.seed, "select", problem_id))
+            kept = sorted(rng.sample(kept, config.max_per_problem), key=lambda row: row[0])
+        yield from ((i, s.difficulty) for i, s in kept)
+
+
+def _passes(solution: Solution, config: SelectConfig, ctx: Context) -> bool:
+    ctx.count("in")
+    if config.keep == "correct" and solution.verdict is not Verdict.CORRECT:
+        ctx.count(f"dropped.{solution.verdict}")
+        return False
+    if solution.finish == "length":
+        ctx.count("dropped.cut_by_length_limit")
+        return False
+    if config.steps == "right" and solution.steps_ok is False:
+        ctx.count("dropped.wrong_step")
+        return False
+    return True
+
+
+def _distinct(rows: Sequence[tuple[int, Solution]], config: SelectConfig) -> list[tuple[int, Solution]]:
+    """First of each set of (near) duplicates; a problem has few samples, so all pairs are compared."""
+    if config.dedupe == "none":
+        return list(rows)
+    kept: list[tuple[int, Solution]] = []
+    seen: list[set[str]] = []
+    for row in rows:
+        grams = shingles(row[1].text) if config.dedupe == "near" else {row[1].text}
+        bar = config.near if config.dedupe == "near" else 1.0
+        if all(jaccard(grams, other) < bar for other in seen):
+            kept.append(row)
+            seen.append(grams)
+    return kept
+
+
+def shingles(text: str) -> set[str]:
+    """Word 3-grams of a text (the whole text where it is shorter)."""
+    words = text.split()
+    return {" ".join(words[i : i + 3]) for i in range(max(1, len(words) - 2))}
+
+
+def jaccard(a: set[str], b: set[str]) -> float:
+    """|a and b| / |a or b|; 1 for two empty sets."""
+    return len(a & b) / len(a | b) if a | b else 1.0
+
+
+def _balance(chosen: list[Chosen], ctx: Context) -> list[Chosen]:
+    sizes = Counter(difficulty for _, difficulty in chosen)
+    cap = sorted(sizes.values())[len(sizes) // 2] if sizes else 0
+    rng, kept = random.Random(stream_seed(ctx.seed, "balance")), list[Chosen]()
+    for level in sorted(sizes, key=str):
+        rows = [row for row in chosen if row[1] == level]
+        kept += rng.sample(rows, min(cap, len(rows)))
+    ctx.count("dropped.balance", len(chosen) - len(kept))
+    return sorted(kept, key=lambda row: row[0])
+
+
+def _as_many(chosen: list[Chosen], wanted: int, config: SelectConfig, ctx: Context) -> list[Chosen]:
+    gate(
+        len(chosen) >= wanted,
+        f"select: as_many_as={config.as_many_as} asks for {wanted} rows, only {len(chosen)} are left. "
+        "Lower the other selection's `max_per_problem`, or use `dedupe: none` here.",
+    )
+    ctx.count("dropped.as_many_as", len(chosen) - wanted)
+    return random.Random(stream_seed(ctx.seed, "as_many_as")).sample(chosen, wanted)

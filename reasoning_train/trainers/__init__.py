@@ -1,0 +1,1 @@
+"""Trainers on top of `transformers.Trainer`: what forms a step, its loss, its checkpoints."""

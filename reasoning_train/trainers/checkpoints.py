@@ -1,0 +1,52 @@
+"""Trainer checkpoints that are whole or absent: a seal lists sizes and hashes, and only sealed folders are resumed.
+
+A trainer's optimizer state is the one pickle that is ever read back, and only behind a matching seal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+SEAL = "whole.json"
+
+
+def seal(folder: Path) -> None:
+    """Write the seal last, atomically: a kill before this leaves a folder that `newest_whole` removes."""
+    files = {
+        str(p.relative_to(folder)): [p.stat().st_size, _sha256(p)] for p in sorted(folder.rglob("*")) if p.is_file() and p.name != SEAL
+    }
+    partial = folder / f"{SEAL}.partial"
+    with partial.open("w", encoding="utf-8") as out:
+        json.dump(files, out)
+        out.flush()
+        os.fsync(out.fileno())
+    partial.rename(folder / SEAL)
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether every sealed file is there with its size and hash."""
+    try:
+        files = json.loads((folder / SEAL).read_text(encoding="utf-8"))
+        return all((folder / name).stat().st_size == size and _sha256(folder / name) == digest for name, (size, digest) in files.items())
+    except (OSError, ValueError):
+        return False
+
+
+def newest_whole(output_dir: Path) -> Path | None:
+    """The newest whole checkpoint; torn ones newer than it are removed, so that nothing else picks them up."""
+    found = [(int(m[1]), p) for p in output_dir.glob("checkpoint-*") if (m := re.fullmatch(r"checkpoint-(\d+)", p.name))]
+    for _, folder in sorted(found, reverse=True):
+        if is_whole(folder):
+            return folder
+        shutil.rmtree(folder)
+    return None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

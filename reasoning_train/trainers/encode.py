@@ -1,0 +1,68 @@
+"""Solutions to training rows: prompt ids of the policy's own codec, completion ids as sampled or encoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from data_gen.errors import UserError
+from data_gen.format import StepCodec
+from data_gen.records import Segment, Solution
+from reasoning_train.packing.sequence import TrainRow
+
+CHECKED_ROWS = 64
+"""How many sampled rows are decoded to check that they come from this tokenizer."""
+
+
+@dataclass(slots=True)
+class Encoded:
+    """Training rows with what was counted on the way."""
+
+    rows: list[TrainRow] = field(default_factory=list)
+    too_long: int = 0
+    cut: int = 0
+    """Rows whose completion was cut by the length limit when it was sampled: they have no end to learn."""
+
+
+def encode_solutions(solutions: Iterable[Solution], codec: StepCodec, max_length: int) -> Encoded:
+    """Rows of whole solutions that end with the stop token. Cut or over-long ones are left out and counted, never truncated."""
+    result = Encoded()
+    for number, solution in enumerate(solutions):
+        if solution.finish == "length":
+            result.cut += 1
+            continue
+        row = _row(solution, codec, check=number < CHECKED_ROWS)
+        if len(row.ids) > max_length:
+            result.too_long += 1
+        else:
+            result.rows.append(row)
+    return result
+
+
+def _row(solution: Solution, codec: StepCodec, *, check: bool) -> TrainRow:
+    prompt = solution.prompt_ids or tuple(codec.prompt_ids(solution.prompt))
+    segments = solution.segments if solution.token_ids else _encode_texts(solution, codec)
+    if check and solution.token_ids:
+        _check_tokenizer(solution, codec)
+    weights = [s.weight * solution.weight for s in segments for _ in s.token_ids]
+    return TrainRow(ids=(*prompt, *(t for s in segments for t in s.token_ids)), weights=(*(0.0 for _ in prompt), *weights))
+
+
+def _encode_texts(solution: Solution, codec: StepCodec) -> tuple[Segment, ...]:
+    encoded = codec.encode([(s.kind, s.text) for s in solution.segments], end=True)
+    text = codec.decode([t for s in encoded for t in s.token_ids])
+    if text.strip() != solution.text.strip():
+        raise UserError(
+            f"The tokenizer does not give back the solution of problem {solution.problem_id!r}: {solution.text!r} became {text!r}. "
+            "Its vocabulary misses some of the text; use another tokenizer or `tokenizer: task`."
+        )
+    return encoded
+
+
+def _check_tokenizer(solution: Solution, codec: StepCodec) -> None:
+    text = codec.decode(solution.token_ids)
+    if text != solution.text:
+        raise UserError(
+            f"Problem {solution.problem_id!r}: the token ids of its solution decode to {text[:80]!r}, the row says {solution.text[:80]!r}. "
+            "It was sampled with another tokenizer; sample with a policy of the same family."
+        )

@@ -1,0 +1,48 @@
+"""Stop training when greedy accuracy on a dev split is reached: models jump from useless to perfect within a few hundred steps."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerCallback
+
+from data_gen.programs.solve import solve_greedily
+from reasoning_train.inputs import load_task, read_problems
+
+if TYPE_CHECKING:
+    from reasoning_train.models.policy import Policy
+    from reasoning_train.stage_api import Context
+    from reasoning_train.stages.sft import Until
+
+
+class StopWhenGood(TrainerCallback):
+    """`reached` is the accuracy that stopped the training, None while the bar is not met; `last` the latest one."""
+
+    def __init__(self, until: Until, policy: Policy, ctx: Context) -> None:
+        self.until, self.policy, self.ctx = until, policy, ctx
+        source = ctx.input(until.problems)
+        self.task = load_task(source)
+        self.problems = list(itertools.islice(read_problems(source), until.limit))
+        self.reached: float | None = None
+        self.last = 0.0
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        """Look every `every` steps; ask the trainer to stop at the bar."""
+        if state.global_step % self.until.every or state.global_step < self.until.start:
+            return
+        self.last = self._greedy(model)
+        self.ctx.history(step=state.global_step, dev_greedy=self.last)
+        if self.last >= self.until.greedy:
+            self.reached = self.last
+            self.ctx.metric("dev_greedy", self.last)
+            control.should_training_stop = True
+
+    def _greedy(self, model: Any) -> float:
+        from reasoning_train.engine import open_engine
+
+        model.eval()
+        engine = open_engine(self.policy, model=model)
+        solved = solve_greedily(engine, self.problems, self.policy.codec, self.task, max_tokens=self.until.max_tokens)
+        model.train()
+        return sum(solved) / len(self.problems)
