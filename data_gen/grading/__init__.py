@@ -1,0 +1,1 @@
+"""Answer checking: exact readings of choices and numbers first, symbolic comparison in a killable process last."""

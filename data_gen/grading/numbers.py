@@ -1,0 +1,160 @@
+"""Exact readings of numbers: integers, decimals, fractions, mixed numbers, with currency, units, percent and magnitude words."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+from data_gen.grading.clean import MATH_WORDS, words
+
+_LONGEST = 400
+"""Longest text read as a number, in characters."""
+_NUM = r"(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)"
+_BODY = (
+    rf"(?:(?P<whole>\d+)\s*(?:\s(?P<mn>\d+)\s*/\s*(?P<md>\d+)|\s*\\frac\{{(?P<mn2>\d+)\}}\{{(?P<md2>\d+)\}})"
+    rf"|\\frac\s*\{{\s*(?P<fn>-?{_NUM})\s*\}}\s*\{{\s*(?P<fd>-?{_NUM})\s*\}}|\\frac\s*(?P<sn>\d)\s*(?P<sd>\d)"
+    rf"|(?P<n>{_NUM})\s*/\s*(?P<d>{_NUM})|(?P<num>{_NUM})(?:[eE](?P<exp>[+-]?\d{{1,3}}))?)"
+)
+_NUMBER = re.compile(
+    rf"(?P<sign>[-+]?)\s*(?:[$€£]|USD|US\$)?\s*(?P<sign2>-?)\s*{_BODY}\s*(?P<unit>%|[$€£]|-?[A-Za-z][A-Za-z0-9 /^²³{{}}.()-]*)?"
+)
+_TOKEN = re.compile(rf"(?<![\w.])-?[$€£]?(?:{_NUM}\s*/\s*{_NUM}|{_NUM})(?:\s*(?:%|percent\b|million\b|billion\b|thousand\b|dozen\b))?")
+_SCALES = {
+    "%": Fraction(1, 100),
+    "percent": Fraction(1, 100),
+    "cents": Fraction(1, 100),
+    "dozen": Fraction(12),
+    "hundred": Fraction(100),
+    "thousand": Fraction(10**3),
+    "million": Fraction(10**6),
+    "billion": Fraction(10**9),
+}
+_SHORT_UNITS = frozenset(
+    [
+        "m",
+        "g",
+        "l",
+        "s",
+        "h",
+        "cm",
+        "mm",
+        "km",
+        "kg",
+        "mg",
+        "ml",
+        "ft",
+        "in",
+        "yd",
+        "lb",
+        "oz",
+        "hr",
+        "am",
+        "pm",
+        "mi",
+        "of",
+        "per",
+        "a",
+        "an",
+        "to",
+        "by",
+    ]
+)
+_HEDGES = frozenset(["or", "not", "than", "least", "most", "between", "negative", "minus", "times", "plus", "and", "over"])
+_CUE = re.compile(r".*\b(?:answer|result|total)\s*(?:is|:|=)\s*(.+)", re.S | re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A number as it stands, what its unit multiplies it by (`%`: 1/100), and how it was written."""
+
+    value: Fraction
+    scale: Fraction | None
+    kind: str
+    """`integer`, `decimal`, `fraction`, `percent` or `scaled`."""
+
+
+def read_number(text: str) -> Reading | None:
+    r"""The number that the whole text is, with an optional currency sign and unit; None for anything else.
+
+    >>> read_number("$1,234.50").value, read_number(r"-\\frac{1}{2}").value, read_number("1 1/2 hours").value, read_number("2 pi")
+    (Fraction(2469, 2), Fraction(-1, 2), Fraction(3, 2), None)
+    """
+    match = _NUMBER.fullmatch(text) if len(text) <= _LONGEST else None
+    if match is None or not _is_unit(match["unit"] or ""):
+        return None
+    value, kind = _value(match)
+    if value is None or (match["sign"] and match["sign2"]):
+        return None
+    scale = _SCALES.get(next(iter(_unit_words(match["unit"] or "")), ""))
+    if scale is not None:
+        kind = "percent" if scale == _SCALES["%"] else "scaled"
+    return Reading(-value if "-" in (match["sign"], match["sign2"]) else value, scale, kind)
+
+
+def same_number(gold: Reading, said: Reading) -> bool:
+    """Equality of two readings.
+
+    Where one side alone has a percent sign or a magnitude word, both of its readings count (50 % is 50 and 0.5). A decimal matches
+    a fraction without finite decimal, such as 1/3, to a millionth of it; all else is exact.
+    """
+    if gold.scale is not None and said.scale is not None:
+        return gold.value * gold.scale == said.value * said.scale
+    golds, saids = _readings(gold), _readings(said)
+    return any(_equal(g, s) for g in golds for s in saids)
+
+
+def only_number(prose: str) -> Reading | None:
+    """The one number in a sentence, or the one after `answer is`; None where there are none, several, or a hedge such as `or`."""
+    cue = _CUE.fullmatch(prose)
+    if cue and (named := read_number(cue[1].strip())):
+        return named
+    said = {r.value * (r.scale or 1): r for token in _TOKEN.findall(prose) if (r := read_number(token.strip()))}
+    if len(said) != 1 or _HEDGES & set(re.findall(r"[a-z]+", prose.lower())):
+        return None
+    return next(iter(said.values()))
+
+
+def last_side(text: str) -> str:
+    """What follows the last equals sign of one equation or chain (`x = 3`, `9 * 2 = 18`); the text itself for a list of several."""
+    return text if ", " in text or ";" in text or words(text) else re.split(r"=|\\approx|≈", text)[-1].strip()
+
+
+def _value(match: re.Match[str]) -> tuple[Fraction | None, str]:
+    whole = Fraction(match["whole"] or 0)
+    for top, bottom in (("mn", "md"), ("mn2", "md2"), ("fn", "fd"), ("sn", "sd"), ("n", "d")):
+        if match[top] is not None:
+            below = _fraction(match[bottom])
+            return (whole + _fraction(match[top]) / below if below else None), "fraction"
+    value = _fraction(match["num"]) * Fraction(10) ** int(match["exp"] or 0)
+    return value, "decimal" if "." in match["num"] else "integer"
+
+
+def _fraction(text: str) -> Fraction:
+    return Fraction(text.replace(",", ""))
+
+
+def _readings(reading: Reading) -> tuple[Fraction, ...]:
+    return (reading.value,) if reading.scale is None else (reading.value, reading.value * reading.scale)
+
+
+def _equal(gold: Fraction, said: Fraction) -> bool:
+    if gold == said:
+        return True
+    # Two finite decimals are two numbers; one decimal beside an endless one may be its rounding.
+    return _ends(gold) != _ends(said) and abs(gold - said) <= abs(gold) / 10**6
+
+
+def _ends(value: Fraction) -> bool:
+    """Whether the decimal expansion is finite: the denominator has no prime factor but 2 and 5."""
+    below = value.denominator
+    return pow(10, below.bit_length(), below) == 0
+
+
+def _unit_words(unit: str) -> list[str]:
+    return ["%"] if unit == "%" else [w.lower() for w in re.findall(r"[A-Za-z]+", unit)]
+
+
+def _is_unit(unit: str) -> bool:
+    """Whether the text after a number is a unit and not part of a formula or a second statement."""
+    return all(w == "%" or (w not in _HEDGES and w not in MATH_WORDS and (len(w) > 2 or w in _SHORT_UNITS)) for w in _unit_words(unit))

@@ -1,0 +1,119 @@
+"""The near side of the symbolic checker: one worker process, started when first needed, replaced when it dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from typing import Any
+
+from data_gen.errors import UserError
+from data_gen.verdict import Grade, Verdict
+
+CPU_SECONDS = 5.0
+"""Processor time that one comparison may take. Not wall time, so that a busy machine does not change verdicts."""
+
+
+class SymbolicChecker:
+    """Compares two expressions in a process of its own (`data_gen.grading.worker`). Safe to call from any thread.
+
+    Args:
+        cpu_seconds: Processor time of one comparison; the hard limit by the wall clock is six times that.
+    """
+
+    def __init__(self, cpu_seconds: float = CPU_SECONDS) -> None:
+        self._cpu_seconds = cpu_seconds
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+
+    def compare(self, gold: str, answer: str) -> Grade:
+        """CORRECT or WRONG `math_verify`; UNVERIFIABLE `bad_gold`, `timeout` or `checker_died` (out of memory, for one).
+
+        Raises:
+            UserError: If the worker cannot start because math-verify does not import.
+        """
+        with self._lock:
+            process = self._process or self._start()
+            self._process = process
+            try:
+                reply = _ask(process, {"gold": gold, "answer": answer, "cpu_seconds": self._cpu_seconds})
+            except BaseException:
+                # Interrupted between question and reply: the reply would be taken for that of the next question.
+                self._stop()
+                raise
+            if reply is None:
+                timed_out = self._stop() in (-signal.SIGPROF, -signal.SIGALRM)
+                return Grade(Verdict.UNVERIFIABLE, "timeout" if timed_out else "checker_died")
+            return Grade(Verdict(reply["verdict"]), reply["reason"])
+
+    def after_fork(self) -> None:
+        """In a forked child: let go of the parent's worker, which must still see its pipe close when the parent dies."""
+        self._lock = threading.Lock()
+        if self._process is not None:
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    os.close(pipe.fileno())
+            self._process = None
+
+    def _start(self) -> subprocess.Popen[str]:
+        # A session of its own: Ctrl-C at a terminal goes to the parent, which decides.
+        process = subprocess.Popen(
+            [sys.executable, "-m", "data_gen.grading.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,
+        )
+        ready = _read(process)
+        if ready is None or "error" in ready:
+            process.kill()
+            process.wait()
+            said = ready["error"] if ready else f"exit status {process.returncode}"
+            raise UserError(f"The answer checker did not start ({said}). Reinstall with `pip install 'math-verify[antlr4_13_2]>=0.9'`.")
+        return process
+
+    def _stop(self) -> int:
+        """Kill and reap the worker; the exit status, negative for a signal."""
+        process, self._process = self._process, None
+        assert process is not None
+        if process.poll() is None and process.stdout is not None:
+            # Its pipe closed: it is dying of its own alarm, whose number is the reason to report.
+            try:
+                process.wait(timeout=1)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+        return process.wait()
+
+
+def _ask(process: subprocess.Popen[str], question: dict[str, Any]) -> dict[str, Any] | None:
+    assert process.stdin is not None
+    try:
+        process.stdin.write(json.dumps(question) + "\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        return None
+    return _read(process)
+
+
+def _read(process: subprocess.Popen[str]) -> dict[str, Any] | None:
+    """The next line as JSON; None where the worker died."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    return json.loads(line) if line.endswith("\n") else None
+
+
+_CHECKER = SymbolicChecker()
+os.register_at_fork(after_in_child=_CHECKER.after_fork)
+
+
+def compare(gold: str, answer: str) -> Grade:
+    """`SymbolicChecker.compare` on this process's one worker."""
+    return _CHECKER.compare(gold, answer)
