@@ -118,11 +118,28 @@ def _die_with(life: int) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
+def import_light() -> None:
+    """Import and find out what every stage needs, once."""
+    import filelock  # noqa: F401
+    import numpy  # noqa: F401
+    import psutil  # noqa: F401
+    import pyarrow.parquet  # noqa: F401
+
+    from reasoning_train import stage  # noqa: F401
+    from reasoning_train.plugins import import_plugins
+    from reasoning_train.recipe.manifest import code_version
+    from reasoning_train.stage_api import STAGES
+
+    code_version()
+    with contextlib.suppress(Exception):  # a plugin that does not import is reported by the job that needs it
+        import_plugins()
+        STAGES.names()
+
+
 def import_heavy() -> None:
     """Import what model stages share, once; touches no tensor."""
     if "transformers" in sys.modules:
         return
-    import pyarrow.parquet  # noqa: F401
     import torch  # noqa: F401
     import transformers
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  # noqa: F401
@@ -135,6 +152,7 @@ def import_heavy() -> None:
 def main() -> None:
     """Entry point of the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import_light()
     Server(*map(int, sys.argv[1:4])).serve()
 
 

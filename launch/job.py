@@ -19,7 +19,7 @@ FAILED, BAD_INPUT, STOPPED = 1, 3, 143
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """E.g. `Job(id="sample.1-of-2", plan="runs/x/plan.json", node="sample", shard=(1, 2), store="store", threads=1, heavy=True, log="...")`."""
+    """E.g. `Job(id="a.1-of-2", plan="plan.json", node="a", shard=(1, 2), store="store", threads=1, heavy=True, log="a.log")`."""
 
     id: str
     plan: str

@@ -121,7 +121,7 @@ class _Work:
         index = read_logs(self.partial.folder)
         if self.stage.unit == "problem":
             main = self.ctx.output(self.stage.main)
-            write_rows(main, _Merged(index), self.stage.outputs[self.stage.main])
+            write_rows(main, self.stage.outputs[self.stage.main], _Merged(index))
             if self.stage.after is not None:
                 self.stage.after(self.config, self.ctx, Rows(main))
         return index
@@ -222,6 +222,6 @@ def _disk_full_is_the_users(store: Store) -> Iterator[None]:
         if error.errno not in _FULL:
             raise
         raise UserError(
-            f"No space left to write {error.filename or store.root} ({error.strerror}). Nothing was published and finished problems are kept: "
-            f"free space (`reasoning-train gc --store {store.root}` lists what no run needs) and rerun the same command."
+            f"No space left to write {error.filename or store.root} ({error.strerror}). Nothing was published and finished problems are "
+            f"kept: free space (`reasoning-train gc --store {store.root}` lists what no run needs) and rerun the same command."
         ) from error

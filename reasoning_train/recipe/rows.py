@@ -23,10 +23,10 @@ SHARD_BYTES = 64 << 20
 
 
 class Rows:
-    """The rows of a folder, in order; iterate as often as needed, `len` reads only the footers."""
+    """The rows of a folder, in order; iterate as often as needed, `len` reads only the footers. `columns` limits what is read."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, columns: list[str] | None = None) -> None:
+        self.folder, self._columns = folder, columns
         self._parts = sorted(folder.glob("part-*.parquet"))
 
     def __len__(self) -> int:
@@ -39,11 +39,11 @@ class Rows:
 
         for part in self._parts:
             with pq.ParquetFile(part, memory_map=False) as file:
-                for batch in file.iter_batches(batch_size=256, use_threads=False):
+                for batch in file.iter_batches(batch_size=256, columns=self._columns, use_threads=False):
                     yield from batch.to_pylist()
 
 
-def write_rows(folder: Path, rows: Iterable[Mapping[str, Any]], kind: str) -> int:
+def write_rows(folder: Path, kind: str, rows: Iterable[Mapping[str, Any]]) -> int:
     """Write rows to Parquet files in `folder` and return their number.
 
     `rows` is iterated twice when `kind` has no schema of its own, so it must then be a list or another re-iterable.

@@ -69,7 +69,7 @@ class Store:
         return artifact
 
     def _follow(self, artifact: Artifact) -> Artifact | None:
-        """The artifact that pass-throughs lead to, None where it is gone. Pointers lead to earlier rounds, so they never turn in a circle."""
+        """The artifact that pass-throughs lead to, None where it is gone. They lead to earlier rounds, so there is no circle."""
         while "pointer" in artifact.manifest:
             path = self.artifacts / artifact_name(**artifact.manifest["pointer"])
             manifest = read_manifest(path)

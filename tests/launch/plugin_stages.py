@@ -55,7 +55,7 @@ def square(config: SquareConfig, ctx: Context) -> None:
     """One row per input row."""
     rows = [{**row, "value": row["value"] ** 2} for row in Rows(ctx.input(config.data).path)]
     time.sleep(config.slow_s)
-    write_rows(ctx.output("data"), rows, "t_rows")
+    write_rows(ctx.output("data"), "t_rows", rows)
     (ctx.output("extra") / "note.txt").write_text(config.note, encoding="utf-8")
     ctx.history(step=1, loss=0.5)
 
@@ -89,7 +89,7 @@ def torch_stage(config: TorchConfig, ctx: Context) -> None:
 
     value = float((torch.ones(64, 64) @ torch.ones(64, 64)).sum())
     ctx.metric("threads", torch.get_num_threads())
-    write_rows(ctx.output("data"), [{"value": value, "tag": config.tag}], "t_rows")
+    write_rows(ctx.output("data"), "t_rows", [{"value": value, "tag": config.tag}])
 
 
 class TableConfig(StageConfig):
@@ -103,7 +103,7 @@ def table(config: TableConfig, ctx: Context) -> None:
     """Mean of the values."""
     values = [row["value"] for row in Rows(ctx.input(config.data).path)]
     ctx.metric("table", {"columns": ["what", "mean"], "rows": [["value", f"{sum(values) / len(values):.3f}"]]})
-    write_rows(ctx.output("data"), [{"mean": sum(values) / len(values)}], "table")
+    write_rows(ctx.output("data"), "table", [{"mean": sum(values) / len(values)}])
 
 
 def source() -> Path:
