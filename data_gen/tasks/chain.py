@@ -1,8 +1,8 @@
 """`chain`: multi-step word-and-number problems with gold steps, an exact step checker and a difficulty dial.
 
     Ana has 37 coins. Ben has 8 more than Ana. Cy has 5 fewer than Ben. How many has Cy?
-    Ben: 37 + 8 = 45
-    Cy: 45 - 5 = 40
+    37 + 8 = 45
+    45 - 5 = 40
     Answer: 40
 
 Every number stays within [0, 99], so a guess is right about once in a hundred. Splits are disjoint by construction: a
@@ -31,7 +31,7 @@ NAMES = ("Ana", "Ben", "Cy", "Dot", "Eli", "Flo", "Gus", "Hal", "Ivy", "Jo", "Ki
 WORDS = ("has", "coins", "more", "fewer", "than", "How", "many", "Answer")
 TOP = 99
 """Largest number that occurs."""
-BUCKETS = {"test": range(20), "dev": range(20, 30), "train": range(30, 100)}
+BUCKETS = {"test": range(20), "dev": range(20, 30), "explore": range(30, 50), "train": range(50, 100)}
 """Hash of the question modulo 100 -> split."""
 
 
@@ -44,10 +44,13 @@ class Chain(Task):
 
     seed: int = 0
     """Which problems; independent of the recipe's seed, so that all seeds meet the same test set."""
-    train: int = Field(2000, ge=0)
+    train: int = Field(20_000, ge=0)
+    """Problems with worked solutions to learn from."""
+    explore: int = Field(2000, ge=0)
+    """Problems to sample on: fresh ones, so that a policy cannot repeat what it was shown."""
     dev: int = Field(200, ge=0)
     test: int = Field(1000, ge=0)
-    steps: tuple[int, int] = (2, 4)
+    steps: tuple[int, int] = (1, 4)
     """Fewest and most steps: the dial."""
     operand: tuple[int, int] = (2, 9)
     """Smallest and largest number added or subtracted."""
@@ -61,8 +64,8 @@ class Chain(Task):
         return self
 
     def splits(self) -> dict[str, int | None]:
-        """train, dev and test with their sizes."""
-        return {"train": self.train, "dev": self.dev, "test": self.test}
+        """The four splits with their sizes."""
+        return {"train": self.train, "explore": self.explore, "dev": self.dev, "test": self.test}
 
     def problems(self, split: str) -> Iterator[Problem]:
         """Distinct problems of one split; problem i comes from its own random stream."""
@@ -85,7 +88,7 @@ class Chain(Task):
         return verify(gold, answer)
 
     def check_steps(self, problem: Problem, steps: Sequence[str]) -> tuple[bool, ...]:
-        """A step is right iff it is the gold step of its place: about the right person, with the right numbers."""
+        """A step is right iff it is the gold step of its place: the number so far, the fact that comes next, and their result."""
         gold = problem.gold_steps
         right = tuple(i < len(gold) and step == gold[i] for i, step in enumerate(steps))
         # Missing steps are wrong ones: an answer out of nowhere is no reasoning.
@@ -104,7 +107,7 @@ class Chain(Task):
             sign = rng.choice([s for s, result in (("+", value + by), ("-", value - by)) if 0 <= result <= TOP])
             after = value + by if sign == "+" else value - by
             facts.append(f"{name} has {by} {'more' if sign == '+' else 'fewer'} than {before}.")
-            steps.append(f"{name}: {value} {sign} {by} = {after}")
+            steps.append(f"{value} {sign} {by} = {after}")
             value = after
         return " ".join([*facts, f"How many has {names[-1]}?"]), steps, value
 

@@ -10,6 +10,8 @@ from math import comb
 import numpy as np
 
 RESAMPLES = 10_000
+CHUNK = 500
+"""Resamples held at a time."""
 LEVEL = 0.95
 
 
@@ -54,21 +56,23 @@ def majority_is_correct(answers: Sequence[str | None], correct: Sequence[bool], 
 
 def bootstrap(values: np.ndarray, seed: int = 0) -> Estimate:
     """Mean over problems with a percentile bootstrap interval. values [P]."""
-    return crossed_bootstrap(np.asarray(values, dtype=float)[None, :], seed)
+    return crossed_bootstrap(np.asarray(values, dtype=float)[None, None, :], seed)[0]
 
 
-def crossed_bootstrap(values: np.ndarray, seed: int = 0) -> Estimate:
-    """Mean with an interval over seeds and problems, both resampled, independently (Owen 2007's pigeonhole bootstrap). values [S, P].
+def crossed_bootstrap(values: np.ndarray, seed: int = 0) -> list[Estimate]:
+    """Means with intervals over seeds and problems, both resampled, independently (the pigeonhole bootstrap of Owen 2007).
 
-    With one seed this is the plain bootstrap over problems.
+    values [M, S, P]: M metrics that share the resamples, so that all of them cost about as much as one. With one seed this is the
+    plain bootstrap over problems.
     """
     values = np.asarray(values, dtype=float)
-    seeds, problems = values.shape
+    _, seeds, problems = values.shape
     rng, means = np.random.default_rng(seed), []
-    for _ in range(10):
-        draws = RESAMPLES // 10
-        over_problems = rng.multinomial(problems, np.full(problems, 1 / problems), size=draws) / problems
-        over_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
-        means.append(np.einsum("rs,sp,rp->r", over_seeds, values, over_problems, optimize=True))
-    low, high = np.quantile(np.concatenate(means), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(float(values.mean()), float(low), float(high))
+    for _ in range(0, RESAMPLES, CHUNK):
+        over_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=CHUNK) / seeds
+        over_problems = rng.multinomial(problems, np.full(problems, 1 / problems), size=CHUNK) / problems
+        by_seed = np.einsum("rp,msp->mrs", over_problems, values, optimize=True)
+        means.append(np.einsum("mrs,rs->mr", by_seed, over_seeds, optimize=True))
+    low, high = np.quantile(np.concatenate(means, axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
+    centre = values.mean(axis=(1, 2))
+    return [Estimate(float(c), float(a), float(b)) for c, a, b in zip(centre, low, high, strict=True)]

@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from reasoning_train.evaluation.metrics import Estimate, bootstrap, majority_is_correct, pass_at_k
+from reasoning_train.evaluation.metrics import Estimate, crossed_bootstrap, majority_is_correct, pass_at_k
+
+Collected = tuple[dict[str, dict[str, dict[str, float]]], set[str], dict[str, list[int]]]
+"""policy -> problem -> metrics; the unverifiable problems; policy -> [right samples, of these with a wrong step]."""
 
 
 def row_metrics(row: dict[str, Any], ks: Sequence[int]) -> dict[str, float]:
@@ -27,10 +30,8 @@ def row_metrics(row: dict[str, Any], ks: Sequence[int]) -> dict[str, float]:
     return metrics
 
 
-def collect(
-    rows: Iterable[dict[str, Any]], ks: Sequence[int]
-) -> tuple[dict[str, dict[str, dict[str, float]]], set[str], dict[str, list[int]]]:
-    """Metrics by policy and problem, the unverifiable problems (left out for all), and per policy [right samples, of these with a wrong step]."""
+def collect(rows: Iterable[dict[str, Any]], ks: Sequence[int]) -> Collected:
+    """Group the rows of a table; problems that are unverifiable for any policy are left out for all."""
     table: dict[str, dict[str, dict[str, float]]] = {}
     unverifiable: set[str] = set()
     wrong: dict[str, list[int]] = {}
@@ -56,17 +57,14 @@ def summarise_rows(rows: Iterable[dict[str, Any]], policies: Sequence[str], ks: 
     problems = sorted(next(iter(table.values()), {}))
     arrays = {name: _arrays(table[name], problems) for name in policies if problems}
     base = policies[0]
-    differences = {
-        name: {m: _triple(bootstrap(values - arrays[base][m])) for m, values in metrics.items() if m in arrays[base]}
-        for name, metrics in arrays.items()
-        if name != base
-    }
+    differences = {name: {m: v - arrays[base][m] for m, v in metrics.items() if m in arrays[base]} for name, metrics in arrays.items()}
+    differences.pop(base, None)
     return {
         "problems": len(problems),
         "unverifiable": len(unverifiable),
         "base": base,
-        "policies": {name: {m: _triple(bootstrap(values)) for m, values in metrics.items()} for name, metrics in arrays.items()},
-        "differences": differences,
+        "policies": _estimates(arrays),
+        "differences": _estimates(differences),
         "wrong_step_share_of_correct": {name: bad / right for name, (right, bad) in wrong.items() if right},
     }
 
@@ -89,5 +87,13 @@ def _arrays(problems: dict[str, dict[str, float]], order: Sequence[str]) -> dict
     return {m: np.array([problems[p][m] for p in order]) for m in names}
 
 
-def _triple(estimate: Estimate) -> list[float]:
-    return [estimate.value, estimate.low, estimate.high]
+def _estimates(arrays: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[str, list[float]]]:
+    """[value, low, high] of every policy's every metric, from one set of resamples."""
+    names = [(policy, metric) for policy, metrics in arrays.items() for metric in metrics]
+    if not names:
+        return {}
+    found = crossed_bootstrap(np.stack([arrays[policy][metric] for policy, metric in names])[:, None, :])
+    result: dict[str, dict[str, list[float]]] = {}
+    for (policy, metric), estimate in zip(names, found, strict=True):
+        result.setdefault(policy, {})[metric] = [estimate.value, estimate.low, estimate.high]
+    return result

@@ -76,7 +76,7 @@ def _compare(values: np.ndarray, margin: float) -> dict[str, Any]:
     """Interval over seeds and problems, per-seed intervals, and the verdict of one difference. values [S, P]."""
     from reasoning_train.evaluation.metrics import bootstrap, crossed_bootstrap
 
-    pooled = crossed_bootstrap(values)
+    [pooled] = crossed_bootstrap(values[None])
     seeds = [bootstrap(row) for row in values]
     signs = sum(estimate.value > margin for estimate in seeds) / len(seeds)
     if len(seeds) == 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 340, 170, 48, 26, 10, 12
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 340, 170, 62, 26, 10, 12
 
 Point = tuple[float, float]
 
@@ -37,7 +37,7 @@ def _span(values: Sequence[float]) -> Point:
 
 def _y_tick(value: float, y: float) -> str:
     grid = f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-    return f'{grid}<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>'
+    return f'{grid}<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.2g}</text>'
 
 
 def _x_tick(value: float, x: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 
-BOX_W, BOX_H, GAP_X, GAP_Y = 158, 46, 56, 16
+BOX_W, BOX_H, GAP_X, GAP_Y = 158, 46, 44, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,12 @@ def graph_svg(boxes: Mapping[str, Box]) -> str:
     for name, box in boxes.items():
         depth[name] = 1 + max((depth[i] for i in box.inputs), default=-1)
     columns: dict[int, list[str]] = {}
+    rank: dict[str, float] = {}
     for name in boxes:
         columns.setdefault(depth[name], []).append(name)
+    for names in columns.values():  # a stage stands level with what it reads, so that edges cross less
+        names.sort(key=lambda name: sum(rank.get(i, 0.0) for i in boxes[name].inputs) / max(1, len(boxes[name].inputs)))
+        rank.update({name: row - (len(names) - 1) / 2 for row, name in enumerate(names)})
     height = max(len(names) for names in columns.values()) * (BOX_H + GAP_Y) + GAP_Y
     place = {
         name: (8 + column * (BOX_W + GAP_X), (height - len(names) * (BOX_H + GAP_Y)) / 2 + GAP_Y / 2 + row * (BOX_H + GAP_Y))
@@ -37,7 +41,9 @@ def graph_svg(boxes: Mapping[str, Box]) -> str:
     width = 16 + (max(columns) + 1) * (BOX_W + GAP_X) - GAP_X
     edges = [_edge(place[source], place[name]) for name, box in boxes.items() for source in box.inputs]
     shapes = [_box(box, *place[name]) for name, box in boxes.items()]
-    head = f'<svg viewBox="0 0 {width} {height:.0f}" width="{width}" height="{height:.0f}" role="img" aria-label="stage graph">'
+    head = (
+        f'<svg viewBox="0 0 {width} {height:.0f}" style="width:100%;max-width:{width}px;height:auto" role="img" aria-label="stage graph">'
+    )
     return head + "".join(edges + shapes) + "</svg>"
 
 
