@@ -8,10 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """One stage of the graph, e.g. `Node(name="sample", uses="sample", config={"policy": Ref("base"), "n": 8}, seed=0, key="9f3c...", ...)`."""
+    """One stage of the graph, e.g. `Node(name="sample", uses="sample", config={"policy": Ref("base"), "n": 8}, seed=0, ...)`."""
 
     name: str
-    """`sample`; implicit nodes `model`, `task.train`, `task.train.gold`; unrolled ones `rounds.grow.2.sample`; with several seeds `sample@1`."""
+    """`sample`; implicit ones `model`, `task.train`, `task.train.gold`; in rounds `rounds.grow.2.sample`; with several seeds `sample@1`."""
     uses: str
     version: int
     config: dict[str, Any]

@@ -43,6 +43,16 @@ class Kind:
     """Marks a Ref field with the kind of output it takes."""
 
     name: str
+    same_format: bool = True
+    """False: the input may come from a task with another Format (an evaluation set to decontaminate against)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unkeyed:
+    """Marks a field of a stage's config that changes how the work is done, not what comes out, and so stays out of the key:
+
+    `micro_tokens: Annotated[int, Unkeyed()] = 8192`. Only fields of the config itself, not of models inside it.
+    """
 
 
 ProblemsRef = Annotated[Ref, Kind("problems")]

@@ -1,0 +1,115 @@
+"""The graph before references are followed: one draft per stage, unrolled rounds included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from data_gen.errors import nearest
+from reasoning_train.recipe.problems import Problems
+from reasoning_train.recipe.references import OUTSIDE, Scope, paths
+from reasoning_train.recipe.schema import Recipe, Rounds, Stage, Stop
+
+STOP, BEST, LAST = _MADE = ("stop", "best", "last")
+"""Names that a group of rounds makes itself; no stage of a round may have one of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A stage as written, e.g. `Draft(name="rounds.grow.2.sample", path="rounds.grow.stages.sample", uses="sample", ...)`."""
+
+    name: str
+    path: str
+    """Where the recipe says so."""
+    uses: str
+    written: Mapping[str, Any]
+    """Its config, references as text."""
+    seed: int | str | None = None
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    scope: Scope = OUTSIDE
+    implicit: bool = False
+    """Its config is made from `model:` or `task:`, not from `written`."""
+    stop_gate: str | None = None
+    previous: str | None = None
+
+
+def stage_drafts(recipe: Recipe, problems: Problems) -> dict[str, Draft]:
+    """Every stage that the recipe writes out, rounds unrolled, by name."""
+    if "model" in recipe.stages:
+        problems.add("stages.model", "'model' is the base model of the recipe; give the stage another name.")
+    drafts = [_draft(name, f"stages.{name}", stage) for name, stage in recipe.stages.items()]
+    for name, rounds in recipe.rounds.items():
+        if _sound(name, rounds, problems):
+            drafts += _unroll(name, rounds)
+    return {draft.name: draft for draft in drafts}
+
+
+def _draft(name: str, path: str, stage: Stage, **more: Any) -> Draft:
+    resources = stage.resources.model_dump(exclude_none=True)
+    return Draft(name=name, path=path, uses=stage.uses, written=dict(stage.model_extra or {}), seed=stage.seed, resources=resources, **more)
+
+
+def _sound(name: str, rounds: Rounds, problems: Problems) -> bool:
+    """Whether all names inside a group of rounds mean stages of the round."""
+    found = [
+        (f"stages.{stage}", f"{stage!r} is made by the rounds themselves; rename the stage") for stage in rounds.stages if stage in _MADE
+    ]
+    named = {"policy": rounds.policy, **{f"start.{stage}": stage for stage in rounds.start}}
+    if rounds.stop:
+        table = stop_table(rounds.stop)
+        named["stop.table"] = table
+        if not table:
+            found.append(("stop.table", f"expected a stage of the round such as ${{stages.dev}}, got {rounds.stop.table!r}"))
+    for field_name, stage in named.items():
+        if stage and stage not in rounds.stages:
+            found.append((field_name, f"the round has no stage {stage!r}.{nearest(stage, rounds.stages)}"))
+    for field_name, message in found:
+        problems.add(f"rounds.{name}.{field_name}", f"{message.removesuffix('.')}.")
+    return not found
+
+
+def stop_table(stop: Stop) -> str:
+    """The stage of the round whose table the stop rule reads; empty where the text is no such reference."""
+    found = paths(stop.table)
+    parts = found[0].split(".") if len(found) == 1 else []
+    return parts[1] if len(parts) == 2 and parts[0] == "stages" else ""
+
+
+def _has_baseline(rounds: Rounds) -> bool:
+    """Whether `start` names both a policy and its evaluation, which then count as round 0: no round may be better than the start."""
+    return rounds.stop is not None and {rounds.policy, stop_table(rounds.stop)} <= rounds.start.keys()
+
+
+def _unroll(name: str, rounds: Rounds) -> Iterator[Draft]:
+    for k in range(1, rounds.max + 1):
+        for stage, entry in rounds.stages.items():
+            place, gate = f"rounds.{name}.stages.{stage}", _gate(name, k, stage, rounds)
+            yield _draft(f"rounds.{name}.{k}.{stage}", place, entry, scope=Scope(name, k), **gate)
+        if rounds.stop:
+            yield _stop_draft(name, k, rounds, rounds.stop)
+
+
+def _gate(name: str, k: int, stage: str, rounds: Rounds) -> dict[str, str]:
+    if k == 1 or not rounds.stop:
+        return {}
+    return {"stop_gate": f"rounds.{name}.{k - 1}.{STOP}", "previous": f"rounds.{name}.{k - 1}.{stage}"}
+
+
+def _stop_draft(name: str, k: int, rounds: Rounds, stop: Stop) -> Draft:
+    """The decision after round k; it sees the tables so far, that of `start` as round 0."""
+    table = stop_table(stop)
+    start = [rounds.start[table]] if _has_baseline(rounds) else []
+    tables = start + [f"${{rounds.{name}.{j}.{table}}}" for j in range(1, k + 1)]
+    rule = {"metric": stop.metric, "policy": stop.policy, "min_gain": stop.min_gain}
+    written = {"tables": tables, "first": 0 if start else 1, **rule}
+    gate = _gate(name, k, STOP, rounds)
+    return Draft(name=f"rounds.{name}.{k}.{STOP}", path=f"rounds.{name}.stop", uses="round_stop", written=written, **gate)
+
+
+def best_draft(name: str, rounds: Rounds) -> Draft:
+    """The node behind `${rounds.NAME.best}`: the policy of the round that did best on dev."""
+    start = [rounds.start[rounds.policy]] if _has_baseline(rounds) else []
+    policies = start + [f"${{rounds.{name}.{k}.{rounds.policy}}}" for k in range(1, rounds.max + 1)]
+    written = {"decision": f"${{rounds.{name}.{rounds.max}.{STOP}}}", "policies": policies, "first": 0 if start else 1}
+    return Draft(name=f"rounds.{name}.{BEST}", path=f"rounds.{name}", uses="best_round", written=written)

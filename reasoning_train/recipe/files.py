@@ -1,0 +1,60 @@
+"""Leaf files of a recipe: found beside it or in the current folder, known by the sha256 of their bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from reasoning_train.recipe.problems import Problems
+from reasoning_train.recipe.yaml_core import join
+
+
+class LeafFiles:
+    """Finds and digests the files that configs name. `folder` is the recipe's."""
+
+    def __init__(self, folder: Path, problems: Problems) -> None:
+        self._folder, self._problems = folder, problems
+        self.digests: dict[str, str] = {}
+        """Absolute path -> sha256 of every file asked for so far."""
+
+    def find(self, written: Path, field: str) -> str:
+        """The absolute path of a file or folder; where there is none a problem is noted and the text returned as written."""
+        for place in (self._folder, Path.cwd()):
+            found = os.path.abspath(place / written.expanduser())
+            if os.path.exists(found):
+                self.digests.setdefault(found, digest(Path(found)))
+                return found
+        looked = dict.fromkeys(os.path.abspath(place / written.expanduser()) for place in (self._folder, Path.cwd()))
+        self._problems.add(field, f"there is no file {str(written)!r}; looked for {' and '.join(looked)}.")
+        return str(written)
+
+
+def digest(path: Path) -> str:
+    """sha256, hex, of a file's bytes; of a folder, over the names and digests of its files."""
+    if path.is_file():
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    whole = hashlib.sha256()
+    for inside in sorted(p for p in path.rglob("*") if p.is_file()):
+        whole.update(f"{inside.relative_to(path).as_posix()}\0{digest(inside)}\n".encode())
+    return whole.hexdigest()
+
+
+def path_fields(value: Any, place: str = "") -> Iterator[tuple[str, Path]]:
+    """(dotted place, path) of every path in a validated config."""
+    if isinstance(value, Path):
+        yield place, value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from path_fields(getattr(value, name), join(place, name))
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from path_fields(item, join(place, str(name)))
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            yield from path_fields(item, join(place, str(i)))

@@ -1,0 +1,44 @@
+"""Which text conventions flow along the edges: the task half of the Format, known before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from data_gen.errors import UserError
+from data_gen.format import Format, TaskFormat
+from reasoning_train.recipe.kinds import Kind
+from reasoning_train.recipe.problems import Problems
+from reasoning_train.recipe.refs import Ref
+from reasoning_train.recipe.yaml_core import join
+
+WITHOUT = frozenset({"table", "verdict", "decision"})
+"""Kinds of outputs that hold numbers, not text: tasks with different formats may meet in one table."""
+
+
+class Formats:
+    """The task format of every node, from its config or from its inputs, which must agree."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, TaskFormat | None] = {}
+
+    def enter(self, node: str, uses: str, config: Mapping[str, Any]) -> None:
+        """Note the format of a node that has its own: a split of a task, or the base model."""
+        own = config["task"]["format"] if uses == "problems" else config["task_format"] if uses == "model" else None
+        if own is not None:
+            self._known[node] = TaskFormat.model_validate(own)
+
+    def inherit(self, node: str, path: str, inputs: Iterable[tuple[str, Ref, list[Kind], str]], problems: Problems) -> None:
+        """Take over the format of the inputs, (place, reference, kinds wanted, kind given), noting those that differ from the first."""
+        first: tuple[Ref, TaskFormat] | None = None
+        for place, ref, kinds, given in inputs:
+            fmt = self._known.get(ref.node)
+            if fmt is None or given in WITHOUT or any(not kind.same_format for kind in kinds):
+                continue
+            first = first or (ref, fmt)
+            try:
+                Format(task=first[1]).check_same_task(Format(task=fmt), f"{str(first[0])!r}", f"{str(ref)!r}")
+            except UserError as error:
+                problems.add(join(path, place), str(error))
+        if first:
+            self._known.setdefault(node, first[1])

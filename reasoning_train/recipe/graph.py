@@ -1,0 +1,165 @@
+"""From drafts to nodes: validation, kinds, formats, keys, once per seed. Everything is checked before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydantic import BaseModel
+
+from data_gen.errors import UserError
+from reasoning_train.recipe.drafts import Draft
+from reasoning_train.recipe.files import LeafFiles, path_fields
+from reasoning_train.recipe.formats import Formats
+from reasoning_train.recipe.implicit import UNKNOWN
+from reasoning_train.recipe.keys import keyed_fields, node_key
+from reasoning_train.recipe.kinds import wanted
+from reasoning_train.recipe.order import map_refs, refs_in
+from reasoning_train.recipe.plan import Node
+from reasoning_train.recipe.problems import Problems
+from reasoning_train.recipe.refs import Kind, Ref
+from reasoning_train.recipe.resolver import Resolver
+from reasoning_train.recipe.validate import plain, validate
+from reasoning_train.recipe.yaml_core import join
+from reasoning_train.stage_api import STAGES, StageDef
+
+
+class Graph:
+    """Nodes in the making; drafts are added inputs first."""
+
+    def __init__(self, resolvers: Mapping[int, Resolver], files: LeafFiles, problems: Problems) -> None:
+        self.nodes: dict[str, Node] = {}
+        self._resolvers, self._files, self._problems = resolvers, files, problems
+        self._names: dict[tuple[str, int], str] = {}
+        self._stages: dict[str, StageDef] = {}
+        self._formats = Formats()
+
+    def add(self, draft: Draft) -> None:
+        """Check a draft under every seed and make its nodes: one where all seeds agree, else one per seed, `NAME@SEED`."""
+        definition = self._definition(draft)
+        if definition is None:
+            return
+        seeds = list(self._resolvers)[:1] if definition.across_seeds else list(self._resolvers)
+        made = [self._node(draft, definition, seed) for seed in seeds]
+        shared = len({node.key for node in made if node}) < 2
+        for seed, node in zip(seeds, made, strict=True):
+            name = draft.name if shared else f"{draft.name}@{seed}"
+            self._stages[name] = definition
+            for meant in self._resolvers if definition.across_seeds else [seed]:
+                self._names[draft.name, meant] = name
+            if node:
+                self.nodes.setdefault(name, replace(node, name=name))
+                self._check_formats(draft, self.nodes[name])
+
+    def _definition(self, draft: Draft) -> StageDef | None:
+        try:
+            definition = STAGES.get(draft.uses)
+        except UserError as error:
+            self._problems.add(join(draft.path, "uses"), str(error))
+            return None
+        if draft.resources.get("shards", 1) > 1 and definition.unit == "whole":
+            self._problems.add(join(draft.path, "resources.shards"), f"stage type {draft.uses!r} works in one process; remove `shards`.")
+        if draft.seed is not None and not definition.seeded:
+            self._problems.add(join(draft.path, "seed"), f"stage type {draft.uses!r} draws no random numbers; remove `seed`.")
+        return definition
+
+    def _node(self, draft: Draft, definition: StageDef, seed: int) -> Node | None:
+        """The node of a draft under one seed, named by `add`; None where its config does not fit."""
+        written = self._resolvers[seed].config(draft)
+        if written is None:
+            return None
+        written = map_refs(written, self._across if definition.across_seeds else lambda ref: self._final(ref, seed))
+        model = validate(definition.config, written, draft.path, self._problems, f" of stage type {draft.uses!r}")
+        node_seed = self._seed(draft, seed) if definition.seeded else None
+        if model is None:
+            return None
+        self._check_kinds(draft, model)
+        config = self._plain_config(draft, model)
+        return Node(
+            name=draft.name,
+            uses=draft.uses,
+            version=definition.version,
+            config=config,
+            seed=node_seed,
+            key=self._key(draft, definition, config, node_seed, seed),
+            resources=dict(draft.resources),
+            inputs=tuple(dict.fromkeys(ref.node for ref in refs_in(config))),
+            files=self._files_of(config),
+            stop_gate=draft.stop_gate and self._names.get((draft.stop_gate, seed)),
+            previous=draft.previous and self._names.get((draft.previous, seed)),
+            origin=self._problems.origin(draft.path),
+        )
+
+    def _final(self, ref: Ref, seed: int) -> Ref:
+        return Ref(self._names.get((ref.node, seed), ref.node), ref.output)
+
+    def _across(self, ref: Ref) -> list[Ref]:
+        return list(dict.fromkeys(self._final(ref, seed) for seed in self._resolvers))
+
+    def _seed(self, draft: Draft, seed: int) -> int:
+        if draft.seed is None:
+            return seed
+        own = self._resolvers[seed].resolve(draft.seed, join(draft.path, "seed"), draft.scope)
+        if isinstance(own, int) and not isinstance(own, bool) and own >= 0:
+            return own
+        if own != UNKNOWN:
+            self._problems.add(join(draft.path, "seed"), f"expected a whole number from 0, got {own!r}.")
+        return seed
+
+    def _plain_config(self, draft: Draft, model: BaseModel) -> dict[str, Any]:
+        """The config as plain data; files by absolute path."""
+        found = {path: self._files.find(path, join(draft.path, place)) for place, path in path_fields(model)}
+        config: dict[str, Any] = plain(model, found)
+        return config
+
+    def _files_of(self, config: Any) -> dict[str, str]:
+        return {text: self._files.digests[text] for text in dict.fromkeys(_texts(config)) if text in self._files.digests}
+
+    def _check_kinds(self, draft: Draft, model: BaseModel) -> None:
+        for place, ref, kinds in wanted(model):
+            given = self._kind(ref)
+            if given and kinds and given not in [kind.name for kind in kinds]:
+                expected = " or ".join(dict.fromkeys(kind.name for kind in kinds))
+                self._problems.add(
+                    join(draft.path, place),
+                    f"expected {expected}, but {str(ref)!r} (a stage of type {self._stages[ref.node].name!r}) gives {given}.",
+                )
+
+    def _kind(self, ref: Ref) -> str:
+        """Kind of the output behind a reference; empty where its stage did not pass."""
+        definition = self._stages.get(ref.node)
+        return definition.outputs.get(ref.output or definition.main, "") if definition else ""
+
+    def _check_formats(self, draft: Draft, node: Node) -> None:
+        self._formats.enter(node.name, node.uses, node.config)
+        model = STAGES.get(node.uses).config.model_validate(node.config)
+        edges: list[tuple[str, Ref, list[Kind], str]] = [(place, ref, kinds, self._kind(ref)) for place, ref, kinds in wanted(model)]
+        self._formats.inherit(node.name, draft.path, edges, self._problems)
+
+    def _key(self, draft: Draft, definition: StageDef, config: dict[str, Any], node_seed: int | None, seed: int) -> str:
+        gates = [self._key_of(self._names.get((name, seed), name)) for name in (draft.stop_gate, draft.previous) if name]
+        return node_key(
+            uses=draft.uses,
+            version=definition.version,
+            config=keyed_fields(definition.config, config),
+            seed=node_seed,
+            identify=self._identify,
+            files=self._files_of(config),
+            gate=(gates[0], gates[1]) if gates else None,
+        )
+
+    def _identify(self, ref: Ref) -> tuple[str, str]:
+        definition = self._stages.get(ref.node)
+        return self._key_of(ref.node), ref.output or (definition.main if definition else "")
+
+    def _key_of(self, name: str) -> str:
+        # An input that did not pass has no key; the recipe is refused anyway.
+        return self.nodes[name].key if name in self.nodes else ""
+
+
+def _texts(value: Any) -> Sequence[str]:
+    if isinstance(value, str):
+        return [value]
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return [text for item in items for text in _texts(item)]

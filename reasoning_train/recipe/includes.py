@@ -1,0 +1,137 @@
+"""One document out of a recipe, the files that it includes and the command line's `--set`.
+
+Maps merge left to right, everything else replaces, the recipe wins over what it includes, `--set` comes last.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import reasoning_train
+from data_gen.errors import nearest
+from reasoning_train.recipe.problems import RecipeError
+from reasoning_train.recipe.yaml_core import Document, join, parse_value, read_yaml
+
+CHECKOUT = Path(reasoning_train.__file__).parent.parent
+"""Where the packaged `configs/` lie."""
+SET = "--set"
+"""Origin of values from the command line."""
+_GROUPS = ("stages", "rounds", "tasks")
+"""Maps whose entries the recipe names: `--set` changes an entry, it does not make one up."""
+
+
+def load_document(path: Path, overrides: Sequence[str] = ()) -> Document:
+    """The merged document of a recipe. RecipeError for files that are missing, unreadable or include each other in a circle."""
+    if not path.is_file():
+        raise RecipeError(f"{path}: there is no such recipe. `reasoning-train list recipes` names those that ship.")
+    document = _expand(path, ())
+    for override in overrides:
+        document = _override(document, override)
+    return document
+
+
+def _expand(path: Path, stack: tuple[Path, ...]) -> Document:
+    shown, real = _shown(path), path.resolve()
+    if real in stack:
+        circle = " -> ".join(_shown(p) for p in (*stack[stack.index(real) :], real))
+        raise RecipeError(f"{shown}: include goes in a circle: {circle}.")
+    own = read_yaml(path, shown)
+    merged = Document({})
+    for name, origin in _names(own, shown):
+        merged = merge(merged, _expand(_find(name, path, origin), (*stack, real)))
+    value = {key: item for key, item in own.value.items() if key != "include"}
+    origins = {key: item for key, item in own.origins.items() if key.split(".")[0] != "include"}
+    return merge(merged, Document(value, origins))
+
+
+def _names(document: Document, shown: str) -> Iterator[tuple[str, str]]:
+    names = document.value.get("include", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise RecipeError(f"{document.origins.get('include', shown)}: include: expected a list of files, got {names!r}.")
+    for i, name in enumerate(names):
+        yield name, document.origins[f"include.{i}"]
+
+
+def _find(name: str, including: Path, origin: str) -> Path:
+    places = dict.fromkeys([including.parent, Path.cwd(), CHECKOUT])
+    for place in places:
+        if (place / name).is_file():
+            return place / name
+    looked = ", ".join(_shown(place / name) for place in places)
+    raise RecipeError(f"{origin}: include: there is no file {name!r}; looked for {looked}.{nearest(name, _configs())}")
+
+
+def _configs() -> Iterable[str]:
+    return [path.relative_to(CHECKOUT).as_posix() for path in (CHECKOUT / "configs").rglob("*.yaml")]
+
+
+def _shown(path: Path) -> str:
+    """A path as messages print it: relative where that is shorter."""
+    relative = os.path.relpath(path)
+    return min(str(path), relative, key=len)
+
+
+def merge(below: Document, above: Document) -> Document:
+    """Maps key by key, `above` winning; lists and scalars whole."""
+    origins = dict(below.origins)
+    value = _merge(below.value, above.value, "", origins)
+    return Document(value, {**origins, **above.origins})
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any], path: str, origins: dict[str, str]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, item in above.items():
+        here, old = join(path, key), merged.get(key)
+        if isinstance(old, dict) and isinstance(item, dict):
+            merged[key] = _merge(old, item, here, origins)
+        else:
+            _forget(origins, here)
+            merged[key] = item
+    return merged
+
+
+def _forget(origins: dict[str, str], path: str) -> None:
+    for known in [known for known in origins if known == path or known.startswith(path + ".")]:
+        del origins[known]
+
+
+def _override(document: Document, text: str) -> Document:
+    path, equals, written = text.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise RecipeError(f"{SET} {text}: expected PATH=VALUE, such as {SET} stages.sample.n=4.")
+    if keys[0] == "include":
+        raise RecipeError(f"{SET} {text}: `include` cannot be set; set the values that it brings, or copy the recipe.")
+    value = parse_value(written, f"{SET} {text}")
+    origins = dict(document.origins)
+    _forget(origins, ".".join(keys))
+    _note(value, ".".join(keys), origins)
+    return Document(_put(document.value, keys, value, text, ()), origins)
+
+
+def _put(inside: Any, keys: Sequence[str], value: Any, text: str, above: tuple[str, ...]) -> Any:
+    """A copy of `inside` with `value` at `keys`; maps on the way are made where they are missing."""
+    if not keys:
+        return value
+    key, here = keys[0], ".".join(above)
+    if isinstance(inside, list):
+        if not key.isdigit() or int(key) >= len(inside):
+            raise RecipeError(f"{SET} {text}: {here} is a list of {len(inside)}, so {key!r} must be a number below that.")
+        return [_put(item, keys[1:], value, text, (*above, key)) if i == int(key) else item for i, item in enumerate(inside)]
+    if inside is None:
+        inside = {}
+    if not isinstance(inside, dict):
+        raise RecipeError(f"{SET} {text}: {here} is {inside!r}, which has no field {key!r}.")
+    if key not in inside and len(keys) > 1 and above and above[-1] in _GROUPS:
+        raise RecipeError(f"{SET} {text}: there is no {key!r} in {here}.{nearest(key, inside)}")
+    return {**inside, key: _put(inside.get(key), keys[1:], value, text, (*above, key))}
+
+
+def _note(value: Any, path: str, origins: dict[str, str]) -> None:
+    origins[path] = SET
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        _note(item, join(path, str(key)), origins)

@@ -1,0 +1,52 @@
+"""`load_plan`: a recipe file and `--set` overrides in, the checked stage graph out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from reasoning_train.recipe.drafts import stage_drafts
+from reasoning_train.recipe.files import LeafFiles
+from reasoning_train.recipe.graph import Graph
+from reasoning_train.recipe.includes import load_document
+from reasoning_train.recipe.order import ordered
+from reasoning_train.recipe.plan import Plan
+from reasoning_train.recipe.problems import Problems
+from reasoning_train.recipe.resolver import Resolver
+from reasoning_train.recipe.schema import Recipe
+from reasoning_train.recipe.validate import validate
+from reasoning_train.recipe.yaml_core import Document
+
+__all__ = ["load_plan"]
+
+
+def load_plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
+    """The plan of a recipe; `overrides` are texts such as `stages.sample.n=4`, applied last.
+
+    RecipeError lists everything that is wrong, a line `file:line: field: what` each; nothing has run by then.
+    """
+    path = Path(path)
+    document = load_document(path, overrides)
+    problems = Problems(document.origins, str(path))
+    recipe = validate(Recipe, document.value, "", problems)
+    problems.raise_if_any()
+    assert recipe is not None, "a recipe that does not fit has problems"
+    return _plan(recipe, document, path, problems)
+
+
+def _plan(recipe: Recipe, document: Document, path: Path, problems: Problems) -> Plan:
+    drafts = stage_drafts(recipe, problems)
+    problems.raise_if_any()
+    files = LeafFiles(path.parent, problems)
+    resolvers = {seed: Resolver(recipe, document.value, drafts, seed, files, problems) for seed in _seeds(recipe)}
+    first = next(iter(resolvers.values()))
+    graph = Graph(resolvers, files, problems)
+    for draft in ordered(drafts, first.config, problems):
+        graph.add(draft)
+    name = str(first.resolve(recipe.name, "name"))
+    problems.raise_if_any()
+    return Plan(name=name, path=str(path), nodes=graph.nodes, resolved=document.value, origins=document.origins)
+
+
+def _seeds(recipe: Recipe) -> list[int]:
+    return recipe.seeds or [recipe.seed or 0]

@@ -1,0 +1,66 @@
+"""The order of the graph: which drafts there are once all references are followed, inputs first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from reasoning_train.recipe.drafts import Draft
+from reasoning_train.recipe.problems import Problems
+from reasoning_train.recipe.refs import Ref
+
+
+def refs_in(value: Any) -> Iterator[Ref]:
+    """Every reference inside a config, in order of mention."""
+    if isinstance(value, Ref):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from refs_in(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from refs_in(item)
+
+
+def map_refs(value: Any, change: Callable[[Ref], Any]) -> Any:
+    """`value` with every reference replaced; where one becomes a list inside a list, the lists are joined."""
+    if isinstance(value, Ref):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {name: map_refs(item, change) for name, item in value.items()}
+    if not isinstance(value, list):
+        return value
+    mapped: list[Any] = []
+    for item in value:
+        new = map_refs(item, change)
+        if isinstance(item, Ref) and isinstance(new, list):
+            mapped += new
+        else:
+            mapped.append(new)
+    return mapped
+
+
+def ordered(drafts: dict[str, Draft], config: Callable[[Draft], Mapping[str, Any] | None], problems: Problems) -> list[Draft]:
+    """All drafts, inputs first; `drafts` grows by implicit ones while `config` follows references. A circle is noted and gives []."""
+    needs: dict[str, list[str]] = {}
+    waiting = list(drafts)
+    while waiting:
+        name = waiting.pop(0)
+        needs[name] = _needs(drafts[name], config)
+        new = (need for need in needs[name] if need in drafts and need not in needs and need not in waiting)
+        waiting.extend(dict.fromkeys(new))
+    try:
+        sorter = TopologicalSorter({name: [need for need in found if need in drafts] for name, found in needs.items()})
+        return [drafts[name] for name in sorter.static_order()]
+    except CycleError as error:
+        circle: list[str] = error.args[1]
+        problems.add(
+            drafts[circle[0]].path, f"stages refer to each other in a circle: {' -> '.join(circle)}. Remove one of the references."
+        )
+        return []
+
+
+def _needs(draft: Draft, config: Callable[[Draft], Mapping[str, Any] | None]) -> list[str]:
+    gates = [name for name in (draft.stop_gate, draft.previous) if name]
+    return list(dict.fromkeys([*(ref.node for ref in refs_in(config(draft))), *gates]))

@@ -1,0 +1,43 @@
+"""Errors of a recipe, collected and told together, each with the place where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from data_gen.errors import UserError
+
+
+class RecipeError(UserError):
+    """What is wrong with a recipe: one line `file:line: field: what` per problem, in the order of the file."""
+
+
+class Problems:
+    """Collects problems until the whole recipe has been looked at. `origins`: dotted path -> `file:line`."""
+
+    def __init__(self, origins: Mapping[str, str], file: str) -> None:
+        self._origins, self._file = origins, file
+        self._found: dict[str, None] = {}
+
+    def add(self, path: str, message: str) -> None:
+        """Note a problem at a dotted path; one told twice (once per seed, say) is kept once."""
+        self._found.setdefault(f"{self.origin(path)}: {path}: {message}" if path else f"{self.origin(path)}: {message}")
+
+    def origin(self, path: str) -> str:
+        """Where the value, or the nearest value around it, stands."""
+        while path and path not in self._origins:
+            path = path.rpartition(".")[0]
+        return self._origins.get(path, self._file)
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def raise_if_any(self) -> None:
+        """Raise a RecipeError that lists all problems."""
+        if self._found:
+            raise RecipeError("\n".join(sorted(self._found, key=_place)))
+
+
+def _place(line: str) -> tuple[str, int]:
+    file, _, rest = line.partition(":")
+    number = rest.partition(":")[0]
+    return file, int(number) if number.isdigit() else 0

@@ -1,0 +1,63 @@
+"""The text of references: `${stages.sample.data}`, values embedded in text, `$${` for a literal `${`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from data_gen.errors import nearest
+from reasoning_train.recipe.refs import Ref
+
+_PIECE = re.compile(r"\$\$\{|\$\{([^{}]*)(\}?)")
+_PATH = re.compile(r"[A-Za-z_][\w-]*(?:\.[\w-]+)*")
+
+
+class BadReference(Exception):
+    """A reference that cannot be followed; the message says why. Caught where the place is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where a reference stands: outside all rounds, or in round `k` (from 1) of the group `rounds`."""
+
+    rounds: str | None = None
+    k: int = 0
+
+
+OUTSIDE = Scope()
+
+
+def expand(text: str, look_up: Callable[[str], Any]) -> Any:
+    """`text` with its references followed by `look_up(path)`; a reference that is the whole text keeps its type."""
+    whole = _PIECE.fullmatch(text)
+    if whole and text != "$${":
+        return look_up(_path(whole))
+    return _PIECE.sub(lambda piece: "${" if piece[0] == "$${" else _embed(_path(piece), look_up), text)
+
+
+def paths(text: str) -> list[str]:
+    """The dotted paths that a text refers to."""
+    return [piece[1].strip() for piece in _PIECE.finditer(text) if piece[0] != "$${"]
+
+
+def _path(piece: re.Match[str]) -> str:
+    path = piece[1].strip()
+    if not piece[2] or not _PATH.fullmatch(path):
+        raise BadReference(f"{piece[0]!r} is not a reference; write ${{stages.NAME}}, or $${{ for the two characters themselves")
+    return path
+
+
+def _embed(path: str, look_up: Callable[[str], Any]) -> str:
+    value = look_up(path)
+    if isinstance(value, Ref):
+        raise BadReference(f"${{{path}}} is an output of a stage and cannot be part of a text; it must stand alone")
+    if isinstance(value, (dict, list)):
+        raise BadReference(f"${{{path}}} is a {'map' if isinstance(value, dict) else 'list'} and cannot be part of a text")
+    return {None: "null", True: "true", False: "false"}.get(value, str(value)) if value is None or isinstance(value, bool) else str(value)
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """The nearest known name as the end of a sentence."""
+    return f".{nearest(name, known)}".rstrip(".")

@@ -1,0 +1,103 @@
+"""Follows references under one seed: to outputs of stages (a `Ref`), to implicit nodes, to plain values of the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reasoning_train.recipe.drafts import Draft
+from reasoning_train.recipe.files import LeafFiles
+from reasoning_train.recipe.implicit import UNKNOWN, ImplicitNodes
+from reasoning_train.recipe.problems import Problems
+from reasoning_train.recipe.references import OUTSIDE, BadReference, Scope, expand, hint
+from reasoning_train.recipe.schema import Recipe
+from reasoning_train.recipe.stage_references import StageReferences
+from reasoning_train.recipe.yaml_core import join
+
+
+class Resolver:
+    """The recipe under one seed. `drafts` grows by the implicit nodes that are referred to."""
+
+    def __init__(
+        self, recipe: Recipe, values: Mapping[str, Any], drafts: dict[str, Draft], seed: int, files: LeafFiles, problems: Problems
+    ) -> None:
+        self.seed = seed
+        self._values, self._problems = values, problems
+        self._stages = StageReferences(recipe, drafts, self._value, self._look_up)
+        self._implicit = ImplicitNodes(recipe, drafts, self.resolve, files, problems)
+        self._open: list[str] = []
+
+    def resolve(self, value: Any, path: str, scope: Scope = OUTSIDE) -> Any:
+        """`value` with its references followed; what cannot be followed is noted and becomes `UNKNOWN`."""
+        if isinstance(value, Mapping):
+            return {key: self.resolve(item, join(path, key), scope) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.resolve(item, join(path, str(i)), scope) for i, item in enumerate(value)]
+        if not isinstance(value, str) or "${" not in value:
+            return value
+        try:
+            return expand(value, lambda reference: self._look_up(reference, scope))
+        except BadReference as error:
+            self._problems.add(path, f"{str(error).removesuffix('.')}.")
+            return UNKNOWN
+
+    def config(self, draft: Draft) -> dict[str, Any] | None:
+        """The config of a draft, references followed; None for an implicit node whose task does not fit."""
+        if draft.implicit:
+            return self._implicit.config(draft)
+        resolved: dict[str, Any] = self.resolve(draft.written, draft.path, draft.scope)
+        return resolved
+
+    def _look_up(self, reference: str, scope: Scope) -> Any:
+        parts = reference.split(".")
+        head, rest = parts[0], parts[1:]
+        if head == "stages" and rest:
+            return self._stages.stage(rest, scope)
+        if head in ("previous", "init", "round"):
+            return self._stages.in_round(head, rest, scope)
+        if head == "rounds" and len(rest) > 1:
+            return self._stages.rounds(rest)
+        if head in ("task", "tasks", "model"):
+            found = self._implicit.find(parts)
+            return found if found is not None else self._value(parts, scope)
+        return self.seed if reference == "seed" else self._value(parts, scope)
+
+    def _value(self, parts: Sequence[str], scope: Scope) -> Any:
+        """A plain value of the recipe, its own references followed."""
+        path = ".".join(parts)
+        if path in self._open:
+            raise BadReference(f"values refer to each other in a circle: {' -> '.join([*self._open, path])}")
+        value: Any = self._filled(parts)
+        self._open.append(path)
+        try:
+            return expand_all(value, lambda reference: self._look_up(reference, scope))
+        finally:
+            self._open.pop()
+
+    def _filled(self, parts: Sequence[str]) -> Any:
+        """What stands at a path; a task's defaults count as written."""
+        size = 2 if parts[0] == "tasks" else 1
+        task = self._implicit.task(".".join(parts[:size])) if parts[0] in ("task", "tasks") else None
+        value, done, rest = (task.config, list(parts[:size]), parts[size:]) if task else (self._values, [], parts)
+        for part in rest:
+            value = _field(value, part, ".".join(done))
+            done.append(part)
+        return value
+
+
+def _field(value: Any, part: str, path: str) -> Any:
+    if isinstance(value, Mapping) and part in value:
+        return value[part]
+    if isinstance(value, list) and part.isdigit() and int(part) < len(value):
+        return value[int(part)]
+    where = f"{path} has no field {part!r}" if path else f"there is no {part!r} in the recipe"
+    raise BadReference(f"{where}{hint(part, value) if isinstance(value, Mapping) else ''}")
+
+
+def expand_all(value: Any, look_up: Any) -> Any:
+    """`expand` on every text inside a value."""
+    if isinstance(value, Mapping):
+        return {key: expand_all(item, look_up) for key, item in value.items()}
+    if isinstance(value, list):
+        return [expand_all(item, look_up) for item in value]
+    return expand(value, look_up) if isinstance(value, str) else value

@@ -1,0 +1,89 @@
+"""The recipe's own fields, before references are followed: what may stand where on the page."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
+"""Names of stages, rounds and tasks: letters, digits, `_` and `-`; no dot, which separates the parts of a reference."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Resources(_Part):
+    """What a stage may use. Never part of its key."""
+
+    threads: int | None = Field(None, ge=1)
+    """Intra-op threads of each process; default: one."""
+    shards: int | None = Field(None, ge=1)
+    """Processes that share a `unit: problem` stage; default: as many as are free."""
+
+
+class Stage(BaseModel):
+    """One stage; its further fields are the config of what it `uses`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    uses: str
+    """Which registered stage."""
+    seed: int | str | None = None
+    """A seed of its own, the same under every seed of the recipe: a second independent pool, for example."""
+    resources: Resources = Resources()
+
+
+class Stop(_Part):
+    """When the rounds end: once the best so far has not been beaten by `min_gain`."""
+
+    table: str
+    """The evaluation on dev, a stage of the round: `${stages.dev}`."""
+    metric: str = "greedy"
+    policy: str | None = None
+    """Which policy of the table; needed where it has several."""
+    min_gain: float = Field(0.0, ge=0)
+
+
+class Rounds(_Part):
+    """A group of stages that is repeated up to `max` times."""
+
+    max: int = Field(ge=1)
+    stages: dict[Name, Stage] = Field(min_length=1)
+    policy: str
+    """The stage of the round that makes the round's policy: what `best`, `last` and `${init}` stand for."""
+    start: dict[str, str] = {}
+    """What `${previous.X}` means in the first round: `{tuned: "${stages.base}"}`."""
+    init_from: Literal["base", "previous"] = "previous"
+    """What `${init}` means: the `start` of the policy in every round, or the policy of the round before."""
+    stop: Stop | None = None
+
+
+class Recipe(_Part):
+    """One recipe after includes and `--set`."""
+
+    name: str = Field(min_length=1)
+    description: str | None = None
+    paper: str | None = None
+    seed: int | None = Field(None, ge=0)
+    """Default: 0."""
+    seeds: list[Annotated[int, Field(ge=0)]] | None = Field(None, min_length=1)
+    """Repeats the graph per seed; stands in place of `seed`."""
+    include: list[str] = []
+    """Files whose fields this recipe starts from: relative to it, to the current folder or to the installed checkout."""
+    model: dict[str, Any] | None = None
+    """The base model: config of the stage `model`, made by `${model}`."""
+    task: dict[str, Any] | None = None
+    """The task: `uses` and its fields. `${task.train}`, `${task.train.gold}`."""
+    tasks: dict[Name, dict[str, Any]] = {}
+    """Further tasks by name: `${tasks.NAME.SPLIT}`."""
+    stages: dict[Name, Stage] = {}
+    rounds: dict[Name, Rounds] = {}
+
+    @model_validator(mode="after")
+    def _one_way_to_seed(self) -> Recipe:
+        if self.seeds is not None and self.seed is not None:
+            raise ValueError("give `seed` or `seeds`, not both; on the command line: --set seed=null or --set seeds=null")
+        if self.seeds is not None and len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds: each may be given once, got {self.seeds}")
+        return self

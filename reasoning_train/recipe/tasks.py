@@ -1,0 +1,67 @@
+"""The tasks of a recipe, validated, and the implicit nodes that references to their splits and to the base model stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from data_gen.errors import UserError
+from data_gen.tasks import TASKS, Task
+from reasoning_train.recipe.files import LeafFiles
+from reasoning_train.recipe.problems import Problems
+from reasoning_train.recipe.validate import plain, validate
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTask:
+    """A task that fits, e.g. of `task:` or `tasks.NAME:`."""
+
+    task: Task
+    config: dict[str, Any]
+    """Plain data with defaults filled in and local files by absolute path."""
+    splits: tuple[str, ...]
+
+    def problems_config(self, split: str) -> dict[str, Any]:
+        """Config of the `problems` node of one split."""
+        return {"task": self.config, "split": split, "task_version": type(self.task).version}
+
+
+def load_task(written: Mapping[str, Any], path: str, files: LeafFiles, problems: Problems) -> LoadedTask | None:
+    """The task at `path` of the recipe; None, with the problems noted, where it does not fit."""
+    uses = written.get("uses")
+    if not isinstance(uses, str):
+        problems.add(path, f"`uses` is missing: which task? Known: {', '.join(TASKS.names())}.")
+        return None
+    try:
+        kind = TASKS.get(uses)
+        task = validate(kind, written, path, problems, f" of task {uses!r}")
+        return _with_files(kind, task, path, files) if task else None
+    except UserError as error:
+        problems.add(path, str(error))
+        return None
+
+
+def _with_files(kind: type[Task], task: Task, path: str, files: LeafFiles) -> LoadedTask:
+    config = plain(task)
+    for field, file in task.files().items():
+        *above, last = field.split(".")
+        inside = config
+        for name in above:
+            inside = inside[name]
+        inside[last] = files.find(file, f"{path}.{field}")
+    task = kind.model_validate(config)
+    return LoadedTask(task, config, tuple(task.splits()))
+
+
+def model_config(written: Mapping[str, Any], task: LoadedTask, problems: Problems) -> dict[str, Any]:
+    """Config of the `model` node: the recipe's, with the text conventions and the vocabulary of its task."""
+    config = {**written, "task_format": task.config["format"]}
+    if written.get("tokenizer") == "task":
+        config["vocabulary"] = task.task.vocabulary()
+        if config["vocabulary"] is None:
+            problems.add(
+                "model.tokenizer",
+                f"'task' needs a task with a closed vocabulary; {task.task.uses!r} has open text. Name a pretrained model instead.",
+            )
+    return config

@@ -1,0 +1,136 @@
+"""Pydantic validation with messages for people: which field, which value, what was expected, the nearest known name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType, UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from data_gen.errors import nearest
+from reasoning_train.recipe.problems import Problems
+from reasoning_train.recipe.refs import Ref
+from reasoning_train.recipe.yaml_core import join
+
+M = TypeVar("M", bound=BaseModel)
+_NUMBERS = (bool, int, float)
+
+
+def validate(model: type[M], data: Mapping[str, Any], path: str, problems: Problems, owner: str = "") -> M | None:
+    """`data` as `model`; None, with every problem noted under `path`, where it does not fit. `owner` says whose fields these are."""
+    try:
+        made = model.model_validate(dict(data))
+    except ValidationError as error:
+        for problem in error.errors():
+            _note(model, data, problem, path, problems, owner)
+        return None
+    except RecursionError:
+        problems.add(path, "nested too deeply.")
+        return None
+    return made if _same_types(data, made, path, problems) else None
+
+
+def _note(model: type[BaseModel], data: Any, problem: Any, path: str, problems: Problems, owner: str) -> None:
+    here = _written_place(data, [str(part) for part in problem["loc"]])
+    kind, value, place = problem["type"], show(problem["input"]), join(path, ".".join(here)) if here else path
+    if kind == "extra_forbidden":
+        problems.add(place, f"unknown key {here[-1]!r}{owner}.{nearest(here[-1], _fields_around(model, here))}")
+    elif kind == "missing":
+        problems.add(place, f"{here[-1]!r} is missing{owner}; give it a value.")
+    elif kind == "value_error":
+        problems.add(place, problem["msg"].removeprefix("Value error, ").rstrip(".") + ".")
+    elif kind == "string_pattern_mismatch":
+        problems.add(place, f"expected a name of letters, digits, '_' and '-', got {value}.")
+    else:
+        problems.add(place, f"{_expected(problem['msg'])}, got {value}.")
+
+
+def _expected(message: str) -> str:
+    return message.replace("Input should be ", "expected ").replace("Input should ", "should ")
+
+
+def show(value: Any) -> str:
+    """A value as the recipe would write it, long ones cut."""
+    text = f"${{{value}}}" if isinstance(value, Ref) else repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _written_place(data: Any, loc: list[str]) -> list[str]:
+    """Pydantic's place without the names that it gives to union members: `until.Until.greedy` -> `until.greedy`."""
+    kept: list[str] = []
+    for i, part in enumerate(loc):
+        if isinstance(data, Mapping) and part in data:
+            data = data[part]
+        elif isinstance(data, list) and part.isdigit() and int(part) < len(data):
+            data = data[int(part)]
+        elif i < len(loc) - 1 or part == "[key]" or not isinstance(data, Mapping):
+            continue
+        kept.append(part)
+    return kept
+
+
+def _fields_around(model: type[BaseModel], loc: list[str]) -> list[str]:
+    """Names of the fields of the model that holds the last part of `loc`."""
+    types: list[Any] = [model]
+    for part in loc[:-1]:
+        types = [inner for tp in types for inner in _step(tp, part)]
+    return [name for tp in types if _is_model(tp) for name in tp.model_fields]
+
+
+def _step(tp: Any, part: str) -> Iterator[Any]:
+    """The types that a part of a place may have inside `tp`."""
+    if _is_model(tp):
+        if part in tp.model_fields:
+            yield from members(tp.model_fields[part].annotation)
+    else:
+        for argument in get_args(tp)[-1:] if get_origin(tp) is dict else get_args(tp):
+            yield from members(argument)
+
+
+def members(tp: Any) -> Iterator[Any]:
+    """The alternatives of a type, unions and Annotated taken apart."""
+    if get_origin(tp) is Annotated:
+        yield from members(get_args(tp)[0])
+    elif get_origin(tp) in (Union, UnionType):
+        for argument in get_args(tp):
+            yield from members(argument)
+    else:
+        yield tp
+
+
+def _is_model(tp: Any) -> bool:
+    return isinstance(tp, type) and issubclass(tp, BaseModel)
+
+
+def plain(value: Any, files: Mapping[Path, str] = MappingProxyType({})) -> Any:
+    """A validated config as plain data, defaults filled in, references kept, paths as the text that `files` gives for them."""
+    if isinstance(value, BaseModel):
+        return {name: plain(getattr(value, name), files) for name in type(value).model_fields}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item, files) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item, files) for item in value]
+    if isinstance(value, Path):
+        return files.get(value, str(value))
+    # An enum of texts is a text, too, but not to every reader of the plan.
+    return str(value) if isinstance(value, str) else value
+
+
+def _same_types(written: Any, made: Any, path: str, problems: Problems) -> bool:
+    """Pydantic reads "8" as 8 and true as 1; a recipe that says one and means the other is a mistake worth telling."""
+    if isinstance(made, BaseModel):
+        made = {name: getattr(made, name) for name in type(made).model_fields}
+    if isinstance(written, Mapping) and isinstance(made, Mapping):
+        return all([_same_types(item, made[key], join(path, key), problems) for key, item in written.items() if key in made])
+    if isinstance(written, list) and isinstance(made, (list, tuple)) and len(written) == len(made):
+        return all([_same_types(old, new, join(path, str(i)), problems) for i, (old, new) in enumerate(zip(written, made, strict=True))])
+    if isinstance(made, _NUMBERS) and (isinstance(written, str) or isinstance(written, bool) != isinstance(made, bool)):
+        problems.add(path, f"expected {_type_name(made)}, got {written!r}.")
+        return False
+    return True
+
+
+def _type_name(value: Any) -> str:
+    return "true or false" if isinstance(value, bool) else "a number"

@@ -1,0 +1,166 @@
+"""YAML 1.2 core schema with the place of every value: `1e-5` is a number, `no` a word, a duplicate key an error.
+
+PyYAML scans and composes; the values are built here, because its own constructor speaks YAML 1.1.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from reasoning_train.recipe.problems import RecipeError
+
+_TAG = "tag:yaml.org,2002:"
+_SCALARS = {
+    "null": (re.compile(r"^(?:null|Null|NULL|~|)$"), [*"nN~", ""]),
+    "bool": (re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), [*"tTfF"]),
+    "int": (re.compile(r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$"), [*"-+0123456789"]),
+    "float": (
+        re.compile(r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"),
+        [*"-+.0123456789"],
+    ),
+}
+"""Type -> (what such a scalar looks like, the characters it may begin with): YAML 1.2.2, section 10.3.2."""
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the base depends on how PyYAML was built
+    """PyYAML's composer with the scalar types of YAML 1.2."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}
+
+
+for _name, (_pattern, _first) in _SCALARS.items():
+    _Loader.add_implicit_resolver(_TAG + _name, _pattern, _first)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Plain values and where they stand: `origins["stages.sample.n"] == "recipe.yaml:12"`."""
+
+    value: dict[str, Any]
+    origins: dict[str, str] = field(default_factory=dict)
+
+
+def read_yaml(path: Path, shown: str) -> Document:
+    """The mapping in a file. RecipeError, beginning with `shown:line`, for anything else; `shown` is the file's name for messages."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{shown}: not UTF-8 text ({error.reason} at byte {error.start}). Save the file as UTF-8.") from error
+    except OSError as error:
+        raise RecipeError(f"{shown}: cannot be read: {error.strerror}.") from error
+    origins: dict[str, str] = {}
+    value = _parse(text, shown, origins)
+    if not isinstance(value, dict):
+        raise RecipeError(f"{shown}:1: expected a mapping such as `name: ...`, got {_describe(value)}.")
+    return Document(value, origins)
+
+
+def parse_value(text: str, shown: str) -> Any:
+    """One value as YAML writes it on a line: `1e-5`, `no`, `[1, 2]`, `{a: 1}`."""
+    return _parse(text, shown, {})
+
+
+def _parse(text: str, shown: str, origins: dict[str, str]) -> Any:
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise RecipeError(f"{shown}{line}: not valid YAML: {error.problem}{_while(error)}.") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{shown}: not valid YAML: {str(error).splitlines()[0]}.") from error
+    return _Builder(shown, origins).build(node, "", "1") if node is not None else None
+
+
+def _while(error: yaml.MarkedYAMLError) -> str:
+    return f" ({error.context})" if error.context else ""
+
+
+class _Builder:
+    """Turns composed nodes into values, noting origins."""
+
+    def __init__(self, shown: str, origins: dict[str, str]) -> None:
+        self.shown, self.origins = shown, origins
+        self._open: set[int] = set()
+
+    def build(self, node: yaml.Node, path: str, line: str) -> Any:
+        if path:
+            self.origins[path] = f"{self.shown}:{line}"
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
+        if node.tag not in (_TAG + "map", _TAG + "seq"):
+            raise self._error(node, f"the tag {_short(node.tag)} is not part of YAML's core schema; write a plain value")
+        if id(node) in self._open:
+            raise self._error(node, "an alias refers to the value that it is part of")
+        self._open.add(id(node))
+        try:
+            return self._mapping(node, path) if isinstance(node, yaml.MappingNode) else self._sequence(node, path)
+        finally:
+            self._open.discard(id(node))
+
+    def _sequence(self, node: yaml.Node, path: str) -> list[Any]:
+        return [self.build(item, join(path, str(i)), _line(item)) for i, item in enumerate(node.value)]
+
+    def _mapping(self, node: yaml.MappingNode, path: str) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        seen: dict[str, str] = {}
+        for key_node, value_node in node.value:
+            key = self._key(key_node)
+            if key in seen:
+                raise self._error(key_node, f"the key {key!r} is given twice, first on line {seen[key]}; keep one of them")
+            seen[key] = _line(key_node)
+            result[key] = self.build(value_node, join(path, key), _line(key_node))
+        return result
+
+    def _key(self, node: yaml.Node) -> str:
+        key = self._scalar(node) if isinstance(node, yaml.ScalarNode) else None
+        if isinstance(key, str):
+            return key
+        raise self._error(node, f"a key must be text, got {_describe(key)}; put it in quotes")
+
+    def _scalar(self, node: yaml.ScalarNode) -> Any:
+        kind, text = node.tag.removeprefix(_TAG), node.value
+        if kind == "str":
+            return text
+        if kind not in _SCALARS:
+            raise self._error(node, f"the tag {_short(node.tag)} is not part of YAML's core schema; write a plain value")
+        if not _SCALARS[kind][0].match(text):
+            raise self._error(node, f"{text!r} is not a value of type {kind}")
+        return _construct(kind, text)
+
+    def _error(self, node: yaml.Node, message: str) -> RecipeError:
+        return RecipeError(f"{self.shown}:{_line(node)}: {message}.")
+
+
+def _construct(kind: str, text: str) -> Any:
+    if kind == "null":
+        return None
+    if kind == "bool":
+        return text.lower() == "true"
+    if kind == "float":
+        return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+    base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+    return int(text[2:], base) if base != 10 else int(text)
+
+
+def join(path: str, key: str) -> str:
+    """`stages.sample` and `n` to `stages.sample.n`; the root is the empty path."""
+    return f"{path}.{key}" if path else key
+
+
+def _line(node: yaml.Node) -> str:
+    return str(node.start_mark.line + 1)
+
+
+def _short(tag: str) -> str:
+    return "!!" + tag.removeprefix(_TAG) if tag.startswith(_TAG) else tag
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, list):
+        return "a list"
+    return "nothing" if value is None else repr(value)
