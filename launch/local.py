@@ -100,7 +100,7 @@ class LocalRunner:
         self._prepare(node)
 
     def _prepare(self, node: Node) -> None:
-        threads = min(node.resources.get("threads", 1), self.cores)
+        threads = min(node.resources.get("threads") or 1, self.cores)
         running = self.running[node.name] = _Running(node, threads)
         self.display.start(node.name)
         shards = self._shards(node, threads)

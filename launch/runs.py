@@ -69,6 +69,10 @@ def list_runs(store: Store, recipe: str | None = None) -> list[Path]:
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """The state of a run folder."""
+    """The state of a run folder; `killed` where it says `running` but its process on this host is gone."""
+    import psutil
+
     state: dict[str, Any] = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    if state["state"] == "running" and state["host"] == socket.gethostname() and not psutil.pid_exists(state["pid"]):
+        state["state"] = "killed"
     return state

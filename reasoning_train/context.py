@@ -124,7 +124,7 @@ class WorkerContext:
 
     def _logs(self) -> LogIndex:
         if self._index is None:
-            self._index = read_logs(self._progress_folder.folder)
+            self._index = read_logs(self._progress_folder.folder, quarantine=True)
             for place in self._index.corrupt:
                 print(f"corrupt record at {place} set aside in quarantine.txt; its problem is made again", flush=True)
         return self._index

@@ -197,7 +197,7 @@ def _publish_pointer(plan: Plan, node: Node, target: Node, store: Store) -> Outc
     store.open(target)
     pointer = {"uses": target.uses, "key": target.key}
     made = {"inputs": _inputs(plan, node, store), **describe_machine(1), "started": time.time(), "wall_s": 0.0, "attempts": 1}
-    empty = {"counts": {}, "metrics": {}, "outputs": {}}
+    empty: dict[str, Any] = {"counts": {}, "metrics": {}, "outputs": {}}
     _close_folder(out, {**describe_node(node, plan), **made, **empty, "pointer": pointer}, [])
     store.publish(node, out)
     return "passed"

@@ -92,6 +92,10 @@ def gate(ok: bool, message: str) -> None:
         raise GateError(message)
 
 
+Sizes = Callable[[Ref], dict[str, Any]]
+"""What an estimator knows of an input: its own estimate, or the exact rows of a finished artifact."""
+
+
 @dataclass(slots=True)
 class StageDef:
     """A registered stage. Calling it runs the function; `finish` sets what runs once over the merged rows."""
@@ -110,6 +114,7 @@ class StageDef:
     heavy: bool
     """True: needs torch; False: may run where torch is not imported."""
     after: Callable[[Any, Any, Iterable[dict[str, Any]]], None] | None = field(default=None)
+    estimator: Callable[[Any, Sizes], dict[str, Any]] | None = field(default=None)
 
     @property
     def main(self) -> str:
@@ -124,6 +129,12 @@ class StageDef:
     def finish(self, function: Callable[[Any, Any, Iterable[dict[str, Any]]], None]) -> Callable[..., None]:
         """Decorator for `f(config, ctx, rows)`: metrics, further outputs and gates once all shards are merged."""
         self.after = function
+        return function
+
+    def estimate(self, function: Callable[[Any, Sizes], dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        """Decorator for `f(config, sizes)`: upper limits before the run, any of `rows` (of the main output), `records` (problems),
+        `tokens` (generated), `calls`, `memory_bytes`, `parameters`. `sizes(ref)` is the same of an input, {} where unknown."""
+        self.estimator = function
         return function
 
 

@@ -112,8 +112,9 @@ class LogIndex:
         self.counts.update(head["c"])
 
 
-def read_logs(folder: Path) -> LogIndex:
-    """Index of all logs in a folder. An unfinished last line is ignored; corrupt lines go to `quarantine.txt`."""
+def read_logs(folder: Path, *, quarantine: bool = False) -> LogIndex:
+    """Index of all logs in a folder. An unfinished last line is ignored; corrupt lines are listed and, with `quarantine`,
+    copied to `quarantine.txt`."""
     index = LogIndex(files=sorted(folder.glob("log-*-of-*.jsonl")))
     bad: list[bytes] = []
     for number, path in enumerate(index.files):
@@ -124,7 +125,7 @@ def read_logs(folder: Path) -> LogIndex:
             else:
                 index.corrupt.append(f"{path.name}:{line_number}")
                 bad.append(f"{path.name}:{line_number} ".encode() + line)
-    if bad:
+    if bad and quarantine:
         (folder / "quarantine.txt").write_bytes(b"".join(bad))
     return index
 

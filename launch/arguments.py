@@ -1,0 +1,83 @@
+"""Arguments and openings that the commands share."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reasoning_train.recipe.plan import Plan
+    from reasoning_train.recipe.store import Store
+
+Subparsers = Any
+"""What `add_subparsers` returns; its type is private to argparse."""
+
+
+def command(
+    subparsers: Subparsers, name: str, function: Callable[[argparse.Namespace], int], summary: str, more: str = ""
+) -> argparse.ArgumentParser:
+    """A subcommand with its one-line summary and, below the options, what a user needs to know with examples."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=more,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(function=function)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of errors")
+    return parser
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """`--store`."""
+    default = os.environ.get("REASONING_TRAIN_STORE", "store")
+    text = "folder of artifacts and runs (default: $REASONING_TRAIN_STORE, else ./store)"
+    parser.add_argument("--store", metavar="DIR", type=Path, default=Path(default), help=text)
+
+
+def add_recipe(parser: argparse.ArgumentParser) -> None:
+    """`RECIPE`, `--set` and `--store`."""
+    parser.add_argument("recipe", metavar="RECIPE", help="a recipe's YAML file")
+    text = "override one field of the recipe, e.g. --set stages.sample.n=16; repeat as needed"
+    parser.add_argument("--set", metavar="A.B=C", action="append", default=[], dest="overrides", help=text)
+    add_store(parser)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """`--json`."""
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+
+
+def load(arguments: argparse.Namespace) -> Plan:
+    """The plan of the recipe and overrides that were named. UserError for whatever is wrong with them."""
+    from reasoning_train.plugins import import_plugins
+    from reasoning_train.recipe.load import load_plan
+
+    import_plugins()
+    return load_plan(arguments.recipe, arguments.overrides)
+
+
+def open_store(arguments: argparse.Namespace) -> Store:
+    """The store that was named."""
+    from reasoning_train.recipe.store import Store
+
+    return Store(arguments.store)
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on standard output."""
+    print(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+
+
+def print_table(columns: list[str], rows: list[list[str]], title: str | None = None) -> None:
+    """A table that fits pipes as well as terminals: columns padded, no frames."""
+    if title:
+        print(title)
+    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
+    for row in [columns, *rows]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

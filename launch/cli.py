@@ -1,0 +1,58 @@
+"""The `reasoning-train` command: reads arguments, calls a command, turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from data_gen.errors import UserError
+from launch.commands import doctor, fetch, gc, listing, plan, report, run, schema, status, why
+
+FAILED_STAGE, BAD_RECIPE, INTERRUPTED = 1, 2, 130
+
+EXAMPLES = """\
+first steps:
+  reasoning-train doctor                                        what this machine can do, what is missing
+  reasoning-train list recipes                                  what there is to run
+  reasoning-train plan recipes/rejection_sampling/tiny.yaml     what would run, without running it
+  reasoning-train run recipes/rejection_sampling/tiny.yaml      run it; the same command again goes on or reuses
+  reasoning-train run RECIPE --set stages.sample.n=16           the same with one field changed
+  reasoning-train why RECIPE sample                             which field or input made a stage run again
+
+exit codes: 0 fine, 1 a stage failed, 2 something to mend in the recipe or on the command line, 130 interrupted
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; without a command, show the help."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.function(arguments))
+    except UserError as error:
+        if arguments.debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_RECIPE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # `reasoning-train list | head`
+        sys.stderr.close()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="reasoning-train",
+        description="Make reasoning data, train on it and measure the result: one recipe describes all of it.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in (run, plan, why, status, report, listing, fetch, doctor, gc, schema):
+        module.add(subparsers)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""`fetch`: bring what a recipe names on the Hugging Face Hub to this machine, pinned to commits."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launch.arguments import Subparsers, add_recipe, command
+
+MORE = """\
+Runs never use the network. This downloads every model and dataset that the recipe names by `hub:` into the Hub's cache
+(HF_HOME) and prints the commits to pin. For a machine without network, fetch elsewhere and copy that folder.
+
+  reasoning-train fetch recipes/rejection_sampling/gsm8k.yaml
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class HubEntry:
+    """One `hub:` of a recipe, e.g. `HubEntry("task", "openai/gsm8k", "main", "dataset")`."""
+
+    path: str
+    """Dotted path of the mapping that holds it."""
+    repo: str
+    revision: str | None
+    repo_type: str
+
+
+def add(subparsers: Subparsers) -> None:
+    """Register the command."""
+    add_recipe(command(subparsers, "fetch", run, "download the models and datasets that a recipe names, pinned", MORE))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Download, print `--set` lines, note them in the store."""
+    from reasoning_train.recipe.includes import load_document
+    from reasoning_train.recipe.manifest import write_json
+
+    entries = list(find_entries(load_document(Path(arguments.recipe), arguments.overrides).value))
+    if not entries:
+        print("nothing to fetch: the recipe names nothing on the Hub")
+        return 0
+    fetched = {}
+    for entry in entries:
+        folder = _download(entry)
+        fetched[entry.path] = {"hub": entry.repo, "revision": folder.name, "folder": str(folder)}
+        print(f"--set {entry.path}.revision={folder.name}    # {entry.repo} in {folder}")
+    arguments.store.mkdir(parents=True, exist_ok=True)
+    write_json(arguments.store / "fetched.json", fetched)
+    return 0
+
+
+def find_entries(document: Any, path: str = "") -> Iterator[HubEntry]:
+    """Every mapping with a `hub:`; those below `task` are datasets, others models."""
+    if not isinstance(document, dict):
+        return
+    if isinstance(document.get("hub"), str):
+        kind = "dataset" if path.split(".")[0] in ("task", "tasks") else "model"
+        yield HubEntry(path, document["hub"], document.get("revision"), kind)
+    for key, value in document.items():
+        yield from find_entries(value, f"{path}.{key}" if path else str(key))
+
+
+def _download(entry: HubEntry) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    from data_gen.errors import UserError
+
+    try:
+        return Path(snapshot_download(entry.repo, revision=entry.revision, repo_type=entry.repo_type))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
+        raise UserError(
+            f"{entry.path}.hub: cannot fetch the {entry.repo_type} {entry.repo!r} ({str(error).splitlines()[0]}). Without network, run this "
+            "command where there is one and copy the Hub's cache (HF_HOME) here, or name a local folder or file with `path:` instead."
+        ) from error

@@ -1,0 +1,40 @@
+"""`gc`: list, then remove, what no kept run reaches."""
+
+from __future__ import annotations
+
+import argparse
+
+from launch.arguments import Subparsers, add_store, command, open_store
+
+MORE = """\
+Every run folder is kept unless --keep says how many of each recipe; deleting a run's folder by hand works as well.
+What a live process works on is never touched. Without --yes nothing is removed.
+
+  reasoning-train gc                  what could go
+  reasoning-train gc --keep 1 --yes   keep only what the last run of each recipe reaches
+"""
+
+
+def add(subparsers: Subparsers) -> None:
+    """Register the command."""
+    parser = command(subparsers, "gc", run, "list or remove artifacts that no kept run reaches", MORE)
+    parser.add_argument("--keep", type=int, metavar="N", help="keep the last N runs of each recipe (default: all)")
+    parser.add_argument("--yes", action="store_true", help="remove what is listed")
+    add_store(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List and perhaps remove."""
+    from launch.garbage import find_garbage, size_of
+
+    store = open_store(arguments)
+    garbage = find_garbage(store, arguments.keep)
+    for path in garbage:
+        print(f"{size_of(path) / 2**20:10.1f} MiB  {path}")
+        if arguments.yes:
+            store.discard(path)
+    if not garbage:
+        print(f"nothing to remove in {store.root}")
+    elif not arguments.yes:
+        print("nothing was removed; add --yes to remove these")
+    return 0

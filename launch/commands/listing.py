@@ -1,0 +1,79 @@
+"""`list`: what there is to use in a recipe, and recipes themselves."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from launch.arguments import Subparsers, add_json, command, print_json, print_table
+
+Row = dict[str, str]
+
+MORE = """\
+  reasoning-train list               everything
+  reasoning-train list stages        what `uses:` may name
+  reasoning-train list stages --json
+"""
+
+
+def add(subparsers: Subparsers) -> None:
+    """Register the command."""
+    parser = command(subparsers, "list", run, "list recipes, stages and tasks", MORE)
+    parser.add_argument("what", nargs="?", choices=sorted(SECTIONS), help="one section only")
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the sections."""
+    from reasoning_train.plugins import import_plugins
+
+    import_plugins()
+    sections = [arguments.what] if arguments.what else list(SECTIONS)
+    found = {name: list(SECTIONS[name]()) for name in sections}
+    if arguments.json:
+        print_json(found)
+        return 0
+    for name, rows in found.items():
+        columns = list(rows[0]) if rows else []
+        print_table(columns, [list(row.values()) for row in rows], f"{name}:" if rows else f"{name}: none found")
+        print()
+    return 0
+
+
+def _recipes() -> Iterator[Row]:
+    for path in sorted(Path("recipes").glob("*/*.yaml")):
+        yield {"recipe": str(path), "about": _comment(path)}
+
+
+def _configs() -> Iterator[Row]:
+    for path in sorted(Path("configs").glob("*/*.yaml")):
+        yield {"config": str(path), "about": _comment(path)}
+
+
+def _comment(path: Path) -> str:
+    first = path.read_text(encoding="utf-8").split("\n", 1)[0]
+    return first.removeprefix("#").strip() if first.startswith("#") else ""
+
+
+def _stages() -> Iterator[Row]:
+    from reasoning_train.stage_api import STAGES
+
+    for name in STAGES.names():
+        stage = STAGES.get(name)
+        outputs = ", ".join(f"{output}: {kind}" for output, kind in stage.outputs.items())
+        yield {"stage": name, "outputs": outputs, "unit": stage.unit, "about": _summary(stage.run.__doc__)}
+
+
+def _tasks() -> Iterator[Row]:
+    from data_gen.tasks import TASKS
+
+    for name in TASKS.names():
+        yield {"task": name, "about": _summary(TASKS.get(name).__doc__)}
+
+
+def _summary(doc: str | None) -> str:
+    return (doc or "").strip().split("\n", 1)[0]
+
+
+SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {"recipes": _recipes, "configs": _configs, "stages": _stages, "tasks": _tasks}

@@ -1,0 +1,98 @@
+"""`plan`: the graph of a recipe, what is finished, what would run and what it could cost."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from launch.arguments import Subparsers, add_json, add_recipe, command, load, open_store, print_json, print_table
+
+if TYPE_CHECKING:
+    from reasoning_train.recipe.plan import Node, Plan
+    from reasoning_train.recipe.store import Store
+
+MORE = """\
+States: cached (finished and reused), stale (finished, but an input was made again with other bytes), partial (will go on),
+damaged (files are missing or torn), will run. Tokens and calls are upper limits for what would run now.
+
+  reasoning-train plan RECIPE                  the table
+  reasoning-train plan RECIPE --resolved       every field with the place that it comes from
+  reasoning-train plan RECIPE --json | jq .
+"""
+
+
+def add(subparsers: Subparsers) -> None:
+    """Register the command."""
+    parser = command(subparsers, "plan", run, "show the graph of a recipe and what a run would do", MORE)
+    add_recipe(parser)
+    parser.add_argument("--resolved", action="store_true", help="print the merged recipe, each value with its origin")
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the plan."""
+    plan, store = load(arguments), open_store(arguments)
+    if arguments.resolved:
+        _print_resolved(plan, as_json=arguments.json)
+        return 0
+    lines = describe(plan, store)
+    if arguments.json:
+        print_json({"recipe": plan.name, "nodes": lines})
+    else:
+        _print_lines(plan, lines)
+    return 0
+
+
+def describe(plan: Plan, store: Store) -> list[dict[str, Any]]:
+    """One entry a node: name, uses, key, inputs, state, records done, and the estimate of what would run."""
+    from reasoning_train.recipe.estimate import estimate_plan
+
+    estimates = estimate_plan(plan, store)
+    states = {name: store.state(node, plan) for name, node in plan.nodes.items()}
+    return [_entry(node, states[node.name], store, estimates[node.name]) for node in plan.nodes.values()]
+
+
+def _entry(node: Node, state: str, store: Store, estimate: dict[str, Any]) -> dict[str, Any]:
+    from reasoning_train.recipe.log import read_logs
+
+    shown = "will run" if state == "absent" else state
+    entry = {"name": node.name, "uses": node.uses, "key": node.key, "inputs": list(node.inputs), "origin": node.origin, "state": shown}
+    if state == "partial":
+        entry["records"] = len(read_logs(store.partial(node)))
+    return {**entry, "estimate": estimate}
+
+
+def _print_lines(plan: Plan, lines: list[dict[str, Any]]) -> None:
+    rows = [[line["name"], line["uses"], _state(line), *_costs(line), ", ".join(line["inputs"])] for line in lines]
+    print_table(["stage", "uses", "state", "tokens <=", "calls <=", "memory ~", "made from"], rows, f"recipe {plan.name} ({plan.path})")
+    pending = [line["estimate"] for line in lines if line["state"] != "cached"]
+    tokens, calls = (sum(int(one.get(what) or 0) for one in pending) for what in ("tokens", "calls"))
+    print(f"{len(lines)} stages, {len(pending)} to run; at most {tokens:,} generated tokens in {calls:,} calls")
+
+
+def _state(line: dict[str, Any]) -> str:
+    if line["state"] != "partial":
+        return str(line["state"])
+    total = line["estimate"].get("records")
+    return f"partial ({line['records']}{f' of {total}' if total else ''} records)"
+
+
+def _costs(line: dict[str, Any]) -> list[str]:
+    estimate = line["estimate"]
+    memory = estimate.get("memory_bytes")
+    counts = [f"{estimate[what]:,}" if estimate.get(what) is not None else "" for what in ("tokens", "calls")]
+    return [*counts, f"{memory / 2**20:,.0f} MiB" if memory else ""]
+
+
+def _print_resolved(plan: Plan, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"resolved": plan.resolved, "origins": plan.origins})
+        return
+    for path, value in _leaves("", plan.resolved):
+        print(f"{path} = {value!r}".ljust(70), f"# {plan.origins.get(path, '')}".rstrip("# "))
+
+
+def _leaves(path: str, value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        return [leaf for key, item in value.items() for leaf in _leaves(f"{path}.{key}" if path else str(key), item)]
+    return [(path, value)]

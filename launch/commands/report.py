@@ -1,0 +1,45 @@
+"""`report`: write the page of a run again and tell where it is."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from launch.arguments import Subparsers, add_store, command, open_store
+
+MORE = """\
+`run` writes the page at its end; this writes it for a run that was interrupted, or again.
+
+  reasoning-train report                     the latest run of the store
+  reasoning-train report rejection_sampling  the latest run of that recipe
+  reasoning-train report store/runs/rejection_sampling/20261124T015102Z-e52485
+"""
+
+
+def add(subparsers: Subparsers) -> None:
+    """Register the command."""
+    parser = command(subparsers, "report", run, "write report.html of a run", MORE)
+    parser.add_argument("run", metavar="RUN", nargs="?", help="a recipe's name or a run's folder (default: the latest run)")
+    add_store(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the report and print its path."""
+    from data_gen.errors import UserError
+    from launch.runs import list_runs
+    from reasoning_train.evaluation.report import write_report
+    from reasoning_train.plugins import import_plugins
+
+    import_plugins()
+    store = open_store(arguments)
+    if arguments.run and (Path(arguments.run) / "run.json").is_file():
+        folder = Path(arguments.run)
+    else:
+        runs = list_runs(store, arguments.run)
+        if not runs:
+            raise UserError(
+                f"RUN: no run of {arguments.run or 'any recipe'!r} in {store.root}. `reasoning-train status` lists what is there."
+            )
+        folder = runs[-1]
+    print(write_report(folder, store))
+    return 0

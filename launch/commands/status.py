@@ -1,0 +1,80 @@
+"""`status`: runs and how far they are, who works on what."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launch.arguments import Subparsers, add_json, add_store, command, open_store, print_json, print_table
+
+if TYPE_CHECKING:
+    from reasoning_train.recipe.store import Store
+
+MORE = """\
+  reasoning-train status                the last run of every recipe in the store
+  reasoning-train status NAME           the stages of the last run of recipe NAME
+  reasoning-train status NAME --json
+"""
+
+
+def add(subparsers: Subparsers) -> None:
+    """Register the command."""
+    parser = command(subparsers, "status", run, "show the runs of a store and how far they are", MORE)
+    parser.add_argument("name", metavar="NAME", nargs="?", help="a recipe's name: show each stage of its last run")
+    add_store(parser)
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print runs, or the stages of one."""
+    from launch.runs import list_runs, read_run
+
+    store = open_store(arguments)
+    last = {path.parent.name: path for path in list_runs(store, arguments.name)}
+    states = [{**read_run(path), "folder": str(path)} for path in last.values()]
+    if arguments.name:
+        for state in states:
+            _add_progress(state, store)
+    if arguments.json:
+        print_json(states)
+    elif not states:
+        print(
+            f"no runs{f' of recipe {arguments.name!r}' if arguments.name else ''} in {store.root}; `reasoning-train run RECIPE` makes one"
+        )
+    elif arguments.name:
+        _print_nodes(states[0])
+    else:
+        _print_runs(states)
+    return 0
+
+
+def _add_progress(state: dict[str, Any], store: Store) -> None:
+    from reasoning_train.recipe.claim import owners
+    from reasoning_train.recipe.log import read_logs
+    from reasoning_train.recipe.plan_json import read_plan
+
+    plan = read_plan(Path(state["folder"]) / "plan.json")
+    for name, entry in state["nodes"].items():
+        node = plan.nodes[name]
+        if store.partial(node).is_dir():
+            entry["records"] = len(read_logs(store.partial(node)))
+        entry["owners"] = [str(owner) for owner in owners(store, node)]
+
+
+def _print_runs(states: list[dict[str, Any]]) -> None:
+    rows = []
+    for state in states:
+        done = sum(node["state"] in ("ran", "cached", "passed") for node in state["nodes"].values())
+        rows.append([state["recipe"], state["state"], f"{done}/{len(state['nodes'])}", state["started"], state["folder"]])
+    print_table(["recipe", "state", "stages", "started", "folder"], rows)
+
+
+def _print_nodes(state: dict[str, Any]) -> None:
+    rows = []
+    for name, node in state["nodes"].items():
+        wall = f"{node['wall_s']:.1f} s" if "wall_s" in node else ""
+        records = f"{node['records']} records" if node.get("records") else ""
+        note = "; ".join(filter(None, [records, *node["owners"], node.get("error", "")]))
+        rows.append([name, node["uses"], node["state"], wall, note])
+    print_table(["stage", "uses", "state", "wall", ""], rows, f"{state['recipe']}: {state['state']}, {state['folder']}")

@@ -1,0 +1,72 @@
+"""`why`: which field or input changed the key of a stage since it last ran."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from launch.arguments import Subparsers, add_recipe, command, load, open_store
+
+if TYPE_CHECKING:
+    from reasoning_train.recipe.plan import Node, Plan
+    from reasoning_train.recipe.store import Store
+
+MORE = """\
+Compares the stage with the artifact that it last had in a run of this recipe.
+
+  reasoning-train why recipes/rejection_sampling/tiny.yaml sample
+  reasoning-train why RECIPE eval --set stages.sample.n=16     what such a change would make run again
+"""
+
+
+def add(subparsers: Subparsers) -> None:
+    """Register the command."""
+    parser = command(subparsers, "why", run, "tell which field or input made a stage new", MORE)
+    add_recipe(parser)
+    parser.add_argument("stage", metavar="STAGE", help="a stage's name, as `plan` shows it")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the explanation."""
+    from reasoning_train.recipe.why import explain
+
+    from data_gen.errors import UserError, nearest
+
+    plan, store = load(arguments), open_store(arguments)
+    if arguments.stage not in plan.nodes:
+        raise UserError(f"STAGE: the recipe has no stage {arguments.stage!r}.{nearest(arguments.stage, plan.nodes)}")
+    node = plan.nodes[arguments.stage]
+    state = store.state(node, plan)
+    print(f"{node.name} ({node.uses}, key {node.key[:16]}): {'will run' if state == 'absent' else state}")
+    if state == "stale":
+        _print_stale(node, plan, store)
+    if state == "cached":
+        return 0
+    manifest = last_manifest(node, plan, store)
+    if manifest is None:
+        print(f"no earlier artifact of a {node.uses!r} stage of this recipe to compare with")
+        return 0
+    for line in explain(node, plan, manifest):
+        print(f"  {line}")
+    return 0
+
+
+def _print_stale(node: Node, plan: Plan, store: Store) -> None:
+    artifact = store.find(node)
+    for name in store.changed_inputs(artifact, plan, node) if artifact else ():
+        print(f"  input {name} was made again since, with other bytes")
+
+
+def last_manifest(node: Node, plan: Plan, store: Store) -> dict[str, Any] | None:
+    """Manifest of the latest artifact with another key that this node had in a run of the recipe; None if there is none."""
+    from launch.runs import list_runs, read_run
+    from reasoning_train.recipe.manifest import read_manifest
+    from reasoning_train.recipe.store import artifact_name
+
+    for run_folder in reversed(list_runs(store, plan.name)):
+        then = read_run(run_folder)["nodes"].get(node.name)
+        if then and then["uses"] == node.uses and then["key"] != node.key:
+            manifest = read_manifest(store.artifacts / artifact_name(then["uses"], then["key"]))
+            if manifest is not None:
+                return manifest
+    return None

@@ -1,0 +1,58 @@
+"""What of a store no kept run reaches."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+from launch.runs import list_runs, read_run
+from reasoning_train.recipe.locks import live_owner
+from reasoning_train.recipe.manifest import read_manifest
+from reasoning_train.recipe.store import Store, artifact_name
+
+
+def find_garbage(store: Store, keep: int | None) -> list[Path]:
+    """Folders of runs beyond the last `keep` of each recipe, and of artifacts and progress that no other run reaches.
+
+    Artifacts that a living process has locked are left out.
+    """
+    old = _old_runs(store, keep)
+    reached = _reached(store, [run for run in list_runs(store) if run not in old])
+    unreached = [path for path in sorted(store.artifacts.glob("*")) if path.name.removesuffix(".partial") not in reached]
+    leftovers = sorted((store.root / "trash").glob("*"))
+    return [*old, *(path for path in unreached if not _locked(store, path)), *leftovers]
+
+
+def _old_runs(store: Store, keep: int | None) -> list[Path]:
+    if keep is None:
+        return []
+    by_recipe: dict[str, list[Path]] = defaultdict(list)
+    for run in list_runs(store):
+        by_recipe[run.parent.name].append(run)
+    return [run for runs in by_recipe.values() for run in runs[: max(0, len(runs) - keep)] if read_run(run)["state"] != "running"]
+
+
+def _reached(store: Store, runs: list[Path]) -> set[str]:
+    names: set[str] = set()
+    for run in runs:
+        for node in read_run(run)["nodes"].values():
+            names |= _with_targets(store, artifact_name(node["uses"], node["key"]))
+    return names
+
+
+def _with_targets(store: Store, name: str) -> set[str]:
+    """An artifact's name and those that its pass-throughs lead to."""
+    names = {name}
+    while (manifest := read_manifest(store.artifacts / name)) and "pointer" in manifest:
+        name = artifact_name(**manifest["pointer"])
+        names.add(name)
+    return names
+
+
+def _locked(store: Store, path: Path) -> bool:
+    return any(live_owner(lock) for lock in store.locks.glob(f"{path.name.removesuffix('.partial')}.*lock"))
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files of a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
