@@ -25,9 +25,9 @@ class TaskFormat(_Part):
 
     prompt: str = "{question}"
     """How the question is put; `{question}` is replaced, nothing else is."""
-    step_delimiter: str = Field("\n", min_length=1)
+    step_delimiter: str = Field(default="\n", min_length=1)
     """Ends every step; a step's last token is the first one whose decoded text completes it."""
-    answer_mark: str = Field("Answer: ", min_length=1)
+    answer_mark: str = Field(default="Answer: ", min_length=1)
     """Opens the final answer, which runs to the end of its line."""
     extract: tuple[Literal["mark", "boxed", "last_number"], ...] = ("mark",)
     """Ways to find the answer, tried in order."""

@@ -10,7 +10,7 @@ from data_gen.engines.programs import run_programs
 from data_gen.format import StepCodec
 from data_gen.records import Problem, Solution
 from data_gen.tasks import Task
-from data_gen.verdict import Answer, Gold, Grade, Verdict
+from data_gen.verdict import Answer, Verdict
 
 
 async def solve(problem: Problem, lm: LM, n: int, sampling: Sampling, codec: StepCodec, task: Task) -> list[Solution]:
@@ -35,13 +35,6 @@ def _id(problem: Problem) -> str:
     return problem.id
 
 
-def grade(problem: Problem, answer: str | None, task: Task) -> Grade:
-    """The task's verdict on an extracted answer; a problem without gold is unverifiable."""
-    if problem.gold is None:
-        return Grade(Verdict.UNVERIFIABLE, "no_gold")
-    return task.verify(Gold(problem.gold), Answer(answer))
-
-
 def _graded(
     problem: Problem, prompt: tuple[int, ...], samples: Sequence[Sample], sampling: Sampling, codec: StepCodec, task: Task
 ) -> list[Solution]:
@@ -63,7 +56,7 @@ def _solution(
     text = "".join(s.text for s in segments)
     # A completion cut by the length limit has no final answer, whatever number it happens to hold.
     answer = codec.format.extract_answer(text) if sample.finish == "stop" else None
-    verdict = grade(problem, answer, task)
+    verdict = task.grade(problem, Answer(answer))
     checked = task.check_steps(problem, [s.text.strip() for s in segments if s.kind == "step"])
     return Solution(
         problem_id=problem.id,

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from data_gen.format import TaskFormat
 from data_gen.records import Problem
-from data_gen.verdict import Answer, Gold, Grade
+from data_gen.verdict import Answer, Gold, Grade, Verdict
 
 
 class Task(BaseModel, ABC):
@@ -24,11 +24,14 @@ class Task(BaseModel, ABC):
 
     version: ClassVar[int] = 1
     """Bump when problems or verdicts change for the same configuration; it is part of every key."""
-    disjoint_splits: ClassVar[bool] = False
-    """True where splits cannot share a problem by construction."""
 
     uses: str
     format: TaskFormat = TaskFormat()
+
+    @property
+    def disjoint_splits(self) -> bool:
+        """True where splits cannot share a problem by construction."""
+        return False
 
     @abstractmethod
     def splits(self) -> dict[str, int | None]:
@@ -41,6 +44,12 @@ class Task(BaseModel, ABC):
     @abstractmethod
     def verify(self, gold: Gold, answer: Answer) -> Grade:
         """Three-way verdict on an extracted answer."""
+
+    def grade(self, problem: Problem, answer: Answer) -> Grade:
+        """Verdict on an answer to a problem. For tasks whose checker needs more of the problem than its gold, the method to override."""
+        if problem.gold is None:
+            return Grade(Verdict.UNVERIFIABLE, "no_gold")
+        return self.verify(Gold(problem.gold), answer)
 
     def check_steps(self, problem: Problem, steps: Sequence[str]) -> tuple[bool, ...] | None:
         """Exact verdict on every step, or None where the task has no step checker."""

@@ -30,7 +30,7 @@ def problems(config: ProblemsConfig, ctx: Context) -> None:
         f"task.{config.split}: the split {config.split!r} of task {task.uses!r} has no rows. Check `path`, `split` and the field map.",
     )
     (out / "task.json").write_text(json.dumps(config.task, indent=2), encoding="utf-8")
-    ctx.metric("disjoint_splits", type(task).disjoint_splits)
+    ctx.metric("disjoint_splits", task.disjoint_splits)
 
 
 def _counted(rows: Iterator[Problem], ctx: Context) -> Iterator[Problem]:

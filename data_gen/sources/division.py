@@ -1,0 +1,88 @@
+"""One source divided into splits: exact repeats dropped, groups whole, the order a hash of seed and group."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from data_gen.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """Which rows of a source go where. Rows are numbered from 0 in the source's order."""
+
+    rows: dict[str, frozenset[int]]
+    """Split name -> row numbers."""
+    duplicates: int
+    """Rows left out because an earlier row asks the same."""
+
+
+def normalised(question: str) -> str:
+    """The form in which two questions are the same: lower case, runs of white space as one space."""
+    return " ".join(question.casefold().split())
+
+
+def question_key(question: str) -> bytes:
+    """Eight bytes that two questions share iff they are the same (up to a chance of 2^-64 a pair)."""
+    return _hash(normalised(question))
+
+
+def divide(questions: Iterable[tuple[str, str]], sizes: Mapping[str, int | None], seed: int, name: str) -> Division:
+    """Deal the rows of a source to splits.
+
+    Args:
+        questions: (question, group) a row, in the source's order.
+        sizes: Rows of each split, filled in this order; one may be None and takes the rest.
+        seed: Deals the groups differently.
+        name: The source, for messages.
+
+    Raises:
+        UserError: If the source is empty or has fewer distinct questions than the splits ask for.
+    """
+    rows, total = _distinct(questions, seed)
+    if total == 0:
+        raise UserError(f"{name}: the dataset is empty; expected at least one row.")
+    wanted = sum(size or 0 for size in sizes.values())
+    if len(rows) < wanted or (len(rows) == wanted and None in sizes.values()):
+        raise UserError(
+            f"task.split: {dict(sizes)} asks for {wanted} rows{' and more' if None in sizes.values() else ''}, but {name} has "
+            f"{len(rows)} distinct questions ({total - len(rows)} repeats dropped). Ask for fewer or bring a larger file."
+        )
+    dealt = _deal(sorted(rows), sizes)
+    for split, size in sizes.items():
+        if size is not None and len(dealt[split]) < size:
+            raise UserError(f"task.split.{split}: {size} rows cannot be filled from {name} without tearing a group apart. Ask for fewer.")
+    return Division({split: frozenset(numbers) for split, numbers in dealt.items()}, total - len(rows))
+
+
+def _distinct(questions: Iterable[tuple[str, str]], seed: int) -> tuple[list[tuple[bytes, int]], int]:
+    """(hash of seed and group, row number) of every first asking, and the number of all rows."""
+    seen: set[bytes] = set()
+    rows, total = [], 0
+    for number, (question, group) in enumerate(questions):
+        total += 1
+        key = question_key(question)
+        if key not in seen:
+            seen.add(key)
+            rows.append((_hash(f"{seed}\n{normalised(group)}"), number))
+    return rows, total
+
+
+def _deal(ordered: list[tuple[bytes, int]], sizes: Mapping[str, int | None]) -> dict[str, list[int]]:
+    dealt: dict[str, list[int]] = {split: [] for split in sizes}
+    home: dict[bytes, str] = {}
+    # The split without a size comes last: it takes what the others leave.
+    order = sorted(sizes, key=lambda split: sizes[split] is None)
+    for group, number in ordered:
+        open_splits = (s for s in order if sizes[s] is None or len(dealt[s]) < (sizes[s] or 0))
+        split = home.setdefault(group, next(open_splits, ""))
+        # A group that outgrows its split loses rows rather than spill into the next.
+        if split and (sizes[split] is None or len(dealt[split]) < (sizes[split] or 0)):
+            dealt[split].append(number)
+    return dealt
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=8).digest()
