@@ -26,7 +26,6 @@ NEEDED = (
     "pyarrow",
     "pydantic",
     "math-verify",
-    "rich",
 )
 """Packages that every recipe may use."""
 OPTIONAL = {

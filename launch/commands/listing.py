@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def _stages() -> Iterator[Row]:
     for name in STAGES.names():
         stage = STAGES.get(name)
         outputs = ", ".join(f"{output}: {kind}" for output, kind in stage.outputs.items())
-        yield {"stage": name, "outputs": outputs, "unit": stage.unit, "about": _summary(stage.run.__doc__)}
+        yield {"stage": name, "outputs": outputs, "unit": stage.unit, "about": _module_summary(stage.run)}
 
 
 def _tasks() -> Iterator[Row]:
@@ -70,6 +71,12 @@ def _tasks() -> Iterator[Row]:
 
     for name in TASKS.names():
         yield {"task": name, "about": _summary(TASKS.get(name).__doc__)}
+
+
+def _module_summary(function: Callable[..., None]) -> str:
+    """The module's first line without the name in front: "`sample`: n graded solutions ..."."""
+    summary = _summary(inspect.getdoc(inspect.getmodule(function)))
+    return summary.partition(": ")[2] or summary
 
 
 def _summary(doc: str | None) -> str:

@@ -56,7 +56,14 @@ def _entry(node: Node, state: str, store: Store, estimate: dict[str, Any]) -> di
     from reasoning_train.recipe.log import read_logs
 
     shown = "will run" if state == "absent" else state
-    entry = {"name": node.name, "uses": node.uses, "key": node.key, "inputs": list(node.inputs), "origin": node.origin, "state": shown}
+    entry: dict[str, Any] = {
+        "name": node.name,
+        "uses": node.uses,
+        "key": node.key,
+        "inputs": list(node.inputs),
+        "origin": node.origin,
+        "state": shown,
+    }
     if state == "partial":
         entry["records"] = len(read_logs(store.partial(node)))
     return {**entry, "estimate": estimate}

@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         runs = list_runs(store, arguments.run)
         if not runs:
             raise UserError(
-                f"RUN: no run of {arguments.run or 'any recipe'!r} in {store.root}. `reasoning-train status` lists what is there."
+                f"RUN: no run of {arguments.run or 'any recipe'} in {store.root}. `reasoning-train status` lists what is there."
             )
         folder = runs[-1]
     print(write_report(folder, store))

@@ -28,9 +28,8 @@ def add(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the explanation."""
-    from reasoning_train.recipe.why import explain
-
     from data_gen.errors import UserError, nearest
+    from reasoning_train.recipe.why import explain
 
     plan, store = load(arguments), open_store(arguments)
     if arguments.stage not in plan.nodes:
