@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from data_gen.errors import nearest
-from reasoning_train.recipe.problems import Problems
-from reasoning_train.recipe.references import OUTSIDE, Scope, paths
+from reasoning_train.recipe.problems import Problems, sentence
+from reasoning_train.recipe.references import OUTSIDE, Scope, hint, paths
 from reasoning_train.recipe.schema import Recipe, Rounds, Stage, Stop
 
 STOP, BEST, LAST = _MADE = ("stop", "best", "last")
@@ -63,9 +62,9 @@ def _sound(name: str, rounds: Rounds, problems: Problems) -> bool:
             found.append(("stop.table", f"expected a stage of the round such as ${{stages.dev}}, got {rounds.stop.table!r}"))
     for field_name, stage in named.items():
         if stage and stage not in rounds.stages:
-            found.append((field_name, f"the round has no stage {stage!r}.{nearest(stage, rounds.stages)}"))
+            found.append((field_name, f"the round has no stage {stage!r}{hint(stage, rounds.stages)}"))
     for field_name, message in found:
-        problems.add(f"rounds.{name}.{field_name}", f"{message.removesuffix('.')}.")
+        problems.add(f"rounds.{name}.{field_name}", sentence(message))
     return not found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from reasoning_train.recipe.drafts import stage_drafts
 from reasoning_train.recipe.files import LeafFiles
@@ -16,8 +17,6 @@ from reasoning_train.recipe.resolver import Resolver
 from reasoning_train.recipe.schema import Recipe
 from reasoning_train.recipe.validate import validate
 from reasoning_train.recipe.yaml_core import Document
-
-__all__ = ["load_plan"]
 
 
 def load_plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
@@ -34,9 +33,15 @@ def load_plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
     return _plan(recipe, document, path, problems)
 
 
+def recipe_json_schema() -> dict[str, Any]:
+    """The JSON Schema of recipes, of all stages and tasks that are registered."""
+    from reasoning_train.recipe.json_schema import recipe_json_schema as make
+
+    return make()
+
+
 def _plan(recipe: Recipe, document: Document, path: Path, problems: Problems) -> Plan:
     drafts = stage_drafts(recipe, problems)
-    problems.raise_if_any()
     files = LeafFiles(path.parent, problems)
     resolvers = {seed: Resolver(recipe, document.value, drafts, seed, files, problems) for seed in _seeds(recipe)}
     first = next(iter(resolvers.values()))

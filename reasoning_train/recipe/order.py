@@ -42,7 +42,10 @@ def map_refs(value: Any, change: Callable[[Ref], Any]) -> Any:
 
 
 def ordered(drafts: dict[str, Draft], config: Callable[[Draft], Mapping[str, Any] | None], problems: Problems) -> list[Draft]:
-    """All drafts, inputs first; `drafts` grows by implicit ones while `config` follows references. A circle is noted and gives []."""
+    """All drafts, inputs first; `drafts` grows by implicit ones while `config` follows references.
+
+    A circle is noted, and the drafts come in the order of the recipe.
+    """
     needs: dict[str, list[str]] = {}
     waiting = list(drafts)
     while waiting:
@@ -58,7 +61,7 @@ def ordered(drafts: dict[str, Draft], config: Callable[[Draft], Mapping[str, Any
         problems.add(
             drafts[circle[0]].path, f"stages refer to each other in a circle: {' -> '.join(circle)}. Remove one of the references."
         )
-        return []
+        return list(drafts.values())
 
 
 def _needs(draft: Draft, config: Callable[[Draft], Mapping[str, Any] | None]) -> list[str]:

@@ -41,3 +41,8 @@ def _place(line: str) -> tuple[str, int]:
     file, _, rest = line.partition(":")
     number = rest.partition(":")[0]
     return file, int(number) if number.isdigit() else 0
+
+
+def sentence(text: str) -> str:
+    """`text` with a full stop, unless it ends in one or in a question."""
+    return text if text.endswith((".", "?")) else f"{text}."

@@ -8,7 +8,7 @@ from typing import Any
 from reasoning_train.recipe.drafts import Draft
 from reasoning_train.recipe.files import LeafFiles
 from reasoning_train.recipe.implicit import UNKNOWN, ImplicitNodes
-from reasoning_train.recipe.problems import Problems
+from reasoning_train.recipe.problems import Problems, sentence
 from reasoning_train.recipe.references import OUTSIDE, BadReference, Scope, expand, hint
 from reasoning_train.recipe.schema import Recipe
 from reasoning_train.recipe.stage_references import StageReferences
@@ -38,7 +38,7 @@ class Resolver:
         try:
             return expand(value, lambda reference: self._look_up(reference, scope))
         except BadReference as error:
-            self._problems.add(path, f"{str(error).removesuffix('.')}.")
+            self._problems.add(path, sentence(str(error)))
             return UNKNOWN
 
     def config(self, draft: Draft) -> dict[str, Any] | None:

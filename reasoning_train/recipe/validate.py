@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from data_gen.errors import nearest
-from reasoning_train.recipe.problems import Problems
+from reasoning_train.recipe.problems import Problems, sentence
 from reasoning_train.recipe.refs import Ref
 from reasoning_train.recipe.yaml_core import join
 
@@ -40,7 +40,7 @@ def _note(model: type[BaseModel], data: Any, problem: Any, path: str, problems: 
     elif kind == "missing":
         problems.add(place, f"{here[-1]!r} is missing{owner}; give it a value.")
     elif kind == "value_error":
-        problems.add(place, problem["msg"].removeprefix("Value error, ").rstrip(".") + ".")
+        problems.add(place, sentence(problem["msg"].removeprefix("Value error, ")))
     elif kind == "string_pattern_mismatch":
         problems.add(place, f"expected a name of letters, digits, '_' and '-', got {value}.")
     else:
@@ -48,7 +48,14 @@ def _note(model: type[BaseModel], data: Any, problem: Any, path: str, problems: 
 
 
 def _expected(message: str) -> str:
-    return message.replace("Input should be ", "expected ").replace("Input should ", "should ")
+    """Pydantic's message in our words."""
+    expected = message.replace("Input should be ", "expected ").replace("Input should ", "should ")
+    return (
+        expected.replace("a valid tuple", "a list")
+        .replace("a valid ", "a ")
+        .replace("a integer", "an integer")
+        .replace("dictionary", "map")
+    )
 
 
 def show(value: Any) -> str:

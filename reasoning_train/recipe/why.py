@@ -1,0 +1,109 @@
+"""`why`: which field, file or input gives a stage another key than an earlier artifact of its kind had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reasoning_train.recipe.keys import keyed_fields
+from reasoning_train.recipe.plan import Node, Plan
+from reasoning_train.recipe.refs import Ref
+from reasoning_train.recipe.validate import show
+from reasoning_train.recipe.yaml_core import join
+from reasoning_train.stage_api import STAGES
+
+Find = Callable[[str, str], Mapping[str, Any] | None]
+"""(uses, key) -> the manifest of an artifact that is still in the store."""
+
+
+def explain(node: Node, plan: Plan, manifest: Mapping[str, Any], find: Find = lambda uses, key: None) -> list[str]:
+    """One line per difference between `node` and the earlier artifact behind `manifest`; [] where there is none.
+
+    An input that is another artifact is followed as far as `find` knows what it was before; its lines are indented and name the stage.
+    """
+    lines = [*_versions(node, manifest), *_seeds(node, manifest)]
+    before = _leaves(keyed_fields(STAGES.get(node.uses).config, manifest["config"]), manifest["files"], plan)
+    after = _leaves(keyed_fields(STAGES.get(node.uses).config, node.config), node.files, plan)
+    for field in dict.fromkeys([*before, *after]):
+        lines += _field(field, before.get(field), after.get(field), plan, find)
+    return lines + list(_gates(node, plan, manifest))
+
+
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """A reference, then or now."""
+
+    node: str
+    key: str
+    output: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A leaf file: its bytes count, its path does not."""
+
+    path: str
+    sha256: str
+
+
+def _leaves(value: Any, files: Mapping[str, str], plan: Plan, place: str = "") -> dict[str, Any]:
+    """Dotted place -> scalar, _Input or _File, of a node's config or of a manifest's."""
+    if isinstance(value, Ref):
+        return {place: _Input(value.node, plan.nodes[value.node].key, value.output)}
+    if isinstance(value, Mapping) and value.keys() == {"node", "output", "key"}:
+        return {place: _Input(value["node"], value["key"], value["output"])}
+    if isinstance(value, str) and value in files:
+        return {place: _File(value, files[value])}
+    if isinstance(value, Mapping) and value:
+        return {k: v for name, item in value.items() for k, v in _leaves(item, files, plan, join(place, str(name))).items()}
+    if isinstance(value, (list, tuple)) and value:
+        return {k: v for i, item in enumerate(value) for k, v in _leaves(item, files, plan, join(place, str(i))).items()}
+    return {place: value}
+
+
+def _field(field: str, before: Any, after: Any, plan: Plan, find: Find) -> list[str]:
+    if isinstance(before, _Input) and isinstance(after, _Input):
+        return _input(field, before, after, plan, find)
+    if isinstance(before, _File) and isinstance(after, _File):
+        changed = before.sha256 != after.sha256
+        return [f"`{field}`: the bytes of {after.path} changed, sha256 {before.sha256[:12]} -> {after.sha256[:12]}"] if changed else []
+    if before == after and type(before) is type(after):
+        return []
+    return [f"`{field}`: {_show(before)} -> {_show(after)}"]
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    return f"${{{value.node}}}" if isinstance(value, _Input) else value.path if isinstance(value, _File) else show(value)
+
+
+def _input(field: str, before: _Input, after: _Input, plan: Plan, find: Find) -> list[str]:
+    made = plan.nodes[after.node]
+    if before.key == after.key:
+        main = STAGES.get(made.uses).main
+        same = (before.output or main) == (after.output or main)
+        return [] if same else [f"input `{field}`: output {before.output or main!r} -> {after.output or main!r} of {after.node}"]
+    lines = [f"input `{field}` ({after.node}) is another artifact, key {before.key[:12]} -> {after.key[:12]}"]
+    earlier = find(made.uses, before.key)
+    nested = explain(made, plan, earlier, find) if earlier else []
+    return lines + [line if line.startswith("  ") else f"  {after.node}: {line}" for line in nested]
+
+
+def _versions(node: Node, manifest: Mapping[str, Any]) -> Iterator[str]:
+    if node.version != manifest["version"]:
+        yield f"version of stage type {node.uses!r}: {manifest['version']} -> {node.version}"
+
+
+def _seeds(node: Node, manifest: Mapping[str, Any]) -> Iterator[str]:
+    if node.seed != manifest["seed"]:
+        yield f"seed: {_show(manifest['seed'])} -> {_show(node.seed)}"
+
+
+def _gates(node: Node, plan: Plan, manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Of a stage in a later round: the decision and the round before, which are no fields of its config."""
+    for name in filter(None, (node.stop_gate, node.previous)):
+        before = manifest["inputs"].get(name, {}).get("key")
+        if name not in node.inputs and before != plan.nodes[name].key:
+            yield f"the round before ({name}) is another artifact, key {str(before)[:12]} -> {plan.nodes[name].key[:12]}"
