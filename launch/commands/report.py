@@ -12,6 +12,7 @@ MORE = """\
 
   reasoning-train report                     the latest run of the store
   reasoning-train report rejection_sampling  the latest run of that recipe
+  reasoning-train report rejection_sampling --into recipes/rejection_sampling/README.md
   reasoning-train report store/runs/rejection_sampling/20261124T015102Z-e52485
 """
 
@@ -20,6 +21,7 @@ def add(subparsers: Subparsers) -> None:
     """Register the command."""
     parser = command(subparsers, "report", run, "write report.html of a run", MORE)
     parser.add_argument("run", metavar="RUN", nargs="?", help="a recipe's name or a run's folder (default: the latest run)")
+    parser.add_argument("--into", metavar="README", type=Path, help="also write the run's tables between the marks of this Markdown file")
     add_store(parser)
 
 
@@ -27,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the report and print its path."""
     from data_gen.errors import UserError
     from launch.runs import list_runs
-    from reasoning_train.evaluation.report import write_report
+    from reasoning_train.evaluation.report import write_figures, write_report
     from reasoning_train.plugins import import_plugins
 
     import_plugins()
@@ -42,4 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
         folder = runs[-1]
     print(write_report(folder, store))
+    if arguments.into:
+        write_figures(folder, store, arguments.into)
+        print(arguments.into)
     return 0

@@ -9,7 +9,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -17,7 +17,7 @@ from data_gen.records import Problem
 from reasoning_train.inputs import read_problems
 from reasoning_train.recipe.refs import ProblemsRef
 from reasoning_train.recipe.rows import write_rows
-from reasoning_train.stage_api import Context, Input, StageConfig, gate, stage
+from reasoning_train.stage_api import Context, Input, Sizes, StageConfig, gate, stage
 
 
 class DecontaminateConfig(StageConfig):
@@ -44,6 +44,12 @@ def decontaminate(config: DecontaminateConfig, ctx: Context) -> None:
     gate(rows > 0, f"decontaminate: every row of {config.problems} repeats a problem of {', '.join(sets)}. Train on another split.")
     shutil.copy(source.path / "task.json", out / "task.json")
     ctx.metric("disjoint_splits", source.manifest.get("metrics", {}).get("disjoint_splits", False))
+
+
+@decontaminate.estimate
+def size(config: DecontaminateConfig, sizes: Sizes) -> dict[str, Any]:
+    """At most all problems."""
+    return {name: value for name, value in sizes(config.problems).items() if name == "rows"}
 
 
 def _require_disjoint(sets: dict[str, Input]) -> None:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from data_gen.records import Problem, Solution
 from reasoning_train.inputs import load_task, read_problems
 from reasoning_train.recipe.refs import ModelRef, ProblemsRef
-from reasoning_train.stage_api import Context, StageConfig, gate, stage
+from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
 
 
 class EvaluateConfig(StageConfig):
@@ -94,6 +94,21 @@ def _row(name: str, problem: Problem, best: Solution, drawn: list[Solution]) -> 
         "sampled_steps_ok": [bool(s.steps_ok) for s in drawn],
         "sampled_tokens": [len(s.token_ids) for s in drawn],
     }
+
+
+@evaluate.estimate
+def cost(config: EvaluateConfig, sizes: Sizes) -> dict[str, Any]:
+    """Every policy on every problem, greedily and sampled, to the token limit; one model in memory at a time."""
+    from reasoning_train.memory import generation_bytes
+
+    policies = [sizes(ref).get("parameters", 0) for ref in config.policies.values()]
+    known = sizes(config.problems).get("rows")
+    result: dict[str, Any] = {"memory_bytes": generation_bytes(max(policies))} if all(policies) else {}
+    if known is not None:
+        records = min(known, config.limit or known) * len(policies)
+        calls = records * (1 + config.samples)
+        result |= {"records": records, "rows": records, "calls": calls, "tokens": calls * config.max_tokens}
+    return result
 
 
 @evaluate.finish

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from data_gen.format import TaskFormat
 from data_gen.records import Problem, Segment, Solution
@@ -11,7 +12,7 @@ from data_gen.verdict import Verdict
 from reasoning_train.inputs import load_task, read_problems
 from reasoning_train.recipe.refs import ProblemsRef
 from reasoning_train.recipe.rows import write_rows
-from reasoning_train.stage_api import Context, StageConfig, gate, stage
+from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
 
 
 class GoldConfig(StageConfig):
@@ -30,6 +31,12 @@ def gold(config: GoldConfig, ctx: Context) -> None:
         f"{config.problems}: no problem has worked steps, so there is nothing to imitate. "
         "Map `steps` in the task, or start from a pretrained model.",
     )
+
+
+@gold.estimate
+def size(config: GoldConfig, sizes: Sizes) -> dict[str, Any]:
+    """At most a row a problem."""
+    return {name: value for name, value in sizes(config.problems).items() if name == "rows"}
 
 
 def _rows(problems: Iterator[Problem], task: Task, ctx: Context) -> Iterator[dict]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
-from reasoning_train.stage_api import Context, StageConfig, stage
+from reasoning_train.stage_api import Context, Sizes, StageConfig, stage
 
 if TYPE_CHECKING:
     from reasoning_train.models.policy import Policy
@@ -74,6 +74,16 @@ def model(config: ModelConfig, ctx: Context) -> None:
     folder = config.path or _cached_snapshot(config.hub or "", config.revision)
     (out / "external.json").write_text(json.dumps({"path": str(folder.resolve())}), encoding="utf-8")
     save_format(fmt, out)
+
+
+@model.estimate
+def size(config: ModelConfig, sizes: Sizes) -> dict[str, Any]:
+    """Parameters of a fresh model (tied embeddings, attention and the gated MLP); of others once they have been made."""
+    if not (config.init and config.vocabulary):
+        return {}
+    shape = config.init
+    layer = 4 * shape.hidden_size**2 + 3 * shape.hidden_size * shape.intermediate_size + 2 * shape.hidden_size
+    return {"parameters": shape.layers * layer + (2 * len(config.vocabulary) + 6) * shape.hidden_size}
 
 
 def _fresh(config: ModelConfig, fmt: Format) -> Policy:

@@ -9,7 +9,7 @@ from typing import Any
 from data_gen.records import Problem
 from reasoning_train.inputs import build_task
 from reasoning_train.recipe.rows import write_rows
-from reasoning_train.stage_api import Context, StageConfig, gate, stage
+from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
 
 
 class ProblemsConfig(StageConfig):
@@ -31,6 +31,13 @@ def problems(config: ProblemsConfig, ctx: Context) -> None:
     )
     (out / "task.json").write_text(json.dumps(config.task, indent=2), encoding="utf-8")
     ctx.metric("disjoint_splits", task.disjoint_splits)
+
+
+@problems.estimate
+def size(config: ProblemsConfig, sizes: Sizes) -> dict[str, Any]:
+    """The size of the split, where the task knows it before reading."""
+    rows = build_task(config.task).splits().get(config.split)
+    return {} if rows is None else {"rows": rows}
 
 
 def _counted(rows: Iterator[Problem], ctx: Context) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from reasoning_train.inputs import load_task, read_problems
 from reasoning_train.recipe.refs import ModelRef, ProblemsRef
-from reasoning_train.stage_api import Context, StageConfig, gate, stage
+from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
 
 
 class SampleConfig(StageConfig):
@@ -59,6 +59,20 @@ def sample(config: SampleConfig, ctx: Context) -> None:
         ctx.progress(done, None, tokens=engine.usage.generated_tokens)
     ctx.count("tokens.generated", engine.usage.generated_tokens)
     ctx.count("tokens.prompt", engine.usage.prompt_tokens)
+
+
+@sample.estimate
+def cost(config: SampleConfig, sizes: Sizes) -> dict[str, Any]:
+    """Every problem n times to the token limit."""
+    from reasoning_train.memory import generation_bytes
+
+    policy, known = sizes(config.policy).get("parameters"), sizes(config.problems).get("rows")
+    result: dict[str, Any] = {"memory_bytes": generation_bytes(policy)} if policy else {}
+    if known is not None:
+        problems = min(known, config.limit or known)
+        calls = problems * config.n
+        result |= {"records": problems, "rows": calls, "calls": calls, "tokens": calls * config.max_tokens}
+    return result
 
 
 @sample.finish

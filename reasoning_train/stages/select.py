@@ -6,7 +6,7 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -16,7 +16,7 @@ from data_gen.verdict import Verdict
 from reasoning_train.inputs import read_solutions
 from reasoning_train.recipe.refs import SolutionsRef
 from reasoning_train.recipe.rows import write_rows
-from reasoning_train.stage_api import Context, StageConfig, gate, stage
+from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
 
 
 class SelectConfig(StageConfig):
@@ -56,6 +56,12 @@ def select(config: SelectConfig, ctx: Context) -> None:
     )
     rows = (s.to_row() for i, s in enumerate(read_solutions(source)) if i in numbers)
     write_rows(ctx.output("data"), kind="solutions", rows=rows)
+
+
+@select.estimate
+def size(config: SelectConfig, sizes: Sizes) -> dict[str, Any]:
+    """At most all rows."""
+    return {name: value for name, value in sizes(config.solutions).items() if name == "rows"}
 
 
 Chosen = tuple[int, float | None]

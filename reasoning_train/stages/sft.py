@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from reasoning_train.inputs import read_solutions
 from reasoning_train.recipe.refs import ModelRef, ProblemsRef, SolutionsRef
-from reasoning_train.stage_api import Context, StageConfig, gate, stage
+from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -100,6 +100,21 @@ def sft(config: SFTConfig, ctx: Context) -> None:
     if config.lora and config.adapter == "merge":
         policy.model = policy.model.merge_and_unload()
     save_policy(policy, ctx.output("model"))
+
+
+@sft.estimate
+def cost(config: SFTConfig, sizes: Sizes) -> dict[str, Any]:
+    """Looks at dev to the token limit, and the memory of weights, gradients and optimizer."""
+    from reasoning_train.memory import training_bytes
+
+    parameters, result = sizes(config.policy).get("parameters"), dict[str, Any]()
+    if parameters:
+        result |= {"parameters": parameters, "memory_bytes": training_bytes(parameters, 0.02 if config.lora else 1.0)}
+    if config.until and config.max_steps:
+        looks = (config.max_steps - config.until.start) // config.until.every + 1
+        calls = looks * min(config.until.limit, sizes(config.until.problems).get("rows", config.until.limit))
+        result |= {"calls": calls, "tokens": calls * config.until.max_tokens}
+    return result
 
 
 def _steps(config: SFTConfig, policy: Policy, ctx: Context):  # type: ignore[no-untyped-def]  # Steps needs torch

@@ -1,0 +1,63 @@
+"""A run's tables as Markdown between two marks of a README, so that no figure there is typed by hand.
+
+<!-- figures: rejection_sampling_tiny -->
+<!-- end -->
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from data_gen.errors import UserError
+from reasoning_train.evaluation.report.gather import StageView, stage_views
+from reasoning_train.recipe.plan_json import read_plan
+from reasoning_train.recipe.store import Store
+
+SHOWN = ("pass_rate", "wrong_step_share_of_correct", "cut_share", "steps", "dev_greedy", "verdict")
+"""Metrics of a stage that stand in its line of figures."""
+
+
+def write_figures(run_dir: Path, store: Store, readme: Path) -> None:
+    """Replace the block of the run's recipe in `readme`; UserError where the marks are missing."""
+    plan, state = read_plan(run_dir / "plan.json"), json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
+    views = stage_views(plan, state, store)
+    block = figures(views, state)
+    pattern = re.compile(rf"(<!-- figures: {re.escape(plan.name)} -->\n).*?(<!-- end -->)", re.DOTALL)
+    text, found = pattern.subn(lambda m: m[1] + block + m[2], readme.read_text(encoding="utf-8"))
+    if not found:
+        raise UserError(
+            f"{readme}: no block for {plan.name!r}. Put `<!-- figures: {plan.name} -->` and `<!-- end -->` where its tables belong."
+        )
+    readme.write_text(text, encoding="utf-8")
+
+
+def figures(views: list[StageView], state: dict[str, Any]) -> str:
+    """All tables of a run, one figure line a stage, and how it was made."""
+    tables = [(v.node.name, v.manifest["metrics"]["table"]) for v in views if "table" in v.manifest.get("metrics", {})]
+    parts = [f"**{name}** · {table.get('title', '')}\n\n{markdown_table(table)}" for name, table in tables]
+    lines = [line for view in views if (line := _line(view))]
+    wall = sum(v.manifest.get("wall_s", 0) for v in views)
+    made = f"Run of {state['started'][:10]}: {len(views)} stages, {wall:.0f} s of work."
+    return "\n".join([*parts, "\n".join(lines), "", made, ""])
+
+
+def markdown_table(table: dict[str, Any]) -> str:
+    """A table of strings as GitHub Markdown."""
+    rows = [table["columns"], ["---"] * len(table["columns"]), *table["rows"]]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows) + "\n"
+
+
+def _line(view: StageView) -> str:
+    metrics, counts = view.manifest.get("metrics", {}), view.manifest.get("counts", {})
+    shown = [f"{name} {_short(metrics[name])}" for name in SHOWN if name in metrics]
+    if not shown and view.node.uses != "select":
+        return ""
+    rows = [f"{counts['out']} rows"] if "out" in counts else []
+    return f"- `{view.node.name}`: {', '.join([*rows, *shown])}, {view.manifest.get('wall_s', 0):.0f} s"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,17 @@
+"""Rough memory needs in bytes, from parameter counts: enough to tell a laptop from a node, not to place the last gigabyte."""
+
+from __future__ import annotations
+
+BYTES = 4
+"""Of a float32 value; on a GPU weights and activations take half."""
+GIB = 1 << 30
+
+
+def generation_bytes(parameters: int) -> int:
+    """Weights and 1 GiB of keys and values (the engine's own budget)."""
+    return parameters * BYTES + GIB
+
+
+def training_bytes(parameters: int, trained_share: float) -> int:
+    """Weights, and for the trained share gradients and two AdamW moments. Activations come on top and depend on `micro_tokens`."""
+    return int(parameters * BYTES * (1 + 3 * trained_share))
