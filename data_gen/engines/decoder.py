@@ -38,20 +38,12 @@ class _Prefilled:
 class Decoder:
     """Rows in slots over one model. `submit` requests, call `step` until not `busy`; it returns the tickets that are complete."""
 
-    def __init__(
-        self,
-        model: Any,
-        stops: StopTable,
-        usage: Usage,
-        *,
-        slots: int,
-        min_rows: int,
-        context: int,
-    ) -> None:
+    def __init__(self, model: Any, stops: StopTable, usage: Usage, *, slots: int, kv_columns: int, min_rows: int) -> None:
         self.model, self.stops, self.usage = model, stops, usage
-        self.min_rows, self.context, self.device = min_rows, context, model.device
+        self.kv_columns, self.min_rows, self.device = kv_columns, min_rows, model.device
+        self.context: int = model.config.max_position_embeddings
         self.table = RowTable(slots)
-        self.cache = SlotCache(model.config, slots, model.dtype, model.device)
+        self.cache = SlotCache(model.config, model.dtype, model.device)
         self._waiting: deque[Ticket] = deque()
         self._ready: deque[tuple[Row, _Prefilled]] = deque()
         self._settings: tuple[Tensor | None, Tensor | None] | None = None
@@ -83,46 +75,44 @@ class Decoder:
         self._ready = deque(entry for entry in self._ready if not entry[0].ticket.cancelled)
         self._release([slot for slot, row in enumerate(self.table.rows) if row.ticket.cancelled])
 
-    def clear(self) -> list[Ticket]:
-        """Give up everything (after a failed step); returns the requests that were under way."""
-        tickets = {
-            id(t): t
-            for t in (
-                *self._waiting,
-                *(row.ticket for row, _ in self._ready),
-                *(row.ticket for row in self.table.rows),
-            )
-        }
+    def clear(self) -> None:
+        """Give up everything (after a failed step)."""
         self._waiting.clear()
         self._ready.clear()
         self._release(list(range(self.table.active)))
-        return list(tickets.values())
 
     def _admit(self) -> None:
-        free = self.table.slots - self.table.active
-        while free and (self._ready or self._waiting):
+        while self._ready or self._waiting:
             if not self._ready:
                 self._prefill_window()
-            batch = [self._ready.popleft() for _ in range(min(free, len(self._ready)))]
+            batch = self._fitting()
+            if not batch:
+                return
             self._place(batch)
-            free -= len(batch)
+
+    def _fitting(self) -> list[tuple[Row, _Prefilled]]:
+        """The next ready rows that fit: into the slots, and into the memory if every row grew to the longest one's limit."""
+        active, batch = self.table.active, []
+        longest = self.table.longest()
+        while self._ready and active < self.table.slots:
+            longest = max(longest, self._ready[0][0].end)
+            if active and (active + 1) * longest > self.kv_columns:
+                break
+            batch.append(self._ready.popleft())
+            active += 1
+        return batch
 
     def _place(self, batch: Sequence[tuple[Row, _Prefilled]]) -> None:
         first = self.table.active
-        self.cache.reserve(max(row.column + 1 for row, _ in batch))
         by_prefill: dict[int, list[int]] = {}
         for i, (_, prefilled) in enumerate(batch):
             by_prefill.setdefault(id(prefilled.layers), []).append(i)
         for members in by_prefill.values():
             layers = batch[members[0]][1].layers
             if layers:
-                self.cache.reserve(layers[0][0].shape[2])
+                self.cache.reserve(first + len(batch), layers[0][0].shape[2])
                 slots = torch.tensor([first + i for i in members], device=self.device)
-                self.cache.write(
-                    slots,
-                    layers,
-                    torch.tensor([batch[i][1].row for i in members], device=self.device),
-                )
+                self.cache.write(slots, layers, torch.tensor([batch[i][1].row for i in members], device=self.device))
         self.table.append([row for row, _ in batch])
         self._settings = None
 
@@ -150,12 +140,7 @@ class Decoder:
             ids = np.zeros((max(len(batch), self.min_rows), width), np.int64)
             for row, prefix in enumerate(prefixes):
                 ids[row, : len(prefix) - 1] = prefix[:-1]
-            self.model(
-                input_ids=torch.from_numpy(ids).to(self.device),
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
+            self.model(input_ids=torch.from_numpy(ids).to(self.device), past_key_values=cache, use_cache=True, logits_to_keep=1)
         layers: list[tuple[Tensor, Tensor]] = [(layer.keys, layer.values) for layer in cache.layers]  # type: ignore[union-attr, misc]
         for row, ticket in enumerate(batch):
             self._enqueue(ticket, _Prefilled(layers, row))
@@ -175,28 +160,20 @@ class Decoder:
         """One forward of all active rows; sampled ids and their log-probs, on the host."""
         table, active = self.table, self.table.active
         rows = max(active, self.min_rows)
-        used = int(table.columns[:rows].max()) + 1
-        self.cache.reserve(used)
-        columns = min(round_up(used), self.cache.columns)
+        columns = round_up(int(table.columns[:rows].max()) + 1)
+        self.cache.reserve(rows, columns)
         positions = torch.from_numpy(table.columns[:rows].copy()).to(self.device)
         self.cache.aim(positions, columns)
         hidden = torch.arange(columns, device=self.device) > positions[:, None]
         mask = torch.zeros(rows, columns, dtype=self.model.dtype, device=self.device).masked_fill_(hidden, float("-inf"))
         ids = torch.from_numpy(table.ids[:rows, None].copy()).to(self.device)
         logits = self.model(
-            input_ids=ids,
-            attention_mask=mask[:, None, None],
-            position_ids=positions[:, None],
-            past_key_values=self.cache,
-            use_cache=True,
+            input_ids=ids, attention_mask=mask[:, None, None], position_ids=positions[:, None], past_key_values=self.cache, use_cache=True
         ).logits[:, -1]
         temperature, top_p = self._row_settings(rows)
-        uniform = torch.from_numpy(
-            table.uniform[
-                np.arange(rows),
-                np.minimum(table.steps[:rows], table.uniform.shape[1] - 1),
-            ]
-        ).to(self.device)
+        uniform = torch.from_numpy(table.uniform[np.arange(rows), np.minimum(table.steps[:rows], table.uniform.shape[1] - 1)]).to(
+            self.device
+        )
         drawn, logprobs = draw(logits, uniform, temperature, top_p)
         return drawn[:active].cpu().numpy(), logprobs[:active].cpu().numpy()
 
@@ -231,10 +208,7 @@ class Decoder:
 
     def _completes_stop(self, slot: int) -> bool:
         table = self.table
-        return self.stops.completes(
-            table.tokens[slot, : table.steps[slot]].tolist(),
-            table.rows[slot].sampling.stop,
-        )
+        return self.stops.completes(table.tokens[slot, : table.steps[slot]].tolist(), table.rows[slot].sampling.stop)
 
     def _release(self, freed: Sequence[int]) -> None:
         if not freed:
@@ -242,9 +216,5 @@ class Decoder:
         sources, targets = self.table.release(freed)
         if sources:
             columns = int(self.table.columns[targets].max())
-            self.cache.move(
-                torch.tensor(sources, device=self.device),
-                torch.tensor(targets, device=self.device),
-                columns,
-            )
+            self.cache.move(torch.tensor(sources, device=self.device), torch.tensor(targets, device=self.device), columns)
         self._settings = None

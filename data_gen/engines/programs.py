@@ -61,14 +61,7 @@ class _Crew(Generic[Item, Result]):
         key: Callable[[Item], str],
         in_flight: int,
     ) -> None:
-        (
-            self._engine,
-            self._items,
-            self._program,
-            self._seed,
-            self._key,
-            self._in_flight,
-        ) = engine, items, program, seed, key, in_flight
+        (self._engine, self._items, self._program, self._seed, self._key, self._in_flight) = engine, items, program, seed, key, in_flight
         self._live = 0
         self._done: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._waiter: asyncio.Future[None] | None = None

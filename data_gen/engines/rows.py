@@ -47,6 +47,11 @@ class Row:
     stop_set: int
     seed: int
 
+    @property
+    def end(self) -> int:
+        """Columns that the row may come to fill."""
+        return self.column + self.limit
+
 
 class RowTable:
     """Arrays `[slots]` (results and uniform numbers `[slots, horizon]`), rows 0..active-1 in use."""
@@ -55,15 +60,8 @@ class RowTable:
         self.slots, self.active = slots, 0
         self.rows: list[Row] = []
         self.ids, self.columns, self.steps, self.limits, self.stop_sets = (np.zeros(slots, np.int64) for _ in range(5))
-        self.temperature, self.top_p = (
-            np.zeros(slots, np.float32),
-            np.ones(slots, np.float32),
-        )
-        self.uniform, self.tokens, self.logprobs = (
-            np.zeros((slots, 0)),
-            np.zeros((slots, 0), np.int32),
-            np.zeros((slots, 0), np.float32),
-        )
+        self.temperature, self.top_p = (np.zeros(slots, np.float32), np.ones(slots, np.float32))
+        self.uniform, self.tokens, self.logprobs = (np.zeros((slots, 0)), np.zeros((slots, 0), np.int32), np.zeros((slots, 0), np.float32))
 
     def append(self, rows: Sequence[Row]) -> None:
         """Rows take the slots after the active ones, in order."""
@@ -82,6 +80,11 @@ class RowTable:
         self.rows += rows
         self.active = last
 
+    def longest(self) -> int:
+        """Columns that the longest active row may come to fill; 0 without one."""
+        active = slice(self.active)
+        return int((self.columns[active] - self.steps[active] + self.limits[active]).max(initial=0))
+
     def record(self, ids: np.ndarray, logprobs: np.ndarray) -> None:
         """One step's results of the active rows: they become each row's next input."""
         active, index = self.active, np.arange(self.active)
@@ -95,11 +98,7 @@ class RowTable:
         """The finished row's continuation."""
         n = self.steps[slot]
         ids, logprobs = self.tokens[slot, :n].tolist(), self.logprobs[slot, :n].tolist()
-        return Sample(
-            token_ids=tuple(ids),
-            logprobs=tuple(logprobs),
-            finish="stop" if stopped else "length",
-        )
+        return Sample(token_ids=tuple(ids), logprobs=tuple(logprobs), finish="stop" if stopped else "length")
 
     def release(self, freed: Sequence[int]) -> tuple[list[int], list[int]]:
         """Give slots back; the last active rows move into the holes. Returns (sources, targets) of the moves."""
@@ -117,15 +116,7 @@ class RowTable:
         return sources, targets
 
     def _arrays(self) -> tuple[np.ndarray[Any, Any], ...]:
-        vectors = (
-            self.ids,
-            self.columns,
-            self.steps,
-            self.limits,
-            self.stop_sets,
-            self.temperature,
-            self.top_p,
-        )
+        vectors = (self.ids, self.columns, self.steps, self.limits, self.stop_sets, self.temperature, self.top_p)
         return (*vectors, self.uniform, self.tokens, self.logprobs)
 
     def _widen(self, horizon: int) -> None:

@@ -27,11 +27,7 @@ def score_batch(model: Any, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]
         most = max(min_rows, SCORE_LOGITS // (width * model.config.vocab_size))
         batch = [i for i in order[:most] if _length(pairs[i]) <= width]
         order = order[len(batch) :]
-        for i, row in zip(
-            batch,
-            _forward(model, [pairs[i] for i in batch], width, min_rows),
-            strict=True,
-        ):
+        for i, row in zip(batch, _forward(model, [pairs[i] for i in batch], width, min_rows), strict=True):
             scores[i] = row
     return scores
 
@@ -40,21 +36,12 @@ def _length(pair: tuple[Sequence[int], Sequence[int]]) -> int:
     return len(pair[0]) + len(pair[1])
 
 
-def _forward(
-    model: Any,
-    pairs: Sequence[tuple[Sequence[int], Sequence[int]]],
-    width: int,
-    min_rows: int,
-) -> list[list[float]]:
+def _forward(model: Any, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], width: int, min_rows: int) -> list[list[float]]:
     ids = np.zeros((max(len(pairs), min_rows), width), np.int64)
     for row, (prefix, continuation) in enumerate(pairs):
         ids[row, : len(prefix) + len(continuation)] = [*prefix, *continuation]
     tokens = torch.from_numpy(ids).to(model.device)
     # An explicit causal mask would be the same; positions are 0.. in every row, so none is needed.
-    logits = model(
-        input_ids=tokens,
-        position_ids=torch.arange(width, device=model.device)[None],
-        use_cache=False,
-    ).logits
+    logits = model(input_ids=tokens, position_ids=torch.arange(width, device=model.device)[None], use_cache=False).logits
     logprobs = logits[:, :-1].float().log_softmax(-1).gather(-1, tokens[:, 1:, None])[..., 0].cpu()
     return [logprobs[row, len(p) - 1 : len(p) + len(c) - 1].tolist() for row, (p, c) in enumerate(pairs)]

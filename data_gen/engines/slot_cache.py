@@ -12,23 +12,25 @@ import torch
 from torch import Tensor
 
 BLOCK = 32
-"""Columns are read and allocated in multiples of this."""
+"""Columns are read, and memory grows, in multiples of this."""
 
 
-def round_up(n: int, block: int = BLOCK) -> int:
-    """The least multiple of `block` that is >= n."""
-    return -(-n // block) * block
+def round_up(n: int) -> int:
+    """The least multiple of `BLOCK` that is >= n."""
+    return -(-n // BLOCK) * BLOCK
 
 
 def kv_shape(config: Any) -> tuple[int, int, int]:
     """(layers, key-value heads, head dimension) of a decoder-only config."""
     heads = config.num_attention_heads
     dim = getattr(config, "head_dim", None) or config.hidden_size // heads
-    return (
-        config.num_hidden_layers,
-        getattr(config, "num_key_value_heads", None) or heads,
-        dim,
-    )
+    return config.num_hidden_layers, getattr(config, "num_key_value_heads", None) or heads, dim
+
+
+def column_bytes(model: Any) -> int:
+    """Bytes of keys and values that one token holds."""
+    layers, heads, dim = kv_shape(model.config)
+    return 2 * layers * heads * dim * model.dtype.itemsize
 
 
 class SlotCache:
@@ -37,28 +39,27 @@ class SlotCache:
     Before each decode step `aim` says which columns the new tokens go to; the model then calls `update` layer by layer.
     """
 
-    def __init__(self, config: Any, slots: int, dtype: torch.dtype, device: torch.device) -> None:
-        layers, heads, dim = kv_shape(config)
-        self._shape, self._dtype, self._device = (slots, heads, dim), dtype, device
-        self.columns = 0
-        self.layers: list[tuple[Tensor, Tensor]] = [(self._zeros(0), self._zeros(0)) for _ in range(layers)]
+    def __init__(self, config: Any, dtype: torch.dtype, device: torch.device) -> None:
+        layers, self._heads, self._dim = kv_shape(config)
+        self._dtype, self._device = dtype, device
+        self.slots, self.columns = 0, 0
+        self.layers: list[tuple[Tensor, Tensor]] = [(self._zeros(0, 0), self._zeros(0, 0)) for _ in range(layers)]
 
-    def _zeros(self, columns: int) -> Tensor:
+    def _zeros(self, slots: int, columns: int) -> Tensor:
         # Zeros, not garbage: a NaN in a masked column would survive its zero weight.
-        slots, heads, dim = self._shape
-        return torch.zeros(slots, heads, columns, dim, dtype=self._dtype, device=self._device)
+        return torch.zeros(slots, self._heads, columns, self._dim, dtype=self._dtype, device=self._device)
 
-    def reserve(self, columns: int) -> None:
-        """Room for `columns` columns; grows by a half at least, so that copies stay rare."""
-        if columns <= self.columns:
+    def reserve(self, slots: int, columns: int) -> None:
+        """Room for `slots` rows of `columns` columns; grows in blocks."""
+        if slots <= self.slots and columns <= self.columns:
             return
-        columns = round_up(max(columns, self.columns * 3 // 2))
+        slots, columns = max(self.slots, round_up(slots)), max(self.columns, round_up(columns))
         for i, pair in enumerate(self.layers):
-            grown = (self._zeros(columns), self._zeros(columns))
+            grown = (self._zeros(slots, columns), self._zeros(slots, columns))
             for old, new in zip(pair, grown, strict=True):
-                new[:, :, : self.columns] = old
+                new[: self.slots, :, : self.columns] = old
             self.layers[i] = grown
-        self.columns = columns
+        self.slots, self.columns = slots, columns
 
     def write(self, slots: Tensor, prefixes: list[tuple[Tensor, Tensor]], rows: Tensor) -> None:
         """Copy rows `rows` of a prefilled batch (per layer `[rows, heads, length, dim]`) to the start of `slots`."""

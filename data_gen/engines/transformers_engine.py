@@ -16,7 +16,7 @@ import torch
 from data_gen.engines.base import Request, Sample, Usage
 from data_gen.engines.decoder import Decoder, Ticket
 from data_gen.engines.scoring import score_batch
-from data_gen.engines.slot_cache import kv_shape
+from data_gen.engines.slot_cache import column_bytes
 from data_gen.engines.stop import StopTable
 from data_gen.errors import UserError
 
@@ -30,45 +30,36 @@ which wakes its parent, one turn each. A request that comes later is admitted on
 class TransformersEngine:
     """Samples from and scores with `model`, a decoder-only causal LM with full attention in every layer.
 
-    `end_ids` end a continuation (all of them: a chat model has several). `slots` rows decode at once, by default as many as `kv_bytes`
-    of keys and values hold at full context, at most 256. `deterministic` makes ids and log-probs bitwise independent of batching,
-    neighbours and order on CPU: it sets torch to one intra-op thread and never runs fewer than 8 rows.
+    `end_ids` end a continuation (all of them: a chat model has several). At most `slots` rows decode at once, fewer where their keys and
+    values at full length would not fit the memory (1 GiB on a CPU, half of what is free on a GPU).
+    `deterministic` makes ids and log-probs bitwise independent of batching, neighbours and order on CPU: it sets torch to one intra-op
+    thread and never runs fewer than 8 rows.
 
     >>> engine = TransformersEngine(model, tokenizer, end_ids=[2])                         # doctest: +SKIP
     >>> [sample] = await engine.generate(Request(prefix=(5, 9), sampling=Sampling(max_tokens=8), seeds=(1,)))  # doctest: +SKIP
     """
 
-    def __init__(
-        self,
-        model: Any,
-        tokenizer: Any,
-        *,
-        end_ids: Iterable[int],
-        slots: int | None = None,
-        kv_bytes: int = 1 << 30,
-        deterministic: bool = False,
-    ) -> None:
+    def __init__(self, model: Any, tokenizer: Any, *, end_ids: Iterable[int], slots: int = 256, deterministic: bool = False) -> None:
         _refuse_windows(model.config)
         min_rows = DETERMINISTIC_ROWS if deterministic else 1
         if deterministic and model.device.type == "cpu":
             torch.set_num_threads(1)
         self.model, self.usage = model.eval(), Usage()
         self.context: int = model.config.max_position_embeddings
-        self.slots = max(min_rows, slots or default_slots(model, kv_bytes))
-        stops = StopTable(tokenizer, model.config.vocab_size, end_ids)
+        self._min_rows = min_rows
         self._decoder = Decoder(
             model,
-            stops,
+            StopTable(tokenizer, model.config.vocab_size, end_ids),
             self.usage,
-            slots=self.slots,
+            slots=max(min_rows, slots),
+            kv_columns=_kv_bytes(model.device) // column_bytes(model),
             min_rows=min_rows,
-            context=self.context,
         )
-        self._min_rows = min_rows
         self._futures: dict[Ticket, asyncio.Future[list[Sample]]] = {}
         self._scores: list[tuple[tuple[Sequence[int], Sequence[int]], asyncio.Future[list[float]]]] = []
         self._pump: asyncio.Task[None] | None = None
         self._arrivals = 0
+        self._cancelled = False
 
     async def generate(self, request: Request) -> list[Sample]:
         """`len(request.seeds)` continuations in seed order. UserError if prefix and one token do not fit the context."""
@@ -82,7 +73,7 @@ class TransformersEngine:
         try:
             return await future
         except asyncio.CancelledError:
-            ticket.cancelled = True
+            ticket.cancelled = self._cancelled = True
             raise
 
     async def score(self, prefix: Sequence[int], continuation: Sequence[int]) -> list[float]:
@@ -126,8 +117,9 @@ class TransformersEngine:
                 return
             try:
                 resolved = self._step()
-            except Exception as error:  # noqa: BLE001 - it is raised where the program waits
+            except Exception as error:
                 self._fail(error)
+                resolved = True
 
     async def _settle(self, turns: int) -> None:
         quiet = 0
@@ -138,42 +130,33 @@ class TransformersEngine:
 
     def _step(self) -> bool:
         """One decode step and all waiting scores; whether any program can go on."""
-        scores, self._scores = self._scores, []
-        if scores:
-            for (_, future), row in zip(
-                scores,
-                score_batch(self.model, [pair for pair, _ in scores], self._min_rows),
-                strict=True,
-            ):
-                _resolve(future, row)
+        scores = score_batch(self.model, [pair for pair, _ in self._scores], self._min_rows)
+        for (_, future), row in zip(self._scores, scores, strict=True):
+            _resolve(future, row)
+        self._scores = []
         complete = self._decoder.step() if self._decoder.busy else []
         for ticket in complete:
-            _resolve(
-                self._futures.pop(ticket),
-                [sample for sample in ticket.samples if sample is not None],
-            )
+            _resolve(self._futures.pop(ticket), [sample for sample in ticket.samples if sample is not None])
         return bool(scores or complete)
 
     def _drop_cancelled(self) -> None:
-        gone = [ticket for ticket in self._futures if ticket.cancelled]
-        if gone:
-            for ticket in gone:
-                del self._futures[ticket]
+        if self._cancelled:
+            self._cancelled = False
+            self._futures = {ticket: future for ticket, future in self._futures.items() if not ticket.cancelled}
             self._decoder.drop_cancelled()
 
     def _fail(self, error: Exception) -> None:
-        for ticket in self._decoder.clear():
-            _fail(self._futures.pop(ticket), error)
-        for future in self._futures.values():
-            _fail(future, error)
-        self._futures.clear()
+        self._decoder.clear()
+        waiting: list[asyncio.Future[Any]] = [*self._futures.values(), *(future for _, future in self._scores)]
+        for future in waiting:
+            if not future.done():
+                future.set_exception(error)
+        self._futures, self._scores = {}, []
 
 
-def default_slots(model: Any, kv_bytes: int) -> int:
-    """Rows whose keys and values at full context fit `kv_bytes`: at least 8, at most 256."""
-    layers, heads, dim = kv_shape(model.config)
-    per_row = 2 * layers * heads * dim * model.config.max_position_embeddings * model.dtype.itemsize
-    return max(8, min(256, kv_bytes // per_row))
+def _kv_bytes(device: torch.device) -> int:
+    """Memory for keys and values: half of what is free on a GPU, 1 GiB on a CPU."""
+    return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else 1 << 30
 
 
 def _refuse_windows(config: Any) -> None:
@@ -188,8 +171,3 @@ def _refuse_windows(config: Any) -> None:
 def _resolve(future: asyncio.Future[Any], result: Any) -> None:
     if not future.done():
         future.set_result(result)
-
-
-def _fail(future: asyncio.Future[Any], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
