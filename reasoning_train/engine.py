@@ -9,6 +9,15 @@ if TYPE_CHECKING:
     from reasoning_train.models.policy import Policy
 
 
+SLOTS = 256
+"""Rows that decode at once, where memory allows: width is the lever of decoding speed."""
+
+
+def in_flight(samples: int) -> int:
+    """Programs to keep alive so that the slots stay full while some wait for their graders."""
+    return 2 * SLOTS // max(1, samples) + 1
+
+
 def open_engine(policy: Policy, *, model: Any = None) -> TransformersEngine:
     """The in-process engine. `model` replaces the policy's own module (one that is being trained).
 
@@ -20,4 +29,4 @@ def open_engine(policy: Policy, *, model: Any = None) -> TransformersEngine:
 
     module = model if model is not None else policy.model
     deterministic = module.device.type == "cpu" and torch.get_num_threads() == 1
-    return TransformersEngine(module, policy.tokenizer, end_ids=policy.end_ids, deterministic=deterministic)
+    return TransformersEngine(module, policy.tokenizer, end_ids=policy.end_ids, slots=SLOTS, deterministic=deterministic)

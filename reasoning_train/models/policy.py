@@ -69,8 +69,7 @@ def load_policy(folder: Path, **kwargs: Any) -> Policy:
             f"The checkpoint in {weights} cannot be loaded ({type(error).__name__}: {str(error).splitlines()[0][:200]}). "
             "Expected config.json, model.safetensors and tokenizer.json, whole. Remove the folder and run again to re-make it."
         ) from error
-    policy = Policy(model.to(device).eval(), tokenizer, fmt, StepCodec(fmt, tokenizer))
-    return policy
+    return Policy(model.to(device).eval(), tokenizer, fmt, StepCodec(fmt, tokenizer))
 
 
 def save_policy(policy: Policy, folder: Path) -> None:

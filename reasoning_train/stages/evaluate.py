@@ -53,7 +53,7 @@ def _evaluate_policy(name: str, items: Iterator[Item], config: EvaluateConfig, c
     from data_gen.engines.base import LM, Sampling
     from data_gen.engines.programs import run_programs
     from data_gen.programs.solve import solve
-    from reasoning_train.engine import open_engine
+    from reasoning_train.engine import in_flight, open_engine
     from reasoning_train.models.policy import load_policy
 
     policy, task = load_policy(ctx.input(config.policies[name]).path), load_task(ctx.input(config.problems))
@@ -67,7 +67,7 @@ def _evaluate_policy(name: str, items: Iterator[Item], config: EvaluateConfig, c
         drawn = await solve(problem, lm.at("sampled"), config.samples, sampled, policy.codec, task) if config.samples else []
         return _row(name, problem, best, drawn)
 
-    width = 2 * engine.slots // max(1, config.samples) + 1
+    width = in_flight(config.samples)
     # The policy's name is not part of the path: the same random numbers serve every policy, which pairs the samples.
     for done, (item, row) in enumerate(run_programs(engine, items, program, seed=ctx.seed, key=lambda i: i[2][1].id, in_flight=width), 1):
         ctx.record(item[0], item[1], [row])

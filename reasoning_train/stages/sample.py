@@ -36,7 +36,7 @@ def sample(config: SampleConfig, ctx: Context) -> None:
     from data_gen.engines.programs import run_programs
     from data_gen.programs.solve import solve
     from data_gen.records import Problem, Solution
-    from reasoning_train.engine import open_engine
+    from reasoning_train.engine import in_flight, open_engine
     from reasoning_train.models.policy import load_policy
 
     policy, source = load_policy(ctx.input(config.policy).path), ctx.input(config.problems)
@@ -51,9 +51,8 @@ def sample(config: SampleConfig, ctx: Context) -> None:
 
     problems = itertools.islice(read_problems(source), config.limit)
     pending = ctx.pending((problem.id, problem) for problem in problems)
-    in_flight = 2 * engine.slots // config.n + 1
     for done, (item, solutions) in enumerate(
-        run_programs(engine, pending, program, seed=ctx.seed, key=lambda i: i[1], in_flight=in_flight), 1
+        run_programs(engine, pending, program, seed=ctx.seed, key=lambda i: i[1], in_flight=in_flight(config.n)), 1
     ):
         ctx.record(item[0], item[1], [s.to_row() for s in solutions])
         ctx.progress(done, None, tokens=engine.usage.generated_tokens)
