@@ -38,7 +38,9 @@ def load_task(written: Mapping[str, Any], path: str, files: LeafFiles, problems:
         task = validate(kind, written, path, problems, f" of task {uses!r}")
         return _with_files(kind, task, path, files) if task else None
     except UserError as error:
-        problems.add(path, str(error))
+        # A task's own message may begin with the field that it is about.
+        field, colon, rest = str(error).partition(": ")
+        problems.add(*((field, rest) if colon and field.startswith(f"{path}.") else (path, str(error))))
         return None
 
 

@@ -6,6 +6,7 @@ PyYAML scans and composes; the values are built here, because its own constructo
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,26 +55,31 @@ def read_yaml(path: Path, shown: str) -> Document:
     except OSError as error:
         raise RecipeError(f"{shown}: cannot be read: {error.strerror}.") from error
     origins: dict[str, str] = {}
-    value = _parse(text, shown, origins)
+    value = _parse(text, lambda line: f"{shown}:{line}", origins)
     if not isinstance(value, dict):
         raise RecipeError(f"{shown}:1: expected a mapping such as `name: ...`, got {_describe(value)}.")
     return Document(value, origins)
 
 
 def parse_value(text: str, shown: str) -> Any:
-    """One value as YAML writes it on a line: `1e-5`, `no`, `[1, 2]`, `{a: 1}`."""
-    return _parse(text, shown, {})
+    """One value as YAML writes it: `1e-5`, `no`, `[1, 2]`, `{a: 1}`. RecipeError beginning with `shown`."""
+    return _parse(text, lambda line: shown, {})
 
 
-def _parse(text: str, shown: str, origins: dict[str, str]) -> Any:
+Place = Callable[[int], str]
+"""Line, from 1 -> where that is, for messages and origins."""
+
+
+def _parse(text: str, place: Place, origins: dict[str, str]) -> Any:
     try:
         node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise RecipeError(f"{shown}{line}: not valid YAML: {error.problem}{_while(error)}.") from error
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{shown}: not valid YAML: {str(error).splitlines()[0]}.") from error
-    return _Builder(shown, origins).build(node, "", "1") if node is not None else None
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise RecipeError(f"{place(line)}: not valid YAML: {error.problem}{_while(error)}.") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise RecipeError(f"{place(line)}: not valid YAML: the character U+{error.character:04X} may not stand in a file.") from error
+    return _Builder(place, origins).build(node, "", 1) if node is not None else None
 
 
 def _while(error: yaml.MarkedYAMLError) -> str:
@@ -83,13 +89,13 @@ def _while(error: yaml.MarkedYAMLError) -> str:
 class _Builder:
     """Turns composed nodes into values, noting origins."""
 
-    def __init__(self, shown: str, origins: dict[str, str]) -> None:
-        self.shown, self.origins = shown, origins
+    def __init__(self, place: Place, origins: dict[str, str]) -> None:
+        self.place, self.origins = place, origins
         self._open: set[int] = set()
 
-    def build(self, node: yaml.Node, path: str, line: str) -> Any:
+    def build(self, node: yaml.Node, path: str, line: int) -> Any:
         if path:
-            self.origins[path] = f"{self.shown}:{line}"
+            self.origins[path] = self.place(line)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
         if node.tag not in (_TAG + "map", _TAG + "seq"):
@@ -107,7 +113,7 @@ class _Builder:
 
     def _mapping(self, node: yaml.MappingNode, path: str) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        seen: dict[str, str] = {}
+        seen: dict[str, int] = {}
         for key_node, value_node in node.value:
             key = self._key(key_node)
             if key in seen:
@@ -133,7 +139,7 @@ class _Builder:
         return _construct(kind, text)
 
     def _error(self, node: yaml.Node, message: str) -> RecipeError:
-        return RecipeError(f"{self.shown}:{_line(node)}: {message}.")
+        return RecipeError(f"{self.place(_line(node))}: {message}.")
 
 
 def _construct(kind: str, text: str) -> Any:
@@ -152,8 +158,9 @@ def join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def _line(node: yaml.Node) -> str:
-    return str(node.start_mark.line + 1)
+def _line(node: yaml.Node) -> int:
+    line: int = node.start_mark.line + 1
+    return line
 
 
 def _short(tag: str) -> str:
