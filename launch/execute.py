@@ -10,6 +10,7 @@ from typing import Any
 from launch.display import clock, open_display
 from launch.local import INTERRUPTED, LocalRunner
 from launch.runs import RunFolder
+from reasoning_train.recipe.disk import explain_full_disk
 from reasoning_train.recipe.plan import Plan
 from reasoning_train.recipe.store import Store
 from reasoning_train.stage_api import STAGES
@@ -20,7 +21,12 @@ TABLE_KINDS = ("table", "verdict")
 
 
 def execute(plan: Plan, store: Store, cores: int) -> int:
-    """Run a plan, print what came out and return the exit code (0, 1 or 130)."""
+    """Run a plan, print what came out and return the exit code (0, 1 or 130). UserError when the disk is full."""
+    with explain_full_disk(store.root):
+        return _execute(plan, store, cores)
+
+
+def _execute(plan: Plan, store: Store, cores: int) -> int:
     began = time.monotonic()
     folder = RunFolder(store, plan)
     with open_display() as display:

@@ -8,8 +8,6 @@ records: K counts from 0 to N-1.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
 import random
 import time
@@ -18,10 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from data_gen.errors import UserError
 from reasoning_train.context import Report, WorkerContext
 from reasoning_train.recipe.card import write_cards
 from reasoning_train.recipe.claim import claim
+from reasoning_train.recipe.disk import explain_full_disk
 from reasoning_train.recipe.log import LogIndex, read_logs
 from reasoning_train.recipe.manifest import FILE_NAME, describe_machine, describe_node, describe_output, write_json
 from reasoning_train.recipe.partial import Attempts, Partial, open_partial
@@ -33,7 +31,6 @@ from reasoning_train.stage_api import STAGES, StageDef
 Outcome = Literal["cached", "recorded", "passed", "ran"]
 WHOLE = (0, 1)
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib")
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def run_node(plan: Plan, name: str, store: Store, *, report: Report, shard: tuple[int, int] | None = None, threads: int = 1) -> Outcome:
@@ -44,7 +41,7 @@ def run_node(plan: Plan, name: str, store: Store, *, report: Report, shard: tupl
     """
     node = plan.nodes[name]
     with (
-        _disk_full_is_the_users(store),
+        explain_full_disk(store.root),
         claim(store, node, plan, shard, lambda owner: report({"event": "waiting", "owner": str(owner)})) as mine,
     ):
         if not mine:
@@ -212,16 +209,3 @@ def _seed_everything(seed: int, *, heavy: bool) -> None:
         import torch
 
         torch.manual_seed(seed)
-
-
-@contextlib.contextmanager
-def _disk_full_is_the_users(store: Store) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise UserError(
-            f"No space left to write {error.filename or store.root} ({error.strerror}). Nothing was published and finished problems are "
-            f"kept: free space (`reasoning-train gc --store {store.root}` lists what no run needs) and rerun the same command."
-        ) from error

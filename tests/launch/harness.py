@@ -22,19 +22,19 @@ from tests.launch import plugin_stages
 ROOT = Path(__file__).parents[2]
 
 
-def start(plan: Plan, store: Store, *, cores: int = 2, prefix: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+def start(plan: Plan, store: Store, *, cores: int = 2) -> subprocess.Popen[str]:
     """Begin a run in a process of its own."""
     store.root.mkdir(parents=True, exist_ok=True)
     file = store.root / f"{plan.name}.plan.json"
     write_plan(file, plan)
     environment = {**os.environ, "REASONING_TRAIN_PLUGINS": plugin_stages.NAME, "PYTHONUNBUFFERED": "1"}
-    command = [*prefix, sys.executable, "-m", "tests.launch.driver", str(file), str(store.root), str(cores)]
+    command = [sys.executable, "-m", "tests.launch.driver", str(file), str(store.root), str(cores)]
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def run(plan: Plan, store: Store, *, cores: int = 2, prefix: tuple[str, ...] = ()) -> tuple[int, str]:
+def run(plan: Plan, store: Store, *, cores: int = 2) -> tuple[int, str]:
     """Run to the end; exit code and output."""
-    process = start(plan, store, cores=cores, prefix=prefix)
+    process = start(plan, store, cores=cores)
     output, _ = process.communicate(timeout=120)
     return process.returncode, output
 

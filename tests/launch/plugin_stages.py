@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import resource
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,6 +28,8 @@ class NumbersConfig(StageConfig):
 @stage("t_numbers", version=1, outputs={"data": "t_rows"}, unit="problem", heavy=False)
 def numbers(config: NumbersConfig, ctx: Context) -> None:
     """Two rows a number, drawn from a stream of the number's own."""
+    if "TEST_FILE_LIMIT" in os.environ:  # this worker's disk is full from here on
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(os.environ["TEST_FILE_LIMIT"]),) * 2)
     for done, (order, key, item) in enumerate(ctx.pending((f"p{i}", i) for i in range(config.n))):
         draw = random.Random(f"{ctx.seed}/{item}")
         time.sleep(config.sleep_s)

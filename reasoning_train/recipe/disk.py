@@ -1,0 +1,33 @@
+"""A full disk is the user's to mend: one message wherever it strikes."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+
+from data_gen.errors import UserError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextlib.contextmanager
+def explain_full_disk(root: Path) -> Iterator[None]:
+    """Turn "no space", "over quota" and "file too large" into a UserError about the store at `root`; other errors pass."""
+    try:
+        yield
+    except Exception as error:
+        if not _is_full(error):
+            raise
+        raise UserError(
+            f"No space left to write {getattr(error, 'filename', None) or root} ({error}). Nothing unfinished was published and finished "
+            f"problems are kept: free space (`reasoning-train gc --store {root}` lists what no run needs) and rerun the same command."
+        ) from error
+
+
+def _is_full(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in _FULL
+    # Libraries with their own error types (safetensors) pass the system's text on.
+    return "No space left on device" in str(error) or "File too large" in str(error)
