@@ -16,14 +16,14 @@ _REPLACED = (
     (re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox|textit)\s*\{([^{}]*)\}"), r" \1 "),
     (re.compile(r"\\[dt]frac"), r"\\frac"),
     (re.compile(r"\\left(?![a-z])|\\right(?![a-z])|\\displaystyle"), ""),
-    (re.compile(r"\\[,!;:]|\\ |~|\u00a0|\u202f"), " "),
+    (re.compile(r"(?<!\\)\\[,!;: ]|~|\u00a0|\u202f"), " "),
     (re.compile(r"(?<=\d) +(?=,\d{3})|(?<=\d)\{,\}(?=\d)"), ""),
     (re.compile(r"\^\{?\s*\\circ\s*\}?|°"), " degrees"),
     (re.compile(r"\\([$%])"), r"\1"),
     (re.compile(r"[\u2212\u2013\u2010]"), "-"),
 )
 _THIN_THOUSANDS = re.compile(r"(?<=\d)(?:\\[,!]|\{,\}|\u202f)(?=\d{3}(?!\d))")
-_COMMAND = re.compile(r"\\[A-Za-z]+")
+_COMMAND = re.compile(r"\\(?:begin|end)\{\w+\}|\\[A-Za-z]+")
 _WORD = re.compile(r"[A-Za-z]{2,}")
 MATH_WORDS = frozenset(
     {"pi", "sqrt", "log", "ln", "exp", "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "mod", "frac"}
@@ -34,7 +34,7 @@ MATH_WORDS = frozenset(
 def plain(text: str) -> str:
     r"""The text without wrappers (`$..$`, `\(..\)`, `\boxed{..}`, bold), text commands, spacing commands and closing stop.
 
-    >>> plain(r"$\\boxed{\\text{(B)}}$"), plain(r"\\$1{,}234."), plain(r"\\dfrac{1}{2}")
+    >>> plain(r"$\boxed{\text{(B)}}$"), plain(r"\$1{,}234."), plain(r"\dfrac{1}{2}")
     ('(B)', '$1,234', '\\frac{1}{2}')
     """
     text = _THIN_THOUSANDS.sub(",", text)

@@ -1,4 +1,4 @@
-"""Exact readings of numbers: integers, decimals, fractions, mixed numbers, with currency, units, percent and magnitude words."""
+"""Exact readings of numbers: integers, decimals, fractions, mixed numbers, with currency, units, percent and words such as million."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NUM = r"(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)"
 _BODY = (
     rf"(?:(?P<whole>\d+)\s*(?:\s(?P<mn>\d+)\s*/\s*(?P<md>\d+)|\s*\\frac\{{(?P<mn2>\d+)\}}\{{(?P<md2>\d+)\}})"
     rf"|\\frac\s*\{{\s*(?P<fn>-?{_NUM})\s*\}}\s*\{{\s*(?P<fd>-?{_NUM})\s*\}}|\\frac\s*(?P<sn>\d)\s*(?P<sd>\d)"
-    rf"|(?P<n>{_NUM})\s*/\s*(?P<d>{_NUM})|(?P<num>{_NUM})(?:[eE](?P<exp>[+-]?\d{{1,3}}))?)"
+    rf"|(?P<n>{_NUM})\s*/\s*(?P<d>{_NUM})|(?P<num>{_NUM})(?:(?:[eE]|\s*(?:\\times|\\cdot|×|\*)\s*10\s*\^\s*)\{{?(?P<exp>[+-]?\d{{1,3}})\}}?)?)"
 )
 _NUMBER = re.compile(
     rf"(?P<sign>[-+]?)\s*(?:[$€£]|USD|US\$)?\s*(?P<sign2>-?)\s*{_BODY}\s*(?P<unit>%|[$€£]|-?[A-Za-z][A-Za-z0-9 /^²³{{}}.()-]*)?"
@@ -25,11 +25,9 @@ _SCALES = {
     "percent": Fraction(1, 100),
     "cents": Fraction(1, 100),
     "dozen": Fraction(12),
-    "hundred": Fraction(100),
-    "thousand": Fraction(10**3),
-    "million": Fraction(10**6),
-    "billion": Fraction(10**9),
 }
+"""Units under which a number may be given or meant with and without its factor."""
+_MAGNITUDES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9}
 _SHORT_UNITS = frozenset(
     [
         "m",
@@ -66,18 +64,20 @@ _CUE = re.compile(r".*\b(?:answer|result|total)\s*(?:is|:|=)\s*(.+)", re.S | re.
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A number as it stands, what its unit multiplies it by (`%`: 1/100), and how it was written."""
+    """A number as it stands, the factor of a unit that may be left out (`%`: 1/100), and how it was written."""
 
     value: Fraction
     scale: Fraction | None
     kind: str
     """`integer`, `decimal`, `fraction`, `percent` or `scaled`."""
+    point: bool
+    """Written with a decimal point: perhaps a rounding."""
 
 
 def read_number(text: str) -> Reading | None:
     r"""The number that the whole text is, with an optional currency sign and unit; None for anything else.
 
-    >>> read_number("$1,234.50").value, read_number(r"-\\frac{1}{2}").value, read_number("1 1/2 hours").value, read_number("2 pi")
+    >>> read_number("$1,234.50").value, read_number(r"-\frac{1}{2}").value, read_number("1 1/2 hours").value, read_number("2 pi")
     (Fraction(2469, 2), Fraction(-1, 2), Fraction(3, 2), None)
     """
     match = _NUMBER.fullmatch(text) if len(text) <= _LONGEST else None
@@ -86,22 +86,22 @@ def read_number(text: str) -> Reading | None:
     value, kind = _value(match)
     if value is None or (match["sign"] and match["sign2"]):
         return None
-    scale = _SCALES.get(next(iter(_unit_words(match["unit"] or "")), ""))
+    sign, unit = -1 if "-" in (match["sign"], match["sign2"]) else 1, next(iter(_unit_words(match["unit"] or "")), "")
+    scale = _SCALES.get(unit)
     if scale is not None:
         kind = "percent" if scale == _SCALES["%"] else "scaled"
-    return Reading(-value if "-" in (match["sign"], match["sign2"]) else value, scale, kind)
+    return Reading(sign * value * _MAGNITUDES.get(unit, 1), scale, kind, "." in (match["num"] or ""))
 
 
 def same_number(gold: Reading, said: Reading) -> bool:
     """Equality of two readings.
 
-    Where one side alone has a percent sign or a magnitude word, both of its readings count (50 % is 50 and 0.5). A decimal matches
+    Where one side alone has such a unit, both of its readings count (50 % is 50 and 0.5). A decimal matches
     a fraction without finite decimal, such as 1/3, to a millionth of it; all else is exact.
     """
     if gold.scale is not None and said.scale is not None:
         return gold.value * gold.scale == said.value * said.scale
-    golds, saids = _readings(gold), _readings(said)
-    return any(_equal(g, s) for g in golds for s in saids)
+    return any(_equal(g, gold.point, s, said.point) for g in _readings(gold) for s in _readings(said))
 
 
 def only_number(prose: str) -> Reading | None:
@@ -138,11 +138,11 @@ def _readings(reading: Reading) -> tuple[Fraction, ...]:
     return (reading.value,) if reading.scale is None else (reading.value, reading.value * reading.scale)
 
 
-def _equal(gold: Fraction, said: Fraction) -> bool:
+def _equal(gold: Fraction, gold_point: bool, said: Fraction, said_point: bool) -> bool:
     if gold == said:
         return True
-    # Two finite decimals are two numbers; one decimal beside an endless one may be its rounding.
-    return _ends(gold) != _ends(said) and abs(gold - said) <= abs(gold) / 10**6
+    rounded = (gold_point and not _ends(said)) or (said_point and not _ends(gold))
+    return rounded and abs(gold - said) <= abs(gold) / 10**6
 
 
 def _ends(value: Fraction) -> bool:

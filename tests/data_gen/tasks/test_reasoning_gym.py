@@ -1,0 +1,111 @@
+"""`reasoning_gym`: distinct problems far apart, and the generator's own scorer as judge."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_gen.errors import UserError
+from data_gen.tasks.reasoning_gym import ReasoningGym, pack, unpack
+from data_gen.verdict import Answer, Gold, Verdict
+
+
+def made(generator: str, **settings: Any) -> ReasoningGym:
+    return ReasoningGym.model_validate({"uses": "reasoning_gym", "generator": generator, "train": 20, "dev": 5, "test": 10, **settings})
+
+
+def test_splits_have_their_sizes_and_share_no_question() -> None:
+    # One-digit sums of two terms: a few hundred questions, so that independent draws would collide.
+    task = made("chain_sum", config={"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}, train=60, dev=20, test=40)
+    questions = {split: [p.question for p in task.problems(split)] for split in task.splits()}
+    assert {split: len(q) for split, q in questions.items()} == {"train": 60, "dev": 20, "test": 40}
+    assert len({q for qs in questions.values() for q in qs}) == 120
+    assert task.disjoint_splits
+
+
+def test_the_same_configuration_gives_the_same_problems_and_another_seed_others() -> None:
+    test = list(made("chain_sum").problems("test"))
+    assert test == list(made("chain_sum").problems("test"))
+    assert not {p.question for p in test} & {p.question for p in made("chain_sum", seed=1).problems("test")}
+
+
+def test_the_test_split_does_not_depend_on_the_size_of_train() -> None:
+    assert list(made("chain_sum", train=3).problems("test")) == list(made("chain_sum", train=30).problems("test"))
+
+
+# Tuples in the entry (rearc), several right answers (countdown, n_queens), partial credit (word_sorting), plain equality (chain_sum).
+@pytest.mark.parametrize("generator", ["chain_sum", "countdown", "gsm_symbolic", "n_queens", "rearc", "word_sorting", "simple_equations"])
+def test_gold_is_correct_by_the_generators_scorer_and_nonsense_is_not(generator: str) -> None:
+    task = made(generator, test=3)
+    for problem in task.problems("test"):
+        assert task.grade(problem, Answer(problem.gold)).verdict is Verdict.CORRECT
+        assert [task.grade(problem, Answer(a)).verdict for a in ("no idea", "", None)] == [Verdict.WRONG] * 3
+
+
+def test_a_second_right_answer_is_correct() -> None:
+    task = made("countdown", test=1)
+    [problem] = task.problems("test")
+    other = f"0 + {problem.gold}" if problem.gold is None else f"({problem.gold})"
+    assert task.grade(problem, Answer(other)).verdict is Verdict.CORRECT
+
+
+def test_a_generator_without_one_gold_is_still_judged() -> None:
+    task = made("graph_color", test=1)
+    [problem] = task.problems("test")
+    assert problem.gold is None
+    possible = json.loads(problem.payload)["metadata"]["possible_answer"]
+    pairs = possible["__items__"] if "__items__" in possible else possible.items()
+    answer = json.dumps({str(k): v for k, v in pairs})
+    assert task.grade(problem, Answer(answer)).verdict is Verdict.CORRECT
+    assert task.grade(problem, Answer("{}")).verdict is Verdict.WRONG
+
+
+def test_gsm_symbolic_brings_worked_steps() -> None:
+    for problem in made("gsm_symbolic").problems("dev"):
+        assert problem.gold_steps and not any("####" in step for step in problem.gold_steps)
+
+
+def test_verify_compares_with_one_gold() -> None:
+    assert made("chain_sum").verify(Gold("5"), Answer("5.0")).verdict is Verdict.CORRECT
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(st.text("abc", max_size=3), inner, max_size=3)
+        | st.dictionaries(st.integers() | st.tuples(st.integers(), st.integers()), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON_VALUES)
+def test_entries_survive_json(value: Any) -> None:
+    assert unpack(json.loads(json.dumps(pack(value)))) == value
+
+
+@pytest.mark.parametrize(
+    ("generator", "settings", "message"),
+    [
+        ("chain_summ", {}, r"task\.generator: reasoning-gym has no generator 'chain_summ'\. Did you mean 'chain_sum'\?"),
+        ("chain_sum", {"config": {"min_term": 2}}, r"task\.config: the generator 'chain_sum' refuses .*min_term"),
+        ("chain_sum", {"config": {"min_terms": -2}}, r"task\.config: .*min_terms must be positive"),
+        (
+            "chain_sum",
+            {"config": {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}, "test": 2000},
+            r"task\.test: the generator 'chain_sum' has too few distinct questions: \d+ of 2000 are missing",
+        ),
+    ],
+)
+def test_what_the_generator_cannot_do_is_said(generator: str, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        list(made(generator, **settings).problems("test"))
+
+
+def test_an_unknown_split_names_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"task\.tset: no split 'tset' in this task\. Did you mean 'test'\?"):
+        next(made("chain_sum").problems("tset"))

@@ -1,0 +1,120 @@
+"""The process that compares expressions: what ends it, and what its end does to its parent."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from data_gen.errors import UserError
+from data_gen.grading.symbolic import SymbolicChecker
+from data_gen.verdict import Grade, Verdict
+
+RIGHT = Grade(Verdict.CORRECT, "math_verify")
+HANGS = "9^{9^{9^{9}}}"
+"""A power that big-number arithmetic in C works on for ever, deaf to Python's signals."""
+
+
+@pytest.fixture
+def checker() -> SymbolicChecker:
+    return SymbolicChecker(cpu_seconds=1.0)
+
+
+def test_a_hanging_comparison_times_out_and_the_next_one_works(checker: SymbolicChecker) -> None:
+    assert checker.compare("10", HANGS) == Grade(Verdict.UNVERIFIABLE, "timeout")
+    assert SymbolicChecker().compare("\\sqrt{4}", "2") == RIGHT
+    checker = SymbolicChecker()
+    assert [checker.compare("\\sqrt{4}", "2"), checker.compare("\\sqrt{4}", "3").verdict] == [RIGHT, Verdict.WRONG]
+
+
+def test_one_process_serves_many_comparisons() -> None:
+    checker = SymbolicChecker()
+    checker.compare("\\sqrt{4}", "2")
+    first = checker._process
+    checker.compare("\\sqrt{9}", "3")
+    assert first is not None and checker._process is first
+
+
+def test_a_killed_worker_is_reported_and_replaced() -> None:
+    checker = SymbolicChecker()
+    checker.compare("\\sqrt{4}", "2")
+    assert checker._process is not None
+    checker._process.kill()
+    assert checker.compare("\\sqrt{4}", "2") == Grade(Verdict.UNVERIFIABLE, "checker_died")
+    assert checker.compare("\\sqrt{4}", "2") == RIGHT
+
+
+def test_many_threads_get_each_their_own_reply() -> None:
+    checker = SymbolicChecker()
+    with ThreadPoolExecutor(8) as pool:
+        grades = list(pool.map(lambda n: checker.compare(f"\\sqrt{{{n * n}}}", str(n if n % 2 else n + 1)), range(1, 25)))
+    assert [g.verdict is Verdict.CORRECT for g in grades] == [bool(n % 2) for n in range(1, 25)]
+
+
+def test_a_forked_child_gets_a_worker_of_its_own() -> None:
+    program = """
+import os, sys
+from data_gen.grading import symbolic
+right = symbolic.compare("\\\\sqrt{4}", "2")
+parents = symbolic._CHECKER._process.pid
+child = os.fork()
+if child == 0:
+    ok = symbolic._CHECKER._process is None and symbolic.compare("\\\\sqrt{4}", "2") == right
+    os._exit(0 if ok and symbolic._CHECKER._process.pid != parents else 1)
+status = os.waitpid(child, 0)[1]
+ok = symbolic.compare("\\\\sqrt{9}", "3") == right and symbolic._CHECKER._process.pid == parents
+sys.exit(0 if ok and status == 0 else 1)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_the_worker_ends_with_its_parent() -> None:
+    program = (
+        "import os; from data_gen.grading import symbolic; symbolic.compare('x', '2 x'); print(symbolic._CHECKER._process.pid, flush=True);"
+        "os.kill(os.getpid(), 9)"
+    )
+    worker = int(subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=False).stdout)
+    for _ in range(300):
+        if not _runs(worker):
+            return
+        time.sleep(0.1)
+    pytest.fail(f"worker {worker} outlives its parent by half a minute")
+
+
+def test_an_interrupted_question_does_not_leave_its_reply_to_the_next(checker: SymbolicChecker, monkeypatch: pytest.MonkeyPatch) -> None:
+    import data_gen.grading.symbolic as module
+
+    checker = SymbolicChecker()
+    checker.compare("\\sqrt{4}", "2")
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_read", lambda process: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            checker.compare("\\sqrt{4}", "3")
+    assert checker.compare("\\sqrt{4}", "2") == RIGHT
+
+
+def test_a_worker_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    (tmp_path / "math_verify.py").write_text("raise ImportError('no antlr here')")  # type: ignore[operator]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.getcwd()]))
+    with pytest.raises(UserError, match=r"did not start \(ImportError: no antlr here\)\. Reinstall with"):
+        SymbolicChecker().compare("x", "y")
+
+
+def test_a_thread_other_than_the_main_one_may_ask() -> None:
+    grades: list[Grade] = []
+    thread = threading.Thread(target=lambda: grades.append(SymbolicChecker().compare("\\sqrt{4}", "2")))
+    thread.start()
+    thread.join()
+    assert grades == [RIGHT]
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process does more than wait to be reaped."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
