@@ -149,7 +149,7 @@ def _parse_head(line: bytes) -> dict[str, Any] | None:
     """The head of a sound line, None for a corrupt one."""
     body = line[9:-1]
     try:
-        if int(line[:8], 16) != zlib.crc32(body):
+        if line[:9] != b"%08x " % zlib.crc32(body):
             return None
         head: dict[str, Any] = json.loads(body.split(b"\t", 1)[0])
     except ValueError:

@@ -1,0 +1,53 @@
+"""Rows in Parquet: types of late columns, roll-over, extra columns, `datasets` reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from data_gen.errors import UserError
+from reasoning_train.recipe import rows as rows_module
+from reasoning_train.recipe.rows import Rows, write_rows
+
+
+def test_empty_and_none_columns_take_the_type_of_later_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows_module, "BATCH_CELLS", 2)
+    rows = [
+        {"a": 1, "ids": [], "note": None, "parts": []},
+        {"a": 2.5, "ids": [3], "note": "x", "parts": [{"text": "t", "ids": []}]},
+        {"a": 3, "ids": [4, 5], "note": None, "parts": [{"text": None, "ids": [1]}]},
+    ]
+    assert write_rows(tmp_path, "anything", rows) == 3
+    assert list(Rows(tmp_path)) == rows
+    assert len(Rows(tmp_path)) == 3
+    assert [row for row in Rows(tmp_path, ["a"])] == [{"a": row["a"]} for row in rows]
+
+
+def test_files_roll_over_and_do_not_depend_on_the_iterator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows_module, "SHARD_ROWS", 10)
+    monkeypatch.setattr(rows_module, "BATCH_CELLS", 10)
+    rows = [{"x": i} for i in range(25)]
+    write_rows(tmp_path, "anything", rows)
+    parts = sorted(tmp_path.glob("part-*.parquet"))
+    assert [pq.read_metadata(part).num_rows for part in parts] == [10, 10, 5]
+    assert list(Rows(tmp_path)) == rows
+
+
+def test_a_generator_needs_a_schema(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="read twice"):
+        write_rows(tmp_path, "anything", ({"x": i} for i in range(3)))
+    assert write_rows(tmp_path, "problems", ({"id": str(i), "question": "?", "gold": None} for i in range(3))) == 3
+    assert next(iter(Rows(tmp_path)))["gold_steps"] is None
+
+
+def test_a_column_outside_the_schema_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="column 'extra', which its schema lacks"):
+        write_rows(tmp_path, "problems", [{"id": "1", "extra": 1}])
+
+
+def test_no_rows_make_a_readable_empty_file(tmp_path: Path) -> None:
+    assert write_rows(tmp_path, "problems", []) == 0
+    assert list(Rows(tmp_path)) == []
+    assert len(list(tmp_path.glob("part-*.parquet"))) == 1

@@ -1,0 +1,202 @@
+"""The store, locks, claims and the worker in one process."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_gen.errors import UserError
+from reasoning_train.recipe import locks
+from reasoning_train.recipe.claim import claim
+from reasoning_train.recipe.locks import Lock, live_owner
+from reasoning_train.recipe.manifest import damages, read_manifest
+from reasoning_train.recipe.plan import Plan
+from reasoning_train.recipe.plan_json import plan_from_json, plan_to_json
+from reasoning_train.recipe.refs import Ref
+from reasoning_train.recipe.rows import Rows
+from reasoning_train.recipe.store import Store
+from reasoning_train.stage import run_node
+from reasoning_train.stage_api import GateError
+from tests.launch import plugin_stages
+from tests.launch.hand_plan import make_plan
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def plan() -> Plan:
+    return make_plan({"a": ("t_numbers", {"n": 6}), "b": ("t_square", {"data": Ref("a"), "note": "hello"})})
+
+
+def silent(event: dict[str, Any]) -> None:
+    """A report that nobody reads."""
+
+
+def run_all(plan: Plan, store: Store) -> list[str]:
+    return [run_node(plan, name, store, report=silent) for name in plan.nodes]
+
+
+def test_manifest_says_how_it_was_made(plan: Plan, store: Store) -> None:
+    assert run_all(plan, store) == ["ran", "ran"]
+    a, b = (store.find(node) for node in plan.nodes.values())
+    assert a is not None
+    assert b is not None
+    made = b.manifest
+    assert made["key"] == plan.nodes["b"].key
+    assert made["config"] == {"data": {"node": "a", "output": None, "key": plan.nodes["a"].key}, "slow_s": 0.0, "note": "hello"}
+    assert made["inputs"] == {"a": {"key": plan.nodes["a"].key, "digest": store.digest(plan.nodes["a"])}}
+    assert a.manifest["outputs"]["data"]["rows"] == 12
+    assert a.manifest["counts"] == {"tokens.generated": 15}
+    assert a.manifest["log"]["records"] == 6
+    assert made["packages"]["pyarrow"]
+    assert (b.path / "history.jsonl").read_text() == '{"step": 1, "loss": 0.5}\n'
+    assert (b.path / "extra" / "note.txt").read_text() == "hello"
+    assert not list(store.artifacts.glob("*.partial"))
+    assert not list(store.locks.glob("*.lock"))
+
+
+def test_datasets_loads_an_artifact(plan: Plan, store: Store, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    run_all(plan, store)
+    loaded = datasets.load_dataset(str(store.folder(plan.nodes["b"])), cache_dir=str(tmp_path / "cache"), split="train")
+    assert [row["value"] for row in loaded] == [row["value"] for row in Rows(store.folder(plan.nodes["b"]) / "data")]
+
+
+def test_shards_then_whole(plan: Plan, store: Store) -> None:
+    assert [run_node(plan, "a", store, report=silent, shard=(k, 3)) for k in range(3)] == ["recorded"] * 3
+    assert store.state(plan.nodes["a"], plan) == "partial"
+    assert run_node(plan, "a", store, report=silent) == "ran"
+    assert run_node(plan, "a", store, report=silent, shard=(0, 2)) == "cached"
+
+
+def test_consumers_of_a_remade_input_are_stale_and_made_again(plan: Plan, store: Store) -> None:
+    run_all(plan, store)
+    node = plan.nodes["a"]
+    manifest = json.loads((store.folder(node) / "manifest.json").read_text())
+    manifest["outputs"]["data"]["digest"] = "other"
+    (store.folder(node) / "manifest.json").write_text(json.dumps(manifest))
+    assert store.state(plan.nodes["b"], plan) == "stale"
+    assert run_node(plan, "b", store, report=silent) == "ran"
+    assert store.state(plan.nodes["b"], plan) == "cached"
+
+
+def test_progress_made_from_other_inputs_is_not_resumed(store: Store) -> None:
+    plan = make_plan({"a": ("t_numbers", {"n": 2}), "b": ("t_square", {"data": Ref("a")})})
+    run_node(plan, "a", store, report=silent)
+    partial = store.partial(plan.nodes["b"])
+    partial.mkdir()
+    (partial / "inputs.json").write_text('{"another": "digest"}')
+    (partial / "work").mkdir()
+    (partial / "work" / "checkpoint").write_text("from other data")
+    run_node(plan, "b", store, report=silent)
+    assert not list(store.root.rglob("checkpoint"))
+
+
+def test_a_folder_without_a_manifest_does_not_exist(plan: Plan, store: Store) -> None:
+    run_all(plan, store)
+    (store.folder(plan.nodes["a"]) / "manifest.json").write_text('{"schema_version": 1, "torn')
+    assert store.find(plan.nodes["a"]) is None
+    with pytest.raises(UserError, match="Stage 'a' has no finished artifact"):
+        store.open(plan.nodes["a"])
+    assert run_node(plan, "a", store, report=silent) == "ran"
+
+
+def test_other_bytes_of_the_same_size_are_found_by_a_deep_look(plan: Plan, store: Store) -> None:
+    run_all(plan, store)
+    folder = store.folder(plan.nodes["b"])
+    (folder / "extra" / "note.txt").write_text("hullo")
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    assert list(damages(folder, manifest)) == []
+    assert list(damages(folder, manifest, deep=True)) == ["extra/note.txt has other bytes than when it was made"]
+
+
+def test_a_closed_gate_publishes_nothing_and_is_quick_to_meet_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = make_plan({"a": ("t_numbers", {"n": 3})})
+    stage = plugin_stages.numbers
+    monkeypatch.setattr(stage, "after", lambda config, ctx, rows: (_ for _ in ()).throw(GateError("no correct sample")))
+    for _ in range(2):
+        with pytest.raises(GateError, match="no correct sample"):
+            run_node(plan, "a", store, report=silent)
+        monkeypatch.setattr(stage, "run", lambda config, ctx: pytest.fail("ran again"))
+    assert store.state(plan.nodes["a"], plan) == "partial"
+
+
+def test_after_the_stop_rule_later_rounds_pass_on(store: Store, tmp_path: Path) -> None:
+    stages: dict[str, Any] = {"r1": ("t_numbers", {"n": 2}), "gate": ("t_square", {"data": Ref("r1")})}
+    stages |= {"r2": ("t_numbers", {"n": 3}), "use": ("t_square", {"data": Ref("r2")})}
+    plan = make_plan(stages, r2={"stop_gate": "gate", "previous": "r1"})
+    run_node(plan, "r1", store, report=silent)
+    run_node(plan, "gate", store, report=silent)
+    gate = store.folder(plan.nodes["gate"]) / "data" / "decision.json"
+    gate.write_text('{"stop": true}')
+    assert [run_node(plan, name, store, report=silent) for name in ("r2", "use")] == ["passed", "ran"]
+    assert store.open(plan.nodes["r2"]).path == store.folder(plan.nodes["r1"])
+    assert len(Rows(store.folder(plan.nodes["use"]) / "data")) == 4
+    assert {store.state(node, plan) for node in plan.nodes.values()} == {"cached"}
+    store.discard(store.folder(plan.nodes["r1"]))
+    with pytest.raises(UserError, match="passes on an artifact that is gone"):
+        store.open(plan.nodes["r2"])
+
+
+def test_plans_survive_json() -> None:
+    plan = make_plan({"a": ("t_numbers", {"n": 6}), "b": ("t_square", {"data": Ref("a", "data")})})
+    assert plan_from_json(json.loads(json.dumps(plan_to_json(plan)))) == plan
+
+
+def test_a_lock_has_one_owner_at_a_time(tmp_path: Path) -> None:
+    first, second = Lock(tmp_path / "x.lock"), Lock(tmp_path / "x.lock")
+    assert first.acquire() is None
+    owner = second.acquire()
+    assert owner is not None
+    assert owner.pid == os.getpid()
+    second.release()
+    assert live_owner(first.path) is not None
+    first.release()
+    assert second.acquire() is None
+    second.release()
+
+
+@pytest.mark.parametrize(
+    ("change", "alive"),
+    [({}, True), ({"pid": 2**22 - 3}, False), ({"started": 1.0}, False), ({"host": "elsewhere"}, True)],
+    ids=["living", "dead pid", "pid given out again", "other host, fresh heartbeat"],
+)
+def test_stale_locks_are_recognised(tmp_path: Path, change: dict[str, Any], alive: bool) -> None:
+    lock = Lock(tmp_path / "x.lock")
+    lock.acquire()
+    lock.path.write_text(json.dumps({**json.loads(lock.path.read_text()), **change}))
+    assert (live_owner(lock.path) is not None) == alive
+    if change.get("host"):
+        old = time.time() - locks.STALE_S - 1
+        os.utime(lock.path, (old, old))
+        assert live_owner(lock.path) is None
+
+
+def test_a_waiter_reuses_what_the_owner_finishes(plan: Plan, store: Store) -> None:
+    node, told, outcome = plan.nodes["a"], [], []
+    with claim(store, node, plan, None, told.append) as mine:
+        assert mine
+        waiter = threading.Thread(target=lambda: outcome.append(run_node(plan, "a", store, report=told.append)))
+        waiter.start()
+        while not told:
+            time.sleep(0.01)
+        other = dataclasses.replace(node)
+        made = Store(store.root.parent / "elsewhere")
+        run_node(plan, "a", made, report=silent)
+        store.partial(node).mkdir(parents=True)
+        os.rename(made.folder(node), store.partial(node) / "out")
+        store.publish(other, store.partial(node) / "out")
+    waiter.join(timeout=10)
+    assert outcome == ["cached"]
+    assert told == [{"event": "waiting", "owner": told[0]["owner"]}]
