@@ -38,9 +38,9 @@ class _Prefilled:
 class Decoder:
     """Rows in slots over one model. `submit` requests, call `step` until not `busy`; it returns the tickets that are complete."""
 
-    def __init__(self, model: Any, stops: StopTable, usage: Usage, *, slots: int, kv_columns: int, min_rows: int) -> None:
+    def __init__(self, model: Any, stops: StopTable, usage: Usage, *, slots: int, kv_columns: int, row_block: int) -> None:
         self.model, self.stops, self.usage = model, stops, usage
-        self.kv_columns, self.min_rows, self.device = kv_columns, min_rows, model.device
+        self.kv_columns, self.row_block, self.device = kv_columns, row_block, model.device
         self.context: int = model.config.max_position_embeddings
         self.table = RowTable(slots)
         self.cache = SlotCache(model.config, model.dtype, model.device)
@@ -137,7 +137,7 @@ class Decoder:
         width = round_up(max(map(len, prefixes)) - 1)
         cache = DynamicCache()
         if width:
-            ids = np.zeros((max(len(batch), self.min_rows), width), np.int64)
+            ids = np.zeros((round_up(len(batch), self.row_block), width), np.int64)
             for row, prefix in enumerate(prefixes):
                 ids[row, : len(prefix) - 1] = prefix[:-1]
             self.model(input_ids=torch.from_numpy(ids).to(self.device), past_key_values=cache, use_cache=True, logits_to_keep=1)
@@ -159,7 +159,7 @@ class Decoder:
     def _decode(self) -> tuple[np.ndarray, np.ndarray]:
         """One forward of all active rows; sampled ids and their log-probs, on the host."""
         table, active = self.table, self.table.active
-        rows = max(active, self.min_rows)
+        rows = round_up(active, self.row_block)
         columns = round_up(int(table.columns[:rows].max()) + 1)
         self.cache.reserve(rows, columns)
         positions = torch.from_numpy(table.columns[:rows].copy()).to(self.device)

@@ -15,7 +15,7 @@ SCORE_LOGITS = 1 << 25
 
 
 @torch.inference_mode()
-def score_batch(model: Any, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], min_rows: int) -> list[list[float]]:
+def score_batch(model: Any, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], row_block: int) -> list[list[float]]:
     """log p of each continuation's tokens given its prefix and the tokens before; one list a pair, in order.
 
     Rows are padded on the right, which causal attention keeps out of every real position.
@@ -24,10 +24,10 @@ def score_batch(model: Any, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]
     order = sorted(range(len(pairs)), key=lambda i: _length(pairs[i]))
     while order:
         width = round_up(_length(pairs[order[0]]))
-        most = max(min_rows, SCORE_LOGITS // (width * model.config.vocab_size))
+        most = max(row_block, SCORE_LOGITS // (width * model.config.vocab_size))
         batch = [i for i in order[:most] if _length(pairs[i]) <= width]
         order = order[len(batch) :]
-        for i, row in zip(batch, _forward(model, [pairs[i] for i in batch], width, min_rows), strict=True):
+        for i, row in zip(batch, _forward(model, [pairs[i] for i in batch], width, row_block), strict=True):
             scores[i] = row
     return scores
 
@@ -36,8 +36,8 @@ def _length(pair: tuple[Sequence[int], Sequence[int]]) -> int:
     return len(pair[0]) + len(pair[1])
 
 
-def _forward(model: Any, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], width: int, min_rows: int) -> list[list[float]]:
-    ids = np.zeros((max(len(pairs), min_rows), width), np.int64)
+def _forward(model: Any, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], width: int, row_block: int) -> list[list[float]]:
+    ids = np.zeros((round_up(len(pairs), row_block), width), np.int64)
     for row, (prefix, continuation) in enumerate(pairs):
         ids[row, : len(prefix) + len(continuation)] = [*prefix, *continuation]
     tokens = torch.from_numpy(ids).to(model.device)

@@ -15,9 +15,9 @@ BLOCK = 32
 """Columns are read, and memory grows, in multiples of this."""
 
 
-def round_up(n: int) -> int:
-    """The least multiple of `BLOCK` that is >= n."""
-    return -(-n // BLOCK) * BLOCK
+def round_up(n: int, block: int = BLOCK) -> int:
+    """The least multiple of `block` that is >= n."""
+    return -(-n // block) * block
 
 
 def kv_shape(config: Any) -> tuple[int, int, int]:

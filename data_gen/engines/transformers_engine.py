@@ -16,12 +16,13 @@ import torch
 from data_gen.engines.base import Request, Sample, Usage
 from data_gen.engines.decoder import Decoder, Ticket
 from data_gen.engines.scoring import score_batch
-from data_gen.engines.slot_cache import column_bytes
+from data_gen.engines.slot_cache import column_bytes, round_up
 from data_gen.engines.stop import StopTable
 from data_gen.errors import UserError
 
 DETERMINISTIC_ROWS = 8
-"""Matrix products of fewer rows take other kernels, which round otherwise."""
+"""Rows of a forward come in multiples of this: smaller matrix products take other kernels, and elementwise kernels compute
+what is left over at the end of a tensor (less than two vector registers) by other code; both round otherwise."""
 QUIET_TURNS = 4
 """Turns of the event loop without a new request after which every program is taken to wait: a finished child wakes its `gather`,
 which wakes its parent, one turn each. A request that comes later is admitted one step later; its result is the same."""
@@ -33,7 +34,7 @@ class TransformersEngine:
     `end_ids` end a continuation (all of them: a chat model has several). At most `slots` rows decode at once, fewer where their keys and
     values at full length would not fit the memory (1 GiB on a CPU, half of what is free on a GPU).
     `deterministic` makes ids and log-probs bitwise independent of batching, neighbours and order on CPU: it sets torch to one intra-op
-    thread and never runs fewer than 8 rows.
+    thread and runs rows in multiples of 8.
 
     >>> engine = TransformersEngine(model, tokenizer, end_ids=[2])                         # doctest: +SKIP
     >>> [sample] = await engine.generate(Request(prefix=(5, 9), sampling=Sampling(max_tokens=8), seeds=(1,)))  # doctest: +SKIP
@@ -41,19 +42,19 @@ class TransformersEngine:
 
     def __init__(self, model: Any, tokenizer: Any, *, end_ids: Iterable[int], slots: int = 256, deterministic: bool = False) -> None:
         _refuse_windows(model.config)
-        min_rows = DETERMINISTIC_ROWS if deterministic else 1
+        row_block = DETERMINISTIC_ROWS if deterministic else 1
         if deterministic and model.device.type == "cpu":
             torch.set_num_threads(1)
         self.model, self.usage = model.eval(), Usage()
         self.context: int = model.config.max_position_embeddings
-        self._min_rows = min_rows
+        self._row_block = row_block
         self._decoder = Decoder(
             model,
             StopTable(tokenizer, model.config.vocab_size, end_ids),
             self.usage,
-            slots=max(min_rows, slots),
+            slots=round_up(slots, row_block),
             kv_columns=_kv_bytes(model.device) // column_bytes(model),
-            min_rows=min_rows,
+            row_block=row_block,
         )
         self._futures: dict[Ticket, asyncio.Future[list[Sample]]] = {}
         self._scores: list[tuple[tuple[Sequence[int], Sequence[int]], asyncio.Future[list[float]]]] = []
@@ -130,7 +131,7 @@ class TransformersEngine:
 
     def _step(self) -> bool:
         """One decode step and all waiting scores; whether any program can go on."""
-        scores = score_batch(self.model, [pair for pair, _ in self._scores], self._min_rows)
+        scores = score_batch(self.model, [pair for pair, _ in self._scores], self._row_block)
         for (_, future), row in zip(self._scores, scores, strict=True):
             _resolve(future, row)
         self._scores = []
