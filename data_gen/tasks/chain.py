@@ -47,11 +47,11 @@ class Chain(Task):
     """Problems with worked solutions to learn from."""
     explore: int = Field(2000, ge=0)
     """Problems to sample on: fresh ones, so that a policy cannot repeat what it was shown."""
-    dev: int = Field(200, ge=0)
+    dev: int = Field(400, ge=0)
     test: int = Field(1000, ge=0)
     steps: tuple[int, int] = (1, 4)
     """Fewest and most steps: the dial."""
-    operand: tuple[int, int] = (2, 9)
+    operand: tuple[int, int] = (1, 6)
     """Smallest and largest number added or subtracted."""
 
     @model_validator(mode="after")
