@@ -77,7 +77,11 @@ class ReasoningGym(Task):
             return Grade(Verdict.WRONG, "no_answer")
         scorer = _generator(self.generator, json.dumps({**self.config, "seed": 0, "size": 1}))
         entry = {**unpack(json.loads(problem.payload)), "question": problem.question}
-        score = scorer.score_answer(answer.text, entry)
+        try:
+            score = scorer.score_answer(answer.text, entry)
+        except Exception:
+            # Some scorers read the answer without care: `int("no idea")`.
+            return Grade(Verdict.WRONG, "unreadable")
         return Grade(Verdict.CORRECT if score >= 1.0 else Verdict.WRONG, "generator")
 
     def _draw(self, split: str, taken: set[bytes]) -> Iterator[dict[str, Any]]:

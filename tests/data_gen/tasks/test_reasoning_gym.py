@@ -62,6 +62,13 @@ def test_a_generator_without_one_gold_is_still_judged() -> None:
     assert task.grade(problem, Answer("{}")).verdict is Verdict.WRONG
 
 
+def test_an_answer_that_the_scorer_trips_over_is_wrong() -> None:
+    task = made("prime_factorization", test=1)
+    [problem] = task.problems("test")
+    grade = task.grade(problem, Answer("no idea"))
+    assert (grade.verdict, grade.reason) == (Verdict.WRONG, "unreadable")
+
+
 def test_gsm_symbolic_brings_worked_steps() -> None:
     for problem in made("gsm_symbolic").problems("dev"):
         assert problem.gold_steps and not any("####" in step for step in problem.gold_steps)
