@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import traceback
@@ -57,7 +56,6 @@ def run_job(job: Job, report: Callable[[dict[str, Any]], None]) -> int:
     signal.signal(signal.SIGTERM, _stop)
     try:
         import_plugins()
-        set_threads(job.threads, heavy=job.heavy)
         outcome = run_node(read_plan(Path(job.plan)), job.node, Store(Path(job.store)), report=report, shard=job.shard, threads=job.threads)
         report({"event": "outcome", "outcome": outcome})
         return 0
@@ -72,15 +70,6 @@ def run_job(job: Job, report: Callable[[dict[str, Any]], None]) -> int:
         traceback.print_exc()
         report({"event": "error", "message": f"{type(error).__name__}: {error}", "internal": True})
         return FAILED
-
-
-def set_threads(threads: int, *, heavy: bool) -> None:
-    """Intra-op threads of this process."""
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    if heavy:
-        import torch
-
-        torch.set_num_threads(threads)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -9,13 +9,16 @@ records: K counts from 0 to N-1.
 from __future__ import annotations
 
 import json
+import os
 import random
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from data_gen.errors import UserError, nearest
 from reasoning_train.context import Report, WorkerContext
 from reasoning_train.recipe.card import write_cards
 from reasoning_train.recipe.claim import claim
@@ -101,7 +104,7 @@ class _Work:
         self.attempts.started = self.attempts.started or time.time()
         self.attempts.done = False
         self.partial.save(part, self.attempts)
-        _seed_everything(self.ctx.seed, heavy=self.stage.heavy)
+        _prepare_process(self.ctx.seed, self.ctx.threads, heavy=self.stage.heavy)
         try:
             self.stage.run(self.config, self.ctx)
             self.ctx.close()
@@ -200,7 +203,8 @@ def _publish_pointer(plan: Plan, node: Node, target: Node, store: Store) -> Outc
     return "passed"
 
 
-def _seed_everything(seed: int, *, heavy: bool) -> None:
+def _prepare_process(seed: int, threads: int, *, heavy: bool) -> None:
+    """Seeds of all generators that a library may draw from, and the intra-op threads."""
     import numpy
 
     random.seed(seed)
@@ -209,3 +213,49 @@ def _seed_everything(seed: int, *, heavy: bool) -> None:
         import torch
 
         torch.manual_seed(seed)
+        torch.set_num_threads(threads)
+
+
+def main() -> int:
+    """The worker's command line; exit code 0, 1 (failed) or 2 (something to mend)."""
+    import argparse
+
+    from reasoning_train.plugins import import_plugins
+    from reasoning_train.recipe.load import load_plan
+
+    parser = argparse.ArgumentParser(
+        prog="python -m reasoning_train.stage", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("stage")
+    parser.add_argument("--shard", type=_shard, metavar="K/N")
+    parser.add_argument("--store", type=Path, default=Path(os.environ.get("REASONING_TRAIN_STORE", "store")), metavar="DIR")
+    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="A.B=C")
+    arguments = parser.parse_args()
+    try:
+        import_plugins()
+        plan = load_plan(arguments.recipe, arguments.overrides)
+        if arguments.stage not in plan.nodes:
+            raise UserError(f"STAGE: the recipe has no stage {arguments.stage!r}.{nearest(arguments.stage, plan.nodes)}")
+        threads = plan.nodes[arguments.stage].resources.get("threads") or 1
+        store = Store(arguments.store)
+        print(run_node(plan, arguments.stage, store, report=_print_event, shard=arguments.shard, threads=threads))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _shard(text: str) -> tuple[int, int]:
+    k, _, n = text.partition("/")
+    if not (k.isdigit() and n.isdigit() and int(k) < int(n)):
+        raise ValueError(f"expected K/N with K from 0 to N-1, got {text!r}")
+    return int(k), int(n)
+
+
+def _print_event(event: dict[str, Any]) -> None:
+    print(json.dumps(event), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -39,9 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         runs = list_runs(store, arguments.run)
         if not runs:
-            raise UserError(
-                f"RUN: no run of {arguments.run or 'any recipe'} in {store.root}. `reasoning-train status` lists what is there."
-            )
+            what = f"of {arguments.run!r}" if arguments.run else "at all"
+            raise UserError(f"RUN: there is no run {what} in {store.root}. `reasoning-train status` lists what is there.")
         folder = runs[-1]
     print(write_report(folder, store))
     if arguments.into:

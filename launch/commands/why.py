@@ -29,6 +29,8 @@ def add(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the explanation."""
     from data_gen.errors import UserError, nearest
+    from reasoning_train.recipe.manifest import read_manifest
+    from reasoning_train.recipe.store import artifact_name
     from reasoning_train.recipe.why import explain
 
     plan, store = load(arguments), open_store(arguments)
@@ -45,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     if manifest is None:
         print(f"no earlier artifact of a {node.uses!r} stage of this recipe to compare with")
         return 0
-    for line in explain(node, plan, manifest):
+    for line in explain(node, plan, manifest, lambda uses, key: read_manifest(store.artifacts / artifact_name(uses, key))):
         print(f"  {line}")
     return 0
 

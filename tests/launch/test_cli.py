@@ -1,0 +1,144 @@
+"""The command, from the command line to its output, on a small recipe of test stages."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from launch.cli import main
+from launch.commands.fetch import HubEntry, find_entries
+from reasoning_train.plugins import VARIABLE
+from tests.launch import plugin_stages
+from tests.launch.harness import ROOT
+
+RECIPE = """\
+# Two stages and a table.
+name: small
+seed: 3
+stages:
+  a: {uses: t_numbers, n: 6}
+  b: {uses: t_square, data: "${stages.a}"}
+  t: {uses: t_table, data: "${stages.b}"}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv(VARIABLE, plugin_stages.NAME)
+    monkeypatch.setenv("REASONING_TRAIN_STORE", str(tmp_path / "store"))
+    path = tmp_path / "small.yaml"
+    path.write_text(RECIPE)
+    return str(path)
+
+
+def plan_states(recipe: str, capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, str]:
+    capsys.readouterr()
+    assert main(["plan", recipe, "--json", *more]) == 0
+    return {node["name"]: node["state"] for node in json.loads(capsys.readouterr().out)["nodes"]}
+
+
+def test_a_recipe_from_plan_to_gc(recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert plan_states(recipe, capsys) == {"a": "will run", "b": "will run", "t": "will run"}
+    assert main(["run", recipe]) == 0
+    out = capsys.readouterr().out
+    assert "3 stages: 3 ran" in out
+    assert (tmp_path / "store" / "runs" / "small" / "latest" / "report.html").is_file()
+    assert plan_states(recipe, capsys) == {"a": "cached", "b": "cached", "t": "cached"}
+    assert plan_states(recipe, capsys, "--set", "stages.b.note=x") == {"a": "cached", "b": "will run", "t": "will run"}
+
+    assert main(["why", recipe, "b", "--set", "stages.b.note=x"]) == 0
+    assert "note" in capsys.readouterr().out
+    assert main(["run", recipe, "--set", "stages.b.note=x"]) == 0
+    assert main(["status", "small"]) == 0
+    assert "small: done" in capsys.readouterr().out
+
+    assert main(["gc"]) == 0
+    assert "nothing to remove" in capsys.readouterr().out
+    assert main(["gc", "--keep", "1"]) == 0
+    assert "nothing was removed" in capsys.readouterr().out
+    assert len(list((tmp_path / "store" / "artifacts").iterdir())) == 5
+    assert main(["gc", "--keep", "1", "--yes"]) == 0
+    assert len(list((tmp_path / "store" / "artifacts").iterdir())) == 3
+    assert plan_states(recipe, capsys, "--set", "stages.b.note=x") == {"a": "cached", "b": "cached", "t": "cached"}
+    assert plan_states(recipe, capsys)["b"] == "will run"
+
+
+def test_partial_progress_is_shown(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    worker = [sys.executable, "-m", "reasoning_train.stage", recipe, "a", "--shard", "1/2"]
+    done = subprocess.run(worker, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert main(["plan", recipe]) == 0
+    assert "partial (3 records)" in capsys.readouterr().out
+    done = subprocess.run(worker[:-2], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert plan_states(recipe, capsys)["a"] == "cached"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "absent.yaml"], "absent.yaml"),
+        (["why", "{recipe}", "bb"], "the recipe has no stage 'bb'. Did you mean 'b'?"),
+        (["plan", "{recipe}", "--set", "stages.b.nota=1"], "note"),
+        (["report", "nobody"], "there is no run of 'nobody'"),
+    ],
+)
+def test_mistakes_get_one_message(arguments: list[str], said: str, recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([argument.format(recipe=recipe) for argument in arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert said in captured.err
+
+
+def test_an_unknown_plugin_is_named(recipe: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "no_such_module")
+    assert main(["plan", recipe]) == 2
+    assert f"{VARIABLE} names 'no_such_module'" in capsys.readouterr().err
+
+
+def test_list_doctor_schema_and_help(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "stages", "--json"]) == 0
+    stages = {row["stage"]: row for row in json.loads(capsys.readouterr().out)["stages"]}
+    assert stages["t_numbers"]["unit"] == "problem"
+    assert main(["doctor", "--json"]) == 0
+    assert {finding["name"] for finding in json.loads(capsys.readouterr().out)} >= {"python", "torch", "memory", "store", "gpu"}
+    assert main(["schema"]) == 0
+    assert "t_square" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="0"):
+        main(["run", "--help"])
+    assert "--set seed=1" in capsys.readouterr().out
+
+
+def test_doctor_verifies_bytes(recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", recipe]) == 0
+    assert main(["doctor", "--verify"]) == 0
+    part = next((tmp_path / "store" / "artifacts").glob("*/data/*.parquet"))
+    part.write_bytes(part.read_bytes()[:-1] + b"x")
+    capsys.readouterr()
+    assert main(["doctor", "--verify"]) == 1
+    assert "has other bytes than when it was made" in capsys.readouterr().out
+
+
+def test_fetch_finds_models_and_datasets(recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document = {"model": {"hub": "me/model", "revision": "abc"}, "task": {"uses": "jsonl", "hub": "me/data"}, "stages": {"a": {"hub": 1}}}
+    assert list(find_entries(document)) == [HubEntry("model", "me/model", "abc", "model"), HubEntry("task", "me/data", None, "dataset")]
+    assert main(["fetch", recipe]) == 0
+    assert "nothing to fetch" in capsys.readouterr().out
+
+
+def test_fetch_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    path = tmp_path / "hub.yaml"
+    path.write_text("name: hub\nmodel: {hub: nobody/nothing-of-this-name}\nstages: {}\n")
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-m", "launch.cli", "fetch", str(path), "--store", str(tmp_path / "store")]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: model.hub: cannot fetch the model 'nobody/nothing-of-this-name'")
+    assert "Without network" in done.stderr
