@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from data_gen.errors import UserError
 from data_gen.format import Format, TaskFormat
-from reasoning_train.recipe.kinds import Kind
 from reasoning_train.recipe.problems import Problems
-from reasoning_train.recipe.refs import Ref
+from reasoning_train.recipe.refs import Kind, Ref
 from reasoning_train.recipe.yaml_core import join
 
 WITHOUT = frozenset({"table", "verdict", "decision"})
 """Kinds of outputs that hold numbers, not text: tasks with different formats may meet in one table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One input of a node."""
+
+    place: str
+    """Field of the config, dotted."""
+    ref: Ref
+    kinds: list[Kind]
+    """Kinds that the field takes; none: any."""
+    given: str
+    """Kind of the output behind the reference; empty where it is not known."""
 
 
 class Formats:
@@ -28,17 +41,17 @@ class Formats:
         if own is not None:
             self._known[node] = TaskFormat.model_validate(own)
 
-    def inherit(self, node: str, path: str, inputs: Iterable[tuple[str, Ref, list[Kind], str]], problems: Problems) -> None:
-        """Take over the format of the inputs, (place, reference, kinds wanted, kind given), noting those that differ from the first."""
+    def inherit(self, node: str, path: str, edges: Iterable[Edge], problems: Problems) -> None:
+        """Take over the format of the inputs, noting those that differ from the first."""
         first: tuple[Ref, TaskFormat] | None = None
-        for place, ref, kinds, given in inputs:
-            fmt = self._known.get(ref.node)
-            if fmt is None or given in WITHOUT or any(not kind.same_format for kind in kinds):
+        for edge in edges:
+            fmt = self._known.get(edge.ref.node)
+            if fmt is None or edge.given in WITHOUT or any(not kind.same_format for kind in edge.kinds):
                 continue
-            first = first or (ref, fmt)
+            first = first or (edge.ref, fmt)
             try:
-                Format(task=first[1]).check_same_task(Format(task=fmt), f"{str(first[0])!r}", f"{str(ref)!r}")
+                Format(task=first[1]).check_same_task(Format(task=fmt), f"{str(first[0])!r}", f"{str(edge.ref)!r}")
             except UserError as error:
-                problems.add(join(path, place), str(error))
+                problems.add(join(path, edge.place), str(error))
         if first:
             self._known.setdefault(node, first[1])

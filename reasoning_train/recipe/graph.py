@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -11,18 +11,26 @@ from pydantic import BaseModel
 from data_gen.errors import UserError
 from reasoning_train.recipe.drafts import Draft
 from reasoning_train.recipe.files import LeafFiles, path_fields
-from reasoning_train.recipe.formats import Formats
+from reasoning_train.recipe.formats import Edge, Formats
 from reasoning_train.recipe.implicit import UNKNOWN
 from reasoning_train.recipe.keys import keyed_fields, node_key
 from reasoning_train.recipe.kinds import wanted
 from reasoning_train.recipe.order import map_refs, refs_in
 from reasoning_train.recipe.plan import Node
 from reasoning_train.recipe.problems import Problems
-from reasoning_train.recipe.refs import Kind, Ref
+from reasoning_train.recipe.refs import Ref
 from reasoning_train.recipe.resolver import Resolver
 from reasoning_train.recipe.validate import plain, validate
 from reasoning_train.recipe.yaml_core import join
 from reasoning_train.stage_api import STAGES, StageDef
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A node before it has its final name, and its inputs."""
+
+    node: Node
+    edges: list[Edge]
 
 
 class Graph:
@@ -42,15 +50,16 @@ class Graph:
             return
         seeds = list(self._resolvers)[:1] if definition.across_seeds else list(self._resolvers)
         made = [self._node(draft, definition, seed) for seed in seeds]
-        shared = len({node.key for node in made if node}) < 2
-        for seed, node in zip(seeds, made, strict=True):
+        shared = len({it.node.key for it in made if it}) < 2
+        for seed, it in zip(seeds, made, strict=True):
             name = draft.name if shared else f"{draft.name}@{seed}"
             self._stages[name] = definition
             for meant in self._resolvers if definition.across_seeds else [seed]:
                 self._names[draft.name, meant] = name
-            if node:
-                self.nodes.setdefault(name, replace(node, name=name))
-                self._check_formats(draft, self.nodes[name])
+            if it and name not in self.nodes:
+                self.nodes[name] = replace(it.node, name=name)
+                self._formats.enter(name, draft.uses, it.node.config)
+                self._formats.inherit(name, draft.path, it.edges, self._problems)
 
     def _definition(self, draft: Draft) -> StageDef | None:
         try:
@@ -64,7 +73,7 @@ class Graph:
             self._problems.add(join(draft.path, "seed"), f"stage type {draft.uses!r} draws no random numbers; remove `seed`.")
         return definition
 
-    def _node(self, draft: Draft, definition: StageDef, seed: int) -> Node | None:
+    def _node(self, draft: Draft, definition: StageDef, seed: int) -> _Made | None:
         """The node of a draft under one seed, named by `add`; None where its config does not fit."""
         written = self._resolvers[seed].config(draft)
         if written is None:
@@ -74,9 +83,10 @@ class Graph:
         node_seed = self._seed(draft, seed) if definition.seeded else None
         if model is None:
             return None
-        self._check_kinds(draft, model)
+        edges = [Edge(place, ref, kinds, self._kind(ref)) for place, ref, kinds in wanted(model)]
+        self._check_kinds(draft, edges)
         config = self._plain_config(draft, model)
-        return Node(
+        node = Node(
             name=draft.name,
             uses=draft.uses,
             version=definition.version,
@@ -90,6 +100,7 @@ class Graph:
             previous=draft.previous and self._names.get((draft.previous, seed)),
             origin=self._problems.origin(draft.path),
         )
+        return _Made(node, edges)
 
     def _final(self, ref: Ref, seed: int) -> Ref:
         return Ref(self._names.get((ref.node, seed), ref.node), ref.output)
@@ -116,26 +127,20 @@ class Graph:
     def _files_of(self, config: Any) -> dict[str, str]:
         return {text: self._files.digests[text] for text in dict.fromkeys(_texts(config)) if text in self._files.digests}
 
-    def _check_kinds(self, draft: Draft, model: BaseModel) -> None:
-        for place, ref, kinds in wanted(model):
-            given = self._kind(ref)
-            if given and kinds and given not in [kind.name for kind in kinds]:
-                expected = " or ".join(dict.fromkeys(kind.name for kind in kinds))
+    def _check_kinds(self, draft: Draft, edges: Sequence[Edge]) -> None:
+        for edge in edges:
+            if edge.given and edge.kinds and edge.given not in [kind.name for kind in edge.kinds]:
+                expected = " or ".join(dict.fromkeys(kind.name for kind in edge.kinds))
+                type_name = self._stages[edge.ref.node].name
                 self._problems.add(
-                    join(draft.path, place),
-                    f"expected {expected}, but {str(ref)!r} (a stage of type {self._stages[ref.node].name!r}) gives {given}.",
+                    join(draft.path, edge.place),
+                    f"expected {expected}, but {str(edge.ref)!r} (a stage of type {type_name!r}) gives {edge.given}.",
                 )
 
     def _kind(self, ref: Ref) -> str:
         """Kind of the output behind a reference; empty where its stage did not pass."""
         definition = self._stages.get(ref.node)
         return definition.outputs.get(ref.output or definition.main, "") if definition else ""
-
-    def _check_formats(self, draft: Draft, node: Node) -> None:
-        self._formats.enter(node.name, node.uses, node.config)
-        model = STAGES.get(node.uses).config.model_validate(node.config)
-        edges: list[tuple[str, Ref, list[Kind], str]] = [(place, ref, kinds, self._kind(ref)) for place, ref, kinds in wanted(model)]
-        self._formats.inherit(node.name, draft.path, edges, self._problems)
 
     def _key(self, draft: Draft, definition: StageDef, config: dict[str, Any], node_seed: int | None, seed: int) -> str:
         gates = [self._key_of(self._names.get((name, seed), name)) for name in (draft.stop_gate, draft.previous) if name]

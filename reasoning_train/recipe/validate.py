@@ -38,7 +38,7 @@ def _note(model: type[BaseModel], data: Any, problem: Any, path: str, problems: 
     if kind == "extra_forbidden":
         problems.add(place, f"unknown key {here[-1]!r}{owner}.{nearest(here[-1], _fields_around(model, here))}")
     elif kind == "missing":
-        problems.add(place, f"{here[-1]!r} is missing{owner}; give it a value.")
+        problems.add(place, f"{here[-1]!r}{owner} is missing; give it a value.")
     elif kind == "value_error":
         problems.add(place, sentence(problem["msg"].removeprefix("Value error, ")))
     elif kind == "string_pattern_mismatch":

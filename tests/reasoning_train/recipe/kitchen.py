@@ -99,6 +99,17 @@ def clean(config: CleanConfig, ctx: Context) -> None:
     """Never run here."""
 
 
+class DrawConfig(StageConfig):
+    """Problems to draw from."""
+
+    problems: ProblemsRef
+
+
+@stage("k_draw", version=1, outputs={"data": "problems"})
+def draw(config: DrawConfig, ctx: Context) -> None:
+    """Never run here."""
+
+
 @TASKS.register("k_task")
 class KitchenTask(Task):
     """Two splits and perhaps a file."""
