@@ -35,6 +35,7 @@ def hub_source(repo: str, revision: str, subset: str | None, split: str) -> Sour
     """One split of a Hub dataset that `reasoning-train fetch` has brought; it is read from its local snapshot, never from the network."""
 
     def rows() -> Iterator[tuple[str, Row]]:
+        """Rows by way of `datasets`, which knows the layouts of the Hub."""
         from datasets import load_dataset
 
         folder = hub_snapshot(repo, revision)
