@@ -128,7 +128,7 @@ class StepCodec:
         """
         whole = "".join(text for _, text in texts)
         encoded = self.tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
-        ids, starts = encoded["input_ids"], [begin for begin, _ in encoded["offset_mapping"]]
+        ids, starts = encoded["input_ids"], _starts(encoded["offset_mapping"])
         segments, at, char = [], 0, 0
         for kind, text in texts:
             char += len(text)
@@ -170,6 +170,12 @@ class StepCodec:
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, special tokens left out, spaces kept as they are."""
         return self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+
+def _starts(offsets: Sequence[tuple[int, int]]) -> list[int]:
+    """First character of every token. Some tokenizers report it without the token's leading space: it begins where the last one ended."""
+    ends = [0, *(end for _, end in offsets)]
+    return [min(begin, ends[i]) for i, (begin, _) in enumerate(offsets)]
 
 
 def _adds_only_prefix(tokenizer: Any) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -71,3 +71,12 @@ def collate(packs: Sequence[Sequence[TrainRow]], pad_id: int) -> dict[str, torch
     causal = torch.ones(width, width, dtype=torch.bool).tril()
     mask = (block[:, :, None] == block[:, None, :]) & causal
     return {"input_ids": ids, "position_ids": positions, "labels": labels, "weights": weights, "attention_mask": mask[:, None]}
+
+
+def mask_for(model: Any, mask: torch.Tensor) -> torch.Tensor:
+    """`attention_mask` [B, 1, T, T] as the model's attention takes it: SDPA booleans, eager attention a term that it adds."""
+    import torch
+
+    if model.config._attn_implementation == "sdpa":
+        return mask
+    return torch.zeros(mask.shape, dtype=model.dtype, device=mask.device).masked_fill_(~mask, torch.finfo(model.dtype).min)

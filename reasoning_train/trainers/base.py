@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from reasoning_train.packing.sequence import TrainRow, collate
+from reasoning_train.packing.sequence import TrainRow, collate, mask_for
 from reasoning_train.trainers.checkpoints import newest_whole, seal
 from reasoning_train.trainers.losses import cross_entropy_sum
 from reasoning_train.trainers.step_plan import micro_batches
@@ -44,16 +44,19 @@ class StepTrainer(Trainer):
     """Trains on `Steps`: order as planned, loss as a global weighted mean."""
 
     def _get_train_sampler(self, *args: Any, **kwargs: Any) -> SequentialSampler:
+        assert isinstance(self.train_dataset, Steps)
         return SequentialSampler(self.train_dataset)
 
-    def training_step(self, model: torch.nn.Module, inputs: list[dict[str, torch.Tensor]], num_items_in_batch: Any = None) -> torch.Tensor:
+    def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """One optimizer step; returns the detached weighted mean loss."""
         model.train()
-        total = sum(float(batch["weights"].sum()) for batch in inputs)
+        batches = inputs["micro_batches"]
+        total = sum(float(batch["weights"].sum()) for batch in batches)
         loss_sum = torch.zeros((), device=self.args.device)
-        for batch in inputs:
+        for batch in batches:
             batch = self._prepare_inputs(batch)
             labels, weights = batch.pop("labels"), batch.pop("weights")
+            batch["attention_mask"] = mask_for(self.model, batch["attention_mask"])
             logits = model(**batch, use_cache=False).logits
             loss = cross_entropy_sum(logits, labels, weights) / total
             self.accelerator.backward(loss)
@@ -68,7 +71,9 @@ class SealCheckpoints(TrainerCallback):
         self.history, self.progress = history, progress
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Seal what the trainer has just written."""
+        """Seal what the trainer has just written, unless training ends here: resumed from it, it would take another step."""
+        if control.should_training_stop and state.global_step < state.max_steps:
+            return
         seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
@@ -82,10 +87,10 @@ class SealCheckpoints(TrainerCallback):
 def train(model: torch.nn.Module, steps: Steps, args: TrainingArguments, callbacks: Sequence[TrainerCallback]) -> StepTrainer:
     """Train from the newest whole checkpoint in `args.output_dir`, or from the start; returns the trainer."""
     trainer = StepTrainer(model=model, args=args, train_dataset=steps, data_collator=_only_item, callbacks=list(callbacks))
-    last = newest_whole(Path(args.output_dir))
+    last = newest_whole(Path(trainer.args.output_dir or ""))
     trainer.train(resume_from_checkpoint=str(last) if last else None)
     return trainer
 
 
-def _only_item(items: list[list[dict[str, torch.Tensor]]]) -> list[dict[str, torch.Tensor]]:
-    return items[0]
+def _only_item(items: list[list[dict[str, torch.Tensor]]]) -> dict[str, Any]:
+    return {"micro_batches": items[0]}

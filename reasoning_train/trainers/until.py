@@ -27,6 +27,11 @@ class StopWhenGood(TrainerCallback):
         self.reached: float | None = None
         self.last = 0.0
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        """A training that was killed after its last step takes none when it is resumed, so look here."""
+        if state.global_step == state.max_steps:
+            self.on_step_end(args, state, control, model=model)
+
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         """Look every `every` steps; ask the trainer to stop at the bar."""
         if state.global_step % self.until.every or state.global_step < self.until.start:

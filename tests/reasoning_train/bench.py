@@ -1,0 +1,148 @@
+"""A store with a plan that grows stage by stage: hand-made inputs, and real stages run by the worker over them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data_gen.records import Problem, Segment, Solution
+from data_gen.verdict import Verdict
+from reasoning_train.recipe.plan import Node, Plan
+from reasoning_train.recipe.refs import Ref
+from reasoning_train.recipe.rows import Rows, write_rows
+from reasoning_train.recipe.store import Artifact, Store
+from reasoning_train.stage import run_node
+from reasoning_train.stage_api import STAGES, Context, StageConfig, stage
+
+CHAIN = {"uses": "chain", "seed": 0, "train": 24, "explore": 8, "dev": 8, "test": 8, "steps": [1, 2]}
+MODEL = {"init": {"hidden_size": 32, "layers": 1, "heads": 2, "intermediate_size": 64, "max_length": 128, "init_std": 0.12}, "tokenizer": "task"}
+
+
+class GivenConfig(StageConfig):
+    """Rows and metrics of an input that a test makes by hand."""
+
+    rows: list[dict[str, Any]]
+    metrics: dict[str, Any] = {}
+    task: dict[str, Any] = {}
+
+
+def _give(config: GivenConfig, ctx: Context, kind: str) -> None:
+    write_rows(ctx.output("data"), kind, config.rows)
+    if kind == "problems":
+        (ctx.output("data") / "task.json").write_text(json.dumps(config.task), encoding="utf-8")
+    for name, value in config.metrics.items():
+        ctx.metric(name, value)
+
+
+@stage("t_problems", version=1, outputs={"data": "problems"}, heavy=False)
+def given_problems(config: GivenConfig, ctx: Context) -> None:
+    """Problems by hand."""
+    _give(config, ctx, "problems")
+
+
+@stage("t_solutions", version=1, outputs={"data": "solutions"}, heavy=False)
+def given_solutions(config: GivenConfig, ctx: Context) -> None:
+    """Solutions by hand."""
+    _give(config, ctx, "solutions")
+
+
+@stage("t_evaluation", version=1, outputs={"data": "table"}, heavy=False)
+def given_table(config: GivenConfig, ctx: Context) -> None:
+    """Rows of an evaluation by hand."""
+    _give(config, ctx, "table")
+
+
+class Bench:
+    """`bench.make("kept", "select", solutions=ref)` runs a stage in this process and returns its artifact."""
+
+    def __init__(self, root: Path) -> None:
+        self.store = Store(root)
+        self.nodes: dict[str, Node] = {}
+
+    @property
+    def plan(self) -> Plan:
+        """Everything added so far."""
+        return Plan(name="bench", path="bench.yaml", nodes=dict(self.nodes), resolved={"name": "bench"}, origins={})
+
+    def add(self, name: str, uses: str, *, seed: int = 0, **config: Any) -> Ref:
+        """Enter a stage without running it."""
+        definition = STAGES.get(uses)
+        definition.config.model_validate(config)
+        own = seed if definition.seeded else None
+        key = hashlib.sha256(json.dumps([name, uses, self._keyed(config), own], sort_keys=True).encode()).hexdigest()
+        inputs = tuple(dict.fromkeys(_references(config)))
+        self.nodes[name] = Node(name=name, uses=uses, version=definition.version, config=config, seed=own, key=key, inputs=inputs)
+        return Ref(name)
+
+    def run(self, name: str) -> Artifact:
+        """Run a stage whose inputs are finished."""
+        run_node(self.plan, name, self.store, report=lambda event: None)
+        return self.store.open(self.nodes[name])
+
+    def make(self, name: str, uses: str, *, seed: int = 0, **config: Any) -> Artifact:
+        """Add and run."""
+        self.add(name, uses, seed=seed, **config)
+        return self.run(name)
+
+    def given(self, name: str, uses: str, rows: Sequence[Mapping[str, Any]], **more: Any) -> Ref:
+        """A hand-made input of one of the `t_` stages."""
+        self.make(name, uses, rows=[dict(row) for row in rows], **more)
+        return Ref(name)
+
+    def problems(self, name: str, rows: Sequence[Problem], task: Mapping[str, Any] = CHAIN, **metrics: Any) -> Ref:
+        """Problems by hand."""
+        return self.given(name, "t_problems", [row.to_row() for row in rows], task=dict(task), metrics=metrics)
+
+    def solutions(self, name: str, rows: Sequence[Solution], **metrics: Any) -> Ref:
+        """Solutions by hand."""
+        return self.given(name, "t_solutions", [row.to_row() for row in rows], metrics=metrics)
+
+    def model(self, name: str = "model", **overrides: Any) -> Ref:
+        """A fresh 1-layer policy over the chain task's words."""
+        from data_gen.tasks.chain import Chain
+
+        self.make(name, "model", **{**MODEL, "vocabulary": Chain(uses="chain").vocabulary(), **overrides})
+        return Ref(name)
+
+    def gold(self, name: str = "gold", task: Mapping[str, Any] = CHAIN) -> Ref:
+        """Worked solutions of the chain task's training split; its problems are `<name>.problems`."""
+        self.make(f"{name}.problems", "problems", task=dict(task), split="train")
+        self.make(name, "gold", problems=Ref(f"{name}.problems"))
+        return Ref(name)
+
+    def _keyed(self, value: Any) -> Any:
+        if isinstance(value, Ref):
+            return {"key": self.nodes[value.node].key}
+        if isinstance(value, Mapping):
+            return {k: self._keyed(v) for k, v in value.items()}
+        return [self._keyed(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, Ref):
+        yield value.node
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _references(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _references(item)
+
+
+def rows_of(artifact: Artifact) -> list[dict[str, Any]]:
+    """All rows of an artifact's main output."""
+    return list(Rows(artifact.path / next(iter(artifact.manifest["outputs"]))))
+
+
+def problem(name: str, question: str = "Ana has 12 coins. How many has Ana?", gold: str | None = "12", **more: Any) -> Problem:
+    """A problem whose group is its id."""
+    return Problem(**{"id": name, "question": question, "gold": gold, "group": name, "split": "train", **more})
+
+
+def solution(problem_id: str, text: str, *, sample: int = 0, verdict: str = "correct", **more: Any) -> Solution:
+    """A sampled solution of one segment, without token ids."""
+    fields: dict[str, Any] = {"prompt": "Q", "segments": (Segment(kind="step", text=text),), "answer": "12", "finish": "stop", **more}
+    return Solution(problem_id=problem_id, sample=sample, verdict=Verdict(verdict), **fields)
