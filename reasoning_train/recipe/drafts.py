@@ -89,7 +89,7 @@ def _unroll(name: str, rounds: Rounds) -> Iterator[Draft]:
             yield _stop_draft(name, k, rounds, rounds.stop)
 
 
-def _gate(name: str, k: int, stage: str, rounds: Rounds) -> dict[str, str]:
+def _gate(name: str, k: int, stage: str, rounds: Rounds) -> dict[str, Any]:
     if k == 1 or not rounds.stop:
         return {}
     return {"stop_gate": f"rounds.{name}.{k - 1}.{STOP}", "previous": f"rounds.{name}.{k - 1}.{stage}"}

@@ -48,5 +48,5 @@ def _alternatives(tp: Any, marks: list[Kind]) -> Typed:
 
 def _inside(types: Typed, containers: Any) -> Typed:
     """The types of the items of those alternatives that are such containers."""
-    found = [tp for tp, _ in types if isinstance(get_origin(tp), type) and issubclass(get_origin(tp), containers)]
+    found = [tp for tp, _ in types for origin in [get_origin(tp)] if isinstance(origin, type) and issubclass(origin, containers)]
     return [(argument, []) for tp in found for argument in get_args(tp)[-1 if containers is dict else 0 :] if argument is not ...]

@@ -17,9 +17,9 @@ class _Part(BaseModel):
 class Resources(_Part):
     """What a stage may use. Never part of its key."""
 
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(default=None, ge=1)
     """Intra-op threads of each process; default: one."""
-    shards: int | None = Field(None, ge=1)
+    shards: int | None = Field(default=None, ge=1)
     """Processes that share a `unit: problem` stage; default: as many as are free."""
 
 

@@ -23,6 +23,7 @@ class StageReferences:
         self.recipe, self.drafts, self._value, self._look_up = recipe, drafts, value, look_up
 
     def stage(self, rest: Sequence[str], scope: Scope) -> Any:
+        """`X[.OUTPUT]`: a stage of the same round before one outside."""
         inside = self.recipe.rounds[scope.rounds].stages if scope.rounds else {}
         if rest[0] in inside:
             return self._output(
@@ -50,6 +51,7 @@ class StageReferences:
         return definition.outputs if definition else None
 
     def in_round(self, head: str, rest: Sequence[str], scope: Scope) -> Any:
+        """`${round}`, `${init}` and `${previous.X[.OUTPUT]}`."""
         if scope.rounds is None:
             raise BadReference(f"${{{head}}} means something only inside `rounds`")
         rounds = self.recipe.rounds[scope.rounds]

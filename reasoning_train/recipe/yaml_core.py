@@ -94,6 +94,7 @@ class _Builder:
         self._open: set[int] = set()
 
     def build(self, node: yaml.Node, path: str, line: int) -> Any:
+        """The value of a node that stands at a dotted path and on a line."""
         if path:
             self.origins[path] = self.place(line)
         if isinstance(node, yaml.ScalarNode):

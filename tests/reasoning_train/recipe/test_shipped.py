@@ -1,0 +1,33 @@
+"""The recipes that ship: they load, and loading imports nothing heavy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reasoning_train.recipe.includes import CHECKOUT
+from reasoning_train.recipe.load import load_plan
+
+TINY = CHECKOUT / "recipes" / "rejection_sampling" / "tiny.yaml"
+
+
+@pytest.mark.parametrize("recipe", sorted((CHECKOUT / "recipes").rglob("*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_loads(recipe: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"question": "1 + 1?", "answer": "2"}\n', encoding="utf-8")
+    wants_a_file = "--set task.path=" in recipe.read_text(encoding="utf-8")
+    assert load_plan(recipe, [f"task.path={rows}"] if wants_a_file else []).nodes
+
+
+def test_loading_imports_nothing_heavy() -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from reasoning_train.recipe.load import load_plan
+load_plan(Path({str(TINY)!r}))
+print(sorted({{"torch", "transformers", "datasets", "numpy", "pyarrow", "sympy"}} & sys.modules.keys()))
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
