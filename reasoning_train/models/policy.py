@@ -16,15 +16,16 @@ from data_gen.format import Format, StepCodec
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(slots=True)
 class Policy:
     """`Policy(model, tokenizer, format, codec)` on one device, in evaluation mode."""
 
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerFast
+    model: Any
+    """A PreTrainedModel, or peft's wrapper of one while adapters train."""
+    tokenizer: PreTrainedTokenizerBase
     format: Format
     codec: StepCodec
 
@@ -62,7 +63,7 @@ def load_policy(folder: Path, **kwargs: Any) -> Policy:
     fmt, weights = load_format(folder), weights_folder(folder)
     device, dtype = device_and_dtype()
     try:
-        model = AutoModelForCausalLM.from_pretrained(weights, dtype=dtype, local_files_only=True, **kwargs)
+        model: Any = AutoModelForCausalLM.from_pretrained(weights, dtype=dtype, local_files_only=True, **kwargs)
         tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True)
     except Exception as error:  # torn safetensors, missing files and bad JSON each raise another type
         raise UserError(

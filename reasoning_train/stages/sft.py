@@ -85,13 +85,11 @@ def sft(config: SFTConfig, ctx: Context) -> None:
     steps = _steps(config, policy, ctx)
     if config.lora:
         policy.model = _with_adapters(policy.model, config.lora)
-    callbacks = [SealCheckpoints(ctx.history, ctx.progress)]
-    if config.until:
-        callbacks.append(StopWhenGood(config.until, policy, ctx))
+    stopper = StopWhenGood(config.until, policy, ctx) if config.until else None
+    callbacks = [SealCheckpoints(ctx.history, ctx.progress), *([stopper] if stopper else [])]
     trainer = train(policy.model, steps, _arguments(config, ctx), callbacks)
     ctx.metric("steps", trainer.state.global_step)
-    if config.until:
-        stopper = callbacks[-1]
+    if stopper and config.until:
         gate(
             stopper.reached is not None,
             f"sft: greedy accuracy on dev did not reach until.greedy={config.until.greedy} in {trainer.state.global_step} steps "
