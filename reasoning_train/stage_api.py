@@ -107,14 +107,18 @@ class StageDef:
     outputs: dict[str, str]
     """Output name -> kind; the first is the main output."""
     unit: Literal["problem", "whole"]
-    seeded: bool
-    """False: the recipe's seed does not reach the key, so all seeds share the artifact."""
+    seeded: bool | Callable[[Any], bool]
+    """False, or a function of the config that says so: the recipe's seed does not reach the key, so all seeds share the artifact."""
     across_seeds: bool
     """True: with `seeds: [...]` the stage runs once and each of its references becomes the list over all seeds."""
     heavy: bool
     """True: needs torch; False: may run where torch is not imported."""
     after: Callable[[Any, Any, Iterable[dict[str, Any]]], None] | None = field(default=None)
     estimator: Callable[[Any, Sizes], dict[str, Any]] | None = field(default=None)
+
+    def is_seeded(self, config: StageConfig) -> bool:
+        """Whether a stage with this config draws random numbers."""
+        return self.seeded(config) if callable(self.seeded) else self.seeded
 
     @property
     def main(self) -> str:
@@ -148,7 +152,7 @@ def stage(
     version: int,
     outputs: dict[str, str],
     unit: Literal["problem", "whole"] = "whole",
-    seeded: bool = True,
+    seeded: bool | Callable[[Any], bool] = True,
     across_seeds: bool = False,
     heavy: bool = True,
 ) -> Callable[[Callable[[Any, Any], None]], StageDef]:

@@ -80,9 +80,9 @@ class Graph:
             return None
         written = map_refs(written, self._across if definition.across_seeds else lambda ref: self._final(ref, seed))
         model = validate(definition.config, written, draft.path, self._problems, f" of stage type {draft.uses!r}")
-        node_seed = self._seed(draft, seed) if definition.seeded else None
         if model is None:
             return None
+        node_seed = self._seed(draft, seed) if definition.is_seeded(model) else None
         edges = [Edge(place, ref, kinds, self._kind(ref)) for place, ref, kinds in wanted(model)]
         self._check_kinds(draft, edges)
         config = self._plain_config(draft, model)

@@ -9,13 +9,13 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from data_gen.records import Problem
 from reasoning_train.inputs import read_problems
-from reasoning_train.recipe.refs import ProblemsRef
+from reasoning_train.recipe.refs import Kind, ProblemsRef, Ref
 from reasoning_train.recipe.rows import write_rows
 from reasoning_train.stage_api import Context, Input, Sizes, StageConfig, gate, stage
 
@@ -25,7 +25,8 @@ class DecontaminateConfig(StageConfig):
     (templated problems share long runs of words without sharing the problem)."""
 
     problems: ProblemsRef
-    against: list[ProblemsRef] = Field(min_length=1)
+    against: list[Annotated[Ref, Kind("problems", same_format=False)]] = Field(min_length=1)
+    """Evaluation sets, of any task: only their questions are looked at."""
     match: Literal["ngram", "exact"] = "ngram"
     n: int = Field(13, ge=4)
     """Words a run; a shorter question matches whole."""

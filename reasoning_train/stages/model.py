@@ -61,7 +61,7 @@ class ModelConfig(StageConfig):
         return self
 
 
-@stage("model", version=1, outputs={"model": "model"})
+@stage("model", version=1, outputs={"model": "model"}, seeded=lambda config: config.init is not None)
 def model(config: ModelConfig, ctx: Context) -> None:
     """Write the base policy, or a pointer to where its weights lie."""
     from reasoning_train.models.policy import save_format, save_policy

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from reasoning_train.inputs import read_solutions
-from reasoning_train.recipe.refs import ModelRef, ProblemsRef, SolutionsRef
+from reasoning_train.recipe.refs import ModelRef, ProblemsRef, SolutionsRef, Unkeyed
 from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
 
 if TYPE_CHECKING:
@@ -57,20 +57,20 @@ class SFTConfig(StageConfig):
     max_grad_norm: float = 1.0
     lora: Lora | None = None
     adapter: Literal["merge", "keep"] = "merge"
-    packing: bool = True
-    pack_to: int = 256
+    packing: Annotated[bool, Unkeyed()] = True
+    pack_to: Annotated[int, Unkeyed()] = 256
     """Columns of a packed row; longer solutions get a row of their own."""
     max_length: int | None = None
     """Longer rows are dropped and counted; default: the model's context."""
     max_dropped: float = Field(0.05, ge=0, le=1)
     """Largest share of rows that may be dropped before the stage refuses to train."""
     min_rows: int = 1
-    micro_tokens: int = 8192
+    micro_tokens: Annotated[int, Unkeyed()] = 8192
     """Most tokens in one forward pass."""
-    gradient_checkpointing: bool = False
-    save_every: int = 200
+    gradient_checkpointing: Annotated[bool, Unkeyed()] = False
+    save_every: Annotated[int, Unkeyed()] = 200
     """Steps between checkpoints to resume from."""
-    report_to: list[str] = []
+    report_to: Annotated[list[str], Unkeyed()] = []
     """`tensorboard`, `wandb`, `trackio`; curves are always in the manifest."""
 
 

@@ -18,7 +18,10 @@ from reasoning_train.stage import run_node
 from reasoning_train.stage_api import STAGES, Context, StageConfig, stage
 
 CHAIN = {"uses": "chain", "seed": 0, "train": 24, "explore": 8, "dev": 8, "test": 8, "steps": [1, 2]}
-MODEL = {"init": {"hidden_size": 32, "layers": 1, "heads": 2, "intermediate_size": 64, "max_length": 128, "init_std": 0.12}, "tokenizer": "task"}
+MODEL = {
+    "init": {"hidden_size": 32, "layers": 1, "heads": 2, "intermediate_size": 64, "max_length": 128, "init_std": 0.12},
+    "tokenizer": "task",
+}
 
 
 class GivenConfig(StageConfig):
@@ -71,7 +74,7 @@ class Bench:
         """Enter a stage without running it."""
         definition = STAGES.get(uses)
         definition.config.model_validate(config)
-        own = seed if definition.seeded else None
+        own = seed if definition.seeded is not False else None
         key = hashlib.sha256(json.dumps([name, uses, self._keyed(config), own], sort_keys=True).encode()).hexdigest()
         inputs = tuple(dict.fromkeys(_references(config)))
         self.nodes[name] = Node(name=name, uses=uses, version=definition.version, config=config, seed=own, key=key, inputs=inputs)
