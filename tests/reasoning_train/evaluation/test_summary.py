@@ -1,0 +1,81 @@
+"""From rows to numbers: which problems count, paired differences, the table of text."""
+
+from __future__ import annotations
+
+import pytest
+
+from reasoning_train.evaluation.summary import collect, row_metrics, summarise_rows, summary_table
+from tests.reasoning_train.evaluation.rows import row, rows
+
+
+def test_metrics_of_one_row_by_hand() -> None:
+    sampled = {"sampled_answers": ["7", "8", None, "7"], "sampled_correct": [True, False, False, True]}
+    metrics = row_metrics(row("base", "p", True, steps_ok=False, finish="stop", **sampled), [1, 2, 4])
+    assert metrics == pytest.approx(
+        {
+            "greedy": 1,
+            "tokens": 10,
+            "cut": 0,
+            "trace": 0,
+            "pass@1": 1 / 2,
+            "pass@2": 5 / 6,
+            "maj@2": metrics["maj@2"],
+            "pass@4": 1,
+            "maj@4": 1,
+        }
+    )
+    assert "trace" not in row_metrics(row("base", "p", True, steps_ok=None), [])
+
+
+def test_a_cut_row_counts_as_cut_and_wrong() -> None:
+    metrics = row_metrics(row("base", "p", False, finish="length"), [])
+    assert (metrics["greedy"], metrics["cut"]) == (0.0, 1.0)
+
+
+def test_problems_unverifiable_for_one_policy_are_left_out_for_all() -> None:
+    made = rows("base", [True, None, False]) + rows("tuned", [True, True, None])
+    table, unverifiable, _ = collect(made, [])
+    assert unverifiable == {"p1", "p2"}
+    assert {name: set(problems) for name, problems in table.items()} == {"base": {"p0"}, "tuned": {"p0"}}
+    summary = summarise_rows(made, ["base", "tuned"], [])
+    assert (summary["problems"], summary["unverifiable"]) == (1, 2)
+    assert summary["policies"]["tuned"]["greedy"][0] == 1.0
+
+
+def test_nothing_verifiable_gives_no_numbers() -> None:
+    summary = summarise_rows(rows("base", [None, None]), ["base"], [])
+    assert (summary["problems"], summary["policies"]) == (0, {})
+
+
+def test_differences_are_paired_by_problem() -> None:
+    # The policies are right on the same half and differ on 10 of 200 problems: unpaired, the interval would be some 10 points wide.
+    base = [i % 2 == 0 for i in range(200)]
+    tuned = [right or i in range(1, 21, 2) for i, right in enumerate(base)]
+    made = rows("base", base) + list(reversed(rows("tuned", tuned)))
+    summary = summarise_rows(made, ["base", "tuned"], [])
+    assert summary["base"] == "base"
+    assert list(summary["differences"]) == ["tuned"]
+    value, low, high = summary["differences"]["tuned"]["greedy"]
+    assert value == pytest.approx(0.05)
+    assert 0.0 < low < 0.05 < high < 0.09
+
+
+def test_wrong_steps_are_counted_among_correct_samples_only() -> None:
+    made = [
+        row(
+            "base", "p0", True, sampled_answers=["7", "7", "8"], sampled_correct=[True, True, False], sampled_steps_ok=[True, False, False]
+        ),
+        row("base", "p1", True, sampled_answers=["7", "7"], sampled_correct=[True, True], sampled_steps_ok=[True, True]),
+    ]
+    assert summarise_rows(made, ["base"], [])["wrong_step_share_of_correct"] == {"base": 1 / 4}
+
+
+def test_the_table_shows_every_metric_and_the_difference() -> None:
+    table = summary_table(summarise_rows(rows("base", [True, False]) + rows("tuned", [True, True]), ["base", "tuned"], []))
+    assert table["columns"] == ["policy", "greedy", "trace", "greedy - base", "tokens"]
+    assert table["rows"][0][0] == "base"
+    assert table["rows"][0][3] == ""
+    assert table["rows"][1][1].startswith("100.0 [100.0, 100.0]")
+    assert table["rows"][1][3].startswith("+50.0 [")
+    assert table["rows"][1][4] == "10.0"
+    assert table["title"].startswith("2 problems")
