@@ -155,9 +155,8 @@ class StepCodec:
         delimiter, pieces, current = self.format.task.step_delimiter, [], []
         for token in ids:
             current.append(token)
-            text = self.decode(current)
-            # Leading delimiters belong to the step that follows: a step of white space only is no step.
-            if delimiter in text and text.strip():
+            # Leading blank lines belong to the step that follows: a step of white space only is no step.
+            if delimiter in self.decode(current).lstrip():
                 pieces.append(current)
                 current = []
         return [*pieces, current] if current else pieces
