@@ -52,6 +52,8 @@ class WorkerContext:
         self._log: LogWriter | None = None
         self._index: LogIndex | None = None
         self._told = 0.0
+        self._found = 0
+        """Items that `pending` passed over because an earlier attempt recorded them."""
 
     def input(self, ref: Ref) -> Input:
         """The finished artifact behind a reference, pass-throughs followed."""
@@ -82,7 +84,9 @@ class WorkerContext:
             recorded = index.order_of(key)
             if recorded is None:
                 yield order, key, item
-            elif recorded != order:
+                continue
+            self._found += 1
+            if recorded != order:
                 raise UserError(
                     f"Two items of stage {self._stage.name!r} have the key {key!r}, at {recorded} and {order}; keys must be unique."
                 )
@@ -99,7 +103,12 @@ class WorkerContext:
         now = time.monotonic()
         if now - self._told >= TELL_S or done == total:
             self._told = now
-            self._report({"event": "progress", "done": done, "total": total, "figures": figures})
+            self._report({"event": "progress", "done": self._found + done, "total": self._share(total), "figures": figures})
+
+    def _share(self, total: int | None) -> int | None:
+        """How many of `total` items are this shard's."""
+        k, n = self.shard
+        return None if total is None else len(range(k, total, n))
 
     def metric(self, name: str, value: Any) -> None:
         """Put a JSON value into the manifest's metrics."""

@@ -23,6 +23,12 @@ def read_solutions(source: Input) -> Iterator[Solution]:
     return (Solution.from_row(row) for row in Rows(source.path))
 
 
+def count_rows(source: Input, limit: int | None = None) -> int:
+    """Rows of an input, from its manifest; at most `limit`."""
+    rows = int(source.manifest["outputs"][source.path.name]["rows"])
+    return rows if limit is None else min(rows, limit)
+
+
 def load_task(source: Input) -> Task:
     """The task that a `problems` input came from, as its configuration says."""
     return build_task(json.loads((source.path / "task.json").read_text(encoding="utf-8")))

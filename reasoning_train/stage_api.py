@@ -74,7 +74,7 @@ class Context(Protocol):
         """Append one finished problem to the log, durably. Rows come out sorted by (order, position)."""
 
     def progress(self, done: int, total: int | None, **figures: float) -> None:
-        """Tell the runner how far this process is; shown on the progress line, kept in the attempt's log."""
+        """Tell the runner how far this attempt is: `done` of those that `pending` handed out, `total` over all shards."""
 
     def metric(self, name: str, value: Any) -> None:
         """Put a JSON value into the manifest's metrics."""

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from data_gen.records import Problem, Solution
-from reasoning_train.inputs import load_task, read_problems
+from reasoning_train.inputs import count_rows, load_task, read_problems
 from reasoning_train.recipe.refs import ModelRef, ProblemsRef
 from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
 
@@ -43,13 +43,17 @@ Item = tuple[int, str, tuple[str, Problem]]
 @stage("evaluate", version=1, outputs={"table": "table"}, unit="problem")
 def evaluate(config: EvaluateConfig, ctx: Context) -> None:
     """Record one row per policy and problem; policies one after the other, so that one model is in memory."""
-    pairs = itertools.product(config.policies, itertools.islice(read_problems(ctx.input(config.problems)), config.limit))
+    source, done = ctx.input(config.problems), itertools.count(1)
+    total = count_rows(source, config.limit) * len(config.policies)
+    pairs = itertools.product(config.policies, itertools.islice(read_problems(source), config.limit))
     pending = ctx.pending((f"{name}/{problem.id}", (name, problem)) for name, problem in pairs)
     for name, items in itertools.groupby(pending, key=lambda item: item[2][0]):
-        _evaluate_policy(name, items, config, ctx)
+        for tokens in _evaluate_policy(name, items, config, ctx):
+            ctx.progress(next(done), total, tokens=tokens)
 
 
-def _evaluate_policy(name: str, items: Iterator[Item], config: EvaluateConfig, ctx: Context) -> None:
+def _evaluate_policy(name: str, items: Iterator[Item], config: EvaluateConfig, ctx: Context) -> Iterator[int]:
+    """Record the rows of one policy; yields the tokens generated so far, once a row."""
     from data_gen.engines.base import LM, Sampling
     from data_gen.engines.programs import run_programs
     from data_gen.programs.solve import solve
@@ -69,9 +73,9 @@ def _evaluate_policy(name: str, items: Iterator[Item], config: EvaluateConfig, c
 
     width = in_flight(config.samples)
     # The policy's name is not part of the path: the same random numbers serve every policy, which pairs the samples.
-    for done, (item, row) in enumerate(run_programs(engine, items, program, seed=ctx.seed, key=lambda i: i[2][1].id, in_flight=width), 1):
+    for item, row in run_programs(engine, items, program, seed=ctx.seed, key=lambda i: i[2][1].id, in_flight=width):
         ctx.record(item[0], item[1], [row])
-        ctx.progress(done, None, tokens=engine.usage.generated_tokens)
+        yield engine.usage.generated_tokens
     ctx.count("tokens.generated", engine.usage.generated_tokens)
     ctx.count("tokens.prompt", engine.usage.prompt_tokens)
 

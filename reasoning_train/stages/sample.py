@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from reasoning_train.inputs import load_task, read_problems
+from reasoning_train.inputs import count_rows, load_task, read_problems
 from reasoning_train.recipe.refs import ModelRef, ProblemsRef
 from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
 
@@ -50,12 +50,13 @@ def sample(config: SampleConfig, ctx: Context) -> None:
         return await solve(item[2], lm, config.n, sampling, policy.codec, task)
 
     problems = itertools.islice(read_problems(source), config.limit)
+    total = count_rows(source, config.limit)
     pending = ctx.pending((problem.id, problem) for problem in problems)
     for done, (item, solutions) in enumerate(
         run_programs(engine, pending, program, seed=ctx.seed, key=lambda i: i[1], in_flight=in_flight(config.n)), 1
     ):
         ctx.record(item[0], item[1], [s.to_row() for s in solutions])
-        ctx.progress(done, None, tokens=engine.usage.generated_tokens)
+        ctx.progress(done, total, tokens=engine.usage.generated_tokens)
     ctx.count("tokens.generated", engine.usage.generated_tokens)
     ctx.count("tokens.prompt", engine.usage.prompt_tokens)
 
