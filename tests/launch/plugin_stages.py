@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 import random
 import resource
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from data_gen.engines.base import LM, Sample, Sampling
+from data_gen.engines.programs import run_programs
+from data_gen.engines.scripted import ScriptedEngine
 from data_gen.errors import UserError
+from data_gen.records import Segment, Solution
+from data_gen.verdict import Verdict
 from reasoning_train.recipe.refs import Ref
 from reasoning_train.recipe.rows import Rows, write_rows
 from reasoning_train.stage_api import Context, StageConfig, gate, stage
@@ -89,11 +95,40 @@ class TorchConfig(StageConfig):
 @stage("t_torch", version=1, outputs={"data": "t_rows"})
 def torch_stage(config: TorchConfig, ctx: Context) -> None:
     """A small matrix product, with the threads that it was given."""
+    imported, began = "torch" not in sys.modules, time.perf_counter()
     import torch
 
     value = float((torch.ones(64, 64) @ torch.ones(64, 64)).sum())
     ctx.metric("threads", torch.get_num_threads())
+    ctx.metric("imported_torch", imported)
+    ctx.metric("own_s", time.perf_counter() - began)
     write_rows(ctx.output("data"), "t_rows", [{"value": value, "tag": config.tag}])
+
+
+class ScriptedConfig(StageConfig):
+    """How many problems."""
+
+    n: int
+
+
+@stage("t_scripted", version=1, outputs={"data": "solutions"}, unit="problem", heavy=False)
+def scripted(config: ScriptedConfig, ctx: Context) -> None:
+    """Two solutions of 40 tokens a problem, as `sample` makes them, but from a script."""
+    engine = ScriptedEngine(lambda prefix, seed: [seed % 97 + i for i in range(40)])
+
+    async def program(item: tuple[int, str, int], lm: LM) -> list[Solution]:
+        return [_solution(item[1], at, one) for at, one in enumerate(await lm.generate((1, 2, 3), 2, Sampling(max_tokens=64)))]
+
+    pending = ctx.pending((f"task/train/{i}", i) for i in range(config.n))
+    for item, solutions in run_programs(engine, pending, program, seed=ctx.seed, key=lambda item: item[1], in_flight=256):
+        ctx.record(item[0], item[1], [solution.to_row() for solution in solutions])
+        ctx.progress(item[0], config.n)
+
+
+def _solution(problem: str, index: int, drawn: Sample) -> Solution:
+    step = Segment(kind="step", text="Ben: 12 + 5 = 17\n" * 4, token_ids=drawn.token_ids)
+    more = {"answer": "17", "verdict": Verdict.CORRECT, "finish": drawn.finish, "logprobs": drawn.logprobs}
+    return Solution(problem_id=problem, sample=index, prompt="Ana has 12. How many has Ben?", segments=(step,), **more)
 
 
 class TableConfig(StageConfig):
