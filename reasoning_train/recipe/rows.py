@@ -77,6 +77,7 @@ class _ShardWriter:
         self._writer = pq.ParquetWriter(self._path, self.schema, compression="zstd")
 
     def write(self, batch: list[dict[str, Any]]) -> None:
+        """Append a batch as one row group."""
         import pyarrow as pa
 
         if self._in_part >= SHARD_ROWS or (self._in_part and self._path.stat().st_size >= SHARD_BYTES):
