@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -85,6 +86,8 @@ def sft(config: SFTConfig, ctx: Context) -> None:
     steps = _steps(config, policy, ctx)
     if config.lora:
         policy.model = _with_adapters(policy.model, config.lora)
+    # Event files belong beside the weights, as on the Hub; the trainer's own folder is gone once the stage closes.
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(ctx.output("model") / "runs")
     stopper = StopWhenGood(config.until, policy, ctx) if config.until else None
     callbacks = [SealCheckpoints(ctx.history, ctx.progress), *([stopper] if stopper else [])]
     trainer = train(policy.model, steps, _arguments(config, ctx), callbacks)
