@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.reasoning_train.bench import Bench
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no bug
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture

@@ -1,0 +1,73 @@
+"""Solutions to training rows: weights by position, the end token, what is left out, other tokenizers."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from data_gen.errors import UserError
+from data_gen.format import Format, StepCodec
+from data_gen.records import Problem, Segment, Solution
+from data_gen.tasks.chain import Chain
+from reasoning_train.models.words import word_tokenizer
+from reasoning_train.stages.gold import gold_solution
+from reasoning_train.trainers.encode import encode_solutions
+
+TASK = Chain(uses="chain", train=5)
+CODEC = StepCodec(Format(), word_tokenizer(TASK.vocabulary()))
+OTHER = StepCodec(Format(), word_tokenizer(list(reversed(TASK.vocabulary())) + ["Zed"]))
+
+
+def gold() -> list[Solution]:
+    return [gold_solution(problem, problem.gold or "", TASK) for problem in TASK.problems("train")]
+
+
+def sampled(text: str = "12 + 8 = 20\nAnswer: 20", finish: str = "stop") -> Solution:
+    ids = CODEC.tokenizer(text, add_special_tokens=False)["input_ids"] + [CODEC.end_id] * (finish == "stop")
+    return dataclasses.replace(gold()[0], segments=CODEC.split(ids), finish=finish, prompt_ids=(4, 5, 6))
+
+
+def test_gold_rows_train_the_completion_and_its_end_only() -> None:
+    encoded = encode_solutions(gold(), CODEC, 128)
+    assert len(encoded.rows) == 5
+    for solution, row in zip(gold(), encoded.rows, strict=True):
+        prompt = CODEC.prompt_ids(solution.prompt)
+        assert list(row.ids[: len(prompt)]) == prompt
+        assert row.weights == (0.0,) * len(prompt) + (1.0,) * (len(row.ids) - len(prompt))
+        assert row.ids[-1] == CODEC.end_id
+        assert CODEC.end_id not in row.ids[:-1]
+        assert CODEC.decode(row.ids[len(prompt) :]) == solution.text
+
+
+def test_sampled_ids_are_trained_as_they_were_sampled() -> None:
+    solution = sampled()
+    [row] = encode_solutions([solution], CODEC, 128).rows
+    assert row.ids == (4, 5, 6, *solution.token_ids)
+    assert row.weights[:3] == (0.0, 0.0, 0.0)
+
+
+def test_weights_of_segments_and_solutions_multiply() -> None:
+    step, answer, end = sampled().segments
+    solution = dataclasses.replace(sampled(), segments=(dataclasses.replace(step, weight=0.0), answer, end), weight=0.5)
+    [row] = encode_solutions([solution], CODEC, 128).rows
+    assert row.weights == (0.0,) * (3 + len(step.token_ids)) + (0.5,) * (len(answer.token_ids) + 1)
+
+
+def test_cut_and_over_long_rows_are_counted_not_truncated() -> None:
+    whole = encode_solutions([sampled()], CODEC, 128).rows[0]
+    encoded = encode_solutions([sampled(), sampled(finish="length"), sampled("12 + 8 = 20\n20 + 1 = 21\nAnswer: 21")], CODEC, len(whole.ids))
+    assert encoded.rows == [whole]
+    assert (encoded.cut, encoded.too_long) == (1, 1)
+
+
+def test_rows_of_another_tokenizer_are_refused() -> None:
+    with pytest.raises(UserError, match="the token ids of its solution decode to .* It was sampled with another tokenizer"):
+        encode_solutions([sampled()], OTHER, 128)
+
+
+def test_text_outside_the_vocabulary_is_refused() -> None:
+    problem = Problem(id="p9", question="Q?", gold="7", group="g", split="train", gold_steps=("seven apples",))
+    solution = dataclasses.replace(gold_solution(problem, "7", TASK), segments=(Segment(kind="step", text="seven apples\n"),))
+    with pytest.raises(UserError, match="does not give back the solution of problem 'p9': 'seven apples.* Its vocabulary misses some of the text"):
+        encode_solutions([solution], CODEC, 128)
