@@ -5,10 +5,10 @@ Fast exact paths come first (choice letter, yes/no, number), then symbolic compa
 
 from __future__ import annotations
 
+from data_gen.grading.checker import compare
 from data_gen.grading.choices import picked_letter, picked_word
 from data_gen.grading.clean import is_free_text, plain, words
 from data_gen.grading.numbers import Reading, last_side, only_number, read_number, same_number
-from data_gen.grading.symbolic import compare
 from data_gen.verdict import Answer, Gold, Grade, Verdict
 
 

@@ -1,19 +1,25 @@
-"""The far side of the symbolic checker: `python -m data_gen.grading.worker`, JSON lines in, JSON lines out.
+"""The far side of the checker process: `python -m data_gen.grading.worker`, JSON lines in, JSON lines out.
 
-Each comparison runs under two kernel timers whose signals are left to their default, which is to end the process: neither Python code
-nor a big-number routine in C can outlast them, even when the parent is gone. Between comparisons the end of stdin ends the process.
+A question is `{"kind": "math", gold, answer, cpu_seconds}` or `{"kind": "reasoning_gym", generator, config, entry, answer, cpu_seconds}`,
+a reply `{verdict, reason}`, or `{error}` for a mistake of the user's. Each judgement runs under two kernel timers whose signals are left
+to their default, which is to end the process: neither Python code nor a big-number routine in C can outlast them, even when the parent
+is gone. Between judgements the end of stdin ends the process.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import signal
-import sys
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TextIO
 
+from data_gen.errors import UserError
 from data_gen.grading.clean import words
+from data_gen.sources.generators import generator, unpack
 
 MEMORY = 4 << 30
 """Bytes of address space: a tower of powers ends in MemoryError, not in the machine's swap."""
@@ -37,18 +43,44 @@ _LATEX = (
 def main() -> None:
     """Answer questions until stdin closes."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    questions, replies = _private_pipes()
     try:
         import math_verify  # noqa: F401
     except Exception as error:
-        _reply({"error": f"{type(error).__name__}: {error}"})
+        _reply(replies, {"error": f"{type(error).__name__}: {error}"})
         return
-    _reply({"ready": True})
-    for line in sys.stdin:
+    _reply(replies, {"ready": True})
+    for line in questions:
         question = json.loads(line)
+        try:
+            judgement = _judgement(question)
+        except UserError as error:
+            _reply(replies, {"error": str(error)})
+            continue
         _arm(question["cpu_seconds"])
-        verdict, reason = judge(question["gold"], question["answer"])
+        verdict, reason = judgement()
         _arm(0.0)
-        _reply({"verdict": verdict, "reason": reason})
+        _reply(replies, {"verdict": verdict, "reason": reason})
+
+
+def _judgement(question: dict[str, Any]) -> Callable[[], tuple[str, str]]:
+    """What remains to do under the timers: loading a generator is not the answer's doing."""
+    if question["kind"] == "math":
+        return partial(judge, question["gold"], question["answer"])
+    scorer = generator(question["generator"], question["config"]).score_answer
+    return partial(score, scorer, unpack(question["entry"]), question["answer"])
+
+
+def score(scorer: Callable[[str, dict[str, Any]], float], entry: dict[str, Any], answer: str) -> tuple[str, str]:
+    """Verdict and reason by a generator's scorer; a MemoryError ends the process."""
+    try:
+        reward = scorer(answer, entry)
+    except MemoryError:
+        raise
+    except Exception:
+        # Some scorers read the answer without care: `int("no idea")`.
+        return "wrong", "unreadable"
+    return ("correct" if reward >= 1.0 else "wrong"), "generator"
 
 
 def judge(gold: str, answer: str) -> tuple[str, str]:
@@ -88,9 +120,18 @@ def _arm(cpu_seconds: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, cpu_seconds * WALL_FACTOR)
 
 
-def _reply(message: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
+def _private_pipes() -> tuple[TextIO, TextIO]:
+    """Questions and replies, moved off stdin and stdout: what a scorer or an evaluated answer prints must not pass for a reply."""
+    questions, replies = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    return questions, replies
+
+
+def _reply(replies: TextIO, message: dict[str, Any]) -> None:
+    replies.write(json.dumps(message) + "\n")
+    replies.flush()
 
 
 if __name__ == "__main__":

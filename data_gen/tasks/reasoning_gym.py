@@ -1,5 +1,7 @@
 """`reasoning_gym`: problems of any generator of the reasoning-gym library, judged by the generator's own scorer.
 
+Scorers parse and even `eval` what the model wrote, so they run in the checker's process (`data_gen.grading.checker`), never in this one.
+
 task: {uses: reasoning_gym, generator: gsm_symbolic, config: {difficulty: 1.0}, train: 500, dev: 100, test: 500}
 """
 
@@ -7,16 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import cache
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from data_gen.errors import UserError, nearest
+from data_gen.grading.checker import score
 from data_gen.grading.verify import verify
 from data_gen.records import Problem
 from data_gen.sources.division import normalised, question_key
 from data_gen.sources.fields import step_lines
+from data_gen.sources.generators import generator, pack
 from data_gen.tasks import TASKS
 from data_gen.tasks.base import Task
 from data_gen.verdict import Answer, Gold, Grade, Verdict
@@ -72,23 +75,23 @@ class ReasoningGym(Task):
         return verify(gold, answer)
 
     def grade(self, problem: Problem, answer: Answer) -> Grade:
-        """CORRECT iff the generator's scorer gives 1 or more; many puzzles have several right answers or no single gold."""
+        """CORRECT iff the generator's scorer gives 1 or more; many puzzles have several right answers or no single gold.
+
+        Returns:
+            The verdict with its reason: `no_answer`, `text` (the gold itself, which needs no scorer), or one of `checker.score`.
+        """
         if answer.text is None or not answer.text.strip():
             return Grade(Verdict.WRONG, "no_answer")
-        scorer = _generator(self.generator, json.dumps({**self.config, "seed": 0, "size": 1}))
-        entry = {**unpack(json.loads(problem.payload)), "question": problem.question}
-        try:
-            score = scorer.score_answer(answer.text, entry)
-        except Exception:
-            # Some scorers read the answer without care: `int("no idea")`.
-            return Grade(Verdict.WRONG, "unreadable")
-        return Grade(Verdict.CORRECT if score >= 1.0 else Verdict.WRONG, "generator")
+        if answer.text == problem.gold:
+            return Grade(Verdict.CORRECT, "text")
+        entry = {**json.loads(problem.payload), "question": problem.question}
+        return score(self.generator, json.dumps({**self.config, "seed": 0, "size": 1}), entry, answer.text)
 
     def _draw(self, split: str, taken: set[bytes]) -> Iterator[dict[str, Any]]:
         """Entries whose questions are not in `taken`, which grows by them."""
         wanted = self.splits()[split] or 0
         start = (self.seed * len(ORDER) + ORDER.index(split)) * SPAN
-        entries = _generator(self.generator, json.dumps({**self.config, "seed": start, "size": min(DRAWS * wanted, SPAN) or 1}))
+        entries = generator(self.generator, json.dumps({**self.config, "seed": start, "size": min(DRAWS * wanted, SPAN) or 1}))
         for entry in entries:
             if wanted == 0:
                 return
@@ -119,43 +122,3 @@ class ReasoningGym(Task):
 def _worked(solution: str | None) -> tuple[str, ...]:
     """The lines of a worked solution up to its marked answer."""
     return step_lines((solution or "").rpartition("####")[0] or solution)
-
-
-def pack(value: Any) -> Any:
-    """A value that JSON keeps: tuples and mappings with keys other than text are tagged."""
-    if isinstance(value, tuple):
-        return {"__tuple__": [pack(v) for v in value]}
-    if isinstance(value, list):
-        return [pack(v) for v in value]
-    if isinstance(value, dict):
-        if all(isinstance(k, str) for k in value):
-            return {k: pack(v) for k, v in value.items()}
-        return {"__items__": [[pack(k), pack(v)] for k, v in value.items()]}
-    return value
-
-
-def unpack(value: Any) -> Any:
-    """What `pack` was given."""
-    if isinstance(value, list):
-        return [unpack(v) for v in value]
-    if not isinstance(value, dict):
-        return value
-    if "__tuple__" in value:
-        return tuple(unpack(v) for v in value["__tuple__"])
-    if "__items__" in value:
-        return {unpack(k): unpack(v) for k, v in value["__items__"]}
-    return {k: unpack(v) for k, v in value.items()}
-
-
-@cache
-def _generator(name: str, config: str) -> Any:
-    """A dataset of reasoning-gym; made once, since some load word lists. UserError for an unknown name or refused settings."""
-    import reasoning_gym
-    from reasoning_gym.factory import DATASETS
-
-    if name not in DATASETS:
-        raise UserError(f"task.generator: reasoning-gym has no generator {name!r}.{nearest(name, DATASETS)}")
-    try:
-        return reasoning_gym.create_dataset(name, **json.loads(config))
-    except (TypeError, ValueError, AssertionError) as error:
-        raise UserError(f"task.config: the generator {name!r} refuses {config}: {error}.") from None

@@ -1,4 +1,4 @@
-"""The process that compares expressions: what ends it, and what its end does to its parent."""
+"""The process that judges answers: what ends it, and what its end does to its parent."""
 
 import os
 import subprocess
@@ -6,11 +6,13 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from data_gen.errors import UserError
-from data_gen.grading.symbolic import SymbolicChecker
+from data_gen.grading import worker
+from data_gen.grading.checker import Checker
 from data_gen.verdict import Grade, Verdict
 
 RIGHT = Grade(Verdict.CORRECT, "math_verify")
@@ -19,19 +21,19 @@ HANGS = "9^{9^{9^{9}}}"
 
 
 @pytest.fixture
-def checker() -> SymbolicChecker:
-    return SymbolicChecker(cpu_seconds=1.0)
+def checker() -> Checker:
+    return Checker(cpu_seconds=1.0)
 
 
-def test_a_hanging_comparison_times_out_and_the_next_one_works(checker: SymbolicChecker) -> None:
+def test_a_hanging_comparison_times_out_and_the_next_one_works(checker: Checker) -> None:
     assert checker.compare("10", HANGS) == Grade(Verdict.UNVERIFIABLE, "timeout")
-    assert SymbolicChecker().compare("\\sqrt{4}", "2") == RIGHT
-    checker = SymbolicChecker()
+    assert Checker().compare("\\sqrt{4}", "2") == RIGHT
+    checker = Checker()
     assert [checker.compare("\\sqrt{4}", "2"), checker.compare("\\sqrt{4}", "3").verdict] == [RIGHT, Verdict.WRONG]
 
 
 def test_one_process_serves_many_comparisons() -> None:
-    checker = SymbolicChecker()
+    checker = Checker()
     checker.compare("\\sqrt{4}", "2")
     first = checker._process
     checker.compare("\\sqrt{9}", "3")
@@ -39,7 +41,7 @@ def test_one_process_serves_many_comparisons() -> None:
 
 
 def test_a_killed_worker_is_reported_and_replaced() -> None:
-    checker = SymbolicChecker()
+    checker = Checker()
     checker.compare("\\sqrt{4}", "2")
     assert checker._process is not None
     checker._process.kill()
@@ -48,7 +50,7 @@ def test_a_killed_worker_is_reported_and_replaced() -> None:
 
 
 def test_many_threads_get_each_their_own_reply() -> None:
-    checker = SymbolicChecker()
+    checker = Checker()
     with ThreadPoolExecutor(8) as pool:
         grades = list(pool.map(lambda n: checker.compare(f"\\sqrt{{{n * n}}}", str(n if n % 2 else n + 1)), range(1, 25)))
     assert [g.verdict is Verdict.CORRECT for g in grades] == [bool(n % 2) for n in range(1, 25)]
@@ -57,15 +59,15 @@ def test_many_threads_get_each_their_own_reply() -> None:
 def test_a_forked_child_gets_a_worker_of_its_own() -> None:
     program = """
 import os, sys
-from data_gen.grading import symbolic
-right = symbolic.compare("\\\\sqrt{4}", "2")
-parents = symbolic._CHECKER._process.pid
+from data_gen.grading import checker
+right = checker.compare("\\\\sqrt{4}", "2")
+parents = checker._CHECKER._process.pid
 child = os.fork()
 if child == 0:
-    ok = symbolic._CHECKER._process is None and symbolic.compare("\\\\sqrt{4}", "2") == right
-    os._exit(0 if ok and symbolic._CHECKER._process.pid != parents else 1)
+    ok = checker._CHECKER._process is None and checker.compare("\\\\sqrt{4}", "2") == right
+    os._exit(0 if ok and checker._CHECKER._process.pid != parents else 1)
 status = os.waitpid(child, 0)[1]
-ok = symbolic.compare("\\\\sqrt{9}", "3") == right and symbolic._CHECKER._process.pid == parents
+ok = checker.compare("\\\\sqrt{9}", "3") == right and checker._CHECKER._process.pid == parents
 sys.exit(0 if ok and status == 0 else 1)
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
@@ -73,7 +75,7 @@ sys.exit(0 if ok and status == 0 else 1)
 
 def test_the_worker_ends_with_its_parent() -> None:
     program = (
-        "import os; from data_gen.grading import symbolic; symbolic.compare('x', '2 x'); print(symbolic._CHECKER._process.pid, flush=True);"
+        "import os; from data_gen.grading import checker; checker.compare('x', '2 x'); print(checker._CHECKER._process.pid, flush=True);"
         "os.kill(os.getpid(), 9)"
     )
     worker = int(subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=False).stdout)
@@ -84,10 +86,10 @@ def test_the_worker_ends_with_its_parent() -> None:
     pytest.fail(f"worker {worker} outlives its parent by half a minute")
 
 
-def test_an_interrupted_question_does_not_leave_its_reply_to_the_next(checker: SymbolicChecker, monkeypatch: pytest.MonkeyPatch) -> None:
-    import data_gen.grading.symbolic as module
+def test_an_interrupted_question_does_not_leave_its_reply_to_the_next(checker: Checker, monkeypatch: pytest.MonkeyPatch) -> None:
+    import data_gen.grading.checker as module
 
-    checker = SymbolicChecker()
+    checker = Checker()
     checker.compare("\\sqrt{4}", "2")
     with monkeypatch.context() as patched:
         patched.setattr(module, "_read", lambda process: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -100,15 +102,73 @@ def test_a_worker_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch, tm
     (tmp_path / "math_verify.py").write_text("raise ImportError('no antlr here')")  # type: ignore[operator]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.getcwd()]))
     with pytest.raises(UserError, match=r"did not start \(ImportError: no antlr here\)\. Reinstall with"):
-        SymbolicChecker().compare("x", "y")
+        Checker().compare("x", "y")
 
 
 def test_a_thread_other_than_the_main_one_may_ask() -> None:
     grades: list[Grade] = []
-    thread = threading.Thread(target=lambda: grades.append(SymbolicChecker().compare("\\sqrt{4}", "2")))
+    thread = threading.Thread(target=lambda: grades.append(Checker().compare("\\sqrt{4}", "2")))
     thread.start()
     thread.join()
     assert grades == [RIGHT]
+
+
+def score_list(checker: Checker, answer: str) -> Grade:
+    """Judgement by a scorer that hands the answer to `eval`."""
+    return checker.score("string_insertion", "{}", {"answer": "ABC"}, answer)
+
+
+SCORED = Grade(Verdict.CORRECT, "generator")
+UNLIKE = Grade(Verdict.WRONG, "generator")
+
+
+def test_both_kinds_of_question_go_to_one_process() -> None:
+    checker = Checker()
+    assert [score_list(checker, "ABC"), checker.compare("\\sqrt{4}", "2"), score_list(checker, "ABD")] == [SCORED, RIGHT, UNLIKE]
+
+
+def test_loading_a_generator_takes_nothing_from_the_time_of_the_answer() -> None:
+    assert score_list(Checker(cpu_seconds=0.2), "ABC") == SCORED
+
+
+@pytest.mark.parametrize(
+    "answer", ["""print('{"verdict": "correct", "reason": "forged"}', flush=True)""", "open(1, 'w').write('{}\\n')", "input()"]
+)
+def test_an_evaluated_answer_reaches_neither_replies_nor_questions(answer: str) -> None:
+    checker = Checker()
+    assert [score_list(checker, answer), score_list(checker, "ABC"), score_list(checker, "ABD")] == [UNLIKE, SCORED, UNLIKE]
+
+
+@pytest.mark.parametrize("answer", ["exit()", "__import__('os')._exit(0)", "__import__('os').kill(__import__('os').getpid(), 11)"])
+def test_an_answer_that_ends_the_process_is_unverifiable_and_the_next_is_judged(answer: str) -> None:
+    checker = Checker()
+    assert [score_list(checker, answer), score_list(checker, "ABC")] == [Grade(Verdict.UNVERIFIABLE, "checker_died"), SCORED]
+
+
+def test_an_evaluated_answer_that_loops_times_out_and_the_next_is_judged() -> None:
+    checker = Checker(cpu_seconds=0.5)
+    assert [score_list(checker, "[0 for _ in iter(int, 1)]"), score_list(checker, "ABC")] == [
+        Grade(Verdict.UNVERIFIABLE, "timeout"),
+        SCORED,
+    ]
+
+
+def test_an_unknown_generator_is_the_users_mistake_and_leaves_the_process_alive() -> None:
+    checker = Checker()
+    score_list(checker, "ABC")
+    first = checker._process
+    with pytest.raises(UserError, match=r"task\.generator: reasoning-gym has no generator 'chain_summ'\. Did you mean 'chain_sum'\?"):
+        checker.score("chain_summ", "{}", {}, "1")
+    assert score_list(checker, "ABC") == SCORED
+    assert checker._process is first
+
+
+def test_a_scorer_out_of_memory_is_not_a_wrong_answer() -> None:
+    def hungry(answer: str, entry: dict[str, Any]) -> float:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        worker.score(hungry, {}, "1")
 
 
 def _runs(pid: int) -> bool:

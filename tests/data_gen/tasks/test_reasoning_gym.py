@@ -1,6 +1,7 @@
 """`reasoning_gym`: distinct problems far apart, and the generator's own scorer as judge."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_gen.errors import UserError
-from data_gen.tasks.reasoning_gym import ReasoningGym, pack, unpack
-from data_gen.verdict import Answer, Gold, Verdict
+from data_gen.grading import checker
+from data_gen.sources.generators import pack, unpack
+from data_gen.tasks.reasoning_gym import ReasoningGym
+from data_gen.verdict import Answer, Gold, Grade, Verdict
 
 
 def made(generator: str, **settings: Any) -> ReasoningGym:
@@ -40,7 +43,8 @@ def test_the_test_split_does_not_depend_on_the_size_of_train() -> None:
 def test_gold_is_correct_by_the_generators_scorer_and_nonsense_is_not(generator: str) -> None:
     task = made(generator, test=3)
     for problem in task.problems("test"):
-        assert task.grade(problem, Answer(problem.gold)).verdict is Verdict.CORRECT
+        unshortened = replace(problem, gold=None)
+        assert task.grade(unshortened, Answer(problem.gold)) == Grade(Verdict.CORRECT, "generator")
         assert [task.grade(problem, Answer(a)).verdict for a in ("no idea", "", None)] == [Verdict.WRONG] * 3
 
 
@@ -67,6 +71,23 @@ def test_an_answer_that_the_scorer_trips_over_is_wrong() -> None:
     [problem] = task.problems("test")
     grade = task.grade(problem, Answer("no idea"))
     assert (grade.verdict, grade.reason) == (Verdict.WRONG, "unreadable")
+
+
+def test_the_gold_itself_needs_no_scorer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checker, "_CHECKER", checker.Checker())
+    task = made("chain_sum", test=1)
+    [problem] = task.problems("test")
+    assert task.grade(problem, Answer(problem.gold)) == Grade(Verdict.CORRECT, "text")
+    assert checker._CHECKER._process is None
+
+
+def test_an_answer_that_hangs_the_scorer_is_unverifiable_and_the_next_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checker, "_CHECKER", checker.Checker(cpu_seconds=2.0))
+    task = made("polynomial_multiplication", test=1)
+    [problem] = task.problems("test")
+    assert task.grade(problem, Answer("9**9**9**9")) == Grade(Verdict.UNVERIFIABLE, "timeout")
+    assert task.grade(problem, Answer(f"0 + {problem.gold}")) == Grade(Verdict.CORRECT, "generator")
+    assert task.grade(problem, Answer("0")) == Grade(Verdict.WRONG, "generator")
 
 
 def test_gsm_symbolic_brings_worked_steps() -> None:

@@ -1,4 +1,4 @@
-"""The near side of the symbolic checker: one worker process, started when first needed, replaced when it dies."""
+"""The near side of the checker process: one worker, started when first needed, replaced when it dies."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from data_gen.errors import UserError
 from data_gen.verdict import Grade, Verdict
 
 CPU_SECONDS = 5.0
-"""Processor time that one comparison may take. Not wall time, so that a busy machine does not change verdicts."""
+"""Processor time that one answer may take. Not wall time, so that a busy machine does not change verdicts."""
 
 
-class SymbolicChecker:
-    """Compares two expressions in a process of its own (`data_gen.grading.worker`). Safe to call from any thread.
+class Checker:
+    """Judges answers in a process of its own (`data_gen.grading.worker`). Safe to call from any thread.
+
+    The process guards against answers that hang, crash or fill the memory. It is no sandbox: it has the rights of its user.
 
     Args:
-        cpu_seconds: Processor time of one comparison; the hard limit by the wall clock is six times that.
+        cpu_seconds: Processor time of one answer; the hard limit by the wall clock is six times that.
     """
 
     def __init__(self, cpu_seconds: float = CPU_SECONDS) -> None:
@@ -30,16 +32,36 @@ class SymbolicChecker:
         self._process: subprocess.Popen[str] | None = None
 
     def compare(self, gold: str, answer: str) -> Grade:
-        """CORRECT or WRONG `math_verify`; UNVERIFIABLE `bad_gold`, `timeout` or `checker_died` (out of memory, for one).
+        """Two expressions: CORRECT or WRONG `math_verify`; UNVERIFIABLE `bad_gold`, `timeout` or `checker_died` (out of memory, for one).
 
         Raises:
             UserError: If the worker cannot start because math-verify does not import.
         """
+        return self._judge({"kind": "math", "gold": gold, "answer": answer})
+
+    def score(self, generator: str, config: str, entry: dict[str, Any], answer: str) -> Grade:
+        """A reasoning-gym scorer: CORRECT `generator` at a score of 1 or more, else WRONG.
+
+        Args:
+            generator: Name of the generator.
+            config: Its settings as a JSON object.
+            entry: The entry asked about, as `sources.generators.pack` leaves it.
+            answer: What the solution says.
+
+        Returns:
+            WRONG `unreadable` where the scorer raises; UNVERIFIABLE `timeout` or `checker_died`.
+
+        Raises:
+            UserError: If the worker cannot start, or reasoning-gym has no such generator or refuses its settings.
+        """
+        return self._judge({"kind": "reasoning_gym", "generator": generator, "config": config, "entry": entry, "answer": answer})
+
+    def _judge(self, question: dict[str, Any]) -> Grade:
         with self._lock:
             process = self._process or self._start()
             self._process = process
             try:
-                reply = _ask(process, {"gold": gold, "answer": answer, "cpu_seconds": self._cpu_seconds})
+                reply = _ask(process, {**question, "cpu_seconds": self._cpu_seconds})
             except BaseException:
                 # Interrupted between question and reply: the reply would be taken for that of the next question.
                 self._stop()
@@ -47,7 +69,9 @@ class SymbolicChecker:
             if reply is None:
                 timed_out = self._stop() in (-signal.SIGPROF, -signal.SIGALRM)
                 return Grade(Verdict.UNVERIFIABLE, "timeout" if timed_out else "checker_died")
-            return Grade(Verdict(reply["verdict"]), reply["reason"])
+        if "error" in reply:
+            raise UserError(reply["error"])
+        return Grade(Verdict(reply["verdict"]), reply["reason"])
 
     def after_fork(self) -> None:
         """In a forked child: let go of the parent's worker, which must still see its pipe close when the parent dies."""
@@ -110,10 +134,15 @@ def _read(process: subprocess.Popen[str]) -> dict[str, Any] | None:
     return json.loads(line) if line.endswith("\n") else None
 
 
-_CHECKER = SymbolicChecker()
+_CHECKER = Checker()
 os.register_at_fork(after_in_child=_CHECKER.after_fork)
 
 
 def compare(gold: str, answer: str) -> Grade:
-    """`SymbolicChecker.compare` on this process's one worker."""
+    """`Checker.compare` on this process's one worker."""
     return _CHECKER.compare(gold, answer)
+
+
+def score(generator: str, config: str, entry: dict[str, Any], answer: str) -> Grade:
+    """`Checker.score` on this process's one worker."""
+    return _CHECKER.score(generator, config, entry, answer)
