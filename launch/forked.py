@@ -46,6 +46,8 @@ class ForkServer:
         if not select.select([self._events], [], [], timeout)[0]:
             return [] if self._process.poll() is None else self._lost()
         data = os.read(self._events, 1 << 16)
+        if not data:  # no server and no job is left to write
+            return self._lost()
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         events: list[dict[str, Any]] = [json.loads(line) for line in lines]
         self._jobs -= {event["id"] for event in events if event["event"] == "exit"}

@@ -38,20 +38,25 @@ class RunFolder:
             "pid": os.getpid(),
             "nodes": {name: {"uses": node.uses, "key": node.key, "state": "waiting"} for name, node in plan.nodes.items()},
         }
+        self._changed = True
         self.save()
         _point_latest(self.path)
 
     def node(self, name: str, **changes: Any) -> None:
         """Note something about a node."""
         self.state["nodes"][name].update(changes)
+        self._changed = True
 
     def save(self) -> None:
-        """Write `run.json`."""
-        write_json(self.path / "run.json", self.state)
+        """Write `run.json` if something was noted since the last time."""
+        if self._changed:
+            write_json(self.path / "run.json", self.state)
+            self._changed = False
 
     def close(self, state: str, wall_s: float) -> None:
         """Note how the run ended."""
         self.state.update(state=state, wall_s=round(wall_s, 3))
+        self._changed = True
         self.save()
 
 

@@ -116,3 +116,14 @@ def test_full_disk(tmp_path: Path, plan: Plan, undisturbed: Store, monkeypatch: 
     assert 0 < kept < 40
     assert run(plan, store)[0] == 0
     assert_same(store, undisturbed, plan)
+
+
+def test_server_killed_before_its_first_job(tmp_path: Path, plan: Plan, undisturbed: Store) -> None:
+    store = Store(tmp_path / "store")
+    process = start(plan, store)
+    wait_until(lambda: descendants(process.pid))
+    descendants(process.pid)[0].send_signal(signal.SIGKILL)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, output
+    assert run(plan, store)[0] == 0
+    assert_same(store, undisturbed, plan)
