@@ -58,19 +58,31 @@ def load_format(folder: Path) -> Format:
 
 def load_policy(folder: Path, **kwargs: Any) -> Policy:
     """Open a model artifact; UserError names missing or torn files. `kwargs` go to `from_pretrained`."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
-    fmt, weights = load_format(folder), weights_folder(folder)
-    device, dtype = device_and_dtype()
+    weights, (device, dtype) = weights_folder(folder), device_and_dtype()
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(weights, dtype=dtype, local_files_only=True, **kwargs)
+        fmt = load_format(folder)
+        model = _load_model(weights, dtype=dtype, local_files_only=True, **kwargs)
         tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True)
     except Exception as error:  # torn safetensors, missing files and bad JSON each raise another type
+        first = next(iter(str(error).splitlines()), "")
         raise UserError(
-            f"The checkpoint in {weights} cannot be loaded ({type(error).__name__}: {str(error).splitlines()[0][:200]}). "
-            "Expected config.json, model.safetensors and tokenizer.json, whole. Remove the folder and run again to re-make it."
+            f"The checkpoint in {weights} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected format.json, config.json, "
+            "model.safetensors and tokenizer.json, whole. Remove the folder and run again to re-make it."
         ) from error
     return Policy(model.to(device).eval(), tokenizer, fmt, StepCodec(fmt, tokenizer))
+
+
+def _load_model(weights: Path, **kwargs: Any) -> Any:
+    """The model in a folder; adapters on a base that lies elsewhere are merged, so that whoever trains it next saves all of it."""
+    if (weights / "adapter_config.json").exists():
+        from peft import AutoPeftModelForCausalLM
+
+        return AutoPeftModelForCausalLM.from_pretrained(weights, **kwargs).merge_and_unload().requires_grad_(True)
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(weights, **kwargs)
 
 
 def save_policy(policy: Policy, folder: Path) -> None:

@@ -1,0 +1,132 @@
+"""Saving and loading policies: round trips, adapters, weights elsewhere, missing and torn files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_gen.errors import UserError
+from data_gen.tasks.chain import Chain
+from reasoning_train.models.policy import Policy, load_policy, save_policy
+from reasoning_train.models.words import word_tokenizer
+from tests.reasoning_train.bench import Bench
+
+TASK = Chain(uses="chain")
+IDS = torch.tensor([[3, 9, 14, 8, 21, 5]])
+
+
+@pytest.fixture
+def folder(bench: Bench) -> Path:
+    bench.model()
+    return bench.store.open(bench.nodes["model"]).path / "model"
+
+
+def logits(policy: Policy) -> torch.Tensor:
+    with torch.no_grad():
+        return policy.model(input_ids=IDS).logits
+
+
+def test_a_policy_survives_saving(folder: Path, tmp_path: Path) -> None:
+    policy = load_policy(folder)
+    (tmp_path / "again").mkdir()
+    save_policy(policy, tmp_path / "again")
+    again = load_policy(tmp_path / "again")
+    assert torch.equal(logits(policy), logits(again))
+    assert again.format == policy.format
+    assert again.end_ids == policy.end_ids == {policy.tokenizer.eos_token_id}
+    assert again.context == 128
+    assert again.codec.prompt_ids("Ana has 7 coins.") == policy.codec.prompt_ids("Ana has 7 coins.")
+    assert not again.model.training
+    assert not list((tmp_path / "again").glob("*.bin"))
+
+
+def test_all_end_ids_of_the_generation_config_count(folder: Path, tmp_path: Path) -> None:
+    policy = load_policy(folder)
+    policy.model.generation_config.eos_token_id = [7, 9]
+    save_policy(policy, tmp_path)
+    assert load_policy(tmp_path).end_ids == {7, 9, policy.tokenizer.eos_token_id}
+
+
+def test_weights_may_lie_elsewhere(folder: Path, bench: Bench) -> None:
+    artifact = bench.make("external", "model", path=str(folder), task_format={"answer_mark": "So: "})
+    assert {path.name for path in (artifact.path / "model").iterdir()} >= {"format.json", "external.json"}
+    assert not (artifact.path / "model" / "model.safetensors").exists()
+    policy = load_policy(artifact.path / "model")
+    assert torch.equal(logits(policy), logits(load_policy(folder)))
+    assert policy.format.task.answer_mark == "So: "
+
+
+BREAKS: dict[str, Callable[[Path], Any]] = {
+    "no weights": lambda folder: (folder / "model.safetensors").unlink(),
+    "torn weights": lambda folder: (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-100]),
+    "no config": lambda folder: (folder / "config.json").unlink(),
+    "torn config": lambda folder: (folder / "config.json").write_text('{"model_type": "lla'),
+    "torn tokenizer": lambda folder: (folder / "tokenizer.json").write_text('{"version'),
+    "no tokenizer": lambda folder: [path.unlink() for path in folder.glob("tokenizer*")],
+    "no format": lambda folder: (folder / "format.json").unlink(),
+    "torn format": lambda folder: (folder / "format.json").write_text('{"task'),
+}
+
+
+@pytest.mark.parametrize("broken", BREAKS)
+def test_a_checkpoint_with_missing_or_torn_files_is_explained(folder: Path, tmp_path: Path, broken: str) -> None:
+    save_policy(load_policy(folder), tmp_path)
+    BREAKS[broken](tmp_path)
+    with pytest.raises(UserError, match=rf"The checkpoint in {tmp_path} cannot be loaded .*Remove the folder and run again") as caught:
+        load_policy(tmp_path)
+    assert "Expected format.json, config.json, model.safetensors and tokenizer.json, whole" in str(caught.value)
+
+
+def test_an_adapter_folder_loads_as_the_policy_that_was_saved(folder: Path, tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    policy = load_policy(folder)
+    base = logits(policy)
+    policy.model = get_peft_model(policy.model, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False))
+    adapted = logits(policy)
+    assert not torch.allclose(base, adapted, atol=1e-3)
+    save_policy(policy, tmp_path)
+    assert (tmp_path / "adapter_model.safetensors").exists()
+    assert not (tmp_path / "model.safetensors").exists()
+    again = load_policy(tmp_path)
+    assert torch.allclose(logits(again), adapted, atol=1e-5)
+    assert again.end_ids == policy.end_ids
+    # It is a plain model again: what trains all of it next, saves all of it.
+    (tmp_path / "whole").mkdir()
+    save_policy(again, tmp_path / "whole")
+    assert torch.equal(logits(load_policy(tmp_path / "whole")), logits(again))
+    assert json.loads((tmp_path / "whole" / "config.json").read_text())["model_type"] == "llama"
+
+
+pieces = st.lists(st.sampled_from([*TASK.vocabulary(), " ", "\n", "12", " 7"]), max_size=20).map("".join)
+
+
+@given(pieces)
+def test_word_tokens_give_the_text_back(text: str) -> None:
+    tokenizer = word_tokenizer(TASK.vocabulary())
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert tokenizer.unk_token_id not in ids or any(a.isalpha() and b.isalpha() for a, b in zip(text, text[1:], strict=False))
+    if tokenizer.unk_token_id not in ids:
+        assert tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False) == text
+
+
+def test_every_problem_of_the_task_is_in_the_vocabulary() -> None:
+    tokenizer = word_tokenizer(TASK.vocabulary())
+    for problem in Chain(uses="chain", dev=20).problems("dev"):
+        text = "\n".join([problem.question, *problem.gold_steps, f"Answer: {problem.gold}"])
+        ids = tokenizer(text)["input_ids"]
+        assert tokenizer.unk_token_id not in ids
+        assert tokenizer.decode(ids) == text
+
+
+def test_digits_are_tokens_of_their_own_and_pad_is_not_eos() -> None:
+    tokenizer = word_tokenizer(TASK.vocabulary())
+    assert tokenizer.tokenize("12 + 8") == ["1", "2", " +", " 8"]
+    assert len({tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id}) == 3

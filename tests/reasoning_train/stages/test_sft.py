@@ -1,0 +1,204 @@
+"""`sft` through the worker: what is trained, the gates, adapters, pad equal to eos, kills."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from data_gen.engines.base import LM, Sample, Sampling
+from data_gen.engines.programs import run_programs
+from data_gen.records import Problem
+from data_gen.tasks.chain import Chain
+from reasoning_train.engine import open_engine
+from reasoning_train.inputs import read_problems
+from reasoning_train.models.policy import Policy, load_policy, save_policy
+from reasoning_train.recipe.plan_json import write_plan
+from reasoning_train.recipe.refs import Ref
+from reasoning_train.recipe.store import Artifact
+from reasoning_train.stage_api import GateError, Input
+from tests.reasoning_train.bench import CHAIN, Bench, solution
+
+ROOT = Path(__file__).parents[3]
+FEW = {**CHAIN, "train": 4, "steps": [1, 1]}
+
+
+def train(bench: Bench, name: str = "tuned", *, policy: str = "model", data: Ref | None = None, **config: Any) -> Artifact:
+    fixed: dict[str, Any] = {"learning_rate": 0.01, "batch_size": 4, "max_steps": 3}
+    return bench.make(name, "sft", policy=Ref(policy), data=data or Ref("gold"), **{**fixed, **config})
+
+
+@pytest.fixture
+def kitchen(bench: Bench, one_thread: None) -> Bench:
+    """A fresh policy and 24 gold solutions."""
+    bench.model()
+    bench.gold()
+    return bench
+
+
+def weights(artifact: Artifact) -> dict[str, torch.Tensor]:
+    return load_file(artifact.path / "model" / "model.safetensors")
+
+
+def test_counts_curves_and_the_format_of_the_policy(kitchen: Bench) -> None:
+    artifact = train(kitchen, max_steps=20)
+    assert artifact.manifest["counts"] == {"in": 24, "out": 24}
+    assert artifact.manifest["metrics"]["steps"] == 20
+    quantiles = artifact.manifest["metrics"]["length_quantiles"]
+    assert 20 < quantiles["p50"] <= quantiles["p90"] <= quantiles["p99"] <= quantiles["p100"] < 60
+    assert '"loss"' in (artifact.path / "history.jsonl").read_text()
+    assert load_policy(artifact.path / "model").format == load_policy(kitchen.store.open(kitchen.nodes["model"]).path / "model").format
+
+
+def test_training_is_repeatable_and_seeded(kitchen: Bench) -> None:
+    first, again, other = (weights(train(kitchen, name, seed=seed)) for name, seed in (("a", 1), ("b", 1), ("c", 2)))
+    assert all(torch.equal(value, again[name]) for name, value in first.items())
+    assert not all(torch.equal(value, other[name]) for name, value in first.items())
+
+
+def test_over_long_rows_are_gated(kitchen: Bench) -> None:
+    with pytest.raises(GateError, match=r"sft: \d+ of 24 rows dropped \(\d+ over max_length=40 tokens, 0 cut when sampled\)") as caught:
+        train(kitchen, max_length=40)
+    assert "more than max_dropped=0.05. Raise `max_length` or the sampling's `max_tokens`" in str(caught.value)
+    artifact = train(kitchen, "lenient", max_length=40, max_dropped=1.0)
+    counts = artifact.manifest["counts"]
+    assert 0 < counts["dropped.too_long"] < 24
+    assert counts["out"] + counts["dropped.too_long"] == counts["in"] == 24
+
+
+def test_cut_rows_are_gated(kitchen: Bench) -> None:
+    rows = [solution(f"p{i}", "12 + 8 = 20\n", finish="length" if i < 2 else "stop") for i in range(4)]
+    data = kitchen.solutions("samples", rows)
+    with pytest.raises(GateError, match=r"sft: 2 of 4 rows dropped \(0 over max_length=128 tokens, 2 cut when sampled\)"):
+        train(kitchen, data=data)
+
+
+def test_too_few_rows_are_gated(kitchen: Bench) -> None:
+    with pytest.raises(GateError, match="sft: 24 rows to train on, fewer than min_rows=25 "):
+        train(kitchen, min_rows=25)
+
+
+def test_until_that_is_not_reached_says_what_to_change(kitchen: Bench) -> None:
+    until = {"problems": Ref("gold.problems"), "greedy": 1.0, "every": 2, "limit": 4, "max_tokens": 8}
+    with pytest.raises(GateError, match=re.escape("did not reach until.greedy=1.0 in 3 steps (last: 0.000). Raise `max_steps`")):
+        train(kitchen, until=until)
+
+
+def finishes(policy: Policy, problems: list[Problem]) -> list[Sample]:
+    async def program(problem: Problem, lm: LM) -> Sample:
+        [sample] = await lm.generate(policy.codec.prompt_ids(problem.question), 1, Sampling(max_tokens=40, temperature=0.0))
+        return sample
+
+    return [s for _, s in run_programs(open_engine(policy), problems, program, seed=0, key=lambda p: p.id, in_flight=8)]
+
+
+def test_pad_equal_to_eos_trains_the_end_and_stops(bench: Bench, one_thread: None) -> None:
+    """As SmolLM2 ships it. Where pads are masked by id, the end is never learned and generation runs on."""
+    bench.model()
+    bench.gold(task=FEW)
+    policy = load_policy(bench.store.open(bench.nodes["model"]).path / "model")
+    policy.tokenizer.pad_token = policy.tokenizer.eos_token
+    policy.model.config.pad_token_id = policy.tokenizer.eos_token_id
+    folder = bench.store.root.parent / "padded"
+    folder.mkdir()
+    save_policy(policy, folder)
+    bench.make("padded", "model", path=str(folder))
+    untrained = finishes(policy, list(read_problems(problems_input(bench))))
+    until = {"problems": Ref("gold.problems"), "greedy": 1.0, "every": 20, "max_tokens": 40}
+    artifact = train(bench, policy="padded", learning_rate=0.02, max_steps=400, schedule="constant", packing=False, until=until)
+    tuned = load_policy(artifact.path / "model")
+    assert tuned.tokenizer.pad_token_id == tuned.tokenizer.eos_token_id
+    samples = finishes(tuned, list(read_problems(problems_input(bench))))
+    assert [s.finish for s in samples] == ["stop"] * 4
+    assert all(s.token_ids[-1] == tuned.tokenizer.eos_token_id for s in samples)
+    assert [s.finish for s in untrained] != ["stop"] * 4
+    assert artifact.manifest["metrics"]["dev_greedy"] == 1.0
+    assert artifact.manifest["metrics"]["steps"] < 400
+
+
+def problems_input(bench: Bench) -> Input:
+    artifact = bench.store.open(bench.nodes["gold.problems"])
+    return Input(path=artifact.path / "data", kind="problems", manifest=artifact.manifest)
+
+
+def logits(folder: Path) -> torch.Tensor:
+    with torch.no_grad():
+        return load_policy(folder).model(input_ids=torch.tensor([[3, 9, 14, 8]])).logits
+
+
+def test_merged_adapters_equal_kept_ones(kitchen: Bench) -> None:
+    merged = train(kitchen, "merged", lora={"r": 4}, adapter="merge").path / "model"
+    kept = train(kitchen, "kept", lora={"r": 4}, adapter="keep").path / "model"
+    assert (merged / "model.safetensors").exists() and not (merged / "adapter_model.safetensors").exists()
+    assert (kept / "adapter_model.safetensors").exists() and not (kept / "model.safetensors").exists()
+    assert torch.allclose(logits(merged), logits(kept), atol=1e-5)
+    assert not torch.allclose(logits(merged), logits(kitchen.store.open(kitchen.nodes["model"]).path / "model"), atol=1e-3)
+
+
+def test_adapters_train_the_linear_layers_only(kitchen: Bench) -> None:
+    before = weights(kitchen.store.open(kitchen.nodes["model"]))
+    after = weights(train(kitchen, lora={"r": 4}))
+    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert changed == {name for name in before if "_proj" in name}
+
+
+def test_a_kept_adapter_can_be_trained_on(kitchen: Bench) -> None:
+    kept = train(kitchen, "kept", lora={"r": 4}, adapter="keep").path / "model"
+    whole = train(kitchen, "whole", policy="kept").path / "model"
+    assert (whole / "model.safetensors").exists()
+    again = train(kitchen, "again", policy="kept", lora={"r": 2}).path / "model"
+    assert not torch.allclose(logits(whole), logits(kept), atol=1e-4)
+    assert not torch.allclose(logits(again), logits(kept), atol=1e-4)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the refusal is for machines without a GPU")
+def test_qlora_without_a_gpu_is_refused(kitchen: Bench) -> None:
+    with pytest.raises(GateError, match=re.escape("lora.bits=4 (QLoRA) needs a CUDA device; this machine has none. Leave `bits` out")):
+        train(kitchen, lora={"bits": 4})
+
+
+def start_worker(bench: Bench, name: str) -> subprocess.Popen[bytes]:
+    """The stage in a process of its own, which can be killed."""
+    plan = bench.store.root / "plan.json"
+    write_plan(plan, bench.plan)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "tests.reasoning_train.worker", str(plan), str(bench.store.root), name]
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["training", "writing a checkpoint", "saving the model"])
+def test_killed_training_continues_to_the_same_weights(kitchen: Bench, moment: str) -> None:
+    config: dict[str, Any] = {"policy": Ref("model"), "data": Ref("gold"), "learning_rate": 0.01, "batch_size": 4, "max_steps": 120, "save_every": 10}
+    kitchen.add("tuned", "sft", **config)
+    partial = kitchen.store.partial(kitchen.nodes["tuned"])
+    signs = {"training": "**/checkpoint-30/whole.json", "writing a checkpoint": "**/checkpoint-40/optimizer.pt", "saving the model": "**/model"}
+    process = start_worker(kitchen, "tuned")
+    end = time.monotonic() + 120
+    while not any(partial.glob(signs[moment])) and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.002)
+    assert process.poll() is None, "the stage ended before it could be killed"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert kitchen.store.find(kitchen.nodes["tuned"]) is None
+    resumed = kitchen.run("tuned")
+    assert resumed.manifest["attempts"] == 2
+    digest = (resumed.path / "model" / "model.safetensors").read_bytes()
+    shutil.rmtree(resumed.path)
+    undisturbed = kitchen.run("tuned")
+    assert undisturbed.manifest["attempts"] == 1
+    assert (undisturbed.path / "model" / "model.safetensors").read_bytes() == digest
+
+
+def test_the_tiny_chain_task_is_what_these_tests_think() -> None:
+    assert [len(p.gold_steps) for p in Chain.model_validate(FEW).problems("train")] == [1] * 4
