@@ -140,7 +140,9 @@ def test_a_bos_goes_before_a_plain_prompt_and_not_twice_into_a_chat() -> None:
 
 def test_chat_prompts_use_the_models_template() -> None:
     assert codec(bpe(), ModelFormat(template="chat")).prompt_text("7?") == "<user>7?<eos><assistant>"
-    assert codec(bpe(), ModelFormat(template="chat", system="Be brief.")).prompt_text("7?") == "<system>Be brief.<eos><user>7?<eos><assistant>"
+    assert (
+        codec(bpe(), ModelFormat(template="chat", system="Be brief.")).prompt_text("7?") == "<system>Be brief.<eos><user>7?<eos><assistant>"
+    )
 
 
 def test_a_tokenizer_without_eos_is_refused() -> None:

@@ -179,10 +179,21 @@ def start_worker(bench: Bench, name: str) -> subprocess.Popen[bytes]:
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["training", "writing a checkpoint", "saving the model"])
 def test_killed_training_continues_to_the_same_weights(kitchen: Bench, moment: str) -> None:
-    config: dict[str, Any] = {"policy": Ref("model"), "data": Ref("gold"), "learning_rate": 0.01, "batch_size": 4, "max_steps": 120, "save_every": 10}
+    config: dict[str, Any] = {
+        "policy": Ref("model"),
+        "data": Ref("gold"),
+        "learning_rate": 0.01,
+        "batch_size": 4,
+        "max_steps": 120,
+        "save_every": 10,
+    }
     kitchen.add("tuned", "sft", **config)
     partial = kitchen.store.partial(kitchen.nodes["tuned"])
-    signs = {"training": "**/checkpoint-30/whole.json", "writing a checkpoint": "**/checkpoint-40/optimizer.pt", "saving the model": "**/model"}
+    signs = {
+        "training": "**/checkpoint-30/whole.json",
+        "writing a checkpoint": "**/checkpoint-40/optimizer.pt",
+        "saving the model": "**/model",
+    }
     process = start_worker(kitchen, "tuned")
     end = time.monotonic() + 120
     while not any(partial.glob(signs[moment])) and process.poll() is None and time.monotonic() < end:

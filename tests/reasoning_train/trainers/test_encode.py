@@ -56,7 +56,9 @@ def test_weights_of_segments_and_solutions_multiply() -> None:
 
 def test_cut_and_over_long_rows_are_counted_not_truncated() -> None:
     whole = encode_solutions([sampled()], CODEC, 128).rows[0]
-    encoded = encode_solutions([sampled(), sampled(finish="length"), sampled("12 + 8 = 20\n20 + 1 = 21\nAnswer: 21")], CODEC, len(whole.ids))
+    encoded = encode_solutions(
+        [sampled(), sampled(finish="length"), sampled("12 + 8 = 20\n20 + 1 = 21\nAnswer: 21")], CODEC, len(whole.ids)
+    )
     assert encoded.rows == [whole]
     assert (encoded.cut, encoded.too_long) == (1, 1)
 
@@ -69,5 +71,7 @@ def test_rows_of_another_tokenizer_are_refused() -> None:
 def test_text_outside_the_vocabulary_is_refused() -> None:
     problem = Problem(id="p9", question="Q?", gold="7", group="g", split="train", gold_steps=("seven apples",))
     solution = dataclasses.replace(gold_solution(problem, "7", TASK), segments=(Segment(kind="step", text="seven apples\n"),))
-    with pytest.raises(UserError, match="does not give back the solution of problem 'p9': 'seven apples.* Its vocabulary misses some of the text"):
+    with pytest.raises(
+        UserError, match="does not give back the solution of problem 'p9': 'seven apples.* Its vocabulary misses some of the text"
+    ):
         encode_solutions([solution], CODEC, 128)

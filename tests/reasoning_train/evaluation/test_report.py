@@ -1,0 +1,144 @@
+"""The report page of a finished and of a failed run: complete, self-contained, and safe against the text it shows."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from data_gen.errors import UserError
+from launch.runs import RunFolder
+from reasoning_train.evaluation.report import write_figures, write_report
+from reasoning_train.evaluation.report.chart_svg import chart_svg
+from reasoning_train.evaluation.report.graph_svg import Box, graph_svg
+from reasoning_train.evaluation.report.markdown import markdown_table
+from reasoning_train.recipe.refs import Ref
+from tests.reasoning_train.bench import Bench
+from tests.reasoning_train.evaluation.rows import row
+
+EVIL = '<script>alert("x")</script>'
+
+
+class Page(HTMLParser):
+    """Counts tags, collects addresses."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attributes if name in ("src", "href", "action", "data")]
+
+
+def report(bench: Bench, states: dict[str, dict[str, str]]) -> tuple[str, Path]:
+    folder = RunFolder(bench.store, bench.plan)
+    for name in bench.nodes:
+        folder.node(name, **{"state": "ran", **states.get(name, {})})
+    folder.close("failed" if states else "done", 1.0)
+    path = write_report(folder.path, bench.store)
+    assert path == folder.path / "report.html"
+    return path.read_text(encoding="utf-8"), folder.path
+
+
+@pytest.fixture
+def finished(bench: Bench, one_thread: None) -> Bench:
+    """A trained policy and a claim over a table whose questions and solutions are hostile."""
+    bench.model()
+    bench.gold()
+    bench.make("tuned", "sft", policy=Ref("model"), data=Ref("gold"), learning_rate=0.01, batch_size=4, max_steps=30)
+    rows = [row(name, f"p{i}", name == "tuned", question=EVIL, solution=EVIL, answer=EVIL) for name in ("base", "tuned") for i in range(4)]
+    table = bench.given("eval", "t_evaluation", rows)
+    bench.make("claim", "claim", table=[table], better="tuned", than="base")
+    return bench
+
+
+def test_a_finished_run(finished: Bench) -> None:
+    text, _ = report(finished, {})
+    page = Page(text)
+    assert page.tags.count("svg") >= 3  # the graph, the loss and the gradient norm at least
+    assert page.tags.count("table") == 1
+    assert "claim on greedy: one seed, no verdict" in text
+    assert "tuned - base" in text
+    assert "+100.0 [+100.0, +100.0]" in text
+    for name in finished.nodes:
+        assert f"<title>{name}: " in text
+
+
+def test_the_page_needs_nothing_else(finished: Bench) -> None:
+    text, _ = report(finished, {})
+    page = Page(text)
+    assert page.addresses == []
+    assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
+    assert re.findall(r"url\(|@import|https?://", text) == []
+
+
+def test_text_of_problems_and_errors_is_escaped(finished: Bench) -> None:
+    text, _ = report(finished, {"tuned": {"state": "failed", "error": f"{EVIL} & more"}})
+    assert "script" not in Page(text).tags
+    assert EVIL not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_a_failed_run_shows_the_error_and_what_did_not_run(bench: Bench) -> None:
+    bench.gold()
+    bench.add("kept", "select", solutions=Ref("gold"), min_rows=99)
+    bench.add("later", "select", solutions=Ref("kept"))
+    with pytest.raises(UserError) as caught:
+        bench.run("kept")
+    text, _ = report(bench, {"kept": {"state": "failed", "error": str(caught.value)}, "later": {"state": "not run"}})
+    assert "24 rows left, fewer than min_rows=99" in text
+    assert "kept · failed" in text
+    assert 'class="box not-run"' in text
+    assert "svg" in Page(text).tags
+
+
+def test_figures_go_between_the_marks_of_a_readme(finished: Bench, tmp_path: Path) -> None:
+    _, folder = report(finished, {})
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- figures: bench -->\nold\n<!-- end -->\nafter\n<!-- figures: other -->\nkept\n<!-- end -->\n")
+    write_figures(folder, finished.store, readme)
+    text = readme.read_text()
+    assert text.startswith("before\n<!-- figures: bench -->\n**claim**")
+    assert "| tuned - base | +100.0 [+100.0, +100.0] |" in text
+    assert "old" not in text
+    assert text.endswith("<!-- end -->\nafter\n<!-- figures: other -->\nkept\n<!-- end -->\n")
+    write_figures(folder, finished.store, readme)
+    assert readme.read_text() == text
+
+
+def test_a_readme_without_marks_is_refused(finished: Bench, tmp_path: Path) -> None:
+    _, folder = report(finished, {})
+    readme = tmp_path / "README.md"
+    readme.write_text("nothing")
+    with pytest.raises(UserError, match="no block for 'bench'. Put `<!-- figures: bench -->` and `<!-- end -->`"):
+        write_figures(folder, finished.store, readme)
+
+
+def test_charts_leave_out_what_is_not_finite_and_survive_one_value() -> None:
+    svg = chart_svg([(0, 1.0), (1, float("nan")), (2, 3.0)], "loss")
+    assert len(re.findall(r'points="([^"]*)"', svg)[0].split()) == 2
+    assert "nan" not in svg
+    assert chart_svg([(0, float("inf"))], "loss") == ""
+    assert "nan" not in chart_svg([(5, 2.0), (5, 2.0)], "flat")
+
+
+def test_the_graph_draws_every_box_and_edge_and_escapes() -> None:
+    boxes = {
+        "a": Box("a", "sft", "ran", "x < y", ()),
+        "b": Box("b", "sft", "not run", "", ("a",)),
+        "c": Box("c" * 30, "sft", "ran", "", ("a", "b")),
+    }
+    svg = graph_svg(boxes)
+    assert svg.count("<rect") == 3
+    assert svg.count('class="edge"') == 3
+    assert "x &lt; y" in svg
+    assert "c" * 20 + "…" in svg
+
+
+def test_markdown_tables_escape_bars() -> None:
+    assert markdown_table({"columns": ["a", "b"], "rows": [["x|y", 1]]}) == "| a | b |\n| --- | --- |\n| x\\|y | 1 |\n"

@@ -1,0 +1,136 @@
+"""`sample` and `evaluate` with a fresh policy, which solves nothing, and one that has learned its problems by heart."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from typing import Any
+
+import pytest
+
+from data_gen.errors import UserError
+from reasoning_train.recipe.refs import Ref
+from reasoning_train.stage_api import GateError
+from reasoning_train.stages.evaluate import EvaluateConfig
+from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of
+from tests.reasoning_train.stages.test_sft import FEW, start_worker, train
+
+
+@pytest.fixture
+def learned(bench: Bench, one_thread: None) -> Bench:
+    """`tuned` has learned the 4 problems of `gold.problems`."""
+    bench.model()
+    bench.gold(task=FEW)
+    until = {"problems": Ref("gold.problems"), "greedy": 1.0, "every": 20, "max_tokens": 40}
+    train(bench, learning_rate=0.02, max_steps=400, schedule="constant", until=until)
+    return bench
+
+
+@pytest.fixture
+def fresh(bench: Bench, one_thread: None) -> Bench:
+    """`model` has learned nothing."""
+    bench.model()
+    bench.make("explore", "problems", task=CHAIN, split="explore")
+    return bench
+
+
+def test_samples_are_graded_and_counted(learned: Bench) -> None:
+    artifact = learned.make("s", "sample", policy=Ref("tuned"), problems=Ref("gold.problems"), n=3, temperature=0.3, max_tokens=40)
+    rows = rows_of(artifact)
+    assert [row["sample"] for row in rows] == [0, 1, 2] * 4
+    metrics, counts = artifact.manifest["metrics"], artifact.manifest["counts"]
+    right = [row for row in rows if row["verdict"] == "correct"]
+    assert metrics["pass_rate"] == len(right) / 12 > 0
+    assert metrics["solved_problems"] == len({row["problem_id"] for row in right})
+    assert metrics["cut_share"] == sum(row["finish"] == "length" for row in rows) / 12
+    assert metrics["wrong_step_share_of_correct"] == sum(not row["steps_ok"] for row in right) / len(right)
+    assert counts["out"] == 12
+    assert counts["tokens.generated"] == sum(len(s["token_ids"]) for row in rows for s in row["segments"])
+    assert all(len(row["logprobs"]) == sum(len(s["token_ids"]) for s in row["segments"]) for row in rows)
+
+
+def test_limit_takes_the_first_problems(learned: Bench) -> None:
+    artifact = learned.make("s", "sample", policy=Ref("tuned"), problems=Ref("gold.problems"), n=1, temperature=0.0, max_tokens=40, limit=2)
+    assert [row["problem_id"] for row in rows_of(artifact)] == ["chain/train/0", "chain/train/1"]
+
+
+def test_no_correct_sample_at_all_is_refused_with_the_pass_rate(fresh: Bench) -> None:
+    with pytest.raises(GateError, match=re.escape("sample: 0 of 16 samples are correct (pass rate 0.0000, needed > 0")) as caught:
+        fresh.make("s", "sample", policy=Ref("model"), problems=Ref("explore"), n=2, max_tokens=3)
+    assert re.search(r"1\d were cut by max_tokens=3\). Most samples were cut: raise max_tokens.", str(caught.value))
+
+
+def test_min_solved_is_a_bar(learned: Bench) -> None:
+    with pytest.raises(GateError, match=re.escape("needed > 0 and >= min_solved=1.0; ")) as caught:
+        learned.make("s", "sample", policy=Ref("tuned"), problems=Ref("gold.problems"), n=8, temperature=3.0, max_tokens=40, min_solved=1.0)
+    assert "of 32 samples are correct" in str(caught.value)
+
+
+def test_without_gold_all_samples_are_unverifiable(fresh: Bench) -> None:
+    nothing = fresh.problems("nothing", [problem("a", gold=None), problem("b", gold=None)])
+    with pytest.raises(GateError, match="all 4 samples are unverifiable .* Check the task's `answer` field"):
+        fresh.make("s", "sample", policy=Ref("model"), problems=nothing, n=2, max_tokens=3)
+
+
+def test_a_task_with_another_format_is_refused(fresh: Bench) -> None:
+    other = fresh.problems("other", [problem("a")], {**CHAIN, "format": {"answer_mark": "So: "}})
+    with pytest.raises(UserError, match="policy model has answer_mark='Answer: ', problems other has answer_mark='So: '"):
+        fresh.make("s", "sample", policy=Ref("model"), problems=other, n=1, max_tokens=3)
+
+
+def test_evaluation_pairs_policies_and_reports_intervals(learned: Bench) -> None:
+    config: dict[str, Any] = {"problems": Ref("gold.problems"), "samples": 4, "max_tokens": 40}
+    artifact = learned.make("eval", "evaluate", policies={"base": Ref("model"), "tuned": Ref("tuned")}, **config)
+    rows, summary = rows_of(artifact), artifact.manifest["metrics"]["summary"]
+    assert [row["policy"] for row in rows] == ["base"] * 4 + ["tuned"] * 4
+    assert summary["problems"] == 4
+    assert set(summary["policies"]["base"]) == {"greedy", "tokens", "cut", "trace", "pass@1", "pass@4", "maj@4"}
+    assert summary["policies"]["tuned"]["greedy"] == [1.0, 1.0, 1.0]
+    base = summary["policies"]["base"]["greedy"][0]
+    assert summary["differences"]["tuned"]["greedy"][0] == pytest.approx(1.0 - base)
+    assert artifact.manifest["metrics"]["table"]["rows"][1][0] == "tuned"
+    assert all(len(row["sampled_answers"]) == 4 for row in rows)
+    assert all(row["answer"] is None for row in rows if row["finish"] == "length")
+    # The same random numbers serve every policy, so a policy evaluated under two names gets equal rows.
+    twice = rows_of(learned.make("twice", "evaluate", policies={"one": Ref("tuned"), "two": Ref("tuned")}, **config))
+    assert [{**row, "policy": ""} for row in twice[:4]] == [{**row, "policy": ""} for row in twice[4:]]
+    assert [{**row, "policy": "tuned"} for row in twice[:4]] == rows[4:]
+
+
+def test_evaluation_of_nothing_verifiable_is_refused(fresh: Bench) -> None:
+    nothing = fresh.problems("nothing", [problem("a", gold=None)])
+    with pytest.raises(GateError, match="evaluate: none of the problems of nothing can be verified"):
+        fresh.make("e", "evaluate", policies={"base": Ref("model")}, problems=nothing, max_tokens=3)
+
+
+def test_ks_beyond_the_samples_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"every k must lie in 1..samples=4, got \[8\]"):
+        EvaluateConfig(policies={"a": Ref("m")}, problems=Ref("p"), samples=4, ks=[8])
+
+
+@pytest.mark.slow
+def test_killed_sampling_continues_to_the_same_rows(learned: Bench) -> None:
+    task = {**FEW, "explore": 600}
+    learned.make("explore", "problems", task=task, split="explore")
+    config: dict[str, Any] = {"policy": Ref("tuned"), "problems": Ref("explore"), "n": 8, "max_tokens": 40}
+    learned.add("s", "sample", **config)
+    node = learned.nodes["s"]
+    for wanted in (10, 200):
+        process = start_worker(learned, "s")
+        end = time.monotonic() + 120
+        while _recorded(learned) < wanted and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.005)
+        assert process.poll() is None, "the stage ended before it could be killed"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert learned.store.find(node) is None
+    resumed = learned.run("s")
+    undisturbed = learned.make("again", "sample", **config)
+    assert resumed.manifest["attempts"] == 3
+    assert rows_of(resumed) == rows_of(undisturbed)
+    assert resumed.manifest["metrics"] == undisturbed.manifest["metrics"]
+
+
+def _recorded(bench: Bench) -> int:
+    return sum(path.read_bytes().count(b"\n") for path in bench.store.partial(bench.nodes["s"]).glob("log-*"))
