@@ -105,16 +105,15 @@ def test_an_adapter_folder_loads_as_the_policy_that_was_saved(folder: Path, tmp_
     assert json.loads((tmp_path / "whole" / "config.json").read_text())["model_type"] == "llama"
 
 
-pieces = st.lists(st.sampled_from([*TASK.vocabulary(), " ", "\n", "12", " 7"]), max_size=20).map("".join)
+glued = st.sampled_from([*(f" {word}" for word in TASK.vocabulary()), " ", "\n", "1", "2", "."])
 
 
-@given(pieces)
+@given(st.lists(glued, max_size=20).map("".join))
 def test_word_tokens_give_the_text_back(text: str) -> None:
     tokenizer = word_tokenizer(TASK.vocabulary())
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    assert tokenizer.unk_token_id not in ids or any(a.isalpha() and b.isalpha() for a, b in zip(text, text[1:], strict=False))
-    if tokenizer.unk_token_id not in ids:
-        assert tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False) == text
+    assert tokenizer.unk_token_id not in ids
+    assert tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False) == text
 
 
 def test_every_problem_of_the_task_is_in_the_vocabulary() -> None:

@@ -22,6 +22,7 @@ from data_gen.records import Problem
 from data_gen.tasks.chain import Chain
 from reasoning_train.engine import open_engine
 from reasoning_train.inputs import read_problems
+from reasoning_train.models import policy as policy_module
 from reasoning_train.models.policy import Policy, load_policy, save_policy
 from reasoning_train.recipe.plan_json import write_plan
 from reasoning_train.recipe.refs import Ref
@@ -124,6 +125,30 @@ def test_pad_equal_to_eos_trains_the_end_and_stops(bench: Bench, one_thread: Non
     assert [s.finish for s in untrained] != ["stop"] * 4
     assert artifact.manifest["metrics"]["dev_greedy"] == 1.0
     assert artifact.manifest["metrics"]["steps"] < 400
+
+
+@pytest.mark.parametrize("max_steps", [400, None])
+def test_killed_after_until_was_reached(bench: Bench, one_thread: None, monkeypatch: pytest.MonkeyPatch, max_steps: int | None) -> None:
+    """Between the stop and the published model: the rerun stops at the same step, also where that is the last one, with a checkpoint."""
+    bench.model()
+    bench.gold(task=FEW)
+    until = {"problems": Ref("gold.problems"), "greedy": 0.2, "every": 5, "max_tokens": 40}
+    config: dict[str, Any] = {"learning_rate": 0.02, "schedule": "constant", "save_every": 5, "until": until}
+    undisturbed = train(bench, "undisturbed", max_steps=400, **config)
+    reached = undisturbed.manifest["metrics"]["steps"]
+
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(policy_module, "save_policy", die)
+        with pytest.raises(KeyboardInterrupt):
+            train(bench, "killed", max_steps=max_steps or reached, **config)
+    resumed = bench.run("killed")
+    assert resumed.manifest["attempts"] == 2
+    assert resumed.manifest["metrics"]["steps"] == reached
+    assert resumed.manifest["metrics"]["dev_greedy"] == undisturbed.manifest["metrics"]["dev_greedy"]
+    assert all(torch.equal(value, weights(resumed)[name]) for name, value in weights(undisturbed).items())
 
 
 def problems_input(bench: Bench) -> Input:

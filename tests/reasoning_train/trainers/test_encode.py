@@ -16,7 +16,7 @@ from reasoning_train.trainers.encode import encode_solutions
 
 TASK = Chain(uses="chain", train=5)
 CODEC = StepCodec(Format(), word_tokenizer(TASK.vocabulary()))
-OTHER = StepCodec(Format(), word_tokenizer(list(reversed(TASK.vocabulary())) + ["Zed"]))
+OTHER = StepCodec(Format(), word_tokenizer(["Zed", *TASK.vocabulary()[:-1]]))
 
 
 def gold() -> list[Solution]:

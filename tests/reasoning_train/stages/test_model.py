@@ -1,0 +1,65 @@
+"""`model`: its sources and what is said where one is missing."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from data_gen.errors import UserError
+from data_gen.tasks.chain import Chain
+from reasoning_train.models.policy import load_policy
+from reasoning_train.stages.model import ModelConfig, model
+from tests.reasoning_train.bench import MODEL, Bench
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({}, "give exactly one of init, path, hub, gguf; got none"),
+        ({"path": "/x", "hub": "a/b"}, "give exactly one of init, path, hub, gguf; got path, hub"),
+        (MODEL, "needs `tokenizer: task` and a task with a closed vocabulary"),
+        ({"init": {"hiden_size": 3}, "vocabulary": ["a"]}, "Extra inputs are not permitted"),
+    ],
+)
+def test_configurations_that_name_no_model(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        ModelConfig.model_validate(config)
+
+
+def test_a_fresh_model_has_the_size_that_the_plan_estimates(bench: Bench) -> None:
+    bench.model()
+    artifact = bench.store.open(bench.nodes["model"])
+    policy = load_policy(artifact.path / "model")
+    assert artifact.manifest["metrics"]["parameters"] == sum(p.numel() for p in policy.model.parameters())
+    vocabulary = Chain(uses="chain").vocabulary()
+    assert model.estimator is not None
+    estimate = model.estimator(ModelConfig.model_validate({**MODEL, "vocabulary": vocabulary}), lambda ref: {})
+    assert estimate["parameters"] == pytest.approx(artifact.manifest["metrics"]["parameters"], rel=0.02)
+    assert policy.model.config.tie_word_embeddings
+    assert json.loads((artifact.path / "model" / "format.json").read_text())["task"]["answer_mark"] == "Answer: "
+
+
+def test_fresh_weights_follow_the_seed(bench: Bench) -> None:
+    words = Chain(uses="chain").vocabulary()
+    first, again, other = (
+        (bench.make(name, "model", seed=seed, **MODEL, vocabulary=words).path / "model" / "model.safetensors").read_bytes()
+        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    )
+    assert first == again != other
+
+
+def test_a_missing_gguf_package_or_file_is_named(bench: Bench) -> None:
+    with pytest.raises(UserError, match="model.gguf: the Python package 'no_such_package' is not installed"):
+        bench.make("a", "model", gguf="no_such_package/x.gguf")
+    with pytest.raises(UserError, match=re.escape("model.gguf: 'pytest' holds no file 'x.gguf'; it has [].")):
+        bench.make("b", "model", gguf="pytest/x.gguf")
+
+
+def test_a_hub_model_that_was_not_fetched_is_named(bench: Bench) -> None:
+    with pytest.raises(
+        UserError, match="model.hub: 'nobody/nothing' at v1 is not on this machine. `reasoning-train fetch RECIPE` brings it"
+    ):
+        bench.make("a", "model", hub="nobody/nothing", revision="v1")
