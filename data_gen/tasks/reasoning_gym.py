@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from data_gen.errors import UserError, nearest
 from data_gen.grading.checker import score
@@ -28,6 +28,12 @@ SPAN = 10**6
 """Distance between the seeds of splits: item i of seed s is item 0 of seed s + i in most generators."""
 ORDER = ("test", "dev", "train")
 """A question belongs to the first split that draws it."""
+EVALUATES = frozenset(
+    "binary_matrix codeio countdown intermediate_integration n_queens polynomial_multiplication puzzle24 simple_integration "
+    "spiral_matrix string_insertion".split()
+)
+"""Generators whose scorers run the answer as Python (`eval`, or sympy's parser, which does). The checker's process has limits of time
+and memory but is no sandbox: what it runs keeps the user's rights."""
 DRAWS = 20
 """Items drawn a problem wanted before a generator counts as exhausted."""
 
@@ -47,6 +53,18 @@ class ReasoningGym(Task):
     train: int = Field(1000, ge=0)
     dev: int = Field(200, ge=0)
     test: int = Field(1000, ge=0)
+
+    run_answers_as_code: bool = False
+    """Allow a generator of `EVALUATES`."""
+
+    @model_validator(mode="after")
+    def _no_code_unasked(self) -> ReasoningGym:
+        if self.generator in EVALUATES and not self.run_answers_as_code:
+            raise ValueError(
+                f"generator: the scorer of {self.generator!r} runs what the model wrote as Python code, outside a sandbox. "
+                "Choose another generator, or set `run_answers_as_code: true` where that is acceptable, in a container for example"
+            )
+        return self
 
     @property
     def disjoint_splits(self) -> bool:

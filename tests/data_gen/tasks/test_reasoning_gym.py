@@ -5,18 +5,25 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from data_gen.errors import UserError
 from data_gen.grading import checker
 from data_gen.sources.generators import pack, unpack
-from data_gen.tasks.reasoning_gym import ReasoningGym
+from data_gen.tasks.reasoning_gym import EVALUATES, ReasoningGym
 from data_gen.verdict import Answer, Gold, Grade, Verdict
 
 
 def made(generator: str, **settings: Any) -> ReasoningGym:
     return ReasoningGym.model_validate({"uses": "reasoning_gym", "generator": generator, "train": 20, "dev": 5, "test": 10, **settings})
+
+
+def test_a_scorer_that_runs_answers_as_code_must_be_allowed() -> None:
+    with pytest.raises(ValidationError, match="run_answers_as_code: true"):
+        made("n_queens")
+    assert made("n_queens", run_answers_as_code=True).generator == "n_queens"
 
 
 def test_splits_have_their_sizes_and_share_no_question() -> None:
@@ -41,7 +48,7 @@ def test_the_test_split_does_not_depend_on_the_size_of_train() -> None:
 # Tuples in the entry (rearc), several right answers (countdown, n_queens), partial credit (word_sorting), plain equality (chain_sum).
 @pytest.mark.parametrize("generator", ["chain_sum", "countdown", "gsm_symbolic", "n_queens", "rearc", "word_sorting", "simple_equations"])
 def test_gold_is_correct_by_the_generators_scorer_and_nonsense_is_not(generator: str) -> None:
-    task = made(generator, test=3)
+    task = made(generator, test=3, run_answers_as_code=generator in EVALUATES)
     for problem in task.problems("test"):
         unshortened = replace(problem, gold=None)
         assert task.grade(unshortened, Answer(problem.gold)) == Grade(Verdict.CORRECT, "generator")
@@ -49,7 +56,7 @@ def test_gold_is_correct_by_the_generators_scorer_and_nonsense_is_not(generator:
 
 
 def test_a_second_right_answer_is_correct() -> None:
-    task = made("countdown", test=1)
+    task = made("countdown", test=1, run_answers_as_code=True)
     [problem] = task.problems("test")
     other = f"0 + {problem.gold}" if problem.gold is None else f"({problem.gold})"
     assert task.grade(problem, Answer(other)).verdict is Verdict.CORRECT
@@ -83,7 +90,7 @@ def test_the_gold_itself_needs_no_scorer(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_an_answer_that_hangs_the_scorer_is_unverifiable_and_the_next_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checker, "_CHECKER", checker.Checker(cpu_seconds=2.0))
-    task = made("polynomial_multiplication", test=1)
+    task = made("polynomial_multiplication", test=1, run_answers_as_code=True)
     [problem] = task.problems("test")
     assert task.grade(problem, Answer("9**9**9**9")) == Grade(Verdict.UNVERIFIABLE, "timeout")
     assert task.grade(problem, Answer(f"0 + {problem.gold}")) == Grade(Verdict.CORRECT, "generator")
