@@ -29,8 +29,18 @@ SPAN = 10**6
 ORDER = ("test", "dev", "train")
 """A question belongs to the first split that draws it."""
 EVALUATES = frozenset(
-    "binary_matrix codeio countdown intermediate_integration n_queens polynomial_multiplication puzzle24 simple_integration "
-    "spiral_matrix string_insertion".split()
+    [
+        "binary_matrix",
+        "codeio",
+        "countdown",
+        "intermediate_integration",
+        "n_queens",
+        "polynomial_multiplication",
+        "puzzle24",
+        "simple_integration",
+        "spiral_matrix",
+        "string_insertion",
+    ]
 )
 """Generators whose scorers run the answer as Python (`eval`, or sympy's parser, which does). The checker's process has limits of time
 and memory but is no sandbox: what it runs keeps the user's rights."""
