@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from data_gen.engines.base import Usage
     from data_gen.engines.transformers_engine import TransformersEngine
     from reasoning_train.models.policy import Policy
+    from reasoning_train.stage_api import Context
 
 
 SLOTS = 256
@@ -30,3 +32,18 @@ def open_engine(policy: Policy, *, model: Any = None) -> TransformersEngine:
     module = model if model is not None else policy.model
     deterministic = module.device.type == "cpu" and torch.get_num_threads() == 1
     return TransformersEngine(module, policy.tokenizer, end_ids=policy.end_ids, slots=SLOTS, deterministic=deterministic)
+
+
+class Meter:
+    """Tells a stage's counters what an engine has spent since the last time: called before each record, it survives a kill."""
+
+    def __init__(self, usage: Usage) -> None:
+        self._usage = usage
+        self._generated = self._prompt = 0
+
+    def tell(self, ctx: Context) -> int:
+        """Count the new tokens; returns all that were generated so far."""
+        ctx.count("tokens.generated", self._usage.generated_tokens - self._generated)
+        ctx.count("tokens.prompt", self._usage.prompt_tokens - self._prompt)
+        self._generated, self._prompt = self._usage.generated_tokens, self._usage.prompt_tokens
+        return self._generated

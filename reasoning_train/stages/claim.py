@@ -43,6 +43,8 @@ def claim(config: ClaimConfig, ctx: Context) -> None:
     found = {name: _compare(values, config.margin) for name, values in comparisons.items()}
     needed = [f"{config.better} - {config.than}", *([f"{config.better} - {config.control}"] if config.control else [])]
     verdict = _overall([found[name]["verdict"] for name in needed])
+    for name in found.keys() - set(needed):
+        found[name]["verdict"] = "not claimed"
     (ctx.output("verdict") / "verdict.json").write_text(json.dumps({"verdict": verdict, "comparisons": found}, indent=2), encoding="utf-8")
     ctx.metric("verdict", verdict)
     ctx.metric("comparisons", found)

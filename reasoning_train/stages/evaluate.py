@@ -57,11 +57,12 @@ def _evaluate_policy(name: str, items: Iterator[Item], config: EvaluateConfig, c
     from data_gen.engines.base import LM, Sampling
     from data_gen.engines.programs import run_programs
     from data_gen.programs.solve import solve
-    from reasoning_train.engine import in_flight, open_engine
+    from reasoning_train.engine import Meter, in_flight, open_engine
     from reasoning_train.models.policy import load_policy
 
     policy, task = load_policy(ctx.input(config.policies[name]).path), load_task(ctx.input(config.problems))
     engine = open_engine(policy)
+    meter = Meter(engine.usage)
     greedy = Sampling(max_tokens=config.max_tokens, temperature=0.0)
     sampled = Sampling(max_tokens=config.max_tokens, temperature=config.temperature, top_p=config.top_p)
 
@@ -74,10 +75,9 @@ def _evaluate_policy(name: str, items: Iterator[Item], config: EvaluateConfig, c
     width = in_flight(config.samples)
     # The policy's name is not part of the path: the same random numbers serve every policy, which pairs the samples.
     for item, row in run_programs(engine, items, program, seed=ctx.seed, key=lambda i: i[2][1].id, in_flight=width):
+        tokens = meter.tell(ctx)
         ctx.record(item[0], item[1], [row])
-        yield engine.usage.generated_tokens
-    ctx.count("tokens.generated", engine.usage.generated_tokens)
-    ctx.count("tokens.prompt", engine.usage.prompt_tokens)
+        yield tokens
 
 
 def _row(name: str, problem: Problem, best: Solution, drawn: list[Solution]) -> dict[str, Any]:

@@ -36,11 +36,12 @@ def sample(config: SampleConfig, ctx: Context) -> None:
     from data_gen.engines.programs import run_programs
     from data_gen.programs.solve import solve
     from data_gen.records import Problem, Solution
-    from reasoning_train.engine import in_flight, open_engine
+    from reasoning_train.engine import Meter, in_flight, open_engine
     from reasoning_train.models.policy import load_policy
 
     policy, source = load_policy(ctx.input(config.policy).path), ctx.input(config.problems)
     engine, task = open_engine(policy), load_task(source)
+    meter = Meter(engine.usage)
     policy.format.check_same_task(
         policy.format.model_copy(update={"task": task.format}), f"policy {config.policy}", f"problems {config.problems}"
     )
@@ -55,10 +56,9 @@ def sample(config: SampleConfig, ctx: Context) -> None:
     for done, (item, solutions) in enumerate(
         run_programs(engine, pending, program, seed=ctx.seed, key=lambda i: i[1], in_flight=in_flight(config.n)), 1
     ):
+        tokens = meter.tell(ctx)
         ctx.record(item[0], item[1], [s.to_row() for s in solutions])
-        ctx.progress(done, total, tokens=engine.usage.generated_tokens)
-    ctx.count("tokens.generated", engine.usage.generated_tokens)
-    ctx.count("tokens.prompt", engine.usage.prompt_tokens)
+        ctx.progress(done, total, tokens=tokens)
 
 
 @sample.estimate
