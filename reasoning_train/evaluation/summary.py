@@ -16,8 +16,8 @@ Collected = tuple[dict[str, dict[str, dict[str, float]]], set[str], dict[str, li
 def row_metrics(row: dict[str, Any], ks: Sequence[int]) -> dict[str, float]:
     """The metrics of one (policy, problem) row.
 
-    `greedy`: the answer is right; `trace`: and no step is wrong (tasks with a step checker); `pass@k`, `maj@k`; `tokens` of the
-    greedy solution; `right, wrong step`: share of the right sampled answers whose trace holds a wrong step, as numerator and denominator.
+    `greedy`: the answer is right; `trace`: and no step is wrong (tasks with a step checker); `pass@k`, `maj@k`; `tokens` and
+    `cut` (by the token limit) of the greedy solution.
     """
     metrics = {"greedy": float(row["verdict"] == "correct"), "tokens": float(row["tokens"]), "cut": float(row["finish"] == "length")}
     if row["steps_ok"] is not None:

@@ -25,7 +25,7 @@ from reasoning_train.recipe.refs import Ref
 
 SCHEMA_VERSION = 1
 FILE_NAME = "manifest.json"
-PACKAGES = ("torch", "transformers", "tokenizers", "trl", "peft", "datasets", "pyarrow", "numpy", "safetensors", "math-verify", "pydantic")
+PACKAGES = ("torch", "transformers", "tokenizers", "peft", "datasets", "pyarrow", "numpy", "safetensors", "math-verify", "pydantic")
 """Packages whose versions a manifest keeps."""
 
 
