@@ -35,6 +35,8 @@ class Sample:
     """log p of each id under the model's untempered, untruncated distribution."""
     finish: Literal["stop", "length"]
     """`stop`: an end token or stop string; `length`: `max_tokens` or the context limit."""
+    value: float | None = None
+    """A joint model's value at the last token, squashed as its head says; None where the model has no value head."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,10 @@ class Request:
     sampling: Sampling
     seeds: tuple[int, ...]
     """One 64-bit seed per continuation; its length is n."""
+    prompt_length: int | None = None
+    """So many ids of the prefix are the prompt, the rest was sampled before; None: all are. An engine may reuse what it has computed of
+    the prefix, and what it has lost it computes again so that no result depends on what was cached: the prompt in one pass, the rest
+    token by token where it promises bitwise equality."""
 
 
 @dataclass(slots=True)
@@ -54,21 +60,28 @@ class Usage:
     requests: int = 0
     samples: int = 0
     prompt_tokens: int = 0
-    """Prefix tokens computed (a prefix shared by n samples counts once)."""
+    """Prefix tokens asked for (a prefix shared by n samples counts once), cached ones included."""
+    cached_tokens: int = 0
+    """Of these, the ones whose keys and values were still there."""
     generated_tokens: int = 0
     scored_tokens: int = 0
 
 
 class Engine(Protocol):
-    """A backend. Implementations: transformers_engine.py, scripted.py."""
+    """A backend. Implementations: transformers_engine.py, vllm_engine.py, openai_engine.py, scripted.py."""
 
     usage: Usage
+    seeded: bool
+    """True: a request's continuations follow from its seeds. False: only stored results replay."""
 
     async def generate(self, request: Request) -> list[Sample]:
         """`len(request.seeds)` continuations in seed order. UserError when the prefix does not fit the context."""
 
-    async def score(self, prefix: Sequence[int], continuation: Sequence[int]) -> list[float]:
-        """log p of each continuation token given all before it."""
+    async def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:
+        """log p of each token of each continuation given the prefix and the continuation's tokens before it."""
+
+    async def aclose(self) -> None:
+        """Let go of what belongs to the running event loop (connections, tasks); the next call opens it anew."""
 
 
 def stream_seed(seed: int, *path: str | int) -> int:
@@ -99,14 +112,14 @@ class LM:
         """The same LM under a longer path."""
         return LM(self._engine, self._seed, (*self.path, *path), self._used)
 
-    async def generate(self, prefix: Sequence[int], n: int, sampling: Sampling) -> list[Sample]:
-        """n continuations of a prefix, in sample order (never completion order)."""
+    async def generate(self, prefix: Sequence[int], n: int, sampling: Sampling, *, prompt_length: int | None = None) -> list[Sample]:
+        """n continuations of a prefix, in sample order (never completion order). `prompt_length`: see `Request`."""
         if self.path in self._used:
             raise DuplicatePath(f"Path {self.path!r} was used for an earlier generate of this program; extend it with lm.at(...).")
         self._used.add(self.path)
         seeds = tuple(stream_seed(self._seed, *self.path, i) for i in range(n))
-        return await self._engine.generate(Request(prefix=tuple(prefix), sampling=sampling, seeds=seeds))
+        return await self._engine.generate(Request(prefix=tuple(prefix), sampling=sampling, seeds=seeds, prompt_length=prompt_length))
 
-    async def score(self, prefix: Sequence[int], continuation: Sequence[int]) -> list[float]:
-        """log p of each continuation token; draws nothing, so needs no path."""
-        return await self._engine.score(prefix, continuation)
+    async def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:
+        """log p of each token of each continuation of one prefix; draws nothing, so needs no path."""
+        return await self._engine.score(prefix, continuations)

@@ -25,6 +25,8 @@ class ScriptedEngine:
     (3,)
     """
 
+    seeded = True
+
     def __init__(self, script: Script | Mapping[Prefix, Sequence[int]]) -> None:
         self._script = script if callable(script) else _from_table(script)
         self.usage = Usage()
@@ -41,13 +43,16 @@ class ScriptedEngine:
         usage.generated_tokens += sum(len(sample.token_ids) for sample in samples)
         return samples
 
-    async def score(self, prefix: Sequence[int], continuation: Sequence[int]) -> list[float]:
+    async def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:
         """log 1/2 for every token."""
         await asyncio.sleep(0)
         self.usage.requests += 1
         self.usage.prompt_tokens += len(prefix)
-        self.usage.scored_tokens += len(continuation)
-        return [-math.log(2)] * len(continuation)
+        self.usage.scored_tokens += sum(map(len, continuations))
+        return [[-math.log(2)] * len(continuation) for continuation in continuations]
+
+    async def aclose(self) -> None:
+        """Nothing to let go of."""
 
 
 def _sample(ids: Sequence[int], most: int) -> Sample:

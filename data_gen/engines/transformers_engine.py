@@ -40,6 +40,8 @@ class TransformersEngine:
     >>> [sample] = await engine.generate(Request(prefix=(5, 9), sampling=Sampling(max_tokens=8), seeds=(1,)))  # doctest: +SKIP
     """
 
+    seeded = True
+
     def __init__(self, model: Any, tokenizer: Any, *, end_ids: Iterable[int], slots: int = 256, deterministic: bool = False) -> None:
         _refuse_windows(model.config)
         row_block = DETERMINISTIC_ROWS if deterministic else 1
@@ -77,21 +79,27 @@ class TransformersEngine:
             ticket.cancelled = self._cancelled = True
             raise
 
-    async def score(self, prefix: Sequence[int], continuation: Sequence[int]) -> list[float]:
-        """log p of each continuation token given all before it. UserError if both together do not fit the context."""
-        length = len(prefix) + len(continuation)
-        if not prefix or length > self.context:
+    async def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:
+        """log p of each token of each continuation. UserError if the prefix and the longest one together do not fit the context."""
+        longest = max(map(len, continuations), default=0)
+        if not prefix or len(prefix) + longest > self.context:
             raise UserError(
-                f"score: a prefix of {len(prefix)} and a continuation of {len(continuation)} tokens; expected a prefix of at least 1 and "
+                f"score: a prefix of {len(prefix)} and a continuation of {longest} tokens; expected a prefix of at least 1 and "
                 f"together at most the model's context of {self.context}. Shorten the text or choose a model with a longer context."
             )
-        self.usage.scored_tokens += len(continuation)
+        self.usage.scored_tokens += sum(map(len, continuations))
         self.usage.prompt_tokens += len(prefix)
         self.usage.requests += 1
-        future: asyncio.Future[list[float]] = asyncio.get_running_loop().create_future()
-        self._scores.append(((prefix, continuation), future))
+        loop, futures = asyncio.get_running_loop(), []
+        for continuation in continuations:
+            future: asyncio.Future[list[float]] = loop.create_future()
+            self._scores.append(((prefix, continuation), future))
+            futures.append(future)
         self._wake()
-        return await future
+        return list(await asyncio.gather(*futures))
+
+    async def aclose(self) -> None:
+        """Nothing outlives the pump, which ends by itself."""
 
     def _check(self, request: Request) -> None:
         prefix, wanted = len(request.prefix), request.sampling.max_tokens

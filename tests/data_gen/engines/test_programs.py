@@ -36,8 +36,8 @@ async def _search(item: int, lm: LM) -> tuple[int, ...]:
     best: tuple[int, ...] = (item % VOCAB, 3)
     for round_ in range(3):
         leaves = await asyncio.gather(*(extend(best, lm.at(round_, branch)) for branch in range(3)))
-        scores = await asyncio.gather(*(lm.score(best, leaf[len(best) :]) for leaf in leaves))
-        best = max(zip(leaves, scores, strict=True), key=lambda pair: sum(pair[1]))[0]
+        scores = await asyncio.gather(*(lm.score(best, [leaf[len(best) :]]) for leaf in leaves))
+        best = max(zip(leaves, scores, strict=True), key=lambda pair: sum(pair[1][0]))[0]
     return best
 
 

@@ -43,5 +43,5 @@ def test_seeds_reach_the_script_by_path_and_sample() -> None:
 
 def test_scores_are_half_a_token() -> None:
     engine = ScriptedEngine({})
-    assert once(engine, lambda lm: lm.score((1, 2), (3,))) == [-math.log(2)]
+    assert once(engine, lambda lm: lm.score((1, 2), [(3,)])) == [[-math.log(2)]]
     assert (engine.usage.scored_tokens, engine.usage.prompt_tokens) == (1, 2)

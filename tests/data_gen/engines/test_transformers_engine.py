@@ -149,7 +149,8 @@ def test_scores_equal_a_plain_forward_and_the_samples_own_logprobs() -> None:
     samples = [s for [s] in ask(scorer, *requests)]
 
     async def score_all() -> list[list[float]]:
-        return list(await asyncio.gather(*(scorer.score(r.prefix, s.token_ids) for r, s in zip(requests, samples, strict=True))))
+        both = zip(requests, samples, strict=True)
+        return [scores for [scores] in await asyncio.gather(*(scorer.score(r.prefix, [s.token_ids]) for r, s in both))]
 
     for asked, sample, scores in zip(requests, samples, asyncio.run(score_all()), strict=True):
         assert scores == pytest.approx(_plain_logprobs(asked, sample), abs=1e-5)
@@ -159,7 +160,7 @@ def test_scores_equal_a_plain_forward_and_the_samples_own_logprobs() -> None:
 
 def test_a_score_beyond_the_context_names_the_lengths() -> None:
     with pytest.raises(UserError, match=f"a prefix of 100 and a continuation of 93 tokens.*{CONTEXT}"):
-        asyncio.run(engine().score((2,) * 100, (3,) * 93))
+        asyncio.run(engine().score((2,) * 100, [(3,) * 93]))
 
 
 def test_a_failing_step_reaches_those_who_wait_and_the_engine_goes_on() -> None:
