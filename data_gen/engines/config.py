@@ -1,10 +1,24 @@
-"""Which engine a stage runs its language model on, as recipes say it: `engine: {uses: openai, base_url: ..., model: ...}`."""
+"""Which engine a stage runs its language model on, as recipes say it: `engine: {uses: openai, base_url: ..., model: ...}`.
+
+These say how the work is done, never what comes out: stages keep them out of their keys, and so nothing here may change a distribution.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+ServerKind = Literal["vllm", "transformers", "sglang", "llamacpp", "openai"]
+"""Kinds of OpenAI-compatible servers (what each can do: openai_kinds.py)."""
+_OURS = ("--port", "--host", "--served-model-name")
+_REFUSED = {
+    "--api-key": "a key would stand in the manifest; the server listens on the loopback interface only and needs none",
+    "--trust-remote-code": "remote code is never run",
+    "--continuous-batching": "it samples every request with the first one's temperature and stop strings",
+}
 
 
 class _EngineConfig(BaseModel):
@@ -18,17 +32,114 @@ class TransformersConfig(_EngineConfig):
     slots: int = Field(256, ge=1)
     """Most rows that decode at once, where memory allows: width is the lever of decoding speed."""
 
+    def in_flight(self, samples: int) -> int:
+        """Programs of `samples` rows to keep alive, so that the slots stay full while some wait for their graders."""
+        return 2 * self.slots // max(1, samples) + 1
+
+
+class ServeConfig(_EngineConfig):
+    """A server that the stage starts and stops, e.g. `ServeConfig(command="vllm", args=("--max-model-len", "4096"))`."""
+
+    command: Literal["vllm", "transformers"]
+    args: tuple[str, ...] = ()
+    """More arguments; model, host and port are given by the stage."""
+    executable: str | None = None
+    """The program to start; default: the one beside this Python, else the one on PATH."""
+    start_timeout: float = Field(900.0, gt=0)
+    """Seconds until it must answer: large models load for minutes."""
+
+    @field_validator("args")
+    @classmethod
+    def _no_arguments_of_ours(cls, args: tuple[str, ...]) -> tuple[str, ...]:
+        for name in (arg.partition("=")[0] for arg in args):
+            if name in _OURS:
+                raise ValueError(f"{name} is chosen by the stage; leave it out")
+            if name in _REFUSED:
+                raise ValueError(f"{name} is refused: {_REFUSED[name]}")
+        return args
+
 
 class OpenAIConfig(_EngineConfig):
-    """An OpenAI-compatible server."""
+    """An OpenAI-compatible server: one that runs, or one that the stage starts.
+
+    `OpenAIConfig(base_url="http://127.0.0.1:8000/v1", server="vllm")`, `OpenAIConfig(serve=ServeConfig(command="vllm"))`,
+    `OpenAIConfig(base_url="https://api.example.com/v1", api_key_env="EXAMPLE_KEY", concurrency=16)`.
+    """
 
     uses: Literal["openai"] = "openai"
+    base_url: str | None = None
+    """Up to and including `/v1`."""
+    serve: ServeConfig | None = None
+    server: ServerKind | None = None
+    """What kind of server `base_url` is; default `openai`: nothing beyond the public API."""
+    model: str | None = None
+    """The server's name for the policy; default: the name that the policy is `served` by, else the only model that the server lists."""
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the API key. The key itself is never written anywhere."""
+    prompt: Literal["ids", "text"] | None = None
+    """How prefixes are sent; default: as this kind of server takes them."""
+    seeds: bool | None = None
+    """Whether to send seeds; default: to the kinds that keep them, but not to a vLLM that the stage starts on a CPU (it would crash)."""
+    max_n: int | None = Field(None, ge=1)
+    """Most continuations asked for in one request; default: as many as this kind of server takes."""
+    limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """What the server calls the limit of new tokens."""
+    concurrency: int | None = Field(None, ge=1)
+    """Most requests under way at once; default: 64, 1 for `transformers`, which works on one at a time."""
+    timeout: float = Field(600.0, gt=0)
+    """Seconds until an unanswered request is given up and sent again."""
+    attempts: int = Field(8, ge=1)
+    """How often a request is sent at most; the waits in between grow to a minute."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _plain_url(cls, url: str | None) -> str | None:
+        parts = urlsplit(url or "http://host")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("base_url must look like http://127.0.0.1:8000/v1")
+        if parts.username or parts.password or parts.query:
+            raise ValueError("base_url must hold no user, password or query; a key comes from the variable that api_key_env names")
+        return url.rstrip("/") if url else url
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _name_of_a_variable(cls, name: str | None) -> str | None:
+        # The message leaves the value out: whoever puts a key here does not want to read it in a log.
+        if name is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise ValueError("api_key_env must be the name of an environment variable, such as OPENAI_API_KEY, not the key itself")
+        return name
+
+    @model_validator(mode="after")
+    def _one_server(self) -> OpenAIConfig:
+        if (self.base_url is None) == (self.serve is None):
+            raise ValueError("give exactly one of base_url (a server that runs) and serve (one to start)")
+        if self.serve and (self.server or self.api_key_env or self.model):
+            raise ValueError("server, model and api_key_env are about a server that runs; serve knows its own")
+        return self
+
+    @property
+    def kind(self) -> ServerKind:
+        """The kind of server, whoever starts it."""
+        return self.serve.command if self.serve else self.server or "openai"
+
+    @property
+    def width(self) -> int:
+        """Most requests under way at once."""
+        return self.concurrency or (1 if self.kind == "transformers" else 64)
+
+    def in_flight(self, samples: int) -> int:
+        """Programs to keep alive: twice as many as requests, since some wait for their graders."""
+        return 2 * self.width + 1
 
 
 class VllmConfig(_EngineConfig):
     """The policy's weights in vLLM, in this process."""
 
     uses: Literal["vllm"] = "vllm"
+
+    def in_flight(self, samples: int) -> int:
+        """Programs of `samples` rows to keep alive."""
+        return 512 // max(1, samples) + 1
 
 
 EngineConfig = Annotated[TransformersConfig | OpenAIConfig | VllmConfig, Field(discriminator="uses")]
