@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from launch.display import clock, open_display
+from launch.forked import require_fork
 from launch.local import INTERRUPTED, LocalRunner
 from launch.runs import RunFolder
 from reasoning_train.recipe.disk import explain_full_disk
@@ -21,7 +22,8 @@ TABLE_KINDS = ("table", "verdict")
 
 
 def execute(plan: Plan, store: Store, cores: int) -> int:
-    """Run a plan, print what came out and return the exit code (0, 1 or 130). UserError when the disk is full."""
+    """Run a plan, print what came out and return the exit code (0, 1 or 130). UserError when the disk is full or nothing can be forked."""
+    require_fork()
     with explain_full_disk(store.root):
         return _execute(plan, store, cores)
 

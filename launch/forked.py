@@ -10,7 +10,18 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
+from data_gen.errors import UserError
 from launch.job import Job
+
+
+def require_fork() -> None:
+    """UserError on systems without `os.fork` (Windows)."""
+    if not hasattr(os, "fork"):
+        raise UserError(
+            f"Recipes cannot run on this system ({sys.platform}): every stage is forked from a server that has imported torch once, "
+            "and Python has no os.fork here. Use Linux, macOS or, on Windows, WSL (https://learn.microsoft.com/windows/wsl/install). "
+            "`plan`, `why`, `status`, `report` and `list` work everywhere."
+        )
 
 
 class ForkServer:

@@ -96,6 +96,17 @@ def test_mistakes_get_one_message(arguments: list[str], said: str, recipe: str, 
     assert said in captured.err
 
 
+def test_a_system_without_fork_is_told_what_to_use(
+    recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "fork")
+    assert plan_states(recipe, capsys) == {"a": "will run", "b": "will run", "t": "will run"}
+    assert main(["run", recipe]) == 2
+    said = capsys.readouterr().err
+    assert "Python has no os.fork here. Use Linux, macOS or, on Windows, WSL" in said
+    assert not (tmp_path / "store" / "runs").exists()
+
+
 def test_an_unknown_plugin_is_named(recipe: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "no_such_module")
     assert main(["plan", recipe]) == 2
