@@ -19,8 +19,7 @@ def require_fork() -> None:
     if not hasattr(os, "fork"):
         raise UserError(
             f"Recipes cannot run on this system ({sys.platform}): every stage is forked from a server that has imported torch once, "
-            "and Python has no os.fork here. Use Linux, macOS or, on Windows, WSL (https://learn.microsoft.com/windows/wsl/install). "
-            "`plan`, `why`, `status`, `report` and `list` work everywhere."
+            "and Python has no os.fork here. Use Linux, macOS or, on Windows, WSL."
         )
 
 

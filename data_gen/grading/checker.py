@@ -135,7 +135,8 @@ def _read(process: subprocess.Popen[str]) -> dict[str, Any] | None:
 
 
 _CHECKER = Checker()
-os.register_at_fork(after_in_child=_CHECKER.after_fork)
+if hasattr(os, "register_at_fork"):  # not where nothing forks
+    os.register_at_fork(after_in_child=_CHECKER.after_fork)
 
 
 def compare(gold: str, answer: str) -> Grade:

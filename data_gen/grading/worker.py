@@ -8,6 +8,7 @@ is gone. Between judgements the end of stdin ends the process.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -42,7 +43,8 @@ _LATEX = (
 
 def main() -> None:
     """Answer questions until stdin closes."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    with contextlib.suppress(ValueError, OSError):  # macOS knows the limit and refuses to set it
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     questions, replies = _private_pipes()
     try:
         import math_verify  # noqa: F401
