@@ -7,7 +7,7 @@ default of their own. `StepCodec` binds it to a tokenizer: text to typed segment
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -96,13 +96,14 @@ _EXTRACTORS = {"mark": _after_mark, "boxed": _last_boxed, "last_number": _last_n
 
 
 class StepCodec:
-    """A Format bound to a tokenizer. `tokenizer` is a fast tokenizer of transformers."""
+    """A Format bound to a tokenizer. `tokenizer` is a fast tokenizer of transformers; `more_ends` end a solution beside its eos token."""
 
-    def __init__(self, fmt: Format, tokenizer: Any) -> None:
+    def __init__(self, fmt: Format, tokenizer: Any, more_ends: Iterable[int] = ()) -> None:
         self.format, self.tokenizer = fmt, tokenizer
         if tokenizer.eos_token_id is None:
             raise UserError("The tokenizer has no eos token, so no solution could end; set `eos_token` in its tokenizer_config.json.")
         self.end_id: int = tokenizer.eos_token_id
+        self.end_ids = frozenset({self.end_id, *more_ends})
 
     def prompt_text(self, question: str) -> str:
         """The prompt as the model sees it."""
@@ -144,12 +145,16 @@ class StepCodec:
     def split(self, token_ids: Sequence[int]) -> tuple[Segment, ...]:
         """Typed segments of sampled ids: steps by delimiter, the last piece as answer (if it holds the mark) or open step, then the end."""
         ids = list(token_ids)
-        ended = bool(ids) and ids[-1] == self.end_id
+        ended = bool(ids) and ids[-1] in self.end_ids
         body = ids[:-1] if ended else ids
         segments = [self._typed(piece) for piece in self._pieces(body)]
         if ended:
-            segments.append(Segment(kind="end", text="", token_ids=(self.end_id,)))
+            segments.append(Segment(kind="end", text="", token_ids=(ids[-1],)))
         return tuple(segments)
+
+    def is_answer(self, text: str) -> bool:
+        """Whether a piece of a solution is its answer line."""
+        return self.format.task.answer_mark.strip() in text
 
     def _pieces(self, ids: list[int]) -> list[list[int]]:
         delimiter, pieces, current = self.format.task.step_delimiter, [], []
@@ -163,8 +168,7 @@ class StepCodec:
 
     def _typed(self, ids: list[int]) -> Segment:
         text = self.decode(ids)
-        kind = "answer" if self.format.task.answer_mark.strip() in text else "step"
-        return Segment(kind=kind, text=text, token_ids=tuple(ids))
+        return Segment(kind="answer" if self.is_answer(text) else "step", text=text, token_ids=tuple(ids))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, special tokens left out, spaces kept as they are."""

@@ -13,7 +13,9 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from importlib.metadata import entry_points
-from typing import Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, Union
+
+from pydantic import Field
 
 from data_gen.errors import UserError, nearest
 
@@ -50,6 +52,11 @@ class Registry(Generic[T]):
         """All names, sorted."""
         self._scan()
         return sorted(self._entries)
+
+    def union(self) -> Any:
+        """The pydantic type of a config of any registered class; `uses`, a Literal of each, tells them apart."""
+        classes = tuple(self.get(name) for name in self.names())
+        return Annotated[Union[classes], Field(discriminator="uses")] if len(classes) > 1 else classes[0]  # noqa: UP007
 
     def _scan(self) -> None:
         if self._scanned:

@@ -9,6 +9,7 @@ from typing import Any
 from data_gen.errors import UserError
 from data_gen.records import Problem, Solution
 from data_gen.tasks import TASKS, Task
+from data_gen.trees import Tree, read_trees
 from reasoning_train.recipe.rows import Rows
 from reasoning_train.stage_api import Input
 
@@ -21,6 +22,11 @@ def read_problems(source: Input) -> Iterator[Problem]:
 def read_solutions(source: Input) -> Iterator[Solution]:
     """Solutions of a `solutions` input, streamed in order; the rows of one problem stand together."""
     return (Solution.from_row(row) for row in Rows(source.path))
+
+
+def stream_trees(source: Input) -> Iterator[Tree]:
+    """Trees of a `trees` input, streamed in order; those of one problem stand together."""
+    return read_trees(Rows(source.path))
 
 
 def count_rows(source: Input, limit: int | None = None) -> int:

@@ -25,6 +25,9 @@ class Task(BaseModel, ABC):
     version: ClassVar[int] = 1
     """Bump when problems or verdicts change for the same configuration; it is part of every key."""
 
+    instant: ClassVar[bool] = False
+    """True: a verdict takes microseconds, so nobody needs to wait for it in a thread."""
+
     uses: str
     format: TaskFormat = TaskFormat()
 

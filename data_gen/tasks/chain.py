@@ -39,6 +39,7 @@ class Chain(Task):
     """Chains of additions and subtractions over named people. Difficulty is the number of steps."""
 
     version: ClassVar[int] = 1
+    instant: ClassVar[bool] = True
 
     seed: int = 0
     """Which problems; independent of the recipe's seed, so that all seeds meet the same test set."""

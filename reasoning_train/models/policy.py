@@ -32,9 +32,7 @@ class Policy:
     @property
     def end_ids(self) -> frozenset[int]:
         """Token ids that end a generation: the tokenizer's eos and those of the generation config."""
-        eos = self.model.generation_config.eos_token_id if self.model.generation_config else None
-        more = eos if isinstance(eos, list) else [] if eos is None else [eos]
-        return frozenset({self.codec.end_id, *more})
+        return self.codec.end_ids
 
     @property
     def context(self) -> int:
@@ -71,7 +69,13 @@ def load_policy(folder: Path, **kwargs: Any) -> Policy:
             f"The checkpoint in {weights} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected format.json, config.json, "
             "model.safetensors and tokenizer.json, whole. Remove the folder and run again to re-make it."
         ) from error
-    return Policy(model.to(device).eval(), tokenizer, fmt, StepCodec(fmt, tokenizer))
+    return Policy(model.to(device).eval(), tokenizer, fmt, StepCodec(fmt, tokenizer, generation_ends(model)))
+
+
+def generation_ends(model: Any) -> list[int]:
+    """Ids that end a generation by the model's own configuration (a chat model has several)."""
+    eos = model.generation_config.eos_token_id if model.generation_config else None
+    return eos if isinstance(eos, list) else [] if eos is None else [eos]
 
 
 def _load_model(weights: Path, **kwargs: Any) -> Any:

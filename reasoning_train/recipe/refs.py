@@ -61,6 +61,10 @@ SolutionsRef = Annotated[Ref, Kind("solutions")]
 """Solution rows (records.Solution)."""
 ModelRef = Annotated[Ref, Kind("model")]
 """A `from_pretrained` folder with `format.json`."""
+VerifierRef = Annotated[Ref, Kind("verifier")]
+"""A `from_pretrained` folder with a head (heads.py) and `format.json`, whose model half may be its own."""
+TreesRef = Annotated[Ref, Kind("trees")]
+"""Node rows of finished searches (trees.Tree)."""
 TableRef = Annotated[Ref, Kind("table")]
 """Per-problem results of an evaluation."""
 VerdictRef = Annotated[Ref, Kind("verdict")]

@@ -46,5 +46,26 @@ def solutions_schema() -> pyarrow.Schema:
     )
 
 
-SCHEMAS: dict[str, Callable[[], pyarrow.Schema]] = {"problems": problems_schema, "solutions": solutions_schema}
+def trees_schema() -> pyarrow.Schema:
+    """Columns of trees.Tree: one row a node, what belongs to the tree on each."""
+    import pyarrow as pa
+
+    text, number, count = pa.string(), pa.float64(), pa.int32()
+    tree = {"problem_id": text, "sample": count, "scale": text, "scorer": text, "stopped": text, "oracle": pa.bool_()}
+    spent = {"generated_tokens": pa.int64(), "scored_tokens": pa.int64(), "group": text, "difficulty": number}
+    node = {"node": count, "parent": count, "depth": count, "text": text, "token_ids": pa.list_(pa.int32()), "logprob": number}
+    search = {"prior": number, "draws": count, "n": count, "w": number, "v0": number, "outcome": number}
+    end = {
+        "mc_correct": number,
+        "mc_total": number,
+        "terminal": text,
+        "answer": text,
+        "steps_ok": pa.bool_(),
+        "source": text,
+        "weight": number,
+    }
+    return pa.schema({**tree, **spent, **node, **search, **end})
+
+
+SCHEMAS: dict[str, Callable[[], pyarrow.Schema]] = {"problems": problems_schema, "solutions": solutions_schema, "trees": trees_schema}
 """Kind -> schema; kinds that are absent take the schema of their first rows."""

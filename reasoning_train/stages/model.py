@@ -117,7 +117,7 @@ def _from_gguf(name: str, fmt: Format) -> Policy:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from reasoning_train.models.policy import Policy
+    from reasoning_train.models.policy import Policy, generation_ends
 
     file = _packaged(name)
     loaded = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
@@ -126,7 +126,7 @@ def _from_gguf(name: str, fmt: Format) -> Policy:
     plain = type(loaded)(shape)
     plain.load_state_dict(loaded.state_dict())
     plain.generation_config = loaded.generation_config
-    return Policy(plain, tokenizer, fmt, StepCodec(fmt, tokenizer))
+    return Policy(plain, tokenizer, fmt, StepCodec(fmt, tokenizer, generation_ends(plain)))
 
 
 def _packaged(name: str) -> Path:

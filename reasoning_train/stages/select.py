@@ -12,6 +12,7 @@ from pydantic import Field
 
 from data_gen.engines.base import stream_seed
 from data_gen.records import Solution
+from data_gen.similarity import jaccard, shingles
 from data_gen.verdict import Verdict
 from reasoning_train.inputs import read_solutions
 from reasoning_train.recipe.refs import SolutionsRef
@@ -108,17 +109,6 @@ def _distinct(rows: Sequence[tuple[int, Solution]], config: SelectConfig) -> lis
             kept.append(row)
             seen.append(grams)
     return kept
-
-
-def shingles(text: str) -> set[str]:
-    """Word 3-grams of a text (the whole text where it is shorter)."""
-    words = text.split()
-    return {" ".join(words[i : i + 3]) for i in range(max(1, len(words) - 2))}
-
-
-def jaccard(a: set[str], b: set[str]) -> float:
-    """|a and b| / |a or b|; 1 for two empty sets."""
-    return len(a & b) / len(a | b) if a | b else 1.0
 
 
 def _balance(chosen: list[Chosen], ctx: Context) -> list[Chosen]:

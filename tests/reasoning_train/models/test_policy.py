@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,12 @@ def test_a_policy_survives_saving(folder: Path, tmp_path: Path) -> None:
 
 
 def test_all_end_ids_of_the_generation_config_count(folder: Path, tmp_path: Path) -> None:
-    policy = load_policy(folder)
-    policy.model.generation_config.eos_token_id = [7, 9]
-    save_policy(policy, tmp_path)
-    assert load_policy(tmp_path).end_ids == {7, 9, policy.tokenizer.eos_token_id}
+    shutil.copytree(folder, tmp_path / "chat")
+    (tmp_path / "chat" / "generation_config.json").write_text('{"eos_token_id": [7, 9]}')
+    policy = load_policy(tmp_path / "chat")
+    assert policy.end_ids == policy.codec.end_ids == {7, 9, policy.tokenizer.eos_token_id}
+    save_policy(policy, tmp_path / "again")
+    assert load_policy(tmp_path / "again").end_ids == policy.end_ids
 
 
 def test_weights_may_lie_elsewhere(folder: Path, bench: Bench) -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from reasoning_train.recipe.store import Artifact
 from reasoning_train.stage_api import GateError
-from reasoning_train.stages.select import jaccard, shingles
 from tests.reasoning_train.bench import Bench, rows_of, solution
 
 SAMPLES = [
@@ -65,13 +64,6 @@ def test_near_duplicates_by_word_trigrams(bench: Bench) -> None:
     source = bench.solutions("samples", rows)
     assert kept(bench.make("at", "select", solutions=source, dedupe="near", near=7 / 9)) == [("a", 0), ("a", 2)]
     assert kept(bench.make("above", "select", solutions=source, dedupe="near", near=0.8)) == [("a", 0), ("a", 1), ("a", 2)]
-
-
-def test_shingles_and_jaccard_by_hand() -> None:
-    assert shingles("a b  c d") == {"a b c", "b c d"}
-    assert shingles("a b") == {"a b"}
-    assert jaccard({"x", "y"}, {"y", "z"}) == pytest.approx(1 / 3)
-    assert jaccard(set(), set()) == 1.0
 
 
 def many(counts: dict[str, int], **more: Any) -> list[Any]:

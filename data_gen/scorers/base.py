@@ -1,0 +1,145 @@
+"""What a scorer is: prefixes in, values with one scale tag out.
+
+    scores = await scorer(prefixes, lm)
+
+A scorer config is a small pydantic model registered under the name that recipes use; `open` binds it to what it needs. The
+search's tree caches per prefix, checks for NaN, converts scales and charges tokens, so that no scorer has to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from data_gen.engines.base import LM, Sample
+from data_gen.errors import UserError
+from data_gen.format import StepCodec
+from data_gen.records import Problem
+from data_gen.registry import Registry
+from data_gen.scales import Scale
+from data_gen.tasks.base import Task
+from data_gen.verdict import Answer, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prefix:
+    """A partial solution as scorers see it.
+
+    `Prefix(problem=p, prompt_ids=(5, 9), token_ids=(7, 4), steps=("12 + 5 = 17",), ended=False)`
+    """
+
+    problem: Problem
+    prompt_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
+    """The policy's ids since the prompt. A verifier with another tokenizer reads `steps` instead."""
+    steps: tuple[str, ...]
+    """Texts of the reasoning steps, stripped."""
+    closing: str = ""
+    """The answer line, where there is one."""
+    ended: bool
+    """The solution is over: it has an answer, or can have none."""
+    answer: str | None = None
+    value: float | None = None
+    """What a joint model said when it drew the last token, on its head's scale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A completion drawn to estimate a value, with its outcome (1, 0, or None: unverifiable); the tree keeps it as a leaf."""
+
+    sample: Sample
+    answer: str | None
+    outcome: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A value and what it cost: `Score(0.75, tokens=48)`."""
+
+    value: float
+    tokens: int = 0
+    """Tokens that a verifier read for it (those of rollouts are counted from `rollouts`)."""
+    rollouts: tuple[Rollout, ...] = ()
+
+
+class Scorer(Protocol):
+    """An opened scorer."""
+
+    name: str
+    """What it is and which model's hash it has: goes into every tree."""
+    scale: Scale
+
+    async def __call__(self, prefixes: Sequence[Prefix], lm: LM) -> list[Score]:
+        """Scores in the order of the prefixes. `lm` has a path of its own; scorers that draw nothing ignore it."""
+
+
+class Gold:
+    """The one way by which gold reaches a program: as a number, where the stage grants it."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+    async def outcome(self, problem: Problem, answer: str | None) -> float | None:
+        """1 for a right answer, 0 for a wrong one or none, None where it cannot be verified."""
+        if self._task.instant:
+            grade = self._task.grade(problem, Answer(answer))
+        else:
+            grade = await asyncio.to_thread(self._task.grade, problem, Answer(answer))
+        return {Verdict.CORRECT: 1.0, Verdict.WRONG: 0.0}.get(grade.verdict)
+
+    def steps_ok(self, problem: Problem, steps: Sequence[str], *, ended: bool) -> bool | None:
+        """Whether every step so far is right by the task's exact checker; None where it has none. `ended`: missing steps are wrong ones."""
+        checked = self._task.check_steps(problem, steps)
+        if checked is None:
+            return None
+        return all(checked if ended else checked[: len(steps)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What a stage can offer to a scorer that it opens."""
+
+    codec: StepCodec
+    gold: Gold | None = None
+    """None: the stage does not grant gold."""
+    verifier: Path | None = None
+    """Folder of the stage's verifier checkpoint."""
+    seed: int = 0
+    slots: int = 256
+    """Rows of one forward of an in-process verifier, at most."""
+    policy_head: Any = None
+    """The value head of a joint policy, where the engine returns its values."""
+
+    def granted(self, who: str) -> Gold:
+        """Gold, or a UserError that says how to grant it."""
+        if self.gold is None:
+            raise UserError(f"{who} needs gold answers, which this stage does not grant. On training problems set `gold: true`.")
+        return self.gold
+
+
+class ScorerConfig(BaseModel, ABC):
+    """Base of all scorer configs; each has a `uses: Literal["name"] = "name"`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    needs_gold: ClassVar[bool] = False
+    """True: gold takes part, so trees that it scored are marked `oracle`."""
+    needs_verifier: ClassVar[bool] = False
+    needs_value_head: ClassVar[bool] = False
+    """True: the policy is a joint model and the engine returns its values."""
+
+    uses: str
+
+    @abstractmethod
+    def open(self, tools: Tools) -> Scorer:
+        """The scorer, ready to be called. UserError where `tools` lacks what it needs."""
+
+
+SCORERS: Registry[type[ScorerConfig]] = Registry("scorer", package="data_gen.scorers", group="data_gen.scorers")
+"""Name -> config class; modules of scorers import nothing heavy at top level."""

@@ -1,0 +1,8 @@
+"""Tree search: one file an algorithm, used by data generation and by evaluation alike."""
+
+from data_gen.search.base import SEARCHES, Search
+from data_gen.search.expand import Expand
+from data_gen.search.node import Node
+from data_gen.search.tree import Limits, SearchTree
+
+__all__ = ["SEARCHES", "Expand", "Limits", "Node", "Search", "SearchTree"]

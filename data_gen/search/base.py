@@ -1,0 +1,58 @@
+"""What a search is: a frozen config that recipes write, and one `async def grow` that reads like its paper.
+
+    @SEARCHES.register("best_of_n")
+    class BestOfN(Search):
+        uses: Literal["best_of_n"] = "best_of_n"
+        n: int = 16
+
+        async def grow(self, tree: SearchTree) -> None: ...
+
+The same search makes data and answers at test time: the former reads the tree, the latter the votes that `grow` left on its leaves.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from data_gen.registry import Registry
+from data_gen.scales import Scale
+from data_gen.search.expand import Expand
+from data_gen.search.tree import SearchTree
+
+
+class Search(BaseModel, ABC):
+    """Base of all searches; each has a `uses: Literal["name"] = "name"`. Their modules import nothing heavy at top level."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    needs_scorer: ClassVar[bool] = True
+
+    uses: str
+    expand: Expand = Expand()
+    max_depth: int = Field(16, ge=1)
+    """Steps of a path; a node there is terminal (`limit`)."""
+    max_length: int = Field(512, ge=1)
+    """Tokens of a path."""
+
+    scale: Scale = Scale.P
+    """Scale of values and of W in the trees; a scorer's values are converted to it."""
+
+    @property
+    def needs_gold(self) -> bool:
+        """True: outcomes or rollouts take part, so it serves data on training problems only."""
+        return False
+
+    @abstractmethod
+    async def grow(self, tree: SearchTree) -> None:
+        """Grow the tree until the budget is spent or no open node is left; leave votes (`tree.vote`) if the search answers."""
+
+    def draws(self) -> int:
+        """Most samples of one tree, for estimates before the run."""
+        return self.expand.n * self.max_depth
+
+
+SEARCHES: Registry[type[Search]] = Registry("search", package="data_gen.search", group="data_gen.search")
+"""Name -> search."""

@@ -1,0 +1,40 @@
+"""The expander and segmenter slots: how a node gets children, and where a step ends."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from data_gen.engines.base import Sampling
+from data_gen.similarity import jaccard, shingles
+
+
+class Expand(BaseModel):
+    """n draws of one step, equal ones merged: `Expand(n=4, temperature=0.8)`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    n: int = Field(4, ge=1)
+    temperature: float = Field(1.0, ge=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_tokens: int = Field(64, ge=1)
+    """Most tokens of one step."""
+    segment: Literal["step", "tokens", "solution"] = "step"
+    """A node ends with the Format's step delimiter, after `max_tokens` tokens, or with the solution."""
+    dedupe: Literal["none", "exact", "near"] = "exact"
+    """`exact`: same ids; `near`: word-3-gram Jaccard similarity of at least `near`. The first drawn stands for all."""
+    near: float = Field(0.8, gt=0, le=1)
+
+    def sampling(self, delimiter: str, room: int) -> Sampling:
+        """Settings of one step that may take at most `room` tokens."""
+        most = room if self.segment == "solution" else min(self.max_tokens, room)
+        stop = (delimiter,) if self.segment == "step" else ()
+        return Sampling(max_tokens=most, temperature=self.temperature, top_p=self.top_p, stop=stop)
+
+
+def same_step(how: Expand, a: tuple[tuple[int, ...], str], b: tuple[tuple[int, ...], str]) -> bool:
+    """Whether two (ids, text) are one step to this expander."""
+    if how.dedupe == "none":
+        return False
+    return a[0] == b[0] or (how.dedupe == "near" and jaccard(shingles(a[1]), shingles(b[1])) >= how.near)

@@ -1,0 +1,102 @@
+"""The live node of a search: what algorithms read and write while a tree grows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from data_gen.trees import ROOT, TreeNode
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Node:
+    """One step under its parent; the root holds the prompt. Ids count in order of creation, so they never depend on timing."""
+
+    id: int
+    parent: Node | None
+    token_ids: tuple[int, ...]
+    text: str
+    depth: int = 0
+    length: int = 0
+    """Tokens since the prompt, this node's included."""
+    logprob: float = 0.0
+    draws: int = 1
+    terminal: str = ""
+    answer: str | None = None
+    outcome: float | None = None
+    """1 right, 0 wrong; None until judged, or unverifiable."""
+    steps_ok: bool | None = None
+    value: float | None = None
+    """The scorer's value on the tree's scale; None until scored."""
+    head_value: float | None = None
+    """What a joint model said when it drew the last token, on its head's scale."""
+    prior: float | None = None
+    visits: int = 0
+    total: float = 0.0
+    """Sum of what was backed up; Q = total / visits."""
+    mc_correct: float = 0.0
+    mc_total: float = 0.0
+    source: str = "policy"
+    piece: bool = False
+    """Exactly one piece of the Format's segmentation: a step or the answer line."""
+    weight: float = 0.0
+    expansions: int = 0
+    """How often children were asked for: part of the path of the random stream."""
+    children: list[Node] = field(default_factory=list)
+
+    @property
+    def q(self) -> float:
+        """Mean of what was backed up; ZeroDivisionError before the first visit (selectors decide what that is worth)."""
+        return self.total / self.visits
+
+    @property
+    def mean_logprob(self) -> float:
+        """Mean over the node's own tokens; 0 for an empty one."""
+        return self.logprob / len(self.token_ids) if self.token_ids else 0.0
+
+    def up(self) -> Iterator[Node]:
+        """This node, its parent, ... the root."""
+        node: Node | None = self
+        while node is not None:
+            yield node
+            node = node.parent
+
+    def path(self) -> list[Node]:
+        """From the root's child down to this node; empty for the root."""
+        return list(self.up())[-2::-1]
+
+    def walk(self) -> Iterator[Node]:
+        """This node and all below, parents first, siblings in order of creation."""
+        stack = [self]
+        while stack:
+            node = stack.pop()
+            yield node
+            stack += reversed(node.children)
+
+    def steps(self) -> list[Node]:
+        """Children that the search made; rollouts hang beside them."""
+        return [child for child in self.children if child.source != "rollout"]
+
+    def frozen(self) -> TreeNode:
+        """The row of this node."""
+        return TreeNode(
+            node=self.id,
+            parent=ROOT if self.parent is None else self.parent.id,
+            depth=self.depth,
+            text=self.text,
+            token_ids=self.token_ids,
+            logprob=self.logprob,
+            prior=self.prior,
+            draws=self.draws,
+            n=self.visits,
+            w=self.total,
+            v0=self.value,
+            outcome=self.outcome,
+            mc_correct=self.mc_correct,
+            mc_total=self.mc_total,
+            terminal=self.terminal,
+            answer=self.answer,
+            steps_ok=self.steps_ok,
+            source=self.source,
+            weight=self.weight,
+        )

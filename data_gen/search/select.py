@@ -1,0 +1,117 @@
+"""The selector slot: which child a walk goes to. Dead ends are passed over and never end a tree while an open node is left."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from data_gen.search.node import Node
+
+Fpu = Literal["zero", "half", "inf", "parent", "value"]
+"""First-play value of an unvisited child: 0, 0.5 (the middle of the scale p), +inf, its parent's Q, or the scorer's value."""
+
+
+class _Selector(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    fpu: Fpu = "zero"
+
+    def worth(self, child: Node, parent: Node) -> float:
+        """Q of a child; its first-play value before the first visit."""
+        if child.visits:
+            return child.q
+        match self.fpu:
+            case "parent":
+                return parent.q if parent.visits else 0.0
+            case "value":
+                return child.value if child.value is not None else 0.0
+        return {"zero": 0.0, "half": 0.5, "inf": math.inf}[self.fpu]
+
+    def score(self, child: Node, parent: Node) -> float:
+        """What the walk maximises."""
+        raise NotImplementedError
+
+    def choose(self, parent: Node, open_children: list[Node]) -> Node:
+        """The open child of the highest score, the oldest among equals."""
+        return max(open_children, key=lambda child: (self.score(child, parent), -child.id))
+
+
+class Puct(_Selector):
+    """Q + c * P * sqrt(N(parent)) / (1 + N) (AlphaMath, arXiv 2405.03553; MCTS-DPO, arXiv 2405.00451).
+
+    On scale p halve `c` and set `fpu: half` to walk as on [-1, 1].
+    """
+
+    uses: Literal["puct"] = "puct"
+    c: float = Field(1.25, ge=0)
+    prior: Literal["mean_prob", "prob", "length_penalised", "draws", "uniform"] = "mean_prob"
+    """exp of the mean token log-prob; of their sum; of sum / length^`length_power`; the share of draws; 1 / number of siblings."""
+    length_power: float = 1.25
+    normalise: Literal["none", "siblings"] = "none"
+
+    def score(self, child: Node, parent: Node) -> float:
+        """PUCT; the prior is that of the last `set_priors`."""
+        return self.worth(child, parent) + self.c * (child.prior or 0.0) * math.sqrt(parent.visits) / (1 + child.visits)
+
+    def set_priors(self, parent: Node) -> None:
+        """Give the children their priors; called after every expansion."""
+        children = parent.steps()
+        raw = [self._raw(child, children) for child in children]
+        total = sum(raw) if self.normalise == "siblings" else 1.0
+        for child, prior in zip(children, raw, strict=True):
+            child.prior = prior / total if total > 0 else 1 / len(children)
+
+    def _raw(self, child: Node, siblings: list[Node]) -> float:
+        match self.prior:
+            case "mean_prob":
+                return math.exp(child.mean_logprob)
+            case "prob":
+                return math.exp(child.logprob)
+            case "length_penalised":
+                return math.exp(child.logprob / max(1, len(child.token_ids)) ** self.length_power)
+            case "draws":
+                return child.draws / sum(sibling.draws for sibling in siblings)
+        return 1 / len(siblings)
+
+
+class Ucb(_Selector):
+    """Q + c * sqrt(k * ln N(parent) / N): textbook UCB1 has k = 2 and `fpu: inf`; rStar-Math k = 1, c = 2 and `fpu: zero`."""
+
+    uses: Literal["ucb"] = "ucb"
+    fpu: Fpu = "inf"
+    c: float = Field(1.0, ge=0)
+    k: float = Field(2.0, gt=0)
+
+    def score(self, child: Node, parent: Node) -> float:
+        """UCB1; an unvisited child scores its first-play value alone."""
+        if not child.visits:
+            return self.worth(child, parent)
+        return self.worth(child, parent) + self.c * math.sqrt(self.k * math.log(max(1, parent.visits)) / child.visits)
+
+    def set_priors(self, parent: Node) -> None:
+        """UCB has none."""
+
+
+Selector = Annotated[Puct | Ucb, Field(discriminator="uses")]
+
+
+def descend(root: Node, selector: Puct | Ucb, closed: set[Node]) -> Node | None:
+    """Walk from the root to an open leaf: a node without steps below it that is not terminal. None once nothing open is left.
+
+    `closed` is the search's memory of exhausted subtrees (all below is terminal or closed); a walk that meets one turns elsewhere.
+    Nodes that are being expanded by the same wave belong into it, too, until they have their children.
+    """
+    while True:
+        node = root
+        while node.steps():
+            open_children = [c for c in node.steps() if not c.terminal and c not in closed]
+            if not open_children:
+                break
+            node = selector.choose(node, open_children)
+        if not node.terminal and node not in closed and not node.steps():
+            return node
+        closed.add(node)
+        if node is root:
+            return None

@@ -1,0 +1,282 @@
+"""One problem's tree, and everything that a search may do to it: draw steps, draw rollouts, score, judge.
+
+Algorithms call these and read like their papers; batching over branches and problems is the engine's, caching, scales, limits and
+the bookkeeping of tokens are here. Ids of nodes and paths of random streams follow the order of the calls, never that of completion.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from data_gen.engines.base import LM, Sample
+from data_gen.errors import UserError
+from data_gen.format import StepCodec
+from data_gen.records import Problem
+from data_gen.scales import Scale, check, convert
+from data_gen.scorers.base import Gold, Prefix, Rollout, Scorer
+from data_gen.search.expand import Expand, same_step
+from data_gen.search.node import Node
+from data_gen.trees import Tree
+
+Draw = Callable[[tuple[int, ...], int, LM], Awaitable[list[Sample]]]
+"""(prefix, n, lm) -> n samples of one step."""
+BLANKS = 3
+"""A step of white space only is drawn on this many times: some tokenizers put a blank line before every step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Where a path is cut: `Limits(max_depth=16, max_length=512)`; a node at a limit is terminal, `limit`, and counts as wrong."""
+
+    max_depth: int
+    max_length: int
+    """Tokens since the prompt; never more than the context leaves."""
+
+
+class SearchTree:
+    """A growing tree. `scorer` gives `Node.value` on `scale`; `gold`, where the stage grants it, gives `Node.outcome`."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        lm: LM,
+        codec: StepCodec,
+        limits: Limits,
+        scale: Scale,
+        *,
+        scorer: Scorer | None = None,
+        gold: Gold | None = None,
+    ) -> None:
+        self.problem, self.lm, self.codec, self.limits, self.scale = problem, lm, codec, limits, scale
+        self.scorer, self._gold = scorer, gold
+        self.prompt_ids = tuple(codec.prompt_ids(problem.question))
+        self.nodes: list[Node] = []
+        self.root = self._enter(Node(id=0, parent=None, token_ids=self.prompt_ids, text=codec.prompt_text(problem.question)))
+        self.generated_tokens = self.scored_tokens = 0
+        self.stopped = "budget"
+        """Why the search ended; algorithms that end otherwise say so."""
+        self._scorings = 0
+
+    async def expand(self, node: Node, how: Expand, n: int | None = None) -> list[Node]:
+        """Children of `node` for `n` (default `how.n`) draws, in order of their first draw; equal draws and earlier children are merged.
+
+        Empty for a terminal node. Children may be terminal themselves.
+        """
+        if node.terminal:
+            return []
+        samples = await self._draw(node, how, n or how.n)
+        return self._merge(node, samples, how)
+
+    async def expand_all(self, nodes: Sequence[Node], how: Expand, n: int | None = None) -> list[list[Node]]:
+        """`expand` of several nodes at once; results and ids in the order of `nodes`."""
+        drawn = await asyncio.gather(*(self._draw(node, how, n or how.n) for node in nodes if not node.terminal))
+        results = iter(drawn)
+        return [[] if node.terminal else self._merge(node, next(results), how) for node in nodes]
+
+    async def complete(self, node: Node, n: int, how: Expand) -> list[Node]:
+        """n rollouts from `node` to the end of the solution, kept as leaves and counted in its mc counts (needs gold)."""
+        gold = self.gold("rollouts")
+        whole = how.model_copy(update={"segment": "solution"})
+        samples = await self._draw(node, whole, n)
+        answers = [self._answer(node, sample) for sample in samples]
+        outcomes = await asyncio.gather(*(gold.outcome(self.problem, answer) for answer in answers))
+        return [self._hang(node, Rollout(s, a, o)) for s, a, o in zip(samples, answers, outcomes, strict=True)]
+
+    async def evaluate(self, nodes: Sequence[Node]) -> list[float]:
+        """The scorer's values of `nodes` on the tree's scale, in order; each node is scored once. UserError for NaN and foreign scales."""
+        if self.scorer is None:
+            raise UserError("This search needs a scorer; give its stage a `scorer:` (and a `verifier:` where that reads a checkpoint).")
+        fresh = [node for node in dict.fromkeys(nodes) if node.value is None]
+        if fresh:
+            self._scorings += 1
+            scores = await self.scorer([self.prefix(node) for node in fresh], self.lm.at("score", self._scorings))
+            for node, score in zip(fresh, scores, strict=True):
+                who = f"scorer {self.scorer.name} on problem {self.problem.id!r}"
+                node.value = convert(check(score.value, self.scorer.scale, who), self.scorer.scale, self.scale)
+                self.scored_tokens += score.tokens
+                for rollout in score.rollouts:
+                    self.generated_tokens += len(rollout.sample.token_ids)
+                    self._hang(node, rollout)
+        return [node.value for node in nodes if node.value is not None]
+
+    async def judge(self, nodes: Sequence[Node]) -> list[float | None]:
+        """Outcomes of terminal nodes by gold, in order: 1 right, 0 wrong (no answer and cut ones too), None unverifiable or open."""
+        gold = self.gold("outcomes")
+        await judge(self.problem, nodes, gold)
+        return [node.outcome for node in nodes]
+
+    def reward(self, node: Node) -> float | None:
+        """The outcome of a terminal node on the tree's scale; the worst for one without an answer, None where it is not known."""
+        outcome = 0.0 if node.terminal in ("invalid", "limit") else node.outcome
+        return None if outcome is None else convert(outcome, Scale.P, self.scale)
+
+    def gold(self, what: str) -> Gold:
+        """What the stage granted; UserError where it granted nothing."""
+        if self._gold is None:
+            raise UserError(
+                f"This search needs {what}, and so gold answers, which its stage does not grant. On training problems set `gold: true`."
+            )
+        return self._gold
+
+    @property
+    def granted(self) -> bool:
+        """Whether gold may take part."""
+        return self._gold is not None
+
+    def prefix(self, node: Node) -> Prefix:
+        """The partial solution that ends with `node`, as scorers see it."""
+        ids, steps, closing = self.ids(node), *self.steps(node)
+        return Prefix(
+            problem=self.problem,
+            prompt_ids=self.prompt_ids,
+            token_ids=ids,
+            steps=steps,
+            closing=closing,
+            ended=bool(node.terminal),
+            answer=node.answer,
+            value=node.head_value,
+        )
+
+    def ids(self, node: Node) -> tuple[int, ...]:
+        """Token ids since the prompt."""
+        return tuple(token for step in node.path() for token in step.token_ids)
+
+    def text(self, node: Node) -> str:
+        """Text since the prompt."""
+        return "".join(step.text for step in node.path())
+
+    def steps(self, node: Node) -> tuple[tuple[str, ...], str]:
+        """(reasoning steps, answer line) of the partial solution, stripped; the same rule as for whole solutions."""
+        path = node.path()
+        if all(step.piece for step in path):  # the common case, without decoding again
+            pieces = [(step.text.strip(), self.codec.is_answer(step.text)) for step in path]
+        else:
+            pieces = [(s.text.strip(), s.kind == "answer") for s in self.codec.split(self.ids(node)) if s.kind != "end"]
+        return tuple(text for text, last in pieces if not last and text), next((text for text, last in pieces if last), "")
+
+    def vote(self, weights: Sequence[tuple[Node, float]]) -> None:
+        """Give leaves their share of the final vote; all-zero weights count alike."""
+        total = sum(weight for _, weight in weights)
+        for node, weight in weights:
+            node.weight += weight / total if total > 0 else 1 / len(weights)
+
+    def frozen(self, sample: int, *, oracle: bool) -> Tree:
+        """The record of the tree as it stands, as the problem's tree number `sample`."""
+        return Tree(
+            problem_id=self.problem.id,
+            sample=sample,
+            nodes=tuple(node.frozen() for node in self.nodes),
+            scale=str(self.scale),
+            scorer=self.scorer.name if self.scorer else "",
+            stopped=self.stopped,
+            oracle=oracle,
+            generated_tokens=self.generated_tokens,
+            scored_tokens=self.scored_tokens,
+            group=self.problem.group,
+            difficulty=self.problem.difficulty,
+        )
+
+    async def _draw(self, node: Node, how: Expand, n: int) -> list[Sample]:
+        node.expansions += 1
+        at = self.lm.at("expand", node.id, node.expansions)
+        prefix, room = (*self.prompt_ids, *self.ids(node)), self.limits.max_length - node.length
+        sampling = how.sampling(self.codec.format.task.step_delimiter, room)
+
+        async def draw(start: tuple[int, ...], n: int, lm: LM) -> list[Sample]:
+            return await lm.generate(start, n, sampling, prompt_length=len(self.prompt_ids))
+
+        samples = await draw(prefix, n, at)
+        if how.segment == "step":
+            whole = (self._past_blanks(prefix, s, room, at.at("blank", i), draw) for i, s in enumerate(samples))
+            samples = list(await asyncio.gather(*whole))
+        self.generated_tokens += sum(len(sample.token_ids) for sample in samples)
+        return samples
+
+    async def _past_blanks(self, prefix: tuple[int, ...], sample: Sample, room: int, lm: LM, draw: Draw) -> Sample:
+        """A step that is only white space so far goes on, as `StepCodec.split` will read it."""
+        for turn in range(BLANKS):
+            blank = sample.finish == "stop" and not self._ends(sample) and not self.codec.decode(sample.token_ids).strip()
+            if not blank or len(sample.token_ids) >= room:
+                break
+            [more] = await draw((*prefix, *sample.token_ids), 1, lm.at(turn))
+            ids, logprobs = sample.token_ids + more.token_ids, sample.logprobs + more.logprobs
+            sample = Sample(token_ids=ids, logprobs=logprobs, finish=more.finish, value=more.value)
+        return sample
+
+    def _merge(self, node: Node, samples: Sequence[Sample], how: Expand) -> list[Node]:
+        found: list[Node] = []
+        for sample in samples:
+            child = self._child(node, sample, how)
+            key = (child.token_ids, child.text)
+            twin = next((c for c in node.steps() if same_step(how, (c.token_ids, c.text), key)), None)
+            if twin is None:
+                twin = self._enter(child)
+                node.children.append(twin)
+            else:
+                twin.draws += 1
+            if twin not in found:
+                found.append(twin)
+        return found
+
+    def _child(self, node: Node, sample: Sample, how: Expand) -> Node:
+        text = self.codec.decode(sample.token_ids)
+        child = Node(
+            id=-1, parent=node, token_ids=sample.token_ids, text=text, depth=node.depth + 1, length=node.length + len(sample.token_ids),
+            logprob=sum(sample.logprobs), head_value=sample.value, piece=how.segment == "step",
+        )  # fmt: skip
+        if self._over(sample, text, how):
+            child.answer = self.codec.format.extract_answer(self.text(child))
+            child.terminal = "answer" if child.answer is not None else "invalid"
+        elif self._cut(child, sample, how):
+            child.terminal = "limit"
+        return child
+
+    def _over(self, sample: Sample, text: str, how: Expand) -> bool:
+        """The solution has ended: by its end token, or with the line that marks the answer."""
+        if self._ends(sample):
+            return True
+        return how.segment == "step" and sample.finish == "stop" and self.codec.is_answer(text)
+
+    def _cut(self, child: Node, sample: Sample, how: Expand) -> bool:
+        unfinished = sample.finish == "length" and how.segment != "tokens"
+        return unfinished or child.depth >= self.limits.max_depth or child.length >= self.limits.max_length
+
+    def _ends(self, sample: Sample) -> bool:
+        """An end token, not a stop string, ended it."""
+        return sample.finish == "stop" and bool(sample.token_ids) and sample.token_ids[-1] in self.codec.end_ids
+
+    def _answer(self, node: Node, sample: Sample) -> str | None:
+        """The answer of a rollout; a cut one has none."""
+        if sample.finish != "stop":
+            return None
+        return self.codec.format.extract_answer(self.text(node) + self.codec.decode(sample.token_ids))
+
+    def _hang(self, node: Node, rollout: Rollout) -> Node:
+        """Keep a rollout as a leaf of `node` and count it; unverifiable ones are kept but not counted."""
+        sample = rollout.sample
+        cut = "limit" if sample.finish != "stop" else "invalid"
+        leaf = Node(
+            id=-1, parent=node, token_ids=sample.token_ids, text=self.codec.decode(sample.token_ids), depth=node.depth + 1,
+            length=node.length + len(sample.token_ids), logprob=sum(sample.logprobs), source="rollout", answer=rollout.answer,
+            terminal="answer" if rollout.answer is not None else cut, outcome=rollout.outcome,
+        )  # fmt: skip
+        node.children.append(self._enter(leaf))
+        if rollout.outcome is not None:
+            node.mc_correct += rollout.outcome
+            node.mc_total += 1
+        return leaf
+
+    def _enter(self, node: Node) -> Node:
+        node.id = len(self.nodes)
+        self.nodes.append(node)
+        return node
+
+
+async def judge(problem: Problem, nodes: Sequence[Node], gold: Gold) -> None:
+    """Give terminal nodes their outcome."""
+    fresh = [node for node in nodes if node.terminal and node.outcome is None]
+    outcomes = await asyncio.gather(*(gold.outcome(problem, node.answer) for node in fresh))
+    for node, outcome in zip(fresh, outcomes, strict=True):
+        node.outcome = outcome

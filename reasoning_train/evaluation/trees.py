@@ -1,0 +1,99 @@
+"""What a set of trees looks like: solved, depth, branching, tokens, and how much of it can teach."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from data_gen.trees import Tree
+
+
+def summarise_trees(trees: Iterable[Tree]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(figures, table of them as text). `solved`: trees with a right answer; `informative`: sibling sets that hold both kinds of subtree;
+    `shared_tokens`: tokens on at least two root-to-leaf paths, of all path tokens counted once a path."""
+    sums: Counter[str] = Counter()
+    stopped: Counter[str] = Counter()
+    for tree in trees:
+        stopped[tree.stopped] += 1
+        sums.update(_of_tree(tree))
+    n = sums["trees"]
+    figures = {
+        "trees": n,
+        "solved": sums["solved"] / n if n else 0.0,
+        "nodes": sums["nodes"] / n if n else 0.0,
+        "depth": sums["depth"] / n if n else 0.0,
+        "branching": sums["children"] / sums["inner"] if sums["inner"] else 0.0,
+        "generated_tokens": sums["generated"] / n if n else 0.0,
+        "scored_tokens": sums["scored"] / n if n else 0.0,
+        "informative_siblings": sums["informative"] / sums["families"] if sums["families"] else 0.0,
+        "shared_tokens": sums["shared"] / sums["path_tokens"] if sums["path_tokens"] else 0.0,
+        "stopped": dict(sorted(stopped.items())),
+    }
+    return figures, _table(figures)
+
+
+def _of_tree(tree: Tree) -> dict[str, int]:
+    below = tree.children()
+    families = [children for children in below.values() if len(children) > 1]
+    right, wrong, paths = _reach(tree)
+    ends = [node for node in tree.nodes[1:] if not below[node.node]]
+    path_tokens = sum(len(node.token_ids) * paths[node.node] for node in tree.nodes[1:])
+    shared = sum(len(node.token_ids) * paths[node.node] for node in tree.nodes[1:] if paths[node.node] >= 2)
+    return {
+        "trees": 1,
+        "solved": int(right[0] > 0),
+        "nodes": len(tree.nodes),
+        "depth": max((node.depth for node in ends), default=0),
+        "children": sum(map(len, below.values())),
+        "inner": sum(1 for children in below.values() if children),
+        "generated": tree.generated_tokens,
+        "scored": tree.scored_tokens,
+        "families": len(families),
+        "informative": sum(_informative(right[c.node] for c in f) and any(wrong[c.node] for c in f) for f in families),
+        "path_tokens": path_tokens,
+        "shared": shared,
+    }
+
+
+def _informative(counts: Iterable[int]) -> bool:
+    return any(counts)
+
+
+def _reach(tree: Tree) -> tuple[list[int], list[int], list[int]]:
+    """For each node: right ends, wrong ends and paths (draws of ends) at or below it. Children come after parents, so one pass up does."""
+    right, wrong, paths = ([0] * len(tree.nodes) for _ in range(3))
+    inner = {node.parent for node in tree.nodes}
+    for node in reversed(tree.nodes):
+        if node.node not in inner:
+            paths[node.node] += node.draws
+            right[node.node] += node.draws * (node.outcome == 1.0)
+            wrong[node.node] += node.draws * (node.outcome == 0.0)
+        if node.parent >= 0:
+            for counts in (right, wrong, paths):
+                counts[node.parent] += counts[node.node]
+    return right, wrong, paths
+
+
+def _table(figures: dict[str, Any]) -> dict[str, Any]:
+    columns = [
+        "trees",
+        "solved",
+        "nodes",
+        "depth",
+        "branching",
+        "tokens",
+        "scored tokens",
+        "informative siblings",
+        "shared tokens",
+        "stopped",
+    ]
+    percent = "{:.1%}".format
+    stopped = ", ".join(f"{name} {count}" for name, count in figures["stopped"].items())
+    means = [f"{figures[name]:.1f}" for name in ("nodes", "depth", "branching", "generated_tokens", "scored_tokens")]
+    shares = [percent(figures["informative_siblings"]), percent(figures["shared_tokens"])]
+    return {
+        "title": "trees, means over trees",
+        "columns": columns,
+        "rows": [[str(figures["trees"]), percent(figures["solved"]), *means, *shares, stopped]],
+    }

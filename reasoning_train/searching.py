@@ -1,0 +1,72 @@
+"""What the `search` stage opens: engine, scorer, gold, and the one function that grows a tree and grades it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from data_gen.format import StepCodec
+from data_gen.scorers import Gold, Scorer, Tools
+from data_gen.search import Limits, Search, SearchTree
+from data_gen.search.tree import judge
+from reasoning_train.engine import SLOTS, open_engine
+from reasoning_train.inputs import load_task
+
+if TYPE_CHECKING:
+    from data_gen.engines.base import LM
+    from data_gen.records import Problem
+    from data_gen.trees import Tree
+    from reasoning_train.stage_api import Context
+    from reasoning_train.stages.search import SearchConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Grower:
+    """Everything that trees share."""
+
+    engine: Any
+    codec: StepCodec
+    context: int
+    """Tokens that the policy takes."""
+    search: Search
+    scorer: Scorer | None
+    grader: Gold
+    granted: bool
+    """Whether gold may take part while a tree grows."""
+
+    @property
+    def in_flight(self) -> int:
+        """Trees to keep alive: enough to fill the slots while some wait for scorers and graders."""
+        return 2 * SLOTS // max(1, min(self.search.expand.n, SLOTS)) + 1
+
+    async def grow(self, problem: Problem, sample: int, lm: LM) -> Tree | None:
+        """A finished tree with all its ends graded; None for a question that leaves no room in the context."""
+        room = self.context - len(self.codec.prompt_ids(problem.question))
+        if room < 1:
+            return None
+        limits = Limits(max_depth=self.search.max_depth, max_length=min(self.search.max_length, room))
+        gold = self.grader if self.granted else None
+        tree = SearchTree(problem, lm, self.codec, limits, self.search.scale, scorer=self.scorer, gold=gold)
+        await self.search.grow(tree)
+        # Ends are graded for the record, after the search: what gold says of them now steers nothing.
+        await judge(problem, tree.nodes, self.grader)
+        for node in tree.nodes[1:]:
+            node.steps_ok = self.grader.steps_ok(problem, tree.steps(node)[0], ended=bool(node.terminal))
+        return tree.frozen(sample, oracle=self.granted)
+
+
+def open_grower(config: SearchConfig, ctx: Context) -> Grower:
+    """Load policy, verifier and task. UserError where the policy's or verifier's Format differs from the problems'."""
+    from reasoning_train.models.policy import load_format, load_policy
+
+    source = ctx.input(config.problems)
+    policy, task = load_policy(ctx.input(config.policy).path), load_task(source)
+    own = policy.format.model_copy(update={"task": task.format})
+    policy.format.check_same_task(own, f"policy {config.policy}", f"problems {config.problems}")
+    verifier = ctx.input(config.verifier).path if config.verifier else None
+    if verifier:
+        load_format(verifier).check_same_task(policy.format, f"verifier {config.verifier}", f"policy {config.policy}")
+    grader = Gold(task)
+    tools = Tools(codec=policy.codec, gold=grader if config.gold else None, verifier=verifier, seed=ctx.seed, slots=SLOTS)
+    scorer = config.scorer.open(tools) if config.scorer else None
+    return Grower(open_engine(policy), policy.codec, policy.context, config.search, scorer, grader, config.gold)

@@ -1,0 +1,128 @@
+"""`search`: grows trees over problems, one file of data_gen/search an algorithm, many trees at a time over one engine."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, model_validator
+
+from data_gen.records import Problem
+from data_gen.scorers import SCORERS
+from data_gen.search import SEARCHES
+from reasoning_train.inputs import count_rows, read_problems
+from reasoning_train.recipe.refs import ModelRef, ProblemsRef, VerifierRef
+from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
+
+if TYPE_CHECKING:
+    from data_gen.engines.base import LM
+    from data_gen.scorers import ScorerConfig
+    from data_gen.search import Search
+    from data_gen.trees import Tree
+
+    AnySearch = Search
+    AnyScorer = ScorerConfig
+else:
+    AnySearch, AnyScorer = SEARCHES.union(), SCORERS.union()
+
+
+class SearchConfig(StageConfig):
+    """Which policy searches what, how, and who scores."""
+
+    policy: ModelRef
+    problems: ProblemsRef
+    search: AnySearch
+    scorer: AnyScorer | None = None
+    verifier: VerifierRef | None = None
+    """Checkpoint that the scorer reads."""
+    gold: bool = False
+    """Grant gold to search and scorer, as numbers only: for data on training problems. Trees are then marked `oracle`."""
+    trees: int = Field(1, ge=1)
+    """Trees a problem, each with random streams of its own."""
+    limit: int | None = Field(None, ge=1)
+    """Only the first so many problems."""
+    min_solved: float = Field(0.0, ge=0, le=1)
+    """The stage refuses to hand on trees of which a smaller share found a right answer."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> SearchConfig:
+        search, scorer = self.search, self.scorer
+        if search.needs_scorer and scorer is None:
+            raise ValueError(f"scorer: search {search.uses!r} needs one. Known: {', '.join(SCORERS.names())}")
+        if scorer is not None and scorer.needs_verifier and self.verifier is None:
+            raise ValueError(f"verifier: scorer {scorer.uses!r} reads a checkpoint; give a reference such as ${{stages.prm}}")
+        if not self.gold:
+            needy = [search] if search.needs_gold else [scorer] if scorer is not None and scorer.needs_gold else []
+            if needy:
+                raise ValueError(f"gold: {needy[0].uses!r} needs outcomes; on training problems set `gold: true`")
+        return self
+
+
+@stage("search", version=1, outputs={"trees": "trees"}, unit="problem")
+def search(config: SearchConfig, ctx: Context) -> None:
+    """Record each tree as it is finished."""
+    from data_gen.engines.programs import run_programs
+    from reasoning_train.engine import Meter
+    from reasoning_train.searching import open_grower
+
+    grower = open_grower(config, ctx)
+    meter = Meter(grower.engine.usage)
+    total = count_rows(ctx.input(config.problems), config.limit) * config.trees
+
+    async def program(item: Item, lm: LM) -> Tree | None:
+        problem, sample = item[2]
+        return await grower.grow(problem, sample, lm)
+
+    grown = run_programs(
+        grower.engine, ctx.pending(_items(config, ctx)), program, seed=ctx.seed, key=lambda i: i[1], in_flight=grower.in_flight
+    )
+    for done, (item, tree) in enumerate(grown, 1):
+        tokens = meter.tell(ctx)
+        if tree is None:
+            ctx.count("dropped.question_too_long")
+        ctx.record(item[0], item[1], tree.to_rows() if tree else [])
+        ctx.progress(done, total, tokens=tokens)
+
+
+Item = tuple[int, str, tuple[Problem, int]]
+"""(order, key, (problem, which of its trees)): what `ctx.pending` hands out."""
+
+
+def _items(config: SearchConfig, ctx: Context) -> Iterator[tuple[str, tuple[Problem, int]]]:
+    for problem in itertools.islice(read_problems(ctx.input(config.problems)), config.limit):
+        for sample in range(config.trees):
+            yield f"{problem.id}#{sample}", (problem, sample)
+
+
+@search.estimate
+def cost(config: SearchConfig, sizes: Sizes) -> dict[str, Any]:
+    """Every tree to its budget, every sample to the token limit."""
+    from reasoning_train.memory import generation_bytes
+
+    policy, known = sizes(config.policy).get("parameters"), sizes(config.problems).get("rows")
+    result: dict[str, Any] = {"memory_bytes": generation_bytes(policy)} if policy else {}
+    if known is not None:
+        trees = min(known, config.limit or known) * config.trees
+        calls = trees * config.search.draws()
+        result |= {"records": trees, "rows": calls + trees, "calls": calls, "tokens": calls * config.search.expand.max_tokens}
+    return result
+
+
+@search.finish
+def summarise(config: SearchConfig, ctx: Context, rows: Iterable[dict[str, Any]]) -> None:
+    """What the trees look like, into the manifest; the gates."""
+    from data_gen.trees import read_trees
+    from reasoning_train.evaluation.trees import summarise_trees
+
+    summary, table = summarise_trees(read_trees(rows))
+    gate(summary["trees"] > 0, f"search: no trees; {config.problems} is empty or every question is longer than the context.")
+    ctx.count("out", summary["trees"])
+    ctx.metric("trees", summary)
+    ctx.metric("table", table)
+    solved = summary["solved"]
+    gate(
+        solved >= config.min_solved,
+        f"search: {solved:.4f} of the trees hold a right answer, fewer than min_solved={config.min_solved}. "
+        "Raise the budget or temperature, use easier problems or a stronger policy.",
+    )
