@@ -27,7 +27,8 @@ def run_programs(
 
     `key(item)` (e.g. the problem's id) is the root of the program's path: with `seed` it decides every random stream, whatever runs beside
     it. Items are drawn one by one and at most `in_flight` programs live, so memory does not grow with their number. A program's
-    exception is raised here, with a note that names the item; it and closing the generator early cancel the others.
+    exception is raised here, with a note that names the item; it and closing the generator early cancel the others. At the end the engine
+    is told to let go of what belongs to the event loop.
     Call it outside any event loop.
 
     >>> async def answer(problem, lm):                                                        # doctest: +SKIP
@@ -36,9 +37,12 @@ def run_programs(
     """
     with asyncio.Runner() as runner:
         crew = _Crew(engine, iter(items), program, seed, key, in_flight)
-        while batch := runner.run(crew.advance()):
-            for item, task in batch:
-                yield item, _result(task, key(item))
+        try:
+            while batch := runner.run(crew.advance()):
+                for item, task in batch:
+                    yield item, _result(task, key(item))
+        finally:
+            runner.run(crew.disband())
 
 
 def _result(task: asyncio.Future[Result], name: str) -> Result:
@@ -62,7 +66,7 @@ class _Crew(Generic[Item, Result]):
         in_flight: int,
     ) -> None:
         (self._engine, self._items, self._program, self._seed, self._key, self._in_flight) = engine, items, program, seed, key, in_flight
-        self._live = 0
+        self._live: set[asyncio.Future[Result]] = set()  # the event loop itself holds tasks weakly
         self._done: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._waiter: asyncio.Future[None] | None = None
 
@@ -77,19 +81,27 @@ class _Crew(Generic[Item, Result]):
         self._done.clear()
         return done
 
+    async def disband(self) -> None:
+        """Cancel whatever still runs, and only then let the engine close what it runs on."""
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+        await self._engine.aclose()
+
     def _fill(self) -> None:
-        while self._live < self._in_flight:
+        while len(self._live) < self._in_flight:
             try:
                 item = next(self._items)
             except StopIteration:
                 return
             lm = LM(self._engine, self._seed, (self._key(item),))
             task = asyncio.ensure_future(self._program(item, lm))
-            self._live += 1
+            self._live.add(task)
             task.add_done_callback(partial(self._finished, item))
 
     def _finished(self, item: Item, task: asyncio.Future[Result]) -> None:
-        self._live -= 1
+        self._live.discard(task)
         self._done.append((item, task))
         if self._waiter and not self._waiter.done():
             self._waiter.set_result(None)

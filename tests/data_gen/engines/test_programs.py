@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from data_gen.engines.base import LM, DuplicatePath, Sample, Sampling
+from data_gen.engines.base import LM, DuplicatePath, Request, Sample, Sampling
 from data_gen.engines.programs import run_programs
 from data_gen.engines.scripted import ScriptedEngine
 from data_gen.errors import UserError
@@ -131,6 +131,42 @@ def test_closing_early_cancels_the_rest() -> None:
     assert next(programs) == (0, 0)
     programs.close()
     assert sorted(cancelled) == [1, 2, 3, 4]
+
+
+class _Closing(ScriptedEngine):
+    """Notes when it is closed, and how many of the programs' requests were then under way."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda prefix, seed: prefix)
+        self.waiting, self.closed = 0, []
+
+    async def generate(self, request: Request) -> list[Sample]:
+        self.waiting += 1
+        try:
+            if request.prefix[0] > 2:
+                await asyncio.Event().wait()
+            return await super().generate(request)
+        finally:
+            self.waiting -= 1
+
+    async def aclose(self) -> None:
+        self.closed.append(self.waiting)
+
+
+def test_the_engine_is_closed_at_the_end_after_an_error_and_when_closed_early() -> None:
+    async def fails(item: int, lm: LM) -> Sample:
+        await _one(0, lm)
+        raise UserError("broken")
+
+    to_the_end, failed, early = _Closing(), _Closing(), _Closing()
+    list(run_programs(to_the_end, range(3), _one, seed=0, key=str, in_flight=2))
+    with pytest.raises(UserError, match="broken"):
+        list(run_programs(failed, range(9), lambda i, lm: (fails if i == 0 else _one)(i, lm), seed=0, key=str, in_flight=9))
+    programs = run_programs(early, range(9), _one, seed=0, key=str, in_flight=9)
+    next(programs)
+    assert early.closed == [] and early.waiting > 0
+    programs.close()
+    assert to_the_end.closed == failed.closed == early.closed == [0]
 
 
 def test_a_program_that_waits_for_a_tool_holds_nobody_up() -> None:
