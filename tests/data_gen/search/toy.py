@@ -1,0 +1,205 @@
+"""A world small enough to enumerate: every path with its probability, every value exact, any search runs on it.
+
+A solution is `depth` lines of one letter each and then `Answer: 1` (right) or `Answer: 0`. `World.tree` gives the letters that may
+follow a path, with their probabilities; the engine draws from it, so that a search's output can be held against the truth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from data_gen.engines.base import LM, Request, Sample, Usage
+from data_gen.engines.programs import run_programs
+from data_gen.format import Format, StepCodec
+from data_gen.records import Problem
+from data_gen.scales import Scale
+from data_gen.scorers.base import Gold, Prefix, Score, Scorer
+from data_gen.search import Limits, Search, SearchTree
+from data_gen.tasks.base import Task
+from data_gen.verdict import Answer, Grade, Verdict
+from data_gen.verdict import Gold as GoldText
+from reasoning_train.models.words import word_tokenizer
+
+LETTERS = "abcdefgh"
+TOKENIZER = word_tokenizer([*LETTERS, "go", "Answer", ":", "0", "1"])
+CODEC = StepCodec(Format(), TOKENIZER)
+Path = tuple[str, ...]
+"""Letters so far, e.g. ("a", "c")."""
+
+
+class ToyTask(Task):
+    """The right answer is 1; a step is right unless its letter stands in `wrong`."""
+
+    instant: ClassVar[bool] = True
+    uses: str = "toy"
+    wrong: tuple[str, ...] = ()
+
+    def splits(self) -> dict[str, int | None]:
+        return {"train": 1}
+
+    def problems(self, split: str) -> Any:
+        return iter([problem()])
+
+    def verify(self, gold: GoldText, answer: Answer) -> Grade:
+        return Grade(Verdict.CORRECT if answer.text == gold.text else Verdict.WRONG, "text")
+
+    def check_steps(self, problem: Problem, steps: Sequence[str]) -> tuple[bool, ...] | None:
+        return tuple(step not in self.wrong for step in steps)
+
+
+def problem(name: str = "p", gold: str | None = "1") -> Problem:
+    return Problem(id=name, question="go", gold=gold, group=name, split="train")
+
+
+@dataclass(frozen=True)
+class World:
+    """`World({(): {"a": 0.75, "b": 0.25}}, {("a",): 1.0, ("b",): 0.0})`: two one-step solutions, the likelier one right.
+
+    `right` maps a whole path to P(it answers 1): 0 or 1 makes the answer line certain.
+    """
+
+    tree: Mapping[Path, Mapping[str, float]]
+    right: Mapping[Path, float]
+    _values: dict[Path, float] = field(default_factory=dict, compare=False)
+
+    @classmethod
+    def random(cls, seed: int, depth: int = 3, branching: int = 3, right: float = 0.3) -> World:
+        """Random probabilities at every node, each leaf right with probability `right` (at least one is, and one is not)."""
+        rng, letters = random.Random(seed), LETTERS[:branching]
+        tree: dict[Path, dict[str, float]] = {}
+        for d in range(depth):
+            for path in itertools.product(letters, repeat=d):
+                raw = [rng.random() + 0.1 for _ in letters]
+                tree[path] = {letter: weight / sum(raw) for letter, weight in zip(letters, raw, strict=True)}
+        leaves = list(itertools.product(letters, repeat=depth))
+        outcome = {leaf: float(rng.random() < right) for leaf in leaves}
+        outcome[leaves[0]], outcome[leaves[-1]] = 0.0, 1.0
+        return cls(tree, outcome)
+
+    def leaves(self) -> dict[Path, float]:
+        """Whole path -> its probability under the policy."""
+        found: dict[Path, float] = {}
+
+        def walk(path: Path, mass: float) -> None:
+            if path in self.right:
+                found[path] = mass
+                return
+            for letter, p in self.tree[path].items():
+                walk((*path, letter), mass * p)
+
+        walk((), 1.0)
+        return found
+
+    def value(self, path: Path) -> float:
+        """P(correct | path), exact."""
+        if path not in self._values:
+            if path in self.right:
+                self._values[path] = self.right[path]
+            else:
+                self._values[path] = sum(p * self.value((*path, letter)) for letter, p in self.tree[path].items())
+        return self._values[path]
+
+    def lines(self, path: Path) -> list[tuple[str, float]]:
+        """What may come next, with probabilities: letters, or the answer line with its end."""
+        if path in self.right:
+            p = self.right[path]
+            return [(f"Answer: {answer}", mass) for answer, mass in (("1", p), ("0", 1 - p)) if mass > 0]
+        return [(f"{letter}\n", p) for letter, p in self.tree[path].items()]
+
+
+class ToyEngine:
+    """Draws from a world. The log-prob of a line stands on its first token; temperatures temper lines, not tokens; top-p is ignored."""
+
+    seeded = True
+
+    def __init__(self, world: World) -> None:
+        self.world, self.usage = world, Usage()
+
+    async def generate(self, request: Request) -> list[Sample]:
+        await asyncio.sleep(0)
+        ids = request.prefix[request.prompt_length or len(request.prefix) :]
+        samples = [self._sample(ids, request, random.Random(seed)) for seed in request.seeds]
+        self.usage.requests += 1
+        self.usage.samples += len(samples)
+        self.usage.generated_tokens += sum(len(s.token_ids) for s in samples)
+        return samples
+
+    async def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:
+        await asyncio.sleep(0)
+        return [[-math.log(2)] * len(c) for c in continuations]
+
+    async def aclose(self) -> None:
+        """Nothing to let go of."""
+
+    def _sample(self, ids: Sequence[int], request: Request, rng: random.Random) -> Sample:
+        path, sampling = letters_of(CODEC.decode(ids)), request.sampling
+        tokens: list[int] = []
+        logprobs: list[float] = []
+        while True:
+            lines = self.world.lines(path)
+            text, p = self._pick(lines, sampling.temperature, rng)
+            last = text.startswith("Answer")
+            new = TOKENIZER(text, add_special_tokens=False)["input_ids"] + [CODEC.end_id] * last
+            tokens += new
+            logprobs += [math.log(p), *[0.0] * (len(new) - 1)]
+            if last or (sampling.stop and "\n" in sampling.stop) or len(tokens) >= sampling.max_tokens:
+                break
+            path = (*path, text.strip())
+        kept = tuple(tokens[: sampling.max_tokens])
+        return Sample(token_ids=kept, logprobs=tuple(logprobs[: len(kept)]), finish="stop" if len(kept) == len(tokens) else "length")
+
+    def _pick(self, lines: list[tuple[str, float]], temperature: float, rng: random.Random) -> tuple[str, float]:
+        if temperature == 0:
+            return max(lines, key=lambda line: line[1])
+        weights = [p ** (1 / temperature) for _, p in lines]
+        [chosen] = rng.choices(lines, weights)
+        return chosen
+
+
+class ToyScorer:
+    """`values(path)` of the letters so far, on `scale`; `noise` and NaN are the test's business."""
+
+    def __init__(self, values: Callable[[Path], float], scale: Scale = Scale.P) -> None:
+        self.name, self.scale, self._values = "toy", scale, values
+        self.scored: list[Path] = []
+
+    async def __call__(self, prefixes: Sequence[Prefix], lm: LM) -> list[Score]:
+        await asyncio.sleep(0)
+        self.scored += [prefix.steps for prefix in prefixes]
+        return [Score(self._values(prefix.steps), tokens=len(prefix.token_ids)) for prefix in prefixes]
+
+
+def letters_of(text: str) -> Path:
+    """The path that a partial solution's text spells."""
+    return tuple(line.strip() for line in text.split("\n") if line.strip() in LETTERS and line.strip())
+
+
+def grow(
+    search: Search, world: World, *, scorer: Scorer | None = None, gold: bool = True, seed: int = 0, runs: int = 1, wrong: Path = ()
+) -> list[SearchTree]:  # fmt: skip
+    """`runs` finished trees over problems p0, p1, ... of one world, in order, graded at their ends like the stage's."""
+    from data_gen.search.tree import judge
+
+    grader = Gold(ToyTask(wrong=wrong))
+
+    async def program(item: Problem, lm: LM) -> SearchTree:
+        limits = Limits(max_depth=search.max_depth, max_length=search.max_length)
+        tree = SearchTree(item, lm, CODEC, limits, search.scale, scorer=scorer, gold=grader if gold else None)
+        await search.grow(tree)
+        await judge(item, tree.nodes, grader)
+        return tree
+
+    problems = [problem(f"p{i}") for i in range(runs)]
+    grown = dict(run_programs(ToyEngine(world), problems, program, seed=seed, key=lambda p: p.id, in_flight=64))
+    return [grown[p] for p in problems]
+
+
+def path_of(tree: SearchTree, node: Any) -> Path:
+    """The letters of a node's partial solution."""
+    return letters_of(tree.text(node))
