@@ -12,8 +12,8 @@ from reasoning_train.recipe.problems import Problems
 from reasoning_train.recipe.refs import Kind, Ref
 from reasoning_train.recipe.yaml_core import join
 
-WITHOUT = frozenset({"table", "verdict", "decision"})
-"""Kinds of outputs that hold numbers, not text: tasks with different formats may meet in one table."""
+WITHOUT = frozenset({"table", "verdict", "decision", "page"})
+"""Kinds of outputs that hold numbers or pages, not rows of text: tasks with different formats may meet in one table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Edge:
     """Field of the config, dotted."""
     ref: Ref
     kinds: list[Kind]
-    """Kinds that the field takes; none: any."""
+    """Kinds that the field takes; none: any, whatever its format."""
     given: str
     """Kind of the output behind the reference; empty where it is not known."""
 
@@ -46,7 +46,7 @@ class Formats:
         first: tuple[Ref, TaskFormat] | None = None
         for edge in edges:
             fmt = self._known.get(edge.ref.node)
-            if fmt is None or edge.given in WITHOUT or any(not kind.same_format for kind in edge.kinds):
+            if fmt is None or edge.given in WITHOUT or not edge.kinds or any(not kind.same_format for kind in edge.kinds):
                 continue
             first = first or (edge.ref, fmt)
             try:

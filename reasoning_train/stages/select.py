@@ -25,7 +25,8 @@ class SelectConfig(StageConfig):
 
     solutions: SolutionsRef
     keep: Literal["correct", "any"] = "correct"
-    """`correct`: the verdict says so. `any`: no filter but whole solutions (the control of a rejection-sampling run)."""
+    """`correct`: the verdict says so. `any`: right and wrong ones alike (the control of a rejection-sampling run). Solutions that were cut
+    and unverifiable ones are dropped either way: nobody could have kept those."""
     steps: Literal["any", "right"] = "any"
     """`right`: drop solutions in which the task's step checker found a wrong step."""
     dedupe: Literal["none", "exact", "near"] = "exact"
@@ -39,7 +40,7 @@ class SelectConfig(StageConfig):
     min_rows: int = Field(1, ge=1)
 
 
-@stage("select", version=1, outputs={"data": "solutions"}, heavy=False)
+@stage("select", version=2, outputs={"data": "solutions"}, heavy=False)
 def select(config: SelectConfig, ctx: Context) -> None:
     """Two passes over the rows: choose (row numbers only in memory), then write."""
     source = ctx.input(config.solutions)
@@ -84,7 +85,8 @@ def _choose(solutions: Iterable[Solution], config: SelectConfig, ctx: Context) -
 
 def _passes(solution: Solution, config: SelectConfig, ctx: Context) -> bool:
     ctx.count("in")
-    if config.keep == "correct" and solution.verdict is not Verdict.CORRECT:
+    verdicts = {Verdict.CORRECT} if config.keep == "correct" else {Verdict.CORRECT, Verdict.WRONG}
+    if solution.verdict not in verdicts:
         ctx.count(f"dropped.{solution.verdict}")
         return False
     if solution.finish == "length":

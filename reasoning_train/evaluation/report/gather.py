@@ -1,11 +1,12 @@
-"""What the report shows, read from the run's folder and the manifests it reaches."""
+"""What the report shows, read from manifests: those of a run, or those of the artifacts that a stage was given."""
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from reasoning_train.evaluation.report.chart_svg import Point, chart_svg
 from reasoning_train.evaluation.report.graph_svg import Box
 from reasoning_train.recipe.plan import Node, Plan
 from reasoning_train.recipe.rows import Rows
-from reasoning_train.recipe.store import Store
+from reasoning_train.recipe.store import Artifact, Store
 
 EXAMPLES = 3
 """Problems shown with the solutions of every policy."""
@@ -21,41 +22,84 @@ SCANNED_ROWS = 20_000
 """Rows of a table that are looked at for examples, so that the page is made in seconds whatever the size."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageView:
-    """A stage as the page lists it; `curves` are (title, svg)."""
+    """A stage as the page lists it; `inputs` are names of other views, `curves` are (title, svg)."""
 
-    node: Node
+    name: str
+    uses: str
+    key: str
+    seed: int | None
     state: str
-    error: str
-    manifest: dict[str, Any]
-    curves: tuple[tuple[str, str], ...]
+    error: str = ""
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    """Empty while there is no artifact."""
+    inputs: tuple[str, ...] = ()
+    curves: tuple[tuple[str, str], ...] = ()
 
     @property
     def note(self) -> str:
         """Second line of the stage's box."""
         wall = self.manifest.get("wall_s")
-        return f"{self.node.uses} · {self.state}" + (f" · {wall:.0f} s" if wall is not None and wall >= 1 else "")
+        return f"{self.uses} · {self.state}" + (f" · {wall:.0f} s" if wall is not None and wall >= 1 else "")
+
+    @property
+    def table(self) -> dict[str, Any] | None:
+        """The table that the stage left among its metrics."""
+        return self.manifest.get("metrics", {}).get("table")
 
 
-def stage_views(plan: Plan, state: dict[str, Any], store: Store) -> list[StageView]:
-    """All stages in graph order, with what their manifests say."""
-    return [_view(node, state["nodes"][name], store) for name, node in plan.nodes.items()]
+def run_views(plan: Plan, state: Mapping[str, Any], store: Store) -> list[StageView]:
+    """All stages of a run in graph order, with what their manifests say."""
+    return [_run_view(node, state["nodes"][name], store.find(node)) for name, node in plan.nodes.items()]
 
 
-def _view(node: Node, state: dict[str, Any], store: Store) -> StageView:
-    artifact = store.find(node)
-    curves = tuple(_curves(artifact.path / "history.jsonl")) if artifact else ()
-    return StageView(node, state["state"], state.get("error", ""), dict(artifact.manifest) if artifact else {}, curves)
+def _run_view(node: Node, state: Mapping[str, Any], artifact: Artifact | None) -> StageView:
+    return StageView(
+        name=node.name,
+        uses=node.uses,
+        key=node.key,
+        seed=node.seed,
+        state=state["state"],
+        error=state.get("error", ""),
+        manifest=artifact.manifest if artifact else {},
+        inputs=node.inputs,
+        curves=tuple(_curves(artifact.path)) if artifact else (),
+    )
 
 
-def boxes(views: list[StageView]) -> dict[str, Box]:
+def artifact_views(artifacts: Mapping[str, Artifact]) -> list[StageView]:
+    """Finished artifacts by the names of their nodes, those first that others were made from; edges between them only."""
+    names = {artifact.manifest["key"]: name for name, artifact in artifacts.items()}
+    inputs = {
+        name: tuple(names[made["key"]] for made in artifact.manifest["inputs"].values() if made["key"] in names)
+        for name, artifact in artifacts.items()
+    }
+    return [_artifact_view(name, artifacts[name], inputs[name]) for name in TopologicalSorter(inputs).static_order()]
+
+
+def _artifact_view(name: str, artifact: Artifact, inputs: tuple[str, ...]) -> StageView:
+    manifest = artifact.manifest
+    return StageView(
+        name=name,
+        uses=manifest["uses"],
+        key=manifest["key"],
+        seed=manifest["seed"],
+        state="done",
+        manifest=manifest,
+        inputs=inputs,
+        curves=tuple(_curves(artifact.path)),
+    )
+
+
+def boxes(views: Sequence[StageView]) -> dict[str, Box]:
     """The graph's boxes."""
-    return {v.node.name: Box(v.node.name, v.node.uses, v.state, v.note, v.node.inputs) for v in views}
+    return {v.name: Box(v.name, v.uses, v.state, v.note, v.inputs) for v in views}
 
 
-def _curves(path: Path) -> Iterator[tuple[str, str]]:
-    """(title, svg) of every figure in a history file, drawn over its `step`."""
+def _curves(artifact: Path) -> Iterator[tuple[str, str]]:
+    """(title, svg) of every figure in an artifact's history file, drawn over its `step`."""
+    path = artifact / "history.jsonl"
     if not path.exists():
         return
     series: dict[str, list[Point]] = {}
@@ -69,13 +113,10 @@ def _curves(path: Path) -> Iterator[tuple[str, str]]:
             yield f"{name}: {points[-1][1]:.4g} at step {points[-1][0]:g}", chart_svg(points, name)
 
 
-def examples(plan: Plan, store: Store) -> list[dict[str, Any]]:
-    """Problems on which the policies of a table differ, with each one's greedy solution: they show what the training changed."""
-    tables = [artifact.path / "table" for node in plan.nodes.values() if node.uses == "evaluate" and (artifact := store.find(node))]
-    if not tables:
-        return []
+def examples(table: Path) -> list[dict[str, Any]]:
+    """Problems on which the policies of an evaluation differ, with each one's greedy solution: they show what the training changed."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in itertools.islice(Rows(tables[0]), SCANNED_ROWS):
+    for row in itertools.islice(Rows(table), SCANNED_ROWS):
         found.setdefault(row["problem_id"], {})[row["policy"]] = row
     most = max((len(policies) for policies in found.values()), default=0)
     complete = [policies for policies in found.values() if len(policies) == most]

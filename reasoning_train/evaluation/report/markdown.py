@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from data_gen.errors import UserError
-from reasoning_train.evaluation.report.gather import StageView, stage_views
+from reasoning_train.evaluation.report.gather import StageView, run_views
 from reasoning_train.recipe.plan_json import read_plan
 from reasoning_train.recipe.store import Store
 
@@ -23,7 +23,7 @@ SHOWN = ("pass_rate", "wrong_step_share_of_correct", "cut_share", "steps", "dev_
 def write_figures(run_dir: Path, store: Store, readme: Path) -> None:
     """Replace the block of the run's recipe in `readme`; UserError where the marks are missing."""
     plan, state = read_plan(run_dir / "plan.json"), json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
-    views = stage_views(plan, state, store)
+    views = run_views(plan, state, store)
     block = figures(views, state)
     pattern = re.compile(rf"(<!-- figures: {re.escape(plan.name)} -->\n).*?(<!-- end -->)", re.DOTALL)
     text, found = pattern.subn(lambda m: m[1] + block + m[2], readme.read_text(encoding="utf-8"))
@@ -36,7 +36,7 @@ def write_figures(run_dir: Path, store: Store, readme: Path) -> None:
 
 def figures(views: list[StageView], state: dict[str, Any]) -> str:
     """All tables of a run, one figure line a stage, and how it was made."""
-    tables = [(v.node.name, v.manifest["metrics"]["table"]) for v in views if "table" in v.manifest.get("metrics", {})]
+    tables = [(v.name, v.table) for v in views if v.table]
     parts = [f"**{name}** · {table.get('title', '')}\n\n{markdown_table(table)}" for name, table in tables]
     lines = [line for view in views if (line := _line(view))]
     wall = sum(v.manifest.get("wall_s", 0) for v in views)
@@ -53,10 +53,10 @@ def markdown_table(table: dict[str, Any]) -> str:
 def _line(view: StageView) -> str:
     metrics, counts = view.manifest.get("metrics", {}), view.manifest.get("counts", {})
     shown = [f"{name} {_short(metrics[name])}" for name in SHOWN if name in metrics]
-    if not shown and view.node.uses != "select":
+    if not shown and view.uses != "select":
         return ""
     rows = [f"{counts['out']} rows"] if "out" in counts else []
-    return f"- `{view.node.name}`: {', '.join([*rows, *shown])}, {view.manifest.get('wall_s', 0):.0f} s"
+    return f"- `{view.name}`: {', '.join([*rows, *shown])}, {view.manifest.get('wall_s', 0):.0f} s"
 
 
 def _short(value: Any) -> str:

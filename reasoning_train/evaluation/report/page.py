@@ -1,49 +1,84 @@
-"""Renders the report page from a run's folder."""
+"""The page: one self-contained HTML file, rendered from a run's folder or from the artifacts of a `report` stage."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reasoning_train.evaluation.report.gather import StageView, boxes, examples, stage_views
+from reasoning_train.evaluation.report.gather import StageView, artifact_views, boxes, examples, run_views
 from reasoning_train.evaluation.report.graph_svg import graph_svg
 from reasoning_train.recipe.plan_json import read_plan
-from reasoning_train.recipe.store import Store
+from reasoning_train.recipe.store import Artifact, Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What a page shows: `Page(title="small", about="...", facts={"run": "done"}, views=[...], table=Path("..."))`."""
+
+    title: str
+    about: str
+    facts: Mapping[str, str]
+    """Name -> value, above the totals of all stages."""
+    views: Sequence[StageView]
+    table: Path | None
+    """Rows of an evaluation to take sample solutions from."""
 
 
 def write_report(run_dir: Path, store: Store) -> Path:
     """Write `report.html` into a run's folder and return its path; what failed or did not run is shown as such."""
-    import jinja2
-
     plan = read_plan(run_dir / "plan.json")
     state = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
-    views = stage_views(plan, state, store)
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-    page = environment.get_template("report.html.j2").render(
-        plan=plan,
-        run=state,
-        views=views,
-        graph=graph_svg(boxes(views)),
-        tables=[(v.node.name, v.manifest["metrics"]["table"]) for v in views if "table" in v.manifest.get("metrics", {})],
-        examples=examples(plan, store),
-        facts=_facts(views),
-        json=_pretty,
+    made = [artifact for node in plan.nodes.values() if (artifact := store.find(node))]
+    about = [plan.resolved.get("description", ""), f"{plan.resolved['paper']}." if plan.resolved.get("paper") else ""]
+    page = Page(
+        title=plan.name,
+        about=" ".join(filter(None, about)),
+        facts={"run": state["state"], "started": state["started"]},
+        views=run_views(plan, state, store),
+        table=_evaluation(made),
     )
-    path, partial = run_dir / "report.html", run_dir / "report.html.partial"
-    partial.write_text(page, encoding="utf-8")
-    os.replace(partial, path)
+    path = run_dir / "report.html"
+    write_page(page, path)
     return path
 
 
-def _facts(views: list[StageView]) -> dict[str, str]:
-    """Totals over the stages of the run; cached stages count with the time that they once took."""
+def artifact_page(artifacts: Mapping[str, Artifact], title: str, about: str) -> Page:
+    """The page of finished artifacts, by the names of their nodes."""
+    return Page(title=title, about=about, facts={}, views=artifact_views(artifacts), table=_evaluation(artifacts.values()))
+
+
+def write_page(page: Page, path: Path) -> None:
+    """Render a page to a file, whole or not at all."""
+    import jinja2
+
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    text = environment.get_template("report.html.j2").render(
+        page=page,
+        facts={**page.facts, **_totals(page.views)},
+        graph=graph_svg(boxes(page.views)),
+        examples=examples(page.table) if page.table else [],
+        json=_pretty,
+    )
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _evaluation(artifacts: Iterable[Artifact]) -> Path | None:
+    """Rows of the first evaluation among artifacts."""
+    return next((artifact.path / "table" for artifact in artifacts if artifact.manifest["uses"] == "evaluate"), None)
+
+
+def _totals(views: Sequence[StageView]) -> dict[str, str]:
+    """Totals over the stages; cached ones count with the time that they once took."""
     made = [v.manifest for v in views if v.manifest]
     tokens = sum(m.get("counts", {}).get("tokens.generated", 0) for m in made)
-    first = made[0] if made else {}
-    packages = first.get("packages", {})
+    packages = made[0].get("packages", {}) if made else {}
     return {
         "stages": str(len(views)),
         "work of all stages": f"{sum(m.get('wall_s', 0) for m in made):.0f} s",

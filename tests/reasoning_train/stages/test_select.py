@@ -42,8 +42,10 @@ def test_rows_are_handed_on_unchanged(bench: Bench) -> None:
     assert rows_of(artifact)[0] == {**rows_of(bench.run("samples"))[0]}
 
 
-def test_any_keeps_all_verdicts_but_no_cut_rows(bench: Bench) -> None:
-    assert kept(select(bench, keep="any", dedupe="none")) == [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1)]
+def test_any_keeps_right_and_wrong_rows_but_no_unverifiable_or_cut_ones(bench: Bench) -> None:
+    artifact = select(bench, keep="any", dedupe="none")
+    assert kept(artifact) == [("a", 0), ("a", 1), ("a", 2), ("b", 1)]
+    assert artifact.manifest["counts"]["dropped.unverifiable"] == artifact.manifest["counts"]["dropped.cut_by_length_limit"] == 1
 
 
 def test_steps_right_drops_solutions_with_a_wrong_step(bench: Bench) -> None:
