@@ -20,11 +20,11 @@ class Malformed(Exception):
 
 
 class Failed(Exception):
-    """One attempt failed and may be repeated; `wait` is what the server asked for, in seconds."""
+    """One attempt failed and may be repeated; `wait` is what the server asked for, in seconds; `cut`: there was no answer."""
 
-    def __init__(self, what: str, wait: float = 0.0) -> None:
+    def __init__(self, what: str, wait: float = 0.0, *, cut: bool = False) -> None:
         super().__init__(what)
-        self.wait = wait
+        self.wait, self.cut = wait, cut
 
 
 def read_answer(response: httpx2.Response, read: Callable[[Any], T], key: ApiKey) -> T:

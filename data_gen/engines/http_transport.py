@@ -38,7 +38,7 @@ class OwnServer(Protocol):
         """Start it again, which takes as long as it takes; UserError with its last lines when it may not be started again."""
 
     def give_up(self) -> None:
-        """End a `revive` that another thread is in."""
+        """End a `revive` that another thread is in: nobody waits for it any more."""
 
 
 class Transport:
@@ -76,21 +76,26 @@ class Transport:
     async def request(self, method: str, path: str, body: Any, read: Callable[[Any], T]) -> T:
         """`read` of the answer's JSON; `read` raises Malformed where it does not fit. UserError when the server refuses the request or the
         last attempt failed."""
-        client = self._open()
+        client, attempt = self._open(), 0
         async with self._slots:
-            for attempt in range(1, self._attempts + 1):
+            while True:
+                await self._ready()
+                url = self.url
                 try:
-                    await self._ready()
-                    response = await self._within_time(client.request(method, self.url + path, json=body))
+                    response = await self._within_time(client.request(method, url + path, json=body))
                     return read_answer(response, read, self._key)
                 except Failed as failure:
+                    if await self._died(url, failure):
+                        continue  # no fault of the request; the server counts how often it died
+                    attempt += 1
                     if attempt == self._attempts or failure.wait > PATIENCE_S:
                         raise self._exhausted(path, attempt, failure) from None
                     await self._pause(attempt, failure.wait)
-        raise AssertionError("at least one attempt is made")
 
     async def aclose(self) -> None:
         """Close the connections; the next request opens new ones, under whatever event loop then runs."""
+        if self._server is not None:
+            self._server.give_up()
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
@@ -103,9 +108,9 @@ class Transport:
         except TimeoutError:
             what = f"no answer within {self._timeout:g} s"
         except httpx2.RequestError as error:
-            what = self._key.clean(f"{type(error).__name__}: {error}".rstrip(": "))
+            what = self._key.clean(f"{type(error).__name__}: {error}".rstrip(": ."))
         self.abandoned += 1
-        raise Failed(what)
+        raise Failed(what, cut=True)
 
     async def _while_alive(self, call: Coroutine[Any, Any, httpx2.Response]) -> httpx2.Response:
         """The answer, unless our own server dies first: a child that it leaves may hold the connection open for ever."""
@@ -114,21 +119,28 @@ class Transport:
             while self._server is not None and not task.done():
                 await asyncio.wait({task}, timeout=0.25)
                 if not task.done() and self._server.dead():
-                    raise Failed("the server died")
+                    raise Failed("the server died", cut=True)
             return await task
         finally:
             task.cancel()
+
+    async def _died(self, url: str, failure: Failed) -> bool:
+        """Whether our own server, at `url` when it was asked, died over the request; it may live again by now. Connections to a server that
+        was killed end a little before the system tells that it was."""
+        if self._server is None or not failure.cut:
+            return False
+        for _ in range(20):
+            if self._server.dead() or self.url != url:
+                return True
+            await asyncio.sleep(0.05)
+        return False
 
     async def _ready(self) -> None:
         """Wait until the server wants requests again; start our own again if it has died."""
         while (wait := self._resume_at - time.monotonic()) > 0:
             await asyncio.sleep(wait)
         if self._server is not None and self._server.dead():
-            try:
-                await asyncio.to_thread(self._server.revive)
-            except asyncio.CancelledError:
-                self._server.give_up()
-                raise
+            await asyncio.to_thread(self._server.revive)
 
     async def _pause(self, attempt: int, asked: float) -> None:
         self.retries += 1

@@ -1,0 +1,39 @@
+"""The argument lists that start a model server, and the environment it gets."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from data_gen.engines.config import ServeConfig
+from data_gen.errors import UserError
+
+OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1", "VLLM_NO_USAGE_STATS": "1"}
+"""No network at run time."""
+_INSTALL = {
+    "vllm": "install the extra `vllm` (pip install -c constraints.txt -e '.[vllm]'), or name a program of another environment",
+    "transformers": "install the extra `serve` (pip install -c constraints.txt -e '.[serve]'), or name a program of another environment",
+}
+
+
+def serve_command(config: ServeConfig, weights: Path) -> Callable[[int], list[str]]:
+    """port -> the argument list that serves the `from_pretrained` folder `weights`, under its path as the model's name, on the loopback
+    interface. UserError where the program is not to be found.
+    """
+    program = _program(config)
+    if config.command == "transformers":
+        return lambda port: [program, "serve", str(weights), "--host", "127.0.0.1", "--port", str(port), *config.args]
+    # The checkpoint's own sampling defaults stay out: every request says how to sample.
+    fixed = ["--generation-config", "vllm", "--enable-prompt-tokens-details"]
+    return lambda port: [program, "serve", str(weights), "--host", "127.0.0.1", "--port", str(port), *fixed, *config.args]
+
+
+def _program(config: ServeConfig) -> str:
+    beside = Path(sys.executable).parent / config.command
+    named = config.executable or (str(beside) if beside.exists() else config.command)
+    found = shutil.which(named)
+    if found is None:
+        raise UserError(f"engine.serve: there is no program {named!r} here; {_INSTALL[config.command]} in engine.serve.executable.")
+    return found
