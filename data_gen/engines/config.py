@@ -19,6 +19,17 @@ _REFUSED = {
     "--trust-remote-code": "remote code is never run",
     "--continuous-batching": "it samples every request with the first one's temperature and stop strings",
 }
+_OUR_VLLM_ARGS = {
+    **dict.fromkeys(("model", "tokenizer", "dtype", "seed", "max_model_len", "logprobs_mode"), "the stage sets it"),
+    "max_num_seqs": "say `slots`",
+    "tensor_parallel_size": "say `tensor_parallel`",
+    "gpu_memory_utilization": "say `memory`",
+    "kv_cache_memory_bytes": "say `kv_cache_gib`",
+    **{name: f"say `{name}` beside `args`" for name in ("block_size", "enforce_eager")},
+    "enable_prefix_caching": "say `prefix_caching`",
+    "max_loras": "say `max_adapters`",
+    "trust_remote_code": "remote code is never run",
+}
 
 
 class _EngineConfig(BaseModel):
@@ -133,13 +144,41 @@ class OpenAIConfig(_EngineConfig):
 
 
 class VllmConfig(_EngineConfig):
-    """The policy's weights in vLLM, in this process."""
+    """The policy's weights in vLLM, in this process, e.g. `VllmConfig(tensor_parallel=2, args={"max_num_batched_tokens": 16384})`.
+
+    Float32 on a CPU, bfloat16 on GPUs; sequences up to the model's own context.
+    """
 
     uses: Literal["vllm"] = "vllm"
+    slots: int = Field(256, ge=1)
+    """Most rows that decode at once, where memory allows."""
+    tensor_parallel: int = Field(1, ge=1)
+    """GPUs (on a CPU: processes) that hold the model together."""
+    memory: float = Field(0.9, gt=0, le=1)
+    """Share of each GPU's memory for weights, keys and values."""
+    kv_cache_gib: float | None = Field(None, gt=0)
+    """Memory for keys and values; default: on a GPU what `memory` leaves, on a CPU 2."""
+    block_size: int | None = Field(None, ge=1)
+    """Tokens that are cached or lost together; default: on a GPU vLLM's own, on a CPU 32, the least that it takes."""
+    prefix_caching: bool = True
+    """Whether a prefix that was computed before is not computed again."""
+    enforce_eager: bool | None = None
+    """Whether to run without compiled graphs; default: on a CPU only, where compiling takes longer than it saves on small models."""
+    max_adapters: int = Field(1, ge=1)
+    """Most LoRA adapters in one step."""
+    args: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    """More of vLLM's `EngineArgs`, by name."""
+
+    @field_validator("args")
+    @classmethod
+    def _no_settings_of_ours(cls, args: dict[str, bool | int | float | str]) -> dict[str, bool | int | float | str]:
+        for name in sorted(args.keys() & _OUR_VLLM_ARGS.keys()):
+            raise ValueError(f"{name} is refused: {_OUR_VLLM_ARGS[name]}")
+        return args
 
     def in_flight(self, samples: int) -> int:
-        """Programs of `samples` rows to keep alive."""
-        return 512 // max(1, samples) + 1
+        """Programs of `samples` rows to keep alive, so that the slots stay full while some wait for their graders."""
+        return 2 * self.slots // max(1, samples) + 1
 
 
 EngineConfig = Annotated[TransformersConfig | OpenAIConfig | VllmConfig, Field(discriminator="uses")]

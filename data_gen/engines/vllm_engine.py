@@ -1,0 +1,141 @@
+"""The vLLM engine: in process, continuously batched, with cached prefixes and LoRA adapters, behind the async interface of base.py."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from data_gen.engines.base import Request, Sample, Usage
+from data_gen.engines.config import VllmConfig
+from data_gen.engines.vllm_core import Prompt, VllmCore
+from data_gen.engines.vllm_scoring import score_continuations
+from data_gen.engines.vllm_start import start_vllm
+from data_gen.errors import UserError
+
+_63_BITS = (1 << 63) - 1
+
+
+class VllmEngine:
+    """Samples from and scores with the model in the `from_pretrained` folder `weights`.
+
+    `end_ids` end a continuation, nothing else does. `adapters` are peft folders that `with_adapter` may put on the model. vLLM is started
+    here and ends with `close`, or with this process. Log-probs are of the raw distribution, before temperature and top-p. Every sample has
+    its own generator: ids follow from the seeds up to rounding, which depends on the batch as it does in every engine that is not bitwise
+    `deterministic`. Temperatures above 2 are refused by vLLM, those below 0.01 are taken as 0.01 (0 is greedy).
+
+    >>> engine = VllmEngine(Path("model"), end_ids=[2])                                                         # doctest: +SKIP
+    >>> [sample] = await engine.generate(Request(prefix=(5, 9), sampling=Sampling(max_tokens=8), seeds=(1,)))   # doctest: +SKIP
+    """
+
+    seeded = True
+
+    def __init__(self, weights: Path, *, end_ids: Iterable[int], config: VllmConfig | None = None, adapters: Sequence[Path] = ()) -> None:
+        self.usage = Usage()
+        self._end_ids = sorted(end_ids)
+        self._adapters = [folder.resolve() for folder in adapters]
+        self._core = VllmCore(start_vllm(weights, config or VllmConfig(), [_rank(folder) for folder in adapters]))
+        self.context: int = self._core.llm.model_config.max_model_len
+        self._adapter: Any = None
+
+    def with_adapter(self, folder: Path) -> VllmEngine:
+        """The same running vLLM under one of its `adapters`, with a usage of its own; closing either closes both."""
+        from vllm.lora.request import LoRARequest
+
+        other = object.__new__(VllmEngine)
+        other.__dict__.update(self.__dict__, usage=Usage())
+        number = self._adapters.index(folder.resolve()) + 1
+        other._adapter = LoRARequest(lora_name=str(folder), lora_int_id=number, lora_path=str(folder))
+        return other
+
+    async def generate(self, request: Request) -> list[Sample]:
+        """`len(request.seeds)` continuations in seed order. UserError if prefix and one token do not fit the context."""
+        self._check(request)
+        if not request.seeds:
+            return []
+        prefix = list(request.prefix)
+        self.usage.requests += 1
+        self.usage.prompt_tokens += len(prefix)
+        prompts = [Prompt(prefix, self._params(request, seed), self._adapter) for seed in request.seeds]
+        outputs = await self._core.ask(prompts, self.usage)
+        samples = [_sample(output.outputs[0]) for output in outputs]
+        self.usage.samples += len(samples)
+        self.usage.generated_tokens += sum(len(sample.token_ids) for sample in samples)
+        self.usage.cached_tokens += outputs[0].num_cached_tokens or 0
+        return samples
+
+    async def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:
+        """log p of each token of each continuation. UserError if the prefix and the longest one together do not fit the context."""
+        longest = max(map(len, continuations), default=0)
+        if not prefix or len(prefix) + longest > self.context:
+            raise UserError(
+                f"score: a prefix of {len(prefix)} and a continuation of {longest} tokens; expected a prefix of at least 1 and "
+                f"together at most the model's context of {self.context}. Shorten the text or choose a model with a longer context."
+            )
+        self.usage.requests += 1
+        self.usage.prompt_tokens += len(prefix)
+        self.usage.scored_tokens += sum(map(len, continuations))
+        return await score_continuations(self._core, self._adapter, list(prefix), continuations, self.usage)
+
+    async def aclose(self) -> None:
+        """Nothing belongs to the event loop but the pump, which ends by itself; vLLM stays (`close` ends it)."""
+
+    def close(self) -> None:
+        """End vLLM: memory, worker processes, shared memory."""
+        self._core.close()
+
+    def __enter__(self) -> VllmEngine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check(self, request: Request) -> None:
+        prefix, wanted = len(request.prefix), request.sampling.max_tokens
+        if not 0 < prefix < self.context:
+            raise UserError(
+                f"generate: a prefix of {prefix} tokens; expected 1 to {self.context - 1}, since the model's context is {self.context} "
+                f"and one token must fit behind it. Shorten the prompt or choose a model with a longer context."
+            )
+        if wanted < 1:
+            raise UserError(f"sampling.max_tokens is {wanted}; expected at least 1.")
+
+    def _params(self, request: Request, seed: int) -> Any:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        sampling = request.sampling
+        return SamplingParams(
+            max_tokens=min(sampling.max_tokens, self.context - len(request.prefix)),
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            seed=seed & _63_BITS,
+            stop=list(sampling.stop),
+            include_stop_str_in_output=True,
+            detokenize=bool(sampling.stop),
+            skip_special_tokens=False,
+            spaces_between_special_tokens=False,
+            stop_token_ids=self._end_ids,
+            ignore_eos=True,
+            logprobs=0,
+            flat_logprobs=True,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+            skip_clone=True,
+        )
+
+
+def _sample(output: Any) -> Sample:
+    flat = output.logprobs
+    # A position lists the sampled token first, and others behind it if a neighbour in the step asked for some.
+    logprobs = tuple(flat.logprobs[start] for start in flat.start_indices)
+    return Sample(token_ids=tuple(output.token_ids), logprobs=logprobs, finish="length" if output.finish_reason == "length" else "stop")
+
+
+def _rank(adapter: Path) -> int:
+    try:
+        return int(json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["r"])
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"adapter {adapter}: no adapter_config.json with a rank `r` ({error}). Expected a folder that peft saved."
+        ) from error

@@ -1,0 +1,63 @@
+"""What vLLM may do to the process that it runs in, and where its log goes."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+
+@contextmanager
+def contained() -> Iterator[None]:
+    """Give vLLM its environment, and undo what it does to the process: seeds, variables, threads."""
+    import numpy as np
+    import torch
+
+    variables, states = dict(os.environ), (random.getstate(), np.random.get_state(), torch.get_rng_state())
+    set_threads, threads = torch.set_num_threads, torch.get_num_threads()
+    os.environ |= {
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork of a process whose threads have worked can hang
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_LOGGING_CONFIG_PATH": str(log_folder() / "logging.json"),
+        "OMP_NUM_THREADS": str(threads),
+    }
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # this process's threads are not vLLM's alone
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - variables.keys():
+            del os.environ[name]
+        os.environ |= variables
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+        torch.set_num_threads = set_threads
+        set_threads(threads)
+
+
+@cache
+def log_folder() -> Path:
+    """A folder with `vllm.log`, its workers' lines too, and the settings that bring them there and to stderr (vLLM reads them once)."""
+    folder = Path(tempfile.mkdtemp(prefix="vllm-log-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    handlers = {
+        "file": {"class": "logging.FileHandler", "filename": str(folder / "vllm.log"), "formatter": "plain"},
+        "stderr": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "plain"},
+    }
+    settings = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"plain": {"format": "%(asctime)s vllm[%(process)d] %(levelname)s %(message)s"}},
+        "handlers": handlers,
+        "loggers": {"vllm": {"handlers": list(handlers), "level": "INFO", "propagate": False}},
+    }
+    (folder / "logging.json").write_text(json.dumps(settings), encoding="utf-8")
+    return folder

@@ -1,0 +1,113 @@
+"""Starting vLLM in this process: its settings, and failures explained by its own log."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from data_gen.engines.config import VllmConfig
+from data_gen.engines.vllm_process import contained, log_folder
+from data_gen.errors import UserError
+
+LOG_LINES = 12
+"""Last lines of vLLM's log that a failed start shows."""
+CPU_KV_GIB = 2.0
+CPU_BLOCK = 32
+RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""Ranks that vLLM makes room for."""
+
+
+def start_vllm(weights: Path, config: VllmConfig, ranks: Sequence[int] = ()) -> Any:
+    """A running `LLMEngine` over the `from_pretrained` folder `weights`, with room for LoRA adapters of these ranks.
+
+    UserError if vLLM is not installed or does not start.
+    """
+    with contained():
+        try:
+            from vllm.engine.arg_utils import EngineArgs
+            from vllm.v1.engine.llm_engine import LLMEngine
+        except ImportError as error:
+            raise UserError(
+                f"engine `vllm`: it cannot be imported ({error}). With a GPU, `pip install 'reasoning-train[vllm]'`; on a CPU, see "
+                "`make test-vllm`. Or choose the engine `transformers`."
+            ) from error
+        before = set(multiprocessing.active_children())
+        try:
+            settings = _settings(weights, config, ranks)
+            llm = LLMEngine.from_engine_args(EngineArgs(**settings))
+            _check(llm)
+        except Exception as error:
+            _clean_up(error, before)
+            raise UserError(_explain(weights, error)) from error
+    return llm
+
+
+def _settings(weights: Path, config: VllmConfig, ranks: Sequence[int]) -> dict[str, Any]:
+    from transformers import AutoConfig
+    from vllm.platforms import current_platform
+
+    cpu = current_platform.is_cpu()
+    context = AutoConfig.from_pretrained(weights, local_files_only=True).max_position_embeddings
+    gib = config.kv_cache_gib or (CPU_KV_GIB if cpu else None)
+    settings: dict[str, Any] = {
+        "model": str(weights),
+        "dtype": "float32" if cpu else "bfloat16",
+        "seed": 0,
+        "max_model_len": context,
+        "logprobs_mode": "raw_logprobs",  # before temperature and top-p: what base.Sample says
+        "generation_config": "vllm",  # no sampling defaults from the folder
+        "max_num_seqs": config.slots,
+        "tensor_parallel_size": config.tensor_parallel,
+        "distributed_executor_backend": "mp" if config.tensor_parallel > 1 else "uni",
+        "gpu_memory_utilization": config.memory,
+        "kv_cache_memory_bytes": int(gib * 2**30) if gib else None,
+        "block_size": config.block_size or (CPU_BLOCK if cpu else None),
+        "enable_prefix_caching": config.prefix_caching,
+        "enforce_eager": cpu if config.enforce_eager is None else config.enforce_eager,
+        "disable_log_stats": True,
+    }
+    if cpu:
+        # A prompt that is prefilled in parts takes back the random numbers of all parts but the last, which a CPU generator cannot do.
+        settings |= {"enable_chunked_prefill": False, "max_num_batched_tokens": max(8192, context)}
+    if ranks:
+        settings |= {"enable_lora": True, "max_loras": config.max_adapters, "max_lora_rank": _room(max(ranks))}
+    return settings | config.args
+
+
+def _room(rank: int) -> int:
+    fitting = [known for known in RANKS if known >= rank]
+    if not fitting:
+        raise UserError(f"an adapter of rank {rank}; vLLM takes up to {RANKS[-1]}. Merge it into its base model.")
+    return fitting[0]
+
+
+def _check(llm: Any) -> None:
+    """One token: what the kernels do not support shows now and not in the first problem."""
+    from vllm import SamplingParams
+
+    llm.add_request("check", {"type": "token", "prompt_token_ids": [0]}, SamplingParams(max_tokens=1, detokenize=False))
+    while llm.has_unfinished_requests():
+        llm.step()
+
+
+def _clean_up(error: Exception, before: set[Any]) -> None:
+    """A half-built engine hangs on the frames of its error; let it go, and its workers and process groups with it."""
+    from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
+
+    traceback.clear_frames(error.__traceback__)
+    for process in set(multiprocessing.active_children()) - before:
+        process.kill()
+        process.join()
+    cleanup_dist_env_and_memory()
+    gc.collect()
+
+
+def _explain(weights: Path, error: Exception) -> str:
+    log = log_folder() / "vllm.log"
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:] if log.exists() else []
+    first = f"engine `vllm` does not start on the model in {weights}: {type(error).__name__}: {error}"
+    return "\n  ".join([first, "vLLM's last lines:", *lines])
