@@ -36,7 +36,8 @@ class TaskFormat(_Part):
 class ModelFormat(_Part):
     """The half that belongs to one model: template, system text, what follows a plain prompt."""
 
-    template: Literal["plain", "chat"] = "plain"
+    template: Literal["plain", "chat", "server"] = "plain"
+    """`chat`: the tokenizer's chat template; `server`: prompts go to a server's chat endpoint, whose own template wraps them."""
     system: str = ""
     plain_suffix: str = "\n"
     """Stands between a plain prompt and its completion."""
@@ -110,6 +111,8 @@ class StepCodec:
         body = self.format.task.prompt.replace("{question}", question)
         if self.format.model.template == "plain":
             return body + self.format.model.plain_suffix
+        if self.format.model.template == "server":
+            return body
         messages = [{"role": "user", "content": body}]
         if self.format.model.system:
             messages.insert(0, {"role": "system", "content": self.format.model.system})

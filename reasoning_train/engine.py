@@ -1,27 +1,47 @@
-"""Opening the engine that a stage samples with, over a policy that is already loaded."""
+"""Opening the engine that a stage runs its policy on, and telling the manifest what it spent and what it could not promise."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from data_gen.engines.config import EngineConfig, OpenAIConfig, TransformersConfig, VllmConfig
+
 if TYPE_CHECKING:
-    from data_gen.engines.base import Usage
+    from data_gen.engines.base import Engine, Usage
     from data_gen.engines.transformers_engine import TransformersEngine
+    from data_gen.engines.vllm_engine import VllmEngine
     from reasoning_train.models.policy import Policy
+    from reasoning_train.models.policy_text import PolicyText
     from reasoning_train.stage_api import Context
 
 
-SLOTS = 256
-"""Rows that decode at once, where memory allows: width is the lever of decoding speed."""
+@contextmanager
+def open_engine(policy: PolicyText, config: EngineConfig, ctx: Context) -> Iterator[Engine]:
+    """The engine over a policy whose weights it finds or loads itself. What was started (a server, vLLM) ends with the `with`. An engine
+    that cannot seed is noted in the manifest: its rows replay from the log, but would not come out again."""
+    with _open(policy, config, ctx) as engine:
+        try:
+            yield engine
+        finally:
+            if not engine.seeded:
+                ctx.metric("reproducible", False)
 
 
-def in_flight(samples: int) -> int:
-    """Programs to keep alive so that the slots stay full while some wait for their graders."""
-    return 2 * SLOTS // max(1, samples) + 1
+def _open(policy: PolicyText, config: EngineConfig, ctx: Context) -> AbstractContextManager[Engine]:
+    if isinstance(config, OpenAIConfig):
+        return _openai(policy, config, ctx)
+    from reasoning_train.models.policy import load_policy, refuse_served
+
+    refuse_served(policy.folder)
+    if isinstance(config, VllmConfig):
+        return _vllm(policy, config)
+    return nullcontext(in_process(load_policy(policy.folder), config))
 
 
-def open_engine(policy: Policy, *, model: Any = None) -> TransformersEngine:
-    """The in-process engine. `model` replaces the policy's own module (one that is being trained).
+def in_process(policy: Policy, config: TransformersConfig | None = None, *, model: Any = None) -> TransformersEngine:
+    """The engine over weights that are in this process. `model` replaces the policy's own module (one that is being trained).
 
     On CPU with one thread it runs deterministically: rows do not depend on batching, kills or shards.
     """
@@ -29,9 +49,42 @@ def open_engine(policy: Policy, *, model: Any = None) -> TransformersEngine:
 
     from data_gen.engines.transformers_engine import TransformersEngine
 
-    module = model if model is not None else policy.model
+    module, slots = model if model is not None else policy.model, (config or TransformersConfig()).slots
     deterministic = module.device.type == "cpu" and torch.get_num_threads() == 1
-    return TransformersEngine(module, policy.tokenizer, end_ids=policy.end_ids, slots=SLOTS, deterministic=deterministic)
+    return TransformersEngine(module, policy.tokenizer, end_ids=policy.end_ids, slots=slots, deterministic=deterministic)
+
+
+def _vllm(policy: PolicyText, config: VllmConfig) -> VllmEngine:
+    from data_gen.engines.vllm_engine import VllmEngine
+    from reasoning_train.models.policy_text import base_of_adapter
+
+    assert policy.weights is not None
+    base, ends = base_of_adapter(policy.weights), policy.codec.end_ids
+    if base == policy.weights:
+        return VllmEngine(base, end_ids=ends, config=config)
+    return VllmEngine(base, end_ids=ends, config=config, adapters=[policy.weights]).with_adapter(policy.weights)
+
+
+@contextmanager
+def _openai(policy: PolicyText, config: OpenAIConfig, ctx: Context) -> Iterator[Engine]:
+    from data_gen.engines.openai_open import Speaker, open_openai
+
+    shape = policy.format.model
+    speaker = Speaker(
+        tokenizer=policy.tokenizer,
+        end_ids=policy.codec.end_ids,
+        context=policy.context,
+        weights=policy.weights,
+        served=policy.served,
+        chat=shape.template == "server",
+        system=shape.system,
+    )
+    with open_openai(config, speaker, log=ctx.partial / "server.log", threads=ctx.threads) as engine:
+        try:
+            yield engine
+        finally:
+            ctx.count("requests.repeated", engine.transport.retries)
+            ctx.count("prefixes.respelled", engine.respelled)
 
 
 class Meter:
@@ -39,11 +92,12 @@ class Meter:
 
     def __init__(self, usage: Usage) -> None:
         self._usage = usage
-        self._generated = self._prompt = 0
+        self._told = {"generated": 0, "prompt": 0, "cached": 0, "scored": 0}
 
     def tell(self, ctx: Context) -> int:
         """Count the new tokens; returns all that were generated so far."""
-        ctx.count("tokens.generated", self._usage.generated_tokens - self._generated)
-        ctx.count("tokens.prompt", self._usage.prompt_tokens - self._prompt)
-        self._generated, self._prompt = self._usage.generated_tokens, self._usage.prompt_tokens
-        return self._generated
+        for name, told in self._told.items():
+            now = getattr(self._usage, f"{name}_tokens")
+            ctx.count(f"tokens.{name}", now - told)
+            self._told[name] = now
+        return self._usage.generated_tokens

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +11,7 @@ from data_gen.format import StepCodec
 from data_gen.scorers import Gold, Scorer, Tools
 from data_gen.search import Limits, Search, SearchTree
 from data_gen.search.tree import judge
-from reasoning_train.engine import SLOTS, open_engine
+from reasoning_train.engine import open_engine
 from reasoning_train.inputs import load_task
 
 if TYPE_CHECKING:
@@ -33,11 +35,8 @@ class Grower:
     grader: Gold
     granted: bool
     """Whether gold may take part while a tree grows."""
-
-    @property
-    def in_flight(self) -> int:
-        """Trees to keep alive: enough to fill the slots while some wait for scorers and graders."""
-        return 2 * SLOTS // max(1, min(self.search.expand.n, SLOTS)) + 1
+    in_flight: int
+    """Trees to keep alive: enough to keep the engine busy while some wait for scorers and graders."""
 
     async def grow(self, problem: Problem, sample: int, lm: LM) -> Tree | None:
         """A finished tree with all its ends graded; None for a question that leaves no room in the context."""
@@ -55,18 +54,21 @@ class Grower:
         return tree.frozen(sample, oracle=self.granted)
 
 
-def open_grower(config: SearchConfig, ctx: Context) -> Grower:
+@contextmanager
+def open_grower(config: SearchConfig, ctx: Context) -> Iterator[Grower]:
     """Load policy, verifier and task. UserError where the policy's or verifier's Format differs from the problems'."""
-    from reasoning_train.models.policy import load_format, load_policy
+    from reasoning_train.models.policy import load_format
+    from reasoning_train.models.policy_text import load_policy_text
 
     source = ctx.input(config.problems)
-    policy, task = load_policy(ctx.input(config.policy).path), load_task(source)
+    policy, task = load_policy_text(ctx.input(config.policy).path), load_task(source)
     own = policy.format.model_copy(update={"task": task.format})
     policy.format.check_same_task(own, f"policy {config.policy}", f"problems {config.problems}")
     verifier = ctx.input(config.verifier).path if config.verifier else None
     if verifier:
         load_format(verifier).check_same_task(policy.format, f"verifier {config.verifier}", f"policy {config.policy}")
-    grader = Gold(task)
-    tools = Tools(codec=policy.codec, gold=grader if config.gold else None, verifier=verifier, seed=ctx.seed, slots=SLOTS)
-    scorer = config.scorer.open(tools) if config.scorer else None
-    return Grower(open_engine(policy), policy.codec, policy.context, config.search, scorer, grader, config.gold)
+    grader, in_flight = Gold(task), config.engine.in_flight(config.search.expand.n)
+    with open_engine(policy, config.engine, ctx) as engine:
+        tools = Tools(codec=policy.codec, gold=grader if config.gold else None, verifier=verifier, seed=ctx.seed)
+        scorer = config.scorer.open(tools) if config.scorer else None
+        yield Grower(engine, policy.codec, policy.context, config.search, scorer, grader, config.gold, in_flight)

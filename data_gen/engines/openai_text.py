@@ -35,8 +35,12 @@ class TextBridge:
         return Spelling(self._tokenizer.decode(list(ids[own:]), skip_special_tokens=False, clean_up_tokenization_spaces=False), False)
 
     def message(self, ids: Sequence[int]) -> str:
-        """A prompt as what a user says: without special tokens, since the server's chat template writes its own."""
-        return self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        """A prompt as what a user says: without special tokens, since the server's chat template writes its own. UserError where the
+        tokenizer has lost a part of it."""
+        text = self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        if not self._tokenizer(text, add_special_tokens=False)["input_ids"] == list(ids):
+            raise UserError(f"The prompt {text[:80]!r} does not survive the policy's tokenizer; give one that knows all its characters.")
+        return text
 
     def sample(self, choice: Choice, sampling: Sampling) -> Sample:
         """A continuation with its ids: the server's own, else the text tokenised once, with the end token where it ended by itself.

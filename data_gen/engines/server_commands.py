@@ -18,15 +18,15 @@ _INSTALL = {
 }
 
 
-def serve_command(config: ServeConfig, weights: Path) -> Callable[[int], list[str]]:
+def serve_command(config: ServeConfig, weights: Path, *, dtype: str) -> Callable[[int], list[str]]:
     """port -> the argument list that serves the `from_pretrained` folder `weights`, under its path as the model's name, on the loopback
     interface. UserError where the program is not to be found.
     """
+    fixed = ["--dtype", dtype]
+    if config.command == "vllm":
+        # The checkpoint's own sampling defaults stay out: every request says how to sample.
+        fixed += ["--generation-config", "vllm", "--enable-prompt-tokens-details"]
     program = _program(config)
-    if config.command == "transformers":
-        return lambda port: [program, "serve", str(weights), "--host", "127.0.0.1", "--port", str(port), *config.args]
-    # The checkpoint's own sampling defaults stay out: every request says how to sample.
-    fixed = ["--generation-config", "vllm", "--enable-prompt-tokens-details"]
     return lambda port: [program, "serve", str(weights), "--host", "127.0.0.1", "--port", str(port), *fixed, *config.args]
 
 

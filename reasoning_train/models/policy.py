@@ -16,7 +16,7 @@ from data_gen.format import Format, StepCodec
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedTokenizerBase
+    from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 
 @dataclass(slots=True)
@@ -58,6 +58,7 @@ def load_policy(folder: Path, **kwargs: Any) -> Policy:
     """Open a model artifact; UserError names missing or torn files. `kwargs` go to `from_pretrained`."""
     from transformers import AutoTokenizer
 
+    refuse_served(folder)
     weights, (device, dtype) = weights_folder(folder), device_and_dtype()
     try:
         fmt = load_format(folder)
@@ -69,13 +70,28 @@ def load_policy(folder: Path, **kwargs: Any) -> Policy:
             f"The checkpoint in {weights} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected format.json, config.json, "
             "model.safetensors and tokenizer.json, whole. Remove the folder and run again to re-make it."
         ) from error
-    return Policy(model.to(device).eval(), tokenizer, fmt, StepCodec(fmt, tokenizer, generation_ends(model)))
+    return Policy(model.to(device).eval(), tokenizer, fmt, StepCodec(fmt, tokenizer, end_ids(model.generation_config)))
 
 
-def generation_ends(model: Any) -> list[int]:
-    """Ids that end a generation by the model's own configuration (a chat model has several)."""
-    eos = model.generation_config.eos_token_id if model.generation_config else None
+def end_ids(generation: GenerationConfig | None) -> list[int]:
+    """Ids that end a generation by a model's own configuration (a chat model has several)."""
+    eos = generation.eos_token_id if generation else None
     return eos if isinstance(eos, list) else [] if eos is None else [eos]
+
+
+def read_served(folder: Path) -> dict[str, Any] | None:
+    """Name and context of a model that only runs elsewhere (policy_text.py); None where the artifact has weights."""
+    served = folder / "served.json"
+    return json.loads(served.read_text(encoding="utf-8")) if served.exists() else None
+
+
+def refuse_served(folder: Path) -> None:
+    """UserError where the artifact has no weights."""
+    if (served := read_served(folder)) is not None:
+        raise UserError(
+            f"The model {served['name']!r} is only served: it has no weights here to train or to run in this process. Sample from it with "
+            "`engine: {uses: openai, base_url: ...}`."
+        )
 
 
 def _load_model(weights: Path, **kwargs: Any) -> Any:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, model_validator
 
+from data_gen.engines.config import EngineConfig, TransformersConfig
 from data_gen.records import Problem, Solution
 from reasoning_train.inputs import count_rows, load_task, read_problems
-from reasoning_train.recipe.refs import ModelRef, ProblemsRef
+from reasoning_train.recipe.refs import ModelRef, ProblemsRef, Unkeyed
 from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
+
+if TYPE_CHECKING:
+    from data_gen.engines.base import LM, Engine
+    from data_gen.format import StepCodec
 
 
 class EvaluateConfig(StageConfig):
@@ -28,6 +33,8 @@ class EvaluateConfig(StageConfig):
     temperature: float = Field(1.0, gt=0)
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(256, ge=1)
+    engine: Annotated[EngineConfig, Unkeyed()] = TransformersConfig()
+    """What the policy runs on: `transformers` and `vllm` in this process, `openai` on a server."""
 
     @model_validator(mode="after")
     def _k_within_samples(self) -> EvaluateConfig:
@@ -54,25 +61,31 @@ def evaluate(config: EvaluateConfig, ctx: Context) -> None:
 
 def _evaluate_policy(name: str, items: Iterator[Item], config: EvaluateConfig, ctx: Context) -> Iterator[int]:
     """Record the rows of one policy; yields the tokens generated so far, once a row."""
-    from data_gen.engines.base import LM, Sampling
+    from reasoning_train.engine import open_engine
+    from reasoning_train.models.policy_text import load_policy_text
+
+    policy = load_policy_text(ctx.input(config.policies[name]).path)
+    with open_engine(policy, config.engine, ctx) as engine:
+        yield from _run(engine, policy.codec, name, items, config, ctx)
+
+
+def _run(engine: Engine, codec: StepCodec, name: str, items: Iterator[Item], config: EvaluateConfig, ctx: Context) -> Iterator[int]:
+    from data_gen.engines.base import Sampling
     from data_gen.engines.programs import run_programs
     from data_gen.programs.solve import solve
-    from reasoning_train.engine import Meter, in_flight, open_engine
-    from reasoning_train.models.policy import load_policy
+    from reasoning_train.engine import Meter
 
-    policy, task = load_policy(ctx.input(config.policies[name]).path), load_task(ctx.input(config.problems))
-    engine = open_engine(policy)
-    meter = Meter(engine.usage)
+    task, meter = load_task(ctx.input(config.problems)), Meter(engine.usage)
     greedy = Sampling(max_tokens=config.max_tokens, temperature=0.0)
     sampled = Sampling(max_tokens=config.max_tokens, temperature=config.temperature, top_p=config.top_p)
 
     async def program(item: Item, lm: LM) -> dict[str, Any]:
         problem = item[2][1]
-        [best] = await solve(problem, lm.at("greedy"), 1, greedy, policy.codec, task)
-        drawn = await solve(problem, lm.at("sampled"), config.samples, sampled, policy.codec, task) if config.samples else []
+        [best] = await solve(problem, lm.at("greedy"), 1, greedy, codec, task)
+        drawn = await solve(problem, lm.at("sampled"), config.samples, sampled, codec, task) if config.samples else []
         return _row(name, problem, best, drawn)
 
-    width = in_flight(config.samples)
+    width = config.engine.in_flight(config.samples)
     # The policy's name is not part of the path: the same random numbers serve every policy, which pairs the samples.
     for item, row in run_programs(engine, items, program, seed=ctx.seed, key=lambda i: i[2][1].id, in_flight=width):
         tokens = meter.tell(ctx)

@@ -1,10 +1,10 @@
-"""`model`: the base policy of a recipe, from scratch, from a folder, the Hub or a GGUF file. Implicit: `${model}` makes it."""
+"""`model`: the base policy of a recipe, from scratch, from a folder, the Hub, a GGUF file or a server. Implicit: `${model}` makes it."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -31,7 +31,7 @@ class Architecture(BaseModel):
 
 
 class ModelConfig(StageConfig):
-    """Exactly one source: `init`, `path`, `hub` or `gguf`."""
+    """Exactly one source: `init`, `path`, `hub`, `gguf` or `served`."""
 
     init: Architecture | None = None
     path: Path | None = None
@@ -41,8 +41,12 @@ class ModelConfig(StageConfig):
     revision: str | None = None
     gguf: str | None = None
     """`PACKAGE/FILE.gguf` of an installed Python package, converted once to safetensors."""
-    tokenizer: str | None = None
-    """`task`: words of the task's closed vocabulary (with `init`); else the source's own."""
+    served: str | None = None
+    """The name of a model that only runs elsewhere, with a `tokenizer` for its text: stages sample from it with the openai engine."""
+    tokenizer: Literal["task"] | Path | None = None
+    """`task`: words of the task's closed vocabulary (with `init`). A folder with a tokenizer (with `served`). Else the source's own."""
+    context: int | None = Field(None, ge=2)
+    """Longest sequence of a `served` model, in tokens; default: what its tokenizer says."""
     format: ModelFormat = ModelFormat()
     task_format: TaskFormat = TaskFormat()
     """Filled in from `task.format`."""
@@ -51,9 +55,13 @@ class ModelConfig(StageConfig):
 
     @model_validator(mode="after")
     def _one_source(self) -> ModelConfig:
-        named = [name for name in ("init", "path", "hub", "gguf") if getattr(self, name) is not None]
+        named = [name for name in ("init", "path", "hub", "gguf", "served") if getattr(self, name) is not None]
         if len(named) != 1:
-            raise ValueError(f"model: give exactly one of init, path, hub, gguf; got {', '.join(named) or 'none'}")
+            raise ValueError(f"model: give exactly one of init, path, hub, gguf, served; got {', '.join(named) or 'none'}")
+        if bool(self.served) != isinstance(self.tokenizer, Path):
+            raise ValueError("model: `served` and a `tokenizer` folder belong together: one makes text, the other reads it")
+        if self.format.template == "server" and not self.served:
+            raise ValueError("model: `template: server` needs a model that is `served`; with weights here say plain or chat")
         if self.init and not self.vocabulary:
             raise ValueError(
                 "model: a model with fresh weights (`init`) needs `tokenizer: task` and a task with a closed vocabulary, such as chain"
@@ -67,6 +75,8 @@ def model(config: ModelConfig, ctx: Context) -> None:
     from reasoning_train.models.policy import save_format, save_policy
 
     fmt, out = Format(task=config.task_format, model=config.format), ctx.output("model")
+    if config.served:
+        return _served(config, fmt, out)
     if config.init or config.gguf:
         policy = _fresh(config, fmt) if config.init else _from_gguf(config.gguf or "", fmt)
         ctx.metric("parameters", sum(p.numel() for p in policy.model.parameters()))
@@ -117,7 +127,7 @@ def _from_gguf(name: str, fmt: Format) -> Policy:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from reasoning_train.models.policy import Policy, generation_ends
+    from reasoning_train.models.policy import Policy, end_ids
 
     file = _packaged(name)
     loaded = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
@@ -126,7 +136,19 @@ def _from_gguf(name: str, fmt: Format) -> Policy:
     plain = type(loaded)(shape)
     plain.load_state_dict(loaded.state_dict())
     plain.generation_config = loaded.generation_config
-    return Policy(plain, tokenizer, fmt, StepCodec(fmt, tokenizer, generation_ends(plain)))
+    return Policy(plain, tokenizer, fmt, StepCodec(fmt, tokenizer, end_ids(plain.generation_config)))
+
+
+def _served(config: ModelConfig, fmt: Format, out: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from reasoning_train.models.policy_text import save_served
+
+    tokenizer = AutoTokenizer.from_pretrained(config.tokenizer, local_files_only=True)
+    context = config.context or tokenizer.model_max_length
+    if context > 10**9:  # what transformers puts where a tokenizer does not know
+        raise UserError(f"model.context: the tokenizer in {config.tokenizer} does not say how long a sequence may be; give `context`.")
+    save_served(out, tokenizer, fmt, name=config.served or "", context=context)
 
 
 def _packaged(name: str) -> Path:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from data_gen.engines.config import EngineConfig, TransformersConfig
 from reasoning_train.inputs import count_rows, load_task, read_problems
-from reasoning_train.recipe.refs import ModelRef, ProblemsRef
+from reasoning_train.recipe.refs import ModelRef, ProblemsRef, Unkeyed
 from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
+
+if TYPE_CHECKING:
+    from data_gen.engines.base import LM, Engine
+    from data_gen.format import StepCodec
+    from data_gen.records import Problem, Solution
+    from data_gen.tasks import Task
 
 
 class SampleConfig(StageConfig):
@@ -25,36 +33,41 @@ class SampleConfig(StageConfig):
     """Only the first so many problems."""
     min_solved: float = Field(0.0, ge=0, le=1)
     """The stage refuses to hand on samples of which a smaller share is correct."""
+    engine: Annotated[EngineConfig, Unkeyed()] = TransformersConfig()
+    """What the policy runs on: `transformers` and `vllm` in this process, `openai` on a server."""
 
 
 @stage("sample", version=1, outputs={"data": "solutions"}, unit="problem")
 def sample(config: SampleConfig, ctx: Context) -> None:
     """Record the samples of each problem as it finishes."""
-    import itertools
+    from reasoning_train.engine import open_engine
+    from reasoning_train.models.policy_text import load_policy_text
 
-    from data_gen.engines.base import LM, Sampling
-    from data_gen.engines.programs import run_programs
-    from data_gen.programs.solve import solve
-    from data_gen.records import Problem, Solution
-    from reasoning_train.engine import Meter, in_flight, open_engine
-    from reasoning_train.models.policy import load_policy
-
-    policy, source = load_policy(ctx.input(config.policy).path), ctx.input(config.problems)
-    engine, task = open_engine(policy), load_task(source)
-    meter = Meter(engine.usage)
+    policy, task = load_policy_text(ctx.input(config.policy).path), load_task(ctx.input(config.problems))
     policy.format.check_same_task(
         policy.format.model_copy(update={"task": task.format}), f"policy {config.policy}", f"problems {config.problems}"
     )
+    with open_engine(policy, config.engine, ctx) as engine:
+        _sample(engine, policy.codec, task, config, ctx)
+
+
+def _sample(engine: Engine, codec: StepCodec, task: Task, config: SampleConfig, ctx: Context) -> None:
+    from data_gen.engines.base import Sampling
+    from data_gen.engines.programs import run_programs
+    from data_gen.programs.solve import solve
+    from reasoning_train.engine import Meter
+
+    source, meter = ctx.input(config.problems), Meter(engine.usage)
     sampling = Sampling(max_tokens=config.max_tokens, temperature=config.temperature, top_p=config.top_p)
 
     async def program(item: tuple[int, str, Problem], lm: LM) -> list[Solution]:
-        return await solve(item[2], lm, config.n, sampling, policy.codec, task)
+        return await solve(item[2], lm, config.n, sampling, codec, task)
 
     problems = itertools.islice(read_problems(source), config.limit)
     total = count_rows(source, config.limit)
     pending = ctx.pending((problem.id, problem) for problem in problems)
     for done, (item, solutions) in enumerate(
-        run_programs(engine, pending, program, seed=ctx.seed, key=lambda i: i[1], in_flight=in_flight(config.n)), 1
+        run_programs(engine, pending, program, seed=ctx.seed, key=lambda i: i[1], in_flight=config.engine.in_flight(config.n)), 1
     ):
         tokens = meter.tell(ctx)
         ctx.record(item[0], item[1], [s.to_row() for s in solutions])

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, model_validator
 
+from data_gen.engines.config import EngineConfig, TransformersConfig
 from data_gen.records import Problem
 from data_gen.scorers import SCORERS
 from data_gen.search import SEARCHES
 from reasoning_train.inputs import count_rows, read_problems
-from reasoning_train.recipe.refs import ModelRef, ProblemsRef, VerifierRef
+from reasoning_train.recipe.refs import ModelRef, ProblemsRef, Unkeyed, VerifierRef
 from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from data_gen.scorers import ScorerConfig
     from data_gen.search import Search
     from data_gen.trees import Tree
+    from reasoning_train.searching import Grower
 
     AnySearch = Search
     AnyScorer = ScorerConfig
@@ -44,6 +46,8 @@ class SearchConfig(StageConfig):
     """Only the first so many problems."""
     min_solved: float = Field(0.0, ge=0, le=1)
     """The stage refuses to hand on trees of which a smaller share found a right answer."""
+    engine: Annotated[EngineConfig, Unkeyed()] = TransformersConfig()
+    """What the policy runs on: `transformers` and `vllm` in this process, `openai` on a server."""
 
     @model_validator(mode="after")
     def _complete(self) -> SearchConfig:
@@ -62,11 +66,16 @@ class SearchConfig(StageConfig):
 @stage("search", version=1, outputs={"trees": "trees"}, unit="problem")
 def search(config: SearchConfig, ctx: Context) -> None:
     """Record each tree as it is finished."""
-    from data_gen.engines.programs import run_programs
-    from reasoning_train.engine import Meter
     from reasoning_train.searching import open_grower
 
-    grower = open_grower(config, ctx)
+    with open_grower(config, ctx) as grower:
+        _grow(grower, config, ctx)
+
+
+def _grow(grower: Grower, config: SearchConfig, ctx: Context) -> None:
+    from data_gen.engines.programs import run_programs
+    from reasoning_train.engine import Meter
+
     meter = Meter(grower.engine.usage)
     total = count_rows(ctx.input(config.problems), config.limit) * config.trees
 

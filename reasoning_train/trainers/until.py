@@ -44,10 +44,10 @@ class StopWhenGood(TrainerCallback):
             control.should_training_stop = True
 
     def _greedy(self, model: Any) -> float:
-        from reasoning_train.engine import open_engine
+        from reasoning_train.engine import in_process
 
         model.eval()
-        engine = open_engine(self.policy, model=model)
+        engine = in_process(self.policy, model=model)
         solved = solve_greedily(engine, self.problems, self.policy.codec, self.task, max_tokens=self.until.max_tokens)
         model.train()
         return sum(solved) / len(self.problems)

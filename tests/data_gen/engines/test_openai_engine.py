@@ -218,7 +218,7 @@ def test_a_chat_goes_as_messages_and_cannot_be_continued_from_the_middle() -> No
     choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": {"content": [{"token": "ab", "logprob": -1.0}]}}
     with serving(always({"choices": [choice]})) as server:
         sampler = engine(server, "openai", chat=True, system="Be brief.", limit_field="max_completion_tokens")
-        [sample] = ask(sampler, (0, *ids_of("why")))
+        [sample] = ask(sampler, ids_of("why"))
         assert sample == Sample(token_ids=ids_of("ab</s>"), logprobs=(), finish="stop")
         [request] = server.seen
         assert request.path == "/v1/chat/completions"

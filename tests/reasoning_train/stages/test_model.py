@@ -18,8 +18,8 @@ from tests.reasoning_train.bench import MODEL, Bench
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({}, "give exactly one of init, path, hub, gguf; got none"),
-        ({"path": "/x", "hub": "a/b"}, "give exactly one of init, path, hub, gguf; got path, hub"),
+        ({}, "give exactly one of init, path, hub, gguf, served; got none"),
+        ({"path": "/x", "hub": "a/b"}, "give exactly one of init, path, hub, gguf, served; got path, hub"),
         (MODEL, "needs `tokenizer: task` and a task with a closed vocabulary"),
         ({"init": {"hiden_size": 3}, "vocabulary": ["a"]}, "Extra inputs are not permitted"),
     ],

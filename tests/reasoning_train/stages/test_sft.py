@@ -20,7 +20,7 @@ from data_gen.engines.base import LM, Sample, Sampling
 from data_gen.engines.programs import run_programs
 from data_gen.records import Problem
 from data_gen.tasks.chain import Chain
-from reasoning_train.engine import open_engine
+from reasoning_train.engine import in_process
 from reasoning_train.inputs import read_problems
 from reasoning_train.models import policy as policy_module
 from reasoning_train.models.policy import Policy, load_policy, save_policy
@@ -100,7 +100,7 @@ def finishes(policy: Policy, problems: list[Problem]) -> list[Sample]:
         [sample] = await lm.generate(policy.codec.prompt_ids(problem.question), 1, Sampling(max_tokens=40, temperature=0.0))
         return sample
 
-    return [s for _, s in run_programs(open_engine(policy), problems, program, seed=0, key=lambda p: p.id, in_flight=8)]
+    return [s for _, s in run_programs(in_process(policy), problems, program, seed=0, key=lambda p: p.id, in_flight=8)]
 
 
 def test_pad_equal_to_eos_trains_the_end_and_stops(bench: Bench, one_thread: None) -> None:

@@ -1,0 +1,67 @@
+"""A policy beside its weights: tokenizer, Format, codec and limits. All that is needed where another process runs the model.
+
+A model that is only served elsewhere has a folder with `served.json` (`{"name": ..., "context": ...}`), its tokenizer and `format.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data_gen.errors import UserError
+from data_gen.format import Format, StepCodec
+from reasoning_train.models.policy import end_ids, load_format, read_served, save_format, weights_folder
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyText:
+    """`PolicyText(folder, tokenizer, format, codec, context=4096, weights=folder)`."""
+
+    folder: Path
+    """The model artifact."""
+    tokenizer: Any
+    format: Format
+    codec: StepCodec
+    context: int
+    """Longest sequence the model takes, in tokens."""
+    weights: Path | None
+    """The `from_pretrained` folder; None: it is only served."""
+    served: str | None = None
+    """The name that it is served by."""
+
+
+def load_policy_text(folder: Path) -> PolicyText:
+    """Open a model artifact without its weights; UserError names missing or torn files."""
+    from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+
+    weights, served = weights_folder(folder), read_served(folder)
+    try:
+        fmt, tokenizer = load_format(folder), AutoTokenizer.from_pretrained(weights, local_files_only=True)
+        if served is not None:
+            return PolicyText(folder, tokenizer, fmt, StepCodec(fmt, tokenizer), served["context"], None, served["name"])
+        base = base_of_adapter(weights)
+        config = AutoConfig.from_pretrained(base, local_files_only=True)
+        written = (base / "generation_config.json").exists()
+        generation = GenerationConfig.from_pretrained(base) if written else GenerationConfig.from_model_config(config)
+    except Exception as error:  # each file has errors of its own when it is torn
+        first = next(iter(str(error).splitlines()), "")
+        raise UserError(
+            f"The model in {weights} cannot be read ({type(error).__name__}: {first[:200]}). Expected format.json, config.json and "
+            "tokenizer.json, whole. Remove the folder and run again to re-make it."
+        ) from error
+    return PolicyText(folder, tokenizer, fmt, StepCodec(fmt, tokenizer, end_ids(generation)), int(config.max_position_embeddings), weights)
+
+
+def base_of_adapter(weights: Path) -> Path:
+    """The folder with the whole model: the one that an adapter was trained on, or `weights` itself."""
+    adapter = weights / "adapter_config.json"
+    return Path(json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"]) if adapter.exists() else weights
+
+
+def save_served(folder: Path, tokenizer: Any, fmt: Format, *, name: str, context: int) -> None:
+    """Write the artifact of a model that is only served."""
+    tokenizer.save_pretrained(folder)
+    save_format(fmt, folder)
+    (folder / "served.json").write_text(json.dumps({"name": name, "context": context}), encoding="utf-8")
