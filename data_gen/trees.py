@@ -53,9 +53,12 @@ class TreeNode:
     steps_ok: bool | None = None
     """The task's exact checker passes every step up to here; None where the task has none."""
     source: str = "policy"
-    """`policy`: a step of the search; `rollout`: a completion drawn to estimate a value; `replayed`: part of a rollout; `gold`."""
+    """`policy`: a step of the search; `rollout`: a completion drawn to estimate a value; `replayed`: part of a rollout or of another path;
+    `lookahead`: a step taken to value the one above; `gold`."""
     weight: float = 0.0
     """Share of the final vote, for searches that answer; 0 elsewhere."""
+    votes: int = 0
+    """Of the search's final paths (samples, beams, particles), those that end here."""
 
     @property
     def q(self) -> float | None:
@@ -78,6 +81,8 @@ class Tree:
     nodes: tuple[TreeNode, ...]
     scale: str
     """Scale tag of w and v0 (see scales.py)."""
+    search: str = ""
+    """Name of the algorithm that grew it."""
     scorer: str = ""
     """Name and model hash of what scored the nodes."""
     stopped: str = ""

@@ -13,9 +13,9 @@ The same search makes data and answers at test time: the former reads the tree, 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data_gen.registry import Registry
 from data_gen.scales import Scale
@@ -29,6 +29,10 @@ class Search(BaseModel, ABC):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     needs_scorer: ClassVar[bool] = True
+    one_draw: ClassVar[bool] = False
+    """True: every path is drawn once at a time, so that `expand.n` means nothing and is refused."""
+    independent: ClassVar[bool] = False
+    """True: final paths are independent draws, so that any few of them are a smaller search."""
 
     uses: str
     expand: Expand = Expand()
@@ -40,6 +44,12 @@ class Search(BaseModel, ABC):
     scale: Scale = Scale.P
     """Scale of values and of W in the trees; a scorer's values are converted to it."""
 
+    @model_validator(mode="after")
+    def _no_idle_setting(self) -> Self:
+        if self.one_draw and "n" in self.expand.model_fields_set:
+            raise ValueError(f"expand.n: {self.uses!r} draws one step of every path at a time; set the number of paths, `n`, beside `uses`")
+        return self
+
     @property
     def needs_gold(self) -> bool:
         """True: outcomes or rollouts take part, so it serves data on training problems only."""
@@ -48,6 +58,10 @@ class Search(BaseModel, ABC):
     @abstractmethod
     async def grow(self, tree: SearchTree) -> None:
         """Grow the tree until the budget is spent or no open node is left; leave votes (`tree.vote`) if the search answers."""
+
+    def width(self) -> int:
+        """Samples that one tree waits for at a time, from which a stage tells how many trees keep an engine busy."""
+        return self.expand.n
 
     def draws(self) -> int:
         """Most samples of one tree, for estimates before the run."""

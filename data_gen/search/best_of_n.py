@@ -1,37 +1,57 @@
-"""Best-of-N: n whole solutions, each with the score of its end (or of its steps, aggregated)."""
+"""Best-of-N (Cobbe et al., arXiv 2110.14168; Snell et al., arXiv 2408.03314, section 5): n whole solutions, each with the score of its end.
+
+Naive, weighted and majority selection are voting rules over the same tree (vote.py), and so are all sizes n' <= n (subsets.py), as in
+search-and-learn, which however stores no tokens of what it compares.
+"""
 
 from __future__ import annotations
 
-import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from data_gen.scales import Scale, convert, convertible
 from data_gen.search.base import SEARCHES, Search
+from data_gen.search.node import Node
 from data_gen.search.tree import SearchTree
+from data_gen.search.vote import as_weight
 
 
 @SEARCHES.register("best_of_n")
 class BestOfN(Search):
-    """n independent solutions as leaves of the root; their votes are their scores, so that every voting rule reads one tree."""
+    """n independent solutions; their votes are their scores. A solution without an answer has none."""
+
+    one_draw: ClassVar[bool] = True
+    independent: ClassVar[bool] = True
 
     uses: Literal["best_of_n"] = "best_of_n"
     n: int = Field(16, ge=1)
+    per_step: bool = False
+    """Draw step by step and score every step, so that votes may aggregate them (min, prod, mean). Prefix by prefix a verifier then
+    reads more tokens, and they are charged."""
+
+    def width(self) -> int:
+        """All at once."""
+        return self.n
 
     def draws(self) -> int:
-        """n solutions."""
-        return self.n
+        """n solutions, in one draw or in steps."""
+        return self.n * (self.max_depth if self.per_step else 1)
 
     async def grow(self, tree: SearchTree) -> None:
         """Sample, score, vote."""
-        how = self.expand.model_copy(update={"segment": "solution"})
-        leaves = [leaf for leaf in await tree.expand(tree.root, how, self.n) if leaf.terminal == "answer"]
+        leaves = [leaf for leaf in await self._solutions(tree) if leaf.terminal == "answer"]
+        if self.per_step:
+            await tree.evaluate(list(dict.fromkeys(node for leaf in leaves for node in leaf.path())))
         values = await tree.evaluate(leaves)
-        tree.vote([(leaf, leaf.draws * as_weight(value, tree.scale)) for leaf, value in zip(leaves, values, strict=True)])
+        tree.vote([(leaf, as_weight(value, tree.scale)) for leaf, value in zip(leaves, values, strict=True)])
         tree.stopped = "answered"
 
-
-def as_weight(value: float, scale: Scale) -> float:
-    """A value as a vote that is not negative: P(correct) where the scale converts, exp(score) for a ranking."""
-    return convert(value, scale, Scale.P) if convertible(scale, Scale.P) else math.exp(min(value, 50.0))
+    async def _solutions(self, tree: SearchTree) -> list[Node]:
+        """One leaf a sample; equal samples share it."""
+        if not self.per_step:
+            [leaves] = await tree.draw([tree.root], self.expand.model_copy(update={"segment": "solution"}), self.n)
+            return leaves
+        paths = [tree.root] * self.n
+        while not all(node.terminal for node in paths):
+            paths = await tree.advance(paths, self.expand)
+        return paths

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from data_gen.engines.base import Sampling
+from data_gen.search.node import Node
 from data_gen.similarity import jaccard, shingles
 
 
@@ -33,8 +34,8 @@ class Expand(BaseModel):
         return Sampling(max_tokens=most, temperature=self.temperature, top_p=self.top_p, stop=stop)
 
 
-def same_step(how: Expand, a: tuple[tuple[int, ...], str], b: tuple[tuple[int, ...], str]) -> bool:
-    """Whether two (ids, text) are one step to this expander."""
-    if how.dedupe == "none":
+def same_step(how: Expand, a: Node, b: Node) -> bool:
+    """Whether two siblings are one step to this expander. Steps that end differently never are, however alike they read."""
+    if how.dedupe == "none" or (a.terminal, a.answer) != (b.terminal, b.answer):
         return False
-    return a[0] == b[0] or (how.dedupe == "near" and jaccard(shingles(a[1]), shingles(b[1])) >= how.near)
+    return a.token_ids == b.token_ids or (how.dedupe == "near" and jaccard(shingles(a.text), shingles(b.text)) >= how.near)

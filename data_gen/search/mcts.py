@@ -35,6 +35,10 @@ class Mcts(Search):
         """Rewards are outcomes, unless their weight is 0."""
         return self.outcome_weight > 0
 
+    def width(self) -> int:
+        """A wave of leaves, expanded together."""
+        return self.wave * self.expand.n
+
     def draws(self) -> int:
         """Every simulation expands one node."""
         return self.simulations * self.expand.n

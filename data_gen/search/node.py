@@ -40,6 +40,8 @@ class Node:
     piece: bool = False
     """Exactly one piece of the Format's segmentation: a step or the answer line."""
     weight: float = 0.0
+    votes: int = 0
+    """How many of the search's final paths end here; `weight` is their share of the vote."""
     expansions: int = 0
     """How often children were asked for: part of the path of the random stream."""
     children: list[Node] = field(default_factory=list)
@@ -74,8 +76,8 @@ class Node:
             stack += reversed(node.children)
 
     def steps(self) -> list[Node]:
-        """Children that the search made; rollouts hang beside them."""
-        return [child for child in self.children if child.source != "rollout"]
+        """Children that the search made; rollouts and look-aheads hang beside them."""
+        return [child for child in self.children if child.source not in ("rollout", "lookahead")]
 
     def frozen(self) -> TreeNode:
         """The row of this node."""
@@ -99,4 +101,5 @@ class Node:
             steps_ok=self.steps_ok,
             source=self.source,
             weight=self.weight,
+            votes=self.votes,
         )

@@ -7,8 +7,10 @@ the bookkeeping of tokens are here. Ids of nodes and paths of random streams fol
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from data_gen.engines.base import LM, Sample
 from data_gen.errors import UserError
@@ -64,16 +66,28 @@ class SearchTree:
 
         Empty for a terminal node. Children may be terminal themselves.
         """
-        if node.terminal:
-            return []
-        samples = await self._draw(node, how, n or how.n)
-        return self._merge(node, samples, how)
+        [children] = await self.expand_all([node], how, n)
+        return children
 
     async def expand_all(self, nodes: Sequence[Node], how: Expand, n: int | None = None) -> list[list[Node]]:
         """`expand` of several nodes at once; results and ids in the order of `nodes`."""
-        drawn = await asyncio.gather(*(self._draw(node, how, n or how.n) for node in nodes if not node.terminal))
-        results = iter(drawn)
-        return [[] if node.terminal else self._merge(node, next(results), how) for node in nodes]
+        return [list(dict.fromkeys(drawn)) for drawn in await self.draw(nodes, how, n or how.n)]
+
+    async def draw(self, nodes: Sequence[Node], how: Expand, n: int = 1, *, source: str = "policy") -> list[list[Node]]:
+        """n children for each entry of `nodes`, one a draw: equal draws are one node, listed as often as it was drawn.
+
+        A node that stands there k times (particles that share a path) is asked once, for k * n draws, of which every entry gets its
+        own. Empty for a terminal node.
+        """
+        copies = Counter(node for node in nodes if not node.terminal)
+        samples = await asyncio.gather(*(self._draw(node, how, k * n) for node, k in copies.items()))
+        drawn = {node: iter(self._merge(node, found, how, source)) for node, found in zip(copies, samples, strict=True)}
+        return [[] if node.terminal else list(islice(drawn[node], n)) for node in nodes]
+
+    async def advance(self, nodes: Sequence[Node], how: Expand, *, source: str = "policy") -> list[Node]:
+        """Every path one drawn step further, those that have ended as they are."""
+        drawn = await self.draw(nodes, how, source=source)
+        return [children[0] if children else node for node, children in zip(nodes, drawn, strict=True)]
 
     async def complete(self, node: Node, n: int, how: Expand) -> list[Node]:
         """n rollouts from `node` to the end of the solution, kept as leaves and counted in its mc counts (needs gold)."""
@@ -157,18 +171,20 @@ class SearchTree:
         return tuple(text for text, last in pieces if not last and text), next((text for text, last in pieces if last), "")
 
     def vote(self, weights: Sequence[tuple[Node, float]]) -> None:
-        """Give leaves their share of the final vote; all-zero weights count alike."""
+        """Give leaves their share of the final vote, one entry a final path (a leaf may have several); all-zero weights count alike."""
         total = sum(weight for _, weight in weights)
         for node, weight in weights:
+            node.votes += 1
             node.weight += weight / total if total > 0 else 1 / len(weights)
 
-    def frozen(self, sample: int, *, oracle: bool) -> Tree:
-        """The record of the tree as it stands, as the problem's tree number `sample`."""
+    def frozen(self, sample: int, *, oracle: bool, search: str = "") -> Tree:
+        """The record of the tree as it stands, as the problem's tree number `sample`, grown by the algorithm `search`."""
         return Tree(
             problem_id=self.problem.id,
             sample=sample,
             nodes=tuple(node.frozen() for node in self.nodes),
             scale=str(self.scale),
+            search=search,
             scorer=self.scorer.name if self.scorer else "",
             stopped=self.stopped,
             oracle=oracle,
@@ -205,26 +221,27 @@ class SearchTree:
             sample = Sample(token_ids=ids, logprobs=logprobs, finish=more.finish, value=more.value)
         return sample
 
-    def _merge(self, node: Node, samples: Sequence[Sample], how: Expand) -> list[Node]:
+    def _merge(self, node: Node, samples: Sequence[Sample], how: Expand, source: str) -> list[Node]:
+        """The children of `samples`, one a sample, twins as one node."""
         found: list[Node] = []
+        known = [child for child in node.children if child.source == source] if source == "lookahead" else node.steps()
         for sample in samples:
-            child = self._child(node, sample, how)
-            key = (child.token_ids, child.text)
-            twin = next((c for c in node.steps() if same_step(how, (c.token_ids, c.text), key)), None)
+            child = self._child(node, sample, how, source)
+            twin = next((other for other in known if same_step(how, other, child)), None)
             if twin is None:
                 twin = self._enter(child)
                 node.children.append(twin)
+                known.append(twin)
             else:
                 twin.draws += 1
-            if twin not in found:
-                found.append(twin)
+            found.append(twin)
         return found
 
-    def _child(self, node: Node, sample: Sample, how: Expand) -> Node:
+    def _child(self, node: Node, sample: Sample, how: Expand, source: str) -> Node:
         text = self.codec.decode(sample.token_ids)
         child = Node(
             id=-1, parent=node, token_ids=sample.token_ids, text=text, depth=node.depth + 1, length=node.length + len(sample.token_ids),
-            logprob=sum(sample.logprobs), head_value=sample.value, piece=how.segment == "step",
+            logprob=sum(sample.logprobs), head_value=sample.value, piece=how.segment == "step", source=source,
         )  # fmt: skip
         if self._over(sample, text, how):
             child.answer = self.codec.format.extract_answer(self.text(child))

@@ -7,6 +7,7 @@ follow a path, with their probabilities; the engine draws from it, so that a sea
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import math
 import random
@@ -113,6 +114,12 @@ class World:
         return [(f"{letter}\n", p) for letter, p in self.tree[path].items()]
 
 
+@functools.cache
+def encoded(text: str) -> tuple[int, ...]:
+    """Token ids of a line."""
+    return tuple(TOKENIZER(text, add_special_tokens=False)["input_ids"])
+
+
 class ToyEngine:
     """Draws from a world. The log-prob of a line stands on its first token; temperatures temper lines, not tokens; top-p is ignored."""
 
@@ -124,7 +131,8 @@ class ToyEngine:
     async def generate(self, request: Request) -> list[Sample]:
         await asyncio.sleep(0)
         ids = request.prefix[request.prompt_length or len(request.prefix) :]
-        samples = [self._sample(ids, request, random.Random(seed)) for seed in request.seeds]
+        start = letters_of(CODEC.decode(ids))
+        samples = [self._sample(start, request, random.Random(seed)) for seed in request.seeds]
         self.usage.requests += 1
         self.usage.samples += len(samples)
         self.usage.generated_tokens += sum(len(s.token_ids) for s in samples)
@@ -137,15 +145,15 @@ class ToyEngine:
     async def aclose(self) -> None:
         """Nothing to let go of."""
 
-    def _sample(self, ids: Sequence[int], request: Request, rng: random.Random) -> Sample:
-        path, sampling = letters_of(CODEC.decode(ids)), request.sampling
+    def _sample(self, path: Path, request: Request, rng: random.Random) -> Sample:
+        sampling = request.sampling
         tokens: list[int] = []
         logprobs: list[float] = []
         while True:
             lines = self.world.lines(path)
             text, p = self._pick(lines, sampling.temperature, rng)
             last = text.startswith("Answer")
-            new = TOKENIZER(text, add_special_tokens=False)["input_ids"] + [CODEC.end_id] * last
+            new = [*encoded(text), *[CODEC.end_id] * last]
             tokens += new
             logprobs += [math.log(p), *[0.0] * (len(new) - 1)]
             if last or (sampling.stop and "\n" in sampling.stop) or len(tokens) >= sampling.max_tokens:

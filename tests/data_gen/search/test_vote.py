@@ -1,0 +1,125 @@
+"""Voting rules by hand, and subsets of a pool against their enumeration."""
+
+from __future__ import annotations
+
+import itertools
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_gen.errors import UserError
+from data_gen.search.subsets import subset_accuracy
+from data_gen.search.vote import Ballot, Rule, Vote, ballots, elect
+from data_gen.trees import Tree, TreeNode
+
+
+def leaf(node: int, answer: str, outcome: float | None, **more: object) -> TreeNode:
+    fields = {"parent": 0, "depth": 1, "text": answer, "token_ids": (1,), "terminal": "answer", **more}
+    return TreeNode(node=node, answer=answer, outcome=outcome, **fields)
+
+
+ONE, TWO, THREE = leaf(1, "1", 1.0), leaf(2, "2", 0.0), leaf(3, "2.0", 0.0)
+CAST = [Ballot(ONE, 1, 0.9), Ballot(TWO, 2, 0.3), Ballot(THREE, 1, 0.4)]
+
+
+def as_text(a: str, b: str) -> bool:
+    return a == b
+
+
+def as_number(a: str, b: str) -> bool:
+    return float(a) == float(b)
+
+
+@pytest.mark.parametrize(
+    ("rule", "same", "accuracy", "chosen"),
+    [
+        ("argmax", as_text, 1.0, ONE),
+        ("weighted", as_text, 1.0, ONE),  # 0.9 > 0.6 > 0.4
+        ("weighted", as_number, 0.0, THREE),  # 2 and 2.0 are one answer of 1.0, shown by its best path
+        ("majority", as_text, 0.0, TWO),
+        ("majority", as_number, 0.0, THREE),
+        ("draw", as_text, 0.9 / 1.9, None),
+    ],
+)
+def test_rules_by_hand(rule: Rule, same: object, accuracy: float, chosen: TreeNode | None) -> None:
+    elected = elect(CAST, rule, same, "p")  # type: ignore[arg-type]
+    assert elected.accuracy == pytest.approx(accuracy)
+    assert chosen is None or elected.leaf is chosen
+
+
+def test_equal_scores_share_the_vote_and_the_choice_is_seeded() -> None:
+    cast = [Ballot(ONE, 1, 0.5), Ballot(TWO, 3, 0.5)]
+    assert elect(cast, "argmax", as_text, "p").accuracy == 0.25
+    assert elect([Ballot(ONE, 2, 0.1), Ballot(TWO, 2, 0.7)], "majority", as_text, "p").accuracy == 0.5
+    chosen = [elect(cast, "argmax", as_text, f"p{i}").leaf for i in range(400)]
+    assert chosen == [elect(cast, "argmax", as_text, f"p{i}").leaf for i in range(400)]
+    assert abs(chosen.count(ONE) - 100) < 39  # 4.5 standard deviations
+
+
+def test_scores_that_are_all_zero_count_alike() -> None:
+    cast = [Ballot(ONE, 1, 0.0), Ballot(TWO, 3, 0.0)]
+    assert [elect(cast, rule, as_text, "p").accuracy for rule in get_args(Rule)] == [0.25, 0.5, 0.0, 0.25]
+
+
+def test_nothing_to_vote_on_is_wrong_and_the_unverifiable_is_unknown() -> None:
+    for rule in get_args(Rule):
+        assert elect([], rule, as_text, "p").accuracy == 0.0
+        assert elect([Ballot(leaf(1, "1", None), 1, 0.5)], rule, as_text, "p").accuracy is None
+
+
+def tree_of(*values: float | None) -> Tree:
+    """A path of steps with these values, the last one the leaf; beside it a cut path that does not vote."""
+    nodes = [TreeNode(node=0, parent=-1, depth=0, text="", token_ids=())]
+    for i, value in enumerate(values):
+        end = {"terminal": "answer", "answer": "1", "votes": 2, "weight": 0.5} if i == len(values) - 1 else {}
+        nodes.append(TreeNode(node=i + 1, parent=i, depth=i + 1, text="", token_ids=(1,), v0=value, **end))
+    nodes.append(TreeNode(node=len(nodes), parent=0, depth=1, text="", token_ids=(1,), terminal="limit", votes=2, weight=0.5))
+    return Tree(problem_id="p", sample=0, nodes=tuple(nodes), scale="signed")
+
+
+def test_aggregated_scores_by_hand() -> None:
+    """Signed 0, -0.5, 0.5 are P(correct) 0.5, 0.25, 0.75."""
+    expected = {"search": 0.25, "last": 0.75, "min": 0.25, "prod": 0.09375, "mean": 0.5}
+    for score, value in expected.items():
+        [ballot] = ballots(tree_of(0.0, -0.5, 0.5), Vote(score=score).score)  # type: ignore[arg-type]
+        assert ballot.copies == 2 and ballot.score == pytest.approx(value)
+
+
+def test_a_step_without_a_value_is_named() -> None:
+    assert ballots(tree_of(None, 0.5), "last")[0].score == 0.75
+    with pytest.raises(UserError, match="vote.score is 'min', but a step of the tree of 'p' has no value"):
+        ballots(tree_of(None, 0.5), "min")
+
+
+pools = st.lists(st.tuples(st.sampled_from("123"), st.integers(1, 2), st.sampled_from([0.1, 0.5, 0.5, 0.9])), max_size=4)
+
+
+@given(pools, st.integers(0, 2), st.integers(1, 4), st.sampled_from(get_args(Rule)))
+def test_subsets_are_averaged_exactly(pool: list[tuple[str, int, float]], dead: int, n: int, rule: Rule) -> None:
+    """Against every subset, one by one: `argmax` by its formula, the others since at most 64 subsets exist."""
+    cast = [Ballot(leaf(i, answer, float(answer == "1")), copies, score) for i, (answer, copies, score) in enumerate(pool)]
+    paths = [ballot for ballot in cast for _ in range(ballot.copies)]
+    size = len(paths) + dead
+    if not 1 <= n <= size or len(list(itertools.combinations(range(size), n))) > 64:
+        return
+    found = [
+        elect([Ballot(paths[i].leaf, 1, paths[i].score) for i in some if i < len(paths)], rule, as_text, "p").accuracy or 0.0
+        for some in itertools.combinations(range(size), n)
+    ]
+    assert subset_accuracy(cast, dead, n, rule, as_text, "p") == pytest.approx(sum(found) / len(found))
+
+
+def test_random_subsets_are_unbiased() -> None:
+    """Majority of 3 of 12 paths, 7 of them right: the hypergeometric P(at least 2 right) + nothing else; 300 pools of 64 subsets."""
+    cast = [Ballot(ONE, 7, 0.5), Ballot(TWO, 5, 0.5)]
+    exact = (35 * 1 + 21 * 5) / 220
+    found = [subset_accuracy(cast, 0, 3, "majority", as_text, f"p{i}") or 0.0 for i in range(300)]
+    assert abs(sum(found) / 300 - exact) < 4.5 * (exact * (1 - exact) / (300 * 64)) ** 0.5
+    assert subset_accuracy(cast, 0, 12, "majority", as_text, "p") == 1.0
+
+
+def test_a_pool_that_is_too_small_is_named() -> None:
+    with pytest.raises(UserError, match="n is 9, but the pool of 'p' holds 5 paths"):
+        subset_accuracy(CAST, 1, 9, "argmax", as_text, "p")
