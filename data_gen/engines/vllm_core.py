@@ -7,13 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from data_gen.engines.base import Usage
 from data_gen.engines.pump import Pump
+from data_gen.engines.vllm_process import remove, shared_memory
 from data_gen.errors import UserError
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """UserError for a request that vLLM refuses: settings beyond its ranges, ids beyond the vocabulary."""
+    from vllm.exceptions import VLLMClientError
+
+    try:
+        yield
+    except (VLLMClientError, ValueError) as error:
+        raise UserError(f"vLLM refuses a request: {error}. Change the sampling or the prefix, or choose another engine.") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +89,16 @@ class VllmCore:
         """Give everything back: memory, worker processes, shared memory. Closing twice is fine."""
         llm, self.llm = self.llm, None
         if llm is not None:
+            files = shared_memory(multiprocessing.active_children())
             llm.renderer.shutdown()
             llm.engine_core.shutdown()
+            remove(files)
 
     def _add(self, name: str, prompt: Prompt) -> None:
-        from vllm.exceptions import VLLMClientError
-
         if self.llm is None:
             raise RuntimeError("this VllmEngine is closed")
-        try:
+        with explained():
             self.llm.add_request(name, {"type": "token", "prompt_token_ids": prompt.ids}, prompt.params, lora_request=prompt.adapter)
-        except (VLLMClientError, ValueError) as error:
-            raise UserError(f"vLLM refuses a request: {error}. Change the sampling or the prefix, or choose another engine.") from error
 
     def _abort(self, names: set[str]) -> int:
         """Forget these rows; the tokens that they had generated."""

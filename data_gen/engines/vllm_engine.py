@@ -9,7 +9,7 @@ from typing import Any
 
 from data_gen.engines.base import Request, Sample, Usage
 from data_gen.engines.config import VllmConfig
-from data_gen.engines.vllm_core import Prompt, VllmCore
+from data_gen.engines.vllm_core import Prompt, VllmCore, explained
 from data_gen.engines.vllm_scoring import score_continuations
 from data_gen.engines.vllm_start import start_vllm
 from data_gen.errors import UserError
@@ -43,11 +43,21 @@ class VllmEngine:
         """The same running vLLM under one of its `adapters`, with a usage of its own; closing either closes both."""
         from vllm.lora.request import LoRARequest
 
-        other = object.__new__(VllmEngine)
-        other.__dict__.update(self.__dict__, usage=Usage())
+        other = self.with_end_ids(self._end_ids)
         number = self._adapters.index(folder.resolve()) + 1
         other._adapter = LoRARequest(lora_name=str(folder), lora_int_id=number, lora_path=str(folder))
         return other
+
+    def with_end_ids(self, end_ids: Iterable[int]) -> VllmEngine:
+        """The same running vLLM with other ends and a usage of its own; closing either closes both."""
+        other = object.__new__(VllmEngine)
+        other.__dict__.update(self.__dict__, usage=Usage(), _end_ids=sorted(end_ids))
+        return other
+
+    @property
+    def busy(self) -> bool:
+        """Whether any row is under way."""
+        return self._core.busy
 
     async def generate(self, request: Request) -> list[Sample]:
         """`len(request.seeds)` continuations in seed order. UserError if prefix and one token do not fit the context."""
@@ -57,7 +67,8 @@ class VllmEngine:
         prefix = list(request.prefix)
         self.usage.requests += 1
         self.usage.prompt_tokens += len(prefix)
-        prompts = [Prompt(prefix, self._params(request, seed), self._adapter) for seed in request.seeds]
+        with explained():
+            prompts = [Prompt(prefix, self._params(request, seed), self._adapter) for seed in request.seeds]
         outputs = await self._core.ask(prompts, self.usage)
         samples = [_sample(output.outputs[0]) for output in outputs]
         self.usage.samples += len(samples)

@@ -1,4 +1,4 @@
-"""What vLLM may do to the process that it runs in, and where its log goes."""
+"""What vLLM may do to the process that it runs in, where its log goes, and what its workers leave behind."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 
@@ -61,3 +62,21 @@ def log_folder() -> Path:
     }
     (folder / "logging.json").write_text(json.dumps(settings), encoding="utf-8")
     return folder
+
+
+def shared_memory(workers: Iterable[BaseProcess]) -> set[Path]:
+    """What vLLM's CPU workers share under /dev/shm: they end without removing it."""
+    import psutil
+
+    paths: set[Path] = set()
+    for worker in workers:
+        with suppress(psutil.Error):
+            maps = psutil.Process(worker.pid).memory_maps()
+            paths |= {Path(region.path) for region in maps if region.path.startswith("/dev/shm/vllm_dist_")}
+    return paths
+
+
+def remove(files: Iterable[Path]) -> None:
+    """Remove files, those that have gone already excepted."""
+    for file in files:
+        file.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data_gen.engines.config import VllmConfig
-from data_gen.engines.vllm_process import contained, log_folder
+from data_gen.engines.vllm_process import contained, log_folder, remove, shared_memory
 from data_gen.errors import UserError
 
 LOG_LINES = 12
@@ -28,6 +28,7 @@ def start_vllm(weights: Path, config: VllmConfig, ranks: Sequence[int] = ()) -> 
     """
     with contained():
         try:
+            from vllm.distributed.parallel_state import model_parallel_is_initialized
             from vllm.engine.arg_utils import EngineArgs
             from vllm.v1.engine.llm_engine import LLMEngine
         except ImportError as error:
@@ -35,6 +36,8 @@ def start_vllm(weights: Path, config: VllmConfig, ranks: Sequence[int] = ()) -> 
                 f"engine `vllm`: it cannot be imported ({error}). With a GPU, `pip install 'reasoning-train[vllm]'`; on a CPU, see "
                 "`make test-vllm`. Or choose the engine `transformers`."
             ) from error
+        if model_parallel_is_initialized():
+            raise UserError("engine `vllm`: this process runs a vLLM already, and it holds one at a time. Close that one first.")
         before = set(multiprocessing.active_children())
         try:
             settings = _settings(weights, config, ranks)
@@ -99,9 +102,12 @@ def _clean_up(error: Exception, before: set[Any]) -> None:
     from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
 
     traceback.clear_frames(error.__traceback__)
-    for process in set(multiprocessing.active_children()) - before:
-        process.kill()
-        process.join()
+    workers = set(multiprocessing.active_children()) - before
+    files = shared_memory(workers)
+    for worker in workers:
+        worker.kill()
+        worker.join()
+    remove(files)
     cleanup_dist_env_and_memory()
     gc.collect()
 

@@ -1,0 +1,50 @@
+"""The tiny Llama of these tests in a shape that vLLM's CPU kernels take (heads of 32), as a `from_pretrained` folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from data_gen.engines.transformers_engine import TransformersEngine
+from tests.data_gen.engines.tiny import CONTEXT, VOCAB, tokenizer
+
+SLACK = 1e-4
+"""Log-probs of the same row in two batches or two engines differ by less."""
+
+
+@cache
+def model() -> Any:
+    """3 layers x 64, grouped-query attention, weights wide enough that greedy choices are far apart."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=VOCAB, hidden_size=64, intermediate_size=160, num_hidden_layers=3, num_attention_heads=2, num_key_value_heads=1,
+        max_position_embeddings=CONTEXT, initializer_range=0.3, pad_token_id=1, eos_token_id=1, bos_token_id=None,
+    )  # fmt: skip
+    return LlamaForCausalLM(config).eval()
+
+
+def save(folder: Path, module: Any = None) -> Path:
+    """The model (or another of its kind) and the tokenizer in a folder."""
+    (module or model()).save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return folder
+
+
+def transformers_engine(module: Any = None) -> TransformersEngine:
+    """The engine to compare with; no end ids."""
+    return TransformersEngine(module or model(), tokenizer(), end_ids=())
+
+
+def plain_logprobs(prefix: Sequence[int], continuation: Sequence[int], module: Any = None) -> list[float]:
+    """log p of each token of a continuation, from one forward."""
+    import torch
+
+    with torch.no_grad():
+        logprobs = (module or model())(torch.tensor([[*prefix, *continuation]])).logits[0].log_softmax(-1)
+    return [logprobs[len(prefix) - 1 + i, token].item() for i, token in enumerate(continuation)]
