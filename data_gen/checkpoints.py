@@ -1,0 +1,58 @@
+"""What all model folders share: the Format beside the weights, weights that lie elsewhere, and where a model runs.
+
+A model folder is a `from_pretrained` folder with `format.json`, or, for weights that lie elsewhere, a folder with `format.json` and
+`external.json` (`{"path": ...}`): large checkpoints are not copied into the store. Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data_gen.format import Format
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+
+def device_and_dtype() -> tuple[torch.device, torch.dtype]:
+    """CUDA with bfloat16 where there is one, else CPU with float32 (bfloat16 on CPUs without AMX is some 100x slower)."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device()), torch.bfloat16
+    return torch.device("cpu"), torch.float32
+
+
+def load_tokenizer(weights: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer in a weights folder, as it was saved."""
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    config = weights / "tokenizer_config.json"
+    saved = json.loads(config.read_text(encoding="utf-8")).get("tokenizer_class") if config.is_file() else None
+    # For some model types (qwen2) AutoTokenizer takes its own class where this one was saved, and with it another pre-tokenizer.
+    generic = saved in ("TokenizersBackend", "PreTrainedTokenizerFast") and (weights / "tokenizer.json").is_file()
+    return (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(weights, local_files_only=True)
+
+
+def load_format(folder: Path) -> Format:
+    """The Format that travels with a model folder."""
+    return Format.model_validate_json((folder / "format.json").read_text(encoding="utf-8"))
+
+
+def save_format(fmt: Format, folder: Path) -> None:
+    """Write `format.json`."""
+    (folder / "format.json").write_text(fmt.model_dump_json(indent=2), encoding="utf-8")
+
+
+def weights_folder(folder: Path) -> Path:
+    """Where the weights are: the folder itself, or the one that `external.json` names."""
+    external = folder / "external.json"
+    return Path(json.loads(external.read_text(encoding="utf-8"))["path"]) if external.exists() else folder
+
+
+def point_to(weights: Path, folder: Path) -> None:
+    """Write `external.json`."""
+    (folder / "external.json").write_text(json.dumps({"path": str(weights.resolve())}), encoding="utf-8")

@@ -1,0 +1,176 @@
+"""Verifier checkpoints on disk: a `from_pretrained` folder, the head in its folder `head`, and `format.json`.
+
+A head of one linear layer is also kept inside the backbone's weights, the way transformers names it: such a folder loads with plain
+`AutoModelForTokenClassification` (or `AutoModelForSequenceClassification`, see `_shell`), so that other tools serve it. Those tools get
+scores (`raw`); gain, offset and squash stand in `head/head.json`.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from transformers import (
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
+
+from data_gen.checkpoints import device_and_dtype, load_format, load_tokenizer, save_format, weights_folder
+from data_gen.errors import UserError
+from data_gen.format import Format, StepCodec
+from data_gen.heads import load_head, save_head
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from data_gen.verifiers.value_head import ValueHead
+
+
+@dataclass(slots=True)
+class Verifier:
+    """`Verifier(backbone, head, tokenizer, format)`; of a joint model it is the policy's backbone without the LM head."""
+
+    backbone: Any
+    """A PreTrainedModel: bare for `scalar` and `two_layer`, a causal LM for `from_vocab`, a classification model for `classifier`."""
+    head: ValueHead
+    tokenizer: PreTrainedTokenizerBase
+    format: Format
+    """Its task half is the policy's; its model half is its own."""
+
+    @property
+    def codec(self) -> StepCodec:
+        """Its text conventions, bound to its tokenizer."""
+        return StepCodec(self.format, self.tokenizer)
+
+    @property
+    def context(self) -> int:
+        """Longest sequence the backbone takes, in tokens."""
+        return int(getattr(self.backbone.config, "max_position_embeddings", 2048))
+
+
+def save_verifier(verifier: Verifier, folder: Path) -> None:
+    """Write backbone, head, tokenizer and Format. A `classifier` is not written: it lies where it came from."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shell = _shell(verifier)
+    (verifier.backbone if shell is None else shell).save_pretrained(folder)
+    save_head(verifier.head, folder)
+    verifier.tokenizer.save_pretrained(folder)
+    save_format(verifier.format, folder)
+
+
+def load_verifier(folder: Path, *, device: torch.device | None = None) -> Verifier:
+    """Open a verifier or the value side of a joint model, in evaluation mode. UserError names missing or torn files and foreign heads."""
+    weights, (best, dtype), head = weights_folder(folder), device_and_dtype(), load_head(folder)
+    try:
+        fmt = load_format(folder)
+        with _quiet():  # the weights of a head that transformers does not know, or does not need, are no news
+            backbone = load_backbone(weights, head.config.kind, dtype=dtype)
+        tokenizer = load_tokenizer(weights)
+    except Exception as error:  # torn safetensors, missing files and bad JSON each raise another type
+        first = next(iter(str(error).splitlines()), "")
+        raise UserError(
+            f"The verifier in {weights} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected format.json, config.json, "
+            "model.safetensors, tokenizer.json and head/, whole. Remove the folder and run again to re-make it."
+        ) from error
+    where = device or best
+    verifier = Verifier(backbone.to(where).eval(), head.to(where), tokenizer, fmt)
+    _check_width(verifier, folder)
+    return verifier
+
+
+def load_backbone(weights: Path, kind: str, *, dtype: torch.dtype) -> Any:
+    """The part of a checkpoint that a head of this kind reads. Code that lies in the folder is never run."""
+    options = {"dtype": dtype, "local_files_only": True, "trust_remote_code": False}
+    if kind == "classifier":
+        return _classification_class(weights).from_pretrained(weights, **options)
+    return (AutoModelForCausalLM if kind == "from_vocab" else AutoModel).from_pretrained(weights, **options)
+
+
+def feature_width(backbone: Any, kind: str) -> int:
+    """Size of what a head of this kind reads at one token."""
+    config = backbone.config.get_text_config()
+    return {"classifier": 0, "from_vocab": config.vocab_size}.get(kind, config.hidden_size)
+
+
+def _check_width(verifier: Verifier, folder: Path) -> None:
+    wanted = feature_width(verifier.backbone, verifier.head.config.kind)
+    if verifier.head.width != wanted:
+        raise UserError(
+            f"The head in {folder} reads {verifier.head.width} numbers a token, its backbone gives {wanted}. They are of different models; "
+            "re-make the checkpoint."
+        )
+
+
+def _classification_class(weights: Path) -> Any:
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(weights, local_files_only=True, trust_remote_code=False)
+    name = next(iter(config.architectures or ()), "")
+    if name.endswith("ForTokenClassification"):
+        return AutoModelForTokenClassification
+    if name.endswith("ForSequenceClassification"):
+        return AutoModelForSequenceClassification
+    raise UserError(
+        f"{weights} is a {name or 'model without `architectures` in its config.json'}; a classifier must be a token- or "
+        "sequence-classification model of transformers."
+    )
+
+
+def _shell(verifier: Verifier) -> Any:
+    """The backbone inside the class of transformers that has such a head, sharing its weights; None where there is none.
+
+    A sequence-classification model drops trailing pad tokens before it reads. Where the pad token is the end token it would read one
+    token early, so such heads, too, are kept for token classification.
+    """
+    head, backbone = verifier.head, verifier.backbone
+    if head.config.kind != "scalar":
+        return None
+    tokenizer = verifier.tokenizer
+    whole = head.config.read_at == "last" and not head.config.bias and tokenizer.pad_token_id not in (None, tokenizer.eos_token_id)
+    mapping: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING if whole else MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING
+    kind = mapping.get(type(backbone.config), None)
+    if kind is None:
+        return None
+    config = copy.deepcopy(backbone.config)
+    config.num_labels, config.classifier_dropout = head.config.labels, head.config.dropout
+    config.pad_token_id = tokenizer.pad_token_id
+    with torch.device("meta"):
+        shell = kind(config)
+    if not isinstance(getattr(shell, "score", None), nn.Linear):
+        return None
+    setattr(shell, shell.base_model_prefix, backbone)
+    shell.score = _exported(head, bias=not whole)
+    return shell
+
+
+def _exported(head: ValueHead, *, bias: bool) -> nn.Linear:
+    """The head's layer, with a bias of 0 where the class expects one and the head has none."""
+    own = head.state_dict()
+    linear = nn.Linear(head.width, head.config.labels, bias=bias, dtype=torch.float32)
+    with torch.no_grad():
+        linear.weight.copy_(own["score.weight"])
+        if bias:
+            linear.bias.copy_(own.get("score.bias", torch.zeros(())))
+    return linear
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    log = logging.getLogger("transformers")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)

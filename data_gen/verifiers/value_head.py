@@ -1,0 +1,82 @@
+"""The value head as a torch module (its contract: heads.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from data_gen.heads import HeadConfig
+from data_gen.scales import BOUNDS
+
+
+class ValueHead(nn.Module):
+    """Features `[..., width]` to values `[...]`, in float32 whatever the backbone computes in.
+
+    `width` is the backbone's hidden size, the vocabulary for `from_vocab`, unused for `classifier`. Losses on logits or differences use
+    `raw`, all others the values.
+
+    >>> head = ValueHead(HeadConfig(squash="tanh", scale="signed"), 64)
+    >>> head(torch.zeros(2, 7, 64)).shape
+    torch.Size([2, 7])
+    """
+
+    def __init__(self, config: HeadConfig, width: int, *, init_std: float = 0.02) -> None:
+        """Fresh weights from N(0, `config.init_std`, else `init_std`); biases 0."""
+        super().__init__()
+        self.config, self.width = config, width
+        self.dropout = nn.Dropout(config.dropout)
+        self.score = _layers(config, width)
+        std = init_std if config.init_std is None else config.init_std
+        for layer in self.score.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=std)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Values on the head's scale."""
+        return self.squash(self.raw(features))
+
+    def raw(self, features: Tensor) -> Tensor:
+        """Scores before gain, offset and squash: the output itself, or the log-odds of label `positive`."""
+        outputs = self.score(self.dropout(features.float()))
+        if self.config.labels == 1:
+            return outputs[..., 0]
+        positive = self.config.positive
+        others = torch.cat((outputs[..., :positive], outputs[..., positive + 1 :]), -1)
+        return outputs[..., positive] - others.logsumexp(-1)
+
+    def squash(self, raw: Tensor) -> Tensor:
+        """Values of scores: the one place where the squash is applied."""
+        scores = raw * self.config.gain + self.config.offset
+        match self.config.squash:
+            case "sigmoid":
+                return scores.sigmoid()
+            case "tanh":
+                return scores.tanh()
+            case "clip":
+                return scores.clamp(*BOUNDS[self.config.scale])
+        return scores
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        """Moves follow the model (`.to(device)`), casts do not: bfloat16 cannot hold a value head."""
+
+        def moved(tensor: Tensor) -> Tensor:
+            applied = fn(tensor)
+            return applied if applied.dtype == torch.float32 else tensor.to(applied.device)
+
+        return super()._apply(moved, recurse)
+
+
+def _layers(config: HeadConfig, width: int) -> nn.Module:
+    # Float32 even where a default dtype of bfloat16 is in force. The names of the tensors are those of the models that have such heads.
+    options: dict[str, Any] = {"bias": config.bias, "dtype": torch.float32}
+    match config.kind:
+        case "classifier":
+            return nn.Identity()
+        case "two_layer":
+            return nn.Sequential(nn.Linear(width, width, **options), nn.ReLU(), nn.Linear(width, config.labels, **options))
+    return nn.Linear(width, config.labels, **options)
