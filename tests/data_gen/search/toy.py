@@ -62,11 +62,11 @@ def problem(name: str = "p", gold: str | None = "1") -> Problem:
 class World:
     """`World({(): {"a": 0.75, "b": 0.25}}, {("a",): 1.0, ("b",): 0.0})`: two one-step solutions, the likelier one right.
 
-    `right` maps a whole path to P(it answers 1): 0 or 1 makes the answer line certain.
+    `right` maps a whole path to P(it answers 1): 0 or 1 makes the answer line certain, None a dead end: its letter ends the solution.
     """
 
     tree: Mapping[Path, Mapping[str, float]]
-    right: Mapping[Path, float]
+    right: Mapping[Path, float | None]
     _values: dict[Path, float] = field(default_factory=dict, compare=False)
 
     @classmethod
@@ -101,17 +101,18 @@ class World:
         """P(correct | path), exact."""
         if path not in self._values:
             if path in self.right:
-                self._values[path] = self.right[path]
+                self._values[path] = self.right[path] or 0.0
             else:
                 self._values[path] = sum(p * self.value((*path, letter)) for letter, p in self.tree[path].items())
         return self._values[path]
 
     def lines(self, path: Path) -> list[tuple[str, float]]:
         """What may come next, with probabilities: letters, or the answer line with its end."""
-        if path in self.right:
-            p = self.right[path]
+        p = self.right.get(path)
+        if p is not None:
             return [(f"Answer: {answer}", mass) for answer, mass in (("1", p), ("0", 1 - p)) if mass > 0]
-        return [(f"{letter}\n", p) for letter, p in self.tree[path].items()]
+        dead = {letter for letter in self.tree[path] if self.right.get((*path, letter), 0.0) is None}
+        return [(letter if letter in dead else f"{letter}\n", p) for letter, p in self.tree[path].items()]
 
 
 @functools.cache
@@ -121,18 +122,21 @@ def encoded(text: str) -> tuple[int, ...]:
 
 
 class ToyEngine:
-    """Draws from a world. The log-prob of a line stands on its first token; temperatures temper lines, not tokens; top-p is ignored."""
+    """Draws from a world. The log-prob of a line stands on its first token; temperatures temper lines, not tokens; top-p is ignored.
+
+    `cycle`: the i-th sample of a request takes the i-th line instead, over and over, so that a trace can be worked out by hand.
+    """
 
     seeded = True
 
-    def __init__(self, world: World) -> None:
-        self.world, self.usage = world, Usage()
+    def __init__(self, world: World, *, cycle: bool = False) -> None:
+        self.world, self.cycle, self.usage = world, cycle, Usage()
 
     async def generate(self, request: Request) -> list[Sample]:
         await asyncio.sleep(0)
         ids = request.prefix[request.prompt_length or len(request.prefix) :]
         start = letters_of(CODEC.decode(ids))
-        samples = [self._sample(start, request, random.Random(seed)) for seed in request.seeds]
+        samples = [self._sample(start, request, random.Random(seed), i) for i, seed in enumerate(request.seeds)]
         self.usage.requests += 1
         self.usage.samples += len(samples)
         self.usage.generated_tokens += sum(len(s.token_ids) for s in samples)
@@ -145,14 +149,14 @@ class ToyEngine:
     async def aclose(self) -> None:
         """Nothing to let go of."""
 
-    def _sample(self, path: Path, request: Request, rng: random.Random) -> Sample:
+    def _sample(self, path: Path, request: Request, rng: random.Random, turn: int) -> Sample:
         sampling = request.sampling
         tokens: list[int] = []
         logprobs: list[float] = []
         while True:
             lines = self.world.lines(path)
-            text, p = self._pick(lines, sampling.temperature, rng)
-            last = text.startswith("Answer")
+            text, p = lines[turn % len(lines)] if self.cycle and sampling.temperature else self._pick(lines, sampling.temperature, rng)
+            last = not text.endswith("\n")
             new = [*encoded(text), *[CODEC.end_id] * last]
             tokens += new
             logprobs += [math.log(p), *[0.0] * (len(new) - 1)]
@@ -189,7 +193,8 @@ def letters_of(text: str) -> Path:
 
 
 def grow(
-    search: Search, world: World, *, scorer: Scorer | None = None, gold: bool = True, seed: int = 0, runs: int = 1, wrong: Path = ()
+    search: Search, world: World, *, scorer: Scorer | None = None, gold: bool = True, seed: int = 0, runs: int = 1, wrong: Path = (),
+    cycle: bool = False,
 ) -> list[SearchTree]:  # fmt: skip
     """`runs` finished trees over problems p0, p1, ... of one world, in order, graded at their ends like the stage's."""
     from data_gen.search.tree import judge
@@ -204,10 +209,15 @@ def grow(
         return tree
 
     problems = [problem(f"p{i}") for i in range(runs)]
-    grown = dict(run_programs(ToyEngine(world), problems, program, seed=seed, key=lambda p: p.id, in_flight=64))
+    grown = dict(run_programs(ToyEngine(world, cycle=cycle), problems, program, seed=seed, key=lambda p: p.id, in_flight=64))
     return [grown[p] for p in problems]
 
 
 def path_of(tree: SearchTree, node: Any) -> Path:
     """The letters of a node's partial solution."""
     return letters_of(tree.text(node))
+
+
+def distance(found: Mapping[Any, float], exact: Mapping[Any, float]) -> float:
+    """Total variation distance of two distributions."""
+    return sum(abs(found.get(x, 0.0) - exact.get(x, 0.0)) for x in {*found, *exact}) / 2
