@@ -37,6 +37,9 @@ class OwnServer(Protocol):
     def revive(self) -> None:
         """Start it again, which takes as long as it takes; UserError with its last lines when it may not be started again."""
 
+    def last_lines(self) -> str:
+        """The end of what it printed."""
+
     def give_up(self) -> None:
         """End a `revive` that another thread is in: nobody waits for it any more."""
 
@@ -160,7 +163,8 @@ class Transport:
 
     def _exhausted(self, path: str, attempts: int, failure: Failed) -> UserError:
         asks = f"; it asks to wait {failure.wait:g} s" if failure.wait > PATIENCE_S else ""
+        lines = f"\n{self._server.last_lines()}" if self._server else ""
         return UserError(
             f"{self.url}{path} failed {attempts} times; the last time: {failure}{asks}. Finished problems are kept: see to the server (or "
-            "lower engine.concurrency, raise engine.timeout or engine.attempts) and run the same command to go on."
+            f"lower engine.concurrency, raise engine.timeout or engine.attempts) and run the same command to go on.{lines}"
         )

@@ -82,11 +82,11 @@ class Server:
             if self._restarts == 0:
                 raise UserError(
                     "The server died again and is not started a third time. Finished problems are kept: mend what its last lines say and "
-                    f"run the same command to go on.\n{self._last_lines()}"
+                    f"run the same command to go on.\n{self.last_lines()}"
                 )
             self._restarts -= 1
             self._given_up.clear()
-            print(f"the server died and is started again\n{self._last_lines()}", flush=True)
+            print(f"the server died and is started again\n{self.last_lines()}", flush=True)
             self._start()
 
     def give_up(self) -> None:
@@ -114,7 +114,7 @@ class Server:
             if self._wait_until_healthy(port):
                 self.url = f"http://127.0.0.1:{port}/v1"
                 return
-        raise UserError(f"No port of {PORTS.start} to {PORTS.stop} could be had in {PORT_TRIES} tries.\n{self._last_lines()}")
+        raise UserError(f"No port of {PORTS.start} to {PORTS.stop} could be had in {PORT_TRIES} tries.\n{self.last_lines()}")
 
     def _spawn(self, port: int) -> None:
         command = list(self._command(port))
@@ -137,11 +137,11 @@ class Server:
             if self.dead():
                 if _taken(port):
                     return False
-                raise UserError(f"The server ended before it answered.\n{self._last_lines()}")
+                raise UserError(f"The server ended before it answered.\n{self.last_lines()}")
             if time.monotonic() > end:
                 raise UserError(
                     f"The server did not answer within engine.serve.start_timeout={self._start_timeout:g} s. Raise it for a large model.\n"
-                    f"{self._last_lines()}"
+                    f"{self.last_lines()}"
                 )
             if self._given_up.wait(0.2):
                 raise UserError("The server was stopped while it started.")
@@ -162,7 +162,7 @@ class Server:
             self._given_up.clear()
         return port in listening
 
-    def _last_lines(self) -> str:
+    def last_lines(self) -> str:
         """The end of the log, with where it lies."""
         with self._log.open("rb") as log:
             log.seek(max(0, self._log.stat().st_size - 65_536))

@@ -1,6 +1,6 @@
 """A model server for tests of starting and stopping: `python -m tests.data_gen.engines.stub_server PORT [what it does wrong ...]`.
 
-It answers /health, and /v1/completions with the prompt backwards; a prompt "die" kills it, "hang" never answers.
+It answers /health, and /v1/completions with the prompt backwards; a prompt "die" kills it, "fail" fails, "hang" never answers.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ def answer(k: int, seen: Seen) -> Reply:
     if prompt == "die":
         print("dying as told", flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
+    if prompt == "fail":
+        print("no idea how", flush=True)
+        return Reply(status=500, body={})
     return Reply(body=completion(prompt[::-1], finish="length"), delay=1e6 if prompt == "hang" else 0.005)
 
 

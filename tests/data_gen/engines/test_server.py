@@ -164,6 +164,13 @@ def test_one_that_dies_is_started_again_once(log: Path, capfd: pytest.CaptureFix
         assert lines[-2:] == ["  dying as told", "  [the server was killed by signal 9 (SIGKILL)]"]
 
 
+def test_what_it_printed_goes_with_a_failure(log: Path) -> None:
+    with stub(log) as server:
+        [error] = complete(server, "fail", attempts=2)
+        assert not server.dead()
+    assert "failed 2 times; the last time: status 500" in str(error) and str(error).endswith("  no idea how\n  no idea how")
+
+
 def test_requests_to_a_dying_server_fail_at_once(log: Path) -> None:
     with stub(log, restarts=0) as server:
         threading.Timer(0.5, lambda: os.kill(pid(log), signal.SIGKILL)).start()
