@@ -27,7 +27,6 @@ _OUR_VLLM_ARGS = {
     "kv_cache_memory_bytes": "say `kv_cache_gib`",
     **{name: f"say `{name}` beside `args`" for name in ("block_size", "enforce_eager")},
     "enable_prefix_caching": "say `prefix_caching`",
-    "max_loras": "say `max_adapters`",
     "trust_remote_code": "remote code is never run",
 }
 
@@ -90,7 +89,7 @@ class OpenAIConfig(_EngineConfig):
     prompt: Literal["ids", "text"] | None = None
     """How prefixes are sent; default: as this kind of server takes them."""
     seeds: bool | None = None
-    """Whether to send seeds; default: to the kinds that keep them, but not to a vLLM that the stage starts on a CPU (it would crash)."""
+    """Whether to send seeds; default: to the kinds that keep them. A vLLM of others on a CPU dies of them, unless it prefills in one go."""
     max_n: int | None = Field(None, ge=1)
     """Most continuations asked for in one request; default: as many as this kind of server takes."""
     limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -164,8 +163,6 @@ class VllmConfig(_EngineConfig):
     """Whether a prefix that was computed before is not computed again."""
     enforce_eager: bool | None = None
     """Whether to run without compiled graphs; default: on a CPU only, where compiling takes longer than it saves on small models."""
-    max_adapters: int = Field(1, ge=1)
-    """Most LoRA adapters in one step."""
     args: dict[str, bool | int | float | str] = Field(default_factory=dict)
     """More of vLLM's `EngineArgs`, by name."""
 

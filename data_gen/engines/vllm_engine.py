@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from data_gen.engines.base import Request, Sample, Usage
 from data_gen.engines.config import VllmConfig
+from data_gen.engines.vllm_adapters import read_adapters
 from data_gen.engines.vllm_core import Prompt, VllmCore, explained
 from data_gen.engines.vllm_scoring import score_continuations
 from data_gen.engines.vllm_start import start_vllm
@@ -34,18 +34,18 @@ class VllmEngine:
     def __init__(self, weights: Path, *, end_ids: Iterable[int], config: VllmConfig | None = None, adapters: Sequence[Path] = ()) -> None:
         self.usage = Usage()
         self._end_ids = sorted(end_ids)
-        self._adapters = [folder.resolve() for folder in adapters]
-        self._core = VllmCore(start_vllm(weights, config or VllmConfig(), [_rank(folder) for folder in adapters]))
+        loaded = read_adapters(adapters)
+        self._adapters = {adapter.folder: adapter for adapter in loaded}
+        self._core = VllmCore(start_vllm(weights, config or VllmConfig(), loaded))
         self.context: int = self._core.llm.model_config.max_model_len
         self._adapter: Any = None
 
     def with_adapter(self, folder: Path) -> VllmEngine:
         """The same running vLLM under one of its `adapters`, with a usage of its own; closing either closes both."""
-        from vllm.lora.request import LoRARequest
-
+        if folder.resolve() not in self._adapters:
+            raise UserError(f"adapter {folder} was not among the adapters that this engine was started with; name it there.")
         other = self.with_end_ids(self._end_ids)
-        number = self._adapters.index(folder.resolve()) + 1
-        other._adapter = LoRARequest(lora_name=str(folder), lora_int_id=number, lora_path=str(folder))
+        other._adapter = self._adapters[folder.resolve()].request()
         return other
 
     def with_end_ids(self, end_ids: Iterable[int]) -> VllmEngine:
@@ -141,12 +141,3 @@ def _sample(output: Any) -> Sample:
     # A position lists the sampled token first, and others behind it if a neighbour in the step asked for some.
     logprobs = tuple(flat.logprobs[start] for start in flat.start_indices)
     return Sample(token_ids=tuple(output.token_ids), logprobs=logprobs, finish="length" if output.finish_reason == "length" else "stop")
-
-
-def _rank(adapter: Path) -> int:
-    try:
-        return int(json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["r"])
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"adapter {adapter}: no adapter_config.json with a rank `r` ({error}). Expected a folder that peft saved."
-        ) from error

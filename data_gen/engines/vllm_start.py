@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data_gen.engines.config import VllmConfig
+from data_gen.engines.vllm_adapters import Adapter, adapter_settings
 from data_gen.engines.vllm_process import contained, log_folder, remove, shared_memory
 from data_gen.errors import UserError
 
@@ -17,12 +18,10 @@ LOG_LINES = 12
 """Last lines of vLLM's log that a failed start shows."""
 CPU_KV_GIB = 2.0
 CPU_BLOCK = 32
-RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-"""Ranks that vLLM makes room for."""
 
 
-def start_vllm(weights: Path, config: VllmConfig, ranks: Sequence[int] = ()) -> Any:
-    """A running `LLMEngine` over the `from_pretrained` folder `weights`, with room for LoRA adapters of these ranks.
+def start_vllm(weights: Path, config: VllmConfig, adapters: Sequence[Adapter] = ()) -> Any:
+    """A running `LLMEngine` over the `from_pretrained` folder `weights`, with these LoRA adapters loaded.
 
     UserError if vLLM is not installed or does not start.
     """
@@ -40,8 +39,10 @@ def start_vllm(weights: Path, config: VllmConfig, ranks: Sequence[int] = ()) -> 
             raise UserError("engine `vllm`: this process runs a vLLM already, and it holds one at a time. Close that one first.")
         before = set(multiprocessing.active_children())
         try:
-            settings = _settings(weights, config, ranks)
+            settings = _settings(weights, config) | adapter_settings(adapters) | config.args
             llm = LLMEngine.from_engine_args(EngineArgs(**settings))
+            for adapter in adapters:
+                llm.add_lora(adapter.request())
             _check(llm)
         except Exception as error:
             _clean_up(error, before)
@@ -49,7 +50,7 @@ def start_vllm(weights: Path, config: VllmConfig, ranks: Sequence[int] = ()) -> 
     return llm
 
 
-def _settings(weights: Path, config: VllmConfig, ranks: Sequence[int]) -> dict[str, Any]:
+def _settings(weights: Path, config: VllmConfig) -> dict[str, Any]:
     from transformers import AutoConfig
     from vllm.platforms import current_platform
 
@@ -76,16 +77,7 @@ def _settings(weights: Path, config: VllmConfig, ranks: Sequence[int]) -> dict[s
     if cpu:
         # A prompt that is prefilled in parts takes back the random numbers of all parts but the last, which a CPU generator cannot do.
         settings |= {"enable_chunked_prefill": False, "max_num_batched_tokens": max(8192, context)}
-    if ranks:
-        settings |= {"enable_lora": True, "max_loras": config.max_adapters, "max_lora_rank": _room(max(ranks))}
-    return settings | config.args
-
-
-def _room(rank: int) -> int:
-    fitting = [known for known in RANKS if known >= rank]
-    if not fitting:
-        raise UserError(f"an adapter of rank {rank}; vLLM takes up to {RANKS[-1]}. Merge it into its base model.")
-    return fitting[0]
+    return settings
 
 
 def _check(llm: Any) -> None:
