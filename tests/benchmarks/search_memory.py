@@ -1,0 +1,59 @@
+"""Peak memory of the `search` stage over ten times the problems, above what imports and the model take."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+SMALL, LARGE = 1_000, 10_000
+RECIPE = """
+name: search_memory
+include: [configs/models/tiny.yaml, configs/tasks/chain.yaml]
+task: {{explore: {problems}}}
+stages:
+  trees:
+    uses: search
+    policy: ${{model}}
+    problems: ${{task.explore}}
+    gold: true
+    scorer: {{uses: constant}}
+    search: {{uses: mcts, simulations: 8, max_depth: 6, max_length: 64, expand: {{n: 4, max_tokens: 12}}}}
+"""
+
+
+def run() -> Iterator[dict[str, Any]]:
+    """Growth of the peak from recording to the merged Parquet files."""
+    small, large = (_peak_mib(problems) for problems in (SMALL, LARGE))
+    grown = large - small
+    name = f"search.memory_growth_{SMALL}_to_{LARGE}_problems"
+    yield {"name": name, "value": round(grown, 1), "unit": "MiB", "target": "<= 32", "ok": grown <= 32}
+
+
+def _peak_mib(problems: int) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "tests.benchmarks.search_memory", str(problems), folder]
+        return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+
+
+def main() -> None:
+    """The measured process."""
+    from reasoning_train.recipe.load import load_plan
+    from reasoning_train.recipe.store import Store
+    from reasoning_train.stage import run_node
+
+    folder = Path(sys.argv[2])
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(RECIPE.format(problems=sys.argv[1]), encoding="utf-8")
+    plan, store = load_plan(recipe, []), Store(folder / "store")
+    for name in plan.nodes:
+        run_node(plan, name, store, report=lambda event: None)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+if __name__ == "__main__":
+    main()
