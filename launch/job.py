@@ -41,8 +41,12 @@ class Job:
         return cls(**{**data, "shard": tuple(data["shard"]) if data["shard"] else None})
 
 
-class Stopped(BaseException):
-    """The runner asked this process to stop; progress is kept."""
+class Stopped(SystemExit):
+    """The runner asked this process to stop; progress is kept.
+
+    A SystemExit, because asyncio lets only that and KeyboardInterrupt out of a task: any other exception that a signal raises in the
+    middle of an engine's step would end the engine's task alone, and every program would wait for it for ever.
+    """
 
 
 def run_job(job: Job, report: Callable[[dict[str, Any]], None]) -> int:
