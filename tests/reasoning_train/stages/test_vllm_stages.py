@@ -1,0 +1,46 @@
+"""Stages with `engine: {uses: vllm}`: rows as with the transformers engine, one policy after the other, kept adapters. Needs vLLM."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reasoning_train.recipe.refs import Ref
+from tests.reasoning_train.bench import MODEL, Bench, rows_of
+from tests.reasoning_train.stages.test_sft import FEW, train
+
+pytestmark = pytest.mark.vllm
+VLLM = {"uses": "vllm", "kv_cache_gib": 0.1}
+
+
+@pytest.fixture
+def kitchen(bench: Bench, one_thread: None) -> Bench:
+    """A policy that has just begun to learn 4 problems, whose heads vLLM's CPU kernels take; an adapter and its merged twin on top of it."""
+    bench.model(init={**MODEL["init"], "hidden_size": 64})
+    bench.gold(task=FEW)
+    train(bench, "base", learning_rate=0.01, max_steps=4)
+    for adapter in ("keep", "merge"):
+        train(bench, adapter, policy="base", learning_rate=0.01, lora={"r": 4}, adapter=adapter, max_steps=20)
+    return bench
+
+
+def test_evaluating_a_base_a_kept_adapter_and_its_merged_twin_gives_the_transformers_engines_rows(kitchen: Bench) -> None:
+    policies = {name: Ref(name) for name in ("base", "keep", "merge")}
+    config: dict[str, Any] = {"policies": policies, "problems": Ref("gold.problems"), "samples": 0, "max_tokens": 40}
+    ours, theirs = kitchen.make("vllm", "evaluate", **config, engine=VLLM), kitchen.make("transformers", "evaluate", **config)
+    assert rows_of(ours) == rows_of(theirs)
+    texts = {name: [row["solution"] for row in rows_of(ours) if row["policy"] == name] for name in policies}
+    assert texts["keep"] == texts["merge"] != texts["base"]
+    counts = ours.manifest["counts"]
+    assert counts["tokens.generated"] == theirs.manifest["counts"]["tokens.generated"]
+    assert "reproducible" not in ours.manifest["metrics"]
+
+
+def test_samples_follow_from_the_seed(kitchen: Bench) -> None:
+    train(kitchen, "better", policy="base", learning_rate=0.01, max_steps=15)
+    config: dict[str, Any] = {"policy": Ref("better"), "problems": Ref("gold.problems"), "n": 6, "temperature": 1.0, "max_tokens": 40}
+    one, two, other = (kitchen.make(f"s{i}", "sample", seed=seed, engine=VLLM, **config) for i, seed in enumerate((1, 1, 2)))
+    assert [row["completion"] for row in rows_of(one)] == [row["completion"] for row in rows_of(two)]
+    assert [row["completion"] for row in rows_of(one)] != [row["completion"] for row in rows_of(other)]
+    assert all(len(row["logprobs"]) == sum(len(s["token_ids"]) for s in row["segments"]) for row in rows_of(one))
