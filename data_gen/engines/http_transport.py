@@ -66,6 +66,7 @@ class Transport:
         self._key, self._server, self._first_wait = key or ApiKey(None), server, first_wait
         self._random = random.Random()  # of its own: the process's generators belong to the stage's seed
         self._client: httpx2.AsyncClient | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._slots = asyncio.Semaphore(width)
         self._resume_at = 0.0
         self.retries = self.abandoned = 0
@@ -152,7 +153,9 @@ class Transport:
         await asyncio.sleep(asked + self._random.uniform(0, min(LONGEST_WAIT_S, self._first_wait * 2 ** (attempt - 1))))
 
     def _open(self) -> httpx2.AsyncClient:
-        if self._client is None:
+        loop = asyncio.get_running_loop()
+        if self._client is None or self._loop is not loop:
+            self._loop = loop  # connections of a loop that has ended cannot even be closed
             self._slots, self._resume_at = asyncio.Semaphore(self._width), 0.0
             limits = httpx2.Limits(max_connections=self._width, max_keepalive_connections=self._width)
             url = urlsplit(self.url)

@@ -63,7 +63,8 @@ class OpenAIEngine:
     async def generate(self, request: Request) -> list[Sample]:
         """`len(request.seeds)` continuations in seed order. UserError if prefix and one token do not fit the context."""
         body = {**self._prompt(request), **self._sampling(request)}
-        step = self._dialogue.max_n or self._dialogue.kind.max_n or max(1, len(request.seeds))
+        greedy = request.sampling.temperature == 0  # of which vLLM gives no more than one
+        step = 1 if greedy else self._dialogue.max_n or self._dialogue.kind.max_n or max(1, len(request.seeds))
         parts = [request.seeds[i : i + step] for i in range(0, len(request.seeds), step)]
         samples = [sample for part in await asyncio.gather(*(self._draw(request, body, part) for part in parts)) for sample in part]
         self.usage.samples += len(samples)

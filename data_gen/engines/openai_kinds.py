@@ -72,6 +72,7 @@ KINDS: dict[ServerKind, Kind] = {
             "repetition_penalty": 1.0,
             "presence_penalty": 0.0,
             "frequency_penalty": 0.0,
+            "ignore_eos": True,  # the end ids that are sent say what ends a solution
             "return_token_ids": True,
             "include_stop_str_in_output": True,
             "skip_special_tokens": False,

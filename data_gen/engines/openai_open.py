@@ -16,7 +16,7 @@ from data_gen.engines.http_transport import Transport
 from data_gen.engines.openai_engine import Dialogue, OpenAIEngine
 from data_gen.engines.openai_kinds import KINDS
 from data_gen.engines.server import Server
-from data_gen.engines.server_commands import OFFLINE, serve_command
+from data_gen.engines.server_commands import serve_command, serve_environment
 from data_gen.errors import UserError
 
 
@@ -55,7 +55,7 @@ def open_openai(config: OpenAIConfig, speaker: Speaker, *, log: Path, threads: i
             model=config.model or own or speaker.served or asyncio.run(only_model(transport)),
             kind=kind,
             ids=(config.prompt or kind.prompt) == "ids",
-            seeds=_sends_seeds(config),
+            seeds=kind.seeded != "never" if config.seeds is None else config.seeds,
             max_n=config.max_n,
             limit_field=config.limit_field,
             chat=speaker.chat,
@@ -91,18 +91,7 @@ def _server(config: ServeConfig, speaker: Speaker, log: Path, threads: int) -> S
         )
     if (speaker.weights / "adapter_config.json").exists():
         raise UserError(f"engine.serve: {speaker.weights} holds adapters only; train with `adapter: merge`, or use another engine.")
-    command = serve_command(config, speaker.weights, dtype="bfloat16" if _has_gpu() else "float32")
-    return Server(command, log=log, start_timeout=config.start_timeout, env={**OFFLINE, "OMP_NUM_THREADS": str(threads)})
-
-
-def _sends_seeds(config: OpenAIConfig) -> bool:
-    if config.seeds is not None:
-        return config.seeds
-    # vLLM's CPU sampler dies of a request's seed.
-    return KINDS[config.kind].seeded != "never" and not (config.serve and config.kind == "vllm" and not _has_gpu())
-
-
-def _has_gpu() -> bool:
     import torch
 
-    return torch.cuda.is_available()
+    command = serve_command(config, speaker.weights, context=speaker.context or 0, gpu=torch.cuda.is_available())
+    return Server(command, log=log, start_timeout=config.start_timeout, env=serve_environment(threads))

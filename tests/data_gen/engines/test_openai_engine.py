@@ -190,6 +190,9 @@ def test_n_is_split_where_the_server_takes_less_and_made_up_where_it_gives_less(
         server.seen.clear()
         assert len(ask(engine(server, "transformers"), ids_of("x"), 3)) == 3
         assert ["n" in request.body for request in server.seen] == [False] * 3
+        server.seen.clear()
+        assert len(ask(engine(server), ids_of("x"), 2, temperature=0.0)) == 2
+        assert ["n" in request.body for request in server.seen] == [False] * 2
 
 
 def test_more_choices_than_asked_for_are_charged_and_left() -> None:

