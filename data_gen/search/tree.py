@@ -7,12 +7,13 @@ the bookkeeping of tokens are here. Ids of nodes and paths of random streams fol
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from data_gen.engines.base import LM, Sample
+from data_gen.engines.base import LM, Sample, stream_seed
 from data_gen.errors import UserError
 from data_gen.format import StepCodec
 from data_gen.records import Problem
@@ -170,6 +171,12 @@ class SearchTree:
             pieces = [(s.text.strip(), s.kind == "answer") for s in self.codec.split(self.ids(node)) if s.kind != "end"]
         return tuple(text for text, last in pieces if not last and text), next((text for text, last in pieces if last), "")
 
+    def rng(self, *path: str | int) -> random.Random:
+        """A generator for what the search itself draws (resampling, choices), seeded by the stage's seed and this path; no state is shared,
+        so that one path always gives the same numbers."""
+        at = self.lm.at("rng", *path)
+        return random.Random(stream_seed(at._seed, *at.path))
+
     def vote(self, weights: Sequence[tuple[Node, float]]) -> None:
         """Give leaves their share of the final vote, one entry a final path (a leaf may have several); all-zero weights count alike."""
         total = sum(weight for _, weight in weights)
@@ -205,21 +212,25 @@ class SearchTree:
 
         samples = await draw(prefix, n, at)
         if how.segment == "step":
-            whole = (self._past_blanks(prefix, s, room, at.at("blank", i), draw) for i, s in enumerate(samples))
-            samples = list(await asyncio.gather(*whole))
+            blank = [i for i, sample in enumerate(samples) if self._blank(sample)]
+            whole = await asyncio.gather(*(self._past_blanks(prefix, samples[i], room, at.at("blank", i), draw) for i in blank))
+            for i, sample in zip(blank, whole, strict=True):
+                samples[i] = sample
         self.generated_tokens += sum(len(sample.token_ids) for sample in samples)
         return samples
 
     async def _past_blanks(self, prefix: tuple[int, ...], sample: Sample, room: int, lm: LM, draw: Draw) -> Sample:
         """A step that is only white space so far goes on, as `StepCodec.split` will read it."""
         for turn in range(BLANKS):
-            blank = sample.finish == "stop" and not self._ends(sample) and not self.codec.decode(sample.token_ids).strip()
-            if not blank or len(sample.token_ids) >= room:
+            if not self._blank(sample) or len(sample.token_ids) >= room:
                 break
             [more] = await draw((*prefix, *sample.token_ids), 1, lm.at(turn))
             ids, logprobs = sample.token_ids + more.token_ids, sample.logprobs + more.logprobs
             sample = Sample(token_ids=ids, logprobs=logprobs, finish=more.finish, value=more.value)
         return sample
+
+    def _blank(self, sample: Sample) -> bool:
+        return sample.finish == "stop" and not self._ends(sample) and not self.codec.decode(sample.token_ids).strip()
 
     def _merge(self, node: Node, samples: Sequence[Sample], how: Expand, source: str) -> list[Node]:
         """The children of `samples`, one a sample, twins as one node."""

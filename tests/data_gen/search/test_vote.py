@@ -44,7 +44,7 @@ def as_number(a: str, b: str) -> bool:
     ],
 )
 def test_rules_by_hand(rule: Rule, same: object, accuracy: float, chosen: TreeNode | None) -> None:
-    elected = elect(CAST, rule, same, "p")  # type: ignore[arg-type]
+    elected = elect(CAST, rule, same, "p")
     assert elected.accuracy == pytest.approx(accuracy)
     assert chosen is None or elected.leaf is chosen
 
@@ -83,7 +83,7 @@ def test_aggregated_scores_by_hand() -> None:
     """Signed 0, -0.5, 0.5 are P(correct) 0.5, 0.25, 0.75."""
     expected = {"search": 0.25, "last": 0.75, "min": 0.25, "prod": 0.09375, "mean": 0.5}
     for score, value in expected.items():
-        [ballot] = ballots(tree_of(0.0, -0.5, 0.5), Vote(score=score).score)  # type: ignore[arg-type]
+        [ballot] = ballots(tree_of(0.0, -0.5, 0.5), Vote(score=score).score)
         assert ballot.copies == 2 and ballot.score == pytest.approx(value)
 
 

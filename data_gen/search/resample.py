@@ -1,0 +1,74 @@
+"""Resampling of weighted paths: effective sample size, multinomial and systematic ancestors, all from log-weights."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Resample(BaseModel):
+    """When and how: `Resample(scheme="systematic", ess=0.5)` resamples once the weights are worth less than half their number."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scheme: Literal["systematic", "multinomial"] = "systematic"
+    """Systematic resampling has the lower variance at the same cost; released code draws multinomially."""
+    ess: float = Field(1.0, ge=0, le=1)
+    """Resample when the effective sample size falls below this share of the paths. 1: whenever weights differ; 0: never."""
+    carry: bool = True
+    """Steps without resampling keep their weights. False is the released behaviour of FK steering, which forgets them and with them
+    the target; here to measure what that costs."""
+
+    def due(self, log_weights: Sequence[float]) -> bool:
+        """Whether these weights ask for resampling."""
+        return effective(log_weights) < self.ess * len(log_weights) - 1e-9
+
+    def ancestors(self, log_weights: Sequence[float], rng: random.Random) -> list[int]:
+        """One index a path, drawn by weight."""
+        return {"systematic": systematic, "multinomial": multinomial}[self.scheme](normalised(log_weights), len(log_weights), rng)
+
+
+def log_sum(logs: Sequence[float]) -> float:
+    """log of the sum of exponentials; -inf for none."""
+    top = max(logs, default=-math.inf)
+    return top + math.log(sum(math.exp(x - top) for x in logs)) if top > -math.inf else top
+
+
+def normalised(log_weights: Sequence[float]) -> list[float]:
+    """Weights that sum to 1; equal ones where all are 0.
+
+    >>> normalised([math.log(3.0), 0.0, -math.inf])
+    [0.75, 0.25, 0.0]
+    """
+    total = log_sum(log_weights)
+    return [math.exp(x - total) for x in log_weights] if total > -math.inf else [1 / len(log_weights)] * len(log_weights)
+
+
+def effective(log_weights: Sequence[float]) -> float:
+    """Effective sample size, (sum w)^2 / sum w^2: n for equal weights, 1 for one that has it all.
+
+    >>> effective([0.0, 0.0, -math.inf])
+    2.0
+    """
+    return 1 / sum(w * w for w in normalised(log_weights))
+
+
+def multinomial(weights: Sequence[float], n: int, rng: random.Random) -> list[int]:
+    """n independent draws."""
+    return rng.choices(range(len(weights)), weights, k=n)
+
+
+def systematic(weights: Sequence[float], n: int, rng: random.Random) -> list[int]:
+    """n equally spaced points over the cumulated weights, shifted by one uniform number: counts differ from n * w by less than 1."""
+    edges, shift, found, index = list(itertools.accumulate(weights)), rng.random(), list[int](), 0
+    for i in range(n):
+        point = (i + shift) / n * edges[-1]
+        while edges[index] <= point:
+            index += 1
+        found.append(index)
+    return found
