@@ -69,16 +69,17 @@ class ModelConfig(StageConfig):
         return self
 
 
-@stage("model", version=1, outputs={"model": "model"}, seeded=lambda config: config.init is not None)
+@stage("model", version=2, outputs={"model": "model"}, seeded=lambda config: config.init is not None)
 def model(config: ModelConfig, ctx: Context) -> None:
     """Write the base policy, or a pointer to where its weights lie."""
+    from reasoning_train.models.gguf import load_gguf
     from reasoning_train.models.policy import save_format, save_policy
 
     fmt, out = Format(task=config.task_format, model=config.format), ctx.output("model")
     if config.served:
         return _served(config, fmt, out)
     if config.init or config.gguf:
-        policy = _fresh(config, fmt) if config.init else _from_gguf(config.gguf or "", fmt)
+        policy = _fresh(config, fmt) if config.init else load_gguf(config.gguf or "", fmt)
         ctx.metric("parameters", sum(p.numel() for p in policy.model.parameters()))
         return save_policy(policy, out)
     folder = config.path or _cached_snapshot(config.hub or "", config.revision)
@@ -122,23 +123,6 @@ def _fresh(config: ModelConfig, fmt: Format) -> Policy:
     return Policy(LlamaForCausalLM(llama), tokenizer, fmt, StepCodec(fmt, tokenizer))
 
 
-def _from_gguf(name: str, fmt: Format) -> Policy:
-    """Dequantise a packaged GGUF file to a plain float32 model (the quantisation config must not survive the save)."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    from reasoning_train.models.policy import Policy, end_ids
-
-    file = _packaged(name)
-    loaded = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
-    tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-    shape = type(loaded.config)(**{k: v for k, v in loaded.config.to_dict().items() if k != "quantization_config"})
-    plain = type(loaded)(shape)
-    plain.load_state_dict(loaded.state_dict())
-    plain.generation_config = loaded.generation_config
-    return Policy(plain, tokenizer, fmt, StepCodec(fmt, tokenizer, end_ids(plain.generation_config)))
-
-
 def _served(config: ModelConfig, fmt: Format, out: Path) -> None:
     from transformers import AutoTokenizer
 
@@ -149,21 +133,6 @@ def _served(config: ModelConfig, fmt: Format, out: Path) -> None:
     if context > 10**9:  # what transformers puts where a tokenizer does not know
         raise UserError(f"model.context: the tokenizer in {config.tokenizer} does not say how long a sequence may be; give `context`.")
     save_served(out, tokenizer, fmt, name=config.served or "", context=context)
-
-
-def _packaged(name: str) -> Path:
-    from importlib.util import find_spec
-
-    package, _, file = name.partition("/")
-    spec = find_spec(package)
-    if spec is None or not spec.origin:
-        raise UserError(
-            f"model.gguf: the Python package {package!r} is not installed. `make smollm` brings the one that the shipped recipes use."
-        )
-    path = Path(spec.origin).parent / file
-    if not path.is_file():
-        raise UserError(f"model.gguf: {package!r} holds no file {file!r}; it has {sorted(p.name for p in path.parent.glob('*.gguf'))}.")
-    return path
 
 
 def _cached_snapshot(repo: str, revision: str | None) -> Path:

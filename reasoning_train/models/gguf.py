@@ -1,0 +1,70 @@
+"""Models that Python packages carry as GGUF files, dequantised once to plain float32 with the tokenizer that they were trained with."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data_gen.errors import UserError
+from data_gen.format import Format, StepCodec
+from reasoning_train.models.policy import Policy, end_ids
+
+if TYPE_CHECKING:
+    from tokenizers.pre_tokenizers import PreTokenizer
+
+AS_LOADED = (None, "default", "gpt-2")
+"""Pre-tokenizers that transformers rebuilds from a GGUF file as they were; it knows no others, and says nothing."""
+
+
+def load_gguf(name: str, fmt: Format) -> Policy:
+    """The policy in `PACKAGE/FILE.gguf`; UserError where package or file is missing, or its text would be cut into other tokens."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    file = _packaged(name)
+    loaded = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    _restore_pre_tokenizer(tokenizer, file)
+    # The quantisation config must not survive the save: the weights are plain now.
+    shape = type(loaded.config)(**{k: v for k, v in loaded.config.to_dict().items() if k != "quantization_config"})
+    plain = type(loaded)(shape)
+    plain.load_state_dict(loaded.state_dict())
+    plain.generation_config = loaded.generation_config
+    return Policy(plain, tokenizer, fmt, StepCodec(fmt, tokenizer, end_ids(plain.generation_config)))
+
+
+def _packaged(name: str) -> Path:
+    package, _, file = name.partition("/")
+    spec = find_spec(package)
+    if spec is None or not spec.origin:
+        raise UserError(
+            f"model.gguf: the Python package {package!r} is not installed. `make smollm` brings the one that the shipped recipes use."
+        )
+    path = Path(spec.origin).parent / file
+    if not path.is_file():
+        raise UserError(f"model.gguf: {package!r} holds no file {file!r}; it has {sorted(p.name for p in path.parent.glob('*.gguf'))}.")
+    return path
+
+
+def _restore_pre_tokenizer(tokenizer: Any, file: Path) -> None:
+    """Cut text as the file's `tokenizer.ggml.pre` says, where transformers did not."""
+    from gguf import GGUFReader
+
+    field = GGUFReader(file).fields.get("tokenizer.ggml.pre")
+    name = field.contents() if field else None
+    if name in AS_LOADED:
+        return
+    if name != "smollm":
+        raise UserError(
+            f"model.gguf: {file.name} cuts text by the rules {name!r} (tokenizer.ggml.pre), which cannot be rebuilt from it: the model "
+            "would see other tokens than in training. Take it as a `from_pretrained` folder (model.path) or from the Hub (model.hub)."
+        )
+    tokenizer.backend_tokenizer.pre_tokenizer = _smollm()
+
+
+def _smollm() -> PreTokenizer:
+    """Every digit by itself, then GPT-2's rules: "\\n\\n1" is a blank line and a digit, not two ends of line."""
+    from tokenizers import pre_tokenizers
+
+    return pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
