@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from data_gen.engines.config import EngineConfig, OpenAIConfig
+
 BYTES = 4
 """Of a float32 value; on a GPU weights and activations take half."""
 GIB = 1 << 30
 
 
-def generation_bytes(parameters: int) -> int:
-    """Weights and 1 GiB of keys and values (the engine's own budget)."""
-    return parameters * BYTES + GIB
+def generation_bytes(parameters: int, engine: EngineConfig) -> int:
+    """Weights and 1 GiB of keys and values (the engine's own budget); nothing where a server that runs already has them."""
+    return 0 if isinstance(engine, OpenAIConfig) and engine.base_url else parameters * BYTES + GIB
 
 
 def training_bytes(parameters: int, trained_share: float) -> int:

@@ -120,7 +120,7 @@ def cost(config: EvaluateConfig, sizes: Sizes) -> dict[str, Any]:
 
     policies = [sizes(ref).get("parameters", 0) for ref in config.policies.values()]
     known = sizes(config.problems).get("rows")
-    result: dict[str, Any] = {"memory_bytes": generation_bytes(max(policies))} if all(policies) else {}
+    result: dict[str, Any] = {"memory_bytes": generation_bytes(max(policies), config.engine)} if all(policies) else {}
     if known is not None:
         records = min(known, config.limit or known) * len(policies)
         calls = records * (1 + config.samples)

@@ -110,7 +110,7 @@ def cost(config: SearchConfig, sizes: Sizes) -> dict[str, Any]:
     from reasoning_train.memory import generation_bytes
 
     policy, known = sizes(config.policy).get("parameters"), sizes(config.problems).get("rows")
-    result: dict[str, Any] = {"memory_bytes": generation_bytes(policy)} if policy else {}
+    result: dict[str, Any] = {"memory_bytes": generation_bytes(policy, config.engine)} if policy else {}
     if known is not None:
         trees = min(known, config.limit or known) * config.trees
         calls = trees * config.search.draws()

@@ -22,8 +22,11 @@ from data_gen.tasks.chain import Chain
 from reasoning_train.engine import in_process, open_engine
 from reasoning_train.models.policy import Policy, load_policy, save_policy
 from reasoning_train.models.policy_text import PolicyText, load_policy_text
+from reasoning_train.recipe.keys import keyed_fields
 from reasoning_train.recipe.log import read_logs
+from reasoning_train.recipe.problems import Problems, RecipeError
 from reasoning_train.recipe.refs import Ref
+from reasoning_train.recipe.validate import validate
 from reasoning_train.stages.model import ModelConfig
 from reasoning_train.stages.sample import SampleConfig
 from tests.data_gen.engines.fake_server import FakeServer, Reply, Seen, completion, serving
@@ -31,6 +34,7 @@ from tests.reasoning_train.bench import Bench, problem, rows_of
 from tests.reasoning_train.stages.test_sft import FEW, start_worker, train
 
 KEY = "sk-2718281828459045"
+URL = "http://127.0.0.1:8000/v1"
 OWN = {"uses": "openai", "serve": {"command": "transformers", "start_timeout": 240.0}}
 QUESTIONS = [problem(f"p{k}", f"Ana has {k} coins. How many has Ana?", gold=str(k)) for k in range(6)]
 
@@ -83,12 +87,27 @@ def test_evaluation_over_a_server(kitchen: Bench) -> None:
 
 
 def test_what_a_stage_runs_on_is_told_but_is_not_part_of_its_key() -> None:
-    from reasoning_train.recipe.keys import keyed_fields
-
     plain = SampleConfig(policy=Ref("p"), problems=Ref("q"))
     served = SampleConfig.model_validate({**dict(plain), "engine": {"uses": "openai", "base_url": "http://h/v1"}})
     assert isinstance(served.engine, OpenAIConfig) and isinstance(plain.engine, TransformersConfig)
     assert "engine" not in keyed_fields(SampleConfig, served.model_dump())
+
+
+def test_a_key_in_the_wrong_place_is_not_repeated_in_the_message() -> None:
+    problems = Problems({}, "recipe.yaml")
+    wrong = [{"api_key_env": "sk-1234567890"}, {"base_url": "https://me:sk-1234567890@host/v1"}]
+    for engine in wrong:
+        validate(SampleConfig, {"engine": {"uses": "openai", "base_url": URL, **engine}}, "stages.s", problems)
+    with pytest.raises(RecipeError, match="stages.s.engine.api_key_env: api_key_env must be the name of an environment variable") as caught:
+        problems.raise_if_any()
+    assert "sk-1234567890" not in str(caught.value)
+
+
+def test_an_unknown_key_is_answered_with_the_nearest() -> None:
+    problems = Problems({}, "recipe.yaml")
+    validate(SampleConfig, {"engine": {"uses": "openai", "base_url": URL, "concurency": 3}}, "stages.s", problems)
+    with pytest.raises(RecipeError, match=r"stages.s.engine.concurency: unknown key 'concurency'. Did you mean 'concurrency'\?"):
+        problems.raise_if_any()
 
 
 def test_a_server_that_breaks_down_leaves_what_is_saved_and_the_rows_replay(kitchen: Bench) -> None:
