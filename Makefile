@@ -5,7 +5,7 @@ VLLM   ?= .venv-vllm
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 
-.PHONY: quickstart test test-slow test-vllm lint smollm benchmarks clean
+.PHONY: quickstart test test-slow test-vllm lint smollm benchmarks benchmarks-vllm clean
 
 quickstart: $(STAMP)
 	$(BIN)/reasoning-train run recipes/rejection_sampling/tiny.yaml
@@ -25,6 +25,9 @@ lint: $(STAMP)
 
 benchmarks: $(STAMP)
 	$(BIN)/python -m tests.benchmarks
+
+benchmarks-vllm: $(VLLM)/.installed
+	$(VLLM)/bin/python -m tests.benchmarks vllm_sampling
 
 # torch first and by version: a range can bring several GB of CUDA to a machine without a GPU.
 $(STAMP): pyproject.toml constraints.txt
