@@ -16,3 +16,23 @@ def shingles(text: str) -> set[str]:
 def jaccard(a: set[str], b: set[str]) -> float:
     """|a and b| / |a or b|; 1 for two empty sets."""
     return len(a & b) / len(a | b) if a | b else 1.0
+
+
+def edit_distance(a: str, b: str, most: int) -> int:
+    """Insertions, deletions and substitutions from one text to the other; `most` where it is that or more, in O(most * length).
+
+    >>> edit_distance("17 - 3 = 14", "17 - 3 = 15", most=20), edit_distance("abc", "xyz", most=2)
+    (1, 2)
+    """
+    if abs(len(a) - len(b)) >= most:
+        return most
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        low, high = max(1, i - most), min(len(b), i + most)  # further from the diagonal all is `most` or more
+        above, row = row, [most] * (len(b) + 1)
+        row[0] = min(i, most)
+        for j in range(low, high + 1):
+            row[j] = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (x != b[j - 1]))
+        if min(row) >= most:
+            return most
+    return min(row[-1], most)

@@ -65,6 +65,10 @@ VerifierRef = Annotated[Ref, Kind("verifier")]
 """A `from_pretrained` folder with a head (heads.py) and `format.json`, whose model half may be its own."""
 TreesRef = Annotated[Ref, Kind("trees")]
 """Node rows of finished searches (trees.Tree)."""
+PairsRef = Annotated[Ref, Kind("pairs")]
+"""Preferences between two continuations (labels.StepPair)."""
+ValueTargetsRef = Annotated[Ref, Kind("value_targets")]
+"""Paths with what a verifier should say along them (labels.ValueTarget)."""
 TableRef = Annotated[Ref, Kind("table")]
 """Per-problem results of an evaluation."""
 VerdictRef = Annotated[Ref, Kind("verdict")]

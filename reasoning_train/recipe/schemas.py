@@ -67,5 +67,37 @@ def trees_schema() -> pyarrow.Schema:
     return pa.schema({**tree, **spent, **node, **search, **end})
 
 
-SCHEMAS: dict[str, Callable[[], pyarrow.Schema]] = {"problems": problems_schema, "solutions": solutions_schema, "trees": trees_schema}
+def pairs_schema() -> pyarrow.Schema:
+    """Columns of labels.StepPair: the Hub's preference type first."""
+    import pyarrow as pa
+
+    text, number, count, ids = pa.string(), pa.float64(), pa.int32(), pa.list_(pa.int32())
+    sides = {"prompt": text, "chosen": text, "rejected": text, "problem_id": text, "tree": count, "rule": text}
+    tokens = {"prompt_ids": ids, "prompt_length": count, "chosen_ids": ids, "rejected_ids": ids}
+    nodes = {"prefix_nodes": ids, "chosen_nodes": ids, "rejected_nodes": ids}
+    scores = {"score_chosen": number, "score_rejected": number, "scale": text, "label_smoothing": number, "weight": number}
+    rest = {"granularity": text, "end_mark": text, "group": text, "difficulty": number, "margin": number}
+    return pa.schema({**sides, **tokens, **nodes, **scores, **rest})
+
+
+def value_targets_schema() -> pyarrow.Schema:
+    """Columns of labels.ValueTarget: trl's stepwise supervision first. Targets are single precision: there is one a token, at most."""
+    import pyarrow as pa
+
+    text, ids, numbers = pa.string(), pa.list_(pa.int32()), pa.list_(pa.float32())
+    steps = {"prompt": text, "completions": pa.list_(text), "labels": pa.list_(pa.bool_())}
+    where = {"problem_id": text, "tree": pa.int32(), "source": text, "scale": text}
+    tokens = {"prompt_ids": ids, "token_ids": ids, "ends": ids, "nodes": ids, "at": ids}
+    targets = {name: numbers for name in ("values", "n_eff", "weights", "correct", "total")}
+    rest = {"multiplicity": text, "outcome": pa.float64(), "group": text, "difficulty": pa.float64()}
+    return pa.schema({**steps, **where, **tokens, **targets, **rest})
+
+
+SCHEMAS: dict[str, Callable[[], pyarrow.Schema]] = {
+    "problems": problems_schema,
+    "solutions": solutions_schema,
+    "trees": trees_schema,
+    "pairs": pairs_schema,
+    "value_targets": value_targets_schema,
+}
 """Kind -> schema; kinds that are absent take the schema of their first rows."""

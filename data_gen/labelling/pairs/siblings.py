@@ -1,0 +1,53 @@
+"""What the rules share that weigh the children of one node against each other."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from data_gen.labelling.pairs.base import PairRule, Side, takes_sides
+from data_gen.labelling.reach import View
+from data_gen.scales import Scale, convert
+from data_gen.trees import TreeNode
+
+Value = Literal["q", "mc", "reach", "v0"]
+"""What a step is worth: the search's Q; the share of rollouts from it that ended right; the same of all ends below; the scorer's value."""
+
+
+class SiblingRule(PairRule):
+    """Base of rules over siblings."""
+
+    value: Value = "q"
+    min_n: float = Field(1, ge=0)
+    """Fewest observations behind a worth: visits, rollouts, ends."""
+    chosen_right: bool = True
+    """Only pairs whose better side leads to a right answer somewhere below."""
+
+    def sides(self, view: View, parent: TreeNode) -> list[Side]:
+        """The search's steps below `parent` that can be sides, the best first, the oldest among equals. A step whose worth is unknown
+        cannot, nor one of which nobody can say whether it is right."""
+        worths = ((node, self.worth(view, node)) for node in view.steps(parent) if takes_sides(view, node))
+        found = [Side(node, worth) for node, worth in worths if worth is not None]
+        return sorted(found, key=lambda side: (-side.score, side.node.node))
+
+    def may_win(self, view: View, side: Side) -> bool:
+        """Whether the better side may be this one."""
+        return not self.chosen_right or view.reach[side.node.node].right > 0
+
+    def worth(self, view: View, node: TreeNode) -> float | None:
+        """What a step is worth on the rule's scale; None where too little is known of it. UserError where the scales do not convert."""
+        below, given = view.reach[node.node], Scale(view.tree.scale)
+        worth, source, n = None, Scale.P, 0.0
+        match self.value:
+            case "q" if node.n:
+                worth, source, n = node.w / node.n, given, node.n
+            case "v0" if node.v0 is not None:
+                worth, source, n = node.v0, given, 1
+            case "reach" if below.total:
+                worth, n = below.rate, below.total
+            case "mc" if node.terminal and node.outcome is not None:
+                worth, n = node.outcome, self.min_n  # an answer needs no rollouts
+            case "mc" if node.mc_total:
+                worth, n = node.mc_correct / node.mc_total, node.mc_total
+        return None if worth is None or n < self.min_n else convert(worth, source, self.scale)

@@ -1,0 +1,128 @@
+"""The path policy: which root-to-leaf paths of a problem's trees become rows."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from data_gen.labelling.reach import ends
+from data_gen.similarity import jaccard, shingles
+from data_gen.trees import Tree, TreeNode
+
+Dropped = Counter[str]
+"""Reason -> how many paths it cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """`Path(tree, (first_step, ..., leaf))`: one whole walk from the root, which is not part of `nodes`."""
+
+    tree: Tree
+    nodes: tuple[TreeNode, ...]
+
+    @property
+    def leaf(self) -> TreeNode:
+        """Where it ends."""
+        return self.nodes[-1]
+
+    @property
+    def right(self) -> bool:
+        """Whether it ends with a right answer."""
+        return self.leaf.outcome == 1.0
+
+    @property
+    def text(self) -> str:
+        """The solution as text."""
+        return "".join(node.text for node in self.nodes)
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """The solution's ids."""
+        return tuple(token for node in self.nodes for token in node.token_ids)
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the mean negative log-prob of its tokens under the policy."""
+        return math.exp(-sum(node.logprob for node in self.nodes) / max(1, len(self.token_ids)))
+
+    @property
+    def mean_q(self) -> float:
+        """Mean Q of its visited nodes; -inf where none was visited."""
+        known = [node.w / node.n for node in self.nodes if node.n]
+        return sum(known) / len(known) if known else -math.inf
+
+
+RANKS: dict[str, Callable[[Path], float]] = {
+    "mean_q": lambda path: -path.mean_q,
+    "high_perplexity": lambda path: -path.perplexity,
+    "low_perplexity": lambda path: path.perplexity,
+    "draws": lambda path: -path.leaf.draws,
+}
+"""What each rank sorts by, the best first."""
+
+
+class PathPolicy(BaseModel):
+    """At most k right and k wrong paths a problem: AlphaMath takes `{correct: 4, wrong: 4}`, rStar-Math `{correct: 2, rank: mean_q}`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    correct: int | None = Field(4, ge=0)
+    """None: all."""
+    wrong: int | None = Field(0, ge=0)
+    """Always a random choice: what is wrong is best left diverse."""
+    rank: Literal["random", "mean_q", "high_perplexity", "low_perplexity", "draws"] = "random"
+    """Which right paths are taken first. STILL-2 prefers right answers that the policy finds unlikely (`high_perplexity`)."""
+    steps: Literal["any", "right"] = "any"
+    """`right`: no right answer that the task's step checker finds a wrong step in."""
+    dedupe: Literal["exact", "near"] = "exact"
+    """Over all trees of a problem: equal texts, or word 3-gram Jaccard similarity of at least `near`; the first in rank stands for all."""
+    near: float = Field(0.8, gt=0, le=1)
+
+    def choose(self, trees: Sequence[Tree], rng: random.Random, *, whole: bool) -> tuple[list[Path], Dropped]:
+        """Paths of one problem's trees, right ones first, and what was dropped for which reason. `whole`: none that a limit cut."""
+        dropped: Dropped = Counter()
+        paths = [path for tree in trees for path in _paths(tree) if self._fits(path, dropped, whole)]
+        right = self._ranked([path for path in paths if path.right], rng)
+        wrong = self._ranked([path for path in paths if not path.right], rng, by="random")
+        return [*self._first(right, self.correct, dropped), *self._first(wrong, self.wrong, dropped)], dropped
+
+    def _fits(self, path: Path, dropped: Dropped, whole: bool) -> bool:
+        reason = ""
+        if path.leaf.outcome is None:
+            reason = "unverifiable"
+        elif whole and path.leaf.terminal == "limit":
+            reason = "cut_by_length_limit"
+        elif path.right and self.steps == "right" and path.leaf.steps_ok is False:
+            reason = "wrong_step"
+        dropped.update([reason] if reason else [])
+        return not reason
+
+    def _ranked(self, paths: list[Path], rng: random.Random, by: str | None = None) -> list[Path]:
+        by = by or self.rank
+        return rng.sample(paths, len(paths)) if by == "random" else sorted(paths, key=RANKS[by])
+
+    def _first(self, paths: Iterable[Path], most: int | None, dropped: Dropped) -> list[Path]:
+        kept: list[Path] = []
+        seen: list[set[str]] = []
+        for path in paths:
+            if most is not None and len(kept) >= most:
+                dropped["max_per_problem"] += 1
+                continue
+            grams = shingles(path.text) if self.dedupe == "near" else {path.text}
+            bar = self.near if self.dedupe == "near" else 1.0
+            if any(jaccard(grams, other) >= bar for other in seen):
+                dropped["duplicate"] += 1
+                continue
+            kept.append(path)
+            seen.append(grams)
+        return kept
+
+
+def _paths(tree: Tree) -> list[Path]:
+    return [Path(tree, tuple(tree.path(leaf))) for leaf in ends(tree)]

@@ -1,0 +1,147 @@
+"""One step a node: the view of a tree that all labels are made from.
+
+A search may hold a whole completion in one node, or a few tokens. Here every node is one piece of the Format's segmentation, and
+equal prefixes are one node, so that the rollouts of one node vouch for the steps that they share.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from data_gen.format import StepCodec
+from data_gen.trees import ROOT, Tree, TreeNode
+
+Ids = tuple[int, ...]
+LEFT_OUT = ("lookahead",)
+"""Sources of nodes that were drawn to value another one, often greedily: no samples of the policy."""
+
+
+def in_steps(tree: Tree, codec: StepCodec) -> Tree:
+    """The same tree with one step a node. Where nothing needs cutting or merging it is the tree itself.
+
+    What a search knows of a node (N, W, v0, outcome, ...) stands on the step that ends where the node ends. A step between, inside a
+    rollout, knows how often it was drawn and how the rollouts through it ended: they were drawn from above it without looking, so they
+    are rollouts of its own (`mc_correct`, `mc_total`). The log-prob of a completion stands on its last step.
+    """
+    view = _View(codec, tree.root)
+    completions = [node for node in tree.nodes[1:] if node.source == "rollout"]
+    for node in [*(node for node in tree.nodes[1:] if node.source != "rollout"), *completions]:
+        view.enter(node)
+    return dataclasses.replace(tree, nodes=view.frozen())
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where a node of the search ends: at step `id`, or in the middle of the next one, whose tokens so far are `open`."""
+
+    id: int
+    open: Ids = ()
+    logprob: float = 0.0
+    """Of the open tokens."""
+
+
+@dataclass(slots=True)
+class _View:
+    codec: StepCodec
+    root: TreeNode
+    nodes: list[TreeNode] = field(default_factory=list)
+    places: dict[int, _Place] = field(default_factory=dict)
+    below: dict[tuple[int, Ids], int] = field(default_factory=dict)
+    """(step, ids of the next) -> step."""
+
+    def __post_init__(self) -> None:
+        self.nodes.append(self.root)
+        self.places[self.root.node] = _Place(0)
+
+    def enter(self, node: TreeNode) -> None:
+        """Add the steps that end within a node."""
+        above = self.places.get(node.parent)
+        if above is None or node.source in LEFT_OUT:
+            return
+        pieces = self._pieces((*above.open, *node.token_ids))
+        left = pieces.pop() if pieces and not node.terminal and not self._complete(pieces[-1]) else ()
+        logprob = above.logprob + node.logprob
+        steps = self._descend(above.id, pieces, 0 if node.source == "replayed" else node.draws)
+        self.places[node.node] = _Place(steps[-1] if steps else above.id, left, logprob if left else 0.0)
+        if steps and not left:
+            for step in steps[:-1]:
+                self._pass(step, node)
+            self._settle(steps, node, logprob)
+
+    def _pieces(self, ids: Ids) -> list[Ids]:
+        """Ids of each step; a stop token belongs to the step that it ends."""
+        pieces: list[Ids] = []
+        for segment in self.codec.split(ids):
+            if segment.kind == "end" and pieces:
+                pieces[-1] += segment.token_ids
+            else:
+                pieces.append(segment.token_ids)
+        return pieces
+
+    def _complete(self, ids: Ids) -> bool:
+        return ids[-1] in self.codec.end_ids or self.codec.format.task.step_delimiter in self.codec.decode(ids).lstrip()
+
+    def _descend(self, at: int, pieces: Sequence[Ids], draws: int) -> list[int]:
+        """The steps of `pieces` below `at`, made where they are new."""
+        steps: list[int] = []
+        for ids in pieces:
+            child = self.below.get((at, ids))
+            if child is None:
+                child = self.below[at, ids] = len(self.nodes)
+                above = self.nodes[at]
+                self.nodes.append(
+                    TreeNode(
+                        node=child,
+                        parent=at,
+                        depth=above.depth + 1,
+                        text=self.codec.decode(ids),
+                        token_ids=ids,
+                        draws=0,
+                        steps_ok=False if above.steps_ok is False else None,
+                        source="",
+                    )
+                )
+            self._change(child, draws=self.nodes[child].draws + draws)
+            steps.append(child)
+            at = child
+        return steps
+
+    def _pass(self, step: int, node: TreeNode) -> None:
+        """A completion runs through a step."""
+        here = self.nodes[step]
+        if node.steps_ok:
+            self._change(step, steps_ok=True)
+        if not here.source:
+            self._change(step, source=node.source)
+        if node.source == "rollout" and node.outcome is not None:
+            self._change(step, mc_correct=here.mc_correct + node.outcome, mc_total=here.mc_total + 1)
+
+    def _settle(self, steps: Sequence[int], node: TreeNode, logprob: float) -> None:
+        """A node ends with the last of `steps`: what is known of it goes there. Twins' counts add up, the first one's marks stay."""
+        step = self.nodes[steps[-1]]
+        counts = {name: getattr(step, name) + getattr(node, name) for name in ("n", "w", "mc_correct", "mc_total", "weight")}
+        marks = ("prior", "v0", "outcome", "answer", "steps_ok")
+        known = {name: old if (old := getattr(step, name)) is not None else getattr(node, name) for name in marks}
+        fresh = not step.source
+        rest = logprob - sum(self.nodes[i].logprob for i in steps[:-1])
+        self._change(
+            steps[-1],
+            **counts,
+            **known,
+            terminal=step.terminal or node.terminal,
+            source=step.source or node.source,
+            logprob=rest if fresh else step.logprob,
+        )
+
+    def _change(self, step: int, **fields: object) -> None:
+        self.nodes[step] = dataclasses.replace(self.nodes[step], **fields)  # type: ignore[arg-type]
+
+    def frozen(self) -> tuple[TreeNode, ...]:
+        """All steps. What seemed to be an end, by a limit of the search, is none where a rollout went on."""
+        inner = {node.parent for node in self.nodes} - {ROOT}
+        return tuple(
+            dataclasses.replace(node, terminal="", outcome=None, answer=None) if node.node in inner and node.terminal else node
+            for node in self.nodes
+        )

@@ -1,0 +1,80 @@
+"""What a target builder is: a frozen config that recipes write, and one function from a tree whose nodes are steps to targets.
+
+@TARGET_RULES.register("q")
+class TreeQ(TargetRule):
+    uses: Literal["q"] = "q"
+
+    def known(self, view: View) -> dict[int, Target]: ...
+"""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+
+from data_gen.labelling.paths import Path
+from data_gen.labelling.reach import View
+from data_gen.registry import Registry
+from data_gen.scales import Scale
+
+PROMPT_END = -1
+"""Where the target of the root stands: at the last token of the prompt, one before the first of the path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is known of one prefix: `Target(0.75, right=True, n=8, counts=(6, 8))`."""
+
+    value: float
+    """On the rule's scale."""
+    right: bool
+    """The value as a hard label."""
+    n: float
+    """Observations behind it."""
+    counts: tuple[float, float] | None = None
+    """(correct, total) where the value is a ratio of counts."""
+
+
+Targets = list[tuple[int, Target]]
+"""(index of a token of the path, what is known of the prefix that ends there)."""
+
+
+class TargetRule(BaseModel, ABC):
+    """Base of all target builders; each has a `uses: Literal["name"] = "name"` and a `scale` that its values are on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    uses: str
+    scale: Scale
+    root: bool = False
+    """A target for the question itself, at the last token of the prompt (index -1)."""
+
+    @abstractmethod
+    def known(self, view: View) -> dict[int, Target]:
+        """Node -> its target, for every node of which something is known. UserError where the tree's values cannot be read."""
+
+    def along(self, view: View, paths: Sequence[Path]) -> list[Targets]:
+        """The targets of each path of one tree, in order; by default one at the last token of every step."""
+        known = self.known(view)
+        return [[*self.at_root(known), *self.at_steps(path, known)] for path in paths]
+
+    def at_root(self, known: dict[int, Target]) -> Targets:
+        """The target of the question, if it is asked for and known."""
+        return [(PROMPT_END, known[0])] if self.root and 0 in known else []
+
+    def at_steps(self, path: Path, known: dict[int, Target]) -> Targets:
+        """The targets at the ends of steps."""
+        return [(at, known[node.node]) for at, node in zip(step_ends(path), path.nodes, strict=True) if node.node in known]
+
+
+def step_ends(path: Path) -> tuple[int, ...]:
+    """Index of the last token of every step of a path."""
+    return tuple(end - 1 for end in itertools.accumulate(len(node.token_ids) for node in path.nodes))
+
+
+TARGET_RULES: Registry[type[TargetRule]] = Registry("target rule", package="data_gen.labelling.targets", group="data_gen.labelling.targets")
+"""Name -> target builder."""

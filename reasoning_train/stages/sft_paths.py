@@ -1,0 +1,79 @@
+"""`sft_paths`: whole solutions from trees, as the rows that `sft` trains on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from data_gen.labelling.paths import PathPolicy
+from data_gen.labelling.reach import ends
+from data_gen.labelling.solutions import Weights, path_solutions
+from reasoning_train.recipe.refs import ModelRef, TreesRef
+from reasoning_train.recipe.rows import write_rows
+from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
+
+if TYPE_CHECKING:
+    from data_gen.records import Solution
+
+
+class SftPathsConfig(StageConfig):
+    """Which paths, and what they weigh."""
+
+    trees: TreesRef
+    policy: ModelRef
+    """Whose tokenizer and Format cut the paths into steps: the policy that grew the trees."""
+    paths: PathPolicy = PathPolicy()
+    weights: Weights = "one"
+    """Loss weight of a right row: 1; its share of a problem, whose rows weigh 1 together; its draws. A wrong row has 0."""
+    min_rows: int = Field(1, ge=1)
+    """Right rows, at least."""
+
+
+@stage("sft_paths", version=1, outputs={"data": "solutions"})
+def sft_paths(config: SftPathsConfig, ctx: Context) -> None:
+    """Problem by problem; nothing but counts is kept."""
+    from reasoning_train.labelling import Histogram
+
+    verdicts = Histogram("verdicts of the rows")
+    write_rows(ctx.output("data"), kind="solutions", rows=(row.to_row() for row in _rows(config, ctx, verdicts)))
+    metric = verdicts.metric()
+    right = dict(metric["bars"]).get("correct", 0)
+    ctx.metric("labels", metric)
+    gate(
+        right >= config.min_rows,
+        f"sft_paths: {right} right solutions in the trees of {config.trees}, fewer than min_rows={config.min_rows} (solved trees: "
+        f"{_solved(ctx, config)}). Search longer, on easier problems, or with more trees.",
+    )
+    gate(
+        not config.paths.wrong or len(metric["bars"]) > 1,
+        f"sft_paths: paths.wrong={config.paths.wrong} asks for wrong solutions too, and the trees of {config.trees} hold none. "
+        "Use harder problems or a higher temperature, or set `paths.wrong: 0`.",
+    )
+
+
+@sft_paths.estimate
+def size(config: SftPathsConfig, sizes: Sizes) -> dict[str, Any]:
+    """At most all paths that are asked for."""
+    trees, most = sizes(config.trees).get("records"), (config.paths.correct, config.paths.wrong)
+    return {} if trees is None or None in most else {"rows": trees * sum(k for k in most if k is not None)}
+
+
+def _rows(config: SftPathsConfig, ctx: Context, verdicts: Any) -> Iterator[Solution]:
+    from reasoning_train.labelling import count_drops, open_codec, problem_trees, stream
+
+    codec = open_codec(ctx, config.policy)
+    for problem_id, trees in problem_trees(ctx.input(config.trees), codec):
+        ctx.count("in", sum(len(ends(tree)) for tree in trees))
+        paths, dropped = config.paths.choose(trees, stream(ctx.seed, "sft_paths", problem_id), whole=True)
+        count_drops(ctx, dropped)
+        rows = path_solutions(paths, codec, config.weights)
+        ctx.count("out", len(rows))
+        verdicts.name(str(row.verdict) for row in rows)
+        yield from rows
+
+
+def _solved(ctx: Context, config: SftPathsConfig) -> str:
+    share = ctx.input(config.trees).manifest.get("metrics", {}).get("trees", {}).get("solved")
+    return "unknown" if share is None else f"{share:.1%}"

@@ -1,0 +1,82 @@
+"""`step_pairs`: preferences between two continuations of one prefix, from trees."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from data_gen.labelling.pairs import PAIR_RULES
+from reasoning_train.recipe.refs import ModelRef, TreesRef
+from reasoning_train.recipe.rows import write_rows
+from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
+
+if TYPE_CHECKING:
+    from data_gen.labelling.pairs import PairRule
+    from data_gen.labels import StepPair
+    from reasoning_train.labelling import Histogram
+
+    AnyRule = PairRule
+else:
+    AnyRule = PAIR_RULES.union()
+
+
+class StepPairsConfig(StageConfig):
+    """Which siblings are set against each other."""
+
+    trees: TreesRef
+    policy: ModelRef
+    """Whose tokenizer and Format cut the trees into steps: the policy that grew them."""
+    pairs: AnyRule
+    max_per_tree: int | None = Field(8, ge=1)
+    """Pairs of one tree, a random choice where there are more (MCTS-DPO: 8)."""
+    min_rows: int = Field(1, ge=1)
+
+
+@stage("step_pairs", version=1, outputs={"data": "pairs"})
+def step_pairs(config: StepPairsConfig, ctx: Context) -> None:
+    """Tree by tree; nothing but counts is kept."""
+    from reasoning_train.labelling import Histogram
+
+    margins, depths = Histogram(f"margins on scale {config.pairs.scale}", config.pairs.scale), Counter[int]()
+    write_rows(ctx.output("data"), kind="pairs", rows=(pair.to_row() for pair in _pairs(config, ctx, margins, depths)))
+    found = sum(depths.values())
+    ctx.metric("labels", margins.metric())
+    ctx.metric("pairs_by_depth", {str(depth): depths[depth] for depth in sorted(depths)})
+    gate(
+        found >= config.min_rows,
+        f"step_pairs: {found} pairs, fewer than min_rows={config.min_rows}. Sibling sets in the trees of {config.trees} that lead to right and "
+        f"to wrong answers: {_informative(ctx, config)}. Search longer, on problems that are solved sometimes, or ask for less.",
+    )
+
+
+@step_pairs.estimate
+def size(config: StepPairsConfig, sizes: Sizes) -> dict[str, Any]:
+    """At most `max_per_tree` a tree."""
+    trees = sizes(config.trees).get("records")
+    return {"rows": trees * config.max_per_tree} if trees is not None and config.max_per_tree else {}
+
+
+def _pairs(config: StepPairsConfig, ctx: Context, margins: Histogram, depths: Counter[int]) -> Iterator[StepPair]:
+    from data_gen.labelling.pairs.base import draw_pairs
+    from reasoning_train.labelling import count_drops, open_codec, problem_trees, refusals, stream
+
+    codec = open_codec(ctx, config.policy)
+    for problem_id, trees in problem_trees(ctx.input(config.trees), codec):
+        for tree in trees:
+            ctx.count("in")
+            rng = stream(ctx.seed, "step_pairs", problem_id, tree.sample)
+            with refusals("step_pairs", config.trees):
+                pairs, dropped = draw_pairs(config.pairs, tree, rng, config.max_per_tree)
+            count_drops(ctx, {**dropped, "tree_without_pairs": not pairs})
+            ctx.count("out", len(pairs))
+            margins.add(pair.margin for pair in pairs)
+            depths.update(len(pair.prefix_nodes) for pair in pairs)
+            yield from pairs
+
+
+def _informative(ctx: Context, config: StepPairsConfig) -> str:
+    share = ctx.input(config.trees).manifest.get("metrics", {}).get("trees", {}).get("informative_siblings")
+    return "unknown" if share is None else f"{share:.1%}"

@@ -1,0 +1,87 @@
+"""`value_targets`: what a verifier should say along the paths of trees."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from data_gen.labelling.paths import PathPolicy
+from data_gen.labelling.reach import ends
+from data_gen.labelling.targets import TARGET_RULES
+from data_gen.labelling.values import Multiplicity
+from reasoning_train.recipe.refs import ModelRef, TreesRef
+from reasoning_train.recipe.rows import write_rows
+from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
+
+if TYPE_CHECKING:
+    from data_gen.labelling.targets import TargetRule
+    from data_gen.labels import ValueTarget
+    from reasoning_train.labelling import Histogram
+
+    AnyRule = TargetRule
+else:
+    AnyRule = TARGET_RULES.union()
+
+
+class ValueTargetsConfig(StageConfig):
+    """Which values of which paths."""
+
+    trees: TreesRef
+    policy: ModelRef
+    """Whose tokenizer and Format cut the trees into steps: the policy that grew them."""
+    targets: AnyRule
+    paths: PathPolicy = PathPolicy(correct=4, wrong=4)
+    """Which paths of a problem become rows; those that a limit cut count as wrong."""
+    multiplicity: Multiplicity = "paths"
+    """`paths`: the target of a step that k rows share counts k times; `unique`: it weighs 1/k, as in a tree that holds it once."""
+    shrink: float = Field(0.0, ge=0)
+    """A target with n observations behind it weighs n / (n + shrink)."""
+    min_rows: int = Field(1, ge=1)
+    min_share: float = Field(0.0, ge=0, lt=0.5)
+    """The rarer of the hard labels right and wrong must have more than 0 targets, and at least this share of them."""
+
+
+@stage("value_targets", version=1, outputs={"data": "value_targets"})
+def value_targets(config: ValueTargetsConfig, ctx: Context) -> None:
+    """Problem by problem; nothing but counts is kept."""
+    from reasoning_train.labelling import Histogram, gate_classes
+
+    values, hard = Histogram(f"targets on scale {config.targets.scale}", config.targets.scale), Counter[bool]()
+    n = write_rows(ctx.output("data"), kind="value_targets", rows=(row.to_row() for row in _rows(config, ctx, values, hard)))
+    ctx.metric("labels", values.metric())
+    ctx.metric("right_share_of_steps", hard[True] / max(1, hard.total()))
+    gate(
+        n >= config.min_rows,
+        f"value_targets: {n} rows, fewer than min_rows={config.min_rows}: no path of the trees of {config.trees} has a "
+        f"{config.targets.uses!r} target. Rule 'mc' needs rollouts, 'q' visits, and all of them problems with verifiable answers.",
+    )
+    gate_classes("value_targets", hard, config.min_share, "step targets")
+
+
+@value_targets.estimate
+def size(config: ValueTargetsConfig, sizes: Sizes) -> dict[str, Any]:
+    """At most all paths that are asked for."""
+    trees, most = sizes(config.trees).get("records"), (config.paths.correct, config.paths.wrong)
+    return {} if trees is None or None in most else {"rows": trees * sum(k for k in most if k is not None)}
+
+
+def _rows(config: ValueTargetsConfig, ctx: Context, values: Histogram, hard: Counter[bool]) -> Iterator[ValueTarget]:
+    from data_gen.labelling.values import value_targets
+    from reasoning_train.labelling import count_drops, open_codec, problem_trees, refusals, stream
+
+    codec = open_codec(ctx, config.policy)
+    for problem_id, trees in problem_trees(ctx.input(config.trees), codec):
+        ctx.count("in", sum(len(ends(tree)) for tree in trees))
+        paths, dropped = config.paths.choose(trees, stream(ctx.seed, "value_targets", problem_id), whole=False)
+        with refusals("value_targets", config.trees):
+            rows = value_targets(paths, config.targets, multiplicity=config.multiplicity, shrink=config.shrink)
+        count_drops(ctx, {**dropped, "no_target": len(paths) - len(rows)})
+        ctx.count("out", len(rows))
+        ctx.count("targets", sum(len(row.at) for row in rows))
+        for row in rows:
+            values.add(row.values)
+            hard.update(label for label in row.labels if label is not None)
+        yield from rows
