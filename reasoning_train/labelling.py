@@ -28,9 +28,9 @@ BINS = 10
 
 def open_codec(ctx: Context, policy: Ref) -> StepCodec:
     """The tokenizer and Format by which trees are cut into steps."""
-    from reasoning_train.models.policy import load_policy
+    from reasoning_train.models.policy_text import load_policy_text
 
-    return load_policy(ctx.input(policy).path).codec
+    return load_policy_text(ctx.input(policy).path).codec
 
 
 def problem_trees(source: Input, codec: StepCodec) -> Iterator[tuple[str, list[Tree]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -108,20 +108,22 @@ class PathPolicy(BaseModel):
         return rng.sample(paths, len(paths)) if by == "random" else sorted(paths, key=RANKS[by])
 
     def _first(self, paths: Iterable[Path], most: int | None, dropped: Dropped) -> list[Path]:
-        kept: list[Path] = []
-        seen: list[set[str]] = []
+        distinct = list(self._distinct(paths, dropped))
+        kept = distinct[:most]
+        dropped["max_per_problem"] += len(distinct) - len(kept)
+        return kept
+
+    def _distinct(self, paths: Iterable[Path], dropped: Dropped) -> Iterator[Path]:
+        exact: set[str] = set()
+        near: list[set[str]] = []
         for path in paths:
-            if most is not None and len(kept) >= most:
-                dropped["max_per_problem"] += 1
-                continue
-            grams = shingles(path.text) if self.dedupe == "near" else {path.text}
-            bar = self.near if self.dedupe == "near" else 1.0
-            if any(jaccard(grams, other) >= bar for other in seen):
+            grams = shingles(path.text) if self.dedupe == "near" else set()
+            if path.text in exact or any(jaccard(grams, other) >= self.near for other in near):
                 dropped["duplicate"] += 1
                 continue
-            kept.append(path)
-            seen.append(grams)
-        return kept
+            exact.add(path.text)
+            near += [grams] if grams else []
+            yield path
 
 
 def _paths(tree: Tree) -> list[Path]:

@@ -121,7 +121,7 @@ class _View:
     def _settle(self, steps: Sequence[int], node: TreeNode, logprob: float) -> None:
         """A node ends with the last of `steps`: what is known of it goes there. Twins' counts add up, the first one's marks stay."""
         step = self.nodes[steps[-1]]
-        counts = {name: getattr(step, name) + getattr(node, name) for name in ("n", "w", "mc_correct", "mc_total", "weight")}
+        counts = {name: getattr(step, name) + getattr(node, name) for name in ("n", "w", "mc_correct", "mc_total", "weight", "votes")}
         marks = ("prior", "v0", "outcome", "answer", "steps_ok")
         known = {name: old if (old := getattr(step, name)) is not None else getattr(node, name) for name in marks}
         fresh = not step.source

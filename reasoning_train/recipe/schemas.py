@@ -51,7 +51,7 @@ def trees_schema() -> pyarrow.Schema:
     import pyarrow as pa
 
     text, number, count = pa.string(), pa.float64(), pa.int32()
-    tree = {"problem_id": text, "sample": count, "scale": text, "scorer": text, "stopped": text, "oracle": pa.bool_()}
+    tree = {"problem_id": text, "sample": count, "scale": text, "search": text, "scorer": text, "stopped": text, "oracle": pa.bool_()}
     spent = {"generated_tokens": pa.int64(), "scored_tokens": pa.int64(), "group": text, "difficulty": number}
     node = {"node": count, "parent": count, "depth": count, "text": text, "token_ids": pa.list_(pa.int32()), "logprob": number}
     search = {"prior": number, "draws": count, "n": count, "w": number, "v0": number, "outcome": number}
@@ -63,6 +63,7 @@ def trees_schema() -> pyarrow.Schema:
         "steps_ok": pa.bool_(),
         "source": text,
         "weight": number,
+        "votes": count,
     }
     return pa.schema({**tree, **spent, **node, **search, **end})
 

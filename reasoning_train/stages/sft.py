@@ -127,10 +127,12 @@ def _steps(config: SFTConfig, policy: Policy, ctx: Context):  # type: ignore[no-
     encoded = encode_solutions(read_solutions(ctx.input(config.data)), policy.codec, limit)
     lengths = sorted(len(row.ids) for row in encoded.rows) or [0]
     dropped, kept = encoded.too_long + encoded.cut, len(encoded.rows)
-    ctx.count("in", kept + dropped)
+    ctx.count("in", kept + dropped + encoded.weightless)
     ctx.count("out", kept)
     ctx.count("dropped.too_long", encoded.too_long)
     ctx.count("dropped.cut_by_length_limit", encoded.cut)
+    if encoded.weightless:
+        ctx.count("dropped.weight_0", encoded.weightless)
     ctx.metric("length_quantiles", {f"p{q}": lengths[min(len(lengths) - 1, q * len(lengths) // 100)] for q in (50, 90, 99, 100)})
     gate(
         kept >= config.min_rows,

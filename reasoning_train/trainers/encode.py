@@ -22,14 +22,19 @@ class Encoded:
     too_long: int = 0
     cut: int = 0
     """Rows whose completion was cut by the length limit when it was sampled: they have no end to learn."""
+    weightless: int = 0
+    """Rows of weight 0: wrong solutions, kept for values, that nobody should imitate."""
 
 
 def encode_solutions(solutions: Iterable[Solution], codec: StepCodec, max_length: int) -> Encoded:
-    """Rows of whole solutions that end with the stop token. Cut or over-long ones are left out and counted, never truncated."""
+    """Rows of whole solutions that end with the stop token. Cut, over-long and weightless ones are left out and counted, never truncated."""
     result = Encoded()
     for number, solution in enumerate(solutions):
         if solution.finish == "length":
             result.cut += 1
+            continue
+        if not solution.weight:
+            result.weightless += 1
             continue
         row = _row(solution, codec, check=number < CHECKED_ROWS)
         if len(row.ids) > max_length:

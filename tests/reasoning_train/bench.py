@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data_gen.records import Problem, Segment, Solution
+from data_gen.trees import Tree
 from data_gen.verdict import Verdict
 from reasoning_train.recipe.plan import Node, Plan
 from reasoning_train.recipe.refs import Ref
@@ -50,6 +51,14 @@ def given_problems(config: GivenConfig, ctx: Context) -> None:
 def given_solutions(config: GivenConfig, ctx: Context) -> None:
     """Solutions by hand."""
     _give(config, ctx, "solutions")
+
+
+@stage("t_trees", version=1, outputs={"trees": "trees"}, heavy=False)
+def given_trees(config: GivenConfig, ctx: Context) -> None:
+    """Trees by hand."""
+    write_rows(ctx.output("trees"), "trees", config.rows)
+    for name, value in config.metrics.items():
+        ctx.metric(name, value)
 
 
 @stage("t_evaluation", version=1, outputs={"data": "table"}, heavy=False)
@@ -102,6 +111,10 @@ class Bench:
     def solutions(self, name: str, rows: Sequence[Solution], **metrics: Any) -> Ref:
         """Solutions by hand."""
         return self.given(name, "t_solutions", [row.to_row() for row in rows], metrics=metrics)
+
+    def trees(self, name: str, rows: Sequence[Tree], **metrics: Any) -> Ref:
+        """Trees by hand."""
+        return self.given(name, "t_trees", [row for tree in rows for row in tree.to_rows()], metrics=metrics)
 
     def model(self, name: str = "model", **overrides: Any) -> Ref:
         """A fresh 1-layer policy over the chain task's words."""

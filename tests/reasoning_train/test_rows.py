@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from data_gen.errors import UserError
+from data_gen.labels import StepPair, ValueTarget
+from data_gen.records import Problem, Solution
+from data_gen.trees import Tree, TreeNode
 from reasoning_train.recipe import rows as rows_module
 from reasoning_train.recipe.rows import Rows, write_rows
+from reasoning_train.recipe.schemas import SCHEMAS
+
+RECORDS: dict[str, tuple[list[type], set[str]]] = {
+    "problems": ([Problem], set()),
+    "solutions": ([Solution], {"completion"}),
+    "trees": ([Tree, TreeNode], set()),
+    "pairs": ([StepPair], {"margin"}),
+    "value_targets": ([ValueTarget], set()),
+}
+"""Kind -> records that make up a row, and columns that derive from them."""
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_a_schema_has_the_fields_of_its_records(kind: str) -> None:
+    records, derived = RECORDS[kind]
+    fields = {f.name for record in records for f in dataclasses.fields(record)} - {"nodes" if kind == "trees" else ""}
+    assert set(SCHEMAS[kind]().names) == fields | derived
 
 
 def test_empty_and_none_columns_take_the_type_of_later_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ def choose(*given: Any, seed: int = 0, whole: bool = True, **policy: Any) -> tup
     """Of one tree for each entry."""
     seen = [view(*specs, sample=i).tree for i, specs in enumerate(given)]
     paths, dropped = PathPolicy(**policy).choose(seen, random.Random(seed), whole=whole)
-    return paths, dict(dropped)
+    return paths, dict(+dropped)
 
 
 def texts(paths: list[Path]) -> list[str]:

@@ -170,9 +170,15 @@ def test_rows_of_one_tree_stand_together_whatever_the_choice() -> None:
 
 
 RULES: list[TargetRule] = [
-    Outcome(), Outcome(level="tokens"), TreeQ(scale="p", root=True), MonteCarlo(root=True), MonteCarlo(label="hard"), PrefixRatio(root=True),
-    PrefixRatio(level="steps"), Progress(),
-]  # fmt: skip
+    Outcome(),
+    Outcome(level="tokens"),
+    TreeQ(scale="p", root=True),
+    MonteCarlo(root=True),
+    MonteCarlo(label="hard"),
+    PrefixRatio(root=True),
+    PrefixRatio(level="steps"),
+    Progress(),
+]
 
 
 @given(trees, st.sampled_from(RULES), st.sampled_from(["paths", "unique"]))

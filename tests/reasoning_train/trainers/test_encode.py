@@ -63,6 +63,11 @@ def test_cut_and_over_long_rows_are_counted_not_truncated() -> None:
     assert (encoded.cut, encoded.too_long) == (1, 1)
 
 
+def test_rows_of_weight_0_are_counted_not_trained_on() -> None:
+    encoded = encode_solutions([sampled(), dataclasses.replace(sampled(), weight=0.0)], CODEC, 128)
+    assert (len(encoded.rows), encoded.weightless) == (1, 1)
+
+
 def test_rows_of_another_tokenizer_are_refused() -> None:
     with pytest.raises(UserError, match="the token ids of its solution decode to .* It was sampled with another tokenizer"):
         encode_solutions([sampled()], OTHER, 128)
