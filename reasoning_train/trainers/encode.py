@@ -27,7 +27,7 @@ class Encoded:
 
 
 def encode_solutions(solutions: Iterable[Solution], codec: StepCodec, max_length: int) -> Encoded:
-    """Rows of whole solutions that end with the stop token. Cut, over-long and weightless ones are left out and counted, never truncated."""
+    """Rows of whole solutions that end with the stop token. Cut, over-long and weightless ones are counted and left out, none truncated."""
     result = Encoded()
     for number, solution in enumerate(solutions):
         if solution.finish == "length":
