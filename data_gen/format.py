@@ -160,14 +160,29 @@ class StepCodec:
         return self.format.task.answer_mark.strip() in text
 
     def _pieces(self, ids: list[int]) -> list[list[int]]:
-        delimiter, pieces, current = self.format.task.step_delimiter, [], []
-        for token in ids:
-            current.append(token)
-            # Leading blank lines belong to the step that follows: a step of white space only is no step.
-            if delimiter in self.decode(current).lstrip():
-                pieces.append(current)
-                current = []
-        return [*pieces, current] if current else pieces
+        pieces, start = [], 0
+        while start < len(ids):
+            end = self._end_of_piece(ids, start)
+            pieces.append(ids[start:end])
+            start = end
+        return pieces
+
+    def _end_of_piece(self, ids: list[int], start: int) -> int:
+        """One past the first token that completes a delimiter, or past the last. What a shorter piece holds a longer one holds as well, so
+        doubling and halving find it without decoding every prefix."""
+        low, high = 0, 1  # the first `low` tokens complete none
+        while not self._complete(ids[start : start + high]):
+            if start + high >= len(ids):
+                return len(ids)
+            low, high = high, min(2 * high, len(ids) - start)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._complete(ids[start : start + middle]) else (middle, high)
+        return start + high
+
+    def _complete(self, ids: list[int]) -> bool:
+        # Leading blank lines belong to the step that follows: a step of white space only is no step.
+        return self.format.task.step_delimiter in self.decode(ids).lstrip()
 
     def _typed(self, ids: list[int]) -> Segment:
         text = self.decode(ids)
@@ -175,7 +190,8 @@ class StepCodec:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, special tokens left out, spaces kept as they are."""
-        return self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        # The fast tokenizer beneath: the wrapper looks at every id from Python first.
+        return self.tokenizer.backend_tokenizer.decode(ids, skip_special_tokens=True)
 
 
 def _starts(offsets: Sequence[tuple[int, int]]) -> list[int]:

@@ -83,6 +83,22 @@ def test_byte_level_round_trip(steps: list[str], answer: str, delimiter: str, tr
     assert [s.kind for s in again] == ["step"] * len(steps) + ["answer", "end"]
 
 
+@given(st.data(), st.sampled_from(["\n", "\n\n", " ки\n", "7"]), st.booleans())
+def test_pieces_are_those_that_a_look_at_every_prefix_finds(data: st.DataObject, delimiter: str, in_words: bool) -> None:
+    """Any ids at all, broken characters and special tokens among them."""
+    made = codec(words() if in_words else bpe(), step_delimiter=delimiter)
+    lines = made.tokenizer("7\n\n ки\n", add_special_tokens=False)["input_ids"]
+    one = st.one_of(st.integers(0, len(made.tokenizer) - 1), st.sampled_from(lines))
+    ids = [i for i in data.draw(st.lists(one, max_size=40)) if i != made.end_id]
+    expected, current = [], list[int]()
+    for i in ids:
+        current.append(i)
+        if delimiter in made.tokenizer.decode(current, skip_special_tokens=True, clean_up_tokenization_spaces=False).lstrip():
+            expected.append(tuple(current))
+            current = []
+    assert [s.token_ids for s in made.split(ids)] == [*expected, *([tuple(current)] if current else [])]
+
+
 @pytest.mark.parametrize("trim", [True, False])
 def test_a_step_owns_the_whole_token_that_completes_its_delimiter(trim: bool) -> None:
     made = codec(bpe(trim))
