@@ -10,6 +10,8 @@ from pathlib import Path
 from data_gen.errors import UserError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL_TEXTS = ("No space left on device", "File too large", "PytorchStreamWriter failed", "unexpected pos")
+"""In errors of libraries with types of their own: safetensors passes the system's text on, torch says only that a write failed."""
 
 
 @contextlib.contextmanager
@@ -29,5 +31,4 @@ def explain_full_disk(root: Path) -> Iterator[None]:
 def _is_full(error: Exception) -> bool:
     if isinstance(error, OSError):
         return error.errno in _FULL
-    # Libraries with their own error types (safetensors) pass the system's text on.
-    return "No space left on device" in str(error) or "File too large" in str(error)
+    return any(text in str(error) for text in _FULL_TEXTS)

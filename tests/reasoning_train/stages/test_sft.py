@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from safetensors.torch import load_file
 
 from data_gen.engines.base import LM, Sample, Sampling
 from data_gen.engines.programs import run_programs
+from data_gen.errors import UserError
 from data_gen.records import Problem
 from data_gen.tasks.chain import Chain
 from reasoning_train.engine import in_process
@@ -190,6 +194,32 @@ def test_a_kept_adapter_can_be_trained_on(kitchen: Bench) -> None:
 def test_qlora_without_a_gpu_is_refused(kitchen: Bench) -> None:
     with pytest.raises(GateError, match=re.escape("lora.bits=4 (QLoRA) needs a CUDA device; this machine has none. Leave `bits` out")):
         train(kitchen, lora={"bits": 4})
+
+
+@contextlib.contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """A disk that takes no file of more bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "optimizer.pt"])
+def test_a_full_disk_while_a_checkpoint_is_written(kitchen: Bench, file: str) -> None:
+    """The optimizer's state is twice the weights, so the limit chooses which of the two files fails."""
+    config: dict[str, Any] = {"max_steps": 6, "save_every": 2}
+    undisturbed = train(kitchen, "undisturbed", **config)
+    size = (undisturbed.path / "model" / "model.safetensors").stat().st_size
+    with largest_file(size // 2 if file == "model.safetensors" else size * 3 // 2), pytest.raises(UserError) as caught:
+        train(kitchen, "full", **config)
+    assert str(caught.value).startswith("No space left to write")
+    assert "rerun the same command" in str(caught.value)
+    assert kitchen.store.find(kitchen.nodes["full"]) is None
+    rerun = kitchen.run("full")
+    assert all(torch.equal(value, weights(rerun)[name]) for name, value in weights(undisturbed).items())
 
 
 def start_worker(bench: Bench, name: str) -> subprocess.Popen[bytes]:
