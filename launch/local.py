@@ -110,9 +110,10 @@ class LocalRunner:
 
     def _shards(self, node: Node, threads: int) -> int:
         """As recipes say, else as many as free cores allow; one for whole stages and where all records are there already."""
-        if STAGES.get(node.uses).unit == "whole" or node.stop_gate or Partial(self.store.partial(node)).complete():
+        stage = STAGES.get(node.uses)
+        if stage.unit == "whole" or node.stop_gate or Partial(self.store.partial(node)).complete():
             return 1
-        return int(node.resources.get("shards") or max(1, self._free() // threads))
+        return int(node.resources.get("shards") or (1 if stage.alone(node.config) else max(1, self._free() // threads)))
 
     def _enqueue(self, running: _Running, shard: tuple[int, int] | None) -> None:
         node = running.node

@@ -120,6 +120,11 @@ class StageDef:
         """Whether a stage with this config draws random numbers."""
         return self.seeded(config) if callable(self.seeded) else self.seeded
 
+    def alone(self, config: Mapping[str, Any]) -> bool:
+        """Whether one process is to do the whole stage unless the recipe asks for shards: its engine says so."""
+        engine = getattr(self.config.model_validate(config), "engine", None)
+        return engine is not None and engine.alone
+
     @property
     def main(self) -> str:
         """Name of the main output."""

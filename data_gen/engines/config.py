@@ -6,7 +6,7 @@ These say how the work is done, never what comes out: stages keep them out of th
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -33,6 +33,9 @@ _OUR_VLLM_ARGS = {
 
 class _EngineConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    alone: ClassVar[bool] = False
+    """Whether one process is to drive it: it keeps the machine busy by itself, and has no room for a second of its kind."""
 
 
 class TransformersConfig(_EngineConfig):
@@ -76,6 +79,7 @@ class OpenAIConfig(_EngineConfig):
     `OpenAIConfig(base_url="https://api.example.com/v1", api_key_env="EXAMPLE_KEY", concurrency=16)`.
     """
 
+    alone: ClassVar[bool] = True
     uses: Literal["openai"] = "openai"
     base_url: str | None = None
     """Up to and including `/v1`."""
@@ -148,6 +152,7 @@ class VllmConfig(_EngineConfig):
     Float32 on a CPU, bfloat16 on GPUs; sequences up to the model's own context.
     """
 
+    alone: ClassVar[bool] = True
     uses: Literal["vllm"] = "vllm"
     slots: int = Field(256, ge=1)
     """Most rows that decode at once, where memory allows."""

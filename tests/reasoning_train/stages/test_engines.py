@@ -23,10 +23,12 @@ from reasoning_train.engine import in_process, open_engine
 from reasoning_train.models.policy import Policy, load_policy, save_policy
 from reasoning_train.models.policy_text import PolicyText, load_policy_text
 from reasoning_train.recipe.keys import keyed_fields
+from reasoning_train.recipe.load import load_plan
 from reasoning_train.recipe.log import read_logs
 from reasoning_train.recipe.problems import Problems, RecipeError
 from reasoning_train.recipe.refs import Ref
 from reasoning_train.recipe.validate import validate
+from reasoning_train.stage_api import STAGES
 from reasoning_train.stages.model import ModelConfig
 from reasoning_train.stages.sample import SampleConfig
 from tests.data_gen.engines.fake_server import FakeServer, Reply, Seen, completion, serving
@@ -198,6 +200,41 @@ def test_a_model_that_is_only_served_can_do_nothing_else(served: Bench) -> None:
 def test_served_models_that_do_not_fit(config: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ModelConfig.model_validate(config)
+
+
+HOSTED = """
+name: hosted
+task: {uses: chain, seed: 0, train: 24, explore: 8, dev: 8, test: 8, steps: [1, 2]}
+model: {served: big-1, tokenizer: words, context: 99, format: {template: server}}
+stages:
+  s: {uses: sample, policy: "${model}", problems: "${task.explore}", engine: {uses: openai, base_url: "http://h/v1"}}
+"""
+
+
+def test_a_served_model_is_known_by_its_name_and_its_tokenizer(tmp_path: Path) -> None:
+    words = tmp_path / "words"
+    words.mkdir()
+    (words / "tokenizer.json").write_text("one")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(HOSTED)
+
+    def keys(*overrides: str) -> tuple[str, str]:
+        plan = load_plan(recipe, list(overrides))
+        assert Path(plan.nodes["model"].config["tokenizer"]) == words
+        return plan.nodes["model"].key, plan.nodes["s"].key
+
+    before = keys()
+    assert keys("stages.s.engine.base_url=https://other/v1", "stages.s.engine.concurrency=3") == before
+    others = [keys("model.served=big-2"), keys("model.format.template=plain")]
+    (words / "tokenizer.json").write_text("two")
+    others.append(keys())
+    assert len({key for pair in (before, *others) for key in pair}) == 8
+
+
+@pytest.mark.parametrize(("engine", "alone"), [({"uses": "transformers"}, False), ({"uses": "vllm"}, True), (OWN, True)])
+def test_servers_and_vllm_are_driven_by_one_process(engine: dict[str, Any], alone: bool) -> None:
+    assert STAGES.get("sample").alone({"policy": Ref("p"), "problems": Ref("q"), "engine": engine}) is alone
+    assert not STAGES.get("select").alone({"solutions": Ref("s")})
 
 
 def test_a_tokenizer_that_knows_no_context_asks_for_one(kitchen: Bench) -> None:
