@@ -41,6 +41,8 @@ class ModelFormat(_Part):
     system: str = ""
     plain_suffix: str = "\n"
     """Stands between a plain prompt and its completion."""
+    step_token: str = ""
+    """A verifier that has one reads it in place of every step's delimiter, and its values stand there (Qwen2.5-Math-PRM: `<extra_0>`)."""
 
 
 class Format(_Part):
@@ -108,7 +110,19 @@ class StepCodec:
 
     def prompt_text(self, question: str) -> str:
         """The prompt as the model sees it."""
-        body = self.format.task.prompt.replace("{question}", question)
+        return self._wrapped(self.format.task.prompt.replace("{question}", question))
+
+    def prompt_ids(self, question: str) -> list[int]:
+        """Token ids of the prompt: the same ids at training and at sampling."""
+        return self.ids_to_answer(self.format.task.prompt.replace("{question}", question))
+
+    def ids_to_answer(self, body: str) -> list[int]:
+        """Token ids of anything that is put to the model, under its template, up to where its answer begins."""
+        # A chat template writes its own special tokens; a plain prompt gets the tokenizer's.
+        plain = self.format.model.template == "plain"
+        return self.tokenizer(self._wrapped(body), add_special_tokens=plain and _adds_only_prefix(self.tokenizer))["input_ids"]
+
+    def _wrapped(self, body: str) -> str:
         if self.format.model.template == "plain":
             return body + self.format.model.plain_suffix
         if self.format.model.template == "server":
@@ -117,12 +131,6 @@ class StepCodec:
         if self.format.model.system:
             messages.insert(0, {"role": "system", "content": self.format.model.system})
         return self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-
-    def prompt_ids(self, question: str) -> list[int]:
-        """Token ids of the prompt: the same ids at training and at sampling."""
-        # A chat template writes its own special tokens; a plain prompt gets the tokenizer's.
-        plain = self.format.model.template == "plain"
-        return self.tokenizer(self.prompt_text(question), add_special_tokens=plain and _adds_only_prefix(self.tokenizer))["input_ids"]
 
     def encode(self, texts: Sequence[tuple[str, str]], *, end: bool) -> tuple[Segment, ...]:
         """Typed segments of a completion given as (kind, text) pieces, tokenised in one pass and cut by offsets.

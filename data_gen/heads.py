@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from data_gen.verifiers.value_head import ValueHead
 
 HEAD_FOLDER, HEAD_CONFIG, HEAD_WEIGHTS = "head", "head.json", "head.safetensors"
+Squash = Literal["none", "sigmoid", "tanh", "clip"]
 ReadAt = Literal["step_end", "every_token", "last"]
 """Positions whose values were trained: the last token of every step, every token of the completion, the last token only."""
 _SCALES: dict[str, tuple[Scale, ...]] = {
@@ -44,10 +45,10 @@ class HeadConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["scalar", "two_layer", "from_vocab", "classifier"] = "scalar"
+    kind: Literal["scalar", "two_layer", "from_vocab"] = "scalar"
     """One linear layer over hidden states; two with a ReLU between (Qwen2.5-Math RM); one over the LM's logits (ReST-MCTS*), which needs
-    a backbone with its LM head; `classifier`: the head sits inside the backbone, a classification model of transformers."""
-    squash: Literal["none", "sigmoid", "tanh", "clip"] = "sigmoid"
+    a backbone with its LM head."""
+    squash: Squash = "sigmoid"
     """`clip`: cut to the scale's bounds, for heads that regress to a bounded target without a squash."""
     scale: Scale = Scale.P
     read_at: ReadAt = "step_end"
@@ -108,15 +109,14 @@ def has_head(folder: Path) -> bool:
 
 
 def save_head(head: ValueHead, folder: Path) -> None:
-    """Write config and float32 weights (none for a `classifier`) into the folder `head` of a model folder."""
+    """Write config and float32 weights into the folder `head` of a model folder."""
     from safetensors.torch import save_file
 
     inside = folder / HEAD_FOLDER
     inside.mkdir(parents=True, exist_ok=True)
     (inside / HEAD_CONFIG).write_text(head.config.model_dump_json(indent=2), encoding="utf-8")
     weights = {name: tensor.detach().float().cpu().contiguous() for name, tensor in head.state_dict().items()}
-    if weights:
-        save_file(weights, inside / HEAD_WEIGHTS, metadata={"format": "pt"})
+    save_file(weights, inside / HEAD_WEIGHTS, metadata={"format": "pt"})
 
 
 def load_head(folder: Path) -> ValueHead:
@@ -127,8 +127,8 @@ def load_head(folder: Path) -> ValueHead:
 
     config, path = read_head_config(folder), folder / HEAD_FOLDER / HEAD_WEIGHTS
     try:
-        weights = {} if config.kind == "classifier" else load_file(path)
-        head = ValueHead(config, max((w.shape[-1] for w in weights.values() if w.dim() == 2), default=0))
+        weights = load_file(path)
+        head = ValueHead(config, max(tensor.shape[-1] for tensor in weights.values()))
         head.load_state_dict(weights)
     except Exception as error:  # safetensors, missing files and foreign shapes each raise another type
         first = next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), "")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from data_gen.format import StepCodec
+from data_gen.heads import has_head, read_head_config
 from data_gen.scorers import Gold, Scorer, Tools
 from data_gen.search import Limits, Search, SearchTree
 from data_gen.search.tree import judge
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from data_gen.engines.base import LM
     from data_gen.records import Problem
     from data_gen.trees import Tree
-    from reasoning_train.stage_api import Context
+    from reasoning_train.models.policy_text import PolicyText
+    from reasoning_train.stage_api import Context, Input
     from reasoning_train.stages.search import SearchConfig
 
 
@@ -57,18 +59,33 @@ class Grower:
 @contextmanager
 def open_grower(config: SearchConfig, ctx: Context) -> Iterator[Grower]:
     """Load policy, verifier and task. UserError where the policy's or verifier's Format differs from the problems'."""
-    from reasoning_train.models.policy import load_format
     from reasoning_train.models.policy_text import load_policy_text
 
     source = ctx.input(config.problems)
     policy, task = load_policy_text(ctx.input(config.policy).path), load_task(source)
     own = policy.format.model_copy(update={"task": task.format})
     policy.format.check_same_task(own, f"policy {config.policy}", f"problems {config.problems}")
-    verifier = ctx.input(config.verifier).path if config.verifier else None
-    if verifier:
-        load_format(verifier).check_same_task(policy.format, f"verifier {config.verifier}", f"policy {config.policy}")
     grader, in_flight = Gold(task), config.engine.in_flight(config.search.expand.n)
+    scorer = config.scorer.open(_tools(config, ctx, policy, grader)) if config.scorer else None
     with open_engine(policy, config.engine, ctx) as engine:
-        tools = Tools(codec=policy.codec, gold=grader if config.gold else None, verifier=verifier, seed=ctx.seed)
-        scorer = config.scorer.open(tools) if config.scorer else None
         yield Grower(engine, policy.codec, policy.context, config.search, scorer, grader, config.gold, in_flight)
+
+
+def _tools(config: SearchConfig, ctx: Context, policy: PolicyText, grader: Gold) -> Tools:
+    verifier = ctx.input(config.verifier) if config.verifier else None
+    return Tools(
+        codec=policy.codec,
+        context=policy.context,
+        policy_hash=_hash(ctx.input(config.policy)),
+        policy_head=read_head_config(policy.folder) if has_head(policy.folder) else None,
+        verifier=verifier.path if verifier else None,
+        verifier_hash=_hash(verifier) if verifier else "",
+        gold=grader if config.gold else None,
+        seed=ctx.seed,
+        count=ctx.count,
+    )
+
+
+def _hash(made: Input) -> str:
+    """Of a model, short: what it was made of."""
+    return str(made.manifest["key"])[:12]

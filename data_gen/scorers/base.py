@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
 from data_gen.engines.base import LM, Sample
 from data_gen.errors import UserError
 from data_gen.format import StepCodec
+from data_gen.heads import HeadConfig
 from data_gen.records import Problem
 from data_gen.registry import Registry
 from data_gen.scales import Scale
@@ -31,13 +32,15 @@ from data_gen.verdict import Answer, Verdict
 class Prefix:
     """A partial solution as scorers see it.
 
-    `Prefix(problem=p, prompt_ids=(5, 9), token_ids=(7, 4), steps=("12 + 5 = 17",), ended=False)`
+    `Prefix(problem=p, prompt_ids=(5, 9), token_ids=(7, 4), ends=(1,), steps=("12 + 5 = 17",), ended=False)`
     """
 
     problem: Problem
     prompt_ids: tuple[int, ...]
     token_ids: tuple[int, ...]
     """The policy's ids since the prompt. A verifier with another tokenizer reads `steps` instead."""
+    ends: tuple[int, ...] = ()
+    """Index in `token_ids` of the last token of every step and of the answer line (its end token included); empty: not known."""
     steps: tuple[str, ...]
     """Texts of the reasoning steps, stripped."""
     closing: str = ""
@@ -64,7 +67,7 @@ class Score:
 
     value: float
     tokens: int = 0
-    """Tokens that a verifier read for it (those of rollouts are counted from `rollouts`)."""
+    """Tokens that a verifier reads for it, whatever was cached (those of rollouts are counted from `rollouts`)."""
     rollouts: tuple[Rollout, ...] = ()
 
 
@@ -101,6 +104,10 @@ class Gold:
         return all(checked if ended else checked[: len(steps)])
 
 
+def _uncounted(name: str) -> None:
+    """Nobody counts."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
     """What a stage can offer to a scorer that it opens."""
@@ -110,11 +117,16 @@ class Tools:
     """None: the stage does not grant gold."""
     verifier: Path | None = None
     """Folder of the stage's verifier checkpoint."""
+    verifier_hash: str = ""
+    policy_hash: str = ""
+    """Short hashes of the two models, for the scorer's name."""
+    policy_head: HeadConfig | None = None
+    """Of a joint policy whose values the engine returns."""
+    context: int = 1 << 30
+    """Tokens that the policy takes."""
     seed: int = 0
-    slots: int = 256
-    """Rows of one forward of an in-process verifier, at most."""
-    policy_head: Any = None
-    """The value head of a joint policy, where the engine returns its values."""
+    count: Callable[[str], None] = _uncounted
+    """Adds one to a counter of the stage's manifest, e.g. `count("scorer.too_long")`."""
 
     def granted(self, who: str) -> Gold:
         """Gold, or a UserError that says how to grant it."""
@@ -128,13 +140,16 @@ class ScorerConfig(BaseModel, ABC):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    needs_gold: ClassVar[bool] = False
-    """True: gold takes part, so trees that it scored are marked `oracle`."""
     needs_verifier: ClassVar[bool] = False
     needs_value_head: ClassVar[bool] = False
     """True: the policy is a joint model and the engine returns its values."""
 
     uses: str
+
+    @property
+    def needs_gold(self) -> bool:
+        """True: gold takes part, so trees that it scored are marked `oracle`."""
+        return False
 
     @abstractmethod
     def open(self, tools: Tools) -> Scorer:

@@ -147,6 +147,7 @@ class SearchTree:
             problem=self.problem,
             prompt_ids=self.prompt_ids,
             token_ids=ids,
+            ends=tuple(step.length - 1 for step in node.path()) if _in_pieces(node) else (),
             steps=steps,
             closing=closing,
             ended=bool(node.terminal),
@@ -164,9 +165,8 @@ class SearchTree:
 
     def steps(self, node: Node) -> tuple[tuple[str, ...], str]:
         """(reasoning steps, answer line) of the partial solution, stripped; the same rule as for whole solutions."""
-        path = node.path()
-        if all(step.piece for step in path):  # the common case, without decoding again
-            pieces = [(step.text.strip(), self.codec.is_answer(step.text)) for step in path]
+        if _in_pieces(node):  # the common case, without decoding again
+            pieces = [(step.text.strip(), self.codec.is_answer(step.text)) for step in node.path()]
         else:
             pieces = [(s.text.strip(), s.kind == "answer") for s in self.codec.split(self.ids(node)) if s.kind != "end"]
         return tuple(text for text, last in pieces if not last and text), next((text for text, last in pieces if last), "")
@@ -300,6 +300,11 @@ class SearchTree:
         node.id = len(self.nodes)
         self.nodes.append(node)
         return node
+
+
+def _in_pieces(node: Node) -> bool:
+    """Every node of the path is one piece of the Format's segmentation."""
+    return all(step.piece for step in node.path())
 
 
 async def judge(problem: Problem, nodes: Sequence[Node], gold: Gold) -> None:

@@ -22,8 +22,6 @@ from transformers import (
     MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
     AutoModel,
     AutoModelForCausalLM,
-    AutoModelForSequenceClassification,
-    AutoModelForTokenClassification,
 )
 
 from data_gen.checkpoints import device_and_dtype, load_format, load_tokenizer, save_format, weights_folder
@@ -42,7 +40,7 @@ class Verifier:
     """`Verifier(backbone, head, tokenizer, format)`; of a joint model it is the policy's backbone without the LM head."""
 
     backbone: Any
-    """A PreTrainedModel: bare for `scalar` and `two_layer`, a causal LM for `from_vocab`, a classification model for `classifier`."""
+    """A PreTrainedModel: a causal LM for heads of kind `from_vocab`, bare for the others."""
     head: ValueHead
     tokenizer: PreTrainedTokenizerBase
     format: Format
@@ -60,7 +58,7 @@ class Verifier:
 
 
 def save_verifier(verifier: Verifier, folder: Path) -> None:
-    """Write backbone, head, tokenizer and Format. A `classifier` is not written: it lies where it came from."""
+    """Write backbone, head, tokenizer and Format."""
     folder.mkdir(parents=True, exist_ok=True)
     shell = _shell(verifier)
     (verifier.backbone if shell is None else shell).save_pretrained(folder)
@@ -91,16 +89,14 @@ def load_verifier(folder: Path, *, device: torch.device | None = None) -> Verifi
 
 def load_backbone(weights: Path, kind: str, *, dtype: torch.dtype) -> Any:
     """The part of a checkpoint that a head of this kind reads. Code that lies in the folder is never run."""
-    options = {"dtype": dtype, "local_files_only": True, "trust_remote_code": False}
-    if kind == "classifier":
-        return _classification_class(weights).from_pretrained(weights, **options)
-    return (AutoModelForCausalLM if kind == "from_vocab" else AutoModel).from_pretrained(weights, **options)
+    auto = AutoModelForCausalLM if kind == "from_vocab" else AutoModel
+    return auto.from_pretrained(weights, dtype=dtype, local_files_only=True, trust_remote_code=False)
 
 
 def feature_width(backbone: Any, kind: str) -> int:
     """Size of what a head of this kind reads at one token."""
     config = backbone.config.get_text_config()
-    return {"classifier": 0, "from_vocab": config.vocab_size}.get(kind, config.hidden_size)
+    return int(config.vocab_size if kind == "from_vocab" else config.hidden_size)
 
 
 def _check_width(verifier: Verifier, folder: Path) -> None:
@@ -110,21 +106,6 @@ def _check_width(verifier: Verifier, folder: Path) -> None:
             f"The head in {folder} reads {verifier.head.width} numbers a token, its backbone gives {wanted}. They are of different models; "
             "re-make the checkpoint."
         )
-
-
-def _classification_class(weights: Path) -> Any:
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(weights, local_files_only=True, trust_remote_code=False)
-    name = next(iter(config.architectures or ()), "")
-    if name.endswith("ForTokenClassification"):
-        return AutoModelForTokenClassification
-    if name.endswith("ForSequenceClassification"):
-        return AutoModelForSequenceClassification
-    raise UserError(
-        f"{weights} is a {name or 'model without `architectures` in its config.json'}; a classifier must be a token- or "
-        "sequence-classification model of transformers."
-    )
 
 
 def _shell(verifier: Verifier) -> Any:

@@ -15,8 +15,7 @@ from data_gen.scales import BOUNDS
 class ValueHead(nn.Module):
     """Features `[..., width]` to values `[...]`, in float32 whatever the backbone computes in.
 
-    `width` is the backbone's hidden size, the vocabulary for `from_vocab`, unused for `classifier`. Losses on logits or differences use
-    `raw`, all others the values.
+    `width` is the backbone's hidden size, the vocabulary's for `from_vocab`. Losses on logits or differences use `raw`, others the values.
 
     >>> head = ValueHead(HeadConfig(squash="tanh", scale="signed"), 64)
     >>> head(torch.zeros(2, 7, 64)).shape
@@ -74,9 +73,5 @@ class ValueHead(nn.Module):
 def _layers(config: HeadConfig, width: int) -> nn.Module:
     # Float32 even where a default dtype of bfloat16 is in force. The names of the tensors are those of the models that have such heads.
     options: dict[str, Any] = {"bias": config.bias, "dtype": torch.float32}
-    match config.kind:
-        case "classifier":
-            return nn.Identity()
-        case "two_layer":
-            return nn.Sequential(nn.Linear(width, width, **options), nn.ReLU(), nn.Linear(width, config.labels, **options))
-    return nn.Linear(width, config.labels, **options)
+    last = nn.Linear(width, config.labels, **options)
+    return nn.Sequential(nn.Linear(width, width, **options), nn.ReLU(), last) if config.kind == "two_layer" else last

@@ -1,8 +1,5 @@
-"""A policy is a causal LM with its tokenizer and Format; loading and saving them together.
-
-A `model` artifact is a `from_pretrained` folder with `format.json`, or, for weights that live elsewhere, a folder
-with `format.json` and `external.json` (`{"path": ...}`): large checkpoints are not copied into the store.
-"""
+"""A policy is a causal LM with its tokenizer and Format; loading and saving them together (what all model folders share:
+data_gen/checkpoints.py)."""
 
 from __future__ import annotations
 
@@ -11,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data_gen.checkpoints import device_and_dtype, load_format, load_tokenizer, save_format, weights_folder
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
 
 if TYPE_CHECKING:
-    import torch
     from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 
@@ -40,30 +37,14 @@ class Policy:
         return int(getattr(self.model.config, "max_position_embeddings", 2048))
 
 
-def device_and_dtype() -> tuple[torch.device, torch.dtype]:
-    """CUDA with bfloat16 where there is one, else CPU with float32 (bfloat16 on CPUs without AMX is some 100x slower)."""
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.device("cuda", torch.cuda.current_device()), torch.bfloat16
-    return torch.device("cpu"), torch.float32
-
-
-def load_format(folder: Path) -> Format:
-    """The Format that travels with a model artifact."""
-    return Format.model_validate_json((folder / "format.json").read_text(encoding="utf-8"))
-
-
 def load_policy(folder: Path, **kwargs: Any) -> Policy:
     """Open a model artifact; UserError names missing or torn files. `kwargs` go to `from_pretrained`."""
-    from transformers import AutoTokenizer
-
     refuse_served(folder)
     weights, (device, dtype) = weights_folder(folder), device_and_dtype()
     try:
         fmt = load_format(folder)
         model = _load_model(weights, dtype=dtype, local_files_only=True, **kwargs)
-        tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True)
+        tokenizer = load_tokenizer(weights)
     except Exception as error:  # torn safetensors, missing files and bad JSON each raise another type
         first = next(iter(str(error).splitlines()), "")
         raise UserError(
@@ -113,14 +94,3 @@ def save_policy(policy: Policy, folder: Path) -> None:
     policy.model.save_pretrained(folder, safe_serialization=True)
     policy.tokenizer.save_pretrained(folder)
     save_format(policy.format, folder)
-
-
-def save_format(fmt: Format, folder: Path) -> None:
-    """Write `format.json`."""
-    (folder / "format.json").write_text(fmt.model_dump_json(indent=2), encoding="utf-8")
-
-
-def weights_folder(folder: Path) -> Path:
-    """Where the weights are: the folder itself, or the one that `external.json` names."""
-    external = folder / "external.json"
-    return Path(json.loads(external.read_text(encoding="utf-8"))["path"]) if external.exists() else folder

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_gen.checkpoints import load_format, load_tokenizer, save_format, weights_folder
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
-from reasoning_train.models.policy import end_ids, load_format, read_served, save_format, weights_folder
+from reasoning_train.models.policy import end_ids, read_served
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,11 @@ class PolicyText:
 
 def load_policy_text(folder: Path) -> PolicyText:
     """Open a model artifact without its weights; UserError names missing or torn files."""
-    from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+    from transformers import AutoConfig, GenerationConfig
 
     weights, served = weights_folder(folder), read_served(folder)
     try:
-        fmt, tokenizer = load_format(folder), AutoTokenizer.from_pretrained(weights, local_files_only=True)
+        fmt, tokenizer = load_format(folder), load_tokenizer(weights)
         if served is not None:
             return PolicyText(folder, tokenizer, fmt, StepCodec(fmt, tokenizer), served["context"], None, served["name"])
         base = base_of_adapter(weights)

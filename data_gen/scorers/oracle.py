@@ -1,0 +1,65 @@
+"""The exact step checker behind noise of a known size: how good must a verifier be for a search to pay?"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from data_gen.engines.base import LM, stream_seed
+from data_gen.scales import Scale, clip_p, sigmoid
+from data_gen.scorers.base import SCORERS, Gold, Prefix, Score, ScorerConfig, Tools
+from data_gen.scorers.exact_steps import all_right
+
+
+@SCORERS.register("oracle")
+class Oracle(ScorerConfig):
+    """`{uses: oracle, noise: log_odds, amount: 2}`: sigmoid(+-signal + N(0, amount)), + while nothing is wrong.
+
+    Its AUC is Phi(sqrt(2) * signal / amount). `{uses: oracle, noise: uniform, amount: 0.5}`: (1 - amount) * p + amount * U(0, 1) of
+    p = sigmoid(+-signal). A prefix's noise follows from the seed, the problem and the prefix alone, whoever asks and when.
+    """
+
+    uses: Literal["oracle"] = "oracle"
+    noise: Literal["log_odds", "uniform"] = "log_odds"
+    amount: float = Field(1.0, ge=0)
+    """Standard deviation in log-odds, or the share of uniform noise."""
+    signal: float = Field(3.0, gt=0)
+    """Distance of both exact values from even odds, in log-odds: 3 is 0.953 and 0.047."""
+
+    @model_validator(mode="after")
+    def _share(self) -> Oracle:
+        if self.noise == "uniform" and self.amount > 1:
+            raise ValueError(f"amount: a share of noise must lie in [0, 1], got {self.amount:g}")
+        return self
+
+    @property
+    def needs_gold(self) -> bool:
+        """The checker knows the right steps."""
+        return True
+
+    def open(self, tools: Tools) -> _Oracle:
+        """UserError where the stage does not grant gold."""
+        return _Oracle(self, tools.granted("scorer.oracle"), tools.seed)
+
+
+class _Oracle:
+    scale = Scale.P
+
+    def __init__(self, config: Oracle, gold: Gold, seed: int) -> None:
+        self.name = f"oracle:{config.noise}({config.amount:g})"
+        self._config, self._gold, self._seed = config, gold, seed
+
+    async def __call__(self, prefixes: Sequence[Prefix], lm: LM) -> list[Score]:
+        """UserError where the task cannot check steps."""
+        return [Score(self._noisy(prefix, await all_right(self._gold, prefix, "scorer.oracle"))) for prefix in prefixes]
+
+    def _noisy(self, prefix: Prefix, right: bool) -> float:
+        how = self._config
+        odds = how.signal if right else -how.signal
+        rng = random.Random(stream_seed(self._seed, "oracle", prefix.problem.id, *prefix.token_ids))
+        if how.noise == "log_odds":
+            return clip_p(sigmoid(odds + rng.gauss(0.0, how.amount)))
+        return (1 - how.amount) * sigmoid(odds) + how.amount * rng.random()

@@ -1,0 +1,123 @@
+"""Monte-Carlo rollouts: the share of completions that end right (Math-Shepherd, arXiv 2312.08935; Snell et al., arXiv 2408.03314).
+
+Every completion is handed back with the score, so that the tree keeps it: the same tokens serve labels, ratios and SFT.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from data_gen.engines.base import LM, Sample, Sampling
+from data_gen.scales import Scale
+from data_gen.scorers.base import SCORERS, Gold, Prefix, Rollout, Score, ScorerConfig, Tools
+
+
+class Sequential(BaseModel):
+    """Stop as soon as it is clear on which side of `threshold` the value lies: `Sequential(threshold=0.5, confidence=0.95, batch=4)`.
+
+    Clear: under a uniform prior the Beta posterior puts `confidence` of its mass there. The share of right ones among what was drawn
+    is then no longer unbiased (it leans away from the threshold); the counts in the tree say how much was drawn.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    threshold: float = Field(0.5, gt=0, lt=1)
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    batch: int = Field(4, ge=1)
+    """Completions between two looks."""
+
+    def decided(self, right: int, total: int) -> bool:
+        """Whether no more are needed."""
+        above = mass_above(self.threshold, right, total - right)
+        return max(above, 1 - above) >= self.confidence
+
+
+@SCORERS.register("rollouts")
+class Rollouts(ScorerConfig):
+    """`{uses: rollouts, m: 8}`. A solution that is over is worth its outcome; without any that can be verified the value is 0.5."""
+
+    uses: Literal["rollouts"] = "rollouts"
+    m: int = Field(8, ge=1)
+    """Completions of a prefix, at most."""
+    temperature: float = Field(1.0, gt=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_length: int = Field(512, ge=1)
+    """Tokens since the prompt; a completion that is cut there counts as wrong. Set it as in the search."""
+    sequential: Sequential | None = None
+    """None: always m."""
+
+    @model_validator(mode="after")
+    def _worth_it(self) -> Rollouts:
+        if self.sequential and self.sequential.batch >= self.m:
+            raise ValueError(f"sequential.batch={self.sequential.batch} leaves nothing to stop; expected less than m={self.m}")
+        return self
+
+    @property
+    def needs_gold(self) -> bool:
+        """Completions are judged."""
+        return True
+
+    def open(self, tools: Tools) -> _Rollouts:
+        """UserError where the stage does not grant gold."""
+        return _Rollouts(self, tools.granted("scorer.rollouts"), tools)
+
+
+class _Rollouts:
+    scale = Scale.P
+
+    def __init__(self, config: Rollouts, gold: Gold, tools: Tools) -> None:
+        self.name = f"rollouts({config.m}):{tools.policy_hash}"
+        self._config, self._gold, self._codec, self._context = config, gold, tools.codec, tools.context
+
+    async def __call__(self, prefixes: Sequence[Prefix], lm: LM) -> list[Score]:
+        """All prefixes at once."""
+        return list(await asyncio.gather(*(self._score(prefix, lm.at(i)) for i, prefix in enumerate(prefixes))))
+
+    async def _score(self, prefix: Prefix, lm: LM) -> Score:
+        if prefix.ended:
+            outcome = await self._gold.outcome(prefix.problem, prefix.answer)
+            return Score(0.5 if outcome is None else outcome)
+        room = min(self._config.max_length, self._context - len(prefix.prompt_ids)) - len(prefix.token_ids)
+        if room < 1:
+            return Score(0.0)
+        rollouts: list[Rollout] = []
+        for turn, n in enumerate(self._batches()):
+            rollouts += await self._draw(prefix, n, room, lm.at(turn))
+            outcomes = [rollout.outcome for rollout in rollouts if rollout.outcome is not None]
+            if self._config.sequential and self._config.sequential.decided(int(sum(outcomes)), len(outcomes)):
+                break
+        return Score(sum(outcomes) / len(outcomes) if outcomes else 0.5, rollouts=tuple(rollouts))
+
+    def _batches(self) -> list[int]:
+        m = self._config.m
+        size = self._config.sequential.batch if self._config.sequential else m
+        return [min(size, m - done) for done in range(0, m, size)]
+
+    async def _draw(self, prefix: Prefix, n: int, room: int, lm: LM) -> list[Rollout]:
+        start, how = (*prefix.prompt_ids, *prefix.token_ids), self._config
+        sampling = Sampling(max_tokens=room, temperature=how.temperature, top_p=how.top_p)
+        samples = await lm.generate(start, n, sampling, prompt_length=len(prefix.prompt_ids))
+        answers = [self._answer(prefix, sample) for sample in samples]
+        outcomes = await asyncio.gather(*(self._gold.outcome(prefix.problem, answer) for answer in answers))
+        return [Rollout(s, a, o) for s, a, o in zip(samples, answers, outcomes, strict=True)]
+
+    def _answer(self, prefix: Prefix, sample: Sample) -> str | None:
+        """The answer of the whole solution; one that was cut has none."""
+        if sample.finish != "stop":
+            return None
+        return self._codec.format.extract_answer(self._codec.decode((*prefix.token_ids, *sample.token_ids)))
+
+
+def mass_above(threshold: float, right: int, wrong: int) -> float:
+    """P(p > threshold) for p ~ Beta(right + 1, wrong + 1): that at most `right` of right + wrong + 1 fair-to-p draws succeed.
+
+    >>> mass_above(0.5, 0, 0), mass_above(0.5, 1, 0)
+    (0.5, 0.75)
+    """
+    n = right + wrong + 1
+    return math.fsum(math.comb(n, k) * threshold**k * (1 - threshold) ** (n - k) for k in range(right + 1))

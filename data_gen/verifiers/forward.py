@@ -1,0 +1,89 @@
+"""Values of many readings: padded forwards of rows of like length, and the head where it is read."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data_gen.engines.slot_cache import round_up
+from data_gen.verifiers.checkpoint import Verifier
+from data_gen.verifiers.reading import Reading
+
+WIDTH_BLOCK = 32
+"""Rows are padded to a multiple of this, by their own length: their company has no part in it."""
+ROW_BLOCK = 8
+"""Rows of a forward come in multiples of this where results are to be bitwise the same in any company (see transformers_engine.py)."""
+HEAD_BLOCK = 64
+"""Positions that the head reads at once, always so many: its matrix products have one shape."""
+TOKENS = 1 << 14
+"""Most padded tokens of one forward."""
+LOGITS = 1 << 25
+"""Most logits of one forward, for heads that read them: 128 MiB in float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Reads with one verifier. Bitwise independent of batching on a CPU with one thread.
+
+    Rows are padded on the right, which causal attention keeps out of every real position.
+    """
+
+    verifier: Verifier
+
+    @torch.inference_mode()
+    def values(self, readings: Sequence[Reading]) -> list[tuple[float, ...]]:
+        """One value a position of each reading, on the head's scale."""
+        found: list[tuple[float, ...]] = [()] * len(readings)
+        for width, members in self._batches(readings):
+            batch = [readings[i] for i in members]
+            flat = iter(self._head(self._features(batch, width)))
+            for i, reading in zip(members, batch, strict=True):
+                found[i] = tuple(itertools.islice(flat, len(reading.at)))
+        return found
+
+    def _batches(self, readings: Sequence[Reading]) -> Iterator[tuple[int, list[int]]]:
+        """(width, indices of readings) of forwards that fit the memory."""
+
+        def width_of(i: int) -> int:
+            return round_up(len(readings[i].ids), WIDTH_BLOCK)
+
+        for width, group in itertools.groupby(sorted(range(len(readings)), key=width_of), key=width_of):
+            members = list(group)
+            most = max(ROW_BLOCK, self._tokens() // width // ROW_BLOCK * ROW_BLOCK)
+            yield from ((width, members[at : at + most]) for at in range(0, len(members), most))
+
+    def _tokens(self) -> int:
+        if self.verifier.head.config.kind != "from_vocab":
+            return TOKENS
+        return min(TOKENS, LOGITS // self.verifier.head.width)
+
+    def _features(self, batch: Sequence[Reading], width: int) -> Tensor:
+        """What the head reads: `[positions of all readings, width of the head]`."""
+        backbone = self.verifier.backbone
+        deterministic = backbone.device.type == "cpu" and torch.get_num_threads() == 1
+        ids = np.zeros((round_up(len(batch), ROW_BLOCK) if deterministic else len(batch), width), np.int64)
+        for row, reading in enumerate(batch):
+            ids[row, : len(reading.ids)] = reading.ids
+        positions = torch.arange(width, device=backbone.device)[None]
+        output = backbone(input_ids=torch.from_numpy(ids).to(backbone.device), position_ids=positions, use_cache=False)
+        states = output.logits if self.verifier.head.config.kind == "from_vocab" else output.last_hidden_state
+        rows = [row for row, reading in enumerate(batch) for _ in reading.at]
+        return states[_index(rows, states), _index([at for reading in batch for at in reading.at], states)]
+
+    def _head(self, features: Tensor) -> list[float]:
+        values: list[float] = []
+        for chunk in features.split(HEAD_BLOCK):
+            block = torch.zeros(HEAD_BLOCK, features.shape[1], dtype=features.dtype, device=features.device)
+            block[: len(chunk)] = chunk
+            values += self.verifier.head(block)[: len(chunk)].tolist()
+        return values
+
+
+def _index(values: Sequence[int], like: Tensor) -> Any:
+    return torch.tensor(values, device=like.device)

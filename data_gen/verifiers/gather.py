@@ -1,0 +1,71 @@
+"""Readings of all programs that wait at once become few forwards; values are kept for whoever asks again."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from array import array
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+from data_gen.engines.pump import QUIET_TURNS
+from data_gen.verifiers.reading import Reading
+
+Values = tuple[float, ...]
+KEPT = 1 << 14
+"""Readings whose values are kept: those asked for last."""
+FULL = 64
+"""So many waiting readings are read at once, even if more are coming: their programs are missed by the policy's engine."""
+
+
+class Gather:
+    """`await gather.values(readings)` from any number of programs; `forward` gets distinct readings, as many as wait together."""
+
+    def __init__(self, forward: Callable[[Sequence[Reading]], list[Values]]) -> None:
+        self._forward = forward
+        self._known: OrderedDict[bytes, Values] = OrderedDict()
+        self._waiting: dict[bytes, tuple[Reading, list[asyncio.Future[Values]]]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def values(self, readings: Sequence[Reading]) -> list[Values]:
+        """Of each reading one value a position, in order."""
+        return list(await asyncio.gather(*(self._ask(reading) for reading in readings)))
+
+    def _ask(self, reading: Reading) -> asyncio.Future[Values]:
+        key = hashlib.blake2b(array("q", (*reading.at, -1, *reading.ids)).tobytes(), digest_size=16).digest()
+        future: asyncio.Future[Values] = asyncio.get_running_loop().create_future()
+        if key in self._known:
+            self._known.move_to_end(key)
+            future.set_result(self._known[key])
+            return future
+        self._waiting.setdefault(key, (reading, []))[1].append(future)
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run())
+        return future
+
+    async def _run(self) -> None:
+        """Read whenever enough wait or nobody else is coming."""
+        while self._waiting:
+            quiet = 0
+            while quiet < QUIET_TURNS and len(self._waiting) < FULL:
+                before = len(self._waiting)
+                await asyncio.sleep(0)
+                quiet = quiet + 1 if len(self._waiting) == before else 0
+            self._read()
+
+    def _read(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        live = {key: (reading, futures) for key, (reading, futures) in waiting.items() if not all(f.done() for f in futures)}
+        try:
+            found = self._forward([reading for reading, _ in live.values()])
+        except Exception as error:
+            for future in (future for _, futures in live.values() for future in futures if not future.done()):
+                future.set_exception(error)
+            return
+        for (key, (_, futures)), values in zip(live.items(), found, strict=True):
+            self._known[key] = values
+            for future in futures:
+                if not future.done():
+                    future.set_result(values)
+        while len(self._known) > KEPT:
+            self._known.popitem(last=False)

@@ -1,0 +1,96 @@
+"""How a verifier reads a partial solution: which ids, and at which of them its values stand.
+
+A verifier with the policy's tokenizer and template reads the policy's own ids. Any other gets the texts of the steps, tokenised once in
+one piece and cut by offsets. A solution that has its answer ends with an end token, whether the policy wrote it or not: so a verifier
+sees whole solutions the way it was trained on them. A model with a `step_token` has it in place of each step's delimiter and is read there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from data_gen.format import StepCodec
+from data_gen.heads import ReadAt, step_ends
+from data_gen.records import Segment
+from data_gen.scorers.base import Prefix
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """`Reading(ids=(5, 9, 7, 4), at=(3,))`: the prompt (5, 9), one step (7, 4), whose value stands at its last token."""
+
+    ids: tuple[int, ...]
+    at: tuple[int, ...]
+    """Ascending; the last one is the value of the whole. A solution without steps is read at the prompt's last token."""
+
+
+class Reader:
+    """Prefixes to readings. `own` is the verifier's codec, `policy` the one that the prefixes' ids are from."""
+
+    def __init__(self, own: StepCodec, policy: StepCodec, read_at: ReadAt) -> None:
+        self._own, self._policy, self._every_step = own, policy, read_at != "last"
+        self.shares_ids = own.format.model == policy.format.model and not own.format.model.step_token and _same(own, policy)
+        """The verifier reads the policy's own ids."""
+
+    def read(self, prefix: Prefix) -> Reading:
+        """The ids and positions of one prefix."""
+        prompt, completion, ends = self._from_ids(prefix) if self.shares_ids else self._from_text(prefix)
+        if not ends:
+            return Reading((*prompt, *completion), (len(prompt) + len(completion) - 1,))
+        at = tuple(len(prompt) + end for end in ends)
+        return Reading((*prompt, *completion), at if self._every_step else at[-1:])
+
+    def _from_ids(self, prefix: Prefix) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
+        ids, ends = prefix.token_ids, prefix.ends or step_ends(self._policy.split(prefix.token_ids))
+        if not _answered(prefix) or (ids and ids[-1] in self._policy.end_ids):
+            return prefix.prompt_ids, ids, ends
+        return prefix.prompt_ids, (*ids, self._policy.end_id), (*ends[:-1], len(ids))
+
+    def _from_text(self, prefix: Prefix) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
+        step_token = self._own.format.model.step_token
+        pieces = self._pieces(prefix, step_token)
+        segments = self._own.encode(pieces, end=_answered(prefix) and not step_token)
+        return self._own.prompt_ids(prefix.problem.question), _ids(segments), step_ends(segments)
+
+    def _pieces(self, prefix: Prefix, step_token: str) -> list[tuple[str, str]]:
+        """Steps and answer line, each with what stands behind it; of a bare problem an empty step, where there is a step token."""
+        mark = step_token or self._own.format.task.step_delimiter
+        steps = [("step", _marked(step, mark)) for step in prefix.steps]
+        if steps and not step_token and not prefix.closing and not _answered(prefix) and self._is_open(prefix):
+            steps[-1] = ("step", prefix.steps[-1])
+        if prefix.closing:
+            steps.append(("answer", prefix.closing + step_token))
+        return steps or [("step", step_token)] * bool(step_token)
+
+    def _is_open(self, prefix: Prefix) -> bool:
+        """The last step was cut, or is still being written: its delimiter has not come."""
+        ids, ends = prefix.token_ids, prefix.ends or step_ends(self._policy.split(prefix.token_ids))
+        last = self._policy.decode(ids[ends[-2] + 1 if len(ends) > 1 else 0 :])
+        return bool(ids) and self._own.format.task.step_delimiter not in last.lstrip()
+
+
+def _answered(prefix: Prefix) -> bool:
+    """A whole solution; one that was cut, or ended without an answer, gets no end token that it did not write."""
+    return prefix.ended and prefix.answer is not None
+
+
+def _marked(step: str, mark: str) -> str:
+    """A step with its mark, which a step that was stripped may have kept."""
+    kept = mark.strip()
+    return step if kept and step.endswith(kept) else step + mark
+
+
+def _ids(segments: Sequence[Segment]) -> tuple[int, ...]:
+    return tuple(token for segment in segments for token in segment.token_ids)
+
+
+def _same(one: StepCodec, other: StepCodec) -> bool:
+    """Whether two codecs make the same ids of the same text."""
+    a, b = one.tokenizer, other.tokenizer
+    return a is b or (
+        a.backend_tokenizer.to_str() == b.backend_tokenizer.to_str()
+        and a.chat_template == b.chat_template
+        and a.all_special_ids == b.all_special_ids
+        and a.eos_token_id == b.eos_token_id
+    )
