@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import re
 from functools import cache
@@ -98,13 +99,10 @@ def test_the_gold_solution_is_shown_where_gold_is_granted() -> None:
 
 
 def test_the_question_stands_in_the_policys_chat_template() -> None:
-    tokenizer = bpe(bos=True)
+    tokenizer = copy.deepcopy(bpe(bos=True))
     tokenizer.chat_template = CHAT
     codec = StepCodec(Format(model=ModelFormat(template="chat")), tokenizer)
-    try:
-        text = tokenizer.decode(codec.ids_to_answer("Is it right?"))
-    finally:
-        tokenizer.chat_template = None
+    text = tokenizer.decode(codec.ids_to_answer("Is it right?"))
     assert re.sub(r"\s", "", text) == "<user>Isitright?<eos><assistant>"
 
 
