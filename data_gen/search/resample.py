@@ -46,7 +46,7 @@ def normalised(log_weights: Sequence[float]) -> list[float]:
     [0.75, 0.25, 0.0]
     """
     total = log_sum(log_weights)
-    return [math.exp(x - total) for x in log_weights] if total > -math.inf else [1 / len(log_weights)] * len(log_weights)
+    return [math.exp(x - total) if total > -math.inf else 1 / len(log_weights) for x in log_weights]
 
 
 def effective(log_weights: Sequence[float]) -> float:

@@ -66,7 +66,7 @@ class Filter(Search):
         """Every path to the depth limit."""
         return self.n * self.max_depth
 
-    async def sweep(self, tree: SearchTree, n: int) -> Swarm:
+    async def sweep(self, tree: SearchTree, n: int, turn: int = 0) -> Swarm:
         """n paths from the prompt to their ends; the last round is not resampled, its weights are the result."""
         swarm, step = Swarm([tree.root] * n, [0.0] * n), 0
         while swarm.running:
@@ -74,7 +74,7 @@ class Filter(Search):
             swarm.nodes = await tree.advance(before, self.expand)
             await self.weigh(tree, swarm, before)
             if swarm.running and self.resample.due(swarm.log_weights):
-                swarm.become(self.resample.ancestors(swarm.log_weights, tree.rng("resample", step)))
+                swarm.become(self.resample.ancestors(swarm.log_weights, tree.rng("sweep", turn, step)))
         return swarm
 
     async def weigh(self, tree: SearchTree, swarm: Swarm, before: Sequence[Node]) -> None:

@@ -90,6 +90,13 @@ class SearchTree:
         drawn = await self.draw(nodes, how, source=source)
         return [children[0] if children else node for node, children in zip(nodes, drawn, strict=True)]
 
+    def attach(self, node: Node, sample: Sample, how: Expand, source: str) -> Node:
+        """A child of `node` that the policy did not draw there."""
+        child = self._enter(self._child(node, sample, how, source))
+        child.draws = 0
+        node.children.append(child)
+        return child
+
     async def complete(self, node: Node, n: int, how: Expand) -> list[Node]:
         """n rollouts from `node` to the end of the solution, kept as leaves and counted in its mc counts (needs gold)."""
         gold = self.gold("rollouts")

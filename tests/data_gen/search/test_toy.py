@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections import Counter
 
 import pytest
 
+from data_gen.engines.base import Request, Sampling
 from data_gen.errors import UserError
 from data_gen.scales import Scale
 from data_gen.search import Expand
 from data_gen.search.best_of_n import BestOfN
 from data_gen.search.mcts import Mcts
-from tests.data_gen.search.toy import ToyScorer, World, grow, path_of
+from tests.data_gen.search.toy import ToyEngine, ToyScorer, World, grow, path_of
 
 COIN = World({(): {"a": 0.75, "b": 0.25}}, {("a",): 1.0, ("b",): 0.0})
 
@@ -72,3 +75,26 @@ def test_rows_give_the_tree_back() -> None:
     rows = [row for tree in trees for row in tree.to_rows()]
     assert list(read_trees(rows)) == trees
     assert Tree.from_rows(reversed(trees[0].to_rows())) == trees[0]
+
+
+def test_the_engine_scores_what_it_draws() -> None:
+    """Token by token, from any token on: log-probs of samples are those of `score`, and sum to the path's log-probability."""
+    world = World.random(6, depth=2)
+    [tree] = grow(BestOfN(n=20), world, scorer=ToyScorer(world.value))
+    engine = ToyEngine(world)
+    for leaf in tree.nodes[1:]:
+        for cut in (0, 1, 3, 5):
+            prefix = (*tree.prompt_ids, *leaf.token_ids[:cut])
+            [scored] = asyncio.run(engine.score(prefix, [leaf.token_ids[cut:]]))
+            rest = Request(prefix=prefix, sampling=Sampling(max_tokens=30), seeds=(1, 2), prompt_length=len(tree.prompt_ids))
+            for sample in asyncio.run(engine.generate(rest)):
+                assert asyncio.run(engine.score(prefix, [sample.token_ids])) == [pytest.approx(list(sample.logprobs))]
+            assert cut or sum(scored) == pytest.approx(leaf.logprob) == pytest.approx(math.log(world.leaves()[path_of(tree, leaf)]))
+    assert asyncio.run(engine.score(tree.prompt_ids, [[9, 9]])) == [[-math.inf, -math.inf]]
+
+
+def test_a_search_draws_by_seed_and_path() -> None:
+    [one, two] = grow(BestOfN(n=1), COIN, scorer=ToyScorer(lambda path: 0.5), runs=2)
+    [other] = grow(BestOfN(n=1), COIN, scorer=ToyScorer(lambda path: 0.5), seed=1)
+    numbers = [tree.rng(*path).random() for tree in (one, two, other) for path in (("a", 1), ("a", 2))]
+    assert len(set(numbers)) == 6 and one.rng("a", 1).random() == numbers[0]

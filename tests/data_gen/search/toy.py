@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from data_gen.engines.base import LM, Request, Sample, Usage
+from data_gen.engines.base import LM, Request, Sample, Sampling, Usage
 from data_gen.engines.programs import run_programs
 from data_gen.format import Format, StepCodec
 from data_gen.records import Problem
@@ -30,6 +30,8 @@ from reasoning_train.models.words import word_tokenizer
 LETTERS = "abcdefgh"
 TOKENIZER = word_tokenizer([*LETTERS, "go", "Answer", ":", "0", "1"])
 CODEC = StepCodec(Format(), TOKENIZER)
+PROMPT = CODEC.prompt_ids("go")
+[_, NEWLINE] = PROMPT
 Path = tuple[str, ...]
 """Letters so far, e.g. ("a", "c")."""
 
@@ -122,7 +124,7 @@ def encoded(text: str) -> tuple[int, ...]:
 
 
 class ToyEngine:
-    """Draws from a world. The log-prob of a line stands on its first token; temperatures temper lines, not tokens; top-p is ignored.
+    """Draws from a world, from any token on, and scores exactly; temperatures temper lines, not tokens; top-p is ignored.
 
     `cycle`: the i-th sample of a request takes the i-th line instead, over and over, so that a trace can be worked out by hand.
     """
@@ -134,43 +136,66 @@ class ToyEngine:
 
     async def generate(self, request: Request) -> list[Sample]:
         await asyncio.sleep(0)
-        ids = request.prefix[request.prompt_length or len(request.prefix) :]
-        start = letters_of(CODEC.decode(ids))
-        samples = [self._sample(start, request, random.Random(seed), i) for i, seed in enumerate(request.seeds)]
+        path, part = self._state(request.prefix[request.prompt_length or len(request.prefix) :])
+        samples = [self._sample(path, part, request.sampling, random.Random(seed), i) for i, seed in enumerate(request.seeds)]
         self.usage.requests += 1
         self.usage.samples += len(samples)
         self.usage.generated_tokens += sum(len(s.token_ids) for s in samples)
         return samples
 
     async def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:
+        """-inf where the world never goes on like that."""
         await asyncio.sleep(0)
-        return [[-math.log(2)] * len(c) for c in continuations]
+        path, part = self._state(prefix[len(PROMPT) :])
+        return [self._logprobs(path, part, tuple(continuation)) for continuation in continuations]
 
     async def aclose(self) -> None:
         """Nothing to let go of."""
 
-    def _sample(self, path: Path, request: Request, rng: random.Random, turn: int) -> Sample:
-        sampling = request.sampling
-        tokens: list[int] = []
-        logprobs: list[float] = []
-        while True:
-            lines = self.world.lines(path)
-            text, p = lines[turn % len(lines)] if self.cycle and sampling.temperature else self._pick(lines, sampling.temperature, rng)
-            last = not text.endswith("\n")
-            new = [*encoded(text), *[CODEC.end_id] * last]
-            tokens += new
-            logprobs += [math.log(p), *[0.0] * (len(new) - 1)]
-            if last or (sampling.stop and "\n" in sampling.stop) or len(tokens) >= sampling.max_tokens:
-                break
-            path = (*path, text.strip())
-        kept = tuple(tokens[: sampling.max_tokens])
-        return Sample(token_ids=kept, logprobs=tuple(logprobs[: len(kept)]), finish="stop" if len(kept) == len(tokens) else "length")
+    def _state(self, ids: Sequence[int]) -> tuple[Path, tuple[int, ...]]:
+        """(letters of the whole lines, tokens of the line that is open)."""
+        path, part = (), ()
+        for token in ids:
+            part = (*part, token)
+            if token == NEWLINE:
+                path, part = (*path, CODEC.decode(part).strip()), ()
+        return path, part
 
-    def _pick(self, lines: list[tuple[str, float]], temperature: float, rng: random.Random) -> tuple[str, float]:
+    def _lines(self, path: Path, part: tuple[int, ...]) -> list[tuple[tuple[int, ...], float]]:
+        """Tokens of all lines that begin with `part`, with the mass of each."""
+        return [(ids, p) for ids, p in map(self._tokens, self.world.lines(path)) if ids[: len(part)] == part]
+
+    def _tokens(self, line: tuple[str, float]) -> tuple[tuple[int, ...], float]:
+        return (*encoded(line[0]), *([] if line[0].endswith("\n") else [CODEC.end_id])), line[1]
+
+    def _logprobs(self, path: Path, part: tuple[int, ...], tokens: tuple[int, ...]) -> list[float]:
+        found: list[float] = []
+        for token in tokens:
+            lines = self._lines(path, part) if -math.inf not in found else []
+            mass, part = sum(p for _, p in lines), (*part, token)
+            after = sum(p for ids, p in lines if ids[: len(part)] == part)
+            found.append(math.log(after / mass) if after > 0 else -math.inf)
+            if token == NEWLINE:
+                path, part = (*path, CODEC.decode(part).strip()), ()
+        return found
+
+    def _sample(self, path: Path, part: tuple[int, ...], sampling: Sampling, rng: random.Random, turn: int) -> Sample:
+        tokens, at, opening = tuple[int, ...](), path, part
+        while True:
+            lines = self._lines(at, opening)
+            ids = lines[turn % len(lines)][0] if self.cycle and sampling.temperature else self._pick(lines, sampling.temperature, rng)
+            tokens += ids[len(opening) :]
+            if ids[-1] == CODEC.end_id or "\n" in sampling.stop or len(tokens) >= sampling.max_tokens:
+                break
+            at, opening = (*at, CODEC.decode(ids).strip()), ()
+        kept = tokens[: sampling.max_tokens]
+        finish = "stop" if len(kept) == len(tokens) else "length"
+        return Sample(token_ids=kept, logprobs=tuple(self._logprobs(path, part, kept)), finish=finish)
+
+    def _pick(self, lines: list[tuple[tuple[int, ...], float]], temperature: float, rng: random.Random) -> tuple[int, ...]:
         if temperature == 0:
-            return max(lines, key=lambda line: line[1])
-        weights = [p ** (1 / temperature) for _, p in lines]
-        [chosen] = rng.choices(lines, weights)
+            return max(lines, key=lambda line: line[1])[0]
+        [chosen] = rng.choices([ids for ids, _ in lines], [p ** (1 / temperature) for _, p in lines])
         return chosen
 
 
@@ -183,8 +208,9 @@ class ToyScorer:
 
     async def __call__(self, prefixes: Sequence[Prefix], lm: LM) -> list[Score]:
         await asyncio.sleep(0)
-        self.scored += [prefix.steps for prefix in prefixes]
-        return [Score(self._values(prefix.steps), tokens=len(prefix.token_ids)) for prefix in prefixes]
+        paths = [tuple(step for step in prefix.steps if step in LETTERS) for prefix in prefixes]  # half an answer line is no letter
+        self.scored += paths
+        return [Score(self._values(path), tokens=len(prefix.token_ids)) for path, prefix in zip(paths, prefixes, strict=True)]
 
 
 def letters_of(text: str) -> Path:
