@@ -1,1 +1,1 @@
-"""LM backends behind one async interface: `transformers`, `scripted`; each in its own file."""
+"""LM backends behind one async interface: `transformers`, `vllm`, `openai`, `scripted`; each in its own file."""
