@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from data_gen.errors import UserError
+from data_gen.records import Problem
 from reasoning_train.recipe.refs import Ref
 from reasoning_train.stage_api import GateError
 from reasoning_train.stages.evaluate import EvaluateConfig
@@ -71,6 +72,25 @@ def test_without_gold_all_samples_are_unverifiable(fresh: Bench) -> None:
     nothing = fresh.problems("nothing", [problem("a", gold=None), problem("b", gold=None)])
     with pytest.raises(GateError, match="all 4 samples are unverifiable .* Check the task's `answer` field"):
         fresh.make("s", "sample", policy=Ref("model"), problems=nothing, n=2, max_tokens=3)
+
+
+def test_gold_that_is_missing_or_cannot_be_parsed_counts_as_neither_right_nor_wrong(learned: Bench) -> None:
+    known = rows_of(learned.run("gold.problems"))
+    rows = [Problem.from_row({**row, "gold": gold}) for row, gold in zip(known, (known[0]["gold"], "???", None), strict=False)]
+    problems = learned.problems("mixed", rows, task={"uses": "jsonl"})
+    sampled = learned.make("s", "sample", policy=Ref("tuned"), problems=problems, n=2, temperature=0.0, max_tokens=40)
+    assert [(row["verdict"], row["reason"]) for row in rows_of(sampled)][::2] == [
+        ("correct", "integer"),
+        ("unverifiable", "bad_gold"),
+        ("unverifiable", "no_gold"),
+    ]
+    assert sampled.manifest["metrics"]["unverifiable_share"] == pytest.approx(2 / 3)
+    kept = learned.make("kept", "select", solutions=Ref("s"), keep="any", dedupe="none")
+    assert kept.manifest["counts"] == {"in": 6, "out": 2, "dropped.unverifiable": 4}
+    evaluated = learned.make("eval", "evaluate", policies={"tuned": Ref("tuned")}, problems=problems, max_tokens=40).manifest
+    assert evaluated["counts"]["dropped.unverifiable"] == 2
+    assert evaluated["metrics"]["summary"]["problems"] == 1
+    assert evaluated["metrics"]["summary"]["policies"]["tuned"]["greedy"] == [1.0, 1.0, 1.0]
 
 
 def test_a_task_with_another_format_is_refused(fresh: Bench) -> None:
