@@ -26,8 +26,8 @@ class Choice:
 
 def read_choices(answer: Any) -> list[Choice]:
     """The choices in the order of their index. Malformed where there are none or one is torn."""
-    choices = _get(answer, "choices", list)
-    if not choices:
+    choices = answer.get("choices") if isinstance(answer, Mapping) else None
+    if not isinstance(choices, list) or not choices:
         raise Malformed("no choices")
     return [_choice(choice) for _, choice in sorted(enumerate(choices), key=lambda pair: _index(pair[1], pair[0]))]
 
@@ -49,40 +49,55 @@ def read_usage(answer: Any) -> Spent:
         return Spent()
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, Mapping) else None
-    return Spent(usage.get("prompt_tokens"), usage.get("completion_tokens"), cached or 0)
+    return Spent(_whole(usage.get("prompt_tokens")), _whole(usage.get("completion_tokens")), _whole(cached) or 0)
 
 
 def _choice(choice: Any) -> Choice:
     if not isinstance(choice, Mapping):
         raise Malformed(f"a choice is a {type(choice).__name__}")
     finish = choice.get("finish_reason")
-    if finish in (None, "abort", "error"):
+    if not isinstance(finish, str) or finish in ("abort", "error"):
         raise Malformed(f"finish_reason {finish!r}")
-    text = _get(choice["message"], "content", (str, type(None))) if "message" in choice else _get(choice, "text", str)
-    ids, names = choice.get("token_ids"), [name for name in ("stop_reason", "matched_stop") if name in choice]
+    names = [name for name in ("stop_reason", "matched_stop") if name in choice]
     return Choice(
-        text=text or "",
+        text=_text(choice),
         finish=finish,
-        ids=tuple(ids) if ids is not None else None,
+        ids=_ids(choice.get("token_ids")),
         logprobs=_logprobs(choice.get("logprobs")),
         ended_by=choice[names[0]] if names else None,
         tells_end=bool(names),
     )
 
 
+def _text(choice: Mapping[str, Any]) -> str:
+    """What was said; a chat may say nothing (null)."""
+    text = choice["message"].get("content") or "" if isinstance(choice.get("message"), Mapping) else choice.get("text")
+    if not isinstance(text, str):
+        raise Malformed("a choice without text")
+    return text
+
+
+def _ids(found: Any) -> tuple[int, ...] | None:
+    if found is None:
+        return None
+    if not isinstance(found, list) or any(_whole(token) is None for token in found):
+        raise Malformed("token_ids are no list of numbers")
+    return tuple(found)
+
+
 def _logprobs(found: Any) -> tuple[float | None, ...]:
     """Those of the sampled tokens: completions have `token_logprobs`, chats `content` with one entry per token."""
     if not isinstance(found, Mapping):
         return ()
-    content = found.get("content")
-    return tuple(token.get("logprob") for token in content) if content is not None else tuple(found.get("token_logprobs") or ())
+    entries = found.get("content") if "content" in found else found.get("token_logprobs")
+    values = [entry.get("logprob") if isinstance(entry, Mapping) else entry for entry in entries] if isinstance(entries, list) else []
+    return tuple(float(value) if isinstance(value, (int, float)) else None for value in values)
 
 
 def _index(choice: Any, place: int) -> int:
-    return choice.get("index", place) if isinstance(choice, Mapping) else place
+    index = _whole(choice.get("index")) if isinstance(choice, Mapping) else None
+    return place if index is None else index
 
 
-def _get(value: Any, name: str, kind: Any) -> Any:
-    if not isinstance(value, Mapping) or not isinstance(value.get(name), kind):
-        raise Malformed(f"no {name!r} where one is expected")
-    return value[name]
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_gen.engines.base import LM, Request, Sample, Sampling
+from data_gen.engines.http_answers import Malformed
 from data_gen.engines.http_transport import Transport
+from data_gen.engines.openai_choices import read_choices, read_usage
 from data_gen.engines.openai_engine import Dialogue, OpenAIEngine
 from data_gen.engines.openai_kinds import KINDS
 from data_gen.engines.programs import run_programs
@@ -297,6 +299,28 @@ def test_many_bad_moments_lose_nothing_and_mix_nothing_up() -> None:
     assert results == {i: f"no {i}"[::-1] for i in range(60)}
     assert patient.usage.requests == 60 and patient.transport.retries == len(server.seen) - 60 > 0
     assert patient.transport._client is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3), lambda inner: st.lists(inner, max_size=3)
+)
+NAMES = ("index", "text", "finish_reason", "token_ids", "logprobs", "message", "stop_reason")
+CHOICES = st.lists(st.dictionaries(st.sampled_from(NAMES), JSON | st.just("stop") | st.dictionaries(st.just("content"), JSON)), max_size=3)
+
+
+@given(JSON | st.fixed_dictionaries({"choices": CHOICES, "usage": JSON | st.dictionaries(st.just("prompt_tokens"), JSON)}))
+def test_no_answer_whatever_it_is_makes_the_reader_stumble(answer: Any) -> None:
+    spent = read_usage(answer)
+    assert all(value is None or type(value) is int for value in (spent.prompt, spent.generated, spent.cached))
+    try:
+        choices = read_choices(answer)
+    except Malformed:
+        return
+    assert len(choices) == len(answer["choices"])
+    for choice in choices:
+        assert isinstance(choice.text, str) and isinstance(choice.finish, str)
+        assert all(type(token) is int for token in choice.ids or ())
+        assert all(value is None or isinstance(value, float) for value in choice.logprobs)
 
 
 @settings(max_examples=15)
