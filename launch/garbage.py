@@ -19,7 +19,7 @@ def find_garbage(store: Store, keep: int | None) -> list[Path]:
     old = _old_runs(store, keep)
     reached = _reached(store, [run for run in list_runs(store) if run not in old])
     unreached = [path for path in sorted(store.artifacts.glob("*")) if path.name.removesuffix(".partial") not in reached]
-    leftovers = sorted((store.root / "trash").glob("*"))
+    leftovers = [*sorted((store.root / "trash").glob("*")), *sorted(store.quarantine.glob("*"))]
     return [*old, *(path for path in unreached if not _locked(store, path)), *leftovers]
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-from data_gen.errors import UserError
 from launch.display import Plain, clock
 from launch.forked import ForkServer
 from launch.job import BAD_INPUT, Job
@@ -85,13 +84,9 @@ class LocalRunner:
         self.display.finish(node.name, f"not run: needs {because}")
 
     def _enter(self, node: Node) -> None:
-        try:
-            state = self.store.state(node, self.plan)
-            if state == "damaged":
-                self.store.open(node)
-        except UserError as error:
-            self._fail(node.name, str(error), "")
-            return
+        state = self.store.state(node, self.plan)
+        if state == "damaged":
+            self.display.say(f"{node.name}  {self.store.set_aside(node)} and is made again")
         if state == "cached":
             self.finished.add(node.name)
             self.folder.node(node.name, state="cached")

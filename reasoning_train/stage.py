@@ -8,6 +8,7 @@ records: K counts from 0 to N-1.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -27,7 +28,7 @@ from reasoning_train.recipe.log import LogIndex, read_logs
 from reasoning_train.recipe.manifest import FILE_NAME, describe_machine, describe_node, describe_output, write_json
 from reasoning_train.recipe.partial import Attempts, Partial, open_partial
 from reasoning_train.recipe.plan import Node, Plan
-from reasoning_train.recipe.rows import Rows, write_rows
+from reasoning_train.recipe.rows import CorruptRows, Rows, write_rows
 from reasoning_train.recipe.store import Store, dependencies
 from reasoning_train.stage_api import STAGES, StageDef
 
@@ -52,7 +53,20 @@ def run_node(plan: Plan, name: str, store: Store, *, report: Report, shard: tupl
         target = _passes_to(plan, node, store)
         if target is not None:
             return _publish_pointer(plan, node, target, store) if shard is None else "passed"
-        return _Work(plan, node, store, shard, threads, report).run()
+        with _sound_inputs(plan, node, store):
+            return _Work(plan, node, store, shard, threads, report).run()
+
+
+@contextlib.contextmanager
+def _sound_inputs(plan: Plan, node: Node, store: Store) -> Iterator[None]:
+    """An input that turns out to be corrupt is set aside, so that the next run makes it again."""
+    try:
+        yield
+    except CorruptRows as error:
+        found = [said for name in dependencies(node) if (said := store.set_aside(plan.nodes[name], deep=True))]
+        if not found:
+            raise
+        raise UserError(f"{error} {'. '.join(found)}. Run the recipe again: it is made again.") from error
 
 
 class _Work:

@@ -1,4 +1,4 @@
-"""`gc`: list, then remove, what no kept run reaches."""
+"""`gc`: list, then remove, what no kept run reaches and what was set aside as damaged."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 MORE = """\
 States: cached (finished and reused), stale (finished, but an input was made again with other bytes), partial (will go on),
-damaged (files are missing or torn), will run. Tokens and calls are upper limits for what would run now.
+damaged (files are missing or torn: set aside and made again), will run. Tokens and calls are upper limits for what would run now.
 
   reasoning-train plan RECIPE                  the table
   reasoning-train plan RECIPE --resolved       every field with the place that it comes from

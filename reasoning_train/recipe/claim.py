@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from data_gen.errors import UserError
 from reasoning_train.recipe.locks import Lock, Owner, live_owner
 from reasoning_train.recipe.plan import Node, Plan
 from reasoning_train.recipe.store import Store, artifact_name
@@ -25,7 +24,7 @@ def claim(store: Store, node: Node, plan: Plan, shard: Shard | None, tell: Calla
     """Wait for the right to work on a node (or one shard of it) and hold it inside the `with`.
 
     Yields False, holding nothing, when the artifact is finished and fresh; `tell` hears once of each owner waited for.
-    UserError when the artifact is there but damaged.
+    A damaged artifact is set aside, and so not finished.
     """
     lock = Lock(_path(store, node, shard))
     try:
@@ -77,8 +76,7 @@ def _rival(store: Store, node: Node, shard: Shard | None) -> Owner | None:
 def _finished(store: Store, node: Node, plan: Plan) -> bool:
     state = store.state(node, plan)
     if state == "damaged":
-        store.open(node)
-        raise UserError(f"The artifact of stage {node.name!r} is damaged: {store.folder(node)}.")
+        print(store.set_aside(node), flush=True)
     return state == "cached"
 
 

@@ -8,6 +8,7 @@ empty or None in the first thousand rows still gets its type.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,10 @@ SHARD_ROWS = 50_000
 SHARD_BYTES = 64 << 20
 
 
+class CorruptRows(UserError):
+    """A Parquet file that cannot be read: torn, or with other bytes than were written."""
+
+
 class Rows:
     """The rows of a folder, in order; iterate as often as needed, `len` reads only the footers. `columns` limits what is read."""
 
@@ -32,15 +37,36 @@ class Rows:
     def __len__(self) -> int:
         import pyarrow.parquet as pq
 
-        return sum(pq.read_metadata(part).num_rows for part in self._parts)
+        total = 0
+        for part in self._parts:
+            with _named(part):
+                total += pq.read_metadata(part).num_rows
+        return total
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        import pyarrow.parquet as pq
 
         for part in self._parts:
-            with pq.ParquetFile(part, memory_map=False) as file:
-                for batch in file.iter_batches(batch_size=256, columns=self._columns, use_threads=False):
-                    yield from batch.to_pylist()
+            for batch in self._batches(part):
+                yield from batch
+
+    def _batches(self, part: Path) -> Iterator[list[dict[str, Any]]]:
+        import pyarrow.parquet as pq
+
+        with _named(part), pq.ParquetFile(part, memory_map=False, page_checksum_verification=True) as file:
+            for batch in file.iter_batches(batch_size=256, columns=self._columns, use_threads=False):
+                yield batch.to_pylist()
+
+
+@contextmanager
+def _named(part: Path) -> Iterator[None]:
+    """What the reader says of a file that it cannot read, with the file's name."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        first = next(iter(str(error).splitlines()), "")
+        raise CorruptRows(f"{part} cannot be read ({type(error).__name__}: {first[:200]}).") from error
 
 
 def write_rows(folder: Path, kind: str, rows: Iterable[Mapping[str, Any]]) -> int:
@@ -74,7 +100,7 @@ class _ShardWriter:
         import pyarrow.parquet as pq
 
         self._path = self.folder / f"part-{self._part:05d}.parquet"
-        self._writer = pq.ParquetWriter(self._path, self.schema, compression="zstd")
+        self._writer = pq.ParquetWriter(self._path, self.schema, compression="zstd", write_page_checksum=True)
 
     def write(self, batch: list[dict[str, Any]]) -> None:
         """Append a batch as one row group."""

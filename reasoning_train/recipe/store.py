@@ -2,11 +2,13 @@
 
 ROOT/artifacts/<uses>-<key[:16]>/            manifest.json  README.md  <output>/...
 ROOT/artifacts/<uses>-<key[:16]>.partial/    progress of an unfinished one (see partial.py)
+ROOT/quarantine/                             damaged artifacts, set aside when they were found to be so
 ROOT/locks/   ROOT/runs/
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -40,6 +42,7 @@ class Store:
         self.artifacts = root / "artifacts"
         self.locks = root / "locks"
         self.runs = root / "runs"
+        self.quarantine = root / "quarantine"
 
     def folder(self, node: Node) -> Path:
         """Where the node's finished artifact lies or will lie."""
@@ -115,6 +118,20 @@ class Store:
         assert artifact is not None, "a published folder has its manifest"
         return artifact
 
+    def set_aside(self, node: Node, *, deep: bool = False) -> str:
+        """Move the node's artifact out of the way if it is damaged, so that the next run makes it again; says what was wrong and where
+        it is now, empty if it is sound. `deep`: read every byte."""
+        found = self.find(node)
+        artifact = self._follow(found) if found else None
+        wrong = next(damages(artifact.path, artifact.manifest, deep=deep), None) if artifact else None
+        if artifact is None or wrong is None:
+            return ""
+        target = self.quarantine / f"{artifact.path.name}-{uuid.uuid4().hex[:8]}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another process has just done the same
+            os.rename(artifact.path, target)
+        return f"the artifact of stage {node.name!r} is damaged: {wrong}; it was set aside in {target}"
+
     def discard(self, folder: Path) -> None:
         """Take a folder out of the store at once, then delete it: half an artifact is never visible."""
         trash = self.root / "trash" / f"{folder.name}-{uuid.uuid4().hex[:8]}"
@@ -141,7 +158,7 @@ def content_digest(manifest: Mapping[str, Any]) -> str:
 
 def damage_message(path: Path, node: str, wrong: str) -> str:
     """What to tell the user about an artifact with missing or torn files."""
-    return f"The artifact of stage {node!r} is damaged: {wrong} ({path}). Remove it (rm -r {path}) and rerun the recipe: it is made again."
+    return f"The artifact of stage {node!r} is damaged: {wrong} ({path}). Run the recipe again: it is set aside and made again."
 
 
 def _sync_tree(folder: Path) -> None:

@@ -137,18 +137,35 @@ def test_a_dead_owners_lock_does_not_hold_anybody_up(store: Store) -> None:
     assert run(plan, store)[0] == 0
 
 
-def test_torn_and_missing_files_are_named(store: Store) -> None:
+def test_torn_and_missing_files_are_named_set_aside_and_made_again(store: Store) -> None:
     plan = make_plan({"a": ("t_numbers", {"n": 3}), "b": ("t_square", {"data": Ref("a")})})
     assert run(plan, store)[0] == 0
     part = store.folder(plan.nodes["a"]) / "data" / "part-00000.parquet"
     whole = part.read_bytes()
-    for damage, said in ((whole[:-7], f"has {len(whole) - 7} bytes instead of {len(whole)}"), (None, "is missing")):
+    for times, (damage, said) in enumerate(((whole[:-7], f"has {len(whole) - 7} bytes instead of {len(whole)}"), (None, "is missing")), 1):
         part.unlink()
         if damage is not None:
             part.write_bytes(damage)
         code, output = run(plan, store)
-        assert code == 1
-        assert said in output
-        assert f"rm -r {part.parent.parent}" in output
-        part.write_bytes(whole)
-    assert run(plan, store)[0] == 0
+        assert code == 0
+        assert f"a  the artifact of stage 'a' is damaged: data/part-00000.parquet {said}; it was set aside in {store.quarantine}" in output
+        assert part.read_bytes() == whole
+        assert len(list(store.quarantine.glob("t_numbers-*/manifest.json"))) == times
+        assert "b  cached" in output  # the same bytes were made again
+
+
+def test_other_bytes_of_the_same_size_are_found_when_they_are_read(store: Store) -> None:
+    plan = make_plan({"a": ("t_numbers", {"n": 300}), "b": ("t_square", {"data": Ref("a")})})
+    numbers = make_plan({"a": ("t_numbers", {"n": 300})})
+    assert run(numbers, store)[0] == 0
+    part = store.folder(plan.nodes["a"]) / "data" / "part-00000.parquet"
+    whole = part.read_bytes()
+    part.write_bytes(bytes([*whole[:100], *(byte ^ 255 for byte in whole[100:140]), *whole[140:]]))
+    code, output = run(plan, store)
+    assert code == 1
+    assert "part-00000.parquet cannot be read" in output
+    assert "the artifact of stage 'a' is damaged: data/part-00000.parquet has other bytes than when it was made; it was set aside" in output
+    assert "Run the recipe again: it is made again." in output
+    code, output = run(plan, store)
+    assert code == 0
+    assert part.read_bytes() == whole

@@ -13,7 +13,7 @@ from data_gen.labels import StepPair, ValueTarget
 from data_gen.records import Problem, Solution
 from data_gen.trees import Tree, TreeNode
 from reasoning_train.recipe import rows as rows_module
-from reasoning_train.recipe.rows import Rows, write_rows
+from reasoning_train.recipe.rows import CorruptRows, Rows, write_rows
 from reasoning_train.recipe.schemas import SCHEMAS
 
 RECORDS: dict[str, tuple[list[type], set[str]]] = {
@@ -72,3 +72,14 @@ def test_no_rows_make_a_readable_empty_file(tmp_path: Path) -> None:
     assert write_rows(tmp_path, "problems", []) == 0
     assert list(Rows(tmp_path)) == []
     assert len(list(tmp_path.glob("part-*.parquet"))) == 1
+
+
+@pytest.mark.parametrize("at", [40, -5], ids=["data", "foot"])
+def test_a_flipped_byte_is_noticed_and_the_file_named(tmp_path: Path, at: int) -> None:
+    write_rows(tmp_path, "anything", [{"a": i, "text": "x" * i} for i in range(50)])
+    part = tmp_path / "part-00000.parquet"
+    bytes_ = bytearray(part.read_bytes())
+    bytes_[at] ^= 1
+    part.write_bytes(bytes_)
+    with pytest.raises(CorruptRows, match="part-00000.parquet cannot be read"):
+        list(Rows(tmp_path))

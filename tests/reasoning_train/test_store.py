@@ -111,6 +111,25 @@ def test_a_folder_without_a_manifest_does_not_exist(plan: Plan, store: Store) ->
     assert run_node(plan, "a", store, report=silent) == "ran"
 
 
+def test_a_worker_sets_a_damaged_artifact_aside_and_makes_it_again(plan: Plan, store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    run_all(plan, store)
+    part = store.folder(plan.nodes["a"]) / "data" / "part-00000.parquet"
+    whole = part.read_bytes()
+    part.write_bytes(whole[:50])
+    assert store.state(plan.nodes["a"], plan) == "damaged"
+    with pytest.raises(UserError, match=r"data/part-00000.parquet has 50 bytes .* Run the recipe again: it is set aside and made again"):
+        store.open(plan.nodes["a"])
+    assert run_all(plan, store) == ["ran", "cached"]
+    assert f"it was set aside in {store.quarantine}" in capsys.readouterr().out
+    assert part.read_bytes() == whole
+
+
+def test_a_sound_artifact_is_not_set_aside(plan: Plan, store: Store) -> None:
+    run_all(plan, store)
+    assert store.set_aside(plan.nodes["a"], deep=True) == ""
+    assert run_all(plan, store) == ["cached", "cached"]
+
+
 def test_other_bytes_of_the_same_size_are_found_by_a_deep_look(plan: Plan, store: Store) -> None:
     run_all(plan, store)
     folder = store.folder(plan.nodes["b"])
