@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data_gen.errors import UserError
 from data_gen.format import Format
 
 if TYPE_CHECKING:
@@ -56,3 +57,16 @@ def weights_folder(folder: Path) -> Path:
 def point_to(weights: Path, folder: Path) -> None:
     """Write `external.json`."""
     (folder / "external.json").write_text(json.dumps({"path": str(weights.resolve())}), encoding="utf-8")
+
+
+def cached_snapshot(repo: str, revision: str | None, field: str) -> Path:
+    """The folder of a Hub model in the local cache. UserError that names `field` where it was not fetched."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repo, revision=revision, local_files_only=True))
+    except LocalEntryNotFoundError as error:
+        raise UserError(
+            f"{field}: {repo!r} at {revision or 'main'} is not on this machine. `reasoning-train fetch RECIPE` brings it."
+        ) from error

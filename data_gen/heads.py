@@ -66,9 +66,7 @@ class HeadConfig(BaseModel):
 
     @model_validator(mode="after")
     def _sound(self) -> HeadConfig:
-        if self.scale not in _SCALES[self.squash]:
-            fit = [squash for squash, scales in _SCALES.items() if self.scale in scales]
-            raise ValueError(f"scale {str(self.scale)!r} does not go with squash {self.squash!r}; expected squash {' or '.join(fit)}")
+        check_squash(self.squash, self.scale)
         if self.positive >= self.labels:
             raise ValueError(f"positive={self.positive} is none of the {self.labels} labels, which count from 0")
         return self
@@ -82,6 +80,13 @@ class HeadConfig(BaseModel):
                     f"Head mismatch: {here} has {name}={_shown(mine)}, {there} has {name}={_shown(theirs)}. A head is only read the way "
                     "it was trained; leave the field out to take what the checkpoint says, or train a head of the other kind."
                 )
+
+
+def check_squash(squash: Squash, scale: Scale) -> None:
+    """ValueError where values with this squash would leave the scale or mean something else."""
+    if scale not in _SCALES[squash]:
+        fit = [name for name, scales in _SCALES.items() if scale in scales]
+        raise ValueError(f"scale {str(scale)!r} does not go with squash {squash!r}; expected squash {' or '.join(fit)}")
 
 
 def _shown(value: object) -> str:

@@ -103,5 +103,7 @@ class _Crew(Generic[Item, Result]):
     def _finished(self, item: Item, task: asyncio.Future[Result]) -> None:
         self._live.discard(task)
         self._done.append((item, task))
+        if not task.cancelled():
+            task.exception()  # seen: the first error is raised and ends all, asyncio need not print the others
         if self._waiter and not self._waiter.done():
             self._waiter.set_result(None)

@@ -102,8 +102,8 @@ def _continuations(tokenizer: Any, lead: str, options: tuple[str, str]) -> tuple
     shared = next((i for i, (a, b) in enumerate(zip(right, wrong, strict=False)) if a != b), min(len(right), len(wrong)))
     if shared == min(len(right), len(wrong)):
         raise UserError(
-            f"scorer.self_evaluation: to this tokenizer one of {lead + options[0]!r} and {lead + options[1]!r} begins with the other. "
-            "Choose other `options`."
+            f"scorer.self_evaluation: to this tokenizer one of {lead + options[0]!r} and {lead + options[1]!r} begins with the other "
+            "(words that it does not know are equal). Choose other `options`."
         )
     return right[:shared], [right[shared:], wrong[shared:]]
 

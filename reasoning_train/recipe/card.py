@@ -10,12 +10,12 @@ import yaml
 
 
 def write_cards(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """`README.md` of the artifact, and one inside each model output that has none."""
+    """`README.md` of the artifact, and one inside each model or verifier output that has none."""
     body = _body(manifest)
     (folder / "README.md").write_text(_front(_dataset_front(manifest)) + body, encoding="utf-8")
     for name, output in manifest["outputs"].items():
         card = folder / name / "README.md"
-        if output["kind"] == "model" and not card.exists():
+        if output["kind"] in ("model", "verifier") and not card.exists():
             card.write_text(
                 _front({"library_name": "transformers", "tags": ["reasoning_train", manifest["uses"]]}) + body, encoding="utf-8"
             )

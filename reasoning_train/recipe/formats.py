@@ -15,6 +15,9 @@ from reasoning_train.recipe.yaml_core import join
 WITHOUT = frozenset({"table", "verdict", "decision", "page"})
 """Kinds of outputs that hold numbers or pages, not rows of text: tasks with different formats may meet in one table."""
 
+TASK_FORMAT = frozenset({"model", "verifier"})
+"""Stage types whose field `task_format` is the format of `task:` unless the recipe says otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Edge:
@@ -36,8 +39,8 @@ class Formats:
         self._known: dict[str, TaskFormat | None] = {}
 
     def enter(self, node: str, uses: str, config: Mapping[str, Any]) -> None:
-        """Note the format of a node that has its own: a split of a task, or the base model."""
-        own = config["task"]["format"] if uses == "problems" else config["task_format"] if uses == "model" else None
+        """Note the format of a node that has its own: a split of a task, the base model, a verifier from elsewhere."""
+        own = config["task"]["format"] if uses == "problems" else config["task_format"] if uses in TASK_FORMAT else None
         if own is not None:
             self._known[node] = TaskFormat.model_validate(own)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from reasoning_train.recipe.drafts import Draft
 from reasoning_train.recipe.files import LeafFiles
+from reasoning_train.recipe.formats import TASK_FORMAT
 from reasoning_train.recipe.implicit import UNKNOWN, ImplicitNodes
 from reasoning_train.recipe.problems import Problems, sentence
 from reasoning_train.recipe.references import OUTSIDE, BadReference, Scope, expand, hint
@@ -46,6 +47,8 @@ class Resolver:
         if draft.implicit:
             return self._implicit.config(draft)
         resolved: dict[str, Any] = self.resolve(draft.written, draft.path, draft.scope)
+        if draft.uses in TASK_FORMAT and "task_format" not in resolved and (task := self._implicit.task("task")):
+            resolved["task_format"] = task.config["format"]
         return resolved
 
     def _look_up(self, reference: str, scope: Scope) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -72,8 +71,9 @@ class ModelConfig(StageConfig):
 @stage("model", version=2, outputs={"model": "model"}, seeded=lambda config: config.init is not None)
 def model(config: ModelConfig, ctx: Context) -> None:
     """Write the base policy, or a pointer to where its weights lie."""
+    from data_gen.checkpoints import cached_snapshot, point_to, save_format
     from reasoning_train.models.gguf import load_gguf
-    from reasoning_train.models.policy import save_format, save_policy
+    from reasoning_train.models.policy import save_policy
 
     fmt, out = Format(task=config.task_format, model=config.format), ctx.output("model")
     if config.served:
@@ -82,8 +82,7 @@ def model(config: ModelConfig, ctx: Context) -> None:
         policy = _fresh(config, fmt) if config.init else load_gguf(config.gguf or "", fmt)
         ctx.metric("parameters", sum(p.numel() for p in policy.model.parameters()))
         return save_policy(policy, out)
-    folder = config.path or _cached_snapshot(config.hub or "", config.revision)
-    (out / "external.json").write_text(json.dumps({"path": str(folder.resolve())}), encoding="utf-8")
+    point_to(config.path or cached_snapshot(config.hub or "", config.revision, "model.hub"), out)
     save_format(fmt, out)
 
 
@@ -133,15 +132,3 @@ def _served(config: ModelConfig, fmt: Format, out: Path) -> None:
     if context > 10**9:  # what transformers puts where a tokenizer does not know
         raise UserError(f"model.context: the tokenizer in {config.tokenizer} does not say how long a sequence may be; give `context`.")
     save_served(out, tokenizer, fmt, name=config.served or "", context=context)
-
-
-def _cached_snapshot(repo: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(repo, revision=revision, local_files_only=True))
-    except LocalEntryNotFoundError as error:
-        raise UserError(
-            f"model.hub: {repo!r} at {revision or 'main'} is not on this machine. `reasoning-train fetch RECIPE` brings it."
-        ) from error

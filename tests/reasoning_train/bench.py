@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_gen.format import Format, TaskFormat
+from data_gen.heads import HeadConfig
 from data_gen.records import Problem, Segment, Solution
 from data_gen.trees import Tree
 from data_gen.verdict import Verdict
@@ -67,6 +69,29 @@ def given_table(config: GivenConfig, ctx: Context) -> None:
     _give(config, ctx, "table")
 
 
+class GivenVerifierConfig(StageConfig):
+    """A random verifier over the words of the chain task."""
+
+    head: HeadConfig = HeadConfig()
+    task_format: TaskFormat = TaskFormat()
+    nan: bool = False
+    """Its bias is NaN."""
+
+
+@stage("t_verifier", version=1, outputs={"verifier": "verifier"})
+def given_verifier(config: GivenVerifierConfig, ctx: Context) -> None:
+    """2 layers x 32 with weights from the seed."""
+    import torch
+
+    from data_gen.verifiers.checkpoint import save_verifier
+    from tests.data_gen.verifiers.tiny import verifier
+
+    made = verifier(config.head, seed=ctx.seed, fmt=Format(task=config.task_format))
+    if config.nan:
+        torch.nn.init.constant_(made.head.score.bias, float("nan"))
+    save_verifier(made, ctx.output("verifier"))
+
+
 class Bench:
     """`bench.make("kept", "select", solutions=ref)` runs a stage in this process and returns its artifact."""
 
@@ -121,6 +146,11 @@ class Bench:
         from data_gen.tasks.chain import Chain
 
         self.make(name, "model", **{**MODEL, "vocabulary": Chain(uses="chain").vocabulary(), **overrides})
+        return Ref(name)
+
+    def verifier(self, name: str = "verifier", **config: Any) -> Ref:
+        """A random verifier that reads the ids of `model()`."""
+        self.make(name, "t_verifier", **config)
         return Ref(name)
 
     def gold(self, name: str = "gold", task: Mapping[str, Any] = CHAIN) -> Ref:

@@ -1,0 +1,87 @@
+"""`verifier`: a verifier that was trained elsewhere, from a folder or the Hub, for the stages that score with one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import model_validator
+
+from data_gen.errors import UserError
+from data_gen.format import Format, ModelFormat, TaskFormat
+from data_gen.verifiers.foreign import QWEN_PRM, QWEN_PRM_HEAD, QWEN_PRM_TEXT, ForeignHead
+from reasoning_train.stage_api import Context, StageConfig, stage
+
+
+class VerifierConfig(StageConfig):
+    """Where it is, and what its scores mean. The weights are used where they lie; code that lies beside them is never run.
+
+    `{uses: verifier, path: prm, kind: classifier, head: {positive: correct, read_at: step_end}}`,
+    `{uses: verifier, hub: Qwen/Qwen2.5-Math-PRM-7B, revision: ..., kind: qwen_prm}`.
+    """
+
+    path: Path | None = None
+    """A local `from_pretrained` folder."""
+    hub: str | None = None
+    """A Hub id, with `revision`: looked up in the local cache only (`reasoning-train fetch` brings it)."""
+    revision: str | None = None
+    kind: Literal["head", "classifier", "qwen_prm"] = "head"
+    """`head`: a verifier or joint model of this program; `classifier`: a decoder model of transformers with a token- or
+    sequence-classification head, or with TRL's value head; `qwen_prm`: Qwen2.5-Math-PRM and models of its class."""
+    head: ForeignHead | None = None
+    """Of a `classifier`: which label means right, where it is read, and its scale."""
+    format: ModelFormat | None = None
+    """How it reads; default: as it says itself (`head`), as it was trained (`qwen_prm`), plain text (`classifier`)."""
+    task_format: TaskFormat = TaskFormat()
+    """Filled in from `task.format`."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> VerifierConfig:
+        if (self.path is None) == (self.hub is None):
+            raise ValueError("verifier: give exactly one of path and hub")
+        if (self.kind == "classifier") != (self.head is not None):
+            raise ValueError("verifier: `head` says what a `classifier`'s scores mean: it needs one, and no other kind takes one")
+        if self.format and self.format.template == "server":
+            raise ValueError("verifier: `template: server` is for policies that run elsewhere; a verifier runs here: say plain or chat")
+        return self
+
+
+@stage("verifier", version=1, outputs={"verifier": "verifier"}, seeded=False)
+def verifier(config: VerifierConfig, ctx: Context) -> None:
+    """Write the head, the Format, and a pointer to where the backbone lies."""
+    from data_gen.checkpoints import cached_snapshot, point_to, save_format
+    from data_gen.heads import save_head
+
+    weights = config.path or cached_snapshot(config.hub or "", config.revision, "verifier.hub")
+    head, fmt = _own(weights, config) if config.kind == "head" else _foreign(weights, config)
+    out = ctx.output("verifier")
+    point_to(weights, out)
+    save_format(fmt, out)
+    save_head(head, out)
+    ctx.metric("head", head.config.model_dump(mode="json"))
+
+
+def _own(weights: Path, config: VerifierConfig):  # type: ignore[no-untyped-def]  # heads need torch
+    from data_gen.checkpoints import load_format
+    from data_gen.heads import load_head
+
+    head, task = load_head(weights), Format(task=config.task_format)
+    if not (weights / "format.json").is_file():
+        raise UserError(f"verifier.path: {weights} has a head, but no format.json that says how it reads. Re-make the checkpoint.")
+    fmt = load_format(weights)
+    fmt.check_same_task(task, f"the verifier in {weights}", "the recipe's task")
+    return head, fmt.model_copy(update={"model": config.format}) if config.format else fmt
+
+
+def _foreign(weights: Path, config: VerifierConfig):  # type: ignore[no-untyped-def]
+    from data_gen.checkpoints import load_tokenizer
+    from data_gen.verifiers.foreign import architecture, load_foreign_head
+
+    qwen = config.kind == "qwen_prm"
+    if qwen and (found := architecture(weights)) != QWEN_PRM:
+        raise UserError(f"verifier.kind is 'qwen_prm', but {weights} is a {found or 'model of unknown class'}; expected {QWEN_PRM}.")
+    shape = config.format or (QWEN_PRM_TEXT if qwen else ModelFormat())
+    if shape.step_token and len(load_tokenizer(weights)(shape.step_token, add_special_tokens=False)["input_ids"]) != 1:
+        raise UserError(f"verifier.format.step_token is {shape.step_token!r}, which is not one token to the tokenizer in {weights}.")
+    head = load_foreign_head(weights, config.head or QWEN_PRM_HEAD)
+    return head, Format(task=config.task_format, model=shape)
