@@ -1,29 +1,48 @@
-"""Mean log-prob of the solution under the policy: the score of Math-Rev (arXiv 2410.05318), whose verifier is an LM tuned by SimPO."""
+"""Mean log-prob of the solution under an LM: the score of Math-Rev (arXiv 2410.05318), whose LM is tuned for it by SimPO."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from data_gen.engines.base import LM
+from data_gen.errors import UserError
 from data_gen.scales import Scale
-from data_gen.scorers.base import SCORERS, Prefix, Score, ScorerConfig, Tools
+from data_gen.scorers.base import SCORERS, Prefix, Score, Scorer, ScorerConfig, Tools
+
+if TYPE_CHECKING:
+    from data_gen.verifiers.gather import Gather
+    from data_gen.verifiers.reading import Reader
 
 
 @SCORERS.register("likelihood")
 class Likelihood(ScorerConfig):
-    """`{uses: likelihood}`: (1/|y|) log pi(y | q), the untempered policy's; it ranks solutions of one problem. 0 for an empty one."""
+    """`{uses: likelihood}`: (1/|y|) log p(y | q), untempered, of the stage's `verifier` model, or without one of the policy itself.
+
+    It ranks solutions of one problem; the score of a solution without tokens is 0.
+    """
 
     uses: Literal["likelihood"] = "likelihood"
 
-    def open(self, tools: Tools) -> _Likelihood:
-        """Needs nothing but the policy."""
-        return _Likelihood(tools.policy_hash)
+    def open(self, tools: Tools) -> Scorer:
+        """Loads the verifier, where there is one. UserError where its Format is another one."""
+        if tools.verifier is None:
+            return _PolicyLikelihood(tools.policy_hash)
+        from data_gen.format import StepCodec
+        from data_gen.verifiers.checkpoint import context_of, load_backbone
+        from data_gen.verifiers.forward import MeanLogprob
+        from data_gen.verifiers.gather import Gather
+        from data_gen.verifiers.reading import Reader
+
+        model, tokenizer, fmt = load_backbone(tools.verifier, "from_vocab")
+        fmt.check_same_task(tools.codec.format, "the verifier", "the policy")
+        reader = Reader(StepCodec(fmt, tokenizer), tools.codec, "last")
+        return _ModelLikelihood(tools.verifier_hash, context_of(model), reader, Gather(MeanLogprob(model).values))
 
 
-class _Likelihood:
+class _PolicyLikelihood:
     scale = Scale.RANKING
 
     def __init__(self, policy_hash: str) -> None:
@@ -38,3 +57,25 @@ class _Likelihood:
             return Score(0.0)
         [logprobs] = await lm.score(prefix.prompt_ids, [prefix.token_ids])
         return Score(math.fsum(logprobs) / len(logprobs), tokens=len(prefix.prompt_ids) + len(prefix.token_ids))
+
+
+class _ModelLikelihood:
+    scale = Scale.RANKING
+
+    def __init__(self, verifier_hash: str, context: int, reader: Reader, gather: Gather) -> None:
+        self.name, self._context, self._reader, self._gather = f"likelihood:{verifier_hash}", context, reader, gather
+
+    async def __call__(self, prefixes: Sequence[Prefix], lm: LM) -> list[Score]:
+        """One forward for all that wait; each prefix is charged in full."""
+        readings = [self._reader.read_after_prompt(prefix) for prefix in prefixes]
+        for prefix, reading in zip(prefixes, readings, strict=True):
+            if len(reading.ids) > self._context:
+                raise UserError(
+                    f"scorer {self.name}: a partial solution of problem {prefix.problem.id!r} has {len(reading.ids)} tokens, more than the "
+                    f"verifier's context of {self._context}. Lower the search's `max_length` or take a verifier with a longer context."
+                )
+        written = [len(reading.ids) > reading.at[0] + 1 for reading in readings]
+        found = iter(await self._gather.values([reading for reading, some in zip(readings, written, strict=True) if some]))
+        return [
+            Score(next(found)[0], tokens=len(reading.ids)) if some else Score(0.0) for reading, some in zip(readings, written, strict=True)
+        ]

@@ -54,7 +54,7 @@ class Verifier:
     @property
     def context(self) -> int:
         """Longest sequence the backbone takes, in tokens."""
-        return int(getattr(self.backbone.config, "max_position_embeddings", 2048))
+        return context_of(self.backbone)
 
 
 def save_verifier(verifier: Verifier, folder: Path) -> None:
@@ -69,43 +69,44 @@ def save_verifier(verifier: Verifier, folder: Path) -> None:
 
 def load_verifier(folder: Path, *, device: torch.device | None = None) -> Verifier:
     """Open a verifier or the value side of a joint model, in evaluation mode. UserError names missing or torn files and foreign heads."""
-    weights, (best, dtype), head = weights_folder(folder), device_and_dtype(), load_head(folder)
+    head = load_head(folder)
+    backbone, tokenizer, fmt = load_backbone(folder, head.config.kind, device=device)
+    wanted = feature_width(backbone, head.config.kind)
+    if head.width != wanted:
+        raise UserError(
+            f"The head in {folder} reads {head.width} numbers a token, its backbone gives {wanted}. They are of different models; "
+            "re-make the checkpoint."
+        )
+    return Verifier(backbone, head.to(backbone.device), tokenizer, fmt)
+
+
+def load_backbone(folder: Path, kind: str, *, device: torch.device | None = None) -> tuple[Any, PreTrainedTokenizerBase, Format]:
+    """What a head of this kind reads, its tokenizer and its Format. Code that lies in the folder is never run."""
+    weights, (best, dtype) = weights_folder(folder), device_and_dtype()
+    auto: Any = AutoModelForCausalLM if kind == "from_vocab" else AutoModel
     try:
         fmt = load_format(folder)
         with _quiet():  # the weights of a head that transformers does not know, or does not need, are no news
-            backbone = load_backbone(weights, head.config.kind, dtype=dtype)
+            backbone = auto.from_pretrained(weights, dtype=dtype, local_files_only=True, trust_remote_code=False)
         tokenizer = load_tokenizer(weights)
     except Exception as error:  # torn safetensors, missing files and bad JSON each raise another type
         first = next(iter(str(error).splitlines()), "")
         raise UserError(
             f"The verifier in {weights} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected format.json, config.json, "
-            "model.safetensors, tokenizer.json and head/, whole. Remove the folder and run again to re-make it."
+            "model.safetensors and tokenizer.json, whole. Remove the folder and run again to re-make it."
         ) from error
-    where = device or best
-    verifier = Verifier(backbone.to(where).eval(), head.to(where), tokenizer, fmt)
-    _check_width(verifier, folder)
-    return verifier
+    return backbone.to(device or best).eval(), tokenizer, fmt
 
 
-def load_backbone(weights: Path, kind: str, *, dtype: torch.dtype) -> Any:
-    """The part of a checkpoint that a head of this kind reads. Code that lies in the folder is never run."""
-    auto = AutoModelForCausalLM if kind == "from_vocab" else AutoModel
-    return auto.from_pretrained(weights, dtype=dtype, local_files_only=True, trust_remote_code=False)
+def context_of(backbone: Any) -> int:
+    """Longest sequence that a model takes, in tokens."""
+    return int(getattr(backbone.config.get_text_config(), "max_position_embeddings", 2048))
 
 
 def feature_width(backbone: Any, kind: str) -> int:
     """Size of what a head of this kind reads at one token."""
     config = backbone.config.get_text_config()
     return int(config.vocab_size if kind == "from_vocab" else config.hidden_size)
-
-
-def _check_width(verifier: Verifier, folder: Path) -> None:
-    wanted = feature_width(verifier.backbone, verifier.head.config.kind)
-    if verifier.head.width != wanted:
-        raise UserError(
-            f"The head in {folder} reads {verifier.head.width} numbers a token, its backbone gives {wanted}. They are of different models; "
-            "re-make the checkpoint."
-        )
 
 
 def _shell(verifier: Verifier) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,10 +30,7 @@ LOGITS = 1 << 25
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Reads with one verifier. Bitwise independent of batching on a CPU with one thread.
-
-    Rows are padded on the right, which causal attention keeps out of every real position.
-    """
+    """Reads with one verifier. Bitwise independent of batching on a CPU with one thread."""
 
     verifier: Verifier
 
@@ -40,38 +38,19 @@ class Forward:
     def values(self, readings: Sequence[Reading]) -> list[tuple[float, ...]]:
         """One value a position of each reading, on the head's scale."""
         found: list[tuple[float, ...]] = [()] * len(readings)
-        for width, members in self._batches(readings):
+        for width, members in batches(readings, self._tokens()):
             batch = [readings[i] for i in members]
             flat = iter(self._head(self._features(batch, width)))
             for i, reading in zip(members, batch, strict=True):
                 found[i] = tuple(itertools.islice(flat, len(reading.at)))
         return found
 
-    def _batches(self, readings: Sequence[Reading]) -> Iterator[tuple[int, list[int]]]:
-        """(width, indices of readings) of forwards that fit the memory."""
-
-        def width_of(i: int) -> int:
-            return round_up(len(readings[i].ids), WIDTH_BLOCK)
-
-        for width, group in itertools.groupby(sorted(range(len(readings)), key=width_of), key=width_of):
-            members = list(group)
-            most = max(ROW_BLOCK, self._tokens() // width // ROW_BLOCK * ROW_BLOCK)
-            yield from ((width, members[at : at + most]) for at in range(0, len(members), most))
-
     def _tokens(self) -> int:
-        if self.verifier.head.config.kind != "from_vocab":
-            return TOKENS
-        return min(TOKENS, LOGITS // self.verifier.head.width)
+        return TOKENS if self.verifier.head.config.kind != "from_vocab" else min(TOKENS, LOGITS // self.verifier.head.width)
 
     def _features(self, batch: Sequence[Reading], width: int) -> Tensor:
         """What the head reads: `[positions of all readings, width of the head]`."""
-        backbone = self.verifier.backbone
-        deterministic = backbone.device.type == "cpu" and torch.get_num_threads() == 1
-        ids = np.zeros((round_up(len(batch), ROW_BLOCK) if deterministic else len(batch), width), np.int64)
-        for row, reading in enumerate(batch):
-            ids[row, : len(reading.ids)] = reading.ids
-        positions = torch.arange(width, device=backbone.device)[None]
-        output = backbone(input_ids=torch.from_numpy(ids).to(backbone.device), position_ids=positions, use_cache=False)
+        output = run(self.verifier.backbone, batch, width)
         states = output.logits if self.verifier.head.config.kind == "from_vocab" else output.last_hidden_state
         rows = [row for row, reading in enumerate(batch) for _ in reading.at]
         return states[_index(rows, states), _index([at for reading in batch for at in reading.at], states)]
@@ -85,5 +64,47 @@ class Forward:
         return values
 
 
-def _index(values: Sequence[int], like: Tensor) -> Any:
+@dataclass(frozen=True, slots=True)
+class MeanLogprob:
+    """Scores with a causal LM: the mean log-prob of what follows the (only) position of each reading. Bitwise as `Forward`."""
+
+    model: Any
+
+    @torch.inference_mode()
+    def values(self, readings: Sequence[Reading]) -> list[tuple[float, ...]]:
+        """One number a reading; something must follow its position."""
+        found: list[tuple[float, ...]] = [()] * len(readings)
+        for width, members in batches(readings, min(TOKENS, LOGITS // self.model.config.vocab_size)):
+            logits = run(self.model, [readings[i] for i in members], width).logits
+            for row, i in enumerate(members):
+                [start], ids = readings[i].at, readings[i].ids
+                logprobs = logits[row, start : len(ids) - 1].float().log_softmax(-1)
+                own = logprobs.gather(-1, _index(ids[start + 1 :], logits)[:, None])[:, 0].tolist()
+                found[i] = (math.fsum(own) / len(own),)
+        return found
+
+
+def batches(readings: Sequence[Reading], tokens: int) -> Iterator[tuple[int, list[int]]]:
+    """(width, indices of readings) of forwards of at most so many padded tokens."""
+
+    def width_of(i: int) -> int:
+        return round_up(len(readings[i].ids), WIDTH_BLOCK)
+
+    for width, group in itertools.groupby(sorted(range(len(readings)), key=width_of), key=width_of):
+        members = list(group)
+        most = max(ROW_BLOCK, tokens // width // ROW_BLOCK * ROW_BLOCK)
+        yield from ((width, members[at : at + most]) for at in range(0, len(members), most))
+
+
+def run(model: Any, batch: Sequence[Reading], width: int) -> Any:
+    """The model's output for rows padded on the right, which causal attention keeps out of every real position."""
+    deterministic = model.device.type == "cpu" and torch.get_num_threads() == 1
+    ids = np.zeros((round_up(len(batch), ROW_BLOCK) if deterministic else len(batch), width), np.int64)
+    for row, reading in enumerate(batch):
+        ids[row, : len(reading.ids)] = reading.ids
+    positions = torch.arange(width, device=model.device)[None]
+    return model(input_ids=torch.from_numpy(ids).to(model.device), position_ids=positions, use_cache=False)
+
+
+def _index(values: Sequence[int], like: Tensor) -> Tensor:
     return torch.tensor(values, device=like.device)

@@ -35,11 +35,20 @@ class Reader:
 
     def read(self, prefix: Prefix) -> Reading:
         """The ids and positions of one prefix."""
-        prompt, completion, ends = self._from_ids(prefix) if self.shares_ids else self._from_text(prefix)
+        prompt, completion, ends = self._parts(prefix)
         if not ends:
             return Reading((*prompt, *completion), (len(prompt) + len(completion) - 1,))
         at = tuple(len(prompt) + end for end in ends)
         return Reading((*prompt, *completion), at if self._every_step else at[-1:])
+
+    def read_after_prompt(self, prefix: Prefix) -> Reading:
+        """The ids of one prefix, with the prompt's last token as position: whatever follows it is the solution."""
+        prompt, completion, _ = self._parts(prefix)
+        return Reading((*prompt, *completion), (len(prompt) - 1,))
+
+    def _parts(self, prefix: Prefix) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
+        """(prompt, completion, ends of its pieces)"""
+        return self._from_ids(prefix) if self.shares_ids else self._from_text(prefix)
 
     def _from_ids(self, prefix: Prefix) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
         ids, ends = prefix.token_ids, prefix.ends or step_ends(self._policy.split(prefix.token_ids))

@@ -36,8 +36,8 @@ class SearchConfig(StageConfig):
     problems: ProblemsRef
     search: AnySearch
     scorer: AnyScorer | None = None
-    verifier: VerifierRef | None = None
-    """Checkpoint that the scorer reads."""
+    verifier: VerifierRef | ModelRef | None = None
+    """Checkpoint that the scorer reads: a verifier, or a model (a joint one for its value head, any for `likelihood`)."""
     gold: bool = False
     """Grant gold to search and scorer, as numbers only: for data on training problems. Trees are then marked `oracle`."""
     trees: int = Field(1, ge=1)

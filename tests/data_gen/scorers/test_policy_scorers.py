@@ -6,15 +6,17 @@ import copy
 import dataclasses
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from data_gen.checkpoints import save_format
 from data_gen.engines.base import LM
 from data_gen.engines.transformers_engine import TransformersEngine
 from data_gen.errors import UserError
-from data_gen.format import Format, ModelFormat, StepCodec
+from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
 from data_gen.heads import HeadConfig
 from data_gen.scales import Scale
 from data_gen.scorers import SCORERS, Gold, Prefix, Score, Scorer, Tools
@@ -37,7 +39,7 @@ def model() -> Any:
 
 
 def opened(uses: str, *, codec: StepCodec = CODEC, **options: Any) -> Scorer:
-    tools = {name: options.pop(name) for name in ("gold", "policy_head", "context") if name in options}
+    tools = {name: options.pop(name) for name in ("gold", "policy_head", "context", "verifier") if name in options}
     return SCORERS.get(uses).model_validate({"uses": uses, **options}).open(Tools(codec=codec, policy_hash="abc", **tools))
 
 
@@ -140,6 +142,41 @@ def test_likelihood_is_the_mean_log_prob() -> None:
         assert s.value == pytest.approx(logprobs(ids)[len(p.prompt_ids) - 1 :].mean().item(), abs=1e-5)
         assert s.tokens == len(ids)
     assert found[2] == Score(0.0)
+
+
+def saved(folder: Path, fmt: Format | None = None) -> Path:
+    """`model()` as a model folder."""
+    model().save_pretrained(folder)
+    bpe().save_pretrained(folder)
+    save_format(fmt or Format(), folder)
+    return folder
+
+
+def test_likelihood_under_another_model(tmp_path: Path, one_thread: None) -> None:
+    """Its own text: the prompt's suffix differs, and a whole solution ends with its end token, whether written or not."""
+    own = Format(model=ModelFormat(plain_suffix=" ->\n"))
+    scorer = opened("likelihood", verifier=saved(tmp_path, own))
+    asked = [prefix(CODEC, *STEPS), prefix(CODEC), whole(CODEC, *STEPS, end=False), prefix(CODEC, STEPS[0])]
+    found = run(lambda: scorer(asked, NOBODY))
+    start = bpe()("Ana has 12 coins. ->\n")["input_ids"]
+    for s, text, end in (
+        (found[0], "".join(f"{x}\n" for x in STEPS), []),
+        (found[2], "".join(f"{x}\n" for x in (*STEPS, "Answer: 17"))[:-1], [0]),
+    ):
+        ids = [*start, *bpe()(text)["input_ids"], *end]
+        assert s.value == pytest.approx(logprobs(ids)[len(start) - 1 :].mean().item(), abs=1e-5) and s.tokens == len(ids)
+    assert found[1] == Score(0.0)
+    assert [run(lambda p=p: scorer([p], NOBODY))[0] for p in asked] == found
+    fresh = opened("likelihood", verifier=tmp_path)
+    assert run(lambda: fresh(asked[::-1], NOBODY)) == found[::-1]
+
+
+def test_a_model_that_cannot_judge_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="the verifier has answer_mark='So: ', the policy has answer_mark='Answer: '"):
+        opened("likelihood", verifier=saved(tmp_path, Format(task=TaskFormat(answer_mark="So: "))))
+    scorer = opened("likelihood", verifier=saved(tmp_path))
+    with pytest.raises(UserError, match=r"partial solution of problem 'p' has \d+ tokens, more than the verifier's context of 512"):
+        run(lambda: scorer([prefix(CODEC, *STEPS * 20)], NOBODY))
 
 
 SIGNED = HeadConfig(squash="tanh", scale=Scale.SIGNED)

@@ -10,10 +10,11 @@ import pytest
 
 from data_gen.checkpoints import load_format
 from data_gen.errors import UserError
-from data_gen.heads import HeadConfig, read_head_config
+from data_gen.heads import HeadConfig, read_head_config, save_head
 from data_gen.scales import Scale
 from data_gen.verifiers.checkpoint import save_verifier
 from data_gen.verifiers.foreign import QWEN_PRM_TEXT
+from data_gen.verifiers.value_head import ValueHead
 from reasoning_train.recipe.refs import Ref
 from reasoning_train.stages.verifier import VerifierConfig
 from tests.data_gen.verifiers.foreign_models import classifier, qwen_prm
@@ -111,6 +112,20 @@ def test_every_scorer_runs_in_a_stage(world: Bench, scorer: dict[str, Any]) -> N
     assert {re.split(r"\W", row["scorer"])[0] for row in rows} == {scorer["uses"]}
     scored = [row for row in rows if row["source"] == "policy" and (row["parent"] >= 0 or scorer["uses"] != "likelihood")]
     assert all(row["v0"] is not None for row in scored if row["terminal"] in ("", "answer"))
+
+
+def test_a_model_may_judge(world: Bench) -> None:
+    """Any by its likelihoods, a joint one by its value head."""
+    ranks = {"uses": "beam", "beams": 2, "scale": "ranking", "max_length": 40, "expand": MCTS["expand"]}
+    world.model("judge")
+    assert {row["scorer"] for row in grown(world, verifier=Ref("judge"), search=ranks, scorer={"uses": "likelihood"})} == {
+        f"likelihood:{world.nodes['judge'].key[:12]}"
+    }
+    with pytest.raises(UserError, match="holds no value head"):
+        grown(world, "no", verifier=Ref("judge"))
+    folder = world.store.open(world.nodes["judge"]).path / "model"
+    save_head(ValueHead(HeadConfig(), 32, init_std=1.0), folder)
+    assert len({row["v0"] for row in grown(world, "joint", verifier=Ref("judge"))}) > 3
 
 
 def test_a_joint_policy_needs_a_head(world: Bench) -> None:
