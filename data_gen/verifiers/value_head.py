@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from data_gen.heads import HeadConfig
 from data_gen.scales import BOUNDS
 
+LANES = 64
+"""Scores are squashed in multiples of this."""
+
 
 class ValueHead(nn.Module):
     """Features `[..., width]` to values `[...]`, in float32 whatever the backbone computes in.
@@ -53,7 +56,7 @@ class ValueHead(nn.Module):
         scores = raw * self.config.gain + self.config.offset
         match self.config.squash:
             case "sigmoid":
-                return scores.sigmoid()
+                return _sigmoid(scores)
             case "tanh":
                 return scores.tanh()
             case "clip":
@@ -68,6 +71,12 @@ class ValueHead(nn.Module):
             return applied if applied.dtype == torch.float32 else tensor.to(applied.device)
 
         return super()._apply(moved, recurse)
+
+
+def _sigmoid(scores: Tensor) -> Tensor:
+    """Bitwise the same for a score in any company: on a CPU the last few of a tensor take another exp than whole vector registers do."""
+    whole = nn.functional.pad(scores.flatten(), (0, -scores.numel() % LANES))
+    return whole.sigmoid()[: scores.numel()].view_as(scores)
 
 
 def _layers(config: HeadConfig, width: int) -> nn.Module:

@@ -90,6 +90,18 @@ def test_the_squash_is_applied_once() -> None:
     assert torch.equal(head(features), head.raw(features).tanh())
 
 
+@pytest.mark.parametrize("config", [*HEADS, HeadConfig(labels=3)], ids=str)
+def test_a_value_does_not_depend_on_its_company(config: HeadConfig, one_thread: None) -> None:
+    """Bitwise, in the multiples of 8 rows that engines decode."""
+    torch.manual_seed(0)
+    head, states = ValueHead(config, 96, init_std=0.2).eval(), torch.randn(256, 96)
+    with torch.inference_mode():
+        expected = head(states)
+        for rows in (8, 16, 24, 40, 64, 200) * 20:
+            chosen = torch.randperm(256)[:rows]
+            assert torch.equal(head(states[chosen]), expected[chosen]), rows
+
+
 @pytest.mark.parametrize("config", HEADS, ids=str)
 def test_a_head_survives_saving(config: HeadConfig, tmp_path: Path) -> None:
     torch.manual_seed(0)
