@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from data_gen.checkpoints import weights_folder
 from data_gen.errors import UserError
 from data_gen.records import Segment
 from data_gen.scales import Scale
@@ -95,7 +96,7 @@ def _shown(value: object) -> str:
 
 def read_head_config(folder: Path) -> HeadConfig:
     """The config of the head beside the model in `folder`. UserError where there is none or it cannot be read."""
-    path = folder / HEAD_FOLDER / HEAD_CONFIG
+    path = _inside(folder) / HEAD_CONFIG
     if not path.is_file():
         raise UserError(
             f"{folder} holds no value head (no {HEAD_FOLDER}/{HEAD_CONFIG}). Expected a verifier or a joint model of this program."
@@ -110,7 +111,13 @@ def read_head_config(folder: Path) -> HeadConfig:
 
 def has_head(folder: Path) -> bool:
     """Whether a model folder holds a value head."""
-    return (folder / HEAD_FOLDER / HEAD_CONFIG).is_file()
+    return (_inside(folder) / HEAD_CONFIG).is_file()
+
+
+def _inside(folder: Path) -> Path:
+    """Where a model's head lies: beside its Format, or beside weights that lie elsewhere."""
+    own = folder / HEAD_FOLDER
+    return own if own.is_dir() else weights_folder(folder) / HEAD_FOLDER
 
 
 def save_head(head: ValueHead, folder: Path) -> None:
@@ -130,7 +137,7 @@ def load_head(folder: Path) -> ValueHead:
 
     from data_gen.verifiers.value_head import ValueHead
 
-    config, path = read_head_config(folder), folder / HEAD_FOLDER / HEAD_WEIGHTS
+    config, path = read_head_config(folder), _inside(folder) / HEAD_WEIGHTS
     try:
         weights = load_file(path)
         head = ValueHead(config, max(tensor.shape[-1] for tensor in weights.values()))

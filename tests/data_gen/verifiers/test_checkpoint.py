@@ -104,14 +104,14 @@ def test_a_joint_model_is_a_policy_with_a_head_beside_it(tmp_path: Path) -> None
         assert torch.allclose(values(joint), head(hidden), atol=1e-6)
 
 
-def test_weights_may_lie_elsewhere(tmp_path: Path) -> None:
+@pytest.mark.parametrize("head_moves", [True, False])
+def test_weights_may_lie_elsewhere(head_moves: bool, tmp_path: Path) -> None:
     made = verifier()
     expected = values(made)
     save_verifier(made, tmp_path / "there")
-    shutil.rmtree(tmp_path / "there" / "head")
     (tmp_path / "here").mkdir()
-    save_head(made.head, tmp_path / "here")
-    shutil.move(tmp_path / "there" / "format.json", tmp_path / "here" / "format.json")
+    for name in ("format.json", "head") if head_moves else ("format.json",):
+        shutil.move(tmp_path / "there" / name, tmp_path / "here" / name)
     point_to(tmp_path / "there", tmp_path / "here")
     assert torch.equal(values(load_verifier(tmp_path / "here")), expected)
 
