@@ -12,6 +12,7 @@ from typing import Any
 
 from reasoning_train.evaluation.report.chart_svg import Point, chart_svg
 from reasoning_train.evaluation.report.graph_svg import Box
+from reasoning_train.evaluation.report.grown import TreeView, labels_view, tree_views
 from reasoning_train.recipe.plan import Node, Plan
 from reasoning_train.recipe.rows import Rows
 from reasoning_train.recipe.store import Artifact, Store
@@ -36,6 +37,7 @@ class StageView:
     """Empty while there is no artifact."""
     inputs: tuple[str, ...] = ()
     curves: tuple[tuple[str, str], ...] = ()
+    trees: tuple[TreeView, ...] = ()
 
     @property
     def note(self) -> str:
@@ -47,6 +49,11 @@ class StageView:
     def table(self) -> dict[str, Any] | None:
         """The table that the stage left among its metrics."""
         return self.manifest.get("metrics", {}).get("table")
+
+    @property
+    def labels(self) -> tuple[str, str] | None:
+        """(title, svg) of the histogram of its labels."""
+        return labels_view(self.manifest)
 
 
 def run_views(plan: Plan, state: Mapping[str, Any], store: Store) -> list[StageView]:
@@ -62,10 +69,17 @@ def _run_view(node: Node, state: Mapping[str, Any], artifact: Artifact | None) -
         seed=node.seed,
         state=state["state"],
         error=state.get("error", ""),
-        manifest=artifact.manifest if artifact else {},
         inputs=node.inputs,
-        curves=tuple(_curves(artifact.path)) if artifact else (),
+        **(_contents(artifact) if artifact else {}),
     )
+
+
+def _contents(artifact: Artifact) -> dict[str, Any]:
+    return {
+        "manifest": artifact.manifest,
+        "curves": tuple(_curves(artifact.path)),
+        "trees": tree_views(artifact.path, artifact.manifest),
+    }
 
 
 def artifact_views(artifacts: Mapping[str, Artifact]) -> list[StageView]:
@@ -86,9 +100,8 @@ def _artifact_view(name: str, artifact: Artifact, inputs: tuple[str, ...]) -> St
         key=manifest["key"],
         seed=manifest["seed"],
         state="done",
-        manifest=manifest,
         inputs=inputs,
-        curves=tuple(_curves(artifact.path)),
+        **_contents(artifact),
     )
 
 

@@ -1,0 +1,68 @@
+"""Which trees of a search the page shows, and what is said of each."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data_gen.trees import Tree, read_trees
+from reasoning_train.evaluation.report.bars_svg import bars_svg
+from reasoning_train.evaluation.report.tree_svg import tree_svg
+from reasoning_train.recipe.rows import CorruptRows, Rows
+
+SCANNED_TREES = 200
+"""Trees that are looked at, so that the page is made in seconds whatever the size."""
+
+
+@dataclass(frozen=True, slots=True)
+class TreeView:
+    """One tree as the page shows it."""
+
+    title: str
+    about: str
+    question: str
+    svg: str
+
+
+def tree_views(artifact: Path, manifest: Mapping[str, Any]) -> tuple[TreeView, ...]:
+    """A solved tree that also holds wrong ends, and an unsolved one, of an artifact that holds trees; none where they cannot be read,
+    which is for the stages to say that do read them."""
+    outputs = [name for name, output in manifest.get("outputs", {}).items() if output["kind"] == "trees"]
+    try:
+        rows = itertools.chain.from_iterable(Rows(artifact / name) for name in outputs)
+        return tuple(_view(tree) for tree in _pick(itertools.islice(read_trees(rows), SCANNED_TREES)))
+    except CorruptRows:
+        return ()
+
+
+def labels_view(manifest: Mapping[str, Any]) -> tuple[str, str] | None:
+    """(title, svg) of the histogram that a labelling stage left among its metrics."""
+    labels = manifest.get("metrics", {}).get("labels")
+    if not labels:
+        return None
+    return labels["title"], bars_svg([(name, count) for name, count in labels["bars"]], labels["title"])
+
+
+def _pick(trees: Iterable[Tree]) -> list[Tree]:
+    solved = unsolved = None
+    for tree in trees:
+        outcomes = {node.outcome for node in tree.nodes[1:] if node.terminal}
+        if solved is None and {0.0, 1.0} <= outcomes:
+            solved = tree
+        if unsolved is None and outcomes == {0.0}:
+            unsolved = tree
+        if solved and unsolved:
+            break
+    return [tree for tree in (solved, unsolved) if tree is not None]
+
+
+def _view(tree: Tree) -> TreeView:
+    ends = [node for node in tree.nodes[1:] if node.terminal]
+    right = sum(node.outcome == 1.0 for node in ends)
+    about = [f"{len(tree.nodes)} nodes", f"{right} of {len(ends)} ends right", f"values on scale {tree.scale}"]
+    about += [f"scorer {tree.scorer}"] if tree.scorer else []
+    about += [f"stopped: {tree.stopped}", f"{tree.generated_tokens:,} tokens drawn"]
+    return TreeView(f"{tree.problem_id}, tree {tree.sample}", " · ".join(about), tree.root.text.strip(), tree_svg(tree))
