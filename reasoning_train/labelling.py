@@ -85,12 +85,20 @@ class Histogram:
             self._low, self._high = -5.0, 5.0
         self._scaled = scale is not None
         self._bars: Counter[int] = Counter()
+        self._sum = 0.0
         self._names: Counter[str] = Counter()
 
     def add(self, values: Iterable[float]) -> None:
         """Count numbers, those outside the range in the outermost bars."""
         width = (self._high - self._low) / BINS
-        self._bars.update(min(max(int((value - self._low) / width + 1e-9), 0), BINS - 1) for value in values)
+        for value in values:
+            self._sum += value
+            self._bars[min(max(int((value - self._low) / width + 1e-9), 0), BINS - 1)] += 1
+
+    @property
+    def mean(self) -> float:
+        """Mean of the numbers; 0 where there are none."""
+        return self._sum / max(1, self._bars.total())
 
     def name(self, names: Iterable[str]) -> None:
         """Count labels."""

@@ -44,6 +44,7 @@ def step_pairs(config: StepPairsConfig, ctx: Context) -> None:
     write_rows(ctx.output("data"), kind="pairs", rows=(pair.to_row() for pair in _pairs(config, ctx, margins, depths)))
     found = sum(depths.values())
     ctx.metric("labels", margins.metric())
+    ctx.metric("mean_margin", margins.mean)
     ctx.metric("pairs_by_depth", {str(depth): depths[depth] for depth in sorted(depths)})
     gate(
         found >= config.min_rows,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -49,16 +50,17 @@ def value_targets(config: ValueTargetsConfig, ctx: Context) -> None:
     """Problem by problem; nothing but counts is kept."""
     from reasoning_train.labelling import Histogram, gate_classes
 
-    values, hard = Histogram(f"targets on scale {config.targets.scale}", config.targets.scale), Counter[bool]()
-    n = write_rows(ctx.output("data"), kind="value_targets", rows=(row.to_row() for row in _rows(config, ctx, values, hard)))
-    ctx.metric("labels", values.metric())
-    ctx.metric("right_share_of_steps", hard[True] / max(1, hard.total()))
+    seen = _Seen(Histogram(f"targets on scale {config.targets.scale}", config.targets.scale))
+    n = write_rows(ctx.output("data"), kind="value_targets", rows=(row.to_row() for row in _rows(config, ctx, seen)))
+    ctx.metric("labels", seen.values.metric())
+    ctx.metric("right_share_of_steps", seen.hard[True] / max(1, seen.hard.total()))
+    ctx.metric("informed_targets", seen.informed / max(1, seen.targets))
     gate(
         n >= config.min_rows,
         f"value_targets: {n} rows, fewer than min_rows={config.min_rows}: no path of the trees of {config.trees} has a "
         f"{config.targets.uses!r} target. Rule 'mc' needs rollouts, 'q' visits, and all of them problems with verifiable answers.",
     )
-    gate_classes("value_targets", hard, config.min_share, "step targets")
+    gate_classes("value_targets", seen.hard, config.min_share, "step targets")
 
 
 @value_targets.estimate
@@ -68,7 +70,25 @@ def size(config: ValueTargetsConfig, sizes: Sizes) -> dict[str, Any]:
     return {} if trees is None or None in most else {"rows": trees * sum(k for k in most if k is not None)}
 
 
-def _rows(config: ValueTargetsConfig, ctx: Context, values: Histogram, hard: Counter[bool]) -> Iterator[ValueTarget]:
+@dataclass(slots=True)
+class _Seen:
+    """What is counted while rows stream by."""
+
+    values: Histogram
+    hard: Counter[bool] = field(default_factory=Counter)
+    """Hard labels of steps."""
+    targets: int = 0
+    informed: int = 0
+    """Targets with at least two observations behind them."""
+
+    def add(self, row: ValueTarget) -> None:
+        self.values.add(row.values)
+        self.hard.update(label for label in row.labels if label is not None)
+        self.targets += len(row.at)
+        self.informed += sum(n >= 2 for n in row.n_eff)
+
+
+def _rows(config: ValueTargetsConfig, ctx: Context, seen: _Seen) -> Iterator[ValueTarget]:
     from data_gen.labelling.values import value_targets
     from reasoning_train.labelling import count_drops, open_codec, problem_trees, refusals, stream
 
@@ -82,6 +102,5 @@ def _rows(config: ValueTargetsConfig, ctx: Context, values: Histogram, hard: Cou
         ctx.count("out", len(rows))
         ctx.count("targets", sum(len(row.at) for row in rows))
         for row in rows:
-            values.add(row.values)
-            hard.update(label for label in row.labels if label is not None)
+            seen.add(row)
         yield from rows

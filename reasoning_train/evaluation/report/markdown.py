@@ -16,7 +16,10 @@ from reasoning_train.evaluation.report.gather import StageView, run_views
 from reasoning_train.recipe.plan_json import read_plan
 from reasoning_train.recipe.store import Store
 
-SHOWN = ("pass_rate", "wrong_step_share_of_correct", "cut_share", "steps", "dev_greedy", "verdict")
+SHOWN = (
+    "pass_rate", "wrong_step_share_of_correct", "cut_share", "steps", "dev_greedy", "verdict",
+    "mean_margin", "right_share_of_steps", "informed_targets",
+)  # fmt: skip
 """Metrics of a stage that stand in its line of figures."""
 
 
@@ -53,7 +56,7 @@ def markdown_table(table: dict[str, Any]) -> str:
 def _line(view: StageView) -> str:
     metrics, counts = view.manifest.get("metrics", {}), view.manifest.get("counts", {})
     shown = [f"{name} {_short(metrics[name])}" for name in SHOWN if name in metrics]
-    if not shown and view.uses != "select":
+    if not shown and view.uses not in ("select", "sft_paths"):
         return ""
     rows = [f"{counts['out']} rows"] if "out" in counts else []
     return f"- `{view.name}`: {', '.join([*rows, *shown])}, {view.manifest.get('wall_s', 0):.0f} s"

@@ -73,6 +73,7 @@ def test_pairs_and_where_they_stand(grown: Bench) -> None:
         ("p0", 0, "Answer: 1", "Answer: 0"),
     ]
     assert artifact.manifest["counts"] == {"in": 6, "out": 12}
+    assert artifact.manifest["metrics"]["mean_margin"] == 0.75
     assert artifact.manifest["metrics"]["pairs_by_depth"] == {"0": 6, "1": 6}
     assert artifact.manifest["metrics"]["labels"]["bars"][5] == ["0.5 to 0.6", 6]
     assert artifact.manifest["metrics"]["labels"]["bars"][9] == ["0.9 to 1", 6]
@@ -91,7 +92,11 @@ def test_values_along_paths(grown: Bench) -> None:
     counts = artifact.manifest["counts"]
     assert counts["in"] == 36 and counts["out"] == len(rows) and counts["targets"] == sum(len(row.at) for row in rows)
     assert counts["dropped.unverifiable"] == 6
-    bars = artifact.manifest["metrics"]["labels"]["bars"]
+    metrics = artifact.manifest["metrics"]
+    assert metrics["informed_targets"] == sum(n >= 2 for row in rows for n in row.n_eff) / counts["targets"]
+    hard = [label for row in rows for label in row.labels if label is not None]
+    assert metrics["right_share_of_steps"] == sum(hard) / len(hard)
+    bars = metrics["labels"]["bars"]
     assert sum(n for _, n in bars) == counts["targets"]
 
 
