@@ -53,7 +53,7 @@ class Grower:
         await judge(problem, tree.nodes, self.grader)
         for node in tree.nodes[1:]:
             node.steps_ok = self.grader.steps_ok(problem, tree.steps(node)[0], ended=bool(node.terminal))
-        return tree.frozen(sample, oracle=self.granted)
+        return tree.frozen(sample, oracle=self.granted, search=self.search.uses)
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def open_grower(config: SearchConfig, ctx: Context) -> Iterator[Grower]:
     policy, task = load_policy_text(ctx.input(config.policy).path), load_task(source)
     own = policy.format.model_copy(update={"task": task.format})
     policy.format.check_same_task(own, f"policy {config.policy}", f"problems {config.problems}")
-    grader, in_flight = Gold(task), config.engine.in_flight(config.search.expand.n)
+    grader, in_flight = Gold(task), config.engine.in_flight(config.search.width())
     scorer = config.scorer.open(_tools(config, ctx, policy, grader)) if config.scorer else None
     with open_engine(policy, config.engine, ctx) as engine:
         yield Grower(engine, policy.codec, policy.context, config.search, scorer, grader, config.gold, in_flight)

@@ -9,27 +9,26 @@ from math import comb
 
 from data_gen.engines.base import stream_seed
 from data_gen.errors import UserError
-from data_gen.search.vote import Ballot, Rule, Same, elect
+from data_gen.search.vote import Ballot, Elected, Rule, Same, elect
 
 SUBSETS = 64
 """Subsets that are looked at where the mean over all has no closed form."""
 
 
-def subset_accuracy(cast: Sequence[Ballot], dead: int, n: int, rule: Rule, same: Same, key: str) -> float | None:
-    """Mean accuracy of `rule` over subsets of `n` of the pool's paths, of which `dead` more have no answer. None: not verifiable.
+def elect_among(cast: Sequence[Ballot], dead: int, n: int, rule: Rule, same: Same, key: str) -> Elected:
+    """The vote of `n` of the pool's paths, of which `dead` more have no answer: one seeded subset's choice, all subsets' mean accuracy.
 
-    Exact for `argmax`; for the other rules the mean over `SUBSETS` random ones (all, where there are not more), which is unbiased, too.
-    UserError where the pool is smaller than `n`.
+    The mean is exact for `argmax`; for the other rules it is that of `SUBSETS` random ones (all, where there are not more), which is
+    unbiased, too. UserError where the pool is smaller than `n`.
     """
     size = dead + sum(ballot.copies for ballot in cast)
     if not 1 <= n <= size:
         raise UserError(f"n is {n}, but the pool of {key!r} holds {size} paths; expected 1 to {size}. Draw a larger pool.")
+    found = [elect(some, rule, same, key) for some in itertools.islice(_subsets(cast, size, n, key), 1 if rule == "argmax" else None)]
     if any(ballot.leaf.outcome is None for ballot in cast):
-        return None
-    if rule == "argmax":
-        return _best_of(cast, size, n)
-    found = [elect(some, rule, same, key).accuracy or 0.0 for some in _subsets(cast, size, n, key)]
-    return sum(found) / len(found)
+        return Elected(found[0].leaf, None)
+    mean = _best_of(cast, size, n) if rule == "argmax" else sum(one.accuracy or 0.0 for one in found) / len(found)
+    return Elected(found[0].leaf, mean)
 
 
 def _best_of(cast: Sequence[Ballot], size: int, n: int) -> float:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from reasoning_train.evaluation.metrics import Estimate, crossed_bootstrap, majority_is_correct, pass_at_k
 
+COSTS = ("tokens", "generated", "scored")
+"""Metrics that are counts of tokens, not shares."""
 Collected = tuple[dict[str, dict[str, dict[str, float]]], set[str], dict[str, list[int]]]
 """policy -> problem -> metrics; the unverifiable problems; policy -> [right samples, of these with a wrong step]."""
 
@@ -16,10 +18,13 @@ Collected = tuple[dict[str, dict[str, dict[str, float]]], set[str], dict[str, li
 def row_metrics(row: dict[str, Any], ks: Sequence[int]) -> dict[str, float]:
     """The metrics of one (policy, problem) row.
 
-    `greedy`: the answer is right; `trace`: and no step is wrong (tasks with a step checker); `pass@k`, `maj@k`; `tokens` and
-    `cut` (by the token limit) of the greedy solution.
+    `greedy`: the answer is right (rows of votes hold its `accuracy`, over ties and subsets); `trace`: and no step is wrong (tasks with a
+    step checker); `pass@k`, `maj@k`; `cut` (by the token limit) and `tokens` of the greedy solution, or all that a search cost, of which
+    `generated` and `scored` are the parts.
     """
-    metrics = {"greedy": float(row["verdict"] == "correct"), "tokens": float(row["tokens"]), "cut": float(row["finish"] == "length")}
+    right = row["accuracy"] if "accuracy" in row else float(row["verdict"] == "correct")
+    metrics = {"greedy": right, "tokens": float(row["tokens"]), "cut": float(row["finish"] == "length")}
+    metrics |= {part: float(row[f"{part}_tokens"]) for part in ("generated", "scored") if f"{part}_tokens" in row}
     if row["steps_ok"] is not None:
         metrics["trace"] = metrics["greedy"] * row["steps_ok"]
     correct = row["sampled_correct"]
@@ -53,7 +58,8 @@ def collect(rows: Iterable[dict[str, Any]], ks: Sequence[int]) -> Collected:
 
 def summarise_rows(rows: Iterable[dict[str, Any]], policies: Sequence[str], ks: Sequence[int]) -> dict[str, Any]:
     """`{"problems": P, "unverifiable": n, "policies": {name: {metric: [value, low, high]}}, "differences": {name: {...}}}`."""
-    table, unverifiable, wrong = collect(rows, ks)
+    oracle: set[str] = set()
+    table, unverifiable, wrong = collect(_noting_oracle(rows, oracle), ks)
     problems = sorted(next(iter(table.values()), {}))
     arrays = {name: _arrays(table[name], problems) for name in policies if problems}
     base = policies[0]
@@ -63,6 +69,7 @@ def summarise_rows(rows: Iterable[dict[str, Any]], policies: Sequence[str], ks: 
         "problems": len(problems),
         "unverifiable": len(unverifiable),
         "base": base,
+        "oracle": sorted(oracle),
         "policies": _estimates(arrays),
         "differences": _estimates(differences),
         "wrong_step_share_of_correct": {name: bad / right for name, (right, bad) in wrong.items() if right},
@@ -72,14 +79,26 @@ def summarise_rows(rows: Iterable[dict[str, Any]], policies: Sequence[str], ks: 
 def summary_table(summary: dict[str, Any]) -> dict[str, Any]:
     """Columns and rows of text, as terminals and the report show them."""
     base = summary["base"]
-    names = [m for m in next(iter(summary["policies"].values()), {}) if m not in ("tokens", "cut")]
-    columns = ["policy", *names, f"greedy - {base}", "tokens"]
+    measured: dict[str, Any] = next(iter(summary["policies"].values()), {})
+    names = [m for m in measured if m not in (*COSTS, "cut")]
+    costs = [m for m in COSTS if m in measured]
+    columns = ["policy", *names, f"greedy - {base}", *costs]
     rows = []
     for policy, metrics in summary["policies"].items():
         change = summary["differences"].get(policy, {}).get("greedy")
         shown = [Estimate(*metrics[m]).percent() for m in names]
-        rows.append([policy, *shown, Estimate(*change).percent(signed=True) if change else "", f"{metrics['tokens'][0]:.1f}"])
+        marked = f"{policy} (oracle)" if policy in summary.get("oracle", ()) else policy
+        difference = Estimate(*change).percent(signed=True) if change else ""
+        rows.append([marked, *shown, difference, *(f"{metrics[m][0]:.1f}" for m in costs)])
     return {"title": f"{summary['problems']} problems, % with 95 % intervals, differences paired", "columns": columns, "rows": rows}
+
+
+def _noting_oracle(rows: Iterable[dict[str, Any]], names: set[str]) -> Iterator[dict[str, Any]]:
+    """The rows; `names` collects the policies of those in which gold took part."""
+    for row in rows:
+        if row.get("oracle"):
+            names.add(row["policy"])
+        yield row
 
 
 def _arrays(problems: dict[str, dict[str, float]], order: Sequence[str]) -> dict[str, np.ndarray]:

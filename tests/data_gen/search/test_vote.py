@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_gen.errors import UserError
-from data_gen.search.subsets import subset_accuracy
+from data_gen.search.subsets import elect_among
 from data_gen.search.vote import Ballot, Rule, Vote, ballots, elect
 from data_gen.trees import Tree, TreeNode
 
@@ -108,18 +108,20 @@ def test_subsets_are_averaged_exactly(pool: list[tuple[str, int, float]], dead: 
         elect([Ballot(paths[i].leaf, 1, paths[i].score) for i in some if i < len(paths)], rule, as_text, "p").accuracy or 0.0
         for some in itertools.combinations(range(size), n)
     ]
-    assert subset_accuracy(cast, dead, n, rule, as_text, "p") == pytest.approx(sum(found) / len(found))
+    assert elect_among(cast, dead, n, rule, as_text, "p").accuracy == pytest.approx(sum(found) / len(found))
 
 
 def test_random_subsets_are_unbiased() -> None:
     """Majority of 3 of 12 paths, 7 of them right: the hypergeometric P(at least 2 right) + nothing else; 300 pools of 64 subsets."""
     cast = [Ballot(ONE, 7, 0.5), Ballot(TWO, 5, 0.5)]
     exact = (35 * 1 + 21 * 5) / 220
-    found = [subset_accuracy(cast, 0, 3, "majority", as_text, f"p{i}") or 0.0 for i in range(300)]
+    found = [elect_among(cast, 0, 3, "majority", as_text, f"p{i}").accuracy or 0.0 for i in range(300)]
     assert abs(sum(found) / 300 - exact) < 4.5 * (exact * (1 - exact) / (300 * 64)) ** 0.5
-    assert subset_accuracy(cast, 0, 12, "majority", as_text, "p") == 1.0
+    assert elect_among(cast, 0, 12, "majority", as_text, "p").accuracy == 1.0
+    chosen = [elect_among(cast, 0, 3, "majority", as_text, f"p{i}").leaf for i in range(300)]
+    assert abs(chosen.count(ONE) / 300 - exact) < 4.5 * (exact * (1 - exact) / 300) ** 0.5
 
 
 def test_a_pool_that_is_too_small_is_named() -> None:
     with pytest.raises(UserError, match="n is 9, but the pool of 'p' holds 5 paths"):
-        subset_accuracy(CAST, 1, 9, "argmax", as_text, "p")
+        elect_among(CAST, 1, 9, "argmax", as_text, "p")

@@ -1,0 +1,91 @@
+"""One row of an evaluation from a problem's trees: who was elected, how often that is right, and what it cost."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+from data_gen.records import Problem
+from data_gen.search.subsets import elect_among
+from data_gen.search.vote import Elected, Same, Vote, ballots, elect
+from data_gen.tasks.base import Task
+from data_gen.trees import Tree, TreeNode
+from data_gen.verdict import Answer, Verdict
+
+
+def vote_row(name: str, problem: Problem, trees: Sequence[Tree], vote: Vote, n: int | None, same: Same) -> dict[str, Any]:
+    """The row of strategy `name`: shape as in `evaluate`, the answer that of the first tree, accuracy and tokens means over all trees.
+
+    `n`: so many of each tree's independent paths, at their share of the tokens. `tokens` are those that were generated, discarded ones
+    included, and those that verifiers read.
+    """
+    elected = [_elected(tree, vote, n, same) for tree in trees]
+    generated, scored = (_mean(trees, n, cost) for cost in (lambda t: t.generated_tokens, lambda t: t.scored_tokens))
+    known = [one.accuracy for one in elected if one.accuracy is not None]
+    paths = [leaf for leaf in _paths(trees[0])]
+    return {
+        "policy": name,
+        "problem_id": problem.id,
+        "difficulty": problem.difficulty,
+        "gold": problem.gold,
+        "verdict": _verdict(elected),
+        "accuracy": sum(known) / len(known) if len(known) == len(elected) else None,
+        "steps_ok": None,
+        "answer": elected[0].leaf.answer if elected[0].leaf else None,
+        "finish": "stop" if elected[0].leaf else "length",
+        "tokens": generated + scored,
+        "generated_tokens": generated,
+        "scored_tokens": scored,
+        "oracle": any(tree.oracle for tree in trees),
+        "question": problem.question,
+        "solution": _text(trees[0], elected[0].leaf),
+        "sampled_answers": [leaf.answer for leaf in paths],
+        "sampled_correct": [leaf.outcome == 1.0 for leaf in paths],
+        "sampled_steps_ok": [bool(leaf.steps_ok) for leaf in paths],
+        "sampled_tokens": [sum(len(step.token_ids) for step in trees[0].path(leaf)) for leaf in paths],
+    }
+
+
+def same_answer(task: Task, problem: Problem) -> Same:
+    """Whether the task takes either of two answers for right where the other is gold."""
+
+    @cache
+    def grades(gold: str, answer: str) -> bool:
+        return task.grade(dataclasses.replace(problem, gold=gold), Answer(answer)).verdict is Verdict.CORRECT
+
+    return lambda a, b: a == b or (grades(a, b) and grades(b, a))
+
+
+def _elected(tree: Tree, vote: Vote, n: int | None, same: Same) -> Elected:
+    cast, key = ballots(tree, vote.score), f"{tree.problem_id}#{tree.sample}"
+    if n is None:
+        return elect(cast, vote.rule, same, key)
+    return elect_among(cast, len(_dead(tree)), n, vote.rule, same, key)
+
+
+def _dead(tree: Tree) -> list[TreeNode]:
+    """Drawn paths without an answer, as often as they were drawn (of trees whose paths are independent)."""
+    ends = (node for node in tree.nodes if node.terminal in ("invalid", "limit"))
+    return [node for node in ends for _ in range(node.draws)]
+
+
+def _paths(tree: Tree) -> list[TreeNode]:
+    """Leaves of the final paths, each as often as it stands for one."""
+    return [leaf for leaf in tree.nodes for _ in range(leaf.votes)]
+
+
+def _mean(trees: Sequence[Tree], n: int | None, cost: Callable[[Tree], int]) -> float:
+    shares = (1.0 if n is None else n / (len(_paths(tree)) + len(_dead(tree))) for tree in trees)
+    return sum(cost(tree) * share for tree, share in zip(trees, shares, strict=True)) / len(trees)
+
+
+def _verdict(elected: Sequence[Elected]) -> str:
+    if any(one.accuracy is None for one in elected):
+        return "unverifiable"
+    return "correct" if elected[0].leaf and elected[0].leaf.outcome == 1.0 else "wrong"
+
+
+def _text(tree: Tree, leaf: TreeNode | None) -> str:
+    return "".join(step.text for step in tree.path(leaf)) if leaf else ""

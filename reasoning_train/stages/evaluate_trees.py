@@ -1,0 +1,122 @@
+"""`evaluate_trees`: test-time strategies from stored trees: every voting rule and every pool size without drawing again."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pydantic import Field
+
+from data_gen.errors import UserError
+from data_gen.records import Problem
+from data_gen.search import SEARCHES
+from data_gen.search.vote import Vote
+from data_gen.trees import Tree
+from reasoning_train.inputs import count_rows, load_task, read_problems, stream_trees
+from reasoning_train.recipe.refs import ProblemsRef, Ref, TreesRef
+from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
+
+
+class Strategy(Vote):
+    """Trees and the vote on them: `{trees: "${stages.pool}", n: 4, rule: weighted}`."""
+
+    trees: TreesRef
+    n: int | None = Field(None, ge=1)
+    """Only so many of a pool's independent paths (best-of-N): accuracy is the mean over subsets, tokens their share."""
+
+
+class EvaluateTreesConfig(StageConfig):
+    """Strategies on the same problems; differences are taken against the first."""
+
+    problems: ProblemsRef
+    strategies: dict[str, Strategy] = Field(min_length=1)
+    """Name in the table -> trees and vote."""
+    limit: int | None = Field(None, ge=1)
+
+
+Item = tuple[Problem, dict[Ref, list[Tree]]]
+"""A problem with its trees of every source."""
+
+
+@stage("evaluate_trees", version=1, outputs={"table": "table"}, unit="problem", seeded=False, heavy=False)
+def evaluate_trees(config: EvaluateTreesConfig, ctx: Context) -> None:
+    """Record one row per strategy and problem, in the shape of `evaluate`, so that `claim` and `report` read both."""
+    from reasoning_train.evaluation.votes import same_answer, vote_row
+
+    source = ctx.input(config.problems)
+    task, total = load_task(source), count_rows(source, config.limit)
+    for done, (order, key, (problem, trees)) in enumerate(ctx.pending(_items(config, ctx)), 1):
+        same, rows = same_answer(task, problem), []
+        if all(trees.values()):
+            for name, strategy in config.strategies.items():
+                _check_pool(name, strategy, trees[strategy.trees])
+                rows.append(vote_row(name, problem, trees[strategy.trees], strategy, strategy.n, same))
+        else:
+            ctx.count("dropped.no_tree")
+        ctx.record(order, key, rows)
+        ctx.progress(done, total)
+
+
+def _items(config: EvaluateTreesConfig, ctx: Context) -> Iterator[tuple[str, Item]]:
+    """Every problem with its trees, which stand in the problems' order."""
+    sources = dict.fromkeys(strategy.trees for strategy in config.strategies.values())
+    groups = {ref: _Groups(stream_trees(ctx.input(ref))) for ref in sources}
+    for problem in itertools.islice(read_problems(ctx.input(config.problems)), config.limit):
+        yield problem.id, (problem, {ref: group.of(problem.id) for ref, group in groups.items()})
+    for ref, group in groups.items():
+        if config.limit is None and group.ahead is not None:
+            raise UserError(
+                f"evaluate_trees: {ref} holds trees of {group.ahead.problem_id!r}, which is not among {config.problems} or stands there in "
+                "another order. Grow the trees on the same problems."
+            )
+
+
+class _Groups:
+    """Trees by problem, one problem in memory."""
+
+    def __init__(self, trees: Iterator[Tree]) -> None:
+        self._trees = trees
+        self.ahead: Tree | None = next(trees, None)
+
+    def of(self, problem_id: str) -> list[Tree]:
+        """The next trees, if they are this problem's."""
+        found: list[Tree] = []
+        while self.ahead is not None and self.ahead.problem_id == problem_id:
+            found.append(self.ahead)
+            self.ahead = next(self._trees, None)
+        return found
+
+
+def _check_pool(name: str, strategy: Strategy, trees: list[Tree]) -> None:
+    if strategy.n is not None and not SEARCHES.get(trees[0].search).independent:
+        raise UserError(
+            f"strategies.{name}.n: paths of a tree that {trees[0].search!r} grew are not independent, so some of them are no smaller "
+            "search. Remove `n`, or grow such a tree with a smaller budget."
+        )
+
+
+@evaluate_trees.estimate
+def size(config: EvaluateTreesConfig, sizes: Sizes) -> dict[str, Any]:
+    """One row per strategy and problem; nothing is generated."""
+    known = sizes(config.problems).get("rows")
+    if known is None:
+        return {}
+    records = min(known, config.limit or known)
+    return {"records": records, "rows": records * len(config.strategies)}
+
+
+@evaluate_trees.finish
+def summarise(config: EvaluateTreesConfig, ctx: Context, rows: Iterable[dict[str, Any]]) -> None:
+    """Accuracies with intervals and paired differences against the first strategy, into the manifest."""
+    from reasoning_train.evaluation.summary import summarise_rows, summary_table
+
+    summary = summarise_rows(rows, list(config.strategies), [])
+    gate(
+        summary["problems"] > 0,
+        f"evaluate_trees: no problem of {config.problems} has trees in every strategy and gold that parses.",
+    )
+    ctx.count("out", summary["problems"])
+    ctx.count("dropped.unverifiable", summary["unverifiable"])
+    ctx.metric("summary", summary)
+    ctx.metric("table", summary_table(summary))
