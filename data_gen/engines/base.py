@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 
@@ -51,6 +51,8 @@ class Request:
     """So many ids of the prefix are the prompt, the rest was sampled before; None: all are. An engine may reuse what it has computed of
     the prefix, and what it has lost it computes again so that no result depends on what was cached: the prompt in one pass, the rest
     token by token where it promises bitwise equality."""
+    owner: object | None = field(default=None, compare=False, repr=False)
+    """Whose request it is: what an engine keeps of the prefix may go as soon as this object does. None: as soon as memory is short."""
 
 
 @dataclass(slots=True)
@@ -97,6 +99,13 @@ class DuplicatePath(RuntimeError):
     """Two requests of one program used the same path; their random streams would be equal. Give each `lm.at(...)` its own."""
 
 
+class Program:
+    """Lives as long as one program's LMs do: the paths that it has used, and the owner of its requests."""
+
+    def __init__(self) -> None:
+        self.paths: set[tuple[str | int, ...]] = set()
+
+
 class LM:
     """An engine as one program sees it: bound to a seed and a path.
 
@@ -104,21 +113,22 @@ class LM:
     >>> await child.generate(prefix, 4, sampling)    # doctest: +SKIP
     """
 
-    def __init__(self, engine: Engine, seed: int, path: tuple[str | int, ...], used: set[tuple[str | int, ...]] | None = None) -> None:
+    def __init__(self, engine: Engine, seed: int, path: tuple[str | int, ...], program: Program | None = None) -> None:
         self._engine, self._seed, self.path = engine, seed, path
-        self._used = set() if used is None else used
+        self._program = program or Program()
 
     def at(self, *path: str | int) -> LM:
         """The same LM under a longer path."""
-        return LM(self._engine, self._seed, (*self.path, *path), self._used)
+        return LM(self._engine, self._seed, (*self.path, *path), self._program)
 
     async def generate(self, prefix: Sequence[int], n: int, sampling: Sampling, *, prompt_length: int | None = None) -> list[Sample]:
         """n continuations of a prefix, in sample order (never completion order). `prompt_length`: see `Request`."""
-        if self.path in self._used:
+        if self.path in self._program.paths:
             raise DuplicatePath(f"Path {self.path!r} was used for an earlier generate of this program; extend it with lm.at(...).")
-        self._used.add(self.path)
+        self._program.paths.add(self.path)
         seeds = tuple(stream_seed(self._seed, *self.path, i) for i in range(n))
-        return await self._engine.generate(Request(prefix=tuple(prefix), sampling=sampling, seeds=seeds, prompt_length=prompt_length))
+        request = Request(prefix=tuple(prefix), sampling=sampling, seeds=seeds, prompt_length=prompt_length, owner=self._program)
+        return await self._engine.generate(request)
 
     async def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:
         """log p of each token of each continuation of one prefix; draws nothing, so needs no path."""

@@ -1,51 +1,60 @@
 """Continuous batching over a causal LM: admit, step, release. Synchronous; the engine decides when.
 
-A prefix is prefilled up to its last token, once for all its samples; each sample then enters the decode batch with that last
-token as input, so every sampled id comes from one code path. Prefilled prefixes wait outside the slots until rows become free.
+The keys and values of a request's prefix, up to its last token, are copied from the store (prefixes.py) into the slots of its samples;
+each sample then enters the decode batch with that last token as input, so every sampled id comes from one code path. What a finished
+row has computed goes back into the store, for the requests that go on from there.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from data_gen.engines.base import Usage
+from data_gen.engines.base import Request, Usage
 from data_gen.engines.drawing import draw
-from data_gen.engines.rows import Row, RowTable, Ticket
-from data_gen.engines.slot_cache import SlotCache, round_up
-from data_gen.engines.stop import END, MAYBE, StopTable
+from data_gen.engines.prefixes import Prefixes, additive_mask
+from data_gen.engines.rows import NOWHERE, REPLAY, RowTable, Ticket
+from data_gen.engines.slot_cache import SlotCache, exact_columns, kv_shape, round_up
+from data_gen.engines.stop import END, GO_ON, MAYBE, StopTable
 
-PREFILL_ROWS = 64
-"""Requests prefilled at once, sorted by length: enough to fill the machine, few enough to hold their keys and values."""
-PREFILL_TOKENS = 4096
-"""Padded tokens in one prefill forward."""
+WINDOW = 64
+"""Requests whose prefixes are found or prefilled at once: enough to fill the machine, few enough to hold their keys and values."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Prefilled:
-    """Keys and values of a prefill batch, per layer `[rows, heads, length, dim]`, and the row that a sample starts from."""
-
-    layers: list[tuple[Tensor, Tensor]]
-    row: int
+Head = Callable[[Tensor], Tensor]
+"""Last hidden states `[rows, hidden]` -> values `[rows]`."""
 
 
 class Decoder:
     """Rows in slots over one model. `submit` requests, call `step` until not `busy`; it returns the tickets that are complete."""
 
-    def __init__(self, model: Any, stops: StopTable, usage: Usage, *, slots: int, kv_columns: int, row_block: int) -> None:
-        self.model, self.stops, self.usage = model, stops, usage
+    def __init__(
+        self,
+        model: Any,
+        stops: StopTable,
+        usage: Usage,
+        prefixes: Prefixes,
+        *,
+        slots: int,
+        kv_columns: int,
+        row_block: int,
+        head: Head | None,
+    ) -> None:
+        self.model, self.stops, self.usage, self.prefixes, self.head = model, stops, usage, prefixes, head
         self.kv_columns, self.row_block, self.device = kv_columns, row_block, model.device
         self.context: int = model.config.max_position_embeddings
+        # The query heads that share a key-value head are the rows of one product.
+        grouped = model.config.num_attention_heads // kv_shape(model.config)[1]
+        self._columns = exact_columns if prefixes.exact and grouped >= 4 else round_up
         self.table = RowTable(slots)
         self.cache = SlotCache(model.config, model.dtype, model.device)
         self._waiting: deque[Ticket] = deque()
-        self._ready: deque[tuple[Row, _Prefilled]] = deque()
+        self._ready: deque[Ticket] = deque()
         self._settings: tuple[Tensor | None, Tensor | None] | None = None
 
     @property
@@ -53,129 +62,122 @@ class Decoder:
         """Whether anything is waiting or decoding."""
         return bool(self._waiting or self._ready or self.table.active)
 
-    def submit(self, ticket: Ticket) -> None:
-        """Queue a request; its rows are admitted as slots become free, first come first served within a prefill window."""
+    def submit(self, request: Request, owner: int | None) -> Ticket:
+        """Queue a request; its rows are admitted as slots become free, first come first served."""
+        self.usage.requests += 1
+        self.usage.prompt_tokens += len(request.prefix)
+        path = self.prefixes.path(request.prefix, request.prompt_length, owner)
+        limit = min(request.sampling.max_tokens, self.context - len(request.prefix))
+        ticket = Ticket(request, path, limit, self.stops.index(request.sampling.stop))
         self._waiting.append(ticket)
+        return ticket
 
     @torch.inference_mode()
     def step(self) -> list[Ticket]:
         """Admit what fits, decode one token a row, and return the requests that this completed."""
         self._admit()
-        table = self.table
-        if not table.active:
+        self._close_gaps()
+        if not self.table.active:
             return []
-        ids, logprobs = self._decode()
-        table.record(ids, logprobs)
-        self.usage.generated_tokens += table.active
-        return self._finish(ids)
+        ids, logprobs, values = self._decode()
+        self.usage.generated_tokens += self.table.record(ids, logprobs)
+        return self._finish(values)
 
     def drop_cancelled(self) -> None:
         """Free the rows and places of requests that nobody waits for any more."""
         self._waiting = deque(t for t in self._waiting if not t.cancelled)
-        self._ready = deque(entry for entry in self._ready if not entry[0].ticket.cancelled)
-        self._release([slot for slot, row in enumerate(self.table.rows) if row.ticket.cancelled])
+        for ticket in self._ready:
+            if ticket.cancelled:
+                self.prefixes.drop(ticket.path)
+        self._ready = deque(t for t in self._ready if not t.cancelled)
+        self.table.vacate([slot for slot, row in enumerate(self.table.rows) if row is not NOWHERE and row.ticket.cancelled])
 
     def clear(self) -> None:
         """Give up everything (after a failed step)."""
-        self._waiting.clear()
-        self._ready.clear()
-        self._release(list(range(self.table.active)))
+        for ticket in [*self._waiting, *self._ready, *(row.ticket for row in self.table.rows if row is not NOWHERE)]:
+            ticket.cancelled = True
+        self.drop_cancelled()
 
     def _admit(self) -> None:
         while self._ready or self._waiting:
             if not self._ready:
-                self._prefill_window()
-            batch = self._fitting()
-            if not batch:
+                self._prepare()
+            if not self._place():
                 return
-            self._place(batch)
 
-    def _fitting(self) -> list[tuple[Row, _Prefilled]]:
-        """The next ready rows that fit: into the slots, and into the memory if every row grew to the longest one's limit."""
-        active, batch = self.table.active, []
-        longest = self.table.longest()
-        while self._ready and active < self.table.slots:
-            longest = max(longest, self._ready[0][0].end)
-            if active and (active + 1) * longest > self.kv_columns:
+    def _prepare(self) -> None:
+        """Have the prefixes of the next requests in the store; as many as it has room for."""
+        window = [self._waiting.popleft() for _ in range(min(WINDOW, len(self._waiting)))]
+        taken = self.prefixes.admit([ticket.path for ticket in window])
+        self._ready.extend(window[:taken])
+        self._waiting.extendleft(reversed(window[taken:]))
+
+    def _place(self) -> bool:
+        """Give the next ready rows slots; whether any fitted."""
+        tickets, slots = [], []
+        while self._ready:
+            ticket = self._ready[0]
+            replay = bool(ticket.path.missing)
+            count = min(self._fitting(ticket), 1 if replay else ticket.unplaced)
+            if not count:
                 break
-            batch.append(self._ready.popleft())
-            active += 1
-        return batch
+            if not (replay or ticket.placed):
+                self.usage.cached_tokens += ticket.path.cached
+            tickets.append(ticket)
+            slots.append(self.table.place_replay(ticket) if replay else self.table.place(ticket, count))
+            if replay or not ticket.unplaced:
+                self._ready.popleft()
+        if tickets:
+            self._load(tickets, slots)
+        return bool(tickets)
 
-    def _place(self, batch: Sequence[tuple[Row, _Prefilled]]) -> None:
-        first = self.table.active
-        by_prefill: dict[int, list[int]] = {}
-        for i, (_, prefilled) in enumerate(batch):
-            by_prefill.setdefault(id(prefilled.layers), []).append(i)
-        for members in by_prefill.values():
-            layers = batch[members[0]][1].layers
-            if layers:
-                self.cache.reserve(first + len(batch), layers[0][0].shape[2])
-                slots = torch.tensor([first + i for i in members], device=self.device)
-                self.cache.write(slots, layers, torch.tensor([batch[i][1].row for i in members], device=self.device))
-        self.table.append([row for row, _ in batch])
+    def _fitting(self, ticket: Ticket) -> int:
+        """How many of its rows fit: into the slots, and into the memory if every row grew to the longest one's limit."""
+        longest = max(self.table.longest(), len(ticket.path.ids) + ticket.limit + 1)
+        active = self.table.active
+        return min(self.table.slots - active, max(self.kv_columns // longest - active, 0 if active else 1))
+
+    def _load(self, tickets: Sequence[Ticket], slots: Sequence[np.ndarray]) -> None:
+        self.cache.reserve(self.table.high, max(len(ticket.path.ids) for ticket in tickets))
+        self.prefixes.load([ticket.path for ticket in tickets], slots, self.cache)
+        for ticket in tickets:
+            if ticket.path.missing or not ticket.unplaced:
+                self.prefixes.drop(ticket.path)
         self._settings = None
 
-    def _prefill_window(self) -> None:
-        """Prefill the next requests in batches of like length; their samples become ready in the order of the batches."""
-        window = [self._waiting.popleft() for _ in range(min(PREFILL_ROWS, len(self._waiting)))]
-        window.sort(key=lambda ticket: len(ticket.request.prefix))
-        batch: list[Ticket] = []
-        for ticket in window:
-            width = round_up(len(ticket.request.prefix) - 1)
-            if batch and (width != round_up(len(batch[-1].request.prefix) - 1) or width * len(batch) >= PREFILL_TOKENS):
-                self._prefill(batch)
-                batch = []
-            batch.append(ticket)
-        self._prefill(batch)
+    def _close_gaps(self) -> None:
+        if not self.table.holes:
+            return
+        sources, targets = self.table.close_gaps()
+        if sources:
+            columns = int(self.table.columns[targets].max())
+            self.cache.move(torch.tensor(sources, device=self.device), torch.tensor(targets, device=self.device), columns)
+        self._settings = None
 
-    def _prefill(self, batch: Sequence[Ticket]) -> None:
-        """Causal attention keeps right padding out of every real position, so no mask is needed."""
-        from transformers import DynamicCache
-
-        prefixes = [ticket.request.prefix for ticket in batch]
-        width = round_up(max(map(len, prefixes)) - 1)
-        cache = DynamicCache()
-        if width:
-            ids = np.zeros((round_up(len(batch), self.row_block), width), np.int64)
-            for row, prefix in enumerate(prefixes):
-                ids[row, : len(prefix) - 1] = prefix[:-1]
-            self.model(input_ids=torch.from_numpy(ids).to(self.device), past_key_values=cache, use_cache=True, logits_to_keep=1)
-        layers: list[tuple[Tensor, Tensor]] = [(layer.keys, layer.values) for layer in cache.layers]  # type: ignore[union-attr, misc]
-        for row, ticket in enumerate(batch):
-            self._enqueue(ticket, _Prefilled(layers, row))
-
-    def _enqueue(self, ticket: Ticket, prefilled: _Prefilled) -> None:
-        prefix, sampling = ticket.request.prefix, ticket.request.sampling
-        self.usage.requests += 1
-        self.usage.prompt_tokens += len(prefix)
-        stop_set = self.stops.index(sampling.stop)
-        limit = min(sampling.max_tokens, self.context - len(prefix))
-        for index, seed in enumerate(ticket.request.seeds):
-            row = Row(ticket=ticket, index=index, last_id=prefix[-1], column=len(prefix) - 1, limit=limit, sampling=sampling,
-                      stop_set=stop_set, seed=seed)  # fmt: skip
-            self._ready.append((row, prefilled))
-
-    def _decode(self) -> tuple[np.ndarray, np.ndarray]:
-        """One forward of all active rows; sampled ids and their log-probs, on the host."""
+    def _decode(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """One forward of all rows; on the host, sampled ids, their log-probs and, where a row waits for it, the fed tokens' values."""
         table, active = self.table, self.table.active
         rows = round_up(active, self.row_block)
-        columns = round_up(int(table.columns[:rows].max()) + 1)
+        columns = self._columns(int(table.columns[:rows].max()) + 1)
         self.cache.reserve(rows, columns)
-        positions = torch.from_numpy(table.columns[:rows].copy()).to(self.device)
+        positions = torch.from_numpy(table.columns[:rows, None].copy()).to(self.device)
         self.cache.aim(positions, columns)
-        hidden = torch.arange(columns, device=self.device) > positions[:, None]
-        mask = torch.zeros(rows, columns, dtype=self.model.dtype, device=self.device).masked_fill_(hidden, float("-inf"))
+        mask = additive_mask(torch.arange(columns, device=self.device) <= positions[:, :, None], self.model.dtype)
         ids = torch.from_numpy(table.ids[:rows, None].copy()).to(self.device)
-        logits = self.model(
-            input_ids=ids, attention_mask=mask[:, None, None], position_ids=positions[:, None], past_key_values=self.cache, use_cache=True
-        ).logits[:, -1]
+        logits, values = self._forward(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=self.cache)
         temperature, top_p = self._row_settings(rows)
-        uniform = torch.from_numpy(table.uniform[np.arange(rows), np.minimum(table.steps[:rows], table.uniform.shape[1] - 1)]).to(
-            self.device
-        )
-        drawn, logprobs = draw(logits, uniform, temperature, top_p)
-        return drawn[:active].cpu().numpy(), logprobs[:active].cpu().numpy()
+        uniform = table.uniform[np.arange(rows), np.minimum(table.steps[:rows], table.uniform.shape[1] - 1)]
+        drawn, logprobs = draw(logits, torch.from_numpy(uniform).to(self.device), temperature, top_p)
+        return drawn[:active].cpu().numpy(), logprobs[:active].cpu().numpy(), values
+
+    def _forward(self, **inputs: Any) -> tuple[Tensor, np.ndarray | None]:
+        """Logits `[rows, vocabulary]` and, where a row waits for its value, all rows' values."""
+        if not self.table.closing[: self.table.active].any():
+            return self.model(**inputs, use_cache=True).logits[:, -1], None
+        with last_hidden(self.model) as hidden:
+            logits = self.model(**inputs, use_cache=True).logits[:, -1]
+        assert self.head is not None
+        return logits, self.head(hidden[0][:, -1]).cpu().numpy()
 
     def _row_settings(self, rows: int) -> tuple[Tensor | None, Tensor | None]:
         """Temperature and top-p of the first rows on the device (None where no row needs them), kept until a row comes or goes."""
@@ -187,34 +189,61 @@ class Decoder:
             )
         return self._settings
 
-    def _finish(self, ids: np.ndarray) -> list[Ticket]:
+    def _finish(self, values: np.ndarray | None) -> list[Ticket]:
         table, active = self.table, self.table.active
-        marks = self.stops.marks[table.stop_sets[:active], ids]
-        at_limit = table.steps[:active] >= table.limits[:active]
-        freed, complete = [], []
-        for slot in np.flatnonzero(marks.astype(bool) | at_limit).tolist():
-            stopped = marks[slot] == END or (marks[slot] == MAYBE and self._completes_stop(slot))
-            if not (stopped or at_limit[slot]):
+        marks = self.stops.marks[table.stop_sets[:active], table.ids[:active]]
+        marks[table.replayed[:active]] = GO_ON
+        over = (table.steps >= table.limits)[:active] | table.closing[:active]
+        done = [slot for slot in np.flatnonzero(marks.astype(bool) | over).tolist() if self._is_done(slot, marks[slot], over[slot])]
+        if not done:
+            return []
+        rows = [table.rows[slot] for slot in done]
+        self.prefixes.keep([table.decoded(slot) for slot in done], self.cache)
+        complete = []
+        for slot, row in zip(done, rows, strict=True):
+            if row.sample == REPLAY:
+                self._requeue(row.ticket)
                 continue
-            freed.append(slot)
-            row = table.rows[slot]
-            row.ticket.samples[row.index] = table.sample(slot, stopped)
+            row.ticket.samples[row.sample] = table.sample(slot, None if values is None else float(values[slot]))
             row.ticket.missing -= 1
             self.usage.samples += 1
             if not row.ticket.missing:
                 complete.append(row.ticket)
-        self._release(freed)
+        table.vacate(done)
         return complete
+
+    def _is_done(self, slot: int, mark: int, over: bool) -> bool:
+        """A row is done with its last token; under a head, with the step that feeds this token and so gives its value."""
+        table = self.table
+        if table.closing[slot]:
+            return True
+        stopped = mark == END or (mark == MAYBE and self._completes_stop(slot))
+        if not (stopped or over):
+            return False
+        table.stopped[slot] = stopped
+        table.closing[slot] = self.head is not None and not table.replayed[slot]
+        return not table.closing[slot]
 
     def _completes_stop(self, slot: int) -> bool:
         table = self.table
-        return self.stops.completes(table.tokens[slot, : table.steps[slot]].tolist(), table.rows[slot].sampling.stop)
+        return self.stops.completes(table.tokens[slot, : table.steps[slot]].tolist(), table.rows[slot].ticket.request.sampling.stop)
 
-    def _release(self, freed: Sequence[int]) -> None:
-        if not freed:
-            return
-        sources, targets = self.table.release(freed)
-        if sources:
-            columns = int(self.table.columns[targets].max())
-            self.cache.move(torch.tensor(sources, device=self.device), torch.tensor(targets, device=self.device), columns)
-        self._settings = None
+    def _requeue(self, ticket: Ticket) -> None:
+        """After its replay: ready, unless there was no room to store what was computed."""
+        self.prefixes.find(ticket.path)
+        if ticket.path.missing:
+            self.prefixes.drop(ticket.path)
+            self._waiting.appendleft(ticket)
+        else:
+            self._ready.appendleft(ticket)
+
+
+@contextmanager
+def last_hidden(model: Any) -> Iterator[list[Tensor]]:
+    """Fills the list with what the output layer receives, `[rows, tokens, hidden]`; asking for hidden states would keep every layer's."""
+    received: list[Tensor] = []
+    hook = model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: received.append(inputs[0]))
+    try:
+        yield received
+    finally:
+        hook.remove()

@@ -20,6 +20,17 @@ def round_up(n: int, block: int = BLOCK) -> int:
     return -(-n // block) * block
 
 
+def exact_columns(n: int) -> int:
+    """The least number of columns >= n at which a row's attention gives the same bits as at any other of these numbers.
+
+    Masked columns add zeros, but where a product of four query rows or more sums over 193 to 383 columns (of each 512 that attention takes
+    at once), MKL sums in two halves; those widths are left out.
+    """
+    columns = round_up(n)
+    rest = columns % 512
+    return columns + 384 - rest if 192 < rest < 384 else columns
+
+
 def kv_shape(config: Any) -> tuple[int, int, int]:
     """(layers, key-value heads, head dimension) of a decoder-only config."""
     heads = config.num_attention_heads
@@ -36,7 +47,7 @@ def column_bytes(model: Any) -> int:
 class SlotCache:
     """Preallocated keys and values `[slots, kv heads, columns, dim]` of each layer; stands where a transformers `Cache` does.
 
-    Before each decode step `aim` says which columns the new tokens go to; the model then calls `update` layer by layer.
+    Before each forward `aim` says which columns the new tokens go to; the model then calls `update` layer by layer.
     """
 
     def __init__(self, config: Any, dtype: torch.dtype, device: torch.device) -> None:
@@ -61,12 +72,6 @@ class SlotCache:
             self.layers[i] = grown
         self.slots, self.columns = slots, columns
 
-    def write(self, slots: Tensor, prefixes: list[tuple[Tensor, Tensor]], rows: Tensor) -> None:
-        """Copy rows `rows` of a prefilled batch (per layer `[rows, heads, length, dim]`) to the start of `slots`."""
-        for mine, theirs in zip(self.layers, prefixes, strict=True):
-            for kept, new in zip(mine, theirs, strict=True):
-                kept[slots, :, : new.shape[2]] = new[rows]
-
     def move(self, sources: Tensor, targets: Tensor, columns: int) -> None:
         """Copy the first `columns` columns of slots `sources` onto slots `targets`."""
         for pair in self.layers:
@@ -74,14 +79,14 @@ class SlotCache:
                 kept[targets, :, :columns] = kept[sources, :, :columns]
 
     def aim(self, positions: Tensor, columns: int) -> None:
-        """The next `update` writes row i at column `positions[i]`; attention reads the first `columns` columns."""
-        self._rows = torch.arange(len(positions), device=positions.device)
+        """The next `update` writes row i's tokens at the columns `positions[i]` (`[rows, tokens]`); attention reads the first `columns`."""
+        self._rows = torch.arange(len(positions), device=positions.device)[:, None]
         self._positions, self._read = positions, columns
 
     def update(self, keys: Tensor, values: Tensor, layer_idx: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """Store one new token a row (`[rows, heads, 1, dim]`); returns the columns to attend to."""
+        """Store the new tokens (`[rows, heads, tokens, dim]`); returns the columns to attend to."""
         kept_keys, kept_values = self.layers[layer_idx]
-        kept_keys[self._rows, :, self._positions] = keys[:, :, 0]
-        kept_values[self._rows, :, self._positions] = values[:, :, 0]
+        kept_keys[self._rows, :, self._positions] = keys.transpose(1, 2)
+        kept_values[self._rows, :, self._positions] = values.transpose(1, 2)
         rows = len(self._rows)
         return kept_keys[:rows, :, : self._read], kept_values[:rows, :, : self._read]

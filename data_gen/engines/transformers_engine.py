@@ -14,8 +14,11 @@ from typing import Any
 import torch
 
 from data_gen.engines.base import Request, Sample, Usage
-from data_gen.engines.decoder import Decoder, Ticket
-from data_gen.engines.scoring import score_batch
+from data_gen.engines.decoder import Decoder, Head
+from data_gen.engines.owners import Owners
+from data_gen.engines.prefixes import Prefixes
+from data_gen.engines.rows import Ticket
+from data_gen.engines.scoring import Call, Scorer
 from data_gen.engines.slot_cache import column_bytes, round_up
 from data_gen.engines.stop import StopTable
 from data_gen.errors import UserError
@@ -23,6 +26,8 @@ from data_gen.errors import UserError
 DETERMINISTIC_ROWS = 8
 """Rows of a forward come in multiples of this: smaller matrix products take other kernels, and elementwise kernels compute
 what is left over at the end of a tensor (less than two vector registers) by other code; both round otherwise."""
+SCORED_AT_ONCE = 256
+"""Waiting scores that are computed between two decode steps."""
 QUIET_TURNS = 4
 """Turns of the event loop without a new request after which every program is taken to wait: a finished child wakes its `gather`,
 which wakes its parent, one turn each. A request that comes later is admitted one step later; its result is the same."""
@@ -32,9 +37,12 @@ class TransformersEngine:
     """Samples from and scores with `model`, a decoder-only causal LM with full attention in every layer.
 
     `end_ids` end a continuation (all of them: a chat model has several). At most `slots` rows decode at once, fewer where their keys and
-    values at full length would not fit the memory (1 GiB on a CPU, half of what is free on a GPU).
-    `deterministic` makes ids and log-probs bitwise independent of batching, neighbours and order on CPU: it sets torch to one intra-op
-    thread and runs rows in multiples of 8.
+    values at full length would not fit their half of the memory (1 GiB in all on a CPU, half of what is free on a GPU). The other half
+    keeps the keys and values of prefixes and samples, so that a request which goes on from one computes only what is new;
+    `prefix_columns` sets how many tokens instead. The model's weights must not change meanwhile; `forget` after they did.
+    `deterministic` makes ids, log-probs and values bitwise independent of batching, neighbours, order and what was kept, on CPU: it sets
+    torch to one intra-op thread and runs rows in multiples of 8.
+    `head` gives a joint model's values (`Sample.value`): last hidden states `[rows, hidden]` -> `[rows]`.
 
     >>> engine = TransformersEngine(model, tokenizer, end_ids=[2])                         # doctest: +SKIP
     >>> [sample] = await engine.generate(Request(prefix=(5, 9), sampling=Sampling(max_tokens=8), seeds=(1,)))  # doctest: +SKIP
@@ -42,24 +50,35 @@ class TransformersEngine:
 
     seeded = True
 
-    def __init__(self, model: Any, tokenizer: Any, *, end_ids: Iterable[int], slots: int = 256, deterministic: bool = False) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        end_ids: Iterable[int],
+        slots: int = 256,
+        deterministic: bool = False,
+        prefix_columns: int | None = None,
+        head: Head | None = None,
+    ) -> None:
         _refuse_windows(model.config)
         row_block = DETERMINISTIC_ROWS if deterministic else 1
         if deterministic and model.device.type == "cpu":
             torch.set_num_threads(1)
         self.model, self.usage = model.eval(), Usage()
         self.context: int = model.config.max_position_embeddings
-        self._row_block = row_block
-        self._decoder = Decoder(
-            model,
-            StopTable(tokenizer, model.config.vocab_size, end_ids),
-            self.usage,
-            slots=round_up(slots, row_block),
-            kv_columns=_kv_bytes(model.device) // column_bytes(model),
-            row_block=row_block,
+        half = _kv_bytes(model.device) // column_bytes(model) // 2
+        stops = StopTable(tokenizer, model.config.vocab_size, end_ids)
+        self._prefixes = Prefixes(
+            model, capacity=half if prefix_columns is None else prefix_columns, row_block=row_block, exact=deterministic
         )
+        self._decoder = Decoder(
+            model, stops, self.usage, self._prefixes, slots=round_up(slots, row_block), kv_columns=half, row_block=row_block, head=head
+        )
+        self._scorer = Scorer(model, self._prefixes, self.usage, half // 4)
+        self._owners = Owners()
         self._futures: dict[Ticket, asyncio.Future[list[Sample]]] = {}
-        self._scores: list[tuple[tuple[Sequence[int], Sequence[int]], asyncio.Future[list[float]]]] = []
+        self._scores: list[tuple[Call, asyncio.Future[list[list[float]]]]] = []
         self._pump: asyncio.Task[None] | None = None
         self._arrivals = 0
         self._cancelled = False
@@ -69,9 +88,8 @@ class TransformersEngine:
         self._check(request)
         if not request.seeds:
             return []
-        ticket, future = Ticket(request), asyncio.get_running_loop().create_future()
+        ticket, future = self._decoder.submit(request, self._owners.number(request.owner)), asyncio.get_running_loop().create_future()
         self._futures[ticket] = future
-        self._decoder.submit(ticket)
         self._wake()
         try:
             return await future
@@ -90,13 +108,14 @@ class TransformersEngine:
         self.usage.scored_tokens += sum(map(len, continuations))
         self.usage.prompt_tokens += len(prefix)
         self.usage.requests += 1
-        loop, futures = asyncio.get_running_loop(), []
-        for continuation in continuations:
-            future: asyncio.Future[list[float]] = loop.create_future()
-            self._scores.append(((prefix, continuation), future))
-            futures.append(future)
+        future: asyncio.Future[list[list[float]]] = asyncio.get_running_loop().create_future()
+        self._scores.append(((tuple(prefix), continuations), future))
         self._wake()
-        return list(await asyncio.gather(*futures))
+        return await future
+
+    def forget(self) -> None:
+        """Drop all keys and values that were kept: for when the model's weights have changed, between requests."""
+        self._prefixes.forget()
 
     async def aclose(self) -> None:
         """Nothing outlives the pump, which ends by itself."""
@@ -138,11 +157,13 @@ class TransformersEngine:
             quiet = quiet + 1 if self._arrivals == before else 0
 
     def _step(self) -> bool:
-        """One decode step and all waiting scores; whether any program can go on."""
-        scores = score_batch(self.model, [pair for pair, _ in self._scores], self._row_block)
-        for (_, future), row in zip(self._scores, scores, strict=True):
-            _resolve(future, row)
-        self._scores = []
+        """One decode step and the waiting scores; whether any program can go on."""
+        for owner in self._owners.gone():
+            self._prefixes.store.release(owner)
+        scores = self._scorer.score([call for call, _ in self._scores[:SCORED_AT_ONCE]]) if self._scores else []
+        for (_, future), rows in zip(self._scores, scores, strict=False):
+            _resolve(future, rows)
+        del self._scores[: len(scores)]
         complete = self._decoder.step() if self._decoder.busy else []
         for ticket in complete:
             _resolve(self._futures.pop(ticket), [sample for sample in ticket.samples if sample is not None])
