@@ -20,6 +20,8 @@ class Node:
     length: int = 0
     """Tokens since the prompt, this node's included."""
     logprob: float = 0.0
+    logprobs: tuple[float, ...] = ()
+    """One a token, kept of rollouts only: they may be cut into steps."""
     draws: int = 1
     terminal: str = ""
     answer: str | None = None
@@ -34,6 +36,8 @@ class Node:
     visits: int = 0
     total: float = 0.0
     """Sum of what was backed up; Q = total / visits."""
+    reward: float = 0.0
+    """What the step to this node earned by itself, for searches that back up rewards of steps."""
     mc_correct: float = 0.0
     mc_total: float = 0.0
     source: str = "policy"
@@ -55,6 +59,16 @@ class Node:
     def mean_logprob(self) -> float:
         """Mean over the node's own tokens; 0 for an empty one."""
         return self.logprob / len(self.token_ids) if self.token_ids else 0.0
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Token ids since the prompt."""
+        return tuple(token for step in self.path() for token in step.token_ids)
+
+    @property
+    def solution(self) -> str:
+        """Text since the prompt."""
+        return "".join(step.text for step in self.path())
 
     def up(self) -> Iterator[Node]:
         """This node, its parent, ... the root."""
@@ -78,6 +92,10 @@ class Node:
     def steps(self) -> list[Node]:
         """Children that the search made; rollouts and look-aheads hang beside them."""
         return [child for child in self.children if child.source not in ("rollout", "lookahead")]
+
+    def rollouts(self) -> list[Node]:
+        """Completions that were drawn from here."""
+        return [child for child in self.children if child.source == "rollout"]
 
     def frozen(self) -> TreeNode:
         """The row of this node."""

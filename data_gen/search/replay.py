@@ -39,7 +39,7 @@ async def _logprobs(tree: SearchTree, stem: Node, missing: Sequence[Node]) -> li
         return []
     if stem.terminal or stem.length + len(ids) > tree.limits.max_length:
         return None
-    prefix = (*tree.prompt_ids, *tree.ids(stem))
+    prefix = (*tree.prompt_ids, *stem.ids)
     [logprobs] = await tree.lm.score(prefix, [ids])
     tree.scored_tokens += len(prefix) + len(ids)
     return logprobs

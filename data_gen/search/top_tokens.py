@@ -34,7 +34,7 @@ async def top_tokens(tree: SearchTree, nodes: Sequence[Node], m: int) -> list[li
 
 
 async def _next(tree: SearchTree, node: Node, size: int) -> list[float]:
-    prefix = (*tree.prompt_ids, *tree.ids(node))
+    prefix = (*tree.prompt_ids, *node.ids)
     tree.scored_tokens += len(prefix) + size
     return [logprob for [logprob] in await tree.lm.score(prefix, [(token,) for token in range(size)])]
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import islice
 
 from data_gen.engines.base import LM, Sample, stream_seed
@@ -19,23 +18,11 @@ from data_gen.format import StepCodec
 from data_gen.records import Problem
 from data_gen.scales import Scale, check, convert
 from data_gen.scorers.base import Gold, Prefix, Rollout, Scorer
+from data_gen.search.drawing import Pen
 from data_gen.search.expand import Expand, same_step
 from data_gen.search.node import Node
+from data_gen.search.reading import Limits, Reader
 from data_gen.trees import Tree
-
-Draw = Callable[[tuple[int, ...], int, LM], Awaitable[list[Sample]]]
-"""(prefix, n, lm) -> n samples of one step."""
-BLANKS = 3
-"""A step of white space only is drawn on this many times: some tokenizers put a blank line before every step."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """Where a path is cut: `Limits(max_depth=16, max_length=512)`; a node at a limit is terminal, `limit`, and counts as wrong."""
-
-    max_depth: int
-    max_length: int
-    """Tokens since the prompt; never more than the context leaves."""
 
 
 class SearchTree:
@@ -53,7 +40,7 @@ class SearchTree:
         gold: Gold | None = None,
     ) -> None:
         self.problem, self.lm, self.codec, self.limits, self.scale = problem, lm, codec, limits, scale
-        self.scorer, self._gold = scorer, gold
+        self.scorer, self._gold, self.reader = scorer, gold, Reader(codec, limits)
         self.prompt_ids = tuple(codec.prompt_ids(problem.question))
         self.nodes: list[Node] = []
         self.root = self._enter(Node(id=0, parent=None, token_ids=self.prompt_ids, text=codec.prompt_text(problem.question)))
@@ -92,19 +79,33 @@ class SearchTree:
 
     def attach(self, node: Node, sample: Sample, how: Expand, source: str) -> Node:
         """A child of `node` that the policy did not draw there."""
-        child = self._enter(self._child(node, sample, how, source))
+        child = self._enter(self.reader.step(node, sample, how, source))
         child.draws = 0
-        node.children.append(child)
         return child
 
-    async def complete(self, node: Node, n: int, how: Expand) -> list[Node]:
-        """n rollouts from `node` to the end of the solution, kept as leaves and counted in its mc counts (needs gold)."""
-        gold = self.gold("rollouts")
-        whole = how.model_copy(update={"segment": "solution"})
-        samples = await self._draw(node, whole, n)
-        answers = [self._answer(node, sample) for sample in samples]
-        outcomes = await asyncio.gather(*(gold.outcome(self.problem, answer) for answer in answers))
-        return [self._hang(node, Rollout(s, a, o)) for s, a, o in zip(samples, answers, outcomes, strict=True)]
+    async def solve(self, node: Node, n: int, how: Expand) -> list[Node]:
+        """The ends of n whole solutions drawn from `node`, one a draw, each as a path of steps; what solutions share is one path."""
+        samples = await self._draw(node, how.model_copy(update={"segment": "solution"}), n)
+        return [self._graft(node, self.reader.solution(node, sample)) for sample in samples]
+
+    async def complete(self, nodes: Sequence[Node], n: int, how: Expand) -> None:
+        """Rollouts to the end of the solution from each of `nodes` that has fewer than n, kept as leaves and counted in its mc counts
+        (needs gold). What has ended has none."""
+        gold, whole = self.gold("rollouts"), how.model_copy(update={"segment": "solution"})
+        lacking = {node: k for node in nodes if not node.terminal and (k := n - len(node.rollouts())) > 0}
+        drawn = await asyncio.gather(*(self._draw(node, whole, k) for node, k in lacking.items()))
+        answered = [(node, s, self.reader.answer(node, s)) for node, found in zip(lacking, drawn, strict=True) for s in found]
+        outcomes = await asyncio.gather(*(gold.outcome(self.problem, answer) for _, _, answer in answered))
+        for (node, sample, answer), outcome in zip(answered, outcomes, strict=True):
+            self._hang(node, Rollout(sample, answer, outcome))
+
+    def unroll(self, leaf: Node) -> list[Node]:
+        """The steps of a rollout as a path below the node that it was drawn from, its end among them; none of them was drawn again."""
+        assert leaf.parent is not None
+        sample = Sample(token_ids=leaf.token_ids, logprobs=leaf.logprobs, finish="length" if leaf.terminal == "limit" else "stop")
+        end = self._graft(leaf.parent, self.reader.solution(leaf.parent, sample, "replayed"))
+        end.outcome = leaf.outcome
+        return end.path()[leaf.parent.depth :]
 
     async def evaluate(self, nodes: Sequence[Node]) -> list[float]:
         """The scorer's values of `nodes` on the tree's scale, in order; each node is scored once. UserError for NaN and foreign scales."""
@@ -149,11 +150,11 @@ class SearchTree:
 
     def prefix(self, node: Node) -> Prefix:
         """The partial solution that ends with `node`, as scorers see it."""
-        ids, steps, closing = self.ids(node), *self.steps(node)
+        steps, closing = self.steps(node)
         return Prefix(
             problem=self.problem,
             prompt_ids=self.prompt_ids,
-            token_ids=ids,
+            token_ids=node.ids,
             ends=tuple(step.length - 1 for step in node.path()) if _in_pieces(node) else (),
             steps=steps,
             closing=closing,
@@ -162,20 +163,12 @@ class SearchTree:
             value=node.head_value,
         )
 
-    def ids(self, node: Node) -> tuple[int, ...]:
-        """Token ids since the prompt."""
-        return tuple(token for step in node.path() for token in step.token_ids)
-
-    def text(self, node: Node) -> str:
-        """Text since the prompt."""
-        return "".join(step.text for step in node.path())
-
     def steps(self, node: Node) -> tuple[tuple[str, ...], str]:
         """(reasoning steps, answer line) of the partial solution, stripped; the same rule as for whole solutions."""
         if _in_pieces(node):  # the common case, without decoding again
             pieces = [(step.text.strip(), self.codec.is_answer(step.text)) for step in node.path()]
         else:
-            pieces = [(s.text.strip(), s.kind == "answer") for s in self.codec.split(self.ids(node)) if s.kind != "end"]
+            pieces = [(s.text.strip(), s.kind == "answer") for s in self.codec.split(node.ids) if s.kind != "end"]
         return tuple(text for text, last in pieces if not last and text), next((text for text, last in pieces if last), "")
 
     def rng(self, *path: str | int) -> random.Random:
@@ -211,101 +204,54 @@ class SearchTree:
     async def _draw(self, node: Node, how: Expand, n: int) -> list[Sample]:
         node.expansions += 1
         at = self.lm.at("expand", node.id, node.expansions)
-        prefix, room = (*self.prompt_ids, *self.ids(node)), self.limits.max_length - node.length
-        sampling = how.sampling(self.codec.format.task.step_delimiter, room)
-
-        async def draw(start: tuple[int, ...], n: int, lm: LM) -> list[Sample]:
-            return await lm.generate(start, n, sampling, prompt_length=len(self.prompt_ids))
-
-        samples = await draw(prefix, n, at)
-        if how.segment == "step":
-            blank = [i for i, sample in enumerate(samples) if self._blank(sample)]
-            whole = await asyncio.gather(*(self._past_blanks(prefix, samples[i], room, at.at("blank", i), draw) for i in blank))
-            for i, sample in zip(blank, whole, strict=True):
-                samples[i] = sample
+        sampling = how.sampling(self.codec.format.task.step_delimiter, self.limits.max_length - node.length)
+        pen = Pen(sampling, len(self.prompt_ids), self.reader)
+        draw = pen.draw_steps if how.segment == "step" else pen.draw
+        samples = await draw((*self.prompt_ids, *node.ids), n, at)
         self.generated_tokens += sum(len(sample.token_ids) for sample in samples)
         return samples
-
-    async def _past_blanks(self, prefix: tuple[int, ...], sample: Sample, room: int, lm: LM, draw: Draw) -> Sample:
-        """A step that is only white space so far goes on, as `StepCodec.split` will read it."""
-        for turn in range(BLANKS):
-            if not self._blank(sample) or len(sample.token_ids) >= room:
-                break
-            [more] = await draw((*prefix, *sample.token_ids), 1, lm.at(turn))
-            ids, logprobs = sample.token_ids + more.token_ids, sample.logprobs + more.logprobs
-            sample = Sample(token_ids=ids, logprobs=logprobs, finish=more.finish, value=more.value)
-        return sample
-
-    def _blank(self, sample: Sample) -> bool:
-        return sample.finish == "stop" and not self._ends(sample) and not self.codec.decode(sample.token_ids).strip()
 
     def _merge(self, node: Node, samples: Sequence[Sample], how: Expand, source: str) -> list[Node]:
         """The children of `samples`, one a sample, twins as one node."""
         found: list[Node] = []
         known = [child for child in node.children if child.source == source] if source == "lookahead" else node.steps()
         for sample in samples:
-            child = self._child(node, sample, how, source)
+            child = self.reader.step(node, sample, how, source)
             twin = next((other for other in known if same_step(how, other, child)), None)
             if twin is None:
                 twin = self._enter(child)
-                node.children.append(twin)
                 known.append(twin)
             else:
                 twin.draws += 1
             found.append(twin)
         return found
 
-    def _child(self, node: Node, sample: Sample, how: Expand, source: str) -> Node:
-        text = self.codec.decode(sample.token_ids)
-        child = Node(
-            id=-1, parent=node, token_ids=sample.token_ids, text=text, depth=node.depth + 1, length=node.length + len(sample.token_ids),
-            logprob=sum(sample.logprobs), head_value=sample.value, piece=how.segment == "step", source=source,
-        )  # fmt: skip
-        if self._over(sample, text, how):
-            child.answer = self.codec.format.extract_answer(self.text(child))
-            child.terminal = "answer" if child.answer is not None else "invalid"
-        elif self._cut(child, sample, how):
-            child.terminal = "limit"
-        return child
+    def _graft(self, node: Node, chain: Sequence[Node]) -> Node:
+        """The end of a path of steps below `node`; steps that stand there already are used as they are."""
+        for child in chain:
+            child.parent = node
+            twin = next((other for other in node.steps() if same_step(Expand(), other, child)), None)
+            drawn = 0 if child.source == "replayed" else 1
+            if twin is None:
+                child.draws = drawn
+                twin = self._enter(child)
+            else:
+                twin.draws += drawn
+            node = twin
+        return node
 
-    def _over(self, sample: Sample, text: str, how: Expand) -> bool:
-        """The solution has ended: by its end token, or with the line that marks the answer."""
-        if self._ends(sample):
-            return True
-        return how.segment == "step" and sample.finish == "stop" and self.codec.is_answer(text)
-
-    def _cut(self, child: Node, sample: Sample, how: Expand) -> bool:
-        unfinished = sample.finish == "length" and how.segment != "tokens"
-        return unfinished or child.depth >= self.limits.max_depth or child.length >= self.limits.max_length
-
-    def _ends(self, sample: Sample) -> bool:
-        """An end token, not a stop string, ended it."""
-        return sample.finish == "stop" and bool(sample.token_ids) and sample.token_ids[-1] in self.codec.end_ids
-
-    def _answer(self, node: Node, sample: Sample) -> str | None:
-        """The answer of a rollout; a cut one has none."""
-        if sample.finish != "stop":
-            return None
-        return self.codec.format.extract_answer(self.text(node) + self.codec.decode(sample.token_ids))
-
-    def _hang(self, node: Node, rollout: Rollout) -> Node:
+    def _hang(self, node: Node, rollout: Rollout) -> None:
         """Keep a rollout as a leaf of `node` and count it; unverifiable ones are kept but not counted."""
-        sample = rollout.sample
-        cut = "limit" if sample.finish != "stop" else "invalid"
-        leaf = Node(
-            id=-1, parent=node, token_ids=sample.token_ids, text=self.codec.decode(sample.token_ids), depth=node.depth + 1,
-            length=node.length + len(sample.token_ids), logprob=sum(sample.logprobs), source="rollout", answer=rollout.answer,
-            terminal="answer" if rollout.answer is not None else cut, outcome=rollout.outcome,
-        )  # fmt: skip
-        node.children.append(self._enter(leaf))
+        self._enter(self.reader.rollout(node, rollout))
         if rollout.outcome is not None:
             node.mc_correct += rollout.outcome
             node.mc_total += 1
-        return leaf
 
     def _enter(self, node: Node) -> Node:
         node.id = len(self.nodes)
         self.nodes.append(node)
+        if node.parent is not None:
+            node.parent.children.append(node)
         return node
 
 

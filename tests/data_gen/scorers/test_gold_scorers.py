@@ -95,7 +95,7 @@ def test_searches_run_on_them() -> None:
     world, scorer = World.random(3), opened("exact_steps", task=ToyTask(wrong=("b",)))
     for tree in grow(BestOfN(n=8), world, scorer=scorer, runs=5, wrong=("b",)):
         for leaf in tree.nodes[1:]:
-            assert leaf.value == float("b" not in letters_of(tree.text(leaf)) and leaf.outcome == 1.0)
+            assert leaf.value == float("b" not in letters_of(leaf.solution) and leaf.outcome == 1.0)
 
 
 class Blind(ToyTask):

@@ -42,7 +42,7 @@ def test_the_value_is_unbiased_and_the_counts_are_the_leaves() -> None:
             assert sum(leaf.outcome or 0.0 for leaf in leaves) == node.mc_correct
             if leaves and node.value is not None:
                 assert node.value == pytest.approx(2 * node.mc_correct / node.mc_total - 1)
-                by_path.setdefault(letters_of(tree.text(node)), []).append(node.mc_correct / 4)
+                by_path.setdefault(letters_of(node.solution), []).append(node.mc_correct / 4)
         assert tree.generated_tokens == sum(len(n.token_ids) * n.draws for n in tree.nodes[1:])
     for path, shares in by_path.items():
         p = world.value(path)

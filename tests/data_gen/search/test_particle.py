@@ -60,7 +60,7 @@ def test_no_resample_follows_the_last_step_and_ended_paths_draw_nothing() -> Non
     at = {d: sum(node.draws for node in tree.nodes if node.depth == d) for d in (1, 2, 3)}
     assert at == {1: 8, 2: 8, 3: 4}
     assert tree.generated_tokens == sum(node.draws * len(node.token_ids) for node in tree.nodes[1:])
-    assert tree.scored_tokens == sum(len(tree.ids(node)) for node in tree.nodes[1:])  # once a node, however many stand on it
+    assert tree.scored_tokens == sum(len(node.ids) for node in tree.nodes[1:])  # once a node, however many stand on it
     votes = {path_of(tree, node): (node.votes, node.weight / node.votes) for node in tree.nodes if node.votes}
     assert {path: n for path, (n, _) in votes.items()} == {("b",): 4, ("a", "a"): 2, ("a", "b"): 2}
     # odds 1, 9 and 1/9 count twice (letter and answer line); b, at even odds, is weighed again in every round.

@@ -165,7 +165,7 @@ def test_replayed_steps_have_the_engine_s_log_probs_and_are_charged() -> None:
     assert same is tree.kept and path_of(tree, joined) == ("b", "a", "b") and joined.terminal == "answer"
     assert [node.source for node in joined.path()] == ["policy", "replayed", "replayed", "replayed"]
     assert sum(n.logprob for n in joined.path()[1:3]) == pytest.approx(math.log(WORLD.tree["b",]["a"] * WORLD.tree["b", "a"]["b"]))
-    ids = tree.ids(joined)
+    ids = joined.ids
     assert tree.scored_tokens == len(tree.prompt_ids) + len(ids) and all(node.draws == 0 for node in joined.path()[1:])
 
 

@@ -130,10 +130,10 @@ def test_top_tokens_by_hand() -> None:
     first = [node for node in tree.nodes if node.depth == 1]
     assert [node.text for node in first] == ["a", "b"] and [node.logprob for node in first] == pytest.approx([math.log(0.5), math.log(0.3)])
     [leaf] = [node for node in tree.nodes if node.votes]
-    assert tree.text(leaf) == "b\nAnswer: 0" and leaf.terminal == "answer" and leaf.depth == 6
+    assert leaf.solution == "b\nAnswer: 0" and leaf.terminal == "answer" and leaf.depth == 6
     assert tree.generated_tokens == 0 and all(node.draws == 0 for node in tree.nodes[1:])
     reads = sum(len(tree.prompt_ids) + depth + 31 for depth in range(6))
-    assert tree.scored_tokens == reads + sum(len(tree.ids(node)) for node in tree.nodes if node.value is not None)
+    assert tree.scored_tokens == reads + sum(len(node.ids) for node in tree.nodes if node.value is not None)
 
 
 def test_a_large_vocabulary_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

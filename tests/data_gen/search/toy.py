@@ -241,7 +241,7 @@ def grow(
 
 def path_of(tree: SearchTree, node: Any) -> Path:
     """The letters of a node's partial solution."""
-    return letters_of(tree.text(node))
+    return letters_of(node.solution)
 
 
 def distance(found: Mapping[Any, float], exact: Mapping[Any, float]) -> float:

@@ -1,0 +1,99 @@
+"""What a drawn sample is in a tree: a step, the steps of a whole solution, a rollout; and whether a path ends with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from data_gen.engines.base import Sample
+from data_gen.format import StepCodec
+from data_gen.scorers.base import Rollout
+from data_gen.search.expand import Expand
+from data_gen.search.node import Node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Where a path is cut: `Limits(max_depth=16, max_length=512)`; a node at a limit is terminal, `limit`, and counts as wrong."""
+
+    max_depth: int
+    max_length: int
+    """Tokens since the prompt; never more than the context leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Samples as nodes that have not entered a tree yet (id -1)."""
+
+    codec: StepCodec
+    limits: Limits
+
+    def step(self, parent: Node, sample: Sample, how: Expand, source: str = "policy") -> Node:
+        """One sample as one node."""
+        node = self._node(parent, sample.token_ids, sum(sample.logprobs), source)
+        node.head_value, node.piece = sample.value, how.segment == "step"
+        if self.ends(sample) or (how.segment == "step" and sample.finish == "stop" and self.codec.is_answer(node.text)):
+            self._end(node)
+        elif self._cut(node, sample, how):
+            node.terminal = "limit"
+        return node
+
+    def solution(self, parent: Node, sample: Sample, source: str = "policy") -> list[Node]:
+        """A sample that runs to its end, as a chain of steps below `parent`, which ends with a step itself. Never cut by depth."""
+        chain, start = [], 0
+        for ids in self.pieces(sample.token_ids):
+            parent = self._node(parent, ids, sum(sample.logprobs[start : start + len(ids)]), source)
+            parent.piece = True
+            chain.append(parent)
+            start += len(ids)
+        if sample.finish == "stop":
+            self._end(parent)
+        else:
+            parent.terminal = "limit"
+        return chain
+
+    def rollout(self, parent: Node, rollout: Rollout) -> Node:
+        """A completion as one leaf, with what it came to."""
+        sample = rollout.sample
+        leaf = self._node(parent, sample.token_ids, sum(sample.logprobs), "rollout")
+        leaf.logprobs, leaf.answer, leaf.outcome = sample.logprobs, rollout.answer, rollout.outcome
+        leaf.terminal = "answer" if rollout.answer is not None else "limit" if sample.finish != "stop" else "invalid"
+        return leaf
+
+    def answer(self, parent: Node, sample: Sample) -> str | None:
+        """The answer of a completion; a cut one has none."""
+        if sample.finish != "stop":
+            return None
+        return self.codec.format.extract_answer(parent.solution + self.codec.decode(sample.token_ids))
+
+    def pieces(self, ids: Sequence[int]) -> list[tuple[int, ...]]:
+        """Ids of every step and of the answer line, the stop token with what it ends. An empty sample is one empty piece."""
+        pieces: list[tuple[int, ...]] = []
+        for segment in self.codec.split(ids):
+            if segment.kind == "end" and pieces:
+                pieces[-1] += segment.token_ids
+            else:
+                pieces.append(segment.token_ids)
+        return pieces or [()]
+
+    def blank(self, sample: Sample) -> bool:
+        """Nothing but white space so far, and not over."""
+        return sample.finish == "stop" and not self.ends(sample) and not self.codec.decode(sample.token_ids).strip()
+
+    def ends(self, sample: Sample) -> bool:
+        """An end token, not a stop string, ended it."""
+        return sample.finish == "stop" and bool(sample.token_ids) and sample.token_ids[-1] in self.codec.end_ids
+
+    def _node(self, parent: Node, ids: tuple[int, ...], logprob: float, source: str) -> Node:
+        return Node(
+            id=-1, parent=parent, token_ids=ids, text=self.codec.decode(ids), depth=parent.depth + 1, length=parent.length + len(ids),
+            logprob=logprob, source=source,
+        )  # fmt: skip
+
+    def _end(self, node: Node) -> None:
+        node.answer = self.codec.format.extract_answer(node.solution)
+        node.terminal = "answer" if node.answer is not None else "invalid"
+
+    def _cut(self, node: Node, sample: Sample, how: Expand) -> bool:
+        unfinished = sample.finish == "length" and how.segment != "tokens"
+        return unfinished or node.depth >= self.limits.max_depth or node.length >= self.limits.max_length
