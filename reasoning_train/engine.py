@@ -7,21 +7,25 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from data_gen.engines.config import EngineConfig, OpenAIConfig, TransformersConfig, VllmConfig
+from data_gen.heads import load_head
 
 if TYPE_CHECKING:
     from data_gen.engines.base import Engine, Usage
     from data_gen.engines.transformers_engine import TransformersEngine
     from data_gen.engines.vllm_engine import VllmEngine
+    from data_gen.verifiers.value_head import ValueHead
     from reasoning_train.models.policy import Policy
     from reasoning_train.models.policy_text import PolicyText
     from reasoning_train.stage_api import Context
 
 
 @contextmanager
-def open_engine(policy: PolicyText, config: EngineConfig, ctx: Context) -> Iterator[Engine]:
+def open_engine(policy: PolicyText, config: EngineConfig, ctx: Context, *, values: bool = False) -> Iterator[Engine]:
     """The engine over a policy whose weights it finds or loads itself. What was started (a server, vLLM) ends with the `with`. An engine
-    that cannot seed is noted in the manifest: its rows replay from the log, but would not come out again."""
-    with _open(policy, config, ctx) as engine:
+    that cannot seed is noted in the manifest: its rows replay from the log, but would not come out again.
+
+    `values`: samples carry the values of the policy's head (a joint model's, in this process)."""
+    with _open(policy, config, ctx, values) as engine:
         try:
             yield engine
         finally:
@@ -29,7 +33,7 @@ def open_engine(policy: PolicyText, config: EngineConfig, ctx: Context) -> Itera
                 ctx.metric("reproducible", False)
 
 
-def _open(policy: PolicyText, config: EngineConfig, ctx: Context) -> AbstractContextManager[Engine]:
+def _open(policy: PolicyText, config: EngineConfig, ctx: Context, values: bool) -> AbstractContextManager[Engine]:
     if isinstance(config, OpenAIConfig):
         return _openai(policy, config, ctx)
     from reasoning_train.models.policy import load_policy, refuse_served
@@ -37,10 +41,12 @@ def _open(policy: PolicyText, config: EngineConfig, ctx: Context) -> AbstractCon
     refuse_served(policy.folder)
     if isinstance(config, VllmConfig):
         return _vllm(policy, config)
-    return nullcontext(in_process(load_policy(policy.folder), config))
+    return nullcontext(in_process(load_policy(policy.folder), config, head=load_head(policy.folder) if values else None))
 
 
-def in_process(policy: Policy, config: TransformersConfig | None = None, *, model: Any = None) -> TransformersEngine:
+def in_process(
+    policy: Policy, config: TransformersConfig | None = None, *, model: Any = None, head: ValueHead | None = None
+) -> TransformersEngine:  # fmt: skip
     """The engine over weights that are in this process. `model` replaces the policy's own module (one that is being trained).
 
     On CPU with one thread it runs deterministically: rows do not depend on batching, kills or shards.
@@ -51,7 +57,8 @@ def in_process(policy: Policy, config: TransformersConfig | None = None, *, mode
 
     module, slots = model if model is not None else policy.model, (config or TransformersConfig()).slots
     deterministic = module.device.type == "cpu" and torch.get_num_threads() == 1
-    return TransformersEngine(module, policy.tokenizer, end_ids=policy.end_ids, slots=slots, deterministic=deterministic)
+    values = head.to(module.device) if head else None
+    return TransformersEngine(module, policy.tokenizer, end_ids=policy.end_ids, slots=slots, deterministic=deterministic, head=values)
 
 
 def _vllm(policy: PolicyText, config: VllmConfig) -> VllmEngine:

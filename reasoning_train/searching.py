@@ -67,7 +67,8 @@ def open_grower(config: SearchConfig, ctx: Context) -> Iterator[Grower]:
     policy.format.check_same_task(own, f"policy {config.policy}", f"problems {config.problems}")
     grader, in_flight = Gold(task), config.engine.in_flight(config.search.width())
     scorer = config.scorer.open(_tools(config, ctx, policy, grader)) if config.scorer else None
-    with open_engine(policy, config.engine, ctx) as engine:
+    values = config.scorer is not None and config.scorer.needs_value_head
+    with open_engine(policy, config.engine, ctx, values=values) as engine:
         yield Grower(engine, policy.codec, policy.context, config.search, scorer, grader, config.gold, in_flight)
 
 

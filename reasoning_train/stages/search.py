@@ -56,6 +56,11 @@ class SearchConfig(StageConfig):
             raise ValueError(f"scorer: search {search.uses!r} needs one. Known: {', '.join(SCORERS.names())}")
         if scorer is not None and scorer.needs_verifier and self.verifier is None:
             raise ValueError(f"verifier: scorer {scorer.uses!r} reads a checkpoint; give a reference such as ${{stages.prm}}")
+        if scorer is not None and scorer.needs_value_head and self.engine.uses != "transformers":
+            raise ValueError(
+                f"engine: scorer {scorer.uses!r} needs values that only `uses: transformers` gives with its tokens; "
+                "elsewhere take scorer 'head' and give the joint model as `verifier`"
+            )
         if not self.gold:
             needy = [search] if search.needs_gold else [scorer] if scorer is not None and scorer.needs_gold else []
             if needy:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from data_gen.checkpoints import load_format
 from data_gen.errors import UserError
@@ -126,6 +127,27 @@ def test_a_model_may_judge(world: Bench) -> None:
     folder = world.store.open(world.nodes["judge"]).path / "model"
     save_head(ValueHead(HeadConfig(), 32, init_std=1.0), folder)
     assert len({row["v0"] for row in grown(world, "joint", verifier=Ref("judge"))}) > 3
+
+
+def test_a_joint_policy_values_its_own_steps(world: Bench) -> None:
+    """The engine's values equal those of the same model read as a verifier, and cost no token."""
+    torch.manual_seed(0)
+    head = ValueHead(HeadConfig(squash="tanh", scale=Scale.SIGNED), 32, init_std=1.0)
+    save_head(head, world.store.open(world.nodes["model"]).path / "model")
+    search = {**MCTS, "scale": "signed"}
+    free = grown(world, search=search, scorer={"uses": "joint", "scale": "signed"})
+    read = grown(world, "read", search={"uses": "mcts", **search, "simulations": 1}, verifier=Ref("model"))
+    assert {row["scorer"] for row in free} == {f"joint:{world.nodes['model'].key[:12]}"}
+    assert {row["scored_tokens"] for row in free} == {0} and free[0]["v0"] == 0.0
+    values = {(row["problem_id"], *row["token_ids"]): row["v0"] for row in free if row["depth"] == 1}
+    twins = [(row["v0"], values[key]) for row in read if row["depth"] == 1 and (key := (row["problem_id"], *row["token_ids"])) in values]
+    assert len(twins) >= 4 and all(a == pytest.approx(b, abs=1e-5) for a, b in twins)
+    assert len({value for value in values.values()}) >= 4
+
+
+def test_values_come_from_this_process_only(world: Bench) -> None:
+    with pytest.raises(ValueError, match="engine: scorer 'joint' needs values that only `uses: transformers` gives with its tokens"):
+        grown(world, scorer={"uses": "joint"}, engine={"uses": "openai", "base_url": "http://127.0.0.1:1/v1"})
 
 
 def test_a_joint_policy_needs_a_head(world: Bench) -> None:
