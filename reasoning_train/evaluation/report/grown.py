@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_gen.labelling.reach import reach
 from data_gen.trees import Tree, read_trees
 from reasoning_train.evaluation.report.bars_svg import bars_svg
-from reasoning_train.evaluation.report.tree_svg import tree_svg
+from reasoning_train.evaluation.report.tree_svg import steps, tree_svg
 from reasoning_train.recipe.rows import CorruptRows, Rows
 
 SCANNED_TREES = 200
@@ -28,8 +29,8 @@ class TreeView:
 
 
 def tree_views(artifact: Path, manifest: Mapping[str, Any]) -> tuple[TreeView, ...]:
-    """A solved tree that also holds wrong ends, and an unsolved one, of an artifact that holds trees; none where they cannot be read,
-    which is for the stages to say that do read them."""
+    """The tree that most can be learned from and an unsolved one, of an artifact that holds trees; none where they cannot be read, which
+    is for the stages to say that do read them."""
     outputs = [name for name, output in manifest.get("outputs", {}).items() if output["kind"] == "trees"]
     try:
         rows = itertools.chain.from_iterable(Rows(artifact / name) for name in outputs)
@@ -47,16 +48,23 @@ def labels_view(manifest: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def _pick(trees: Iterable[Tree]) -> list[Tree]:
-    solved = unsolved = None
+    best, most, unsolved = None, 0, None
     for tree in trees:
-        outcomes = {node.outcome for node in tree.nodes[1:] if node.terminal}
-        if solved is None and {0.0, 1.0} <= outcomes:
-            solved = tree
-        if unsolved is None and outcomes == {0.0}:
+        forks = _forks(tree)
+        if forks > most:
+            best, most = tree, forks
+        if unsolved is None and {node.outcome for node in tree.nodes[1:] if node.terminal} == {0.0}:
             unsolved = tree
-        if solved and unsolved:
-            break
-    return [tree for tree in (solved, unsolved) if tree is not None]
+    return [tree for tree in (best, unsolved) if tree is not None]
+
+
+def _forks(tree: Tree) -> int:
+    """Nodes below which some of the steps that are drawn lead to a right end and others to wrong ones alone; 0 if no right end is drawn."""
+    found, below = reach(tree), steps(tree)
+    if not any(child.outcome == 1.0 for children in below.values() for child in children):
+        return 0
+    families = ([found[child.node] for child in children] for children in below.values())
+    return sum(any(one.right for one in family) and any(one.wrong and not one.right for one in family) for family in families)
 
 
 def _view(tree: Tree) -> TreeView:

@@ -18,7 +18,7 @@ Children = Mapping[int, list[TreeNode]]
 
 def tree_svg(tree: Tree) -> str:
     """SVG of the steps that matter most; what is left out is counted on its parent."""
-    below = _steps(tree)
+    below = steps(tree)
     shown = _shown(tree, below)
     drawn = {number: [node for node in children if node.node in shown] for number, children in below.items() if number in shown}
     place = _places(tree, drawn)
@@ -28,11 +28,12 @@ def tree_svg(tree: Tree) -> str:
     ]  # fmt: skip
     boxes = [_box(tree.nodes[number], place[number], len(below[number]) - len(drawn[number])) for number in sorted(shown)]
     width, height = max(x for x, _ in place.values()) + BOX_W + 4, max(y for _, y in place.values()) + BOX_H + 4
-    head = f'<svg viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" role="img" aria-label="search tree">'
+    style = f"width:100%;max-width:{width:.0f}px;height:auto"
+    head = f'<svg viewBox="0 0 {width:.0f} {height:.0f}" style="{style}" role="img" aria-label="search tree">'
     return head + "".join(edges + boxes) + "</svg>"
 
 
-def _steps(tree: Tree) -> Children:
+def steps(tree: Tree) -> Children:
     """Children that the search made. Rollouts stand in the counts of the node that they were drawn from, unless there is nothing else."""
     below = tree.children()
     hidden = ("rollout", "lookahead") if any(node.source == "policy" for node in tree.nodes[1:]) else ("lookahead",)
@@ -104,18 +105,17 @@ def _box(node: TreeNode, place: tuple[float, float], more: int) -> str:
 
 def _kind(node: TreeNode) -> str:
     if not node.terminal:
-        return "open"
+        return "error" if node.steps_ok is False else "open"
     return {1.0: "right", 0.0: "wrong"}.get(node.outcome if node.outcome is not None else -1.0, "unknown")
 
 
 def _note(node: TreeNode, more: int) -> str:
-    """`N 5 · Q 0.62 · V 0.40 · mc 3/8`, and what is wrong or left out."""
+    """`N 5 · Q 0.62 · V 0.40`, or `mc 3/8` in place of V where rollouts say it; what is left out, or equal draws."""
     facts = [f"N {node.n}"] if node.n else []
     facts += [f"Q {node.w / node.n:.2f}"] if node.n else []
-    facts += [f"V {node.v0:.2f}"] if node.v0 is not None else []
-    facts += [f"mc {node.mc_correct:g}/{node.mc_total:g}"] if node.mc_total else []
-    facts += [f"×{node.draws}"] if node.draws > 1 else []
+    value = [f"V {node.v0:.2f}"] if node.v0 is not None else []
+    facts += [f"mc {node.mc_correct:g}/{node.mc_total:g}"] if node.mc_total else value
     facts += ["cut"] if node.terminal == "limit" else []
-    facts += ["wrong step"] if node.steps_ok is False and not node.terminal else []
-    facts += [f"+{more} more"] if more else []
+    draws = [f"×{node.draws}"] if node.draws > 1 else []
+    facts += [f"+{more} more"] if more else draws  # both do not fit the box
     return " · ".join(facts)

@@ -15,7 +15,7 @@ from tests.reasoning_train.bench import Bench
 from tests.reasoning_train.evaluation.test_report import EVIL, Page
 
 KNOWN: dict[str, Any] = {"n": 8, "w": 5.0, "v0": 0.25, "mc_correct": 3.0, "mc_total": 4.0, "draws": 2}
-MIXED = (step("a", answer(1, weight=1.0, n=1, w=1.0), answer(0), **KNOWN), step("b", cut("c d")))
+MIXED = (step("a", answer(1, weight=1.0, n=1, w=1.0), answer(0), **KNOWN), step("b", cut("c d"), v0=0.5, steps_ok=False))
 
 
 def drawn(svg: str) -> list[str]:
@@ -30,10 +30,10 @@ def notes(svg: str) -> dict[str, str]:
 def test_nodes_say_what_is_known_of_them() -> None:
     svg = tree_svg(plant(*MIXED))
     assert notes(svg) == {
-        "go": "", "a": "N 8 · Q 0.62 · V 0.25 · mc 3/4 · ×2", "Answer: 1": "N 1 · Q 1.00", "Answer: 0": "", "b": "", "c d": "cut",
+        "go": "", "a": "N 8 · Q 0.62 · mc 3/4 · ×2", "Answer: 1": "N 1 · Q 1.00", "Answer: 0": "", "b": "V 0.50", "c d": "cut",
     }  # fmt: skip
-    assert [re.search(f'<g class="node (\\w+)"><title>{text}', svg)[1] for text in ("a", "Answer: 1", "Answer: 0", "c d")] == [  # type: ignore[index]
-        "open", "right", "wrong", "wrong",
+    assert [re.search(f'<g class="node (\\w+)"><title>{text}', svg)[1] for text in ("a", "Answer: 1", "Answer: 0", "b", "c d")] == [  # type: ignore[index]
+        "open", "right", "wrong", "error", "wrong",
     ]  # fmt: skip
     assert (svg.count('class="branch"'), svg.count('class="branch answer"')) == (3, 2)
 
@@ -60,8 +60,9 @@ def test_no_two_boxes_overlap() -> None:
     assert all(abs(a[0] - b[0]) >= 196 or abs(a[1] - b[1]) >= 42 for i, a in enumerate(corners) for b in corners[:i])
 
 
-def test_a_solved_tree_with_wrong_ends_and_an_unsolved_one_are_shown(bench: Bench) -> None:
-    shapes = {"right": (answer(1),), "wrong": (answer(0),), "mixed": MIXED, "more": (answer(0),)}
+def test_the_most_instructive_tree_and_an_unsolved_one_are_shown(bench: Bench) -> None:
+    once = (step("a", answer(1), answer(0)), step("b", answer(1)))  # right and wrong part at a; in MIXED at the root, too
+    shapes = {"right": (answer(1),), "wrong": (answer(0),), "once": once, "mixed": MIXED, "again": MIXED, "more": (answer(0),)}
     trees = [plant(*specs, problem=name) for name, specs in shapes.items()]
     bench.trees("trees", trees)
     artifact = bench.run("trees")
