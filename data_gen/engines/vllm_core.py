@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import multiprocessing
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 
 from data_gen.engines.base import Usage
 from data_gen.engines.pump import Pump
-from data_gen.engines.vllm_process import remove, shared_memory
+from data_gen.engines.vllm_start import Running
 from data_gen.errors import UserError
 
 
@@ -42,8 +41,9 @@ class Prompt:
 class VllmCore:
     """Rows under way in one `LLMEngine`."""
 
-    def __init__(self, llm: Any) -> None:
-        self.llm = llm
+    def __init__(self, running: Running) -> None:
+        self._running: Running | None = running
+        self.llm: Any = running.llm
         self._pump = Pump(self)
         self._waiting: dict[str, asyncio.Future[Any]] = {}
         self._numbers = itertools.count()
@@ -86,13 +86,10 @@ class VllmCore:
                 future.set_exception(error)
 
     def close(self) -> None:
-        """Give everything back: memory, worker processes, shared memory. Closing twice is fine."""
-        llm, self.llm = self.llm, None
-        if llm is not None:
-            files = shared_memory(multiprocessing.active_children())
-            llm.renderer.shutdown()
-            llm.engine_core.shutdown()
-            remove(files)
+        """Give everything back. Closing twice is fine."""
+        running, self._running, self.llm = self._running, None, None
+        if running is not None:
+            running.end()
 
     def _add(self, name: str, prompt: Prompt) -> None:
         if self.llm is None:

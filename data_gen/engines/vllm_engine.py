@@ -65,10 +65,10 @@ class VllmEngine:
         if not request.seeds:
             return []
         prefix = list(request.prefix)
-        self.usage.requests += 1
-        self.usage.prompt_tokens += len(prefix)
         with explained():
             prompts = [Prompt(prefix, self._params(request, seed), self._adapter) for seed in request.seeds]
+        self.usage.requests += 1
+        self.usage.prompt_tokens += len(prefix)
         outputs = await self._core.ask(prompts, self.usage)
         samples = [_sample(output.outputs[0]) for output in outputs]
         self.usage.samples += len(samples)

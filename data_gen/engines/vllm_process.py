@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-import atexit
 import json
+import logging
 import os
 import random
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+SOCKET_FOLDER = 65
+"""Longest path of a folder for vLLM's sockets: with their names it must stay below 108 characters."""
+
 
 @contextmanager
-def contained() -> Iterator[None]:
-    """Give vLLM its environment, and undo what it does to the process: seeds, variables, threads."""
+def contained(folder: Path) -> Iterator[None]:
+    """Give vLLM its environment, with `folder` for its files, and undo what it does to the process: seeds, variables, threads."""
     import numpy as np
     import torch
 
     variables, states = dict(os.environ), (random.getstate(), np.random.get_state(), torch.get_rng_state())
-    set_threads, threads = torch.set_num_threads, torch.get_num_threads()
+    set_threads, threads, temporary = torch.set_num_threads, torch.get_num_threads(), tempfile.tempdir
     os.environ |= {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork of a process whose threads have worked can hang
         "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_LOGGING_CONFIG_PATH": str(log_folder() / "logging.json"),
+        "VLLM_LOGGING_CONFIG_PATH": str(_log_settings(folder)),
+        "VLLM_RPC_BASE_PATH": str(folder) if len(str(folder)) < SOCKET_FOLDER else "/tmp",
         "OMP_NUM_THREADS": str(threads),
     }
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # this process's threads are not vLLM's alone
+    tempfile.tempdir = str(folder)  # where vLLM's processes find each other, through a file that it leaves behind
     try:
         yield
     finally:
@@ -40,17 +43,19 @@ def contained() -> Iterator[None]:
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.set_rng_state(states[2])
-        torch.set_num_threads = set_threads
+        torch.set_num_threads, tempfile.tempdir = set_threads, temporary
         set_threads(threads)
 
 
-@cache
-def log_folder() -> Path:
-    """A folder with `vllm.log`, its workers' lines too, and the settings that bring them there and to stderr (vLLM reads them once)."""
-    folder = Path(tempfile.mkdtemp(prefix="vllm-log-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+def _log_settings(folder: Path) -> Path:
+    """The file that tells vLLM and its workers to log to `folder/vllm.log` and to stderr. vLLM reads it once a process."""
+    log = str(folder / "vllm.log")
+    for handler in logging.getLogger("vllm").handlers:
+        if isinstance(handler, logging.FileHandler):  # of an earlier engine; it opens the new file by itself
+            handler.close()
+            handler.baseFilename = log
     handlers = {
-        "file": {"class": "logging.FileHandler", "filename": str(folder / "vllm.log"), "formatter": "plain"},
+        "file": {"class": "logging.FileHandler", "filename": log, "formatter": "plain"},
         "stderr": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "plain"},
     }
     settings = {
@@ -60,8 +65,9 @@ def log_folder() -> Path:
         "handlers": handlers,
         "loggers": {"vllm": {"handlers": list(handlers), "level": "INFO", "propagate": False}},
     }
-    (folder / "logging.json").write_text(json.dumps(settings), encoding="utf-8")
-    return folder
+    path = folder / "logging.json"
+    path.write_text(json.dumps(settings), encoding="utf-8")
+    return path
 
 
 def shared_memory(workers: Iterable[BaseProcess]) -> set[Path]:

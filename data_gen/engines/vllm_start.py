@@ -6,12 +6,14 @@ import gc
 import multiprocessing
 import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from data_gen.engines.config import VllmConfig
 from data_gen.engines.vllm_adapters import Adapter, adapter_settings
-from data_gen.engines.vllm_process import contained, log_folder, remove, shared_memory
+from data_gen.engines.vllm_process import contained, remove, shared_memory
 from data_gen.errors import UserError
 
 LOG_LINES = 12
@@ -20,33 +22,64 @@ CPU_KV_GIB = 2.0
 CPU_BLOCK = 32
 
 
-def start_vllm(weights: Path, config: VllmConfig, adapters: Sequence[Adapter] = ()) -> Any:
-    """A running `LLMEngine` over the `from_pretrained` folder `weights`, with these LoRA adapters loaded.
+@dataclass(slots=True)
+class Running:
+    """A `LLMEngine` and the folder with its log and its processes' meeting point."""
+
+    llm: Any
+    folder: TemporaryDirectory[str]
+
+    def end(self) -> None:
+        """Give everything back: memory, worker processes, shared memory, files."""
+        import torch
+
+        files = shared_memory(multiprocessing.active_children())
+        self.llm.renderer.shutdown()
+        self.llm.engine_core.shutdown()
+        self.llm = None
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()  # the next vLLM of this process asks how much is free
+        remove(files)
+        self.folder.cleanup()
+
+
+def start_vllm(weights: Path, config: VllmConfig, adapters: Sequence[Adapter] = ()) -> Running:
+    """vLLM over the `from_pretrained` folder `weights`, with these LoRA adapters loaded.
 
     UserError if vLLM is not installed or does not start.
     """
-    with contained():
-        try:
-            from vllm.distributed.parallel_state import model_parallel_is_initialized
-            from vllm.engine.arg_utils import EngineArgs
-            from vllm.v1.engine.llm_engine import LLMEngine
-        except ImportError as error:
-            raise UserError(
-                f"engine `vllm`: it cannot be imported ({error}). With a GPU, `pip install 'reasoning-train[vllm]'`; on a CPU, see "
-                "`make test-vllm`. Or choose the engine `transformers`."
-            ) from error
-        if model_parallel_is_initialized():
-            raise UserError("engine `vllm`: this process runs a vLLM already, and it holds one at a time. Close that one first.")
-        before = set(multiprocessing.active_children())
-        try:
-            settings = _settings(weights, config) | adapter_settings(adapters) | config.args
-            llm = LLMEngine.from_engine_args(EngineArgs(**settings))
-            for adapter in adapters:
-                llm.add_lora(adapter.request())
-            _check(llm)
-        except Exception as error:
-            _clean_up(error, before)
-            raise UserError(_explain(weights, error)) from error
+    folder = TemporaryDirectory(prefix="vllm-")
+    try:
+        with contained(Path(folder.name)):
+            return Running(_start(weights, config, adapters, Path(folder.name) / "vllm.log"), folder)
+    except BaseException:
+        folder.cleanup()
+        raise
+
+
+def _start(weights: Path, config: VllmConfig, adapters: Sequence[Adapter], log: Path) -> Any:
+    try:
+        from vllm.distributed.parallel_state import model_parallel_is_initialized
+        from vllm.engine.arg_utils import EngineArgs
+        from vllm.v1.engine.llm_engine import LLMEngine
+    except ImportError as error:
+        raise UserError(
+            f"engine `vllm`: it cannot be imported ({error}). With a GPU, `pip install 'reasoning-train[vllm]'`; on a CPU, see "
+            "`make test-vllm`. Or choose the engine `transformers`."
+        ) from error
+    if model_parallel_is_initialized():
+        raise UserError("engine `vllm`: this process runs a vLLM already, and it holds one at a time. Close that one first.")
+    before = set(multiprocessing.active_children())
+    try:
+        settings = _settings(weights, config) | adapter_settings(adapters) | config.args
+        llm = LLMEngine.from_engine_args(EngineArgs(**settings))
+        for adapter in adapters:
+            llm.add_lora(adapter.request())
+        _check(llm)
+    except Exception as error:
+        _clean_up(error, before)
+        raise UserError(_explain(weights, error, log)) from error
     return llm
 
 
@@ -73,6 +106,7 @@ def _settings(weights: Path, config: VllmConfig) -> dict[str, Any]:
         "enable_prefix_caching": config.prefix_caching,
         "enforce_eager": cpu if config.enforce_eager is None else config.enforce_eager,
         "disable_log_stats": True,
+        "use_tqdm_on_load": False,
     }
     if cpu:
         # A prompt that is prefilled in parts takes back the random numbers of all parts but the last, which a CPU generator cannot do.
@@ -104,8 +138,7 @@ def _clean_up(error: Exception, before: set[Any]) -> None:
     gc.collect()
 
 
-def _explain(weights: Path, error: Exception) -> str:
-    log = log_folder() / "vllm.log"
+def _explain(weights: Path, error: Exception, log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:] if log.exists() else []
     first = f"engine `vllm` does not start on the model in {weights}: {type(error).__name__}: {error}"
     return "\n  ".join([first, "vLLM's last lines:", *lines])

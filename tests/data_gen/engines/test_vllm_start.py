@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -35,7 +36,15 @@ def _requests(count: int, **sampling: object) -> list[Request]:
     return [request(tuple(rng.choices(range(VOCAB), k=rng.randint(1, 90))), (i,), **sampling) for i in range(count)]
 
 
-def test_seeds_variables_and_threads_are_left_alone_and_little_memory_changes_no_result(folder: Path) -> None:
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary files go."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    return tmp_path / "temporary"
+
+
+def test_seeds_variables_and_threads_are_left_alone_and_little_memory_changes_no_result(folder: Path, temporary: Path) -> None:
     requests = _requests(60, max_tokens=90)
     torch.manual_seed(5)
     random.seed(5)
@@ -44,6 +53,7 @@ def test_seeds_variables_and_threads_are_left_alone_and_little_memory_changes_no
         now = torch.get_rng_state(), random.getstate(), dict(os.environ), torch.get_num_threads(), torch.set_num_threads
         assert torch.equal(now[0], before[0])
         assert now[1:] == before[1:]
+        assert tempfile.tempdir == str(temporary) and len(list(temporary.iterdir())) == 1
         with pytest.raises(UserError, match="runs a vLLM already"):
             VllmEngine(folder, end_ids=(), config=SMALL)
         answers = ask(wide, *requests)
@@ -53,9 +63,12 @@ def test_seeds_variables_and_threads_are_left_alone_and_little_memory_changes_no
     assert sum(same) >= 0.9 * len(same)
     with pytest.raises(RuntimeError, match="closed"):
         ask(wide, requests[0])
+    assert list(temporary.iterdir()) == []
 
 
-def test_failed_starts_say_why_with_the_last_lines_of_the_log_and_leave_room_for_the_next(folder: Path, tmp_path: Path) -> None:
+def test_failed_starts_say_why_with_the_last_lines_of_the_log_and_leave_room_for_the_next(
+    folder: Path, tmp_path: Path, temporary: Path
+) -> None:
     with pytest.raises(UserError, match=r"(?s)does not start.*KV cache memory.*last lines:.*Starting to load model"):
         VllmEngine(folder, end_ids=(), config=VllmConfig(kv_cache_gib=0.0001))
     with pytest.raises(UserError, match=r"(?s)does not start.*head_dim=8.*last lines:"):  # fails in the first forward
@@ -66,7 +79,7 @@ def test_failed_starts_say_why_with_the_last_lines_of_the_log_and_leave_room_for
         VllmEngine(tmp_path / "torn", end_ids=(), config=SMALL)
     with pytest.raises(UserError, match=r"no_such_setting"):
         VllmEngine(folder, end_ids=(), config=VllmConfig(args={"no_such_setting": 1}))
-    assert _children() == []
+    assert _children() == [] and list(temporary.iterdir()) == []
     with VllmEngine(folder, end_ids=(), config=SMALL) as engine:
         [[sample]] = ask(engine, request((2, 3), temperature=0))
     [[wanted]] = ask(vllm_tiny.transformers_engine(), request((2, 3), temperature=0))
@@ -74,7 +87,7 @@ def test_failed_starts_say_why_with_the_last_lines_of_the_log_and_leave_room_for
 
 
 PARALLEL = """
-import json, os, signal, sys
+import getpass, json, os, signal, sys, tempfile
 from pathlib import Path
 from data_gen.engines.config import VllmConfig
 from data_gen.engines.vllm_engine import VllmEngine
@@ -82,7 +95,9 @@ from tests.data_gen.engines.test_vllm_start import _children, _requests
 from tests.data_gen.engines.tiny import ask
 
 if __name__ == "__main__":
-    shared = set(os.listdir("/dev/shm"))
+    places = ("/dev/shm", tempfile.gettempdir())
+    (Path(tempfile.gettempdir()) / f"torchinductor_{getpass.getuser()}").mkdir()  # torch's own cache, which stays
+    before = [set(os.listdir(place)) for place in places]
     engine = VllmEngine(Path(sys.argv[1]), end_ids=(), config=VllmConfig(kv_cache_gib=0.1, tensor_parallel=2))
     workers = _children()
     ids = [samples[0].token_ids for samples in ask(engine, *_requests(20, temperature=0))]
@@ -90,7 +105,7 @@ if __name__ == "__main__":
     if sys.argv[2] == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     engine.close()
-    print(json.dumps({"left": _children(), "shared": sorted(set(os.listdir("/dev/shm")) - shared)}), flush=True)
+    print(json.dumps({"left": _children(), "files": [n for p, b in zip(places, before) for n in set(os.listdir(p)) - b]}), flush=True)
 """
 
 
@@ -102,7 +117,7 @@ def test_tensor_parallel_gives_the_same_ids_and_its_workers_end_with_it(folder: 
         [sys.executable, script, folder, end],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)},
     )
     first, *rest = map(json.loads, run.stdout.splitlines())
     assert len(first["workers"]) == 2
@@ -110,7 +125,7 @@ def test_tensor_parallel_gives_the_same_ids_and_its_workers_end_with_it(folder: 
     assert [tuple(ids) for ids in first["ids"]] == [s[0].token_ids for s in ask(vllm_tiny.transformers_engine(), *requests)]
     if end == "close":
         assert run.returncode == 0
-        assert rest == [{"left": [], "shared": []}]
+        assert rest == [{"left": [], "files": []}]
     deadline = time.monotonic() + 60
     while any(psutil.pid_exists(pid) for pid in first["workers"]):
         assert time.monotonic() < deadline, "a worker outlives its parent"
