@@ -8,6 +8,7 @@ stream derives: results never depend on what else ran beside it.
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -120,6 +121,11 @@ class LM:
     def at(self, *path: str | int) -> LM:
         """The same LM under a longer path."""
         return LM(self._engine, self._seed, (*self.path, *path), self._program)
+
+    def rng(self) -> random.Random:
+        """A generator for what the program itself draws (resampling, choices): it derives from seed and path as a request's stream does, and
+        every call under one path begins with the same numbers."""
+        return random.Random(stream_seed(self._seed, *self.path, "rng"))
 
     async def generate(self, prefix: Sequence[int], n: int, sampling: Sampling, *, prompt_length: int | None = None) -> list[Sample]:
         """n continuations of a prefix, in sample order (never completion order). `prompt_length`: see `Request`."""

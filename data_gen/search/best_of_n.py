@@ -26,16 +26,16 @@ class BestOfN(Search):
     uses: Literal["best_of_n"] = "best_of_n"
     n: int = Field(16, ge=1)
     per_step: bool = False
-    """Draw step by step and score every step, so that votes may aggregate them (min, prod, mean). Prefix by prefix a verifier then
-    reads more tokens, and they are charged."""
+    """Keep solutions as paths of steps and score every step, so that votes may aggregate them (min, prod, mean). Prefix by prefix a
+    verifier then reads more tokens, and they are charged."""
 
     def width(self) -> int:
         """All at once."""
         return self.n
 
     def draws(self) -> int:
-        """n solutions, in one draw or in steps."""
-        return self.n * (self.max_depth if self.per_step else 1)
+        """n solutions."""
+        return self.n
 
     async def grow(self, tree: SearchTree) -> None:
         """Sample, score, vote."""
@@ -48,10 +48,7 @@ class BestOfN(Search):
 
     async def _solutions(self, tree: SearchTree) -> list[Node]:
         """One leaf a sample; equal samples share it."""
-        if not self.per_step:
-            [leaves] = await tree.draw([tree.root], self.expand.model_copy(update={"segment": "solution"}), self.n)
-            return leaves
-        paths = [tree.root] * self.n
-        while not all(node.terminal for node in paths):
-            paths = await tree.advance(paths, self.expand)
-        return paths
+        if self.per_step:
+            return await tree.solve(tree.root, self.n, self.expand)
+        [leaves] = await tree.draw([tree.root], self.expand.model_copy(update={"segment": "solution"}), self.n)
+        return leaves

@@ -17,9 +17,16 @@ class Iid(Search):
     Prefix ratios, a token's right draws over all of its draws, are a label that is made of the tree (`value_targets`).
     """
 
-    uses: Literal["iid"] = "iid"
     needs_scorer: ClassVar[bool] = False
+    one_draw: ClassVar[bool] = True
+    independent: ClassVar[bool] = True
+
+    uses: Literal["iid"] = "iid"
     n: int = Field(16, ge=1)
+
+    def width(self) -> int:
+        """All at once."""
+        return self.n
 
     def draws(self) -> int:
         """n solutions."""

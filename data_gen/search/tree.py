@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
 
-from data_gen.engines.base import LM, Sample, stream_seed
+from data_gen.engines.base import LM, Sample
 from data_gen.errors import UserError
 from data_gen.format import StepCodec
 from data_gen.records import Problem
@@ -172,10 +172,8 @@ class SearchTree:
         return tuple(text for text, last in pieces if not last and text), next((text for text, last in pieces if last), "")
 
     def rng(self, *path: str | int) -> random.Random:
-        """A generator for what the search itself draws (resampling, choices), seeded by the stage's seed and this path; no state is shared,
-        so that one path always gives the same numbers."""
-        at = self.lm.at("rng", *path)
-        return random.Random(stream_seed(at._seed, *at.path))
+        """A generator for what the search itself draws: resampling, choices (see `LM.rng`)."""
+        return self.lm.at(*path).rng()
 
     def vote(self, weights: Sequence[tuple[Node, float]]) -> None:
         """Give leaves their share of the final vote, one entry a final path (a leaf may have several); all-zero weights count alike."""

@@ -37,8 +37,8 @@ def test_the_best_of_three_follows_its_law() -> None:
         assert abs(found.count(path) / 1500 - p) < 4.5 * math.sqrt(p * (1 - p) / 1500)
 
 
-def test_drawn_in_steps_it_is_the_same_law_with_a_value_at_every_step() -> None:
-    """The share of right solutions among 3,000 samples in steps lies within 4.5 standard deviations of the exact value."""
+def test_kept_in_steps_it_is_the_same_law_with_a_value_at_every_step() -> None:
+    """The share of right solutions among 3,000 samples lies within 4.5 standard deviations of the exact value."""
     world = World.random(4)
     trees = grow(BestOfN(n=30, per_step=True), world, scorer=ToyScorer(world.value), runs=100)
     p = world.value(())
@@ -56,7 +56,7 @@ def test_a_policy_that_never_ends_gets_no_votes() -> None:
     [tree] = grow(BestOfN(n=5, max_length=7), world, scorer=scorer, gold=False)
     assert {node.terminal for node in tree.nodes[1:]} == {"limit"} and not any(node.votes for node in tree.nodes)
     assert tree.generated_tokens == 35 and scorer.scored == []
-    [tree] = grow(BestOfN(n=5, per_step=True, max_depth=3), world, scorer=scorer, gold=False)
+    [tree] = grow(BestOfN(n=5, per_step=True, max_length=7), world, scorer=scorer, gold=False)
     assert not any(node.votes for node in tree.nodes) and {node.terminal for node in tree.nodes if not node.children} == {"limit"}
 
 
