@@ -123,7 +123,7 @@ class LM:
         return LM(self._engine, self._seed, (*self.path, *path), self._program)
 
     def rng(self) -> random.Random:
-        """A generator for what the program itself draws (resampling, choices): it derives from seed and path as a request's stream does, and
+        """A generator for what the program itself draws (resampling, choices). It derives from seed and path as a request's stream does;
         every call under one path begins with the same numbers."""
         return random.Random(stream_seed(self._seed, *self.path, "rng"))
 
