@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from data_gen.errors import UserError
@@ -22,6 +23,23 @@ def read_problems(source: Input) -> Iterator[Problem]:
 def read_solutions(source: Input) -> Iterator[Solution]:
     """Solutions of a `solutions` input, streamed in order; the rows of one problem stand together."""
     return (Solution.from_row(row) for row in Rows(source.path))
+
+
+def with_solutions(problems: Iterable[Problem], solutions: Iterable[Solution]) -> Iterator[tuple[Problem, list[Solution]]]:
+    """Each problem with its solutions, which stand in the order of the problems (some may have none). UserError where they do not."""
+    groups = itertools.groupby(solutions, key=lambda row: row.problem_id)
+    waiting = next(groups, None)
+    for problem in problems:
+        if waiting is None or waiting[0] != problem.id:
+            yield problem, []
+            continue
+        yield problem, list(waiting[1])
+        waiting = next(groups, None)
+    if waiting is not None:
+        raise UserError(
+            f"solutions: those of problem {waiting[0]!r} have no place: there is no such problem, or it stands earlier. Expected solutions "
+            "of the same problems in the same order, as `sample` makes them; leave `limit` to the stage that samples."
+        )
 
 
 def stream_trees(source: Input) -> Iterator[Tree]:

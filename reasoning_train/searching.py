@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from data_gen.engines.base import Sample
+from data_gen.errors import UserError
 from data_gen.format import StepCodec
 from data_gen.heads import has_head, read_head_config
 from data_gen.scorers import Gold, Scorer, Tools
@@ -17,7 +19,7 @@ from reasoning_train.inputs import load_task
 
 if TYPE_CHECKING:
     from data_gen.engines.base import LM
-    from data_gen.records import Problem
+    from data_gen.records import Problem, Solution
     from data_gen.trees import Tree
     from reasoning_train.models.policy_text import PolicyText
     from reasoning_train.stage_api import Context, Input
@@ -40,20 +42,36 @@ class Grower:
     in_flight: int
     """Trees to keep alive: enough to keep the engine busy while some wait for scorers and graders."""
 
-    async def grow(self, problem: Problem, sample: int, lm: LM) -> Tree | None:
-        """A finished tree with all its ends graded; None for a question that leaves no room in the context."""
+    async def grow(self, problem: Problem, sample: int, lm: LM, given: Sequence[Solution] = ()) -> Tree | None:
+        """A finished tree with all its ends graded; None for a question that leaves no room in the context. `given`: solutions to begin
+        with."""
         room = self.context - len(self.codec.prompt_ids(problem.question))
         if room < 1:
             return None
         limits = Limits(max_depth=self.search.max_depth, max_length=min(self.search.max_length, room))
         gold = self.grader if self.granted else None
-        tree = SearchTree(problem, lm, self.codec, limits, self.search.scale, scorer=self.scorer, gold=gold)
+        samples = [as_sample(solution, problem, self.codec) for solution in given]
+        tree = SearchTree(problem, lm, self.codec, limits, self.search.scale, scorer=self.scorer, gold=gold, given=samples)
         await self.search.grow(tree)
         # Ends are graded for the record, after the search: what gold says of them now steers nothing.
         await judge(problem, tree.nodes, self.grader)
         for node in tree.nodes[1:]:
             node.steps_ok = self.grader.steps_ok(problem, tree.steps(node)[0], ended=bool(node.terminal))
         return tree.frozen(sample, oracle=self.granted, search=self.search.uses)
+
+
+def as_sample(solution: Solution, problem: Problem, codec: StepCodec) -> Sample:
+    """A solution row as the policy could have drawn it. UserError where it continues another prompt, or comes from another tokenizer."""
+    if solution.prompt_ids and solution.prompt_ids != tuple(codec.prompt_ids(problem.question)):
+        raise UserError(
+            f"solutions: those of problem {problem.id!r} continue another prompt than this policy's. Sample them with the policy that "
+            "searches, or one with the same tokenizer and Format."
+        )
+    segments = solution.segments if solution.token_ids else codec.encode([(s.kind, s.text) for s in solution.segments], end=True)
+    ids = tuple(token for segment in segments for token in segment.token_ids)
+    if codec.decode(ids).strip() != solution.text.strip():
+        raise UserError(f"solutions: the token ids of one of problem {problem.id!r} are not those of its text with this tokenizer.")
+    return Sample(token_ids=ids, logprobs=solution.logprobs, finish="length" if solution.finish == "length" else "stop")
 
 
 @contextmanager

@@ -23,7 +23,8 @@ def in_steps(tree: Tree, codec: StepCodec) -> Tree:
 
     What a search knows of a node (N, W, v0, outcome, ...) stands on the step that ends where the node ends. A step between, inside a
     rollout, knows how often it was drawn and how the rollouts through it ended: they were drawn from above it without looking, so they
-    are rollouts of its own (`mc_correct`, `mc_total`). The log-prob of a completion stands on its last step.
+    are rollouts of its own (`mc_correct`, `mc_total`), unless the search has drawn some from there. The log-prob of a completion stands
+    on its last step.
     """
     view = _View(codec, tree.root)
     completions = [node for node in tree.nodes[1:] if node.source == "rollout"]
@@ -50,6 +51,8 @@ class _View:
     places: dict[int, _Place] = field(default_factory=dict)
     below: dict[tuple[int, Ids], int] = field(default_factory=dict)
     """(step, ids of the next) -> step."""
+    rolled: set[int] = field(default_factory=set)
+    """Steps with rollouts that were drawn from them."""
 
     def __post_init__(self) -> None:
         self.nodes.append(self.root)
@@ -115,12 +118,13 @@ class _View:
             self._change(step, steps_ok=True)
         if not here.source:
             self._change(step, source=node.source)
-        if node.source == "rollout" and node.outcome is not None:
+        if node.source == "rollout" and node.outcome is not None and step not in self.rolled:
             self._change(step, mc_correct=here.mc_correct + node.outcome, mc_total=here.mc_total + 1)
 
     def _settle(self, steps: Sequence[int], node: TreeNode, logprob: float) -> None:
         """A node ends with the last of `steps`: what is known of it goes there. Twins' counts add up, the first one's marks stay."""
         step = self.nodes[steps[-1]]
+        self.rolled |= {step.node} if node.mc_total else set()
         counts = {name: getattr(step, name) + getattr(node, name) for name in ("n", "w", "mc_correct", "mc_total", "weight", "votes")}
         marks = ("prior", "v0", "outcome", "answer", "steps_ok")
         known = {name: old if (old := getattr(step, name)) is not None else getattr(node, name) for name in marks}

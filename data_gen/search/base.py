@@ -34,6 +34,9 @@ class Search(BaseModel, ABC):
     independent: ClassVar[bool] = False
     """True: final paths are independent draws, so that any few of them are a smaller search."""
 
+    takes_solutions: ClassVar[bool] = False
+    """True: it begins with whole solutions, so that a stage may give it some that were drawn before."""
+
     uses: str
     expand: Expand = Expand()
     max_depth: int = Field(16, ge=1)

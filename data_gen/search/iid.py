@@ -18,6 +18,7 @@ class Iid(Search):
     """
 
     needs_scorer: ClassVar[bool] = False
+    takes_solutions: ClassVar[bool] = True
     one_draw: ClassVar[bool] = True
     independent: ClassVar[bool] = True
 

@@ -26,6 +26,7 @@ class Omega(Search):
 
     uses: Literal["omega"] = "omega"
     needs_scorer: ClassVar[bool] = False
+    takes_solutions: ClassVar[bool] = True
     searches: int = Field(8, ge=1)
     """Wrong rollouts that are searched, at most."""
     k: int = Field(8, ge=1)

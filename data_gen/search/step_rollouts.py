@@ -20,6 +20,7 @@ class StepRollouts(Search):
 
     uses: Literal["step_rollouts"] = "step_rollouts"
     needs_scorer: ClassVar[bool] = False
+    takes_solutions: ClassVar[bool] = True
     n: int = Field(8, ge=1)
     """Solutions a problem."""
     m: int = Field(8, ge=1)

@@ -38,12 +38,15 @@ class SearchTree:
         *,
         scorer: Scorer | None = None,
         gold: Gold | None = None,
+        given: Sequence[Sample] = (),
     ) -> None:
         self.problem, self.lm, self.codec, self.limits, self.scale = problem, lm, codec, limits, scale
         self.scorer, self._gold, self.reader = scorer, gold, Reader(codec, limits)
         self.prompt_ids = tuple(codec.prompt_ids(problem.question))
         self.nodes: list[Node] = []
         self.root = self._enter(Node(id=0, parent=None, token_ids=self.prompt_ids, text=codec.prompt_text(problem.question)))
+        self._given = list(given)
+        """Solutions that were drawn before: whole ones that a search draws at the root come from here first."""
         self.generated_tokens = self.scored_tokens = 0
         self.stopped = "budget"
         """Why the search ended; algorithms that end otherwise say so."""
@@ -205,9 +208,14 @@ class SearchTree:
         sampling = how.sampling(self.codec.format.task.step_delimiter, self.limits.max_length - node.length)
         pen = Pen(sampling, len(self.prompt_ids), self.reader)
         draw = pen.draw_steps if how.segment == "step" else pen.draw
-        samples = await draw((*self.prompt_ids, *node.ids), n, at)
+        given = self._take(n) if how.segment == "solution" and node is self.root else []
+        samples = await draw((*self.prompt_ids, *node.ids), n - len(given), at) if len(given) < n else []
         self.generated_tokens += sum(len(sample.token_ids) for sample in samples)
-        return samples
+        return given + samples
+
+    def _take(self, n: int) -> list[Sample]:
+        taken, self._given = self._given[:n], self._given[n:]
+        return taken
 
     def _merge(self, node: Node, samples: Sequence[Sample], how: Expand, source: str) -> list[Node]:
         """The children of `samples`, one a sample, twins as one node."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, model_validator
 
 from data_gen.engines.config import EngineConfig, TransformersConfig
-from data_gen.records import Problem
+from data_gen.records import Problem, Solution
 from data_gen.scorers import SCORERS
 from data_gen.search import SEARCHES
-from reasoning_train.inputs import count_rows, read_problems
-from reasoning_train.recipe.refs import ModelRef, ProblemsRef, Unkeyed, VerifierRef
+from reasoning_train.inputs import count_rows, read_problems, read_solutions, with_solutions
+from reasoning_train.recipe.refs import ModelRef, ProblemsRef, SolutionsRef, Unkeyed, VerifierRef
 from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class SearchConfig(StageConfig):
     scorer: AnyScorer | None = None
     verifier: VerifierRef | ModelRef | None = None
     """Checkpoint that the scorer reads: a verifier, or a model (a joint one for its value head, any for `likelihood`)."""
+    solutions: SolutionsRef | None = None
+    """Solutions of the same problems, drawn before: a search that begins with whole ones takes these first and draws what it lacks."""
     gold: bool = False
     """Grant gold to search and scorer, as numbers only: for data on training problems. Trees are then marked `oracle`."""
     trees: int = Field(1, ge=1)
@@ -61,6 +64,9 @@ class SearchConfig(StageConfig):
                 f"engine: scorer {scorer.uses!r} needs values that only `uses: transformers` gives with its tokens; "
                 "elsewhere take scorer 'head' and give the joint model as `verifier`"
             )
+        if self.solutions and not search.takes_solutions:
+            able = ", ".join(name for name in SEARCHES.names() if SEARCHES.get(name).takes_solutions)
+            raise ValueError(f"solutions: search {search.uses!r} draws its own steps and begins with no solution. Those that do: {able}")
         if not self.gold:
             needy = [search] if search.needs_gold else [scorer] if scorer is not None and scorer.needs_gold else []
             if needy:
@@ -81,12 +87,14 @@ def _grow(grower: Grower, config: SearchConfig, ctx: Context) -> None:
     from data_gen.engines.programs import run_programs
     from reasoning_train.engine import Meter
 
+    if config.solutions:
+        deque(_paired(config, ctx), maxlen=0)  # a misfit is told before hours of work, not after
     meter = Meter(grower.engine.usage)
     total = count_rows(ctx.input(config.problems), config.limit) * config.trees
 
     async def program(item: Item, lm: LM) -> Tree | None:
-        problem, sample = item[2]
-        return await grower.grow(problem, sample, lm)
+        problem, sample, given = item[2]
+        return await grower.grow(problem, sample, lm, given)
 
     grown = run_programs(
         grower.engine, ctx.pending(_items(config, ctx)), program, seed=ctx.seed, key=lambda i: i[1], in_flight=grower.in_flight
@@ -99,14 +107,21 @@ def _grow(grower: Grower, config: SearchConfig, ctx: Context) -> None:
         ctx.progress(done, total, tokens=tokens)
 
 
-Item = tuple[int, str, tuple[Problem, int]]
-"""(order, key, (problem, which of its trees)): what `ctx.pending` hands out."""
+Work = tuple[Problem, int, list[Solution]]
+"""(problem, which of its trees, solutions to begin with)."""
+Item = tuple[int, str, Work]
+"""(order, key, work): what `ctx.pending` hands out."""
 
 
-def _items(config: SearchConfig, ctx: Context) -> Iterator[tuple[str, tuple[Problem, int]]]:
-    for problem in itertools.islice(read_problems(ctx.input(config.problems)), config.limit):
+def _paired(config: SearchConfig, ctx: Context) -> Iterator[tuple[Problem, list[Solution]]]:
+    problems = itertools.islice(read_problems(ctx.input(config.problems)), config.limit)
+    return with_solutions(problems, read_solutions(ctx.input(config.solutions)) if config.solutions else ())
+
+
+def _items(config: SearchConfig, ctx: Context) -> Iterator[tuple[str, Work]]:
+    for problem, given in _paired(config, ctx):
         for sample in range(config.trees):
-            yield f"{problem.id}#{sample}", (problem, sample)
+            yield f"{problem.id}#{sample}", (problem, sample, given)
 
 
 @search.estimate

@@ -61,8 +61,8 @@ class FirstError(PairRule):
     def _verdict(self, view: View, node: TreeNode) -> bool | None:
         """Whether no step up to here is wrong; None where the judge did not say."""
         match self.judge:
-            case "oracle":
-                return node.steps_ok
+            case "oracle":  # the checker looks at steps, the outcome at the answer line
+                return False if node.terminal and node.outcome == 0.0 else node.steps_ok
             case "mc":
                 if node.terminal:
                     return node.outcome == 1.0

@@ -171,7 +171,8 @@ def test_the_first_error_against_a_corrected_step() -> None:
 
 
 def test_a_wrong_answer_line_is_an_error_of_its_own() -> None:
-    found = pairs(FirstError(), step("f", answer(0, steps_ok=False), answer(1, steps_ok=True), steps_ok=True))
+    """The checker passes every step, and the outcome says that the answer is wrong."""
+    found = pairs(FirstError(), step("f", answer(0, steps_ok=True), answer(1, steps_ok=True), steps_ok=True))
     assert sides(found) == [("Answer: 1", "Answer: 0")]
 
 

@@ -54,8 +54,8 @@ def test_replayed_steps_are_draws_of_the_rollout_that_they_are_part_of() -> None
     tree = view(rollout("ab", 0), step("a", step("b", source="replayed", mc_total=8.0), source="replayed", steps_ok=True)).tree
     assert steps_of(tree) == [("a\n", 0, 1), ("b\n", 1, 1), ("Answer: 0", 2, 1)]
     assert tree.nodes[1].steps_ok is True
-    # Its own eight rollouts (not kept here) and the one that runs through.
-    assert tree.nodes[2].mc_total == 9.0
+    # a has the one that runs through; b its own eight (not kept here), which nothing is mixed into.
+    assert (tree.nodes[1].mc_total, tree.nodes[2].mc_total) == (1.0, 8.0)
     assert tree.nodes[1].source == "replayed"
 
 

@@ -84,25 +84,25 @@ ROLLED = plant(
     mc_correct=1.0,
     mc_total=1.0,
 )
-"""Two rollouts of a, eight of b (not kept), one of the root, which runs through a and then b."""
+"""Two rollouts of a, of which one runs through c; eight of b (not kept); one of the root, which runs through a and another b."""
 
 
 def test_rollouts_soft_and_hard_with_their_counts() -> None:
-    """a: 1 of 2 of its own and 1 of 1 that ran through: 2/3. c: the one that ran through: 0/1."""
+    """a: 1 of 2 of its own, the one that ran through is not mixed in. c: the one that ran through, 0/1; likewise the b below a, 1/1."""
     soft, hard = (by_text(rows_of(MonteCarlo(label=label), ROLLED)) for label in ("soft", "hard"))
     assert soft == {
-        "a Answer: 1": (2 / 3, 1.0),
-        "a c Answer: 0": (2 / 3, 0.0, 0.0),
+        "a Answer: 1": (0.5, 1.0),
+        "a c Answer: 0": (0.5, 0.0, 0.0),
         "b Answer: 0": (0.0, 0.0),
-        "a b Answer: 1": (2 / 3, 1.0, 1.0),
+        "a b Answer: 1": (0.5, 1.0, 1.0),
     }
     assert hard["a c Answer: 0"] == (1.0, 0.0, 0.0)
     row = next(row for row in rows_of(MonteCarlo(label="hard"), ROLLED) if row.completions[1] == "c\n")
-    assert (row.correct, row.total, row.n_eff, row.labels) == ((2.0, 0.0, 0.0), (3.0, 1.0, 1.0), (3.0, 1.0, 1.0), (True, False, False))
+    assert (row.correct, row.total, row.n_eff, row.labels) == ((1.0, 0.0, 0.0), (2.0, 1.0, 1.0), (2.0, 1.0, 1.0), (True, False, False))
 
 
 def test_steps_with_few_rollouts_have_no_target() -> None:
-    row = next(row for row in rows_of(MonteCarlo(min_n=3, root=True), ROLLED) if row.completions[1] == "c\n")
+    row = next(row for row in rows_of(MonteCarlo(min_n=2, root=True), ROLLED) if row.completions[1] == "c\n")
     assert (row.at, row.labels) == ((1, 7), (True, None, False))
 
 

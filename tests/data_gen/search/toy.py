@@ -220,7 +220,7 @@ def letters_of(text: str) -> Path:
 
 def grow(
     search: Search, world: World, *, scorer: Scorer | None = None, gold: bool = True, seed: int = 0, runs: int = 1, wrong: Path = (),
-    cycle: bool = False,
+    cycle: bool = False, given: Sequence[Sample] = (),
 ) -> list[SearchTree]:  # fmt: skip
     """`runs` finished trees over problems p0, p1, ... of one world, in order, graded at their ends like the stage's."""
     from data_gen.search.tree import judge
@@ -229,7 +229,7 @@ def grow(
 
     async def program(item: Problem, lm: LM) -> SearchTree:
         limits = Limits(max_depth=search.max_depth, max_length=search.max_length)
-        tree = SearchTree(item, lm, CODEC, limits, search.scale, scorer=scorer, gold=grader if gold else None)
+        tree = SearchTree(item, lm, CODEC, limits, search.scale, scorer=scorer, gold=grader if gold else None, given=given)
         await search.grow(tree)
         await judge(item, tree.nodes, grader)
         return tree

@@ -1,0 +1,94 @@
+"""First errors: found by each judge, drawn anew, and set against corrected steps, on a world where all of it is known."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from data_gen.engines.base import Sample
+from data_gen.errors import UserError
+from data_gen.labelling.pairs.first_error import FirstError as Rule
+from data_gen.labelling.reach import View
+from data_gen.labelling.steps import in_steps
+from data_gen.scorers.base import Gold
+from data_gen.search.first_error import FirstError
+from data_gen.search.tree import SearchTree
+from tests.data_gen.search.toy import CODEC, TOKENIZER, ToyScorer, ToyTask, World, grow, path_of, problem
+
+WORLD = World(
+    {(): {"a": 0.5, "b": 0.5}, ("a",): {"c": 0.5, "d": 0.5}, ("b",): {"c": 1.0}},
+    {("a", "c"): 1.0, ("a", "d"): 0.0, ("b", "c"): 0.0},
+)
+"""b is wrong, and so is d after a; nothing else."""
+WRONG = ("b", "d")
+JUDGE = ToyScorer(lambda path: float(not set(path) & set(WRONG)))
+
+
+def pairs(tree: SearchTree, judge: str) -> set[tuple[str, str]]:
+    """(chosen, rejected) of all pairs of a tree that is graded as the stage does."""
+    gold = Gold(ToyTask(wrong=WRONG))
+    for node in tree.nodes[1:]:
+        node.steps_ok = gold.steps_ok(tree.problem, tree.steps(node)[0], ended=bool(node.terminal))
+    view = View(in_steps(tree.frozen(0, oracle=True), CODEC))
+    found = Rule(judge=judge, per_error=9).pairs(view, random.Random(0))  # type: ignore[arg-type]
+    return {(pair.chosen.strip(), pair.rejected.strip()) for pair in found}
+
+
+@pytest.mark.parametrize("judge", ["oracle", "mc", "scorer"])
+def test_each_judge_finds_the_wrong_steps_and_their_corrections(judge: str) -> None:
+    """Of 12 samples both errors occur but in 2 * (3/4)^12 of the runs, and 12 completions each mend them but in (3/4)^12."""
+    search = FirstError(samples=12, errors=12, corrections=12, judge=judge, k=8)  # type: ignore[arg-type]
+    [tree] = grow(search, WORLD, scorer=JUDGE, wrong=WRONG, seed=3)
+    assert pairs(tree, judge) == {("a", "b"), ("c", "d")}
+    rolled = {path_of(tree, node) for node in tree.nodes if node.rollouts()}
+    assert rolled == ({(), ("a",)} if judge != "mc" else {(), ("a",), ("b",), ("a", "d"), ("b", "c")})
+
+
+def test_only_so_many_wrong_solutions_are_mended() -> None:
+    [tree] = grow(FirstError(samples=12, errors=1, corrections=5), WORLD, wrong=WRONG, seed=3)
+    [parent] = [node for node in tree.nodes if node.rollouts()]
+    assert len(parent.rollouts()) == 5 == parent.mc_total
+
+
+def test_nothing_is_drawn_anew_where_all_is_right() -> None:
+    world = World({(): {"a": 1.0}}, {("a",): 1.0})
+    [tree] = grow(FirstError(samples=4), world, wrong=WRONG)
+    assert (tree.stopped, sum(len(node.rollouts()) for node in tree.nodes)) == ("decided", 0)
+
+
+def test_a_wrong_answer_after_right_steps_is_the_error() -> None:
+    world = World({(): {"a": 1.0}}, {("a",): 0.5})
+    [tree] = grow(FirstError(samples=8, corrections=8), world, wrong=WRONG)
+    assert pairs(tree, "oracle") == {("Answer: 1", "Answer: 0")}
+
+
+def test_an_oracle_needs_a_step_checker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ToyTask, "check_steps", lambda self, problem, steps: None)
+    with pytest.raises(UserError, match=r"search.judge: 'oracle' needs a task that can check steps .* Use `judge: mc`"):
+        grow(FirstError(samples=12), WORLD)
+
+
+def test_a_scorer_as_judge_must_be_there() -> None:
+    with pytest.raises(UserError, match="needs a scorer"):
+        grow(FirstError(samples=12, judge="scorer"), WORLD)
+
+
+def test_given_solutions_come_first_and_cost_nothing() -> None:
+    """Two given ones and one that is drawn: a budget of three."""
+
+    def sample(text: str) -> Sample:
+        ids = (*TOKENIZER(text, add_special_tokens=False)["input_ids"], CODEC.end_id)
+        return Sample(token_ids=ids, logprobs=(), finish="stop")
+
+    given = [sample("b\nc\nAnswer: 0"), sample("b\nc\nAnswer: 0")]
+    [tree] = grow(FirstError(samples=3, errors=1, corrections=4), WORLD, wrong=WRONG, given=given)
+    [alone] = grow(FirstError(samples=1, errors=1, corrections=4), WORLD, wrong=WRONG)
+    first = tree.nodes[1]
+    assert (path_of(tree, first), first.draws >= 2, first.logprob) == (("b",), True, 0.0)
+    ends = [node for node in tree.nodes if node.terminal and node.source == "policy"]
+    assert sum(node.draws for node in ends) == 3
+    drawn = sum(len(node.token_ids) * node.draws for node in tree.nodes[1:] if node.source != "replayed")
+    assert tree.generated_tokens == drawn - sum(len(one.token_ids) for one in given)
+    assert alone.generated_tokens > 0
+    assert tree.problem == problem("p0")
