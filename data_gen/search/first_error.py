@@ -25,6 +25,7 @@ class FirstError(Search):
     uses: Literal["first_error"] = "first_error"
     needs_scorer: ClassVar[bool] = False
     takes_solutions: ClassVar[bool] = True
+    one_draw: ClassVar[bool] = True
     samples: int = Field(2, ge=1)
     """Solutions of a problem; those that the stage is given count first."""
     errors: int = Field(1, ge=1)
@@ -39,6 +40,10 @@ class FirstError(Search):
     def needs_gold(self) -> bool:
         """Solutions and completions are judged by their answers."""
         return True
+
+    def width(self) -> int:
+        """Solutions first, corrections later."""
+        return max(self.samples, self.corrections)
 
     def draws(self) -> int:
         """Solutions, completions at each error and, for `mc`, rollouts of every step."""
