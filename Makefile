@@ -28,7 +28,7 @@ benchmarks: $(STAMP)
 	$(BIN)/python -m tests.benchmarks
 
 benchmarks-vllm: $(VLLM)/.installed
-	$(VLLM)/bin/python -m tests.benchmarks vllm_sampling
+	$(VLLM)/bin/python -m tests.benchmarks vllm_sampling && $(VLLM)/bin/python -m tests.benchmarks vllm_search
 
 # Beside another library, on one server: each in an environment of its own.
 bench-its-hub: $(STAMP) $(VLLM)/.installed $(ITS)/.installed

@@ -36,7 +36,7 @@ def run() -> Iterator[dict[str, Any]]:
     torch.set_num_threads(1)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            _save(Path(folder))
+            save_model(Path(folder))
             with VllmEngine(Path(folder), end_ids=(), config=VllmConfig(block_size=32)) as engine:
                 yield from _figures(engine)
     finally:
@@ -98,7 +98,7 @@ def _prompts() -> list[list[int]]:
     return [rng.choices(range(VOCAB), k=rng.randint(24, 48)) for _ in range(PROMPTS)]
 
 
-def _save(folder: Path) -> None:
+def save_model(folder: Path) -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
