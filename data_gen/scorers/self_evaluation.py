@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -15,10 +14,9 @@ from pydantic import model_validator
 
 from data_gen.engines.base import LM
 from data_gen.errors import UserError
-from data_gen.format import StepCodec
-from data_gen.records import Problem
 from data_gen.scales import Scale, sigmoid
 from data_gen.scorers.base import SCORERS, Prefix, Score, ScorerConfig, Tools
+from data_gen.scorers.wording import filled, gold_solution, written
 
 TEMPLATE = "{question}\n\nSolution so far:\n{solution}\n\nIs the solution so far (A) correct or (B) incorrect?"
 GOLD_TEMPLATE = (
@@ -90,10 +88,10 @@ class _SelfEvaluation:
         return Score(sigmoid(right - wrong), tokens=length)
 
     def _question(self, prefix: Prefix) -> str:
-        parts = {"{question}": prefix.problem.question, "{solution}": _written(prefix.steps, prefix.closing)}
+        parts = {"{question}": prefix.problem.question, "{solution}": written(prefix.steps, prefix.closing)}
         if self._config.show_gold:
-            parts["{gold}"] = _gold(prefix.problem, self._codec)
-        return _filled(self._config.wording, parts)
+            parts["{gold}"] = gold_solution(prefix.problem, self._codec, "self_evaluation")
+        return filled(self._config.wording, parts)
 
 
 def _continuations(tokenizer: Any, lead: str, options: tuple[str, str]) -> tuple[list[int], list[list[int]]]:
@@ -106,20 +104,3 @@ def _continuations(tokenizer: Any, lead: str, options: tuple[str, str]) -> tuple
             "(words that it does not know are equal). Choose other `options`."
         )
     return right[:shared], [right[shared:], wrong[shared:]]
-
-
-def _filled(template: str, parts: dict[str, str]) -> str:
-    """The template with its names replaced, in one pass: a question may itself hold a name."""
-    return re.sub("|".join(map(re.escape, parts)), lambda found: parts[found[0]], template)
-
-
-def _written(steps: Sequence[str], closing: str) -> str:
-    return "\n".join([*steps, closing] if closing else steps) or "(nothing yet)"
-
-
-def _gold(problem: Problem, codec: StepCodec) -> str:
-    if problem.gold is None:
-        raise UserError(
-            f"scorer.self_evaluation with show_gold: problem {problem.id!r} has no gold answer to show. Drop such problems first."
-        )
-    return _written(problem.gold_steps, codec.format.task.answer_mark + problem.gold)
