@@ -27,7 +27,7 @@ class BestOfN(Search):
     n: int = Field(16, ge=1)
     per_step: bool = False
     """Keep solutions as paths of steps and score every step, so that votes may aggregate them (min, prod, mean). Prefix by prefix a
-    verifier then reads more tokens, and they are charged."""
+    verifier then reads more tokens, and they are charged. Not with scorer `joint`: engines tell values of last tokens only."""
 
     def width(self) -> int:
         """All at once."""

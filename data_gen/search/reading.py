@@ -46,6 +46,7 @@ class Reader:
             parent.piece = True
             chain.append(parent)
             start += len(ids)
+        parent.head_value = sample.value
         if sample.finish == "stop":
             self._end(parent)
         else:

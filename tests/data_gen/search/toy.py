@@ -220,7 +220,7 @@ def letters_of(text: str) -> Path:
 
 def grow(
     search: Search, world: World, *, scorer: Scorer | None = None, gold: bool = True, seed: int = 0, runs: int = 1, wrong: Path = (),
-    cycle: bool = False, given: Sequence[Sample] = (),
+    cycle: bool = False, given: Sequence[Sample] = (), engine: ToyEngine | None = None,
 ) -> list[SearchTree]:  # fmt: skip
     """`runs` finished trees over problems p0, p1, ... of one world, in order, graded at their ends like the stage's."""
     from data_gen.search.tree import judge
@@ -235,7 +235,7 @@ def grow(
         return tree
 
     problems = [problem(f"p{i}") for i in range(runs)]
-    grown = dict(run_programs(ToyEngine(world, cycle=cycle), problems, program, seed=seed, key=lambda p: p.id, in_flight=64))
+    grown = dict(run_programs(engine or ToyEngine(world, cycle=cycle), problems, program, seed=seed, key=lambda p: p.id, in_flight=64))
     return [grown[p] for p in problems]
 
 
