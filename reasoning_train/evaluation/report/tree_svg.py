@@ -69,6 +69,7 @@ def _places(tree: Tree, drawn: Children) -> dict[int, tuple[float, float]]:
     rows = 0
 
     def put(number: int, column: int) -> float:
+        """Place a node and all below it; its row."""
         nonlocal rows
         children = drawn[number]
         if children:

@@ -16,7 +16,7 @@ VLLM = {"uses": "vllm", "kv_cache_gib": 0.1}
 
 @pytest.fixture
 def kitchen(bench: Bench, one_thread: None) -> Bench:
-    """A policy that has just begun to learn 4 problems, whose heads vLLM's CPU kernels take; an adapter and its merged twin on top of it."""
+    """A policy that has just begun to learn 4 problems, whose heads vLLM's CPU kernels take; an adapter and its merged twin on top."""
     bench.model(init={**MODEL["init"], "hidden_size": 64})
     bench.gold(task=FEW)
     train(bench, "base", learning_rate=0.01, max_steps=4)
