@@ -6,11 +6,11 @@ import json
 import logging
 import os
 import random
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from uuid import uuid4
 
 SOCKET_FOLDER = 65
 """Longest path of a folder for vLLM's sockets: with their names it must stay below 108 characters."""
@@ -18,12 +18,12 @@ SOCKET_FOLDER = 65
 
 @contextmanager
 def contained(folder: Path) -> Iterator[None]:
-    """Give vLLM its environment, with `folder` for its files, and undo what it does to the process: seeds, variables, threads."""
+    """Give vLLM its environment, with `folder` for its log and sockets, and undo what it does to the process: seeds, variables, threads."""
     import numpy as np
     import torch
 
     variables, states = dict(os.environ), (random.getstate(), np.random.get_state(), torch.get_rng_state())
-    set_threads, threads, temporary = torch.set_num_threads, torch.get_num_threads(), tempfile.tempdir
+    set_threads, threads = torch.set_num_threads, torch.get_num_threads()
     os.environ |= {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork of a process whose threads have worked can hang
@@ -33,7 +33,6 @@ def contained(folder: Path) -> Iterator[None]:
         "OMP_NUM_THREADS": str(threads),
     }
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # this process's threads are not vLLM's alone
-    tempfile.tempdir = str(folder)  # where vLLM's processes find each other, through a file that it leaves behind
     try:
         yield
     finally:
@@ -43,7 +42,7 @@ def contained(folder: Path) -> Iterator[None]:
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.set_rng_state(states[2])
-        torch.set_num_threads, tempfile.tempdir = set_threads, temporary
+        torch.set_num_threads = set_threads
         set_threads(threads)
 
 
@@ -68,6 +67,14 @@ def _log_settings(folder: Path) -> Path:
     path = folder / "logging.json"
     path.write_text(json.dumps(settings), encoding="utf-8")
     return path
+
+
+def meet_in(folder: Path) -> None:
+    """vLLM's processes find each other through a file that they leave behind: have it in `folder`."""
+    from vllm.v1.executor import multiproc_executor, uniproc_executor
+
+    for module in (multiproc_executor, uniproc_executor):
+        module.get_file_store_init_method = lambda: f"file://{folder}/vllm_dist_{uuid4().hex}"
 
 
 def shared_memory(workers: Iterable[BaseProcess]) -> set[Path]:

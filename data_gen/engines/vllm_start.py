@@ -13,7 +13,7 @@ from typing import Any
 
 from data_gen.engines.config import VllmConfig
 from data_gen.engines.vllm_adapters import Adapter, adapter_settings
-from data_gen.engines.vllm_process import contained, remove, shared_memory
+from data_gen.engines.vllm_process import contained, meet_in, remove, shared_memory
 from data_gen.errors import UserError
 
 LOG_LINES = 12
@@ -52,13 +52,13 @@ def start_vllm(weights: Path, config: VllmConfig, adapters: Sequence[Adapter] = 
     folder = TemporaryDirectory(prefix="vllm-")
     try:
         with contained(Path(folder.name)):
-            return Running(_start(weights, config, adapters, Path(folder.name) / "vllm.log"), folder)
+            return Running(_start(weights, config, adapters, Path(folder.name)), folder)
     except BaseException:
         folder.cleanup()
         raise
 
 
-def _start(weights: Path, config: VllmConfig, adapters: Sequence[Adapter], log: Path) -> Any:
+def _start(weights: Path, config: VllmConfig, adapters: Sequence[Adapter], folder: Path) -> Any:
     try:
         from vllm.distributed.parallel_state import model_parallel_is_initialized
         from vllm.engine.arg_utils import EngineArgs
@@ -70,6 +70,7 @@ def _start(weights: Path, config: VllmConfig, adapters: Sequence[Adapter], log: 
         ) from error
     if model_parallel_is_initialized():
         raise UserError("engine `vllm`: this process runs a vLLM already, and it holds one at a time. Close that one first.")
+    meet_in(folder)
     before = set(multiprocessing.active_children())
     try:
         settings = _settings(weights, config) | adapter_settings(adapters) | config.args
@@ -79,7 +80,7 @@ def _start(weights: Path, config: VllmConfig, adapters: Sequence[Adapter], log: 
         _check(llm)
     except Exception as error:
         _clean_up(error, before)
-        raise UserError(_explain(weights, error, log)) from error
+        raise UserError(_explain(weights, error, folder / "vllm.log")) from error
     return llm
 
 
@@ -115,10 +116,11 @@ def _settings(weights: Path, config: VllmConfig) -> dict[str, Any]:
 
 
 def _check(llm: Any) -> None:
-    """One token: what the kernels do not support shows now and not in the first problem."""
+    """One token: what the kernels or the C++ compiler (log-probs are compiled) cannot do shows now and not in the first problem."""
     from vllm import SamplingParams
 
-    llm.add_request("check", {"type": "token", "prompt_token_ids": [0]}, SamplingParams(max_tokens=1, detokenize=False))
+    settings = SamplingParams(max_tokens=1, logprobs=0, detokenize=False)
+    llm.add_request("check", {"type": "token", "prompt_token_ids": [0]}, settings)
     while llm.has_unfinished_requests():
         llm.step()
 

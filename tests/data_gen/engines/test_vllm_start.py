@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
 
+from data_gen.engines import vllm_start
 from data_gen.engines.base import Request
 from data_gen.engines.config import VllmConfig
 from data_gen.engines.vllm_engine import VllmEngine
@@ -38,9 +40,9 @@ def _requests(count: int, **sampling: object) -> list[Request]:
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary files go."""
+    """Where the engine keeps its log, its sockets and its processes' meeting point."""
     (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setattr(vllm_start, "TemporaryDirectory", partial(tempfile.TemporaryDirectory, dir=tmp_path / "temporary"))
     return tmp_path / "temporary"
 
 
@@ -53,7 +55,7 @@ def test_seeds_variables_and_threads_are_left_alone_and_little_memory_changes_no
         now = torch.get_rng_state(), random.getstate(), dict(os.environ), torch.get_num_threads(), torch.set_num_threads
         assert torch.equal(now[0], before[0])
         assert now[1:] == before[1:]
-        assert tempfile.tempdir == str(temporary) and len(list(temporary.iterdir())) == 1
+        assert {"vllm.log", "logging.json"} < {path.name for path in temporary.rglob("*")} and list(temporary.rglob("vllm_dist_*"))
         with pytest.raises(UserError, match="runs a vLLM already"):
             VllmEngine(folder, end_ids=(), config=SMALL)
         answers = ask(wide, *requests)
