@@ -116,11 +116,11 @@ class LM:
 
     def __init__(self, engine: Engine, seed: int, path: tuple[str | int, ...], program: Program | None = None) -> None:
         self._engine, self._seed, self.path = engine, seed, path
-        self._program = program or Program()
+        self.program = program or Program()
 
     def at(self, *path: str | int) -> LM:
         """The same LM under a longer path."""
-        return LM(self._engine, self._seed, (*self.path, *path), self._program)
+        return LM(self._engine, self._seed, (*self.path, *path), self.program)
 
     def rng(self) -> random.Random:
         """A generator for what the program itself draws (resampling, choices). It derives from seed and path as a request's stream does;
@@ -129,11 +129,11 @@ class LM:
 
     async def generate(self, prefix: Sequence[int], n: int, sampling: Sampling, *, prompt_length: int | None = None) -> list[Sample]:
         """n continuations of a prefix, in sample order (never completion order). `prompt_length`: see `Request`."""
-        if self.path in self._program.paths:
+        if self.path in self.program.paths:
             raise DuplicatePath(f"Path {self.path!r} was used for an earlier generate of this program; extend it with lm.at(...).")
-        self._program.paths.add(self.path)
+        self.program.paths.add(self.path)
         seeds = tuple(stream_seed(self._seed, *self.path, i) for i in range(n))
-        request = Request(prefix=tuple(prefix), sampling=sampling, seeds=seeds, prompt_length=prompt_length, owner=self._program)
+        request = Request(prefix=tuple(prefix), sampling=sampling, seeds=seeds, prompt_length=prompt_length, owner=self.program)
         return await self._engine.generate(request)
 
     async def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:

@@ -41,6 +41,8 @@ class Prefix:
     """The policy's ids since the prompt. A verifier with another tokenizer reads `steps` instead."""
     ends: tuple[int, ...] = ()
     """Index in `token_ids` of the last token of every step and of the answer line (its end token included); empty: not known."""
+    cuts: tuple[int, ...] = ()
+    """Where, in `token_ids`, the nodes of the path end that other prefixes may share; the last one is the length. Empty: not known."""
     steps: tuple[str, ...]
     """Texts of the reasoning steps, stripped."""
     closing: str = ""

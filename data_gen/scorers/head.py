@@ -48,6 +48,7 @@ class Head(ScorerConfig):
         from data_gen.verifiers.forward import Forward
         from data_gen.verifiers.gather import Gather
         from data_gen.verifiers.reading import Reader
+        from data_gen.verifiers.stepwise import Stepwise, can_read_stepwise
 
         if tools.verifier is None:
             raise UserError("scorer.head reads a checkpoint, and this stage has none; give it a `verifier:`.")
@@ -57,7 +58,8 @@ class Head(ScorerConfig):
         self._check(head)
         reader = Reader(verifier.codec, tools.codec, head.read_at)
         name = f"head:{tools.verifier_hash}" + ("" if self.aggregate == "last" else f":{self.aggregate}")
-        return _Head(self, name, head.scale, verifier.context, reader, Gather(Forward(verifier).values), tools.count)
+        forward = Stepwise(verifier) if can_read_stepwise(verifier.backbone) else Forward(verifier)
+        return _Head(self, name, head.scale, verifier.context, reader, Gather(forward.values), tools.count)
 
     def _check(self, head: HeadConfig) -> None:
         expected = {name: value for name in ("squash", "scale", "read_at") if (value := getattr(self, name)) is not None}
@@ -82,16 +84,16 @@ class _Head:
 
     async def __call__(self, prefixes: Sequence[Prefix], lm: LM) -> list[Score]:
         """One forward for all that wait; each prefix is charged in full."""
-        readings = [self._read(prefix) for prefix in prefixes]
+        readings = [self._read(prefix, lm.program) for prefix in prefixes]
         values = iter(await self._gather.values([reading for reading in readings if reading]))
         return [
             Score(aggregated(next(values), self._config.aggregate), tokens=len(reading.ids)) if reading else Score(BOUNDS[self.scale][0])
             for reading in readings
         ]
 
-    def _read(self, prefix: Prefix) -> Reading | None:
+    def _read(self, prefix: Prefix, owner: object) -> Reading | None:
         """None for one that is too long, where that is allowed."""
-        reading = self._reader.read(prefix)
+        reading = self._reader.read(prefix, owner)
         if len(reading.ids) <= self._context:
             return reading
         if self._config.too_long == "error":

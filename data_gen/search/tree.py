@@ -159,6 +159,7 @@ class SearchTree:
             prompt_ids=self.prompt_ids,
             token_ids=node.ids,
             ends=tuple(step.length - 1 for step in node.path()) if _in_pieces(node) else (),
+            cuts=tuple(step.length for step in node.path()),
             steps=steps,
             closing=closing,
             ended=bool(node.terminal),

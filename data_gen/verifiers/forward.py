@@ -15,6 +15,7 @@ from torch import Tensor
 from data_gen.engines.slot_cache import round_up
 from data_gen.verifiers.checkpoint import Verifier
 from data_gen.verifiers.reading import Reading
+from data_gen.verifiers.value_head import ValueHead
 
 WIDTH_BLOCK = 32
 """Rows are padded to a multiple of this, by their own length: their company has no part in it."""
@@ -40,7 +41,7 @@ class Forward:
         found: list[tuple[float, ...]] = [()] * len(readings)
         for width, members in batches(readings, self._tokens()):
             batch = [readings[i] for i in members]
-            flat = iter(self._head(self._features(batch, width)))
+            flat = iter(head_values(self.verifier.head, self._features(batch, width)))
             for i, reading in zip(members, batch, strict=True):
                 found[i] = tuple(itertools.islice(flat, len(reading.at)))
         return found
@@ -54,14 +55,6 @@ class Forward:
         states = output.logits if self.verifier.head.config.kind == "from_vocab" else output.last_hidden_state
         rows = [row for row, reading in enumerate(batch) for _ in reading.at]
         return states[_index(rows, states), _index([at for reading in batch for at in reading.at], states)]
-
-    def _head(self, features: Tensor) -> list[float]:
-        values: list[float] = []
-        for chunk in features.split(HEAD_BLOCK):
-            block = torch.zeros(HEAD_BLOCK, features.shape[1], dtype=features.dtype, device=features.device)
-            block[: len(chunk)] = chunk
-            values += self.verifier.head(block)[: len(chunk)].tolist()
-        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +75,16 @@ class MeanLogprob:
                 own = logprobs.gather(-1, _index(ids[start + 1 :], logits)[:, None])[:, 0].tolist()
                 found[i] = (math.fsum(own) / len(own),)
         return found
+
+
+def head_values(head: ValueHead, features: Tensor) -> list[float]:
+    """Values of features `[positions, width]`."""
+    values: list[float] = []
+    for chunk in features.split(HEAD_BLOCK):
+        block = torch.zeros(HEAD_BLOCK, features.shape[1], dtype=features.dtype, device=features.device)
+        block[: len(chunk)] = chunk
+        values += head(block)[: len(chunk)].tolist()
+    return values
 
 
 def batches(readings: Sequence[Reading], tokens: int) -> Iterator[tuple[int, list[int]]]:

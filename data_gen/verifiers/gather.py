@@ -32,7 +32,7 @@ class Gather:
         return list(await asyncio.gather(*(self._ask(reading) for reading in readings)))
 
     def _ask(self, reading: Reading) -> asyncio.Future[Values]:
-        key = hashlib.blake2b(array("q", (*reading.at, -1, *reading.ids)).tobytes(), digest_size=16).digest()
+        key = hashlib.blake2b(array("q", (*reading.at, -1, *reading.cuts, -1, *reading.ids)).tobytes(), digest_size=16).digest()
         future: asyncio.Future[Values] = asyncio.get_running_loop().create_future()
         if key in self._known:
             self._known.move_to_end(key)

@@ -8,7 +8,7 @@ sees whole solutions the way it was trained on them. A model with a `step_token`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from data_gen.format import StepCodec
 from data_gen.heads import ReadAt, step_ends
@@ -18,11 +18,15 @@ from data_gen.scorers.base import Prefix
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """`Reading(ids=(5, 9, 7, 4), at=(3,))`: the prompt (5, 9), one step (7, 4), whose value stands at its last token."""
+    """`Reading(ids=(5, 9, 7, 4), at=(3,), cuts=(2, 4))`: the prompt (5, 9), one step (7, 4), whose value stands at its last token."""
 
     ids: tuple[int, ...]
     at: tuple[int, ...]
     """Ascending; the last one is the value of the whole. A solution without steps is read at the prompt's last token."""
+    cuts: tuple[int, ...] = ()
+    """Where pieces that other readings may share end: the prompt, each node of a search, the whole."""
+    owner: object | None = field(default=None, compare=False, repr=False)
+    """What a verifier keeps of it may go as soon as this object does."""
 
 
 class Reader:
@@ -33,13 +37,14 @@ class Reader:
         self.shares_ids = own.format.model == policy.format.model and not own.format.model.step_token and _same(own, policy)
         """The verifier reads the policy's own ids."""
 
-    def read(self, prefix: Prefix) -> Reading:
+    def read(self, prefix: Prefix, owner: object | None = None) -> Reading:
         """The ids and positions of one prefix."""
         prompt, completion, ends = self._parts(prefix)
-        if not ends:
-            return Reading((*prompt, *completion), (len(prompt) + len(completion) - 1,))
-        at = tuple(len(prompt) + end for end in ends)
-        return Reading((*prompt, *completion), at if self._every_step else at[-1:])
+        ids, begin = (*prompt, *completion), len(prompt)
+        at = tuple(begin + end for end in ends) or (len(ids) - 1,)
+        nodes = prefix.cuts if self.shares_ids else [end + 1 for end in ends]
+        cuts = sorted({begin, *(begin + cut for cut in nodes[:-1]), len(ids)})
+        return Reading(ids, at if self._every_step else at[-1:], tuple(cuts), owner)
 
     def read_after_prompt(self, prefix: Prefix) -> Reading:
         """The ids of one prefix, with the prompt's last token as position: whatever follows it is the solution."""

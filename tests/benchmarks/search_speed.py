@@ -30,7 +30,7 @@ def run() -> Iterator[dict[str, Any]]:
 
 
 def _figures() -> Iterator[dict[str, Any]]:
-    bench = _Bench()
+    bench = Bench()
     arms: dict[str, Callable[[], int]] = {
         "search": lambda: bench.search(PROBLEMS, in_flight=PROBLEMS),
         "one tree": lambda: bench.search(ONE_BY_ONE, in_flight=1),
@@ -60,7 +60,7 @@ def _figures() -> Iterator[dict[str, Any]]:
         yield {"name": f"search.{name.replace(' ', '_')}", "value": round(value), "unit": "tokens/s", "target": None, "ok": True}
 
 
-class _Bench:
+class Bench:
     """Model, codec and problems of all arms. Each call opens a fresh engine, so nothing is cached from the last."""
 
     def __init__(self) -> None:
@@ -84,8 +84,8 @@ class _Bench:
 
         return TransformersEngine(self.model, self.codec.tokenizer, end_ids=(), slots=SLOTS, deterministic=True)
 
-    def search(self, problems: int, *, in_flight: int) -> int:
-        """Tokens that MCTS draws over so many problems."""
+    def search(self, problems: int, *, in_flight: int, scorer: Any = None) -> int:
+        """Tokens that MCTS draws over so many problems, with values of `scorer` (default: all the same)."""
         from data_gen.engines.base import LM
         from data_gen.engines.programs import run_programs
         from data_gen.records import Problem
@@ -96,7 +96,7 @@ class _Bench:
 
         engine = self.engine()
         search = Mcts(simulations=SIMULATIONS, outcome_weight=0, expand=Expand(n=CHILDREN, segment="tokens", max_tokens=STEP))
-        scorer = Constant().open(Tools(codec=self.codec))
+        scorer = scorer or Constant().open(Tools(codec=self.codec))
 
         async def grow(problem: Problem, lm: LM) -> None:
             tree = SearchTree(problem, lm, self.codec, Limits(max_depth=16, max_length=240), search.scale, scorer=scorer)

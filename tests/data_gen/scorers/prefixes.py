@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, cast
 
-from data_gen.engines.base import LM
+from data_gen.engines.base import LM, Engine
 from data_gen.format import StepCodec
 from data_gen.heads import step_ends
 from data_gen.records import Problem
 from data_gen.scorers.base import Prefix, Score, Scorer
 
 R = TypeVar("R")
-NOBODY = cast(LM, None)
+NOBODY = LM(cast(Engine, None), 0, ("nobody",))
 """For scorers that draw nothing."""
 
 

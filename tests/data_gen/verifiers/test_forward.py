@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import Sequence
 
@@ -24,7 +25,18 @@ def readings(n: int, seed: int = 0, longest: int = 110) -> list[Reading]:
     for _ in range(n):
         length = rng.randint(1, longest)
         ids = tuple(rng.randrange(2, len(words())) for _ in range(length))
-        found.append(Reading(ids, tuple(sorted({length - 1, *(rng.randrange(length) for _ in range(3))}))))
+        found.append(Reading(ids, tuple(sorted({length - 1, *(rng.randrange(length) for _ in range(3))})), (length,)))
+    return found
+
+
+def trees(n: int, seed: int = 0) -> list[Reading]:
+    """Paths of random trees over three letters, whose nodes share tokens, beginnings of nodes, and everything up to a node."""
+    rng, found = random.Random(seed), []
+    for _ in range(n):
+        cuts = list(itertools.accumulate(rng.randint(1, 19) for _ in range(rng.randint(1, 6))))
+        stem = random.Random(rng.randrange(6))
+        ids = tuple(stem.choices((2, 3, 4), [6, 1, 1], k=cuts[-1]))
+        found.append(Reading(ids, tuple(sorted({cuts[-1] - 1, *(cut - 1 for cut in cuts if rng.random() < 0.5)})), tuple(cuts)))
     return found
 
 
@@ -48,11 +60,14 @@ def plain(v: Verifier, reading: Reading) -> torch.Tensor:
 )
 def test_values_equal_plain_forwards(family: str, head: HeadConfig) -> None:
     v, asked = verifier(head, family=family), readings(40)
-    found = Forward(v).values(asked)
+    check(v, asked, Forward(v).values(asked))
+
+
+def check(v: Verifier, asked: list[Reading], found: list[Values]) -> None:
     for reading, values in zip(asked, found, strict=True):
         assert len(values) == len(reading.at)
         assert torch.allclose(torch.tensor(values), plain(v, reading), atol=2e-5)
-    assert len({values[-1] for values in found}) > 35
+    assert len({values[-1] for values in found}) > 0.8 * len({reading.ids for reading in asked})
 
 
 @pytest.mark.parametrize("kind", ["scalar", "two_layer", "from_vocab"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 from typing import Any
 
 import pytest
@@ -32,8 +33,9 @@ def test_the_policys_ids_are_read_as_they_are() -> None:
     reader = Reader(POLICY, POLICY, "step_end")
     asked = prefix(POLICY, *STEPS)
     assert reader.shares_ids
+    prompt, length = len(asked.prompt_ids), len(asked.prompt_ids) + len(asked.token_ids)
     assert reader.read(asked) == reader.read(prefix(POLICY, *STEPS, ends=False)) == Reading(
-        (*asked.prompt_ids, *asked.token_ids), tuple(len(asked.prompt_ids) + end for end in asked.ends)
+        (*asked.prompt_ids, *asked.token_ids), tuple(prompt + end for end in asked.ends), (prompt, length)
     )  # fmt: skip
     assert at(POLICY, reader.read(asked)) == ["\n", "\n"]
 
@@ -68,8 +70,8 @@ def test_a_solution_without_answer_gets_no_end_token() -> None:
 
 @pytest.mark.parametrize("own", [POLICY, OWN])
 def test_a_bare_problem_is_read_at_the_prompts_last_token(own: StepCodec) -> None:
-    reading = Reader(own, POLICY, "step_end").read(prefix(POLICY))
-    assert reading == Reading(tuple(own.prompt_ids("Ana has 12 coins.")), (len(own.prompt_ids("Ana has 12 coins.")) - 1,))
+    reading, length = Reader(own, POLICY, "step_end").read(prefix(POLICY)), len(own.prompt_ids("Ana has 12 coins."))
+    assert reading == Reading(tuple(own.prompt_ids("Ana has 12 coins.")), (length - 1,), (length,))
 
 
 @pytest.mark.parametrize("own", [POLICY, OWN])
@@ -102,6 +104,18 @@ def test_an_open_step_gets_no_delimiter(ended: bool, ends: bool) -> None:
     assert text(OWN, Reader(OWN, POLICY, "step_end").read(asked)).endswith("17\nCora: 17 -")
     own = Reader(POLICY, POLICY, "step_end").read(asked)
     assert own.at == (len(asked.prompt_ids) + first - 1, len(own.ids) - 1)
+
+
+def test_readings_are_cut_where_nodes_end() -> None:
+    """Whatever the nodes hold; an end token that is added belongs to the last one."""
+    asked = dataclasses.replace(whole(POLICY, *STEPS, end=False), cuts=(3, 9, 27))
+    prompt, length = len(asked.prompt_ids), len(asked.prompt_ids) + len(asked.token_ids)
+    assert Reader(POLICY, POLICY, "last").read(asked).cuts == (prompt, prompt + 3, prompt + 9, length + 1)
+    foreign = Reader(OWN, POLICY, "last").read(asked)
+    begin = len(OWN.prompt_ids("Ana has 12 coins."))
+    assert [OWN.decode(foreign.ids[a:b]) for a, b in itertools.pairwise((begin, *foreign.cuts[1:]))] == [f"{s}\n" for s in STEPS] + [
+        "Answer: 17"
+    ]
 
 
 STEP = StepCodec(Format(model=ModelFormat(step_token="<bos>")), bpe(bos=False))

@@ -36,13 +36,14 @@ def config(family: str = "llama", tokenizer: Any = None, **more: Any) -> Any:
 
 
 def verifier(
-    head: HeadConfig | None = None, *, family: str = "llama", seed: int = 0, tokenizer: Any = None, fmt: Format | None = None
+    head: HeadConfig | None = None, *, family: str = "llama", seed: int = 0, tokenizer: Any = None, fmt: Format | None = None,
+    shape: dict[str, Any] | None = None,
 ) -> Verifier:  # fmt: skip
     """Random weights of backbone and head."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     head, tokenizer = head or HeadConfig(), tokenizer or words()
     auto = AutoModelForCausalLM if head.kind == "from_vocab" else AutoModel
-    backbone = auto.from_config(config(family, tokenizer)).eval()
+    backbone = auto.from_config(config(family, tokenizer, **(shape or {}))).eval()
     value_head = ValueHead(head, feature_width(backbone, head.kind), init_std=0.3).eval()
     return Verifier(backbone, value_head, tokenizer, fmt or Format())
