@@ -20,11 +20,20 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Example(_Part):
+    """A worked example in the prompt: `Example(question="Tom had 3 pens and lost 1. How many are left?", solution="3 - 1 = 2.")`."""
+
+    question: str
+    solution: str
+
+
 class TaskFormat(_Part):
     """The half that policy and verifier must share."""
 
     prompt: str = "{question}"
     """How the question is put; `{question}` is replaced, nothing else is."""
+    examples: tuple[Example, ...] = ()
+    """Stand before every question: as turns of a chat, else as text with blank lines between them."""
     step_delimiter: str = Field(default="\n", min_length=1)
     """Ends every step; a step's last token is the first one whose decoded text completes it."""
     answer_mark: str = Field(default="Answer: ", min_length=1)
@@ -110,27 +119,33 @@ class StepCodec:
 
     def prompt_text(self, question: str) -> str:
         """The prompt as the model sees it."""
-        return self._wrapped(self.format.task.prompt.replace("{question}", question))
+        return self._wrapped(self._asked(question), [(self._asked(e.question), e.solution) for e in self.format.task.examples])
 
     def prompt_ids(self, question: str) -> list[int]:
         """Token ids of the prompt: the same ids at training and at sampling."""
-        return self.ids_to_answer(self.format.task.prompt.replace("{question}", question))
+        return self._ids(self.prompt_text(question))
 
     def ids_to_answer(self, body: str) -> list[int]:
-        """Token ids of anything that is put to the model, under its template, up to where its answer begins."""
+        """Token ids of anything that is put to the model, under its template, up to where its answer begins; without examples."""
+        return self._ids(self._wrapped(body))
+
+    def _ids(self, prompt: str) -> list[int]:
         # A chat template writes its own special tokens; a plain prompt gets the tokenizer's.
         plain = self.format.model.template == "plain"
-        return self.tokenizer(self._wrapped(body), add_special_tokens=plain and _adds_only_prefix(self.tokenizer))["input_ids"]
+        return self.tokenizer(prompt, add_special_tokens=plain and _adds_only_prefix(self.tokenizer))["input_ids"]
 
-    def _wrapped(self, body: str) -> str:
-        if self.format.model.template == "plain":
-            return body + self.format.model.plain_suffix
-        if self.format.model.template == "server":
-            return body
-        messages = [{"role": "user", "content": body}]
-        if self.format.model.system:
-            messages.insert(0, {"role": "system", "content": self.format.model.system})
-        return self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    def _asked(self, question: str) -> str:
+        return self.format.task.prompt.replace("{question}", question)
+
+    def _wrapped(self, body: str, shown: Sequence[tuple[str, str]] = ()) -> str:
+        """`body` under the model's template, behind worked (body, answer) pairs."""
+        shape = self.format.model
+        if shape.template == "chat":
+            turns = [turn for asked, answer in shown for turn in (_turn("user", asked), _turn("assistant", answer))]
+            system = [_turn("system", shape.system)] if shape.system else []
+            return self.tokenizer.apply_chat_template([*system, *turns, _turn("user", body)], tokenize=False, add_generation_prompt=True)
+        before = "".join(f"{asked}{shape.plain_suffix}{answer}\n\n" for asked, answer in shown)
+        return before + body + (shape.plain_suffix if shape.template == "plain" else "")
 
     def encode(self, texts: Sequence[tuple[str, str]], *, end: bool) -> tuple[Segment, ...]:
         """Typed segments of a completion given as (kind, text) pieces, tokenised in one pass and cut by offsets.
@@ -200,6 +215,10 @@ class StepCodec:
         """Text of ids, special tokens left out, spaces kept as they are."""
         # The fast tokenizer beneath: the wrapper looks at every id from Python first.
         return self.tokenizer.backend_tokenizer.decode(ids, skip_special_tokens=True)
+
+
+def _turn(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
 
 
 def _starts(offsets: Sequence[tuple[int, int]]) -> list[int]:

@@ -161,6 +161,27 @@ def test_chat_prompts_use_the_models_template() -> None:
     )
 
 
+SHOWN = {"prompt": "Q: {question}", "examples": ({"question": "1?", "solution": "Answer: 1"}, {"question": "{question}", "solution": "A"})}
+
+
+@pytest.mark.parametrize(
+    ("model", "prompt"),
+    [
+        (ModelFormat(plain_suffix="\nA:"), "Q: 1?\nA:Answer: 1\n\nQ: {question}\nA:A\n\nQ: 7?\nA:"),
+        (ModelFormat(template="server"), "Q: 1?\nAnswer: 1\n\nQ: {question}\nA\n\nQ: 7?"),
+        (
+            ModelFormat(template="chat", system="S"),
+            "<system>S<eos><user>Q: 1?<eos><assistant>Answer: 1<eos><user>Q: {question}<eos><assistant>A<eos><user>Q: 7?<eos><assistant>",
+        ),
+    ],
+)
+def test_worked_examples_stand_before_the_question_and_nothing_else(model: ModelFormat, prompt: str) -> None:
+    made = codec(bpe(), model, **SHOWN)
+    assert made.prompt_text("7?") == prompt
+    assert made.tokenizer.decode(made.prompt_ids("7?")) == prompt
+    assert "Q:" not in made.tokenizer.decode(made.ids_to_answer("Is it right?"))
+
+
 def test_a_tokenizer_without_eos_is_refused() -> None:
     from transformers import PreTrainedTokenizerFast
 
