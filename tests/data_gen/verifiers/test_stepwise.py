@@ -78,7 +78,7 @@ def test_a_piece_inside_a_longer_one_changes_no_bit(one_thread: None) -> None:
     assert step.values(parts) == alone
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([CONTEXT + 32, 400, 10**5]), st.integers(1, 40))
 def test_company_order_and_memory_change_no_bit(seed: int, capacity: int, size: int) -> None:
     torch.set_num_threads(1)
