@@ -1,8 +1,6 @@
 """The in-process engine: continuous batching over a transformers causal LM, behind the async interface of base.py.
 
-A pump task runs while anything is under way. After each decode step it resolves the requests that finished, lets every
-runnable program go on until it waits again, and only then admits what they asked for; so branches of one program, calls of many
-programs and trees over different problems share one batch. Programs that wait for tools or graders are simply not in it.
+A pump (pump.py) steps it: branches of one program, calls of many programs and trees over different problems share one batch.
 """
 
 from __future__ import annotations
@@ -15,8 +13,10 @@ import torch
 
 from data_gen.engines.base import Request, Sample, Usage
 from data_gen.engines.decoder import Decoder, Head
+from data_gen.engines.limits import check_request, check_score
 from data_gen.engines.owners import Owners
 from data_gen.engines.prefixes import Prefixes
+from data_gen.engines.pump import Pump
 from data_gen.engines.rows import Ticket
 from data_gen.engines.scoring import Call, Scorer
 from data_gen.engines.slot_cache import column_bytes, round_up
@@ -28,9 +28,6 @@ DETERMINISTIC_ROWS = 8
 what is left over at the end of a tensor (less than two vector registers) by other code; both round otherwise."""
 SCORED_AT_ONCE = 256
 """Waiting scores that are computed between two decode steps."""
-QUIET_TURNS = 4
-"""Turns of the event loop without a new request after which every program is taken to wait: a finished child wakes its `gather`,
-which wakes its parent, one turn each. A request that comes later is admitted one step later; its result is the same."""
 
 
 class TransformersEngine:
@@ -79,18 +76,17 @@ class TransformersEngine:
         self._owners = Owners()
         self._futures: dict[Ticket, asyncio.Future[list[Sample]]] = {}
         self._scores: list[tuple[Call, asyncio.Future[list[list[float]]]]] = []
-        self._pump: asyncio.Task[None] | None = None
-        self._arrivals = 0
+        self._pump = Pump(self)
         self._cancelled = False
 
     async def generate(self, request: Request) -> list[Sample]:
         """`len(request.seeds)` continuations in seed order. UserError if prefix and one token do not fit the context."""
-        self._check(request)
+        check_request(request, self.context)
         if not request.seeds:
             return []
         ticket, future = self._decoder.submit(request, self._owners.number(request.owner)), asyncio.get_running_loop().create_future()
         self._futures[ticket] = future
-        self._wake()
+        self._pump.wake()
         try:
             return await future
         except asyncio.CancelledError:
@@ -99,18 +95,13 @@ class TransformersEngine:
 
     async def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:
         """log p of each token of each continuation. UserError if the prefix and the longest one together do not fit the context."""
-        longest = max(map(len, continuations), default=0)
-        if not prefix or len(prefix) + longest > self.context:
-            raise UserError(
-                f"score: a prefix of {len(prefix)} and a continuation of {longest} tokens; expected a prefix of at least 1 and "
-                f"together at most the model's context of {self.context}. Shorten the text or choose a model with a longer context."
-            )
+        check_score(prefix, continuations, self.context)
         self.usage.scored_tokens += sum(map(len, continuations))
         self.usage.prompt_tokens += len(prefix)
         self.usage.requests += 1
         future: asyncio.Future[list[list[float]]] = asyncio.get_running_loop().create_future()
         self._scores.append(((tuple(prefix), continuations), future))
-        self._wake()
+        self._pump.wake()
         return await future
 
     def forget(self) -> None:
@@ -120,44 +111,14 @@ class TransformersEngine:
     async def aclose(self) -> None:
         """Nothing outlives the pump, which ends by itself."""
 
-    def _check(self, request: Request) -> None:
-        prefix, wanted = len(request.prefix), request.sampling.max_tokens
-        if not 0 < prefix < self.context:
-            raise UserError(
-                f"generate: a prefix of {prefix} tokens; expected 1 to {self.context - 1}, since the model's context is {self.context} "
-                f"and one token must fit behind it. Shorten the prompt or choose a model with a longer context."
-            )
-        if wanted < 1:
-            raise UserError(f"sampling.max_tokens is {wanted}; expected at least 1.")
+    @property
+    def busy(self) -> bool:
+        """Whether anything is under way, or was given up since the last step."""
+        return bool(self._scores or self._futures)
 
-    def _wake(self) -> None:
-        self._arrivals += 1
-        if self._pump is None or self._pump.done():
-            self._pump = asyncio.get_running_loop().create_task(self._run())
-
-    async def _run(self) -> None:
-        """Settle, step, resolve, until nothing is under way. A failed step fails the requests it held, not the engine."""
-        resolved = True
-        while True:
-            await self._settle(QUIET_TURNS if resolved else 1)
-            self._drop_cancelled()
-            if not (self._scores or self._decoder.busy):
-                return
-            try:
-                resolved = self._step()
-            except Exception as error:
-                self._fail(error)
-                resolved = True
-
-    async def _settle(self, turns: int) -> None:
-        quiet = 0
-        while quiet < turns:
-            before = self._arrivals
-            await asyncio.sleep(0)
-            quiet = quiet + 1 if self._arrivals == before else 0
-
-    def _step(self) -> bool:
+    def step(self) -> bool:
         """One decode step and the waiting scores; whether any program can go on."""
+        self._drop_cancelled()
         for owner in self._owners.gone():
             self._prefixes.store.release(owner)
         scores = self._scorer.score([call for call, _ in self._scores[:SCORED_AT_ONCE]]) if self._scores else []
@@ -169,19 +130,20 @@ class TransformersEngine:
             _resolve(self._futures.pop(ticket), [sample for sample in ticket.samples if sample is not None])
         return bool(scores or complete)
 
-    def _drop_cancelled(self) -> None:
-        if self._cancelled:
-            self._cancelled = False
-            self._futures = {ticket: future for ticket, future in self._futures.items() if not ticket.cancelled}
-            self._decoder.drop_cancelled()
-
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        """Everything under way ends with `error`, and the engine goes on."""
         self._decoder.clear()
         waiting: list[asyncio.Future[Any]] = [*self._futures.values(), *(future for _, future in self._scores)]
         for future in waiting:
             if not future.done():
                 future.set_exception(error)
         self._futures, self._scores = {}, []
+
+    def _drop_cancelled(self) -> None:
+        if self._cancelled:
+            self._cancelled = False
+            self._futures = {ticket: future for ticket, future in self._futures.items() if not ticket.cancelled}
+            self._decoder.drop_cancelled()
 
 
 def _kv_bytes(device: torch.device) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from data_gen.engines.base import Request, Sample, Usage
 from data_gen.engines.config import VllmConfig
+from data_gen.engines.limits import check_request, check_score
 from data_gen.engines.vllm_adapters import read_adapters
 from data_gen.engines.vllm_core import Prompt, VllmCore, explained
 from data_gen.engines.vllm_scoring import score_continuations
@@ -61,7 +62,7 @@ class VllmEngine:
 
     async def generate(self, request: Request) -> list[Sample]:
         """`len(request.seeds)` continuations in seed order. UserError if prefix and one token do not fit the context."""
-        self._check(request)
+        check_request(request, self.context)
         if not request.seeds:
             return []
         prefix = list(request.prefix)
@@ -78,12 +79,7 @@ class VllmEngine:
 
     async def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:
         """log p of each token of each continuation. UserError if the prefix and the longest one together do not fit the context."""
-        longest = max(map(len, continuations), default=0)
-        if not prefix or len(prefix) + longest > self.context:
-            raise UserError(
-                f"score: a prefix of {len(prefix)} and a continuation of {longest} tokens; expected a prefix of at least 1 and "
-                f"together at most the model's context of {self.context}. Shorten the text or choose a model with a longer context."
-            )
+        check_score(prefix, continuations, self.context)
         self.usage.requests += 1
         self.usage.prompt_tokens += len(prefix)
         self.usage.scored_tokens += sum(map(len, continuations))
@@ -101,16 +97,6 @@ class VllmEngine:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _check(self, request: Request) -> None:
-        prefix, wanted = len(request.prefix), request.sampling.max_tokens
-        if not 0 < prefix < self.context:
-            raise UserError(
-                f"generate: a prefix of {prefix} tokens; expected 1 to {self.context - 1}, since the model's context is {self.context} "
-                f"and one token must fit behind it. Shorten the prompt or choose a model with a longer context."
-            )
-        if wanted < 1:
-            raise UserError(f"sampling.max_tokens is {wanted}; expected at least 1.")
 
     def _params(self, request: Request, seed: int) -> Any:
         from vllm import SamplingParams
