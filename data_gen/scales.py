@@ -54,12 +54,13 @@ def sigmoid(x: float) -> float:
 
 
 def convert(value: float, given: Scale, wanted: Scale) -> float:
-    """`value` of scale `given` on scale `wanted`; anything may be read as a ranking. UserError where the two do not convert.
+    """`value` of scale `given` on scale `wanted`. UserError where the two do not convert: progress and ranking become nothing else, though
+    any value can serve to rank.
 
     >>> convert(0.5, Scale.SIGNED, Scale.P)
     0.75
     """
-    if given is wanted or wanted is Scale.RANKING:
+    if wanted in (given, Scale.RANKING):
         return value
     if given not in _TO_P or wanted not in _FROM_P:
         raise UserError(
@@ -71,7 +72,7 @@ def convert(value: float, given: Scale, wanted: Scale) -> float:
 
 def convertible(given: Scale, wanted: Scale) -> bool:
     """Whether `convert` would succeed."""
-    return given is wanted or wanted is Scale.RANKING or (given in _TO_P and wanted in _FROM_P)
+    return wanted in (given, Scale.RANKING) or (given in _TO_P and wanted in _FROM_P)
 
 
 def check(value: float, scale: Scale, who: str) -> float:

@@ -52,7 +52,7 @@ class Grower:
         gold = self.grader if self.granted else None
         samples = [as_sample(solution, problem, self.codec) for solution in given]
         tree = SearchTree(problem, lm, self.codec, limits, self.search.scale, scorer=self.scorer, gold=gold, given=samples)
-        await self.search.grow(tree)
+        await self.search.run(tree)
         # Ends are graded for the record, after the search: what gold says of them now steers nothing.
         await judge(problem, tree.nodes, self.grader)
         for node in tree.nodes[1:]:

@@ -28,9 +28,10 @@ class Search(BaseModel, ABC):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    needs_scorer: ClassVar[bool] = True
     one_draw: ClassVar[bool] = False
     """True: every path is drawn once at a time, so that `expand.n` means nothing and is refused."""
+    whole: ClassVar[bool] = False
+    """True: solutions are drawn whole, so that of `expand` only temperature and top_p mean anything and the rest is refused."""
     independent: ClassVar[bool] = False
     """True: final paths are independent draws, so that any few of them are a smaller search."""
 
@@ -51,12 +52,24 @@ class Search(BaseModel, ABC):
     def _no_idle_setting(self) -> Self:
         if self.one_draw and "n" in self.expand.model_fields_set:
             raise ValueError(f"expand.n: {self.uses!r} draws one step of every path at a time; set the number of paths, `n`, beside `uses`")
+        idle = self.expand.model_fields_set - {"temperature", "top_p"} if self.whole else set()
+        if idle:
+            raise ValueError(f"expand.{min(idle)}: {self.uses!r} draws whole solutions; of `expand` it reads temperature and top_p only")
         return self
+
+    @property
+    def needs_scorer(self) -> bool:
+        """False: it can do without values."""
+        return True
 
     @property
     def needs_gold(self) -> bool:
         """True: outcomes or rollouts take part, so it serves data on training problems only."""
         return False
+
+    async def run(self, tree: SearchTree) -> None:
+        """What a stage calls: `grow`, and what belongs before it."""
+        await self.grow(tree)
 
     @abstractmethod
     async def grow(self, tree: SearchTree) -> None:
@@ -69,6 +82,10 @@ class Search(BaseModel, ABC):
     def draws(self) -> int:
         """Most samples of one tree, for estimates before the run."""
         return self.expand.n * self.max_depth
+
+    def tokens(self) -> int:
+        """Most tokens of one tree."""
+        return self.draws() * (self.max_length if self.whole else self.expand.max_tokens)
 
 
 SEARCHES: Registry[type[Search]] = Registry("search", package="data_gen.search", group="data_gen.search")

@@ -37,6 +37,10 @@ class BestOfN(Search):
         """n solutions."""
         return self.n
 
+    def tokens(self) -> int:
+        """n solutions of the greatest length."""
+        return self.n * self.max_length
+
     async def grow(self, tree: SearchTree) -> None:
         """Sample, score, vote."""
         leaves = [leaf for leaf in await self._solutions(tree) if leaf.terminal == "answer"]

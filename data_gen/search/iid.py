@@ -1,29 +1,43 @@
-"""Independent samples as a tree: what solutions share is one path (the data of token-supervised values, TVM, arXiv 2407.12863)."""
+"""Independent samples that share what they have in common (TVM, Lee et al., arXiv 2407.12863, section 3.1).
+
+No code was released. Solutions are drawn whole and stand in the tree as paths of steps, equal beginnings once: how many went through a
+node and how many of those ended right estimates P(correct | prefix) without a further draw. The tries of tokens inside the steps are
+made where labels are (`value_targets` with the rule `prefix_ratio`).
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from data_gen.search.base import SEARCHES, Search
+from data_gen.scales import Scale
+from data_gen.search.backup import count
+from data_gen.search.base import SEARCHES
+from data_gen.search.budget import Budgeted
+from data_gen.search.node import Node
 from data_gen.search.tree import SearchTree
 
 
-@SEARCHES.register("iid")
-class Iid(Search):
-    """n whole solutions, no selection; `draws` counts how many ran through a step. The majority of the answers is its vote.
+class Sampled(Budgeted):
+    """What searches share that begin with independent solutions; the probe is the first of them."""
 
-    Prefix ratios, a token's right draws over all of its draws, are a label that is made of the tree (`value_targets`).
-    """
-
-    needs_scorer: ClassVar[bool] = False
-    takes_solutions: ClassVar[bool] = True
     one_draw: ClassVar[bool] = True
-    independent: ClassVar[bool] = True
+    whole: ClassVar[bool] = True
 
-    uses: Literal["iid"] = "iid"
     n: int = Field(16, ge=1)
+    """Solutions."""
+    scale: Literal[Scale.P] = Scale.P
+
+    @property
+    def needs_scorer(self) -> bool:
+        """Outcomes are all it looks at."""
+        return False
+
+    @property
+    def needs_gold(self) -> bool:
+        """Solutions are judged."""
+        return True
 
     def width(self) -> int:
         """All at once."""
@@ -33,8 +47,40 @@ class Iid(Search):
         """n solutions."""
         return self.n
 
+    @model_validator(mode="after")
+    def _probe_is_a_part(self) -> Self:
+        if self.probe >= self.n:
+            raise ValueError(f"probe={self.probe} solutions leave nothing to decide on; expected less than n={self.n}")
+        return self
+
+    async def probed(self, tree: SearchTree) -> list[Node]:
+        """The first solutions."""
+        return await self.solutions(tree, self.probe)
+
+    async def solutions(self, tree: SearchTree, n: int) -> list[Node]:
+        """The ends of n more solutions, one a draw, judged and counted on their paths."""
+        ends = await tree.solve(tree.root, n, self.expand)
+        await tree.judge(ends)
+        for end in ends:
+            if end.outcome is not None:
+                count(end, end.outcome)
+        return ends
+
+
+@SEARCHES.register("iid")
+class Iid(Sampled):
+    """`Iid(n=64)`: N and `mc_total` of a node are the verified solutions through it, W and `mc_correct` the right ones among them."""
+
+    uses: Literal["iid"] = "iid"
+
     async def grow(self, tree: SearchTree) -> None:
-        """Draw and vote."""
-        ends = await tree.solve(tree.root, self.n, self.expand)
-        tree.vote([(end, 1.0) for end in ends if end.terminal == "answer"])
+        """Draw them all."""
+        await self.solutions(tree, self.n - self.probe)
         tree.stopped = "answered"
+
+    async def solutions(self, tree: SearchTree, n: int) -> list[Node]:
+        """Every solution through a node is a rollout of it: that is TVM's estimate."""
+        ends = await super().solutions(tree, n)
+        for node in tree.nodes:
+            node.mc_correct, node.mc_total = node.total, float(node.visits)
+        return ends

@@ -1,24 +1,31 @@
-"""MCTS with PUCT, leaves worth value and outcome, and running-mean backup (AlphaMath, arXiv 2405.03553, section 3)."""
+"""MCTS with PUCT, leaves worth value and outcome, and running-mean backup (AlphaMath, arXiv 2405.03553, section 3).
+
+What differs from the released code (Super_MARIO): a walk that meets a dead end turns elsewhere (there the tree is never walked again);
+c is the paper's 1.25 (there 1.5 where the config is silent); equal draws merge in order of their first (there in that of a Python set);
+ties go to the oldest (there to chance); several leaves may be expanded at once; every child is valued when it is made.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from data_gen.scales import BOUNDS, Scale
-from data_gen.search.base import SEARCHES, Search
+from data_gen.scales import Scale, convert, convertible
+from data_gen.search.backup import Backup, back_up
+from data_gen.search.base import SEARCHES
+from data_gen.search.budget import Budgeted
 from data_gen.search.node import Node
-from data_gen.search.select import Puct, Selector, descend
+from data_gen.search.select import Puct, Selector, best_answer, close, descend
 from data_gen.search.tree import SearchTree
 
 
 @SEARCHES.register("mcts")
-class Mcts(Search):
+class Mcts(Budgeted):
     """Every simulation walks to an open leaf, gives it children and backs up what the leaf is worth.
 
-    As in the released code a terminal child backs up its reward when it is made, so visits may outnumber simulations; unlike there
-    a walk that meets a dead end turns elsewhere, and the tree ends only when nothing open is left.
+    As in the released code a terminal child backs up its reward when it is made, so visits may outnumber simulations. On scale p
+    `Mcts(scale="p", select=Puct(c=0.625, fpu="half"))` walks as the default does on [-1, 1]. With `outcome_weight: 0` it answers.
     """
 
     uses: Literal["mcts"] = "mcts"
@@ -26,14 +33,21 @@ class Mcts(Search):
     wave: int = Field(1, ge=1)
     """Leaves that are expanded at once, all chosen before any is awaited, with virtual loss."""
     select: Selector = Puct()
+    backup: Backup = "mean"
     outcome_weight: float = Field(1.0, ge=0, le=1)
     """lambda at terminal nodes: (1 - lambda) * value + lambda * reward. 0 needs no gold and is what serves at test time."""
     scale: Scale = Scale.SIGNED
 
+    @model_validator(mode="after")
+    def _rewards_have_a_place(self) -> Self:
+        if self.outcome_weight > 0 and not convertible(self.scale, Scale.P):
+            raise ValueError(f"scale: {str(self.scale)!r} has no place for outcomes; use p, signed or odds, or `outcome_weight: 0`")
+        return self
+
     @property
     def needs_gold(self) -> bool:
         """Rewards are outcomes, unless their weight is 0."""
-        return self.outcome_weight > 0
+        return self.outcome_weight > 0 or super().needs_gold
 
     def width(self) -> int:
         """A wave of leaves, expanded together."""
@@ -46,24 +60,32 @@ class Mcts(Search):
     async def grow(self, tree: SearchTree) -> None:
         """Simulations in waves; ends early (`exhausted`) when every path has ended."""
         closed: set[Node] = set()
+        done = 0
         await tree.evaluate([tree.root])
-        for done in range(0, self.simulations, self.wave):
+        while done < self.simulations and not self.over(tree):
             leaves = self._choose(tree, min(self.wave, self.simulations - done), closed)
             if not leaves:
                 tree.stopped = "exhausted"
                 break
-            families = await tree.expand_all(leaves, self.expand)
-            children = [child for family in families for child in family]
-            await tree.evaluate(children)
-            if self.outcome_weight > 0:
-                await tree.judge([child for child in children if child.terminal])
-            for leaf, family in zip(leaves, families, strict=True):
-                self.select.set_priors(leaf)
-                for child in family:
-                    if child.terminal:
-                        backup(child, self.worth(tree, child))
-                backup(leaf, self.worth(tree, leaf))
+            await self._simulate(tree, leaves, closed)
+            done += len(leaves)
         tree.vote([(best, 1.0)] if (best := best_answer(tree.root)) else [])
+
+    async def _simulate(self, tree: SearchTree, leaves: list[Node], closed: set[Node]) -> None:
+        """Expand, evaluate, back up, in the order in which the leaves were chosen."""
+        families = await tree.expand_all(leaves, self.expand)
+        children = [child for family in families for child in family]
+        await tree.evaluate(children)
+        if self.outcome_weight > 0:
+            await tree.judge([child for child in children if child.terminal])
+        for leaf, family in zip(leaves, families, strict=True):
+            self.select.set_priors(leaf)
+            for child in family:
+                if child.terminal:
+                    back_up(child, self.worth(tree, child), self.backup)
+            back_up(leaf, self.worth(tree, leaf), self.backup)
+            if all(child.terminal for child in family):
+                close(leaf, closed)
 
     def worth(self, tree: SearchTree, node: Node) -> float:
         """V of an open node; V and reward mixed at a terminal one (all reward where it has no answer)."""
@@ -76,35 +98,24 @@ class Mcts(Search):
 
     def _choose(self, tree: SearchTree, wave: int, closed: set[Node]) -> list[Node]:
         """Up to `wave` different open leaves. Each chosen path counts as visited and lost until the wave is over."""
-        worst, leaves = BOUNDS[tree.scale][0], list[Node]()
-        while len(leaves) < wave:
-            # A leaf that is already chosen is closed for the rest of the wave only, and so are the nodes above it.
-            leaf = descend(tree.root, self.select, closed | set(leaves) if leaves else closed)
-            if leaf is None:
-                break
+        first = descend(tree.root, self.select, closed)
+        if first is None or wave == 1:
+            return [first] if first else []
+        # A leaf that is already chosen is closed for the rest of the wave only, and so are the nodes above it.
+        passed, before, leaves = set(closed), dict[Node, tuple[int, float]](), list[Node]()
+        leaf: Node | None = first
+        while leaf is not None:
             leaves.append(leaf)
+            close(leaf, passed)
             for node in leaf.up():
-                node.visits, node.total = node.visits + 1, node.total + worst
-        for leaf in leaves:
-            for node in leaf.up():
-                node.visits, node.total = node.visits - 1, node.total - worst
+                before.setdefault(node, (node.visits, node.total))
+                node.visits, node.total = node.visits + 1, node.total + loss(tree.scale)
+            leaf = descend(tree.root, self.select, passed) if len(leaves) < wave else None
+        for node, (visits, total) in before.items():  # as it was, to the last bit
+            node.visits, node.total = visits, total
         return leaves
 
 
-def backup(node: Node, value: float) -> None:
-    """Running mean: one visit of `value` for the node and all above it."""
-    for above in node.up():
-        above.visits += 1
-        above.total += value
-
-
-def best_answer(root: Node) -> Node | None:
-    """Down by the greatest Q among children that lead to an answer (AlphaMath's inference); None where none does."""
-    leads = {above for node in root.walk() if node.terminal == "answer" for above in node.up()}
-    node = root
-    while node.terminal != "answer":
-        children = [child for child in node.steps() if child in leads]
-        if not children:
-            return None
-        node = max(children, key=lambda child: (child.q if child.visits else float("-inf"), -child.id))
-    return node
+def loss(scale: Scale) -> float:
+    """What a virtual loss adds to W: a wrong answer; on scales without outcomes 0, so that the visit alone counts."""
+    return convert(0.0, Scale.P, scale) if convertible(scale, Scale.P) else 0.0

@@ -1,4 +1,11 @@
-"""MCTS for preference data: self-evaluation and outcome, edge rewards, one committed move at a time (MCTS-DPO, arXiv 2405.00451)."""
+"""MCTS whose siblings become preferences (Xie et al., MCTS-DPO, arXiv 2405.00451, section 3.1): self-evaluation and outcome, rewards of
+steps, and moves that are committed one by one.
+
+What differs from the released code: a visit counts once (there once more for every expansion on the way, and the root twice); the
+self-evaluation C enters as it is (there divided by the depth, replaced by the parent's where it is 0, and 1.25 for a right answer that
+is no copy of the gold); steps are no longer for a longer gold solution; no gold step is put among the children; near duplicates merge by
+their words (`expand: {dedupe: near}`, there by the policy's embeddings).
+"""
 
 from __future__ import annotations
 
@@ -7,99 +14,97 @@ from typing import Literal
 from pydantic import Field
 
 from data_gen.scales import Scale
-from data_gen.search.base import SEARCHES, Search
-from data_gen.search.expand import Expand
+from data_gen.search.backup import back_up_rewards
+from data_gen.search.base import SEARCHES
+from data_gen.search.budget import Budgeted
 from data_gen.search.node import Node
-from data_gen.search.select import Puct, Selector
+from data_gen.search.select import Puct
 from data_gen.search.tree import SearchTree
 
 
 @SEARCHES.register("mcts_dpo")
-class MctsDpo(Search):
-    """R(s) = C(s) + O(s): the scorer's P(correct), and +1 or -1 where a solution ends. An edge is worth R(s') - R(s) + gamma V(s').
+class MctsDpo(Budgeted):
+    """R(s) = C(s) + O(s): the scorer's P(correct), `self_evaluation` in the paper, and +1 or -1 at an end; a step earns R(s') - R(s).
 
-    Q is relative and about in [-1, 2], so trees carry the scale `ranking`. Unlike the released code: the root is counted once a
-    simulation, gold steps are never put into a tree, and C is neither divided by the depth nor graded by kind of question.
+    Q = R(s') - R(s) + gamma * V(s') is relative to where the step starts: it compares siblings and nothing else, hence scale ranking.
+    Pairs: `{uses: best_sibling, along: answer, smoothing: visits, chains: true, scale: ranking}`. N of a committed node counts both
+    the visits that chose it and those that then began there.
     """
 
     uses: Literal["mcts_dpo"] = "mcts_dpo"
-    expand: Expand = Expand(n=2, dedupe="near")
-    root_n: int | None = Field(None, ge=1)
-    """Draws of the first step; default: as any other."""
     iterations: int = Field(16, ge=1)
-    """Simulations before each move."""
+    """Walks a move (5 in the paper, 64 in the code)."""
     root_factor: int = Field(4, ge=1)
-    """So many times more before the first."""
-    select: Selector = Puct(c=1.0, prior="length_penalised", length_power=1.25)
+    """So many times the walks for the first move."""
+    horizon: int = Field(3, ge=1)
+    """Steps below the committed node after which a walk ends."""
+    first: int | None = Field(None, ge=1)
+    """Children of the question; None: `expand.n`, as everywhere else."""
     gamma: float = Field(1.0, ge=0, le=1)
+    select: Puct = Puct(c=1.0, prior="length_penalised", fpu="reward")
     outcome_weight: float = Field(1.0, ge=0)
-    """Of O. 0 needs no gold."""
-    scale: Scale = Scale.RANKING
+    """What O is multiplied by; 0 needs no gold."""
+    scale: Literal[Scale.RANKING] = Scale.RANKING
 
     @property
     def needs_gold(self) -> bool:
-        """Outcomes are gold's, unless their weight is 0."""
-        return self.outcome_weight > 0
+        """O is an outcome."""
+        return self.outcome_weight > 0 or super().needs_gold
+
+    def width(self) -> int:
+        """The children of one node."""
+        return max(self.expand.n, self.first or 0)
 
     def draws(self) -> int:
-        """Every simulation expands a path of steps, at most."""
-        return self.expand.n * self.iterations * (self.root_factor + self.max_depth - 1) * self.max_depth
+        """Every walk may expand a node at each step, up to what the tree can hold."""
+        walks = self.iterations * (self.root_factor + self.max_depth - 1) * self.horizon
+        full = sum(self.width() ** depth for depth in range(1, self.horizon + 1)) * self.max_depth
+        return min(walks * self.width(), full)
 
     async def grow(self, tree: SearchTree) -> None:
-        """Simulate from where the search stands, commit to a child, keep its subtree, go on until the solution has ended."""
+        """Walk, commit to a child, go on below it with what is known of it already, until the committed path has ended."""
         here = tree.root
-        while not here.terminal:
+        while not here.terminal and not self.over(tree):
             for _ in range(self.iterations * (self.root_factor if here is tree.root else 1)):
-                await self._simulate(tree, here, self._walk(here))
-            here = max(here.steps(), key=lambda child: (child.visits * (1 + gap(child)), -child.id))
+                if self.over(tree):
+                    break
+                await self._walk(tree, here)
+            here = commit(here)
+        if here.terminal:
+            tree.stopped = "answered" if here.terminal == "answer" else "exhausted"
         tree.vote([(here, 1.0)] if here.terminal == "answer" else [])
-        tree.stopped = "answered" if here.terminal == "answer" else "exhausted"
 
-    def _walk(self, node: Node) -> Node:
-        """Down to a step without children. An end may be walked to again: it draws nothing, and its visits are what moves go by."""
-        while node.steps():
+    async def _walk(self, tree: SearchTree, here: Node) -> None:
+        """Down to an end or to the horizon, giving children to what has none, and back up."""
+        node = here
+        while not node.terminal and node.depth - here.depth < self.horizon:
+            if not node.steps():
+                await self._expand(tree, node)
             node = self.select.choose(node, node.steps())
-        return node
+        back_up_rewards(node, here, self.gamma)
 
-    async def _simulate(self, tree: SearchTree, here: Node, leaf: Node) -> None:
-        """Expand from the leaf to an end, each time below the child of the greatest reward, and back the whole path up."""
-        while not leaf.terminal:
-            children = await tree.expand(leaf, self.expand, self.root_n if leaf is tree.root else None)
-            await tree.evaluate(children)
-            if self.outcome_weight > 0:
-                await tree.judge(children)
-            self.select.set_priors(leaf)
-            leaf = max(children, key=lambda child: (self.reward(child), -child.id))
-        self._backup(here, leaf)
+    async def _expand(self, tree: SearchTree, node: Node) -> None:
+        children = await tree.expand(node, self.expand, self.first if node is tree.root else None)
+        await tree.evaluate(children)
+        if self.outcome_weight > 0:
+            await tree.judge(children)
+        for child in children:
+            child.reward = self.worth(child) - self.worth(node)
+        self.select.set_priors(node)
 
-    def reward(self, node: Node) -> float:
-        """R(s); 0 for the root, from which everything is counted. An end that cannot be verified has no O."""
-        if node.parent is None:
-            return 0.0
-        outcome = (0.0 if node.terminal in ("invalid", "limit") else node.outcome) if node.terminal else None
-        return (node.value or 0.0) + (0.0 if outcome is None else self.outcome_weight * (2 * outcome - 1))
-
-    def edge(self, node: Node) -> float:
-        """R(s') - R(s) of the step into `node`."""
-        return self.reward(node) - (self.reward(node.parent) if node.parent else 0.0)
-
-    def _backup(self, here: Node, end: Node) -> None:
-        """From the end up to where the search stands: N + 1, and Q = r + gamma V. W is kept as Q * N."""
-        for node in end.up():
-            node.visits += 1
-            node.total = node.visits * (self.edge(node) + self.gamma * self._value(node))
-            if node is here:
-                break
-
-    def _value(self, node: Node) -> float:
-        """V(s): the visit-weighted mean of the children's Q; one that was never visited counts once, with its edge reward."""
-        children = node.steps()
-        weights = [max(1, child.visits) for child in children]
-        worths = [child.q if child.visits else self.edge(child) for child in children]
-        return sum(w * q for w, q in zip(weights, worths, strict=True)) / sum(weights) if children else 0.0
+    def worth(self, node: Node) -> float:
+        """R; 0 for the question, as in the code."""
+        outcome = 0.0 if node.terminal in ("invalid", "limit") else node.outcome
+        ends = 2 * outcome - 1 if node.terminal and outcome is not None else 0.0
+        return (node.value or 0.0) + self.outcome_weight * ends
 
 
-def gap(node: Node) -> float:
-    """How far apart the visits of its children are, as a share of them: a step whose children differ tells more."""
-    visits = [child.visits for child in node.steps()]
-    return (max(visits) - min(visits)) / sum(visits) if sum(visits) else 0.0
+def commit(node: Node) -> Node:
+    """The child with the most visits * (1 + how far apart the visits of its own children are), then the greatest Q, then the oldest."""
+
+    def rank(child: Node) -> tuple[float, float, int]:
+        visits = [below.visits for below in child.steps()]
+        gap = max(visits) - min(visits) if visits else 0
+        return child.visits * (1 + gap), child.q if child.visits else child.reward, -child.id
+
+    return max(node.steps(), key=rank)

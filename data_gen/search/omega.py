@@ -1,97 +1,147 @@
-"""OmegaPRM: a binary search for the first error of each wrong rollout (arXiv 2406.06592, section 3.3 and algorithm 1)."""
+"""OmegaPRM: the first error of a wrong rollout by binary search (Luo et al., arXiv 2406.06592, section 3.2 and algorithm 1).
+
+What differs from OpenR's implementation: correctness is the task's checker's word (there a substring of the last sentence), lengths are
+tokens (there words), a midpoint is estimated once (there twice), a rollout is searched once (there all wrong rollouts of a state come
+back), what rollouts share is estimated once, and every step of a searched rollout is a node, so that no edge hides two of them.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from data_gen.search.base import SEARCHES, Search
+from data_gen.scales import Scale
+from data_gen.search.base import SEARCHES
+from data_gen.search.budget import Budgeted, unanimous
 from data_gen.search.node import Node
 from data_gen.search.tree import SearchTree
 
-Candidate = tuple[Node, Node]
-"""(state, a wrong rollout of it)."""
+
+@dataclass(slots=True)
+class Bisection:
+    """Where a rollout goes wrong: `path[low - 1]` can still end right (0: the state it was drawn from), `path[high - 1]` never did."""
+
+    path: list[Node]
+    low: int
+    high: int
+
+    @property
+    def middle(self) -> Node | None:
+        """The step to look at next; None once `high` is the first error."""
+        return self.path[(self.low + self.high) // 2 - 1] if self.high - self.low > 1 else None
+
+    def halve(self) -> None:
+        """Go by the counts of the middle."""
+        at = (self.low + self.high) // 2
+        if self.path[at - 1].mc_correct > 0:
+            self.low = at
+        else:
+            self.high = at
 
 
 @SEARCHES.register("omega")
-class Omega(Search):
-    """States that are neither always right nor always wrong, each with its wrong rollouts, searched in order of Q + U.
-
-    Q = alpha^(1 - MC) * beta^(length / L), U = c * sqrt(sum N) / (1 + N). OpenR prints another Q than it computes, counts length in words
-    and judges by substring; here length is in tokens, and the task's checker judges. A rollout's steps enter the tree as `replayed`.
+class Omega(Budgeted):
+    """`Omega(searches=16, k=8)`. States that can end both ways give their wrong rollouts to a pool; the one of the greatest
+    alpha^(1 - MC) * beta^(length / L) + c * sqrt(sum of N) / (1 + N) is searched next. Labels are the mc counts of the nodes.
     """
 
+    one_draw: ClassVar[bool] = True
+    whole: ClassVar[bool] = True
+
     uses: Literal["omega"] = "omega"
-    needs_scorer: ClassVar[bool] = False
-    takes_solutions: ClassVar[bool] = True
-    searches: int = Field(8, ge=1)
-    """Wrong rollouts that are searched, at most."""
+    searches: int = Field(16, ge=1)
+    """Rollouts that are searched, at most."""
+    wave: int = Field(1, ge=1)
+    """Searches that run side by side, all chosen before the first begins."""
     k: int = Field(8, ge=1)
-    """Rollouts of every state that is looked at."""
+    """Rollouts of a state."""
     alpha: float = Field(0.5, gt=0, le=1)
+    """Small: states that mostly end right go first."""
     beta: float = Field(0.9, gt=0, le=1)
-    length_scale: float = Field(500.0, gt=0)
+    """Small: short rollouts go first."""
+    length: int = Field(500, ge=1)
     """L, in tokens."""
     c: float = Field(0.125, ge=0)
+    scale: Literal[Scale.P] = Scale.P
+
+    @property
+    def needs_scorer(self) -> bool:
+        """Rollouts are all it looks at."""
+        return False
 
     @property
     def needs_gold(self) -> bool:
         """Rollouts are judged."""
         return True
 
+    def width(self) -> int:
+        """The rollouts of one midpoint of every search."""
+        return self.wave * self.k
+
     def draws(self) -> int:
-        """Halving a rollout of max_depth steps takes log2 of them looks."""
-        return self.k * (1 + self.searches * math.ceil(math.log2(self.max_depth + 1)))
+        """k rollouts of the question and of every midpoint."""
+        return self.k * (1 + self.searches * math.ceil(math.log2(max(2, self.max_depth))))
 
     async def grow(self, tree: SearchTree) -> None:
-        """Roll the root out, then search the best candidate until none or no budget is left."""
+        """Estimate the question; search, wave by wave, while there are candidates."""
         await tree.complete([tree.root], self.k, self.expand)
-        pool = candidates(tree.root)
-        if not pool:
+        if unanimous(tree.root.rollouts(), self.k):
             tree.stopped = "decided"
             return
-        for _ in range(self.searches):
-            if not pool:
+        pool, visits, done = candidates([tree.root]), Counter[Node](), 0
+        while done < self.searches and not self.over(tree):
+            chosen = self._choose(pool, visits, min(self.wave, self.searches - done))
+            if not chosen:
                 tree.stopped = "exhausted"
                 break
-            state, rollout = max(pool, key=lambda candidate: (self.score(candidate, pool), -candidate[1].id))
-            pool.remove((state, rollout))
-            state.visits += 1
-            for node in await self._first_error(tree, rollout):
-                pool += candidates(node)
+            pool += candidates(await self._locate(tree, chosen))
+            done += len(chosen)
 
-    def score(self, candidate: Candidate, pool: Sequence[Candidate]) -> float:
-        """Q + U of a candidate; sum N runs over the states of the pool."""
-        state, rollout = candidate
-        wrong = 1 - state.mc_correct / state.mc_total
-        q = self.alpha**wrong * self.beta ** (len(rollout.token_ids) / self.length_scale)
-        visits = sum(node.visits for node in dict.fromkeys(node for node, _ in pool))
-        return q + self.c * math.sqrt(visits) / (1 + state.visits)
+    async def _locate(self, tree: SearchTree, rollouts: list[Node]) -> list[Node]:
+        """Find the first error of every rollout; the states that were met for the first time."""
+        searches = [Bisection(path, 0, len(path)) for path in map(tree.unroll, rollouts)]
+        fresh: list[Node] = []
+        while middles := [search.middle for search in searches if search.middle]:
+            fresh += [node for node in dict.fromkeys(middles) if not node.rollouts()]
+            await tree.complete(middles, self.k, self.expand)
+            for search in searches:
+                if search.middle:
+                    search.halve()
+        return fresh
 
-    async def _first_error(self, tree: SearchTree, rollout: Node) -> list[Node]:
-        """Halve the rollout: a state without a right completion lies at or behind the first error. Returns the states that were looked at.
+    def _choose(self, pool: list[Node], visits: Counter[Node], wave: int) -> list[Node]:
+        """Take up to `wave` rollouts out of the pool; the oldest among equals."""
+        chosen: list[Node] = []
+        while pool and len(chosen) < wave:
+            best = max(pool, key=lambda rollout: (self.score(rollout, visits), -rollout.id))
+            pool.remove(best)
+            chosen.append(best)
+            visits[_state(best)] += 1
+        return chosen
 
-        `low` steps are known to be fine, the step that ends at `high` is known to be beyond repair; at the end they are neighbours.
-        """
-        steps, looked = tree.unroll(rollout), list[Node]()
-        low, high = 0, len(steps)
-        while high - low > 1:
-            middle = (low + high) // 2
-            state = steps[middle - 1]
-            await tree.complete([state], self.k, self.expand)
-            looked.append(state)
-            if state.mc_correct:
-                low = middle
-            else:
-                high = middle
-        return looked
+    def score(self, rollout: Node, visits: Counter[Node]) -> float:
+        """Q + U."""
+        state = _state(rollout)
+        worth = self.alpha ** (1 - state.mc_correct / state.mc_total) * self.beta ** (len(rollout.token_ids) / self.length)
+        return worth + self.c * math.sqrt(visits.total()) / (1 + visits[state])
 
 
-def candidates(state: Node) -> list[Candidate]:
-    """A state and each of its wrong rollouts, where some but not all of them are wrong."""
-    if not 0 < state.mc_correct < state.mc_total:
-        return []
-    return [(state, leaf) for leaf in state.children if leaf.source == "rollout" and leaf.outcome == 0.0]
+def candidates(states: Iterable[Node]) -> list[Node]:
+    """The different wrong rollouts of states that can end both ways."""
+    found: dict[tuple[Node, tuple[int, ...]], Node] = {}
+    for state in states:
+        if 0 < state.mc_correct < state.mc_total:
+            for leaf in state.rollouts():
+                if leaf.outcome == 0:
+                    found.setdefault((state, leaf.token_ids), leaf)
+    return list(found.values())
+
+
+def _state(rollout: Node) -> Node:
+    assert rollout.parent is not None
+    return rollout.parent

@@ -1,4 +1,9 @@
-"""Process-value guided tree search (ReST-MCTS*, arXiv 2406.03816, section 3.2 and algorithm 1)."""
+"""ReST-MCTS* (Zhang et al., arXiv 2406.03816, section 3.2 and algorithm 2): UCB over progress values, a short rollout from the best child.
+
+What differs from the released code: an ended step is visited once, when it is made, instead of costing a round every time UCB comes by;
+only an answer whose value reaches `stop_at` ends the search (there any step); what the rollout draws stays in the tree as `lookahead`;
+ties go to the best value, then to the oldest (there to chance). No reflection is asked for.
+"""
 
 from __future__ import annotations
 
@@ -7,74 +12,80 @@ from typing import Literal
 from pydantic import Field
 
 from data_gen.scales import Scale
-from data_gen.search.base import SEARCHES, Search
-from data_gen.search.expand import Expand
+from data_gen.search.backup import back_up
+from data_gen.search.base import SEARCHES
+from data_gen.search.budget import Budgeted
 from data_gen.search.node import Node
-from data_gen.search.select import Selector, Ucb, descend
+from data_gen.search.select import Ucb, close, descend
 from data_gen.search.tree import SearchTree
+from data_gen.search.vote import as_weight
 
 
 @SEARCHES.register("rest_mcts")
-class RestMcts(Search):
-    """UCB over values; the best new child looks a few greedy steps ahead; an inner value is the visit-weighted mean of its children.
+class RestMcts(Budgeted):
+    """V + 0.7 * sqrt(2 ln N(parent) / N), unvisited children first; V(s) is the visit-weighted mean of the children.
 
-    Made for values of scale `progress`; those of scale p serve as well. The released code grows one tree at a time and reads a pad's
-    logit as the value of a right-padded row; neither is so here.
+    The scorer is a progress head; with one that says P(correct) set `scale: p`. Answers vote with their values.
     """
 
     uses: Literal["rest_mcts"] = "rest_mcts"
-    simulations: int = Field(50, ge=1)
-    expand: Expand = Expand(n=3)
-    select: Selector = Ucb(c=0.7, k=2.0, fpu="inf")
-    ahead: int = Field(3, ge=0)
-    """Greedy steps below the best new child; 0 leaves its own value alone."""
+    iterations: int = Field(40, ge=1)
+    select: Ucb = Ucb(c=0.7, k=2.0, fpu="inf")
+    roll_steps: int = Field(3, ge=0)
+    """Steps of the rollout."""
+    roll_width: int = Field(1, ge=1)
+    """Draws of each of its steps, of which the best goes on."""
     mix: float = Field(0.5, ge=0, le=1)
-    """Weight of the child's own value; the rest is the best value met ahead."""
-    gate: float | None = 0.9
-    """An ended solution of at least this value ends the search (`answered`); None: never."""
+    """alpha: (1 - alpha) * V + alpha * the best value that the rollout met."""
+    stop_at: float | None = 0.9
+    """An answer of at least this value ends the search; None: never, as for collecting data."""
     scale: Scale = Scale.PROGRESS
 
     def draws(self) -> int:
-        """Children, and the steps ahead of one of them."""
-        return self.simulations * (self.expand.n + self.ahead)
+        """Every iteration expands one node and rolls out once."""
+        return self.iterations * (self.expand.n + self.roll_steps * self.roll_width)
 
     async def grow(self, tree: SearchTree) -> None:
-        """Select, expand, look ahead, back up; `exhausted` when every path has ended."""
+        """Select, expand, roll out, back up."""
         closed: set[Node] = set()
-        for _ in range(self.simulations):
+        for _ in range(self.iterations):
+            if self.over(tree):
+                break
             leaf = descend(tree.root, self.select, closed)
             if leaf is None:
                 tree.stopped = "exhausted"
                 break
-            children = await tree.expand(leaf, self.expand)
-            values = await tree.evaluate(children)
-            self.select.set_priors(leaf)
-            value, best = max(zip(values, children, strict=True), key=lambda pair: (pair[0], -pair[1].id))
-            backup_weighted(best, await self._mixed(tree, best, value))
-            if best.terminal == "answer" and self.gate is not None and value >= self.gate:
+            children = await self._expand(tree, leaf, closed)
+            if any(child.terminal == "answer" and self._good(child) for child in children):
                 tree.stopped = "answered"
                 break
-        answers = [node for node in tree.nodes if node.terminal == "answer" and node.value is not None and node.source == "policy"]
-        tree.vote([(max(answers, key=lambda node: (node.value or 0.0, -node.id)), 1.0)] if answers else [])
+        answers = [node for node in tree.nodes if node.terminal == "answer" and node.source == "policy"]
+        tree.vote([(node, as_weight(node.value or 0.0, tree.scale)) for node in answers])
 
-    async def _mixed(self, tree: SearchTree, node: Node, value: float) -> float:
-        """The node's value mixed with the best one that a greedy walk below it meets."""
-        greedy = self.expand.model_copy(update={"temperature": 0.0, "n": 1})
-        met, here = list[float](), node
-        for _ in range(self.ahead):
-            if here.terminal:
-                break
-            [here] = await tree.advance([here], greedy, source="lookahead")
-            met += await tree.evaluate([here])
-        return self.mix * value + (1 - self.mix) * max(met) if met else value
+    async def _expand(self, tree: SearchTree, leaf: Node, closed: set[Node]) -> list[Node]:
+        """Children, of which the ended ones and the best are visited."""
+        children = await tree.expand(leaf, self.expand)
+        values = dict(zip(children, await tree.evaluate(children), strict=True))
+        for child in children:
+            if child.terminal:
+                back_up(child, values[child], "visits")
+        best = max(children, key=lambda child: (values[child], -child.id))
+        if not best.terminal:
+            ahead = await self._roll_out(tree, best)
+            back_up(best, (1 - self.mix) * values[best] + self.mix * ahead, "visits")
+        if all(child.terminal for child in children):
+            close(leaf, closed)
+        return children
 
+    async def _roll_out(self, tree: SearchTree, node: Node) -> float:
+        """The best value on a greedy walk of `roll_steps` below `node`; the node's own if there are none."""
+        met: list[float] = []
+        while not node.terminal and len(met) < self.roll_steps:
+            [drawn] = await tree.draw([node], self.expand, self.roll_width, source="lookahead")
+            values = await tree.evaluate(drawn)
+            value, node = max(zip(values, drawn, strict=True), key=lambda pair: (pair[0], -pair[1].id))
+            met.append(value)
+        return max(met) if met else node.value or 0.0
 
-def backup_weighted(node: Node, value: float) -> None:
-    """One visit with `value` for the node; every Q above becomes the visit-weighted mean of its children's. W stays Q * N."""
-    node.visits, node.total = node.visits + 1, node.total + value
-    above = node.parent
-    while above is not None:
-        visited = [child for child in above.steps() if child.visits]
-        above.visits += 1
-        above.total = above.visits * sum(child.total for child in visited) / sum(child.visits for child in visited)
-        above = above.parent
+    def _good(self, node: Node) -> bool:
+        return self.stop_at is not None and node.value is not None and node.value >= self.stop_at

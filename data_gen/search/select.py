@@ -9,17 +9,22 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data_gen.search.node import Node
 
-Fpu = Literal["zero", "half", "inf", "parent", "value"]
-"""First-play value of an unvisited child: 0, 0.5 (the middle of the scale p), +inf, its parent's Q, or the scorer's value."""
+Fpu = Literal["zero", "half", "inf", "parent", "value", "reward"]
+"""First-play value of an unvisited child: 0, 0.5 (the middle of the scale p), +inf, its parent's Q, the scorer's value, or what the step
+to it earned (searches with rewards of steps)."""
 
 
 class _Selector(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     fpu: Fpu = "zero"
+    value_visits: float = Field(0.0, ge=0)
+    """So many visits the scorer's value counts for, in Q alone (rStar-Math starts every Q with its preference model's: 1)."""
 
     def worth(self, child: Node, parent: Node) -> float:
         """Q of a child; its first-play value before the first visit."""
+        if self.value_visits and child.value is not None:
+            return (self.value_visits * child.value + child.total) / (self.value_visits + child.visits)
         if child.visits:
             return child.q
         match self.fpu:
@@ -27,15 +32,17 @@ class _Selector(BaseModel):
                 return parent.q if parent.visits else 0.0
             case "value":
                 return child.value if child.value is not None else 0.0
-        return {"zero": 0.0, "half": 0.5, "inf": math.inf}[self.fpu]
+            case "reward":
+                return child.reward
+        return _FIRST_PLAY[self.fpu]
 
     def score(self, child: Node, parent: Node) -> float:
         """What the walk maximises."""
         raise NotImplementedError
 
     def choose(self, parent: Node, open_children: list[Node]) -> Node:
-        """The open child of the highest score, the oldest among equals."""
-        return max(open_children, key=lambda child: (self.score(child, parent), -child.id))
+        """The open child of the highest score; among equals (unvisited ones under `inf`) that of the best value, then the oldest."""
+        return max(open_children, key=lambda child: (self.score(child, parent), child.value or 0.0, -child.id))
 
 
 class Puct(_Selector):
@@ -98,20 +105,52 @@ Selector = Annotated[Puct | Ucb, Field(discriminator="uses")]
 
 
 def descend(root: Node, selector: Puct | Ucb, closed: set[Node]) -> Node | None:
-    """Walk from the root to an open leaf: a node without steps below it that is not terminal. None once nothing open is left.
+    """Walk from the root to an open leaf: a node without steps below it that has not ended. None once nothing open is left.
 
-    `closed` is the search's memory of exhausted subtrees (all below is terminal or closed); a walk that meets one turns elsewhere.
-    Nodes that are being expanded by the same wave belong into it, too, until they have their children.
+    `closed` is the search's memory of subtrees in which nothing is open, kept by `close`.
     """
-    while True:
-        node = root
-        while node.steps():
-            open_children = [c for c in node.steps() if not c.terminal and c not in closed]
-            if not open_children:
-                break
-            node = selector.choose(node, open_children)
-        if not node.terminal and node not in closed and not node.steps():
-            return node
-        closed.add(node)
-        if node is root:
-            return None
+    if root in closed:
+        return None
+    node = root
+    while children := open_children(node, closed):
+        node = selector.choose(node, children)
+    return node
+
+
+def open_children(node: Node, closed: set[Node]) -> list[Node]:
+    """The steps below a node through which a walk may go on."""
+    return [child for child in node.steps() if not child.terminal and child not in closed]
+
+
+def close(node: Node, closed: set[Node]) -> None:
+    """Nothing below `node` is to be walked to any more: remember it, and whatever above has nothing else open."""
+    closed.add(node)
+    for above in node.up():
+        if above is not node and open_children(above, closed):
+            break
+        closed.add(above)
+
+
+def best_answer(root: Node) -> Node | None:
+    """Down by the greatest Q among steps that lead to an answer (AlphaMath's inference); None where none does."""
+    leads = _lead_to_answers(root)
+    node = root
+    while node in leads and node.terminal != "answer":
+        children = [child for child in node.steps() if child in leads]
+        node = max(children, key=lambda child: (child.q if child.visits else -math.inf, -child.id))
+    return node if node in leads else None
+
+
+def _lead_to_answers(root: Node) -> set[Node]:
+    """Answers and the nodes above them; what only rollouts and look-aheads found is no answer of the search."""
+    found: set[Node] = set()
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        stack += node.steps()
+        if node.terminal == "answer":
+            found.update(node.up())
+    return found
+
+
+_FIRST_PLAY = {"zero": 0.0, "half": 0.5, "inf": math.inf}

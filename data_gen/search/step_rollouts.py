@@ -1,42 +1,43 @@
-"""Rollouts from every step of sampled solutions (Math-Shepherd, arXiv 2312.08935, section 3.3; Snell et al., arXiv 2408.03314)."""
+"""Rollouts from every step of sampled solutions (Wang et al., Math-Shepherd, arXiv 2312.08935, section 3.3).
+
+No labelling code was released. Counts are stored, labels made later (`value_targets` with the rule `mc`): what "any of N is right" says
+depends on N. Steps that solutions share are rolled out once, and every completion stays in the tree.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from data_gen.search.base import SEARCHES, Search
+from data_gen.search.base import SEARCHES
+from data_gen.search.iid import Sampled
 from data_gen.search.tree import SearchTree
 
 
 @SEARCHES.register("step_rollouts")
-class StepRollouts(Search):
-    """n solutions, then m completions from each of their steps. Counts are kept; hard labels (any right) and soft ones are views of them.
-
-    Solutions share their common steps, so that a step that several of them took is rolled out once. Whether "any of m" is right depends
-    on m: a step with P(correct) = 0.1 is positive 57 % of the time at m = 8, which is why the label is never stored alone.
-    """
+class StepRollouts(Sampled):
+    """`StepRollouts(n=4, m=8)`: of each node N and W count the solutions through it, the mc counts its own m completions."""
 
     uses: Literal["step_rollouts"] = "step_rollouts"
-    needs_scorer: ClassVar[bool] = False
-    takes_solutions: ClassVar[bool] = True
-    n: int = Field(8, ge=1)
-    """Solutions a problem."""
+    n: int = Field(4, ge=1)
     m: int = Field(8, ge=1)
-    """Completions a step."""
+    """Completions of every step that ends nothing."""
 
-    @property
-    def needs_gold(self) -> bool:
-        """Completions are judged."""
-        return True
+    def width(self) -> int:
+        """The solutions; then the completions of at least one step."""
+        return max(self.n, self.m)
 
     def draws(self) -> int:
-        """Solutions, and completions of each of their steps."""
-        return self.n * (1 + self.m * self.max_depth)
+        """n solutions, and m completions of each of their steps."""
+        return self.n * (1 + self.m * (self.max_depth - 1))
 
     async def grow(self, tree: SearchTree) -> None:
-        """All steps are rolled out at once."""
-        ends = await tree.solve(tree.root, self.n, self.expand)
-        steps = dict.fromkeys(step for end in ends for step in end.path() if not step.terminal)
-        await tree.complete(list(steps), self.m, self.expand)
+        """Solutions first, then their steps, one solution after the other while tokens are left."""
+        await self.solutions(tree, self.n - self.probe)
+        tree.stopped = "answered"
+        for end in [node for node in tree.nodes if node.terminal and node.source == "policy"]:
+            if self.over(tree):
+                tree.stopped = "budget"
+                break
+            await tree.complete(end.path(), self.m, self.expand)

@@ -16,7 +16,7 @@ from data_gen.engines.base import LM, Sample
 from data_gen.errors import UserError
 from data_gen.format import StepCodec
 from data_gen.records import Problem
-from data_gen.scales import Scale, check, convert
+from data_gen.scales import Scale, check, convert, convertible
 from data_gen.scorers.base import Gold, Prefix, Rollout, Scorer
 from data_gen.search.drawing import Pen
 from data_gen.search.expand import Expand, same_step
@@ -134,9 +134,10 @@ class SearchTree:
         return [node.outcome for node in nodes]
 
     def reward(self, node: Node) -> float | None:
-        """The outcome of a terminal node on the tree's scale; the worst for one without an answer, None where it is not known."""
+        """The outcome of a terminal node on the tree's scale; the worst for one without an answer, None where it is not known or the
+        scale has no place for outcomes."""
         outcome = 0.0 if node.terminal in ("invalid", "limit") else node.outcome
-        return None if outcome is None else convert(outcome, Scale.P, self.scale)
+        return convert(outcome, Scale.P, self.scale) if outcome is not None and convertible(self.scale, Scale.P) else None
 
     def gold(self, what: str) -> Gold:
         """What the stage granted; UserError where it granted nothing."""

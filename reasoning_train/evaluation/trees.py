@@ -10,7 +10,8 @@ from data_gen.trees import Tree
 
 
 def summarise_trees(trees: Iterable[Tree]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(figures, table of them as text). `solved`: trees with a right answer; `informative`: sibling sets that hold both kinds of subtree;
+    """(figures, table of them as text). `solved`: trees with a right answer; `decided`: those that ended at their probe, whose solutions
+    were all right or all wrong; `informative`: sibling sets that hold both kinds of subtree;
     `shared_tokens`: tokens on at least two root-to-leaf paths, of all path tokens counted once a path."""
     sums: Counter[str] = Counter()
     stopped: Counter[str] = Counter()
@@ -21,6 +22,7 @@ def summarise_trees(trees: Iterable[Tree]) -> tuple[dict[str, Any], dict[str, An
     figures = {
         "trees": n,
         "solved": sums["solved"] / n if n else 0.0,
+        "decided": stopped["decided"] / n if n else 0.0,
         "nodes": sums["nodes"] / n if n else 0.0,
         "depth": sums["depth"] / n if n else 0.0,
         "branching": sums["children"] / sums["inner"] if sums["inner"] else 0.0,

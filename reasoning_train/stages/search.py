@@ -134,7 +134,7 @@ def cost(config: SearchConfig, sizes: Sizes) -> dict[str, Any]:
     if known is not None:
         trees = min(known, config.limit or known) * config.trees
         calls = trees * config.search.draws()
-        result |= {"records": trees, "rows": calls + trees, "calls": calls, "tokens": calls * config.search.expand.max_tokens}
+        result |= {"records": trees, "rows": calls + trees, "calls": calls, "tokens": trees * config.search.tokens()}
     return result
 
 

@@ -1,39 +1,113 @@
-"""Best-first search: the order of expansions by hand, the end of the frontier, and the best answer where values are exact."""
+"""Best-first search: a trace by hand, unbiased rewards of the real rollouts scorer, stops."""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_gen.scorers import Gold, Tools
+from data_gen.scorers.rollouts import Rollouts
 from data_gen.search import Expand
-from data_gen.search.best_first import BestFirst
-from tests.data_gen.search.toy import ToyScorer, World, grow, path_of
+from data_gen.search.best_first import BestFirst, pop
+from data_gen.search.node import Node
+from tests.data_gen.search.test_mcts import containing_right
+from tests.data_gen.search.toy import CODEC, Path, ToyScorer, ToyTask, World, grow, path_of
 
-HALVES = {"a": 0.5, "b": 0.5}
-WORLD = World(
-    {(): {"a": 0.4, "b": 0.3, "c": 0.3}, **{(x,): HALVES for x in "abc"}},
-    {("a", "a"): 0.0, ("a", "b"): 1.0, ("b", "a"): 1.0, ("b", "b"): 0.0, ("c", "a"): 0.0, ("c", "b"): 0.0},
+WIDE = World(
+    {(): {"a": 0.4, "b": 0.3, "c": 0.3}, ("b",): {"a": 0.5, "b": 0.5}},
+    {("a",): 0.0, ("c",): 1.0, ("b", "a"): 0.0, ("b", "b"): 1.0},
 )
-VALUES = {("a",): 0.6, ("b",): 0.5, ("c",): 0.4, ("a", "a"): 0.3, ("a", "b"): 0.2, ("b", "a"): 0.9, ("b", "b"): 0.1}
+VALUES: dict[Path, float] = {("a",): 0.5, ("b",): 0.75, ("c",): 0.5, ("b", "a"): 0.25, ("b", "b"): 0.5}
 
 
-def test_the_best_open_step_gets_children_by_hand() -> None:
-    """Root; a (.6); b (.5), whose child ba (.9) comes next and answers; then c is left at .4 with the budget spent."""
-    [tree] = grow(BestFirst(expansions=4, expand=Expand(n=3)), WORLD, scorer=ToyScorer(VALUES.__getitem__), gold=False, cycle=True)
-    assert [path_of(tree, node) for node in tree.nodes if node.children] == [(), ("a",), ("b",), ("b", "a")]
-    order = sorted((node for node in tree.nodes if node.children), key=lambda node: node.children[0].id)
-    assert [path_of(tree, node) for node in order] == [(), ("a",), ("b",), ("b", "a")]
-    [voted] = [node for node in tree.nodes if node.weight]
-    assert path_of(tree, voted) == ("b", "a") and voted.terminal == "answer" and tree.stopped == "budget"
+def test_a_trace_by_hand() -> None:
+    """Expanded: root; b (.75); bb (.5, deeper than a and c); then bb's answer is on top (.5, deepest) and counted; a (.5, older than
+    c), its answer on top (.5) and counted: two."""
+    [tree] = grow(BestFirst(answers=2, expand=Expand(n=3)), WIDE, scorer=ToyScorer(VALUES.__getitem__), gold=False, cycle=True)
+    assert [node.solution for node in tree.nodes[1:]] == [
+        "a\n", "b\n", "c\n", "b\na\n", "b\nb\n", "b\nb\nAnswer: 1", "a\nAnswer: 0",
+    ]  # fmt: skip
+    assert tree.stopped == "answered"
+    assert {path_of(tree, node): node.weight for node in tree.nodes if node.votes} == {("b", "b"): 0.5, ("a",): 0.5}
 
 
-def test_a_frontier_that_runs_dry_ends_the_tree() -> None:
-    world = World({(): HALVES}, {("a",): 1.0, ("b",): None})
-    [tree] = grow(BestFirst(expansions=50, expand=Expand(n=4)), world, scorer=ToyScorer(world.value), gold=False, cycle=True)
-    assert tree.stopped == "exhausted" and len([node for node in tree.nodes if node.children]) == 2
+def test_to_the_end_of_everything() -> None:
+    for wave in (1, 2, 10):
+        search = BestFirst(answers=None, wave=wave, expand=Expand(n=3))
+        [tree] = grow(search, WIDE, scorer=ToyScorer(VALUES.__getitem__), gold=False, cycle=True)
+        assert tree.stopped == "exhausted" and sum(node.terminal == "answer" for node in tree.nodes) == 4
+    [tree] = grow(BestFirst(expansions=2, expand=Expand(n=3)), WIDE, scorer=ToyScorer(VALUES.__getitem__), gold=False, cycle=True)
+    assert tree.stopped == "budget" and sum(node.expansions for node in tree.nodes) == 2
 
 
-def test_exact_values_lead_to_a_right_answer() -> None:
-    """With P(correct) as the value, every step on the way has a right end below it, and 3 + 1 expansions reach one."""
-    for seed in range(20):
-        world = World.random(seed, depth=3)
-        [tree] = grow(BestFirst(expansions=4, expand=Expand(n=40)), world, scorer=ToyScorer(world.value), seed=seed)
-        [voted] = [node for node in tree.nodes if node.weight]
-        assert voted.outcome == 1.0
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(1, 3), st.sampled_from(["", "", "answer", "invalid"])), max_size=12),
+    st.integers(1, 4),
+)
+def test_pop_takes_the_best_open_ones_and_counts_what_ended_before(kinds: list[tuple[int, int, str]], n: int) -> None:
+    nodes = [
+        Node(id=i, parent=None, token_ids=(), text="", depth=depth, value=value / 4, terminal=terminal)
+        for i, (value, depth, terminal) in enumerate(kinds)
+    ]
+    ranked = sorted(nodes, key=lambda node: (-(node.value or 0.0), -node.depth, node.id))
+    open_ones = [node for node in ranked if not node.terminal][:n]
+    passed = ranked if len(open_ones) < n else ranked[: ranked.index(open_ones[-1]) + 1]
+    frontier = list(nodes)
+    assert pop(frontier, n) == (open_ones, sum(node.terminal == "answer" for node in passed))
+    assert set(frontier) == set(nodes) - set(passed)
+
+
+def rolling(m: int) -> Rollouts:
+    return Rollouts(m=m)
+
+
+def test_rewards_are_shares_of_rollouts_and_rollouts_stay() -> None:
+    """The paper's setting on the real scorer: 300 trees; a first step's mean reward lies within 4 standard errors of P(correct)."""
+    world = World.random(6)
+    scorer = Rollouts(m=8).open(Tools(codec=CODEC, gold=Gold(ToyTask())))
+    trees = grow(BestFirst(expansions=2, expand=Expand(n=3)), world, scorer=scorer, runs=300)
+    right, total = Counter[Path](), Counter[Path]()
+    for tree in trees:
+        for node in tree.nodes[1:]:
+            if node.source == "policy" and not node.terminal:
+                assert node.value == node.mc_correct / 8 and len(node.rollouts()) == node.mc_total == 8
+                assert node.mc_correct == sum(leaf.outcome or 0.0 for leaf in node.rollouts())
+            if node.depth == 1 and node.source == "policy":
+                right[path_of(tree, node)] += int(node.mc_correct)
+                total[path_of(tree, node)] += int(node.mc_total)
+        assert tree.generated_tokens == sum(len(node.token_ids) * node.draws for node in tree.nodes[1:])
+    for path, n in total.items():
+        p = world.value(path)
+        assert abs(right[path] / n - p) < 4 * math.sqrt(p * (1 - p) / n) + 1e-9
+    assert len(total) == 3
+
+
+def test_it_finds_what_its_draws_hold() -> None:
+    """Rewards from 16 rollouts, two draws a node, until the first right answer is on top of the frontier (wrong ones are worth 0 and come
+    last): 200 trees within 4 standard errors of the enumerated chance that the exhausted tree holds one."""
+    world = World.random(4, right=0.15)
+    exact = containing_right(world, 2)
+    scorer = Rollouts(m=16).open(Tools(codec=CODEC, gold=Gold(ToyTask())))
+    trees = grow(BestFirst(expansions=60, expand=Expand(n=2)), world, scorer=scorer, runs=200)
+    answers = [node for tree in trees for node in tree.nodes if node.outcome == 1.0 and node.source == "policy"]
+    assert abs(len(answers) / 200 - exact) < 4 * math.sqrt(exact * (1 - exact) / 200)
+
+
+def test_a_probe_that_agrees_ends_the_tree_and_stays_in_it() -> None:
+    sure = World({(): {"a": 0.5, "b": 0.5}}, {("a",): 1.0, ("b",): 1.0})
+    for world, decided in ((sure, True), (WIDE, False)):
+        [tree] = grow(BestFirst(probe=6, expand=Expand(n=3)), world, scorer=ToyScorer(lambda path: 0.5), cycle=True)
+        assert (tree.stopped == "decided") is decided
+        assert len(tree.root.rollouts()) == tree.root.mc_total == 6 and bool(tree.root.steps()) is not decided
+    assert BestFirst(probe=4).needs_gold and not BestFirst().needs_gold
+
+
+def test_tokens_of_rollouts_count_against_the_budget() -> None:
+    scorer = Rollouts(m=8).open(Tools(codec=CODEC, gold=Gold(ToyTask())))
+    [tree] = grow(BestFirst(token_budget=50, expand=Expand(n=3)), World.random(6), scorer=scorer)
+    assert tree.stopped == "budget" and sum(node.expansions for node in tree.nodes) == 1
+    assert pytest.approx(tree.generated_tokens, abs=60) == 3 * 2 + 8 * 3 * 7

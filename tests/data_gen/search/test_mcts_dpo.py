@@ -1,4 +1,4 @@
-"""MCTS-DPO: rewards, backup and commitment by hand, telescoping edges, and the exact answer where the scorer is exact."""
+"""MCTS-DPO: a trace by hand, the optimum in the limit, moves, widths, merging."""
 
 from __future__ import annotations
 
@@ -6,85 +6,141 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_gen.errors import UserError
-from data_gen.scales import Scale, convert
+from data_gen.scales import Scale
 from data_gen.search import Expand
-from data_gen.search.mcts_dpo import MctsDpo, gap
+from data_gen.search.backup import back_up_rewards
+from data_gen.search.expand import same_step
+from data_gen.search.mcts_dpo import MctsDpo, commit
 from data_gen.search.node import Node
+from data_gen.search.select import Puct
+from tests.data_gen.search.test_mcts import FORK, visits, worlds
 from tests.data_gen.search.toy import ToyScorer, World, grow, path_of
 
-HALVES = {"a": 0.5, "b": 0.5}
-ONE_STEP = World({(): HALVES}, {("a",): 1.0, ("b",): 0.0})
-C = ToyScorer({(): 0.5, ("a",): 0.8, ("b",): 0.4}.__getitem__)
+EVEN = Puct(c=1.0, prior="uniform", fpu="reward")
+VALUES = {("a",): 0.6, ("b",): 0.3, ("a", "a"): 0.8, ("a", "b"): 0.2}
 
 
-def test_two_moves_by_hand() -> None:
-    """Root -> a (.8) and b (.4); below a the answer, right: R = .8 + 1. Edges: a .8, answer 1. V(a) = 1, so Q(a) = 1.8.
-
-    The second move's simulation walks to the answer again: one more visit for it and for a, none for the root, and no token drawn.
-    """
-    search = MctsDpo(iterations=1, root_factor=1, expand=Expand(n=2))
-    [tree] = grow(search, ONE_STEP, scorer=C, cycle=True)
-    a, b, answer = tree.nodes[1:4]
-    assert [node.text for node in (a, b, answer)] == ["a\n", "b\n", "Answer: 1"]
-    assert (search.reward(a), search.reward(answer), search.edge(answer)) == (0.8, 1.8, pytest.approx(1.0))
-    assert (a.visits, a.q) == (2, pytest.approx(1.8)) and (answer.visits, answer.q) == (2, pytest.approx(1.0)) and b.visits == 0
-    assert tree.root.visits == 1 and answer.weight == 1.0 and tree.stopped == "answered"
-    # V(root): Q(a) = 1.8 with N = 2; b was never visited and counts once, with its edge of .4.
-    assert search._value(tree.root) == pytest.approx((2 * 1.8 + 0.4) / 3)
+def test_a_trace_by_hand() -> None:
+    """Edge rewards: a .6, b .3, aa .2, ab -.4, the right answer below aa .8 + 1 - .8 = 1. Walk 1 takes the best rewards to that answer:
+    Q(aa) = 1.2, V(a) = (1.2 - .4) / 2, Q(a) = 1, V(root) = (1 + .3) / 2. Walk 2 repeats it: V(a) = (2 * 1.2 - .4) / 3, Q(a) = 1.2667,
+    V(root) = (2 * 1.2667 + .3) / 3. Committed: a (2 * (1 + 2) against 0), one walk (V(a) = (3 * 1.2 - .4) / 4 = .8); aa; the answer."""
+    search = MctsDpo(iterations=1, root_factor=2, select=EVEN, expand=Expand(n=2))
+    [tree] = grow(search, FORK, scorer=ToyScorer(VALUES.__getitem__), cycle=True)
+    assert [node.solution for node in tree.nodes[1:]] == ["a\n", "b\n", "a\na\n", "a\nb\n", "a\na\nAnswer: 1"]
+    assert [node.reward for node in tree.nodes] == pytest.approx([0, 0.6, 0.3, 0.2, -0.4, 1.0])
+    assert visits(tree) == {"": 2, "a": 3, "a a": 4, "a a Answer: 1": 4}
+    assert [node.q for node in tree.nodes if node.visits] == pytest.approx([(2 * (0.6 + 2 / 3) + 0.3) / 3, 1.4, 1.2, 1.0])
+    assert tree.stopped == "answered" and [node.solution for node in tree.nodes if node.votes] == ["a\na\nAnswer: 1"]
 
 
-def test_a_wrong_end_costs_one() -> None:
-    """b looks better (.8) but answers wrongly: its edge .8, its answer's -1, so Q(b) = -.2. The next walk turns to a: .4 + 1."""
-    misled = ToyScorer({("a",): 0.4, ("b",): 0.8}.__getitem__)
-    [tree] = grow(MctsDpo(iterations=2, root_factor=1, expand=Expand(n=2)), ONE_STEP, scorer=misled, cycle=True)
-    a, b = tree.nodes[1:3]
-    assert b.visits == 1 and b.q == pytest.approx(-0.2) and a.q == pytest.approx(1.4)
-    [voted] = [node for node in tree.nodes if node.weight]
-    assert voted.parent is a
+def test_gamma_discounts_what_lies_ahead() -> None:
+    search = MctsDpo(iterations=1, root_factor=1, gamma=0.5, select=EVEN, expand=Expand(n=2))
+    [tree] = grow(search, FORK, scorer=ToyScorer(VALUES.__getitem__), cycle=True)
+    assert tree.root.q == pytest.approx(0.5 * (0.6 + 0.5 * ((0.2 + 0.5 * 1.0) - 0.4) / 2 + 0.3) / 2)
 
 
-def test_commitment_looks_at_the_gap_of_visits() -> None:
-    parent = Node(id=0, parent=None, token_ids=(), text="")
-    for visits in (3, 1):
-        parent.children.append(Node(id=visits, parent=parent, token_ids=(), text="", visits=visits))
-    assert gap(parent) == 0.5 and gap(parent.children[0]) == 0.0
+def test_q_of_the_best_first_step_comes_to_the_optimum() -> None:
+    """Ends are walked to again, so visits gather on the best path and V(root) rises to R of the best end: C + 1 where one is right."""
+    means = []
+    for iterations in (10, 100, 1000):
+        gaps = []
+        for seed in range(8):
+            world = World.random(seed, depth=2)
+            optimum = max(world.value(path) + 2 * (right or 0.0) - 1 for path, right in world.right.items())
+            search = MctsDpo(iterations=iterations, root_factor=1, horizon=4, expand=Expand(n=3))
+            [tree] = grow(search, world, scorer=ToyScorer(world.value), cycle=True)
+            gaps.append(optimum - max(node.q if node.visits else node.reward for node in tree.root.steps()))
+        assert min(gaps) > -1e-9
+        means.append(sum(gaps) / len(gaps))
+    assert means[0] > means[1] > means[2] and means[2] < 0.1
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 10_000))
-def test_edges_telescope_and_visits_are_conserved(seed: int) -> None:
-    world = World.random(seed)
-    search = MctsDpo(iterations=4, expand=Expand(n=3))
-    [tree] = grow(search, world, scorer=ToyScorer(world.value), seed=seed)
-    for node in tree.nodes[1:]:
-        if node.value is not None:
-            assert sum(search.edge(step) for step in node.path()) == pytest.approx(search.reward(node))
-    # A committed step goes on gathering visits that its parent does not see; everywhere else children have no more than their parent.
+@settings(max_examples=25, deadline=None)
+@given(worlds, st.integers(1, 12), st.integers(1, 4))
+def test_counts_and_values_follow_from_each_other(world: World, iterations: int, horizon: int) -> None:
+    """Q = r + V of the children at the last walk through a node; N sums up below every node that was not committed to."""
+    search = MctsDpo(iterations=iterations, horizon=horizon, expand=Expand(n=3))
+    [tree] = grow(search, world, scorer=ToyScorer(world.value), cycle=True)
+    [answer] = [node for node in tree.nodes if node.votes]
+    committed = set(answer.up())
     for node in tree.nodes:
-        assert sum(child.visits for child in node.steps() if not _committed(child)) <= node.visits
+        below = sum(child.visits for child in node.steps())
+        assert node in committed or below <= node.visits
+        if node.visits and node not in committed:
+            n = [max(1, child.visits) for child in node.steps()]
+            q = [child.q if child.visits else child.reward for child in node.steps()]
+            ahead = sum(x * y for x, y in zip(n, q, strict=True)) / sum(n) if n else 0.0
+            assert node.q == pytest.approx(node.reward + ahead)
+    walks = [4 * iterations, *[iterations] * (answer.depth - 1)]
+    started = [4 * iterations if node is tree.root else iterations for node in committed if node is not answer]
+    assert sorted(walks) == sorted(started) and tree.root.visits == 4 * iterations
 
 
-def _committed(node: Node) -> bool:
-    return any(below.weight for below in node.walk())
+def test_rewards_telescope() -> None:
+    """Without discount the rewards along a path sum up to R of its end, whatever lies between."""
+    world = World.random(5)
+    [tree] = grow(MctsDpo(iterations=30), world, scorer=ToyScorer(world.value))
+    for node in tree.nodes:
+        end = 2 * (node.outcome or 0.0) - 1 if node.terminal else 0.0
+        assert sum(above.reward for above in node.up()) == pytest.approx((node.value or 0.0) + end)
 
 
-def test_exact_values_commit_to_a_right_answer() -> None:
-    for seed in range(20):
-        world = World.random(seed)
-        [tree] = grow(MctsDpo(iterations=12, expand=Expand(n=20)), world, scorer=ToyScorer(world.value), seed=seed)
-        [voted] = [node for node in tree.nodes if node.weight]
-        assert voted.outcome == 1.0 and path_of(tree, voted) in world.right
+def test_the_question_has_a_width_of_its_own() -> None:
+    world = World.random(1)
+    [tree] = grow(MctsDpo(iterations=3, first=3, expand=Expand(n=2)), world, scorer=ToyScorer(world.value), cycle=True)
+    assert len(tree.root.children) == 3 and {len(node.children) for node in tree.nodes[1:] if node.depth in (1, 2)} == {0, 2}
+    assert MctsDpo(first=5, expand=Expand(n=2)).width() == 5
 
 
-def test_outcomes_need_gold_and_may_be_left_out() -> None:
-    with pytest.raises(UserError, match="set `gold: true`"):
-        grow(MctsDpo(iterations=1), ONE_STEP, scorer=C, gold=False)
-    [tree] = grow(MctsDpo(iterations=1, outcome_weight=0), ONE_STEP, scorer=C, gold=False, cycle=True)
-    assert tree.nodes[1].q == pytest.approx(0.8)
+def test_a_walk_ends_at_the_horizon_and_moves_go_beyond_it() -> None:
+    world = World.random(2)
+    [tree] = grow(MctsDpo(iterations=2, horizon=1, expand=Expand(n=3)), world, scorer=ToyScorer(world.value), cycle=True)
+    [answer] = [node for node in tree.nodes if node.votes]
+    assert answer.depth == 4
+    assert {node for node in tree.nodes if node.children} == {tree.root, *answer.path()[:-1]}  # nothing beside the moves was expanded
 
 
-def test_anything_reads_as_a_ranking_and_a_ranking_as_nothing_else() -> None:
-    assert convert(0.3, Scale.PROGRESS, Scale.RANKING) == 0.3
-    with pytest.raises(UserError, match="'ranking' cannot be read as 'p'"):
-        convert(0.3, Scale.RANKING, Scale.P)
+def test_the_committed_child_has_the_most_and_least_evenly_spread_visits() -> None:
+    """5 visits spread 3 : 2 lose to 4 spread 4 : 0, by 5 * 2 to 4 * 5; among equals the greater Q wins, then the older."""
+
+    def node(parent: Node | None, i: int, visits: int, q: float = 0.0) -> Node:
+        made = Node(id=i, parent=parent, token_ids=(), text="", visits=visits, total=q * visits)
+        if parent:
+            parent.children.append(made)
+        return made
+
+    root = node(None, 0, 9)
+    one, two, three = node(root, 1, 5), node(root, 2, 4, q=0.1), node(root, 3, 4, q=0.2)
+    for i, (parent, seen) in enumerate([(one, 3), (one, 2), (two, 4), (two, 0), (three, 4), (three, 0)], 4):
+        node(parent, i, seen)
+    assert commit(root) is three
+    three.total = two.total
+    assert commit(root) is two
+    back_up_rewards(root.children[0].children[0], one, 1.0)
+    assert (one.visits, root.visits) == (6, 9)  # nothing above the committed node changes
+
+
+def test_near_duplicates_merge_by_their_words() -> None:
+    """{12 coins and, coins and 5, and 5 more, 5 more make} against the same with `makes`: 3 of 5 shingles."""
+
+    def step(text: str, ids: tuple[int, ...], terminal: str = "") -> Node:
+        return Node(id=1, parent=None, token_ids=ids, text=text, terminal=terminal)
+
+    near = Expand(dedupe="near", near=0.6)
+    one, two = step("12 coins and 5 more make", (1, 2)), step("12 coins and 5 more makes", (1, 3))
+    assert same_step(near, one, two) and not same_step(Expand(), one, two) and not same_step(Expand(dedupe="near", near=0.7), one, two)
+    assert not same_step(near, one, step("12 coins and 5 more make", (1, 2), "invalid"))
+
+
+def test_no_gold_unless_outcomes_count() -> None:
+    world = World.random(3)
+    [tree] = grow(MctsDpo(outcome_weight=0), world, scorer=ToyScorer(world.value), gold=False)
+    assert tree.scale is Scale.RANKING and not MctsDpo(outcome_weight=0).needs_gold and MctsDpo().needs_gold
+    assert all(node.source == "policy" for node in tree.nodes)  # no gold step was put there
+
+
+def test_a_path_that_dies_ends_its_tree_without_an_answer() -> None:
+    world = World({(): {"a": 1.0}, ("a",): {"a": 1.0}}, {("a", "a"): None})
+    [tree] = grow(MctsDpo(), world, scorer=ToyScorer(lambda path: 0.5))
+    assert tree.stopped == "exhausted" and not any(node.votes for node in tree.nodes)
+    assert path_of(tree, max(tree.nodes, key=lambda node: node.depth)) == ("a", "a")

@@ -230,7 +230,7 @@ def grow(
     async def program(item: Problem, lm: LM) -> SearchTree:
         limits = Limits(max_depth=search.max_depth, max_length=search.max_length)
         tree = SearchTree(item, lm, CODEC, limits, search.scale, scorer=scorer, gold=grader if gold else None, given=given)
-        await search.grow(tree)
+        await search.run(tree)
         await judge(item, tree.nodes, grader)
         return tree
 
