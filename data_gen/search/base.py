@@ -31,7 +31,8 @@ class Search(BaseModel, ABC):
     one_draw: ClassVar[bool] = False
     """True: every path is drawn once at a time, so that `expand.n` means nothing and is refused."""
     whole: ClassVar[bool] = False
-    """True: solutions are drawn whole, so that of `expand` only temperature and top_p mean anything and the rest is refused."""
+    """True: solutions are drawn whole, so that of `expand` only temperature and top_p mean anything and the rest is refused, and paths
+    are cut by length only: estimates take `max_depth` steps for the longest."""
     independent: ClassVar[bool] = False
     """True: final paths are independent draws, so that any few of them are a smaller search."""
 

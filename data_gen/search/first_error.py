@@ -23,7 +23,6 @@ class FirstError(Search):
     """
 
     uses: Literal["first_error"] = "first_error"
-    needs_scorer: ClassVar[bool] = False
     takes_solutions: ClassVar[bool] = True
     one_draw: ClassVar[bool] = True
     samples: int = Field(2, ge=1)
@@ -35,6 +34,11 @@ class FirstError(Search):
     judge: Literal["oracle", "mc", "scorer"] = "oracle"
     k: int = Field(8, ge=1)
     """Rollouts of every step, for `mc`."""
+
+    @property
+    def needs_scorer(self) -> bool:
+        """Only to judge steps."""
+        return self.judge == "scorer"
 
     @property
     def needs_gold(self) -> bool:

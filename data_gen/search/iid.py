@@ -23,6 +23,7 @@ class Sampled(Budgeted):
     """What searches share that begin with independent solutions; the probe is the first of them."""
 
     one_draw: ClassVar[bool] = True
+    takes_solutions: ClassVar[bool] = True
     whole: ClassVar[bool] = True
 
     n: int = Field(16, ge=1)
@@ -34,19 +35,6 @@ class Sampled(Budgeted):
         """Outcomes are all it looks at."""
         return False
 
-    @property
-    def needs_gold(self) -> bool:
-        """Solutions are judged."""
-        return True
-
-    def width(self) -> int:
-        """All at once."""
-        return self.n
-
-    def draws(self) -> int:
-        """n solutions."""
-        return self.n
-
     @model_validator(mode="after")
     def _probe_is_a_part(self) -> Self:
         if self.probe >= self.n:
@@ -55,11 +43,14 @@ class Sampled(Budgeted):
 
     async def probed(self, tree: SearchTree) -> list[Node]:
         """The first solutions."""
+        tree.gold("outcomes")
         return await self.solutions(tree, self.probe)
 
     async def solutions(self, tree: SearchTree, n: int) -> list[Node]:
-        """The ends of n more solutions, one a draw, judged and counted on their paths."""
+        """The ends of n more solutions, one a draw; where gold is granted judged, and counted on their paths."""
         ends = await tree.solve(tree.root, n, self.expand)
+        if not tree.granted:
+            return ends
         await tree.judge(ends)
         for end in ends:
             if end.outcome is not None:
@@ -69,13 +60,27 @@ class Sampled(Budgeted):
 
 @SEARCHES.register("iid")
 class Iid(Sampled):
-    """`Iid(n=64)`: N and `mc_total` of a node are the verified solutions through it, W and `mc_correct` the right ones among them."""
+    """`Iid(n=64)`: N and `mc_total` of a node are the verified solutions through it, W and `mc_correct` the right ones among them, where
+    gold is granted. Each draw votes once, which makes the majority its answer at test time.
+    """
+
+    independent: ClassVar[bool] = True
 
     uses: Literal["iid"] = "iid"
+
+    def width(self) -> int:
+        """All at once."""
+        return self.n
+
+    def draws(self) -> int:
+        """n solutions."""
+        return self.n
 
     async def grow(self, tree: SearchTree) -> None:
         """Draw them all."""
         await self.solutions(tree, self.n - self.probe)
+        answers = [node for node in tree.nodes if node.terminal == "answer"]
+        tree.vote([(node, 1.0) for node in answers for _ in range(node.draws)])
         tree.stopped = "answered"
 
     async def solutions(self, tree: SearchTree, n: int) -> list[Node]:

@@ -51,6 +51,7 @@ class Omega(Budgeted):
     """
 
     one_draw: ClassVar[bool] = True
+    takes_solutions: ClassVar[bool] = True
     whole: ClassVar[bool] = True
 
     uses: Literal["omega"] = "omega"

@@ -24,12 +24,17 @@ class StepRollouts(Sampled):
     m: int = Field(8, ge=1)
     """Completions of every step that ends nothing."""
 
+    @property
+    def needs_gold(self) -> bool:
+        """Completions are judged."""
+        return True
+
     def width(self) -> int:
         """The solutions; then the completions of at least one step."""
         return max(self.n, self.m)
 
     def draws(self) -> int:
-        """n solutions, and m completions of each of their steps."""
+        """n solutions, and m completions of each of their steps, taken to be `max_depth`."""
         return self.n * (1 + self.m * (self.max_depth - 1))
 
     async def grow(self, tree: SearchTree) -> None:

@@ -93,7 +93,7 @@ def test_searches_run_on_them() -> None:
     from data_gen.search.best_of_n import BestOfN
 
     world, scorer = World.random(3), opened("exact_steps", task=ToyTask(wrong=("b",)))
-    for tree in grow(BestOfN(n=8), world, scorer=scorer, runs=5, wrong=("b",)):
+    for tree in grow(BestOfN(n=8), world, scorer=scorer, runs=5, task=ToyTask(wrong=("b",))):
         for leaf in tree.nodes[1:]:
             assert leaf.value == float("b" not in letters_of(leaf.solution) and leaf.outcome == 1.0)
 

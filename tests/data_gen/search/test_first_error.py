@@ -22,12 +22,13 @@ WORLD = World(
 )
 """b is wrong, and so is d after a; nothing else."""
 WRONG = ("b", "d")
+TASK = ToyTask(wrong=WRONG)
 JUDGE = ToyScorer(lambda path: float(not set(path) & set(WRONG)))
 
 
 def pairs(tree: SearchTree, judge: str) -> set[tuple[str, str]]:
     """(chosen, rejected) of all pairs of a tree that is graded as the stage does."""
-    gold = Gold(ToyTask(wrong=WRONG))
+    gold = Gold(TASK)
     for node in tree.nodes[1:]:
         node.steps_ok = gold.steps_ok(tree.problem, tree.steps(node)[0], ended=bool(node.terminal))
     view = View(in_steps(tree.frozen(0, oracle=True), CODEC))
@@ -39,27 +40,27 @@ def pairs(tree: SearchTree, judge: str) -> set[tuple[str, str]]:
 def test_each_judge_finds_the_wrong_steps_and_their_corrections(judge: str) -> None:
     """Of 12 samples both errors occur but in 2 * (3/4)^12 of the runs, and 12 completions each mend them but in (3/4)^12."""
     search = FirstError(samples=12, errors=12, corrections=12, judge=judge, k=8)  # type: ignore[arg-type]
-    [tree] = grow(search, WORLD, scorer=JUDGE, wrong=WRONG, seed=3)
+    [tree] = grow(search, WORLD, scorer=JUDGE, task=TASK, seed=3)
     assert pairs(tree, judge) == {("a", "b"), ("c", "d")}
     rolled = {path_of(tree, node) for node in tree.nodes if node.rollouts()}
     assert rolled == ({(), ("a",)} if judge != "mc" else {(), ("a",), ("b",), ("a", "d"), ("b", "c")})
 
 
 def test_only_so_many_wrong_solutions_are_mended() -> None:
-    [tree] = grow(FirstError(samples=12, errors=1, corrections=5), WORLD, wrong=WRONG, seed=3)
+    [tree] = grow(FirstError(samples=12, errors=1, corrections=5), WORLD, task=TASK, seed=3)
     [parent] = [node for node in tree.nodes if node.rollouts()]
     assert len(parent.rollouts()) == 5 == parent.mc_total
 
 
 def test_nothing_is_drawn_anew_where_all_is_right() -> None:
     world = World({(): {"a": 1.0}}, {("a",): 1.0})
-    [tree] = grow(FirstError(samples=4), world, wrong=WRONG)
+    [tree] = grow(FirstError(samples=4), world, task=TASK)
     assert (tree.stopped, sum(len(node.rollouts()) for node in tree.nodes)) == ("decided", 0)
 
 
 def test_a_wrong_answer_after_right_steps_is_the_error() -> None:
     world = World({(): {"a": 1.0}}, {("a",): 0.5})
-    [tree] = grow(FirstError(samples=8, corrections=8), world, wrong=WRONG)
+    [tree] = grow(FirstError(samples=8, corrections=8), world, task=TASK)
     assert pairs(tree, "oracle") == {("Answer: 1", "Answer: 0")}
 
 
@@ -82,8 +83,8 @@ def test_given_solutions_come_first_and_cost_nothing() -> None:
         return Sample(token_ids=ids, logprobs=(), finish="stop")
 
     given = [sample("b\nc\nAnswer: 0"), sample("b\nc\nAnswer: 0")]
-    [tree] = grow(FirstError(samples=3, errors=1, corrections=4), WORLD, wrong=WRONG, given=given)
-    [alone] = grow(FirstError(samples=1, errors=1, corrections=4), WORLD, wrong=WRONG)
+    [tree] = grow(FirstError(samples=3, errors=1, corrections=4), WORLD, task=TASK, given=given)
+    [alone] = grow(FirstError(samples=1, errors=1, corrections=4), WORLD, task=TASK)
     first = tree.nodes[1]
     assert (path_of(tree, first), first.draws >= 2, first.logprob) == (("b",), True, 0.0)
     ends = [node for node in tree.nodes if node.terminal and node.source == "policy"]

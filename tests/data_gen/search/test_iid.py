@@ -80,6 +80,14 @@ def test_the_probe_is_part_of_the_draws() -> None:
     assert [node.solution for node in mixed.nodes] == [node.solution for node in grow(Iid(n=10), FORK, cycle=True)[0].nodes]
 
 
+def test_without_gold_each_draw_votes_and_nothing_is_counted() -> None:
+    [tree] = grow(Iid(n=5), FORK, cycle=True, gold=False)
+    assert {node.solution: (node.votes, node.weight) for node in tree.nodes if node.votes} == {
+        "a\na\nAnswer: 1": (3, pytest.approx(0.6)), "b\nAnswer: 0": (2, pytest.approx(0.4)),
+    }  # fmt: skip
+    assert not any(node.visits or node.mc_total for node in tree.nodes) and not Iid().needs_gold and Iid(probe=4).needs_gold
+
+
 def test_idle_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="expand.n: 'iid' draws one step of every path at a time"):
         Iid(expand=Expand(n=3))

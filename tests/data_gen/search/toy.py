@@ -219,13 +219,13 @@ def letters_of(text: str) -> Path:
 
 
 def grow(
-    search: Search, world: World, *, scorer: Scorer | None = None, gold: bool = True, seed: int = 0, runs: int = 1, wrong: Path = (),
-    cycle: bool = False, given: Sequence[Sample] = (), engine: ToyEngine | None = None,
+    search: Search, world: World, *, scorer: Scorer | None = None, gold: bool = True, seed: int = 0, runs: int = 1,
+    task: ToyTask | None = None, cycle: bool = False, given: Sequence[Sample] = (), engine: ToyEngine | None = None,
 ) -> list[SearchTree]:  # fmt: skip
     """`runs` finished trees over problems p0, p1, ... of one world, in order, graded at their ends like the stage's."""
     from data_gen.search.tree import judge
 
-    grader = Gold(ToyTask(wrong=wrong))
+    grader = Gold(task or ToyTask())
 
     async def program(item: Problem, lm: LM) -> SearchTree:
         limits = Limits(max_depth=search.max_depth, max_length=search.max_length)

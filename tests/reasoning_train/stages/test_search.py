@@ -1,0 +1,121 @@
+"""The stage `search` on a tiny random model: bad input counted, cut paths, every data search end to end, estimates, the gates."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from data_gen.trees import Tree, read_trees
+from reasoning_train.recipe.refs import Ref
+from reasoning_train.stage_api import GateError
+from reasoning_train.stages.search import SearchConfig, cost
+from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of
+
+MCTS = {"uses": "mcts", "simulations": 6, "expand": {"n": 3, "max_tokens": 12}, "max_length": 40, "max_depth": 4}
+CONSTANT = {"uses": "constant"}
+SHORT = [problem(f"p{k}", f"Ana has {k} coins. How many has Ana?", gold=str(k)) for k in (3, 4, 5)]
+LONG = problem("long", "Ana has 12 coins. " * 40)
+
+
+@pytest.fixture
+def kitchen(bench: Bench, one_thread: None) -> Bench:
+    """A fresh policy of 128 tokens of context, three questions that fit and one that does not."""
+    bench.model()
+    bench.problems("questions", [*SHORT, LONG])
+    return bench
+
+
+def search(bench: Bench, name: str, how: dict[str, Any], **config: Any) -> tuple[list[Tree], dict[str, Any]]:
+    """The trees and the manifest."""
+    given = {"policy": Ref("model"), "problems": Ref("questions"), "gold": True, **config}
+    artifact = bench.make(name, "search", search=how, **given)
+    return list(read_trees(rows_of(artifact))), artifact.manifest
+
+
+def test_a_question_longer_than_the_context_is_counted_and_skipped(kitchen: Bench) -> None:
+    trees, manifest = search(kitchen, "trees", MCTS, scorer=CONSTANT, trees=2)
+    assert [(tree.problem_id, tree.sample) for tree in trees] == [(p.id, sample) for p in SHORT for sample in (0, 1)]
+    assert manifest["counts"]["dropped.question_too_long"] == 2 and manifest["counts"]["out"] == 6
+    assert all(tree.oracle and tree.search == "mcts" and tree.scale == "signed" for tree in trees)
+    kitchen.problems("too_long", [LONG])
+    with pytest.raises(GateError, match="search: no trees; too_long is empty or every question is longer than the context"):
+        search(kitchen, "none", MCTS, scorer=CONSTANT, problems=Ref("too_long"))
+
+
+def test_a_policy_that_never_delimits_gives_cut_nodes(bench: Bench, one_thread: None) -> None:
+    """No word of its vocabulary holds the delimiter: a step ends at its token limit, or with the solution."""
+    task = {**CHAIN, "format": {"step_delimiter": "##"}}
+    bench.model(task_format=task["format"])
+    bench.problems("questions", SHORT, task)
+    trees, _ = search(bench, "trees", MCTS, scorer=CONSTANT)
+    ends = [node for tree in trees for node in tree.nodes if node.terminal]
+    assert {node.terminal for node in ends} <= {"limit", "invalid", "answer"} and any(node.terminal == "limit" for node in ends)
+    assert all(node.terminal and node.depth == 1 for tree in trees for node in tree.nodes[1:])
+    assert all(tree.stopped == "exhausted" for tree in trees)
+    assert all(len(node.token_ids) == 12 and node.outcome == 0.0 for node in ends if node.terminal == "limit")
+
+
+SEARCHES: dict[str, dict[str, Any]] = {
+    "mcts": {"simulations": 6, "wave": 2},
+    "uct": {"rollouts": 4},
+    "mcts_dpo": {"iterations": 2},
+    "rest_mcts": {"iterations": 4, "scale": "p"},
+    "best_first": {"expansions": 4},
+    "iid": {"n": 6},
+    "step_rollouts": {"n": 2, "m": 2},
+    "omega": {"k": 3, "searches": 2},
+}
+WHOLE = ("iid", "step_rollouts", "omega")
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_every_data_search_runs_and_its_trees_add_up(kitchen: Bench, name: str) -> None:
+    steps = {} if name in WHOLE else {"expand": {"n": 3, "max_tokens": 12}, "max_depth": 4}
+    scorer = {"scorer": {"uses": "rollouts", "m": 2, "max_length": 40}} if name not in WHOLE else {}
+    trees, manifest = search(kitchen, "trees", {"uses": name, "max_length": 40, **SEARCHES[name], **steps}, **scorer)
+    assert len(trees) == 3 and {tree.search for tree in trees} == {name}
+    assert sum(tree.generated_tokens for tree in trees) == manifest["counts"]["tokens.generated"]
+    for tree in trees:
+        assert tree.generated_tokens == sum(node.draws * len(node.token_ids) for node in tree.nodes[1:])
+        assert all(node.outcome is not None for node in tree.nodes if node.terminal)
+        assert len(tree.nodes) > 1 and tree.stopped in ("budget", "decided", "exhausted", "answered")
+    again, _ = search(kitchen, "again", {"uses": name, "max_length": 40, **SEARCHES[name], **steps}, **scorer)
+    assert again == trees
+
+
+def test_problems_that_a_probe_decides_are_told(kitchen: Bench) -> None:
+    """A random policy answers nothing right, so every probe is unanimous."""
+    trees, manifest = search(kitchen, "trees", {**MCTS, "probe": 4}, scorer=CONSTANT)
+    assert all(tree.stopped == "decided" and len(tree.nodes) == 5 for tree in trees)
+    assert manifest["metrics"]["trees"]["decided"] == 1.0 and manifest["metrics"]["trees"]["stopped"] == {"decided": 3}
+
+
+def test_a_tree_without_a_right_answer_stops_at_the_gate(kitchen: Bench) -> None:
+    with pytest.raises(GateError, match=re.escape("0.0000 of the trees hold a right answer, fewer than min_solved=0.5")):
+        search(kitchen, "trees", MCTS, scorer=CONSTANT, min_solved=0.5)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"search": {"uses": "mcts"}, "gold": True}, "scorer: search 'mcts' needs one"),
+        ({"search": {"uses": "mcts"}, "scorer": CONSTANT}, "gold: 'mcts' needs outcomes"),
+        ({"search": {"uses": "mcts", "probe": 4, "outcome_weight": 0}, "scorer": CONSTANT}, "gold: 'mcts' needs outcomes"),
+        ({"search": {"uses": "uct", "outcomes": False}}, "scorer: search 'uct' needs one"),
+        ({"search": {"uses": "omega"}}, "gold: 'omega' needs outcomes"),
+    ],
+)
+def test_what_a_search_lacks_is_told_before_it_runs(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SearchConfig(policy=Ref("m"), problems=Ref("p"), **config)
+
+
+def test_estimates_count_whole_solutions_as_such() -> None:
+    def tokens(**how: Any) -> int:
+        config = SearchConfig(policy=Ref("m"), problems=Ref("p"), scorer=CONSTANT, gold=True, search=how)  # type: ignore[arg-type]
+        return int(cost(config, lambda ref: {"rows": 10})["tokens"])
+
+    assert tokens(uses="iid", n=16, max_length=100) == 10 * 16 * 100
+    assert tokens(uses="mcts", simulations=5, expand={"n": 4, "max_tokens": 30}) == 10 * 5 * 4 * 30
