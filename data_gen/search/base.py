@@ -51,9 +51,11 @@ class Search(BaseModel, ABC):
 
     @model_validator(mode="after")
     def _no_idle_setting(self) -> Self:
-        if self.one_draw and "n" in self.expand.model_fields_set:
+        plain = Expand()  # compared by value: a plan holds every default written out
+        if self.one_draw and self.expand.n != plain.n:
             raise ValueError(f"expand.n: {self.uses!r} draws one step of every path at a time; set the number of paths, `n`, beside `uses`")
-        idle = self.expand.model_fields_set - {"temperature", "top_p"} if self.whole else set()
+        idle = {name for name in Expand.model_fields if self.whole and getattr(self.expand, name) != getattr(plain, name)}
+        idle -= {"temperature", "top_p"}
         if idle:
             raise ValueError(f"expand.{min(idle)}: {self.uses!r} draws whole solutions; of `expand` it reads temperature and top_p only")
         return self

@@ -78,4 +78,4 @@ def test_near_duplicates_with_other_answers_stay_apart() -> None:
 
 def test_an_idle_setting_is_refused() -> None:
     with pytest.raises(ValidationError, match="expand.n: 'best_of_n' draws one step of every path"):
-        BestOfN(expand=Expand(n=4))
+        BestOfN(expand=Expand(n=8))
