@@ -14,11 +14,12 @@ from data_gen.labelling.pairs.best_sibling import BestSibling
 from data_gen.labelling.pairs.first_error import FirstError
 from data_gen.labelling.pairs.margin import Margin
 from data_gen.labelling.pairs.top_bottom import TopBottom
+from data_gen.labelling.pairs.whole import Whole
 from data_gen.labelling.reach import View, reach
 from data_gen.labelling.steps import in_steps
 from data_gen.labels import StepPair
 from data_gen.trees import Tree
-from tests.data_gen.labelling.plant import CODEC, END, Spec, answer, ids_of, rollout, step, trees, view
+from tests.data_gen.labelling.plant import CODEC, END, Spec, answer, cut, ids_of, rollout, step, trees, view
 
 
 def pairs(rule: PairRule, *specs: Spec, seed: int = 0, **tree: Any) -> list[StepPair]:
@@ -249,3 +250,24 @@ def test_pairs_share_their_prefix_alone_and_take_no_unverifiable_side(tree: Tree
                 assert below[nodes[0]].total or not below[nodes[0]].unknown
             assert below[pair.chosen_nodes[0]].right > 0
             assert pair.margin > 0 and pair.chosen_nodes[0] != pair.rejected_nodes[0]
+
+
+WHOLE = (
+    step("a", answer(1, logprob=-6.0), answer(0, logprob=-6.0)),  # 6 tokens: perplexity e
+    step("b", answer(1, logprob=-3.0), answer("a", None)),
+    step("c", answer(0, logprob=-12.0), cut("d e")),
+)
+
+
+def test_whole_solutions_right_against_wrong() -> None:
+    found = pairs(Whole(), *WHOLE)
+    assert sides(found) == [(f"{x}\nAnswer: 1", f"{y}\nAnswer: 0") for x in "ab" for y in "ac"]
+    first = found[0]
+    assert (first.prompt, first.prefix_nodes, first.granularity, first.end_mark) == ("go\n", (), "full", "eos")
+    assert (first.chosen_nodes, first.rejected_nodes) == ((1, 2), (1, 3))
+    assert (first.chosen_ids, first.rejected_ids) == (ids_of("a\nAnswer: 1", end=True), ids_of("a\nAnswer: 0", end=True))
+    assert (first.score_chosen, first.score_rejected) == (1.0, 0.0)
+
+
+def test_unlikely_right_solutions_against_likely_wrong_ones() -> None:
+    assert sides(pairs(Whole(match="perplexity"), *WHOLE)) == [("a\nAnswer: 1", "a\nAnswer: 0"), ("b\nAnswer: 1", "c\nAnswer: 0")]

@@ -163,7 +163,7 @@ def test_unknown_rules_name_the_known_ones() -> None:
     from reasoning_train.stages.step_pairs import StepPairsConfig
     from reasoning_train.stages.value_targets import ValueTargetsConfig
 
-    with pytest.raises(ValueError, match="'best_sibling', 'first_error', 'margin', 'top_bottom'"):
+    with pytest.raises(ValueError, match="'best_sibling', 'first_error', 'margin', 'top_bottom', 'whole'"):
         StepPairsConfig(trees=Ref("t"), policy=Ref("m"), pairs={"uses": "worst"})
     with pytest.raises(ValueError, match="'mc', 'outcome', 'prefix_ratio', 'progress', 'q'"):
         ValueTargetsConfig(trees=Ref("t"), policy=Ref("m"), targets={"uses": "tvm"})
