@@ -22,6 +22,12 @@ def test_every_recipe_loads(recipe: Path, tmp_path: Path) -> None:
     assert load_plan(recipe, [f"task.path={rows}"] if wants_a_file else []).nodes
 
 
+def test_trees_grow_from_the_quickstarts_base() -> None:
+    """Letter by letter, so that its artifact serves both."""
+    quickstart, trees = load_plan(TINY, []), load_plan(CHECKOUT / "recipes" / "mcts" / "tiny.yaml", [])
+    assert quickstart.nodes["base"].key == trees.nodes["base"].key
+
+
 def test_loading_imports_nothing_heavy() -> None:
     code = f"""
 import sys
