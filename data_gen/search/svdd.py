@@ -46,6 +46,8 @@ class Svdd(Search):
     def _possible(self) -> Self:
         if self.value == "soft" and self.alpha == 0:
             raise ValueError("value: soft needs alpha > 0")
+        if self.value == "soft" and not convertible(self.scale, Scale.P):
+            raise ValueError(f"value: soft needs P(correct), which scale {str(self.scale)!r} does not give; use `value: mean`")
         if self.candidates == "top" and "max_depth" not in self.model_fields_set:
             raise ValueError("max_depth: counts tokens with `candidates: top`; set it to the longest solution that you allow")
         return self

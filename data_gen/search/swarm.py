@@ -49,7 +49,8 @@ class Swarm:
 
 class Filter(Search):
     """A search by sequential Monte Carlo. Its `expand` is the proposal, and with it the base measure: what is sampled at another
-    temperature is weighed against the tempered policy, since engines report log-probs of the untempered one only."""
+    temperature is weighed against the tempered policy, since engines report log-probs of the untempered one only; and `dedupe: near`,
+    which lets the first of two like steps stand for both, is another proposal, too."""
 
     one_draw: ClassVar[bool] = True
 

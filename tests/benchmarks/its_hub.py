@@ -30,7 +30,9 @@ from tests.benchmarks._its_side import value
 
 PROBLEMS, ONE_BY_ONE, REPEATS, BUDGET, WIDTH, TEMPERATURE, STEPS, TOKENS = 100, 20, 3, 8, 2, 1.0, 12, 24
 """Problems at once, and one after another; turns of every arm; paths of a problem; beams; most steps of a path and tokens of a step."""
-ARMS = [(side, algorithm, at_once) for algorithm in ("particle", "beam") for at_once in (True, False) for side in ("ours", "its_hub")]
+SIDES = ("ours", "ours_unseeded", "its_hub")
+"""its_hub sends no seeds; sampling with them costs the server more, and is what makes our runs come out again."""
+ARMS = [(side, algorithm, at_once) for algorithm in ("particle", "beam") for at_once in (True, False) for side in SIDES]
 TEMPLATE = "{% for m in messages %}{{ m['content'] }}{% if m['role'] == 'user' %}{{ '\n' }}{% endif %}{% endfor %}"
 THEIRS, VLLM = Path(".venv-its/bin/python"), Path(".venv-vllm/bin/python")
 PROGRAM = """#!{python}
@@ -53,7 +55,7 @@ def run() -> Iterator[dict[str, Any]]:
         weights = _policy(Path(folder))
         with _serving(weights, Path(folder)) as server:
             bench = _Bench(server.url, weights)
-            for side, _, at_once in ARMS[:4]:
+            for side, _, at_once in ARMS[: 2 * len(SIDES)]:
                 bench.outcome(side, "particle", at_once, split="dev", turn=0, few=True)  # warms up
             for turn in range(REPEATS):
                 for side, algorithm, at_once in ARMS:
@@ -91,12 +93,14 @@ class _Bench:
         count = 8 if few else PROBLEMS if at_once else ONE_BY_ONE
         task = Chain(uses="chain", **{split: count})
         problems, before = list(task.problems(split)), self._tokens()
-        answer = self._ours if side == "ours" else self._theirs
-        answers, seconds = answer(algorithm, problems, at_once, turn)
+        if side == "its_hub":
+            answers, seconds = self._theirs(algorithm, problems, at_once)
+        else:
+            answers, seconds = self._ours(algorithm, problems, at_once, turn, seeds=side == "ours")
         right = [task.grade(p, Answer(a)).verdict is Verdict.CORRECT for p, a in zip(problems, answers, strict=True)]
         return _Outcome(seconds / count, sum(right) / count, (self._tokens() - before) / count)
 
-    def _theirs(self, algorithm: str, problems: Sequence[Problem], at_once: bool, turn: int) -> tuple[list[str | None], float]:
+    def _theirs(self, algorithm: str, problems: Sequence[Problem], at_once: bool) -> tuple[list[str | None], float]:
         from data_gen.format import Format
 
         rows = [{"id": p.id, "question": p.question, "gold_steps": list(p.gold_steps)} for p in problems]
@@ -108,7 +112,9 @@ class _Bench:
         found = json.loads(done.stdout)
         return [Format().extract_answer(text) for text in found["answers"]], found["seconds"]
 
-    def _ours(self, algorithm: str, problems: Sequence[Problem], at_once: bool, turn: int) -> tuple[list[str | None], float]:
+    def _ours(
+        self, algorithm: str, problems: Sequence[Problem], at_once: bool, turn: int, *, seeds: bool
+    ) -> tuple[list[str | None], float]:
         from data_gen.engines.config import OpenAIConfig
         from data_gen.engines.openai_open import Speaker, open_openai
         from data_gen.engines.programs import run_programs
@@ -118,7 +124,7 @@ class _Bench:
 
         policy, search = load_policy_text(self.weights), _search(algorithm)
         speaker = Speaker(tokenizer=policy.tokenizer, end_ids=policy.codec.end_ids, context=policy.context)
-        config = OpenAIConfig(base_url=self.url, server="vllm", concurrency=256)
+        config = OpenAIConfig(base_url=self.url, server="vllm", concurrency=256, seeds=seeds)
 
         async def answer(problem: Problem, lm: LM) -> str | None:
             limits = Limits(max_depth=search.max_depth, max_length=policy.context - len(policy.codec.prompt_ids(problem.question)))

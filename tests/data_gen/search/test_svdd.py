@@ -145,6 +145,8 @@ def test_a_large_vocabulary_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_settings_that_cannot_be() -> None:
     with pytest.raises(ValidationError, match="value: soft needs alpha > 0"):
         Svdd(value="soft", alpha=0)
+    with pytest.raises(ValidationError, match="scale 'ranking' does not give"):
+        Svdd(value="soft", scale=Scale.RANKING)
     with pytest.raises(ValidationError, match="max_depth: counts tokens"):
         Svdd(candidates="top")
 
