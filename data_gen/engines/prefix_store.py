@@ -43,6 +43,7 @@ class PrefixStore:
         self._free = np.arange(capacity)[::-1].copy()
         self._roots: dict[int, Node] = {}
         self._queue: list[tuple[int, int, Node]] = []
+        self._dead = 0  # of them, dropped since
         self._clock, self._ties = 0, itertools.count()
         self._owned: dict[int, list[Node]] = {}
 
@@ -87,6 +88,7 @@ class PrefixStore:
         while self._room < wanted and self._queue:
             used, _, node = heapq.heappop(self._queue)
             node.queued = False
+            self._dead -= not node.alive
             if node.used == used and _evictable(node):
                 self._drop(node)
             else:
@@ -161,7 +163,16 @@ class PrefixStore:
         self._room += len(node.ids)
         del parent.children[node.ids[0]]
         node.alive = False
+        self._dead += node.queued
+        self._forget_dead()
         self._offer(parent)
+
+    def _forget_dead(self) -> None:
+        """Rebuild the queue when most of it is dead: owners that release in time leave nothing to evict, and so nothing would pop them."""
+        if 2 * self._dead > len(self._queue) > 64:
+            self._queue = [entry for entry in self._queue if entry[2].alive]
+            heapq.heapify(self._queue)
+            self._dead = 0
 
 
 def _evictable(node: Node) -> bool:

@@ -125,3 +125,15 @@ def test_released_owners_leave_what_others_have_added_to() -> None:
     assert store.stored == 4  # the first owner's, whose time is over: the next to be evicted
     store.release(1)
     assert np.all(store.columns(store.find((1, 2, 3, 4))) >= 0)
+
+
+def test_released_prefixes_are_forgotten() -> None:
+    """Nothing is evicted where every owner releases in time; the queue for eviction must not keep what they had."""
+    store = PrefixStore(64)
+    for owner in range(1_000):
+        for child in range(4):
+            store.extend(store.root(), (owner, child, 7), owner)
+        store.release(owner)
+    alive = [node for _, _, node in store._queue if node.alive]
+    assert store.stored == 0 and len(store._queue) <= 64 + 2 * len(alive)
+    assert store.make_room(64)
