@@ -57,7 +57,9 @@ def in_process(
 
     module, slots = model if model is not None else policy.model, (config or TransformersConfig()).slots
     deterministic = module.device.type == "cpu" and torch.get_num_threads() == 1
-    values = head.to(module.device) if head else None
+    values: Any = head.to(module.device) if head else None
+    if head and head.config.kind == "from_vocab":  # reads logits, where the engine hands it the states below them
+        values = torch.nn.Sequential(module.get_output_embeddings(), head)
     return TransformersEngine(module, policy.tokenizer, end_ids=policy.end_ids, slots=slots, deterministic=deterministic, head=values)
 
 
