@@ -42,6 +42,7 @@ class WorkerContext:
     ) -> None:
         self.seed = node.seed or 0
         self.shard, self.threads = shard, threads
+        self.deepspeed: str | None = node.resources.get("deepspeed")
         self.partial = partial.work(shard)
         self.counts: Counter[str] = Counter()
         """Counts that no record has taken along yet."""
@@ -137,3 +138,33 @@ class WorkerContext:
             for place in self._index.corrupt:
                 print(f"corrupt record at {place} set aside in quarantine.txt; its problem is made again", flush=True)
         return self._index
+
+
+class FollowerContext(WorkerContext):
+    """For the processes of a torchrun that only train along: they read inputs and share the trainer's folder, and publish nothing."""
+
+    def __init__(self, plan: Plan, node: Node, stage: StageDef, store: Store, partial: Partial, threads: int) -> None:
+        super().__init__(
+            plan=plan,
+            node=node,
+            stage=stage,
+            store=store,
+            partial=partial,
+            shard=(0, 1),
+            threads=threads,
+            attempt=0,
+            report=lambda event: None,
+        )
+
+    def output(self, name: str) -> Path:
+        """Where the first process writes; others must not."""
+        return self._progress_folder.out / name
+
+    def record(self, order: int, key: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Nothing: the first process records."""
+
+    def progress(self, done: int, total: int | None, **figures: float) -> None:
+        """Nothing: the first process reports."""
+
+    def history(self, **figures: float) -> None:
+        """Nothing: the first process draws the curves."""

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from data_gen.errors import UserError, nearest
-from reasoning_train.context import Report, WorkerContext
+from reasoning_train import ranks
+from reasoning_train.context import FollowerContext, Report, WorkerContext
 from reasoning_train.recipe.card import write_cards
 from reasoning_train.recipe.claim import claim
 from reasoning_train.recipe.disk import explain_full_disk
@@ -55,6 +56,28 @@ def run_node(plan: Plan, name: str, store: Store, *, report: Report, shard: tupl
             return _publish_pointer(plan, node, target, store) if shard is None else "passed"
         with _sound_inputs(plan, node, store):
             return _Work(plan, node, store, shard, threads, report).run()
+
+
+def run_ranked(plan: Plan, name: str, store: Store, *, report: Report, threads: int = 1) -> Outcome | Literal["followed"]:
+    """Run a trainer's stage as one of several processes of a torchrun: the first claims, records and publishes, the others train along.
+
+    UserError for a stage that does not train.
+    """
+    node = plan.nodes[name]
+    stage: StageDef = STAGES.get(node.uses)
+    if not stage.ranked:
+        raise UserError(f"{name}: a {node.uses!r} stage does not train, so several processes cannot share it. Start it in one process.")
+    ranks.join()
+    if ranks.rank() == 0:
+        try:
+            return run_node(plan, name, store, report=report, threads=threads)
+        finally:
+            ranks.call(False)  # cached, passed, or failed before the work began
+    if ranks.called():
+        ctx = FollowerContext(plan, node, stage, store, open_partial(store, node, plan), threads)
+        _prepare_process(ctx.seed, threads, heavy=True)
+        stage.run(stage.config.model_validate(node.config), ctx)
+    return "followed"
 
 
 @contextlib.contextmanager
@@ -119,6 +142,7 @@ class _Work:
         self.attempts.done = False
         self.partial.save(part, self.attempts)
         _prepare_process(self.ctx.seed, self.ctx.threads, heavy=self.stage.heavy)
+        ranks.call(True)
         try:
             self.stage.run(self.config, self.ctx)
             self.ctx.close()
@@ -253,7 +277,10 @@ def main() -> int:
             raise UserError(f"STAGE: the recipe has no stage {arguments.stage!r}.{nearest(arguments.stage, plan.nodes)}")
         threads = plan.nodes[arguments.stage].resources.get("threads") or 1
         store = Store(arguments.store)
-        print(run_node(plan, arguments.stage, store, report=_print_event, shard=arguments.shard, threads=threads))
+        if ranks.world_size() > 1:
+            print(run_ranked(plan, arguments.stage, store, report=_print_event, threads=threads))
+        else:
+            print(run_node(plan, arguments.stage, store, report=_print_event, shard=arguments.shard, threads=threads))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

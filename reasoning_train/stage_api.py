@@ -58,6 +58,8 @@ class Context(Protocol):
     """(k, n): this process handles every n-th problem, starting with the k-th."""
     threads: int
     """Intra-op threads that this process may use."""
+    deepspeed: str | None
+    """`resources.deepspeed`: which DeepSpeed configuration a trainer runs under."""
     partial: Path
     """Folder for progress that survives a kill (trainer checkpoints); removed when the stage closes."""
 
@@ -113,6 +115,8 @@ class StageDef:
     """True: with `seeds: [...]` the stage runs once and each of its references becomes the list over all seeds."""
     heavy: bool
     """True: needs torch; False: may run where torch is not imported."""
+    ranked: bool
+    """True: a trainer, which several processes of a torchrun may run together."""
     after: Callable[[Any, Any, Iterable[dict[str, Any]]], None] | None = field(default=None)
     estimator: Callable[[Any, Sizes], dict[str, Any]] | None = field(default=None)
 
@@ -160,12 +164,13 @@ def stage(
     seeded: bool | Callable[[Any], bool] = True,
     across_seeds: bool = False,
     heavy: bool = True,
+    ranked: bool = False,
 ) -> Callable[[Callable[[Any, Any], None]], StageDef]:
     """Register a stage; the config model is read from the function's first annotation."""
 
     def enter(function: Callable[[Any, Any], None]) -> StageDef:
         parameters = list(inspect.signature(function).parameters)
         config = get_type_hints(function)[parameters[0]]
-        return STAGES.register(name)(StageDef(name, version, config, function, outputs, unit, seeded, across_seeds, heavy))
+        return STAGES.register(name)(StageDef(name, version, config, function, outputs, unit, seeded, across_seeds, heavy, ranked))
 
     return enter

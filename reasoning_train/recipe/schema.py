@@ -21,6 +21,8 @@ class Resources(_Part):
     """Intra-op threads of each process; default: one."""
     shards: int | None = Field(default=None, ge=1)
     """Processes that share a `unit: problem` stage; default: as many as are free."""
+    deepspeed: str | None = None
+    """Of a trainer under torchrun: `zero0` to `zero3` (configs/deepspeed/), or the path of a DeepSpeed configuration."""
 
 
 class Stage(BaseModel):

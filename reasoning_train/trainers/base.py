@@ -1,32 +1,40 @@
 """A `transformers.Trainer` whose dataset item is one whole optimizer step and whose checkpoints are whole or absent.
 
-The step's rows are packed into micro-batches; every micro-batch adds its loss *sum*, divided by the weight sum of the
-whole step, so accumulation, packing and padding cannot change the loss (pains 7 and 8 of trainers built on means).
+Every rank cuts the step into the same micro-batches and takes every W-th. Each adds its loss *sums*, divided by the weight of the whole
+step, so that accumulation, packing, padding and world size cannot change the loss (pains 7 and 8 of trainers built on means).
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import Dataset, SequentialSampler
+from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from reasoning_train.packing.sequence import TrainRow, collate, mask_for
+from reasoning_train.packing.batch import collate, silenced
+from reasoning_train.packing.plan import Packing, micro_batches
+from reasoning_train.packing.rows import Row
+from reasoning_train.ranks import barrier, rank, summed, world_size
 from reasoning_train.trainers.checkpoints import newest_whole, seal
-from reasoning_train.trainers.losses import cross_entropy_sum
-from reasoning_train.trainers.step_plan import micro_batches
+from reasoning_train.trainers.objective import Objective
+from reasoning_train.trainers.weights import load_trained, save_trained
 
 History = Callable[..., None]
 
 
+Step = dict[str, Any]
+"""`rows`: of the whole step, on all ranks; `batches`: this rank's forward passes, as many as any other rank's."""
+
+
 class Steps(Dataset):
-    """Item t is the list of micro-batches (dictionaries of tensors) of optimizer step t."""
+    """Item t is this rank's share of optimizer step t."""
 
     def __init__(
-        self, rows: Sequence[TrainRow], plan: Sequence[Sequence[int]], pad_id: int, *, packing: bool, capacity: int, tokens: int
+        self, rows: Sequence[Row], plan: Sequence[Sequence[int]], pad_id: int, *, packing: Packing, capacity: int, tokens: int
     ) -> None:
         self.rows, self.plan, self.pad_id = rows, plan, pad_id
         self.packing, self.capacity, self.tokens = packing, capacity, tokens
@@ -34,34 +42,97 @@ class Steps(Dataset):
     def __len__(self) -> int:
         return len(self.plan)
 
-    def __getitem__(self, t: int) -> list[dict[str, torch.Tensor]]:
+    def __getitem__(self, t: int) -> Step:
         rows = [self.rows[i] for i in self.plan[t]]
         groups = micro_batches(rows, packing=self.packing, capacity=self.capacity, tokens=self.tokens)
-        return [collate(group, self.pad_id) for group in groups]
+        world = world_size()
+        mine = [collate(group, self.pad_id, share=self.packing == "tree") for group in groups[rank() :: world]]
+        while len(mine) * world < len(groups):
+            mine.append(silenced(collate(groups[0], self.pad_id, share=self.packing == "tree")))
+        return {"rows": rows, "batches": mine}
 
 
 class StepTrainer(Trainer):
-    """Trains on `Steps`: order as planned, loss as a global weighted mean."""
+    """Trains an `Objective` on `Steps`: order as planned, each term of the loss as a global weighted mean."""
 
-    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> SequentialSampler:
+    def get_train_dataloader(self) -> DataLoader:
+        """Every rank sees every step, in order; `Steps` deals."""
         assert isinstance(self.train_dataset, Steps)
-        return SequentialSampler(self.train_dataset)
+        return DataLoader(self.train_dataset, batch_size=1, shuffle=False, collate_fn=_only_item)
 
-    def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
-        """One optimizer step; returns the detached weighted mean loss."""
+    def training_step(self, model: torch.nn.Module, inputs: Step, num_items_in_batch: Any = None) -> torch.Tensor:
+        """One optimizer step's backward passes; returns the detached loss over all ranks."""
         model.train()
-        batches = inputs["micro_batches"]
-        total = sum(float(batch["weights"].sum()) for batch in batches)
-        loss_sum = torch.zeros((), device=self.args.device)
-        for batch in batches:
-            batch = self._prepare_inputs(batch)
-            labels, weights = batch.pop("labels"), batch.pop("weights")
-            batch["attention_mask"] = mask_for(self.model, batch["attention_mask"])
-            logits = model(**batch, use_cache=False).logits
-            loss = cross_entropy_sum(logits, labels, weights) / total
-            self.accelerator.backward(loss)
-            loss_sum += loss.detach()
-        return loss_sum
+        objective: Objective = self.accelerator.unwrap_model(model)
+        totals = objective.weigh(inputs["rows"])
+        sums = dict.fromkeys(totals, torch.zeros((), device=self.args.device))
+        for number, batch in enumerate(inputs["batches"]):
+            found = model({name: tensor.to(self.args.device) for name, tensor in batch.items()})
+            sums = {name: sums[name] + found[name].detach() for name in sums}
+            terms = [loss.factor * found[loss.name] / (totals[loss.name] or 1.0) for loss in objective.losses]
+            self._backward(model, torch.stack(terms).sum() * world_size(), last=number == len(inputs["batches"]) - 1)
+        means = {name: value / (totals[name] or 1.0) for name, value in summed(sums).items()}
+        self.terms = {name: float(value) for name, value in means.items()}
+        return torch.stack([loss.factor * means[loss.name] for loss in objective.losses]).sum()
+
+    def _backward(self, model: torch.nn.Module, loss: torch.Tensor, *, last: bool) -> None:
+        """Gradients are averaged over ranks with the last pass; DeepSpeed's optimizer steps with it."""
+        if not self.is_deepspeed_enabled:
+            with contextlib.nullcontext() if last or world_size() == 1 else model.no_sync():  # type: ignore[operator]
+                loss.backward()
+            return
+        engine = self.accelerator.deepspeed_engine_wrapped.engine
+        engine.set_gradient_accumulation_boundary(last)
+        engine.backward(loss)
+        if last:
+            self._norm = _gradient_norm(engine)
+            engine.step()
+
+    def _clip_grad_norm(self, model: torch.nn.Module) -> Any:
+        return None if self.is_deepspeed_enabled else super()._clip_grad_norm(model)
+
+    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
+        if not self.is_deepspeed_enabled:
+            return super()._get_grad_norm(model, grad_norm)
+        if self._norm is not None:
+            return self._norm
+        return self.accelerator.deepspeed_engine_wrapped.get_global_grad_norm()
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Beside the loss, its terms where there are several."""
+        if "loss" in logs and len(self.terms) > 1:
+            logs.update({f"loss_{name}": value for name, value in self.terms.items()})
+        super().log(logs, start_time)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+        """What is trained, once where tensors are tied; DeepSpeed writes its own beside it."""
+        if self.args.should_save and output_dir is not None:
+            Path(output_dir).mkdir(parents=True, exist_ok=True)
+            if not self.is_deepspeed_enabled:
+                save_trained(self._objective, Path(output_dir))
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Into a checkpoint. Under DeepSpeed weights lie in its own files, which the trainer writes next."""
+        self._save(output_dir)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
+        load_trained(self._objective, Path(resume_from_checkpoint))
+
+    @property
+    def _objective(self) -> torch.nn.Module:
+        assert self.model is not None
+        return self.model
+
+    terms: dict[str, float] = {}
+    _norm: float | None = None
+
+
+def _gradient_norm(engine: Any) -> float | None:
+    """ZeRO-0 tells none: over averaged gradients, before they are clipped."""
+    if engine.zero_optimization_stage() > 0:
+        return None
+    gradients = [p.grad.norm() for p in engine.module.parameters() if p.grad is not None]
+    return float(torch.stack(gradients).norm())
 
 
 class SealCheckpoints(TrainerCallback):
@@ -74,23 +145,26 @@ class SealCheckpoints(TrainerCallback):
         """Seal what the trainer has just written, unless training ends here: resumed from it, it would take another step."""
         if control.should_training_stop and state.global_step < state.max_steps:
             return
-        seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+        barrier()  # every rank has written its part
+        if rank() == 0:
+            seal(Path(args.output_dir) / f"checkpoint-{state.global_step}", world=world_size())
+        barrier()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        """Loss, gradient norm and learning rate to the stage's curves and progress line."""
+        """Loss, its terms, gradient norm and learning rate to the stage's curves and progress line."""
         if logs and "loss" in logs:
-            known = {k: float(logs[k]) for k in ("loss", "grad_norm", "learning_rate") if k in logs}
+            known = {k: float(v) for k, v in logs.items() if k.startswith("loss") or k in ("grad_norm", "learning_rate")}
             self.history(step=state.global_step, **known)
             self.progress(state.global_step, state.max_steps, loss=known["loss"])
 
 
-def train(model: torch.nn.Module, steps: Steps, args: TrainingArguments, callbacks: Sequence[TrainerCallback]) -> StepTrainer:
+def train(objective: Objective, steps: Steps, args: TrainingArguments, callbacks: Sequence[TrainerCallback]) -> StepTrainer:
     """Train from the newest whole checkpoint in `args.output_dir`, or from the start; returns the trainer."""
-    trainer = StepTrainer(model=model, args=args, train_dataset=steps, data_collator=_only_item, callbacks=list(callbacks))
-    last = newest_whole(Path(trainer.args.output_dir or ""))
+    trainer = StepTrainer(model=objective, args=args, train_dataset=steps, data_collator=_only_item, callbacks=list(callbacks))
+    last = newest_whole(Path(trainer.args.output_dir or ""), world=world_size())
     trainer.train(resume_from_checkpoint=str(last) if last else None)
     return trainer
 
 
-def _only_item(items: list[list[dict[str, torch.Tensor]]]) -> dict[str, Any]:
-    return {"micro_batches": items[0]}
+def _only_item(items: list[Step]) -> Step:
+    return items[0]

@@ -12,17 +12,19 @@ import re
 import shutil
 from pathlib import Path
 
+from data_gen.errors import UserError
+
 SEAL = "whole.json"
 
 
-def seal(folder: Path) -> None:
-    """Write the seal last, atomically: a kill before this leaves a folder that `newest_whole` removes."""
+def seal(folder: Path, *, world: int = 1) -> None:
+    """Write the seal last, atomically: a kill before this leaves a folder that `newest_whole` removes. `world`: processes that wrote it."""
     files = {
         str(p.relative_to(folder)): [p.stat().st_size, _sha256(p)] for p in sorted(folder.rglob("*")) if p.is_file() and p.name != SEAL
     }
     partial = folder / f"{SEAL}.partial"
     with partial.open("w", encoding="utf-8") as out:
-        json.dump(files, out)
+        json.dump({"world": world, "files": files}, out)
         out.flush()
         os.fsync(out.fileno())
     partial.rename(folder / SEAL)
@@ -31,20 +33,33 @@ def seal(folder: Path) -> None:
 def is_whole(folder: Path) -> bool:
     """Whether every sealed file is there with its size and hash."""
     try:
-        files = json.loads((folder / SEAL).read_text(encoding="utf-8"))
+        files = json.loads((folder / SEAL).read_text(encoding="utf-8"))["files"]
         return all((folder / name).stat().st_size == size and _sha256(folder / name) == digest for name, (size, digest) in files.items())
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def newest_whole(output_dir: Path) -> Path | None:
-    """The newest whole checkpoint; torn ones newer than it are removed, so that nothing else picks them up."""
+def newest_whole(output_dir: Path, *, world: int = 1) -> Path | None:
+    """The newest whole checkpoint; torn ones newer than it are removed, so that nothing else picks them up.
+
+    UserError where another number of processes wrote it: their shards and random states do not fit.
+    """
     found = [(int(m[1]), p) for p in output_dir.glob("checkpoint-*") if (m := re.fullmatch(r"checkpoint-(\d+)", p.name))]
     for _, folder in sorted(found, reverse=True):
         if is_whole(folder):
-            return folder
+            return _of_world(folder, world)
         shutil.rmtree(folder)
     return None
+
+
+def _of_world(folder: Path, world: int) -> Path:
+    found = json.loads((folder / SEAL).read_text(encoding="utf-8"))["world"]
+    if found != world:
+        raise UserError(
+            f"The checkpoint {folder} was written by {found} process(es); this run has {world}. Either start it with {found} again, "
+            f"or remove {folder.parent} to train from the start."
+        )
+    return folder
 
 
 def _sha256(path: Path) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from data_gen.errors import UserError
 from data_gen.format import StepCodec
 from data_gen.records import Segment, Solution
-from reasoning_train.packing.sequence import TrainRow
+from reasoning_train.packing.rows import Row, Trace
 
 CHECKED_ROWS = 64
 """How many sampled rows are decoded to check that they come from this tokenizer."""
@@ -18,7 +18,7 @@ CHECKED_ROWS = 64
 class Encoded:
     """Training rows with what was counted on the way."""
 
-    rows: list[TrainRow] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     too_long: int = 0
     cut: int = 0
     """Rows whose completion was cut by the length limit when it was sampled: they have no end to learn."""
@@ -37,20 +37,21 @@ def encode_solutions(solutions: Iterable[Solution], codec: StepCodec, max_length
             result.weightless += 1
             continue
         row = _row(solution, codec, check=number < CHECKED_ROWS)
-        if len(row.ids) > max_length:
+        if row.tokens > max_length:
             result.too_long += 1
         else:
             result.rows.append(row)
     return result
 
 
-def _row(solution: Solution, codec: StepCodec, *, check: bool) -> TrainRow:
+def _row(solution: Solution, codec: StepCodec, *, check: bool) -> Row:
     prompt = solution.prompt_ids or tuple(codec.prompt_ids(solution.prompt))
     segments = solution.segments if solution.token_ids else _encode_texts(solution, codec)
     if check and solution.token_ids:
         _check_tokenizer(solution, codec)
     weights = [s.weight * solution.weight for s in segments for _ in s.token_ids]
-    return TrainRow(ids=(*prompt, *(t for s in segments for t in s.token_ids)), weights=(*(0.0 for _ in prompt), *weights))
+    ids = (*prompt, *(t for s in segments for t in s.token_ids))
+    return Row((Trace(ids=ids, weights=(*(0.0 for _ in prompt), *weights)),), group=solution.problem_id)
 
 
 def _encode_texts(solution: Solution, codec: StepCodec) -> tuple[Segment, ...]:

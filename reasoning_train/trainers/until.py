@@ -47,7 +47,7 @@ class StopWhenGood(TrainerCallback):
         from reasoning_train.engine import in_process
 
         model.eval()
-        engine = in_process(self.policy, model=model)
+        engine = in_process(self.policy, model=model.model)
         solved = solve_greedily(engine, self.problems, self.policy.codec, self.task, max_tokens=self.until.max_tokens)
         model.train()
         return sum(solved) / len(self.problems)

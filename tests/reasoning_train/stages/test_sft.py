@@ -120,7 +120,7 @@ def test_pad_equal_to_eos_trains_the_end_and_stops(bench: Bench, one_thread: Non
     bench.make("padded", "model", path=str(folder))
     untrained = finishes(policy, list(read_problems(problems_input(bench))))
     until = {"problems": Ref("gold.problems"), "greedy": 1.0, "every": 20, "max_tokens": 40}
-    artifact = train(bench, policy="padded", learning_rate=0.02, max_steps=400, schedule="constant", packing=False, until=until)
+    artifact = train(bench, policy="padded", learning_rate=0.02, max_steps=400, schedule="constant", packing="none", until=until)
     tuned = load_policy(artifact.path / "model")
     assert tuned.tokenizer.pad_token_id == tuned.tokenizer.eos_token_id
     samples = finishes(tuned, list(read_problems(problems_input(bench))))

@@ -33,31 +33,31 @@ def test_gold_rows_train_the_completion_and_its_end_only() -> None:
     assert len(encoded.rows) == 5
     for solution, row in zip(gold(), encoded.rows, strict=True):
         prompt = CODEC.prompt_ids(solution.prompt)
-        assert list(row.ids[: len(prompt)]) == prompt
-        assert row.weights == (0.0,) * len(prompt) + (1.0,) * (len(row.ids) - len(prompt))
-        assert row.ids[-1] == CODEC.end_id
-        assert CODEC.end_id not in row.ids[:-1]
-        assert CODEC.decode(row.ids[len(prompt) :]) == solution.text
+        assert list(row.traces[0].ids[: len(prompt)]) == prompt
+        assert row.traces[0].weights == (0.0,) * len(prompt) + (1.0,) * (len(row.traces[0].ids) - len(prompt))
+        assert row.traces[0].ids[-1] == CODEC.end_id
+        assert CODEC.end_id not in row.traces[0].ids[:-1]
+        assert CODEC.decode(row.traces[0].ids[len(prompt) :]) == solution.text
 
 
 def test_sampled_ids_are_trained_as_they_were_sampled() -> None:
     solution = sampled()
     [row] = encode_solutions([solution], CODEC, 128).rows
-    assert row.ids == (4, 5, 6, *solution.token_ids)
-    assert row.weights[:3] == (0.0, 0.0, 0.0)
+    assert row.traces[0].ids == (4, 5, 6, *solution.token_ids)
+    assert row.traces[0].weights[:3] == (0.0, 0.0, 0.0)
 
 
 def test_weights_of_segments_and_solutions_multiply() -> None:
     step, answer, end = sampled().segments
     solution = dataclasses.replace(sampled(), segments=(dataclasses.replace(step, weight=0.0), answer, end), weight=0.5)
     [row] = encode_solutions([solution], CODEC, 128).rows
-    assert row.weights == (0.0,) * (3 + len(step.token_ids)) + (0.5,) * (len(answer.token_ids) + 1)
+    assert row.traces[0].weights == (0.0,) * (3 + len(step.token_ids)) + (0.5,) * (len(answer.token_ids) + 1)
 
 
 def test_cut_and_over_long_rows_are_counted_not_truncated() -> None:
     whole = encode_solutions([sampled()], CODEC, 128).rows[0]
     encoded = encode_solutions(
-        [sampled(), sampled(finish="length"), sampled("12 + 8 = 20\n20 + 1 = 21\nAnswer: 21")], CODEC, len(whole.ids)
+        [sampled(), sampled(finish="length"), sampled("12 + 8 = 20\n20 + 1 = 21\nAnswer: 21")], CODEC, len(whole.traces[0].ids)
     )
     assert encoded.rows == [whole]
     assert (encoded.cut, encoded.too_long) == (1, 1)

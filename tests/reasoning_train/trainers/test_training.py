@@ -10,10 +10,12 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback, TrainingArguments
 
-from reasoning_train.packing.sequence import TrainRow
+from reasoning_train.packing.plan import Packing, plan_steps
+from reasoning_train.packing.rows import Row, Trace
 from reasoning_train.trainers.base import SealCheckpoints, Steps, train
 from reasoning_train.trainers.checkpoints import is_whole
-from reasoning_train.trainers.step_plan import plan_steps
+from reasoning_train.trainers.losses.language import CrossEntropy
+from reasoning_train.trainers.objective import Objective
 
 VOCAB = 19
 
@@ -27,18 +29,22 @@ def model(attention: str = "sdpa", dropout: float = 0.0) -> Any:
     return LlamaForCausalLM(config)
 
 
-def rows(n: int = 12) -> list[TrainRow]:
+def lm(net: Any) -> Objective:
+    return Objective(net, [CrossEntropy()])
+
+
+def rows(n: int = 12) -> list[Row]:
     rng = random.Random(0)
     made = []
     for _ in range(n):
         length, prompt = rng.randint(4, 14), 2
         ids = tuple(rng.randrange(VOCAB) for _ in range(length))
-        made.append(TrainRow(ids=ids, weights=(0.0,) * prompt + (1.0,) * (length - prompt)))
+        made.append(Row((Trace(ids=ids, weights=(0.0,) * prompt + (1.0,) * (length - prompt)),)))
     return made
 
 
-def steps(n: int = 4, *, packing: bool = True, capacity: int = 30, tokens: int = 60, pad: int = 0) -> Steps:
-    plan = plan_steps(12, 6, epochs=None, max_steps=n, seed=0)
+def steps(n: int = 4, *, packing: Packing = "sequence", capacity: int = 30, tokens: int = 60, pad: int = 0) -> Steps:
+    plan = plan_steps([[i] for i in range(12)], 6, epochs=None, max_steps=n, seed=0)
     return Steps(rows(), plan, pad, packing=packing, capacity=capacity, tokens=tokens)
 
 
@@ -62,15 +68,15 @@ class Curve:
 
 def curve(folder: Path, made: Steps, attention: str = "sdpa") -> list[tuple[float, float]]:
     history = Curve()
-    train(model(attention), made, arguments(folder), [SealCheckpoints(history, lambda *a, **k: None)])
+    train(lm(model(attention)), made, arguments(folder), [SealCheckpoints(history, lambda *a, **k: None)])
     return [(point["loss"], point["grad_norm"]) for point in history.points]
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_packing_padding_and_micro_batches_change_neither_loss_nor_gradient(tmp_path: Path, attention: str, one_thread: None) -> None:
-    reference = curve(tmp_path / "a", steps(2, packing=False, tokens=1), attention)
+    reference = curve(tmp_path / "a", steps(2, packing="none", tokens=1), attention)
     assert len(reference) == 2
-    for number, made in enumerate([steps(2), steps(2, packing=False, tokens=10_000), steps(2, capacity=64, tokens=10_000, pad=7)]):
+    for number, made in enumerate([steps(2), steps(2, packing="none", tokens=10_000), steps(2, capacity=64, tokens=10_000, pad=7)]):
         for (loss, norm), (known_loss, known_norm) in zip(curve(tmp_path / f"b{number}", made, attention), reference, strict=True):
             assert loss == pytest.approx(known_loss, rel=2e-5)
             assert norm == pytest.approx(known_norm, rel=2e-5)
@@ -80,29 +86,13 @@ def test_the_loss_of_a_step_is_the_mean_over_its_trained_tokens(tmp_path: Path, 
     made, net = steps(1), model().eval()
     total = count = 0.0
     for index in made.plan[0]:
-        row = made.rows[index]
+        [row] = made.rows[index].traces
         with torch.no_grad():
             logp = net(input_ids=torch.tensor([row.ids])).logits[0].log_softmax(-1)
         for t in range(2, len(row.ids)):
             total, count = total - logp[t - 1, row.ids[t]].item(), count + 1
     [(loss, _)] = curve(tmp_path, made)
     assert loss == pytest.approx(total / count, rel=1e-5)
-
-
-def test_prompt_tokens_are_conditioned_on_but_not_learned() -> None:
-    """Without weights on the prompt, its labels cannot matter; its embeddings still receive gradient through the completion."""
-    from reasoning_train.packing.sequence import collate
-    from reasoning_train.trainers.losses import cross_entropy_sum
-
-    net = model()
-    row = TrainRow(ids=(1, 2, 3, 4, 5), weights=(0.0, 0.0, 0.0, 1.0, 1.0))
-    batch = collate([[row]], 0)
-    logits = net(input_ids=batch["input_ids"]).logits
-    logits.retain_grad()
-    cross_entropy_sum(logits, batch["labels"], batch["weights"]).backward()
-    reached = logits.grad.abs().sum(-1)[0] > 0
-    assert reached.tolist() == [False, False, True, True, False]
-    assert net.model.embed_tokens.weight.grad[1].abs().sum() > 0
 
 
 class DieAfter(TrainerCallback):
@@ -121,11 +111,11 @@ def test_resumed_training_equals_straight_training_bitwise(tmp_path: Path, die_a
     quiet = SealCheckpoints(Curve(), lambda *a, **k: None)
     options = {"lr_scheduler_type": "cosine", "warmup_steps": 2}
     straight = model(dropout=0.2)
-    train(straight, steps(7), arguments(tmp_path / "straight", **options), [quiet])
+    train(lm(straight), steps(7), arguments(tmp_path / "straight", **options), [quiet])
     with pytest.raises(KeyboardInterrupt):
-        train(model(dropout=0.2), steps(7), arguments(tmp_path / "killed", **options), [quiet, DieAfter(die_at)])
+        train(lm(model(dropout=0.2)), steps(7), arguments(tmp_path / "killed", **options), [quiet, DieAfter(die_at)])
     resumed = model(dropout=0.2)
-    trainer = train(resumed, steps(7), arguments(tmp_path / "killed", **options), [quiet])
+    trainer = train(lm(resumed), steps(7), arguments(tmp_path / "killed", **options), [quiet])
     assert trainer.state.global_step == 7
     for name, value in straight.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
@@ -134,11 +124,11 @@ def test_resumed_training_equals_straight_training_bitwise(tmp_path: Path, die_a
 def test_a_torn_newest_checkpoint_costs_its_steps_only(tmp_path: Path, one_thread: None) -> None:
     quiet = SealCheckpoints(Curve(), lambda *a, **k: None)
     straight, resumed = model(), model()
-    train(straight, steps(6), arguments(tmp_path / "straight"), [quiet])
+    train(lm(straight), steps(6), arguments(tmp_path / "straight"), [quiet])
     with pytest.raises(KeyboardInterrupt):
-        train(model(), steps(6), arguments(tmp_path / "killed"), [quiet, DieAfter(5)])
+        train(lm(model()), steps(6), arguments(tmp_path / "killed"), [quiet, DieAfter(5)])
     (tmp_path / "killed" / "checkpoint-4" / "optimizer.pt").write_bytes(b"torn")
-    train(resumed, steps(6), arguments(tmp_path / "killed"), [quiet])
+    train(lm(resumed), steps(6), arguments(tmp_path / "killed"), [quiet])
     assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in straight.state_dict().items())
 
 
@@ -152,8 +142,8 @@ class StopAt(TrainerCallback):
 def test_a_checkpoint_at_an_early_stop_is_not_resumed_from(tmp_path: Path, one_thread: None) -> None:
     """Resumed from it, training would go on past the stop."""
     quiet = SealCheckpoints(Curve(), lambda *a, **k: None)
-    assert train(model(), steps(7), arguments(tmp_path), [quiet, StopAt()]).state.global_step == 4
+    assert train(lm(model()), steps(7), arguments(tmp_path), [quiet, StopAt()]).state.global_step == 4
     assert is_whole(tmp_path / "checkpoint-2")
     assert not is_whole(tmp_path / "checkpoint-4")
-    again = train(model(), steps(7), arguments(tmp_path), [quiet, StopAt()])
+    again = train(lm(model()), steps(7), arguments(tmp_path), [quiet, StopAt()])
     assert again.state.global_step == 4

@@ -1,0 +1,99 @@
+"""Which rows form optimizer step t, and how a step is cut into forward passes.
+
+The first is fixed by (rows, batch size, epochs, seed) alone, not by packing, micro-batch or world size; the second by the step alone, so
+that every rank makes the same cuts and takes its share of them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Literal
+
+from reasoning_train.packing.forest import grow
+from reasoning_train.packing.rows import Row
+
+Packing = Literal["none", "sequence", "tree"]
+
+
+def plan_steps(
+    groups: Sequence[Sequence[int]], batch_size: int, *, epochs: float | None, max_steps: int | None, seed: int
+) -> list[list[int]]:
+    """Row indices of every step. Each epoch is a fresh permutation of `groups`, whose rows stay together; batches run on across epoch ends
+    and across groups, so none is short.
+
+    >>> plan_steps([[0], [1], [2]], 2, epochs=1, max_steps=None, seed=0)
+    [[1, 2], [0, 2]]
+    """
+    n_rows = sum(map(len, groups))
+    total = max_steps if max_steps is not None else max(1, round((epochs or 1) * n_rows / batch_size))
+    rng, order = random.Random(seed), list[int]()
+    while len(order) < total * batch_size:
+        order += [i for g in rng.sample(range(len(groups)), len(groups)) for i in groups[g]]
+    return [order[t * batch_size : (t + 1) * batch_size] for t in range(total)]
+
+
+def by_group(rows: Sequence[Row]) -> list[list[int]]:
+    """Indices of rows that begin alike, by their `group`; rows without one stand alone."""
+    found: dict[str, list[int]] = {}
+    for i, row in enumerate(rows):
+        found.setdefault(row.group or f"\0{i}", []).append(i)
+    return list(found.values())
+
+
+def micro_batches(rows: Sequence[Row], *, packing: Packing, capacity: int, tokens: int) -> list[list[list[Row]]]:
+    """Packs of one step, grouped so that no forward pass holds more than `tokens` columns (padding included) unless one pack alone does."""
+    units = _trees(rows, tokens) if packing == "tree" else [[row] for row in rows]
+    lengths = [_width(unit, share=packing == "tree") for unit in units]
+    if packing == "none":
+        packs = [[i] for i in sorted(range(len(units)), key=lambda i: -lengths[i])]
+    else:
+        packs = pack(lengths, max(capacity, *lengths))
+    return _grouped([[row for i in indices for row in units[i]] for indices in packs], [sum(lengths[i] for i in p) for p in packs], tokens)
+
+
+def _grouped(packs: list[list[Row]], widths: list[int], tokens: int) -> list[list[list[Row]]]:
+    groups: list[list[list[Row]]] = []
+    width = 0
+    for rows, size in zip(packs, widths, strict=True):
+        if not groups or max(width, size) * (len(groups[-1]) + 1) > tokens:
+            groups.append([])
+            width = 0
+        width = max(width, size)
+        groups[-1].append(rows)
+    return groups
+
+
+def _trees(rows: Sequence[Row], tokens: int) -> list[list[Row]]:
+    """Rows of one group as one tree, or as several where one would hold more than `tokens`."""
+    units: list[list[Row]] = []
+    for indices in by_group(rows):
+        unit: list[Row] = []
+        for i in indices:
+            if unit and _width([*unit, rows[i]], share=True) > tokens:
+                units.append(unit)
+                unit = []
+            unit.append(rows[i])
+        units.append(unit)
+    return units
+
+
+def _width(rows: Sequence[Row], *, share: bool) -> int:
+    return grow([trace for row in rows for trace in row.traces], share=True).width if share else sum(row.tokens for row in rows)
+
+
+def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
+    """Indices of the rows in each pack, first-fit decreasing; ties keep their order. A row over capacity is a ValueError."""
+    packs: list[list[int]] = []
+    room: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if lengths[index] > capacity:
+            raise ValueError(f"row {index} has {lengths[index]} tokens, more than the capacity of {capacity}")
+        slot = next((s for s, free in enumerate(room) if free >= lengths[index]), None)
+        if slot is None:
+            packs.append([])
+            room.append(capacity)
+            slot = len(packs) - 1
+        packs[slot].append(index)
+        room[slot] -= lengths[index]
+    return packs

@@ -1,0 +1,49 @@
+"""What training is fed: rows of traces, tokenised, with what is learnt along each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One whole sequence, from its first token on, e.g. a prompt of two tokens and a completion of two with a value at its end:
+    `Trace(ids=(5, 9, 4, 1), weights=(0.0, 0.0, 1.0, 1.0), at=(3,), targets=(1.0,), target_weights=(1.0,))`.
+    """
+
+    ids: tuple[int, ...]
+    weights: tuple[float, ...]
+    """Weight of predicting each token, as long as `ids`: 0 for the prompt. The first token is never predicted."""
+    at: tuple[int, ...] = ()
+    """Indices into `ids` at which a value is read."""
+    targets: tuple[float, ...] = ()
+    """What the value should be at each of `at`; empty where losses compare traces and there is no target."""
+    target_weights: tuple[float, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a batch is counted in: one solution, a pair (the better one first), or a group of solutions that are compared.
+
+    `Row((chosen, rejected), reference=(-3.2, -2.9), smoothing=0.1)`
+    """
+
+    traces: tuple[Trace, ...]
+    weight: float = 1.0
+    """Of the row as a whole, in losses that compare its traces."""
+    reference: tuple[float, ...] = ()
+    """The reference's log-probability of each trace, weighted as `weights` say."""
+    smoothing: float = 0.0
+    """Probability that the order of a pair is the wrong one."""
+    ranks: tuple[float, ...] = ()
+    """How good each trace of a compared group is; equal ones are not compared."""
+    group: str = ""
+    """Rows of one group begin alike, e.g. siblings of one tree; tree packing stores what they share once."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all traces, shared ones counted each time."""
+        return sum(len(trace) for trace in self.traces)

@@ -1,0 +1,75 @@
+"""The processes of one torchrun, as far as stages need to know: which one this is, how many there are, and waiting for each other."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def rank() -> int:
+    """This process's number; 0 where it was started alone."""
+    return int(os.environ.get("RANK", "0")) if world_size() > 1 else 0
+
+
+def world_size() -> int:
+    """Processes that train together."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def join() -> None:
+    """Meet the others: NCCL where there is a GPU, else gloo. Does nothing where the process is alone or has met them."""
+    import torch
+    import torch.distributed as dist
+
+    if world_size() > 1 and not dist.is_initialized():
+        gpu = torch.cuda.is_available()
+        if gpu:
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        dist.init_process_group("nccl" if gpu else "gloo")
+
+
+def barrier() -> None:
+    """Wait until every process is here."""
+    if world_size() > 1:
+        import torch.distributed as dist
+
+        dist.barrier()
+
+
+def summed(values: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Sums over all processes."""
+    if world_size() == 1:
+        return values
+    import torch
+    import torch.distributed as dist
+
+    packed = torch.stack([value.double() for value in values.values()])
+    dist.all_reduce(packed)
+    return {name: value.float() for name, value in zip(values, packed, strict=True)}
+
+
+def call(go: bool) -> None:
+    """The first process tells the others, who wait in `called`, whether there is work that needs them; once."""
+    global _told
+    if world_size() > 1 and not _told:
+        _told = True
+        _broadcast([go])
+
+
+def called() -> bool:
+    """Whether there is work for a process that is not the first."""
+    box: list[object] = [None]
+    _broadcast(box)
+    return bool(box[0])
+
+
+_told = False
+
+
+def _broadcast(box: list[object]) -> None:
+    import torch.distributed as dist
+
+    dist.broadcast_object_list(box)

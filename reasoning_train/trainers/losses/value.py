@@ -1,0 +1,65 @@
+"""Values: regression at single places (ORM, PRM, TVM, AlphaMath, ReST-MCTS*) and comparisons between traces (rankings)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from reasoning_train.packing.rows import Row
+from reasoning_train.trainers.losses.base import Outputs
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Weighted mean over the places that have a target: squared error of the value (after the squash, on the head's scale), or
+    cross-entropy of a probability with a soft or hard target, on the scores (`bce`, which needs a sigmoid head)."""
+
+    kind: Literal["mse", "bce"] = "mse"
+    factor: float = 1.0
+    name: str = "value"
+
+    def weigh(self, row: Row) -> float:
+        """Weight of all targets."""
+        return sum(sum(trace.target_weights) for trace in row.traces)
+
+    def __call__(self, out: Outputs) -> Tensor:
+        """Sum over all places of all traces: a target that k traces share counts k times."""
+        target, weight = out.batch["value_target"], out.batch["value_weight"]
+        if self.kind == "mse":
+            losses = (out.head.squash(out.raw) - target) ** 2
+        else:
+            scores = out.raw * out.head.config.gain + out.head.config.offset
+            losses = F.binary_cross_entropy_with_logits(scores, target, reduction="none")
+        return (losses * weight).sum()
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Mean over rows of the mean over their ordered pairs of -log sigma(r_better - r_worse - margin).
+
+    Over right and wrong solutions of one problem this is Qwen2.5-Math's listwise loss (2409.12122, section 3.1); over the children of one
+    node, read at the ends of their steps, Tree-PLV's (2407.00390); over two of them, rStar-Math's (2501.04519, section 3.3).
+    """
+
+    margin: float = 0.0
+    least_gap: float = 0.0
+    """Traces whose ranks differ by no more are not compared."""
+    factor: float = 1.0
+    name: str = "ranking"
+
+    def weigh(self, row: Row) -> float:
+        """The row's weight, 0 where nothing in it can be compared."""
+        return row.weight if any(a - b > self.least_gap for a in row.ranks for b in row.ranks) else 0.0
+
+    def __call__(self, out: Outputs) -> Tensor:
+        """Sum over rows."""
+        scores, ranks, rows = out.trace_scores, out.batch["trace_rank"], out.batch["trace_row"]
+        compared = (rows[:, None] == rows[None, :]) & (ranks[:, None] - ranks[None, :] > self.least_gap)
+        better, worse = compared.nonzero(as_tuple=True)
+        losses = -F.logsigmoid(scores[better] - scores[worse] - self.margin)
+        n = torch.bincount(rows[better], minlength=len(out.batch["row_weight"])).clamp_min(1)
+        return (losses * (out.batch["row_weight"] / n)[rows[better]]).sum()

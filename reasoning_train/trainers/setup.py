@@ -1,0 +1,186 @@
+"""What every trainer stage shares: its settings, adapters, arguments, and the way from rows to a trained objective."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from data_gen.errors import UserError
+from reasoning_train.ranks import world_size
+from reasoning_train.recipe.includes import CHECKOUT
+from reasoning_train.recipe.refs import Unkeyed
+from reasoning_train.stage_api import Context, StageConfig, gate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from transformers import TrainerCallback, TrainingArguments
+
+    from reasoning_train.models.policy import Policy
+    from reasoning_train.packing.rows import Row
+    from reasoning_train.trainers.base import StepTrainer
+    from reasoning_train.trainers.objective import Objective
+
+
+class Lora(BaseModel):
+    """Low-rank adapters on all linear layers. `bits: 4` loads the base in 4 bits (QLoRA; needs a GPU and bitsandbytes)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    r: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+    bits: Literal[4] | None = None
+
+
+class Training(StageConfig):
+    """How long, how fast, how packed: the fields of every trainer."""
+
+    learning_rate: float = Field(gt=0)
+    batch_size: int = Field(32, ge=1)
+    """Rows (solutions, pairs, groups) per optimizer step, whatever the packing, micro-batch or number of processes."""
+    epochs: float | None = Field(None, gt=0)
+    max_steps: int | None = Field(None, ge=1)
+    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    warmup_steps: int = 0
+    weight_decay: float = 0.0
+    adam_beta2: float = 0.999
+    max_grad_norm: float = 1.0
+    lora: Lora | None = None
+    max_length: int | None = None
+    """Longer rows are dropped and counted; default: the model's context."""
+    max_dropped: float = Field(0.05, ge=0, le=1)
+    """Largest share of rows that may be dropped before the stage refuses to train."""
+    min_rows: int = 1
+    pack_to: Annotated[int, Unkeyed()] = 256
+    """Columns of a packed row; longer rows get one of their own."""
+    micro_tokens: Annotated[int, Unkeyed()] = 8192
+    """Most tokens in one forward pass."""
+    gradient_checkpointing: Annotated[bool, Unkeyed()] = False
+    save_every: Annotated[int, Unkeyed()] = 200
+    """Steps between checkpoints to resume from."""
+    report_to: Annotated[list[str], Unkeyed()] = []
+    """`tensorboard`, `wandb`, `trackio`; curves are always in the manifest."""
+
+
+def load_options(config: Training, name: str) -> dict[str, Any]:
+    """Keyword arguments of `from_pretrained`: quantisation where the adapters ask for it."""
+    if not (config.lora and config.lora.bits):
+        return {}
+    gate(_has_gpu(), f"{name}: lora.bits=4 (QLoRA) needs a CUDA device; this machine has none. Leave `bits` out to train plain LoRA.")
+    from transformers import BitsAndBytesConfig
+
+    return {"quantization_config": BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")}
+
+
+def prepare(model: Any, config: Training) -> Any:
+    """The model as it is trained: with adapters, with gradient checkpointing."""
+    if config.lora:
+        from peft import LoraConfig, get_peft_model
+
+        lora = config.lora
+        options = LoraConfig(r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules="all-linear", task_type="CAUSAL_LM")
+        model = get_peft_model(model, options)
+    if config.gradient_checkpointing:
+        model.enable_input_require_grads()
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return model
+
+
+def fit(
+    objective: Objective,
+    rows: Sequence[Row],
+    config: Training,
+    ctx: Context,
+    *,
+    packing: str,
+    pad_id: int,
+    runs: Path,
+    limit: int,
+    together: bool = False,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> StepTrainer:
+    """Plan, train, record the steps; `together`: rows of one group stay in one step."""
+    from reasoning_train.packing.plan import by_group, plan_steps
+    from reasoning_train.trainers.base import SealCheckpoints, Steps, train
+
+    groups = by_group(rows) if together else [[i] for i in range(len(rows))]
+    plan = plan_steps(groups, config.batch_size, epochs=config.epochs, max_steps=config.max_steps, seed=ctx.seed)
+    steps = Steps(rows, plan, pad_id, packing=packing, capacity=min(config.pack_to, limit), tokens=config.micro_tokens)  # type: ignore[arg-type]
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(
+        runs
+    )  # beside the weights, as on the Hub: the trainer's folder is gone once the stage closes
+    trainer = train(objective, steps, arguments(config, ctx), [SealCheckpoints(ctx.history, ctx.progress), *callbacks])
+    ctx.metric("steps", trainer.state.global_step)
+    ctx.metric("processes", world_size())
+    return trainer
+
+
+def pad_id(policy: Policy) -> int:
+    """The tokenizer's pad, else its end: masks go by column, so either does."""
+    pad = policy.tokenizer.pad_token_id
+    return policy.codec.end_id if pad is None else int(pad)
+
+
+def arguments(config: Training, ctx: Context) -> TrainingArguments:
+    """Of `transformers.Trainer`."""
+    from transformers import TrainingArguments
+
+    return TrainingArguments(
+        output_dir=str(ctx.partial / "trainer"),
+        per_device_train_batch_size=1,  # one item is one whole optimizer step
+        num_train_epochs=1,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type={"constant": "constant_with_warmup"}.get(config.schedule, config.schedule),
+        warmup_steps=config.warmup_steps,
+        weight_decay=config.weight_decay,
+        adam_beta2=config.adam_beta2,
+        max_grad_norm=config.max_grad_norm,
+        logging_steps=10,
+        save_steps=config.save_every,
+        save_total_limit=2,
+        seed=ctx.seed,
+        data_seed=ctx.seed,
+        report_to=config.report_to or "none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_num_workers=0,
+        dataloader_pin_memory=False,
+        use_cpu=not _has_gpu(),
+        ddp_find_unused_parameters=False,
+        deepspeed=_deepspeed(ctx.deepspeed),
+    )
+
+
+def _deepspeed(name: str | None) -> dict[str, Any] | None:
+    """The configuration that `resources.deepspeed` names."""
+    if name is None:
+        return None
+    if not _has_gpu():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    if importlib.util.find_spec("deepspeed") is None:
+        raise UserError(
+            "resources.deepspeed: DeepSpeed is not installed here. `pip install 'reasoning_train[deepspeed]'`, or leave it out."
+        )
+    if "WORLD_SIZE" not in os.environ:
+        raise UserError(
+            f"resources.deepspeed is {name!r}, but this process was started alone. Start it with torchrun: "
+            "`torchrun --nproc-per-node 2 -m reasoning_train.stage RECIPE STAGE`."
+        )
+    path = CHECKOUT / "configs" / "deepspeed" / f"{name}.json"
+    if not path.is_file():
+        path = Path(name)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"resources.deepspeed: {name!r} is none of zero0, zero1, zero2, zero3 and no JSON file ({error}).") from error
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()

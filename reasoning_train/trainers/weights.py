@@ -1,0 +1,52 @@
+"""The trained tensors of an objective, in and out of checkpoints and out of DeepSpeed's shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+FILE = "trained.safetensors"
+
+
+def save_trained(module: nn.Module, folder: Path) -> None:
+    """Parameters that are trained, tied ones once; frozen ones come back from where they were loaded."""
+    from safetensors.torch import save_file
+
+    save_file({name: p.detach().cpu().contiguous() for name, p in _trained(module)}, folder / FILE, metadata={"format": "pt"})
+
+
+def load_trained(module: nn.Module, folder: Path) -> None:
+    """Put back what `save_trained` wrote."""
+    from safetensors.torch import load_file
+
+    saved, known = load_file(folder / FILE), dict(_trained(module))
+    if saved.keys() != known.keys():
+        odd = min(saved.keys() ^ known.keys())
+        raise RuntimeError(
+            f"{folder / FILE} holds other tensors than are trained; the first is {odd!r}. Remove the folder to train from the start."
+        )
+    with torch.no_grad():
+        for name, parameter in known.items():
+            parameter.copy_(saved[name])
+
+
+def _trained(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    return [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+
+
+def gathered(trainer: Any) -> nn.Module:
+    """The trained objective with whole parameters on every rank, also where ZeRO-3 has cut them up."""
+    module = trainer.accelerator.unwrap_model(trainer.model_wrapped)
+    cut = [p for p in module.parameters() if hasattr(p, "ds_id")]
+    if cut:
+        import deepspeed
+
+        with deepspeed.zero.GatheredParameters(cut):
+            whole = [p.detach().clone() for p in cut]
+        trainer.accelerator.deepspeed_engine_wrapped.engine.destroy()
+        for parameter, data in zip(cut, whole, strict=True):
+            parameter.data = data
+    return module
