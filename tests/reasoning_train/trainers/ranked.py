@@ -1,4 +1,4 @@
-"""One process of a torchrun that trains a tiny joint model and writes its curve: `torchrun ... -m tests.reasoning_train.trainers.ranked JSON`."""
+"""One process of a torchrun that trains a tiny joint model and writes its curve (see test_equivalence.py; arguments as JSON)."""
 
 from __future__ import annotations
 
