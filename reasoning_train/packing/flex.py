@@ -1,0 +1,63 @@
+"""Attention over packed forests by FlexAttention: block masks from the ancestry, without a mask of all pairs. For CUDA.
+
+On a CPU torch runs it without compiling, forward only and slowly: good for tests of the mask, not for training.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from reasoning_train.packing.ancestry import Ancestry
+
+if TYPE_CHECKING:
+    import torch
+
+
+def available() -> bool:
+    """Whether torch has FlexAttention and there is a CUDA device to run it on."""
+    import torch
+    from transformers.utils import is_torch_flex_attn_available
+
+    return torch.cuda.is_available() and bool(is_torch_flex_attn_available())
+
+
+def block_mask(known: Ancestry, window: int | None) -> Any:
+    """The `BlockMask` [B, 1, T, T] of every layer with this window."""
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    enter, leave, depth = known.enter, known.leave, known.depth
+
+    def sees(b: Any, h: Any, q: Any, k: Any) -> Any:
+        far = depth[b, q] - depth[b, k]
+        seen = (enter[b, k] <= enter[b, q]) & (enter[b, q] < leave[b, k]) & (far >= 0)
+        return seen if window is None else seen & (far < window)
+
+    rows, width = enter.shape
+    return create_block_mask(sees, rows, None, width, width, device=enter.device.type)
+
+
+def attend(
+    mask: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, scale: float, softcap: float | None, dropout: float
+) -> torch.Tensor:
+    """query [B, H, T, D], key and value [B, G, T, D] (G divides H): the attention's output [B, T, H, D]. Dropout is a ValueError."""
+
+    if dropout:
+        raise ValueError(f"FlexAttention has no dropout; the model asks for {dropout}")
+
+    options = {"score_mod": softcap and _capped(softcap), "block_mask": mask, "scale": scale, "enable_gqa": query.shape[1] != key.shape[1]}
+    return _flex(query.device.type == "cuda")(query, key, value, **options).transpose(1, 2)
+
+
+def _capped(softcap: float) -> Any:
+    import torch
+
+    return lambda score, b, h, q, k: torch.tanh(score / softcap) * softcap
+
+
+@cache
+def _flex(compiled: bool) -> Any:
+    import torch
+    from torch.nn.attention.flex_attention import flex_attention
+
+    return torch.compile(flex_attention) if compiled else flex_attention

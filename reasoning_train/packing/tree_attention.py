@@ -1,0 +1,162 @@
+"""Which attention a model runs packed forests with, through transformers' attention interface: stock models, unchanged.
+
+    attention = forest_attention(model)                        # gather on a CPU, flex on CUDA; the model attends by it from now on
+    batch = {..., **attention.tensors(forests, width)}         # in the data loader
+    model(input_ids, position_ids, use_cache=False, **attention.arguments(batch))
+
+Without a forest the registered implementation does what `sdpa` does, so that a model in training can be decoded from as it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from data_gen.errors import UserError
+from reasoning_train.packing import flex
+from reasoning_train.packing.ancestry import Ancestry, ancestry
+from reasoning_train.packing.attention import FULL, SLIDING
+from reasoning_train.packing.batch import Batch
+from reasoning_train.packing.gather import Call, Gathering, attend, gathering
+from reasoning_train.packing.scores import scored
+
+if TYPE_CHECKING:
+    import torch
+
+    from reasoning_train.packing.forest import Forest
+
+NAME = "forest"
+"""Of the attention implementation that is registered with transformers."""
+Backend = Literal["dense", "gather", "flex"]
+Attend = Callable[..., "torch.Tensor"]
+
+
+@dataclass(frozen=True, slots=True)
+class ForestAttention:
+    """How a model attends in packed forests: `ForestAttention("gather", (None,))`; Gemma 2 `ForestAttention("gather", (4096, None))`."""
+
+    backend: Backend
+    """`gather`: SDPA over gathered keys; `flex`: FlexAttention; `dense`: SDPA with a mask of all pairs, the reference of the others."""
+    windows: tuple[int | None, ...]
+    """Of the model's layers, each once; None: a layer sees everything."""
+
+    def tensors(self, forests: Sequence[Forest], width: int) -> Batch:
+        """What a batch of packed rows of so many columns carries for it, under names that begin with `forest.`."""
+        if self.backend != "gather":
+            known = ancestry(forests, width)
+            return {"forest.enter": known.enter, "forest.leave": known.leave, "forest.depth": known.depth}
+        deepest = max(run.depth + len(run.ids) for forest in forests for run in forest.runs)
+        needed = dict.fromkeys(window if window is not None and window < deepest else None for window in self.windows)
+        return {name: tensor for window in needed for name, tensor in _written(window, gathering(forests, width, window)).items()}
+
+    def arguments(self, batch: Batch) -> dict[str, Any]:
+        """Keyword arguments of the model's forward pass over the batch, whose tensors lie where the model does."""
+        import torch
+
+        # A mask of four dimensions is left alone by the model, which would otherwise build one of all pairs.
+        mask = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=batch["input_ids"].device)
+        return {"attention_mask": mask, "forest": {window: self._attend(batch, window) for window in self.windows}}
+
+    def _attend(self, batch: Batch, window: int | None) -> Attend:
+        if self.backend == "gather":
+            return partial(attend, _read(batch, window if f"forest.{window}.home" in batch else None))
+        known = Ancestry(batch["forest.enter"], batch["forest.leave"], batch["forest.depth"])
+        if self.backend == "flex":
+            return partial(flex.attend, flex.block_mask(known, window))
+        return partial(_dense, known.pairs(window)[:, None])
+
+
+def _dense(mask: torch.Tensor, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, **how: Any) -> torch.Tensor:
+    return scored(query, key, value, mask, **how).transpose(1, 2)
+
+
+def _written(window: int | None, gathered: Gathering) -> Batch:
+    tensors = {"home": gathered.home}
+    for n, call in enumerate(gathered.calls):
+        tensors |= {f"{n}.queries": call.queries, f"{n}.keys": call.keys, f"{n}.mask": call.mask}
+    return {f"forest.{window}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def _read(batch: Batch, window: int | None) -> Gathering:
+    at, calls = f"forest.{window}", list[Call]()
+    while f"{at}.{len(calls)}.keys" in batch:
+        calls.append(Call(*(batch[f"{at}.{len(calls)}.{name}"] for name in ("queries", "keys", "mask"))))
+    return Gathering(tuple(calls), batch[f"{at}.home"])
+
+
+def forest_attention(model: Any, backend: Backend | None = None) -> ForestAttention:
+    """Make `model` (a transformers model, bare or with adapters) attend by forests where it is given one.
+
+    backend: None chooses FlexAttention on CUDA, gathered keys elsewhere. UserError for models whose layers cannot be kept apart.
+    """
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    windows = _windows(inner)
+    if backend is None:
+        backend = "flex" if inner.device.type == "cuda" and flex.available() else "gather"
+    _register()
+    inner.set_attn_implementation(NAME)
+    return ForestAttention(backend, windows)
+
+
+def _windows(model: Any) -> tuple[int | None, ...]:
+    """Windows of the model's layers."""
+    config = model.config
+    kinds = set(getattr(config, "layer_types", None) or ())
+    if model._is_stateful or not model._supports_attention_backend or not kinds <= {FULL, SLIDING}:
+        odd = ", ".join(sorted(kinds - {FULL, SLIDING})) or "its own kind of attention"
+        raise UserError(
+            f"A {config.model_type!r} model cannot be trained on packed trees: it has layers of {odd}, in which branches would see each "
+            "other. Leave tree packing out (`packing: none`), or train a model of full or sliding-window attention."
+        )
+    window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
+    if window is None:
+        return (None,)
+    if not kinds:
+        return (int(window),)
+    return tuple({FULL: None, SLIDING: int(window)}[kind] for kind in sorted(kinds))
+
+
+def _register() -> None:
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    AttentionInterface.register(NAME, _forest_attention)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+
+
+def _forest_attention(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    forest: Mapping[int | None, Attend] | None = None,
+    **others: Any,
+) -> tuple[torch.Tensor, None]:
+    """transformers' attention function; query [B, H, T, D], output [B, T, H, D]."""
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if forest is not None:
+        odd = [name for name in ("s_aux", "position_bias", "cache") if others.get(name) is not None]
+        if odd or sliding_window not in forest:
+            what = ", ".join(odd) or f"window {sliding_window}"
+            raise UserError(f"{type(module).__name__} cannot attend in packed trees ({what}). Leave tree packing out (`packing: none`).")
+        return forest[sliding_window](query, key, value, scale=scale, softcap=softcap, dropout=dropout), None
+    if softcap is not None:
+        return _capped(query, key, value, attention_mask, scale=scale, softcap=softcap, dropout=dropout), None
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    return sdpa_attention_forward(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others)
+
+
+def _capped(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, **how: Any) -> torch.Tensor:
+    """Without a forest, for families that cap their scores. No mask: causal, or one new token that sees its whole cache."""
+    if mask is None and query.shape[2] == 1:
+        mask = query.new_ones(1, 1, 1, 1).bool()
+    return scored(query, key, value, mask, **how).transpose(1, 2).contiguous()
