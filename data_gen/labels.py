@@ -56,6 +56,9 @@ class StepPair:
     """What a side is: `step` one step, `suffix` several up to a later point, `full` a whole solution; `token` a part of a step."""
     end_mark: Literal["none", "eos"] = "none"
     """`eos`: a side that ends its solution keeps the stop token that ended it. A step that does not end it never has one."""
+    reference_chosen: float | None = None
+    """Log-probability of the side's tokens under the reference policy (stage `reference`)."""
+    reference_rejected: float | None = None
     group: str = ""
     difficulty: float | None = None
 

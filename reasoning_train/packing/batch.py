@@ -15,11 +15,15 @@ from reasoning_train.packing.rows import Row
 if TYPE_CHECKING:
     import torch
 
+    from reasoning_train.packing.tree_attention import ForestAttention
+
 Batch = dict[str, "torch.Tensor"]
 
 
-def collate(packs: Sequence[Sequence[Row]], pad_id: int, *, share: bool = False) -> Batch:
+def collate(packs: Sequence[Sequence[Row]], pad_id: int, *, share: bool = False, attention: ForestAttention | None = None) -> Batch:
     """Tensors of one forward pass over packs of rows.
+
+    `attention`: what attends in the forests; its tensors stand in for `visible`.
 
     `input_ids`, `position_ids` [B, T] int64; `visible` [B, 1, T, T] bool: True = may attend;
     `predict_at`, `predict_label` [U]: the predictions, each once; `token` [P] points from the tokens of all traces into them, with their
@@ -37,8 +41,8 @@ def collate(packs: Sequence[Sequence[Row]], pad_id: int, *, share: bool = False)
             end = run.start + len(run.ids)
             ids[b, run.start : end] = torch.tensor(run.ids)
             positions[b, run.start : end] = torch.arange(run.depth, run.depth + len(run.ids))
-    visible = torch.stack([_visible(forest, width) for forest in forests])[:, None]
-    return {"input_ids": ids, "position_ids": positions, "visible": visible, **_learnt(packs, forests, width), **_of_rows(packs)}
+    seen = attention.tensors(forests, width) if attention else {"visible": torch.stack([_visible(f, width) for f in forests])[:, None]}
+    return {"input_ids": ids, "position_ids": positions, **seen, **_learnt(packs, forests, width), **_of_rows(packs)}
 
 
 def _visible(forest: Forest, width: int) -> torch.Tensor:

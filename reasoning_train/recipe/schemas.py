@@ -77,8 +77,9 @@ def pairs_schema() -> pyarrow.Schema:
     tokens = {"prompt_ids": ids, "prompt_length": count, "chosen_ids": ids, "rejected_ids": ids}
     nodes = {"prefix_nodes": ids, "chosen_nodes": ids, "rejected_nodes": ids}
     scores = {"score_chosen": number, "score_rejected": number, "scale": text, "label_smoothing": number, "weight": number}
+    reference = {"reference_chosen": number, "reference_rejected": number}
     rest = {"granularity": text, "end_mark": text, "group": text, "difficulty": number, "margin": number}
-    return pa.schema({**sides, **tokens, **nodes, **scores, **rest})
+    return pa.schema({**sides, **tokens, **nodes, **scores, **reference, **rest})
 
 
 def value_targets_schema() -> pyarrow.Schema:

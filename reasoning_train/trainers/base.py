@@ -18,6 +18,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from reasoning_train.packing.batch import collate, silenced
 from reasoning_train.packing.plan import Packing, micro_batches
 from reasoning_train.packing.rows import Row
+from reasoning_train.packing.tree_attention import ForestAttention
 from reasoning_train.ranks import barrier, rank, summed, world_size
 from reasoning_train.trainers.checkpoints import newest_whole, seal
 from reasoning_train.trainers.objective import Objective
@@ -38,6 +39,8 @@ class Steps(Dataset):
     ) -> None:
         self.rows, self.plan, self.pad_id = rows, plan, pad_id
         self.packing, self.capacity, self.tokens = packing, capacity, tokens
+        self.attention: ForestAttention | None = None
+        """Set for as long as the model attends in trees."""
 
     def __len__(self) -> int:
         return len(self.plan)
@@ -46,10 +49,13 @@ class Steps(Dataset):
         rows = [self.rows[i] for i in self.plan[t]]
         groups = micro_batches(rows, packing=self.packing, capacity=self.capacity, tokens=self.tokens)
         world = world_size()
-        mine = [collate(group, self.pad_id, share=self.packing == "tree") for group in groups[rank() :: world]]
+        mine = [self._collate(group) for group in groups[rank() :: world]]
         while len(mine) * world < len(groups):
-            mine.append(silenced(collate(groups[0], self.pad_id, share=self.packing == "tree")))
+            mine.append(silenced(self._collate(groups[0])))
         return {"rows": rows, "batches": mine}
+
+    def _collate(self, packs: Sequence[Sequence[Row]]) -> dict[str, torch.Tensor]:
+        return collate(packs, self.pad_id, share=self.packing == "tree", attention=self.attention)
 
 
 class StepTrainer(Trainer):
@@ -162,7 +168,8 @@ def train(objective: Objective, steps: Steps, args: TrainingArguments, callbacks
     """Train from the newest whole checkpoint in `args.output_dir`, or from the start; returns the trainer."""
     trainer = StepTrainer(model=objective, args=args, train_dataset=steps, data_collator=_only_item, callbacks=list(callbacks))
     last = newest_whole(Path(trainer.args.output_dir or ""), world=world_size())
-    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    with objective.packed(steps.packing) as steps.attention:
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
     return trainer
 
 

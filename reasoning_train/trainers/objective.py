@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from reasoning_train.packing.attention import masks
 from reasoning_train.packing.batch import Batch
+from reasoning_train.packing.plan import Packing
 from reasoning_train.packing.rows import Row
+from reasoning_train.packing.tree_attention import ForestAttention, forest_attention
 from reasoning_train.trainers.logprobs import backbone, chosen_logprobs
 from reasoning_train.trainers.losses.base import Loss, Outputs
 
@@ -20,12 +23,13 @@ if TYPE_CHECKING:
 class Objective(nn.Module):
     """`Objective(model, [CrossEntropy()])(batch)` is `{"lm": sum of -log p}`; a term's mean is its sum over the step's `weigh`.
 
-    `head`: a ValueHead that reads the last hidden states (not logits).
+    `head`: a ValueHead, for the losses that read values.
     """
 
     def __init__(self, model: Any, losses: Sequence[Loss], head: ValueHead | None = None) -> None:
         super().__init__()
         self.model, self.head, self.losses = model, head, tuple(losses)
+        self.forest: ForestAttention | None = None
 
     @property
     def config(self) -> Any:
@@ -40,13 +44,40 @@ class Objective(nn.Module):
     def outputs(self, batch: Batch) -> Outputs:
         """One pass over the backbone, and what the losses read from it."""
         body = backbone(self.model)
-        mask = masks(body, batch["visible"], batch["position_ids"])
         states = body(
-            input_ids=batch["input_ids"], position_ids=batch["position_ids"], attention_mask=mask, use_cache=False
+            input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False, **self._attention(body, batch)
         ).last_hidden_state.flatten(0, 1)
         unique = chosen_logprobs(self.model, states[batch["predict_at"]], batch["predict_label"])
-        raw = self.head.raw(states[batch["read_at"]]) if self.head is not None else states.new_zeros(len(batch["read_at"])).float()
-        return Outputs(batch=batch, logprobs=unique[batch["token"]], raw=raw[batch["value"]], head=self.head)
+        return Outputs(
+            batch=batch, logprobs=unique[batch["token"]], raw=self._raw(states[batch["read_at"]])[batch["value"]], head=self.head
+        )
+
+    def _attention(self, body: Any, batch: Batch) -> dict[str, Any]:
+        if "visible" in batch:
+            return {"attention_mask": masks(body, batch["visible"], batch["position_ids"])}
+        assert self.forest is not None
+        return self.forest.arguments(batch)
+
+    @contextlib.contextmanager
+    def packed(self, packing: Packing) -> Iterator[ForestAttention | None]:
+        """While it lasts the model attends in trees, if that is how rows are packed; batches need what this gives."""
+        if packing != "tree":
+            yield None
+            return
+        model = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+        before = model.config._attn_implementation
+        self.forest = forest_attention(model)
+        try:
+            yield self.forest
+        finally:
+            self.forest = None
+            model.set_attn_implementation(before)
+
+    def _raw(self, states: Tensor) -> Tensor:
+        """Scores of the head, which reads states or the logits over them."""
+        if self.head is None:
+            return states.new_zeros(len(states)).float()
+        return self.head.raw(self.model.get_output_embeddings()(states) if self.head.config.kind == "from_vocab" else states)
 
     def weigh(self, rows: Sequence[Row]) -> dict[str, float]:
         """What each term is divided by where `rows` form an optimizer step."""

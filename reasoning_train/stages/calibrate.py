@@ -1,0 +1,86 @@
+"""`calibrate`: a verifier whose values are probabilities, by Platt's gain and offset, fitted on solutions of a dev split."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from pydantic import Field
+
+from data_gen.errors import UserError
+from data_gen.scales import Scale
+from reasoning_train.inputs import read_problems, read_solutions, with_solutions
+from reasoning_train.recipe.refs import ModelRef, ProblemsRef, SolutionsRef, VerifierRef
+from reasoning_train.stage_api import Context, StageConfig, gate, stage
+
+
+class CalibrateConfig(StageConfig):
+    """Which verifier, on what."""
+
+    verifier: VerifierRef
+    problems: ProblemsRef
+    """Not those that it was trained on, nor those that it is evaluated on: a dev split."""
+    solutions: SolutionsRef
+    policy: ModelRef
+    """That drew the solutions."""
+    min_rows: int = Field(50, ge=2)
+    """Solutions with a verdict; both kinds are needed."""
+
+
+@stage("calibrate", version=1, outputs={"verifier": "verifier"}, seeded=False)
+def calibrate(config: CalibrateConfig, ctx: Context) -> None:
+    """Fit on the head's raw scores at the end of whole solutions; the squash becomes a sigmoid, the scale p."""
+    from data_gen.heads import HeadConfig
+    from data_gen.verifiers.checkpoint import Verifier, load_verifier, save_verifier
+    from reasoning_train.evaluation.ranking import brier, calibration_error, platt
+    from reasoning_train.models.policy_text import load_policy_text
+    from reasoning_train.trainers.score import score_solutions
+
+    verifier = load_verifier(ctx.input(config.verifier).path)
+    codec = load_policy_text(ctx.input(config.policy).path).codec
+    verifier.format.check_same_task(codec.format, "the verifier", "the policy")
+    old = verifier.head.config
+    plain = {"squash": "none", "scale": Scale.RANKING, "gain": 1.0, "offset": 0.0}
+    bare = Verifier(
+        verifier.backbone, _with(verifier.head, HeadConfig(**{**old.model_dump(), **plain})), verifier.tokenizer, verifier.format
+    )
+    pools = with_solutions(read_problems(ctx.input(config.problems)), read_solutions(ctx.input(config.solutions)))
+    known = ((problem, [s for s in solutions if s.verdict in ("correct", "wrong")]) for problem, solutions in pools)
+    scores, right = list[float](), list[bool]()
+    for _, solutions, values in score_solutions(bare, codec, known):
+        scores += [each[-1] for each in values]
+        right += [s.verdict == "correct" for s in solutions]
+    ctx.count("in", len(scores))
+    gate(
+        len(scores) >= config.min_rows and len(set(right)) == 2,
+        f"calibrate: {sum(right)} right and {len(right) - sum(right)} wrong solutions; needed are {config.min_rows}, and both kinds. "
+        "Sample more, or on problems that are solved sometimes.",
+    )
+    gain, offset = platt(scores, right)
+    if gain <= 0:
+        raise UserError(
+            f"calibrate: right solutions score lower than wrong ones (gain {gain:.3g}). The verifier has learnt nothing of use."
+        )
+    new = HeadConfig(**{**old.model_dump(), "squash": "sigmoid", "scale": Scale.P, "gain": gain, "offset": offset})
+    head = _with(verifier.head, new)
+    save_verifier(Verifier(verifier.backbone, head, verifier.tokenizer, verifier.format), ctx.output("verifier"))
+    import torch
+
+    p = head.squash(torch.tensor(scores)).tolist()
+    ctx.metric("calibration", {"gain": gain, "offset": offset, "brier": brier(p, right), "ece": calibration_error(p, right)})
+    ctx.metric("curve", _curve(p, right))
+
+
+def _with(head: Any, config: Any) -> Any:
+    """The same weights under another reading."""
+    made = type(head)(config, head.width)
+    made.load_state_dict(head.state_dict())
+    return made.to(next(head.parameters()).device).eval()
+
+
+def _curve(p: list[float], right: list[bool]) -> list[list[float]]:
+    """[mean probability, share right, number] of ten bins."""
+    pairs = sorted(zip(p, right, strict=True))
+    binned = itertools.groupby(pairs, key=lambda pair: min(9, int(pair[0] * 10)))
+    groups = [list(members) for _, members in binned]
+    return [[sum(q for q, _ in g) / len(g), sum(r for _, r in g) / len(g), len(g)] for g in groups]

@@ -1,0 +1,115 @@
+"""`dpo`: a policy from preferences: DPO, IPO, SimPO, on whole solutions, on steps (Step-DPO) or on sibling steps (MCTS-DPO).
+
+Which of them is in the pairs: a step's pair has the question and the shared steps in its prompt, so loss falls on the step alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from data_gen.labels import StepPair
+from reasoning_train.ranks import rank
+from reasoning_train.recipe.refs import ModelRef, PairsRef, Unkeyed
+from reasoning_train.recipe.rows import Rows
+from reasoning_train.stage_api import Context, Sizes, gate, stage
+from reasoning_train.trainers.setup import Training, fit, load_options, pad_id, prepare
+
+if TYPE_CHECKING:
+    from reasoning_train.models.policy import Policy
+    from reasoning_train.packing.rows import Row
+
+
+class DPOConfig(Training):
+    """Which preference loss; defaults are DPO's (arXiv 2305.18290)."""
+
+    policy: ModelRef
+    pairs: PairsRef
+    """From stage `reference`, unless `loss` is simpo."""
+    loss: Literal["sigmoid", "ipo", "simpo"] = "sigmoid"
+    beta: float = Field(0.1, gt=0)
+    gamma: float = Field(0.0, ge=0)
+    """SimPO's target margin."""
+    label_smoothing: float = Field(0.0, ge=0, le=0.5)
+    """For pairs that bring none; those of rule `best_sibling` may bring one from visit counts (MCTS-DPO)."""
+    length_normalised: bool = False
+    sft: float = Field(0.0, ge=0)
+    """Times -log p a token of the better side."""
+    adapter: Literal["merge", "keep"] = "merge"
+    packing: Annotated[Literal["none", "sequence", "tree"], Unkeyed()] = "tree"
+    """`tree`: what the pairs of one tree share goes through the model once."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> DPOConfig:
+        if self.gamma and self.loss != "simpo":
+            raise ValueError(f"gamma: only loss 'simpo' has a margin, and this is {self.loss!r}; leave it out")
+        if self.label_smoothing and self.loss != "sigmoid":
+            raise ValueError(f"label_smoothing: only loss 'sigmoid' is smoothed, and this is {self.loss!r}; leave it out")
+        return self
+
+
+@stage("dpo", version=1, outputs={"model": "model"}, ranked=True)
+def dpo(config: DPOConfig, ctx: Context) -> None:
+    """Train, then publish the policy with its Format; metrics: how often the better side gained more than the worse."""
+    from reasoning_train.models.policy import load_policy, save_policy
+    from reasoning_train.trainers.losses.preference import Preference
+    from reasoning_train.trainers.objective import Objective
+    from reasoning_train.trainers.weights import gathered
+
+    policy = load_policy(ctx.input(config.policy).path, **load_options(config, "dpo"))
+    rows, limit = _rows(config, policy, ctx)
+    policy.model = prepare(policy.model, config)
+    loss = Preference(
+        kind=config.loss, beta=config.beta, gamma=config.gamma, smoothing=config.label_smoothing, normalise=config.length_normalised,
+        sft=config.sft,
+    )  # fmt: skip
+    out = ctx.output("model")
+    trainer = fit(
+        Objective(policy.model, [loss]), rows, config, ctx, packing=config.packing, pad_id=pad_id(policy), runs=out / "runs", limit=limit,
+        together=True,
+    )  # fmt: skip
+    policy.model = gathered(trainer).model
+    if config.lora and config.adapter == "merge":
+        policy.model = policy.model.merge_and_unload()
+    if rank() == 0:
+        save_policy(policy, out)
+
+
+@dpo.estimate
+def cost(config: DPOConfig, sizes: Sizes) -> dict[str, Any]:
+    """The memory of weights, gradients and optimizer."""
+    from reasoning_train.memory import training_bytes
+
+    parameters = sizes(config.policy).get("parameters")
+    return {"parameters": parameters, "memory_bytes": training_bytes(parameters, 0.02 if config.lora else 1.0)} if parameters else {}
+
+
+def _rows(config: DPOConfig, policy: Policy, ctx: Context) -> tuple[list[Row], int]:
+    """Rows to train on and the longest that a side may be."""
+    from reasoning_train.trainers.encode_pairs import encode_pairs
+
+    limit = min(config.max_length or policy.context, policy.context)
+    pairs = [StepPair.from_row(row) for row in Rows(ctx.input(config.pairs).path)]
+    encoded = encode_pairs(pairs, policy.codec, limit, vocabulary=policy.model.config.vocab_size)
+    kept = len(encoded.rows)
+    ctx.count("in", len(pairs))
+    ctx.count("out", kept)
+    ctx.count("dropped.too_long", encoded.too_long)
+    gate(
+        kept >= max(1, config.min_rows),
+        f"dpo: {kept} pairs to train on, fewer than min_rows={max(1, config.min_rows)} ({encoded.too_long} of {len(pairs)} over "
+        f"max_length={limit} tokens). Make more pairs, raise `max_length`, or lower `min_rows`.",
+    )
+    gate(
+        encoded.too_long <= config.max_dropped * len(pairs),
+        f"dpo: {encoded.too_long} of {len(pairs)} pairs have a side over max_length={limit} tokens, more than "
+        f"max_dropped={config.max_dropped}. Raise `max_length`.",
+    )
+    without = sum(not row.reference for row in encoded.rows)
+    gate(
+        config.loss == "simpo" or not without,
+        f"dpo: {without} of {kept} pairs have no log-probabilities of a reference, which loss {config.loss!r} needs. Put a stage "
+        "`{uses: reference, pairs: ..., policy: ...}` before this one and train on its pairs, or use `loss: simpo`.",
+    )
+    return encoded.rows, limit

@@ -1,0 +1,82 @@
+"""`reference`: log-probabilities of both sides of every pair under a policy, once, so that no trainer holds a second model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+from data_gen.labels import StepPair
+from reasoning_train.recipe.refs import ModelRef, PairsRef, Unkeyed
+from reasoning_train.recipe.rows import Rows, write_rows
+from reasoning_train.stage_api import Context, Sizes, StageConfig, stage
+
+if TYPE_CHECKING:
+    from reasoning_train.packing.rows import Row
+    from reasoning_train.packing.tree_attention import ForestAttention
+    from reasoning_train.trainers.objective import Objective
+
+
+class ReferenceConfig(StageConfig):
+    """Whose log-probabilities."""
+
+    pairs: PairsRef
+    policy: ModelRef
+    """The reference: as a rule the policy that DPO starts from."""
+    micro_tokens: Annotated[int, Unkeyed()] = 8192
+    """Most tokens in one forward pass."""
+
+
+@stage("reference", version=1, outputs={"data": "pairs"}, seeded=False)
+def reference(config: ReferenceConfig, ctx: Context) -> None:
+    """Pairs of one tree go through the model together, what they share once. Sides over the context are an error of `dpo`, not of this."""
+    from reasoning_train.models.policy import load_policy
+    from reasoning_train.trainers.encode_pairs import encode_pairs
+    from reasoning_train.trainers.setup import pad_id
+
+    source, policy = ctx.input(config.pairs), load_policy(ctx.input(config.policy).path)
+    pairs = [StepPair.from_row(row) for row in Rows(source.path)]
+    encoded = encode_pairs(pairs, policy.codec, policy.context, vocabulary=policy.model.config.vocab_size)
+    ctx.count("in", len(pairs))
+    ctx.count("dropped.too_long", encoded.too_long)
+    fitting = [p for p in pairs if len(p.prompt_ids) + max(len(p.chosen_ids), len(p.rejected_ids)) <= policy.context]
+    found = _logprobs(policy.model, encoded.rows, pad_id(policy), config.micro_tokens)
+    rows = (replace(pair, reference_chosen=a, reference_rejected=b).to_row() for pair, (a, b) in zip(fitting, found, strict=True))
+    ctx.count("out", write_rows(ctx.output("data"), kind="pairs", rows=rows))
+
+
+@reference.estimate
+def size(config: ReferenceConfig, sizes: Sizes) -> dict[str, Any]:
+    """As many rows as pairs."""
+    return {key: n for key, n in sizes(config.pairs).items() if key == "rows"}
+
+
+def _logprobs(model: Any, rows: list[Row], pad: int, tokens: int) -> Iterator[tuple[float, float]]:
+    """(chosen, rejected) of every row, in order; rows are taken some thousand at a time."""
+    from reasoning_train.trainers.objective import Objective
+
+    objective = Objective(model, []).eval()
+    with objective.packed("tree") as attention:
+        yield from _in_trees(objective, rows, pad, tokens, attention)
+
+
+def _in_trees(
+    objective: Objective, rows: list[Row], pad: int, tokens: int, attention: ForestAttention | None
+) -> Iterator[tuple[float, float]]:
+    import torch
+
+    from reasoning_train.packing.batch import collate
+    from reasoning_train.packing.plan import micro_batches
+
+    for at in range(0, len(rows), 1024):
+        found: dict[int, tuple[float, float]] = {}
+        numbers = {id(row): number for number, row in enumerate(rows[at : at + 1024])}
+        for packs in micro_batches(rows[at : at + 1024], packing="tree", capacity=tokens, tokens=tokens):
+            batch = {
+                name: tensor.to(objective.model.device) for name, tensor in collate(packs, pad, share=True, attention=attention).items()
+            }
+            with torch.inference_mode():
+                sums = objective.outputs(batch).trace_logprobs.tolist()
+            for row, pair in zip((row for pack in packs for row in pack), zip(sums[::2], sums[1::2], strict=True), strict=True):
+                found[numbers[id(row)]] = pair
+        yield from (found[number] for number in range(len(found)))

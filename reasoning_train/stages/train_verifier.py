@@ -1,0 +1,143 @@
+"""`train_verifier`: a value head and its backbone: outcome, process, token-level, progress and pairwise verifiers, by their targets.
+
+orm:  {uses: train_verifier, policy: ..., targets: (rule outcome), head: {read_at: last}}                  (2110.14168)
+prm:  {uses: train_verifier, policy: ..., targets: (rule mc)}                                             (2312.08935)
+tvm:  {..., targets: (rule prefix_ratio), head: {read_at: every_token, squash: clip}, loss: mse}         (2407.12863)
+plv:  {..., pairs: (rule margin), head: {scale: ranking, squash: none, bias: false}, loss: ranking}       (2407.00390)
+rm:   {..., targets: (rule outcome), head: {scale: ranking, squash: none, read_at: last}, loss: ranking}  (2409.12122)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from data_gen.heads import HeadConfig
+from data_gen.labels import StepPair, ValueTarget
+from data_gen.scales import Scale
+from reasoning_train.ranks import rank
+from reasoning_train.recipe.refs import ModelRef, PairsRef, Unkeyed, ValueTargetsRef
+from reasoning_train.recipe.rows import Rows
+from reasoning_train.stage_api import Context, Sizes, gate, stage
+from reasoning_train.trainers.setup import Training, fit, load_options, pad_id, prepare
+
+if TYPE_CHECKING:
+    from reasoning_train.models.policy import Policy
+    from reasoning_train.packing.rows import Row
+
+
+class TrainVerifierConfig(Training):
+    """What says how good a solution is, and how the head says it."""
+
+    policy: ModelRef
+    """The backbone's weights, the tokenizer and the Format: the policy that grew the trees, or a larger model with its tokenizer."""
+    targets: ValueTargetsRef | None = None
+    pairs: PairsRef | None = None
+    """For `loss: ranking` between steps; exactly one of `targets` and `pairs`."""
+    head: HeadConfig = HeadConfig()
+    loss: Literal["bce", "mse", "ranking"] = "bce"
+    """`bce`: cross-entropy with soft or hard labels; `mse`: squared error on the head's scale; `ranking`: -log sigma of differences
+    (of the two sides of `pairs`, or of right and wrong paths of one problem)."""
+    margin: float = Field(0.0, ge=0)
+    """By which a ranking wants the better score ahead."""
+    packing: Annotated[Literal["none", "sequence", "tree"], Unkeyed()] = "tree"
+    """`tree`: what the paths of one problem share goes through the model once."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> TrainVerifierConfig:
+        if (self.targets is None) == (self.pairs is None):
+            raise ValueError("train_verifier: give exactly one of `targets` and `pairs`")
+        if self.pairs is not None and self.loss != "ranking":
+            raise ValueError(f"loss: pairs say which side is better, not how good it is; expected 'ranking', got {self.loss!r}")
+        if (self.loss == "ranking") != (self.head.scale is Scale.RANKING):
+            raise ValueError(
+                f"head.scale: loss {self.loss!r} does not go with scale {str(self.head.scale)!r}; 'ranking' goes with 'ranking' only"
+            )
+        if self.loss == "bce" and (self.head.squash != "sigmoid" or self.head.scale is not Scale.P):
+            raise ValueError(
+                f"loss: 'bce' needs a head with squash 'sigmoid' and scale 'p', and this has {self.head.squash!r}; expected 'mse'"
+            )
+        return self
+
+
+@stage("train_verifier", version=1, outputs={"verifier": "verifier"}, ranked=True)
+def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
+    """Train backbone and head, publish them with the Format. A policy that has a head of this kind already goes on with it."""
+    from data_gen.verifiers.checkpoint import Verifier, save_verifier
+    from reasoning_train.models.policy import load_policy
+    from reasoning_train.trainers.heads import open_head
+    from reasoning_train.trainers.losses.value import Ranking, Regression
+    from reasoning_train.trainers.objective import Objective
+    from reasoning_train.trainers.weights import gathered
+
+    folder = ctx.input(config.policy).path
+    policy = load_policy(folder, **load_options(config, "train_verifier"))
+    rows, limit = _rows(config, policy, ctx)
+    head = open_head(folder, config.head, policy.model)
+    model = prepare(_without_words(policy.model, config.head), config)
+    loss = Ranking(margin=config.margin) if config.loss == "ranking" else Regression(kind=config.loss)
+    out = ctx.output("verifier")
+    trainer = fit(
+        Objective(model, [loss], head), rows, config, ctx, packing=config.packing, pad_id=pad_id(policy), runs=out / "runs", limit=limit,
+        together=True,
+    )  # fmt: skip
+    trained: Any = gathered(trainer)
+    whole = trained.model.merge_and_unload() if config.lora else trained.model
+    backbone = whole if config.head.kind == "from_vocab" else whole.base_model
+    if rank() == 0:
+        save_verifier(Verifier(backbone, trained.head, policy.tokenizer, policy.format), out)
+
+
+@train_verifier.estimate
+def cost(config: TrainVerifierConfig, sizes: Sizes) -> dict[str, Any]:
+    """The memory of weights, gradients and optimizer."""
+    from reasoning_train.memory import training_bytes
+
+    parameters = sizes(config.policy).get("parameters")
+    return {"parameters": parameters, "memory_bytes": training_bytes(parameters, 0.02 if config.lora else 1.0)} if parameters else {}
+
+
+def _without_words(model: Any, head: HeadConfig) -> Any:
+    """The language-model head is not trained where nothing reads it (and DDP would wait for its gradient)."""
+    if head.kind != "from_vocab" and not model.config.tie_word_embeddings:
+        model.get_output_embeddings().requires_grad_(False)
+    return model
+
+
+def _rows(config: TrainVerifierConfig, policy: Policy, ctx: Context) -> tuple[list[Row], int]:
+    """Rows to train on and the longest that a path may be."""
+    from reasoning_train.labelling import gate_classes
+    from reasoning_train.trainers.encode_pairs import encode_pairs
+    from reasoning_train.trainers.encode_values import encode_groups, encode_values
+
+    limit, vocabulary = min(config.max_length or policy.context, policy.context), policy.model.config.vocab_size
+    source = ctx.input(config.targets or config.pairs)  # type: ignore[arg-type]
+    encoded: Any
+    if config.pairs:
+        pairs = (StepPair.from_row(row) for row in Rows(source.path))
+        encoded = encode_pairs(pairs, policy.codec, limit, vocabulary=vocabulary, compare=True)
+    else:
+        encode = encode_groups if config.loss == "ranking" else encode_values
+        targets = (ValueTarget.from_row(row) for row in Rows(source.path))
+        encoded = encode(targets, policy.codec, config.head, limit, vocabulary=vocabulary)
+        ctx.count("dropped.no_target", encoded.without_target)
+    kept = len(encoded.rows)
+    ctx.count("in", kept + encoded.too_long + getattr(encoded, "without_target", 0))
+    ctx.count("out", kept)
+    ctx.count("dropped.too_long", encoded.too_long)
+    gate(
+        kept >= max(1, config.min_rows),
+        f"train_verifier: {kept} rows to train on, fewer than min_rows={max(1, config.min_rows)} ({encoded.too_long} paths over "
+        f"max_length={limit} tokens). Grow more trees, raise `max_length`, or lower `min_rows`.",
+    )
+    gate(
+        encoded.too_long <= config.max_dropped * (kept + encoded.too_long),
+        f"train_verifier: {encoded.too_long} paths are longer than max_length={limit} tokens, more than max_dropped={config.max_dropped} "
+        "of all. Raise `max_length`.",
+    )
+    if config.loss != "ranking":
+        middle = 0.5 if config.head.scale in (Scale.P, Scale.PROGRESS) else 0.0
+        found = [value > middle for row in encoded.rows for trace in row.traces for value in trace.targets]
+        gate_classes("train_verifier", {True: sum(found), False: len(found) - sum(found)}, 0.0, "targets")
+    return encoded.rows, limit

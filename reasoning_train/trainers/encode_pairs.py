@@ -1,0 +1,82 @@
+"""Preference rows to training rows: the shared prefix is the prompt, only the sides carry loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from data_gen.errors import UserError
+from data_gen.format import StepCodec
+from data_gen.labels import StepPair
+from reasoning_train.packing.rows import Row, Trace
+
+CHECKED_ROWS = 64
+"""How many rows are decoded to check that they come from this tokenizer."""
+
+
+@dataclass(slots=True)
+class EncodedPairs:
+    """Rows of two traces, the better first, and what was left out."""
+
+    rows: list[Row] = field(default_factory=list)
+    too_long: int = 0
+
+
+def encode_pairs(pairs: Iterable[StepPair], codec: StepCodec, max_length: int, *, vocabulary: int, compare: bool = False) -> EncodedPairs:
+    """Rows in the order of the pairs. `compare`: for a verifier, which reads the last token of each side and predicts none.
+
+    A pair with a side over the limit is counted and left out, none truncated. UserError names a row that cannot be trained on.
+    """
+    result = EncodedPairs()
+    for number, pair in enumerate(pairs):
+        _check(number, pair, codec, vocabulary, decode=number < CHECKED_ROWS)
+        traces = tuple(_trace(pair.prompt_ids, side, compare) for side in (pair.chosen_ids, pair.rejected_ids))
+        if max(map(len, traces)) > max_length:
+            result.too_long += 1
+            continue
+        known = (pair.reference_chosen, pair.reference_rejected)
+        reference = tuple(x for x in known if x is not None)
+        row = Row(traces, weight=pair.weight, smoothing=pair.label_smoothing, ranks=(1.0, 0.0), group=f"{pair.problem_id}/{pair.tree}")
+        result.rows.append(replace(row, reference=reference) if len(reference) == 2 else row)
+    return result
+
+
+def _trace(prompt: tuple[int, ...], side: tuple[int, ...], compare: bool) -> Trace:
+    ids = (*prompt, *side)
+    if compare:
+        return Trace(ids, (0.0,) * len(ids), (len(ids) - 1,), (), (1.0,))
+    return Trace(ids, (0.0,) * len(prompt) + (1.0,) * len(side))
+
+
+def _check(number: int, pair: StepPair, codec: StepCodec, vocabulary: int, *, decode: bool) -> None:
+    def refuse(field: str, value: object, expected: str) -> UserError:
+        return UserError(f"Pair {number} (problem {pair.problem_id!r}, rule {pair.rule!r}): {field} is {value!r}; expected {expected}.")
+
+    for field_, side in (("chosen_ids", pair.chosen_ids), ("rejected_ids", pair.rejected_ids)):
+        if not side:
+            raise refuse(field_, side, "at least one token: an empty step teaches nothing. Drop the row")
+        if max(*side, *pair.prompt_ids) >= vocabulary or min(side) < 0:
+            raise refuse(field_, max(side), f"ids below {vocabulary}, the model's vocabulary. It was made with another tokenizer")
+        if pair.end_mark == "none" and side[-1] in codec.end_ids:
+            raise refuse(
+                field_, side[-1], "no stop token, as end_mark is 'none': a step must not teach the end. Set end_mark to 'eos' or drop it"
+            )
+    if pair.chosen_ids == pair.rejected_ids:
+        raise refuse("chosen", pair.chosen, "another text than `rejected`: equal sides teach nothing. Drop the row")
+    if not pair.prompt_ids:
+        raise refuse("prompt_ids", pair.prompt_ids, "the question and the shared steps")
+    if not (math.isfinite(pair.score_chosen) and math.isfinite(pair.score_rejected) and pair.weight >= 0):
+        raise refuse(
+            "score_chosen, score_rejected, weight",
+            (pair.score_chosen, pair.score_rejected, pair.weight),
+            "finite numbers, no weight below 0",
+        )
+    if not 0 <= pair.label_smoothing <= 0.5:
+        raise refuse("label_smoothing", pair.label_smoothing, "a probability from 0 to 0.5")
+    if decode and (text := codec.decode(pair.prompt_ids)) != pair.prompt and text.strip() != pair.prompt.strip():
+        raise refuse("prompt", pair.prompt[:80], f"the text of prompt_ids, {text[:80]!r}: the prefix is not a prefix of both sides")
+    if decode and codec.decode(pair.chosen_ids) != pair.chosen:
+        raise refuse(
+            "chosen", pair.chosen[:80], f"the text of chosen_ids, {codec.decode(pair.chosen_ids)[:80]!r}. Use the policy's tokenizer"
+        )

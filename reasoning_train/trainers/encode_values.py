@@ -1,0 +1,116 @@
+"""Value targets to training rows: paths with their targets, or the paths of one problem as a group to compare."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from data_gen.errors import UserError
+from data_gen.format import StepCodec
+from data_gen.heads import HeadConfig
+from data_gen.labels import ValueTarget
+from data_gen.scales import BOUNDS, Scale, convert
+from reasoning_train.packing.rows import Row, Trace
+
+CHECKED_ROWS = 64
+"""How many rows are decoded to check that they come from this tokenizer."""
+
+
+@dataclass(slots=True)
+class EncodedValues:
+    """Rows and what was left out."""
+
+    rows: list[Row] = field(default_factory=list)
+    too_long: int = 0
+    without_target: int = 0
+    """Paths that have no target where the head is read, or, in groups, no outcome."""
+
+
+def encode_values(
+    targets: Iterable[ValueTarget], codec: StepCodec, head: HeadConfig, max_length: int, *, vocabulary: int, imitate: bool = False
+) -> EncodedValues:
+    """One row a path. `imitate`: the tokens of paths that end right are predicted, too (AlphaMath's joint training).
+
+    A path over the limit is counted and left out, none truncated. UserError names a row that the head cannot learn from.
+    """
+    result = EncodedValues()
+    for trace, target in _traces(targets, codec, head, vocabulary, imitate):
+        if len(trace) > max_length:
+            result.too_long += 1
+        elif not trace.at:
+            result.without_target += 1
+        else:
+            result.rows.append(Row((trace,), group=target.problem_id))
+    return result
+
+
+def encode_groups(targets: Iterable[ValueTarget], codec: StepCodec, head: HeadConfig, max_length: int, *, vocabulary: int) -> EncodedValues:
+    """One row a problem: its paths, read at their last token and ranked by outcome. Paths too long or without outcome are counted."""
+    result = EncodedValues()
+    for problem_id, members in itertools.groupby(_traces(targets, codec, head, vocabulary, False), key=lambda pair: pair[1].problem_id):
+        traces, ranks = [], []
+        for trace, target in members:
+            if len(trace) > max_length:
+                result.too_long += 1
+            elif target.outcome is None:
+                result.without_target += 1
+            else:
+                traces.append(Trace(trace.ids, trace.weights, (len(trace) - 1,), (), (1.0,)))
+                ranks.append(target.outcome)
+        if len(set(ranks)) > 1:
+            result.rows.append(Row(tuple(traces), ranks=tuple(ranks), group=problem_id))
+    return result
+
+
+def _traces(
+    targets: Iterable[ValueTarget], codec: StepCodec, head: HeadConfig, vocabulary: int, imitate: bool
+) -> Iterator[tuple[Trace, ValueTarget]]:
+    for number, target in enumerate(targets):
+        _check(number, target, codec, head, vocabulary, decode=number < CHECKED_ROWS)
+        start, completion = len(target.prompt_ids), _ended(target, codec)
+        last = len(completion) - 1
+        # A target at the end of a whole solution moves with the end token: that is where verifiers read it.
+        moved = [(last if at == len(target.token_ids) - 1 else at, i) for i, at in enumerate(target.at)]
+        kept = [(at, i) for at, i in moved if head.read_at != "last" or at == last]
+        learnt = 1.0 if imitate and target.outcome == 1.0 else 0.0
+        yield (
+            Trace(
+                ids=(*target.prompt_ids, *completion),
+                weights=(0.0,) * start + (learnt,) * len(completion),
+                at=tuple(start + at for at, _ in kept),
+                targets=tuple(convert(target.values[i], Scale(target.scale), head.scale) for _, i in kept),
+                target_weights=tuple(target.weights[i] for _, i in kept),
+            ),
+            target,
+        )
+
+
+def _ended(target: ValueTarget, codec: StepCodec) -> tuple[int, ...]:
+    """The path's ids; a whole solution has its end token, whether the policy wrote it or not, as it has where verifiers read it."""
+    ids = target.token_ids
+    whole = target.outcome is not None and codec.format.extract_answer(codec.decode(ids)) is not None
+    return (*ids, codec.end_id) if whole and ids[-1] not in codec.end_ids else ids
+
+
+def _check(number: int, target: ValueTarget, codec: StepCodec, head: HeadConfig, vocabulary: int, *, decode: bool) -> None:
+    def refuse(field_: str, value: object, expected: str) -> UserError:
+        return UserError(f"Value target {number} (problem {target.problem_id!r}): {field_} is {value!r}; expected {expected}.")
+
+    if not target.token_ids:
+        raise refuse("token_ids", target.token_ids, "at least one token. Drop the row")
+    if max(*target.prompt_ids, *target.token_ids) >= vocabulary:
+        raise refuse("token_ids", max(*target.prompt_ids, *target.token_ids), f"ids below {vocabulary}, the model's vocabulary")
+    low, high = BOUNDS[Scale(target.scale)]
+    for value, weight in zip(target.values, target.weights, strict=True):
+        if not (math.isfinite(value) and low <= value <= high):
+            raise refuse("values", value, f"a number from {low:g} to {high:g}, the bounds of scale {target.scale!r}")
+        if not (math.isfinite(weight) and weight >= 0):
+            raise refuse("weights", weight, "a finite number, not below 0")
+    if any(not -1 <= at < len(target.token_ids) for at in target.at):
+        raise refuse("at", target.at, f"indices from -1 (the prompt's end) to {len(target.token_ids) - 1}")
+    if head.read_at == "step_end" and (inside := set(target.at) - {*target.ends, -1}):
+        raise refuse("at", min(inside), "ends of steps, as head.read_at is 'step_end'. Train this head with `read_at: every_token`")
+    if decode and (text := codec.decode(target.token_ids)) != (said := "".join(target.completions)):
+        raise refuse("completions", said[:80], f"the text of token_ids, {text[:80]!r}. Use the tokenizer of the policy that grew the trees")

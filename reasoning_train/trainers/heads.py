@@ -1,0 +1,20 @@
+"""The head that a training goes on with, or starts from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from data_gen.heads import HeadConfig, has_head, load_head
+from data_gen.verifiers.checkpoint import feature_width
+from data_gen.verifiers.value_head import ValueHead
+
+
+def open_head(folder: Path, config: HeadConfig, model: Any) -> ValueHead:
+    """The head beside the model in `folder`, if there is one, else a fresh one. UserError where it is read or scaled in another way."""
+    if not has_head(folder):
+        std = float(getattr(model.config, "initializer_range", 0.02))
+        return ValueHead(config, feature_width(model, config.kind), init_std=std).to(model.device)
+    head = load_head(folder)
+    config.check_same(head.config, "the recipe's head", "the checkpoint")
+    return head.to(model.device)

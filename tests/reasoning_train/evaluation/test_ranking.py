@@ -1,0 +1,45 @@
+"""AUC, calibration and best of N against enumeration and numbers by hand."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from math import exp
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reasoning_train.evaluation.ranking import auc, best_of_n, brier, calibration_error, platt
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.1, 0.2, 0.5, 0.9]), st.booleans()), max_size=20))
+def test_auc_counts_pairs(pairs: list[tuple[float, bool]]) -> None:
+    right, wrong = ([s for s, r in pairs if r is kind] for kind in (True, False))
+    found = auc([s for s, _ in pairs], [r for _, r in pairs])
+    if not right or not wrong:
+        assert found is None
+        return
+    counted = [1.0 if a > b else 0.5 if a == b else 0.0 for a, b in itertools.product(right, wrong)]
+    assert found == pytest.approx(sum(counted) / len(counted))
+
+
+def test_platt_finds_what_the_outcomes_were_drawn_from() -> None:
+    rng = random.Random(0)
+    scores = [rng.gauss(0, 1) for _ in range(20_000)]
+    right = [rng.random() < 1 / (1 + exp(-(2.0 * s - 0.7))) for s in scores]
+    gain, offset = platt(scores, right)
+    assert gain == pytest.approx(2.0, abs=0.1) and offset == pytest.approx(-0.7, abs=0.08)
+
+
+def test_platt_of_what_separates_stays_finite() -> None:
+    gain, offset = platt([-2.0, -1.0, 1.0, 2.0], [False, False, True, True])
+    assert 0 < gain < 10 and abs(offset) < 1e-6
+    with pytest.raises(ValueError, match="2 right and 0 wrong"):
+        platt([0.0, 1.0], [True, True])
+
+
+def test_by_hand() -> None:
+    assert brier([0.5, 1.0], [True, False]) == pytest.approx(0.625)
+    assert calibration_error([1.0, 0.0], [True, False]) == 0.0
+    assert best_of_n([0.1, 0.2], [True, False]) == 0.0

@@ -1,0 +1,162 @@
+"""`reference` and `dpo` through the worker: what is learnt, equivalence of packings, what is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from data_gen.errors import UserError
+from data_gen.labels import StepPair
+from reasoning_train.models.policy import Policy, load_policy
+from reasoning_train.recipe.refs import Ref
+from reasoning_train.recipe.rows import write_rows
+from reasoning_train.recipe.store import Artifact
+from reasoning_train.stage_api import Context, GateError, StageConfig, stage
+from tests.reasoning_train.bench import Bench, rows_of
+
+
+class GivenPairsConfig(StageConfig):
+    """Pairs by hand."""
+
+    rows: list[dict[str, Any]]
+
+
+@stage("t_pairs", version=1, outputs={"data": "pairs"}, heavy=False)
+def given_pairs(config: GivenPairsConfig, ctx: Context) -> None:
+    """Write them."""
+    write_rows(ctx.output("data"), "pairs", config.rows)
+
+
+@pytest.fixture
+def kitchen(bench: Bench, one_thread: None) -> Bench:
+    """A fresh policy."""
+    bench.model()
+    return bench
+
+
+def policy(bench: Bench, name: str = "model") -> Policy:
+    return load_policy(bench.store.open(bench.nodes[name]).path / "model")
+
+
+def pairs(bench: Bench, n: int = 12) -> list[StepPair]:
+    """Correct against wrong sums; two share each question, and steps of different length."""
+    codec = policy(bench).codec
+    made = []
+    for i in range(n):
+        prompt = tuple(codec.prompt_ids(f"Ana has {i // 2 + 1}."))
+        sides = [codec.encode([("step", text)], end=False)[0] for text in (f"{i} + 1 = {i + 1}\n", f"{i} + 1 = {i + 7} - 0\n")]
+        made.append(
+            StepPair(
+                problem_id=f"p{i // 2}",
+                tree=0,
+                prompt=codec.decode(prompt),
+                chosen=sides[0].text,
+                rejected=sides[1].text,
+                prompt_ids=prompt,
+                prompt_length=len(prompt),
+                chosen_ids=sides[0].token_ids,
+                rejected_ids=sides[1].token_ids,
+                chosen_nodes=(1,),
+                rejected_nodes=(2,),
+                score_chosen=1.0,
+                score_rejected=0.0,
+                scale="p",
+                rule="first_error",
+                label_smoothing=0.1 * (i % 2),
+            )
+        )
+    return made
+
+
+def train(bench: Bench, rows: list[StepPair] | None = None, name: str = "tuned", *, referred: bool = True, **config: Any) -> Artifact:
+    made = pairs(bench) if rows is None else rows
+    bench.make(f"{name}_pairs", "t_pairs", rows=[pair.to_row() for pair in made])
+    if referred:
+        bench.make(f"{name}_known", "reference", pairs=Ref(f"{name}_pairs"), policy=Ref("model"))
+    fixed: dict[str, Any] = {"learning_rate": 0.003, "batch_size": 4, "max_steps": 3}
+    data = Ref(f"{name}_known" if referred else f"{name}_pairs")
+    return bench.make(name, "dpo", policy=Ref("model"), pairs=data, **{**fixed, **config})
+
+
+def side(model: Any, prompt: tuple[int, ...], ids: tuple[int, ...]) -> float:
+    with torch.no_grad():
+        logp = model(torch.tensor([[*prompt, *ids]])).logits[0].log_softmax(-1)
+    return sum(logp[len(prompt) - 1 + t, token].item() for t, token in enumerate(ids))
+
+
+def test_reference_is_the_log_probability_of_each_side(kitchen: Bench) -> None:
+    kitchen.make("pairs", "t_pairs", rows=[pair.to_row() for pair in pairs(kitchen)])
+    artifact = kitchen.make("known", "reference", pairs=Ref("pairs"), policy=Ref("model"))
+    rows, model = [StepPair.from_row(row) for row in rows_of(artifact)], policy(kitchen).model
+    assert [row.chosen_ids for row in rows] == [pair.chosen_ids for pair in pairs(kitchen)]
+    for row in rows:
+        assert row.reference_chosen == pytest.approx(side(model, row.prompt_ids, row.chosen_ids), rel=1e-5)
+        assert row.reference_rejected == pytest.approx(side(model, row.prompt_ids, row.rejected_ids), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [{}, {"loss": "ipo"}, {"loss": "simpo", "beta": 2.0, "gamma": 0.5}, {"length_normalised": True, "beta": 1.0}, {"sft": 0.5}],
+    ids=str,
+)
+def test_the_better_side_gains(kitchen: Bench, loss: dict[str, Any]) -> None:
+    train(kitchen, max_steps=20, **loss)
+    before, after = policy(kitchen).model, policy(kitchen, "tuned").model
+    for pair in pairs(kitchen):
+        gains = [side(after, pair.prompt_ids, ids) - side(before, pair.prompt_ids, ids) for ids in (pair.chosen_ids, pair.rejected_ids)]
+        assert gains[0] > gains[1]
+
+
+def test_packing_changes_nothing(kitchen: Bench) -> None:
+    trained = [
+        load_file(train(kitchen, name=f"tuned_{packing}", packing=packing).path / "model" / "model.safetensors")
+        for packing in ("none", "sequence", "tree")
+    ]
+    for other in trained[1:]:
+        for name, tensor in trained[0].items():
+            assert torch.allclose(tensor, other[name], rtol=1e-4, atol=1e-5), name
+
+
+def test_the_first_loss_is_that_of_no_difference(kitchen: Bench) -> None:
+    """Policy = reference: log 2, whatever the smoothing and the lengths."""
+    artifact = train(kitchen, max_steps=10, learning_rate=1e-9)
+    [point] = [json.loads(line) for line in (artifact.path / "history.jsonl").read_text().splitlines()]
+    assert point["loss"] == pytest.approx(math.log(2), abs=1e-5)
+
+
+REFUSED = {
+    "equal sides": (lambda p: replace(p, rejected_ids=p.chosen_ids, rejected=p.chosen), "equal sides teach nothing"),
+    "empty step": (lambda p: replace(p, chosen_ids=(), chosen=""), "chosen_ids is \\(\\); expected at least one token"),
+    "NaN": (lambda p: replace(p, score_chosen=float("nan")), "expected finite numbers"),
+    "vocabulary": (lambda p: replace(p, rejected_ids=(5_000,)), "ids below \\d+, the model's vocabulary"),
+    "prefix": (lambda p: replace(p, prompt="Another question.\n"), "the prefix is not a prefix of both sides"),
+    "end": (lambda p: replace(p, chosen_ids=(*p.chosen_ids, 1)), "a step must not teach the end|the text of chosen_ids"),
+    "smoothing": (lambda p: replace(p, label_smoothing=0.7), "label_smoothing is 0.7; expected a probability from 0 to 0.5"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_rows_that_cannot_be_trained_on_are_named(kitchen: Bench, case: str) -> None:
+    spoil, message = REFUSED[case]
+    rows = pairs(kitchen, 4)
+    rows[2] = spoil(rows[2])
+    with pytest.raises(UserError, match=message) as error:
+        train(kitchen, rows, referred=False, loss="simpo")
+    assert "Pair 2 (problem 'p1'" in str(error.value)
+
+
+def test_gates(kitchen: Bench) -> None:
+    with pytest.raises(GateError, match="12 of 12 pairs have no log-probabilities of a reference"):
+        train(kitchen, name="a", referred=False)
+    with pytest.raises(GateError, match="0 pairs to train on"):
+        train(kitchen, [], name="b")
+    with pytest.raises(GateError, match="0 pairs to train on, fewer than min_rows=1 \\(12 of 12 over max_length=3 tokens"):
+        train(kitchen, name="c", max_length=3)
+    with pytest.raises(ValueError, match="gamma: only loss 'simpo' has a margin"):
+        train(kitchen, name="d", gamma=0.1)

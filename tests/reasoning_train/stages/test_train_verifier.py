@@ -1,0 +1,218 @@
+"""`train_verifier`, `calibrate`, `evaluate_verifier` through the worker: every head learns, loads anywhere, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from data_gen.errors import UserError
+from data_gen.labels import ValueTarget
+from data_gen.records import Solution
+from data_gen.verdict import Verdict
+from data_gen.verifiers.checkpoint import load_verifier
+from data_gen.verifiers.forward import Forward
+from data_gen.verifiers.reading import Reading
+from reasoning_train.models.policy import Policy, load_policy
+from reasoning_train.recipe.refs import Ref
+from reasoning_train.recipe.rows import write_rows
+from reasoning_train.recipe.store import Artifact
+from reasoning_train.stage_api import Context, GateError, StageConfig, stage
+from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of
+from tests.reasoning_train.stages.test_dpo import pairs
+
+
+class GivenTargetsConfig(StageConfig):
+    """Value targets by hand."""
+
+    rows: list[dict[str, Any]]
+
+
+@stage("t_targets", version=1, outputs={"data": "value_targets"}, heavy=False)
+def given_targets(config: GivenTargetsConfig, ctx: Context) -> None:
+    """Write them."""
+    write_rows(ctx.output("data"), "value_targets", config.rows)
+
+
+@pytest.fixture
+def kitchen(bench: Bench, one_thread: None) -> Bench:
+    """A fresh policy."""
+    bench.model()
+    return bench
+
+
+def policy(bench: Bench) -> Policy:
+    return load_policy(bench.store.open(bench.nodes["model"]).path / "model")
+
+
+def targets(bench: Bench, n: int = 16, level: str = "step_end", scale: str = "p") -> list[ValueTarget]:
+    """A right and a wrong solution of each question: the wrong one writes 9 where the right one writes 2, in its first step."""
+    codec, made = policy(bench).codec, []
+    low = -1.0 if scale == "signed" else 0.0
+    for i in range(n):
+        right, digit = i % 2 == 0, 2 if i % 2 == 0 else 9
+        prompt = tuple(codec.prompt_ids(f"Ana has {i // 2 % 9 + 1}."))
+        segments = codec.encode([("step", f"1 + 1 = {digit}\n"), ("answer", f"Answer: {digit}")], end=True)
+        ids = tuple(t for s in segments for t in s.token_ids)
+        ends = (len(segments[0].token_ids) - 1, len(ids) - 1)
+        at = {"step_end": ends, "every_token": tuple(range(len(ids))), "last": ends[-1:]}[level]
+        made.append(
+            ValueTarget(
+                prompt=codec.decode(prompt), completions=(segments[0].text, segments[1].text), labels=(right, right),
+                problem_id=f"p{i // 2}",
+                tree=0, source="outcome", scale=scale, prompt_ids=prompt, token_ids=ids, ends=ends, nodes=(1, 2), at=at,
+                values=(1.0 if right else low,) * len(at), n_eff=(1.0,) * len(at), weights=(1.0,) * len(at), outcome=float(right),
+            )
+        )  # fmt: skip
+    return made
+
+
+def train(bench: Bench, rows: list[ValueTarget] | None = None, name: str = "verifier", **config: Any) -> Artifact:
+    made = targets(bench) if rows is None else rows
+    bench.make(f"{name}_targets", "t_targets", rows=[row.to_row() for row in made])
+    fixed: dict[str, Any] = {"learning_rate": 0.005, "batch_size": 8, "max_steps": 40}
+    return bench.make(name, "train_verifier", policy=Ref("model"), targets=Ref(f"{name}_targets"), **{**fixed, **config})
+
+
+def read(artifact: Artifact, row: ValueTarget) -> float:
+    """The value at the end, as searches read it."""
+    ids = (*row.prompt_ids, *row.token_ids)
+    [[value]] = Forward(load_verifier(artifact.path / "verifier")).values([Reading(ids, (len(ids) - 1,))])
+    return value
+
+
+HEADS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "orm": ({"head": {"read_at": "last"}}, {"level": "last"}),
+    "prm": ({}, {}),
+    "mse": ({"loss": "mse", "head": {"squash": "tanh", "scale": "signed"}}, {"scale": "signed"}),
+    "tvm": ({"loss": "mse", "head": {"squash": "clip", "read_at": "every_token"}}, {"level": "every_token"}),
+    "two layers": ({"head": {"kind": "two_layer", "labels": 2}}, {}),
+    "from vocabulary": ({"loss": "mse", "head": {"kind": "from_vocab", "scale": "progress"}}, {"scale": "progress"}),
+    "listwise": ({"loss": "ranking", "head": {"squash": "none", "scale": "ranking", "read_at": "last", "bias": False}}, {}),
+    "adapters": ({"lora": {"r": 4}, "learning_rate": 0.02, "max_steps": 60}, {}),
+}
+
+
+@pytest.mark.parametrize("case", HEADS)
+def test_every_head_learns_to_tell_right_from_wrong(kitchen: Bench, case: str) -> None:
+    config, shape = HEADS[case]
+    rows = targets(kitchen, **shape)
+    artifact = train(kitchen, rows, **config)
+    values = [read(artifact, row) for row in rows]
+    assert min(values[::2]) > max(values[1::2])
+
+
+def test_siblings_are_ranked(kitchen: Bench) -> None:
+    rows = pairs(kitchen)
+    kitchen.make("pairs", "t_pairs", rows=[row.to_row() for row in rows])
+    head = {"squash": "none", "scale": "ranking", "bias": False}
+    fixed: dict[str, Any] = {"learning_rate": 0.005, "batch_size": 4, "max_steps": 40, "loss": "ranking", "head": head}
+    artifact = kitchen.make("verifier", "train_verifier", policy=Ref("model"), pairs=Ref("pairs"), **fixed)
+    forward = Forward(load_verifier(artifact.path / "verifier"))
+    for row in rows:
+        sides = [(*row.prompt_ids, *ids) for ids in (row.chosen_ids, row.rejected_ids)]
+        [[better], [worse]] = forward.values([Reading(ids, (len(ids) - 1,)) for ids in sides])
+        assert better > worse
+
+
+def test_plain_transformers_loads_what_was_trained(kitchen: Bench) -> None:
+    from transformers import AutoModelForTokenClassification
+
+    row, artifact = targets(kitchen)[0], train(kitchen)
+    model = AutoModelForTokenClassification.from_pretrained(artifact.path / "verifier").eval()
+    with torch.no_grad():
+        score = model(torch.tensor([[*row.prompt_ids, *row.token_ids]])).logits[0, -1, 0]
+    assert score.sigmoid().item() == pytest.approx(read(artifact, row), abs=1e-5)
+
+
+def test_training_goes_on_with_a_head_of_the_same_kind_only(kitchen: Bench) -> None:
+    """What a verifier says of its scale and its reading holds for whoever trains it next."""
+    from data_gen.heads import HeadConfig, save_head
+    from data_gen.verifiers.value_head import ValueHead
+    from reasoning_train.trainers.heads import open_head
+
+    folder = kitchen.store.open(kitchen.nodes["model"]).path / "model"
+    save_head(ValueHead(HeadConfig(squash="tanh", scale="signed"), 32), folder)  # type: ignore[arg-type]
+    model = policy(kitchen).model
+    with pytest.raises(UserError, match=r"Head mismatch: the recipe's head has squash='sigmoid', the checkpoint has squash='tanh'"):
+        open_head(folder, HeadConfig(), model)
+    assert open_head(folder, HeadConfig(squash="tanh", scale="signed"), model).width == 32  # type: ignore[arg-type]
+
+
+REFUSED = {
+    "nan": (lambda t: replace(t, values=(float("nan"), 1.0)), r"values is nan; expected a number from 0 to 1, the bounds of scale 'p'"),
+    "outside": (lambda t: replace(t, values=(-1.0, 1.0)), r"values is -1.0; expected a number from 0 to 1"),
+    "places": (lambda t: replace(t, at=(0, t.ends[1])), r"at is 0; expected ends of steps, as head.read_at is 'step_end'"),
+    "vocabulary": (lambda t: replace(t, token_ids=(*t.token_ids[:-1], 5_000)), r"token_ids is 5000; expected ids below \d+"),
+    "text": (lambda t: replace(t, completions=("other",)), r"completions is 'other'; expected the text of token_ids"),
+    "empty": (lambda t: replace(t, token_ids=()), r"token_ids is \(\); expected at least one token"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_rows_that_cannot_be_learnt_are_named(kitchen: Bench, case: str) -> None:
+    spoil, message = REFUSED[case]
+    rows = targets(kitchen, 4)
+    rows[2] = spoil(rows[2])
+    with pytest.raises(UserError, match=message) as error:
+        train(kitchen, rows)
+    assert "Value target 2 (problem 'p1')" in str(error.value)
+
+
+def test_gates_and_settings_that_do_not_fit(kitchen: Bench) -> None:
+    with pytest.raises(GateError, match="0 of 16 targets are wrong"):
+        train(kitchen, targets(kitchen)[::2], name="a")
+    with pytest.raises(UserError, match="cannot be read as 'p'"):
+        train(kitchen, targets(kitchen, scale="progress"), name="b")
+    with pytest.raises(GateError, match="fewer than min_rows=1 \\(16 paths over max_length=4"):
+        train(kitchen, name="c", max_length=4)
+    with pytest.raises(ValueError, match="loss 'ranking' does not go with scale 'p'"):
+        train(kitchen, name="d", loss="ranking")
+    with pytest.raises(ValueError, match="'bce' needs a head with squash 'sigmoid'"):
+        train(kitchen, name="e", head={"squash": "tanh", "scale": "signed"})
+
+
+def pool(bench: Bench) -> None:
+    """Two right and two wrong solutions of each of six problems, with the first right one drawn twice."""
+    asked = [problem(f"p{i}", f"Ana has {i + 1}.", gold="2") for i in range(6)]
+    bench.problems("questions", asked, CHAIN)
+    codec, rows = policy(bench).codec, []
+    for one in asked:
+        for sample, digit in enumerate((2, 9, 2, 7)):
+            segments = codec.encode([("step", f"1 + 1 = {digit}\n"), ("answer", f"Answer: {digit}")], end=True)
+            rows.append(
+                Solution(
+                    problem_id=one.id, sample=sample, prompt=codec.prompt_text(one.question), segments=segments, answer=str(digit),
+                    verdict=Verdict.CORRECT if digit == 2 else Verdict.WRONG, finish="stop",
+                    prompt_ids=tuple(codec.prompt_ids(one.question)),
+                )
+            )  # fmt: skip
+    bench.make("pool", "t_solutions", rows=[row.to_row() for row in rows])
+
+
+def test_a_trained_verifier_is_measured_and_calibrated(kitchen: Bench) -> None:
+    train(kitchen)
+    pool(kitchen)
+    given = {"problems": Ref("questions"), "solutions": Ref("pool"), "policy": Ref("model")}
+    kitchen.make("calibrated", "calibrate", verifier=Ref("verifier"), min_rows=4, **given)
+    artifact = kitchen.make("measured", "evaluate_verifier", verifiers={"raw": Ref("verifier"), "p": Ref("calibrated")}, **given)
+    figures = artifact.manifest["metrics"]["verifiers"]
+    assert figures["raw"]["within_problem_auc"][0] == figures["p"]["within_problem_auc"][0]
+    assert figures["p"]["mixed_problems"] == 6
+    assert figures["p"]["brier"] <= figures["raw"]["brier"] + 0.05
+    rows = rows_of(artifact)
+    assert {row["policy"] for row in rows} == {"majority", "random distinct trace", "first sample", "raw", "p"}
+    by_chance = [row["accuracy"] for row in rows if row["policy"] == "random distinct trace"]
+    assert by_chance == pytest.approx([1 / 3] * 6)
+    assert [row["accuracy"] for row in rows if row["policy"] == "majority"] == [1.0] * 6
+
+
+def test_calibration_needs_both_kinds(kitchen: Bench) -> None:
+    train(kitchen)
+    pool(kitchen)
+    with pytest.raises(GateError, match="12 right and 12 wrong solutions; needed are 50, and both kinds"):
+        kitchen.make(
+            "calibrated", "calibrate", verifier=Ref("verifier"), problems=Ref("questions"), solutions=Ref("pool"), policy=Ref("model")
+        )
