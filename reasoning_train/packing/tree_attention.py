@@ -94,7 +94,8 @@ def forest_attention(model: Any, backend: Backend | None = None) -> ForestAttent
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     windows = _windows(inner)
     if backend is None:
-        backend = "flex" if inner.device.type == "cuda" and flex.available() else "gather"
+        drops = bool(getattr(inner.config, "attention_dropout", 0))  # which FlexAttention cannot
+        backend = "flex" if inner.device.type == "cuda" and flex.available() and not drops else "gather"
     _register()
     inner.set_attn_implementation(NAME)
     return ForestAttention(backend, windows)
