@@ -12,7 +12,7 @@ from torch import Tensor
 from data_gen.engines.slot_cache import SlotCache, kv_shape
 
 FIRST_COLUMNS = 4096
-"""Columns allocated at first; doubled when they run out."""
+"""Columns allocated at first; a quarter more, or as many again as this, when they run out."""
 
 Layers = list[tuple[Tensor, Tensor]]
 """Keys and values of each layer, `[rows, kv heads, columns, dim]`."""
@@ -57,12 +57,20 @@ class ColumnPool:
         have = self.layers[0][0].shape[1]
         if columns <= have:
             return
-        wanted = min(max(columns, 2 * have, FIRST_COLUMNS), self._capacity)
-        for i, pair in enumerate(self.layers):
-            grown = tuple(torch.zeros(old.shape[0], wanted, old.shape[2], dtype=old.dtype, device=old.device) for old in pair)
-            for old, new in zip(pair, grown, strict=True):
-                new[:, :have] = old
-            self.layers[i] = (grown[0], grown[1])
+        wanted = min(max(columns, have + have // 4, have + FIRST_COLUMNS), self._capacity)
+        for i in range(len(self.layers)):
+            # One tensor at a time: no more than one stands there in both sizes.
+            keys, values = self.layers[i]
+            keys = _grown(keys, wanted)
+            self.layers[i] = (keys, values)
+            values = _grown(values, wanted)
+            self.layers[i] = (keys, values)
+
+
+def _grown(old: Tensor, columns: int) -> Tensor:
+    new = torch.zeros(old.shape[0], columns, old.shape[2], dtype=old.dtype, device=old.device)
+    new[:, : old.shape[1]] = old
+    return new
 
 
 def _target(slots: np.ndarray, device: torch.device) -> slice | Tensor:

@@ -121,13 +121,17 @@ class PrefixStore:
             node = parent
 
     def release(self, owner: int) -> None:
-        """Drop what an owner has stored, but for what others have added to."""
+        """Drop what an owner has stored, but for what others have added to; that goes with the last of them."""
         for node in reversed(self._owned.pop(owner, [])):
-            while node.owner == owner and _evictable(node):
+            while self._ownerless(node) and _evictable(node):
                 parent = node.parent
                 self._drop(node)
                 assert parent is not None
                 node = parent
+
+    def _ownerless(self, node: Node) -> bool:
+        """Whether the node had an owner and has none any more."""
+        return node.owner is not None and node.owner not in self._owned
 
     def _walk(self, node: Node, ids: Ids) -> Node:
         at = 0

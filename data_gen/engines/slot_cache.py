@@ -65,12 +65,19 @@ class SlotCache:
         if slots <= self.slots and columns <= self.columns:
             return
         slots, columns = max(self.slots, round_up(slots)), max(self.columns, round_up(columns))
-        for i, pair in enumerate(self.layers):
-            grown = (self._zeros(slots, columns), self._zeros(slots, columns))
-            for old, new in zip(pair, grown, strict=True):
-                new[: self.slots, :, : self.columns] = old
-            self.layers[i] = grown
+        for i in range(len(self.layers)):
+            # One tensor at a time: no more than one stands there in both sizes.
+            keys, values = self.layers[i]
+            keys = self._grown(keys, slots, columns)
+            self.layers[i] = (keys, values)
+            values = self._grown(values, slots, columns)
+            self.layers[i] = (keys, values)
         self.slots, self.columns = slots, columns
+
+    def _grown(self, old: Tensor, slots: int, columns: int) -> Tensor:
+        new = self._zeros(slots, columns)
+        new[: self.slots, :, : self.columns] = old
+        return new
 
     def move(self, sources: Tensor, targets: Tensor, columns: int) -> None:
         """Copy the first `columns` columns of slots `sources` onto slots `targets`."""
