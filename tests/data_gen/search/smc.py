@@ -53,20 +53,32 @@ class Pooled:
     votes: dict[Path, float]
     mean_weight: float
     """Mean of all final weights: an unbiased estimate of the target's normaliser."""
+    noise: float
+    """What a total variation between `votes` and their own mean comes to at most on average: half the sum over paths of the standard error
+    between runs, since E|x| <= sd(x)."""
+
+    def bound(self, runs: int, doubt: float = 1e-3) -> float:
+        """A distance that an unbiased scheme exceeds with a probability below `doubt`: one run of `runs` moves it by 1 / runs at most, so
+        (McDiarmid) it exceeds its mean by t with a probability of at most exp(-2 runs t^2)."""
+        return self.noise + math.sqrt(math.log(1 / doubt) / (2 * runs))
 
 
 def pooled(search: Particle, world: World, value: Value, *, runs: int, seed: int = 0) -> Pooled:
     """Grow `runs` trees with rewards on an unbounded scale and pool their swarms."""
     recorded = Recorded.model_validate({**search.model_dump(exclude_unset=True), "scale": "odds"})
     trees = grow(recorded, world, scorer=ToyScorer(value, Scale.ODDS), gold=False, runs=runs, seed=seed)
-    raw, votes = Counter[Path](), Counter[Path]()
+    raw, votes, squares = Counter[Path](), Counter[Path](), Counter[Path]()
     for tree in trees:
         swarm: Swarm = tree.swarm
+        own = Counter[Path]()
         for node, w, share in zip(swarm.nodes, swarm.log_weights, normalised(swarm.log_weights), strict=True):
             raw[path_of(tree, node)] += math.exp(w)
-            votes[path_of(tree, node)] += share
-    total = sum(raw.values())
-    return Pooled({p: w / total for p, w in raw.items()}, {p: w / runs for p, w in votes.items()}, total / (runs * search.n))
+            own[path_of(tree, node)] += share
+        votes.update(own)
+        squares.update({path: share**2 for path, share in own.items()})
+    total, mean = sum(raw.values()), {p: w / runs for p, w in votes.items()}
+    noise = sum(math.sqrt(max(0.0, squares[p] / runs - m**2) / runs) for p, m in mean.items()) / 2
+    return Pooled({p: w / total for p, w in raw.items()}, mean, total / (runs * search.n), noise)
 
 
 __all__ = ["Pooled", "Recorded", "distance", "noisy_world", "normaliser", "pooled", "posterior"]

@@ -177,13 +177,18 @@ def test_tempered_proposals_are_their_own_base() -> None:
 
 @pytest.mark.slow
 def test_the_published_comparison() -> None:
-    """81 leaves, lambda 3, noise 0.25, 32 particles: which schemes reach the target and which do not, whatever their number."""
+    """81 leaves, lambda 3, noise 0.25, 32 particles: which schemes reach the target and which do not, whatever their number.
+
+    The target is enumerated; the bound follows from the spread between the 400 runs (see `Pooled.bound`). The sound schemes' bias within
+    a run, O(1/32), has to fit into it as well; the others exceed it.
+    """
     world, reward = noisy_world(0, depth=4, branching=3)
-    exact = posterior(world, lambda path: LAM * reward(path))
+    exact, runs = posterior(world, lambda path: LAM * reward(path)), 400
 
-    def error(kind: str, **how: object) -> float:
+    def reaches(kind: str, **how: object) -> bool:
         search = Particle(n=32, potential=Potential(kind=kind, reward="odds", lam=LAM), resample=Resample(**how))
-        return distance(pooled(search, world, reward, runs=400).votes, exact)
+        found = pooled(search, world, reward, runs=runs)
+        return distance(found.votes, exact) <= found.bound(runs)
 
-    assert error("difference") < 0.08 and error("difference", ess=0.5) < 0.08 and error("final") < 0.05  # .056, .051, .027
-    assert error("difference", ess=0.5, carry=False) > 0.2 and error("absolute") > 0.3  # .299, .505
+    assert reaches("difference") and reaches("difference", ess=0.5) and reaches("final")
+    assert not reaches("difference", ess=0.5, carry=False) and not reaches("absolute")
