@@ -10,6 +10,7 @@ import random
 from collections.abc import Sequence
 from typing import Literal
 
+from reasoning_train.packing.cuts import cut_tree
 from reasoning_train.packing.forest import grow
 from reasoning_train.packing.rows import Row
 
@@ -23,7 +24,7 @@ def plan_steps(
     and across groups, so none is short.
 
     >>> plan_steps([[0], [1], [2]], 2, epochs=1, max_steps=None, seed=0)
-    [[1, 2], [0, 2]]
+    [[1, 2], [0, 1]]
     """
     n_rows = sum(map(len, groups))
     total = max_steps if max_steps is not None else max(1, round((epochs or 1) * n_rows / batch_size))
@@ -66,16 +67,8 @@ def _grouped(packs: list[list[Row]], widths: list[int], tokens: int) -> list[lis
 
 def _trees(rows: Sequence[Row], tokens: int) -> list[list[Row]]:
     """Rows of one group as one tree, or as several where one would hold more than `tokens`."""
-    units: list[list[Row]] = []
-    for indices in by_group(rows):
-        unit: list[Row] = []
-        for i in indices:
-            if unit and _width([*unit, rows[i]], share=True) > tokens:
-                units.append(unit)
-                unit = []
-            unit.append(rows[i])
-        units.append(unit)
-    return units
+    groups = ([rows[i] for i in indices] for indices in by_group(rows))
+    return [[group[i] for i in members] for group in groups for members, _ in cut_tree(group, tokens)]
 
 
 def _width(rows: Sequence[Row], *, share: bool) -> int:

@@ -110,7 +110,9 @@ def fit(
 
     groups = by_group(rows) if together else [[i] for i in range(len(rows))]
     plan = plan_steps(groups, config.batch_size, epochs=config.epochs, max_steps=config.max_steps, seed=ctx.seed)
-    steps = Steps(rows, plan, pad_id, packing=packing, capacity=min(config.pack_to, limit), tokens=config.micro_tokens)  # type: ignore[arg-type]
+    # Columns of a row see their own trees only, so one long row pads least where that costs no attention.
+    capacity = config.micro_tokens if packing == "tree" else min(config.pack_to, limit)
+    steps = Steps(rows, plan, pad_id, packing=packing, capacity=capacity, tokens=config.micro_tokens)  # type: ignore[arg-type]
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(
         runs
     )  # beside the weights, as on the Hub: the trainer's folder is gone once the stage closes
