@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -40,6 +41,8 @@ class TaskFormat(_Part):
     """Opens the final answer, which runs to the end of its line."""
     extract: tuple[Literal["mark", "boxed", "last_number"], ...] = ("mark",)
     """Ways to find the answer, tried in order."""
+    ends: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Texts that end a solution beside the end token. A model that only continues text needs one, or it writes the next question itself."""
 
 
 class ModelFormat(_Part):
@@ -174,9 +177,14 @@ class StepCodec:
         ended = bool(ids) and ids[-1] in self.end_ids
         body = ids[:-1] if ended else ids
         segments = [self._typed(piece) for piece in self._pieces(body)]
+        if segments and self._only_ends(segments[-1].text):
+            segments[-1] = replace(segments[-1], kind="end")
         if ended:
             segments.append(Segment(kind="end", text="", token_ids=(ids[-1],)))
         return tuple(segments)
+
+    def _only_ends(self, text: str) -> bool:
+        return not text.strip() and any(end in text for end in self.format.task.ends)
 
     def is_answer(self, text: str) -> bool:
         """Whether a piece of a solution is its answer line."""

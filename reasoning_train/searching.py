@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_gen.engines.base import Sample
 from data_gen.errors import UserError
-from data_gen.format import StepCodec
+from data_gen.format import StepCodec, TaskFormat
 from data_gen.heads import has_head, read_head_config
 from data_gen.scorers import Gold, Scorer, Tools
 from data_gen.search import Limits, Search, SearchTree
@@ -83,11 +83,21 @@ def open_grower(config: SearchConfig, ctx: Context) -> Iterator[Grower]:
     policy, task = load_policy_text(ctx.input(config.policy).path), load_task(source)
     own = policy.format.model_copy(update={"task": task.format})
     policy.format.check_same_task(own, f"policy {config.policy}", f"problems {config.problems}")
+    refuse_ends(task.format)
     grader, in_flight = Gold(task), config.engine.in_flight(config.search.width())
     scorer = config.scorer.open(_tools(config, ctx, policy, grader)) if config.scorer else None
     values = config.scorer is not None and config.scorer.needs_value_head
     with open_engine(policy, config.engine, ctx, values=values) as engine:
         yield Grower(engine, policy.codec, policy.context, config.search, scorer, grader, config.gold, in_flight)
+
+
+def refuse_ends(fmt: TaskFormat) -> None:
+    """UserError where texts end solutions: a tree knows an end only by its token, so it would search on behind the answer."""
+    if fmt.ends:
+        raise UserError(
+            f"task.format.ends: {list(fmt.ends)!r}, but searches end solutions by end tokens only. Sample with this Format (`uses: sample`), "
+            "or search with a policy that was trained to write its end token, and without `ends`."
+        )
 
 
 def _tools(config: SearchConfig, ctx: Context, policy: PolicyText, grader: Gold) -> Tools:

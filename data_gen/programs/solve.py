@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from data_gen.engines.base import LM, Engine, Sample, Sampling
 from data_gen.engines.programs import run_programs
@@ -16,7 +17,7 @@ from data_gen.verdict import Answer, Verdict
 async def solve(problem: Problem, lm: LM, n: int, sampling: Sampling, codec: StepCodec, task: Task) -> list[Solution]:
     """n graded solutions, in sample order. Grading runs in a thread, so a slow checker never holds up the engine."""
     prompt = codec.prompt_ids(problem.question)
-    samples = await lm.generate(prompt, n, sampling)
+    samples = await lm.generate(prompt, n, replace(sampling, stop=codec.format.task.ends))
     return await asyncio.to_thread(_graded, problem, tuple(prompt), samples, sampling, codec, task)
 
 

@@ -253,3 +253,14 @@ def test_formats_survive_json() -> None:
 def test_empty_marks_are_refused(field: str) -> None:
     with pytest.raises(ValueError, match="at least 1 character"):
         TaskFormat.model_validate({field: ""})
+
+
+def test_an_end_in_text_is_the_end_segment() -> None:
+    made = codec(bpe(), step_delimiter=".", answer_mark="The answer is", ends=("\n",))
+    ids = bpe()("3 + 4 = 7. The answer is 7.\n", add_special_tokens=False)["input_ids"]
+    segments = made.split(ids)
+    assert [(s.kind, s.text) for s in segments] == [("step", "3 + 4 = 7."), ("answer", " The answer is 7."), ("end", "\n")]
+    assert [t for s in segments for t in s.token_ids] == ids
+    assert made.format.extract_answer("".join(s.text for s in segments)) == "7"
+    without = codec(bpe(), step_delimiter=".", answer_mark="The answer is").split(ids)
+    assert without[-1].kind == "step"

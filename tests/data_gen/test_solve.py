@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from data_gen.engines.base import LM, Sampling
+from data_gen.engines.base import LM, Request, Sample, Sampling
 from data_gen.engines.programs import run_programs
 from data_gen.engines.scripted import ScriptedEngine
-from data_gen.format import Format, StepCodec
+from data_gen.format import Format, StepCodec, TaskFormat
 from data_gen.programs.solve import solve, solve_greedily
 from data_gen.records import Problem, Solution
 from data_gen.tasks.chain import Chain
@@ -82,3 +82,21 @@ def test_greedy_accuracy_counts_each_problem_once() -> None:
     other = Problem(id="q", question="Ana has 7 coins. How many has Ana?", gold="7", group="q", split="test")
     table = {tuple(CODEC.prompt_ids(p.question)): ids("12 + 8 = 20\nAnswer: 20") for p in (PROBLEM, other)}
     assert sorted(solve_greedily(ScriptedEngine(table), [PROBLEM, other], CODEC, TASK, max_tokens=40)) == [False, True]
+
+
+def test_a_text_that_ends_solutions_is_asked_for_and_becomes_the_end() -> None:
+    codec = StepCodec(Format(task=TaskFormat(ends=("\n",), step_delimiter=".")), TOKENIZER)
+    asked: list[Sampling] = []
+
+    class Asked(ScriptedEngine):
+        async def generate(self, request: Request) -> list[Sample]:
+            asked.append(request.sampling)
+            return await super().generate(request)
+
+    async def program(item: Problem, lm: LM) -> list[Solution]:
+        return await solve(item, lm, 1, Sampling(max_tokens=40), codec, TASK)
+
+    engine = Asked(lambda prefix, seed: ids("Answer: 20\n", end=False))
+    [(_, [solution])] = run_programs(engine, [PROBLEM], program, seed=0, key=lambda p: p.id, in_flight=1)
+    assert [sampling.stop for sampling in asked] == [("\n",)]
+    assert (solution.answer, solution.verdict, solution.finish) == ("20", "correct", "stop")
