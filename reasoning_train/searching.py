@@ -95,7 +95,7 @@ def refuse_ends(fmt: TaskFormat) -> None:
     """UserError where texts end solutions: a tree knows an end only by its token, so it would search on behind the answer."""
     if fmt.ends:
         raise UserError(
-            f"task.format.ends: {list(fmt.ends)!r}, but searches end solutions by end tokens only. Sample with this Format (`uses: sample`), "
+            f"task.format.ends: {list(fmt.ends)!r}, but searches end solutions by end tokens only. Sample with it (`uses: sample`), "
             "or search with a policy that was trained to write its end token, and without `ends`."
         )
 

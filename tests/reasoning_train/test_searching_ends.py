@@ -9,5 +9,5 @@ from reasoning_train.searching import refuse_ends
 
 def test_searches_refuse_formats_whose_solutions_end_in_text() -> None:
     refuse_ends(TaskFormat())
-    with pytest.raises(UserError, match=r"task\.format\.ends: \['\\\\n'\], but searches end solutions by end tokens only"):
+    with pytest.raises(UserError, match=r"task\.format\.ends: .*, but searches end solutions by end tokens only"):
         refuse_ends(TaskFormat(ends=("\n",)))
