@@ -60,6 +60,7 @@ class Die(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Leave at once, as a kill does."""
         if state.global_step == self.step:
+            ranks.barrier()
             os._exit(0)
 
 

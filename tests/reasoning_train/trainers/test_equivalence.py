@@ -26,7 +26,7 @@ def processes(n: int, folder: Path, **options: Any) -> list[dict[str, float]]:
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     )
-    assert done.returncode == 0, done.stderr[-4000:]
+    assert done.returncode == 0 or "die" in options, done.stderr[-4000:]  # whoever outlives a killed process is aborted
     curve = folder / "curve.json"
     return json.loads(curve.read_text()) if curve.exists() else []
 
