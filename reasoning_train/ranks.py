@@ -51,15 +51,15 @@ def summed(values: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.float() for name, value in zip(values, packed, strict=True)}
 
 
-def call(go: bool) -> None:
-    """The first process tells the others, who wait in `called`, whether there is work that needs them; once."""
+def start_others(go: bool) -> None:
+    """The first process tells the others, who wait in `started`, whether there is work that needs them; once."""
     global _told
     if world_size() > 1 and not _told:
         _told = True
         _broadcast([go])
 
 
-def called() -> bool:
+def started() -> bool:
     """Whether there is work for a process that is not the first."""
     box: list[object] = [None]
     _broadcast(box)

@@ -58,22 +58,22 @@ def run_node(plan: Plan, name: str, store: Store, *, report: Report, shard: tupl
             return _Work(plan, node, store, shard, threads, report).run()
 
 
-def run_ranked(plan: Plan, name: str, store: Store, *, report: Report, threads: int = 1) -> Outcome | Literal["followed"]:
+def run_distributed(plan: Plan, name: str, store: Store, *, report: Report, threads: int = 1) -> Outcome | Literal["followed"]:
     """Run a trainer's stage as one of several processes of a torchrun: the first claims, records and publishes, the others train along.
 
     UserError for a stage that does not train.
     """
     node = plan.nodes[name]
     stage: StageDef = STAGES.get(node.uses)
-    if not stage.ranked:
+    if not stage.distributed:
         raise UserError(f"{name}: a {node.uses!r} stage does not train, so several processes cannot share it. Start it in one process.")
     ranks.join()
     if ranks.rank() == 0:
         try:
             return run_node(plan, name, store, report=report, threads=threads)
         finally:
-            ranks.call(False)  # cached, passed, or failed before the work began
-    if ranks.called():
+            ranks.start_others(False)  # cached, passed, or failed before the work began
+    if ranks.started():
         ctx = FollowerContext(plan, node, stage, store, open_partial(store, node, plan), threads)
         _prepare_process(ctx.seed, threads, heavy=True)
         stage.run(stage.config.model_validate(node.config), ctx)
@@ -142,7 +142,7 @@ class _Work:
         self.attempts.done = False
         self.partial.save(part, self.attempts)
         _prepare_process(self.ctx.seed, self.ctx.threads, heavy=self.stage.heavy)
-        ranks.call(True)
+        ranks.start_others(True)
         try:
             self.stage.run(self.config, self.ctx)
             self.ctx.close()
@@ -278,7 +278,9 @@ def main() -> int:
         threads = plan.nodes[arguments.stage].resources.get("threads") or 1
         store = Store(arguments.store)
         if ranks.world_size() > 1:
-            print(run_ranked(plan, arguments.stage, store, report=_print_event, threads=threads))
+            if arguments.shard:
+                raise UserError("--shard: several processes of one torchrun train together and have no shards. Leave it out.")
+            print(run_distributed(plan, arguments.stage, store, report=_print_event, threads=threads))
         else:
             print(run_node(plan, arguments.stage, store, report=_print_event, shard=arguments.shard, threads=threads))
     except UserError as error:

@@ -115,7 +115,7 @@ class StageDef:
     """True: with `seeds: [...]` the stage runs once and each of its references becomes the list over all seeds."""
     heavy: bool
     """True: needs torch; False: may run where torch is not imported."""
-    ranked: bool
+    distributed: bool
     """True: a trainer, which several processes of a torchrun may run together."""
     after: Callable[[Any, Any, Iterable[dict[str, Any]]], None] | None = field(default=None)
     estimator: Callable[[Any, Sizes], dict[str, Any]] | None = field(default=None)
@@ -164,13 +164,13 @@ def stage(
     seeded: bool | Callable[[Any], bool] = True,
     across_seeds: bool = False,
     heavy: bool = True,
-    ranked: bool = False,
+    distributed: bool = False,
 ) -> Callable[[Callable[[Any, Any], None]], StageDef]:
     """Register a stage; the config model is read from the function's first annotation."""
 
     def enter(function: Callable[[Any, Any], None]) -> StageDef:
         parameters = list(inspect.signature(function).parameters)
         config = get_type_hints(function)[parameters[0]]
-        return STAGES.register(name)(StageDef(name, version, config, function, outputs, unit, seeded, across_seeds, heavy, ranked))
+        return STAGES.register(name)(StageDef(name, version, config, function, outputs, unit, seeded, across_seeds, heavy, distributed))
 
     return enter

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data_gen.engines.slot_cache import SlotCache, kv_shape
+from data_gen.engines.slot_cache import SlotCache, grow_layers, kv_shape
 
 FIRST_COLUMNS = 4096
 """Columns allocated at first; a quarter more, or as many again as this, when they run out."""
@@ -58,13 +58,7 @@ class ColumnPool:
         if columns <= have:
             return
         wanted = min(max(columns, have + have // 4, have + FIRST_COLUMNS), self._capacity)
-        for i in range(len(self.layers)):
-            # One tensor at a time: no more than one stands there in both sizes.
-            keys, values = self.layers[i]
-            keys = _grown(keys, wanted)
-            self.layers[i] = (keys, values)
-            values = _grown(values, wanted)
-            self.layers[i] = (keys, values)
+        grow_layers(self.layers, lambda old: _grown(old, wanted))
 
 
 def _grown(old: Tensor, columns: int) -> Tensor:

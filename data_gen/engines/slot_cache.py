@@ -6,6 +6,7 @@ and columns are read in whole blocks, so that widening the read for a longer nei
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -65,13 +66,7 @@ class SlotCache:
         if slots <= self.slots and columns <= self.columns:
             return
         slots, columns = max(self.slots, round_up(slots)), max(self.columns, round_up(columns))
-        for i in range(len(self.layers)):
-            # One tensor at a time: no more than one stands there in both sizes.
-            keys, values = self.layers[i]
-            keys = self._grown(keys, slots, columns)
-            self.layers[i] = (keys, values)
-            values = self._grown(values, slots, columns)
-            self.layers[i] = (keys, values)
+        grow_layers(self.layers, lambda old: self._grown(old, slots, columns))
         self.slots, self.columns = slots, columns
 
     def _grown(self, old: Tensor, slots: int, columns: int) -> Tensor:
@@ -97,3 +92,10 @@ class SlotCache:
         kept_values[self._rows, :, self._positions] = values.transpose(1, 2)
         rows = len(self._rows)
         return kept_keys[:rows, :, : self._read], kept_values[:rows, :, : self._read]
+
+
+def grow_layers(layers: list[tuple[Tensor, Tensor]], grown: Callable[[Tensor], Tensor]) -> None:
+    """Replace keys and values one tensor at a time: no more than one stands there in both sizes."""
+    for i in range(len(layers)):
+        layers[i] = (grown(layers[i][0]), layers[i][1])
+        layers[i] = (layers[i][0], grown(layers[i][1]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
@@ -37,21 +38,21 @@ def pass_at_k(n: int, correct: int, k: int) -> float:
 
 
 def majority_is_correct(answers: Sequence[str | None], correct: Sequence[bool], k: int, key: str) -> float:
-    """Whether the majority of the first k answers is correct; samples without an answer do not vote.
+    """Whether the majority of the first k answers is correct: 0 without an answer."""
+    voted = majority(answers, k, key)
+    right = {answer: verdict for answer, verdict in zip(answers[:k], correct[:k], strict=True)}
+    return 0.0 if voted is None else float(right[voted])
+
+
+def majority(answers: Sequence[str | None], k: int, key: str) -> str | None:
+    """What most of the first k answers say; samples without an answer do not vote, None where none has one.
 
     A tie goes to one of the leaders by a hash of `key` and the answer, so it is seeded and does not depend on order.
     """
-    votes: dict[str, int] = {}
-    right: dict[str, bool] = {}
-    for answer, verdict in zip(answers[:k], correct[:k], strict=True):
-        if answer is not None:
-            votes[answer] = votes.get(answer, 0) + 1
-            right[answer] = verdict
-    if not votes:
-        return 0.0
-    top = max(votes.values())
+    votes = Counter(answer for answer in answers[:k] if answer is not None)
+    top = max(votes.values(), default=0)
     leaders = [answer for answer, count in votes.items() if count == top]
-    return float(right[min(leaders, key=lambda a: hashlib.blake2b(f"{key}\x1f{a}".encode()).digest())])
+    return min(leaders, key=lambda a: hashlib.blake2b(f"{key}\x1f{a}".encode()).digest(), default=None)
 
 
 def bootstrap(values: np.ndarray, seed: int = 0) -> Estimate:

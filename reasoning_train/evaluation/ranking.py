@@ -1,13 +1,37 @@
-"""How well scores tell right solutions from wrong ones: AUC (pooled and within problems), Brier score, calibration error, best of N."""
+"""How well scores tell right solutions from wrong ones: AUC (pooled and within problems), Brier score, calibration error.
+
+A problem's scores stand together: intervals resample problems, whose solutions are no independent observations.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from reasoning_train.evaluation.metrics import LEVEL, Estimate
 
-def auc(scores: Sequence[float], right: Sequence[bool]) -> float | None:
+RESAMPLES = 1_000
+Statistic = Callable[[np.ndarray, np.ndarray], float | None]
+"""(scores, outcomes) of many solutions -> a number, None where it is not defined."""
+
+
+def resampled(statistic: Statistic, scores: Sequence[Sequence[float]], right: Sequence[Sequence[bool]], seed: int = 0) -> Estimate | None:
+    """A statistic over all solutions, with a percentile interval over resamples of problems. scores, right: one sequence a problem."""
+    groups = [(np.asarray(s, dtype=float), np.asarray(r, dtype=bool)) for s, r in zip(scores, right, strict=True)]
+
+    def over(chosen: Sequence[int] | np.ndarray) -> float | None:
+        return statistic(np.concatenate([groups[i][0] for i in chosen]), np.concatenate([groups[i][1] for i in chosen]))
+
+    value, rng = over(range(len(groups))), np.random.default_rng(seed)
+    found = [f for _ in range(RESAMPLES) if (f := over(rng.integers(len(groups), size=len(groups)))) is not None]
+    if value is None:
+        return None
+    low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(value, float(low), float(high))
+
+
+def auc(scores: Sequence[float] | np.ndarray, right: Sequence[bool] | np.ndarray) -> float | None:
     """Share of (right, wrong) pairs in which the right one scores higher, ties half; None where one kind is missing.
 
     >>> auc([0.9, 0.5, 0.5], [True, True, False])
@@ -22,12 +46,12 @@ def auc(scores: Sequence[float], right: Sequence[bool]) -> float | None:
     return float((below + upto).sum() / (2 * len(better) * len(worse)))
 
 
-def brier(p: Sequence[float], right: Sequence[bool]) -> float:
+def brier(p: Sequence[float] | np.ndarray, right: Sequence[bool] | np.ndarray) -> float:
     """Mean squared difference of probability and outcome."""
     return float(np.mean((np.asarray(p, dtype=float) - np.asarray(right, dtype=float)) ** 2))
 
 
-def calibration_error(p: Sequence[float], right: Sequence[bool], bins: int = 10) -> float:
+def calibration_error(p: Sequence[float] | np.ndarray, right: Sequence[bool] | np.ndarray, bins: int = 10) -> float:
     """Expected calibration error over `bins` bins of equal width: mean |share right - mean probability|, weighted by members.
 
     >>> round(calibration_error([0.95, 0.95, 0.05, 0.05], [True, False, False, False]), 4)
@@ -35,8 +59,8 @@ def calibration_error(p: Sequence[float], right: Sequence[bool], bins: int = 10)
     """
     q, r = np.asarray(p, dtype=float), np.asarray(right, dtype=float)
     member = np.minimum((q * bins).astype(int), bins - 1)
-    gaps = [abs(r[member == b].sum() - q[member == b].sum()) for b in range(bins)]
-    return float(sum(gaps) / max(1, len(q)))
+    gaps = np.abs(np.bincount(member, r - q, minlength=bins))
+    return float(gaps.sum() / max(1, len(q)))
 
 
 def platt(scores: Sequence[float], right: Sequence[bool], steps: int = 100) -> tuple[float, float]:
@@ -56,7 +80,7 @@ def platt(scores: Sequence[float], right: Sequence[bool], steps: int = 100) -> t
         gradient = x.T @ (p - target)
         step = np.linalg.solve(x.T @ (x * (p * (1 - p))[:, None]) + 1e-9 * np.eye(2), gradient)
         size = 1.0
-        while size > 1e-6 and _likelihood(x, w - size * step, target) > _likelihood(x, w, target):
+        while size > 1e-6 and _deviance(x, w - size * step, target) > _deviance(x, w, target):
             size /= 2
         w = w - size * step
         if np.abs(gradient).max() < 1e-8 * len(s):
@@ -64,16 +88,6 @@ def platt(scores: Sequence[float], right: Sequence[bool], steps: int = 100) -> t
     return float(w[0]), float(w[1])
 
 
-def _likelihood(x: np.ndarray, w: np.ndarray, target: np.ndarray) -> float:
+def _deviance(x: np.ndarray, w: np.ndarray, target: np.ndarray) -> float:
     z = x @ w
     return float((np.logaddexp(0, z) - target * z).sum())
-
-
-def best_of_n(scores: Sequence[float], right: Sequence[bool]) -> float:
-    """Whether the highest score is right; ties share.
-
-    >>> best_of_n([0.5, 0.9, 0.9], [True, True, False])
-    0.5
-    """
-    s, r = np.asarray(scores, dtype=float), np.asarray(right, dtype=float)
-    return float(r[s == s.max()].mean())

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from reasoning_train.packing.ancestry import ancestry
 from reasoning_train.packing.forest import Forest, grow
 from reasoning_train.packing.rows import Row
 
@@ -41,24 +42,8 @@ def collate(packs: Sequence[Sequence[Row]], pad_id: int, *, share: bool = False,
             end = run.start + len(run.ids)
             ids[b, run.start : end] = torch.tensor(run.ids)
             positions[b, run.start : end] = torch.arange(run.depth, run.depth + len(run.ids))
-    seen = attention.tensors(forests, width) if attention else {"visible": torch.stack([_visible(f, width) for f in forests])[:, None]}
+    seen = attention.tensors(forests, width) if attention else {"visible": ancestry(forests, width).pairs(None)[:, None]}
     return {"input_ids": ids, "position_ids": positions, **seen, **_learnt(packs, forests, width), **_of_rows(packs)}
-
-
-def _visible(forest: Forest, width: int) -> torch.Tensor:
-    """[T, T]: whether column j is column i or an ancestor of it; padding sees itself."""
-    import torch
-
-    n = len(forest.runs)
-    above = torch.eye(n + 1, dtype=torch.bool)  # the last is no run but the padding
-    for r, run in enumerate(forest.runs):
-        if run.parent >= 0:
-            above[r] |= above[run.parent]
-    lengths = torch.tensor([len(run.ids) for run in forest.runs] + [width - forest.width])
-    run_of = torch.arange(n + 1).repeat_interleave(lengths)
-    seen = above[run_of[:, None], run_of[None, :]].tril()
-    seen[forest.width :, forest.width :] = torch.eye(width - forest.width, dtype=torch.bool)
-    return seen
 
 
 class _Unique:

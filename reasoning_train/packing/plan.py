@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 from reasoning_train.packing.cuts import cut_tree
-from reasoning_train.packing.forest import grow
 from reasoning_train.packing.rows import Row
 
 Packing = Literal["none", "sequence", "tree"]
@@ -44,13 +43,15 @@ def by_group(rows: Sequence[Row]) -> list[list[int]]:
 
 def micro_batches(rows: Sequence[Row], *, packing: Packing, capacity: int, tokens: int) -> list[list[list[Row]]]:
     """Packs of one step, grouped so that no forward pass holds more than `tokens` columns (padding included) unless one pack alone does."""
-    units = _trees(rows, tokens) if packing == "tree" else [[row] for row in rows]
-    lengths = [_width(unit, share=packing == "tree") for unit in units]
+    units = _trees(rows, tokens) if packing == "tree" else [([row], row.tokens) for row in rows]
+    lengths = [length for _, length in units]
     if packing == "none":
         packs = [[i] for i in sorted(range(len(units)), key=lambda i: -lengths[i])]
     else:
         packs = pack(lengths, max(capacity, *lengths))
-    return _grouped([[row for i in indices for row in units[i]] for indices in packs], [sum(lengths[i] for i in p) for p in packs], tokens)
+    return _grouped(
+        [[row for i in indices for row in units[i][0]] for indices in packs], [sum(lengths[i] for i in p) for p in packs], tokens
+    )
 
 
 def _grouped(packs: list[list[Row]], widths: list[int], tokens: int) -> list[list[list[Row]]]:
@@ -65,14 +66,10 @@ def _grouped(packs: list[list[Row]], widths: list[int], tokens: int) -> list[lis
     return groups
 
 
-def _trees(rows: Sequence[Row], tokens: int) -> list[list[Row]]:
-    """Rows of one group as one tree, or as several where one would hold more than `tokens`."""
+def _trees(rows: Sequence[Row], tokens: int) -> list[tuple[list[Row], int]]:
+    """Rows of one group as one tree, or as several where one would hold more than `tokens`; each with its columns."""
     groups = ([rows[i] for i in indices] for indices in by_group(rows))
-    return [[group[i] for i in members] for group in groups for members, _ in cut_tree(group, tokens)]
-
-
-def _width(rows: Sequence[Row], *, share: bool) -> int:
-    return grow([trace for row in rows for trace in row.traces], share=True).width if share else sum(row.tokens for row in rows)
+    return [([group[i] for i in members], size) for group in groups for members, size in cut_tree(group, tokens)]
 
 
 def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from data_gen.errors import UserError
 from reasoning_train.packing import flex
 from reasoning_train.packing.ancestry import Ancestry, ancestry
-from reasoning_train.packing.attention import FULL, SLIDING
+from reasoning_train.packing.attention import layer_windows
 from reasoning_train.packing.batch import Batch
 from reasoning_train.packing.gather import Call, Gathering, attend, gathering
 from reasoning_train.packing.scores import scored
@@ -102,21 +102,13 @@ def forest_attention(model: Any, backend: Backend | None = None) -> ForestAttent
 
 
 def _windows(model: Any) -> tuple[int | None, ...]:
-    """Windows of the model's layers."""
-    config = model.config
-    kinds = set(getattr(config, "layer_types", None) or ())
-    if model._is_stateful or not model._supports_attention_backend or not kinds <= {FULL, SLIDING}:
-        odd = ", ".join(sorted(kinds - {FULL, SLIDING})) or "its own kind of attention"
+    """Windows of the model's layers, each once."""
+    if model._is_stateful or not model._supports_attention_backend:
         raise UserError(
-            f"A {config.model_type!r} model cannot be trained on packed trees: it has layers of {odd}, in which branches would see each "
-            "other. Leave tree packing out (`packing: none`), or train a model of full or sliding-window attention."
+            f"A {model.config.model_type!r} model cannot be trained on packed trees: its attention is its own, and branches would see each "
+            "other. Train a model of full or sliding-window attention."
         )
-    window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
-    if window is None:
-        return (None,)
-    if not kinds:
-        return (int(window),)
-    return tuple({FULL: None, SLIDING: int(window)}[kind] for kind in sorted(kinds))
+    return tuple(dict.fromkeys(layer_windows(model).values()))
 
 
 def _register() -> None:

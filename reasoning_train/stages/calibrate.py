@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import Field
 
-from data_gen.errors import UserError
 from data_gen.scales import Scale
 from reasoning_train.inputs import read_problems, read_solutions, with_solutions
 from reasoning_train.recipe.refs import ModelRef, ProblemsRef, SolutionsRef, VerifierRef
@@ -57,17 +56,15 @@ def calibrate(config: CalibrateConfig, ctx: Context) -> None:
         "Sample more, or on problems that are solved sometimes.",
     )
     gain, offset = platt(scores, right)
-    if gain <= 0:
-        raise UserError(
-            f"calibrate: right solutions score lower than wrong ones (gain {gain:.3g}). The verifier has learnt nothing of use."
-        )
+    gate(gain > 0, f"calibrate: right solutions score lower than wrong ones (gain {gain:.3g}). The verifier has learnt nothing of use.")
     new = HeadConfig(**{**old.model_dump(), "squash": "sigmoid", "scale": Scale.P, "gain": gain, "offset": offset})
     head = _with(verifier.head, new)
     save_verifier(Verifier(verifier.backbone, head, verifier.tokenizer, verifier.format), ctx.output("verifier"))
     import torch
 
     p = head.squash(torch.tensor(scores)).tolist()
-    ctx.metric("calibration", {"gain": gain, "offset": offset, "brier": brier(p, right), "ece": calibration_error(p, right)})
+    # On the solutions that it was fitted on; `evaluate_verifier` says what it is worth on others.
+    ctx.metric("fit", {"gain": gain, "offset": offset, "brier": brier(p, right), "ece": calibration_error(p, right)})
     ctx.metric("curve", _curve(p, right))
 
 

@@ -14,7 +14,7 @@ from reasoning_train.ranks import rank
 from reasoning_train.recipe.refs import ModelRef, PairsRef, Unkeyed
 from reasoning_train.recipe.rows import Rows
 from reasoning_train.stage_api import Context, Sizes, gate, stage
-from reasoning_train.trainers.setup import Training, fit, load_options, pad_id, prepare
+from reasoning_train.trainers.setup import Training, finish, fit, load_options, pad_id, prepare, training_cost
 
 if TYPE_CHECKING:
     from reasoning_train.models.policy import Policy
@@ -49,13 +49,12 @@ class DPOConfig(Training):
         return self
 
 
-@stage("dpo", version=1, outputs={"model": "model"}, ranked=True)
+@stage("dpo", version=1, outputs={"model": "model"}, distributed=True)
 def dpo(config: DPOConfig, ctx: Context) -> None:
-    """Train, then publish the policy with its Format; metrics: how often the better side gained more than the worse."""
+    """Train, then publish the policy with its Format (adapters merged unless `adapter: keep`)."""
     from reasoning_train.models.policy import load_policy, save_policy
     from reasoning_train.trainers.losses.preference import Preference
     from reasoning_train.trainers.objective import Objective
-    from reasoning_train.trainers.weights import gathered
 
     policy = load_policy(ctx.input(config.policy).path, **load_options(config, "dpo"))
     rows, limit = _rows(config, policy, ctx)
@@ -69,9 +68,7 @@ def dpo(config: DPOConfig, ctx: Context) -> None:
         Objective(policy.model, [loss]), rows, config, ctx, packing=config.packing, pad_id=pad_id(policy), runs=out / "runs", limit=limit,
         together=True,
     )  # fmt: skip
-    policy.model = gathered(trainer).model
-    if config.lora and config.adapter == "merge":
-        policy.model = policy.model.merge_and_unload()
+    policy.model = finish(trainer, merge=config.adapter == "merge").model
     if rank() == 0:
         save_policy(policy, out)
 
@@ -79,37 +76,21 @@ def dpo(config: DPOConfig, ctx: Context) -> None:
 @dpo.estimate
 def cost(config: DPOConfig, sizes: Sizes) -> dict[str, Any]:
     """The memory of weights, gradients and optimizer."""
-    from reasoning_train.memory import training_bytes
-
-    parameters = sizes(config.policy).get("parameters")
-    return {"parameters": parameters, "memory_bytes": training_bytes(parameters, 0.02 if config.lora else 1.0)} if parameters else {}
+    return training_cost(config, config.policy, sizes)
 
 
 def _rows(config: DPOConfig, policy: Policy, ctx: Context) -> tuple[list[Row], int]:
     """Rows to train on and the longest that a side may be."""
     from reasoning_train.trainers.encode_pairs import encode_pairs
+    from reasoning_train.trainers.encoded import admit
 
     limit = min(config.max_length or policy.context, policy.context)
-    pairs = [StepPair.from_row(row) for row in Rows(ctx.input(config.pairs).path)]
-    encoded = encode_pairs(pairs, policy.codec, limit, vocabulary=policy.model.config.vocab_size)
-    kept = len(encoded.rows)
-    ctx.count("in", len(pairs))
-    ctx.count("out", kept)
-    ctx.count("dropped.too_long", encoded.too_long)
-    gate(
-        kept >= max(1, config.min_rows),
-        f"dpo: {kept} pairs to train on, fewer than min_rows={max(1, config.min_rows)} ({encoded.too_long} of {len(pairs)} over "
-        f"max_length={limit} tokens). Make more pairs, raise `max_length`, or lower `min_rows`.",
-    )
-    gate(
-        encoded.too_long <= config.max_dropped * len(pairs),
-        f"dpo: {encoded.too_long} of {len(pairs)} pairs have a side over max_length={limit} tokens, more than "
-        f"max_dropped={config.max_dropped}. Raise `max_length`.",
-    )
-    without = sum(not row.reference for row in encoded.rows)
+    pairs = (StepPair.from_row(row) for row in Rows(ctx.input(config.pairs).path))
+    rows = admit("dpo", encode_pairs(pairs, policy.codec, limit, vocabulary=policy.model.config.vocab_size), config, ctx, limit)
+    without = sum(not row.reference for row in rows)
     gate(
         config.loss == "simpo" or not without,
-        f"dpo: {without} of {kept} pairs have no log-probabilities of a reference, which loss {config.loss!r} needs. Put a stage "
+        f"dpo: {without} of {len(rows)} pairs have no log-probabilities of a reference, which loss {config.loss!r} needs. Put a stage "
         "`{uses: reference, pairs: ..., policy: ...}` before this one and train on its pairs, or use `loss: simpo`.",
     )
-    return encoded.rows, limit
+    return rows, limit

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +16,7 @@ from reasoning_train.recipe.rows import write_rows
 from reasoning_train.stage_api import Context, StageConfig, gate, stage
 
 if TYPE_CHECKING:
-    from data_gen.format import StepCodec
+    from reasoning_train.evaluation.metrics import Estimate
 
 MAJORITY, CHANCE, FIRST = "majority", "random distinct trace", "first sample"
 
@@ -37,49 +35,46 @@ class EvaluateVerifierConfig(StageConfig):
 
 @stage("evaluate_verifier", version=1, outputs={"table": "table"}, seeded=False)
 def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
-    """One row per (way to choose, problem) in the shape of `evaluate`, and each verifier's figures in the manifest.
+    """One row per (way to choose, problem) in the shape of `evaluate`; each verifier's figures stand beside the accuracies.
 
-    Differences are taken against the majority vote. `random distinct trace` is what a verifier that knows nothing would choose: FACTS of
-    small models say that an undertrained one falls there.
+    Differences are taken against the majority vote. `random distinct trace` is what a verifier that knows nothing would choose. Tokens are
+    those that a way of choosing needs: the solutions that were drawn, and what the verifier reads.
     """
     from reasoning_train.evaluation.summary import summarise_rows, summary_table
 
-    rows = _chosen_without(config, ctx)
+    rows = [row for problem, pool in _pools(config, ctx, count=True) for row in _without_verifier(problem, pool)]
     gate(bool(rows), f"evaluate_verifier: no problem of {config.problems} has verifiable solutions in {config.solutions}.")
-    report = {}
+    figures = {}
     for name in config.verifiers:
         scored = list(_scored(name, config, ctx))
-        report[name] = _figures(scored)
-        rows += [_row(name, problem, solutions, _best(solutions, scores)) for problem, solutions, scores in scored]
+        figures[name] = _figures([scores for _, _, scores in scored], [_right(pool) for _, pool, _ in scored])
+        rows += [_row(name, problem, pool, _best(scores), drawn=pool, read=pool) for problem, pool, scores in scored]
     write_rows(ctx.output("table"), kind="table", rows=rows)
     summary = summarise_rows(rows, [MAJORITY, CHANCE, FIRST, *config.verifiers], [])
     ctx.count("out", summary["problems"])
-    ctx.metric("verifiers", report)
+    ctx.metric("verifiers", {name: {m: [e.value, e.low, e.high] for m, e in found.items()} for name, found in figures.items()})
     ctx.metric("summary", summary)
-    ctx.metric("table", summary_table(summary))
+    ctx.metric("table", _with_figures(summary_table(summary), figures))
 
 
-def _pools(config: EvaluateVerifierConfig, ctx: Context) -> Iterator[tuple[Problem, list[Solution]]]:
-    """Problems with those of their solutions that are verifiable; others are counted."""
+def _pools(config: EvaluateVerifierConfig, ctx: Context, *, count: bool = False) -> Iterator[tuple[Problem, list[Solution]]]:
+    """Problems with those of their solutions that are verifiable; the others are counted."""
     source = read_solutions(ctx.input(config.solutions))
     for problem, solutions in with_solutions(read_problems(ctx.input(config.problems)), source):
         known = [s for s in solutions if s.verdict in ("correct", "wrong")]
+        if count and len(known) < len(solutions):
+            ctx.count("dropped.unverifiable", len(solutions) - len(known))
         if known:
             yield problem, known
 
 
-def _codec(config: EvaluateVerifierConfig, ctx: Context) -> StepCodec:
-    from reasoning_train.models.policy_text import load_policy_text
-
-    return load_policy_text(ctx.input(config.policy).path).codec
-
-
-def _scored(name: str, config: EvaluateVerifierConfig, ctx: Context) -> Iterator[tuple[Problem, Sequence[Solution], list[float]]]:
+def _scored(name: str, config: EvaluateVerifierConfig, ctx: Context) -> Iterator[tuple[Problem, list[Solution], list[float]]]:
     """Scores as probabilities where the verifier's scale has them."""
     from data_gen.verifiers.checkpoint import load_verifier
+    from reasoning_train.models.policy_text import load_policy_text
     from reasoning_train.trainers.score import score_solutions
 
-    verifier, codec = load_verifier(ctx.input(config.verifiers[name]).path), _codec(config, ctx)
+    verifier, codec = load_verifier(ctx.input(config.verifiers[name]).path), load_policy_text(ctx.input(config.policy).path).codec
     verifier.format.check_same_task(codec.format, f"verifier {name!r}", "the policy")
     scale = verifier.head.config.scale
     wanted = Scale.P if convertible(scale, Scale.P) else scale
@@ -88,71 +83,73 @@ def _scored(name: str, config: EvaluateVerifierConfig, ctx: Context) -> Iterator
         ctx.progress(done, None)
 
 
-def _figures(scored: Sequence[tuple[Problem, Sequence[Solution], list[float]]]) -> dict[str, Any]:
-    """AUC within problems (mean over those that have both kinds, with its interval) and pooled; Brier and ECE of probabilities."""
+def _figures(scores: list[list[float]], right: list[list[bool]]) -> dict[str, Estimate]:
+    """AUC within problems (mean over those that have both kinds) and pooled; Brier score and calibration error of probabilities."""
     import numpy as np
 
     from reasoning_train.evaluation.metrics import bootstrap
-    from reasoning_train.evaluation.ranking import auc, brier, calibration_error
+    from reasoning_train.evaluation.ranking import auc, brier, calibration_error, resampled
 
-    within = [a for _, solutions, scores in scored if (a := auc(scores, _right(solutions))) is not None]
-    scores = list(itertools.chain.from_iterable(s for _, _, s in scored))
-    right = list(itertools.chain.from_iterable(_right(solutions) for _, solutions, _ in scored))
-    figures: dict[str, Any] = {"auc": auc(scores, right), "mixed_problems": len(within)}
-    if within:
-        estimate = bootstrap(np.array(within))
-        figures["within_problem_auc"] = [estimate.value, estimate.low, estimate.high]
-    if all(0 <= score <= 1 for score in scores):
-        figures |= {"brier": brier(scores, right), "ece": calibration_error(scores, right)}
-    return figures
+    within = [a for s, r in zip(scores, right, strict=True) if (a := auc(s, r)) is not None]
+    figures = {"AUC within": bootstrap(np.array(within)) if within else None, "AUC pooled": resampled(auc, scores, right)}
+    if all(0 <= score <= 1 for each in scores for score in each):
+        figures |= {"Brier": resampled(brier, scores, right), "ECE": resampled(calibration_error, scores, right)}
+    return {name: estimate for name, estimate in figures.items() if estimate}
+
+
+def _with_figures(table: dict[str, Any], figures: dict[str, dict[str, Estimate]]) -> dict[str, Any]:
+    """The table with a column for every figure, empty where there is no verifier."""
+    names = list(dict.fromkeys(name for found in figures.values() for name in found))
+    rows = [
+        [*row, *(found[n].percent() if (found := figures.get(row[0], {})) and n in found else "" for n in names)] for row in table["rows"]
+    ]
+    return {**table, "columns": [*table["columns"], *names], "rows": rows}
 
 
 def _right(solutions: Sequence[Solution]) -> list[bool]:
     return [s.verdict == "correct" for s in solutions]
 
 
-def _best(solutions: Sequence[Solution], scores: Sequence[float]) -> list[int]:
+def _best(scores: Sequence[float]) -> list[int]:
     top = max(scores)
     return [i for i, score in enumerate(scores) if score == top]
 
 
-def _chosen_without(config: EvaluateVerifierConfig, ctx: Context) -> list[dict[str, Any]]:
+def _without_verifier(problem: Problem, pool: list[Solution]) -> Iterator[dict[str, Any]]:
     """Rows of the ways to choose that need no verifier."""
-    rows = []
-    for problem, solutions in _pools(config, ctx):
-        answers = [s.answer for s in solutions]
-        most = max((answers.count(a) for a in answers if a is not None), default=0)
-        leaders = sorted({a for a in answers if a is not None and answers.count(a) == most}, key=lambda a: _hash(problem.id, a))
-        voted = [i for i, a in enumerate(answers) if leaders and a == leaders[0]] or list(range(len(answers)))
-        rows.append(_row(MAJORITY, problem, solutions, voted[:1]))
-        distinct = list({s.text: i for i, s in enumerate(solutions)}.values())
-        rows.append(_row(CHANCE, problem, solutions, distinct))
-        rows.append(_row(FIRST, problem, solutions, [0]))
-    return rows
+    from reasoning_train.evaluation.metrics import majority, majority_is_correct
+
+    answers, right = [s.answer for s in pool], _right(pool)
+    voted = majority(answers, len(answers), problem.id)
+    among = [i for i, answer in enumerate(answers) if answer == voted]
+    yield _row(MAJORITY, problem, pool, among[:1], drawn=pool) | {"accuracy": majority_is_correct(answers, right, len(answers), problem.id)}
+    yield _row(CHANCE, problem, pool, list({s.text: i for i, s in enumerate(pool)}.values()), drawn=pool)
+    yield _row(FIRST, problem, pool, [0], drawn=pool[:1])
 
 
-def _hash(problem: str, answer: str) -> bytes:
-    return hashlib.blake2b(f"{problem}\x1f{answer}".encode()).digest()
-
-
-def _row(name: str, problem: Problem, solutions: Sequence[Solution], among: Sequence[int]) -> dict[str, Any]:
-    """The first of `among` is shown; accuracy is the mean over them. Tokens are those of the whole pool."""
-    shown = solutions[among[0]]
+def _row(
+    name: str, problem: Problem, pool: list[Solution], among: list[int], *, drawn: list[Solution], read: Sequence[Solution] = ()
+) -> dict[str, Any]:
+    """The first of `among` is shown; accuracy is the mean over them. `read`: solutions that a verifier read, prompts included."""
+    shown = pool[among[0]]
+    generated, scored = sum(len(s.token_ids) for s in drawn), sum(len(s.prompt_ids) + len(s.token_ids) for s in read)
     return {
         "policy": name,
         "problem_id": problem.id,
         "difficulty": problem.difficulty,
         "gold": problem.gold,
         "verdict": str(shown.verdict),
-        "accuracy": sum(solutions[i].verdict == "correct" for i in among) / len(among),
+        "accuracy": sum(pool[i].verdict == "correct" for i in among) / len(among),
         "steps_ok": None,
         "answer": shown.answer,
         "finish": shown.finish,
-        "tokens": sum(len(s.token_ids) for s in solutions),
+        "tokens": generated + scored,
+        "generated_tokens": generated,
+        "scored_tokens": scored,
         "question": problem.question,
         "solution": shown.text,
-        "sampled_answers": [s.answer for s in solutions],
-        "sampled_correct": _right(solutions),
-        "sampled_steps_ok": [bool(s.steps_ok) for s in solutions],
-        "sampled_tokens": [len(s.token_ids) for s in solutions],
+        "sampled_answers": [s.answer for s in pool],
+        "sampled_correct": _right(pool),
+        "sampled_steps_ok": [bool(s.steps_ok) for s in pool],
+        "sampled_tokens": [len(s.token_ids) for s in pool],
     }

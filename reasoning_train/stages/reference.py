@@ -29,17 +29,17 @@ class ReferenceConfig(StageConfig):
 
 @stage("reference", version=1, outputs={"data": "pairs"}, seeded=False)
 def reference(config: ReferenceConfig, ctx: Context) -> None:
-    """Pairs of one tree go through the model together, what they share once. Sides over the context are an error of `dpo`, not of this."""
+    """Pairs of one tree go through the model together, what they share once. Those over the context are counted and left out."""
     from reasoning_train.models.policy import load_policy
     from reasoning_train.trainers.encode_pairs import encode_pairs
     from reasoning_train.trainers.setup import pad_id
 
     source, policy = ctx.input(config.pairs), load_policy(ctx.input(config.policy).path)
     pairs = [StepPair.from_row(row) for row in Rows(source.path)]
-    encoded = encode_pairs(pairs, policy.codec, policy.context, vocabulary=policy.model.config.vocab_size)
-    ctx.count("in", len(pairs))
-    ctx.count("dropped.too_long", encoded.too_long)
     fitting = [p for p in pairs if len(p.prompt_ids) + max(len(p.chosen_ids), len(p.rejected_ids)) <= policy.context]
+    encoded = encode_pairs(fitting, policy.codec, policy.context, vocabulary=policy.model.config.vocab_size)
+    ctx.count("in", len(pairs))
+    ctx.count("dropped.too_long", len(pairs) - len(fitting))
     found = _logprobs(policy.model, encoded.rows, pad_id(policy), config.micro_tokens)
     rows = (replace(pair, reference_chosen=a, reference_rejected=b).to_row() for pair, (a, b) in zip(fitting, found, strict=True))
     ctx.count("out", write_rows(ctx.output("data"), kind="pairs", rows=rows))

@@ -10,7 +10,7 @@ from reasoning_train.inputs import read_solutions
 from reasoning_train.ranks import rank
 from reasoning_train.recipe.refs import ModelRef, ProblemsRef, SolutionsRef, Unkeyed
 from reasoning_train.stage_api import Context, Sizes, gate, stage
-from reasoning_train.trainers.setup import Training, fit, load_options, pad_id, prepare
+from reasoning_train.trainers.setup import Training, finish, fit, load_options, pad_id, prepare, training_cost, zero_stage
 
 if TYPE_CHECKING:
     from reasoning_train.models.policy import Policy
@@ -38,18 +38,22 @@ class SFTConfig(Training):
     until: Until | None = None
     adapter: Literal["merge", "keep"] = "merge"
     packing: Annotated[Literal["none", "sequence", "tree"], Unkeyed()] = "sequence"
-    """Solutions side by side in a row, or, with several to a problem, what they share stored once."""
+    """`sequence`: solutions side by side in a row; `tree`: what those of one problem that meet in a step share is stored once."""
 
 
-@stage("sft", version=2, outputs={"model": "model"}, ranked=True)
+@stage("sft", version=2, outputs={"model": "model"}, distributed=True)
 def sft(config: SFTConfig, ctx: Context) -> None:
     """Train, then publish the policy with its Format (adapters merged unless `adapter: keep`)."""
     from reasoning_train.models.policy import load_policy, save_policy
     from reasoning_train.trainers.losses.language import CrossEntropy
     from reasoning_train.trainers.objective import Objective
     from reasoning_train.trainers.until import StopWhenGood
-    from reasoning_train.trainers.weights import gathered
 
+    gate(
+        not config.until or zero_stage(ctx.deepspeed) < 3,
+        f"sft: `until` decodes with the policy, which ZeRO-3 (resources.deepspeed={ctx.deepspeed!r}) cuts up. Use zero2, or train a fixed "
+        "number of steps.",
+    )
     policy = load_policy(ctx.input(config.policy).path, **load_options(config, "sft"))
     rows, limit = _rows(config, policy, ctx)
     policy.model = prepare(policy.model, config)
@@ -57,7 +61,7 @@ def sft(config: SFTConfig, ctx: Context) -> None:
     objective, out = Objective(policy.model, [CrossEntropy()]), ctx.output("model")
     trainer = fit(
         objective, rows, config, ctx, packing=config.packing, pad_id=pad_id(policy), runs=out / "runs", limit=limit,
-        together=config.packing == "tree", callbacks=[stopper] if stopper else [],
+        callbacks=[stopper] if stopper else [],
     )  # fmt: skip
     if stopper and config.until:
         gate(
@@ -65,9 +69,7 @@ def sft(config: SFTConfig, ctx: Context) -> None:
             f"sft: greedy accuracy on dev did not reach until.greedy={config.until.greedy} in {trainer.state.global_step} steps "
             f"(last: {stopper.last:.3f}). Raise `max_steps`, lower the bar, or change `learning_rate`.",
         )
-    policy.model = gathered(trainer).model
-    if config.lora and config.adapter == "merge":
-        policy.model = policy.model.merge_and_unload()
+    policy.model = finish(trainer, merge=config.adapter == "merge").model
     if rank() == 0:
         save_policy(policy, out)
 
@@ -75,11 +77,7 @@ def sft(config: SFTConfig, ctx: Context) -> None:
 @sft.estimate
 def cost(config: SFTConfig, sizes: Sizes) -> dict[str, Any]:
     """Looks at dev to the token limit, and the memory of weights, gradients and optimizer."""
-    from reasoning_train.memory import training_bytes
-
-    parameters, result = sizes(config.policy).get("parameters"), dict[str, Any]()
-    if parameters:
-        result |= {"parameters": parameters, "memory_bytes": training_bytes(parameters, 0.02 if config.lora else 1.0)}
+    result = training_cost(config, config.policy, sizes)
     if config.until and config.max_steps:
         looks = (config.max_steps - config.until.start) // config.until.every + 1
         calls = looks * min(config.until.limit, sizes(config.until.problems).get("rows", config.until.limit))
@@ -90,26 +88,8 @@ def cost(config: SFTConfig, sizes: Sizes) -> dict[str, Any]:
 def _rows(config: SFTConfig, policy: Policy, ctx: Context) -> tuple[list[Row], int]:
     """Rows to train on and the longest that one may be."""
     from reasoning_train.trainers.encode import encode_solutions
+    from reasoning_train.trainers.encoded import admit
 
     limit = min(config.max_length or policy.context, policy.context)
     encoded = encode_solutions(read_solutions(ctx.input(config.data)), policy.codec, limit)
-    lengths = sorted(row.tokens for row in encoded.rows) or [0]
-    dropped, kept = encoded.too_long + encoded.cut, len(encoded.rows)
-    ctx.count("in", kept + dropped + encoded.weightless)
-    ctx.count("out", kept)
-    ctx.count("dropped.too_long", encoded.too_long)
-    ctx.count("dropped.cut_by_length_limit", encoded.cut)
-    if encoded.weightless:
-        ctx.count("dropped.weight_0", encoded.weightless)
-    ctx.metric("length_quantiles", {f"p{q}": lengths[min(len(lengths) - 1, q * len(lengths) // 100)] for q in (50, 90, 99, 100)})
-    gate(
-        kept >= config.min_rows,
-        f"sft: {kept} rows to train on, fewer than min_rows={config.min_rows} ({dropped} dropped). Sample more, or lower `min_rows`.",
-    )
-    gate(
-        dropped <= config.max_dropped * (kept + dropped),
-        f"sft: {dropped} of {kept + dropped} rows dropped ({encoded.too_long} over max_length={limit} tokens, "
-        f"{encoded.cut} cut when sampled), more than max_dropped={config.max_dropped}. "
-        "Raise `max_length` or the sampling's `max_tokens`, or select only whole solutions.",
-    )
-    return encoded.rows, limit
+    return admit("sft", encoded, config, ctx, limit), limit

@@ -1,10 +1,10 @@
 """`train_verifier`: a value head and its backbone: outcome, process, token-level, progress and pairwise verifiers, by their targets.
 
-orm:  {uses: train_verifier, policy: ..., targets: (rule outcome), head: {read_at: last}}                  (2110.14168)
-prm:  {uses: train_verifier, policy: ..., targets: (rule mc)}                                             (2312.08935)
-tvm:  {..., targets: (rule prefix_ratio), head: {read_at: every_token, squash: clip}, loss: mse}         (2407.12863)
-plv:  {..., pairs: (rule margin), head: {scale: ranking, squash: none, bias: false}, loss: ranking}       (2407.00390)
-rm:   {..., targets: (rule outcome), head: {scale: ranking, squash: none, read_at: last}, loss: ranking}  (2409.12122)
+- outcome (2110.14168): `targets` of rule outcome, `head: {read_at: last}`
+- process (2312.08935): `targets` of rule mc
+- token-level (2407.12863): `targets` of rule prefix_ratio, `head: {read_at: every_token, squash: clip}`, `loss: mse`
+- pairwise (2407.00390): `pairs` of rule margin, `head: {scale: ranking, squash: none, bias: false}`, `loss: ranking`
+- listwise (2409.12122): `targets` of rule outcome, `head: {scale: ranking, squash: none, read_at: last}`, `loss: ranking`
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from data_gen.scales import Scale
 from reasoning_train.ranks import rank
 from reasoning_train.recipe.refs import ModelRef, PairsRef, Unkeyed, ValueTargetsRef
 from reasoning_train.recipe.rows import Rows
-from reasoning_train.stage_api import Context, Sizes, gate, stage
-from reasoning_train.trainers.setup import Training, fit, load_options, pad_id, prepare
+from reasoning_train.stage_api import Context, Sizes, stage
+from reasoning_train.trainers.setup import Training, finish, fit, load_options, pad_id, prepare, training_cost
 
 if TYPE_CHECKING:
     from reasoning_train.models.policy import Policy
@@ -61,7 +61,7 @@ class TrainVerifierConfig(Training):
         return self
 
 
-@stage("train_verifier", version=1, outputs={"verifier": "verifier"}, ranked=True)
+@stage("train_verifier", version=1, outputs={"verifier": "verifier"}, distributed=True)
 def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
     """Train backbone and head, publish them with the Format. A policy that has a head of this kind already goes on with it."""
     from data_gen.verifiers.checkpoint import Verifier, save_verifier
@@ -69,7 +69,6 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
     from reasoning_train.trainers.heads import open_head
     from reasoning_train.trainers.losses.value import Ranking, Regression
     from reasoning_train.trainers.objective import Objective
-    from reasoning_train.trainers.weights import gathered
 
     folder = ctx.input(config.policy).path
     policy = load_policy(folder, **load_options(config, "train_verifier"))
@@ -82,9 +81,8 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
         Objective(model, [loss], head), rows, config, ctx, packing=config.packing, pad_id=pad_id(policy), runs=out / "runs", limit=limit,
         together=True,
     )  # fmt: skip
-    trained: Any = gathered(trainer)
-    whole = trained.model.merge_and_unload() if config.lora else trained.model
-    backbone = whole if config.head.kind == "from_vocab" else whole.base_model
+    trained = finish(trainer, merge=True)
+    backbone = trained.model if config.head.kind == "from_vocab" else trained.model.base_model
     if rank() == 0:
         save_verifier(Verifier(backbone, trained.head, policy.tokenizer, policy.format), out)
 
@@ -92,10 +90,7 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
 @train_verifier.estimate
 def cost(config: TrainVerifierConfig, sizes: Sizes) -> dict[str, Any]:
     """The memory of weights, gradients and optimizer."""
-    from reasoning_train.memory import training_bytes
-
-    parameters = sizes(config.policy).get("parameters")
-    return {"parameters": parameters, "memory_bytes": training_bytes(parameters, 0.02 if config.lora else 1.0)} if parameters else {}
+    return training_cost(config, config.policy, sizes)
 
 
 def _without_words(model: Any, head: HeadConfig) -> Any:
@@ -110,34 +105,20 @@ def _rows(config: TrainVerifierConfig, policy: Policy, ctx: Context) -> tuple[li
     from reasoning_train.labelling import gate_classes
     from reasoning_train.trainers.encode_pairs import encode_pairs
     from reasoning_train.trainers.encode_values import encode_groups, encode_values
+    from reasoning_train.trainers.encoded import admit
 
     limit, vocabulary = min(config.max_length or policy.context, policy.context), policy.model.config.vocab_size
-    source = ctx.input(config.targets or config.pairs)  # type: ignore[arg-type]
-    encoded: Any
     if config.pairs:
-        pairs = (StepPair.from_row(row) for row in Rows(source.path))
+        pairs = (StepPair.from_row(row) for row in Rows(ctx.input(config.pairs).path))
         encoded = encode_pairs(pairs, policy.codec, limit, vocabulary=vocabulary, compare=True)
     else:
+        assert config.targets is not None
         encode = encode_groups if config.loss == "ranking" else encode_values
-        targets = (ValueTarget.from_row(row) for row in Rows(source.path))
+        targets = (ValueTarget.from_row(row) for row in Rows(ctx.input(config.targets).path))
         encoded = encode(targets, policy.codec, config.head, limit, vocabulary=vocabulary)
-        ctx.count("dropped.no_target", encoded.without_target)
-    kept = len(encoded.rows)
-    ctx.count("in", kept + encoded.too_long + getattr(encoded, "without_target", 0))
-    ctx.count("out", kept)
-    ctx.count("dropped.too_long", encoded.too_long)
-    gate(
-        kept >= max(1, config.min_rows),
-        f"train_verifier: {kept} rows to train on, fewer than min_rows={max(1, config.min_rows)} ({encoded.too_long} paths over "
-        f"max_length={limit} tokens). Grow more trees, raise `max_length`, or lower `min_rows`.",
-    )
-    gate(
-        encoded.too_long <= config.max_dropped * (kept + encoded.too_long),
-        f"train_verifier: {encoded.too_long} paths are longer than max_length={limit} tokens, more than max_dropped={config.max_dropped} "
-        "of all. Raise `max_length`.",
-    )
+    rows = admit("train_verifier", encoded, config, ctx, limit)
     if config.loss != "ranking":
         middle = 0.5 if config.head.scale in (Scale.P, Scale.PROGRESS) else 0.0
-        found = [value > middle for row in encoded.rows for trace in row.traces for value in trace.targets]
+        found = [value > middle for row in rows for trace in row.traces for value in trace.targets]
         gate_classes("train_verifier", {True: sum(found), False: len(found) - sum(found)}, 0.0, "targets")
-    return encoded.rows, limit
+    return rows, limit

@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from data_gen.errors import UserError
 from data_gen.format import StepCodec
 from data_gen.records import Segment, Solution
 from reasoning_train.packing.rows import Row, Trace
-
-CHECKED_ROWS = 64
-"""How many sampled rows are decoded to check that they come from this tokenizer."""
-
-
-@dataclass(slots=True)
-class Encoded:
-    """Training rows with what was counted on the way."""
-
-    rows: list[Row] = field(default_factory=list)
-    too_long: int = 0
-    cut: int = 0
-    """Rows whose completion was cut by the length limit when it was sampled: they have no end to learn."""
-    weightless: int = 0
-    """Rows of weight 0: wrong solutions, kept for values, that nobody should imitate."""
+from reasoning_train.trainers.encoded import CHECKED_ROWS, Encoded
 
 
 def encode_solutions(solutions: Iterable[Solution], codec: StepCodec, max_length: int) -> Encoded:
@@ -31,14 +16,14 @@ def encode_solutions(solutions: Iterable[Solution], codec: StepCodec, max_length
     result = Encoded()
     for number, solution in enumerate(solutions):
         if solution.finish == "length":
-            result.cut += 1
+            result.dropped["cut_by_length_limit"] += 1
             continue
         if not solution.weight:
-            result.weightless += 1
+            result.dropped["weight_0"] += 1
             continue
         row = _row(solution, codec, check=number < CHECKED_ROWS)
         if row.tokens > max_length:
-            result.too_long += 1
+            result.dropped["too_long"] += 1
         else:
             result.rows.append(row)
     return result

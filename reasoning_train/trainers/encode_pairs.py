@@ -4,36 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from data_gen.errors import UserError
 from data_gen.format import StepCodec
 from data_gen.labels import StepPair
 from reasoning_train.packing.rows import Row, Trace
-
-CHECKED_ROWS = 64
-"""How many rows are decoded to check that they come from this tokenizer."""
+from reasoning_train.trainers.encoded import CHECKED_ROWS, Encoded
 
 
-@dataclass(slots=True)
-class EncodedPairs:
-    """Rows of two traces, the better first, and what was left out."""
-
-    rows: list[Row] = field(default_factory=list)
-    too_long: int = 0
-
-
-def encode_pairs(pairs: Iterable[StepPair], codec: StepCodec, max_length: int, *, vocabulary: int, compare: bool = False) -> EncodedPairs:
+def encode_pairs(pairs: Iterable[StepPair], codec: StepCodec, max_length: int, *, vocabulary: int, compare: bool = False) -> Encoded:
     """Rows in the order of the pairs. `compare`: for a verifier, which reads the last token of each side and predicts none.
 
     A pair with a side over the limit is counted and left out, none truncated. UserError names a row that cannot be trained on.
     """
-    result = EncodedPairs()
+    result = Encoded()
     for number, pair in enumerate(pairs):
         _check(number, pair, codec, vocabulary, decode=number < CHECKED_ROWS)
         traces = tuple(_trace(pair.prompt_ids, side, compare) for side in (pair.chosen_ids, pair.rejected_ids))
         if max(map(len, traces)) > max_length:
-            result.too_long += 1
+            result.dropped["too_long"] += 1
             continue
         known = (pair.reference_chosen, pair.reference_rejected)
         reference = tuple(x for x in known if x is not None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 from data_gen.errors import UserError
 from data_gen.format import StepCodec
@@ -13,49 +12,35 @@ from data_gen.heads import HeadConfig
 from data_gen.labels import ValueTarget
 from data_gen.scales import BOUNDS, Scale, convert
 from reasoning_train.packing.rows import Row, Trace
-
-CHECKED_ROWS = 64
-"""How many rows are decoded to check that they come from this tokenizer."""
+from reasoning_train.trainers.encoded import CHECKED_ROWS, Encoded
 
 
-@dataclass(slots=True)
-class EncodedValues:
-    """Rows and what was left out."""
-
-    rows: list[Row] = field(default_factory=list)
-    too_long: int = 0
-    without_target: int = 0
-    """Paths that have no target where the head is read, or, in groups, no outcome."""
-
-
-def encode_values(
-    targets: Iterable[ValueTarget], codec: StepCodec, head: HeadConfig, max_length: int, *, vocabulary: int, imitate: bool = False
-) -> EncodedValues:
-    """One row a path. `imitate`: the tokens of paths that end right are predicted, too (AlphaMath's joint training).
+def encode_values(targets: Iterable[ValueTarget], codec: StepCodec, head: HeadConfig, max_length: int, *, vocabulary: int) -> Encoded:
+    """One row a path.
 
     A path over the limit is counted and left out, none truncated. UserError names a row that the head cannot learn from.
     """
-    result = EncodedValues()
-    for trace, target in _traces(targets, codec, head, vocabulary, imitate):
+    result = Encoded()
+    for trace, target in _traces(targets, codec, head, vocabulary):
         if len(trace) > max_length:
-            result.too_long += 1
+            result.dropped["too_long"] += 1
         elif not trace.at:
-            result.without_target += 1
+            result.dropped["no_target"] += 1
         else:
             result.rows.append(Row((trace,), group=target.problem_id))
     return result
 
 
-def encode_groups(targets: Iterable[ValueTarget], codec: StepCodec, head: HeadConfig, max_length: int, *, vocabulary: int) -> EncodedValues:
+def encode_groups(targets: Iterable[ValueTarget], codec: StepCodec, head: HeadConfig, max_length: int, *, vocabulary: int) -> Encoded:
     """One row a problem: its paths, read at their last token and ranked by outcome. Paths too long or without outcome are counted."""
-    result = EncodedValues()
-    for problem_id, members in itertools.groupby(_traces(targets, codec, head, vocabulary, False), key=lambda pair: pair[1].problem_id):
+    result = Encoded()
+    for problem_id, members in itertools.groupby(_traces(targets, codec, head, vocabulary), key=lambda pair: pair[1].problem_id):
         traces, ranks = [], []
         for trace, target in members:
             if len(trace) > max_length:
-                result.too_long += 1
+                result.dropped["too_long"] += 1
             elif target.outcome is None:
-                result.without_target += 1
+                result.dropped["no_target"] += 1
             else:
                 traces.append(Trace(trace.ids, trace.weights, (len(trace) - 1,), (), (1.0,)))
                 ranks.append(target.outcome)
@@ -64,9 +49,7 @@ def encode_groups(targets: Iterable[ValueTarget], codec: StepCodec, head: HeadCo
     return result
 
 
-def _traces(
-    targets: Iterable[ValueTarget], codec: StepCodec, head: HeadConfig, vocabulary: int, imitate: bool
-) -> Iterator[tuple[Trace, ValueTarget]]:
+def _traces(targets: Iterable[ValueTarget], codec: StepCodec, head: HeadConfig, vocabulary: int) -> Iterator[tuple[Trace, ValueTarget]]:
     for number, target in enumerate(targets):
         _check(number, target, codec, head, vocabulary, decode=number < CHECKED_ROWS)
         start, completion = len(target.prompt_ids), _ended(target, codec)
@@ -74,11 +57,10 @@ def _traces(
         # A target at the end of a whole solution moves with the end token: that is where verifiers read it.
         moved = [(last if at == len(target.token_ids) - 1 else at, i) for i, at in enumerate(target.at)]
         kept = [(at, i) for at, i in moved if head.read_at != "last" or at == last]
-        learnt = 1.0 if imitate and target.outcome == 1.0 else 0.0
         yield (
             Trace(
                 ids=(*target.prompt_ids, *completion),
-                weights=(0.0,) * start + (learnt,) * len(completion),
+                weights=(0.0,) * (start + len(completion)),
                 at=tuple(start + at for at, _ in kept),
                 targets=tuple(convert(target.values[i], Scale(target.scale), head.scale) for _, i in kept),
                 target_weights=tuple(target.weights[i] for _, i in kept),

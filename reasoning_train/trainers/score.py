@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from data_gen.heads import step_ends
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def score_solutions(
-    verifier: Verifier, policy: StepCodec, pairs: Iterable[tuple[Problem, Sequence[Solution]]]
-) -> Iterator[tuple[Problem, Sequence[Solution], list[tuple[float, ...]]]]:
+    verifier: Verifier, policy: StepCodec, pairs: Iterable[tuple[Problem, list[Solution]]]
+) -> Iterator[tuple[Problem, list[Solution], list[tuple[float, ...]]]]:
     """Each problem with its solutions and, for each, the values where the verifier is read; one problem's at a time."""
     reader, forward = Reader(verifier.codec, policy, verifier.head.config.read_at), Forward(verifier)
     for problem, solutions in pairs:

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from data_gen.errors import UserError
 from reasoning_train.ranks import world_size
 from reasoning_train.recipe.includes import CHECKOUT
-from reasoning_train.recipe.refs import Unkeyed
-from reasoning_train.stage_api import Context, StageConfig, gate
+from reasoning_train.recipe.refs import Ref, Unkeyed
+from reasoning_train.stage_api import Context, Sizes, StageConfig, gate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ class Training(StageConfig):
     """Longer rows are dropped and counted; default: the model's context."""
     max_dropped: float = Field(0.05, ge=0, le=1)
     """Largest share of rows that may be dropped before the stage refuses to train."""
-    min_rows: int = 1
+    min_rows: int = Field(1, ge=1)
     pack_to: Annotated[int, Unkeyed()] = 256
     """Columns of a packed row; longer rows get one of their own."""
     micro_tokens: Annotated[int, Unkeyed()] = 8192
@@ -120,6 +120,29 @@ def fit(
     ctx.metric("steps", trainer.state.global_step)
     ctx.metric("processes", world_size())
     return trainer
+
+
+def finish(trainer: StepTrainer, *, merge: bool) -> Any:
+    """The trained objective on every process, whole, with its adapters merged if asked for."""
+    from reasoning_train.trainers.weights import gathered
+
+    objective: Any = gathered(trainer)
+    if merge and hasattr(objective.model, "merge_and_unload"):
+        objective.model = objective.model.merge_and_unload()
+    return objective
+
+
+def training_cost(config: Training, policy: Ref, sizes: Sizes) -> dict[str, Any]:
+    """For `plan`: the memory of weights, gradients and optimizer."""
+    from reasoning_train.memory import training_bytes
+
+    parameters = sizes(policy).get("parameters")
+    return {"parameters": parameters, "memory_bytes": training_bytes(parameters, 0.02 if config.lora else 1.0)} if parameters else {}
+
+
+def zero_stage(name: str | None) -> int:
+    """The ZeRO stage of `resources.deepspeed`; 0 without one."""
+    return int((_deepspeed(name) or {}).get("zero_optimization", {}).get("stage", 0))
 
 
 def pad_id(policy: Policy) -> int:

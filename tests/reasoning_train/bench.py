@@ -13,6 +13,7 @@ from data_gen.heads import HeadConfig
 from data_gen.records import Problem, Segment, Solution
 from data_gen.trees import Tree
 from data_gen.verdict import Verdict
+from reasoning_train.models.policy import Policy, load_policy
 from reasoning_train.recipe.plan import Node, Plan
 from reasoning_train.recipe.refs import Ref
 from reasoning_train.recipe.rows import Rows, write_rows
@@ -53,6 +54,18 @@ def given_problems(config: GivenConfig, ctx: Context) -> None:
 def given_solutions(config: GivenConfig, ctx: Context) -> None:
     """Solutions by hand."""
     _give(config, ctx, "solutions")
+
+
+@stage("t_pairs", version=1, outputs={"data": "pairs"}, heavy=False)
+def given_pairs(config: GivenConfig, ctx: Context) -> None:
+    """Preferences by hand."""
+    _give(config, ctx, "pairs")
+
+
+@stage("t_targets", version=1, outputs={"data": "value_targets"}, heavy=False)
+def given_targets(config: GivenConfig, ctx: Context) -> None:
+    """Value targets by hand."""
+    _give(config, ctx, "value_targets")
 
 
 @stage("t_trees", version=1, outputs={"trees": "trees"}, heavy=False)
@@ -118,6 +131,10 @@ class Bench:
         """Run a stage whose inputs are finished."""
         run_node(self.plan, name, self.store, report=lambda event: None)
         return self.store.open(self.nodes[name])
+
+    def policy(self, name: str = "model") -> Policy:
+        """The model that a finished stage published."""
+        return load_policy(self.store.open(self.nodes[name]).path / "model")
 
     def make(self, name: str, uses: str, *, seed: int = 0, **config: Any) -> Artifact:
         """Add and run."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from reasoning_train.packing.batch import Batch
@@ -37,12 +38,10 @@ class Outputs:
     @cached_property
     def trace_scores(self) -> Tensor:
         """[N] the score at the last place where each trace is read; 0 where it is not."""
-        scores = self.raw.new_zeros(len(self.batch["trace_row"]))
-        last = {int(n): i for i, n in enumerate(self.batch["value_trace"].tolist())}
-        if not last:
-            return scores
-        traces = self.batch["value_trace"].new_tensor(list(last))
-        return scores.index_add(0, traces, self.raw[list(last.values())])
+        trace = self.batch["value_trace"]  # ascending
+        last = torch.ones_like(trace, dtype=torch.bool)
+        last[:-1] = trace[1:] != trace[:-1]
+        return self.raw.new_zeros(len(self.batch["trace_row"])).index_add(0, trace[last], self.raw[last])
 
     def _by_trace(self, values: Tensor) -> Tensor:
         return values.new_zeros(len(self.batch["trace_row"])).index_add(0, self.batch["token_trace"], values)

@@ -46,19 +46,17 @@ class Ranking:
     """
 
     margin: float = 0.0
-    least_gap: float = 0.0
-    """Traces whose ranks differ by no more are not compared."""
     factor: float = 1.0
     name: str = "ranking"
 
     def weigh(self, row: Row) -> float:
         """The row's weight, 0 where nothing in it can be compared."""
-        return row.weight if any(a - b > self.least_gap for a in row.ranks for b in row.ranks) else 0.0
+        return row.weight if len(set(row.ranks)) > 1 else 0.0
 
     def __call__(self, out: Outputs) -> Tensor:
         """Sum over rows."""
         scores, ranks, rows = out.trace_scores, out.batch["trace_rank"], out.batch["trace_row"]
-        compared = (rows[:, None] == rows[None, :]) & (ranks[:, None] - ranks[None, :] > self.least_gap)
+        compared = (rows[:, None] == rows[None, :]) & (ranks[:, None] > ranks[None, :])
         better, worse = compared.nonzero(as_tuple=True)
         losses = -F.logsigmoid(scores[better] - scores[worse] - self.margin)
         n = torch.bincount(rows[better], minlength=len(out.batch["row_weight"])).clamp_min(1)

@@ -179,11 +179,11 @@ def test_tempered_proposals_are_their_own_base() -> None:
 def test_the_published_comparison() -> None:
     """81 leaves, lambda 3, noise 0.25, 32 particles: which schemes reach the target and which do not, whatever their number.
 
-    The target is enumerated; the bound follows from the spread between the 400 runs (see `Pooled.bound`). The sound schemes' bias within
+    The target is enumerated; the bound follows from the spread between the 1,600 runs (see `Pooled.bound`). The sound schemes' bias within
     a run, O(1/32), has to fit into it as well; the others exceed it.
     """
     world, reward = noisy_world(0, depth=4, branching=3)
-    exact, runs = posterior(world, lambda path: LAM * reward(path)), 400
+    exact, runs = posterior(world, lambda path: LAM * reward(path)), 1600
 
     def reaches(kind: str, **how: object) -> bool:
         search = Particle(n=32, potential=Potential(kind=kind, reward="odds", lam=LAM), resample=Resample(**how))

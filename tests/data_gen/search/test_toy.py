@@ -11,7 +11,7 @@ import pytest
 from data_gen.engines.base import Request, Sampling
 from data_gen.errors import UserError
 from data_gen.scales import Scale
-from data_gen.search import SEARCHES, Expand
+from data_gen.search import Expand
 from data_gen.search.best_of_n import BestOfN
 from data_gen.search.mcts import Mcts
 from tests.data_gen.search.toy import ToyEngine, ToyScorer, World, grow, path_of
@@ -65,14 +65,6 @@ def test_the_tree_does_not_depend_on_its_company() -> None:
     alone = [grow(search, world, scorer=ToyScorer(world.value), seed=5)[0].frozen(0, oracle=True)]
     many = [t.frozen(0, oracle=True) for t in grow(search, world, scorer=ToyScorer(world.value), seed=5, runs=9)]
     assert many[0] == alone[0] and len({str(t.nodes) for t in many}) > 1
-
-
-@pytest.mark.parametrize("name", SEARCHES.names())
-def test_a_resolved_config_is_valid_again(name: str) -> None:
-    """A plan holds every default written out, and the worker reads it from there."""
-    search = SEARCHES.get(name)
-    config = search.model_validate({"uses": name})
-    assert search.model_validate(config.model_dump()) == config
 
 
 def test_rows_give_the_tree_back() -> None:

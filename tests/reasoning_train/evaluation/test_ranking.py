@@ -6,11 +6,12 @@ import itertools
 import random
 from math import exp
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning_train.evaluation.ranking import auc, best_of_n, brier, calibration_error, platt
+from reasoning_train.evaluation.ranking import auc, brier, calibration_error, platt, resampled
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.1, 0.2, 0.5, 0.9]), st.booleans()), max_size=20))
@@ -42,4 +43,14 @@ def test_platt_of_what_separates_stays_finite() -> None:
 def test_by_hand() -> None:
     assert brier([0.5, 1.0], [True, False]) == pytest.approx(0.625)
     assert calibration_error([1.0, 0.0], [True, False]) == 0.0
-    assert best_of_n([0.1, 0.2], [True, False]) == 0.0
+
+
+def test_intervals_resample_problems() -> None:
+    """Eight equal solutions a problem hold no more than one: the interval is that of the problems."""
+    rng = random.Random(1)
+    outcomes = [rng.random() < 0.5 for _ in range(200)]
+    once, eight = (resampled(brier, [[0.5 + 0.3 * r] * n for r in outcomes], [[r] * n for r in outcomes]) for n in (1, 8))
+    assert once is not None and once == eight
+    assert once.low < once.value < once.high
+    assert once.high - once.low == pytest.approx(2 * 1.96 * np.std([(0.5 + 0.3 * r - r) ** 2 for r in outcomes]) / 200**0.5, rel=0.15)
+    assert resampled(auc, [[0.1], [0.2]], [[True], [True]]) is None

@@ -305,6 +305,16 @@ stages:
         assert torch.allclose(tensor, found[2][1][name], rtol=1e-4, atol=1e-5), name
 
 
+def test_until_under_zero3_is_refused(kitchen: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "1")  # as torchrun with one process sets it
+    kitchen.problems("dev", [])
+    until = {"problems": Ref("dev"), "greedy": 0.5}
+    kitchen.add("tuned", "sft", policy=Ref("model"), data=Ref("gold"), learning_rate=0.01, max_steps=1, until=until)
+    kitchen.nodes["tuned"] = replace(kitchen.nodes["tuned"], resources={"deepspeed": "zero3"})
+    with pytest.raises(GateError, match=r"`until` decodes with the policy, which ZeRO-3 \(resources.deepspeed='zero3'\) cuts up"):
+        kitchen.run("tuned")
+
+
 def test_deepspeed_needs_torchrun(kitchen: Bench) -> None:
     """A plain run says how to start the stage."""
     node = "tuned"

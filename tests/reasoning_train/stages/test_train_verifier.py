@@ -15,41 +15,16 @@ from data_gen.verdict import Verdict
 from data_gen.verifiers.checkpoint import load_verifier
 from data_gen.verifiers.forward import Forward
 from data_gen.verifiers.reading import Reading
-from reasoning_train.models.policy import Policy, load_policy
 from reasoning_train.recipe.refs import Ref
-from reasoning_train.recipe.rows import write_rows
 from reasoning_train.recipe.store import Artifact
-from reasoning_train.stage_api import Context, GateError, StageConfig, stage
+from reasoning_train.stage_api import GateError
 from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of
 from tests.reasoning_train.stages.test_dpo import pairs
 
 
-class GivenTargetsConfig(StageConfig):
-    """Value targets by hand."""
-
-    rows: list[dict[str, Any]]
-
-
-@stage("t_targets", version=1, outputs={"data": "value_targets"}, heavy=False)
-def given_targets(config: GivenTargetsConfig, ctx: Context) -> None:
-    """Write them."""
-    write_rows(ctx.output("data"), "value_targets", config.rows)
-
-
-@pytest.fixture
-def kitchen(bench: Bench, one_thread: None) -> Bench:
-    """A fresh policy."""
-    bench.model()
-    return bench
-
-
-def policy(bench: Bench) -> Policy:
-    return load_policy(bench.store.open(bench.nodes["model"]).path / "model")
-
-
 def targets(bench: Bench, n: int = 16, level: str = "step_end", scale: str = "p") -> list[ValueTarget]:
     """A right and a wrong solution of each question: the wrong one writes 9 where the right one writes 2, in its first step."""
-    codec, made = policy(bench).codec, []
+    codec, made = bench.policy().codec, []
     low = -1.0 if scale == "signed" else 0.0
     for i in range(n):
         right, digit = i % 2 == 0, 2 if i % 2 == 0 else 9
@@ -135,7 +110,7 @@ def test_training_goes_on_with_a_head_of_the_same_kind_only(kitchen: Bench) -> N
 
     folder = kitchen.store.open(kitchen.nodes["model"]).path / "model"
     save_head(ValueHead(HeadConfig(squash="tanh", scale="signed"), 32), folder)  # type: ignore[arg-type]
-    model = policy(kitchen).model
+    model = kitchen.policy().model
     with pytest.raises(UserError, match=r"Head mismatch: the recipe's head has squash='sigmoid', the checkpoint has squash='tanh'"):
         open_head(folder, HeadConfig(), model)
     assert open_head(folder, HeadConfig(squash="tanh", scale="signed"), model).width == 32  # type: ignore[arg-type]
@@ -166,7 +141,7 @@ def test_gates_and_settings_that_do_not_fit(kitchen: Bench) -> None:
         train(kitchen, targets(kitchen)[::2], name="a")
     with pytest.raises(UserError, match="cannot be read as 'p'"):
         train(kitchen, targets(kitchen, scale="progress"), name="b")
-    with pytest.raises(GateError, match="fewer than min_rows=1 \\(16 paths over max_length=4"):
+    with pytest.raises(GateError, match=r"0 rows to train on, fewer than min_rows=1 \(dropped: 16 over max_length=4 tokens"):
         train(kitchen, name="c", max_length=4)
     with pytest.raises(ValueError, match="loss 'ranking' does not go with scale 'p'"):
         train(kitchen, name="d", loss="ranking")
@@ -178,7 +153,7 @@ def pool(bench: Bench) -> None:
     """Two right and two wrong solutions of each of six problems, with the first right one drawn twice."""
     asked = [problem(f"p{i}", f"Ana has {i + 1}.", gold="2") for i in range(6)]
     bench.problems("questions", asked, CHAIN)
-    codec, rows = policy(bench).codec, []
+    codec, rows = bench.policy().codec, []
     for one in asked:
         for sample, digit in enumerate((2, 9, 2, 7)):
             segments = codec.encode([("step", f"1 + 1 = {digit}\n"), ("answer", f"Answer: {digit}")], end=True)
@@ -199,10 +174,15 @@ def test_a_trained_verifier_is_measured_and_calibrated(kitchen: Bench) -> None:
     kitchen.make("calibrated", "calibrate", verifier=Ref("verifier"), min_rows=4, **given)
     artifact = kitchen.make("measured", "evaluate_verifier", verifiers={"raw": Ref("verifier"), "p": Ref("calibrated")}, **given)
     figures = artifact.manifest["metrics"]["verifiers"]
-    assert figures["raw"]["within_problem_auc"][0] == figures["p"]["within_problem_auc"][0]
-    assert figures["p"]["mixed_problems"] == 6
-    assert figures["p"]["brier"] <= figures["raw"]["brier"] + 0.05
+    assert figures["raw"]["AUC within"] == figures["p"]["AUC within"]
+    assert figures["raw"]["AUC within"][0] >= 0.5  # 9 was seen to be wrong, 7 never
     rows = rows_of(artifact)
+    length = {row["policy"]: row["generated_tokens"] for row in rows if row["problem_id"] == "p0"}
+    assert length["majority"] == 4 * length["first sample"] == length["raw"]
+    assert [row["scored_tokens"] > row["generated_tokens"] for row in rows if row["policy"] == "raw"] == [True] * 6
+    columns, table = artifact.manifest["metrics"]["table"]["columns"], artifact.manifest["metrics"]["table"]["rows"]
+    assert columns[-4:] == ["AUC within", "AUC pooled", "Brier", "ECE"]
+    assert [row[-1] != "" for row in table] == [False, False, False, True, True]
     assert {row["policy"] for row in rows} == {"majority", "random distinct trace", "first sample", "raw", "p"}
     by_chance = [row["accuracy"] for row in rows if row["policy"] == "random distinct trace"]
     assert by_chance == pytest.approx([1 / 3] * 6)

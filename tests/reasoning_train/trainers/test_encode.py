@@ -60,12 +60,12 @@ def test_cut_and_over_long_rows_are_counted_not_truncated() -> None:
         [sampled(), sampled(finish="length"), sampled("12 + 8 = 20\n20 + 1 = 21\nAnswer: 21")], CODEC, len(whole.traces[0].ids)
     )
     assert encoded.rows == [whole]
-    assert (encoded.cut, encoded.too_long) == (1, 1)
+    assert encoded.dropped == {"cut_by_length_limit": 1, "too_long": 1}
 
 
 def test_rows_of_weight_0_are_counted_not_trained_on() -> None:
     encoded = encode_solutions([sampled(), dataclasses.replace(sampled(), weight=0.0)], CODEC, 128)
-    assert (len(encoded.rows), encoded.weightless) == (1, 1)
+    assert len(encoded.rows) == 1 and encoded.dropped == {"weight_0": 1}
 
 
 def test_rows_of_another_tokenizer_are_refused() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from data_gen.errors import UserError
 from reasoning_train.trainers.checkpoints import newest_whole
-from tests.reasoning_train.trainers.ranked import run
+from tests.reasoning_train.trainers.distributed import run
 
 ROOT = Path(__file__).parents[3]
 
@@ -22,7 +22,7 @@ def processes(n: int, folder: Path, **options: Any) -> list[dict[str, float]]:
     """The curve of a torchrun of n processes."""
     folder.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(n)]
-    command += ["-m", "tests.reasoning_train.trainers.ranked", json.dumps({"folder": str(folder), **options})]
+    command += ["-m", "tests.reasoning_train.trainers.distributed", json.dumps({"folder": str(folder), **options})]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     )
@@ -32,15 +32,15 @@ def processes(n: int, folder: Path, **options: Any) -> list[dict[str, float]]:
 
 
 def check_same(found: list[dict[str, float]], wanted: list[dict[str, float]], rel: float = 5e-5) -> None:
-    """Every loss, gradient norm and the final weights within `rel`; deviations do not all point one way."""
+    """Every loss, gradient norm and the final weights deviate by `rel` at most, and by a fifth of that on average: no drift one way."""
     assert len(found) == len(wanted) > 2
-    signs = []
+    deviations = []
     for a, b in zip(found, wanted, strict=True):
-        for name in {"loss", "loss_lm", "loss_value", "grad_norm", "weights"} & b.keys():
-            assert a[name] == pytest.approx(b[name], rel=rel), (name, a, b)
-            signs.append(a[name] - b[name])
-    mean = sum(signs) / len(signs)
-    assert abs(mean) <= rel
+        compared = {"loss", "loss_lm", "loss_value", "grad_norm", "weights"} & b.keys()
+        assert compared <= a.keys()
+        deviations += [a[name] / b[name] - 1 for name in compared]
+    assert max(map(abs, deviations)) <= rel, deviations
+    assert abs(sum(deviations) / len(deviations)) <= rel / 5, deviations
 
 
 @pytest.fixture
