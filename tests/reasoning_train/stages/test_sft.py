@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import re
 import resource
@@ -33,6 +34,7 @@ from reasoning_train.recipe.plan_json import write_plan
 from reasoning_train.recipe.refs import Ref
 from reasoning_train.recipe.store import Artifact
 from reasoning_train.stage_api import GateError, Input
+from reasoning_train.stages.sft import SFTConfig
 from tests.reasoning_train.bench import CHAIN, Bench, solution
 
 ROOT = Path(__file__).parents[3]
@@ -195,6 +197,27 @@ def test_a_kept_adapter_can_be_trained_on(kitchen: Bench) -> None:
 def test_qlora_without_a_gpu_is_refused(kitchen: Bench) -> None:
     with pytest.raises(GateError, match=re.escape("lora.bits=4 (QLoRA) needs a CUDA device; this machine has none. Leave `bits` out")):
         train(kitchen, lora={"bits": 4})
+
+
+def test_curves_go_to_tensorboard_beside_the_model(kitchen: Bench) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    artifact = train(kitchen, max_steps=20, report_to=["tensorboard"])
+    [events] = (artifact.path / "model" / "runs").iterdir()
+    curves = EventAccumulator(str(events.parent)).Reload()
+    assert [event.step for event in curves.Scalars("train/loss")] == [10, 20]
+    assert not (train(kitchen, "quiet", max_steps=20).path / "model" / "runs").exists()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("wandb") is not None, reason="the refusal is for machines without it")
+def test_a_tracker_that_is_not_installed_is_named(kitchen: Bench) -> None:
+    with pytest.raises(UserError, match="report_to: the package 'wandb' is not installed here. `pip install wandb`, or leave it out"):
+        train(kitchen, report_to=["wandb"])
+
+
+def test_a_misspelt_tracker_is_refused_before_anything_runs() -> None:
+    with pytest.raises(ValueError, match="'tensorboard', 'wandb' or 'trackio'"):
+        SFTConfig(policy=Ref("m"), data=Ref("d"), learning_rate=0.1, report_to=["tensorboad"])
 
 
 @contextlib.contextmanager
