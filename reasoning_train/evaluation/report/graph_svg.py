@@ -1,12 +1,24 @@
-"""The stage graph as inline SVG: columns by depth, inputs on the left."""
+"""The stage graph as inline SVG: columns by depth, inputs on the left; an edge that skips columns has a lane between their boxes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
-BOX_W, BOX_H, GAP_X, GAP_Y = 158, 46, 44, 16
+BOX_H, LANE_H, GAP_X, GAP_Y, EDGE = 46, 4, 28, 14, 8
+NAME_W, NOTE_W, LEAST_W = 7.6, 5.9, 90
+"""Of one character of a name and of a note, and of a box, in pixels."""
+LONGEST = 24
+"""Characters of a name that are shown; the whole name is shown on hovering."""
+SMALLEST = 0.72
+"""Scale below which the graph scrolls instead: its texts could not be read."""
+SWEEPS = 3
+"""Times that each column is sorted by the one beside it."""
+
+Item = tuple[str, int]
+"""(stage, column): the stage's box in its own column, in later ones the lane of the edges that start there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,39 +37,86 @@ def graph_svg(boxes: Mapping[str, Box]) -> str:
     depth: dict[str, int] = {}
     for name, box in boxes.items():
         depth[name] = 1 + max((depth[i] for i in box.inputs), default=-1)
-    columns: dict[int, list[str]] = {}
-    rank: dict[str, float] = {}
-    for name in boxes:
-        columns.setdefault(depth[name], []).append(name)
-    for names in columns.values():  # a stage stands level with what it reads, so that edges cross less
-        names.sort(key=lambda name: sum(rank.get(i, 0.0) for i in boxes[name].inputs) / max(1, len(boxes[name].inputs)))
-        rank.update({name: row - (len(names) - 1) / 2 for row, name in enumerate(names)})
-    height = max(len(names) for names in columns.values()) * (BOX_H + GAP_Y) + GAP_Y
-    place = {
-        name: (8 + column * (BOX_W + GAP_X), (height - len(names) * (BOX_H + GAP_Y)) / 2 + GAP_Y / 2 + row * (BOX_H + GAP_Y))
-        for column, names in columns.items()
-        for row, name in enumerate(names)
-    }
-    width = 16 + (max(columns) + 1) * (BOX_W + GAP_X) - GAP_X
-    edges = [_edge(place[source], place[name]) for name, box in boxes.items() for source in box.inputs]
-    shapes = [_box(box, *place[name]) for name, box in boxes.items()]
-    head = (
-        f'<svg viewBox="0 0 {width} {height:.0f}" style="width:100%;max-width:{width}px;height:auto" role="img" aria-label="stage graph">'
-    )
-    return head + "".join(edges + shapes) + "</svg>"
+    routes = [_route(source, name, depth) for name, box in boxes.items() for source in box.inputs]
+    columns = _sorted(_columns(boxes, depth, routes), routes)
+    widths = [max([LEAST_W, *(_width(boxes[name]) for name, column in items if depth[name] == column)]) for items in columns]
+    left = [EDGE + sum(widths[:column]) + column * GAP_X for column in range(len(widths))]
+    middle = {item: y for items in columns for item, y in _middles(items, depth).items()}
+    height = 2 * max(y + _height(item, depth) / 2 for item, y in middle.items()) + GAP_Y
+    width = left[-1] + widths[-1] + EDGE
+    shapes = [_edge([(left[c], left[c] + widths[c], height / 2 + middle[name, c]) for name, c in route]) for route in routes]
+    for name, box in boxes.items():
+        column = depth[name]
+        shapes.append(_box(box, widths[column], left[column], height / 2 + middle[name, column] - BOX_H / 2))
+    style = f"width:100%;min-width:{SMALLEST * width:.0f}px;max-width:{width}px;height:auto"
+    return f'<svg viewBox="0 0 {width} {height:.0f}" style="{style}" role="img" aria-label="stage graph">{"".join(shapes)}</svg>'
 
 
-def _edge(start: tuple[float, float], end: tuple[float, float]) -> str:
-    x1, y1, x2, y2 = start[0] + BOX_W, start[1] + BOX_H / 2, end[0], end[1] + BOX_H / 2
-    middle = (x1 + x2) / 2
-    return f'<path class="edge" d="M{x1:.0f},{y1:.0f} C{middle:.0f},{y1:.0f} {middle:.0f},{y2:.0f} {x2:.0f},{y2:.0f}"/>'
+def _route(source: str, target: str, depth: Mapping[str, int]) -> list[Item]:
+    """From box to box, a lane in every column between."""
+    return [*((source, column) for column in range(depth[source], depth[target])), (target, depth[target])]
 
 
-def _box(box: Box, x: float, y: float) -> str:
-    name = box.name if len(box.name) <= 21 else box.name[:20] + "…"
+def _columns(names: Iterable[str], depth: Mapping[str, int], routes: Iterable[Sequence[Item]]) -> list[list[Item]]:
+    items = dict.fromkeys([*((name, depth[name]) for name in names), *(item for route in routes for item in route)])
+    return [[item for item in items if item[1] == column] for column in range(1 + max(depth.values()))]
+
+
+def _sorted(columns: list[list[Item]], routes: Iterable[Sequence[Item]]) -> list[list[Item]]:
+    """Columns with each item level with what it is joined to, so that edges cross less."""
+    joined: dict[Item, set[Item]] = {}
+    for route in routes:
+        for one, other in pairwise(route):
+            joined.setdefault(one, set()).add(other)
+            joined.setdefault(other, set()).add(one)
+    rank = {item: row - (len(items) - 1) / 2 for items in columns for row, item in enumerate(items)}
+
+    def level(item: Item, beside: int) -> float:
+        near = [rank[other] for other in joined.get(item, ()) if other[1] == item[1] + beside]
+        return sum(near) / len(near) if near else rank[item]
+
+    for _ in range(SWEEPS):
+        for items, beside in [*((items, 1) for items in reversed(columns)), *((items, -1) for items in columns)]:
+            wanted = {item: level(item, beside) for item in items}
+            items.sort(key=lambda item: wanted[item])
+            rank.update({item: row - (len(items) - 1) / 2 for row, item in enumerate(items)})
+    return columns
+
+
+def _middles(items: Sequence[Item], depth: Mapping[str, int]) -> dict[Item, float]:
+    """Heights of the items' middles, in pixels below the middle of the column."""
+    found, y = {}, -sum(_height(item, depth) + GAP_Y for item in items) / 2
+    for item in items:
+        found[item] = y + (_height(item, depth) + GAP_Y) / 2
+        y += _height(item, depth) + GAP_Y
+    return found
+
+
+def _height(item: Item, depth: Mapping[str, int]) -> int:
+    return BOX_H if depth[item[0]] == item[1] else LANE_H
+
+
+def _width(box: Box) -> int:
+    return 20 + round(max(NAME_W * len(_name(box)), NOTE_W * len(box.note)))
+
+
+def _name(box: Box) -> str:
+    return box.name if len(box.name) <= LONGEST else box.name[: LONGEST - 1] + "…"
+
+
+def _edge(route: Sequence[tuple[float, float, float]]) -> str:
+    """A path along (left, right, middle) of the items of a route."""
+    path = f"M{route[0][1]:.0f},{route[0][2]:.0f}"
+    for (_, right, y1), (left, end, y2) in pairwise(route):
+        bend = (right + left) / 2
+        path += f" C{bend:.0f},{y1:.0f} {bend:.0f},{y2:.0f} {left:.0f},{y2:.0f}" + (f" H{end:.0f}" if (left, end, y2) != route[-1] else "")
+    return f'<path class="edge" d="{path}"/>'
+
+
+def _box(box: Box, width: float, x: float, y: float) -> str:
     return (
         f'<g class="box {escape(box.state.replace(" ", "-"))}"><title>{escape(f"{box.name}: {box.uses}, {box.state}")}</title>'
-        f'<rect x="{x:.0f}" y="{y:.0f}" width="{BOX_W}" height="{BOX_H}" rx="7"/>'
-        f'<text x="{x + 10:.0f}" y="{y + 19:.0f}" class="name">{escape(name)}</text>'
+        f'<rect x="{x:.0f}" y="{y:.0f}" width="{width:.0f}" height="{BOX_H}" rx="7"/>'
+        f'<text x="{x + 10:.0f}" y="{y + 19:.0f}" class="name">{escape(_name(box))}</text>'
         f'<text x="{x + 10:.0f}" y="{y + 36:.0f}" class="note">{escape(box.note)}</text></g>'
     )

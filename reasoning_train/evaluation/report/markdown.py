@@ -25,6 +25,8 @@ SHOWN = (
 
 def write_figures(run_dir: Path, store: Store, readme: Path) -> None:
     """Replace the block of the run's recipe in `readme`; UserError where the marks are missing."""
+    if not readme.is_file():
+        raise UserError(f"{readme}: there is no such file to write figures into.")
     plan, state = read_plan(run_dir / "plan.json"), json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
     views = run_views(plan, state, store)
     block = figures(views, state)

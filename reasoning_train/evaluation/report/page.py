@@ -37,7 +37,7 @@ def write_report(run_dir: Path, store: Store) -> Path:
     page = Page(
         title=plan.name,
         about=" ".join(filter(None, about)),
-        facts={"run": state["state"], "started": state["started"]},
+        facts={"run": state["state"], "started": f"{state['started'][:16].replace('T', ' ')} UTC"},
         views=run_views(plan, state, store),
         table=_evaluation(made),
     )

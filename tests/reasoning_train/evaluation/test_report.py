@@ -7,12 +7,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from data_gen.errors import UserError
 from launch.runs import RunFolder
 from reasoning_train.evaluation.report import write_figures, write_report
-from reasoning_train.evaluation.report.chart_svg import chart_svg
-from reasoning_train.evaluation.report.graph_svg import Box, graph_svg
+from reasoning_train.evaluation.report.chart_svg import chart_svg, ticks
+from reasoning_train.evaluation.report.graph_svg import BOX_H, LEAST_W, Box, graph_svg
 from reasoning_train.evaluation.report.markdown import markdown_table
 from reasoning_train.recipe.refs import Ref
 from tests.reasoning_train.bench import Bench
@@ -114,6 +116,8 @@ def test_figures_go_between_the_marks_of_a_readme(finished: Bench, tmp_path: Pat
 def test_a_readme_without_marks_is_refused(finished: Bench, tmp_path: Path) -> None:
     _, folder = report(finished, {})
     readme = tmp_path / "README.md"
+    with pytest.raises(UserError, match="there is no such file to write figures into"):
+        write_figures(folder, finished.store, readme)
     readme.write_text("nothing")
     with pytest.raises(UserError, match="no block for 'bench'. Put `<!-- figures: bench -->` and `<!-- end -->`"):
         write_figures(folder, finished.store, readme)
@@ -137,7 +141,43 @@ def test_the_graph_draws_every_box_and_edge_and_escapes() -> None:
     assert svg.count("<rect") == 3
     assert svg.count('class="edge"') == 3
     assert "x &lt; y" in svg
-    assert "c" * 20 + "…" in svg
+    assert "c" * 23 + "…" in svg
+
+
+def test_an_edge_that_skips_a_column_passes_beside_its_boxes() -> None:
+    boxes = {"a": Box("a", "sft", "ran", "", ()), "b": Box("b", "sft", "ran", "", ("a",)), "c": Box("c", "sft", "ran", "", ("a", "b"))}
+    svg = graph_svg(boxes)
+    left, top = (int(re.findall(rf' {side}="(\d+)"', svg.partition("<title>b: ")[2])[0]) for side in ("x", "y"))
+    [lane] = re.findall(r" (\d+),(\d+) H(\d+)", svg)
+    start, y, end = map(int, lane)
+    assert (start, end) == (left, left + LEAST_W)
+    assert not top <= y <= top + BOX_H
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "wanted"),
+    [
+        (250, 490, [250, 300, 350, 400, 450]),
+        (0.08, 0.56, [0.1, 0.2, 0.3, 0.4, 0.5]),
+        (-1, 1, [-1, -0.5, 0, 0.5, 1]),
+        (0, 9, [0, 2, 4, 6, 8]),
+    ],
+)
+def test_ticks_by_hand(low: float, high: float, wanted: list[float]) -> None:
+    assert ticks(low, high) == pytest.approx(wanted)
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
+def test_ticks_are_few_and_inside(low: float, width: float) -> None:
+    found = ticks(low, low + width)
+    assert 2 <= len(found) <= 5
+    assert low - 1e-6 * width <= found[0] < found[-1] <= low + width * (1 + 1e-6)
+
+
+def test_a_chart_names_its_axis() -> None:
+    svg = chart_svg([(0, 1.0), (9, 3.0)], "loss & more")
+    assert ">step</text>" in svg
+    assert 'aria-label="loss &amp; more over steps"' in svg
 
 
 def test_markdown_tables_escape_bars() -> None:
