@@ -39,8 +39,15 @@ class Meter:
         total = None if None in totals else sum(totals)
         rate = (done - sum(self._first.values())) / seconds if seconds > 0 else 0.0
         left = f"  {clock((total - done) / rate)} left" if total is not None and rate > 0 else ""
-        figures = "".join(f"  {name} {value:.4g}" for event in list(self._shards.values())[:1] for name, value in event["figures"].items())
-        return f"{self.name}  {done}/{'?' if total is None else total}  {rate:.1f}/s{left}{figures}"
+        return f"{self.name}  {done}/{'?' if total is None else total}  {rate:.1f}/s{left}{self._figures()}"
+
+    def _figures(self) -> str:
+        """Sums over shards, which count what they did; a stage that draws curves has one process."""
+        sums: dict[str, float] = {}
+        for event in self._shards.values():
+            for name, value in event["figures"].items():
+                sums[name] = sums.get(name, 0) + value
+        return "".join(f"  {name} {value:,}" if isinstance(value, int) else f"  {name} {value:.4g}" for name, value in sums.items())
 
 
 class Plain:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from data_gen.errors import UserError
 from launch.display import clock, open_display
 from launch.forked import require_fork
 from launch.local import INTERRUPTED, LocalRunner
@@ -19,13 +21,27 @@ from reasoning_train.stage_api import STAGES
 STATES = {0: "done", 1: "failed", INTERRUPTED: "interrupted"}
 TABLE_KINDS = ("table", "verdict")
 """Kinds of outputs whose tables are printed at the end of a run."""
+FILE_WIDTH = 180
+"""Columns of a table in a file or a pipe, where nothing needs to be wrapped."""
 
 
 def execute(plan: Plan, store: Store, cores: int) -> int:
     """Run a plan, print what came out and return the exit code (0, 1 or 130). UserError when the disk is full or nothing can be forked."""
     require_fork()
     with explain_full_disk(store.root):
+        _require_store(store)
         return _execute(plan, store, cores)
+
+
+def _require_store(store: Store) -> None:
+    """Make the store's folder, or say at once that nothing can be written there."""
+    try:
+        store.runs.mkdir(parents=True, exist_ok=True)
+        writable = os.access(store.runs, os.W_OK)
+    except OSError as error:
+        raise UserError(f"--store: cannot write in {store.root} ({error.strerror}). Name a folder with `--store DIR`.") from error
+    if not writable:
+        raise UserError(f"--store: {store.runs} is not writable for you. Name another folder with `--store DIR`.")
 
 
 def _execute(plan: Plan, store: Store, cores: int) -> int:
@@ -64,8 +80,11 @@ def _print_tables(plan: Plan, store: Store) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = FILE_WIDTH
     for name, table in tables(plan, store):
-        shown = Table(*table["columns"], title=name, title_justify="left")
+        shown = Table(*table["columns"], title=f"{name}: {table['title']}" if "title" in table else name, title_justify="left")
+        shown.columns[0].no_wrap = True  # names are read whole
         for row in table["rows"]:
             shown.add_row(*map(str, row))
         console.print(shown)

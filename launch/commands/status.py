@@ -51,14 +51,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _add_progress(state: dict[str, Any], store: Store) -> None:
     from reasoning_train.recipe.claim import owners
-    from reasoning_train.recipe.log import read_logs
+    from reasoning_train.recipe.partial import Partial
     from reasoning_train.recipe.plan_json import read_plan
 
     plan = read_plan(Path(state["folder"]) / "plan.json")
     for name, entry in state["nodes"].items():
         node = plan.nodes[name]
         if store.partial(node).is_dir():
-            entry["records"] = len(read_logs(store.partial(node)))
+            entry |= Partial(store.partial(node)).reached()
         entry["owners"] = [str(owner) for owner in owners(store, node)]
 
 
@@ -74,7 +74,7 @@ def _print_nodes(state: dict[str, Any]) -> None:
     rows = []
     for name, node in state["nodes"].items():
         wall = f"{node['wall_s']:.1f} s" if "wall_s" in node else ""
-        records = f"{node['records']} records" if node.get("records") else ""
-        note = "; ".join(filter(None, [records, *node["owners"], node.get("error", "")]))
+        reached = f"step {node['step']}" if "step" in node else f"{node['records']} records" if node.get("records") else ""
+        note = "; ".join(filter(None, [reached, *node["owners"], node.get("error", "")]))
         rows.append([name, node["uses"], node["state"], wall, note])
     print_table(["stage", "uses", "state", "wall", ""], rows, f"{state['recipe']}: {state['state']}, {state['folder']}")

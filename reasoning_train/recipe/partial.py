@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from reasoning_train.recipe.locks import guard
+from reasoning_train.recipe.log import read_logs
 from reasoning_train.recipe.manifest import write_json
 from reasoning_train.recipe.plan import Node, Plan
 from reasoning_train.recipe.store import Store
@@ -80,6 +81,12 @@ class Partial:
             if len(group) == count and all(one.done for one in group):
                 return group
         return None
+
+    def reached(self) -> dict[str, int]:
+        """How far the work has got: the finished `records`, or for a stage that keeps none the `step` of the last point of its curves."""
+        records = len(read_logs(self.folder))
+        steps = [] if records else [int(point["step"]) for point in self.history() if "step" in point]
+        return {"step": steps[-1]} if steps else {"records": records}
 
     def history(self) -> list[dict[str, Any]]:
         """All points of the curves; points that a later attempt went over again are taken from the later one."""

@@ -17,6 +17,7 @@ from reasoning_train.recipe import locks
 from reasoning_train.recipe.claim import claim
 from reasoning_train.recipe.locks import Lock, live_owner
 from reasoning_train.recipe.manifest import damages, read_manifest
+from reasoning_train.recipe.partial import Partial
 from reasoning_train.recipe.plan import Plan
 from reasoning_train.recipe.plan_json import plan_from_json, plan_to_json
 from reasoning_train.recipe.refs import Ref
@@ -166,6 +167,18 @@ def test_after_the_stop_rule_later_rounds_pass_on(store: Store, tmp_path: Path) 
     store.discard(store.folder(plan.nodes["r1"]))
     with pytest.raises(UserError, match="passes on an artifact that is gone"):
         store.open(plan.nodes["r2"])
+
+
+def test_how_far_work_has_got(plan: Plan, store: Store) -> None:
+    run_node(plan, "a", store, report=silent, shard=(0, 2))
+    partial = Partial(store.partial(plan.nodes["a"]))
+    assert partial.reached() == {"records": 3}
+    trainer = Partial(store.partial(plan.nodes["b"]))
+    trainer.folder.mkdir(parents=True)
+    assert trainer.reached() == {"records": 0}
+    points = [{"attempt": 1, "step": step, "loss": 1.0} for step in (10, 20)]
+    (trainer.folder / "history-0-of-1.jsonl").write_text("".join(json.dumps(point) + "\n" for point in points))
+    assert trainer.reached() == {"step": 20}
 
 
 def test_plans_survive_json() -> None:
