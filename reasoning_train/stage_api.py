@@ -94,6 +94,11 @@ def gate(ok: bool, message: str) -> None:
         raise GateError(message)
 
 
+def at_most(known: int | None, limit: int | None) -> int | None:
+    """For estimators: how many rows of an input a stage with a `limit` reads; None where nobody can tell yet."""
+    return min((number for number in (known, limit) if number is not None), default=None)
+
+
 Sizes = Callable[[Ref], dict[str, Any]]
 """What an estimator knows of an input: its own estimate, or the exact rows of a finished artifact."""
 

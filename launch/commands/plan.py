@@ -53,7 +53,7 @@ def describe(plan: Plan, store: Store) -> list[dict[str, Any]]:
 
 
 def _entry(node: Node, state: str, store: Store, estimate: dict[str, Any]) -> dict[str, Any]:
-    from reasoning_train.recipe.log import read_logs
+    from reasoning_train.recipe.partial import Partial
 
     shown = "will run" if state == "absent" else state
     entry: dict[str, Any] = {
@@ -65,30 +65,41 @@ def _entry(node: Node, state: str, store: Store, estimate: dict[str, Any]) -> di
         "state": shown,
     }
     if state == "partial":
-        entry["records"] = len(read_logs(store.partial(node)))
+        entry |= Partial(store.partial(node)).reached()
     return {**entry, "estimate": estimate}
 
 
 def _print_lines(plan: Plan, lines: list[dict[str, Any]]) -> None:
     rows = [[line["name"], line["uses"], _state(line), *_costs(line), ", ".join(line["inputs"])] for line in lines]
     print_table(["stage", "uses", "state", "tokens <=", "calls <=", "memory ~", "made from"], rows, f"recipe {plan.name} ({plan.path})")
-    pending = [line["estimate"] for line in lines if line["state"] != "cached"]
-    tokens, calls = (sum(int(one.get(what) or 0) for one in pending) for what in ("tokens", "calls"))
-    print(f"{len(lines)} stages, {len(pending)} to run; at most {tokens:,} generated tokens in {calls:,} calls")
+    pending = [line for line in lines if line["state"] != "cached"]
+    tokens, calls = (sum(int(line["estimate"].get(what) or 0) for line in pending) for what in ("tokens", "calls"))
+    unknown = [line["name"] for line in pending if _unknown(line)]
+    beside = f", and what {', '.join(unknown)} will need, which is not known yet" if unknown else ""
+    print(f"{len(lines)} stages, {len(pending)} to run; at most {tokens:,} generated tokens in {calls:,} calls{beside}")
 
 
 def _state(line: dict[str, Any]) -> str:
     if line["state"] != "partial":
         return str(line["state"])
+    if "step" in line:
+        return f"partial (step {line['step']})"
     total = line["estimate"].get("records")
     return f"partial ({line['records']}{f' of {total}' if total else ''} records)"
 
 
 def _costs(line: dict[str, Any]) -> list[str]:
-    estimate = line["estimate"]
+    estimate, unknown = line["estimate"], "?" if _unknown(line) else ""
     memory = estimate.get("memory_bytes")
-    counts = [f"{estimate[what]:,}" if estimate.get(what) is not None else "" for what in ("tokens", "calls")]
+    counts = [f"{estimate[what]:,}" if estimate.get(what) is not None else unknown for what in ("tokens", "calls")]
     return [*counts, f"{memory / 2**20:,.0f} MiB" if memory else ""]
+
+
+def _unknown(line: dict[str, Any]) -> bool:
+    """Whether a stage generates, and nobody can tell yet how much: its problems have not been read."""
+    from reasoning_train.stage_api import STAGES
+
+    return line["state"] != "cached" and "tokens" not in line["estimate"] and "engine" in STAGES.get(line["uses"]).config.model_fields
 
 
 def _print_resolved(plan: Plan, *, as_json: bool) -> None:

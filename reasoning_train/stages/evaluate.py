@@ -12,7 +12,7 @@ from data_gen.engines.config import EngineConfig, TransformersConfig
 from data_gen.records import Problem, Solution
 from reasoning_train.inputs import count_rows, load_task, read_problems
 from reasoning_train.recipe.refs import ModelRef, ProblemsRef, Unkeyed
-from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.stage_api import Context, Sizes, StageConfig, at_most, gate, stage
 
 if TYPE_CHECKING:
     from data_gen.engines.base import LM, Engine
@@ -54,9 +54,11 @@ def evaluate(config: EvaluateConfig, ctx: Context) -> None:
     total = count_rows(source, config.limit) * len(config.policies)
     pairs = itertools.product(config.policies, itertools.islice(read_problems(source), config.limit))
     pending = ctx.pending((f"{name}/{problem.id}", (name, problem)) for name, problem in pairs)
+    before = tokens = 0
     for name, items in itertools.groupby(pending, key=lambda item: item[2][0]):
         for tokens in _evaluate_policy(name, items, config, ctx):
-            ctx.progress(next(done), total, tokens=tokens)
+            ctx.progress(next(done), total, tokens=before + tokens)
+        before += tokens
 
 
 def _evaluate_policy(name: str, items: Iterator[Item], config: EvaluateConfig, ctx: Context) -> Iterator[int]:
@@ -119,10 +121,10 @@ def cost(config: EvaluateConfig, sizes: Sizes) -> dict[str, Any]:
     from reasoning_train.memory import generation_bytes
 
     policies = [sizes(ref).get("parameters", 0) for ref in config.policies.values()]
-    known = sizes(config.problems).get("rows")
+    problems = at_most(sizes(config.problems).get("rows"), config.limit)
     result: dict[str, Any] = {"memory_bytes": generation_bytes(max(policies), config.engine)} if all(policies) else {}
-    if known is not None:
-        records = min(known, config.limit or known) * len(policies)
+    if problems is not None:
+        records = problems * len(policies)
         calls = records * (1 + config.samples)
         result |= {"records": records, "rows": records, "calls": calls, "tokens": calls * config.max_tokens}
     return result

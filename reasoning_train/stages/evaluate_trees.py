@@ -15,7 +15,7 @@ from data_gen.search.vote import Vote
 from data_gen.trees import Tree
 from reasoning_train.inputs import count_rows, load_task, read_problems, stream_trees
 from reasoning_train.recipe.refs import ProblemsRef, Ref, TreesRef
-from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.stage_api import Context, Sizes, StageConfig, at_most, gate, stage
 
 
 class Strategy(Vote):
@@ -99,11 +99,8 @@ def _check_pool(name: str, strategy: Strategy, trees: list[Tree]) -> None:
 @evaluate_trees.estimate
 def size(config: EvaluateTreesConfig, sizes: Sizes) -> dict[str, Any]:
     """One row per strategy and problem; nothing is generated."""
-    known = sizes(config.problems).get("rows")
-    if known is None:
-        return {}
-    records = min(known, config.limit or known)
-    return {"records": records, "rows": records * len(config.strategies)}
+    records = at_most(sizes(config.problems).get("rows"), config.limit)
+    return {} if records is None else {"records": records, "rows": records * len(config.strategies)}
 
 
 @evaluate_trees.finish

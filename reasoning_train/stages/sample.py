@@ -11,7 +11,7 @@ from pydantic import Field
 from data_gen.engines.config import EngineConfig, TransformersConfig
 from reasoning_train.inputs import count_rows, load_task, read_problems
 from reasoning_train.recipe.refs import ModelRef, ProblemsRef, Unkeyed
-from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.stage_api import Context, Sizes, StageConfig, at_most, gate, stage
 
 if TYPE_CHECKING:
     from data_gen.engines.base import LM, Engine
@@ -79,10 +79,9 @@ def cost(config: SampleConfig, sizes: Sizes) -> dict[str, Any]:
     """Every problem n times to the token limit."""
     from reasoning_train.memory import generation_bytes
 
-    policy, known = sizes(config.policy).get("parameters"), sizes(config.problems).get("rows")
+    policy, problems = sizes(config.policy).get("parameters"), at_most(sizes(config.problems).get("rows"), config.limit)
     result: dict[str, Any] = {"memory_bytes": generation_bytes(policy, config.engine)} if policy else {}
-    if known is not None:
-        problems = min(known, config.limit or known)
+    if problems is not None:
         calls = problems * config.n
         result |= {"records": problems, "rows": calls, "calls": calls, "tokens": calls * config.max_tokens}
     return result

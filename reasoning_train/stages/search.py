@@ -15,7 +15,7 @@ from data_gen.scorers import SCORERS
 from data_gen.search import SEARCHES
 from reasoning_train.inputs import count_rows, read_problems, read_solutions, with_solutions
 from reasoning_train.recipe.refs import ModelRef, ProblemsRef, SolutionsRef, Unkeyed, VerifierRef
-from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.stage_api import Context, Sizes, StageConfig, at_most, gate, stage
 
 if TYPE_CHECKING:
     from data_gen.engines.base import LM
@@ -129,10 +129,10 @@ def cost(config: SearchConfig, sizes: Sizes) -> dict[str, Any]:
     """Every tree to its budget, every sample to the token limit."""
     from reasoning_train.memory import generation_bytes
 
-    policy, known = sizes(config.policy).get("parameters"), sizes(config.problems).get("rows")
+    policy, problems = sizes(config.policy).get("parameters"), at_most(sizes(config.problems).get("rows"), config.limit)
     result: dict[str, Any] = {"memory_bytes": generation_bytes(policy, config.engine)} if policy else {}
-    if known is not None:
-        trees = min(known, config.limit or known) * config.trees
+    if problems is not None:
+        trees = problems * config.trees
         calls = trees * config.search.draws()
         result |= {"records": trees, "rows": calls + trees, "calls": calls, "tokens": trees * config.search.tokens()}
     return result
