@@ -26,7 +26,11 @@ _GROUPS = ("stages", "rounds", "tasks")
 def load_document(path: Path, overrides: Sequence[str] = ()) -> Document:
     """The merged document of a recipe. RecipeError for files that are missing, unreadable or include each other in a circle."""
     if not path.is_file():
-        raise RecipeError(f"{path}: there is no such recipe. `reasoning-train list recipes` names those that ship.")
+        what = "is a folder; name the recipe's file" if path.is_dir() else "there is no such recipe"
+        recipes = [_shown(found) for found in (CHECKOUT / "recipes").rglob("*.yaml")]
+        close = nearest(str(path), recipes)
+        hint = close if close.startswith(" Did") else " `reasoning-train list recipes` names those that ship."
+        raise RecipeError(f"{path}: {what}.{hint}")
     document = _expand(path, ())
     for override in overrides:
         document = _override(document, override)

@@ -48,7 +48,11 @@ def _plan(recipe: Recipe, document: Document, path: Path, problems: Problems) ->
     graph = Graph(resolvers, files, problems)
     for draft in ordered(drafts, first.config, problems):
         graph.add(draft)
+    if not graph.nodes and not problems:
+        problems.add("", "there is nothing to run: the recipe has no stages.")
     name = str(first.resolve(recipe.name, "name"))
+    if "/" in name or name.startswith("."):
+        problems.add("name", f"runs are kept in a folder of this name, so it has no '/' and does not begin with '.'; got {name!r}.")
     problems.raise_if_any()
     return Plan(name=name, path=str(path), nodes=graph.nodes, resolved=document.value, origins=document.origins)
 

@@ -11,6 +11,7 @@ from data_gen.tasks import TASKS, Task
 from reasoning_train.recipe.files import LeafFiles
 from reasoning_train.recipe.problems import Problems
 from reasoning_train.recipe.validate import plain, validate
+from reasoning_train.recipe.yaml_core import join
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,10 @@ def load_task(written: Mapping[str, Any], path: str, files: LeafFiles, problems:
         return None
     try:
         kind = TASKS.get(uses)
+    except UserError as error:
+        problems.add(join(path, "uses"), str(error))
+        return None
+    try:
         task = validate(kind, written, path, problems, f" of task {uses!r}")
         return _with_files(kind, task, path, files) if task else None
     except UserError as error:

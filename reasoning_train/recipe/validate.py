@@ -50,12 +50,8 @@ def _note(model: type[BaseModel], data: Any, problem: Any, path: str, problems: 
 def _expected(message: str) -> str:
     """Pydantic's message in our words."""
     expected = message.replace("Input should be ", "expected ").replace("Input should ", "should ")
-    return (
-        expected.replace("a valid tuple", "a list")
-        .replace("a valid ", "a ")
-        .replace("a integer", "an integer")
-        .replace("dictionary", "map")
-    )
+    expected = expected.replace("a valid tuple", "a list").replace("a valid ", "a ").replace("a integer", "an integer")
+    return expected.replace("dictionary", "map").partition(", unable to parse ")[0].partition(" or instance of ")[0]
 
 
 def show(value: Any) -> str:

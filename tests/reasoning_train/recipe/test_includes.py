@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning_train.recipe.includes import load_document, merge
+from reasoning_train.recipe.includes import CHECKOUT, load_document, merge
 from reasoning_train.recipe.problems import RecipeError
 from reasoning_train.recipe.yaml_core import Document
 from tests.reasoning_train.recipe.kitchen import write
@@ -132,5 +132,13 @@ def test_include_must_be_a_list(tmp_path: Path) -> None:
 
 
 def test_no_such_recipe(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="there is no such recipe"):
+    with pytest.raises(RecipeError, match=r"there is no such recipe\. `reasoning-train list recipes` names those that ship\."):
         load_document(tmp_path / "none.yaml")
+    with pytest.raises(RecipeError, match=r"is a folder; name the recipe's file\."):
+        load_document(tmp_path)
+
+
+def test_a_misspelt_recipe_gets_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(CHECKOUT)
+    with pytest.raises(RecipeError, match=r"no such recipe\. Did you mean 'recipes/rejection_sampling/tiny\.yaml'\?"):
+        load_document(Path("recipes/rejection_samplng/tiny.yaml"))
