@@ -26,7 +26,11 @@ exit codes: 0 fine, 1 a stage failed, 2 something to mend in the recipe or on th
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; without a command, show the help."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if "function" not in arguments:
+        parser.print_help()
+        return BAD_RECIPE
     try:
         return int(arguments.function(arguments))
     except UserError as error:
@@ -48,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
     for module in (run, plan, why, status, report, listing, fetch, doctor, gc, schema):
         module.add(subparsers)
     return parser

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from launch.arguments import Subparsers, add_store, command, open_store
+from launch.arguments import Subparsers, add_json, add_store, command, open_store, print_json
 
 MORE = """\
 Every run folder is kept unless --keep says how many of each recipe; deleting a run's folder by hand works as well.
@@ -21,6 +21,7 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument("--keep", type=int, metavar="N", help="keep the last N runs of each recipe (default: all)")
     parser.add_argument("--yes", action="store_true", help="remove what is listed")
     add_store(parser)
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -28,12 +29,15 @@ def run(arguments: argparse.Namespace) -> int:
     from launch.garbage import find_garbage, size_of
 
     store = open_store(arguments)
-    garbage = find_garbage(store, arguments.keep)
-    for path in garbage:
-        print(f"{size_of(path) / 2**20:10.1f} MiB  {path}")
+    garbage = {path: size_of(path) for path in find_garbage(store, arguments.keep)}
+    for path, size in garbage.items():
+        if not arguments.json:
+            print(f"{size / 2**20:10.1f} MiB  {path}")
         if arguments.yes:
             store.discard(path)
-    if not garbage:
+    if arguments.json:
+        print_json([{"path": str(path), "bytes": size, "removed": arguments.yes} for path, size in garbage.items()])
+    elif not garbage:
         print(f"nothing to remove in {store.root}")
     elif not arguments.yes:
         print("nothing was removed; add --yes to remove these")

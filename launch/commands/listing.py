@@ -20,7 +20,7 @@ MORE = """\
 
 def add(subparsers: Subparsers) -> None:
     """Register the command."""
-    parser = command(subparsers, "list", run, "list recipes, stages and tasks", MORE)
+    parser = command(subparsers, "list", run, "list recipes, configs, stages, tasks, searches and scorers", MORE)
     parser.add_argument("what", nargs="?", choices=sorted(SECTIONS), help="one section only")
     add_json(parser)
 
@@ -43,13 +43,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _recipes() -> Iterator[Row]:
-    for path in sorted(Path("recipes").glob("*/*.yaml")):
-        yield {"recipe": str(path), "about": _comment(path)}
+    yield from ({"recipe": str(path), "about": _comment(path)} for path in _files("recipes"))
 
 
 def _configs() -> Iterator[Row]:
-    for path in sorted(Path("configs").glob("*/*.yaml")):
-        yield {"config": str(path), "about": _comment(path)}
+    yield from ({"config": str(path), "about": _comment(path)} for path in _files("configs"))
+
+
+def _files(folder: str) -> list[Path]:
+    """Of the current folder, else of the installed checkout, where includes are looked for, too."""
+    from reasoning_train.recipe.includes import CHECKOUT
+
+    return sorted(Path(folder).glob("*/*.yaml")) or sorted((CHECKOUT / folder).glob("*/*.yaml"))
 
 
 def _comment(path: Path) -> str:
@@ -73,6 +78,20 @@ def _tasks() -> Iterator[Row]:
         yield {"task": name, "about": _summary(TASKS.get(name).__doc__)}
 
 
+def _searches() -> Iterator[Row]:
+    from data_gen.search.base import SEARCHES
+
+    for name in SEARCHES.names():
+        yield {"search": name, "about": _summary(SEARCHES.get(name).__doc__)}
+
+
+def _scorers() -> Iterator[Row]:
+    from data_gen.scorers.base import SCORERS
+
+    for name in SCORERS.names():
+        yield {"scorer": name, "about": _summary(SCORERS.get(name).__doc__)}
+
+
 def _module_summary(function: Callable[..., None]) -> str:
     """The module's first line without the name in front: "`sample`: n graded solutions ..."."""
     summary = _summary(inspect.getdoc(inspect.getmodule(function)))
@@ -83,4 +102,11 @@ def _summary(doc: str | None) -> str:
     return (doc or "").strip().split("\n", 1)[0]
 
 
-SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {"recipes": _recipes, "configs": _configs, "stages": _stages, "tasks": _tasks}
+SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
+    "recipes": _recipes,
+    "configs": _configs,
+    "stages": _stages,
+    "tasks": _tasks,
+    "searches": _searches,
+    "scorers": _scorers,
+}

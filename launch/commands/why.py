@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from launch.arguments import Subparsers, add_recipe, command, load, open_store
+from launch.arguments import Subparsers, add_json, add_recipe, command, load, open_store, print_json
 
 if TYPE_CHECKING:
     from reasoning_train.recipe.plan import Node, Plan
@@ -24,38 +25,41 @@ def add(subparsers: Subparsers) -> None:
     parser = command(subparsers, "why", run, "tell which field or input made a stage new", MORE)
     add_recipe(parser)
     parser.add_argument("stage", metavar="STAGE", help="a stage's name, as `plan` shows it")
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the explanation."""
     from data_gen.errors import UserError, nearest
-    from reasoning_train.recipe.manifest import read_manifest
-    from reasoning_train.recipe.store import artifact_name
-    from reasoning_train.recipe.why import explain
 
     plan, store = load(arguments), open_store(arguments)
     if arguments.stage not in plan.nodes:
         raise UserError(f"STAGE: the recipe has no stage {arguments.stage!r}.{nearest(arguments.stage, plan.nodes)}")
     node = plan.nodes[arguments.stage]
     state = store.state(node, plan)
-    print(f"{node.name} ({node.uses}, key {node.key[:16]}): {'will run' if state == 'absent' else state}")
-    if state == "stale":
-        _print_stale(node, plan, store)
-    if state == "cached":
-        return 0
-    manifest = last_manifest(node, plan, store)
-    if manifest is None:
-        print(f"no earlier artifact of a {node.uses!r} stage of this recipe to compare with")
-        return 0
-    for line in explain(node, plan, manifest, lambda uses, key: read_manifest(store.artifacts / artifact_name(uses, key))):
-        print(f"  {line}")
+    shown, lines = "will run" if state == "absent" else state, list(_reasons(node, plan, store, state))
+    if arguments.json:
+        print_json({"name": node.name, "uses": node.uses, "key": node.key, "state": shown, "reasons": lines})
+    else:
+        print("\n  ".join([f"{node.name} ({node.uses}, key {node.key[:16]}): {shown}", *lines]))
     return 0
 
 
-def _print_stale(node: Node, plan: Plan, store: Store) -> None:
-    artifact = store.find(node)
+def _reasons(node: Node, plan: Plan, store: Store, state: str) -> Iterator[str]:
+    from reasoning_train.recipe.manifest import read_manifest
+    from reasoning_train.recipe.store import artifact_name
+    from reasoning_train.recipe.why import explain
+
+    artifact = store.find(node) if state == "stale" else None
     for name in store.changed_inputs(artifact, plan, node) if artifact else ():
-        print(f"  input {name} was made again since, with other bytes")
+        yield f"input {name} was made again since, with other bytes"
+    if state == "cached":
+        return
+    manifest = last_manifest(node, plan, store)
+    if manifest is None:
+        yield f"no earlier artifact of a {node.uses!r} stage of this recipe to compare with"
+        return
+    yield from explain(node, plan, manifest, lambda uses, key: read_manifest(store.artifacts / artifact_name(uses, key)))
 
 
 def last_manifest(node: Node, plan: Plan, store: Store) -> dict[str, Any] | None:

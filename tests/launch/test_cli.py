@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -96,6 +97,62 @@ def test_mistakes_get_one_message(arguments: list[str], said: str, recipe: str, 
     assert said in captured.err
 
 
+@pytest.mark.parametrize("command", [["run", "{recipe}", "--store", "{file}"], ["report", "--into", "{file}.gone"]])
+def test_folders_and_files_that_cannot_be_written(
+    command: list[str], recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", recipe]) == 0
+    file = tmp_path / "file"
+    file.write_text("")
+    assert main([word.format(recipe=recipe, file=file) for word in command]) == 2
+    said = capsys.readouterr().err
+    assert ("cannot write in" if command[0] == "run" else "there is no such file to write figures into") in said
+    assert str(file) in said
+
+
+def test_resolved_values_with_their_origins(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", recipe, "--resolved", "--set", "stages.a.n=7"]) == 0
+    lines = {line.split(" = ")[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert lines["stages.a.n"].split() == ["stages.a.n", "=", "7", "#", "--set"]
+    assert lines["seed"].endswith("small.yaml:3")
+    assert main(["plan", recipe, "--resolved", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["resolved"]["stages"]["a"] == {"uses": "t_numbers", "n": 6}
+    assert shown["origins"]["stages.b.data"].endswith("small.yaml:6")
+
+
+def test_programs_read_why_and_gc(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for note in ("x", "y"):
+        assert main(["run", recipe, "--set", f"stages.b.note={note}"]) == 0
+    capsys.readouterr()
+    assert main(["why", recipe, "b", "--set", "stages.b.note=z", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["name"], found["state"], found["reasons"]) == ("b", "will run", ["`note`: 'y' -> 'z'"])
+    assert main(["why", recipe, "a", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["reasons"] == []
+    for removed in (False, True):
+        assert main(["gc", "--keep", "1", "--json", *(["--yes"] if removed else [])]) == 0
+        listed = json.loads(capsys.readouterr().out)
+        assert len(listed) == 3  # a run, its `b` and its `t`
+        assert all(one["removed"] == removed and one["bytes"] > 0 and Path(one["path"]).exists() != removed for one in listed)
+
+
+def test_a_limit_bounds_what_an_unread_dataset_costs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    gsm8k = ["plan", "recipes/rejection_sampling/gsm8k.yaml", "--store", "no-such-store"]
+    assert main(gsm8k) == 0  # 8 problems x 8 samples, then 8 problems under 2 policies, 200 tokens each
+    assert "at most 16,000 generated tokens in 80 calls\n" in capsys.readouterr().out
+    assert main([*gsm8k, "--set", "stages.eval.limit=null"]) == 0
+    out = capsys.readouterr().out
+    assert "at most 12,800 generated tokens in 64 calls, and what eval will need, which is not known yet" in out
+    assert re.search(r"^eval +evaluate +will run +\? +\? ", out, re.MULTILINE)
+
+
+def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "first steps:" in capsys.readouterr().out
+
+
 def test_a_system_without_fork_is_told_what_to_use(
     recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +174,10 @@ def test_list_doctor_schema_and_help(recipe: str, capsys: pytest.CaptureFixture[
     assert main(["list", "stages", "--json"]) == 0
     stages = {row["stage"]: row for row in json.loads(capsys.readouterr().out)["stages"]}
     assert stages["t_numbers"]["unit"] == "problem"
+    assert main(["list", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found.keys() == {"recipes", "configs", "stages", "tasks", "searches", "scorers"}
+    assert all(rows and all(row["about"] for row in rows) for rows in found.values())
     assert main(["doctor", "--json"]) == 0
     assert {finding["name"] for finding in json.loads(capsys.readouterr().out)} >= {"python", "torch", "memory", "store", "gpu"}
     assert main(["schema"]) == 0
