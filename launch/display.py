@@ -35,8 +35,7 @@ class Meter:
         if self.note or not self._shards:
             return f"{self.name}  {self.note or 'running'}  {clock(seconds)}"
         done = sum(event["done"] for event in self._shards.values())
-        totals = [event["total"] for event in self._shards.values()]
-        total = None if None in totals else sum(totals)
+        total = next(iter(self._shards.values()))["total"]
         rate = (done - sum(self._first.values())) / seconds if seconds > 0 else 0.0
         left = f"  {clock((total - done) / rate)} left" if total is not None and rate > 0 else ""
         return f"{self.name}  {done}/{'?' if total is None else total}  {rate:.1f}/s{left}{self._figures()}"

@@ -12,6 +12,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from reasoning_train.recipe.locks import Owner, lives
 from reasoning_train.recipe.manifest import write_json
 from reasoning_train.recipe.plan import Plan
 from reasoning_train.recipe.plan_json import write_plan
@@ -22,7 +23,7 @@ class RunFolder:
     """One run on disk. `state` goes to `run.json` with every `save`."""
 
     def __init__(self, store: Store, plan: Plan) -> None:
-        now = datetime.datetime.now(datetime.UTC)
+        now, me = datetime.datetime.now(datetime.UTC), Owner.me()
         self.path = store.runs / plan.name / f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
         self.logs = self.path / "logs"
         self.logs.mkdir(parents=True)
@@ -34,8 +35,9 @@ class RunFolder:
             "command": sys.argv,
             "started": now.isoformat(timespec="seconds"),
             "state": "running",
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
+            "host": me.host,
+            "pid": me.pid,
+            "process_started": me.started,
             "nodes": {name: {"uses": node.uses, "key": node.key, "state": "waiting"} for name, node in plan.nodes.items()},
         }
         self._changed = True
@@ -75,9 +77,7 @@ def list_runs(store: Store, recipe: str | None = None) -> list[Path]:
 
 def read_run(path: Path) -> dict[str, Any]:
     """The state of a run folder; `killed` where it says `running` but its process on this host is gone."""
-    import psutil
-
     state: dict[str, Any] = json.loads((path / "run.json").read_text(encoding="utf-8"))
-    if state["state"] == "running" and state["host"] == socket.gethostname() and not psutil.pid_exists(state["pid"]):
+    if state["state"] == "running" and state["host"] == socket.gethostname() and not lives(state["pid"], state["process_started"]):
         state["state"] = "killed"
     return state

@@ -18,7 +18,7 @@ from reasoning_train.recipe.store import Store
 from reasoning_train.stage_api import Input, StageDef
 
 Report = Callable[[dict[str, Any]], None]
-"""Receives events for the runner: `{"event": "progress", "done": 3, "total": 10, "figures": {...}}`."""
+"""Receives events for the runner: `{"event": "progress", "done": 3, "total": 10, "figures": {...}}`; `total` is that of all shards."""
 
 TELL_S = 0.25
 """Least time in seconds between two progress events of one process."""
@@ -101,10 +101,10 @@ class WorkerContext:
 
     def progress(self, done: int, total: int | None, **figures: float) -> None:
         """Tell the runner, at most every `TELL_S` seconds and always at the end."""
-        now = time.monotonic()
-        if now - self._told >= TELL_S or done == total:
+        now, mine = time.monotonic(), self._found + done
+        if now - self._told >= TELL_S or mine == self._share(total):
             self._told = now
-            self._report({"event": "progress", "done": self._found + done, "total": self._share(total), "figures": figures})
+            self._report({"event": "progress", "done": mine, "total": total, "figures": figures})
 
     def _share(self, total: int | None) -> int | None:
         """How many of `total` items are this shard's."""

@@ -87,17 +87,18 @@ def live_owner(path: Path) -> Owner | None:
     owner = _read(path)
     if owner is None:
         return None
-    alive = _alive_here(owner) if owner.host == socket.gethostname() else _beating(path)
+    alive = lives(owner.pid, owner.started) if owner.host == socket.gethostname() else _beating(path)
     return owner if alive else None
 
 
-def _alive_here(owner: Owner) -> bool:
+def lives(pid: int, started: float) -> bool:
+    """Whether the process of this host that was `started` at a Unix time still runs: its number may belong to another by now."""
     import psutil
 
     try:
-        process = psutil.Process(owner.pid)
+        process = psutil.Process(pid)
         # The start time is derived from the boot clock, which may be adjusted by a little.
-        return abs(process.create_time() - owner.started) < 2.0 and process.status() != psutil.STATUS_ZOMBIE
+        return abs(process.create_time() - started) < 2.0 and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 

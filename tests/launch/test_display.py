@@ -29,9 +29,9 @@ def test_clock(seconds: float, text: str) -> None:
 
 def test_a_line_sums_over_shards() -> None:
     meter = Meter("sample")
-    meter.update("sample.0-of-2", event(3, 8, tokens=1200))
-    meter.update("sample.1-of-2", event(2, 7, tokens=34))
-    meter.update("sample.0-of-2", event(4, 8, tokens=1300))
+    meter.update("sample.0-of-2", event(3, 15, tokens=1200))
+    meter.update("sample.1-of-2", event(2, 15, tokens=34))
+    meter.update("sample.0-of-2", event(4, 15, tokens=1300))
     assert re.fullmatch(r"sample  6/15  [\d.]+/s  .+ left  tokens 1,334", meter.line())
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from pathlib import Path
 
 import psutil
 import pytest
 
+from launch.runs import list_runs, read_run
 from reasoning_train.recipe.locks import Lock
 from reasoning_train.recipe.manifest import read_manifest
 from reasoning_train.recipe.refs import Ref
@@ -169,3 +171,20 @@ def test_other_bytes_of_the_same_size_are_found_when_they_are_read(store: Store)
     code, output = run(plan, store)
     assert code == 0
     assert part.read_bytes() == whole
+
+
+def test_a_killed_run_says_so_at_once_and_another_process_of_its_number_does_not_hide_it(store: Store) -> None:
+    plan = make_plan({"a": ("t_numbers", {"n": 60, "sleep_s": 0.05})})
+    process = start(plan, store)
+    wait_until(lambda: recorded(store, plan, "a") >= 1)
+    [folder] = list_runs(store)
+    assert read_run(folder)["state"] == "running"
+    below = descendants(process.pid)
+    process.send_signal(signal.SIGKILL)
+    wait_until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
+    assert read_run(folder)["state"] == "killed"  # though nobody has collected it yet
+    process.communicate()
+    psutil.wait_procs(below, timeout=10)
+    state = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**state, "pid": os.getpid()}))
+    assert read_run(folder)["state"] == "killed"
