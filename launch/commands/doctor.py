@@ -32,6 +32,6 @@ def run(arguments: argparse.Namespace) -> int:
         print_json([asdict(finding) for finding in found])
     else:
         for finding in found:
-            mark = "ok     " if finding.ok else "MISSING" if finding.needed else "absent "
+            mark = "ok     " if finding.ok else "PROBLEM" if finding.needed else "absent "
             print(f"{mark}  {finding.name:<14} {finding.detail}" + (f"\n{'':25}-> {finding.remedy}" if not finding.ok else ""))
     return 0 if all(finding.ok or not finding.needed for finding in found) else 1

@@ -89,6 +89,8 @@ def _state(line: dict[str, Any]) -> str:
 
 
 def _costs(line: dict[str, Any]) -> list[str]:
+    if line["state"] == "cached":
+        return ["", "", ""]
     estimate, unknown = line["estimate"], "?" if _unknown(line) else ""
     memory = estimate.get("memory_bytes")
     counts = [f"{estimate[what]:,}" if estimate.get(what) is not None else unknown for what in ("tokens", "calls")]
@@ -99,7 +101,7 @@ def _unknown(line: dict[str, Any]) -> bool:
     """Whether a stage generates, and nobody can tell yet how much: its problems have not been read."""
     from reasoning_train.stage_api import STAGES
 
-    return line["state"] != "cached" and "tokens" not in line["estimate"] and "engine" in STAGES.get(line["uses"]).config.model_fields
+    return "tokens" not in line["estimate"] and "engine" in STAGES.get(line["uses"]).config.model_fields
 
 
 def _print_resolved(plan: Plan, *, as_json: bool) -> None:
