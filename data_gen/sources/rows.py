@@ -60,15 +60,17 @@ def hub_snapshot(repo: str, revision: str) -> Path:
 
 
 def _json_lines(path: Path) -> Iterator[tuple[str, Row]]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 yield f"{path}:{number}", _json_object(line, f"{path}:{number}")
 
 
-def _json_object(line: str, place: str) -> Row:
+def _json_object(line: bytes, place: str) -> Row:
     try:
-        row = json.loads(line)
+        row = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{place}: not UTF-8 text ({error.reason} at byte {error.start}). Save the file as UTF-8.") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{place}: not JSON ({error.msg} at column {error.colno}). Expected one JSON object a line.") from None
     if not isinstance(row, dict):

@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 
 from data_gen.errors import UserError, nearest
 from data_gen.grading.verify import verify
+from data_gen.hub import HubId
 from data_gen.records import Problem
 from data_gen.sources.division import Division, divide, normalised, question_key
 from data_gen.sources.fields import FieldMap, choice_letter, gold_and_steps, read_choices, with_choices
@@ -38,7 +39,7 @@ class Jsonl(Task):
     """One local file (.jsonl or .parquet), divided by `split`."""
     paths: dict[str, Path] = {}
     """A local file a split."""
-    hub: str | None = None
+    hub: HubId | None = None
     """Dataset id on the Hub, read from its local snapshot; used where no local file is named."""
     revision: str = "main"
     subset: str | None = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launch.arguments import Subparsers, add_recipe, command
+from launch.arguments import Subparsers, add_json, add_recipe, command, print_json
 
 MORE = """\
 Runs never use the network. This downloads every model and dataset that the recipe names by `hub:` into the Hub's cache
@@ -31,7 +31,9 @@ class HubEntry:
 
 def add(subparsers: Subparsers) -> None:
     """Register the command."""
-    add_recipe(command(subparsers, "fetch", run, "download the models and datasets that a recipe names, pinned", MORE))
+    parser = command(subparsers, "fetch", run, "download the models and datasets that a recipe names, pinned", MORE)
+    add_recipe(parser)
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,16 +42,19 @@ def run(arguments: argparse.Namespace) -> int:
     from reasoning_train.recipe.manifest import write_json
 
     entries = list(find_entries(load_document(Path(arguments.recipe), arguments.overrides).value))
-    if not entries:
-        print("nothing to fetch: the recipe names nothing on the Hub")
-        return 0
     fetched = {}
     for entry in entries:
         folder = _download(entry)
         fetched[entry.path] = {"hub": entry.repo, "revision": folder.name, "folder": str(folder)}
-        print(f"--set {entry.path}.revision={folder.name}    # {entry.repo} in {folder}")
-    arguments.store.mkdir(parents=True, exist_ok=True)
-    write_json(arguments.store / "fetched.json", fetched)
+    if fetched:
+        arguments.store.mkdir(parents=True, exist_ok=True)
+        write_json(arguments.store / "fetched.json", fetched)
+    if arguments.json:
+        print_json(fetched)
+    elif not fetched:
+        print("nothing to fetch: the recipe names nothing on the Hub")
+    else:
+        print("\n".join(f"--set {path}.revision={one['revision']}    # {one['hub']} in {one['folder']}" for path, one in fetched.items()))
     return 0
 
 
@@ -69,7 +74,12 @@ def _download(entry: HubEntry) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     from data_gen.errors import UserError
+    from data_gen.hub import checked_id
 
+    try:
+        checked_id(entry.repo)
+    except ValueError as error:
+        raise UserError(f"{entry.path}.hub: {error}.") from None
     try:
         return Path(snapshot_download(entry.repo, revision=entry.revision, repo_type=entry.repo_type))
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:

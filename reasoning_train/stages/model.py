@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
+from data_gen.hub import HubId
 from reasoning_train.stage_api import Context, Sizes, StageConfig, stage
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class ModelConfig(StageConfig):
     init: Architecture | None = None
     path: Path | None = None
     """A local `from_pretrained` folder; used where it lies."""
-    hub: str | None = None
+    hub: HubId | None = None
     """A Hub id, with `revision`: looked up in the local cache only (`reasoning-train fetch` brings it)."""
     revision: str | None = None
     gguf: str | None = None

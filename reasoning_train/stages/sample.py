@@ -118,8 +118,9 @@ def check(config: SampleConfig, ctx: Context, rows: Iterable[dict[str, Any]]) ->
         else "Most samples were cut: raise max_tokens."
     )
     gate(unverifiable < seen, f"sample: all {seen} samples are unverifiable (no gold that can be parsed). Check the task's `answer` field.")
+    bar = f" and >= min_solved={config.min_solved}" if config.min_solved else ""
     gate(
         right > 0 and right / seen >= config.min_solved,
-        f"sample: {right} of {seen} samples are correct (pass rate {right / seen:.4f}, needed > 0 and >= min_solved={config.min_solved}; "
+        f"sample: {right} of {seen} samples are correct (pass rate {right / seen:.4f}, needed > 0{bar}; "
         f"{cut} were cut by max_tokens={config.max_tokens}). {hint}",
     )

@@ -9,6 +9,7 @@ from pydantic import model_validator
 
 from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat, TaskFormat
+from data_gen.hub import HubId
 from data_gen.verifiers.foreign import QWEN_PRM, QWEN_PRM_HEAD, QWEN_PRM_TEXT, ForeignHead
 from reasoning_train.stage_api import Context, StageConfig, stage
 
@@ -22,7 +23,7 @@ class VerifierConfig(StageConfig):
 
     path: Path | None = None
     """A local `from_pretrained` folder."""
-    hub: str | None = None
+    hub: HubId | None = None
     """A Hub id, with `revision`: looked up in the local cache only (`reasoning-train fetch` brings it)."""
     revision: str | None = None
     kind: Literal["head", "classifier", "qwen_prm"] = "head"

@@ -202,6 +202,32 @@ def test_fetch_finds_models_and_datasets(recipe: str, tmp_path: Path, capsys: py
     assert list(find_entries(document)) == [HubEntry("model", "me/model", "abc", "model"), HubEntry("task", "me/data", None, "dataset")]
     assert main(["fetch", recipe]) == 0
     assert "nothing to fetch" in capsys.readouterr().out
+    assert main(["fetch", recipe, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {}
+
+
+def test_fetch_of_what_is_no_name_on_the_hub(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "hub.yaml"
+    path.write_text("name: hub\nmodel: {hub: ./folder}\nstages: {}\n")
+    assert main(["fetch", str(path)]) == 2
+    assert "error: model.hub: expected a name on the Hub such as 'openai/gsm8k', got './folder'" in capsys.readouterr().err
+
+
+def test_fetch_finds_what_is_in_the_cache_without_network(tmp_path: Path) -> None:
+    cache, commit = tmp_path / "hub" / "datasets--me--data", "0123456789" * 4
+    (cache / "snapshots" / commit).mkdir(parents=True)
+    (cache / "refs").mkdir()
+    (cache / "refs" / "main").write_text(commit)
+    (cache / "snapshots" / commit / "test.jsonl").write_text('{"question": "1 + 1?", "answer": "2"}\n')
+    path = tmp_path / "hub.yaml"
+    path.write_text("name: hub\ntask: {hub: me/data}\nstages: {}\n")
+    environment = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    environment.pop("HF_HUB_CACHE", None)
+    command = [sys.executable, "-m", "launch.cli", "fetch", str(path), "--store", str(tmp_path / "store")]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"--set task.revision={commit}    # me/data in {cache / 'snapshots' / commit}")
+    assert json.loads((tmp_path / "store" / "fetched.json").read_text())["task"]["revision"] == commit
 
 
 def test_fetch_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -180,6 +180,13 @@ def test_bad_rows_are_named(tmp_path: Path, rows: list[Any], settings: dict[str,
         list(task(write(tmp_path / "a.jsonl", rows), **settings).problems("test"))
 
 
+def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", [ONE])
+    path.write_bytes(path.read_bytes() + '{"question": "café"}'.encode("latin-1"))
+    with pytest.raises(UserError, match=r"a\.jsonl:2: not UTF-8 text \(.* at byte 17\)\. Save the file as UTF-8\."):
+        list(task(path).problems("test"))
+
+
 def test_a_missing_file_names_the_field_and_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"task\.path: no file '.*gone\.jsonl'\. Point to a local copy with `--set task\.path=FILE`"):
         next(task(tmp_path / "gone.jsonl").problems("test"))
@@ -212,6 +219,7 @@ def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path) -> None:
         ({"path": "a.jsonl"}, "split: missing"),
         ({"path": "a.jsonl", "paths": {"test": "b.jsonl"}, "split": {"test": None}}, "path and paths: expected one of them"),
         ({"hub": "a/b"}, "hub_splits: missing"),
+        ({"hub": "/data/a", "hub_splits": {"test": "test"}}, "a name on the Hub such as 'openai/gsm8k', got '/data/a'; a local folder or"),
         ({"path": "a.jsonl", "split": {"train": None, "test": None}}, "null for at most one split"),
         ({"path": "a.jsonl", "split": {"test": 0}}, "sizes of at least 1"),
     ],
