@@ -96,6 +96,7 @@ def test_a_failed_run_shows_the_error_and_what_did_not_run(bench: Bench) -> None
     assert "24 rows left, fewer than min_rows=99" in text
     assert "kept · failed" in text
     assert 'class="box not-run"' in text
+    assert "not run: later" in text
     assert "svg" in Page(text).tags
 
 
