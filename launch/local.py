@@ -15,6 +15,7 @@ from launch.display import Plain, clock
 from launch.forked import ForkServer
 from launch.job import BAD_INPUT, Job
 from launch.runs import RunFolder
+from reasoning_train.evaluation.figures import figures
 from reasoning_train.recipe.partial import Partial
 from reasoning_train.recipe.plan import Node, Plan
 from reasoning_train.recipe.store import Store, dependencies
@@ -90,7 +91,7 @@ class LocalRunner:
         if state == "cached":
             self.finished.add(node.name)
             self.folder.node(node.name, state="cached")
-            self.display.finish(node.name, "cached")
+            self.display.finish(node.name, f"cached{self._summary(node)}")
             return
         self._prepare(node)
 
@@ -196,8 +197,10 @@ class LocalRunner:
 
     def _summary(self, node: Node) -> str:
         artifact = self.store.find(node)
-        rows = [output["rows"] for output in artifact.manifest["outputs"].values() if "rows" in output] if artifact else []
-        return f", {rows[0]} rows" if rows else ""
+        if artifact is None:
+            return ""
+        rows = [f"{output['rows']} rows" for output in artifact.manifest["outputs"].values() if "rows" in output]
+        return "".join(f", {fact}" for fact in [*rows[:1], *figures(artifact.manifest)])
 
     def _fail(self, name: str, message: str, log: str) -> None:
         self.failed[name] = message

@@ -10,6 +10,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+from reasoning_train.evaluation.figures import figures
 from reasoning_train.evaluation.report.chart_svg import Point, chart_svg
 from reasoning_train.evaluation.report.graph_svg import Box
 from reasoning_train.evaluation.report.grown import TreeView, labels_view, tree_views
@@ -44,6 +45,11 @@ class StageView:
         """Second line of the stage's box."""
         wall = self.manifest.get("wall_s")
         return f"{self.uses} · {self.state}" + (f" · {wall:.0f} s" if wall is not None and wall >= 1 else "")
+
+    @property
+    def figures(self) -> str:
+        """The metrics that are worth a line."""
+        return ", ".join(figures(self.manifest))
 
     @property
     def table(self) -> dict[str, Any] | None:

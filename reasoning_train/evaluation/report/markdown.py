@@ -12,15 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from data_gen.errors import UserError
+from reasoning_train.evaluation.figures import figures
 from reasoning_train.evaluation.report.gather import StageView, run_views
 from reasoning_train.recipe.plan_json import read_plan
 from reasoning_train.recipe.store import Store
-
-SHOWN = (
-    "pass_rate", "wrong_step_share_of_correct", "cut_share", "steps", "dev_greedy", "verdict",
-    "mean_margin", "right_share_of_steps", "informed_targets",
-)  # fmt: skip
-"""Metrics of a stage that stand in its line of figures."""
 
 
 def write_figures(run_dir: Path, store: Store, readme: Path) -> None:
@@ -29,7 +24,7 @@ def write_figures(run_dir: Path, store: Store, readme: Path) -> None:
         raise UserError(f"{readme}: there is no such file to write figures into.")
     plan, state = read_plan(run_dir / "plan.json"), json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
     views = run_views(plan, state, store)
-    block = figures(views, state)
+    block = run_figures(views, state)
     pattern = re.compile(rf"(<!-- figures: {re.escape(plan.name)} -->\n).*?(<!-- end -->)", re.DOTALL)
     text, found = pattern.subn(lambda m: m[1] + block + m[2], readme.read_text(encoding="utf-8"))
     if not found:
@@ -39,7 +34,7 @@ def write_figures(run_dir: Path, store: Store, readme: Path) -> None:
     readme.write_text(text, encoding="utf-8")
 
 
-def figures(views: list[StageView], state: dict[str, Any]) -> str:
+def run_figures(views: list[StageView], state: dict[str, Any]) -> str:
     """All tables of a run, one figure line a stage, and how it was made."""
     tables = [(v.name, v.table) for v in views if v.table]
     parts = [f"**{name}** · {table.get('title', '')}\n\n{markdown_table(table)}" for name, table in tables]
@@ -56,13 +51,8 @@ def markdown_table(table: dict[str, Any]) -> str:
 
 
 def _line(view: StageView) -> str:
-    metrics, counts = view.manifest.get("metrics", {}), view.manifest.get("counts", {})
-    shown = [f"{name} {_short(metrics[name])}" for name in SHOWN if name in metrics]
+    shown, counts = figures(view.manifest), view.manifest.get("counts", {})
     if not shown and view.uses not in ("select", "sft_paths"):
         return ""
     rows = [f"{counts['out']} rows"] if "out" in counts else []
     return f"- `{view.name}`: {', '.join([*rows, *shown])}, {view.manifest.get('wall_s', 0):.0f} s"
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from data_gen.errors import UserError
 from launch.runs import RunFolder
+from reasoning_train.evaluation.figures import figures
 from reasoning_train.evaluation.report import write_figures, write_report
 from reasoning_train.evaluation.report.chart_svg import chart_svg, ticks
 from reasoning_train.evaluation.report.graph_svg import BOX_H, LEAST_W, Box, graph_svg
@@ -179,6 +180,24 @@ def test_a_chart_names_its_axis() -> None:
     svg = chart_svg([(0, 1.0), (9, 3.0)], "loss & more")
     assert ">step</text>" in svg
     assert 'aria-label="loss &amp; more over steps"' in svg
+
+
+def test_figures_worth_a_line() -> None:
+    metrics = {"cut_share": 0, "other": 1.0, "pass_rate": 0.46312, "verdict": "supported"}
+    assert figures({"metrics": metrics}) == ["pass_rate 0.463", "cut_share 0", "verdict supported"]
+    assert figures({}) == []
+
+
+def test_the_claim_stands_first_and_each_seed_on_a_line(bench: Bench) -> None:
+    rows = [row(name, f"p{i}", name == "tuned") for name in ("base", "tuned") for i in range(4)]
+    tables = [
+        bench.given(f"eval{i}", "t_evaluation", rows, metrics={"table": {"columns": ["policy"], "rows": [["base"]]}}) for i in range(2)
+    ]
+    bench.make("claim", "claim", table=tables, better="tuned", than="base")
+    text, _ = report(bench, {})
+    assert text.index("<h3>claim ") < text.index("<h3>eval0 ") < text.index("<h3>eval1 ")
+    assert "<td>+100.0 [+100.0, +100.0];<br>+100.0 [+100.0, +100.0]</td>" in text
+    assert "verdict supported · key" in text
 
 
 def test_markdown_tables_escape_bars() -> None:
