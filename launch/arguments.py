@@ -53,6 +53,17 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
 
 
+def whole_number(least: int) -> Callable[[str], int]:
+    """Type of arguments that are whole numbers from `least`."""
+
+    def read(text: str) -> int:
+        if not (text.isdecimal() and int(text) >= least):
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least}, got {text!r}")
+        return int(text)
+
+    return read
+
+
 def load(arguments: argparse.Namespace) -> Plan:
     """The plan of the recipe and overrides that were named. UserError for whatever is wrong with them."""
     from reasoning_train.plugins import import_plugins

@@ -71,8 +71,8 @@ def _point_latest(path: Path) -> None:
 
 def list_runs(store: Store, recipe: str | None = None) -> list[Path]:
     """Run folders of one recipe or of all, oldest first."""
-    found = (path.parent for path in store.runs.glob(f"{recipe or '*'}/*/run.json") if not path.parent.is_symlink())
-    return sorted(found, key=lambda path: path.name)
+    found = (path.parent for path in store.runs.glob("*/*/run.json") if not path.parent.is_symlink())
+    return sorted((path for path in found if recipe in (None, path.parent.name)), key=lambda path: path.name)
 
 
 def read_run(path: Path) -> dict[str, Any]:

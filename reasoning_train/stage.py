@@ -290,9 +290,11 @@ def main() -> int:
 
 
 def _shard(text: str) -> tuple[int, int]:
+    import argparse
+
     k, _, n = text.partition("/")
     if not (k.isdigit() and n.isdigit() and int(k) < int(n)):
-        raise ValueError(f"expected K/N with K from 0 to N-1, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected K/N with K from 0 to N-1, got {text!r}")
     return int(k), int(n)
 
 

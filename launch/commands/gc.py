@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from launch.arguments import Subparsers, add_json, add_store, command, open_store, print_json
+from launch.arguments import Subparsers, add_json, add_store, command, open_store, print_json, whole_number
 
 MORE = """\
 Every run folder is kept unless --keep says how many of each recipe; deleting a run's folder by hand works as well.
@@ -18,7 +18,7 @@ What a live process works on is never touched. Without --yes nothing is removed.
 def add(subparsers: Subparsers) -> None:
     """Register the command."""
     parser = command(subparsers, "gc", run, "list or remove artifacts that no kept run reaches", MORE)
-    parser.add_argument("--keep", type=int, metavar="N", help="keep the last N runs of each recipe (default: all)")
+    parser.add_argument("--keep", type=whole_number(0), metavar="N", help="keep the last N runs of each recipe (default: all)")
     parser.add_argument("--yes", action="store_true", help="remove what is listed")
     add_store(parser)
     add_json(parser)

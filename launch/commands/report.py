@@ -27,7 +27,7 @@ def add(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the report and print its path."""
-    from data_gen.errors import UserError
+    from data_gen.errors import UserError, nearest
     from launch.runs import list_runs
     from reasoning_train.evaluation.report import write_figures, write_report
     from reasoning_train.plugins import import_plugins
@@ -39,8 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         runs = list_runs(store, arguments.run)
         if not runs:
-            what = f"of {arguments.run!r}" if arguments.run else "at all"
-            raise UserError(f"RUN: there is no run {what} in {store.root}. `reasoning-train status` lists what is there.")
+            known = {path.parent.name for path in list_runs(store)}
+            hint = nearest(arguments.run, known) if arguments.run and known else " `reasoning-train run RECIPE` makes one."
+            raise UserError(f"RUN: there is no run {f'of {arguments.run!r}' if arguments.run else 'at all'} in {store.root}.{hint}")
         folder = runs[-1]
     print(write_report(folder, store))
     if arguments.into:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from launch.arguments import Subparsers, add_recipe, command, load, open_store
+from launch.arguments import Subparsers, add_recipe, command, load, open_store, whole_number
 
 MORE = """\
 Finished stages are reused, unfinished ones go on where they stopped, so the same command serves to resume after
@@ -20,7 +20,7 @@ def add(subparsers: Subparsers) -> None:
     """Register the command."""
     parser = command(subparsers, "run", run, "run a recipe: every stage that is not finished yet", MORE)
     add_recipe(parser)
-    parser.add_argument("--cores", type=_positive, metavar="N", help="CPU cores to use (default: all that this process may)")
+    parser.add_argument("--cores", type=whole_number(1), metavar="N", help="CPU cores to use (default: all that this process may)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -29,10 +29,3 @@ def run(arguments: argparse.Namespace) -> int:
     from launch.local import default_cores
 
     return execute(load(arguments), open_store(arguments), arguments.cores or default_cores())
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
-    return number

@@ -88,6 +88,7 @@ def test_partial_progress_is_shown(recipe: str, capsys: pytest.CaptureFixture[st
         (["why", "{recipe}", "bb"], "the recipe has no stage 'bb'. Did you mean 'b'?"),
         (["plan", "{recipe}", "--set", "stages.b.nota=1"], "note"),
         (["report", "nobody"], "there is no run of 'nobody'"),
+        (["report", "/no/such/run"], "there is no run of '/no/such/run'"),
     ],
 )
 def test_mistakes_get_one_message(arguments: list[str], said: str, recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,6 +163,35 @@ def test_a_system_without_fork_is_told_what_to_use(
     said = capsys.readouterr().err
     assert "Python has no os.fork here. Use Linux, macOS or, on Windows, WSL" in said
     assert not (tmp_path / "store" / "runs").exists()
+
+
+def test_a_misspelt_run_gets_the_nearest(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", recipe]) == 0
+    assert main(["report", "smal"]) == 2
+    assert "there is no run of 'smal' in " in (said := capsys.readouterr().err)
+    assert said.endswith("Did you mean 'small'?\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "r.yaml", "--cores", "0"], "--cores: expected a whole number from 1, got '0'"),
+        (["run", "r.yaml", "--cores", "two"], "--cores: expected a whole number from 1, got 'two'"),
+        (["gc", "--keep", "-1"], "--keep: expected a whole number from 0, got '-1'"),
+        (["rum", "r.yaml"], "invalid choice: 'rum' (choose from"),
+    ],
+)
+def test_arguments_out_of_range(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert said in capsys.readouterr().err
+
+
+def test_a_shard_that_is_none_is_explained(recipe: str) -> None:
+    command = [sys.executable, "-m", "reasoning_train.stage", recipe, "a", "--shard", "2/2"]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "--shard: expected K/N with K from 0 to N-1, got '2/2'" in done.stderr
 
 
 def test_an_unknown_plugin_is_named(recipe: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
