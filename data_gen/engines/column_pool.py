@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data_gen.engines.slot_cache import SlotCache, grow_layers, kv_shape
+from data_gen.engines.slot_cache import SlotCache, grow_layers, kv_shape, lazy_zeros
 
 FIRST_COLUMNS = 4096
-"""Columns allocated at first; a quarter more, or as many again as this, when they run out."""
+"""Columns allocated at first; half as many again when they run out."""
 
 Layers = list[tuple[Tensor, Tensor]]
 """Keys and values of each layer, `[rows, kv heads, columns, dim]`."""
@@ -57,12 +57,12 @@ class ColumnPool:
         have = self.layers[0][0].shape[1]
         if columns <= have:
             return
-        wanted = min(max(columns, have + have // 4, have + FIRST_COLUMNS), self._capacity)
+        wanted = min(max(columns, have + have // 2, FIRST_COLUMNS), self._capacity)
         grow_layers(self.layers, lambda old: _grown(old, wanted))
 
 
 def _grown(old: Tensor, columns: int) -> Tensor:
-    new = torch.zeros(old.shape[0], columns, old.shape[2], dtype=old.dtype, device=old.device)
+    new = lazy_zeros((old.shape[0], columns, old.shape[2]), old.dtype, old.device)
     new[:, : old.shape[1]] = old
     return new
 

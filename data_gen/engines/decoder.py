@@ -52,7 +52,7 @@ class Decoder:
         grouped = model.config.num_attention_heads // kv_shape(model.config)[1]
         self._columns = exact_columns if prefixes.exact and grouped >= 4 else round_up
         self.table = RowTable(slots)
-        self.cache = SlotCache(model.config, model.dtype, model.device)
+        self.cache = SlotCache(model.config, model.dtype, model.device, kv_columns)
         self._waiting: deque[Ticket] = deque()
         self._ready: deque[Ticket] = deque()
         self._settings: tuple[Tensor | None, Tensor | None] | None = None

@@ -6,14 +6,18 @@ and columns are read in whole blocks, so that widening the read for a longer nei
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 BLOCK = 32
 """Columns are read, and memory grows, in multiples of this."""
+ALIGNMENT = 64
+"""Bytes at whose multiples torch's own tensors begin; matrix products may round otherwise elsewhere."""
 
 
 def round_up(n: int, block: int = BLOCK) -> int:
@@ -48,24 +52,29 @@ def column_bytes(model: Any) -> int:
 class SlotCache:
     """Preallocated keys and values `[slots, kv heads, columns, dim]` of each layer; stands where a transformers `Cache` does.
 
-    Before each forward `aim` says which columns the new tokens go to; the model then calls `update` layer by layer.
+    Before each forward `aim` says which columns the new tokens go to; the model then calls `update` layer by layer. What `reserve` asks
+    for is doubled, as far as slots times columns stay within `capacity`, so that growing rows are seldom copied.
     """
 
-    def __init__(self, config: Any, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(self, config: Any, dtype: torch.dtype, device: torch.device, capacity: int = 0) -> None:
         layers, self._heads, self._dim = kv_shape(config)
-        self._dtype, self._device = dtype, device
+        self._dtype, self._device, self._capacity = dtype, device, capacity
         self.slots, self.columns = 0, 0
         self.layers: list[tuple[Tensor, Tensor]] = [(self._zeros(0, 0), self._zeros(0, 0)) for _ in range(layers)]
 
     def _zeros(self, slots: int, columns: int) -> Tensor:
         # Zeros, not garbage: a NaN in a masked column would survive its zero weight.
-        return torch.zeros(slots, self._heads, columns, self._dim, dtype=self._dtype, device=self._device)
+        return lazy_zeros((slots, self._heads, columns, self._dim), self._dtype, self._device)
 
     def reserve(self, slots: int, columns: int) -> None:
         """Room for `slots` rows of `columns` columns; grows in blocks."""
         if slots <= self.slots and columns <= self.columns:
             return
-        slots, columns = max(self.slots, round_up(slots)), max(self.columns, round_up(columns))
+        slots = max(self.slots, round_up(slots))
+        if columns > self.columns:
+            ahead = min(2 * columns, self._capacity // slots // BLOCK * BLOCK)
+            columns = round_up(max(columns, ahead))
+        columns = max(self.columns, columns)
         grow_layers(self.layers, lambda old: self._grown(old, slots, columns))
         self.slots, self.columns = slots, columns
 
@@ -92,6 +101,16 @@ class SlotCache:
         kept_values[self._rows, :, self._positions] = values.transpose(1, 2)
         rows = len(self._rows)
         return kept_keys[:rows, :, : self._read], kept_values[:rows, :, : self._read]
+
+
+def lazy_zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Zeros. On a CPU they come from the operating system page by page as they are written to: what is only reserved takes no memory."""
+    size = math.prod(shape) * dtype.itemsize
+    if device.type != "cpu" or not size:
+        return torch.zeros(shape, dtype=dtype, device=device)
+    pages = torch.from_numpy(np.zeros(size + ALIGNMENT, np.uint8))
+    start = -pages.data_ptr() % ALIGNMENT
+    return pages[start : start + size].view(dtype).view(shape)
 
 
 def grow_layers(layers: list[tuple[Tensor, Tensor]], grown: Callable[[Tensor], Tensor]) -> None:

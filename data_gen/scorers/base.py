@@ -32,7 +32,7 @@ from data_gen.verdict import Answer, Verdict
 class Prefix:
     """A partial solution as scorers see it.
 
-    `Prefix(problem=p, prompt_ids=(5, 9), token_ids=(7, 4), ends=(1,), steps=("12 + 5 = 17",), ended=False)`
+    `Prefix(problem=p, prompt_ids=(5, 9), token_ids=(7, 4), ends=(1,), read=lambda: (("12 + 5 = 17",), ""), ended=False)`
     """
 
     problem: Problem
@@ -43,15 +43,23 @@ class Prefix:
     """Index in `token_ids` of the last token of every step and of the answer line (its end token included); empty: not known."""
     cuts: tuple[int, ...] = ()
     """Where, in `token_ids`, the nodes of the path end that other prefixes may share; the last one is the length. Empty: not known."""
-    steps: tuple[str, ...]
-    """Texts of the reasoning steps, stripped."""
-    closing: str = ""
-    """The answer line, where there is one."""
+    read: Callable[[], tuple[tuple[str, ...], str]]
+    """Gives `steps` and `closing`; called when a scorer asks for them, since most read ids only."""
     ended: bool
     """The solution is over: it has an answer, or can have none."""
     answer: str | None = None
     value: float | None = None
     """What a joint model said when it drew the last token, on its head's scale."""
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Texts of the reasoning steps, stripped."""
+        return self.read()[0]
+
+    @property
+    def closing(self) -> str:
+        """The answer line, where there is one."""
+        return self.read()[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +160,10 @@ class ScorerConfig(BaseModel, ABC):
     def needs_gold(self) -> bool:
         """True: gold takes part, so trees that it scored are marked `oracle`."""
         return False
+
+    def draws(self) -> tuple[int, int]:
+        """(samples, tokens) that the policy draws for one prefix, at most: for estimates before the run."""
+        return 0, 0
 
     @abstractmethod
     def open(self, tools: Tools) -> Scorer:

@@ -62,6 +62,10 @@ class Rollouts(ScorerConfig):
         """Completions are judged."""
         return True
 
+    def draws(self) -> tuple[int, int]:
+        """m completions of the greatest length."""
+        return self.m, self.m * self.max_length
+
     def open(self, tools: Tools) -> _Rollouts:
         """UserError where the stage does not grant gold."""
         return _Rollouts(self, tools.granted("scorer.rollouts"), tools)

@@ -63,6 +63,10 @@ class StepJudge(ScorerConfig):
         """Only where the gold solution is shown."""
         return self.show_gold
 
+    def draws(self) -> tuple[int, int]:
+        """Its verdicts."""
+        return self.samples, self.samples * self.max_tokens
+
     def open(self, tools: Tools) -> _StepJudge:
         """UserError where gold is to be shown and the stage does not grant it."""
         if self.show_gold:

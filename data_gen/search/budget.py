@@ -25,6 +25,10 @@ class Budgeted(Search):
         """A probe is judged."""
         return self.probe > 0
 
+    def tokens(self) -> int:
+        """What is searched and, where it is none of that, the probe."""
+        return super().tokens() + (0 if self.takes_solutions else self.probe * self.max_length)
+
     async def run(self, tree: SearchTree) -> None:
         """Grow, unless the first solutions agree."""
         if self.probe and unanimous(await self.probed(tree), self.probe):

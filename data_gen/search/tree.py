@@ -7,6 +7,7 @@ the bookkeeping of tokens are here. Ids of nodes and paths of random streams fol
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -154,15 +155,13 @@ class SearchTree:
 
     def prefix(self, node: Node) -> Prefix:
         """The partial solution that ends with `node`, as scorers see it."""
-        steps, closing = self.steps(node)
         return Prefix(
             problem=self.problem,
             prompt_ids=self.prompt_ids,
             token_ids=node.ids,
             ends=tuple(step.length - 1 for step in node.path()) if _in_pieces(node) else (),
             cuts=tuple(step.length for step in node.path()),
-            steps=steps,
-            closing=closing,
+            read=functools.cache(lambda: self.steps(node)),
             ended=bool(node.terminal),
             answer=node.answer,
             value=node.head_value,

@@ -126,15 +126,16 @@ def _items(config: SearchConfig, ctx: Context) -> Iterator[tuple[str, Work]]:
 
 @search.estimate
 def cost(config: SearchConfig, sizes: Sizes) -> dict[str, Any]:
-    """Every tree to its budget, every sample to the token limit."""
+    """Every tree to its budget, every sample to the token limit, every node scored."""
     from reasoning_train.memory import generation_bytes
 
     policy, problems = sizes(config.policy).get("parameters"), at_most(sizes(config.problems).get("rows"), config.limit)
     result: dict[str, Any] = {"memory_bytes": generation_bytes(policy, config.engine)} if policy else {}
     if problems is not None:
-        trees = problems * config.trees
-        calls = trees * config.search.draws()
-        result |= {"records": trees, "rows": calls + trees, "calls": calls, "tokens": trees * config.search.tokens()}
+        trees, draws = problems * config.trees, config.search.draws()
+        samples, tokens = ((draws + 1) * n for n in (config.scorer.draws() if config.scorer else (0, 0)))  # the root is scored as well
+        calls = trees * (draws + samples)
+        result |= {"records": trees, "rows": calls + trees, "calls": calls, "tokens": trees * (config.search.tokens() + tokens)}
     return result
 
 

@@ -27,14 +27,14 @@ def score_solutions(
 
 def as_prefix(problem: Problem, solution: Solution) -> Prefix:
     """A whole solution as scorers see it."""
+    steps = tuple(s.text.strip() for s in solution.segments if s.kind == "step")
     closing = next((s.text.strip() for s in reversed(solution.segments) if s.kind == "answer"), "")
     return Prefix(
         problem=problem,
         prompt_ids=solution.prompt_ids,
         token_ids=solution.token_ids,
         ends=tuple(step_ends(solution.segments)),
-        steps=tuple(s.text.strip() for s in solution.segments if s.kind == "step"),
-        closing=closing,
+        read=lambda: (steps, closing),
         ended=solution.finish == "stop",
         answer=solution.answer,
     )

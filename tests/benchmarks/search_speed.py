@@ -34,7 +34,7 @@ def _figures() -> Iterator[dict[str, Any]]:
     arms: dict[str, Callable[[], int]] = {
         "search": lambda: bench.search(PROBLEMS, in_flight=PROBLEMS),
         "one tree": lambda: bench.search(ONE_BY_ONE, in_flight=1),
-        # At its best: each prompt is computed once for all of its samples.
+        # One program a problem, as in the search: its prompt is computed once for all of its samples.
         "flat": lambda: bench.flat(PROBLEMS, in_flight=PROBLEMS, each=SIMULATIONS * CHILDREN),
         "flat narrow": lambda: bench.flat(ONE_BY_ONE, in_flight=1, each=CHILDREN),
     }
@@ -110,14 +110,15 @@ class Bench:
         """Tokens of as many steps drawn straight from the prompts, `each` a request."""
         from data_gen.engines.base import LM, Sampling
         from data_gen.engines.programs import run_programs
+        from data_gen.records import Problem
 
         engine = self.engine()
-        requests = [(p, i) for i in range(SIMULATIONS * CHILDREN // each) for p in self.problems[:problems]]
-        prompts = {p.id: self.codec.prompt_ids(p.question) for p in self.problems}
 
-        async def draw(request: tuple[Any, int], lm: LM) -> None:
-            await lm.generate(prompts[request[0].id], each, Sampling(max_tokens=STEP))
+        async def draw(problem: Problem, lm: LM) -> None:
+            prompt = self.codec.prompt_ids(problem.question)
+            for call in range(SIMULATIONS * CHILDREN // each):
+                await lm.at(call).generate(prompt, each, Sampling(max_tokens=STEP))
 
-        for _ in run_programs(engine, requests, draw, seed=0, key=lambda r: f"{r[0].id}/{r[1]}", in_flight=in_flight):
+        for _ in run_programs(engine, self.problems[:problems], draw, seed=0, key=lambda p: p.id, in_flight=in_flight):
             pass
         return int(engine.usage.generated_tokens)

@@ -32,7 +32,7 @@ def prefix(
     asked = of or problem()
     known = {"ends": tuple(step_ends(segments))} if ends else {}
     return Prefix(
-        problem=asked, prompt_ids=tuple(codec.prompt_ids(asked.question)), token_ids=ids, steps=steps, closing=closing,
+        problem=asked, prompt_ids=tuple(codec.prompt_ids(asked.question)), token_ids=ids, read=lambda: (steps, closing),
         ended=ended, answer=answer, **{**known, **more},
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import pytest
 
@@ -93,11 +94,11 @@ def test_one_place_follows_the_law_of_the_best_of_its_draws() -> None:
     assert distance({leaf: found.count(leaf) / 1200 for leaf in exact}, exact) < 0.06
 
 
-def best_of(world: World, path: Path, letter: str, n: int) -> float:
-    """P(`letter` has the greatest value among n draws), the first drawn among equals, by enumeration."""
-    total, steps = 0.0, world.tree[path]
+def best_of(world: World, path: Path, letter: str, n: int, value: Callable[[Path], float] | None = None) -> float:
+    """P(`letter` has the greatest value (default: the exact one) among n draws), the first drawn among equals, by enumeration."""
+    total, steps, worth = 0.0, world.tree[path], value or world.value
     for draws in itertools.product(steps, repeat=n):
-        first = max(dict.fromkeys(draws), key=lambda x: world.value((*path, x)))
+        first = max(dict.fromkeys(draws), key=lambda x: worth((*path, x)))
         total += (first == letter) * math.prod(steps[x] for x in draws)
     return total
 

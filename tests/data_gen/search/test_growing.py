@@ -68,6 +68,9 @@ def test_tokens_of_real_rollouts_are_charged_once(name: str) -> None:
     scorer = Rollouts(m=3).open(Tools(codec=CODEC, gold=Gold(ToyTask())))
     [tree] = grow(SEARCHES[name], WORLD, scorer=scorer, engine=engine)
     assert tree.generated_tokens == engine.usage.generated_tokens == sum(len(n.token_ids) * n.draws for n in tree.nodes[1:])
+    samples, tokens = Rollouts(m=3).draws()
+    most = SEARCHES[name].draws()
+    assert engine.usage.samples <= most + (most + 1) * samples and tree.generated_tokens <= SEARCHES[name].tokens() + (most + 1) * tokens
 
 
 @pytest.mark.parametrize("name", SEARCHES)

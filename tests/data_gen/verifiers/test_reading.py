@@ -98,7 +98,8 @@ def test_an_open_step_gets_no_delimiter(ended: bool, ends: bool) -> None:
     line = POLICY.encode([("step", "Cora: 17 -")], end=False)[0].token_ids
     first = closed.ends[0] + 1
     asked = dataclasses.replace(
-        prefix(POLICY, STEPS[0], ended=ended), token_ids=(*closed.token_ids[:first], *line), steps=(STEPS[0], "Cora: 17 -"),
+        prefix(POLICY, STEPS[0], ended=ended), token_ids=(*closed.token_ids[:first], *line),
+        read=lambda: ((STEPS[0], "Cora: 17 -"), ""),
         ends=(first - 1, first + len(line) - 1) if ends else (),
     )  # fmt: skip
     assert text(OWN, Reader(OWN, POLICY, "step_end").read(asked)).endswith("17\nCora: 17 -")

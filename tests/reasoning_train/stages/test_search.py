@@ -113,9 +113,12 @@ def test_what_a_search_lacks_is_told_before_it_runs(config: dict[str, Any], mess
 
 
 def test_estimates_count_whole_solutions_as_such() -> None:
-    def tokens(**how: Any) -> int:
-        config = SearchConfig(policy=Ref("m"), problems=Ref("p"), scorer=CONSTANT, gold=True, search=how)  # type: ignore[arg-type]
+    def tokens(scorer: dict[str, Any] = CONSTANT, **how: Any) -> int:
+        config = SearchConfig(policy=Ref("m"), problems=Ref("p"), scorer=scorer, gold=True, search=how)  # type: ignore[arg-type]
         return int(cost(config, lambda ref: {"rows": 10})["tokens"])
 
     assert tokens(uses="iid", n=16, max_length=100) == 10 * 16 * 100
     assert tokens(uses="mcts", simulations=5, expand={"n": 4, "max_tokens": 30}) == 10 * 5 * 4 * 30
+    assert tokens(uses="mcts", simulations=5, probe=2, max_length=100, expand={"n": 4, "max_tokens": 30}) == 10 * (5 * 4 * 30 + 2 * 100)
+    rolled = tokens({"uses": "rollouts", "m": 3, "max_length": 100}, uses="mcts", simulations=5, expand={"n": 4, "max_tokens": 30})
+    assert rolled == 10 * (5 * 4 * 30 + (5 * 4 + 1) * 3 * 100)  # the root is scored as well
