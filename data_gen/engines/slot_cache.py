@@ -7,17 +7,15 @@ and columns are read in whole blocks, so that widening the read for a longer nei
 from __future__ import annotations
 
 import math
+import mmap
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 BLOCK = 32
 """Columns are read, and memory grows, in multiples of this."""
-ALIGNMENT = 64
-"""Bytes at whose multiples torch's own tensors begin; matrix products may round otherwise elsewhere."""
 
 
 def round_up(n: int, block: int = BLOCK) -> int:
@@ -104,13 +102,15 @@ class SlotCache:
 
 
 def lazy_zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Zeros. On a CPU they come from the operating system page by page as they are written to: what is only reserved takes no memory."""
+    """Zeros. On a CPU they come from the operating system page by page as they are written to: what is only reserved takes no memory.
+
+    (An allocator would hand freed memory out again, and clear it.)
+    """
     size = math.prod(shape) * dtype.itemsize
     if device.type != "cpu" or not size:
         return torch.zeros(shape, dtype=dtype, device=device)
-    pages = torch.from_numpy(np.zeros(size + ALIGNMENT, np.uint8))
-    start = -pages.data_ptr() % ALIGNMENT
-    return pages[start : start + size].view(dtype).view(shape)
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return torch.frombuffer(pages, dtype=dtype).view(shape)
 
 
 def grow_layers(layers: list[tuple[Tensor, Tensor]], grown: Callable[[Tensor], Tensor]) -> None:

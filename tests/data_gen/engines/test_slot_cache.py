@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import LlamaConfig
 
-from data_gen.engines.slot_cache import ALIGNMENT, SlotCache, lazy_zeros
+from data_gen.engines.slot_cache import SlotCache, lazy_zeros
 
 CPU = torch.device("cpu")
 CONFIG = LlamaConfig(hidden_size=8, num_attention_heads=2, num_key_value_heads=1, num_hidden_layers=2)
@@ -17,7 +17,7 @@ CONFIG = LlamaConfig(hidden_size=8, num_attention_heads=2, num_key_value_heads=1
 def test_lazy_zeros_are_zeros_where_torch_would_put_them(shape: tuple[int, ...], dtype: torch.dtype) -> None:
     zeros = lazy_zeros(shape, dtype, CPU)
     assert torch.equal(zeros, torch.zeros(shape, dtype=dtype)) and zeros.dtype == dtype and zeros.is_contiguous()
-    assert zeros.data_ptr() % ALIGNMENT == 0
+    assert zeros.data_ptr() % 64 == 0  # where torch's own tensors begin; matrix products may round otherwise elsewhere
     zeros.fill_(1)  # ours to write
     assert zeros.float().sum() == zeros.numel()
 
