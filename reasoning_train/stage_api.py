@@ -103,6 +103,10 @@ Sizes = Callable[[Ref], dict[str, Any]]
 """What an estimator knows of an input: its own estimate, or the exact rows of a finished artifact."""
 
 
+Made = Callable[[Ref], Mapping[str, Any]]
+"""The config of the stage behind a reference."""
+
+
 @dataclass(slots=True)
 class StageDef:
     """A registered stage. Calling it runs the function; `finish` sets what runs once over the merged rows."""
@@ -124,6 +128,7 @@ class StageDef:
     """True: a trainer, which several processes of a torchrun may run together."""
     after: Callable[[Any, Any, Iterable[dict[str, Any]]], None] | None = field(default=None)
     estimator: Callable[[Any, Sizes], dict[str, Any]] | None = field(default=None)
+    checker: Callable[[Any, Made], Iterable[tuple[str, str]]] | None = field(default=None)
 
     def is_seeded(self, config: StageConfig) -> bool:
         """Whether a stage with this config draws random numbers."""
@@ -153,6 +158,12 @@ class StageDef:
         """Decorator for `f(config, sizes)`: upper limits before the run, any of `rows` (of the main output), `records` (problems),
         `tokens` (generated), `calls`, `memory_bytes`, `parameters`. `sizes(ref)` is the same of an input, {} where unknown."""
         self.estimator = function
+        return function
+
+    def check(self, function: Callable[[Any, Made], Iterable[tuple[str, str]]]) -> Callable[..., Iterable[tuple[str, str]]]:
+        """Decorator for `f(config, made)`: (field, what is wrong with it) where the config does not fit those of the stages that it refers
+        to, told when the recipe loads. `made(ref)` is such a stage's config as plain data, {} where that did not fit itself."""
+        self.checker = function
         return function
 
 

@@ -85,6 +85,8 @@ class Graph:
         node_seed = self._seed(draft, seed) if definition.is_seeded(model) else None
         edges = [Edge(place, ref, kinds, self._kind(ref)) for place, ref, kinds in wanted(model)]
         self._check_kinds(draft, edges)
+        for place, message in definition.checker(model, self._config_of) if definition.checker else ():
+            self._problems.add(join(draft.path, place), message)
         config = self._plain_config(draft, model)
         node = Node(
             name=draft.name,
@@ -136,6 +138,9 @@ class Graph:
                     join(draft.path, edge.place),
                     f"expected {expected}, but {str(edge.ref)!r} (a stage of type {type_name!r}) gives {edge.given}.",
                 )
+
+    def _config_of(self, ref: Ref) -> Mapping[str, Any]:
+        return self.nodes[ref.node].config if ref.node in self.nodes else {}
 
     def _kind(self, ref: Ref) -> str:
         """Kind of the output behind a reference; empty where its stage did not pass."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from data_gen.errors import nearest
 from reasoning_train.recipe.refs import TableRef
 from reasoning_train.recipe.rows import Rows
-from reasoning_train.stage_api import Context, StageConfig, gate, stage
+from reasoning_train.stage_api import Context, Made, StageConfig, gate, stage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,6 +51,20 @@ def claim(config: ClaimConfig, ctx: Context) -> None:
     ctx.metric("verdict", verdict)
     ctx.metric("comparisons", found)
     ctx.metric("table", _table(config, found, verdict))
+
+
+@claim.check
+def names(config: ClaimConfig, made: Made) -> Iterator[tuple[str, str]]:
+    """A misspelt policy or strategy is told before the run, not at its end."""
+    table = made(config.table[0])
+    known: Mapping[str, Any] = table.get("policies") or table.get("strategies") or {}
+    for field in ("better", "than", "control") if known else ():
+        name = getattr(config, field)
+        if name is not None and name not in known:
+            yield field, f"the table {str(config.table[0])!r} has no row {name!r}.{nearest(name, known)}"
+    kind, _, k = config.metric.partition("@")
+    if kind in ("pass", "maj") and k.isdecimal() and int(k) not in config.ks:
+        yield "metric", f"{config.metric} needs `ks: [{k}]` in the claim."
 
 
 def _arrays(config: ClaimConfig, ctx: Context) -> dict[str, np.ndarray]:

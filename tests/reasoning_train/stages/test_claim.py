@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from data_gen.errors import UserError
+from reasoning_train.recipe.problems import RecipeError
 from tests.reasoning_train.bench import Bench
 from tests.reasoning_train.evaluation.rows import rows
+from tests.reasoning_train.recipe.kitchen import load
 
 P = 80
 HALF = [i % 2 == 0 for i in range(P)]
@@ -85,6 +89,30 @@ def test_a_control_that_gains_nothing(bench: Bench) -> None:
 def test_a_control_that_gains_more_contradicts(bench: Bench) -> None:
     seeds = [{"base": HALF, "tuned": nearly(HALF, 16), "control": ALL} for _ in range(5)]
     assert verdict(bench, seeds, control="control")["verdict"] == "contradicted"
+
+
+CHECKED = """
+    name: checked
+    include: [configs/models/tiny.yaml, configs/tasks/chain.yaml]
+    stages:
+      eval: {uses: evaluate, policies: {base: "${model}", tuned: "${model}"}, problems: "${task.test}", samples: 4}
+      claim: {uses: claim, table: ["${stages.eval}"], better: tuned, than: base}
+"""
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("better=tuend", "stages.claim.better: the table 'eval' has no row 'tuend'. Did you mean 'tuned'?"),
+        ("control=other", "stages.claim.control: the table 'eval' has no row 'other'. Known: base, tuned."),
+        ("metric=pass@4", "stages.claim.metric: pass@4 needs `ks: [4]` in the claim."),
+    ],
+)
+def test_names_are_checked_before_anything_runs(tmp_path: Path, override: str, message: str) -> None:
+    assert {"eval", "claim"} <= load(tmp_path, CHECKED, "stages.claim.metric=pass@4", "stages.claim.ks=[4]").nodes.keys()
+    assert len(load(tmp_path, CHECKED, "seeds=[0, 1]").nodes["claim"].config["table"]) == 2
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        load(tmp_path, CHECKED, f"stages.claim.{override}")
 
 
 @pytest.mark.parametrize(
