@@ -36,7 +36,12 @@ def _note(model: type[BaseModel], data: Any, problem: Any, path: str, problems: 
     here = _written_place(data, [str(part) for part in problem["loc"]])
     kind, value, place = problem["type"], show(problem["input"]), join(path, ".".join(here)) if here else path
     if kind == "extra_forbidden":
-        problems.add(place, f"unknown key {here[-1]!r}{owner}.{nearest(here[-1], _fields_around(model, here))}")
+        problems.add(place, f"unknown key {here[-1]!r}{owner}.{nearest(here[-1], _fields_around(model, data, here))}")
+    elif kind == "union_tag_invalid":
+        known = [tag.strip("' ") for tag in problem["ctx"]["expected_tags"].split(",")]
+        problems.add(join(place, "uses"), f"there is no {problem['ctx']['tag']!r} here.{nearest(problem['ctx']['tag'], known)}")
+    elif kind == "union_tag_not_found":
+        problems.add(join(place, "uses"), "'uses' is missing; say which.")
     elif kind == "missing":
         problems.add(place, f"{here[-1]!r}{owner} is missing; give it a value.")
     elif kind == "value_error":
@@ -74,12 +79,20 @@ def _written_place(data: Any, loc: list[str]) -> list[str]:
     return kept
 
 
-def _fields_around(model: type[BaseModel], loc: list[str]) -> list[str]:
-    """Names of the fields of the model that holds the last part of `loc`."""
+def _fields_around(model: type[BaseModel], data: Any, loc: list[str]) -> list[str]:
+    """Names of the fields of the model that holds the last part of `loc`; where several may stand, of the one that `uses` names."""
     types: list[Any] = [model]
     for part in loc[:-1]:
         types = [inner for tp in types for inner in _step(tp, part)]
-    return [name for tp in types if _is_model(tp) for name in tp.model_fields]
+        data = data[int(part)] if isinstance(data, list) else data.get(part, {})
+    models = [tp for tp in types if _is_model(tp)]
+    named = [tp for tp in models if isinstance(data, Mapping) and data.get("uses") in _tags(tp)]
+    return list(dict.fromkeys(name for tp in named or models for name in tp.model_fields))
+
+
+def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
+    field = model.model_fields.get("uses")
+    return get_args(field.annotation) if field else ()
 
 
 def _step(tp: Any, part: str) -> Iterator[Any]:

@@ -77,6 +77,25 @@ def test_messages(tmp_path: Path, sets: list[str], message: str) -> None:
     assert message in refusal(tmp_path, *sets)
 
 
+@pytest.mark.parametrize(
+    ("engine", "message"),
+    [
+        ("{uses: vlm}", "stages.sample.engine.uses: there is no 'vlm' here. Did you mean 'vllm'?"),
+        ("{slots: 2}", "stages.sample.engine.uses: 'uses' is missing; say which."),
+        ("{uses: vllm, slot: 2}", "stages.sample.engine.slot: unknown key 'slot' of stage type 'sample'. Did you mean 'slots'?"),
+        ("{uses: transformers, slosh: 2}", "unknown key 'slosh' of stage type 'sample'. Did you mean 'slots'?"),
+        ("{uses: transformers, tensor_parallel: 2}", "unknown key 'tensor_parallel' of stage type 'sample'. Known: slots, uses."),
+    ],
+)
+def test_parts_that_are_chosen_by_uses(tmp_path: Path, engine: str, message: str) -> None:
+    text = """
+        name: part
+        include: [configs/models/tiny.yaml, configs/tasks/chain.yaml]
+        stages: {sample: {uses: sample, policy: "${model}", problems: "${task.dev}"}}
+    """
+    assert message in refusal(tmp_path, f"stages.sample.engine={engine}", text=text)
+
+
 def test_a_mistake_has_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path, RECIPE.replace("k_sample,", "k_sample, nn: 1,"))
