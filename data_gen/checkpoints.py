@@ -59,6 +59,13 @@ def point_to(weights: Path, folder: Path) -> None:
     (folder / "external.json").write_text(json.dumps({"path": str(weights.resolve())}), encoding="utf-8")
 
 
+def how_to_mend(weights: Path, folder: Path) -> str:
+    """What to do about a model folder `folder` whose files, in `weights`, are missing or torn: what was made can be made again."""
+    if weights != folder:
+        return "Bring the missing or torn files there, or name another model."
+    return "Remove the folder and run again to re-make it."
+
+
 def cached_snapshot(repo: str, revision: str | None, field: str) -> Path:
     """The folder of a Hub model in the local cache. UserError that names `field` where it was not fetched."""
     from huggingface_hub import snapshot_download

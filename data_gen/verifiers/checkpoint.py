@@ -24,7 +24,7 @@ from transformers import (
     AutoModelForCausalLM,
 )
 
-from data_gen.checkpoints import device_and_dtype, load_format, load_tokenizer, save_format, weights_folder
+from data_gen.checkpoints import device_and_dtype, how_to_mend, load_format, load_tokenizer, save_format, weights_folder
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
 from data_gen.heads import load_head, save_head
@@ -93,7 +93,7 @@ def load_backbone(folder: Path, kind: str, *, device: torch.device | None = None
         first = next(iter(str(error).splitlines()), "")
         raise UserError(
             f"The verifier in {weights} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected format.json, config.json, "
-            "model.safetensors and tokenizer.json, whole. Remove the folder and run again to re-make it."
+            f"model.safetensors and tokenizer.json, whole. {how_to_mend(weights, folder)}"
         ) from error
     return backbone.to(device or best).eval(), tokenizer, fmt
 

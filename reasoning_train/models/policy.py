@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_gen.checkpoints import device_and_dtype, load_format, load_tokenizer, save_format, weights_folder
+from data_gen.checkpoints import device_and_dtype, how_to_mend, load_format, load_tokenizer, save_format, weights_folder
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
 
@@ -49,7 +49,7 @@ def load_policy(folder: Path, **kwargs: Any) -> Policy:
         first = next(iter(str(error).splitlines()), "")
         raise UserError(
             f"The checkpoint in {weights} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected format.json, config.json, "
-            "model.safetensors and tokenizer.json, whole. Remove the folder and run again to re-make it."
+            f"model.safetensors and tokenizer.json, whole. {how_to_mend(weights, folder)}"
         ) from error
     return Policy(model.to(device).eval(), tokenizer, fmt, StepCodec(fmt, tokenizer, end_ids(model.generation_config)))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_gen.checkpoints import load_format, load_tokenizer, save_format, weights_folder
+from data_gen.checkpoints import how_to_mend, load_format, load_tokenizer, save_format, weights_folder
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
 from reasoning_train.models.policy import end_ids, read_served
@@ -50,7 +50,7 @@ def load_policy_text(folder: Path) -> PolicyText:
         first = next(iter(str(error).splitlines()), "")
         raise UserError(
             f"The model in {weights} cannot be read ({type(error).__name__}: {first[:200]}). Expected format.json, config.json and "
-            "tokenizer.json, whole. Remove the folder and run again to re-make it."
+            f"tokenizer.json, whole. {how_to_mend(weights, folder)}"
         ) from error
     return PolicyText(folder, tokenizer, fmt, StepCodec(fmt, tokenizer, end_ids(generation)), int(config.max_position_embeddings), weights)
 

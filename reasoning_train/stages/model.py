@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
 from data_gen.hub import HubId
-from reasoning_train.stage_api import Context, Sizes, StageConfig, stage
+from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
 
 if TYPE_CHECKING:
     from reasoning_train.models.policy import Policy
@@ -75,6 +75,7 @@ def model(config: ModelConfig, ctx: Context) -> None:
     from data_gen.checkpoints import cached_snapshot, point_to, save_format
     from reasoning_train.models.gguf import load_gguf
     from reasoning_train.models.policy import save_policy
+    from reasoning_train.models.policy_text import load_policy_text
 
     fmt, out = Format(task=config.task_format, model=config.format), ctx.output("model")
     if config.served:
@@ -83,8 +84,14 @@ def model(config: ModelConfig, ctx: Context) -> None:
         policy = _fresh(config, fmt) if config.init else load_gguf(config.gguf or "", fmt)
         ctx.metric("parameters", sum(p.numel() for p in policy.model.parameters()))
         return save_policy(policy, out)
-    point_to(config.path or cached_snapshot(config.hub or "", config.revision, "model.hub"), out)
+    weights = config.path or cached_snapshot(config.hub or "", config.revision, "model.hub")
+    gate(
+        any(weights.glob("*.safetensors")),
+        f"model: {weights} holds no *.safetensors. Weights in other formats are not loaded; convert them.",
+    )
+    point_to(weights, out)
     save_format(fmt, out)
+    load_policy_text(out)  # what is missing or torn is told here, before any stage that waits for others
 
 
 @model.estimate

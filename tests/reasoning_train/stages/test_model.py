@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,6 +57,16 @@ def test_a_missing_gguf_package_or_file_is_named(bench: Bench) -> None:
         bench.make("a", "model", gguf="no_such_package/x.gguf")
     with pytest.raises(UserError, match=re.escape("model.gguf: 'pytest' holds no file 'x.gguf'; it has [].")):
         bench.make("b", "model", gguf="pytest/x.gguf")
+
+
+def test_a_folder_without_whole_files_is_refused_at_once(bench: Bench, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"holds no \*\.safetensors"):
+        bench.make("a", "model", path=str(tmp_path))
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"cannot be read .* whole\. Bring the missing or torn files there, or name another model\."):
+        bench.make("b", "model", path=str(tmp_path))
+    assert (tmp_path / "config.json").exists()
 
 
 def test_a_hub_model_that_was_not_fetched_is_named(bench: Bench) -> None:
