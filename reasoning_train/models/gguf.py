@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
+from reasoning_train.models.parameters import packaged_file
 from reasoning_train.models.policy import Policy, end_ids
 
 if TYPE_CHECKING:
@@ -35,16 +36,17 @@ def load_gguf(name: str, fmt: Format) -> Policy:
 
 
 def _packaged(name: str) -> Path:
+    path = packaged_file(name)
+    if path is not None:
+        return path
     package, _, file = name.partition("/")
     spec = find_spec(package)
     if spec is None or not spec.origin:
         raise UserError(
             f"model.gguf: the Python package {package!r} is not installed. `make smollm` brings the one that the shipped recipes use."
         )
-    path = Path(spec.origin).parent / file
-    if not path.is_file():
-        raise UserError(f"model.gguf: {package!r} holds no file {file!r}; it has {sorted(p.name for p in path.parent.glob('*.gguf'))}.")
-    return path
+    there = sorted(found.name for found in Path(spec.origin).parent.glob("*.gguf"))
+    raise UserError(f"model.gguf: {package!r} holds no file {file!r}; it has {there}.")
 
 
 def _restore_pre_tokenizer(tokenizer: Any, file: Path) -> None:

@@ -18,7 +18,8 @@ def estimate_plan(plan: Plan, store: Store) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for name, node in plan.nodes.items():
         artifact = store.find(node)
-        found[name] = {**_estimate(node, found), **(_exact(artifact) if artifact else {})}
+        exact = _exact(artifact) if artifact else {}
+        found[name] = exact if "parameters" in exact else {**_estimate(node, found), **exact}
     return found
 
 

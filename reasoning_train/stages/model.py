@@ -74,6 +74,7 @@ def model(config: ModelConfig, ctx: Context) -> None:
     """Write the base policy, or a pointer to where its weights lie."""
     from data_gen.checkpoints import cached_snapshot, point_to, save_format
     from reasoning_train.models.gguf import load_gguf
+    from reasoning_train.models.parameters import parameters_of
     from reasoning_train.models.policy import save_policy
     from reasoning_train.models.policy_text import load_policy_text
 
@@ -89,6 +90,8 @@ def model(config: ModelConfig, ctx: Context) -> None:
         any(weights.glob("*.safetensors")),
         f"model: {weights} holds no *.safetensors. Weights in other formats are not loaded; convert them.",
     )
+    if known := parameters_of(weights):
+        ctx.metric("parameters", known)
     point_to(weights, out)
     save_format(fmt, out)
     load_policy_text(out)  # what is missing or torn is told here, before any stage that waits for others
@@ -96,9 +99,13 @@ def model(config: ModelConfig, ctx: Context) -> None:
 
 @model.estimate
 def size(config: ModelConfig, sizes: Sizes) -> dict[str, Any]:
-    """Parameters of a fresh model (tied embeddings, attention and the gated MLP); of others once they have been made."""
+    """Parameters: of a fresh model by its shape (tied embeddings, attention and the gated MLP), of others by their files."""
     if not (config.init and config.vocabulary):
-        return {}
+        from reasoning_train.models.parameters import packaged_file, parameters_of
+
+        weights = packaged_file(config.gguf) if config.gguf else config.path
+        known = parameters_of(weights) if weights else None
+        return {"parameters": known} if known else {}
     shape = config.init
     layer = 4 * shape.hidden_size**2 + 3 * shape.hidden_size * shape.intermediate_size + 2 * shape.hidden_size
     return {"parameters": shape.layers * layer + (2 * len(config.vocabulary) + 6) * shape.hidden_size}

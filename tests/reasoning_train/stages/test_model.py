@@ -43,6 +43,21 @@ def test_a_fresh_model_has_the_size_that_the_plan_estimates(bench: Bench) -> Non
     assert json.loads((artifact.path / "model" / "format.json").read_text())["task"]["answer_mark"] == "Answer: "
 
 
+def test_a_saved_model_has_the_size_that_its_files_tell(bench: Bench, tmp_path: Path) -> None:
+    bench.model()
+    made = bench.store.open(bench.nodes["model"])
+    size = made.manifest["metrics"]["parameters"]
+    assert model.estimator is not None
+    assert model.estimator(ModelConfig(path=made.path / "model"), lambda ref: {}) == {"parameters": size}
+    assert bench.make("again", "model", path=str(made.path / "model")).manifest["metrics"]["parameters"] == size
+    torn = tmp_path / "model.safetensors"
+    torn.write_bytes((made.path / "model" / "model.safetensors").read_bytes()[:40])
+    assert model.estimator(ModelConfig(path=tmp_path), lambda ref: {}) == {}
+    torn.unlink()
+    assert model.estimator(ModelConfig(path=tmp_path), lambda ref: {}) == {}
+    assert model.estimator(ModelConfig(gguf="no_such_package/x.gguf"), lambda ref: {}) == {}
+
+
 def test_fresh_weights_follow_the_seed(bench: Bench) -> None:
     words = Chain(uses="chain").vocabulary()
     first, again, other = (

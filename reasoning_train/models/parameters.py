@@ -1,0 +1,44 @@
+"""How many parameters a model has, from the headers of its files: for `plan`, before anything is loaded."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from importlib.util import find_spec
+from pathlib import Path
+
+
+def parameters_of(weights: Path) -> int | None:
+    """Of a folder of safetensors or of one GGUF file; None where that cannot be told."""
+    try:
+        if weights.suffix == ".gguf":
+            return _in_gguf(weights)
+        if (weights / "adapter_config.json").is_file():  # what it adapts lies elsewhere
+            return None
+        return sum(map(_in_safetensors, weights.glob("*.safetensors"))) or None
+    except (OSError, ValueError, struct.error, KeyError):  # torn or absent: for the stages to say that load it
+        return None
+
+
+def packaged_file(name: str) -> Path | None:
+    """The file `PACKAGE/FILE` that an installed package carries; None where the package or the file is not there."""
+    package, _, file = name.partition("/")
+    spec = find_spec(package)
+    path = Path(spec.origin).parent / file if spec and spec.origin else None
+    return path if path and path.is_file() else None
+
+
+def _in_safetensors(file: Path) -> int:
+    with file.open("rb") as stream:
+        (length,) = struct.unpack("<Q", stream.read(8))
+        header = json.loads(stream.read(length))
+    return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+
+
+def _in_gguf(file: Path) -> int | None:
+    if find_spec("gguf") is None:
+        return None
+    from gguf import GGUFReader
+
+    return sum(int(tensor.n_elements) for tensor in GGUFReader(file).tensors)
