@@ -84,6 +84,8 @@ def _state(line: dict[str, Any]) -> str:
         return str(line["state"])
     if "step" in line:
         return f"partial (step {line['step']})"
+    if not line["records"]:
+        return "partial"
     total = line["estimate"].get("records")
     return f"partial ({line['records']}{f' of {total}' if total else ''} records)"
 
