@@ -18,7 +18,7 @@ async def solve(problem: Problem, lm: LM, n: int, sampling: Sampling, codec: Ste
     """n graded solutions, in sample order. Grading runs in a thread, so a slow checker never holds up the engine."""
     prompt = codec.prompt_ids(problem.question)
     samples = await lm.generate(prompt, n, replace(sampling, stop=codec.format.task.ends))
-    return await asyncio.to_thread(_graded, problem, tuple(prompt), samples, sampling, codec, task)
+    return await asyncio.to_thread(grade_samples, problem, tuple(prompt), samples, sampling, codec, task)
 
 
 def solve_greedily(engine: Engine, problems: Iterable[Problem], codec: StepCodec, task: Task, *, max_tokens: int) -> list[bool]:
@@ -36,9 +36,10 @@ def _id(problem: Problem) -> str:
     return problem.id
 
 
-def _graded(
+def grade_samples(
     problem: Problem, prompt: tuple[int, ...], samples: Sequence[Sample], sampling: Sampling, codec: StepCodec, task: Task
 ) -> list[Solution]:
+    """Samples behind a prompt's ids as solutions, each with its verdict."""
     prompt_text = codec.prompt_text(problem.question)
     return [_solution(i, sample, problem, prompt, prompt_text, sampling, codec, task) for i, sample in enumerate(samples)]
 

@@ -37,8 +37,8 @@ class Lora(BaseModel):
     bits: Literal[4] | None = None
 
 
-class Training(StageConfig):
-    """How long, how fast, how packed: the fields of every trainer."""
+class Optimising(StageConfig):
+    """How long and how fast: the fields of every trainer."""
 
     learning_rate: float = Field(gt=0)
     batch_size: int = Field(32, ge=1)
@@ -56,8 +56,6 @@ class Training(StageConfig):
     max_dropped: float = Field(0.05, ge=0, le=1)
     """Largest share of rows that may be dropped before the stage refuses to train."""
     min_rows: int = Field(1, ge=1)
-    pack_to: Annotated[int, Unkeyed()] = 256
-    """Columns of a packed row; longer rows get one of their own."""
     micro_tokens: Annotated[int, Unkeyed()] = 8192
     """Most tokens in one forward pass."""
     gradient_checkpointing: Annotated[bool, Unkeyed()] = False
@@ -67,7 +65,14 @@ class Training(StageConfig):
     """Where curves go beside the report, which always has them; TensorBoard's lie in the published model's `runs/`, as on the Hub."""
 
 
-def load_options(config: Training, name: str) -> dict[str, Any]:
+class Training(Optimising):
+    """With how rows are packed."""
+
+    pack_to: Annotated[int, Unkeyed()] = 256
+    """Columns of a packed row; longer rows get one of their own."""
+
+
+def load_options(config: Optimising, name: str) -> dict[str, Any]:
     """Keyword arguments of `from_pretrained`: quantisation where the adapters ask for it."""
     if not (config.lora and config.lora.bits):
         return {}
@@ -77,7 +82,7 @@ def load_options(config: Training, name: str) -> dict[str, Any]:
     return {"quantization_config": BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")}
 
 
-def prepare(model: Any, config: Training) -> Any:
+def prepare(model: Any, config: Optimising) -> Any:
     """The model as it is trained: with adapters, with gradient checkpointing."""
     if config.lora:
         from peft import LoraConfig, get_peft_model
@@ -132,7 +137,7 @@ def finish(trainer: StepTrainer, *, merge: bool) -> Any:
     return objective
 
 
-def training_cost(config: Training, policy: Ref, sizes: Sizes) -> dict[str, Any]:
+def training_cost(config: Optimising, policy: Ref, sizes: Sizes) -> dict[str, Any]:
     """For `plan`: the memory of weights, gradients and optimizer."""
     from reasoning_train.memory import training_bytes
 
@@ -155,10 +160,14 @@ def arguments(config: Training, ctx: Context) -> TrainingArguments:
     """Of `transformers.Trainer`."""
     from transformers import TrainingArguments
 
-    return TrainingArguments(
+    one_item_is_one_step: dict[str, Any] = {"per_device_train_batch_size": 1, "num_train_epochs": 1}
+    return TrainingArguments(**one_item_is_one_step, **settings(config, ctx))
+
+
+def settings(config: Optimising, ctx: Context) -> dict[str, Any]:
+    """What training arguments of every kind have in common."""
+    return dict(
         output_dir=str(ctx.partial / "trainer"),
-        per_device_train_batch_size=1,  # one item is one whole optimizer step
-        num_train_epochs=1,
         learning_rate=config.learning_rate,
         lr_scheduler_type={"constant": "constant_with_warmup"}.get(config.schedule, config.schedule),
         warmup_steps=config.warmup_steps,

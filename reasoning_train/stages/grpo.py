@@ -1,0 +1,221 @@
+"""`grpo`: a policy from its own graded solutions: GRPO or RLOO, with the task's verdict as reward, shaped by a verifier if there is one.
+
+TRL's trainers do it (extra `trl`), behind trainers/trl_adapter.py.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from reasoning_train.inputs import load_task, read_problems
+from reasoning_train.ranks import rank, summed, world_size
+from reasoning_train.recipe.refs import ModelRef, ProblemsRef, Unkeyed, VerifierRef
+from reasoning_train.stage_api import Context, Sizes, gate, stage
+from reasoning_train.trainers.setup import Optimising, load_options, prepare, settings, training_cost, zero_stage
+
+if TYPE_CHECKING:
+    from data_gen.records import Problem
+    from reasoning_train.models.policy import Policy
+    from reasoning_train.trainers.rewards import Rewards
+    from reasoning_train.trainers.rollouts import Rollouts
+
+
+class Vllm(BaseModel):
+    """Completions by TRL's vLLM, on a GPU: beside the trainer (`colocate`) or from `trl vllm-serve` (`server`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    mode: Literal["colocate", "server"] = "colocate"
+    base_url: str | None = None
+    """Of the server, e.g. http://localhost:8000."""
+
+
+class GRPOConfig(Optimising):
+    """Which policy learns on which problems, and how. Defaults are GRPO's (arXiv 2402.03300); `loss: rloo` is arXiv 2402.14740."""
+
+    policy: ModelRef
+    problems: ProblemsRef
+    loss: Literal["grpo", "rloo"] = "grpo"
+    n: int = Field(8, ge=2)
+    """Solutions a problem (a group); `batch_size` counts solutions."""
+    temperature: float = Field(1.0, gt=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_tokens: int = Field(256, ge=1)
+    limit: int | None = Field(None, ge=1)
+    """Only the first so many problems."""
+    verifier: VerifierRef | None = None
+    """Shapes the reward: sigma(0.5 r_m) + (r_v - 1), r_m its score of the whole solution (Qwen2.5-Math, arXiv 2409.12122)."""
+    uniform_groups: Literal["keep", "skip"] = "keep"
+    """Groups that are all right or all wrong. `skip`: out of the loss and of what it is divided by. Unverifiable ones always are."""
+    beta: float = Field(0.001, ge=0)
+    """Of the divergence from the policy as it came: in the loss (grpo) or in the reward (rloo). 0: no reference is held."""
+    epsilon: float = Field(0.2, gt=0)
+    """Where ratios of probabilities are clipped."""
+    divide_by_std: bool | None = None
+    """Advantages over the standard deviation, of the group (grpo; default: yes) or of the batch (rloo; default: no)."""
+    mean_over: Literal["solution", "tokens", "max_tokens"] = "solution"
+    """What a solution's loss is divided by: its own length, all tokens of the step (DAPO), or the limit (Dr. GRPO). Not for rloo."""
+    adapter: Literal["merge", "keep"] = "merge"
+    vllm: Annotated[Vllm | None, Unkeyed()] = None
+    """Default: the `transformers` engine in this process."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> GRPOConfig:
+        if self.batch_size % self.n:
+            raise ValueError(f"batch_size: {self.batch_size} solutions are no whole groups of n={self.n}; expected a multiple")
+        if self.loss == "rloo" and self.mean_over != "solution":
+            raise ValueError(f"mean_over: rloo weighs whole solutions, and this is {self.mean_over!r}; leave it out")
+        if self.vllm and self.vllm.mode == "server" and not self.vllm.base_url:
+            raise ValueError("vllm.base_url: mode 'server' needs the address of `trl vllm-serve`, e.g. http://localhost:8000")
+        return self
+
+
+@stage("grpo", version=1, outputs={"model": "model"}, distributed=True)
+def grpo(config: GRPOConfig, ctx: Context) -> None:
+    """Train, then publish the policy with its Format (adapters merged unless `adapter: keep`)."""
+    from data_gen.engines.base import Sampling
+    from reasoning_train.models.policy import load_policy, save_policy
+    from reasoning_train.trainers import trl_adapter
+    from reasoning_train.trainers.rollouts import Rollouts
+    from reasoning_train.trainers.weights import gathered
+
+    _check_machine(config, ctx)
+    policy = load_policy(ctx.input(config.policy).path, **load_options(config, "grpo"))
+    problems, longest = _problems(config, policy, ctx)
+    if config.beta and not config.lora:
+        trl_adapter.keep_reference(policy, ctx.partial / "reference")
+    policy.model = prepare(policy.model, config)
+    sampling = Sampling(
+        max_tokens=config.max_tokens, temperature=config.temperature, top_p=config.top_p, stop=policy.format.task.ends
+    )  # fmt: skip
+    rewards, rollouts = _rewards(config, policy, problems, sampling, ctx), Rollouts(policy, sampling, ctx.seed)
+    arguments = _arguments(config, policy, len(problems), longest, ctx)
+    trainer = trl_adapter.make_trainer(config.loss, policy, [p.question for p in problems], rewards, rollouts, arguments)
+    checkpoints = trl_adapter.Checkpoints(rewards, rollouts, ctx.history, ctx.progress)
+    trl_adapter.train(trainer, checkpoints)
+    _count(rewards, rollouts, ctx)
+    ctx.metric("steps", trainer.state.global_step)
+    ctx.metric("processes", world_size())
+    for name, value in checkpoints.last.items():
+        ctx.metric(f"last_{name}", value)
+    model: Any = gathered(trainer)
+    policy.model = model.merge_and_unload() if config.lora and config.adapter == "merge" else model
+    out = ctx.output("model")
+    if rank() == 0:
+        save_policy(policy, out)
+
+
+@grpo.estimate
+def cost(config: GRPOConfig, sizes: Sizes) -> dict[str, Any]:
+    """Every step's solutions to the token limit, and the memory of weights, gradients and optimizer."""
+    result = training_cost(config, config.policy, sizes)
+    rows = sizes(config.problems).get("rows")
+    if config.max_steps or rows is not None:
+        calls = _steps(config, min(rows or 0, config.limit or rows or 0)) * config.batch_size
+        result |= {"calls": calls, "tokens": calls * config.max_tokens}
+    return result
+
+
+def _steps(config: GRPOConfig, problems: int) -> int:
+    return config.max_steps or max(1, round((config.epochs or 1) * problems * config.n / config.batch_size))
+
+
+def _check_machine(config: GRPOConfig, ctx: Context) -> None:
+    import torch
+
+    served = config.vllm is not None and config.vllm.mode == "server"
+    gate(
+        served or zero_stage(ctx.deepspeed) < 3,
+        f"grpo: completions are drawn from the policy, which ZeRO-3 (resources.deepspeed={ctx.deepspeed!r}) cuts up. Use zero2, or draw "
+        "them from a server: `vllm: {mode: server, base_url: http://...}`.",
+    )
+    gate(config.vllm is None or torch.cuda.is_available(), "grpo: `vllm` needs a CUDA device; this machine has none. Leave it out.")
+    groups = config.batch_size // config.n
+    gate(
+        groups % world_size() == 0,
+        f"grpo: {groups} groups a step (batch_size / n) cannot be dealt to {world_size()} processes. Make batch_size a multiple of "
+        f"{config.n * world_size()}.",
+    )
+
+
+def _problems(config: GRPOConfig, policy: Policy, ctx: Context) -> tuple[list[Problem], int]:
+    """Problems whose prompt leaves room for `max_tokens`, and the longest prompt."""
+    import itertools
+
+    task = load_task(ctx.input(config.problems))
+    policy.format.check_same_task(
+        policy.format.model_copy(update={"task": task.format}), f"policy {config.policy}", f"problems {config.problems}"
+    )
+    limit = min(config.max_length or policy.context, policy.context)
+    every = list(itertools.islice(read_problems(ctx.input(config.problems)), config.limit))
+    lengths = {p.id: len(policy.codec.prompt_ids(p.question)) for p in every}
+    kept = [p for p in every if lengths[p.id] + config.max_tokens <= limit]
+    lost, needed = len(every) - len(kept), max(config.min_rows, config.batch_size // config.n)
+    ctx.count("in", len(every))
+    ctx.count("out", len(kept))
+    ctx.count("dropped.too_long", lost)
+    advice = "Lower `max_tokens`, raise `max_length`, or use other problems."
+    gate(
+        len(kept) >= needed,
+        f"grpo: {len(kept)} problems, fewer than the {needed} that a step takes ({lost} leave no room for max_tokens={config.max_tokens} "
+        f"within {limit}). {advice}",
+    )
+    gate(
+        lost <= config.max_dropped * len(every),
+        f"grpo: {lost} of {len(every)} problems leave no room for max_tokens={config.max_tokens} within {limit} tokens, more than "
+        f"max_dropped={config.max_dropped}. {advice}",
+    )
+    return kept, max(lengths[p.id] for p in kept)
+
+
+def _rewards(config: GRPOConfig, policy: Policy, problems: list[Problem], sampling: Any, ctx: Context) -> Rewards:
+    from reasoning_train.trainers.rewards import Rewards
+
+    verifier = None
+    if config.verifier:
+        from data_gen.verifiers.checkpoint import load_verifier
+
+        verifier = load_verifier(ctx.input(config.verifier).path)
+    task = load_task(ctx.input(config.problems))
+    return Rewards(problems, task, policy.codec, sampling, config.n, verifier, config.uniform_groups)
+
+
+def _arguments(config: GRPOConfig, policy: Policy, problems: int, longest: int, ctx: Context) -> dict[str, Any]:
+    """Of TRL's configuration."""
+    mine = config.batch_size // world_size()
+    fitting = max(1, config.micro_tokens // (longest + config.max_tokens))
+    micro = max(n for n in range(1, mine + 1) if mine % n == 0 and n <= fitting)
+    made = {
+        **settings(config, ctx), "logging_steps": 1, "max_steps": _steps(config, problems), "per_device_train_batch_size": micro,
+        "gradient_accumulation_steps": mine // micro, "num_generations": config.n, "max_completion_length": config.max_tokens,
+        "temperature": config.temperature, "top_p": config.top_p, "beta": config.beta, "epsilon": config.epsilon,
+        "num_iterations": 1, "shuffle_dataset": True,
+    }  # fmt: skip
+    if config.vllm:
+        ends = {"stop_token_ids": sorted(policy.end_ids), "stop": list(policy.format.task.ends), "include_stop_str_in_output": True}
+        made |= {"use_vllm": True, "vllm_mode": config.vllm.mode, "vllm_server_base_url": config.vllm.base_url, "generation_kwargs": ends}
+    if config.loss == "rloo":
+        return made | {"normalize_advantages": bool(config.divide_by_std)}
+    by = {"solution": "grpo", "tokens": "dapo", "max_tokens": "dr_grpo"}[config.mean_over]
+    return made | {
+        "loss_type": by, "scale_rewards": "none" if config.divide_by_std is False else "group", "use_bias_correction_kl": False,
+    }  # fmt: skip
+
+
+def _count(rewards: Rewards, rollouts: Rollouts, ctx: Context) -> None:
+    """Over all processes; a training in which no group was mixed has taught nothing."""
+    import torch
+
+    names = [*(f"groups.{kind}" for kind in ("mixed", "all_right", "all_wrong", "unverifiable")), "samples", "samples.cut"]
+    names += ["samples.unverifiable", "tokens.scored"]
+    own = {name: rewards.counts[name] for name in names} | {"tokens.generated": rollouts.generated}
+    totals = {name: int(value) for name, value in summed({name: torch.tensor(float(n)) for name, n in own.items()}).items()}
+    for name, n in totals.items():
+        ctx.count(name, n)
+    gate(
+        totals["groups.mixed"] > 0 or rewards.verifier is not None,
+        f"grpo: no group had both right and wrong solutions ({totals['groups.all_right']} all right, {totals['groups.all_wrong']} all wrong, "
+        f"{totals['groups.unverifiable']} unverifiable; {totals['samples.cut']} of {totals['samples']} solutions were cut), so nothing could "
+        "be learnt. Use problems that the policy solves sometimes, raise `n`, `temperature` or `max_tokens`.",
+    )

@@ -1,0 +1,178 @@
+"""GRPO and RLOO by TRL's trainers, which only this file knows: prompts, completions and checkpoints are the project's own.
+
+TRL forms groups, advantages and losses. Its prompts are replaced by the codec's ids, its `generate` by our engine (vLLM stays TRL's), and
+padded rows get the positions that unpadded ones have. What this leans on is checked before each training and in tests.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from data_gen.errors import UserError
+from reasoning_train.ranks import barrier, rank, world_size
+from reasoning_train.trainers.base import SealCheckpoints
+from reasoning_train.trainers.checkpoints import newest_whole
+
+if TYPE_CHECKING:
+    from reasoning_train.models.policy import Policy
+    from reasoning_train.trainers.rewards import Rewards
+    from reasoning_train.trainers.rollouts import Rollouts
+
+Loss = Literal["grpo", "rloo"]
+CURVES = {"reward": "reward", "reward_std": "reward_std", "kl": "kl", "completions/mean_length": "tokens_a_sample"}
+"""TRL's figures that go to the stage's curves, and their names there."""
+_SHARED = (
+    "beta", "epsilon", "generation_kwargs", "gradient_accumulation_steps", "max_completion_length", "num_generations", "num_iterations",
+    "per_device_train_batch_size", "shuffle_dataset", "temperature", "top_p", "use_vllm", "vllm_mode", "vllm_server_base_url",
+)  # fmt: skip
+FIELDS: dict[Loss, tuple[str, ...]] = {
+    "grpo": (*_SHARED, "loss_type", "scale_rewards", "use_bias_correction_kl"),
+    "rloo": (*_SHARED, "normalize_advantages"),
+}
+"""Fields of TRL's configurations that are set here."""
+METHODS = {
+    "_tokenize_prompts": ("self", "prompts"),
+    "_generate_single_turn": ("self", "prompt_ids", "images", "multimodal_fields"),
+    "_generate_and_score_completions": ("self", "inputs"),
+}
+"""Methods of TRL's trainers that are replaced here, with their first parameters."""
+ARGUMENTS = ("model", "reward_funcs", "args", "train_dataset", "processing_class", "callbacks")
+"""Of their constructors."""
+
+
+def classes(loss: Loss) -> tuple[Any, Any]:
+    """TRL's (trainer, configuration). UserError where it is not installed or has moved away from what is used here."""
+    if importlib.util.find_spec("trl") is None:
+        raise UserError(f"loss {loss!r} is TRL's, which is not installed here. `pip install 'reasoning_train[trl]'`.")
+    import trl
+
+    found = (trl.GRPOTrainer, trl.GRPOConfig) if loss == "grpo" else (trl.RLOOTrainer, trl.RLOOConfig)
+    check(*found, loss)
+    return found
+
+
+def check(trainer: Any, config: Any, loss: Loss) -> None:
+    """UserError that names the first thing that TRL has renamed, taken away or given other parameters."""
+    import trl
+
+    def moved(what: str) -> UserError:
+        return UserError(f"trl {trl.__version__}: {what}. This program was written for trl 1.16; install that version.")
+
+    for name in FIELDS[loss]:
+        if name not in config.__dataclass_fields__:
+            raise moved(f"{config.__name__} has no field {name!r}")
+    for name, wanted in METHODS.items():
+        parameters = tuple(inspect.signature(getattr(trainer, name, lambda: None)).parameters)
+        if parameters[: len(wanted)] != wanted:
+            raise moved(f"{trainer.__name__}.{name} takes ({', '.join(parameters)}), expected ({', '.join(wanted)}, ...)")
+    missing = [name for name in ARGUMENTS if name not in inspect.signature(trainer.__init__).parameters]
+    if missing:
+        raise moved(f"{trainer.__name__} takes no {missing[0]!r}")
+
+
+def make_trainer(
+    loss: Loss, policy: Policy, questions: Sequence[str], rewards: Rewards, rollouts: Rollouts, arguments: dict[str, Any], **more: Any
+) -> Any:
+    """A trainer of TRL's over our prompts, completions and rewards, ready to train. `arguments` are of its configuration."""
+    from datasets import Dataset
+
+    trainer, config = classes(loss)
+    rows = [{"prompt": question, "number": number} for number, question in enumerate(questions)]
+    args = config(**arguments, bf16=False, gradient_checkpointing=False, remove_unused_columns=False)
+    made = _adapted(trainer, policy.codec.prompt_ids, rewards, rollouts)(
+        model=policy.model,
+        reward_funcs=rewards,
+        args=args,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=policy.tokenizer,
+        **more,
+    )
+    for module in (made.model, made.ref_model):
+        if module is not None:
+            getattr(module, "module", module).register_forward_pre_hook(_true_positions, with_kwargs=True)
+    return made
+
+
+def _adapted(base: Any, prompt_ids: Callable[[str], list[int]], rewards: Rewards, rollouts: Rollouts) -> Any:
+    class Adapted(base):
+        def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
+            return [prompt_ids(question) for question in prompts], None, {}
+
+        def _generate_single_turn(self, prompt_ids: list[list[int]], *rest: Any, **more: Any) -> tuple[list[list[int]], Any]:
+            if self.use_vllm:
+                return super()._generate_single_turn(prompt_ids, *rest, **more)
+            policy = self.accelerator.unwrap_model(self.model_wrapped)
+            return rollouts(policy, prompt_ids, self.state.global_step), None
+
+        def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+            found = super()._generate_and_score_completions(inputs)
+            skipped = torch.tensor(rewards.skipped, device=found["completion_mask"].device)
+            found["completion_mask"] = found["completion_mask"] * ~skipped[:, None]
+            if "num_items_in_batch" in found:
+                found["num_items_in_batch"] = self.accelerator.gather(found["completion_mask"].sum()).sum()
+            return found
+
+    return Adapted
+
+
+def _true_positions(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Rows that are padded on the left count from their first token, as they did when they were sampled."""
+    mask = kwargs.get("attention_mask")
+    if mask is not None and mask.dim() == 2 and kwargs.get("position_ids") is None and kwargs.get("past_key_values") is None:
+        kwargs["position_ids"] = (mask.cumsum(-1) - 1).clamp_min(0)
+    return args, kwargs
+
+
+def keep_reference(policy: Policy, folder: Path) -> None:
+    """Let TRL find the policy as it is now: it loads its reference from where the configuration says that the weights lie."""
+    if rank() == 0:
+        policy.model.save_pretrained(folder)
+    barrier()
+    policy.model.config._name_or_path = str(folder)
+
+
+class Checkpoints(SealCheckpoints):
+    """Seals TRL's checkpoints with what was counted until then, and forwards its curves."""
+
+    def __init__(self, rewards: Rewards, rollouts: Rollouts, history: Callable[..., None], progress: Callable[..., None]) -> None:
+        super().__init__(history, progress)
+        self.rewards, self.rollouts, self.last = rewards, rollouts, dict[str, float]()
+
+    def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        """Counts of this process beside the weights: a resumed training goes on counting."""
+        counted = {"counts": self.rewards.counts, "generated": self.rollouts.generated}
+        path = Path(args.output_dir) / f"checkpoint-{state.global_step}" / f"counted-{rank()}.json"
+        path.write_text(json.dumps(counted), encoding="utf-8")
+        super().on_save(args, state, control, **more)
+
+    def restore(self, checkpoint: Path) -> None:
+        """Take up what a checkpoint had counted."""
+        counted = json.loads((checkpoint / f"counted-{rank()}.json").read_text(encoding="utf-8"))
+        self.rewards.counts.update(counted["counts"])
+        self.rollouts.generated = counted["generated"]
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        """Reward, its spread, divergence and length beside the loss."""
+        if logs and "loss" in logs:
+            self.last = {ours: float(logs[name]) for name, ours in CURVES.items() if logs.get(name) is not None}
+            optimiser = {name: float(logs[name]) for name in ("loss", "grad_norm", "learning_rate") if name in logs}
+            self.history(step=state.global_step, **optimiser, **self.last)
+            self.progress(state.global_step, state.max_steps, **self.last)
+
+
+def train(trainer: Any, checkpoints: Checkpoints) -> None:
+    """Train from the newest whole checkpoint, or from the start."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    trainer.add_callback(checkpoints)
+    last = newest_whole(Path(trainer.args.output_dir), world=world_size())
+    if last is not None:
+        checkpoints.restore(last)
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
