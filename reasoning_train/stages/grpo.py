@@ -13,7 +13,7 @@ from reasoning_train.inputs import load_task, read_problems
 from reasoning_train.ranks import rank, summed, world_size
 from reasoning_train.recipe.refs import ModelRef, ProblemsRef, Unkeyed, VerifierRef
 from reasoning_train.stage_api import Context, Sizes, gate, stage
-from reasoning_train.trainers.setup import Optimising, load_options, prepare, settings, training_cost, zero_stage
+from reasoning_train.trainers.setup import Optimising, curves_into, load_options, prepare, settings, training_cost, zero_stage
 
 if TYPE_CHECKING:
     from data_gen.records import Problem
@@ -47,7 +47,7 @@ class GRPOConfig(Optimising):
     verifier: VerifierRef | None = None
     """Shapes the reward: sigma(0.5 r_m) + (r_v - 1), r_m its score of the whole solution (Qwen2.5-Math, arXiv 2409.12122)."""
     uniform_groups: Literal["keep", "skip"] = "keep"
-    """Groups that are all right or all wrong. `skip`: out of the loss and of what it is divided by. Unverifiable ones always are."""
+    """Groups that are all right or all wrong. `skip`: they give no gradient, not even of the divergence. Unverifiable ones never do."""
     beta: float = Field(0.001, ge=0)
     """Of the divergence from the policy as it came: in the loss (grpo) or in the reward (rloo). 0: no reference is held."""
     epsilon: float = Field(0.2, gt=0)
@@ -76,6 +76,7 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
     """Train, then publish the policy with its Format (adapters merged unless `adapter: keep`)."""
     from data_gen.engines.base import Sampling
     from reasoning_train.models.policy import load_policy, save_policy
+    from reasoning_train.packing.plan import plan_steps
     from reasoning_train.trainers import trl_adapter
     from reasoning_train.trainers.rollouts import Rollouts
     from reasoning_train.trainers.weights import gathered
@@ -90,8 +91,11 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
         max_tokens=config.max_tokens, temperature=config.temperature, top_p=config.top_p, stop=policy.format.task.ends
     )  # fmt: skip
     rewards, rollouts = _rewards(config, policy, problems, sampling, ctx), Rollouts(policy, sampling, ctx.seed)
-    arguments = _arguments(config, policy, len(problems), longest, ctx)
-    trainer = trl_adapter.make_trainer(config.loss, policy, [p.question for p in problems], rewards, rollouts, arguments)
+    groups = config.batch_size // config.n
+    plan = plan_steps([[i] for i in range(len(problems))], groups, epochs=config.epochs, max_steps=config.max_steps, seed=ctx.seed)
+    trainer = trl_adapter.make_trainer(config.loss, policy, plan, rewards, rollouts, _arguments(config, policy, longest, ctx))
+    out = ctx.output("model")
+    curves_into(out / "runs")
     checkpoints = trl_adapter.Checkpoints(rewards, rollouts, ctx.history, ctx.progress)
     trl_adapter.train(trainer, checkpoints)
     _count(rewards, rollouts, ctx)
@@ -101,7 +105,6 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
         ctx.metric(f"last_{name}", value)
     model: Any = gathered(trainer)
     policy.model = model.merge_and_unload() if config.lora and config.adapter == "merge" else model
-    out = ctx.output("model")
     if rank() == 0:
         save_policy(policy, out)
 
@@ -111,14 +114,11 @@ def cost(config: GRPOConfig, sizes: Sizes) -> dict[str, Any]:
     """Every step's solutions to the token limit, and the memory of weights, gradients and optimizer."""
     result = training_cost(config, config.policy, sizes)
     rows = sizes(config.problems).get("rows")
-    if config.max_steps or rows is not None:
-        calls = _steps(config, min(rows or 0, config.limit or rows or 0)) * config.batch_size
+    passed = None if rows is None else round((config.epochs or 1) * min(rows, config.limit or rows) * config.n / config.batch_size)
+    if steps := config.max_steps or passed:
+        calls = steps * config.batch_size
         result |= {"calls": calls, "tokens": calls * config.max_tokens}
     return result
-
-
-def _steps(config: GRPOConfig, problems: int) -> int:
-    return config.max_steps or max(1, round((config.epochs or 1) * problems * config.n / config.batch_size))
 
 
 def _check_machine(config: GRPOConfig, ctx: Context) -> None:
@@ -181,16 +181,15 @@ def _rewards(config: GRPOConfig, policy: Policy, problems: list[Problem], sampli
     return Rewards(problems, task, policy.codec, sampling, config.n, verifier, config.uniform_groups)
 
 
-def _arguments(config: GRPOConfig, policy: Policy, problems: int, longest: int, ctx: Context) -> dict[str, Any]:
+def _arguments(config: GRPOConfig, policy: Policy, longest: int, ctx: Context) -> dict[str, Any]:
     """Of TRL's configuration."""
     mine = config.batch_size // world_size()
     fitting = max(1, config.micro_tokens // (longest + config.max_tokens))
     micro = max(n for n in range(1, mine + 1) if mine % n == 0 and n <= fitting)
     made = {
-        **settings(config, ctx), "logging_steps": 1, "max_steps": _steps(config, problems), "per_device_train_batch_size": micro,
+        **settings(config, ctx), "logging_steps": 1, "per_device_train_batch_size": micro,
         "gradient_accumulation_steps": mine // micro, "num_generations": config.n, "max_completion_length": config.max_tokens,
         "temperature": config.temperature, "top_p": config.top_p, "beta": config.beta, "epsilon": config.epsilon,
-        "num_iterations": 1, "shuffle_dataset": True,
     }  # fmt: skip
     if config.vllm:
         ends = {"stop_token_ids": sorted(policy.end_ids), "stop": list(policy.format.task.ends), "include_stop_str_in_output": True}
@@ -215,7 +214,7 @@ def _count(rewards: Rewards, rollouts: Rollouts, ctx: Context) -> None:
         ctx.count(name, n)
     gate(
         totals["groups.mixed"] > 0 or rewards.verifier is not None,
-        f"grpo: no group had both right and wrong solutions ({totals['groups.all_right']} all right, {totals['groups.all_wrong']} all wrong, "
-        f"{totals['groups.unverifiable']} unverifiable; {totals['samples.cut']} of {totals['samples']} solutions were cut), so nothing could "
-        "be learnt. Use problems that the policy solves sometimes, raise `n`, `temperature` or `max_tokens`.",
+        f"grpo: no group had both right and wrong solutions ({totals['groups.all_right']} all right, {totals['groups.all_wrong']} all "
+        f"wrong, {totals['groups.unverifiable']} unverifiable; {totals['samples.cut']} of {totals['samples']} solutions were cut), so "
+        "nothing could be learnt. Use problems that the policy solves sometimes, raise `n`, `temperature` or `max_tokens`.",
     )

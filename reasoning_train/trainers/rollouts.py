@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Rollouts:
-    """`Rollouts(policy, sampling, seed)(model, prompts, step)`; what is drawn depends on (seed, step, process, place in the batch) alone."""
+    """`Rollouts(policy, sampling, seed)(model, prompts, step)`. What is drawn depends on (seed, step, process, place) alone."""
 
     def __init__(self, policy: Policy, sampling: Sampling, seed: int) -> None:
         self.policy, self.sampling, self.seed = policy, sampling, seed

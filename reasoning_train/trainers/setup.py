@@ -118,13 +118,16 @@ def fit(
     # Columns of a row see their own trees only, so one long row pads least where that costs no attention.
     capacity = config.micro_tokens if packing == "tree" else min(config.pack_to, limit)
     steps = Steps(rows, plan, pad_id, packing=packing, capacity=capacity, tokens=config.micro_tokens)  # type: ignore[arg-type]
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(
-        runs
-    )  # beside the weights, as on the Hub: the trainer's folder is gone once the stage closes
+    curves_into(runs)
     trainer = train(objective, steps, arguments(config, ctx), [SealCheckpoints(ctx.history, ctx.progress), *callbacks])
     ctx.metric("steps", trainer.state.global_step)
     ctx.metric("processes", world_size())
     return trainer
+
+
+def curves_into(runs: Path) -> None:
+    """TensorBoard's go beside the weights, as on the Hub: the trainer's folder is gone once the stage closes."""
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(runs)
 
 
 def finish(trainer: StepTrainer, *, merge: bool) -> Any:
@@ -190,7 +193,7 @@ def settings(config: Optimising, ctx: Context) -> dict[str, Any]:
     )
 
 
-def _trackers(config: Training) -> list[str]:
+def _trackers(config: Optimising) -> list[str]:
     for name in config.report_to:
         if importlib.util.find_spec(name) is None:
             raise UserError(f"report_to: the package {name!r} is not installed here. `pip install {name}`, or leave it out of the list.")

@@ -54,9 +54,9 @@ def classes(loss: Loss) -> tuple[Any, Any]:
         raise UserError(f"loss {loss!r} is TRL's, which is not installed here. `pip install 'reasoning_train[trl]'`.")
     import trl
 
-    found = (trl.GRPOTrainer, trl.GRPOConfig) if loss == "grpo" else (trl.RLOOTrainer, trl.RLOOConfig)
-    check(*found, loss)
-    return found
+    trainer, config = (trl.GRPOTrainer, trl.GRPOConfig) if loss == "grpo" else (trl.RLOOTrainer, trl.RLOOConfig)
+    check(trainer, config, loss)
+    return trainer, config
 
 
 def check(trainer: Any, config: Any, loss: Loss) -> None:
@@ -79,21 +79,23 @@ def check(trainer: Any, config: Any, loss: Loss) -> None:
 
 
 def make_trainer(
-    loss: Loss, policy: Policy, questions: Sequence[str], rewards: Rewards, rollouts: Rollouts, arguments: dict[str, Any], **more: Any
+    loss: Loss, policy: Policy, plan: Sequence[Sequence[int]], rewards: Rewards, rollouts: Rollouts, arguments: dict[str, Any]
 ) -> Any:
-    """A trainer of TRL's over our prompts, completions and rewards, ready to train. `arguments` are of its configuration."""
+    """A trainer of TRL's over our prompts, completions and rewards, ready to train. `arguments` are of its configuration.
+
+    `plan`: numbers of the problems of every step. TRL's own shuffling starts afresh where a training is resumed, so it is off.
+    """
     from datasets import Dataset
 
     trainer, config = classes(loss)
-    rows = [{"prompt": question, "number": number} for number, question in enumerate(questions)]
-    args = config(**arguments, bf16=False, gradient_checkpointing=False, remove_unused_columns=False)
-    made = _adapted(trainer, policy.codec.prompt_ids, rewards, rollouts)(
+    rows = [{"prompt": rewards.problems[number].question, "number": number} for step in plan for number in step]
+    args = config(**arguments, max_steps=len(plan), shuffle_dataset=False, num_iterations=1, bf16=False, gradient_checkpointing=False)
+    made = _adapted(trainer, loss, policy.codec.prompt_ids, rewards, rollouts)(
         model=policy.model,
         reward_funcs=rewards,
         args=args,
         train_dataset=Dataset.from_list(rows),
         processing_class=policy.tokenizer,
-        **more,
     )
     for module in (made.model, made.ref_model):
         if module is not None:
@@ -101,21 +103,24 @@ def make_trainer(
     return made
 
 
-def _adapted(base: Any, prompt_ids: Callable[[str], list[int]], rewards: Rewards, rollouts: Rollouts) -> Any:
+def _adapted(base: Any, loss: Loss, prompt_ids: Callable[[str], list[int]], rewards: Rewards, rollouts: Rollouts) -> Any:
     class Adapted(base):
         def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
             return [prompt_ids(question) for question in prompts], None, {}
 
-        def _generate_single_turn(self, prompt_ids: list[list[int]], *rest: Any, **more: Any) -> tuple[list[list[int]], Any]:
+        def _generate_single_turn(self, prompt_ids: list[list[int]], *rest: Any, **more: Any) -> Any:
             if self.use_vllm:
                 return super()._generate_single_turn(prompt_ids, *rest, **more)
             policy = self.accelerator.unwrap_model(self.model_wrapped)
-            return rollouts(policy, prompt_ids, self.state.global_step), None
+            ids = rollouts(policy, prompt_ids, self.state.global_step)
+            return (ids, None) if loss == "grpo" else ids  # GRPO's log-probabilities are recomputed where they are None
 
         def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
             found = super()._generate_and_score_completions(inputs)
-            skipped = torch.tensor(rewards.skipped, device=found["completion_mask"].device)
-            found["completion_mask"] = found["completion_mask"] * ~skipped[:, None]
+            kept = ~torch.tensor(rewards.skipped, device=found["completion_mask"].device)
+            found["completion_mask"] = found["completion_mask"] * kept[:, None]
+            for name in {"advantages", "old_logps"} & found.keys():  # a ratio to old_logps would overflow where nothing is counted
+                found[name] = torch.where(kept, found[name], 0.0)
             if "num_items_in_batch" in found:
                 found["num_items_in_batch"] = self.accelerator.gather(found["completion_mask"].sum()).sum()
             return found

@@ -1,0 +1,161 @@
+"""`grpo` through the worker: what is learnt and counted, resuming, what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from data_gen.errors import UserError
+from data_gen.heads import HeadConfig
+from reasoning_train.context import WorkerContext
+from reasoning_train.recipe.refs import Ref
+from reasoning_train.recipe.store import Artifact
+from reasoning_train.stage_api import GateError
+from reasoning_train.trainers.trl_adapter import Checkpoints
+from tests.reasoning_train.bench import CHAIN, Bench, problem
+
+FEW = {**CHAIN, "train": 4, "steps": [1, 1]}
+
+
+@pytest.fixture
+def kitchen(bench: Bench, one_thread: None) -> Bench:
+    """A policy, `half`, that solves its four problems half of the time."""
+    bench.model()
+    bench.gold(task=FEW)
+    bench.make("half", "sft", policy=Ref("model"), data=Ref("gold"), learning_rate=0.01, batch_size=4, max_steps=30)
+    return bench
+
+
+def train(bench: Bench, name: str = "tuned", *, policy: str = "half", problems: str = "gold.problems", **config: Any) -> Artifact:
+    fixed: dict[str, Any] = {"learning_rate": 6e-4, "batch_size": 32, "n": 8, "max_steps": 2, "max_tokens": 24, "schedule": "constant"}
+    return bench.make(name, "grpo", policy=Ref(policy), problems=Ref(problems), **{**fixed, **config})
+
+
+def curve(artifact: Artifact) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (artifact.path / "history.jsonl").read_text().splitlines()]
+
+
+def weights(artifact: Artifact) -> dict[str, torch.Tensor]:
+    return load_file(artifact.path / "model" / "model.safetensors")
+
+
+def same(a: Artifact, b: Artifact) -> bool:
+    mine, other = weights(a), weights(b)
+    return all(torch.equal(value, other[name]) for name, value in mine.items())
+
+
+@pytest.mark.parametrize("loss", ["grpo", "rloo"])
+def test_reward_grows(kitchen: Bench, loss: str) -> None:
+    artifact = train(kitchen, loss=loss, max_steps=40)
+    rewards = [point["reward"] for point in curve(artifact)]
+    assert len(rewards) == 40
+    assert sum(rewards[-15:]) / 15 > sum(rewards[:10]) / 10 + 0.08
+    counts, kinds = artifact.manifest["counts"], ("mixed", "all_right", "all_wrong", "unverifiable")
+    assert counts["samples"] == 40 * 32
+    assert sum(counts.get(f"groups.{kind}", 0) for kind in kinds) == 40 * 4
+    assert 40 * 32 < counts["tokens.generated"] <= 40 * 32 * 24
+    assert {"reward", "reward_std", "kl", "tokens_a_sample", "loss", "grad_norm", "learning_rate"} <= curve(artifact)[0].keys()
+    assert artifact.manifest["metrics"]["steps"] == 40
+    assert artifact.manifest["metrics"]["last_reward"] == rewards[-1]
+
+
+def dying(save: Any) -> Any:
+    """Stands for a kill once the checkpoint of step 4 is whole."""
+
+    def save_and_die(self: Checkpoints, args: Any, state: Any, control: Any, **more: Any) -> None:
+        save(self, args, state, control, **more)
+        if state.global_step == 4:
+            raise KeyboardInterrupt
+
+    return save_and_die
+
+
+@pytest.mark.parametrize("config", [{}, {"loss": "rloo", "beta": 0.05}, {"micro_tokens": 500}], ids=str)
+def test_resumed_equals_straight_bitwise(kitchen: Bench, monkeypatch: pytest.MonkeyPatch, config: dict[str, Any]) -> None:
+    """Order of problems, completions, optimizer, reference and counts; `micro_tokens`: several passes a step."""
+    straight = train(kitchen, "straight", max_steps=5, save_every=2, **config)
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "on_save", dying(Checkpoints.on_save))
+        with pytest.raises(KeyboardInterrupt):
+            train(kitchen, "killed", max_steps=5, save_every=2, **config)
+    resumed = kitchen.run("killed")
+    assert same(resumed, straight)
+    assert resumed.manifest["counts"] == straight.manifest["counts"]
+    assert [point["step"] for point in curve(resumed)] == [1, 2, 3, 4, 5]
+
+
+def test_without_a_step_the_policy_is_its_own_reference(kitchen: Bench) -> None:
+    [first, second] = curve(train(kitchen, beta=0.1, learning_rate=1e-3))
+    assert first["kl"] == pytest.approx(0, abs=1e-6)
+    assert second["kl"] > 1e-5
+
+
+def test_published_folders_name_no_folder_of_this_machine(kitchen: Bench) -> None:
+    artifact = train(kitchen, beta=0.1)
+    assert str(kitchen.store.root) not in (artifact.path / "model" / "config.json").read_text()
+    assert not list(artifact.path.rglob("*.bin"))
+
+
+def test_adapters_are_merged(kitchen: Bench) -> None:
+    before, after = kitchen.store.open(kitchen.nodes["half"]), train(kitchen, lora={"r": 4, "alpha": 8}, beta=0.1, learning_rate=0.01)
+    assert weights(before).keys() == weights(after).keys()
+    assert not same(before, after)
+    assert curve(after)[0]["kl"] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_verifier_shapes_the_reward(kitchen: Bench) -> None:
+    """Right solutions earn in (0, 1), wrong ones in (-1, 0), so the mean is no longer the pass rate."""
+    kitchen.verifier(head=HeadConfig().model_dump(mode="json"), task_format=kitchen.policy("half").format.task.model_dump(mode="json"))
+    plain, made = curve(train(kitchen, "plain"))[0], train(kitchen, verifier=Ref("verifier"))
+    assert plain["reward"] - 1 < curve(made)[0]["reward"] < plain["reward"]
+    assert made.manifest["counts"]["tokens.scored"] > made.manifest["counts"]["tokens.generated"]
+
+
+def test_unverifiable_groups_teach_nothing(kitchen: Bench) -> None:
+    rows = [problem(f"p{i}", f"Ana has {i} coins. Ben has 1 more than Ana. How many has Ben?", gold=None) for i in range(4)]
+    kitchen.problems("unknown", rows, task=FEW)
+    with pytest.raises(GateError, match=r"no group had both right and wrong solutions \(0 all right, 0 all wrong, 8 unverifiable; "):
+        train(kitchen, problems="unknown", beta=0.5)
+
+
+def test_zero_3_is_refused_unless_a_server_draws(kitchen: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    original = WorkerContext.__init__
+
+    def with_zero_3(self: WorkerContext, **more: Any) -> None:
+        original(self, **more)
+        self.deepspeed = "zero3"
+
+    monkeypatch.setattr(WorkerContext, "__init__", with_zero_3)
+    with pytest.raises(GateError, match=r"ZeRO-3 \(resources.deepspeed='zero3'\) cuts up. Use zero2, or draw them from a server: `vllm: "):
+        train(kitchen)
+    with pytest.raises(GateError, match="`vllm` needs a CUDA device; this machine has none"):  # past the first gate
+        train(kitchen, "served", vllm={"mode": "server", "base_url": "http://localhost:8000"})
+
+
+def test_what_cannot_be_dealt_or_does_not_fit(kitchen: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="batch_size: 12 solutions are no whole groups of n=8"):
+        train(kitchen, batch_size=12)
+    with pytest.raises(ValueError, match="mean_over: rloo weighs whole solutions"):
+        train(kitchen, loss="rloo", mean_over="tokens")
+    with pytest.raises(ValueError, match=r"vllm.base_url: mode 'server' needs the address"):
+        train(kitchen, vllm={"mode": "server"})
+    with pytest.raises(
+        GateError, match=r"grpo: 0 problems, fewer than the 4 that a step takes \(4 leave no room for max_tokens=120 within"
+    ):
+        train(kitchen, max_tokens=120)
+    with pytest.raises(GateError, match=r"grpo: 4 problems, fewer than the 8 that a step takes"):
+        train(kitchen, "wide", batch_size=64)
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    from reasoning_train.stages.grpo import GRPOConfig, _check_machine
+
+    config = GRPOConfig(policy=Ref("half"), problems=Ref("gold.problems"), learning_rate=1e-3, batch_size=32)
+    monkeypatch.setattr("reasoning_train.stages.grpo.zero_stage", lambda name: 0)
+    with pytest.raises(
+        UserError, match=r"4 groups a step \(batch_size / n\) cannot be dealt to 3 processes. Make batch_size a multiple of 24"
+    ):
+        _check_machine(config, type("C", (), {"deepspeed": None})())  # type: ignore[arg-type]
