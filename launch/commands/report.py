@@ -10,10 +10,10 @@ from launch.arguments import Subparsers, add_store, command, open_store
 MORE = """\
 `run` writes the page at its end; this writes it for a run that was interrupted, or again.
 
-  reasoning-train report                     the latest run of the store
-  reasoning-train report rejection_sampling  the latest run of that recipe
-  reasoning-train report rejection_sampling --into recipes/rejection_sampling/README.md
-  reasoning-train report store/runs/rejection_sampling/20261124T015102Z-e52485
+  reasoning-train report                           the latest run of the store
+  reasoning-train report rejection_sampling_tiny   the latest run of the recipe of that name
+  reasoning-train report rejection_sampling_tiny --into recipes/rejection_sampling/README.md
+  reasoning-train report store/runs/rejection_sampling_tiny/20261124T015102Z-e52485
 """
 
 
