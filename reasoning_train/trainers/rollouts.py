@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 class Rollouts:
-    """`Rollouts(policy, sampling, seed)(model, prompts, step)`. What is drawn depends on (seed, step, process, place) alone."""
+    """`Rollouts(policy, sampling, seed)(model, prompts, step)`. What is drawn depends on (seed, step, place in it) alone, on
+    however many processes."""
 
     def __init__(self, policy: Policy, sampling: Sampling, seed: int) -> None:
         self.policy, self.sampling, self.seed = policy, sampling, seed
@@ -32,13 +33,14 @@ class Rollouts:
             self._engine = in_process(self.policy, model=model)
         model.eval()
         self._engine.forget()
+        mine = rank() * len(prompts)  # processes have equal shares of a step, in order
         before, drawn = self._engine.usage.generated_tokens, dict[int, list[list[int]]]()
 
         async def program(item: tuple[int, Sequence[int], int], lm: LM) -> list[list[int]]:
             return [list(sample.token_ids) for sample in await lm.generate(item[1], item[2], self.sampling)]
 
         for item, samples in run_programs(
-            self._engine, _groups(prompts), program, seed=self.seed, key=lambda i: f"{step}/{rank()}/{i[0]}", in_flight=512
+            self._engine, _groups(prompts), program, seed=self.seed, key=lambda i: f"{step}/{mine + i[0]}", in_flight=512
         ):
             drawn[item[0]] = samples
         model.train(training)
