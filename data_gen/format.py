@@ -126,13 +126,14 @@ class StepCodec:
 
     def prompt_ids(self, question: str) -> list[int]:
         """Token ids of the prompt: the same ids at training and at sampling."""
-        return self._ids(self.prompt_text(question))
+        return self.encode_prompt(self.prompt_text(question))
 
     def ids_to_answer(self, body: str) -> list[int]:
         """Token ids of anything that is put to the model, under its template, up to where its answer begins; without examples."""
-        return self._ids(self._wrapped(body))
+        return self.encode_prompt(self._wrapped(body))
 
-    def _ids(self, prompt: str) -> list[int]:
+    def encode_prompt(self, prompt: str) -> list[int]:
+        """Token ids of a prompt that is rendered already (`prompt_text`)."""
         # A chat template writes its own special tokens; a plain prompt gets the tokenizer's.
         plain = self.format.model.template == "plain"
         return self.tokenizer(prompt, add_special_tokens=plain and _adds_only_prefix(self.tokenizer))["input_ids"]

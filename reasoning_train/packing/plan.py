@@ -7,7 +7,7 @@ that every rank makes the same cuts and takes its share of them.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from reasoning_train.packing.cuts import cut_tree
@@ -31,6 +31,46 @@ def plan_steps(
     while len(order) < total * batch_size:
         order += [i for g in rng.sample(range(len(groups)), len(groups)) for i in groups[g]]
     return [order[t * batch_size : (t + 1) * batch_size] for t in range(total)]
+
+
+def mix_steps(
+    sources: Sequence[Sequence[Sequence[int]]],
+    shares: Sequence[float],
+    batch_size: int,
+    *,
+    epochs: float | None,
+    max_steps: int | None,
+    seed: int,
+) -> list[list[int]]:
+    """`plan_steps` over several sources of groups: of the rows drawn so far each has its share of them, to within a group, at any moment.
+
+    Each source runs through fresh permutations of its own, a small one more often; `epochs` counts the rows of all.
+
+    >>> mix_steps([[[0], [1]], [[2]]], [3, 1], 4, epochs=None, max_steps=2, seed=0)
+    [[1, 0, 1, 2], [0, 1, 0, 2]]
+    """
+    if len(sources) == 1:
+        return plan_steps(sources[0], batch_size, epochs=epochs, max_steps=max_steps, seed=seed)
+    n_rows = sum(len(g) for groups in sources for g in groups)
+    total = max_steps if max_steps is not None else max(1, round((epochs or 1) * n_rows / batch_size))
+    streams = [_shuffled(groups, random.Random(f"{seed}/{s}")) for s, groups in enumerate(sources)]
+    given, order = [0.0] * len(sources), list[int]()
+    while len(order) < total * batch_size:
+        behind = min(range(len(sources)), key=lambda s: (given[s] + 1) / shares[s])
+        group = next(streams[behind])
+        given[behind] += len(group)
+        order += group
+    return [order[t * batch_size : (t + 1) * batch_size] for t in range(total)]
+
+
+def _shuffled(groups: Sequence[Sequence[int]], rng: random.Random) -> Iterator[Sequence[int]]:
+    while True:
+        yield from rng.sample(groups, len(groups))
+
+
+def in_order(n: int, batch_size: int) -> list[list[int]]:
+    """Every one of n rows once, as they come: for looking at them."""
+    return [list(range(i, min(i + batch_size, n))) for i in range(0, n, batch_size)]
 
 
 def by_group(rows: Sequence[Row]) -> list[list[int]]:

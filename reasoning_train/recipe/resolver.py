@@ -13,6 +13,7 @@ from reasoning_train.recipe.problems import Problems, sentence
 from reasoning_train.recipe.references import OUTSIDE, BadReference, Scope, expand, hint
 from reasoning_train.recipe.schema import Recipe
 from reasoning_train.recipe.stage_references import StageReferences
+from reasoning_train.recipe.tasks import model_config
 from reasoning_train.recipe.yaml_core import join
 
 
@@ -47,8 +48,8 @@ class Resolver:
         if draft.implicit:
             return self._implicit.config(draft)
         resolved: dict[str, Any] = self.resolve(draft.written, draft.path, draft.scope)
-        if draft.uses in TASK_FORMAT and "task_format" not in resolved and (task := self._implicit.task("task")):
-            resolved["task_format"] = task.config["format"]
+        if draft.uses in TASK_FORMAT and (task := self._implicit.task("task")):
+            return model_config(resolved, task, self._problems, draft.path)
         return resolved
 
     def _look_up(self, reference: str, scope: Scope) -> Any:

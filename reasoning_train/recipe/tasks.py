@@ -61,14 +61,14 @@ def _with_files(kind: type[Task], task: Task, path: str, files: LeafFiles) -> Lo
     return LoadedTask(task, config, tuple(task.splits()))
 
 
-def model_config(written: Mapping[str, Any], task: LoadedTask, problems: Problems) -> dict[str, Any]:
-    """Config of the `model` node: the recipe's, with the text conventions and the vocabulary of its task."""
-    config = {**written, "task_format": task.config["format"]}
-    if written.get("tokenizer") == "task":
+def model_config(written: Mapping[str, Any], task: LoadedTask, problems: Problems, path: str = "model") -> dict[str, Any]:
+    """Config of a model: as written, with the text conventions and, for `tokenizer: task`, the vocabulary of its task."""
+    config = {"task_format": task.config["format"], **written}
+    if written.get("tokenizer") == "task" and "vocabulary" not in written:
         config["vocabulary"] = task.task.vocabulary()
         if config["vocabulary"] is None:
             problems.add(
-                "model.tokenizer",
+                f"{path}.tokenizer",
                 f"'task' needs a task with a closed vocabulary; {task.task.uses!r} has open text. Name a pretrained model instead.",
             )
     return config

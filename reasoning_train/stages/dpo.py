@@ -14,7 +14,7 @@ from reasoning_train.ranks import rank
 from reasoning_train.recipe.refs import ModelRef, PairsRef, Unkeyed
 from reasoning_train.recipe.rows import Rows
 from reasoning_train.stage_api import Context, Sizes, gate, stage
-from reasoning_train.trainers.setup import Training, finish, fit, load_options, pad_id, prepare, training_cost
+from reasoning_train.trainers.setup import Training, load_options, pad_id, prepare, training_cost
 
 if TYPE_CHECKING:
     from reasoning_train.models.policy import Policy
@@ -53,19 +53,23 @@ class DPOConfig(Training):
 def dpo(config: DPOConfig, ctx: Context) -> None:
     """Train, then publish the policy with its Format (adapters merged unless `adapter: keep`)."""
     from reasoning_train.models.policy import load_policy, save_policy
+    from reasoning_train.trainers.fit import Source, finish, fit
     from reasoning_train.trainers.losses.preference import Preference
     from reasoning_train.trainers.objective import Objective
+    from reasoning_train.trainers.preflight import check_memory
 
     policy = load_policy(ctx.input(config.policy).path, **load_options(config, "dpo"))
     rows, limit = _rows(config, policy, ctx)
     policy.model = prepare(policy.model, config)
+    check_memory("dpo", policy.model, config, ctx)
     loss = Preference(
         kind=config.loss, beta=config.beta, gamma=config.gamma, smoothing=config.label_smoothing, normalise=config.length_normalised,
         sft=config.sft,
     )  # fmt: skip
     out = ctx.output("model")
+    objective = Objective(policy.model, [loss])
     trainer = fit(
-        Objective(policy.model, [loss]), rows, config, ctx, packing=config.packing, pad_id=pad_id(policy), runs=out / "runs", limit=limit,
+        objective, [Source(rows)], config, ctx, packing=config.packing, pad_id=pad_id(policy), runs=out / "runs", limit=limit,
         together=True,
     )  # fmt: skip
     policy.model = finish(trainer, merge=config.adapter == "merge").model
@@ -82,11 +86,12 @@ def cost(config: DPOConfig, sizes: Sizes) -> dict[str, Any]:
 def _rows(config: DPOConfig, policy: Policy, ctx: Context) -> tuple[list[Row], int]:
     """Rows to train on and the longest that a side may be."""
     from reasoning_train.trainers.encode_pairs import encode_pairs
-    from reasoning_train.trainers.encoded import admit
+    from reasoning_train.trainers.preflight import admit
 
     limit = min(config.max_length or policy.context, policy.context)
     pairs = (StepPair.from_row(row) for row in Rows(ctx.input(config.pairs).path))
-    rows = admit("dpo", encode_pairs(pairs, policy.codec, limit, vocabulary=policy.model.config.vocab_size), config, ctx, limit)
+    encoded = encode_pairs(pairs, policy.codec, limit, vocabulary=policy.model.config.vocab_size)
+    rows = admit("dpo", encoded, config, ctx, limit, policy.codec)
     without = sum(not row.reference for row in rows)
     gate(
         config.loss == "simpo" or not without,

@@ -1,20 +1,31 @@
-"""`sft`: supervised fine-tuning on solutions, loss on the completion only, full or LoRA/QLoRA, packed."""
+"""`sft`: supervised fine-tuning on solutions, loss on the completion only, full or LoRA/QLoRA, packed; with a value head in the same pass.
+
+With `value` it makes a joint policy and value model (AlphaMath, arXiv 2405.03553, section 3.4): cross-entropy on the paths in `data`,
+regression on all that have targets.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from data_gen.heads import HeadConfig
+from data_gen.labels import ValueTarget
+from data_gen.scales import Scale
 from reasoning_train.inputs import read_solutions
 from reasoning_train.ranks import rank
-from reasoning_train.recipe.refs import ModelRef, ProblemsRef, SolutionsRef, Unkeyed
+from reasoning_train.recipe.refs import ModelRef, ProblemsRef, SolutionsRef, Unkeyed, ValueTargetsRef
+from reasoning_train.recipe.rows import Rows
 from reasoning_train.stage_api import Context, Sizes, gate, stage
-from reasoning_train.trainers.setup import Training, finish, fit, load_options, pad_id, prepare, training_cost, zero_stage
+from reasoning_train.trainers.setup import Training, load_options, pad_id, prepare, training_cost, zero_stage
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from reasoning_train.models.policy import Policy
-    from reasoning_train.packing.rows import Row
+    from reasoning_train.trainers.fit import Source
+    from reasoning_train.trainers.objective import Objective
 
 
 class Until(BaseModel):
@@ -30,23 +41,61 @@ class Until(BaseModel):
     max_tokens: int = 128
 
 
+class Value(BaseModel):
+    """A value head that learns in the same pass: `value: {targets: "${stages.values}", head: {squash: tanh, scale: signed}, loss: mse}`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    targets: ValueTargetsRef
+    """Of right and wrong paths; rows of a problem stand in one step with its solutions, and in one tree with `packing: tree`."""
+    head: HeadConfig = HeadConfig(squash="tanh", scale=Scale.SIGNED)
+    loss: Literal["mse", "bce"] = "mse"
+    weight: float = Field(1.0, gt=0)
+    """Times the value loss, a mean over targets, beside the language loss, a mean over tokens (AlphaMath's beta)."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Value:
+        if self.loss == "bce" and (self.head.squash != "sigmoid" or self.head.scale is not Scale.P):
+            raise ValueError(f"loss: 'bce' needs a head with squash 'sigmoid' and scale 'p', not {self.head.squash!r}; expected 'mse'")
+        return self
+
+
+class Mixed(BaseModel):
+    """Solutions with their share of every step: `{solutions: "${stages.kept}", share: 3}`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    solutions: SolutionsRef
+    share: float = Field(1.0, gt=0)
+    """In proportion to those of the other sources."""
+
+
 class SFTConfig(Training):
     """What is trained on what."""
 
     policy: ModelRef
-    data: SolutionsRef
+    data: SolutionsRef | list[Mixed]
+    """One source, or several with their shares: of the rows of a step, whatever the sizes of the sources."""
+    masked: list[str] = []
+    """Kinds of segments that carry no loss, e.g. outputs of tools."""
+    value: Value | None = None
     until: Until | None = None
     adapter: Literal["merge", "keep"] = "merge"
     packing: Annotated[Literal["none", "sequence", "tree"], Unkeyed()] = "sequence"
     """`sequence`: solutions side by side in a row; `tree`: what those of one problem that meet in a step share is stored once."""
 
+    @model_validator(mode="after")
+    def _fits(self) -> SFTConfig:
+        if isinstance(self.data, list) and (self.value or len(self.data) < 2):
+            raise ValueError("data: several sources (two or more) and `value` do not go together; give one reference")
+        return self
+
 
 @stage("sft", version=2, outputs={"model": "model"}, distributed=True)
 def sft(config: SFTConfig, ctx: Context) -> None:
-    """Train, then publish the policy with its Format (adapters merged unless `adapter: keep`)."""
+    """Train, then publish the policy with its Format (adapters merged unless `adapter: keep`) and, with `value`, its head."""
+    from data_gen.heads import save_head
     from reasoning_train.models.policy import load_policy, save_policy
-    from reasoning_train.trainers.losses.language import CrossEntropy
-    from reasoning_train.trainers.objective import Objective
+    from reasoning_train.trainers.fit import finish, fit
+    from reasoning_train.trainers.preflight import check_memory
     from reasoning_train.trainers.until import StopWhenGood
 
     gate(
@@ -54,14 +103,15 @@ def sft(config: SFTConfig, ctx: Context) -> None:
         f"sft: `until` decodes with the policy, which ZeRO-3 (resources.deepspeed={ctx.deepspeed!r}) cuts up. Use zero2, or train a fixed "
         "number of steps.",
     )
-    policy = load_policy(ctx.input(config.policy).path, **load_options(config, "sft"))
-    rows, limit = _rows(config, policy, ctx)
+    folder, out = ctx.input(config.policy).path, ctx.output("model")
+    policy = load_policy(folder, **load_options(config, "sft"))
+    sources, limit = _sources(config, policy, ctx)
     policy.model = prepare(policy.model, config)
+    check_memory("sft", policy.model, config, ctx)
     stopper = StopWhenGood(config.until, policy, ctx) if config.until else None
-    objective, out = Objective(policy.model, [CrossEntropy()]), ctx.output("model")
     trainer = fit(
-        objective, rows, config, ctx, packing=config.packing, pad_id=pad_id(policy), runs=out / "runs", limit=limit,
-        callbacks=[stopper] if stopper else [],
+        _objective(config, policy, folder), sources, config, ctx, packing=config.packing, pad_id=pad_id(policy), runs=out / "runs",
+        limit=limit, together=config.value is not None, callbacks=[stopper] if stopper else [],
     )  # fmt: skip
     if stopper and config.until:
         gate(
@@ -69,9 +119,27 @@ def sft(config: SFTConfig, ctx: Context) -> None:
             f"sft: greedy accuracy on dev did not reach until.greedy={config.until.greedy} in {trainer.state.global_step} steps "
             f"(last: {stopper.last:.3f}). Raise `max_steps`, lower the bar, or change `learning_rate`.",
         )
-    policy.model = finish(trainer, merge=config.adapter == "merge").model
+    trained = finish(trainer, merge=config.adapter == "merge")
+    policy.model = trained.model
     if rank() == 0:
         save_policy(policy, out)
+        if trained.head is not None:
+            save_head(trained.head, out)
+
+
+def _objective(config: SFTConfig, policy: Policy, folder: Path) -> Objective:
+    """The language loss and, with `value`, the head's beside it; a head that lies beside the policy goes on with it."""
+    from reasoning_train.trainers.heads import open_head
+    from reasoning_train.trainers.losses.language import CrossEntropy
+    from reasoning_train.trainers.losses.value import Regression
+    from reasoning_train.trainers.objective import Objective
+
+    if config.value is None:
+        return Objective(policy.model, [CrossEntropy()])
+    value = config.value
+    return Objective(
+        policy.model, [CrossEntropy(), Regression(kind=value.loss, factor=value.weight)], open_head(folder, value.head, policy.model)
+    )
 
 
 @sft.estimate
@@ -85,11 +153,22 @@ def cost(config: SFTConfig, sizes: Sizes) -> dict[str, Any]:
     return result
 
 
-def _rows(config: SFTConfig, policy: Policy, ctx: Context) -> tuple[list[Row], int]:
-    """Rows to train on and the longest that one may be."""
+def _sources(config: SFTConfig, policy: Policy, ctx: Context) -> tuple[list[Source], int]:
+    """Rows to train on with their shares, and the longest that one may be."""
     from reasoning_train.trainers.encode import encode_solutions
-    from reasoning_train.trainers.encoded import admit
+    from reasoning_train.trainers.encode_values import encode_values
+    from reasoning_train.trainers.encoded import Encoded
+    from reasoning_train.trainers.fit import Source
+    from reasoning_train.trainers.preflight import admit
 
     limit = min(config.max_length or policy.context, policy.context)
-    encoded = encode_solutions(read_solutions(ctx.input(config.data)), policy.codec, limit)
-    return admit("sft", encoded, config, ctx, limit), limit
+    mixed = config.data if isinstance(config.data, list) else [Mixed(solutions=config.data)]
+    parts = [encode_solutions(read_solutions(ctx.input(part.solutions)), policy.codec, limit, config.masked) for part in mixed]
+    if config.value:
+        targets = (ValueTarget.from_row(row) for row in Rows(ctx.input(config.value.targets).path))
+        parts[0] += encode_values(targets, policy.codec, config.value.head, limit, vocabulary=policy.model.config.vocab_size)
+    for part, source in zip(parts, mixed, strict=True):
+        gate(bool(part.rows), f"sft: no rows of {source.solutions} to train on (dropped: {dict(part.dropped) or 'none'}).")
+    scale = config.value.head.scale if config.value else None
+    admit("sft", sum(parts, Encoded()), config, ctx, limit, policy.codec, scale=scale)
+    return [Source(part.rows, source.share) for part, source in zip(parts, mixed, strict=True)], limit

@@ -20,7 +20,7 @@ from reasoning_train.ranks import rank
 from reasoning_train.recipe.refs import ModelRef, PairsRef, Unkeyed, ValueTargetsRef
 from reasoning_train.recipe.rows import Rows
 from reasoning_train.stage_api import Context, Sizes, stage
-from reasoning_train.trainers.setup import Training, finish, fit, load_options, pad_id, prepare, training_cost
+from reasoning_train.trainers.setup import Training, load_options, pad_id, prepare, training_cost
 
 if TYPE_CHECKING:
     from reasoning_train.models.policy import Policy
@@ -66,19 +66,22 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
     """Train backbone and head, publish them with the Format. A policy that has a head of this kind already goes on with it."""
     from data_gen.verifiers.checkpoint import Verifier, save_verifier
     from reasoning_train.models.policy import load_policy
+    from reasoning_train.trainers.fit import Source, finish, fit
     from reasoning_train.trainers.heads import open_head
     from reasoning_train.trainers.losses.value import Ranking, Regression
     from reasoning_train.trainers.objective import Objective
+    from reasoning_train.trainers.preflight import check_memory
 
     folder = ctx.input(config.policy).path
     policy = load_policy(folder, **load_options(config, "train_verifier"))
     rows, limit = _rows(config, policy, ctx)
     head = open_head(folder, config.head, policy.model)
     model = prepare(_without_words(policy.model, config.head), config)
+    check_memory("train_verifier", model, config, ctx)
     loss = Ranking(margin=config.margin) if config.loss == "ranking" else Regression(kind=config.loss)
-    out = ctx.output("verifier")
+    objective, out = Objective(model, [loss], head), ctx.output("verifier")
     trainer = fit(
-        Objective(model, [loss], head), rows, config, ctx, packing=config.packing, pad_id=pad_id(policy), runs=out / "runs", limit=limit,
+        objective, [Source(rows)], config, ctx, packing=config.packing, pad_id=pad_id(policy), runs=out / "runs", limit=limit,
         together=True,
     )  # fmt: skip
     trained = finish(trainer, merge=True)
@@ -105,7 +108,7 @@ def _rows(config: TrainVerifierConfig, policy: Policy, ctx: Context) -> tuple[li
     from reasoning_train.labelling import gate_classes
     from reasoning_train.trainers.encode_pairs import encode_pairs
     from reasoning_train.trainers.encode_values import encode_groups, encode_values
-    from reasoning_train.trainers.encoded import admit
+    from reasoning_train.trainers.preflight import admit
 
     limit, vocabulary = min(config.max_length or policy.context, policy.context), policy.model.config.vocab_size
     if config.pairs:
@@ -116,7 +119,8 @@ def _rows(config: TrainVerifierConfig, policy: Policy, ctx: Context) -> tuple[li
         encode = encode_groups if config.loss == "ranking" else encode_values
         targets = (ValueTarget.from_row(row) for row in Rows(ctx.input(config.targets).path))
         encoded = encode(targets, policy.codec, config.head, limit, vocabulary=vocabulary)
-    rows = admit("train_verifier", encoded, config, ctx, limit)
+    scale = None if config.loss == "ranking" else config.head.scale
+    rows = admit("train_verifier", encoded, config, ctx, limit, policy.codec, scale=scale)
     if config.loss != "ranking":
         middle = 0.5 if config.head.scale in (Scale.P, Scale.PROGRESS) else 0.0
         found = [value > middle for row in rows for trace in row.traces for value in trace.targets]

@@ -78,7 +78,7 @@ class StepTrainer(Trainer):
             terms = [loss.factor * found[loss.name] / (totals[loss.name] or 1.0) for loss in objective.losses]
             self._backward(model, torch.stack(terms).sum() * world_size(), last=number == len(inputs["batches"]) - 1)
         means = {name: value / (totals[name] or 1.0) for name, value in summed(sums).items()}
-        self.terms = {name: float(value) for name, value in means.items()}
+        self.window = [*self.window, {name: float(value) for name, value in means.items()}]
         return torch.stack([loss.factor * means[loss.name] for loss in objective.losses]).sum()
 
     def _backward(self, model: torch.nn.Module, loss: torch.Tensor, *, last: bool) -> None:
@@ -105,9 +105,13 @@ class StepTrainer(Trainer):
         return self.accelerator.deepspeed_engine_wrapped.get_global_grad_norm()
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Beside the loss, its terms where there are several."""
-        if "loss" in logs and len(self.terms) > 1:
-            logs.update({f"loss_{name}": value for name, value in self.terms.items()})
+        """Beside the loss, its terms where there are several, and what they watch: means over the steps since the last time, as it is."""
+        if "loss" in logs and self.window:
+            terms = {loss.name for loss in self._objective.losses}  # type: ignore[union-attr]
+            mean = {name: sum(step[name] for step in self.window) / len(self.window) for name in self.window[0]}
+            if len(mean) > 1:
+                logs.update({f"loss_{name}" if name in terms else name: value for name, value in mean.items()})
+            self.window = []
         super().log(logs, start_time)
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
@@ -129,7 +133,7 @@ class StepTrainer(Trainer):
         assert self.model is not None
         return self.model
 
-    terms: dict[str, float] = {}
+    window: list[dict[str, float]] = []
     _norm: float | None = None
 
 
@@ -157,9 +161,9 @@ class SealCheckpoints(TrainerCallback):
         barrier()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        """Loss, its terms, gradient norm and learning rate to the stage's curves and progress line."""
+        """Loss, its terms, what they watch, gradient norm and learning rate to the stage's curves, the loss to its progress line."""
         if logs and "loss" in logs:
-            known = {k: float(v) for k, v in logs.items() if k.startswith("loss") or k in ("grad_norm", "learning_rate")}
+            known = {k: float(v) for k, v in logs.items() if k != "epoch"}
             self.history(step=state.global_step, **known)
             self.progress(state.global_step, state.max_steps, loss=known["loss"])
 

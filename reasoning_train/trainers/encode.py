@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from data_gen.errors import UserError
 from data_gen.format import StepCodec
 from data_gen.records import Segment, Solution
 from reasoning_train.packing.rows import Row, Trace
-from reasoning_train.trainers.encoded import CHECKED_ROWS, Encoded
+from reasoning_train.trainers.encoded import Encoded
 
 
-def encode_solutions(solutions: Iterable[Solution], codec: StepCodec, max_length: int) -> Encoded:
-    """Rows of whole solutions that end with the stop token. Cut, over-long and weightless ones are counted and left out, none truncated."""
-    result = Encoded()
-    for number, solution in enumerate(solutions):
+def encode_solutions(solutions: Iterable[Solution], codec: StepCodec, max_length: int, masked: Sequence[str] = ()) -> Encoded:
+    """Rows of whole solutions that end with the stop token. Cut, over-long and weightless ones are counted and left out, none truncated.
+
+    `masked`: kinds of segments that carry no loss. UserError names a row that the tokenizer or the template does not give back.
+    """
+    result, asked, prompt = Encoded(), "", tuple[int, ...]()
+    for solution in solutions:
         if solution.finish == "length":
             result.dropped["cut_by_length_limit"] += 1
             continue
         if not solution.weight:
             result.dropped["weight_0"] += 1
             continue
-        row = _row(solution, codec, check=number < CHECKED_ROWS)
+        if solution.prompt != asked or not prompt:  # those of one problem come together
+            asked = solution.prompt  # rendered where it was sampled, the bare question of a gold row
+            prompt = tuple(codec.encode_prompt(asked) if solution.prompt_ids else codec.prompt_ids(asked))
+        row = _row(solution, codec, prompt, masked)
         if row.tokens > max_length:
             result.dropped["too_long"] += 1
         else:
@@ -29,12 +35,11 @@ def encode_solutions(solutions: Iterable[Solution], codec: StepCodec, max_length
     return result
 
 
-def _row(solution: Solution, codec: StepCodec, *, check: bool) -> Row:
-    prompt = solution.prompt_ids or tuple(codec.prompt_ids(solution.prompt))
+def _row(solution: Solution, codec: StepCodec, prompt: tuple[int, ...], masked: Sequence[str]) -> Row:
     segments = solution.segments if solution.token_ids else _encode_texts(solution, codec)
-    if check and solution.token_ids:
-        _check_tokenizer(solution, codec)
-    weights = [s.weight * solution.weight for s in segments for _ in s.token_ids]
+    if solution.token_ids:
+        _check_tokenizer(solution, codec, prompt)
+    weights = [0.0 if s.kind in masked else s.weight * solution.weight for s in segments for _ in s.token_ids]
     ids = (*prompt, *(t for s in segments for t in s.token_ids))
     return Row((Trace(ids=ids, weights=(*(0.0 for _ in prompt), *weights)),), group=solution.problem_id)
 
@@ -50,10 +55,20 @@ def _encode_texts(solution: Solution, codec: StepCodec) -> tuple[Segment, ...]:
     return encoded
 
 
-def _check_tokenizer(solution: Solution, codec: StepCodec) -> None:
-    text = codec.decode(solution.token_ids)
+def _check_tokenizer(solution: Solution, codec: StepCodec, prompt: tuple[int, ...]) -> None:
+    text, last = codec.decode(solution.token_ids), solution.token_ids[-1]
     if text != solution.text:
         raise UserError(
             f"Problem {solution.problem_id!r}: the token ids of its solution decode to {text[:80]!r}, the row says {solution.text[:80]!r}. "
             "It was sampled with another tokenizer; sample with a policy of the same family."
+        )
+    if solution.prompt_ids and solution.prompt_ids != prompt:
+        raise UserError(
+            f"Problem {solution.problem_id!r}: its solution was drawn behind {codec.decode(solution.prompt_ids)[-80:]!r}, and its prompt "
+            f"{solution.prompt[-80:]!r} is other tokens to this policy. Train with the tokenizer and Format that it was sampled with."
+        )
+    if last not in codec.end_ids and not codec.format.task.ends:
+        raise UserError(
+            f"Problem {solution.problem_id!r}: its solution ends with {codec.tokenizer.convert_ids_to_tokens(last)!r}; expected a stop "
+            f"token ({', '.join(map(str, sorted(codec.end_ids)))}), else the policy never learns to stop. Drop rows that were cut."
         )

@@ -10,7 +10,7 @@ from data_gen.errors import UserError
 from data_gen.format import StepCodec
 from data_gen.labels import StepPair
 from reasoning_train.packing.rows import Row, Trace
-from reasoning_train.trainers.encoded import CHECKED_ROWS, Encoded
+from reasoning_train.trainers.encoded import Encoded
 
 
 def encode_pairs(pairs: Iterable[StepPair], codec: StepCodec, max_length: int, *, vocabulary: int, compare: bool = False) -> Encoded:
@@ -20,7 +20,7 @@ def encode_pairs(pairs: Iterable[StepPair], codec: StepCodec, max_length: int, *
     """
     result = Encoded()
     for number, pair in enumerate(pairs):
-        _check(number, pair, codec, vocabulary, decode=number < CHECKED_ROWS)
+        _check(number, pair, codec, vocabulary)
         traces = tuple(_trace(pair.prompt_ids, side, compare) for side in (pair.chosen_ids, pair.rejected_ids))
         if max(map(len, traces)) > max_length:
             result.dropped["too_long"] += 1
@@ -39,7 +39,7 @@ def _trace(prompt: tuple[int, ...], side: tuple[int, ...], compare: bool) -> Tra
     return Trace(ids, (0.0,) * len(prompt) + (1.0,) * len(side))
 
 
-def _check(number: int, pair: StepPair, codec: StepCodec, vocabulary: int, *, decode: bool) -> None:
+def _check(number: int, pair: StepPair, codec: StepCodec, vocabulary: int) -> None:
     def refuse(field: str, value: object, expected: str) -> UserError:
         return UserError(f"Pair {number} (problem {pair.problem_id!r}, rule {pair.rule!r}): {field} is {value!r}; expected {expected}.")
 
@@ -64,9 +64,8 @@ def _check(number: int, pair: StepPair, codec: StepCodec, vocabulary: int, *, de
         )
     if not 0 <= pair.label_smoothing <= 0.5:
         raise refuse("label_smoothing", pair.label_smoothing, "a probability from 0 to 0.5")
-    if decode and (text := codec.decode(pair.prompt_ids)) != pair.prompt and text.strip() != pair.prompt.strip():
+    if (text := codec.decode(pair.prompt_ids)) != pair.prompt and text.strip() != pair.prompt.strip():
         raise refuse("prompt", pair.prompt[:80], f"the text of prompt_ids, {text[:80]!r}: the prefix is not a prefix of both sides")
-    if decode and codec.decode(pair.chosen_ids) != pair.chosen:
-        raise refuse(
-            "chosen", pair.chosen[:80], f"the text of chosen_ids, {codec.decode(pair.chosen_ids)[:80]!r}. Use the policy's tokenizer"
-        )
+    for name, said, ids in (("chosen", pair.chosen, pair.chosen_ids), ("rejected", pair.rejected, pair.rejected_ids)):
+        if (text := codec.decode(ids)) != said:
+            raise refuse(name, said[:80], f"the text of {name}_ids, {text[:80]!r}. Use the policy's tokenizer")

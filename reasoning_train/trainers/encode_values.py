@@ -12,7 +12,7 @@ from data_gen.heads import HeadConfig
 from data_gen.labels import ValueTarget
 from data_gen.scales import BOUNDS, Scale, convert
 from reasoning_train.packing.rows import Row, Trace
-from reasoning_train.trainers.encoded import CHECKED_ROWS, Encoded
+from reasoning_train.trainers.encoded import Encoded
 
 
 def encode_values(targets: Iterable[ValueTarget], codec: StepCodec, head: HeadConfig, max_length: int, *, vocabulary: int) -> Encoded:
@@ -51,7 +51,7 @@ def encode_groups(targets: Iterable[ValueTarget], codec: StepCodec, head: HeadCo
 
 def _traces(targets: Iterable[ValueTarget], codec: StepCodec, head: HeadConfig, vocabulary: int) -> Iterator[tuple[Trace, ValueTarget]]:
     for number, target in enumerate(targets):
-        _check(number, target, codec, head, vocabulary, decode=number < CHECKED_ROWS)
+        _check(number, target, codec, head, vocabulary)
         start, completion = len(target.prompt_ids), _ended(target, codec)
         last = len(completion) - 1
         # A target at the end of a whole solution moves with the end token: that is where verifiers read it.
@@ -76,7 +76,7 @@ def _ended(target: ValueTarget, codec: StepCodec) -> tuple[int, ...]:
     return (*ids, codec.end_id) if whole and ids[-1] not in codec.end_ids else ids
 
 
-def _check(number: int, target: ValueTarget, codec: StepCodec, head: HeadConfig, vocabulary: int, *, decode: bool) -> None:
+def _check(number: int, target: ValueTarget, codec: StepCodec, head: HeadConfig, vocabulary: int) -> None:
     def refuse(field_: str, value: object, expected: str) -> UserError:
         return UserError(f"Value target {number} (problem {target.problem_id!r}): {field_} is {value!r}; expected {expected}.")
 
@@ -94,5 +94,5 @@ def _check(number: int, target: ValueTarget, codec: StepCodec, head: HeadConfig,
         raise refuse("at", target.at, f"indices from -1 (the prompt's end) to {len(target.token_ids) - 1}")
     if head.read_at == "step_end" and (inside := set(target.at) - {*target.ends, -1}):
         raise refuse("at", min(inside), "ends of steps, as head.read_at is 'step_end'. Train this head with `read_at: every_token`")
-    if decode and (text := codec.decode(target.token_ids)) != (said := "".join(target.completions)):
+    if (text := codec.decode(target.token_ids)) != (said := "".join(target.completions)):
         raise refuse("completions", said[:80], f"the text of token_ids, {text[:80]!r}. Use the tokenizer of the policy that grew the trees")

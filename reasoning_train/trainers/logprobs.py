@@ -26,13 +26,13 @@ def chosen_logprobs(model: Any, hidden: Tensor, labels: Tensor, chunk: int = CHU
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     head, shape = inner.get_output_embeddings(), _Shape(inner.config)
     pieces = []
-    for at in range(0, len(labels), chunk):
+    for at in range(0, max(1, len(labels)), chunk):  # once without labels, too: DDP waits for the gradient of every weight
         piece = hidden[at : at + chunk], labels[at : at + chunk]
         if torch.is_grad_enabled() and len(labels) > chunk:
             pieces.append(checkpoint(_logprobs, head, shape, *piece, use_reentrant=False))
         else:
             pieces.append(_logprobs(head, shape, *piece))
-    return torch.cat(pieces) if pieces else hidden.new_zeros(0, dtype=torch.float32)
+    return torch.cat(pieces)
 
 
 class _Shape:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from reasoning_train.packing.attention import masks
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 
 class Objective(nn.Module):
-    """`Objective(model, [CrossEntropy()])(batch)` is `{"lm": sum of -log p}`; a term's mean is its sum over the step's `weigh`.
+    """`Objective(model, [CrossEntropy()])(batch)` is `{"lm": sum of -log p}`; a term's mean is its sum over the step's `weigh`. What a
+    term watches stands beside it, as in `preference_accuracy`.
 
     `head`: a ValueHead, for the losses that read values.
     """
@@ -37,9 +39,12 @@ class Objective(nn.Module):
         return self.model.config
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Sums by name of loss term."""
+        """Sums by name of loss term, and of what the terms watch."""
         out = self.outputs(batch)
-        return {loss.name: loss(out) for loss in self.losses}
+        sums = {loss.name: loss(out) for loss in self.losses}
+        with torch.no_grad():
+            watched = {name: value for loss in self.losses for name, value in zip(_watched(loss), loss.watch(out), strict=True)}
+        return sums | watched
 
     def outputs(self, batch: Batch) -> Outputs:
         """One pass over the backbone, and what the losses read from it."""
@@ -80,5 +85,10 @@ class Objective(nn.Module):
         return self.head.raw(self.model.get_output_embeddings()(states) if self.head.config.kind == "from_vocab" else states)
 
     def weigh(self, rows: Sequence[Row]) -> dict[str, float]:
-        """What each term is divided by where `rows` form an optimizer step."""
-        return {loss.name: sum(loss.weigh(row) for row in rows) for loss in self.losses}
+        """What each sum is divided by where `rows` form an optimizer step."""
+        weights = [(loss, sum(loss.weigh(row) for row in rows)) for loss in self.losses]
+        return {name: weight for loss, weight in weights for name in (loss.name, *_watched(loss))}
+
+
+def _watched(loss: Loss) -> list[str]:
+    return [f"{loss.name}_{name}" for name in loss.watched]

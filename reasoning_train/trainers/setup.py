@@ -1,4 +1,4 @@
-"""What every trainer stage shares: its settings, adapters, arguments, and the way from rows to a trained objective."""
+"""What every trainer stage shares: its settings, adapters and arguments."""
 
 from __future__ import annotations
 
@@ -11,20 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from data_gen.errors import UserError
-from reasoning_train.ranks import world_size
 from reasoning_train.recipe.includes import CHECKOUT
 from reasoning_train.recipe.refs import Ref, Unkeyed
 from reasoning_train.stage_api import Context, Sizes, StageConfig, gate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from transformers import TrainerCallback, TrainingArguments
+    from transformers import TrainingArguments
 
     from reasoning_train.models.policy import Policy
-    from reasoning_train.packing.rows import Row
-    from reasoning_train.trainers.base import StepTrainer
-    from reasoning_train.trainers.objective import Objective
 
 
 class Lora(BaseModel):
@@ -65,8 +59,26 @@ class Optimising(StageConfig):
     """Where curves go beside the report, which always has them; TensorBoard's lie in the published model's `runs/`, as on the Hub."""
 
 
+class HeldOut(BaseModel):
+    """Rows of some problems that are not trained on but looked at: `held_out: {share: 0.1, every: 50, patience: 3}`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    share: float = Field(0.1, gt=0, lt=1)
+    """Of the problems."""
+    every: int = Field(50, ge=1)
+    """Steps between two looks; the last step is always looked at."""
+    patience: int | None = Field(None, ge=1)
+    """Training stops after so many looks in a row without a lower loss; None: never before its end."""
+    keep: Literal["best", "last"] = "best"
+    """Which weights are published: those of the lowest loss, or the last ones."""
+
+
 class Training(Optimising):
-    """With how rows are packed."""
+    """With how rows are packed, held out and averaged over."""
+
+    ema: float | None = Field(None, gt=0, lt=1)
+    """Decay of an exponential moving average over the steps, which is published instead of the last weights (0.99, 0.999)."""
+    held_out: HeldOut | None = None
 
     pack_to: Annotated[int, Unkeyed()] = 256
     """Columns of a packed row; longer rows get one of their own."""
@@ -96,48 +108,9 @@ def prepare(model: Any, config: Optimising) -> Any:
     return model
 
 
-def fit(
-    objective: Objective,
-    rows: Sequence[Row],
-    config: Training,
-    ctx: Context,
-    *,
-    packing: str,
-    pad_id: int,
-    runs: Path,
-    limit: int,
-    together: bool = False,
-    callbacks: Sequence[TrainerCallback] = (),
-) -> StepTrainer:
-    """Plan, train, record the steps; `together`: rows of one group stay in one step."""
-    from reasoning_train.packing.plan import by_group, plan_steps
-    from reasoning_train.trainers.base import SealCheckpoints, Steps, train
-
-    groups = by_group(rows) if together else [[i] for i in range(len(rows))]
-    plan = plan_steps(groups, config.batch_size, epochs=config.epochs, max_steps=config.max_steps, seed=ctx.seed)
-    # Columns of a row see their own trees only, so one long row pads least where that costs no attention.
-    capacity = config.micro_tokens if packing == "tree" else min(config.pack_to, limit)
-    steps = Steps(rows, plan, pad_id, packing=packing, capacity=capacity, tokens=config.micro_tokens)  # type: ignore[arg-type]
-    curves_into(runs)
-    trainer = train(objective, steps, arguments(config, ctx), [SealCheckpoints(ctx.history, ctx.progress), *callbacks])
-    ctx.metric("steps", trainer.state.global_step)
-    ctx.metric("processes", world_size())
-    return trainer
-
-
 def curves_into(runs: Path) -> None:
     """TensorBoard's go beside the weights, as on the Hub: the trainer's folder is gone once the stage closes."""
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(runs)
-
-
-def finish(trainer: StepTrainer, *, merge: bool) -> Any:
-    """The trained objective on every process, whole, with its adapters merged if asked for."""
-    from reasoning_train.trainers.weights import gathered
-
-    objective: Any = gathered(trainer)
-    if merge and hasattr(objective.model, "merge_and_unload"):
-        objective.model = objective.model.merge_and_unload()
-    return objective
 
 
 def training_cost(config: Optimising, policy: Ref, sizes: Sizes) -> dict[str, Any]:

@@ -15,14 +15,15 @@ def save_trained(module: nn.Module, folder: Path) -> None:
     """Parameters that are trained, tied ones once; frozen ones come back from where they were loaded."""
     from safetensors.torch import save_file
 
-    save_file({name: p.detach().cpu().contiguous() for name, p in _trained(module)}, folder / FILE, metadata={"format": "pt"})
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: p.detach().cpu().contiguous() for name, p in trained(module)}, folder / FILE, metadata={"format": "pt"})
 
 
 def load_trained(module: nn.Module, folder: Path) -> None:
     """Put back what `save_trained` wrote."""
     from safetensors.torch import load_file
 
-    saved, known = load_file(folder / FILE), dict(_trained(module))
+    saved, known = load_file(folder / FILE), dict(trained(module))
     if saved.keys() != known.keys():
         odd = min(saved.keys() ^ known.keys())
         raise RuntimeError(
@@ -33,7 +34,8 @@ def load_trained(module: nn.Module, folder: Path) -> None:
             parameter.copy_(saved[name])
 
 
-def _trained(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
+def trained(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """(name, parameter) of what is trained, tied ones once."""
     return [(name, p) for name, p in module.named_parameters() if p.requires_grad]
 
 

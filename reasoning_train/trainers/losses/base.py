@@ -63,3 +63,10 @@ class Loss(Protocol):
 
     def __call__(self, out: Outputs) -> Tensor:
         """The weighted sum over the batch, a scalar."""
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """Figures that stand beside the loss in curves."""
+
+    def watch(self, out: Outputs) -> tuple[Tensor, ...]:
+        """Their weighted sums over the batch, to be divided as the loss is."""

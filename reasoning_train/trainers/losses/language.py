@@ -16,6 +16,7 @@ class CrossEntropy:
 
     factor: float = 1.0
     name: str = "lm"
+    watched: tuple[str, ...] = ()
 
     def weigh(self, row: Row) -> float:
         """Weight of all tokens but the first of each trace, which nothing predicts."""
@@ -24,3 +25,7 @@ class CrossEntropy:
     def __call__(self, out: Outputs) -> Tensor:
         """Sum over the tokens of all traces: what k of them share counts k times."""
         return -(out.logprobs * out.batch["token_weight"]).sum()
+
+    def watch(self, out: Outputs) -> tuple[Tensor, ...]:
+        """Nothing: the loss says it."""
+        return ()

@@ -38,6 +38,8 @@ class Preference:
     """Times the mean over rows of -log p of the better trace a token."""
     factor: float = 1.0
     name: str = "preference"
+    watched: tuple[str, ...] = ("accuracy", "margin")
+    """Share of rows with h > 0 (ties half), and mean h."""
 
     def weigh(self, row: Row) -> float:
         """The row's weight."""
@@ -45,14 +47,23 @@ class Preference:
 
     def __call__(self, out: Outputs) -> Tensor:
         """Sum over rows. A row of another number of traces than two is a ValueError."""
-        better, worse = pairs(out)
-        margin = out.trace_logprobs if self.kind == "simpo" else out.trace_logprobs - out.batch["trace_reference"]
-        if self.normalise or self.kind == "simpo":
-            margin = margin / out.trace_tokens
-        losses = self._losses(margin[better] - margin[worse], out.batch["row_smoothing"])
+        losses = self._losses(self._margins(out), out.batch["row_smoothing"])
         if self.sft:
-            losses = losses - self.sft * (out.trace_logprobs / out.trace_tokens)[better]
+            losses = losses - self.sft * (out.trace_logprobs / out.trace_tokens)[pairs(out)[0]]
         return (losses * out.batch["row_weight"]).sum()
+
+    def watch(self, out: Outputs) -> tuple[Tensor, ...]:
+        """Sums over rows."""
+        h = self._margins(out)
+        return (((h > 0) + 0.5 * (h == 0)) * out.batch["row_weight"]).sum(), (h * out.batch["row_weight"]).sum()
+
+    def _margins(self, out: Outputs) -> Tensor:
+        """[K] h of every row."""
+        better, worse = pairs(out)
+        gained = out.trace_logprobs if self.kind == "simpo" else out.trace_logprobs - out.batch["trace_reference"]
+        if self.normalise or self.kind == "simpo":
+            gained = gained / out.trace_tokens
+        return gained[better] - gained[worse]
 
     def _losses(self, h: Tensor, of_row: Tensor) -> Tensor:
         match self.kind:

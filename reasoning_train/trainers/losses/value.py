@@ -21,6 +21,7 @@ class Regression:
     kind: Literal["mse", "bce"] = "mse"
     factor: float = 1.0
     name: str = "value"
+    watched: tuple[str, ...] = ()
 
     def weigh(self, row: Row) -> float:
         """Weight of all targets."""
@@ -36,6 +37,10 @@ class Regression:
             losses = F.binary_cross_entropy_with_logits(scores, target, reduction="none")
         return (losses * weight).sum()
 
+    def watch(self, out: Outputs) -> tuple[Tensor, ...]:
+        """Nothing: the loss says it."""
+        return ()
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -48,6 +53,8 @@ class Ranking:
     margin: float = 0.0
     factor: float = 1.0
     name: str = "ranking"
+    watched: tuple[str, ...] = ("accuracy",)
+    """Share of a row's ordered pairs that the scores order alike (ties half)."""
 
     def weigh(self, row: Row) -> float:
         """The row's weight, 0 where nothing in it can be compared."""
@@ -55,9 +62,18 @@ class Ranking:
 
     def __call__(self, out: Outputs) -> Tensor:
         """Sum over rows."""
+        ahead, weights = self._compared(out)
+        return (-F.logsigmoid(ahead - self.margin) * weights).sum()
+
+    def watch(self, out: Outputs) -> tuple[Tensor, ...]:
+        """Sum over rows."""
+        ahead, weights = self._compared(out)
+        return ((((ahead > 0) + 0.5 * (ahead == 0)) * weights).sum(),)
+
+    def _compared(self, out: Outputs) -> tuple[Tensor, Tensor]:
+        """(by how much the better one is ahead, weight) of every ordered pair; a row's pairs share its weight."""
         scores, ranks, rows = out.trace_scores, out.batch["trace_rank"], out.batch["trace_row"]
         compared = (rows[:, None] == rows[None, :]) & (ranks[:, None] > ranks[None, :])
         better, worse = compared.nonzero(as_tuple=True)
-        losses = -F.logsigmoid(scores[better] - scores[worse] - self.margin)
         n = torch.bincount(rows[better], minlength=len(out.batch["row_weight"])).clamp_min(1)
-        return (losses * (out.batch["row_weight"] / n)[rows[better]]).sum()
+        return scores[better] - scores[worse], (out.batch["row_weight"] / n)[rows[better]]

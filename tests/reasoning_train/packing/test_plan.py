@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning_train.packing.plan import Packing, micro_batches, pack, plan_steps
+from reasoning_train.packing.plan import Packing, in_order, micro_batches, mix_steps, pack, plan_steps
 from reasoning_train.packing.rows import Row, Trace
 
 
@@ -33,6 +33,31 @@ def test_epochs_give_the_nearest_number_of_steps() -> None:
     assert len(plan_steps(single(100), 32, epochs=2, max_steps=None, seed=0)) == 6
     assert len(plan_steps(single(3), 32, epochs=None, max_steps=None, seed=0)) == 1
     assert len(plan_steps(single(64), 32, epochs=5, max_steps=3, seed=0)) == 3
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.floats(0.1, 5)), min_size=2, max_size=4), st.integers(1, 8), st.integers(0, 3))
+def test_sources_have_their_shares_of_the_rows_so_far(sources: list[tuple[int, float]], batch: int, seed: int) -> None:
+    starts = [sum(n for n, _ in sources[:s]) for s in range(len(sources) + 1)]
+    groups = [[[i] for i in range(starts[s], starts[s + 1])] for s in range(len(sources))]
+    plan = mix_steps(groups, [share for _, share in sources], batch, epochs=None, max_steps=12, seed=seed)
+    assert [len(step) for step in plan] == [batch] * 12
+    order, total = [i for step in plan for i in step], sum(share for _, share in sources)
+    for s, (n, share) in enumerate(sources):
+        drawn = 0
+        for seen, i in enumerate(order, 1):
+            drawn += starts[s] <= i < starts[s + 1]
+            assert abs(drawn - seen * share / total) < len(sources)
+        own = [i for i in order if starts[s] <= i < starts[s + 1]]
+        for start in range(0, len(own) - n + 1, n):
+            assert sorted(own[start : start + n]) == list(range(starts[s], starts[s + 1]))
+
+
+def test_one_source_is_the_plain_plan_and_epochs_count_all_rows() -> None:
+    assert mix_steps([single(50)], [7.0], 8, epochs=2, max_steps=None, seed=1) == plan_steps(
+        single(50), 8, epochs=2, max_steps=None, seed=1
+    )
+    assert len(mix_steps([single(50), [[50 + i] for i in range(14)]], [1.0, 1.0], 8, epochs=2, max_steps=None, seed=1)) == 16
+    assert in_order(5, 2) == [[0, 1], [2, 3], [4]]
 
 
 def test_the_plan_is_seeded_and_longer_plans_begin_alike() -> None:

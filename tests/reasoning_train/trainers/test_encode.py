@@ -19,13 +19,17 @@ CODEC = StepCodec(Format(), word_tokenizer(TASK.vocabulary()))
 OTHER = StepCodec(Format(), word_tokenizer(["Zed", *TASK.vocabulary()[:-1]]))
 
 
+TEXT = CODEC.prompt_text(next(TASK.problems("train")).question)
+PROMPT = tuple(CODEC.prompt_ids(next(TASK.problems("train")).question))
+
+
 def gold() -> list[Solution]:
     return [gold_solution(problem, problem.gold or "", TASK) for problem in TASK.problems("train")]
 
 
 def sampled(text: str = "12 + 8 = 20\nAnswer: 20", finish: str = "stop") -> Solution:
     ids = CODEC.tokenizer(text, add_special_tokens=False)["input_ids"] + [CODEC.end_id] * (finish == "stop")
-    return dataclasses.replace(gold()[0], segments=CODEC.split(ids), finish=finish, prompt_ids=(4, 5, 6))
+    return dataclasses.replace(gold()[0], segments=CODEC.split(ids), finish=finish, prompt=TEXT, prompt_ids=PROMPT)
 
 
 def test_gold_rows_train_the_completion_and_its_end_only() -> None:
@@ -43,15 +47,15 @@ def test_gold_rows_train_the_completion_and_its_end_only() -> None:
 def test_sampled_ids_are_trained_as_they_were_sampled() -> None:
     solution = sampled()
     [row] = encode_solutions([solution], CODEC, 128).rows
-    assert row.traces[0].ids == (4, 5, 6, *solution.token_ids)
-    assert row.traces[0].weights[:3] == (0.0, 0.0, 0.0)
+    assert row.traces[0].ids == (*PROMPT, *solution.token_ids)
+    assert row.traces[0].weights == (0.0,) * len(PROMPT) + (1.0,) * len(solution.token_ids)
 
 
 def test_weights_of_segments_and_solutions_multiply() -> None:
     step, answer, end = sampled().segments
     solution = dataclasses.replace(sampled(), segments=(dataclasses.replace(step, weight=0.0), answer, end), weight=0.5)
     [row] = encode_solutions([solution], CODEC, 128).rows
-    assert row.traces[0].weights == (0.0,) * (3 + len(step.token_ids)) + (0.5,) * (len(answer.token_ids) + 1)
+    assert row.traces[0].weights == (0.0,) * (len(PROMPT) + len(step.token_ids)) + (0.5,) * (len(answer.token_ids) + 1)
 
 
 def test_cut_and_over_long_rows_are_counted_not_truncated() -> None:
@@ -66,6 +70,27 @@ def test_cut_and_over_long_rows_are_counted_not_truncated() -> None:
 def test_rows_of_weight_0_are_counted_not_trained_on() -> None:
     encoded = encode_solutions([sampled(), dataclasses.replace(sampled(), weight=0.0)], CODEC, 128)
     assert len(encoded.rows) == 1 and encoded.dropped == {"weight_0": 1}
+
+
+def test_masked_kinds_carry_no_loss() -> None:
+    step, answer, _ = sampled().segments
+    [row] = encode_solutions([sampled()], CODEC, 128, masked=["answer"]).rows
+    kinds = (0.0,) * len(PROMPT), (1.0,) * len(step.token_ids), (0.0,) * len(answer.token_ids), (1.0,)
+    assert row.traces[0].weights == sum(kinds, ())
+
+
+def test_a_prompt_of_another_format_and_a_missing_end_are_refused() -> None:
+    with pytest.raises(UserError, match="was drawn behind .* is other tokens to this policy. Train with the tokenizer and Format"):
+        encode_solutions([dataclasses.replace(sampled(), prompt_ids=(4, 5, 6))], CODEC, 128)
+    open_ended = dataclasses.replace(sampled(), segments=sampled().segments[:-1])
+    with pytest.raises(UserError, match="its solution ends with '0'; expected a stop token .*else the policy never learns to stop"):
+        encode_solutions([sampled(), open_ended], CODEC, 128)
+
+
+def test_every_row_is_read_back_however_late_it_comes() -> None:
+    wrong = dataclasses.replace(sampled(), problem_id="late", segments=(Segment(kind="step", text="other", token_ids=sampled().token_ids),))
+    with pytest.raises(UserError, match="Problem 'late': the token ids of its solution decode to"):
+        encode_solutions([*[sampled()] * 100, wrong], CODEC, 128)
 
 
 def test_rows_of_another_tokenizer_are_refused() -> None:

@@ -57,6 +57,22 @@ def test_preferences_by_hand(loss: Preference, row: Row, wanted: float) -> None:
     assert loss.weigh(row) == row.weight
 
 
+@pytest.mark.parametrize(("loss", "margin"), [(Preference(), 2.8), (Preference(normalise=True), 0.9), (Preference(kind="simpo"), 0.65)])
+def test_what_preferences_watch_by_hand(loss: Preference, margin: float) -> None:
+    accuracy, mean = loss.watch(outputs([pair(weight=3.0)], LOGPROBS))
+    assert (accuracy.item(), mean.item()) == pytest.approx((3.0, 3 * margin), rel=1e-5)
+    swapped = Row(pair().traces[::-1], reference=(-3.0, -2.0), ranks=(1.0, 0.0))
+    accuracy, mean = loss.watch(outputs([swapped], LOGPROBS[2:] + LOGPROBS[:2]))
+    assert (accuracy.item(), mean.item()) == pytest.approx((0.0, -margin), rel=1e-5)
+
+
+def test_a_tie_is_half_right() -> None:
+    row = Row((side(1, 2, 3), side(1, 4, 5)), reference=(-1.0, -1.0), ranks=(1.0, 0.0))
+    assert Preference().watch(outputs([row], [-1.0] * 4))[0].item() == 0.5
+    assert Ranking().watch(outputs([row], raw=[0.3, 0.3]))[0].item() == 0.5
+    assert Ranking().watch(outputs([row], raw=[0.4, 0.3]))[0].item() == 1.0
+
+
 def test_rankings_by_hand() -> None:
     """Two right and one wrong: the mean over 2 x 1 comparisons; ties are not compared."""
     row = Row((side(1, 2), side(1, 3), side(1, 4)), ranks=(1.0, 1.0, 0.0))

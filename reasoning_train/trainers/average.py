@@ -1,0 +1,68 @@
+"""An exponential moving average of the trained weights, which is then what is looked at and published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import TrainerCallback
+
+from reasoning_train.ranks import rank
+from reasoning_train.trainers.weights import trained
+
+FILE = "average.safetensors"
+
+
+class Average(TrainerCallback):
+    """After every step a <- d a + (1 - d) p, from the weights that training begins with; part of every checkpoint."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.module, self.decay = module, decay
+        self.weights: dict[str, Tensor] = {}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Begin, or go on from the checkpoint that training resumes from."""
+        self.weights = {name: p.detach().clone() for name, p in trained(self.module)}
+        if state.global_step:
+            from safetensors.torch import load_file
+
+            saved = load_file(Path(args.output_dir) / f"checkpoint-{state.global_step}" / FILE)
+            self.weights = {name: saved[name].to(mine.device) for name, mine in self.weights.items()}
+
+    @torch.no_grad()
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """One step of the average."""
+        for name, p in trained(self.module):
+            self.weights[name].lerp_(p, 1 - self.decay)
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Beside the trainer's files, before they are sealed."""
+        if rank() == 0:
+            from safetensors.torch import save_file
+
+            kept = {name: tensor.cpu().contiguous() for name, tensor in self.weights.items()}
+            save_file(kept, Path(args.output_dir) / f"checkpoint-{state.global_step}" / FILE)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The module with the averaged weights, for as long as this lasts."""
+        own = {name: p.detach().clone() for name, p in trained(self.module)}
+        self.settle()
+        try:
+            yield
+        finally:
+            _put(self.module, own)
+
+    def settle(self) -> None:
+        """Put the averaged weights in place."""
+        _put(self.module, self.weights)
+
+
+@torch.no_grad()
+def _put(module: nn.Module, weights: dict[str, Tensor]) -> None:
+    for name, p in trained(module):
+        p.copy_(weights[name])

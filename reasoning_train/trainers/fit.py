@@ -1,0 +1,99 @@
+"""From rows to a trained objective: which rows form which step, what is held out, what watches, what is put in place at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reasoning_train.packing.plan import Packing, by_group, in_order, mix_steps
+from reasoning_train.packing.rows import Row
+from reasoning_train.ranks import world_size
+from reasoning_train.stage_api import Context, gate
+from reasoning_train.trainers.average import Average
+from reasoning_train.trainers.base import SealCheckpoints, Steps, StepTrainer, train
+from reasoning_train.trainers.held_out import Watch, hold_out
+from reasoning_train.trainers.setup import arguments, curves_into, zero_stage
+from reasoning_train.trainers.weights import gathered
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
+    from reasoning_train.trainers.objective import Objective
+    from reasoning_train.trainers.setup import Training
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """`Source(rows, share=3.0)` beside `Source(other)`: three of four rows of any step are of the first."""
+
+    rows: Sequence[Row]
+    share: float = 1.0
+
+
+def fit(
+    objective: Objective,
+    sources: Sequence[Source],
+    config: Training,
+    ctx: Context,
+    *,
+    packing: Packing,
+    pad_id: int,
+    runs: Path,
+    limit: int,
+    together: bool = False,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> StepTrainer:
+    """Plan, train, record the steps. `together`: rows of one group stay in one step; `limit`: tokens of the longest row that may come."""
+    _refuse_cut(config, ctx)
+    rows = [row for source in sources for row in source.rows]
+    held = hold_out(rows, config.held_out.share, ctx.seed) if config.held_out else set()
+    groups = _groups(sources, held, together=together)
+    plan = mix_steps(groups, [s.share for s in sources], config.batch_size, epochs=config.epochs, max_steps=config.max_steps, seed=ctx.seed)
+    # Columns of a row see their own trees only, so one long row pads least where that costs no attention.
+    capacity = config.micro_tokens if packing == "tree" else min(config.pack_to, limit)
+    steps = partial(Steps, pad_id=pad_id, packing=packing, capacity=capacity, tokens=config.micro_tokens)
+    training, average, watch = steps(rows, plan), Average(objective, config.ema) if config.ema else None, None
+    if config.held_out:
+        dev = steps([rows[i] for i in sorted(held)], in_order(len(held), config.batch_size))
+        watch = Watch(config.held_out, objective, training, dev, ctx, average)
+        ctx.count("held_out", len(held))
+    curves_into(runs)
+    own = [callback for callback in (average, watch, SealCheckpoints(ctx.history, ctx.progress)) if callback]
+    trainer = train(objective, training, arguments(config, ctx), [*own, *callbacks])
+    ctx.metric("steps", trainer.state.global_step)
+    ctx.metric("processes", world_size())
+    if settled := watch or average:
+        settled.settle()
+    return trainer
+
+
+def _groups(sources: Sequence[Source], held: set[int], *, together: bool) -> list[list[list[int]]]:
+    """For each source the groups of its rows that are trained on, by index into the rows of all sources."""
+    found, start = [], 0
+    for source in sources:
+        groups = by_group(source.rows) if together else [[i] for i in range(len(source.rows))]
+        kept = [[start + i for i in group if start + i not in held] for group in groups]
+        found.append([group for group in kept if group])
+        start += len(source.rows)
+    gate(all(found), "held_out: a source has no rows left to train on. Hold out a smaller share, or give it more rows.")
+    return found
+
+
+def _refuse_cut(config: Training, ctx: Context) -> None:
+    wanted = "ema" if config.ema else "held_out" if config.held_out else ""
+    gate(
+        not wanted or zero_stage(ctx.deepspeed) < 3,
+        f"{wanted}: needs whole weights on every process, which ZeRO-3 (resources.deepspeed={ctx.deepspeed!r}) cuts up. Use zero2, or "
+        f"leave `{wanted}` out.",
+    )
+
+
+def finish(trainer: StepTrainer, *, merge: bool) -> Any:
+    """The trained objective on every process, whole, with its adapters merged if asked for."""
+    objective: Any = gathered(trainer)
+    if merge and hasattr(objective.model, "merge_and_unload"):
+        objective.model = objective.model.merge_and_unload()
+    return objective

@@ -1,0 +1,104 @@
+"""What is looked at before a training begins: losses of rows, lengths, labels, one row as the model sees it, memory.
+
+(That every row survives tokenizer and template, and ends where it should, is seen while it is encoded: encode*.py.) All of it is printed
+to the stage's log; what must not be stops the stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from data_gen.scales import Scale
+from reasoning_train.labelling import Histogram
+from reasoning_train.memory import GIB, available_bytes, training_bytes
+from reasoning_train.ranks import rank, world_size
+from reasoning_train.stage_api import gate
+from reasoning_train.trainers.encoded import LOST, Encoded
+from reasoning_train.trainers.setup import zero_stage
+
+if TYPE_CHECKING:
+    from data_gen.format import StepCodec
+    from reasoning_train.packing.rows import Row, Trace
+    from reasoning_train.stage_api import Context
+    from reasoning_train.trainers.setup import Training
+
+SHOWN = 1200
+"""Most characters of the row that is shown."""
+
+
+def admit(
+    name: str, encoded: Encoded, config: Training, ctx: Context, limit: int, codec: StepCodec, *, scale: Scale | None = None
+) -> list[Row]:
+    """Count, describe and show the rows; GateError where they are too few or too many were lost. `scale`: that of their targets."""
+    kept, dropped = len(encoded.rows), encoded.dropped
+    lost, total = sum(dropped[reason] for reason in LOST), len(encoded.rows) + sum(dropped.values())
+    ctx.count("in", total)
+    ctx.count("out", kept)
+    for reason, n in dropped.items():
+        ctx.count(f"dropped.{reason}", n)
+    lengths = sorted(len(trace) for row in encoded.rows for trace in row.traces) or [0]
+    quantiles = {f"p{q}": lengths[min(len(lengths) - 1, q * len(lengths) // 100)] for q in (50, 90, 99, 100)}
+    ctx.metric("length_quantiles", quantiles)
+    why = _why(dropped, limit)
+    _say(f"{name}: {kept} of {total} rows; dropped: {dict(dropped) or 'none'}; tokens of a trace: {quantiles}, limit {limit}")
+    gate(
+        kept >= config.min_rows,
+        f"{name}: {kept} rows to train on, fewer than min_rows={config.min_rows} (dropped: {why}). Make more data, raise `max_length`, or "
+        "lower `min_rows`.",
+    )
+    gate(
+        lost <= config.max_dropped * (kept + lost),
+        f"{name}: {lost} of {kept + lost} rows dropped ({why}), more than max_dropped={config.max_dropped}. Raise `max_length` or the "
+        "sampling's `max_tokens`, or select only whole solutions.",
+    )
+    if scale is not None:
+        _describe_labels(encoded.rows, scale, ctx)
+    _say(f"{name}: the first row, ⟦trained⟧, ‹read›:\n{shown(encoded.rows[0].traces[0], codec)}")
+    return encoded.rows
+
+
+def check_memory(name: str, model: Any, config: Training, ctx: Context) -> None:
+    """GateError where gradients and optimizer states alone would not fit beside the weights, which are loaded already."""
+    sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    trained = sum(n for n, learns in sizes if learns)
+    shards = world_size() if zero_stage(ctx.deepspeed) else 1
+    needed, free = training_bytes(trained, 1.0) - training_bytes(trained, 0.0), available_bytes()
+    needed //= shards
+    _say(f"{name}: {trained:,} weights are trained; gradients and optimizer take {needed / GIB:.2f} GiB of {free / GIB:.2f} GiB free")
+    gate(
+        needed <= free,
+        f"{name}: gradients and optimizer states of {trained:,} trained weights take {needed / GIB:.1f} GiB beside the weights, and "
+        f"{free / GIB:.1f} GiB are free on this device. Train adapters (`lora: {{}}`), or spread it all with "
+        "`resources: {deepspeed: zero3}`.",
+    )
+
+
+def shown(trace: Trace, codec: StepCodec) -> str:
+    """The trace's text, special tokens by name, what is trained in brackets and a mark where a value is read."""
+    pieces, inside, read = list[str](), False, set(trace.at)
+    for i, token in enumerate(trace.ids):
+        learnt = bool(trace.weights[i])
+        if learnt != inside:
+            pieces.append("⟦" if learnt else "⟧")
+            inside = learnt
+        text = codec.decode([token])
+        pieces.append((text or codec.tokenizer.convert_ids_to_tokens(token)) + ("‹›" if i in read else ""))
+    return ("".join(pieces) + ("⟧" if inside else ""))[-SHOWN:]
+
+
+def _describe_labels(rows: Sequence[Row], scale: Scale, ctx: Context) -> None:
+    labels = Histogram("targets", scale)
+    labels.add(target for row in rows for trace in row.traces for target in trace.targets)
+    ctx.metric("labels", labels.metric())
+    _say("targets: " + ", ".join(f"{bar} {count}" for bar, count in labels.metric()["bars"] if count))
+
+
+def _say(text: str) -> None:
+    if rank() == 0:
+        print(text, flush=True)
+
+
+def _why(dropped: Mapping[str, int], limit: int) -> str:
+    said = {"too_long": f"over max_length={limit} tokens", "cut_by_length_limit": "cut when sampled"}
+    return ", ".join(f"{dropped.get(reason, 0)} {text}" for reason, text in said.items())

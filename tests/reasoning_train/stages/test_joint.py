@@ -1,0 +1,155 @@
+"""`sft` with a value head in the same pass, from several sources, and what it says before it trains."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from data_gen.engines.base import LM, Sample, Sampling
+from data_gen.engines.programs import run_programs
+from data_gen.heads import load_head
+from data_gen.labels import ValueTarget
+from data_gen.records import Segment, Solution
+from data_gen.verifiers.checkpoint import load_verifier
+from data_gen.verifiers.forward import Forward
+from data_gen.verifiers.reading import Reading
+from reasoning_train.engine import in_process
+from reasoning_train.models.policy import load_policy
+from reasoning_train.recipe.refs import Ref
+from reasoning_train.recipe.store import Artifact
+from reasoning_train.stage_api import GateError
+from reasoning_train.stages.sft import SFTConfig
+from reasoning_train.trainers import preflight
+from tests.reasoning_train.bench import Bench, solution
+from tests.reasoning_train.stages.test_train_verifier import targets
+
+VALUE: dict[str, Any] = {"targets": Ref("values"), "head": {"squash": "tanh", "scale": "signed"}, "weight": 0.5}
+
+
+def right_ones(bench: Bench) -> list[Solution]:
+    """The right paths of the value targets, as solutions."""
+    codec, made = bench.policy().codec, []
+    for i, row in enumerate(targets(bench, 8, scale="signed")[::2]):
+        [question] = [row.prompt.strip()]
+        made.append(solution(row.problem_id, "", prompt=question, sample=i, segments=codec.split(row.token_ids)))
+    return made
+
+
+@pytest.fixture
+def kitchen(bench: Bench, one_thread: None) -> Bench:
+    """A fresh policy, paths with values, and the right ones as solutions."""
+    bench.model()
+    bench.make("values", "t_targets", rows=[row.to_row() for row in targets(bench, 8, scale="signed")])
+    bench.solutions("kept", right_ones(bench))
+    return bench
+
+
+def train(bench: Bench, name: str = "joint", **config: Any) -> Artifact:
+    fixed: dict[str, Any] = {
+        "data": Ref("kept"),
+        "learning_rate": 0.01,
+        "batch_size": 12,
+        "max_steps": 40,
+        "value": VALUE,
+        "packing": "tree",
+    }
+    return bench.make(name, "sft", policy=Ref("model"), **{**fixed, **config})
+
+
+def curves(artifact: Artifact) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (artifact.path / "history.jsonl").read_text().splitlines()]
+
+
+def test_a_joint_model_writes_the_right_path_and_values_both(kitchen: Bench) -> None:
+    artifact = train(kitchen)
+    folder, rows = artifact.path / "model", targets(kitchen, 8, scale="signed")
+    assert artifact.manifest["counts"] == {"in": 12, "out": 12} and artifact.manifest["metrics"]["labels"]["title"] == "targets"
+    assert load_head(folder).config.squash == "tanh"
+    forward = Forward(load_verifier(folder))
+    ids = [(*row.prompt_ids, *row.token_ids) for row in rows]
+    values = [forward.values([Reading(each, (len(each) - 1,))])[0][0] for each in ids]
+    assert min(values[::2]) > 0.5 and max(values[1::2]) < -0.5
+    policy = load_policy(folder)
+
+    async def program(row: ValueTarget, lm: LM) -> Sample:
+        [sample] = await lm.generate(row.prompt_ids, 1, Sampling(max_tokens=20, temperature=0.0))
+        return sample
+
+    written = run_programs(in_process(policy, head=load_head(folder)), rows[::2], program, seed=0, key=lambda r: r.problem_id, in_flight=4)
+    for row, sample in written:
+        assert sample.token_ids == row.token_ids
+        assert sample.value == pytest.approx(values[rows.index(row)], abs=1e-5)  # from the same forward
+
+
+def test_both_terms_are_drawn_and_packing_does_not_change_them(kitchen: Bench) -> None:
+    found = [curves(train(kitchen, packing, packing=packing, max_steps=20)) for packing in ("tree", "sequence", "none")]
+    for point, other, third in zip(*found, strict=True):
+        assert point["loss"] == pytest.approx(point["loss_lm"] + 0.5 * point["loss_value"], rel=1e-5)
+        for name in ("loss", "loss_lm", "loss_value", "grad_norm"):
+            assert other[name] == pytest.approx(point[name], rel=1e-4) and third[name] == pytest.approx(point[name], rel=1e-4)
+
+
+def test_it_goes_on_with_the_head_that_it_finds(kitchen: Bench) -> None:
+    train(kitchen)
+    again = kitchen.make(
+        "second", "sft", policy=Ref("joint"), data=Ref("kept"), value=VALUE, learning_rate=1e-9, batch_size=12, max_steps=1, packing="tree"
+    )
+    first, second = (
+        load_file(kitchen.store.open(kitchen.nodes[n]).path / "model" / "head" / "head.safetensors") for n in ("joint", "second")
+    )
+    assert again.manifest["metrics"]["steps"] == 1 and all(torch.allclose(first[k], second[k], atol=1e-6) for k in first)
+
+
+def test_sources_with_shares(kitchen: Bench) -> None:
+    kitchen.gold()
+    mixed = [{"solutions": Ref("gold"), "share": 1}, {"solutions": Ref("kept"), "share": 3}]
+    artifact = train(kitchen, data=mixed, value=None, batch_size=8, max_steps=10, packing="sequence")
+    assert artifact.manifest["counts"] == {"in": 28, "out": 28}
+    with pytest.raises(ValueError, match="several sources .two or more. and `value` do not go together"):
+        SFTConfig(policy=Ref("m"), data=mixed, value=VALUE, learning_rate=1.0)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="head with squash 'sigmoid' and scale 'p', not 'tanh'"):
+        SFTConfig(policy=Ref("m"), data=Ref("kept"), value={**VALUE, "loss": "bce"}, learning_rate=1.0)  # type: ignore[arg-type]
+
+
+def test_an_empty_source_is_named(kitchen: Bench) -> None:
+    kitchen.gold()
+    kitchen.solutions("cut", [solution("p0", "12 + 8 = 20\n", finish="length")])
+    with pytest.raises(GateError, match=r"sft: no rows of cut to train on \(dropped: \{'cut_by_length_limit': 1\}\)"):
+        train(kitchen, data=[{"solutions": Ref("gold")}, {"solutions": Ref("cut")}], value=None)
+
+
+def test_the_log_shows_rows_labels_and_memory_before_training(kitchen: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    train(kitchen, max_steps=1)
+    said = capsys.readouterr().out
+    assert "sft: 12 of 12 rows; dropped: none; tokens of a trace:" in said
+    assert "\n⟦1 + 1 = 2\nAnswer: 2" in said.replace(" ⟦", "⟦") or "⟦" in said
+    assert "targets: -1 to -0.8 8, 0.8 to 1 8" in said
+    assert "weights are trained; gradients and optimizer take" in said
+
+
+def test_too_little_memory_is_told_before_training(kitchen: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "available_bytes", lambda: 1000)
+    with pytest.raises(GateError, match=r"sft: gradients and optimizer states of [\d,]+ trained weights take .* Train adapters"):
+        train(kitchen)
+
+
+def test_early_stops_and_averages_through_the_stage(kitchen: Bench) -> None:
+    artifact = train(kitchen, held_out={"share": 0.25, "every": 5, "patience": 2}, ema=0.9)
+    looked = [point for point in curves(artifact) if "dev_loss" in point]
+    held = artifact.manifest["metrics"]["held_out"]
+    assert looked[0]["step"] == 5 and held["looks"] == len(looked) and held["best_loss"] == min(point["dev_loss"] for point in looked)
+    assert artifact.manifest["counts"]["held_out"] == 3  # a problem's solution and its two paths
+
+
+def test_segments_of_a_kind_can_be_masked(kitchen: Bench) -> None:
+    rows = [solution(f"p{i}", "", segments=(Segment(kind="step", text="1 + 1 = 2\n"), Segment(kind="tool", text="2\n"))) for i in range(4)]
+    kitchen.solutions("tools", rows)
+    losses = [
+        curves(train(kitchen, f"m{i}", data=Ref("tools"), value=None, max_steps=10, masked=masked))
+        for i, masked in enumerate(([], ["tool"]))
+    ]
+    assert losses[0][0]["loss"] != losses[1][0]["loss"]

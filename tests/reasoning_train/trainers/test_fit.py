@@ -1,0 +1,192 @@
+"""Held-out rows, early stops, best weights and averages: by themselves, together, and across kills."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from reasoning_train.packing.rows import Row, Trace
+from reasoning_train.stage_api import GateError
+from reasoning_train.trainers.average import Average
+from reasoning_train.trainers.fit import Source, fit
+from reasoning_train.trainers.held_out import LOOKS, hold_out, means
+from reasoning_train.trainers.losses.language import CrossEntropy
+from reasoning_train.trainers.objective import Objective
+from reasoning_train.trainers.setup import HeldOut, Training
+from tests.reasoning_train.trainers.test_training import DieAfter, lm, model, rows, steps
+
+
+class Here:
+    """As much of a stage's context as `fit` uses."""
+
+    def __init__(self, partial: Path, deepspeed: str | None = None) -> None:
+        self.partial, self.deepspeed, self.seed = partial, deepspeed, 0
+        self.metrics: dict[str, Any] = {}
+        self.points: list[dict[str, float]] = []
+        self.counts = Counter[str]()
+
+    def metric(self, name: str, value: Any) -> None:
+        self.metrics[name] = value
+
+    def count(self, name: str, n: int = 1) -> None:
+        self.counts[name] += n
+
+    def history(self, **figures: float) -> None:
+        self.points.append(figures)
+
+    def progress(self, done: int, total: int | None, **figures: float) -> None:
+        """Nobody looks."""
+
+
+def run(folder: Path, sources: list[Source] | None = None, *, objective: Objective | None = None, **config: Any) -> tuple[Objective, Here]:
+    callbacks = config.pop("callbacks", [])
+    made, here = objective or lm(model()), Here(folder)
+    fixed: dict[str, Any] = {"learning_rate": 0.05, "batch_size": 4, "max_steps": 8, "save_every": 2}
+    fit(
+        made, sources or [Source(grouped())], Training(**{**fixed, **config}), here, packing="sequence", pad_id=0, runs=folder / "runs",
+        limit=64, callbacks=callbacks,
+    )  # type: ignore[arg-type]  # fmt: skip
+    return made, here
+
+
+def grouped(n: int = 12) -> list[Row]:
+    """Two rows a problem."""
+    return [Row(row.traces, group=f"p{i // 2}") for i, row in enumerate(rows(n))]
+
+
+def weights(objective: Objective) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in objective.state_dict().items()}
+
+
+def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(value, b[name]) for name, value in a.items())
+
+
+def test_whole_problems_are_held_out() -> None:
+    made = grouped(40)
+    held = hold_out(made, 0.25, 0)
+    assert len(held) == 10 and {made[i].group for i in held}.isdisjoint({row.group for i, row in enumerate(made) if i not in held})
+    assert held == hold_out(made, 0.25, 0) != hold_out(made, 0.25, 1)
+    with pytest.raises(GateError, match="held_out: all 2 rows are of one problem"):
+        hold_out(made[:2], 0.5, 0)
+
+
+def test_what_is_held_out_is_not_trained_on_and_its_loss_is_the_mean_over_its_tokens(tmp_path: Path, one_thread: None) -> None:
+    made, here = run(tmp_path, held_out={"share": 0.3, "every": 4, "keep": "last"})
+    assert here.counts == {"held_out": 4}
+    dev = [grouped()[i] for i in sorted(hold_out(grouped(), 0.3, 0))]
+    looks = [point for point in here.points if "dev_loss" in point]
+    assert [point["step"] for point in looks] == [4, 8] and looks[-1]["dev_lm"] == looks[-1]["dev_loss"]
+    total = count = 0.0
+    for row in dev:
+        [trace] = row.traces
+        with torch.no_grad():
+            logp = made.model(input_ids=torch.tensor([trace.ids])).logits[0].log_softmax(-1)
+        total -= sum(logp[t - 1, trace.ids[t]].item() for t in range(2, len(trace)))
+        count += len(trace) - 2
+    assert looks[-1]["dev_loss"] == pytest.approx(total / count, rel=1e-5)
+    assert here.metrics["held_out"]["last_loss"] == looks[-1]["dev_loss"]
+
+
+def test_patience_ends_it_and_the_best_weights_are_put_in_place(tmp_path: Path, one_thread: None) -> None:
+    """Random rows cannot be generalised from: learning them by heart makes the others worse."""
+    options: dict[str, Any] = {"max_steps": 60, "learning_rate": 0.03}
+    watched = {"share": 0.5, "every": 1, "patience": 3}
+    best, here = run(tmp_path / "best", held_out=watched, **options)
+    looks = [point["dev_loss"] for point in here.points if "dev_loss" in point]
+    at = looks.index(min(looks))
+    assert len(looks) == at + 4 < 60 and here.metrics["held_out"] == {
+        "best_step": at + 1, "best_loss": looks[at], "last_loss": looks[-1], "looks": len(looks),
+    }  # fmt: skip
+    short, _ = run(
+        tmp_path / "short", held_out={**watched, "patience": None, "keep": "last"}, **{**options, "max_steps": 60}, callbacks=[Stop(at + 1)]
+    )
+    assert equal(weights(best), weights(short))
+    last, _ = run(tmp_path / "last", held_out={**watched, "keep": "last"}, **options)
+    assert not equal(weights(best), weights(last))
+
+
+class Stop(DieAfter):
+    """Ends training after a step."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        control.should_training_stop = control.should_training_stop or state.global_step == self.step
+
+
+def test_an_average_by_hand(tmp_path: Path, one_thread: None) -> None:
+    class Keep(DieAfter):
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            seen.append(weights(objective))
+
+    objective, seen = lm(model()), list[dict[str, torch.Tensor]]()
+    mean = weights(objective)
+    run(tmp_path, objective=objective, max_steps=3, ema=0.75, callbacks=[Keep(0)])
+    for each in seen:
+        mean = {name: 0.75 * value + 0.25 * each[name] for name, value in mean.items()}
+    assert all(torch.allclose(value, mean[name], atol=1e-7) for name, value in weights(objective).items())
+    assert not equal(weights(objective), seen[-1])
+
+
+@pytest.mark.parametrize("die_at", [3, 6])
+def test_killed_and_resumed_it_is_the_same_to_the_last_bit(tmp_path: Path, die_at: int, one_thread: None) -> None:
+    """Average, looks and best weights outlive the kill, also where looks were taken behind the checkpoint."""
+    config: dict[str, Any] = {"ema": 0.5, "held_out": {"share": 0.3, "every": 1}, "max_steps": 9, "save_every": 4}
+    straight, here = run(tmp_path / "straight", **config)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "killed", **config, callbacks=[DieAfter(die_at)])
+    resumed, again = run(tmp_path / "killed", **config)
+    assert equal(weights(straight), weights(resumed))
+    assert again.metrics["held_out"] == here.metrics["held_out"]
+    assert json.loads((tmp_path / "killed" / "best" / LOOKS).read_text()) == json.loads(
+        (tmp_path / "straight" / "best" / LOOKS).read_text()
+    )
+
+
+def test_sources_are_mixed_by_their_shares(tmp_path: Path, one_thread: None) -> None:
+    """Rows of the second source say token 3 and nothing else; three of four rows of a step are of it."""
+    said = [Row((Trace(ids=(1, 3, 3, 3), weights=(0.0, 1.0, 1.0, 1.0)),), group=f"q{i}") for i in range(2)]
+    seen = list[list[Row]]()
+
+    class Look(CrossEntropy):
+        def weigh(self, row: Row) -> float:
+            seen[-1:] = [[*(seen[-1] if seen else []), row]]
+            return super().weigh(row)
+
+    run(tmp_path, [Source(grouped()), Source(said, share=3.0)], objective=Objective(model(), [Look()]), max_steps=4)
+    assert sum(row in said for row in seen[0]) == 12 and len(seen[0]) == 16
+
+
+def test_a_source_that_is_held_out_whole_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(GateError, match="held_out: a source has no rows left to train on"):
+        run(tmp_path, [Source(grouped(2)), Source([Row(row.traces, group="other") for row in rows(2)])], held_out={"share": 0.5})
+
+
+@pytest.mark.parametrize("wanted", [{"ema": 0.9}, {"held_out": HeldOut()}])
+def test_zero3_is_refused(tmp_path: Path, wanted: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    with pytest.raises(GateError, match=re.escape(f"{next(iter(wanted))}: needs whole weights on every process, which ZeRO-3")):
+        fit(
+            lm(model()), [Source(grouped())], Training(learning_rate=0.1, **wanted), Here(tmp_path, "zero3"), packing="none", pad_id=0,
+            runs=tmp_path, limit=64,
+        )  # type: ignore[arg-type]  # fmt: skip
+
+
+def test_means_do_not_depend_on_how_rows_are_packed(one_thread: None) -> None:
+    objective = lm(model())
+    found = [means(objective, steps(4, **how), "cpu") for how in ({}, {"packing": "none"}, {"tokens": 1})]  # type: ignore[arg-type]
+    assert found[1] == pytest.approx(found[0], rel=1e-6) and found[2] == pytest.approx(found[0], rel=1e-6)
+
+
+def test_an_average_for_a_while() -> None:
+    objective = lm(model())
+    before, average = weights(objective), Average(objective, 0.5)
+    average.weights = {name: torch.zeros_like(p) for name, p in objective.named_parameters()}
+    with average.applied():
+        assert not any(p.any() for p in objective.parameters())
+    assert equal(before, weights(objective))
