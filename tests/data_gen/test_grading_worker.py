@@ -40,11 +40,15 @@ def test_one_process_serves_many_comparisons() -> None:
     assert first is not None and checker._process is first
 
 
-def test_a_killed_worker_is_reported_and_replaced() -> None:
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_killed_worker_is_reported_and_replaced(gone: bool) -> None:
+    """Whether it dies with the question or was dead before."""
     checker = Checker()
     checker.compare("\\sqrt{4}", "2")
     assert checker._process is not None
     checker._process.kill()
+    if gone:
+        checker._process.wait()
     assert checker.compare("\\sqrt{4}", "2") == Grade(Verdict.UNVERIFIABLE, "checker_died")
     assert checker.compare("\\sqrt{4}", "2") == RIGHT
 
