@@ -9,6 +9,7 @@ verifier. This file imports nothing heavy; the module itself is in verifiers/val
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from data_gen.verifiers.value_head import ValueHead
 
 HEAD_FOLDER, HEAD_CONFIG, HEAD_WEIGHTS = "head", "head.json", "head.safetensors"
-Squash = Literal["none", "sigmoid", "tanh", "clip"]
+Squash = Literal["none", "sigmoid", "tanh", "clip", "isotonic"]
 ReadAt = Literal["step_end", "every_token", "last"]
 """Positions whose values were trained: the last token of every step, every token of the completion, the last token only."""
 _SCALES: dict[str, tuple[Scale, ...]] = {
@@ -32,8 +33,9 @@ _SCALES: dict[str, tuple[Scale, ...]] = {
     "sigmoid": (Scale.P, Scale.PROGRESS),
     "tanh": (Scale.SIGNED, Scale.RANKING),
     "clip": (Scale.P, Scale.PROGRESS, Scale.SIGNED),
+    "isotonic": (Scale.P,),
 }
-_MEANING = ("kind", "squash", "scale", "read_at", "labels", "positive", "gain", "offset")
+_MEANING = ("kind", "squash", "scale", "read_at", "labels", "positive", "gain", "offset", "knots")
 
 
 class HeadConfig(BaseModel):
@@ -50,7 +52,7 @@ class HeadConfig(BaseModel):
     """One linear layer over hidden states; two with a ReLU between (Qwen2.5-Math RM); one over the LM's logits (ReST-MCTS*), which needs
     a backbone with its LM head."""
     squash: Squash = "sigmoid"
-    """`clip`: cut to the scale's bounds, for heads that regress to a bounded target without a squash."""
+    """`clip`: cut to the scale's bounds, for heads that regress to a bounded target without a squash. `isotonic`: what `calibrate` fits."""
     scale: Scale = Scale.P
     read_at: ReadAt = "step_end"
     labels: int = Field(1, ge=1)
@@ -59,6 +61,8 @@ class HeadConfig(BaseModel):
     gain: float = Field(1.0, gt=0)
     offset: float = 0.0
     """With `gain`: a Platt calibration, or a temperature."""
+    knots: tuple[tuple[float, float], ...] = ()
+    """(score, value) of squash `isotonic`, both ascending: values run in straight lines between them and are level outside."""
     bias: bool = True
     dropout: float = Field(0.0, ge=0, lt=1)
     """On the head's input, in training."""
@@ -70,6 +74,10 @@ class HeadConfig(BaseModel):
         check_squash(self.squash, self.scale)
         if self.positive >= self.labels:
             raise ValueError(f"positive={self.positive} is none of the {self.labels} labels, which count from 0")
+        if (self.squash == "isotonic") != (len(self.knots) > 1):
+            raise ValueError(f"knots: squash {self.squash!r} has {len(self.knots)}; 'isotonic' needs two or more, all others none")
+        if any(a[0] >= b[0] or a[1] > b[1] for a, b in itertools.pairwise(self.knots)):
+            raise ValueError("knots: scores must grow from one to the next, and values must not fall")
         return self
 
     def check_same(self, other: HeadConfig, here: str, there: str) -> None:

@@ -61,6 +61,8 @@ class ValueHead(nn.Module):
                 return scores.tanh()
             case "clip":
                 return scores.clamp(*BOUNDS[self.config.scale])
+            case "isotonic":
+                return _interpolated(scores, self.config.knots)
         return scores
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
@@ -77,6 +79,14 @@ def _sigmoid(scores: Tensor) -> Tensor:
     """Bitwise the same for a score in any company: on a CPU the last few of a tensor take another exp than whole vector registers do."""
     whole = nn.functional.pad(scores.flatten(), (0, -scores.numel() % LANES))
     return whole.sigmoid()[: scores.numel()].view_as(scores)
+
+
+def _interpolated(scores: Tensor, knots: tuple[tuple[float, float], ...]) -> Tensor:
+    """Straight lines between the knots, level outside."""
+    x, y = torch.tensor(knots, dtype=scores.dtype, device=scores.device).unbind(1)
+    right = torch.searchsorted(x, scores.contiguous()).clamp(1, len(knots) - 1)
+    share = ((scores - x[right - 1]) / (x[right] - x[right - 1])).clamp(0, 1)
+    return y[right - 1] + share * (y[right] - y[right - 1])
 
 
 def _layers(config: HeadConfig, width: int) -> nn.Module:

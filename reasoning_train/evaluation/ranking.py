@@ -5,6 +5,7 @@ A problem's scores stand together: intervals resample problems, whose solutions 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -86,6 +87,23 @@ def platt(scores: Sequence[float], right: Sequence[bool], steps: int = 100) -> t
         if np.abs(gradient).max() < 1e-8 * len(s):
             break
     return float(w[0]), float(w[1])
+
+
+def isotonic(scores: Sequence[float], right: Sequence[bool]) -> list[tuple[float, float]]:
+    """Knots (score, probability) of the non-falling function of the score that is nearest to the outcomes, by pooling neighbours that fall
+    (Zadrozny & Elkan 2002). One knot a pool, at its mean score; a single one where the score says nothing.
+
+    >>> isotonic([1, 2, 3, 4, 5, 6], [False, True, False, False, True, True])
+    [(1.0, 0.0), (3.0, 0.3333333333333333), (5.5, 1.0)]
+    """
+    pools: list[tuple[float, float, int]] = []  # sums of scores and outcomes, number
+    for score, tied in itertools.groupby(sorted(zip(map(float, scores), right, strict=True)), key=lambda pair: pair[0]):
+        outcomes = [outcome for _, outcome in tied]
+        pools.append((score * len(outcomes), float(sum(outcomes)), len(outcomes)))
+        while len(pools) > 1 and pools[-2][1] * pools[-1][2] >= pools[-1][1] * pools[-2][2]:
+            (s, r, n), (t, q, m) = pools[-2:]
+            pools[-2:] = [(s + t, r + q, n + m)]
+    return [(s / n, r / n) for s, r, n in pools]
 
 
 def _deviance(x: np.ndarray, w: np.ndarray, target: np.ndarray) -> float:

@@ -1,9 +1,9 @@
-"""`calibrate`: a verifier whose values are probabilities, by Platt's gain and offset, fitted on solutions of a dev split."""
+"""`calibrate`: a verifier whose values are probabilities, by Platt's gain and offset or isotonic regression, fitted on a dev split."""
 
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,9 @@ class CalibrateConfig(StageConfig):
     solutions: SolutionsRef
     policy: ModelRef
     """That drew the solutions."""
+    method: Literal["platt", "isotonic"] = "platt"
+    """`platt`: two numbers, for little data, and every order of values is kept; `isotonic`: any shape, from about a thousand solutions on,
+    but values that fall together tie."""
     min_rows: int = Field(50, ge=2)
     """Solutions with a verdict; both kinds are needed."""
 
@@ -31,7 +34,7 @@ def calibrate(config: CalibrateConfig, ctx: Context) -> None:
     """Fit on the head's raw scores at the end of whole solutions; the squash becomes a sigmoid, the scale p."""
     from data_gen.heads import HeadConfig
     from data_gen.verifiers.checkpoint import Verifier, load_verifier, save_verifier
-    from reasoning_train.evaluation.ranking import brier, calibration_error, platt
+    from reasoning_train.evaluation.ranking import brier, calibration_error
     from reasoning_train.models.policy_text import load_policy_text
     from reasoning_train.trainers.score import score_solutions
 
@@ -39,7 +42,7 @@ def calibrate(config: CalibrateConfig, ctx: Context) -> None:
     codec = load_policy_text(ctx.input(config.policy).path).codec
     verifier.format.check_same_task(codec.format, "the verifier", "the policy")
     old = verifier.head.config
-    plain = {"squash": "none", "scale": Scale.RANKING, "gain": 1.0, "offset": 0.0}
+    plain = {"squash": "none", "scale": Scale.RANKING, "gain": 1.0, "offset": 0.0, "knots": ()}
     bare = Verifier(
         verifier.backbone, _with(verifier.head, HeadConfig(**{**old.model_dump(), **plain})), verifier.tokenizer, verifier.format
     )
@@ -55,17 +58,31 @@ def calibrate(config: CalibrateConfig, ctx: Context) -> None:
         f"calibrate: {sum(right)} right and {len(right) - sum(right)} wrong solutions; needed are {config.min_rows}, and both kinds. "
         "Sample more, or on problems that are solved sometimes.",
     )
-    gain, offset = platt(scores, right)
-    gate(gain > 0, f"calibrate: right solutions score lower than wrong ones (gain {gain:.3g}). The verifier has learnt nothing of use.")
-    new = HeadConfig(**{**old.model_dump(), "squash": "sigmoid", "scale": Scale.P, "gain": gain, "offset": offset})
-    head = _with(verifier.head, new)
+    fitted = _isotonic(scores, right) if config.method == "isotonic" else _platt(scores, right)
+    head = _with(verifier.head, HeadConfig(**{**old.model_dump(), **plain, "scale": Scale.P, **fitted}))
     save_verifier(Verifier(verifier.backbone, head, verifier.tokenizer, verifier.format), ctx.output("verifier"))
     import torch
 
     p = head.squash(torch.tensor(scores)).tolist()
     # On the solutions that it was fitted on; `evaluate_verifier` says what it is worth on others.
-    ctx.metric("fit", {"gain": gain, "offset": offset, "brier": brier(p, right), "ece": calibration_error(p, right)})
+    ctx.metric("fit", {**fitted, "brier": brier(p, right), "ece": calibration_error(p, right)})
     ctx.metric("curve", _curve(p, right))
+
+
+def _platt(scores: list[float], right: list[bool]) -> dict[str, Any]:
+    from reasoning_train.evaluation.ranking import platt
+
+    gain, offset = platt(scores, right)
+    gate(gain > 0, f"calibrate: right solutions score lower than wrong ones (gain {gain:.3g}). The verifier has learnt nothing of use.")
+    return {"squash": "sigmoid", "gain": gain, "offset": offset}
+
+
+def _isotonic(scores: list[float], right: list[bool]) -> dict[str, Any]:
+    from reasoning_train.evaluation.ranking import isotonic
+
+    knots = isotonic(scores, right)
+    gate(len(knots) > 1, "calibrate: no score tells right solutions from wrong ones. The verifier has learnt nothing of use.")
+    return {"squash": "isotonic", "knots": knots}
 
 
 def _with(head: Any, config: Any) -> Any:

@@ -27,6 +27,7 @@ HEADS = [
     HeadConfig(squash="clip", read_at="every_token"),
     HeadConfig(kind="from_vocab", squash="sigmoid", scale=Scale.PROGRESS, read_at="last"),
     HeadConfig(gain=0.5, offset=-1.0),
+    HeadConfig(squash="isotonic", knots=((-1.0, 0.1), (0.5, 0.1), (2.0, 0.9))),
 ]
 
 
@@ -242,3 +243,17 @@ def test_the_contract_imports_nothing_heavy() -> None:
 
     code = "import sys, data_gen.heads, data_gen.checkpoints; assert not {'torch', 'transformers', 'safetensors'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_isotonic_values_by_hand_and_what_is_no_function() -> None:
+    head = ValueHead(HeadConfig(squash="isotonic", knots=((-1.0, 0.1), (0.0, 0.3), (2.0, 0.9))), 4)
+    assert head.squash(torch.tensor([-5.0, -1.0, -0.5, 0.0, 1.0, 2.0, 7.0])).tolist() == pytest.approx([0.1, 0.1, 0.2, 0.3, 0.6, 0.9, 0.9])
+    for knots, message in (
+        ((), "'isotonic' needs two or more"),
+        (((0.0, 0.1), (0.0, 0.2)), "scores must grow"),
+        (((0.0, 0.2), (1.0, 0.1)), "values must not fall"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            HeadConfig(squash="isotonic", knots=knots)
+    with pytest.raises(ValueError, match="all others none"):
+        HeadConfig(knots=((0.0, 0.1), (1.0, 0.2)))

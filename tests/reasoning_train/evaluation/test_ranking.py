@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning_train.evaluation.ranking import auc, brier, calibration_error, platt, resampled
+from reasoning_train.evaluation.ranking import auc, brier, calibration_error, isotonic, platt, resampled
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.1, 0.2, 0.5, 0.9]), st.booleans()), max_size=20))
@@ -54,3 +54,18 @@ def test_intervals_resample_problems() -> None:
     assert once.low < once.value < once.high
     assert once.high - once.low == pytest.approx(2 * 1.96 * np.std([(0.5 + 0.3 * r - r) ** 2 for r in outcomes]) / 200**0.5, rel=0.15)
     assert resampled(auc, [[0.1], [0.2]], [[True], [True]]) is None
+
+
+def test_isotonic_by_hand() -> None:
+    assert isotonic([3, 1, 2], [True, False, True]) == [(1.0, 0.0), (2.5, 1.0)]
+    assert isotonic([1, 2, 3], [True, True, False]) == [(2.0, 2 / 3)]  # the score says nothing
+    assert isotonic([1, 2, 2, 3], [True, False, True, True]) == [(5 / 3, 2 / 3), (3.0, 1.0)]  # equal scores share a pool
+
+
+@given(st.lists(st.tuples(st.integers(-5, 5), st.booleans()), min_size=1, max_size=30))
+def test_isotonic_never_falls_keeps_the_mean_and_is_no_worse_than_any_other_level(rows: list[tuple[int, bool]]) -> None:
+    scores, right = zip(*rows, strict=True)
+    knots = isotonic(scores, right)
+    assert knots == sorted(knots) and all(a[1] < b[1] for a, b in itertools.pairwise(knots))
+    assert all(min(scores) <= x <= max(scores) for x, _ in knots)
+    assert min(y for _, y in knots) <= sum(right) / len(right) <= max(y for _, y in knots)

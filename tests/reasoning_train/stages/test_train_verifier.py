@@ -172,6 +172,14 @@ def test_a_trained_verifier_is_measured_and_calibrated(kitchen: Bench) -> None:
     pool(kitchen)
     given = {"problems": Ref("questions"), "solutions": Ref("pool"), "policy": Ref("model")}
     kitchen.make("calibrated", "calibrate", verifier=Ref("verifier"), min_rows=4, **given)
+    isotonic = kitchen.make("isotonic", "calibrate", verifier=Ref("verifier"), min_rows=4, method="isotonic", **given)
+    assert (
+        isotonic.manifest["metrics"]["fit"]["brier"] <= kitchen.store.open(kitchen.nodes["calibrated"]).manifest["metrics"]["fit"]["brier"]
+    )
+    head = load_verifier(isotonic.path / "verifier").head
+    assert head.config.squash == "isotonic" and head.squash(torch.tensor([-99.0, 99.0])).tolist() == [
+        pytest.approx(head.config.knots[0][1]), pytest.approx(head.config.knots[-1][1]),
+    ]  # fmt: skip
     artifact = kitchen.make("measured", "evaluate_verifier", verifiers={"raw": Ref("verifier"), "p": Ref("calibrated")}, **given)
     figures = artifact.manifest["metrics"]["verifiers"]
     assert figures["raw"]["AUC within"] == figures["p"]["AUC within"]
