@@ -49,19 +49,17 @@ class DPOConfig(Training):
         return self
 
 
-@stage("dpo", version=1, outputs={"model": "model"}, distributed=True)
+@stage("dpo", version=2, outputs={"model": "model"}, distributed=True)
 def dpo(config: DPOConfig, ctx: Context) -> None:
     """Train, then publish the policy with its Format (adapters merged unless `adapter: keep`)."""
     from reasoning_train.models.policy import load_policy, save_policy
     from reasoning_train.trainers.fit import Source, finish, fit
     from reasoning_train.trainers.losses.preference import Preference
     from reasoning_train.trainers.objective import Objective
-    from reasoning_train.trainers.preflight import check_memory
 
     policy = load_policy(ctx.input(config.policy).path, **load_options(config, "dpo"))
     rows, limit = _rows(config, policy, ctx)
     policy.model = prepare(policy.model, config)
-    check_memory("dpo", policy.model, config, ctx)
     loss = Preference(
         kind=config.loss, beta=config.beta, gamma=config.gamma, smoothing=config.label_smoothing, normalise=config.length_normalised,
         sft=config.sft,

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from reasoning_train.inputs import load_task, read_problems
 from reasoning_train.ranks import rank, summed, world_size
 from reasoning_train.recipe.refs import ModelRef, ProblemsRef, Unkeyed, VerifierRef
-from reasoning_train.stage_api import Context, Sizes, gate, stage
+from reasoning_train.stage_api import Context, Sizes, at_most, gate, stage
 from reasoning_train.trainers.setup import Optimising, curves_into, load_options, prepare, settings, training_cost, zero_stage
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
     from reasoning_train.models.policy import load_policy, save_policy
     from reasoning_train.packing.plan import plan_steps
     from reasoning_train.trainers import trl_adapter
+    from reasoning_train.trainers.preflight import check_memory
     from reasoning_train.trainers.rollouts import Rollouts
     from reasoning_train.trainers.weights import gathered
 
@@ -87,9 +88,8 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
     if config.beta and not config.lora:
         trl_adapter.keep_reference(policy, ctx.partial / "reference")
     policy.model = prepare(policy.model, config)
-    sampling = Sampling(
-        max_tokens=config.max_tokens, temperature=config.temperature, top_p=config.top_p, stop=policy.format.task.ends
-    )  # fmt: skip
+    check_memory(policy.model, ctx)
+    sampling = Sampling(max_tokens=config.max_tokens, temperature=config.temperature, top_p=config.top_p, stop=policy.format.task.ends)
     rewards, rollouts = _rewards(config, policy, problems, sampling, ctx), Rollouts(policy, sampling, ctx.seed)
     groups = config.batch_size // config.n
     plan = plan_steps([[i] for i in range(len(problems))], groups, epochs=config.epochs, max_steps=config.max_steps, seed=ctx.seed)
@@ -113,8 +113,8 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
 def cost(config: GRPOConfig, sizes: Sizes) -> dict[str, Any]:
     """Every step's solutions to the token limit, and the memory of weights, gradients and optimizer."""
     result = training_cost(config, config.policy, sizes)
-    rows = sizes(config.problems).get("rows")
-    passed = None if rows is None else round((config.epochs or 1) * min(rows, config.limit or rows) * config.n / config.batch_size)
+    rows = at_most(sizes(config.problems).get("rows"), config.limit)
+    passed = None if rows is None else round((config.epochs or 1) * rows * config.n / config.batch_size)
     if steps := config.max_steps or passed:
         calls = steps * config.batch_size
         result |= {"calls": calls, "tokens": calls * config.max_tokens}

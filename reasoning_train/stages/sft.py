@@ -86,6 +86,9 @@ class SFTConfig(Training):
     def _fits(self) -> SFTConfig:
         if isinstance(self.data, list) and (self.value or len(self.data) < 2):
             raise ValueError("data: several sources (two or more) and `value` do not go together; give one reference")
+        if self.until and (self.held_out or self.ema):
+            name = "held_out" if self.held_out else "ema"
+            raise ValueError(f"{name}: `until` publishes the weights that met its bar, not others; leave one of the two out")
         return self
 
 
@@ -95,7 +98,6 @@ def sft(config: SFTConfig, ctx: Context) -> None:
     from data_gen.heads import save_head
     from reasoning_train.models.policy import load_policy, save_policy
     from reasoning_train.trainers.fit import finish, fit
-    from reasoning_train.trainers.preflight import check_memory
     from reasoning_train.trainers.until import StopWhenGood
 
     gate(
@@ -107,7 +109,6 @@ def sft(config: SFTConfig, ctx: Context) -> None:
     policy = load_policy(folder, **load_options(config, "sft"))
     sources, limit = _sources(config, policy, ctx)
     policy.model = prepare(policy.model, config)
-    check_memory("sft", policy.model, config, ctx)
     stopper = StopWhenGood(config.until, policy, ctx) if config.until else None
     trainer = fit(
         _objective(config, policy, folder), sources, config, ctx, packing=config.packing, pad_id=pad_id(policy), runs=out / "runs",

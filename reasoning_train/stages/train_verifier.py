@@ -61,7 +61,7 @@ class TrainVerifierConfig(Training):
         return self
 
 
-@stage("train_verifier", version=1, outputs={"verifier": "verifier"}, distributed=True)
+@stage("train_verifier", version=2, outputs={"verifier": "verifier"}, distributed=True)
 def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
     """Train backbone and head, publish them with the Format. A policy that has a head of this kind already goes on with it."""
     from data_gen.verifiers.checkpoint import Verifier, save_verifier
@@ -70,14 +70,12 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
     from reasoning_train.trainers.heads import open_head
     from reasoning_train.trainers.losses.value import Ranking, Regression
     from reasoning_train.trainers.objective import Objective
-    from reasoning_train.trainers.preflight import check_memory
 
     folder = ctx.input(config.policy).path
     policy = load_policy(folder, **load_options(config, "train_verifier"))
     rows, limit = _rows(config, policy, ctx)
     head = open_head(folder, config.head, policy.model)
     model = prepare(_without_words(policy.model, config.head), config)
-    check_memory("train_verifier", model, config, ctx)
     loss = Ranking(margin=config.margin) if config.loss == "ranking" else Regression(kind=config.loss)
     objective, out = Objective(model, [loss], head), ctx.output("verifier")
     trainer = fit(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import TrainerCallback
 
 from reasoning_train.ranks import rank
-from reasoning_train.trainers.weights import trained
+from reasoning_train.trainers.weights import put, trained
 
 FILE = "average.safetensors"
 
@@ -55,14 +55,8 @@ class Average(TrainerCallback):
         try:
             yield
         finally:
-            _put(self.module, own)
+            put(self.module, own, "a copy")
 
     def settle(self) -> None:
         """Put the averaged weights in place."""
-        _put(self.module, self.weights)
-
-
-@torch.no_grad()
-def _put(module: nn.Module, weights: dict[str, Tensor]) -> None:
-    for name, p in trained(module):
-        p.copy_(weights[name])
+        put(self.module, self.weights, "the average")

@@ -27,7 +27,7 @@ def encode_pairs(pairs: Iterable[StepPair], codec: StepCodec, max_length: int, *
             continue
         known = (pair.reference_chosen, pair.reference_rejected)
         reference = tuple(x for x in known if x is not None)
-        row = Row(traces, weight=pair.weight, smoothing=pair.label_smoothing, ranks=(1.0, 0.0), group=f"{pair.problem_id}/{pair.tree}")
+        row = Row(traces, weight=pair.weight, smoothing=pair.label_smoothing, ranks=(1.0, 0.0), group=pair.problem_id)
         result.rows.append(replace(row, reference=reference) if len(reference) == 2 else row)
     return result
 

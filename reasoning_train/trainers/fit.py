@@ -15,6 +15,7 @@ from reasoning_train.stage_api import Context, gate
 from reasoning_train.trainers.average import Average
 from reasoning_train.trainers.base import SealCheckpoints, Steps, StepTrainer, train
 from reasoning_train.trainers.held_out import Watch, hold_out
+from reasoning_train.trainers.preflight import check_memory
 from reasoning_train.trainers.setup import arguments, curves_into, zero_stage
 from reasoning_train.trainers.weights import gathered
 
@@ -48,6 +49,7 @@ def fit(
 ) -> StepTrainer:
     """Plan, train, record the steps. `together`: rows of one group stay in one step; `limit`: tokens of the longest row that may come."""
     _refuse_cut(config, ctx)
+    check_memory(objective, ctx)
     rows = [row for source in sources for row in source.rows]
     held = hold_out(rows, config.held_out.share, ctx.seed) if config.held_out else set()
     groups = _groups(sources, held, together=together)

@@ -54,21 +54,19 @@ def admit(
     )
     if scale is not None:
         _describe_labels(encoded.rows, scale, ctx)
-    _say(f"{name}: the first row, ⟦trained⟧, ‹read›:\n{shown(encoded.rows[0].traces[0], codec)}")
+    _say(f"{name}: the first row, ⟦trained⟧, ‹› behind tokens where a value is read:\n{shown(encoded.rows[0].traces[0], codec)}")
     return encoded.rows
 
 
-def check_memory(name: str, model: Any, config: Training, ctx: Context) -> None:
+def check_memory(model: Any, ctx: Context) -> None:
     """GateError where gradients and optimizer states alone would not fit beside the weights, which are loaded already."""
-    sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
-    trained = sum(n for n, learns in sizes if learns)
-    shards = world_size() if zero_stage(ctx.deepspeed) else 1
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     needed, free = training_bytes(trained, 1.0) - training_bytes(trained, 0.0), available_bytes()
-    needed //= shards
-    _say(f"{name}: {trained:,} weights are trained; gradients and optimizer take {needed / GIB:.2f} GiB of {free / GIB:.2f} GiB free")
+    needed //= world_size() if zero_stage(ctx.deepspeed) else 1
+    _say(f"{trained:,} weights are trained; gradients and optimizer take {needed / GIB:.2f} GiB of {free / GIB:.2f} GiB free")
     gate(
         needed <= free,
-        f"{name}: gradients and optimizer states of {trained:,} trained weights take {needed / GIB:.1f} GiB beside the weights, and "
+        f"memory: gradients and optimizer states of {trained:,} trained weights take {needed / GIB:.1f} GiB beside the weights, and "
         f"{free / GIB:.1f} GiB are free on this device. Train adapters (`lora: {{}}`), or spread it all with "
         "`resources: {deepspeed: zero3}`.",
     )

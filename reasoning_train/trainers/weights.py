@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 FILE = "trained.safetensors"
 
@@ -23,15 +24,20 @@ def load_trained(module: nn.Module, folder: Path) -> None:
     """Put back what `save_trained` wrote."""
     from safetensors.torch import load_file
 
-    saved, known = load_file(folder / FILE), dict(trained(module))
+    put(module, load_file(folder / FILE), folder / FILE)
+
+
+@torch.no_grad()
+def put(module: nn.Module, saved: Mapping[str, Tensor], where: object) -> None:
+    """Copy tensors onto the trained parameters of their names. RuntimeError where these are not the same; `where` they come from."""
+    known = dict(trained(module))
     if saved.keys() != known.keys():
         odd = min(saved.keys() ^ known.keys())
         raise RuntimeError(
-            f"{folder / FILE} holds other tensors than are trained; the first is {odd!r}. Remove the folder to train from the start."
+            f"{where} holds other tensors than are trained; the first is {odd!r}. Remove the folder to train from the start."
         )
-    with torch.no_grad():
-        for name, parameter in known.items():
-            parameter.copy_(saved[name])
+    for name, parameter in known.items():
+        parameter.copy_(saved[name])
 
 
 def trained(module: nn.Module) -> list[tuple[str, nn.Parameter]]:

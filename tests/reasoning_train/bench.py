@@ -36,36 +36,22 @@ class GivenConfig(StageConfig):
     task: dict[str, Any] = {}
 
 
-def _give(config: GivenConfig, ctx: Context, kind: str) -> None:
-    write_rows(ctx.output("data"), kind, config.rows)
-    if kind == "problems":
-        (ctx.output("data") / "task.json").write_text(json.dumps(config.task), encoding="utf-8")
-    for name, value in config.metrics.items():
-        ctx.metric(name, value)
+def _given(name: str, kind: str) -> None:
+    @stage(name, version=1, outputs={"data": kind}, heavy=False)
+    def given(config: GivenConfig, ctx: Context) -> None:
+        """Rows by hand."""
+        write_rows(ctx.output("data"), kind, config.rows)
+        if kind == "problems":
+            (ctx.output("data") / "task.json").write_text(json.dumps(config.task), encoding="utf-8")
+        for metric, value in config.metrics.items():
+            ctx.metric(metric, value)
 
 
-@stage("t_problems", version=1, outputs={"data": "problems"}, heavy=False)
-def given_problems(config: GivenConfig, ctx: Context) -> None:
-    """Problems by hand."""
-    _give(config, ctx, "problems")
-
-
-@stage("t_solutions", version=1, outputs={"data": "solutions"}, heavy=False)
-def given_solutions(config: GivenConfig, ctx: Context) -> None:
-    """Solutions by hand."""
-    _give(config, ctx, "solutions")
-
-
-@stage("t_pairs", version=1, outputs={"data": "pairs"}, heavy=False)
-def given_pairs(config: GivenConfig, ctx: Context) -> None:
-    """Preferences by hand."""
-    _give(config, ctx, "pairs")
-
-
-@stage("t_targets", version=1, outputs={"data": "value_targets"}, heavy=False)
-def given_targets(config: GivenConfig, ctx: Context) -> None:
-    """Value targets by hand."""
-    _give(config, ctx, "value_targets")
+KINDS = {
+    "t_problems": "problems", "t_solutions": "solutions", "t_pairs": "pairs", "t_targets": "value_targets", "t_evaluation": "table",
+}  # fmt: skip
+for _name, _kind in KINDS.items():
+    _given(_name, _kind)
 
 
 @stage("t_trees", version=1, outputs={"trees": "trees"}, heavy=False)
@@ -74,12 +60,6 @@ def given_trees(config: GivenConfig, ctx: Context) -> None:
     write_rows(ctx.output("trees"), "trees", config.rows)
     for name, value in config.metrics.items():
         ctx.metric(name, value)
-
-
-@stage("t_evaluation", version=1, outputs={"data": "table"}, heavy=False)
-def given_table(config: GivenConfig, ctx: Context) -> None:
-    """Rows of an evaluation by hand."""
-    _give(config, ctx, "table")
 
 
 class GivenVerifierConfig(StageConfig):

@@ -16,6 +16,8 @@ from data_gen.labels import StepPair
 from reasoning_train.recipe.refs import Ref
 from reasoning_train.recipe.store import Artifact
 from reasoning_train.stage_api import GateError
+from reasoning_train.trainers.encode_pairs import encode_pairs
+from reasoning_train.trainers.held_out import hold_out
 from tests.reasoning_train.bench import Bench, rows_of
 
 
@@ -137,3 +139,13 @@ def test_gates(kitchen: Bench) -> None:
         train(kitchen, name="c", max_length=3)
     with pytest.raises(ValueError, match="gamma: only loss 'simpo' has a margin"):
         train(kitchen, name="d", gamma=0.1)
+
+
+def test_pairs_of_all_trees_of_a_problem_are_held_out_together(kitchen: Bench) -> None:
+    """6 problems of two pairs, each of a tree of its own: a third of the problems is four pairs, none of a problem that is trained on."""
+    policy = kitchen.policy()
+    rows = [replace(pair, tree=i) for i, pair in enumerate(pairs(kitchen))]
+    encoded = encode_pairs(rows, policy.codec, 128, vocabulary=policy.model.config.vocab_size).rows
+    held = hold_out(encoded, 1 / 3, 0)
+    assert len(held) == 4
+    assert {rows[i].problem_id for i in held}.isdisjoint({pair.problem_id for i, pair in enumerate(rows) if i not in held})

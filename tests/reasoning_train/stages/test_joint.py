@@ -115,6 +115,13 @@ def test_sources_with_shares(kitchen: Bench) -> None:
         SFTConfig(policy=Ref("m"), data=Ref("kept"), value={**VALUE, "loss": "bce"}, learning_rate=1.0)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("other", [{"held_out": {}}, {"ema": 0.9}])
+def test_until_publishes_what_met_its_bar(other: dict[str, Any]) -> None:
+    until = {"problems": Ref("dev"), "greedy": 0.5}
+    with pytest.raises(ValueError, match=f"{next(iter(other))}: `until` publishes the weights that met its bar"):
+        SFTConfig(policy=Ref("m"), data=Ref("kept"), until=until, learning_rate=1.0, **other)  # type: ignore[arg-type]
+
+
 def test_an_empty_source_is_named(kitchen: Bench) -> None:
     kitchen.gold()
     kitchen.solutions("cut", [solution("p0", "12 + 8 = 20\n", finish="length")])
@@ -126,14 +133,14 @@ def test_the_log_shows_rows_labels_and_memory_before_training(kitchen: Bench, ca
     train(kitchen, max_steps=1)
     said = capsys.readouterr().out
     assert "sft: 12 of 12 rows; dropped: none; tokens of a trace:" in said
-    assert "\n⟦1 + 1 = 2\nAnswer: 2" in said.replace(" ⟦", "⟦") or "⟦" in said
+    assert "behind tokens where a value is read:\nAna has 1.\n⟦1 + 1 = 2\nAnswer: 2<eos>⟧\n" in said
     assert "targets: -1 to -0.8 8, 0.8 to 1 8" in said
     assert "weights are trained; gradients and optimizer take" in said
 
 
 def test_too_little_memory_is_told_before_training(kitchen: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "available_bytes", lambda: 1000)
-    with pytest.raises(GateError, match=r"sft: gradients and optimizer states of [\d,]+ trained weights take .* Train adapters"):
+    with pytest.raises(GateError, match=r"memory: gradients and optimizer states of [\d,]+ trained weights take .* Train adapters"):
         train(kitchen)
 
 
