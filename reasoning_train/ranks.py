@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,16 @@ def join() -> None:
         if gpu:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         dist.init_process_group("nccl" if gpu else "gloo")
+        # A thread of gloo may still hold a tensor of the last collective. If it lets go while the interpreter shuts down, the process dies
+        # of SIGABRT ("terminate called without an active exception"), its work done. Leaving the group joins those threads before.
+        atexit.register(_leave)
+
+
+def _leave() -> None:
+    import torch.distributed as dist
+
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def barrier() -> None:
