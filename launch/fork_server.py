@@ -125,7 +125,7 @@ def import_light() -> None:
     import psutil  # noqa: F401
     import pyarrow.parquet  # noqa: F401
 
-    from reasoning_train import stage  # noqa: F401
+    from reasoning_train import run_node  # noqa: F401
     from reasoning_train.plugins import import_plugins
     from reasoning_train.recipe.manifest import code_version
     from reasoning_train.stage_api import STAGES

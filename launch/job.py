@@ -12,6 +12,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
+from reasoning_train.stopping import Stopped
+
 FAILED, BAD_INPUT, STOPPED = 1, 3, 143
 """Exit codes of a job beside 0."""
 
@@ -41,21 +43,13 @@ class Job:
         return cls(**{**data, "shard": tuple(data["shard"]) if data["shard"] else None})
 
 
-class Stopped(SystemExit):
-    """The runner asked this process to stop; progress is kept.
-
-    A SystemExit, because asyncio lets only that and KeyboardInterrupt out of a task: any other exception that a signal raises in the
-    middle of an engine's step would end the engine's task alone, and every program would wait for it for ever.
-    """
-
-
 def run_job(job: Job, report: Callable[[dict[str, Any]], None]) -> int:
     """Do a job in this process and return its exit code. What went wrong is reported as an `error` event and printed."""
     from data_gen.errors import UserError
     from reasoning_train.plugins import import_plugins
     from reasoning_train.recipe.plan_json import read_plan
     from reasoning_train.recipe.store import Store
-    from reasoning_train.stage import run_node
+    from reasoning_train.run_node import run_node
 
     signal.signal(signal.SIGTERM, _stop)
     try:

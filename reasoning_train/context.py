@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data_gen.errors import UserError
+from reasoning_train import stopping
 from reasoning_train.recipe.log import LogIndex, LogWriter, log_name, read_logs
 from reasoning_train.recipe.partial import Partial
 from reasoning_train.recipe.plan import Node, Plan
@@ -52,6 +53,8 @@ class WorkerContext:
         self._opened: set[str] = set()
         self._log: LogWriter | None = None
         self._index: LogIndex | None = None
+        self.cut_short = False
+        """Whether `pending` held back items because this process was asked to stop."""
         self._told = 0.0
         self._found = 0
         """Items that `pending` passed over because an earlier attempt recorded them."""
@@ -76,7 +79,7 @@ class WorkerContext:
         return folder
 
     def pending(self, items: Iterable[tuple[str, Any]]) -> Iterator[tuple[int, str, Any]]:
-        """(order, key, item) of this shard's items that are in no log yet."""
+        """(order, key, item) of this shard's items that are in no log yet; none any more once this process was asked to stop."""
         k, n = self.shard
         index = self._logs()
         for order, (key, item) in enumerate(items):
@@ -84,6 +87,9 @@ class WorkerContext:
                 continue
             recorded = index.order_of(key)
             if recorded is None:
+                if stopping.asked():
+                    self.cut_short = True
+                    return
                 yield order, key, item
                 continue
             self._found += 1

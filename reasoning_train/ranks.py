@@ -20,6 +20,38 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def launched() -> bool:
+    """Whether a launcher of several processes (torchrun, `deepspeed`, `accelerate launch`) started this one."""
+    return _LAUNCHED
+
+
+_LAUNCHED = "RANK" in os.environ
+
+
+def forget() -> None:
+    """From here on this process is alone: nothing that it starts or imports sees the others."""
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        os.environ.pop(name, None)
+
+
+def own_devices(local_rank: int, each: int) -> None:
+    """Leave this process `each` GPUs of its own among those of its node; before torch is imported."""
+    first = local_rank * each
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    devices = visible.split(",") if visible else [str(i) for i in range(first + each)]
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(devices[first : first + each])
+
+
+def any_of(flag: bool) -> bool:
+    """Whether the flag is set on any process: all of them hear the same."""
+    if world_size() == 1:
+        return flag
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return bool(summed({"flag": torch.tensor(float(flag), device=device)})["flag"] > 0)
+
+
 def join() -> None:
     """Meet the others: NCCL where there is a GPU, else gloo. Does nothing where the process is alone or has met them."""
     import torch

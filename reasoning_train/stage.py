@@ -1,304 +1,124 @@
 """The worker: runs one stage, or one shard of it, in this process.
 
     python -m reasoning_train.stage RECIPE STAGE [--shard K/N] [--store DIR] [--set a.b=c ...]
+    torchrun --nproc-per-node 8 -m reasoning_train.stage RECIPE STAGE
 
 Without `--shard` it waits for its turn, works on what no shard has recorded, merges, closes and publishes. With it, it only
-records: K counts from 0 to N-1.
+records: K counts from 0 to N-1. The processes of one torchrun, `deepspeed` or `accelerate launch` train a trainer's stage together; of a
+data stage, rank r is shard r. Events are printed as lines of JSON.
+
+exit codes: 0 done, 1 failed, 2 something to mend, 75 stopped by the signal with progress kept (0 under torchrun)
 """
 
 from __future__ import annotations
 
-import contextlib
+import argparse
 import json
 import os
-import random
+import signal
 import sys
-import time
-from collections import Counter
-from collections.abc import Iterator
+import traceback
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from data_gen.errors import UserError, nearest
-from reasoning_train import ranks
-from reasoning_train.context import FollowerContext, Report, WorkerContext
-from reasoning_train.recipe.card import write_cards
-from reasoning_train.recipe.claim import claim
-from reasoning_train.recipe.disk import explain_full_disk
-from reasoning_train.recipe.log import LogIndex, read_logs
-from reasoning_train.recipe.manifest import FILE_NAME, describe_machine, describe_node, describe_output, write_json
-from reasoning_train.recipe.partial import Attempts, Partial, open_partial
-from reasoning_train.recipe.plan import Node, Plan
-from reasoning_train.recipe.rows import CorruptRows, Rows, write_rows
-from reasoning_train.recipe.store import Store, dependencies
-from reasoning_train.stage_api import STAGES, StageDef
+from reasoning_train import ranks, stopping
 
-Outcome = Literal["cached", "recorded", "passed", "ran"]
-WHOLE = (0, 1)
-_PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib")
-
-
-def run_node(plan: Plan, name: str, store: Store, *, report: Report, shard: tuple[int, int] | None = None, threads: int = 1) -> Outcome:
-    """Run a node of a plan to its published artifact, or record one shard (k, n) of it.
-
-    Waits while another process works on the same node, and returns `cached` if that one finished it. `passed` means that the
-    rounds had stopped and the artifact points to the round before. Raises UserError, GateError included, for what is the user's to mend.
-    """
-    node = plan.nodes[name]
-    with (
-        explain_full_disk(store.root),
-        claim(store, node, plan, shard, lambda owner: report({"event": "waiting", "owner": str(owner)})) as mine,
-    ):
-        if not mine:
-            return "cached"
-        target = _passes_to(plan, node, store)
-        if target is not None:
-            return _publish_pointer(plan, node, target, store) if shard is None else "passed"
-        with _sound_inputs(plan, node, store):
-            return _Work(plan, node, store, shard, threads, report).run()
-
-
-def run_distributed(plan: Plan, name: str, store: Store, *, report: Report, threads: int = 1) -> Outcome | Literal["followed"]:
-    """Run a trainer's stage as one of several processes of a torchrun: the first claims, records and publishes, the others train along.
-
-    UserError for a stage that does not train.
-    """
-    node = plan.nodes[name]
-    stage: StageDef = STAGES.get(node.uses)
-    if not stage.distributed:
-        raise UserError(f"{name}: a {node.uses!r} stage does not train, so several processes cannot share it. Start it in one process.")
-    ranks.join()
-    if ranks.rank() == 0:
-        try:
-            return run_node(plan, name, store, report=report, threads=threads)
-        finally:
-            ranks.start_others(False)  # cached, passed, or failed before the work began
-    if ranks.started():
-        ctx = FollowerContext(plan, node, stage, store, open_partial(store, node, plan), threads)
-        _prepare_process(ctx.seed, threads, heavy=True)
-        stage.run(stage.config.model_validate(node.config), ctx)
-    return "followed"
-
-
-@contextlib.contextmanager
-def _sound_inputs(plan: Plan, node: Node, store: Store) -> Iterator[None]:
-    """An input that turns out to be corrupt is set aside, so that the next run makes it again."""
-    try:
-        yield
-    except CorruptRows as error:
-        found = [said for name in dependencies(node) if (said := store.set_aside(plan.nodes[name], deep=True))]
-        if not found:
-            raise
-        raise UserError(f"{error} {'. '.join(found)}. Run the recipe again: it is made again.") from error
-
-
-class _Work:
-    """One attempt at a node by the process that holds its claim."""
-
-    def __init__(self, plan: Plan, node: Node, store: Store, shard: tuple[int, int] | None, threads: int, report: Report) -> None:
-        self.plan, self.node, self.store, self.shard = plan, node, store, shard
-        self.stage: StageDef = STAGES.get(node.uses)
-        self.config = self.stage.config.model_validate(node.config)
-        self.partial: Partial = open_partial(store, node, plan)
-        self.attempts: Attempts = self.partial.read(shard or WHOLE)
-        self.ctx = WorkerContext(
-            plan=plan,
-            node=node,
-            stage=self.stage,
-            store=store,
-            partial=self.partial,
-            shard=shard or WHOLE,
-            threads=threads,
-            attempt=self.attempts.number + 1,
-            report=report,
-        )
-
-    def run(self) -> Outcome:
-        """Run the stage's function unless its work is recorded already; then, unless this is a shard, merge and publish."""
-        try:
-            if not self._recorded():
-                self._record()
-            if self.shard is not None:
-                return "recorded"
-            self.began = time.monotonic()
-            self._publish(self._merge())
-            return "ran"
-        finally:
-            self.ctx.close()
-
-    def _recorded(self) -> bool:
-        """Whether earlier processes ran the stage's function to its end on everything that is this process's to do."""
-        if self.stage.unit == "whole":
-            return False
-        if self.shard is not None:
-            return self.attempts.done
-        return self.partial.complete() is not None and not read_logs(self.partial.folder).corrupt
-
-    def _record(self) -> None:
-        began = time.monotonic()
-        part = self.shard or WHOLE
-        self.attempts.number += 1
-        self.attempts.started = self.attempts.started or time.time()
-        self.attempts.done = False
-        self.partial.save(part, self.attempts)
-        _prepare_process(self.ctx.seed, self.ctx.threads, heavy=self.stage.heavy)
-        ranks.start_others(True)
-        try:
-            self.stage.run(self.config, self.ctx)
-            self.ctx.close()
-            self.attempts.done = True
-        finally:
-            self.attempts.wall_s += time.monotonic() - began
-            # Counts and metrics move to the state: what the finishing function adds later is its own.
-            self.attempts.counts, self.attempts.metrics = dict(self.ctx.counts), dict(self.ctx.metrics)
-            self.ctx.counts.clear()
-            self.ctx.metrics.clear()
-            self.partial.save(part, self.attempts)
-
-    def _merge(self) -> LogIndex:
-        index = read_logs(self.partial.folder)
-        if self.stage.unit == "problem":
-            main = self.ctx.output(self.stage.main)
-            write_rows(main, self.stage.outputs[self.stage.main], _Merged(index))
-            if self.stage.after is not None:
-                self.stage.after(self.config, self.ctx, Rows(main))
-        return index
-
-    def _publish(self, index: LogIndex) -> None:
-        out = self.partial.out
-        missing = [name for name in self.stage.outputs if not (out / name).is_dir()]
-        if missing:
-            raise RuntimeError(f"stage {self.stage.name!r} returned without writing its output {missing[0]!r}")
-        pickles = [path for path in out.rglob("*") if path.suffix in _PICKLES]
-        if pickles:
-            raise RuntimeError(f"stage {self.stage.name!r} wrote {pickles[0].relative_to(out)}; artifacts hold no pickles")
-        outputs = {name: describe_output(out / name, kind) for name, kind in self.stage.outputs.items()}
-        manifest = {**describe_node(self.node, self.plan), **self._made(index), "outputs": outputs}
-        _close_folder(out, manifest, self.partial.history())
-        self.store.publish(self.node, out)
-
-    def _made(self, index: LogIndex) -> dict[str, Any]:
-        states = self.partial.complete() or []
-        metrics = {name: value for state in states for name, value in state.metrics.items()}
-        every = self.partial.shards().values()
-        return {
-            "inputs": _inputs(self.plan, self.node, self.store),
-            **describe_machine(self.ctx.threads),
-            "started": min(state.started for state in every),
-            "wall_s": round(max(state.wall_s for state in every) + time.monotonic() - self.began, 3),
-            "process_s": round(sum(state.wall_s for state in every) + time.monotonic() - self.began, 3),
-            "attempts": sum(state.number for state in every),
-            "counts": dict(sorted((Counter(index.counts) + _sum(states) + self.ctx.counts).items())),
-            "metrics": {**metrics, **self.ctx.metrics},
-            "log": {"records": len(index), "duplicates": index.duplicates, "corrupt": index.corrupt},
-        }
-
-
-def _sum(states: list[Attempts]) -> Counter[str]:
-    return sum((Counter(state.counts) for state in states), Counter())
-
-
-class _Merged:
-    """All rows of the logs in (order, position); may be iterated again, unlike a generator."""
-
-    def __init__(self, index: LogIndex) -> None:
-        self.index = index
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        for rows in self.index.records():
-            yield from rows
-
-
-def _close_folder(out: Path, manifest: dict[str, Any], history: list[dict[str, Any]]) -> None:
-    write_cards(out, manifest)
-    if history:
-        (out / "history.jsonl").write_text("".join(json.dumps(point) + "\n" for point in history), encoding="utf-8")
-    write_json(out / FILE_NAME, manifest)
-
-
-def _inputs(plan: Plan, node: Node, store: Store) -> dict[str, Any]:
-    return {name: {"key": plan.nodes[name].key, "digest": store.digest(plan.nodes[name])} for name in dependencies(node)}
-
-
-def _passes_to(plan: Plan, node: Node, store: Store) -> Node | None:
-    """The node of the round before, where the stop rule has fired; else None."""
-    if node.stop_gate is None or node.previous is None:
-        return None
-    gate = store.open(plan.nodes[node.stop_gate])
-    decision = json.loads((gate.path / next(iter(gate.manifest["outputs"])) / "decision.json").read_text(encoding="utf-8"))
-    return plan.nodes[node.previous] if decision["stop"] else None
-
-
-def _publish_pointer(plan: Plan, node: Node, target: Node, store: Store) -> Outcome:
-    out = open_partial(store, node, plan).out
-    out.mkdir(exist_ok=True)
-    store.open(target)
-    pointer = {"uses": target.uses, "key": target.key}
-    made = {"inputs": _inputs(plan, node, store), **describe_machine(1), "started": time.time(), "wall_s": 0.0, "attempts": 1}
-    empty: dict[str, Any] = {"counts": {}, "metrics": {}, "outputs": {}}
-    _close_folder(out, {**describe_node(node, plan), **made, **empty, "pointer": pointer}, [])
-    store.publish(node, out)
-    return "passed"
-
-
-def _prepare_process(seed: int, threads: int, *, heavy: bool) -> None:
-    """Seeds of all generators that a library may draw from, and the intra-op threads."""
-    import numpy
-
-    random.seed(seed)
-    numpy.random.seed(seed % 2**32)
-    if heavy:
-        import torch
-
-        torch.manual_seed(seed)
-        torch.set_num_threads(threads)
+FAILED, BAD_INPUT = 1, 2
 
 
 def main() -> int:
-    """The worker's command line; exit code 0, 1 (failed) or 2 (something to mend)."""
-    import argparse
+    """The worker's command line; the exit code."""
+    arguments = _parser().parse_args()
+    note: Path | None = arguments.note
+    if note:
+        note.with_suffix(".began").touch()
+    stopping.on(signal.Signals[f"SIG{arguments.stop_signal}"])
+    try:
+        _event({"event": "outcome", "outcome": _run(arguments)})
+    except stopping.Stopped:
+        print("stopped on request; progress is kept", flush=True)
+        if note:
+            note.with_suffix(".stopped").touch()
+        return 0 if ranks.launched() else stopping.EXIT_CODE
+    except UserError as error:
+        return _failed(error, str(error), BAD_INPUT)
+    except Exception as error:
+        traceback.print_exc()
+        return _failed(error, f"{type(error).__name__}: {error}", FAILED)
+    return 0
 
+
+def _run(arguments: argparse.Namespace) -> str:
     from reasoning_train.plugins import import_plugins
-    from reasoning_train.recipe.load import load_plan
+    from reasoning_train.recipe.store import Store
+    from reasoning_train.run_node import run_node
+    from reasoning_train.together import run_together
 
+    import_plugins()
+    plan, name = _plan(arguments), arguments.stage
+    if name not in plan.nodes:
+        raise UserError(f"STAGE: the recipe has no stage {name!r}.{nearest(name, plan.nodes)}")
+    node, store = plan.nodes[name], Store(arguments.store)
+    if arguments.key and not node.key.startswith(arguments.key):
+        raise UserError(
+            f"--key: stage {name!r} has the key {node.key[:16]}, not {arguments.key}: since the job was submitted the code or a file that "
+            "the recipe names has changed. Submit the recipe again."
+        )
+    threads = node.resources.get("threads") or 1
+    if ranks.world_size() == 1:
+        return run_node(
+            plan, name, store, report=_event, shard=arguments.shard, threads=threads, merge_only=arguments.merge_only
+        )  # fmt: skip
+    if arguments.shard or arguments.merge_only:
+        raise UserError("--shard: the processes of one torchrun are the shards, or train together. Leave it out.")
+    return run_together(plan, name, store, report=_event, threads=threads)
+
+
+def _plan(arguments: argparse.Namespace) -> Any:
+    from reasoning_train.recipe.load import load_plan
+    from reasoning_train.recipe.plan_json import read_plan
+
+    if arguments.recipe.suffix == ".json":
+        return read_plan(arguments.recipe)
+    return load_plan(arguments.recipe, arguments.overrides)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m reasoning_train.stage", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("recipe", type=Path)
+    parser.add_argument("recipe", type=Path, help="a recipe, or the plan.json of a run")
     parser.add_argument("stage")
     parser.add_argument("--shard", type=_shard, metavar="K/N")
     parser.add_argument("--store", type=Path, default=Path(os.environ.get("REASONING_TRAIN_STORE", "store")), metavar="DIR")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="A.B=C")
-    arguments = parser.parse_args()
-    try:
-        import_plugins()
-        plan = load_plan(arguments.recipe, arguments.overrides)
-        if arguments.stage not in plan.nodes:
-            raise UserError(f"STAGE: the recipe has no stage {arguments.stage!r}.{nearest(arguments.stage, plan.nodes)}")
-        threads = plan.nodes[arguments.stage].resources.get("threads") or 1
-        store = Store(arguments.store)
-        if ranks.world_size() > 1:
-            if arguments.shard:
-                raise UserError("--shard: several processes of one torchrun train together and have no shards. Leave it out.")
-            print(run_distributed(plan, arguments.stage, store, report=_print_event, threads=threads))
-        else:
-            print(run_node(plan, arguments.stage, store, report=_print_event, shard=arguments.shard, threads=threads))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    parser.add_argument("--key", metavar="KEY", help="refuse to run unless the stage's key begins so")
+    parser.add_argument("--merge-only", action="store_true", help="refuse to run unless every shard has been recorded")
+    parser.add_argument("--stop-signal", default="USR2", choices=SIGNALS, metavar="NAME", help="finish or save what is in hand, and stop")
+    parser.add_argument("--note", type=Path, metavar="FILE", help="make FILE.began at the start, FILE.stopped when a signal stopped it")
+    parser.add_argument("--local_rank", "--local-rank", help=argparse.SUPPRESS)  # `deepspeed` passes it; the environment says the same
+    return parser
+
+
+SIGNALS = ("USR1", "USR2", "TERM", "INT", "HUP", "CONT")
 
 
 def _shard(text: str) -> tuple[int, int]:
-    import argparse
-
     k, _, n = text.partition("/")
     if not (k.isdigit() and n.isdigit() and int(k) < int(n)):
         raise argparse.ArgumentTypeError(f"expected K/N with K from 0 to N-1, got {text!r}")
     return int(k), int(n)
 
 
-def _print_event(event: dict[str, Any]) -> None:
+def _failed(error: Exception, message: str, code: int) -> int:
+    _event({"event": "error", "message": message, "internal": code == FAILED})
+    if code != FAILED:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+    return code
+
+
+def _event(event: dict[str, Any]) -> None:
     print(json.dumps(event), flush=True)
 
 

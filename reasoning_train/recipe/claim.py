@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from reasoning_train import stopping
 from reasoning_train.recipe.locks import Lock, Owner, live_owner
 from reasoning_train.recipe.plan import Node, Plan
 from reasoning_train.recipe.store import Store, artifact_name
@@ -53,6 +54,8 @@ def _take(
         if other != told:
             told = other
             tell(other)
+        if stopping.asked():
+            raise stopping.Stopped
         time.sleep(random.uniform(0.1, 0.3))
     return False
 

@@ -22,6 +22,7 @@ from reasoning_train.packing.tree_attention import ForestAttention
 from reasoning_train.ranks import barrier, rank, summed, world_size
 from reasoning_train.trainers.checkpoints import newest_whole, seal
 from reasoning_train.trainers.objective import Objective
+from reasoning_train.trainers.stop import StopOnSignal
 from reasoning_train.trainers.weights import load_trained, save_trained
 
 History = Callable[..., None]
@@ -170,7 +171,7 @@ class SealCheckpoints(TrainerCallback):
 
 def train(objective: Objective, steps: Steps, args: TrainingArguments, callbacks: Sequence[TrainerCallback]) -> StepTrainer:
     """Train from the newest whole checkpoint in `args.output_dir`, or from the start; returns the trainer."""
-    trainer = StepTrainer(model=objective, args=args, train_dataset=steps, data_collator=_only_item, callbacks=list(callbacks))
+    trainer = StepTrainer(model=objective, args=args, train_dataset=steps, data_collator=_only_item, callbacks=[*callbacks, StopOnSignal()])
     last = newest_whole(Path(trainer.args.output_dir or ""), world=world_size())
     with objective.packed(steps.packing) as steps.attention:
         trainer.train(resume_from_checkpoint=str(last) if last else None)

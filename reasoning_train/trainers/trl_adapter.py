@@ -20,6 +20,7 @@ from data_gen.errors import UserError
 from reasoning_train.ranks import barrier, rank, world_size
 from reasoning_train.trainers.base import SealCheckpoints
 from reasoning_train.trainers.checkpoints import newest_whole
+from reasoning_train.trainers.stop import StopOnSignal
 
 if TYPE_CHECKING:
     from reasoning_train.models.policy import Policy
@@ -177,6 +178,7 @@ def train(trainer: Any, checkpoints: Checkpoints) -> None:
     """Train from the newest whole checkpoint, or from the start."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     trainer.add_callback(checkpoints)
+    trainer.add_callback(StopOnSignal())
     last = newest_whole(Path(trainer.args.output_dir), world=world_size())
     if last is not None:
         checkpoints.restore(last)

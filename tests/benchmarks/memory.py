@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from reasoning_train.recipe.store import Store
-from reasoning_train.stage import run_node
+from reasoning_train.run_node import run_node
 from tests.launch.hand_plan import make_plan
 
 SMALL, LARGE = 1_000, 100_000

@@ -47,7 +47,7 @@ def main() -> None:
     """A process that makes what the search reads, or the measured one."""
     from reasoning_train.recipe.load import load_plan
     from reasoning_train.recipe.store import Store
-    from reasoning_train.stage import run_node
+    from reasoning_train.run_node import run_node
 
     folder = Path(sys.argv[2])
     recipe = folder / "recipe.yaml"

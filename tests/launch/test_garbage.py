@@ -12,7 +12,7 @@ from reasoning_train.recipe.locks import Lock
 from reasoning_train.recipe.plan import Plan
 from reasoning_train.recipe.refs import Ref
 from reasoning_train.recipe.store import Store
-from reasoning_train.stage import run_node
+from reasoning_train.run_node import run_node
 from tests.launch.hand_plan import make_plan
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from data_gen.engines.base import LM, Sample, Sampling
 from data_gen.engines.programs import run_programs
-from launch.job import Stopped, _stop
+from launch.job import _stop
+from reasoning_train.stopping import Stopped
 from tests.data_gen.engines.tiny import engine
 
 

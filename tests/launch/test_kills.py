@@ -15,7 +15,7 @@ from reasoning_train.recipe.manifest import read_manifest
 from reasoning_train.recipe.plan import Plan
 from reasoning_train.recipe.refs import Ref
 from reasoning_train.recipe.store import Store
-from reasoning_train.stage import run_node
+from reasoning_train.run_node import run_node
 from tests.launch.hand_plan import make_plan
 from tests.launch.harness import descendants, kill, recorded, results, run, start, wait_until
 

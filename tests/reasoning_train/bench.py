@@ -18,7 +18,7 @@ from reasoning_train.recipe.plan import Node, Plan
 from reasoning_train.recipe.refs import Ref
 from reasoning_train.recipe.rows import Rows, write_rows
 from reasoning_train.recipe.store import Artifact, Store
-from reasoning_train.stage import run_node
+from reasoning_train.run_node import run_node
 from reasoning_train.stage_api import STAGES, Context, StageConfig, stage
 
 CHAIN = {"uses": "chain", "seed": 0, "train": 24, "explore": 8, "dev": 8, "test": 8, "steps": [1, 2]}

@@ -23,7 +23,7 @@ from reasoning_train.recipe.plan_json import plan_from_json, plan_to_json
 from reasoning_train.recipe.refs import Ref
 from reasoning_train.recipe.rows import Rows
 from reasoning_train.recipe.store import Store
-from reasoning_train.stage import run_node
+from reasoning_train.run_node import run_node
 from reasoning_train.stage_api import GateError
 from tests.launch import plugin_stages
 from tests.launch.hand_plan import make_plan

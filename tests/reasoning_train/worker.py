@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reasoning_train.recipe.plan_json import read_plan
 from reasoning_train.recipe.store import Store
-from reasoning_train.stage import run_node
+from reasoning_train.run_node import run_node
 from tests.reasoning_train import bench
 
 if __name__ == "__main__":

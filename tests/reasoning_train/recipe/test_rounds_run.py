@@ -11,7 +11,7 @@ from reasoning_train.recipe.plan import Plan
 from reasoning_train.recipe.refs import ModelRef
 from reasoning_train.recipe.rows import write_rows
 from reasoning_train.recipe.store import Store
-from reasoning_train.stage import run_node
+from reasoning_train.run_node import run_node
 from reasoning_train.stage_api import Context, GateError, StageConfig, stage
 from tests.reasoning_train.recipe.kitchen import load
 
