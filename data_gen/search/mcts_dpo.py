@@ -4,11 +4,13 @@ steps, and moves that are committed one by one.
 What differs from the released code: a visit counts once (there once more for every expansion on the way, and the root twice); the
 self-evaluation C enters as it is (there divided by the depth, replaced by the parent's where it is 0, and 1.25 for a right answer that
 is no copy of the gold); steps are no longer for a longer gold solution; no gold step is put among the children; near duplicates merge by
-their words (`expand: {dedupe: near}`, there by the policy's embeddings).
+their words (`expand: {dedupe: near}`, there by the policy's embeddings); a committed path that dies is left for one that lives (there it
+ends the tree).
 """
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Literal
 
 from pydantic import Field
@@ -40,6 +42,9 @@ class MctsDpo(Budgeted):
     """Steps below the committed node after which a walk ends."""
     first: int | None = Field(None, ge=1)
     """Children of the question; None: `expand.n`, as everywhere else."""
+    returns: int = Field(4, ge=0)
+    """So many times a committed path that can have no answer any more is left for the nearest step above it that can. 0: the first dead
+    end that is committed to ends the tree, as in the released code."""
     gamma: float = Field(1.0, ge=0, le=1)
     select: Puct = Puct(c=1.0, prior="length_penalised", fpu="reward")
     outcome_weight: float = Field(1.0, ge=0)
@@ -57,19 +62,23 @@ class MctsDpo(Budgeted):
 
     def draws(self) -> int:
         """Every walk may expand a node at each step, up to what the tree can hold."""
-        walks = self.iterations * (self.root_factor + self.max_depth - 1) * self.horizon
-        full = sum(self.width() ** depth for depth in range(1, self.horizon + 1)) * self.max_depth
+        moves = self.max_depth * (1 + self.returns)
+        walks = self.iterations * (self.root_factor + moves - 1) * self.horizon
+        full = sum(self.width() ** depth for depth in range(1, self.horizon + 1)) * moves
         return min(walks * self.width(), full)
 
     async def grow(self, tree: SearchTree) -> None:
         """Walk, commit to a child, go on below it with what is known of it already, until the committed path has ended."""
-        here = tree.root
+        here, left, dead = tree.root, self.returns, set[Node]()
         while not here.terminal and not self.over(tree):
             for _ in range(self.iterations * (self.root_factor if here is tree.root else 1)):
                 if self.over(tree):
                     break
                 await self._walk(tree, here)
-            here = commit(here)
+            place = living(here, dead) if self.returns else None
+            if place is not None and place is not here and left > 0:
+                here, left = place, left - 1
+            here = commit(here, dead)
         if here.terminal:
             tree.stopped = "answered" if here.terminal == "answer" else "exhausted"
         tree.vote([(here, 1.0)] if here.terminal == "answer" else [])
@@ -99,12 +108,23 @@ class MctsDpo(Budgeted):
         return (node.value or 0.0) + self.outcome_weight * ends
 
 
-def commit(node: Node) -> Node:
-    """The child with the most visits * (1 + how far apart the visits of its own children are), then the greatest Q, then the oldest."""
+def living(node: Node, dead: set[Node]) -> Node | None:
+    """`node`, or the nearest above it, with a step below that may still lead to an answer; None: nowhere. `dead` learns the others."""
+    for above in node.up():
+        dead.update(child for child in above.steps() if child.terminal in ("invalid", "limit"))
+        if not dead.issuperset(above.steps()):
+            return above
+        dead.add(above)
+    return None
+
+
+def commit(node: Node, dead: Set[Node] = frozenset()) -> Node:
+    """The child with the most visits * (1 + how far apart the visits of its own children are), then the greatest Q, then the oldest; a dead
+    one only where all are."""
 
     def rank(child: Node) -> tuple[float, float, int]:
         visits = [below.visits for below in child.steps()]
         gap = max(visits) - min(visits) if visits else 0
         return child.visits * (1 + gap), child.q if child.visits else child.reward, -child.id
 
-    return max(node.steps(), key=rank)
+    return max([child for child in node.steps() if child not in dead] or node.steps(), key=rank)

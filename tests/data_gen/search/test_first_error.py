@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -34,6 +35,36 @@ def pairs(tree: SearchTree, judge: str) -> set[tuple[str, str]]:
     view = View(in_steps(tree.frozen(0, oracle=True), CODEC))
     found = Rule(judge=judge, per_error=9).pairs(view, random.Random(0))  # type: ignore[arg-type]
     return {(pair.chosen.strip(), pair.rejected.strip()) for pair in found}
+
+
+def test_a_trace_by_hand() -> None:
+    """Solutions in turn: a c, right, and b c, wrong. With `mc` two rollouts each of b and of c below it end wrong (tokens 6 + 6, 4 + 4), so
+    b is the first error; of four completions of the question, a c and b c in turn, two are right, and their first step is a again."""
+    solved = [("a\n", 1, 0, 0, ""), ("a\nc\n", 1, 0, 0, ""), ("a\nc\nAnswer: 1", 1, 0, 0, "answer")]
+    solved += [("b\n", 1, 0, 2, ""), ("b\nc\n", 1, 0, 2, ""), ("b\nc\nAnswer: 0", 1, 0, 0, "answer")]
+    search = FirstError(samples=2, corrections=4, judge="mc", k=2)
+    [tree] = grow(search, WORLD, task=TASK, cycle=True)
+    steps = [node for node in tree.nodes[1:] if node.source != "rollout"]
+    assert [(node.solution, node.draws, node.mc_correct, node.mc_total, node.terminal) for node in steps] == solved
+    assert [(path_of(tree, node)[0], node.outcome) for node in tree.root.rollouts()] == [("a", 1), ("b", 0), ("a", 1), ("b", 0)]
+    assert (tree.root.mc_correct, tree.root.mc_total) == (2, 4) and tree.generated_tokens == 2 * 8 + 2 * 6 + 2 * 4 + 4 * 8
+
+
+@pytest.mark.parametrize(("judge", "first", "second"), [("oracle", 0.3, 0.28), ("mc", 0.3 + 0.28 * 0.4, 0.28 * 0.6)])
+def test_errors_stand_where_their_probabilities_say(judge: str, first: float, second: float) -> None:
+    """One solution of b .3, a .7 and then d .4. One rollout of a blames it, though it is right, with probability .4. 800 trees, within 4
+    standard errors; so are the right completions of the question (.42) and of a (.6, where no rollout chose it)."""
+    world = World({(): {"a": 0.7, "b": 0.3}, ("a",): {"c": 0.6, "d": 0.4}, ("b",): {"c": 1.0}}, WORLD.right)
+    search = FirstError(samples=1, corrections=4, judge=judge, k=1)  # type: ignore[arg-type]
+    parents: dict[tuple[str, ...], list[float]] = {(): [], ("a",): []}
+    for tree in grow(search, world, task=TASK, runs=800, seed=5):
+        for node in tree.nodes:
+            if len(node.rollouts()) == 4:
+                parents[path_of(tree, node)].append(node.mc_correct)
+    for path, expected in (((), first), (("a",), second)):
+        assert abs(len(parents[path]) / 800 - expected) < 4 * math.sqrt(expected * (1 - expected) / 800)
+        right, n = world.value(path), 4 * len(parents[path])
+        assert judge == "mc" or abs(sum(parents[path]) / n - right) < 4 * math.sqrt(right * (1 - right) / n)
 
 
 @pytest.mark.parametrize("judge", ["oracle", "mc", "scorer"])

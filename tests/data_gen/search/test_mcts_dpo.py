@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from data_gen.search.expand import same_step
 from data_gen.search.mcts_dpo import MctsDpo, commit
 from data_gen.search.node import Node
 from data_gen.search.select import Puct
-from tests.data_gen.search.test_mcts import FORK, visits, worlds
+from tests.data_gen.search.test_mcts import FORK, containing_right, visits, worlds
 from tests.data_gen.search.toy import ToyScorer, World, grow, path_of
 
 EVEN = Puct(c=1.0, prior="uniform", fpu="reward")
@@ -139,8 +141,41 @@ def test_no_gold_unless_outcomes_count() -> None:
     assert all(node.source == "policy" for node in tree.nodes)  # no gold step was put there
 
 
-def test_a_path_that_dies_ends_its_tree_without_an_answer() -> None:
+def test_where_all_paths_die_the_tree_ends_without_an_answer() -> None:
     world = World({(): {"a": 1.0}, ("a",): {"a": 1.0}}, {("a", "a"): None})
-    [tree] = grow(MctsDpo(), world, scorer=ToyScorer(lambda path: 0.5))
-    assert tree.stopped == "exhausted" and not any(node.votes for node in tree.nodes)
-    assert path_of(tree, max(tree.nodes, key=lambda node: node.depth)) == ("a", "a")
+    for returns in (0, 4):
+        [tree] = grow(MctsDpo(returns=returns), world, scorer=ToyScorer(lambda path: 0.5))
+        assert tree.stopped == "exhausted" and not any(node.votes for node in tree.nodes)
+        assert path_of(tree, max(tree.nodes, key=lambda node: node.depth)) == ("a", "a")
+
+
+TRAPS = World(
+    {(): {"a": 0.3, "b": 0.3, "c": 0.4}, ("b",): {"a": 0.5, "b": 0.5}, ("b", "b"): {"a": 1.0}},
+    {("a",): None, ("b", "a"): None, ("b", "b", "a"): None, ("c",): 1.0},
+)
+"""a is dead, b dies one step later, bb two steps later; c leads to the answer."""
+
+
+@pytest.mark.parametrize(
+    ("returns", "stopped", "end"), [(0, "exhausted", "a"), (1, "answered", "c\nAnswer: 1"), (4, "answered", "c\nAnswer: 1")]
+)
+def test_a_dead_end_never_kills_a_tree(returns: int, stopped: str, end: str) -> None:
+    """Without gold, values alone lead into the traps: a (.9), then b (.8), of which only what is tried is known to be dead."""
+    values = {("a",): 0.9, ("b",): 0.8, ("b", "a"): 0.7, ("b", "b"): 0.6, ("b", "b", "a"): 0.5, ("c",): 0.1}
+    search = MctsDpo(iterations=1, root_factor=1, horizon=1, returns=returns, outcome_weight=0, select=EVEN, expand=Expand(n=3))
+    [tree] = grow(search, TRAPS, scorer=ToyScorer(values.__getitem__), gold=False, cycle=True)
+    assert tree.stopped == stopped
+    assert [node.solution for node in tree.nodes if node.votes] == ([end] if stopped == "answered" else [])
+    tried = {path_of(tree, node) for node in tree.nodes if node.expansions}
+    assert tried == ({()} if not returns else {(), ("b",), ("b", "b"), ("c",)})
+
+
+def test_the_committed_answer_is_right_as_often_as_the_tree_holds_a_right_one() -> None:
+    """With outcomes alone and walks enough, 300 trees of two draws a node commit to a right answer wherever there is one: within 4 standard
+    errors of the enumerated chance that one is drawn."""
+    world = World.random(4, depth=2, right=0.15)
+    exact = containing_right(world, 2)
+    search = MctsDpo(iterations=60, root_factor=2, expand=Expand(n=2))
+    trees = grow(search, world, scorer=ToyScorer(lambda path: 0.5), runs=300, seed=6)
+    right = sum(node.outcome == 1.0 for tree in trees for node in tree.nodes if node.votes) / 300
+    assert 0.1 < exact < 0.9 and abs(right - exact) < 4 * math.sqrt(exact * (1 - exact) / 300)
