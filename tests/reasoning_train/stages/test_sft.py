@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import re
 import resource
@@ -175,6 +176,20 @@ def test_merged_adapters_equal_kept_ones(kitchen: Bench) -> None:
     assert (kept / "adapter_model.safetensors").exists() and not (kept / "model.safetensors").exists()
     assert torch.allclose(logits(merged), logits(kept), atol=1e-5)
     assert not torch.allclose(logits(merged), logits(kitchen.store.open(kitchen.nodes["model"]).path / "model"), atol=1e-3)
+
+
+def curve(artifact: Artifact) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (artifact.path / "history.jsonl").read_text().splitlines()]
+
+
+def test_training_goes_on_from_merged_adapters_as_from_kept_ones(kitchen: Bench) -> None:
+    """The adapters' own curves are one, as merging comes last; so are those of the weights that are trained next."""
+    first = {adapter: train(kitchen, adapter, lora={"r": 4}, adapter=adapter, max_steps=20) for adapter in ("merge", "keep")}
+    assert curve(first["merge"]) == curve(first["keep"])
+    after = {adapter: train(kitchen, f"after {adapter}", policy=adapter, max_steps=20) for adapter in ("merge", "keep")}
+    assert len(curve(after["merge"])) == 2
+    for one, other in zip(curve(after["merge"]), curve(after["keep"]), strict=True):
+        assert one == pytest.approx(other, rel=1e-4)
 
 
 def test_adapters_train_the_linear_layers_only(kitchen: Bench) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,22 +19,28 @@ from reasoning_train import ranks
 from reasoning_train.packing.plan import by_group, plan_steps
 from reasoning_train.packing.rows import Row, Trace
 from reasoning_train.trainers.base import SealCheckpoints, Steps, train
+from reasoning_train.trainers.fit import Source, fit
 from reasoning_train.trainers.losses.language import CrossEntropy
 from reasoning_train.trainers.losses.value import Regression
 from reasoning_train.trainers.objective import Objective
-from reasoning_train.trainers.weights import gathered
+from reasoning_train.trainers.setup import Training
+from reasoning_train.trainers.weights import gathered, save_trained
+from tests.reasoning_train.trainers.here import Here
+from tests.reasoning_train.trainers.low_rank import low_rank, merged
 
 VOCAB = 19
 
 
-def objective(dropout: float = 0.0) -> Objective:
-    """A joint model of policy and value: language modelling and regression in one pass."""
+def objective(dropout: float = 0.0, lora: str = "") -> Objective:
+    """A joint model of policy and value: language modelling and regression in one pass; `lora`: with adapters, see low_rank.py."""
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=VOCAB, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, initializer_range=0.3,
         max_position_embeddings=64, attention_dropout=dropout, tie_word_embeddings=True,
     )  # fmt: skip
-    model = LlamaForCausalLM(config)
+    model: Any = LlamaForCausalLM(config)
+    if lora:
+        model = low_rank(model, within=lora == "within")
     return Objective(model, [CrossEntropy(), Regression(factor=0.5)], ValueHead(HeadConfig(), 16, init_std=0.3))
 
 
@@ -64,9 +71,24 @@ class Die(TrainerCallback):
             os._exit(0)
 
 
+def tear(ending: str) -> None:
+    """Kill this process half-way into the file of the fourth step's checkpoint whose name ends like this, if it is the one to write it."""
+    save = torch.save
+
+    def torn(found: Any, path: Any, *args: Any, **more: Any) -> None:
+        save(found, path, *args, **more)
+        if "checkpoint-4" in str(path) and str(path).endswith(ending):
+            os.truncate(path, os.path.getsize(path) // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    torch.save = torn  # type: ignore[assignment]
+
+
 def run(folder: Path, *, steps: int = 6, batch: int = 8, packing: str = "sequence", tokens: int = 24, zero: int | None = None,
-        dropout: float = 0.0, die: int = 0, **more: Any) -> list[dict[str, float]]:  # fmt: skip
-    """Train; returns the curve, and the parameters' sum of squares as its last point."""
+        dropout: float = 0.0, lora: str = "", die: int = 0, torn: str = "", **more: Any) -> list[dict[str, float]]:  # fmt: skip
+    """Train; returns the curve, and the sum of squares of the weights (adapters merged) as its last point."""
+    if torn:
+        tear(torn)
     curve: list[dict[str, float]] = []
     plan = plan_steps(by_group(rows()), batch, epochs=None, max_steps=steps, seed=0)
     made = Steps(rows(), plan, 0, packing=packing, capacity=tokens, tokens=tokens)  # type: ignore[arg-type]
@@ -79,20 +101,30 @@ def run(folder: Path, *, steps: int = 6, batch: int = 8, packing: str = "sequenc
         report_to="none", disable_tqdm=True, remove_unused_columns=False, use_cpu=True, deepspeed=deepspeed, **more,
     )  # fmt: skip
     callbacks = [SealCheckpoints(lambda **point: curve.append(point), lambda *a, **k: None), *([Die(die)] if die else [])]
-    trainer = train(objective(dropout), made, args, callbacks)
-    whole = gathered(trainer)
+    trainer = train(objective(dropout, lora), made, args, callbacks)
+    whole = merged(gathered(trainer))
     curve.append({"weights": sum(float((p.detach().double() ** 2).sum()) for p in whole.parameters())})
     return curve
 
 
+def fitted(folder: Path, *, zero: int | None = None, **config: Any) -> list[dict[str, Any]]:
+    """`fit` with its looks and averages; returns the curve and, as its last point, what was recorded. The weights go to a file."""
+    here, made = Here(folder, None if zero is None else f"zero{zero}"), objective()
+    settings = Training(learning_rate=0.03, batch_size=4, save_every=2, micro_tokens=24, **config)
+    fit(made, [Source(rows(32))], settings, here, packing="tree", pad_id=0, runs=folder / "runs", limit=64)  # type: ignore[arg-type]
+    if ranks.rank() == 0:
+        save_trained(made, folder)
+    return [*here.points, here.metrics]
+
+
 def main() -> None:
-    """Arguments of `run` as JSON."""
+    """Arguments of `run`, or of `fitted` where there is a `fit`, as JSON."""
     os.environ["DS_ACCELERATOR"] = "cpu"
     torch.set_num_threads(1)
     options = json.loads(sys.argv[1])
     folder = Path(options.pop("folder"))
     ranks.join()
-    curve = run(folder, **options)
+    curve = fitted(folder, **options) if options.pop("fit", False) else run(folder, **options)
     if ranks.rank() == 0:
         (folder / "curve.json").write_text(json.dumps(curve))
 

@@ -10,15 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from data_gen.errors import UserError
-from reasoning_train.trainers.checkpoints import newest_whole
-from tests.reasoning_train.trainers.distributed import run
+from reasoning_train.packing.batch import collate
+from reasoning_train.trainers.checkpoints import SEAL, is_whole, newest_whole
+from reasoning_train.trainers.weights import FILE
+from tests.reasoning_train.trainers.distributed import fitted, objective, rows, run
+from tests.reasoning_train.trainers.low_rank import merged
 
 ROOT = Path(__file__).parents[3]
 
 
-def processes(n: int, folder: Path, **options: Any) -> list[dict[str, float]]:
+def processes(n: int, folder: Path, **options: Any) -> list[dict[str, Any]]:
     """The curve of a torchrun of n processes."""
     folder.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(n)]
@@ -26,7 +31,8 @@ def processes(n: int, folder: Path, **options: Any) -> list[dict[str, float]]:
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     )
-    assert done.returncode == 0 or "die" in options, done.stderr[-4000:]  # whoever outlives a killed process is aborted
+    killed = options.keys() & {"die", "torn"}  # whoever outlives a killed process is aborted
+    assert done.returncode == 0 or killed, done.stderr[-4000:]
     curve = folder / "curve.json"
     return json.loads(curve.read_text()) if curve.exists() else []
 
@@ -70,6 +76,35 @@ def test_two_processes(tmp_path: Path, wanted: list[dict[str, float]], zero: int
     check_same(processes(2, tmp_path / "two", packing="tree", zero=zero), wanted)
 
 
+@pytest.fixture
+def within(tmp_path: Path, one_thread: None) -> list[dict[str, float]]:
+    """Adapters merged into the weights at every step, rows alone in their passes, one process."""
+    return run(tmp_path / "within", packing="none", tokens=1, lora="within")
+
+
+def test_adapters_beside_the_weights_or_merged_into_them(tmp_path: Path, within: list[dict[str, float]]) -> None:
+    check_same(run(tmp_path / "beside", packing="tree", lora="beside"), within)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("zero", [None, 2, 3])
+def test_adapters_on_two_processes(tmp_path: Path, within: list[dict[str, float]], zero: int | None) -> None:
+    check_same(processes(2, tmp_path / "two", packing="tree", lora="beside", zero=zero), within)
+
+
+def test_merging_changes_no_log_probability_and_no_value() -> None:
+    made = objective(lora="beside").eval()
+    batch = collate([[row] for row in rows()], 0)
+    with torch.no_grad():
+        before = made.outputs(batch)
+        made.model.disable_adapter_layers()
+        without = made.outputs(batch)
+        made.model.enable_adapter_layers()
+        after = merged(made).outputs(batch)
+    assert torch.allclose(after.logprobs, before.logprobs, atol=1e-5) and torch.allclose(after.raw, before.raw, atol=1e-5)
+    assert not torch.allclose(without.logprobs, before.logprobs, atol=0.1) and not torch.allclose(without.raw, before.raw, atol=0.1)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("zero", [None, 2, 3])
 def test_resumed_on_two_processes(tmp_path: Path, zero: int | None) -> None:
@@ -81,3 +116,43 @@ def test_resumed_on_two_processes(tmp_path: Path, zero: int | None) -> None:
         newest_whole(tmp_path / "killed", world=1)
     resumed = processes(2, tmp_path / "killed", **options)
     assert resumed[-3:] == straight[-3:]
+
+
+@pytest.mark.slow
+def test_killed_while_deepspeed_writes_a_checkpoint(tmp_path: Path) -> None:
+    """Once in the weights, which process 0 writes, once in the optimizer's part of process 1: what is torn is not resumed from."""
+    options = {"packing": "tree", "zero": 2, "dropout": 0.1}
+    straight, folder = processes(2, tmp_path / "straight", **options), tmp_path / "killed"
+    for ending in ("mp_rank_00_model_states.pt", "rank_1_mp_rank_00_optim_states.pt"):
+        assert processes(2, folder, torn=ending, **options) == []
+        [torn] = (folder / "checkpoint-4").glob(f"*/*{ending}")
+        [whole] = (tmp_path / "straight" / "checkpoint-4").glob(f"*/*{ending}")
+        assert torn.stat().st_size < whole.stat().st_size
+        assert not (folder / "checkpoint-4" / SEAL).exists() and is_whole(folder / "checkpoint-2")
+    resumed = processes(2, folder, **options)
+    assert len(resumed) == 5 and resumed == straight[-5:]  # steps 3 to 6 and the weights
+
+
+WATCHED: dict[str, dict[str, Any]] = {
+    "held_out": {"held_out": {"share": 0.4, "every": 1, "patience": 3}, "max_steps": 60},
+    "ema": {"ema": 0.75, "max_steps": 20},
+    "both": {"held_out": {"share": 0.4, "every": 2, "patience": 2}, "ema": 0.75, "max_steps": 60},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", WATCHED)
+@pytest.mark.parametrize("zero", [None, 2])
+def test_held_out_and_average_on_two_processes(tmp_path: Path, one_thread: None, case: str, zero: int | None) -> None:
+    """Looks, the step that they end, the step whose weights are kept, and these weights are those of one process."""
+    alone = fitted(tmp_path / "alone", **WATCHED[case])
+    found = processes(2, tmp_path / "two", fit=True, zero=zero, **WATCHED[case])
+    assert len(found) == len(alone) > 2
+    for mine, theirs in zip(found[:-1], alone[:-1], strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-4)
+    assert found[-1]["processes"] == 2 and found[-1]["steps"] == alone[-1]["steps"]
+    if "held_out" in WATCHED[case]:
+        assert found[-1]["held_out"] == pytest.approx(alone[-1]["held_out"], rel=1e-4)
+        assert 1 < alone[-1]["held_out"]["best_step"] < alone[-1]["steps"] < 60
+    kept = [load_file(tmp_path / name / FILE) for name in ("alone", "two")]
+    assert all(torch.allclose(value, kept[1][name], rtol=1e-3, atol=1e-5) for name, value in kept[0].items())

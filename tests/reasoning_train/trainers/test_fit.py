@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +18,8 @@ from reasoning_train.trainers.held_out import LOOKS, hold_out, means
 from reasoning_train.trainers.losses.language import CrossEntropy
 from reasoning_train.trainers.objective import Objective
 from reasoning_train.trainers.setup import HeldOut, Training
+from tests.reasoning_train.trainers.here import Here
 from tests.reasoning_train.trainers.test_training import DieAfter, lm, model, rows, steps
-
-
-class Here:
-    """As much of a stage's context as `fit` uses."""
-
-    def __init__(self, partial: Path, deepspeed: str | None = None) -> None:
-        self.partial, self.deepspeed, self.seed = partial, deepspeed, 0
-        self.metrics: dict[str, Any] = {}
-        self.points: list[dict[str, float]] = []
-        self.counts = Counter[str]()
-
-    def metric(self, name: str, value: Any) -> None:
-        self.metrics[name] = value
-
-    def count(self, name: str, n: int = 1) -> None:
-        self.counts[name] += n
-
-    def history(self, **figures: float) -> None:
-        self.points.append(figures)
-
-    def progress(self, done: int, total: int | None, **figures: float) -> None:
-        """Nobody looks."""
 
 
 def run(folder: Path, sources: list[Source] | None = None, *, objective: Objective | None = None, **config: Any) -> tuple[Objective, Here]:
