@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from data_gen.errors import UserError
-from launch.commands import doctor, fetch, gc, listing, plan, report, run, schema, status, why
+from launch.commands import cancel, doctor, fetch, gc, listing, logs, plan, report, run, schema, status, submit, why
 
 FAILED_STAGE, BAD_RECIPE, INTERRUPTED = 1, 2, 130
 
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (run, plan, why, status, report, listing, fetch, doctor, gc, schema):
+    for module in (run, submit, plan, why, status, logs, cancel, report, listing, fetch, doctor, gc, schema):
         module.add(subparsers)
     return parser
 

@@ -20,9 +20,9 @@ from reasoning_train.recipe.store import Store
 
 
 class RunFolder:
-    """One run on disk. `state` goes to `run.json` with every `save`."""
+    """One run on disk: by this process (`running`) or by jobs of a cluster (`submitted`). `state` goes to `run.json` with every `save`."""
 
-    def __init__(self, store: Store, plan: Plan) -> None:
+    def __init__(self, store: Store, plan: Plan, state: str = "running", **more: Any) -> None:
         now, me = datetime.datetime.now(datetime.UTC), Owner.me()
         self.path = store.runs / plan.name / f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
         self.logs = self.path / "logs"
@@ -34,11 +34,12 @@ class RunFolder:
             "path": plan.path,
             "command": sys.argv,
             "started": now.isoformat(timespec="seconds"),
-            "state": "running",
+            "state": state,
             "host": me.host,
             "pid": me.pid,
             "process_started": me.started,
             "nodes": {name: {"uses": node.uses, "key": node.key, "state": "waiting"} for name, node in plan.nodes.items()},
+            **more,
         }
         self._changed = True
         self.save()

@@ -23,7 +23,7 @@ from reasoning_train.recipe.partial import Attempts, Partial, open_partial
 from reasoning_train.recipe.plan import Node, Plan
 from reasoning_train.recipe.rows import CorruptRows, Rows, write_rows
 from reasoning_train.recipe.store import Store, dependencies
-from reasoning_train.stage_api import STAGES, StageDef
+from reasoning_train.stage_api import STAGES, GateError, StageDef
 
 Outcome = Literal["cached", "recorded", "passed", "ran"]
 WHOLE = (0, 1)
@@ -128,6 +128,8 @@ class _Work:
         return self.partial.complete() is not None and not read_logs(self.partial.folder).corrupt
 
     def _record(self) -> None:
+        for said in self.config.misplaced(ranks.world_size(), self.ctx.deepspeed):
+            raise GateError(said)
         began = time.monotonic()
         part = self.shard or WHOLE
         self.attempts.number += 1

@@ -34,6 +34,10 @@ class StageConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def misplaced(self, world: int, deepspeed: str | None) -> Iterator[str]:
+        """Why `world` processes under a DeepSpeed configuration cannot do the stage: told before a run, and asked by the worker."""
+        return iter(())
+
 
 class GateError(UserError):
     """A stage refuses to hand on bad data: too few rows, one class only, no correct sample."""

@@ -69,6 +69,18 @@ def find_entries(document: Any, path: str = "") -> Iterator[HubEntry]:
         yield from find_entries(value, f"{path}.{key}" if path else str(key))
 
 
+def is_here(entry: HubEntry) -> bool:
+    """Whether a snapshot lies in the Hub's cache of this machine; whole, as far as the cache itself knows."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        snapshot_download(entry.repo, revision=entry.revision, repo_type=entry.repo_type, local_files_only=True)
+    except (LocalEntryNotFoundError, OSError, ValueError):
+        return False
+    return True
+
+
 def _download(entry: HubEntry) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled

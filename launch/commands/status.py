@@ -50,6 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _add_progress(state: dict[str, Any], store: Store) -> None:
+    if "jobs" in state:
+        _add_jobs(state, store)
     from reasoning_train.recipe.claim import owners
     from reasoning_train.recipe.partial import Partial
     from reasoning_train.recipe.plan_json import read_plan
@@ -60,6 +62,18 @@ def _add_progress(state: dict[str, Any], store: Store) -> None:
         if store.partial(node).is_dir():
             entry |= Partial(store.partial(node)).reached()
         entry["owners"] = [str(owner) for owner in owners(store, node)]
+
+
+def _add_jobs(state: dict[str, Any], store: Store) -> None:
+    """What the cluster says of a run that was submitted; once its report is written nothing changes any more."""
+    from launch.slurm.progress import look
+    from reasoning_train.recipe.plan_json import read_plan
+
+    if state["state"] != "submitted":
+        return
+    folder = Path(state["folder"])
+    for name, found in look(folder, state, read_plan(folder / "plan.json"), store).items():
+        state["nodes"][name].update(state=found.state, error=found.note)
 
 
 def _print_runs(states: list[dict[str, Any]]) -> None:

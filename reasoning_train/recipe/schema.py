@@ -15,14 +15,26 @@ class _Part(BaseModel):
 
 
 class Resources(_Part):
-    """What a stage may use. Never part of its key."""
+    """What a stage may use. Never part of its key. What is left out is chosen by the launcher, by the size of the model."""
 
     threads: int | None = Field(default=None, ge=1)
     """Intra-op threads of each process; default: one."""
     shards: int | None = Field(default=None, ge=1)
-    """Processes that share a `unit: problem` stage; default: as many as are free."""
+    """Processes that share a `unit: problem` stage; default: as many as are free, on a cluster as its profile says."""
     deepspeed: str | None = None
     """Of a trainer under torchrun: `zero0` to `zero3` (configs/deepspeed/), or the path of a DeepSpeed configuration."""
+    nodes: int | None = Field(default=None, ge=1)
+    """Nodes that a trainer spans."""
+    gpus: int | None = Field(default=None, ge=0)
+    """GPUs of each node of a trainer, of each shard of a data stage (default there: the engine's `tensor_parallel`)."""
+    processes: int | None = Field(default=None, ge=1)
+    """Processes of a trainer on each node; default: one a GPU, one where there is none."""
+    cpus: int | None = Field(default=None, ge=1)
+    """CPU cores of each shard, of each node of a trainer."""
+    memory: str | None = Field(default=None, pattern=r"^[1-9][0-9]*[MGT]$")
+    """Main memory of a node, e.g. `64G`."""
+    time: str | None = Field(default=None, pattern=r"^([0-9]+-)?[0-9]+:[0-5][0-9]:[0-5][0-9]$")
+    """Time limit of a job, `H:MM:SS` or `D-HH:MM:SS`. A stage that reaches it saves and is queued again."""
 
 
 class Stage(BaseModel):

@@ -5,6 +5,7 @@ TRL's trainers do it (extra `trl`), behind trainers/trl_adapter.py.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -13,7 +14,7 @@ from reasoning_train.inputs import load_task, read_problems
 from reasoning_train.ranks import rank, summed, world_size
 from reasoning_train.recipe.refs import ModelRef, ProblemsRef, Unkeyed, VerifierRef
 from reasoning_train.stage_api import Context, Sizes, at_most, gate, stage
-from reasoning_train.trainers.setup import Optimising, curves_into, load_options, prepare, settings, training_cost, zero_stage
+from reasoning_train.trainers.setup import Optimising, curves_into, has_gpu, load_options, prepare, settings, training_cost, zero_stage
 
 if TYPE_CHECKING:
     from data_gen.records import Problem
@@ -70,6 +71,20 @@ class GRPOConfig(Optimising):
             raise ValueError("vllm.base_url: mode 'server' needs the address of `trl vllm-serve`, e.g. http://localhost:8000")
         return self
 
+    def misplaced(self, world: int, deepspeed: str | None) -> Iterator[str]:
+        """Completions are drawn while it trains, and groups are dealt whole."""
+        if zero_stage(deepspeed) == 3 and not (self.vllm and self.vllm.mode == "server"):
+            yield (
+                f"grpo: completions are drawn from the policy, which ZeRO-3 (resources.deepspeed={deepspeed!r}) cuts up. Use zero2, or "
+                "draw them from a server: `vllm: {mode: server, base_url: http://...}`."
+            )
+        groups = self.batch_size // self.n
+        if groups % world:
+            yield (
+                f"grpo: {groups} groups a step (batch_size / n) cannot be dealt to {world} processes. Make batch_size a multiple of "
+                f"{self.n * world}."
+            )
+
 
 @stage("grpo", version=1, outputs={"model": "model"}, distributed=True)
 def grpo(config: GRPOConfig, ctx: Context) -> None:
@@ -82,7 +97,7 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
     from reasoning_train.trainers.rollouts import Rollouts
     from reasoning_train.trainers.weights import gathered
 
-    _check_machine(config, ctx)
+    gate(config.vllm is None or has_gpu(), "grpo: `vllm` needs a CUDA device; this machine has none. Leave it out.")
     policy = load_policy(ctx.input(config.policy).path, **load_options(config, "grpo"))
     problems, longest = _problems(config, policy, ctx)
     if config.beta and not config.lora:
@@ -119,24 +134,6 @@ def cost(config: GRPOConfig, sizes: Sizes) -> dict[str, Any]:
         calls = steps * config.batch_size
         result |= {"calls": calls, "tokens": calls * config.max_tokens}
     return result
-
-
-def _check_machine(config: GRPOConfig, ctx: Context) -> None:
-    import torch
-
-    served = config.vllm is not None and config.vllm.mode == "server"
-    gate(
-        served or zero_stage(ctx.deepspeed) < 3,
-        f"grpo: completions are drawn from the policy, which ZeRO-3 (resources.deepspeed={ctx.deepspeed!r}) cuts up. Use zero2, or draw "
-        "them from a server: `vllm: {mode: server, base_url: http://...}`.",
-    )
-    gate(config.vllm is None or torch.cuda.is_available(), "grpo: `vllm` needs a CUDA device; this machine has none. Leave it out.")
-    groups = config.batch_size // config.n
-    gate(
-        groups % world_size() == 0,
-        f"grpo: {groups} groups a step (batch_size / n) cannot be dealt to {world_size()} processes. Make batch_size a multiple of "
-        f"{config.n * world_size()}.",
-    )
 
 
 def _problems(config: GRPOConfig, policy: Policy, ctx: Context) -> tuple[list[Problem], int]:

@@ -6,6 +6,7 @@ regression on all that have targets.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -91,6 +92,15 @@ class SFTConfig(Training):
             raise ValueError(f"{name}: `until` publishes the weights that met its bar, not others; leave one of the two out")
         return self
 
+    def misplaced(self, world: int, deepspeed: str | None) -> Iterator[str]:
+        """`until` decodes while it trains."""
+        yield from super().misplaced(world, deepspeed)
+        if self.until and zero_stage(deepspeed) == 3:
+            yield (
+                f"sft: `until` decodes with the policy, which ZeRO-3 (resources.deepspeed={deepspeed!r}) cuts up. Use zero2, or train a "
+                "fixed number of steps."
+            )
+
 
 @stage("sft", version=2, outputs={"model": "model"}, distributed=True)
 def sft(config: SFTConfig, ctx: Context) -> None:
@@ -100,11 +110,6 @@ def sft(config: SFTConfig, ctx: Context) -> None:
     from reasoning_train.trainers.fit import finish, fit
     from reasoning_train.trainers.until import StopWhenGood
 
-    gate(
-        not config.until or zero_stage(ctx.deepspeed) < 3,
-        f"sft: `until` decodes with the policy, which ZeRO-3 (resources.deepspeed={ctx.deepspeed!r}) cuts up. Use zero2, or train a fixed "
-        "number of steps.",
-    )
     folder, out = ctx.input(config.policy).path, ctx.output("model")
     policy = load_policy(folder, **load_options(config, "sft"))
     sources, limit = _sources(config, policy, ctx)

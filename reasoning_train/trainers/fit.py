@@ -16,7 +16,7 @@ from reasoning_train.trainers.average import Average
 from reasoning_train.trainers.base import SealCheckpoints, Steps, StepTrainer, train
 from reasoning_train.trainers.held_out import Watch, hold_out
 from reasoning_train.trainers.preflight import check_memory
-from reasoning_train.trainers.setup import arguments, curves_into, zero_stage
+from reasoning_train.trainers.setup import arguments, curves_into
 from reasoning_train.trainers.weights import gathered
 
 if TYPE_CHECKING:
@@ -48,7 +48,6 @@ def fit(
     callbacks: Sequence[TrainerCallback] = (),
 ) -> StepTrainer:
     """Plan, train, record the steps. `together`: rows of one group stay in one step; `limit`: tokens of the longest row that may come."""
-    _refuse_cut(config, ctx)
     check_memory(objective, ctx)
     rows = [row for source in sources for row in source.rows]
     held = hold_out(rows, config.held_out.share, ctx.seed) if config.held_out else set()
@@ -82,15 +81,6 @@ def _groups(sources: Sequence[Source], held: set[int], *, together: bool) -> lis
         start += len(source.rows)
     gate(all(found), "held_out: a source has no rows left to train on. Hold out a smaller share, or give it more rows.")
     return found
-
-
-def _refuse_cut(config: Training, ctx: Context) -> None:
-    wanted = "ema" if config.ema else "held_out" if config.held_out else ""
-    gate(
-        not wanted or zero_stage(ctx.deepspeed) < 3,
-        f"{wanted}: needs whole weights on every process, which ZeRO-3 (resources.deepspeed={ctx.deepspeed!r}) cuts up. Use zero2, or "
-        f"leave `{wanted}` out.",
-    )
 
 
 def finish(trainer: StepTrainer, *, merge: bool) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -80,6 +81,15 @@ class Training(Optimising):
     """Decay of an exponential moving average over the steps, which is published instead of the last weights (0.99, 0.999)."""
     held_out: HeldOut | None = None
 
+    def misplaced(self, world: int, deepspeed: str | None) -> Iterator[str]:
+        """`ema` and `held_out` handle whole weights."""
+        wanted = "ema" if self.ema else "held_out" if self.held_out else ""
+        if wanted and zero_stage(deepspeed) == 3:
+            yield (
+                f"{wanted}: needs whole weights on every process, which ZeRO-3 (resources.deepspeed={deepspeed!r}) cuts up. Use zero2, or "
+                f"leave `{wanted}` out."
+            )
+
     pack_to: Annotated[int, Unkeyed()] = 256
     """Columns of a packed row; longer rows get one of their own."""
 
@@ -88,7 +98,7 @@ def load_options(config: Optimising, name: str) -> dict[str, Any]:
     """Keyword arguments of `from_pretrained`: quantisation where the adapters ask for it."""
     if not (config.lora and config.lora.bits):
         return {}
-    gate(_has_gpu(), f"{name}: lora.bits=4 (QLoRA) needs a CUDA device; this machine has none. Leave `bits` out to train plain LoRA.")
+    gate(has_gpu(), f"{name}: lora.bits=4 (QLoRA) needs a CUDA device; this machine has none. Leave `bits` out to train plain LoRA.")
     from transformers import BitsAndBytesConfig
 
     return {"quantization_config": BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")}
@@ -123,7 +133,18 @@ def training_cost(config: Optimising, policy: Ref, sizes: Sizes) -> dict[str, An
 
 def zero_stage(name: str | None) -> int:
     """The ZeRO stage of `resources.deepspeed`; 0 without one."""
-    return int((_deepspeed(name) or {}).get("zero_optimization", {}).get("stage", 0))
+    return int(deepspeed_config(name).get("zero_optimization", {}).get("stage", 0)) if name else 0
+
+
+def deepspeed_config(name: str) -> dict[str, Any]:
+    """The configuration that `resources.deepspeed` names: one of configs/deepspeed/, or a file."""
+    path = CHECKOUT / "configs" / "deepspeed" / f"{name}.json"
+    if not path.is_file():
+        path = Path(name)
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise UserError(f"resources.deepspeed: {name!r} is none of zero0, zero1, zero2, zero3 and no JSON file ({error}).") from error
 
 
 def pad_id(policy: Policy) -> int:
@@ -160,7 +181,7 @@ def settings(config: Optimising, ctx: Context) -> dict[str, Any]:
         remove_unused_columns=False,
         dataloader_num_workers=0,
         dataloader_pin_memory=False,
-        use_cpu=not _has_gpu(),
+        use_cpu=not has_gpu(),
         ddp_find_unused_parameters=False,
         deepspeed=_deepspeed(ctx.deepspeed),
     )
@@ -174,10 +195,10 @@ def _trackers(config: Optimising) -> list[str]:
 
 
 def _deepspeed(name: str | None) -> dict[str, Any] | None:
-    """The configuration that `resources.deepspeed` names."""
+    """What this process trains under."""
     if name is None:
         return None
-    if not _has_gpu():
+    if not has_gpu():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     if importlib.util.find_spec("deepspeed") is None:
         raise UserError(
@@ -185,19 +206,14 @@ def _deepspeed(name: str | None) -> dict[str, Any] | None:
         )
     if "WORLD_SIZE" not in os.environ:
         raise UserError(
-            f"resources.deepspeed is {name!r}, but this process was started alone. Start it with torchrun: "
-            "`torchrun --nproc-per-node 2 -m reasoning_train.stage RECIPE STAGE`."
+            f"resources.deepspeed is {name!r}, but this process was started alone. Run the recipe with `--launcher torchrun --nproc 2`, or "
+            "the stage with `torchrun --nproc-per-node 2 -m reasoning_train.stage RECIPE STAGE`."
         )
-    path = CHECKOUT / "configs" / "deepspeed" / f"{name}.json"
-    if not path.is_file():
-        path = Path(name)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"resources.deepspeed: {name!r} is none of zero0, zero1, zero2, zero3 and no JSON file ({error}).") from error
+    return deepspeed_config(name)
 
 
-def _has_gpu() -> bool:
+def has_gpu() -> bool:
+    """Whether there is a CUDA device."""
     import torch
 
     return torch.cuda.is_available()

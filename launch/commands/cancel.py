@@ -1,0 +1,39 @@
+"""`cancel`: end the jobs of a submitted run."""
+
+from __future__ import annotations
+
+import argparse
+
+from launch.arguments import Subparsers, add_store, command, open_store
+
+MORE = """\
+Finished stages and progress are kept: `submit` goes on from there.
+
+  reasoning-train cancel NAME     the latest submission of the recipe of that name
+"""
+
+
+def add(subparsers: Subparsers) -> None:
+    """Register the command."""
+    parser = command(subparsers, "cancel", run, "cancel the jobs of a submitted run", MORE)
+    parser.add_argument("name", metavar="NAME", help="a recipe's name")
+    add_store(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Cancel what is active and say how much that was."""
+    from data_gen.errors import UserError, nearest
+    from launch.runs import list_runs, read_run
+    from launch.slurm import scheduler
+
+    store = open_store(arguments)
+    submitted = [path for path in list_runs(store, arguments.name) if "jobs" in read_run(path)]
+    if not submitted:
+        known = {path.parent.name for path in list_runs(store)}
+        raise UserError(f"NAME: {arguments.name!r} has no submitted run in {store.root}.{nearest(arguments.name, known)}")
+    state = read_run(submitted[-1])
+    numbers = {job["job"] for job in state["jobs"].values()}
+    alive = {one.job.partition("_")[0] for one in scheduler.active(numbers)}
+    scheduler.cancel(alive)
+    print(f"{len(alive)} of {len(numbers)} jobs cancelled; finished work is kept ({submitted[-1]})")
+    return 0

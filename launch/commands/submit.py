@@ -1,0 +1,108 @@
+"""`submit`: a recipe as jobs of a SLURM cluster."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launch.arguments import Subparsers, add_json, add_recipe, command, load, open_store, print_json, print_table
+
+if TYPE_CHECKING:
+    from launch.slurm.request import Request
+    from launch.slurm.submit import Submission
+    from reasoning_train.recipe.plan import Plan
+
+MORE = """\
+One job a stage; stages that generate are arrays of shards. Finished stages are skipped, and stages that jobs of an earlier submission
+work on are waited for, so the same command serves after any failure: it submits what is missing. The store must be on a file system that
+all nodes share. `status`, `logs` and `cancel` look after what was submitted.
+
+  reasoning-train submit RECIPE --cluster configs/clusters/gpu.yaml --dry-run   every script and every sbatch line; writes nothing
+  reasoning-train submit RECIPE --cluster configs/clusters/gpu.yaml
+  reasoning-train plan   RECIPE --cluster configs/clusters/gpu.yaml             what the jobs would ask for
+"""
+
+
+def add(subparsers: Subparsers) -> None:
+    """Register the command."""
+    parser = command(subparsers, "submit", run, "submit a recipe to SLURM, one job a stage", MORE)
+    add_recipe(parser)
+    add_cluster(parser, required="REASONING_TRAIN_CLUSTER" not in os.environ)
+    parser.add_argument("--dry-run", action="store_true", help="print every script and sbatch line; write and submit nothing")
+    add_json(parser)
+
+
+def add_cluster(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """`--cluster`."""
+    default = os.environ.get("REASONING_TRAIN_CLUSTER")
+    text = "profile of the cluster (default: $REASONING_TRAIN_CLUSTER); configs/clusters/ has some to start from"
+    parser.add_argument("--cluster", metavar="FILE", type=Path, required=required, default=default and Path(default), help=text)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Submit, print the job table."""
+    from launch.slurm.feasible import check
+    from launch.slurm.profile import load_cluster
+    from launch.slurm.request import make_requests
+    from launch.slurm.submit import rehearse, scripts, submit, submit_line
+    from reasoning_train.recipe.estimate import estimate_plan
+
+    plan, store, cluster = load(arguments), open_store(arguments), load_cluster(arguments.cluster)
+    estimates = estimate_plan(plan, store)
+    requests = make_requests(plan, cluster, estimates)
+    check(plan, store, cluster, requests, estimates)
+    if not arguments.dry_run:
+        done = submit(plan, store, cluster, requests, str(arguments.cluster.absolute()))
+        _print_table(plan, done, requests, as_json=arguments.json)
+        return 0
+    done = rehearse(plan, store, cluster, requests)
+    for name, text in scripts(plan, store, cluster, done.jobs, done.folder):
+        print(f"# ---- {done.folder / 'jobs' / name}.sh\n{text}")
+    print("\n".join(submit_line(job, done.folder) for job in done.jobs))
+    for line in missing(arguments):
+        print(line)
+    _print_table(plan, done, requests, as_json=arguments.json)
+    return 0
+
+
+def missing(arguments: argparse.Namespace) -> list[str]:
+    """What the recipe names on the Hub and this machine's cache does not hold: jobs will have no network."""
+    from launch.commands.fetch import find_entries, is_here
+    from reasoning_train.recipe.includes import load_document
+
+    document = load_document(Path(arguments.recipe), arguments.overrides).value
+    absent = [entry for entry in find_entries(document) if not is_here(entry)]
+    lines = [f"missing: {entry.path}.hub: the {entry.repo_type} {entry.repo!r} is not on this machine" for entry in absent]
+    return [*lines, f"bring it with `reasoning-train fetch {arguments.recipe}`"] if lines else []
+
+
+def _print_table(plan: Plan, done: Submission, requests: dict[str, Request], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"run": str(done.folder), "jobs": [_row(done, job) for job in done.jobs], "others": done.others})
+        return
+    if not done.jobs:
+        waits = f"; {len(done.others)} are being made by jobs {', '.join(sorted(set(done.others.values())))}" if done.others else ""
+        print(f"nothing to submit: {len(plan.nodes) - len(done.others)} of {len(plan.nodes)} stages are finished{waits}")
+        return
+    rows = [[str(value) for value in _row(done, job).values()] for job in done.jobs]
+    print_table(["job", "name", "tasks", "nodes", "gpus", "cpus", "memory", "time", "after"], rows, f"recipe {plan.name} ({plan.path})")
+    cached = sum(name not in done.others and name not in {job.node for job in done.jobs} for name in plan.nodes)
+    print(f"{len(done.jobs)} jobs, {cached} stages finished, {len(done.others)} made by earlier submissions")
+    print(f"run: {done.folder}" if done.numbers else "dry run: nothing was written or submitted")
+
+
+def _row(done: Submission, job: Any) -> dict[str, Any]:
+    request = job.request
+    return {
+        "job": done.numbers.get(job.name, "-"),
+        "name": job.name,
+        "tasks": job.tasks or 1,
+        "nodes": request.nodes,
+        "gpus": request.gpus,
+        "cpus": request.cpus,
+        "memory": request.memory or "",
+        "time": request.clock,
+        "after": ", ".join(job.needs) if job.part != "report" else "all",
+    }

@@ -1,0 +1,50 @@
+"""`python -m launch.slurm.close RUN --store STORE`: the last job of a run; notes how its stages ended and writes the report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from launch.slurm import progress
+from reasoning_train.recipe.manifest import write_json
+from reasoning_train.recipe.plan_json import read_plan
+from reasoning_train.recipe.store import Store
+
+
+def main() -> int:
+    """0 where every stage is finished, else 1."""
+    parser = argparse.ArgumentParser(prog="python -m launch.slurm.close", description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--store", type=Path, required=True)
+    arguments = parser.parse_args()
+    return close(arguments.run, Store(arguments.store))
+
+
+def close(run: Path, store: Store) -> int:
+    """Write `run.json` and the report."""
+    from reasoning_train.evaluation.report import write_report
+    from reasoning_train.plugins import import_plugins
+
+    import_plugins()
+    state = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    plan = read_plan(run / "plan.json")
+    for name, found in progress.look(run, state, plan, store).items():
+        entry = state["nodes"][name]
+        artifact = store.find(plan.nodes[name])
+        if found.state == "done" and artifact is not None:
+            entry.update(state="passed" if "pointer" in artifact.manifest else "ran", wall_s=artifact.manifest["wall_s"])
+        else:
+            entry.update(state=found.state if found.state in ("failed", "not run", "cancelled") else "failed", error=found.note)
+    unfinished = [name for name, entry in state["nodes"].items() if entry["state"] not in ("ran", "cached", "passed")]
+    state["state"] = "failed" if unfinished else "done"
+    state["wall_s"] = round(time.time() - (run / "recipe.yaml").stat().st_mtime, 3)
+    write_json(run / "run.json", state)
+    print(write_report(run, store))
+    return 1 if unfinished else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""What cannot work, told before anything is submitted or started."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from data_gen.errors import UserError
+from launch.slurm.profile import Cluster
+from launch.slurm.request import TRAIN_BYTES, USABLE, Request, parameters_of, seconds
+from reasoning_train.memory import GIB
+from reasoning_train.recipe.plan import Node, Plan
+from reasoning_train.recipe.store import Store
+from reasoning_train.stage_api import STAGES
+
+
+def check(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Request], estimates: Mapping[str, dict[str, Any]]) -> None:
+    """UserError with a line for everything that cannot work on the cluster; finished stages are passed over."""
+    found = []
+    for name, node in plan.nodes.items():
+        if store.state(node, plan) != "cached":
+            request, size = requests[name], parameters_of(node, estimates)
+            found += [f"{node.origin}: {name}: {said}" for said in (*_asks(node, request, cluster), *_fits(node, request, cluster, size))]
+            found += [f"{node.origin}: {name}: {said}" for said in placement_problems(node, request.world, store)]
+    if found:
+        raise UserError("\n".join(found))
+
+
+def placement_problems(node: Node, world: int, store: Store) -> Iterator[str]:
+    """What a stage says against `world` processes, and a checkpoint of another number of them."""
+    stage = STAGES.get(node.uses)
+    if not stage.distributed:
+        return
+    yield from stage.config.model_validate(node.config).misplaced(world, node.resources.get("deepspeed"))
+    written = _checkpoint_world(store.partial(node))
+    if written not in (None, world):
+        yield (
+            f"its checkpoint was written by {written} process(es), and {world} would go on with it. Ask for {written} again, or remove "
+            f"{store.partial(node)} to train from the start."
+        )
+
+
+def _checkpoint_world(partial: Path) -> int | None:
+    seals = list(partial.glob("work/trainer/checkpoint-*/whole.json"))
+    newest = max(seals, key=lambda path: int(path.parent.name.rpartition("-")[2]), default=None)
+    return int(json.loads(newest.read_text(encoding="utf-8"))["world"]) if newest else None
+
+
+def _asks(node: Node, request: Request, cluster: Cluster) -> Iterator[str]:
+    stage = STAGES.get(node.uses)
+    instead = "say `shards`" if stage.unit == "problem" else "remove it"
+    for name in ("nodes", "processes", "deepspeed"):
+        if name in node.resources and not stage.distributed:
+            yield f"resources.{name}: stage type {node.uses!r} does not train; {instead}."
+    if request.gpus > cluster.gpus_per_node:
+        yield f"resources.gpus: {request.gpus} GPUs of a node, and the cluster's nodes have {cluster.gpus_per_node}."
+    if request.cpus > cluster.cpus_per_node:
+        yield f"resources.cpus: {request.cpus} cores of a node, and the cluster's nodes have {cluster.cpus_per_node}."
+    if cluster.max_nodes and request.nodes > cluster.max_nodes:
+        yield f"resources.nodes: {request.nodes} nodes, and a job on the cluster may have {cluster.max_nodes}."
+    if cluster.max_time and request.time_s > seconds(cluster.max_time):
+        yield f"resources.time: {request.clock}, and the cluster's limit is {cluster.max_time}."
+    if request.memory and cluster.memory_per_node_gib and _gib(request.memory) > cluster.memory_per_node_gib:
+        yield f"resources.memory: {request.memory}, and the cluster's nodes have {cluster.memory_per_node_gib}G."
+    if request.time_s <= cluster.stop_before_s:
+        yield f"resources.time: {request.clock}, and the signal to stop comes {cluster.stop_before_s} s before the end (stop_before_s)."
+
+
+def _fits(node: Node, request: Request, cluster: Cluster, size: int) -> Iterator[str]:
+    """Weights, and for a trainer gradients and optimizer states, in the memory of the GPUs."""
+    if not (request.gpus and size):
+        return
+    free = cluster.gpu_memory_gib * GIB * USABLE
+    if request.kind == "train":
+        cut = {"zero3": request.world}.get(str(node.resources.get("deepspeed")), 1)
+        need = size * (2 if node.config.get("lora") else TRAIN_BYTES) / cut
+        if node.resources.get("deepspeed") == "zero2" and not node.config.get("lora"):
+            need = size * (2 + (TRAIN_BYTES - 2) / request.world)
+        advice = "Say `resources: {deepspeed: zero3}`, ask for more GPUs, or train adapters (`lora: {}`)"
+    else:
+        need = size * 2 / request.gpus
+        advice = "Say `tensor_parallel` in its engine"
+    if need > free:
+        yield f"{size / 1e9:.1f}B parameters need {need / GIB:.0f} GiB on each GPU, of which {free / GIB:.0f} are to be had. {advice}."
+
+
+def _gib(memory: str) -> float:
+    number, unit = re.fullmatch(r"([0-9]+)([MGT])", memory).groups()  # type: ignore[union-attr]  # the schema saw to it
+    return int(number) * {"M": 1 / 1024, "G": 1, "T": 1024}[unit]

@@ -1,0 +1,124 @@
+"""The profile of a cluster: a YAML that says how its jobs are to be asked for. One a site, beside no recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from data_gen.errors import nearest
+from reasoning_train.recipe.includes import CHECKOUT
+from reasoning_train.recipe.problems import Problems, RecipeError
+from reasoning_train.recipe.validate import validate
+from reasoning_train.recipe.yaml_core import read_yaml
+
+Clock = Annotated[str, StringConstraints(pattern=r"^([0-9]+-)?[0-9]+:[0-5][0-9]:[0-5][0-9]$")]
+"""`H:MM:SS` or `D-HH:MM:SS`."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Container(_Part):
+    """The image that every job runs in, e.g. `Container(image="/images/train.sqsh", mounts=("/data:/data",))`."""
+
+    image: str
+    mounts: tuple[str, ...] = ()
+    """`HOST:INSIDE`; the store and the recipe's files must be seen under the same paths inside."""
+    runtime: Literal["pyxis", "apptainer"] = "pyxis"
+
+
+class Cluster(_Part):
+    """E.g. `Cluster(partition="gpu", gpus_per_node=8, gpu_memory_gib=80, cpus_per_node=96)`."""
+
+    description: str = ""
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    gpus_per_node: int = Field(0, ge=0)
+    gpu_type: str | None = None
+    """As in `--gres=gpu:TYPE:N`."""
+    gpu_memory_gib: float = Field(80.0, gt=0)
+    gpu_tflops: float = Field(990.0, gt=0)
+    """Of one GPU, dense bfloat16; for the GPU-hours that `plan --cluster` estimates."""
+    cpus_per_node: int = Field(1, ge=1)
+    memory_per_node_gib: int | None = Field(None, ge=1)
+    """Default: jobs do not ask for memory, and get what the site gives."""
+    max_nodes: int | None = Field(None, ge=1)
+    """Most nodes that one job may have."""
+    time: Clock = "24:00:00"
+    """Limit of jobs whose stage says none."""
+    max_time: Clock | None = None
+    stop_signal: Literal["USR1", "USR2", "TERM", "INT", "HUP", "CONT"] = "USR2"
+    """What tells a stage to save and stop. NCCL may take USR1."""
+    stop_before_s: int = Field(120, ge=0, le=65535)
+    """Seconds before the time limit at which it is sent."""
+    max_requeues: int = Field(20, ge=0)
+    """How often a job may go back to the queue before it counts as failed."""
+    shards: int = Field(8, ge=1)
+    """Of a data stage that generates and says no number."""
+    max_array: int = Field(1000, ge=1)
+    """Most tasks of one array (MaxArraySize - 1); larger ones are cut into several."""
+    max_running: int | None = Field(None, ge=1)
+    """Most tasks of one array that run at once."""
+    modules: tuple[str, ...] = ()
+    """For `module load`."""
+    venv: str | None = None
+    """Virtual environment to activate; default: the Python that submits."""
+    container: Container | None = None
+    setup: tuple[str, ...] = ()
+    """Shell lines before the work, as they stand."""
+    scratch: str | None = None
+    """Folder on the node for temporary files; `$SLURM_JOB_ID` and the like are filled in there."""
+    offline: bool = True
+    """Whether jobs are told that there is no network."""
+    env: dict[str, str] = {}
+    sbatch: tuple[str, ...] = ()
+    """More options of `sbatch`, e.g. `--reservation=NAME`."""
+    srun: tuple[str, ...] = ()
+    """More options of `srun`."""
+
+    @field_validator("sbatch", "srun")
+    @classmethod
+    def _options(cls, options: tuple[str, ...]) -> tuple[str, ...]:
+        for option in options:
+            if not option.startswith("--") or "\n" in option:
+                raise ValueError(f"expected options such as `--reservation=NAME`, got {option!r}")
+        return options
+
+    @model_validator(mode="after")
+    def _one_python(self) -> Cluster:
+        if self.venv and self.container:
+            raise ValueError("give `venv` or `container`, not both")
+        return self
+
+
+def load_cluster(path: Path) -> Cluster:
+    """The profile in a file. RecipeError with every problem; an unknown parameter is answered with the valid ones."""
+    shipped = sorted((CHECKOUT / "configs" / "clusters").glob("*.yaml"))
+    if not path.is_file():
+        names = [str(found.relative_to(CHECKOUT)) for found in shipped]
+        raise RecipeError(f"--cluster: there is no file {path}.{nearest(str(path), names)} Shipped: {', '.join(names)}.")
+    document = read_yaml(path, str(path))
+    problems = Problems(document.origins, str(path))
+    found = validate(Cluster, document.value, "", problems, " of a cluster's profile")
+    try:
+        problems.raise_if_any()
+    except RecipeError as error:
+        if "unknown key" in str(error):
+            raise RecipeError(f"{error}\nvalid parameters:\n{parameters()}") from None
+        raise
+    assert found is not None, "a profile that does not fit has problems"
+    return found
+
+
+def parameters() -> str:
+    """Every parameter with its default, a line each."""
+    lines = []
+    for name, field in Cluster.model_fields.items():
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        lines.append(f"  {name}: {'' if default is None else default}".rstrip())
+    return "\n".join(lines)

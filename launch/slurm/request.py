@@ -1,0 +1,153 @@
+"""What the jobs of a stage ask for: as its `resources` say, else by its kind and the size of its model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from launch.slurm.profile import Cluster
+from reasoning_train.memory import GIB
+from reasoning_train.recipe.plan import Node, Plan
+from reasoning_train.stage_api import STAGES
+from reasoning_train.together import devices_of
+
+Kind = Literal["train", "generate", "model", "light"]
+SMALL = 100_000_000
+"""Parameters up to which one process trains: more would wait for each other."""
+TRAIN_BYTES = 16
+"""A trained parameter: bfloat16 weight and gradient, float32 weight and two moments of AdamW."""
+USABLE = 0.8
+"""Share of a GPU's memory that weights and states may take; the rest is for activations, keys and values."""
+LIGHT_CPUS = 4
+TRAIN_USE, GENERATE_USE = 0.35, 0.05
+"""Shares of a GPU's peak that training and generating reach, roughly: enough to tell an hour from a week."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """E.g. `Request(kind="generate", shards=8, gpus=1, cpus=12, time_s=86400)`: eight tasks of one GPU each."""
+
+    kind: Kind
+    nodes: int = 1
+    processes: int = 1
+    """On each node."""
+    gpus: int = 0
+    """Of each node of a trainer, of each shard of a data stage."""
+    cpus: int = 1
+    memory: str | None = None
+    time_s: int = 3600
+    shards: int = 1
+
+    @property
+    def world(self) -> int:
+        """Processes that train together."""
+        return self.nodes * self.processes
+
+    @property
+    def all_gpus(self) -> int:
+        """GPUs that are busy while every part runs."""
+        return self.nodes * self.gpus * self.shards
+
+    @property
+    def clock(self) -> str:
+        """The time limit as SLURM reads it."""
+        hours, rest = divmod(self.time_s, 3600)
+        return f"{hours}:{rest // 60:02d}:{rest % 60:02d}"
+
+
+def seconds(clock: str) -> int:
+    """Of `H:MM:SS` or `D-HH:MM:SS`."""
+    days, _, rest = clock.rpartition("-")
+    hours, minutes, secs = map(int, rest.split(":"))
+    return ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + secs
+
+
+def make_requests(plan: Plan, cluster: Cluster, estimates: Mapping[str, dict[str, Any]]) -> dict[str, Request]:
+    """Node name -> what its jobs ask for."""
+    return {name: _request(node, cluster, estimates) for name, node in plan.nodes.items()}
+
+
+def parameters_of(node: Node, estimates: Mapping[str, dict[str, Any]]) -> int:
+    """Of the largest model that a stage holds or reads; 0 where nobody knows."""
+    names = (node.name, *node.inputs)
+    return max(int(estimates[name].get("parameters") or 0) for name in names)
+
+
+def _request(node: Node, cluster: Cluster, estimates: Mapping[str, dict[str, Any]]) -> Request:
+    kind, wanted = _kind(node), node.resources
+    size = parameters_of(node, estimates)
+    gpus = int(wanted["gpus"]) if "gpus" in wanted else _gpus(kind, node, cluster, size)
+    nodes = int(wanted.get("nodes") or (_nodes(cluster, gpus, size) if kind == "train" and gpus else 1))
+    return Request(
+        kind=kind,
+        nodes=nodes,
+        processes=int(wanted.get("processes") or (max(1, gpus) if kind == "train" else 1)),
+        gpus=gpus,
+        cpus=int(wanted.get("cpus") or _cpus(kind, node, cluster, gpus)),
+        memory=wanted.get("memory") or _memory(cluster, gpus, kind),
+        time_s=seconds(wanted.get("time") or cluster.time),
+        shards=_shards(node, kind, cluster, estimates[node.name].get("records")),
+    )
+
+
+def _kind(node: Node) -> Kind:
+    stage = STAGES.get(node.uses)
+    if stage.distributed:
+        return "train"
+    if "engine" in stage.config.model_fields:
+        return "generate"
+    return "model" if stage.heavy and node.uses != "model" else "light"
+
+
+def _gpus(kind: Kind, node: Node, cluster: Cluster, size: int) -> int:
+    if cluster.gpus_per_node == 0 or kind == "light":
+        return 0
+    if kind == "generate":
+        return 0 if (node.config.get("engine") or {}).get("base_url") else devices_of(node)
+    return cluster.gpus_per_node if kind == "train" and size > SMALL else 1
+
+
+def _nodes(cluster: Cluster, gpus: int, size: int) -> int:
+    """As many as hold weights, gradients and optimizer states, if ZeRO-3 cuts all of them up."""
+    return max(1, math.ceil(size * TRAIN_BYTES / (gpus * cluster.gpu_memory_gib * GIB * USABLE)))
+
+
+def _cpus(kind: Kind, node: Node, cluster: Cluster, gpus: int) -> int:
+    if gpus:
+        return max(1, cluster.cpus_per_node * gpus // cluster.gpus_per_node)
+    threads = int(node.resources.get("threads") or 1)
+    processes = int(node.resources.get("processes") or 1)
+    return min(cluster.cpus_per_node, LIGHT_CPUS if kind == "light" and cluster.gpus_per_node else threads * processes)
+
+
+def _memory(cluster: Cluster, gpus: int, kind: Kind) -> str | None:
+    if cluster.memory_per_node_gib is None:
+        return None
+    if gpus:
+        return f"{max(1, cluster.memory_per_node_gib * gpus // cluster.gpus_per_node)}G"
+    share = cluster.cpus_per_node if kind != "light" else max(1, cluster.cpus_per_node // LIGHT_CPUS)
+    return f"{max(1, cluster.memory_per_node_gib // share)}G"
+
+
+def _shards(node: Node, kind: Kind, cluster: Cluster, records: int | None) -> int:
+    """As the recipe says; else the profile's number for stages that generate, never more than there are problems."""
+    if STAGES.get(node.uses).unit == "whole":
+        return 1
+    wanted = node.resources.get("shards")
+    if wanted:
+        return int(wanted)
+    asked = (node.config.get("engine") or {}).get("base_url")
+    return 1 if kind != "generate" or asked else max(1, min(cluster.shards, records or cluster.shards))
+
+
+def gpu_hours(node: Node, request: Request, cluster: Cluster, estimate: Mapping[str, Any], size: int) -> float | None:
+    """Rough GPU-hours of a stage, its operations over what a GPU does of them; None where its tokens or its model are unknown."""
+    if not request.gpus:
+        return 0.0
+    tokens = estimate.get("tokens") if request.kind == "generate" else estimate.get("trained_tokens")
+    if not tokens or not size:
+        return None
+    operations, use = (6.0, TRAIN_USE) if request.kind == "train" else (2.0, GENERATE_USE)
+    return float(operations * size * int(tokens) / (cluster.gpu_tflops * 1e12 * use) / 3600)

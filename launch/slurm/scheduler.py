@@ -1,0 +1,84 @@
+"""SLURM's commands, as far as they are used: each returns plain values, and says what failed in SLURM's own words."""
+
+from __future__ import annotations
+
+import getpass
+import shutil
+import subprocess
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_gen.errors import UserError
+
+WAIT_S = 60
+ACTIVE = frozenset(
+    ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED", "RESIZING", "SIGNALING", "STAGE_OUT")
+)
+"""States in which a job may still do something."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """E.g. `JobState("1207_3", "RUNNING", "None", "12:03", "n1")`; the number of an array's task is `ARRAY_INDEX`."""
+
+    job: str
+    state: str
+    reason: str = ""
+    elapsed: str = ""
+    nodes: str = ""
+
+    @property
+    def active(self) -> bool:
+        """Whether it may still do something."""
+        return self.state in ACTIVE
+
+
+def require() -> None:
+    """UserError where there is no SLURM."""
+    if shutil.which("sbatch") is None:
+        raise UserError("There is no `sbatch` here: submit where the cluster's jobs are submitted, or look at them with `--dry-run`.")
+
+
+def submit(script: Path, options: Sequence[str]) -> str:
+    """The number of the job. UserError with what sbatch said."""
+    return _run(["sbatch", "--parsable", *options, str(script)]).strip().partition(";")[0]
+
+
+def cancel(jobs: Collection[str]) -> None:
+    """End jobs; those that have ended already are no error."""
+    if jobs:
+        subprocess.run(["scancel", *sorted(jobs)], check=False, capture_output=True, timeout=WAIT_S)
+
+
+def active(jobs: Collection[str]) -> list[JobState]:
+    """The user's jobs among `jobs` (numbers without index) that wait or run, tasks of arrays one by one."""
+    if not jobs:
+        return []
+    said = _run(["squeue", "--noheader", "--array", "--user", getpass.getuser(), "--states=all", "--format=%i|%T|%r|%M|%N"])
+    found = (JobState(*line.split("|")) for line in said.splitlines() if line.count("|") == 4)
+    return [one for one in found if one.job.partition("_")[0] in jobs and one.active]
+
+
+def ended(jobs: Collection[str]) -> list[JobState]:
+    """What the accounting knows of jobs; nothing where the site keeps none."""
+    if not jobs or shutil.which("sacct") is None:
+        return []
+    command = ["sacct", "--noheader", "--parsable2", "--allocations", "--array", "--jobs", ",".join(sorted(jobs))]
+    done = subprocess.run(
+        [*command, "--format=JobID,State,Reason,Elapsed,NodeList"], capture_output=True, text=True, check=False, timeout=WAIT_S
+    )
+    lines = done.stdout.splitlines() if done.returncode == 0 else []
+    return [JobState(job, state.partition(" ")[0], *rest) for job, state, *rest in (line.split("|") for line in lines)]
+
+
+def _run(command: list[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WAIT_S)
+    except FileNotFoundError:
+        raise UserError(f"There is no `{command[0]}` here; SLURM's commands must be on the PATH.") from None
+    except subprocess.TimeoutExpired:
+        raise UserError(f"`{command[0]}` did not answer within {WAIT_S} s; is the controller up? (`scontrol ping`)") from None
+    if done.returncode != 0:
+        raise UserError(f"`{' '.join(command)}` failed: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout

@@ -1,0 +1,148 @@
+"""Submitting a plan: what is missing becomes jobs, what other submissions work on is waited for."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from data_gen.errors import UserError
+from launch.runs import RunFolder
+from launch.slurm import scheduler
+from launch.slurm.jobs import Job, make_jobs, waits_for
+from launch.slurm.profile import Cluster
+from launch.slurm.render import render
+from launch.slurm.request import Request
+from launch.slurm.snapshot import write_snapshot
+from reasoning_train.recipe.locks import guard
+from reasoning_train.recipe.manifest import write_json
+from reasoning_train.recipe.plan import Plan
+from reasoning_train.recipe.store import Store, artifact_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a submission came to, or in a dry run would come to."""
+
+    folder: Path
+    jobs: list[Job]
+    numbers: dict[str, str] = field(default_factory=dict)
+    """Job name -> number in the queue; empty in a dry run."""
+    others: dict[str, str] = field(default_factory=dict)
+    """Node -> number of a job of an earlier submission that will finish it."""
+
+
+def submit(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Request], profile: str) -> Submission:
+    """Write the run's folder and submit its jobs; all of them or, where sbatch refuses one, none.
+
+    Submissions to one store come one after the other: each sees the jobs of those before it, and shares their work.
+    """
+    scheduler.require()
+    with guard(store.root / "cluster" / "submit"):
+        others = _at_work(plan, store)
+        jobs = make_jobs(plan, store, cluster, requests, others)
+        if not jobs:
+            return Submission(folder=store.runs, jobs=[], others=others)
+        run = RunFolder(store, plan, "submitted", cluster=profile, jobs={})
+        for name, text in scripts(plan, store, cluster, jobs, run.path):
+            (run.path / "jobs").mkdir(exist_ok=True)
+            (run.path / "jobs" / f"{name}.sh").write_text(text, encoding="utf-8")
+        write_snapshot(plan, run.path / "recipe.yaml")
+        numbers = _submit_all(jobs, plan, others, run.path)
+        _remember(run, store, plan, jobs, numbers, others)
+    return Submission(folder=run.path, jobs=jobs, numbers=numbers, others=others)
+
+
+def rehearse(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Request]) -> Submission:
+    """What `submit` would do now. Nothing is written."""
+    folder = store.runs.absolute() / plan.name / "DRY-RUN"
+    return Submission(folder=folder, jobs=make_jobs(plan, store, cluster, requests, {}))
+
+
+def scripts(plan: Plan, store: Store, cluster: Cluster, jobs: Sequence[Job], run: Path) -> Iterator[tuple[str, str]]:
+    """(job, text of its script)."""
+    for job in jobs:
+        yield job.name, render(job, plan, cluster, store.root.absolute(), run.absolute())
+
+
+def submit_options(job: Job, numbers: Mapping[str, str], waiting: Sequence[str] = ()) -> list[str]:
+    """Options of sbatch that name other jobs, and so are no part of the script."""
+    how = "afterany" if job.part == "report" else "afterok"
+    after = [*(numbers[need] for need in job.needs), *waiting]
+    if not after:
+        return []
+    return [f"--dependency={how}:{':'.join(after)}", *(["--kill-on-invalid-dep=yes"] if how == "afterok" else [])]
+
+
+def submit_line(job: Job, run: Path) -> str:
+    """The line of a dry run: numbers that do not exist yet stand as variables of the shell."""
+    options = submit_options(job, {need: f"${variable(need)}" for need in job.needs})
+    script = shlex.quote(str(run / "jobs" / f"{job.name}.sh"))
+    return f"{variable(job.name)}=$(sbatch --parsable {' '.join([*options, script])})"
+
+
+def variable(name: str) -> str:
+    """A job's name as one of a shell's variables."""
+    return "job_" + "".join(letter if letter.isalnum() else "_" for letter in name)
+
+
+def _submit_all(jobs: Sequence[Job], plan: Plan, others: Mapping[str, str], run: Path) -> dict[str, str]:
+    numbers: dict[str, str] = {}
+    try:
+        for job in jobs:
+            options = submit_options(job, numbers, waits_for(job, plan, others))
+            numbers[job.name] = scheduler.submit(run.absolute() / "jobs" / f"{job.name}.sh", options)
+    except BaseException as error:
+        scheduler.cancel(numbers.values())
+        if isinstance(error, UserError):
+            raise UserError(
+                f"{error}\n{len(numbers)} jobs that had been submitted were cancelled again; the scripts are in {run}."
+            ) from error
+        raise
+    return numbers
+
+
+def _at_work(plan: Plan, store: Store) -> dict[str, str]:
+    """Node -> number of the active job that will finish its artifact, by earlier submissions."""
+    known = {name: note for name, node in plan.nodes.items() if (note := _note(store, node.uses, node.key).read()) is not None}
+    alive = {one.job.partition("_")[0] for one in scheduler.active({job for note in known.values() for job in note["jobs"]})}
+    return {name: note["jobs"][-1] for name, note in known.items() if set(note["jobs"]) & alive and note["jobs"][-1] in alive}
+
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """Which jobs make an artifact: the last of them finishes it."""
+
+    path: Path
+
+    def read(self) -> dict[str, Any] | None:
+        try:
+            return dict(json.loads(self.path.read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError):
+            return None
+
+
+def _note(store: Store, uses: str, key: str) -> _Note:
+    return _Note(store.root / "cluster" / f"{artifact_name(uses, key)}.json")
+
+
+def _remember(
+    run: RunFolder, store: Store, plan: Plan, jobs: Sequence[Job], numbers: Mapping[str, str], others: Mapping[str, str]
+) -> None:  # fmt: skip
+    """For `status`, `logs` and `cancel` in the run's folder; for later submissions by artifact."""
+    made: dict[str, list[str]] = {}
+    for job in jobs:
+        made.setdefault(job.node, []).append(numbers[job.name])
+        run.state["jobs"][job.name] = {
+            "job": numbers[job.name], "node": job.node, "part": job.part, "tasks": job.tasks, "offset": job.offset,
+            "shards": job.request.shards,
+        }  # fmt: skip
+    for name, node in plan.nodes.items():
+        state = "submitted" if name in made or name in others else "cached"
+        run.node(name, state=state, **({"job": others[name]} if name in others else {}))
+        if name in made:
+            write_json(_note(store, node.uses, node.key).path, {"jobs": made[name], "run": str(run.path)})
+    run.save()

@@ -1,0 +1,175 @@
+"""A two-node SLURM on this machine: `python -m tests.cluster.slurm FOLDER COMMAND...` starts it, runs the command, and stops it.
+
+Needs root and the packages slurm-wlm and munge. Everything lives in FOLDER; the command finds the cluster through SLURM_CONF. Nothing of a
+SLURM that may be installed is touched, and only processes that were started here are stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+NODES = ("n1", "n2")
+MAX_ARRAY = 5
+"""So that an array of 8 shards is larger than the limit."""
+CONFIG = """
+ClusterName=loopback
+SlurmctldHost={host}(127.0.0.1)
+SlurmUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge/socket
+SlurmctldPort={port}
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool.%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.%n.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.%n.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+SchedulerParameters=sched_interval=2,bf_interval=2
+ReturnToService=2
+JobRequeue=1
+MaxArraySize={array}
+MinJobAge=3600
+KillWait=5
+SlurmdTimeout=15
+InactiveLimit=0
+MpiDefault=none
+SwitchType=switch/none
+{nodes}
+PartitionName=main Nodes={names} Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
+"""
+
+
+class Slurm:
+    """The daemons. Use as a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self.config = self.folder / "slurm.conf"
+        self.daemons: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> Slurm:
+        missing = [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if shutil.which(name) is None]
+        if missing or os.geteuid() != 0:
+            raise SystemExit(f"needs root, and {', '.join(missing) or 'nothing else'} (apt-get install slurm-wlm munge)")
+        self._configure()
+        os.environ["SLURM_CONF"] = str(self.config)
+        try:
+            self._start()
+            self._wait_until_idle()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if "slurmctld" in self.daemons:
+            subprocess.run(["scancel", "--user", "root"], check=False, capture_output=True, timeout=30)
+        for name in reversed(list(self.daemons)):
+            self.stop(name)
+        for pid in self._steps():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def start(self, name: str) -> None:
+        """Start a daemon by name: munged, slurmctld, n1, n2."""
+        munge, conf = self.folder / "munge", str(self.config)
+        command = {
+            "munged": ["munged", "--foreground", "--force", f"--socket={munge}/socket", f"--key-file={munge}/key",
+                       f"--pid-file={munge}/pid", f"--seed-file={munge}/seed", "--log-file=/dev/stderr"],
+            "slurmctld": ["slurmctld", "-D", "-c", "-f", conf],
+            **{node: ["slurmd", "-D", "-c", "-N", node, "-f", conf] for node in NODES},
+        }[name]  # fmt: skip
+        with (self.folder / f"{name}.out").open("ab") as log:
+            self.daemons[name] = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+
+    def stop(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
+        """Stop a daemon, or kill it."""
+        daemon = self.daemons.pop(name)
+        daemon.send_signal(number)
+        try:
+            daemon.wait(20)
+        except subprocess.TimeoutExpired:
+            daemon.kill()
+            daemon.wait()
+
+    def _configure(self) -> None:
+        for part in ("munge", "state", *(f"spool.{node}" for node in NODES)):
+            (self.folder / part).mkdir(parents=True, exist_ok=True)
+        key = self.folder / "munge" / "key"
+        key.write_bytes(os.urandom(1024))
+        key.chmod(0o400)
+        host, ports = socket.gethostname().split(".")[0], _free_ports(1 + len(NODES))
+        lines = [
+            f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=1 RealMemory=4000 State=UNKNOWN"
+            for node, port in zip(NODES, ports[1:], strict=True)
+        ]
+        text = CONFIG.format(
+            host=host, folder=self.folder, port=ports[0], array=MAX_ARRAY + 1, nodes="\n".join(lines), names=",".join(NODES)
+        )
+        self.config.write_text(text, encoding="utf-8")
+
+    def _start(self) -> None:
+        self.start("munged")
+        self._wait(lambda: (self.folder / "munge" / "socket").exists(), "munged made no socket")
+        for name in ("slurmctld", *NODES):
+            self.start(name)
+
+    def _wait_until_idle(self) -> None:
+        def idle() -> bool:
+            said = subprocess.run(["sinfo", "-h", "-N", "-o", "%T"], capture_output=True, text=True, check=False).stdout.split()
+            return said == ["idle"] * len(NODES)
+
+        self._wait(idle, "the nodes do not get ready")
+
+    def _wait(self, true: object, else_: str, seconds: float = 60.0) -> None:
+        end = time.monotonic() + seconds
+        while not true():  # type: ignore[operator]
+            if time.monotonic() > end:
+                logs = "\n".join(f"{p.name}: {p.read_text(errors='replace')[-1500:]}" for p in self.folder.glob("*.out"))
+                raise RuntimeError(f"{else_}\n{logs}")
+            time.sleep(0.2)
+
+    def _steps(self) -> list[int]:
+        """What job steps are left of this cluster: a killed slurmd leaves them running."""
+        import psutil
+
+        mine = str(self.folder)
+        found = []
+        for process in psutil.process_iter(["name", "cmdline"]):
+            if process.info["name"] == "slurmstepd":
+                with contextlib.suppress(psutil.Error):
+                    if mine in " ".join([*(process.info["cmdline"] or []), *process.environ().values()]):
+                        found.append(process.pid)
+        return found
+
+
+def _free_ports(n: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(n)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def main() -> int:
+    """Run a command on a cluster of its own; its exit code."""
+    with Slurm(Path(sys.argv[1])):
+        return subprocess.run(sys.argv[2:], check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
