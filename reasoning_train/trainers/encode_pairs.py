@@ -20,7 +20,7 @@ def encode_pairs(pairs: Iterable[StepPair], codec: StepCodec, max_length: int, *
     """
     result = Encoded()
     for number, pair in enumerate(pairs):
-        _check(number, pair, codec, vocabulary)
+        _check(number, pair, codec, vocabulary, compare)
         traces = tuple(_trace(pair.prompt_ids, side, compare) for side in (pair.chosen_ids, pair.rejected_ids))
         if max(map(len, traces)) > max_length:
             result.dropped["too_long"] += 1
@@ -39,7 +39,7 @@ def _trace(prompt: tuple[int, ...], side: tuple[int, ...], compare: bool) -> Tra
     return Trace(ids, (0.0,) * len(prompt) + (1.0,) * len(side))
 
 
-def _check(number: int, pair: StepPair, codec: StepCodec, vocabulary: int) -> None:
+def _check(number: int, pair: StepPair, codec: StepCodec, vocabulary: int, compare: bool) -> None:
     def refuse(field: str, value: object, expected: str) -> UserError:
         return UserError(f"Pair {number} (problem {pair.problem_id!r}, rule {pair.rule!r}): {field} is {value!r}; expected {expected}.")
 
@@ -64,8 +64,19 @@ def _check(number: int, pair: StepPair, codec: StepCodec, vocabulary: int) -> No
         )
     if not 0 <= pair.label_smoothing <= 0.5:
         raise refuse("label_smoothing", pair.label_smoothing, "a probability from 0 to 0.5")
-    if (text := codec.decode(pair.prompt_ids)) != pair.prompt and text.strip() != pair.prompt.strip():
+    # A template's own special tokens are in the text of a prompt, those that a tokenizer puts before a plain one are not.
+    text = codec.decode(pair.prompt_ids)
+    if pair.prompt.strip() not in (
+        text.strip(),
+        codec.tokenizer.backend_tokenizer.decode(pair.prompt_ids, skip_special_tokens=False).strip(),
+    ):
         raise refuse("prompt", pair.prompt[:80], f"the text of prompt_ids, {text[:80]!r}: the prefix is not a prefix of both sides")
+    token = codec.tokenizer.convert_tokens_to_ids(codec.format.model.step_token) if codec.format.model.step_token else None
+    if compare and token is not None and {pair.chosen_ids[-1], pair.rejected_ids[-1]} != {token}:
+        raise refuse(
+            "chosen_ids, rejected_ids", (pair.chosen_ids[-1], pair.rejected_ids[-1]),
+            f"{token} last, the step token at which this model is read. Make the rows by stage `recode_pairs`",
+        )  # fmt: skip
     for name, said, ids in (("chosen", pair.chosen, pair.chosen_ids), ("rejected", pair.rejected, pair.rejected_ids)):
         if (text := codec.decode(ids)) != said:
             raise refuse(name, said[:80], f"the text of {name}_ids, {text[:80]!r}. Use the policy's tokenizer")

@@ -70,8 +70,11 @@ def _traces(targets: Iterable[ValueTarget], codec: StepCodec, head: HeadConfig, 
 
 
 def _ended(target: ValueTarget, codec: StepCodec) -> tuple[int, ...]:
-    """The path's ids; a whole solution has its end token, whether the policy wrote it or not, as it has where verifiers read it."""
+    """The path's ids; a whole solution has its end token, whether the policy wrote it or not, as it has where verifiers read it (and
+    none where a step token stands for it)."""
     ids = target.token_ids
+    if codec.format.model.step_token:
+        return ids
     whole = target.outcome is not None and codec.format.extract_answer(codec.decode(ids)) is not None
     return (*ids, codec.end_id) if whole and ids[-1] not in codec.end_ids else ids
 
@@ -94,5 +97,14 @@ def _check(number: int, target: ValueTarget, codec: StepCodec, head: HeadConfig,
         raise refuse("at", target.at, f"indices from -1 (the prompt's end) to {len(target.token_ids) - 1}")
     if head.read_at == "step_end" and (inside := set(target.at) - {*target.ends, -1}):
         raise refuse("at", min(inside), "ends of steps, as head.read_at is 'step_end'. Train this head with `read_at: every_token`")
+    if (mark := codec.format.model.step_token) and not _on_marks(target, codec, mark):
+        raise refuse(
+            "at", target.at, f"places of {mark!r}, the step token at which this model is read. Make the rows by stage `recode_targets`"
+        )
     if (text := codec.decode(target.token_ids)) != (said := "".join(target.completions)):
         raise refuse("completions", said[:80], f"the text of token_ids, {text[:80]!r}. Use the tokenizer of the policy that grew the trees")
+
+
+def _on_marks(target: ValueTarget, codec: StepCodec, mark: str) -> bool:
+    token = codec.tokenizer.convert_tokens_to_ids(mark)
+    return all(at >= 0 and target.token_ids[at] == token for at in target.at) and target.token_ids[-1] == token

@@ -1,0 +1,119 @@
+"""`recode_targets`, `recode_pairs`: labels for a verifier with another tokenizer or template than the policy that grew the trees has.
+
+labels: {uses: value_targets, trees: "${stages.trees}", policy: "${stages.base}", targets: {uses: mc}}
+theirs: {uses: recode_targets, targets: "${stages.labels}", policy: "${stages.base}", model: "${stages.large}", problems: "${task.explore}"}
+prm:    {uses: train_verifier, policy: "${stages.large}", targets: "${stages.theirs}", learning_rate: 1e-3, epochs: 3}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import Field
+
+from data_gen.errors import UserError
+from data_gen.labels import StepPair, ValueTarget
+from reasoning_train.recipe.refs import ModelRef, PairsRef, ProblemsRef, Ref, ValueTargetsRef
+from reasoning_train.recipe.rows import Rows, write_rows
+from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from data_gen.labelling.recode import Recoder
+    from data_gen.records import Problem
+
+Label = TypeVar("Label", ValueTarget, StepPair)
+
+
+class RecodeConfig(StageConfig):
+    """From whose tokens to whose."""
+
+    policy: ModelRef
+    """The policy that grew the trees: its tokens are in the rows."""
+    model: ModelRef
+    """The model that will be trained on the rows, and read by its own tokenizer and template."""
+    problems: ProblemsRef
+    """Those that the trees were grown for: their questions are put to the model in its own way."""
+    min_rows: int = Field(1, ge=1)
+
+
+class RecodeTargetsConfig(RecodeConfig):
+    """Which values."""
+
+    targets: ValueTargetsRef
+    """At ends of steps: those of rule `prefix_ratio` stand inside steps, and have no place among other tokens."""
+
+
+class RecodePairsConfig(RecodeConfig):
+    """Which preferences."""
+
+    pairs: PairsRef
+
+
+@stage("recode_targets", version=1, outputs={"data": "value_targets"}, seeded=False)
+def recode_targets(config: RecodeTargetsConfig, ctx: Context) -> None:
+    """Row by row. A path whose steps the model's tokens do not keep apart is counted and left out."""
+    recoder = _recoder(config, ctx)
+    rows = (ValueTarget.from_row(row) for row in Rows(ctx.input(config.targets).path))
+    _write("recode_targets", "value_targets", _recoded(rows, recoder.target, config, ctx), config, ctx)
+
+
+@stage("recode_pairs", version=1, outputs={"data": "pairs"}, seeded=False)
+def recode_pairs(config: RecodePairsConfig, ctx: Context) -> None:
+    """Row by row. A pair whose shared steps the model's tokens do not keep apart from its sides is counted and left out."""
+    recoder = _recoder(config, ctx)
+    rows = (StepPair.from_row(row) for row in Rows(ctx.input(config.pairs).path))
+    _write("recode_pairs", "pairs", _recoded(rows, recoder.pair, config, ctx), config, ctx)
+
+
+@recode_targets.estimate
+def targets_size(config: RecodeTargetsConfig, sizes: Sizes) -> dict[str, Any]:
+    """At most as many rows."""
+    return {key: n for key, n in sizes(config.targets).items() if key == "rows"}
+
+
+@recode_pairs.estimate
+def pairs_size(config: RecodePairsConfig, sizes: Sizes) -> dict[str, Any]:
+    """At most as many rows."""
+    return {key: n for key, n in sizes(config.pairs).items() if key == "rows"}
+
+
+def _recoder(config: RecodeConfig, ctx: Context) -> Recoder:
+    from data_gen.labelling.recode import Recoder
+    from reasoning_train.models.policy_text import load_policy_text
+
+    own, policy = (load_policy_text(ctx.input(ref).path).codec for ref in (config.model, config.policy))
+    return Recoder(own, policy)
+
+
+def _recoded(
+    rows: Iterable[Label], recode: Callable[[Label, Problem], Label | None], config: RecodeConfig, ctx: Context
+) -> Iterator[dict[str, Any]]:
+    from reasoning_train.inputs import read_problems
+
+    problems = {problem.id: problem for problem in read_problems(ctx.input(config.problems))}
+    for row in rows:
+        ctx.count("in")
+        if row.problem_id not in problems:
+            raise UserError(_unknown(row.problem_id, config.problems))
+        made = recode(row, problems[row.problem_id])
+        if made is None:
+            ctx.count("dropped.steps_merged")
+        else:
+            ctx.count("out")
+            yield made.to_row()
+
+
+def _unknown(problem_id: str, problems: Ref) -> str:
+    return f"problems: {problems} has no problem {problem_id!r}, which a row is of. Give the problems that the trees were grown for."
+
+
+def _write(name: str, kind: str, rows: Iterator[dict[str, Any]], config: RecodeConfig, ctx: Context) -> None:
+    n = write_rows(ctx.output("data"), kind=kind, rows=rows)
+    gate(
+        n >= config.min_rows,
+        f"{name}: {n} rows, fewer than min_rows={config.min_rows}: the tokens of {config.model} run across the ends of steps. "
+        "Use a model whose tokenizer keeps the step delimiter apart.",
+    )
