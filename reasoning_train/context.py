@@ -81,21 +81,27 @@ class WorkerContext:
     def pending(self, items: Iterable[tuple[str, Any]]) -> Iterator[tuple[int, str, Any]]:
         """(order, key, item) of this shard's items that are in no log yet; none any more once this process was asked to stop."""
         k, n = self.shard
-        index = self._logs()
+        index, orders = self._logs(), dict[str, int]()
         for order, (key, item) in enumerate(items):
+            recorded = index.order_of(key)
+            self._check_unique(key, order, orders.setdefault(key, order), recorded)
             if order % n != k:
                 continue
-            recorded = index.order_of(key)
             if recorded is None:
                 if stopping.asked():
                     self.cut_short = True
                     return
                 yield order, key, item
-                continue
-            self._found += 1
-            if recorded != order:
+            else:
+                self._found += 1
+
+    def _check_unique(self, key: str, order: int, *others: int | None) -> None:
+        """UserError where one key stands at two places: of their records only one would be kept."""
+        for other in others:
+            if other not in (None, order):
                 raise UserError(
-                    f"Two items of stage {self._stage.name!r} have the key {key!r}, at {recorded} and {order}; keys must be unique."
+                    f"Two items of stage {self._stage.name!r} have the key {key!r}, at {other} and {order}; keys must be unique. Check the "
+                    "ids of its problems."
                 )
 
     def record(self, order: int, key: str, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -108,6 +108,8 @@ class _Work:
 
     def run(self) -> Outcome:
         """Run the stage's function unless its work is recorded already; then, unless this is a shard, merge and publish."""
+        for name in self.partial.lost():
+            print(f"{name} has lost records since its shard ended; they are made again", flush=True)
         try:
             if not self._recorded():
                 self._record()
@@ -145,7 +147,7 @@ class _Work:
             self.ctx.close()
             if self.ctx.cut_short:
                 raise stopping.Stopped
-            self.attempts.done = True
+            self.attempts.done, self.attempts.log_bytes = True, self.partial.log_bytes(part)
         finally:
             self.attempts.wall_s += time.monotonic() - began
             # Counts and metrics move to the state: what the finishing function adds later is its own.

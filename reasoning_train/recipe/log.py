@@ -157,22 +157,27 @@ def _parse_head(line: bytes) -> dict[str, Any] | None:
     return head
 
 
-def _cut_torn_tail(path: Path) -> int:
-    """Cut an unfinished last line off; returns the size left."""
+def whole_bytes(path: Path) -> int:
+    """Bytes of a log up to the end of its last finished line; 0 for one that is not there."""
     if not path.exists():
         return 0
-    size = path.stat().st_size
-    with path.open("rb+") as stream:
-        keep, chunk = size, 1 << 16
+    keep, chunk = path.stat().st_size, 1 << 16
+    with path.open("rb") as stream:
         while keep > 0:
             start = max(0, keep - chunk)
             stream.seek(start)
             newline = stream.read(keep - start).rfind(b"\n")
-            keep = start + newline + 1 if newline >= 0 else start
             if newline >= 0:
-                break
-        if keep < size:
-            stream.truncate(keep)
+                return start + newline + 1
+            keep = start
+    return 0
+
+
+def _cut_torn_tail(path: Path) -> int:
+    """Cut an unfinished last line off; returns the size left."""
+    keep = whole_bytes(path)
+    if path.exists() and keep < path.stat().st_size:
+        os.truncate(path, keep)
     return keep
 
 

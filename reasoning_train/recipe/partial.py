@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from reasoning_train.recipe.locks import guard
-from reasoning_train.recipe.log import read_logs
+from reasoning_train.recipe.log import log_name, read_logs, whole_bytes
 from reasoning_train.recipe.manifest import write_json
 from reasoning_train.recipe.plan import Node, Plan
 from reasoning_train.recipe.store import Store
@@ -35,6 +35,8 @@ class Attempts:
     started: float = 0.0
     """Unix time of the first attempt's start."""
     done: bool = False
+    log_bytes: int = 0
+    """Bytes of its log when it had run to its end."""
     counts: dict[str, int] = field(default_factory=dict)
     """Counts that belong to no record."""
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -58,11 +60,21 @@ class Partial:
         write_json(self._path(shard), asdict(attempts))
 
     def read(self, shard: Shard) -> Attempts:
-        """A shard's state; that of a shard that never began is empty."""
+        """A shard's state; that of a shard that never began is empty. One whose log has lost records since it ended is not done."""
         try:
-            return Attempts(**json.loads(self._path(shard).read_text(encoding="utf-8")))
+            attempts = Attempts(**json.loads(self._path(shard).read_text(encoding="utf-8")))
         except FileNotFoundError:
             return Attempts()
+        attempts.done = attempts.done and self.log_bytes(shard) >= attempts.log_bytes
+        return attempts
+
+    def log_bytes(self, shard: Shard) -> int:
+        """Bytes of the whole records in a shard's log."""
+        return whole_bytes(self.folder / log_name(shard))
+
+    def lost(self) -> list[str]:
+        """Logs that have lost records since their shards ended: cut short, or gone."""
+        return [log_name(shard) for shard, attempts in self.shards().items() if self.log_bytes(shard) < attempts.log_bytes]
 
     def _path(self, shard: Shard) -> Path:
         return self.folder / f"attempts-{shard[0]}-of-{shard[1]}.json"

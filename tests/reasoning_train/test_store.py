@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,42 @@ def test_shards_then_whole(plan: Plan, store: Store) -> None:
     assert store.state(plan.nodes["a"], plan) == "partial"
     assert run_node(plan, "a", store, report=silent) == "ran"
     assert run_node(plan, "a", store, report=silent, shard=(0, 2)) == "cached"
+
+
+def cut(text: bytes, at: int) -> bytes:
+    """The log up to the end of its line number `at`, and half of the next."""
+    lines = text.splitlines(keepends=True)
+    return b"".join(lines[:at]) + lines[at][: len(lines[at]) // 2]
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes | None]] = {
+    "cut inside a record": lambda log: cut(log, 1),
+    "cut between records": lambda log: log[: log.index(b"\n") + 1],
+    "its last byte changed": lambda log: log[:-1] + b"?",
+    "gone": lambda log: None,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=list(DAMAGES))
+def test_a_shard_that_lost_records_after_its_end_is_named_and_made_again(
+    damage: Callable[[bytes], bytes | None], plan: Plan, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    undisturbed = Store(tmp_path / "undisturbed")
+    run_node(plan, "a", undisturbed, report=silent)
+    for k in range(2):
+        run_node(plan, "a", store, report=silent, shard=(k, 2))
+    log = store.partial(plan.nodes["a"]) / "log-1-of-2.jsonl"
+    left = damage(log.read_bytes())
+    log.unlink()
+    if left is not None:
+        log.write_bytes(left)
+    assert store.state(plan.nodes["a"], plan) == "partial"
+    with pytest.raises(UserError, match="1 of 2 shards are unfinished: 1"):
+        run_node(plan, "a", store, report=silent, merge_only=True)
+    assert run_node(plan, "a", store, report=silent) == "ran"
+    assert "log-1-of-2.jsonl has lost records since its shard ended; they are made again" in capsys.readouterr().out
+    found, expected = (list(Rows(one.folder(plan.nodes["a"]) / "data")) for one in (store, undisturbed))
+    assert found == expected and len(found) == 12
 
 
 def test_consumers_of_a_remade_input_are_stale_and_made_again(plan: Plan, store: Store) -> None:

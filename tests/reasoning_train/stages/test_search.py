@@ -1,16 +1,21 @@
-"""The stage `search` on a tiny random model: bad input counted, cut paths, every data search end to end, estimates, the gates."""
+"""The stage `search` on a tiny random model: bad input, shards, corrupt and lost files, a dying server, every data search end to end."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from data_gen.errors import UserError
 from data_gen.trees import Tree, read_trees
+from reasoning_train.recipe.log import read_logs
 from reasoning_train.recipe.refs import Ref
+from reasoning_train.run_node import run_node
 from reasoning_train.stage_api import GateError
 from reasoning_train.stages.search import SearchConfig, cost
+from tests.data_gen.engines.fake_server import Reply, Seen, serving
 from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of
 
 MCTS = {"uses": "mcts", "simulations": 6, "expand": {"n": 3, "max_tokens": 12}, "max_length": 40, "max_depth": 4}
@@ -55,6 +60,93 @@ def test_a_policy_that_never_delimits_gives_cut_nodes(bench: Bench, one_thread: 
     assert all(node.terminal and node.depth == 1 for tree in trees for node in tree.nodes[1:])
     assert all(tree.stopped == "exhausted" for tree in trees)
     assert all(len(node.token_ids) == 12 and node.outcome == 0.0 for node in ends if node.terminal == "limit")
+
+
+@pytest.mark.parametrize("shards", [2, 3, 5])
+def test_several_trees_a_problem_are_the_same_in_any_number_of_shards(kitchen: Bench, shards: int) -> None:
+    """4 problems, 3 trees each, one question too long; a last run without shards finds everything recorded and merges it."""
+    config = {"policy": Ref("model"), "problems": Ref("questions"), "gold": True, "search": MCTS, "scorer": CONSTANT, "trees": 3}
+    whole = rows_of(kitchen.make("whole", "search", **config))
+    kitchen.add("parts", "search", **config)
+    for k in reversed(range(shards)):
+        assert run_node(kitchen.plan, "parts", kitchen.store, report=lambda event: None, shard=(k, shards)) == "recorded"
+    parts = kitchen.run("parts")
+    assert rows_of(parts) == whole
+    assert parts.manifest["log"] == {"records": 12, "duplicates": 0, "corrupt": []} and parts.manifest["counts"]["out"] == 9
+    assert parts.manifest["attempts"] == shards and parts.manifest["counts"]["dropped.question_too_long"] == 3
+    assert {(row["problem_id"], row["sample"]) for row in whole} == {(p.id, sample) for p in SHORT for sample in range(3)}
+
+
+def test_datasets_loads_trees(kitchen: Bench, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    config = {"policy": Ref("model"), "problems": Ref("questions"), "gold": True, "search": MCTS, "scorer": CONSTANT, "trees": 2}
+    artifact = kitchen.make("trees", "search", **config)
+    loaded = datasets.load_dataset(str(artifact.path), cache_dir=str(tmp_path / "cache"), split="train")
+    assert list(loaded) == rows_of(artifact)
+    assert list(read_trees(loaded)) == list(read_trees(rows_of(artifact)))
+    columns = "token_ids text logprob prior n w v0 scale scorer outcome mc_correct mc_total source"
+    assert set(columns.split()) <= set(loaded.column_names)
+
+
+def test_a_corrupt_shard_is_named_quarantined_and_made_again(kitchen: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    """While the log is all there is, and in the published Parquet shard, which the next stage finds."""
+    config = {"policy": Ref("model"), "problems": Ref("questions"), "gold": True, "search": MCTS, "scorer": CONSTANT, "trees": 2}
+    whole = rows_of(kitchen.make("whole", "search", **config))
+    kitchen.add("parts", "search", **config)
+    for k in range(2):
+        run_node(kitchen.plan, "parts", kitchen.store, report=lambda event: None, shard=(k, 2))
+    folder = kitchen.store.partial(kitchen.nodes["parts"])
+    lines = (folder / "log-1-of-2.jsonl").read_bytes().splitlines(keepends=True)
+    lines[1] = lines[1].replace(b'"depth":1', b'"depth":7', 1)
+    (folder / "log-1-of-2.jsonl").write_bytes(b"".join(lines))
+    artifact = kitchen.run("parts")
+    assert "corrupt record at log-1-of-2.jsonl:2 set aside in quarantine.txt; its problem is made again" in capsys.readouterr().out
+    assert rows_of(artifact) == whole and artifact.manifest["log"]["corrupt"] == ["log-1-of-2.jsonl:2"]
+
+    [part] = (artifact.path / "trees").glob("*.parquet")
+    sound = part.read_bytes()
+    part.write_bytes(sound[:200] + bytes(byte ^ 255 for byte in sound[200:220]) + sound[220:])
+    kitchen.add("paths", "sft_paths", trees=Ref("parts"), policy=Ref("model"), paths={"correct": None, "wrong": 1})
+    with pytest.raises(UserError, match=r"part-00000.parquet cannot be read .* it was set aside in .*quarantine.* it is made again"):
+        kitchen.run("paths")
+    assert rows_of(kitchen.run("parts")) == whole and part.read_bytes() == sound
+
+
+def test_problems_that_share_an_id_are_refused_before_a_tree_is_lost(kitchen: Bench) -> None:
+    kitchen.problems("twins", [SHORT[0], SHORT[1], SHORT[0]])
+    with pytest.raises(UserError, match="Two items of stage 'search' have the key 'p3#0', at 0 and 2; keys must be unique"):
+        search(kitchen, "trees", MCTS, scorer=CONSTANT, problems=Ref("twins"))
+
+
+def test_a_server_that_dies_leaves_the_finished_trees_and_the_next_run_grows_the_rest(kitchen: Bench) -> None:
+    """One request at a time, each repeated once; from the fourth on there are only errors. What is saved is not asked for again."""
+
+    def answers(k: int, seen: Seen) -> Reply:
+        choices = [{"index": i, "text": f"Answer: {3 + i}", "finish_reason": "stop", "stop_reason": None} for i in range(seen.body["n"])]
+        return Reply(body={"choices": choices})
+
+    def tires(k: int, seen: Seen) -> Reply:
+        return answers(k, seen) if k not in (1, 3) and k < 6 else Reply(status=503, body={"error": "the engine is dead"})
+
+    def config(server: Any, attempts: int) -> dict[str, Any]:
+        engine = {"uses": "openai", "base_url": server.url, "model": "m", "concurrency": 1, "attempts": attempts}
+        how = {**MCTS, "simulations": 2}
+        return {"policy": Ref("model"), "problems": Ref("questions"), "gold": True, "search": how, "scorer": CONSTANT, "engine": engine}
+
+    with serving(answers) as server:
+        whole = rows_of(kitchen.make("whole", "search", **config(server, 1), trees=4))
+    kitchen.add("trees", "search", **config(server, 1), trees=4)
+    with serving(tires) as server:
+        kitchen.nodes["trees"].config["engine"] = config(server, 2)["engine"]
+        with pytest.raises(UserError, match=r"(?s)last time: status 503: the engine is dead.*run the same command to go on"):
+            kitchen.run("trees")
+    saved = read_logs(kitchen.store.partial(kitchen.nodes["trees"]))
+    assert 1 <= len(saved) < 12
+    with serving(answers) as server:
+        kitchen.nodes["trees"].config["engine"] = config(server, 1)["engine"]
+        artifact = kitchen.run("trees")
+        assert len(server.seen) == 12 - len(saved)
+    assert rows_of(artifact) == whole and artifact.manifest["attempts"] == 2
 
 
 SEARCHES: dict[str, dict[str, Any]] = {
