@@ -16,6 +16,7 @@ ServerKind = Literal["vllm", "transformers", "sglang", "llamacpp", "openai"]
 _OURS = ("--port", "--host", "--served-model-name")
 _REFUSED = {
     "--api-key": "a key would stand in the manifest; the server listens on the loopback interface only and needs none",
+    "--hf-token": "a token would stand in the manifest, and nothing is downloaded",
     "--trust-remote-code": "remote code is never run",
     "--continuous-batching": "it samples every request with the first one's temperature and stop strings",
 }
@@ -28,6 +29,7 @@ _OUR_VLLM_ARGS = {
     **{name: f"say `{name}` beside `args`" for name in ("block_size", "enforce_eager")},
     "enable_prefix_caching": "say `prefix_caching`",
     "trust_remote_code": "remote code is never run",
+    "hf_token": "a token would stand in the manifest, and nothing is downloaded",
 }
 
 
@@ -64,7 +66,9 @@ class ServeConfig(_EngineConfig):
     @field_validator("args")
     @classmethod
     def _no_arguments_of_ours(cls, args: tuple[str, ...]) -> tuple[str, ...]:
-        for name in (arg.partition("=")[0] for arg in args):
+        for arg in (arg.partition("=")[0] for arg in args):
+            # vLLM reads underscores as dashes, and its parser takes beginnings of names for the whole.
+            name = next((full for full in (*_OURS, *_REFUSED) if len(arg) > 3 and full.startswith(arg.lower().replace("_", "-"))), "")
             if name in _OURS:
                 raise ValueError(f"{name} is chosen by the stage; leave it out")
             if name in _REFUSED:

@@ -46,6 +46,9 @@ def test_defaults_follow_the_kind_of_server() -> None:
         ({"base_url": URL, "temperature": 1.0}, "Extra inputs are not permitted"),
         ({"serve": {"command": "vllm", "args": ["--port", "80"]}}, "--port is chosen by the stage"),
         ({"serve": {"command": "vllm", "args": ["--api-key=x"]}}, "--api-key is refused: a key would stand in the manifest"),
+        ({"serve": {"command": "vllm", "args": ["--api_key", "sk-x"]}}, "--api-key is refused"),
+        ({"serve": {"command": "vllm", "args": ["--api-k=sk-x"]}}, "--api-key is refused"),
+        ({"serve": {"command": "vllm", "args": ["--hf_token=hf_x"]}}, "--hf-token is refused: a token would stand in the manifest"),
         ({"serve": {"command": "vllm", "args": ["--trust-remote-code"]}}, "--trust-remote-code is refused"),
         ({"serve": {"command": "transformers", "args": ["--continuous-batching"]}}, "with the first one's temperature"),
     ],
@@ -53,3 +56,17 @@ def test_defaults_follow_the_kind_of_server() -> None:
 def test_what_is_refused(config: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         openai(**config)
+
+
+@pytest.mark.parametrize(
+    "args", [["--max-model-len", "64"], ["--api-server-count=2"], ["--hf-overrides", "{}"], ["-O3"], ["--max_num_seqs=8"]]
+)
+def test_other_arguments_pass(args: list[str]) -> None:
+    assert openai(serve={"command": "vllm", "args": args}).serve.args == tuple(args)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("name", "said"), [("hf_token", "a token would stand in the manifest"), ("max_num_seqs", "say `slots`")])
+def test_arguments_that_vllm_must_not_get_here(name: str, said: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} is refused: {said}"):
+        VllmConfig(args={name: "x"})
+    assert VllmConfig(tensor_parallel=2, args={"max_num_batched_tokens": 9}).args == {"max_num_batched_tokens": 9}

@@ -100,6 +100,8 @@ def test_a_key_in_the_wrong_place_is_not_repeated_in_the_message() -> None:
     wrong = [{"api_key_env": "sk-1234567890"}, {"base_url": "https://me:sk-1234567890@host/v1"}]
     for engine in wrong:
         validate(SampleConfig, {"engine": {"uses": "openai", "base_url": URL, **engine}}, "stages.s", problems)
+    own = {"uses": "openai", "serve": {"command": "vllm", "args": ["--api-key", "sk-1234567890"]}}
+    validate(SampleConfig, {"engine": own}, "stages.s", problems)
     with pytest.raises(RecipeError, match="stages.s.engine.api_key_env: api_key_env must be the name of an environment variable") as caught:
         problems.raise_if_any()
     assert "sk-1234567890" not in str(caught.value)
