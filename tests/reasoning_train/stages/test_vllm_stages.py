@@ -1,4 +1,4 @@
-"""Stages with `engine: {uses: vllm}`: rows as with the transformers engine, one policy after the other, kept adapters. Needs vLLM."""
+"""Stages with `engine: {uses: vllm}`: rows as with the transformers engine, kept adapters, trees, tensor parallelism. Needs vLLM."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from data_gen.trees import read_trees
 from reasoning_train.recipe.refs import Ref
 from tests.reasoning_train.bench import MODEL, Bench, rows_of
-from tests.reasoning_train.stages.test_sft import FEW, train
+from tests.reasoning_train.stages.test_sft import FEW, start_worker, train
 
 pytestmark = pytest.mark.vllm
 VLLM = {"uses": "vllm", "kv_cache_gib": 0.1}
@@ -44,3 +45,28 @@ def test_samples_follow_from_the_seed(kitchen: Bench) -> None:
     assert [row["completion"] for row in rows_of(one)] == [row["completion"] for row in rows_of(two)]
     assert [row["completion"] for row in rows_of(one)] != [row["completion"] for row in rows_of(other)]
     assert all(len(row["logprobs"]) == sum(len(s["token_ids"]) for s in row["segments"]) for row in rows_of(one))
+
+
+def test_trees_grow_in_vllm_over_an_adapter_too_and_follow_from_the_seed(kitchen: Bench) -> None:
+    """What nodes share is found in the prefix cache; every token is charged; a kept adapter grows the trees of its own policy."""
+    how = {"uses": "mcts", "simulations": 8, "wave": 2, "expand": {"n": 3, "max_tokens": 24}, "max_length": 64}
+    config: dict[str, Any] = {"problems": Ref("gold.problems"), "search": how, "scorer": {"uses": "constant"}, "gold": True, "engine": VLLM}
+    one, two, base = (kitchen.make(name, "search", policy=Ref(name[:4]), **config) for name in ("keep1", "keep2", "base1"))
+    trees = list(read_trees(rows_of(one)))
+    assert [tree.problem_id for tree in trees] == [row["id"] for row in rows_of(kitchen.store.open(kitchen.nodes["gold.problems"]))]
+    for tree in trees:
+        assert tree.generated_tokens == sum(node.draws * len(node.token_ids) for node in tree.nodes[1:])
+    assert rows_of(one) == rows_of(two) != rows_of(base)
+    assert one.manifest["counts"]["tokens.generated"] == sum(tree.generated_tokens for tree in trees)
+    assert one.manifest["counts"]["tokens.cached"] > 0 and "reproducible" not in one.manifest["metrics"]
+
+
+def test_a_recipe_spreads_the_model_over_processes(kitchen: Bench) -> None:
+    """`tensor_parallel: 2` in a stage of its own process; greedy solutions are those of one process."""
+    config: dict[str, Any] = {"policy": Ref("merge"), "problems": Ref("gold.problems"), "n": 1, "temperature": 0.0, "max_tokens": 40}
+    alone = kitchen.make("alone", "sample", **config, engine=VLLM)
+    kitchen.add("spread", "sample", **config, engine={**VLLM, "tensor_parallel": 2})
+    assert start_worker(kitchen, "spread").wait(500) == 0
+    spread = kitchen.store.open(kitchen.nodes["spread"])
+    assert spread.manifest["config"]["engine"]["tensor_parallel"] == 2
+    assert [row["completion"] for row in rows_of(spread)] == [row["completion"] for row in rows_of(alone)]
