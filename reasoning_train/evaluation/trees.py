@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
-from data_gen.trees import Tree
+from data_gen.trees import Tree, TreeNode
 
 
 def summarise_trees(trees: Iterable[Tree]) -> tuple[dict[str, Any], dict[str, Any]]:
     """(figures, table of them as text). `solved`: trees with a right answer; `decided`: those that ended at their probe, whose solutions
     were all right or all wrong; `informative`: sibling sets that hold both kinds of subtree;
-    `shared_tokens`: tokens on at least two root-to-leaf paths, of all path tokens counted once a path."""
+    `shared_tokens`: of the tokens of all root-to-leaf paths those up to which at least two paths are equal (prefix count >= 2)."""
     sums: Counter[str] = Counter()
     stopped: Counter[str] = Counter()
     for tree in trees:
@@ -38,10 +39,9 @@ def summarise_trees(trees: Iterable[Tree]) -> tuple[dict[str, Any], dict[str, An
 def _of_tree(tree: Tree) -> dict[str, int]:
     below = tree.children()
     families = [children for children in below.values() if len(children) > 1]
-    right, wrong, paths = _reach(tree)
+    right, wrong = _reach(tree)
     ends = [node for node in tree.nodes[1:] if not below[node.node]]
-    path_tokens = sum(len(node.token_ids) * paths[node.node] for node in tree.nodes[1:])
-    shared = sum(len(node.token_ids) * paths[node.node] for node in tree.nodes[1:] if paths[node.node] >= 2)
+    path_tokens, shared = _path_tokens(tree, ends)
     return {
         "trees": 1,
         "solved": int(right[0] > 0),
@@ -62,19 +62,34 @@ def _informative(counts: Iterable[int]) -> bool:
     return any(counts)
 
 
-def _reach(tree: Tree) -> tuple[list[int], list[int], list[int]]:
-    """For each node: right ends, wrong ends and paths (draws of ends) at or below it. Children come after parents, so one pass up does."""
-    right, wrong, paths = ([0] * len(tree.nodes) for _ in range(3))
+def _reach(tree: Tree) -> tuple[list[int], list[int]]:
+    """For each node: right and wrong ends (draws of them) at or below it. Children come after parents, so one pass up does."""
+    right, wrong = ([0] * len(tree.nodes) for _ in range(2))
     inner = {node.parent for node in tree.nodes}
     for node in reversed(tree.nodes):
         if node.node not in inner:
-            paths[node.node] += node.draws
             right[node.node] += node.draws * (node.outcome == 1.0)
             wrong[node.node] += node.draws * (node.outcome == 0.0)
         if node.parent >= 0:
-            for counts in (right, wrong, paths):
+            for counts in (right, wrong):
                 counts[node.parent] += counts[node.node]
-    return right, wrong, paths
+    return right, wrong
+
+
+def _path_tokens(tree: Tree, ends: Iterable[TreeNode]) -> tuple[int, int]:
+    """(tokens of all paths, those up to which another path is equal), every draw of an end a path of its own."""
+    ids: list[tuple[int, ...]] = [()]
+    for node in tree.nodes[1:]:
+        ids.append(ids[node.parent] + node.token_ids)
+    paths = sorted((ids[end.node], end.draws) for end in ends if end.draws)
+    # In sorted order the path that shares the most with another stands beside it.
+    common = [0, *(_common(a, b) for (a, _), (b, _) in pairwise(paths)), 0]
+    shared = sum(k * (len(path) if k > 1 else max(common[i : i + 2])) for i, (path, k) in enumerate(paths))
+    return sum(k * len(path) for path, k in paths), shared
+
+
+def _common(a: tuple[int, ...], b: tuple[int, ...]) -> int:
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
 def _table(figures: dict[str, Any]) -> dict[str, Any]:
