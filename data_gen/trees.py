@@ -30,8 +30,8 @@ class TreeNode:
     """Steps above and including this one; 0 for the root."""
     text: str
     token_ids: tuple[int, ...]
-    logprob: float = 0.0
-    """Sum over the node's own tokens, under the untempered policy."""
+    logprob: float | None = 0.0
+    """Sum over the node's own tokens, under the untempered policy; None where the engine gave none."""
     prior: float | None = None
     """P(node | parent) as the selector used it; None where none was."""
     draws: int = 1

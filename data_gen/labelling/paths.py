@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from data_gen.errors import UserError
 from data_gen.labelling.reach import ends
 from data_gen.similarity import jaccard, shingles
 from data_gen.trees import Tree, TreeNode
@@ -48,8 +49,14 @@ class Path:
 
     @property
     def perplexity(self) -> float:
-        """exp of the mean negative log-prob of its tokens under the policy."""
-        return math.exp(-sum(node.logprob for node in self.nodes) / max(1, len(self.token_ids)))
+        """exp of the mean negative log-prob of its tokens under the policy. UserError where the engine that drew them gave none."""
+        known = [node.logprob for node in self.nodes if node.logprob is not None]
+        if len(known) < len(self.nodes):
+            raise UserError(
+                f"Perplexity needs log-probs, and the tree of problem {self.tree.problem_id!r} has steps without: the engine that drew "
+                "them gave none. Rank by `mean_q`, `draws` or `random`."
+            )
+        return math.exp(-sum(known) / max(1, len(self.token_ids)))
 
     @property
     def mean_q(self) -> float:

@@ -39,8 +39,8 @@ class _Place:
 
     id: int
     open: Ids = ()
-    logprob: float = 0.0
-    """Of the open tokens."""
+    logprob: float | None = 0.0
+    """Of the open tokens; None where it is not known."""
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class _View:
             return
         pieces = self._pieces((*above.open, *node.token_ids))
         left = pieces.pop() if pieces and not node.terminal and not self._complete(pieces[-1]) else ()
-        logprob = above.logprob + node.logprob
+        logprob = None if above.logprob is None or node.logprob is None else above.logprob + node.logprob
         steps = self._descend(above.id, pieces, 0 if node.source == "replayed" else node.draws)
         self.places[node.node] = _Place(steps[-1] if steps else above.id, left, logprob if left else 0.0)
         if steps and not left:
@@ -121,7 +121,7 @@ class _View:
         if node.source == "rollout" and node.outcome is not None and step not in self.rolled:
             self._change(step, mc_correct=here.mc_correct + node.outcome, mc_total=here.mc_total + 1)
 
-    def _settle(self, steps: Sequence[int], node: TreeNode, logprob: float) -> None:
+    def _settle(self, steps: Sequence[int], node: TreeNode, logprob: float | None) -> None:
         """A node ends with the last of `steps`: what is known of it goes there. Twins' counts add up, the first one's marks stay."""
         step = self.nodes[steps[-1]]
         self.rolled |= {step.node} if node.mc_total else set()
@@ -129,7 +129,8 @@ class _View:
         marks = ("prior", "v0", "outcome", "answer", "steps_ok")
         known = {name: old if (old := getattr(step, name)) is not None else getattr(node, name) for name in marks}
         fresh = not step.source
-        rest = logprob - sum(self.nodes[i].logprob for i in steps[:-1])
+        before = [self.nodes[i].logprob for i in steps[:-1]]
+        rest = None if logprob is None or None in before else logprob - sum(one for one in before if one is not None)
         self._change(
             steps[-1],
             **counts,

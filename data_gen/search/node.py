@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from data_gen.errors import UserError
 from data_gen.trees import ROOT, TreeNode
 
 
@@ -19,7 +20,8 @@ class Node:
     depth: int = 0
     length: int = 0
     """Tokens since the prompt, this node's included."""
-    logprob: float = 0.0
+    logprob: float | None = 0.0
+    """Sum over the node's own tokens; None where the engine gave none."""
     logprobs: tuple[float, ...] = ()
     """One a token, kept of rollouts only: they may be cut into steps."""
     draws: int = 1
@@ -56,9 +58,14 @@ class Node:
         return self.total / self.visits
 
     @property
-    def mean_logprob(self) -> float:
-        """Mean over the node's own tokens; 0 for an empty one."""
-        return self.logprob / len(self.token_ids) if self.token_ids else 0.0
+    def known_logprob(self) -> float:
+        """`logprob`, for searches that need it. UserError where the engine gave none."""
+        if self.logprob is None:
+            raise UserError(
+                f"The engine gave no log-probs with the step {self.text[:40]!r}, which this search needs. Use `select: {{prior: draws}}` "
+                "or `uniform` (no `ancestors` in particle Gibbs), or an engine that gives them: hosted ones do at temperature and top_p 1."
+            )
+        return self.logprob
 
     @property
     def ids(self) -> tuple[int, ...]:

@@ -93,7 +93,7 @@ class ParticleGibbs(Filter):
         """log p(rest | beginning) and what the rest adds to the potentials."""
         rest = end.path()[beginning.depth :]
         gained = self.potential.of_path(end, tree.scale) - self.potential.of_path(beginning, tree.scale)
-        return sum(node.logprob for node in rest) + gained
+        return sum(node.known_logprob for node in rest) + gained
 
 
 def at(kept: Node, step: int) -> Node:

@@ -30,7 +30,7 @@ class Reader:
 
     def step(self, parent: Node, sample: Sample, how: Expand, source: str = "policy") -> Node:
         """One sample as one node."""
-        node = self._node(parent, sample.token_ids, sum(sample.logprobs), source)
+        node = self._node(parent, sample.token_ids, sample.logprobs, source)
         node.head_value, node.piece = sample.value, how.segment == "step"
         if self.ends(sample) or (how.segment == "step" and sample.finish == "stop" and self.codec.is_answer(node.text)):
             self._end(node)
@@ -42,7 +42,7 @@ class Reader:
         """A sample that runs to its end, as a chain of steps below `parent`, which ends with a step itself. Never cut by depth."""
         chain, start = [], 0
         for ids in self.pieces(sample.token_ids):
-            parent = self._node(parent, ids, sum(sample.logprobs[start : start + len(ids)]), source)
+            parent = self._node(parent, ids, sample.logprobs[start : start + len(ids)], source)
             parent.piece = True
             chain.append(parent)
             start += len(ids)
@@ -56,7 +56,7 @@ class Reader:
     def rollout(self, parent: Node, rollout: Rollout) -> Node:
         """A completion as one leaf, with what it came to."""
         sample = rollout.sample
-        leaf = self._node(parent, sample.token_ids, sum(sample.logprobs), "rollout")
+        leaf = self._node(parent, sample.token_ids, sample.logprobs, "rollout")
         leaf.logprobs, leaf.answer, leaf.outcome = sample.logprobs, rollout.answer, rollout.outcome
         leaf.terminal = "answer" if rollout.answer is not None else "limit" if sample.finish != "stop" else "invalid"
         return leaf
@@ -85,10 +85,10 @@ class Reader:
         """An end token, not a stop string, ended it."""
         return sample.finish == "stop" and bool(sample.token_ids) and sample.token_ids[-1] in self.codec.end_ids
 
-    def _node(self, parent: Node, ids: tuple[int, ...], logprob: float, source: str) -> Node:
+    def _node(self, parent: Node, ids: tuple[int, ...], logprobs: Sequence[float], source: str) -> Node:
         return Node(
             id=-1, parent=parent, token_ids=ids, text=self.codec.decode(ids), depth=parent.depth + 1, length=parent.length + len(ids),
-            logprob=logprob, source=source,
+            logprob=sum(logprobs) if len(logprobs) == len(ids) else None, source=source,
         )  # fmt: skip
 
     def _end(self, node: Node) -> None:

@@ -72,15 +72,12 @@ class Puct(_Selector):
 
     def _raw(self, child: Node, siblings: list[Node]) -> float:
         match self.prior:
-            case "mean_prob":
-                return math.exp(child.mean_logprob)
-            case "prob":
-                return math.exp(child.logprob)
-            case "length_penalised":
-                return math.exp(child.logprob / max(1, len(child.token_ids)) ** self.length_power)
             case "draws":
                 return child.draws / sum(sibling.draws for sibling in siblings)
-        return 1 / len(siblings)
+            case "uniform":
+                return 1 / len(siblings)
+        power = {"mean_prob": 1.0, "prob": 0.0, "length_penalised": self.length_power}[self.prior]
+        return math.exp(child.known_logprob / max(1, len(child.token_ids)) ** power)
 
 
 class Ucb(_Selector):

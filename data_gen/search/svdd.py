@@ -80,7 +80,7 @@ class Svdd(Search):
         if self.candidates == "sampled":
             return [[(node, 0.0) for node in drawn] for drawn in await tree.draw(prefixes, self.expand, self.expand.n)]
         found = await top_tokens(tree, prefixes, self.expand.n)
-        return [[(child, child.logprob) for child in children] for children in found]
+        return [[(child, child.known_logprob) for child in children] for children in found]
 
     def _choose(self, tree: SearchTree, candidates: Candidates, rng: random.Random, n: int) -> list[Node]:
         """n of the candidates, drawn by their shares."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from data_gen.errors import UserError
 from data_gen.labelling.paths import Path, PathPolicy
 from data_gen.labelling.reach import ends
 from data_gen.labelling.solutions import path_solutions
@@ -56,6 +57,13 @@ def test_rank_features_by_hand() -> None:
     assert other.perplexity == pytest.approx(2.718281828 ** (8 / 6))  # 6 tokens: a, newline, Answer, :, 1, end
     [unvisited], _ = choose((rollout("a", 1),), rank="mean_q")
     assert unvisited.mean_q == float("-inf")
+
+
+def test_perplexity_of_what_no_engine_scored_is_refused() -> None:
+    for spec in (step("a", answer(1, logprob=-1.0), logprob=None), rollout("ab", 1, logprob=None)):
+        assert texts(choose((spec,), rank="mean_q")[0])
+        with pytest.raises(UserError, match="Perplexity needs log-probs, and the tree of problem 'p' has steps without"):
+            choose((spec,), rank="low_perplexity")
 
 
 def test_equal_solutions_of_two_trees_count_once() -> None:

@@ -117,7 +117,7 @@ def test_given_solutions_come_first_and_cost_nothing() -> None:
     [tree] = grow(FirstError(samples=3, errors=1, corrections=4), WORLD, task=TASK, given=given)
     [alone] = grow(FirstError(samples=1, errors=1, corrections=4), WORLD, task=TASK)
     first = tree.nodes[1]
-    assert (path_of(tree, first), first.draws >= 2, first.logprob) == (("b",), True, 0.0)
+    assert (path_of(tree, first), first.draws >= 2, first.logprob) == (("b",), True, None)
     ends = [node for node in tree.nodes if node.terminal and node.source == "policy"]
     assert sum(node.draws for node in ends) == 3
     drawn = sum(len(node.token_ids) * node.draws for node in tree.nodes[1:] if node.source != "replayed")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_gen.errors import UserError
 from data_gen.search.node import Node
 from data_gen.search.select import Fpu, Puct, Ucb
 
@@ -59,6 +60,15 @@ def test_priors_by_hand(prior: Any, expected: list[float]) -> None:
     assert [child.prior for child in parent.children] == pytest.approx(expected)
     Puct(prior=prior, normalise="siblings").set_priors(parent)
     assert [child.prior for child in parent.children] == pytest.approx([p / sum(expected) for p in expected])
+
+
+def test_priors_of_what_was_drawn_without_log_probs_are_refused() -> None:
+    parent = family({"logprob": None}, {"logprob": None, "draws": 3})
+    for prior in ("mean_prob", "prob", "length_penalised"):
+        with pytest.raises(UserError, match=r"gave no log-probs with the step '', which this search needs. Use `select: {prior: draws}`"):
+            Puct(prior=prior).set_priors(parent)  # type: ignore[arg-type]
+    Puct(prior="draws").set_priors(parent)
+    assert [child.prior for child in parent.children] == [0.25, 0.75]
 
 
 def test_scores_by_hand() -> None:

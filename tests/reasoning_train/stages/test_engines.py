@@ -362,15 +362,18 @@ def test_transformers_serve_gives_what_the_engine_in_this_process_gives(bench: B
 
 @pytest.mark.slow
 def test_trees_grow_over_a_real_server(bench: Bench, learned_bytes: Path) -> None:
-    search = {"uses": "mcts", "simulations": 6, "expand": {"n": 3, "temperature": 1.0, "max_tokens": 40}}
+    select = {"uses": "puct", "prior": "draws"}  # `transformers serve` gives no log-probs
+    search = {"uses": "mcts", "simulations": 6, "select": select, "expand": {"n": 3, "temperature": 1.0, "max_tokens": 40}}
     config: dict[str, Any] = {"policy": Ref("tuned"), "problems": Ref("gold.problems"), "search": search, "gold": True}
     first, again = (bench.make(name, "search", **config, scorer={"uses": "constant"}, engine=OWN) for name in ("a", "b"))
     rows = rows_of(first)
     assert first.manifest["metrics"]["trees"]["solved"] == 1.0
     assert first.manifest["counts"]["tokens.prompt"] > 0 and "reproducible" not in first.manifest["metrics"]
     assert rows == rows_of(again)
-    assert max(row["depth"] for row in rows) >= 2
+    assert max(row["depth"] for row in rows) >= 2 and {row["logprob"] for row in rows if row["depth"]} == {None}
     assert not _serving(bench)
+    with pytest.raises(UserError, match=r"The engine gave no log-probs with the step .* Use `select: {prior: draws}`"):
+        bench.make("c", "search", **{**config, "search": {**search, "select": {"uses": "puct"}}}, scorer={"uses": "constant"}, engine=OWN)
 
 
 @pytest.mark.slow

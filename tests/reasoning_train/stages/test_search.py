@@ -130,7 +130,7 @@ def test_a_server_that_dies_leaves_the_finished_trees_and_the_next_run_grows_the
 
     def config(server: Any, attempts: int) -> dict[str, Any]:
         engine = {"uses": "openai", "base_url": server.url, "model": "m", "concurrency": 1, "attempts": attempts}
-        how = {**MCTS, "simulations": 2}
+        how = {**MCTS, "simulations": 2, "select": {"uses": "puct", "prior": "draws"}}
         return {"policy": Ref("model"), "problems": Ref("questions"), "gold": True, "search": how, "scorer": CONSTANT, "engine": engine}
 
     with serving(answers) as server:
