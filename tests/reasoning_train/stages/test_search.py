@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from data_gen.errors import UserError
+from data_gen.search import SEARCHES as SEARCH_NAMES
 from data_gen.trees import Tree, read_trees
 from reasoning_train.recipe.log import read_logs
 from reasoning_train.recipe.refs import Ref
@@ -17,6 +18,7 @@ from reasoning_train.stage_api import GateError
 from reasoning_train.stages.search import SearchConfig, cost
 from tests.data_gen.engines.fake_server import Reply, Seen, serving
 from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of
+from tests.reasoning_train.stages.test_sft import train
 
 MCTS = {"uses": "mcts", "simulations": 6, "expand": {"n": 3, "max_tokens": 12}, "max_length": 40, "max_depth": 4}
 CONSTANT = {"uses": "constant"}
@@ -214,3 +216,42 @@ def test_estimates_count_whole_solutions_as_such() -> None:
     assert tokens(uses="mcts", simulations=5, probe=2, max_length=100, expand={"n": 4, "max_tokens": 30}) == 10 * (5 * 4 * 30 + 2 * 100)
     rolled = tokens({"uses": "rollouts", "m": 3, "max_length": 100}, uses="mcts", simulations=5, expand={"n": 4, "max_tokens": 30})
     assert rolled == 10 * (5 * 4 * 30 + (5 * 4 + 1) * 3 * 100)  # the root is scored as well
+
+
+ANSWERING: dict[str, dict[str, Any]] = {
+    "best_of_n": {"n": 6},
+    "beam": {"beams": 2, "lookahead": 1, "expand": {"n": 3, "max_tokens": 12}},
+    "dvts": {"subtrees": 2, "expand": {"n": 3, "max_tokens": 12}},
+    "rebase": {"n": 6},
+    "particle": {"n": 6, "potential": {"kind": "max", "reward": "log_p"}, "resample": {"ess": 0.5}},
+    "particle_gibbs": {"n": 6, "iterations": 2, "ancestors": True, "potential": {"kind": "difference"}},
+    "svdd": {"n": 2, "resample": True, "expand": {"n": 3, "max_tokens": 12}},
+    "mcts": {**MCTS, "outcome_weight": 0.0, "scale": "p"},
+    "uct": {"rollouts": 6, "outcomes": False, "scale": "p", "expand": {"n": 3, "max_tokens": 12}},
+    "mcts_dpo": {"iterations": 3, "outcome_weight": 0.0, "expand": {"n": 3, "max_tokens": 12}},
+    "rest_mcts": {"iterations": 6, "scale": "p", "expand": {"n": 3, "max_tokens": 12}},
+    "best_first": {"expansions": 6, "expand": {"n": 3, "max_tokens": 12}},
+    "iid": {"n": 6},
+}
+LABELLING = {"omega", "step_rollouts", "first_error"}
+"""They look at outcomes, so they serve data alone."""
+
+
+def test_every_search_is_told_apart_by_what_it_serves() -> None:
+    assert set(ANSWERING) | LABELLING == set(SEARCH_NAMES.names()) == set(SEARCHES) | set(ANSWERING) | {"first_error"}
+
+
+def test_every_search_that_answers_runs_without_gold(bench: Bench, one_thread: None) -> None:
+    """A policy that has learned the problems and a random verifier: one vote in all where a path has an answer, tokens that add up, right
+    answers that only the record knows of."""
+    bench.model()
+    bench.gold(task={**CHAIN, "train": 4, "steps": [1, 1]})
+    train(bench, learning_rate=0.02, max_steps=80, schedule="constant")
+    config: dict[str, Any] = {"policy": Ref("tuned"), "problems": Ref("gold.problems"), "scorer": {"uses": "head"}, "gold": False}
+    config["verifier"] = bench.verifier()
+    for name, how in ANSWERING.items():
+        trees, manifest = search(bench, name, {"uses": name, "max_length": 40, "max_depth": 6, **how}, **config)
+        assert sum(tree.generated_tokens for tree in trees) == manifest["counts"]["tokens.generated"], name
+        voted = [sum(node.weight for node in tree.nodes) for tree in trees]
+        assert len(trees) == 4 and voted == pytest.approx([1.0] * 4), name
+        assert not any(tree.oracle for tree in trees) and manifest["metrics"]["trees"]["solved"] == 1.0, name
