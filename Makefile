@@ -6,20 +6,26 @@ ITS    ?= .venv-its
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 
-.PHONY: quickstart test test-slow test-vllm lint smollm benchmarks benchmarks-vllm bench-its-hub clean
+.PHONY: quickstart test test-slow test-vllm test-cluster lint smollm benchmarks benchmarks-vllm bench-its-hub clean
 
 quickstart: $(STAMP)
 	$(BIN)/reasoning-train run recipes/rejection_sampling/tiny.yaml
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow and not vllm"
+	$(BIN)/python -m pytest -m "not slow and not vllm and not cluster"
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m "slow and not vllm"
+	$(BIN)/python -m pytest -m "slow and not vllm and not cluster"
 
 # vLLM wants other versions than the trainers do, so it has an environment of its own.
 test-vllm: $(VLLM)/.installed
 	$(VLLM)/bin/python -m pytest -m vllm
+
+# A SLURM of two nodes on this machine, started by the tests and stopped by them; needs root.
+test-cluster: $(STAMP)
+	command -v slurmctld slurmd munged slurmdbd mariadbd > /dev/null || { apt-get update -q && \
+	  apt-get install -q -y --no-install-recommends slurm-wlm munge slurmdbd mariadb-server; }
+	$(BIN)/python -m pytest tests/cluster -m cluster
 
 lint: $(STAMP)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -25,12 +25,12 @@ FILE_WIDTH = 180
 """Columns of a table in a file or a pipe, where nothing needs to be wrapped."""
 
 
-def execute(plan: Plan, store: Store, cores: int) -> int:
+def execute(plan: Plan, store: Store, cores: int, nproc: int = 1) -> int:
     """Run a plan, print what came out and return the exit code (0, 1 or 130). UserError when the disk is full or nothing can be forked."""
     require_fork()
     with explain_full_disk(store.root):
         _require_store(store)
-        return _execute(plan, store, cores)
+        return _execute(plan, store, cores, nproc)
 
 
 def _require_store(store: Store) -> None:
@@ -44,11 +44,11 @@ def _require_store(store: Store) -> None:
         raise UserError(f"--store: {store.runs} is not writable for you. Name another folder with `--store DIR`.")
 
 
-def _execute(plan: Plan, store: Store, cores: int) -> int:
+def _execute(plan: Plan, store: Store, cores: int, nproc: int) -> int:
     began = time.monotonic()
     folder = RunFolder(store, plan)
     with open_display() as display:
-        runner = LocalRunner(plan, store, folder, display, cores)
+        runner = LocalRunner(plan, store, folder, display, cores, nproc)
         code = runner.run()
     wall = time.monotonic() - began
     folder.close(STATES[code], wall)

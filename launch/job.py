@@ -32,6 +32,8 @@ class Job:
     heavy: bool
     log: str
     """File that receives everything that the process prints."""
+    nproc: int = 1
+    """Processes of a torchrun that do it together; 1: this process does it itself."""
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -51,6 +53,10 @@ def run_job(job: Job, report: Callable[[dict[str, Any]], None]) -> int:
     from reasoning_train.recipe.store import Store
     from reasoning_train.run_node import run_node
 
+    if job.nproc > 1:
+        from launch.torchrun import run_torchrun
+
+        return run_torchrun(job, report)
     signal.signal(signal.SIGTERM, _stop)
     try:
         import_plugins()

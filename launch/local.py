@@ -15,6 +15,7 @@ from launch.display import Plain, clock
 from launch.forked import ForkServer
 from launch.job import BAD_INPUT, Job
 from launch.runs import RunFolder
+from launch.torchrun import wants_torchrun
 from reasoning_train.evaluation.figures import figures
 from reasoning_train.recipe.partial import Partial
 from reasoning_train.recipe.plan import Node, Plan
@@ -32,6 +33,9 @@ class _Running:
 
     node: Node
     threads: int
+    """Of each process."""
+    nproc: int = 1
+    """Processes of a torchrun."""
     began: float = field(default_factory=time.monotonic)
     jobs: set[str] = field(default_factory=set)
     sharded: bool = False
@@ -41,10 +45,13 @@ class _Running:
 
 
 class LocalRunner:
-    """Runs a plan once. `run` returns the exit code: 0, 1 (a stage failed) or 130 (interrupted)."""
+    """Runs a plan once. `run` returns the exit code: 0, 1 (a stage failed) or 130 (interrupted).
 
-    def __init__(self, plan: Plan, store: Store, folder: RunFolder, display: Plain, cores: int) -> None:
-        self.plan, self.store, self.folder, self.display, self.cores = plan, store, folder, display, cores
+    `nproc` above 1: trainers and stages that run a model over problems do so in that many processes of one torchrun each.
+    """
+
+    def __init__(self, plan: Plan, store: Store, folder: RunFolder, display: Plain, cores: int, nproc: int = 1) -> None:
+        self.plan, self.store, self.folder, self.display, self.cores, self.nproc = plan, store, folder, display, cores, nproc
         self.waiting = dict(plan.nodes)
         self.finished: set[str] = set()
         self.failed: dict[str, str] = {}
@@ -97,9 +104,10 @@ class LocalRunner:
 
     def _prepare(self, node: Node) -> None:
         threads = min(node.resources.get("threads") or 1, self.cores)
-        running = self.running[node.name] = _Running(node, threads)
+        nproc = self.nproc if self.nproc > 1 and wants_torchrun(node) else 1
+        running = self.running[node.name] = _Running(node, threads, nproc)
         self.display.start(node.name)
-        shards = self._shards(node, threads)
+        shards = 1 if nproc > 1 else self._shards(node, threads)
         running.sharded = shards > 1
         for k in range(shards):
             self._enqueue(running, (k, shards) if shards > 1 else None)
@@ -123,8 +131,9 @@ class LocalRunner:
             shard=shard,
             store=str(self.store.root),
             threads=running.threads,
-            heavy=STAGES.get(node.uses).heavy,
+            heavy=STAGES.get(node.uses).heavy and running.nproc == 1,
             log=str(log),
+            nproc=running.nproc,
         )
         running.jobs.add(id)
         self.node_of[id] = node.name
@@ -132,11 +141,15 @@ class LocalRunner:
 
     def _free(self) -> int:
         queued = {job.id for job, _ in self.queue}
-        return self.cores - sum(one.threads * len(one.jobs - queued) for one in self.running.values())
+        return self.cores - sum(self._cores(one.threads, one.nproc) * len(one.jobs - queued) for one in self.running.values())
+
+    def _cores(self, threads: int, nproc: int) -> int:
+        """Cores that a job keeps busy: one that wants more than there are gets all."""
+        return min(self.cores, threads * nproc)
 
     def _launch(self, server: ForkServer) -> None:
         for job, name in list(self.queue):
-            if job.threads <= self._free():
+            if self._cores(job.threads, job.nproc) <= self._free():
                 self.queue.remove((job, name))
                 self.folder.node(name, state="running", log=job.log)
                 self.running[name].log = job.log
@@ -151,7 +164,7 @@ class LocalRunner:
     def _hear(self, running: _Running, event: dict[str, Any], server: ForkServer) -> None:
         kind, name = event["event"], running.node.name
         if kind == "progress":
-            self.display.progress(name, event["id"], event)
+            self.display.progress(name, f"{event['id']}.{event.get('rank', 0)}", event)
         elif kind == "waiting":
             self.display.note(name, f"waits for {event['owner']}, which works on the same artifact")
         elif kind == "outcome":

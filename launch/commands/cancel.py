@@ -25,6 +25,8 @@ def run(arguments: argparse.Namespace) -> int:
     from data_gen.errors import UserError, nearest
     from launch.runs import list_runs, read_run
     from launch.slurm import scheduler
+    from launch.slurm.progress import CANCELLED
+    from reasoning_train.recipe.manifest import write_json
 
     store = open_store(arguments)
     submitted = [path for path in list_runs(store, arguments.name) if "jobs" in read_run(path)]
@@ -32,6 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
         known = {path.parent.name for path in list_runs(store)}
         raise UserError(f"NAME: {arguments.name!r} has no submitted run in {store.root}.{nearest(arguments.name, known)}")
     state = read_run(submitted[-1])
+    if state["state"] == "submitted":  # else its report is written, and nothing of it is in the queue
+        write_json(submitted[-1] / "run.json", {**state, "state": CANCELLED})
     numbers = {job["job"] for job in state["jobs"].values()}
     alive = {one.job.partition("_")[0] for one in scheduler.active(numbers)}
     scheduler.cancel(alive)

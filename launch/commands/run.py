@@ -11,6 +11,7 @@ Finished stages are reused, unfinished ones go on where they stopped, so the sam
 Ctrl-C, a kill or a full disk. Only stages whose configuration or inputs changed run again (see `plan` and `why`).
 
   reasoning-train run recipes/rejection_sampling/tiny.yaml
+  reasoning-train run RECIPE --launcher torchrun --nproc 8     trainers train in 8 processes, samplers are 8 shards, a GPU each
   reasoning-train run RECIPE --store /data/store --cores 8
   reasoning-train run RECIPE --set seed=1 --set stages.sample.temperature=0.7
 """
@@ -20,6 +21,8 @@ def add(subparsers: Subparsers) -> None:
     """Register the command."""
     parser = command(subparsers, "run", run, "run a recipe: every stage that is not finished yet", MORE)
     add_recipe(parser)
+    parser.add_argument("--launcher", choices=["torchrun"], help="start trainers, and stages that run a model, in several processes")
+    parser.add_argument("--nproc", type=whole_number(1), metavar="N", help="processes of the launcher: one a GPU")
     parser.add_argument("--cores", type=whole_number(1), metavar="N", help="CPU cores to use (default: all that this process may)")
 
 
@@ -27,5 +30,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Load the plan, run it, return the exit code."""
     from launch.execute import execute
     from launch.local import default_cores
+    from launch.placement import check_processes
 
-    return execute(load(arguments), open_store(arguments), arguments.cores or default_cores())
+    plan, store = load(arguments), open_store(arguments)
+    nproc = _processes(arguments)
+    check_processes(plan, store, nproc)
+    return execute(plan, store, arguments.cores or default_cores(), nproc)
+
+
+def _processes(arguments: argparse.Namespace) -> int:
+    from data_gen.errors import UserError
+
+    if bool(arguments.nproc) != bool(arguments.launcher):
+        raise UserError(
+            "--launcher and --nproc: give both, e.g. `--launcher torchrun --nproc 8`, or neither (`--cores` bounds plain runs)."
+        )
+    return int(arguments.nproc or 1)

@@ -66,10 +66,10 @@ def _add_progress(state: dict[str, Any], store: Store) -> None:
 
 def _add_jobs(state: dict[str, Any], store: Store) -> None:
     """What the cluster says of a run that was submitted; once its report is written nothing changes any more."""
-    from launch.slurm.progress import look
+    from launch.slurm.progress import CANCELLED, look
     from reasoning_train.recipe.plan_json import read_plan
 
-    if state["state"] != "submitted":
+    if state["state"] not in ("submitted", CANCELLED):
         return
     folder = Path(state["folder"])
     for name, found in look(folder, state, read_plan(folder / "plan.json"), store).items():

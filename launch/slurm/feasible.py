@@ -1,14 +1,13 @@
-"""What cannot work, told before anything is submitted or started."""
+"""What cannot work on a cluster, told before anything is submitted."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from data_gen.errors import UserError
+from launch.placement import placement_problems
 from launch.slurm.profile import Cluster
 from launch.slurm.request import TRAIN_BYTES, USABLE, Request, parameters_of, seconds
 from reasoning_train.memory import GIB
@@ -27,26 +26,6 @@ def check(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Req
             found += [f"{node.origin}: {name}: {said}" for said in placement_problems(node, request.world, store)]
     if found:
         raise UserError("\n".join(found))
-
-
-def placement_problems(node: Node, world: int, store: Store) -> Iterator[str]:
-    """What a stage says against `world` processes, and a checkpoint of another number of them."""
-    stage = STAGES.get(node.uses)
-    if not stage.distributed:
-        return
-    yield from stage.config.model_validate(node.config).misplaced(world, node.resources.get("deepspeed"))
-    written = _checkpoint_world(store.partial(node))
-    if written not in (None, world):
-        yield (
-            f"its checkpoint was written by {written} process(es), and {world} would go on with it. Ask for {written} again, or remove "
-            f"{store.partial(node)} to train from the start."
-        )
-
-
-def _checkpoint_world(partial: Path) -> int | None:
-    seals = list(partial.glob("work/trainer/checkpoint-*/whole.json"))
-    newest = max(seals, key=lambda path: int(path.parent.name.rpartition("-")[2]), default=None)
-    return int(json.loads(newest.read_text(encoding="utf-8"))["world"]) if newest else None
 
 
 def _asks(node: Node, request: Request, cluster: Cluster) -> Iterator[str]:

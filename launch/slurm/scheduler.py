@@ -45,6 +45,15 @@ def submit(script: Path, options: Sequence[str]) -> str:
     return _run(["sbatch", "--parsable", *options, str(script)]).strip().partition(";")[0]
 
 
+def max_array() -> int:
+    """Most tasks of one array that the site takes: indices count from 0 and stay below MaxArraySize."""
+    for line in _run(["scontrol", "show", "config"]).splitlines():
+        name, _, value = line.partition("=")
+        if name.strip() == "MaxArraySize":
+            return int(value) - 1
+    return 1000  # the default of SLURM
+
+
 def cancel(jobs: Collection[str]) -> None:
     """End jobs; those that have ended already are no error."""
     if jobs:

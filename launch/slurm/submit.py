@@ -43,6 +43,7 @@ def submit(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Re
     scheduler.require()
     with guard(store.root / "cluster" / "submit"):
         others = _at_work(plan, store)
+        cluster = cluster.model_copy(update={"max_array": min(cluster.max_array, scheduler.max_array())})
         jobs = make_jobs(plan, store, cluster, requests, others)
         if not jobs:
             return Submission(folder=store.runs, jobs=[], others=others)
@@ -99,7 +100,7 @@ def _submit_all(jobs: Sequence[Job], plan: Plan, others: Mapping[str, str], run:
         scheduler.cancel(numbers.values())
         if isinstance(error, UserError):
             raise UserError(
-                f"{error}\n{len(numbers)} jobs that had been submitted were cancelled again; the scripts are in {run}."
+                f"{error}\n{len(numbers)} jobs, submitted before it, were cancelled again; the scripts are in {run}."
             ) from error
         raise
     return numbers

@@ -209,7 +209,18 @@ def _deepspeed(name: str | None) -> dict[str, Any] | None:
             f"resources.deepspeed is {name!r}, but this process was started alone. Run the recipe with `--launcher torchrun --nproc 2`, or "
             "the stage with `torchrun --nproc-per-node 2 -m reasoning_train.stage RECIPE STAGE`."
         )
+    if not has_gpu():
+        _compile_nothing()
     return deepspeed_config(name)
+
+
+def _compile_nothing() -> None:
+    """On a CPU, DeepSpeed compiles an all-reduce in shared memory, under a lock file for which every later process waits for ever if the
+    first is killed meanwhile. gloo does the same without."""
+    import deepspeed
+    from deepspeed.ops.op_builder.cpu.comm import ShareMemCommBuilder
+
+    deepspeed.ops.__compatible_ops__[ShareMemCommBuilder.NAME] = False
 
 
 def has_gpu() -> bool:

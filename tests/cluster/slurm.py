@@ -1,7 +1,7 @@
 """A two-node SLURM on this machine: `python -m tests.cluster.slurm FOLDER COMMAND...` starts it, runs the command, and stops it.
 
-Needs root and the packages slurm-wlm and munge. Everything lives in FOLDER; the command finds the cluster through SLURM_CONF. Nothing of a
-SLURM that may be installed is touched, and only processes that were started here are stopped.
+Needs root and the packages slurm-wlm, munge, slurmdbd and mariadb-server. Everything lives in FOLDER; the command finds the cluster through
+SLURM_CONF. Nothing of a SLURM that may be installed is touched, and only processes that were started here are stopped.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.%n.log
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=127.0.0.1
+AccountingStoragePort={dbd}
+AccountingStoragePass={folder}/munge/socket
+JobAcctGatherType=jobacct_gather/none
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
@@ -49,6 +54,23 @@ SwitchType=switch/none
 {nodes}
 PartitionName=main Nodes={names} Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
 """
+ACCOUNTING = """
+DbdHost=localhost
+DbdPort={dbd}
+SlurmUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge/socket
+PidFile={folder}/slurmdbd.pid
+LogFile={folder}/slurmdbd.log
+StorageType=accounting_storage/mysql
+StorageHost=127.0.0.1
+StoragePort={sql}
+StorageUser=slurm
+StoragePass=loopback
+StorageLoc=slurm_acct_db
+"""
+PROGRAMS = {"munged": "munge", "slurmctld": "slurm-wlm", "slurmd": "slurm-wlm", "slurmdbd": "slurmdbd", "mariadbd": "mariadb-server"}
+"""What is needed, and Debian's packages of it."""
 
 
 class Slurm:
@@ -58,13 +80,17 @@ class Slurm:
         self.folder = folder.absolute()
         self.config = self.folder / "slurm.conf"
         self.daemons: dict[str, subprocess.Popen[bytes]] = {}
+        names = ("slurmctld", "slurmdbd", "sql", *NODES)
+        self.ports = dict(zip(names, _free_ports(len(names)), strict=True))
 
     def __enter__(self) -> Slurm:
-        missing = [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if shutil.which(name) is None]
+        missing = [name for name in PROGRAMS if shutil.which(name) is None]
         if missing or os.geteuid() != 0:
-            raise SystemExit(f"needs root, and {', '.join(missing) or 'nothing else'} (apt-get install slurm-wlm munge)")
+            raise RuntimeError(
+                f"needs root, and the programs {', '.join(PROGRAMS)}; missing: {', '.join(missing) or 'none'} (make test-cluster)"
+            )
         self._configure()
-        os.environ["SLURM_CONF"] = str(self.config)
+        os.environ["SLURM_CONF"] = str(self.config)  # slurmdbd.conf is looked for beside it
         try:
             self._start()
             self._wait_until_idle()
@@ -86,6 +112,10 @@ class Slurm:
         """Start a daemon by name: munged, slurmctld, n1, n2."""
         munge, conf = self.folder / "munge", str(self.config)
         command = {
+            "mariadbd": ["mariadbd", "--no-defaults", "--user=root", f"--datadir={self.folder}/sql", f"--socket={self.folder}/sql.socket",
+                         f"--port={self.ports['sql']}", "--bind-address=127.0.0.1", f"--pid-file={self.folder}/sql.pid",
+                         f"--init-file={self.folder}/sql.init"],
+            "slurmdbd": ["slurmdbd", "-D"],
             "munged": ["munged", "--foreground", "--force", f"--socket={munge}/socket", f"--key-file={munge}/key",
                        f"--pid-file={munge}/pid", f"--seed-file={munge}/seed", "--log-file=/dev/stderr"],
             "slurmctld": ["slurmctld", "-D", "-c", "-f", conf],
@@ -104,25 +134,55 @@ class Slurm:
             daemon.kill()
             daemon.wait()
 
+    def kill_node(self, node: str) -> None:
+        """The death of a node: its daemon, and all that runs below it."""
+        import psutil
+
+        below = psutil.Process(self.daemons[node].pid).children(recursive=True)
+        self.stop(node, signal.SIGKILL)
+        for process in below:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
     def _configure(self) -> None:
         for part in ("munge", "state", *(f"spool.{node}" for node in NODES)):
             (self.folder / part).mkdir(parents=True, exist_ok=True)
         key = self.folder / "munge" / "key"
         key.write_bytes(os.urandom(1024))
         key.chmod(0o400)
-        host, ports = socket.gethostname().split(".")[0], _free_ports(1 + len(NODES))
+        host = socket.gethostname().split(".")[0]
         lines = [
-            f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=1 RealMemory=4000 State=UNKNOWN"
-            for node, port in zip(NODES, ports[1:], strict=True)
+            f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={self.ports[node]} CPUs=1 RealMemory=4000 State=UNKNOWN"
+            for node in NODES
         ]
         text = CONFIG.format(
-            host=host, folder=self.folder, port=ports[0], array=MAX_ARRAY + 1, nodes="\n".join(lines), names=",".join(NODES)
+            host=host,
+            folder=self.folder,
+            port=self.ports["slurmctld"],
+            dbd=self.ports["slurmdbd"],
+            array=MAX_ARRAY + 1,
+            nodes="\n".join(lines),
+            names=",".join(NODES),
         )
         self.config.write_text(text, encoding="utf-8")
+        accounting = self.folder / "slurmdbd.conf"
+        accounting.touch(mode=0o600)
+        accounting.write_text(ACCOUNTING.format(folder=self.folder, dbd=self.ports["slurmdbd"], sql=self.ports["sql"]), encoding="utf-8")
+        grant = "CREATE USER slurm@localhost IDENTIFIED BY 'loopback';\nGRANT ALL ON slurm_acct_db.* TO slurm@localhost;\n"
+        (self.folder / "sql.init").write_text(grant, encoding="utf-8")
+        subprocess.run(
+            ["mariadb-install-db", "--no-defaults", "--user=root", f"--datadir={self.folder}/sql", "--skip-test-db"],
+            check=True, capture_output=True,
+        )  # fmt: skip
 
     def _start(self) -> None:
         self.start("munged")
         self._wait(lambda: (self.folder / "munge" / "socket").exists(), "munged made no socket")
+        self.start("mariadbd")
+        self._wait(lambda: _listens(self.ports["sql"]), "the database does not answer")
+        self.start("slurmdbd")
+        self._wait(lambda: _listens(self.ports["slurmdbd"]), "slurmdbd does not answer")
+        subprocess.run(["sacctmgr", "--immediate", "add", "cluster", "loopback"], check=True, capture_output=True, timeout=60)
         for name in ("slurmctld", *NODES):
             self.start(name)
 
@@ -153,6 +213,11 @@ class Slurm:
                     if mine in " ".join([*(process.info["cmdline"] or []), *process.environ().values()]):
                         found.append(process.pid)
         return found
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _free_ports(n: int) -> list[int]:

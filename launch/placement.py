@@ -1,0 +1,51 @@
+"""Whether the processes of a run can do its stages, told before anything is started."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from data_gen.errors import UserError
+from reasoning_train.recipe.plan import Node, Plan
+from reasoning_train.recipe.store import Store
+from reasoning_train.stage_api import STAGES
+
+
+def check_processes(plan: Plan, store: Store, nproc: int) -> None:
+    """UserError with a line for every unfinished trainer that `nproc` processes on this machine cannot train."""
+    found = []
+    for name, node in plan.nodes.items():
+        if STAGES.get(node.uses).distributed and store.state(node, plan) != "cached":
+            found += [f"{node.origin}: {name}: {said}" for said in (*_alone(node, nproc), *placement_problems(node, nproc, store))]
+    if found:
+        raise UserError("\n".join(found))
+
+
+def _alone(node: Node, nproc: int) -> Iterator[str]:
+    deepspeed = node.resources.get("deepspeed")
+    if deepspeed and nproc == 1:
+        yield (
+            f"resources.deepspeed is {deepspeed!r}, which shares the work of several processes. Say `--launcher torchrun --nproc 2` (as "
+            "many as there are GPUs), or leave it out: `--set stages.NAME.resources.deepspeed=null`."
+        )
+
+
+def placement_problems(node: Node, world: int, store: Store) -> Iterator[str]:
+    """What a stage says against `world` processes, and a checkpoint of another number of them."""
+    stage = STAGES.get(node.uses)
+    if not stage.distributed:
+        return
+    yield from stage.config.model_validate(node.config).misplaced(world, node.resources.get("deepspeed"))
+    written = _checkpoint_world(store.partial(node))
+    if written not in (None, world):
+        yield (
+            f"its checkpoint was written by {written} process(es), and {world} would go on with it. Ask for {written} again, or remove "
+            f"{store.partial(node)} to train from the start."
+        )
+
+
+def _checkpoint_world(partial: Path) -> int | None:
+    seals = list(partial.glob("work/trainer/checkpoint-*/whole.json"))
+    newest = max(seals, key=lambda path: int(path.parent.name.rpartition("-")[2]), default=None)
+    return int(json.loads(newest.read_text(encoding="utf-8"))["world"]) if newest else None

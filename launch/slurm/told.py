@@ -1,0 +1,38 @@
+"""What jobs leave behind: the lines that their scripts write of themselves, and the messages in their logs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+TAIL_BYTES = 200_000
+"""Of a log, in which the last error is looked for."""
+
+
+def told(record: Path) -> list[dict[str, Any]]:
+    """The lines of `RECORD.jsonl`; none where the job has not begun."""
+    try:
+        text = Path(f"{record}.jsonl").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+
+
+def requeues(jobs: Iterator[Path]) -> int:
+    """How often jobs began again."""
+    return sum(line["state"] == "started" and line["restarts"] > 0 for record in jobs for line in told(record))
+
+
+def last_error(log: Path) -> str:
+    """The message of the process that failed first in the last attempt of a job; empty where none said anything."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(0, log.stat().st_size - TAIL_BYTES))
+            lines = stream.read().decode(errors="replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    errors = [json.loads(line)["message"] for line in lines if line.startswith('{"event": "error"') and line.endswith("}")]
+    plain = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return next(iter([*errors, *plain]), "")

@@ -1,0 +1,55 @@
+"""A stage in several processes of this machine, started by torchrun: what `run --launcher torchrun` does for trainers and engines."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from launch.job import FAILED, STOPPED, Job
+from reasoning_train.recipe.plan import Node
+from reasoning_train.stage_api import STAGES
+
+
+def wants_torchrun(node: Node) -> bool:
+    """Trainers, which train together, and stages that run a model over problems, whose ranks are shards."""
+    stage = STAGES.get(node.uses)
+    return stage.distributed or (stage.unit == "problem" and stage.heavy and not stage.alone(node.config))
+
+
+def run_torchrun(job: Job, report: Callable[[dict[str, Any]], None]) -> int:
+    """Do a job in `job.nproc` processes and return its exit code; their events are handed on, the rest of what they print is printed."""
+    process = subprocess.Popen(command(job), stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": str(job.threads)})
+    stopped = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal stopped
+        stopped = True
+        process.send_signal(signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, stop)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith('{"event"'):
+            _hand_on(json.loads(line), report)
+        else:
+            print(line, end="", flush=True)
+    code = process.wait()
+    return 0 if code == 0 else STOPPED if stopped else FAILED
+
+
+def command(job: Job) -> list[str]:
+    """torchrun's command line: one node, a port that the system chooses."""
+    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(job.nproc)]
+    return [*run, "-m", "reasoning_train.stage", job.plan, job.node, "--store", job.store]
+
+
+def _hand_on(event: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> None:
+    if event["event"] == "outcome" and event["outcome"] == "followed":
+        return  # the first process has the outcome
+    report(event)

@@ -1,0 +1,182 @@
+"""One stage, started by whom it may: alone, by `run --launcher`, torchrun, `deepspeed` or `accelerate launch`; stopped by a signal."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from launch.cli import main
+from reasoning_train.recipe.load import load_plan
+from reasoning_train.recipe.store import Store
+from tests.launch import plugin_stages
+from tests.launch.harness import ROOT, files, wait_until
+
+RECIPE = """
+name: launched
+include: [configs/tasks/chain.yaml]
+model: {init: {hidden_size: 32, layers: 1, heads: 2, intermediate_size: 64, max_length: 256, init_std: 0.12}, tokenizer: task}
+task: {train: 400, explore: 12, dev: 4, test: 4, steps: [1, 2]}
+stages:
+  base: {uses: sft, policy: "${model}", data: "${task.train.gold}", learning_rate: 0.01, batch_size: 8, max_steps: 150, micro_tokens: 512}
+  sample: {uses: sample, policy: "${stages.base}", problems: "${task.explore}", n: 4, max_tokens: 48}
+"""
+STAGES = ("model", "task.train", "task.train.gold", "task.explore", "base", "sample")
+SPLIT = {"base", "sample"}
+"""Stages that have something to do for a second process."""
+LAUNCHERS: dict[str, Sequence[str]] = {
+    "torchrun": ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+    "deepspeed": ("-m", "deepspeed.launcher.runner", "--num_gpus", "2", "--master_port", "29731", "--module"),
+    "accelerate": ("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
+                   "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "29733"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "recipe.yaml"
+    path.write_text(RECIPE, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def alone(recipe: Path) -> Path:
+    """The store of a plain run."""
+    store = recipe.parent / "alone"
+    done = command("-m", "launch.cli", "run", str(recipe), "--store", str(store))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return store
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"}
+    environment["REASONING_TRAIN_PLUGINS"] = plugin_stages.NAME
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def check_same(recipe: Path, store: Path, alone: Path) -> None:
+    """Rows to the byte, weights within float32 noise."""
+    import torch
+    from safetensors.torch import load_file
+
+    plan = load_plan(recipe)
+    mine, theirs = (Store(root).folder(plan.nodes["base"]) / "model" / "model.safetensors" for root in (store, alone))
+    tensors = load_file(mine)
+    assert all(torch.allclose(tensor, tensors[name], rtol=1e-3, atol=1e-4) for name, tensor in load_file(theirs).items())
+    manifest = json.loads((Store(store).folder(plan.nodes["base"]) / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["metrics"]["processes"] == 2
+    assert len(files(Store(store).folder(plan.nodes["sample"]))) == len(files(Store(alone).folder(plan.nodes["sample"])))
+
+
+@pytest.mark.slow
+def test_run_with_a_launcher(recipe: Path, alone: Path, tmp_path: Path) -> None:
+    """Trainers train in two processes, the sampler's ranks are shards."""
+    done = command("-m", "launch.cli", "run", str(recipe), "--store", str(tmp_path), "--launcher", "torchrun", "--nproc", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    check_same(recipe, tmp_path, alone)
+    sample = load_plan(recipe).nodes["sample"]
+    assert {path.name for path in Store(tmp_path).artifacts.iterdir()} == {path.name for path in Store(alone).artifacts.iterdir()}
+    manifest = json.loads((Store(tmp_path).folder(sample) / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["attempts"] == 2, "one a shard"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_a_stage_does_not_care_who_started_it(recipe: Path, alone: Path, tmp_path: Path, launcher: str) -> None:
+    for stage in STAGES:
+        start = LAUNCHERS[launcher] if stage in SPLIT else ()
+        module = ("reasoning_train.stage",) if launcher == "deepspeed" and start else ("-m", "reasoning_train.stage")
+        done = command(*start, *module, str(recipe), stage, "--store", str(tmp_path))
+        assert done.returncode == 0, f"{stage}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
+    check_same(recipe, tmp_path, alone)
+
+
+@pytest.mark.slow
+def test_the_first_failing_rank_is_what_the_user_sees(recipe: Path, alone: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.yaml"
+    text = recipe.read_text(encoding="utf-8")
+    broken.write_text(text.replace("max_steps: 150", "max_steps: 5, max_length: 3, max_dropped: 0.0"), encoding="utf-8")
+    done = command("-m", "launch.cli", "run", str(broken), "--store", str(tmp_path), "--launcher", "torchrun", "--nproc", "2")
+    assert done.returncode == 1
+    assert "base  failed: sft: 0 rows to train on, fewer than min_rows=1" in done.stdout
+    assert done.stdout.count("failed:") == 1 and "sample  not run: needs base" in done.stdout
+
+
+def test_launcher_and_nproc_go_together(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(recipe), "--nproc", "2"]) == 2
+    assert "--launcher and --nproc: give both" in capsys.readouterr().err
+
+
+def test_deepspeed_alone_is_told_before_anything_runs(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(recipe), "--store", str(tmp_path), "--set", "stages.base.resources.deepspeed=zero2"]) == 2
+    said = capsys.readouterr().err
+    assert "base: resources.deepspeed is 'zero2', which shares the work of several processes. Say `--launcher torchrun --nproc 2`" in said
+    assert not list(tmp_path.iterdir())
+
+
+def numbers(tmp_path: Path, n: int = 12) -> Path:
+    path = tmp_path / "numbers.yaml"
+    path.write_text(f"name: numbers\nstages:\n  a: {{uses: t_numbers, n: {n}, sleep_s: 0.2}}\n", encoding="utf-8")
+    return path
+
+
+def start(path: Path, tmp_path: Path, *more: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "REASONING_TRAIN_PLUGINS": plugin_stages.NAME}
+    line = [sys.executable, "-m", "launch.hold", "USR2", sys.executable, "-m", "reasoning_train.stage", str(path), "a"]
+    return subprocess.Popen(
+        [*line, "--store", str(tmp_path / "store"), "--note", str(tmp_path / "note"), *more], cwd=ROOT, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def test_a_data_stage_finishes_its_problem_and_stops(tmp_path: Path) -> None:
+    path = numbers(tmp_path)
+    process = start(path, tmp_path)
+    log = tmp_path / "store"
+    wait_until(lambda: sum(one.read_bytes().count(b"\n") for one in log.glob("artifacts/*.partial/log-*")) >= 3)
+    process.send_signal(signal.SIGUSR2)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 75 and "stopped on request; progress is kept" in output
+    assert (tmp_path / "note.began").exists() and (tmp_path / "note.stopped").exists()
+    kept = sum(one.read_bytes().count(b"\n") for one in log.glob("artifacts/*.partial/log-*"))
+    assert 3 <= kept < 12
+    assert start(path, tmp_path).wait(30) == 0
+    [manifest] = log.glob("artifacts/t_numbers-*/manifest.json")
+    found = json.loads(manifest.read_text(encoding="utf-8"))
+    assert found["outputs"]["data"]["rows"] == 24 and found["log"]["duplicates"] == 0 and found["counts"]["tokens.generated"] == 66
+
+
+def test_a_signal_that_comes_before_the_worker_listens_is_not_lost(tmp_path: Path) -> None:
+    """torchrun and Python's start would die of it; held back it waits for the worker."""
+    process = start(numbers(tmp_path), tmp_path)
+    time.sleep(0.15)  # after `hold`, long before the worker has imported anything
+    process.send_signal(signal.SIGUSR2)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 75, output
+    assert not list((tmp_path / "store").glob("artifacts/t_numbers-????????????????"))
+
+
+def test_a_job_of_a_recipe_that_has_changed_is_refused(tmp_path: Path) -> None:
+    process = start(numbers(tmp_path), tmp_path, "--key", "0123456789abcdef")
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert "not 0123456789abcdef: since the job was submitted the code or a file that the recipe names has changed" in output
+
+
+def test_merging_needs_every_shard(tmp_path: Path) -> None:
+    path = numbers(tmp_path, 3)
+    for shard in ("0/3", "2/3"):
+        assert start(path, tmp_path, "--shard", shard).wait(30) == 0
+    process = start(path, tmp_path, "--merge-only")
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert "a: 1 of 3 shards are unfinished: 1. Run them first (`--shard K/N`), or leave out --merge-only" in output
+    assert start(path, tmp_path, "--shard", "1/3").wait(30) == 0
+    assert start(path, tmp_path, "--merge-only").wait(30) == 0
