@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from data_gen.errors import UserError
 from data_gen.format import Format
@@ -25,6 +25,16 @@ def device_and_dtype() -> tuple[torch.device, torch.dtype]:
     if torch.cuda.is_available():
         return torch.device("cuda", torch.cuda.current_device()), torch.bfloat16
     return torch.device("cpu"), torch.float32
+
+
+def load_whole(auto: Any, weights: Path, **kwargs: Any) -> Any:
+    """`auto.from_pretrained(weights)`, without network or code that lies there. ValueError where a tensor is in no file: transformers draws
+    it at random, and only logs that."""
+    model, found = auto.from_pretrained(weights, output_loading_info=True, local_files_only=True, trust_remote_code=False, **kwargs)
+    missing = sorted(found["missing_keys"])
+    if missing:
+        raise ValueError(f"{len(missing)} tensors of the model are in none of its files, {missing[0]!r} the first")
+    return model
 
 
 def load_tokenizer(weights: Path) -> PreTrainedTokenizerBase:

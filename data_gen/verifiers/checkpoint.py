@@ -24,7 +24,7 @@ from transformers import (
     AutoModelForCausalLM,
 )
 
-from data_gen.checkpoints import device_and_dtype, how_to_mend, load_format, load_tokenizer, save_format, weights_folder
+from data_gen.checkpoints import device_and_dtype, how_to_mend, load_format, load_tokenizer, load_whole, save_format, weights_folder
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
 from data_gen.heads import load_head, save_head
@@ -87,7 +87,7 @@ def load_backbone(folder: Path, kind: str, *, device: torch.device | None = None
     try:
         fmt = load_format(folder)
         with _quiet():  # the weights of a head that transformers does not know, or does not need, are no news
-            backbone = auto.from_pretrained(weights, dtype=dtype, local_files_only=True, trust_remote_code=False)
+            backbone = load_whole(auto, weights, dtype=dtype)
         tokenizer = load_tokenizer(weights)
     except Exception as error:  # torn safetensors, missing files and bad JSON each raise another type
         first = next(iter(str(error).splitlines()), "")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_gen.checkpoints import device_and_dtype, how_to_mend, load_format, load_tokenizer, save_format, weights_folder
+from data_gen.checkpoints import device_and_dtype, how_to_mend, load_format, load_tokenizer, load_whole, save_format, weights_folder
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
 
@@ -43,7 +43,7 @@ def load_policy(folder: Path, **kwargs: Any) -> Policy:
     weights, (device, dtype) = weights_folder(folder), device_and_dtype()
     try:
         fmt = load_format(folder)
-        model = _load_model(weights, dtype=dtype, local_files_only=True, **kwargs)
+        model = _load_model(weights, dtype=dtype, **kwargs)
         tokenizer = load_tokenizer(weights)
     except Exception as error:  # torn safetensors, missing files and bad JSON each raise another type
         first = next(iter(str(error).splitlines()), "")
@@ -80,10 +80,11 @@ def _load_model(weights: Path, **kwargs: Any) -> Any:
     if (weights / "adapter_config.json").exists():
         from peft import AutoPeftModelForCausalLM
 
-        return AutoPeftModelForCausalLM.from_pretrained(weights, **kwargs).merge_and_unload().requires_grad_(True)
+        merged = AutoPeftModelForCausalLM.from_pretrained(weights, local_files_only=True, **kwargs).merge_and_unload()
+        return merged.requires_grad_(True)
     from transformers import AutoModelForCausalLM
 
-    return AutoModelForCausalLM.from_pretrained(weights, **kwargs)
+    return load_whole(AutoModelForCausalLM, weights, **kwargs)
 
 
 def save_policy(policy: Policy, folder: Path) -> None:

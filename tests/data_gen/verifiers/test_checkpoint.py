@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 from data_gen.checkpoints import point_to
@@ -142,6 +143,12 @@ def test_torn_and_foreign_checkpoints_are_named(tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-40])
     with pytest.raises(UserError, match="whole. Remove the folder and run again to re-make it"):
         load_verifier(tmp_path)
+    save_verifier(verifier(), tmp_path)
+    tensors = load_file(weights)
+    for torn in ({k: t for k, t in tensors.items() if "layers.0.mlp.up" not in k}, {f"other.{k}": t for k, t in tensors.items()}):
+        save_file(torn, weights, metadata={"format": "pt"})
+        with pytest.raises(UserError, match=r"cannot be loaded \(ValueError: \d+ tensors of the model are in none of its files, '"):
+            load_verifier(tmp_path)
     shutil.rmtree(tmp_path / "head")
     with pytest.raises(UserError, match="holds no value head"):
         load_verifier(tmp_path)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
 from data_gen.errors import UserError
 from data_gen.tasks.chain import Chain
@@ -66,9 +67,14 @@ def test_weights_may_lie_elsewhere(folder: Path, bench: Bench) -> None:
     assert policy.format.task.answer_mark == "So: "
 
 
+def _without(weights: Path, name: str) -> None:
+    save_file({key: tensor for key, tensor in load_file(weights).items() if name not in key}, weights, metadata={"format": "pt"})
+
+
 BREAKS: dict[str, Callable[[Path], Any]] = {
     "no weights": lambda folder: (folder / "model.safetensors").unlink(),
     "torn weights": lambda folder: (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-100]),
+    "a tensor less": lambda folder: _without(folder / "model.safetensors", "layers.0.mlp.up_proj"),
     "no config": lambda folder: (folder / "config.json").unlink(),
     "torn config": lambda folder: (folder / "config.json").write_text('{"model_type": "lla'),
     "torn tokenizer": lambda folder: (folder / "tokenizer.json").write_text('{"version'),
