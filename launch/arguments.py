@@ -48,6 +48,14 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
     add_store(parser)
 
 
+def add_cluster(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """`--cluster`; one that is required may be named by the environment."""
+    default = os.environ.get("REASONING_TRAIN_CLUSTER") if required else None
+    text = "profile of the cluster; configs/clusters/ has some to start from" + (" (default: $REASONING_TRAIN_CLUSTER)" if required else "")
+    need = required and default is None
+    parser.add_argument("--cluster", metavar="FILE", type=Path, required=need, default=Path(default) if default else None, help=text)
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """`--json`."""
     parser.add_argument("--json", action="store_true", help="print JSON for programs")

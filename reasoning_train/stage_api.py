@@ -130,6 +130,8 @@ class StageDef:
     """True: needs torch; False: may run where torch is not imported."""
     distributed: bool
     """True: a trainer, which several processes of a torchrun may run together."""
+    scores: bool
+    """True: runs a model, without an `engine`, over what it reads; a GPU is of use."""
     after: Callable[[Any, Any, Iterable[dict[str, Any]]], None] | None = field(default=None)
     estimator: Callable[[Any, Sizes], dict[str, Any]] | None = field(default=None)
     checker: Callable[[Any, Made], Iterable[tuple[str, str]]] | None = field(default=None)
@@ -185,12 +187,14 @@ def stage(
     across_seeds: bool = False,
     heavy: bool = True,
     distributed: bool = False,
+    scores: bool = False,
 ) -> Callable[[Callable[[Any, Any], None]], StageDef]:
     """Register a stage; the config model is read from the function's first annotation."""
 
     def enter(function: Callable[[Any, Any], None]) -> StageDef:
         parameters = list(inspect.signature(function).parameters)
         config = get_type_hints(function)[parameters[0]]
-        return STAGES.register(name)(StageDef(name, version, config, function, outputs, unit, seeded, across_seeds, heavy, distributed))
+        made = StageDef(name, version, config, function, outputs, unit, seeded, across_seeds, heavy, distributed, scores)
+        return STAGES.register(name)(made)
 
     return enter

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launch.arguments import Subparsers, add_json, add_recipe, command, load, open_store, print_json, print_table
+from launch.arguments import Subparsers, add_cluster, add_json, add_recipe, command, load, open_store, print_json, print_table
 
 if TYPE_CHECKING:
     from reasoning_train.recipe.plan import Node, Plan
@@ -17,6 +18,7 @@ damaged (files are missing or torn: set aside and made again), will run. Tokens 
 
   reasoning-train plan RECIPE                  the table
   reasoning-train plan RECIPE --resolved       every field with the place that it comes from
+  reasoning-train plan RECIPE --cluster FILE       what its jobs would ask for, their GPU-hours (rough), and what cannot work
   reasoning-train plan RECIPE --json | jq .
 """
 
@@ -25,6 +27,7 @@ def add(subparsers: Subparsers) -> None:
     """Register the command."""
     parser = command(subparsers, "plan", run, "show the graph of a recipe and what a run would do", MORE)
     add_recipe(parser)
+    add_cluster(parser, required=False)
     parser.add_argument("--resolved", action="store_true", help="print the merged recipe, each value with its origin")
     add_json(parser)
 
@@ -36,11 +39,49 @@ def run(arguments: argparse.Namespace) -> int:
         _print_resolved(plan, as_json=arguments.json)
         return 0
     lines = describe(plan, store)
+    if arguments.cluster:
+        _place(plan, store, arguments.cluster, lines)
     if arguments.json:
         print_json({"recipe": plan.name, "nodes": lines})
     else:
         _print_lines(plan, lines)
+    if arguments.cluster and not arguments.json:
+        _print_jobs(lines)
     return 0
+
+
+def _place(plan: Plan, store: Store, profile: Path, lines: list[dict[str, Any]]) -> None:
+    """Add to each line what its jobs would ask for; UserError for what cannot work."""
+    from dataclasses import asdict
+
+    from launch.slurm.feasible import check
+    from launch.slurm.profile import load_cluster
+    from launch.slurm.request import gpu_hours, make_requests, parameters_of
+
+    cluster, estimates = load_cluster(profile), {line["name"]: line["estimate"] for line in lines}
+    requests = make_requests(plan, cluster, estimates)
+    check(plan, store, cluster, requests, estimates)
+    for line in lines:
+        node, request = plan.nodes[line["name"]], requests[line["name"]]
+        hours = gpu_hours(node, request, cluster, line["estimate"], parameters_of(node, estimates))
+        line["request"] = {**asdict(request), "gpu_hours": hours}
+
+
+def _print_jobs(lines: list[dict[str, Any]]) -> None:
+    rows, total = [], 0.0
+    for line in lines:
+        request = line["request"]
+        if line["state"] == "cached":
+            continue
+        hours = request["gpu_hours"]
+        total += hours or 0.0
+        shown = "" if not request["gpus"] else "?" if hours is None else f"{hours:,.1f}"
+        limit = f"{request['time_s'] / 3600:g} h"
+        counts = (request[what] for what in ("shards", "nodes", "processes", "gpus", "cpus"))
+        rows.append([line["name"], request["kind"], *map(str, counts), request["memory"] or "", limit, shown])
+    print()
+    print_table(["stage", "kind", "shards", "nodes", "processes", "gpus", "cpus", "memory", "limit", "GPU-hours ~"], rows)
+    print(f"about {total:,.1f} GPU-hours where they can be told (operations at a typical share of the GPU's peak, to the token limits)")
 
 
 def describe(plan: Plan, store: Store) -> list[dict[str, Any]]:

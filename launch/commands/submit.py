@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launch.arguments import Subparsers, add_json, add_recipe, command, load, open_store, print_json, print_table
+from launch.arguments import Subparsers, add_cluster, add_json, add_recipe, command, load, open_store, print_json, print_table
 
 if TYPE_CHECKING:
     from launch.slurm.request import Request
@@ -29,16 +28,9 @@ def add(subparsers: Subparsers) -> None:
     """Register the command."""
     parser = command(subparsers, "submit", run, "submit a recipe to SLURM, one job a stage", MORE)
     add_recipe(parser)
-    add_cluster(parser, required="REASONING_TRAIN_CLUSTER" not in os.environ)
+    add_cluster(parser, required=True)
     parser.add_argument("--dry-run", action="store_true", help="print every script and sbatch line; write and submit nothing")
     add_json(parser)
-
-
-def add_cluster(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    """`--cluster`."""
-    default = os.environ.get("REASONING_TRAIN_CLUSTER")
-    text = "profile of the cluster (default: $REASONING_TRAIN_CLUSTER); configs/clusters/ has some to start from"
-    parser.add_argument("--cluster", metavar="FILE", type=Path, required=required, default=default and Path(default), help=text)
 
 
 def run(arguments: argparse.Namespace) -> int:

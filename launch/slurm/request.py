@@ -13,7 +13,7 @@ from reasoning_train.recipe.plan import Node, Plan
 from reasoning_train.stage_api import STAGES
 from reasoning_train.together import devices_of
 
-Kind = Literal["train", "generate", "model", "light"]
+Kind = Literal["train", "generate", "score", "light"]
 SMALL = 100_000_000
 """Parameters up to which one process trains: more would wait for each other."""
 TRAIN_BYTES = 16
@@ -98,7 +98,7 @@ def _kind(node: Node) -> Kind:
         return "train"
     if "engine" in stage.config.model_fields:
         return "generate"
-    return "model" if stage.heavy and node.uses != "model" else "light"
+    return "score" if stage.scores else "light"
 
 
 def _gpus(kind: Kind, node: Node, cluster: Cluster, size: int) -> int:

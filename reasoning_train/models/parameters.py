@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +20,20 @@ def parameters_of(weights: Path) -> int | None:
         return sum(map(_in_safetensors, weights.glob("*.safetensors"))) or None
     except (OSError, ValueError, struct.error, KeyError):  # torn or absent: for the stages to say that load it
         return None
+
+
+def parameters_on_the_hub(repo: str, revision: str | None) -> int | None:
+    """Of a model in the Hub's cache of this machine; of one that is not there as its name says (`deepseek-math-7b`), if it does."""
+    from data_gen.checkpoints import cached_snapshot
+    from data_gen.errors import UserError
+
+    try:
+        if known := parameters_of(cached_snapshot(repo, revision, "model.hub")):
+            return known
+    except UserError:  # not fetched yet
+        pass
+    named = re.search(r"(?<![0-9.a-z])([0-9]+(?:\.[0-9]+)?)([bm])(?![a-z0-9])", repo.lower())
+    return round(float(named[1]) * {"b": 1e9, "m": 1e6}[named[2]]) if named else None
 
 
 def packaged_file(name: str) -> Path | None:

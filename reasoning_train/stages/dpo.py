@@ -78,7 +78,7 @@ def dpo(config: DPOConfig, ctx: Context) -> None:
 @dpo.estimate
 def cost(config: DPOConfig, sizes: Sizes) -> dict[str, Any]:
     """The memory of weights, gradients and optimizer."""
-    return training_cost(config, config.policy, sizes)
+    return training_cost(config, config.policy, [config.pairs], sizes)
 
 
 def _rows(config: DPOConfig, policy: Policy, ctx: Context) -> tuple[list[Row], int]:

@@ -33,7 +33,7 @@ class EvaluateVerifierConfig(StageConfig):
     """How the values of a solution's steps become its score."""
 
 
-@stage("evaluate_verifier", version=1, outputs={"table": "table"}, seeded=False)
+@stage("evaluate_verifier", version=1, outputs={"table": "table"}, seeded=False, scores=True)
 def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
     """One row per (way to choose, problem) in the shape of `evaluate`; each verifier's figures stand beside the accuracies.
 

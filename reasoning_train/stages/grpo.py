@@ -127,12 +127,12 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
 @grpo.estimate
 def cost(config: GRPOConfig, sizes: Sizes) -> dict[str, Any]:
     """Every step's solutions to the token limit, and the memory of weights, gradients and optimizer."""
-    result = training_cost(config, config.policy, sizes)
+    result = training_cost(config, config.policy, [], sizes)
     rows = at_most(sizes(config.problems).get("rows"), config.limit)
     passed = None if rows is None else round((config.epochs or 1) * rows * config.n / config.batch_size)
     if steps := config.max_steps or passed:
         calls = steps * config.batch_size
-        result |= {"calls": calls, "tokens": calls * config.max_tokens}
+        result |= {"calls": calls, "tokens": calls * config.max_tokens, "trained_tokens": calls * config.max_tokens}
     return result
 
 

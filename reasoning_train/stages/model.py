@@ -99,12 +99,13 @@ def model(config: ModelConfig, ctx: Context) -> None:
 
 @model.estimate
 def size(config: ModelConfig, sizes: Sizes) -> dict[str, Any]:
-    """Parameters: of a fresh model by its shape (tied embeddings, attention and the gated MLP), of others by their files."""
+    """Parameters: of a fresh model by its shape (tied embeddings, attention and the gated MLP), of others by their files; of one on the Hub
+    that is not here by its name."""
     if not (config.init and config.vocabulary):
-        from reasoning_train.models.parameters import packaged_file, parameters_of
+        from reasoning_train.models.parameters import packaged_file, parameters_of, parameters_on_the_hub
 
         weights = packaged_file(config.gguf) if config.gguf else config.path
-        known = parameters_of(weights) if weights else None
+        known = parameters_of(weights) if weights else parameters_on_the_hub(config.hub, config.revision) if config.hub else None
         return {"parameters": known} if known else {}
     shape = config.init
     layer = 4 * shape.hidden_size**2 + 3 * shape.hidden_size * shape.intermediate_size + 2 * shape.hidden_size

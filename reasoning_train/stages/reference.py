@@ -27,7 +27,7 @@ class ReferenceConfig(StageConfig):
     """Most tokens in one forward pass."""
 
 
-@stage("reference", version=1, outputs={"data": "pairs"}, seeded=False)
+@stage("reference", version=1, outputs={"data": "pairs"}, seeded=False, scores=True)
 def reference(config: ReferenceConfig, ctx: Context) -> None:
     """Pairs of one tree go through the model together, what they share once. Those over the context are counted and left out."""
     from reasoning_train.models.policy import load_policy

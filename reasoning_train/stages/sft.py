@@ -151,7 +151,8 @@ def _objective(config: SFTConfig, policy: Policy, folder: Path) -> Objective:
 @sft.estimate
 def cost(config: SFTConfig, sizes: Sizes) -> dict[str, Any]:
     """Looks at dev to the token limit, and the memory of weights, gradients and optimizer."""
-    result = training_cost(config, config.policy, sizes)
+    data = [one.solutions for one in config.data] if isinstance(config.data, list) else [config.data]
+    result = training_cost(config, config.policy, data, sizes)
     if config.until and config.max_steps:
         looks = (config.max_steps - config.until.start) // config.until.every + 1
         calls = looks * min(config.until.limit, sizes(config.until.problems).get("rows", config.until.limit))

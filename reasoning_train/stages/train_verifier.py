@@ -91,7 +91,7 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
 @train_verifier.estimate
 def cost(config: TrainVerifierConfig, sizes: Sizes) -> dict[str, Any]:
     """The memory of weights, gradients and optimizer."""
-    return training_cost(config, config.policy, sizes)
+    return training_cost(config, config.policy, [ref for ref in (config.targets, config.pairs) if ref], sizes)
 
 
 def _without_words(model: Any, head: HeadConfig) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from data_gen.errors import UserError
 from reasoning_train.recipe.includes import CHECKOUT
 from reasoning_train.recipe.refs import Ref, Unkeyed
-from reasoning_train.stage_api import Context, Sizes, StageConfig, gate
+from reasoning_train.stage_api import Context, Sizes, StageConfig, at_most, gate
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -123,12 +123,23 @@ def curves_into(runs: Path) -> None:
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(runs)
 
 
-def training_cost(config: Optimising, policy: Ref, sizes: Sizes) -> dict[str, Any]:
-    """For `plan`: the memory of weights, gradients and optimizer."""
+ROW_TOKENS = 1024
+"""Of a row where `max_length` says nothing, to tell an hour of training from a week."""
+
+
+def training_cost(config: Optimising, policy: Ref, data: Sequence[Ref], sizes: Sizes) -> dict[str, Any]:
+    """For `plan`: the memory of weights, gradients and optimizer, and at most how many tokens are trained on."""
     from reasoning_train.memory import training_bytes
 
-    parameters = sizes(policy).get("parameters")
-    return {"parameters": parameters, "memory_bytes": training_bytes(parameters, 0.02 if config.lora else 1.0)} if parameters else {}
+    result: dict[str, Any] = {}
+    if parameters := sizes(policy).get("parameters"):
+        result |= {"parameters": parameters, "memory_bytes": training_bytes(parameters, 0.02 if config.lora else 1.0)}
+    known = [sizes(ref).get("rows") for ref in data]
+    passed = (config.epochs or 1) * sum(n or 0 for n in known) if None not in known else None
+    stepped = config.max_steps * config.batch_size if config.max_steps else None
+    if rows := at_most(None if passed is None or (stepped and not config.epochs) else round(passed), stepped):
+        result["trained_tokens"] = rows * (config.max_length or ROW_TOKENS)
+    return result
 
 
 def zero_stage(name: str | None) -> int:
