@@ -1,0 +1,178 @@
+"""Mistakes in a profile, and what a plan asks of a cluster that it cannot have."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from launch.cli import main
+from launch.slurm.feasible import check
+from launch.slurm.profile import Cluster, load_cluster
+from launch.slurm.request import Request, gpu_hours, make_requests, seconds
+from reasoning_train.recipe.estimate import estimate_plan
+from reasoning_train.recipe.load import load_plan
+from reasoning_train.recipe.plan import Plan
+from reasoning_train.recipe.problems import RecipeError
+from reasoning_train.recipe.store import Store
+from tests.launch.harness import ROOT
+
+GPU = Cluster(gpus_per_node=8, gpu_memory_gib=80, cpus_per_node=96, memory_per_node_gib=1000, max_nodes=4, max_time="48:00:00", shards=16)
+RECIPE = """
+name: large
+model: {hub: nobody/model-7b-instruct, format: {template: chat}}
+task: {uses: chain, train: 100, explore: 1000, dev: 10, test: 10}
+stages:
+  sample: {uses: sample, policy: "${model}", problems: "${task.explore}", n: 4, max_tokens: 500, engine: {uses: vllm}}
+  tuned: {uses: sft, policy: "${model}", data: "${stages.sample}", learning_rate: 1e-5, epochs: 2, max_length: 1000,
+          resources: {deepspeed: zero3}}
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "profile.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("partion: gpu", "partion: unknown key 'partion' of a cluster's profile. Did you mean 'partition'?"),
+        ("gpus_per_node: eight", "gpus_per_node: expected"),
+        ("time: 90", "time: expected a string"),
+        ("time: 1h", "time:"),
+        ("sbatch: [reservation=x]", "expected options such as `--reservation=NAME`, got 'reservation=x'"),
+        ("venv: /e\ncontainer: {image: /i}", "give `venv` or `container`, not both"),
+        ("stop_signal: KILL", "stop_signal: expected"),
+    ],
+)
+def test_a_wrong_parameter_is_explained(text: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as error:
+        load_cluster(written(tmp_path, text))
+    assert said in str(error.value) and "profile.yaml:" in str(error.value)
+
+
+def test_an_unknown_parameter_is_answered_with_the_valid_ones(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as error:
+        load_cluster(written(tmp_path, "queue: gpu"))
+    for name in Cluster.model_fields:
+        assert f"\n  {name}:" in str(error.value)
+    assert "  time: 24:00:00" in str(error.value)
+
+
+def test_a_profile_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"there is no file .*gpus\.yaml.* Shipped: configs/clusters/cpu\.yaml, configs/clusters/gpu"):
+        load_cluster(tmp_path / "gpus.yaml")
+
+
+def large(tmp_path: Path, *sets: str) -> tuple[Plan, Store]:
+    path = tmp_path / "large.yaml"
+    path.write_text(RECIPE, encoding="utf-8")
+    return load_plan(path, sets), Store(tmp_path / "store")
+
+
+def requests_of(plan: Plan, store: Store, cluster: Cluster = GPU) -> dict[str, Request]:
+    return make_requests(plan, cluster, estimate_plan(plan, store))
+
+
+def test_defaults_by_the_size_of_the_model(tmp_path: Path) -> None:
+    """7B: a GPU a sampler. Training takes 16 bytes a weight, 104 GiB, which eight GPUs hold."""
+    made = requests_of(*large(tmp_path))
+    assert made["sample"] == Request(kind="generate", shards=16, gpus=1, cpus=12, memory="125G", time_s=86400)
+    assert made["tuned"] == Request(kind="train", nodes=1, processes=8, gpus=8, cpus=96, memory="1000G", time_s=86400)
+    assert made["task.explore"].gpus == 0
+    assert requests_of(*large(tmp_path, "model.hub=nobody/model-72b"))["tuned"].nodes == 3  # 1,073 GiB over 8 x 64
+    assert requests_of(*large(tmp_path, "model.hub=nobody/model-72b"))["tuned"].world == 24
+    assert requests_of(*large(tmp_path, "stages.sample.engine.tensor_parallel=4"))["sample"].gpus == 4
+
+
+def test_gpu_hours_by_hand(tmp_path: Path) -> None:
+    """Sampling: 2 x 7e9 operations on each of 1,000 x 4 x 500 tokens; training: 6 x 7e9 on 4,000 x 2 rows of 1,000."""
+    plan, store = large(tmp_path)
+    estimates, made = estimate_plan(plan, store), requests_of(plan, store)
+    sampling = gpu_hours(plan.nodes["sample"], made["sample"], GPU, estimates["sample"], 7_000_000_000)
+    assert sampling == pytest.approx(2 * 7e9 * 2_000_000 / (990e12 * 0.05) / 3600)
+    training = gpu_hours(plan.nodes["tuned"], made["tuned"], GPU, estimates["tuned"], 7_000_000_000)
+    assert training == pytest.approx(6 * 7e9 * 8_000_000 / (990e12 * 0.35) / 3600)
+    assert gpu_hours(plan.nodes["task.explore"], made["task.explore"], GPU, {}, 0) == 0.0
+    assert gpu_hours(plan.nodes["sample"], made["sample"], GPU, {}, 7) is None
+
+
+@pytest.mark.parametrize(
+    ("sets", "said"),
+    [
+        (
+            ["stages.tuned.resources.deepspeed=null"],
+            "tuned: 7.0B parameters need 104 GiB on each GPU, of which 64 are to be had. Say `res",
+        ),
+        (
+            ["model.hub=nobody/model-72b"],
+            "sample: 72.0B parameters need 134 GiB on each GPU, of which 64 are to be had. Say `tensor",
+        ),
+        (["stages.tuned.resources.gpus=16"], "tuned: resources.gpus: 16 GPUs of a node, and the cluster's nodes have 8."),
+        (["stages.tuned.resources.nodes=5"], "tuned: resources.nodes: 5 nodes, and a job on the cluster may have 4."),
+        (["stages.tuned.resources.cpus=97"], "tuned: resources.cpus: 97 cores of a node"),
+        (["stages.tuned.resources.time=72:00:00"], "tuned: resources.time: 72:00:00, and the cluster's limit is 48:00:00."),
+        (["stages.tuned.resources.time=0:01:00"], "tuned: resources.time: 0:01:00, and the signal to stop comes 120 s before the end"),
+        (["stages.tuned.resources.memory=2T"], "tuned: resources.memory: 2T, and the cluster's nodes have 1000G."),
+        (["stages.sample.resources.nodes=2"], "sample: resources.nodes: stage type 'sample' does not train; say `shards`."),
+        (["stages.tuned.held_out={}"], "tuned: held_out: needs whole weights on every process, which ZeRO-3"),
+    ],
+)
+def test_what_cannot_work_is_refused(sets: list[str], said: str, tmp_path: Path) -> None:
+    from data_gen.errors import UserError
+
+    plan, store = large(tmp_path, *sets)
+    estimates = estimate_plan(plan, store)
+    with pytest.raises(UserError) as error:
+        check(plan, store, GPU, make_requests(plan, GPU, estimates), estimates)
+    assert said in str(error.value) and "large.yaml:" in str(error.value)
+
+
+def test_a_checkpoint_of_another_number_of_processes_is_told_before_anything_is_submitted(tmp_path: Path) -> None:
+    from data_gen.errors import UserError
+
+    plan, store = large(tmp_path)
+    checkpoint = store.partial(plan.nodes["tuned"]) / "work" / "trainer" / "checkpoint-20"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "whole.json").write_text(json.dumps({"world": 4, "files": {}}), encoding="utf-8")
+    estimates = estimate_plan(plan, store)
+    with pytest.raises(UserError, match=r"tuned: its checkpoint was written by 4 process\(es\), and 8 would go on with it. Ask for 4"):
+        check(plan, store, GPU, make_requests(plan, GPU, estimates), estimates)
+
+
+def test_resources_are_checked_when_the_recipe_loads(tmp_path: Path) -> None:
+    for text, said in (("time=90", "time"), ("memory=64GB", "memory"), ("gpu=8", "Did you mean 'gpus'?")):
+        with pytest.raises(RecipeError, match=said.replace("?", r"\?")):
+            large(tmp_path, f"stages.tuned.resources.{text}")
+
+
+def test_resources_are_no_part_of_a_key(tmp_path: Path) -> None:
+    plain = large(tmp_path)[0].nodes["tuned"].key
+    assert large(tmp_path, "stages.tuned.resources={gpus: 4, nodes: 2, time: '1:00:00'}")[0].nodes["tuned"].key == plain
+
+
+def test_a_dry_run_lists_what_is_missing_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    large(tmp_path)
+    arguments = ["submit", str(tmp_path / "large.yaml"), "--cluster", str(ROOT / "configs/clusters/gpu.yaml")]
+    assert main([*arguments, "--store", str(tmp_path / "store"), "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "missing: model.hub: the model 'nobody/model-7b-instruct' is not on this machine" in said
+    assert "bring it with `reasoning-train fetch" in said
+    assert "job_tuned=$(sbatch --parsable --dependency=afterok:$job_model:$job_sample_merge --kill-on-invalid-dep=yes" in said
+    assert "dry run: nothing was written or submitted" in said
+    assert not (tmp_path / "store").exists()
+
+
+def test_plan_shows_what_the_jobs_ask_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    large(tmp_path)
+    assert main(["plan", str(tmp_path / "large.yaml"), "--cluster", str(ROOT / "configs/clusters/gpu.yaml"), "--store", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "GPU-hours ~" in said and "about 0.4 GPU-hours" in said
+
+
+def test_clocks() -> None:
+    assert [seconds(text) for text in ("0:01:00", "24:00:00", "2-01:00:30")] == [60, 86400, 2 * 86400 + 3630]
+    assert Request(kind="light", time_s=90061).clock == "25:01:01"

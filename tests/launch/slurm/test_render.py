@@ -1,0 +1,111 @@
+"""Every shipped recipe on every shipped profile gives scripts that bash accepts."""
+
+from __future__ import annotations
+
+import subprocess
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from launch.slurm.jobs import make_jobs
+from launch.slurm.profile import load_cluster
+from launch.slurm.request import make_requests
+from launch.slurm.submit import rehearse, scripts, submit_line
+from reasoning_train.plugins import import_plugins
+from reasoning_train.recipe.estimate import estimate_plan
+from reasoning_train.recipe.load import load_plan
+from reasoning_train.recipe.plan import Plan
+from reasoning_train.recipe.store import Store
+from tests.launch.harness import ROOT
+
+RECIPES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "recipes").glob("*/*.yaml"))
+PROFILES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "configs" / "clusters").glob("*.yaml"))
+DATA = {"recipes/rejection_sampling/smollm.yaml": "task.path={0}"}
+"""Recipes that want a file of the user's."""
+
+
+def plan_of(recipe: str, tmp_path: Path) -> Plan:
+    import_plugins()
+    file = tmp_path / "problems.jsonl"
+    file.write_text('{"id": "1", "question": "1 + 1?", "answer": "2"}\n', encoding="utf-8")
+    return load_plan(ROOT / recipe, [DATA[recipe].format(file)] if recipe in DATA else [])
+
+
+@pytest.mark.parametrize(("recipe", "profile"), product(RECIPES, PROFILES))
+def test_scripts_are_accepted_by_bash(recipe: str, profile: str, tmp_path: Path) -> None:
+    plan, store, cluster = plan_of(recipe, tmp_path), Store(tmp_path / "store"), load_cluster(ROOT / profile)
+    requests = make_requests(plan, cluster, estimate_plan(plan, store))
+    made = rehearse(plan, store, cluster, requests)
+    written = list(scripts(plan, store, cluster, made.jobs, made.folder))
+    text = "\n".join(["set -u", *(submit_line(job, made.folder) for job in made.jobs)])
+    for name, script in [*written, ("the lines of the dry run", text)]:
+        done = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=False)
+        assert done.returncode == 0, f"{name}: {done.stderr}\n{script}"
+        assert "{{" not in script and "None" not in script
+    assert not (tmp_path / "store").exists(), "a dry run writes nothing"
+    assert len({name for name, _ in written}) == len(written)
+
+
+def test_a_data_stage_becomes_arrays_within_the_limit_and_a_merge(tmp_path: Path) -> None:
+    plan, cluster = plan_of("recipes/rejection_sampling/tiny.yaml", tmp_path), load_cluster(ROOT / "configs/clusters/cpu.yaml")
+    cluster = cluster.model_copy(update={"max_array": 30, "max_running": 7})
+    store = Store(tmp_path / "store")
+    requests = make_requests(plan, cluster, estimate_plan(plan, store))
+    assert requests["sample"].shards == 64
+    jobs = {job.name: job for job in make_jobs(plan, store, cluster, requests, {})}
+    arrays = [job for job in jobs.values() if job.node == "sample" and job.part == "shards"]
+    assert [(job.offset, job.tasks) for job in arrays] == [(0, 30), (30, 30), (60, 4)]
+    assert jobs["sample.merge"].needs == ("sample.shards+0", "sample.shards+30", "sample.shards+60")
+    assert jobs["kept"].needs == ("sample.merge",)
+    assert jobs["run.report"].needs == tuple(name for name in jobs if name != "run.report")
+    texts = dict(scripts(plan, store, cluster, list(jobs.values()), tmp_path))
+    assert "#SBATCH --array=0-29%7" in texts["sample.shards+30"]
+    assert '--shard "$((SLURM_ARRAY_TASK_ID + 30))/64"' in texts["sample.shards+30"]
+    assert "--merge-only" in texts["sample.merge"]
+
+
+def test_what_a_profile_says_stands_in_the_script(tmp_path: Path) -> None:
+    profile = tmp_path / "site.yaml"
+    profile.write_text(
+        "partition: long\naccount: proj\nqos: high\ngpus_per_node: 4\ngpu_type: a100\ncpus_per_node: 32\nmemory_per_node_gib: 400\n"
+        "modules: [cuda/12]\nvenv: /envs/rt\nscratch: /scratch/$USER/$SLURM_JOB_ID\nsetup: ['ulimit -n 65536']\n"
+        'env: {NOTE: "it\'s; rm -rf"}\nsbatch: [--reservation=talk]\nsrun: [--mpi=none]\nstop_signal: USR1\nstop_before_s: 77\n',
+        encoding="utf-8",
+    )
+    plan, cluster, store = plan_of("recipes/rejection_sampling/tiny.yaml", tmp_path), load_cluster(profile), Store(tmp_path / "store")
+    made = rehearse(plan, store, cluster, make_requests(plan, cluster, estimate_plan(plan, store)))
+    text = dict(scripts(plan, store, cluster, made.jobs, made.folder))["tuned"]
+    for line in (
+        "#SBATCH --partition=long",
+        "#SBATCH --account=proj",
+        "#SBATCH --qos=high",
+        "#SBATCH --gres=gpu:a100:1",
+        "#SBATCH --cpus-per-task=8",
+        "#SBATCH --mem=100G",
+        "#SBATCH --reservation=talk",
+        "#SBATCH --signal=USR1@77",
+        "module load cuda/12",
+        "source /envs/rt/bin/activate",
+        'export TMPDIR="/scratch/$USER/$SLURM_JOB_ID"',
+        "ulimit -n 65536",
+        "export NOTE='it'\"'\"'s; rm -rf'",
+        "export HF_HUB_OFFLINE=1",
+        "srun --nodes=1 --ntasks=1 --kill-on-bad-exit=1 --mpi=none python -m launch.hold USR1 python",
+    ):
+        assert line in text, f"{line}\n{text}"
+
+
+@pytest.mark.parametrize(
+    ("runtime", "said"),
+    [
+        ("pyxis", "--container-image=/i.sqsh --container-mounts=/data:/data python -m launch.hold"),
+        ("apptainer", "apptainer exec --nv --bind /data:/data /i.sqsh python -m launch.hold"),
+    ],
+)
+def test_containers(runtime: str, said: str, tmp_path: Path) -> None:
+    profile = tmp_path / "site.yaml"
+    profile.write_text(f"gpus_per_node: 1\ncontainer: {{image: /i.sqsh, mounts: ['/data:/data'], runtime: {runtime}}}\n", encoding="utf-8")
+    plan, cluster, store = plan_of("recipes/rejection_sampling/tiny.yaml", tmp_path), load_cluster(profile), Store(tmp_path / "store")
+    made = rehearse(plan, store, cluster, make_requests(plan, cluster, estimate_plan(plan, store)))
+    assert said in dict(scripts(plan, store, cluster, made.jobs, made.folder))["tuned"]
