@@ -8,13 +8,13 @@ from collections import Counter
 
 import pytest
 
-from data_gen.engines.base import Request, Sampling
+from data_gen.engines.base import Request, Sample, Sampling
 from data_gen.errors import UserError
 from data_gen.scales import Scale
 from data_gen.search import Expand
 from data_gen.search.best_of_n import BestOfN
 from data_gen.search.mcts import Mcts
-from tests.data_gen.search.toy import ToyEngine, ToyScorer, World, grow, path_of
+from tests.data_gen.search.toy import ToyEngine, ToyScorer, World, encoded, grow, path_of
 
 COIN = World({(): {"a": 0.75, "b": 0.25}}, {("a",): 1.0, ("b",): 0.0})
 
@@ -57,6 +57,38 @@ def test_equal_draws_are_one_node_and_all_are_counted() -> None:
         if node.children:
             assert sum(child.draws for child in node.children) == 5
     assert tree.generated_tokens == sum(len(n.token_ids) * n.draws for n in tree.nodes[1:])
+
+
+class Fixed(ToyEngine):
+    """Draws these steps in turn, whatever it is asked."""
+
+    def __init__(self, *steps: str) -> None:
+        super().__init__(COIN)
+        self.samples = [Sample(token_ids=ids, logprobs=(-1.0,) * len(ids), finish="stop") for ids in map(encoded, steps)]
+
+    async def generate(self, request: Request) -> list[Sample]:
+        return [self.samples[i % len(self.samples)] for i in range(len(request.seeds))]
+
+
+ONE, TWIN, OTHER = "a b c d e\n", "a b c d f\n", "h g f e d\n"
+"""ONE and TWIN share 2 of 4 word triples."""
+
+
+@pytest.mark.parametrize(
+    ("dedupe", "order", "kept"),
+    [
+        ("none", (ONE, ONE, TWIN, OTHER), [(ONE, 1), (ONE, 1), (TWIN, 1), (OTHER, 1)]),
+        ("exact", (ONE, TWIN, ONE, OTHER), [(ONE, 2), (TWIN, 1), (OTHER, 1)]),
+        ("near", (ONE, TWIN, ONE, OTHER), [(ONE, 3), (OTHER, 1)]),
+        ("near", (TWIN, OTHER, ONE, ONE), [(TWIN, 3), (OTHER, 1)]),
+    ],
+)
+def test_the_first_drawn_stands_for_its_duplicates(dedupe: str, order: tuple[str, ...], kept: list[tuple[str, int]]) -> None:
+    """In order of their first draw, run after run."""
+    search = Mcts(simulations=1, expand=Expand(n=4, dedupe=dedupe, near=0.5))  # type: ignore[arg-type]
+    for _ in range(2):
+        [tree] = grow(search, COIN, scorer=ToyScorer(lambda path: 0.5), engine=Fixed(*order))
+        assert [(child.text, child.draws) for child in tree.root.steps()] == kept
 
 
 def test_the_tree_does_not_depend_on_its_company() -> None:
