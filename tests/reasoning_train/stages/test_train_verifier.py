@@ -11,6 +11,7 @@ import torch
 from data_gen.errors import UserError
 from data_gen.labels import ValueTarget
 from data_gen.records import Solution
+from data_gen.scales import BOUNDS
 from data_gen.verdict import Verdict
 from data_gen.verifiers.checkpoint import load_verifier
 from data_gen.verifiers.forward import Forward
@@ -77,6 +78,20 @@ def test_every_head_learns_to_tell_right_from_wrong(kitchen: Bench, case: str) -
     artifact = train(kitchen, rows, **config)
     values = [read(artifact, row) for row in rows]
     assert min(values[::2]) > max(values[1::2])
+    searched(kitchen, "verifier")
+
+
+def searched(bench: Bench, verifier: str) -> None:
+    """A search that this verifier scores, on the scale that its head declares."""
+    head = load_verifier(bench.store.open(bench.nodes[verifier]).path / "verifier").head.config
+    bench.problems("asked", [problem("a", question="Ana has 3. How many has Ana?", gold="3")])
+    how = {"uses": "mcts", "outcome_weight": 0.0, "expand": {"n": 3, "max_tokens": 8}, "max_length": 24, "scale": str(head.scale)}
+    given: dict[str, Any] = {"policy": Ref("model"), "problems": Ref("asked"), "scorer": {"uses": "head"}, "verifier": Ref(verifier)}
+    rows = rows_of(bench.make(f"by_{verifier}", "search", search=how, **given))
+    scored = [row["v0"] for row in rows if row["v0"] is not None]
+    low, high = BOUNDS[head.scale]
+    assert len(set(scored)) > 1 and all(low <= value <= high for value in scored)
+    assert {row["scale"] for row in rows} == {str(head.scale)} and all(row["scored_tokens"] > 0 for row in rows)
 
 
 def test_siblings_are_ranked(kitchen: Bench) -> None:
@@ -180,6 +195,7 @@ def test_a_trained_verifier_is_measured_and_calibrated(kitchen: Bench) -> None:
     assert head.config.squash == "isotonic" and head.squash(torch.tensor([-99.0, 99.0])).tolist() == [
         pytest.approx(head.config.knots[0][1]), pytest.approx(head.config.knots[-1][1]),
     ]  # fmt: skip
+    searched(kitchen, "calibrated")
     artifact = kitchen.make("measured", "evaluate_verifier", verifiers={"raw": Ref("verifier"), "p": Ref("calibrated")}, **given)
     figures = artifact.manifest["metrics"]["verifiers"]
     assert figures["raw"]["AUC within"] == figures["p"]["AUC within"]
