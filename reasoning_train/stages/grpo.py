@@ -93,7 +93,6 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
     from reasoning_train.models.policy import load_policy, save_policy
     from reasoning_train.packing.plan import plan_steps
     from reasoning_train.trainers import trl_adapter
-    from reasoning_train.trainers.preflight import check_memory
     from reasoning_train.trainers.rollouts import Rollouts
     from reasoning_train.trainers.weights import gathered
 
@@ -103,12 +102,13 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
     if config.beta and not config.lora:
         trl_adapter.keep_reference(policy, ctx.partial / "reference")
     policy.model = prepare(policy.model, config)
-    check_memory(policy.model, ctx)
     sampling = Sampling(max_tokens=config.max_tokens, temperature=config.temperature, top_p=config.top_p, stop=policy.format.task.ends)
     rewards, rollouts = _rewards(config, policy, problems, sampling, ctx), Rollouts(policy, sampling, ctx.seed)
     groups = config.batch_size // config.n
     plan = plan_steps([[i] for i in range(len(problems))], groups, epochs=config.epochs, max_steps=config.max_steps, seed=ctx.seed)
-    trainer = trl_adapter.make_trainer(config.loss, policy, plan, rewards, rollouts, _arguments(config, policy, longest, ctx))
+    arguments = _arguments(config, policy, longest, ctx)
+    _check_memory(config, policy, arguments["per_device_train_batch_size"], longest, ctx)
+    trainer = trl_adapter.make_trainer(config.loss, policy, plan, rewards, rollouts, arguments)
     out = ctx.output("model")
     curves_into(out / "runs")
     checkpoints = trl_adapter.Checkpoints(rewards, rollouts, ctx.history, ctx.progress)
@@ -197,6 +197,16 @@ def _arguments(config: GRPOConfig, policy: Policy, longest: int, ctx: Context) -
     return made | {
         "loss_type": by, "scale_rewards": "none" if config.divide_by_std is False else "group", "use_bias_correction_kl": False,
     }  # fmt: skip
+
+
+def _check_memory(config: GRPOConfig, policy: Policy, micro: int, longest: int, ctx: Context) -> None:
+    """TRL holds the logits of all drawn tokens of a pass, and the policy as it came beside the one that is trained whole."""
+    from reasoning_train.trainers.preflight import check_memory
+
+    check_memory(
+        policy.model, ctx, tokens=micro * (longest + config.max_tokens), logits=micro * config.max_tokens,
+        recomputed=config.gradient_checkpointing, copies=int(config.beta > 0 and config.lora is None),
+    )  # fmt: skip
 
 
 def _count(rewards: Rewards, rollouts: Rollouts, ctx: Context) -> None:

@@ -8,13 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reasoning_train.packing.plan import Packing, by_group, in_order, mix_steps
+from reasoning_train.packing.forest import grow
+from reasoning_train.packing.plan import Packing, by_group, in_order, micro_batches, mix_steps
 from reasoning_train.packing.rows import Row
 from reasoning_train.ranks import world_size
 from reasoning_train.stage_api import Context, gate
 from reasoning_train.trainers.average import Average
 from reasoning_train.trainers.base import SealCheckpoints, Steps, StepTrainer, train
 from reasoning_train.trainers.held_out import Watch, hold_out
+from reasoning_train.trainers.logprobs import CHUNK
 from reasoning_train.trainers.preflight import check_memory
 from reasoning_train.trainers.setup import arguments, curves_into
 from reasoning_train.trainers.weights import gathered
@@ -48,7 +50,6 @@ def fit(
     callbacks: Sequence[TrainerCallback] = (),
 ) -> StepTrainer:
     """Plan, train, record the steps. `together`: rows of one group stay in one step; `limit`: tokens of the longest row that may come."""
-    check_memory(objective, ctx)
     rows = [row for source in sources for row in source.rows]
     held = hold_out(rows, config.held_out.share, ctx.seed) if config.held_out else set()
     groups = _groups(sources, held, together=together)
@@ -57,6 +58,7 @@ def fit(
     capacity = config.micro_tokens if packing == "tree" else min(config.pack_to, limit)
     steps = partial(Steps, pad_id=pad_id, packing=packing, capacity=capacity, tokens=config.micro_tokens)
     training, average, watch = steps(rows, plan), Average(objective, config.ema) if config.ema else None, None
+    _check_memory(objective, training, config, ctx)
     if config.held_out:
         dev = steps([rows[i] for i in sorted(held)], in_order(len(held), config.batch_size))
         watch = Watch(config.held_out, objective, training, dev, ctx, average)
@@ -69,6 +71,25 @@ def fit(
     if settled := watch or average:
         settled.settle()
     return trainer
+
+
+def _check_memory(objective: Objective, steps: Steps, config: Training, ctx: Context) -> None:
+    """With the largest pass of the step that has most tokens."""
+    most = max(steps.plan, key=lambda step: sum(steps.rows[i].tokens for i in step))
+    passes = micro_batches([steps.rows[i] for i in most], packing=steps.packing, capacity=steps.capacity, tokens=steps.tokens)
+    sizes = [_size(packs, share=steps.packing == "tree") for packs in passes]
+    copies = 1 + bool(config.held_out) if config.ema else 0  # the average, and the weights themselves while it is looked at
+    check_memory(
+        objective, ctx, tokens=max(tokens for tokens, _ in sizes), logits=min(CHUNK, max(predicted for _, predicted in sizes)),
+        recomputed=config.gradient_checkpointing, copies=copies,
+    )  # fmt: skip
+
+
+def _size(packs: Sequence[Sequence[Row]], *, share: bool) -> tuple[int, int]:
+    """Columns of one pass, padding included, and tokens that it predicts."""
+    traces = [[trace for row in rows for trace in row.traces] for rows in packs]
+    predicted = sum(weight > 0 for pack in traces for trace in pack for weight in trace.weights)
+    return len(packs) * max(grow(pack, share=share).width for pack in traces), predicted
 
 
 def _groups(sources: Sequence[Source], held: set[int], *, together: bool) -> list[list[list[int]]]:

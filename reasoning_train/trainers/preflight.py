@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_gen.scales import Scale
 from reasoning_train.labelling import Histogram
-from reasoning_train.memory import GIB, available_bytes, training_bytes
+from reasoning_train.memory import BYTES, GIB, Shape, activation_bytes, available_bytes
 from reasoning_train.ranks import rank, world_size
 from reasoning_train.stage_api import gate
 from reasoning_train.trainers.encoded import LOST, Encoded
@@ -58,17 +58,26 @@ def admit(
     return encoded.rows
 
 
-def check_memory(model: Any, ctx: Context) -> None:
-    """GateError where gradients and optimizer states alone would not fit beside the weights, which are loaded already."""
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    needed, free = training_bytes(trained, 1.0) - training_bytes(trained, 0.0), available_bytes()
-    needed //= world_size() if zero_stage(ctx.deepspeed) else 1
-    _say(f"{trained:,} weights are trained; gradients and optimizer take {needed / GIB:.2f} GiB of {free / GIB:.2f} GiB free")
+def check_memory(model: Any, ctx: Context, *, tokens: int, logits: int, recomputed: bool, copies: int = 0) -> None:
+    """GateError where what training adds would not fit beside the weights, which are loaded already.
+
+    `tokens`, `logits`, `recomputed`: of the largest forward pass (memory.activation_bytes); `copies` of the trained weights are kept.
+    """
+    trained, zero = sum(p.numel() for p in model.parameters() if p.requires_grad), zero_stage(ctx.deepspeed)
+    parts = [world_size() if zero >= stage else 1 for stage in (1, 2)]  # of the optimizer's two moments, of the gradients
+    state = trained * BYTES * (2 / parts[0] + 1 / parts[1] + copies)
+    size = next(p.element_size() for p in model.parameters() if p.is_floating_point())
+    kept = activation_bytes(Shape.of(model.config), tokens, logits=logits, recomputed=recomputed, size=size)
+    free = available_bytes()
+    _say(
+        f"{trained:,} weights are trained; gradients and optimizer take {state / GIB:.2f} GiB and a pass of {tokens:,} tokens keeps about "
+        f"{kept / GIB:.2f} GiB, of {free / GIB:.2f} GiB free"
+    )
     gate(
-        needed <= free,
-        f"memory: gradients and optimizer states of {trained:,} trained weights take {needed / GIB:.1f} GiB beside the weights, and "
-        f"{free / GIB:.1f} GiB are free on this device. Train adapters (`lora: {{}}`), or spread it all with "
-        "`resources: {deepspeed: zero3}`.",
+        state + kept <= free,
+        f"memory: gradients and optimizer states of {trained:,} trained weights take {state / GIB:.1f} GiB and a pass of {tokens:,} tokens "
+        f"keeps about {kept / GIB:.1f} GiB beside the weights; {free / GIB:.1f} GiB are free on this device. Lower `micro_tokens`, set "
+        "`gradient_checkpointing: true`, train adapters (`lora: {}`), or spread the optimizer with `resources: {deepspeed: zero3}`.",
     )
 
 

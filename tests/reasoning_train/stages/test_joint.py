@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -135,12 +136,14 @@ def test_the_log_shows_rows_labels_and_memory_before_training(kitchen: Bench, ca
     assert "sft: 12 of 12 rows; dropped: none; tokens of a trace:" in said
     assert "behind tokens where a value is read:\nAna has 1.\n⟦1 + 1 = 2\nAnswer: 2<eos>⟧\n" in said
     assert "targets: -1 to -0.8 8, 0.8 to 1 8" in said
-    assert "weights are trained; gradients and optimizer take" in said
+    assert re.search(
+        r"[\d,]+ weights are trained; gradients and optimizer take [\d.]+ GiB and a pass of [1-9][0-9]* tokens keeps about", said
+    )
 
 
 def test_too_little_memory_is_told_before_training(kitchen: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "available_bytes", lambda: 1000)
-    with pytest.raises(GateError, match=r"memory: gradients and optimizer states of [\d,]+ trained weights take .* Train adapters"):
+    with pytest.raises(GateError, match=r"memory: gradients and optimizer states of [\d,]+ trained weights take .* Lower `micro_tokens`"):
         train(kitchen)
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from reasoning_train.packing.plan import Packing
 from reasoning_train.packing.rows import Row, Trace
 from reasoning_train.stage_api import GateError
+from reasoning_train.trainers import fit as fit_module
 from reasoning_train.trainers.average import Average
+from reasoning_train.trainers.base import Steps
 from reasoning_train.trainers.fit import Source, fit
 from reasoning_train.trainers.held_out import LOOKS, hold_out, means
 from reasoning_train.trainers.losses.language import CrossEntropy
@@ -145,14 +147,33 @@ def test_a_source_that_is_held_out_whole_is_refused(tmp_path: Path) -> None:
         run(tmp_path, [Source(grouped(2)), Source([Row(row.traces, group="other") for row in rows(2)])], held_out={"share": 0.5})
 
 
+@pytest.mark.parametrize("micro_tokens", [1, 40, 8192])
+@pytest.mark.parametrize("packing", ["none", "sequence", "tree"])
+def test_memory_is_checked_for_the_largest_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: Packing, micro_tokens: int
+) -> None:
+    class Checked(Exception):
+        pass
+
+    def check(*_: Any, **found: int) -> None:
+        raise Checked(found["tokens"], found["logits"], found["copies"])
+
+    monkeypatch.setattr(fit_module, "check_memory", check)
+    made, config = grouped(), Training(learning_rate=0.1, batch_size=12, max_steps=1, micro_tokens=micro_tokens, ema=0.9)
+    with pytest.raises(Checked) as caught:
+        fit(lm(model()), [Source(made)], config, Here(tmp_path), packing=packing, pad_id=0, runs=tmp_path, limit=64)  # type: ignore[arg-type]
+    capacity = micro_tokens if packing == "tree" else 64
+    [step] = Steps(made, [list(range(12))], 0, packing=packing, capacity=capacity, tokens=micro_tokens)
+    shapes = [(batch["input_ids"].numel(), len(batch["predict_at"])) for batch in step["batches"]]
+    assert caught.value.args == (max(tokens for tokens, _ in shapes), max(predicted for _, predicted in shapes), 1)
+
+
 @pytest.mark.parametrize("wanted", [{"ema": 0.9}, {"held_out": HeldOut()}])
-def test_zero3_is_refused(tmp_path: Path, wanted: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "1")
-    with pytest.raises(GateError, match=re.escape(f"{next(iter(wanted))}: needs whole weights on every process, which ZeRO-3")):
-        fit(
-            lm(model()), [Source(grouped())], Training(learning_rate=0.1, **wanted), Here(tmp_path, "zero3"), packing="none", pad_id=0,
-            runs=tmp_path, limit=64,
-        )  # type: ignore[arg-type]  # fmt: skip
+def test_zero3_is_refused(wanted: dict[str, Any]) -> None:
+    config = Training(learning_rate=0.1, **wanted)
+    [said] = config.misplaced(2, "zero3")
+    assert f"{next(iter(wanted))}: needs whole weights on every process, which ZeRO-3" in said
+    assert not [*config.misplaced(2, "zero2"), *config.misplaced(2, None), *Training(learning_rate=0.1).misplaced(2, "zero3")]
 
 
 def test_means_do_not_depend_on_how_rows_are_packed(one_thread: None) -> None:
