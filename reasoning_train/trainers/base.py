@@ -7,6 +7,7 @@ step, so that accumulation, packing, padding and world size cannot change the lo
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from reasoning_train.trainers.stop import StopOnSignal
 from reasoning_train.trainers.weights import load_trained, save_trained
 
 History = Callable[..., None]
+WINDOW = "window.json"
+"""In a checkpoint: the losses since the curves' last point, so that the next one is the same however often training is interrupted."""
 
 
 Step = dict[str, Any]
@@ -108,8 +111,10 @@ class StepTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Beside the loss, its terms where there are several, and what they watch: means over the steps since the last time, as it is."""
         if "loss" in logs and self.window:
-            terms = {loss.name for loss in self._objective.losses}  # type: ignore[union-attr]
+            losses: Any = self._objective.losses
+            terms = {loss.name for loss in losses}
             mean = {name: sum(step[name] for step in self.window) / len(self.window) for name in self.window[0]}
+            logs["loss"] = sum(loss.factor * mean[loss.name] for loss in losses)  # the library's forgets what lies before a resumption
             if len(mean) > 1:
                 logs.update({f"loss_{name}" if name in terms else name: value for name, value in mean.items()})
             self.window = []
@@ -119,6 +124,7 @@ class StepTrainer(Trainer):
         """What is trained, once where tensors are tied; DeepSpeed writes its own beside it."""
         if self.args.should_save and output_dir is not None:
             Path(output_dir).mkdir(parents=True, exist_ok=True)
+            (Path(output_dir) / WINDOW).write_text(json.dumps(self.window), encoding="utf-8")
             if not self.is_deepspeed_enabled:
                 save_trained(self._objective, Path(output_dir))
 
@@ -173,6 +179,8 @@ def train(objective: Objective, steps: Steps, args: TrainingArguments, callbacks
     """Train from the newest whole checkpoint in `args.output_dir`, or from the start; returns the trainer."""
     trainer = StepTrainer(model=objective, args=args, train_dataset=steps, data_collator=_only_item, callbacks=[*callbacks, StopOnSignal()])
     last = newest_whole(Path(trainer.args.output_dir or ""), world=world_size())
+    if last:
+        trainer.window = json.loads((last / WINDOW).read_text(encoding="utf-8"))
     with objective.packed(steps.packing) as steps.attention:
         trainer.train(resume_from_checkpoint=str(last) if last else None)
     return trainer
