@@ -30,23 +30,28 @@ FAILED, BAD_INPUT = 1, 2
 def main() -> int:
     """The worker's command line; the exit code."""
     arguments = _parser().parse_args()
-    note: Path | None = arguments.note
-    if note:
-        note.with_suffix(".began").touch()
-    stopping.on(signal.Signals[f"SIG{arguments.stop_signal}"])
+    number = signal.Signals[f"SIG{arguments.stop_signal}"]
+    _leave_note(arguments.note, "began")
+    stopping.on(number)
     try:
         _event({"event": "outcome", "outcome": _run(arguments)})
     except stopping.Stopped:
         print("stopped on request; progress is kept", flush=True)
-        if note:
-            note.with_suffix(".stopped").touch()
+        _leave_note(arguments.note, "stopped")
         return 0 if ranks.launched() else stopping.EXIT_CODE
     except UserError as error:
         return _failed(error, str(error), BAD_INPUT)
     except Exception as error:
         traceback.print_exc()
         return _failed(error, f"{type(error).__name__}: {error}", FAILED)
+    finally:
+        stopping.off(number)
     return 0
+
+
+def _leave_note(note: Path | None, what: str) -> None:
+    if note:
+        Path(f"{note}.{what}").touch()
 
 
 def _run(arguments: argparse.Namespace) -> str:

@@ -27,6 +27,11 @@ def on(number: signal.Signals) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
 
 
+def off(number: signal.Signals) -> None:
+    """The work is done or given up: a signal that still comes must not kill the process while the interpreter shuts down."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+
+
 def asked() -> bool:
     """Whether a signal has come."""
     return _asked

@@ -13,7 +13,9 @@ from tests.cluster.slurm import Slurm
 
 LONG = ("stages.tuned.max_steps=600", "stages.tuned.save_every=20", "stages.tuned.epochs=null")
 """Enough steps to be interrupted in, a few seconds of work."""
-SLOW = "stages.sample.n=64"
+SLOW = "stages.sample.n=512"
+NARROW = "stages.sample.engine={uses: transformers, slots: 8}"
+"""Seconds a problem instead of one for all; what comes out is the same."""
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +92,7 @@ def test_a_killed_step_fails_the_job_and_submit_goes_on(trained: Site, straight:
 
 
 def test_sampling_that_is_queued_again_doubles_nothing(trained: Site, straight: Path) -> None:
-    trained.submit(SLOW)
+    trained.submit(SLOW, NARROW)
     wait_until(lambda: '"event": "progress"' in trained.log("sample.shards+0-0"), 120, "the first problems")
     command("scontrol", "requeue", f"{trained.job('sample.shards+0')}_0")
     wait_until(lambda: '"event": "progress"' in trained.log("sample.shards+0-1"), 120, "the first problems")

@@ -180,3 +180,8 @@ def test_merging_needs_every_shard(tmp_path: Path) -> None:
     assert "a: 1 of 3 shards are unfinished: 1. Run them first (`--shard K/N`), or leave out --merge-only" in output
     assert start(path, tmp_path, "--shard", "1/3").wait(30) == 0
     assert start(path, tmp_path, "--merge-only").wait(30) == 0
+
+
+def test_shards_leave_notes_of_their_own(tmp_path: Path) -> None:
+    assert start(numbers(tmp_path, 2), tmp_path, "--shard", "0/2", "--note", str(tmp_path / "a.shard.0")).wait(30) == 0
+    assert (tmp_path / "a.shard.0.began").exists() and not (tmp_path / "a.shard.0.stopped").exists()
