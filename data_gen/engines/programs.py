@@ -27,8 +27,8 @@ def run_programs(
 
     `key(item)` (e.g. the problem's id) is the root of the program's path: with `seed` it decides every random stream, whatever runs beside
     it. Items are drawn one by one and at most `in_flight` programs live, so memory does not grow with their number. A program's
-    exception is raised here, with a note that names the item; it and closing the generator early cancel the others. At the end the engine
-    is told to let go of what belongs to the event loop.
+    exception is raised here, after the results that are there, with a note that names the item; it and closing the generator early cancel
+    the others. At the end the engine is told to let go of what belongs to the event loop.
     Call it outside any event loop.
 
     >>> async def answer(problem, lm):                                                        # doctest: +SKIP
@@ -39,10 +39,14 @@ def run_programs(
         crew = _Crew(engine, iter(items), program, seed, key, in_flight)
         try:
             while batch := runner.run(crew.advance()):
-                for item, task in batch:
+                for item, task in sorted(batch, key=lambda done: _failed(done[1])):  # what is finished is handed on before an error is
                     yield item, _result(task, key(item))
         finally:
             runner.run(crew.disband())
+
+
+def _failed(task: asyncio.Future[Result]) -> bool:
+    return task.cancelled() or task.exception() is not None
 
 
 def _result(task: asyncio.Future[Result], name: str) -> Result:

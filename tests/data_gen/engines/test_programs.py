@@ -104,6 +104,20 @@ def test_an_exception_names_the_item_and_leaves_the_engine_usable() -> None:
     assert not shared._decoder.busy
 
 
+def test_what_is_finished_comes_before_the_error_of_another() -> None:
+    """All end in one step of the event loop, the failing one first."""
+
+    async def fails(item: int, lm: LM) -> int:
+        if item == 0:
+            raise UserError("the server is gone")
+        return item
+
+    results = run_programs(engine(), range(5), fails, seed=0, key=str, in_flight=5)
+    assert [next(results) for _ in range(4)] == [(1, 1), (2, 2), (3, 3), (4, 4)]
+    with pytest.raises(UserError, match="the server is gone"):
+        next(results)
+
+
 def test_a_program_that_catches_a_refused_request_does_not_hang_the_others() -> None:
     async def sometimes_too_long(item: int, lm: LM) -> int:
         try:
