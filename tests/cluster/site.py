@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from tests.launch import plugin_stages
 
 ROOT = Path(__file__).parents[2]
 RECIPE, PROFILE = Path("tests/cluster/recipe.yaml"), Path("configs/clusters/test.yaml")
+SOON_S = 4
+"""Seconds after which a job that was queued again may start: nodes still refuse it in the first."""
 ENVIRONMENT = {**os.environ, "REASONING_TRAIN_PLUGINS": plugin_stages.NAME, "PYTHONPATH": str(ROOT)}
 
 
@@ -67,13 +70,14 @@ class Site:
         return {node: entry["state"] for node, entry in self.status(name)["nodes"].items()}
 
     def finish(self, seconds: float = 240.0) -> None:
-        """Wait until nothing is in the queue; a job that waits after it was queued again starts at once."""
+        """Wait until nothing is in the queue. SLURM holds back for two minutes what is queued again; here it is seconds."""
 
         def empty() -> bool:
-            for line in slurm("squeue", "--noheader", "--array", "--format=%i|%r").splitlines():
-                number, reason = line.split("|")
-                if reason == "BeginTime":
-                    subprocess.run(["scontrol", "update", f"JobId={number}", "StartTime=now"], check=False, capture_output=True)
+            for line in slurm("squeue", "--noheader", "--array", "--format=%i|%r|%S").splitlines():
+                number, reason, start = line.split("|")
+                if reason == "BeginTime" and start != "N/A" and datetime.fromisoformat(start) > datetime.now() + timedelta(seconds=SOON_S):
+                    soon = f"StartTime=now+{SOON_S}"
+                    subprocess.run(["scontrol", "update", f"JobId={number}", soon], check=False, capture_output=True)
             return not slurm("squeue", "--noheader").strip()
 
         wait_until(empty, seconds, "the queue to empty")
