@@ -70,17 +70,16 @@ class Site:
         return {node: entry["state"] for node, entry in self.status(name)["nodes"].items()}
 
     def finish(self, seconds: float = 240.0) -> None:
-        """Wait until nothing is in the queue. SLURM holds back for two minutes what is queued again; here it is seconds."""
+        """Wait until nothing is in the queue."""
+        wait_until(lambda: self.hurry() or not slurm("squeue", "--noheader").strip(), seconds, "the queue to empty")
 
-        def empty() -> bool:
-            for line in slurm("squeue", "--noheader", "--array", "--format=%i|%r|%S").splitlines():
-                number, reason, start = line.split("|")
-                if reason == "BeginTime" and start != "N/A" and datetime.fromisoformat(start) > datetime.now() + timedelta(seconds=SOON_S):
-                    soon = f"StartTime=now+{SOON_S}"
-                    subprocess.run(["scontrol", "update", f"JobId={number}", soon], check=False, capture_output=True)
-            return not slurm("squeue", "--noheader").strip()
-
-        wait_until(empty, seconds, "the queue to empty")
+    def hurry(self) -> None:
+        """SLURM holds back for two minutes what is queued again; here it is seconds."""
+        for line in slurm("squeue", "--noheader", "--array", "--format=%i|%r|%S").splitlines():
+            number, reason, start = line.split("|")
+            if reason == "BeginTime" and start != "N/A" and datetime.fromisoformat(start) > datetime.now() + timedelta(seconds=SOON_S):
+                soon = f"StartTime=now+{SOON_S}"
+                subprocess.run(["scontrol", "update", f"JobId={number}", soon], check=False, capture_output=True)
 
     def run(self, name: str = "loopback") -> Path:
         """The folder of the latest run."""

@@ -1,0 +1,131 @@
+"""What submitting to SLURM costs, what two shards gain over one, and what a requeue loses: on the loopback cluster (make test-cluster)."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.cluster import slurm
+from tests.cluster.site import RECIPE, Site, reasoning_train, wait_until
+from tests.cluster.site import slurm as command
+from tests.launch.harness import ROOT
+
+STAGES, TASKS, SUBMISSIONS = 12, 200, 3
+KILLS, INTERVAL = 20, 20
+"""Kills of one training; steps between its checkpoints."""
+LOGGED = 10
+"""Steps between two points of a curve."""
+TIMED = """
+import json, sys, time
+import psutil
+began = psutil.Process().create_time()
+from launch import cli
+from launch.slurm import scheduler
+spent, real = 0.0, scheduler._run
+def timed(command):
+    global spent
+    start = time.monotonic()
+    try:
+        return real(command)
+    finally:
+        spent += time.monotonic() - start
+scheduler._run = timed
+code = cli.main(sys.argv[1:])
+print(json.dumps({"wall": time.time() - began, "slurm": spent}))
+sys.exit(code)
+"""
+
+
+def run() -> Iterator[dict[str, Any]]:
+    """Nothing where there is no SLURM to start."""
+    if any(shutil.which(name) is None for name in slurm.PROGRAMS) or os.geteuid() != 0:
+        return
+    slurm.MAX_ARRAY = 1000
+    with tempfile.TemporaryDirectory() as folder, slurm.Slurm(Path(folder) / "slurm") as daemons:
+        yield _submit(Site(Path(folder) / "many", daemons), Path(folder))
+        yield _shards(Path(folder), daemons)
+        yield from _requeues(Site(Path(folder) / "killed", daemons))
+
+
+def _submit(site: Site, folder: Path) -> dict[str, Any]:
+    """Twelve stages, two of them arrays of 200 tasks: from the process's start to its end, less the time in SLURM's commands."""
+    recipe = folder / "twelve.yaml"
+    arrays = [f"  a{i}: {{uses: t_numbers, n: 400, resources: {{shards: {TASKS}}}, seed: {i}}}" for i in range(2)]
+    chain = [f'  s{i}: {{uses: t_square, data: "${{stages.{f"s{i - 1}" if i else "a0"}}}"}}' for i in range(STAGES - 2)]
+    recipe.write_text("\n".join(["name: twelve", "stages:", *arrays, *chain]) + "\n", encoding="utf-8")
+    found = []
+    for i in range(SUBMISSIONS):
+        arguments = ["submit", str(recipe), "--cluster", "configs/clusters/test.yaml", "--store", str(site.store / str(i))]
+        environment = {**os.environ, "REASONING_TRAIN_PLUGINS": "tests.launch.plugin_stages", "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [sys.executable, "-c", TIMED, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        )  # fmt: skip
+        times = json.loads(done.stdout.splitlines()[-1])
+        found.append(times["wall"] - times["slurm"])
+        site.clear()
+    value = sorted(found)[SUBMISSIONS // 2]
+    return {"name": "cluster.submit_12_stages", "value": round(value, 2), "unit": "s", "target": "<= 3", "ok": value <= 3}
+
+
+def _shards(folder: Path, daemons: slurm.Slurm) -> dict[str, Any]:
+    """One shard's time over that of two, from the start of the first job to the end of the one that publishes."""
+    base = folder / "base"
+    reasoning_train("run", str(RECIPE), "--store", str(base), "--set", "stages.tuned.resources={}")
+    walls = []
+    for shards in (1, 2):
+        site = Site(folder / f"shards{shards}", daemons)
+        shutil.copytree(base, site.store, ignore=shutil.ignore_patterns("runs", "locks", "sample-*"))
+        site.submit("stages.sample.n=8000", "stages.sample.engine.slots=64", f"stages.sample.resources.shards={shards}")
+        wait_until(lambda site=site: (site.store / "artifacts").exists() and _published(site), 900, "the sample")
+        told = [line for path in (site.run() / "jobs").glob("sample*.jsonl") for line in map(json.loads, path.read_text().splitlines())]
+        walls.append(max(line["time"] for line in told) - min(line["time"] for line in told))
+        site.clear()
+    gain = walls[0] / walls[1]
+    name = f"cluster.two_shards_over_one_of_{walls[0]:.0f}_s"
+    return {"name": name, "value": round(gain, 2), "unit": "x", "target": ">= 1.7", "ok": gain >= 1.7 and walls[0] >= 60}
+
+
+def _published(site: Site) -> bool:
+    records = [site.run() / "jobs" / f"{name}.jsonl" for name in ("sample", "sample.merge")]
+    return any(path.exists() and '"state": "ended"' in path.read_text(encoding="utf-8") for path in records)
+
+
+def _requeues(site: Site) -> Iterator[dict[str, Any]]:
+    """`scontrol requeue` at random moments of one training on two nodes: the last step told, less the checkpoint it goes on from."""
+    sets = ("stages.tuned.max_steps=100000", f"stages.tuned.save_every={INTERVAL}", "stages.tuned.epochs=null")
+    site.submit(*sets)
+    draw, losses = random.Random(0), list[int]()
+    wait_until(lambda: _points(site), 300, "the first steps")
+    for _ in range(KILLS):
+        before = len(_starts(site))
+        time.sleep(draw.uniform(1, 12))
+        last = max(_points(site))
+        command("scontrol", "requeue", site.job("tuned"))
+        wait_until(lambda before=before: site.hurry() or len(_starts(site)) > before, 120, "the next start")
+        told = len(_points(site))
+        wait_until(lambda told=told: len(_points(site)) > told, 120, "the next steps")
+        losses.append(last - (_points(site)[told] - LOGGED))  # a point stands for the steps before it, and a checkpoint lies between points
+    site.clear()
+    kept = sum(lost <= INTERVAL for lost in losses)
+    name = f"cluster.requeues_that_lost_at_most_{INTERVAL}_steps"
+    yield {"name": name, "value": kept, "unit": "kills", "target": f"{KILLS} of {KILLS}", "ok": kept == KILLS}
+    yield {"name": "cluster.steps_lost_most", "value": max(losses), "unit": "steps", "target": None, "ok": True}
+
+
+def _starts(site: Site) -> list[dict[str, Any]]:
+    return [line for line in site.told("tuned") if line["state"] == "started"]
+
+
+def _points(site: Site) -> list[int]:
+    """Steps of the curve's points in the order in which they were told, those told twice included."""
+    paths = [path for partial in site.partial("sft") for path in partial.glob("history-*.jsonl")]
+    return [json.loads(line)["step"] for path in paths for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
