@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from data_gen.errors import UserError
-from reasoning_train.packing import flex
+from reasoning_train.packing import flex, varlen
 from reasoning_train.packing.ancestry import Ancestry, ancestry
 from reasoning_train.packing.attention import layer_windows
 from reasoning_train.packing.batch import Batch
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 NAME = "forest"
 """Of the attention implementation that is registered with transformers."""
-Backend = Literal["dense", "gather", "flex"]
+Backend = Literal["dense", "gather", "flex", "varlen"]
 Attend = Callable[..., "torch.Tensor"]
 
 
@@ -38,12 +38,15 @@ class ForestAttention:
     """How a model attends in packed forests: `ForestAttention("gather", (None,))`; Gemma 2 `ForestAttention("gather", (4096, None))`."""
 
     backend: Backend
-    """`gather`: SDPA over gathered keys; `flex`: FlexAttention; `dense`: SDPA with a mask of all pairs, the reference of the others."""
+    """`gather`: SDPA over gathered keys; `flex`: FlexAttention; `dense`: SDPA with a mask of all pairs, the reference of the others;
+    `varlen`: FlashAttention, where traces lie side by side."""
     windows: tuple[int | None, ...]
     """Of the model's layers, each once; None: a layer sees everything."""
 
     def tensors(self, forests: Sequence[Forest], width: int) -> Batch:
         """What a batch of packed rows of so many columns carries for it, under names that begin with `forest.`."""
+        if self.backend == "varlen":
+            return {"forest.starts": varlen.starts(forests, width)}
         if self.backend != "gather":
             known = ancestry(forests, width)
             return {"forest.enter": known.enter, "forest.leave": known.leave, "forest.depth": known.depth}
@@ -62,6 +65,8 @@ class ForestAttention:
     def _attend(self, batch: Batch, window: int | None) -> Attend:
         if self.backend == "gather":
             return partial(attend, _read(batch, window if f"forest.{window}.home" in batch else None))
+        if self.backend == "varlen":
+            return partial(varlen.attend, batch["forest.starts"], window)
         known = Ancestry(batch["forest.enter"], batch["forest.leave"], batch["forest.depth"])
         if self.backend == "flex":
             return partial(flex.attend, flex.block_mask(known, window))
@@ -99,6 +104,12 @@ def forest_attention(model: Any, backend: Backend | None = None) -> ForestAttent
     _register()
     inner.set_attn_implementation(NAME)
     return ForestAttention(backend, windows)
+
+
+def row_attention(model: Any) -> ForestAttention | None:
+    """Make `model` attend by FlashAttention in rows whose traces lie side by side; None where it is not here, or does not fit the model."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return forest_attention(inner, "varlen") if varlen.available(inner) else None
 
 
 def _windows(model: Any) -> tuple[int | None, ...]:

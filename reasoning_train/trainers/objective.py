@@ -13,7 +13,7 @@ from reasoning_train.packing.attention import masks
 from reasoning_train.packing.batch import Batch
 from reasoning_train.packing.plan import Packing
 from reasoning_train.packing.rows import Row
-from reasoning_train.packing.tree_attention import ForestAttention, forest_attention
+from reasoning_train.packing.tree_attention import ForestAttention, forest_attention, row_attention
 from reasoning_train.trainers.logprobs import backbone, chosen_logprobs
 from reasoning_train.trainers.losses.base import Loss, Outputs
 
@@ -65,18 +65,17 @@ class Objective(nn.Module):
 
     @contextlib.contextmanager
     def packed(self, packing: Packing) -> Iterator[ForestAttention | None]:
-        """While it lasts the model attends in trees, if that is how rows are packed; batches need what this gives."""
-        if packing != "tree":
-            yield None
-            return
+        """While it lasts the model attends in trees, if that is how rows are packed, else by FlashAttention where that is; batches need
+        what this gives."""
         model = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
         before = model.config._attn_implementation
-        self.forest = forest_attention(model)
+        self.forest = forest_attention(model) if packing == "tree" else row_attention(model)
         try:
             yield self.forest
         finally:
+            if self.forest:
+                model.set_attn_implementation(before)
             self.forest = None
-            model.set_attn_implementation(before)
 
     def _raw(self, states: Tensor) -> Tensor:
         """Scores of the head, which reads states or the logits over them."""
