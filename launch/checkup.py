@@ -58,6 +58,7 @@ def findings(store: Path) -> Iterator[Finding]:
     yield _disk(store)
     yield Finding("fork", hasattr(os, "fork"), True, "stages fork from one server", "use Linux, macOS or WSL")
     yield _gpu()
+    yield _slurm()
     slurm = shutil.which("sbatch")
     yield Finding("slurm", slurm is not None, False, slurm or "no sbatch here; recipes run locally", "run on a cluster's login node")
 
@@ -112,6 +113,11 @@ def _gpu() -> Finding:
         return Finding("gpu", False, False, "none; models run on the CPU in float32", "a CUDA build of torch on a machine with a GPU")
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return Finding("gpu", True, False, ", ".join(names), "")
+
+
+def _slurm() -> Finding:
+    found = shutil.which("sbatch")
+    return Finding("SLURM", found is not None, False, found or "no sbatch: recipes run here, none is submitted", "only for `submit`")
 
 
 def artifact_findings(store: Store) -> Iterator[Finding]:

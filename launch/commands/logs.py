@@ -63,5 +63,5 @@ def _files(folder: Path, state: dict[str, Any], stage: str, shard: int | None) -
         if not job["tasks"]:
             found += [log_file(folder, name)] if shard is None else []
             continue
-        found += [log_file(folder, name, i) for i in range(job["tasks"]) if shard in (None, job["offset"] + i)]
+        found += [log_file(folder, name, i) for i in job["tasks"] if shard in (None, job["offset"] + i)]
     return found

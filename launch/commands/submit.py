@@ -90,7 +90,7 @@ def _row(done: Submission, job: Any) -> dict[str, Any]:
     return {
         "job": done.numbers.get(job.name, "-"),
         "name": job.name,
-        "tasks": job.tasks or 1,
+        "tasks": len(job.tasks) or 1,
         "nodes": request.nodes,
         "gpus": request.gpus,
         "cpus": request.cpus,

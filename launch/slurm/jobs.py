@@ -18,7 +18,7 @@ REPORT = "run.report"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One `sbatch`, e.g. `Job(name="sample.shards", node="sample", part="shards", request=..., needs=("base",), tasks=8)`."""
+    """One `sbatch`, e.g. `Job(name="sample.shards", node="sample", part="shards", request=..., needs=("base",), tasks=(0, 1, 2))`."""
 
     name: str
     """Also of its files: `jobs/NAME.sh`."""
@@ -28,10 +28,10 @@ class Job:
     request: Request
     needs: tuple[str, ...] = ()
     """Names of jobs that must have ended well; for the report, just ended."""
-    tasks: int = 0
-    """Of an array."""
+    tasks: tuple[int, ...] = ()
+    """Indices of an array's tasks."""
     offset: int = 0
-    """The shard of the array's first task."""
+    """What is added to an index to give its shard: indices stay below the site's limit."""
 
 
 def make_jobs(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Request], others: Mapping[str, str]) -> list[Job]:
@@ -43,7 +43,7 @@ def make_jobs(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str,
         if store.state(node, plan) == "cached" or name in others:
             continue
         needs = tuple(dict.fromkeys(job for need in dependencies(node) for job in last.get(need, ())))
-        made = list(_jobs_of(node, requests[name], cluster, needs, recorded=Partial(store.partial(node)).complete() is not None))
+        made = list(_jobs_of(node, requests[name], cluster, needs, Partial(store.partial(node))))
         jobs += made
         last[name] = (made[-1].name,)
     if jobs:
@@ -58,14 +58,41 @@ def waits_for(job: Job, plan: Plan, others: Mapping[str, str]) -> list[str]:
     return list(dict.fromkeys(others[need] for need in dependencies(plan.nodes[job.node]) if need in others))
 
 
-def _jobs_of(node: Node, request: Request, cluster: Cluster, needs: tuple[str, ...], *, recorded: bool) -> Iterator[Job]:
-    if request.shards == 1 or recorded:
+def _jobs_of(node: Node, request: Request, cluster: Cluster, needs: tuple[str, ...], partial: Partial) -> Iterator[Job]:
+    open_shards = _open_shards(partial, request.shards)
+    if request.shards == 1 or not open_shards:
         yield Job(name=node.name, node=node.name, part="whole", request=request, needs=needs)
         return
     arrays = []
-    for offset in range(0, request.shards, cluster.max_array):
+    for offset, tasks in _arrays(open_shards, cluster.max_array):
         arrays.append(f"{node.name}.shards" + (f"+{offset}" if request.shards > cluster.max_array else ""))
-        tasks = min(cluster.max_array, request.shards - offset)
         yield Job(name=arrays[-1], node=node.name, part="shards", request=request, needs=needs, tasks=tasks, offset=offset)
     merging = Request(kind="light", cpus=request.cpus, memory=request.memory, time_s=request.time_s)
     yield Job(name=f"{node.name}.merge", node=node.name, part="merge", request=merging, needs=tuple(arrays))
+
+
+def _open_shards(partial: Partial, count: int) -> list[int]:
+    """Shards of `count` that have not run to their end; none where a full set of any count has."""
+    if partial.complete() is not None:
+        return []
+    states = partial.shards()
+    return [k for k in range(count) if not ((k, count) in states and states[k, count].done)]
+
+
+def _arrays(shards: list[int], limit: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """(offset, indices) of arrays whose indices stay below the limit."""
+    for offset in range(0, max(shards) + 1, limit):
+        indices = tuple(k - offset for k in shards if offset <= k < offset + limit)
+        if indices:
+            yield offset, indices
+
+
+def ranges(numbers: tuple[int, ...]) -> str:
+    """`0-2,5` for (0, 1, 2, 5), as sbatch writes arrays."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)

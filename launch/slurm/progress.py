@@ -85,13 +85,13 @@ class _Look:
         """Of a job, or of every task of its array."""
         if not job["tasks"]:
             yield self._task(job["job"], self.run / "jobs" / name, log_file(self.run, name))
-        for i, record in enumerate(self._records({name: job})) if job["tasks"] else ():
+        for i, record in zip(job["tasks"], self._records({name: job}), strict=False):
             yield self._task(f"{job['job']}_{i}", record, log_file(self.run, name, i))
 
     def _records(self, jobs: Mapping[str, Mapping[str, Any]]) -> Iterator[Path]:
         for name, job in jobs.items():
             if job["tasks"]:
-                yield from (self.run / "jobs" / f"{job['node']}.shard.{job['offset'] + i}" for i in range(job["tasks"]))
+                yield from (self.run / "jobs" / f"{job['node']}.shard.{job['offset'] + i}" for i in job["tasks"])
             else:
                 yield self.run / "jobs" / name
 

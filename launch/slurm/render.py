@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from launch.slurm.jobs import Job
+from launch.slurm.jobs import Job, ranges
 from launch.slurm.profile import Cluster
 from launch.slurm.request import Request
 from reasoning_train.recipe.plan import Plan
@@ -76,7 +76,7 @@ def _values(job: Job, plan: Plan, cluster: Cluster, store: Path, run: Path) -> d
 
 def _part(job: Job) -> str:
     if job.part == "shards":
-        return f", shards {job.offset} to {job.offset + job.tasks - 1} of {job.request.shards}"
+        return f", shards {ranges(tuple(job.offset + i for i in job.tasks))} of {job.request.shards}"
     return ", merging its shards" if job.part == "merge" else ""
 
 
@@ -96,7 +96,7 @@ def _options(job: Job, cluster: Cluster) -> Iterator[str]:
     if job.part != "report":
         yield f"--signal={cluster.stop_signal}@{cluster.stop_before_s}"
     if job.part == "shards":
-        yield f"--array=0-{job.tasks - 1}{f'%{cluster.max_running}' if cluster.max_running else ''}"
+        yield f"--array={ranges(job.tasks)}{f'%{cluster.max_running}' if cluster.max_running else ''}"
     yield from cluster.sbatch
 
 

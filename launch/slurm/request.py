@@ -115,7 +115,7 @@ def _nodes(cluster: Cluster, gpus: int, size: int) -> int:
 
 
 def _cpus(kind: Kind, node: Node, cluster: Cluster, gpus: int) -> int:
-    if gpus:
+    if gpus and cluster.gpus_per_node:
         return max(1, cluster.cpus_per_node * gpus // cluster.gpus_per_node)
     threads = int(node.resources.get("threads") or 1)
     processes = int(node.resources.get("processes") or 1)
@@ -125,7 +125,7 @@ def _cpus(kind: Kind, node: Node, cluster: Cluster, gpus: int) -> int:
 def _memory(cluster: Cluster, gpus: int, kind: Kind) -> str | None:
     if cluster.memory_per_node_gib is None:
         return None
-    if gpus:
+    if gpus and cluster.gpus_per_node:
         return f"{max(1, cluster.memory_per_node_gib * gpus // cluster.gpus_per_node)}G"
     share = cluster.cpus_per_node if kind != "light" else max(1, cluster.cpus_per_node // LIGHT_CPUS)
     return f"{max(1, cluster.memory_per_node_gib // share)}G"

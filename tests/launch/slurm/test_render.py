@@ -55,7 +55,7 @@ def test_a_data_stage_becomes_arrays_within_the_limit_and_a_merge(tmp_path: Path
     assert requests["sample"].shards == 64
     jobs = {job.name: job for job in make_jobs(plan, store, cluster, requests, {})}
     arrays = [job for job in jobs.values() if job.node == "sample" and job.part == "shards"]
-    assert [(job.offset, job.tasks) for job in arrays] == [(0, 30), (30, 30), (60, 4)]
+    assert [(job.offset, len(job.tasks)) for job in arrays] == [(0, 30), (30, 30), (60, 4)]
     assert jobs["sample.merge"].needs == ("sample.shards+0", "sample.shards+30", "sample.shards+60")
     assert jobs["kept"].needs == ("sample.merge",)
     assert jobs["run.report"].needs == tuple(name for name in jobs if name != "run.report")
@@ -109,3 +109,24 @@ def test_containers(runtime: str, said: str, tmp_path: Path) -> None:
     plan, cluster, store = plan_of("recipes/rejection_sampling/tiny.yaml", tmp_path), load_cluster(profile), Store(tmp_path / "store")
     made = rehearse(plan, store, cluster, make_requests(plan, cluster, estimate_plan(plan, store)))
     assert said in dict(scripts(plan, store, cluster, made.jobs, made.folder))["tuned"]
+
+
+def test_only_shards_that_are_missing_are_submitted_again(tmp_path: Path) -> None:
+    from reasoning_train.recipe.partial import Attempts, Partial
+
+    plan, cluster = plan_of("recipes/rejection_sampling/tiny.yaml", tmp_path), load_cluster(ROOT / "configs/clusters/cpu.yaml")
+    store = Store(tmp_path / "store")
+    requests = make_requests(plan, cluster, estimate_plan(plan, store))
+    store.partial(plan.nodes["sample"]).mkdir(parents=True)
+    partial = Partial(store.partial(plan.nodes["sample"]))
+    for k in set(range(64)) - {3, 4, 40, 63}:
+        partial.save((k, 64), Attempts(number=1, done=True))
+    partial.save((40, 64), Attempts(number=2, done=False))
+    limited = cluster.model_copy(update={"max_array": 30})
+    arrays = [job for job in make_jobs(plan, store, limited, requests, {}) if job.node == "sample" and job.part == "shards"]
+    assert [(job.offset, job.tasks) for job in arrays] == [(0, (3, 4)), (30, (10,)), (60, (3,))]
+    text = dict(scripts(plan, store, limited, arrays, tmp_path))["sample.shards+0"]
+    assert "#SBATCH --array=3-4%200" in text and "shards 3-4 of 64" in text
+    for k in (3, 4, 40, 63):
+        partial.save((k, 64), Attempts(number=1, done=True))
+    assert [job.part for job in make_jobs(plan, store, cluster, requests, {}) if job.node == "sample"] == ["whole"]
