@@ -33,6 +33,8 @@ def main() -> int:
     number = signal.Signals[f"SIG{arguments.stop_signal}"]
     _leave_note(arguments.note, "began")
     stopping.on(number)
+    if arguments.stop_after is not None:
+        stopping.after(arguments.stop_after, number)
     try:
         _event({"event": "outcome", "outcome": _run(arguments)})
     except stopping.Stopped:
@@ -101,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--key", metavar="KEY", help="refuse to run unless the stage's key begins so")
     parser.add_argument("--merge-only", action="store_true", help="refuse to run unless every shard has been recorded")
     parser.add_argument("--stop-signal", default="USR2", choices=SIGNALS, metavar="NAME", help="finish or save what is in hand, and stop")
+    parser.add_argument("--stop-after", type=float, metavar="SECONDS", help="stop as if the signal had come then")
     parser.add_argument("--note", type=Path, metavar="FILE", help="make FILE.began at the start, FILE.stopped when a signal stopped it")
     parser.add_argument("--local_rank", "--local-rank", help=argparse.SUPPRESS)  # `deepspeed` passes it; the environment says the same
     return parser

@@ -6,7 +6,9 @@ no progress ends at once.
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from types import FrameType
 
 EXIT_CODE = 75
@@ -25,6 +27,13 @@ def on(number: signal.Signals) -> None:
     """From now on a signal asks to stop. One that came while it was blocked (launch/hold.py) counts."""
     signal.signal(number, _ask)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+
+
+def after(seconds: float, number: signal.Signals) -> None:
+    """Send the signal to this process after some time, whoever else may send it."""
+    timer = threading.Timer(max(0.0, seconds), os.kill, (os.getpid(), number))
+    timer.daemon = True
+    timer.start()
 
 
 def off(number: signal.Signals) -> None:

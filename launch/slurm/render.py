@@ -66,6 +66,7 @@ def _values(job: Job, plan: Plan, cluster: Cluster, store: Path, run: Path) -> d
         "hold": f"{_inside(cluster)}{python} -m launch.hold {cluster.stop_signal}",
         "srun": " ".join(_srun(cluster, request)),
         "signal": cluster.stop_signal,
+        "work_s": request.time_s - cluster.stop_before_s,
         "recipe": str(run / "recipe.yaml"),
         "stage": job.node,
         "key": node.key[:16] if node else "",

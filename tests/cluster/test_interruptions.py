@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from pathlib import Path
 
@@ -97,7 +98,9 @@ def test_sampling_that_is_queued_again_doubles_nothing(trained: Site, straight: 
     wait_until(lambda: '"event": "progress"' in trained.log("sample.shards+0-0"), 120, "the first problems")
     command("scontrol", "requeue", f"{trained.job('sample.shards+0')}_0")
     wait_until(lambda: '"event": "progress"' in trained.log("sample.shards+0-1"), 120, "the first problems")
-    command("scancel", "--signal=USR2", f"{trained.job('sample.shards+0')}_1")
+    # scancel itself may wait for a task that is back in the queue meanwhile
+    subprocess.Popen(["scancel", "--signal=USR2", f"{trained.job('sample.shards+0')}_1"])
+    wait_until(lambda: any(line["state"] == "stopped" for line in trained.told("sample.shard.1")), 60, "the stop")
     trained.finish()
     assert trained.artifact("sample")[1]["log"]["duplicates"] == 0
     wanted = trained.artifact("sample")[0].name

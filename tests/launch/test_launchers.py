@@ -185,3 +185,8 @@ def test_merging_needs_every_shard(tmp_path: Path) -> None:
 def test_shards_leave_notes_of_their_own(tmp_path: Path) -> None:
     assert start(numbers(tmp_path, 2), tmp_path, "--shard", "0/2", "--note", str(tmp_path / "a.shard.0")).wait(30) == 0
     assert (tmp_path / "a.shard.0.began").exists() and not (tmp_path / "a.shard.0.stopped").exists()
+
+
+def test_a_worker_stops_by_the_clock(tmp_path: Path) -> None:
+    process = start(numbers(tmp_path, 50), tmp_path, "--stop-after", "3")
+    assert process.wait(30) == 75
