@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from launch.arguments import Subparsers, add_cluster, add_json, add_recipe, command, load, open_store, print_json, print_table
 
 if TYPE_CHECKING:
-    from launch.slurm.request import Request
+    from launch.slurm.jobs import Job
     from launch.slurm.submit import Submission
     from reasoning_train.recipe.plan import Plan
 
@@ -47,15 +47,21 @@ def run(arguments: argparse.Namespace) -> int:
     check(plan, store, cluster, requests, estimates)
     if not arguments.dry_run:
         done = submit(plan, store, cluster, requests, str(arguments.cluster.absolute()))
-        _print_table(plan, done, requests, as_json=arguments.json)
+        if arguments.json:
+            print_json({"run": str(done.folder), "jobs": [_row(done, job) for job in done.jobs], "others": done.others})
+        else:
+            _print_table(plan, done)
         return 0
     done = rehearse(plan, store, cluster, requests)
-    for name, text in scripts(plan, store, cluster, done.jobs, done.folder):
+    written = dict(scripts(plan, store, cluster, done.jobs, done.folder))
+    lines = [submit_line(job, done.folder) for job in done.jobs]
+    if arguments.json:
+        print_json({"jobs": [_row(done, job) for job in done.jobs], "scripts": written, "lines": lines, "missing": missing(arguments)})
+        return 0
+    for name, text in written.items():
         print(f"# ---- {done.folder / 'jobs' / name}.sh\n{text}")
-    print("\n".join(submit_line(job, done.folder) for job in done.jobs))
-    for line in missing(arguments):
-        print(line)
-    _print_table(plan, done, requests, as_json=arguments.json)
+    print("\n".join([*lines, *missing(arguments)]))
+    _print_table(plan, done)
     return 0
 
 
@@ -70,10 +76,7 @@ def missing(arguments: argparse.Namespace) -> list[str]:
     return [*lines, f"bring it with `reasoning-train fetch {arguments.recipe}`"] if lines else []
 
 
-def _print_table(plan: Plan, done: Submission, requests: dict[str, Request], *, as_json: bool) -> None:
-    if as_json:
-        print_json({"run": str(done.folder), "jobs": [_row(done, job) for job in done.jobs], "others": done.others})
-        return
+def _print_table(plan: Plan, done: Submission) -> None:
     if not done.jobs:
         waits = f"; {len(done.others)} are being made by jobs {', '.join(sorted(set(done.others.values())))}" if done.others else ""
         print(f"nothing to submit: {len(plan.nodes) - len(done.others)} of {len(plan.nodes)} stages are finished{waits}")
@@ -85,7 +88,7 @@ def _print_table(plan: Plan, done: Submission, requests: dict[str, Request], *, 
     print(f"run: {done.folder}" if done.numbers else "dry run: nothing was written or submitted")
 
 
-def _row(done: Submission, job: Any) -> dict[str, Any]:
+def _row(done: Submission, job: Job) -> dict[str, Any]:
     request = job.request
     return {
         "job": done.numbers.get(job.name, "-"),
