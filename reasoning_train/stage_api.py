@@ -73,8 +73,9 @@ class Context(Protocol):
     def output(self, name: str) -> Path:
         """An existing empty-at-start folder for output `name`; published when the stage returns."""
 
-    def pending(self, items: Iterable[tuple[str, Any]]) -> Iterator[tuple[int, str, Any]]:
-        """(order, key, item) of those of this shard that no attempt has recorded yet; keys are unique."""
+    def pending(self, items: Iterable[tuple[str, Any]], *, together: int = 1) -> Iterator[tuple[int, str, Any]]:
+        """(order, key, item) of those of this shard that no attempt has recorded yet; keys are unique. Runs of `together` items (the trees
+        of one problem) are one shard's."""
 
     def record(self, order: int, key: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Append one finished problem to the log, durably. Rows come out sorted by (order, position)."""

@@ -96,9 +96,8 @@ def _grow(grower: Grower, config: SearchConfig, ctx: Context) -> None:
         problem, sample, given = item[2]
         return await grower.grow(problem, sample, lm, given)
 
-    grown = run_programs(
-        grower.engine, ctx.pending(_items(config, ctx)), program, seed=ctx.seed, key=lambda i: i[1], in_flight=grower.in_flight
-    )
+    pending = ctx.pending(_items(config, ctx), together=config.trees)  # trees of one problem share its prefix in one engine
+    grown = run_programs(grower.engine, pending, program, seed=ctx.seed, key=lambda i: i[1], in_flight=grower.in_flight)
     for done, (item, tree) in enumerate(grown, 1):
         tokens = meter.tell(ctx)
         if tree is None:

@@ -55,7 +55,7 @@ def refusal(tmp_path: Path, *sets: str, text: str = RECIPE) -> str:
             ["stages.base.resources={shards: 2}"],
             "stages.base.resources.shards: stage type 'k_train' works in one process; remove `shards`.",
         ),
-        (["stages.base.resources={cores: 2}"], "stages.base.resources.cores: unknown key 'cores'. Known: deepspeed, shards, threads."),
+        (["stages.base.resources={cores: 2}"], "stages.base.resources.cores: unknown key 'cores'. Did you mean 'nodes'?"),
         (["stages.claim.seed=1"], "stages.claim.seed: stage type 'k_claim' draws no random numbers; remove `seed`."),
         (["stages.base.seed=x"], "stages.base.seed: expected a whole number from 0, got 'x'."),
         (["stages.base.file=none.txt"], "stages.base.file: there is no file 'none.txt'; looked for "),

@@ -72,6 +72,9 @@ def test_several_trees_a_problem_are_the_same_in_any_number_of_shards(kitchen: B
     kitchen.add("parts", "search", **config)
     for k in reversed(range(shards)):
         assert run_node(kitchen.plan, "parts", kitchen.store, report=lambda event: None, shard=(k, shards)) == "recorded"
+    logs = kitchen.store.partial(kitchen.nodes["parts"]).glob("log-*.jsonl")
+    dealt = [set(re.findall(r'"(\w+)#[0-9]+"', log.read_text())) for log in logs]
+    assert sum(map(len, dealt)) == len(set().union(*dealt)) == 4, "the trees of one problem are one shard's"
     parts = kitchen.run("parts")
     assert rows_of(parts) == whole
     assert parts.manifest["log"] == {"records": 12, "duplicates": 0, "corrupt": []} and parts.manifest["counts"]["out"] == 9
@@ -99,11 +102,12 @@ def test_a_corrupt_shard_is_named_quarantined_and_made_again(kitchen: Bench, cap
         run_node(kitchen.plan, "parts", kitchen.store, report=lambda event: None, shard=(k, 2))
     folder = kitchen.store.partial(kitchen.nodes["parts"])
     lines = (folder / "log-1-of-2.jsonl").read_bytes().splitlines(keepends=True)
-    lines[1] = lines[1].replace(b'"depth":1', b'"depth":7', 1)
+    at = next(i for i, line in enumerate(lines) if b'"depth":1' in line)
+    lines[at] = lines[at].replace(b'"depth":1', b'"depth":7', 1)
     (folder / "log-1-of-2.jsonl").write_bytes(b"".join(lines))
     artifact = kitchen.run("parts")
-    assert "corrupt record at log-1-of-2.jsonl:2 set aside in quarantine.txt; its problem is made again" in capsys.readouterr().out
-    assert rows_of(artifact) == whole and artifact.manifest["log"]["corrupt"] == ["log-1-of-2.jsonl:2"]
+    assert f"corrupt record at log-1-of-2.jsonl:{at + 1} set aside in quarantine.txt; its problem is made again" in capsys.readouterr().out
+    assert rows_of(artifact) == whole and artifact.manifest["log"]["corrupt"] == [f"log-1-of-2.jsonl:{at + 1}"]
 
     [part] = (artifact.path / "trees").glob("*.parquet")
     sound = part.read_bytes()
