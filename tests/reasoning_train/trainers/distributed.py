@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,18 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback, TrainingArguments
 
 from data_gen.heads import HeadConfig
+from data_gen.scales import Scale
 from data_gen.verifiers.value_head import ValueHead
 from reasoning_train import ranks
 from reasoning_train.packing.plan import by_group, plan_steps
 from reasoning_train.packing.rows import Row, Trace
+from reasoning_train.stages.train_verifier import _without_words
 from reasoning_train.trainers.base import SealCheckpoints, Steps, train
 from reasoning_train.trainers.fit import Source, fit
+from reasoning_train.trainers.losses.base import Loss
 from reasoning_train.trainers.losses.language import CrossEntropy
-from reasoning_train.trainers.losses.value import Regression
+from reasoning_train.trainers.losses.preference import Preference
+from reasoning_train.trainers.losses.value import Ranking, Regression
 from reasoning_train.trainers.objective import Objective
 from reasoning_train.trainers.setup import Training
 from reasoning_train.trainers.weights import gathered, save_trained
@@ -31,17 +36,23 @@ from tests.reasoning_train.trainers.low_rank import low_rank, merged
 VOCAB = 19
 
 
-def objective(dropout: float = 0.0, lora: str = "") -> Objective:
-    """A joint model of policy and value: language modelling and regression in one pass; `lora`: with adapters, see low_rank.py."""
+def objective(dropout: float = 0.0, lora: str = "", loss: str = "joint") -> Objective:
+    """A joint model of policy and value: language modelling and regression in one pass; or what `dpo` trains (`preference`), or
+    `train_verifier` on pairs (`ranking`). `lora`: with adapters, see low_rank.py."""
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=VOCAB, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, initializer_range=0.3,
-        max_position_embeddings=64, attention_dropout=dropout, tie_word_embeddings=True,
+        max_position_embeddings=64, attention_dropout=dropout, tie_word_embeddings=loss == "joint",
     )  # fmt: skip
     model: Any = LlamaForCausalLM(config)
     if lora:
         model = low_rank(model, within=lora == "within")
-    return Objective(model, [CrossEntropy(), Regression(factor=0.5)], ValueHead(HeadConfig(), 16, init_std=0.3))
+    if loss == "preference":
+        return Objective(model, [Preference(sft=0.2)])
+    head = HeadConfig(squash="none", scale=Scale.RANKING) if loss == "ranking" else HeadConfig()
+    terms: list[Loss] = [Ranking()] if loss == "ranking" else [CrossEntropy(), Regression(factor=0.5)]
+    made = ValueHead(head, 16, init_std=0.3)
+    return Objective(_without_words(model, head) if loss == "ranking" else model, terms, made)
 
 
 def rows(n: int = 16) -> list[Row]:
@@ -55,6 +66,15 @@ def rows(n: int = 16) -> list[Row]:
             at = tuple(range(2, len(ids), 2))
             weights = (0.0, 0.0, *(rng.choice((0.5, 1.0)) for _ in ids[2:]))
             made.append(Row((Trace(ids, weights, at, tuple(rng.random() for _ in at), (1.0,) * len(at)),), group=str(problem)))
+    return made
+
+
+def pairs(*, words: bool) -> list[Row]:
+    """Two pairs of solutions of each problem; `words`: their tokens are learnt, else their last values are compared."""
+    made, singles = [], rows(32)
+    for one, other in zip(singles[::2], singles[1::2], strict=True):
+        sides = [trace if words else replace(trace, weights=(0.0,) * len(trace)) for trace in (*one.traces, *other.traces)]
+        made.append(Row(tuple(sides), ranks=(1.0, 0.0), reference=(-9.0, -7.0), group=one.group))
     return made
 
 
@@ -85,13 +105,15 @@ def tear(ending: str) -> None:
 
 
 def run(folder: Path, *, steps: int = 6, batch: int = 8, packing: str = "sequence", tokens: int = 24, zero: int | None = None,
-        dropout: float = 0.0, lora: str = "", die: int = 0, torn: str = "", **more: Any) -> list[dict[str, float]]:  # fmt: skip
+        dropout: float = 0.0, lora: str = "", loss: str = "joint", die: int = 0, torn: str = "",
+        **more: Any) -> list[dict[str, float]]:  # fmt: skip
     """Train; returns the curve, and the sum of squares of the weights (adapters merged) as its last point."""
     if torn:
         tear(torn)
     curve: list[dict[str, float]] = []
-    plan = plan_steps(by_group(rows()), batch, epochs=None, max_steps=steps, seed=0)
-    made = Steps(rows(), plan, 0, packing=packing, capacity=tokens, tokens=tokens)  # type: ignore[arg-type]
+    data = rows() if loss == "joint" else pairs(words=loss == "preference")
+    plan = plan_steps(by_group(data), batch, epochs=None, max_steps=steps, seed=0)
+    made = Steps(data, plan, 0, packing=packing, capacity=tokens, tokens=tokens)  # type: ignore[arg-type]
     config = Path(__file__).parents[3] / f"configs/deepspeed/zero{zero}.json"
     deepspeed = None if zero is None else json.loads(config.read_text())
     if zero == 3:
@@ -101,7 +123,7 @@ def run(folder: Path, *, steps: int = 6, batch: int = 8, packing: str = "sequenc
         report_to="none", disable_tqdm=True, remove_unused_columns=False, use_cpu=True, deepspeed=deepspeed, **more,
     )  # fmt: skip
     callbacks = [SealCheckpoints(lambda **point: curve.append(point), lambda *a, **k: None), *([Die(die)] if die else [])]
-    trainer = train(objective(dropout, lora), made, args, callbacks)
+    trainer = train(objective(dropout, lora, loss), made, args, callbacks)
     whole = merged(gathered(trainer))
     curve.append({"weights": sum(float((p.detach().double() ** 2).sum()) for p in whole.parameters())})
     return curve

@@ -41,8 +41,9 @@ def check_same(found: list[dict[str, float]], wanted: list[dict[str, float]], re
     """Every loss, gradient norm and the final weights deviate by `rel` at most, and by a fifth of that on average: no drift one way."""
     assert len(found) == len(wanted) > 2
     deviations = []
+    watched = {"loss", "loss_lm", "loss_value", "grad_norm", "weights", "preference_margin"}
     for a, b in zip(found, wanted, strict=True):
-        compared = {"loss", "loss_lm", "loss_value", "grad_norm", "weights"} & b.keys()
+        compared = watched & b.keys()
         assert compared <= a.keys()
         deviations += [a[name] / b[name] - 1 for name in compared]
     assert max(map(abs, deviations)) <= rel, deviations
@@ -74,6 +75,21 @@ def test_accumulation_and_packing(tmp_path: Path, wanted: list[dict[str, float]]
 @pytest.mark.parametrize("zero", [None, 0, 1, 2, 3])
 def test_two_processes(tmp_path: Path, wanted: list[dict[str, float]], zero: int | None) -> None:
     check_same(processes(2, tmp_path / "two", packing="tree", zero=zero), wanted)
+
+
+@pytest.mark.parametrize("loss", ["preference", "ranking"])
+def test_comparisons_do_not_depend_on_how_they_are_packed(tmp_path: Path, one_thread: None, loss: str) -> None:
+    apart = run(tmp_path / "apart", packing="none", tokens=1, loss=loss)
+    check_same(run(tmp_path / "tree", packing="tree", loss=loss), apart)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("zero", [None, 2, 3])
+@pytest.mark.parametrize("loss", ["preference", "ranking"])
+def test_comparisons_on_two_processes(tmp_path: Path, one_thread: None, loss: str, zero: int | None) -> None:
+    """What `dpo` and `train_verifier` train, whose language-model head nothing reads."""
+    apart = run(tmp_path / "apart", packing="none", tokens=1, loss=loss)
+    check_same(processes(2, tmp_path / "two", packing="tree", loss=loss, zero=zero), apart)
 
 
 @pytest.fixture
