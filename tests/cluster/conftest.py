@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,11 +44,21 @@ def site(slurm: Slurm, tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.fixture
-def trained(site: Site, local: Path) -> Site:
-    """A store that holds all but what `sample` and `tuned` make and what is made from it."""
-    shutil.copytree(local, site.store, ignore=shutil.ignore_patterns("runs", "sample-*", "select-*", "evaluate-*", "locks"))
-    (site.store / "artifacts").mkdir(exist_ok=True)
-    for manifest in (site.store / "artifacts").glob("sft-*/manifest.json"):
-        if '"node": "tuned"' in manifest.read_text(encoding="utf-8"):
+def sampled(site: Site, local: Path) -> Site:
+    """A store that holds what comes before `tuned`."""
+    return without(site, local, {"tuned", "eval"})
+
+
+@pytest.fixture
+def based(site: Site, local: Path) -> Site:
+    """A store that holds what comes before `sample`."""
+    return without(site, local, {"sample", "kept", "tuned", "eval"})
+
+
+def without(site: Site, store: Path, nodes: set[str]) -> Site:
+    """A copy of the store on the cluster, less some nodes' artifacts."""
+    shutil.copytree(store, site.store, ignore=shutil.ignore_patterns("runs", "locks"))
+    for manifest in (site.store / "artifacts").glob("*/manifest.json"):
+        if json.loads(manifest.read_text(encoding="utf-8"))["node"] in nodes:
             shutil.rmtree(manifest.parent)
     return site

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -13,8 +14,9 @@ from tests.cluster.site import RECIPE, Site, losses, reasoning_train, rows, wait
 from tests.cluster.site import slurm as command
 from tests.cluster.slurm import Slurm
 
-LONG = ("stages.tuned.max_steps=600", "stages.tuned.save_every=20", "stages.tuned.epochs=null")
-"""Enough steps to be interrupted in, a few seconds of work."""
+STEPS = 400
+"""Enough to be interrupted in, a few seconds of work."""
+LONG = (f"stages.tuned.max_steps={STEPS}", "stages.tuned.save_every=20", "stages.tuned.epochs=null")
 SLOW = "stages.sample.n=512"
 NARROW = "stages.sample.engine={uses: transformers, slots: 8}"
 """Seconds a problem instead of one for all; what comes out is the same."""
@@ -22,10 +24,13 @@ NARROW = "stages.sample.engine={uses: transformers, slots: 8}"
 
 @pytest.fixture(scope="session")
 def straight(local: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The local run with the same longer stages."""
-    sets = [part for text in (*LONG, SLOW, "stages.tuned.resources={}") for part in ("--set", text)]
-    reasoning_train("run", str(RECIPE), "--store", str(local), *sets)
-    return local
+    """A store of local runs with the same longer stages."""
+    store = tmp_path_factory.mktemp("straight") / "store"
+    shutil.copytree(local, store)
+    for longer in (LONG, (SLOW,)):
+        sets = [part for text in (*longer, "stages.tuned.resources={}") for part in ("--set", text)]
+        reasoning_train("run", str(RECIPE), "--store", str(store), *sets)
+    return store
 
 
 def checkpoints(site: Site) -> list[int]:
@@ -35,7 +40,7 @@ def checkpoints(site: Site) -> list[int]:
 
 
 def same_curve(site: Site, straight: Path) -> None:
-    theirs = dict(curve(straight, 600))
+    theirs = dict(curve(straight, STEPS))
     mine = losses(site.store, "tuned")
     assert [step for step, _ in mine] == sorted(theirs)
     for step, loss in mine:
@@ -58,81 +63,81 @@ def in_training(site: Site) -> str:
     return site.job("tuned")
 
 
-def test_training_that_is_queued_again_goes_on_from_its_checkpoint(trained: Site, straight: Path) -> None:
-    trained.submit(*LONG, SLOW)
-    command("scontrol", "requeue", in_training(trained))
-    trained.finish()
-    assert [line["restarts"] for line in trained.told("tuned") if line["state"] == "started"] == [0, 1]
-    same_curve(trained, straight)
+def test_training_that_is_queued_again_goes_on_from_its_checkpoint(sampled: Site, straight: Path) -> None:
+    sampled.submit(*LONG)
+    command("scontrol", "requeue", in_training(sampled))
+    sampled.finish()
+    assert [line["restarts"] for line in sampled.told("tuned") if line["state"] == "started"] == [0, 1]
+    same_curve(sampled, straight)
 
 
-def test_training_saves_and_is_queued_again_on_the_signal(trained: Site, straight: Path) -> None:
-    trained.submit(*LONG, SLOW, "stages.tuned.save_every=100000")
-    wait_until(lambda: '"event": "progress"' in trained.log("tuned"), 120, "the first steps")
-    command("scancel", "--signal=USR2", trained.job("tuned"))
-    wait_until(lambda: any(line["state"] == "stopped" for line in trained.told("tuned")), 60, "the stop")
-    assert checkpoints(trained), "the signal made it save"
-    trained.finish()
-    assert "queued again 1 times" in (trained.status()["nodes"]["tuned"].get("error") or "queued again 1 times")
-    same_curve(trained, straight)
+def test_training_saves_and_is_queued_again_on_the_signal(sampled: Site, straight: Path) -> None:
+    sampled.submit(*LONG, "stages.tuned.save_every=100000")
+    wait_until(lambda: '"event": "progress"' in sampled.log("tuned"), 120, "the first steps")
+    command("scancel", "--signal=USR2", sampled.job("tuned"))
+    wait_until(lambda: any(line["state"] == "stopped" for line in sampled.told("tuned")), 60, "the stop")
+    assert checkpoints(sampled), "the signal made it save"
+    sampled.finish()
+    assert "queued again 1 times" in (sampled.status()["nodes"]["tuned"].get("error") or "queued again 1 times")
+    same_curve(sampled, straight)
 
 
-def test_a_killed_step_fails_the_job_and_submit_goes_on(trained: Site, straight: Path) -> None:
-    trained.submit(*LONG, SLOW)
-    job = in_training(trained)
+def test_a_killed_step_fails_the_job_and_submit_goes_on(sampled: Site, straight: Path) -> None:
+    sampled.submit(*LONG)
+    job = in_training(sampled)
     command("scancel", "--signal=KILL", job)
-    trained.finish()
-    states = trained.states()
+    sampled.finish()
+    states = sampled.states()
     assert (states["tuned"], states["eval"]) == ("failed", "not run")
-    saved = checkpoints(trained)
+    saved = checkpoints(sampled)
     assert saved
-    said = trained.submit(*LONG, SLOW)
+    said = sampled.submit(*LONG)
     assert "sample" not in said.partition("recipe loopback")[2].partition("jobs,")[0], "only what is missing"
-    trained.finish()
-    assert trained.states()["eval"] == "ran"
-    same_curve(trained, straight)
+    sampled.finish()
+    assert sampled.states()["eval"] == "ran"
+    same_curve(sampled, straight)
 
 
-def test_sampling_that_is_queued_again_doubles_nothing(trained: Site, straight: Path) -> None:
-    trained.submit(SLOW, NARROW)
-    wait_until(lambda: '"event": "progress"' in trained.log("sample.shards+0-0"), 120, "the first problems")
-    command("scontrol", "requeue", f"{trained.job('sample.shards+0')}_0")
-    wait_until(lambda: '"event": "progress"' in trained.log("sample.shards+0-1"), 120, "the first problems")
+def test_sampling_that_is_queued_again_doubles_nothing(based: Site, straight: Path) -> None:
+    based.submit(SLOW, NARROW)
+    wait_until(lambda: '"event": "progress"' in based.log("sample.shards+0-0"), 120, "the first problems")
+    command("scontrol", "requeue", f"{based.job('sample.shards+0')}_0")
+    wait_until(lambda: '"event": "progress"' in based.log("sample.shards+0-1"), 120, "the first problems")
     # scancel itself may wait for a task that is back in the queue meanwhile
-    subprocess.Popen(["scancel", "--signal=USR2", f"{trained.job('sample.shards+0')}_1"])
-    wait_until(lambda: any(line["state"] == "stopped" for line in trained.told("sample.shard.1")), 60, "the stop")
-    trained.finish()
-    assert trained.artifact("sample")[1]["log"]["duplicates"] == 0
-    wanted = trained.artifact("sample")[0].name
-    assert rows(trained.store, "sample") == {
+    subprocess.Popen(["scancel", "--signal=USR2", f"{based.job('sample.shards+0')}_1"])
+    wait_until(lambda: any(line["state"] == "stopped" for line in based.told("sample.shard.1")), 60, "the stop")
+    based.finish()
+    assert based.artifact("sample")[1]["log"]["duplicates"] == 0
+    wanted = based.artifact("sample")[0].name
+    assert rows(based.store, "sample") == {
         path.relative_to(straight / "artifacts" / wanted).as_posix(): path.read_bytes()
         for path in sorted((straight / "artifacts" / wanted).rglob("*.parquet"))
     }
 
 
-def test_a_node_dies_in_training(trained: Site, straight: Path, slurm: Slurm) -> None:
-    trained.submit(*LONG, SLOW)
-    in_training(trained)
+def test_a_node_dies_in_training(sampled: Site, straight: Path, slurm: Slurm) -> None:
+    sampled.submit(*LONG)
+    in_training(sampled)
     slurm.kill_node("n2")
-    wait_until(lambda: state_of(trained.job("tuned")) == "PENDING", 120, "the requeue")
+    wait_until(lambda: state_of(sampled.job("tuned")) == "PENDING", 120, "the requeue")
     time.sleep(10)  # a dead node does not come back before its jobs are given up
     slurm.start("n2")
-    trained.finish()
-    same_curve(trained, straight)
+    sampled.finish()
+    same_curve(sampled, straight)
 
 
 def state_of(job: str) -> str:
     return command("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T").strip()
 
 
-def test_the_time_limit(trained: Site, straight: Path, tmp_path: Path) -> None:
+def test_the_time_limit(sampled: Site, straight: Path, tmp_path: Path) -> None:
     """SLURM counts minutes: the signal comes 45 s before the first is over, and again in every attempt."""
     profile = tmp_path / "short.yaml"
     text = Path("configs/clusters/test.yaml").read_text(encoding="utf-8")
     profile.write_text(text.replace("stop_before_s: 30", "stop_before_s: 45"), encoding="utf-8")
-    sets = ("stages.tuned.max_steps=1200", "stages.tuned.epochs=null", "stages.tuned.save_every=100000", SLOW)
-    trained.submit(*sets, "stages.tuned.resources.time=0:01:00", profile=profile)
-    trained.finish(400)
-    assert [line["state"] for line in trained.told("tuned")].count("stopped") >= 1
-    assert trained.states()["tuned"] == "ran"
-    assert len({step for step, _ in losses(trained.store, "tuned")}) == 120
+    sets = ("stages.tuned.max_steps=1200", "stages.tuned.epochs=null", "stages.tuned.save_every=100000")
+    sampled.submit(*sets, "stages.tuned.resources.time=0:01:00", profile=profile)
+    sampled.finish(400)
+    assert [line["state"] for line in sampled.told("tuned")].count("stopped") >= 1
+    assert sampled.states()["tuned"] == "ran"
+    assert len({step for step, _ in losses(sampled.store, "tuned")}) == 120
