@@ -73,7 +73,7 @@ def _add_jobs(state: dict[str, Any], store: Store) -> None:
         return
     folder = Path(state["folder"])
     for name, found in look(folder, state, read_plan(folder / "plan.json"), store).items():
-        state["nodes"][name].update(state=found.state, error=found.note)
+        state["nodes"][name].update(state=found.state, error=found.note, requeues=found.requeues)
 
 
 def _print_runs(states: list[dict[str, Any]]) -> None:
@@ -89,6 +89,7 @@ def _print_nodes(state: dict[str, Any]) -> None:
     for name, node in state["nodes"].items():
         wall = f"{node['wall_s']:.1f} s" if "wall_s" in node else ""
         reached = f"step {node['step']}" if "step" in node else f"{node['records']} records" if node.get("records") else ""
-        note = "; ".join(filter(None, [reached, *node["owners"], node.get("error", "")]))
+        again = f"queued again {node['requeues']}x" if node.get("requeues") else ""
+        note = "; ".join(filter(None, [reached, again, *node["owners"], node.get("error", "")]))
         rows.append([name, node["uses"], node["state"], wall, note])
     print_table(["stage", "uses", "state", "wall", ""], rows, f"{state['recipe']}: {state['state']}, {state['folder']}")

@@ -34,6 +34,7 @@ def close(run: Path, store: Store) -> int:
     for name, found in progress.look(run, state, plan, store).items():
         entry = state["nodes"][name]
         artifact = store.find(plan.nodes[name])
+        entry["requeues"] = found.requeues
         if found.state == "done" and artifact is not None:
             entry.update(state="passed" if "pointer" in artifact.manifest else "ran", wall_s=artifact.manifest["wall_s"])
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ class Progress:
 
     state: str
     note: str = ""
+    requeues: int = 0
+    """How often its jobs began again."""
 
 
 def look(run: Path, state: Mapping[str, Any], plan: Plan, store: Store) -> dict[str, Progress]:
@@ -56,12 +58,12 @@ class _Look:
     def _node(self, node: Node, entry: Mapping[str, Any]) -> Progress:
         mine = {job: one for job, one in self.jobs.items() if one["node"] == node.name}
         if self.store.state(node, self.plan) == "cached":
-            again = requeues(self._records(mine))
-            return Progress(state="done", note=f"queued again {again} times" if again else "")
+            return Progress(state="done", requeues=requeues(self._records(mine)))
         if not mine:
             return self._elsewhere(entry["job"])
         tasks = [task for name, job in mine.items() for task in self._tasks(name, job)]
-        return self._joined(node, tasks, next(iter(mine.values()))["shards"])
+        found = self._joined(node, tasks, next(iter(mine.values()))["shards"])
+        return replace(found, requeues=requeues(self._records(mine)))
 
     def _elsewhere(self, job: str) -> Progress:
         """A node that jobs of another submission make."""
