@@ -10,6 +10,9 @@ from typing import Any
 TAIL_BYTES = 200_000
 """Of a log, in which the last error is looked for."""
 
+ATTEMPT = "=== attempt "
+"""How a job's script begins an attempt in its log."""
+
 
 def told(record: Path) -> list[dict[str, Any]]:
     """The lines of `RECORD.jsonl`; none where the job has not begun."""
@@ -33,6 +36,8 @@ def last_error(log: Path) -> str:
             lines = stream.read().decode(errors="replace").splitlines()
     except FileNotFoundError:
         return ""
+    begins = [i for i, line in enumerate(lines) if line.startswith(ATTEMPT)]
+    lines = lines[begins[-1] :] if begins else lines
     errors = [json.loads(line)["message"] for line in lines if line.startswith('{"event": "error"') and line.endswith("}")]
     plain = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     return next(iter([*errors, *plain]), "")
