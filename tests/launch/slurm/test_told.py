@@ -16,9 +16,13 @@ def event(message: str) -> str:
 def test_the_first_failing_process_speaks(tmp_path: Path) -> None:
     """The others of a torchrun fail because the first did."""
     log = tmp_path / "a.log"
-    log.write_text(
-        f"loading\n{event('3 rows, fewer than min_rows=5')}\n{event('Connection closed by peer')}\nerror: later\n", encoding="utf-8"
-    )
+    said = [
+        event("of the attempt before"),
+        "=== attempt 2 of job 7 on n1",
+        event("3 rows, fewer than min_rows=5"),
+        event("Connection closed"),
+    ]
+    log.write_text("\n".join([*said, "error: later"]), encoding="utf-8")
     assert last_error(log) == "3 rows, fewer than min_rows=5"
 
 
