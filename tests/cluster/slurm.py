@@ -104,9 +104,7 @@ class Slurm:
             subprocess.run(["scancel", "--user", "root"], check=False, capture_output=True, timeout=30)
         for name in reversed(list(self.daemons)):
             self.stop(name)
-        for pid in self._steps():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        self._kill_steps(*NODES)
 
     def start(self, name: str) -> None:
         """Start a daemon by name: munged, slurmctld, n1, n2."""
@@ -135,14 +133,9 @@ class Slurm:
             daemon.wait()
 
     def kill_node(self, node: str) -> None:
-        """The death of a node: its daemon, and all that runs below it."""
-        import psutil
-
-        below = psutil.Process(self.daemons[node].pid).children(recursive=True)
+        """The death of a node: its daemon, and its steps with all that runs in them, which tell nobody any more."""
         self.stop(node, signal.SIGKILL)
-        for process in below:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+        self._kill_steps(node)
 
     def _configure(self) -> None:
         for part in ("munge", "state", *(f"spool.{node}" for node in NODES)):
@@ -201,18 +194,16 @@ class Slurm:
                 raise RuntimeError(f"{else_}\n{logs}")
             time.sleep(0.2)
 
-    def _steps(self) -> list[int]:
-        """What job steps are left of this cluster: a killed slurmd leaves them running."""
+    def _kill_steps(self, *nodes: str) -> None:
+        """Job steps outlive their daemon; whose they are tells the log that they write to."""
         import psutil
 
-        mine = str(self.folder)
-        found = []
-        for process in psutil.process_iter(["name", "cmdline"]):
-            if process.info["name"] == "slurmstepd":
-                with contextlib.suppress(psutil.Error):
-                    if mine in " ".join([*(process.info["cmdline"] or []), *process.environ().values()]):
-                        found.append(process.pid)
-        return found
+        logs = {str(self.folder / f"slurmd.{node}.log") for node in nodes}
+        for process in psutil.process_iter(["name"]):
+            with contextlib.suppress(psutil.Error):
+                if process.info["name"] == "slurmstepd" and logs & {file.path for file in process.open_files()}:
+                    for one in (process, *process.children(recursive=True)):
+                        one.kill()
 
 
 def _listens(port: int) -> bool:
