@@ -94,7 +94,9 @@ def test_resumed_equals_straight_bitwise(kitchen: Bench, monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("loss", "deepspeed"), [("grpo", None), ("grpo", "zero2"), ("rloo", None)])
+@pytest.mark.parametrize(
+    ("loss", "deepspeed"), [("grpo", None), ("grpo", "zero0"), ("grpo", "zero1"), ("grpo", "zero2"), ("rloo", None), ("rloo", "zero2")]
+)
 def test_two_processes_train_as_one(tmp_path: Path, loss: str, deepspeed: str | None) -> None:
     """Same completions, rewards and counts, and the same weights up to rounding."""
     recipe = tmp_path / "recipe.yaml"
