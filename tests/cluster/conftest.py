@@ -38,6 +38,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def site(slurm: Slurm, tmp_path: Path) -> Iterator[Site]:
     """An empty store on the cluster; what a test leaves in the queue is cancelled."""
+    slurm.revive()
     site = Site(tmp_path / "store", slurm)
     yield site
     site.clear()

@@ -132,6 +132,13 @@ class Slurm:
             daemon.kill()
             daemon.wait()
 
+    def revive(self) -> None:
+        """Start nodes that a test killed, and wait until all are ready."""
+        for node in NODES:
+            if node not in self.daemons:
+                self.start(node)
+        self._wait_until_idle()
+
     def kill_node(self, node: str) -> None:
         """The death of a node: its daemon, and its steps with all that runs in them, which tell nobody any more."""
         self.stop(node, signal.SIGKILL)
