@@ -51,10 +51,12 @@ def gathered(trainer: Any) -> nn.Module:
     cut = [p for p in module.parameters() if hasattr(p, "ds_id")]
     if cut:
         import deepspeed
+        from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
         with deepspeed.zero.GatheredParameters(cut):
             whole = [p.detach().clone() for p in cut]
         trainer.accelerator.deepspeed_engine_wrapped.engine.destroy()
+        unset_hf_deepspeed_config()  # else what one process builds to save is cut up, too, and it waits for the rest
         for parameter, data in zip(cut, whole, strict=True):
             parameter.data = data
     return module
