@@ -23,8 +23,8 @@ test-vllm: $(VLLM)/.installed
 
 # A SLURM of two nodes on this machine, started by the tests and stopped by them; needs root.
 test-cluster: $(STAMP)
-	command -v slurmctld slurmd munged slurmdbd mariadbd > /dev/null || { apt-get update -q && \
-	  apt-get install -q -y --no-install-recommends slurm-wlm munge slurmdbd mariadb-server; }
+	for name in slurmctld slurmd munged slurmdbd mariadbd; do command -v $$name > /dev/null || missing=1; done; test -z "$$missing" || { \
+	  apt-get update -q && apt-get install -q -y --no-install-recommends slurm-wlm munge slurmdbd mariadb-server; }
 	$(BIN)/python -m pytest tests/cluster -m cluster
 
 lint: $(STAMP)

@@ -1,14 +1,61 @@
-"""`python -m launch.hold USR2 COMMAND...`: run a command with a signal held back until it asks for it.
+"""`python -m launch.hold USR2 COMMAND...`: run a command, and hand the signal to the workers below it.
 
-A worker needs seconds until it listens, torchrun never does, and either would die of the signal. Held back, it waits for the worker.
+SLURM may signal every process of a job, or only those that it started itself: torchrun would die of it, or keep it to itself, and a worker
+needs seconds until it listens. So the signal is blocked for the command and all below it; it is taken here, and sent to the workers, which
+take it when they can. SIGTERM goes to the command.
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
 import signal
+import subprocess
 import sys
+import threading
+import time
+from types import FrameType
+
+import psutil
+
+LOOK_S = 0.5
+"""Between two looks for workers, where the signal came before them."""
+
+
+def main() -> int:
+    """The command's exit code, 128 + N where it died of signal N."""
+    number = signal.Signals[f"SIG{sys.argv[1]}"]
+    signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    threading.Thread(target=_relay, args=(number,), daemon=True).start()
+    process = subprocess.Popen(sys.argv[2:])
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        process.send_signal(number)
+
+    signal.signal(signal.SIGTERM, terminate)
+    code = process.wait()
+    return 128 - code if code < 0 else code
+
+
+def _relay(number: signal.Signals) -> None:
+    while True:
+        signal.sigwait({number})
+        while not (workers := list(_workers())):
+            time.sleep(LOOK_S)
+        for worker in workers:
+            with contextlib.suppress(psutil.Error):
+                worker.send_signal(number)
+
+
+def _workers() -> list[psutil.Process]:
+    """Processes below this one that run `reasoning_train.stage` themselves."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            line = process.cmdline()
+            if "reasoning_train.stage" in line and "torch.distributed.run" not in line:
+                found.append(process)
+    return found
+
 
 if __name__ == "__main__":
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.Signals[f"SIG{sys.argv[1]}"]})
-    os.execvp(sys.argv[2], sys.argv[2:])
+    sys.exit(main())

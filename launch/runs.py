@@ -50,6 +50,11 @@ class RunFolder:
         self.state["nodes"][name].update(changes)
         self._changed = True
 
+    def changed(self) -> None:
+        """Write `run.json`: `state` was changed directly."""
+        self._changed = True
+        self.save()
+
     def save(self) -> None:
         """Write `run.json` if something was noted since the last time."""
         if self._changed:
@@ -59,8 +64,7 @@ class RunFolder:
     def close(self, state: str, wall_s: float) -> None:
         """Note how the run ended."""
         self.state.update(state=state, wall_s=round(wall_s, 3))
-        self._changed = True
-        self.save()
+        self.changed()
 
 
 def _point_latest(path: Path) -> None:

@@ -33,21 +33,22 @@ def main() -> int:
     number = signal.Signals[f"SIG{arguments.stop_signal}"]
     _leave_note(arguments.note, "began")
     stopping.on(number)
+    if arguments.stop_on_term:
+        stopping.on_termination()
     if arguments.stop_after is not None:
         stopping.after(arguments.stop_after, number)
     try:
         _event({"event": "outcome", "outcome": _run(arguments)})
     except stopping.Stopped:
         print("stopped on request; progress is kept", flush=True)
-        _leave_note(arguments.note, "stopped")
+        if stopping.requeue():
+            _leave_note(arguments.note, "stopped")
         return 0 if ranks.launched() else stopping.EXIT_CODE
     except UserError as error:
         return _failed(error, str(error), BAD_INPUT)
     except Exception as error:
         traceback.print_exc()
         return _failed(error, f"{type(error).__name__}: {error}", FAILED)
-    finally:
-        stopping.off(number)
     return 0
 
 
@@ -103,13 +104,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--key", metavar="KEY", help="refuse to run unless the stage's key begins so")
     parser.add_argument("--merge-only", action="store_true", help="refuse to run unless every shard has been recorded")
     parser.add_argument("--stop-signal", default="USR2", choices=SIGNALS, metavar="NAME", help="finish or save what is in hand, and stop")
+    parser.add_argument("--stop-on-term", action="store_true", help="also on SIGTERM, but leave no FILE.stopped")
     parser.add_argument("--stop-after", type=float, metavar="SECONDS", help="stop as if the signal had come then")
     parser.add_argument("--note", type=Path, metavar="FILE", help="make FILE.began at the start, FILE.stopped when a signal stopped it")
     parser.add_argument("--local_rank", "--local-rank", help=argparse.SUPPRESS)  # `deepspeed` passes it; the environment says the same
     return parser
 
 
-SIGNALS = ("USR1", "USR2", "TERM", "INT", "HUP", "CONT")
+SIGNALS = ("USR1", "USR2", "HUP", "CONT")
 
 
 def _shard(text: str) -> tuple[int, int]:

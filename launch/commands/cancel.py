@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     from reasoning_train.recipe.manifest import write_json
 
     store = open_store(arguments)
-    submitted = [path for path in list_runs(store, arguments.name) if "jobs" in read_run(path)]
+    submitted = [path for path in list_runs(store, arguments.name) if read_run(path).get("jobs")]
     if not submitted:
         known = {path.parent.name for path in list_runs(store)}
         raise UserError(f"NAME: {arguments.name!r} has no submitted run in {store.root}.{nearest(arguments.name, known)}")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +13,7 @@ from launch.arguments import Subparsers, add_cluster, add_json, add_recipe, comm
 
 if TYPE_CHECKING:
     from launch.slurm.jobs import Job
+    from launch.slurm.profile import Cluster
     from launch.slurm.submit import Submission
     from reasoning_train.recipe.plan import Plan
 
@@ -45,7 +49,10 @@ def run(arguments: argparse.Namespace) -> int:
     estimates = estimate_plan(plan, store)
     requests = make_requests(plan, cluster, estimates)
     check(plan, store, cluster, requests, estimates)
+    absent = missing(arguments, cluster)
     if not arguments.dry_run:
+        for line in absent:
+            print(line, file=sys.stderr)
         done = submit(plan, store, cluster, requests, str(arguments.cluster.absolute()))
         if arguments.json:
             print_json({"run": str(done.folder), "jobs": [_row(done, job) for job in done.jobs], "others": done.others})
@@ -56,24 +63,29 @@ def run(arguments: argparse.Namespace) -> int:
     written = dict(scripts(plan, store, cluster, done.jobs, done.folder))
     lines = [submit_line(job, done.folder) for job in done.jobs]
     if arguments.json:
-        print_json({"jobs": [_row(done, job) for job in done.jobs], "scripts": written, "lines": lines, "missing": missing(arguments)})
+        print_json({"jobs": [_row(done, job) for job in done.jobs], "scripts": written, "lines": lines, "missing": absent})
         return 0
     for name, text in written.items():
         print(f"# ---- {done.folder / 'jobs' / name}.sh\n{text}")
-    print("\n".join([*lines, *missing(arguments)]))
+    print("\n".join([*lines, *absent]))
     _print_table(plan, done)
     return 0
 
 
-def missing(arguments: argparse.Namespace) -> list[str]:
-    """What the recipe names on the Hub and this machine's cache does not hold: jobs will have no network."""
+def missing(arguments: argparse.Namespace, cluster: Cluster) -> list[str]:
+    """What the recipe names on the Hub and the cache that jobs see does not hold: they will have no network."""
+    home = cluster.env.get("HF_HOME")
+    if home:
+        os.environ["HF_HOME"] = home  # before the Hub's library looks
     from launch.commands.fetch import find_entries, is_here
     from reasoning_train.recipe.includes import load_document
 
     document = load_document(Path(arguments.recipe), arguments.overrides).value
     absent = [entry for entry in find_entries(document) if not is_here(entry)]
     lines = [f"missing: {entry.path}.hub: the {entry.repo_type} {entry.repo!r} is not on this machine" for entry in absent]
-    return [*lines, f"bring it with `reasoning-train fetch {arguments.recipe}`"] if lines else []
+    sets = "".join(f" --set {shlex.quote(text)}" for text in arguments.overrides)
+    where = f"HF_HOME={shlex.quote(home)} " if home else ""
+    return [*lines, f"bring it with `{where}reasoning-train fetch {arguments.recipe}{sets}`"] if lines else []
 
 
 def _print_table(plan: Plan, done: Submission) -> None:

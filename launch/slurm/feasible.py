@@ -14,6 +14,7 @@ from reasoning_train.memory import GIB
 from reasoning_train.recipe.plan import Node, Plan
 from reasoning_train.recipe.store import Store
 from reasoning_train.stage_api import STAGES
+from reasoning_train.together import devices_of
 
 
 def check(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Request], estimates: Mapping[str, dict[str, Any]]) -> None:
@@ -36,6 +37,10 @@ def _asks(node: Node, request: Request, cluster: Cluster) -> Iterator[str]:
             yield f"resources.{name}: stage type {node.uses!r} does not train; {instead}."
     if request.gpus > cluster.gpus_per_node:
         yield f"resources.gpus: {request.gpus} GPUs of a node, and the cluster's nodes have {cluster.gpus_per_node}."
+    if stage.distributed and request.gpus and request.processes > request.gpus:
+        yield f"resources.processes: {request.processes} processes of a node, and {request.gpus} GPUs; each has one of its own."
+    if request.kind == "generate" and request.gpus not in (0, devices_of(node)):
+        yield f"resources.gpus: {request.gpus} GPUs a shard, and its engine drives {devices_of(node)} (`tensor_parallel`)."
     if request.cpus > cluster.cpus_per_node:
         yield f"resources.cpus: {request.cpus} cores of a node, and the cluster's nodes have {cluster.cpus_per_node}."
     if cluster.max_nodes and request.nodes > cluster.max_nodes:

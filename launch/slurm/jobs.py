@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from launch.slurm.profile import Cluster
-from launch.slurm.request import Request
+from launch.slurm.request import Request, seconds
 from reasoning_train.recipe.partial import Partial
 from reasoning_train.recipe.plan import Node, Plan
 from reasoning_train.recipe.store import Store, dependencies
 
 REPORT = "run.report"
 """Name of the last job, which no stage can have."""
+REPORT_S = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,22 +44,27 @@ def make_jobs(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str,
         if store.state(node, plan) == "cached" or name in others:
             continue
         needs = tuple(dict.fromkeys(job for need in dependencies(node) for job in last.get(need, ())))
-        made = list(_jobs_of(node, requests[name], cluster, needs, Partial(store.partial(node))))
+        # Progress of inputs that are made again is thrown away, and so counts for nothing here.
+        fresh = all(store.state(plan.nodes[need], plan) == "cached" for need in dependencies(node))
+        made = list(_jobs_of(node, requests[name], cluster, needs, Partial(store.partial(node)) if fresh else None))
         jobs += made
         last[name] = (made[-1].name,)
     if jobs:
-        jobs.append(Job(name=REPORT, node="", part="report", request=Request(kind="light"), needs=tuple(job.name for job in jobs)))
+        asked = Request(kind="light", time_s=min(REPORT_S, seconds(cluster.max_time or cluster.time)))
+        jobs.append(Job(name=REPORT, node="", part="report", request=asked, needs=tuple(job.name for job in jobs)))
     return jobs
 
 
 def waits_for(job: Job, plan: Plan, others: Mapping[str, str]) -> list[str]:
     """Numbers of jobs of other submissions that must have ended well before this one."""
-    if not job.node or job.part == "merge":
+    if job.part == "report":
+        return list(dict.fromkeys(others.values()))
+    if job.part == "merge":
         return []
     return list(dict.fromkeys(others[need] for need in dependencies(plan.nodes[job.node]) if need in others))
 
 
-def _jobs_of(node: Node, request: Request, cluster: Cluster, needs: tuple[str, ...], partial: Partial) -> Iterator[Job]:
+def _jobs_of(node: Node, request: Request, cluster: Cluster, needs: tuple[str, ...], partial: Partial | None) -> Iterator[Job]:
     open_shards = _open_shards(partial, request.shards)
     if request.shards == 1 or not open_shards:
         yield Job(name=node.name, node=node.name, part="whole", request=request, needs=needs)
@@ -71,8 +77,10 @@ def _jobs_of(node: Node, request: Request, cluster: Cluster, needs: tuple[str, .
     yield Job(name=f"{node.name}.merge", node=node.name, part="merge", request=merging, needs=tuple(arrays))
 
 
-def _open_shards(partial: Partial, count: int) -> list[int]:
+def _open_shards(partial: Partial | None, count: int) -> list[int]:
     """Shards of `count` that have not run to their end; none where a full set of any count has."""
+    if partial is None:
+        return list(range(count))
     if partial.complete() is not None:
         return []
     states = partial.shards()

@@ -52,7 +52,7 @@ class Cluster(_Part):
     time: Clock = "24:00:00"
     """Limit of jobs whose stage says none."""
     max_time: Clock | None = None
-    stop_signal: Literal["USR1", "USR2", "TERM", "INT", "HUP", "CONT"] = "USR2"
+    stop_signal: Literal["USR1", "USR2", "HUP", "CONT"] = "USR2"
     """What tells a stage to save and stop. NCCL may take USR1."""
     stop_before_s: int = Field(120, ge=0, le=65535)
     """Seconds before the time limit at which it is sent."""

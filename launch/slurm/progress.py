@@ -60,7 +60,7 @@ class _Look:
         if self.store.state(node, self.plan) == "cached":
             return Progress(state="done", requeues=requeues(self._records(mine)))
         if not mine:
-            return self._elsewhere(entry["job"])
+            return self._elsewhere(entry["job"]) if "job" in entry else Progress(state="not run")
         tasks = [task for name, job in mine.items() for task in self._tasks(name, job)]
         found = self._joined(node, tasks, next(iter(mine.values()))["shards"])
         return replace(found, requeues=requeues(self._records(mine)))
@@ -111,7 +111,7 @@ class _Look:
         past = self.past[number].state if number in self.past else ""
         if past == "COMPLETED":
             return "done", ""
-        if self.state["state"] == CANCELLED or past == "CANCELLED" or not lines:
+        if self.state["state"] == CANCELLED or past == "CANCELLED" or not (lines or past):
             return CANCELLED, f"job {number} was cancelled"
         return "failed", last_error(log) or f"job {number} {past or 'ended without a word (killed, out of time or of memory)'}; log: {log}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -46,8 +47,8 @@ def _values(job: Job, plan: Plan, cluster: Cluster, store: Path, run: Path) -> d
     python = shlex.quote("python" if cluster.venv or cluster.container else sys.executable)
     what = f"Stage {job.node} ({node.uses}) of recipe {plan.name}" if node else f"The report of recipe {plan.name}"
     return {
-        "title": f"{plan.name}:{job.name}",
-        "log": log_file(run, job.name, "%a" if job.part == "shards" else None),
+        "title": re.sub(r"[^\w.:@+-]", "_", f"{plan.name}:{job.name}"),
+        "log": log_file(Path(str(run).replace("%", "%%")), job.name, "%a" if job.part == "shards" else None),
         "folder": Path.cwd(),
         "options": list(_options(job, cluster)),
         "what": f"{what}{_part(job)}.",
@@ -63,6 +64,7 @@ def _values(job: Job, plan: Plan, cluster: Cluster, store: Path, run: Path) -> d
         "max_requeues": cluster.max_requeues,
         "setup": list(_setup(cluster, node.resources.get("threads") or 1 if node else 1, request)),
         "python": python,
+        "host_python": "python" if cluster.venv else shlex.quote(sys.executable),
         "hold": f"{_inside(cluster)}{python} -m launch.hold {cluster.stop_signal}",
         "srun": " ".join(_srun(cluster, request)),
         "signal": cluster.stop_signal,
@@ -117,7 +119,7 @@ def _setup(cluster: Cluster, threads: int, request: Request) -> Iterator[str]:
         yield f"export {name}={shlex.quote(value)}"
     if cluster.scratch:
         yield f'export TMPDIR="{cluster.scratch}"'
-        yield 'mkdir -p "$TMPDIR"'
+        yield f'{"srun --ntasks-per-node=1 " if request.nodes > 1 else ""}mkdir -p "$TMPDIR"'
     yield from cluster.setup
 
 

@@ -17,10 +17,14 @@ from launch.slurm.profile import Cluster
 from launch.slurm.render import render
 from launch.slurm.request import Request
 from launch.slurm.snapshot import write_snapshot
+from launch.slurm.told import told
 from reasoning_train.recipe.locks import guard
 from reasoning_train.recipe.manifest import write_json
 from reasoning_train.recipe.plan import Plan
 from reasoning_train.recipe.store import Store, artifact_name
+
+REFUSED = "refused"
+"""State of a run whose jobs sbatch would not take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +56,7 @@ def submit(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Re
             (run.path / "jobs").mkdir(exist_ok=True)
             (run.path / "jobs" / f"{name}.sh").write_text(text, encoding="utf-8")
         write_snapshot(plan, run.path / "recipe.yaml")
-        numbers = _submit_all(jobs, plan, others, run.path)
-        _remember(run, store, plan, jobs, numbers, others)
+        numbers = _submit_all(jobs, plan, others, run, store)
     return Submission(folder=run.path, jobs=jobs, numbers=numbers, others=others)
 
 
@@ -90,18 +93,21 @@ def variable(name: str) -> str:
     return "job_" + "".join(letter if letter.isalnum() else "_" for letter in name)
 
 
-def _submit_all(jobs: Sequence[Job], plan: Plan, others: Mapping[str, str], run: Path) -> dict[str, str]:
+def _submit_all(jobs: Sequence[Job], plan: Plan, others: Mapping[str, str], run: RunFolder, store: Store) -> dict[str, str]:
+    """Job name -> number. Each is written down as soon as it is known, so that no job is forgotten when the shell dies half-way."""
     numbers: dict[str, str] = {}
+    _note_nodes(run, jobs, others)
     try:
         for job in jobs:
             options = submit_options(job, numbers, waits_for(job, plan, others))
-            numbers[job.name] = scheduler.submit(run.absolute() / "jobs" / f"{job.name}.sh", options)
+            numbers[job.name] = scheduler.submit(run.path.absolute() / "jobs" / f"{job.name}.sh", options)
+            _remember(run, store, plan, job, numbers[job.name])
     except BaseException as error:
         scheduler.cancel(numbers.values())
+        run.close(REFUSED, 0.0)
         if isinstance(error, UserError):
-            raise UserError(
-                f"{error}\n{len(numbers)} jobs, submitted before it, were cancelled again; the scripts are in {run}."
-            ) from error
+            told = f"{len(numbers)} jobs, submitted before it, were cancelled again; the scripts are in {run.path}."
+            raise UserError(f"{error}\n{told}") from error
         raise
     return numbers
 
@@ -109,8 +115,15 @@ def _submit_all(jobs: Sequence[Job], plan: Plan, others: Mapping[str, str], run:
 def _at_work(plan: Plan, store: Store) -> dict[str, str]:
     """Node -> number of the active job that will finish its artifact, by earlier submissions."""
     known = {name: note for name, node in plan.nodes.items() if (note := _note(store, node.uses, node.key).read()) is not None}
-    alive = {one.job.partition("_")[0] for one in scheduler.active({job for note in known.values() for job in note["jobs"]})}
-    return {name: note["jobs"][-1] for name, note in known.items() if set(note["jobs"]) & alive and note["jobs"][-1] in alive}
+    active = scheduler.active({job for note in known.values() for job in note["jobs"]})
+    alive = {one.job.partition("_")[0] for one in active if one.reason != "DependencyNeverSatisfied"}
+    return {name: note["jobs"][-1] for name, note in known.items() if note["jobs"][-1] in alive and not _failed(Path(note["run"]), name)}
+
+
+def _failed(run: Path, node: str) -> bool:
+    """Whether a part of a node has failed already, so that what waits for it will not finish."""
+    last = (lines[-1] for path in (run / "jobs").glob(f"{node}.*jsonl") if (lines := told(path.with_suffix(""))))
+    return any(line["state"] == "ended" and line["code"] != 0 for line in last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,20 +143,21 @@ def _note(store: Store, uses: str, key: str) -> _Note:
     return _Note(store.root / "cluster" / f"{artifact_name(uses, key)}.json")
 
 
-def _remember(
-    run: RunFolder, store: Store, plan: Plan, jobs: Sequence[Job], numbers: Mapping[str, str], others: Mapping[str, str]
-) -> None:  # fmt: skip
-    """For `status`, `logs` and `cancel` in the run's folder; for later submissions by artifact."""
-    made: dict[str, list[str]] = {}
-    for job in jobs:
-        made.setdefault(job.node, []).append(numbers[job.name])
-        run.state["jobs"][job.name] = {
-            "job": numbers[job.name], "node": job.node, "part": job.part, "tasks": job.tasks, "offset": job.offset,
-            "shards": job.request.shards,
-        }  # fmt: skip
-    for name, node in plan.nodes.items():
+def _note_nodes(run: RunFolder, jobs: Sequence[Job], others: Mapping[str, str]) -> None:
+    made = {job.node for job in jobs}
+    for name in run.state["nodes"]:
         state = "submitted" if name in made or name in others else "cached"
         run.node(name, state=state, **({"job": others[name]} if name in others else {}))
-        if name in made:
-            write_json(_note(store, node.uses, node.key).path, {"jobs": made[name], "run": str(run.path)})
     run.save()
+
+
+def _remember(run: RunFolder, store: Store, plan: Plan, job: Job, number: str) -> None:
+    """For `status`, `logs` and `cancel` in the run's folder; for later submissions by artifact."""
+    run.state["jobs"][job.name] = {
+        "job": number, "node": job.node, "part": job.part, "tasks": job.tasks, "offset": job.offset, "shards": job.request.shards,
+    }  # fmt: skip
+    run.changed()
+    if job.node:
+        node = plan.nodes[job.node]
+        mine = [one["job"] for one in run.state["jobs"].values() if one["node"] == job.node]
+        write_json(_note(store, node.uses, node.key).path, {"jobs": mine, "run": str(run.path.absolute())})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,11 @@ def told(record: Path) -> list[dict[str, Any]]:
         text = Path(f"{record}.jsonl").read_text(encoding="utf-8")
     except FileNotFoundError:
         return []
-    return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+    found = []
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError):  # a job may be killed while it writes
+            found.append(json.loads(line))
+    return found
 
 
 def requeues(jobs: Iterator[Path]) -> int:

@@ -15,6 +15,11 @@ class StopOnSignal(TrainerCallback):
 
     stop = False
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """A signal that came while model and data were read costs no step."""
+        if any_of(stopping.asked()):
+            raise stopping.Stopped
+
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """All ranks stop after the same step, whichever of them heard the signal; one that ends training anyway goes on to publish."""
         ends = control.should_training_stop or state.global_step >= state.max_steps

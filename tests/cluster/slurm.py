@@ -231,6 +231,7 @@ def _free_ports(n: int) -> list[int]:
 def main() -> int:
     """Run a command on a cluster of its own; its exit code."""
     with Slurm(Path(sys.argv[1])):
+        os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # `reasoning-train`
         return subprocess.run(sys.argv[2:], check=False).returncode
 
 

@@ -104,6 +104,8 @@ def test_a_job_that_is_refused_takes_the_others_along(site: Site, counting: Path
     said = site.submit(recipe=counting, profile=profile, code=2)
     assert "`sbatch --parsable" in said and "failed: " in said and "0 jobs, submitted before it, were cancelled again" in said
     assert not slurm("squeue", "--noheader").strip()
+    assert site.status("counting")["state"] == "refused"
+    assert "has no submitted run" in reasoning_train("cancel", "counting", "--store", str(site.store), code=2)
 
 
 def test_a_job_that_is_queued_again_too_often_fails(site: Site, slow: Path, tmp_path: Path) -> None:

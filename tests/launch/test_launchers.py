@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -190,3 +191,54 @@ def test_shards_leave_notes_of_their_own(tmp_path: Path) -> None:
 def test_a_worker_stops_by_the_clock(tmp_path: Path) -> None:
     process = start(numbers(tmp_path, 50), tmp_path, "--stop-after", "3")
     assert process.wait(30) == 75
+
+
+@pytest.mark.slow
+def test_the_signal_reaches_the_workers_of_torchrun(recipe: Path, alone: Path, tmp_path: Path) -> None:
+    """Only the process that SLURM started is signalled, as under cgroups; the workers save and stop, and go on when started again."""
+    shutil.copytree(alone, tmp_path / "store", ignore=shutil.ignore_patterns("runs", "locks"))
+    long = tmp_path / "long.yaml"
+    long.write_text(recipe.read_text(encoding="utf-8").replace("max_steps: 150", "max_steps: 3000"), encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    line = [
+        sys.executable,
+        "-m",
+        "launch.hold",
+        "USR2",
+        sys.executable,
+        *LAUNCHERS["torchrun"],
+        "-m",
+        "reasoning_train.stage",
+        str(long),
+        "base",
+    ]
+    process = subprocess.Popen(
+        [*line, "--store", str(tmp_path / "store"), "--note", str(tmp_path / "note")], cwd=ROOT, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+    wait_until(lambda: list((tmp_path / "store").glob("artifacts/sft-*.partial/history-*")), 120)
+    process.send_signal(signal.SIGUSR2)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0 and output.count("stopped on request") == 2, output[-2000:]
+    assert (tmp_path / "note.stopped").exists()
+    assert len(list((tmp_path / "store").glob("artifacts/sft-*.partial/work/trainer/checkpoint-*/whole.json"))) == 1
+
+
+def test_helpers_of_a_worker_do_not_die_of_its_signal(tmp_path: Path) -> None:
+    """Some systems signal every process of a job; what a worker starts inherits the block."""
+    code = (
+        "import signal, subprocess, sys, time; from reasoning_train import stopping; stopping.on(signal.SIGUSR2);"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1)']); time.sleep(0.3);"
+        "child.send_signal(signal.SIGUSR2); assert child.wait() == 0; assert not stopping.asked();"
+        "import os; os.kill(os.getpid(), signal.SIGUSR2); time.sleep(0.3); assert stopping.asked() and stopping.requeue()"
+    )
+    assert command("-c", code).returncode == 0
+
+
+def test_termination_stops_without_asking_for_another_start(tmp_path: Path) -> None:
+    process = start(numbers(tmp_path, 50), tmp_path, "--stop-on-term")
+    wait_until(lambda: list((tmp_path / "store").glob("artifacts/*.partial/log-*")))
+    process.send_signal(signal.SIGTERM)  # `hold` hands it on
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 75 and "progress is kept" in output
+    assert not (tmp_path / "note.stopped").exists()

@@ -111,7 +111,7 @@ def test_containers(runtime: str, said: str, tmp_path: Path) -> None:
     assert said in dict(scripts(plan, store, cluster, made.jobs, made.folder))["tuned"]
 
 
-def test_only_shards_that_are_missing_are_submitted_again(tmp_path: Path) -> None:
+def test_only_shards_that_are_missing_are_submitted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from reasoning_train.recipe.partial import Attempts, Partial
 
     plan, cluster = plan_of("recipes/rejection_sampling/tiny.yaml", tmp_path), load_cluster(ROOT / "configs/clusters/cpu.yaml")
@@ -123,6 +123,9 @@ def test_only_shards_that_are_missing_are_submitted_again(tmp_path: Path) -> Non
         partial.save((k, 64), Attempts(number=1, done=True))
     partial.save((40, 64), Attempts(number=2, done=False))
     limited = cluster.model_copy(update={"max_array": 30})
+    [array] = [job for job in make_jobs(plan, store, cluster, requests, {}) if job.node == "sample" and job.part == "shards"]
+    assert array.tasks == tuple(range(64)), "what it was made from is missing, and may come out with other bytes"
+    monkeypatch.setattr(Store, "state", lambda self, node, plan: "partial" if node.name == "sample" else "cached")
     arrays = [job for job in make_jobs(plan, store, limited, requests, {}) if job.node == "sample" and job.part == "shards"]
     assert [(job.offset, job.tasks) for job in arrays] == [(0, (3, 4)), (30, (10,)), (60, (3,))]
     text = dict(scripts(plan, store, limited, arrays, tmp_path))["sample.shards+0"]

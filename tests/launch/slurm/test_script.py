@@ -37,7 +37,7 @@ def script_of(node: str, run: Path, *sets: str) -> tuple[str, Path]:
 
 def play(run: Path, script: str, srun: str, restarts: int = 0) -> subprocess.CompletedProcess[str]:
     """Run a script; `srun` is what that command does."""
-    for name, text in {"srun": srun, "scontrol": f'echo "$@" >> {run}/scontrol; kill $PPID'}.items():
+    for name, text in {"srun": srun, "scontrol": f'echo "$@" >> {run}/scontrol; kill -9 $PPID'}.items():
         path = run.parent / "bin" / name
         path.write_text(f'#!/bin/bash\necho "$@" >> {run}/{name}.calls\n{text}\n', encoding="utf-8")
         path.chmod(0o755)
