@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -11,6 +10,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from launch.events import split
 from launch.job import FAILED, STOPPED, Job
 from reasoning_train.recipe.plan import Node
 from reasoning_train.stage_api import STAGES
@@ -35,10 +35,11 @@ def run_torchrun(job: Job, report: Callable[[dict[str, Any]], None]) -> int:
     signal.signal(signal.SIGTERM, stop)
     assert process.stdout is not None
     for line in process.stdout:
-        if line.startswith('{"event"'):
-            _hand_on(json.loads(line), report)
-        else:
-            print(line, end="", flush=True)
+        events, rest = split(line)
+        for event in events:
+            _hand_on(event, report)
+        if rest.strip():
+            print(rest, end="", flush=True)
     code = process.wait()
     return 0 if code == 0 else STOPPED if stopped else FAILED
 

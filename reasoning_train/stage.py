@@ -129,7 +129,8 @@ def _failed(error: Exception, message: str, code: int) -> int:
 
 
 def _event(event: dict[str, Any]) -> None:
-    print(json.dumps(event), flush=True)
+    sys.stdout.flush()
+    os.write(1, json.dumps(event).encode() + b"\n")  # in one piece: `print` may write the end of the line by itself
 
 
 if __name__ == "__main__":

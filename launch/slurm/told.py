@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from launch.events import split
+
 TAIL_BYTES = 200_000
 """Of a log, in which the last error is looked for."""
 
@@ -43,6 +45,6 @@ def last_error(log: Path) -> str:
         return ""
     begins = [i for i, line in enumerate(lines) if line.startswith(ATTEMPT)]
     lines = lines[begins[-1] :] if begins else lines
-    errors = [json.loads(line)["message"] for line in lines if line.startswith('{"event": "error"') and line.endswith("}")]
+    errors = [event["message"] for line in lines for event in split(line)[0] if event["event"] == "error"]
     plain = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     return next(iter([*errors, *plain]), "")
