@@ -106,7 +106,7 @@ def test_the_first_failing_rank_is_what_the_user_sees(recipe: Path, alone: Path,
     broken.write_text(text.replace("max_steps: 150", "max_steps: 5, max_length: 3, max_dropped: 0.0"), encoding="utf-8")
     done = command("-m", "launch.cli", "run", str(broken), "--store", str(tmp_path), "--launcher", "torchrun", "--nproc", "2")
     assert done.returncode == 1
-    assert "base  failed: sft: 0 rows to train on, fewer than min_rows=1" in done.stdout
+    assert "base  failed: sft: no rows of task.train.gold to train on" in done.stdout
     assert done.stdout.count("failed:") == 1 and "sample  not run: needs base" in done.stdout
 
 
