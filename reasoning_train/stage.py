@@ -134,4 +134,7 @@ def _event(event: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_code = main()
+    if ranks.launched():
+        ranks.end(exit_code)
+    sys.exit(exit_code)
