@@ -107,6 +107,8 @@ class _Look:
             return "running", f"job {number} on {one.nodes}, {one.elapsed}"
         if lines and lines[-1]["state"] == "ended":
             code = lines[-1]["code"]
+            if code != 0 and self.state["state"] == CANCELLED:
+                return CANCELLED, f"job {number} was cancelled"
             return ("done", "") if code == 0 else ("failed", last_error(log) or f"job {number} ended with code {code}; log: {log}")
         past = self.past[number].state if number in self.past else ""
         if past == "COMPLETED":
