@@ -8,7 +8,7 @@ from typing import Any
 START = '{"event": '
 
 
-def split(line: str) -> tuple[list[dict[str, Any]], str]:
+def parse_events(line: str) -> tuple[list[dict[str, Any]], str]:
     """(the events of a line, what is left of it)."""
     events, rest = [], ""
     while (at := line.find(START)) >= 0:

@@ -36,7 +36,7 @@ def placement_problems(node: Node, world: int, store: Store) -> Iterator[str]:
     stage = STAGES.get(node.uses)
     if not stage.distributed:
         return
-    yield from stage.config.model_validate(node.config).misplaced(world, node.resources.get("deepspeed"))
+    yield from stage.config.model_validate(node.config).placement_problems(world, node.resources.get("deepspeed"))
     written = _checkpoint_world(store.partial(node))
     if written not in (None, world):
         yield (

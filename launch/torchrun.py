@@ -10,16 +10,17 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from launch.events import split
+from launch.events import parse_events
 from launch.job import FAILED, STOPPED, Job
+from reasoning_train.distributed import devices_of
 from reasoning_train.recipe.plan import Node
 from reasoning_train.stage_api import STAGES
 
 
 def wants_torchrun(node: Node) -> bool:
-    """Trainers, which train together, and stages that run a model over problems, whose ranks are shards."""
+    """Trainers, which train together, and stages that run a model of their own over problems, whose ranks are shards."""
     stage = STAGES.get(node.uses)
-    return stage.distributed or (stage.unit == "problem" and stage.heavy and not stage.alone(node.config))
+    return stage.distributed or (stage.unit == "problem" and "engine" in node.config and devices_of(node) > 0)
 
 
 def run_torchrun(job: Job, report: Callable[[dict[str, Any]], None]) -> int:
@@ -35,7 +36,7 @@ def run_torchrun(job: Job, report: Callable[[dict[str, Any]], None]) -> int:
     signal.signal(signal.SIGTERM, stop)
     assert process.stdout is not None
     for line in process.stdout:
-        events, rest = split(line)
+        events, rest = parse_events(line)
         for event in events:
             _hand_on(event, report)
         if rest.strip():

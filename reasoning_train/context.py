@@ -56,7 +56,7 @@ class WorkerContext:
         self.cut_short = False
         """Whether `pending` held back items because this process was asked to stop."""
         self._told = 0.0
-        self._together = 1
+        self._group_size = 1
         self._found = 0
         """Items that `pending` passed over because an earlier attempt recorded them."""
 
@@ -79,15 +79,15 @@ class WorkerContext:
             folder.mkdir(parents=True)
         return folder
 
-    def pending(self, items: Iterable[tuple[str, Any]], *, together: int = 1) -> Iterator[tuple[int, str, Any]]:
+    def pending(self, items: Iterable[tuple[str, Any]], *, group_size: int = 1) -> Iterator[tuple[int, str, Any]]:
         """(order, key, item) of this shard's items that are in no log yet; none any more once this process was asked to stop."""
         k, n = self.shard
-        self._together = together
+        self._group_size = group_size
         index, orders = self._logs(), dict[str, int]()
         for order, (key, item) in enumerate(items):
             recorded = index.order_of(key)
             self._check_unique(key, order, orders.setdefault(key, order), recorded)
-            if order // together % n != k:
+            if order // group_size % n != k:
                 continue
             if recorded is None:
                 if stopping.asked():
@@ -123,8 +123,8 @@ class WorkerContext:
     def _share(self, total: int | None) -> int | None:
         """How many of `total` items are this shard's."""
         k, n = self.shard
-        together = self._together
-        return None if total is None else sum(min(together, total - first) for first in range(k * together, total, n * together))
+        size = self._group_size
+        return None if total is None else sum(min(size, total - first) for first in range(k * size, total, n * size))
 
     def metric(self, name: str, value: Any) -> None:
         """Put a JSON value into the manifest's metrics."""

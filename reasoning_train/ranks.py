@@ -36,7 +36,9 @@ def forget() -> None:
 
 
 def own_devices(local_rank: int, each: int) -> None:
-    """Leave this process `each` GPUs of its own among those of its node; before torch is imported."""
+    """Leave this process `each` GPUs of its own among those of its node, or all where it needs none; before torch is imported."""
+    if not each:
+        return
     first = local_rank * each
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     devices = visible.split(",") if visible else [str(i) for i in range(first + each)]
@@ -76,8 +78,8 @@ def _leave() -> None:
 def end(code: int) -> NoReturn:
     """End a process that trained with others: what is registered to run at exit runs, then it is gone.
 
-    Threads of torch, gloo and DeepSpeed may still hold tensors of the last collective. One that lets go while the interpreter shuts down
-    makes the process die of SIGABRT ("terminate called without an active exception"), its work done; seen in 1 of 50 on a busy one.
+    Now and then such a process dies of SIGABRT while the interpreter shuts down, its work done ("terminate called without an active
+    exception"): probably of a thread that still holds a tensor of the last collective. So the interpreter is not shut down.
     """
     atexit._run_exitfuncs()
     sys.stdout.flush()

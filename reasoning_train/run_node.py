@@ -130,7 +130,7 @@ class _Work:
         return self.partial.complete() is not None and not read_logs(self.partial.folder).corrupt
 
     def _record(self) -> None:
-        for said in self.config.misplaced(ranks.world_size(), self.ctx.deepspeed):
+        for said in self.config.placement_problems(ranks.world_size(), self.ctx.deepspeed):
             raise GateError(said)
         began = time.monotonic()
         part = self.shard or WHOLE

@@ -25,6 +25,7 @@ from data_gen.errors import UserError, nearest
 from reasoning_train import ranks, stopping
 
 FAILED, BAD_INPUT = 1, 2
+SIGNALS = ("USR1", "USR2", "HUP", "CONT")
 
 
 def main() -> int:
@@ -58,10 +59,10 @@ def _leave_note(note: Path | None, what: str) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> str:
+    from reasoning_train.distributed import run_distributed
     from reasoning_train.plugins import import_plugins
     from reasoning_train.recipe.store import Store
     from reasoning_train.run_node import run_node
-    from reasoning_train.together import run_together
 
     import_plugins()
     plan, name = _plan(arguments), arguments.stage
@@ -75,12 +76,10 @@ def _run(arguments: argparse.Namespace) -> str:
         )
     threads = node.resources.get("threads") or 1
     if ranks.world_size() == 1:
-        return run_node(
-            plan, name, store, report=_event, shard=arguments.shard, threads=threads, merge_only=arguments.merge_only
-        )  # fmt: skip
+        return run_node(plan, name, store, report=_event, shard=arguments.shard, threads=threads, merge_only=arguments.merge_only)
     if arguments.shard or arguments.merge_only:
         raise UserError("--shard: the processes of one torchrun are the shards, or train together. Leave it out.")
-    return run_together(plan, name, store, report=_event, threads=threads)
+    return run_distributed(plan, name, store, report=_event, threads=threads)
 
 
 def _plan(arguments: argparse.Namespace) -> Any:
@@ -109,9 +108,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--note", type=Path, metavar="FILE", help="make FILE.began at the start, FILE.stopped when a signal stopped it")
     parser.add_argument("--local_rank", "--local-rank", help=argparse.SUPPRESS)  # `deepspeed` passes it; the environment says the same
     return parser
-
-
-SIGNALS = ("USR1", "USR2", "HUP", "CONT")
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -34,7 +34,7 @@ class StageConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    def misplaced(self, world: int, deepspeed: str | None) -> Iterator[str]:
+    def placement_problems(self, world: int, deepspeed: str | None) -> Iterator[str]:
         """Why `world` processes under a DeepSpeed configuration cannot do the stage: told before a run, and asked by the worker."""
         return iter(())
 
@@ -73,9 +73,9 @@ class Context(Protocol):
     def output(self, name: str) -> Path:
         """An existing empty-at-start folder for output `name`; published when the stage returns."""
 
-    def pending(self, items: Iterable[tuple[str, Any]], *, together: int = 1) -> Iterator[tuple[int, str, Any]]:
-        """(order, key, item) of those of this shard that no attempt has recorded yet; keys are unique. Runs of `together` items (the trees
-        of one problem) are one shard's."""
+    def pending(self, items: Iterable[tuple[str, Any]], *, group_size: int = 1) -> Iterator[tuple[int, str, Any]]:
+        """(order, key, item) of those of this shard that no attempt has recorded yet; keys are unique. Every `group_size` items in a
+        row (the trees of one problem) are one shard's."""
 
     def record(self, order: int, key: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Append one finished problem to the log, durably. Rows come out sorted by (order, position)."""

@@ -28,7 +28,7 @@ class Stopped(SystemExit):
 
 
 def on(number: signal.Signals) -> None:
-    """From now on a signal asks to stop, also one that came while it was blocked (launch/hold.py). Before any other thread is started."""
+    """From now on a signal asks to stop, also one that came while it was blocked (launch/relay.py). Before any other thread is started."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {number})
     signal.signal(number, _ask)
     threading.Thread(target=_take, args=(number,), daemon=True, name="stop signal").start()

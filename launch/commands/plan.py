@@ -63,25 +63,28 @@ def _place(plan: Plan, store: Store, profile: Path, lines: list[dict[str, Any]])
     check(plan, store, cluster, requests, estimates)
     for line in lines:
         node, request = plan.nodes[line["name"]], requests[line["name"]]
-        hours = gpu_hours(node, request, cluster, line["estimate"], parameters_of(node, estimates))
+        hours = gpu_hours(request, cluster, line["estimate"], parameters_of(node, estimates))
         line["request"] = {**asdict(request), "gpu_hours": hours}
 
 
 def _print_jobs(lines: list[dict[str, Any]]) -> None:
-    rows, total = [], 0.0
-    for line in lines:
-        request = line["request"]
-        if line["state"] == "cached":
-            continue
-        hours = request["gpu_hours"]
-        total += hours or 0.0
-        shown = "" if not request["gpus"] else "?" if hours is None else f"{hours:,.1f}"
-        limit = f"{request['time_s'] / 3600:g} h"
-        counts = (request[what] for what in ("shards", "nodes", "processes", "gpus", "cpus"))
-        rows.append([line["name"], request["kind"], *map(str, counts), request["memory"] or "", limit, shown])
+    asked = {line["name"]: line["request"] for line in lines if line["state"] != "cached"}
+    rows = [[name, *_request_cells(request)] for name, request in asked.items()]
     print()
     print_table(["stage", "kind", "shards", "nodes", "processes", "gpus", "cpus", "memory", "limit", "GPU-hours ~"], rows)
-    print(f"about {total:,.1f} GPU-hours where they can be told (operations at a typical share of the GPU's peak, to the token limits)")
+    hours = [request["gpu_hours"] for request in asked.values() if request["gpus"]]
+    known = [one for one in hours if one is not None]
+    print(
+        f"about {sum(known):,.1f} GPU-hours for {len(known)} of {len(hours)} stages on GPUs (operations to the token limits, at an assumed "
+        "share of the GPU's peak); the others' data or models are not known yet"
+    )
+
+
+def _request_cells(request: dict[str, Any]) -> list[str]:
+    hours, limit = request["gpu_hours"], f"{request['time_s'] / 3600:g} h"
+    counts = [str(request[what]) for what in ("shards", "nodes", "processes", "gpus", "cpus")]
+    shown = "" if not request["gpus"] else "?" if hours is None else f"{hours:,.1f}"
+    return [request["kind"], *counts, request["memory"] or "", limit, shown]
 
 
 def describe(plan: Plan, store: Store) -> list[dict[str, Any]]:

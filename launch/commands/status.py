@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from launch.arguments import Subparsers, add_json, add_store, command, open_store, print_json, print_table
 
 if TYPE_CHECKING:
+    from reasoning_train.recipe.plan import Plan
     from reasoning_train.recipe.store import Store
 
 MORE = """\
@@ -50,13 +51,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _add_progress(state: dict[str, Any], store: Store) -> None:
-    if "jobs" in state:
-        _add_jobs(state, store)
     from reasoning_train.recipe.claim import owners
     from reasoning_train.recipe.partial import Partial
     from reasoning_train.recipe.plan_json import read_plan
 
     plan = read_plan(Path(state["folder"]) / "plan.json")
+    if "jobs" in state:
+        _add_jobs(state, plan, store)
     for name, entry in state["nodes"].items():
         node = plan.nodes[name]
         if store.partial(node).is_dir():
@@ -64,15 +65,13 @@ def _add_progress(state: dict[str, Any], store: Store) -> None:
         entry["owners"] = [str(owner) for owner in owners(store, node)]
 
 
-def _add_jobs(state: dict[str, Any], store: Store) -> None:
+def _add_jobs(state: dict[str, Any], plan: Plan, store: Store) -> None:
     """What the cluster says of a run that was submitted; once its report is written nothing changes any more."""
     from launch.slurm.progress import CANCELLED, look
-    from reasoning_train.recipe.plan_json import read_plan
 
     if state["state"] not in ("submitted", CANCELLED):
         return
-    folder = Path(state["folder"])
-    for name, found in look(folder, state, read_plan(folder / "plan.json"), store).items():
+    for name, found in look(Path(state["folder"]), state, plan, store).items():
         state["nodes"][name].update(state=found.state, error=found.note, requeues=found.requeues)
 
 

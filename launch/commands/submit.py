@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     from launch.slurm.feasible import check
     from launch.slurm.profile import load_cluster
     from launch.slurm.request import make_requests
-    from launch.slurm.submit import rehearse, scripts, submit, submit_line
+    from launch.slurm.submit import dry_run, scripts, submit, submit_line
     from reasoning_train.recipe.estimate import estimate_plan
 
     plan, store, cluster = load(arguments), open_store(arguments), load_cluster(arguments.cluster)
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             _print_table(plan, done)
         return 0
-    done = rehearse(plan, store, cluster, requests)
+    done = dry_run(plan, store, cluster, requests)
     written = dict(scripts(plan, store, cluster, done.jobs, done.folder))
     lines = [submit_line(job, done.folder) for job in done.jobs]
     if arguments.json:

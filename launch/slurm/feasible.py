@@ -9,12 +9,12 @@ from typing import Any
 from data_gen.errors import UserError
 from launch.placement import placement_problems
 from launch.slurm.profile import Cluster
-from launch.slurm.request import TRAIN_BYTES, USABLE, Request, parameters_of, seconds
+from launch.slurm.request import USABLE, WEIGHT_BYTES, Request, parameters_of, seconds, train_bytes
+from reasoning_train.distributed import devices_of
 from reasoning_train.memory import GIB
 from reasoning_train.recipe.plan import Node, Plan
 from reasoning_train.recipe.store import Store
 from reasoning_train.stage_api import STAGES
-from reasoning_train.together import devices_of
 
 
 def check(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Request], estimates: Mapping[str, dict[str, Any]]) -> None:
@@ -59,13 +59,10 @@ def _fits(node: Node, request: Request, cluster: Cluster, size: int) -> Iterator
         return
     free = cluster.gpu_memory_gib * GIB * USABLE
     if request.kind == "train":
-        cut = {"zero3": request.world}.get(str(node.resources.get("deepspeed")), 1)
-        need = size * (2 if node.config.get("lora") else TRAIN_BYTES) / cut
-        if node.resources.get("deepspeed") == "zero2" and not node.config.get("lora"):
-            need = size * (2 + (TRAIN_BYTES - 2) / request.world)
+        need = train_bytes(node, size, request.world)
         advice = "Say `resources: {deepspeed: zero3}`, ask for more GPUs, or train adapters (`lora: {}`)"
     else:
-        need = size * 2 / request.gpus
+        need = size * WEIGHT_BYTES / request.gpus
         advice = "Say `tensor_parallel` in its engine"
     if need > free:
         yield f"{size / 1e9:.1f}B parameters need {need / GIB:.0f} GiB on each GPU, of which {free / GIB:.0f} are to be had. {advice}."

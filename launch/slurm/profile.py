@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from data_gen.errors import nearest
 from reasoning_train.recipe.includes import CHECKOUT
 from reasoning_train.recipe.problems import Problems, RecipeError
+from reasoning_train.recipe.schema import Clock
 from reasoning_train.recipe.validate import validate
 from reasoning_train.recipe.yaml_core import read_yaml
-
-Clock = Annotated[str, StringConstraints(pattern=r"^([0-9]+-)?[0-9]+:[0-5][0-9]:[0-5][0-9]$")]
-"""`H:MM:SS` or `D-HH:MM:SS`."""
 
 
 class _Part(BaseModel):

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from launch.slurm import scheduler
+from launch.slurm.records import last_error, read_records, requeues
 from launch.slurm.render import log_file
-from launch.slurm.told import last_error, requeues, told
 from reasoning_train.recipe.plan import Node, Plan
 from reasoning_train.recipe.store import Store, dependencies
 
@@ -98,7 +98,7 @@ class _Look:
                 yield self.run / "jobs" / name
 
     def _task(self, number: str, record: Path, log: Path) -> Task:
-        lines = told(record)
+        lines = read_records(record)
         if number in self.queue:
             one = self.queue[number]
             waits = "queued again" if lines else "waiting"

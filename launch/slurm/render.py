@@ -65,7 +65,7 @@ def _values(job: Job, plan: Plan, cluster: Cluster, store: Path, run: Path) -> d
         "setup": list(_setup(cluster, node.resources.get("threads") or 1 if node else 1, request)),
         "python": python,
         "host_python": "python" if cluster.venv else shlex.quote(sys.executable),
-        "hold": f"{_inside(cluster)}{python} -m launch.hold {cluster.stop_signal}",
+        "relay": f"{_inside(cluster)}{python} -m launch.relay {cluster.stop_signal}",
         "srun": " ".join(_srun(cluster, request)),
         "signal": cluster.stop_signal,
         "work_s": request.time_s - cluster.stop_before_s,

@@ -8,21 +8,24 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from launch.slurm.profile import Cluster
+from reasoning_train.distributed import devices_of
 from reasoning_train.memory import GIB
 from reasoning_train.recipe.plan import Node, Plan
 from reasoning_train.stage_api import STAGES
-from reasoning_train.together import devices_of
+from reasoning_train.trainers.setup import zero_stage
 
 Kind = Literal["train", "generate", "score", "light"]
 SMALL = 100_000_000
 """Parameters up to which one process trains: more would wait for each other."""
-TRAIN_BYTES = 16
-"""A trained parameter: bfloat16 weight and gradient, float32 weight and two moments of AdamW."""
+WEIGHT_BYTES = 2
+"""Of a parameter in bfloat16."""
+TRAINED_BYTES = (12, 2, WEIGHT_BYTES)
+"""Of a trained parameter, as ZeRO-1, 2 and 3 cut it up: weight and moments of AdamW in float32, gradient, weight."""
 USABLE = 0.8
 """Share of a GPU's memory that weights and states may take; the rest is for activations, keys and values."""
 LIGHT_CPUS = 4
 TRAIN_USE, GENERATE_USE = 0.35, 0.05
-"""Shares of a GPU's peak that training and generating reach, roughly: enough to tell an hour from a week."""
+"""Shares of a GPU's peak that training and generating are taken to reach: assumed, not measured, to tell an hour from a week."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +47,6 @@ class Request:
     def world(self) -> int:
         """Processes that train together."""
         return self.nodes * self.processes
-
-    @property
-    def all_gpus(self) -> int:
-        """GPUs that are busy while every part runs."""
-        return self.nodes * self.gpus * self.shards
 
     @property
     def clock(self) -> str:
@@ -79,7 +77,7 @@ def _request(node: Node, cluster: Cluster, estimates: Mapping[str, dict[str, Any
     kind, wanted = _kind(node), node.resources
     size = parameters_of(node, estimates)
     gpus = int(wanted["gpus"]) if "gpus" in wanted else _gpus(kind, node, cluster, size)
-    nodes = int(wanted.get("nodes") or (_nodes(cluster, gpus, size) if kind == "train" and gpus else 1))
+    nodes = int(wanted.get("nodes") or (_nodes(node, cluster, gpus, size) if kind == "train" and gpus else 1))
     return Request(
         kind=kind,
         nodes=nodes,
@@ -105,13 +103,20 @@ def _gpus(kind: Kind, node: Node, cluster: Cluster, size: int) -> int:
     if cluster.gpus_per_node == 0 or kind == "light":
         return 0
     if kind == "generate":
-        return 0 if (node.config.get("engine") or {}).get("base_url") else devices_of(node)
+        return devices_of(node)
     return cluster.gpus_per_node if kind == "train" and size > SMALL else 1
 
 
-def _nodes(cluster: Cluster, gpus: int, size: int) -> int:
+def _nodes(node: Node, cluster: Cluster, gpus: int, size: int) -> int:
     """As many as hold weights, gradients and optimizer states, if ZeRO-3 cuts all of them up."""
-    return max(1, math.ceil(size * TRAIN_BYTES / (gpus * cluster.gpu_memory_gib * GIB * USABLE)))
+    return max(1, math.ceil(train_bytes(node, size, world=1) / (gpus * cluster.gpu_memory_gib * GIB * USABLE)))
+
+
+def train_bytes(node: Node, size: int, world: int) -> float:
+    """Of each of `world` processes that train a model of `size` parameters. Adapters are small beside the weights that they leave alone."""
+    zero = zero_stage(node.resources.get("deepspeed"))
+    optimizer, gradient, weight = (bytes_ / (world if zero >= stage else 1) for stage, bytes_ in enumerate(TRAINED_BYTES, 1))
+    return size * (weight if node.config.get("lora") else optimizer + gradient + weight)
 
 
 def _cpus(kind: Kind, node: Node, cluster: Cluster, gpus: int) -> int:
@@ -138,16 +143,15 @@ def _shards(node: Node, kind: Kind, cluster: Cluster, records: int | None) -> in
     wanted = node.resources.get("shards")
     if wanted:
         return int(wanted)
-    asked = (node.config.get("engine") or {}).get("base_url")
-    return 1 if kind != "generate" or asked else max(1, min(cluster.shards, records or cluster.shards))
+    return 1 if kind != "generate" or not devices_of(node) else max(1, min(cluster.shards, records or cluster.shards))
 
 
-def gpu_hours(node: Node, request: Request, cluster: Cluster, estimate: Mapping[str, Any], size: int) -> float | None:
+def gpu_hours(request: Request, cluster: Cluster, estimate: Mapping[str, Any], size: int) -> float | None:
     """Rough GPU-hours of a stage, its operations over what a GPU does of them; None where its tokens or its model are unknown."""
     if not request.gpus:
         return 0.0
-    tokens = estimate.get("tokens") if request.kind == "generate" else estimate.get("trained_tokens")
-    if not tokens or not size:
+    generated, trained = (int(estimate.get(name) or 0) for name in ("tokens", "trained_tokens"))
+    if not size or not (trained if request.kind == "train" else generated):
         return None
-    operations, use = (6.0, TRAIN_USE) if request.kind == "train" else (2.0, GENERATE_USE)
-    return float(operations * size * int(tokens) / (cluster.gpu_tflops * 1e12 * use) / 3600)
+    operations = size * (6 * trained / TRAIN_USE + 2 * generated / GENERATE_USE)
+    return float(operations / (cluster.gpu_tflops * 1e12) / 3600)

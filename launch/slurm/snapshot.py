@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,16 @@ def absolute(plan: Plan) -> Any:
     """The resolved recipe with the paths of leaf files made absolute: a snapshot lies elsewhere."""
     known = {path for node in plan.nodes.values() for path in node.files}
     places = (Path(plan.path).parent, Path.cwd())
+    return _with_paths(plan.resolved, lambda text: next((p for p in (_under(place, text) for place in places) if p in known), text))
 
-    def walk(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: walk(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [walk(item) for item in value]
-        if isinstance(value, str) and value and "\n" not in value:
-            found = (os.path.abspath(place / Path(value).expanduser()) for place in places)
-            return next((path for path in found if path in known), value)
-        return value
 
-    return walk(plan.resolved)
+def _under(place: Path, text: str) -> str:
+    return os.path.abspath(place / Path(text).expanduser())
+
+
+def _with_paths(value: Any, resolve: Callable[[str], str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_paths(item, resolve) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_paths(item, resolve) for item in value]
+    return resolve(value) if isinstance(value, str) and value and "\n" not in value else value

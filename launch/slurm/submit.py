@@ -14,13 +14,13 @@ from launch.runs import RunFolder
 from launch.slurm import scheduler
 from launch.slurm.jobs import Job, make_jobs, waits_for
 from launch.slurm.profile import Cluster
+from launch.slurm.records import read_records
 from launch.slurm.render import render
 from launch.slurm.request import Request
 from launch.slurm.snapshot import write_snapshot
-from launch.slurm.told import told
 from reasoning_train.recipe.locks import guard
 from reasoning_train.recipe.manifest import write_json
-from reasoning_train.recipe.plan import Plan
+from reasoning_train.recipe.plan import Node, Plan
 from reasoning_train.recipe.store import Store, artifact_name
 
 REFUSED = "refused"
@@ -60,7 +60,7 @@ def submit(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Re
     return Submission(folder=run.path, jobs=jobs, numbers=numbers, others=others)
 
 
-def rehearse(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Request]) -> Submission:
+def dry_run(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Request]) -> Submission:
     """What `submit` would do now. Nothing is written."""
     folder = store.runs.absolute() / plan.name / "DRY-RUN"
     return Submission(folder=folder, jobs=make_jobs(plan, store, cluster, requests, {}))
@@ -114,7 +114,7 @@ def _submit_all(jobs: Sequence[Job], plan: Plan, others: Mapping[str, str], run:
 
 def _at_work(plan: Plan, store: Store) -> dict[str, str]:
     """Node -> number of the active job that will finish its artifact, by earlier submissions."""
-    known = {name: note for name, node in plan.nodes.items() if (note := _note(store, node.uses, node.key).read()) is not None}
+    known = {name: note for name, node in plan.nodes.items() if (note := _read_note(store, node)) is not None}
     active = scheduler.active({job for note in known.values() for job in note["jobs"]})
     alive = {one.job.partition("_")[0] for one in active if one.reason != "DependencyNeverSatisfied"}
     return {name: note["jobs"][-1] for name, note in known.items() if note["jobs"][-1] in alive and not _failed(Path(note["run"]), name)}
@@ -122,25 +122,20 @@ def _at_work(plan: Plan, store: Store) -> dict[str, str]:
 
 def _failed(run: Path, node: str) -> bool:
     """Whether a part of a node has failed already, so that what waits for it will not finish."""
-    last = (lines[-1] for path in (run / "jobs").glob(f"{node}.*jsonl") if (lines := told(path.with_suffix(""))))
+    last = (lines[-1] for path in (run / "jobs").glob(f"{node}.*jsonl") if (lines := read_records(path.with_suffix(""))))
     return any(line["state"] == "ended" and line["code"] != 0 for line in last)
 
 
-@dataclass(frozen=True, slots=True)
-class _Note:
-    """Which jobs make an artifact: the last of them finishes it."""
-
-    path: Path
-
-    def read(self) -> dict[str, Any] | None:
-        try:
-            return dict(json.loads(self.path.read_text(encoding="utf-8")))
-        except (FileNotFoundError, ValueError):
-            return None
+def _note_path(store: Store, node: Node) -> Path:
+    """Where it is noted which jobs make a node's artifact; the last of them finishes it."""
+    return store.root / "cluster" / f"{artifact_name(node.uses, node.key)}.json"
 
 
-def _note(store: Store, uses: str, key: str) -> _Note:
-    return _Note(store.root / "cluster" / f"{artifact_name(uses, key)}.json")
+def _read_note(store: Store, node: Node) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(_note_path(store, node).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
 
 
 def _note_nodes(run: RunFolder, jobs: Sequence[Job], others: Mapping[str, str]) -> None:
@@ -158,6 +153,5 @@ def _remember(run: RunFolder, store: Store, plan: Plan, job: Job, number: str) -
     }  # fmt: skip
     run.changed()
     if job.node:
-        node = plan.nodes[job.node]
         mine = [one["job"] for one in run.state["jobs"].values() if one["node"] == job.node]
-        write_json(_note(store, node.uses, node.key).path, {"jobs": mine, "run": str(run.path.absolute())})
+        write_json(_note_path(store, plan.nodes[job.node]), {"jobs": mine, "run": str(run.path.absolute())})

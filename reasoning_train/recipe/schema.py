@@ -10,6 +10,10 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
 """Names of stages, rounds and tasks: letters, digits, `_` and `-`; no dot, which separates the parts of a reference."""
 
 
+Clock = Annotated[str, StringConstraints(pattern=r"^([0-9]+-)?[0-9]+:[0-5][0-9]:[0-5][0-9]$")]
+"""A time limit, `H:MM:SS` or `D-HH:MM:SS`."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -33,8 +37,8 @@ class Resources(_Part):
     """CPU cores of each shard, of each node of a trainer."""
     memory: str | None = Field(default=None, pattern=r"^[1-9][0-9]*[MGT]$")
     """Main memory of a node, e.g. `64G`."""
-    time: str | None = Field(default=None, pattern=r"^([0-9]+-)?[0-9]+:[0-5][0-9]:[0-5][0-9]$")
-    """Time limit of a job, `H:MM:SS` or `D-HH:MM:SS`. A stage that reaches it saves and is queued again."""
+    time: Clock | None = None
+    """Of a job. A stage that reaches it saves and is queued again."""
 
 
 class Stage(BaseModel):

@@ -71,7 +71,7 @@ class GRPOConfig(Optimising):
             raise ValueError("vllm.base_url: mode 'server' needs the address of `trl vllm-serve`, e.g. http://localhost:8000")
         return self
 
-    def misplaced(self, world: int, deepspeed: str | None) -> Iterator[str]:
+    def placement_problems(self, world: int, deepspeed: str | None) -> Iterator[str]:
         """Completions are drawn while it trains, and groups are dealt whole."""
         if zero_stage(deepspeed) == 3 and not (self.vllm and self.vllm.mode == "server"):
             yield (

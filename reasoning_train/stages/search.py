@@ -96,7 +96,7 @@ def _grow(grower: Grower, config: SearchConfig, ctx: Context) -> None:
         problem, sample, given = item[2]
         return await grower.grow(problem, sample, lm, given)
 
-    pending = ctx.pending(_items(config, ctx), together=config.trees)  # trees of one problem share its prefix in one engine
+    pending = ctx.pending(_items(config, ctx), group_size=config.trees)  # trees of one problem share its prefix in one engine
     grown = run_programs(grower.engine, pending, program, seed=ctx.seed, key=lambda i: i[1], in_flight=grower.in_flight)
     for done, (item, tree) in enumerate(grown, 1):
         tokens = meter.tell(ctx)

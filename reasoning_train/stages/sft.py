@@ -92,9 +92,9 @@ class SFTConfig(Training):
             raise ValueError(f"{name}: `until` publishes the weights that met its bar, not others; leave one of the two out")
         return self
 
-    def misplaced(self, world: int, deepspeed: str | None) -> Iterator[str]:
+    def placement_problems(self, world: int, deepspeed: str | None) -> Iterator[str]:
         """`until` decodes while it trains."""
-        yield from super().misplaced(world, deepspeed)
+        yield from super().placement_problems(world, deepspeed)
         if self.until and zero_stage(deepspeed) == 3:
             yield (
                 f"sft: `until` decodes with the policy, which ZeRO-3 (resources.deepspeed={deepspeed!r}) cuts up. Use zero2, or train a "

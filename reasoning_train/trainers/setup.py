@@ -81,7 +81,10 @@ class Training(Optimising):
     """Decay of an exponential moving average over the steps, which is published instead of the last weights (0.99, 0.999)."""
     held_out: HeldOut | None = None
 
-    def misplaced(self, world: int, deepspeed: str | None) -> Iterator[str]:
+    pack_to: Annotated[int, Unkeyed()] = 256
+    """Columns of a packed row; longer rows get one of their own."""
+
+    def placement_problems(self, world: int, deepspeed: str | None) -> Iterator[str]:
         """`ema` and `held_out` handle whole weights."""
         wanted = "ema" if self.ema else "held_out" if self.held_out else ""
         if wanted and zero_stage(deepspeed) == 3:
@@ -89,9 +92,6 @@ class Training(Optimising):
                 f"{wanted}: needs whole weights on every process, which ZeRO-3 (resources.deepspeed={deepspeed!r}) cuts up. Use zero2, or "
                 f"leave `{wanted}` out."
             )
-
-    pack_to: Annotated[int, Unkeyed()] = 256
-    """Columns of a packed row; longer rows get one of their own."""
 
 
 def load_options(config: Optimising, name: str) -> dict[str, Any]:
@@ -134,10 +134,9 @@ def training_cost(config: Optimising, policy: Ref, data: Sequence[Ref], sizes: S
     result: dict[str, Any] = {}
     if parameters := sizes(policy).get("parameters"):
         result |= {"parameters": parameters, "memory_bytes": training_bytes(parameters, 0.02 if config.lora else 1.0)}
-    known = [sizes(ref).get("rows") for ref in data]
-    passed = (config.epochs or 1) * sum(n or 0 for n in known) if None not in known else None
-    stepped = config.max_steps * config.batch_size if config.max_steps else None
-    if rows := at_most(None if passed is None or (stepped and not config.epochs) else round(passed), stepped):
+    known, steps = [sizes(ref).get("rows") for ref in data], config.max_steps
+    passed = round((config.epochs or 1) * sum(n or 0 for n in known)) if None not in known and (config.epochs or not steps) else None
+    if rows := at_most(passed, steps * config.batch_size if steps else None):
         result["trained_tokens"] = rows * (config.max_length or ROW_TOKENS)
     return result
 

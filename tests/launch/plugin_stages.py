@@ -52,6 +52,14 @@ def numbers_end(config: NumbersConfig, ctx: Context, rows: Iterable[dict[str, An
     gate(total >= 0, "sum is negative")
 
 
+@stage("t_uneven", version=1, outputs={"data": "t_rows"}, unit="problem", heavy=False)
+def uneven(config: NumbersConfig, ctx: Context) -> None:
+    """The first shard is done at once, the others take their time."""
+    for order, key, item in ctx.pending((f"p{i}", i) for i in range(config.n)):
+        time.sleep(0.5 if ctx.shard[0] else 0.0)
+        ctx.record(order, key, [{"id": key, "position": 0, "value": float(item), "ids": []}])
+
+
 class SquareConfig(StageConfig):
     """Squares another stage's values."""
 

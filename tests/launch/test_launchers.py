@@ -29,9 +29,6 @@ stages:
   base: {uses: sft, policy: "${model}", data: "${task.train.gold}", learning_rate: 0.01, batch_size: 8, max_steps: 150, micro_tokens: 512}
   sample: {uses: sample, policy: "${stages.base}", problems: "${task.explore}", n: 4, max_tokens: 48}
 """
-STAGES = ("model", "task.train", "task.train.gold", "task.explore", "base", "sample")
-SPLIT = {"base", "sample"}
-"""Stages that have something to do for a second process."""
 LAUNCHERS: dict[str, Sequence[str]] = {
     "torchrun": ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
     "deepspeed": ("-m", "deepspeed.launcher.runner", "--num_gpus", "2", "--master_port", "29731", "--module"),
@@ -62,41 +59,53 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
-def check_same(recipe: Path, store: Path, alone: Path) -> None:
-    """Rows to the byte, weights within float32 noise."""
+def check_base(recipe: Path, store: Path, alone: Path) -> None:
+    """Trained by two processes: weights within float32 noise of one's."""
     import torch
     from safetensors.torch import load_file
 
-    plan = load_plan(recipe)
-    mine, theirs = (Store(root).folder(plan.nodes["base"]) / "model" / "model.safetensors" for root in (store, alone))
+    node = load_plan(recipe).nodes["base"]
+    mine, theirs = (Store(root).folder(node) / "model" / "model.safetensors" for root in (store, alone))
     tensors = load_file(mine)
     assert all(torch.allclose(tensor, tensors[name], rtol=1e-3, atol=1e-4) for name, tensor in load_file(theirs).items())
-    manifest = json.loads((Store(store).folder(plan.nodes["base"]) / "manifest.json").read_text(encoding="utf-8"))
+    manifest = json.loads((Store(store).folder(node) / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["metrics"]["processes"] == 2
-    assert len(files(Store(store).folder(plan.nodes["sample"]))) == len(files(Store(alone).folder(plan.nodes["sample"])))
+
+
+def check_sample(recipe: Path, store: Path, alone: Path) -> None:
+    """Sampled by two shards from one base: rows to the byte."""
+    node = load_plan(recipe).nodes["sample"]
+    assert files(Store(store).folder(node)) == files(Store(alone).folder(node))
+    manifest = json.loads((Store(store).folder(node) / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["attempts"] == 2, "one a shard"
+
+
+def without(alone: Path, store: Path, *uses: str) -> Path:
+    """A copy of a store less the artifacts of some stage types."""
+    shutil.copytree(alone, store, ignore=shutil.ignore_patterns("runs", "locks", *(f"{one}-*" for one in uses)))
+    return store
 
 
 @pytest.mark.slow
 def test_run_with_a_launcher(recipe: Path, alone: Path, tmp_path: Path) -> None:
     """Trainers train in two processes, the sampler's ranks are shards."""
-    done = command("-m", "launch.cli", "run", str(recipe), "--store", str(tmp_path), "--launcher", "torchrun", "--nproc", "2")
-    assert done.returncode == 0, done.stdout + done.stderr
-    check_same(recipe, tmp_path, alone)
-    sample = load_plan(recipe).nodes["sample"]
-    assert {path.name for path in Store(tmp_path).artifacts.iterdir()} == {path.name for path in Store(alone).artifacts.iterdir()}
-    manifest = json.loads((Store(tmp_path).folder(sample) / "manifest.json").read_text(encoding="utf-8"))
-    assert manifest["attempts"] == 2, "one a shard"
+    launched = ("--launcher", "torchrun", "--nproc", "2")
+    for uses, check in ((("sft", "sample"), check_base), (("sample",), check_sample)):
+        store = without(alone, tmp_path / uses[0], *uses)
+        done = command("-m", "launch.cli", "run", str(recipe), "--store", str(store), *launched)
+        assert done.returncode == 0, done.stdout + done.stderr
+        check(recipe, store, alone)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_a_stage_does_not_care_who_started_it(recipe: Path, alone: Path, tmp_path: Path, launcher: str) -> None:
-    for stage in STAGES:
-        start = LAUNCHERS[launcher] if stage in SPLIT else ()
-        module = ("reasoning_train.stage",) if launcher == "deepspeed" and start else ("-m", "reasoning_train.stage")
-        done = command(*start, *module, str(recipe), stage, "--store", str(tmp_path))
+    module = ("reasoning_train.stage",) if launcher == "deepspeed" else ("-m", "reasoning_train.stage")
+    for stage, uses, check in (("base", ("sft", "sample"), check_base), ("sample", ("sample",), check_sample)):
+        store = without(alone, tmp_path / stage, *uses)
+        done = command(*LAUNCHERS[launcher], *module, str(recipe), stage, "--store", str(store))
         assert done.returncode == 0, f"{stage}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
-    check_same(recipe, tmp_path, alone)
+        check(recipe, store, alone)
 
 
 @pytest.mark.slow
@@ -130,7 +139,7 @@ def numbers(tmp_path: Path, n: int = 12) -> Path:
 
 def start(path: Path, tmp_path: Path, *more: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "REASONING_TRAIN_PLUGINS": plugin_stages.NAME}
-    line = [sys.executable, "-m", "launch.hold", "USR2", sys.executable, "-m", "reasoning_train.stage", str(path), "a"]
+    line = [sys.executable, "-m", "launch.relay", "USR2", sys.executable, "-m", "reasoning_train.stage", str(path), "a"]
     return subprocess.Popen(
         [*line, "--store", str(tmp_path / "store"), "--note", str(tmp_path / "note"), *more], cwd=ROOT, env=environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -157,7 +166,7 @@ def test_a_data_stage_finishes_its_problem_and_stops(tmp_path: Path) -> None:
 def test_a_signal_that_comes_before_the_worker_listens_is_not_lost(tmp_path: Path) -> None:
     """torchrun and Python's start would die of it; held back it waits for the worker."""
     process = start(numbers(tmp_path), tmp_path)
-    time.sleep(0.15)  # after `hold`, long before the worker has imported anything
+    time.sleep(0.15)  # after `relay`, long before the worker has imported anything
     process.send_signal(signal.SIGUSR2)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 75, output
@@ -196,14 +205,14 @@ def test_a_worker_stops_by_the_clock(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_signal_reaches_the_workers_of_torchrun(recipe: Path, alone: Path, tmp_path: Path) -> None:
     """Only the process that SLURM started is signalled, as under cgroups; the workers save and stop, and go on when started again."""
-    shutil.copytree(alone, tmp_path / "store", ignore=shutil.ignore_patterns("runs", "locks"))
+    without(alone, tmp_path / "store")
     long = tmp_path / "long.yaml"
     long.write_text(recipe.read_text(encoding="utf-8").replace("max_steps: 150", "max_steps: 3000"), encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     line = [
         sys.executable,
         "-m",
-        "launch.hold",
+        "launch.relay",
         "USR2",
         sys.executable,
         *LAUNCHERS["torchrun"],
@@ -221,7 +230,7 @@ def test_the_signal_reaches_the_workers_of_torchrun(recipe: Path, alone: Path, t
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0 and output.count("stopped on request") == 2, output[-2000:]
     assert (tmp_path / "note.stopped").exists()
-    assert len(list((tmp_path / "store").glob("artifacts/sft-*.partial/work/trainer/checkpoint-*/whole.json"))) == 1
+    assert len(list((tmp_path / "store").rglob("checkpoint-*/whole.json"))) == 1
 
 
 def test_helpers_of_a_worker_do_not_die_of_its_signal(tmp_path: Path) -> None:
@@ -238,7 +247,25 @@ def test_helpers_of_a_worker_do_not_die_of_its_signal(tmp_path: Path) -> None:
 def test_termination_stops_without_asking_for_another_start(tmp_path: Path) -> None:
     process = start(numbers(tmp_path, 50), tmp_path, "--stop-on-term")
     wait_until(lambda: list((tmp_path / "store").glob("artifacts/*.partial/log-*")))
-    process.send_signal(signal.SIGTERM)  # `hold` hands it on
+    process.send_signal(signal.SIGTERM)  # `relay` hands it on
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 75 and "progress is kept" in output
     assert not (tmp_path / "note.stopped").exists()
+
+
+def test_a_rank_that_waits_for_a_stopped_shard_stops_too(tmp_path: Path) -> None:
+    """Rank 0 is done with its shard when the signal comes; the other leaves its own unfinished."""
+    path = tmp_path / "uneven.yaml"
+    path.write_text("name: uneven\nstages:\n  a: {uses: t_uneven, n: 40}\n", encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "REASONING_TRAIN_PLUGINS": plugin_stages.NAME}
+    held = [sys.executable, "-m", "launch.relay", "USR2", sys.executable, *LAUNCHERS["torchrun"], "-m", "reasoning_train.stage"]
+    process = subprocess.Popen(
+        [*held, str(path), "a", "--store", str(tmp_path / "store"), "--note", str(tmp_path / "note")], cwd=ROOT, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+    states = tmp_path / "store" / "artifacts"
+    wait_until(lambda: any('"done": true' in one.read_text() for one in states.glob("*.partial/attempts-0-of-2.json")), 60)
+    process.send_signal(signal.SIGUSR2)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0 and output.count("stopped on request") == 2, output[-2000:]
+    assert (tmp_path / "note.stopped").exists() and not list(states.glob("t_uneven-????????????????"))

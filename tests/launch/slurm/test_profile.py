@@ -92,12 +92,12 @@ def test_gpu_hours_by_hand(tmp_path: Path) -> None:
     """Sampling: 2 x 7e9 operations on each of 1,000 x 4 x 500 tokens; training: 6 x 7e9 on 4,000 x 2 rows of 1,000."""
     plan, store = large(tmp_path)
     estimates, made = estimate_plan(plan, store), requests_of(plan, store)
-    sampling = gpu_hours(plan.nodes["sample"], made["sample"], GPU, estimates["sample"], 7_000_000_000)
+    sampling = gpu_hours(made["sample"], GPU, estimates["sample"], 7_000_000_000)
     assert sampling == pytest.approx(2 * 7e9 * 2_000_000 / (990e12 * 0.05) / 3600)
-    training = gpu_hours(plan.nodes["tuned"], made["tuned"], GPU, estimates["tuned"], 7_000_000_000)
+    training = gpu_hours(made["tuned"], GPU, estimates["tuned"], 7_000_000_000)
     assert training == pytest.approx(6 * 7e9 * 8_000_000 / (990e12 * 0.35) / 3600)
-    assert gpu_hours(plan.nodes["task.explore"], made["task.explore"], GPU, {}, 0) == 0.0
-    assert gpu_hours(plan.nodes["sample"], made["sample"], GPU, {}, 7) is None
+    assert gpu_hours(made["task.explore"], GPU, {}, 0) == 0.0
+    assert gpu_hours(made["sample"], GPU, {}, 7) is None
 
 
 @pytest.mark.parametrize(

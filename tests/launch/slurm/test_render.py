@@ -11,7 +11,7 @@ import pytest
 from launch.slurm.jobs import make_jobs
 from launch.slurm.profile import load_cluster
 from launch.slurm.request import make_requests
-from launch.slurm.submit import rehearse, scripts, submit_line
+from launch.slurm.submit import dry_run, scripts, submit_line
 from reasoning_train.plugins import import_plugins
 from reasoning_train.recipe.estimate import estimate_plan
 from reasoning_train.recipe.load import load_plan
@@ -36,7 +36,7 @@ def plan_of(recipe: str, tmp_path: Path) -> Plan:
 def test_scripts_are_accepted_by_bash(recipe: str, profile: str, tmp_path: Path) -> None:
     plan, store, cluster = plan_of(recipe, tmp_path), Store(tmp_path / "store"), load_cluster(ROOT / profile)
     requests = make_requests(plan, cluster, estimate_plan(plan, store))
-    made = rehearse(plan, store, cluster, requests)
+    made = dry_run(plan, store, cluster, requests)
     written = list(scripts(plan, store, cluster, made.jobs, made.folder))
     text = "\n".join(["set -u", *(submit_line(job, made.folder) for job in made.jobs)])
     for name, script in [*written, ("the lines of the dry run", text)]:
@@ -74,7 +74,7 @@ def test_what_a_profile_says_stands_in_the_script(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     plan, cluster, store = plan_of("recipes/rejection_sampling/tiny.yaml", tmp_path), load_cluster(profile), Store(tmp_path / "store")
-    made = rehearse(plan, store, cluster, make_requests(plan, cluster, estimate_plan(plan, store)))
+    made = dry_run(plan, store, cluster, make_requests(plan, cluster, estimate_plan(plan, store)))
     text = dict(scripts(plan, store, cluster, made.jobs, made.folder))["tuned"]
     for line in (
         "#SBATCH --partition=long",
@@ -91,7 +91,7 @@ def test_what_a_profile_says_stands_in_the_script(tmp_path: Path) -> None:
         "ulimit -n 65536",
         "export NOTE='it'\"'\"'s; rm -rf'",
         "export HF_HUB_OFFLINE=1",
-        "srun --nodes=1 --ntasks=1 --kill-on-bad-exit=1 --mpi=none python -m launch.hold USR1 python",
+        "srun --nodes=1 --ntasks=1 --kill-on-bad-exit=1 --mpi=none python -m launch.relay USR1 python",
     ):
         assert line in text, f"{line}\n{text}"
 
@@ -99,15 +99,15 @@ def test_what_a_profile_says_stands_in_the_script(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("runtime", "said"),
     [
-        ("pyxis", "--container-image=/i.sqsh --container-mounts=/data:/data python -m launch.hold"),
-        ("apptainer", "apptainer exec --nv --bind /data:/data /i.sqsh python -m launch.hold"),
+        ("pyxis", "--container-image=/i.sqsh --container-mounts=/data:/data python -m launch.relay"),
+        ("apptainer", "apptainer exec --nv --bind /data:/data /i.sqsh python -m launch.relay"),
     ],
 )
 def test_containers(runtime: str, said: str, tmp_path: Path) -> None:
     profile = tmp_path / "site.yaml"
     profile.write_text(f"gpus_per_node: 1\ncontainer: {{image: /i.sqsh, mounts: ['/data:/data'], runtime: {runtime}}}\n", encoding="utf-8")
     plan, cluster, store = plan_of("recipes/rejection_sampling/tiny.yaml", tmp_path), load_cluster(profile), Store(tmp_path / "store")
-    made = rehearse(plan, store, cluster, make_requests(plan, cluster, estimate_plan(plan, store)))
+    made = dry_run(plan, store, cluster, make_requests(plan, cluster, estimate_plan(plan, store)))
     assert said in dict(scripts(plan, store, cluster, made.jobs, made.folder))["tuned"]
 
 
@@ -133,3 +133,11 @@ def test_only_shards_that_are_missing_are_submitted_again(tmp_path: Path, monkey
     for k in (3, 4, 40, 63):
         partial.save((k, 64), Attempts(number=1, done=True))
     assert [job.part for job in make_jobs(plan, store, cluster, requests, {}) if job.node == "sample"] == ["whole"]
+
+
+def test_templates_are_installed_with_their_packages() -> None:
+    import tomllib
+
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["package-data"]
+    packages = {path.relative_to(ROOT).parts[0] for path in ROOT.glob("*/**/*.j2") if path.relative_to(ROOT).parts[0] != ".venv"}
+    assert packages == {"launch", "reasoning_train"} and all(data[name] == ["**/*.j2"] for name in packages)

@@ -194,5 +194,5 @@ def test_what_cannot_be_dealt_or_does_not_fit(kitchen: Bench, monkeypatch: pytes
     with pytest.raises(GateError, match=r"grpo: 4 problems, fewer than the 8 that a step takes"):
         train(kitchen, "wide", batch_size=64)
     config = GRPOConfig(policy=Ref("half"), problems=Ref("gold.problems"), learning_rate=1e-3, batch_size=32)
-    [said] = config.misplaced(3, None)
+    [said] = config.placement_problems(3, None)
     assert "4 groups a step (batch_size / n) cannot be dealt to 3 processes. Make batch_size a multiple of 24" in said

@@ -171,9 +171,9 @@ def test_memory_is_checked_for_the_largest_pass(
 @pytest.mark.parametrize("wanted", [{"ema": 0.9}, {"held_out": HeldOut()}])
 def test_zero3_is_refused(wanted: dict[str, Any]) -> None:
     config = Training(learning_rate=0.1, **wanted)
-    [said] = config.misplaced(2, "zero3")
+    [said] = config.placement_problems(2, "zero3")
     assert said.startswith(f"{next(iter(wanted))}: needs whole weights on every process, which ZeRO-3")
-    assert not list(config.misplaced(2, "zero2")) and not list(config.misplaced(1, None))
+    assert not list(config.placement_problems(2, "zero2")) and not list(config.placement_problems(1, None))
 
 
 def test_means_do_not_depend_on_how_rows_are_packed(one_thread: None) -> None:

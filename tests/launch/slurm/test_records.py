@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from launch.slurm.jobs import ranges
-from launch.slurm.told import last_error, requeues, told
+from launch.slurm.records import last_error, read_records, requeues
 
 
 def event(message: str) -> str:
@@ -39,7 +39,7 @@ def test_half_a_line_is_no_line(tmp_path: Path) -> None:
     record = tmp_path / "sample.shard.3"
     lines = ['{"state": "started", "restarts": 0}', '{"state": "started", "restarts": 1}', '{"state": "sta']
     Path(f"{record}.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    assert [line["restarts"] for line in told(record)] == [0, 1]
+    assert [line["restarts"] for line in read_records(record)] == [0, 1]
     assert requeues(iter([record, tmp_path / "absent"])) == 1
 
 

@@ -10,7 +10,7 @@ import os
 import time
 from typing import Literal
 
-from reasoning_train import ranks
+from reasoning_train import ranks, stopping
 from reasoning_train.context import FollowerContext, Report
 from reasoning_train.recipe.partial import Partial, open_partial
 from reasoning_train.recipe.plan import Node, Plan
@@ -22,7 +22,7 @@ LOOK_S = 0.2
 """Seconds between two looks whether the other shards are done."""
 
 
-def run_together(plan: Plan, name: str, store: Store, *, report: Report, threads: int = 1) -> Outcome | Literal["followed"]:
+def run_distributed(plan: Plan, name: str, store: Store, *, report: Report, threads: int = 1) -> Outcome | Literal["followed"]:
     """Run a node as one of WORLD_SIZE processes; the outcome is the first one's, the others `followed`. Errors as of `run_node`."""
     node = plan.nodes[name]
     stage: StageDef = STAGES.get(node.uses)
@@ -40,15 +40,17 @@ def run_together(plan: Plan, name: str, store: Store, *, report: Report, threads
     run_node(plan, name, store, report=tell, shard=(k, n), threads=threads)
     if k:
         return "followed"
-    while not _all_recorded(plan, node, store):
-        time.sleep(LOOK_S)  # a rank that fails takes all of a torchrun with it
+    while not _all_recorded(plan, node, store):  # a rank that fails takes all of a torchrun with it
+        if stopping.asked():  # and one that was stopped leaves its shard unfinished
+            raise stopping.Stopped
+        time.sleep(LOOK_S)
     return run_node(plan, name, store, report=report, threads=threads)
 
 
 def devices_of(node: Node) -> int:
-    """GPUs that one process of a data stage drives: its engine's tensor parallel size."""
-    engine = node.config.get("engine")
-    return int(engine.get("tensor_parallel") or 1) if isinstance(engine, dict) else 1
+    """GPUs that one process of a data stage drives: its engine's tensor parallel size; 0 where a server that runs already does the work."""
+    engine = node.config.get("engine") or {}
+    return 0 if engine.get("base_url") else int(engine.get("tensor_parallel") or 1)
 
 
 def _all_recorded(plan: Plan, node: Node, store: Store) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from launch.events import split
+from launch.events import parse_events
 
 TAIL_BYTES = 200_000
 """Of a log, in which the last error is looked for."""
@@ -17,7 +17,7 @@ ATTEMPT = "=== attempt "
 """How a job's script begins an attempt in its log."""
 
 
-def told(record: Path) -> list[dict[str, Any]]:
+def read_records(record: Path) -> list[dict[str, Any]]:
     """The lines of `RECORD.jsonl`; none where the job has not begun."""
     try:
         text = Path(f"{record}.jsonl").read_text(encoding="utf-8")
@@ -32,7 +32,7 @@ def told(record: Path) -> list[dict[str, Any]]:
 
 def requeues(jobs: Iterator[Path]) -> int:
     """How often jobs began again."""
-    return sum(line["state"] == "started" and line["restarts"] > 0 for record in jobs for line in told(record))
+    return sum(line["state"] == "started" and line["restarts"] > 0 for record in jobs for line in read_records(record))
 
 
 def last_error(log: Path) -> str:
@@ -45,6 +45,6 @@ def last_error(log: Path) -> str:
         return ""
     begins = [i for i, line in enumerate(lines) if line.startswith(ATTEMPT)]
     lines = lines[begins[-1] :] if begins else lines
-    errors = [event["message"] for line in lines for event in split(line)[0] if event["event"] == "error"]
+    errors = [event["message"] for line in lines for event in parse_events(line)[0] if event["event"] == "error"]
     plain = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     return next(iter([*errors, *plain]), "")

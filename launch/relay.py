@@ -1,4 +1,4 @@
-"""`python -m launch.hold USR2 COMMAND...`: run a command, and hand the signal to the workers below it.
+"""`python -m launch.relay USR2 COMMAND...`: run a command, and hand the signal to the workers below it.
 
 SLURM may signal every process of a job, or only those that it started itself: torchrun would die of it, or keep it to itself, and a worker
 needs seconds until it listens. So the signal is blocked for the command and all below it; it is taken here, and sent to the workers, which
