@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks._skipped import skipped
 from tests.cluster import slurm
 from tests.cluster.site import RECIPE, Site, reasoning_train, wait_until
 from tests.cluster.site import slurm as command
@@ -46,8 +47,9 @@ sys.exit(code)
 
 
 def run() -> Iterator[dict[str, Any]]:
-    """Nothing where there is no SLURM to start."""
+    """Of a SLURM that is started for it."""
     if any(shutil.which(name) is None for name in slurm.PROGRAMS) or os.geteuid() != 0:
+        yield skipped("cluster", "root and SLURM (make test-cluster installs it)")
         return
     slurm.MAX_ARRAY = 1000
     with tempfile.TemporaryDirectory() as folder, slurm.Slurm(Path(folder) / "slurm") as daemons:

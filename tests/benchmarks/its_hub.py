@@ -20,13 +20,17 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data_gen.engines.base import LM
 from data_gen.records import Problem
 from data_gen.scales import Scale
 from data_gen.scorers import Prefix, Score
 from tests.benchmarks._its_side import value
+from tests.benchmarks._skipped import skipped
+
+if TYPE_CHECKING:
+    from reasoning_train.evaluation.metrics import Estimate
 
 PROBLEMS, ONE_BY_ONE, REPEATS, BUDGET, WIDTH, TEMPERATURE, STEPS, TOKENS = 100, 20, 3, 8, 2, 1.0, 12, 24
 """Problems at once, and one after another; turns of every arm; paths of a problem; beams; most steps of a path and tokens of a step."""
@@ -49,6 +53,7 @@ if __name__ == "__main__":
 def run() -> Iterator[dict[str, Any]]:
     """Wall time (median), accuracy and generated tokens (means) of both sides. There is no target: they are what they are."""
     if not (THEIRS.exists() and VLLM.exists()):
+        yield skipped("its_hub", "make bench-its-hub")
         return
     found: dict[str, list[_Outcome]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -62,9 +67,10 @@ def run() -> Iterator[dict[str, Any]]:
                     name = f"its_hub.{algorithm}.{'at_once' if at_once else 'one_by_one'}.{side}"
                     found.setdefault(name, []).append(bench.outcome(side, algorithm, at_once, split="test", turn=turn))
     for name, outcomes in found.items():
+        accuracy = _accuracy(outcomes)
         figures = {
             "s/problem": statistics.median(o.seconds for o in outcomes),
-            "accuracy": statistics.mean(o.accuracy for o in outcomes),
+            f"accuracy [{accuracy.low:.3f}, {accuracy.high:.3f}]": accuracy.value,
             "tokens": statistics.mean(o.tokens for o in outcomes),
         }
         for unit, figure in figures.items():
@@ -76,8 +82,18 @@ class _Outcome:
     """One arm's turn; seconds and tokens a problem."""
 
     seconds: float
-    accuracy: float
+    right: tuple[bool, ...]
+    """Whether each problem's answer is."""
     tokens: float
+
+
+def _accuracy(outcomes: Sequence[_Outcome]) -> Estimate:
+    """With its 95 % interval over problems; the turns of one problem are averaged first."""
+    import numpy as np
+
+    from reasoning_train.evaluation.metrics import bootstrap
+
+    return bootstrap(np.mean([o.right for o in outcomes], axis=0))
 
 
 @dataclass(frozen=True)
@@ -97,8 +113,8 @@ class _Bench:
             answers, seconds = self._theirs(algorithm, problems, at_once)
         else:
             answers, seconds = self._ours(algorithm, problems, at_once, turn, seeds=side == "ours")
-        right = [task.grade(p, Answer(a)).verdict is Verdict.CORRECT for p, a in zip(problems, answers, strict=True)]
-        return _Outcome(seconds / count, sum(right) / count, (self._tokens() - before) / count)
+        right = tuple(task.grade(p, Answer(a)).verdict is Verdict.CORRECT for p, a in zip(problems, answers, strict=True))
+        return _Outcome(seconds / count, right, (self._tokens() - before) / count)
 
     def _theirs(self, algorithm: str, problems: Sequence[Problem], at_once: bool) -> tuple[list[str | None], float]:
         from data_gen.format import Format

@@ -16,6 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.benchmarks._skipped import skipped
+
 if TYPE_CHECKING:
     from data_gen.engines.vllm_engine import VllmEngine
 
@@ -24,8 +26,9 @@ TARGET = 0.9
 
 
 def run() -> Iterator[dict[str, Any]]:
-    """The engine's share of vLLM's own speed, and the speeds behind it. Nothing where vLLM is not installed."""
+    """The engine's share of vLLM's own speed, and the speeds behind it. Skipped where vLLM is not installed."""
     if find_spec("vllm") is None:
+        yield skipped("vllm_sampling", "vLLM (make benchmarks-vllm)")
         return
     import torch
 

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.benchmarks._skipped import skipped
 from tests.benchmarks.vllm_sampling import STEP, VOCAB, save_model
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ TARGET = 0.5
 
 
 def run() -> Iterator[dict[str, Any]]:
-    """The share of flat sampling that the search reaches, and how much of its prefixes was cached. Nothing where vLLM is not installed."""
+    """The share of flat sampling that the search reaches, and how much of its prefixes was cached. Skipped where vLLM is not installed."""
     if find_spec("vllm") is None:
+        yield skipped("vllm_search", "vLLM (make benchmarks-vllm)")
         return
     import torch
 
