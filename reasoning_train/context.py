@@ -122,9 +122,7 @@ class WorkerContext:
 
     def _share(self, total: int | None) -> int | None:
         """How many of `total` items are this shard's."""
-        k, n = self.shard
-        size = self._group_size
-        return None if total is None else sum(min(size, total - first) for first in range(k * size, total, n * size))
+        return None if total is None else share_of(total, self.shard, self._group_size)
 
     def metric(self, name: str, value: Any) -> None:
         """Put a JSON value into the manifest's metrics."""
@@ -153,6 +151,14 @@ class WorkerContext:
             for place in self._index.corrupt:
                 print(f"corrupt record at {place} set aside in quarantine.txt; its problem is made again", flush=True)
         return self._index
+
+
+def share_of(total: int, shard: tuple[int, int], group_size: int = 1) -> int:
+    """How many of `total` items shard (k, n) has, where runs of `group_size` items are dealt whole."""
+    k, n = shard
+    groups = -(-total // group_size)
+    missing = groups * group_size - total if groups and (groups - 1) % n == k else 0  # of the last group, which may be short
+    return len(range(k, groups, n)) * group_size - missing
 
 
 class FollowerContext(WorkerContext):

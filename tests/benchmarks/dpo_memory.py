@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks._against_trl import apart
+from tests.benchmarks._resident import resident_mib
 
 WORDS, PAIRS, PROMPT, SIDE, STEPS, REPEATS = 16_000, 4, 256, 128, 2, 2
 
@@ -43,12 +44,6 @@ def _process(side: str, again: bool, known: str) -> dict[str, Any]:
     return json.loads(said.splitlines()[-1])
 
 
-def _resident(what: str) -> float:
-    """MiB: `VmRSS` now, `VmHWM` the highest since it was reset."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(what))
-    return int(line.split()[1]) / 1024
-
-
 def main() -> None:
     """The measured process; prints one line of JSON."""
 
@@ -64,13 +59,13 @@ def main() -> None:
             return
         encoded = rows(words, made, json.loads(known)) if side == "ours" else []
         Path("/proc/self/clear_refs").write_text("5")  # forgets the highest so far
-        before = _resident("VmRSS")
+        before = resident_mib("VmRSS")
         options: dict[str, Any] = {"steps": STEPS, "policy": policy, "gradient_checkpointing": again}
         if side == "ours":
             clock = our_dpo(words, encoded, folder, micro_tokens=8192, **options)
         else:
             clock = theirs(words, made, folder, micro=PAIRS, **options)
-        print(json.dumps({"peak_mib": _resident("VmHWM") - before, "curve": clock.curve}))
+        print(json.dumps({"peak_mib": resident_mib("VmHWM") - before, "curve": clock.curve}))
 
 
 if __name__ == "__main__":

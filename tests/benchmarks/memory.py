@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from typing import Any
 
 from reasoning_train.recipe.store import Store
 from reasoning_train.run_node import run_node
+from tests.benchmarks._resident import resident_mib
 from tests.launch.hand_plan import make_plan
 
 SMALL, LARGE = 1_000, 100_000
@@ -38,7 +38,7 @@ def main() -> None:
     assert plugin_stages.NAME
     plan = make_plan({"a": ("t_scripted", {"n": int(sys.argv[1])})})
     run_node(plan, "a", Store(Path(sys.argv[2])), report=lambda event: None)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(resident_mib())
 
 
 if __name__ == "__main__":

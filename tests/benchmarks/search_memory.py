@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from tests.benchmarks._resident import resident_mib
 
 SMALL, LARGE = 1_000, 10_000
 RECIPE = """
@@ -55,7 +56,7 @@ def main() -> None:
     plan, store = load_plan(recipe, []), Store(folder / "store")
     for name in [name for name in plan.nodes if (name == "trees") == (sys.argv[3] == "trees")]:
         run_node(plan, name, store, report=lambda event: None)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(resident_mib())
 
 
 if __name__ == "__main__":
