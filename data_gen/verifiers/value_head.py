@@ -44,7 +44,8 @@ class ValueHead(nn.Module):
 
     def raw(self, features: Tensor) -> Tensor:
         """Scores before gain, offset and squash: the output itself, or the log-odds of label `positive`."""
-        outputs = self.score(self.dropout(features.float()))
+        with torch.autocast(features.device.type, enabled=False):
+            outputs = self.score(self.dropout(features.float()))
         if self.config.labels == 1:
             return outputs[..., 0]
         positive = self.config.positive

@@ -38,12 +38,12 @@ class Policy:
 
 
 def load_policy(folder: Path, **kwargs: Any) -> Policy:
-    """Open a model artifact; UserError names missing or torn files. `kwargs` go to `from_pretrained`."""
+    """Open a model artifact; UserError names missing or torn files. `kwargs` go to `from_pretrained`: a `dtype` other than the device's."""
     refuse_served(folder)
     weights, (device, dtype) = weights_folder(folder), device_and_dtype()
     try:
         fmt = load_format(folder)
-        model = _load_model(weights, dtype=dtype, **kwargs)
+        model = _load_model(weights, **{"dtype": dtype, **kwargs})
         tokenizer = load_tokenizer(weights)
     except Exception as error:  # torn safetensors, missing files and bad JSON each raise another type
         first = next(iter(str(error).splitlines()), "")

@@ -9,7 +9,7 @@ Without a forest the registered implementation does what `sdpa` does, so that a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -66,7 +66,7 @@ class ForestAttention:
         if self.backend == "gather":
             return partial(attend, _read(batch, window if f"forest.{window}.home" in batch else None))
         if self.backend == "varlen":
-            return partial(varlen.attend, batch["forest.starts"], window)
+            return partial(varlen.attend, batch["forest.starts"], varlen.longest(batch["forest.starts"]), window)
         known = Ancestry(batch["forest.enter"], batch["forest.leave"], batch["forest.depth"])
         if self.backend == "flex":
             return partial(flex.attend, flex.block_mask(known, window))
@@ -106,10 +106,13 @@ def forest_attention(model: Any, backend: Backend | None = None) -> ForestAttent
     return ForestAttention(backend, windows)
 
 
-def row_attention(model: Any) -> ForestAttention | None:
-    """Make `model` attend by FlashAttention in rows whose traces lie side by side; None where it is not here, or does not fit the model."""
+def row_attention(model: Any, *, half: bool) -> ForestAttention | None:
+    """Make `model` attend by FlashAttention in rows whose traces lie side by side; None where it is not here, or does not fit the model.
+
+    `half`: passes compute in bfloat16, whatever the weights are.
+    """
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return forest_attention(inner, "varlen") if varlen.available(inner) else None
+    return forest_attention(inner, "varlen") if varlen.available(inner, half=half) else None
 
 
 def _windows(model: Any) -> tuple[int | None, ...]:
@@ -151,12 +154,20 @@ def _forest_attention(
         if odd or sliding_window not in forest:
             what = ", ".join(odd) or f"window {sliding_window}"
             raise UserError(f"{type(module).__name__} cannot attend in packed trees ({what}). Leave tree packing out (`packing: none`).")
-        return forest[sliding_window](query, key, value, scale=scale, softcap=softcap, dropout=dropout), None
+        return forest[sliding_window](*_cast(query, key, value), scale=scale, softcap=softcap, dropout=dropout), None
     if softcap is not None:
         return _capped(query, key, value, attention_mask, scale=scale, softcap=softcap, dropout=dropout), None
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
     return sdpa_attention_forward(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others)
+
+
+def _cast(*states: torch.Tensor) -> Iterator[torch.Tensor]:
+    """To what autocast computes in: rotary positions, which it leaves alone, are float32."""
+    import torch
+
+    device = states[0].device.type
+    return (x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x for x in states)
 
 
 def _capped(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, **how: Any) -> torch.Tensor:

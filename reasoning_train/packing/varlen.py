@@ -1,11 +1,10 @@
-"""Attention over rows that lie side by side, by FlashAttention's kernel for sequences of unequal lengths: no mask, no work between rows.
+"""Attention over rows that lie side by side, by torch's FlashAttention for sequences of unequal lengths: no mask, no work between rows.
 
-For CUDA and half precision, where the package `flash_attn` is installed.
+For CUDA (Ampere or newer) and half precision.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +13,21 @@ if TYPE_CHECKING:
 
     from reasoning_train.packing.forest import Forest
 
+AMPERE = (8, 0)
+"""The oldest that the kernel was written for, as a compute capability."""
 
-def available(model: Any) -> bool:
-    """Whether the kernel is here, and fits the device and the numbers of a model that transformers would run with it."""
+
+def available(model: Any, *, half: bool) -> bool:
+    """Whether the kernel fits the device, the numbers (`half`: passes compute in bfloat16) and the attention of a transformers model."""
     import torch
 
-    half = model.device.type == "cuda" and model.dtype in (torch.bfloat16, torch.float16)
-    fits = model._supports_flash_attn and model._supports_attention_backend
-    return half and fits and importlib.util.find_spec("flash_attn") is not None
+    if model.device.type != "cuda" or not (half or model.dtype in (torch.bfloat16, torch.float16)):
+        return False
+    config = model.config.get_text_config()
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    plain = not getattr(config, "attn_logit_softcapping", None) and not getattr(config, "attention_dropout", 0)
+    fits = plain and width % 8 == 0 and width <= 256 and model._supports_flash_attn and model._supports_attention_backend
+    return fits and torch.cuda.get_device_capability(model.device) >= AMPERE and torch.backends.cuda.is_flash_attention_available()
 
 
 def starts(forests: Sequence[Forest], width: int) -> torch.Tensor:
@@ -36,8 +42,14 @@ def starts(forests: Sequence[Forest], width: int) -> torch.Tensor:
     return torch.tensor([*sorted(found), len(forests) * width], dtype=torch.int32)
 
 
+def longest(begin: torch.Tensor) -> int:
+    """Tokens of the longest trace; waits for the device, so once a pass."""
+    return int((begin[1:] - begin[:-1]).max())
+
+
 def attend(
     begin: torch.Tensor,
+    most: int,
     window: int | None,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -47,19 +59,18 @@ def attend(
     softcap: float | None,
     dropout: float,
 ) -> torch.Tensor:
-    """query [B, H, T, D], key and value [B, G, T, D] (G divides H): the attention's output [B, T, H, D]."""
-    rows, _, width, _ = query.shape
-    longest = int((begin[1:] - begin[:-1]).max())
+    """query [B, H, T, D], key and value [B, G, T, D] (G divides H): the attention's output [B, T, H, D]. `most`: tokens of a trace."""
+    if softcap or dropout:
+        raise ValueError(f"FlashAttention's kernel has neither a cap of scores nor dropout; the model asks for {softcap}, {dropout}")
+    rows, heads, width, _ = query.shape
     flat = (states.transpose(1, 2).flatten(0, 1) for states in (query, key, value))
-    out = kernel()(
-        *flat, cu_seqlens_q=begin, cu_seqlens_k=begin, max_seqlen_q=longest, max_seqlen_k=longest, dropout_p=dropout, softmax_scale=scale,
-        causal=True, window_size=(-1, -1) if window is None else (window - 1, 0), softcap=softcap or 0.0,
-    )  # fmt: skip
+    seen = (-1 if window is None else window - 1, 0)
+    out = kernel()(*flat, begin, begin, most, most, scale=scale, window_size=seen, enable_gqa=heads != key.shape[1])
     return out.unflatten(0, (rows, width))
 
 
 def kernel() -> Any:
-    """`flash_attn_varlen_func`: query [tokens, H, D], key and value [tokens, G, D], output [tokens, H, D]."""
-    from flash_attn import flash_attn_varlen_func
+    """`varlen_attn`: query [tokens, H, D], key and value [tokens, G, D], output [tokens, H, D]."""
+    from torch.nn.attention.varlen import varlen_attn
 
-    return flash_attn_varlen_func
+    return varlen_attn

@@ -14,7 +14,7 @@ from reasoning_train.ranks import rank
 from reasoning_train.recipe.refs import ModelRef, PairsRef, Unkeyed
 from reasoning_train.recipe.rows import Rows
 from reasoning_train.stage_api import Context, Sizes, gate, stage
-from reasoning_train.trainers.setup import Training, load_options, pad_id, prepare, training_cost
+from reasoning_train.trainers.setup import Training, in_bfloat16, load_options, pad_id, prepare, training_cost
 
 if TYPE_CHECKING:
     from reasoning_train.models.policy import Policy
@@ -57,7 +57,8 @@ def dpo(config: DPOConfig, ctx: Context) -> None:
     from reasoning_train.trainers.losses.preference import Preference
     from reasoning_train.trainers.objective import Objective
 
-    policy = load_policy(ctx.input(config.policy).path, **load_options(config, "dpo"))
+    folder = ctx.input(config.policy).path
+    policy = load_policy(folder, **load_options(config, "dpo", ctx.deepspeed))
     rows, limit = _rows(config, policy, ctx)
     policy.model = prepare(policy.model, config)
     loss = Preference(
@@ -65,12 +66,12 @@ def dpo(config: DPOConfig, ctx: Context) -> None:
         sft=config.sft,
     )  # fmt: skip
     out = ctx.output("model")
-    objective = Objective(policy.model, [loss])
+    objective = Objective(policy.model, [loss], half=in_bfloat16(config.precision))
     trainer = fit(
         objective, [Source(rows)], config, ctx, packing=config.packing, pad_id=pad_id(policy), runs=out / "runs", limit=limit,
         together=True,
     )  # fmt: skip
-    policy.model = finish(trainer, merge=config.adapter == "merge").model
+    policy.model = finish(trainer, folder, merge=config.adapter == "merge").model
     if rank() == 0:
         save_policy(policy, out)
 

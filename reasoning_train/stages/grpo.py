@@ -14,7 +14,17 @@ from reasoning_train.inputs import load_task, read_problems
 from reasoning_train.ranks import rank, summed, world_size
 from reasoning_train.recipe.refs import ModelRef, ProblemsRef, Unkeyed, VerifierRef
 from reasoning_train.stage_api import Context, Sizes, at_most, gate, stage
-from reasoning_train.trainers.setup import Optimising, curves_into, has_gpu, load_options, prepare, settings, training_cost, zero_stage
+from reasoning_train.trainers.setup import (
+    Optimising,
+    curves_into,
+    has_gpu,
+    in_bfloat16,
+    load_options,
+    prepare,
+    settings,
+    training_cost,
+    zero_stage,
+)
 
 if TYPE_CHECKING:
     from data_gen.records import Problem
@@ -73,6 +83,7 @@ class GRPOConfig(Optimising):
 
     def placement_problems(self, world: int, deepspeed: str | None) -> Iterator[str]:
         """Completions are drawn while it trains, and groups are dealt whole."""
+        yield from super().placement_problems(world, deepspeed)
         if zero_stage(deepspeed) == 3 and not (self.vllm and self.vllm.mode == "server"):
             yield (
                 f"grpo: completions are drawn from the policy, which ZeRO-3 (resources.deepspeed={deepspeed!r}) cuts up. Use zero2, or "
@@ -93,11 +104,13 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
     from reasoning_train.models.policy import load_policy, save_policy
     from reasoning_train.packing.plan import plan_steps
     from reasoning_train.trainers import trl_adapter
+    from reasoning_train.trainers.published import published
     from reasoning_train.trainers.rollouts import Rollouts
     from reasoning_train.trainers.weights import gathered
 
     gate(config.vllm is None or has_gpu(), "grpo: `vllm` needs a CUDA device; this machine has none. Leave it out.")
-    policy = load_policy(ctx.input(config.policy).path, **load_options(config, "grpo"))
+    folder, half = ctx.input(config.policy).path, in_bfloat16(config.precision)
+    policy = load_policy(folder, **load_options(config, "grpo", ctx.deepspeed))
     problems, longest = _problems(config, policy, ctx)
     if config.beta and not config.lora:
         trl_adapter.keep_reference(policy, ctx.partial / "reference")
@@ -106,7 +119,7 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
     rewards, rollouts = _rewards(config, policy, problems, sampling, ctx), Rollouts(policy, sampling, ctx.seed)
     groups = config.batch_size // config.n
     plan = plan_steps([[i] for i in range(len(problems))], groups, epochs=config.epochs, max_steps=config.max_steps, seed=ctx.seed)
-    arguments = _arguments(config, policy, longest, ctx)
+    arguments = _arguments(config, policy, longest, ctx) | {"bf16": half}
     _check_memory(config, policy, arguments["per_device_train_batch_size"], longest, ctx)
     trainer = trl_adapter.make_trainer(config.loss, policy, plan, rewards, rollouts, arguments)
     out = ctx.output("model")
@@ -118,8 +131,7 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
     ctx.metric("processes", world_size())
     for name, value in checkpoints.last.items():
         ctx.metric(f"last_{name}", value)
-    model: Any = gathered(trainer)
-    policy.model = model.merge_and_unload() if config.lora and config.adapter == "merge" else model
+    policy.model = published(gathered(trainer), folder, merge=config.adapter == "merge", half=half)
     if rank() == 0:
         save_policy(policy, out)
 

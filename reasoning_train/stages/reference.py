@@ -10,6 +10,7 @@ from data_gen.labels import StepPair
 from reasoning_train.recipe.refs import ModelRef, PairsRef, Unkeyed
 from reasoning_train.recipe.rows import Rows, write_rows
 from reasoning_train.stage_api import Context, Sizes, StageConfig, stage
+from reasoning_train.trainers.setup import Precision, in_bfloat16
 
 if TYPE_CHECKING:
     from reasoning_train.packing.rows import Row
@@ -23,6 +24,8 @@ class ReferenceConfig(StageConfig):
     pairs: PairsRef
     policy: ModelRef
     """The reference: as a rule the policy that DPO starts from."""
+    precision: Precision = "auto"
+    """As in the training that compares with it."""
     micro_tokens: Annotated[int, Unkeyed()] = 8192
     """Most tokens in one forward pass."""
 
@@ -30,17 +33,21 @@ class ReferenceConfig(StageConfig):
 @stage("reference", version=1, outputs={"data": "pairs"}, seeded=False, scores=True)
 def reference(config: ReferenceConfig, ctx: Context) -> None:
     """Pairs of one tree go through the model together, what they share once. Those over the context are counted and left out."""
+    import torch
+
     from reasoning_train.models.policy import load_policy
     from reasoning_train.trainers.encode_pairs import encode_pairs
+    from reasoning_train.trainers.objective import Objective
     from reasoning_train.trainers.setup import pad_id
 
-    source, policy = ctx.input(config.pairs), load_policy(ctx.input(config.policy).path)
+    source, policy = ctx.input(config.pairs), load_policy(ctx.input(config.policy).path, dtype=torch.float32)
     pairs = [StepPair.from_row(row) for row in Rows(source.path)]
     fitting = [p for p in pairs if len(p.prompt_ids) + max(len(p.chosen_ids), len(p.rejected_ids)) <= policy.context]
     encoded = encode_pairs(fitting, policy.codec, policy.context, vocabulary=policy.model.config.vocab_size)
     ctx.count("in", len(pairs))
     ctx.count("dropped.too_long", len(pairs) - len(fitting))
-    found = _logprobs(policy.model, encoded.rows, pad_id(policy), config.micro_tokens)
+    objective = Objective(policy.model, [], half=in_bfloat16(config.precision)).eval()
+    found = _logprobs(objective, encoded.rows, pad_id(policy), config.micro_tokens)
     rows = (replace(pair, reference_chosen=a, reference_rejected=b).to_row() for pair, (a, b) in zip(fitting, found, strict=True))
     ctx.count("out", write_rows(ctx.output("data"), kind="pairs", rows=rows))
 
@@ -51,11 +58,8 @@ def size(config: ReferenceConfig, sizes: Sizes) -> dict[str, Any]:
     return {key: n for key, n in sizes(config.pairs).items() if key == "rows"}
 
 
-def _logprobs(model: Any, rows: list[Row], pad: int, tokens: int) -> Iterator[tuple[float, float]]:
+def _logprobs(objective: Objective, rows: list[Row], pad: int, tokens: int) -> Iterator[tuple[float, float]]:
     """(chosen, rejected) of every row, in order; rows are taken some thousand at a time."""
-    from reasoning_train.trainers.objective import Objective
-
-    objective = Objective(model, []).eval()
     with objective.packed("tree") as attention:
         yield from _in_trees(objective, rows, pad, tokens, attention)
 

@@ -19,7 +19,7 @@ from reasoning_train.ranks import rank
 from reasoning_train.recipe.refs import ModelRef, ProblemsRef, SolutionsRef, Unkeyed, ValueTargetsRef
 from reasoning_train.recipe.rows import Rows
 from reasoning_train.stage_api import Context, Sizes, gate, stage
-from reasoning_train.trainers.setup import Training, load_options, pad_id, prepare, training_cost, zero_stage
+from reasoning_train.trainers.setup import Training, in_bfloat16, load_options, pad_id, prepare, training_cost, zero_stage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,7 +111,7 @@ def sft(config: SFTConfig, ctx: Context) -> None:
     from reasoning_train.trainers.until import StopWhenGood
 
     folder, out = ctx.input(config.policy).path, ctx.output("model")
-    policy = load_policy(folder, **load_options(config, "sft"))
+    policy = load_policy(folder, **load_options(config, "sft", ctx.deepspeed))
     sources, limit = _sources(config, policy, ctx)
     policy.model = prepare(policy.model, config)
     stopper = StopWhenGood(config.until, policy, ctx) if config.until else None
@@ -125,7 +125,7 @@ def sft(config: SFTConfig, ctx: Context) -> None:
             f"sft: greedy accuracy on dev did not reach until.greedy={config.until.greedy} in {trainer.state.global_step} steps "
             f"(last: {stopper.last:.3f}). Raise `max_steps`, lower the bar, or change `learning_rate`.",
         )
-    trained = finish(trainer, merge=config.adapter == "merge")
+    trained = finish(trainer, folder, merge=config.adapter == "merge")
     policy.model = trained.model
     if rank() == 0:
         save_policy(policy, out)
@@ -140,12 +140,11 @@ def _objective(config: SFTConfig, policy: Policy, folder: Path) -> Objective:
     from reasoning_train.trainers.losses.value import Regression
     from reasoning_train.trainers.objective import Objective
 
+    half = in_bfloat16(config.precision)
     if config.value is None:
-        return Objective(policy.model, [CrossEntropy()])
-    value = config.value
-    return Objective(
-        policy.model, [CrossEntropy(), Regression(kind=value.loss, factor=value.weight)], open_head(folder, value.head, policy.model)
-    )
+        return Objective(policy.model, [CrossEntropy()], half=half)
+    value, head = config.value, open_head(folder, config.value.head, policy.model)
+    return Objective(policy.model, [CrossEntropy(), Regression(kind=value.loss, factor=value.weight)], head, half=half)
 
 
 @sft.estimate

@@ -20,7 +20,7 @@ from reasoning_train.ranks import rank
 from reasoning_train.recipe.refs import ModelRef, PairsRef, Unkeyed, ValueTargetsRef
 from reasoning_train.recipe.rows import Rows
 from reasoning_train.stage_api import Context, Sizes, stage
-from reasoning_train.trainers.setup import Training, load_options, pad_id, prepare, training_cost
+from reasoning_train.trainers.setup import Training, in_bfloat16, load_options, pad_id, prepare, training_cost
 
 if TYPE_CHECKING:
     from reasoning_train.models.policy import Policy
@@ -72,17 +72,17 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
     from reasoning_train.trainers.objective import Objective
 
     folder = ctx.input(config.policy).path
-    policy = load_policy(folder, **load_options(config, "train_verifier"))
+    policy = load_policy(folder, **load_options(config, "train_verifier", ctx.deepspeed))
     rows, limit = _rows(config, policy, ctx)
     head = open_head(folder, config.head, policy.model)
     model = prepare(_without_words(policy.model, config.head), config)
     loss = Ranking(margin=config.margin) if config.loss == "ranking" else Regression(kind=config.loss)
-    objective, out = Objective(model, [loss], head), ctx.output("verifier")
+    objective, out = Objective(model, [loss], head, half=in_bfloat16(config.precision)), ctx.output("verifier")
     trainer = fit(
         objective, [Source(rows)], config, ctx, packing=config.packing, pad_id=pad_id(policy), runs=out / "runs", limit=limit,
         together=True,
     )  # fmt: skip
-    trained = finish(trainer, merge=True)
+    trained = finish(trainer, folder, merge=True)
     backbone = trained.model if config.head.kind == "from_vocab" else trained.model.base_model
     if rank() == 0:
         save_verifier(Verifier(backbone, trained.head, policy.tokenizer, policy.format), out)

@@ -18,6 +18,7 @@ from reasoning_train.trainers.base import SealCheckpoints, Steps, StepTrainer, t
 from reasoning_train.trainers.held_out import Watch, hold_out
 from reasoning_train.trainers.logprobs import CHUNK
 from reasoning_train.trainers.preflight import check_memory
+from reasoning_train.trainers.published import published
 from reasoning_train.trainers.setup import arguments, curves_into
 from reasoning_train.trainers.weights import gathered
 
@@ -104,9 +105,8 @@ def _groups(sources: Sequence[Source], held: set[int], *, together: bool) -> lis
     return found
 
 
-def finish(trainer: StepTrainer, *, merge: bool) -> Any:
-    """The trained objective on every process, whole, with its adapters merged if asked for."""
+def finish(trainer: StepTrainer, folder: Path, *, merge: bool) -> Any:
+    """The trained objective on every process, whole, its model as it is saved; `folder`: what training began with."""
     objective: Any = gathered(trainer)
-    if merge and hasattr(objective.model, "merge_and_unload"):
-        objective.model = objective.model.merge_and_unload()
+    objective.model = published(objective.model, folder, merge=merge, half=objective.autocast)
     return objective

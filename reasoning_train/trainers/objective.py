@@ -25,12 +25,12 @@ class Objective(nn.Module):
     """`Objective(model, [CrossEntropy()])(batch)` is `{"lm": sum of -log p}`; a term's mean is its sum over the step's `weigh`. What a
     term watches stands beside it, as in `preference_accuracy`.
 
-    `head`: a ValueHead, for the losses that read values.
+    `head`: a ValueHead, for the losses that read values; `half`: passes compute in bfloat16, whatever the weights are. Losses do not.
     """
 
-    def __init__(self, model: Any, losses: Sequence[Loss], head: ValueHead | None = None) -> None:
+    def __init__(self, model: Any, losses: Sequence[Loss], head: ValueHead | None = None, *, half: bool = False) -> None:
         super().__init__()
-        self.model, self.head, self.losses = model, head, tuple(losses)
+        self.model, self.head, self.losses, self.autocast = model, head, tuple(losses), half
         self.forest: ForestAttention | None = None
 
     @property
@@ -48,6 +48,15 @@ class Objective(nn.Module):
 
     def outputs(self, batch: Batch) -> Outputs:
         """One pass over the backbone, and what the losses read from it."""
+        with self._precision():
+            return self._outputs(batch)
+
+    def _precision(self) -> contextlib.AbstractContextManager[Any]:
+        """Copies in bfloat16 are not kept where ZeRO-3 cuts weights up to save memory."""
+        device, cut = self.model.device.type, any(hasattr(p, "ds_id") for p in self.model.parameters())
+        return torch.autocast(device, dtype=torch.bfloat16, enabled=self.autocast, cache_enabled=not cut)
+
+    def _outputs(self, batch: Batch) -> Outputs:
         body = backbone(self.model)
         states = body(
             input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False, **self._attention(body, batch)
@@ -69,7 +78,7 @@ class Objective(nn.Module):
         what this gives."""
         model = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
         before = model.config._attn_implementation
-        self.forest = forest_attention(model) if packing == "tree" else row_attention(model)
+        self.forest = forest_attention(model) if packing == "tree" else row_attention(model, half=self.autocast)
         try:
             yield self.forest
         finally:

@@ -32,6 +32,11 @@ class Lora(BaseModel):
     bits: Literal[4] | None = None
 
 
+Precision = Literal["auto", "float32", "bfloat16"]
+"""What passes compute in; `auto`: bfloat16 on a GPU that has it, float32 elsewhere. Weights that are trained, gradients and the optimizer's
+states are float32 whatever it is: in bfloat16 most weights would not move at a learning rate of 1e-6."""
+
+
 class Optimising(StageConfig):
     """How long and how fast: the fields of every trainer."""
 
@@ -46,6 +51,8 @@ class Optimising(StageConfig):
     adam_beta2: float = 0.999
     max_grad_norm: float = 1.0
     lora: Lora | None = None
+    precision: Precision = "auto"
+    """`bfloat16`: autocast; what is trained so is published in bfloat16."""
     max_length: int | None = None
     """Longer rows are dropped and counted; default: the model's context."""
     max_dropped: float = Field(0.05, ge=0, le=1)
@@ -58,6 +65,14 @@ class Optimising(StageConfig):
     """Steps between checkpoints to resume from."""
     report_to: Annotated[list[Literal["tensorboard", "wandb", "trackio"]], Unkeyed()] = []
     """Where curves go beside the report, which always has them; TensorBoard's lie in the published model's `runs/`, as on the Hub."""
+
+    def placement_problems(self, world: int, deepspeed: str | None) -> Iterator[str]:
+        """DeepSpeed takes weights of one type."""
+        if deepspeed and self.lora and self.lora.bits:
+            yield (
+                f"lora.bits: weights in 4 bits cannot be sharded (resources.deepspeed={deepspeed!r}). Leave `deepspeed` out: adapters are "
+                "small enough for plain data parallelism; or leave `bits` out."
+            )
 
 
 class HeldOut(BaseModel):
@@ -86,6 +101,7 @@ class Training(Optimising):
 
     def placement_problems(self, world: int, deepspeed: str | None) -> Iterator[str]:
         """`ema` and `held_out` handle whole weights."""
+        yield from super().placement_problems(world, deepspeed)
         wanted = "ema" if self.ema else "held_out" if self.held_out else ""
         if wanted and zero_stage(deepspeed) == 3:
             yield (
@@ -94,14 +110,34 @@ class Training(Optimising):
             )
 
 
-def load_options(config: Optimising, name: str) -> dict[str, Any]:
-    """Keyword arguments of `from_pretrained`: quantisation where the adapters ask for it."""
-    if not (config.lora and config.lora.bits):
-        return {}
+def in_bfloat16(precision: Precision) -> bool:
+    """Whether passes compute in bfloat16 here."""
+    import torch
+
+    return precision == "bfloat16" or (precision == "auto" and has_gpu() and torch.cuda.is_bf16_supported(including_emulation=False))
+
+
+def load_options(config: Optimising, name: str, deepspeed: str | None) -> dict[str, Any]:
+    """Keyword arguments of `from_pretrained`: float32 for what is trained, less for what stays as it is below adapters."""
+    import torch
+
+    half = in_bfloat16(config.precision)
+    if not config.lora or (deepspeed and not config.lora.bits):  # DeepSpeed takes one type of weights
+        return {"dtype": torch.float32}
+    if not config.lora.bits:
+        return {"dtype": torch.bfloat16 if half else torch.float32}
     gate(has_gpu(), f"{name}: lora.bits=4 (QLoRA) needs a CUDA device; this machine has none. Leave `bits` out to train plain LoRA.")
+    gate(
+        importlib.util.find_spec("bitsandbytes") is not None,
+        f"{name}: lora.bits=4 (QLoRA) needs the package bitsandbytes. `pip install bitsandbytes`, or leave `bits` out to train plain LoRA.",
+    )
     from transformers import BitsAndBytesConfig
 
-    return {"quantization_config": BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")}
+    dtype = torch.bfloat16 if half else torch.float32
+    quantised = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+    )
+    return {"dtype": dtype, "quantization_config": quantised}
 
 
 def prepare(model: Any, config: Optimising) -> Any:

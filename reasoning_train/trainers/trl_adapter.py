@@ -90,7 +90,9 @@ def make_trainer(
 
     trainer, config = classes(loss)
     rows = [{"prompt": rewards.problems[number].question, "number": number} for step in plan for number in step]
-    args = config(**arguments, max_steps=len(plan), shuffle_dataset=False, num_iterations=1, bf16=False, gradient_checkpointing=False)
+    args = config(
+        **{"bf16": False, **arguments}, max_steps=len(plan), shuffle_dataset=False, num_iterations=1, gradient_checkpointing=False
+    )
     made = _adapted(trainer, loss, policy.codec.prompt_ids, rewards, rollouts)(
         model=policy.model,
         reward_funcs=rewards,

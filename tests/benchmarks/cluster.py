@@ -54,8 +54,10 @@ def run() -> Iterator[dict[str, Any]]:
     slurm.MAX_ARRAY = 1000
     with tempfile.TemporaryDirectory() as folder, slurm.Slurm(Path(folder) / "slurm") as daemons:
         yield _submit(Site(Path(folder) / "many", daemons), Path(folder))
-        yield _shards(Path(folder), daemons)
-        yield from _kills(Site(Path(folder) / "killed", daemons))
+        known = Path(folder) / "known"
+        reasoning_train("run", str(RECIPE), "--store", str(known), "--set", "stages.tuned.resources={}")
+        yield _shards(Path(folder), known, daemons)
+        yield from _kills(_beside(Path(folder) / "killed", known, daemons))
 
 
 def _submit(site: Site, folder: Path) -> dict[str, Any]:
@@ -78,15 +80,19 @@ def _submit(site: Site, folder: Path) -> dict[str, Any]:
     return {"name": "cluster.submit_12_stages", "value": round(value, 2), "unit": "s", "target": "<= 3", "ok": value <= 3}
 
 
-def _shards(folder: Path, daemons: slurm.Slurm) -> dict[str, Any]:
+def _beside(store: Path, known: Path, daemons: slurm.Slurm) -> Site:
+    """A store of its own that has what is known but for the sample."""
+    shutil.copytree(known, store, ignore=shutil.ignore_patterns("runs", "locks", "sample-*"))
+    return Site(store, daemons)
+
+
+def _shards(folder: Path, known: Path, daemons: slurm.Slurm) -> dict[str, Any]:
     """One shard's time over that of two, from the start of the first job to the end of the one that publishes."""
-    base = folder / "base"
-    reasoning_train("run", str(RECIPE), "--store", str(base), "--set", "stages.tuned.resources={}")
     walls = []
     for shards in (1, 2):
-        site = Site(folder / f"shards{shards}", daemons)
-        shutil.copytree(base, site.store, ignore=shutil.ignore_patterns("runs", "locks", "sample-*"))
-        site.submit("stages.sample.n=8000", "stages.sample.engine.slots=64", f"stages.sample.resources.shards={shards}")
+        site = _beside(folder / f"shards{shards}", known, daemons)
+        engine = "stages.sample.engine={uses: transformers, slots: 64}"
+        site.submit("stages.sample.n=8000", engine, f"stages.sample.resources.shards={shards}")
         wait_until(lambda site=site: (site.store / "artifacts").exists() and _published(site), 900, "the sample")
         told = [line for path in (site.run() / "jobs").glob("sample*.jsonl") for line in map(json.loads, path.read_text().splitlines())]
         walls.append(max(line["time"] for line in told) - min(line["time"] for line in told))
@@ -102,7 +108,8 @@ def _published(site: Site) -> bool:
 
 
 def _kills(site: Site) -> Iterator[dict[str, Any]]:
-    """kill -9 of a training on two nodes at random moments, and `submit` again: the last step told, less the one it goes on from."""
+    """kill -9 of a training on two nodes at random moments, and `submit` again: the last step that it may have taken, less the one from
+    which it goes on."""
     sets = ("stages.tuned.max_steps=100000", f"stages.tuned.save_every={INTERVAL}", "stages.tuned.epochs=null")
     site.submit(*sets)
     draw, losses, last = random.Random(0), list[int](), 0
@@ -112,9 +119,9 @@ def _kills(site: Site) -> Iterator[dict[str, Any]]:
         if known:
             losses.append(last - (_points(site)[known] - LOGGED))  # a point stands for the steps before it, back to a checkpoint
         time.sleep(draw.uniform(0, 10))
-        last = max(_points(site))
         command("scancel", "--signal=KILL", site.job("tuned"))
         wait_until(lambda: not command("squeue", "--noheader").strip(), 120, "the end")
+        last = max(_points(site)) + LOGGED - 1
         site.submit(*sets)
     site.clear()
     kept = sum(lost <= INTERVAL for lost in losses)

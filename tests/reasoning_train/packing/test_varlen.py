@@ -1,7 +1,8 @@
-"""FlashAttention's kernel behind packed rows, by a stand-in that keeps its contract: the kernel itself needs a GPU."""
+"""FlashAttention's kernel behind packed rows, by a stand-in that keeps its contract: the kernel itself needs a GPU (tests/gpu)."""
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from pathlib import Path
 from typing import Any
@@ -20,32 +21,38 @@ from tests.reasoning_train.trainers.test_equivalence import check_same
 
 
 def stand_in(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, cu_seqlens_q: torch.Tensor, cu_seqlens_k: torch.Tensor, max_seqlen_q: int,
-    max_seqlen_k: int, dropout_p: float, softmax_scale: float, causal: bool, window_size: tuple[int, int], softcap: float,
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, begin_q: torch.Tensor, begin_k: torch.Tensor, most_q: int, most_k: int, *,
+    scale: float, window_size: tuple[int, int], enable_gqa: bool,
 ) -> torch.Tensor:  # fmt: skip
-    """flash_attn_varlen_func on a CPU, one sequence after the other."""
-    cuts = cu_seqlens_q.tolist()
-    assert cu_seqlens_q.dtype == torch.int32 and torch.equal(cu_seqlens_q, cu_seqlens_k)
-    assert cuts[0] == 0 and cuts[-1] == len(q) == len(k) == len(v) and causal
+    """varlen_attn on a CPU, one sequence after the other."""
+    cuts = begin_q.tolist()
+    assert begin_q.dtype == torch.int32 and torch.equal(begin_q, begin_k)
+    assert cuts[0] == 0 and cuts[-1] == len(q) == len(k) == len(v) and window_size[1] == 0
     lengths = [b - a for a, b in itertools.pairwise(cuts)]
-    assert min(lengths) > 0 and max(lengths) == max_seqlen_q == max_seqlen_k
+    assert min(lengths) > 0 and max(lengths) == most_q == most_k and enable_gqa == (q.shape[1] != k.shape[1])
     out = []
     for length, parts in zip(lengths, zip(*(x.split(lengths) for x in (q, k, v)), strict=True), strict=True):
         far = torch.arange(length)[:, None] - torch.arange(length)[None]
         seen = (far >= 0) & ((far <= window_size[0]) if window_size[0] >= 0 else True)
         one = [x.transpose(0, 1)[None] for x in parts]
-        made = scored(*one, seen[None, None], scale=softmax_scale, softcap=softcap or None, dropout=dropout_p)
+        made = scored(*one, seen[None, None], scale=scale, softcap=None, dropout=0.0)
         out.append(made[0].transpose(0, 1))
     return torch.cat(out)
 
 
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(varlen, "available", lambda model: True)
+    monkeypatch.setattr(varlen, "available", lambda model, half: True)
     monkeypatch.setattr(varlen, "kernel", lambda: stand_in)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+def test_the_stand_in_takes_what_the_kernel_takes() -> None:
+    theirs, ours = (inspect.signature(function).parameters for function in (varlen.kernel(), stand_in))
+    assert [theirs[name].kind for name in list(theirs)[:7]] == [p.kind for p in list(ours.values())[:7]]
+    assert {name for name, p in ours.items() if p.kind is p.KEYWORD_ONLY} <= theirs.keys()
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "gemma2"])
 def test_rows_equal_single_traces(family: str, kernel: None) -> None:
     """Logits, loss and gradients, in rows of unequal widths."""
     net, packs = model(family, "eager"), [random_paths(0), random_paths(1, most=3)]
@@ -53,7 +60,7 @@ def test_rows_equal_single_traces(family: str, kernel: None) -> None:
     wanted = alone(net, paths)
     _, loss = learnt(wanted, paths)
     known = gradient(net, loss)
-    attention = row_attention(net)
+    attention = row_attention(net, half=False)
     assert attention is not None and attention.backend == "varlen"
     found = states(net, attention, packs, share=False)
     _, found_loss = learnt(found, paths)
@@ -82,4 +89,4 @@ def test_padding_is_a_trace_of_its_own() -> None:
 
 def test_without_the_kernel_rows_are_masked() -> None:
     net: Any = model("llama")
-    assert row_attention(net) is None and net.config._attn_implementation == "sdpa" != NAME
+    assert row_attention(net, half=True) is None and net.config._attn_implementation == "sdpa" != NAME

@@ -36,7 +36,7 @@ from tests.reasoning_train.trainers.low_rank import low_rank, merged
 VOCAB = 19
 
 
-def objective(dropout: float = 0.0, lora: str = "", loss: str = "joint") -> Objective:
+def objective(dropout: float = 0.0, lora: str = "", loss: str = "joint", half: bool = False) -> Objective:
     """A joint model of policy and value: language modelling and regression in one pass; or what `dpo` trains (`preference`), or
     `train_verifier` on pairs (`ranking`). `lora`: with adapters, see low_rank.py."""
     torch.manual_seed(0)
@@ -48,11 +48,11 @@ def objective(dropout: float = 0.0, lora: str = "", loss: str = "joint") -> Obje
     if lora:
         model = low_rank(model, within=lora == "within")
     if loss == "preference":
-        return Objective(model, [Preference(sft=0.2)])
+        return Objective(model, [Preference(sft=0.2)], half=half)
     head = HeadConfig(squash="none", scale=Scale.RANKING) if loss == "ranking" else HeadConfig()
     terms: list[Loss] = [Ranking()] if loss == "ranking" else [CrossEntropy(), Regression(factor=0.5)]
     made = ValueHead(head, 16, init_std=0.3)
-    return Objective(_without_words(model, head) if loss == "ranking" else model, terms, made)
+    return Objective(_without_words(model, head) if loss == "ranking" else model, terms, made, half=half)
 
 
 def rows(n: int = 16) -> list[Row]:
@@ -105,7 +105,7 @@ def tear(ending: str) -> None:
 
 
 def run(folder: Path, *, steps: int = 6, batch: int = 8, packing: str = "sequence", tokens: int = 24, zero: int | None = None,
-        dropout: float = 0.0, lora: str = "", loss: str = "joint", die: int = 0, torn: str = "",
+        dropout: float = 0.0, lora: str = "", loss: str = "joint", half: bool = False, gpu: bool = False, die: int = 0, torn: str = "",
         **more: Any) -> list[dict[str, float]]:  # fmt: skip
     """Train; returns the curve, and the sum of squares of the weights (adapters merged) as its last point."""
     if torn:
@@ -120,10 +120,10 @@ def run(folder: Path, *, steps: int = 6, batch: int = 8, packing: str = "sequenc
         deepspeed["zero_optimization"]["stage3_param_persistence_threshold"] = 0  # else nothing so small is cut up
     args = TrainingArguments(
         output_dir=str(folder), per_device_train_batch_size=1, num_train_epochs=1, learning_rate=0.02, logging_steps=1, save_steps=2,
-        report_to="none", disable_tqdm=True, remove_unused_columns=False, use_cpu=True, deepspeed=deepspeed, **more,
+        report_to="none", disable_tqdm=True, remove_unused_columns=False, use_cpu=not gpu, deepspeed=deepspeed, **more,
     )  # fmt: skip
     callbacks = [SealCheckpoints(lambda **point: curve.append(point), lambda *a, **k: None), *([Die(die)] if die else [])]
-    trainer = train(objective(dropout, lora, loss), made, args, callbacks)
+    trainer = train(objective(dropout, lora, loss, half), made, args, callbacks)
     whole = merged(gathered(trainer))
     curve.append({"weights": sum(float((p.detach().double() ** 2).sum()) for p in whole.parameters())})
     return curve
@@ -141,9 +141,9 @@ def fitted(folder: Path, *, zero: int | None = None, **config: Any) -> list[dict
 
 def main() -> None:
     """Arguments of `run`, or of `fitted` where there is a `fit`, as JSON."""
-    os.environ["DS_ACCELERATOR"] = "cpu"
     torch.set_num_threads(1)
     options = json.loads(sys.argv[1])
+    os.environ["DS_ACCELERATOR"] = "cuda" if options.get("gpu") else "cpu"
     folder = Path(options.pop("folder"))
     ranks.join()
     curve = fitted(folder, **options) if options.pop("fit", False) else run(folder, **options)
