@@ -6,16 +6,20 @@ ITS    ?= .venv-its
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 
-.PHONY: quickstart test test-slow test-vllm test-cluster lint smollm benchmarks benchmarks-vllm bench-its-hub clean
+.PHONY: quickstart test test-slow test-vllm test-cluster test-gpu lint smollm benchmarks benchmarks-vllm bench-its-hub clean
 
 quickstart: $(STAMP)
 	$(BIN)/reasoning-train run recipes/rejection_sampling/tiny.yaml
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow and not vllm and not cluster"
+	$(BIN)/python -m pytest -m "not slow and not vllm and not cluster and not gpu"
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m "slow and not vllm and not cluster"
+
+# On a machine with a GPU and torch built for it; elsewhere all of them are skipped. CI has none.
+test-gpu: $(STAMP)
+	$(BIN)/python -m pytest tests/gpu
 
 # vLLM wants other versions than the trainers do, so it has an environment of its own.
 test-vllm: $(VLLM)/.installed

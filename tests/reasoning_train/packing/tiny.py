@@ -16,7 +16,7 @@ SHAPE = {
 FAMILIES = ("llama", "qwen2", "qwen3", "mistral", "gemma2", "qwen2-mixed")
 
 
-def model(family: str, attention: str = "sdpa") -> Any:
+def model(family: str, attention: str = "sdpa", **more: Any) -> Any:
     """A causal LM in evaluation mode; mistral has a window of 4 on all layers, gemma2 and qwen2-mixed on some."""
     import transformers as t
 
@@ -30,7 +30,7 @@ def model(family: str, attention: str = "sdpa") -> Any:
     }
     config, causal, extra = classes[family]
     torch.manual_seed(0)
-    return causal(config(**SHAPE, **extra, attn_implementation=attention)).eval()
+    return causal(config(**{**SHAPE, **extra, **more}, attn_implementation=attention)).eval()
 
 
 def trace(*ids: int, prompt: int = 1, values: bool = False) -> Trace:

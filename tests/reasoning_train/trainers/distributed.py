@@ -123,7 +123,7 @@ def run(folder: Path, *, steps: int = 6, batch: int = 8, packing: str = "sequenc
         report_to="none", disable_tqdm=True, remove_unused_columns=False, use_cpu=not gpu, deepspeed=deepspeed, **more,
     )  # fmt: skip
     callbacks = [SealCheckpoints(lambda **point: curve.append(point), lambda *a, **k: None), *([Die(die)] if die else [])]
-    trainer = train(objective(dropout, lora, loss, half), made, args, callbacks)
+    trainer = train(objective(dropout, lora, loss, half).to("cuda" if gpu else "cpu"), made, args, callbacks)
     whole = merged(gathered(trainer))
     curve.append({"weights": sum(float((p.detach().double() ** 2).sum()) for p in whole.parameters())})
     return curve
