@@ -9,7 +9,9 @@ from typing import Any
 from data_gen.engines.config import EngineConfig, OpenAIConfig
 
 BYTES = 4
-"""Of a float32 value; on a GPU weights and activations take half."""
+"""Of a float32 value."""
+AUTOCAST_BYTES = 2.7
+"""Of a value that a pass under autocast keeps: some stay float32. On an H200 a Llama's passes took 0.65 of what they take in float32."""
 GIB = 1 << 30
 
 
@@ -45,7 +47,7 @@ class Shape:
         return cls(hidden, heads * head, inner, int(config.num_hidden_layers), int(config.vocab_size))
 
 
-def activation_bytes(shape: Shape, tokens: int, *, logits: int, recomputed: bool = False, size: int = BYTES) -> int:
+def activation_bytes(shape: Shape, tokens: int, *, logits: int, recomputed: bool = False, size: float = BYTES) -> int:
     """What a pass over `tokens` keeps for its backward pass; `logits`: positions whose logits are held at once; `size`: bytes of a number.
 
     A layer keeps, of each token, 8 hidden states (two norms: what goes in, normalised, what comes out; the sums), 4 widths of its heads
@@ -58,7 +60,7 @@ def activation_bytes(shape: Shape, tokens: int, *, logits: int, recomputed: bool
     """
     layer = 8 * shape.hidden + 4 * shape.attention + 4 * shape.inner
     kept = layer + shape.layers * shape.hidden if recomputed else shape.layers * layer
-    return size * tokens * (kept + 3 * shape.hidden) + BYTES * 4 * logits * shape.words
+    return int(size * tokens * (kept + 3 * shape.hidden)) + BYTES * 4 * logits * shape.words
 
 
 def available_bytes() -> int:

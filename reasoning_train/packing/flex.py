@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from reasoning_train.packing.ancestry import Ancestry
+from reasoning_train.packing.tiles import TILE, Tiles
 
 if TYPE_CHECKING:
     import torch
@@ -22,9 +23,9 @@ def available() -> bool:
     return torch.cuda.is_available() and bool(is_torch_flex_attn_available())
 
 
-def block_mask(known: Ancestry, window: int | None) -> Any:
+def block_mask(known: Ancestry, seen: Tiles, window: int | None) -> Any:
     """The `BlockMask` [B, 1, T, T] of every layer with this window."""
-    from torch.nn.attention.flex_attention import create_block_mask
+    from torch.nn.attention.flex_attention import BlockMask
 
     enter, leave, depth = known.enter, known.leave, known.depth
 
@@ -33,8 +34,9 @@ def block_mask(known: Ancestry, window: int | None) -> Any:
         seen = (enter[b, k] <= enter[b, q]) & (enter[b, q] < leave[b, k]) & (far >= 0)
         return seen if window is None else seen & (far < window)
 
-    rows, width = enter.shape
-    return create_block_mask(sees, rows, None, width, width, device=enter.device.type)
+    some, some_at, whole, whole_at = (tensor[:, None] for tensor in (seen.some, seen.some_at, seen.whole, seen.whole_at))
+    _, width = enter.shape
+    return BlockMask.from_kv_blocks(some, some_at, whole, whole_at, TILE, mask_mod=sees, seq_lengths=(width, width))
 
 
 def attend(

@@ -21,6 +21,7 @@ from reasoning_train.packing.attention import layer_windows
 from reasoning_train.packing.batch import Batch
 from reasoning_train.packing.gather import Call, Gathering, attend, gathering
 from reasoning_train.packing.scores import scored
+from reasoning_train.packing.tiles import Tiles, tiles
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +50,10 @@ class ForestAttention:
             return {"forest.starts": varlen.starts(forests, width)}
         if self.backend != "gather":
             known = ancestry(forests, width)
-            return {"forest.enter": known.enter, "forest.leave": known.leave, "forest.depth": known.depth}
+            made = {"forest.enter": known.enter, "forest.leave": known.leave, "forest.depth": known.depth}
+            for window in self.windows if self.backend == "flex" else ():
+                made |= tiles(forests, width, window).named(f"forest.{window}")
+            return made
         deepest = max(run.depth + len(run.ids) for forest in forests for run in forest.runs)
         needed = dict.fromkeys(window if window is not None and window < deepest else None for window in self.windows)
         return {name: tensor for window in needed for name, tensor in _written(window, gathering(forests, width, window)).items()}
@@ -69,7 +73,7 @@ class ForestAttention:
             return partial(varlen.attend, batch["forest.starts"], varlen.longest(batch["forest.starts"]), window)
         known = Ancestry(batch["forest.enter"], batch["forest.leave"], batch["forest.depth"])
         if self.backend == "flex":
-            return partial(flex.attend, flex.block_mask(known, window))
+            return partial(flex.attend, flex.block_mask(known, Tiles.of(batch, f"forest.{window}"), window))
         return partial(_dense, known.pairs(window)[:, None])
 
 

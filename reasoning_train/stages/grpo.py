@@ -217,7 +217,7 @@ def _check_memory(config: GRPOConfig, policy: Policy, micro: int, longest: int, 
 
     check_memory(
         policy.model, ctx, tokens=micro * (longest + config.max_tokens), logits=micro * config.max_tokens,
-        recomputed=config.gradient_checkpointing, copies=int(config.beta > 0 and config.lora is None),
+        recomputed=config.gradient_checkpointing, half=in_bfloat16(config.precision), copies=int(config.beta > 0 and config.lora is None),
     )  # fmt: skip
 
 

@@ -82,7 +82,7 @@ def _check_memory(objective: Objective, steps: Steps, config: Training, ctx: Con
     copies = 1 + bool(config.held_out) if config.ema else 0  # the average, and the weights themselves while it is looked at
     check_memory(
         objective, ctx, tokens=max(tokens for tokens, _ in sizes), logits=min(CHUNK, max(predicted for _, predicted in sizes)),
-        recomputed=config.gradient_checkpointing, copies=copies,
+        recomputed=config.gradient_checkpointing, half=objective.autocast, copies=copies,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_gen.scales import Scale
 from reasoning_train.labelling import Histogram
-from reasoning_train.memory import BYTES, GIB, Shape, activation_bytes, available_bytes
+from reasoning_train.memory import AUTOCAST_BYTES, BYTES, GIB, Shape, activation_bytes, available_bytes
 from reasoning_train.ranks import rank, world_size
 from reasoning_train.stage_api import gate
 from reasoning_train.trainers.encoded import LOST, Encoded
@@ -58,16 +58,19 @@ def admit(
     return encoded.rows
 
 
-def check_memory(model: Any, ctx: Context, *, tokens: int, logits: int, recomputed: bool, copies: int = 0) -> None:
+def check_memory(model: Any, ctx: Context, *, tokens: int, logits: int, recomputed: bool, half: bool, copies: int = 0) -> None:
     """GateError where what training adds would not fit beside the weights, which are loaded already.
 
-    `tokens`, `logits`, `recomputed`: of the largest forward pass (memory.activation_bytes); `copies` of the trained weights are kept.
+    `tokens`, `logits`, `recomputed`: of the largest forward pass (memory.activation_bytes), in bfloat16 or not (`half`); `copies` of the
+    trained weights are kept.
     """
     trained, zero = sum(p.numel() for p in model.parameters() if p.requires_grad), zero_stage(ctx.deepspeed)
     parts = [world_size() if zero >= stage else 1 for stage in (1, 2)]  # of the optimizer's two moments, of the gradients
     state = trained * BYTES * (2 / parts[0] + 1 / parts[1] + copies)
-    size = next(p.element_size() for p in model.parameters() if p.is_floating_point())
+    size = AUTOCAST_BYTES if half else BYTES
     kept = activation_bytes(Shape.of(model.config), tokens, logits=logits, recomputed=recomputed, size=size)
+    if half:  # a pass keeps bfloat16 copies of float32 weights
+        kept += sum(2 * p.numel() for p in model.parameters() if p.element_size() == BYTES)
     free = available_bytes()
     _say(
         f"{trained:,} weights are trained; gradients and optimizer take {state / GIB:.2f} GiB and a pass of {tokens:,} tokens keeps about "

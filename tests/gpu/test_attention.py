@@ -22,7 +22,7 @@ Found = tuple[torch.Tensor, torch.Tensor]
 
 def net(family: str, dtype: torch.dtype = torch.float32) -> Any:
     """On the device, with heads as wide as kernels want them."""
-    return model(family, head_dim=WIDTH).to("cuda", dtype)
+    return model(family, "eager", head_dim=WIDTH).to("cuda", dtype)
 
 
 def paths(seed: int, n: int = 40, step: int = 24) -> list[tuple[int, ...]]:

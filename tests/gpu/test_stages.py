@@ -26,6 +26,8 @@ stages:
   sample: {uses: sample, policy: "${stages.base}", problems: "${task.explore}", n: 8, max_tokens: 48}
   kept: {uses: select, solutions: "${stages.sample}", keep: correct}
   tuned: {uses: sft, policy: "${stages.base}", data: "${stages.kept}", learning_rate: 0.001, batch_size: 16, epochs: 1}
+  rewarded: {uses: grpo, policy: "${stages.base}", problems: "${task.explore}", n: 4, batch_size: 16, max_steps: 3, max_tokens: 48,
+             learning_rate: 0.00001}
   trees:
     uses: search
     policy: ${stages.base}
@@ -41,17 +43,21 @@ stages:
   pool: {uses: sample, policy: "${stages.base}", problems: "${task.test}", n: 4, max_tokens: 48}
   measured: {uses: evaluate_verifier, verifiers: {prm: "${stages.prm}"}, problems: "${task.test}", solutions: "${stages.pool}",
              policy: "${stages.base}", aggregate: min}
-  eval: {uses: evaluate, policies: {base: "${stages.base}", tuned: "${stages.tuned}", preferred: "${stages.preferred}"},
-         problems: "${task.test}", samples: 2, max_tokens: 48}
+  eval:
+    uses: evaluate
+    policies: {base: "${stages.base}", tuned: "${stages.tuned}", preferred: "${stages.preferred}", rewarded: "${stages.rewarded}"}
+    problems: ${task.test}
+    samples: 2
+    max_tokens: 48
 """
 
 
 def test_qlora_trains_and_is_merged_into_what_it_came_from(kitchen: Bench) -> None:  # noqa: F811
     pytest.importorskip("bitsandbytes")
     before = weights(kitchen.store.open(kitchen.nodes["model"]))
-    made = train(kitchen, lora={"r": 4, "bits": 4}, max_steps=60, learning_rate=0.02, schedule="constant")
+    made = train(kitchen, lora={"r": 4, "bits": 4}, max_steps=60, learning_rate=0.005, schedule="constant")
     losses = [json.loads(line)["loss"] for line in (made.path / "history.jsonl").read_text().splitlines()]
-    assert losses[-1] < 0.9 * losses[0]
+    assert losses[-1] < 0.95 * losses[0]
     after = weights(made)
     assert {value.dtype for value in after.values()} == {torch.bfloat16} and after.keys() == before.keys()
     moved = {name for name, value in before.items() if not torch.equal(value.to(torch.bfloat16), after[name])}
@@ -69,4 +75,4 @@ def test_a_recipe(tmp_path: Path) -> None:
     found = {json.loads(path.read_text())["node"]: path.parent for path in tmp_path.glob("store/artifacts/*/manifest.json")}
     curve = [json.loads(line) for line in (found["base"] / "history.jsonl").read_text().splitlines()]
     assert curve[-1]["loss"] < 0.5 * curve[0]["loss"]
-    assert {"tuned", "preferred", "prm", "measured", "eval"} <= found.keys()
+    assert {"tuned", "preferred", "rewarded", "prm", "measured", "eval"} <= found.keys()

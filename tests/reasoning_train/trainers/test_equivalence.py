@@ -28,9 +28,8 @@ def processes(n: int, folder: Path, **options: Any) -> list[dict[str, Any]]:
     folder.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(n)]
     command += ["-m", "tests.reasoning_train.trainers.distributed", json.dumps({"folder": str(folder), **options})]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    )
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path})
     killed = options.keys() & {"die", "torn"}  # whoever outlives a killed process is aborted
     assert done.returncode == 0 or killed, done.stderr[-4000:]
     curve = folder / "curve.json"
