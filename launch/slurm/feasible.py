@@ -63,7 +63,8 @@ def _fits(node: Node, request: Request, cluster: Cluster, size: int) -> Iterator
         advice = "Say `resources: {deepspeed: zero3}`, ask for more GPUs, or train adapters (`lora: {}`)"
     else:
         need = size * WEIGHT_BYTES / request.gpus
-        advice = "Say `tensor_parallel` in its engine"
+        whole = "Its model lies whole on one GPU; take a smaller one"
+        advice = "Say `tensor_parallel` in its engine" if request.kind == "generate" else whole
     if need > free:
         yield f"{size / 1e9:.1f}B parameters need {need / GIB:.0f} GiB on each GPU, of which {free / GIB:.0f} are to be had. {advice}."
 

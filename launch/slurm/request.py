@@ -19,8 +19,9 @@ SMALL = 100_000_000
 """Parameters up to which one process trains: more would wait for each other."""
 WEIGHT_BYTES = 2
 """Of a parameter in bfloat16."""
-TRAINED_BYTES = (12, 2, WEIGHT_BYTES)
-"""Of a trained parameter, as ZeRO-1, 2 and 3 cut it up: weight and moments of AdamW in float32, gradient, weight."""
+TRAINED_BYTES = (8, 4, 4)
+"""Of a trained parameter, as ZeRO-1, 2 and 3 cut it up: moments of AdamW, gradient and weight, all float32. A pass keeps a copy of the
+weight in bfloat16, but not where ZeRO-3 is there to save memory."""
 USABLE = 0.8
 """Share of a GPU's memory that weights and states may take; the rest is for activations, keys and values."""
 LIGHT_CPUS = 4
@@ -114,9 +115,13 @@ def _nodes(node: Node, cluster: Cluster, gpus: int, size: int) -> int:
 
 def train_bytes(node: Node, size: int, world: int) -> float:
     """Of each of `world` processes that train a model of `size` parameters. Adapters are small beside the weights that they leave alone."""
-    zero = zero_stage(node.resources.get("deepspeed"))
+    deepspeed, lora = node.resources.get("deepspeed"), node.config.get("lora")
+    zero = zero_stage(deepspeed)
     optimizer, gradient, weight = (bytes_ / (world if zero >= stage else 1) for stage, bytes_ in enumerate(TRAINED_BYTES, 1))
-    return size * (weight if node.config.get("lora") else optimizer + gradient + weight)
+    copy = 0 if zero == 3 else WEIGHT_BYTES
+    if lora:
+        return size * (weight + copy if deepspeed else lora["bits"] / 8 if lora.get("bits") else WEIGHT_BYTES)
+    return size * (optimizer + gradient + weight + copy)
 
 
 def _cpus(kind: Kind, node: Node, cluster: Cluster, gpus: int) -> int:

@@ -78,7 +78,7 @@ def requests_of(plan: Plan, store: Store, cluster: Cluster = GPU) -> dict[str, R
 
 
 def test_defaults_by_the_size_of_the_model(tmp_path: Path) -> None:
-    """7B: a GPU a sampler. Training takes 16 bytes a weight, 104 GiB, which eight GPUs hold."""
+    """7B: a GPU a sampler. Training takes 18 bytes a weight, 117 GiB, which eight GPUs hold."""
     made = requests_of(*large(tmp_path))
     assert made["sample"] == Request(kind="generate", shards=16, gpus=1, cpus=12, memory="125G", time_s=86400)
     assert made["tuned"] == Request(kind="train", nodes=1, processes=8, gpus=8, cpus=96, memory="1000G", time_s=86400)
@@ -105,7 +105,7 @@ def test_gpu_hours_by_hand(tmp_path: Path) -> None:
     [
         (
             ["stages.tuned.resources.deepspeed=null"],
-            "tuned: 7.0B parameters need 104 GiB on each GPU, of which 64 are to be had. Say `res",
+            "tuned: 7.0B parameters need 117 GiB on each GPU, of which 64 are to be had. Say `res",
         ),
         (
             ["model.hub=nobody/model-72b"],

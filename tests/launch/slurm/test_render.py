@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from data_gen.errors import UserError
+from launch.slurm.feasible import check
 from launch.slurm.jobs import make_jobs
 from launch.slurm.profile import load_cluster
 from launch.slurm.request import make_requests
@@ -45,6 +47,30 @@ def test_scripts_are_accepted_by_bash(recipe: str, profile: str, tmp_path: Path)
         assert "{{" not in script and "None" not in script
     assert not (tmp_path / "store").exists(), "a dry run writes nothing"
     assert len({name for name, _ in written}) == len(written)
+
+
+@pytest.mark.parametrize("recipe", [name for name in RECIPES if name.endswith("full.yaml")])
+def test_full_recipes_fit_the_gpu_profile(recipe: str, tmp_path: Path) -> None:
+    """With the sizes that are known before anything is fetched, and with those of 7B models: trainers get a whole node, engines a GPU."""
+    plan, store, cluster = plan_of(recipe, tmp_path), Store(tmp_path / "store"), load_cluster(ROOT / "configs/clusters/gpu.yaml")
+    estimates = estimate_plan(plan, store)
+    for known in (estimates, {name: {**one, "parameters": 7_600_000_000} for name, one in estimates.items()}):
+        requests = make_requests(plan, cluster, known)
+        check(plan, store, cluster, requests, known)
+        asked = {(request.kind, request.nodes, request.gpus) for request in requests.values()}
+        assert {each for each in asked if each[0] in ("train", "generate")} <= {("train", 1, 8), ("train", 2, 8), ("generate", 1, 1)}
+        assert {gpus for kind, _, gpus in asked if kind == "light"} == {0}
+
+
+def test_a_model_that_no_node_holds_is_told(tmp_path: Path) -> None:
+    plan, store, cluster = (
+        plan_of("recipes/prm/full.yaml", tmp_path),
+        Store(tmp_path / "s"),
+        load_cluster(ROOT / "configs/clusters/gpu.yaml"),
+    )
+    known = {name: {**one, "parameters": 70_000_000_000} for name, one in estimate_plan(plan, store).items()}
+    with pytest.raises(UserError, match=r"(?s)trees: 70.0B .*`tensor_parallel`.*measured: 70.0B .* GiB.*take a smaller one"):
+        check(plan, store, cluster, make_requests(plan, cluster, known), known)
 
 
 def test_a_data_stage_becomes_arrays_within_the_limit_and_a_merge(tmp_path: Path) -> None:
