@@ -1,7 +1,7 @@
 """`train_verifier`: a value head and its backbone: outcome, process, token-level, progress and pairwise verifiers, by their targets.
 
 - outcome (2110.14168): `targets` of rule outcome, `head: {read_at: last}`
-- process (2312.08935): `targets` of rule mc
+- process (2312.08935): `targets` of rule mc; from labels without noise (2305.20050): of rule exact_steps
 - token-level (2407.12863): `targets` of rule prefix_ratio, `head: {read_at: every_token, squash: clip}`, `loss: mse`
 - pairwise (2407.00390): `pairs` of rule margin, `head: {scale: ranking, squash: none, bias: false}`, `loss: ranking`
 - listwise (2409.12122): `targets` of rule outcome, `head: {scale: ranking, squash: none, read_at: last}`, `loss: ranking`

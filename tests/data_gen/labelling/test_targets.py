@@ -15,6 +15,7 @@ from data_gen.labelling.paths import PathPolicy
 from data_gen.labelling.reach import View
 from data_gen.labelling.steps import in_steps
 from data_gen.labelling.targets.base import TargetRule
+from data_gen.labelling.targets.exact_steps import ExactSteps
 from data_gen.labelling.targets.mc import MonteCarlo
 from data_gen.labelling.targets.outcome import Outcome
 from data_gen.labelling.targets.prefix_ratio import PrefixRatio
@@ -104,6 +105,25 @@ def test_rollouts_soft_and_hard_with_their_counts() -> None:
 def test_steps_with_few_rollouts_have_no_target() -> None:
     row = next(row for row in rows_of(MonteCarlo(min_n=2, root=True), ROLLED) if row.completions[1] == "c\n")
     assert (row.at, row.labels) == ((1, 7), (True, None, False))
+
+
+CHECKED = plant(
+    step("a", answer(1, steps_ok=True), answer(0, steps_ok=True), steps_ok=True), step("b", answer(1, steps_ok=False), steps_ok=False)
+)
+"""A right step with a right and a wrong answer; a wrong step that is made up for."""
+
+
+def test_what_the_step_checker_said() -> None:
+    """An answer that is right by luck does not mend a wrong step, and a right step is right whatever follows."""
+    assert by_text(rows_of(ExactSteps(), CHECKED)) == {"a Answer: 1": (1.0, 1.0), "a Answer: 0": (1.0, 0.0), "b Answer: 1": (0.0, 0.0)}
+    assert by_text(rows_of(ExactSteps(scale="signed"), CHECKED))["a Answer: 0"] == (1.0, -1.0)
+    row = next(row for row in rows_of(ExactSteps(), CHECKED) if row.completions == ("a\n", "Answer: 0"))
+    assert (row.labels, row.n_eff) == ((True, False), (1.0, 1.0))
+
+
+def test_steps_that_nobody_checked_have_no_exact_labels() -> None:
+    with pytest.raises(UserError, match="targets.exact_steps: no step of the tree of 'p' was checked. Grow it with `gold: true`"):
+        rows_of(ExactSteps(), TREE)
 
 
 SAMPLES = plant(rollout("ab", 1), rollout("ab", 1), rollout("ac", 0), rollout("d", 0), rollout("d", "a", None))

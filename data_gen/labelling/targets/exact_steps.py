@@ -1,0 +1,34 @@
+"""Labels without noise, from the task's step checker, as people give them (PRM800K: Lightman et al., arXiv 2305.20050)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from data_gen.errors import UserError
+from data_gen.labelling.reach import View
+from data_gen.labelling.targets.base import TARGET_RULES, Target, TargetRule
+from data_gen.scales import Scale, convert
+from data_gen.trees import TreeNode
+
+
+@TARGET_RULES.register("exact_steps")
+class ExactSteps(TargetRule):
+    """1 while every step is right, and the answer, once the solution is over; else 0. For trees that were grown with `gold: true`."""
+
+    uses: Literal["exact_steps"] = "exact_steps"
+    scale: Literal[Scale.P, Scale.SIGNED] = Scale.P
+    root: Literal[False] = False
+
+    def known(self, view: View) -> dict[int, Target]:
+        """Every step that was checked. UserError where none was."""
+        found = {node.node: self._target(node) for node in view.tree.nodes if node.steps_ok is not None}
+        if not found:
+            raise UserError(
+                f"targets.exact_steps: no step of the tree of {view.tree.problem_id!r} was checked. Grow it with `gold: true`, over a task "
+                "that can check steps (as chain does), or take another rule, such as `mc`."
+            )
+        return found
+
+    def _target(self, node: TreeNode) -> Target:
+        right = bool(node.steps_ok) and not (node.terminal and node.outcome == 0.0)
+        return Target(convert(float(right), Scale.P, self.scale), right, 1)
