@@ -40,6 +40,7 @@ def add(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Submit, print the job table."""
     from launch.slurm.feasible import check
+    from launch.slurm.jobs import waits_for
     from launch.slurm.profile import load_cluster
     from launch.slurm.request import make_requests
     from launch.slurm.submit import dry_run, scripts, submit, submit_line
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     done = dry_run(plan, store, cluster, requests)
     written = dict(scripts(plan, store, cluster, done.jobs, done.folder))
-    lines = [submit_line(job, done.folder) for job in done.jobs]
+    lines = [submit_line(job, done.folder, waits_for(job, plan, done.others)) for job in done.jobs]
     if arguments.json:
         print_json({"jobs": [_row(done, job) for job in done.jobs], "scripts": written, "lines": lines, "missing": absent})
         return 0

@@ -33,6 +33,8 @@ class Cluster(_Part):
 
     description: str = ""
     partition: str | None = None
+    light_partition: str | None = None
+    """Of jobs that need no GPU: those that merge, select and report; default: `partition`."""
     account: str | None = None
     qos: str | None = None
     constraint: str | None = None

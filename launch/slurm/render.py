@@ -85,7 +85,9 @@ def _part(job: Job) -> str:
 
 def _options(job: Job, cluster: Cluster) -> Iterator[str]:
     request = job.request
-    for name in ("partition", "account", "qos", "constraint"):
+    if partition := cluster.partition if request.gpus else cluster.light_partition or cluster.partition:
+        yield f"--partition={partition}"
+    for name in ("account", "qos", "constraint"):
         if value := getattr(cluster, name):
             yield f"--{name}={value}"
     yield f"--nodes={request.nodes}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,8 +47,7 @@ def submit(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Re
     """
     scheduler.require()
     with guard(store.root / "cluster" / "submit"):
-        others = _at_work(plan, store)
-        cluster = cluster.model_copy(update={"max_array": min(cluster.max_array, scheduler.max_array())})
+        cluster, others = _as_it_is(plan, store, cluster)
         jobs = make_jobs(plan, store, cluster, requests, others)
         if not jobs:
             return Submission(folder=store.runs, jobs=[], others=others)
@@ -61,9 +61,17 @@ def submit(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Re
 
 
 def dry_run(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Request]) -> Submission:
-    """What `submit` would do now. Nothing is written."""
-    folder = store.runs.absolute() / plan.name / "DRY-RUN"
-    return Submission(folder=folder, jobs=make_jobs(plan, store, cluster, requests, {}))
+    """What `submit` would do now; where no SLURM answers, what it would do with an empty queue. Nothing is written."""
+    folder, others = store.runs.absolute() / plan.name / "DRY-RUN", dict[str, str]()
+    with contextlib.suppress(UserError):
+        cluster, others = _as_it_is(plan, store, cluster)
+    return Submission(folder=folder, jobs=make_jobs(plan, store, cluster, requests, others), others=others)
+
+
+def _as_it_is(plan: Plan, store: Store, cluster: Cluster) -> tuple[Cluster, dict[str, str]]:
+    """The profile within the site's own limit of arrays, and what jobs of earlier submissions are making."""
+    limit = min(cluster.max_array, scheduler.max_array())
+    return cluster.model_copy(update={"max_array": limit}), _at_work(plan, store)
 
 
 def scripts(plan: Plan, store: Store, cluster: Cluster, jobs: Sequence[Job], run: Path) -> Iterator[tuple[str, str]]:
@@ -81,16 +89,20 @@ def submit_options(job: Job, numbers: Mapping[str, str], waiting: Sequence[str] 
     return [f"--dependency={how}:{':'.join(after)}", *(["--kill-on-invalid-dep=yes"] if how == "afterok" else [])]
 
 
-def submit_line(job: Job, run: Path) -> str:
-    """The line of a dry run: numbers that do not exist yet stand as variables of the shell."""
-    options = submit_options(job, {need: f"${variable(need)}" for need in job.needs})
+def submit_line(job: Job, run: Path, waiting: Sequence[str] = ()) -> str:
+    """The line of a dry run: numbers that do not exist yet stand as variables of the shell. `waiting`: numbers of jobs that do."""
+    options = submit_options(job, {need: f"${variable(need)}" for need in job.needs}, waiting)
     script = shlex.quote(str(run / "jobs" / f"{job.name}.sh"))
     return f"{variable(job.name)}=$(sbatch --parsable {' '.join([*options, script])})"
 
 
 def variable(name: str) -> str:
-    """A job's name as one of a shell's variables."""
-    return "job_" + "".join(letter if letter.isalnum() else "_" for letter in name)
+    """A job's name as one of a shell's variables, no two alike.
+
+    >>> variable("sample.merge"), variable("a-b"), variable("a_b")
+    ('job_sample_2e_merge', 'job_a_2d_b', 'job_a__b')
+    """
+    return "job_" + "".join(letter if letter.isalnum() else "__" if letter == "_" else f"_{ord(letter):02x}_" for letter in name)
 
 
 def _submit_all(jobs: Sequence[Job], plan: Plan, others: Mapping[str, str], run: RunFolder, store: Store) -> dict[str, str]:

@@ -161,7 +161,7 @@ def test_a_dry_run_lists_what_is_missing_and_writes_nothing(tmp_path: Path, caps
     said = capsys.readouterr().out
     assert "missing: model.hub: the model 'nobody/model-7b-instruct' is not on this machine" in said
     assert "bring it with `reasoning-train fetch" in said
-    assert "job_tuned=$(sbatch --parsable --dependency=afterok:$job_model:$job_sample_merge --kill-on-invalid-dep=yes" in said
+    assert "job_tuned=$(sbatch --parsable --dependency=afterok:$job_model:$job_sample_2e_merge --kill-on-invalid-dep=yes" in said
     assert "dry run: nothing was written or submitted" in said
     assert not (tmp_path / "store").exists()
 

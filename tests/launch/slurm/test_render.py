@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from data_gen.errors import UserError
+from launch.slurm import submit
 from launch.slurm.feasible import check
-from launch.slurm.jobs import make_jobs
+from launch.slurm.jobs import make_jobs, waits_for
 from launch.slurm.profile import load_cluster
 from launch.slurm.request import make_requests
-from launch.slurm.submit import dry_run, scripts, submit_line
+from launch.slurm.submit import dry_run, scripts, submit_line, variable
 from reasoning_train.plugins import import_plugins
 from reasoning_train.recipe.estimate import estimate_plan
 from reasoning_train.recipe.load import load_plan
@@ -135,6 +136,30 @@ def test_containers(runtime: str, said: str, tmp_path: Path) -> None:
     plan, cluster, store = plan_of("recipes/rejection_sampling/tiny.yaml", tmp_path), load_cluster(profile), Store(tmp_path / "store")
     made = dry_run(plan, store, cluster, make_requests(plan, cluster, estimate_plan(plan, store)))
     assert said in dict(scripts(plan, store, cluster, made.jobs, made.folder))["tuned"]
+
+
+def test_jobs_that_need_no_gpu_may_have_a_partition_of_their_own(tmp_path: Path) -> None:
+    plan, store = plan_of("recipes/prm/full.yaml", tmp_path), Store(tmp_path / "store")
+    cluster = load_cluster(ROOT / "configs/clusters/gpu.yaml").model_copy(update={"light_partition": "cpu"})
+    made = dry_run(plan, store, cluster, make_requests(plan, cluster, estimate_plan(plan, store)))
+    found = dict(scripts(plan, store, cluster, made.jobs, made.folder))
+    light = {name for name, text in found.items() if "#SBATCH --partition=cpu\n" in text}
+    assert light == {name for name, text in found.items() if "--gres" not in text} and {"labels", "trees.merge", "run.report"} <= light
+    assert all("#SBATCH --partition=gpu\n" in text for name, text in found.items() if name not in light)
+
+
+def test_a_dry_run_waits_for_what_is_in_the_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `submit` would; and no two jobs share a variable of the shell."""
+    plan, cluster, store = (
+        plan_of("recipes/rejection_sampling/tiny.yaml", tmp_path),
+        load_cluster(ROOT / PROFILES[0]),
+        Store(tmp_path / "s"),
+    )
+    monkeypatch.setattr(submit, "_as_it_is", lambda plan, store, cluster: (cluster, {"base": "41"}))
+    made = dry_run(plan, store, cluster, make_requests(plan, cluster, estimate_plan(plan, store)))
+    lines = {job.name: submit_line(job, made.folder, waits_for(job, plan, made.others)) for job in made.jobs}
+    assert "base" not in lines and "--dependency=afterok:41 " in lines["tuned"].replace("afterok:$job_kept:", "afterok:")
+    assert len({variable(name) for name in ("a-b", "a_b", "a.b", "a__b", "a_2d_b")}) == 5
 
 
 def test_only_shards_that_are_missing_are_submitted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
