@@ -9,7 +9,7 @@ from typing import Any
 from data_gen.errors import UserError
 from launch.placement import placement_problems
 from launch.slurm.profile import Cluster
-from launch.slurm.request import USABLE, WEIGHT_BYTES, Request, parameters_of, seconds, train_bytes
+from launch.slurm.request import REFERENCE_BYTES, USABLE, WEIGHT_BYTES, Request, parameters_of, seconds, train_bytes
 from reasoning_train.distributed import devices_of
 from reasoning_train.memory import GIB
 from reasoning_train.recipe.plan import Node, Plan
@@ -62,7 +62,7 @@ def _fits(node: Node, request: Request, cluster: Cluster, size: int) -> Iterator
         need = train_bytes(node, size, request.world)
         advice = "Say `resources: {deepspeed: zero3}`, ask for more GPUs, or train adapters (`lora: {}`)"
     else:
-        need = size * WEIGHT_BYTES / request.gpus
+        need = size * (REFERENCE_BYTES if node.uses == "reference" else WEIGHT_BYTES) / request.gpus
         whole = "Its model lies whole on one GPU; take a smaller one"
         advice = "Say `tensor_parallel` in its engine" if request.kind == "generate" else whole
     if need > free:

@@ -85,9 +85,10 @@ def _part(job: Job) -> str:
 
 def _options(job: Job, cluster: Cluster) -> Iterator[str]:
     request = job.request
-    if partition := cluster.partition if request.gpus else cluster.light_partition or cluster.partition:
+    light = None if request.gpus else cluster.light_partition
+    if partition := light or cluster.partition:
         yield f"--partition={partition}"
-    for name in ("account", "qos", "constraint"):
+    for name in ("account",) if light else ("account", "qos", "constraint"):
         if value := getattr(cluster, name):
             yield f"--{name}={value}"
     yield f"--nodes={request.nodes}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,6 +37,8 @@ class Submission:
     """Job name -> number in the queue; empty in a dry run."""
     others: dict[str, str] = field(default_factory=dict)
     """Node -> number of a job of an earlier submission that will finish it."""
+    unasked: str = ""
+    """Of a dry run: why SLURM was not asked what is in its queue, which then counts as empty."""
 
 
 def submit(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Request], profile: str) -> Submission:
@@ -62,10 +63,12 @@ def submit(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Re
 
 def dry_run(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Request]) -> Submission:
     """What `submit` would do now; where no SLURM answers, what it would do with an empty queue. Nothing is written."""
-    folder, others = store.runs.absolute() / plan.name / "DRY-RUN", dict[str, str]()
-    with contextlib.suppress(UserError):
+    folder, others, unasked = store.runs.absolute() / plan.name / "DRY-RUN", dict[str, str](), ""
+    try:
         cluster, others = _as_it_is(plan, store, cluster)
-    return Submission(folder=folder, jobs=make_jobs(plan, store, cluster, requests, others), others=others)
+    except UserError as error:
+        unasked = str(error)
+    return Submission(folder=folder, jobs=make_jobs(plan, store, cluster, requests, others), others=others, unasked=unasked)
 
 
 def _as_it_is(plan: Plan, store: Store, cluster: Cluster) -> tuple[Cluster, dict[str, str]]:

@@ -13,6 +13,7 @@ from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
 
 if TYPE_CHECKING:
+    import torch
     from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 
@@ -37,10 +38,15 @@ class Policy:
         return int(getattr(self.model.config, "max_position_embeddings", 2048))
 
 
-def load_policy(folder: Path, **kwargs: Any) -> Policy:
+def load_policy(folder: Path, *, device: torch.device | None = None, **kwargs: Any) -> Policy:
     """Open a model artifact; UserError names missing or torn files. `kwargs` go to `from_pretrained`: a `dtype` other than the device's."""
     refuse_served(folder)
-    weights, (device, dtype) = weights_folder(folder), device_and_dtype()
+    weights, (best, dtype) = weights_folder(folder), device_and_dtype()
+    if "quantization_config" in kwargs and (weights / "adapter_config.json").exists():
+        raise UserError(
+            f"lora.bits: the policy in {folder} keeps its adapter beside its base, and merging it into 4 bits would round it away. Make it "
+            "with `adapter: merge`, or train plain LoRA on it (leave `bits` out)."
+        )
     try:
         fmt = load_format(folder)
         model = _load_model(weights, **{"dtype": dtype, **kwargs})
@@ -51,7 +57,7 @@ def load_policy(folder: Path, **kwargs: Any) -> Policy:
             f"The checkpoint in {weights} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected format.json, config.json, "
             f"model.safetensors and tokenizer.json, whole. {how_to_mend(weights, folder)}"
         ) from error
-    return Policy(model.to(device).eval(), tokenizer, fmt, StepCodec(fmt, tokenizer, end_ids(model.generation_config)))
+    return Policy(model.to(device or best).eval(), tokenizer, fmt, StepCodec(fmt, tokenizer, end_ids(model.generation_config)))
 
 
 def end_ids(generation: GenerationConfig | None) -> list[int]:

@@ -42,7 +42,7 @@ class Tiles:
 
 
 def tiles(forests: Sequence[Forest], width: int, window: int | None) -> Tiles:
-    """Of packed rows of so many columns. A window leaves out runs that lie wholly behind it, and takes no tile for seen whole."""
+    """Of packed rows of so many columns. A window takes no tile for seen whole."""
     import torch
 
     n = -(-width // TILE)
@@ -60,17 +60,33 @@ def _see(runs: Sequence[Run], number: int, some: torch.Tensor, whole: torch.Tens
     """Mark what one run sees: itself up to each of its tokens, and all of the runs above it."""
     run, above = runs[number], number
     touched, filled = _touched(run), _filled(run)
+    first, _ = _depths(run)
     while above >= 0:
         other = runs[above]
-        if window is not None and run.depth - (other.depth + len(other.ids) - 1) >= window:
-            return
-        some[touched, _touched(other)] = True
+        _, last = _depths(other)
+        near = True if window is None else first[:, None] - last < window
+        some[touched, _touched(other)] |= near if above != number else _below(near, len(first))
         if window is None and above != number:
             whole[filled, _filled(other)] = True
         above = other.parent
-    some[touched, touched] = some[touched, touched].tril()
     if window is None:
-        whole[filled, filled] = some[filled, filled].tril(-1)
+        whole[filled, filled] |= _below(True, filled.stop - filled.start).tril(-1)
+
+
+def _depths(run: Run) -> tuple[torch.Tensor, torch.Tensor]:
+    """Depths of the first and of the last column that a run has in each tile that it touches."""
+    import torch
+
+    touched = _touched(run)
+    at = torch.arange(touched.start, touched.stop) * TILE - run.start
+    return run.depth + at.clamp_min(0), run.depth + (at + TILE - 1).clamp_max(len(run.ids) - 1)
+
+
+def _below(near: torch.Tensor | bool, n: int) -> torch.Tensor:
+    """Of a run's own tiles: those on and below the diagonal, as far as they are near."""
+    import torch
+
+    return torch.ones(n, n, dtype=torch.bool).tril() & near
 
 
 def _touched(run: Run) -> slice:

@@ -25,7 +25,8 @@ class ReferenceConfig(StageConfig):
     policy: ModelRef
     """The reference: as a rule the policy that DPO starts from."""
     precision: Precision = "auto"
-    """As in the training that compares with it."""
+    """As in the training that compares with it. A training of adapters keeps the weights below them in bfloat16 (or 4 bits), so that it
+    begins a rounding away from its reference."""
     micro_tokens: Annotated[int, Unkeyed()] = 8192
     """Most tokens in one forward pass."""
 

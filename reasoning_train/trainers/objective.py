@@ -52,7 +52,8 @@ class Objective(nn.Module):
             return self._outputs(batch)
 
     def _precision(self) -> contextlib.AbstractContextManager[Any]:
-        """Copies in bfloat16 are not kept where ZeRO-3 cuts weights up to save memory."""
+        """Where ZeRO-3 cuts weights up to save memory, autocast keeps no copies of its own. Those that the backward pass needs stay, unless
+        layers are recomputed."""
         device, cut = self.model.device.type, any(hasattr(p, "ds_id") for p in self.model.parameters())
         return torch.autocast(device, dtype=torch.bfloat16, enabled=self.autocast, cache_enabled=not cut)
 

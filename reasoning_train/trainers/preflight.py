@@ -69,8 +69,8 @@ def check_memory(model: Any, ctx: Context, *, tokens: int, logits: int, recomput
     state = trained * BYTES * (2 / parts[0] + 1 / parts[1] + copies)
     size = AUTOCAST_BYTES if half else BYTES
     kept = activation_bytes(Shape.of(model.config), tokens, logits=logits, recomputed=recomputed, size=size)
-    if half:  # a pass keeps bfloat16 copies of float32 weights
-        kept += sum(2 * p.numel() for p in model.parameters() if p.element_size() == BYTES)
+    if half and not (zero == 3 and recomputed):  # a pass keeps bfloat16 copies of the float32 weights that it multiplies with
+        kept += sum(2 * p.numel() for p in _multiplied(model) if p.element_size() == BYTES)
     free = available_bytes()
     _say(
         f"{trained:,} weights are trained; gradients and optimizer take {state / GIB:.2f} GiB and a pass of {tokens:,} tokens keeps about "
@@ -82,6 +82,13 @@ def check_memory(model: Any, ctx: Context, *, tokens: int, logits: int, recomput
         f"keeps about {kept / GIB:.1f} GiB beside the weights; {free / GIB:.1f} GiB are free on this device. Lower `micro_tokens`, set "
         "`gradient_checkpointing: true`, train adapters (`lora: {}`), or spread the optimizer with `resources: {deepspeed: zero3}`.",
     )
+
+
+def _multiplied(model: Any) -> list[Any]:
+    """Weights of linear layers, each once."""
+    from torch import nn
+
+    return list({id(m.weight): m.weight for m in model.modules() if isinstance(m, nn.Linear)}.values())
 
 
 def shown(trace: Trace, codec: StepCodec) -> str:

@@ -1,4 +1,4 @@
-"""A trained model as it is saved: its adapters merged unless they are kept, in bfloat16 where it was trained so."""
+"""A trained model as the first process saves it: its adapters merged unless they are kept, in bfloat16 where it was trained so."""
 
 from __future__ import annotations
 
@@ -7,24 +7,29 @@ from typing import Any
 
 import torch
 
+from reasoning_train.ranks import rank
+
 
 def published(model: Any, folder: Path, *, merge: bool, half: bool) -> Any:
-    """`folder`: the artifact that training began with; `half`: passes computed in bfloat16."""
-    if hasattr(model, "merge_and_unload"):
-        if not merge:
-            return model
-        model = _merged(model, folder)
-    return model.to(torch.bfloat16) if half else model
+    """`folder`: the artifact that training began with; `half`: passes computed in bfloat16. Other processes get the model back as it is."""
+    dtype, adapted = torch.bfloat16 if half else torch.float32, hasattr(model, "merge_and_unload")
+    if rank() or (adapted and not merge):
+        return model
+    if adapted:
+        model = _merged(model, folder, dtype)
+    return model.to(dtype) if half else model
 
 
-def _merged(model: Any, folder: Path) -> Any:
-    """Weights of 4 bits are loaded again as they came: merged as they are, the sum would be rounded to 4 bits again."""
+def _merged(model: Any, folder: Path, dtype: torch.dtype) -> Any:
+    """Weights of 4 bits are loaded again as they came: merged as they are, the sum would be rounded to 4 bits again. On the CPU, for the
+    device may hold no more than the 4 bits."""
     if not getattr(model.get_base_model(), "is_loaded_in_4bit", False):
         return model.merge_and_unload()
     from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
     from reasoning_train.models.policy import load_policy
 
-    whole = get_peft_model(load_policy(folder).model, model.peft_config["default"])
-    set_peft_model_state_dict(whole, get_peft_model_state_dict(model))
+    loaded = load_policy(folder, device=torch.device("cpu"), dtype=dtype).model
+    whole = get_peft_model(loaded, model.peft_config["default"])
+    set_peft_model_state_dict(whole, {name: value.cpu() for name, value in get_peft_model_state_dict(model).items()})
     return whole.merge_and_unload()

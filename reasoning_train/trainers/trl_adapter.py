@@ -100,6 +100,9 @@ def make_trainer(
         train_dataset=Dataset.from_list(rows),
         processing_class=policy.tokenizer,
     )
+    if not made.is_deepspeed_enabled:
+        for parameter in filter(lambda p: p.requires_grad, made.model.parameters()):
+            parameter.data = parameter.data.float()  # TRL casts adapters on weights of 4 bits to bfloat16, in which they would not move
     for module in (made.model, made.ref_model):
         if module is not None:
             getattr(module, "module", module).register_forward_pre_hook(_true_positions, with_kwargs=True)

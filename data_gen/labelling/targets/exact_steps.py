@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from data_gen.errors import UserError
 from data_gen.labelling.reach import View
 from data_gen.labelling.targets.base import TARGET_RULES, Target, TargetRule
 from data_gen.scales import Scale, convert
@@ -13,21 +12,19 @@ from data_gen.trees import TreeNode
 
 @TARGET_RULES.register("exact_steps")
 class ExactSteps(TargetRule):
-    """1 while every step is right, and the answer, once the solution is over; else 0. For trees that were grown with `gold: true`."""
+    """1 while every step is right, and the answer, once the solution is over; else 0. For trees that were grown with `gold: true` over a
+    task that can check steps (as chain does).
+
+    Steps that the search took are labelled, rollouts are not: of a wrong one it is not known where it went wrong.
+    """
 
     uses: Literal["exact_steps"] = "exact_steps"
     scale: Literal[Scale.P, Scale.SIGNED] = Scale.P
     root: Literal[False] = False
 
     def known(self, view: View) -> dict[int, Target]:
-        """Every step that was checked. UserError where none was."""
-        found = {node.node: self._target(node) for node in view.tree.nodes if node.steps_ok is not None}
-        if not found:
-            raise UserError(
-                f"targets.exact_steps: no step of the tree of {view.tree.problem_id!r} was checked. Grow it with `gold: true`, over a task "
-                "that can check steps (as chain does), or take another rule, such as `mc`."
-            )
-        return found
+        """Every step of the search that was checked."""
+        return {node.node: self._target(node) for node in view.tree.nodes if node.source == "policy" and node.steps_ok is not None}
 
     def _target(self, node: TreeNode) -> Target:
         right = bool(node.steps_ok) and not (node.terminal and node.outcome == 0.0)

@@ -122,8 +122,13 @@ def test_what_the_step_checker_said() -> None:
 
 
 def test_steps_that_nobody_checked_have_no_exact_labels() -> None:
-    with pytest.raises(UserError, match="targets.exact_steps: no step of the tree of 'p' was checked. Grow it with `gold: true`"):
-        rows_of(ExactSteps(), TREE)
+    """Nor those of rollouts: of a wrong one only its end is known, of a right one every step."""
+    assert rows_of(ExactSteps(), TREE) == []
+    rolled = plant(step("a", rollout("b", 1, steps_ok=True), rollout("c", 0, steps_ok=False), answer(1, steps_ok=True), steps_ok=True))
+    assert {text: values for text, values in by_text(rows_of(ExactSteps(), rolled)).items() if "b" in text or "c" in text} == {
+        "a b Answer: 1": (1.0,),
+        "a c Answer: 0": (1.0,),
+    }
 
 
 SAMPLES = plant(rollout("ab", 1), rollout("ab", 1), rollout("ac", 0), rollout("d", 0), rollout("d", "a", None))
