@@ -34,7 +34,7 @@ class Cluster(_Part):
     description: str = ""
     partition: str | None = None
     light_partition: str | None = None
-    """Of jobs that ask for no GPU, such as those that merge, select and report; `qos` and `constraint` are not for it. Default: `partition`."""
+    """Of jobs that ask for no GPU, such as those that merge and report; it gets no `qos` and no `constraint`. Default: `partition`."""
     account: str | None = None
     qos: str | None = None
     constraint: str | None = None
