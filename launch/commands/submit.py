@@ -64,13 +64,13 @@ def run(arguments: argparse.Namespace) -> int:
     written = dict(scripts(plan, store, cluster, done.jobs, done.folder))
     lines = [submit_line(job, done.folder, waits_for(job, plan, done.others)) for job in done.jobs]
     if arguments.json:
-        told = {"missing": absent, "others": done.others, "unasked": done.unasked}
+        told = {"missing": absent, "others": done.others, "queue_error": done.queue_error}
         print_json({"jobs": [_row(done, job) for job in done.jobs], "scripts": written, "lines": lines, **told})
         return 0
     for name, text in written.items():
         print(f"# ---- {done.folder / 'jobs' / name}.sh\n{text}")
-    unasked = [f"SLURM was not asked, and its queue is taken to be empty: {done.unasked}"] if done.unasked else []
-    print("\n".join([*lines, *absent, *unasked]))
+    unknown = [f"SLURM was not asked, and its queue is taken to be empty: {done.queue_error}"] if done.queue_error else []
+    print("\n".join([*lines, *absent, *unknown]))
     _print_table(plan, done)
     return 0
 

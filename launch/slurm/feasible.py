@@ -9,7 +9,7 @@ from typing import Any
 from data_gen.errors import UserError
 from launch.placement import placement_problems
 from launch.slurm.profile import Cluster
-from launch.slurm.request import REFERENCE_BYTES, USABLE, WEIGHT_BYTES, Request, parameters_of, seconds, train_bytes
+from launch.slurm.request import USABLE, Request, held_bytes, parameters_of, seconds
 from reasoning_train.distributed import devices_of
 from reasoning_train.memory import GIB
 from reasoning_train.recipe.plan import Node, Plan
@@ -58,14 +58,12 @@ def _fits(node: Node, request: Request, cluster: Cluster, size: int) -> Iterator
     if not (request.gpus and size):
         return
     free = cluster.gpu_memory_gib * GIB * USABLE
-    if request.kind == "train":
-        need = train_bytes(node, size, request.world)
-        advice = "Say `resources: {deepspeed: zero3}`, ask for more GPUs, or train adapters (`lora: {}`)"
-    else:
-        need = size * (REFERENCE_BYTES if node.uses == "reference" else WEIGHT_BYTES) / request.gpus
-        whole = "Its model lies whole on one GPU; take a smaller one"
-        advice = "Say `tensor_parallel` in its engine" if request.kind == "generate" else whole
+    need = held_bytes(node, size, request.world) / (request.gpus if request.kind == "generate" else 1)
     if need > free:
+        advice = {
+            "train": "Say `resources: {deepspeed: zero3}`, ask for more GPUs, or train adapters (`lora: {}`)",
+            "generate": "Say `tensor_parallel` in its engine",
+        }.get(request.kind, "Its model lies whole on one GPU; take a smaller one")
         yield f"{size / 1e9:.1f}B parameters need {need / GIB:.0f} GiB on each GPU, of which {free / GIB:.0f} are to be had. {advice}."
 
 

@@ -17,15 +17,6 @@ from reasoning_train.trainers.setup import zero_stage
 Kind = Literal["train", "generate", "score", "light"]
 SMALL = 100_000_000
 """Parameters up to which one process trains: more would wait for each other."""
-WEIGHT_BYTES = 2
-"""Of a parameter in bfloat16."""
-TRAINED_BYTES = (8, 4, 4)
-"""Of a trained parameter, as ZeRO-1, 2 and 3 cut it up: moments of AdamW, gradient and weight, all float32. A pass keeps a copy of the
-weight in bfloat16, but not where ZeRO-3 cuts weights up and layers are recomputed."""
-DEEPSPEEDS_BYTES = (12, 2, WEIGHT_BYTES)
-"""The same under DeepSpeed's own bfloat16, in which `grpo` trains: the optimizer has a float32 weight, too."""
-REFERENCE_BYTES = 4 + WEIGHT_BYTES
-"""Of a parameter of a model that log-probabilities are read from as in training."""
 USABLE = 0.8
 """Share of a GPU's memory that weights and states may take; the rest is for activations, keys and values."""
 LIGHT_CPUS = 4
@@ -114,22 +105,14 @@ def _gpus(kind: Kind, node: Node, cluster: Cluster, size: int) -> int:
 
 def _nodes(node: Node, cluster: Cluster, gpus: int, size: int) -> int:
     """As many as hold weights, gradients and optimizer states, if ZeRO-3 cuts all of them up."""
-    return max(1, math.ceil(train_bytes(node, size, world=1) / (gpus * cluster.gpu_memory_gib * GIB * USABLE)))
+    return max(1, math.ceil(held_bytes(node, size, world=1) / (gpus * cluster.gpu_memory_gib * GIB * USABLE)))
 
 
-def train_bytes(node: Node, size: int, world: int) -> float:
-    """Of each of `world` processes that train a model of `size` parameters. Adapters are small beside the weights that they leave alone."""
-    deepspeed, lora = node.resources.get("deepspeed"), node.config.get("lora")
-    zero = zero_stage(deepspeed)
-    own = bool(deepspeed) and node.uses == "grpo"
-    parts = enumerate(DEEPSPEEDS_BYTES if own else TRAINED_BYTES, 1)
-    optimizer, gradient, weight = (bytes_ / (world if zero >= stage else 1) for stage, bytes_ in parts)
-    copy = 0 if own or (zero == 3 and node.config.get("gradient_checkpointing")) else WEIGHT_BYTES
-    if lora:
-        frozen = 4 if node.config.get("precision") == "float32" else WEIGHT_BYTES
-        return size * (weight + copy if deepspeed else lora["bits"] / 8 if lora.get("bits") else frozen)
-    beside = (WEIGHT_BYTES if own else REFERENCE_BYTES) if node.uses == "grpo" and node.config.get("beta", 1) else 0
-    return size * (optimizer + gradient + weight + copy + beside)
+def held_bytes(node: Node, size: int, world: int) -> float:
+    """Of a model of `size` parameters in each of `world` processes that train it, or in a shard that runs it."""
+    deepspeed = node.resources.get("deepspeed")
+    weight = STAGES.get(node.uses).config.model_validate(node.config).weight_bytes(deepspeed)
+    return size * weight.each(zero_stage(deepspeed), world)
 
 
 def _cpus(kind: Kind, node: Node, cluster: Cluster, gpus: int) -> int:

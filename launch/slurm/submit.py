@@ -37,7 +37,7 @@ class Submission:
     """Job name -> number in the queue; empty in a dry run."""
     others: dict[str, str] = field(default_factory=dict)
     """Node -> number of a job of an earlier submission that will finish it."""
-    unasked: str = ""
+    queue_error: str = ""
     """Of a dry run: why SLURM was not asked what is in its queue, which then counts as empty."""
 
 
@@ -48,7 +48,7 @@ def submit(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Re
     """
     scheduler.require()
     with guard(store.root / "cluster" / "submit"):
-        cluster, others = _as_it_is(plan, store, cluster)
+        cluster, others = _ask_slurm(plan, store, cluster)
         jobs = make_jobs(plan, store, cluster, requests, others)
         if not jobs:
             return Submission(folder=store.runs, jobs=[], others=others)
@@ -63,15 +63,15 @@ def submit(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Re
 
 def dry_run(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Request]) -> Submission:
     """What `submit` would do now; where no SLURM answers, what it would do with an empty queue. Nothing is written."""
-    folder, others, unasked = store.runs.absolute() / plan.name / "DRY-RUN", dict[str, str](), ""
+    folder, others, queue_error = store.runs.absolute() / plan.name / "DRY-RUN", dict[str, str](), ""
     try:
-        cluster, others = _as_it_is(plan, store, cluster)
+        cluster, others = _ask_slurm(plan, store, cluster)
     except UserError as error:
-        unasked = str(error)
-    return Submission(folder=folder, jobs=make_jobs(plan, store, cluster, requests, others), others=others, unasked=unasked)
+        queue_error = str(error)
+    return Submission(folder=folder, jobs=make_jobs(plan, store, cluster, requests, others), others=others, queue_error=queue_error)
 
 
-def _as_it_is(plan: Plan, store: Store, cluster: Cluster) -> tuple[Cluster, dict[str, str]]:
+def _ask_slurm(plan: Plan, store: Store, cluster: Cluster) -> tuple[Cluster, dict[str, str]]:
     """The profile within the site's own limit of arrays, and what jobs of earlier submissions are making."""
     limit = min(cluster.max_array, scheduler.max_array())
     return cluster.model_copy(update={"max_array": limit}), _at_work(plan, store)

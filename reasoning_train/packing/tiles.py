@@ -1,7 +1,7 @@
-"""Which tiles of a packed forest's mask hold anything, from its runs: FlexAttention skips the others.
+"""Which tiles of a packed forest's mask hold anything (FlexAttention's blocks), from its runs; the others are skipped.
 
-torch finds them by asking for all pairs of columns, which for 32 thousand takes gigabytes; a forest of some hundred runs says it at once.
-B: packed rows, N: tiles along either side.
+torch finds them by asking for all pairs of columns: 661 MiB for 7,936 columns on an H200, and four times that for twice as many. A forest
+of some hundred runs says it at once. B: packed rows, N: tiles along either side.
 """
 
 from __future__ import annotations

@@ -110,13 +110,13 @@ def forest_attention(model: Any, backend: Backend | None = None) -> ForestAttent
     return ForestAttention(backend, windows)
 
 
-def row_attention(model: Any, *, half: bool) -> ForestAttention | None:
+def row_attention(model: Any, *, bf16: bool) -> ForestAttention | None:
     """Make `model` attend by FlashAttention in rows whose traces lie side by side; None where it is not here, or does not fit the model.
 
-    `half`: passes compute in bfloat16, whatever the weights are.
+    `bf16`: passes compute in bfloat16, whatever the weights are.
     """
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return forest_attention(inner, "varlen") if varlen.available(inner, half=half) else None
+    return forest_attention(inner, "varlen") if varlen.available(inner, bf16=bf16) else None
 
 
 def _windows(model: Any) -> tuple[int | None, ...]:
@@ -167,7 +167,7 @@ def _forest_attention(
 
 
 def _cast(*states: torch.Tensor) -> Iterator[torch.Tensor]:
-    """To what autocast computes in: rotary positions, which it leaves alone, are float32."""
+    """To what autocast computes in. Queries and keys leave the rotary embedding, which it does not reach, in float32."""
     import torch
 
     device = states[0].device.type

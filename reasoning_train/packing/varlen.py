@@ -17,11 +17,11 @@ AMPERE = (8, 0)
 """The oldest that the kernel was written for, as a compute capability."""
 
 
-def available(model: Any, *, half: bool) -> bool:
-    """Whether the kernel fits the device, the numbers (`half`: passes compute in bfloat16) and the attention of a transformers model."""
+def available(model: Any, *, bf16: bool) -> bool:
+    """Whether the kernel fits the device, the numbers (`bf16`: passes compute in bfloat16) and the attention of a transformers model."""
     import torch
 
-    if model.device.type != "cuda" or not (half or model.dtype in (torch.bfloat16, torch.float16)):
+    if model.device.type != "cuda" or not (bf16 or model.dtype in (torch.bfloat16, torch.float16)):
         return False
     config = model.config.get_text_config()
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads

@@ -14,7 +14,7 @@ from reasoning_train.ranks import rank
 from reasoning_train.recipe.refs import ModelRef, PairsRef, Unkeyed
 from reasoning_train.recipe.rows import Rows
 from reasoning_train.stage_api import Context, Sizes, gate, stage
-from reasoning_train.trainers.setup import Training, in_bfloat16, load_options, pad_id, prepare, training_cost
+from reasoning_train.trainers.setup import Training, load_options, pad_id, prepare, training_cost, use_bf16
 
 if TYPE_CHECKING:
     from reasoning_train.models.policy import Policy
@@ -66,7 +66,7 @@ def dpo(config: DPOConfig, ctx: Context) -> None:
         sft=config.sft,
     )  # fmt: skip
     out = ctx.output("model")
-    objective = Objective(policy.model, [loss], half=in_bfloat16(config.precision))
+    objective = Objective(policy.model, [loss], bf16=use_bf16(config.precision))
     trainer = fit(
         objective, [Source(rows)], config, ctx, packing=config.packing, pad_id=pad_id(policy), runs=out / "runs", limit=limit,
         together=True,

@@ -6,6 +6,7 @@ TRL's trainers do it (extra `trl`), behind trainers/trl_adapter.py.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -13,16 +14,16 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from reasoning_train.inputs import load_task, read_problems
 from reasoning_train.ranks import rank, summed, world_size
 from reasoning_train.recipe.refs import ModelRef, ProblemsRef, Unkeyed, VerifierRef
-from reasoning_train.stage_api import Context, Sizes, at_most, gate, stage
+from reasoning_train.stage_api import Context, Sizes, WeightBytes, at_most, gate, stage
 from reasoning_train.trainers.setup import (
     Optimising,
     curves_into,
     has_gpu,
-    in_bfloat16,
     load_options,
     prepare,
     settings,
     training_cost,
+    use_bf16,
     zero_stage,
 )
 
@@ -96,6 +97,15 @@ class GRPOConfig(Optimising):
                 f"{self.n * world}."
             )
 
+    def weight_bytes(self, deepspeed: str | None) -> WeightBytes:
+        """Under DeepSpeed its own bfloat16: the optimizer holds a float32 weight, too. The reference lies beside what is trained whole."""
+        if self.lora:
+            return WeightBytes() if deepspeed else super().weight_bytes(None)
+        reference = (2 if deepspeed else 6) if self.beta else 0
+        if deepspeed:
+            return WeightBytes(optimizer=12, gradient=2, weight=2, copies=reference)
+        return replace(super().weight_bytes(None), copies=2 + reference)
+
 
 @stage("grpo", version=1, outputs={"model": "model"}, distributed=True)
 def grpo(config: GRPOConfig, ctx: Context) -> None:
@@ -109,7 +119,7 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
     from reasoning_train.trainers.weights import gathered
 
     gate(config.vllm is None or has_gpu(), "grpo: `vllm` needs a CUDA device; this machine has none. Leave it out.")
-    folder, half = ctx.input(config.policy).path, in_bfloat16(config.precision)
+    folder, bf16 = ctx.input(config.policy).path, use_bf16(config.precision)
     policy = load_policy(folder, **load_options(config, "grpo", ctx.deepspeed))
     problems, longest = _problems(config, policy, ctx)
     if config.beta and not config.lora:
@@ -119,7 +129,7 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
     rewards, rollouts = _rewards(config, policy, problems, sampling, ctx), Rollouts(policy, sampling, ctx.seed)
     groups = config.batch_size // config.n
     plan = plan_steps([[i] for i in range(len(problems))], groups, epochs=config.epochs, max_steps=config.max_steps, seed=ctx.seed)
-    arguments = _arguments(config, policy, longest, ctx) | {"bf16": half}
+    arguments = _arguments(config, policy, longest, ctx) | {"bf16": bf16}
     _check_memory(config, policy, arguments["per_device_train_batch_size"], longest, ctx)
     trainer = trl_adapter.make_trainer(config.loss, policy, plan, rewards, rollouts, arguments)
     out = ctx.output("model")
@@ -131,7 +141,7 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
     ctx.metric("processes", world_size())
     for name, value in checkpoints.last.items():
         ctx.metric(f"last_{name}", value)
-    policy.model = published(gathered(trainer), folder, merge=config.adapter == "merge", half=half)
+    policy.model = published(gathered(trainer), folder, merge=config.adapter == "merge", bf16=bf16)
     if rank() == 0:
         save_policy(policy, out)
 
@@ -217,7 +227,7 @@ def _check_memory(config: GRPOConfig, policy: Policy, micro: int, longest: int, 
 
     check_memory(
         policy.model, ctx, tokens=micro * (longest + config.max_tokens), logits=micro * config.max_tokens,
-        recomputed=config.gradient_checkpointing, half=in_bfloat16(config.precision), copies=int(config.beta > 0 and config.lora is None),
+        recomputed=config.gradient_checkpointing, bf16=use_bf16(config.precision), copies=int(config.beta > 0 and config.lora is None),
     )  # fmt: skip
 
 

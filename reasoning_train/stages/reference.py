@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from data_gen.labels import StepPair
 from reasoning_train.recipe.refs import ModelRef, PairsRef, Unkeyed
 from reasoning_train.recipe.rows import Rows, write_rows
-from reasoning_train.stage_api import Context, Sizes, StageConfig, stage
-from reasoning_train.trainers.setup import Precision, in_bfloat16
+from reasoning_train.stage_api import Context, Sizes, StageConfig, WeightBytes, stage
+from reasoning_train.trainers.setup import Precision, use_bf16
 
 if TYPE_CHECKING:
     from reasoning_train.packing.rows import Row
@@ -30,6 +30,10 @@ class ReferenceConfig(StageConfig):
     micro_tokens: Annotated[int, Unkeyed()] = 8192
     """Most tokens in one forward pass."""
 
+    def weight_bytes(self, deepspeed: str | None) -> WeightBytes:
+        """As in a training's pass."""
+        return WeightBytes(weight=4, copies=2)
+
 
 @stage("reference", version=1, outputs={"data": "pairs"}, seeded=False, scores=True)
 def reference(config: ReferenceConfig, ctx: Context) -> None:
@@ -47,7 +51,7 @@ def reference(config: ReferenceConfig, ctx: Context) -> None:
     encoded = encode_pairs(fitting, policy.codec, policy.context, vocabulary=policy.model.config.vocab_size)
     ctx.count("in", len(pairs))
     ctx.count("dropped.too_long", len(pairs) - len(fitting))
-    objective = Objective(policy.model, [], half=in_bfloat16(config.precision)).eval()
+    objective = Objective(policy.model, [], bf16=use_bf16(config.precision)).eval()
     found = _logprobs(objective, encoded.rows, pad_id(policy), config.micro_tokens)
     rows = (replace(pair, reference_chosen=a, reference_rejected=b).to_row() for pair, (a, b) in zip(fitting, found, strict=True))
     ctx.count("out", write_rows(ctx.output("data"), kind="pairs", rows=rows))

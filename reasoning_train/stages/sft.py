@@ -19,7 +19,7 @@ from reasoning_train.ranks import rank
 from reasoning_train.recipe.refs import ModelRef, ProblemsRef, SolutionsRef, Unkeyed, ValueTargetsRef
 from reasoning_train.recipe.rows import Rows
 from reasoning_train.stage_api import Context, Sizes, gate, stage
-from reasoning_train.trainers.setup import Training, in_bfloat16, load_options, pad_id, prepare, training_cost, zero_stage
+from reasoning_train.trainers.setup import Training, load_options, pad_id, prepare, training_cost, use_bf16, zero_stage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,11 +140,11 @@ def _objective(config: SFTConfig, policy: Policy, folder: Path) -> Objective:
     from reasoning_train.trainers.losses.value import Regression
     from reasoning_train.trainers.objective import Objective
 
-    half = in_bfloat16(config.precision)
+    bf16 = use_bf16(config.precision)
     if config.value is None:
-        return Objective(policy.model, [CrossEntropy()], half=half)
+        return Objective(policy.model, [CrossEntropy()], bf16=bf16)
     value, head = config.value, open_head(folder, config.value.head, policy.model)
-    return Objective(policy.model, [CrossEntropy(), Regression(kind=value.loss, factor=value.weight)], head, half=half)
+    return Objective(policy.model, [CrossEntropy(), Regression(kind=value.loss, factor=value.weight)], head, bf16=bf16)
 
 
 @sft.estimate

@@ -20,7 +20,7 @@ from reasoning_train.ranks import rank
 from reasoning_train.recipe.refs import ModelRef, PairsRef, Unkeyed, ValueTargetsRef
 from reasoning_train.recipe.rows import Rows
 from reasoning_train.stage_api import Context, Sizes, stage
-from reasoning_train.trainers.setup import Training, in_bfloat16, load_options, pad_id, prepare, training_cost
+from reasoning_train.trainers.setup import Training, load_options, pad_id, prepare, training_cost, use_bf16
 
 if TYPE_CHECKING:
     from reasoning_train.models.policy import Policy
@@ -77,7 +77,7 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
     head = open_head(folder, config.head, policy.model)
     model = prepare(_without_words(policy.model, config.head), config)
     loss = Ranking(margin=config.margin) if config.loss == "ranking" else Regression(kind=config.loss)
-    objective, out = Objective(model, [loss], head, half=in_bfloat16(config.precision)), ctx.output("verifier")
+    objective, out = Objective(model, [loss], head, bf16=use_bf16(config.precision)), ctx.output("verifier")
     trainer = fit(
         objective, [Source(rows)], config, ctx, packing=config.packing, pad_id=pad_id(policy), runs=out / "runs", limit=limit,
         together=True,

@@ -82,7 +82,7 @@ def _check_memory(objective: Objective, steps: Steps, config: Training, ctx: Con
     copies = 1 + bool(config.held_out) if config.ema else 0  # the average, and the weights themselves while it is looked at
     check_memory(
         objective, ctx, tokens=max(tokens for tokens, _ in sizes), logits=min(CHUNK, max(predicted for _, predicted in sizes)),
-        recomputed=config.gradient_checkpointing, half=objective.autocast, copies=copies,
+        recomputed=config.gradient_checkpointing, bf16=objective.bf16, copies=copies,
     )  # fmt: skip
 
 
@@ -108,5 +108,5 @@ def _groups(sources: Sequence[Source], held: set[int], *, together: bool) -> lis
 def finish(trainer: StepTrainer, folder: Path, *, merge: bool) -> Any:
     """The trained objective on every process, whole, its model as it is saved; `folder`: what training began with."""
     objective: Any = gathered(trainer)
-    objective.model = published(objective.model, folder, merge=merge, half=objective.autocast)
+    objective.model = published(objective.model, folder, merge=merge, bf16=objective.bf16)
     return objective

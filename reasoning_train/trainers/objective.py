@@ -25,12 +25,12 @@ class Objective(nn.Module):
     """`Objective(model, [CrossEntropy()])(batch)` is `{"lm": sum of -log p}`; a term's mean is its sum over the step's `weigh`. What a
     term watches stands beside it, as in `preference_accuracy`.
 
-    `head`: a ValueHead, for the losses that read values; `half`: passes compute in bfloat16, whatever the weights are. Losses do not.
+    `head`: a ValueHead, for the losses that read values; `bf16`: passes compute in bfloat16, whatever the weights are. Losses do not.
     """
 
-    def __init__(self, model: Any, losses: Sequence[Loss], head: ValueHead | None = None, *, half: bool = False) -> None:
+    def __init__(self, model: Any, losses: Sequence[Loss], head: ValueHead | None = None, *, bf16: bool = False) -> None:
         super().__init__()
-        self.model, self.head, self.losses, self.autocast = model, head, tuple(losses), half
+        self.model, self.head, self.losses, self.bf16 = model, head, tuple(losses), bf16
         self.forest: ForestAttention | None = None
 
     @property
@@ -55,7 +55,7 @@ class Objective(nn.Module):
         """Where ZeRO-3 cuts weights up to save memory, autocast keeps no copies of its own. Those that the backward pass needs stay, unless
         layers are recomputed."""
         device, cut = self.model.device.type, any(hasattr(p, "ds_id") for p in self.model.parameters())
-        return torch.autocast(device, dtype=torch.bfloat16, enabled=self.autocast, cache_enabled=not cut)
+        return torch.autocast(device, dtype=torch.bfloat16, enabled=self.bf16, cache_enabled=not cut)
 
     def _outputs(self, batch: Batch) -> Outputs:
         body = backbone(self.model)
@@ -79,7 +79,7 @@ class Objective(nn.Module):
         what this gives."""
         model = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
         before = model.config._attn_implementation
-        self.forest = forest_attention(model) if packing == "tree" else row_attention(model, half=self.autocast)
+        self.forest = forest_attention(model) if packing == "tree" else row_attention(model, bf16=self.bf16)
         try:
             yield self.forest
         finally:

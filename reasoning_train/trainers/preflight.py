@@ -58,18 +58,18 @@ def admit(
     return encoded.rows
 
 
-def check_memory(model: Any, ctx: Context, *, tokens: int, logits: int, recomputed: bool, half: bool, copies: int = 0) -> None:
+def check_memory(model: Any, ctx: Context, *, tokens: int, logits: int, recomputed: bool, bf16: bool, copies: int = 0) -> None:
     """GateError where what training adds would not fit beside the weights, which are loaded already.
 
-    `tokens`, `logits`, `recomputed`: of the largest forward pass (memory.activation_bytes), in bfloat16 or not (`half`); `copies` of the
+    `tokens`, `logits`, `recomputed`: of the largest forward pass (memory.activation_bytes), in bfloat16 or not (`bf16`); `copies` of the
     trained weights are kept.
     """
     trained, zero = sum(p.numel() for p in model.parameters() if p.requires_grad), zero_stage(ctx.deepspeed)
     parts = [world_size() if zero >= stage else 1 for stage in (1, 2)]  # of the optimizer's two moments, of the gradients
     state = trained * BYTES * (2 / parts[0] + 1 / parts[1] + copies)
-    size = AUTOCAST_BYTES if half else BYTES
+    size = AUTOCAST_BYTES if bf16 else BYTES
     kept = activation_bytes(Shape.of(model.config), tokens, logits=logits, recomputed=recomputed, size=size)
-    if half and not (zero == 3 and recomputed):  # a pass keeps bfloat16 copies of the float32 weights that it multiplies with
+    if bf16 and not (zero == 3 and recomputed):  # a pass keeps bfloat16 copies of the float32 weights that it multiplies with
         kept += sum(2 * p.numel() for p in _multiplied(model) if p.element_size() == BYTES)
     free = available_bytes()
     _say(

@@ -10,14 +10,14 @@ import torch
 from reasoning_train.ranks import rank
 
 
-def published(model: Any, folder: Path, *, merge: bool, half: bool) -> Any:
-    """`folder`: the artifact that training began with; `half`: passes computed in bfloat16. Other processes get the model back as it is."""
-    dtype, adapted = torch.bfloat16 if half else torch.float32, hasattr(model, "merge_and_unload")
+def published(model: Any, folder: Path, *, merge: bool, bf16: bool) -> Any:
+    """`folder`: the artifact that training began with; `bf16`: passes computed in bfloat16. Other processes get the model back as it is."""
+    dtype, adapted = torch.bfloat16 if bf16 else torch.float32, hasattr(model, "merge_and_unload")
     if rank() or (adapted and not merge):
         return model
     if adapted:
         model = _merged(model, folder, dtype)
-    return model.to(dtype) if half else model
+    return model.to(dtype) if bf16 else model
 
 
 def _merged(model: Any, folder: Path, dtype: torch.dtype) -> Any:

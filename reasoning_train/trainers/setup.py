@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from data_gen.errors import UserError
 from reasoning_train.recipe.includes import CHECKOUT
 from reasoning_train.recipe.refs import Ref, Unkeyed
-from reasoning_train.stage_api import Context, Sizes, StageConfig, at_most, gate
+from reasoning_train.stage_api import Context, Sizes, StageConfig, WeightBytes, at_most, gate
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Lora(BaseModel):
-    """Low-rank adapters on all linear layers. `bits: 4` loads the base in 4 bits (QLoRA; needs a GPU and bitsandbytes)."""
+    """Low-rank adapters on all linear layers. `bits: 4` loads the base in 4 bits (QLoRA; needs a GPU and the extra `qlora`)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     r: int = 16
@@ -74,6 +74,16 @@ class Optimising(StageConfig):
                 "small enough for plain data parallelism; or leave `bits` out."
             )
 
+    def weight_bytes(self, deepspeed: str | None) -> WeightBytes:
+        """AdamW's two moments, gradient and weight in float32, and the copy in bfloat16 that a pass keeps, unless ZeRO-3 shards weights and
+        layers are recomputed. Adapters are small beside the weights that they leave as they are."""
+        recast = self.precision != "float32" and not (self.gradient_checkpointing and zero_stage(deepspeed) == 3)
+        if not self.lora:
+            return WeightBytes(optimizer=8, gradient=4, weight=4, copies=2 * recast)
+        if deepspeed:
+            return WeightBytes(weight=4, copies=2 * recast)
+        return WeightBytes(weight=self.lora.bits / 8 if self.lora.bits else 4 if self.precision == "float32" else 2)
+
 
 class HeldOut(BaseModel):
     """Rows of some problems that are not trained on but looked at: `held_out: {share: 0.1, every: 50, patience: 3}`."""
@@ -110,7 +120,7 @@ class Training(Optimising):
             )
 
 
-def in_bfloat16(precision: Precision) -> bool:
+def use_bf16(precision: Precision) -> bool:
     """Whether passes compute in bfloat16 here."""
     import torch
 
@@ -121,19 +131,19 @@ def load_options(config: Optimising, name: str, deepspeed: str | None) -> dict[s
     """Keyword arguments of `from_pretrained`: float32 for what is trained, less for what stays as it is below adapters."""
     import torch
 
-    half = in_bfloat16(config.precision)
+    bf16 = use_bf16(config.precision)
     if not config.lora or (deepspeed and not config.lora.bits):  # DeepSpeed takes one type of weights
         return {"dtype": torch.float32}
     if not config.lora.bits:
-        return {"dtype": torch.bfloat16 if half else torch.float32}
+        return {"dtype": torch.bfloat16 if bf16 else torch.float32}
     gate(has_gpu(), f"{name}: lora.bits=4 (QLoRA) needs a CUDA device; this machine has none. Leave `bits` out to train plain LoRA.")
     gate(
         importlib.util.find_spec("bitsandbytes") is not None,
-        f"{name}: lora.bits=4 (QLoRA) needs the package bitsandbytes. `pip install bitsandbytes`, or leave `bits` out to train plain LoRA.",
+        f"{name}: lora.bits=4 (QLoRA) needs bitsandbytes. `pip install 'reasoning_train[qlora]'`, or leave `bits` out to train plain LoRA.",
     )
     from transformers import BitsAndBytesConfig
 
-    dtype = torch.bfloat16 if half else torch.float32
+    dtype = torch.bfloat16 if bf16 else torch.float32
     quantised = BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
     )

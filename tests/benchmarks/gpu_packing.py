@@ -69,7 +69,7 @@ def _objective() -> Any:
 
     torch.manual_seed(0)
     model = Qwen2ForCausalLM(Qwen2Config(**SHAPE)).cuda()
-    return Objective(model, [Regression()], ValueHead(HeadConfig(), int(SHAPE["hidden_size"])).cuda(), half=True)
+    return Objective(model, [Regression()], ValueHead(HeadConfig(), int(SHAPE["hidden_size"])).cuda(), bf16=True)
 
 
 def _timed(objective: Any, arm: str, paths: list[tuple[int, ...]], n: int) -> tuple[float, int]:

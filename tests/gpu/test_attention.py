@@ -95,7 +95,7 @@ def test_rows_in_bfloat16_are_no_noisier_than_masks(family: str) -> None:
 
 
 def test_when_rows_go_through_the_kernel() -> None:
-    attention = row_attention(net("llama", torch.bfloat16), half=False)
+    attention = row_attention(net("llama", torch.bfloat16), bf16=False)
     assert attention is not None and attention.backend == "varlen"
-    assert varlen.available(net("llama"), half=True) and not varlen.available(net("llama"), half=False)
-    assert not varlen.available(net("gemma2"), half=True), "its scores are capped"
+    assert varlen.available(net("llama"), bf16=True) and not varlen.available(net("llama"), bf16=False)
+    assert not varlen.available(net("gemma2"), bf16=True), "its scores are capped"

@@ -46,8 +46,8 @@ def rows(n: int = 64, tokens: int = 40) -> list[Row]:
     return made
 
 
-def curve(folder: Path, packing: Packing, *, half: bool) -> list[dict[str, float]]:
-    here, objective = Here(folder), Objective(llama(), [CrossEntropy()], half=half)
+def curve(folder: Path, packing: Packing, *, bf16: bool) -> list[dict[str, float]]:
+    here, objective = Here(folder), Objective(llama(), [CrossEntropy()], bf16=bf16)
     config = Training(learning_rate=1e-3, batch_size=16, max_steps=40, micro_tokens=1024, save_every=1000)
     fit(objective, [Source(rows())], config, here, packing=packing, pad_id=0, runs=folder / "runs", limit=256, together=True)  # type: ignore[arg-type]
     return here.points
@@ -55,30 +55,30 @@ def curve(folder: Path, packing: Packing, *, half: bool) -> list[dict[str, float
 
 @pytest.mark.parametrize("packing", ["sequence", "tree"])
 def test_one_curve_however_rows_are_packed(tmp_path: Path, packing: Packing) -> None:
-    wanted = curve(tmp_path / "none", "none", half=False)
-    check_same(curve(tmp_path / "packed", packing, half=False), wanted, rel=1e-3)
+    wanted = curve(tmp_path / "none", "none", bf16=False)
+    check_same(curve(tmp_path / "packed", packing, bf16=False), wanted, rel=1e-3)
 
 
 @pytest.mark.parametrize("packing", ["none", "sequence", "tree"])
 def test_bfloat16_is_near_float32(tmp_path: Path, packing: Packing, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = curve(tmp_path / "whole", packing, half=False)
+    wanted = curve(tmp_path / "whole", packing, bf16=False)
     asked, kernel = [], varlen.kernel
     monkeypatch.setattr(varlen, "kernel", lambda: asked.append(True) or kernel())
-    found = curve(tmp_path / "half", packing, half=True)
+    found = curve(tmp_path / "bf16", packing, bf16=True)
     assert bool(asked) == (packing != "tree")
     for a, b in zip(found, wanted, strict=True):
         assert a["loss"] == pytest.approx(b["loss"], rel=0.02)
 
 
-@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("bf16", [False, True])
 @pytest.mark.parametrize("recomputed", [False, True])
 @pytest.mark.parametrize("packing", ["sequence", "tree"])
-def test_memory_is_what_was_foreseen(half: bool, recomputed: bool, packing: Packing) -> None:
+def test_memory_is_what_was_foreseen(bf16: bool, recomputed: bool, packing: Packing) -> None:
     """Not less than is taken, and not twice as much."""
     model = llama(1024, 8, 16, 2048).train()
     if recomputed:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    objective, tokens = Objective(model, [CrossEntropy()], half=half), 16 * 1024
+    objective, tokens = Objective(model, [CrossEntropy()], bf16=bf16), 16 * 1024
     made = [[Row((Trace(tuple(random.Random(n).choices(range(VOCAB), k=1024)), (0.0,) + (1.0,) * 1023),))] for n in range(16)]
     with objective.packed(packing) as attention:
         batch = {name: tensor.cuda() for name, tensor in collate(made, 0, share=packing == "tree", attention=attention).items()}
@@ -88,16 +88,16 @@ def test_memory_is_what_was_foreseen(half: bool, recomputed: bool, packing: Pack
         before = torch.cuda.memory_allocated()
         objective(batch)["lm"].backward()
         taken = torch.cuda.max_memory_allocated() - before
-    size, copies = (AUTOCAST_BYTES, 2 * model.num_parameters()) if half else (BYTES, 0)
+    size, copies = (AUTOCAST_BYTES, 2 * model.num_parameters()) if bf16 else (BYTES, 0)
     foreseen = copies + activation_bytes(Shape.of(model.config), tokens, logits=512, recomputed=recomputed, size=size)
-    print(f"{packing}, half={half}, recomputed={recomputed}: taken {taken / 2**30:.3f} GiB, foreseen {foreseen / 2**30:.3f} GiB")
+    print(f"{packing}, bf16={bf16}, recomputed={recomputed}: taken {taken / 2**30:.3f} GiB, foreseen {foreseen / 2**30:.3f} GiB")
     assert taken <= foreseen * 1.05 and foreseen < 1.3 * taken
 
 
 @pytest.mark.parametrize("zero", [0, 1, 2, 3])
-@pytest.mark.parametrize("half", [False, True])
-def test_deepspeed_over_nccl(tmp_path: Path, zero: int, half: bool) -> None:
+@pytest.mark.parametrize("bf16", [False, True])
+def test_deepspeed_over_nccl(tmp_path: Path, zero: int, bf16: bool) -> None:
     """One process, for there may be one device; sharding itself is tested on CPUs."""
-    wanted = processes(1, tmp_path / "plain", packing="sequence", gpu=True, half=half)
-    found = processes(1, tmp_path / "zero", packing="sequence", gpu=True, half=half, zero=zero)
-    check_same(found, wanted, rel=0.02 if half else 1e-4)
+    wanted = processes(1, tmp_path / "plain", packing="sequence", gpu=True, bf16=bf16)
+    found = processes(1, tmp_path / "zero", packing="sequence", gpu=True, bf16=bf16, zero=zero)
+    check_same(found, wanted, rel=0.02 if bf16 else 1e-4)

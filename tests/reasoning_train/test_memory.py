@@ -80,9 +80,9 @@ def test_the_gate_counts_both_and_what_processes_share(tmp_path: Path, monkeypat
     model = AutoModelForCausalLM.from_config(LlamaConfig(vocab_size=100, hidden_size=8, num_hidden_layers=1, num_attention_heads=2))
     n, kept = sum(p.numel() for p in model.parameters()), activation_bytes(Shape.of(model.config), 64, logits=32)
 
-    def check(free: int, deepspeed: str | None = None, copies: int = 0, half: bool = False) -> None:
+    def check(free: int, deepspeed: str | None = None, copies: int = 0, bf16: bool = False) -> None:
         monkeypatch.setattr(preflight, "available_bytes", lambda: free)
-        check_memory(model, Here(tmp_path, deepspeed), tokens=64, logits=32, recomputed=False, half=half, copies=copies)  # type: ignore[arg-type]
+        check_memory(model, Here(tmp_path, deepspeed), tokens=64, logits=32, recomputed=False, bf16=bf16, copies=copies)  # type: ignore[arg-type]
 
     def needs(wanted: int, **more: Any) -> None:
         check(wanted, **more)
@@ -94,7 +94,7 @@ def test_the_gate_counts_both_and_what_processes_share(tmp_path: Path, monkeypat
     needs(12 * n + kept)
     needs(20 * n + kept, copies=2)
     linear = sum(m.weight.numel() for m in model.modules() if isinstance(m, torch.nn.Linear))
-    needs(12 * n + 2 * linear + activation_bytes(Shape.of(model.config), 64, logits=32, size=memory.AUTOCAST_BYTES), half=True)
+    needs(12 * n + 2 * linear + activation_bytes(Shape.of(model.config), 64, logits=32, size=memory.AUTOCAST_BYTES), bf16=True)
     monkeypatch.setattr(preflight, "world_size", lambda: 2)
     monkeypatch.setenv("WORLD_SIZE", "2")
     needs(12 * n + kept)

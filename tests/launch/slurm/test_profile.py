@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from launch.cli import main
 from launch.slurm.feasible import check
 from launch.slurm.profile import Cluster, load_cluster
-from launch.slurm.request import Request, gpu_hours, make_requests, seconds
+from launch.slurm.request import Request, gpu_hours, held_bytes, make_requests, seconds
+from reasoning_train.plugins import import_plugins
 from reasoning_train.recipe.estimate import estimate_plan
 from reasoning_train.recipe.load import load_plan
-from reasoning_train.recipe.plan import Plan
+from reasoning_train.recipe.plan import Node, Plan
 from reasoning_train.recipe.problems import RecipeError
+from reasoning_train.recipe.refs import Ref
 from reasoning_train.recipe.store import Store
 from tests.launch.harness import ROOT
 
@@ -83,9 +86,40 @@ def test_defaults_by_the_size_of_the_model(tmp_path: Path) -> None:
     assert made["sample"] == Request(kind="generate", shards=16, gpus=1, cpus=12, memory="125G", time_s=86400)
     assert made["tuned"] == Request(kind="train", nodes=1, processes=8, gpus=8, cpus=96, memory="1000G", time_s=86400)
     assert made["task.explore"].gpus == 0
-    assert requests_of(*large(tmp_path, "model.hub=nobody/model-72b"))["tuned"].nodes == 3  # 1,073 GiB over 8 x 64
+    assert requests_of(*large(tmp_path, "model.hub=nobody/model-72b"))["tuned"].nodes == 3  # 1,207 GiB over 8 x 64
     assert requests_of(*large(tmp_path, "model.hub=nobody/model-72b"))["tuned"].world == 24
     assert requests_of(*large(tmp_path, "stages.sample.engine.tensor_parallel=4"))["sample"].gpus == 4
+
+
+@pytest.mark.parametrize(
+    ("uses", "more", "deepspeed", "held"),
+    [
+        ("dpo", {}, None, 18),  # moments 8, gradient 4, weight 4, copy 2
+        ("dpo", {"precision": "float32"}, None, 16),
+        ("dpo", {}, "zero1", 8 / 8 + 4 + 4 + 2),
+        ("dpo", {}, "zero2", 8 / 8 + 4 / 8 + 4 + 2),
+        ("dpo", {}, "zero3", 16 / 8 + 2),
+        ("dpo", {"gradient_checkpointing": True}, "zero3", 16 / 8),
+        ("dpo", {"lora": {}}, None, 2),
+        ("dpo", {"lora": {}, "precision": "float32"}, None, 4),
+        ("dpo", {"lora": {"bits": 4}}, None, 0.5),
+        ("dpo", {"lora": {}}, "zero3", 2 + 4 / 8),
+        ("grpo", {}, None, 18 + 6),
+        ("grpo", {"beta": 0}, None, 18),
+        ("grpo", {}, "zero2", 12 / 8 + 2 / 8 + 2 + 2),
+        ("grpo", {"lora": {}}, None, 2),
+        ("reference", {}, None, 6),
+        ("sample", {}, None, 2),
+    ],
+)
+def test_what_a_weight_takes_on_each_of_eight_gpus(uses: str, more: dict[str, Any], deepspeed: str | None, held: float) -> None:
+    import_plugins()
+    given: dict[str, dict[str, Any]] = {"pairs": {"pairs": Ref("p")}, "problems": {"problems": Ref("q")}}
+    config = {"policy": Ref("m"), **given["pairs" if uses in ("dpo", "reference") else "problems"], **more}
+    config |= {"learning_rate": 1e-6} if uses in ("dpo", "grpo") else {}
+    resources = {"deepspeed": deepspeed} if deepspeed else {}
+    node = Node(name="x", uses=uses, version=1, config=config, seed=0, key="k", inputs=(), resources=resources)
+    assert held_bytes(node, 1000, world=8) == pytest.approx(1000 * held)
 
 
 def test_gpu_hours_by_hand(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from data_gen.errors import UserError
-from launch.slurm import submit
+from launch.slurm import scheduler, submit
 from launch.slurm.feasible import check
 from launch.slurm.jobs import make_jobs, waits_for
 from launch.slurm.profile import load_cluster
@@ -155,11 +155,25 @@ def test_a_dry_run_waits_for_what_is_in_the_queue(tmp_path: Path, monkeypatch: p
         load_cluster(ROOT / PROFILES[0]),
         Store(tmp_path / "s"),
     )
-    monkeypatch.setattr(submit, "_as_it_is", lambda plan, store, cluster: (cluster, {"base": "41"}))
+    monkeypatch.setattr(submit, "_ask_slurm", lambda plan, store, cluster: (cluster, {"base": "41"}))
     made = dry_run(plan, store, cluster, make_requests(plan, cluster, estimate_plan(plan, store)))
     lines = {job.name: submit_line(job, made.folder, waits_for(job, plan, made.others)) for job in made.jobs}
     assert "base" not in lines and "--dependency=afterok:41 " in lines["tuned"].replace("afterok:$job_kept:", "afterok:")
     assert len({variable(name) for name in ("a-b", "a_b", "a.b", "a__b", "a_2d_b")}) == 5
+
+
+def test_a_dry_run_says_that_slurm_did_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dead(command: list[str]) -> str:
+        raise UserError(f"`{command[0]}` did not answer")
+
+    monkeypatch.setattr(scheduler, "_run", dead)
+    plan, cluster, store = (
+        plan_of("recipes/rejection_sampling/tiny.yaml", tmp_path),
+        load_cluster(ROOT / PROFILES[0]),
+        Store(tmp_path / "s"),
+    )
+    made = dry_run(plan, store, cluster, make_requests(plan, cluster, estimate_plan(plan, store)))
+    assert made.queue_error == "`scontrol` did not answer" and {"base", "sample.merge"} <= {job.name for job in made.jobs}
 
 
 def test_only_shards_that_are_missing_are_submitted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

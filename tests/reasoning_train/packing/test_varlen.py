@@ -42,7 +42,7 @@ def stand_in(
 
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(varlen, "available", lambda model, half: True)
+    monkeypatch.setattr(varlen, "available", lambda model, bf16: True)
     monkeypatch.setattr(varlen, "kernel", lambda: stand_in)
 
 
@@ -60,7 +60,7 @@ def test_rows_equal_single_traces(family: str, kernel: None) -> None:
     wanted = alone(net, paths)
     _, loss = learnt(wanted, paths)
     known = gradient(net, loss)
-    attention = row_attention(net, half=False)
+    attention = row_attention(net, bf16=False)
     assert attention is not None and attention.backend == "varlen"
     found = states(net, attention, packs, share=False)
     _, found_loss = learnt(found, paths)
@@ -89,4 +89,4 @@ def test_padding_is_a_trace_of_its_own() -> None:
 
 def test_without_the_kernel_rows_are_masked() -> None:
     net: Any = model("llama")
-    assert row_attention(net, half=True) is None and net.config._attn_implementation == "sdpa" != NAME
+    assert row_attention(net, bf16=True) is None and net.config._attn_implementation == "sdpa" != NAME

@@ -36,7 +36,7 @@ from tests.reasoning_train.trainers.low_rank import low_rank, merged
 VOCAB = 19
 
 
-def objective(dropout: float = 0.0, lora: str = "", loss: str = "joint", half: bool = False) -> Objective:
+def objective(dropout: float = 0.0, lora: str = "", loss: str = "joint", bf16: bool = False) -> Objective:
     """A joint model of policy and value: language modelling and regression in one pass; or what `dpo` trains (`preference`), or
     `train_verifier` on pairs (`ranking`). `lora`: with adapters, see low_rank.py."""
     torch.manual_seed(0)
@@ -48,11 +48,11 @@ def objective(dropout: float = 0.0, lora: str = "", loss: str = "joint", half: b
     if lora:
         model = low_rank(model, within=lora == "within")
     if loss == "preference":
-        return Objective(model, [Preference(sft=0.2)], half=half)
+        return Objective(model, [Preference(sft=0.2)], bf16=bf16)
     head = HeadConfig(squash="none", scale=Scale.RANKING) if loss == "ranking" else HeadConfig()
     terms: list[Loss] = [Ranking()] if loss == "ranking" else [CrossEntropy(), Regression(factor=0.5)]
     made = ValueHead(head, 16, init_std=0.3)
-    return Objective(_without_words(model, head) if loss == "ranking" else model, terms, made, half=half)
+    return Objective(_without_words(model, head) if loss == "ranking" else model, terms, made, bf16=bf16)
 
 
 def rows(n: int = 16) -> list[Row]:
@@ -105,7 +105,7 @@ def tear(ending: str) -> None:
 
 
 def run(folder: Path, *, steps: int = 6, batch: int = 8, packing: str = "sequence", tokens: int = 24, zero: int | None = None,
-        dropout: float = 0.0, lora: str = "", loss: str = "joint", half: bool = False, gpu: bool = False, die: int = 0, torn: str = "",
+        dropout: float = 0.0, lora: str = "", loss: str = "joint", bf16: bool = False, gpu: bool = False, die: int = 0, torn: str = "",
         **more: Any) -> list[dict[str, float]]:  # fmt: skip
     """Train; returns the curve, and the sum of squares of the weights (adapters merged) as its last point."""
     if torn:
@@ -123,7 +123,7 @@ def run(folder: Path, *, steps: int = 6, batch: int = 8, packing: str = "sequenc
         report_to="none", disable_tqdm=True, remove_unused_columns=False, use_cpu=not gpu, deepspeed=deepspeed, **more,
     )  # fmt: skip
     callbacks = [SealCheckpoints(lambda **point: curve.append(point), lambda *a, **k: None), *([Die(die)] if die else [])]
-    trainer = train(objective(dropout, lora, loss, half).to("cuda" if gpu else "cpu"), made, args, callbacks)
+    trainer = train(objective(dropout, lora, loss, bf16).to("cuda" if gpu else "cpu"), made, args, callbacks)
     whole = merged(gathered(trainer))
     curve.append({"weights": sum(float((p.detach().double() ** 2).sum()) for p in whole.parameters())})
     return curve
