@@ -116,14 +116,14 @@ def _kills(site: Site) -> Iterator[dict[str, Any]]:
     site.submit(*sets)
     draw, losses, told = random.Random(0), list[int](), 0
     for _ in range(KILLS + 1):
-        known = len(_points(site))
-        wait_until(lambda known=known: len(_points(site)) > known + 1, 300, "steps")
+        known = len(site.points())
+        wait_until(lambda known=known: len(site.points()) > known + 1, 300, "steps")
         if known:
-            losses.append(_lost(told, resumed=_points(site)[known] - LOGGED))
+            losses.append(_lost(told, resumed=site.points()[known][1] - LOGGED))
         time.sleep(draw.uniform(0, 10))
         _kill(site.job("tuned"))
         wait_until(lambda: not command("squeue", "--noheader").strip(), 120, "the end")
-        told = max(_points(site))
+        told = max(step for _, step in site.points())
         site.submit(*sets)
     site.clear()
     kept = sum(lost <= INTERVAL for lost in losses)
@@ -144,9 +144,3 @@ def _kill(job: str) -> None:
         with contextlib.suppress(psutil.Error):
             if process.environ().get("SLURM_JOB_ID") == job and "slurm" not in process.name():
                 process.kill()
-
-
-def _points(site: Site) -> list[int]:
-    """Steps of the curve's points in the order in which they were told, those told twice included."""
-    paths = [path for partial in site.partial("sft") for path in partial.glob("history-*.jsonl")]
-    return [json.loads(line)["step"] for path in paths for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]

@@ -108,6 +108,12 @@ class Site:
         """Folders of unfinished artifacts."""
         return list((self.store / "artifacts").glob(f"{uses}-*.partial"))
 
+    def points(self) -> list[tuple[int, int]]:
+        """(attempt, step) of the points of an unfinished training's curve, in the order in which they were told."""
+        paths = [path for partial in self.partial("sft") for path in partial.glob("history-*.jsonl")]
+        lines = [line for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
+        return [(point["attempt"], point["step"]) for point in map(json.loads, filter(lambda line: line.endswith("}"), lines))]
+
     def clear(self) -> None:
         """Cancel everything."""
         subprocess.run(["scancel", "--user", "root"], check=False, capture_output=True)

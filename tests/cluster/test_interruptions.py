@@ -138,15 +138,8 @@ def test_the_time_limit(sampled: Site, tmp_path: Path) -> None:
     profile.write_text(text.replace("stop_before_s: 30", "stop_before_s: 50"), encoding="utf-8")
     sets = ("stages.tuned.max_steps=1000000", "stages.tuned.epochs=null", "stages.tuned.save_every=1000000")
     sampled.submit(*sets, "stages.tuned.resources.time=0:02:00", profile=profile)
-    wait_until(lambda: sampled.hurry() or len({attempt for attempt, _ in points(sampled)}) == 2, 400, "the second attempt")
+    wait_until(lambda: sampled.hurry() or len({attempt for attempt, _ in sampled.points()}) == 2, 400, "the second attempt")
     assert [line["state"] for line in sampled.told("tuned")] == ["started", "stopped", "started"]
-    steps = [step for _, step in points(sampled)]
+    steps = [step for _, step in sampled.points()]
     assert steps == list(range(10, steps[-1] + 1, 10)), "nothing is done twice or left out"
     sampled.clear()
-
-
-def points(site: Site) -> list[tuple[int, int]]:
-    """(attempt, step) of the points of the curve of a training that goes on."""
-    paths = [path for partial in site.partial("sft") for path in partial.glob("history-*.jsonl")]
-    lines = [line for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
-    return [(point["attempt"], point["step"]) for point in map(json.loads, filter(lambda line: line.endswith("}"), lines))]
