@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from tests.benchmarks._full_tree import drawn, full_tree, sharing
+
 REPEATS = 5
 PROMPT, STEP, CHILDREN, DEPTH = 64, 16, 3, 4
 PREFIX, SIDE, SIBLINGS, NODES = 384, 32, 8, 4
@@ -106,22 +108,19 @@ class _Side:
 def _values() -> tuple[float, int, dict[str, list[Pass]]]:
     from reasoning_train.trainers.losses.value import Regression
 
-    rng = random.Random(0)
-    paths = [_drawn(rng, PROMPT)]
-    for _ in range(DEPTH):
-        paths = [path + _drawn(rng, STEP) for path in paths for _ in range(CHILDREN)]
+    paths = full_tree(random.Random(0), VOCAB, prompt=PROMPT, step=STEP, children=CHILDREN, depth=DEPTH)
     ends = tuple(range(PROMPT + STEP - 1, PROMPT + DEPTH * STEP, STEP))
     arms = {f"padded {n}": _passes(paths, n, share=False, ends=ends, loss=Regression()) for n in (4, 8, 16, 32)}
     arms |= {f"tree {n}": _passes(paths, n, share=True, ends=ends, loss=Regression()) for n in (27, 81)}
-    return _sharing(paths), sum(map(len, paths)), arms
+    return sharing(paths), sum(map(len, paths)), arms
 
 
 def _pairs() -> tuple[float, int, dict[str, list[Pass]]]:
     import torch.nn.functional as F
 
     rng = random.Random(1)
-    prefixes = [_drawn(rng, PREFIX) for _ in range(NODES)]
-    paths = [prefix + _drawn(rng, SIDE) for prefix in prefixes for _ in range(SIBLINGS)]
+    prefixes = [drawn(rng, VOCAB, PREFIX) for _ in range(NODES)]
+    paths = [prefix + drawn(rng, VOCAB, SIDE) for prefix in prefixes for _ in range(SIBLINGS)]
 
     def loss(out: Any) -> Any:
         better, worse = out.trace_logprobs.view(-1, 2).unbind(-1)
@@ -129,16 +128,7 @@ def _pairs() -> tuple[float, int, dict[str, list[Pass]]]:
 
     arms = {f"padded {n}": _passes(paths, n, share=False, start=PREFIX, loss=loss) for n in (2, 4, 8, 16)}
     arms |= {f"tree {n}": _passes(paths, n, share=True, start=PREFIX, loss=loss) for n in (8, 16, 32)}
-    return _sharing(paths), sum(map(len, paths)), arms
-
-
-def _drawn(rng: random.Random, length: int) -> tuple[int, ...]:
-    return tuple(rng.randrange(VOCAB) for _ in range(length))
-
-
-def _sharing(paths: Sequence[tuple[int, ...]]) -> float:
-    """Tokens of all paths over tokens that are each others' prefix only once."""
-    return sum(map(len, paths)) / len({path[: t + 1] for path in paths for t in range(len(path))})
+    return sharing(paths), sum(map(len, paths)), arms
 
 
 def _passes(

@@ -75,4 +75,6 @@ def test_a_recipe(tmp_path: Path) -> None:
     found = {json.loads(path.read_text())["node"]: path.parent for path in tmp_path.glob("store/artifacts/*/manifest.json")}
     curve = [json.loads(line) for line in (found["base"] / "history.jsonl").read_text().splitlines()]
     assert curve[-1]["loss"] < 0.5 * curve[0]["loss"]
-    assert {"tuned", "preferred", "rewarded", "prm", "measured", "eval"} <= found.keys()
+    assert {"tuned", "preferred", "rewarded", "prm", "eval"} <= found.keys()
+    measured = json.loads((found["measured"] / "manifest.json").read_text())["metrics"]
+    assert "AUC within" in json.dumps(measured) and "prm" in json.dumps(measured)
