@@ -113,8 +113,8 @@ class Histogram:
         return {"title": self.title, "bars": [[edge, self._bars[i]] for i, edge in enumerate(edges)]}
 
 
-def gate_classes(stage: str, counts: Mapping[bool, int], min_share: float, what: str) -> None:
-    """Both labels must occur, the rarer one with at least `min_share`."""
+def gate_classes(stage: str, counts: Mapping[bool, int], min_share: float, what: str, rows: Mapping[bool, str]) -> None:
+    """Both labels must occur, the rarer one with at least `min_share`. `rows`: the first row that has each label, to be shown."""
     total = sum(counts.values())
     rarer = min((True, False), key=lambda label: counts.get(label, 0))
     share = counts.get(rarer, 0) / total if total else 0.0
@@ -122,5 +122,6 @@ def gate_classes(stage: str, counts: Mapping[bool, int], min_share: float, what:
     gate(
         share > 0 and share >= min_share,
         f"{stage}: {counts.get(rarer, 0)} of {total} {what} are {name} (share {share:.4f}, needed > 0 and >= min_share={min_share}): "
-        f"nothing can be told apart. Use {'easier' if rarer else 'harder'} problems, more trees, or paths of both kinds.",
+        f"nothing can be told apart. Use {'easier' if rarer else 'harder'} problems, more trees, or paths of both kinds."
+        + "".join(f" The first that is {'right' if label else 'wrong'}: {row}." for label, row in rows.items()),
     )

@@ -85,16 +85,17 @@ def cost(config: DPOConfig, sizes: Sizes) -> dict[str, Any]:
 def _rows(config: DPOConfig, policy: Policy, ctx: Context) -> tuple[list[Row], int]:
     """Rows to train on and the longest that a side may be."""
     from reasoning_train.trainers.encode_pairs import encode_pairs
-    from reasoning_train.trainers.preflight import admit
+    from reasoning_train.trainers.preflight import admit, named
 
     limit = min(config.max_length or policy.context, policy.context)
     pairs = (StepPair.from_row(row) for row in Rows(ctx.input(config.pairs).path))
     encoded = encode_pairs(pairs, policy.codec, limit, vocabulary=policy.model.config.vocab_size)
     rows = admit("dpo", encoded, config, ctx, limit, policy.codec)
-    without = sum(not row.reference for row in rows)
+    without = [row for row in rows if not row.reference]
     gate(
         config.loss == "simpo" or not without,
-        f"dpo: {without} of {len(rows)} pairs have no log-probabilities of a reference, which loss {config.loss!r} needs. Put a stage "
-        "`{uses: reference, pairs: ..., policy: ...}` before this one and train on its pairs, or use `loss: simpo`.",
+        f"dpo: {len(without)} of {len(rows)} pairs have no log-probabilities of a reference, which loss {config.loss!r} needs. Put a stage "
+        "`{uses: reference, pairs: ..., policy: ...}` before this one and train on its pairs, or use `loss: simpo`. "
+        f"The first: {named((without or rows)[0], policy.codec)}.",
     )
     return rows, limit

@@ -27,6 +27,9 @@ from reasoning_train.trainers.setup import (
     zero_stage,
 )
 
+SHOWN = 200
+"""Most characters of a question that is shown."""
+
 if TYPE_CHECKING:
     from data_gen.records import Problem
     from reasoning_train.models.policy import Policy
@@ -175,6 +178,8 @@ def _problems(config: GRPOConfig, policy: Policy, ctx: Context) -> tuple[list[Pr
     ctx.count("out", len(kept))
     ctx.count("dropped.too_long", lost)
     advice = "Lower `max_tokens`, raise `max_length`, or use other problems."
+    if long := next((p for p in every if lengths[p.id] + config.max_tokens > limit), None):
+        advice += f" The first without room: problem {long.id!r}, {lengths[long.id]} tokens, {long.question[:SHOWN]!r}."
     gate(
         len(kept) >= needed,
         f"grpo: {len(kept)} problems, fewer than the {needed} that a step takes ({lost} leave no room for max_tokens={config.max_tokens} "
@@ -227,7 +232,8 @@ def _check_memory(config: GRPOConfig, policy: Policy, micro: int, longest: int, 
 
     check_memory(
         policy.model, ctx, tokens=micro * (longest + config.max_tokens), logits=micro * config.max_tokens,
-        recomputed=config.gradient_checkpointing, bf16=use_bf16(config.precision), copies=int(config.beta > 0 and config.lora is None),
+        longest=f"a prompt of {longest} tokens", recomputed=config.gradient_checkpointing, bf16=use_bf16(config.precision),
+        copies=int(config.beta > 0 and config.lora is None),
     )  # fmt: skip
 
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from data_gen.tasks import Task
 
 
+SHOWN = 200
+"""Most characters of a completion's end that are shown."""
+
+
 class SampleConfig(StageConfig):
     """Which policy on which problems, and how it draws."""
 
@@ -91,9 +95,12 @@ def cost(config: SampleConfig, sizes: Sizes) -> dict[str, Any]:
 def check(config: SampleConfig, ctx: Context, rows: Iterable[dict[str, Any]]) -> None:
     """Pass rate, cut completions and the share of right answers with a wrong step; the gates."""
     seen = right = cut = unverifiable = wrong_step = 0
-    solved: set[str] = set()
+    solved, first = set[str](), dict[str, str]()
     for row in rows:
         seen += 1
+        if row["verdict"] not in first:
+            said = f"problem {row['problem_id']!r}, {row['completion'][-SHOWN:]!r}, {row['finish']}, {row['reason'] or 'no reason given'}"
+            first[row["verdict"]] = f" The first {row['verdict']} one: {said}."
         cut += row["finish"] == "length"
         unverifiable += row["verdict"] == "unverifiable"
         if row["verdict"] == "correct":
@@ -117,10 +124,14 @@ def check(config: SampleConfig, ctx: Context, rows: Iterable[dict[str, Any]]) ->
         if cut < seen / 2
         else "Most samples were cut: raise max_tokens."
     )
-    gate(unverifiable < seen, f"sample: all {seen} samples are unverifiable (no gold that can be parsed). Check the task's `answer` field.")
+    gate(
+        unverifiable < seen,
+        f"sample: all {seen} samples are unverifiable (no gold that can be parsed). Check the task's `answer` field."
+        + first.get("unverifiable", ""),
+    )
     bar = f" and >= min_solved={config.min_solved}" if config.min_solved else ""
     gate(
         right > 0 and right / seen >= config.min_solved,
         f"sample: {right} of {seen} samples are correct (pass rate {right / seen:.4f}, needed > 0{bar}; "
-        f"{cut} were cut by max_tokens={config.max_tokens}). {hint}",
+        f"{cut} were cut by max_tokens={config.max_tokens}). {hint}{first.get('wrong', '')}",
     )

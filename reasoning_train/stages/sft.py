@@ -174,7 +174,7 @@ def _sources(config: SFTConfig, policy: Policy, ctx: Context) -> tuple[list[Sour
         targets = (ValueTarget.from_row(row) for row in Rows(ctx.input(config.value.targets).path))
         parts[0] += encode_values(targets, policy.codec, config.value.head, limit, vocabulary=policy.model.config.vocab_size)
     for part, source in zip(parts, mixed, strict=True):
-        gate(bool(part.rows), f"sft: no rows of {source.solutions} to train on (dropped: {dict(part.dropped) or 'none'}).")
+        gate(bool(part.rows), f"sft: no rows of {source.solutions} to train on (dropped: {part.why(limit)}).{part.offending(limit)}")
     scale = config.value.head.scale if config.value else None
     admit("sft", sum(parts, Encoded()), config, ctx, limit, policy.codec, scale=scale)
     return [Source(part.rows, source.share) for part, source in zip(parts, mixed, strict=True)], limit

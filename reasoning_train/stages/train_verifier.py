@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -106,7 +107,7 @@ def _rows(config: TrainVerifierConfig, policy: Policy, ctx: Context) -> tuple[li
     from reasoning_train.labelling import gate_classes
     from reasoning_train.trainers.encode_pairs import encode_pairs
     from reasoning_train.trainers.encode_values import encode_groups, encode_values
-    from reasoning_train.trainers.preflight import admit
+    from reasoning_train.trainers.preflight import admit, named
 
     limit, vocabulary = min(config.max_length or policy.context, policy.context), policy.model.config.vocab_size
     if config.pairs:
@@ -121,6 +122,7 @@ def _rows(config: TrainVerifierConfig, policy: Policy, ctx: Context) -> tuple[li
     rows = admit("train_verifier", encoded, config, ctx, limit, policy.codec, scale=scale)
     if config.loss != "ranking":
         middle = 0.5 if config.head.scale in (Scale.P, Scale.PROGRESS) else 0.0
-        found = [value > middle for row in rows for trace in row.traces for value in trace.targets]
-        gate_classes("train_verifier", {True: sum(found), False: len(found) - sum(found)}, 0.0, "targets")
+        found = [(value > middle, row) for row in rows for trace in row.traces for value in trace.targets]
+        first = {label: named(row, policy.codec) for label, row in dict(reversed(found)).items()}
+        gate_classes("train_verifier", Counter(label for label, _ in found), 0.0, "targets", first)
     return rows, limit

@@ -27,6 +27,10 @@ else:
     AnyRule = TARGET_RULES.union()
 
 
+SHOWN = 200
+"""Most characters of a row that is shown."""
+
+
 class ValueTargetsConfig(StageConfig):
     """Which values of which paths."""
 
@@ -61,7 +65,7 @@ def value_targets(config: ValueTargetsConfig, ctx: Context) -> None:
         f"{config.targets.uses!r} target. Rule 'mc' needs rollouts, 'q' visits, 'exact_steps' a task that can check steps and a search "
         "with `gold: true`, and all of them problems with verifiable answers.",
     )
-    gate_classes("value_targets", seen.hard, config.min_share, "step targets")
+    gate_classes("value_targets", seen.hard, config.min_share, "step targets", seen.first)
 
 
 @value_targets.estimate
@@ -81,10 +85,15 @@ class _Seen:
     targets: int = 0
     informed: int = 0
     """Targets with at least two observations behind them."""
+    first: dict[bool, str] = field(default_factory=dict)
+    """The first row with a step of each label."""
 
     def add(self, row: ValueTarget) -> None:
         self.values.add(row.values)
-        self.hard.update(label for label in row.labels if label is not None)
+        for label in row.labels:
+            if label is not None:
+                self.hard[label] += 1
+                self.first.setdefault(label, f"problem {row.problem_id!r}, {''.join(row.completions)[:SHOWN]!r}")
         self.targets += len(row.at)
         self.informed += sum(n >= 2 for n in row.n_eff)
 

@@ -18,18 +18,16 @@ def encode_solutions(solutions: Iterable[Solution], codec: StepCodec, max_length
     """
     result, asked, prompt = Encoded(), "", tuple[int, ...]()
     for solution in solutions:
-        if solution.finish == "length":
-            result.dropped["cut_by_length_limit"] += 1
-            continue
-        if not solution.weight:
-            result.dropped["weight_0"] += 1
+        if solution.finish == "length" or not solution.weight:
+            reason = "cut_by_length_limit" if solution.finish == "length" else "weight_0"
+            result.drop(reason, solution.problem_id, solution.text, len(solution.prompt_ids) + len(solution.token_ids))
             continue
         if solution.prompt != asked or not prompt:  # those of one problem come together
             asked = solution.prompt  # rendered where it was sampled, the bare question of a gold row
             prompt = tuple(codec.encode_prompt(asked) if solution.prompt_ids else codec.prompt_ids(asked))
         row = _row(solution, codec, prompt, masked)
         if row.tokens > max_length:
-            result.dropped["too_long"] += 1
+            result.drop("too_long", solution.problem_id, solution.text, row.tokens)
         else:
             result.rows.append(row)
     return result

@@ -22,10 +22,8 @@ def encode_values(targets: Iterable[ValueTarget], codec: StepCodec, head: HeadCo
     """
     result = Encoded()
     for trace, target in _traces(targets, codec, head, vocabulary):
-        if len(trace) > max_length:
-            result.dropped["too_long"] += 1
-        elif not trace.at:
-            result.dropped["no_target"] += 1
+        if len(trace) > max_length or not trace.at:
+            _drop(result, "too_long" if len(trace) > max_length else "no_target", trace, target)
         else:
             result.rows.append(Row((trace,), group=target.problem_id))
     return result
@@ -37,16 +35,18 @@ def encode_groups(targets: Iterable[ValueTarget], codec: StepCodec, head: HeadCo
     for problem_id, members in itertools.groupby(_traces(targets, codec, head, vocabulary), key=lambda pair: pair[1].problem_id):
         traces, ranks = [], []
         for trace, target in members:
-            if len(trace) > max_length:
-                result.dropped["too_long"] += 1
-            elif target.outcome is None:
-                result.dropped["no_target"] += 1
+            if len(trace) > max_length or target.outcome is None:
+                _drop(result, "too_long" if len(trace) > max_length else "no_target", trace, target)
             else:
                 traces.append(Trace(trace.ids, trace.weights, (len(trace) - 1,), (), (1.0,)))
                 ranks.append(target.outcome)
         if len(set(ranks)) > 1:
             result.rows.append(Row(tuple(traces), ranks=tuple(ranks), group=problem_id))
     return result
+
+
+def _drop(result: Encoded, reason: str, trace: Trace, target: ValueTarget) -> None:
+    result.drop(reason, target.problem_id, "".join(target.completions), len(trace))
 
 
 def _traces(targets: Iterable[ValueTarget], codec: StepCodec, head: HeadConfig, vocabulary: int) -> Iterator[tuple[Trace, ValueTarget]]:

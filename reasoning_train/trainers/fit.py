@@ -80,9 +80,11 @@ def _check_memory(objective: Objective, steps: Steps, config: Training, ctx: Con
     passes = micro_batches([steps.rows[i] for i in most], packing=steps.packing, capacity=steps.capacity, tokens=steps.tokens)
     sizes = [_size(packs, share=steps.packing == "tree") for packs in passes]
     copies = 1 + bool(config.held_out) if config.ema else 0  # the average, and the weights themselves while it is looked at
+    longest = max((steps.rows[i] for i in most), key=lambda row: row.tokens)
     check_memory(
         objective, ctx, tokens=max(tokens for tokens, _ in sizes), logits=min(CHUNK, max(predicted for _, predicted in sizes)),
-        recomputed=config.gradient_checkpointing, bf16=objective.bf16, copies=copies,
+        longest=f"problem {longest.group!r}, {longest.tokens} tokens", recomputed=config.gradient_checkpointing, bf16=objective.bf16,
+        copies=copies,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ to the stage's log; what must not be stops the stage.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from data_gen.scales import Scale
@@ -40,17 +40,17 @@ def admit(
     lengths = sorted(len(trace) for row in encoded.rows for trace in row.traces) or [0]
     quantiles = {f"p{q}": lengths[min(len(lengths) - 1, q * len(lengths) // 100)] for q in (50, 90, 99, 100)}
     ctx.metric("length_quantiles", quantiles)
-    why = _why(dropped, limit)
+    why, offending = encoded.why(limit), encoded.offending(limit)
     _say(f"{name}: {kept} of {total} rows; dropped: {dict(dropped) or 'none'}; tokens of a trace: {quantiles}, limit {limit}")
     gate(
         kept >= config.min_rows,
         f"{name}: {kept} rows to train on, fewer than min_rows={config.min_rows} (dropped: {why}). Make more data, raise `max_length`, or "
-        "lower `min_rows`.",
+        f"lower `min_rows`.{offending}",
     )
     gate(
         lost <= config.max_dropped * (kept + lost),
         f"{name}: {lost} of {kept + lost} rows dropped ({why}), more than max_dropped={config.max_dropped}. Raise `max_length` or the "
-        "sampling's `max_tokens`, or select only whole solutions.",
+        f"sampling's `max_tokens`, or select only whole solutions.{offending}",
     )
     if scale is not None:
         _describe_labels(encoded.rows, scale, ctx)
@@ -58,11 +58,13 @@ def admit(
     return encoded.rows
 
 
-def check_memory(model: Any, ctx: Context, *, tokens: int, logits: int, recomputed: bool, bf16: bool, copies: int = 0) -> None:
+def check_memory(
+    model: Any, ctx: Context, *, tokens: int, logits: int, longest: str, recomputed: bool, bf16: bool, copies: int = 0
+) -> None:
     """GateError where what training adds would not fit beside the weights, which are loaded already.
 
-    `tokens`, `logits`, `recomputed`: of the largest forward pass (memory.activation_bytes), in bfloat16 or not (`bf16`); `copies` of the
-    trained weights are kept.
+    `tokens`, `logits`, `recomputed`: of the largest forward pass (memory.activation_bytes), in bfloat16 or not (`bf16`); `longest`: its
+    longest row, in words; `copies` of the trained weights are kept.
     """
     trained, zero = sum(p.numel() for p in model.parameters() if p.requires_grad), zero_stage(ctx.deepspeed)
     parts = [world_size() if zero >= stage else 1 for stage in (1, 2)]  # of the optimizer's two moments, of the gradients
@@ -79,7 +81,8 @@ def check_memory(model: Any, ctx: Context, *, tokens: int, logits: int, recomput
     gate(
         state + kept <= free,
         f"memory: gradients and optimizer states of {trained:,} trained weights take {state / GIB:.1f} GiB and a pass of {tokens:,} tokens "
-        f"keeps about {kept / GIB:.1f} GiB beside the weights; {free / GIB:.1f} GiB are free on this device. Lower `micro_tokens`, set "
+        f"keeps about {kept / GIB:.1f} GiB beside the weights; {free / GIB:.1f} GiB are free on this device (the longest row: {longest}). "
+        "Lower `micro_tokens`, set "
         "`gradient_checkpointing: true`, train adapters (`lora: {}`), or spread the optimizer with `resources: {deepspeed: zero3}`.",
     )
 
@@ -104,6 +107,11 @@ def shown(trace: Trace, codec: StepCodec) -> str:
     return ("".join(pieces) + ("⟧" if inside else ""))[-SHOWN:]
 
 
+def named(row: Row, codec: StepCodec) -> str:
+    """Whose row it is, and its first trace as it is shown."""
+    return f"problem {row.group!r}, {shown(row.traces[0], codec)!r}"
+
+
 def _describe_labels(rows: Sequence[Row], scale: Scale, ctx: Context) -> None:
     labels = Histogram("targets", scale)
     labels.add(target for row in rows for trace in row.traces for target in trace.targets)
@@ -114,8 +122,3 @@ def _describe_labels(rows: Sequence[Row], scale: Scale, ctx: Context) -> None:
 def _say(text: str) -> None:
     if rank() == 0:
         print(text, flush=True)
-
-
-def _why(dropped: Mapping[str, int], limit: int) -> str:
-    said = {"too_long": f"over max_length={limit} tokens", "cut_by_length_limit": "cut when sampled"}
-    return ", ".join(f"{dropped.get(reason, 0)} {text}" for reason, text in said.items())

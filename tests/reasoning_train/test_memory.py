@@ -82,12 +82,12 @@ def test_the_gate_counts_both_and_what_processes_share(tmp_path: Path, monkeypat
 
     def check(free: int, deepspeed: str | None = None, copies: int = 0, bf16: bool = False) -> None:
         monkeypatch.setattr(preflight, "available_bytes", lambda: free)
-        check_memory(model, Here(tmp_path, deepspeed), tokens=64, logits=32, recomputed=False, bf16=bf16, copies=copies)  # type: ignore[arg-type]
+        check_memory(model, Here(tmp_path, deepspeed), tokens=64, logits=32, recomputed=False, longest="row", bf16=bf16, copies=copies)  # type: ignore[arg-type]
 
     def needs(wanted: int, **more: Any) -> None:
         check(wanted, **more)
         with pytest.raises(
-            GateError, match="and a pass of 64 tokens keeps about .* Lower `micro_tokens`, set `gradient_checkpointing: true`"
+            GateError, match=r"a pass of 64 tokens keeps about .* \(the longest row: row\). Lower `micro_tokens`, set `gradient_checkp"
         ):
             check(wanted - 1, **more)
 

@@ -126,7 +126,9 @@ def test_until_publishes_what_met_its_bar(other: dict[str, Any]) -> None:
 def test_an_empty_source_is_named(kitchen: Bench) -> None:
     kitchen.gold()
     kitchen.solutions("cut", [solution("p0", "12 + 8 = 20\n", finish="length")])
-    with pytest.raises(GateError, match=r"sft: no rows of cut to train on \(dropped: \{'cut_by_length_limit': 1\}\)"):
+    with pytest.raises(
+        GateError, match=r"sft: no rows of cut to train on \(.* 1 cut when sampled\)\. The first cut when sampled: problem 'p0', .*12 \+ 8"
+    ):
         train(kitchen, data=[{"solutions": Ref("gold")}, {"solutions": Ref("cut")}], value=None)
 
 

@@ -130,10 +130,14 @@ def test_no_trees_are_refused_with_what_is_known_of_them(grown: Bench) -> None:
 
 def test_labels_of_one_class_are_refused(grown: Bench) -> None:
     grown.trees("wrong", [plant(step("a", answer(0, n=1)), n=1)])
-    with pytest.raises(GateError, match=r"value_targets: 0 of 2 step targets are right .*Use easier problems"):
+    with pytest.raises(
+        GateError, match=r"value_targets: 0 of 2 step targets are right .*Use easier problems.* The first that is wrong: problem '"
+    ):
         label(grown, "value_targets", trees="wrong", targets={"uses": "outcome"})
     grown.trees("right", [plant(step("a", answer(1, n=1)), n=1)])
-    with pytest.raises(GateError, match=r"value_targets: 0 of 2 step targets are wrong .*Use harder problems"):
+    with pytest.raises(
+        GateError, match=r"value_targets: 0 of 2 step targets are wrong .*Use harder problems.* The first that is right: problem '"
+    ):
         label(grown, "value_targets", "l2", trees="right", targets={"uses": "outcome"})
     with pytest.raises(GateError, match="paths.wrong=4 asks for wrong solutions too, and the trees of right hold none"):
         label(grown, "sft_paths", "l3", trees="right", paths={"wrong": 4})

@@ -60,6 +60,7 @@ def test_no_correct_sample_at_all_is_refused_with_the_pass_rate(fresh: Bench) ->
     with pytest.raises(GateError, match=re.escape("sample: 0 of 16 samples are correct (pass rate 0.0000, needed > 0")) as caught:
         fresh.make("s", "sample", policy=Ref("model"), problems=Ref("explore"), n=2, max_tokens=3)
     assert re.search(r"1\d were cut by max_tokens=3\). Most samples were cut: raise max_tokens.", str(caught.value))
+    assert re.search(r"The first wrong one: problem 'chain/explore/0', '.+', (length|stop), ", str(caught.value))
 
 
 def test_min_solved_is_a_bar(learned: Bench) -> None:
@@ -70,7 +71,7 @@ def test_min_solved_is_a_bar(learned: Bench) -> None:
 
 def test_without_gold_all_samples_are_unverifiable(fresh: Bench) -> None:
     nothing = fresh.problems("nothing", [problem("a", gold=None), problem("b", gold=None)])
-    with pytest.raises(GateError, match="all 4 samples are unverifiable .* Check the task's `answer` field"):
+    with pytest.raises(GateError, match=r"all 4 samples are unverifiable .* The first unverifiable one: problem 'a', '.*', \w+, no_gold"):
         fresh.make("s", "sample", policy=Ref("model"), problems=nothing, n=2, max_tokens=3)
 
 

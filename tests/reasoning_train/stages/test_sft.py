@@ -79,6 +79,7 @@ def test_over_long_rows_are_gated(kitchen: Bench) -> None:
     with pytest.raises(GateError, match=r"sft: \d+ of 24 rows dropped \(\d+ over max_length=40 tokens, 0 cut when sampled\)") as caught:
         train(kitchen, max_length=40)
     assert "more than max_dropped=0.05. Raise `max_length` or the sampling's `max_tokens`" in str(caught.value)
+    assert re.search(r"The first over max_length=40 tokens: problem 'chain/train/\d+', (4[1-9]|5\d) tokens, '\w+", str(caught.value))
     artifact = train(kitchen, "lenient", max_length=40, max_dropped=1.0)
     counts = artifact.manifest["counts"]
     assert 0 < counts["dropped.too_long"] < 24

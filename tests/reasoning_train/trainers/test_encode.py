@@ -13,6 +13,7 @@ from data_gen.tasks.chain import Chain
 from reasoning_train.models.words import word_tokenizer
 from reasoning_train.stages.gold import gold_solution
 from reasoning_train.trainers.encode import encode_solutions
+from reasoning_train.trainers.encoded import Encoded
 
 TASK = Chain(uses="chain", train=5)
 CODEC = StepCodec(Format(), word_tokenizer(TASK.vocabulary()))
@@ -65,6 +66,21 @@ def test_cut_and_over_long_rows_are_counted_not_truncated() -> None:
     )
     assert encoded.rows == [whole]
     assert encoded.dropped == {"cut_by_length_limit": 1, "too_long": 1}
+
+
+def test_the_first_row_left_out_for_each_reason_is_kept_to_be_shown() -> None:
+    """Of several sources the first source's; of a long text both ends."""
+    first, second = Encoded(), Encoded()
+    first.drop("too_long", "p7", "a" * 100 + "b" * 50 + "c" * 100, 300)
+    first.drop("too_long", "p8", "x", 301)
+    second.drop("too_long", "p9", "y", 302)
+    second.drop("weight_0", "p9", "z", 0)
+    both = first + second
+    assert both.why(256) == "3 over max_length=256 tokens, 0 cut when sampled, 1 of weight 0"
+    assert both.offending(256) == (
+        f" The first over max_length=256 tokens: problem 'p7', 300 tokens, '{'a' * 100} ... {'c' * 100}'. "
+        "The first of weight 0: problem 'p9', 'z'."
+    )
 
 
 def test_rows_of_weight_0_are_counted_not_trained_on() -> None:
