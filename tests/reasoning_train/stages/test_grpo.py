@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +25,12 @@ FEW = {**CHAIN, "train": 4, "steps": [1, 1]}
 
 @pytest.fixture
 def kitchen(bench: Bench, one_thread: None) -> Bench:
-    """A policy, `half`, that solves its four problems half of the time."""
     bench.model()
+    return half_taught(bench)
+
+
+def half_taught(bench: Bench) -> Bench:
+    """A policy, `half`, that solves its four problems half of the time."""
     bench.gold(task=FEW)
     bench.make("half", "sft", policy=Ref("model"), data=Ref("gold"), learning_rate=0.01, batch_size=4, max_steps=30)
     return bench
@@ -91,44 +92,6 @@ def test_resumed_equals_straight_bitwise(kitchen: Bench, monkeypatch: pytest.Mon
     assert same(resumed, straight)
     assert resumed.manifest["counts"] == straight.manifest["counts"]
     assert [point["step"] for point in curve(resumed)] == [1, 2, 3, 4, 5]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("loss", "deepspeed"), [("grpo", None), ("grpo", "zero0"), ("grpo", "zero1"), ("grpo", "zero2"), ("rloo", None), ("rloo", "zero2")]
-)
-def test_two_processes_train_as_one(tmp_path: Path, loss: str, deepspeed: str | None) -> None:
-    """Same completions, rewards and counts, and the same weights up to rounding."""
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(
-        f"""
-name: ranked
-include: [configs/tasks/chain.yaml]
-model: {{init: {{hidden_size: 32, layers: 1, heads: 2, intermediate_size: 64, max_length: 128, init_std: 0.12}}, tokenizer: task}}
-task: {{train: 4, explore: 4, dev: 4, test: 4, steps: [1, 1]}}
-stages:
-  half: {{uses: sft, policy: "${{model}}", data: "${{task.train.gold}}", learning_rate: 0.01, batch_size: 4, max_steps: 30}}
-  tuned: {{uses: grpo, policy: "${{stages.half}}", problems: "${{task.train}}", loss: {loss}, beta: 0.05, learning_rate: 6.0e-4,
-          batch_size: 32, max_steps: 3, max_tokens: 24, resources: {{deepspeed: {deepspeed or "null"}}}}}
-"""
-    )
-    found = []
-    for processes in (1, 2):
-        store = tmp_path / f"store{processes}"
-        for node in ("task.train", "task.train.gold", "model", "half", "tuned"):
-            several = node == "tuned" and (processes == 2 or deepspeed)
-            run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-            command = [*(run if several else [sys.executable]), "-m", "reasoning_train.stage", str(recipe), node, "--store", str(store)]
-            environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
-            assert done.returncode == 0, done.stderr[-4000:]
-        [made] = (store / "artifacts").glob("grpo-*")
-        manifest = json.loads((made / "manifest.json").read_text())
-        rewards = [json.loads(line)["reward"] for line in (made / "history.jsonl").read_text().splitlines()]
-        found.append((made.name, manifest["counts"], rewards, load_file(made / "model" / "model.safetensors")))
-    assert found[0][:3] == found[1][:3]
-    for name, tensor in found[0][3].items():
-        assert torch.allclose(tensor, found[1][3][name], rtol=1e-3, atol=2e-5), name
 
 
 def test_without_a_step_the_policy_is_its_own_reference(kitchen: Bench) -> None:

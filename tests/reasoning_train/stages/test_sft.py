@@ -310,40 +310,6 @@ def test_the_tiny_chain_task_is_what_these_tests_think() -> None:
     assert [len(p.gold_steps) for p in Chain.model_validate(FEW).problems("train")] == [1] * 4
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("deepspeed", [None, "zero2", "zero3"])
-def test_a_stage_under_torchrun_publishes_what_one_process_does(tmp_path: Path, deepspeed: str | None) -> None:
-    """Same key, same weights: how many processes trained is no part of what a stage is."""
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(
-        f"""
-name: ranked
-include: [configs/tasks/chain.yaml]
-model: {{init: {{hidden_size: 32, layers: 1, heads: 2, intermediate_size: 64, max_length: 256}}, tokenizer: task}}
-task: {{train: 24, explore: 4, dev: 4, test: 4}}
-stages:
-  tuned: {{uses: sft, policy: "${{model}}", data: "${{task.train.gold}}", learning_rate: 0.01, batch_size: 8, max_steps: 4,
-          micro_tokens: 256,
-          resources: {{deepspeed: {deepspeed or "null"}}}}}
-"""
-    )
-    found = {}
-    for processes in (1, 2):
-        store = tmp_path / f"store{processes}"
-        for node in ("task.train", "task.train.gold", "model", "tuned"):
-            run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-            start = run if node == "tuned" and (processes == 2 or deepspeed) else [sys.executable]
-            command = [*start, "-m", "reasoning_train.stage", str(recipe), node, "--store", str(store)]
-            environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
-            assert done.returncode == 0, done.stderr[-4000:]
-        [made] = (store / "artifacts").glob("sft-*")
-        found[processes] = (made.name, load_file(made / "model" / "model.safetensors"))
-    assert found[1][0] == found[2][0]
-    for name, tensor in found[1][1].items():
-        assert torch.allclose(tensor, found[2][1][name], rtol=1e-4, atol=1e-5), name
-
-
 def test_until_under_zero3_is_refused(kitchen: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "1")  # as torchrun with one process sets it
     kitchen.problems("dev", [])
