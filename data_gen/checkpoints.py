@@ -7,6 +7,9 @@ A model folder is a `from_pretrained` folder with `format.json`, or, for weights
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +30,34 @@ def device_and_dtype() -> tuple[torch.device, torch.dtype]:
     return torch.device("cpu"), torch.float32
 
 
-def load_whole(auto: Any, weights: Path, **kwargs: Any) -> Any:
-    """`auto.from_pretrained(weights)`, without network or code that lies there. ValueError where a tensor is in no file: transformers draws
-    it at random, and only logs that."""
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Transformers logs errors only."""
+    log = logging.getLogger("transformers")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
+WORDS = "lm_head.weight"
+"""The language-model head's weights."""
+
+
+def has_words(weights: Path) -> bool:
+    """False for the weights of a verifier whose language-model head was not kept."""
+    made = json.loads((weights / "config.json").read_text(encoding="utf-8")).get("architectures") or []
+    bare = ("ForTokenClassification", "ForSequenceClassification", "Model")
+    return not any(name.endswith(bare) and not name.endswith("LMHeadModel") for name in made)
+
+
+def load_whole(auto: Any, weights: Path, *, spare: Sequence[str] = (), **kwargs: Any) -> Any:
+    """`auto.from_pretrained(weights)`, without network or code that lies there. ValueError where a tensor is in no file (transformers draws
+    it at random, and only logs that), unless it is `spare`."""
     model, found = auto.from_pretrained(weights, output_loading_info=True, local_files_only=True, trust_remote_code=False, **kwargs)
-    missing = sorted(found["missing_keys"])
+    missing = sorted(set(found["missing_keys"]) - set(spare))
     if missing:
         raise ValueError(f"{len(missing)} tensors of the model are in none of its files, {missing[0]!r} the first")
     return model

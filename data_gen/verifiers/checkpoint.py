@@ -8,9 +8,6 @@ scores (`raw`); gain, offset and squash stand in `head/head.json`.
 from __future__ import annotations
 
 import copy
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +21,7 @@ from transformers import (
     AutoModelForCausalLM,
 )
 
-from data_gen.checkpoints import device_and_dtype, how_to_mend, load_format, load_tokenizer, load_whole, save_format, weights_folder
+from data_gen.checkpoints import device_and_dtype, how_to_mend, load_format, load_tokenizer, load_whole, quiet, save_format, weights_folder
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
 from data_gen.heads import load_head, save_head
@@ -86,7 +83,7 @@ def load_backbone(folder: Path, kind: str, *, device: torch.device | None = None
     auto: Any = AutoModelForCausalLM if kind == "from_vocab" else AutoModel
     try:
         fmt = load_format(folder)
-        with _quiet():  # the weights of a head that transformers does not know, or does not need, are no news
+        with quiet():  # the weights of a head that transformers does not know, or does not need, are no news
             backbone = load_whole(auto, weights, dtype=dtype)
         tokenizer = load_tokenizer(weights)
     except Exception as error:  # torn safetensors, missing files and bad JSON each raise another type
@@ -145,14 +142,3 @@ def _exported(head: ValueHead, *, bias: bool) -> nn.Linear:
         if bias:
             linear.bias.copy_(own.get("score.bias", torch.zeros(())))
     return linear
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    log = logging.getLogger("transformers")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(level)

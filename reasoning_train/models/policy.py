@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_gen.checkpoints import device_and_dtype, how_to_mend, load_format, load_tokenizer, load_whole, save_format, weights_folder
+from data_gen.checkpoints import (
+    WORDS,
+    device_and_dtype,
+    has_words,
+    how_to_mend,
+    load_format,
+    load_tokenizer,
+    load_whole,
+    quiet,
+    save_format,
+    weights_folder,
+)
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
 
@@ -39,7 +50,10 @@ class Policy:
 
 
 def load_policy(folder: Path, *, device: torch.device | None = None, **kwargs: Any) -> Policy:
-    """Open a model artifact; UserError names missing or torn files. `kwargs` go to `from_pretrained`: a `dtype` other than the device's."""
+    """Open a model artifact; UserError names missing or torn files. `kwargs` go to `from_pretrained`: a `dtype` other than the device's.
+
+    Of a verifier (to train it on) the model is its backbone; where the language-model head was not kept, one is drawn that nobody reads.
+    """
     refuse_served(folder)
     weights, (best, dtype) = weights_folder(folder), device_and_dtype()
     if "quantization_config" in kwargs and (weights / "adapter_config.json").exists():
@@ -90,7 +104,10 @@ def _load_model(weights: Path, **kwargs: Any) -> Any:
         return merged.requires_grad_(True)
     from transformers import AutoModelForCausalLM
 
-    return load_whole(AutoModelForCausalLM, weights, **kwargs)
+    if has_words(weights):
+        return load_whole(AutoModelForCausalLM, weights, **kwargs)
+    with quiet():  # the verifier's own head has another place
+        return load_whole(AutoModelForCausalLM, weights, spare=(WORDS,), **kwargs)
 
 
 def save_policy(policy: Policy, folder: Path) -> None:

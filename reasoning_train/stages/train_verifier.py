@@ -18,9 +18,9 @@ from data_gen.heads import HeadConfig
 from data_gen.labels import StepPair, ValueTarget
 from data_gen.scales import Scale
 from reasoning_train.ranks import rank
-from reasoning_train.recipe.refs import ModelRef, PairsRef, Unkeyed, ValueTargetsRef
+from reasoning_train.recipe.refs import BackboneRef, PairsRef, Unkeyed, ValueTargetsRef
 from reasoning_train.recipe.rows import Rows
-from reasoning_train.stage_api import Context, Sizes, stage
+from reasoning_train.stage_api import Context, Sizes, gate, stage
 from reasoning_train.trainers.setup import Training, load_options, pad_id, prepare, training_cost, use_bf16
 
 if TYPE_CHECKING:
@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 class TrainVerifierConfig(Training):
     """What says how good a solution is, and how the head says it."""
 
-    policy: ModelRef
-    """The backbone's weights, the tokenizer and the Format: the policy that grew the trees, or a larger model with its tokenizer."""
+    policy: BackboneRef
+    """The backbone's weights, the tokenizer and the Format: the policy that grew the trees, a larger model with its tokenizer, or a
+    verifier to go on with."""
+    new_head: bool = False
+    """Train a new head though one lies beside the backbone already, for one that is read or scaled in another way."""
     targets: ValueTargetsRef | None = None
     pairs: PairsRef | None = None
     """For `loss: ranking` between steps; exactly one of `targets` and `pairs`."""
@@ -64,7 +67,9 @@ class TrainVerifierConfig(Training):
 
 @stage("train_verifier", version=2, outputs={"verifier": "verifier"}, distributed=True)
 def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
-    """Train backbone and head, publish them with the Format. A policy that has a head of this kind already goes on with it."""
+    """Train backbone and head, publish them with the Format. A backbone that has a head already goes on with it unless a new one is asked
+    for; UserError where that one is read or scaled in another way."""
+    from data_gen.checkpoints import has_words, weights_folder
     from data_gen.verifiers.checkpoint import Verifier, save_verifier
     from reasoning_train.models.policy import load_policy
     from reasoning_train.trainers.fit import Source, finish, fit
@@ -73,9 +78,14 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
     from reasoning_train.trainers.objective import Objective
 
     folder = ctx.input(config.policy).path
+    gate(
+        config.head.kind != "from_vocab" or has_words(weights_folder(folder)),
+        f"train_verifier: head.kind 'from_vocab' reads the logits of a language model, and {config.policy} has kept none. Begin with a "
+        "model, or use kind 'scalar'.",
+    )
     policy = load_policy(folder, **load_options(config, "train_verifier", ctx.deepspeed))
     rows, limit = _rows(config, policy, ctx)
-    head = open_head(folder, config.head, policy.model)
+    head = open_head(folder, config.head, policy.model, new=config.new_head)
     model = prepare(_without_words(policy.model, config.head), config)
     loss = Ranking(margin=config.margin) if config.loss == "ranking" else Regression(kind=config.loss)
     objective, out = Objective(model, [loss], head, bf16=use_bf16(config.precision)), ctx.output("verifier")

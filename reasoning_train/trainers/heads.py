@@ -10,9 +10,10 @@ from data_gen.verifiers.checkpoint import feature_width
 from data_gen.verifiers.value_head import ValueHead
 
 
-def open_head(folder: Path, config: HeadConfig, model: Any) -> ValueHead:
-    """The head beside the model in `folder`, if there is one, else a fresh one. UserError where it is read or scaled in another way."""
-    if not has_head(folder):
+def open_head(folder: Path, config: HeadConfig, model: Any, *, new: bool = False) -> ValueHead:
+    """The head beside the model in `folder`, if there is one and no `new` one is asked for, else a fresh one. UserError where it is read or
+    scaled in another way."""
+    if new or not has_head(folder):
         std = float(getattr(model.config, "initializer_range", 0.02))
         return ValueHead(config, feature_width(model, config.kind), init_std=std).to(model.device)
     head = load_head(folder)

@@ -14,10 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from data_gen.checkpoints import has_words
 from data_gen.errors import UserError
+from data_gen.heads import HeadConfig
+from data_gen.scales import Scale
 from data_gen.tasks.chain import Chain
+from data_gen.verifiers.checkpoint import save_verifier
 from reasoning_train.models.policy import Policy, load_policy, save_policy
 from reasoning_train.models.words import word_tokenizer
+from tests.data_gen.verifiers.tiny import verifier
 from tests.reasoning_train.bench import Bench
 
 TASK = Chain(uses="chain")
@@ -138,3 +143,34 @@ def test_digits_are_tokens_of_their_own_and_pad_is_not_eos() -> None:
     tokenizer = word_tokenizer(TASK.vocabulary())
     assert tokenizer.tokenize("12 + 8") == ["1", "2", " +", " 8"]
     assert len({tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id}) == 3
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("kind", ["scalar", "two_layer", "from_vocab"])
+def test_a_verifier_opens_as_what_it_may_be_trained_from(tmp_path: Path, kind: Any, tied: bool) -> None:
+    """Its backbone, to the last bit; only the language-model head may be missing."""
+    scale = Scale.PROGRESS if kind == "from_vocab" else Scale.P
+    made = verifier(HeadConfig(kind=kind, scale=scale), shape={"tie_word_embeddings": tied})
+    save_verifier(made, tmp_path)
+    body = made.backbone if kind == "from_vocab" else None
+    assert has_words(tmp_path) == bool(body)
+    opened = load_policy(tmp_path)
+    with torch.no_grad():
+        wanted = (body.model if body else made.backbone)(input_ids=IDS).last_hidden_state
+        assert torch.equal(opened.model.model(input_ids=IDS).last_hidden_state, wanted)
+        if body:
+            assert torch.equal(logits(opened), body(input_ids=IDS).logits)
+    weights = tmp_path / "model.safetensors"
+    tensors = {name: tensor for name, tensor in load_file(weights).items() if "layers.1.mlp.up" not in name}
+    save_file(tensors, weights, metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"cannot be loaded \(ValueError: 1 tensors of the model are in none of its files"):
+        load_policy(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("LlamaForCausalLM", True), ("GPT2LMHeadModel", True), ("GPT2Model", False), ("Qwen2ForTokenClassification", False)],
+)
+def test_which_weights_have_a_language_model_head(tmp_path: Path, name: str, words: bool) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"architectures": [name]}))
+    assert has_words(tmp_path) == words

@@ -48,8 +48,8 @@ def targets(bench: Bench, n: int = 16, level: str = "step_end", scale: str = "p"
 def train(bench: Bench, rows: list[ValueTarget] | None = None, name: str = "verifier", **config: Any) -> Artifact:
     made = targets(bench) if rows is None else rows
     bench.make(f"{name}_targets", "t_targets", rows=[row.to_row() for row in made])
-    fixed: dict[str, Any] = {"learning_rate": 0.005, "batch_size": 8, "max_steps": 40}
-    return bench.make(name, "train_verifier", policy=Ref("model"), targets=Ref(f"{name}_targets"), **{**fixed, **config})
+    fixed: dict[str, Any] = {"policy": Ref("model"), "learning_rate": 0.005, "batch_size": 8, "max_steps": 40}
+    return bench.make(name, "train_verifier", targets=Ref(f"{name}_targets"), **{**fixed, **config})
 
 
 def read(artifact: Artifact, row: ValueTarget) -> float:
@@ -129,6 +129,25 @@ def test_training_goes_on_with_a_head_of_the_same_kind_only(kitchen: Bench) -> N
     with pytest.raises(UserError, match=r"Head mismatch: the recipe's head has squash='sigmoid', the checkpoint has squash='tanh'"):
         open_head(folder, HeadConfig(), model)
     assert open_head(folder, HeadConfig(squash="tanh", scale="signed"), model).width == 32  # type: ignore[arg-type]
+
+
+def test_a_verifier_is_trained_further(kitchen: Bench) -> None:
+    """Its backbone and, where it is read alike, its head; a head of another kind begins anew, above the same backbone."""
+    rows = targets(kitchen)
+    before = train(kitchen, rows)
+    still = train(kitchen, rows, "still", policy=Ref("verifier"), learning_rate=1e-12, max_steps=1)
+    assert [read(still, row) for row in rows] == pytest.approx([read(before, row) for row in rows], abs=1e-6)
+    other: dict[str, Any] = {"policy": Ref("verifier"), "head": {"read_at": "last"}, "learning_rate": 1e-12, "max_steps": 1}
+    last = targets(kitchen, level="last")
+    with pytest.raises(UserError, match=r"Head mismatch: the recipe's head has read_at='last', the checkpoint has read_at='step_end'"):
+        train(kitchen, last, "other", **other)
+    fresh = load_verifier(train(kitchen, last, "fresh", new_head=True, **other).path / "verifier")
+    known = load_verifier(before.path / "verifier")
+    assert fresh.head.config.read_at == "last"
+    assert not torch.equal(fresh.head.score.weight, known.head.score.weight)
+    assert all(torch.allclose(value, known.backbone.state_dict()[name]) for name, value in fresh.backbone.state_dict().items())
+    with pytest.raises(GateError, match=r"head.kind 'from_vocab' reads the logits of a language model, and verifier has kept none"):
+        train(kitchen, rows, "words", **{**other, "head": {"kind": "from_vocab"}}, new_head=True)
 
 
 REFUSED = {
