@@ -2,35 +2,68 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import model_validator
 
 from data_gen.records import Problem, Solution
 from data_gen.scales import Scale, convert, convertible
 from data_gen.scorers.head import Aggregate, aggregated
+from data_gen.search.vote import as_weight
 from reasoning_train.inputs import read_problems, read_solutions, with_solutions
 from reasoning_train.recipe.refs import ModelRef, ProblemsRef, SolutionsRef, VerifierRef
 from reasoning_train.recipe.rows import write_rows
 from reasoning_train.stage_api import Context, StageConfig, gate, stage
 
 if TYPE_CHECKING:
+    from data_gen.format import StepCodec
     from reasoning_train.evaluation.metrics import Estimate
 
-MAJORITY, CHANCE, FIRST = "majority", "random distinct trace", "first sample"
+MAJORITY, CHANCE, FIRST, WEIGHTED = "majority", "random distinct trace", "first sample", "weighted vote"
 
 
 class EvaluateVerifierConfig(StageConfig):
     """Which verifiers, on whose solutions."""
 
-    verifiers: dict[str, VerifierRef] = Field(min_length=1)
+    verifiers: dict[str, VerifierRef] = {}
+    likelihoods: dict[str, ModelRef] = {}
+    """Policies whose mean log-probability of a solution is its score (Math-Rev, arXiv 2410.05318): one that `dpo` with `loss: simpo` has
+    tuned for it, or the policy itself. At least one of `verifiers` and `likelihoods`."""
     problems: ProblemsRef
     solutions: SolutionsRef
     """Several a problem, drawn from `policy` (stage `sample` on held-out problems)."""
     policy: ModelRef
     aggregate: Aggregate = "last"
-    """How the values of a solution's steps become its score."""
+    """How the values of a solution's steps become a verifier's score."""
+    weighted_vote: bool = False
+    """Also the answer of the greatest summed score (arXiv 2408.03314), beside the solution of the best one."""
+
+    @model_validator(mode="after")
+    def _named_once(self) -> EvaluateVerifierConfig:
+        if not self.verifiers and not self.likelihoods:
+            raise ValueError("evaluate_verifier: give at least one of `verifiers` and `likelihoods`")
+        if twice := sorted(self.verifiers.keys() & self.likelihoods.keys()):
+            raise ValueError(f"likelihoods.{twice[0]}: `verifiers` has the same name; rows of the table need names of their own")
+        return self
+
+    @property
+    def names(self) -> list[str]:
+        """Of all that score solutions, in the order of the table."""
+        return [*self.verifiers, *self.likelihoods]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """The solutions of one problem with a score each, on the scale that is told, and what each weighs in a vote."""
+
+    problem: Problem
+    pool: list[Solution]
+    scores: list[float]
+    weights: list[float]
 
 
 @stage("evaluate_verifier", version=1, outputs={"table": "table"}, seeded=False, scores=True)
@@ -44,13 +77,16 @@ def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
 
     rows = [row for problem, pool in _pools(config, ctx, count=True) for row in _without_verifier(problem, pool)]
     gate(bool(rows), f"evaluate_verifier: no problem of {config.problems} has verifiable solutions in {config.solutions}.")
-    figures = {}
-    for name in config.verifiers:
+    figures, chosen = {}, list[str]()
+    for name in config.names:
         scored = list(_scored(name, config, ctx))
-        figures[name] = _figures([scores for _, _, scores in scored], [_right(pool) for _, pool, _ in scored])
-        rows += [_row(name, problem, pool, _best(scores), drawn=pool, read=pool) for problem, pool, scores in scored]
+        figures[name] = _figures([one.scores for one in scored], [_right(one.pool) for one in scored])
+        ways = {name: _best} | ({f"{name}, {WEIGHTED}": _elected} if config.weighted_vote else {})
+        chosen += ways
+        for way, choose in ways.items():
+            rows += [_row(way, one.problem, one.pool, choose(one), drawn=one.pool, read=one.pool) for one in scored]
     write_rows(ctx.output("table"), kind="table", rows=rows)
-    summary = summarise_rows(rows, [MAJORITY, CHANCE, FIRST, *config.verifiers], [])
+    summary = summarise_rows(rows, [MAJORITY, CHANCE, FIRST, *chosen], [])
     ctx.count("out", summary["problems"])
     ctx.metric("verifiers", {name: {m: [e.value, e.low, e.high] for m, e in found.items()} for name, found in figures.items()})
     ctx.metric("summary", summary)
@@ -68,19 +104,38 @@ def _pools(config: EvaluateVerifierConfig, ctx: Context, *, count: bool = False)
             yield problem, known
 
 
-def _scored(name: str, config: EvaluateVerifierConfig, ctx: Context) -> Iterator[tuple[Problem, list[Solution], list[float]]]:
+def _scored(name: str, config: EvaluateVerifierConfig, ctx: Context) -> Iterator[_Scored]:
     """Scores as probabilities where the verifier's scale has them."""
-    from data_gen.verifiers.checkpoint import load_verifier
     from reasoning_train.models.policy_text import load_policy_text
+
+    codec, pools = load_policy_text(ctx.input(config.policy).path).codec, _pools(config, ctx)
+    found = _by_head(name, config, ctx, codec, pools) if name in config.verifiers else _by_likelihood(name, config, ctx, codec, pools)
+    for done, (problem, pool, scores, scale) in enumerate(found, 1):
+        yield _Scored(problem, pool, scores, [as_weight(score, scale) for score in scores])
+        ctx.progress(done, None)
+
+
+Pools = Iterator[tuple[Problem, list[Solution]]]
+Found = Iterator[tuple[Problem, list[Solution], list[float], Scale]]
+
+
+def _by_head(name: str, config: EvaluateVerifierConfig, ctx: Context, codec: StepCodec, pools: Pools) -> Found:
+    from data_gen.verifiers.checkpoint import load_verifier
     from reasoning_train.trainers.score import score_solutions
 
-    verifier, codec = load_verifier(ctx.input(config.verifiers[name]).path), load_policy_text(ctx.input(config.policy).path).codec
+    verifier = load_verifier(ctx.input(config.verifiers[name]).path)
     verifier.format.check_same_task(codec.format, f"verifier {name!r}", "the policy")
     scale = verifier.head.config.scale
     wanted = Scale.P if convertible(scale, Scale.P) else scale
-    for done, (problem, solutions, values) in enumerate(score_solutions(verifier, codec, _pools(config, ctx)), 1):
-        yield problem, solutions, [convert(aggregated(each, config.aggregate), scale, wanted) for each in values]
-        ctx.progress(done, None)
+    for problem, solutions, values in score_solutions(verifier, codec, pools):
+        yield problem, solutions, [convert(aggregated(each, config.aggregate), scale, wanted) for each in values], wanted
+
+
+def _by_likelihood(name: str, config: EvaluateVerifierConfig, ctx: Context, codec: StepCodec, pools: Pools) -> Found:
+    from reasoning_train.trainers.score import mean_logprobs
+
+    for problem, solutions, values in mean_logprobs(ctx.input(config.likelihoods[name]).path, codec, pools):
+        yield problem, solutions, values, Scale.RANKING
 
 
 def _figures(scores: list[list[float]], right: list[list[bool]]) -> dict[str, Estimate]:
@@ -110,9 +165,20 @@ def _right(solutions: Sequence[Solution]) -> list[bool]:
     return [s.verdict == "correct" for s in solutions]
 
 
-def _best(scores: Sequence[float]) -> list[int]:
-    top = max(scores)
-    return [i for i, score in enumerate(scores) if score == top]
+def _best(one: _Scored) -> list[int]:
+    """Solutions of the best score."""
+    top = max(one.scores)
+    return [i for i, score in enumerate(one.scores) if score == top]
+
+
+def _elected(one: _Scored) -> list[int]:
+    """A solution of the answer that has the greatest sum of weights, of each of them where sums are equal; the first where none answers."""
+    sums, first = defaultdict[str, float](float), dict[str, int]()
+    for i, (solution, weight) in enumerate(zip(one.pool, one.weights, strict=True)):
+        if solution.answer is not None:
+            sums[solution.answer] += weight
+            first.setdefault(solution.answer, i)
+    return [i for answer, i in first.items() if math.isclose(sums[answer], max(sums.values()), rel_tol=1e-9, abs_tol=1e-12)] or [0]
 
 
 def _without_verifier(problem: Problem, pool: list[Solution]) -> Iterator[dict[str, Any]]:

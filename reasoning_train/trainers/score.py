@@ -1,19 +1,18 @@
-"""Solutions to a verifier's values, read the way searches read them."""
+"""Solutions to a verifier's values or a model's log-probabilities, read the way searches read them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from data_gen.format import StepCodec
 from data_gen.heads import step_ends
 from data_gen.records import Problem, Solution
 from data_gen.scorers.base import Prefix
-from data_gen.verifiers.forward import Forward
+from data_gen.verifiers.checkpoint import Verifier, load_backbone
+from data_gen.verifiers.forward import Forward, MeanLogprob
 from data_gen.verifiers.reading import Reader
-
-if TYPE_CHECKING:
-    from data_gen.format import StepCodec
-    from data_gen.verifiers.checkpoint import Verifier
 
 
 def score_solutions(
@@ -23,6 +22,20 @@ def score_solutions(
     reader, forward = Reader(verifier.codec, policy, verifier.head.config.read_at), Forward(verifier)
     for problem, solutions in pairs:
         yield problem, solutions, forward.values([reader.read(as_prefix(problem, solution)) for solution in solutions])
+
+
+def mean_logprobs(
+    folder: Path, policy: StepCodec, pairs: Iterable[tuple[Problem, list[Solution]]]
+) -> Iterator[tuple[Problem, list[Solution], list[float]]]:
+    """Each problem with its solutions and (1/|y|) log p(y | q) of each under the causal LM in `folder`: least where nothing was written."""
+    model, tokenizer, fmt = load_backbone(folder, "from_vocab")
+    fmt.check_same_task(policy.format, f"the model in {folder}", "the policy")
+    reader, scores = Reader(StepCodec(fmt, tokenizer), policy, "last"), MeanLogprob(model)
+    for problem, solutions in pairs:
+        readings = [reader.read_after_prompt(as_prefix(problem, solution)) for solution in solutions]
+        written = [len(reading.ids) > reading.at[0] + 1 for reading in readings]
+        found = iter(scores.values([reading for reading, some in zip(readings, written, strict=True) if some]))
+        yield problem, solutions, [next(found)[0] if some else -math.inf for some in written]
 
 
 def as_prefix(problem: Problem, solution: Solution) -> Prefix:

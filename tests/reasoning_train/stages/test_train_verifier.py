@@ -19,7 +19,8 @@ from data_gen.verifiers.reading import Reading
 from reasoning_train.recipe.refs import Ref
 from reasoning_train.recipe.store import Artifact
 from reasoning_train.stage_api import GateError
-from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of
+from reasoning_train.stages.evaluate_verifier import EvaluateVerifierConfig, _elected, _Scored
+from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of, solution
 from tests.reasoning_train.stages.test_dpo import pairs
 
 
@@ -233,6 +234,51 @@ def test_a_trained_verifier_is_measured_and_calibrated(kitchen: Bench) -> None:
     by_chance = [row["accuracy"] for row in rows if row["policy"] == "random distinct trace"]
     assert by_chance == pytest.approx([1 / 3] * 6)
     assert [row["accuracy"] for row in rows if row["policy"] == "majority"] == [1.0] * 6
+
+
+def test_policies_are_measured_by_their_log_probabilities(kitchen: Bench) -> None:
+    """Against a plain forward pass; they are no probabilities of being right, so there is no Brier score."""
+    pool(kitchen)
+    given: dict[str, Any] = {"problems": Ref("questions"), "solutions": Ref("pool"), "policy": Ref("model")}
+    artifact = kitchen.make("measured", "evaluate_verifier", likelihoods={"plain": Ref("model")}, weighted_vote=True, **given)
+    model, scores = kitchen.policy().model, dict[str, list[tuple[float, bool]]]()
+    for row in rows_of(kitchen.store.open(kitchen.nodes["pool"])):
+        solution = Solution.from_row(row)
+        with torch.no_grad():
+            logprobs = model(torch.tensor([[*solution.prompt_ids, *solution.token_ids]])).logits[0].log_softmax(-1)
+        start = len(solution.prompt_ids)
+        own = [float(logprobs[start + i - 1, token]) for i, token in enumerate(solution.token_ids)]
+        scores.setdefault(solution.problem_id, []).append((sum(own) / len(own), solution.verdict is Verdict.CORRECT))
+    rows = {(row["policy"], row["problem_id"]): row["accuracy"] for row in rows_of(artifact)}
+    for name, known in scores.items():
+        assert rows["plain", name] == float(max(known)[1])
+        assert rows["plain, weighted vote", name] == 1.0  # two samples against one and one: scores differ by less than their number
+    within = [sum(a > b for a, right in known if right for b, wrong in known if not wrong) / 4 for known in scores.values()]
+    figures = artifact.manifest["metrics"]["verifiers"]["plain"]
+    assert figures.keys() == {"AUC within", "AUC pooled"} and figures["AUC within"][0] == pytest.approx(sum(within) / len(within))
+
+
+@pytest.mark.parametrize(
+    ("answers", "weights", "elected"),
+    [
+        (("2", "9", "2", "7"), (0.3, 0.5, 0.3, 0.1), [0]),  # 0.6 against 0.5
+        (("2", "9", "2", "7"), (0.3, 0.7, 0.3, 0.1), [1]),
+        (("2", "9", "2", None), (0.3, 0.6, 0.3, 9.0), [0, 1]),  # who has no answer has no vote, and equals share
+        ((None, None), (0.3, 0.6), [0]),
+    ],
+)
+def test_answers_are_elected_by_summed_weights(answers: tuple[str | None, ...], weights: tuple[float, ...], elected: list[int]) -> None:
+    asked = problem("a")
+    pool = [solution("a", "1 + 1 = 2\n", answer=answer) for answer in answers]
+    assert _elected(_Scored(asked, pool, list(weights), list(weights))) == elected
+
+
+def test_who_is_measured_has_one_name() -> None:
+    given: dict[str, Any] = {"problems": Ref("p"), "solutions": Ref("s"), "policy": Ref("m")}
+    with pytest.raises(ValueError, match="give at least one of `verifiers` and `likelihoods`"):
+        EvaluateVerifierConfig(**given)
+    with pytest.raises(ValueError, match=r"likelihoods.a: `verifiers` has the same name"):
+        EvaluateVerifierConfig(verifiers={"a": Ref("v")}, likelihoods={"a": Ref("m")}, **given)
 
 
 def test_calibration_needs_both_kinds(kitchen: Bench) -> None:
