@@ -67,6 +67,7 @@ def _check_tokenizer(solution: Solution, codec: StepCodec, prompt: tuple[int, ..
         )
     if last not in codec.end_ids and not codec.format.task.ends:
         raise UserError(
-            f"Problem {solution.problem_id!r}: its solution ends with {codec.tokenizer.convert_ids_to_tokens(last)!r}; expected a stop "
-            f"token ({', '.join(map(str, sorted(codec.end_ids)))}), else the policy never learns to stop. Drop rows that were cut."
+            f"Problem {solution.problem_id!r}: its solution, {text[-80:]!r}, ends with {codec.tokenizer.convert_ids_to_tokens(last)!r}; "
+            f"expected a stop token ({', '.join(map(str, sorted(codec.end_ids)))}), else the policy never learns to stop. "
+            "Drop rows that were cut."
         )
