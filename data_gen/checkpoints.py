@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,24 +42,26 @@ def quiet() -> Iterator[None]:
         log.setLevel(level)
 
 
-WORDS = "lm_head.weight"
-"""The language-model head's weights."""
-
-
 def has_words(weights: Path) -> bool:
     """False for the weights of a verifier whose language-model head was not kept."""
-    made = json.loads((weights / "config.json").read_text(encoding="utf-8")).get("architectures") or []
+    config = weights / "config.json"
+    if not config.is_file():  # adapters beside a base
+        return True
     bare = ("ForTokenClassification", "ForSequenceClassification", "Model")
+    made = json.loads(config.read_text(encoding="utf-8")).get("architectures") or []
     return not any(name.endswith(bare) and not name.endswith("LMHeadModel") for name in made)
 
 
-def load_whole(auto: Any, weights: Path, *, spare: Sequence[str] = (), **kwargs: Any) -> Any:
-    """`auto.from_pretrained(weights)`, without network or code that lies there. ValueError where a tensor is in no file (transformers draws
-    it at random, and only logs that), unless it is `spare`."""
+def load_whole(auto: Any, weights: Path, *, words: bool = True, **kwargs: Any) -> Any:
+    """`auto.from_pretrained(weights)`, without network or code that lies there. ValueError where a tensor is in no file: transformers draws
+    it at random, and only logs that. `words=False`: the language-model head may be missing, for nobody will read it."""
     model, found = auto.from_pretrained(weights, output_loading_info=True, local_files_only=True, trust_remote_code=False, **kwargs)
-    missing = sorted(set(found["missing_keys"]) - set(spare))
+    missing = set(found["missing_keys"])
+    if missing and not words:
+        unread = {id(weight) for weight in model.get_output_embeddings().parameters()}
+        missing -= {name for name, weight in model.named_parameters(remove_duplicate=False) if id(weight) in unread}
     if missing:
-        raise ValueError(f"{len(missing)} tensors of the model are in none of its files, {missing[0]!r} the first")
+        raise ValueError(f"{len(missing)} tensors of the model are in none of its files, {min(missing)!r} the first")
     return model
 
 
@@ -82,6 +84,13 @@ def load_format(folder: Path) -> Format:
 def save_format(fmt: Format, folder: Path) -> None:
     """Write `format.json`."""
     (folder / "format.json").write_text(fmt.model_dump_json(indent=2), encoding="utf-8")
+
+
+def saved_ends(weights: Path) -> tuple[int, ...]:
+    """Ids that end a generation by the generation config beside the weights (a chat model has several); none where there is none."""
+    path = weights / "generation_config.json"
+    eos = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id") if path.is_file() else None
+    return tuple(eos) if isinstance(eos, list) else () if eos is None else (eos,)
 
 
 def weights_folder(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The one base class of errors that are the user's to mend, and nearest-name hints for their messages."""
+"""The one base class of errors that are the user's to mend; nearest-name hints and excerpts for their messages."""
 
 from __future__ import annotations
 
@@ -20,3 +20,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f" Did you mean {close[0]!r}?"
     return f" Known: {', '.join(names)}." if names else ""
+
+
+def excerpt(text: str, most: int = 200) -> str:
+    """A text for a message: quoted, its middle left out where it is longer than `most` characters."""
+    half = most // 2
+    return repr(text if len(text) <= most else f"{text[:half]} ... {text[-half:]}")

@@ -80,14 +80,15 @@ class HeadConfig(BaseModel):
             raise ValueError("knots: scores must grow from one to the next, and values must not fall")
         return self
 
-    def check_same(self, other: HeadConfig, here: str, there: str) -> None:
-        """UserError that names the first difference in what the values mean or where they are read."""
-        for name in _MEANING:
+    def check_same(self, other: HeadConfig, here: str, there: str, *, more: Sequence[str] = (), mend: str = "") -> None:
+        """UserError that names the first difference in what values mean, where they are read or in `more` fields; `mend`: what to do."""
+        mend = mend or "leave the field out to take what the checkpoint says, or train a head of the other kind"
+        for name in (*_MEANING, *more):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs:
                 raise UserError(
                     f"Head mismatch: {here} has {name}={_shown(mine)}, {there} has {name}={_shown(theirs)}. A head is only read the way "
-                    "it was trained; leave the field out to take what the checkpoint says, or train a head of the other kind."
+                    f"it was trained; {mend}."
                 )
 
 

@@ -19,9 +19,20 @@ from transformers import (
     MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
     AutoModel,
     AutoModelForCausalLM,
+    GenerationConfig,
 )
 
-from data_gen.checkpoints import device_and_dtype, how_to_mend, load_format, load_tokenizer, load_whole, quiet, save_format, weights_folder
+from data_gen.checkpoints import (
+    device_and_dtype,
+    how_to_mend,
+    load_format,
+    load_tokenizer,
+    load_whole,
+    quiet,
+    save_format,
+    saved_ends,
+    weights_folder,
+)
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
 from data_gen.heads import load_head, save_head
@@ -42,11 +53,13 @@ class Verifier:
     tokenizer: PreTrainedTokenizerBase
     format: Format
     """Its task half is the policy's; its model half is its own."""
+    end_ids: tuple[int, ...] = ()
+    """Ids that end a solution, beside the tokenizer's own: those of the policy that it was trained from."""
 
     @property
     def codec(self) -> StepCodec:
         """Its text conventions, bound to its tokenizer."""
-        return StepCodec(self.format, self.tokenizer)
+        return StepCodec(self.format, self.tokenizer, self.end_ids)
 
     @property
     def context(self) -> int:
@@ -59,6 +72,8 @@ def save_verifier(verifier: Verifier, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     shell = _shell(verifier)
     (verifier.backbone if shell is None else shell).save_pretrained(folder)
+    if verifier.end_ids:
+        GenerationConfig(eos_token_id=sorted(verifier.end_ids)).save_pretrained(folder)
     save_head(verifier.head, folder)
     verifier.tokenizer.save_pretrained(folder)
     save_format(verifier.format, folder)
@@ -74,7 +89,7 @@ def load_verifier(folder: Path, *, device: torch.device | None = None) -> Verifi
             f"The head in {folder} reads {head.width} numbers a token, its backbone gives {wanted}. They are of different models; "
             "re-make the checkpoint."
         )
-    return Verifier(backbone, head.to(backbone.device), tokenizer, fmt)
+    return Verifier(backbone, head.to(backbone.device), tokenizer, fmt, saved_ends(weights_folder(folder)))
 
 
 def load_backbone(folder: Path, kind: str, *, device: torch.device | None = None) -> tuple[Any, PreTrainedTokenizerBase, Format]:
@@ -89,8 +104,8 @@ def load_backbone(folder: Path, kind: str, *, device: torch.device | None = None
     except Exception as error:  # torn safetensors, missing files and bad JSON each raise another type
         first = next(iter(str(error).splitlines()), "")
         raise UserError(
-            f"The verifier in {weights} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected format.json, config.json, "
-            f"model.safetensors and tokenizer.json, whole. {how_to_mend(weights, folder)}"
+            f"The {'model' if kind == 'from_vocab' else 'verifier'} in {weights} cannot be loaded ({type(error).__name__}: {first[:200]}). "
+            f"Expected format.json, config.json, model.safetensors and tokenizer.json, whole. {how_to_mend(weights, folder)}"
         ) from error
     return backbone.to(device or best).eval(), tokenizer, fmt
 

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_gen.checkpoints import (
-    WORDS,
     device_and_dtype,
-    has_words,
     how_to_mend,
     load_format,
     load_tokenizer,
@@ -49,10 +47,10 @@ class Policy:
         return int(getattr(self.model.config, "max_position_embeddings", 2048))
 
 
-def load_policy(folder: Path, *, device: torch.device | None = None, **kwargs: Any) -> Policy:
+def load_policy(folder: Path, *, device: torch.device | None = None, words: bool = True, **kwargs: Any) -> Policy:
     """Open a model artifact; UserError names missing or torn files. `kwargs` go to `from_pretrained`: a `dtype` other than the device's.
 
-    Of a verifier (to train it on) the model is its backbone; where the language-model head was not kept, one is drawn that nobody reads.
+    `words=False`: to train a verifier on it, which reads no language-model head. A folder without one (a verifier's) then opens, too.
     """
     refuse_served(folder)
     weights, (best, dtype) = weights_folder(folder), device_and_dtype()
@@ -63,7 +61,7 @@ def load_policy(folder: Path, *, device: torch.device | None = None, **kwargs: A
         )
     try:
         fmt = load_format(folder)
-        model = _load_model(weights, **{"dtype": dtype, **kwargs})
+        model = _load_model(weights, words=words, **{"dtype": dtype, **kwargs})
         tokenizer = load_tokenizer(weights)
     except Exception as error:  # torn safetensors, missing files and bad JSON each raise another type
         first = next(iter(str(error).splitlines()), "")
@@ -95,7 +93,7 @@ def refuse_served(folder: Path) -> None:
         )
 
 
-def _load_model(weights: Path, **kwargs: Any) -> Any:
+def _load_model(weights: Path, *, words: bool, **kwargs: Any) -> Any:
     """The model in a folder; adapters on a base that lies elsewhere are merged, so that whoever trains it next saves all of it."""
     if (weights / "adapter_config.json").exists():
         from peft import AutoPeftModelForCausalLM
@@ -104,10 +102,10 @@ def _load_model(weights: Path, **kwargs: Any) -> Any:
         return merged.requires_grad_(True)
     from transformers import AutoModelForCausalLM
 
-    if has_words(weights):
+    if words:
         return load_whole(AutoModelForCausalLM, weights, **kwargs)
-    with quiet():  # the verifier's own head has another place
-        return load_whole(AutoModelForCausalLM, weights, spare=(WORDS,), **kwargs)
+    with quiet():  # a head that is not read, or has another place, is no news
+        return load_whole(AutoModelForCausalLM, weights, words=False, **kwargs)
 
 
 def save_policy(policy: Policy, folder: Path) -> None:

@@ -64,7 +64,7 @@ ModelRef = Annotated[Ref, Kind("model")]
 VerifierRef = Annotated[Ref, Kind("verifier")]
 """A `from_pretrained` folder with a head (heads.py) and `format.json`, whose model half may be its own."""
 BackboneRef = Annotated[Ref, Kind("model"), Kind("verifier")]
-"""Either of them: where only the weights below the head are read."""
+"""A model or a verifier: what a head stands on, or stood on before."""
 TreesRef = Annotated[Ref, Kind("trees")]
 """Node rows of finished searches (trees.Tree)."""
 PairsRef = Annotated[Ref, Kind("pairs")]

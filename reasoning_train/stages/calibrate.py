@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import Field
 
 from data_gen.scales import Scale
+from data_gen.scorers.head import aggregated
 from reasoning_train.inputs import read_problems, read_solutions, with_solutions
 from reasoning_train.recipe.refs import ModelRef, ProblemsRef, SolutionsRef, VerifierRef
 from reasoning_train.stage_api import Context, StageConfig, gate, stage
@@ -25,15 +27,17 @@ class CalibrateConfig(StageConfig):
     method: Literal["platt", "isotonic"] = "platt"
     """`platt`: two numbers, for little data, and every order of values is kept; `isotonic`: any shape, from about a thousand solutions on,
     but values that fall together tie."""
+    aggregate: Literal["last", "min"] = "last"
+    """Of the values of a solution's steps: the one that will be its score (`evaluate_verifier`)."""
     min_rows: int = Field(50, ge=2)
     """Solutions with a verdict; both kinds are needed."""
 
 
 @stage("calibrate", version=1, outputs={"verifier": "verifier"}, seeded=False, scores=True)
 def calibrate(config: CalibrateConfig, ctx: Context) -> None:
-    """Fit on the head's raw scores at the end of whole solutions; the squash becomes a sigmoid, the scale p."""
+    """Fit on the head's raw scores of whole solutions; the squash becomes a sigmoid or a curve, the scale p."""
     from data_gen.heads import HeadConfig
-    from data_gen.verifiers.checkpoint import Verifier, load_verifier, save_verifier
+    from data_gen.verifiers.checkpoint import load_verifier, save_verifier
     from reasoning_train.evaluation.ranking import brier, calibration_error
     from reasoning_train.models.policy_text import load_policy_text
     from reasoning_train.trainers.score import score_solutions
@@ -43,14 +47,12 @@ def calibrate(config: CalibrateConfig, ctx: Context) -> None:
     verifier.format.check_same_task(codec.format, "the verifier", "the policy")
     old = verifier.head.config
     plain = {"squash": "none", "scale": Scale.RANKING, "gain": 1.0, "offset": 0.0, "knots": ()}
-    bare = Verifier(
-        verifier.backbone, _with(verifier.head, HeadConfig(**{**old.model_dump(), **plain})), verifier.tokenizer, verifier.format
-    )
+    bare = replace(verifier, head=_with(verifier.head, HeadConfig(**{**old.model_dump(), **plain})))
     pools = with_solutions(read_problems(ctx.input(config.problems)), read_solutions(ctx.input(config.solutions)))
     known = ((problem, [s for s in solutions if s.verdict in ("correct", "wrong")]) for problem, solutions in pools)
     scores, right = list[float](), list[bool]()
     for _, solutions, values in score_solutions(bare, codec, known):
-        scores += [each[-1] for each in values]
+        scores += [aggregated(each, config.aggregate) for each in values]
         right += [s.verdict == "correct" for s in solutions]
     ctx.count("in", len(scores))
     gate(
@@ -60,7 +62,7 @@ def calibrate(config: CalibrateConfig, ctx: Context) -> None:
     )
     fitted = _isotonic(scores, right) if config.method == "isotonic" else _platt(scores, right)
     head = _with(verifier.head, HeadConfig(**{**old.model_dump(), **plain, "scale": Scale.P, **fitted}))
-    save_verifier(Verifier(verifier.backbone, head, verifier.tokenizer, verifier.format), ctx.output("verifier"))
+    save_verifier(replace(verifier, head=head), ctx.output("verifier"))
     import torch
 
     p = head.squash(torch.tensor(scores)).tolist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -40,14 +40,15 @@ class EvaluateVerifierConfig(StageConfig):
     aggregate: Aggregate = "last"
     """How the values of a solution's steps become a verifier's score."""
     weighted_vote: bool = False
-    """Also the answer of the greatest summed score (arXiv 2408.03314), beside the solution of the best one."""
+    """Also the answer of the greatest summed probability (arXiv 2408.03314), of rankings of their exp, beside the best solution."""
 
     @model_validator(mode="after")
     def _named_once(self) -> EvaluateVerifierConfig:
         if not self.verifiers and not self.likelihoods:
             raise ValueError("evaluate_verifier: give at least one of `verifiers` and `likelihoods`")
-        if twice := sorted(self.verifiers.keys() & self.likelihoods.keys()):
-            raise ValueError(f"likelihoods.{twice[0]}: `verifiers` has the same name; rows of the table need names of their own")
+        rows = [MAJORITY, CHANCE, FIRST, *self.names, *(f"{name}, {WEIGHTED}" for name in self.names)]
+        if twice := sorted(name for name, n in Counter(rows).items() if n > 1):
+            raise ValueError(f"verifiers, likelihoods: {twice[0]!r} would name two rows of the table; give one of them another name")
         return self
 
     @property
@@ -58,12 +59,19 @@ class EvaluateVerifierConfig(StageConfig):
 
 @dataclass(frozen=True, slots=True)
 class _Scored:
-    """The solutions of one problem with a score each, on the scale that is told, and what each weighs in a vote."""
+    """The solutions of one problem with a score each."""
 
     problem: Problem
     pool: list[Solution]
     scores: list[float]
-    weights: list[float]
+    scale: Scale
+    """P where the verifier's scale converts."""
+
+    @property
+    def weights(self) -> list[float]:
+        """What each solution weighs in a vote: P(right), or exp of a ranking, which says how far it is behind the best."""
+        top = max(self.scores) if self.scale is Scale.RANKING else 0.0
+        return [as_weight(score - top, self.scale) for score in self.scores]
 
 
 @stage("evaluate_verifier", version=1, outputs={"table": "table"}, seeded=False, scores=True)
@@ -80,7 +88,7 @@ def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
     figures, chosen = {}, list[str]()
     for name in config.names:
         scored = list(_scored(name, config, ctx))
-        figures[name] = _figures([one.scores for one in scored], [_right(one.pool) for one in scored])
+        figures[name] = _figures(scored)
         ways = {name: _best} | ({f"{name}, {WEIGHTED}": _elected} if config.weighted_vote else {})
         chosen += ways
         for way, choose in ways.items():
@@ -111,7 +119,7 @@ def _scored(name: str, config: EvaluateVerifierConfig, ctx: Context) -> Iterator
     codec, pools = load_policy_text(ctx.input(config.policy).path).codec, _pools(config, ctx)
     found = _by_head(name, config, ctx, codec, pools) if name in config.verifiers else _by_likelihood(name, config, ctx, codec, pools)
     for done, (problem, pool, scores, scale) in enumerate(found, 1):
-        yield _Scored(problem, pool, scores, [as_weight(score, scale) for score in scores])
+        yield _Scored(problem, pool, scores, scale)
         ctx.progress(done, None)
 
 
@@ -138,16 +146,17 @@ def _by_likelihood(name: str, config: EvaluateVerifierConfig, ctx: Context, code
         yield problem, solutions, values, Scale.RANKING
 
 
-def _figures(scores: list[list[float]], right: list[list[bool]]) -> dict[str, Estimate]:
+def _figures(scored: list[_Scored]) -> dict[str, Estimate]:
     """AUC within problems (mean over those that have both kinds) and pooled; Brier score and calibration error of probabilities."""
     import numpy as np
 
     from reasoning_train.evaluation.metrics import bootstrap
     from reasoning_train.evaluation.ranking import auc, brier, calibration_error, resampled
 
+    scores, right = [one.scores for one in scored], [_right(one.pool) for one in scored]
     within = [a for s, r in zip(scores, right, strict=True) if (a := auc(s, r)) is not None]
     figures = {"AUC within": bootstrap(np.array(within)) if within else None, "AUC pooled": resampled(auc, scores, right)}
-    if all(0 <= score <= 1 for each in scores for score in each):
+    if all(one.scale is Scale.P for one in scored):
         figures |= {"Brier": resampled(brier, scores, right), "ECE": resampled(calibration_error, scores, right)}
     return {name: estimate for name, estimate in figures.items() if estimate}
 

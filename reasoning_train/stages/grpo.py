@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from data_gen.errors import excerpt
 from reasoning_train.inputs import load_task, read_problems
 from reasoning_train.ranks import rank, summed, world_size
 from reasoning_train.recipe.refs import ModelRef, ProblemsRef, Unkeyed, VerifierRef
@@ -26,9 +27,6 @@ from reasoning_train.trainers.setup import (
     use_bf16,
     zero_stage,
 )
-
-SHOWN = 200
-"""Most characters of a question that is shown."""
 
 if TYPE_CHECKING:
     from data_gen.records import Problem
@@ -179,7 +177,7 @@ def _problems(config: GRPOConfig, policy: Policy, ctx: Context) -> tuple[list[Pr
     ctx.count("dropped.too_long", lost)
     advice = "Lower `max_tokens`, raise `max_length`, or use other problems."
     if long := next((p for p in every if lengths[p.id] + config.max_tokens > limit), None):
-        advice += f" The first without room: problem {long.id!r}, {lengths[long.id]} tokens, {long.question[:SHOWN]!r}."
+        advice += f" The first without room: problem {long.id!r}, {lengths[long.id]} tokens, {excerpt(long.question)}."
     gate(
         len(kept) >= needed,
         f"grpo: {len(kept)} problems, fewer than the {needed} that a step takes ({lost} leave no room for max_tokens={config.max_tokens} "

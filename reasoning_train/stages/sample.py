@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from data_gen.engines.config import EngineConfig, TransformersConfig
+from data_gen.errors import excerpt
 from reasoning_train.inputs import count_rows, load_task, read_problems
 from reasoning_train.recipe.refs import ModelRef, ProblemsRef, Unkeyed
 from reasoning_train.stage_api import Context, Sizes, StageConfig, at_most, gate, stage
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
     from data_gen.format import StepCodec
     from data_gen.records import Problem, Solution
     from data_gen.tasks import Task
-
-
-SHOWN = 200
-"""Most characters of a completion's end that are shown."""
 
 
 class SampleConfig(StageConfig):
@@ -99,7 +96,7 @@ def check(config: SampleConfig, ctx: Context, rows: Iterable[dict[str, Any]]) ->
     for row in rows:
         seen += 1
         if row["verdict"] not in first:
-            said = f"problem {row['problem_id']!r}, {row['completion'][-SHOWN:]!r}, {row['finish']}, {row['reason'] or 'no reason given'}"
+            said = f"problem {row['problem_id']!r}, {excerpt(row['completion'])}, {row['finish']}, {row['reason'] or 'no reason given'}"
             first[row["verdict"]] = f" The first {row['verdict']} one: {said}."
         cut += row["finish"] == "length"
         unverifiable += row["verdict"] == "unverifiable"
@@ -133,5 +130,5 @@ def check(config: SampleConfig, ctx: Context, rows: Iterable[dict[str, Any]]) ->
     gate(
         right > 0 and right / seen >= config.min_solved,
         f"sample: {right} of {seen} samples are correct (pass rate {right / seen:.4f}, needed > 0{bar}; "
-        f"{cut} were cut by max_tokens={config.max_tokens}). {hint}{first.get('wrong', '')}",
+        f"{cut} were cut by max_tokens={config.max_tokens}). {hint}{first.get('wrong') or first.get('unverifiable', '')}",
     )

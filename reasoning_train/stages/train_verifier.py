@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -77,13 +76,13 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
     from reasoning_train.trainers.losses.value import Ranking, Regression
     from reasoning_train.trainers.objective import Objective
 
-    folder = ctx.input(config.policy).path
+    folder, words = ctx.input(config.policy).path, config.head.kind == "from_vocab"
     gate(
-        config.head.kind != "from_vocab" or has_words(weights_folder(folder)),
+        not words or has_words(weights_folder(folder)),
         f"train_verifier: head.kind 'from_vocab' reads the logits of a language model, and {config.policy} has kept none. Begin with a "
         "model, or use kind 'scalar'.",
     )
-    policy = load_policy(folder, **load_options(config, "train_verifier", ctx.deepspeed))
+    policy = load_policy(folder, words=words, **load_options(config, "train_verifier", ctx.deepspeed))
     rows, limit = _rows(config, policy, ctx)
     head = open_head(folder, config.head, policy.model, new=config.new_head)
     model = prepare(_without_words(policy.model, config.head), config)
@@ -93,10 +92,10 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
         objective, [Source(rows)], config, ctx, packing=config.packing, pad_id=pad_id(policy), runs=out / "runs", limit=limit,
         together=True,
     )  # fmt: skip
-    trained = finish(trainer, folder, merge=True)
-    backbone = trained.model if config.head.kind == "from_vocab" else trained.model.base_model
+    trained = finish(trainer, folder, merge=True, words=words)
+    backbone = trained.model if words else trained.model.base_model
     if rank() == 0:
-        save_verifier(Verifier(backbone, trained.head, policy.tokenizer, policy.format), out)
+        save_verifier(Verifier(backbone, trained.head, policy.tokenizer, policy.format, tuple(policy.end_ids)), out)
 
 
 @train_verifier.estimate
@@ -114,10 +113,9 @@ def _without_words(model: Any, head: HeadConfig) -> Any:
 
 def _rows(config: TrainVerifierConfig, policy: Policy, ctx: Context) -> tuple[list[Row], int]:
     """Rows to train on and the longest that a path may be."""
-    from reasoning_train.labelling import gate_classes
     from reasoning_train.trainers.encode_pairs import encode_pairs
     from reasoning_train.trainers.encode_values import encode_groups, encode_values
-    from reasoning_train.trainers.preflight import admit, named
+    from reasoning_train.trainers.preflight import admit
 
     limit, vocabulary = min(config.max_length or policy.context, policy.context), policy.model.config.vocab_size
     if config.pairs:
@@ -129,10 +127,4 @@ def _rows(config: TrainVerifierConfig, policy: Policy, ctx: Context) -> tuple[li
         targets = (ValueTarget.from_row(row) for row in Rows(ctx.input(config.targets).path))
         encoded = encode(targets, policy.codec, config.head, limit, vocabulary=vocabulary)
     scale = None if config.loss == "ranking" else config.head.scale
-    rows = admit("train_verifier", encoded, config, ctx, limit, policy.codec, scale=scale)
-    if config.loss != "ranking":
-        middle = 0.5 if config.head.scale in (Scale.P, Scale.PROGRESS) else 0.0
-        found = [(value > middle, row) for row in rows for trace in row.traces for value in trace.targets]
-        first = {label: named(row, policy.codec) for label, row in dict(reversed(found)).items()}
-        gate_classes("train_verifier", Counter(label for label, _ in found), 0.0, "targets", first)
-    return rows, limit
+    return admit("train_verifier", encoded, config, ctx, limit, policy.codec, scale=scale), limit

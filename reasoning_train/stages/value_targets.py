@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from data_gen.errors import excerpt
 from data_gen.labelling.paths import PathPolicy
 from data_gen.labelling.reach import ends
 from data_gen.labelling.targets import TARGET_RULES
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
     AnyRule = TargetRule
 else:
     AnyRule = TARGET_RULES.union()
-
-
-SHOWN = 200
-"""Most characters of a row that is shown."""
 
 
 class ValueTargetsConfig(StageConfig):
@@ -93,7 +90,8 @@ class _Seen:
         for label in row.labels:
             if label is not None:
                 self.hard[label] += 1
-                self.first.setdefault(label, f"problem {row.problem_id!r}, {''.join(row.completions)[:SHOWN]!r}")
+                if label not in self.first:
+                    self.first[label] = f"problem {row.problem_id!r}, {excerpt(''.join(row.completions))}"
         self.targets += len(row.at)
         self.informed += sum(n >= 2 for n in row.n_eff)
 

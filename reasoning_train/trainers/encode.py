@@ -20,17 +20,21 @@ def encode_solutions(solutions: Iterable[Solution], codec: StepCodec, max_length
     for solution in solutions:
         if solution.finish == "length" or not solution.weight:
             reason = "cut_by_length_limit" if solution.finish == "length" else "weight_0"
-            result.drop(reason, solution.problem_id, solution.text, len(solution.prompt_ids) + len(solution.token_ids))
+            result.drop(reason, solution.problem_id, _texts(solution), len(solution.prompt_ids) + len(solution.token_ids))
             continue
         if solution.prompt != asked or not prompt:  # those of one problem come together
             asked = solution.prompt  # rendered where it was sampled, the bare question of a gold row
             prompt = tuple(codec.encode_prompt(asked) if solution.prompt_ids else codec.prompt_ids(asked))
         row = _row(solution, codec, prompt, masked)
         if row.tokens > max_length:
-            result.drop("too_long", solution.problem_id, solution.text, row.tokens)
+            result.drop("too_long", solution.problem_id, _texts(solution), row.tokens)
         else:
             result.rows.append(row)
     return result
+
+
+def _texts(solution: Solution) -> list[str]:
+    return [segment.text for segment in solution.segments]
 
 
 def _row(solution: Solution, codec: StepCodec, prompt: tuple[int, ...], masked: Sequence[str]) -> Row:

@@ -24,7 +24,7 @@ def encode_pairs(pairs: Iterable[StepPair], codec: StepCodec, max_length: int, *
         traces = tuple(_trace(pair.prompt_ids, side, compare) for side in (pair.chosen_ids, pair.rejected_ids))
         longest = max(traces, key=len)
         if len(longest) > max_length:
-            result.drop("too_long", pair.problem_id, pair.chosen if longest is traces[0] else pair.rejected, len(longest))
+            result.drop("too_long", pair.problem_id, [pair.chosen if longest is traces[0] else pair.rejected], len(longest))
             continue
         known = (pair.reference_chosen, pair.reference_rejected)
         reference = tuple(x for x in known if x is not None)

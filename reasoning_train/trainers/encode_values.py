@@ -30,11 +30,14 @@ def encode_values(targets: Iterable[ValueTarget], codec: StepCodec, head: HeadCo
 
 
 def encode_groups(targets: Iterable[ValueTarget], codec: StepCodec, head: HeadConfig, max_length: int, *, vocabulary: int) -> Encoded:
-    """One row a problem: its paths, read at their last token and ranked by outcome. Paths too long or without outcome are counted."""
+    """One row a problem: its paths, read at their last token and ranked by outcome.
+
+    Paths too long or without outcome are counted, and problems whose paths are all right or all wrong.
+    """
     result = Encoded()
     for problem_id, members in itertools.groupby(_traces(targets, codec, head, vocabulary), key=lambda pair: pair[1].problem_id):
-        traces, ranks = [], []
-        for trace, target in members:
+        traces, ranks, paths = [], [], list(members)
+        for trace, target in paths:
             if len(trace) > max_length or target.outcome is None:
                 _drop(result, "too_long" if len(trace) > max_length else "no_target", trace, target)
             else:
@@ -42,11 +45,13 @@ def encode_groups(targets: Iterable[ValueTarget], codec: StepCodec, head: HeadCo
                 ranks.append(target.outcome)
         if len(set(ranks)) > 1:
             result.rows.append(Row(tuple(traces), ranks=tuple(ranks), group=problem_id))
+        elif traces:
+            _drop(result, "one_class", *paths[-1])
     return result
 
 
 def _drop(result: Encoded, reason: str, trace: Trace, target: ValueTarget) -> None:
-    result.drop(reason, target.problem_id, "".join(target.completions), len(trace))
+    result.drop(reason, target.problem_id, target.completions, len(trace))
 
 
 def _traces(targets: Iterable[ValueTarget], codec: StepCodec, head: HeadConfig, vocabulary: int) -> Iterator[tuple[Trace, ValueTarget]]:

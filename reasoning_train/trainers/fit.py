@@ -107,8 +107,9 @@ def _groups(sources: Sequence[Source], held: set[int], *, together: bool) -> lis
     return found
 
 
-def finish(trainer: StepTrainer, folder: Path, *, merge: bool) -> Any:
-    """The trained objective on every process, whole, its model as it is saved; `folder`: what training began with."""
+def finish(trainer: StepTrainer, folder: Path, *, merge: bool, words: bool = True) -> Any:
+    """The trained objective on every process, whole, its model as it is saved; `folder`: what training began with, `words`: with a
+    language-model head that is read."""
     objective: Any = gathered(trainer)
-    objective.model = published(objective.model, folder, merge=merge, bf16=objective.bf16)
+    objective.model = published(objective.model, folder, merge=merge, bf16=objective.bf16, words=words)
     return objective

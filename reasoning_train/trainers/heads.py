@@ -17,5 +17,7 @@ def open_head(folder: Path, config: HeadConfig, model: Any, *, new: bool = False
         std = float(getattr(model.config, "initializer_range", 0.02))
         return ValueHead(config, feature_width(model, config.kind), init_std=std).to(model.device)
     head = load_head(folder)
-    config.check_same(head.config, "the recipe's head", "the checkpoint")
+    mend = "repeat what the checkpoint has in the recipe's head to go on with it, or begin a new one (`new_head: true` of train_verifier)"
+    config.check_same(head.config, "the recipe's head", "the checkpoint", more=("bias",), mend=mend)
+    head.config, head.dropout.p = config, config.dropout
     return head.to(model.device)

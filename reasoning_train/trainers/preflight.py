@@ -6,11 +6,12 @@ to the stage's log; what must not be stops the stage.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from data_gen.scales import Scale
-from reasoning_train.labelling import Histogram
+from reasoning_train.labelling import Histogram, gate_classes
 from reasoning_train.memory import AUTOCAST_BYTES, BYTES, GIB, Shape, activation_bytes, available_bytes
 from reasoning_train.ranks import rank, world_size
 from reasoning_train.stage_api import gate
@@ -30,7 +31,7 @@ SHOWN = 1200
 def admit(
     name: str, encoded: Encoded, config: Training, ctx: Context, limit: int, codec: StepCodec, *, scale: Scale | None = None
 ) -> list[Row]:
-    """Count, describe and show the rows; GateError where they are too few or too many were lost. `scale`: that of their targets."""
+    """Count, describe and show the rows; GateError where they are too few, too many were lost or all targets alike (on `scale`)."""
     kept, dropped = len(encoded.rows), encoded.dropped
     lost, total = sum(dropped[reason] for reason in LOST), len(encoded.rows) + sum(dropped.values())
     ctx.count("in", total)
@@ -40,20 +41,20 @@ def admit(
     lengths = sorted(len(trace) for row in encoded.rows for trace in row.traces) or [0]
     quantiles = {f"p{q}": lengths[min(len(lengths) - 1, q * len(lengths) // 100)] for q in (50, 90, 99, 100)}
     ctx.metric("length_quantiles", quantiles)
-    why, offending = encoded.why(limit), encoded.offending(limit)
     _say(f"{name}: {kept} of {total} rows; dropped: {dict(dropped) or 'none'}; tokens of a trace: {quantiles}, limit {limit}")
     gate(
         kept >= config.min_rows,
-        f"{name}: {kept} rows to train on, fewer than min_rows={config.min_rows} (dropped: {why}). Make more data, raise `max_length`, or "
-        f"lower `min_rows`.{offending}",
+        f"{name}: {kept} rows to train on, fewer than min_rows={config.min_rows} (dropped: {encoded.why(limit)}). Make more data, raise "
+        f"`max_length`, or lower `min_rows`.{encoded.offending(limit)}",
     )
     gate(
         lost <= config.max_dropped * (kept + lost),
-        f"{name}: {lost} of {kept + lost} rows dropped ({why}), more than max_dropped={config.max_dropped}. Raise `max_length` or the "
-        f"sampling's `max_tokens`, or select only whole solutions.{offending}",
+        f"{name}: {lost} of {kept + lost} rows dropped ({encoded.why(limit, lost=True)}), more than max_dropped={config.max_dropped}. "
+        f"Raise `max_length` or the sampling's `max_tokens`, or select only whole solutions.{encoded.offending(limit, lost=True)}",
     )
     if scale is not None:
         _describe_labels(encoded.rows, scale, ctx)
+        _check_labels(name, encoded.rows, scale, codec)
     _say(f"{name}: the first row, ⟦trained⟧, ‹› behind tokens where a value is read:\n{shown(encoded.rows[0].traces[0], codec)}")
     return encoded.rows
 
@@ -63,8 +64,8 @@ def check_memory(
 ) -> None:
     """GateError where what training adds would not fit beside the weights, which are loaded already.
 
-    `tokens`, `logits`, `recomputed`: of the largest forward pass (memory.activation_bytes), in bfloat16 or not (`bf16`); `longest`: its
-    longest row, in words; `copies` of the trained weights are kept.
+    `tokens`, `logits`, `recomputed`: of the largest forward pass (memory.activation_bytes), in bfloat16 or not (`bf16`); `longest`: the
+    longest row that it may hold, in words; `copies` of the trained weights are kept.
     """
     trained, zero = sum(p.numel() for p in model.parameters() if p.requires_grad), zero_stage(ctx.deepspeed)
     parts = [world_size() if zero >= stage else 1 for stage in (1, 2)]  # of the optimizer's two moments, of the gradients
@@ -81,7 +82,7 @@ def check_memory(
     gate(
         state + kept <= free,
         f"memory: gradients and optimizer states of {trained:,} trained weights take {state / GIB:.1f} GiB and a pass of {tokens:,} tokens "
-        f"keeps about {kept / GIB:.1f} GiB beside the weights; {free / GIB:.1f} GiB are free on this device (the longest row: {longest}). "
+        f"keeps about {kept / GIB:.1f} GiB beside the weights; {free / GIB:.1f} GiB are free on this device. The longest row: {longest}. "
         "Lower `micro_tokens`, set "
         "`gradient_checkpointing: true`, train adapters (`lora: {}`), or spread the optimizer with `resources: {deepspeed: zero3}`.",
     )
@@ -117,6 +118,18 @@ def _describe_labels(rows: Sequence[Row], scale: Scale, ctx: Context) -> None:
     labels.add(target for row in rows for trace in row.traces for target in trace.targets)
     ctx.metric("labels", labels.metric())
     _say("targets: " + ", ".join(f"{bar} {count}" for bar, count in labels.metric()["bars"] if count))
+
+
+def _check_labels(name: str, rows: Sequence[Row], scale: Scale, codec: StepCodec) -> None:
+    """GateError where all targets are on one side of the middle."""
+    middle, counts = 0.5 if scale in (Scale.P, Scale.PROGRESS) else 0.0, Counter[bool]()
+    first: dict[bool, Row] = {}
+    for row in rows:
+        for label in (value > middle for trace in row.traces for value in trace.targets):
+            counts[label] += 1
+            first.setdefault(label, row)
+    if len(first) < 2:
+        gate_classes(name, counts, 0.0, "targets", {label: named(row, codec) for label, row in first.items()})
 
 
 def _say(text: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +18,6 @@ from reasoning_train.stages.grpo import GRPOConfig
 from reasoning_train.trainers.trl_adapter import Checkpoints
 from tests.reasoning_train.bench import CHAIN, Bench, problem
 
-ROOT = Path(__file__).parents[3]
 FEW = {**CHAIN, "train": 4, "steps": [1, 1]}
 
 

@@ -48,15 +48,17 @@ UNDER = {
     "rloo": (None, "zero2"),
 }
 
+SAMPLES = ("grpo", "rloo")
+
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     return {f"{path.name}/{name}": tensor for path in sorted(folder.rglob("*.safetensors")) for name, tensor in load_file(path).items()}
 
 
-def rewards(folder: Path) -> list[float | None]:
-    """Of every step that was recorded: of trainings this short, only those that sample record any."""
+def rewards(folder: Path) -> list[float]:
+    """Of every step; trainings this short that do not sample record nothing."""
     history = folder / "history.jsonl"
-    return [json.loads(line).get("reward") for line in history.read_text().splitlines()] if history.exists() else []
+    return [json.loads(line)["reward"] for line in history.read_text().splitlines()] if history.exists() else []
 
 
 @pytest.mark.slow
@@ -76,8 +78,8 @@ def test_two_processes_publish_what_one_does(kitchen: Bench, one_thread: None, u
     artifact = kitchen.store.open(kitchen.nodes["made"])
     assert artifact.manifest["metrics"]["processes"] == 2
     assert artifact.manifest["counts"] == alone.manifest["counts"]
-    assert rewards(artifact.path) == rewards(aside)
+    assert rewards(artifact.path) == rewards(aside) and len(rewards(aside)) == (3 if uses in SAMPLES else 0)
     found, wanted = weights(artifact.path), weights(aside)
     assert found.keys() == wanted.keys()
     for name, tensor in wanted.items():
-        assert torch.allclose(found[name], tensor, rtol=1e-3, atol=2e-5), name
+        assert torch.allclose(found[name], tensor, rtol=1e-3, atol=2e-5 if uses in SAMPLES else 1e-5), name

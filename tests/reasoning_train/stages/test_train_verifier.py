@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from transformers import GenerationConfig
 
 from data_gen.errors import UserError
 from data_gen.labels import ValueTarget
 from data_gen.records import Solution
-from data_gen.scales import BOUNDS
+from data_gen.scales import BOUNDS, Scale
 from data_gen.verdict import Verdict
 from data_gen.verifiers.checkpoint import load_verifier
 from data_gen.verifiers.forward import Forward
 from data_gen.verifiers.reading import Reading
+from reasoning_train.models.policy import load_policy
 from reasoning_train.recipe.refs import Ref
 from reasoning_train.recipe.store import Artifact
 from reasoning_train.stage_api import GateError
 from reasoning_train.stages.evaluate_verifier import EvaluateVerifierConfig, _elected, _Scored
+from reasoning_train.trainers.score import mean_logprobs
 from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of, solution
 from tests.reasoning_train.stages.test_dpo import pairs
 
@@ -130,6 +136,10 @@ def test_training_goes_on_with_a_head_of_the_same_kind_only(kitchen: Bench) -> N
     with pytest.raises(UserError, match=r"Head mismatch: the recipe's head has squash='sigmoid', the checkpoint has squash='tanh'"):
         open_head(folder, HeadConfig(), model)
     assert open_head(folder, HeadConfig(squash="tanh", scale="signed"), model).width == 32  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"the recipe's head has bias=False, the checkpoint has bias=True"):
+        open_head(folder, HeadConfig(squash="tanh", scale="signed", bias=False), model)  # type: ignore[arg-type]
+    dropping = open_head(folder, HeadConfig(squash="tanh", scale="signed", dropout=0.5), model)  # type: ignore[arg-type]
+    assert dropping.dropout.p == dropping.config.dropout == 0.5  # of the training, not of what the values mean
 
 
 def test_a_verifier_is_trained_further(kitchen: Bench) -> None:
@@ -149,6 +159,31 @@ def test_a_verifier_is_trained_further(kitchen: Bench) -> None:
     assert all(torch.allclose(value, known.backbone.state_dict()[name]) for name, value in fresh.backbone.state_dict().items())
     with pytest.raises(GateError, match=r"head.kind 'from_vocab' reads the logits of a language model, and verifier has kept none"):
         train(kitchen, rows, "words", **{**other, "head": {"kind": "from_vocab"}}, new_head=True)
+
+
+def test_ends_of_the_policy_are_those_of_its_verifier(kitchen: Bench, tmp_path: Path) -> None:
+    """A chat model may end in several ways; who trains on, reads or calibrates the verifier must know them all."""
+    folder, ends = tmp_path / "chat", sorted({*kitchen.policy().end_ids, 7})
+    shutil.copytree(kitchen.store.open(kitchen.nodes["model"]).path / "model", folder)
+    GenerationConfig(eos_token_id=ends).save_pretrained(folder)
+    kitchen.make("chat", "model", path=str(folder))
+    made = train(kitchen, policy=Ref("chat"), max_steps=1)
+    assert sorted(load_verifier(made.path / "verifier").codec.end_ids) == ends
+    assert sorted(load_policy(made.path / "verifier", words=False).end_ids) == ends
+    pool(kitchen)
+    given = {"problems": Ref("questions"), "solutions": Ref("pool"), "policy": Ref("model")}
+    calibrated = kitchen.make("calibrated", "calibrate", verifier=Ref("verifier"), min_rows=4, method="isotonic", **given)
+    assert sorted(load_verifier(calibrated.path / "verifier").codec.end_ids) == ends
+
+
+def test_a_calibrated_verifier_is_trained_further_under_a_new_head_only(kitchen: Bench) -> None:
+    train(kitchen)
+    pool(kitchen)
+    given = {"problems": Ref("questions"), "solutions": Ref("pool"), "policy": Ref("model")}
+    kitchen.make("calibrated", "calibrate", verifier=Ref("verifier"), min_rows=4, **given)
+    with pytest.raises(UserError, match=r"Head mismatch: the recipe's head has gain=1.0, .*begin a new one \(`new_head: true`"):
+        train(kitchen, name="next", policy=Ref("calibrated"), max_steps=1)
+    train(kitchen, name="next", policy=Ref("calibrated"), max_steps=1, new_head=True)
 
 
 REFUSED = {
@@ -243,18 +278,21 @@ def test_policies_are_measured_by_their_log_probabilities(kitchen: Bench) -> Non
     artifact = kitchen.make("measured", "evaluate_verifier", likelihoods={"plain": Ref("model")}, weighted_vote=True, **given)
     model, scores = kitchen.policy().model, dict[str, list[tuple[float, bool]]]()
     for row in rows_of(kitchen.store.open(kitchen.nodes["pool"])):
-        solution = Solution.from_row(row)
+        drawn = Solution.from_row(row)
         with torch.no_grad():
-            logprobs = model(torch.tensor([[*solution.prompt_ids, *solution.token_ids]])).logits[0].log_softmax(-1)
-        start = len(solution.prompt_ids)
-        own = [float(logprobs[start + i - 1, token]) for i, token in enumerate(solution.token_ids)]
-        scores.setdefault(solution.problem_id, []).append((sum(own) / len(own), solution.verdict is Verdict.CORRECT))
+            logprobs = model(torch.tensor([[*drawn.prompt_ids, *drawn.token_ids]])).logits[0].log_softmax(-1)
+        start = len(drawn.prompt_ids)
+        own = [float(logprobs[start + i - 1, token]) for i, token in enumerate(drawn.token_ids)]
+        scores.setdefault(drawn.problem_id, []).append((sum(own) / len(own), drawn.verdict is Verdict.CORRECT))
     rows = {(row["policy"], row["problem_id"]): row["accuracy"] for row in rows_of(artifact)}
     for name, known in scores.items():
         assert rows["plain", name] == float(max(known)[1])
         assert rows["plain, weighted vote", name] == 1.0  # two samples against one and one: scores differ by less than their number
     within = [sum(a > b for a, right in known if right for b, wrong in known if not wrong) / 4 for known in scores.values()]
     figures = artifact.manifest["metrics"]["verifiers"]["plain"]
+    bare = solution("p0", "", segments=(), prompt_ids=(3, 4), answer=None, finish="length")
+    folder, asked = kitchen.store.open(kitchen.nodes["model"]).path / "model", [(problem("p0"), [bare])]
+    assert [values for *_, values in mean_logprobs(folder, kitchen.policy().codec, asked)] == [[-math.inf]]
     assert figures.keys() == {"AUC within", "AUC pooled"} and figures["AUC within"][0] == pytest.approx(sum(within) / len(within))
 
 
@@ -270,15 +308,27 @@ def test_policies_are_measured_by_their_log_probabilities(kitchen: Bench) -> Non
 def test_answers_are_elected_by_summed_weights(answers: tuple[str | None, ...], weights: tuple[float, ...], elected: list[int]) -> None:
     asked = problem("a")
     pool = [solution("a", "1 + 1 = 2\n", answer=answer) for answer in answers]
-    assert _elected(_Scored(asked, pool, list(weights), list(weights))) == elected
+    assert _elected(_Scored(asked, pool, list(weights), Scale.P)) == elected
+
+
+def test_low_rankings_vote_as_high_ones_do() -> None:
+    """Only differences of a ranking mean anything: e^-2 twice is less than 1, wherever its zero is."""
+    pool = [solution("a", "1 + 1 = 2\n", answer=answer) for answer in ("2", "9", "2")]
+    for zero in (-900.0, 0.0, 900.0):
+        assert _elected(_Scored(problem("a"), pool, [zero - 2, zero, zero - 2], Scale.RANKING)) == [1]
+        assert _elected(_Scored(problem("a"), pool, [zero - 0.5, zero, zero - 0.5], Scale.RANKING)) == [0]
 
 
 def test_who_is_measured_has_one_name() -> None:
     given: dict[str, Any] = {"problems": Ref("p"), "solutions": Ref("s"), "policy": Ref("m")}
     with pytest.raises(ValueError, match="give at least one of `verifiers` and `likelihoods`"):
         EvaluateVerifierConfig(**given)
-    with pytest.raises(ValueError, match=r"likelihoods.a: `verifiers` has the same name"):
+    with pytest.raises(ValueError, match=r"verifiers, likelihoods: 'a' would name two rows of the table"):
         EvaluateVerifierConfig(verifiers={"a": Ref("v")}, likelihoods={"a": Ref("m")}, **given)
+    with pytest.raises(ValueError, match=r"'majority' would name two rows"):
+        EvaluateVerifierConfig(likelihoods={"majority": Ref("m")}, **given)
+    with pytest.raises(ValueError, match=r"'a, weighted vote' would name two rows"):
+        EvaluateVerifierConfig(verifiers={"a": Ref("v"), "a, weighted vote": Ref("v")}, **given)
 
 
 def test_calibration_needs_both_kinds(kitchen: Bench) -> None:

@@ -71,16 +71,18 @@ def test_cut_and_over_long_rows_are_counted_not_truncated() -> None:
 def test_the_first_row_left_out_for_each_reason_is_kept_to_be_shown() -> None:
     """Of several sources the first source's; of a long text both ends."""
     first, second = Encoded(), Encoded()
-    first.drop("too_long", "p7", "a" * 100 + "b" * 50 + "c" * 100, 300)
-    first.drop("too_long", "p8", "x", 301)
-    second.drop("too_long", "p9", "y", 302)
-    second.drop("weight_0", "p9", "z", 0)
+    first.drop("too_long", "p7", ["a" * 100 + "b" * 50, "c" * 100], 300)
+    first.drop("too_long", "p8", ["x"], 301)
+    second.drop("too_long", "p9", ["y"], 302)
+    second.drop("weight_0", "p9", ["z"], 0)
     both = first + second
     assert both.why(256) == "3 over max_length=256 tokens, 0 cut when sampled, 1 of weight 0"
     assert both.offending(256) == (
         f" The first over max_length=256 tokens: problem 'p7', 300 tokens, '{'a' * 100} ... {'c' * 100}'. "
         "The first of weight 0: problem 'p9', 'z'."
     )
+    assert both.why(256, lost=True) == "3 over max_length=256 tokens, 0 cut when sampled"
+    assert "of weight 0" not in both.offending(256, lost=True)
 
 
 def test_rows_of_weight_0_are_counted_not_trained_on() -> None:
