@@ -45,7 +45,7 @@ def quiet() -> Iterator[None]:
 def has_words(weights: Path) -> bool:
     """False for the weights of a verifier whose language-model head was not kept."""
     config = weights / "config.json"
-    if not config.is_file():  # adapters beside a base
+    if not config.is_file():  # adapters: their base has them
         return True
     bare = ("ForTokenClassification", "ForSequenceClassification", "Model")
     made = json.loads(config.read_text(encoding="utf-8")).get("architectures") or []
@@ -58,11 +58,25 @@ def load_whole(auto: Any, weights: Path, *, words: bool = True, **kwargs: Any) -
     model, found = auto.from_pretrained(weights, output_loading_info=True, local_files_only=True, trust_remote_code=False, **kwargs)
     missing = set(found["missing_keys"])
     if missing and not words:
-        unread = {id(weight) for weight in model.get_output_embeddings().parameters()}
+        read = {id(weight) for weight in model.get_input_embeddings().parameters()}  # tied ones are both
+        unread = {id(weight) for weight in model.get_output_embeddings().parameters()} - read
         missing -= {name for name, weight in model.named_parameters(remove_duplicate=False) if id(weight) in unread}
     if missing:
         raise ValueError(f"{len(missing)} tensors of the model are in none of its files, {min(missing)!r} the first")
     return model
+
+
+def load_merged(weights: Path, **kwargs: Any) -> Any:
+    """The causal LM of a folder of adapters, merged into their base, which lies elsewhere: whoever trains it next saves all of it."""
+    from peft import AutoPeftModelForCausalLM
+
+    merged = AutoPeftModelForCausalLM.from_pretrained(weights, local_files_only=True, **kwargs).merge_and_unload()
+    return merged.requires_grad_(True)
+
+
+def is_adapter(weights: Path) -> bool:
+    """Whether a folder holds adapters and not a whole model."""
+    return (weights / "adapter_config.json").exists()
 
 
 def load_tokenizer(weights: Path) -> PreTrainedTokenizerBase:
@@ -89,7 +103,12 @@ def save_format(fmt: Format, folder: Path) -> None:
 def saved_ends(weights: Path) -> tuple[int, ...]:
     """Ids that end a generation by the generation config beside the weights (a chat model has several); none where there is none."""
     path = weights / "generation_config.json"
-    eos = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id") if path.is_file() else None
+    try:
+        eos = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id") if path.is_file() else None
+    except ValueError as error:
+        raise UserError(
+            f"{path} is not JSON ({error}); expected a generation config, whole. Make or bring the checkpoint again."
+        ) from error
     return tuple(eos) if isinstance(eos, list) else () if eos is None else (eos,)
 
 

@@ -25,7 +25,9 @@ from transformers import (
 from data_gen.checkpoints import (
     device_and_dtype,
     how_to_mend,
+    is_adapter,
     load_format,
+    load_merged,
     load_tokenizer,
     load_whole,
     quiet,
@@ -54,7 +56,7 @@ class Verifier:
     format: Format
     """Its task half is the policy's; its model half is its own."""
     end_ids: tuple[int, ...] = ()
-    """Ids that end a solution, beside the tokenizer's own: those of the policy that it was trained from."""
+    """Ids that end a solution, beside the tokenizer's own: of the policy that it was trained from, or of its own generation config."""
 
     @property
     def codec(self) -> StepCodec:
@@ -98,8 +100,12 @@ def load_backbone(folder: Path, kind: str, *, device: torch.device | None = None
     auto: Any = AutoModelForCausalLM if kind == "from_vocab" else AutoModel
     try:
         fmt = load_format(folder)
-        with quiet():  # the weights of a head that transformers does not know, or does not need, are no news
-            backbone = load_whole(auto, weights, dtype=dtype)
+        if is_adapter(weights):  # of a joint model
+            merged = load_merged(weights, dtype=dtype)
+            backbone = merged if kind == "from_vocab" else merged.base_model
+        else:
+            with quiet():  # the weights of a head that transformers does not know, or does not need, are no news
+                backbone = load_whole(auto, weights, dtype=dtype)
         tokenizer = load_tokenizer(weights)
     except Exception as error:  # torn safetensors, missing files and bad JSON each raise another type
         first = next(iter(str(error).splitlines()), "")

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from data_gen.checkpoints import (
     device_and_dtype,
     how_to_mend,
+    is_adapter,
     load_format,
+    load_merged,
     load_tokenizer,
     load_whole,
     quiet,
@@ -54,7 +56,7 @@ def load_policy(folder: Path, *, device: torch.device | None = None, words: bool
     """
     refuse_served(folder)
     weights, (best, dtype) = weights_folder(folder), device_and_dtype()
-    if "quantization_config" in kwargs and (weights / "adapter_config.json").exists():
+    if "quantization_config" in kwargs and is_adapter(weights):
         raise UserError(
             f"lora.bits: the policy in {folder} keeps its adapter beside its base, and merging it into 4 bits would round it away. Make it "
             "with `adapter: merge`, or train plain LoRA on it (leave `bits` out)."
@@ -94,12 +96,8 @@ def refuse_served(folder: Path) -> None:
 
 
 def _load_model(weights: Path, *, words: bool, **kwargs: Any) -> Any:
-    """The model in a folder; adapters on a base that lies elsewhere are merged, so that whoever trains it next saves all of it."""
-    if (weights / "adapter_config.json").exists():
-        from peft import AutoPeftModelForCausalLM
-
-        merged = AutoPeftModelForCausalLM.from_pretrained(weights, local_files_only=True, **kwargs).merge_and_unload()
-        return merged.requires_grad_(True)
+    if is_adapter(weights):
+        return load_merged(weights, **kwargs)
     from transformers import AutoModelForCausalLM
 
     if words:

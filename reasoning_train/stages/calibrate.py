@@ -33,7 +33,7 @@ class CalibrateConfig(StageConfig):
     """Solutions with a verdict; both kinds are needed."""
 
 
-@stage("calibrate", version=1, outputs={"verifier": "verifier"}, seeded=False, scores=True)
+@stage("calibrate", version=2, outputs={"verifier": "verifier"}, seeded=False, scores=True)
 def calibrate(config: CalibrateConfig, ctx: Context) -> None:
     """Fit on the head's raw scores of whole solutions; the squash becomes a sigmoid or a curve, the scale p."""
     from data_gen.heads import HeadConfig

@@ -46,7 +46,7 @@ class EvaluateVerifierConfig(StageConfig):
     def _named_once(self) -> EvaluateVerifierConfig:
         if not self.verifiers and not self.likelihoods:
             raise ValueError("evaluate_verifier: give at least one of `verifiers` and `likelihoods`")
-        rows = [MAJORITY, CHANCE, FIRST, *self.names, *(f"{name}, {WEIGHTED}" for name in self.names)]
+        rows = [MAJORITY, CHANCE, FIRST, *self.names, *(f"{name}, {WEIGHTED}" for name in self.names if self.weighted_vote)]
         if twice := sorted(name for name, n in Counter(rows).items() if n > 1):
             raise ValueError(f"verifiers, likelihoods: {twice[0]!r} would name two rows of the table; give one of them another name")
         return self
@@ -74,7 +74,7 @@ class _Scored:
         return [as_weight(score - top, self.scale) for score in self.scores]
 
 
-@stage("evaluate_verifier", version=1, outputs={"table": "table"}, seeded=False, scores=True)
+@stage("evaluate_verifier", version=2, outputs={"table": "table"}, seeded=False, scores=True)
 def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
     """One row per (way to choose, problem) in the shape of `evaluate`; each verifier's figures stand beside the accuracies.
 

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from data_gen.errors import UserError
 from data_gen.labels import StepPair, ValueTarget
-from reasoning_train.recipe.refs import ModelRef, PairsRef, ProblemsRef, Ref, ValueTargetsRef
+from reasoning_train.recipe.refs import BackboneRef, ModelRef, PairsRef, ProblemsRef, Ref, ValueTargetsRef
 from reasoning_train.recipe.rows import Rows, write_rows
 from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
 
@@ -32,7 +32,7 @@ class RecodeConfig(StageConfig):
 
     policy: ModelRef
     """The policy that grew the trees: its tokens are in the rows."""
-    model: ModelRef
+    model: BackboneRef
     """The model that will be trained on the rows, and read by its own tokenizer and template."""
     problems: ProblemsRef
     """Those that the trees were grown for: their questions are put to the model in its own way."""

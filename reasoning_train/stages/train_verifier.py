@@ -64,7 +64,7 @@ class TrainVerifierConfig(Training):
         return self
 
 
-@stage("train_verifier", version=2, outputs={"verifier": "verifier"}, distributed=True)
+@stage("train_verifier", version=3, outputs={"verifier": "verifier"}, distributed=True)
 def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
     """Train backbone and head, publish them with the Format. A backbone that has a head already goes on with it unless a new one is asked
     for; UserError where that one is read or scaled in another way."""

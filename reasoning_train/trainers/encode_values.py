@@ -36,17 +36,18 @@ def encode_groups(targets: Iterable[ValueTarget], codec: StepCodec, head: HeadCo
     """
     result = Encoded()
     for problem_id, members in itertools.groupby(_traces(targets, codec, head, vocabulary), key=lambda pair: pair[1].problem_id):
-        traces, ranks, paths = [], [], list(members)
-        for trace, target in paths:
+        traces, ranks, kept = [], [], None
+        for trace, target in members:
             if len(trace) > max_length or target.outcome is None:
                 _drop(result, "too_long" if len(trace) > max_length else "no_target", trace, target)
             else:
                 traces.append(Trace(trace.ids, trace.weights, (len(trace) - 1,), (), (1.0,)))
                 ranks.append(target.outcome)
+                kept = trace, target
         if len(set(ranks)) > 1:
             result.rows.append(Row(tuple(traces), ranks=tuple(ranks), group=problem_id))
-        elif traces:
-            _drop(result, "one_class", *paths[-1])
+        elif kept:
+            _drop(result, "one_class", *kept)
     return result
 
 

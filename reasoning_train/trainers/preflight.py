@@ -54,6 +54,7 @@ def admit(
     )
     if scale is not None:
         _describe_labels(encoded.rows, scale, ctx)
+        _check_targets(name, encoded, limit)
         _check_labels(name, encoded.rows, scale, codec)
     _say(f"{name}: the first row, ⟦trained⟧, ‹› behind tokens where a value is read:\n{shown(encoded.rows[0].traces[0], codec)}")
     return encoded.rows
@@ -130,6 +131,15 @@ def _check_labels(name: str, rows: Sequence[Row], scale: Scale, codec: StepCodec
             first.setdefault(label, row)
     if len(first) < 2:
         gate_classes(name, counts, 0.0, "targets", {label: named(row, codec) for label, row in first.items()})
+
+
+def _check_targets(name: str, encoded: Encoded, limit: int) -> None:
+    """GateError where no row has a target."""
+    gate(
+        any(trace.targets for row in encoded.rows for trace in row.traces),
+        f"{name}: no row has a target where the head is read (dropped: {encoded.why(limit)}). Label what the head reads (`read_at`)."
+        f"{encoded.offending(limit)}",
+    )
 
 
 def _say(text: str) -> None:

@@ -168,6 +168,9 @@ def test_a_verifier_opens_as_what_it_may_be_trained_from(tmp_path: Path, kind: A
     save_file(tensors, weights, metadata={"format": "pt"})
     with pytest.raises(UserError, match=r"cannot be loaded \(ValueError: 1 tensors of the model are in none of its files"):
         load_policy(tmp_path, words=False)
+    save_file({name: tensor for name, tensor in tensors.items() if "embed" not in name}, weights, metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"'model.embed_tokens.weight' the first|'lm_head.weight' the first"):
+        load_policy(tmp_path, words=False)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -130,6 +131,29 @@ def test_an_empty_source_is_named(kitchen: Bench) -> None:
         GateError, match=r"sft: no rows of cut to train on \(.* 1 cut when sampled\)\. The first cut when sampled: problem 'p0', .*12 \+ 8"
     ):
         train(kitchen, data=[{"solutions": Ref("gold")}, {"solutions": Ref("cut")}], value=None)
+
+
+def test_targets_of_one_class_and_none_at_all_are_refused(kitchen: Bench) -> None:
+    rows = targets(kitchen, 8, scale="signed")
+    kitchen.make("right", "t_targets", rows=[row.to_row() for row in rows[::2]])
+    with pytest.raises(GateError, match=r"sft: 0 of 8 targets are wrong .* The first that is right: problem 'p0', '.*‹›"):
+        train(kitchen, value={**VALUE, "targets": Ref("right")})
+    inner = [replace(row, at=row.at[:1], values=row.values[:1], n_eff=row.n_eff[:1], weights=row.weights[:1]) for row in rows]
+    kitchen.make("inner", "t_targets", rows=[row.to_row() for row in inner])
+    value = {**VALUE, "targets": Ref("inner"), "head": {**VALUE["head"], "read_at": "last"}}
+    with pytest.raises(GateError, match=r"sft: no row has a target where the head is read .* 8 without a target .*: problem 'p0', "):
+        train(kitchen, value=value)
+
+
+def test_a_joint_model_of_kept_adapters_is_read_as_a_verifier(kitchen: Bench) -> None:
+    """As its merged twin is."""
+    [row, *_], found = targets(kitchen, 8, scale="signed"), []
+    for adapter in ("keep", "merge"):
+        made = train(kitchen, adapter, lora={"r": 4}, adapter=adapter, max_steps=3)
+        ids = (*row.prompt_ids, *row.token_ids)
+        [[value]] = Forward(load_verifier(made.path / "model")).values([Reading(ids, (len(ids) - 1,))])
+        found.append(value)
+    assert found[0] == pytest.approx(found[1], abs=1e-5)
 
 
 def test_the_log_shows_rows_labels_and_memory_before_training(kitchen: Bench, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ import torch
 from transformers import GenerationConfig
 
 from data_gen.errors import UserError
+from data_gen.heads import HeadConfig
 from data_gen.labels import ValueTarget
 from data_gen.records import Solution
 from data_gen.scales import BOUNDS, Scale
@@ -20,12 +21,14 @@ from data_gen.verdict import Verdict
 from data_gen.verifiers.checkpoint import load_verifier
 from data_gen.verifiers.forward import Forward
 from data_gen.verifiers.reading import Reading
+from reasoning_train.evaluation.ranking import platt
 from reasoning_train.models.policy import load_policy
 from reasoning_train.recipe.refs import Ref
 from reasoning_train.recipe.store import Artifact
 from reasoning_train.stage_api import GateError
 from reasoning_train.stages.evaluate_verifier import EvaluateVerifierConfig, _elected, _Scored
-from reasoning_train.trainers.score import mean_logprobs
+from reasoning_train.trainers.encode_values import encode_groups
+from reasoning_train.trainers.score import mean_logprobs, score_solutions
 from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of, solution
 from tests.reasoning_train.stages.test_dpo import pairs
 
@@ -126,7 +129,7 @@ def test_plain_transformers_loads_what_was_trained(kitchen: Bench) -> None:
 
 def test_training_goes_on_with_a_head_of_the_same_kind_only(kitchen: Bench) -> None:
     """What a verifier says of its scale and its reading holds for whoever trains it next."""
-    from data_gen.heads import HeadConfig, save_head
+    from data_gen.heads import save_head
     from data_gen.verifiers.value_head import ValueHead
     from reasoning_train.trainers.heads import open_head
 
@@ -328,7 +331,45 @@ def test_who_is_measured_has_one_name() -> None:
     with pytest.raises(ValueError, match=r"'majority' would name two rows"):
         EvaluateVerifierConfig(likelihoods={"majority": Ref("m")}, **given)
     with pytest.raises(ValueError, match=r"'a, weighted vote' would name two rows"):
-        EvaluateVerifierConfig(verifiers={"a": Ref("v"), "a, weighted vote": Ref("v")}, **given)
+        EvaluateVerifierConfig(verifiers={"a": Ref("v"), "a, weighted vote": Ref("v")}, weighted_vote=True, **given)
+
+
+def test_what_will_be_the_score_is_calibrated(kitchen: Bench) -> None:
+    """`aggregate: min`: gain and offset are those of the least score of the steps."""
+    train(kitchen, max_steps=12)  # so little that the steps of a solution differ
+    pool(kitchen)
+    given = {"verifier": Ref("verifier"), "problems": Ref("questions"), "solutions": Ref("pool"), "policy": Ref("model"), "min_rows": 4}
+    made = {how: kitchen.make(how, "calibrate", aggregate=how, **given) for how in ("last", "min")}
+    verifier = load_verifier(kitchen.store.open(kitchen.nodes["verifier"]).path / "verifier")
+    drawn = [Solution.from_row(row) for row in rows_of(kitchen.store.open(kitchen.nodes["pool"]))]
+    found = score_solutions(verifier, kitchen.policy().codec, [(problem(one.problem_id), [one]) for one in drawn])
+    raw = [[math.log(value / (1 - value)) for value in values] for _, _, [values] in found]
+    right = [one.verdict is Verdict.CORRECT for one in drawn]
+    for how, score in (("last", lambda steps: steps[-1]), ("min", min)):
+        gain, offset = platt([score(steps) for steps in raw], right)
+        fit = made[how].manifest["metrics"]["fit"]
+        assert (fit["gain"], fit["offset"]) == (pytest.approx(gain, rel=0.02), pytest.approx(offset, rel=0.02, abs=0.02))
+    assert made["last"].manifest["metrics"]["fit"]["gain"] != pytest.approx(made["min"].manifest["metrics"]["fit"]["gain"], rel=0.05)
+
+
+def test_a_solution_beyond_the_context_is_named(kitchen: Bench) -> None:
+    pool(kitchen)
+    [drawn, *_] = [Solution.from_row(row) for row in rows_of(kitchen.store.open(kitchen.nodes["pool"]))]
+    folder, codec = kitchen.store.open(kitchen.nodes["model"]).path / "model", kitchen.policy().codec
+    long = replace(drawn, segments=tuple(replace(one, token_ids=one.token_ids * 60) for one in drawn.segments))
+    with pytest.raises(UserError, match=r"likelihoods: a solution of problem 'p0' has \d+ tokens, more than the model's context of 128"):
+        list(mean_logprobs(folder, codec, [(problem("p0"), [long])]))
+
+
+def test_a_group_of_one_class_shows_a_path_that_fits(kitchen: Bench) -> None:
+    """The wrong path of p0 is too long, so nothing is left to compare the right one with."""
+    right, wrong = targets(kitchen, 2)
+    long = replace(wrong, token_ids=wrong.token_ids * 9, completions=tuple(text * 9 for text in wrong.completions))
+    head, codec = HeadConfig(squash="none", scale=Scale.RANKING), kitchen.policy().codec
+    long = replace(long, completions=(codec.decode(long.token_ids),))
+    found = encode_groups([right, long], codec, head, 64, vocabulary=kitchen.policy().model.config.vocab_size)
+    assert not found.rows and found.dropped == {"too_long": 1, "one_class": 1}
+    assert "'1 + 1 = 2\\nAnswer: 2'" in found.first["one_class"]
 
 
 def test_calibration_needs_both_kinds(kitchen: Bench) -> None:
