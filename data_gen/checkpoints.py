@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +42,7 @@ def quiet() -> Iterator[None]:
         log.setLevel(level)
 
 
-def has_words(weights: Path) -> bool:
+def has_lm_head(weights: Path) -> bool:
     """False for the weights of a verifier whose language-model head was not kept."""
     config = weights / "config.json"
     if not config.is_file():  # adapters: their base has them
@@ -52,12 +52,12 @@ def has_words(weights: Path) -> bool:
     return not any(name.endswith(bare) and not name.endswith("LMHeadModel") for name in made)
 
 
-def load_whole(auto: Any, weights: Path, *, words: bool = True, **kwargs: Any) -> Any:
+def load_whole(auto: Any, weights: Path, *, lm_head: bool = True, **kwargs: Any) -> Any:
     """`auto.from_pretrained(weights)`, without network or code that lies there. ValueError where a tensor is in no file: transformers draws
-    it at random, and only logs that. `words=False`: the language-model head may be missing, for nobody will read it."""
+    it at random, and only logs that. `lm_head=False`: the language-model head may be missing, for nobody will read it."""
     model, found = auto.from_pretrained(weights, output_loading_info=True, local_files_only=True, trust_remote_code=False, **kwargs)
     missing = set(found["missing_keys"])
-    if missing and not words:
+    if missing and not lm_head:
         read = {id(weight) for weight in model.get_input_embeddings().parameters()}  # tied ones are both
         unread = {id(weight) for weight in model.get_output_embeddings().parameters()} - read
         missing -= {name for name, weight in model.named_parameters(remove_duplicate=False) if id(weight) in unread}
@@ -66,17 +66,39 @@ def load_whole(auto: Any, weights: Path, *, words: bool = True, **kwargs: Any) -
     return model
 
 
-def load_merged(weights: Path, **kwargs: Any) -> Any:
-    """The causal LM of a folder of adapters, merged into their base, which lies elsewhere: whoever trains it next saves all of it."""
-    from peft import AutoPeftModelForCausalLM
+def load_causal(weights: Path, *, lm_head: bool = True, **kwargs: Any) -> Any:
+    """The causal LM in a folder; adapters are merged into their base, which lies elsewhere, so that whoever trains it next saves all of it.
+    `lm_head`: as for `load_whole`."""
+    if is_adapter(weights):
+        from peft import AutoPeftModelForCausalLM
 
-    merged = AutoPeftModelForCausalLM.from_pretrained(weights, local_files_only=True, **kwargs).merge_and_unload()
-    return merged.requires_grad_(True)
+        merged = AutoPeftModelForCausalLM.from_pretrained(weights, local_files_only=True, **kwargs).merge_and_unload()
+        return merged.requires_grad_(True)
+    from transformers import AutoModelForCausalLM
+
+    if lm_head:
+        return load_whole(AutoModelForCausalLM, weights, **kwargs)
+    with quiet():  # a head that is not read, or has another place, is no news
+        return load_whole(AutoModelForCausalLM, weights, lm_head=False, **kwargs)
 
 
 def is_adapter(weights: Path) -> bool:
     """Whether a folder holds adapters and not a whole model."""
     return (weights / "adapter_config.json").exists()
+
+
+def load_folder(folder: Path, what: str, load: Callable[[Path], Any]) -> tuple[Any, PreTrainedTokenizerBase, Format]:
+    """The model that `load` makes of the weights, its tokenizer and its Format. UserError names missing or torn files of this `what`."""
+    weights = weights_folder(folder)
+    try:
+        fmt = load_format(folder)
+        return load(weights), load_tokenizer(weights), fmt
+    except Exception as error:  # torn safetensors, missing files and bad JSON each raise another type
+        first = next(iter(str(error).splitlines()), "")
+        raise UserError(
+            f"The {what} in {weights} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected format.json, config.json, "
+            f"model.safetensors and tokenizer.json, whole. {how_to_mend(weights, folder)}"
+        ) from error
 
 
 def load_tokenizer(weights: Path) -> PreTrainedTokenizerBase:
@@ -100,7 +122,7 @@ def save_format(fmt: Format, folder: Path) -> None:
     (folder / "format.json").write_text(fmt.model_dump_json(indent=2), encoding="utf-8")
 
 
-def saved_ends(weights: Path) -> tuple[int, ...]:
+def saved_end_ids(weights: Path) -> tuple[int, ...]:
     """Ids that end a generation by the generation config beside the weights (a chat model has several); none where there is none."""
     path = weights / "generation_config.json"
     try:

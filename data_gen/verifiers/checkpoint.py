@@ -18,21 +18,18 @@ from transformers import (
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
     AutoModel,
-    AutoModelForCausalLM,
     GenerationConfig,
 )
 
 from data_gen.checkpoints import (
     device_and_dtype,
-    how_to_mend,
     is_adapter,
-    load_format,
-    load_merged,
-    load_tokenizer,
+    load_causal,
+    load_folder,
     load_whole,
     quiet,
     save_format,
-    saved_ends,
+    saved_end_ids,
     weights_folder,
 )
 from data_gen.errors import UserError
@@ -91,29 +88,24 @@ def load_verifier(folder: Path, *, device: torch.device | None = None) -> Verifi
             f"The head in {folder} reads {head.width} numbers a token, its backbone gives {wanted}. They are of different models; "
             "re-make the checkpoint."
         )
-    return Verifier(backbone, head.to(backbone.device), tokenizer, fmt, saved_ends(weights_folder(folder)))
+    return Verifier(backbone, head.to(backbone.device), tokenizer, fmt, saved_end_ids(weights_folder(folder)))
 
 
 def load_backbone(folder: Path, kind: str, *, device: torch.device | None = None) -> tuple[Any, PreTrainedTokenizerBase, Format]:
     """What a head of this kind reads, its tokenizer and its Format. Code that lies in the folder is never run."""
-    weights, (best, dtype) = weights_folder(folder), device_and_dtype()
-    auto: Any = AutoModelForCausalLM if kind == "from_vocab" else AutoModel
-    try:
-        fmt = load_format(folder)
-        if is_adapter(weights):  # of a joint model
-            merged = load_merged(weights, dtype=dtype)
-            backbone = merged if kind == "from_vocab" else merged.base_model
-        else:
-            with quiet():  # the weights of a head that transformers does not know, or does not need, are no news
-                backbone = load_whole(auto, weights, dtype=dtype)
-        tokenizer = load_tokenizer(weights)
-    except Exception as error:  # torn safetensors, missing files and bad JSON each raise another type
-        first = next(iter(str(error).splitlines()), "")
-        raise UserError(
-            f"The {'model' if kind == 'from_vocab' else 'verifier'} in {weights} cannot be loaded ({type(error).__name__}: {first[:200]}). "
-            f"Expected format.json, config.json, model.safetensors and tokenizer.json, whole. {how_to_mend(weights, folder)}"
-        ) from error
+    best, dtype = device_and_dtype()
+    if kind == "from_vocab":
+        backbone, tokenizer, fmt = load_folder(folder, "model", lambda weights: load_causal(weights, dtype=dtype))
+    else:
+        backbone, tokenizer, fmt = load_folder(folder, "verifier", lambda weights: _load_bare(weights, dtype))
     return backbone.to(device or best).eval(), tokenizer, fmt
+
+
+def _load_bare(weights: Path, dtype: torch.dtype) -> Any:
+    if is_adapter(weights):  # of a joint model
+        return load_causal(weights, dtype=dtype).base_model
+    with quiet():  # the weights of a head that transformers does not know, or does not need, are no news
+        return load_whole(AutoModel, weights, dtype=dtype)
 
 
 def context_of(backbone: Any) -> int:

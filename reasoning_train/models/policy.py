@@ -8,18 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_gen.checkpoints import (
-    device_and_dtype,
-    how_to_mend,
-    is_adapter,
-    load_format,
-    load_merged,
-    load_tokenizer,
-    load_whole,
-    quiet,
-    save_format,
-    weights_folder,
-)
+from data_gen.checkpoints import device_and_dtype, is_adapter, load_causal, load_folder, save_format, weights_folder
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
 
@@ -49,10 +38,10 @@ class Policy:
         return int(getattr(self.model.config, "max_position_embeddings", 2048))
 
 
-def load_policy(folder: Path, *, device: torch.device | None = None, words: bool = True, **kwargs: Any) -> Policy:
+def load_policy(folder: Path, *, device: torch.device | None = None, lm_head: bool = True, **kwargs: Any) -> Policy:
     """Open a model artifact; UserError names missing or torn files. `kwargs` go to `from_pretrained`: a `dtype` other than the device's.
 
-    `words=False`: to train a verifier on it, which reads no language-model head. A folder without one (a verifier's) then opens, too.
+    `lm_head=False`: to train a verifier on it, which reads no language-model head: a folder without one (a verifier's) then opens, too.
     """
     refuse_served(folder)
     weights, (best, dtype) = weights_folder(folder), device_and_dtype()
@@ -61,16 +50,7 @@ def load_policy(folder: Path, *, device: torch.device | None = None, words: bool
             f"lora.bits: the policy in {folder} keeps its adapter beside its base, and merging it into 4 bits would round it away. Make it "
             "with `adapter: merge`, or train plain LoRA on it (leave `bits` out)."
         )
-    try:
-        fmt = load_format(folder)
-        model = _load_model(weights, words=words, **{"dtype": dtype, **kwargs})
-        tokenizer = load_tokenizer(weights)
-    except Exception as error:  # torn safetensors, missing files and bad JSON each raise another type
-        first = next(iter(str(error).splitlines()), "")
-        raise UserError(
-            f"The checkpoint in {weights} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected format.json, config.json, "
-            f"model.safetensors and tokenizer.json, whole. {how_to_mend(weights, folder)}"
-        ) from error
+    model, tokenizer, fmt = load_folder(folder, "checkpoint", lambda at: load_causal(at, lm_head=lm_head, **{"dtype": dtype, **kwargs}))
     return Policy(model.to(device or best).eval(), tokenizer, fmt, StepCodec(fmt, tokenizer, end_ids(model.generation_config)))
 
 
@@ -93,17 +73,6 @@ def refuse_served(folder: Path) -> None:
             f"The model {served['name']!r} is only served: it has no weights here to train or to run in this process. Sample from it with "
             "`engine: {uses: openai, base_url: ...}`."
         )
-
-
-def _load_model(weights: Path, *, words: bool, **kwargs: Any) -> Any:
-    if is_adapter(weights):
-        return load_merged(weights, **kwargs)
-    from transformers import AutoModelForCausalLM
-
-    if words:
-        return load_whole(AutoModelForCausalLM, weights, **kwargs)
-    with quiet():  # a head that is not read, or has another place, is no news
-        return load_whole(AutoModelForCausalLM, weights, words=False, **kwargs)
 
 
 def save_policy(policy: Policy, folder: Path) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,8 @@ from pydantic import model_validator
 from data_gen.records import Problem, Solution
 from data_gen.scales import Scale, convert, convertible
 from data_gen.scorers.head import Aggregate, aggregated
-from data_gen.search.vote import as_weight
+from data_gen.search.vote import Ballot, as_weight, elect
+from data_gen.trees import TreeNode
 from reasoning_train.inputs import read_problems, read_solutions, with_solutions
 from reasoning_train.recipe.refs import ModelRef, ProblemsRef, SolutionsRef, VerifierRef
 from reasoning_train.recipe.rows import write_rows
@@ -46,15 +46,20 @@ class EvaluateVerifierConfig(StageConfig):
     def _named_once(self) -> EvaluateVerifierConfig:
         if not self.verifiers and not self.likelihoods:
             raise ValueError("evaluate_verifier: give at least one of `verifiers` and `likelihoods`")
-        rows = [MAJORITY, CHANCE, FIRST, *self.names, *(f"{name}, {WEIGHTED}" for name in self.names if self.weighted_vote)]
-        if twice := sorted(name for name, n in Counter(rows).items() if n > 1):
+        if twice := sorted(name for name, n in Counter(self.rows).items() if n > 1):
             raise ValueError(f"verifiers, likelihoods: {twice[0]!r} would name two rows of the table; give one of them another name")
         return self
 
     @property
     def names(self) -> list[str]:
-        """Of all that score solutions, in the order of the table."""
+        """Of all that score solutions."""
         return [*self.verifiers, *self.likelihoods]
+
+    @property
+    def rows(self) -> list[str]:
+        """Names of the table's rows, in order."""
+        scored = [row for name in self.names for row in (name, f"{name}, {WEIGHTED}")[: 1 + self.weighted_vote]]
+        return [MAJORITY, CHANCE, FIRST, *scored]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +90,15 @@ def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
 
     rows = [row for problem, pool in _pools(config, ctx, count=True) for row in _without_verifier(problem, pool)]
     gate(bool(rows), f"evaluate_verifier: no problem of {config.problems} has verifiable solutions in {config.solutions}.")
-    figures, chosen = {}, list[str]()
+    figures = {}
     for name in config.names:
         scored = list(_scored(name, config, ctx))
         figures[name] = _figures(scored)
-        ways = {name: _best} | ({f"{name}, {WEIGHTED}": _elected} if config.weighted_vote else {})
-        chosen += ways
-        for way, choose in ways.items():
-            rows += [_row(way, one.problem, one.pool, choose(one), drawn=one.pool, read=one.pool) for one in scored]
+        rows += [_best(name, one) for one in scored]
+        if config.weighted_vote:
+            rows += [_elected(f"{name}, {WEIGHTED}", one) for one in scored]
     write_rows(ctx.output("table"), kind="table", rows=rows)
-    summary = summarise_rows(rows, [MAJORITY, CHANCE, FIRST, *chosen], [])
+    summary = summarise_rows(rows, config.rows, [])
     ctx.count("out", summary["problems"])
     ctx.metric("verifiers", {name: {m: [e.value, e.low, e.high] for m, e in found.items()} for name, found in figures.items()})
     ctx.metric("summary", summary)
@@ -174,20 +178,24 @@ def _right(solutions: Sequence[Solution]) -> list[bool]:
     return [s.verdict == "correct" for s in solutions]
 
 
-def _best(one: _Scored) -> list[int]:
-    """Solutions of the best score."""
+def _best(name: str, one: _Scored) -> dict[str, Any]:
+    """The row of the solutions of the best score."""
     top = max(one.scores)
-    return [i for i, score in enumerate(one.scores) if score == top]
+    return _row(name, one.problem, one.pool, [i for i, score in enumerate(one.scores) if score == top], drawn=one.pool, read=one.pool)
 
 
-def _elected(one: _Scored) -> list[int]:
-    """A solution of the answer that has the greatest sum of weights, of each of them where sums are equal; the first where none answers."""
-    sums, first = defaultdict[str, float](float), dict[str, int]()
-    for i, (solution, weight) in enumerate(zip(one.pool, one.weights, strict=True)):
-        if solution.answer is not None:
-            sums[solution.answer] += weight
-            first.setdefault(solution.answer, i)
-    return [i for answer, i in first.items() if math.isclose(sums[answer], max(sums.values()), rel_tol=1e-9, abs_tol=1e-12)] or [0]
+def _elected(name: str, one: _Scored) -> dict[str, Any]:
+    """The row of the answer that has the greatest sum of weights: answers are compared as texts, as the majority's are."""
+    cast = [
+        Ballot(
+            TreeNode(node=i, parent=0, depth=1, text="", token_ids=(), answer=s.answer, outcome=float(s.verdict == "correct")), 1, weight
+        )
+        for i, (s, weight) in enumerate(zip(one.pool, one.weights, strict=True))
+        if s.answer is not None
+    ]
+    vote = elect(cast, "weighted", str.__eq__, one.problem.id)
+    shown = vote.leaf.node if vote.leaf else 0
+    return _row(name, one.problem, one.pool, [shown], drawn=one.pool, read=one.pool) | {"accuracy": vote.accuracy}
 
 
 def _without_verifier(problem: Problem, pool: list[Solution]) -> Iterator[dict[str, Any]]:

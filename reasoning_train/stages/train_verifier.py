@@ -68,7 +68,7 @@ class TrainVerifierConfig(Training):
 def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
     """Train backbone and head, publish them with the Format. A backbone that has a head already goes on with it unless a new one is asked
     for; UserError where that one is read or scaled in another way."""
-    from data_gen.checkpoints import has_words, weights_folder
+    from data_gen.checkpoints import has_lm_head, weights_folder
     from data_gen.verifiers.checkpoint import Verifier, save_verifier
     from reasoning_train.models.policy import load_policy
     from reasoning_train.trainers.fit import Source, finish, fit
@@ -76,24 +76,24 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
     from reasoning_train.trainers.losses.value import Ranking, Regression
     from reasoning_train.trainers.objective import Objective
 
-    folder, words = ctx.input(config.policy).path, config.head.kind == "from_vocab"
+    folder, lm_head = ctx.input(config.policy).path, config.head.kind == "from_vocab"
     gate(
-        not words or has_words(weights_folder(folder)),
+        not lm_head or has_lm_head(weights_folder(folder)),
         f"train_verifier: head.kind 'from_vocab' reads the logits of a language model, and {config.policy} has kept none. Begin with a "
         "model, or use kind 'scalar'.",
     )
-    policy = load_policy(folder, words=words, **load_options(config, "train_verifier", ctx.deepspeed))
+    policy = load_policy(folder, lm_head=lm_head, **load_options(config, "train_verifier", ctx.deepspeed))
     rows, limit = _rows(config, policy, ctx)
     head = open_head(folder, config.head, policy.model, new=config.new_head)
-    model = prepare(_without_words(policy.model, config.head), config)
+    model = prepare(_without_lm_head(policy.model, config.head), config)
     loss = Ranking(margin=config.margin) if config.loss == "ranking" else Regression(kind=config.loss)
     objective, out = Objective(model, [loss], head, bf16=use_bf16(config.precision)), ctx.output("verifier")
     trainer = fit(
         objective, [Source(rows)], config, ctx, packing=config.packing, pad_id=pad_id(policy), runs=out / "runs", limit=limit,
         together=True,
     )  # fmt: skip
-    trained = finish(trainer, folder, merge=True, words=words)
-    backbone = trained.model if words else trained.model.base_model
+    trained = finish(trainer, folder, merge=True, lm_head=lm_head)
+    backbone = trained.model if lm_head else trained.model.base_model
     if rank() == 0:
         save_verifier(Verifier(backbone, trained.head, policy.tokenizer, policy.format, tuple(policy.end_ids)), out)
 
@@ -104,7 +104,7 @@ def cost(config: TrainVerifierConfig, sizes: Sizes) -> dict[str, Any]:
     return training_cost(config, config.policy, [ref for ref in (config.targets, config.pairs) if ref], sizes)
 
 
-def _without_words(model: Any, head: HeadConfig) -> Any:
+def _without_lm_head(model: Any, head: HeadConfig) -> Any:
     """The language-model head is not trained where nothing reads it (and DDP would wait for its gradient)."""
     if head.kind != "from_vocab" and not model.config.tie_word_embeddings:
         model.get_output_embeddings().requires_grad_(False)

@@ -86,6 +86,7 @@ class _Seen:
     """The first row with a step of each label."""
 
     def add(self, row: ValueTarget) -> None:
+        """Count one row."""
         self.values.add(row.values)
         for label in row.labels:
             if label is not None:

@@ -107,9 +107,9 @@ def _groups(sources: Sequence[Source], held: set[int], *, together: bool) -> lis
     return found
 
 
-def finish(trainer: StepTrainer, folder: Path, *, merge: bool, words: bool = True) -> Any:
-    """The trained objective on every process, whole, its model as it is saved; `folder`: what training began with, `words`: with a
+def finish(trainer: StepTrainer, folder: Path, *, merge: bool, lm_head: bool = True) -> Any:
+    """The trained objective on every process, whole, its model as it is saved; `folder`: what training began with, `lm_head`: with a
     language-model head that is read."""
     objective: Any = gathered(trainer)
-    objective.model = published(objective.model, folder, merge=merge, bf16=objective.bf16, words=words)
+    objective.model = published(objective.model, folder, merge=merge, bf16=objective.bf16, lm_head=lm_head)
     return objective

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from data_gen.checkpoints import has_words
+from data_gen.checkpoints import has_lm_head
 from data_gen.errors import UserError
 from data_gen.heads import HeadConfig
 from data_gen.scales import Scale
@@ -153,11 +153,11 @@ def test_a_verifier_opens_as_what_it_may_be_trained_from(tmp_path: Path, kind: A
     made = verifier(HeadConfig(kind=kind, scale=scale), shape={"tie_word_embeddings": tied})
     save_verifier(made, tmp_path)
     body = made.backbone if kind == "from_vocab" else None
-    assert has_words(tmp_path) == bool(body)
+    assert has_lm_head(tmp_path) == bool(body)
     if not body and not tied:
         with pytest.raises(UserError, match=r"1 tensors of the model are in none of its files, 'lm_head.weight' the first"):
             load_policy(tmp_path)
-    opened = load_policy(tmp_path, words=False)
+    opened = load_policy(tmp_path, lm_head=False)
     with torch.no_grad():
         wanted = (body.model if body else made.backbone)(input_ids=IDS).last_hidden_state
         assert torch.equal(opened.model.model(input_ids=IDS).last_hidden_state, wanted)
@@ -167,18 +167,18 @@ def test_a_verifier_opens_as_what_it_may_be_trained_from(tmp_path: Path, kind: A
     tensors = {name: tensor for name, tensor in load_file(weights).items() if "layers.1.mlp.up" not in name}
     save_file(tensors, weights, metadata={"format": "pt"})
     with pytest.raises(UserError, match=r"cannot be loaded \(ValueError: 1 tensors of the model are in none of its files"):
-        load_policy(tmp_path, words=False)
+        load_policy(tmp_path, lm_head=False)
     save_file({name: tensor for name, tensor in tensors.items() if "embed" not in name}, weights, metadata={"format": "pt"})
     with pytest.raises(UserError, match=r"'model.embed_tokens.weight' the first|'lm_head.weight' the first"):
-        load_policy(tmp_path, words=False)
+        load_policy(tmp_path, lm_head=False)
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "expected"),
     [("LlamaForCausalLM", True), ("GPT2LMHeadModel", True), ("GPT2Model", False), ("Qwen2ForTokenClassification", False)],
 )
-def test_which_weights_have_a_language_model_head(tmp_path: Path, name: str, words: bool) -> None:
+def test_which_weights_have_a_language_model_head(tmp_path: Path, name: str, expected: bool) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"architectures": [name]}))
-    assert has_words(tmp_path) == words
+    assert has_lm_head(tmp_path) == expected
     (tmp_path / "config.json").unlink()  # adapters beside a base have none
-    assert has_words(tmp_path)
+    assert has_lm_head(tmp_path)

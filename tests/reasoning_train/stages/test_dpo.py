@@ -137,7 +137,8 @@ def test_gates(kitchen: Bench) -> None:
         train(kitchen, [], name="b")
     with pytest.raises(
         GateError,
-        match=r"dpo: 0 rows .* min_rows=1 \(dropped: 12 over max_length=3 tokens.* The first over .*: problem 'p0', \d+ tokens, '",
+        match=r"dpo: 0 rows to train on, fewer than min_rows=1 \(dropped: 12 over max_length=3 tokens.*"
+        r" The first .*: problem 'p0', \d+ tokens, '",
     ):
         train(kitchen, name="c", max_length=3)
     with pytest.raises(ValueError, match="gamma: only loss 'simpo' has a margin"):

@@ -150,7 +150,8 @@ def test_what_cannot_be_dealt_or_does_not_fit(kitchen: Bench, monkeypatch: pytes
         train(kitchen, vllm={"mode": "server"})
     with pytest.raises(
         GateError,
-        match=r"grpo: 0 problems, fewer than the 4 .*\(4 leave no room .* The first without room: problem 'chain/train/0', \d+ tokens, '",
+        match=r"grpo: 0 problems, fewer than the 4 that a step takes \(4 leave no room for max_tokens=120 within .*"
+        r" The first without room: problem 'chain/train/0', \d+ tokens, '",
     ):
         train(kitchen, max_tokens=120)
     with pytest.raises(GateError, match=r"grpo: 4 problems, fewer than the 8 that a step takes"):

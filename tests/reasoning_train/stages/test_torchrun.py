@@ -1,4 +1,4 @@
-"""Trainers in two processes of a torchrun publish what one process does, plain and under ZeRO: same key, same weights up to rounding."""
+"""Trainers under torchrun, in one process and in two, plain and under ZeRO, publish what a process alone does, up to rounding."""
 
 from __future__ import annotations
 
@@ -62,24 +62,29 @@ def rewards(folder: Path) -> list[float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("uses", "deepspeed"), [(uses, one) for uses, several in UNDER.items() for one in several])
-def test_two_processes_publish_what_one_does(kitchen: Bench, one_thread: None, uses: str, deepspeed: str | None) -> None:
+@pytest.mark.parametrize(
+    ("uses", "deepspeed", "processes"),
+    [(uses, one, n) for uses, several in UNDER.items() for one in several for n in (1, 2) if one or n > 1],
+)
+def test_so_many_processes_publish_what_one_alone_does(
+    kitchen: Bench, one_thread: None, uses: str, deepspeed: str | None, processes: int
+) -> None:
     """Also the same counts and, of those who sample, the same rewards."""
     alone = TRAINS[uses](kitchen)
     aside = alone.path.rename(alone.path.with_name("alone"))
     kitchen.nodes["made"] = replace(kitchen.nodes["made"], resources={"deepspeed": deepspeed} if deepspeed else {})
     plan = kitchen.store.root / "plan.json"
     write_plan(plan, kitchen.plan)
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "reasoning_train.stage"]
+    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "reasoning_train.stage"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), VARIABLE: bench_module.__name__}
     command = [*run, str(plan), "made", "--store", str(kitchen.store.root)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     artifact = kitchen.store.open(kitchen.nodes["made"])
-    assert artifact.manifest["metrics"]["processes"] == 2
+    assert artifact.manifest["metrics"]["processes"] == processes
     assert artifact.manifest["counts"] == alone.manifest["counts"]
     assert rewards(artifact.path) == rewards(aside) and len(rewards(aside)) == (3 if uses in SAMPLES else 0)
     found, wanted = weights(artifact.path), weights(aside)
     assert found.keys() == wanted.keys()
     for name, tensor in wanted.items():
-        assert torch.allclose(found[name], tensor, rtol=1e-3, atol=2e-5 if uses in SAMPLES else 1e-5), name
+        assert torch.allclose(found[name], tensor, rtol=1e-4 if uses == "sft" else 1e-3, atol=2e-5 if uses in SAMPLES else 1e-5), name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,7 @@ def test_ends_of_the_policy_are_those_of_its_verifier(kitchen: Bench, tmp_path: 
     kitchen.make("chat", "model", path=str(folder))
     made = train(kitchen, policy=Ref("chat"), max_steps=1)
     assert sorted(load_verifier(made.path / "verifier").codec.end_ids) == ends
-    assert sorted(load_policy(made.path / "verifier", words=False).end_ids) == ends
+    assert sorted(load_policy(made.path / "verifier", lm_head=False).end_ids) == ends
     pool(kitchen)
     given = {"problems": Ref("questions"), "solutions": Ref("pool"), "policy": Ref("model")}
     calibrated = kitchen.make("calibrated", "calibrate", verifier=Ref("verifier"), min_rows=4, method="isotonic", **given)
@@ -216,7 +217,8 @@ def test_gates_and_settings_that_do_not_fit(kitchen: Bench) -> None:
         train(kitchen, targets(kitchen, scale="progress"), name="b")
     with pytest.raises(
         GateError,
-        match=r"0 rows .* min_rows=1 \(dropped: 16 over max_length=4 tokens.* The first over .*: problem 'p0', \d+ tokens, '",
+        match=r"0 rows to train on, fewer than min_rows=1 \(dropped: 16 over max_length=4 tokens.*"
+        r" The first .*: problem 'p0', \d+ tokens, '",
     ):
         train(kitchen, name="c", max_length=4)
     with pytest.raises(ValueError, match="loss 'ranking' does not go with scale 'p'"):
@@ -300,26 +302,33 @@ def test_policies_are_measured_by_their_log_probabilities(kitchen: Bench) -> Non
 
 
 @pytest.mark.parametrize(
-    ("answers", "weights", "elected"),
+    ("answers", "weights", "answer", "accuracy"),
     [
-        (("2", "9", "2", "7"), (0.3, 0.5, 0.3, 0.1), [0]),  # 0.6 against 0.5
-        (("2", "9", "2", "7"), (0.3, 0.7, 0.3, 0.1), [1]),
-        (("2", "9", "2", None), (0.3, 0.6, 0.3, 9.0), [0, 1]),  # who has no answer has no vote, and equals share
-        ((None, None), (0.3, 0.6), [0]),
+        (("2", "9", "2", "7"), (0.3, 0.5, 0.3, 0.1), "2", 1.0),  # 0.6 against 0.5
+        (("2", "9", "2", "7"), (0.3, 0.7, 0.3, 0.1), "9", 0.0),
+        (("2", "9", "2", None), (0.3, 0.6, 0.3, 0.9), None, 0.5),  # who has no answer has no vote, and equals share
+        ((None, None), (0.3, 0.6), None, 0.0),
     ],
 )
-def test_answers_are_elected_by_summed_weights(answers: tuple[str | None, ...], weights: tuple[float, ...], elected: list[int]) -> None:
-    asked = problem("a")
-    pool = [solution("a", "1 + 1 = 2\n", answer=answer) for answer in answers]
-    assert _elected(_Scored(asked, pool, list(weights), Scale.P)) == elected
+def test_answers_are_elected_by_summed_weights(
+    answers: tuple[str | None, ...], weights: tuple[float, ...], answer: str | None, accuracy: float
+) -> None:
+    row = _elected("voted", _Scored(problem("a"), answered(answers), list(weights), Scale.P))
+    assert row["policy"] == "voted" and row["accuracy"] == accuracy
+    assert answer is None or row["answer"] == answer
+
+
+def answered(answers: Sequence[str | None]) -> list[Solution]:
+    """Solutions with these answers, of which 2 is right."""
+    return [solution("a", "1 + 1 = 2\n", answer=one, verdict="correct" if one == "2" else "wrong") for one in answers]
 
 
 def test_low_rankings_vote_as_high_ones_do() -> None:
     """Only differences of a ranking mean anything: e^-2 twice is less than 1, wherever its zero is."""
-    pool = [solution("a", "1 + 1 = 2\n", answer=answer) for answer in ("2", "9", "2")]
+    pool = answered(("2", "9", "2"))
     for zero in (-900.0, 0.0, 900.0):
-        assert _elected(_Scored(problem("a"), pool, [zero - 2, zero, zero - 2], Scale.RANKING)) == [1]
-        assert _elected(_Scored(problem("a"), pool, [zero - 0.5, zero, zero - 0.5], Scale.RANKING)) == [0]
+        assert _elected("a", _Scored(problem("a"), pool, [zero - 2, zero, zero - 2], Scale.RANKING))["answer"] == "9"
+        assert _elected("a", _Scored(problem("a"), pool, [zero - 0.5, zero, zero - 0.5], Scale.RANKING))["answer"] == "2"
 
 
 def test_who_is_measured_has_one_name() -> None:

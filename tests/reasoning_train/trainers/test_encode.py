@@ -101,7 +101,8 @@ def test_a_prompt_of_another_format_and_a_missing_end_are_refused() -> None:
     with pytest.raises(UserError, match="was drawn behind .* is other tokens to this policy. Train with the tokenizer and Format"):
         encode_solutions([dataclasses.replace(sampled(), prompt_ids=(4, 5, 6))], CODEC, 128)
     open_ended = dataclasses.replace(sampled(), segments=sampled().segments[:-1])
-    with pytest.raises(UserError, match="its solution, '12 .*', ends with '0'; expected a stop token .*never learns to stop"):
+    said = "its solution, '12 .*', ends with '0'; expected a stop token .*else the policy never learns to stop"
+    with pytest.raises(UserError, match=said):
         encode_solutions([sampled(), open_ended], CODEC, 128)
 
 
