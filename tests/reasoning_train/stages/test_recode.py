@@ -107,3 +107,12 @@ def test_unknown_problems_are_refused(kitchen: Bench) -> None:
         UserError, match="problems: asked has no problem 'q', which a row is of. Give the problems that the trees were grown"
     ):
         recoded(kitchen, [replace(row, problem_id="q") for row in targets(kitchen, 2)])
+
+
+def test_labels_cross_to_a_verifier_as_to_the_model_that_it_stands_on(kitchen: Bench) -> None:
+    large(kitchen, "plain")
+    asked(kitchen)
+    known = recoded(kitchen, targets(kitchen))
+    kitchen.make("verifier", "train_verifier", targets=Ref("theirs"), **{**FEW, "max_steps": 1})
+    given = {"targets": Ref("labels"), "policy": Ref("model"), "problems": Ref("asked")}
+    assert rows_of(kitchen.make("again", "recode_targets", model=Ref("verifier"), **given)) == rows_of(known)
