@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_gen.errors import UserError
-from data_gen.format import Format
+from data_gen.format import Format, StepCodec
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedTokenizerBase
+    from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 
 def device_and_dtype() -> tuple[torch.device, torch.dtype]:
@@ -87,18 +87,18 @@ def is_adapter(weights: Path) -> bool:
     return (weights / "adapter_config.json").exists()
 
 
-def load_folder(folder: Path, what: str, load: Callable[[Path], Any]) -> tuple[Any, PreTrainedTokenizerBase, Format]:
-    """The model that `load` makes of the weights, its tokenizer and its Format. UserError names missing or torn files of this `what`."""
+def load_folder(folder: Path, what: str, load: Callable[[Path], Any]) -> tuple[Any, StepCodec]:
+    """The model that `load` makes of the weights, and its text conventions. UserError names missing or torn files of this `what`."""
     weights = weights_folder(folder)
     try:
-        fmt = load_format(folder)
-        return load(weights), load_tokenizer(weights), fmt
+        fmt, model, tokenizer, ends = load_format(folder), load(weights), load_tokenizer(weights), saved_end_ids(weights)
     except Exception as error:  # torn safetensors, missing files and bad JSON each raise another type
         first = next(iter(str(error).splitlines()), "")
         raise UserError(
             f"The {what} in {weights} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected format.json, config.json, "
             f"model.safetensors and tokenizer.json, whole. {how_to_mend(weights, folder)}"
         ) from error
+    return model, StepCodec(fmt, tokenizer, ends)
 
 
 def load_tokenizer(weights: Path) -> PreTrainedTokenizerBase:
@@ -122,16 +122,26 @@ def save_format(fmt: Format, folder: Path) -> None:
     (folder / "format.json").write_text(fmt.model_dump_json(indent=2), encoding="utf-8")
 
 
-def saved_end_ids(weights: Path) -> tuple[int, ...]:
-    """Ids that end a generation by the generation config beside the weights (a chat model has several); none where there is none."""
-    path = weights / "generation_config.json"
-    try:
-        eos = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id") if path.is_file() else None
-    except ValueError as error:
-        raise UserError(
-            f"{path} is not JSON ({error}); expected a generation config, whole. Make or bring the checkpoint again."
-        ) from error
-    return tuple(eos) if isinstance(eos, list) else () if eos is None else (eos,)
+def saved_end_ids(weights: Path) -> list[int]:
+    """Ids that end a generation by the configs beside the weights (a chat model has several); of adapters, by their base's."""
+    from transformers import AutoConfig, GenerationConfig
+
+    base = base_of_adapter(weights)
+    if (base / "generation_config.json").exists():
+        return end_ids(GenerationConfig.from_pretrained(base))
+    return end_ids(GenerationConfig.from_model_config(AutoConfig.from_pretrained(base, local_files_only=True)))
+
+
+def end_ids(generation: GenerationConfig) -> list[int]:
+    """Ids that end a generation by a generation config."""
+    eos = generation.eos_token_id
+    return eos if isinstance(eos, list) else [] if eos is None else [eos]
+
+
+def base_of_adapter(weights: Path) -> Path:
+    """The folder with the whole model: the one that an adapter was trained on, or `weights` itself."""
+    adapter = weights / "adapter_config.json"
+    return Path(json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"]) if adapter.exists() else weights
 
 
 def weights_folder(folder: Path) -> Path:

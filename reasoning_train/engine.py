@@ -64,8 +64,8 @@ def in_process(
 
 
 def _vllm(policy: PolicyText, config: VllmConfig) -> VllmEngine:
+    from data_gen.checkpoints import base_of_adapter
     from data_gen.engines.vllm_engine import VllmEngine
-    from reasoning_train.models.policy_text import base_of_adapter
 
     assert policy.weights is not None
     base, ends = base_of_adapter(policy.weights), policy.codec.end_ids

@@ -30,15 +30,14 @@ class Likelihood(ScorerConfig):
         """Loads the verifier, where there is one. UserError where its Format is another one."""
         if tools.verifier is None:
             return _PolicyLikelihood(tools.policy_hash)
-        from data_gen.format import StepCodec
         from data_gen.verifiers.checkpoint import context_of, load_backbone
         from data_gen.verifiers.forward import MeanLogprob
         from data_gen.verifiers.gather import Gather
         from data_gen.verifiers.reading import Reader
 
-        model, tokenizer, fmt = load_backbone(tools.verifier, "from_vocab")
-        fmt.check_same_task(tools.codec.format, "the verifier", "the policy")
-        reader = Reader(StepCodec(fmt, tokenizer), tools.codec, "last")
+        model, codec = load_backbone(tools.verifier, "from_vocab")
+        codec.format.check_same_task(tools.codec.format, "the verifier", "the policy")
+        reader = Reader(codec, tools.codec, "last")
         return _ModelLikelihood(tools.verifier_hash, context_of(model), reader, Gather(MeanLogprob(model).values))
 
 

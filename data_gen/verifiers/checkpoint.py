@@ -21,17 +21,7 @@ from transformers import (
     GenerationConfig,
 )
 
-from data_gen.checkpoints import (
-    device_and_dtype,
-    is_adapter,
-    load_causal,
-    load_folder,
-    load_whole,
-    quiet,
-    save_format,
-    saved_end_ids,
-    weights_folder,
-)
+from data_gen.checkpoints import device_and_dtype, is_adapter, load_causal, load_folder, load_whole, quiet, save_format
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
 from data_gen.heads import load_head, save_head
@@ -81,24 +71,24 @@ def save_verifier(verifier: Verifier, folder: Path) -> None:
 def load_verifier(folder: Path, *, device: torch.device | None = None) -> Verifier:
     """Open a verifier or the value side of a joint model, in evaluation mode. UserError names missing or torn files and foreign heads."""
     head = load_head(folder)
-    backbone, tokenizer, fmt = load_backbone(folder, head.config.kind, device=device)
+    backbone, codec = load_backbone(folder, head.config.kind, device=device)
     wanted = feature_width(backbone, head.config.kind)
     if head.width != wanted:
         raise UserError(
             f"The head in {folder} reads {head.width} numbers a token, its backbone gives {wanted}. They are of different models; "
             "re-make the checkpoint."
         )
-    return Verifier(backbone, head.to(backbone.device), tokenizer, fmt, saved_end_ids(weights_folder(folder)))
+    return Verifier(backbone, head.to(backbone.device), codec.tokenizer, codec.format, tuple(codec.end_ids))
 
 
-def load_backbone(folder: Path, kind: str, *, device: torch.device | None = None) -> tuple[Any, PreTrainedTokenizerBase, Format]:
-    """What a head of this kind reads, its tokenizer and its Format. Code that lies in the folder is never run."""
+def load_backbone(folder: Path, kind: str, *, device: torch.device | None = None) -> tuple[Any, StepCodec]:
+    """What a head of this kind reads, and its text conventions. Code that lies in the folder is never run."""
     best, dtype = device_and_dtype()
     if kind == "from_vocab":
-        backbone, tokenizer, fmt = load_folder(folder, "model", lambda weights: load_causal(weights, dtype=dtype))
+        backbone, codec = load_folder(folder, "model", lambda weights: load_causal(weights, dtype=dtype))
     else:
-        backbone, tokenizer, fmt = load_folder(folder, "verifier", lambda weights: _load_bare(weights, dtype))
-    return backbone.to(device or best).eval(), tokenizer, fmt
+        backbone, codec = load_folder(folder, "verifier", lambda weights: _load_bare(weights, dtype))
+    return backbone.to(device or best).eval(), codec
 
 
 def _load_bare(weights: Path, dtype: torch.dtype) -> Any:

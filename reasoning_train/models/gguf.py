@@ -6,10 +6,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data_gen.checkpoints import end_ids
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
 from reasoning_train.models.parameters import packaged_file
-from reasoning_train.models.policy import Policy, end_ids
+from reasoning_train.models.policy import Policy
 
 if TYPE_CHECKING:
     from tokenizers.pre_tokenizers import PreTokenizer

@@ -14,7 +14,7 @@ from data_gen.format import Format, StepCodec
 
 if TYPE_CHECKING:
     import torch
-    from transformers import GenerationConfig, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(slots=True)
@@ -50,14 +50,8 @@ def load_policy(folder: Path, *, device: torch.device | None = None, lm_head: bo
             f"lora.bits: the policy in {folder} keeps its adapter beside its base, and merging it into 4 bits would round it away. Make it "
             "with `adapter: merge`, or train plain LoRA on it (leave `bits` out)."
         )
-    model, tokenizer, fmt = load_folder(folder, "checkpoint", lambda at: load_causal(at, lm_head=lm_head, **{"dtype": dtype, **kwargs}))
-    return Policy(model.to(device or best).eval(), tokenizer, fmt, StepCodec(fmt, tokenizer, end_ids(model.generation_config)))
-
-
-def end_ids(generation: GenerationConfig | None) -> list[int]:
-    """Ids that end a generation by a model's own configuration (a chat model has several)."""
-    eos = generation.eos_token_id if generation else None
-    return eos if isinstance(eos, list) else [] if eos is None else [eos]
+    model, codec = load_folder(folder, "checkpoint", lambda at: load_causal(at, lm_head=lm_head, **{"dtype": dtype, **kwargs}))
+    return Policy(model.to(device or best).eval(), codec.tokenizer, codec.format, codec)
 
 
 def read_served(folder: Path) -> dict[str, Any] | None:

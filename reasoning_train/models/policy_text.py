@@ -10,10 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_gen.checkpoints import how_to_mend, load_format, load_tokenizer, save_format, weights_folder
+from data_gen.checkpoints import (
+    base_of_adapter,
+    how_to_mend,
+    load_format,
+    load_tokenizer,
+    save_format,
+    saved_end_ids,
+    weights_folder,
+)
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
-from reasoning_train.models.policy import end_ids, read_served
+from reasoning_train.models.policy import read_served
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,30 +43,22 @@ class PolicyText:
 
 def load_policy_text(folder: Path) -> PolicyText:
     """Open a model artifact without its weights; UserError names missing or torn files."""
-    from transformers import AutoConfig, GenerationConfig
+    from transformers import AutoConfig
 
     weights, served = weights_folder(folder), read_served(folder)
     try:
         fmt, tokenizer = load_format(folder), load_tokenizer(weights)
         if served is not None:
             return PolicyText(folder, tokenizer, fmt, StepCodec(fmt, tokenizer), served["context"], None, served["name"])
-        base = base_of_adapter(weights)
-        config = AutoConfig.from_pretrained(base, local_files_only=True)
-        written = (base / "generation_config.json").exists()
-        generation = GenerationConfig.from_pretrained(base) if written else GenerationConfig.from_model_config(config)
+        ends = saved_end_ids(weights)
+        context = AutoConfig.from_pretrained(base_of_adapter(weights), local_files_only=True).max_position_embeddings
     except Exception as error:  # each file has errors of its own when it is torn
         first = next(iter(str(error).splitlines()), "")
         raise UserError(
             f"The model in {weights} cannot be read ({type(error).__name__}: {first[:200]}). Expected format.json, config.json and "
             f"tokenizer.json, whole. {how_to_mend(weights, folder)}"
         ) from error
-    return PolicyText(folder, tokenizer, fmt, StepCodec(fmt, tokenizer, end_ids(generation)), int(config.max_position_embeddings), weights)
-
-
-def base_of_adapter(weights: Path) -> Path:
-    """The folder with the whole model: the one that an adapter was trained on, or `weights` itself."""
-    adapter = weights / "adapter_config.json"
-    return Path(json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"]) if adapter.exists() else weights
+    return PolicyText(folder, tokenizer, fmt, StepCodec(fmt, tokenizer, ends), int(context), weights)
 
 
 def save_served(folder: Path, tokenizer: Any, fmt: Format, *, name: str, context: int) -> None:

@@ -31,9 +31,9 @@ def mean_logprobs(
 ) -> Iterator[tuple[Problem, list[Solution], list[float]]]:
     """Each problem with its solutions and (1/|y|) log p(y | q) of each under the causal LM in `folder`: least where nothing was written."""
     refuse_served(folder)
-    model, tokenizer, fmt = load_backbone(folder, "from_vocab")
-    fmt.check_same_task(policy.format, f"the model in {folder}", "the policy")
-    reader, scores, context = Reader(StepCodec(fmt, tokenizer), policy, "last"), MeanLogprob(model), context_of(model)
+    model, codec = load_backbone(folder, "from_vocab")
+    codec.format.check_same_task(policy.format, f"the model in {folder}", "the policy")
+    reader, scores, context = Reader(codec, policy, "last"), MeanLogprob(model), context_of(model)
     for problem, solutions in pairs:
         readings = [reader.read_after_prompt(as_prefix(problem, solution)) for solution in solutions]
         if (longest := max(len(reading.ids) for reading in readings)) > context:
