@@ -72,7 +72,7 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
     from data_gen.verifiers.checkpoint import Verifier, save_verifier
     from reasoning_train.models.policy import load_policy
     from reasoning_train.trainers.fit import Source, finish, fit
-    from reasoning_train.trainers.heads import open_head
+    from reasoning_train.trainers.heads import open_head, without_lm_head
     from reasoning_train.trainers.losses.value import Ranking, Regression
     from reasoning_train.trainers.objective import Objective
 
@@ -85,7 +85,7 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
     policy = load_policy(folder, lm_head=lm_head, **load_options(config, "train_verifier", ctx.deepspeed))
     rows, limit = _rows(config, policy, ctx)
     head = open_head(folder, config.head, policy.model, new=config.new_head)
-    model = prepare(_without_lm_head(policy.model, config.head), config)
+    model = prepare(without_lm_head(policy.model, config.head), config)
     loss = Ranking(margin=config.margin) if config.loss == "ranking" else Regression(kind=config.loss)
     objective, out = Objective(model, [loss], head, bf16=use_bf16(config.precision)), ctx.output("verifier")
     trainer = fit(
@@ -102,13 +102,6 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
 def cost(config: TrainVerifierConfig, sizes: Sizes) -> dict[str, Any]:
     """The memory of weights, gradients and optimizer."""
     return training_cost(config, config.policy, [ref for ref in (config.targets, config.pairs) if ref], sizes)
-
-
-def _without_lm_head(model: Any, head: HeadConfig) -> Any:
-    """The language-model head is not trained where nothing reads it (and DDP would wait for its gradient)."""
-    if head.kind != "from_vocab" and not model.config.tie_word_embeddings:
-        model.get_output_embeddings().requires_grad_(False)
-    return model
 
 
 def _rows(config: TrainVerifierConfig, policy: Policy, ctx: Context) -> tuple[list[Row], int]:

@@ -1,4 +1,4 @@
-"""The head that a training goes on with, or starts from."""
+"""The heads of a training: the value head that it goes on with, or starts from, and the language-model head that nothing reads."""
 
 from __future__ import annotations
 
@@ -21,3 +21,10 @@ def open_head(folder: Path, config: HeadConfig, model: Any, *, new: bool = False
     config.check_same(head.config, "the recipe's head", "the checkpoint", more=("bias",), mend=mend)
     head.config, head.dropout.p = config, config.dropout
     return head.to(model.device)
+
+
+def without_lm_head(model: Any, config: HeadConfig) -> Any:
+    """The language model, its language-model head not trained where the value head does not read it (DDP would wait for its gradient)."""
+    if config.kind != "from_vocab" and not model.config.tie_word_embeddings:
+        model.get_output_embeddings().requires_grad_(False)
+    return model

@@ -20,9 +20,9 @@ from data_gen.verifiers.value_head import ValueHead
 from reasoning_train import ranks
 from reasoning_train.packing.plan import by_group, plan_steps
 from reasoning_train.packing.rows import Row, Trace
-from reasoning_train.stages.train_verifier import _without_words
 from reasoning_train.trainers.base import SealCheckpoints, Steps, train
 from reasoning_train.trainers.fit import Source, fit
+from reasoning_train.trainers.heads import without_lm_head
 from reasoning_train.trainers.losses.base import Loss
 from reasoning_train.trainers.losses.language import CrossEntropy
 from reasoning_train.trainers.losses.preference import Preference
@@ -52,7 +52,7 @@ def objective(dropout: float = 0.0, lora: str = "", loss: str = "joint", bf16: b
     head = HeadConfig(squash="none", scale=Scale.RANKING) if loss == "ranking" else HeadConfig()
     terms: list[Loss] = [Ranking()] if loss == "ranking" else [CrossEntropy(), Regression(factor=0.5)]
     made = ValueHead(head, 16, init_std=0.3)
-    return Objective(_without_words(model, head) if loss == "ranking" else model, terms, made, bf16=bf16)
+    return Objective(without_lm_head(model, head) if loss == "ranking" else model, terms, made, bf16=bf16)
 
 
 def rows(n: int = 16) -> list[Row]:
