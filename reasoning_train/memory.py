@@ -72,9 +72,22 @@ def available_bytes() -> int:
     return _free_on_this_machine() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
+def device_bytes() -> int:
+    """All memory of what this process runs on: the GPU's, else its share of the machine's."""
+    import torch
+
+    if torch.cuda.is_available():
+        return int(torch.cuda.mem_get_info()[1])
+    return _on_this_machine() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 def _free_on_this_machine() -> int:
     try:
         with open("/proc/meminfo", encoding="ascii") as lines:
             return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
     except (OSError, StopIteration):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return _on_this_machine()
+
+
+def _on_this_machine() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

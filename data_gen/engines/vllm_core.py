@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +36,14 @@ class Prompt:
     ids: list[int]
     params: Any
     adapter: Any = None
+
+
+def ends(end_ids: Iterable[int], stop: Iterable[str]) -> dict[str, Any]:
+    """Of vLLM's `SamplingParams`: what ends a continuation, and is kept; nothing else ends it."""
+    return {
+        "stop": list(stop), "include_stop_str_in_output": True, "skip_special_tokens": False, "spaces_between_special_tokens": False,
+        "stop_token_ids": sorted(end_ids), "ignore_eos": True,
+    }  # fmt: skip
 
 
 class VllmCore:

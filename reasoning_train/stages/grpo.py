@@ -36,12 +36,18 @@ if TYPE_CHECKING:
 
 
 class Vllm(BaseModel):
-    """Completions by TRL's vLLM, on a GPU: beside the trainer (`colocate`) or from `trl vllm-serve` (`server`)."""
+    """Completions by TRL's vLLM, on a GPU: beside the trainer (`colocate`), or from a server of the policy (`server`), to which weights go
+    by NCCL: `VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --weight-transfer-config '{"backend": "nccl"}' --logprobs-mode processed_logprobs
+    --max-logprobs -1`. The curve `logprob_gap` says how far what it says of its tokens is from what the trainer says (grpo)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     mode: Literal["colocate", "server"] = "colocate"
     base_url: str | None = None
     """Of the server, e.g. http://localhost:8000."""
+    start_timeout: float = Field(240.0, ge=0)
+    """Seconds until the server must answer."""
+    memory: float = Field(0.3, gt=0, le=1)
+    """Share of each GPU's memory for vLLM's weights, keys and values beside the trainer (`colocate`)."""
 
 
 class GRPOConfig(Optimising):
@@ -80,7 +86,7 @@ class GRPOConfig(Optimising):
         if self.loss == "rloo" and self.mean_over != "solution":
             raise ValueError(f"mean_over: rloo weighs whole solutions, and this is {self.mean_over!r}; leave it out")
         if self.vllm and self.vllm.mode == "server" and not self.vllm.base_url:
-            raise ValueError("vllm.base_url: mode 'server' needs the address of `trl vllm-serve`, e.g. http://localhost:8000")
+            raise ValueError("vllm.base_url: mode 'server' needs the address of a `vllm serve`, e.g. http://localhost:8000")
         return self
 
     def placement_problems(self, world: int, deepspeed: str | None) -> Iterator[str]:
@@ -101,11 +107,17 @@ class GRPOConfig(Optimising):
     def weight_bytes(self, deepspeed: str | None) -> WeightBytes:
         """Under DeepSpeed its own bfloat16: the optimizer holds a float32 weight, too. The reference lies beside what is trained whole."""
         if self.lora:
-            return WeightBytes() if deepspeed else super().weight_bytes(None)
-        reference = (2 if deepspeed else 6) if self.beta else 0
+            given = WeightBytes() if deepspeed else super().weight_bytes(None)
+            return replace(given, copies=given.copies + (2 if self.beside else 0))
+        copies = ((2 if deepspeed else 6) if self.beta else 0) + (2 if self.beside else 0)
         if deepspeed:
-            return WeightBytes(optimizer=12, gradient=2, weight=2, copies=reference)
-        return replace(super().weight_bytes(None), copies=2 + reference)
+            return WeightBytes(optimizer=12, gradient=2, weight=2, copies=copies)
+        return replace(super().weight_bytes(None), copies=2 + copies)
+
+    @property
+    def beside(self) -> bool:
+        """Whether vLLM holds the policy a second time on the trainer's own devices."""
+        return self.vllm is not None and self.vllm.mode == "colocate"
 
 
 @stage("grpo", version=1, outputs={"model": "model"}, distributed=True)
@@ -205,6 +217,8 @@ def _rewards(config: GRPOConfig, policy: Policy, problems: list[Problem], sampli
 
 def _arguments(config: GRPOConfig, policy: Policy, longest: int, ctx: Context) -> dict[str, Any]:
     """Of TRL's configuration."""
+    from data_gen.engines.vllm_core import ends
+
     mine = config.batch_size // world_size()
     fitting = max(1, config.micro_tokens // (longest + config.max_tokens))
     micro = max(n for n in range(1, mine + 1) if mine % n == 0 and n <= fitting)
@@ -214,8 +228,11 @@ def _arguments(config: GRPOConfig, policy: Policy, longest: int, ctx: Context) -
         "temperature": config.temperature, "top_p": config.top_p, "beta": config.beta, "epsilon": config.epsilon,
     }  # fmt: skip
     if config.vllm:
-        ends = {"stop_token_ids": sorted(policy.end_ids), "stop": list(policy.format.task.ends), "include_stop_str_in_output": True}
-        made |= {"use_vllm": True, "vllm_mode": config.vllm.mode, "vllm_server_base_url": config.vllm.base_url, "generation_kwargs": ends}
+        made |= {
+            "use_vllm": True, "vllm_mode": config.vllm.mode, "vllm_gpu_memory_utilization": config.vllm.memory,
+            "vllm_server_base_url": config.vllm.base_url, "vllm_server_timeout": config.vllm.start_timeout,
+            "vllm_max_model_length": longest + config.max_tokens, "generation_kwargs": ends(policy.end_ids, policy.format.task.ends),
+        }  # fmt: skip
     if config.loss == "rloo":
         return made | {"normalize_advantages": bool(config.divide_by_std)}
     by = {"solution": "grpo", "tokens": "dapo", "max_tokens": "dr_grpo"}[config.mean_over]
@@ -232,6 +249,7 @@ def _check_memory(config: GRPOConfig, policy: Policy, micro: int, longest: int, 
         policy.model, ctx, tokens=micro * (longest + config.max_tokens), logits=micro * config.max_tokens,
         longest=f"a prompt of {longest} tokens", recomputed=config.gradient_checkpointing, bf16=use_bf16(config.precision),
         copies=int(config.beta > 0 and config.lora is None),
+        given_away=config.vllm.memory if config.vllm and config.beside else 0,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_gen.scales import Scale
 from reasoning_train.labelling import Histogram, gate_classes
-from reasoning_train.memory import AUTOCAST_BYTES, BYTES, GIB, Shape, activation_bytes, available_bytes
+from reasoning_train.memory import AUTOCAST_BYTES, BYTES, GIB, Shape, activation_bytes, available_bytes, device_bytes
 from reasoning_train.ranks import rank, world_size
 from reasoning_train.stage_api import gate
 from reasoning_train.trainers.encoded import LOST, Encoded
@@ -61,12 +61,21 @@ def admit(
 
 
 def check_memory(
-    model: Any, ctx: Context, *, tokens: int, logits: int, longest: str, recomputed: bool, bf16: bool, copies: int = 0
+    model: Any,
+    ctx: Context,
+    *,
+    tokens: int,
+    logits: int,
+    longest: str,
+    recomputed: bool,
+    bf16: bool,
+    copies: int = 0,
+    given_away: float = 0,
 ) -> None:
     """GateError where what training adds would not fit beside the weights, which are loaded already.
 
     `tokens`, `logits`, `recomputed`: of the largest forward pass (memory.activation_bytes), in bfloat16 or not (`bf16`); `longest`: the
-    longest row that it may hold, in words; `copies` of the trained weights are kept.
+    longest row that it may hold, in words; `copies` of the trained weights are kept; this share of the device is `given_away`, to vLLM.
     """
     trained, zero = sum(p.numel() for p in model.parameters() if p.requires_grad), zero_stage(ctx.deepspeed)
     parts = [world_size() if zero >= stage else 1 for stage in (1, 2)]  # of the optimizer's two moments, of the gradients
@@ -75,16 +84,17 @@ def check_memory(
     kept = activation_bytes(Shape.of(model.config), tokens, logits=logits, recomputed=recomputed, size=size)
     if bf16 and not (zero == 3 and recomputed):  # a pass keeps bfloat16 copies of the float32 weights that it multiplies with
         kept += sum(2 * p.numel() for p in _multiplied(model) if p.element_size() == BYTES)
-    free = available_bytes()
+    free = available_bytes() - given_away * device_bytes()
+    less = f" (less the {given_away:.0%} of it that go to vLLM)" if given_away else ""
     _say(
         f"{trained:,} weights are trained; gradients and optimizer take {state / GIB:.2f} GiB and a pass of {tokens:,} tokens keeps about "
-        f"{kept / GIB:.2f} GiB, of {free / GIB:.2f} GiB free"
+        f"{kept / GIB:.2f} GiB, of {free / GIB:.2f} GiB free{less}"
     )
     gate(
         state + kept <= free,
         f"memory: gradients and optimizer states of {trained:,} trained weights take {state / GIB:.1f} GiB and a pass of {tokens:,} tokens "
-        f"keeps about {kept / GIB:.1f} GiB beside the weights; {free / GIB:.1f} GiB are free on this device. The longest row: {longest}. "
-        "Lower `micro_tokens`, set "
+        f"keeps about {kept / GIB:.1f} GiB beside the weights; {free / GIB:.1f} GiB are free on this device{less}. The "
+        f"longest row: {longest}. Lower `micro_tokens`, set "
         "`gradient_checkpointing: true`, train adapters (`lora: {}`), or spread the optimizer with `resources: {deepspeed: zero3}`.",
     )
 

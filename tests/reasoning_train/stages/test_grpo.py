@@ -27,10 +27,10 @@ def kitchen(bench: Bench, one_thread: None) -> Bench:
     return half_taught(bench)
 
 
-def half_taught(bench: Bench) -> Bench:
+def half_taught(bench: Bench, steps: int = 30) -> Bench:
     """A policy, `half`, that solves its four problems half of the time."""
     bench.gold(task=FEW)
-    bench.make("half", "sft", policy=Ref("model"), data=Ref("gold"), learning_rate=0.01, batch_size=4, max_steps=30)
+    bench.make("half", "sft", policy=Ref("model"), data=Ref("gold"), learning_rate=0.01, batch_size=4, max_steps=steps)
     return bench
 
 

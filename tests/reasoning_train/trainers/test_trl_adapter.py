@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import trl
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from data_gen.engines.base import Sampling
@@ -23,7 +24,6 @@ from reasoning_train.trainers.trl_adapter import Loss, check, classes, make_trai
 from tests.data_gen.verifiers.tiny import words
 from tests.reasoning_train.bench import problem
 
-trl = pytest.importorskip("trl")  # vLLM's environment has none
 QUESTIONS = ("Ana has 12 coins. How many has Ana?", "Ana has 12 coins. Ben has 1 more than Ana. How many has Ben?")
 
 
