@@ -19,6 +19,7 @@ from reasoning_train.trainers.trl_adapter import Checkpoints
 from tests.reasoning_train.bench import CHAIN, Bench, problem
 
 FEW = {**CHAIN, "train": 4, "steps": [1, 1]}
+FIXED: dict[str, Any] = {"learning_rate": 6e-4, "batch_size": 32, "n": 8, "max_steps": 2, "max_tokens": 24, "schedule": "constant"}
 
 
 @pytest.fixture
@@ -35,8 +36,7 @@ def half_taught(bench: Bench, steps: int = 30) -> Bench:
 
 
 def train(bench: Bench, name: str = "tuned", *, policy: str = "half", problems: str = "gold.problems", **config: Any) -> Artifact:
-    fixed: dict[str, Any] = {"learning_rate": 6e-4, "batch_size": 32, "n": 8, "max_steps": 2, "max_tokens": 24, "schedule": "constant"}
-    return bench.make(name, "grpo", policy=Ref(policy), problems=Ref(problems), **{**fixed, **config})
+    return bench.make(name, "grpo", policy=Ref(policy), problems=Ref(problems), **{**FIXED, **config})
 
 
 def curve(artifact: Artifact) -> list[dict[str, float]]:

@@ -61,6 +61,18 @@ def rewards(folder: Path) -> list[float]:
     return [json.loads(line)["reward"] for line in history.read_text().splitlines()] if history.exists() else []
 
 
+def under_torchrun(bench: Bench, name: str, processes: int, plugins: tuple[str, ...] = ()) -> Artifact:
+    """The stage as torchrun's workers do it, each with these plug-ins."""
+    plan = bench.store.root / "plan.json"
+    write_plan(plan, bench.plan)
+    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "reasoning_train.stage"]
+    more = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), VARIABLE: ",".join((bench_module.__name__, *plugins))}
+    command = [*run, str(plan), name, "--store", str(bench.store.root)]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **more}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return bench.store.open(bench.nodes[name])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("uses", "deepspeed", "processes"),
@@ -73,14 +85,7 @@ def test_so_many_processes_publish_what_one_alone_does(
     alone = TRAINS[uses](kitchen)
     aside = alone.path.rename(alone.path.with_name("alone"))
     kitchen.nodes["made"] = replace(kitchen.nodes["made"], resources={"deepspeed": deepspeed} if deepspeed else {})
-    plan = kitchen.store.root / "plan.json"
-    write_plan(plan, kitchen.plan)
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "reasoning_train.stage"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), VARIABLE: bench_module.__name__}
-    command = [*run, str(plan), "made", "--store", str(kitchen.store.root)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    artifact = kitchen.store.open(kitchen.nodes["made"])
+    artifact = under_torchrun(kitchen, "made", processes)
     assert artifact.manifest["metrics"]["processes"] == processes
     assert artifact.manifest["counts"] == alone.manifest["counts"]
     assert rewards(artifact.path) == rewards(aside) and len(rewards(aside)) == (3 if uses in SAMPLES else 0)

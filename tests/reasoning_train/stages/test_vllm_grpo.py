@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import gc
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,14 @@ import requests
 
 from data_gen.engines.server import Server
 from data_gen.errors import UserError
+from reasoning_train.recipe.refs import Ref
 from reasoning_train.recipe.store import Artifact
 from reasoning_train.trainers.trl_adapter import Checkpoints
 from tests.data_gen.engines.vllm_tiny import vllm_program
 from tests.reasoning_train.bench import MODEL, Bench
-from tests.reasoning_train.stages.test_grpo import curve, dying, half_taught, same, train
+from tests.reasoning_train.stages import trl_on_cpu
+from tests.reasoning_train.stages.test_grpo import FIXED, curve, dying, half_taught, same, train
+from tests.reasoning_train.stages.test_torchrun import under_torchrun
 
 pytestmark = pytest.mark.vllm
 BESIDE = {"mode": "colocate"}
@@ -38,19 +40,10 @@ def kitchen(bench: Bench, one_thread: None, on_cpu: None) -> Bench:
 
 @pytest.fixture
 def on_cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """vLLM's build for CPUs packs its weights: they are reloaded whole, and nothing may be compiled around the old ones."""
-    from trl.generation import vllm_generation
     from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
 
-    def sync_weights(self: Any) -> None:
-        runner = self.llm.llm_engine.model_executor.driver_worker.model_runner
-        runner.reload_weights(weights_iterator=self._iter_named_params())
-        runner.model.lm_head.quant_method.process_weights_after_loading(runner.model.lm_head)  # tied ones are packed a second time
-        self.llm.reset_prefix_cache()
-
-    monkeypatch.setattr("reasoning_train.stages.grpo.has_gpu", lambda: True)
-    monkeypatch.setattr(vllm_generation, "LLM", partial(vllm_generation.LLM, dtype="float32", enforce_eager=True))
-    monkeypatch.setattr(vllm_generation.VLLMGeneration, "sync_weights", sync_weights)
+    for change in trl_on_cpu.changes():
+        monkeypatch.setattr(*change)
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
     yield
     gc.collect()
@@ -97,6 +90,15 @@ def test_resumed_equals_straight_bitwise(kitchen: Bench, monkeypatch: pytest.Mon
     resumed = kitchen.run("killed")
     assert same(resumed, straight)
     assert resumed.manifest["counts"] == straight.manifest["counts"]
+
+
+def test_each_of_two_processes_has_one(kitchen: Bench) -> None:
+    kitchen.add("made", "grpo", policy=Ref("half"), problems=Ref("gold.problems"), **{**FIXED, "max_steps": 4, "vllm": BESIDE})
+    made = under_torchrun(kitchen, "made", 2, plugins=(f"{trl_on_cpu.__name__}_here",))
+    assert made.manifest["metrics"]["processes"] == 2
+    assert made.manifest["counts"]["samples"] == 4 * 32
+    assert made.manifest["counts"]["tokens.generated"] == round(sum(point["tokens_a_sample"] for point in curve(made)) * 32)
+    assert max(gaps(made)) < GAP
 
 
 def test_a_share_that_cannot_be_had_is_told(kitchen: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
