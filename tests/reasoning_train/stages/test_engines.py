@@ -189,6 +189,9 @@ def test_a_model_that_is_only_served_can_do_nothing_else(served: Bench) -> None:
     served.gold()
     with pytest.raises(UserError, match=only):
         train(served, policy="hosted")
+    measured: dict[str, Any] = {"problems": Ref("gold.problems"), "solutions": Ref("gold"), "policy": Ref("model")}
+    with pytest.raises(UserError, match=only):
+        served.make("measured", "evaluate_verifier", likelihoods={"hosted": Ref("hosted")}, **measured)
 
 
 @pytest.mark.parametrize(
