@@ -66,7 +66,8 @@ $(VLLM)/.installed: pyproject.toml constraints-vllm.txt
 	touch $@
 
 $(QLORA)/.installed: $(STAMP)
-	$(BIN)/pip install -q --no-deps --target $(QLORA) bitsandbytes==0.50.2
+	rm -rf $(QLORA)
+	$(BIN)/pip install -q --no-deps -c constraints.txt --target $(QLORA) bitsandbytes
 	touch $@
 
 $(ITS)/.installed:

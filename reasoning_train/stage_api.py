@@ -61,6 +61,11 @@ class StageConfig(BaseModel):
         """Of the model that the stage runs or trains, on a GPU; for what jobs ask for."""
         return WeightBytes()
 
+    @property
+    def given_away(self) -> float:
+        """Share of each GPU's memory that such a model has not, for another program lies beside it."""
+        return 0.0
+
 
 class GateError(UserError):
     """A stage refuses to hand on bad data: too few rows, one class only, no correct sample."""

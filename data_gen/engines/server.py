@@ -133,7 +133,7 @@ class Server:
     def _wait_until_healthy(self, port: int) -> bool:
         """True once it answers; False when another process has the port. UserError when it ends or time is up."""
         end = time.monotonic() + self._start_timeout
-        while not _healthy(port):
+        while not healthy(f"http://127.0.0.1:{port}"):
             if self.dead():
                 if _taken(port):
                     return False
@@ -188,10 +188,12 @@ def _taken(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _healthy(port: int) -> bool:
+def healthy(address: str) -> bool:
+    """Whether a server at `http://host:port` says that it is up."""
     import httpx2
 
     try:
-        return httpx2.get(f"http://127.0.0.1:{port}/health", timeout=2.0, trust_env=False, verify=False).status_code == 200
+        answer = httpx2.get(f"{address}/health", timeout=2.0, trust_env=False, verify=address.startswith("https"))
+        return answer.status_code == 200
     except httpx2.HTTPError:
         return False

@@ -38,7 +38,7 @@ class Prompt:
     adapter: Any = None
 
 
-def ends(end_ids: Iterable[int], stop: Iterable[str]) -> dict[str, Any]:
+def end_settings(end_ids: Iterable[int], stop: Iterable[str]) -> dict[str, Any]:
     """Of vLLM's `SamplingParams`: what ends a continuation, and is kept; nothing else ends it."""
     return {
         "stop": list(stop), "include_stop_str_in_output": True, "skip_special_tokens": False, "spaces_between_special_tokens": False,

@@ -10,7 +10,7 @@ from data_gen.engines.base import Request, Sample, Usage
 from data_gen.engines.config import VllmConfig
 from data_gen.engines.limits import check_request, check_score
 from data_gen.engines.vllm_adapters import read_adapters
-from data_gen.engines.vllm_core import Prompt, VllmCore, ends, explained
+from data_gen.engines.vllm_core import Prompt, VllmCore, end_settings, explained
 from data_gen.engines.vllm_scoring import score_continuations
 from data_gen.engines.vllm_start import start_vllm
 from data_gen.errors import UserError
@@ -109,7 +109,7 @@ class VllmEngine:
             top_p=sampling.top_p,
             seed=seed & _63_BITS,
             detokenize=bool(sampling.stop),
-            **ends(self._end_ids, sampling.stop),
+            **end_settings(self._end_ids, sampling.stop),
             logprobs=0,
             flat_logprobs=True,
             output_kind=RequestOutputKind.FINAL_ONLY,

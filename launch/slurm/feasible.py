@@ -9,7 +9,7 @@ from typing import Any
 from data_gen.errors import UserError
 from launch.placement import placement_problems
 from launch.slurm.profile import Cluster
-from launch.slurm.request import USABLE, Request, held_bytes, parameters_of, seconds
+from launch.slurm.request import Request, held_bytes, parameters_of, seconds, usable_bytes
 from reasoning_train.distributed import devices_of
 from reasoning_train.memory import GIB
 from reasoning_train.recipe.plan import Node, Plan
@@ -57,7 +57,7 @@ def _fits(node: Node, request: Request, cluster: Cluster, size: int) -> Iterator
     """Weights, and for a trainer gradients and optimizer states, in the memory of the GPUs."""
     if not (request.gpus and size):
         return
-    free = cluster.gpu_memory_gib * GIB * USABLE
+    free = usable_bytes(node, cluster)
     need = held_bytes(node, size, request.world) / (request.gpus if request.kind == "generate" else 1)
     if need > free:
         advice = {

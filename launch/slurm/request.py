@@ -105,7 +105,13 @@ def _gpus(kind: Kind, node: Node, cluster: Cluster, size: int) -> int:
 
 def _nodes(node: Node, cluster: Cluster, gpus: int, size: int) -> int:
     """As many as hold weights, gradients and optimizer states, if ZeRO-3 cuts all of them up."""
-    return max(1, math.ceil(held_bytes(node, size, world=1) / (gpus * cluster.gpu_memory_gib * GIB * USABLE)))
+    return max(1, math.ceil(held_bytes(node, size, world=1) / (gpus * max(GIB, usable_bytes(node, cluster)))))
+
+
+def usable_bytes(node: Node, cluster: Cluster) -> float:
+    """Of each GPU, for weights and states."""
+    given_away = STAGES.get(node.uses).config.model_validate(node.config).given_away
+    return max(0.0, cluster.gpu_memory_gib * GIB * (USABLE - given_away))
 
 
 def held_bytes(node: Node, size: int, world: int) -> float:

@@ -1,6 +1,6 @@
 """`grpo`: a policy from its own graded solutions: GRPO or RLOO, with the task's verdict as reward, shaped by a verifier if there is one.
 
-TRL's trainers do it (extra `trl`), behind trainers/trl_adapter.py.
+TRL's trainers do it (extra `trl`), behind trainers/trl_adapter.py and, where vLLM draws, trl_vllm.py.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from data_gen.errors import excerpt
 from reasoning_train.inputs import load_task, read_problems
@@ -27,27 +27,13 @@ from reasoning_train.trainers.setup import (
     use_bf16,
     zero_stage,
 )
+from reasoning_train.trainers.trl_vllm import Vllm, trl_settings
 
 if TYPE_CHECKING:
     from data_gen.records import Problem
     from reasoning_train.models.policy import Policy
     from reasoning_train.trainers.rewards import Rewards
     from reasoning_train.trainers.rollouts import Rollouts
-
-
-class Vllm(BaseModel):
-    """Completions by TRL's vLLM, on a GPU: beside the trainer (`colocate`), or from a server of the policy (`server`), to which weights go
-    by NCCL: `VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --weight-transfer-config '{"backend": "nccl"}' --logprobs-mode processed_logprobs
-    --max-logprobs -1`. The curve `logprob_gap` says how far what it says of its tokens is from what the trainer says (grpo)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    mode: Literal["colocate", "server"] = "colocate"
-    base_url: str | None = None
-    """Of the server, e.g. http://localhost:8000."""
-    start_timeout: float = Field(240.0, ge=0)
-    """Seconds until the server must answer."""
-    memory: float = Field(0.3, gt=0, le=1)
-    """Share of each GPU's memory for vLLM's weights, keys and values beside the trainer (`colocate`)."""
 
 
 class GRPOConfig(Optimising):
@@ -85,8 +71,8 @@ class GRPOConfig(Optimising):
             raise ValueError(f"batch_size: {self.batch_size} solutions are no whole groups of n={self.n}; expected a multiple")
         if self.loss == "rloo" and self.mean_over != "solution":
             raise ValueError(f"mean_over: rloo weighs whole solutions, and this is {self.mean_over!r}; leave it out")
-        if self.vllm and self.vllm.mode == "server" and not self.vllm.base_url:
-            raise ValueError("vllm.base_url: mode 'server' needs the address of a `vllm serve`, e.g. http://localhost:8000")
+        if self.vllm and self.lora and self.lora.bits:
+            raise ValueError("vllm: adapters on weights of 4 bits (lora.bits) do not reach it; leave one of the two out")
         return self
 
     def placement_problems(self, world: int, deepspeed: str | None) -> Iterator[str]:
@@ -96,6 +82,11 @@ class GRPOConfig(Optimising):
             yield (
                 f"grpo: completions are drawn from the policy, which ZeRO-3 (resources.deepspeed={deepspeed!r}) cuts up. Use zero2, or "
                 "draw them from a server: `vllm: {mode: server, base_url: http://...}`."
+            )
+        if deepspeed and self.lora and self.vllm:
+            yield (
+                f"grpo: vllm: adapters are merged into the weights for it and taken out again at every step, and DeepSpeed's bfloat16 "
+                f"(resources.deepspeed={deepspeed!r}) rounds them each time. Leave `deepspeed` out: adapters are small."
             )
         groups = self.batch_size // self.n
         if groups % world:
@@ -108,16 +99,16 @@ class GRPOConfig(Optimising):
         """Under DeepSpeed its own bfloat16: the optimizer holds a float32 weight, too. The reference lies beside what is trained whole."""
         if self.lora:
             given = WeightBytes() if deepspeed else super().weight_bytes(None)
-            return replace(given, copies=given.copies + (2 if self.beside else 0))
-        copies = ((2 if deepspeed else 6) if self.beta else 0) + (2 if self.beside else 0)
+            return replace(given, weight=4) if self.vllm else given
+        reference = (2 if deepspeed else 6) if self.beta else 0
         if deepspeed:
-            return WeightBytes(optimizer=12, gradient=2, weight=2, copies=copies)
-        return replace(super().weight_bytes(None), copies=2 + copies)
+            return WeightBytes(optimizer=12, gradient=2, weight=2, copies=reference)
+        return replace(super().weight_bytes(None), copies=2 + reference)
 
     @property
-    def beside(self) -> bool:
-        """Whether vLLM holds the policy a second time on the trainer's own devices."""
-        return self.vllm is not None and self.vllm.mode == "colocate"
+    def given_away(self) -> float:
+        """To a vLLM beside the trainer."""
+        return self.vllm.memory if self.vllm and self.vllm.mode == "colocate" else 0.0
 
 
 @stage("grpo", version=1, outputs={"model": "model"}, distributed=True)
@@ -133,7 +124,7 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
 
     gate(config.vllm is None or has_gpu(), "grpo: `vllm` needs a CUDA device; this machine has none. Leave it out.")
     folder, bf16 = ctx.input(config.policy).path, use_bf16(config.precision)
-    policy = load_policy(folder, **load_options(config, "grpo", ctx.deepspeed))
+    policy = load_policy(folder, **_load_options(config, ctx))
     problems, longest = _problems(config, policy, ctx)
     if config.beta and not config.lora:
         trl_adapter.keep_reference(policy, ctx.partial / "reference")
@@ -169,6 +160,13 @@ def cost(config: GRPOConfig, sizes: Sizes) -> dict[str, Any]:
         calls = steps * config.batch_size
         result |= {"calls": calls, "tokens": calls * config.max_tokens, "trained_tokens": calls * config.max_tokens}
     return result
+
+
+def _load_options(config: GRPOConfig, ctx: Context) -> dict[str, Any]:
+    """TRL merges adapters for vLLM and takes them out again at every step: in bfloat16 each time would round the weights."""
+    import torch
+
+    return load_options(config, "grpo", ctx.deepspeed) | ({"dtype": torch.float32} if config.vllm else {})
 
 
 def _problems(config: GRPOConfig, policy: Policy, ctx: Context) -> tuple[list[Problem], int]:
@@ -217,7 +215,7 @@ def _rewards(config: GRPOConfig, policy: Policy, problems: list[Problem], sampli
 
 def _arguments(config: GRPOConfig, policy: Policy, longest: int, ctx: Context) -> dict[str, Any]:
     """Of TRL's configuration."""
-    from data_gen.engines.vllm_core import ends
+    from data_gen.engines.vllm_core import end_settings
 
     mine = config.batch_size // world_size()
     fitting = max(1, config.micro_tokens // (longest + config.max_tokens))
@@ -228,11 +226,8 @@ def _arguments(config: GRPOConfig, policy: Policy, longest: int, ctx: Context) -
         "temperature": config.temperature, "top_p": config.top_p, "beta": config.beta, "epsilon": config.epsilon,
     }  # fmt: skip
     if config.vllm:
-        made |= {
-            "use_vllm": True, "vllm_mode": config.vllm.mode, "vllm_gpu_memory_utilization": config.vllm.memory,
-            "vllm_server_base_url": config.vllm.base_url, "vllm_server_timeout": config.vllm.start_timeout,
-            "vllm_max_model_length": longest + config.max_tokens, "generation_kwargs": ends(policy.end_ids, policy.format.task.ends),
-        }  # fmt: skip
+        ends = end_settings(policy.end_ids, policy.format.task.ends)
+        made |= trl_settings(config.vllm, config.loss, ends, length=longest + config.max_tokens, top_p=config.top_p)
     if config.loss == "rloo":
         return made | {"normalize_advantages": bool(config.divide_by_std)}
     by = {"solution": "grpo", "tokens": "dapo", "max_tokens": "dr_grpo"}[config.mean_over]
@@ -245,11 +240,14 @@ def _check_memory(config: GRPOConfig, policy: Policy, micro: int, longest: int, 
     """TRL holds the logits of all drawn tokens of a pass, and the policy as it came beside the one that is trained whole."""
     from reasoning_train.trainers.preflight import check_memory
 
+    reference = config.beta > 0 and config.lora is None
+    added = WeightBytes(optimizer=8, gradient=4, weight=0, copies=4 * reference)
+    if ctx.deepspeed and not config.lora:  # the float32 weights that are loaded become bfloat16, and no pass makes copies of them
+        added = WeightBytes(optimizer=12, gradient=2, weight=-4, copies=2 * reference)
     check_memory(
         policy.model, ctx, tokens=micro * (longest + config.max_tokens), logits=micro * config.max_tokens,
-        longest=f"a prompt of {longest} tokens", recomputed=config.gradient_checkpointing, bf16=use_bf16(config.precision),
-        copies=int(config.beta > 0 and config.lora is None),
-        given_away=config.vllm.memory if config.vllm and config.beside else 0,
+        longest=f"a prompt of {longest} tokens", recomputed=config.gradient_checkpointing, bf16=use_bf16(config.precision), added=added,
+        given_away=config.given_away, spread="zero2",
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from reasoning_train.packing.forest import grow
 from reasoning_train.packing.plan import Packing, by_group, in_order, micro_batches, mix_steps
 from reasoning_train.packing.rows import Row
 from reasoning_train.ranks import world_size
-from reasoning_train.stage_api import Context, gate
+from reasoning_train.stage_api import Context, WeightBytes, gate
 from reasoning_train.trainers.average import Average
 from reasoning_train.trainers.base import SealCheckpoints, Steps, StepTrainer, train
 from reasoning_train.trainers.held_out import Watch, hold_out
@@ -84,7 +84,7 @@ def _check_memory(objective: Objective, steps: Steps, config: Training, ctx: Con
     check_memory(
         objective, ctx, tokens=max(tokens for tokens, _ in sizes), logits=min(CHUNK, max(predicted for _, predicted in sizes)),
         longest=f"problem {longest.group!r}, {longest.tokens} tokens", recomputed=config.gradient_checkpointing, bf16=objective.bf16,
-        copies=copies,
+        added=WeightBytes(optimizer=8, gradient=4, weight=0, copies=4 * copies),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from data_gen.scales import Scale
 from reasoning_train.labelling import Histogram, gate_classes
 from reasoning_train.memory import AUTOCAST_BYTES, BYTES, GIB, Shape, activation_bytes, available_bytes, device_bytes
 from reasoning_train.ranks import rank, world_size
-from reasoning_train.stage_api import gate
+from reasoning_train.stage_api import WeightBytes, gate
 from reasoning_train.trainers.encoded import LOST, Encoded
 from reasoning_train.trainers.setup import zero_stage
 
@@ -61,31 +61,23 @@ def admit(
 
 
 def check_memory(
-    model: Any,
-    ctx: Context,
-    *,
-    tokens: int,
-    logits: int,
-    longest: str,
-    recomputed: bool,
-    bf16: bool,
-    copies: int = 0,
-    given_away: float = 0,
-) -> None:
+    model: Any, ctx: Context, *, tokens: int, logits: int, longest: str, recomputed: bool, bf16: bool, added: WeightBytes,
+    given_away: float = 0.0, spread: str = "zero3",
+) -> None:  # fmt: skip
     """GateError where what training adds would not fit beside the weights, which are loaded already.
 
     `tokens`, `logits`, `recomputed`: of the largest forward pass (memory.activation_bytes), in bfloat16 or not (`bf16`); `longest`: the
-    longest row that it may hold, in words; `copies` of the trained weights are kept; this share of the device is `given_away`, to vLLM.
+    longest row that it may hold, in words; `added` to every trained weight; this share of the device is `given_away`, to vLLM; `spread`:
+    the DeepSpeed configuration that helps.
     """
     trained, zero = sum(p.numel() for p in model.parameters() if p.requires_grad), zero_stage(ctx.deepspeed)
-    parts = [world_size() if zero >= stage else 1 for stage in (1, 2)]  # of the optimizer's two moments, of the gradients
-    state = trained * BYTES * (2 / parts[0] + 1 / parts[1] + copies)
+    state = trained * added.each(zero, world_size())
     size = AUTOCAST_BYTES if bf16 else BYTES
     kept = activation_bytes(Shape.of(model.config), tokens, logits=logits, recomputed=recomputed, size=size)
     if bf16 and not (zero == 3 and recomputed):  # a pass keeps bfloat16 copies of the float32 weights that it multiplies with
         kept += sum(2 * p.numel() for p in _multiplied(model) if p.element_size() == BYTES)
-    free = available_bytes() - given_away * device_bytes()
-    less = f" (less the {given_away:.0%} of it that go to vLLM)" if given_away else ""
+    free = max(0.0, available_bytes() - given_away * device_bytes())
+    less, lower = (f", less the {given_away:.0%} of it that go to vLLM", ", or lower `vllm.memory`") if given_away else ("", "")
     _say(
         f"{trained:,} weights are trained; gradients and optimizer take {state / GIB:.2f} GiB and a pass of {tokens:,} tokens keeps about "
         f"{kept / GIB:.2f} GiB, of {free / GIB:.2f} GiB free{less}"
@@ -93,9 +85,9 @@ def check_memory(
     gate(
         state + kept <= free,
         f"memory: gradients and optimizer states of {trained:,} trained weights take {state / GIB:.1f} GiB and a pass of {tokens:,} tokens "
-        f"keeps about {kept / GIB:.1f} GiB beside the weights; {free / GIB:.1f} GiB are free on this device{less}. The "
-        f"longest row: {longest}. Lower `micro_tokens`, set "
-        "`gradient_checkpointing: true`, train adapters (`lora: {}`), or spread the optimizer with `resources: {deepspeed: zero3}`.",
+        f"keeps about {kept / GIB:.1f} GiB beside the weights; {free / GIB:.1f} GiB are free on this device{less}. The longest row: "
+        f"{longest}. Lower `micro_tokens`, set `gradient_checkpointing: true`, train adapters (`lora: {{}}`), or spread the optimizer with "
+        f"`resources: {{deepspeed: {spread}}}`{lower}.",
     )
 
 

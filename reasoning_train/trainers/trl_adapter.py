@@ -1,4 +1,4 @@
-"""GRPO and RLOO by TRL's trainers, which only this file knows: prompts, completions and checkpoints are the project's own.
+"""GRPO and RLOO by TRL's trainers, which only this file and trl_vllm.py know: prompts, completions and checkpoints are the project's own.
 
 TRL forms groups, advantages and losses. Its prompts are replaced by the codec's ids, its `generate` by our engine (vLLM stays TRL's), and
 padded rows get the positions that unpadded ones have. What this leans on is checked before each training and in tests.
@@ -10,8 +10,8 @@ import importlib.util
 import inspect
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +22,7 @@ from reasoning_train.ranks import barrier, rank, world_size
 from reasoning_train.trainers.base import SealCheckpoints
 from reasoning_train.trainers.checkpoints import newest_whole
 from reasoning_train.trainers.stop import StopOnSignal
+from reasoning_train.trainers.trl_vllm import starting
 
 if TYPE_CHECKING:
     from reasoning_train.models.policy import Policy
@@ -44,7 +45,7 @@ _SHARED = (
     "vllm_max_model_length", "vllm_mode", "vllm_server_base_url", "vllm_server_timeout",
 )  # fmt: skip
 FIELDS: dict[Loss, tuple[str, ...]] = {
-    "grpo": (*_SHARED, "loss_type", "scale_rewards", "use_bias_correction_kl"),
+    "grpo": (*_SHARED, "loss_type", "scale_rewards", "use_bias_correction_kl", "vllm_importance_sampling_correction"),
     "rloo": (*_SHARED, "normalize_advantages"),
 }
 """Fields of TRL's configurations that are set here."""
@@ -103,7 +104,7 @@ def make_trainer(
         **{"bf16": False, **arguments}, max_steps=len(plan), shuffle_dataset=False, num_iterations=1, gradient_checkpointing=False
     )
     adapted = _adapted(trainer, loss, policy.codec.prompt_ids, rewards, rollouts)
-    with _vllm(args) if args.use_vllm else nullcontext():
+    with starting(args) if args.use_vllm else nullcontext():
         made = adapted(
             model=policy.model,
             reward_funcs=rewards,
@@ -118,28 +119,6 @@ def make_trainer(
         if module is not None:
             getattr(module, "module", module).register_forward_pre_hook(_true_positions, with_kwargs=True)
     return made
-
-
-@contextmanager
-def _vllm(args: Any) -> Iterator[None]:
-    """Around TRL's constructor, which starts vLLM in this process or looks for its server: in the surroundings that the engine `vllm` has,
-    and with the stage's seed behind it, for vLLM sets its own. UserError where it fails."""
-    from accelerate.utils import set_seed
-
-    from data_gen.engines.vllm_process import contained
-
-    folder = Path(args.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with contained(folder):
-            yield
-    except Exception as error:
-        if args.vllm_mode == "server":
-            what = f"the server at {args.vllm_server_base_url} cannot be used. Is it up, and started as the field `vllm` says?"
-        else:
-            what = f"vLLM does not start beside the trainer; its log: {folder / 'vllm.log'}. Give it another share with `vllm.memory`?"
-        raise UserError(f"grpo: {what} Or leave `vllm` out. {type(error).__name__}: {error}") from error
-    set_seed(args.seed, device_specific=True)
 
 
 def _adapted(base: Any, loss: Loss, prompt_ids: Callable[[str], list[int]], rewards: Rewards, rollouts: Rollouts) -> Any:

@@ -1,16 +1,18 @@
-"""Stages on the device: QLoRA, and a recipe that samples, searches, trains and evaluates."""
+"""Stages on the device: QLoRA, vLLM beside a trainer, and a recipe that samples, searches, trains and evaluates."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from launch import cli
 from reasoning_train.models.policy import load_policy
-from tests.reasoning_train.bench import Bench
+from tests.reasoning_train.bench import MODEL, Bench
+from tests.reasoning_train.stages import test_grpo
 from tests.reasoning_train.stages.test_sft import kitchen, train, weights  # noqa: F401
 
 RECIPE = """
@@ -78,3 +80,14 @@ def test_a_recipe(tmp_path: Path) -> None:
     assert {"tuned", "preferred", "rewarded", "prm", "eval"} <= found.keys()
     measured = json.loads((found["measured"] / "manifest.json").read_text())["metrics"]
     assert "AUC within" in json.dumps(measured) and "prm" in json.dumps(measured)
+
+
+@pytest.mark.parametrize("more", [{}, {"lora": {"r": 4}}], ids=str)
+def test_vllm_draws_from_the_policy_that_is_trained(kitchen: Bench, more: dict[str, Any]) -> None:  # noqa: F811
+    """Beside the trainer: it says of its tokens what the trainer says, up to bfloat16, at every step."""
+    pytest.importorskip("vllm")
+    kitchen.model(init={**MODEL["init"], "hidden_size": 128})
+    test_grpo.half_taught(kitchen, steps=12)
+    made = test_grpo.train(kitchen, max_steps=8, learning_rate=0.005, vllm={"memory": 0.2}, **more)
+    assert max(point["logprob_gap"] for point in test_grpo.curve(made)) < 0.02
+    assert made.manifest["counts"]["tokens.generated"] > 8 * 32

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from reasoning_train.memory import GIB, Shape, activation_bytes
 from reasoning_train.packing.batch import collate
 from reasoning_train.packing.plan import Packing
 from reasoning_train.packing.rows import Row, Trace
-from reasoning_train.stage_api import GateError
+from reasoning_train.stage_api import GateError, WeightBytes
 from reasoning_train.trainers import preflight
 from reasoning_train.trainers.losses.language import CrossEntropy
 from reasoning_train.trainers.objective import Objective
@@ -79,23 +80,25 @@ def test_against_what_is_kept(family: Any, packing: Packing, recomputed: bool, o
 def test_the_gate_counts_both_and_what_processes_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = AutoModelForCausalLM.from_config(LlamaConfig(vocab_size=100, hidden_size=8, num_hidden_layers=1, num_attention_heads=2))
     n, kept = sum(p.numel() for p in model.parameters()), activation_bytes(Shape.of(model.config), 64, logits=32)
+    monkeypatch.setattr(preflight, "device_bytes", lambda: 10**6)
+    plain = WeightBytes(optimizer=8, gradient=4, weight=0)
 
-    def check(free: int, deepspeed: str | None = None, bf16: bool = False, **more: Any) -> None:
+    def check(free: int, deepspeed: str | None = None, bf16: bool = False, added: WeightBytes = plain, **more: Any) -> None:
         monkeypatch.setattr(preflight, "available_bytes", lambda: free)
-        monkeypatch.setattr(preflight, "device_bytes", lambda: 10**6)
-        check_memory(model, Here(tmp_path, deepspeed), tokens=64, logits=32, recomputed=False, longest="row", bf16=bf16, **more)  # type: ignore[arg-type]
+        here: Any = Here(tmp_path, deepspeed)
+        check_memory(model, here, tokens=64, logits=32, recomputed=False, longest="row", bf16=bf16, added=added, **more)
 
-    def needs(wanted: int, **more: Any) -> None:
+    def needs(wanted: int, said: str = r"train adapters \(`lora: {}`\), or spread the optimizer with .*: zero3}`\.", **more: Any) -> None:
         check(wanted, **more)
-        said = r"and a pass of 64 tokens keeps about .* The longest row: row\. Lower `micro_tokens`, set `gradient_checkpointing: true`"
+        said = rf"keeps about .* The longest row: row\. Lower `micro_tokens`, set `gradient_checkpointing: true`, {said}"
         with pytest.raises(GateError, match=said):
             check(wanted - 1, **more)
 
     needs(12 * n + kept)
-    needs(20 * n + kept, copies=2)
-    needs(12 * n + kept + 250_000, given_away=0.25)
-    with pytest.raises(GateError, match=r"GiB are free on this device \(less the 25% of it that go to vLLM\)\. The longest row"):
-        check(12 * n + kept, given_away=0.25)
+    needs(20 * n + kept, added=replace(plain, copies=8))
+    needs(12 * n + kept + 250_000, r".*zero2}`, or lower `vllm\.memory`\.", given_away=0.25, spread="zero2")
+    with pytest.raises(GateError, match=r"; 0\.0 GiB are free on this device, less the 25% of it that go to vLLM\. The longest row"):
+        check(0, given_away=0.25)
     linear = sum(m.weight.numel() for m in model.modules() if isinstance(m, torch.nn.Linear))
     needs(12 * n + 2 * linear + activation_bytes(Shape.of(model.config), 64, logits=32, size=memory.AUTOCAST_BYTES), bf16=True)
     monkeypatch.setattr(preflight, "world_size", lambda: 2)

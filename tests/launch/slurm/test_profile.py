@@ -11,7 +11,8 @@ import pytest
 from launch.cli import main
 from launch.slurm.feasible import check
 from launch.slurm.profile import Cluster, load_cluster
-from launch.slurm.request import Request, gpu_hours, held_bytes, make_requests, seconds
+from launch.slurm.request import Request, gpu_hours, held_bytes, make_requests, seconds, usable_bytes
+from reasoning_train.memory import GIB
 from reasoning_train.plugins import import_plugins
 from reasoning_train.recipe.estimate import estimate_plan
 from reasoning_train.recipe.load import load_plan
@@ -108,9 +109,8 @@ def test_defaults_by_the_size_of_the_model(tmp_path: Path) -> None:
         ("grpo", {"beta": 0}, None, 18),
         ("grpo", {}, "zero2", 12 / 8 + 2 / 8 + 2 + 2),
         ("grpo", {"lora": {}}, None, 2),
-        ("grpo", {"vllm": {}}, None, 18 + 6 + 2),
-        ("grpo", {"vllm": {}, "lora": {}}, "zero2", 2 + 2),
-        ("grpo", {"vllm": {"mode": "server", "base_url": "http://localhost:8000"}}, None, 18 + 6),
+        ("grpo", {"vllm": {}}, None, 18 + 6),
+        ("grpo", {"vllm": {}, "lora": {}}, None, 4),
         ("reference", {}, None, 6),
         ("sample", {}, None, 2),
     ],
@@ -123,6 +123,16 @@ def test_what_a_weight_takes_on_each_of_eight_gpus(uses: str, more: dict[str, An
     resources = {"deepspeed": deepspeed} if deepspeed else {}
     node = Node(name="x", uses=uses, version=1, config=config, seed=0, key="k", inputs=(), resources=resources)
     assert held_bytes(node, 1000, world=8) == pytest.approx(1000 * held)
+
+
+def test_a_vllm_beside_the_trainer_takes_its_share_of_each_gpu() -> None:
+    """0.8 of a GPU are for weights and states, less 0.3, or as much as the recipe says."""
+    import_plugins()
+    server = {"mode": "server", "base_url": "http://localhost:8000/v1"}
+    for vllm, usable in ((None, 64), ({}, 40), ({"memory": 0.5}, 24), ({"memory": 0.9}, 0), (server, 64)):
+        config = {"policy": Ref("m"), "problems": Ref("q"), "learning_rate": 1e-6, "vllm": vllm}
+        node = Node(name="x", uses="grpo", version=1, config=config, seed=0, key="k", inputs=(), resources={})
+        assert usable_bytes(node, GPU) == pytest.approx(usable * GIB)
 
 
 def test_gpu_hours_by_hand(tmp_path: Path) -> None:

@@ -102,8 +102,9 @@ def test_each_of_two_processes_has_one(kitchen: Bench) -> None:
 
 def test_a_share_that_cannot_be_had_is_told(kitchen: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "100000")
-    with pytest.raises(UserError, match=r"grpo: vLLM does not start beside the trainer; its log: .*vllm\.log"):
+    with pytest.raises(UserError, match=r"(?s)vllm: it does not start beside the trainer, with memory=0\.3\. .*Its log: ") as error:
         train(kitchen, vllm=BESIDE)
+    assert Path(str(error.value).rsplit("Its log: ")[1].removesuffix(".")).stat().st_size > 0
 
 
 @pytest.fixture
@@ -131,7 +132,7 @@ def server(kitchen: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.setattr(vllm_client.VLLMClient, "init_communicator", lambda *_, **__: None)
     monkeypatch.setattr(vllm_generation.VLLMGeneration, "sync_weights", sync_weights)
     with Server(command, log=tmp_path / "server.log", start_timeout=300, env={"VLLM_SERVER_DEV_MODE": "1"}) as running:
-        yield running.url.removesuffix("/v1")
+        yield running.url
 
 
 def save_untied(model: Any, folder: Path) -> None:
@@ -143,7 +144,7 @@ def save_untied(model: Any, folder: Path) -> None:
     other.save_pretrained(folder)
 
 
-def test_a_server_draws(kitchen: Bench, server: str) -> None:
+def test_a_server_draws(kitchen: Bench, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for loss in ("grpo", "rloo"):
         made = train(kitchen, loss, loss=loss, max_steps=5, vllm={"mode": "server", "base_url": server})
         counts = made.manifest["counts"]
@@ -151,8 +152,11 @@ def test_a_server_draws(kitchen: Bench, server: str) -> None:
         assert counts["tokens.generated"] == round(sum(point["tokens_a_sample"] for point in curve(made)) * 32)
         assert counts["groups.mixed"] > 0
         assert loss == "rloo" or max(gaps(made)) < GAP
+    from trl.generation import vllm_client
 
+    def refuse(*_: Any, **__: Any) -> None:
+        raise NotImplementedError("no NCCL")
 
-def test_a_server_that_is_not_there_is_told(kitchen: Bench) -> None:
-    with pytest.raises(UserError, match=r"grpo: the server at http://127.0.0.1:9 cannot be used. Is it up, and started as "):
-        train(kitchen, vllm={"mode": "server", "base_url": "http://127.0.0.1:9", "start_timeout": 0})
+    monkeypatch.setattr(vllm_client.VLLMClient, "init_communicator", refuse)
+    with pytest.raises(UserError, match=r"grpo: vllm: TRL cannot work with the server at http:.*\d\. NotImplementedError: no NCCL"):
+        train(kitchen, "refused", vllm={"mode": "server", "base_url": server})

@@ -11,7 +11,7 @@ import torch
 
 from reasoning_train.packing.plan import Packing
 from reasoning_train.packing.rows import Row, Trace
-from reasoning_train.stage_api import GateError
+from reasoning_train.stage_api import GateError, WeightBytes
 from reasoning_train.trainers import fit as fit_module
 from reasoning_train.trainers.average import Average
 from reasoning_train.trainers.base import Steps
@@ -147,6 +147,9 @@ def test_a_source_that_is_held_out_whole_is_refused(tmp_path: Path) -> None:
         run(tmp_path, [Source(grouped(2)), Source([Row(row.traces, group="other") for row in rows(2)])], held_out={"share": 0.5})
 
 
+AVERAGED = WeightBytes(optimizer=8, gradient=4, weight=0, copies=4)
+
+
 @pytest.mark.parametrize("micro_tokens", [1, 40, 8192])
 @pytest.mark.parametrize("packing", ["none", "sequence", "tree"])
 def test_memory_is_checked_for_the_largest_pass(
@@ -155,8 +158,8 @@ def test_memory_is_checked_for_the_largest_pass(
     class Checked(Exception):
         pass
 
-    def check(*_: Any, **found: int) -> None:
-        raise Checked(found["tokens"], found["logits"], found["copies"])
+    def check(*_: Any, **found: Any) -> None:
+        raise Checked(found["tokens"], found["logits"], found["added"])
 
     monkeypatch.setattr(fit_module, "check_memory", check)
     made, config = grouped(), Training(learning_rate=0.1, batch_size=12, max_steps=1, micro_tokens=micro_tokens, ema=0.9)
@@ -165,7 +168,7 @@ def test_memory_is_checked_for_the_largest_pass(
     capacity = micro_tokens if packing == "tree" else 64
     [step] = Steps(made, [list(range(12))], 0, packing=packing, capacity=capacity, tokens=micro_tokens)
     shapes = [(batch["input_ids"].numel(), len(batch["predict_at"])) for batch in step["batches"]]
-    assert caught.value.args == (max(tokens for tokens, _ in shapes), max(predicted for _, predicted in shapes), 1)
+    assert caught.value.args == (max(tokens for tokens, _ in shapes), max(predicted for _, predicted in shapes), AVERAGED)
 
 
 @pytest.mark.parametrize("wanted", [{"ema": 0.9}, {"held_out": HeldOut()}])
