@@ -52,7 +52,7 @@ def reference(config: ReferenceConfig, ctx: Context) -> None:
     ctx.count("in", len(pairs))
     ctx.count("dropped.too_long", len(pairs) - len(fitting))
     objective = Objective(policy.model, [], bf16=use_bf16(config.precision)).eval()
-    found = _logprobs(objective, encoded.rows, pad_id(policy), config.micro_tokens)
+    found = pair_logprobs(objective, encoded.rows, pad_id(policy), config.micro_tokens)
     rows = (replace(pair, reference_chosen=a, reference_rejected=b).to_row() for pair, (a, b) in zip(fitting, found, strict=True))
     ctx.count("out", write_rows(ctx.output("data"), kind="pairs", rows=rows))
 
@@ -63,8 +63,8 @@ def size(config: ReferenceConfig, sizes: Sizes) -> dict[str, Any]:
     return {key: n for key, n in sizes(config.pairs).items() if key == "rows"}
 
 
-def _logprobs(objective: Objective, rows: list[Row], pad: int, tokens: int) -> Iterator[tuple[float, float]]:
-    """(chosen, rejected) of every row, in order; rows are taken some thousand at a time."""
+def pair_logprobs(objective: Objective, rows: list[Row], pad: int, tokens: int) -> Iterator[tuple[float, float]]:
+    """Summed log-probs (chosen, rejected) of every row, in order, in nats; rows are taken some thousand at a time, `tokens` a pass."""
     with objective.packed("tree") as attention:
         yield from _in_trees(objective, rows, pad, tokens, attention)
 

@@ -45,14 +45,15 @@ def rows(tokens: Any, made: Sequence[Pair], reference: Any) -> list[Any]:
     from dataclasses import replace
 
     from reasoning_train.packing.rows import Row, Trace
-    from reasoning_train.stages.reference import _logprobs
+    from reasoning_train.stages.reference import pair_logprobs
+    from reasoning_train.trainers.objective import Objective
 
     def trace(pair: Pair, name: str) -> Trace:
         prompt, side = tokens(pair["prompt"])["input_ids"], tokens(pair[name])["input_ids"] + [tokens.eos_token_id]
         return Trace((*prompt, *side), (0.0,) * len(prompt) + (1.0,) * len(side))
 
     plain = [Row((trace(pair, "chosen"), trace(pair, "rejected")), group=str(number)) for number, pair in enumerate(made)]
-    known = reference if isinstance(reference, list) else _logprobs(reference, plain, 0, 2048)
+    known = reference if isinstance(reference, list) else pair_logprobs(Objective(reference, []).eval(), plain, 0, 2048)
     return [replace(row, reference=tuple(both)) for row, both in zip(plain, known, strict=True)]
 
 
