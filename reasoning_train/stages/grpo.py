@@ -99,7 +99,7 @@ class GRPOConfig(Optimising):
         """Under DeepSpeed its own bfloat16: the optimizer holds a float32 weight, too. The reference lies beside what is trained whole."""
         if self.lora:
             given = WeightBytes() if deepspeed else super().weight_bytes(None)
-            return replace(given, weight=4) if self.vllm else given
+            return replace(given, weight=4, copies=2) if self.vllm else given
         reference = (2 if deepspeed else 6) if self.beta else 0
         if deepspeed:
             return WeightBytes(optimizer=12, gradient=2, weight=2, copies=reference)

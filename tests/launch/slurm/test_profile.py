@@ -110,7 +110,7 @@ def test_defaults_by_the_size_of_the_model(tmp_path: Path) -> None:
         ("grpo", {}, "zero2", 12 / 8 + 2 / 8 + 2 + 2),
         ("grpo", {"lora": {}}, None, 2),
         ("grpo", {"vllm": {}}, None, 18 + 6),
-        ("grpo", {"vllm": {}, "lora": {}}, None, 4),
+        ("grpo", {"vllm": {}, "lora": {}}, None, 4 + 2),
         ("reference", {}, None, 6),
         ("sample", {}, None, 2),
     ],
