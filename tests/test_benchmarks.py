@@ -31,7 +31,7 @@ def small(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> None:
 @pytest.mark.parametrize("module", [step_dpo, sft_packing, tree_packing], ids=lambda module: module.__name__.rpartition(".")[2])
 def test_both_sides_compute_the_same(module: ModuleType) -> None:
     figures = list(module.run())
-    assert all(figure["value"] for figure in figures)
+    assert all(figure["value"] is not None for figure in figures)
     differences = [figure for figure in figures if figure["name"].endswith("difference")]
     assert differences and all(figure["ok"] for figure in differences)
 

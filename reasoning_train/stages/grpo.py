@@ -21,6 +21,7 @@ from reasoning_train.trainers.setup import (
     curves_into,
     has_gpu,
     load_options,
+    optimizer_bytes,
     prepare,
     settings,
     training_cost,
@@ -97,13 +98,14 @@ class GRPOConfig(Optimising):
 
     def weight_bytes(self, deepspeed: str | None) -> WeightBytes:
         """Under DeepSpeed its own bfloat16: the optimizer holds a float32 weight, too. The reference lies beside what is trained whole."""
+        native = deepspeed is not None and self.precision != "float32"
         if self.lora:
-            given = WeightBytes() if deepspeed else super().weight_bytes(None)
-            return replace(given, weight=4, copies=2) if self.vllm else given
-        reference = (2 if deepspeed else 6) if self.beta else 0
-        if deepspeed:
-            return WeightBytes(optimizer=12, gradient=2, weight=2, copies=reference)
-        return replace(super().weight_bytes(None), copies=2 + reference)
+            given = WeightBytes() if native else super().weight_bytes(None)
+            return replace(given, weight=4, copies=2 * (self.precision != "float32")) if self.vllm else given
+        if native:
+            return WeightBytes(optimizer=12, gradient=2, weight=2, copies=2 * (self.beta > 0))
+        given = super().weight_bytes(deepspeed)
+        return replace(given, copies=given.copies + (4 + given.copies) * (self.beta > 0))
 
     @property
     def given_away(self) -> float:
@@ -173,6 +175,8 @@ def _problems(config: GRPOConfig, policy: Policy, ctx: Context) -> tuple[list[Pr
     """Problems whose prompt leaves room for `max_tokens`, and the longest prompt."""
     import itertools
 
+    from reasoning_train.trainers.preflight import length_quantiles
+
     task = load_task(ctx.input(config.problems))
     policy.format.check_same_task(
         policy.format.model_copy(update={"task": task.format}), f"policy {config.policy}", f"problems {config.problems}"
@@ -198,6 +202,10 @@ def _problems(config: GRPOConfig, policy: Policy, ctx: Context) -> tuple[list[Pr
         f"grpo: {lost} of {len(every)} problems leave no room for max_tokens={config.max_tokens} within {limit} tokens, more than "
         f"max_dropped={config.max_dropped}. {advice}",
     )
+    quantiles = length_quantiles((lengths[p.id] for p in kept), ctx)
+    if rank() == 0:
+        first = policy.codec.decode(policy.codec.prompt_ids(kept[0].question))
+        print(f"grpo: {len(kept)} of {len(every)} problems; tokens of a prompt: {quantiles}; the first prompt:\n{first}", flush=True)
     return kept, max(lengths[p.id] for p in kept)
 
 
@@ -240,13 +248,13 @@ def _check_memory(config: GRPOConfig, policy: Policy, micro: int, longest: int, 
     """TRL holds the logits of all drawn tokens of a pass, and the policy as it came beside the one that is trained whole."""
     from reasoning_train.trainers.preflight import check_memory
 
-    reference = config.beta > 0 and config.lora is None
-    added = WeightBytes(optimizer=8, gradient=4, weight=0, copies=4 * reference)
-    if ctx.deepspeed and not config.lora:  # the float32 weights that are loaded become bfloat16, and no pass makes copies of them
+    reference, bf16 = config.beta > 0 and config.lora is None, use_bf16(config.precision)
+    added = WeightBytes(optimizer=optimizer_bytes(ctx.deepspeed), gradient=4, weight=0, copies=4 * reference)
+    if ctx.deepspeed and bf16 and not config.lora:  # the float32 weights that are loaded become bfloat16, and no pass makes copies of them
         added = WeightBytes(optimizer=12, gradient=2, weight=-4, copies=2 * reference)
     check_memory(
         policy.model, ctx, tokens=micro * (longest + config.max_tokens), logits=micro * config.max_tokens,
-        longest=f"a prompt of {longest} tokens", recomputed=config.gradient_checkpointing, bf16=use_bf16(config.precision), added=added,
+        longest=f"a prompt of {longest} tokens", recomputed=config.gradient_checkpointing, bf16=bf16, added=added,
         given_away=config.given_away, spread="zero2",
     )  # fmt: skip
 

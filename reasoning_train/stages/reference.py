@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from data_gen.labels import StepPair
 from reasoning_train.recipe.refs import ModelRef, PairsRef, Unkeyed
 from reasoning_train.recipe.rows import Rows, write_rows
-from reasoning_train.stage_api import Context, Sizes, StageConfig, WeightBytes, stage
+from reasoning_train.stage_api import Context, Sizes, StageConfig, WeightBytes, gate, stage
 from reasoning_train.trainers.setup import Precision, use_bf16
 
 if TYPE_CHECKING:
@@ -52,7 +53,13 @@ def reference(config: ReferenceConfig, ctx: Context) -> None:
     ctx.count("in", len(pairs))
     ctx.count("dropped.too_long", len(pairs) - len(fitting))
     objective = Objective(policy.model, [], bf16=use_bf16(config.precision)).eval()
-    found = pair_logprobs(objective, encoded.rows, pad_id(policy), config.micro_tokens)
+    found = [*pair_logprobs(objective, encoded.rows, pad_id(policy), config.micro_tokens)]
+    for pair, sums in zip(fitting, found, strict=True):
+        gate(
+            all(map(math.isfinite, sums)),
+            f"reference: problem {pair.problem_id!r}: the policy gives its pair log-probabilities of {sums}; expected finite numbers. Its "
+            "weights are broken: train it again, at a lower rate.",
+        )
     rows = (replace(pair, reference_chosen=a, reference_rejected=b).to_row() for pair, (a, b) in zip(fitting, found, strict=True))
     ctx.count("out", write_rows(ctx.output("data"), kind="pairs", rows=rows))
 

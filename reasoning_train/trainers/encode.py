@@ -8,7 +8,7 @@ from data_gen.errors import UserError
 from data_gen.format import StepCodec
 from data_gen.records import Segment, Solution
 from reasoning_train.packing.rows import Row, Trace
-from reasoning_train.trainers.encoded import Encoded
+from reasoning_train.trainers.encoded import Encoded, prompt_texts
 
 
 def encode_solutions(solutions: Iterable[Solution], codec: StepCodec, max_length: int, masked: Sequence[str] = ()) -> Encoded:
@@ -25,6 +25,9 @@ def encode_solutions(solutions: Iterable[Solution], codec: StepCodec, max_length
         if solution.prompt != asked or not prompt:  # those of one problem come together
             asked = solution.prompt  # rendered where it was sampled, the bare question of a gold row
             prompt = tuple(codec.encode_prompt(asked) if solution.prompt_ids else codec.prompt_ids(asked))
+            texts = prompt_texts(prompt, codec)
+            if not any(asked.strip() in text for text in texts):
+                raise _not_given_back("prompt", solution.problem_id, asked, texts[0])
         row = _row(solution, codec, prompt, masked)
         if row.tokens > max_length:
             result.drop("too_long", solution.problem_id, _texts(solution), row.tokens)
@@ -50,11 +53,15 @@ def _encode_texts(solution: Solution, codec: StepCodec) -> tuple[Segment, ...]:
     encoded = codec.encode([(s.kind, s.text) for s in solution.segments], end=True)
     text = codec.decode([t for s in encoded for t in s.token_ids])
     if text.strip() != solution.text.strip():
-        raise UserError(
-            f"The tokenizer does not give back the solution of problem {solution.problem_id!r}: {solution.text!r} became {text!r}. "
-            "Its vocabulary misses some of the text; use another tokenizer or `tokenizer: task`."
-        )
+        raise _not_given_back("solution", solution.problem_id, solution.text, text)
     return encoded
+
+
+def _not_given_back(what: str, problem_id: str, said: str, text: str) -> UserError:
+    return UserError(
+        f"The tokenizer does not give back the {what} of problem {problem_id!r}: {said!r} became {text!r}. Its vocabulary misses some of "
+        "the text; use another tokenizer or `tokenizer: task`."
+    )
 
 
 def _check_tokenizer(solution: Solution, codec: StepCodec, prompt: tuple[int, ...]) -> None:

@@ -10,7 +10,7 @@ from data_gen.errors import UserError
 from data_gen.format import StepCodec
 from data_gen.labels import StepPair
 from reasoning_train.packing.rows import Row, Trace
-from reasoning_train.trainers.encoded import Encoded
+from reasoning_train.trainers.encoded import Encoded, prompt_texts
 
 
 def encode_pairs(pairs: Iterable[StepPair], codec: StepCodec, max_length: int, *, vocabulary: int, compare: bool = False) -> Encoded:
@@ -44,34 +44,31 @@ def _check(number: int, pair: StepPair, codec: StepCodec, vocabulary: int, compa
     def refuse(field: str, value: object, expected: str) -> UserError:
         return UserError(f"Pair {number} (problem {pair.problem_id!r}, rule {pair.rule!r}): {field} is {value!r}; expected {expected}.")
 
-    for field_, side in (("chosen_ids", pair.chosen_ids), ("rejected_ids", pair.rejected_ids)):
-        if not side:
-            raise refuse(field_, side, "at least one token: an empty step teaches nothing. Drop the row")
-        if max(*side, *pair.prompt_ids) >= vocabulary or min(side) < 0:
-            raise refuse(field_, max(side), f"ids below {vocabulary}, the model's vocabulary. It was made with another tokenizer")
+    if not pair.prompt_ids:
+        raise refuse("prompt_ids", pair.prompt_ids, "the question and the shared steps")
+    sides = {"chosen_ids": pair.chosen_ids, "rejected_ids": pair.rejected_ids}
+    for field_, ids in ({"prompt_ids": pair.prompt_ids} | sides).items():
+        if not ids:
+            raise refuse(field_, ids, "at least one token: an empty step teaches nothing. Drop the row")
+        if wrong := [i for i in ids if not 0 <= i < vocabulary]:
+            raise refuse(field_, wrong[0], f"ids from 0 to {vocabulary - 1}, the model's vocabulary. It was made with another tokenizer")
+    for field_, side in sides.items():
         if pair.end_mark == "none" and side[-1] in codec.end_ids:
             raise refuse(
                 field_, side[-1], "no stop token, as end_mark is 'none': a step must not teach the end. Set end_mark to 'eos' or drop it"
             )
+    if pair.granularity == "full" and pair.end_mark == "eos" and not codec.format.task.ends and pair.chosen_ids[-1] not in codec.end_ids:
+        raise refuse("chosen_ids", pair.chosen_ids[-1], "a stop token last, as the side is a whole solution and end_mark is 'eos'")
     if pair.chosen_ids == pair.rejected_ids:
         raise refuse("chosen", pair.chosen, "another text than `rejected`: equal sides teach nothing. Drop the row")
-    if not pair.prompt_ids:
-        raise refuse("prompt_ids", pair.prompt_ids, "the question and the shared steps")
-    if not (math.isfinite(pair.score_chosen) and math.isfinite(pair.score_rejected) and pair.weight >= 0):
-        raise refuse(
-            "score_chosen, score_rejected, weight",
-            (pair.score_chosen, pair.score_rejected, pair.weight),
-            "finite numbers, no weight below 0",
-        )
+    numbers = {name: getattr(pair, name) for name in ("score_chosen", "score_rejected", "weight", "reference_chosen", "reference_rejected")}
+    for field_, said in numbers.items():
+        if said is not None and not (math.isfinite(said) and (field_ != "weight" or said >= 0)):
+            raise refuse(field_, said, "a finite number, not below 0" if field_ == "weight" else "a finite number")
     if not 0 <= pair.label_smoothing <= 0.5:
         raise refuse("label_smoothing", pair.label_smoothing, "a probability from 0 to 0.5")
-    # A template's own special tokens are in the text of a prompt, those that a tokenizer puts before a plain one are not.
-    text = codec.decode(pair.prompt_ids)
-    if pair.prompt.strip() not in (
-        text.strip(),
-        codec.tokenizer.backend_tokenizer.decode(pair.prompt_ids, skip_special_tokens=False).strip(),
-    ):
-        raise refuse("prompt", pair.prompt[:80], f"the text of prompt_ids, {text[:80]!r}: the prefix is not a prefix of both sides")
+    if pair.prompt.strip() not in (texts := prompt_texts(pair.prompt_ids, codec)):
+        raise refuse("prompt", pair.prompt[:80], f"the text of prompt_ids, {texts[0][:80]!r}: the prefix is not a prefix of both sides")
     token = codec.tokenizer.convert_tokens_to_ids(codec.format.model.step_token) if codec.format.model.step_token else None
     if compare and token is not None and {pair.chosen_ids[-1], pair.rejected_ids[-1]} != {token}:
         raise refuse(

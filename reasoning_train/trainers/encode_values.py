@@ -12,7 +12,7 @@ from data_gen.heads import HeadConfig
 from data_gen.labels import ValueTarget
 from data_gen.scales import BOUNDS, Scale, convert
 from reasoning_train.packing.rows import Row, Trace
-from reasoning_train.trainers.encoded import Encoded
+from reasoning_train.trainers.encoded import Encoded, prompt_texts
 
 
 def encode_values(targets: Iterable[ValueTarget], codec: StepCodec, head: HeadConfig, max_length: int, *, vocabulary: int) -> Encoded:
@@ -89,10 +89,11 @@ def _check(number: int, target: ValueTarget, codec: StepCodec, head: HeadConfig,
     def refuse(field_: str, value: object, expected: str) -> UserError:
         return UserError(f"Value target {number} (problem {target.problem_id!r}): {field_} is {value!r}; expected {expected}.")
 
-    if not target.token_ids:
-        raise refuse("token_ids", target.token_ids, "at least one token. Drop the row")
-    if max(*target.prompt_ids, *target.token_ids) >= vocabulary:
-        raise refuse("token_ids", max(*target.prompt_ids, *target.token_ids), f"ids below {vocabulary}, the model's vocabulary")
+    for name, ids in (("prompt_ids", target.prompt_ids), ("token_ids", target.token_ids)):
+        if not ids:
+            raise refuse(name, ids, "at least one token. Drop the row")
+        if wrong := [i for i in ids if not 0 <= i < vocabulary]:
+            raise refuse(name, wrong[0], f"ids from 0 to {vocabulary - 1}, the model's vocabulary. It was made with another tokenizer")
     low, high = BOUNDS[Scale(target.scale)]
     for value, weight in zip(target.values, target.weights, strict=True):
         if not (math.isfinite(value) and low <= value <= high):
@@ -107,6 +108,8 @@ def _check(number: int, target: ValueTarget, codec: StepCodec, head: HeadConfig,
         raise refuse(
             "at", target.at, f"places of {mark!r}, the step token at which this model is read. Make the rows by stage `recode_targets`"
         )
+    if target.prompt.strip() not in (texts := prompt_texts(target.prompt_ids, codec)):
+        raise refuse("prompt", target.prompt[:80], f"the text of prompt_ids, {texts[0][:80]!r}")
     if (text := codec.decode(target.token_ids)) != (said := "".join(target.completions)):
         raise refuse("completions", said[:80], f"the text of token_ids, {text[:80]!r}. Use the tokenizer of the policy that grew the trees")
 

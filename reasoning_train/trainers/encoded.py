@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from data_gen.errors import excerpt
 from reasoning_train.packing.rows import Row
+
+if TYPE_CHECKING:
+    from data_gen.format import StepCodec
 
 LOST = ("too_long", "cut_by_length_limit")
 """Reasons that `max_dropped` limits; rows left out for others (weight 0, no target) were not meant to be trained on."""
@@ -46,6 +50,12 @@ class Encoded:
     def __add__(self, other: Encoded) -> Encoded:
         """Both, one after the other."""
         return Encoded(self.rows + other.rows, self.dropped + other.dropped, other.first | self.first)
+
+
+def prompt_texts(ids: Sequence[int], codec: StepCodec) -> tuple[str, str]:
+    """What a prompt's ids read, without special tokens and with: a template's own are in the text of a prompt, those that a tokenizer puts
+    before a plain one are not."""
+    return codec.decode(ids).strip(), codec.tokenizer.backend_tokenizer.decode(ids, skip_special_tokens=False).strip()
 
 
 def _said(reason: str, limit: int) -> str:

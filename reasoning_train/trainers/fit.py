@@ -19,7 +19,7 @@ from reasoning_train.trainers.held_out import Watch, hold_out
 from reasoning_train.trainers.logprobs import CHUNK
 from reasoning_train.trainers.preflight import check_memory
 from reasoning_train.trainers.published import published
-from reasoning_train.trainers.setup import arguments, curves_into
+from reasoning_train.trainers.setup import arguments, curves_into, optimizer_bytes
 from reasoning_train.trainers.weights import gathered
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _check_memory(objective: Objective, steps: Steps, config: Training, ctx: Con
     check_memory(
         objective, ctx, tokens=max(tokens for tokens, _ in sizes), logits=min(CHUNK, max(predicted for _, predicted in sizes)),
         longest=f"problem {longest.group!r}, {longest.tokens} tokens", recomputed=config.gradient_checkpointing, bf16=objective.bf16,
-        added=WeightBytes(optimizer=8, gradient=4, weight=0, copies=4 * copies),
+        added=WeightBytes(optimizer=optimizer_bytes(ctx.deepspeed), gradient=4, weight=0, copies=4 * copies),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ to the stage's log; what must not be stops the stage.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from data_gen.scales import Scale
@@ -38,9 +38,7 @@ def admit(
     ctx.count("out", kept)
     for reason, n in dropped.items():
         ctx.count(f"dropped.{reason}", n)
-    lengths = sorted(len(trace) for row in encoded.rows for trace in row.traces) or [0]
-    quantiles = {f"p{q}": lengths[min(len(lengths) - 1, q * len(lengths) // 100)] for q in (50, 90, 99, 100)}
-    ctx.metric("length_quantiles", quantiles)
+    quantiles = length_quantiles((len(trace) for row in encoded.rows for trace in row.traces), ctx)
     _say(f"{name}: {kept} of {total} rows; dropped: {dict(dropped) or 'none'}; tokens of a trace: {quantiles}, limit {limit}")
     gate(
         kept >= config.min_rows,
@@ -58,6 +56,14 @@ def admit(
         _check_labels(name, encoded.rows, scale, codec)
     _say(f"{name}: the first row, ⟦trained⟧, ‹› behind tokens where a value is read:\n{shown(encoded.rows[0].traces[0], codec)}")
     return encoded.rows
+
+
+def length_quantiles(lengths: Iterable[int], ctx: Context) -> dict[str, int]:
+    """Of tokens, recorded for the report."""
+    ordered = sorted(lengths) or [0]
+    found = {f"p{q}": ordered[min(len(ordered) - 1, q * len(ordered) // 100)] for q in (50, 90, 99, 100)}
+    ctx.metric("length_quantiles", found)
+    return found
 
 
 def check_memory(

@@ -79,10 +79,15 @@ class Optimising(StageConfig):
         layers are recomputed. Adapters are small beside the weights that they leave as they are."""
         recast = self.precision != "float32" and not (self.gradient_checkpointing and zero_stage(deepspeed) == 3)
         if not self.lora:
-            return WeightBytes(optimizer=8, gradient=4, weight=4, copies=2 * recast)
+            return WeightBytes(optimizer=optimizer_bytes(deepspeed), gradient=4, weight=4, copies=2 * recast)
         if deepspeed:
             return WeightBytes(weight=4, copies=2 * recast)
         return WeightBytes(weight=self.lora.bits / 8 if self.lora.bits else 4 if self.precision == "float32" else 2)
+
+
+def optimizer_bytes(deepspeed: str | None) -> int:
+    """Of each trained float32 weight: AdamW's two moments and, where ZeRO shards them, DeepSpeed's own copy of the weight."""
+    return 12 if zero_stage(deepspeed) else 8
 
 
 class HeldOut(BaseModel):

@@ -51,7 +51,7 @@ class Vllm(BaseModel):
             raise ValueError("vllm.base_url: mode 'server' needs the address of a `vllm serve`, e.g. http://localhost:8000/v1")
         [other] = ABOUT.keys() - {self.mode}
         for name in ABOUT[other]:
-            if name in self.model_fields_set:
+            if getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"vllm.{name}: says something of mode {other!r}, and this is {self.mode!r}; leave it out")
         return self
 
@@ -93,7 +93,7 @@ def starting(args: Any) -> Iterator[None]:
         with contained(folder):
             yield
     except Exception as error:
-        if not any(Path(frame.filename).name == "vllm_generation.py" for frame in traceback.extract_tb(error.__traceback__)):
+        if not _of_vllm(error):
             raise
         raise UserError(_explain(args, folder / "vllm.log", error)) from error
     set_seed(args.seed, device_specific=True)
@@ -110,6 +110,12 @@ def _wait_for(address: str, seconds: float) -> None:
                 "says (`VLLM_SERVER_DEV_MODE=1 vllm serve ...`), or leave `vllm` out."
             )
         time.sleep(1)
+
+
+def _of_vllm(error: Exception) -> bool:
+    """Whether vLLM, or the part of TRL that speaks to it, was at work: other faults of a training are not its."""
+    paths = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
+    return any("vllm" in path.parts or path.name.startswith("vllm") for path in paths)
 
 
 def _explain(args: Any, log: Path, error: Exception) -> str:

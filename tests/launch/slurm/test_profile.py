@@ -97,10 +97,11 @@ def test_defaults_by_the_size_of_the_model(tmp_path: Path) -> None:
     [
         ("dpo", {}, None, 18),  # moments 8, gradient 4, weight 4, copy 2
         ("dpo", {"precision": "float32"}, None, 16),
-        ("dpo", {}, "zero1", 8 / 8 + 4 + 4 + 2),
-        ("dpo", {}, "zero2", 8 / 8 + 4 / 8 + 4 + 2),
-        ("dpo", {}, "zero3", 16 / 8 + 2),
-        ("dpo", {"gradient_checkpointing": True}, "zero3", 16 / 8),
+        ("dpo", {}, "zero0", 18),
+        ("dpo", {}, "zero1", 12 / 8 + 4 + 4 + 2),  # and DeepSpeed's copy of the weights that it updates
+        ("dpo", {}, "zero2", 12 / 8 + 4 / 8 + 4 + 2),
+        ("dpo", {}, "zero3", 20 / 8 + 2),
+        ("dpo", {"gradient_checkpointing": True}, "zero3", 20 / 8),
         ("dpo", {"lora": {}}, None, 2),
         ("dpo", {"lora": {}, "precision": "float32"}, None, 4),
         ("dpo", {"lora": {"bits": 4}}, None, 0.5),
@@ -108,6 +109,8 @@ def test_defaults_by_the_size_of_the_model(tmp_path: Path) -> None:
         ("grpo", {}, None, 18 + 6),
         ("grpo", {"beta": 0}, None, 18),
         ("grpo", {}, "zero2", 12 / 8 + 2 / 8 + 2 + 2),
+        ("grpo", {"precision": "float32"}, "zero2", 12 / 8 + 4 / 8 + 4 + 4),
+        ("grpo", {"precision": "float32"}, None, 16 + 4),
         ("grpo", {"lora": {}}, None, 2),
         ("grpo", {"vllm": {}}, None, 18 + 6),
         ("grpo", {"vllm": {}, "lora": {}}, None, 4 + 2),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from reasoning_train.recipe.store import Artifact
 from reasoning_train.stage_api import GateError
 from reasoning_train.stages.grpo import GRPOConfig
 from reasoning_train.trainers.trl_adapter import Checkpoints
-from tests.reasoning_train.bench import CHAIN, Bench, problem
+from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of
 
 FEW = {**CHAIN, "train": 4, "steps": [1, 1]}
 FIXED: dict[str, Any] = {"learning_rate": 6e-4, "batch_size": 32, "n": 8, "max_steps": 2, "max_tokens": 24, "schedule": "constant"}
@@ -90,6 +91,21 @@ def test_resumed_equals_straight_bitwise(kitchen: Bench, monkeypatch: pytest.Mon
     assert same(resumed, straight)
     assert resumed.manifest["counts"] == straight.manifest["counts"]
     assert [point["step"] for point in curve(resumed)] == [1, 2, 3, 4, 5]
+
+
+def test_passes_do_not_matter(kitchen: Bench) -> None:
+    """`micro_tokens` is not in the key: what is learnt is the same in one pass and in eight, up to rounding."""
+    whole, cut = train(kitchen, "whole"), train(kitchen, "cut", micro_tokens=300)
+    assert [point["reward"] for point in curve(whole)] == [point["reward"] for point in curve(cut)]
+    for name, value in weights(whole).items():
+        assert torch.allclose(value, weights(cut)[name], rtol=1e-4, atol=2e-5), name
+
+
+def test_what_is_shown_of_the_prompts(kitchen: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    artifact = train(kitchen)
+    [question, *_] = [row["question"] for row in rows_of(kitchen.store.open(kitchen.nodes["gold.problems"]))]
+    assert re.search(rf"grpo: 4 of 4 problems; tokens of a prompt: .*; the first prompt:\n{re.escape(question)}", capsys.readouterr().out)
+    assert artifact.manifest["metrics"]["length_quantiles"]["p100"] > 10
 
 
 def test_without_a_step_the_policy_is_its_own_reference(kitchen: Bench) -> None:

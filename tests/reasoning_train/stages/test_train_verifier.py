@@ -194,7 +194,11 @@ REFUSED = {
     "nan": (lambda t: replace(t, values=(float("nan"), 1.0)), r"values is nan; expected a number from 0 to 1, the bounds of scale 'p'"),
     "outside": (lambda t: replace(t, values=(-1.0, 1.0)), r"values is -1.0; expected a number from 0 to 1"),
     "places": (lambda t: replace(t, at=(0, t.ends[1])), r"at is 0; expected ends of steps, as head.read_at is 'step_end'"),
-    "vocabulary": (lambda t: replace(t, token_ids=(*t.token_ids[:-1], 5_000)), r"token_ids is 5000; expected ids below \d+"),
+    "vocabulary": (lambda t: replace(t, token_ids=(*t.token_ids[:-1], 5_000)), r"token_ids is 5000; expected ids from 0 to \d+"),
+    "no prompt": (lambda t: replace(t, prompt_ids=()), r"prompt_ids is \(\); expected at least one token"),
+    "prompt": (lambda t: replace(t, prompt="Another."), r"prompt is 'Another.'; expected the text of prompt_ids, 'Ana has 2.'"),
+    "weights": (lambda t: replace(t, weights=(float("inf"), 1.0)), r"weights is inf; expected a finite number, not below 0"),
+    "indices": (lambda t: replace(t, at=(t.ends[0], 99)), r"at is \(\d+, 99\); expected indices from -1 \(the prompt's end\) to \d+"),
     "text": (lambda t: replace(t, completions=("other",)), r"completions is 'other'; expected the text of token_ids"),
     "empty": (lambda t: replace(t, token_ids=()), r"token_ids is \(\); expected at least one token"),
 }

@@ -112,13 +112,19 @@ def test_every_row_is_read_back_however_late_it_comes() -> None:
         encode_solutions([*[sampled()] * 100, wrong], CODEC, 128)
 
 
+def test_a_question_outside_the_vocabulary_is_refused() -> None:
+    with pytest.raises(UserError, match=r"does not give back the prompt of problem 'chain/.*': 'Whose apples.* Its vocabulary misses"):
+        encode_solutions([dataclasses.replace(gold()[0], prompt="Whose apples are they?")], CODEC, 128)
+
+
 def test_rows_of_another_tokenizer_are_refused() -> None:
     with pytest.raises(UserError, match="the token ids of its solution decode to .* It was sampled with another tokenizer"):
         encode_solutions([sampled()], OTHER, 128)
 
 
 def test_text_outside_the_vocabulary_is_refused() -> None:
-    problem = Problem(id="p9", question="Q?", gold="7", group="g", split="train", gold_steps=("seven apples",))
+    asked = next(TASK.problems("train")).question
+    problem = Problem(id="p9", question=asked, gold="7", group="g", split="train", gold_steps=("seven apples",))
     solution = dataclasses.replace(gold_solution(problem, "7", TASK), segments=(Segment(kind="step", text="seven apples\n"),))
     with pytest.raises(
         UserError, match="does not give back the solution of problem 'p9': 'seven apples.* Its vocabulary misses some of the text"

@@ -17,12 +17,16 @@ from data_gen.engines.base import Sampling
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
 from data_gen.tasks.chain import Chain
+from data_gen.verdict import Verdict
 from reasoning_train.models.policy import Policy
+from reasoning_train.recipe.refs import Ref
+from reasoning_train.stages import grpo
 from reasoning_train.trainers.rewards import Rewards
 from reasoning_train.trainers.rollouts import Rollouts, _groups
 from reasoning_train.trainers.trl_adapter import Loss, check, classes, make_trainer
 from tests.data_gen.verifiers.tiny import words
 from tests.reasoning_train.bench import problem
+from tests.reasoning_train.trainers.here import Here
 
 QUESTIONS = ("Ana has 12 coins. How many has Ana?", "Ana has 12 coins. Ben has 1 more than Ana. How many has Ben?")
 
@@ -169,3 +173,33 @@ def test_weights_that_have_changed_are_drawn_from(bench: Any, one_thread: None) 
             parameter.mul_(1.3)
     assert used(policy.model, prompts, 1) == Rollouts(policy, sampling, 0)(policy.model, prompts, 1)
     assert policy.model.training
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({}, {"loss_type": "grpo", "scale_rewards": "group", "beta": 0.001, "epsilon": 0.2}),
+        ({"mean_over": "tokens", "divide_by_std": True}, {"loss_type": "dapo", "scale_rewards": "group"}),
+        ({"mean_over": "max_tokens", "divide_by_std": False}, {"loss_type": "dr_grpo", "scale_rewards": "none"}),
+        ({"loss": "rloo"}, {"normalize_advantages": False}),
+        ({"loss": "rloo", "divide_by_std": True, "beta": 0.1}, {"normalize_advantages": True, "beta": 0.1}),
+    ],
+)
+def test_what_the_switches_of_a_recipe_tell_it(tmp_path: Path, config: dict[str, Any], told: dict[str, Any]) -> None:
+    given = {"policy": Ref("m"), "problems": Ref("p"), "learning_rate": 1e-6, "n": 4, "batch_size": 8, **config}
+    made = grpo._arguments(grpo.GRPOConfig.model_validate(given), gpt2(), 12, Here(tmp_path))  # type: ignore[arg-type]
+    assert told.items() <= made.items()
+
+
+def test_an_unverifiable_solution_of_a_mixed_group_is_looked_past(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of four, one right, two wrong and one that nobody can judge: the mean is that of three."""
+    original = Rewards._graded
+
+    def graded(self: Rewards, *given: Any) -> Any:
+        group = original(self, *given)
+        return [*group[:3], dataclasses.replace(group[3], verdict=Verdict.UNVERIFIABLE)] if given[0].id == "p0" else group
+
+    monkeypatch.setattr(Rewards, "_graded", graded)
+    _, found, _ = scored(tmp_path, ["12", "7", "8", "12", "13", "5", "5", "5"], scale_rewards="none")
+    assert found["completion_mask"].any(1).tolist() == [True, True, True, False, *[True] * 4]
+    assert found["advantages"].tolist()[:4] == pytest.approx([2 / 3, -1 / 3, -1 / 3, 0], abs=1e-5)

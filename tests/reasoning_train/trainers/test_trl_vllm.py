@@ -100,8 +100,9 @@ def test_a_cut_distribution_is_not_corrected() -> None:
         ({"beta": 0}, None, WeightBytes(optimizer=8, gradient=4, weight=0), 0.0),
         ({"lora": Lora()}, None, WeightBytes(optimizer=8, gradient=4, weight=0), 0.0),
         ({"vllm": {}}, None, WeightBytes(optimizer=8, gradient=4, weight=0, copies=4), 0.3),
-        ({"vllm": {"memory": 0.5}}, "zero2", WeightBytes(optimizer=12, gradient=2, weight=-4, copies=2), 0.5),
-        ({"vllm": SERVER, "beta": 0}, "zero3", WeightBytes(optimizer=12, gradient=2, weight=-4), 0.0),
+        ({"vllm": {"memory": 0.5}, "precision": "bfloat16"}, "zero2", WeightBytes(optimizer=12, gradient=2, weight=-4, copies=2), 0.5),
+        ({"vllm": SERVER, "beta": 0, "precision": "bfloat16"}, "zero3", WeightBytes(optimizer=12, gradient=2, weight=-4), 0.0),
+        ({"precision": "float32"}, "zero2", WeightBytes(optimizer=12, gradient=4, weight=0, copies=4), 0.0),
     ],
 )
 def test_memory_that_is_asked_for(
