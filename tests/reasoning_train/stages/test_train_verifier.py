@@ -392,3 +392,13 @@ def test_calibration_needs_both_kinds(kitchen: Bench) -> None:
         kitchen.make(
             "calibrated", "calibrate", verifier=Ref("verifier"), problems=Ref("questions"), solutions=Ref("pool"), policy=Ref("model")
         )
+
+
+def test_a_verifier_of_another_format_is_refused(kitchen: Bench) -> None:
+    pool(kitchen)
+    kitchen.verifier("foreign", head=HeadConfig().model_dump(mode="json"), task_format={"answer_mark": "So it is "})
+    given = {"problems": Ref("questions"), "solutions": Ref("pool"), "policy": Ref("model")}
+    with pytest.raises(UserError, match="Format mismatch: the verifier has answer_mark='So it is ', the policy has answer_mark="):
+        kitchen.make("calibrated", "calibrate", verifier=Ref("foreign"), min_rows=4, **given)
+    with pytest.raises(UserError, match="Format mismatch: verifier 'v' has answer_mark='So it is ', the policy has answer_mark="):
+        kitchen.make("measured", "evaluate_verifier", verifiers={"v": Ref("foreign")}, **given)
