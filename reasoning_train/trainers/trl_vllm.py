@@ -21,12 +21,13 @@ from reasoning_train.ranks import rank
 
 ABOUT = {"colocate": ("memory",), "server": ("base_url", "start_timeout")}
 """Fields that say something of one mode only."""
+SERVE = """VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --weight-transfer-config '{"backend": "nccl"}' --logprobs-mode processed_logprobs"""
 
 
 class Vllm(BaseModel):
     """Completions by TRL's vLLM, on a GPU: beside the trainer (`colocate`), or from a server of the policy (`server`), to which weights go
-    by NCCL: `VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --weight-transfer-config '{"backend": "nccl"}' --logprobs-mode processed_logprobs
-    --max-logprobs -1`. With `loss: grpo` the curve `logprob_gap` says how far its log-probs are from the trainer's, in nats a token."""
+    by NCCL: `VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --weight-transfer-config '{"backend": "nccl"}' --logprobs-mode processed_logprobs`.
+    With `loss: grpo` the curve `logprob_gap` says how far its log-probs are from the trainer's, in nats a token."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     mode: Literal["colocate", "server"] = "colocate"
@@ -106,8 +107,8 @@ def _wait_for(address: str, seconds: float) -> None:
     while not healthy(address):
         if time.monotonic() >= end:
             raise UserError(
-                f"grpo: vllm.base_url: no server has answered at {address}/health for {seconds:g} s. Start one, as the docstring of `vllm` "
-                "says (`VLLM_SERVER_DEV_MODE=1 vllm serve ...`), or leave `vllm` out."
+                f"grpo: vllm.base_url: no server has answered at {address}/health for {seconds:g} s. Start one with the policy "
+                f"(`{SERVE}`), or leave `vllm` out."
             )
         time.sleep(1)
 

@@ -120,7 +120,7 @@ def server(kitchen: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     def command(port: int) -> list[str]:
         return [
             vllm_program(tmp_path) or "vllm", "serve", str(tmp_path / "served"), "--port", str(port), "--weight-transfer-config",
-            '{"backend": "nccl"}', "--logprobs-mode", "processed_logprobs", "--max-logprobs", "-1", "--dtype", "float32", "--enforce-eager",
+            '{"backend": "nccl"}', "--logprobs-mode", "processed_logprobs", "--dtype", "float32", "--enforce-eager",
         ]  # fmt: skip
 
     def sync_weights(self: Any) -> None:
