@@ -187,5 +187,6 @@ def problem(name: str, question: str = "Ana has 12 coins. How many has Ana?", go
 
 def solution(problem_id: str, text: str, *, sample: int = 0, verdict: str = "correct", **more: Any) -> Solution:
     """A sampled solution of one segment, without token ids."""
-    fields: dict[str, Any] = {"prompt": "Ana has 1.", "segments": (Segment(kind="step", text=text),), "answer": "12", "finish": "stop", **more}
+    segments = (Segment(kind="step", text=text),)
+    fields: dict[str, Any] = {"prompt": "Ana has 1.", "segments": segments, "answer": "12", "finish": "stop", **more}
     return Solution(problem_id=problem_id, sample=sample, verdict=Verdict(verdict), **fields)
