@@ -110,8 +110,12 @@ def _nodes(node: Node, cluster: Cluster, gpus: int, size: int) -> int:
 
 def usable_bytes(node: Node, cluster: Cluster) -> float:
     """Of each GPU, for weights and states."""
-    given_away = STAGES.get(node.uses).config.model_validate(node.config).given_away
-    return max(0.0, cluster.gpu_memory_gib * GIB * (USABLE - given_away))
+    return max(0.0, cluster.gpu_memory_gib * GIB * (USABLE - given_away(node)))
+
+
+def given_away(node: Node) -> float:
+    """Share of each GPU that is another program's."""
+    return STAGES.get(node.uses).config.model_validate(node.config).given_away
 
 
 def held_bytes(node: Node, size: int, world: int) -> float:

@@ -181,6 +181,16 @@ def test_what_cannot_work_is_refused(sets: list[str], said: str, tmp_path: Path)
     assert said in str(error.value) and "large.yaml:" in str(error.value)
 
 
+def test_a_vllm_that_leaves_too_little_to_its_trainer_is_refused(tmp_path: Path) -> None:
+    from data_gen.errors import UserError
+
+    grpo = 'uses: grpo, policy: "${model}", problems: "${task.explore}", learning_rate: 1e-6, vllm: {memory: 0.7}'
+    plan, store = large(tmp_path, f"stages.tuned={{{grpo}, batch_size: 128, resources: {{deepspeed: zero2}}}}")
+    estimates = estimate_plan(plan, store)
+    with pytest.raises(UserError, match=r"of which 8 are to be had\. .*, or give vLLM less than 70% of each \(`vllm\.memory`\)\."):
+        check(plan, store, GPU, make_requests(plan, GPU, estimates), estimates)
+
+
 def test_a_checkpoint_of_another_number_of_processes_is_told_before_anything_is_submitted(tmp_path: Path) -> None:
     from data_gen.errors import UserError
 
