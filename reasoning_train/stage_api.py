@@ -62,8 +62,8 @@ class StageConfig(BaseModel):
         return WeightBytes()
 
     @property
-    def given_away(self) -> float:
-        """Share of each GPU's memory that such a model has not, for another program lies beside it."""
+    def reserved_share(self) -> float:
+        """Of each GPU's memory, for an engine beside such a model."""
         return 0.0
 
 

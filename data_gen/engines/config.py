@@ -76,6 +76,16 @@ class ServeConfig(_EngineConfig):
         return args
 
 
+def plain_url(url: str) -> str:
+    """The address of a server, without a slash at its end. ValueError where it is none, or holds what must not be written anywhere."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("base_url must look like http://127.0.0.1:8000/v1")
+    if parts.username or parts.password or parts.query:
+        raise ValueError("base_url must hold no user, password or query; a key comes from the variable that api_key_env names")
+    return url.rstrip("/")
+
+
 class OpenAIConfig(_EngineConfig):
     """An OpenAI-compatible server: one that runs, or one that the stage starts.
 
@@ -112,12 +122,7 @@ class OpenAIConfig(_EngineConfig):
     @field_validator("base_url")
     @classmethod
     def _plain_url(cls, url: str | None) -> str | None:
-        parts = urlsplit(url or "http://host")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("base_url must look like http://127.0.0.1:8000/v1")
-        if parts.username or parts.password or parts.query:
-            raise ValueError("base_url must hold no user, password or query; a key comes from the variable that api_key_env names")
-        return url.rstrip("/") if url else url
+        return plain_url(url) if url else url
 
     @field_validator("api_key_env")
     @classmethod

@@ -141,6 +141,10 @@ def _clean_up(error: Exception, before: set[Any]) -> None:
 
 
 def _explain(weights: Path, error: Exception, log: Path) -> str:
+    return f"engine `vllm` does not start on the model in {weights}: {type(error).__name__}: {error}{last_lines(log)}"
+
+
+def last_lines(log: Path) -> str:
+    """Of vLLM's log, for a message."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:] if log.exists() else []
-    first = f"engine `vllm` does not start on the model in {weights}: {type(error).__name__}: {error}"
-    return "\n  ".join([first, "vLLM's last lines:", *lines])
+    return "\n  ".join(["", "vLLM's last lines:", *lines])

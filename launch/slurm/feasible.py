@@ -9,7 +9,7 @@ from typing import Any
 from data_gen.errors import UserError
 from launch.placement import placement_problems
 from launch.slurm.profile import Cluster
-from launch.slurm.request import Request, given_away, held_bytes, parameters_of, seconds, usable_bytes
+from launch.slurm.request import Request, held_bytes, parameters_of, reserved_share, seconds, usable_bytes
 from reasoning_train.distributed import devices_of
 from reasoning_train.memory import GIB
 from reasoning_train.recipe.plan import Node, Plan
@@ -64,7 +64,7 @@ def _fits(node: Node, request: Request, cluster: Cluster, size: int) -> Iterator
             "train": "Say `resources: {deepspeed: zero3}`, ask for more GPUs, or train adapters (`lora: {}`)",
             "generate": "Say `tensor_parallel` in its engine",
         }.get(request.kind, "Its model lies whole on one GPU; take a smaller one")
-        if share := given_away(node):
+        if share := reserved_share(node):
             advice += f", or give vLLM less than {share:.0%} of each (`vllm.memory`)"
         yield f"{size / 1e9:.1f}B parameters need {need / GIB:.0f} GiB on each GPU, of which {free / GIB:.0f} are to be had. {advice}."
 

@@ -11,7 +11,7 @@ from launch.slurm.profile import Cluster
 from reasoning_train.distributed import devices_of
 from reasoning_train.memory import GIB
 from reasoning_train.recipe.plan import Node, Plan
-from reasoning_train.stage_api import STAGES
+from reasoning_train.stage_api import STAGES, StageConfig
 from reasoning_train.trainers.setup import zero_stage
 
 Kind = Literal["train", "generate", "score", "light"]
@@ -110,18 +110,22 @@ def _nodes(node: Node, cluster: Cluster, gpus: int, size: int) -> int:
 
 def usable_bytes(node: Node, cluster: Cluster) -> float:
     """Of each GPU, for weights and states."""
-    return max(0.0, cluster.gpu_memory_gib * GIB * (USABLE - given_away(node)))
+    return max(0.0, cluster.gpu_memory_gib * GIB * (USABLE - reserved_share(node)))
 
 
-def given_away(node: Node) -> float:
-    """Share of each GPU that is another program's."""
-    return STAGES.get(node.uses).config.model_validate(node.config).given_away
+def reserved_share(node: Node) -> float:
+    """Of each GPU's memory, for an engine beside the model."""
+    return _config(node).reserved_share
+
+
+def _config(node: Node) -> StageConfig:
+    return STAGES.get(node.uses).config.model_validate(node.config)
 
 
 def held_bytes(node: Node, size: int, world: int) -> float:
     """Of a model of `size` parameters in each of `world` processes that train it, or in a shard that runs it."""
     deepspeed = node.resources.get("deepspeed")
-    weight = STAGES.get(node.uses).config.model_validate(node.config).weight_bytes(deepspeed)
+    weight = _config(node).weight_bytes(deepspeed)
     return size * weight.each(zero_stage(deepspeed), world)
 
 

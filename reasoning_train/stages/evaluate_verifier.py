@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class EvaluateVerifierConfig(StageConfig):
     def _named_once(self) -> EvaluateVerifierConfig:
         if not self.verifiers and not self.likelihoods:
             raise ValueError("evaluate_verifier: give at least one of `verifiers` and `likelihoods`")
-        if twice := sorted(name for name, n in Counter(self.rows).items() if n > 1):
+        if twice := sorted(name for name, n in Counter(self.row_names).items() if n > 1):
             raise ValueError(f"verifiers, likelihoods: {twice[0]!r} would name two rows of the table; give one of them another name")
         return self
 
@@ -56,10 +57,10 @@ class EvaluateVerifierConfig(StageConfig):
         return [*self.verifiers, *self.likelihoods]
 
     @property
-    def rows(self) -> list[str]:
-        """Names of the table's rows, in order."""
-        scored = [row for name in self.names for row in (name, f"{name}, {WEIGHTED}")[: 1 + self.weighted_vote]]
-        return [MAJORITY, CHANCE, FIRST, *scored]
+    def row_names(self) -> list[str]:
+        """Of the table, in order."""
+        scored = [[name, f"{name}, {WEIGHTED}"] if self.weighted_vote else [name] for name in self.names]
+        return [MAJORITY, CHANCE, FIRST, *itertools.chain(*scored)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
         if config.weighted_vote:
             rows += [_elected(f"{name}, {WEIGHTED}", one) for one in scored]
     write_rows(ctx.output("table"), kind="table", rows=rows)
-    summary = summarise_rows(rows, config.rows, [])
+    summary = summarise_rows(rows, config.row_names, [])
     ctx.count("out", summary["problems"])
     ctx.metric("verifiers", {name: {m: [e.value, e.low, e.high] for m, e in found.items()} for name, found in figures.items()})
     ctx.metric("summary", summary)

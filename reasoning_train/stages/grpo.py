@@ -28,7 +28,7 @@ from reasoning_train.trainers.setup import (
     use_bf16,
     zero_stage,
 )
-from reasoning_train.trainers.trl_vllm import Vllm, trl_settings
+from reasoning_train.trainers.trl_vllm import Vllm, check_installed, trl_settings
 
 if TYPE_CHECKING:
     from data_gen.records import Problem
@@ -108,7 +108,7 @@ class GRPOConfig(Optimising):
         return replace(given, copies=given.copies + (4 + given.copies) * (self.beta > 0))
 
     @property
-    def given_away(self) -> float:
+    def reserved_share(self) -> float:
         """To a vLLM beside the trainer."""
         return self.vllm.memory if self.vllm and self.vllm.mode == "colocate" else 0.0
 
@@ -125,6 +125,8 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
     from reasoning_train.trainers.weights import gathered
 
     gate(config.vllm is None or has_gpu(), "grpo: `vllm` needs a CUDA device; this machine has none. Leave it out.")
+    if config.vllm:
+        check_installed()
     folder, bf16 = ctx.input(config.policy).path, use_bf16(config.precision)
     policy = load_policy(folder, **_load_options(config, ctx))
     problems, longest = _problems(config, policy, ctx)
@@ -249,13 +251,15 @@ def _check_memory(config: GRPOConfig, policy: Policy, micro: int, longest: int, 
     from reasoning_train.trainers.preflight import check_memory
 
     reference, bf16 = config.beta > 0 and config.lora is None, use_bf16(config.precision)
-    added = WeightBytes(optimizer=optimizer_bytes(ctx.deepspeed), gradient=4, weight=0, copies=4 * reference)
-    if ctx.deepspeed and bf16 and not config.lora:  # the float32 weights that are loaded become bfloat16, and no pass makes copies of them
-        added = WeightBytes(optimizer=12, gradient=2, weight=-4, copies=2 * reference)
+    native = ctx.deepspeed is not None and bf16
+    if native and not config.lora:  # of four bytes that are loaded two stay
+        added = WeightBytes(optimizer=12, gradient=2, weight=-2, copies=2 * reference)
+    else:  # passes under autocast copy the reference, too
+        added = WeightBytes(optimizer=optimizer_bytes(ctx.deepspeed), gradient=4, weight=0, copies=(4 + 2 * bf16) * reference)
     check_memory(
         policy.model, ctx, tokens=micro * (longest + config.max_tokens), logits=micro * config.max_tokens,
-        longest=f"a prompt of {longest} tokens", recomputed=config.gradient_checkpointing, bf16=bf16, added=added,
-        given_away=config.given_away, spread="zero2",
+        longest=f"a prompt of {longest} tokens", recomputed=config.gradient_checkpointing, bf16=bf16, native=native, added=added,
+        reserved_share=config.reserved_share, spread="zero2",
     )  # fmt: skip
 
 

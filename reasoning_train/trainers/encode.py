@@ -26,7 +26,8 @@ def encode_solutions(solutions: Iterable[Solution], codec: StepCodec, max_length
             asked = solution.prompt  # rendered where it was sampled, the bare question of a gold row
             prompt = tuple(codec.encode_prompt(asked) if solution.prompt_ids else codec.prompt_ids(asked))
             texts = prompt_texts(prompt, codec)
-            if not any(asked.strip() in text for text in texts):
+            same = asked.strip() in texts if solution.prompt_ids else any(asked.strip() in text for text in texts)
+            if not (asked.strip() and same):
                 raise _not_given_back("prompt", solution.problem_id, asked, texts[0])
         row = _row(solution, codec, prompt, masked)
         if row.tokens > max_length:

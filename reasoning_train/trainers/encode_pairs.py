@@ -10,7 +10,7 @@ from data_gen.errors import UserError
 from data_gen.format import StepCodec
 from data_gen.labels import StepPair
 from reasoning_train.packing.rows import Row, Trace
-from reasoning_train.trainers.encoded import Encoded, prompt_texts
+from reasoning_train.trainers.encoded import Encoded, check_ids, prompt_texts
 
 
 def encode_pairs(pairs: Iterable[StepPair], codec: StepCodec, max_length: int, *, vocabulary: int, compare: bool = False) -> Encoded:
@@ -44,14 +44,9 @@ def _check(number: int, pair: StepPair, codec: StepCodec, vocabulary: int, compa
     def refuse(field: str, value: object, expected: str) -> UserError:
         return UserError(f"Pair {number} (problem {pair.problem_id!r}, rule {pair.rule!r}): {field} is {value!r}; expected {expected}.")
 
-    if not pair.prompt_ids:
-        raise refuse("prompt_ids", pair.prompt_ids, "the question and the shared steps")
     sides = {"chosen_ids": pair.chosen_ids, "rejected_ids": pair.rejected_ids}
     for field_, ids in ({"prompt_ids": pair.prompt_ids} | sides).items():
-        if not ids:
-            raise refuse(field_, ids, "at least one token: an empty step teaches nothing. Drop the row")
-        if wrong := [i for i in ids if not 0 <= i < vocabulary]:
-            raise refuse(field_, wrong[0], f"ids from 0 to {vocabulary - 1}, the model's vocabulary. It was made with another tokenizer")
+        check_ids(field_, ids, vocabulary, refuse)
     for field_, side in sides.items():
         if pair.end_mark == "none" and side[-1] in codec.end_ids:
             raise refuse(

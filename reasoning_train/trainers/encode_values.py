@@ -12,7 +12,7 @@ from data_gen.heads import HeadConfig
 from data_gen.labels import ValueTarget
 from data_gen.scales import BOUNDS, Scale, convert
 from reasoning_train.packing.rows import Row, Trace
-from reasoning_train.trainers.encoded import Encoded, prompt_texts
+from reasoning_train.trainers.encoded import Encoded, check_ids, prompt_texts
 
 
 def encode_values(targets: Iterable[ValueTarget], codec: StepCodec, head: HeadConfig, max_length: int, *, vocabulary: int) -> Encoded:
@@ -90,10 +90,7 @@ def _check(number: int, target: ValueTarget, codec: StepCodec, head: HeadConfig,
         return UserError(f"Value target {number} (problem {target.problem_id!r}): {field_} is {value!r}; expected {expected}.")
 
     for name, ids in (("prompt_ids", target.prompt_ids), ("token_ids", target.token_ids)):
-        if not ids:
-            raise refuse(name, ids, "at least one token. Drop the row")
-        if wrong := [i for i in ids if not 0 <= i < vocabulary]:
-            raise refuse(name, wrong[0], f"ids from 0 to {vocabulary - 1}, the model's vocabulary. It was made with another tokenizer")
+        check_ids(name, ids, vocabulary, refuse)
     low, high = BOUNDS[Scale(target.scale)]
     for value, weight in zip(target.values, target.weights, strict=True):
         if not (math.isfinite(value) and low <= value <= high):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from data_gen.errors import excerpt
+from data_gen.errors import UserError, excerpt
 from reasoning_train.packing.rows import Row
 
 if TYPE_CHECKING:
@@ -50,6 +50,15 @@ class Encoded:
     def __add__(self, other: Encoded) -> Encoded:
         """Both, one after the other."""
         return Encoded(self.rows + other.rows, self.dropped + other.dropped, other.first | self.first)
+
+
+def check_ids(field_: str, ids: Sequence[int], vocabulary: int, refuse: Callable[[str, object, str], UserError]) -> None:
+    """What `refuse` makes of ids that are none, or of another tokenizer."""
+    if not ids:
+        raise refuse(field_, ids, "at least one token: an empty one teaches nothing. Drop the row")
+    if not (min(ids) >= 0 and max(ids) < vocabulary):
+        wrong = next(i for i in ids if not 0 <= i < vocabulary)
+        raise refuse(field_, wrong, f"ids from 0 to {vocabulary - 1}, the model's vocabulary. It was made with another tokenizer")
 
 
 def prompt_texts(ids: Sequence[int], codec: StepCodec) -> tuple[str, str]:

@@ -68,22 +68,23 @@ def length_quantiles(lengths: Iterable[int], ctx: Context) -> dict[str, int]:
 
 def check_memory(
     model: Any, ctx: Context, *, tokens: int, logits: int, longest: str, recomputed: bool, bf16: bool, added: WeightBytes,
-    given_away: float = 0.0, spread: str = "zero3",
+    native: bool = False, reserved_share: float = 0.0, spread: str = "zero3",
 ) -> None:  # fmt: skip
     """GateError where what training adds would not fit beside the weights, which are loaded already.
 
-    `tokens`, `logits`, `recomputed`: of the largest forward pass (memory.activation_bytes), in bfloat16 or not (`bf16`); `longest`: the
-    longest row that it may hold, in words; `added` to every trained weight; this share of the device is `given_away`, to vLLM; `spread`:
-    the DeepSpeed configuration that helps.
+    `tokens`, `logits`, `recomputed`: of the largest forward pass (memory.activation_bytes), in bfloat16 or not (`bf16`), by weights
+    that become so (`native`) instead of autocast's copies; `longest`: the longest row that it may hold, in words; `added` to every trained
+    weight; `reserved_share` of the device is vLLM's; `spread`: the DeepSpeed configuration that helps.
     """
     trained, zero = sum(p.numel() for p in model.parameters() if p.requires_grad), zero_stage(ctx.deepspeed)
     state = trained * added.each(zero, world_size())
     size = AUTOCAST_BYTES if bf16 else BYTES
     kept = activation_bytes(Shape.of(model.config), tokens, logits=logits, recomputed=recomputed, size=size)
-    if bf16 and not (zero == 3 and recomputed):  # a pass keeps bfloat16 copies of the float32 weights that it multiplies with
+    # A pass under autocast keeps bfloat16 copies of the float32 weights that it multiplies with.
+    if bf16 and not native and not (zero == 3 and recomputed):
         kept += sum(2 * p.numel() for p in _multiplied(model) if p.element_size() == BYTES)
-    free = max(0.0, available_bytes() - given_away * device_bytes())
-    less, lower = (f", less the {given_away:.0%} of it that go to vLLM", ", or lower `vllm.memory`") if given_away else ("", "")
+    free = max(0.0, available_bytes() - reserved_share * device_bytes())
+    less, lower = (f", less the {reserved_share:.0%} of it that go to vLLM", ", or lower `vllm.memory`") if reserved_share else ("", "")
     _say(
         f"{trained:,} weights are trained; gradients and optimizer take {state / GIB:.2f} GiB and a pass of {tokens:,} tokens keeps about "
         f"{kept / GIB:.2f} GiB, of {free / GIB:.2f} GiB free{less}"

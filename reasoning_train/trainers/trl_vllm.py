@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from data_gen.engines.config import plain_url
 from data_gen.errors import UserError
 from reasoning_train.ranks import rank
 
@@ -41,10 +42,11 @@ class Vllm(BaseModel):
     @field_validator("base_url")
     @classmethod
     def _plain_url(cls, url: str | None) -> str | None:
-        parts = urlsplit(url or "http://host")
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.rstrip("/") not in ("", "/v1"):
+        if url is None:
+            return None
+        if urlsplit(plain := plain_url(url)).path not in ("", "/v1"):
             raise ValueError(f"vllm.base_url: expected an address such as http://localhost:8000/v1, got {url!r}")
-        return url
+        return plain
 
     @model_validator(mode="after")
     def _fits(self) -> Vllm:
@@ -59,7 +61,7 @@ class Vllm(BaseModel):
     @property
     def address(self) -> str | None:
         """Of the server, without the `/v1` that TRL adds."""
-        return self.base_url and self.base_url.rstrip("/").removesuffix("/v1")
+        return self.base_url and self.base_url.removesuffix("/v1")
 
 
 def trl_settings(vllm: Vllm, loss: str, ends: dict[str, Any], *, length: int, top_p: float) -> dict[str, Any]:
@@ -74,6 +76,14 @@ def trl_settings(vllm: Vllm, loss: str, ends: dict[str, Any], *, length: int, to
     return made
 
 
+def check_installed() -> None:
+    """UserError where vLLM is not beside TRL."""
+    if importlib.util.find_spec("vllm") is None:
+        raise UserError(
+            "grpo: `vllm` needs vLLM beside TRL, and it is not installed here. `pip install 'reasoning_train[trl,vllm]'`, or leave it out."
+        )
+
+
 @contextmanager
 def starting(args: Any) -> Iterator[None]:
     """Around TRL's constructor, which starts vLLM in this process or looks for its server: in the surroundings that the engine `vllm` has,
@@ -82,10 +92,6 @@ def starting(args: Any) -> Iterator[None]:
 
     from data_gen.engines.vllm_process import contained
 
-    if importlib.util.find_spec("vllm") is None:
-        raise UserError(
-            "grpo: `vllm` needs vLLM beside TRL, and it is not installed here. `pip install 'reasoning_train[trl,vllm]'`, or leave it out."
-        )
     if args.vllm_mode == "server" and rank() == 0:
         _wait_for(args.vllm_server_base_url, args.vllm_server_timeout)
     folder = Path(args.output_dir) / f"vllm-{rank()}"
@@ -101,6 +107,7 @@ def starting(args: Any) -> Iterator[None]:
 
 
 def _wait_for(address: str, seconds: float) -> None:
+    """TRL's own wait has no end where a server answers that it is not healthy."""
     from data_gen.engines.server import healthy
 
     end = time.monotonic() + seconds
@@ -115,13 +122,14 @@ def _wait_for(address: str, seconds: float) -> None:
 
 def _of_vllm(error: Exception) -> bool:
     """Whether vLLM, or the part of TRL that speaks to it, was at work: other faults of a training are not its."""
-    paths = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
-    return any("vllm" in path.parts or path.name.startswith("vllm") for path in paths)
+    modules = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return any(name.partition(".")[0] == "vllm" or name.startswith("trl.generation.vllm") for name in modules)
 
 
 def _explain(args: Any, log: Path, error: Exception) -> str:
+    from data_gen.engines.vllm_start import last_lines
+
     said = f"{type(error).__name__}: {error}"
     if args.vllm_mode == "server":
         return f"grpo: vllm: TRL cannot work with the server at {args.vllm_server_base_url}. {said}"
-    more = f" Its log: {log}." if log.exists() else ""
-    return f"grpo: vllm: it does not start beside the trainer, with memory={args.vllm_gpu_memory_utilization}. {said}.{more}"
+    return f"grpo: vllm: it does not start beside the trainer, with memory={args.vllm_gpu_memory_utilization}. {said}{last_lines(log)}"

@@ -96,9 +96,9 @@ def test_the_gate_counts_both_and_what_processes_share(tmp_path: Path, monkeypat
 
     needs(12 * n + kept)
     needs(20 * n + kept, added=replace(plain, copies=8))
-    needs(12 * n + kept + 250_000, r".*zero2}`, or lower `vllm\.memory`\.", given_away=0.25, spread="zero2")
+    needs(12 * n + kept + 250_000, r".*zero2}`, or lower `vllm\.memory`\.", reserved_share=0.25, spread="zero2")
     with pytest.raises(GateError, match=r"; 0\.0 GiB are free on this device, less the 25% of it that go to vLLM\. The longest row"):
-        check(0, given_away=0.25)
+        check(0, reserved_share=0.25)
     linear = sum(m.weight.numel() for m in model.modules() if isinstance(m, torch.nn.Linear))
     needs(12 * n + 2 * linear + activation_bytes(Shape.of(model.config), 64, logits=32, size=memory.AUTOCAST_BYTES), bf16=True)
     monkeypatch.setattr(preflight, "world_size", lambda: 2)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from data_gen.errors import UserError
 from data_gen.labels import StepPair
@@ -112,7 +112,7 @@ END = 1
 REFUSED = {
     "equal sides": (lambda p: replace(p, rejected_ids=p.chosen_ids, rejected=p.chosen), "equal sides teach nothing"),
     "empty step": (lambda p: replace(p, chosen_ids=(), chosen=""), "chosen_ids is \\(\\); expected at least one token"),
-    "one token": (lambda p: replace(p, prompt_ids=(), chosen_ids=p.chosen_ids[:1]), r"prompt_ids is \(\); expected the question and the "),
+    "one token": (lambda p: replace(p, prompt_ids=(), chosen_ids=p.chosen_ids[:1]), r"prompt_ids is \(\); expected at least one token"),
     "NaN": (lambda p: replace(p, score_chosen=float("nan")), "score_chosen is nan; expected a finite number"),
     "weight": (lambda p: replace(p, weight=-1.0), "weight is -1.0; expected a finite number, not below 0"),
     "endless weight": (lambda p: replace(p, weight=float("inf")), "weight is inf; expected a finite number, not below 0"),
@@ -138,6 +138,13 @@ def test_rows_that_cannot_be_trained_on_are_named(kitchen: Bench, case: str) -> 
     with pytest.raises(UserError, match=message) as error:
         train(kitchen, rows, referred=False, loss="simpo")
     assert "Pair 2 (problem 'p1'" in str(error.value)
+
+
+def test_a_reference_without_finite_numbers_is_refused(kitchen: Bench) -> None:
+    weights = next(kitchen.store.open(kitchen.nodes["model"]).path.rglob("*.safetensors"))
+    save_file({name: torch.full_like(value, math.nan) for name, value in load_file(weights).items()}, weights, {"format": "pt"})
+    with pytest.raises(GateError, match=r"reference: problem 'p0': the policy gives its pair log-probabilities of \(nan, nan\); expected "):
+        train(kitchen)
 
 
 def test_gates(kitchen: Bench) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers.models.llama.modeling_llama import LlamaAttention
 
 from reasoning_train.recipe.store import Artifact
 from tests.reasoning_train.bench import Bench
@@ -27,17 +29,26 @@ TRAINS: dict[str, tuple[Callable[..., Artifact], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", TRAINS)
-def test_the_same_is_learnt(bench: Bench, one_thread: None, name: str) -> None:
+def test_the_same_is_learnt(bench: Bench, one_thread: None, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     train, config = TRAINS[name]
     bench.model()
     if name.startswith("grpo"):
         test_grpo.half_taught(bench)
     elif name.startswith("sft"):
         bench.gold()
-    plain, again = (
-        load_file(next(train(bench, name=f"made_{recomputed}", gradient_checkpointing=recomputed, **config).path.rglob("*.safetensors")))
-        for recomputed in (False, True)
-    )
+    passes, forward = Counter[bool](), LlamaAttention.forward
+    made = {}
+    for recomputed in (False, True):
+
+        def counted(self: Any, *args: Any, recomputed: bool = recomputed, **more: Any) -> Any:
+            passes[recomputed] += 1
+            return forward(self, *args, **more)
+
+        monkeypatch.setattr(LlamaAttention, "forward", counted)
+        artifact = train(bench, name=f"made_{recomputed}", gradient_checkpointing=recomputed, **config)
+        made[recomputed] = load_file(next(artifact.path.rglob("*.safetensors")))
+    assert passes[True] > passes[False]
+    plain, again = made[False], made[True]
     assert plain.keys() == again.keys()
     for weight, value in plain.items():
         assert torch.allclose(value, again[weight], rtol=1e-4, atol=1e-5), weight

@@ -18,7 +18,7 @@ from reasoning_train.stages import grpo as stage
 from reasoning_train.stages.grpo import GRPOConfig
 from reasoning_train.trainers import preflight, trl_vllm
 from reasoning_train.trainers.setup import Lora
-from reasoning_train.trainers.trl_vllm import Vllm, starting, trl_settings
+from reasoning_train.trainers.trl_vllm import Vllm, check_installed, starting, trl_settings
 from tests.reasoning_train.trainers.here import Here
 from tests.reasoning_train.trainers.test_trl_adapter import gpt2
 
@@ -39,12 +39,13 @@ def test_trl_gets_the_address_without_the_version(given: str) -> None:
     ("vllm", "said"),
     [
         ({"mode": "server"}, r"vllm.base_url: mode 'server' needs the address of a `vllm serve`, e\.g\. http://localhost:8000/v1"),
-        ({"mode": "server", "base_url": "localhost:8000"}, "vllm.base_url: expected an address such as .*, got 'localhost:8000'"),
+        ({"mode": "server", "base_url": "localhost:8000"}, "base_url must look like http://127.0.0.1:8000/v1"),
         ({"mode": "server", "base_url": "http://h/generate"}, "vllm.base_url: expected an address such as .*, got 'http://h/generate'"),
         ({**SERVER, "memory": 0.5}, "vllm.memory: says something of mode 'colocate', and this is 'server'; leave it out"),
         ({"base_url": ADDRESS}, "vllm.base_url: says something of mode 'server', and this is 'colocate'; leave it out"),
         ({"start_timeout": 9}, "vllm.start_timeout: says something of mode 'server'"),
         ({"memory": 1}, "less than 1"),
+        ({"mode": "server", "base_url": "http://me:secret@h/v1"}, "base_url must hold no user, password or query"),
     ],
 )
 def test_what_does_not_fit_is_told(vllm: dict[str, Any], said: str) -> None:
@@ -94,24 +95,26 @@ def test_a_cut_distribution_is_not_corrected() -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "deepspeed", "added", "given_away"),
+    ("more", "deepspeed", "added", "reserved_share"),
     [
         ({}, None, WeightBytes(optimizer=8, gradient=4, weight=0, copies=4), 0.0),
         ({"beta": 0}, None, WeightBytes(optimizer=8, gradient=4, weight=0), 0.0),
         ({"lora": Lora()}, None, WeightBytes(optimizer=8, gradient=4, weight=0), 0.0),
         ({"vllm": {}}, None, WeightBytes(optimizer=8, gradient=4, weight=0, copies=4), 0.3),
-        ({"vllm": {"memory": 0.5}, "precision": "bfloat16"}, "zero2", WeightBytes(optimizer=12, gradient=2, weight=-4, copies=2), 0.5),
-        ({"vllm": SERVER, "beta": 0, "precision": "bfloat16"}, "zero3", WeightBytes(optimizer=12, gradient=2, weight=-4), 0.0),
+        ({"vllm": {"memory": 0.5}, "precision": "bfloat16"}, "zero2", WeightBytes(optimizer=12, gradient=2, weight=-2, copies=2), 0.5),
+        ({"vllm": SERVER, "beta": 0, "precision": "bfloat16"}, "zero3", WeightBytes(optimizer=12, gradient=2, weight=-2), 0.0),
+        ({"precision": "bfloat16"}, None, WeightBytes(optimizer=8, gradient=4, weight=0, copies=6), 0.0),
         ({"precision": "float32"}, "zero2", WeightBytes(optimizer=12, gradient=4, weight=0, copies=4), 0.0),
     ],
 )
 def test_memory_that_is_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], deepspeed: str | None, added: WeightBytes, given_away: float
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], deepspeed: str | None, added: WeightBytes, reserved_share: float
 ) -> None:
     asked: dict[str, Any] = {}
     monkeypatch.setattr(preflight, "check_memory", lambda *_, **said: asked.update(said))
     stage._check_memory(config(**more), gpt2(), 2, 12, Here(tmp_path, deepspeed))  # type: ignore[arg-type]
-    assert (asked["added"], asked["given_away"]) == (added, given_away)
+    assert (asked["added"], asked["reserved_share"]) == (added, reserved_share)
+    assert asked["native"] == (deepspeed is not None and more.get("precision") == "bfloat16")
 
 
 def arguments(folder: Path, **more: Any) -> SimpleNamespace:
@@ -119,23 +122,19 @@ def arguments(folder: Path, **more: Any) -> SimpleNamespace:
     return SimpleNamespace(**{**fixed, **more})
 
 
-def test_a_missing_vllm_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_vllm_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trl_vllm.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"not installed here\. `pip install 'reasoning_train\[trl,vllm\]'`, or leave it out"), starting(
-        arguments(tmp_path)
-    ):  # fmt: skip
-        pass
+    with pytest.raises(UserError, match=r"not installed here\. `pip install 'reasoning_train\[trl,vllm\]'`, or leave it out"):
+        check_installed()
 
 
-def test_a_server_that_does_not_answer_in_time_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trl_vllm.importlib.util, "find_spec", lambda name: True)
+def test_a_server_that_does_not_answer_in_time_is_told(tmp_path: Path) -> None:
     served = arguments(tmp_path, vllm_mode="server", vllm_server_base_url=ADDRESS, vllm_server_timeout=0)
     with pytest.raises(UserError, match=f"vllm.base_url: no server has answered at {ADDRESS}/health for 0 s. Start one"), starting(served):
         pass
 
 
-def test_what_is_not_vllms_passes_through_and_the_seed_is_the_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trl_vllm.importlib.util, "find_spec", lambda name: True)
+def test_what_is_not_vllms_passes_through_and_the_seed_is_the_stages(tmp_path: Path) -> None:
     with pytest.raises(KeyError, match="beta"), starting(arguments(tmp_path)):
         raise KeyError("beta")
     drawn = []
