@@ -9,13 +9,13 @@ from math import comb
 
 from data_gen.engines.base import stream_seed
 from data_gen.errors import UserError
-from data_gen.search.vote import Ballot, Elected, Rule, Same, elect
+from data_gen.search.vote import Ballot, C, Elected, Rule, Same, elect
 
 SUBSETS = 64
 """Subsets that are looked at where the mean over all has no closed form."""
 
 
-def elect_among(cast: Sequence[Ballot], dead: int, n: int, rule: Rule, same: Same, key: str) -> Elected:
+def elect_among(cast: Sequence[Ballot[C]], dead: int, n: int, rule: Rule, same: Same, key: str) -> Elected[C]:
     """The vote of `n` of the pool's paths, of which `dead` more have no answer: one seeded subset's choice, all subsets' mean accuracy.
 
     The mean is exact for `argmax`; for the other rules it is that of `SUBSETS` random ones (all, where there are not more), which is
@@ -31,7 +31,7 @@ def elect_among(cast: Sequence[Ballot], dead: int, n: int, rule: Rule, same: Sam
     return Elected(found[0].leaf, mean)
 
 
-def _best_of(cast: Sequence[Ballot], size: int, n: int) -> float:
+def _best_of(cast: Sequence[Ballot[C]], size: int, n: int) -> float:
     """Sum over scores of P(this score is the best of the subset) * the share of right paths among those of this score."""
     accuracy, left = 0.0, size
     for _, level in itertools.groupby(sorted(cast, key=lambda b: -b.score), key=lambda b: b.score):
@@ -43,7 +43,7 @@ def _best_of(cast: Sequence[Ballot], size: int, n: int) -> float:
     return accuracy
 
 
-def _subsets(cast: Sequence[Ballot], size: int, n: int, key: str) -> Iterator[list[Ballot]]:
+def _subsets(cast: Sequence[Ballot[C]], size: int, n: int, key: str) -> Iterator[list[Ballot[C]]]:
     """Subsets as ballots; paths beyond the answered ones are dead and cast none."""
     owners = [ballot for ballot in cast for _ in range(ballot.copies)]
     if comb(size, n) <= SUBSETS:

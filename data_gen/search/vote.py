@@ -12,7 +12,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -22,6 +22,21 @@ from data_gen.scales import Scale, convert, convertible
 from data_gen.trees import Tree, TreeNode
 
 T = TypeVar("T")
+
+
+class Candidate(Protocol):
+    """What is voted on: the end of a path in a tree, or a solution."""
+
+    @property
+    def answer(self) -> str | None:
+        """None where there is none."""
+
+    @property
+    def outcome(self) -> float | None:
+        """1 right, 0 wrong, None where it cannot be verified."""
+
+
+C = TypeVar("C", bound=Candidate)
 Same = Callable[[str, str], bool]
 """Whether two answers are one answer to the task."""
 Rule = Literal["argmax", "weighted", "majority", "draw"]
@@ -38,30 +53,30 @@ class Vote(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Ballot:
+class Ballot(Generic[C]):
     """`copies` final paths that end in `leaf`, each of this score: `Ballot(leaf, 2, 0.75)`."""
 
-    leaf: TreeNode
+    leaf: C
     copies: int
     score: float
 
 
 @dataclass(frozen=True, slots=True)
-class Elected:
+class Elected(Generic[C]):
     """The outcome of a vote."""
 
-    leaf: TreeNode | None
+    leaf: C | None
     """The seeded choice; None where no path has an answer."""
     accuracy: float | None
     """P(the choice is right) over what the rule leaves to chance: ties, draws. 0 without a path, None where it cannot be verified."""
 
 
-def ballots(tree: Tree, score: str = "search") -> list[Ballot]:
+def ballots(tree: Tree, score: str = "search") -> list[Ballot[TreeNode]]:
     """The final paths that have an answer, in order of creation. UserError where a step that the score needs has no value."""
     return [Ballot(leaf, leaf.votes, _score(tree, leaf, score)) for leaf in tree.nodes if leaf.votes and leaf.terminal == "answer"]
 
 
-def elect(cast: Sequence[Ballot], rule: Rule, same: Same, key: str) -> Elected:
+def elect(cast: Sequence[Ballot[C]], rule: Rule, same: Same, key: str) -> Elected[C]:
     """The choice among `cast`. `key` (e.g. the problem's id) seeds what is left to chance.
 
     >>> leaf = TreeNode(node=1, parent=0, depth=1, text="Answer: 4", token_ids=(4,), terminal="answer", answer="4", outcome=1.0)
@@ -85,10 +100,10 @@ def as_weight(value: float, scale: Scale) -> float:
     return convert(value, scale, Scale.P) if convertible(scale, Scale.P) else value
 
 
-def grouped(cast: Sequence[Ballot], same: Same) -> list[list[Ballot]]:
+def grouped(cast: Sequence[Ballot[C]], same: Same) -> list[list[Ballot[C]]]:
     """Ballots by answer, groups in order of their first."""
-    groups: list[list[Ballot]] = []
-    by_text: dict[str | None, list[Ballot]] = {}
+    groups: list[list[Ballot[C]]] = []
+    by_text: dict[str | None, list[Ballot[C]]] = {}
     for ballot in cast:
         answer = ballot.leaf.answer
         group = by_text.get(answer) or next((g for g in groups if same(g[0].leaf.answer or "", answer or "")), None)
@@ -99,7 +114,7 @@ def grouped(cast: Sequence[Ballot], same: Same) -> list[list[Ballot]]:
     return groups
 
 
-def _chances(cast: Sequence[Ballot], rule: Rule, same: Same) -> list[tuple[TreeNode, float]]:
+def _chances(cast: Sequence[Ballot[C]], rule: Rule, same: Same) -> list[tuple[C, float]]:
     """(leaf, its chance to be chosen); a leaf stands for its answer under the rules that count answers."""
     match rule:
         case "draw":

@@ -58,7 +58,7 @@ def same_answer(task: Task, problem: Problem) -> Same:
     return lambda a, b: a == b or (grades(a, b) and grades(b, a))
 
 
-def _elected(tree: Tree, vote: Vote, n: int | None, same: Same) -> Elected:
+def _elected(tree: Tree, vote: Vote, n: int | None, same: Same) -> Elected[TreeNode]:
     cast, key = ballots(tree, vote.score), f"{tree.problem_id}#{tree.sample}"
     if n is None:
         return elect(cast, vote.rule, same, key)
@@ -81,7 +81,7 @@ def _mean(trees: Sequence[Tree], n: int | None, cost: Callable[[Tree], int]) -> 
     return sum(cost(tree) * share for tree, share in zip(trees, shares, strict=True)) / len(trees)
 
 
-def _verdict(elected: Sequence[Elected]) -> str:
+def _verdict(elected: Sequence[Elected[TreeNode]]) -> str:
     if any(one.accuracy is None for one in elected):
         return "unverifiable"
     return "correct" if elected[0].leaf and elected[0].leaf.outcome == 1.0 else "wrong"

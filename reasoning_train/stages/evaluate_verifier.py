@@ -14,7 +14,6 @@ from data_gen.records import Problem, Solution
 from data_gen.scales import Scale, convert, convertible
 from data_gen.scorers.head import Aggregate, aggregated
 from data_gen.search.vote import Ballot, as_weight, elect
-from data_gen.trees import TreeNode
 from reasoning_train.inputs import read_problems, read_solutions, with_solutions
 from reasoning_train.recipe.refs import ModelRef, ProblemsRef, SolutionsRef, VerifierRef
 from reasoning_train.recipe.rows import write_rows
@@ -61,6 +60,15 @@ class EvaluateVerifierConfig(StageConfig):
         """Of the table, in order."""
         scored = [[name, f"{name}, {WEIGHTED}"] if self.weighted_vote else [name] for name in self.names]
         return [MAJORITY, CHANCE, FIRST, *itertools.chain(*scored)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A solution, by its number in the pool, as votes see it."""
+
+    number: int
+    answer: str | None
+    outcome: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,14 +196,12 @@ def _best(name: str, one: _Scored) -> dict[str, Any]:
 def _elected(name: str, one: _Scored) -> dict[str, Any]:
     """The row of the answer that has the greatest sum of weights: answers are compared as texts, as the majority's are."""
     cast = [
-        Ballot(
-            TreeNode(node=i, parent=0, depth=1, text="", token_ids=(), answer=s.answer, outcome=float(s.verdict == "correct")), 1, weight
-        )
-        for i, (s, weight) in enumerate(zip(one.pool, one.weights, strict=True))
-        if s.answer is not None
+        Ballot(_Candidate(i, solution.answer, float(solution.verdict == "correct")), 1, weight)
+        for i, (solution, weight) in enumerate(zip(one.pool, one.weights, strict=True))
+        if solution.answer is not None
     ]
     vote = elect(cast, "weighted", str.__eq__, one.problem.id)
-    shown = vote.leaf.node if vote.leaf else 0
+    shown = vote.leaf.number if vote.leaf else 0
     return _row(name, one.problem, one.pool, [shown], drawn=one.pool, read=one.pool) | {"accuracy": vote.accuracy}
 
 
