@@ -1,1 +1,2 @@
-"""Makes training data for reasoning models: tasks, engines, prompt programs, search. Knows nothing of `reasoning_train`."""
+"""Makes training data for reasoning models: tasks, engines, prompt programs, search. Knows nothing of
+`reasoning_train`."""

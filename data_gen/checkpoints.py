@@ -1,7 +1,8 @@
 """What all model folders share: the Format beside the weights, weights that lie elsewhere, and where a model runs.
 
-A model folder is a `from_pretrained` folder with `format.json`, or, for weights that lie elsewhere, a folder with `format.json` and
-`external.json` (`{"path": ...}`): large checkpoints are not copied into the store. Imports nothing heavy.
+A model folder is a `from_pretrained` folder with `format.json`, or, for weights that lie elsewhere, a folder with
+`format.json` and `external.json` (`{"path": ...}`): large checkpoints are not copied into the store. Imports nothing
+heavy.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 
 def device_and_dtype() -> tuple[torch.device, torch.dtype]:
-    """CUDA with bfloat16 where there is one, else CPU with float32 (bfloat16 on CPUs without AMX is some 100x slower)."""
+    """CUDA with bfloat16 where there is one, else CPU with float32 (bfloat16 on CPUs without AMX is some 100x
+    slower)."""
     import torch
 
     if torch.cuda.is_available():
@@ -53,9 +55,12 @@ def has_lm_head(weights: Path) -> bool:
 
 
 def load_whole(auto: Any, weights: Path, *, lm_head: bool = True, **kwargs: Any) -> Any:
-    """`auto.from_pretrained(weights)`, without network or code that lies there. ValueError where a tensor is in no file: transformers draws
-    it at random, and only logs that. `lm_head=False`: the language-model head may be missing, for nobody will read it."""
-    model, found = auto.from_pretrained(weights, output_loading_info=True, local_files_only=True, trust_remote_code=False, **kwargs)
+    """`auto.from_pretrained(weights)`, without network or code that lies there. ValueError where a tensor is in no
+    file: transformers draws it at random, and only logs that. `lm_head=False`: the language-model head may be missing,
+    for nobody will read it."""
+    model, found = auto.from_pretrained(
+        weights, output_loading_info=True, local_files_only=True, trust_remote_code=False, **kwargs
+    )
     missing = set(found["missing_keys"])
     if missing and not lm_head:
         read = {id(weight) for weight in model.get_input_embeddings().parameters()}  # tied ones are both
@@ -67,7 +72,8 @@ def load_whole(auto: Any, weights: Path, *, lm_head: bool = True, **kwargs: Any)
 
 
 def load_causal(weights: Path, *, lm_head: bool = True, **kwargs: Any) -> Any:
-    """The causal LM in a folder; adapters are merged into their base, which lies elsewhere, so that whoever trains it next saves all of it.
+    """The causal LM in a folder; adapters are merged into their base, which lies elsewhere, so that whoever trains it
+    next saves all of it.
     `lm_head`: as for `load_whole`."""
     if is_adapter(weights):
         from peft import AutoPeftModelForCausalLM
@@ -88,14 +94,21 @@ def is_adapter(weights: Path) -> bool:
 
 
 def load_folder(folder: Path, what: str, load: Callable[[Path], Any]) -> tuple[Any, StepCodec]:
-    """The model that `load` makes of the weights, and its text conventions. UserError names missing or torn files of this `what`."""
+    """The model that `load` makes of the weights, and its text conventions. UserError names missing or torn files of
+    this `what`."""
     weights = weights_folder(folder)
     try:
-        fmt, model, tokenizer, ends = load_format(folder), load(weights), load_tokenizer(weights), saved_end_ids(weights)
+        fmt, model, tokenizer, ends = (
+            load_format(folder),
+            load(weights),
+            load_tokenizer(weights),
+            saved_end_ids(weights),
+        )
     except Exception as error:  # torn safetensors, missing files and bad JSON each raise another type
         first = next(iter(str(error).splitlines()), "")
         raise UserError(
-            f"The {what} in {weights} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected format.json, config.json, "
+            f"The {what} in {weights} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected format.json, "
+            "config.json, "
             f"model.safetensors and tokenizer.json, whole. {how_to_mend(weights, folder)}"
         ) from error
     return model, StepCodec(fmt, tokenizer, ends)
@@ -107,7 +120,8 @@ def load_tokenizer(weights: Path) -> PreTrainedTokenizerBase:
 
     config = weights / "tokenizer_config.json"
     saved = json.loads(config.read_text(encoding="utf-8")).get("tokenizer_class") if config.is_file() else None
-    # For some model types (qwen2) AutoTokenizer takes its own class where this one was saved, and with it another pre-tokenizer.
+    # For some model types (qwen2) AutoTokenizer takes its own class where this one was saved, and with it another
+    # pre-tokenizer.
     generic = saved in ("TokenizersBackend", "PreTrainedTokenizerFast") and (weights / "tokenizer.json").is_file()
     return (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(weights, local_files_only=True)
 
@@ -123,7 +137,8 @@ def save_format(fmt: Format, folder: Path) -> None:
 
 
 def saved_end_ids(weights: Path) -> list[int]:
-    """Ids that end a generation by the configs beside the weights (a chat model has several); of adapters, by their base's."""
+    """Ids that end a generation by the configs beside the weights (a chat model has several); of adapters, by their
+    base's."""
     from transformers import AutoConfig, GenerationConfig
 
     base = base_of_adapter(weights)
@@ -141,7 +156,11 @@ def end_ids(generation: GenerationConfig) -> list[int]:
 def base_of_adapter(weights: Path) -> Path:
     """The folder with the whole model: the one that an adapter was trained on, or `weights` itself."""
     adapter = weights / "adapter_config.json"
-    return Path(json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"]) if adapter.exists() else weights
+    return (
+        Path(json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"])
+        if adapter.exists()
+        else weights
+    )
 
 
 def weights_folder(folder: Path) -> Path:
@@ -156,7 +175,8 @@ def point_to(weights: Path, folder: Path) -> None:
 
 
 def how_to_mend(weights: Path, folder: Path) -> str:
-    """What to do about a model folder `folder` whose files, in `weights`, are missing or torn: what was made can be made again."""
+    """What to do about a model folder `folder` whose files, in `weights`, are missing or torn: what was made can be
+    made again."""
     if weights != folder:
         return "Bring the missing or torn files there, or name another model."
     return "Remove the folder and run again to re-make it."
@@ -171,5 +191,6 @@ def cached_snapshot(repo: str, revision: str | None, field: str) -> Path:
         return Path(snapshot_download(repo, revision=revision, local_files_only=True))
     except LocalEntryNotFoundError as error:
         raise UserError(
-            f"{field}: {repo!r} at {revision or 'main'} is not on this machine. `reasoning-train fetch RECIPE` brings it."
+            f"{field}: {repo!r} at {revision or 'main'} is not on this machine. `reasoning-train fetch RECIPE` brings "
+            "it."
         ) from error

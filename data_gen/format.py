@@ -1,4 +1,5 @@
-"""Text conventions, written once: how a question becomes a prompt, how steps and the answer are marked, what ends a solution.
+"""Text conventions, written once: how a question becomes a prompt, how steps and the answer are marked, what ends a
+solution.
 
 `Format` travels in manifests and checkpoints; trainers, searches, scorers and graders read it from there and have no
 default of their own. `StepCodec` binds it to a tokenizer: text to typed segments of token ids, and back.
@@ -14,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from data_gen.errors import UserError
-from data_gen.records import Segment
+from data_gen.records.solution import Segment
 
 
 class _Part(BaseModel):
@@ -22,7 +23,8 @@ class _Part(BaseModel):
 
 
 class Example(_Part):
-    """A worked example in the prompt: `Example(question="Tom had 3 pens and lost 1. How many are left?", solution="3 - 1 = 2.")`."""
+    """A worked example in the prompt: `Example(question="Tom had 3 pens and lost 1. How many are left?", solution="3 -
+    1 = 2.")`."""
 
     question: str
     solution: str
@@ -42,19 +44,22 @@ class TaskFormat(_Part):
     extract: tuple[Literal["mark", "boxed", "last_number"], ...] = ("mark",)
     """Ways to find the answer, tried in order."""
     ends: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    """Texts that end a solution beside the end token. A model that only continues text needs one, or it writes the next question itself."""
+    """Texts that end a solution beside the end token. A model that only continues text needs one, or it writes the next
+    question itself."""
 
 
 class ModelFormat(_Part):
     """The half that belongs to one model: template, system text, what follows a plain prompt."""
 
     template: Literal["plain", "chat", "server"] = "plain"
-    """`chat`: the tokenizer's chat template; `server`: prompts go to a server's chat endpoint, whose own template wraps them."""
+    """`chat`: the tokenizer's chat template; `server`: prompts go to a server's chat endpoint, whose own template wraps
+    them."""
     system: str = ""
     plain_suffix: str = "\n"
     """Stands between a plain prompt and its completion."""
     step_token: str = ""
-    """A verifier that has one reads it in place of every step's delimiter, and its values stand there (Qwen2.5-Math-PRM: `<extra_0>`)."""
+    """A verifier that has one reads it in place of every step's delimiter, and its values stand there
+    (Qwen2.5-Math-PRM: `<extra_0>`)."""
 
 
 class Format(_Part):
@@ -64,7 +69,8 @@ class Format(_Part):
     model: ModelFormat = ModelFormat()
 
     def check_same_task(self, other: Format, here: str, there: str) -> None:
-        """Refuse two formats whose task halves differ, naming the first differing field (policy and verifier, data and policy)."""
+        """Refuse two formats whose task halves differ, naming the first differing field (policy and verifier, data and
+        policy)."""
         for name in TaskFormat.model_fields:
             mine, theirs = getattr(self.task, name), getattr(other.task, name)
             if mine != theirs:
@@ -111,25 +117,32 @@ _EXTRACTORS = {"mark": _after_mark, "boxed": _last_boxed, "last_number": _last_n
 
 
 class StepCodec:
-    """A Format bound to a tokenizer. `tokenizer` is a fast tokenizer of transformers; `more_ends` end a solution beside its eos token."""
+    """A Format bound to a tokenizer. `tokenizer` is a fast tokenizer of transformers; `more_ends` end a solution beside
+    its eos token."""
 
     def __init__(self, fmt: Format, tokenizer: Any, more_ends: Iterable[int] = ()) -> None:
         self.format, self.tokenizer = fmt, tokenizer
         if tokenizer.eos_token_id is None:
-            raise UserError("The tokenizer has no eos token, so no solution could end; set `eos_token` in its tokenizer_config.json.")
+            raise UserError(
+                "The tokenizer has no eos token, so no solution could end; set `eos_token` in its "
+                "tokenizer_config.json."
+            )
         self.end_id: int = tokenizer.eos_token_id
         self.end_ids = frozenset({self.end_id, *more_ends})
 
     def prompt_text(self, question: str) -> str:
         """The prompt as the model sees it."""
-        return self._wrapped(self._asked(question), [(self._asked(e.question), e.solution) for e in self.format.task.examples])
+        return self._wrapped(
+            self._asked(question), [(self._asked(e.question), e.solution) for e in self.format.task.examples]
+        )
 
     def prompt_ids(self, question: str) -> list[int]:
         """Token ids of the prompt: the same ids at training and at sampling."""
         return self.encode_prompt(self.prompt_text(question))
 
     def ids_to_answer(self, body: str) -> list[int]:
-        """Token ids of anything that is put to the model, under its template, up to where its answer begins; without examples."""
+        """Token ids of anything that is put to the model, under its template, up to where its answer begins; without
+        examples."""
         return self.encode_prompt(self._wrapped(body))
 
     def encode_prompt(self, prompt: str) -> list[int]:
@@ -147,7 +160,9 @@ class StepCodec:
         if shape.template == "chat":
             turns = [turn for asked, answer in shown for turn in (_turn("user", asked), _turn("assistant", answer))]
             system = [_turn("system", shape.system)] if shape.system else []
-            return self.tokenizer.apply_chat_template([*system, *turns, _turn("user", body)], tokenize=False, add_generation_prompt=True)
+            return self.tokenizer.apply_chat_template(
+                [*system, *turns, _turn("user", body)], tokenize=False, add_generation_prompt=True
+            )
         before = "".join(f"{asked}{shape.plain_suffix}{answer}\n\n" for asked, answer in shown)
         return before + body + (shape.plain_suffix if shape.template == "plain" else "")
 
@@ -173,7 +188,8 @@ class StepCodec:
         return tuple(segments)
 
     def split(self, token_ids: Sequence[int]) -> tuple[Segment, ...]:
-        """Typed segments of sampled ids: steps by delimiter, the last piece as answer (if it holds the mark) or open step, then the end."""
+        """Typed segments of sampled ids: steps by delimiter, the last piece as answer (if it holds the mark) or open
+        step, then the end."""
         ids = list(token_ids)
         ended = bool(ids) and ids[-1] in self.end_ids
         body = ids[:-1] if ended else ids
@@ -200,8 +216,8 @@ class StepCodec:
         return pieces
 
     def _end_of_piece(self, ids: list[int], start: int) -> int:
-        """One past the first token that completes a delimiter, or past the last. What a shorter piece holds a longer one holds as well, so
-        doubling and halving find it without decoding every prefix."""
+        """One past the first token that completes a delimiter, or past the last. What a shorter piece holds a longer
+        one holds as well, so doubling and halving find it without decoding every prefix."""
         low, high = 0, 1  # the first `low` tokens complete none
         while not self._complete(ids[start : start + high]):
             if start + high >= len(ids):
@@ -231,7 +247,8 @@ def _turn(role: str, content: str) -> dict[str, str]:
 
 
 def _starts(offsets: Sequence[tuple[int, int]]) -> list[int]:
-    """First character of every token. Some tokenizers report it without the token's leading space: it begins where the last one ended."""
+    """First character of every token. Some tokenizers report it without the token's leading space: it begins where the
+    last one ended."""
     ends = [0, *(end for _, end in offsets)]
     return [min(begin, ends[i]) for i, (begin, _) in enumerate(offsets)]
 

@@ -19,7 +19,8 @@ def jaccard(a: set[str], b: set[str]) -> float:
 
 
 def edit_distance(a: str, b: str, most: int) -> int:
-    """Insertions, deletions and substitutions from one text to the other; `most` where it is that or more, in O(most * length).
+    """Insertions, deletions and substitutions from one text to the other; `most` where it is that or more, in O(most *
+    length).
 
     >>> edit_distance("17 - 3 = 14", "17 - 3 = 15", most=20), edit_distance("abc", "xyz", most=2)
     (1, 2)

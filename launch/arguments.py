@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reasoning_train.recipe.plan import Plan
-    from reasoning_train.recipe.store import Store
+    from reasoning_train.api.plan import Plan
+    from reasoning_train.store.store import Store
 
 Subparsers = Any
 """What `add_subparsers` returns; its type is private to argparse."""
@@ -51,9 +51,13 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
 def add_cluster(parser: argparse.ArgumentParser, *, required: bool) -> None:
     """`--cluster`; one that is required may be named by the environment."""
     default = os.environ.get("REASONING_TRAIN_CLUSTER") if required else None
-    text = "profile of the cluster; configs/clusters/ has some to start from" + (" (default: $REASONING_TRAIN_CLUSTER)" if required else "")
+    text = "profile of the cluster; configs/clusters/ has some to start from" + (
+        " (default: $REASONING_TRAIN_CLUSTER)" if required else ""
+    )
     need = required and default is None
-    parser.add_argument("--cluster", metavar="FILE", type=Path, required=need, default=Path(default) if default else None, help=text)
+    parser.add_argument(
+        "--cluster", metavar="FILE", type=Path, required=need, default=Path(default) if default else None, help=text
+    )
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +78,7 @@ def whole_number(least: int) -> Callable[[str], int]:
 
 def load(arguments: argparse.Namespace) -> Plan:
     """The plan of the recipe and overrides that were named. UserError for whatever is wrong with them."""
-    from reasoning_train.plugins import import_plugins
+    from reasoning_train.process.plugins import import_plugins
     from reasoning_train.recipe.load import load_plan
 
     import_plugins()
@@ -83,7 +87,7 @@ def load(arguments: argparse.Namespace) -> Plan:
 
 def open_store(arguments: argparse.Namespace) -> Store:
     """The store that was named."""
-    from reasoning_train.recipe.store import Store
+    from reasoning_train.store.store import Store
 
     return Store(arguments.store)
 

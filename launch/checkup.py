@@ -12,7 +12,7 @@ from pathlib import Path
 
 import reasoning_train
 from launch.local import default_cores
-from reasoning_train.recipe.store import Store
+from reasoning_train.store.store import Store
 
 CONSTRAINTS = Path(reasoning_train.__file__).parent.parent / "constraints.txt"
 NEEDED = (
@@ -33,7 +33,10 @@ OPTIONAL = {
     "tensorboard": ("report_to: [tensorboard]", "pip install -c constraints.txt tensorboard"),
     "deepspeed": ("deepspeed: in resources", "pip install deepspeed"),
     "bitsandbytes": ("lora: {bits: 4}", "pip install 'reasoning_train[qlora]'"),
-    "vllm": ("the vLLM engine", "make .venv-vllm/.installed, an environment of its own: it wants other versions than the trainers"),
+    "vllm": (
+        "the vLLM engine",
+        "make .venv-vllm/.installed, an environment of its own: it wants other versions than the trainers",
+    ),
 }
 """Package -> who uses it, the command that brings it."""
 
@@ -52,7 +55,9 @@ class Finding:
 def findings(store: Path) -> Iterator[Finding]:
     """Everything about this machine."""
     version = ".".join(map(str, sys.version_info[:3]))
-    yield Finding("python", sys.version_info >= (3, 11), True, f"{version} at {sys.executable}", "install Python 3.11 or newer")
+    yield Finding(
+        "python", sys.version_info >= (3, 11), True, f"{version} at {sys.executable}", "install Python 3.11 or newer"
+    )
     yield from _packages()
     yield Finding("cores", True, True, f"{default_cores()} usable", "")
     yield _memory()
@@ -61,7 +66,13 @@ def findings(store: Path) -> Iterator[Finding]:
     yield _gpu()
     yield _slurm()
     slurm = shutil.which("sbatch")
-    yield Finding("slurm", slurm is not None, False, slurm or "no sbatch here; recipes run locally", "run on a cluster's login node")
+    yield Finding(
+        "slurm",
+        slurm is not None,
+        False,
+        slurm or "no sbatch here; recipes run locally",
+        "run on a cluster's login node",
+    )
 
 
 def _packages() -> Iterator[Finding]:
@@ -69,8 +80,14 @@ def _packages() -> Iterator[Finding]:
     for name in NEEDED:
         have = _version(name)
         tested = pinned.get(name.lower())
-        note = f"{have} (tested with {tested})" if have and tested and have.split("+")[0] != tested else have or "not installed"
-        yield Finding(name, have is not None, True, note, "make .venv/.installed, or pip install -c constraints.txt -e .")
+        note = (
+            f"{have} (tested with {tested})"
+            if have and tested and have.split("+")[0] != tested
+            else have or "not installed"
+        )
+        yield Finding(
+            name, have is not None, True, note, "make .venv/.installed, or pip install -c constraints.txt -e ."
+        )
     for name, (user, remedy) in OPTIONAL.items():
         have = _version(name)
         yield Finding(name, have is not None, False, have or f"not installed; needed for {user}", remedy)
@@ -95,14 +112,22 @@ def _memory() -> Finding:
 
     memory = psutil.virtual_memory()
     text = f"{memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} GiB free"
-    return Finding("memory", memory.available > 2 * 2**30, True, text, "close other programs: small recipes need about 2 GiB")
+    return Finding(
+        "memory", memory.available > 2 * 2**30, True, text, "close other programs: small recipes need about 2 GiB"
+    )
 
 
 def _disk(store: Path) -> Finding:
     there = next(path for path in (store.absolute(), *store.absolute().parents) if path.exists())
     free, writable = shutil.disk_usage(there).free, os.access(there, os.W_OK)
     text = f"{free / 2**30:.1f} GiB free for {store}" + ("" if writable else ", not writable")
-    return Finding("store", writable and free > 2**30, True, text, "name a writable folder with space: --store DIR; `gc` frees some")
+    return Finding(
+        "store",
+        writable and free > 2**30,
+        True,
+        text,
+        "name a writable folder with space: --store DIR; `gc` frees some",
+    )
 
 
 def _gpu() -> Finding:
@@ -111,24 +136,40 @@ def _gpu() -> Finding:
     except ImportError:
         return Finding("gpu", False, False, "torch is missing, so nobody can tell", "see torch above")
     if not torch.cuda.is_available():
-        return Finding("gpu", False, False, "none; models run on the CPU in float32", "a CUDA build of torch on a machine with a GPU")
+        return Finding(
+            "gpu",
+            False,
+            False,
+            "none; models run on the CPU in float32",
+            "a CUDA build of torch on a machine with a GPU",
+        )
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return Finding("gpu", True, False, ", ".join(names), "")
 
 
 def _slurm() -> Finding:
     found = shutil.which("sbatch")
-    return Finding("SLURM", found is not None, False, found or "no sbatch: recipes run here, none is submitted", "only for `submit`")
+    return Finding(
+        "SLURM",
+        found is not None,
+        False,
+        found or "no sbatch: recipes run here, none is submitted",
+        "only for `submit`",
+    )
 
 
 def artifact_findings(store: Store) -> Iterator[Finding]:
     """Every artifact, its files read again and compared with the manifest."""
-    from reasoning_train.recipe.manifest import damages, read_manifest
+    from reasoning_train.store.manifest import damages, read_manifest
 
     for path in sorted(store.artifacts.glob("*")):
         manifest = read_manifest(path)
         if manifest is not None:
             wrong = list(damages(path, manifest, deep=True))
             yield Finding(
-                path.name, not wrong, True, "; ".join(wrong) or "bytes as made", f"rm -r {path}, then rerun the recipe that uses it"
+                path.name,
+                not wrong,
+                True,
+                "; ".join(wrong) or "bytes as made",
+                f"rm -r {path}, then rerun the recipe that uses it",
             )

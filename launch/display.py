@@ -46,7 +46,9 @@ class Meter:
         for event in self._shards.values():
             for name, value in event["figures"].items():
                 sums[name] = sums.get(name, 0) + value
-        return "".join(f"  {name} {value:,}" if isinstance(value, int) else f"  {name} {value:.4g}" for name, value in sums.items())
+        return "".join(
+            f"  {name} {value:,}" if isinstance(value, int) else f"  {name} {value:.4g}" for name, value in sums.items()
+        )
 
 
 class Plain:

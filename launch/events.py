@@ -1,4 +1,5 @@
-"""Events of workers among what else they print. Several processes write into one pipe, so a line may hold more than one."""
+"""Events of workers among what else they print. Several processes write into one pipe, so a line may hold more than
+one."""
 
 from __future__ import annotations
 

@@ -13,10 +13,10 @@ from launch.display import clock, open_display
 from launch.forked import require_fork
 from launch.local import INTERRUPTED, LocalRunner
 from launch.runs import RunFolder
-from reasoning_train.recipe.disk import explain_full_disk
-from reasoning_train.recipe.plan import Plan
-from reasoning_train.recipe.store import Store
-from reasoning_train.stage_api import STAGES
+from reasoning_train.api.plan import Plan
+from reasoning_train.api.stage import STAGES
+from reasoning_train.store.disk import explain_full_disk
+from reasoning_train.store.store import Store
 
 STATES = {0: "done", 1: "failed", INTERRUPTED: "interrupted"}
 TABLE_KINDS = ("table", "verdict")
@@ -26,7 +26,8 @@ FILE_WIDTH = 180
 
 
 def execute(plan: Plan, store: Store, cores: int, nproc: int = 1) -> int:
-    """Run a plan, print what came out and return the exit code (0, 1 or 130). UserError when the disk is full or nothing can be forked."""
+    """Run a plan, print what came out and return the exit code (0, 1 or 130). UserError when the disk is full or
+    nothing can be forked."""
     require_fork()
     with explain_full_disk(store.root):
         _require_store(store)
@@ -39,7 +40,9 @@ def _require_store(store: Store) -> None:
         store.runs.mkdir(parents=True, exist_ok=True)
         writable = os.access(store.runs, os.W_OK)
     except OSError as error:
-        raise UserError(f"--store: cannot write in {store.root} ({error.strerror}). Name a folder with `--store DIR`.") from error
+        raise UserError(
+            f"--store: cannot write in {store.root} ({error.strerror}). Name a folder with `--store DIR`."
+        ) from error
     if not writable:
         raise UserError(f"--store: {store.runs} is not writable for you. Name another folder with `--store DIR`.")
 
@@ -83,7 +86,9 @@ def _print_tables(plan: Plan, store: Store) -> None:
     if not console.is_terminal:
         console.width = FILE_WIDTH
     for name, table in tables(plan, store):
-        shown = Table(*table["columns"], title=f"{name}: {table['title']}" if "title" in table else name, title_justify="left")
+        shown = Table(
+            *table["columns"], title=f"{name}: {table['title']}" if "title" in table else name, title_justify="left"
+        )
         shown.columns[0].no_wrap = True  # names are read whole
         for row in table["rows"]:
             shown.add_row(*map(str, row))
@@ -91,7 +96,8 @@ def _print_tables(plan: Plan, store: Store) -> None:
 
 
 def tables(plan: Plan, store: Store) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(node, table) of every finished node whose main output is a table or a verdict and that left `metrics["table"]`."""
+    """(node, table) of every finished node whose main output is a table or a verdict and that left
+    `metrics["table"]`."""
     for name, node in plan.nodes.items():
         stage = STAGES.get(node.uses)
         artifact = store.find(node) if stage.outputs[stage.main] in TABLE_KINDS else None

@@ -2,9 +2,9 @@
 
     python -m launch.fork_server COMMANDS EVENTS LIFE      (numbers of inherited file descriptors)
 
-Commands arrive as JSON lines on COMMANDS; its children write events as JSON lines to EVENTS. LIFE is a pipe that only the runner
-keeps open for writing: when the runner dies, in whatever way, every process sees its end and goes too. The server itself
-does no tensor work and starts no threads, so that forking stays safe.
+Commands arrive as JSON lines on COMMANDS; its children write events as JSON lines to EVENTS. LIFE is a pipe that only
+the runner keeps open for writing: when the runner dies, in whatever way, every process sees its end and goes too. The
+server itself does no tensor work and starts no threads, so that forking stays safe.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ class Server:
 
     def _obey(self, command: dict[str, Any]) -> None:
         if "signal" in command:
-            self._signal([pid for pid, name in self.running.items() if command["id"] in (name, None)], command["signal"])
+            self._signal(
+                [pid for pid, name in self.running.items() if command["id"] in (name, None)], command["signal"]
+            )
             return
         job = Job.from_dict(command)
         if job.heavy:
@@ -125,10 +127,10 @@ def import_light() -> None:
     import psutil  # noqa: F401
     import pyarrow.parquet  # noqa: F401
 
-    from reasoning_train import run_node  # noqa: F401
-    from reasoning_train.plugins import import_plugins
-    from reasoning_train.recipe.manifest import code_version
-    from reasoning_train.stage_api import STAGES
+    from reasoning_train.api.stage import STAGES
+    from reasoning_train.process.plugins import import_plugins
+    from reasoning_train.store.manifest import code_version
+    from reasoning_train.worker import run_node  # noqa: F401
 
     code_version()
     with contextlib.suppress(Exception):  # a plugin that does not import is reported by the job that needs it

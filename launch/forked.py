@@ -18,7 +18,8 @@ def require_fork() -> None:
     """UserError on systems without `os.fork` (Windows)."""
     if not hasattr(os, "fork"):
         raise UserError(
-            f"Recipes cannot run on this system ({sys.platform}): every stage is forked from a server that has imported torch once, "
+            f"Recipes cannot run on this system ({sys.platform}): every stage is forked from a server that has "
+            "imported torch once, "
             "and Python has no os.fork here. Use Linux, macOS or, on Windows, WSL."
         )
 
@@ -50,7 +51,8 @@ class ForkServer:
             self._send({"signal": number, "id": job})
 
     def events(self, timeout: float) -> list[dict[str, Any]]:
-        """Events since the last call, waiting at most `timeout` seconds. If the server died, an `exit` of code -9 for every job."""
+        """Events since the last call, waiting at most `timeout` seconds. If the server died, an `exit` of code -9 for
+        every job."""
         if self._process is None:
             return []
         if not select.select([self._events], [], [], timeout)[0]:
@@ -105,6 +107,11 @@ class ForkServer:
 
 def _environment() -> dict[str, str]:
     """One thread for libraries that start their own at import, no network, the caller's search path."""
-    fixed = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
+    fixed = {
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",
+    }
     path = os.pathsep.join(entry for entry in sys.path if entry)
     return {**os.environ, **fixed, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}

@@ -6,9 +6,9 @@ from collections import defaultdict
 from pathlib import Path
 
 from launch.runs import list_runs, read_run
-from reasoning_train.recipe.locks import live_owner
-from reasoning_train.recipe.manifest import read_manifest
-from reasoning_train.recipe.store import Store, artifact_name
+from reasoning_train.store.locks import live_owner
+from reasoning_train.store.manifest import read_manifest
+from reasoning_train.store.store import Store, artifact_name
 
 
 def find_garbage(store: Store, keep: int | None) -> list[Path]:
@@ -18,7 +18,9 @@ def find_garbage(store: Store, keep: int | None) -> list[Path]:
     """
     old = _old_runs(store, keep)
     reached = _reached(store, [run for run in list_runs(store) if run not in old])
-    unreached = [path for path in sorted(store.artifacts.glob("*")) if path.name.removesuffix(".partial") not in reached]
+    unreached = [
+        path for path in sorted(store.artifacts.glob("*")) if path.name.removesuffix(".partial") not in reached
+    ]
     leftovers = [*sorted((store.root / "trash").glob("*")), *sorted(store.quarantine.glob("*"))]
     return [*old, *(path for path in unreached if not _locked(store, path)), *leftovers]
 
@@ -29,7 +31,12 @@ def _old_runs(store: Store, keep: int | None) -> list[Path]:
     by_recipe: dict[str, list[Path]] = defaultdict(list)
     for run in list_runs(store):
         by_recipe[run.parent.name].append(run)
-    return [run for runs in by_recipe.values() for run in runs[: max(0, len(runs) - keep)] if read_run(run)["state"] != "running"]
+    return [
+        run
+        for runs in by_recipe.values()
+        for run in runs[: max(0, len(runs) - keep)]
+        if read_run(run)["state"] != "running"
+    ]
 
 
 def _reached(store: Store, runs: list[Path]) -> set[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
-from reasoning_train.stopping import Stopped
+from reasoning_train.process.stopping import Stopped
 
 FAILED, BAD_INPUT, STOPPED = 1, 3, 143
 """Exit codes of a job beside 0."""
@@ -20,7 +20,8 @@ FAILED, BAD_INPUT, STOPPED = 1, 3, 143
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """E.g. `Job(id="a.1-of-2", plan="plan.json", node="a", shard=(1, 2), store="store", threads=1, heavy=True, log="a.log")`."""
+    """E.g. `Job(id="a.1-of-2", plan="plan.json", node="a", shard=(1, 2), store="store", threads=1, heavy=True,
+    log="a.log")`."""
 
     id: str
     plan: str
@@ -46,12 +47,13 @@ class Job:
 
 
 def run_job(job: Job, report: Callable[[dict[str, Any]], None]) -> int:
-    """Do a job in this process and return its exit code. What went wrong is reported as an `error` event and printed."""
+    """Do a job in this process and return its exit code. What went wrong is reported as an `error` event and
+    printed."""
     from data_gen.errors import UserError
-    from reasoning_train.plugins import import_plugins
-    from reasoning_train.recipe.plan_json import read_plan
-    from reasoning_train.recipe.store import Store
-    from reasoning_train.run_node import run_node
+    from reasoning_train.process.plugins import import_plugins
+    from reasoning_train.store.plan_json import read_plan
+    from reasoning_train.store.store import Store
+    from reasoning_train.worker.run_node import run_node
 
     if job.nproc > 1:
         from launch.torchrun import run_torchrun
@@ -60,7 +62,14 @@ def run_job(job: Job, report: Callable[[dict[str, Any]], None]) -> int:
     signal.signal(signal.SIGTERM, _stop)
     try:
         import_plugins()
-        outcome = run_node(read_plan(Path(job.plan)), job.node, Store(Path(job.store)), report=report, shard=job.shard, threads=job.threads)
+        outcome = run_node(
+            read_plan(Path(job.plan)),
+            job.node,
+            Store(Path(job.store)),
+            report=report,
+            shard=job.shard,
+            threads=job.threads,
+        )
         report({"event": "outcome", "outcome": outcome})
         return 0
     except Stopped:

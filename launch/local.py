@@ -16,11 +16,11 @@ from launch.forked import ForkServer
 from launch.job import BAD_INPUT, Job
 from launch.runs import RunFolder
 from launch.torchrun import wants_torchrun
+from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.stage import STAGES
 from reasoning_train.evaluation.figures import figures
-from reasoning_train.recipe.partial import Partial
-from reasoning_train.recipe.plan import Node, Plan
-from reasoning_train.recipe.store import Store, dependencies
-from reasoning_train.stage_api import STAGES
+from reasoning_train.store.partial import Partial
+from reasoning_train.store.store import Store, dependencies
 
 INTERRUPTED = 130
 TURN_S = 0.2
@@ -47,11 +47,19 @@ class _Running:
 class LocalRunner:
     """Runs a plan once. `run` returns the exit code: 0, 1 (a stage failed) or 130 (interrupted).
 
-    `nproc` above 1: trainers and stages that run a model over problems do so in that many processes of one torchrun each.
+    `nproc` above 1: trainers and stages that run a model over problems do so in that many processes of one torchrun
+    each.
     """
 
     def __init__(self, plan: Plan, store: Store, folder: RunFolder, display: Plain, cores: int, nproc: int = 1) -> None:
-        self.plan, self.store, self.folder, self.display, self.cores, self.nproc = plan, store, folder, display, cores, nproc
+        self.plan, self.store, self.folder, self.display, self.cores, self.nproc = (
+            plan,
+            store,
+            folder,
+            display,
+            cores,
+            nproc,
+        )
         self.waiting = dict(plan.nodes)
         self.finished: set[str] = set()
         self.failed: dict[str, str] = {}
@@ -113,7 +121,8 @@ class LocalRunner:
             self._enqueue(running, (k, shards) if shards > 1 else None)
 
     def _shards(self, node: Node, threads: int) -> int:
-        """As recipes say, else as many as free cores allow; one for whole stages and where all records are there already."""
+        """As recipes say, else as many as free cores allow; one for whole stages and where all records are there
+        already."""
         stage = STAGES.get(node.uses)
         if stage.unit == "whole" or node.stop_gate or Partial(self.store.partial(node)).complete():
             return 1
@@ -141,7 +150,9 @@ class LocalRunner:
 
     def _free(self) -> int:
         queued = {job.id for job, _ in self.queue}
-        return self.cores - sum(self._cores(one.threads, one.nproc) * len(one.jobs - queued) for one in self.running.values())
+        return self.cores - sum(
+            self._cores(one.threads, one.nproc) * len(one.jobs - queued) for one in self.running.values()
+        )
 
     def _cores(self, threads: int, nproc: int) -> int:
         """Cores that a job keeps busy: one that wants more than there are gets all."""
@@ -205,7 +216,9 @@ class LocalRunner:
         del self.running[name]
         self.finished.add(name)
         self.folder.node(name, state=running.outcome, wall_s=round(wall, 3))
-        said = {"ran": "done", "cached": "made by another run", "passed": "passed on: the rounds have stopped"}[running.outcome]
+        said = {"ran": "done", "cached": "made by another run", "passed": "passed on: the rounds have stopped"}[
+            running.outcome
+        ]
         self.display.finish(name, f"{said} in {clock(wall)}{self._summary(running.node)}")
 
     def _summary(self, node: Node) -> str:
@@ -224,7 +237,8 @@ class LocalRunner:
         self.interrupts += 1
 
     def _wind_down(self, server: ForkServer) -> None:
-        """Ask every job to stop and wait; a second interrupt ends the waiting, and leaving the server kills the rest."""
+        """Ask every job to stop and wait; a second interrupt ends the waiting, and leaving the server kills the
+        rest."""
         self.queue.clear()
         self.display.say("stopping; finished problems and checkpoints are kept (interrupt again to kill)")
         server.signal(signal.SIGTERM)
@@ -244,9 +258,15 @@ class LocalRunner:
 def _meaning(code: int) -> str:
     """What the exit code of a job says when it could report nothing itself."""
     if code == -signal.SIGKILL:
-        return "its process was killed (signal 9), often by the system for want of memory; finished problems are kept, rerun to go on"
+        return (
+            "its process was killed (signal 9), often by the system for want of memory; finished problems are "
+            "kept, rerun to go on"
+        )
     if code < 0:
-        return f"its process died of signal {-code} ({signal.Signals(-code).name}); finished problems are kept, rerun to go on"
+        return (
+            f"its process died of signal {-code} ({signal.Signals(-code).name}); finished problems are kept, rerun "
+            "to go on"
+        )
     return f"its process ended with exit code {code}" if code != BAD_INPUT else "bad input"
 
 

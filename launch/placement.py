@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data_gen.errors import UserError
-from reasoning_train.recipe.plan import Node, Plan
-from reasoning_train.recipe.store import Store
-from reasoning_train.stage_api import STAGES
+from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.stage import STAGES
+from reasoning_train.store.store import Store
 
 
 def check_processes(plan: Plan, store: Store, nproc: int) -> None:
@@ -17,7 +17,10 @@ def check_processes(plan: Plan, store: Store, nproc: int) -> None:
     found = []
     for name, node in plan.nodes.items():
         if STAGES.get(node.uses).distributed and store.state(node, plan) != "cached":
-            found += [f"{node.origin}: {name}: {said}" for said in (*_alone(node, nproc), *placement_problems(node, nproc, store))]
+            found += [
+                f"{node.origin}: {name}: {said}"
+                for said in (*_alone(node, nproc), *placement_problems(node, nproc, store))
+            ]
     if found:
         raise UserError("\n".join(found))
 
@@ -26,7 +29,8 @@ def _alone(node: Node, nproc: int) -> Iterator[str]:
     deepspeed = node.resources.get("deepspeed")
     if deepspeed and nproc == 1:
         yield (
-            f"resources.deepspeed is {deepspeed!r}, which shares the work of several processes. Say `--launcher torchrun --nproc 2` (as "
+            f"resources.deepspeed is {deepspeed!r}, which shares the work of several processes. Say `--launcher "
+            "torchrun --nproc 2` (as "
             "many as there are GPUs), or leave it out: `--set stages.NAME.resources.deepspeed=null`."
         )
 
@@ -40,7 +44,8 @@ def placement_problems(node: Node, world: int, store: Store) -> Iterator[str]:
     written = _checkpoint_world(store.partial(node))
     if written not in (None, world):
         yield (
-            f"its checkpoint was written by {written} process(es), and {world} would go on with it. Ask for {written} again, or remove "
+            f"its checkpoint was written by {written} process(es), and {world} would go on with it. Ask for {written} "
+            "again, or remove "
             f"{store.partial(node)} to train from the start."
         )
 

@@ -1,7 +1,8 @@
 """`python -m launch.ports JOB [TRY]`: a free port of this host for the rendezvous of a job.
 
-It derives from the job's number, so that jobs on one node do not look for the same one, and lies below the ports that systems give out
-by themselves (32768 and up on Linux). A port that is taken is passed over; another TRY begins elsewhere.
+It derives from the job's number, so that jobs on one node do not look for the same one, and lies below the ports that
+systems give out by themselves (32768 and up on Linux). A port that is taken is passed over; another TRY begins
+elsewhere.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`python -m launch.relay USR2 COMMAND...`: run a command, and hand the signal to the workers below it.
 
-SLURM may signal every process of a job, or only those that it started itself: torchrun would die of it, or keep it to itself, and a worker
-needs seconds until it listens. So the signal is blocked for the command and all below it; it is taken here, and sent to the workers, which
-take it when they can. SIGTERM goes to the command.
+SLURM may signal every process of a job, or only those that it started itself: torchrun would die of it, or keep it to
+itself, and a worker needs seconds until it listens. So the signal is blocked for the command and all below it; it is
+taken here, and sent to the workers, which take it when they can. SIGTERM goes to the command.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Folders of runs: `ROOT/runs/<recipe>/<utc time>-<id>/` with the plan, the state of every node, logs and the report."""
+"""Folders of runs: `ROOT/runs/<recipe>/<utc time>-<id>/` with the plan, the state of every node, logs and the
+report."""
 
 from __future__ import annotations
 
@@ -12,15 +13,16 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from reasoning_train.recipe.locks import Owner, lives
-from reasoning_train.recipe.manifest import write_json
-from reasoning_train.recipe.plan import Plan
-from reasoning_train.recipe.plan_json import write_plan
-from reasoning_train.recipe.store import Store
+from reasoning_train.api.plan import Plan
+from reasoning_train.store.locks import Owner, lives
+from reasoning_train.store.manifest import write_json
+from reasoning_train.store.plan_json import write_plan
+from reasoning_train.store.store import Store
 
 
 class RunFolder:
-    """One run on disk: by this process (`running`) or by jobs of a cluster (`submitted`). `state` goes to `run.json` with every `save`."""
+    """One run on disk: by this process (`running`) or by jobs of a cluster (`submitted`). `state` goes to `run.json`
+    with every `save`."""
 
     def __init__(self, store: Store, plan: Plan, state: str = "running", **more: Any) -> None:
         now, me = datetime.datetime.now(datetime.UTC), Owner.me()
@@ -38,7 +40,9 @@ class RunFolder:
             "host": me.host,
             "pid": me.pid,
             "process_started": me.started,
-            "nodes": {name: {"uses": node.uses, "key": node.key, "state": "waiting"} for name, node in plan.nodes.items()},
+            "nodes": {
+                name: {"uses": node.uses, "key": node.key, "state": "waiting"} for name, node in plan.nodes.items()
+            },
             **more,
         }
         self._changed = True
@@ -83,6 +87,10 @@ def list_runs(store: Store, recipe: str | None = None) -> list[Path]:
 def read_run(path: Path) -> dict[str, Any]:
     """The state of a run folder; `killed` where it says `running` but its process on this host is gone."""
     state: dict[str, Any] = json.loads((path / "run.json").read_text(encoding="utf-8"))
-    if state["state"] == "running" and state["host"] == socket.gethostname() and not lives(state["pid"], state["process_started"]):
+    if (
+        state["state"] == "running"
+        and state["host"] == socket.gethostname()
+        and not lives(state["pid"], state["process_started"])
+    ):
         state["state"] = "killed"
     return state

@@ -1,4 +1,5 @@
-"""A stage in several processes of this machine, started by torchrun: what `run --launcher torchrun` does for trainers and engines."""
+"""A stage in several processes of this machine, started by torchrun: what `run --launcher torchrun` does for trainers
+and engines."""
 
 from __future__ import annotations
 
@@ -12,20 +13,24 @@ from typing import Any
 
 from launch.events import parse_events
 from launch.job import FAILED, STOPPED, Job
-from reasoning_train.distributed import devices_of
-from reasoning_train.recipe.plan import Node
-from reasoning_train.stage_api import STAGES
+from reasoning_train.api.plan import Node
+from reasoning_train.api.stage import STAGES
+from reasoning_train.worker.distributed import devices_of
 
 
 def wants_torchrun(node: Node) -> bool:
-    """Trainers, which train together, and stages that run a model of their own over problems, whose ranks are shards."""
+    """Trainers, which train together, and stages that run a model of their own over problems, whose ranks are
+    shards."""
     stage = STAGES.get(node.uses)
     return stage.distributed or (stage.unit == "problem" and "engine" in node.config and devices_of(node) > 0)
 
 
 def run_torchrun(job: Job, report: Callable[[dict[str, Any]], None]) -> int:
-    """Do a job in `job.nproc` processes and return its exit code; their events are handed on, the rest of what they print is printed."""
-    process = subprocess.Popen(command(job), stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": str(job.threads)})
+    """Do a job in `job.nproc` processes and return its exit code; their events are handed on, the rest of what they
+    print is printed."""
+    process = subprocess.Popen(
+        command(job), stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": str(job.threads)}
+    )
     stopped = False
 
     def stop(number: int, frame: FrameType | None) -> None:

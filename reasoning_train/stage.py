@@ -3,9 +3,10 @@
     python -m reasoning_train.stage RECIPE STAGE [--shard K/N] [--store DIR] [--set a.b=c ...]
     torchrun --nproc-per-node 8 -m reasoning_train.stage RECIPE STAGE
 
-Without `--shard` it waits for its turn, works on what no shard has recorded, merges, closes and publishes. With it, it only
-records: K counts from 0 to N-1. The processes of one torchrun, `deepspeed` or `accelerate launch` train a trainer's stage together; of a
-data stage, rank r is shard r. Events are printed as lines of JSON.
+Without `--shard` it waits for its turn, works on what no shard has recorded, merges, closes and publishes. With it, it
+only
+records: K counts from 0 to N-1. The processes of one torchrun, `deepspeed` or `accelerate launch` train a trainer's
+stage together; of a data stage, rank r is shard r. Events are printed as lines of JSON.
 
 exit codes: 0 done, 1 failed, 2 something to mend, 75 stopped by the signal with progress kept (0 under torchrun)
 """
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from data_gen.errors import UserError, nearest
-from reasoning_train import ranks, stopping
+from reasoning_train.process import ranks, stopping
 
 FAILED, BAD_INPUT = 1, 2
 SIGNALS = ("USR1", "USR2", "HUP", "CONT")
@@ -59,10 +60,10 @@ def _leave_note(note: Path | None, what: str) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> str:
-    from reasoning_train.distributed import run_distributed
-    from reasoning_train.plugins import import_plugins
-    from reasoning_train.recipe.store import Store
-    from reasoning_train.run_node import run_node
+    from reasoning_train.process.plugins import import_plugins
+    from reasoning_train.store.store import Store
+    from reasoning_train.worker.distributed import run_distributed
+    from reasoning_train.worker.run_node import run_node
 
     import_plugins()
     plan, name = _plan(arguments), arguments.stage
@@ -71,12 +72,15 @@ def _run(arguments: argparse.Namespace) -> str:
     node, store = plan.nodes[name], Store(arguments.store)
     if arguments.key and not node.key.startswith(arguments.key):
         raise UserError(
-            f"--key: stage {name!r} has the key {node.key[:16]}, not {arguments.key}: since the job was submitted the code or a file that "
+            f"--key: stage {name!r} has the key {node.key[:16]}, not {arguments.key}: since the job was submitted the "
+            "code or a file that "
             "the recipe names has changed. Submit the recipe again."
         )
     threads = node.resources.get("threads") or 1
     if ranks.world_size() == 1:
-        return run_node(plan, name, store, report=_event, shard=arguments.shard, threads=threads, merge_only=arguments.merge_only)
+        return run_node(
+            plan, name, store, report=_event, shard=arguments.shard, threads=threads, merge_only=arguments.merge_only
+        )
     if arguments.shard or arguments.merge_only:
         raise UserError("--shard: the processes of one torchrun are the shards, or train together. Leave it out.")
     return run_distributed(plan, name, store, report=_event, threads=threads)
@@ -84,7 +88,7 @@ def _run(arguments: argparse.Namespace) -> str:
 
 def _plan(arguments: argparse.Namespace) -> Any:
     from reasoning_train.recipe.load import load_plan
-    from reasoning_train.recipe.plan_json import read_plan
+    from reasoning_train.store.plan_json import read_plan
 
     if arguments.recipe.suffix == ".json":
         return read_plan(arguments.recipe)
@@ -98,15 +102,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("recipe", type=Path, help="a recipe, or the plan.json of a run")
     parser.add_argument("stage")
     parser.add_argument("--shard", type=_shard, metavar="K/N")
-    parser.add_argument("--store", type=Path, default=Path(os.environ.get("REASONING_TRAIN_STORE", "store")), metavar="DIR")
+    parser.add_argument(
+        "--store", type=Path, default=Path(os.environ.get("REASONING_TRAIN_STORE", "store")), metavar="DIR"
+    )
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="A.B=C")
     parser.add_argument("--key", metavar="KEY", help="refuse to run unless the stage's key begins so")
     parser.add_argument("--merge-only", action="store_true", help="refuse to run unless every shard has been recorded")
-    parser.add_argument("--stop-signal", default="USR2", choices=SIGNALS, metavar="NAME", help="finish or save what is in hand, and stop")
+    parser.add_argument(
+        "--stop-signal",
+        default="USR2",
+        choices=SIGNALS,
+        metavar="NAME",
+        help="finish or save what is in hand, and stop",
+    )
     parser.add_argument("--stop-on-term", action="store_true", help="also on SIGTERM, but leave no FILE.stopped")
     parser.add_argument("--stop-after", type=float, metavar="SECONDS", help="stop as if the signal had come then")
-    parser.add_argument("--note", type=Path, metavar="FILE", help="make FILE.began at the start, FILE.stopped when a signal stopped it")
-    parser.add_argument("--local_rank", "--local-rank", help=argparse.SUPPRESS)  # `deepspeed` passes it; the environment says the same
+    parser.add_argument(
+        "--note", type=Path, metavar="FILE", help="make FILE.began at the start, FILE.stopped when a signal stopped it"
+    )
+    parser.add_argument(
+        "--local_rank", "--local-rank", help=argparse.SUPPRESS
+    )  # `deepspeed` passes it; the environment says the same
     return parser
 
 

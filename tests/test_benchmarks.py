@@ -1,4 +1,5 @@
-"""The benchmarks of training, in small: they run, and both sides compute the same. What they measure is not looked at here."""
+"""The benchmarks of training, in small: they run, and both sides compute the same. What they measure is not looked at
+here."""
 
 from __future__ import annotations
 
@@ -28,7 +29,9 @@ def small(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> None:
             monkeypatch.setattr(module, name, size)
 
 
-@pytest.mark.parametrize("module", [step_dpo, sft_packing, tree_packing], ids=lambda module: module.__name__.rpartition(".")[2])
+@pytest.mark.parametrize(
+    "module", [step_dpo, sft_packing, tree_packing], ids=lambda module: module.__name__.rpartition(".")[2]
+)
 def test_both_sides_compute_the_same(module: ModuleType) -> None:
     figures = list(module.run())
     assert all(figure["value"] is not None for figure in figures)
@@ -36,7 +39,9 @@ def test_both_sides_compute_the_same(module: ModuleType) -> None:
     assert differences and all(figure["ok"] for figure in differences)
 
 
-def test_measured_processes_compute_the_same(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_measured_processes_compute_the_same(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Of dpo_memory, which starts them; here it is one after the other in this process."""
 
     def said(side: str, known: str = "") -> dict[str, Any]:

@@ -49,11 +49,12 @@ class Request:
     seeds: tuple[int, ...]
     """One 64-bit seed per continuation; its length is n."""
     prompt_length: int | None = None
-    """So many ids of the prefix are the prompt, the rest was sampled before; None: all are. An engine may reuse what it has computed of
-    the prefix, and what it has lost it computes again so that no result depends on what was cached: the prompt in one pass, the rest
-    token by token where it promises bitwise equality."""
+    """So many ids of the prefix are the prompt, the rest was sampled before; None: all are. An engine may reuse what it
+    has computed of the prefix, and what it has lost it computes again so that no result depends on what was cached: the
+    prompt in one pass, the rest token by token where it promises bitwise equality."""
     owner: object | None = field(default=None, compare=False, repr=False)
-    """Whose request it is: what an engine keeps of the prefix may go as soon as this object does. None: as soon as memory is short."""
+    """Whose request it is: what an engine keeps of the prefix may go as soon as this object does. None: as soon as
+    memory is short."""
 
 
 @dataclass(slots=True)
@@ -97,7 +98,8 @@ def stream_seed(seed: int, *path: str | int) -> int:
 
 
 class DuplicatePath(RuntimeError):
-    """Two requests of one program used the same path; their random streams would be equal. Give each `lm.at(...)` its own."""
+    """Two requests of one program used the same path; their random streams would be equal. Give each `lm.at(...)` its
+    own."""
 
 
 class Program:
@@ -123,17 +125,23 @@ class LM:
         return LM(self._engine, self._seed, (*self.path, *path), self.program)
 
     def rng(self) -> random.Random:
-        """A generator for what the program itself draws (resampling, choices). It derives from seed and path as a request's stream does;
-        every call under one path begins with the same numbers."""
+        """A generator for what the program itself draws (resampling, choices). It derives from seed and path as a
+        request's stream does; every call under one path begins with the same numbers."""
         return random.Random(stream_seed(self._seed, *self.path, "rng"))
 
-    async def generate(self, prefix: Sequence[int], n: int, sampling: Sampling, *, prompt_length: int | None = None) -> list[Sample]:
+    async def generate(
+        self, prefix: Sequence[int], n: int, sampling: Sampling, *, prompt_length: int | None = None
+    ) -> list[Sample]:
         """n continuations of a prefix, in sample order (never completion order). `prompt_length`: see `Request`."""
         if self.path in self.program.paths:
-            raise DuplicatePath(f"Path {self.path!r} was used for an earlier generate of this program; extend it with lm.at(...).")
+            raise DuplicatePath(
+                f"Path {self.path!r} was used for an earlier generate of this program; extend it with lm.at(...)."
+            )
         self.program.paths.add(self.path)
         seeds = tuple(stream_seed(self._seed, *self.path, i) for i in range(n))
-        request = Request(prefix=tuple(prefix), sampling=sampling, seeds=seeds, prompt_length=prompt_length, owner=self.program)
+        request = Request(
+            prefix=tuple(prefix), sampling=sampling, seeds=seeds, prompt_length=prompt_length, owner=self.program
+        )
         return await self._engine.generate(request)
 
     async def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:

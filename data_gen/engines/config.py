@@ -1,6 +1,8 @@
-"""Which engine a stage runs its language model on, as recipes say it: `engine: {uses: openai, base_url: ..., model: ...}`.
+"""Which engine a stage runs its language model on, as recipes say it: `engine: {uses: openai, base_url: ..., model:
+...}`.
 
-These say how the work is done, never what comes out: stages keep them out of their keys, and so nothing here may change a distribution.
+These say how the work is done, never what comes out: stages keep them out of their keys, and so nothing here may change
+a distribution.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ class _EngineConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     alone: ClassVar[bool] = False
-    """Whether one process is to drive it: it keeps the machine busy by itself, and has no room for a second of its kind."""
+    """Whether one process is to drive it: it keeps the machine busy by itself, and has no room for a second of its
+    kind."""
 
 
 class TransformersConfig(_EngineConfig):
@@ -53,7 +56,8 @@ class TransformersConfig(_EngineConfig):
 
 
 class ServeConfig(_EngineConfig):
-    """A server that the stage starts and stops, e.g. `ServeConfig(command="vllm", args=("--max-model-len", "4096"))`."""
+    """A server that the stage starts and stops, e.g. `ServeConfig(command="vllm", args=("--max-model-len",
+    "4096"))`."""
 
     command: Literal["vllm", "transformers"]
     args: tuple[str, ...] = ()
@@ -68,7 +72,14 @@ class ServeConfig(_EngineConfig):
     def _no_arguments_of_ours(cls, args: tuple[str, ...]) -> tuple[str, ...]:
         for arg in (arg.partition("=")[0] for arg in args):
             # vLLM reads underscores as dashes, and its parser takes beginnings of names for the whole.
-            name = next((full for full in (*_OURS, *_REFUSED) if len(arg) > 3 and full.startswith(arg.lower().replace("_", "-"))), "")
+            name = next(
+                (
+                    full
+                    for full in (*_OURS, *_REFUSED)
+                    if len(arg) > 3 and full.startswith(arg.lower().replace("_", "-"))
+                ),
+                "",
+            )
             if name in _OURS:
                 raise ValueError(f"{name} is chosen by the stage; leave it out")
             if name in _REFUSED:
@@ -77,20 +88,24 @@ class ServeConfig(_EngineConfig):
 
 
 def plain_url(url: str) -> str:
-    """The address of a server, without a slash at its end. ValueError where it is none, or holds what must not be written anywhere."""
+    """The address of a server, without a slash at its end. ValueError where it is none, or holds what must not be
+    written anywhere."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("base_url must look like http://127.0.0.1:8000/v1")
     if parts.username or parts.password or parts.query:
-        raise ValueError("base_url must hold no user, password or query; a key comes from the variable that api_key_env names")
+        raise ValueError(
+            "base_url must hold no user, password or query; a key comes from the variable that api_key_env names"
+        )
     return url.rstrip("/")
 
 
 class OpenAIConfig(_EngineConfig):
     """An OpenAI-compatible server: one that runs, or one that the stage starts.
 
-    `OpenAIConfig(base_url="http://127.0.0.1:8000/v1", server="vllm")`, `OpenAIConfig(serve=ServeConfig(command="vllm"))`,
-    `OpenAIConfig(base_url="https://api.example.com/v1", api_key_env="EXAMPLE_KEY", concurrency=16)`.
+    `OpenAIConfig(base_url="http://127.0.0.1:8000/v1", server="vllm")`,
+    `OpenAIConfig(serve=ServeConfig(command="vllm"))`, `OpenAIConfig(base_url="https://api.example.com/v1",
+    api_key_env="EXAMPLE_KEY", concurrency=16)`.
     """
 
     alone: ClassVar[bool] = True
@@ -101,13 +116,15 @@ class OpenAIConfig(_EngineConfig):
     server: ServerKind | None = None
     """What kind of server `base_url` is; default `openai`: nothing beyond the public API."""
     model: str | None = None
-    """The server's name for the policy; default: the name that the policy is `served` by, else the only model that the server lists."""
+    """The server's name for the policy; default: the name that the policy is `served` by, else the only model that the
+    server lists."""
     api_key_env: str | None = None
     """Name of the environment variable that holds the API key. The key itself is never written anywhere."""
     prompt: Literal["ids", "text"] | None = None
     """How prefixes are sent; default: as this kind of server takes them."""
     seeds: bool | None = None
-    """Whether to send seeds; default: to the kinds that keep them. A vLLM of others on a CPU dies of them, unless it prefills in one go."""
+    """Whether to send seeds; default: to the kinds that keep them. A vLLM of others on a CPU dies of them, unless it
+    prefills in one go."""
     max_n: int | None = Field(None, ge=1)
     """Most continuations asked for in one request; default: as many as this kind of server takes."""
     limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -129,7 +146,9 @@ class OpenAIConfig(_EngineConfig):
     def _name_of_a_variable(cls, name: str | None) -> str | None:
         # The message leaves the value out: whoever puts a key here does not want to read it in a log.
         if name is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            raise ValueError("api_key_env must be the name of an environment variable, such as OPENAI_API_KEY, not the key itself")
+            raise ValueError(
+                "api_key_env must be the name of an environment variable, such as OPENAI_API_KEY, not the key itself"
+            )
         return name
 
     @model_validator(mode="after")
@@ -156,7 +175,8 @@ class OpenAIConfig(_EngineConfig):
 
 
 class VllmConfig(_EngineConfig):
-    """The policy's weights in vLLM, in this process, e.g. `VllmConfig(tensor_parallel=2, args={"max_num_batched_tokens": 16384})`.
+    """The policy's weights in vLLM, in this process, e.g. `VllmConfig(tensor_parallel=2,
+    args={"max_num_batched_tokens": 16384})`.
 
     Float32 on a CPU, bfloat16 on GPUs; sequences up to the model's own context.
     """
@@ -176,7 +196,8 @@ class VllmConfig(_EngineConfig):
     prefix_caching: bool = True
     """Whether a prefix that was computed before is not computed again."""
     enforce_eager: bool | None = None
-    """Whether to run without compiled graphs; default: on a CPU only, where compiling takes longer than it saves on small models."""
+    """Whether to run without compiled graphs; default: on a CPU only, where compiling takes longer than it saves on
+    small models."""
     args: dict[str, bool | int | float | str] = Field(default_factory=dict)
     """More of vLLM's `EngineArgs`, by name."""
 

@@ -25,11 +25,11 @@ def run_programs(
 ) -> Iterator[tuple[Item, Result]]:
     """(item, result) of `await program(item, lm)` for every item, as they complete.
 
-    `key(item)` (e.g. the problem's id) is the root of the program's path: with `seed` it decides every random stream, whatever runs beside
-    it. Items are drawn one by one and at most `in_flight` programs live, so memory does not grow with their number. A program's
-    exception is raised here, after the results that are there, with a note that names the item; it and closing the generator early cancel
-    the others. At the end the engine is told to let go of what belongs to the event loop.
-    Call it outside any event loop.
+    `key(item)` (e.g. the problem's id) is the root of the program's path: with `seed` it decides every random stream,
+    whatever runs beside it. Items are drawn one by one and at most `in_flight` programs live, so memory does not grow
+    with their number. A program's exception is raised here, after the results that are there, with a note that names
+    the item; it and closing the generator early cancel the others. At the end the engine is told to let go of what
+    belongs to the event loop. Call it outside any event loop.
 
     >>> async def answer(problem, lm):                                                        # doctest: +SKIP
     ...     return await lm.generate(encode(problem.question), 4, Sampling(max_tokens=64))
@@ -39,7 +39,9 @@ def run_programs(
         crew = _Crew(engine, iter(items), program, seed, key, in_flight)
         try:
             while batch := runner.run(crew.advance()):
-                for item, task in sorted(batch, key=lambda done: _failed(done[1])):  # what is finished is handed on before an error is
+                for item, task in sorted(
+                    batch, key=lambda done: _failed(done[1])
+                ):  # what is finished is handed on before an error is
                     yield item, _result(task, key(item))
         finally:
             runner.run(crew.disband())
@@ -69,7 +71,14 @@ class _Crew(Generic[Item, Result]):
         key: Callable[[Item], str],
         in_flight: int,
     ) -> None:
-        (self._engine, self._items, self._program, self._seed, self._key, self._in_flight) = engine, items, program, seed, key, in_flight
+        (self._engine, self._items, self._program, self._seed, self._key, self._in_flight) = (
+            engine,
+            items,
+            program,
+            seed,
+            key,
+            in_flight,
+        )
         self._live: set[asyncio.Future[Result]] = set()  # the event loop itself holds tasks weakly
         self._done: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._waiter: asyncio.Future[None] | None = None

@@ -1,7 +1,8 @@
-"""The turns of an in-process engine: let every runnable program run until it waits, take one step, hand out what finished, again.
+"""The turns of an in-process engine: let every runnable program run until it waits, take one step, hand out what
+finished, again.
 
-So branches of one program, calls of many programs and trees over different problems enter the same step; programs that wait for tools or
-graders are simply not in it.
+So branches of one program, calls of many programs and trees over different problems enter the same step; programs that
+wait for tools or graders are simply not in it.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import asyncio
 from typing import Protocol
 
 QUIET_TURNS = 4
-"""Turns of the event loop without a new request after which every program is taken to wait: a finished child wakes its `gather`,
-which wakes its parent, one turn each. A request that comes later is admitted one step later; its result is the same."""
+"""Turns of the event loop without a new request after which every program is taken to wait: a finished child wakes its
+`gather`, which wakes its parent, one turn each. A request that comes later is admitted one step later; its result is
+the same."""
 
 
 class Stepped(Protocol):

@@ -1,4 +1,5 @@
-"""A deterministic engine without a model: a function answers. For tests of call graphs and of everything around sampling."""
+"""A deterministic engine without a model: a function answers. For tests of call graphs and of everything around
+sampling."""
 
 from __future__ import annotations
 
@@ -16,8 +17,9 @@ Script = Callable[[Prefix, int], Sequence[int]]
 class ScriptedEngine:
     """Continues a prefix with `script(prefix, seed)`, or with a table's entry for it; every token has probability 1/2.
 
-    A continuation longer than `max_tokens` is cut (finish `length`); one with its own end is whole (`stop`). Stop strings are the
-    script's business. One turn of the event loop passes before an answer, so that programs interleave as they do over a model.
+    A continuation longer than `max_tokens` is cut (finish `length`); one with its own end is whole (`stop`). Stop
+    strings are the script's business. One turn of the event loop passes before an answer, so that programs interleave
+    as they do over a model.
 
     >>> engine = ScriptedEngine({(1, 2): (3, 4)})
     >>> from data_gen.engines.base import Sampling
@@ -57,13 +59,17 @@ class ScriptedEngine:
 
 def _sample(ids: Sequence[int], most: int) -> Sample:
     kept = tuple(ids[:most])
-    return Sample(token_ids=kept, logprobs=(-math.log(2),) * len(kept), finish="stop" if len(kept) == len(ids) else "length")
+    return Sample(
+        token_ids=kept, logprobs=(-math.log(2),) * len(kept), finish="stop" if len(kept) == len(ids) else "length"
+    )
 
 
 def _from_table(table: Mapping[Prefix, Sequence[int]]) -> Script:
     def look_up(prefix: Prefix, seed: int) -> Sequence[int]:
         if prefix not in table:
-            raise UserError(f"The script has no continuation for the prefix {prefix}; add it to the table ({len(table)} entries).")
+            raise UserError(
+                f"The script has no continuation for the prefix {prefix}; add it to the table ({len(table)} entries)."
+            )
         return table[prefix]
 
     return look_up

@@ -12,7 +12,7 @@ import threading
 from typing import Any
 
 from data_gen.errors import UserError
-from data_gen.verdict import Grade, Verdict
+from data_gen.records.verdict import Grade, Verdict
 
 CPU_SECONDS = 5.0
 """Processor time that one answer may take. Not wall time, so that a busy machine does not change verdicts."""
@@ -21,7 +21,8 @@ CPU_SECONDS = 5.0
 class Checker:
     """Judges answers in a process of its own (`data_gen.grading.worker`). Safe to call from any thread.
 
-    The process guards against answers that hang, crash or fill the memory. It is no sandbox: it has the rights of its user.
+    The process guards against answers that hang, crash or fill the memory. It is no sandbox: it has the rights of its
+    user.
 
     Args:
         cpu_seconds: Processor time of one answer; the hard limit by the wall clock is six times that.
@@ -33,7 +34,8 @@ class Checker:
         self._process: subprocess.Popen[str] | None = None
 
     def compare(self, gold: str, answer: str) -> Grade:
-        """Two expressions: CORRECT or WRONG `math_verify`; UNVERIFIABLE `bad_gold`, `timeout` or `checker_died` (out of memory, for one).
+        """Two expressions: CORRECT or WRONG `math_verify`; UNVERIFIABLE `bad_gold`, `timeout` or `checker_died` (out of
+        memory, for one).
 
         Raises:
             UserError: If the worker cannot start because math-verify does not import.
@@ -55,7 +57,9 @@ class Checker:
         Raises:
             UserError: If the worker cannot start, or reasoning-gym has no such generator or refuses its settings.
         """
-        return self._judge({"kind": "reasoning_gym", "generator": generator, "config": config, "entry": entry, "answer": answer})
+        return self._judge(
+            {"kind": "reasoning_gym", "generator": generator, "config": config, "entry": entry, "answer": answer}
+        )
 
     def _judge(self, question: dict[str, Any]) -> Grade:
         with self._lock:
@@ -75,7 +79,8 @@ class Checker:
         return Grade(Verdict(reply["verdict"]), reply["reason"])
 
     def after_fork(self) -> None:
-        """In a forked child: let go of the parent's worker, which must still see its pipe close when the parent dies."""
+        """In a forked child: let go of the parent's worker, which must still see its pipe close when the parent
+        dies."""
         self._lock = threading.Lock()
         if self._process is not None:
             for pipe in (self._process.stdin, self._process.stdout):
@@ -99,7 +104,10 @@ class Checker:
             process.kill()
             process.wait()
             said = ready["error"] if ready else f"exit status {process.returncode}"
-            raise UserError(f"The answer checker did not start ({said}). Reinstall with `pip install 'math-verify[antlr4_13_2]>=0.9'`.")
+            raise UserError(
+                f"The answer checker did not start ({said}). Reinstall with `pip install "
+                "'math-verify[antlr4_13_2]>=0.9'`."
+            )
         return process
 
     def _stop(self) -> int:
@@ -114,7 +122,9 @@ class Checker:
                 process.kill()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):  # a question that the dead worker never took is still in the buffer
+                with contextlib.suppress(
+                    BrokenPipeError
+                ):  # a question that the dead worker never took is still in the buffer
                     pipe.close()
         return process.wait()
 

@@ -1,4 +1,5 @@
-"""Exact readings of numbers: integers, decimals, fractions, mixed numbers, with currency, units, percent and words such as million."""
+"""Exact readings of numbers: integers, decimals, fractions, mixed numbers, with currency, units, percent and words such
+as million."""
 
 from __future__ import annotations
 
@@ -19,7 +20,9 @@ _BODY = (
 _NUMBER = re.compile(
     rf"(?P<sign>[-+]?)\s*(?:[$€£]|USD|US\$)?\s*(?P<sign2>-?)\s*{_BODY}\s*(?P<unit>%|[$€£]|-?[A-Za-z][A-Za-z0-9 /^²³{{}}.()-]*)?"
 )
-_TOKEN = re.compile(rf"(?<![\w.])-?[$€£]?(?:{_NUM}\s*/\s*{_NUM}|{_NUM})(?:\s*(?:%|percent\b|million\b|billion\b|thousand\b|dozen\b))?")
+_TOKEN = re.compile(
+    rf"(?<![\w.])-?[$€£]?(?:{_NUM}\s*/\s*{_NUM}|{_NUM})(?:\s*(?:%|percent\b|million\b|billion\b|thousand\b|dozen\b))?"
+)
 _SCALES = {
     "%": Fraction(1, 100),
     "percent": Fraction(1, 100),
@@ -58,7 +61,9 @@ _SHORT_UNITS = frozenset(
         "by",
     ]
 )
-_HEDGES = frozenset(["or", "not", "than", "least", "most", "between", "negative", "minus", "times", "plus", "and", "over"])
+_HEDGES = frozenset(
+    ["or", "not", "than", "least", "most", "between", "negative", "minus", "times", "plus", "and", "over"]
+)
 _CUE = re.compile(r".*\b(?:answer|result|total)\s*(?:is|:|=)\s*(.+)", re.S | re.I)
 
 
@@ -105,7 +110,8 @@ def same_number(gold: Reading, said: Reading) -> bool:
 
 
 def only_number(prose: str) -> Reading | None:
-    """The one number in a sentence, or the one after `answer is`; None where there are none, several, or a hedge such as `or`."""
+    """The one number in a sentence, or the one after `answer is`; None where there are none, several, or a hedge such
+    as `or`."""
     cue = _CUE.fullmatch(prose)
     if cue and (named := read_number(cue[1].strip())):
         return named
@@ -116,7 +122,8 @@ def only_number(prose: str) -> Reading | None:
 
 
 def last_side(text: str) -> str:
-    """What follows the last equals sign of one equation or chain (`x = 3`, `9 * 2 = 18`); the text itself for a list of several."""
+    """What follows the last equals sign of one equation or chain (`x = 3`, `9 * 2 = 18`); the text itself for a list of
+    several."""
     return text if ", " in text or ";" in text or words(text) else re.split(r"=|\\approx|≈", text)[-1].strip()
 
 
@@ -157,4 +164,7 @@ def _unit_words(unit: str) -> list[str]:
 
 def _is_unit(unit: str) -> bool:
     """Whether the text after a number is a unit and not part of a formula or a second statement."""
-    return all(w == "%" or (w not in _HEDGES and w not in MATH_WORDS and (len(w) > 2 or w in _SHORT_UNITS)) for w in _unit_words(unit))
+    return all(
+        w == "%" or (w not in _HEDGES and w not in MATH_WORDS and (len(w) > 2 or w in _SHORT_UNITS))
+        for w in _unit_words(unit)
+    )

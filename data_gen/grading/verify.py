@@ -1,6 +1,7 @@
 """`verify(gold, answer)`: the three-way verdict on a final answer in text.
 
-Fast exact paths come first (choice letter, yes/no, number), then symbolic comparison by math-verify in a process of its own.
+Fast exact paths come first (choice letter, yes/no, number), then symbolic comparison by math-verify in a process of its
+own.
 """
 
 from __future__ import annotations
@@ -9,19 +10,20 @@ from data_gen.grading.checker import compare
 from data_gen.grading.choices import picked_letter, picked_word
 from data_gen.grading.clean import is_free_text, plain, words
 from data_gen.grading.numbers import Reading, last_side, only_number, read_number, same_number
-from data_gen.verdict import Answer, Gold, Grade, Verdict
+from data_gen.records.verdict import Answer, Gold, Grade, Verdict
 
 
 def verify(gold: Gold, answer: Answer) -> Grade:
     """Whether an extracted answer equals the reference.
 
     Args:
-        gold: The reference. One that nothing can read gives UNVERIFIABLE `bad_gold`, unless the answer is the same text.
+        gold: The reference. One that nothing can read gives UNVERIFIABLE `bad_gold`, unless the answer is the same
+            text.
         answer: What `Format.extract_answer` found; `Answer(None)` is WRONG `no_answer`.
 
     Returns:
-        The verdict with the path that reached it: `choice`, `yes_no`, `text`, `integer`, `decimal`, `fraction`, `percent`, `scaled`,
-        `ambiguous` (several numbers or a hedge), `math_verify`, or UNVERIFIABLE with `timeout`,
+        The verdict with the path that reached it: `choice`, `yes_no`, `text`, `integer`, `decimal`, `fraction`,
+        `percent`, `scaled`, `ambiguous` (several numbers or a hedge), `math_verify`, or UNVERIFIABLE with `timeout`,
         `checker_died`, `free_text` (gold is words, the answer others) or `bad_gold`.
 
     Raises:
@@ -29,7 +31,8 @@ def verify(gold: Gold, answer: Answer) -> Grade:
     """
     if not isinstance(gold, Gold) or not isinstance(answer, Answer):
         raise TypeError(
-            "verify(gold, answer): gold, the reference, comes first as Gold(...); answer, what the solution says, second as Answer(...). "
+            "verify(gold, answer): gold, the reference, comes first as Gold(...); answer, what the solution says, "
+            "second as Answer(...). "
             f"Got gold={gold!r} and answer={answer!r}."
         )
     if not gold.text.strip():

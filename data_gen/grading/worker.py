@@ -1,9 +1,10 @@
 """The far side of the checker process: `python -m data_gen.grading.worker`, JSON lines in, JSON lines out.
 
-A question is `{"kind": "math", gold, answer, cpu_seconds}` or `{"kind": "reasoning_gym", generator, config, entry, answer, cpu_seconds}`,
-a reply `{verdict, reason}`, or `{error}` for a mistake of the user's. Each judgement runs under two kernel timers whose signals are left
-to their default, which is to end the process: neither Python code nor a big-number routine in C can outlast them, even when the parent
-is gone. Between judgements the end of stdin ends the process.
+A question is `{"kind": "math", gold, answer, cpu_seconds}` or `{"kind": "reasoning_gym", generator, config, entry,
+answer, cpu_seconds}`, a reply `{verdict, reason}`, or `{error}` for a mistake of the user's. Each judgement runs under
+two kernel timers whose signals are left to their default, which is to end the process: neither Python code nor a
+big-number routine in C can outlast them, even when the parent is gone. Between judgements the end of stdin ends the
+process.
 """
 
 from __future__ import annotations
@@ -93,7 +94,9 @@ def judge(gold: str, answer: str) -> tuple[str, str]:
     if not golds:
         return "unverifiable", "bad_gold"
     # math-verify's own timeouts are signals for the main thread of a process that shares them; ours are the kernel's.
-    return ("correct" if verify(golds, _parse(answer), allow_set_relation_comp=True, timeout_seconds=None) else "wrong"), "math_verify"
+    return (
+        "correct" if verify(golds, _parse(answer), allow_set_relation_comp=True, timeout_seconds=None) else "wrong"
+    ), "math_verify"
 
 
 def latex(text: str) -> str:
@@ -123,7 +126,8 @@ def _arm(cpu_seconds: float) -> None:
 
 
 def _private_pipes() -> tuple[TextIO, TextIO]:
-    """Questions and replies, moved off stdin and stdout: what a scorer or an evaluated answer prints must not pass for a reply."""
+    """Questions and replies, moved off stdin and stdout: what a scorer or an evaluated answer prints must not pass for
+    a reply."""
     questions, replies = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)

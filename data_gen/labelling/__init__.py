@@ -1,1 +1,2 @@
-"""Labelling: finished trees to rows that trainers take. Pure functions; what is drawn derives from (seed, problem id, transform)."""
+"""Labelling: finished trees to rows that trainers take. Pure functions; what is drawn derives from (seed, problem id,
+transform)."""

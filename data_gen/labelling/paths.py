@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data_gen.errors import UserError
 from data_gen.labelling.reach import ends
+from data_gen.records.trees import Tree, TreeNode
 from data_gen.similarity import jaccard, shingles
-from data_gen.trees import Tree, TreeNode
 
 Dropped = Counter[str]
 """Reason -> how many paths it cost."""
@@ -49,11 +49,13 @@ class Path:
 
     @property
     def perplexity(self) -> float:
-        """exp of the mean negative log-prob of its tokens under the policy. UserError where the engine that drew them gave none."""
+        """exp of the mean negative log-prob of its tokens under the policy. UserError where the engine that drew them
+        gave none."""
         known = [node.logprob for node in self.nodes if node.logprob is not None]
         if len(known) < len(self.nodes):
             raise UserError(
-                f"Perplexity needs log-probs, and the tree of problem {self.tree.problem_id!r} has steps without: the engine that drew "
+                f"Perplexity needs log-probs, and the tree of problem {self.tree.problem_id!r} has steps without: the "
+                "engine that drew "
                 "them gave none. Rank by `mean_q`, `draws` or `random`."
             )
         return math.exp(-sum(known) / max(1, len(self.token_ids)))
@@ -75,7 +77,8 @@ RANKS: dict[str, Callable[[Path], float]] = {
 
 
 class PathPolicy(BaseModel):
-    """At most k right and k wrong paths a problem: AlphaMath takes `{correct: 4, wrong: 4}`, rStar-Math `{correct: 2, rank: mean_q}`."""
+    """At most k right and k wrong paths a problem: AlphaMath takes `{correct: 4, wrong: 4}`, rStar-Math `{correct: 2,
+    rank: mean_q}`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -84,15 +87,18 @@ class PathPolicy(BaseModel):
     wrong: int | None = Field(0, ge=0)
     """Always a random choice: what is wrong is best left diverse."""
     rank: Literal["random", "mean_q", "high_perplexity", "low_perplexity", "draws"] = "random"
-    """Which right paths are taken first. STILL-2 prefers right answers that the policy finds unlikely (`high_perplexity`)."""
+    """Which right paths are taken first. STILL-2 prefers right answers that the policy finds unlikely
+    (`high_perplexity`)."""
     steps: Literal["any", "right"] = "any"
     """`right`: no right answer that the task's step checker finds a wrong step in."""
     dedupe: Literal["exact", "near"] = "exact"
-    """Over all trees of a problem: equal texts, or word 3-gram Jaccard similarity of at least `near`; the first in rank stands for all."""
+    """Over all trees of a problem: equal texts, or word 3-gram Jaccard similarity of at least `near`; the first in rank
+    stands for all."""
     near: float = Field(0.8, gt=0, le=1)
 
     def choose(self, trees: Sequence[Tree], rng: random.Random, *, whole: bool) -> tuple[list[Path], Dropped]:
-        """Paths of one problem's trees, right ones first, and what was dropped for which reason. `whole`: none that a limit cut."""
+        """Paths of one problem's trees, right ones first, and what was dropped for which reason. `whole`: none that a
+        limit cut."""
         dropped: Dropped = Counter()
         paths = [path for tree in trees for path in _paths(tree) if self._fits(path, dropped, whole)]
         right = self._ranked([path for path in paths if path.right], rng)

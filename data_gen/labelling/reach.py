@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from data_gen.trees import ROOT, Tree, TreeNode
+from data_gen.records.trees import ROOT, Tree, TreeNode
 
 
 @dataclass(slots=True)
@@ -29,7 +29,8 @@ class Reach:
 
 
 def reach(tree: Tree) -> list[Reach]:
-    """For each node by its number. An inner node's counts are the sums of its children's, so its rate is their count-weighted mean."""
+    """For each node by its number. An inner node's counts are the sums of its children's, so its rate is their
+    count-weighted mean."""
     found = [Reach() for _ in tree.nodes]
     for node in reversed(tree.nodes):  # children come after their parents
         here = found[node.node]
@@ -39,7 +40,11 @@ def reach(tree: Tree) -> list[Reach]:
             here.unknown += node.draws * (node.outcome is None)
         if node.parent != ROOT:
             above = found[node.parent]
-            above.right, above.wrong, above.unknown = above.right + here.right, above.wrong + here.wrong, above.unknown + here.unknown
+            above.right, above.wrong, above.unknown = (
+                above.right + here.right,
+                above.wrong + here.wrong,
+                above.unknown + here.unknown,
+            )
     return found
 
 

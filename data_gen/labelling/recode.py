@@ -1,4 +1,5 @@
-"""Labels in the tokens of another model: steps cross as texts, by the reading that searches and evaluations give its verifier.
+"""Labels in the tokens of another model: steps cross as texts, by the reading that searches and evaluations give its
+verifier.
 
 What is trained on such rows is therefore read at the very tokens where it was trained.
 """
@@ -10,16 +11,18 @@ from dataclasses import replace
 
 from data_gen.errors import UserError
 from data_gen.format import StepCodec
-from data_gen.heads import step_ends
 from data_gen.labelling.targets.base import PROMPT_END
-from data_gen.labels import StepPair, ValueTarget
-from data_gen.records import Problem, Segment
+from data_gen.records.labels import StepPair, ValueTarget
+from data_gen.records.problem import Problem
+from data_gen.records.solution import Segment
 from data_gen.scorers.base import Prefix
+from data_gen.verifiers.heads import step_ends
 from data_gen.verifiers.reading import Reader, Reading
 
 
 class Recoder:
-    """`Recoder(own, policy).target(row, problem)`: from the tokens of the policy that grew the trees to those of a model of its own."""
+    """`Recoder(own, policy).target(row, problem)`: from the tokens of the policy that grew the trees to those of a
+    model of its own."""
 
     def __init__(self, own: StepCodec, policy: StepCodec) -> None:
         policy.format.check_same_task(own.format, "the policy", "the model")
@@ -30,7 +33,9 @@ class Recoder:
 
         UserError for values inside steps, which have no place among other tokens.
         """
-        reading, segments = self._read(row.problem_id, problem, row.token_ids, "".join(row.completions), ended=row.outcome is not None)
+        reading, segments = self._read(
+            row.problem_id, problem, row.token_ids, "".join(row.completions), ended=row.outcome is not None
+        )
         start, ends = reading.cuts[0], tuple(at - reading.cuts[0] for at in reading.at)
         places = dict(zip(step_ends(segments), ends, strict=False))
         if len(ends) != len(row.ends) or len(places) != len(ends):
@@ -39,10 +44,14 @@ class Recoder:
             places[PROMPT_END] = PROMPT_END
         if inside := set(row.at) - places.keys() - {PROMPT_END}:
             raise UserError(
-                f"targets: problem {row.problem_id!r} has a value at token {min(inside)}, inside a step; between tokenizers only ends of "
-                "steps correspond. Make the targets at the ends of steps (`level: steps`), or train a model with the policy's tokenizer."
+                f"targets: problem {row.problem_id!r} has a value at token {min(inside)}, inside a step; between "
+                "tokenizers only ends of "
+                "steps correspond. Make the targets at the ends of steps (`level: steps`), or train a model with the "
+                "policy's tokenizer."
             )
-        moved = self._moved(row, reading.ids, start, ends, [(places[at], i) for i, at in enumerate(row.at) if at in places])
+        moved = self._moved(
+            row, reading.ids, start, ends, [(places[at], i) for i, at in enumerate(row.at) if at in places]
+        )
         return replace(moved, prompt=self._own.prompt_text(problem.question))
 
     def _moved(
@@ -53,19 +62,29 @@ class Recoder:
 
         texts = [self._own.decode(ids[start : start + end + 1]) for end in ends]
         return replace(
-            row, prompt_ids=ids[:start], token_ids=ids[start:], ends=ends,
+            row,
+            prompt_ids=ids[:start],
+            token_ids=ids[start:],
+            ends=ends,
             completions=tuple(text[len(before) :] for before, text in zip(("", *texts), texts, strict=False)),
-            at=tuple(at for at, _ in kept), values=of(row.values), n_eff=of(row.n_eff), weights=of(row.weights), correct=of(row.correct),
+            at=tuple(at for at, _ in kept),
+            values=of(row.values),
+            n_eff=of(row.n_eff),
+            weights=of(row.weights),
+            correct=of(row.correct),
             total=of(row.total),
-        )  # fmt: skip
+        )
 
     def pair(self, row: StepPair, problem: Problem) -> StepPair | None:
-        """The same two sides; None where the model's tokens do not keep the shared steps apart from them. No reference stays."""
+        """The same two sides; None where the model's tokens do not keep the shared steps apart from them. No reference
+        stays."""
         shared = len(step_ends(self._policy.split(row.prefix_ids)))
         sides = []
         for ids, said in ((row.chosen_ids, row.chosen), (row.rejected_ids, row.rejected)):
             whole = self._policy.decode(row.prefix_ids) + said
-            reading, _ = self._read(row.problem_id, problem, (*row.prefix_ids, *ids), whole, ended=row.end_mark == "eos")
+            reading, _ = self._read(
+                row.problem_id, problem, (*row.prefix_ids, *ids), whole, ended=row.end_mark == "eos"
+            )
             if len(reading.at) <= shared:
                 return None
             cut = reading.at[shared - 1] + 1 if shared else reading.cuts[0]
@@ -75,10 +94,18 @@ class Recoder:
             return None
         start, text = reading.cuts[0], self._own.decode
         return replace(
-            row, prompt=self._own.prompt_text(problem.question) + text(prompt[start:]), prompt_ids=prompt, prompt_length=start,
-            chosen_ids=chosen, rejected_ids=rejected, chosen=text(chosen), rejected=text(rejected), reference_chosen=None,
-            reference_rejected=None, end_mark="eos" if {chosen[-1], rejected[-1]} & self._own.end_ids else "none",
-        )  # fmt: skip
+            row,
+            prompt=self._own.prompt_text(problem.question) + text(prompt[start:]),
+            prompt_ids=prompt,
+            prompt_length=start,
+            chosen_ids=chosen,
+            rejected_ids=rejected,
+            chosen=text(chosen),
+            rejected=text(rejected),
+            reference_chosen=None,
+            reference_rejected=None,
+            end_mark="eos" if {chosen[-1], rejected[-1]} & self._own.end_ids else "none",
+        )
 
     def _read(
         self, problem_id: str, problem: Problem, ids: tuple[int, ...], said: str, *, ended: bool
@@ -87,7 +114,8 @@ class Recoder:
         segments, text = self._policy.split(ids), self._policy.decode(ids)
         if text != said:
             raise UserError(
-                f"policy: the token ids of a path of problem {problem_id!r} decode to {text[:80]!r} with its tokenizer, the row says "
+                f"policy: the token ids of a path of problem {problem_id!r} decode to {text[:80]!r} with its "
+                "tokenizer, the row says "
                 f"{said[:80]!r}. Give the policy that grew the trees."
             )
         steps = tuple(s.text.strip() for s in segments if s.kind == "step")
@@ -95,11 +123,15 @@ class Recoder:
         over = ended and bool(segments) and segments[-1].kind in ("answer", "end")
         reading = self._reader.read(
             Prefix(
-                problem=problem, prompt_ids=tuple(self._policy.prompt_ids(problem.question)), token_ids=ids,
-                ends=tuple(step_ends(segments)), read=lambda: (steps, closing), ended=over,
+                problem=problem,
+                prompt_ids=tuple(self._policy.prompt_ids(problem.question)),
+                token_ids=ids,
+                ends=tuple(step_ends(segments)),
+                read=lambda: (steps, closing),
+                ended=over,
                 answer=self._policy.format.extract_answer(text) if over else None,
             )
-        )  # fmt: skip
+        )
         self._check_kept(problem_id, text, self._own.decode(reading.ids[reading.cuts[0] :]))
         return reading, segments
 
@@ -107,6 +139,7 @@ class Recoder:
         mark = self._own.format.model.step_token
         if "".join((again.replace(mark, "") if mark else again).split()) != "".join(text.split()):
             raise UserError(
-                f"model: its tokenizer does not give back a path of problem {problem_id!r}: {text[:80]!r} became {again[:80]!r}. Its "
+                f"model: its tokenizer does not give back a path of problem {problem_id!r}: {text[:80]!r} became "
+                f"{again[:80]!r}. Its "
                 "vocabulary misses some of the text; use another model."
             )

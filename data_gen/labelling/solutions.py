@@ -7,8 +7,8 @@ from typing import Literal
 
 from data_gen.format import StepCodec
 from data_gen.labelling.paths import Path
-from data_gen.records import Segment, Solution
-from data_gen.verdict import Verdict
+from data_gen.records.solution import Segment, Solution
+from data_gen.records.verdict import Verdict
 
 Weights = Literal["one", "problem", "draws"]
 """Loss weight of a right row: 1; a share of its problem, whose rows weigh 1 together; how often the policy drew it."""
@@ -17,7 +17,8 @@ VERDICTS = {1.0: Verdict.CORRECT, 0.0: Verdict.WRONG, None: Verdict.UNVERIFIABLE
 
 
 def path_solutions(paths: Sequence[Path], codec: StepCodec, weights: Weights = "one") -> list[Solution]:
-    """One row a path of one problem's trees. A wrong one has weight 0: it is there for values, nobody should imitate it."""
+    """One row a path of one problem's trees. A wrong one has weight 0: it is there for values, nobody should imitate
+    it."""
     right = sum(path.right for path in paths)
     sizes = {"one": 1.0, "problem": 1.0 / max(1, right)}
     return [
@@ -47,7 +48,8 @@ def _solution(path: Path, index: int, codec: StepCodec, weight: float) -> Soluti
 
 
 def segments(token_ids: tuple[int, ...], codec: StepCodec, *, whole: bool) -> tuple[Segment, ...]:
-    """Typed segments of a path. A whole one that an answer line ended, not the stop token, gets the stop token: there it should end."""
+    """Typed segments of a path. A whole one that an answer line ended, not the stop token, gets the stop token: there
+    it should end."""
     found = codec.split(token_ids)
     if whole and not any(segment.kind == "end" for segment in found):
         found = (*found, Segment(kind="end", text="", token_ids=(codec.end_id,)))

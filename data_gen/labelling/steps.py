@@ -1,7 +1,7 @@
 """One step a node: the view of a tree that all labels are made from.
 
-A search may hold a whole completion in one node, or a few tokens. Here every node is one piece of the Format's segmentation, and
-equal prefixes are one node, so that the rollouts of one node vouch for the steps that they share.
+A search may hold a whole completion in one node, or a few tokens. Here every node is one piece of the Format's
+segmentation, and equal prefixes are one node, so that the rollouts of one node vouch for the steps that they share.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from data_gen.format import StepCodec
-from data_gen.trees import ROOT, Tree, TreeNode
+from data_gen.records.trees import ROOT, Tree, TreeNode
 
 Ids = tuple[int, ...]
 LEFT_OUT = ("lookahead",)
@@ -21,10 +21,10 @@ LEFT_OUT = ("lookahead",)
 def in_steps(tree: Tree, codec: StepCodec) -> Tree:
     """The same tree with one step a node. Where nothing needs cutting or merging it is the tree itself.
 
-    What a search knows of a node (N, W, v0, outcome, ...) stands on the step that ends where the node ends. A step between, inside a
-    rollout, knows how often it was drawn and how the rollouts through it ended: they were drawn from above it without looking, so they
-    are rollouts of its own (`mc_correct`, `mc_total`), unless the search has drawn some from there. The log-prob of a completion stands
-    on its last step.
+    What a search knows of a node (N, W, v0, outcome, ...) stands on the step that ends where the node ends. A step
+    between, inside a rollout, knows how often it was drawn and how the rollouts through it ended: they were drawn from
+    above it without looking, so they are rollouts of its own (`mc_correct`, `mc_total`), unless the search has drawn
+    some from there. The log-prob of a completion stands on its last step.
     """
     view = _View(codec, tree.root)
     completions = [node for node in tree.nodes[1:] if node.source == "rollout"]
@@ -35,7 +35,8 @@ def in_steps(tree: Tree, codec: StepCodec) -> Tree:
 
 @dataclass(slots=True)
 class _Place:
-    """Where a node of the search ends: at step `id`, or in the middle of the next one, whose tokens so far are `open`."""
+    """Where a node of the search ends: at step `id`, or in the middle of the next one, whose tokens so far are
+    `open`."""
 
     id: int
     open: Ids = ()
@@ -122,10 +123,14 @@ class _View:
             self._change(step, mc_correct=here.mc_correct + node.outcome, mc_total=here.mc_total + 1)
 
     def _settle(self, steps: Sequence[int], node: TreeNode, logprob: float | None) -> None:
-        """A node ends with the last of `steps`: what is known of it goes there. Twins' counts add up, the first one's marks stay."""
+        """A node ends with the last of `steps`: what is known of it goes there. Twins' counts add up, the first one's
+        marks stay."""
         step = self.nodes[steps[-1]]
         self.rolled |= {step.node} if node.mc_total else set()
-        counts = {name: getattr(step, name) + getattr(node, name) for name in ("n", "w", "mc_correct", "mc_total", "weight", "votes")}
+        counts = {
+            name: getattr(step, name) + getattr(node, name)
+            for name in ("n", "w", "mc_correct", "mc_total", "weight", "votes")
+        }
         marks = ("prior", "v0", "outcome", "answer", "steps_ok")
         known = {name: old if (old := getattr(step, name)) is not None else getattr(node, name) for name in marks}
         fresh = not step.source
@@ -147,6 +152,8 @@ class _View:
         """All steps. What seemed to be an end, by a limit of the search, is none where a rollout went on."""
         inner = {node.parent for node in self.nodes} - {ROOT}
         return tuple(
-            dataclasses.replace(node, terminal="", outcome=None, answer=None) if node.node in inner and node.terminal else node
+            dataclasses.replace(node, terminal="", outcome=None, answer=None)
+            if node.node in inner and node.terminal
+            else node
             for node in self.nodes
         )

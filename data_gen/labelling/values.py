@@ -11,16 +11,19 @@ from data_gen.labelling.paths import Path
 from data_gen.labelling.reach import View
 from data_gen.labelling.targets import TargetRule
 from data_gen.labelling.targets.base import Targets, step_ends
-from data_gen.labels import ValueTarget
-from data_gen.trees import Tree
+from data_gen.records.labels import ValueTarget
+from data_gen.records.trees import Tree
 
 Multiplicity = Literal["paths", "unique"]
 
 
-def value_targets(paths: Sequence[Path], rule: TargetRule, *, multiplicity: Multiplicity, shrink: float = 0.0) -> list[ValueTarget]:
+def value_targets(
+    paths: Sequence[Path], rule: TargetRule, *, multiplicity: Multiplicity, shrink: float = 0.0
+) -> list[ValueTarget]:
     """A row a path that has any target; the rows of one tree stand together, in the order of its leaves.
 
-    A target weighs n / (n + shrink), for n observations behind it, so that `shrink: 0` weighs all alike; see `ValueTarget.multiplicity`.
+    A target weighs n / (n + shrink), for n observations behind it, so that `shrink: 0` weighs all alike; see
+    `ValueTarget.multiplicity`.
     """
     ordered = sorted(paths, key=lambda path: (path.tree.sample, path.leaf.node))
     rows: list[ValueTarget] = []
@@ -35,7 +38,10 @@ def _of_tree(paths: list[Path], rule: TargetRule, multiplicity: Multiplicity, sh
     shares = _shares([path.token_ids for path, _ in found])
     rows = []
     for (path, targets), share in zip(found, shares, strict=True):
-        weights = [target.n / (target.n + shrink) / (share[at + 1] if multiplicity == "unique" else 1) for at, target in targets]
+        weights = [
+            target.n / (target.n + shrink) / (share[at + 1] if multiplicity == "unique" else 1)
+            for at, target in targets
+        ]
         rows.append(_row(tree, path, targets, weights, rule, multiplicity))
     return rows
 
@@ -53,7 +59,9 @@ def _shares(sequences: Sequence[tuple[int, ...]]) -> list[list[int]]:
     return [[through[number] for number in walk] for walk in walks]
 
 
-def _row(tree: Tree, path: Path, targets: Targets, weights: list[float], rule: TargetRule, multiplicity: Multiplicity) -> ValueTarget:
+def _row(
+    tree: Tree, path: Path, targets: Targets, weights: list[float], rule: TargetRule, multiplicity: Multiplicity
+) -> ValueTarget:
     known, ends = dict(targets), step_ends(path)
     counts = [target.counts for _, target in targets if target.counts is not None]
     return ValueTarget(

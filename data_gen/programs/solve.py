@@ -9,9 +9,10 @@ from dataclasses import replace
 from data_gen.engines.base import LM, Engine, Sample, Sampling
 from data_gen.engines.programs import run_programs
 from data_gen.format import StepCodec
-from data_gen.records import Problem, Solution
+from data_gen.records.problem import Problem
+from data_gen.records.solution import Solution
+from data_gen.records.verdict import Answer, Verdict
 from data_gen.tasks import Task
-from data_gen.verdict import Answer, Verdict
 
 
 async def solve(problem: Problem, lm: LM, n: int, sampling: Sampling, codec: StepCodec, task: Task) -> list[Solution]:
@@ -21,8 +22,11 @@ async def solve(problem: Problem, lm: LM, n: int, sampling: Sampling, codec: Ste
     return await asyncio.to_thread(grade_samples, problem, tuple(prompt), samples, sampling, codec, task)
 
 
-def solve_greedily(engine: Engine, problems: Iterable[Problem], codec: StepCodec, task: Task, *, max_tokens: int) -> list[bool]:
-    """Whether the greedy solution of each problem is correct, in the order of finishing (a rate is all that it is good for)."""
+def solve_greedily(
+    engine: Engine, problems: Iterable[Problem], codec: StepCodec, task: Task, *, max_tokens: int
+) -> list[bool]:
+    """Whether the greedy solution of each problem is correct, in the order of finishing (a rate is all that it is good
+    for)."""
     greedy = Sampling(max_tokens=max_tokens, temperature=0.0)
 
     async def program(problem: Problem, lm: LM) -> bool:
@@ -37,11 +41,18 @@ def _id(problem: Problem) -> str:
 
 
 def grade_samples(
-    problem: Problem, prompt: tuple[int, ...], samples: Sequence[Sample], sampling: Sampling, codec: StepCodec, task: Task
+    problem: Problem,
+    prompt: tuple[int, ...],
+    samples: Sequence[Sample],
+    sampling: Sampling,
+    codec: StepCodec,
+    task: Task,
 ) -> list[Solution]:
     """Samples behind a prompt's ids as solutions, each with its verdict."""
     prompt_text = codec.prompt_text(problem.question)
-    return [_solution(i, sample, problem, prompt, prompt_text, sampling, codec, task) for i, sample in enumerate(samples)]
+    return [
+        _solution(i, sample, problem, prompt, prompt_text, sampling, codec, task) for i, sample in enumerate(samples)
+    ]
 
 
 def _solution(

@@ -2,8 +2,8 @@
 
     scores = await scorer(prefixes, lm)
 
-A scorer config is a small pydantic model registered under the name that recipes use; `open` binds it to what it needs. The
-search's tree caches per prefix, checks for NaN, converts scales and charges tokens, so that no scorer has to.
+A scorer config is a small pydantic model registered under the name that recipes use; `open` binds it to what it needs.
+The search's tree caches per prefix, checks for NaN, converts scales and charges tokens, so that no scorer has to.
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ from pydantic import BaseModel, ConfigDict
 from data_gen.engines.base import LM, Sample
 from data_gen.errors import UserError
 from data_gen.format import StepCodec
-from data_gen.heads import HeadConfig
-from data_gen.records import Problem
+from data_gen.records.problem import Problem
+from data_gen.records.scales import Scale
+from data_gen.records.verdict import Answer, Verdict
 from data_gen.registry import Registry
-from data_gen.scales import Scale
 from data_gen.tasks.base import Task
-from data_gen.verdict import Answer, Verdict
+from data_gen.verifiers.heads import HeadConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prefix:
     """A partial solution as scorers see it.
 
-    `Prefix(problem=p, prompt_ids=(5, 9), token_ids=(7, 4), ends=(1,), read=lambda: (("12 + 5 = 17",), ""), ended=False)`
+    `Prefix(problem=p, prompt_ids=(5, 9), token_ids=(7, 4), ends=(1,), read=lambda: (("12 + 5 = 17",), ""),
+    ended=False)`
     """
 
     problem: Problem
@@ -40,9 +41,11 @@ class Prefix:
     token_ids: tuple[int, ...]
     """The policy's ids since the prompt. A verifier with another tokenizer reads `steps` instead."""
     ends: tuple[int, ...] = ()
-    """Index in `token_ids` of the last token of every step and of the answer line (its end token included); empty: not known."""
+    """Index in `token_ids` of the last token of every step and of the answer line (its end token included); empty: not
+    known."""
     cuts: tuple[int, ...] = ()
-    """Where, in `token_ids`, the nodes of the path end that other prefixes may share; the last one is the length. Empty: not known."""
+    """Where, in `token_ids`, the nodes of the path end that other prefixes may share; the last one is the length.
+    Empty: not known."""
     read: Callable[[], tuple[tuple[str, ...], str]]
     """Gives `steps` and `closing`; called when a scorer asks for them, since most read ids only."""
     ended: bool
@@ -64,7 +67,8 @@ class Prefix:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """A completion drawn to estimate a value, with its outcome (1, 0, or None: unverifiable); the tree keeps it as a leaf."""
+    """A completion drawn to estimate a value, with its outcome (1, 0, or None: unverifiable); the tree keeps it as a
+    leaf."""
 
     sample: Sample
     answer: str | None
@@ -107,7 +111,8 @@ class Gold:
         return {Verdict.CORRECT: 1.0, Verdict.WRONG: 0.0}.get(grade.verdict)
 
     def steps_ok(self, problem: Problem, steps: Sequence[str], *, ended: bool) -> bool | None:
-        """Whether every step so far is right by the task's exact checker; None where it has none. `ended`: missing steps are wrong ones."""
+        """Whether every step so far is right by the task's exact checker; None where it has none. `ended`: missing
+        steps are wrong ones."""
         checked = self._task.check_steps(problem, steps)
         if checked is None:
             return None
@@ -141,7 +146,9 @@ class Tools:
     def granted(self, who: str) -> Gold:
         """Gold, or a UserError that says how to grant it."""
         if self.gold is None:
-            raise UserError(f"{who} needs gold answers, which this stage does not grant. On training problems set `gold: true`.")
+            raise UserError(
+                f"{who} needs gold answers, which this stage does not grant. On training problems set `gold: true`."
+            )
         return self.gold
 
 

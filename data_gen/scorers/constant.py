@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from data_gen.engines.base import LM
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
 from data_gen.scorers.base import SCORERS, Prefix, Score, ScorerConfig, Tools
 
 

@@ -7,13 +7,14 @@ from typing import Literal
 
 from data_gen.engines.base import LM
 from data_gen.errors import UserError
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
 from data_gen.scorers.base import SCORERS, Gold, Prefix, Score, ScorerConfig, Tools
 
 
 @SCORERS.register("exact_steps")
 class ExactSteps(ScorerConfig):
-    """`{uses: exact_steps}`: 1 while every step is right, and the answer, once the solution is over; else 0. 1 for the bare problem."""
+    """`{uses: exact_steps}`: 1 while every step is right, and the answer, once the solution is over; else 0. 1 for the
+    bare problem."""
 
     uses: Literal["exact_steps"] = "exact_steps"
 
@@ -42,5 +43,7 @@ async def all_right(gold: Gold, prefix: Prefix, who: str) -> bool:
     """Whether nothing is wrong so far. UserError that names `who` asks where the task has no step checker."""
     right = gold.steps_ok(prefix.problem, prefix.steps, ended=prefix.ended)
     if right is None:
-        raise UserError(f"{who} needs a task that can check steps (as chain does); the one of problem {prefix.problem.id!r} cannot.")
+        raise UserError(
+            f"{who} needs a task that can check steps (as chain does); the one of problem {prefix.problem.id!r} cannot."
+        )
     return right and (not prefix.ended or await gold.outcome(prefix.problem, prefix.answer) != 0.0)

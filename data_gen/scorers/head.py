@@ -1,7 +1,8 @@
 """A verifier checkpoint: outcome, process, token-level, pairwise or progress head, whatever its `head/head.json` says.
 
-Outcome and process verifiers (Cobbe et al., arXiv 2110.14168; Lightman et al., arXiv 2305.20050), TVM (arXiv 2407.12863), Tree-PLV
-(arXiv 2407.00390), AlphaMath's value head read without its policy. The forwards are in data_gen/verifiers.
+Outcome and process verifiers (Cobbe et al., arXiv 2110.14168; Lightman et al., arXiv 2305.20050), TVM (arXiv
+2407.12863), Tree-PLV (arXiv 2407.00390), AlphaMath's value head read without its policy. The forwards are in
+data_gen/verifiers.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from data_gen.engines.base import LM
 from data_gen.errors import UserError
-from data_gen.heads import HeadConfig, ReadAt, Squash
-from data_gen.scales import BOUNDS, Scale
+from data_gen.records.scales import BOUNDS, Scale
 from data_gen.scorers.base import SCORERS, Prefix, Score, ScorerConfig, Tools
+from data_gen.verifiers.heads import HeadConfig, ReadAt, Squash
 
 if TYPE_CHECKING:
     from data_gen.verifiers.gather import Gather
@@ -25,7 +26,8 @@ Aggregate = Literal["last", "min", "prod", "mean"]
 
 @SCORERS.register("head")
 class Head(ScorerConfig):
-    """`{uses: head}`: the value at the prefix's last token. `{uses: head, aggregate: min}`: the least of its steps' (Math-Shepherd).
+    """`{uses: head}`: the value at the prefix's last token. `{uses: head, aggregate: min}`: the least of its steps'
+    (Math-Shepherd).
 
     A prefix without steps is read at the prompt's last token.
     """
@@ -40,7 +42,8 @@ class Head(ScorerConfig):
     read_at: ReadAt | None = None
     """What the checkpoint is expected to be; None: whatever it says. Another one is refused."""
     too_long: Literal["error", "lowest"] = "error"
-    """A prefix longer than the verifier's context ends the stage, or is worth the least of its scale and counted (`scorer.too_long`)."""
+    """A prefix longer than the verifier's context ends the stage, or is worth the least of its scale and counted
+    (`scorer.too_long`)."""
 
     def open(self, tools: Tools) -> _Head:
         """Load the checkpoint. UserError where its head or Format is another one than expected."""
@@ -62,23 +65,37 @@ class Head(ScorerConfig):
         return _Head(self, name, head.scale, verifier.context, reader, Gather(forward.values), tools.count)
 
     def _check(self, head: HeadConfig) -> None:
-        expected = {name: value for name in ("squash", "scale", "read_at") if (value := getattr(self, name)) is not None}
+        expected = {
+            name: value for name in ("squash", "scale", "read_at") if (value := getattr(self, name)) is not None
+        }
         head.model_copy(update=expected).check_same(head, "scorer.head", "the checkpoint")
         if self.aggregate != "last" and head.read_at == "last":
-            raise UserError(f"scorer.aggregate is {self.aggregate!r}, but the head is read at the last token only; expected 'last'.")
+            raise UserError(
+                f"scorer.aggregate is {self.aggregate!r}, but the head is read at the last token only; expected 'last'."
+            )
         if self.aggregate == "prod" and head.scale is not Scale.P:
             raise UserError(
-                f"scorer.aggregate is 'prod', but the head's values are of scale {str(head.scale)!r}; only probabilities multiply. "
+                f"scorer.aggregate is 'prod', but the head's values are of scale {str(head.scale)!r}; only "
+                "probabilities multiply. "
                 "Use last, min or mean."
             )
         if self.too_long == "lowest" and math.isinf(BOUNDS[head.scale][0]):
-            raise UserError(f"scorer.too_long is 'lowest', but scale {str(head.scale)!r} has no least value; expected 'error'.")
+            raise UserError(
+                f"scorer.too_long is 'lowest', but scale {str(head.scale)!r} has no least value; expected 'error'."
+            )
 
 
 class _Head:
     def __init__(
-        self, config: Head, name: str, scale: Scale, context: int, reader: Reader, gather: Gather, count: Callable[[str], None]
-    ) -> None:  # fmt: skip
+        self,
+        config: Head,
+        name: str,
+        scale: Scale,
+        context: int,
+        reader: Reader,
+        gather: Gather,
+        count: Callable[[str], None],
+    ) -> None:
         self.name, self.scale = name, scale
         self._config, self._context, self._reader, self._gather, self._count = config, context, reader, gather, count
 
@@ -87,7 +104,9 @@ class _Head:
         readings = [self._read(prefix, lm.program) for prefix in prefixes]
         values = iter(await self._gather.values([reading for reading in readings if reading]))
         return [
-            Score(aggregated(next(values), self._config.aggregate), tokens=len(reading.ids)) if reading else Score(BOUNDS[self.scale][0])
+            Score(aggregated(next(values), self._config.aggregate), tokens=len(reading.ids))
+            if reading
+            else Score(BOUNDS[self.scale][0])
             for reading in readings
         ]
 
@@ -98,8 +117,10 @@ class _Head:
             return reading
         if self._config.too_long == "error":
             raise UserError(
-                f"scorer {self.name}: a partial solution of problem {prefix.problem.id!r} has {len(reading.ids)} tokens, more than the "
-                f"verifier's context of {self._context}. Lower the search's `max_length`, take a verifier with a longer context, or set "
+                f"scorer {self.name}: a partial solution of problem {prefix.problem.id!r} has {len(reading.ids)} "
+                "tokens, more than the "
+                f"verifier's context of {self._context}. Lower the search's `max_length`, take a verifier with a "
+                "longer context, or set "
                 "the scorer's `too_long: lowest`."
             )
         self._count("scorer.too_long")

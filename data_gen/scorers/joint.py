@@ -1,4 +1,5 @@
-"""The value that a joint policy gave itself when it drew the last token (AlphaMath, arXiv 2405.03553): free, no second forward."""
+"""The value that a joint policy gave itself when it drew the last token (AlphaMath, arXiv 2405.03553): free, no second
+forward."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from typing import ClassVar, Literal
 
 from data_gen.engines.base import LM
 from data_gen.errors import UserError
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
 from data_gen.scorers.base import SCORERS, Prefix, Score, ScorerConfig, Tools
 
 MIDDLE = {Scale.P: 0.5, Scale.SIGNED: 0.0, Scale.ODDS: 0.0, Scale.PROGRESS: 0.0, Scale.RANKING: 0.0}
@@ -16,7 +17,8 @@ MIDDLE = {Scale.P: 0.5, Scale.SIGNED: 0.0, Scale.ODDS: 0.0, Scale.PROGRESS: 0.0,
 
 @SCORERS.register("joint")
 class Joint(ScorerConfig):
-    """`{uses: joint}`: on the scale of the policy's head. The root, which nobody drew, is worth the middle of the scale."""
+    """`{uses: joint}`: on the scale of the policy's head. The root, which nobody drew, is worth the middle of the
+    scale."""
 
     needs_value_head: ClassVar[bool] = True
 
@@ -29,7 +31,8 @@ class Joint(ScorerConfig):
         head = tools.policy_head
         if head is None:
             raise UserError(
-                "scorer.joint reads the policy's own values, but the policy has no value head. Use a joint model, or scorer `head`."
+                "scorer.joint reads the policy's own values, but the policy has no value head. Use a joint model, or "
+                "scorer `head`."
             )
         if self.scale is not None:
             head.model_copy(update={"scale": self.scale}).check_same(head, "scorer.joint", "the policy")
@@ -50,6 +53,7 @@ class _Joint:
         if not prefix.token_ids:
             return MIDDLE[self.scale]
         raise UserError(
-            f"scorer {self.name}: the engine gave no value with the tokens that it drew for problem {prefix.problem.id!r}. Only "
+            f"scorer {self.name}: the engine gave no value with the tokens that it drew for problem "
+            f"{prefix.problem.id!r}. Only "
             "`engine: {uses: transformers}` does; elsewhere use scorer `head` with the joint model as its verifier."
         )

@@ -1,4 +1,5 @@
-"""Mean log-prob of the solution under an LM: the score of Math-Rev (arXiv 2410.05318), whose LM is tuned for it by SimPO."""
+"""Mean log-prob of the solution under an LM: the score of Math-Rev (arXiv 2410.05318), whose LM is tuned for it by
+SimPO."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from data_gen.engines.base import LM
 from data_gen.errors import UserError
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
 from data_gen.scorers.base import SCORERS, Prefix, Score, Scorer, ScorerConfig, Tools
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 @SCORERS.register("likelihood")
 class Likelihood(ScorerConfig):
-    """`{uses: likelihood}`: (1/|y|) log p(y | q), untempered, of the stage's `verifier` model, or without one of the policy itself.
+    """`{uses: likelihood}`: (1/|y|) log p(y | q), untempered, of the stage's `verifier` model, or without one of the
+    policy itself.
 
     It ranks solutions of one problem; the score of a solution without tokens is 0.
     """
@@ -70,11 +72,16 @@ class _ModelLikelihood:
         for prefix, reading in zip(prefixes, readings, strict=True):
             if len(reading.ids) > self._context:
                 raise UserError(
-                    f"scorer {self.name}: a partial solution of problem {prefix.problem.id!r} has {len(reading.ids)} tokens, more than the "
-                    f"verifier's context of {self._context}. Lower the search's `max_length` or take a verifier with a longer context."
+                    f"scorer {self.name}: a partial solution of problem {prefix.problem.id!r} has {len(reading.ids)} "
+                    "tokens, more than the "
+                    f"verifier's context of {self._context}. Lower the search's `max_length` or take a verifier with "
+                    "a longer context."
                 )
         written = [len(reading.ids) > reading.at[0] + 1 for reading in readings]
-        found = iter(await self._gather.values([reading for reading, some in zip(readings, written, strict=True) if some]))
+        found = iter(
+            await self._gather.values([reading for reading, some in zip(readings, written, strict=True) if some])
+        )
         return [
-            Score(next(found)[0], tokens=len(reading.ids)) if some else Score(0.0) for reading, some in zip(readings, written, strict=True)
+            Score(next(found)[0], tokens=len(reading.ids)) if some else Score(0.0)
+            for reading, some in zip(readings, written, strict=True)
         ]

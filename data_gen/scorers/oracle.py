@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from data_gen.engines.base import LM, stream_seed
-from data_gen.scales import Scale, clip_p, sigmoid
+from data_gen.records.scales import Scale, clip_p, sigmoid
 from data_gen.scorers.base import SCORERS, Gold, Prefix, Score, ScorerConfig, Tools
 from data_gen.scorers.exact_steps import all_right
 
@@ -18,8 +18,9 @@ from data_gen.scorers.exact_steps import all_right
 class Oracle(ScorerConfig):
     """`{uses: oracle, noise: log_odds, amount: 2}`: sigmoid(+-signal + N(0, amount)), + while nothing is wrong.
 
-    Its AUC is Phi(sqrt(2) * signal / amount). `{uses: oracle, noise: uniform, amount: 0.5}`: (1 - amount) * p + amount * U(0, 1) of
-    p = sigmoid(+-signal). A prefix's noise follows from the seed, the problem and the prefix alone, whoever asks and when.
+    Its AUC is Phi(sqrt(2) * signal / amount). `{uses: oracle, noise: uniform, amount: 0.5}`: (1 - amount) * p + amount
+    * U(0, 1) of p = sigmoid(+-signal). A prefix's noise follows from the seed, the problem and the prefix alone,
+      whoever asks and when.
     """
 
     uses: Literal["oracle"] = "oracle"

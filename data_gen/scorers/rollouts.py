@@ -1,4 +1,5 @@
-"""Monte-Carlo rollouts: the share of completions that end right (Math-Shepherd, arXiv 2312.08935; Snell et al., arXiv 2408.03314).
+"""Monte-Carlo rollouts: the share of completions that end right (Math-Shepherd, arXiv 2312.08935; Snell et al., arXiv
+2408.03314).
 
 Every completion is handed back with the score, so that the tree keeps it: the same tokens serve labels, ratios and SFT.
 """
@@ -13,15 +14,17 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data_gen.engines.base import LM, Sample, Sampling
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
 from data_gen.scorers.base import SCORERS, Gold, Prefix, Rollout, Score, ScorerConfig, Tools
 
 
 class Sequential(BaseModel):
-    """Stop as soon as it is clear on which side of `threshold` the value lies: `Sequential(threshold=0.5, confidence=0.95, batch=4)`.
+    """Stop as soon as it is clear on which side of `threshold` the value lies: `Sequential(threshold=0.5,
+    confidence=0.95, batch=4)`.
 
-    Clear: under a uniform prior the Beta posterior puts `confidence` of its mass there. The share of right ones among what was drawn
-    is then no longer unbiased (it leans away from the threshold); the counts in the tree say how much was drawn.
+    Clear: under a uniform prior the Beta posterior puts `confidence` of its mass there. The share of right ones among
+    what was drawn is then no longer unbiased (it leans away from the threshold); the counts in the tree say how much
+    was drawn.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,7 +42,8 @@ class Sequential(BaseModel):
 
 @SCORERS.register("rollouts")
 class Rollouts(ScorerConfig):
-    """`{uses: rollouts, m: 8}`. A solution that is over is worth its outcome; without any that can be verified the value is 0.5."""
+    """`{uses: rollouts, m: 8}`. A solution that is over is worth its outcome; without any that can be verified the
+    value is 0.5."""
 
     uses: Literal["rollouts"] = "rollouts"
     m: int = Field(8, ge=1)
@@ -54,7 +58,9 @@ class Rollouts(ScorerConfig):
     @model_validator(mode="after")
     def _worth_it(self) -> Rollouts:
         if self.sequential and self.sequential.batch >= self.m:
-            raise ValueError(f"sequential.batch={self.sequential.batch} leaves nothing to stop; expected less than m={self.m}")
+            raise ValueError(
+                f"sequential.batch={self.sequential.batch} leaves nothing to stop; expected less than m={self.m}"
+            )
         return self
 
     @property
@@ -118,7 +124,8 @@ class _Rollouts:
 
 
 def mass_above(threshold: float, right: int, wrong: int) -> float:
-    """P(p > threshold) for p ~ Beta(right + 1, wrong + 1): that at most `right` of right + wrong + 1 fair-to-p draws succeed.
+    """P(p > threshold) for p ~ Beta(right + 1, wrong + 1): that at most `right` of right + wrong + 1 fair-to-p draws
+    succeed.
 
     >>> mass_above(0.5, 0, 0), mass_above(0.5, 1, 0)
     (0.5, 0.75)

@@ -1,6 +1,8 @@
-"""The policy's own judgement of a partial solution: P(A) / (P(A) + P(B)) after a question with two options (MCTS-DPO, arXiv 2405.00451).
+"""The policy's own judgement of a partial solution: P(A) / (P(A) + P(B)) after a question with two options (MCTS-DPO,
+arXiv 2405.00451).
 
-With the gold solution shown for comparison it tells right from wrong markedly better (AUC 74.7 against 62.0 on GSM8K there).
+With the gold solution shown for comparison it tells right from wrong markedly better (AUC 74.7 against 62.0 on GSM8K
+there).
 """
 
 from __future__ import annotations
@@ -14,13 +16,14 @@ from pydantic import model_validator
 
 from data_gen.engines.base import LM
 from data_gen.errors import UserError
-from data_gen.scales import Scale, sigmoid
+from data_gen.records.scales import Scale, sigmoid
 from data_gen.scorers.base import SCORERS, Prefix, Score, ScorerConfig, Tools
 from data_gen.scorers.wording import filled, gold_solution, written
 
 TEMPLATE = "{question}\n\nSolution so far:\n{solution}\n\nIs the solution so far (A) correct or (B) incorrect?"
 GOLD_TEMPLATE = (
-    "{question}\n\nA correct solution:\n{gold}\n\nAnother solution so far:\n{solution}\n\nIs the other one (A) correct or (B) incorrect?"
+    "{question}\n\nA correct solution:\n{gold}\n\nAnother solution so far:\n{solution}\n\nIs the other one (A) "
+    "correct or (B) incorrect?"
 )
 
 
@@ -31,7 +34,8 @@ class SelfEvaluation(ScorerConfig):
     uses: Literal["self_evaluation"] = "self_evaluation"
     show_gold: bool = False
     template: str = ""
-    """What the policy is asked; `{question}`, `{solution}` and, with `show_gold`, `{gold}` are replaced. Empty: ours."""
+    """What the policy is asked; `{question}`, `{solution}` and, with `show_gold`, `{gold}` are replaced. Empty:
+    ours."""
     lead: str = "The solution so far is ("
     """How its answer begins; the options follow."""
     options: tuple[str, str] = ("A", "B")
@@ -81,8 +85,10 @@ class _SelfEvaluation:
         length = len(ids) + sum(map(len, self._options))
         if len(ids) + max(map(len, self._options)) > self._context:
             raise UserError(
-                f"scorer {self.name}: the question about a partial solution of problem {prefix.problem.id!r} has {length} tokens, but the "
-                f"policy's context is {self._context}. Lower the search's `max_length` or shorten the scorer's `template`."
+                f"scorer {self.name}: the question about a partial solution of problem {prefix.problem.id!r} has "
+                f"{length} tokens, but the "
+                f"policy's context is {self._context}. Lower the search's `max_length` or shorten the scorer's "
+                "`template`."
             )
         right, wrong = (math.fsum(logprobs) for logprobs in await lm.score(ids, self._options))
         return Score(sigmoid(right - wrong), tokens=length)
@@ -95,12 +101,16 @@ class _SelfEvaluation:
 
 
 def _continuations(tokenizer: Any, lead: str, options: tuple[str, str]) -> tuple[list[int], list[list[int]]]:
-    """The ids that both answers begin with, and what follows in each: a token may hold the end of the lead and an option."""
+    """The ids that both answers begin with, and what follows in each: a token may hold the end of the lead and an
+    option."""
     right, wrong = (tokenizer(lead + option, add_special_tokens=False)["input_ids"] for option in options)
-    shared = next((i for i, (a, b) in enumerate(zip(right, wrong, strict=False)) if a != b), min(len(right), len(wrong)))
+    shared = next(
+        (i for i, (a, b) in enumerate(zip(right, wrong, strict=False)) if a != b), min(len(right), len(wrong))
+    )
     if shared == min(len(right), len(wrong)):
         raise UserError(
-            f"scorer.self_evaluation: to this tokenizer one of {lead + options[0]!r} and {lead + options[1]!r} begins with the other "
+            f"scorer.self_evaluation: to this tokenizer one of {lead + options[0]!r} and {lead + options[1]!r} begins "
+            "with the other "
             "(words that it does not know are equal). Choose other `options`."
         )
     return right[:shared], [right[shared:], wrong[shared:]]

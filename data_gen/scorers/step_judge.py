@@ -1,4 +1,5 @@
-"""An LM as judge: asked for the first wrong step of a solution (the localisation of Step-DPO, arXiv 2406.18629, section 3.3)."""
+"""An LM as judge: asked for the first wrong step of a solution (the localisation of Step-DPO, arXiv 2406.18629, section
+3.3)."""
 
 from __future__ import annotations
 
@@ -11,15 +12,19 @@ from pydantic import Field, model_validator
 
 from data_gen.engines.base import LM, Sampling
 from data_gen.errors import UserError
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
 from data_gen.scorers.base import SCORERS, Prefix, Score, ScorerConfig, Tools
 from data_gen.scorers.wording import filled, gold_solution
 
 TEMPLATE = (
-    "{question}\n\nA solution, step by step:\n{solution}\n\nWhich is the first step that is wrong? Answer with its number, or with "
+    "{question}\n\nA solution, step by step:\n{solution}\n\nWhich is the first step that is wrong? Answer with its "
+    "number, or with "
     '"none" if every step is right.'
 )
-GOLD_TEMPLATE = "{question}\n\nA correct solution:\n{gold}\n\nAnother solution, step by step:\n{solution}\n\n" + TEMPLATE.split("\n\n")[-1]
+GOLD_TEMPLATE = (
+    "{question}\n\nA correct solution:\n{gold}\n\nAnother solution, step by step:\n{solution}\n\n"
+    + TEMPLATE.split("\n\n")[-1]
+)
 
 Pieces = tuple[str, ...]
 """Steps and, at the end, the answer line."""
@@ -27,10 +32,11 @@ Pieces = tuple[str, ...]
 
 @SCORERS.register("step_judge")
 class StepJudge(ScorerConfig):
-    """`{uses: step_judge, samples: 5, temperature: 0.7}`: the share of verdicts that find nothing wrong so far; 0.5 where none can be read.
+    """`{uses: step_judge, samples: 5, temperature: 0.7}`: the share of verdicts that find nothing wrong so far; 0.5
+    where none can be read.
 
-    A solution is judged once, as a whole: prefixes that come together with a longer one are read off its verdicts. The judge is the
-    stage's policy, over whatever engine it runs on.
+    A solution is judged once, as a whole: prefixes that come together with a longer one are read off its verdicts. The
+    judge is the stage's policy, over whatever engine it runs on.
     """
 
     uses: Literal["step_judge"] = "step_judge"
@@ -85,15 +91,23 @@ class _StepJudge:
     async def __call__(self, prefixes: Sequence[Prefix], lm: LM) -> list[Score]:
         """One request for each solution that no other one continues."""
         pieces = [_pieces(prefix) for prefix in prefixes]
-        furthest = [own for own in dict.fromkeys(pieces) if not any(len(other) > len(own) and other[: len(own)] == own for other in pieces)]
+        furthest = [
+            own
+            for own in dict.fromkeys(pieces)
+            if not any(len(other) > len(own) and other[: len(own)] == own for other in pieces)
+        ]
         longest = {own: next(other for other in furthest if other[: len(own)] == own) for own in pieces}
         asked = {whole: prefixes[pieces.index(whole)] for whole in dict.fromkeys(longest.values()) if whole}
-        judged = await asyncio.gather(*(self._judge(prefix, whole, lm.at(i)) for i, (whole, prefix) in enumerate(asked.items())))
+        judged = await asyncio.gather(
+            *(self._judge(prefix, whole, lm.at(i)) for i, (whole, prefix) in enumerate(asked.items()))
+        )
         found = dict(zip(asked, judged, strict=True))
         charged: set[Pieces] = set()
         return [self._score(own, longest[own], found, charged) for own in pieces]
 
-    def _score(self, own: Pieces, whole: Pieces, found: dict[Pieces, tuple[list[int], int]], charged: set[Pieces]) -> Score:
+    def _score(
+        self, own: Pieces, whole: Pieces, found: dict[Pieces, tuple[list[int], int]], charged: set[Pieces]
+    ) -> Score:
         if not own:
             return Score(0.5 if not whole else 1.0)  # the bare question holds no wrong step
         verdicts, tokens = found[whole]
@@ -103,12 +117,15 @@ class _StepJudge:
         return Score(value, tokens=cost)
 
     async def _judge(self, prefix: Prefix, pieces: Pieces, lm: LM) -> tuple[list[int], int]:
-        """(number of the first wrong step of every verdict that can be read, one more than there are for none; tokens read and written)."""
+        """(number of the first wrong step of every verdict that can be read, one more than there are for none; tokens
+        read and written)."""
         ids = self._tools.codec.ids_to_answer(self._question(prefix, pieces))
         if len(ids) + self._config.max_tokens > self._tools.context:
             raise UserError(
-                f"scorer {self.name}: the question about a solution of problem {prefix.problem.id!r} has {len(ids)} tokens and its answer "
-                f"{self._config.max_tokens}, more than the policy's context of {self._tools.context}. Lower the search's `max_length`."
+                f"scorer {self.name}: the question about a solution of problem {prefix.problem.id!r} has {len(ids)} "
+                "tokens and its answer "
+                f"{self._config.max_tokens}, more than the policy's context of {self._tools.context}. Lower the "
+                "search's `max_length`."
             )
         samples = await lm.generate(ids, self._config.samples, self._sampling)
         texts = [self._tools.codec.decode(sample.token_ids) for sample in samples]

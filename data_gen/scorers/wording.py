@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from data_gen.errors import UserError
 from data_gen.format import StepCodec
-from data_gen.records import Problem
+from data_gen.records.problem import Problem
 
 
 def filled(template: str, parts: dict[str, str]) -> str:
@@ -23,5 +23,7 @@ def written(steps: Sequence[str], closing: str) -> str:
 def gold_solution(problem: Problem, codec: StepCodec, who: str) -> str:
     """The worked solution. UserError that names `who` would show it where there is none."""
     if problem.gold is None:
-        raise UserError(f"scorer.{who} with show_gold: problem {problem.id!r} has no gold answer to show. Drop such problems first.")
+        raise UserError(
+            f"scorer.{who} with show_gold: problem {problem.id!r} has no gold answer to show. Drop such problems first."
+        )
     return written(problem.gold_steps, codec.format.task.answer_mark + problem.gold)

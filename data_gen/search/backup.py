@@ -1,7 +1,8 @@
 """The backup slot: what the end of a walk changes on the way up.
 
-`mean` is the running mean of everything backed up (AlphaMath, rStar-Math), `visits` the visit-weighted mean of the children
-(ReST-MCTS*), `max` the best child. Searches with rewards of steps (MCTS-DPO) and with counts (TVM, Math-Shepherd) have their own.
+`mean` is the running mean of everything backed up (AlphaMath, rStar-Math), `visits` the visit-weighted mean of the
+children (ReST-MCTS*), `max` the best child. Searches with rewards of steps (MCTS-DPO) and with counts (TVM,
+Math-Shepherd) have their own.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ def _of_children(node: Node, value: float, how: Backup) -> float:
 
 
 def back_up_rewards(end: Node, top: Node, gamma: float) -> None:
-    """One visit of every node from `end` up to `top`: Q = reward + gamma * V, V the mean of the children's Q weighted by their visits.
+    """One visit of every node from `end` up to `top`: Q = reward + gamma * V, V the mean of the children's Q weighted
+    by their visits.
 
     A child without a visit counts once, with its reward (MCTS-DPO, arXiv 2405.00451, equations 3 and 4).
     """
@@ -50,7 +52,8 @@ def back_up_rewards(end: Node, top: Node, gamma: float) -> None:
 
 
 def count(end: Node, value: float, draws: int = 1) -> None:
-    """`draws` solutions that end in `end`, each worth `value`, counted on their whole path: a node's N and W are sums over its ends."""
+    """`draws` solutions that end in `end`, each worth `value`, counted on their whole path: a node's N and W are sums
+    over its ends."""
     for above in end.up():
         above.visits += draws
         above.total += draws * value

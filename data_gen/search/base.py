@@ -7,7 +7,8 @@
 
         async def grow(self, tree: SearchTree) -> None: ...
 
-The same search makes data and answers at test time: the former reads the tree, the latter the votes that `grow` left on its leaves.
+The same search makes data and answers at test time: the former reads the tree, the latter the votes that `grow` left on
+its leaves.
 """
 
 from __future__ import annotations
@@ -17,22 +18,23 @@ from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from data_gen.records.scales import Scale
 from data_gen.registry import Registry
-from data_gen.scales import Scale
 from data_gen.search.expand import Expand
 from data_gen.search.tree import SearchTree
 
 
 class Search(BaseModel, ABC):
-    """Base of all searches; each has a `uses: Literal["name"] = "name"`. Their modules import nothing heavy at top level."""
+    """Base of all searches; each has a `uses: Literal["name"] = "name"`. Their modules import nothing heavy at top
+    level."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     one_draw: ClassVar[bool] = False
     """True: every path is drawn once at a time, so that `expand.n` means nothing and is refused."""
     whole: ClassVar[bool] = False
-    """True: solutions are drawn whole, so that of `expand` only temperature and top_p mean anything and the rest is refused, and paths
-    are cut by length only: estimates take `max_depth` steps for the longest."""
+    """True: solutions are drawn whole, so that of `expand` only temperature and top_p mean anything and the rest is
+    refused, and paths are cut by length only: estimates take `max_depth` steps for the longest."""
     independent: ClassVar[bool] = False
     """True: final paths are independent draws, so that any few of them are a smaller search."""
 
@@ -53,11 +55,19 @@ class Search(BaseModel, ABC):
     def _no_idle_setting(self) -> Self:
         plain = Expand()  # compared by value: a plan holds every default written out
         if self.one_draw and self.expand.n != plain.n:
-            raise ValueError(f"expand.n: {self.uses!r} draws one step of every path at a time; set the number of paths, `n`, beside `uses`")
-        idle = {name for name in Expand.model_fields if self.whole and getattr(self.expand, name) != getattr(plain, name)}
+            raise ValueError(
+                f"expand.n: {self.uses!r} draws one step of every path at a time; set the number of paths, `n`, "
+                "beside `uses`"
+            )
+        idle = {
+            name for name in Expand.model_fields if self.whole and getattr(self.expand, name) != getattr(plain, name)
+        }
         idle -= {"temperature", "top_p"}
         if idle:
-            raise ValueError(f"expand.{min(idle)}: {self.uses!r} draws whole solutions; of `expand` it reads temperature and top_p only")
+            raise ValueError(
+                f"expand.{min(idle)}: {self.uses!r} draws whole solutions; of `expand` it reads temperature and top_p "
+                "only"
+            )
         return self
 
     @property
@@ -76,7 +86,8 @@ class Search(BaseModel, ABC):
 
     @abstractmethod
     async def grow(self, tree: SearchTree) -> None:
-        """Grow the tree until the budget is spent or no open node is left; leave votes (`tree.vote`) if the search answers."""
+        """Grow the tree until the budget is spent or no open node is left; leave votes (`tree.vote`) if the search
+        answers."""
 
     def width(self) -> int:
         """Samples that one tree waits for at a time, from which a stage tells how many trees keep an engine busy."""
@@ -91,5 +102,5 @@ class Search(BaseModel, ABC):
         return self.draws() * (self.max_length if self.whole else self.expand.max_tokens)
 
 
-SEARCHES: Registry[type[Search]] = Registry("search", package="data_gen.search", group="data_gen.search")
+SEARCHES: Registry[type[Search]] = Registry("search", package="data_gen.search.algorithms", group="data_gen.search")
 """Name -> search."""

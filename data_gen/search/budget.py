@@ -1,4 +1,5 @@
-"""What searches share that make data until a budget is spent: a limit of tokens, and no more than a look at problems that are decided."""
+"""What searches share that make data until a budget is spent: a limit of tokens, and no more than a look at problems
+that are decided."""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ class Budgeted(Search):
     token_budget: int | None = Field(None, ge=1)
     """No new round begins once a tree has drawn so many tokens, those of its scorer included."""
     probe: int = Field(0, ge=0)
-    """So many solutions are drawn first. Are all of them right, or all wrong, the tree ends there (`decided`): nothing in it would tell
-    a good step from a bad one. They stay in the tree. 0: no probe."""
+    """So many solutions are drawn first. Are all of them right, or all wrong, the tree ends there (`decided`): nothing
+    in it would tell a good step from a bad one. They stay in the tree. 0: no probe."""
 
     @property
     def needs_gold(self) -> bool:
@@ -47,6 +48,7 @@ class Budgeted(Search):
 
 
 def unanimous(ends: Sequence[Node], n: int) -> bool:
-    """Whether at least n draws could be verified and all are right, or all wrong. An end that was drawn k times stands there k times."""
+    """Whether at least n draws could be verified and all are right, or all wrong. An end that was drawn k times stands
+    there k times."""
     outcomes = [end.outcome for end in ends if end.outcome is not None]
     return len(outcomes) >= n and len(set(outcomes)) == 1

@@ -35,7 +35,8 @@ class Pen:
         return samples
 
     async def _past_blanks(self, prefix: tuple[int, ...], sample: Sample, lm: LM) -> Sample:
-        """A step that is only white space so far goes on, as `StepCodec.split` will read it; together it keeps to `max_tokens`."""
+        """A step that is only white space so far goes on, as `StepCodec.split` will read it; together it keeps to
+        `max_tokens`."""
         for turn in range(BLANKS):
             room = self.sampling.max_tokens - len(sample.token_ids)
             if not self.reader.blank(sample) or room < 1:

@@ -35,7 +35,10 @@ class Expand(BaseModel):
 
 
 def same_step(how: Expand, a: Node, b: Node) -> bool:
-    """Whether two siblings are one step to this expander. Steps that end differently never are, however alike they read."""
+    """Whether two siblings are one step to this expander. Steps that end differently never are, however alike they
+    read."""
     if how.dedupe == "none" or (a.terminal, a.answer) != (b.terminal, b.answer):
         return False
-    return a.token_ids == b.token_ids or (how.dedupe == "near" and jaccard(shingles(a.text), shingles(b.text)) >= how.near)
+    return a.token_ids == b.token_ids or (
+        how.dedupe == "near" and jaccard(shingles(a.text), shingles(b.text)) >= how.near
+    )

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from data_gen.errors import UserError
-from data_gen.trees import ROOT, TreeNode
+from data_gen.records.trees import ROOT, TreeNode
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class Node:
-    """One step under its parent; the root holds the prompt. Ids count in order of creation, so they never depend on timing."""
+    """One step under its parent; the root holds the prompt. Ids count in order of creation, so they never depend on
+    timing."""
 
     id: int
     parent: Node | None
@@ -54,7 +55,8 @@ class Node:
 
     @property
     def q(self) -> float:
-        """Mean of what was backed up; ZeroDivisionError before the first visit (selectors decide what that is worth)."""
+        """Mean of what was backed up; ZeroDivisionError before the first visit (selectors decide what that is
+        worth)."""
         return self.total / self.visits
 
     @property
@@ -62,8 +64,10 @@ class Node:
         """`logprob`, for searches that need it. UserError where the engine gave none."""
         if self.logprob is None:
             raise UserError(
-                f"The engine gave no log-probs with the step {self.text[:40]!r}, which this search needs. Use `select: {{prior: draws}}` "
-                "or `uniform` (no `ancestors` in particle Gibbs), or an engine that gives them: hosted ones do at temperature and top_p 1."
+                f"The engine gave no log-probs with the step {self.text[:40]!r}, which this search needs. Use "
+                f"`select: {{prior: draws}}` "
+                "or `uniform` (no `ancestors` in particle Gibbs), or an engine that gives them: hosted ones do at "
+                "temperature and top_p 1."
             )
         return self.logprob
 

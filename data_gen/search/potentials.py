@@ -1,9 +1,9 @@
-"""Feynman-Kac potentials: how much a step counts when paths compete (FK steering, arXiv 2501.06848, section 3; particle filtering,
-arXiv 2502.01618).
+"""Feynman-Kac potentials: how much a step counts when paths compete (FK steering, arXiv 2501.06848, section 3; particle
+filtering, arXiv 2502.01618).
 
-A potential is written as the log-weight that a path has gathered so far; a step's factor G_t is the difference to the path above it, so
-that whatever `kind` names a target telescopes to exp(lam * r_T), with resampling or without. The released FK code multiplies clamped
-weights in linear space; here they are logarithms.
+A potential is written as the log-weight that a path has gathered so far; a step's factor G_t is the difference to the
+path above it, so that whatever `kind` names a target telescopes to exp(lam * r_T), with resampling or without. The
+released FK code multiplies clamped weights in linear space; here they are logarithms.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from data_gen.scales import Scale, clip_p, convert
+from data_gen.records.scales import Scale, clip_p, convert
 from data_gen.search.node import Node
 
 
@@ -28,11 +28,13 @@ class Potential(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["absolute", "current", "difference", "max", "sum", "final"] = "absolute"
-    """log G_t / lam: `current`: r_t; `difference`: r_t - r_(t-1); `max`: the greatest r so far; `sum`: all r so far; `final`: 0 before the
-    end (importance weights only). A path's last factor takes back what the earlier ones put in, so that r_T alone remains. `absolute` is
-    `current` without that: particle filtering as published, which over-weights paths that look good at every prefix."""
+    """log G_t / lam: `current`: r_t; `difference`: r_t - r_(t-1); `max`: the greatest r so far; `sum`: all r so far;
+    `final`: 0 before the end (importance weights only). A path's last factor takes back what the earlier ones put in,
+    so that r_T alone remains. `absolute` is `current` without that: particle filtering as published, which over-weights
+    paths that look good at every prefix."""
     reward: Literal["p", "signed", "log_p", "odds"] = "odds"
-    """What r is, read from the scorer's value: P(correct), 2p - 1, log p, or log(p / (1 - p)); logarithms of p within [1e-4, 1 - 1e-4]."""
+    """What r is, read from the scorer's value: P(correct), 2p - 1, log p, or log(p / (1 - p)); logarithms of p within
+    [1e-4, 1 - 1e-4]."""
     lam: float = Field(1.0, gt=0)
     """lambda, the strength; 1 / T of particle filtering. On `signed` half of it does what it does on `p`."""
     start: float = 0.0
@@ -83,7 +85,8 @@ class Potential(BaseModel):
     def factor(self, before: Node, after: Node, scale: Scale) -> float:
         """log G of one round in which a path went from `before` to `after`; a path that has ended stays where it is.
 
-        Its factor is 1 from then on, but for `absolute`, which weighs it by its end in every round, as the released code does.
+        Its factor is 1 from then on, but for `absolute`, which weighs it by its end in every round, as the released
+        code does.
         """
         if after is not before:
             return self.of_path(after, scale) - self.of_path(before, scale)

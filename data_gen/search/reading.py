@@ -1,4 +1,5 @@
-"""What a drawn sample is in a tree: a step, the steps of a whole solution, a rollout; and whether a path ends with it."""
+"""What a drawn sample is in a tree: a step, the steps of a whole solution, a rollout; and whether a path ends with
+it."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from data_gen.search.node import Node
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Where a path is cut: `Limits(max_depth=16, max_length=512)`; a node at a limit is terminal, `limit`, and counts as wrong."""
+    """Where a path is cut: `Limits(max_depth=16, max_length=512)`; a node at a limit is terminal, `limit`, and counts
+    as wrong."""
 
     max_depth: int
     max_length: int
@@ -39,7 +41,8 @@ class Reader:
         return node
 
     def solution(self, parent: Node, sample: Sample, source: str = "policy") -> list[Node]:
-        """A sample that runs to its end, as a chain of steps below `parent`, which ends with a step itself. Never cut by depth."""
+        """A sample that runs to its end, as a chain of steps below `parent`, which ends with a step itself. Never cut
+        by depth."""
         chain, start = [], 0
         for ids in self.pieces(sample.token_ids):
             parent = self._node(parent, ids, sample.logprobs[start : start + len(ids)], source)
@@ -68,7 +71,8 @@ class Reader:
         return self.codec.format.extract_answer(parent.solution + self.codec.decode(sample.token_ids))
 
     def pieces(self, ids: Sequence[int]) -> list[tuple[int, ...]]:
-        """Ids of every step and of the answer line, the stop token with what it ends. An empty sample is one empty piece."""
+        """Ids of every step and of the answer line, the stop token with what it ends. An empty sample is one empty
+        piece."""
         pieces: list[tuple[int, ...]] = []
         for segment in self.codec.split(ids):
             if segment.kind == "end" and pieces:
@@ -87,9 +91,15 @@ class Reader:
 
     def _node(self, parent: Node, ids: tuple[int, ...], logprobs: Sequence[float], source: str) -> Node:
         return Node(
-            id=-1, parent=parent, token_ids=ids, text=self.codec.decode(ids), depth=parent.depth + 1, length=parent.length + len(ids),
-            logprob=sum(logprobs) if len(logprobs) == len(ids) else None, source=source,
-        )  # fmt: skip
+            id=-1,
+            parent=parent,
+            token_ids=ids,
+            text=self.codec.decode(ids),
+            depth=parent.depth + 1,
+            length=parent.length + len(ids),
+            logprob=sum(logprobs) if len(logprobs) == len(ids) else None,
+            source=source,
+        )
 
     def _end(self, node: Node) -> None:
         node.answer = self.codec.format.extract_answer(node.solution)

@@ -12,10 +12,11 @@ from data_gen.search.tree import SearchTree
 
 
 async def replay(tree: SearchTree, nodes: Sequence[Node], steps: Sequence[Node]) -> list[Node | None]:
-    """For each of `nodes` the end of the path that goes on from it with `steps`; None where that does not fit the limits.
+    """For each of `nodes` the end of the path that goes on from it with `steps`; None where that does not fit the
+    limits.
 
-    Steps that stand there already are used as they are; others enter as `replayed`, drawn 0 times, with log-probs from the engine, which
-    reads the path for it: charged as scored tokens.
+    Steps that stand there already are used as they are; others enter as `replayed`, drawn 0 times, with log-probs from
+    the engine, which reads the path for it: charged as scored tokens.
     """
     stems = [_known(node, steps) for node in nodes]
     scored = await asyncio.gather(*(_logprobs(tree, stem, missing) for stem, missing in stems))
@@ -50,5 +51,7 @@ def _append(tree: SearchTree, node: Node, missing: Sequence[Node], logprobs: lis
         return None
     for step in missing:
         own, logprobs = logprobs[: len(step.token_ids)], logprobs[len(step.token_ids) :]
-        node = tree.attach(node, Sample(token_ids=step.token_ids, logprobs=tuple(own), finish="stop"), Expand(), "replayed")
+        node = tree.attach(
+            node, Sample(token_ids=step.token_ids, logprobs=tuple(own), finish="stop"), Expand(), "replayed"
+        )
     return node

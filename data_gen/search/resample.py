@@ -12,17 +12,19 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Resample(BaseModel):
-    """When and how: `Resample(scheme="systematic", ess=0.5)` resamples once the weights are worth less than half their number."""
+    """When and how: `Resample(scheme="systematic", ess=0.5)` resamples once the weights are worth less than half their
+    number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     scheme: Literal["systematic", "multinomial"] = "systematic"
     """Systematic resampling has the lower variance at the same cost; released code draws multinomially."""
     ess: float = Field(1.0, ge=0, le=1)
-    """Resample when the effective sample size falls below this share of the paths. 1: whenever weights differ; 0: never."""
+    """Resample when the effective sample size falls below this share of the paths. 1: whenever weights differ; 0:
+    never."""
     carry: bool = True
-    """Steps without resampling keep their weights. False is the released behaviour of FK steering, which forgets them and with them
-    the target; here to measure what that costs."""
+    """Steps without resampling keep their weights. False is the released behaviour of FK steering, which forgets them
+    and with them the target; here to measure what that costs."""
 
     def due(self, log_weights: Sequence[float]) -> bool:
         """Whether these weights ask for resampling."""
@@ -30,7 +32,9 @@ class Resample(BaseModel):
 
     def ancestors(self, log_weights: Sequence[float], rng: random.Random) -> list[int]:
         """One index a path, drawn by weight."""
-        return {"systematic": systematic, "multinomial": multinomial}[self.scheme](normalised(log_weights), len(log_weights), rng)
+        return {"systematic": systematic, "multinomial": multinomial}[self.scheme](
+            normalised(log_weights), len(log_weights), rng
+        )
 
 
 def log_sum(logs: Sequence[float]) -> float:
@@ -64,7 +68,8 @@ def multinomial(weights: Sequence[float], n: int, rng: random.Random) -> list[in
 
 
 def systematic(weights: Sequence[float], n: int, rng: random.Random) -> list[int]:
-    """n equally spaced points over the cumulated weights, shifted by one uniform number: counts differ from n * w by less than 1."""
+    """n equally spaced points over the cumulated weights, shifted by one uniform number: counts differ from n * w by
+    less than 1."""
     edges, shift, found, index = list(itertools.accumulate(weights)), rng.random(), list[int](), 0
     for i in range(n):
         point = (i + shift) / n * edges[-1]

@@ -1,4 +1,5 @@
-"""The selector slot: which child a walk goes to. Dead ends are passed over and never end a tree while an open node is left."""
+"""The selector slot: which child a walk goes to. Dead ends are passed over and never end a tree while an open node is
+left."""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from data_gen.search.node import Node
 
 Fpu = Literal["zero", "half", "inf", "parent", "value", "reward"]
-"""First-play value of an unvisited child: 0, 0.5 (the middle of the scale p), +inf, its parent's Q, the scorer's value, or what the step
-to it earned (searches with rewards of steps)."""
+"""First-play value of an unvisited child: 0, 0.5 (the middle of the scale p), +inf, its parent's Q, the scorer's value,
+or what the step to it earned (searches with rewards of steps)."""
 
 
 class _Selector(BaseModel):
@@ -19,7 +20,8 @@ class _Selector(BaseModel):
 
     fpu: Fpu = "zero"
     value_visits: float = Field(0.0, ge=0)
-    """So many visits the scorer's value counts for, in Q alone (rStar-Math starts every Q with its preference model's: 1)."""
+    """So many visits the scorer's value counts for, in Q alone (rStar-Math starts every Q with its preference model's:
+    1)."""
 
     def worth(self, child: Node, parent: Node) -> float:
         """Q of a child; its first-play value before the first visit."""
@@ -41,7 +43,8 @@ class _Selector(BaseModel):
         raise NotImplementedError
 
     def choose(self, parent: Node, open_children: list[Node]) -> Node:
-        """The open child of the highest score; among equals (unvisited ones under `inf`) that of the best value, then the oldest."""
+        """The open child of the highest score; among equals (unvisited ones under `inf`) that of the best value, then
+        the oldest."""
         return max(open_children, key=lambda child: (self.score(child, parent), child.value or 0.0, -child.id))
 
 
@@ -54,7 +57,8 @@ class Puct(_Selector):
     uses: Literal["puct"] = "puct"
     c: float = Field(1.25, ge=0)
     prior: Literal["mean_prob", "prob", "length_penalised", "draws", "uniform"] = "mean_prob"
-    """exp of the mean token log-prob; of their sum; of sum / length^`length_power`; the share of draws; 1 / number of siblings."""
+    """exp of the mean token log-prob; of their sum; of sum / length^`length_power`; the share of draws; 1 / number of
+    siblings."""
     length_power: float = 1.25
     normalise: Literal["none", "siblings"] = "none"
 
@@ -81,7 +85,8 @@ class Puct(_Selector):
 
 
 class Ucb(_Selector):
-    """Q + c * sqrt(k * ln N(parent) / N): textbook UCB1 has k = 2 and `fpu: inf`; rStar-Math k = 1, c = 2 and `fpu: zero`."""
+    """Q + c * sqrt(k * ln N(parent) / N): textbook UCB1 has k = 2 and `fpu: inf`; rStar-Math k = 1, c = 2 and `fpu:
+    zero`."""
 
     uses: Literal["ucb"] = "ucb"
     fpu: Fpu = "inf"
@@ -102,7 +107,8 @@ Selector = Annotated[Puct | Ucb, Field(discriminator="uses")]
 
 
 def descend(root: Node, selector: Puct | Ucb, closed: set[Node]) -> Node | None:
-    """Walk from the root to an open leaf: a node without steps below it that has not ended. None once nothing open is left.
+    """Walk from the root to an open leaf: a node without steps below it that has not ended. None once nothing open is
+    left.
 
     `closed` is the search's memory of subtrees in which nothing is open, kept by `close`.
     """

@@ -1,4 +1,5 @@
-"""Best-of-n' for every n' <= n from one pool of n independent paths: the mean over subsets, as pass@k is (arXiv 2107.03374)."""
+"""Best-of-n' for every n' <= n from one pool of n independent paths: the mean over subsets, as pass@k is (arXiv
+2107.03374)."""
 
 from __future__ import annotations
 
@@ -16,15 +17,21 @@ SUBSETS = 64
 
 
 def elect_among(cast: Sequence[Ballot[C]], dead: int, n: int, rule: Rule, same: Same, key: str) -> Elected[C]:
-    """The vote of `n` of the pool's paths, of which `dead` more have no answer: one seeded subset's choice, all subsets' mean accuracy.
+    """The vote of `n` of the pool's paths, of which `dead` more have no answer: one seeded subset's choice, all
+    subsets' mean accuracy.
 
-    The mean is exact for `argmax`; for the other rules it is that of `SUBSETS` random ones (all, where there are not more), which is
-    unbiased, too. UserError where the pool is smaller than `n`.
+    The mean is exact for `argmax`; for the other rules it is that of `SUBSETS` random ones (all, where there are not
+    more), which is unbiased, too. UserError where the pool is smaller than `n`.
     """
     size = dead + sum(ballot.copies for ballot in cast)
     if not 1 <= n <= size:
-        raise UserError(f"n is {n}, but the pool of {key!r} holds {size} paths; expected 1 to {size}. Draw a larger pool.")
-    found = [elect(some, rule, same, key) for some in itertools.islice(_subsets(cast, size, n, key), 1 if rule == "argmax" else None)]
+        raise UserError(
+            f"n is {n}, but the pool of {key!r} holds {size} paths; expected 1 to {size}. Draw a larger pool."
+        )
+    found = [
+        elect(some, rule, same, key)
+        for some in itertools.islice(_subsets(cast, size, n, key), 1 if rule == "argmax" else None)
+    ]
     if any(ballot.leaf.outcome is None for ballot in cast):
         return Elected(found[0].leaf, None)
     mean = _best_of(cast, size, n) if rule == "argmax" else sum(one.accuracy or 0.0 for one in found) / len(found)
@@ -32,7 +39,8 @@ def elect_among(cast: Sequence[Ballot[C]], dead: int, n: int, rule: Rule, same: 
 
 
 def _best_of(cast: Sequence[Ballot[C]], size: int, n: int) -> float:
-    """Sum over scores of P(this score is the best of the subset) * the share of right paths among those of this score."""
+    """Sum over scores of P(this score is the best of the subset) * the share of right paths among those of this
+    score."""
     accuracy, left = 0.0, size
     for _, level in itertools.groupby(sorted(cast, key=lambda b: -b.score), key=lambda b: b.score):
         equal = list(level)

@@ -10,8 +10,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from data_gen.search.algorithms.beam import lives
 from data_gen.search.base import Search
-from data_gen.search.beam import lives
 from data_gen.search.node import Node
 from data_gen.search.potentials import Potential
 from data_gen.search.resample import Resample, log_sum, normalised
@@ -20,7 +20,8 @@ from data_gen.search.tree import SearchTree
 
 @dataclass(slots=True)
 class Swarm:
-    """Paths (particles on one node share it) with log-weights, whose mean over runs estimates the target's normaliser."""
+    """Paths (particles on one node share it) with log-weights, whose mean over runs estimates the target's
+    normaliser."""
 
     nodes: list[Node]
     log_weights: list[float]
@@ -48,9 +49,9 @@ class Swarm:
 
 
 class Filter(Search):
-    """A search by sequential Monte Carlo. Its `expand` is the proposal, and with it the base measure: what is sampled at another
-    temperature is weighed against the tempered policy, since engines report log-probs of the untempered one only; and `dedupe: near`,
-    which lets the first of two like steps stand for both, is another proposal, too."""
+    """A search by sequential Monte Carlo. Its `expand` is the proposal, and with it the base measure: what is sampled
+    at another temperature is weighed against the tempered policy, since engines report log-probs of the untempered one
+    only; and `dedupe: near`, which lets the first of two like steps stand for both, is another proposal, too."""
 
     one_draw: ClassVar[bool] = True
 
@@ -79,7 +80,8 @@ class Filter(Search):
         return swarm
 
     async def weigh(self, tree: SearchTree, swarm: Swarm, before: Sequence[Node]) -> None:
-        """Value the new ends and multiply this round's factors in; what died weighs nothing and asks nothing of the scorer."""
+        """Value the new ends and multiply this round's factors in; what died weighs nothing and asks nothing of the
+        scorer."""
         await tree.evaluate([node for node in dict.fromkeys(swarm.nodes) if lives(node)])
         for i, (old, new) in enumerate(zip(before, swarm.nodes, strict=True)):
             factor = self.potential.factor(old, new, tree.scale) if lives(new) else -math.inf

@@ -17,14 +17,16 @@ ONE = Expand(segment="tokens", max_tokens=1)
 
 
 async def top_tokens(tree: SearchTree, nodes: Sequence[Node], m: int) -> list[list[Node]]:
-    """For every entry of `nodes` its `m` likeliest next tokens, best first, as nodes that were drawn 0 times; none for one that has ended.
+    """For every entry of `nodes` its `m` likeliest next tokens, best first, as nodes that were drawn 0 times; none for
+    one that has ended.
 
     The engine reads the prefix and every token once a node: charged as scored tokens. UserError for a large vocabulary.
     """
     size = len(tree.codec.tokenizer)
     if size > LARGEST:
         raise UserError(
-            f"candidates is 'top', which scores every token of the vocabulary, and this tokenizer has {size}; expected at most {LARGEST}. "
+            f"candidates is 'top', which scores every token of the vocabulary, and this tokenizer has {size}; "
+            f"expected at most {LARGEST}. "
             "Use `candidates: sampled` with `expand: {segment: tokens, max_tokens: 1}`."
         )
     fresh = [node for node in dict.fromkeys(nodes) if not node.terminal]
@@ -42,4 +44,7 @@ async def _next(tree: SearchTree, node: Node, size: int) -> list[float]:
 def _best(tree: SearchTree, node: Node, logprobs: Sequence[float], m: int) -> list[Node]:
     order = sorted(range(len(logprobs)), key=lambda token: (-logprobs[token], token))[:m]
     possible = [token for token in order if logprobs[token] > float("-inf")]
-    return [tree.attach(node, Sample(token_ids=(t,), logprobs=(logprobs[t],), finish="stop"), ONE, "policy") for t in possible]
+    return [
+        tree.attach(node, Sample(token_ids=(t,), logprobs=(logprobs[t],), finish="stop"), ONE, "policy")
+        for t in possible
+    ]

@@ -1,7 +1,8 @@
 """One problem's tree, and everything that a search may do to it: draw steps, draw rollouts, score, judge.
 
-Algorithms call these and read like their papers; batching over branches and problems is the engine's, caching, scales, limits and
-the bookkeeping of tokens are here. Ids of nodes and paths of random streams follow the order of the calls, never that of completion.
+Algorithms call these and read like their papers; batching over branches and problems is the engine's, caching, scales,
+limits and the bookkeeping of tokens are here. Ids of nodes and paths of random streams follow the order of the calls,
+never that of completion.
 """
 
 from __future__ import annotations
@@ -16,18 +17,19 @@ from itertools import islice
 from data_gen.engines.base import LM, Sample
 from data_gen.errors import UserError
 from data_gen.format import StepCodec
-from data_gen.records import Problem
-from data_gen.scales import Scale, check, convert, convertible
+from data_gen.records.problem import Problem
+from data_gen.records.scales import Scale, check, convert, convertible
+from data_gen.records.trees import Tree
 from data_gen.scorers.base import Gold, Prefix, Rollout, Scorer
 from data_gen.search.drawing import Pen
 from data_gen.search.expand import Expand, same_step
 from data_gen.search.node import Node
 from data_gen.search.reading import Limits, Reader
-from data_gen.trees import Tree
 
 
 class SearchTree:
-    """A growing tree. `scorer` gives `Node.value` on `scale`; `gold`, where the stage grants it, gives `Node.outcome`."""
+    """A growing tree. `scorer` gives `Node.value` on `scale`; `gold`, where the stage grants it, gives
+    `Node.outcome`."""
 
     def __init__(
         self,
@@ -45,7 +47,9 @@ class SearchTree:
         self.scorer, self._gold, self.reader = scorer, gold, Reader(codec, limits)
         self.prompt_ids = tuple(codec.prompt_ids(problem.question))
         self.nodes: list[Node] = []
-        self.root = self._enter(Node(id=0, parent=None, token_ids=self.prompt_ids, text=codec.prompt_text(problem.question)))
+        self.root = self._enter(
+            Node(id=0, parent=None, token_ids=self.prompt_ids, text=codec.prompt_text(problem.question))
+        )
         self._given = list(given)
         """Solutions that were drawn before: whole ones that a search draws at the root come from here first."""
         self.generated_tokens = self.scored_tokens = 0
@@ -54,7 +58,8 @@ class SearchTree:
         self._scorings = 0
 
     async def expand(self, node: Node, how: Expand, n: int | None = None) -> list[Node]:
-        """Children of `node` for `n` (default `how.n`) draws, in order of their first draw; equal draws and earlier children are merged.
+        """Children of `node` for `n` (default `how.n`) draws, in order of their first draw; equal draws and earlier
+        children are merged.
 
         Empty for a terminal node. Children may be terminal themselves.
         """
@@ -68,8 +73,8 @@ class SearchTree:
     async def draw(self, nodes: Sequence[Node], how: Expand, n: int = 1, *, source: str = "policy") -> list[list[Node]]:
         """n children for each entry of `nodes`, one a draw: equal draws are one node, listed as often as it was drawn.
 
-        A node that stands there k times (particles that share a path) is asked once, for k * n draws, of which every entry gets its
-        own. Empty for a terminal node.
+        A node that stands there k times (particles that share a path) is asked once, for k * n draws, of which every
+        entry gets its own. Empty for a terminal node.
         """
         copies = Counter(node for node in nodes if not node.terminal)
         samples = await asyncio.gather(*(self._draw(node, how, k * n) for node, k in copies.items()))
@@ -88,33 +93,43 @@ class SearchTree:
         return child
 
     async def solve(self, node: Node, n: int, how: Expand) -> list[Node]:
-        """The ends of n whole solutions drawn from `node`, one a draw, each as a path of steps; what solutions share is one path."""
+        """The ends of n whole solutions drawn from `node`, one a draw, each as a path of steps; what solutions share is
+        one path."""
         samples = await self._draw(node, how.model_copy(update={"segment": "solution"}), n)
         return [self._graft(node, self.reader.solution(node, sample)) for sample in samples]
 
     async def complete(self, nodes: Sequence[Node], n: int, how: Expand) -> None:
-        """Rollouts to the end of the solution from each of `nodes` that has fewer than n, kept as leaves and counted in its mc counts
-        (needs gold). What has ended has none."""
+        """Rollouts to the end of the solution from each of `nodes` that has fewer than n, kept as leaves and counted in
+        its mc counts (needs gold). What has ended has none."""
         gold, whole = self.gold("rollouts"), how.model_copy(update={"segment": "solution"})
         lacking = {node: k for node in nodes if not node.terminal and (k := n - len(node.rollouts())) > 0}
         drawn = await asyncio.gather(*(self._draw(node, whole, k) for node, k in lacking.items()))
-        answered = [(node, s, self.reader.answer(node, s)) for node, found in zip(lacking, drawn, strict=True) for s in found]
+        answered = [
+            (node, s, self.reader.answer(node, s)) for node, found in zip(lacking, drawn, strict=True) for s in found
+        ]
         outcomes = await asyncio.gather(*(gold.outcome(self.problem, answer) for _, _, answer in answered))
         for (node, sample, answer), outcome in zip(answered, outcomes, strict=True):
             self._hang(node, Rollout(sample, answer, outcome))
 
     def unroll(self, leaf: Node) -> list[Node]:
-        """The steps of a rollout as a path below the node that it was drawn from, its end among them; none of them was drawn again."""
+        """The steps of a rollout as a path below the node that it was drawn from, its end among them; none of them was
+        drawn again."""
         assert leaf.parent is not None
-        sample = Sample(token_ids=leaf.token_ids, logprobs=leaf.logprobs, finish="length" if leaf.terminal == "limit" else "stop")
+        sample = Sample(
+            token_ids=leaf.token_ids, logprobs=leaf.logprobs, finish="length" if leaf.terminal == "limit" else "stop"
+        )
         end = self._graft(leaf.parent, self.reader.solution(leaf.parent, sample, "replayed"))
         end.outcome = leaf.outcome
         return end.path()[leaf.parent.depth :]
 
     async def evaluate(self, nodes: Sequence[Node]) -> list[float]:
-        """The scorer's values of `nodes` on the tree's scale, in order; each node is scored once. UserError for NaN and foreign scales."""
+        """The scorer's values of `nodes` on the tree's scale, in order; each node is scored once. UserError for NaN and
+        foreign scales."""
         if self.scorer is None:
-            raise UserError("This search needs a scorer; give its stage a `scorer:` (and a `verifier:` where that reads a checkpoint).")
+            raise UserError(
+                "This search needs a scorer; give its stage a `scorer:` (and a `verifier:` where that reads a "
+                "checkpoint)."
+            )
         fresh = [node for node in dict.fromkeys(nodes) if node.value is None]
         if fresh:
             self._scorings += 1
@@ -129,22 +144,26 @@ class SearchTree:
         return [node.value for node in nodes if node.value is not None]
 
     async def judge(self, nodes: Sequence[Node]) -> list[float | None]:
-        """Outcomes of terminal nodes by gold, in order: 1 right, 0 wrong (no answer and cut ones too), None unverifiable or open."""
+        """Outcomes of terminal nodes by gold, in order: 1 right, 0 wrong (no answer and cut ones too), None
+        unverifiable or open."""
         gold = self.gold("outcomes")
         await judge(self.problem, nodes, gold)
         return [node.outcome for node in nodes]
 
     def reward(self, node: Node) -> float | None:
-        """The outcome of a terminal node on the tree's scale; the worst for one without an answer, None where it is not known or the
-        scale has no place for outcomes."""
+        """The outcome of a terminal node on the tree's scale; the worst for one without an answer, None where it is not
+        known or the scale has no place for outcomes."""
         outcome = 0.0 if node.terminal in ("invalid", "limit") else node.outcome
-        return convert(outcome, Scale.P, self.scale) if outcome is not None and convertible(self.scale, Scale.P) else None
+        return (
+            convert(outcome, Scale.P, self.scale) if outcome is not None and convertible(self.scale, Scale.P) else None
+        )
 
     def gold(self, what: str) -> Gold:
         """What the stage granted; UserError where it granted nothing."""
         if self._gold is None:
             raise UserError(
-                f"This search needs {what}, and so gold answers, which its stage does not grant. On training problems set `gold: true`."
+                f"This search needs {what}, and so gold answers, which its stage does not grant. On training problems "
+                "set `gold: true`."
             )
         return self._gold
 
@@ -173,21 +192,25 @@ class SearchTree:
             pieces = [(step.text.strip(), self.codec.is_answer(step.text)) for step in node.path()]
         else:
             pieces = [(s.text.strip(), s.kind == "answer") for s in self.codec.split(node.ids) if s.kind != "end"]
-        return tuple(text for text, last in pieces if not last and text), next((text for text, last in pieces if last), "")
+        return tuple(text for text, last in pieces if not last and text), next(
+            (text for text, last in pieces if last), ""
+        )
 
     def rng(self, *path: str | int) -> random.Random:
         """A generator for what the search itself draws: resampling, choices (see `LM.rng`)."""
         return self.lm.at(*path).rng()
 
     def vote(self, weights: Sequence[tuple[Node, float]]) -> None:
-        """Give leaves their share of the final vote, one entry a final path (a leaf may have several); all-zero weights count alike."""
+        """Give leaves their share of the final vote, one entry a final path (a leaf may have several); all-zero weights
+        count alike."""
         total = sum(weight for _, weight in weights)
         for node, weight in weights:
             node.votes += 1
             node.weight += weight / total if total > 0 else 1 / len(weights)
 
     def frozen(self, sample: int, *, oracle: bool, search: str = "") -> Tree:
-        """The record of the tree as it stands, as the problem's tree number `sample`, grown by the algorithm `search`."""
+        """The record of the tree as it stands, as the problem's tree number `sample`, grown by the algorithm
+        `search`."""
         return Tree(
             problem_id=self.problem.id,
             sample=sample,

@@ -1,9 +1,10 @@
-"""Voting: how the final paths of a stored tree become one answer. Every rule reads the same tree, so a pool is drawn once.
+"""Voting: how the final paths of a stored tree become one answer. Every rule reads the same tree, so a pool is drawn
+once.
 
-`argmax` takes the path of the best score, `majority` the answer of most paths, `weighted` the answer of the greatest summed score
-("best-of-N weighted" of Snell et al., arXiv 2408.03314), `draw` a path in proportion to its score. Unlike in released code
-(search-and-learn compares normalised strings) answers are equal where the task says so, and equal scores share the vote
-instead of the first one winning.
+`argmax` takes the path of the best score, `majority` the answer of most paths, `weighted` the answer of the greatest
+summed score ("best-of-N weighted" of Snell et al., arXiv 2408.03314), `draw` a path in proportion to its score. Unlike
+in released code (search-and-learn compares normalised strings) answers are equal where the task says so, and equal
+scores share the vote instead of the first one winning.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from pydantic import BaseModel, ConfigDict
 
 from data_gen.engines.base import stream_seed
 from data_gen.errors import UserError
-from data_gen.scales import Scale, convert, convertible
-from data_gen.trees import Tree, TreeNode
+from data_gen.records.scales import Scale, convert, convertible
+from data_gen.records.trees import Tree, TreeNode
 
 T = TypeVar("T")
 
@@ -49,7 +50,8 @@ class Vote(BaseModel):
 
     rule: Rule = "weighted"
     score: Literal["search", "last", "min", "prod", "mean"] = "search"
-    """`search`: the weight that the search left; else the values of the path's steps, aggregated (every step must have one)."""
+    """`search`: the weight that the search left; else the values of the path's steps, aggregated (every step must have
+    one)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +70,18 @@ class Elected(Generic[C]):
     leaf: C | None
     """The seeded choice; None where no path has an answer."""
     accuracy: float | None
-    """P(the choice is right) over what the rule leaves to chance: ties, draws. 0 without a path, None where it cannot be verified."""
+    """P(the choice is right) over what the rule leaves to chance: ties, draws. 0 without a path, None where it cannot
+    be verified."""
 
 
 def ballots(tree: Tree, score: str = "search") -> list[Ballot[TreeNode]]:
-    """The final paths that have an answer, in order of creation. UserError where a step that the score needs has no value."""
-    return [Ballot(leaf, leaf.votes, _score(tree, leaf, score)) for leaf in tree.nodes if leaf.votes and leaf.terminal == "answer"]
+    """The final paths that have an answer, in order of creation. UserError where a step that the score needs has no
+    value."""
+    return [
+        Ballot(leaf, leaf.votes, _score(tree, leaf, score))
+        for leaf in tree.nodes
+        if leaf.votes and leaf.terminal == "answer"
+    ]
 
 
 def elect(cast: Sequence[Ballot[C]], rule: Rule, same: Same, key: str) -> Elected[C]:
@@ -94,7 +102,8 @@ def elect(cast: Sequence[Ballot[C]], rule: Rule, same: Same, key: str) -> Electe
 
 
 def as_weight(value: float, scale: Scale) -> float:
-    """A value as a vote that is not negative: P(correct) where the scale converts, progress as it is, exp(score) for a ranking."""
+    """A value as a vote that is not negative: P(correct) where the scale converts, progress as it is, exp(score) for a
+    ranking."""
     if scale is Scale.RANKING:
         return math.exp(min(value, 50.0))
     return convert(value, scale, Scale.P) if convertible(scale, Scale.P) else value
@@ -119,7 +128,11 @@ def _chances(cast: Sequence[Ballot[C]], rule: Rule, same: Same) -> list[tuple[C,
     match rule:
         case "draw":
             weights = [(ballot.leaf, ballot.copies * ballot.score) for ballot in cast]
-            weights = weights if any(weight > 0 for _, weight in weights) else [(ballot.leaf, float(ballot.copies)) for ballot in cast]
+            weights = (
+                weights
+                if any(weight > 0 for _, weight in weights)
+                else [(ballot.leaf, float(ballot.copies)) for ballot in cast]
+            )
         case "argmax":
             weights = [(ballot.leaf, float(ballot.copies)) for ballot in _top(cast, [ballot.score for ballot in cast])]
         case _:
@@ -133,7 +146,11 @@ def _chances(cast: Sequence[Ballot[C]], rule: Rule, same: Same) -> list[tuple[C,
 def _top(items: Sequence[T], scores: Sequence[float]) -> list[T]:
     """All items of the greatest score; sums that differ by rounding only are equal."""
     best = max(scores, default=0.0)
-    return [item for item, score in zip(items, scores, strict=True) if math.isclose(score, best, rel_tol=1e-9, abs_tol=1e-12)]
+    return [
+        item
+        for item, score in zip(items, scores, strict=True)
+        if math.isclose(score, best, rel_tol=1e-9, abs_tol=1e-12)
+    ]
 
 
 def _score(tree: Tree, leaf: TreeNode, score: str) -> float:
@@ -143,7 +160,8 @@ def _score(tree: Tree, leaf: TreeNode, score: str) -> float:
     values = [as_weight(step.v0, Scale(tree.scale)) for step in steps if step.v0 is not None]
     if len(values) < len(steps):
         raise UserError(
-            f"vote.score is {score!r}, but a step of the tree of {tree.problem_id!r} has no value. Use `score: search`, "
+            f"vote.score is {score!r}, but a step of the tree of {tree.problem_id!r} has no value. Use `score: "
+            "search`, "
             "or a search that scores every step."
         )
     return {"last": values[-1], "min": min(values), "prod": math.prod(values), "mean": sum(values) / len(values)}[score]

@@ -47,13 +47,18 @@ def divide(questions: Iterable[tuple[str, str]], sizes: Mapping[str, int | None]
     wanted = sum(size or 0 for size in sizes.values())
     if len(rows) < wanted or (len(rows) == wanted and None in sizes.values()):
         raise UserError(
-            f"task.split: {dict(sizes)} asks for {wanted} rows{' and more' if None in sizes.values() else ''}, but {name} has "
-            f"{len(rows)} distinct questions ({total - len(rows)} repeats dropped). Ask for fewer or bring a larger file."
+            f"task.split: {dict(sizes)} asks for {wanted} rows{' and more' if None in sizes.values() else ''}, but "
+            f"{name} has "
+            f"{len(rows)} distinct questions ({total - len(rows)} repeats dropped). Ask for fewer or bring a larger "
+            "file."
         )
     dealt = _deal(sorted(rows), sizes)
     for split, size in sizes.items():
         if size is not None and len(dealt[split]) < size:
-            raise UserError(f"task.split.{split}: {size} rows cannot be filled from {name} without tearing a group apart. Ask for fewer.")
+            raise UserError(
+                f"task.split.{split}: {size} rows cannot be filled from {name} without tearing a group apart. Ask for "
+                "fewer."
+            )
     return Division({split: frozenset(numbers) for split, numbers in dealt.items()}, total - len(rows))
 
 

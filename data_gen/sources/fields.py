@@ -18,7 +18,8 @@ _MISSING = object()
 
 
 class FieldMap(BaseModel):
-    """Columns by role. A dot reaches into nested objects (`question.stem`); `question` may join columns: `"{Body} {Question}"`."""
+    """Columns by role. A dot reaches into nested objects (`question.stem`); `question` may join columns: `"{Body}
+    {Question}"`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -52,7 +53,9 @@ class FieldMap(BaseModel):
         else:
             joined = _as_text(_reach(row, column))
         if not joined or not joined.strip():
-            raise UserError(f"{place}: no question in {column!r}. Mend or remove the row, or change task.fields.question.")
+            raise UserError(
+                f"{place}: no question in {column!r}. Mend or remove the row, or change task.fields.question."
+            )
         return joined.strip()
 
     def value(self, row: Mapping[str, Any], role: str) -> Any:
@@ -63,7 +66,8 @@ class FieldMap(BaseModel):
 
 
 def gold_and_steps(answer: Any, steps: Any, answer_after: str | None) -> tuple[str | None, tuple[str, ...]]:
-    """Gold text and worked steps. With `answer_after` the answer is what follows its last occurrence and the steps what precedes it.
+    """Gold text and worked steps. With `answer_after` the answer is what follows its last occurrence and the steps what
+    precedes it.
 
     >>> gold_and_steps("He has 2+3 = <<2+3=5>>5.\\n#### 5", None, "#### ")
     ('5', ('He has 2+3 = 5.',))
@@ -86,7 +90,8 @@ def step_lines(value: Any) -> tuple[str, ...]:
 
 
 def read_choices(value: Any, place: str) -> list[tuple[str, str]]:
-    """(label, text) of every choice. Labels are the row's own, else A, B, C, ...; a letter in front of the text goes."""
+    """(label, text) of every choice. Labels are the row's own, else A, B, C, ...; a letter in front of the text
+    goes."""
     if value is None:
         return []
     if isinstance(value, Mapping):
@@ -102,15 +107,22 @@ def read_choices(value: Any, place: str) -> list[tuple[str, str]]:
 
 def with_choices(question: str, choices: Sequence[tuple[str, str]]) -> str:
     """The question with its options below it, lettered in order: `(A) bank`, `(B) library`."""
-    return "\n".join([question, *(f"({letter}) {text}" for letter, (_, text) in zip(string.ascii_uppercase, choices, strict=False))])
+    return "\n".join(
+        [question, *(f"({letter}) {text}" for letter, (_, text) in zip(string.ascii_uppercase, choices, strict=False))]
+    )
 
 
 def choice_letter(gold: Any, choices: Sequence[tuple[str, str]]) -> str | None:
-    """The letter of the gold choice, given by its 0-based index, its label or its text; None where it is none of them."""
+    """The letter of the gold choice, given by its 0-based index, its label or its text; None where it is none of
+    them."""
     if isinstance(gold, int) and not isinstance(gold, bool):
         return string.ascii_uppercase[gold] if 0 <= gold < len(choices) else None
     wanted = str(gold).strip()
-    for known in ([label for label, _ in choices], [text for _, text in choices], list(string.ascii_uppercase[: len(choices)])):
+    for known in (
+        [label for label, _ in choices],
+        [text for _, text in choices],
+        list(string.ascii_uppercase[: len(choices)]),
+    ):
         for form in (wanted, wanted.strip("()").upper()):
             if form in known:
                 return string.ascii_uppercase[known.index(form)]

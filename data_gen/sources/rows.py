@@ -32,7 +32,8 @@ def file_source(path: Path) -> Source:
 
 
 def hub_source(repo: str, revision: str, subset: str | None, split: str) -> Source:
-    """One split of a Hub dataset that `reasoning-train fetch` has brought; it is read from its local snapshot, never from the network."""
+    """One split of a Hub dataset that `reasoning-train fetch` has brought; it is read from its local snapshot, never
+    from the network."""
 
     def rows() -> Iterator[tuple[str, Row]]:
         """Rows by way of `datasets`, which knows the layouts of the Hub."""
@@ -54,8 +55,10 @@ def hub_snapshot(repo: str, revision: str) -> Path:
         return Path(snapshot_download(repo, repo_type="dataset", revision=revision, local_files_only=True))
     except LocalEntryNotFoundError:
         raise UserError(
-            f"task.hub: the dataset {repo!r} at {revision} is not on this machine. `reasoning-train fetch RECIPE` brings it; "
-            "or name a local copy with `--set task.path=FILE` (`--set task.paths.SPLIT=FILE` where the splits are files of their own)."
+            f"task.hub: the dataset {repo!r} at {revision} is not on this machine. `reasoning-train fetch RECIPE` "
+            "brings it; "
+            "or name a local copy with `--set task.path=FILE` (`--set task.paths.SPLIT=FILE` where the splits are "
+            "files of their own)."
         ) from None
 
 
@@ -70,9 +73,13 @@ def _json_object(line: bytes, place: str) -> Row:
     try:
         row = json.loads(line.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise UserError(f"{place}: not UTF-8 text ({error.reason} at byte {error.start}). Save the file as UTF-8.") from None
+        raise UserError(
+            f"{place}: not UTF-8 text ({error.reason} at byte {error.start}). Save the file as UTF-8."
+        ) from None
     except json.JSONDecodeError as error:
-        raise UserError(f"{place}: not JSON ({error.msg} at column {error.colno}). Expected one JSON object a line.") from None
+        raise UserError(
+            f"{place}: not JSON ({error.msg} at column {error.colno}). Expected one JSON object a line."
+        ) from None
     if not isinstance(row, dict):
         raise UserError(f"{place}: expected a JSON object with named columns, found {type(row).__name__}.")
     return row

@@ -13,8 +13,8 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from data_gen.format import TaskFormat
-from data_gen.records import Problem
-from data_gen.verdict import Answer, Gold, Grade, Verdict
+from data_gen.records.problem import Problem
+from data_gen.records.verdict import Answer, Gold, Grade, Verdict
 
 
 class Task(BaseModel, ABC):
@@ -49,7 +49,8 @@ class Task(BaseModel, ABC):
         """Three-way verdict on an extracted answer."""
 
     def grade(self, problem: Problem, answer: Answer) -> Grade:
-        """Verdict on an answer to a problem. For tasks whose checker needs more of the problem than its gold, the method to override."""
+        """Verdict on an answer to a problem. For tasks whose checker needs more of the problem than its gold, the
+        method to override."""
         if problem.gold is None:
             return Grade(Verdict.UNVERIFIABLE, "no_gold")
         return self.verify(Gold(problem.gold), answer)

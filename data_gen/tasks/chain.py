@@ -21,10 +21,10 @@ from pydantic import Field, model_validator
 
 from data_gen.engines.base import stream_seed
 from data_gen.errors import UserError, nearest
-from data_gen.records import Problem
+from data_gen.records.problem import Problem
+from data_gen.records.verdict import Answer, Gold, Grade, Verdict
 from data_gen.tasks import TASKS
 from data_gen.tasks.base import Task
-from data_gen.verdict import Answer, Gold, Grade, Verdict
 
 NAMES = ("Ana", "Ben", "Cy", "Dot", "Eli", "Flo", "Gus", "Hal", "Ivy", "Jo", "Kit", "Lou")
 WORDS = ("has", "coins", "more", "fewer", "than", "How", "many", "Answer")
@@ -57,9 +57,13 @@ class Chain(Task):
     @model_validator(mode="after")
     def _sensible(self) -> Chain:
         if not 1 <= self.steps[0] <= self.steps[1] < len(NAMES):
-            raise ValueError(f"steps: expected [low, high] with 1 <= low <= high <= {len(NAMES) - 1}, got {list(self.steps)}")
+            raise ValueError(
+                f"steps: expected [low, high] with 1 <= low <= high <= {len(NAMES) - 1}, got {list(self.steps)}"
+            )
         if not 1 <= self.operand[0] <= self.operand[1] <= TOP // 2:
-            raise ValueError(f"operand: expected [low, high] with 1 <= low <= high <= {TOP // 2}, got {list(self.operand)}")
+            raise ValueError(
+                f"operand: expected [low, high] with 1 <= low <= high <= {TOP // 2}, got {list(self.operand)}"
+            )
         return self
 
     @property
@@ -88,7 +92,8 @@ class Chain(Task):
             yield self._problem(f"chain/{split}/{i}", split, facts, steps, last)
 
     def verify(self, gold: Gold, answer: Answer) -> Grade:
-        """Integer equality. Anything but a plain integer is wrong: the symbolic checker would only be slow about `4 = 45`."""
+        """Integer equality. Anything but a plain integer is wrong: the symbolic checker would only be slow about `4 =
+        45`."""
         if answer.text is None:
             return Grade(Verdict.WRONG, "no_answer")
         if not answer.text.isdecimal():
@@ -96,7 +101,8 @@ class Chain(Task):
         return Grade(Verdict.CORRECT if int(answer.text) == int(gold.text) else Verdict.WRONG, "integer")
 
     def check_steps(self, problem: Problem, steps: Sequence[str]) -> tuple[bool, ...]:
-        """A step is right iff it is the gold step of its place: the number so far, the fact that comes next, and their result."""
+        """A step is right iff it is the gold step of its place: the number so far, the fact that comes next, and their
+        result."""
         gold = problem.gold_steps
         right = tuple(i < len(gold) and step == gold[i] for i, step in enumerate(steps))
         # Missing steps are wrong ones: an answer out of nowhere is no reasoning.
@@ -121,7 +127,13 @@ class Chain(Task):
 
     def _problem(self, name: str, split: str, question: str, steps: list[str], last: int) -> Problem:
         return Problem(
-            id=name, question=question, gold=str(last), group=question, split=split, gold_steps=tuple(steps), difficulty=float(len(steps))
+            id=name,
+            question=question,
+            gold=str(last),
+            group=question,
+            split=split,
+            gold_steps=tuple(steps),
+            difficulty=float(len(steps)),
         )
 
 

@@ -1,8 +1,10 @@
 """`jsonl`: problems from any JSON Lines or Parquet file or Hub dataset, through a field map.
 
-    task: {uses: jsonl, path: multiarith.jsonl, fields: {question: input, answer: target}, split: {train: 96, dev: 40, test: 128}}
+    task: {uses: jsonl, path: multiarith.jsonl, fields: {question: input, answer: target}, split: {train: 96, dev: 40,
+        test: 128}}
 
-One source can serve several splits, divided here; or each split has a file of its own (`paths`). Local files win over `hub`.
+One source can serve several splits, divided here; or each split has a file of its own (`paths`). Local files win over
+`hub`.
 """
 
 from __future__ import annotations
@@ -17,14 +19,14 @@ from pydantic import Field, model_validator
 
 from data_gen.errors import UserError, nearest
 from data_gen.grading.verify import verify
-from data_gen.hub import HubId
-from data_gen.records import Problem
+from data_gen.records.problem import Problem
+from data_gen.records.verdict import Answer, Gold, Grade
 from data_gen.sources.division import Division, divide, normalised, question_key
 from data_gen.sources.fields import FieldMap, choice_letter, gold_and_steps, read_choices, with_choices
+from data_gen.sources.hub import HubId
 from data_gen.sources.rows import Row, Source, file_source, hub_source
 from data_gen.tasks import TASKS
 from data_gen.tasks.base import Task
-from data_gen.verdict import Answer, Gold, Grade
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,8 @@ class Jsonl(Task):
     """Our split name -> the dataset's; `{train: train, test: test}`."""
     fields: FieldMap = FieldMap()
     answer_after: str | None = Field(default=None, min_length=1)
-    """The answer is the text after the last occurrence of this mark (`"#### "`), the worked steps are the text before it."""
+    """The answer is the text after the last occurrence of this mark (`"#### "`), the worked steps are the text before
+    it."""
     split: dict[str, int | None] = {}
     """Rows of each split dealt from the only source, or of several from the one called `train`; null takes the rest."""
     seed: int = 0
@@ -58,10 +61,17 @@ class Jsonl(Task):
         if self.path and self.paths:
             raise ValueError("path and paths: expected one of them, got both")
         if self.hub and not self.hub_splits:
-            raise ValueError("hub_splits: missing. Say which of the dataset's splits serve, e.g. `hub_splits: {test: test}`")
+            raise ValueError(
+                "hub_splits: missing. Say which of the dataset's splits serve, e.g. `hub_splits: {test: test}`"
+            )
         if self.path and not self.split:
-            raise ValueError("split: missing. Say which splits the file serves: `split: {train: 96, test: 128}`, or `split: {test: null}`")
-        if sum(size is None for size in self.split.values()) > 1 or any(size is not None and size < 1 for size in self.split.values()):
+            raise ValueError(
+                "split: missing. Say which splits the file serves: `split: {train: 96, test: 128}`, or `split: {test: "
+                "null}`"
+            )
+        if sum(size is None for size in self.split.values()) > 1 or any(
+            size is not None and size < 1 for size in self.split.values()
+        ):
             raise ValueError(f"split: expected sizes of at least 1, and null for at most one split; got {self.split}")
         return self
 
@@ -117,11 +127,15 @@ class Jsonl(Task):
     def _require_source(self) -> None:
         if not self._parts():
             raise UserError(
-                "task.path: no data. Name a local file with `--set task.path=FILE`, a file a split with `--set task.paths.SPLIT=FILE`, "
+                "task.path: no data. Name a local file with `--set task.path=FILE`, a file a split with `--set "
+                "task.paths.SPLIT=FILE`, "
                 "or a Hub dataset with task.hub."
             )
         if self._divided() is not None and self._divided() not in self._parts():
-            raise UserError(f"task.split: divides the source called 'train', and there is none. Sources: {', '.join(self._parts())}.")
+            raise UserError(
+                "task.split: divides the source called 'train', and there is none. Sources: "
+                f"{', '.join(self._parts())}."
+            )
 
     def _source(self, part: str | None) -> Source:
         where = self._parts()[part or ""]
@@ -129,13 +143,17 @@ class Jsonl(Task):
             return hub_source(self.hub or "", self.revision, self.subset, where)
         field = "path" if self.path else f"paths.{part}"
         if not where.is_file():
-            raise UserError(f"task.{field}: no file {str(where)!r}. Point to a local copy with `--set task.{field}=FILE`.")
+            raise UserError(
+                f"task.{field}: no file {str(where)!r}. Point to a local copy with `--set task.{field}=FILE`."
+            )
         return file_source(where)
 
     @cached_property
     def _division(self) -> Division:
         source = self._source(self._divided())
-        division = divide((self._asked(row, place) for place, row in self._rows(source)), self.split, self.seed, source.name)
+        division = divide(
+            (self._asked(row, place) for place, row in self._rows(source)), self.split, self.seed, source.name
+        )
         log.info("%s: %d repeated questions dropped", source.name, division.duplicates)
         return division
 
@@ -148,7 +166,9 @@ class Jsonl(Task):
             if self.fields.id is not None:
                 known = str(self.fields.value(row, "id"))
                 if known in ids:
-                    raise UserError(f"{place}: task.fields.id: {known!r} stands in {self.fields.id!r} twice. Name a unique column.")
+                    raise UserError(
+                        f"{place}: task.fields.id: {known!r} stands in {self.fields.id!r} twice. Name a unique column."
+                    )
                 ids.add(known)
             yield place, row
 
@@ -172,7 +192,9 @@ class Jsonl(Task):
     def _problem(self, row: Row, place: str, split: str, part: str, number: int) -> Problem:
         question, group = self._asked(row, place)
         choices = read_choices(self.fields.value(row, "choices"), place)
-        gold, steps = gold_and_steps(self.fields.value(row, "answer"), self.fields.value(row, "steps"), self.answer_after)
+        gold, steps = gold_and_steps(
+            self.fields.value(row, "answer"), self.fields.value(row, "steps"), self.answer_after
+        )
         return Problem(
             id=f"{part}/{number if self.fields.id is None else self.fields.value(row, 'id')}",
             question=question,

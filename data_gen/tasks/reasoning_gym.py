@@ -1,6 +1,7 @@
 """`reasoning_gym`: problems of any generator of the reasoning-gym library, judged by the generator's own scorer.
 
-Scorers parse and even `eval` what the model wrote, so they run in the checker's process (`data_gen.grading.checker`), never in this one.
+Scorers parse and even `eval` what the model wrote, so they run in the checker's process (`data_gen.grading.checker`),
+never in this one.
 
 task: {uses: reasoning_gym, generator: gsm_symbolic, config: {difficulty: 1.0}, train: 500, dev: 100, test: 500}
 """
@@ -16,13 +17,13 @@ from pydantic import Field, model_validator
 from data_gen.errors import UserError, nearest
 from data_gen.grading.checker import score
 from data_gen.grading.verify import verify
-from data_gen.records import Problem
+from data_gen.records.problem import Problem
+from data_gen.records.verdict import Answer, Gold, Grade, Verdict
 from data_gen.sources.division import normalised, question_key
 from data_gen.sources.fields import step_lines
 from data_gen.sources.generators import generator, pack
 from data_gen.tasks import TASKS
 from data_gen.tasks.base import Task
-from data_gen.verdict import Answer, Gold, Grade, Verdict
 
 SPAN = 10**6
 """Distance between the seeds of splits: item i of seed s is item 0 of seed s + i in most generators."""
@@ -42,15 +43,16 @@ EVALUATES = frozenset(
         "string_insertion",
     ]
 )
-"""Generators whose scorers run the answer as Python (`eval`, or sympy's parser, which does). The checker's process has limits of time
-and memory but is no sandbox: what it runs keeps the user's rights."""
+"""Generators whose scorers run the answer as Python (`eval`, or sympy's parser, which does). The checker's process has
+limits of time and memory but is no sandbox: what it runs keeps the user's rights."""
 DRAWS = 20
 """Items drawn a problem wanted before a generator counts as exhausted."""
 
 
 @TASKS.register("reasoning_gym")
 class ReasoningGym(Task):
-    """Generated problems; repeats of a question are dropped within and across splits (test first, then dev, then train)."""
+    """Generated problems; repeats of a question are dropped within and across splits (test first, then dev, then
+    train)."""
 
     version: ClassVar[int] = 1
 
@@ -71,8 +73,10 @@ class ReasoningGym(Task):
     def _no_code_unasked(self) -> ReasoningGym:
         if self.generator in EVALUATES and not self.run_answers_as_code:
             raise ValueError(
-                f"generator: the scorer of {self.generator!r} runs what the model wrote as Python code, outside a sandbox. "
-                "Choose another generator, or set `run_answers_as_code: true` where that is acceptable, in a container for example"
+                f"generator: the scorer of {self.generator!r} runs what the model wrote as Python code, outside a "
+                "sandbox. "
+                "Choose another generator, or set `run_answers_as_code: true` where that is acceptable, in a "
+                "container for example"
             )
         return self
 
@@ -103,10 +107,12 @@ class ReasoningGym(Task):
         return verify(gold, answer)
 
     def grade(self, problem: Problem, answer: Answer) -> Grade:
-        """CORRECT iff the generator's scorer gives 1 or more; many puzzles have several right answers or no single gold.
+        """CORRECT iff the generator's scorer gives 1 or more; many puzzles have several right answers or no single
+        gold.
 
         Returns:
-            The verdict with its reason: `no_answer`, `text` (the gold itself, which needs no scorer), or one of `checker.score`.
+            The verdict with its reason: `no_answer`, `text` (the gold itself, which needs no scorer), or one of
+            `checker.score`.
         """
         if answer.text is None or not answer.text.strip():
             return Grade(Verdict.WRONG, "no_answer")
@@ -119,7 +125,9 @@ class ReasoningGym(Task):
         """Entries whose questions are not in `taken`, which grows by them."""
         wanted = self.splits()[split] or 0
         start = (self.seed * len(ORDER) + ORDER.index(split)) * SPAN
-        entries = generator(self.generator, json.dumps({**self.config, "seed": start, "size": min(DRAWS * wanted, SPAN) or 1}))
+        entries = generator(
+            self.generator, json.dumps({**self.config, "seed": start, "size": min(DRAWS * wanted, SPAN) or 1})
+        )
         for entry in entries:
             if wanted == 0:
                 return
@@ -130,7 +138,8 @@ class ReasoningGym(Task):
                 yield entry
         if wanted:
             raise UserError(
-                f"task.{split}: the generator {self.generator!r} has too few distinct questions: {wanted} of {self.splits()[split]} "
+                f"task.{split}: the generator {self.generator!r} has too few distinct questions: {wanted} of "
+                f"{self.splits()[split]} "
                 f"are missing. Ask for fewer, or widen it through task.config."
             )
 

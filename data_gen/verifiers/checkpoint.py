@@ -1,8 +1,8 @@
 """Verifier checkpoints on disk: a `from_pretrained` folder, the head in its folder `head`, and `format.json`.
 
-A head of one linear layer is also kept inside the backbone's weights, the way transformers names it: such a folder loads with plain
-`AutoModelForTokenClassification` (or `AutoModelForSequenceClassification`, see `_shell`), so that other tools serve it. Those tools get
-scores (`raw`); gain, offset and squash stand in `head/head.json`.
+A head of one linear layer is also kept inside the backbone's weights, the way transformers names it: such a folder
+loads with plain `AutoModelForTokenClassification` (or `AutoModelForSequenceClassification`, see `_shell`), so that
+other tools serve it. Those tools get scores (`raw`); gain, offset and squash stand in `head/head.json`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from transformers import (
 from data_gen.checkpoints import device_and_dtype, is_adapter, load_causal, load_folder, load_whole, quiet, save_format
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
-from data_gen.heads import load_head, save_head
+from data_gen.verifiers.heads import load_head, save_head
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Verifier:
-    """`Verifier(backbone, head, tokenizer, format)`; of a joint model it is the policy's backbone without the LM head."""
+    """`Verifier(backbone, head, tokenizer, format)`; of a joint model it is the policy's backbone without the LM
+    head."""
 
     backbone: Any
     """A PreTrainedModel: a causal LM for heads of kind `from_vocab`, bare for the others."""
@@ -43,7 +44,8 @@ class Verifier:
     format: Format
     """Its task half is the policy's; its model half is its own."""
     end_ids: tuple[int, ...] = ()
-    """Ids that end a solution, beside the tokenizer's own: of the policy that it was trained from, or of its own generation config."""
+    """Ids that end a solution, beside the tokenizer's own: of the policy that it was trained from, or of its own
+    generation config."""
 
     @property
     def codec(self) -> StepCodec:
@@ -69,13 +71,15 @@ def save_verifier(verifier: Verifier, folder: Path) -> None:
 
 
 def load_verifier(folder: Path, *, device: torch.device | None = None) -> Verifier:
-    """Open a verifier or the value side of a joint model, in evaluation mode. UserError names missing or torn files and foreign heads."""
+    """Open a verifier or the value side of a joint model, in evaluation mode. UserError names missing or torn files and
+    foreign heads."""
     head = load_head(folder)
     backbone, codec = load_backbone(folder, head.config.kind, device=device)
     wanted = feature_width(backbone, head.config.kind)
     if head.width != wanted:
         raise UserError(
-            f"The head in {folder} reads {head.width} numbers a token, its backbone gives {wanted}. They are of different models; "
+            f"The head in {folder} reads {head.width} numbers a token, its backbone gives {wanted}. They are of "
+            "different models; "
             "re-make the checkpoint."
         )
     return Verifier(backbone, head.to(backbone.device), codec.tokenizer, codec.format, tuple(codec.end_ids))
@@ -110,16 +114,21 @@ def feature_width(backbone: Any, kind: str) -> int:
 
 
 def _shell(verifier: Verifier) -> Any:
-    """The backbone inside the class of transformers that has such a head, sharing its weights; None where there is none.
+    """The backbone inside the class of transformers that has such a head, sharing its weights; None where there is
+    none.
 
-    A sequence-classification model drops trailing pad tokens before it reads. Where the pad token is the end token it would read one
-    token early, so such heads, too, are kept for token classification.
+    A sequence-classification model drops trailing pad tokens before it reads. Where the pad token is the end token it
+    would read one token early, so such heads, too, are kept for token classification.
     """
     head, backbone = verifier.head, verifier.backbone
     if head.config.kind != "scalar":
         return None
     tokenizer = verifier.tokenizer
-    whole = head.config.read_at == "last" and not head.config.bias and tokenizer.pad_token_id not in (None, tokenizer.eos_token_id)
+    whole = (
+        head.config.read_at == "last"
+        and not head.config.bias
+        and tokenizer.pad_token_id not in (None, tokenizer.eos_token_id)
+    )
     mapping: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING if whole else MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING
     kind = mapping.get(type(backbone.config), None)
     if kind is None:

@@ -1,7 +1,8 @@
-"""Heads of models that other programs trained: classification models of transformers, Qwen2.5-Math-PRM, TRL's value heads.
+"""Heads of models that other programs trained: classification models of transformers, Qwen2.5-Math-PRM, TRL's value
+heads.
 
-None of their code is run, and none is needed: a head is one or two linear layers, found in the weights by name. It becomes a ValueHead;
-the backbone stays where it lies.
+None of their code is run, and none is needed: a head is one or two linear layers, found in the weights by name. It
+becomes a ValueHead; the backbone stays where it lies.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data_gen.errors import UserError
 from data_gen.format import ModelFormat
-from data_gen.heads import HeadConfig, ReadAt, Squash, check_squash
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
+from data_gen.verifiers.heads import HeadConfig, ReadAt, Squash, check_squash
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,16 +25,19 @@ if TYPE_CHECKING:
 
 QWEN_PRM = "Qwen2ForProcessRewardModel"
 QWEN_PRM_TEXT = ModelFormat(
-    template="chat", system="Please reason step by step, and put your final answer within \\boxed{}.", step_token="<extra_0>"
+    template="chat",
+    system="Please reason step by step, and put your final answer within \\boxed{}.",
+    step_token="<extra_0>",
 )
-"""How Qwen2.5-Math-PRM was trained to read: the chat template, and a separator behind every step, at which its scores stand."""
+"""How Qwen2.5-Math-PRM was trained to read: the chat template, and a separator behind every step, at which its scores
+stand."""
 _NAMES = {"v_head.summary.": "score."}
 """Other names of a linear layer over hidden states (TRL's AutoModelForCausalLMWithValueHead, Skywork-o1-Open-PRM)."""
 
 
 class ForeignHead(BaseModel):
-    """What the weights do not say of a head: `ForeignHead(positive="correct", read_at="step_end")` of a classifier of steps,
-    `ForeignHead(squash="none", scale="ranking", read_at="last")` of a reward model with one output."""
+    """What the weights do not say of a head: `ForeignHead(positive="correct", read_at="step_end")` of a classifier of
+    steps, `ForeignHead(squash="none", scale="ranking", read_at="last")` of a reward model with one output."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -55,7 +59,8 @@ QWEN_PRM_HEAD = ForeignHead(read_at="step_end", positive=1)
 
 
 def load_foreign_head(weights: Path, meaning: ForeignHead) -> ValueHead:
-    """The head in a folder of weights, with the meaning that is given. UserError where there is none of a known shape."""
+    """The head in a folder of weights, with the meaning that is given. UserError where there is none of a known
+    shape."""
     from data_gen.verifiers.value_head import ValueHead
 
     tensors = _head_tensors(weights)
@@ -93,8 +98,10 @@ def _head_tensors(weights: Path) -> dict[str, Tensor]:
                     found[ours] = stored.get_tensor(name).float()
     if not ({"score.weight"} <= found.keys() or {"score.0.weight", "score.2.weight"} <= found.keys()):
         raise UserError(
-            f"{weights} (a {architecture(weights) or 'model of unknown class'}, {len(files)} safetensors files) holds no head of a known "
-            "shape. Expected the weights score.weight, or score.0.weight and score.2.weight, or v_head.summary.weight, as decoder models "
+            f"{weights} (a {architecture(weights) or 'model of unknown class'}, {len(files)} safetensors files) holds "
+            "no head of a known "
+            "shape. Expected the weights score.weight, or score.0.weight and score.2.weight, or "
+            "v_head.summary.weight, as decoder models "
             f"for token or sequence classification have them; found {', '.join(sorted(found)) or 'none of these'}."
         )
     return found
@@ -103,11 +110,15 @@ def _head_tensors(weights: Path) -> dict[str, Tensor]:
 def _label(weights: Path, label: int | str, labels: int) -> int:
     if isinstance(label, int):
         if label >= labels:
-            raise UserError(f"verifier.head.positive is {label}, but the model has {labels} label(s), which count from 0.")
+            raise UserError(
+                f"verifier.head.positive is {label}, but the model has {labels} label(s), which count from 0."
+            )
         return label
     names = {name: int(i) for i, name in (_config(weights).get("id2label") or {}).items()}
     if label not in names:
-        raise UserError(f"verifier.head.positive is {label!r}, but the model's labels are {', '.join(names) or 'not named'}.")
+        raise UserError(
+            f"verifier.head.positive is {label!r}, but the model's labels are {', '.join(names) or 'not named'}."
+        )
     return names[label]
 
 

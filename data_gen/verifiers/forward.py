@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data_gen.engines.slot_cache import round_up
+from data_gen.engines.local.slot_cache import round_up
 from data_gen.verifiers.checkpoint import Verifier
 from data_gen.verifiers.reading import Reading
 from data_gen.verifiers.value_head import ValueHead
@@ -20,7 +20,8 @@ from data_gen.verifiers.value_head import ValueHead
 WIDTH_BLOCK = 32
 """Rows are padded to a multiple of this, by their own length: their company has no part in it."""
 ROW_BLOCK = 8
-"""Rows of a forward come in multiples of this where results are to be bitwise the same in any company (see transformers_engine.py)."""
+"""Rows of a forward come in multiples of this where results are to be bitwise the same in any company (see
+transformers_engine.py)."""
 HEAD_BLOCK = 64
 """Positions that the head reads at once, always so many: its matrix products have one shape."""
 TOKENS = 1 << 14
@@ -47,7 +48,11 @@ class Forward:
         return found
 
     def _tokens(self) -> int:
-        return TOKENS if self.verifier.head.config.kind != "from_vocab" else min(TOKENS, LOGITS // self.verifier.head.width)
+        return (
+            TOKENS
+            if self.verifier.head.config.kind != "from_vocab"
+            else min(TOKENS, LOGITS // self.verifier.head.width)
+        )
 
     def _features(self, batch: Sequence[Reading], width: int) -> Tensor:
         """What the head reads: `[positions of all readings, width of the head]`."""
@@ -59,7 +64,8 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class MeanLogprob:
-    """Scores with a causal LM: the mean log-prob of what follows the (only) position of each reading. Bitwise as `Forward`."""
+    """Scores with a causal LM: the mean log-prob of what follows the (only) position of each reading. Bitwise as
+    `Forward`."""
 
     model: Any
 

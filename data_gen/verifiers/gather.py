@@ -15,11 +15,13 @@ Values = tuple[float, ...]
 KEPT = 1 << 14
 """Readings whose values are kept: those asked for last."""
 FULL = 64
-"""So many waiting readings are read at once, even if more are coming: their programs are missed by the policy's engine."""
+"""So many waiting readings are read at once, even if more are coming: their programs are missed by the policy's
+engine."""
 
 
 class Gather:
-    """`await gather.values(readings)` from any number of programs; `forward` gets distinct readings, as many as wait together."""
+    """`await gather.values(readings)` from any number of programs; `forward` gets distinct readings, as many as wait
+    together."""
 
     def __init__(self, forward: Callable[[Sequence[Reading]], list[Values]]) -> None:
         self._forward = forward
@@ -32,7 +34,9 @@ class Gather:
         return list(await asyncio.gather(*(self._ask(reading) for reading in readings)))
 
     def _ask(self, reading: Reading) -> asyncio.Future[Values]:
-        key = hashlib.blake2b(array("q", (*reading.at, -1, *reading.cuts, -1, *reading.ids)).tobytes(), digest_size=16).digest()
+        key = hashlib.blake2b(
+            array("q", (*reading.at, -1, *reading.cuts, -1, *reading.ids)).tobytes(), digest_size=16
+        ).digest()
         future: asyncio.Future[Values] = asyncio.get_running_loop().create_future()
         if key in self._known:
             self._known.move_to_end(key)
@@ -55,7 +59,9 @@ class Gather:
 
     def _read(self) -> None:
         waiting, self._waiting = self._waiting, {}
-        live = {key: (reading, futures) for key, (reading, futures) in waiting.items() if not all(f.done() for f in futures)}
+        live = {
+            key: (reading, futures) for key, (reading, futures) in waiting.items() if not all(f.done() for f in futures)
+        }
         try:
             found = self._forward([reading for reading, _ in live.values()])
         except Exception as error:

@@ -1,8 +1,9 @@
 """How a verifier reads a partial solution: which ids, and at which of them its values stand.
 
-A verifier with the policy's tokenizer and template reads the policy's own ids. Any other gets the texts of the steps, tokenised once in
-one piece and cut by offsets. A solution that has its answer ends with an end token, whether the policy wrote it or not: so a verifier
-sees whole solutions the way it was trained on them. A model with a `step_token` has it in place of each step's delimiter and is read there.
+A verifier with the policy's tokenizer and template reads the policy's own ids. Any other gets the texts of the steps,
+tokenised once in one piece and cut by offsets. A solution that has its answer ends with an end token, whether the
+policy wrote it or not: so a verifier sees whole solutions the way it was trained on them. A model with a `step_token`
+has it in place of each step's delimiter and is read there.
 """
 
 from __future__ import annotations
@@ -11,18 +12,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from data_gen.format import StepCodec
-from data_gen.heads import ReadAt, step_ends
-from data_gen.records import Segment
+from data_gen.records.solution import Segment
 from data_gen.scorers.base import Prefix
+from data_gen.verifiers.heads import ReadAt, step_ends
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """`Reading(ids=(5, 9, 7, 4), at=(3,), cuts=(2, 4))`: the prompt (5, 9), one step (7, 4), whose value stands at its last token."""
+    """`Reading(ids=(5, 9, 7, 4), at=(3,), cuts=(2, 4))`: the prompt (5, 9), one step (7, 4), whose value stands at its
+    last token."""
 
     ids: tuple[int, ...]
     at: tuple[int, ...]
-    """Ascending; the last one is the value of the whole. A solution without steps is read at the prompt's last token."""
+    """Ascending; the last one is the value of the whole. A solution without steps is read at the prompt's last
+    token."""
     cuts: tuple[int, ...] = ()
     """Where pieces that other readings may share end: the prompt, each node of a search, the whole."""
     owner: object | None = field(default=None, compare=False, repr=False)
@@ -34,7 +37,9 @@ class Reader:
 
     def __init__(self, own: StepCodec, policy: StepCodec, read_at: ReadAt) -> None:
         self._own, self._policy, self._every_step = own, policy, read_at != "last"
-        self.shares_ids = own.format.model == policy.format.model and not own.format.model.step_token and _same(own, policy)
+        self.shares_ids = (
+            own.format.model == policy.format.model and not own.format.model.step_token and _same(own, policy)
+        )
         """The verifier reads the policy's own ids."""
 
     def read(self, prefix: Prefix, owner: object | None = None) -> Reading:
@@ -68,7 +73,8 @@ class Reader:
         return self._own.prompt_ids(prefix.problem.question), _ids(segments), step_ends(segments)
 
     def _pieces(self, prefix: Prefix, step_token: str) -> list[tuple[str, str]]:
-        """Steps and answer line, each with what stands behind it; of a bare problem an empty step, where there is a step token."""
+        """Steps and answer line, each with what stands behind it; of a bare problem an empty step, where there is a
+        step token."""
         mark = step_token or self._own.format.task.step_delimiter
         steps = [("step", _marked(step, mark)) for step in prefix.steps]
         if steps and not step_token and not prefix.closing and not _answered(prefix) and self._is_open(prefix):

@@ -1,9 +1,11 @@
-"""Values read piece by piece: a step over the stored keys and values of what stands before it, never a whole path again.
+"""Values read piece by piece: a step over the stored keys and values of what stands before it, never a whole path
+again.
 
-A search asks for the value of every node; read as whole paths, a tree of depth d costs about d / 2 times its tokens. Here each piece of a
-reading (the prompt, then the tokens of each node) is computed once, in a forward of its own whose width its length decides, over the
-pieces before it. Pieces are known by their ids and their width, so that what eviction took is computed the same way again: values are
-bitwise independent of batching and of what was stored, on a CPU with one thread.
+A search asks for the value of every node; read as whole paths, a tree of depth d costs about d / 2 times its tokens.
+Here each piece of a reading (the prompt, then the tokens of each node) is computed once, in a forward of its own whose
+width its length decides, over the pieces before it. Pieces are known by their ids and their width, so that what
+eviction took is computed the same way again: values are bitwise independent of batching and of what was stored, on a
+CPU with one thread.
 """
 
 from __future__ import annotations
@@ -18,11 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data_gen.engines.column_pool import ColumnPool, Layers
-from data_gen.engines.owners import Owners
-from data_gen.engines.prefix_store import Ids, Node, PrefixStore
-from data_gen.engines.prefixes import additive_mask, padded
-from data_gen.engines.slot_cache import SlotCache, column_bytes, exact_columns, round_up
+from data_gen.engines.local.column_pool import ColumnPool, Layers
+from data_gen.engines.local.owners import Owners
+from data_gen.engines.local.prefix_store import Ids, Node, PrefixStore
+from data_gen.engines.local.prefixes import additive_mask, padded
+from data_gen.engines.local.slot_cache import SlotCache, column_bytes, exact_columns, round_up
 from data_gen.verifiers.checkpoint import Verifier
 from data_gen.verifiers.forward import LOGITS, ROW_BLOCK, TOKENS, head_values
 from data_gen.verifiers.reading import Reading
@@ -40,7 +42,11 @@ def can_read_stepwise(backbone: Any) -> bool:
     config = backbone.config
     windows = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
     window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
-    return config.model_type in FAMILIES and not windows and (window or config.max_position_embeddings) >= config.max_position_embeddings
+    return (
+        config.model_type in FAMILIES
+        and not windows
+        and (window or config.max_position_embeddings) >= config.max_position_embeddings
+    )
 
 
 @dataclass(slots=True, eq=False)
@@ -102,7 +108,9 @@ class Stepwise:
 
     def _walk(self, reading: Reading) -> _Walk:
         cuts = (0, *reading.cuts)
-        pieces = [_known_as(reading.ids[a:b], FIRST_BLOCK if a == 0 else NEXT_BLOCK) for a, b in itertools.pairwise(cuts)]
+        pieces = [
+            _known_as(reading.ids[a:b], FIRST_BLOCK if a == 0 else NEXT_BLOCK) for a, b in itertools.pairwise(cuts)
+        ]
         return _Walk(reading, pieces, self._owners.number(reading.owner), self._store.root())
 
     def _admit(self, waiting: deque[_Walk]) -> list[_Walk]:
@@ -134,7 +142,11 @@ class Stepwise:
         def shape(piece: _Piece) -> tuple[bool, int]:
             return piece.node.length > 0, piece.width
 
-        tokens = TOKENS if self.verifier.head.config.kind != "from_vocab" else min(TOKENS, LOGITS // self.verifier.head.width)
+        tokens = (
+            TOKENS
+            if self.verifier.head.config.kind != "from_vocab"
+            else min(TOKENS, LOGITS // self.verifier.head.width)
+        )
         for (_, width), group in itertools.groupby(sorted(pieces, key=shape), key=shape):
             similar = sorted(group, key=lambda piece: piece.node.length)
             while similar:
@@ -148,7 +160,11 @@ class Stepwise:
         rows = round_up(len(batch), ROW_BLOCK) if self._exact else len(batch)
         ids = padded([piece.ids for piece in batch], rows, batch[0].width).to(self.verifier.backbone.device)
         states, layers, starts = self._behind(batch, ids) if batch[0].node.length else self._causal(batch, ids)
-        values = iter(head_values(self.verifier.head, torch.cat([states[row, : len(piece.ids)] for row, piece in enumerate(batch)])))
+        values = iter(
+            head_values(
+                self.verifier.head, torch.cat([states[row, : len(piece.ids)] for row, piece in enumerate(batch)])
+            )
+        )
         kept: list[tuple[int, np.ndarray, np.ndarray]] = []
         for row, piece in enumerate(batch):
             own = list(itertools.islice(values, len(piece.ids)))
@@ -160,7 +176,9 @@ class Stepwise:
                 self._store.unpin(walk.node)
                 walk.node, walk.done = leaf, walk.done + 1
         rows_of = np.concatenate([np.full(len(targets), row) for row, _, targets in kept])
-        self._pool.save(layers, rows_of, *(np.concatenate(runs) for runs in zip(*(run[1:] for run in kept), strict=True)))
+        self._pool.save(
+            layers, rows_of, *(np.concatenate(runs) for runs in zip(*(run[1:] for run in kept), strict=True))
+        )
 
     def _causal(self, batch: Sequence[_Piece], ids: Tensor) -> tuple[Tensor, Layers, np.ndarray]:
         """First pieces: causal attention keeps right padding out of every real position, so no mask is needed."""
@@ -181,7 +199,9 @@ class Stepwise:
         slots: dict[Node, list[int]] = {}
         for row, piece in enumerate(batch):
             slots.setdefault(piece.node, []).append(row)
-        self._pool.load([self._store.columns(node) for node in slots], [np.array(group) for group in slots.values()], cache)
+        self._pool.load(
+            [self._store.columns(node) for node in slots], [np.array(group) for group in slots.values()], cache
+        )
         positions = torch.from_numpy(starts[:, None] + np.arange(width)).to(ids.device)
         cache.aim(positions, columns)
         mask = additive_mask(torch.arange(columns, device=ids.device) <= positions[:, :, None], backbone.dtype)
@@ -206,7 +226,9 @@ def _next_pieces(walks: Sequence[_Walk]) -> list[_Piece]:
     for walk in walks:
         if walk.done < len(walk.pieces):
             key, start = walk.pieces[walk.done], walk.node.length
-            piece = pieces.setdefault((walk.node, key), _Piece(walk.node, walk.reading.ids[start : start + len(key)], key, []))
+            piece = pieces.setdefault(
+                (walk.node, key), _Piece(walk.node, walk.reading.ids[start : start + len(key)], key, [])
+            )
             piece.walks.append(walk)
     return list(pieces.values())
 

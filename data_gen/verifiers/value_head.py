@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from data_gen.heads import HeadConfig
-from data_gen.scales import BOUNDS
+from data_gen.records.scales import BOUNDS
+from data_gen.verifiers.heads import HeadConfig
 
 LANES = 64
 """Scores are squashed in multiples of this."""
@@ -18,7 +18,8 @@ LANES = 64
 class ValueHead(nn.Module):
     """Features `[..., width]` to values `[...]`, in float32 whatever the backbone computes in.
 
-    `width` is the backbone's hidden size, the vocabulary's for `from_vocab`. Losses on logits or differences use `raw`, others the values.
+    `width` is the backbone's hidden size, the vocabulary's for `from_vocab`. Losses on logits or differences use `raw`,
+    others the values.
 
     >>> head = ValueHead(HeadConfig(squash="tanh", scale="signed"), 64)
     >>> head(torch.zeros(2, 7, 64)).shape
@@ -77,7 +78,8 @@ class ValueHead(nn.Module):
 
 
 def _sigmoid(scores: Tensor) -> Tensor:
-    """Bitwise the same for a score in any company: on a CPU the last few of a tensor take another exp than whole vector registers do."""
+    """Bitwise the same for a score in any company: on a CPU the last few of a tensor take another exp than whole vector
+    registers do."""
     whole = nn.functional.pad(scores.flatten(), (0, -scores.numel() % LANES))
     return whole.sigmoid()[: scores.numel()].view_as(scores)
 
@@ -91,7 +93,8 @@ def _interpolated(scores: Tensor, knots: tuple[tuple[float, float], ...]) -> Ten
 
 
 def _layers(config: HeadConfig, width: int) -> nn.Module:
-    # Float32 even where a default dtype of bfloat16 is in force. The names of the tensors are those of the models that have such heads.
+    # Float32 even where a default dtype of bfloat16 is in force. The names of the tensors are those of the models that
+    # have such heads.
     options: dict[str, Any] = {"bias": config.bias, "dtype": torch.float32}
     last = nn.Linear(width, config.labels, **options)
     return nn.Sequential(nn.Linear(width, width, **options), nn.ReLU(), last) if config.kind == "two_layer" else last

@@ -26,13 +26,15 @@ def run(arguments: argparse.Namespace) -> int:
     from launch.runs import list_runs, read_run
     from launch.slurm import scheduler
     from launch.slurm.progress import CANCELLED
-    from reasoning_train.recipe.manifest import write_json
+    from reasoning_train.store.manifest import write_json
 
     store = open_store(arguments)
     submitted = [path for path in list_runs(store, arguments.name) if read_run(path).get("jobs")]
     if not submitted:
         known = {path.parent.name for path in list_runs(store)}
-        raise UserError(f"NAME: {arguments.name!r} has no submitted run in {store.root}.{nearest(arguments.name, known)}")
+        raise UserError(
+            f"NAME: {arguments.name!r} has no submitted run in {store.root}.{nearest(arguments.name, known)}"
+        )
     state = read_run(submitted[-1])
     if state["state"] == "submitted":  # else its report is written, and nothing of it is in the queue
         write_json(submitted[-1] / "run.json", {**state, "state": CANCELLED})

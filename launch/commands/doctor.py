@@ -33,5 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         for finding in found:
             mark = "ok     " if finding.ok else "PROBLEM" if finding.needed else "absent "
-            print(f"{mark}  {finding.name:<14} {finding.detail}" + (f"\n{'':25}-> {finding.remedy}" if not finding.ok else ""))
+            print(
+                f"{mark}  {finding.name:<14} {finding.detail}"
+                + (f"\n{'':25}-> {finding.remedy}" if not finding.ok else "")
+            )
     return 0 if all(finding.ok or not finding.needed for finding in found) else 1

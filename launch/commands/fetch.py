@@ -39,7 +39,7 @@ def add(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Download, print `--set` lines, note them in the store."""
     from reasoning_train.recipe.includes import load_document
-    from reasoning_train.recipe.manifest import write_json
+    from reasoning_train.store.manifest import write_json
 
     entries = list(find_entries(load_document(Path(arguments.recipe), arguments.overrides).value))
     fetched = {}
@@ -54,7 +54,12 @@ def run(arguments: argparse.Namespace) -> int:
     elif not fetched:
         print("nothing to fetch: the recipe names nothing on the Hub")
     else:
-        print("\n".join(f"--set {path}.revision={one['revision']}    # {one['hub']} in {one['folder']}" for path, one in fetched.items()))
+        print(
+            "\n".join(
+                f"--set {path}.revision={one['revision']}    # {one['hub']} in {one['folder']}"
+                for path, one in fetched.items()
+            )
+        )
     return 0
 
 
@@ -86,7 +91,7 @@ def _download(entry: HubEntry) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     from data_gen.errors import UserError
-    from data_gen.hub import checked_id
+    from data_gen.sources.hub import checked_id
 
     try:
         checked_id(entry.repo)
@@ -96,6 +101,8 @@ def _download(entry: HubEntry) -> Path:
         return Path(snapshot_download(entry.repo, revision=entry.revision, repo_type=entry.repo_type))
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         raise UserError(
-            f"{entry.path}.hub: cannot fetch the {entry.repo_type} {entry.repo!r} ({str(error).splitlines()[0]}). Without network, run "
-            "this command where there is one and copy the Hub's cache (HF_HOME) here, or name a local folder or file with `path:` instead."
+            f"{entry.path}.hub: cannot fetch the {entry.repo_type} {entry.repo!r} ({str(error).splitlines()[0]}). "
+            "Without network, run "
+            "this command where there is one and copy the Hub's cache (HF_HOME) here, or name a local folder or file "
+            "with `path:` instead."
         ) from error

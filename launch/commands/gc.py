@@ -18,7 +18,9 @@ What a live process works on is never touched. Without --yes nothing is removed.
 def add(subparsers: Subparsers) -> None:
     """Register the command."""
     parser = command(subparsers, "gc", run, "list or remove artifacts that no kept run reaches", MORE)
-    parser.add_argument("--keep", type=whole_number(0), metavar="N", help="keep the last N runs of each recipe (default: all)")
+    parser.add_argument(
+        "--keep", type=whole_number(0), metavar="N", help="keep the last N runs of each recipe (default: all)"
+    )
     parser.add_argument("--yes", action="store_true", help="remove what is listed")
     add_store(parser)
     add_json(parser)

@@ -27,7 +27,7 @@ def add(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the sections."""
-    from reasoning_train.plugins import import_plugins
+    from reasoning_train.process.plugins import import_plugins
 
     import_plugins()
     sections = [arguments.what] if arguments.what else list(SECTIONS)
@@ -63,7 +63,7 @@ def _comment(path: Path) -> str:
 
 
 def _stages() -> Iterator[Row]:
-    from reasoning_train.stage_api import STAGES
+    from reasoning_train.api.stage import STAGES
 
     for name in STAGES.names():
         stage = STAGES.get(name)

@@ -36,11 +36,15 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(f"--run: there is no run{f' of {arguments.name!r}' if arguments.name else ''} in {store.root}.")
     folder, state = runs[-1], read_run(runs[-1])
     if arguments.stage not in state["nodes"]:
-        raise UserError(f"STAGE: run {folder} has no stage {arguments.stage!r}.{nearest(arguments.stage, state['nodes'])}")
+        raise UserError(
+            f"STAGE: run {folder} has no stage {arguments.stage!r}.{nearest(arguments.stage, state['nodes'])}"
+        )
     files = [path for path in _files(folder, state, arguments.stage, arguments.shard) if path.is_file()]
     if not files:
         what = "shard" if arguments.shard is not None else "stage"
-        raise UserError(f"{arguments.stage}: this {what} has printed nothing (state: {state['nodes'][arguments.stage]['state']}).")
+        raise UserError(
+            f"{arguments.stage}: this {what} has printed nothing (state: {state['nodes'][arguments.stage]['state']})."
+        )
     for path in files:
         text = path.read_text(encoding="utf-8", errors="replace")
         lines = text.splitlines()[-arguments.lines :]

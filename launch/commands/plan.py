@@ -6,11 +6,21 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launch.arguments import Subparsers, add_cluster, add_json, add_recipe, command, load, open_store, print_json, print_table
+from launch.arguments import (
+    Subparsers,
+    add_cluster,
+    add_json,
+    add_recipe,
+    command,
+    load,
+    open_store,
+    print_json,
+    print_table,
+)
 
 if TYPE_CHECKING:
-    from reasoning_train.recipe.plan import Node, Plan
-    from reasoning_train.recipe.store import Store
+    from reasoning_train.api.plan import Node, Plan
+    from reasoning_train.store.store import Store
 
 MORE = """\
 States: cached (finished and reused), stale (finished, but an input was made again with other bytes), partial (will go on),
@@ -71,11 +81,14 @@ def _print_jobs(lines: list[dict[str, Any]]) -> None:
     asked = {line["name"]: line["request"] for line in lines if line["state"] != "cached"}
     rows = [[name, *_request_cells(request)] for name, request in asked.items()]
     print()
-    print_table(["stage", "kind", "shards", "nodes", "processes", "gpus", "cpus", "memory", "limit", "GPU-hours ~"], rows)
+    print_table(
+        ["stage", "kind", "shards", "nodes", "processes", "gpus", "cpus", "memory", "limit", "GPU-hours ~"], rows
+    )
     hours = [request["gpu_hours"] for request in asked.values() if request["gpus"]]
     known = [one for one in hours if one is not None]
     print(
-        f"about {sum(known):,.1f} GPU-hours for {len(known)} of {len(hours)} stages on GPUs (operations to the token limits, at an assumed "
+        f"about {sum(known):,.1f} GPU-hours for {len(known)} of {len(hours)} stages on GPUs (operations to the token "
+        "limits, at an assumed "
         "share of the GPU's peak); the others' data or models are not known yet"
     )
 
@@ -89,7 +102,7 @@ def _request_cells(request: dict[str, Any]) -> list[str]:
 
 def describe(plan: Plan, store: Store) -> list[dict[str, Any]]:
     """One entry a node: name, uses, key, inputs, state, records done, and the estimate of what would run."""
-    from reasoning_train.recipe.estimate import estimate_plan
+    from reasoning_train.store.estimate import estimate_plan
 
     estimates = estimate_plan(plan, store)
     states = {name: store.state(node, plan) for name, node in plan.nodes.items()}
@@ -97,7 +110,7 @@ def describe(plan: Plan, store: Store) -> list[dict[str, Any]]:
 
 
 def _entry(node: Node, state: str, store: Store, estimate: dict[str, Any]) -> dict[str, Any]:
-    from reasoning_train.recipe.partial import Partial
+    from reasoning_train.store.partial import Partial
 
     shown = "will run" if state == "absent" else state
     entry: dict[str, Any] = {
@@ -115,7 +128,11 @@ def _entry(node: Node, state: str, store: Store, estimate: dict[str, Any]) -> di
 
 def _print_lines(plan: Plan, lines: list[dict[str, Any]]) -> None:
     rows = [[line["name"], line["uses"], _state(line), *_costs(line), ", ".join(line["inputs"])] for line in lines]
-    print_table(["stage", "uses", "state", "tokens <=", "calls <=", "memory ~", "made from"], rows, f"recipe {plan.name} ({plan.path})")
+    print_table(
+        ["stage", "uses", "state", "tokens <=", "calls <=", "memory ~", "made from"],
+        rows,
+        f"recipe {plan.name} ({plan.path})",
+    )
     pending = [line for line in lines if line["state"] != "cached"]
     tokens, calls = (sum(int(line["estimate"].get(what) or 0) for line in pending) for what in ("tokens", "calls"))
     unknown = [line["name"] for line in pending if _unknown(line)]
@@ -145,7 +162,7 @@ def _costs(line: dict[str, Any]) -> list[str]:
 
 def _unknown(line: dict[str, Any]) -> bool:
     """Whether a stage generates, and nobody can tell yet how much: its problems have not been read."""
-    from reasoning_train.stage_api import STAGES
+    from reasoning_train.api.stage import STAGES
 
     return "tokens" not in line["estimate"] and "engine" in STAGES.get(line["uses"]).config.model_fields
 

@@ -20,8 +20,15 @@ MORE = """\
 def add(subparsers: Subparsers) -> None:
     """Register the command."""
     parser = command(subparsers, "report", run, "write report.html of a run", MORE)
-    parser.add_argument("run", metavar="RUN", nargs="?", help="a recipe's name or a run's folder (default: the latest run)")
-    parser.add_argument("--into", metavar="README", type=Path, help="also write the run's tables between the marks of this Markdown file")
+    parser.add_argument(
+        "run", metavar="RUN", nargs="?", help="a recipe's name or a run's folder (default: the latest run)"
+    )
+    parser.add_argument(
+        "--into",
+        metavar="README",
+        type=Path,
+        help="also write the run's tables between the marks of this Markdown file",
+    )
     add_store(parser)
 
 
@@ -30,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     from data_gen.errors import UserError, nearest
     from launch.runs import list_runs
     from reasoning_train.evaluation.report import write_figures, write_report
-    from reasoning_train.plugins import import_plugins
+    from reasoning_train.process.plugins import import_plugins
 
     import_plugins()
     store = open_store(arguments)
@@ -40,8 +47,12 @@ def run(arguments: argparse.Namespace) -> int:
         runs = list_runs(store, arguments.run)
         if not runs:
             known = {path.parent.name for path in list_runs(store)}
-            hint = nearest(arguments.run, known) if arguments.run and known else " `reasoning-train run RECIPE` makes one."
-            raise UserError(f"RUN: there is no run {f'of {arguments.run!r}' if arguments.run else 'at all'} in {store.root}.{hint}")
+            hint = (
+                nearest(arguments.run, known) if arguments.run and known else " `reasoning-train run RECIPE` makes one."
+            )
+            raise UserError(
+                f"RUN: there is no run {f'of {arguments.run!r}' if arguments.run else 'at all'} in {store.root}.{hint}"
+            )
         folder = runs[-1]
     print(write_report(folder, store))
     if arguments.into:

@@ -21,9 +21,13 @@ def add(subparsers: Subparsers) -> None:
     """Register the command."""
     parser = command(subparsers, "run", run, "run a recipe: every stage that is not finished yet", MORE)
     add_recipe(parser)
-    parser.add_argument("--launcher", choices=["torchrun"], help="start trainers, and stages that run a model, in several processes")
+    parser.add_argument(
+        "--launcher", choices=["torchrun"], help="start trainers, and stages that run a model, in several processes"
+    )
     parser.add_argument("--nproc", type=whole_number(1), metavar="N", help="processes of the launcher: one a GPU")
-    parser.add_argument("--cores", type=whole_number(1), metavar="N", help="CPU cores to use (default: all that this process may)")
+    parser.add_argument(
+        "--cores", type=whole_number(1), metavar="N", help="CPU cores to use (default: all that this process may)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -43,6 +47,7 @@ def _processes(arguments: argparse.Namespace) -> int:
 
     if bool(arguments.nproc) != bool(arguments.launcher):
         raise UserError(
-            "--launcher and --nproc: give both, e.g. `--launcher torchrun --nproc 8`, or neither (`--cores` bounds plain runs)."
+            "--launcher and --nproc: give both, e.g. `--launcher torchrun --nproc 8`, or neither (`--cores` bounds "
+            "plain runs)."
         )
     return int(arguments.nproc or 1)

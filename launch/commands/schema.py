@@ -20,7 +20,7 @@ def add(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print it."""
-    from reasoning_train.plugins import import_plugins
+    from reasoning_train.process.plugins import import_plugins
     from reasoning_train.recipe.load import recipe_json_schema
 
     import_plugins()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from launch.arguments import Subparsers, add_json, add_store, command, open_store, print_json, print_table
 
 if TYPE_CHECKING:
-    from reasoning_train.recipe.plan import Plan
-    from reasoning_train.recipe.store import Store
+    from reasoning_train.api.plan import Plan
+    from reasoning_train.store.store import Store
 
 MORE = """\
   reasoning-train status                the last run of every recipe in the store
@@ -41,7 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(states)
     elif not states:
         print(
-            f"no runs{f' of recipe {arguments.name!r}' if arguments.name else ''} in {store.root}; `reasoning-train run RECIPE` makes one"
+            f"no runs{f' of recipe {arguments.name!r}' if arguments.name else ''} in {store.root}; `reasoning-train "
+            "run RECIPE` makes one"
         )
     elif arguments.name:
         _print_nodes(states[0])
@@ -51,9 +52,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _add_progress(state: dict[str, Any], store: Store) -> None:
-    from reasoning_train.recipe.claim import owners
-    from reasoning_train.recipe.partial import Partial
-    from reasoning_train.recipe.plan_json import read_plan
+    from reasoning_train.store.ownership import owners
+    from reasoning_train.store.partial import Partial
+    from reasoning_train.store.plan_json import read_plan
 
     plan = read_plan(Path(state["folder"]) / "plan.json")
     if "jobs" in state:
@@ -79,7 +80,9 @@ def _print_runs(states: list[dict[str, Any]]) -> None:
     rows = []
     for state in states:
         done = sum(node["state"] in ("ran", "cached", "passed") for node in state["nodes"].values())
-        rows.append([state["recipe"], state["state"], f"{done}/{len(state['nodes'])}", state["started"], state["folder"]])
+        rows.append(
+            [state["recipe"], state["state"], f"{done}/{len(state['nodes'])}", state["started"], state["folder"]]
+        )
     print_table(["recipe", "state", "stages", "started", "folder"], rows)
 
 
@@ -87,7 +90,9 @@ def _print_nodes(state: dict[str, Any]) -> None:
     rows = []
     for name, node in state["nodes"].items():
         wall = f"{node['wall_s']:.1f} s" if "wall_s" in node else ""
-        reached = f"step {node['step']}" if "step" in node else f"{node['records']} records" if node.get("records") else ""
+        reached = (
+            f"step {node['step']}" if "step" in node else f"{node['records']} records" if node.get("records") else ""
+        )
         again = f"queued again {node['requeues']}x" if node.get("requeues") else ""
         note = "; ".join(filter(None, [reached, again, *node["owners"], node.get("error", "")]))
         rows.append([name, node["uses"], node["state"], wall, note])

@@ -9,13 +9,23 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launch.arguments import Subparsers, add_cluster, add_json, add_recipe, command, load, open_store, print_json, print_table
+from launch.arguments import (
+    Subparsers,
+    add_cluster,
+    add_json,
+    add_recipe,
+    command,
+    load,
+    open_store,
+    print_json,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from launch.slurm.jobs import Job
     from launch.slurm.profile import Cluster
     from launch.slurm.submit import Submission
-    from reasoning_train.recipe.plan import Plan
+    from reasoning_train.api.plan import Plan
 
 MORE = """\
 One job a stage; stages that generate are arrays of shards. Finished stages are skipped, and stages that jobs of an earlier submission
@@ -33,7 +43,9 @@ def add(subparsers: Subparsers) -> None:
     parser = command(subparsers, "submit", run, "submit a recipe to SLURM, one job a stage", MORE)
     add_recipe(parser)
     add_cluster(parser, required=True)
-    parser.add_argument("--dry-run", action="store_true", help="print every script and sbatch line; write and submit nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print every script and sbatch line; write and submit nothing"
+    )
     add_json(parser)
 
 
@@ -44,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     from launch.slurm.profile import load_cluster
     from launch.slurm.request import make_requests
     from launch.slurm.submit import dry_run, scripts, submit, submit_line
-    from reasoning_train.recipe.estimate import estimate_plan
+    from reasoning_train.store.estimate import estimate_plan
 
     plan, store, cluster = load(arguments), open_store(arguments), load_cluster(arguments.cluster)
     estimates = estimate_plan(plan, store)
@@ -69,7 +81,9 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     for name, text in written.items():
         print(f"# ---- {done.folder / 'jobs' / name}.sh\n{text}")
-    unknown = [f"SLURM was not asked, and its queue is taken to be empty: {done.queue_error}"] if done.queue_error else []
+    unknown = (
+        [f"SLURM was not asked, and its queue is taken to be empty: {done.queue_error}"] if done.queue_error else []
+    )
     print("\n".join([*lines, *absent, *unknown]))
     _print_table(plan, done)
     return 0
@@ -85,7 +99,9 @@ def missing(arguments: argparse.Namespace, cluster: Cluster) -> list[str]:
 
     document = load_document(Path(arguments.recipe), arguments.overrides).value
     absent = [entry for entry in find_entries(document) if not is_here(entry)]
-    lines = [f"missing: {entry.path}.hub: the {entry.repo_type} {entry.repo!r} is not on this machine" for entry in absent]
+    lines = [
+        f"missing: {entry.path}.hub: the {entry.repo_type} {entry.repo!r} is not on this machine" for entry in absent
+    ]
     sets = "".join(f" --set {shlex.quote(text)}" for text in arguments.overrides)
     where = f"HF_HOME={shlex.quote(home)} " if home else ""
     return [*lines, f"bring it with `{where}reasoning-train fetch {arguments.recipe}{sets}`"] if lines else []
@@ -93,11 +109,21 @@ def missing(arguments: argparse.Namespace, cluster: Cluster) -> list[str]:
 
 def _print_table(plan: Plan, done: Submission) -> None:
     if not done.jobs:
-        waits = f"; {len(done.others)} are being made by jobs {', '.join(sorted(set(done.others.values())))}" if done.others else ""
-        print(f"nothing to submit: {len(plan.nodes) - len(done.others)} of {len(plan.nodes)} stages are finished{waits}")
+        waits = (
+            f"; {len(done.others)} are being made by jobs {', '.join(sorted(set(done.others.values())))}"
+            if done.others
+            else ""
+        )
+        print(
+            f"nothing to submit: {len(plan.nodes) - len(done.others)} of {len(plan.nodes)} stages are finished{waits}"
+        )
         return
     rows = [[str(value) for value in _row(done, job).values()] for job in done.jobs]
-    print_table(["job", "name", "tasks", "nodes", "gpus", "cpus", "memory", "time", "after"], rows, f"recipe {plan.name} ({plan.path})")
+    print_table(
+        ["job", "name", "tasks", "nodes", "gpus", "cpus", "memory", "time", "after"],
+        rows,
+        f"recipe {plan.name} ({plan.path})",
+    )
     cached = sum(name not in done.others and name not in {job.node for job in done.jobs} for name in plan.nodes)
     print(f"{len(done.jobs)} jobs, {cached} stages finished, {len(done.others)} made by earlier submissions")
     print(f"run: {done.folder}" if done.numbers else "dry run: nothing was written or submitted")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from launch.arguments import Subparsers, add_json, add_recipe, command, load, open_store, print_json
 
 if TYPE_CHECKING:
-    from reasoning_train.recipe.plan import Node, Plan
-    from reasoning_train.recipe.store import Store
+    from reasoning_train.api.plan import Node, Plan
+    from reasoning_train.store.store import Store
 
 MORE = """\
 Compares the stage with the artifact that it last had in a run of this recipe.
@@ -46,9 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _reasons(node: Node, plan: Plan, store: Store, state: str) -> Iterator[str]:
-    from reasoning_train.recipe.manifest import read_manifest
-    from reasoning_train.recipe.store import artifact_name
     from reasoning_train.recipe.why import explain
+    from reasoning_train.store.manifest import read_manifest
+    from reasoning_train.store.store import artifact_name
 
     artifact = store.find(node) if state == "stale" else None
     for name in store.changed_inputs(artifact, plan, node) if artifact else ():
@@ -59,14 +59,17 @@ def _reasons(node: Node, plan: Plan, store: Store, state: str) -> Iterator[str]:
     if manifest is None:
         yield f"no earlier artifact of a {node.uses!r} stage of this recipe to compare with"
         return
-    yield from explain(node, plan, manifest, lambda uses, key: read_manifest(store.artifacts / artifact_name(uses, key)))
+    yield from explain(
+        node, plan, manifest, lambda uses, key: read_manifest(store.artifacts / artifact_name(uses, key))
+    )
 
 
 def last_manifest(node: Node, plan: Plan, store: Store) -> dict[str, Any] | None:
-    """Manifest of the latest artifact with another key that this node had in a run of the recipe; None if there is none."""
+    """Manifest of the latest artifact with another key that this node had in a run of the recipe; None if there is
+    none."""
     from launch.runs import list_runs, read_run
-    from reasoning_train.recipe.manifest import read_manifest
-    from reasoning_train.recipe.store import artifact_name
+    from reasoning_train.store.manifest import read_manifest
+    from reasoning_train.store.store import artifact_name
 
     for run_folder in reversed(list_runs(store, plan.name)):
         then = read_run(run_folder)["nodes"].get(node.name)

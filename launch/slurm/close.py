@@ -1,4 +1,5 @@
-"""`python -m launch.slurm.close RUN --store STORE`: the last job of a run; notes how its stages ended and writes the report."""
+"""`python -m launch.slurm.close RUN --store STORE`: the last job of a run; notes how its stages ended and writes the
+report."""
 
 from __future__ import annotations
 
@@ -9,9 +10,9 @@ import time
 from pathlib import Path
 
 from launch.slurm import progress
-from reasoning_train.recipe.manifest import write_json
-from reasoning_train.recipe.plan_json import read_plan
-from reasoning_train.recipe.store import Store
+from reasoning_train.store.manifest import write_json
+from reasoning_train.store.plan_json import read_plan
+from reasoning_train.store.store import Store
 
 
 def main() -> int:
@@ -26,7 +27,7 @@ def main() -> int:
 def close(run: Path, store: Store) -> int:
     """Write `run.json` and the report."""
     from reasoning_train.evaluation.report import write_report
-    from reasoning_train.plugins import import_plugins
+    from reasoning_train.process.plugins import import_plugins
 
     import_plugins()
     state = json.loads((run / "run.json").read_text(encoding="utf-8"))
@@ -36,9 +37,13 @@ def close(run: Path, store: Store) -> int:
         artifact = store.find(plan.nodes[name])
         entry["requeues"] = found.requeues
         if found.state == "done" and artifact is not None:
-            entry.update(state="passed" if "pointer" in artifact.manifest else "ran", wall_s=artifact.manifest["wall_s"])
+            entry.update(
+                state="passed" if "pointer" in artifact.manifest else "ran", wall_s=artifact.manifest["wall_s"]
+            )
         else:
-            entry.update(state=found.state if found.state in ("failed", "not run", "cancelled") else "failed", error=found.note)
+            entry.update(
+                state=found.state if found.state in ("failed", "not run", "cancelled") else "failed", error=found.note
+            )
     unfinished = [name for name, entry in state["nodes"].items() if entry["state"] not in ("ran", "cached", "passed")]
     state["state"] = "failed" if unfinished else "done"
     state["wall_s"] = round(time.time() - (run / "recipe.yaml").stat().st_mtime, 3)

@@ -10,20 +10,25 @@ from data_gen.errors import UserError
 from launch.placement import placement_problems
 from launch.slurm.profile import Cluster
 from launch.slurm.request import Request, held_bytes, parameters_of, reserved_share, seconds, usable_bytes
-from reasoning_train.distributed import devices_of
-from reasoning_train.memory import GIB
-from reasoning_train.recipe.plan import Node, Plan
-from reasoning_train.recipe.store import Store
-from reasoning_train.stage_api import STAGES
+from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.stage import STAGES
+from reasoning_train.process.memory import GIB
+from reasoning_train.store.store import Store
+from reasoning_train.worker.distributed import devices_of
 
 
-def check(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Request], estimates: Mapping[str, dict[str, Any]]) -> None:
+def check(
+    plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Request], estimates: Mapping[str, dict[str, Any]]
+) -> None:
     """UserError with a line for everything that cannot work on the cluster; finished stages are passed over."""
     found = []
     for name, node in plan.nodes.items():
         if store.state(node, plan) != "cached":
             request, size = requests[name], parameters_of(node, estimates)
-            found += [f"{node.origin}: {name}: {said}" for said in (*_asks(node, request, cluster), *_fits(node, request, cluster, size))]
+            found += [
+                f"{node.origin}: {name}: {said}"
+                for said in (*_asks(node, request, cluster), *_fits(node, request, cluster, size))
+            ]
             found += [f"{node.origin}: {name}: {said}" for said in placement_problems(node, request.world, store)]
     if found:
         raise UserError("\n".join(found))
@@ -38,9 +43,15 @@ def _asks(node: Node, request: Request, cluster: Cluster) -> Iterator[str]:
     if request.gpus > cluster.gpus_per_node:
         yield f"resources.gpus: {request.gpus} GPUs of a node, and the cluster's nodes have {cluster.gpus_per_node}."
     if stage.distributed and request.gpus and request.processes > request.gpus:
-        yield f"resources.processes: {request.processes} processes of a node, and {request.gpus} GPUs; each has one of its own."
+        yield (
+            f"resources.processes: {request.processes} processes of a node, and {request.gpus} GPUs; each has one "
+            "of its own."
+        )
     if request.kind == "generate" and request.gpus not in (0, devices_of(node)):
-        yield f"resources.gpus: {request.gpus} GPUs a shard, and its engine drives {devices_of(node)} (`tensor_parallel`)."
+        yield (
+            f"resources.gpus: {request.gpus} GPUs a shard, and its engine drives {devices_of(node)} "
+            "(`tensor_parallel`)."
+        )
     if request.cpus > cluster.cpus_per_node:
         yield f"resources.cpus: {request.cpus} cores of a node, and the cluster's nodes have {cluster.cpus_per_node}."
     if cluster.max_nodes and request.nodes > cluster.max_nodes:
@@ -50,7 +61,10 @@ def _asks(node: Node, request: Request, cluster: Cluster) -> Iterator[str]:
     if request.memory and cluster.memory_per_node_gib and _gib(request.memory) > cluster.memory_per_node_gib:
         yield f"resources.memory: {request.memory}, and the cluster's nodes have {cluster.memory_per_node_gib}G."
     if request.time_s <= cluster.stop_before_s:
-        yield f"resources.time: {request.clock}, and the signal to stop comes {cluster.stop_before_s} s before the end (stop_before_s)."
+        yield (
+            f"resources.time: {request.clock}, and the signal to stop comes {cluster.stop_before_s} s before the "
+            "end (stop_before_s)."
+        )
 
 
 def _fits(node: Node, request: Request, cluster: Cluster, size: int) -> Iterator[str]:
@@ -66,7 +80,10 @@ def _fits(node: Node, request: Request, cluster: Cluster, size: int) -> Iterator
         }.get(request.kind, "Its model lies whole on one GPU; take a smaller one")
         if share := reserved_share(node):
             advice += f", or give vLLM less than {share:.0%} of each (`vllm.memory`)"
-        yield f"{size / 1e9:.1f}B parameters need {need / GIB:.0f} GiB on each GPU, of which {free / GIB:.0f} are to be had. {advice}."
+        yield (
+            f"{size / 1e9:.1f}B parameters need {need / GIB:.0f} GiB on each GPU, of which {free / GIB:.0f} are to "
+            f"be had. {advice}."
+        )
 
 
 def _gib(memory: str) -> float:

@@ -8,9 +8,9 @@ from typing import Literal
 
 from launch.slurm.profile import Cluster
 from launch.slurm.request import Request, seconds
-from reasoning_train.recipe.partial import Partial
-from reasoning_train.recipe.plan import Node, Plan
-from reasoning_train.recipe.store import Store, dependencies
+from reasoning_train.api.plan import Node, Plan
+from reasoning_train.store.partial import Partial
+from reasoning_train.store.store import Store, dependencies
 
 REPORT = "run.report"
 """Name of the last job, which no stage can have."""
@@ -19,7 +19,8 @@ REPORT_S = 3600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One `sbatch`, e.g. `Job(name="sample.shards", node="sample", part="shards", request=..., needs=("base",), tasks=(0, 1, 2))`."""
+    """One `sbatch`, e.g. `Job(name="sample.shards", node="sample", part="shards", request=..., needs=("base",),
+    tasks=(0, 1, 2))`."""
 
     name: str
     """Also of its files: `jobs/NAME.sh`."""
@@ -35,8 +36,11 @@ class Job:
     """What is added to an index to give its shard: indices stay below the site's limit."""
 
 
-def make_jobs(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Request], others: Mapping[str, str]) -> list[Job]:
-    """In the order of submission. Finished stages have none, nor those that jobs of `others` (node -> job number) work on already."""
+def make_jobs(
+    plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Request], others: Mapping[str, str]
+) -> list[Job]:
+    """In the order of submission. Finished stages have none, nor those that jobs of `others` (node -> job number) work
+    on already."""
     jobs: list[Job] = []
     last: dict[str, tuple[str, ...]] = {}
     """Node -> names of the jobs after which it is finished."""
@@ -64,7 +68,9 @@ def waits_for(job: Job, plan: Plan, others: Mapping[str, str]) -> list[str]:
     return list(dict.fromkeys(others[need] for need in dependencies(plan.nodes[job.node]) if need in others))
 
 
-def _jobs_of(node: Node, request: Request, cluster: Cluster, needs: tuple[str, ...], partial: Partial | None) -> Iterator[Job]:
+def _jobs_of(
+    node: Node, request: Request, cluster: Cluster, needs: tuple[str, ...], partial: Partial | None
+) -> Iterator[Job]:
     open_shards = _open_shards(partial, request.shards)
     if request.shards == 1 or not open_shards:
         yield Job(name=node.name, node=node.name, part="whole", request=request, needs=needs)
@@ -72,7 +78,9 @@ def _jobs_of(node: Node, request: Request, cluster: Cluster, needs: tuple[str, .
     arrays = []
     for offset, tasks in _arrays(open_shards, cluster.max_array):
         arrays.append(f"{node.name}.shards" + (f"+{offset}" if request.shards > cluster.max_array else ""))
-        yield Job(name=arrays[-1], node=node.name, part="shards", request=request, needs=needs, tasks=tasks, offset=offset)
+        yield Job(
+            name=arrays[-1], node=node.name, part="shards", request=request, needs=needs, tasks=tasks, offset=offset
+        )
     merging = Request(kind="light", cpus=request.cpus, memory=request.memory, time_s=request.time_s)
     yield Job(name=f"{node.name}.merge", node=node.name, part="merge", request=merging, needs=tuple(arrays))
 

@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from data_gen.errors import nearest
+from reasoning_train.recipe.errors import Problems, RecipeError
 from reasoning_train.recipe.includes import CHECKOUT
-from reasoning_train.recipe.problems import Problems, RecipeError
 from reasoning_train.recipe.schema import Clock
 from reasoning_train.recipe.validate import validate
 from reasoning_train.recipe.yaml_core import read_yaml
@@ -34,7 +34,8 @@ class Cluster(_Part):
     description: str = ""
     partition: str | None = None
     light_partition: str | None = None
-    """Of jobs that ask for no GPU, such as those that merge and report; it gets no `qos` and no `constraint`. Default: `partition`."""
+    """Of jobs that ask for no GPU, such as those that merge and report; it gets no `qos` and no `constraint`. Default:
+    `partition`."""
     account: str | None = None
     qos: str | None = None
     constraint: str | None = None
@@ -101,7 +102,9 @@ def load_cluster(path: Path) -> Cluster:
     shipped = sorted((CHECKOUT / "configs" / "clusters").glob("*.yaml"))
     if not path.is_file():
         names = [str(found.relative_to(CHECKOUT)) for found in shipped]
-        raise RecipeError(f"--cluster: there is no file {path}.{nearest(str(path), names)} Shipped: {', '.join(names)}.")
+        raise RecipeError(
+            f"--cluster: there is no file {path}.{nearest(str(path), names)} Shipped: {', '.join(names)}."
+        )
     document = read_yaml(path, str(path))
     problems = Problems(document.origins, str(path))
     found = validate(Cluster, document.value, "", problems, " of a cluster's profile")

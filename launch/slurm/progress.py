@@ -11,8 +11,8 @@ from typing import Any
 from launch.slurm import scheduler
 from launch.slurm.records import last_error, read_records, requeues
 from launch.slurm.render import log_file
-from reasoning_train.recipe.plan import Node, Plan
-from reasoning_train.recipe.store import Store, dependencies
+from reasoning_train.api.plan import Node, Plan
+from reasoning_train.store.store import Store, dependencies
 
 CANCELLED = "cancelled"
 """State of a run that its user ended."""
@@ -43,7 +43,9 @@ class _Look:
     def __init__(self, run: Path, state: Mapping[str, Any], plan: Plan, store: Store) -> None:
         self.run, self.state, self.plan, self.store = run, state, plan, store
         self.jobs: dict[str, dict[str, Any]] = state["jobs"]
-        numbers = {job["job"] for job in self.jobs.values()} | {node["job"] for node in state["nodes"].values() if "job" in node}
+        numbers = {job["job"] for job in self.jobs.values()} | {
+            node["job"] for node in state["nodes"].values() if "job" in node
+        }
         self.queue = {one.job: one for one in scheduler.active(numbers)}
         self.past = {one.job: one for one in scheduler.ended(numbers)}
         self.found: dict[str, Progress] = {}
@@ -68,15 +70,28 @@ class _Look:
     def _elsewhere(self, job: str) -> Progress:
         """A node that jobs of another submission make."""
         if job in self.queue:
-            return Progress(state="waiting", note=f"job {job} of another submission makes it ({self.queue[job].state.lower()})")
-        return Progress(state="failed", note=f"job {job} of another submission was to make it and is gone; submit again")
+            return Progress(
+                state="waiting", note=f"job {job} of another submission makes it ({self.queue[job].state.lower()})"
+            )
+        return Progress(
+            state="failed", note=f"job {job} of another submission was to make it and is gone; submit again"
+        )
 
     def _joined(self, node: Node, tasks: list[Task], shards: int) -> Progress:
         states = Counter(state for state, _ in tasks)
-        broken = next((need for need in dependencies(node) if need in self.found and self.found[need].state in ("failed", "not run")), None)
+        broken = next(
+            (
+                need
+                for need in dependencies(node)
+                if need in self.found and self.found[need].state in ("failed", "not run")
+            ),
+            None,
+        )
         if broken and not states["running"] and not states["failed"]:
             return Progress(state="not run", note=f"cancelled: needs {broken}, which failed")
-        state = next((s for s in ("failed", "running", "queued again", "waiting", CANCELLED, "done") if states[s]), "unknown")
+        state = next(
+            (s for s in ("failed", "running", "queued again", "waiting", CANCELLED, "done") if states[s]), "unknown"
+        )
         notes = [note for one, note in tasks if note and one == state][:1]
         if len(tasks) > 1:
             notes.append(", ".join(f"{count} {one}" for one, count in sorted(states.items())))
@@ -109,13 +124,19 @@ class _Look:
             code = lines[-1]["code"]
             if code != 0 and self.state["state"] == CANCELLED:
                 return CANCELLED, f"job {number} was cancelled"
-            return ("done", "") if code == 0 else ("failed", last_error(log) or f"job {number} ended with code {code}; log: {log}")
+            return (
+                ("done", "")
+                if code == 0
+                else ("failed", last_error(log) or f"job {number} ended with code {code}; log: {log}")
+            )
         past = self.past[number].state if number in self.past else ""
         if past == "COMPLETED":
             return "done", ""
         if self.state["state"] == CANCELLED or past == "CANCELLED" or not (lines or past):
             return CANCELLED, f"job {number} was cancelled"
-        return "failed", last_error(log) or f"job {number} {past or 'ended without a word (killed, out of time or of memory)'}; log: {log}"
+        return "failed", last_error(
+            log
+        ) or f"job {number} {past or 'ended without a word (killed, out of time or of memory)'}; log: {log}"
 
     def _stragglers(self, node: Node, shards: int) -> Iterator[str]:
         """The shard that is furthest behind."""

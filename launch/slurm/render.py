@@ -13,7 +13,7 @@ from typing import Any
 from launch.slurm.jobs import Job, ranges
 from launch.slurm.profile import Cluster
 from launch.slurm.request import Request
-from reasoning_train.recipe.plan import Plan
+from reasoning_train.api.plan import Plan
 
 OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 KEPT = ("PYTHONPATH", "REASONING_TRAIN_PLUGINS", "HF_HOME")
@@ -26,7 +26,11 @@ def render(job: Job, plan: Plan, cluster: Cluster, store: Path, run: Path) -> st
 
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(
-        loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        loader=loader,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.filters["q"] = shlex.quote
     return environment.get_template("job.sh.j2").render(**_values(job, plan, cluster, store, run))
@@ -117,7 +121,10 @@ def _setup(cluster: Cluster, threads: int, request: Request) -> Iterator[str]:
     for name in KEPT:
         if value := os.environ.get(name):
             yield f"export {name}={shlex.quote(value)}"
-    yield f"export OMP_NUM_THREADS={threads} TOKENIZERS_PARALLELISM=false PYTHONUNBUFFERED=1 SRUN_CPUS_PER_TASK={request.cpus}"
+    yield (
+        f"export OMP_NUM_THREADS={threads} TOKENIZERS_PARALLELISM=false PYTHONUNBUFFERED=1 "
+        f"SRUN_CPUS_PER_TASK={request.cpus}"
+    )
     for name, value in cluster.env.items():
         yield f"export {name}={shlex.quote(value)}"
     if cluster.scratch:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from launch.slurm.profile import Cluster
-from reasoning_train.distributed import devices_of
-from reasoning_train.memory import GIB
-from reasoning_train.recipe.plan import Node, Plan
-from reasoning_train.stage_api import STAGES, StageConfig
+from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.stage import STAGES, StageConfig
+from reasoning_train.process.memory import GIB
 from reasoning_train.trainers.setup import zero_stage
+from reasoning_train.worker.distributed import devices_of
 
 Kind = Literal["train", "generate", "score", "light"]
 SMALL = 100_000_000
@@ -21,7 +21,8 @@ USABLE = 0.8
 """Share of a GPU's memory that weights and states may take; the rest is for activations, keys and values."""
 LIGHT_CPUS = 4
 TRAIN_USE, GENERATE_USE = 0.35, 0.05
-"""Shares of a GPU's peak that training and generating are taken to reach: assumed, not measured, to tell an hour from a week."""
+"""Shares of a GPU's peak that training and generating are taken to reach: assumed, not measured, to tell an hour from a
+week."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +158,8 @@ def _shards(node: Node, kind: Kind, cluster: Cluster, records: int | None) -> in
 
 
 def gpu_hours(request: Request, cluster: Cluster, estimate: Mapping[str, Any], size: int) -> float | None:
-    """Rough GPU-hours of a stage, its operations over what a GPU does of them; None where its tokens or its model are unknown."""
+    """Rough GPU-hours of a stage, its operations over what a GPU does of them; None where its tokens or its model are
+    unknown."""
     if not request.gpus:
         return 0.0
     generated, trained = (int(estimate.get(name) or 0) for name in ("tokens", "trained_tokens"))

@@ -13,7 +13,18 @@ from data_gen.errors import UserError
 
 WAIT_S = 60
 ACTIVE = frozenset(
-    ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED", "RESIZING", "SIGNALING", "STAGE_OUT")
+    (
+        "PENDING",
+        "RUNNING",
+        "COMPLETING",
+        "CONFIGURING",
+        "REQUEUED",
+        "REQUEUE_HOLD",
+        "SUSPENDED",
+        "RESIZING",
+        "SIGNALING",
+        "STAGE_OUT",
+    )
 )
 """States in which a job may still do something."""
 
@@ -37,7 +48,10 @@ class JobState:
 def require() -> None:
     """UserError where there is no SLURM."""
     if shutil.which("sbatch") is None:
-        raise UserError("There is no `sbatch` here: submit where the cluster's jobs are submitted, or look at them with `--dry-run`.")
+        raise UserError(
+            "There is no `sbatch` here: submit where the cluster's jobs are submitted, or look at them with "
+            "`--dry-run`."
+        )
 
 
 def submit(script: Path, options: Sequence[str]) -> str:
@@ -64,7 +78,9 @@ def active(jobs: Collection[str]) -> list[JobState]:
     """The user's jobs among `jobs` (numbers without index) that wait or run, tasks of arrays one by one."""
     if not jobs:
         return []
-    said = _run(["squeue", "--noheader", "--array", "--user", getpass.getuser(), "--states=all", "--format=%i|%T|%r|%M|%N"])
+    said = _run(
+        ["squeue", "--noheader", "--array", "--user", getpass.getuser(), "--states=all", "--format=%i|%T|%r|%M|%N"]
+    )
     found = (JobState(*line.split("|")) for line in said.splitlines() if line.count("|") == 4)
     return [one for one in found if one.job.partition("_")[0] in jobs and one.active]
 
@@ -75,7 +91,11 @@ def ended(jobs: Collection[str]) -> list[JobState]:
         return []
     command = ["sacct", "--noheader", "--parsable2", "--allocations", "--array", "--jobs", ",".join(sorted(jobs))]
     done = subprocess.run(
-        [*command, "--format=JobID,State,Reason,Elapsed,NodeList"], capture_output=True, text=True, check=False, timeout=WAIT_S
+        [*command, "--format=JobID,State,Reason,Elapsed,NodeList"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=WAIT_S,
     )
     lines = done.stdout.splitlines() if done.returncode == 0 else []
     return [JobState(job, state.partition(" ")[0], *rest) for job, state, *rest in (line.split("|") for line in lines)]
@@ -87,7 +107,9 @@ def _run(command: list[str]) -> str:
     except FileNotFoundError:
         raise UserError(f"There is no `{command[0]}` here; SLURM's commands must be on the PATH.") from None
     except subprocess.TimeoutExpired:
-        raise UserError(f"`{command[0]}` did not answer within {WAIT_S} s; is the controller up? (`scontrol ping`)") from None
+        raise UserError(
+            f"`{command[0]}` did not answer within {WAIT_S} s; is the controller up? (`scontrol ping`)"
+        ) from None
     if done.returncode != 0:
         raise UserError(f"`{' '.join(command)}` failed: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout

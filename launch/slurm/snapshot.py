@@ -10,25 +10,32 @@ from typing import Any
 import yaml
 
 from data_gen.errors import UserError
+from reasoning_train.api.plan import Plan
 from reasoning_train.recipe.load import load_plan
-from reasoning_train.recipe.plan import Plan
 
 
 def write_snapshot(plan: Plan, path: Path) -> None:
-    """Write the recipe that jobs read. UserError if it does not come out the same, which would be noticed in the queue otherwise."""
+    """Write the recipe that jobs read. UserError if it does not come out the same, which would be noticed in the queue
+    otherwise."""
     text = yaml.safe_dump(absolute(plan), sort_keys=False, allow_unicode=True, width=120)
     path.write_text(f"# {plan.path} as it was submitted.\n{text}", encoding="utf-8")
     again = load_plan(path)
-    changed = [name for name, node in plan.nodes.items() if name not in again.nodes or again.nodes[name].key != node.key]
+    changed = [
+        name for name, node in plan.nodes.items() if name not in again.nodes or again.nodes[name].key != node.key
+    ]
     if changed:
-        raise UserError(f"{plan.path}: its snapshot {path} gives stage {changed[0]!r} another key. This is a bug; please report it.")
+        raise UserError(
+            f"{plan.path}: its snapshot {path} gives stage {changed[0]!r} another key. This is a bug; please report it."
+        )
 
 
 def absolute(plan: Plan) -> Any:
     """The resolved recipe with the paths of leaf files made absolute: a snapshot lies elsewhere."""
     known = {path for node in plan.nodes.values() for path in node.files}
     places = (Path(plan.path).parent, Path.cwd())
-    return _with_paths(plan.resolved, lambda text: next((p for p in (_under(place, text) for place in places) if p in known), text))
+    return _with_paths(
+        plan.resolved, lambda text: next((p for p in (_under(place, text) for place in places) if p in known), text)
+    )
 
 
 def _under(place: Path, text: str) -> str:

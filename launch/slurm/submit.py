@@ -18,10 +18,10 @@ from launch.slurm.records import read_records
 from launch.slurm.render import render
 from launch.slurm.request import Request
 from launch.slurm.snapshot import write_snapshot
-from reasoning_train.recipe.locks import guard
-from reasoning_train.recipe.manifest import write_json
-from reasoning_train.recipe.plan import Node, Plan
-from reasoning_train.recipe.store import Store, artifact_name
+from reasoning_train.api.plan import Node, Plan
+from reasoning_train.store.locks import guard
+from reasoning_train.store.manifest import write_json
+from reasoning_train.store.store import Store, artifact_name
 
 REFUSED = "refused"
 """State of a run whose jobs sbatch would not take."""
@@ -68,7 +68,9 @@ def dry_run(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, R
         cluster, others = _ask_slurm(plan, store, cluster)
     except UserError as error:
         queue_error = str(error)
-    return Submission(folder=folder, jobs=make_jobs(plan, store, cluster, requests, others), others=others, queue_error=queue_error)
+    return Submission(
+        folder=folder, jobs=make_jobs(plan, store, cluster, requests, others), others=others, queue_error=queue_error
+    )
 
 
 def _ask_slurm(plan: Plan, store: Store, cluster: Cluster) -> tuple[Cluster, dict[str, str]]:
@@ -93,7 +95,8 @@ def submit_options(job: Job, numbers: Mapping[str, str], waiting: Sequence[str] 
 
 
 def submit_line(job: Job, run: Path, waiting: Sequence[str] = ()) -> str:
-    """The line of a dry run: numbers that do not exist yet stand as variables of the shell. `waiting`: numbers of jobs that do."""
+    """The line of a dry run: numbers that do not exist yet stand as variables of the shell. `waiting`: numbers of jobs
+    that do."""
     options = submit_options(job, {need: f"${variable(need)}" for need in job.needs}, waiting)
     script = shlex.quote(str(run / "jobs" / f"{job.name}.sh"))
     return f"{variable(job.name)}=$(sbatch --parsable {' '.join([*options, script])})"
@@ -105,11 +108,16 @@ def variable(name: str) -> str:
     >>> variable("sample.merge"), variable("a-b"), variable("a_b")
     ('job_sample_2e_merge', 'job_a_2d_b', 'job_a__b')
     """
-    return "job_" + "".join(letter if letter.isalnum() else "__" if letter == "_" else f"_{ord(letter):02x}_" for letter in name)
+    return "job_" + "".join(
+        letter if letter.isalnum() else "__" if letter == "_" else f"_{ord(letter):02x}_" for letter in name
+    )
 
 
-def _submit_all(jobs: Sequence[Job], plan: Plan, others: Mapping[str, str], run: RunFolder, store: Store) -> dict[str, str]:
-    """Job name -> number. Each is written down as soon as it is known, so that no job is forgotten when the shell dies half-way."""
+def _submit_all(
+    jobs: Sequence[Job], plan: Plan, others: Mapping[str, str], run: RunFolder, store: Store
+) -> dict[str, str]:
+    """Job name -> number. Each is written down as soon as it is known, so that no job is forgotten when the shell dies
+    half-way."""
     numbers: dict[str, str] = {}
     _note_nodes(run, jobs, others)
     try:
@@ -132,12 +140,18 @@ def _at_work(plan: Plan, store: Store) -> dict[str, str]:
     known = {name: note for name, node in plan.nodes.items() if (note := _read_note(store, node)) is not None}
     active = scheduler.active({job for note in known.values() for job in note["jobs"]})
     alive = {one.job.partition("_")[0] for one in active if one.reason != "DependencyNeverSatisfied"}
-    return {name: note["jobs"][-1] for name, note in known.items() if note["jobs"][-1] in alive and not _failed(Path(note["run"]), name)}
+    return {
+        name: note["jobs"][-1]
+        for name, note in known.items()
+        if note["jobs"][-1] in alive and not _failed(Path(note["run"]), name)
+    }
 
 
 def _failed(run: Path, node: str) -> bool:
     """Whether a part of a node has failed already, so that what waits for it will not finish."""
-    last = (lines[-1] for path in (run / "jobs").glob(f"{node}.*jsonl") if (lines := read_records(path.with_suffix(""))))
+    last = (
+        lines[-1] for path in (run / "jobs").glob(f"{node}.*jsonl") if (lines := read_records(path.with_suffix("")))
+    )
     return any(line["state"] == "ended" and line["code"] != 0 for line in last)
 
 
@@ -164,8 +178,13 @@ def _note_nodes(run: RunFolder, jobs: Sequence[Job], others: Mapping[str, str]) 
 def _remember(run: RunFolder, store: Store, plan: Plan, job: Job, number: str) -> None:
     """For `status`, `logs` and `cancel` in the run's folder; for later submissions by artifact."""
     run.state["jobs"][job.name] = {
-        "job": number, "node": job.node, "part": job.part, "tasks": job.tasks, "offset": job.offset, "shards": job.request.shards,
-    }  # fmt: skip
+        "job": number,
+        "node": job.node,
+        "part": job.part,
+        "tasks": job.tasks,
+        "offset": job.offset,
+        "shards": job.request.shards,
+    }
     run.changed()
     if job.node:
         mine = [one["job"] for one in run.state["jobs"].values() if one["node"] == job.node]

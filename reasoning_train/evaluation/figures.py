@@ -6,9 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 SHOWN = (
-    "pass_rate", "wrong_step_share_of_correct", "cut_share", "steps", "dev_greedy", "verdict",
-    "mean_margin", "right_share_of_steps", "informed_targets",
-)  # fmt: skip
+    "pass_rate",
+    "wrong_step_share_of_correct",
+    "cut_share",
+    "steps",
+    "dev_greedy",
+    "verdict",
+    "mean_margin",
+    "right_share_of_steps",
+    "informed_targets",
+)
 """Names of metrics, in the order in which they are shown."""
 
 

@@ -31,7 +31,8 @@ class Estimate:
 
 
 def pass_at_k(n: int, correct: int, k: int) -> float:
-    """Unbiased pass@k = 1 - C(n-c, k) / C(n, k) of one problem (Chen et al. 2021, arXiv 2107.03374, eq. 1). ValueError if k > n."""
+    """Unbiased pass@k = 1 - C(n-c, k) / C(n, k) of one problem (Chen et al. 2021, arXiv 2107.03374, eq. 1). ValueError
+    if k > n."""
     if not 1 <= k <= n:
         raise ValueError(f"pass@{k} needs 1 <= k <= n, got n={n}")
     return 1.0 - comb(n - correct, k) / comb(n, k)
@@ -61,10 +62,11 @@ def bootstrap(values: np.ndarray, seed: int = 0) -> Estimate:
 
 
 def crossed_bootstrap(values: np.ndarray, seed: int = 0) -> list[Estimate]:
-    """Means with intervals over seeds and problems, both resampled, independently (the pigeonhole bootstrap of Owen 2007).
+    """Means with intervals over seeds and problems, both resampled, independently (the pigeonhole bootstrap of Owen
+    2007).
 
-    values [M, S, P]: M metrics that share the resamples, so that all of them cost about as much as one. With one seed this is the
-    plain bootstrap over problems.
+    values [M, S, P]: M metrics that share the resamples, so that all of them cost about as much as one. With one seed
+    this is the plain bootstrap over problems.
     """
     values = np.asarray(values, dtype=float)
     _, seeds, problems = values.shape

@@ -1,4 +1,5 @@
-"""How well scores tell right solutions from wrong ones: AUC (pooled and within problems), Brier score, calibration error.
+"""How well scores tell right solutions from wrong ones: AUC (pooled and within problems), Brier score, calibration
+error.
 
 A problem's scores stand together: intervals resample problems, whose solutions are no independent observations.
 """
@@ -17,8 +18,11 @@ Statistic = Callable[[np.ndarray, np.ndarray], float | None]
 """(scores, outcomes) of many solutions -> a number, None where it is not defined."""
 
 
-def resampled(statistic: Statistic, scores: Sequence[Sequence[float]], right: Sequence[Sequence[bool]], seed: int = 0) -> Estimate | None:
-    """A statistic over all solutions, with a percentile interval over resamples of problems. scores, right: one sequence a problem."""
+def resampled(
+    statistic: Statistic, scores: Sequence[Sequence[float]], right: Sequence[Sequence[bool]], seed: int = 0
+) -> Estimate | None:
+    """A statistic over all solutions, with a percentile interval over resamples of problems. scores, right: one
+    sequence a problem."""
     groups = [(np.asarray(s, dtype=float), np.asarray(r, dtype=bool)) for s, r in zip(scores, right, strict=True)]
 
     def over(chosen: Sequence[int] | np.ndarray) -> float | None:
@@ -53,7 +57,8 @@ def brier(p: Sequence[float] | np.ndarray, right: Sequence[bool] | np.ndarray) -
 
 
 def calibration_error(p: Sequence[float] | np.ndarray, right: Sequence[bool] | np.ndarray, bins: int = 10) -> float:
-    """Expected calibration error over `bins` bins of equal width: mean |share right - mean probability|, weighted by members.
+    """Expected calibration error over `bins` bins of equal width: mean |share right - mean probability|, weighted by
+    members.
 
     >>> round(calibration_error([0.95, 0.95, 0.05, 0.05], [True, False, False, False]), 4)
     0.25
@@ -65,7 +70,8 @@ def calibration_error(p: Sequence[float] | np.ndarray, right: Sequence[bool] | n
 
 
 def platt(scores: Sequence[float], right: Sequence[bool], steps: int = 100) -> tuple[float, float]:
-    """(gain, offset) that make sigmoid(gain * score + offset) likeliest, with Platt's smoothed targets, by Newton's method.
+    """(gain, offset) that make sigmoid(gain * score + offset) likeliest, with Platt's smoothed targets, by Newton's
+    method.
 
     ValueError where all outcomes are alike.
     """
@@ -90,8 +96,9 @@ def platt(scores: Sequence[float], right: Sequence[bool], steps: int = 100) -> t
 
 
 def isotonic(scores: Sequence[float], right: Sequence[bool]) -> list[tuple[float, float]]:
-    """Knots (score, probability) of the non-falling function of the score that is nearest to the outcomes, by pooling neighbours that fall
-    (Zadrozny & Elkan 2002). One knot a pool, at its mean score; a single one where the score says nothing.
+    """Knots (score, probability) of the non-falling function of the score that is nearest to the outcomes, by pooling
+    neighbours that fall (Zadrozny & Elkan 2002). One knot a pool, at its mean score; a single one where the score says
+    nothing.
 
     >>> isotonic([1, 2, 3, 4, 5, 6], [False, True, False, False, True, True])
     [(1.0, 0.0), (3.0, 0.3333333333333333), (5.5, 1.0)]

@@ -18,9 +18,9 @@ Collected = tuple[dict[str, dict[str, dict[str, float]]], set[str], dict[str, li
 def row_metrics(row: dict[str, Any], ks: Sequence[int]) -> dict[str, float]:
     """The metrics of one (policy, problem) row.
 
-    `greedy`: the answer is right (rows of votes hold its `accuracy`, over ties and subsets); `trace`: and no step is wrong (tasks with a
-    step checker); `pass@k`, `maj@k`; `cut` (by the token limit) and `tokens` of the greedy solution, or all that a search cost, of which
-    `generated` and `scored` are the parts.
+    `greedy`: the answer is right (rows of votes hold its `accuracy`, over ties and subsets); `trace`: and no step is
+    wrong (tasks with a step checker); `pass@k`, `maj@k`; `cut` (by the token limit) and `tokens` of the greedy
+    solution, or all that a search cost, of which `generated` and `scored` are the parts.
     """
     right = row["accuracy"] if "accuracy" in row else float(row["verdict"] == "correct")
     metrics = {"greedy": right, "tokens": float(row["tokens"]), "cut": float(row["finish"] == "length")}
@@ -57,13 +57,17 @@ def collect(rows: Iterable[dict[str, Any]], ks: Sequence[int]) -> Collected:
 
 
 def summarise_rows(rows: Iterable[dict[str, Any]], policies: Sequence[str], ks: Sequence[int]) -> dict[str, Any]:
-    """`{"problems": P, "unverifiable": n, "policies": {name: {metric: [value, low, high]}}, "differences": {name: {...}}}`."""
+    """`{"problems": P, "unverifiable": n, "policies": {name: {metric: [value, low, high]}}, "differences": {name:
+    {...}}}`."""
     oracle: set[str] = set()
     table, unverifiable, wrong = collect(_noting_oracle(rows, oracle), ks)
     problems = sorted(next(iter(table.values()), {}))
     arrays = {name: _arrays(table[name], problems) for name in policies if problems}
     base = policies[0]
-    differences = {name: {m: v - arrays[base][m] for m, v in metrics.items() if m in arrays[base]} for name, metrics in arrays.items()}
+    differences = {
+        name: {m: v - arrays[base][m] for m, v in metrics.items() if m in arrays[base]}
+        for name, metrics in arrays.items()
+    }
     differences.pop(base, None)
     return {
         "problems": len(problems),
@@ -90,7 +94,11 @@ def summary_table(summary: dict[str, Any]) -> dict[str, Any]:
         marked = f"{policy} (oracle)" if policy in summary.get("oracle", ()) else policy
         difference = Estimate(*change).percent(signed=True) if change else ""
         rows.append([marked, *shown, difference, *(f"{metrics[m][0]:.1f}" for m in costs)])
-    return {"title": f"{summary['problems']} problems, % with 95 % intervals, differences paired", "columns": columns, "rows": rows}
+    return {
+        "title": f"{summary['problems']} problems, % with 95 % intervals, differences paired",
+        "columns": columns,
+        "rows": rows,
+    }
 
 
 def _noting_oracle(rows: Iterable[dict[str, Any]], names: set[str]) -> Iterator[dict[str, Any]]:

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
-from data_gen.trees import Tree, TreeNode
+from data_gen.records.trees import Tree, TreeNode
 
 
 def summarise_trees(trees: Iterable[Tree]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(figures, table of them as text). `solved`: trees with a right answer; `decided`: those that ended at their probe, whose solutions
-    were all right or all wrong; `informative`: sibling sets that hold both kinds of subtree;
-    `shared_tokens`: of the tokens of all root-to-leaf paths those up to which at least two paths are equal (prefix count >= 2)."""
+    """(figures, table of them as text). `solved`: trees with a right answer; `decided`: those that ended at their
+    probe, whose solutions were all right or all wrong; `informative`: sibling sets that hold both kinds of subtree;
+    `shared_tokens`: of the tokens of all root-to-leaf paths those up to which at least two paths are equal (prefix
+    count >= 2)."""
     sums: Counter[str] = Counter()
     stopped: Counter[str] = Counter()
     for tree in trees:
@@ -63,7 +64,8 @@ def _informative(counts: Iterable[int]) -> bool:
 
 
 def _reach(tree: Tree) -> tuple[list[int], list[int]]:
-    """For each node: right and wrong ends (draws of them) at or below it. Children come after parents, so one pass up does."""
+    """For each node: right and wrong ends (draws of them) at or below it. Children come after parents, so one pass up
+    does."""
     right, wrong = ([0] * len(tree.nodes) for _ in range(2))
     inner = {node.parent for node in tree.nodes}
     for node in reversed(tree.nodes):

@@ -7,19 +7,22 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from data_gen.records import Problem
+from data_gen.records.problem import Problem
+from data_gen.records.trees import Tree, TreeNode
+from data_gen.records.verdict import Answer, Verdict
 from data_gen.search.subsets import elect_among
 from data_gen.search.vote import Elected, Same, Vote, ballots, elect
 from data_gen.tasks.base import Task
-from data_gen.trees import Tree, TreeNode
-from data_gen.verdict import Answer, Verdict
 
 
-def vote_row(name: str, problem: Problem, trees: Sequence[Tree], vote: Vote, n: int | None, same: Same) -> dict[str, Any]:
-    """The row of strategy `name`: shape as in `evaluate`, the answer that of the first tree, accuracy and tokens means over all trees.
+def vote_row(
+    name: str, problem: Problem, trees: Sequence[Tree], vote: Vote, n: int | None, same: Same
+) -> dict[str, Any]:
+    """The row of strategy `name`: shape as in `evaluate`, the answer that of the first tree, accuracy and tokens means
+    over all trees.
 
-    `n`: so many of each tree's independent paths, at their share of the tokens. `tokens` are those that were generated, discarded ones
-    included, and those that verifiers read.
+    `n`: so many of each tree's independent paths, at their share of the tokens. `tokens` are those that were generated,
+    discarded ones included, and those that verifiers read.
     """
     elected = [_elected(tree, vote, n, same) for tree in trees]
     generated, scored = (_mean(trees, n, cost) for cost in (lambda t: t.generated_tokens, lambda t: t.scored_tokens))

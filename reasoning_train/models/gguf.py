@@ -1,4 +1,5 @@
-"""Models that Python packages carry as GGUF files, dequantised once to plain float32 with the tokenizer that they were trained with."""
+"""Models that Python packages carry as GGUF files, dequantised once to plain float32 with the tokenizer that they were
+trained with."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ AS_LOADED = (None, "default", "gpt-2")
 
 
 def load_gguf(name: str, fmt: Format) -> Policy:
-    """The policy in `PACKAGE/FILE.gguf`; UserError where package or file is missing, or its text would be cut into other tokens."""
+    """The policy in `PACKAGE/FILE.gguf`; UserError where package or file is missing, or its text would be cut into
+    other tokens."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -44,7 +46,8 @@ def _packaged(name: str) -> Path:
     spec = find_spec(package)
     if spec is None or not spec.origin:
         raise UserError(
-            f"model.gguf: the Python package {package!r} is not installed. `make smollm` brings the one that the shipped recipes use."
+            f"model.gguf: the Python package {package!r} is not installed. `make smollm` brings the one that the "
+            "shipped recipes use."
         )
     there = sorted(found.name for found in Path(spec.origin).parent.glob("*.gguf"))
     raise UserError(f"model.gguf: {package!r} holds no file {file!r}; it has {there}.")
@@ -60,8 +63,10 @@ def _restore_pre_tokenizer(tokenizer: Any, file: Path) -> None:
         return
     if name != "smollm":
         raise UserError(
-            f"model.gguf: {file.name} cuts text by the rules {name!r} (tokenizer.ggml.pre), which cannot be rebuilt from it: the model "
-            "would see other tokens than in training. Take it as a `from_pretrained` folder (model.path) or from the Hub (model.hub)."
+            f"model.gguf: {file.name} cuts text by the rules {name!r} (tokenizer.ggml.pre), which cannot be rebuilt "
+            "from it: the model "
+            "would see other tokens than in training. Take it as a `from_pretrained` folder (model.path) or from the "
+            "Hub (model.hub)."
         )
     tokenizer.backend_tokenizer.pre_tokenizer = _smollm()
 
@@ -70,4 +75,6 @@ def _smollm() -> PreTokenizer:
     """Every digit by itself, then GPT-2's rules: "\\n\\n1" is a blank line and a digit, not two ends of line."""
     from tokenizers import pre_tokenizers
 
-    return pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    return pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )

@@ -23,7 +23,8 @@ def parameters_of(weights: Path) -> int | None:
 
 
 def parameters_on_the_hub(repo: str, revision: str | None) -> int | None:
-    """Of a model in the Hub's cache of this machine; of one that is not there as its name says (`deepseek-math-7b`), if it does."""
+    """Of a model in the Hub's cache of this machine; of one that is not there as its name says (`deepseek-math-7b`), if
+    it does."""
     from data_gen.checkpoints import cached_snapshot
     from data_gen.errors import UserError
 

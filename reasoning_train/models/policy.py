@@ -1,5 +1,5 @@
-"""A policy is a causal LM with its tokenizer and Format; loading and saving them together (what all model folders share:
-data_gen/checkpoints.py)."""
+"""A policy is a causal LM with its tokenizer and Format; loading and saving them together (what all model folders
+share: data_gen/checkpoints.py)."""
 
 from __future__ import annotations
 
@@ -39,18 +39,23 @@ class Policy:
 
 
 def load_policy(folder: Path, *, device: torch.device | None = None, lm_head: bool = True, **kwargs: Any) -> Policy:
-    """Open a model artifact; UserError names missing or torn files. `kwargs` go to `from_pretrained`: a `dtype` other than the device's.
+    """Open a model artifact; UserError names missing or torn files. `kwargs` go to `from_pretrained`: a `dtype` other
+    than the device's.
 
-    `lm_head=False`: to train a verifier on it, which reads no language-model head: a folder without one (a verifier's) then opens, too.
+    `lm_head=False`: to train a verifier on it, which reads no language-model head: a folder without one (a verifier's)
+    then opens, too.
     """
     refuse_served(folder)
     weights, (best, dtype) = weights_folder(folder), device_and_dtype()
     if "quantization_config" in kwargs and is_adapter(weights):
         raise UserError(
-            f"lora.bits: the policy in {folder} keeps its adapter beside its base, and merging it into 4 bits would round it away. Make it "
+            f"lora.bits: the policy in {folder} keeps its adapter beside its base, and merging it into 4 bits would "
+            "round it away. Make it "
             "with `adapter: merge`, or train plain LoRA on it (leave `bits` out)."
         )
-    model, codec = load_folder(folder, "checkpoint", lambda at: load_causal(at, lm_head=lm_head, **{"dtype": dtype, **kwargs}))
+    model, codec = load_folder(
+        folder, "checkpoint", lambda at: load_causal(at, lm_head=lm_head, **{"dtype": dtype, **kwargs})
+    )
     return Policy(model.to(device or best).eval(), codec.tokenizer, codec.format, codec)
 
 
@@ -64,7 +69,8 @@ def refuse_served(folder: Path) -> None:
     """UserError where the artifact has no weights."""
     if (served := read_served(folder)) is not None:
         raise UserError(
-            f"The model {served['name']!r} is only served: it has no weights here to train or to run in this process. Sample from it with "
+            f"The model {served['name']!r} is only served: it has no weights here to train or to run in this process. "
+            "Sample from it with "
             "`engine: {uses: openai, base_url: ...}`."
         )
 

@@ -1,6 +1,8 @@
-"""A policy beside its weights: tokenizer, Format, codec and limits. All that is needed where another process runs the model.
+"""A policy beside its weights: tokenizer, Format, codec and limits. All that is needed where another process runs the
+model.
 
-A model that is only served elsewhere has a folder with `served.json` (`{"name": ..., "context": ...}`), its tokenizer and `format.json`.
+A model that is only served elsewhere has a folder with `served.json` (`{"name": ..., "context": ...}`), its tokenizer
+and `format.json`.
 """
 
 from __future__ import annotations
@@ -49,13 +51,16 @@ def load_policy_text(folder: Path) -> PolicyText:
     try:
         fmt, tokenizer = load_format(folder), load_tokenizer(weights)
         if served is not None:
-            return PolicyText(folder, tokenizer, fmt, StepCodec(fmt, tokenizer), served["context"], None, served["name"])
+            return PolicyText(
+                folder, tokenizer, fmt, StepCodec(fmt, tokenizer), served["context"], None, served["name"]
+            )
         ends = saved_end_ids(weights)
         context = AutoConfig.from_pretrained(base_of_adapter(weights), local_files_only=True).max_position_embeddings
     except Exception as error:  # each file has errors of its own when it is torn
         first = next(iter(str(error).splitlines()), "")
         raise UserError(
-            f"The model in {weights} cannot be read ({type(error).__name__}: {first[:200]}). Expected format.json, config.json and "
+            f"The model in {weights} cannot be read ({type(error).__name__}: {first[:200]}). Expected format.json, "
+            "config.json and "
             f"tokenizer.json, whole. {how_to_mend(weights, folder)}"
         ) from error
     return PolicyText(folder, tokenizer, fmt, StepCodec(fmt, tokenizer, ends), int(context), weights)

@@ -10,11 +10,13 @@ if TYPE_CHECKING:
 
 PAD, EOS, UNK = "<pad>", "<eos>", "<unk>"
 PIECES = r" ?\p{L}+| ?\d| ?[^\s\p{L}\d]|\n| "
-"""Words, single digits and single marks, each with the space before it, so that decoding gives the text back exactly."""
+"""Words, single digits and single marks, each with the space before it, so that decoding gives the text back
+exactly."""
 
 
 def word_tokenizer(vocabulary: Sequence[str]) -> PreTrainedTokenizerFast:
-    """A fast tokenizer whose tokens are the words, digits and marks of `vocabulary`, with and without a leading space."""
+    """A fast tokenizer whose tokens are the words, digits and marks of `vocabulary`, with and without a leading
+    space."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -23,4 +25,6 @@ def word_tokenizer(vocabulary: Sequence[str]) -> PreTrainedTokenizerFast:
     core = Tokenizer(models.WordLevel(ids, unk_token=UNK))
     core.pre_tokenizer = pre_tokenizers.Split(Regex(PIECES), behavior="isolated")
     core.decoder = decoders.Fuse()
-    return PreTrainedTokenizerFast(tokenizer_object=core, pad_token=PAD, eos_token=EOS, unk_token=UNK, clean_up_tokenization_spaces=False)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token=PAD, eos_token=EOS, unk_token=UNK, clean_up_tokenization_spaces=False
+    )

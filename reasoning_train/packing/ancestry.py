@@ -1,7 +1,7 @@
 """Who is above whom in packed forests, as three numbers a column, so that no mask of all pairs is needed to ask.
 
-Runs are numbered depth first; a run's descendants are the numbers from its own up to `leave`. Column k is column q or above it where
-`enter[k] <= enter[q] < leave[k]` and `depth[k] <= depth[q]`. B, T: packed rows and columns.
+Runs are numbered depth first; a run's descendants are the numbers from its own up to `leave`. Column k is column q or
+above it where `enter[k] <= enter[q] < leave[k]` and `depth[k] <= depth[q]`. B, T: packed rows and columns.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def ancestry(forests: Sequence[Forest], width: int) -> Ancestry:
         columns = torch.tensor(numbers).repeat_interleave(lengths, dim=0)
         enter[b, :used], leave[b, :used] = columns[:, 0], columns[:, 1]
         depth[b, :used] = torch.arange(used) + depths.repeat_interleave(lengths)
-    row = torch.arange(len(forests))[:, None] * (n_runs + width + 1)  # rows of a batch never see each other, whoever asks
+    row = torch.arange(len(forests))[:, None] * (
+        n_runs + width + 1
+    )  # rows of a batch never see each other, whoever asks
     return Ancestry(enter + row, leave + row, depth)
 
 

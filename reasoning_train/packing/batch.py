@@ -1,7 +1,7 @@
 """Packed rows as the tensors of one forward pass, the same whether traces lie padded, side by side or in trees.
 
-What is predicted is listed, not shifted: where a run branches, its last column predicts the first token of every branch.
-B, T: packed rows and columns; `at`-tensors index the flattened [B * T].
+What is predicted is listed, not shifted: where a run branches, its last column predicts the first token of every
+branch. B, T: packed rows and columns; `at`-tensors index the flattened [B * T].
 """
 
 from __future__ import annotations
@@ -21,16 +21,19 @@ if TYPE_CHECKING:
 Batch = dict[str, "torch.Tensor"]
 
 
-def collate(packs: Sequence[Sequence[Row]], pad_id: int, *, share: bool = False, attention: ForestAttention | None = None) -> Batch:
+def collate(
+    packs: Sequence[Sequence[Row]], pad_id: int, *, share: bool = False, attention: ForestAttention | None = None
+) -> Batch:
     """Tensors of one forward pass over packs of rows.
 
     `attention`: what attends in the forests; its tensors stand in for `visible`.
 
     `input_ids`, `position_ids` [B, T] int64; `visible` [B, 1, T, T] bool: True = may attend;
-    `predict_at`, `predict_label` [U]: the predictions, each once; `token` [P] points from the tokens of all traces into them, with their
-    `token_weight` and `token_trace`; `read_at` [R]: where values are read, each once; `value` [V] points into them, with `value_target`,
-    `value_weight`, `value_trace`; `trace_row` [N]: the row of each trace; `row_weight`, `row_smoothing` [K]; `trace_reference`,
-    `trace_rank` [N]: NaN where a row has none. Masks go by column, never by comparing ids, so pad may equal eos.
+    `predict_at`, `predict_label` [U]: the predictions, each once; `token` [P] points from the tokens of all traces into
+    them, with their `token_weight` and `token_trace`; `read_at` [R]: where values are read, each once; `value` [V]
+    points into them, with `value_target`, `value_weight`, `value_trace`; `trace_row` [N]: the row of each trace;
+    `row_weight`, `row_smoothing` [K]; `trace_reference`, `trace_rank` [N]: NaN where a row has none. Masks go by
+    column, never by comparing ids, so pad may equal eos.
     """
     import torch
 
@@ -42,7 +45,9 @@ def collate(packs: Sequence[Sequence[Row]], pad_id: int, *, share: bool = False,
             end = run.start + len(run.ids)
             ids[b, run.start : end] = torch.tensor(run.ids)
             positions[b, run.start : end] = torch.arange(run.depth, run.depth + len(run.ids))
-    seen = attention.tensors(forests, width) if attention else {"visible": ancestry(forests, width).pairs(None)[:, None]}
+    seen = (
+        attention.tensors(forests, width) if attention else {"visible": ancestry(forests, width).pairs(None)[:, None]}
+    )
     return {"input_ids": ids, "position_ids": positions, **seen, **_learnt(packs, forests, width), **_of_rows(packs)}
 
 
@@ -67,7 +72,10 @@ def _learnt(packs: Sequence[Sequence[Row]], forests: Sequence[Forest], width: in
             for t in range(1, len(trace)):
                 if trace.weights[t]:
                     tokens.append((predictions((b * width + columns[t - 1], trace.ids[t])), trace.weights[t], n))
-            targets, weights = trace.targets or (float("nan"),) * len(trace.at), trace.target_weights or (1.0,) * len(trace.at)
+            targets, weights = (
+                trace.targets or (float("nan"),) * len(trace.at),
+                trace.target_weights or (1.0,) * len(trace.at),
+            )
             for t, target, weight in zip(trace.at, targets, weights, strict=True):
                 values.append((readings((b * width + columns[t], 0)), target, weight, n))
             n += 1

@@ -1,7 +1,9 @@
-"""Packed forests cut into blocks of queries that share their ancestors, and blocks of like size grouped into few attention calls.
+"""Packed forests cut into blocks of queries that share their ancestors, and blocks of like size grouped into few
+attention calls.
 
-A block is a run, or small subtrees below one run: its queries look at the ancestors' columns, gathered once for all of them, and at
-each other. Small blocks gather the same ancestors many times, large ones score pairs that do not see each other.
+A block is a run, or small subtrees below one run: its queries look at the ancestors' columns, gathered once for all of
+them, and at each other. Small blocks gather the same ancestors many times, large ones score pairs that do not see each
+other.
 """
 
 from __future__ import annotations
@@ -16,12 +18,14 @@ if TYPE_CHECKING:
 OWN = 64
 """Most columns of a block of several runs."""
 CALL = 1 << 13
-"""What an attention call costs beyond its work, in pairs of a query and a key: so many may be scored in vain to save one."""
+"""What an attention call costs beyond its work, in pairs of a query and a key: so many may be scored in vain to save
+one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Columns of one packed row. The third line of a solution, drawn twice behind five columns: `Block((5, 6, 7, 8), (0, 1, 2, 3, 4))`."""
+    """Columns of one packed row. The third line of a solution, drawn twice behind five columns: `Block((5, 6, 7, 8),
+    (0, 1, 2, 3, 4))`."""
 
     own: tuple[int, ...]
     above: tuple[int, ...]
@@ -88,10 +92,13 @@ def _block(forest: Forest, runs: Sequence[int], above: tuple[int, ...], window: 
 
 
 def group(blocks: Sequence[Block]) -> list[list[int]]:
-    """Indices of blocks for one attention call each, padded to the longest: chains apart, and no more scored in vain than a call costs."""
+    """Indices of blocks for one attention call each, padded to the longest: chains apart, and no more scored in vain
+    than a call costs."""
     groups: list[list[int]] = []
     queries = keys = pairs = 0
-    for i in sorted(range(len(blocks)), key=lambda i: (blocks[i].chain, len(blocks[i].own), blocks[i].keys), reverse=True):
+    for i in sorted(
+        range(len(blocks)), key=lambda i: (blocks[i].chain, len(blocks[i].own), blocks[i].keys), reverse=True
+    ):
         block = blocks[i]
         own, area = len(block.own), len(block.own) * block.keys
         alike = bool(groups) and blocks[groups[-1][0]].chain == block.chain

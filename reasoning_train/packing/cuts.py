@@ -14,8 +14,8 @@ Trie = dict[int, tuple[tuple[int, ...], dict[int, Any]]]
 def cut_tree(rows: Sequence[Row], tokens: int) -> list[tuple[list[int], int]]:
     """Pieces (indices of rows, tokens that the piece holds once), none over `tokens` unless a row alone is.
 
-    Rows stay whole, so that both sides of a pair meet in one pass. Those that share most lie side by side: a cut repeats little. Two of
-    three leaves behind a prompt of 2 fit into 4:
+    Rows stay whole, so that both sides of a pair meet in one pass. Those that share most lie side by side: a cut
+    repeats little. Two of three leaves behind a prompt of 2 fit into 4:
 
     >>> from reasoning_train.packing.rows import Trace
     >>> leaf = lambda *ids: Row((Trace(ids, (0.0,) * len(ids)),))

@@ -34,20 +34,35 @@ def block_mask(known: Ancestry, seen: Tiles, window: int | None) -> Any:
         seen = (enter[b, k] <= enter[b, q]) & (enter[b, q] < leave[b, k]) & (far >= 0)
         return seen if window is None else seen & (far < window)
 
-    some, some_at, whole, whole_at = (tensor[:, None] for tensor in (seen.some, seen.some_at, seen.whole, seen.whole_at))
+    some, some_at, whole, whole_at = (
+        tensor[:, None] for tensor in (seen.some, seen.some_at, seen.whole, seen.whole_at)
+    )
     _, width = enter.shape
     return BlockMask.from_kv_blocks(some, some_at, whole, whole_at, TILE, mask_mod=sees, seq_lengths=(width, width))
 
 
 def attend(
-    mask: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, scale: float, softcap: float | None, dropout: float
+    mask: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    *,
+    scale: float,
+    softcap: float | None,
+    dropout: float,
 ) -> torch.Tensor:
-    """query [B, H, T, D], key and value [B, G, T, D] (G divides H): the attention's output [B, T, H, D]. Dropout is a ValueError."""
+    """query [B, H, T, D], key and value [B, G, T, D] (G divides H): the attention's output [B, T, H, D]. Dropout is a
+    ValueError."""
 
     if dropout:
         raise ValueError(f"FlexAttention has no dropout; the model asks for {dropout}")
 
-    options = {"score_mod": softcap and _capped(softcap), "block_mask": mask, "scale": scale, "enable_gqa": query.shape[1] != key.shape[1]}
+    options = {
+        "score_mod": softcap and _capped(softcap),
+        "block_mask": mask,
+        "scale": scale,
+        "enable_gqa": query.shape[1] != key.shape[1],
+    }
     return _flex(query.device.type == "cuda")(query, key, value, **options).transpose(1, 2)
 
 

@@ -1,6 +1,8 @@
-"""Traces as runs of tokens in a row of columns: each its own chain (sequence packing), or what they share stored once (tree packing).
+"""Traces as runs of tokens in a row of columns: each its own chain (sequence packing), or what they share stored once
+(tree packing).
 
-A run continues at the end of its parent. Tokens see their own run up to themselves and their ancestors' runs, nothing else.
+A run continues at the end of its parent. Tokens see their own run up to themselves and their ancestors' runs, nothing
+else.
 """
 
 from __future__ import annotations
@@ -49,11 +51,13 @@ class Forest:
 
 
 def grow(traces: Sequence[Trace], *, share: bool) -> Forest:
-    """The forest of traces, in their order; `share`: equal beginnings become one run. An empty trace is a ValueError."""
+    """The forest of traces, in their order; `share`: equal beginnings become one run. An empty trace is a
+    ValueError."""
     for number, trace in enumerate(traces):
         if not trace.ids or len(trace.weights) != len(trace.ids):
             raise ValueError(
-                f"trace {number} has {len(trace.ids)} tokens and {len(trace.weights)} weights; expected as many, and at least one"
+                f"trace {number} has {len(trace.ids)} tokens and {len(trace.weights)} weights; expected as many, and "
+                "at least one"
             )
     forest = Forest(columns=[[] for _ in traces])
     waiting = [([i], 0, -1) for i in range(len(traces))] if not share else [(list(range(len(traces))), 0, -1)]

@@ -1,4 +1,5 @@
-"""Attention over packed forests that gathers the keys each block of queries can see: no mask of all pairs, no token computed twice.
+"""Attention over packed forests that gathers the keys each block of queries can see: no mask of all pairs, no token
+computed twice.
 
 Gathering copies keys, a dense mask scores pairs that do not see each other; on a CPU the copies are far cheaper.
 """
@@ -80,7 +81,14 @@ def _mask(known: Ancestry, queries: torch.Tensor, keys: torch.Tensor, window: in
 
 
 def attend(
-    gathered: Gathering, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, scale: float, softcap: float | None, dropout: float
+    gathered: Gathering,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    *,
+    scale: float,
+    softcap: float | None,
+    dropout: float,
 ) -> torch.Tensor:
     """query [B, H, T, D], key and value [B, G, T, D] (G divides H): the attention's output [B, T, H, D]."""
     import torch
@@ -91,15 +99,20 @@ def attend(
     for call in gathered.calls:
         q, k, v = (
             _gathered(states, index, whole.shape[1])
-            for states, index, whole in zip(flat, (call.queries, call.keys, call.keys), (query, key, value), strict=True)
+            for states, index, whole in zip(
+                flat, (call.queries, call.keys, call.keys), (query, key, value), strict=True
+            )
         )
-        output = scored(q, k, v, call.mask if call.mask.numel() else None, scale=scale, softcap=softcap, dropout=dropout)
+        output = scored(
+            q, k, v, call.mask if call.mask.numel() else None, scale=scale, softcap=softcap, dropout=dropout
+        )
         outputs.append(output.transpose(1, 2).reshape(-1, heads * value.shape[-1]))
     return torch.nn.functional.embedding(gathered.home, torch.cat(outputs)).view(batch, width, heads, -1)
 
 
 def _gathered(states: torch.Tensor, index: torch.Tensor, heads: int) -> torch.Tensor:
-    """[n, heads, length, D] of flat states [B * T, heads * D]. An embedding's backward pass sums far faster than that of indexing."""
+    """[n, heads, length, D] of flat states [B * T, heads * D]. An embedding's backward pass sums far faster than that
+    of indexing."""
     import torch
 
     return torch.nn.functional.embedding(index, states).view(*index.shape, heads, -1).transpose(1, 2)

@@ -1,7 +1,7 @@
 """Which rows form optimizer step t, and how a step is cut into forward passes.
 
-The first is fixed by (rows, batch size, epochs, seed) alone, not by packing, micro-batch or world size; the second by the step alone, so
-that every rank makes the same cuts and takes its share of them.
+The first is fixed by (rows, batch size, epochs, seed) alone, not by packing, micro-batch or world size; the second by
+the step alone, so that every rank makes the same cuts and takes its share of them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Packing = Literal["none", "sequence", "tree"]
 def plan_steps(
     groups: Sequence[Sequence[int]], batch_size: int, *, epochs: float | None, max_steps: int | None, seed: int
 ) -> list[list[int]]:
-    """Row indices of every step. Each epoch is a fresh permutation of `groups`, whose rows stay together; batches run on across epoch ends
-    and across groups, so none is short.
+    """Row indices of every step. Each epoch is a fresh permutation of `groups`, whose rows stay together; batches run
+    on across epoch ends and across groups, so none is short.
 
     >>> plan_steps([[0], [1], [2]], 2, epochs=1, max_steps=None, seed=0)
     [[1, 2], [0, 1]]
@@ -42,7 +42,8 @@ def mix_steps(
     max_steps: int | None,
     seed: int,
 ) -> list[list[int]]:
-    """`plan_steps` over several sources of groups: of the rows drawn so far each has its share of them, to within a group, at any moment.
+    """`plan_steps` over several sources of groups: of the rows drawn so far each has its share of them, to within a
+    group, at any moment.
 
     Each source runs through fresh permutations of its own, a small one more often; `epochs` counts the rows of all.
 
@@ -82,7 +83,8 @@ def by_group(rows: Sequence[Row]) -> list[list[int]]:
 
 
 def micro_batches(rows: Sequence[Row], *, packing: Packing, capacity: int, tokens: int) -> list[list[list[Row]]]:
-    """Packs of one step, grouped so that no forward pass holds more than `tokens` columns (padding included) unless one pack alone does."""
+    """Packs of one step, grouped so that no forward pass holds more than `tokens` columns (padding included) unless one
+    pack alone does."""
     units = _trees(rows, tokens) if packing == "tree" else [([row], row.tokens) for row in rows]
     lengths = [length for _, length in units]
     if packing == "none":
@@ -90,7 +92,9 @@ def micro_batches(rows: Sequence[Row], *, packing: Packing, capacity: int, token
     else:
         packs = pack(lengths, max(capacity, *lengths))
     return _grouped(
-        [[row for i in indices for row in units[i][0]] for indices in packs], [sum(lengths[i] for i in p) for p in packs], tokens
+        [[row for i in indices for row in units[i][0]] for indices in packs],
+        [sum(lengths[i] for i in p) for p in packs],
+        tokens,
     )
 
 
@@ -113,7 +117,8 @@ def _trees(rows: Sequence[Row], tokens: int) -> list[tuple[list[Row], int]]:
 
 
 def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
-    """Indices of the rows in each pack, first-fit decreasing; ties keep their order. A row over capacity is a ValueError."""
+    """Indices of the rows in each pack, first-fit decreasing; ties keep their order. A row over capacity is a
+    ValueError."""
     packs: list[list[int]] = []
     room: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One whole sequence, from its first token on, e.g. a prompt of two tokens and a completion of two with a value at its end:
-    `Trace(ids=(5, 9, 4, 1), weights=(0.0, 0.0, 1.0, 1.0), at=(3,), targets=(1.0,), target_weights=(1.0,))`.
+    """One whole sequence, from its first token on, e.g. a prompt of two tokens and a completion of two with a value at
+    its end: `Trace(ids=(5, 9, 4, 1), weights=(0.0, 0.0, 1.0, 1.0), at=(3,), targets=(1.0,), target_weights=(1.0,))`.
     """
 
     ids: tuple[int, ...]
@@ -26,7 +26,8 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a batch is counted in: one solution, a pair (the better one first), or a group of solutions that are compared.
+    """What a batch is counted in: one solution, a pair (the better one first), or a group of solutions that are
+    compared.
 
     `Row((chosen, rejected), reference=(-3.2, -2.9), smoothing=0.1)`
     """

@@ -18,7 +18,8 @@ def scored(
     softcap: float | None,
     dropout: float,
 ) -> torch.Tensor:
-    """query [n, H, Q, D], key and value [n, G, K, D] (G divides H), mask [n, 1, Q, K] bool, None: causal. Output [n, H, Q, D]."""
+    """query [n, H, Q, D], key and value [n, G, K, D] (G divides H), mask [n, 1, Q, K] bool, None: causal. Output [n, H,
+    Q, D]."""
     import torch
     import torch.nn.functional as F
 

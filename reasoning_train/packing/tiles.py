@@ -1,7 +1,7 @@
 """Which tiles of a packed forest's mask hold anything (FlexAttention's blocks), from its runs; the others are skipped.
 
-torch finds them by asking for all pairs of columns: 661 MiB for 7,936 columns on an H200, and four times that for twice as many. A forest
-of some hundred runs says it at once. B: packed rows, N: tiles along either side.
+torch finds them by asking for all pairs of columns: 661 MiB for 7,936 columns on an H200, and four times that for twice
+as many. A forest of some hundred runs says it at once. B: packed rows, N: tiles along either side.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ TILE = 128
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
-    """For every tile row of queries, tiles of keys that are seen in part and those that are seen whole: how many [B, N] int32, and which
-    [B, N, N] int32 (the first so many count)."""
+    """For every tile row of queries, tiles of keys that are seen in part and those that are seen whole: how many [B, N]
+    int32, and which [B, N, N] int32 (the first so many count)."""
 
     some: torch.Tensor
     some_at: torch.Tensor
@@ -103,4 +103,6 @@ def _filled(run: Run) -> slice:
 def _listed(dense: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     import torch
 
-    return dense.sum(-1, dtype=torch.int32), dense.to(torch.int8).argsort(dim=-1, descending=True, stable=True).to(torch.int32)
+    return dense.sum(-1, dtype=torch.int32), dense.to(torch.int8).argsort(dim=-1, descending=True, stable=True).to(
+        torch.int32
+    )

@@ -1,10 +1,11 @@
 """Which attention a model runs packed forests with, through transformers' attention interface: stock models, unchanged.
 
-    attention = forest_attention(model)                        # gather on a CPU, flex on CUDA; the model attends by it from now on
-    batch = {..., **attention.tensors(forests, width)}         # in the data loader
+    attention = forest_attention(model)                        # gather on a CPU, flex on CUDA; the model attends by it
+    from now on batch = {..., **attention.tensors(forests, width)}         # in the data loader
     model(input_ids, position_ids, use_cache=False, **attention.arguments(batch))
 
-Without a forest the registered implementation does what `sdpa` does, so that a model in training can be decoded from as it stands.
+Without a forest the registered implementation does what `sdpa` does, so that a model in training can be decoded from as
+it stands.
 """
 
 from __future__ import annotations
@@ -36,10 +37,12 @@ Attend = Callable[..., "torch.Tensor"]
 
 @dataclass(frozen=True, slots=True)
 class ForestAttention:
-    """How a model attends in packed forests: `ForestAttention("gather", (None,))`; Gemma 2 `ForestAttention("gather", (4096, None))`."""
+    """How a model attends in packed forests: `ForestAttention("gather", (None,))`; Gemma 2 `ForestAttention("gather",
+    (4096, None))`."""
 
     backend: Backend
-    """`gather`: SDPA over gathered keys; `flex`: FlexAttention; `dense`: SDPA with a mask of all pairs, the reference of the others;
+    """`gather`: SDPA over gathered keys; `flex`: FlexAttention; `dense`: SDPA with a mask of all pairs, the reference
+    of the others;
     `varlen`: FlashAttention, where traces lie side by side."""
     windows: tuple[int | None, ...]
     """Of the model's layers, each once; None: a layer sees everything."""
@@ -56,7 +59,11 @@ class ForestAttention:
             return made
         deepest = max(run.depth + len(run.ids) for forest in forests for run in forest.runs)
         needed = dict.fromkeys(window if window is not None and window < deepest else None for window in self.windows)
-        return {name: tensor for window in needed for name, tensor in _written(window, gathering(forests, width, window)).items()}
+        return {
+            name: tensor
+            for window in needed
+            for name, tensor in _written(window, gathering(forests, width, window)).items()
+        }
 
     def arguments(self, batch: Batch) -> dict[str, Any]:
         """Keyword arguments of the model's forward pass over the batch, whose tensors lie where the model does."""
@@ -98,7 +105,8 @@ def _read(batch: Batch, window: int | None) -> Gathering:
 def forest_attention(model: Any, backend: Backend | None = None) -> ForestAttention:
     """Make `model` (a transformers model, bare or with adapters) attend by forests where it is given one.
 
-    backend: None chooses FlexAttention on CUDA, gathered keys elsewhere. UserError for models whose layers cannot be kept apart.
+    backend: None chooses FlexAttention on CUDA, gathered keys elsewhere. UserError for models whose layers cannot be
+    kept apart.
     """
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     windows = _windows(inner)
@@ -111,7 +119,8 @@ def forest_attention(model: Any, backend: Backend | None = None) -> ForestAttent
 
 
 def row_attention(model: Any, *, bf16: bool) -> ForestAttention | None:
-    """Make `model` attend by FlashAttention in rows whose traces lie side by side; None where it is not here, or does not fit the model.
+    """Make `model` attend by FlashAttention in rows whose traces lie side by side; None where it is not here, or does
+    not fit the model.
 
     `bf16`: passes compute in bfloat16, whatever the weights are.
     """
@@ -123,7 +132,8 @@ def _windows(model: Any) -> tuple[int | None, ...]:
     """Windows of the model's layers, each once."""
     if model._is_stateful or not model._supports_attention_backend:
         raise UserError(
-            f"A {model.config.model_type!r} model cannot be trained on packed trees: its attention is its own, and branches would see each "
+            f"A {model.config.model_type!r} model cannot be trained on packed trees: its attention is its own, and "
+            "branches would see each "
             "other. Train a model of full or sliding-window attention."
         )
     return tuple(dict.fromkeys(layer_windows(model).values()))
@@ -157,7 +167,10 @@ def _forest_attention(
         odd = [name for name in ("s_aux", "position_bias", "cache") if others.get(name) is not None]
         if odd or sliding_window not in forest:
             what = ", ".join(odd) or f"window {sliding_window}"
-            raise UserError(f"{type(module).__name__} cannot attend in packed trees ({what}). Leave tree packing out (`packing: none`).")
+            raise UserError(
+                f"{type(module).__name__} cannot attend in packed trees ({what}). Leave tree packing out (`packing: "
+                "none`)."
+            )
         return forest[sliding_window](*_cast(query, key, value), scale=scale, softcap=softcap, dropout=dropout), None
     if softcap is not None:
         return _capped(query, key, value, attention_mask, scale=scale, softcap=softcap, dropout=dropout), None
@@ -167,15 +180,19 @@ def _forest_attention(
 
 
 def _cast(*states: torch.Tensor) -> Iterator[torch.Tensor]:
-    """To what autocast computes in. Queries and keys leave the rotary embedding, which it does not reach, in float32."""
+    """To what autocast computes in. Queries and keys leave the rotary embedding, which it does not reach, in
+    float32."""
     import torch
 
     device = states[0].device.type
     return (x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x for x in states)
 
 
-def _capped(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, **how: Any) -> torch.Tensor:
-    """Without a forest, for families that cap their scores. No mask: causal, or one new token that sees its whole cache."""
+def _capped(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, **how: Any
+) -> torch.Tensor:
+    """Without a forest, for families that cap their scores. No mask: causal, or one new token that sees its whole
+    cache."""
     if mask is None and query.shape[2] == 1:
         mask = query.new_ones(1, 1, 1, 1).bool()
     return scored(query, key, value, mask, **how).transpose(1, 2).contiguous()

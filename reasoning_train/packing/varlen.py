@@ -1,4 +1,5 @@
-"""Attention over rows that lie side by side, by torch's FlashAttention for sequences of unequal lengths: no mask, no work between rows.
+"""Attention over rows that lie side by side, by torch's FlashAttention for sequences of unequal lengths: no mask, no
+work between rows.
 
 For CUDA (Ampere or newer) and half precision.
 """
@@ -18,7 +19,8 @@ AMPERE = (8, 0)
 
 
 def available(model: Any, *, bf16: bool) -> bool:
-    """Whether the kernel fits the device, the numbers (`bf16`: passes compute in bfloat16) and the attention of a transformers model."""
+    """Whether the kernel fits the device, the numbers (`bf16`: passes compute in bfloat16) and the attention of a
+    transformers model."""
     import torch
 
     if model.device.type != "cuda" or not (bf16 or model.dtype in (torch.bfloat16, torch.float16)):
@@ -26,12 +28,19 @@ def available(model: Any, *, bf16: bool) -> bool:
     config = model.config.get_text_config()
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     plain = not getattr(config, "attn_logit_softcapping", None) and not getattr(config, "attention_dropout", 0)
-    fits = plain and width % 8 == 0 and width <= 256 and model._supports_flash_attn and model._supports_attention_backend
-    return fits and torch.cuda.get_device_capability(model.device) >= AMPERE and torch.backends.cuda.is_flash_attention_available()
+    fits = (
+        plain and width % 8 == 0 and width <= 256 and model._supports_flash_attn and model._supports_attention_backend
+    )
+    return (
+        fits
+        and torch.cuda.get_device_capability(model.device) >= AMPERE
+        and torch.backends.cuda.is_flash_attention_available()
+    )
 
 
 def starts(forests: Sequence[Forest], width: int) -> torch.Tensor:
-    """[S + 1] int32: where each trace begins among the columns of all rows, one row after the other, and their end. Padding is one, too.
+    """[S + 1] int32: where each trace begins among the columns of all rows, one row after the other, and their end.
+    Padding is one, too.
 
     The runs of a forest must be whole traces (`grow(..., share=False)`).
     """
@@ -59,9 +68,12 @@ def attend(
     softcap: float | None,
     dropout: float,
 ) -> torch.Tensor:
-    """query [B, H, T, D], key and value [B, G, T, D] (G divides H): the attention's output [B, T, H, D]. `most`: tokens of a trace."""
+    """query [B, H, T, D], key and value [B, G, T, D] (G divides H): the attention's output [B, T, H, D]. `most`: tokens
+    of a trace."""
     if softcap or dropout:
-        raise ValueError(f"FlashAttention's kernel has neither a cap of scores nor dropout; the model asks for {softcap}, {dropout}")
+        raise ValueError(
+            f"FlashAttention's kernel has neither a cap of scores nor dropout; the model asks for {softcap}, {dropout}"
+        )
     rows, heads, width, _ = query.shape
     flat = (states.transpose(1, 2).flatten(0, 1) for states in (query, key, value))
     seen = (-1 if window is None else window - 1, 0)

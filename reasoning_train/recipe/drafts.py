@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reasoning_train.recipe.problems import Problems, sentence
+from reasoning_train.recipe.errors import Problems, sentence
 from reasoning_train.recipe.references import OUTSIDE, Scope, hint, paths
 from reasoning_train.recipe.schema import Recipe, Rounds, Stage, Stop
 
@@ -16,7 +16,8 @@ STOP, BEST, LAST = _MADE = ("stop", "best", "last")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A stage as written, e.g. `Draft(name="rounds.grow.2.sample", path="rounds.grow.stages.sample", uses="sample", ...)`."""
+    """A stage as written, e.g. `Draft(name="rounds.grow.2.sample", path="rounds.grow.stages.sample", uses="sample",
+    ...)`."""
 
     name: str
     path: str
@@ -46,20 +47,32 @@ def stage_drafts(recipe: Recipe, problems: Problems) -> dict[str, Draft]:
 
 def _draft(name: str, path: str, stage: Stage, **more: Any) -> Draft:
     resources = stage.resources.model_dump(exclude_none=True)
-    return Draft(name=name, path=path, uses=stage.uses, written=dict(stage.model_extra or {}), seed=stage.seed, resources=resources, **more)
+    return Draft(
+        name=name,
+        path=path,
+        uses=stage.uses,
+        written=dict(stage.model_extra or {}),
+        seed=stage.seed,
+        resources=resources,
+        **more,
+    )
 
 
 def _sound(name: str, rounds: Rounds, problems: Problems) -> bool:
     """Whether all names inside a group of rounds mean stages of the round."""
     found = [
-        (f"stages.{stage}", f"{stage!r} is made by the rounds themselves; rename the stage") for stage in rounds.stages if stage in _MADE
+        (f"stages.{stage}", f"{stage!r} is made by the rounds themselves; rename the stage")
+        for stage in rounds.stages
+        if stage in _MADE
     ]
     named = {"policy": rounds.policy, **{f"start.{stage}": stage for stage in rounds.start}}
     if rounds.stop:
         table = stop_table(rounds.stop)
         named["stop.table"] = table
         if not table:
-            found.append(("stop.table", f"expected a stage of the round such as ${{stages.dev}}, got {rounds.stop.table!r}"))
+            found.append(
+                ("stop.table", f"expected a stage of the round such as ${{stages.dev}}, got {rounds.stop.table!r}")
+            )
     for field_name, stage in named.items():
         if stage and stage not in rounds.stages:
             found.append((field_name, f"the round has no stage {stage!r}{hint(stage, rounds.stages)}"))
@@ -76,7 +89,8 @@ def stop_table(stop: Stop) -> str:
 
 
 def _has_baseline(rounds: Rounds) -> bool:
-    """Whether `start` names both a policy and its evaluation, which then count as round 0: no round may be better than the start."""
+    """Whether `start` names both a policy and its evaluation, which then count as round 0: no round may be better than
+    the start."""
     return rounds.stop is not None and {rounds.policy, stop_table(rounds.stop)} <= rounds.start.keys()
 
 
@@ -103,7 +117,9 @@ def _stop_draft(name: str, k: int, rounds: Rounds, stop: Stop) -> Draft:
     rule = {"metric": stop.metric, "policy": stop.policy, "min_gain": stop.min_gain}
     written = {"tables": tables, "first": 0 if start else 1, **rule}
     gate = _gate(name, k, STOP, rounds)
-    return Draft(name=f"rounds.{name}.{k}.{STOP}", path=f"rounds.{name}.stop", uses="round_stop", written=written, **gate)
+    return Draft(
+        name=f"rounds.{name}.{k}.{STOP}", path=f"rounds.{name}.stop", uses="round_stop", written=written, **gate
+    )
 
 
 def best_draft(name: str, rounds: Rounds) -> Draft:

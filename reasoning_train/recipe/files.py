@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from reasoning_train.recipe.problems import Problems
+from reasoning_train.recipe.errors import Problems
 from reasoning_train.recipe.yaml_core import join
 
 
@@ -23,7 +23,8 @@ class LeafFiles:
         """Absolute path -> sha256 of every file asked for so far."""
 
     def find(self, written: Path, field: str) -> str:
-        """The absolute path of a file or folder; where there is none a problem is noted and the text returned as written."""
+        """The absolute path of a file or folder; where there is none a problem is noted and the text returned as
+        written."""
         for place in (self._folder, Path.cwd()):
             found = os.path.abspath(place / written.expanduser())
             if os.path.exists(found):

@@ -8,8 +8,8 @@ from typing import Any
 
 from data_gen.errors import UserError
 from data_gen.format import Format, TaskFormat
-from reasoning_train.recipe.problems import Problems
-from reasoning_train.recipe.refs import Kind, Ref
+from reasoning_train.api.refs import Kind, Ref
+from reasoning_train.recipe.errors import Problems
 from reasoning_train.recipe.yaml_core import join
 
 WITHOUT = frozenset({"table", "verdict", "decision", "page"})
@@ -49,7 +49,12 @@ class Formats:
         first: tuple[Ref, TaskFormat] | None = None
         for edge in edges:
             fmt = self._known.get(edge.ref.node)
-            if fmt is None or edge.given in WITHOUT or not edge.kinds or any(not kind.same_format for kind in edge.kinds):
+            if (
+                fmt is None
+                or edge.given in WITHOUT
+                or not edge.kinds
+                or any(not kind.same_format for kind in edge.kinds)
+            ):
                 continue
             first = first or (edge.ref, fmt)
             try:

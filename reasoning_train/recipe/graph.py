@@ -9,20 +9,20 @@ from typing import Any
 from pydantic import BaseModel
 
 from data_gen.errors import UserError
+from reasoning_train.api.plan import Node
+from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import STAGES, StageDef
 from reasoning_train.recipe.drafts import Draft
+from reasoning_train.recipe.errors import Problems
 from reasoning_train.recipe.files import LeafFiles, path_fields
 from reasoning_train.recipe.formats import Edge, Formats
 from reasoning_train.recipe.implicit import UNKNOWN
 from reasoning_train.recipe.keys import keyed_fields, node_key
 from reasoning_train.recipe.kinds import wanted
 from reasoning_train.recipe.order import map_refs, refs_in
-from reasoning_train.recipe.plan import Node
-from reasoning_train.recipe.problems import Problems
-from reasoning_train.recipe.refs import Ref
 from reasoning_train.recipe.resolver import Resolver
 from reasoning_train.recipe.validate import plain, validate
 from reasoning_train.recipe.yaml_core import join
-from reasoning_train.stage_api import STAGES, StageDef
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ class Graph:
         self._formats = Formats()
 
     def add(self, draft: Draft) -> None:
-        """Check a draft under every seed and make its nodes: one where all seeds agree, else one per seed, `NAME@SEED`."""
+        """Check a draft under every seed and make its nodes: one where all seeds agree, else one per seed,
+        `NAME@SEED`."""
         definition = self._definition(draft)
         if definition is None:
             return
@@ -68,9 +69,14 @@ class Graph:
             self._problems.add(join(draft.path, "uses"), str(error))
             return None
         if draft.resources.get("shards", 1) > 1 and definition.unit == "whole":
-            self._problems.add(join(draft.path, "resources.shards"), f"stage type {draft.uses!r} works in one process; remove `shards`.")
+            self._problems.add(
+                join(draft.path, "resources.shards"),
+                f"stage type {draft.uses!r} works in one process; remove `shards`.",
+            )
         if draft.seed is not None and not definition.seeded:
-            self._problems.add(join(draft.path, "seed"), f"stage type {draft.uses!r} draws no random numbers; remove `seed`.")
+            self._problems.add(
+                join(draft.path, "seed"), f"stage type {draft.uses!r} draws no random numbers; remove `seed`."
+            )
         return definition
 
     def _node(self, draft: Draft, definition: StageDef, seed: int) -> _Made | None:
@@ -127,7 +133,9 @@ class Graph:
         return config
 
     def _files_of(self, config: Any) -> dict[str, str]:
-        return {text: self._files.digests[text] for text in dict.fromkeys(_texts(config)) if text in self._files.digests}
+        return {
+            text: self._files.digests[text] for text in dict.fromkeys(_texts(config)) if text in self._files.digests
+        }
 
     def _check_kinds(self, draft: Draft, edges: Sequence[Edge]) -> None:
         for edge in edges:
@@ -148,7 +156,9 @@ class Graph:
         return definition.outputs.get(ref.output or definition.main, "") if definition else ""
 
     def _key(self, draft: Draft, definition: StageDef, config: dict[str, Any], node_seed: int | None, seed: int) -> str:
-        gates = [self._key_of(self._names.get((name, seed), name)) for name in (draft.stop_gate, draft.previous) if name]
+        gates = [
+            self._key_of(self._names.get((name, seed), name)) for name in (draft.stop_gate, draft.previous) if name
+        ]
         return node_key(
             uses=draft.uses,
             version=definition.version,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from reasoning_train.api.refs import Ref
 from reasoning_train.recipe.drafts import Draft
+from reasoning_train.recipe.errors import Problems
 from reasoning_train.recipe.files import LeafFiles
-from reasoning_train.recipe.problems import Problems
 from reasoning_train.recipe.references import BadReference, hint
-from reasoning_train.recipe.refs import Ref
 from reasoning_train.recipe.schema import Recipe
 from reasoning_train.recipe.tasks import LoadedTask, load_task, model_config
 from reasoning_train.recipe.yaml_core import join
@@ -27,18 +27,25 @@ class Resolve(Protocol):
 class ImplicitNodes:
     """Finds them by reference, enters them among the drafts and makes their configs."""
 
-    def __init__(self, recipe: Recipe, drafts: dict[str, Draft], resolve: Resolve, files: LeafFiles, problems: Problems) -> None:
+    def __init__(
+        self, recipe: Recipe, drafts: dict[str, Draft], resolve: Resolve, files: LeafFiles, problems: Problems
+    ) -> None:
         self._recipe, self._drafts, self._resolve = recipe, drafts, resolve
         self._files, self._problems = files, problems
         self._tasks: dict[str, LoadedTask | None] = {}
         self._loading: set[str] = set()
 
     def task(self, path: str) -> LoadedTask | None:
-        """The task at `task` or `tasks.NAME`; None where it is not there, does not fit (noted once) or is just being read."""
+        """The task at `task` or `tasks.NAME`; None where it is not there, does not fit (noted once) or is just being
+        read."""
         if path not in self._tasks and path not in self._loading:
             self._loading.add(path)
             written = self._written(path)
-            self._tasks[path] = load_task(self._plain(written, path), path, self._files, self._problems) if written is not None else None
+            self._tasks[path] = (
+                load_task(self._plain(written, path), path, self._files, self._problems)
+                if written is not None
+                else None
+            )
             self._loading.discard(path)
         return self._tasks.get(path)
 
@@ -54,14 +61,16 @@ class ImplicitNodes:
         return resolved
 
     def find(self, parts: Sequence[str]) -> Ref | None:
-        """A Ref for `model`, `task.SPLIT[.gold]`, `tasks.NAME.SPLIT[.gold]`; None where the parts name a plain value."""
+        """A Ref for `model`, `task.SPLIT[.gold]`, `tasks.NAME.SPLIT[.gold]`; None where the parts name a plain
+        value."""
         if parts[0] == "model":
             return self._model() if len(parts) == 1 else None
         size = 2 if parts[0] == "tasks" else 1
         path, rest = ".".join(parts[:size]), parts[size:]
         if self._written(path) is None:
             raise BadReference(
-                f"${{{'.'.join(parts)}}} needs `{path}:` in the recipe{hint(path.removeprefix('tasks.'), self._recipe.tasks)}"
+                f"${{{'.'.join(parts)}}} needs `{path}:` in the "
+                f"recipe{hint(path.removeprefix('tasks.'), self._recipe.tasks)}"
             )
         if not rest or path in self._loading:
             return None
@@ -71,7 +80,9 @@ class ImplicitNodes:
         if rest[0] in loaded.splits:
             return self._split(path, rest)
         if rest[0] not in loaded.config:
-            raise BadReference(f"{path} has neither a split nor a field {rest[0]!r}{hint(rest[0], [*loaded.splits, *loaded.config])}")
+            raise BadReference(
+                f"{path} has neither a split nor a field {rest[0]!r}{hint(rest[0], [*loaded.splits, *loaded.config])}"
+            )
         return None
 
     def _split(self, path: str, rest: Sequence[str]) -> Ref:
@@ -86,7 +97,9 @@ class ImplicitNodes:
 
     def _model(self) -> Ref:
         if self._recipe.model is None:
-            raise BadReference("${model} needs `model:` in the recipe, for example through `include: [configs/models/tiny.yaml]`")
+            raise BadReference(
+                "${model} needs `model:` in the recipe, for example through `include: [configs/models/tiny.yaml]`"
+            )
         if self._recipe.task is None:
             raise BadReference("${model} needs `task:` in the recipe, whose text conventions the model follows")
         self._drafts.setdefault("model", Draft(name="model", path="model", uses="model", written={}, implicit=True))

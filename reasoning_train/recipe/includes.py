@@ -12,7 +12,7 @@ from typing import Any
 
 import reasoning_train
 from data_gen.errors import nearest
-from reasoning_train.recipe.problems import RecipeError
+from reasoning_train.recipe.errors import RecipeError
 from reasoning_train.recipe.yaml_core import Document, join, parse_value, read_yaml
 
 CHECKOUT = Path(reasoning_train.__file__).parent.parent
@@ -24,7 +24,8 @@ _GROUPS = ("stages", "rounds", "tasks")
 
 
 def load_document(path: Path, overrides: Sequence[str] = ()) -> Document:
-    """The merged document of a recipe. RecipeError for files that are missing, unreadable or include each other in a circle."""
+    """The merged document of a recipe. RecipeError for files that are missing, unreadable or include each other in a
+    circle."""
     if not path.is_file():
         what = "is a folder; name the recipe's file" if path.is_dir() else "there is no such recipe"
         recipes = [_shown(found) for found in (CHECKOUT / "recipes").rglob("*.yaml")]
@@ -54,7 +55,9 @@ def _expand(path: Path, stack: tuple[Path, ...]) -> Document:
 def _names(document: Document, shown: str) -> Iterator[tuple[str, str]]:
     names = document.value.get("include", [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise RecipeError(f"{document.origins.get('include', shown)}: include: expected a list of files, got {names!r}.")
+        raise RecipeError(
+            f"{document.origins.get('include', shown)}: include: expected a list of files, got {names!r}."
+        )
     for i, name in enumerate(names):
         yield name, document.origins[f"include.{i}"]
 
@@ -123,8 +126,12 @@ def _put(inside: Any, keys: Sequence[str], value: Any, text: str, above: tuple[s
     key, here = keys[0], ".".join(above)
     if isinstance(inside, list):
         if not key.isdigit() or int(key) >= len(inside):
-            raise RecipeError(f"{SET} {text}: {here} is a list of {len(inside)}, so {key!r} must be a number below that.")
-        return [_put(item, keys[1:], value, text, (*above, key)) if i == int(key) else item for i, item in enumerate(inside)]
+            raise RecipeError(
+                f"{SET} {text}: {here} is a list of {len(inside)}, so {key!r} must be a number below that."
+            )
+        return [
+            _put(item, keys[1:], value, text, (*above, key)) if i == int(key) else item for i, item in enumerate(inside)
+        ]
     if inside is None:
         inside = {}
     if not isinstance(inside, dict):

@@ -1,4 +1,5 @@
-"""The JSON Schema of recipes, for editors, made from the models: `python -m reasoning_train.recipe.json_schema` writes it.
+"""The JSON Schema of recipes, for editors, made from the models: `python -m reasoning_train.recipe.json_schema` writes
+it.
 
 The first line of a recipe turns it on: `# yaml-language-server: $schema=../../configs/recipe.schema.json`.
 """
@@ -17,9 +18,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from data_gen.tasks import TASKS
+from reasoning_train.api.stage import STAGES
 from reasoning_train.recipe.includes import CHECKOUT
 from reasoning_train.recipe.schema import Recipe
-from reasoning_train.stage_api import STAGES
 
 FILE = CHECKOUT / "configs" / "recipe.schema.json"
 _REFERENCE = {"$ref": "#/$defs/reference"}
@@ -42,7 +43,11 @@ def recipe_json_schema() -> dict[str, Any]:
     defs["Stage"] = _by_uses("stage", stages)
     defs["task"] = _by_uses("task", tasks)
     defs["model"] = _without(defs[name_of[stages["model"]]], _IMPLICIT) if "model" in stages else {"type": "object"}
-    defs["reference"] = {"type": "string", "pattern": r"\$\{.+\}", "description": "a reference such as ${stages.base} or ${task.steps}"}
+    defs["reference"] = {
+        "type": "string",
+        "pattern": r"\$\{.+\}",
+        "description": "a reference such as ${stages.base} or ${task.steps}",
+    }
     whole = _recipe(defs.pop("Recipe"))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole, "$defs": _reachable(whole, defs)}
 
@@ -83,7 +88,11 @@ def field_docs(model: type[BaseModel]) -> dict[str, str]:
     """Field -> the string that stands under it in the source, base classes included."""
     docs: dict[str, str] = {}
     for cls in reversed([base for base in model.__mro__ if issubclass(base, BaseModel) and base is not BaseModel]):
-        [body] = [node.body for node in ast.parse(textwrap.dedent(inspect.getsource(cls))).body if isinstance(node, ast.ClassDef)]
+        [body] = [
+            node.body
+            for node in ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+            if isinstance(node, ast.ClassDef)
+        ]
         for field, below in itertools.pairwise(body):
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
                 docs[field.target.id] = inspect.cleandoc(ast.literal_eval(below.value))
@@ -116,7 +125,10 @@ def _used(name: str, schema: dict[str, Any], more: dict[str, Any]) -> dict[str, 
 def _by_uses(prefix: str, known: Mapping[str, Any]) -> dict[str, Any]:
     """If-then per name, so that an editor complains about the fields of the one in use, not about all."""
     branches = [
-        {"if": {"properties": {"uses": {"const": name}}, "required": ["uses"]}, "then": {"$ref": f"#/$defs/{prefix}:{name}"}}
+        {
+            "if": {"properties": {"uses": {"const": name}}, "required": ["uses"]},
+            "then": {"$ref": f"#/$defs/{prefix}:{name}"},
+        }
         for name in known
     ]
     return {"type": "object", "required": ["uses"], "properties": {"uses": {"enum": sorted(known)}}, "allOf": branches}
@@ -134,7 +146,10 @@ def _recipe(schema: dict[str, Any]) -> dict[str, Any]:
         "tasks": {"type": "object", "additionalProperties": task},
         "model": {"$ref": "#/$defs/model"},
     }
-    properties = {name: {**_note(value), **places[name]} if name in places else value for name, value in schema["properties"].items()}
+    properties = {
+        name: {**_note(value), **places[name]} if name in places else value
+        for name, value in schema["properties"].items()
+    }
     return {**{k: v for k, v in schema.items() if k != "required"}, "properties": properties}
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from reasoning_train.recipe.refs import Kind, Ref
+from reasoning_train.api.refs import Kind, Ref
 from reasoning_train.recipe.yaml_core import join
 
 
@@ -48,5 +48,15 @@ def _alternatives(tp: Any, marks: list[Kind]) -> Typed:
 
 def _inside(types: Typed, containers: Any) -> Typed:
     """The types of the items of those alternatives that are such containers."""
-    found = [tp for tp, _ in types for origin in [get_origin(tp)] if isinstance(origin, type) and issubclass(origin, containers)]
-    return [(argument, []) for tp in found for argument in get_args(tp)[-1 if containers is dict else 0 :] if argument is not ...]
+    found = [
+        tp
+        for tp, _ in types
+        for origin in [get_origin(tp)]
+        if isinstance(origin, type) and issubclass(origin, containers)
+    ]
+    return [
+        (argument, [])
+        for tp in found
+        for argument in get_args(tp)[-1 if containers is dict else 0 :]
+        if argument is not ...
+    ]

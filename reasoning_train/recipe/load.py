@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from reasoning_train.api.plan import Plan
 from reasoning_train.recipe.drafts import stage_drafts
+from reasoning_train.recipe.errors import Problems
 from reasoning_train.recipe.files import LeafFiles
 from reasoning_train.recipe.graph import Graph
 from reasoning_train.recipe.includes import load_document
 from reasoning_train.recipe.order import ordered
-from reasoning_train.recipe.plan import Plan
-from reasoning_train.recipe.problems import Problems
 from reasoning_train.recipe.resolver import Resolver
 from reasoning_train.recipe.schema import Recipe
 from reasoning_train.recipe.validate import validate
@@ -52,7 +52,10 @@ def _plan(recipe: Recipe, document: Document, path: Path, problems: Problems) ->
         problems.add("", "there is nothing to run: the recipe has no stages.")
     name = str(first.resolve(recipe.name, "name"))
     if "/" in name or name.startswith("."):
-        problems.add("name", f"runs are kept in a folder of this name, so it has no '/' and does not begin with '.'; got {name!r}.")
+        problems.add(
+            "name",
+            f"runs are kept in a folder of this name, so it has no '/' and does not begin with '.'; got {name!r}.",
+        )
     problems.raise_if_any()
     return Plan(name=name, path=str(path), nodes=graph.nodes, resolved=document.value, origins=document.origins)
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from reasoning_train.api.refs import Ref
 from reasoning_train.recipe.drafts import Draft
-from reasoning_train.recipe.problems import Problems
-from reasoning_train.recipe.refs import Ref
+from reasoning_train.recipe.errors import Problems
 
 
 def refs_in(value: Any) -> Iterator[Ref]:
@@ -41,7 +41,9 @@ def map_refs(value: Any, change: Callable[[Ref], Any]) -> Any:
     return mapped
 
 
-def ordered(drafts: dict[str, Draft], config: Callable[[Draft], Mapping[str, Any] | None], problems: Problems) -> list[Draft]:
+def ordered(
+    drafts: dict[str, Draft], config: Callable[[Draft], Mapping[str, Any] | None], problems: Problems
+) -> list[Draft]:
     """All drafts, inputs first; `drafts` grows by implicit ones while `config` follows references.
 
     A circle is noted, and the drafts come in the order of the recipe.
@@ -59,7 +61,8 @@ def ordered(drafts: dict[str, Draft], config: Callable[[Draft], Mapping[str, Any
     except CycleError as error:
         circle: list[str] = error.args[1]
         problems.add(
-            drafts[circle[0]].path, f"stages refer to each other in a circle: {' -> '.join(circle)}. Remove one of the references."
+            drafts[circle[0]].path,
+            f"stages refer to each other in a circle: {' -> '.join(circle)}. Remove one of the references.",
         )
         return list(drafts.values())
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from data_gen.errors import nearest
-from reasoning_train.recipe.refs import Ref
+from reasoning_train.api.refs import Ref
 
 _PIECE = re.compile(r"\$\$\{|\$\{([^{}]*)(\}?)")
 _PATH = re.compile(r"[A-Za-z_][\w-]*(?:\.[\w-]+)*")
@@ -45,7 +45,9 @@ def paths(text: str) -> list[str]:
 def _path(piece: re.Match[str]) -> str:
     path = piece[1].strip()
     if not piece[2] or not _PATH.fullmatch(path):
-        raise BadReference(f"{piece[0]!r} is not a reference; write ${{stages.NAME}}, or $${{ for the two characters themselves")
+        raise BadReference(
+            f"{piece[0]!r} is not a reference; write ${{stages.NAME}}, or $${{ for the two characters themselves"
+        )
     return path
 
 
@@ -54,8 +56,14 @@ def _embed(path: str, look_up: Callable[[str], Any]) -> str:
     if isinstance(value, Ref):
         raise BadReference(f"${{{path}}} is an output of a stage and cannot be part of a text; it must stand alone")
     if isinstance(value, (dict, list)):
-        raise BadReference(f"${{{path}}} is a {'map' if isinstance(value, dict) else 'list'} and cannot be part of a text")
-    return {None: "null", True: "true", False: "false"}.get(value, str(value)) if value is None or isinstance(value, bool) else str(value)
+        raise BadReference(
+            f"${{{path}}} is a {'map' if isinstance(value, dict) else 'list'} and cannot be part of a text"
+        )
+    return (
+        {None: "null", True: "true", False: "false"}.get(value, str(value))
+        if value is None or isinstance(value, bool)
+        else str(value)
+    )
 
 
 def hint(name: str, known: Iterable[str]) -> str:

@@ -1,4 +1,5 @@
-"""Follows references under one seed: to outputs of stages (a `Ref`), to implicit nodes, to plain values of the recipe."""
+"""Follows references under one seed: to outputs of stages (a `Ref`), to implicit nodes, to plain values of the
+recipe."""
 
 from __future__ import annotations
 
@@ -6,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reasoning_train.recipe.drafts import Draft
+from reasoning_train.recipe.errors import Problems, sentence
 from reasoning_train.recipe.files import LeafFiles
 from reasoning_train.recipe.formats import TASK_FORMAT
 from reasoning_train.recipe.implicit import UNKNOWN, ImplicitNodes
-from reasoning_train.recipe.problems import Problems, sentence
 from reasoning_train.recipe.references import OUTSIDE, BadReference, Scope, expand, hint
 from reasoning_train.recipe.schema import Recipe
 from reasoning_train.recipe.stage_references import StageReferences
@@ -21,7 +22,13 @@ class Resolver:
     """The recipe under one seed. `drafts` grows by the implicit nodes that are referred to."""
 
     def __init__(
-        self, recipe: Recipe, values: Mapping[str, Any], drafts: dict[str, Draft], seed: int, files: LeafFiles, problems: Problems
+        self,
+        recipe: Recipe,
+        values: Mapping[str, Any],
+        drafts: dict[str, Draft],
+        seed: int,
+        files: LeafFiles,
+        problems: Problems,
     ) -> None:
         self.seed = seed
         self._values, self._problems = values, problems

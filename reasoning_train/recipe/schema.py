@@ -19,14 +19,16 @@ class _Part(BaseModel):
 
 
 class Resources(_Part):
-    """What a stage may use. Never part of its key. What is left out is chosen by the launcher, by the size of the model."""
+    """What a stage may use. Never part of its key. What is left out is chosen by the launcher, by the size of the
+    model."""
 
     threads: int | None = Field(default=None, ge=1)
     """Intra-op threads of each process; default: one."""
     shards: int | None = Field(default=None, ge=1)
     """Processes that share a `unit: problem` stage; default: as many as are free, on a cluster as its profile says."""
     deepspeed: str | None = None
-    """Of a trainer under torchrun: `zero0` to `zero3` (configs/deepspeed/), or the path of a DeepSpeed configuration."""
+    """Of a trainer under torchrun: `zero0` to `zero3` (configs/deepspeed/), or the path of a DeepSpeed
+    configuration."""
     nodes: int | None = Field(default=None, ge=1)
     """Nodes that a trainer spans."""
     gpus: int | None = Field(default=None, ge=0)
@@ -88,7 +90,8 @@ class Recipe(_Part):
     seeds: list[Annotated[int, Field(ge=0)]] | None = Field(None, min_length=1)
     """Repeats the graph per seed; stands in place of `seed`."""
     include: list[str] = []
-    """Files whose fields this recipe starts from: relative to it, to the current folder or to the installed checkout."""
+    """Files whose fields this recipe starts from: relative to it, to the current folder or to the installed
+    checkout."""
     model: dict[str, Any] | None = None
     """The base model: config of the stage `model`, made by `${model}`."""
     task: dict[str, Any] | None = None
@@ -101,7 +104,9 @@ class Recipe(_Part):
     @model_validator(mode="after")
     def _one_way_to_seed(self) -> Recipe:
         if self.seeds is not None and self.seed is not None:
-            raise ValueError("give `seed` or `seeds`, not both; on the command line: --set seed=null or --set seeds=null")
+            raise ValueError(
+                "give `seed` or `seeds`, not both; on the command line: --set seed=null or --set seeds=null"
+            )
         if self.seeds is not None and len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds: each may be given once, got {self.seeds}")
         return self

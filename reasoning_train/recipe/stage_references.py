@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from data_gen.errors import UserError
+from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import STAGES, StageDef
 from reasoning_train.recipe.drafts import BEST, LAST, STOP, Draft, best_draft
 from reasoning_train.recipe.references import OUTSIDE, BadReference, Scope, expand, hint
-from reasoning_train.recipe.refs import Ref
 from reasoning_train.recipe.schema import Recipe, Rounds
-from reasoning_train.stage_api import STAGES, StageDef
 
 Value = Callable[[Sequence[str], Scope], Any]
 """Looks up a plain value of the recipe by the parts of its dotted path."""
@@ -19,7 +19,9 @@ Value = Callable[[Sequence[str], Scope], Any]
 class StageReferences:
     """Turns the parts of a reference into a Ref, or into a plain value that a stage writes under that name."""
 
-    def __init__(self, recipe: Recipe, drafts: dict[str, Draft], value: Value, look_up: Callable[[str, Scope], Any]) -> None:
+    def __init__(
+        self, recipe: Recipe, drafts: dict[str, Draft], value: Value, look_up: Callable[[str, Scope], Any]
+    ) -> None:
         self.recipe, self.drafts, self._value, self._look_up = recipe, drafts, value, look_up
 
     def stage(self, rest: Sequence[str], scope: Scope) -> Any:
@@ -27,14 +29,18 @@ class StageReferences:
         inside = self.recipe.rounds[scope.rounds].stages if scope.rounds else {}
         if rest[0] in inside:
             return self._output(
-                f"rounds.{scope.rounds}.{scope.k}.{rest[0]}", rest[1:], ["rounds", str(scope.rounds), "stages", *rest], scope
+                f"rounds.{scope.rounds}.{scope.k}.{rest[0]}",
+                rest[1:],
+                ["rounds", str(scope.rounds), "stages", *rest],
+                scope,
             )
         if rest[0] not in self.recipe.stages:
             raise BadReference(f"there is no stage {rest[0]!r}{hint(rest[0], [*inside, *self.recipe.stages])}")
         return self._output(rest[0], rest[1:], ["stages", *rest], scope)
 
     def _output(self, node: str, names: Sequence[str], value: Sequence[str], scope: Scope) -> Any:
-        """A Ref to an output of `node`, or the plain value that its stage writes under that name (`value`: where it stands)."""
+        """A Ref to an output of `node`, or the plain value that its stage writes under that name (`value`: where it
+        stands)."""
         if not names:
             return Ref(node)
         outputs = self._outputs(node)
@@ -62,16 +68,23 @@ class StageReferences:
             raise BadReference(f"rounds.{scope.rounds} has no stage {stage!r}{hint(stage, rounds.stages)}")
         if scope.k > 1 and not (head == "init" and rounds.init_from == "base"):
             return self._output(
-                f"rounds.{scope.rounds}.{scope.k - 1}.{stage}", names, ["rounds", scope.rounds, "stages", stage, *names], scope
+                f"rounds.{scope.rounds}.{scope.k - 1}.{stage}",
+                names,
+                ["rounds", scope.rounds, "stages", stage, *names],
+                scope,
             )
         return self._start(scope.rounds, rounds, stage, names)
 
     def _start(self, name: str, rounds: Rounds, stage: str, names: Sequence[str]) -> Any:
         if stage not in rounds.start:
-            raise BadReference(f'round 1 needs a start for {stage!r}: add `start: {{{stage}: "${{stages.NAME}}"}}` to rounds.{name}')
+            raise BadReference(
+                f'round 1 needs a start for {stage!r}: add `start: {{{stage}: "${{stages.NAME}}"}}` to rounds.{name}'
+            )
         ref = expand(rounds.start[stage], lambda reference: self._look_up(reference, OUTSIDE))
         if not isinstance(ref, Ref):
-            raise BadReference(f"rounds.{name}.start.{stage} must be a reference such as ${{stages.base}}, got {rounds.start[stage]!r}")
+            raise BadReference(
+                f"rounds.{name}.start.{stage} must be a reference such as ${{stages.base}}, got {rounds.start[stage]!r}"
+            )
         return Ref(ref.node, names[0]) if names else ref
 
     def rounds(self, rest: Sequence[str]) -> Any:
@@ -91,14 +104,17 @@ class StageReferences:
             raise BadReference(f"rounds.{name} has rounds 1 to {rounds.max}, no round {k}")
         if stage not in known:
             raise BadReference(f"rounds.{name} has no stage {stage!r}{hint(stage, known)}")
-        return self._output(f"rounds.{name}.{k}.{stage}", names[1:], ["rounds", name, "stages", stage, *names[1:]], Scope(name, k))
+        return self._output(
+            f"rounds.{name}.{k}.{stage}", names[1:], ["rounds", name, "stages", stage, *names[1:]], Scope(name, k)
+        )
 
     def _best(self, name: str, rounds: Rounds, names: Sequence[str]) -> Ref:
         if names:
             raise BadReference(f"${{rounds.{name}.best}} is the best round's policy and has no parts; `last` has")
         if rounds.stop is None:
             raise BadReference(
-                f"${{rounds.{name}.best}} needs `stop:` in rounds.{name}, which says on which table and metric rounds are compared"
+                f"${{rounds.{name}.best}} needs `stop:` in rounds.{name}, which says on which table and metric rounds "
+                "are compared"
             )
         draft = best_draft(name, rounds)
         return Ref(self.drafts.setdefault(draft.name, draft).name)

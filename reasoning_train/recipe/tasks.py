@@ -1,4 +1,5 @@
-"""The tasks of a recipe, validated, and the implicit nodes that references to their splits and to the base model stand for."""
+"""The tasks of a recipe, validated, and the implicit nodes that references to their splits and to the base model stand
+for."""
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ from typing import Any
 
 from data_gen.errors import UserError
 from data_gen.tasks import TASKS, Task
+from reasoning_train.recipe.errors import Problems
 from reasoning_train.recipe.files import LeafFiles
-from reasoning_train.recipe.problems import Problems
 from reasoning_train.recipe.validate import plain, validate
 from reasoning_train.recipe.yaml_core import join
 
@@ -61,14 +62,18 @@ def _with_files(kind: type[Task], task: Task, path: str, files: LeafFiles) -> Lo
     return LoadedTask(task, config, tuple(task.splits()))
 
 
-def model_config(written: Mapping[str, Any], task: LoadedTask, problems: Problems, path: str = "model") -> dict[str, Any]:
-    """Config of a model: as written, with the text conventions and, for `tokenizer: task`, the vocabulary of its task."""
+def model_config(
+    written: Mapping[str, Any], task: LoadedTask, problems: Problems, path: str = "model"
+) -> dict[str, Any]:
+    """Config of a model: as written, with the text conventions and, for `tokenizer: task`, the vocabulary of its
+    task."""
     config = {"task_format": task.config["format"], **written}
     if written.get("tokenizer") == "task" and "vocabulary" not in written:
         config["vocabulary"] = task.task.vocabulary()
         if config["vocabulary"] is None:
             problems.add(
                 f"{path}.tokenizer",
-                f"'task' needs a task with a closed vocabulary; {task.task.uses!r} has open text. Name a pretrained model instead.",
+                f"'task' needs a task with a closed vocabulary; {task.task.uses!r} has open text. Name a pretrained "
+                "model instead.",
             )
     return config

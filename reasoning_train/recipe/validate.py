@@ -10,8 +10,8 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from data_gen.errors import nearest
-from reasoning_train.recipe.problems import Problems, sentence
-from reasoning_train.recipe.refs import Ref
+from reasoning_train.api.refs import Ref
+from reasoning_train.recipe.errors import Problems, sentence
 from reasoning_train.recipe.yaml_core import join
 
 M = TypeVar("M", bound=BaseModel)
@@ -19,7 +19,8 @@ _NUMBERS = (bool, int, float)
 
 
 def validate(model: type[M], data: Mapping[str, Any], path: str, problems: Problems, owner: str = "") -> M | None:
-    """`data` as `model`; None, with every problem noted under `path`, where it does not fit. `owner` says whose fields these are."""
+    """`data` as `model`; None, with every problem noted under `path`, where it does not fit. `owner` says whose fields
+    these are."""
     try:
         made = model.model_validate(dict(data))
     except ValidationError as error:
@@ -39,7 +40,9 @@ def _note(model: type[BaseModel], data: Any, problem: Any, path: str, problems: 
         problems.add(place, f"unknown key {here[-1]!r}{owner}.{nearest(here[-1], _fields_around(model, data, here))}")
     elif kind == "union_tag_invalid":
         known = [tag.strip("' ") for tag in problem["ctx"]["expected_tags"].split(",")]
-        problems.add(join(place, "uses"), f"there is no {problem['ctx']['tag']!r} here.{nearest(problem['ctx']['tag'], known)}")
+        problems.add(
+            join(place, "uses"), f"there is no {problem['ctx']['tag']!r} here.{nearest(problem['ctx']['tag'], known)}"
+        )
     elif kind == "union_tag_not_found":
         problems.add(join(place, "uses"), "'uses' is missing; say which.")
     elif kind == "missing":
@@ -80,7 +83,8 @@ def _written_place(data: Any, loc: list[str]) -> list[str]:
 
 
 def _fields_around(model: type[BaseModel], data: Any, loc: list[str]) -> list[str]:
-    """Names of the fields of the model that holds the last part of `loc`; where several may stand, of the one that `uses` names."""
+    """Names of the fields of the model that holds the last part of `loc`; where several may stand, of the one that
+    `uses` names."""
     types: list[Any] = [model]
     for part in loc[:-1]:
         types = [inner for tp in types for inner in _step(tp, part)]
@@ -121,7 +125,8 @@ def _is_model(tp: Any) -> bool:
 
 
 def plain(value: Any, files: Mapping[Path, str] = MappingProxyType({})) -> Any:
-    """A validated config as plain data, defaults filled in, references kept, paths as the text that `files` gives for them."""
+    """A validated config as plain data, defaults filled in, references kept, paths as the text that `files` gives for
+    them."""
     if isinstance(value, BaseModel):
         return {name: plain(getattr(value, name), files) for name in type(value).model_fields}
     if isinstance(value, Mapping):
@@ -139,9 +144,16 @@ def _same_types(written: Any, made: Any, path: str, problems: Problems) -> bool:
     if isinstance(made, BaseModel):
         made = {name: getattr(made, name) for name in type(made).model_fields}
     if isinstance(written, Mapping) and isinstance(made, Mapping):
-        return all([_same_types(item, made[key], join(path, key), problems) for key, item in written.items() if key in made])
+        return all(
+            [_same_types(item, made[key], join(path, key), problems) for key, item in written.items() if key in made]
+        )
     if isinstance(written, list) and isinstance(made, (list, tuple)) and len(written) == len(made):
-        return all([_same_types(old, new, join(path, str(i)), problems) for i, (old, new) in enumerate(zip(written, made, strict=True))])
+        return all(
+            [
+                _same_types(old, new, join(path, str(i)), problems)
+                for i, (old, new) in enumerate(zip(written, made, strict=True))
+            ]
+        )
     if isinstance(made, _NUMBERS) and (isinstance(written, str) or isinstance(written, bool) != isinstance(made, bool)):
         problems.add(path, f"expected {_type_name(made)}, got {written!r}.")
         return False

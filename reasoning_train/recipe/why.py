@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import STAGES
 from reasoning_train.recipe.keys import keyed_fields
-from reasoning_train.recipe.plan import Node, Plan
-from reasoning_train.recipe.refs import Ref
 from reasoning_train.recipe.validate import show
 from reasoning_train.recipe.yaml_core import join
-from reasoning_train.stage_api import STAGES
 
 Find = Callable[[str, str], Mapping[str, Any] | None]
 """(uses, key) -> the manifest of an artifact that is still in the store."""
@@ -20,7 +20,8 @@ Find = Callable[[str, str], Mapping[str, Any] | None]
 def explain(node: Node, plan: Plan, manifest: Mapping[str, Any], find: Find = lambda uses, key: None) -> list[str]:
     """One line per difference between `node` and the earlier artifact behind `manifest`; [] where there is none.
 
-    An input that is another artifact is followed as far as `find` knows what it was before; its lines are indented and name the stage.
+    An input that is another artifact is followed as far as `find` knows what it was before; its lines are indented and
+    name the stage.
     """
     lines = [*_versions(node, manifest), *_seeds(node, manifest)]
     before = _leaves(keyed_fields(STAGES.get(node.uses).config, manifest["config"]), manifest["files"], plan)
@@ -56,9 +57,13 @@ def _leaves(value: Any, files: Mapping[str, str], plan: Plan, place: str = "") -
     if isinstance(value, str) and value in files:
         return {place: _File(value, files[value])}
     if isinstance(value, Mapping) and value:
-        return {k: v for name, item in value.items() for k, v in _leaves(item, files, plan, join(place, str(name))).items()}
+        return {
+            k: v for name, item in value.items() for k, v in _leaves(item, files, plan, join(place, str(name))).items()
+        }
     if isinstance(value, (list, tuple)) and value:
-        return {k: v for i, item in enumerate(value) for k, v in _leaves(item, files, plan, join(place, str(i))).items()}
+        return {
+            k: v for i, item in enumerate(value) for k, v in _leaves(item, files, plan, join(place, str(i))).items()
+        }
     return {place: value}
 
 
@@ -67,7 +72,11 @@ def _field(field: str, before: Any, after: Any, plan: Plan, find: Find) -> list[
         return _input(field, before, after, plan, find)
     if isinstance(before, _File) and isinstance(after, _File):
         changed = before.sha256 != after.sha256
-        return [f"`{field}`: the bytes of {after.path} changed, sha256 {before.sha256[:12]} -> {after.sha256[:12]}"] if changed else []
+        return (
+            [f"`{field}`: the bytes of {after.path} changed, sha256 {before.sha256[:12]} -> {after.sha256[:12]}"]
+            if changed
+            else []
+        )
     if before == after and type(before) is type(after):
         return []
     return [f"`{field}`: {_show(before)} -> {_show(after)}"]
@@ -76,7 +85,9 @@ def _field(field: str, before: Any, after: Any, plan: Plan, find: Find) -> list[
 def _show(value: Any) -> str:
     if value is None:
         return "nothing"
-    return f"${{{value.node}}}" if isinstance(value, _Input) else value.path if isinstance(value, _File) else show(value)
+    return (
+        f"${{{value.node}}}" if isinstance(value, _Input) else value.path if isinstance(value, _File) else show(value)
+    )
 
 
 def _input(field: str, before: _Input, after: _Input, plan: Plan, find: Find) -> list[str]:
@@ -84,7 +95,11 @@ def _input(field: str, before: _Input, after: _Input, plan: Plan, find: Find) ->
     if before.key == after.key:
         main = STAGES.get(made.uses).main
         same = (before.output or main) == (after.output or main)
-        return [] if same else [f"input `{field}`: output {before.output or main!r} -> {after.output or main!r} of {after.node}"]
+        return (
+            []
+            if same
+            else [f"input `{field}`: output {before.output or main!r} -> {after.output or main!r} of {after.node}"]
+        )
     lines = [f"input `{field}` ({after.node}) is another artifact, key {before.key[:12]} -> {after.key[:12]}"]
     earlier = find(made.uses, before.key)
     nested = explain(made, plan, earlier, find) if earlier else []
@@ -106,4 +121,6 @@ def _gates(node: Node, plan: Plan, manifest: Mapping[str, Any]) -> Iterator[str]
     for name in filter(None, (node.stop_gate, node.previous)):
         before = manifest["inputs"].get(name, {}).get("key")
         if name not in node.inputs and before != plan.nodes[name].key:
-            yield f"the round before ({name}) is another artifact, key {str(before)[:12]} -> {plan.nodes[name].key[:12]}"
+            yield (
+                f"the round before ({name}) is another artifact, key {str(before)[:12]} -> {plan.nodes[name].key[:12]}"
+            )

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from reasoning_train.recipe.problems import RecipeError
+from reasoning_train.recipe.errors import RecipeError
 
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = {
@@ -21,7 +21,9 @@ _SCALARS = {
     "bool": (re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), [*"tTfF"]),
     "int": (re.compile(r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$"), [*"-+0123456789"]),
     "float": (
-        re.compile(r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"),
+        re.compile(
+            r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+        ),
         [*"-+.0123456789"],
     ),
 }
@@ -47,11 +49,14 @@ class Document:
 
 
 def read_yaml(path: Path, shown: str) -> Document:
-    """The mapping in a file. RecipeError, beginning with `shown:line`, for anything else; `shown` is the file's name for messages."""
+    """The mapping in a file. RecipeError, beginning with `shown:line`, for anything else; `shown` is the file's name
+    for messages."""
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise RecipeError(f"{shown}: not UTF-8 text ({error.reason} at byte {error.start}). Save the file as UTF-8.") from error
+        raise RecipeError(
+            f"{shown}: not UTF-8 text ({error.reason} at byte {error.start}). Save the file as UTF-8."
+        ) from error
     except OSError as error:
         raise RecipeError(f"{shown}: cannot be read: {error.strerror}.") from error
     origins: dict[str, str] = {}
@@ -78,7 +83,9 @@ def _parse(text: str, place: Place, origins: dict[str, str]) -> Any:
         raise RecipeError(f"{place(line)}: not valid YAML: {error.problem}{_while(error)}.") from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise RecipeError(f"{place(line)}: not valid YAML: the character U+{error.character:04X} may not stand in a file.") from error
+        raise RecipeError(
+            f"{place(line)}: not valid YAML: the character U+{error.character:04X} may not stand in a file."
+        ) from error
     return _Builder(place, origins).build(node, "", 1) if node is not None else None
 
 
@@ -100,7 +107,9 @@ class _Builder:
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
         if node.tag not in (_TAG + "map", _TAG + "seq"):
-            raise self._error(node, f"the tag {_short(node.tag)} is not part of YAML's core schema; write a plain value")
+            raise self._error(
+                node, f"the tag {_short(node.tag)} is not part of YAML's core schema; write a plain value"
+            )
         if id(node) in self._open:
             raise self._error(node, "an alias refers to the value that it is part of")
         self._open.add(id(node))
@@ -118,7 +127,9 @@ class _Builder:
         for key_node, value_node in node.value:
             key = self._key(key_node)
             if key in seen:
-                raise self._error(key_node, f"the key {key!r} is given twice, first on line {seen[key]}; keep one of them")
+                raise self._error(
+                    key_node, f"the key {key!r} is given twice, first on line {seen[key]}; keep one of them"
+                )
             seen[key] = _line(key_node)
             result[key] = self.build(value_node, join(path, key), _line(key_node))
         return result
@@ -134,7 +145,9 @@ class _Builder:
         if kind == "str":
             return text
         if kind not in _SCALARS:
-            raise self._error(node, f"the tag {_short(node.tag)} is not part of YAML's core schema; write a plain value")
+            raise self._error(
+                node, f"the tag {_short(node.tag)} is not part of YAML's core schema; write a plain value"
+            )
         if not _SCALARS[kind][0].match(text):
             raise self._error(node, f"{text!r} is not a value of type {kind}")
         return _construct(kind, text)

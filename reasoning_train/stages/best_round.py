@@ -10,8 +10,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from reasoning_train.recipe.refs import Kind, ModelRef, Ref
-from reasoning_train.stage_api import Context, StageConfig, stage
+from reasoning_train.api.refs import Kind, ModelRef, Ref
+from reasoning_train.api.stage import Context, StageConfig, stage
 
 
 class BestRoundConfig(StageConfig):

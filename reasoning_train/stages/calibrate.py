@@ -1,4 +1,5 @@
-"""`calibrate`: a verifier whose values are probabilities, by Platt's gain and offset or isotonic regression, fitted on a dev split."""
+"""`calibrate`: a verifier whose values are probabilities, by Platt's gain and offset or isotonic regression, fitted on
+a dev split."""
 
 from __future__ import annotations
 
@@ -8,11 +9,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
 from data_gen.scorers.head import aggregated
-from reasoning_train.inputs import read_problems, read_solutions, with_solutions
-from reasoning_train.recipe.refs import ModelRef, ProblemsRef, SolutionsRef, VerifierRef
-from reasoning_train.stage_api import Context, StageConfig, gate, stage
+from reasoning_train.api.refs import ModelRef, ProblemsRef, SolutionsRef, VerifierRef
+from reasoning_train.api.stage import Context, StageConfig, gate, stage
+from reasoning_train.store.inputs import read_problems, read_solutions, with_solutions
 
 
 class CalibrateConfig(StageConfig):
@@ -25,8 +26,8 @@ class CalibrateConfig(StageConfig):
     policy: ModelRef
     """That drew the solutions."""
     method: Literal["platt", "isotonic"] = "platt"
-    """`platt`: two numbers, for little data, and every order of values is kept; `isotonic`: any shape, from about a thousand solutions on,
-    but values that fall together tie."""
+    """`platt`: two numbers, for little data, and every order of values is kept; `isotonic`: any shape, from about a
+    thousand solutions on, but values that fall together tie."""
     aggregate: Literal["last", "min"] = "last"
     """Of the values of a solution's steps: the one that will be its score (`evaluate_verifier`)."""
     min_rows: int = Field(50, ge=2)
@@ -36,8 +37,8 @@ class CalibrateConfig(StageConfig):
 @stage("calibrate", version=2, outputs={"verifier": "verifier"}, seeded=False, scores=True)
 def calibrate(config: CalibrateConfig, ctx: Context) -> None:
     """Fit on the head's raw scores of whole solutions; the squash becomes a sigmoid or a curve, the scale p."""
-    from data_gen.heads import HeadConfig
     from data_gen.verifiers.checkpoint import load_verifier, save_verifier
+    from data_gen.verifiers.heads import HeadConfig
     from reasoning_train.evaluation.ranking import brier, calibration_error
     from reasoning_train.models.policy_text import load_policy_text
     from reasoning_train.trainers.score import score_solutions
@@ -57,7 +58,8 @@ def calibrate(config: CalibrateConfig, ctx: Context) -> None:
     ctx.count("in", len(scores))
     gate(
         len(scores) >= config.min_rows and len(set(right)) == 2,
-        f"calibrate: {sum(right)} right and {len(right) - sum(right)} wrong solutions; needed are {config.min_rows}, and both kinds. "
+        f"calibrate: {sum(right)} right and {len(right) - sum(right)} wrong solutions; needed are {config.min_rows}, "
+        "and both kinds. "
         "Sample more, or on problems that are solved sometimes.",
     )
     fitted = _isotonic(scores, right) if config.method == "isotonic" else _platt(scores, right)
@@ -75,7 +77,11 @@ def _platt(scores: list[float], right: list[bool]) -> dict[str, Any]:
     from reasoning_train.evaluation.ranking import platt
 
     gain, offset = platt(scores, right)
-    gate(gain > 0, f"calibrate: right solutions score lower than wrong ones (gain {gain:.3g}). The verifier has learnt nothing of use.")
+    gate(
+        gain > 0,
+        f"calibrate: right solutions score lower than wrong ones (gain {gain:.3g}). The verifier has learnt nothing "
+        "of use.",
+    )
     return {"squash": "sigmoid", "gain": gain, "offset": offset}
 
 
@@ -83,7 +89,10 @@ def _isotonic(scores: list[float], right: list[bool]) -> dict[str, Any]:
     from reasoning_train.evaluation.ranking import isotonic
 
     knots = isotonic(scores, right)
-    gate(len(knots) > 1, "calibrate: no score tells right solutions from wrong ones. The verifier has learnt nothing of use.")
+    gate(
+        len(knots) > 1,
+        "calibrate: no score tells right solutions from wrong ones. The verifier has learnt nothing of use.",
+    )
     return {"squash": "isotonic", "knots": knots}
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from data_gen.errors import nearest
-from reasoning_train.recipe.refs import TableRef
-from reasoning_train.recipe.rows import Rows
-from reasoning_train.stage_api import Context, Made, StageConfig, gate, stage
+from reasoning_train.api.refs import TableRef
+from reasoning_train.api.stage import Context, Made, StageConfig, gate, stage
+from reasoning_train.store.rows import Rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +21,8 @@ SIGN_SHARE = 0.8
 
 
 class ClaimConfig(StageConfig):
-    """`better` exceeds `than` on `metric` by more than `margin`; with `control`, also gains more over `than` than the control does."""
+    """`better` exceeds `than` on `metric` by more than `margin`; with `control`, also gains more over `than` than the
+    control does."""
 
     table: list[TableRef] = Field(min_length=1)
     """One reference in the recipe; it becomes the list over all seeds."""
@@ -47,7 +48,9 @@ def claim(config: ClaimConfig, ctx: Context) -> None:
     verdict = _overall([found[name]["verdict"] for name in needed])
     for name in found.keys() - set(needed):
         found[name]["verdict"] = "not claimed"
-    (ctx.output("verdict") / "verdict.json").write_text(json.dumps({"verdict": verdict, "comparisons": found}, indent=2), encoding="utf-8")
+    (ctx.output("verdict") / "verdict.json").write_text(
+        json.dumps({"verdict": verdict, "comparisons": found}, indent=2), encoding="utf-8"
+    )
     ctx.metric("verdict", verdict)
     ctx.metric("comparisons", found)
     ctx.metric("table", _table(config, found, verdict))
@@ -79,7 +82,8 @@ def _arrays(config: ClaimConfig, ctx: Context) -> dict[str, np.ndarray]:
         known = sorted(tables[0])
         gate(
             name in tables[0],
-            f"claim: the table has no policy {name!r}; it has {', '.join(known)}. `better`, `than`, `control` name rows of it.",
+            f"claim: the table has no policy {name!r}; it has {', '.join(known)}. `better`, `than`, `control` name "
+            "rows of it.",
         )
     problems = sorted(set.intersection(*(set(table[name]) for table in tables for name in names)))
     metrics = sorted(next(iter(tables[0][names[0]].values())))
@@ -127,4 +131,8 @@ def _table(config: ClaimConfig, found: dict[str, Any], verdict: str) -> dict[str
         ]
         for name, c in found.items()
     ]
-    return {"title": f"claim on {config.metric}: {verdict}", "columns": ["difference", "all seeds", "each seed", "verdict"], "rows": rows}
+    return {
+        "title": f"claim on {config.metric}: {verdict}",
+        "columns": ["difference", "all seeds", "each seed", "verdict"],
+        "rows": rows,
+    }

@@ -13,16 +13,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from data_gen.records import Problem
-from reasoning_train.inputs import read_problems
-from reasoning_train.recipe.refs import Kind, ProblemsRef, Ref
-from reasoning_train.recipe.rows import write_rows
-from reasoning_train.stage_api import Context, Input, Sizes, StageConfig, gate, stage
+from data_gen.records.problem import Problem
+from reasoning_train.api.refs import Kind, ProblemsRef, Ref
+from reasoning_train.api.stage import Context, Input, Sizes, StageConfig, gate, stage
+from reasoning_train.store.inputs import read_problems
+from reasoning_train.store.rows import write_rows
 
 
 class DecontaminateConfig(StageConfig):
-    """`ngram`: a shared run of n normalised words. `exact`: the same normalised question, only where splits are disjoint by construction
-    (templated problems share long runs of words without sharing the problem)."""
+    """`ngram`: a shared run of n normalised words. `exact`: the same normalised question, only where splits are
+    disjoint by construction (templated problems share long runs of words without sharing the problem)."""
 
     problems: ProblemsRef
     against: list[Annotated[Ref, Kind("problems", same_format=False)]] = Field(min_length=1)
@@ -40,9 +40,18 @@ def decontaminate(config: DecontaminateConfig, ctx: Context) -> None:
     sets = {str(ref): ctx.input(ref) for ref in config.against}
     if config.match == "exact":
         _require_disjoint(sets)
-    known = {name: {key for p in read_problems(held_out) for key in _keys(p.question, config)} for name, held_out in sets.items()}
-    rows = write_rows(out, kind="problems", rows=(p.to_row() for p in _clean(read_problems(source), known, config, ctx)))
-    gate(rows > 0, f"decontaminate: every row of {config.problems} repeats a problem of {', '.join(sets)}. Train on another split.")
+    known = {
+        name: {key for p in read_problems(held_out) for key in _keys(p.question, config)}
+        for name, held_out in sets.items()
+    }
+    rows = write_rows(
+        out, kind="problems", rows=(p.to_row() for p in _clean(read_problems(source), known, config, ctx))
+    )
+    gate(
+        rows > 0,
+        f"decontaminate: every row of {config.problems} repeats a problem of {', '.join(sets)}. Train on another "
+        "split.",
+    )
     shutil.copy(source.path / "task.json", out / "task.json")
     ctx.metric("disjoint_splits", source.manifest.get("metrics", {}).get("disjoint_splits", False))
 
@@ -57,7 +66,8 @@ def _require_disjoint(sets: dict[str, Input]) -> None:
     for name, source in sets.items():
         gate(
             bool(source.manifest.get("metrics", {}).get("disjoint_splits")),
-            f"decontaminate: match=exact is for tasks whose splits are disjoint by construction; {name} does not promise that. "
+            f"decontaminate: match=exact is for tasks whose splits are disjoint by construction; {name} does not "
+            "promise that. "
             "Use match=ngram.",
         )
 
@@ -77,7 +87,9 @@ def _keys(text: str, config: DecontaminateConfig) -> set[str]:
     return {" ".join(words(text))} if config.match == "exact" else grams(text, config.n)
 
 
-def _clean(rows: Iterator[Problem], known: dict[str, set[str]], config: DecontaminateConfig, ctx: Context) -> Iterator[Problem]:
+def _clean(
+    rows: Iterator[Problem], known: dict[str, set[str]], config: DecontaminateConfig, ctx: Context
+) -> Iterator[Problem]:
     hits: Counter[str] = Counter()
     for row in rows:
         ctx.count("in")

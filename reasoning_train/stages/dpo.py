@@ -1,6 +1,8 @@
-"""`dpo`: a policy from preferences: DPO, IPO, SimPO, on whole solutions, on steps (Step-DPO) or on sibling steps (MCTS-DPO).
+"""`dpo`: a policy from preferences: DPO, IPO, SimPO, on whole solutions, on steps (Step-DPO) or on sibling steps
+(MCTS-DPO).
 
-Which of them is in the pairs: a step's pair has the question and the shared steps in its prompt, so loss falls on the step alone.
+Which of them is in the pairs: a step's pair has the question and the shared steps in its prompt, so loss falls on the
+step alone.
 """
 
 from __future__ import annotations
@@ -9,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from data_gen.labels import StepPair
-from reasoning_train.ranks import rank
-from reasoning_train.recipe.refs import ModelRef, PairsRef, Unkeyed
-from reasoning_train.recipe.rows import Rows
-from reasoning_train.stage_api import Context, Sizes, gate, stage
+from data_gen.records.labels import StepPair
+from reasoning_train.api.refs import ModelRef, PairsRef, Unkeyed
+from reasoning_train.api.stage import Context, Sizes, gate, stage
+from reasoning_train.process.ranks import rank
+from reasoning_train.store.rows import Rows
 from reasoning_train.trainers.setup import Training, load_options, pad_id, prepare, training_cost, use_bf16
 
 if TYPE_CHECKING:
@@ -45,7 +47,9 @@ class DPOConfig(Training):
         if self.gamma and self.loss != "simpo":
             raise ValueError(f"gamma: only loss 'simpo' has a margin, and this is {self.loss!r}; leave it out")
         if self.label_smoothing and self.loss != "sigmoid":
-            raise ValueError(f"label_smoothing: only loss 'sigmoid' is smoothed, and this is {self.loss!r}; leave it out")
+            raise ValueError(
+                f"label_smoothing: only loss 'sigmoid' is smoothed, and this is {self.loss!r}; leave it out"
+            )
         return self
 
 
@@ -62,15 +66,26 @@ def dpo(config: DPOConfig, ctx: Context) -> None:
     rows, limit = _rows(config, policy, ctx)
     policy.model = prepare(policy.model, config)
     loss = Preference(
-        kind=config.loss, beta=config.beta, gamma=config.gamma, smoothing=config.label_smoothing, normalise=config.length_normalised,
+        kind=config.loss,
+        beta=config.beta,
+        gamma=config.gamma,
+        smoothing=config.label_smoothing,
+        normalise=config.length_normalised,
         sft=config.sft,
-    )  # fmt: skip
+    )
     out = ctx.output("model")
     objective = Objective(policy.model, [loss], bf16=use_bf16(config.precision))
     trainer = fit(
-        objective, [Source(rows)], config, ctx, packing=config.packing, pad_id=pad_id(policy), runs=out / "runs", limit=limit,
+        objective,
+        [Source(rows)],
+        config,
+        ctx,
+        packing=config.packing,
+        pad_id=pad_id(policy),
+        runs=out / "runs",
+        limit=limit,
         together=True,
-    )  # fmt: skip
+    )
     policy.model = finish(trainer, folder, merge=config.adapter == "merge").model
     if rank() == 0:
         save_policy(policy, out)
@@ -84,8 +99,8 @@ def cost(config: DPOConfig, sizes: Sizes) -> dict[str, Any]:
 
 def _rows(config: DPOConfig, policy: Policy, ctx: Context) -> tuple[list[Row], int]:
     """Rows to train on and the longest that a side may be."""
-    from reasoning_train.trainers.encode_pairs import encode_pairs
-    from reasoning_train.trainers.preflight import admit, named
+    from reasoning_train.trainers.data.pairs import encode_pairs
+    from reasoning_train.trainers.data.preflight import admit, named
 
     limit = min(config.max_length or policy.context, policy.context)
     pairs = (StepPair.from_row(row) for row in Rows(ctx.input(config.pairs).path))
@@ -94,7 +109,8 @@ def _rows(config: DPOConfig, policy: Policy, ctx: Context) -> tuple[list[Row], i
     without = [row for row in rows if not row.reference]
     gate(
         config.loss == "simpo" or not without,
-        f"dpo: {len(without)} of {len(rows)} pairs have no log-probabilities of a reference, which loss {config.loss!r} needs. Put a stage "
+        f"dpo: {len(without)} of {len(rows)} pairs have no log-probabilities of a reference, which loss "
+        f"{config.loss!r} needs. Put a stage "
         "`{uses: reference, pairs: ..., policy: ...}` before this one and train on its pairs, or use `loss: simpo`. "
         f"The first: {named((without or rows)[0], policy.codec)}.",
     )

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, model_validator
 
 from data_gen.engines.config import EngineConfig, TransformersConfig
-from data_gen.records import Problem, Solution
-from reasoning_train.inputs import count_rows, load_task, read_problems
-from reasoning_train.recipe.refs import ModelRef, ProblemsRef, Unkeyed
-from reasoning_train.stage_api import Context, Sizes, StageConfig, at_most, gate, stage
+from data_gen.records.problem import Problem
+from data_gen.records.solution import Solution
+from reasoning_train.api.refs import ModelRef, ProblemsRef, Unkeyed
+from reasoning_train.api.stage import Context, Sizes, StageConfig, at_most, gate, stage
+from reasoning_train.store.inputs import count_rows, load_task, read_problems
 
 if TYPE_CHECKING:
     from data_gen.engines.base import LM, Engine
@@ -63,7 +64,7 @@ def evaluate(config: EvaluateConfig, ctx: Context) -> None:
 
 def _evaluate_policy(name: str, items: Iterator[Item], config: EvaluateConfig, ctx: Context) -> Iterator[int]:
     """Record the rows of one policy; yields the tokens generated so far, once a row."""
-    from reasoning_train.engine import open_engine
+    from reasoning_train.models.engine import open_engine
     from reasoning_train.models.policy_text import load_policy_text
 
     policy = load_policy_text(ctx.input(config.policies[name]).path)
@@ -71,11 +72,13 @@ def _evaluate_policy(name: str, items: Iterator[Item], config: EvaluateConfig, c
         yield from _run(engine, policy.codec, name, items, config, ctx)
 
 
-def _run(engine: Engine, codec: StepCodec, name: str, items: Iterator[Item], config: EvaluateConfig, ctx: Context) -> Iterator[int]:
+def _run(
+    engine: Engine, codec: StepCodec, name: str, items: Iterator[Item], config: EvaluateConfig, ctx: Context
+) -> Iterator[int]:
     from data_gen.engines.base import Sampling
     from data_gen.engines.programs import run_programs
     from data_gen.programs.solve import solve
-    from reasoning_train.engine import Meter
+    from reasoning_train.models.engine import Meter
 
     task, meter = load_task(ctx.input(config.problems)), Meter(engine.usage)
     greedy = Sampling(max_tokens=config.max_tokens, temperature=0.0)
@@ -118,7 +121,7 @@ def _row(name: str, problem: Problem, best: Solution, drawn: list[Solution]) -> 
 @evaluate.estimate
 def cost(config: EvaluateConfig, sizes: Sizes) -> dict[str, Any]:
     """Every policy on every problem, greedily and sampled, to the token limit; one model in memory at a time."""
-    from reasoning_train.memory import generation_bytes
+    from reasoning_train.process.memory import generation_bytes
 
     policies = [sizes(ref).get("parameters", 0) for ref in config.policies.values()]
     problems = at_most(sizes(config.problems).get("rows"), config.limit)
@@ -135,8 +138,13 @@ def summarise(config: EvaluateConfig, ctx: Context, rows: Iterable[dict[str, Any
     """Accuracies with intervals and paired differences against the first policy, into the manifest."""
     from reasoning_train.evaluation.summary import summarise_rows, summary_table
 
-    summary = summarise_rows(rows, list(config.policies), config.ks or sorted({1, config.samples} - {0}) if config.samples else [])
-    gate(summary["problems"] > 0, f"evaluate: none of the problems of {config.problems} can be verified (no gold that parses).")
+    summary = summarise_rows(
+        rows, list(config.policies), config.ks or sorted({1, config.samples} - {0}) if config.samples else []
+    )
+    gate(
+        summary["problems"] > 0,
+        f"evaluate: none of the problems of {config.problems} can be verified (no gold that parses).",
+    )
     ctx.count("out", summary["problems"])
     ctx.count("dropped.unverifiable", summary["unverifiable"])
     ctx.metric("summary", summary)

@@ -1,4 +1,5 @@
-"""`evaluate_trees`: test-time strategies from stored trees: every voting rule and every pool size without drawing again."""
+"""`evaluate_trees`: test-time strategies from stored trees: every voting rule and every pool size without drawing
+again."""
 
 from __future__ import annotations
 
@@ -9,13 +10,13 @@ from typing import Any
 from pydantic import Field
 
 from data_gen.errors import UserError
-from data_gen.records import Problem
+from data_gen.records.problem import Problem
+from data_gen.records.trees import Tree
 from data_gen.search import SEARCHES
 from data_gen.search.vote import Vote
-from data_gen.trees import Tree
-from reasoning_train.inputs import count_rows, load_task, read_problems, stream_trees
-from reasoning_train.recipe.refs import ProblemsRef, Ref, TreesRef
-from reasoning_train.stage_api import Context, Sizes, StageConfig, at_most, gate, stage
+from reasoning_train.api.refs import ProblemsRef, Ref, TreesRef
+from reasoning_train.api.stage import Context, Sizes, StageConfig, at_most, gate, stage
+from reasoning_train.store.inputs import count_rows, load_task, read_problems, stream_trees
 
 
 class Strategy(Vote):
@@ -67,7 +68,8 @@ def _items(config: EvaluateTreesConfig, ctx: Context) -> Iterator[tuple[str, Ite
     for ref, group in groups.items():
         if config.limit is None and group.ahead is not None:
             raise UserError(
-                f"evaluate_trees: {ref} holds trees of {group.ahead.problem_id!r}, which is not among {config.problems} or stands there in "
+                f"evaluate_trees: {ref} holds trees of {group.ahead.problem_id!r}, which is not among "
+                f"{config.problems} or stands there in "
                 "another order. Grow the trees on the same problems."
             )
 
@@ -91,7 +93,8 @@ class _Groups:
 def _check_pool(name: str, strategy: Strategy, trees: list[Tree]) -> None:
     if strategy.n is not None and not SEARCHES.get(trees[0].search).independent:
         raise UserError(
-            f"strategies.{name}.n: paths of a tree that {trees[0].search!r} grew are not independent, so some of them are no smaller "
+            f"strategies.{name}.n: paths of a tree that {trees[0].search!r} grew are not independent, so some of them "
+            "are no smaller "
             "search. Remove `n`, or grow such a tree with a smaller budget."
         )
 

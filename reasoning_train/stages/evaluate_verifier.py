@@ -1,4 +1,5 @@
-"""`evaluate_verifier`: verifiers on sampled solutions of held-out problems: AUC, calibration, best of N against voting and chance."""
+"""`evaluate_verifier`: verifiers on sampled solutions of held-out problems: AUC, calibration, best of N against voting
+and chance."""
 
 from __future__ import annotations
 
@@ -10,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import model_validator
 
-from data_gen.records import Problem, Solution
-from data_gen.scales import Scale, convert, convertible
+from data_gen.records.problem import Problem
+from data_gen.records.scales import Scale, convert, convertible
+from data_gen.records.solution import Solution
 from data_gen.scorers.head import Aggregate, aggregated
 from data_gen.search.vote import Ballot, as_weight, elect
-from reasoning_train.inputs import read_problems, read_solutions, with_solutions
-from reasoning_train.recipe.refs import ModelRef, ProblemsRef, SolutionsRef, VerifierRef
-from reasoning_train.recipe.rows import write_rows
-from reasoning_train.stage_api import Context, StageConfig, gate, stage
+from reasoning_train.api.refs import ModelRef, ProblemsRef, SolutionsRef, VerifierRef
+from reasoning_train.api.stage import Context, StageConfig, gate, stage
+from reasoning_train.store.inputs import read_problems, read_solutions, with_solutions
+from reasoning_train.store.rows import write_rows
 
 if TYPE_CHECKING:
     from data_gen.format import StepCodec
@@ -31,8 +33,8 @@ class EvaluateVerifierConfig(StageConfig):
 
     verifiers: dict[str, VerifierRef] = {}
     likelihoods: dict[str, ModelRef] = {}
-    """Policies whose mean log-probability of a solution is its score (Math-Rev, arXiv 2410.05318): one that `dpo` with `loss: simpo` has
-    tuned for it, or the policy itself. At least one of `verifiers` and `likelihoods`."""
+    """Policies whose mean log-probability of a solution is its score (Math-Rev, arXiv 2410.05318): one that `dpo` with
+    `loss: simpo` has tuned for it, or the policy itself. At least one of `verifiers` and `likelihoods`."""
     problems: ProblemsRef
     solutions: SolutionsRef
     """Several a problem, drawn from `policy` (stage `sample` on held-out problems)."""
@@ -40,14 +42,17 @@ class EvaluateVerifierConfig(StageConfig):
     aggregate: Aggregate = "last"
     """How the values of a solution's steps become a verifier's score."""
     weighted_vote: bool = False
-    """Also the answer of the greatest summed probability (arXiv 2408.03314), of rankings of their exp, beside the best solution."""
+    """Also the answer of the greatest summed probability (arXiv 2408.03314), of rankings of their exp, beside the best
+    solution."""
 
     @model_validator(mode="after")
     def _named_once(self) -> EvaluateVerifierConfig:
         if not self.verifiers and not self.likelihoods:
             raise ValueError("evaluate_verifier: give at least one of `verifiers` and `likelihoods`")
         if twice := sorted(name for name, n in Counter(self.row_names).items() if n > 1):
-            raise ValueError(f"verifiers, likelihoods: {twice[0]!r} would name two rows of the table; give one of them another name")
+            raise ValueError(
+                f"verifiers, likelihoods: {twice[0]!r} would name two rows of the table; give one of them another name"
+            )
         return self
 
     @property
@@ -83,22 +88,27 @@ class _Scored:
 
     @property
     def weights(self) -> list[float]:
-        """What each solution weighs in a vote: P(right), or exp of a ranking, which says how far it is behind the best."""
+        """What each solution weighs in a vote: P(right), or exp of a ranking, which says how far it is behind the
+        best."""
         top = max(self.scores) if self.scale is Scale.RANKING else 0.0
         return [as_weight(score - top, self.scale) for score in self.scores]
 
 
 @stage("evaluate_verifier", version=2, outputs={"table": "table"}, seeded=False, scores=True)
 def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
-    """One row per (way to choose, problem) in the shape of `evaluate`; each verifier's figures stand beside the accuracies.
+    """One row per (way to choose, problem) in the shape of `evaluate`; each verifier's figures stand beside the
+    accuracies.
 
-    Differences are taken against the majority vote. `random distinct trace` is what a verifier that knows nothing would choose. Tokens are
-    those that a way of choosing needs: the solutions that were drawn, and what the verifier reads.
+    Differences are taken against the majority vote. `random distinct trace` is what a verifier that knows nothing would
+    choose. Tokens are those that a way of choosing needs: the solutions that were drawn, and what the verifier reads.
     """
     from reasoning_train.evaluation.summary import summarise_rows, summary_table
 
     rows = [row for problem, pool in _pools(config, ctx, count=True) for row in _without_verifier(problem, pool)]
-    gate(bool(rows), f"evaluate_verifier: no problem of {config.problems} has verifiable solutions in {config.solutions}.")
+    gate(
+        bool(rows),
+        f"evaluate_verifier: no problem of {config.problems} has verifiable solutions in {config.solutions}.",
+    )
     figures = {}
     for name in config.names:
         scored = list(_scored(name, config, ctx))
@@ -109,12 +119,16 @@ def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
     write_rows(ctx.output("table"), kind="table", rows=rows)
     summary = summarise_rows(rows, config.row_names, [])
     ctx.count("out", summary["problems"])
-    ctx.metric("verifiers", {name: {m: [e.value, e.low, e.high] for m, e in found.items()} for name, found in figures.items()})
+    ctx.metric(
+        "verifiers", {name: {m: [e.value, e.low, e.high] for m, e in found.items()} for name, found in figures.items()}
+    )
     ctx.metric("summary", summary)
     ctx.metric("table", _with_figures(summary_table(summary), figures))
 
 
-def _pools(config: EvaluateVerifierConfig, ctx: Context, *, count: bool = False) -> Iterator[tuple[Problem, list[Solution]]]:
+def _pools(
+    config: EvaluateVerifierConfig, ctx: Context, *, count: bool = False
+) -> Iterator[tuple[Problem, list[Solution]]]:
     """Problems with those of their solutions that are verifiable; the others are counted."""
     source = read_solutions(ctx.input(config.solutions))
     for problem, solutions in with_solutions(read_problems(ctx.input(config.problems)), source):
@@ -130,7 +144,11 @@ def _scored(name: str, config: EvaluateVerifierConfig, ctx: Context) -> Iterator
     from reasoning_train.models.policy_text import load_policy_text
 
     codec, pools = load_policy_text(ctx.input(config.policy).path).codec, _pools(config, ctx)
-    found = _by_head(name, config, ctx, codec, pools) if name in config.verifiers else _by_likelihood(name, config, ctx, codec, pools)
+    found = (
+        _by_head(name, config, ctx, codec, pools)
+        if name in config.verifiers
+        else _by_likelihood(name, config, ctx, codec, pools)
+    )
     for done, (problem, pool, scores, scale) in enumerate(found, 1):
         yield _Scored(problem, pool, scores, scale)
         ctx.progress(done, None)
@@ -149,7 +167,12 @@ def _by_head(name: str, config: EvaluateVerifierConfig, ctx: Context, codec: Ste
     scale = verifier.head.config.scale
     wanted = Scale.P if convertible(scale, Scale.P) else scale
     for problem, solutions, values in score_solutions(verifier, codec, pools):
-        yield problem, solutions, [convert(aggregated(each, config.aggregate), scale, wanted) for each in values], wanted
+        yield (
+            problem,
+            solutions,
+            [convert(aggregated(each, config.aggregate), scale, wanted) for each in values],
+            wanted,
+        )
 
 
 def _by_likelihood(name: str, config: EvaluateVerifierConfig, ctx: Context, codec: StepCodec, pools: Pools) -> Found:
@@ -160,7 +183,8 @@ def _by_likelihood(name: str, config: EvaluateVerifierConfig, ctx: Context, code
 
 
 def _figures(scored: list[_Scored]) -> dict[str, Estimate]:
-    """AUC within problems (mean over those that have both kinds) and pooled; Brier score and calibration error of probabilities."""
+    """AUC within problems (mean over those that have both kinds) and pooled; Brier score and calibration error of
+    probabilities."""
     import numpy as np
 
     from reasoning_train.evaluation.metrics import bootstrap
@@ -168,7 +192,10 @@ def _figures(scored: list[_Scored]) -> dict[str, Estimate]:
 
     scores, right = [one.scores for one in scored], [_right(one.pool) for one in scored]
     within = [a for s, r in zip(scores, right, strict=True) if (a := auc(s, r)) is not None]
-    figures = {"AUC within": bootstrap(np.array(within)) if within else None, "AUC pooled": resampled(auc, scores, right)}
+    figures = {
+        "AUC within": bootstrap(np.array(within)) if within else None,
+        "AUC pooled": resampled(auc, scores, right),
+    }
     if all(one.scale is Scale.P for one in scored):
         figures |= {"Brier": resampled(brier, scores, right), "ECE": resampled(calibration_error, scores, right)}
     return {name: estimate for name, estimate in figures.items() if estimate}
@@ -178,7 +205,8 @@ def _with_figures(table: dict[str, Any], figures: dict[str, dict[str, Estimate]]
     """The table with a column for every figure, empty where there is no verifier."""
     names = list(dict.fromkeys(name for found in figures.values() for name in found))
     rows = [
-        [*row, *(found[n].percent() if (found := figures.get(row[0], {})) and n in found else "" for n in names)] for row in table["rows"]
+        [*row, *(found[n].percent() if (found := figures.get(row[0], {})) and n in found else "" for n in names)]
+        for row in table["rows"]
     ]
     return {**table, "columns": [*table["columns"], *names], "rows": rows}
 
@@ -190,11 +218,19 @@ def _right(solutions: Sequence[Solution]) -> list[bool]:
 def _best(name: str, one: _Scored) -> dict[str, Any]:
     """The row of the solutions of the best score."""
     top = max(one.scores)
-    return _row(name, one.problem, one.pool, [i for i, score in enumerate(one.scores) if score == top], drawn=one.pool, read=one.pool)
+    return _row(
+        name,
+        one.problem,
+        one.pool,
+        [i for i, score in enumerate(one.scores) if score == top],
+        drawn=one.pool,
+        read=one.pool,
+    )
 
 
 def _elected(name: str, one: _Scored) -> dict[str, Any]:
-    """The row of the answer that has the greatest sum of weights: answers are compared as texts, as the majority's are."""
+    """The row of the answer that has the greatest sum of weights: answers are compared as texts, as the majority's
+    are."""
     cast = [
         Ballot(_Candidate(i, solution.answer, float(solution.verdict == "correct")), 1, weight)
         for i, (solution, weight) in enumerate(zip(one.pool, one.weights, strict=True))
@@ -212,15 +248,24 @@ def _without_verifier(problem: Problem, pool: list[Solution]) -> Iterator[dict[s
     answers, right = [s.answer for s in pool], _right(pool)
     voted = majority(answers, len(answers), problem.id)
     among = [i for i, answer in enumerate(answers) if answer == voted]
-    yield _row(MAJORITY, problem, pool, among[:1], drawn=pool) | {"accuracy": majority_is_correct(answers, right, len(answers), problem.id)}
+    yield _row(MAJORITY, problem, pool, among[:1], drawn=pool) | {
+        "accuracy": majority_is_correct(answers, right, len(answers), problem.id)
+    }
     yield _row(CHANCE, problem, pool, list({s.text: i for i, s in enumerate(pool)}.values()), drawn=pool)
     yield _row(FIRST, problem, pool, [0], drawn=pool[:1])
 
 
 def _row(
-    name: str, problem: Problem, pool: list[Solution], among: list[int], *, drawn: list[Solution], read: Sequence[Solution] = ()
+    name: str,
+    problem: Problem,
+    pool: list[Solution],
+    among: list[int],
+    *,
+    drawn: list[Solution],
+    read: Sequence[Solution] = (),
 ) -> dict[str, Any]:
-    """The first of `among` is shown; accuracy is the mean over them. `read`: solutions that a verifier read, prompts included."""
+    """The first of `among` is shown; accuracy is the mean over them. `read`: solutions that a verifier read, prompts
+    included."""
     shown = pool[among[0]]
     generated, scored = sum(len(s.token_ids) for s in drawn), sum(len(s.prompt_ids) + len(s.token_ids) for s in read)
     return {

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from data_gen.format import TaskFormat
-from data_gen.records import Problem, Segment, Solution
+from data_gen.records.problem import Problem
+from data_gen.records.solution import Segment, Solution
+from data_gen.records.verdict import Verdict
 from data_gen.tasks import Task
-from data_gen.verdict import Verdict
-from reasoning_train.inputs import load_task, read_problems
-from reasoning_train.recipe.refs import ProblemsRef
-from reasoning_train.recipe.rows import write_rows
-from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.api.refs import ProblemsRef
+from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.store.inputs import load_task, read_problems
+from reasoning_train.store.rows import write_rows
 
 
 class GoldConfig(StageConfig):

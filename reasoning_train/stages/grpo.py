@@ -1,4 +1,5 @@
-"""`grpo`: a policy from its own graded solutions: GRPO or RLOO, with the task's verdict as reward, shaped by a verifier if there is one.
+"""`grpo`: a policy from its own graded solutions: GRPO or RLOO, with the task's verdict as reward, shaped by a verifier
+if there is one.
 
 TRL's trainers do it (extra `trl`), behind trainers/trl_adapter.py and, where vLLM draws, trl_vllm.py.
 """
@@ -12,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from data_gen.errors import excerpt
-from reasoning_train.inputs import load_task, read_problems
-from reasoning_train.ranks import rank, summed, world_size
-from reasoning_train.recipe.refs import ModelRef, ProblemsRef, Unkeyed, VerifierRef
-from reasoning_train.stage_api import Context, Sizes, WeightBytes, at_most, gate, stage
+from reasoning_train.api.refs import ModelRef, ProblemsRef, Unkeyed, VerifierRef
+from reasoning_train.api.stage import Context, Sizes, WeightBytes, at_most, gate, stage
+from reasoning_train.process.ranks import rank, summed, world_size
+from reasoning_train.store.inputs import load_task, read_problems
+from reasoning_train.trainers.rl.trl_vllm import Vllm, check_installed, trl_settings
 from reasoning_train.trainers.setup import (
     Optimising,
     curves_into,
@@ -28,17 +30,17 @@ from reasoning_train.trainers.setup import (
     use_bf16,
     zero_stage,
 )
-from reasoning_train.trainers.trl_vllm import Vllm, check_installed, trl_settings
 
 if TYPE_CHECKING:
-    from data_gen.records import Problem
+    from data_gen.records.problem import Problem
     from reasoning_train.models.policy import Policy
-    from reasoning_train.trainers.rewards import Rewards
-    from reasoning_train.trainers.rollouts import Rollouts
+    from reasoning_train.trainers.rl.rewards import Rewards
+    from reasoning_train.trainers.rl.rollouts import Rollouts
 
 
 class GRPOConfig(Optimising):
-    """Which policy learns on which problems, and how. Defaults are GRPO's (arXiv 2402.03300); `loss: rloo` is arXiv 2402.14740."""
+    """Which policy learns on which problems, and how. Defaults are GRPO's (arXiv 2402.03300); `loss: rloo` is arXiv
+    2402.14740."""
 
     policy: ModelRef
     problems: ProblemsRef
@@ -51,17 +53,21 @@ class GRPOConfig(Optimising):
     limit: int | None = Field(None, ge=1)
     """Only the first so many problems."""
     verifier: VerifierRef | None = None
-    """Shapes the reward: sigma(0.5 r_m) + (r_v - 1), r_m its score of the whole solution (Qwen2.5-Math, arXiv 2409.12122)."""
+    """Shapes the reward: sigma(0.5 r_m) + (r_v - 1), r_m its score of the whole solution (Qwen2.5-Math, arXiv
+    2409.12122)."""
     uniform_groups: Literal["keep", "skip"] = "keep"
-    """Groups that are all right or all wrong. `skip`: they give no gradient, not even of the divergence. Unverifiable ones never do."""
+    """Groups that are all right or all wrong. `skip`: they give no gradient, not even of the divergence. Unverifiable
+    ones never do."""
     beta: float = Field(0.001, ge=0)
-    """Of the divergence from the policy as it came: in the loss (grpo) or in the reward (rloo). 0: no reference is held."""
+    """Of the divergence from the policy as it came: in the loss (grpo) or in the reward (rloo). 0: no reference is
+    held."""
     epsilon: float = Field(0.2, gt=0)
     """Where ratios of probabilities are clipped."""
     divide_by_std: bool | None = None
     """Advantages over the standard deviation, of the group (grpo; default: yes) or of the batch (rloo; default: no)."""
     mean_over: Literal["solution", "tokens", "max_tokens"] = "solution"
-    """What a solution's loss is divided by: its own length, all tokens of the step (DAPO), or the limit (Dr. GRPO). Not for rloo."""
+    """What a solution's loss is divided by: its own length, all tokens of the step (DAPO), or the limit (Dr. GRPO). Not
+    for rloo."""
     adapter: Literal["merge", "keep"] = "merge"
     vllm: Annotated[Vllm | None, Unkeyed()] = None
     """Default: the `transformers` engine in this process."""
@@ -69,11 +75,15 @@ class GRPOConfig(Optimising):
     @model_validator(mode="after")
     def _fits(self) -> GRPOConfig:
         if self.batch_size % self.n:
-            raise ValueError(f"batch_size: {self.batch_size} solutions are no whole groups of n={self.n}; expected a multiple")
+            raise ValueError(
+                f"batch_size: {self.batch_size} solutions are no whole groups of n={self.n}; expected a multiple"
+            )
         if self.loss == "rloo" and self.mean_over != "solution":
             raise ValueError(f"mean_over: rloo weighs whole solutions, and this is {self.mean_over!r}; leave it out")
         if self.vllm and self.lora and self.lora.bits:
-            raise ValueError("vllm: adapters on weights of 4 bits (lora.bits) do not reach it; leave one of the two out")
+            raise ValueError(
+                "vllm: adapters on weights of 4 bits (lora.bits) do not reach it; leave one of the two out"
+            )
         return self
 
     def placement_problems(self, world: int, deepspeed: str | None) -> Iterator[str]:
@@ -81,23 +91,27 @@ class GRPOConfig(Optimising):
         yield from super().placement_problems(world, deepspeed)
         if zero_stage(deepspeed) == 3 and not (self.vllm and self.vllm.mode == "server"):
             yield (
-                f"grpo: completions are drawn from the policy, which ZeRO-3 (resources.deepspeed={deepspeed!r}) cuts up. Use zero2, or "
+                f"grpo: completions are drawn from the policy, which ZeRO-3 (resources.deepspeed={deepspeed!r}) cuts "
+                "up. Use zero2, or "
                 "draw them from a server: `vllm: {mode: server, base_url: http://...}`."
             )
         if deepspeed and self.lora and self.vllm:
             yield (
-                f"grpo: vllm: adapters are merged into the weights for it and taken out again at every step, and DeepSpeed's bfloat16 "
+                "grpo: vllm: adapters are merged into the weights for it and taken out again at every step, and "
+                "DeepSpeed's bfloat16 "
                 f"(resources.deepspeed={deepspeed!r}) rounds them each time. Leave `deepspeed` out: adapters are small."
             )
         groups = self.batch_size // self.n
         if groups % world:
             yield (
-                f"grpo: {groups} groups a step (batch_size / n) cannot be dealt to {world} processes. Make batch_size a multiple of "
+                f"grpo: {groups} groups a step (batch_size / n) cannot be dealt to {world} processes. Make batch_size "
+                "a multiple of "
                 f"{self.n * world}."
             )
 
     def weight_bytes(self, deepspeed: str | None) -> WeightBytes:
-        """Under DeepSpeed its own bfloat16: the optimizer holds a float32 weight, too. The reference lies beside what is trained whole."""
+        """Under DeepSpeed its own bfloat16: the optimizer holds a float32 weight, too. The reference lies beside what
+        is trained whole."""
         native = deepspeed is not None and self.precision != "float32"
         if self.lora:
             given = WeightBytes() if native else super().weight_bytes(None)
@@ -119,9 +133,9 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
     from data_gen.engines.base import Sampling
     from reasoning_train.models.policy import load_policy, save_policy
     from reasoning_train.packing.plan import plan_steps
-    from reasoning_train.trainers import trl_adapter
     from reasoning_train.trainers.published import published
-    from reasoning_train.trainers.rollouts import Rollouts
+    from reasoning_train.trainers.rl import trl_adapter
+    from reasoning_train.trainers.rl.rollouts import Rollouts
     from reasoning_train.trainers.weights import gathered
 
     gate(config.vllm is None or has_gpu(), "grpo: `vllm` needs a CUDA device; this machine has none. Leave it out.")
@@ -133,10 +147,14 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
     if config.beta and not config.lora:
         trl_adapter.keep_reference(policy, ctx.partial / "reference")
     policy.model = prepare(policy.model, config)
-    sampling = Sampling(max_tokens=config.max_tokens, temperature=config.temperature, top_p=config.top_p, stop=policy.format.task.ends)
+    sampling = Sampling(
+        max_tokens=config.max_tokens, temperature=config.temperature, top_p=config.top_p, stop=policy.format.task.ends
+    )
     rewards, rollouts = _rewards(config, policy, problems, sampling, ctx), Rollouts(policy, sampling, ctx.seed)
     groups = config.batch_size // config.n
-    plan = plan_steps([[i] for i in range(len(problems))], groups, epochs=config.epochs, max_steps=config.max_steps, seed=ctx.seed)
+    plan = plan_steps(
+        [[i] for i in range(len(problems))], groups, epochs=config.epochs, max_steps=config.max_steps, seed=ctx.seed
+    )
     arguments = _arguments(config, policy, longest, ctx) | {"bf16": bf16}
     _check_memory(config, policy, arguments["per_device_train_batch_size"], longest, ctx)
     trainer = trl_adapter.make_trainer(config.loss, policy, plan, rewards, rollouts, arguments)
@@ -167,7 +185,8 @@ def cost(config: GRPOConfig, sizes: Sizes) -> dict[str, Any]:
 
 
 def _load_options(config: GRPOConfig, ctx: Context) -> dict[str, Any]:
-    """TRL merges adapters for vLLM and takes them out again at every step: in bfloat16 each time would round the weights."""
+    """TRL merges adapters for vLLM and takes them out again at every step: in bfloat16 each time would round the
+    weights."""
     import torch
 
     return load_options(config, "grpo", ctx.deepspeed) | ({"dtype": torch.float32} if config.vllm else {})
@@ -177,7 +196,7 @@ def _problems(config: GRPOConfig, policy: Policy, ctx: Context) -> tuple[list[Pr
     """Problems whose prompt leaves room for `max_tokens`, and the longest prompt."""
     import itertools
 
-    from reasoning_train.trainers.preflight import length_quantiles
+    from reasoning_train.trainers.data.preflight import length_quantiles
 
     task = load_task(ctx.input(config.problems))
     policy.format.check_same_task(
@@ -196,23 +215,28 @@ def _problems(config: GRPOConfig, policy: Policy, ctx: Context) -> tuple[list[Pr
         advice += f" The first without room: problem {long.id!r}, {lengths[long.id]} tokens, {excerpt(long.question)}."
     gate(
         len(kept) >= needed,
-        f"grpo: {len(kept)} problems, fewer than the {needed} that a step takes ({lost} leave no room for max_tokens={config.max_tokens} "
+        f"grpo: {len(kept)} problems, fewer than the {needed} that a step takes ({lost} leave no room for "
+        f"max_tokens={config.max_tokens} "
         f"within {limit}). {advice}",
     )
     gate(
         lost <= config.max_dropped * len(every),
-        f"grpo: {lost} of {len(every)} problems leave no room for max_tokens={config.max_tokens} within {limit} tokens, more than "
+        f"grpo: {lost} of {len(every)} problems leave no room for max_tokens={config.max_tokens} within {limit} "
+        "tokens, more than "
         f"max_dropped={config.max_dropped}. {advice}",
     )
     quantiles = length_quantiles((lengths[p.id] for p in kept), ctx)
     if rank() == 0:
         first = policy.codec.decode(policy.codec.prompt_ids(kept[0].question))
-        print(f"grpo: {len(kept)} of {len(every)} problems; tokens of a prompt: {quantiles}; the first prompt:\n{first}", flush=True)
+        print(
+            f"grpo: {len(kept)} of {len(every)} problems; tokens of a prompt: {quantiles}; the first prompt:\n{first}",
+            flush=True,
+        )
     return kept, max(lengths[p.id] for p in kept)
 
 
 def _rewards(config: GRPOConfig, policy: Policy, problems: list[Problem], sampling: Any, ctx: Context) -> Rewards:
-    from reasoning_train.trainers.rewards import Rewards
+    from reasoning_train.trainers.rl.rewards import Rewards
 
     verifier = None
     if config.verifier:
@@ -225,16 +249,23 @@ def _rewards(config: GRPOConfig, policy: Policy, problems: list[Problem], sampli
 
 def _arguments(config: GRPOConfig, policy: Policy, longest: int, ctx: Context) -> dict[str, Any]:
     """Of TRL's configuration."""
-    from data_gen.engines.vllm_core import end_settings
+    from data_gen.engines.vllm.core import end_settings
 
     mine = config.batch_size // world_size()
     fitting = max(1, config.micro_tokens // (longest + config.max_tokens))
     micro = max(n for n in range(1, mine + 1) if mine % n == 0 and n <= fitting)
     made = {
-        **settings(config, ctx), "logging_steps": 1, "per_device_train_batch_size": micro,
-        "gradient_accumulation_steps": mine // micro, "num_generations": config.n, "max_completion_length": config.max_tokens,
-        "temperature": config.temperature, "top_p": config.top_p, "beta": config.beta, "epsilon": config.epsilon,
-    }  # fmt: skip
+        **settings(config, ctx),
+        "logging_steps": 1,
+        "per_device_train_batch_size": micro,
+        "gradient_accumulation_steps": mine // micro,
+        "num_generations": config.n,
+        "max_completion_length": config.max_tokens,
+        "temperature": config.temperature,
+        "top_p": config.top_p,
+        "beta": config.beta,
+        "epsilon": config.epsilon,
+    }
     if config.vllm:
         ends = end_settings(policy.end_ids, policy.format.task.ends)
         made |= trl_settings(config.vllm, config.loss, ends, length=longest + config.max_tokens, top_p=config.top_p)
@@ -242,40 +273,62 @@ def _arguments(config: GRPOConfig, policy: Policy, longest: int, ctx: Context) -
         return made | {"normalize_advantages": bool(config.divide_by_std)}
     by = {"solution": "grpo", "tokens": "dapo", "max_tokens": "dr_grpo"}[config.mean_over]
     return made | {
-        "loss_type": by, "scale_rewards": "none" if config.divide_by_std is False else "group", "use_bias_correction_kl": False,
-    }  # fmt: skip
+        "loss_type": by,
+        "scale_rewards": "none" if config.divide_by_std is False else "group",
+        "use_bias_correction_kl": False,
+    }
 
 
 def _check_memory(config: GRPOConfig, policy: Policy, micro: int, longest: int, ctx: Context) -> None:
-    """TRL holds the logits of all drawn tokens of a pass, and the policy as it came beside the one that is trained whole."""
-    from reasoning_train.trainers.preflight import check_memory
+    """TRL holds the logits of all drawn tokens of a pass, and the policy as it came beside the one that is trained
+    whole."""
+    from reasoning_train.trainers.data.preflight import check_memory
 
     reference, bf16 = config.beta > 0 and config.lora is None, use_bf16(config.precision)
     native = ctx.deepspeed is not None and bf16
     if native and not config.lora:  # of four bytes that are loaded two stay
         added = WeightBytes(optimizer=12, gradient=2, weight=-2, copies=2 * reference)
     else:  # passes under autocast copy the reference, too
-        added = WeightBytes(optimizer=optimizer_bytes(ctx.deepspeed), gradient=4, weight=0, copies=(4 + 2 * bf16) * reference)
+        added = WeightBytes(
+            optimizer=optimizer_bytes(ctx.deepspeed), gradient=4, weight=0, copies=(4 + 2 * bf16) * reference
+        )
     check_memory(
-        policy.model, ctx, tokens=micro * (longest + config.max_tokens), logits=micro * config.max_tokens,
-        longest=f"a prompt of {longest} tokens", recomputed=config.gradient_checkpointing, bf16=bf16, native=native, added=added,
-        reserved_share=config.reserved_share, spread="zero2",
-    )  # fmt: skip
+        policy.model,
+        ctx,
+        tokens=micro * (longest + config.max_tokens),
+        logits=micro * config.max_tokens,
+        longest=f"a prompt of {longest} tokens",
+        recomputed=config.gradient_checkpointing,
+        bf16=bf16,
+        native=native,
+        added=added,
+        reserved_share=config.reserved_share,
+        spread="zero2",
+    )
 
 
 def _count(rewards: Rewards, rollouts: Rollouts, ctx: Context) -> None:
     """Over all processes; a training in which no group was mixed has taught nothing."""
     import torch
 
-    names = [*(f"groups.{kind}" for kind in ("mixed", "all_right", "all_wrong", "unverifiable")), "samples", "samples.cut"]
+    names = [
+        *(f"groups.{kind}" for kind in ("mixed", "all_right", "all_wrong", "unverifiable")),
+        "samples",
+        "samples.cut",
+    ]
     names += ["samples.unverifiable", "tokens.scored"]
     own = {name: rewards.counts[name] for name in names} | {"tokens.generated": rollouts.generated}
-    totals = {name: int(value) for name, value in summed({name: torch.tensor(float(n)) for name, n in own.items()}).items()}
+    totals = {
+        name: int(value) for name, value in summed({name: torch.tensor(float(n)) for name, n in own.items()}).items()
+    }
     for name, n in totals.items():
         ctx.count(name, n)
     gate(
         totals["groups.mixed"] > 0 or rewards.verifier is not None,
-        f"grpo: no group had both right and wrong solutions ({totals['groups.all_right']} all right, {totals['groups.all_wrong']} all "
-        f"wrong, {totals['groups.unverifiable']} unverifiable; {totals['samples.cut']} of {totals['samples']} solutions were cut), so "
-        "nothing could be learnt. Use problems that the policy solves sometimes, raise `n`, `temperature` or `max_tokens`.",
+        f"grpo: no group had both right and wrong solutions ({totals['groups.all_right']} all right, "
+        f"{totals['groups.all_wrong']} all "
+        f"wrong, {totals['groups.unverifiable']} unverifiable; {totals['samples.cut']} of {totals['samples']} "
+        "solutions were cut), so "
+        "nothing could be learnt. Use problems that the policy solves sometimes, raise `n`, `temperature` or "
+        "`max_tokens`.",
     )

@@ -1,4 +1,5 @@
-"""`model`: the base policy of a recipe, from scratch, from a folder, the Hub, a GGUF file or a server. Implicit: `${model}` makes it."""
+"""`model`: the base policy of a recipe, from scratch, from a folder, the Hub, a GGUF file or a server. Implicit:
+`${model}` makes it."""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
-from data_gen.hub import HubId
-from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
+from data_gen.sources.hub import HubId
+from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
 
 if TYPE_CHECKING:
     from reasoning_train.models.policy import Policy
@@ -42,9 +43,11 @@ class ModelConfig(StageConfig):
     gguf: str | None = None
     """`PACKAGE/FILE.gguf` of an installed Python package, converted once to safetensors."""
     served: str | None = None
-    """The name of a model that only runs elsewhere, with a `tokenizer` for its text: stages sample from it with the openai engine."""
+    """The name of a model that only runs elsewhere, with a `tokenizer` for its text: stages sample from it with the
+    openai engine."""
     tokenizer: Literal["task"] | Path | None = None
-    """`task`: words of the task's closed vocabulary (with `init`). A folder with a tokenizer (with `served`). Else the source's own."""
+    """`task`: words of the task's closed vocabulary (with `init`). A folder with a tokenizer (with `served`). Else the
+    source's own."""
     context: int | None = Field(None, ge=2)
     """Longest sequence of a `served` model, in tokens; default: what its tokenizer says."""
     format: ModelFormat = ModelFormat()
@@ -57,14 +60,21 @@ class ModelConfig(StageConfig):
     def _one_source(self) -> ModelConfig:
         named = [name for name in ("init", "path", "hub", "gguf", "served") if getattr(self, name) is not None]
         if len(named) != 1:
-            raise ValueError(f"model: give exactly one of init, path, hub, gguf, served; got {', '.join(named) or 'none'}")
+            raise ValueError(
+                f"model: give exactly one of init, path, hub, gguf, served; got {', '.join(named) or 'none'}"
+            )
         if bool(self.served) != isinstance(self.tokenizer, Path):
-            raise ValueError("model: `served` and a `tokenizer` folder belong together: one makes text, the other reads it")
+            raise ValueError(
+                "model: `served` and a `tokenizer` folder belong together: one makes text, the other reads it"
+            )
         if self.format.template == "server" and not self.served:
-            raise ValueError("model: `template: server` needs a model that is `served`; with weights here say plain or chat")
+            raise ValueError(
+                "model: `template: server` needs a model that is `served`; with weights here say plain or chat"
+            )
         if self.init and not self.vocabulary:
             raise ValueError(
-                "model: a model with fresh weights (`init`) needs `tokenizer: task` and a task with a closed vocabulary, such as chain"
+                "model: a model with fresh weights (`init`) needs `tokenizer: task` and a task with a closed "
+                "vocabulary, such as chain"
             )
         return self
 
@@ -99,13 +109,19 @@ def model(config: ModelConfig, ctx: Context) -> None:
 
 @model.estimate
 def size(config: ModelConfig, sizes: Sizes) -> dict[str, Any]:
-    """Parameters: of a fresh model by its shape (tied embeddings, attention and the gated MLP), of others by their files; of one on the Hub
-    that is not here by its name."""
+    """Parameters: of a fresh model by its shape (tied embeddings, attention and the gated MLP), of others by their
+    files; of one on the Hub that is not here by its name."""
     if not (config.init and config.vocabulary):
         from reasoning_train.models.parameters import packaged_file, parameters_of, parameters_on_the_hub
 
         weights = packaged_file(config.gguf) if config.gguf else config.path
-        known = parameters_of(weights) if weights else parameters_on_the_hub(config.hub, config.revision) if config.hub else None
+        known = (
+            parameters_of(weights)
+            if weights
+            else parameters_on_the_hub(config.hub, config.revision)
+            if config.hub
+            else None
+        )
         return {"parameters": known} if known else {}
     shape = config.init
     layer = 4 * shape.hidden_size**2 + 3 * shape.hidden_size * shape.intermediate_size + 2 * shape.hidden_size
@@ -146,5 +162,8 @@ def _served(config: ModelConfig, fmt: Format, out: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(config.tokenizer, local_files_only=True)
     context = config.context or tokenizer.model_max_length
     if context > 10**9:  # what transformers puts where a tokenizer does not know
-        raise UserError(f"model.context: the tokenizer in {config.tokenizer} does not say how long a sequence may be; give `context`.")
+        raise UserError(
+            f"model.context: the tokenizer in {config.tokenizer} does not say how long a sequence may be; give "
+            "`context`."
+        )
     save_served(out, tokenizer, fmt, name=config.served or "", context=context)

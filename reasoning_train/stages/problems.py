@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from data_gen.records import Problem
-from reasoning_train.inputs import build_task
-from reasoning_train.recipe.rows import write_rows
-from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
+from data_gen.records.problem import Problem
+from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.store.inputs import build_task
+from reasoning_train.store.rows import write_rows
 
 
 class ProblemsConfig(StageConfig):
@@ -27,7 +27,8 @@ def problems(config: ProblemsConfig, ctx: Context) -> None:
     rows = write_rows(out, kind="problems", rows=(p.to_row() for p in _counted(task.problems(config.split), ctx)))
     gate(
         rows > 0,
-        f"task.{config.split}: the split {config.split!r} of task {task.uses!r} has no rows. Check `path`, `split` and the field map.",
+        f"task.{config.split}: the split {config.split!r} of task {task.uses!r} has no rows. Check `path`, `split` "
+        "and the field map.",
     )
     (out / "task.json").write_text(json.dumps(config.task, indent=2), encoding="utf-8")
     ctx.metric("disjoint_splits", task.disjoint_splits)

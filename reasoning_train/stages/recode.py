@@ -1,7 +1,9 @@
-"""`recode_targets`, `recode_pairs`: labels for a verifier with another tokenizer or template than the policy that grew the trees has.
+"""`recode_targets`, `recode_pairs`: labels for a verifier with another tokenizer or template than the policy that grew
+the trees has.
 
 labels: {uses: value_targets, trees: "${stages.trees}", policy: "${stages.base}", targets: {uses: mc}}
-theirs: {uses: recode_targets, targets: "${stages.labels}", policy: "${stages.base}", model: "${stages.large}", problems: "${task.explore}"}
+theirs: {uses: recode_targets, targets: "${stages.labels}", policy: "${stages.base}", model: "${stages.large}",
+problems: "${task.explore}"}
 prm:    {uses: train_verifier, policy: "${stages.large}", targets: "${stages.theirs}", learning_rate: 1e-3, epochs: 3}
 """
 
@@ -13,16 +15,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import Field
 
 from data_gen.errors import UserError
-from data_gen.labels import StepPair, ValueTarget
-from reasoning_train.recipe.refs import BackboneRef, ModelRef, PairsRef, ProblemsRef, Ref, ValueTargetsRef
-from reasoning_train.recipe.rows import Rows, write_rows
-from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
+from data_gen.records.labels import StepPair, ValueTarget
+from reasoning_train.api.refs import BackboneRef, ModelRef, PairsRef, ProblemsRef, Ref, ValueTargetsRef
+from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.store.rows import Rows, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from data_gen.labelling.recode import Recoder
-    from data_gen.records import Problem
+    from data_gen.records.problem import Problem
 
 Label = TypeVar("Label", ValueTarget, StepPair)
 
@@ -62,7 +64,8 @@ def recode_targets(config: RecodeTargetsConfig, ctx: Context) -> None:
 
 @stage("recode_pairs", version=1, outputs={"data": "pairs"}, seeded=False)
 def recode_pairs(config: RecodePairsConfig, ctx: Context) -> None:
-    """Row by row. A pair whose shared steps the model's tokens do not keep apart from its sides is counted and left out."""
+    """Row by row. A pair whose shared steps the model's tokens do not keep apart from its sides is counted and left
+    out."""
     recoder = _recoder(config, ctx)
     rows = (StepPair.from_row(row) for row in Rows(ctx.input(config.pairs).path))
     _write("recode_pairs", "pairs", _recoded(rows, recoder.pair, config, ctx), config, ctx)
@@ -91,7 +94,7 @@ def _recoder(config: RecodeConfig, ctx: Context) -> Recoder:
 def _recoded(
     rows: Iterable[Label], recode: Callable[[Label, Problem], Label | None], config: RecodeConfig, ctx: Context
 ) -> Iterator[dict[str, Any]]:
-    from reasoning_train.inputs import read_problems
+    from reasoning_train.store.inputs import read_problems
 
     problems = {problem.id: problem for problem in read_problems(ctx.input(config.problems))}
     for row in rows:
@@ -107,13 +110,17 @@ def _recoded(
 
 
 def _unknown(problem_id: str, problems: Ref) -> str:
-    return f"problems: {problems} has no problem {problem_id!r}, which a row is of. Give the problems that the trees were grown for."
+    return (
+        f"problems: {problems} has no problem {problem_id!r}, which a row is of. Give the problems that the trees "
+        "were grown for."
+    )
 
 
 def _write(name: str, kind: str, rows: Iterator[dict[str, Any]], config: RecodeConfig, ctx: Context) -> None:
     n = write_rows(ctx.output("data"), kind=kind, rows=rows)
     gate(
         n >= config.min_rows,
-        f"{name}: {n} rows, fewer than min_rows={config.min_rows}: the tokens of {config.model} run across the ends of steps. "
+        f"{name}: {n} rows, fewer than min_rows={config.min_rows}: the tokens of {config.model} run across the ends "
+        "of steps. "
         "Use a model whose tokenizer keeps the step delimiter apart.",
     )

@@ -1,4 +1,5 @@
-"""`reference`: log-probabilities of both sides of every pair under a policy, once, so that no trainer holds a second model."""
+"""`reference`: log-probabilities of both sides of every pair under a policy, once, so that no trainer holds a second
+model."""
 
 from __future__ import annotations
 
@@ -7,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
-from data_gen.labels import StepPair
-from reasoning_train.recipe.refs import ModelRef, PairsRef, Unkeyed
-from reasoning_train.recipe.rows import Rows, write_rows
-from reasoning_train.stage_api import Context, Sizes, StageConfig, WeightBytes, gate, stage
+from data_gen.records.labels import StepPair
+from reasoning_train.api.refs import ModelRef, PairsRef, Unkeyed
+from reasoning_train.api.stage import Context, Sizes, StageConfig, WeightBytes, gate, stage
+from reasoning_train.store.rows import Rows, write_rows
 from reasoning_train.trainers.setup import Precision, use_bf16
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ class ReferenceConfig(StageConfig):
     policy: ModelRef
     """The reference: as a rule the policy that DPO starts from."""
     precision: Precision = "auto"
-    """As in the training that compares with it. A training of adapters keeps the weights below them in bfloat16 (or 4 bits), so that it
-    begins a rounding away from its reference."""
+    """As in the training that compares with it. A training of adapters keeps the weights below them in bfloat16 (or 4
+    bits), so that it begins a rounding away from its reference."""
     micro_tokens: Annotated[int, Unkeyed()] = 8192
     """Most tokens in one forward pass."""
 
@@ -38,11 +39,12 @@ class ReferenceConfig(StageConfig):
 
 @stage("reference", version=1, outputs={"data": "pairs"}, seeded=False, scores=True)
 def reference(config: ReferenceConfig, ctx: Context) -> None:
-    """Pairs of one tree go through the model together, what they share once. Those over the context are counted and left out."""
+    """Pairs of one tree go through the model together, what they share once. Those over the context are counted and
+    left out."""
     import torch
 
     from reasoning_train.models.policy import load_policy
-    from reasoning_train.trainers.encode_pairs import encode_pairs
+    from reasoning_train.trainers.data.pairs import encode_pairs
     from reasoning_train.trainers.objective import Objective
     from reasoning_train.trainers.setup import pad_id
 
@@ -57,10 +59,14 @@ def reference(config: ReferenceConfig, ctx: Context) -> None:
     for pair, sums in zip(fitting, found, strict=True):
         gate(
             all(map(math.isfinite, sums)),
-            f"reference: problem {pair.problem_id!r}: the policy gives its pair log-probabilities of {sums}; expected finite numbers. Its "
+            f"reference: problem {pair.problem_id!r}: the policy gives its pair log-probabilities of {sums}; expected "
+            "finite numbers. Its "
             "weights are broken: train it again, at a lower rate.",
         )
-    rows = (replace(pair, reference_chosen=a, reference_rejected=b).to_row() for pair, (a, b) in zip(fitting, found, strict=True))
+    rows = (
+        replace(pair, reference_chosen=a, reference_rejected=b).to_row()
+        for pair, (a, b) in zip(fitting, found, strict=True)
+    )
     ctx.count("out", write_rows(ctx.output("data"), kind="pairs", rows=rows))
 
 
@@ -71,7 +77,8 @@ def size(config: ReferenceConfig, sizes: Sizes) -> dict[str, Any]:
 
 
 def pair_logprobs(objective: Objective, rows: list[Row], pad: int, tokens: int) -> Iterator[tuple[float, float]]:
-    """Summed log-probs (chosen, rejected) of every row, in order, in nats; rows are taken some thousand at a time, `tokens` a pass."""
+    """Summed log-probs (chosen, rejected) of every row, in order, in nats; rows are taken some thousand at a time,
+    `tokens` a pass."""
     with objective.packed("tree") as attention:
         yield from _in_trees(objective, rows, pad, tokens, attention)
 
@@ -89,10 +96,13 @@ def _in_trees(
         numbers = {id(row): number for number, row in enumerate(rows[at : at + 1024])}
         for packs in micro_batches(rows[at : at + 1024], packing="tree", capacity=tokens, tokens=tokens):
             batch = {
-                name: tensor.to(objective.model.device) for name, tensor in collate(packs, pad, share=True, attention=attention).items()
+                name: tensor.to(objective.model.device)
+                for name, tensor in collate(packs, pad, share=True, attention=attention).items()
             }
             with torch.inference_mode():
                 sums = objective.outputs(batch).trace_logprobs.tolist()
-            for row, pair in zip((row for pack in packs for row in pack), zip(sums[::2], sums[1::2], strict=True), strict=True):
+            for row, pair in zip(
+                (row for pack in packs for row in pack), zip(sums[::2], sums[1::2], strict=True), strict=True
+            ):
                 found[numbers[id(row)]] = pair
         yield from (found[number] for number in range(len(found)))

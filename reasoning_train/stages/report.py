@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from reasoning_train.recipe.refs import Ref
-from reasoning_train.recipe.store import Artifact
-from reasoning_train.stage_api import Context, StageConfig, stage
+from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import Context, StageConfig, stage
+from reasoning_train.store.store import Artifact
 
 
 class ReportConfig(StageConfig):

@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import Field
 
-from reasoning_train.recipe.refs import Ref, TableRef
-from reasoning_train.recipe.rows import Rows
-from reasoning_train.stage_api import Context, StageConfig, gate, stage
+from reasoning_train.api.refs import Ref, TableRef
+from reasoning_train.api.stage import Context, StageConfig, gate, stage
+from reasoning_train.store.rows import Rows
 
 
 class RoundStopConfig(StageConfig):
@@ -37,7 +37,8 @@ def round_stop(config: RoundStopConfig, ctx: Context) -> None:
 
 
 def decide(scores: Sequence[float], first: int, min_gain: float) -> dict[str, Any]:
-    """Stop once the last score does not exceed the best before it by more than `min_gain`; of equal rounds the earliest is best."""
+    """Stop once the last score does not exceed the best before it by more than `min_gain`; of equal rounds the earliest
+    is best."""
     stop = len(scores) > 1 and scores[-1] - max(scores[:-1]) <= min_gain
     best = max(range(len(scores)), key=lambda i: scores[i])
     return {"stop": stop, "best": first + best, "scores": {str(first + i): score for i, score in enumerate(scores)}}

@@ -10,14 +10,15 @@ from pydantic import Field
 
 from data_gen.engines.config import EngineConfig, TransformersConfig
 from data_gen.errors import excerpt
-from reasoning_train.inputs import count_rows, load_task, read_problems
-from reasoning_train.recipe.refs import ModelRef, ProblemsRef, Unkeyed
-from reasoning_train.stage_api import Context, Sizes, StageConfig, at_most, gate, stage
+from reasoning_train.api.refs import ModelRef, ProblemsRef, Unkeyed
+from reasoning_train.api.stage import Context, Sizes, StageConfig, at_most, gate, stage
+from reasoning_train.store.inputs import count_rows, load_task, read_problems
 
 if TYPE_CHECKING:
     from data_gen.engines.base import LM, Engine
     from data_gen.format import StepCodec
-    from data_gen.records import Problem, Solution
+    from data_gen.records.problem import Problem
+    from data_gen.records.solution import Solution
     from data_gen.tasks import Task
 
 
@@ -41,7 +42,7 @@ class SampleConfig(StageConfig):
 @stage("sample", version=1, outputs={"data": "solutions"}, unit="problem")
 def sample(config: SampleConfig, ctx: Context) -> None:
     """Record the samples of each problem as it finishes."""
-    from reasoning_train.engine import open_engine
+    from reasoning_train.models.engine import open_engine
     from reasoning_train.models.policy_text import load_policy_text
 
     policy, task = load_policy_text(ctx.input(config.policy).path), load_task(ctx.input(config.problems))
@@ -56,7 +57,7 @@ def _sample(engine: Engine, codec: StepCodec, task: Task, config: SampleConfig, 
     from data_gen.engines.base import Sampling
     from data_gen.engines.programs import run_programs
     from data_gen.programs.solve import solve
-    from reasoning_train.engine import Meter
+    from reasoning_train.models.engine import Meter
 
     source, meter = ctx.input(config.problems), Meter(engine.usage)
     sampling = Sampling(max_tokens=config.max_tokens, temperature=config.temperature, top_p=config.top_p)
@@ -68,7 +69,10 @@ def _sample(engine: Engine, codec: StepCodec, task: Task, config: SampleConfig, 
     total = count_rows(source, config.limit)
     pending = ctx.pending((problem.id, problem) for problem in problems)
     for done, (item, solutions) in enumerate(
-        run_programs(engine, pending, program, seed=ctx.seed, key=lambda i: i[1], in_flight=config.engine.in_flight(config.n)), 1
+        run_programs(
+            engine, pending, program, seed=ctx.seed, key=lambda i: i[1], in_flight=config.engine.in_flight(config.n)
+        ),
+        1,
     ):
         tokens = meter.tell(ctx)
         ctx.record(item[0], item[1], [s.to_row() for s in solutions])
@@ -78,7 +82,7 @@ def _sample(engine: Engine, codec: StepCodec, task: Task, config: SampleConfig, 
 @sample.estimate
 def cost(config: SampleConfig, sizes: Sizes) -> dict[str, Any]:
     """Every problem n times to the token limit."""
-    from reasoning_train.memory import generation_bytes
+    from reasoning_train.process.memory import generation_bytes
 
     policy, problems = sizes(config.policy).get("parameters"), at_most(sizes(config.problems).get("rows"), config.limit)
     result: dict[str, Any] = {"memory_bytes": generation_bytes(policy, config.engine)} if policy else {}
@@ -96,7 +100,10 @@ def check(config: SampleConfig, ctx: Context, rows: Iterable[dict[str, Any]]) ->
     for row in rows:
         seen += 1
         if row["verdict"] not in first:
-            said = f"problem {row['problem_id']!r}, {excerpt(row['completion'])}, {row['finish']}, {row['reason'] or 'no reason given'}"
+            said = (
+                f"problem {row['problem_id']!r}, {excerpt(row['completion'])}, {row['finish']}, "
+                f"{row['reason'] or 'no reason given'}"
+            )
             first[row["verdict"]] = f" The first {row['verdict']} one: {said}."
         cut += row["finish"] == "length"
         unverifiable += row["verdict"] == "unverifiable"
@@ -130,5 +137,6 @@ def check(config: SampleConfig, ctx: Context, rows: Iterable[dict[str, Any]]) ->
     gate(
         right > 0 and right / seen >= config.min_solved,
         f"sample: {right} of {seen} samples are correct (pass rate {right / seen:.4f}, needed > 0{bar}; "
-        f"{cut} were cut by max_tokens={config.max_tokens}). {hint}{first.get('wrong') or first.get('unverifiable', '')}",
+        f"{cut} were cut by max_tokens={config.max_tokens}). "
+        f"{hint}{first.get('wrong') or first.get('unverifiable', '')}",
     )

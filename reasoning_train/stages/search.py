@@ -1,4 +1,5 @@
-"""`search`: grows trees over problems, one file of data_gen/search an algorithm, many trees at a time over one engine."""
+"""`search`: grows trees over problems, one file of data_gen/search an algorithm, many trees at a time over one
+engine."""
 
 from __future__ import annotations
 
@@ -10,19 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, model_validator
 
 from data_gen.engines.config import EngineConfig, TransformersConfig
-from data_gen.records import Problem, Solution
+from data_gen.records.problem import Problem
+from data_gen.records.solution import Solution
 from data_gen.scorers import SCORERS
 from data_gen.search import SEARCHES
-from reasoning_train.inputs import count_rows, read_problems, read_solutions, with_solutions
-from reasoning_train.recipe.refs import ModelRef, ProblemsRef, SolutionsRef, Unkeyed, VerifierRef
-from reasoning_train.stage_api import Context, Sizes, StageConfig, at_most, gate, stage
+from reasoning_train.api.refs import ModelRef, ProblemsRef, SolutionsRef, Unkeyed, VerifierRef
+from reasoning_train.api.stage import Context, Sizes, StageConfig, at_most, gate, stage
+from reasoning_train.store.inputs import count_rows, read_problems, read_solutions, with_solutions
 
 if TYPE_CHECKING:
     from data_gen.engines.base import LM
+    from data_gen.records.trees import Tree
     from data_gen.scorers import ScorerConfig
     from data_gen.search import Search
-    from data_gen.trees import Tree
-    from reasoning_train.searching import Grower
+    from reasoning_train.stages.searching import Grower
 
     AnySearch = Search
     AnyScorer = ScorerConfig
@@ -38,11 +40,14 @@ class SearchConfig(StageConfig):
     search: AnySearch
     scorer: AnyScorer | None = None
     verifier: VerifierRef | ModelRef | None = None
-    """Checkpoint that the scorer reads: a verifier, or a model (a joint one for its value head, any for `likelihood`)."""
+    """Checkpoint that the scorer reads: a verifier, or a model (a joint one for its value head, any for
+    `likelihood`)."""
     solutions: SolutionsRef | None = None
-    """Solutions of the same problems, drawn before: a search that begins with whole ones takes these first and draws what it lacks."""
+    """Solutions of the same problems, drawn before: a search that begins with whole ones takes these first and draws
+    what it lacks."""
     gold: bool = False
-    """Grant gold to search and scorer, as numbers only: for data on training problems. Trees are then marked `oracle`."""
+    """Grant gold to search and scorer, as numbers only: for data on training problems. Trees are then marked
+    `oracle`."""
     trees: int = Field(1, ge=1)
     """Trees a problem, each with random streams of its own."""
     limit: int | None = Field(None, ge=1)
@@ -58,7 +63,9 @@ class SearchConfig(StageConfig):
         if search.needs_scorer and scorer is None:
             raise ValueError(f"scorer: search {search.uses!r} needs one. Known: {', '.join(SCORERS.names())}")
         if scorer is not None and scorer.needs_verifier and self.verifier is None:
-            raise ValueError(f"verifier: scorer {scorer.uses!r} reads a checkpoint; give a reference such as ${{stages.prm}}")
+            raise ValueError(
+                f"verifier: scorer {scorer.uses!r} reads a checkpoint; give a reference such as ${{stages.prm}}"
+            )
         if scorer is not None and scorer.needs_value_head and self.engine.uses != "transformers":
             raise ValueError(
                 f"engine: scorer {scorer.uses!r} needs values that only `uses: transformers` gives with its tokens; "
@@ -66,7 +73,10 @@ class SearchConfig(StageConfig):
             )
         if self.solutions and not search.takes_solutions:
             able = ", ".join(name for name in SEARCHES.names() if SEARCHES.get(name).takes_solutions)
-            raise ValueError(f"solutions: search {search.uses!r} draws its own steps and begins with no solution. Those that do: {able}")
+            raise ValueError(
+                f"solutions: search {search.uses!r} draws its own steps and begins with no solution. Those that do: "
+                f"{able}"
+            )
         if not self.gold:
             needy = [search] if search.needs_gold else [scorer] if scorer is not None and scorer.needs_gold else []
             if needy:
@@ -77,7 +87,7 @@ class SearchConfig(StageConfig):
 @stage("search", version=1, outputs={"trees": "trees"}, unit="problem")
 def search(config: SearchConfig, ctx: Context) -> None:
     """Record each tree as it is finished."""
-    from reasoning_train.searching import open_grower
+    from reasoning_train.stages.searching import open_grower
 
     with open_grower(config, ctx) as grower:
         _grow(grower, config, ctx)
@@ -85,7 +95,7 @@ def search(config: SearchConfig, ctx: Context) -> None:
 
 def _grow(grower: Grower, config: SearchConfig, ctx: Context) -> None:
     from data_gen.engines.programs import run_programs
-    from reasoning_train.engine import Meter
+    from reasoning_train.models.engine import Meter
 
     if config.solutions:
         deque(_paired(config, ctx), maxlen=0)  # a misfit is told before hours of work, not after
@@ -96,7 +106,9 @@ def _grow(grower: Grower, config: SearchConfig, ctx: Context) -> None:
         problem, sample, given = item[2]
         return await grower.grow(problem, sample, lm, given)
 
-    pending = ctx.pending(_items(config, ctx), group_size=config.trees)  # trees of one problem share its prefix in one engine
+    pending = ctx.pending(
+        _items(config, ctx), group_size=config.trees
+    )  # trees of one problem share its prefix in one engine
     grown = run_programs(grower.engine, pending, program, seed=ctx.seed, key=lambda i: i[1], in_flight=grower.in_flight)
     for done, (item, tree) in enumerate(grown, 1):
         tokens = meter.tell(ctx)
@@ -126,26 +138,36 @@ def _items(config: SearchConfig, ctx: Context) -> Iterator[tuple[str, Work]]:
 @search.estimate
 def cost(config: SearchConfig, sizes: Sizes) -> dict[str, Any]:
     """Every tree to its budget, every sample to the token limit, every node scored."""
-    from reasoning_train.memory import generation_bytes
+    from reasoning_train.process.memory import generation_bytes
 
     policy, problems = sizes(config.policy).get("parameters"), at_most(sizes(config.problems).get("rows"), config.limit)
     result: dict[str, Any] = {"memory_bytes": generation_bytes(policy, config.engine)} if policy else {}
     if problems is not None:
         trees, draws = problems * config.trees, config.search.draws()
-        samples, tokens = ((draws + 1) * n for n in (config.scorer.draws() if config.scorer else (0, 0)))  # the root is scored as well
+        samples, tokens = (
+            (draws + 1) * n for n in (config.scorer.draws() if config.scorer else (0, 0))
+        )  # the root is scored as well
         calls = trees * (draws + samples)
-        result |= {"records": trees, "rows": calls + trees, "calls": calls, "tokens": trees * (config.search.tokens() + tokens)}
+        result |= {
+            "records": trees,
+            "rows": calls + trees,
+            "calls": calls,
+            "tokens": trees * (config.search.tokens() + tokens),
+        }
     return result
 
 
 @search.finish
 def summarise(config: SearchConfig, ctx: Context, rows: Iterable[dict[str, Any]]) -> None:
     """What the trees look like, into the manifest; the gates."""
-    from data_gen.trees import read_trees
+    from data_gen.records.trees import read_trees
     from reasoning_train.evaluation.trees import summarise_trees
 
     summary, table = summarise_trees(read_trees(rows))
-    gate(summary["trees"] > 0, f"search: no trees; {config.problems} is empty or every question is longer than the context.")
+    gate(
+        summary["trees"] > 0,
+        f"search: no trees; {config.problems} is empty or every question is longer than the context.",
+    )
     ctx.count("out", summary["trees"])
     ctx.metric("trees", summary)
     ctx.metric("table", table)

@@ -11,13 +11,13 @@ from typing import Any, Literal
 from pydantic import Field
 
 from data_gen.engines.base import stream_seed
-from data_gen.records import Solution
+from data_gen.records.solution import Solution
+from data_gen.records.verdict import Verdict
 from data_gen.similarity import jaccard, shingles
-from data_gen.verdict import Verdict
-from reasoning_train.inputs import read_solutions
-from reasoning_train.recipe.refs import SolutionsRef
-from reasoning_train.recipe.rows import write_rows
-from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.api.refs import SolutionsRef
+from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.store.inputs import read_solutions
+from reasoning_train.store.rows import write_rows
 
 
 class SelectConfig(StageConfig):
@@ -25,8 +25,8 @@ class SelectConfig(StageConfig):
 
     solutions: SolutionsRef
     keep: Literal["correct", "any"] = "correct"
-    """`correct`: the verdict says so. `any`: right and wrong ones alike (the control of a rejection-sampling run). Solutions that were cut
-    and unverifiable ones are dropped either way: nobody could have kept those."""
+    """`correct`: the verdict says so. `any`: right and wrong ones alike (the control of a rejection-sampling run).
+    Solutions that were cut and unverifiable ones are dropped either way: nobody could have kept those."""
     steps: Literal["any", "right"] = "any"
     """`right`: drop solutions in which the task's step checker found a wrong step."""
     dedupe: Literal["none", "exact", "near"] = "exact"

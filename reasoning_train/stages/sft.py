@@ -1,7 +1,8 @@
-"""`sft`: supervised fine-tuning on solutions, loss on the completion only, full or LoRA/QLoRA, packed; with a value head in the same pass.
+"""`sft`: supervised fine-tuning on solutions, loss on the completion only, full or LoRA/QLoRA, packed; with a value
+head in the same pass.
 
-With `value` it makes a joint policy and value model (AlphaMath, arXiv 2405.03553, section 3.4): cross-entropy on the paths in `data`,
-regression on all that have targets.
+With `value` it makes a joint policy and value model (AlphaMath, arXiv 2405.03553, section 3.4): cross-entropy on the
+paths in `data`, regression on all that have targets.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from data_gen.heads import HeadConfig
-from data_gen.labels import ValueTarget
-from data_gen.scales import Scale
-from reasoning_train.inputs import read_solutions
-from reasoning_train.ranks import rank
-from reasoning_train.recipe.refs import ModelRef, ProblemsRef, SolutionsRef, Unkeyed, ValueTargetsRef
-from reasoning_train.recipe.rows import Rows
-from reasoning_train.stage_api import Context, Sizes, gate, stage
+from data_gen.records.labels import ValueTarget
+from data_gen.records.scales import Scale
+from data_gen.verifiers.heads import HeadConfig
+from reasoning_train.api.refs import ModelRef, ProblemsRef, SolutionsRef, Unkeyed, ValueTargetsRef
+from reasoning_train.api.stage import Context, Sizes, gate, stage
+from reasoning_train.process.ranks import rank
+from reasoning_train.store.inputs import read_solutions
+from reasoning_train.store.rows import Rows
 from reasoning_train.trainers.setup import Training, load_options, pad_id, prepare, training_cost, use_bf16, zero_stage
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
 
 class Until(BaseModel):
-    """Stop as soon as greedy accuracy on `problems` reaches `greedy`, looked at every `every` steps from step `start`."""
+    """Stop as soon as greedy accuracy on `problems` reaches `greedy`, looked at every `every` steps from step
+    `start`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     problems: ProblemsRef
@@ -43,11 +45,13 @@ class Until(BaseModel):
 
 
 class Value(BaseModel):
-    """A value head that learns in the same pass: `value: {targets: "${stages.values}", head: {squash: tanh, scale: signed}, loss: mse}`."""
+    """A value head that learns in the same pass: `value: {targets: "${stages.values}", head: {squash: tanh, scale:
+    signed}, loss: mse}`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     targets: ValueTargetsRef
-    """Of right and wrong paths; rows of a problem stand in one step with its solutions, and in one tree with `packing: tree`."""
+    """Of right and wrong paths; rows of a problem stand in one step with its solutions, and in one tree with `packing:
+    tree`."""
     head: HeadConfig = HeadConfig(squash="tanh", scale=Scale.SIGNED)
     loss: Literal["mse", "bce"] = "mse"
     weight: float = Field(1.0, gt=0)
@@ -56,7 +60,10 @@ class Value(BaseModel):
     @model_validator(mode="after")
     def _fits(self) -> Value:
         if self.loss == "bce" and (self.head.squash != "sigmoid" or self.head.scale is not Scale.P):
-            raise ValueError(f"loss: 'bce' needs a head with squash 'sigmoid' and scale 'p', not {self.head.squash!r}; expected 'mse'")
+            raise ValueError(
+                f"loss: 'bce' needs a head with squash 'sigmoid' and scale 'p', not {self.head.squash!r}; expected "
+                "'mse'"
+            )
         return self
 
 
@@ -81,7 +88,8 @@ class SFTConfig(Training):
     until: Until | None = None
     adapter: Literal["merge", "keep"] = "merge"
     packing: Annotated[Literal["none", "sequence", "tree"], Unkeyed()] = "sequence"
-    """`sequence`: solutions side by side in a row; `tree`: what those of one problem that meet in a step share is stored once."""
+    """`sequence`: solutions side by side in a row; `tree`: what those of one problem that meet in a step share is
+    stored once."""
 
     @model_validator(mode="after")
     def _fits(self) -> SFTConfig:
@@ -89,7 +97,9 @@ class SFTConfig(Training):
             raise ValueError("data: several sources (two or more) and `value` do not go together; give one reference")
         if self.until and (self.held_out or self.ema):
             name = "held_out" if self.held_out else "ema"
-            raise ValueError(f"{name}: `until` publishes the weights that met its bar, not others; leave one of the two out")
+            raise ValueError(
+                f"{name}: `until` publishes the weights that met its bar, not others; leave one of the two out"
+            )
         return self
 
     def placement_problems(self, world: int, deepspeed: str | None) -> Iterator[str]:
@@ -97,15 +107,17 @@ class SFTConfig(Training):
         yield from super().placement_problems(world, deepspeed)
         if self.until and zero_stage(deepspeed) == 3:
             yield (
-                f"sft: `until` decodes with the policy, which ZeRO-3 (resources.deepspeed={deepspeed!r}) cuts up. Use zero2, or train a "
+                f"sft: `until` decodes with the policy, which ZeRO-3 (resources.deepspeed={deepspeed!r}) cuts up. Use "
+                "zero2, or train a "
                 "fixed number of steps."
             )
 
 
 @stage("sft", version=2, outputs={"model": "model"}, distributed=True)
 def sft(config: SFTConfig, ctx: Context) -> None:
-    """Train, then publish the policy with its Format (adapters merged unless `adapter: keep`) and, with `value`, its head."""
-    from data_gen.heads import save_head
+    """Train, then publish the policy with its Format (adapters merged unless `adapter: keep`) and, with `value`, its
+    head."""
+    from data_gen.verifiers.heads import save_head
     from reasoning_train.models.policy import load_policy, save_policy
     from reasoning_train.trainers.fit import finish, fit
     from reasoning_train.trainers.until import StopWhenGood
@@ -116,13 +128,22 @@ def sft(config: SFTConfig, ctx: Context) -> None:
     policy.model = prepare(policy.model, config)
     stopper = StopWhenGood(config.until, policy, ctx) if config.until else None
     trainer = fit(
-        _objective(config, policy, folder), sources, config, ctx, packing=config.packing, pad_id=pad_id(policy), runs=out / "runs",
-        limit=limit, together=config.value is not None, callbacks=[stopper] if stopper else [],
-    )  # fmt: skip
+        _objective(config, policy, folder),
+        sources,
+        config,
+        ctx,
+        packing=config.packing,
+        pad_id=pad_id(policy),
+        runs=out / "runs",
+        limit=limit,
+        together=config.value is not None,
+        callbacks=[stopper] if stopper else [],
+    )
     if stopper and config.until:
         gate(
             stopper.reached is not None,
-            f"sft: greedy accuracy on dev did not reach until.greedy={config.until.greedy} in {trainer.state.global_step} steps "
+            f"sft: greedy accuracy on dev did not reach until.greedy={config.until.greedy} in "
+            f"{trainer.state.global_step} steps "
             f"(last: {stopper.last:.3f}). Raise `max_steps`, lower the bar, or change `learning_rate`.",
         )
     trained = finish(trainer, folder, merge=config.adapter == "merge")
@@ -161,20 +182,28 @@ def cost(config: SFTConfig, sizes: Sizes) -> dict[str, Any]:
 
 def _sources(config: SFTConfig, policy: Policy, ctx: Context) -> tuple[list[Source], int]:
     """Rows to train on with their shares, and the longest that one may be."""
-    from reasoning_train.trainers.encode import encode_solutions
-    from reasoning_train.trainers.encode_values import encode_values
-    from reasoning_train.trainers.encoded import Encoded
+    from reasoning_train.trainers.data.encoded import Encoded
+    from reasoning_train.trainers.data.preflight import admit
+    from reasoning_train.trainers.data.solutions import encode_solutions
+    from reasoning_train.trainers.data.values import encode_values
     from reasoning_train.trainers.fit import Source
-    from reasoning_train.trainers.preflight import admit
 
     limit = min(config.max_length or policy.context, policy.context)
     mixed = config.data if isinstance(config.data, list) else [Mixed(solutions=config.data)]
-    parts = [encode_solutions(read_solutions(ctx.input(part.solutions)), policy.codec, limit, config.masked) for part in mixed]
+    parts = [
+        encode_solutions(read_solutions(ctx.input(part.solutions)), policy.codec, limit, config.masked)
+        for part in mixed
+    ]
     if config.value:
         targets = (ValueTarget.from_row(row) for row in Rows(ctx.input(config.value.targets).path))
-        parts[0] += encode_values(targets, policy.codec, config.value.head, limit, vocabulary=policy.model.config.vocab_size)
+        parts[0] += encode_values(
+            targets, policy.codec, config.value.head, limit, vocabulary=policy.model.config.vocab_size
+        )
     for part, source in zip(parts, mixed, strict=True):
-        gate(bool(part.rows), f"sft: no rows of {source.solutions} to train on (dropped: {part.why(limit)}).{part.offending(limit)}")
+        gate(
+            bool(part.rows),
+            f"sft: no rows of {source.solutions} to train on (dropped: {part.why(limit)}).{part.offending(limit)}",
+        )
     scale = config.value.head.scale if config.value else None
     admit("sft", sum(parts, Encoded()), config, ctx, limit, policy.codec, scale=scale)
     return [Source(part.rows, source.share) for part, source in zip(parts, mixed, strict=True)], limit

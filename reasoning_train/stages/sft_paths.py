@@ -10,12 +10,12 @@ from pydantic import Field
 from data_gen.labelling.paths import PathPolicy
 from data_gen.labelling.reach import ends
 from data_gen.labelling.solutions import Weights, path_solutions
-from reasoning_train.recipe.refs import ModelRef, TreesRef
-from reasoning_train.recipe.rows import write_rows
-from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.api.refs import ModelRef, TreesRef
+from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.store.rows import write_rows
 
 if TYPE_CHECKING:
-    from data_gen.records import Solution
+    from data_gen.records.solution import Solution
 
 
 class SftPathsConfig(StageConfig):
@@ -26,7 +26,8 @@ class SftPathsConfig(StageConfig):
     """Whose tokenizer and Format cut the paths into steps: the policy that grew the trees."""
     paths: PathPolicy = PathPolicy()
     weights: Weights = "one"
-    """Loss weight of a right row: 1; its share of a problem, whose rows weigh 1 together; its draws. A wrong row has 0."""
+    """Loss weight of a right row: 1; its share of a problem, whose rows weigh 1 together; its draws. A wrong row has
+    0."""
     min_rows: int = Field(1, ge=1)
     """Right rows, at least."""
 
@@ -34,7 +35,7 @@ class SftPathsConfig(StageConfig):
 @stage("sft_paths", version=1, outputs={"data": "solutions"})
 def sft_paths(config: SftPathsConfig, ctx: Context) -> None:
     """Problem by problem; nothing but counts is kept."""
-    from reasoning_train.labelling import Histogram
+    from reasoning_train.stages.labelling import Histogram
 
     verdicts = Histogram("verdicts of the rows")
     write_rows(ctx.output("data"), kind="solutions", rows=(row.to_row() for row in _rows(config, ctx, verdicts)))
@@ -43,12 +44,14 @@ def sft_paths(config: SftPathsConfig, ctx: Context) -> None:
     ctx.metric("labels", metric)
     gate(
         right >= config.min_rows,
-        f"sft_paths: {right} right solutions in the trees of {config.trees}, fewer than min_rows={config.min_rows} (solved trees: "
+        f"sft_paths: {right} right solutions in the trees of {config.trees}, fewer than min_rows={config.min_rows} "
+        "(solved trees: "
         f"{_solved(ctx, config)}). Search longer, on easier problems, or with more trees.",
     )
     gate(
         not config.paths.wrong or len(metric["bars"]) > 1,
-        f"sft_paths: paths.wrong={config.paths.wrong} asks for wrong solutions too, and the trees of {config.trees} hold none. "
+        f"sft_paths: paths.wrong={config.paths.wrong} asks for wrong solutions too, and the trees of {config.trees} "
+        "hold none. "
         "Use harder problems or a higher temperature, or set `paths.wrong: 0`.",
     )
 
@@ -61,7 +64,7 @@ def size(config: SftPathsConfig, sizes: Sizes) -> dict[str, Any]:
 
 
 def _rows(config: SftPathsConfig, ctx: Context, verdicts: Any) -> Iterator[Solution]:
-    from reasoning_train.labelling import count_drops, open_codec, problem_trees, stream
+    from reasoning_train.stages.labelling import count_drops, open_codec, problem_trees, stream
 
     codec = open_codec(ctx, config.policy)
     for problem_id, trees in problem_trees(ctx.input(config.trees), codec):

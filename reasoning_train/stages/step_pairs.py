@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from data_gen.labelling.pairs import PAIR_RULES
-from reasoning_train.recipe.refs import ModelRef, TreesRef
-from reasoning_train.recipe.rows import write_rows
-from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.api.refs import ModelRef, TreesRef
+from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.store.rows import write_rows
 
 if TYPE_CHECKING:
     from data_gen.labelling.pairs import PairRule
-    from data_gen.labels import StepPair
-    from reasoning_train.labelling import Histogram
+    from data_gen.records.labels import StepPair
+    from reasoning_train.stages.labelling import Histogram
 
     AnyRule = PairRule
 else:
@@ -38,7 +38,7 @@ class StepPairsConfig(StageConfig):
 @stage("step_pairs", version=1, outputs={"data": "pairs"})
 def step_pairs(config: StepPairsConfig, ctx: Context) -> None:
     """Tree by tree; nothing but counts is kept."""
-    from reasoning_train.labelling import Histogram
+    from reasoning_train.stages.labelling import Histogram
 
     margins, depths = Histogram(f"margins on scale {config.pairs.scale}", config.pairs.scale), Counter[int]()
     write_rows(ctx.output("data"), kind="pairs", rows=(pair.to_row() for pair in _pairs(config, ctx, margins, depths)))
@@ -48,8 +48,10 @@ def step_pairs(config: StepPairsConfig, ctx: Context) -> None:
     ctx.metric("pairs_by_depth", {str(depth): depths[depth] for depth in sorted(depths)})
     gate(
         found >= config.min_rows,
-        f"step_pairs: {found} pairs, fewer than min_rows={config.min_rows}. Share of the siblings in the trees of {config.trees} that lead "
-        f"to right and wrong answers: {_informative(ctx, config)}. Search longer, on problems that are solved sometimes, or ask for less.",
+        f"step_pairs: {found} pairs, fewer than min_rows={config.min_rows}. Share of the siblings in the trees of "
+        f"{config.trees} that lead "
+        f"to right and wrong answers: {_informative(ctx, config)}. Search longer, on problems that are solved "
+        "sometimes, or ask for less.",
     )
 
 
@@ -62,7 +64,7 @@ def size(config: StepPairsConfig, sizes: Sizes) -> dict[str, Any]:
 
 def _pairs(config: StepPairsConfig, ctx: Context, margins: Histogram, depths: Counter[int]) -> Iterator[StepPair]:
     from data_gen.labelling.pairs.base import draw_pairs
-    from reasoning_train.labelling import count_drops, open_codec, problem_trees, refusals, stream
+    from reasoning_train.stages.labelling import count_drops, open_codec, problem_trees, refusals, stream
 
     codec = open_codec(ctx, config.policy)
     for problem_id, trees in problem_trees(ctx.input(config.trees), codec):

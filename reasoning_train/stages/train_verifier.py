@@ -1,10 +1,12 @@
-"""`train_verifier`: a value head and its backbone: outcome, process, token-level, progress and pairwise verifiers, by their targets.
+"""`train_verifier`: a value head and its backbone: outcome, process, token-level, progress and pairwise verifiers, by
+their targets.
 
 - outcome (2110.14168): `targets` of rule outcome, `head: {read_at: last}`
 - process (2312.08935): `targets` of rule mc; from labels without noise (2305.20050): of rule exact_steps
 - token-level (2407.12863): `targets` of rule prefix_ratio, `head: {read_at: every_token, squash: clip}`, `loss: mse`
 - pairwise (2407.00390): `pairs` of rule margin, `head: {scale: ranking, squash: none, bias: false}`, `loss: ranking`
-- listwise (2409.12122): `targets` of rule outcome, `head: {scale: ranking, squash: none, read_at: last}`, `loss: ranking`
+- listwise (2409.12122): `targets` of rule outcome, `head: {scale: ranking, squash: none, read_at: last}`, `loss:
+  ranking`
 """
 
 from __future__ import annotations
@@ -13,13 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from data_gen.heads import HeadConfig
-from data_gen.labels import StepPair, ValueTarget
-from data_gen.scales import Scale
-from reasoning_train.ranks import rank
-from reasoning_train.recipe.refs import BackboneRef, PairsRef, Unkeyed, ValueTargetsRef
-from reasoning_train.recipe.rows import Rows
-from reasoning_train.stage_api import Context, Sizes, gate, stage
+from data_gen.records.labels import StepPair, ValueTarget
+from data_gen.records.scales import Scale
+from data_gen.verifiers.heads import HeadConfig
+from reasoning_train.api.refs import BackboneRef, PairsRef, Unkeyed, ValueTargetsRef
+from reasoning_train.api.stage import Context, Sizes, gate, stage
+from reasoning_train.process.ranks import rank
+from reasoning_train.store.rows import Rows
 from reasoning_train.trainers.setup import Training, load_options, pad_id, prepare, training_cost, use_bf16
 
 if TYPE_CHECKING:
@@ -31,8 +33,8 @@ class TrainVerifierConfig(Training):
     """What says how good a solution is, and how the head says it."""
 
     policy: BackboneRef
-    """The backbone's weights, the tokenizer and the Format: the policy that grew the trees, a larger model with its tokenizer, or a
-    verifier to go on with."""
+    """The backbone's weights, the tokenizer and the Format: the policy that grew the trees, a larger model with its
+    tokenizer, or a verifier to go on with."""
     new_head: bool = False
     """Train a new head though one lies beside the backbone already, for one that is read or scaled in another way."""
     targets: ValueTargetsRef | None = None
@@ -40,8 +42,8 @@ class TrainVerifierConfig(Training):
     """For `loss: ranking` between steps; exactly one of `targets` and `pairs`."""
     head: HeadConfig = HeadConfig()
     loss: Literal["bce", "mse", "ranking"] = "bce"
-    """`bce`: cross-entropy with soft or hard labels; `mse`: squared error on the head's scale; `ranking`: -log sigma of differences
-    (of the two sides of `pairs`, or of right and wrong paths of one problem)."""
+    """`bce`: cross-entropy with soft or hard labels; `mse`: squared error on the head's scale; `ranking`: -log sigma of
+    differences (of the two sides of `pairs`, or of right and wrong paths of one problem)."""
     margin: float = Field(0.0, ge=0)
     """By which a ranking wants the better score ahead."""
     packing: Annotated[Literal["none", "sequence", "tree"], Unkeyed()] = "tree"
@@ -52,22 +54,26 @@ class TrainVerifierConfig(Training):
         if (self.targets is None) == (self.pairs is None):
             raise ValueError("train_verifier: give exactly one of `targets` and `pairs`")
         if self.pairs is not None and self.loss != "ranking":
-            raise ValueError(f"loss: pairs say which side is better, not how good it is; expected 'ranking', got {self.loss!r}")
+            raise ValueError(
+                f"loss: pairs say which side is better, not how good it is; expected 'ranking', got {self.loss!r}"
+            )
         if (self.loss == "ranking") != (self.head.scale is Scale.RANKING):
             raise ValueError(
-                f"head.scale: loss {self.loss!r} does not go with scale {str(self.head.scale)!r}; 'ranking' goes with 'ranking' only"
+                f"head.scale: loss {self.loss!r} does not go with scale {str(self.head.scale)!r}; 'ranking' goes with "
+                "'ranking' only"
             )
         if self.loss == "bce" and (self.head.squash != "sigmoid" or self.head.scale is not Scale.P):
             raise ValueError(
-                f"loss: 'bce' needs a head with squash 'sigmoid' and scale 'p', and this has {self.head.squash!r}; expected 'mse'"
+                f"loss: 'bce' needs a head with squash 'sigmoid' and scale 'p', and this has {self.head.squash!r}; "
+                "expected 'mse'"
             )
         return self
 
 
 @stage("train_verifier", version=3, outputs={"verifier": "verifier"}, distributed=True)
 def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
-    """Train backbone and head, publish them with the Format. A backbone that has a head already goes on with it unless a new one is asked
-    for; UserError where that one is read or scaled in another way."""
+    """Train backbone and head, publish them with the Format. A backbone that has a head already goes on with it unless
+    a new one is asked for; UserError where that one is read or scaled in another way."""
     from data_gen.checkpoints import has_lm_head, weights_folder
     from data_gen.verifiers.checkpoint import Verifier, save_verifier
     from reasoning_train.models.policy import load_policy
@@ -79,7 +85,8 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
     folder, lm_head = ctx.input(config.policy).path, config.head.kind == "from_vocab"
     gate(
         not lm_head or has_lm_head(weights_folder(folder)),
-        f"train_verifier: head.kind 'from_vocab' reads the logits of a language model, and {config.policy} has kept none. Begin with a "
+        f"train_verifier: head.kind 'from_vocab' reads the logits of a language model, and {config.policy} has kept "
+        "none. Begin with a "
         "model, or use kind 'scalar'.",
     )
     policy = load_policy(folder, lm_head=lm_head, **load_options(config, "train_verifier", ctx.deepspeed))
@@ -89,9 +96,16 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
     loss = Ranking(margin=config.margin) if config.loss == "ranking" else Regression(kind=config.loss)
     objective, out = Objective(model, [loss], head, bf16=use_bf16(config.precision)), ctx.output("verifier")
     trainer = fit(
-        objective, [Source(rows)], config, ctx, packing=config.packing, pad_id=pad_id(policy), runs=out / "runs", limit=limit,
+        objective,
+        [Source(rows)],
+        config,
+        ctx,
+        packing=config.packing,
+        pad_id=pad_id(policy),
+        runs=out / "runs",
+        limit=limit,
         together=True,
-    )  # fmt: skip
+    )
     trained = finish(trainer, folder, merge=True, lm_head=lm_head)
     backbone = trained.model if lm_head else trained.model.base_model
     if rank() == 0:
@@ -106,9 +120,9 @@ def cost(config: TrainVerifierConfig, sizes: Sizes) -> dict[str, Any]:
 
 def _rows(config: TrainVerifierConfig, policy: Policy, ctx: Context) -> tuple[list[Row], int]:
     """Rows to train on and the longest that a path may be."""
-    from reasoning_train.trainers.encode_pairs import encode_pairs
-    from reasoning_train.trainers.encode_values import encode_groups, encode_values
-    from reasoning_train.trainers.preflight import admit
+    from reasoning_train.trainers.data.pairs import encode_pairs
+    from reasoning_train.trainers.data.preflight import admit
+    from reasoning_train.trainers.data.values import encode_groups, encode_values
 
     limit, vocabulary = min(config.max_length or policy.context, policy.context), policy.model.config.vocab_size
     if config.pairs:

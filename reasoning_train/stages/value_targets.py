@@ -14,14 +14,14 @@ from data_gen.labelling.paths import PathPolicy
 from data_gen.labelling.reach import ends
 from data_gen.labelling.targets import TARGET_RULES
 from data_gen.labelling.values import Multiplicity
-from reasoning_train.recipe.refs import ModelRef, TreesRef
-from reasoning_train.recipe.rows import write_rows
-from reasoning_train.stage_api import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.api.refs import ModelRef, TreesRef
+from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.store.rows import write_rows
 
 if TYPE_CHECKING:
     from data_gen.labelling.targets import TargetRule
-    from data_gen.labels import ValueTarget
-    from reasoning_train.labelling import Histogram
+    from data_gen.records.labels import ValueTarget
+    from reasoning_train.stages.labelling import Histogram
 
     AnyRule = TargetRule
 else:
@@ -38,7 +38,8 @@ class ValueTargetsConfig(StageConfig):
     paths: PathPolicy = PathPolicy(correct=4, wrong=4)
     """Which paths of a problem become rows; those that a limit cut count as wrong."""
     multiplicity: Multiplicity = "paths"
-    """`paths`: the target of a step that k rows share counts k times; `unique`: it weighs 1/k, as in a tree that holds it once."""
+    """`paths`: the target of a step that k rows share counts k times; `unique`: it weighs 1/k, as in a tree that holds
+    it once."""
     shrink: float = Field(0.0, ge=0)
     """A target with n observations behind it weighs n / (n + shrink)."""
     min_rows: int = Field(1, ge=1)
@@ -49,7 +50,7 @@ class ValueTargetsConfig(StageConfig):
 @stage("value_targets", version=1, outputs={"data": "value_targets"})
 def value_targets(config: ValueTargetsConfig, ctx: Context) -> None:
     """Problem by problem; nothing but counts is kept."""
-    from reasoning_train.labelling import Histogram, gate_classes
+    from reasoning_train.stages.labelling import Histogram, gate_classes
 
     seen = _Seen(Histogram(f"targets on scale {config.targets.scale}", config.targets.scale))
     n = write_rows(ctx.output("data"), kind="value_targets", rows=(row.to_row() for row in _rows(config, ctx, seen)))
@@ -59,7 +60,8 @@ def value_targets(config: ValueTargetsConfig, ctx: Context) -> None:
     gate(
         n >= config.min_rows,
         f"value_targets: {n} rows, fewer than min_rows={config.min_rows}: no path of the trees of {config.trees} has a "
-        f"{config.targets.uses!r} target. Rule 'mc' needs rollouts, 'q' visits, 'exact_steps' a task that can check steps and a search "
+        f"{config.targets.uses!r} target. Rule 'mc' needs rollouts, 'q' visits, 'exact_steps' a task that can check "
+        "steps and a search "
         "with `gold: true`, and all of them problems with verifiable answers.",
     )
     gate_classes("value_targets", seen.hard, config.min_share, "step targets", seen.first)
@@ -99,7 +101,7 @@ class _Seen:
 
 def _rows(config: ValueTargetsConfig, ctx: Context, seen: _Seen) -> Iterator[ValueTarget]:
     from data_gen.labelling.values import value_targets
-    from reasoning_train.labelling import count_drops, open_codec, problem_trees, refusals, stream
+    from reasoning_train.stages.labelling import count_drops, open_codec, problem_trees, refusals, stream
 
     codec = open_codec(ctx, config.policy)
     for problem_id, trees in problem_trees(ctx.input(config.trees), codec):

@@ -9,13 +9,14 @@ from pydantic import model_validator
 
 from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat, TaskFormat
-from data_gen.hub import HubId
+from data_gen.sources.hub import HubId
 from data_gen.verifiers.foreign import QWEN_PRM, QWEN_PRM_HEAD, QWEN_PRM_TEXT, ForeignHead
-from reasoning_train.stage_api import Context, StageConfig, stage
+from reasoning_train.api.stage import Context, StageConfig, stage
 
 
 class VerifierConfig(StageConfig):
-    """Where it is, and what its scores mean. The weights are used where they lie; code that lies beside them is never run.
+    """Where it is, and what its scores mean. The weights are used where they lie; code that lies beside them is never
+    run.
 
     `{uses: verifier, path: prm, kind: classifier, head: {positive: correct, read_at: step_end}}`,
     `{uses: verifier, hub: Qwen/Qwen2.5-Math-PRM-7B, revision: ..., kind: qwen_prm}`.
@@ -41,9 +42,14 @@ class VerifierConfig(StageConfig):
         if (self.path is None) == (self.hub is None):
             raise ValueError("verifier: give exactly one of path and hub")
         if (self.kind == "classifier") != (self.head is not None):
-            raise ValueError("verifier: `head` says what a `classifier`'s scores mean: it needs one, and no other kind takes one")
+            raise ValueError(
+                "verifier: `head` says what a `classifier`'s scores mean: it needs one, and no other kind takes one"
+            )
         if self.format and self.format.template == "server":
-            raise ValueError("verifier: `template: server` is for policies that run elsewhere; a verifier runs here: say plain or chat")
+            raise ValueError(
+                "verifier: `template: server` is for policies that run elsewhere; a verifier runs here: say plain or "
+                "chat"
+            )
         return self
 
 
@@ -51,7 +57,7 @@ class VerifierConfig(StageConfig):
 def verifier(config: VerifierConfig, ctx: Context) -> None:
     """Write the head, the Format, and a pointer to where the backbone lies."""
     from data_gen.checkpoints import cached_snapshot, point_to, save_format
-    from data_gen.heads import save_head
+    from data_gen.verifiers.heads import save_head
 
     weights = config.path or cached_snapshot(config.hub or "", config.revision, "verifier.hub")
     head, fmt = _own(weights, config) if config.kind == "head" else _foreign(weights, config)
@@ -64,11 +70,13 @@ def verifier(config: VerifierConfig, ctx: Context) -> None:
 
 def _own(weights: Path, config: VerifierConfig):  # type: ignore[no-untyped-def]  # heads need torch
     from data_gen.checkpoints import load_format
-    from data_gen.heads import load_head
+    from data_gen.verifiers.heads import load_head
 
     head, task = load_head(weights), Format(task=config.task_format)
     if not (weights / "format.json").is_file():
-        raise UserError(f"verifier.path: {weights} has a head, but no format.json that says how it reads. Re-make the checkpoint.")
+        raise UserError(
+            f"verifier.path: {weights} has a head, but no format.json that says how it reads. Re-make the checkpoint."
+        )
     fmt = load_format(weights)
     fmt.check_same_task(task, f"the verifier in {weights}", "the recipe's task")
     return head, fmt.model_copy(update={"model": config.format}) if config.format else fmt
@@ -80,9 +88,13 @@ def _foreign(weights: Path, config: VerifierConfig):  # type: ignore[no-untyped-
 
     qwen = config.kind == "qwen_prm"
     if qwen and (found := architecture(weights)) != QWEN_PRM:
-        raise UserError(f"verifier.kind is 'qwen_prm', but {weights} is a {found or 'model of unknown class'}; expected {QWEN_PRM}.")
+        raise UserError(
+            f"verifier.kind is 'qwen_prm', but {weights} is a {found or 'model of unknown class'}; expected {QWEN_PRM}."
+        )
     shape = config.format or (QWEN_PRM_TEXT if qwen else ModelFormat())
     if shape.step_token and len(load_tokenizer(weights)(shape.step_token, add_special_tokens=False)["input_ids"]) != 1:
-        raise UserError(f"verifier.format.step_token is {shape.step_token!r}, which is not one token to the tokenizer in {weights}.")
+        raise UserError(
+            f"verifier.format.step_token is {shape.step_token!r}, which is not one token to the tokenizer in {weights}."
+        )
     head = load_foreign_head(weights, config.head or QWEN_PRM_HEAD)
     return head, Format(task=config.task_format, model=shape)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import TrainerCallback
 
-from reasoning_train.ranks import rank
+from reasoning_train.process.ranks import rank
 from reasoning_train.trainers.weights import put, trained
 
 FILE = "average.safetensors"

@@ -1,7 +1,8 @@
 """A `transformers.Trainer` whose dataset item is one whole optimizer step and whose checkpoints are whole or absent.
 
-Every rank cuts the step into the same micro-batches and takes every W-th. Each adds its loss *sums*, divided by the weight of the whole
-step, so that accumulation, packing, padding and world size cannot change the loss (pains 7 and 8 of trainers built on means).
+Every rank cuts the step into the same micro-batches and takes every W-th. Each adds its loss *sums*, divided by the
+weight of the whole step, so that accumulation, packing, padding and world size cannot change the loss (pains 7 and 8 of
+trainers built on means).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from reasoning_train.packing.batch import collate, silenced
 from reasoning_train.packing.plan import Packing, micro_batches
 from reasoning_train.packing.rows import Row
 from reasoning_train.packing.tree_attention import ForestAttention
-from reasoning_train.ranks import barrier, rank, summed, world_size
+from reasoning_train.process.ranks import barrier, rank, summed, world_size
 from reasoning_train.trainers.checkpoints import newest_whole, seal
 from reasoning_train.trainers.objective import Objective
 from reasoning_train.trainers.stop import StopOnSignal
@@ -28,7 +29,8 @@ from reasoning_train.trainers.weights import load_trained, save_trained
 
 History = Callable[..., None]
 WINDOW = "window.json"
-"""In a checkpoint: the losses since the curves' last point, so that the next one is the same however often training is interrupted."""
+"""In a checkpoint: the losses since the curves' last point, so that the next one is the same however often training is
+interrupted."""
 
 
 Step = dict[str, Any]
@@ -39,7 +41,14 @@ class Steps(Dataset):
     """Item t is this rank's share of optimizer step t."""
 
     def __init__(
-        self, rows: Sequence[Row], plan: Sequence[Sequence[int]], pad_id: int, *, packing: Packing, capacity: int, tokens: int
+        self,
+        rows: Sequence[Row],
+        plan: Sequence[Sequence[int]],
+        pad_id: int,
+        *,
+        packing: Packing,
+        capacity: int,
+        tokens: int,
     ) -> None:
         self.rows, self.plan, self.pad_id = rows, plan, pad_id
         self.packing, self.capacity, self.tokens = packing, capacity, tokens
@@ -109,12 +118,15 @@ class StepTrainer(Trainer):
         return self.accelerator.deepspeed_engine_wrapped.get_global_grad_norm()
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Beside the loss, its terms where there are several, and what they watch: means over the steps since the last time, as it is."""
+        """Beside the loss, its terms where there are several, and what they watch: means over the steps since the last
+        time, as it is."""
         if "loss" in logs and self.window:
             losses: Any = self._objective.losses
             terms = {loss.name for loss in losses}
             mean = {name: sum(step[name] for step in self.window) / len(self.window) for name in self.window[0]}
-            logs["loss"] = sum(loss.factor * mean[loss.name] for loss in losses)  # the library's forgets what lies before a resumption
+            logs["loss"] = sum(
+                loss.factor * mean[loss.name] for loss in losses
+            )  # the library's forgets what lies before a resumption
             if len(mean) > 1:
                 logs.update({f"loss_{name}" if name in terms else name: value for name, value in mean.items()})
             self.window = []
@@ -159,7 +171,8 @@ class SealCheckpoints(TrainerCallback):
         self.history, self.progress = history, progress
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Seal what the trainer has just written, unless training ends here: resumed from it, it would take another step."""
+        """Seal what the trainer has just written, unless training ends here: resumed from it, it would take another
+        step."""
         if control.should_training_stop and state.global_step < state.max_steps:
             return
         barrier()  # every rank has written its part
@@ -168,16 +181,25 @@ class SealCheckpoints(TrainerCallback):
         barrier()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        """Loss, its terms, what they watch, gradient norm and learning rate to the stage's curves, the loss to its progress line."""
+        """Loss, its terms, what they watch, gradient norm and learning rate to the stage's curves, the loss to its
+        progress line."""
         if logs and "loss" in logs:
             known = {k: float(v) for k, v in logs.items() if k != "epoch"}
             self.history(step=state.global_step, **known)
             self.progress(state.global_step, state.max_steps, loss=known["loss"])
 
 
-def train(objective: Objective, steps: Steps, args: TrainingArguments, callbacks: Sequence[TrainerCallback]) -> StepTrainer:
+def train(
+    objective: Objective, steps: Steps, args: TrainingArguments, callbacks: Sequence[TrainerCallback]
+) -> StepTrainer:
     """Train from the newest whole checkpoint in `args.output_dir`, or from the start; returns the trainer."""
-    trainer = StepTrainer(model=objective, args=args, train_dataset=steps, data_collator=_only_item, callbacks=[*callbacks, StopOnSignal()])
+    trainer = StepTrainer(
+        model=objective,
+        args=args,
+        train_dataset=steps,
+        data_collator=_only_item,
+        callbacks=[*callbacks, StopOnSignal()],
+    )
     last = newest_whole(Path(trainer.args.output_dir or ""), world=world_size())
     if last:
         trainer.window = json.loads((last / WINDOW).read_text(encoding="utf-8"))

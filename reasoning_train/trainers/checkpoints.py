@@ -18,9 +18,12 @@ SEAL = "whole.json"
 
 
 def seal(folder: Path, *, world: int = 1) -> None:
-    """Write the seal last, atomically: a kill before this leaves a folder that `newest_whole` removes. `world`: processes that wrote it."""
+    """Write the seal last, atomically: a kill before this leaves a folder that `newest_whole` removes. `world`:
+    processes that wrote it."""
     files = {
-        str(p.relative_to(folder)): [p.stat().st_size, _sha256(p)] for p in sorted(folder.rglob("*")) if p.is_file() and p.name != SEAL
+        str(p.relative_to(folder)): [p.stat().st_size, _sha256(p)]
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and p.name != SEAL
     }
     partial = folder / f"{SEAL}.partial"
     with partial.open("w", encoding="utf-8") as out:
@@ -34,7 +37,10 @@ def is_whole(folder: Path) -> bool:
     """Whether every sealed file is there with its size and hash."""
     try:
         files = json.loads((folder / SEAL).read_text(encoding="utf-8"))["files"]
-        return all((folder / name).stat().st_size == size and _sha256(folder / name) == digest for name, (size, digest) in files.items())
+        return all(
+            (folder / name).stat().st_size == size and _sha256(folder / name) == digest
+            for name, (size, digest) in files.items()
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -44,7 +50,9 @@ def newest_whole(output_dir: Path, *, world: int = 1) -> Path | None:
 
     UserError where another number of processes wrote it: their shards and random states do not fit.
     """
-    found = [(int(m[1]), p) for p in output_dir.glob("checkpoint-*") if (m := re.fullmatch(r"checkpoint-(\d+)", p.name))]
+    found = [
+        (int(m[1]), p) for p in output_dir.glob("checkpoint-*") if (m := re.fullmatch(r"checkpoint-(\d+)", p.name))
+    ]
     for _, folder in sorted(found, reverse=True):
         if is_whole(folder):
             return _of_world(folder, world)
@@ -56,7 +64,8 @@ def _of_world(folder: Path, world: int) -> Path:
     found = json.loads((folder / SEAL).read_text(encoding="utf-8"))["world"]
     if found != world:
         raise UserError(
-            f"The checkpoint {folder} was written by {found} process(es); this run has {world}. Either start it with {found} again, "
+            f"The checkpoint {folder} was written by {found} process(es); this run has {world}. Either start it with "
+            f"{found} again, "
             f"or remove {folder.parent} to train from the start."
         )
     return folder

@@ -1,4 +1,5 @@
-"""From rows to a trained objective: which rows form which step, what is held out, what watches, what is put in place at the end."""
+"""From rows to a trained objective: which rows form which step, what is held out, what watches, what is put in place at
+the end."""
 
 from __future__ import annotations
 
@@ -8,16 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reasoning_train.api.stage import Context, WeightBytes, gate
 from reasoning_train.packing.forest import grow
 from reasoning_train.packing.plan import Packing, by_group, in_order, micro_batches, mix_steps
 from reasoning_train.packing.rows import Row
-from reasoning_train.ranks import world_size
-from reasoning_train.stage_api import Context, WeightBytes, gate
+from reasoning_train.process.ranks import world_size
 from reasoning_train.trainers.average import Average
 from reasoning_train.trainers.base import SealCheckpoints, Steps, StepTrainer, train
-from reasoning_train.trainers.held_out import Watch, hold_out
+from reasoning_train.trainers.data.held_out import Watch, hold_out
+from reasoning_train.trainers.data.preflight import check_memory
 from reasoning_train.trainers.logprobs import CHUNK
-from reasoning_train.trainers.preflight import check_memory
 from reasoning_train.trainers.published import published
 from reasoning_train.trainers.setup import arguments, curves_into, optimizer_bytes
 from reasoning_train.trainers.weights import gathered
@@ -50,11 +51,19 @@ def fit(
     together: bool = False,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> StepTrainer:
-    """Plan, train, record the steps. `together`: rows of one group stay in one step; `limit`: tokens of the longest row that may come."""
+    """Plan, train, record the steps. `together`: rows of one group stay in one step; `limit`: tokens of the longest row
+    that may come."""
     rows = [row for source in sources for row in source.rows]
     held = hold_out(rows, config.held_out.share, ctx.seed) if config.held_out else set()
     groups = _groups(sources, held, together=together)
-    plan = mix_steps(groups, [s.share for s in sources], config.batch_size, epochs=config.epochs, max_steps=config.max_steps, seed=ctx.seed)
+    plan = mix_steps(
+        groups,
+        [s.share for s in sources],
+        config.batch_size,
+        epochs=config.epochs,
+        max_steps=config.max_steps,
+        seed=ctx.seed,
+    )
     # Columns of a row see their own trees only, so one long row pads least where that costs no attention.
     capacity = config.micro_tokens if packing == "tree" else min(config.pack_to, limit)
     steps = partial(Steps, pad_id=pad_id, packing=packing, capacity=capacity, tokens=config.micro_tokens)
@@ -77,15 +86,24 @@ def fit(
 def _check_memory(objective: Objective, steps: Steps, config: Training, ctx: Context) -> None:
     """With the largest pass of the step that has most tokens."""
     most = max(steps.plan, key=lambda step: sum(steps.rows[i].tokens for i in step))
-    passes = micro_batches([steps.rows[i] for i in most], packing=steps.packing, capacity=steps.capacity, tokens=steps.tokens)
+    passes = micro_batches(
+        [steps.rows[i] for i in most], packing=steps.packing, capacity=steps.capacity, tokens=steps.tokens
+    )
     sizes = [_size(packs, share=steps.packing == "tree") for packs in passes]
-    copies = 1 + bool(config.held_out) if config.ema else 0  # the average, and the weights themselves while it is looked at
+    copies = (
+        1 + bool(config.held_out) if config.ema else 0
+    )  # the average, and the weights themselves while it is looked at
     longest = max((steps.rows[i] for i in most), key=lambda row: row.tokens)
     check_memory(
-        objective, ctx, tokens=max(tokens for tokens, _ in sizes), logits=min(CHUNK, max(predicted for _, predicted in sizes)),
-        longest=f"problem {longest.group!r}, {longest.tokens} tokens", recomputed=config.gradient_checkpointing, bf16=objective.bf16,
+        objective,
+        ctx,
+        tokens=max(tokens for tokens, _ in sizes),
+        logits=min(CHUNK, max(predicted for _, predicted in sizes)),
+        longest=f"problem {longest.group!r}, {longest.tokens} tokens",
+        recomputed=config.gradient_checkpointing,
+        bf16=objective.bf16,
         added=WeightBytes(optimizer=optimizer_bytes(ctx.deepspeed), gradient=4, weight=0, copies=4 * copies),
-    )  # fmt: skip
+    )
 
 
 def _size(packs: Sequence[Sequence[Row]], *, share: bool) -> tuple[int, int]:
@@ -108,8 +126,8 @@ def _groups(sources: Sequence[Source], held: set[int], *, together: bool) -> lis
 
 
 def finish(trainer: StepTrainer, folder: Path, *, merge: bool, lm_head: bool = True) -> Any:
-    """The trained objective on every process, whole, its model as it is saved; `folder`: what training began with, `lm_head`: with a
-    language-model head that is read."""
+    """The trained objective on every process, whole, its model as it is saved; `folder`: what training began with,
+    `lm_head`: with a language-model head that is read."""
     objective: Any = gathered(trainer)
     objective.model = published(objective.model, folder, merge=merge, bf16=objective.bf16, lm_head=lm_head)
     return objective

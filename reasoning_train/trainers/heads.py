@@ -1,30 +1,35 @@
-"""The heads of a training: the value head that it goes on with, or starts from, and the language-model head that nothing reads."""
+"""The heads of a training: the value head that it goes on with, or starts from, and the language-model head that
+nothing reads."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from data_gen.heads import HeadConfig, has_head, load_head
 from data_gen.verifiers.checkpoint import feature_width
+from data_gen.verifiers.heads import HeadConfig, has_head, load_head
 from data_gen.verifiers.value_head import ValueHead
 
 
 def open_head(folder: Path, config: HeadConfig, model: Any, *, new: bool = False) -> ValueHead:
-    """The head beside the model in `folder`, if there is one and no `new` one is asked for, else a fresh one. UserError where it is read or
-    scaled in another way."""
+    """The head beside the model in `folder`, if there is one and no `new` one is asked for, else a fresh one. UserError
+    where it is read or scaled in another way."""
     if new or not has_head(folder):
         std = float(getattr(model.config, "initializer_range", 0.02))
         return ValueHead(config, feature_width(model, config.kind), init_std=std).to(model.device)
     head = load_head(folder)
-    mend = "repeat what the checkpoint has in the recipe's head to go on with it, or begin a new one (`new_head: true` of train_verifier)"
+    mend = (
+        "repeat what the checkpoint has in the recipe's head to go on with it, or begin a new one (`new_head: "
+        "true` of train_verifier)"
+    )
     config.check_same(head.config, "the recipe's head", "the checkpoint", more=("bias",), mend=mend)
     head.config, head.dropout.p = config, config.dropout
     return head.to(model.device)
 
 
 def without_lm_head(model: Any, config: HeadConfig) -> Any:
-    """The language model, its language-model head not trained where the value head does not read it (DDP would wait for its gradient)."""
+    """The language model, its language-model head not trained where the value head does not read it (DDP would wait for
+    its gradient)."""
     if config.kind != "from_vocab" and not model.config.tie_word_embeddings:
         model.get_output_embeddings().requires_grad_(False)
     return model

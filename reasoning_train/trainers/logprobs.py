@@ -26,7 +26,9 @@ def chosen_logprobs(model: Any, hidden: Tensor, labels: Tensor, chunk: int = CHU
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     head, shape = inner.get_output_embeddings(), _Shape(inner.config)
     pieces = []
-    for at in range(0, max(1, len(labels)), chunk):  # once without labels, too: DDP waits for the gradient of every weight
+    for at in range(
+        0, max(1, len(labels)), chunk
+    ):  # once without labels, too: DDP waits for the gradient of every weight
         piece = hidden[at : at + chunk], labels[at : at + chunk]
         if torch.is_grad_enabled() and len(labels) > chunk:
             pieces.append(checkpoint(_logprobs, head, shape, *piece, use_reentrant=False))
@@ -39,7 +41,9 @@ class _Shape:
     """What some families do to their logits behind the head (Gemma's cap, Granite's and Cohere's scales)."""
 
     def __init__(self, config: Any) -> None:
-        self.scale = float(getattr(config, "logit_scale", None) or 1.0) / float(getattr(config, "logits_scaling", None) or 1.0)
+        self.scale = float(getattr(config, "logit_scale", None) or 1.0) / float(
+            getattr(config, "logits_scaling", None) or 1.0
+        )
         self.cap = getattr(config, "final_logit_softcapping", None)
 
     def __call__(self, logits: Tensor) -> Tensor:

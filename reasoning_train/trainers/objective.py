@@ -1,4 +1,5 @@
-"""Model, head and loss terms as one module, so that DDP, DeepSpeed's hooks and checkpoints see everything that is trained."""
+"""Model, head and loss terms as one module, so that DDP, DeepSpeed's hooks and checkpoints see everything that is
+trained."""
 
 from __future__ import annotations
 
@@ -22,13 +23,16 @@ if TYPE_CHECKING:
 
 
 class Objective(nn.Module):
-    """`Objective(model, [CrossEntropy()])(batch)` is `{"lm": sum of -log p}`; a term's mean is its sum over the step's `weigh`. What a
-    term watches stands beside it, as in `preference_accuracy`.
+    """`Objective(model, [CrossEntropy()])(batch)` is `{"lm": sum of -log p}`; a term's mean is its sum over the step's
+    `weigh`. What a term watches stands beside it, as in `preference_accuracy`.
 
-    `head`: a ValueHead, for the losses that read values; `bf16`: passes compute in bfloat16, whatever the weights are. Losses do not.
+    `head`: a ValueHead, for the losses that read values; `bf16`: passes compute in bfloat16, whatever the weights are.
+    Losses do not.
     """
 
-    def __init__(self, model: Any, losses: Sequence[Loss], head: ValueHead | None = None, *, bf16: bool = False) -> None:
+    def __init__(
+        self, model: Any, losses: Sequence[Loss], head: ValueHead | None = None, *, bf16: bool = False
+    ) -> None:
         super().__init__()
         self.model, self.head, self.losses, self.bf16 = model, head, tuple(losses), bf16
         self.forest: ForestAttention | None = None
@@ -43,7 +47,9 @@ class Objective(nn.Module):
         out = self.outputs(batch)
         sums = {loss.name: loss(out) for loss in self.losses}
         with torch.no_grad():
-            watched = {name: value for loss in self.losses for name, value in zip(_watched(loss), loss.watch(out), strict=True)}
+            watched = {
+                name: value for loss in self.losses for name, value in zip(_watched(loss), loss.watch(out), strict=True)
+            }
         return sums | watched
 
     def outputs(self, batch: Batch) -> Outputs:
@@ -52,19 +58,25 @@ class Objective(nn.Module):
             return self._outputs(batch)
 
     def _precision(self) -> contextlib.AbstractContextManager[Any]:
-        """Where ZeRO-3 cuts weights up to save memory, autocast keeps no copies of its own. Those that the backward pass needs stay, unless
-        layers are recomputed."""
+        """Where ZeRO-3 cuts weights up to save memory, autocast keeps no copies of its own. Those that the backward
+        pass needs stay, unless layers are recomputed."""
         device, cut = self.model.device.type, any(hasattr(p, "ds_id") for p in self.model.parameters())
         return torch.autocast(device, dtype=torch.bfloat16, enabled=self.bf16, cache_enabled=not cut)
 
     def _outputs(self, batch: Batch) -> Outputs:
         body = backbone(self.model)
         states = body(
-            input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False, **self._attention(body, batch)
+            input_ids=batch["input_ids"],
+            position_ids=batch["position_ids"],
+            use_cache=False,
+            **self._attention(body, batch),
         ).last_hidden_state.flatten(0, 1)
         unique = chosen_logprobs(self.model, states[batch["predict_at"]], batch["predict_label"])
         return Outputs(
-            batch=batch, logprobs=unique[batch["token"]], raw=self._raw(states[batch["read_at"]])[batch["value"]], head=self.head
+            batch=batch,
+            logprobs=unique[batch["token"]],
+            raw=self._raw(states[batch["read_at"]])[batch["value"]],
+            head=self.head,
         )
 
     def _attention(self, body: Any, batch: Batch) -> dict[str, Any]:
@@ -75,8 +87,8 @@ class Objective(nn.Module):
 
     @contextlib.contextmanager
     def packed(self, packing: Packing) -> Iterator[ForestAttention | None]:
-        """While it lasts the model attends in trees, if that is how rows are packed, else by FlashAttention where that is; batches need
-        what this gives."""
+        """While it lasts the model attends in trees, if that is how rows are packed, else by FlashAttention where that
+        is; batches need what this gives."""
         model = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
         before = model.config._attn_implementation
         self.forest = forest_attention(model) if packing == "tree" else row_attention(model, bf16=self.bf16)
@@ -91,7 +103,9 @@ class Objective(nn.Module):
         """Scores of the head, which reads states or the logits over them."""
         if self.head is None:
             return states.new_zeros(len(states)).float()
-        return self.head.raw(self.model.get_output_embeddings()(states) if self.head.config.kind == "from_vocab" else states)
+        return self.head.raw(
+            self.model.get_output_embeddings()(states) if self.head.config.kind == "from_vocab" else states
+        )
 
     def weigh(self, rows: Sequence[Row]) -> dict[str, float]:
         """What each sum is divided by where `rows` form an optimizer step."""

@@ -1,4 +1,5 @@
-"""A trained model as the first process saves it: its adapters merged unless they are kept, in bfloat16 where it was trained so."""
+"""A trained model as the first process saves it: its adapters merged unless they are kept, in bfloat16 where it was
+trained so."""
 
 from __future__ import annotations
 
@@ -7,12 +8,12 @@ from typing import Any
 
 import torch
 
-from reasoning_train.ranks import rank
+from reasoning_train.process.ranks import rank
 
 
 def published(model: Any, folder: Path, *, merge: bool, bf16: bool, lm_head: bool = True) -> Any:
-    """`folder`: the artifact that training began with, `lm_head`: whose language-model head is read; `bf16`: passes computed in bfloat16.
-    Other processes get the model back as it is."""
+    """`folder`: the artifact that training began with, `lm_head`: whose language-model head is read; `bf16`: passes
+    computed in bfloat16. Other processes get the model back as it is."""
     dtype, adapted = torch.bfloat16 if bf16 else torch.float32, hasattr(model, "merge_and_unload")
     if rank() or (adapted and not merge):
         return model
@@ -22,8 +23,8 @@ def published(model: Any, folder: Path, *, merge: bool, bf16: bool, lm_head: boo
 
 
 def _merged(model: Any, folder: Path, dtype: torch.dtype, lm_head: bool) -> Any:
-    """Weights of 4 bits are loaded again as they came: merged as they are, the sum would be rounded to 4 bits again. On the CPU, for the
-    device may hold no more than the 4 bits."""
+    """Weights of 4 bits are loaded again as they came: merged as they are, the sum would be rounded to 4 bits again. On
+    the CPU, for the device may hold no more than the 4 bits."""
     if not getattr(model.get_base_model(), "is_loaded_in_4bit", False):
         return model.merge_and_unload()
     from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict

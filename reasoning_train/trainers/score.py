@@ -8,11 +8,12 @@ from pathlib import Path
 
 from data_gen.errors import UserError
 from data_gen.format import StepCodec
-from data_gen.heads import step_ends
-from data_gen.records import Problem, Solution
+from data_gen.records.problem import Problem
+from data_gen.records.solution import Solution
 from data_gen.scorers.base import Prefix
 from data_gen.verifiers.checkpoint import Verifier, context_of, load_backbone
 from data_gen.verifiers.forward import Forward, MeanLogprob
+from data_gen.verifiers.heads import step_ends
 from data_gen.verifiers.reading import Reader
 from reasoning_train.models.policy import refuse_served
 
@@ -29,7 +30,8 @@ def score_solutions(
 def mean_logprobs(
     folder: Path, policy: StepCodec, pairs: Iterable[tuple[Problem, list[Solution]]]
 ) -> Iterator[tuple[Problem, list[Solution], list[float]]]:
-    """Each problem with its solutions and (1/|y|) log p(y | q) of each under the causal LM in `folder`: least where nothing was written."""
+    """Each problem with its solutions and (1/|y|) log p(y | q) of each under the causal LM in `folder`: least where
+    nothing was written."""
     refuse_served(folder)
     model, codec = load_backbone(folder, "from_vocab")
     codec.format.check_same_task(policy.format, f"the model in {folder}", "the policy")
@@ -38,7 +40,8 @@ def mean_logprobs(
         readings = [reader.read_after_prompt(as_prefix(problem, solution)) for solution in solutions]
         if (longest := max(len(reading.ids) for reading in readings)) > context:
             raise UserError(
-                f"likelihoods: a solution of problem {problem.id!r} has {longest} tokens, more than the model's context of {context}. Take "
+                f"likelihoods: a solution of problem {problem.id!r} has {longest} tokens, more than the model's "
+                f"context of {context}. Take "
                 "a model with a longer context, or sample shorter solutions."
             )
         written = [len(reading.ids) > reading.at[0] + 1 for reading in readings]

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from data_gen.errors import UserError
+from reasoning_train.api.refs import Ref, Unkeyed
+from reasoning_train.api.stage import Context, Sizes, StageConfig, WeightBytes, at_most, gate
 from reasoning_train.recipe.includes import CHECKOUT
-from reasoning_train.recipe.refs import Ref, Unkeyed
-from reasoning_train.stage_api import Context, Sizes, StageConfig, WeightBytes, at_most, gate
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 
 class Lora(BaseModel):
-    """Low-rank adapters on all linear layers. `bits: 4` loads the base in 4 bits (QLoRA; needs a GPU and the extra `qlora`)."""
+    """Low-rank adapters on all linear layers. `bits: 4` loads the base in 4 bits (QLoRA; needs a GPU and the extra
+    `qlora`)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     r: int = 16
@@ -33,8 +34,9 @@ class Lora(BaseModel):
 
 
 Precision = Literal["auto", "float32", "bfloat16"]
-"""What passes compute in; `auto`: bfloat16 on a GPU that has it, float32 elsewhere. Weights that are trained, gradients and the optimizer's
-states are float32 whatever it is: in bfloat16 most weights would not move at a learning rate of 1e-6."""
+"""What passes compute in; `auto`: bfloat16 on a GPU that has it, float32 elsewhere. Weights that are trained, gradients
+and the optimizer's states are float32 whatever it is: in bfloat16 most weights would not move at a learning rate of
+1e-6."""
 
 
 class Optimising(StageConfig):
@@ -64,19 +66,22 @@ class Optimising(StageConfig):
     save_every: Annotated[int, Unkeyed()] = 200
     """Steps between checkpoints to resume from."""
     report_to: Annotated[list[Literal["tensorboard", "wandb", "trackio"]], Unkeyed()] = []
-    """Where curves go beside the report, which always has them; TensorBoard's lie in the published model's `runs/`, as on the Hub."""
+    """Where curves go beside the report, which always has them; TensorBoard's lie in the published model's `runs/`, as
+    on the Hub."""
 
     def placement_problems(self, world: int, deepspeed: str | None) -> Iterator[str]:
         """DeepSpeed takes weights of one type."""
         if deepspeed and self.lora and self.lora.bits:
             yield (
-                f"lora.bits: weights in 4 bits cannot be sharded (resources.deepspeed={deepspeed!r}). Leave `deepspeed` out: adapters are "
+                f"lora.bits: weights in 4 bits cannot be sharded (resources.deepspeed={deepspeed!r}). Leave "
+                "`deepspeed` out: adapters are "
                 "small enough for plain data parallelism; or leave `bits` out."
             )
 
     def weight_bytes(self, deepspeed: str | None) -> WeightBytes:
-        """AdamW's two moments, gradient and weight in float32, and the copy in bfloat16 that a pass keeps, unless ZeRO-3 shards weights and
-        layers are recomputed. Adapters are small beside the weights that they leave as they are."""
+        """AdamW's two moments, gradient and weight in float32, and the copy in bfloat16 that a pass keeps, unless
+        ZeRO-3 shards weights and layers are recomputed. Adapters are small beside the weights that they leave as they
+        are."""
         recast = self.precision != "float32" and not (self.gradient_checkpointing and zero_stage(deepspeed) == 3)
         if not self.lora:
             return WeightBytes(optimizer=optimizer_bytes(deepspeed), gradient=4, weight=4, copies=2 * recast)
@@ -86,7 +91,8 @@ class Optimising(StageConfig):
 
 
 def optimizer_bytes(deepspeed: str | None) -> int:
-    """Of each trained float32 weight: AdamW's two moments and, where ZeRO shards them, DeepSpeed's own copy of the weight."""
+    """Of each trained float32 weight: AdamW's two moments and, where ZeRO shards them, DeepSpeed's own copy of the
+    weight."""
     return 12 if zero_stage(deepspeed) else 8
 
 
@@ -108,7 +114,8 @@ class Training(Optimising):
     """With how rows are packed, held out and averaged over."""
 
     ema: float | None = Field(None, gt=0, lt=1)
-    """Decay of an exponential moving average over the steps, which is published instead of the last weights (0.99, 0.999)."""
+    """Decay of an exponential moving average over the steps, which is published instead of the last weights (0.99,
+    0.999)."""
     held_out: HeldOut | None = None
 
     pack_to: Annotated[int, Unkeyed()] = 256
@@ -120,7 +127,8 @@ class Training(Optimising):
         wanted = "ema" if self.ema else "held_out" if self.held_out else ""
         if wanted and zero_stage(deepspeed) == 3:
             yield (
-                f"{wanted}: needs whole weights on every process, which ZeRO-3 (resources.deepspeed={deepspeed!r}) cuts up. Use zero2, or "
+                f"{wanted}: needs whole weights on every process, which ZeRO-3 (resources.deepspeed={deepspeed!r}) "
+                "cuts up. Use zero2, or "
                 f"leave `{wanted}` out."
             )
 
@@ -129,11 +137,14 @@ def use_bf16(precision: Precision) -> bool:
     """Whether passes compute in bfloat16 here."""
     import torch
 
-    return precision == "bfloat16" or (precision == "auto" and has_gpu() and torch.cuda.is_bf16_supported(including_emulation=False))
+    return precision == "bfloat16" or (
+        precision == "auto" and has_gpu() and torch.cuda.is_bf16_supported(including_emulation=False)
+    )
 
 
 def load_options(config: Optimising, name: str, deepspeed: str | None) -> dict[str, Any]:
-    """Keyword arguments of `from_pretrained`: float32 for what is trained, less for what stays as it is below adapters."""
+    """Keyword arguments of `from_pretrained`: float32 for what is trained, less for what stays as it is below
+    adapters."""
     import torch
 
     bf16 = use_bf16(config.precision)
@@ -141,10 +152,15 @@ def load_options(config: Optimising, name: str, deepspeed: str | None) -> dict[s
         return {"dtype": torch.float32}
     if not config.lora.bits:
         return {"dtype": torch.bfloat16 if bf16 else torch.float32}
-    gate(has_gpu(), f"{name}: lora.bits=4 (QLoRA) needs a CUDA device; this machine has none. Leave `bits` out to train plain LoRA.")
+    gate(
+        has_gpu(),
+        f"{name}: lora.bits=4 (QLoRA) needs a CUDA device; this machine has none. Leave `bits` out to train plain "
+        "LoRA.",
+    )
     gate(
         importlib.util.find_spec("bitsandbytes") is not None,
-        f"{name}: lora.bits=4 (QLoRA) needs bitsandbytes. `pip install 'reasoning_train[qlora]'`, or leave `bits` out to train plain LoRA.",
+        f"{name}: lora.bits=4 (QLoRA) needs bitsandbytes. `pip install 'reasoning_train[qlora]'`, or leave `bits` out "
+        "to train plain LoRA.",
     )
     from transformers import BitsAndBytesConfig
 
@@ -161,7 +177,13 @@ def prepare(model: Any, config: Optimising) -> Any:
         from peft import LoraConfig, get_peft_model
 
         lora = config.lora
-        options = LoraConfig(r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules="all-linear", task_type="CAUSAL_LM")
+        options = LoraConfig(
+            r=lora.r,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            target_modules="all-linear",
+            task_type="CAUSAL_LM",
+        )
         model = get_peft_model(model, options)
     if config.gradient_checkpointing:
         model.enable_input_require_grads()
@@ -180,13 +202,17 @@ ROW_TOKENS = 1024
 
 def training_cost(config: Optimising, policy: Ref, data: Sequence[Ref], sizes: Sizes) -> dict[str, Any]:
     """For `plan`: the memory of weights, gradients and optimizer, and at most how many tokens are trained on."""
-    from reasoning_train.memory import training_bytes
+    from reasoning_train.process.memory import training_bytes
 
     result: dict[str, Any] = {}
     if parameters := sizes(policy).get("parameters"):
         result |= {"parameters": parameters, "memory_bytes": training_bytes(parameters, 0.02 if config.lora else 1.0)}
     known, steps = [sizes(ref).get("rows") for ref in data], config.max_steps
-    passed = round((config.epochs or 1) * sum(n or 0 for n in known)) if None not in known and (config.epochs or not steps) else None
+    passed = (
+        round((config.epochs or 1) * sum(n or 0 for n in known))
+        if None not in known and (config.epochs or not steps)
+        else None
+    )
     if rows := at_most(passed, steps * config.batch_size if steps else None):
         result["trained_tokens"] = rows * (config.max_length or ROW_TOKENS)
     return result
@@ -205,7 +231,9 @@ def deepspeed_config(name: str) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
-        raise UserError(f"resources.deepspeed: {name!r} is none of zero0, zero1, zero2, zero3 and no JSON file ({error}).") from error
+        raise UserError(
+            f"resources.deepspeed: {name!r} is none of zero0, zero1, zero2, zero3 and no JSON file ({error})."
+        ) from error
 
 
 def pad_id(policy: Policy) -> int:
@@ -251,7 +279,10 @@ def settings(config: Optimising, ctx: Context) -> dict[str, Any]:
 def _trackers(config: Optimising) -> list[str]:
     for name in config.report_to:
         if importlib.util.find_spec(name) is None:
-            raise UserError(f"report_to: the package {name!r} is not installed here. `pip install {name}`, or leave it out of the list.")
+            raise UserError(
+                f"report_to: the package {name!r} is not installed here. `pip install {name}`, or leave it out of the "
+                "list."
+            )
     return list(config.report_to)
 
 
@@ -263,11 +294,13 @@ def _deepspeed(name: str | None) -> dict[str, Any] | None:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     if importlib.util.find_spec("deepspeed") is None:
         raise UserError(
-            "resources.deepspeed: DeepSpeed is not installed here. `pip install 'reasoning_train[deepspeed]'`, or leave it out."
+            "resources.deepspeed: DeepSpeed is not installed here. `pip install 'reasoning_train[deepspeed]'`, or "
+            "leave it out."
         )
     if "WORLD_SIZE" not in os.environ:
         raise UserError(
-            f"resources.deepspeed is {name!r}, but this process was started alone. Run the recipe with `--launcher torchrun --nproc 2`, or "
+            f"resources.deepspeed is {name!r}, but this process was started alone. Run the recipe with `--launcher "
+            "torchrun --nproc 2`, or "
             "the stage with `torchrun --nproc-per-node 2 -m reasoning_train.stage RECIPE STAGE`."
         )
     if not has_gpu():
@@ -276,8 +309,8 @@ def _deepspeed(name: str | None) -> dict[str, Any] | None:
 
 
 def _compile_nothing() -> None:
-    """On a CPU, DeepSpeed compiles an all-reduce in shared memory, under a lock file for which every later process waits for ever if the
-    first is killed meanwhile. gloo does the same without."""
+    """On a CPU, DeepSpeed compiles an all-reduce in shared memory, under a lock file for which every later process
+    waits for ever if the first is killed meanwhile. gloo does the same without."""
     import deepspeed
     from deepspeed.ops.op_builder.cpu.comm import ShareMemCommBuilder
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from reasoning_train import stopping
-from reasoning_train.ranks import any_of
+from reasoning_train.process import stopping
+from reasoning_train.process.ranks import any_of
 
 
 class StopOnSignal(TrainerCallback):
@@ -21,7 +21,8 @@ class StopOnSignal(TrainerCallback):
             raise stopping.Stopped
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """All ranks stop after the same step, whichever of them heard the signal; one that ends training anyway goes on to publish."""
+        """All ranks stop after the same step, whichever of them heard the signal; one that ends training anyway goes on
+        to publish."""
         ends = control.should_training_stop or state.global_step >= state.max_steps
         self.stop = any_of(stopping.asked()) and not ends
         control.should_save |= self.stop

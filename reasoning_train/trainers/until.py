@@ -1,4 +1,5 @@
-"""Stop training when greedy accuracy on a dev split is reached: models jump from useless to perfect within a few hundred steps."""
+"""Stop training when greedy accuracy on a dev split is reached: models jump from useless to perfect within a few
+hundred steps."""
 
 from __future__ import annotations
 
@@ -8,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback
 
 from data_gen.programs.solve import solve_greedily
-from reasoning_train.inputs import load_task, read_problems
+from reasoning_train.store.inputs import load_task, read_problems
 
 if TYPE_CHECKING:
+    from reasoning_train.api.stage import Context
     from reasoning_train.models.policy import Policy
-    from reasoning_train.stage_api import Context
     from reasoning_train.stages.sft import Until
 
 
@@ -44,7 +45,7 @@ class StopWhenGood(TrainerCallback):
             control.should_training_stop = True
 
     def _greedy(self, model: Any) -> float:
-        from reasoning_train.engine import in_process
+        from reasoning_train.models.engine import in_process
 
         model.eval()
         engine = in_process(self.policy, model=model.model)

@@ -17,7 +17,9 @@ def save_trained(module: nn.Module, folder: Path) -> None:
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: p.detach().cpu().contiguous() for name, p in trained(module)}, folder / FILE, metadata={"format": "pt"})
+    save_file(
+        {name: p.detach().cpu().contiguous() for name, p in trained(module)}, folder / FILE, metadata={"format": "pt"}
+    )
 
 
 def load_trained(module: nn.Module, folder: Path) -> None:
@@ -29,12 +31,14 @@ def load_trained(module: nn.Module, folder: Path) -> None:
 
 @torch.no_grad()
 def put(module: nn.Module, saved: Mapping[str, Tensor], where: object) -> None:
-    """Copy tensors onto the trained parameters of their names. RuntimeError where these are not the same; `where` they come from."""
+    """Copy tensors onto the trained parameters of their names. RuntimeError where these are not the same; `where` they
+    come from."""
     known = dict(trained(module))
     if saved.keys() != known.keys():
         odd = min(saved.keys() ^ known.keys())
         raise RuntimeError(
-            f"{where} holds other tensors than are trained; the first is {odd!r}. Remove the folder to train from the start."
+            f"{where} holds other tensors than are trained; the first is {odd!r}. Remove the folder to train from the "
+            "start."
         )
     for name, parameter in known.items():
         parameter.copy_(saved[name])

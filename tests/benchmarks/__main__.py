@@ -1,7 +1,8 @@
 """Figures, never timed tests: `python -m tests.benchmarks [NAME] [--json]`.
 
-Every module of this folder with a `run()` is a benchmark; it yields `Figure`-like dictionaries with name, value, unit, target and ok. One
-that cannot run on this machine yields the value None and, as its target, what it needs: it is told, and counts as no miss.
+Every module of this folder with a `run()` is a benchmark; it yields `Figure`-like dictionaries with name, value, unit,
+target and ok. One that cannot run on this machine yields the value None and, as its target, what it needs: it is told,
+and counts as no miss.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from typing import Any
 
 def benchmarks() -> dict[str, Callable[[], Iterator[dict[str, Any]]]]:
     """Name of a module -> its `run`."""
-    names = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]) if not module.name.startswith("_")]
+    names = [
+        module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]) if not module.name.startswith("_")
+    ]
     modules = {name: importlib.import_module(f"tests.benchmarks.{name}") for name in names}
     return {name: module.run for name, module in modules.items() if hasattr(module, "run")}
 

@@ -1,7 +1,7 @@
 """What the benchmarks against TRL share: one model, one set of texts, and a clock that both trainers carry.
 
-Both sides are `transformers.Trainer`s with the same AdamW, in float32, on one thread, without saving. A step is timed from the end of the
-one before, so that collating counts.
+Both sides are `transformers.Trainer`s with the same AdamW, in float32, on one thread, without saving. A step is timed
+from the end of the one before, so that collating counts.
 """
 
 from __future__ import annotations
@@ -23,9 +23,16 @@ from transformers import TrainerCallback
 
 RATE = 1e-3
 SETTINGS: dict[str, Any] = {
-    "learning_rate": RATE, "lr_scheduler_type": "constant", "logging_steps": 1, "save_strategy": "no", "report_to": "none",
-    "disable_tqdm": True, "use_cpu": True, "dataloader_pin_memory": False, "num_train_epochs": 1000,
-}  # fmt: skip
+    "learning_rate": RATE,
+    "lr_scheduler_type": "constant",
+    "logging_steps": 1,
+    "save_strategy": "no",
+    "report_to": "none",
+    "disable_tqdm": True,
+    "use_cpu": True,
+    "dataloader_pin_memory": False,
+    "num_train_epochs": 1000,
+}
 
 
 class Clock(TrainerCallback):
@@ -74,7 +81,9 @@ def tokenizer(words: int) -> Any:
 
 def text(tokens: Any, length: int, rng: random.Random) -> str:
     """So many random words, a token each."""
-    return "".join(rng.choices(sorted(token for token in tokens.get_vocab() if token[0] == " " and len(token) > 1), k=length))
+    return "".join(
+        rng.choices(sorted(token for token in tokens.get_vocab() if token[0] == " " and len(token) > 1), k=length)
+    )
 
 
 def model(tokens: Any, *, layers: int = 4, context: int = 512) -> Any:
@@ -84,14 +93,30 @@ def model(tokens: Any, *, layers: int = 4, context: int = 512) -> Any:
 
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=len(tokens), hidden_size=128, intermediate_size=384, num_hidden_layers=layers, num_attention_heads=4,
-        max_position_embeddings=context, pad_token_id=tokens.pad_token_id, eos_token_id=tokens.eos_token_id, bos_token_id=None,
-    )  # fmt: skip
+        vocab_size=len(tokens),
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        max_position_embeddings=context,
+        pad_token_id=tokens.pad_token_id,
+        eos_token_id=tokens.eos_token_id,
+        bos_token_id=None,
+    )
     return LlamaForCausalLM(config)
 
 
 def ours(
-    objective: Any, rows: Sequence[Any], *, packing: str, capacity: int, tokens: int, steps: int, clock: Clock, folder: Path, **more: Any
+    objective: Any,
+    rows: Sequence[Any],
+    *,
+    packing: str,
+    capacity: int,
+    tokens: int,
+    steps: int,
+    clock: Clock,
+    folder: Path,
+    **more: Any,
 ) -> None:
     """Train on all rows in every step."""
     from transformers import TrainingArguments
@@ -99,7 +124,13 @@ def ours(
     from reasoning_train.trainers.base import Steps, train
 
     made = Steps(rows, [range(len(rows))] * steps, 0, packing=packing, capacity=capacity, tokens=tokens)  # type: ignore[arg-type]
-    settings = {**SETTINGS, "num_train_epochs": 1, "per_device_train_batch_size": 1, "remove_unused_columns": False, **more}
+    settings = {
+        **SETTINGS,
+        "num_train_epochs": 1,
+        "per_device_train_batch_size": 1,
+        "remove_unused_columns": False,
+        **more,
+    }
     train(objective, made, TrainingArguments(output_dir=str(folder / "ours"), **settings), [clock])
 
 
@@ -119,7 +150,11 @@ def interleaved(arms: dict[str, Arm], repeats: int) -> dict[str, list[Clock]]:
 
 def fastest(clocks: dict[str, list[Clock]], side: str) -> tuple[float, str]:
     """Median seconds a step of the side's best setting, and its name."""
-    arms = {name: [s for clock in runs for s in clock.laps] for name, runs in clocks.items() if name.rpartition(" ")[0] == side}
+    arms = {
+        name: [s for clock in runs for s in clock.laps]
+        for name, runs in clocks.items()
+        if name.rpartition(" ")[0] == side
+    }
     return min((statistics.median(laps), name) for name, laps in arms.items())
 
 

@@ -1,7 +1,8 @@
-"""its_hub's side of the comparison, a program of its own environment: reads a job from stdin, writes answers and seconds to stdout.
+"""its_hub's side of the comparison, a program of its own environment: reads a job from stdin, writes answers and
+seconds to stdout.
 
-The verifier of both sides stands here, too: exact steps behind noise that follows from the text alone. Nothing but the standard library at
-top level.
+The verifier of both sides stands here, too: exact steps behind noise that follows from the text alone. Nothing but the
+standard library at top level.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def value(problem: str, gold_steps: list[str], text: str) -> float:
 
 
 def main() -> None:
-    """`{url, model, algorithm, budget, width, temperature, max_steps, max_tokens, at_once, problems: [{id, question, gold_steps}]}`."""
+    """`{url, model, algorithm, budget, width, temperature, max_steps, max_tokens, at_once, problems: [{id, question,
+    gold_steps}]}`."""
     job = json.load(sys.stdin)
     began = time.perf_counter()
     answers = asyncio.run(_answers(job))

@@ -1,4 +1,5 @@
-"""What submitting to SLURM costs, what two shards gain over one, and what a requeue loses: on the loopback cluster (make test-cluster)."""
+"""What submitting to SLURM costs, what two shards gain over one, and what a requeue loses: on the loopback cluster
+(make test-cluster)."""
 
 from __future__ import annotations
 
@@ -64,23 +65,42 @@ def run() -> Iterator[dict[str, Any]]:
 
 
 def _submit(site: Site, folder: Path) -> dict[str, Any]:
-    """Twelve stages, two of them arrays of 200 tasks: from the process's start to its end, less the time in SLURM's commands."""
+    """Twelve stages, two of them arrays of 200 tasks: from the process's start to its end, less the time in SLURM's
+    commands."""
     recipe = folder / "twelve.yaml"
     arrays = [f"  a{i}: {{uses: t_numbers, n: 400, resources: {{shards: {TASKS}}}, seed: {i}}}" for i in range(2)]
     chain = [f'  s{i}: {{uses: t_square, data: "${{stages.{f"s{i - 1}" if i else "a0"}}}"}}' for i in range(STAGES - 2)]
     recipe.write_text("\n".join(["name: twelve", "stages:", *arrays, *chain]) + "\n", encoding="utf-8")
     found = []
     for i in range(SUBMISSIONS):
-        arguments = ["submit", str(recipe), "--cluster", "configs/clusters/test.yaml", "--store", str(site.store / str(i))]
+        arguments = [
+            "submit",
+            str(recipe),
+            "--cluster",
+            "configs/clusters/test.yaml",
+            "--store",
+            str(site.store / str(i)),
+        ]
         environment = {**os.environ, "REASONING_TRAIN_PLUGINS": "tests.launch.plugin_stages", "PYTHONPATH": str(ROOT)}
         done = subprocess.run(
-            [sys.executable, "-c", TIMED, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-        )  # fmt: skip
+            [sys.executable, "-c", TIMED, *arguments],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         times = json.loads(done.stdout.splitlines()[-1])
         found.append(times["wall"] - times["slurm"])
         site.clear()
     value = sorted(found)[SUBMISSIONS // 2]
-    return {"name": "cluster.submit_12_stages", "value": round(value, 2), "unit": "s", "target": "<= 3", "ok": value <= 3}
+    return {
+        "name": "cluster.submit_12_stages",
+        "value": round(value, 2),
+        "unit": "s",
+        "target": "<= 3",
+        "ok": value <= 3,
+    }
 
 
 def _beside(store: Path, known: Path, daemons: slurm.Slurm) -> Site:
@@ -97,12 +117,22 @@ def _shards(folder: Path, known: Path, daemons: slurm.Slurm) -> dict[str, Any]:
         engine = "stages.sample.engine={uses: transformers, slots: 64}"
         site.submit("stages.sample.n=8000", engine, f"stages.sample.resources.shards={shards}")
         wait_until(lambda site=site: (site.store / "artifacts").exists() and _published(site), 900, "the sample")
-        told = [line for path in (site.run() / "jobs").glob("sample*.jsonl") for line in map(json.loads, path.read_text().splitlines())]
+        told = [
+            line
+            for path in (site.run() / "jobs").glob("sample*.jsonl")
+            for line in map(json.loads, path.read_text().splitlines())
+        ]
         walls.append(max(line["time"] for line in told) - min(line["time"] for line in told))
         site.clear()
     gain = walls[0] / walls[1]
     name = f"cluster.two_shards_over_one_of_{walls[0]:.0f}_s"
-    return {"name": name, "value": round(gain, 2), "unit": "x", "target": ">= 1.7", "ok": gain >= 1.7 and walls[0] >= 60}
+    return {
+        "name": name,
+        "value": round(gain, 2),
+        "unit": "x",
+        "target": ">= 1.7",
+        "ok": gain >= 1.7 and walls[0] >= 60,
+    }
 
 
 def _published(site: Site) -> bool:
@@ -128,13 +158,19 @@ def _kills(site: Site) -> Iterator[dict[str, Any]]:
     site.clear()
     kept = sum(lost <= INTERVAL for lost in losses)
     name = f"cluster.kills_that_lost_at_most_{INTERVAL}_steps"
-    yield {"name": name, "value": kept, "unit": "kills", "target": f"{len(losses)} of {len(losses)}", "ok": kept == len(losses)}
+    yield {
+        "name": name,
+        "value": kept,
+        "unit": "kills",
+        "target": f"{len(losses)} of {len(losses)}",
+        "ok": kept == len(losses),
+    }
     yield {"name": "cluster.steps_lost_most", "value": max(losses), "unit": "steps", "target": None, "ok": True}
 
 
 def _lost(told: int, *, resumed: int) -> int:
-    """Most steps that a kill can have cost: `told`, and those behind it of which nothing was told yet. There are none of these if the
-    checkpoint of the step `told` was being written."""
+    """Most steps that a kill can have cost: `told`, and those behind it of which nothing was told yet. There are none
+    of these if the checkpoint of the step `told` was being written."""
     return told - resumed if told % INTERVAL == 0 and resumed < told else told + LOGGED - 1 - resumed
 
 

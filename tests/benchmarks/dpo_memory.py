@@ -1,9 +1,11 @@
-"""Peak memory of DPO against TRL's DPOTrainer: a 32k-vocabulary Llama of width 128, 4 pairs a step (256-token prompts, 128-token sides).
+"""Peak memory of DPO against TRL's DPOTrainer: a 32k-vocabulary Llama of width 128, 4 pairs a step (256-token prompts,
+128-token sides).
 
-Each side trains in a process of its own; counted is the highest resident memory above that after imports and with the policy in memory.
-TRL keeps the reference beside the policy, runs each side behind its own prompt and reads the vocabulary in chunks of its own; ours caches
-references, runs the prompt once and reads at most 512 positions at a time. A pass holds a whole step on either side. `default` is TRL as it
-comes (but in float32), which recomputes activations in the backward pass, as ours does there; `plain` is without on both sides.
+Each side trains in a process of its own; counted is the highest resident memory above that after imports and with the
+policy in memory. TRL keeps the reference beside the policy, runs each side behind its own prompt and reads the
+vocabulary in chunks of its own; ours caches references, runs the prompt once and reads at most 512 positions at a time.
+A pass holds a whole step on either side. `default` is TRL as it comes (but in float32), which recomputes activations in
+the backward pass, as ours does there; `plain` is without on both sides.
 """
 
 from __future__ import annotations
@@ -31,11 +33,29 @@ def run() -> Iterator[dict[str, Any]]:
         found = [{side: _process(side, again, known) for side in ("theirs", "ours")} for _ in range(REPEATS)]
         peaks = {side: statistics.median(turn[side]["peak_mib"] for turn in found) for side in ("theirs", "ours")}
         for side, peak in peaks.items():
-            yield {"name": f"dpo_memory.{name} {side}", "value": round(peak, 1), "unit": "MiB", "target": None, "ok": True}
+            yield {
+                "name": f"dpo_memory.{name} {side}",
+                "value": round(peak, 1),
+                "unit": "MiB",
+                "target": None,
+                "ok": True,
+            }
         share = peaks["ours"] / peaks["theirs"]
-        yield {"name": f"dpo_memory.{name}", "value": round(share, 3), "unit": "x", "target": "<= 0.6", "ok": share <= 0.6}
+        yield {
+            "name": f"dpo_memory.{name}",
+            "value": round(share, 3),
+            "unit": "x",
+            "target": "<= 0.6",
+            "ok": share <= 0.6,
+        }
         worst = max(worst, apart([run["curve"] for turn in found for run in turn.values()]))
-    yield {"name": "dpo_memory.largest_difference", "value": worst, "unit": "", "target": "<= 1e-3", "ok": worst <= 1e-3}
+    yield {
+        "name": "dpo_memory.largest_difference",
+        "value": worst,
+        "unit": "",
+        "target": "<= 1e-3",
+        "ok": worst <= 1e-3,
+    }
 
 
 def _process(side: str, again: bool, known: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Expanding 8 children of a 384-token path on a 0.9M-parameter Llama, one thread: with the path's keys and values still there, against
-8 requests of one that compute it first ("sequential"), `generate` over 8 copies of it ("batched"), and one request of 8, for which the
-engine computes it once ("one_prefill").
+"""Expanding 8 children of a 384-token path on a 0.9M-parameter Llama, one thread: with the path's keys and values still
+there, against 8 requests of one that compute it first ("sequential"), `generate` over 8 copies of it ("batched"), and
+one request of 8, for which the engine computes it once ("one_prefill").
 
 All decode greedily and must give the same ids. Repeats are interleaved, medians of processor time compared.
 """
@@ -46,7 +46,13 @@ def _figures() -> Iterator[dict[str, Any]]:
     for name, target in TARGETS.items():
         ratio = median[name] / median["reused"]
         ok = target is None or ratio >= target
-        yield {"name": f"expansion_over_{name}", "value": round(ratio, 2), "unit": "x", "target": target and f">= {target}", "ok": ok}
+        yield {
+            "name": f"expansion_over_{name}",
+            "value": round(ratio, 2),
+            "unit": "x",
+            "target": target and f">= {target}",
+            "ok": ok,
+        }
     same = sum(outputs["reused"][i] == outputs[name][i] for name in TARGETS for i in range(CHILDREN))
     wanted = CHILDREN * len(TARGETS)
     yield {"name": "expansion_same_ids", "value": same, "unit": f"of {wanted}", "target": wanted, "ok": same == wanted}
@@ -55,14 +61,16 @@ def _figures() -> Iterator[dict[str, Any]]:
 def _arms() -> tuple[dict[str, Callable[[], Ids]], dict[str, Callable[[], None]]]:
     """What is timed, and what comes before it untimed."""
     from data_gen.engines.base import Request, Sampling
-    from data_gen.engines.transformers_engine import TransformersEngine
+    from data_gen.engines.local.engine import TransformersEngine
 
     model = _model()
     path = tuple(random.Random(0).choices(range(2048), k=PATH))
     engine = TransformersEngine(model, None, end_ids=())
 
     def expand(children: int = CHILDREN, tokens: int = STEP) -> Ids:
-        request = Request(prefix=path, sampling=Sampling(max_tokens=tokens, temperature=0), seeds=tuple(range(children)))
+        request = Request(
+            prefix=path, sampling=Sampling(max_tokens=tokens, temperature=0), seeds=tuple(range(children))
+        )
         return [sample.token_ids for sample in asyncio.run(engine.generate(request))]
 
     def one_by_one() -> Ids:
@@ -76,7 +84,12 @@ def _arms() -> tuple[dict[str, Callable[[], Ids]], dict[str, Callable[[], None]]
         engine.forget()
         expand(1, 1)
 
-    arms = {"sequential": one_by_one, "batched": lambda: _generate(model, path), "one_prefill": expand, "reused": expand}
+    arms = {
+        "sequential": one_by_one,
+        "batched": lambda: _generate(model, path),
+        "one_prefill": expand,
+        "reused": expand,
+    }
     return arms, {**dict.fromkeys(arms, engine.forget), "reused": store_path}
 
 
@@ -94,5 +107,7 @@ def _model() -> Any:
 
     torch.manual_seed(0)
     shape = {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 2, "num_attention_heads": 4}
-    config = LlamaConfig(vocab_size=2048, max_position_embeddings=512, initializer_range=0.1, eos_token_id=None, **shape)
+    config = LlamaConfig(
+        vocab_size=2048, max_position_embeddings=512, initializer_range=0.1, eos_token_id=None, **shape
+    )
     return LlamaForCausalLM(config).eval()

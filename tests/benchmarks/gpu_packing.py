@@ -1,9 +1,10 @@
-"""Value training on a tree as a tree, on a GPU: forward and backward in bfloat16, a Qwen2 of 1.5B parameters with random weights.
+"""Value training on a tree as a tree, on a GPU: forward and backward in bfloat16, a Qwen2 of 1.5B parameters with
+random weights.
 
-The tree has 121 nodes (256-token prompt, 64-token steps, 3 children, depth 4). Arms: its 81 paths as padded rows under masks, side by side
-under FlashAttention, the tree under FlexAttention, and under gathered keys. Each side takes its best micro-batch. All paths are of one
-length, so rows have no padding, and nothing that FlashAttention could leave out. Batches are made and moved beforehand; masks of trees
-are made within the time. Medians.
+The tree has 121 nodes (256-token prompt, 64-token steps, 3 children, depth 4). Arms: its 81 paths as padded rows under
+masks, side by side under FlashAttention, the tree under FlexAttention, and under gathered keys. Each side takes its
+best micro-batch. All paths are of one length, so rows have no padding, and nothing that FlashAttention could leave out.
+Batches are made and moved beforehand; masks of trees are made within the time. Medians.
 """
 
 from __future__ import annotations
@@ -21,9 +22,14 @@ from tests.benchmarks._skipped import skipped
 PROMPT, STEP, CHILDREN, DEPTH = 256, 64, 3, 4
 REPEATS = 3
 SHAPE = {
-    "vocab_size": 32_000, "hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 28, "num_attention_heads": 12,
-    "num_key_value_heads": 2, "max_position_embeddings": 2048,
-}  # fmt: skip
+    "vocab_size": 32_000,
+    "hidden_size": 1536,
+    "intermediate_size": 8960,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 12,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 2048,
+}
 ARMS = {"masks": (8, 16), "rows": (8, 16), "tree": (27, 81), "gather": (81,)}
 """Paths a pass."""
 
@@ -35,17 +41,37 @@ def run() -> Iterator[dict[str, Any]]:
     if not torch.cuda.is_available():
         yield skipped("gpu_packing", "a CUDA device")
         return
-    paths = full_tree(random.Random(0), int(SHAPE["vocab_size"]), prompt=PROMPT, step=STEP, children=CHILDREN, depth=DEPTH)
+    paths = full_tree(
+        random.Random(0), int(SHAPE["vocab_size"]), prompt=PROMPT, step=STEP, children=CHILDREN, depth=DEPTH
+    )
     tokens = sum(map(len, paths))
     objective = _objective()
     found = {(arm, n): _timed(objective, arm, paths, n) for arm, sizes in ARMS.items() for n in sizes}
     best = {arm: min(spent for (name, _), (spent, _) in found.items() if name == arm) for arm in ARMS}
     for (arm, n), (spent, peak) in found.items():
-        yield {"name": f"gpu_packing.{arm} {n}", "value": round(tokens / spent), "unit": "path tok/s", "target": None, "ok": True}
-        yield {"name": f"gpu_packing.{arm} {n} memory", "value": round(peak / 2**30, 2), "unit": "GiB", "target": None, "ok": True}
+        yield {
+            "name": f"gpu_packing.{arm} {n}",
+            "value": round(tokens / spent),
+            "unit": "path tok/s",
+            "target": None,
+            "ok": True,
+        }
+        yield {
+            "name": f"gpu_packing.{arm} {n} memory",
+            "value": round(peak / 2**30, 2),
+            "unit": "GiB",
+            "target": None,
+            "ok": True,
+        }
     gain = min(best["masks"], best["rows"]) / best["tree"]
     wanted = 0.8 * sharing(paths)
-    yield {"name": "gpu_packing.values", "value": round(gain, 2), "unit": "x", "target": f">= {wanted:.2f}", "ok": gain >= wanted}
+    yield {
+        "name": "gpu_packing.values",
+        "value": round(gain, 2),
+        "unit": "x",
+        "target": f">= {wanted:.2f}",
+        "ok": gain >= wanted,
+    }
     rows = best["masks"] / best["rows"]
     yield {"name": "gpu_packing.rows_over_masks", "value": round(rows, 2), "unit": "x", "target": None, "ok": True}
 
@@ -54,7 +80,7 @@ def _objective() -> Any:
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    from data_gen.heads import HeadConfig
+    from data_gen.verifiers.heads import HeadConfig
     from data_gen.verifiers.value_head import ValueHead
     from reasoning_train.trainers.losses.value import Regression
     from reasoning_train.trainers.objective import Objective

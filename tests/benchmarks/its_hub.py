@@ -1,8 +1,10 @@
-"""its_hub (PyPI `its-hub`) beside ours: particle filtering and step beam, one vLLM server, one verifier, one budget, the quickstart's base.
+"""its_hub (PyPI `its-hub`) beside ours: particle filtering and step beam, one vLLM server, one verifier, one budget,
+the quickstart's base.
 
-Runs where `make bench-its-hub` made its environments, and says nothing elsewhere. its_hub speaks to the chat endpoint only, so the
-server gets a template that adds nothing to the plain prompt; both sides then continue the same token ids. Answers are the best-scored final
-path's on both sides. Arms: problems one after another (as its_hub's `infer` runs them) and all at once (`ainfer` of each gathered).
+Runs where `make bench-its-hub` made its environments, and says nothing elsewhere. its_hub speaks to the chat endpoint
+only, so the server gets a template that adds nothing to the plain prompt; both sides then continue the same token ids.
+Answers are the best-scored final path's on both sides. Arms: problems one after another (as its_hub's `infer` runs
+them) and all at once (`ainfer` of each gathered).
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_gen.engines.base import LM
-from data_gen.records import Problem
-from data_gen.scales import Scale
+from data_gen.records.problem import Problem
+from data_gen.records.scales import Scale
 from data_gen.scorers import Prefix, Score
 from tests.benchmarks._its_side import value
 from tests.benchmarks._skipped import skipped
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
     from reasoning_train.evaluation.metrics import Estimate
 
 PROBLEMS, ONE_BY_ONE, REPEATS, BUDGET, WIDTH, TEMPERATURE, STEPS, TOKENS = 100, 20, 3, 8, 2, 1.0, 12, 24
-"""Problems at once, and one after another; turns of every arm; paths of a problem; beams; most steps of a path and tokens of a step."""
+"""Problems at once, and one after another; turns of every arm; paths of a problem; beams; most steps of a path and
+tokens of a step."""
 SIDES = ("ours", "ours_unseeded", "its_hub")
 """its_hub sends no seeds; sampling with them costs the server more, and is what makes our runs come out again."""
 ARMS = [(side, algorithm, at_once) for algorithm in ("particle", "beam") for at_once in (True, False) for side in SIDES]
@@ -51,7 +54,8 @@ if __name__ == "__main__":
 
 
 def run() -> Iterator[dict[str, Any]]:
-    """Wall time (median), accuracy and generated tokens (means) of both sides. There is no target: they are what they are."""
+    """Wall time (median), accuracy and generated tokens (means) of both sides. There is no target: they are what they
+    are."""
     if not (THEIRS.exists() and VLLM.exists()):
         yield skipped("its_hub", "make bench-its-hub")
         return
@@ -101,10 +105,12 @@ class _Bench:
     url: str
     weights: Path
 
-    def outcome(self, side: str, algorithm: str, at_once: bool, *, split: str, turn: int, few: bool = False) -> _Outcome:
+    def outcome(
+        self, side: str, algorithm: str, at_once: bool, *, split: str, turn: int, few: bool = False
+    ) -> _Outcome:
         """One side's search over the same problems."""
+        from data_gen.records.verdict import Answer, Verdict
         from data_gen.tasks.chain import Chain
-        from data_gen.verdict import Answer, Verdict
 
         count = 8 if few else PROBLEMS if at_once else ONE_BY_ONE
         task = Chain(uses="chain", **{split: count})
@@ -113,15 +119,30 @@ class _Bench:
             answers, seconds = self._theirs(algorithm, problems, at_once)
         else:
             answers, seconds = self._ours(algorithm, problems, at_once, turn, seeds=side == "ours")
-        right = tuple(task.grade(p, Answer(a)).verdict is Verdict.CORRECT for p, a in zip(problems, answers, strict=True))
+        right = tuple(
+            task.grade(p, Answer(a)).verdict is Verdict.CORRECT for p, a in zip(problems, answers, strict=True)
+        )
         return _Outcome(seconds / count, right, (self._tokens() - before) / count)
 
     def _theirs(self, algorithm: str, problems: Sequence[Problem], at_once: bool) -> tuple[list[str | None], float]:
         from data_gen.format import Format
 
         rows = [{"id": p.id, "question": p.question, "gold_steps": list(p.gold_steps)} for p in problems]
-        limits = {"budget": BUDGET, "width": WIDTH, "temperature": TEMPERATURE, "max_steps": STEPS, "max_tokens": TOKENS}
-        job = {"url": self.url, "model": str(self.weights), "algorithm": algorithm, "at_once": at_once, "problems": rows, **limits}
+        limits = {
+            "budget": BUDGET,
+            "width": WIDTH,
+            "temperature": TEMPERATURE,
+            "max_steps": STEPS,
+            "max_tokens": TOKENS,
+        }
+        job = {
+            "url": self.url,
+            "model": str(self.weights),
+            "algorithm": algorithm,
+            "at_once": at_once,
+            "problems": rows,
+            **limits,
+        }
         # -P: this folder holds a module of their package's name.
         command = [str(THEIRS), "-P", "-W", "ignore", str(Path(__file__).with_name("_its_side.py"))]
         done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, check=True)
@@ -132,7 +153,7 @@ class _Bench:
         self, algorithm: str, problems: Sequence[Problem], at_once: bool, turn: int, *, seeds: bool
     ) -> tuple[list[str | None], float]:
         from data_gen.engines.config import OpenAIConfig
-        from data_gen.engines.openai_open import Speaker, open_openai
+        from data_gen.engines.openai.opening import Speaker, open_openai
         from data_gen.engines.programs import run_programs
         from data_gen.search import Limits, SearchTree
         from data_gen.search.vote import ballots, elect
@@ -143,7 +164,9 @@ class _Bench:
         config = OpenAIConfig(base_url=self.url, server="vllm", concurrency=256, seeds=seeds)
 
         async def answer(problem: Problem, lm: LM) -> str | None:
-            limits = Limits(max_depth=search.max_depth, max_length=policy.context - len(policy.codec.prompt_ids(problem.question)))
+            limits = Limits(
+                max_depth=search.max_depth, max_length=policy.context - len(policy.codec.prompt_ids(problem.question))
+            )
             tree = SearchTree(problem, lm, policy.codec, limits, search.scale, scorer=_Verifier())
             await search.grow(tree)
             chosen = elect(ballots(tree.frozen(0, oracle=True), "search"), "argmax", str.__eq__, problem.id).leaf
@@ -151,13 +174,18 @@ class _Bench:
 
         with open_openai(config, speaker, log=Path(os.devnull)) as engine:
             began, width = time.perf_counter(), len(problems) if at_once else 1
-            found = {p.id: a for p, a in run_programs(engine, problems, answer, seed=turn, key=lambda p: p.id, in_flight=width)}
+            found = {
+                p.id: a
+                for p, a in run_programs(engine, problems, answer, seed=turn, key=lambda p: p.id, in_flight=width)
+            }
             return [found[p.id] for p in problems], time.perf_counter() - began
 
     def _tokens(self) -> int:
         """What the server has generated so far."""
         with urllib.request.urlopen(self.url.removesuffix("/v1") + "/metrics") as answer:
-            counts = re.findall(r"^vllm:generation_tokens_total\{.*\} ([\d.e+]+)$", answer.read().decode(), re.MULTILINE)
+            counts = re.findall(
+                r"^vllm:generation_tokens_total\{.*\} ([\d.e+]+)$", answer.read().decode(), re.MULTILINE
+            )
         return int(sum(map(float, counts)))
 
 
@@ -168,14 +196,18 @@ class _Verifier:
 
     async def __call__(self, prefixes: Sequence[Prefix], lm: LM) -> list[Score]:
         texts = ["\n".join([*p.steps, *([p.closing] if p.closing else [])]) for p in prefixes]
-        return [Score(value(p.problem.id, list(p.problem.gold_steps), text)) for p, text in zip(prefixes, texts, strict=True)]
+        return [
+            Score(value(p.problem.id, list(p.problem.gold_steps), text))
+            for p, text in zip(prefixes, texts, strict=True)
+        ]
 
 
 def _search(algorithm: str) -> Any:
-    """The configuration that is theirs: multinomial resampling at every step; WIDTH beams that share BUDGET children."""
+    """The configuration that is theirs: multinomial resampling at every step; WIDTH beams that share BUDGET
+    children."""
     from data_gen.search import Expand
-    from data_gen.search.beam import Beam
-    from data_gen.search.particle import Particle
+    from data_gen.search.algorithms.beam import Beam
+    from data_gen.search.algorithms.particle import Particle
     from data_gen.search.resample import Resample
 
     step = {"temperature": TEMPERATURE, "max_tokens": TOKENS}
@@ -188,13 +220,17 @@ def _policy(folder: Path) -> Path:
     """The quickstart's base, from the store or trained now, as a folder that can be served."""
     from reasoning_train.recipe.includes import CHECKOUT
     from reasoning_train.recipe.load import load_plan
-    from reasoning_train.recipe.store import Store
+    from reasoning_train.store.store import Store
 
     whole = (CHECKOUT / "recipes/rejection_sampling/tiny.yaml").read_text(encoding="utf-8")
     recipe = folder / "base.yaml"
     recipe.write_text(whole[: whole.index("  sample:")], encoding="utf-8")
     store = Path(os.environ.get("REASONING_TRAIN_STORE", "store"))
-    subprocess.run([sys.executable, "-m", "launch.cli", "run", str(recipe), "--store", str(store)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "launch.cli", "run", str(recipe), "--store", str(store)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     weights = folder / "base"
     shutil.copytree(Store(store).open(load_plan(recipe).nodes["base"]).path / "model", weights)
     return weights
@@ -202,15 +238,17 @@ def _policy(folder: Path) -> Path:
 
 def _serving(weights: Path, folder: Path) -> Any:
     from data_gen.engines.config import ServeConfig
-    from data_gen.engines.server import Server
-    from data_gen.engines.server_commands import serve_command, serve_environment
+    from data_gen.engines.openai.server import Server
+    from data_gen.engines.openai.server_commands import serve_command, serve_environment
 
     template = folder / "template.jinja"
     template.write_text(TEMPLATE, encoding="utf-8")
     program = folder / "vllm"
     program.write_text(PROGRAM.format(python=VLLM.absolute()), encoding="utf-8")
     program.chmod(0o755)
-    config = ServeConfig(command="vllm", executable=str(program), args=("--chat-template", str(template), "--max-num-seqs", "256"))
+    config = ServeConfig(
+        command="vllm", executable=str(program), args=("--chat-template", str(template), "--max-num-seqs", "256")
+    )
     return Server(
         serve_command(config, weights, context=256, gpu=False),
         log=folder / "server.log",

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from reasoning_train.recipe.store import Store
-from reasoning_train.run_node import run_node
+from reasoning_train.store.store import Store
+from reasoning_train.worker.run_node import run_node
 from tests.benchmarks._resident import resident_mib
 from tests.launch.hand_plan import make_plan
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import psutil
 
-from reasoning_train.plugins import VARIABLE
-from reasoning_train.recipe.manifest import read_manifest
-from reasoning_train.recipe.plan import Plan
-from reasoning_train.recipe.refs import Ref
-from reasoning_train.recipe.store import Store
+from reasoning_train.api.plan import Plan
+from reasoning_train.api.refs import Ref
+from reasoning_train.process.plugins import VARIABLE
+from reasoning_train.store.manifest import read_manifest
+from reasoning_train.store.store import Store
 from tests.launch import plugin_stages
 from tests.launch.hand_plan import make_plan
 from tests.launch.harness import descendants, results, start
@@ -36,12 +36,21 @@ def run() -> Iterator[dict[str, Any]]:
         yield from _overhead(Path(folder))
     with tempfile.TemporaryDirectory() as folder:
         same = sum(_survives(Path(folder) / str(seed), random.Random(seed)) for seed in range(KILLS))
-    yield {"name": "resume.identical_after_kill", "value": same, "unit": "runs", "target": f"{KILLS} of {KILLS}", "ok": same == KILLS}
+    yield {
+        "name": "resume.identical_after_kill",
+        "value": same,
+        "unit": "runs",
+        "target": f"{KILLS} of {KILLS}",
+        "ok": same == KILLS,
+    }
 
 
 def _overhead(folder: Path) -> Iterator[dict[str, Any]]:
     recipe = folder / "ten.yaml"
-    chain = [f"  s{i}: {{uses: t_torch, tag: {i}{f', data: {chr(34)}${{stages.s{i - 1}}}{chr(34)}' if i else ''}}}" for i in range(STAGES)]
+    chain = [
+        f"  s{i}: {{uses: t_torch, tag: {i}{f', data: {chr(34)}${{stages.s{i - 1}}}{chr(34)}' if i else ''}}}"
+        for i in range(STAGES)
+    ]
     recipe.write_text("name: ten\nstages:\n" + "\n".join(chain) + "\n")
     plan = make_plan({"s0": ("t_torch", {"tag": 0})})
     one, ten = _timed(lambda: run_plan(plan, Store(folder / "one"))), _timed(lambda: _command(recipe, folder))
@@ -49,9 +58,27 @@ def _overhead(folder: Path) -> Iterator[dict[str, Any]]:
     imported = sum(bool(manifest["metrics"]["imported_torch"]) for manifest in _manifests(folder / "ten"))
     per_stage = (ten - one - own * (STAGES - 1) / STAGES) / (STAGES - 1)
     cached = min(_timed(lambda: _command(recipe, folder)) for _ in range(3))
-    yield {"name": "runner.overhead_per_stage", "value": round(per_stage, 3), "unit": "s", "target": "<= 1", "ok": per_stage <= 1}
-    yield {"name": "runner.stages_that_import_torch", "value": imported, "unit": "stages", "target": f"0 of {STAGES}", "ok": imported == 0}
-    yield {"name": "runner.cached_ten_stages", "value": round(cached, 3), "unit": "s", "target": "<= 2.5", "ok": cached <= 2.5}
+    yield {
+        "name": "runner.overhead_per_stage",
+        "value": round(per_stage, 3),
+        "unit": "s",
+        "target": "<= 1",
+        "ok": per_stage <= 1,
+    }
+    yield {
+        "name": "runner.stages_that_import_torch",
+        "value": imported,
+        "unit": "stages",
+        "target": f"0 of {STAGES}",
+        "ok": imported == 0,
+    }
+    yield {
+        "name": "runner.cached_ten_stages",
+        "value": round(cached, 3),
+        "unit": "s",
+        "target": "<= 2.5",
+        "ok": cached <= 2.5,
+    }
 
 
 def _command(recipe: Path, folder: Path) -> None:
@@ -71,7 +98,10 @@ def _timed(work: Any) -> float:
 
 def _survives(folder: Path, draw: random.Random) -> bool:
     """One undisturbed run, one killed at a random moment and resumed: the same bytes?"""
-    plan = make_plan({"a": ("t_numbers", {"n": 60, "sleep_s": 0.02}), "b": ("t_square", {"data": Ref("a")})}, seed=draw.randrange(10**6))
+    plan = make_plan(
+        {"a": ("t_numbers", {"n": 60, "sleep_s": 0.02}), "b": ("t_square", {"data": Ref("a")})},
+        seed=draw.randrange(10**6),
+    )
     undisturbed, killed = Store(folder / "undisturbed"), Store(folder / "killed")
     wall = _timed(lambda: run_plan(plan, undisturbed))
     _kill_after(draw.uniform(0.1, wall), plan, killed, everybody=draw.random() < 0.5, draw=draw)

@@ -1,7 +1,8 @@
-"""Continuous batching against padded `generate`: 512 requests whose lengths spread 8x, on a 0.44M-parameter Llama, one thread.
+"""Continuous batching against padded `generate`: 512 requests whose lengths spread 8x, on a 0.44M-parameter Llama, one
+thread.
 
-Both decode greedily, without an end token, exactly the tokens each request asks for; `generate` runs every batch until its longest row.
-Repeats are interleaved and medians compared, so that a busy machine slows both.
+Both decode greedily, without an end token, exactly the tokens each request asks for; `generate` runs every batch until
+its longest row. Repeats are interleaved and medians compared, so that a busy machine slows both.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ Asked = tuple[int, list[int], int]
 
 
 def run() -> Iterator[dict[str, Any]]:
-    """The ratio that issue 2 asks for, the two speeds behind it, and the ratio to `generate` on requests sorted by known length."""
+    """The ratio that issue 2 asks for, the two speeds behind it, and the ratio to `generate` on requests sorted by
+    known length."""
     import torch
 
     threads = torch.get_num_threads()
@@ -36,7 +38,9 @@ def _figures() -> Iterator[dict[str, Any]]:
     arms: dict[str, Callable[[], dict[int, list[int]]]] = {"engine": lambda: _engine(model, requests)}
     for width in WIDTHS:
         arms[f"generate {width}"] = lambda width=width: _generate(model, requests, width)
-        arms[f"generate sorted {width}"] = lambda width=width: _generate(model, sorted(requests, key=lambda r: r[2]), width)
+        arms[f"generate sorted {width}"] = lambda width=width: _generate(
+            model, sorted(requests, key=lambda r: r[2]), width
+        )
     seconds: dict[str, list[float]] = {name: [] for name in arms}
     outputs: dict[str, dict[int, list[int]]] = {}
     for _ in range(REPEATS):
@@ -50,12 +54,30 @@ def _figures() -> Iterator[dict[str, Any]]:
     best_sorted = max(v for name, v in speed.items() if "sorted" in name)
     same = sum(outputs[best][number] == outputs["engine"][number] for number, _, _ in requests)
     ratio = speed["engine"] / speed[best]
-    yield {"name": "sampling_speedup", "value": round(ratio, 3), "unit": f"x of {best}", "target": f">= {TARGET}", "ok": ratio >= TARGET}
-    yield {"name": "sampling_same_ids", "value": same, "unit": f"of {REQUESTS} requests", "target": REQUESTS, "ok": same == REQUESTS}
+    yield {
+        "name": "sampling_speedup",
+        "value": round(ratio, 3),
+        "unit": f"x of {best}",
+        "target": f">= {TARGET}",
+        "ok": ratio >= TARGET,
+    }
+    yield {
+        "name": "sampling_same_ids",
+        "value": same,
+        "unit": f"of {REQUESTS} requests",
+        "target": REQUESTS,
+        "ok": same == REQUESTS,
+    }
     yield {"name": "sampling_engine", "value": round(speed["engine"]), "unit": "tokens/s", "target": None, "ok": True}
     yield {"name": "sampling_generate", "value": round(speed[best]), "unit": "tokens/s", "target": None, "ok": True}
     sorted_ratio = round(speed["engine"] / best_sorted, 3)
-    yield {"name": "sampling_speedup_known_lengths", "value": sorted_ratio, "unit": "x of sorted generate", "target": None, "ok": True}
+    yield {
+        "name": "sampling_speedup_known_lengths",
+        "value": sorted_ratio,
+        "unit": "x of sorted generate",
+        "target": None,
+        "ok": True,
+    }
 
 
 def _model() -> Any:
@@ -76,8 +98,8 @@ def _requests() -> list[Asked]:
 
 def _engine(model: Any, requests: Sequence[Asked]) -> dict[int, list[int]]:
     from data_gen.engines.base import LM, Sampling
+    from data_gen.engines.local.engine import TransformersEngine
     from data_gen.engines.programs import run_programs
-    from data_gen.engines.transformers_engine import TransformersEngine
 
     async def ask(request: Asked, lm: LM) -> list[int]:
         [sample] = await lm.generate(request[1], 1, Sampling(max_tokens=request[2], temperature=0))

@@ -1,7 +1,8 @@
-"""kill -9 at random moments of a tree search on two shards: are the trees those of an undisturbed run, none lost, none doubled?
+"""kill -9 at random moments of a tree search on two shards: are the trees those of an undisturbed run, none lost, none
+doubled?
 
-The policy is a small Llama with random weights, so a tree is a matter of milliseconds and a kill falls anywhere: into growing, recording,
-merging or publishing, and on the runner (with all below it) or on one process of it.
+The policy is a small Llama with random weights, so a tree is a matter of milliseconds and a kill falls anywhere: into
+growing, recording, merging or publishing, and on the runner (with all below it) or on one process of it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from reasoning_train.recipe.manifest import read_manifest
+from reasoning_train.store.manifest import read_manifest
 from tests.launch.harness import descendants, files
 
 KILLS = 20
@@ -42,7 +43,8 @@ stages:
 
 
 def run() -> Iterator[dict[str, Any]]:
-    """Runs that were killed while they were at work, and how many of them came to the undisturbed run's files, byte by byte."""
+    """Runs that were killed while they were at work, and how many of them came to the undisturbed run's files, byte by
+    byte."""
     with tempfile.TemporaryDirectory() as folder:
         recipe = Path(folder) / "recipe.yaml"
         recipe.write_text(RECIPE, encoding="utf-8")
@@ -52,7 +54,13 @@ def run() -> Iterator[dict[str, Any]]:
         killed = (_killed(recipe, Path(folder) / str(i), random.Random(i), wall) for i in range(4 * KILLS))
         ends = list(islice((found for found in killed if found is not None), KILLS))
     same = sum(found == undisturbed for found in ends)
-    yield {"name": "search.identical_after_kill", "value": same, "unit": "runs", "target": f"{KILLS} of {KILLS}", "ok": same == KILLS}
+    yield {
+        "name": "search.identical_after_kill",
+        "value": same,
+        "unit": "runs",
+        "target": f"{KILLS} of {KILLS}",
+        "ok": same == KILLS,
+    }
 
 
 def _killed(recipe: Path, store: Path, draw: random.Random, wall: float) -> dict[str, bytes] | None:

@@ -38,7 +38,8 @@ def run() -> Iterator[dict[str, Any]]:
 def _peak_mib(problems: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "tests.benchmarks.search_memory", str(problems), folder]
-        # As a run does it, every stage in a process of its own: what generating problems leaves in the heap is not the search's.
+        # As a run does it, every stage in a process of its own: what generating problems leaves in the heap is not the
+        # search's.
         for stages in ("before", "trees"):
             said = subprocess.run([*command, stages], check=True, capture_output=True, text=True).stdout
         return float(said.split()[-1])
@@ -47,8 +48,8 @@ def _peak_mib(problems: int) -> float:
 def main() -> None:
     """A process that makes what the search reads, or the measured one."""
     from reasoning_train.recipe.load import load_plan
-    from reasoning_train.recipe.store import Store
-    from reasoning_train.run_node import run_node
+    from reasoning_train.store.store import Store
+    from reasoning_train.worker.run_node import run_node
 
     folder = Path(sys.argv[2])
     recipe = folder / "recipe.yaml"

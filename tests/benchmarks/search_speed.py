@@ -1,7 +1,9 @@
-"""MCTS over 64 problems at once against the same search one tree at a time, and against flat sampling of steps of equal length.
+"""MCTS over 64 problems at once against the same search one tree at a time, and against flat sampling of steps of equal
+length.
 
-A 0.44M-parameter Llama with random weights, one thread, the engine as stages open it; a step is 12 tokens, so that every arm decodes the
-same number of tokens. Arms are interleaved and medians compared, so that a busy machine slows all.
+A 0.44M-parameter Llama with random weights, one thread, the engine as stages open it; a step is 12 tokens, so that
+every arm decodes the same number of tokens. Arms are interleaved and medians compared, so that a busy machine slows
+all.
 """
 
 from __future__ import annotations
@@ -55,9 +57,21 @@ def _figures() -> Iterator[dict[str, Any]]:
         "ok": batched >= target,
     }
     yield {"name": "search.limit_of_width", "value": round(limit, 2), "unit": "x", "target": None, "ok": True}
-    yield {"name": "search.share_of_flat_sampling", "value": round(share, 3), "unit": "x", "target": ">= 0.6", "ok": share >= 0.6}
+    yield {
+        "name": "search.share_of_flat_sampling",
+        "value": round(share, 3),
+        "unit": "x",
+        "target": ">= 0.6",
+        "ok": share >= 0.6,
+    }
     for name, value in speed.items():
-        yield {"name": f"search.{name.replace(' ', '_')}", "value": round(value), "unit": "tokens/s", "target": None, "ok": True}
+        yield {
+            "name": f"search.{name.replace(' ', '_')}",
+            "value": round(value),
+            "unit": "tokens/s",
+            "target": None,
+            "ok": True,
+        }
 
 
 class Bench:
@@ -76,11 +90,13 @@ class Bench:
         self.codec = StepCodec(Format(), word_tokenizer(task.vocabulary()))
         torch.manual_seed(0)
         shape = {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 2, "num_attention_heads": 4}
-        config = LlamaConfig(vocab_size=len(self.codec.tokenizer), max_position_embeddings=512, eos_token_id=None, **shape)
+        config = LlamaConfig(
+            vocab_size=len(self.codec.tokenizer), max_position_embeddings=512, eos_token_id=None, **shape
+        )
         self.model = LlamaForCausalLM(config).eval()
 
     def engine(self) -> Any:
-        from data_gen.engines.transformers_engine import TransformersEngine
+        from data_gen.engines.local.engine import TransformersEngine
 
         return TransformersEngine(self.model, self.codec.tokenizer, end_ids=(), slots=SLOTS, deterministic=True)
 
@@ -88,18 +104,22 @@ class Bench:
         """Tokens that MCTS draws over so many problems, with values of `scorer` (default: all the same)."""
         from data_gen.engines.base import LM
         from data_gen.engines.programs import run_programs
-        from data_gen.records import Problem
+        from data_gen.records.problem import Problem
         from data_gen.scorers import Tools
         from data_gen.scorers.constant import Constant
         from data_gen.search import Expand, Limits, SearchTree
-        from data_gen.search.mcts import Mcts
+        from data_gen.search.algorithms.mcts import Mcts
 
         engine = self.engine()
-        search = Mcts(simulations=SIMULATIONS, outcome_weight=0, expand=Expand(n=CHILDREN, segment="tokens", max_tokens=STEP))
+        search = Mcts(
+            simulations=SIMULATIONS, outcome_weight=0, expand=Expand(n=CHILDREN, segment="tokens", max_tokens=STEP)
+        )
         scorer = scorer or Constant().open(Tools(codec=self.codec))
 
         async def grow(problem: Problem, lm: LM) -> None:
-            tree = SearchTree(problem, lm, self.codec, Limits(max_depth=16, max_length=240), search.scale, scorer=scorer)
+            tree = SearchTree(
+                problem, lm, self.codec, Limits(max_depth=16, max_length=240), search.scale, scorer=scorer
+            )
             await search.grow(tree)
 
         for _ in run_programs(engine, self.problems[:problems], grow, seed=0, key=lambda p: p.id, in_flight=in_flight):
@@ -110,7 +130,7 @@ class Bench:
         """Tokens of as many steps drawn straight from the prompts, `each` a request."""
         from data_gen.engines.base import LM, Sampling
         from data_gen.engines.programs import run_programs
-        from data_gen.records import Problem
+        from data_gen.records.problem import Problem
 
         engine = self.engine()
 

@@ -1,9 +1,10 @@
 """SFT with 66 % padding: packed rows against padded ones, and against TRL's packed SFT, a 0.9M-parameter Llama.
 
-16 solutions a step, most of them short: side by side, each as wide as the longest (512 tokens), they are a third of their columns, and so
-is what a padded pass holds (`micro_tokens: 8192`, the default). Loss falls on all but the first quarter. Packed are ours in rows of
-`pack_to` columns or as trees of one branch, TRL's (`bfd`) in rows of `max_length`; each packed side takes its best setting. Tokens alone
-allow 2.94x. Arms are interleaved and medians of processor time compared.
+16 solutions a step, most of them short: side by side, each as wide as the longest (512 tokens), they are a third of
+their columns, and so is what a padded pass holds (`micro_tokens: 8192`, the default). Loss falls on all but the first
+quarter. Packed are ours in rows of `pack_to` columns or as trees of one branch, TRL's (`bfd`) in rows of `max_length`;
+each packed side takes its best setting. Tokens alone allow 2.94x. Arms are interleaved and medians of processor time
+compared.
 """
 
 from __future__ import annotations
@@ -15,7 +16,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks._against_trl import SETTINGS, Arm, Clock, disagreement, fastest, interleaved, model, one_thread, ours, tokenizer
+from tests.benchmarks._against_trl import (
+    SETTINGS,
+    Arm,
+    Clock,
+    disagreement,
+    fastest,
+    interleaved,
+    model,
+    one_thread,
+    ours,
+    tokenizer,
+)
 
 REPEATS, STEPS, ROWS, LONGEST, PADDING = 3, 8, 16, 512, 0.66
 
@@ -26,15 +38,39 @@ def run() -> Iterator[dict[str, Any]]:
         lengths = _lengths()
         clocks = interleaved(_arms(lengths, Path(name)), REPEATS)
     sides = {side: fastest(clocks, side) for side in ("packed", "padded", "trl packed", "trl padded")}
-    yield {"name": "sft_packing.padding", "value": round(1 - sum(lengths) / (ROWS * LONGEST), 3), "unit": "", "target": None, "ok": True}
+    yield {
+        "name": "sft_packing.padding",
+        "value": round(1 - sum(lengths) / (ROWS * LONGEST), 3),
+        "unit": "",
+        "target": None,
+        "ok": True,
+    }
     for spent, setting in sides.values():
-        yield {"name": f"sft_packing.{setting}", "value": round(sum(lengths) / spent), "unit": "tok/s", "target": None, "ok": True}
+        yield {
+            "name": f"sft_packing.{setting}",
+            "value": round(sum(lengths) / spent),
+            "unit": "tok/s",
+            "target": None,
+            "ok": True,
+        }
     mine = sides["packed"][0]
     for side, wanted in {"padded": 3.0, "trl packed": 1.0, "trl padded": None}.items():
         gain, target = sides[side][0] / mine, wanted and f">= {wanted}"
-        yield {"name": f"sft_packing.over {side}", "value": round(gain, 2), "unit": "x", "target": target, "ok": gain >= (wanted or 0)}
+        yield {
+            "name": f"sft_packing.over {side}",
+            "value": round(gain, 2),
+            "unit": "x",
+            "target": target,
+            "ok": gain >= (wanted or 0),
+        }
     worst = disagreement(clocks)
-    yield {"name": "sft_packing.largest_difference", "value": worst, "unit": "", "target": "<= 1e-4", "ok": worst <= 1e-4}
+    yield {
+        "name": "sft_packing.largest_difference",
+        "value": worst,
+        "unit": "",
+        "target": "<= 1e-4",
+        "ok": worst <= 1e-4,
+    }
 
 
 def _lengths() -> list[int]:
@@ -59,7 +95,9 @@ def _arms(lengths: Sequence[int], folder: Path) -> dict[str, Arm]:
     arms: dict[str, Arm] = {name: partial(_ours, words, ids, folder, **setting) for name, setting in settings.items()}
     arms["trl padded 16"] = partial(_theirs, words, ids, folder, micro=ROWS)
     for columns, rows in ((512, 1), (512, 2), (1024, 1)):
-        arms[f"trl packed {columns}x{rows}"] = partial(_theirs, words, ids, folder, micro=rows, packing=True, max_length=columns)
+        arms[f"trl packed {columns}x{rows}"] = partial(
+            _theirs, words, ids, folder, micro=rows, packing=True, max_length=columns
+        )
     return arms
 
 
@@ -78,14 +116,33 @@ def _ours(words: Any, ids: Sequence[list[int]], folder: Path, **how: Any) -> Clo
     return clock
 
 
-def _theirs(words: Any, ids: Sequence[list[int]], folder: Path, *, micro: int, packing: bool = False, max_length: int = LONGEST) -> Clock:
+def _theirs(
+    words: Any, ids: Sequence[list[int]], folder: Path, *, micro: int, packing: bool = False, max_length: int = LONGEST
+) -> Clock:
     """An epoch is a step: whatever the packing, all solutions are in it."""
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    rows = [{"input_ids": each, "labels": [t if w else -100 for t, w in zip(each, _weights(each), strict=True)]} for each in ids]
-    options = {**SETTINGS, "bf16": False, "gradient_checkpointing": False, "max_steps": STEPS, "max_length": max_length, "packing": packing}
-    args = SFTConfig(output_dir=str(folder / "theirs"), per_device_train_batch_size=micro, gradient_accumulation_steps=ROWS, **options)
+    rows = [
+        {"input_ids": each, "labels": [t if w else -100 for t, w in zip(each, _weights(each), strict=True)]}
+        for each in ids
+    ]
+    options = {
+        **SETTINGS,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "max_steps": STEPS,
+        "max_length": max_length,
+        "packing": packing,
+    }
+    args = SFTConfig(
+        output_dir=str(folder / "theirs"),
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=ROWS,
+        **options,
+    )
     clock = Clock()
-    SFTTrainer(model(words), args, train_dataset=Dataset.from_list(rows), processing_class=words, callbacks=[clock]).train()
+    SFTTrainer(
+        model(words), args, train_dataset=Dataset.from_list(rows), processing_class=words, callbacks=[clock]
+    ).train()
     return clock

@@ -1,10 +1,11 @@
-"""Step-DPO against TRL's DPOTrainer: pairs of 32-token steps behind 384-token prefixes of their own, a 0.9M-parameter Llama.
+"""Step-DPO against TRL's DPOTrainer: pairs of 32-token steps behind 384-token prefixes of their own, a 0.9M-parameter
+Llama.
 
-8 pairs a step. TRL runs each side behind its own copy of the prefix, and the reference beside the policy unless its log-probabilities are
-precomputed; ours runs the prefix once, with cached references. Neither side's caching of references is counted. `default` is TRL as it
-comes (but in float32): it recomputes activations, which costs time. `tuned` does not, as ours does not; then tokens alone allow 2.48x and
-1.86x. Each side takes its best micro-batch; arms are interleaved, medians of processor time compared. (Siblings of one node:
-tree_packing.pairs.)
+8 pairs a step. TRL runs each side behind its own copy of the prefix, and the reference beside the policy unless its
+log-probabilities are precomputed; ours runs the prefix once, with cached references. Neither side's caching of
+references is counted. `default` is TRL as it comes (but in float32): it recomputes activations, which costs time.
+`tuned` does not, as ours does not; then tokens alone allow 2.48x and 1.86x. Each side takes its best micro-batch; arms
+are interleaved, medians of processor time compared. (Siblings of one node: tree_packing.pairs.)
 """
 
 from __future__ import annotations
@@ -29,16 +30,35 @@ SIDES: dict[str, tuple[dict[str, bool], float | None]] = {
 
 
 def run() -> Iterator[dict[str, Any]]:
-    """Gains over each side, what they are made of, and the largest relative difference in loss and gradient norm of any step."""
+    """Gains over each side, what they are made of, and the largest relative difference in loss and gradient norm of any
+    step."""
     with one_thread(), tempfile.TemporaryDirectory() as name:
         clocks = interleaved(_arms(Path(name)), REPEATS)
     mine, setting = fastest(clocks, "ours")
-    yield {"name": f"step_dpo.{setting}", "value": round(PAIRS / mine, 2), "unit": "pairs/s", "target": None, "ok": True}
+    yield {
+        "name": f"step_dpo.{setting}",
+        "value": round(PAIRS / mine, 2),
+        "unit": "pairs/s",
+        "target": None,
+        "ok": True,
+    }
     for side, (_, wanted) in SIDES.items():
         spent, setting = fastest(clocks, side)
-        yield {"name": f"step_dpo.{setting}", "value": round(PAIRS / spent, 2), "unit": "pairs/s", "target": None, "ok": True}
+        yield {
+            "name": f"step_dpo.{setting}",
+            "value": round(PAIRS / spent, 2),
+            "unit": "pairs/s",
+            "target": None,
+            "ok": True,
+        }
         gain, target = spent / mine, wanted and f">= {wanted}"
-        yield {"name": f"step_dpo.over {side}", "value": round(gain, 2), "unit": "x", "target": target, "ok": gain >= (wanted or 0)}
+        yield {
+            "name": f"step_dpo.over {side}",
+            "value": round(gain, 2),
+            "unit": "x",
+            "target": target,
+            "ok": gain >= (wanted or 0),
+        }
     worst = disagreement(clocks)
     yield {"name": "step_dpo.largest_difference", "value": worst, "unit": "", "target": "<= 1e-4", "ok": worst <= 1e-4}
 

@@ -1,8 +1,9 @@
-"""What a tree search asks of the engine, without the search: 64 programs that again and again pick one of their earlier nodes and ask for
-4 children of 12 tokens; against as many independent rows of 12 tokens at full width, and against one program at a time.
+"""What a tree search asks of the engine, without the search: 64 programs that again and again pick one of their earlier
+nodes and ask for 4 children of 12 tokens; against as many independent rows of 12 tokens at full width, and against one
+program at a time.
 
-A 0.44M-parameter Llama, one thread, prefixes kept. `ragged` steps are of 10 to 16 tokens, so that programs fall out of step. Repeats are
-interleaved, medians of processor time compared.
+A 0.44M-parameter Llama, one thread, prefixes kept. `ragged` steps are of 10 to 16 tokens, so that programs fall out of
+step. Repeats are interleaved, medians of processor time compared.
 """
 
 from __future__ import annotations
@@ -52,10 +53,22 @@ def _figures(name: str, deterministic: bool) -> Iterator[dict[str, Any]]:
     speed = {arm: statistics.median(each) for arm, each in speeds.items()}
     for arm in ("trees", "ragged"):
         ratio = speed[arm] / speed["flat"]
-        yield {"name": f"{name}_{arm}_over_flat", "value": round(ratio, 3), "unit": "x", "target": f">= {FLAT}", "ok": ratio >= FLAT}
+        yield {
+            "name": f"{name}_{arm}_over_flat",
+            "value": round(ratio, 3),
+            "unit": "x",
+            "target": f">= {FLAT}",
+            "ok": ratio >= FLAT,
+        }
     over_one, limit = speed["trees"] / speed["one tree"], NARROW * speed["flat"] / speed["flat narrow"]
     ok = over_one >= max(limit, 5)
-    yield {"name": f"{name}_over_one_tree", "value": round(over_one, 2), "unit": "x", "target": f">= {max(limit, 5):.2f}", "ok": ok}
+    yield {
+        "name": f"{name}_over_one_tree",
+        "value": round(over_one, 2),
+        "unit": "x",
+        "target": f">= {max(limit, 5):.2f}",
+        "ok": ok,
+    }
     yield {"name": f"{name}_flat", "value": round(speed["flat"]), "unit": "tokens/s", "target": None, "ok": True}
 
 
@@ -90,8 +103,8 @@ def _flat(model: Any, in_flight: int, deterministic: bool) -> int:
 
 
 def _run(model: Any, in_flight: int, deterministic: bool, program: Callable[..., Any]) -> int:
+    from data_gen.engines.local.engine import TransformersEngine
     from data_gen.engines.programs import run_programs
-    from data_gen.engines.transformers_engine import TransformersEngine
 
     engine = TransformersEngine(model, None, end_ids=(), deterministic=deterministic)
     programs = range(PROGRAMS if in_flight > 1 else PROGRAMS // 16)

@@ -1,10 +1,10 @@
 """Training on trees as trees against padded paths, forward and backward, a 0.9M-parameter Llama on one thread.
 
-`values`: regression at the ends of steps on a tree of 121 nodes (64-token prompt, 16-token steps, 3 children, depth 4), as 81 padded paths
-or as one tree. `pairs`: 8 siblings of one node as 4 pairs behind a 384-token prefix, 32-token steps, a DPO loss without a reference.
-Each side takes its best micro-batch; both read the vocabulary at trained tokens only. Padded paths have no padding (all are of one length)
-and run with plain causal attention. Batches are made beforehand, the cutting of trees into attention calls is timed. Arms are interleaved,
-medians of processor time compared.
+`values`: regression at the ends of steps on a tree of 121 nodes (64-token prompt, 16-token steps, 3 children, depth 4),
+as 81 padded paths or as one tree. `pairs`: 8 siblings of one node as 4 pairs behind a 384-token prefix, 32-token steps,
+a DPO loss without a reference. Each side takes its best micro-batch; both read the vocabulary at trained tokens only.
+Padded paths have no padding (all are of one length) and run with plain causal attention. Batches are made beforehand,
+the cutting of trees into attention calls is timed. Arms are interleaved, medians of processor time compared.
 """
 
 from __future__ import annotations
@@ -51,15 +51,42 @@ def _figures(name: str, sharing: float, tokens: int, arms: dict[str, list[Pass]]
                 times[arm].append(time.process_time() - start)
             else:
                 gradients.append(gradient)
-    best = {side: min((statistics.median(spent), arm) for arm, spent in times.items() if arm.startswith(side)) for side in sides}
+    best = {
+        side: min((statistics.median(spent), arm) for arm, spent in times.items() if arm.startswith(side))
+        for side in sides
+    }
     gain = best["padded"][0] / best["tree"][0]
     worst = max(float((g - gradients[0]).norm() / gradients[0].norm()) for g in gradients)
     wanted = 0.8 * sharing if name == "values" else 4.0
-    yield {"name": f"tree_packing.{name}", "value": round(gain, 2), "unit": "x", "target": f">= {wanted:.2f}", "ok": gain >= wanted}
-    yield {"name": f"tree_packing.{name}_over_sharing", "value": round(gain / sharing, 3), "unit": "s", "target": None, "ok": True}
-    yield {"name": f"tree_packing.{name}_difference", "value": worst, "unit": "", "target": "<= 1e-5", "ok": worst <= 1e-5}
+    yield {
+        "name": f"tree_packing.{name}",
+        "value": round(gain, 2),
+        "unit": "x",
+        "target": f">= {wanted:.2f}",
+        "ok": gain >= wanted,
+    }
+    yield {
+        "name": f"tree_packing.{name}_over_sharing",
+        "value": round(gain / sharing, 3),
+        "unit": "s",
+        "target": None,
+        "ok": True,
+    }
+    yield {
+        "name": f"tree_packing.{name}_difference",
+        "value": worst,
+        "unit": "",
+        "target": "<= 1e-5",
+        "ok": worst <= 1e-5,
+    }
     for spent, arm in best.values():
-        yield {"name": f"tree_packing.{name} {arm}", "value": round(tokens / spent), "unit": "path tok/s", "target": None, "ok": True}
+        yield {
+            "name": f"tree_packing.{name} {arm}",
+            "value": round(tokens / spent),
+            "unit": "path tok/s",
+            "target": None,
+            "ok": True,
+        }
 
 
 class _Side:
@@ -69,12 +96,17 @@ class _Side:
         import torch
         from transformers import LlamaConfig, LlamaForCausalLM
 
-        from data_gen.heads import HeadConfig
+        from data_gen.verifiers.heads import HeadConfig
         from data_gen.verifiers.value_head import ValueHead
         from reasoning_train.packing.tree_attention import forest_attention
 
         torch.manual_seed(0)
-        shape: dict[str, Any] = {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4, "num_attention_heads": 4}
+        shape: dict[str, Any] = {
+            "hidden_size": 128,
+            "intermediate_size": 384,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 4,
+        }
         self.model = LlamaForCausalLM(LlamaConfig(vocab_size=VOCAB, max_position_embeddings=512, **shape))
         self.head = ValueHead(HeadConfig(), 128, init_std=0.1)
         self.attention = forest_attention(self.model) if trees else None
@@ -95,7 +127,11 @@ class _Side:
         from reasoning_train.trainers.logprobs import chosen_logprobs
         from reasoning_train.trainers.losses.base import Outputs
 
-        where = {"input_ids": batch["input_ids"], "position_ids": batch["position_ids"]} if forests else {"input_ids": batch["input_ids"]}
+        where = (
+            {"input_ids": batch["input_ids"], "position_ids": batch["position_ids"]}
+            if forests
+            else {"input_ids": batch["input_ids"]}
+        )
         how = {}
         if self.attention is not None:
             how = self.attention.arguments({**batch, **self.attention.tensors(forests, batch["input_ids"].shape[1])})

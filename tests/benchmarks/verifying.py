@@ -1,6 +1,8 @@
-"""Reading a tree's nodes with a verifier: piece by piece over stored keys and values against whole paths, and what a search pays for it.
+"""Reading a tree's nodes with a verifier: piece by piece over stored keys and values against whole paths, and what a
+search pays for it.
 
-A verifier of the policy's size (0.44M parameters), one thread. Arms are interleaved and medians compared, so that a busy machine slows all.
+A verifier of the policy's size (0.44M parameters), one thread. Arms are interleaved and medians compared, so that a
+busy machine slows all.
 """
 
 from __future__ import annotations
@@ -45,7 +47,13 @@ def _reading() -> Iterator[dict[str, Any]]:
             times["whole"].append(spent)
             worst = max(worst, *(abs(a[-1] - b[-1]) for a, b in zip(found, expected, strict=True)))
     gain = sum(times["whole"]) / sum(times["stepwise"])
-    yield {"name": "verifying.stepwise_over_whole", "value": round(gain, 2), "unit": "x", "target": ">= 2", "ok": gain >= 2}
+    yield {
+        "name": "verifying.stepwise_over_whole",
+        "value": round(gain, 2),
+        "unit": "x",
+        "target": ">= 2",
+        "ok": gain >= 2,
+    }
     yield {"name": "verifying.largest_difference", "value": worst, "unit": "", "target": "<= 1e-4", "ok": worst <= 1e-4}
     tokens = REPEATS * sum(len(reading.ids) for readings in layers for reading in readings)
     for name, spent in times.items():
@@ -70,15 +78,21 @@ def _searching() -> Iterator[dict[str, Any]]:
                 tokens, spent = _timed(lambda: bench.search(PROBLEMS, in_flight=PROBLEMS, scorer=scorer))  # noqa: B023
                 speeds[name].append(tokens / spent)
     share = statistics.median(speeds["head"]) / statistics.median(speeds["constant"])
-    yield {"name": "verifying.search_over_unscored_search", "value": round(share, 3), "unit": "x", "target": None, "ok": True}
+    yield {
+        "name": "verifying.search_over_unscored_search",
+        "value": round(share, 3),
+        "unit": "x",
+        "target": None,
+        "ok": True,
+    }
 
 
 def _verifier() -> Any:
     import torch
 
     from data_gen.format import Format
-    from data_gen.heads import HeadConfig
     from data_gen.verifiers.checkpoint import Verifier
+    from data_gen.verifiers.heads import HeadConfig
     from data_gen.verifiers.value_head import ValueHead
     from tests.benchmarks.search_speed import Bench
 
@@ -92,7 +106,9 @@ def _layers() -> Iterator[list[Any]]:
     from data_gen.verifiers.reading import Reading
 
     rng = random.Random(0)
-    stems = [Reading(tuple(rng.randrange(3, 60) for _ in range(PROMPT)), (PROMPT - 1,), (PROMPT,)) for _ in range(TREES)]
+    stems = [
+        Reading(tuple(rng.randrange(3, 60) for _ in range(PROMPT)), (PROMPT - 1,), (PROMPT,)) for _ in range(TREES)
+    ]
     for _ in range(DEPTH):
         children = [[_child(stem, rng) for _ in range(CHILDREN)] for stem in stems]
         yield [child for family in children for child in family]

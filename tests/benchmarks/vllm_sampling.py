@@ -1,8 +1,10 @@
-"""Flat sampling with vLLM on a CPU, as the vllm engine does it and as vLLM's own loop does: what searches on vLLM are measured against.
+"""Flat sampling with vLLM on a CPU, as the vllm engine does it and as vLLM's own loop does: what searches on vLLM are
+measured against.
 
-A 0.44M-parameter Llama with random weights, one thread, blocks of 32; 64 prompts, 16 samples each, in steps of 16 tokens and at 64 tokens.
-Arms start with an empty prefix cache, are interleaved after a round that warms up, and medians of this process's CPU seconds compared:
-all of it runs in one thread, and a busy machine does not slow those. Runs where vLLM is installed: `make benchmarks-vllm`.
+A 0.44M-parameter Llama with random weights, one thread, blocks of 32; 64 prompts, 16 samples each, in steps of 16
+tokens and at 64 tokens. Arms start with an empty prefix cache, are interleaved after a round that warms up, and medians
+of this process's CPU seconds compared: all of it runs in one thread, and a busy machine does not slow those. Runs where
+vLLM is installed: `make benchmarks-vllm`.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from tests.benchmarks._skipped import skipped
 
 if TYPE_CHECKING:
-    from data_gen.engines.vllm_engine import VllmEngine
+    from data_gen.engines.vllm.engine import VllmEngine
 
 PROMPTS, SAMPLES, STEP, LONG, REPEATS, VOCAB = 64, 16, 16, 64, 3, 60
 TARGET = 0.9
@@ -33,7 +35,7 @@ def run() -> Iterator[dict[str, Any]]:
     import torch
 
     from data_gen.engines.config import VllmConfig
-    from data_gen.engines.vllm_engine import VllmEngine
+    from data_gen.engines.vllm.engine import VllmEngine
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -63,7 +65,13 @@ def _figures(engine: VllmEngine) -> Iterator[dict[str, Any]]:
                 speeds[name].append(PROMPTS * SAMPLES * int(name.partition("_")[2]) / (time.process_time() - began))
     speed = {name: statistics.median(found) for name, found in speeds.items()}
     share = speed[f"flat_{STEP}"] / speed[f"bare_{STEP}"]
-    yield {"name": "vllm.share_of_bare_loop", "value": round(share, 3), "unit": "x", "target": f">= {TARGET}", "ok": share >= TARGET}
+    yield {
+        "name": "vllm.share_of_bare_loop",
+        "value": round(share, 3),
+        "unit": "x",
+        "target": f">= {TARGET}",
+        "ok": share >= TARGET,
+    }
     for name, value in speed.items():
         yield {"name": f"vllm.{name}", "value": round(value), "unit": "tokens/s", "target": None, "ok": True}
 
@@ -88,9 +96,15 @@ def _bare(engine: VllmEngine, prompts: list[list[int]], length: int) -> None:
     for number, prompt in enumerate(prompts):
         for sample in range(SAMPLES):
             settings = SamplingParams(
-                max_tokens=length, logprobs=0, flat_logprobs=True, detokenize=False, ignore_eos=True, seed=number * SAMPLES + sample,
-                output_kind=RequestOutputKind.FINAL_ONLY, skip_clone=True,
-            )  # fmt: skip
+                max_tokens=length,
+                logprobs=0,
+                flat_logprobs=True,
+                detokenize=False,
+                ignore_eos=True,
+                seed=number * SAMPLES + sample,
+                output_kind=RequestOutputKind.FINAL_ONLY,
+                skip_clone=True,
+            )
             llm.add_request(f"bare/{number}/{sample}", {"type": "token", "prompt_token_ids": prompt}, settings)
     while llm.has_unfinished_requests():
         llm.step()

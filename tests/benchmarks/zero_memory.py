@@ -1,9 +1,11 @@
-"""What one of two processes holds under ZeRO-3 against ZeRO-0: the bytes of parameters and of the optimizer, after two steps of SFT.
+"""What one of two processes holds under ZeRO-3 against ZeRO-0: the bytes of parameters and of the optimizer, after two
+steps of SFT.
 
-A 1M-parameter Llama on gloo, `configs/deepspeed/` as they are. Counted are the storages that parameters, their partitions and the
-optimizer's tensors lie in, each once; gradients and communication buffers are not. Both stages must give the same losses. In bfloat16
-with float32 masters, which ZeRO is made for, all of it is cut in two. In float32 DeepSpeed keeps a second copy of the weights' partition
-as masters beside those that the model uses: (1 + 1 + 2) / 2 copies of the weights against 1 + 2, so 0.67.
+A 1M-parameter Llama on gloo, `configs/deepspeed/` as they are. Counted are the storages that parameters, their
+partitions and the optimizer's tensors lie in, each once; gradients and communication buffers are not. Both stages must
+give the same losses. In bfloat16 with float32 masters, which ZeRO is made for, all of it is cut in two. In float32
+DeepSpeed keeps a second copy of the weights' partition as masters beside those that the model uses: (1 + 1 + 2) / 2
+copies of the weights against 1 + 2, so 0.67.
 """
 
 from __future__ import annotations
@@ -32,21 +34,32 @@ def run() -> Iterator[dict[str, Any]]:
         name = f"zero_memory.{dtype} zero3_over_zero0"
         yield {"name": name, "value": round(share, 3), "unit": "x", "target": target, "ok": share <= (wanted or 1)}
         worst = max(abs(a / b - 1) for a, b in zip(found[3][0]["losses"], found[0][0]["losses"], strict=True))
-        yield {"name": f"zero_memory.{dtype} difference", "value": worst, "unit": "", "target": f"<= {same}", "ok": worst <= same}
+        yield {
+            "name": f"zero_memory.{dtype} difference",
+            "value": worst,
+            "unit": "",
+            "target": f"<= {same}",
+            "ok": worst <= same,
+        }
 
 
 def _torchrun(stage: int, dtype: str) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
         command += ["-m", "tests.benchmarks.zero_memory", str(stage), dtype, folder]
-        subprocess.run(command, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"})
+        subprocess.run(
+            command,
+            check=True,
+            capture_output=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"},
+        )
         return [json.loads((Path(folder) / f"{rank}.json").read_text()) for rank in (0, 1)]
 
 
 def main() -> None:
     """One of the two processes."""
-    from reasoning_train import ranks
     from reasoning_train.packing.rows import Row, Trace
+    from reasoning_train.process import ranks
     from reasoning_train.recipe.includes import CHECKOUT
     from reasoning_train.trainers.base import Steps, train
     from reasoning_train.trainers.losses.language import CrossEntropy
@@ -64,7 +77,12 @@ def main() -> None:
     steps = Steps(rows, [range(ROWS)] * STEPS, 0, packing="sequence", capacity=256, tokens=128)
     clock = Clock()
     with one_thread():
-        trainer = train(Objective(model(tokenizer(61)), [CrossEntropy()]), steps, TrainingArguments(str(folder), **settings), [clock])
+        trainer = train(
+            Objective(model(tokenizer(61)), [CrossEntropy()]),
+            steps,
+            TrainingArguments(str(folder), **settings),
+            [clock],
+        )
     found = {"held": _held(trainer), "losses": [loss for loss, _ in clock.curve]}
     (folder / f"{ranks.rank()}.json").write_text(json.dumps(found))
 
@@ -78,7 +96,10 @@ def _held(trainer: Any) -> int:
         tensors += [p for group in optimizer.param_groups for p in group["params"]]
         tensors += [x for state in optimizer.state.values() for x in state.values()]
         tensors += [
-            x for name in vars(optimizer) if "groups_flat" in name or name == "bit16_groups" for x in _flat(getattr(optimizer, name))
+            x
+            for name in vars(optimizer)
+            if "groups_flat" in name or name == "bit16_groups"
+            for x in _flat(getattr(optimizer, name))
         ]
         optimizer = getattr(optimizer, "optimizer", None)
     for tensor in tensors:

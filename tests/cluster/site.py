@@ -28,9 +28,13 @@ def reasoning_train(*arguments: str, code: int = 0) -> str:
     """The command, in a process of its own; its output. Fails the test if it ends with another code."""
     done = subprocess.run(
         [sys.executable, "-m", "launch.cli", *arguments],
-        cwd=ROOT, env={**ENVIRONMENT, **{k: v for k, v in os.environ.items() if k.startswith("SLURM")}}, capture_output=True, text=True,
-        check=False, timeout=300,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={**ENVIRONMENT, **{k: v for k, v in os.environ.items() if k.startswith("SLURM")}},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
     assert done.returncode == code, f"{arguments}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout + done.stderr
 
@@ -58,7 +62,9 @@ class Site:
 
     def submit(self, *sets: str, recipe: Path = RECIPE, profile: Path = PROFILE, code: int = 0) -> str:
         """`submit`; its output."""
-        return reasoning_train("submit", str(recipe), "--cluster", str(profile), "--store", str(self.store), *_sets(sets), code=code)
+        return reasoning_train(
+            "submit", str(recipe), "--cluster", str(profile), "--store", str(self.store), *_sets(sets), code=code
+        )
 
     def status(self, name: str = "loopback") -> dict[str, Any]:
         """The run's state as `status --json` gives it."""
@@ -77,7 +83,11 @@ class Site:
         """SLURM holds back for two minutes what is queued again; here it is seconds."""
         for line in slurm("squeue", "--noheader", "--array", "--format=%i|%r|%S").splitlines():
             number, reason, start = line.split("|")
-            if reason == "BeginTime" and start != "N/A" and datetime.fromisoformat(start) > datetime.now() + timedelta(seconds=SOON_S):
+            if (
+                reason == "BeginTime"
+                and start != "N/A"
+                and datetime.fromisoformat(start) > datetime.now() + timedelta(seconds=SOON_S)
+            ):
                 soon = f"StartTime=now+{SOON_S}"
                 subprocess.run(["scontrol", "update", f"JobId={number}", soon], check=False, capture_output=True)
 
@@ -112,7 +122,10 @@ class Site:
         """(attempt, step) of the points of an unfinished training's curve, in the order in which they were told."""
         paths = [path for partial in self.partial("sft") for path in partial.glob("history-*.jsonl")]
         lines = [line for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
-        return [(point["attempt"], point["step"]) for point in map(json.loads, filter(lambda line: line.endswith("}"), lines))]
+        return [
+            (point["attempt"], point["step"])
+            for point in map(json.loads, filter(lambda line: line.endswith("}"), lines))
+        ]
 
     def clear(self) -> None:
         """Cancel everything."""

@@ -1,7 +1,9 @@
-"""A two-node SLURM on this machine: `python -m tests.cluster.slurm FOLDER COMMAND...` starts it, runs the command, and stops it.
+"""A two-node SLURM on this machine: `python -m tests.cluster.slurm FOLDER COMMAND...` starts it, runs the command, and
+stops it.
 
-Needs root and the packages slurm-wlm, munge, slurmdbd and mariadb-server. Everything lives in FOLDER; the command finds the cluster through
-SLURM_CONF. Nothing of a SLURM that may be installed is touched, and only processes that were started here are stopped.
+Needs root and the packages slurm-wlm, munge, slurmdbd and mariadb-server. Everything lives in FOLDER; the command finds
+the cluster through SLURM_CONF. Nothing of a SLURM that may be installed is touched, and only processes that were
+started here are stopped.
 """
 
 from __future__ import annotations
@@ -69,7 +71,13 @@ StorageUser=slurm
 StoragePass=loopback
 StorageLoc=slurm_acct_db
 """
-PROGRAMS = {"munged": "munge", "slurmctld": "slurm-wlm", "slurmd": "slurm-wlm", "slurmdbd": "slurmdbd", "mariadbd": "mariadb-server"}
+PROGRAMS = {
+    "munged": "munge",
+    "slurmctld": "slurm-wlm",
+    "slurmd": "slurm-wlm",
+    "slurmdbd": "slurmdbd",
+    "mariadbd": "mariadb-server",
+}
 """What is needed, and Debian's packages of it."""
 
 
@@ -87,7 +95,8 @@ class Slurm:
         missing = [name for name in PROGRAMS if shutil.which(name) is None]
         if missing or os.geteuid() != 0:
             raise RuntimeError(
-                f"needs root, and the programs {', '.join(PROGRAMS)}; missing: {', '.join(missing) or 'none'} (make test-cluster)"
+                f"needs root, and the programs {', '.join(PROGRAMS)}; missing: {', '.join(missing) or 'none'} (make "
+                "test-cluster)"
             )
         self._configure()
         os.environ["SLURM_CONF"] = str(self.config)  # slurmdbd.conf is looked for beside it
@@ -110,17 +119,35 @@ class Slurm:
         """Start a daemon by name: munged, slurmctld, n1, n2."""
         munge, conf = self.folder / "munge", str(self.config)
         command = {
-            "mariadbd": ["mariadbd", "--no-defaults", "--user=root", f"--datadir={self.folder}/sql", f"--socket={self.folder}/sql.socket",
-                         f"--port={self.ports['sql']}", "--bind-address=127.0.0.1", f"--pid-file={self.folder}/sql.pid",
-                         f"--init-file={self.folder}/sql.init"],
+            "mariadbd": [
+                "mariadbd",
+                "--no-defaults",
+                "--user=root",
+                f"--datadir={self.folder}/sql",
+                f"--socket={self.folder}/sql.socket",
+                f"--port={self.ports['sql']}",
+                "--bind-address=127.0.0.1",
+                f"--pid-file={self.folder}/sql.pid",
+                f"--init-file={self.folder}/sql.init",
+            ],
             "slurmdbd": ["slurmdbd", "-D"],
-            "munged": ["munged", "--foreground", "--force", f"--socket={munge}/socket", f"--key-file={munge}/key",
-                       f"--pid-file={munge}/pid", f"--seed-file={munge}/seed", "--log-file=/dev/stderr"],
+            "munged": [
+                "munged",
+                "--foreground",
+                "--force",
+                f"--socket={munge}/socket",
+                f"--key-file={munge}/key",
+                f"--pid-file={munge}/pid",
+                f"--seed-file={munge}/seed",
+                "--log-file=/dev/stderr",
+            ],
             "slurmctld": ["slurmctld", "-D", "-c", "-f", conf],
             **{node: ["slurmd", "-D", "-c", "-N", node, "-f", conf] for node in NODES},
-        }[name]  # fmt: skip
+        }[name]
         with (self.folder / f"{name}.out").open("ab") as log:
-            self.daemons[name] = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+            self.daemons[name] = subprocess.Popen(
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+            )
 
     def stop(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
         """Stop a daemon, or kill it."""
@@ -152,7 +179,8 @@ class Slurm:
         key.chmod(0o400)
         host = socket.gethostname().split(".")[0]
         lines = [
-            f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={self.ports[node]} CPUs=1 RealMemory=4000 State=UNKNOWN"
+            f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={self.ports[node]} CPUs=1 RealMemory=4000 "
+            "State=UNKNOWN"
             for node in NODES
         ]
         text = CONFIG.format(
@@ -167,11 +195,22 @@ class Slurm:
         self.config.write_text(text, encoding="utf-8")
         accounting = self.folder / "slurmdbd.conf"
         accounting.touch(mode=0o600)
-        accounting.write_text(ACCOUNTING.format(folder=self.folder, dbd=self.ports["slurmdbd"], sql=self.ports["sql"]), encoding="utf-8")
-        grant = "CREATE USER IF NOT EXISTS slurm@localhost IDENTIFIED BY 'loopback';\nGRANT ALL ON slurm_acct_db.* TO slurm@localhost;\n"
+        accounting.write_text(
+            ACCOUNTING.format(folder=self.folder, dbd=self.ports["slurmdbd"], sql=self.ports["sql"]), encoding="utf-8"
+        )
+        grant = (
+            "CREATE USER IF NOT EXISTS slurm@localhost IDENTIFIED BY 'loopback';\nGRANT ALL ON slurm_acct_db.* TO "
+            "slurm@localhost;\n"
+        )
         (self.folder / "sql.init").write_text(grant, encoding="utf-8")
         if not (self.folder / "sql").exists():  # else it was started in this folder before
-            command = ["mariadb-install-db", "--no-defaults", "--user=root", f"--datadir={self.folder}/sql", "--skip-test-db"]
+            command = [
+                "mariadb-install-db",
+                "--no-defaults",
+                "--user=root",
+                f"--datadir={self.folder}/sql",
+                "--skip-test-db",
+            ]
             subprocess.run(command, check=True, capture_output=True)
 
     def _start(self) -> None:
@@ -181,13 +220,17 @@ class Slurm:
         self._wait(lambda: _listens(self.ports["sql"]), "the database does not answer")
         self.start("slurmdbd")
         self._wait(lambda: _listens(self.ports["slurmdbd"]), "slurmdbd does not answer")
-        subprocess.run(["sacctmgr", "--immediate", "add", "cluster", "loopback"], check=False, capture_output=True, timeout=60)
+        subprocess.run(
+            ["sacctmgr", "--immediate", "add", "cluster", "loopback"], check=False, capture_output=True, timeout=60
+        )
         for name in ("slurmctld", *NODES):
             self.start(name)
 
     def _wait_until_idle(self) -> None:
         def idle() -> bool:
-            said = subprocess.run(["sinfo", "-h", "-N", "-o", "%T"], capture_output=True, text=True, check=False).stdout.split()
+            said = subprocess.run(
+                ["sinfo", "-h", "-N", "-o", "%T"], capture_output=True, text=True, check=False
+            ).stdout.split()
             return said == ["idle"] * len(NODES)
 
         self._wait(idle, "the nodes do not get ready")
@@ -196,7 +239,9 @@ class Slurm:
         end = time.monotonic() + seconds
         while not true():  # type: ignore[operator]
             if time.monotonic() > end:
-                logs = "\n".join(f"{p.name}: {p.read_text(errors='replace')[-1500:]}" for p in self.folder.glob("*.out"))
+                logs = "\n".join(
+                    f"{p.name}: {p.read_text(errors='replace')[-1500:]}" for p in self.folder.glob("*.out")
+                )
                 raise RuntimeError(f"{else_}\n{logs}")
             time.sleep(0.2)
 

@@ -1,4 +1,5 @@
-"""Jobs that are queued again, stopped by a signal, killed, or lose their node: nothing lost but the work in hand, nothing doubled."""
+"""Jobs that are queued again, stopped by a signal, killed, or lose their node: nothing lost but the work in hand,
+nothing doubled."""
 
 from __future__ import annotations
 
@@ -35,7 +36,9 @@ def straight(local: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def checkpoints(site: Site) -> list[int]:
     return sorted(
-        int(path.parent.name.rpartition("-")[2]) for partial in site.partial("sft") for path in partial.glob("work/trainer/*/whole.json")
+        int(path.parent.name.rpartition("-")[2])
+        for partial in site.partial("sft")
+        for path in partial.glob("work/trainer/*/whole.json")
     )
 
 
@@ -131,14 +134,16 @@ def state_of(job: str) -> str:
 
 
 def test_the_time_limit(sampled: Site, tmp_path: Path) -> None:
-    """An attempt stops 50 s before two minutes are over, or earlier: SLURM's own signal comes up to a minute too soon. The next one goes on
-    with the very next step, however many the machine does by then."""
+    """An attempt stops 50 s before two minutes are over, or earlier: SLURM's own signal comes up to a minute too soon.
+    The next one goes on with the very next step, however many the machine does by then."""
     profile = tmp_path / "short.yaml"
     text = Path("configs/clusters/test.yaml").read_text(encoding="utf-8")
     profile.write_text(text.replace("stop_before_s: 30", "stop_before_s: 50"), encoding="utf-8")
     sets = ("stages.tuned.max_steps=1000000", "stages.tuned.epochs=null", "stages.tuned.save_every=1000000")
     sampled.submit(*sets, "stages.tuned.resources.time=0:02:00", profile=profile)
-    wait_until(lambda: sampled.hurry() or len({attempt for attempt, _ in sampled.points()}) == 2, 400, "the second attempt")
+    wait_until(
+        lambda: sampled.hurry() or len({attempt for attempt, _ in sampled.points()}) == 2, 400, "the second attempt"
+    )
     assert [line["state"] for line in sampled.told("tuned")] == ["started", "stopped", "started"]
     steps = [step for _, step in sampled.points()]
     assert steps == list(range(10, steps[-1] + 1, 10)), "nothing is done twice or left out"

@@ -1,4 +1,5 @@
-"""Submitting beside others, after failures, and cancelling: with stages that only count, so that what is tested is the queue."""
+"""Submitting beside others, after failures, and cancelling: with stages that only count, so that what is tested is the
+queue."""
 
 from __future__ import annotations
 
@@ -43,14 +44,20 @@ def test_a_failing_stage_cancels_what_needs_it_and_submit_goes_on(site: Site, co
     site.submit(recipe=counting)
     site.finish()
     assert site.states("counting") == {
-        "numbers": "ran", "squared": "ran", "failing": "failed", "after": "not run", "beside": "ran",
-    }  # fmt: skip
+        "numbers": "ran",
+        "squared": "ran",
+        "failing": "failed",
+        "after": "not run",
+        "beside": "ran",
+    }
     nodes = site.status("counting")["nodes"]
     assert nodes["failing"]["error"] == "the answer column is missing; set task.answer"
     assert nodes["after"]["error"] == "cancelled: needs failing, which failed"
     assert site.status("counting")["state"] == "failed"
     assert "the answer column is missing" in reasoning_train("logs", "failing", "--store", str(site.store))
-    counting.write_text(counting.read_text(encoding="utf-8").replace("t_fail", "t_square").replace(", how: user", ""), encoding="utf-8")
+    counting.write_text(
+        counting.read_text(encoding="utf-8").replace("t_fail", "t_square").replace(", how: user", ""), encoding="utf-8"
+    )
     said = site.submit(recipe=counting)
     assert "3 jobs, 3 stages finished" in said  # failing, after, the report
     site.finish()
@@ -58,7 +65,17 @@ def test_a_failing_stage_cancels_what_needs_it_and_submit_goes_on(site: Site, co
 
 
 def test_two_submissions_at_once_share_the_work(site: Site, slow: Path) -> None:
-    command = [sys.executable, "-m", "launch.cli", "submit", str(slow), "--cluster", str(PROFILE), "--store", str(site.store)]
+    command = [
+        sys.executable,
+        "-m",
+        "launch.cli",
+        "submit",
+        str(slow),
+        "--cluster",
+        str(PROFILE),
+        "--store",
+        str(site.store),
+    ]
     environment = {**ENVIRONMENT, "SLURM_CONF": os.environ["SLURM_CONF"]}
     both = [subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = sorted((process.communicate(timeout=120)[0] for process in both), key=len)
@@ -74,7 +91,9 @@ def test_two_submissions_at_once_share_the_work(site: Site, slow: Path) -> None:
 def test_a_recipe_waits_for_what_another_one_makes(site: Site, slow: Path, tmp_path: Path) -> None:
     site.submit(recipe=slow)
     other = tmp_path / "other.yaml"
-    text = slow.read_text(encoding="utf-8").replace("name: counting", "name: other").replace("note: beside", "note: mine")
+    text = (
+        slow.read_text(encoding="utf-8").replace("name: counting", "name: other").replace("note: beside", "note: mine")
+    )
     other.write_text(text, encoding="utf-8")
     said = site.submit(recipe=other)
     assert "2 made by earlier submissions" in said and "numbers" not in said
@@ -102,7 +121,11 @@ def test_a_job_that_is_refused_takes_the_others_along(site: Site, counting: Path
     profile = tmp_path / "wrong.yaml"
     profile.write_text("partition: nowhere\n", encoding="utf-8")
     said = site.submit(recipe=counting, profile=profile, code=2)
-    assert "`sbatch --parsable" in said and "failed: " in said and "0 jobs, submitted before it, were cancelled again" in said
+    assert (
+        "`sbatch --parsable" in said
+        and "failed: " in said
+        and "0 jobs, submitted before it, were cancelled again" in said
+    )
     assert not slurm("squeue", "--noheader").strip()
     assert site.status("counting")["state"] == "refused"
     assert "has no submitted run" in reasoning_train("cancel", "counting", "--store", str(site.store), code=2)
@@ -116,5 +139,6 @@ def test_a_job_that_is_queued_again_too_often_fails(site: Site, slow: Path, tmp_
     slurm("scontrol", "requeue", site.job("numbers", "counting"))
     site.finish()
     assert (
-        "this job was queued again 1 times, and the profile allows 0 (max_requeues)" in site.status("counting")["nodes"]["numbers"]["error"]
+        "this job was queued again 1 times, and the profile allows 0 (max_requeues)"
+        in site.status("counting")["nodes"]["numbers"]["error"]
     )

@@ -1,4 +1,5 @@
-"""A whole recipe through the queue: an array larger than the limit, its merge, training on two nodes, evaluation, report."""
+"""A whole recipe through the queue: an array larger than the limit, its merge, training on two nodes, evaluation,
+report."""
 
 from __future__ import annotations
 
@@ -29,7 +30,10 @@ def test_a_submitted_recipe_gives_what_a_local_run_gives(site: Site, local: Path
     assert manifest["metrics"]["processes"] == 2
     assert "nothing to submit: 10 of 10 stages are finished" in site.submit()
     assert "Answer" in reasoning_train("logs", "base", "--store", str(site.store))
-    assert reasoning_train("logs", "sample", "--shard", "6", "--store", str(site.store)).count('"outcome": "recorded"') == 1
+    assert (
+        reasoning_train("logs", "sample", "--shard", "6", "--store", str(site.store)).count('"outcome": "recorded"')
+        == 1
+    )
 
 
 def test_a_script_can_be_run_by_hand(site: Site) -> None:

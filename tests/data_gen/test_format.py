@@ -14,7 +14,10 @@ from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
 from data_gen.tasks.chain import Chain
 from reasoning_train.models.words import word_tokenizer
 
-CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+CHAT = (
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt "
+    "%}<assistant>{% endif %}"
+)
 
 
 @cache
@@ -33,7 +36,10 @@ def bpe(trim: bool = False, bos: bool = False) -> Any:
     core.decoder = decoders.ByteLevel()
     special = ["<eos>", "<bos>"]
     trainer = trainers.BpeTrainer(
-        vocab_size=330, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        vocab_size=330,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
     )
     core.train_from_iterator(["3 + 4 = 7\n\nBen has 7.\n\n\nAnswer: 7"] * 50, trainer)
     steps = [processors.ByteLevel(trim_offsets=trim)]
@@ -41,7 +47,11 @@ def bpe(trim: bool = False, bos: bool = False) -> Any:
         steps.append(processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 1)]))
     core.post_processor = processors.Sequence(steps)
     return PreTrainedTokenizerFast(
-        tokenizer_object=core, eos_token="<eos>", bos_token="<bos>", chat_template=CHAT, clean_up_tokenization_spaces=False
+        tokenizer_object=core,
+        eos_token="<eos>",
+        bos_token="<bos>",
+        chat_template=CHAT,
+        clean_up_tokenization_spaces=False,
     )
 
 
@@ -68,7 +78,12 @@ def test_words_round_trip(steps: list[str], answer: int) -> None:
     assert sum(s.kind == "step" for s in segments) == len(steps)
 
 
-@given(st.lists(st.one_of(equations, printable), max_size=5), printable, st.sampled_from(["\n", "\n\n", "\n\n\n", " ки\n"]), st.booleans())
+@given(
+    st.lists(st.one_of(equations, printable), max_size=5),
+    printable,
+    st.sampled_from(["\n", "\n\n", "\n\n\n", " ки\n"]),
+    st.booleans(),
+)
 def test_byte_level_round_trip(steps: list[str], answer: str, delimiter: str, trim: bool) -> None:
     made = codec(bpe(trim), step_delimiter=delimiter)
     steps = [step for step in steps if "Answer:" not in step]
@@ -84,7 +99,9 @@ def test_byte_level_round_trip(steps: list[str], answer: str, delimiter: str, tr
 
 
 @given(st.data(), st.sampled_from(["\n", "\n\n", " ки\n", "7"]), st.booleans())
-def test_pieces_are_those_that_a_look_at_every_prefix_finds(data: st.DataObject, delimiter: str, in_words: bool) -> None:
+def test_pieces_are_those_that_a_look_at_every_prefix_finds(
+    data: st.DataObject, delimiter: str, in_words: bool
+) -> None:
     """Any ids at all, broken characters and special tokens among them."""
     made = codec(words() if in_words else bpe(), step_delimiter=delimiter)
     lines = made.tokenizer("7\n\n ки\n", add_special_tokens=False)["input_ids"]
@@ -93,7 +110,10 @@ def test_pieces_are_those_that_a_look_at_every_prefix_finds(data: st.DataObject,
     expected, current = [], list[int]()
     for i in ids:
         current.append(i)
-        if delimiter in made.tokenizer.decode(current, skip_special_tokens=True, clean_up_tokenization_spaces=False).lstrip():
+        if (
+            delimiter
+            in made.tokenizer.decode(current, skip_special_tokens=True, clean_up_tokenization_spaces=False).lstrip()
+        ):
             expected.append(tuple(current))
             current = []
     assert [s.token_ids for s in made.split(ids)] == [*expected, *([tuple(current)] if current else [])]
@@ -102,7 +122,9 @@ def test_pieces_are_those_that_a_look_at_every_prefix_finds(data: st.DataObject,
 @pytest.mark.parametrize("trim", [True, False])
 def test_a_step_owns_the_whole_token_that_completes_its_delimiter(trim: bool) -> None:
     made = codec(bpe(trim))
-    [blank], [line], [a], [b] = (bpe()(text, add_special_tokens=False)["input_ids"] for text in ("\n\n", "\n", "7", "8"))
+    [blank], [line], [a], [b] = (
+        bpe()(text, add_special_tokens=False)["input_ids"] for text in ("\n\n", "\n", "7", "8")
+    )
     # Sampled: "7\n\n8": the delimiter "\n" is complete within the token "\n\n".
     sampled = made.split([a, blank, b])
     assert [(s.kind, s.text) for s in sampled] == [("step", "7\n\n"), ("step", "8")]
@@ -157,11 +179,15 @@ def test_a_bos_goes_before_a_plain_prompt_and_not_twice_into_a_chat() -> None:
 def test_chat_prompts_use_the_models_template() -> None:
     assert codec(bpe(), ModelFormat(template="chat")).prompt_text("7?") == "<user>7?<eos><assistant>"
     assert (
-        codec(bpe(), ModelFormat(template="chat", system="Be brief.")).prompt_text("7?") == "<system>Be brief.<eos><user>7?<eos><assistant>"
+        codec(bpe(), ModelFormat(template="chat", system="Be brief.")).prompt_text("7?")
+        == "<system>Be brief.<eos><user>7?<eos><assistant>"
     )
 
 
-SHOWN = {"prompt": "Q: {question}", "examples": ({"question": "1?", "solution": "Answer: 1"}, {"question": "{question}", "solution": "A"})}
+SHOWN = {
+    "prompt": "Q: {question}",
+    "examples": ({"question": "1?", "solution": "Answer: 1"}, {"question": "{question}", "solution": "A"}),
+}
 
 
 @pytest.mark.parametrize(
@@ -171,7 +197,8 @@ SHOWN = {"prompt": "Q: {question}", "examples": ({"question": "1?", "solution": 
         (ModelFormat(template="server"), "Q: 1?\nAnswer: 1\n\nQ: {question}\nA\n\nQ: 7?"),
         (
             ModelFormat(template="chat", system="S"),
-            "<system>S<eos><user>Q: 1?<eos><assistant>Answer: 1<eos><user>Q: {question}<eos><assistant>A<eos><user>Q: 7?<eos><assistant>",
+            "<system>S<eos><user>Q: 1?<eos><assistant>Answer: 1<eos><user>Q: {question}<eos><assistant>A<eos><user>Q: "
+            "7?<eos><assistant>",
         ),
     ],
 )
@@ -224,7 +251,14 @@ def test_the_last_box(text: str, answer: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("text", "answer"),
-    [("3 then 1,234.5.", "1,234.5"), ("costs $12", "12"), ("-$3", "-3"), ("1/2 left", "1/2"), ("7, all told", "7"), ("none", None)],
+    [
+        ("3 then 1,234.5.", "1,234.5"),
+        ("costs $12", "12"),
+        ("-$3", "-3"),
+        ("1/2 left", "1/2"),
+        ("7, all told", "7"),
+        ("none", None),
+    ],
 )
 def test_the_last_number(text: str, answer: str | None) -> None:
     assert Format(task=TaskFormat(extract=("last_number",))).extract_answer(text) == answer
@@ -259,7 +293,11 @@ def test_an_end_in_text_is_the_end_segment() -> None:
     made = codec(bpe(), step_delimiter=".", answer_mark="The answer is", ends=("\n",))
     ids = bpe()("3 + 4 = 7. The answer is 7.\n", add_special_tokens=False)["input_ids"]
     segments = made.split(ids)
-    assert [(s.kind, s.text) for s in segments] == [("step", "3 + 4 = 7."), ("answer", " The answer is 7."), ("end", "\n")]
+    assert [(s.kind, s.text) for s in segments] == [
+        ("step", "3 + 4 = 7."),
+        ("answer", " The answer is 7."),
+        ("end", "\n"),
+    ]
     assert [t for s in segments for t in s.token_ids] == ids
     assert made.format.extract_answer("".join(s.text for s in segments)) == "7"
     without = codec(bpe(), step_delimiter=".", answer_mark="The answer is").split(ids)

@@ -11,14 +11,23 @@ from hypothesis import strategies as st
 
 from data_gen.grading import choices, clean, numbers, worker
 from data_gen.grading.verify import verify
-from data_gen.verdict import Answer, Gold, Grade, Verdict
+from data_gen.records.verdict import Answer, Gold, Grade, Verdict
 
-GOLDEN = [json.loads(line) for line in (Path(__file__).parent / "golden_grades.jsonl").read_text(encoding="utf-8").splitlines()]
+GOLDEN = [
+    json.loads(line)
+    for line in (Path(__file__).parent / "golden_grades.jsonl").read_text(encoding="utf-8").splitlines()
+]
 MODEL_SOLUTIONS = Path(__file__).parents[3] / "shared/data/gsm8k_model_solutions.jsonl"
 SOLUTION_KINDS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
 EMBEDDED = [
-    {"ground_truth": "She makes 9 * 2 = $18.\nA: 18", "6b_finetuning": {"is_correct": False, "solution": "13 * 2 = 26\nA: 26"}},
-    {"ground_truth": "So the cost is 70,000.\nA: 70,000", "175b_verification": {"is_correct": True, "solution": "In all 70000.\nA: 70000"}},
+    {
+        "ground_truth": "She makes 9 * 2 = $18.\nA: 18",
+        "6b_finetuning": {"is_correct": False, "solution": "13 * 2 = 26\nA: 26"},
+    },
+    {
+        "ground_truth": "So the cost is 70,000.\nA: 70,000",
+        "175b_verification": {"is_correct": True, "solution": "In all 70000.\nA: 70000"},
+    },
     {"ground_truth": "A: 3", "6b_finetuning": {"is_correct": True, "solution": "2 + 1 = 3\nA: 3"}},
     {"ground_truth": "A: 3", "6b_verification": {"is_correct": False, "solution": "It goes on and on"}},
 ]
@@ -35,7 +44,12 @@ def test_golden_table(case: dict[str, str]) -> None:
 
 def test_the_golden_table_holds_every_verdict() -> None:
     counts = {v: sum(c["verdict"] == v for c in GOLDEN) for v in Verdict}
-    assert len(GOLDEN) >= 200 and counts[Verdict.CORRECT] >= 100 and counts[Verdict.WRONG] >= 100 and counts[Verdict.UNVERIFIABLE] >= 8
+    assert (
+        len(GOLDEN) >= 200
+        and counts[Verdict.CORRECT] >= 100
+        and counts[Verdict.WRONG] >= 100
+        and counts[Verdict.UNVERIFIABLE] >= 8
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,15 +76,28 @@ def test_the_reason_says_which_path_decided(gold: str, answer: str | None, reaso
 
 
 @pytest.mark.parametrize(
-    ("gold", "answer"), [(Answer("1"), Gold("1")), (Answer("1"), Answer("1")), (Gold("1"), Gold("1")), ("1", Answer("1")), (Gold("1"), "1")]
+    ("gold", "answer"),
+    [
+        (Answer("1"), Gold("1")),
+        (Answer("1"), Answer("1")),
+        (Gold("1"), Gold("1")),
+        ("1", Answer("1")),
+        (Gold("1"), "1"),
+    ],
 )
 def test_the_wrong_way_round_is_refused(gold: object, answer: object) -> None:
-    with pytest.raises(TypeError, match=r"gold, the reference, comes first as Gold\(\.\.\.\); answer.*second as Answer"):
+    with pytest.raises(
+        TypeError, match=r"gold, the reference, comes first as Gold\(\.\.\.\); answer.*second as Answer"
+    ):
         verify(gold, answer)  # type: ignore[arg-type]
 
 
 def test_every_published_verdict_on_gsm8k_model_solutions() -> None:
-    rows = [json.loads(x) for x in MODEL_SOLUTIONS.read_text(encoding="utf-8").splitlines()] if MODEL_SOLUTIONS.exists() else EMBEDDED
+    rows = (
+        [json.loads(x) for x in MODEL_SOLUTIONS.read_text(encoding="utf-8").splitlines()]
+        if MODEL_SOLUTIONS.exists()
+        else EMBEDDED
+    )
     for row in rows:
         gold = row["ground_truth"].rpartition("A: ")[2]
         for said in (row[kind] for kind in SOLUTION_KINDS if kind in row):

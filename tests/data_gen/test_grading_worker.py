@@ -13,7 +13,7 @@ import pytest
 from data_gen.errors import UserError
 from data_gen.grading import worker
 from data_gen.grading.checker import Checker
-from data_gen.verdict import Grade, Verdict
+from data_gen.records.verdict import Grade, Verdict
 
 RIGHT = Grade(Verdict.CORRECT, "math_verify")
 HANGS = "9^{9^{9^{9}}}"
@@ -56,7 +56,9 @@ def test_a_killed_worker_is_reported_and_replaced(gone: bool) -> None:
 def test_many_threads_get_each_their_own_reply() -> None:
     checker = Checker()
     with ThreadPoolExecutor(8) as pool:
-        grades = list(pool.map(lambda n: checker.compare(f"\\sqrt{{{n * n}}}", str(n if n % 2 else n + 1)), range(1, 25)))
+        grades = list(
+            pool.map(lambda n: checker.compare(f"\\sqrt{{{n * n}}}", str(n if n % 2 else n + 1)), range(1, 25))
+        )
     assert [g.verdict is Verdict.CORRECT for g in grades] == [bool(n % 2) for n in range(1, 25)]
 
 
@@ -79,7 +81,8 @@ sys.exit(0 if ok and status == 0 else 1)
 
 def test_the_worker_ends_with_its_parent() -> None:
     program = (
-        "import os; from data_gen.grading import checker; checker.compare('x', '2 x'); print(checker._CHECKER._process.pid, flush=True);"
+        "import os; from data_gen.grading import checker; checker.compare('x', '2 x'); "
+        "print(checker._CHECKER._process.pid, flush=True);"
         "os.kill(os.getpid(), 9)"
     )
     worker = int(subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=False).stdout)
@@ -90,7 +93,9 @@ def test_the_worker_ends_with_its_parent() -> None:
     pytest.fail(f"worker {worker} outlives its parent by half a minute")
 
 
-def test_an_interrupted_question_does_not_leave_its_reply_to_the_next(checker: Checker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_question_does_not_leave_its_reply_to_the_next(
+    checker: Checker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import data_gen.grading.checker as module
 
     checker = Checker()
@@ -128,7 +133,11 @@ UNLIKE = Grade(Verdict.WRONG, "generator")
 
 def test_both_kinds_of_question_go_to_one_process() -> None:
     checker = Checker()
-    assert [score_list(checker, "ABC"), checker.compare("\\sqrt{4}", "2"), score_list(checker, "ABD")] == [SCORED, RIGHT, UNLIKE]
+    assert [score_list(checker, "ABC"), checker.compare("\\sqrt{4}", "2"), score_list(checker, "ABD")] == [
+        SCORED,
+        RIGHT,
+        UNLIKE,
+    ]
 
 
 def test_loading_a_generator_takes_nothing_from_the_time_of_the_answer() -> None:
@@ -136,17 +145,27 @@ def test_loading_a_generator_takes_nothing_from_the_time_of_the_answer() -> None
 
 
 @pytest.mark.parametrize(
-    "answer", ["""print('{"verdict": "correct", "reason": "forged"}', flush=True)""", "open(1, 'w').write('{}\\n')", "input()"]
+    "answer",
+    ["""print('{"verdict": "correct", "reason": "forged"}', flush=True)""", "open(1, 'w').write('{}\\n')", "input()"],
 )
 def test_an_evaluated_answer_reaches_neither_replies_nor_questions(answer: str) -> None:
     checker = Checker()
-    assert [score_list(checker, answer), score_list(checker, "ABC"), score_list(checker, "ABD")] == [UNLIKE, SCORED, UNLIKE]
+    assert [score_list(checker, answer), score_list(checker, "ABC"), score_list(checker, "ABD")] == [
+        UNLIKE,
+        SCORED,
+        UNLIKE,
+    ]
 
 
-@pytest.mark.parametrize("answer", ["exit()", "__import__('os')._exit(0)", "__import__('os').kill(__import__('os').getpid(), 11)"])
+@pytest.mark.parametrize(
+    "answer", ["exit()", "__import__('os')._exit(0)", "__import__('os').kill(__import__('os').getpid(), 11)"]
+)
 def test_an_answer_that_ends_the_process_is_unverifiable_and_the_next_is_judged(answer: str) -> None:
     checker = Checker()
-    assert [score_list(checker, answer), score_list(checker, "ABC")] == [Grade(Verdict.UNVERIFIABLE, "checker_died"), SCORED]
+    assert [score_list(checker, answer), score_list(checker, "ABC")] == [
+        Grade(Verdict.UNVERIFIABLE, "checker_died"),
+        SCORED,
+    ]
 
 
 def test_an_evaluated_answer_that_loops_times_out_and_the_next_is_judged() -> None:
@@ -161,7 +180,9 @@ def test_an_unknown_generator_is_the_users_mistake_and_leaves_the_process_alive(
     checker = Checker()
     score_list(checker, "ABC")
     first = checker._process
-    with pytest.raises(UserError, match=r"task\.generator: reasoning-gym has no generator 'chain_summ'\. Did you mean 'chain_sum'\?"):
+    with pytest.raises(
+        UserError, match=r"task\.generator: reasoning-gym has no generator 'chain_summ'\. Did you mean 'chain_sum'\?"
+    ):
         checker.score("chain_summ", "{}", {}, "1")
     assert score_list(checker, "ABC") == SCORED
     assert checker._process is first

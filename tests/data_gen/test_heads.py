@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from data_gen.errors import UserError
-from data_gen.heads import HeadConfig, load_head, read_head_config, reading_positions, save_head
-from data_gen.records import Segment
-from data_gen.scales import BOUNDS, Scale
+from data_gen.records.scales import BOUNDS, Scale
+from data_gen.records.solution import Segment
+from data_gen.verifiers.heads import HeadConfig, load_head, read_head_config, reading_positions, save_head
 from data_gen.verifiers.value_head import ValueHead
 
 HEADS = [
@@ -159,7 +159,10 @@ def test_dropout_is_for_training_only() -> None:
     ("options", "message"),
     [
         ({"squash": "none"}, "scale 'p' does not go with squash 'none'; expected squash sigmoid or clip"),
-        ({"squash": "sigmoid", "scale": "signed"}, "scale 'signed' does not go with squash 'sigmoid'; expected squash tanh or clip"),
+        (
+            {"squash": "sigmoid", "scale": "signed"},
+            "scale 'signed' does not go with squash 'sigmoid'; expected squash tanh or clip",
+        ),
         ({"squash": "tanh", "scale": "odds"}, "expected squash none"),
         ({"labels": 2, "positive": 2}, "positive=2 is none of the 2 labels"),
         ({"gain": 0.0}, "greater than 0"),
@@ -198,7 +201,10 @@ def test_torn_checkpoints_are_named(tmp_path: Path) -> None:
     whole = config.read_text()
     for edit, message in [
         ({"squash": "relu"}, "is no head config: squash: "),
-        ({"scale": "odds"}, "is no head config: as a whole: Value error, scale 'odds' does not go with squash 'sigmoid'"),
+        (
+            {"scale": "odds"},
+            "is no head config: as a whole: Value error, scale 'odds' does not go with squash 'sigmoid'",
+        ),
     ]:
         config.write_text(json.dumps({**json.loads(whole), **edit}))
         with pytest.raises(UserError, match=re.escape(message)):
@@ -241,13 +247,18 @@ def test_the_contract_imports_nothing_heavy() -> None:
     import subprocess
     import sys
 
-    code = "import sys, data_gen.heads, data_gen.checkpoints; assert not {'torch', 'transformers', 'safetensors'} & set(sys.modules)"
+    code = (
+        "import sys, data_gen.verifiers.heads, data_gen.checkpoints; assert not {'torch', 'transformers', "
+        "'safetensors'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_isotonic_values_by_hand_and_what_is_no_function() -> None:
     head = ValueHead(HeadConfig(squash="isotonic", knots=((-1.0, 0.1), (0.0, 0.3), (2.0, 0.9))), 4)
-    assert head.squash(torch.tensor([-5.0, -1.0, -0.5, 0.0, 1.0, 2.0, 7.0])).tolist() == pytest.approx([0.1, 0.1, 0.2, 0.3, 0.6, 0.9, 0.9])
+    assert head.squash(torch.tensor([-5.0, -1.0, -0.5, 0.0, 1.0, 2.0, 7.0])).tolist() == pytest.approx(
+        [0.1, 0.1, 0.2, 0.3, 0.6, 0.9, 0.9]
+    )
     for knots, message in (
         ((), "'isotonic' needs two or more"),
         (((0.0, 0.1), (0.0, 0.2)), "scores must grow"),

@@ -9,24 +9,45 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_gen.records import Problem, Segment, Solution
-from data_gen.verdict import Verdict
-from reasoning_train.recipe.rows import Rows, write_rows
+from data_gen.records.problem import Problem
+from data_gen.records.solution import Segment, Solution
+from data_gen.records.verdict import Verdict
+from reasoning_train.store.rows import Rows, write_rows
 
 text = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=8)
 ids = st.lists(st.integers(0, 2**31 - 1), max_size=4).map(tuple)
 halves = st.sampled_from([0.0, 0.5, 1.0, -1.5])
 problems = st.builds(
-    Problem, id=text, question=text, gold=st.none() | text, group=text, split=text, gold_steps=st.lists(text).map(tuple),
-    choices=st.lists(text).map(tuple), difficulty=st.none() | halves, payload=text,
-)  # fmt: skip
+    Problem,
+    id=text,
+    question=text,
+    gold=st.none() | text,
+    group=text,
+    split=text,
+    gold_steps=st.lists(text).map(tuple),
+    choices=st.lists(text).map(tuple),
+    difficulty=st.none() | halves,
+    payload=text,
+)
 segments = st.builds(Segment, kind=st.sampled_from(["step", "answer", "end"]), text=text, token_ids=ids, weight=halves)
 solutions = st.builds(
-    Solution, problem_id=text, sample=st.integers(-1, 9), prompt=text, segments=st.lists(segments, max_size=3).map(tuple),
-    answer=st.none() | text, verdict=st.sampled_from(list(Verdict)), finish=st.sampled_from(["stop", "length", "gold"]), reason=text,
-    steps_ok=st.none() | st.booleans(), prompt_ids=ids, logprobs=st.lists(halves, max_size=3).map(tuple), group=text,
-    difficulty=st.none() | halves, temperature=st.none() | halves, weight=halves,
-)  # fmt: skip
+    Solution,
+    problem_id=text,
+    sample=st.integers(-1, 9),
+    prompt=text,
+    segments=st.lists(segments, max_size=3).map(tuple),
+    answer=st.none() | text,
+    verdict=st.sampled_from(list(Verdict)),
+    finish=st.sampled_from(["stop", "length", "gold"]),
+    reason=text,
+    steps_ok=st.none() | st.booleans(),
+    prompt_ids=ids,
+    logprobs=st.lists(halves, max_size=3).map(tuple),
+    group=text,
+    difficulty=st.none() | halves,
+    temperature=st.none() | halves,
+    weight=halves,
+)
 
 
 @given(problems)
@@ -41,10 +62,19 @@ def test_solutions_round_trip(solution: Solution) -> None:
 
 def example() -> Solution:
     return Solution(
-        problem_id="p", sample=0, prompt="Q\n", verdict=Verdict.CORRECT, answer="17", finish="stop", logprobs=(-0.5, -0.25, 0.0),
-        segments=(Segment(kind="step", text=" 12 + 5 = 17\n", token_ids=(4,)), Segment(kind="answer", text="Answer: 17", token_ids=(5,)),
-                  Segment(kind="end", text="", token_ids=(1,))),
-    )  # fmt: skip
+        problem_id="p",
+        sample=0,
+        prompt="Q\n",
+        verdict=Verdict.CORRECT,
+        answer="17",
+        finish="stop",
+        logprobs=(-0.5, -0.25, 0.0),
+        segments=(
+            Segment(kind="step", text=" 12 + 5 = 17\n", token_ids=(4,)),
+            Segment(kind="answer", text="Answer: 17", token_ids=(5,)),
+            Segment(kind="end", text="", token_ids=(1,)),
+        ),
+    )
 
 
 def test_parquet_gives_both_back(tmp_path: Path) -> None:

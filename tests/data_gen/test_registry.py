@@ -19,8 +19,12 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry[Any]:
     """Over a package of one module, which registers `alpha`."""
     package = tmp_path / "some_things"
     package.mkdir()
-    (package / "__init__.py").write_text("from data_gen.registry import Registry\nTHINGS = Registry('thing', __name__, 'some.things')\n")
-    (package / "alpha.py").write_text("from some_things import THINGS\n\n@THINGS.register('alpha')\ndef alpha():\n    return 1\n")
+    (package / "__init__.py").write_text(
+        "from data_gen.registry import Registry\nTHINGS = Registry('thing', __name__, 'some.things')\n"
+    )
+    (package / "alpha.py").write_text(
+        "from some_things import THINGS\n\n@THINGS.register('alpha')\ndef alpha():\n    return 1\n"
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
     for name in ("some_things", "some_things.alpha"):
         monkeypatch.delitem(__import__("sys").modules, name, raising=False)

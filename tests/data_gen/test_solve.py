@@ -9,7 +9,8 @@ from data_gen.engines.programs import run_programs
 from data_gen.engines.scripted import ScriptedEngine
 from data_gen.format import Format, StepCodec, TaskFormat
 from data_gen.programs.solve import solve, solve_greedily
-from data_gen.records import Problem, Solution
+from data_gen.records.problem import Problem
+from data_gen.records.solution import Solution
 from data_gen.tasks.chain import Chain
 from reasoning_train.models.words import word_tokenizer
 
@@ -17,9 +18,14 @@ TASK = Chain(uses="chain")
 TOKENIZER = word_tokenizer(TASK.vocabulary())
 CODEC = StepCodec(Format(), TOKENIZER)
 PROBLEM = Problem(
-    id="p", question="Ana has 12 coins. Ben has 8 more than Ana. How many has Ben?", gold="20", group="g", split="test",
-    gold_steps=("12 + 8 = 20",), difficulty=1.0,
-)  # fmt: skip
+    id="p",
+    question="Ana has 12 coins. Ben has 8 more than Ana. How many has Ben?",
+    gold="20",
+    group="g",
+    split="test",
+    gold_steps=("12 + 8 = 20",),
+    difficulty=1.0,
+)
 
 
 def ids(text: str, *, end: bool = True) -> list[int]:

@@ -74,7 +74,9 @@ def test_a_recipe(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(RECIPE)
     assert cli.main(["run", str(recipe), "--store", str(tmp_path / "store")]) == 0
-    found = {json.loads(path.read_text())["node"]: path.parent for path in tmp_path.glob("store/artifacts/*/manifest.json")}
+    found = {
+        json.loads(path.read_text())["node"]: path.parent for path in tmp_path.glob("store/artifacts/*/manifest.json")
+    }
     curve = [json.loads(line) for line in (found["base"] / "history.jsonl").read_text().splitlines()]
     assert curve[-1]["loss"] < 0.5 * curve[0]["loss"]
     assert {"tuned", "preferred", "rewarded", "prm", "eval"} <= found.keys()

@@ -10,11 +10,11 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from reasoning_train.memory import AUTOCAST_BYTES, BYTES, Shape, activation_bytes
 from reasoning_train.packing import varlen
 from reasoning_train.packing.batch import collate
 from reasoning_train.packing.plan import Packing
 from reasoning_train.packing.rows import Row, Trace
+from reasoning_train.process.memory import AUTOCAST_BYTES, BYTES, Shape, activation_bytes
 from reasoning_train.trainers.fit import Source, fit
 from reasoning_train.trainers.losses.language import CrossEntropy
 from reasoning_train.trainers.objective import Objective
@@ -28,9 +28,15 @@ VOCAB = 1000
 def llama(hidden: int = 128, layers: int = 2, heads: int = 2, length: int = 256) -> Any:
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=VOCAB, hidden_size=hidden, intermediate_size=2 * hidden, num_hidden_layers=layers, num_attention_heads=heads,
-        num_key_value_heads=heads // 2, max_position_embeddings=length, initializer_range=0.05,
-    )  # fmt: skip
+        vocab_size=VOCAB,
+        hidden_size=hidden,
+        intermediate_size=2 * hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads // 2,
+        max_position_embeddings=length,
+        initializer_range=0.05,
+    )
     return LlamaForCausalLM(config).cuda()
 
 
@@ -49,7 +55,17 @@ def rows(n: int = 64, tokens: int = 40) -> list[Row]:
 def curve(folder: Path, packing: Packing, *, bf16: bool) -> list[dict[str, float]]:
     here, objective = Here(folder), Objective(llama(), [CrossEntropy()], bf16=bf16)
     config = Training(learning_rate=1e-3, batch_size=16, max_steps=40, micro_tokens=1024, save_every=1000)
-    fit(objective, [Source(rows())], config, here, packing=packing, pad_id=0, runs=folder / "runs", limit=256, together=True)  # type: ignore[arg-type]
+    fit(
+        objective,
+        [Source(rows())],
+        config,
+        here,
+        packing=packing,
+        pad_id=0,
+        runs=folder / "runs",
+        limit=256,
+        together=True,
+    )  # type: ignore[arg-type]
     return here.points
 
 
@@ -79,9 +95,15 @@ def test_memory_is_what_was_foreseen(bf16: bool, recomputed: bool, packing: Pack
     if recomputed:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     objective, tokens = Objective(model, [CrossEntropy()], bf16=bf16), 16 * 1024
-    made = [[Row((Trace(tuple(random.Random(n).choices(range(VOCAB), k=1024)), (0.0,) + (1.0,) * 1023),))] for n in range(16)]
+    made = [
+        [Row((Trace(tuple(random.Random(n).choices(range(VOCAB), k=1024)), (0.0,) + (1.0,) * 1023),))]
+        for n in range(16)
+    ]
     with objective.packed(packing) as attention:
-        batch = {name: tensor.cuda() for name, tensor in collate(made, 0, share=packing == "tree", attention=attention).items()}
+        batch = {
+            name: tensor.cuda()
+            for name, tensor in collate(made, 0, share=packing == "tree", attention=attention).items()
+        }
         objective(batch)["lm"].backward()
         model.zero_grad(set_to_none=False)
         torch.cuda.reset_peak_memory_stats()
@@ -90,7 +112,10 @@ def test_memory_is_what_was_foreseen(bf16: bool, recomputed: bool, packing: Pack
         taken = torch.cuda.max_memory_allocated() - before
     size, copies = (AUTOCAST_BYTES, 2 * model.num_parameters()) if bf16 else (BYTES, 0)
     foreseen = copies + activation_bytes(Shape.of(model.config), tokens, logits=512, recomputed=recomputed, size=size)
-    print(f"{packing}, bf16={bf16}, recomputed={recomputed}: taken {taken / 2**30:.3f} GiB, foreseen {foreseen / 2**30:.3f} GiB")
+    print(
+        f"{packing}, bf16={bf16}, recomputed={recomputed}: taken {taken / 2**30:.3f} GiB, foreseen "
+        f"{foreseen / 2**30:.3f} GiB"
+    )
     assert taken <= foreseen * 1.05 and foreseen < 1.3 * taken
 
 

@@ -1,4 +1,5 @@
-"""Runs a hand-made plan as a process of its own, so that tests can kill it: python -m tests.launch.driver PLAN STORE CORES."""
+"""Runs a hand-made plan as a process of its own, so that tests can kill it: python -m tests.launch.driver PLAN STORE
+CORES."""
 
 from __future__ import annotations
 
@@ -6,9 +7,9 @@ import sys
 from pathlib import Path
 
 from launch.execute import execute
-from reasoning_train.plugins import import_plugins
-from reasoning_train.recipe.plan_json import read_plan
-from reasoning_train.recipe.store import Store
+from reasoning_train.process.plugins import import_plugins
+from reasoning_train.store.plan_json import read_plan
+from reasoning_train.store.store import Store
 
 
 def main() -> int:

@@ -6,13 +6,16 @@ import hashlib
 import json
 from typing import Any
 
-from reasoning_train.recipe.plan import Node, Plan
-from reasoning_train.recipe.refs import Ref
-from reasoning_train.stage_api import STAGES
+from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import STAGES
 
 
-def make_plan(stages: dict[str, tuple[str, dict[str, Any]]], *, seed: int = 0, name: str = "hand", **extras: dict[str, Any]) -> Plan:
-    """`make_plan({"a": ("t_numbers", {"n": 3}), "b": ("t_square", {"data": Ref("a")})}, a={"resources": {"shards": 2}})`."""
+def make_plan(
+    stages: dict[str, tuple[str, dict[str, Any]]], *, seed: int = 0, name: str = "hand", **extras: dict[str, Any]
+) -> Plan:
+    """`make_plan({"a": ("t_numbers", {"n": 3}), "b": ("t_square", {"data": Ref("a")})}, a={"resources": {"shards":
+    2}})`."""
     nodes: dict[str, Node] = {}
     for stage_name, (uses, config) in stages.items():
         model = STAGES.get(uses).config.model_validate(config)
@@ -21,6 +24,13 @@ def make_plan(stages: dict[str, tuple[str, dict[str, Any]]], *, seed: int = 0, n
         keyed = {field: nodes[value.node].key if isinstance(value, Ref) else value for field, value in full.items()}
         key = hashlib.sha256(json.dumps([uses, keyed, seed]).encode()).hexdigest()
         nodes[stage_name] = Node(
-            name=stage_name, uses=uses, version=1, config=full, seed=seed, key=key, inputs=inputs, **extras.get(stage_name, {})
+            name=stage_name,
+            uses=uses,
+            version=1,
+            config=full,
+            seed=seed,
+            key=key,
+            inputs=inputs,
+            **extras.get(stage_name, {}),
         )
     return Plan(name=name, path="hand.yaml", nodes=nodes, resolved={}, origins={})

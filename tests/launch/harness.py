@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from reasoning_train.recipe.plan import Plan
-from reasoning_train.recipe.plan_json import write_plan
-from reasoning_train.recipe.store import Store
+from reasoning_train.api.plan import Plan
+from reasoning_train.store.plan_json import write_plan
+from reasoning_train.store.store import Store
 from tests.launch import plugin_stages
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,9 @@ def start(plan: Plan, store: Store, *, cores: int = 2) -> subprocess.Popen[str]:
     write_plan(file, plan)
     environment = {**os.environ, "REASONING_TRAIN_PLUGINS": plugin_stages.NAME, "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "tests.launch.driver", str(file), str(store.root), str(cores)]
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def run(plan: Plan, store: Store, *, cores: int = 2) -> tuple[int, str]:

@@ -15,11 +15,11 @@ from data_gen.engines.base import LM, Sample, Sampling
 from data_gen.engines.programs import run_programs
 from data_gen.engines.scripted import ScriptedEngine
 from data_gen.errors import UserError
-from data_gen.records import Segment, Solution
-from data_gen.verdict import Verdict
-from reasoning_train.recipe.refs import Ref
-from reasoning_train.recipe.rows import Rows, write_rows
-from reasoning_train.stage_api import Context, StageConfig, gate, stage
+from data_gen.records.solution import Segment, Solution
+from data_gen.records.verdict import Verdict
+from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import Context, StageConfig, gate, stage
+from reasoning_train.store.rows import Rows, write_rows
 
 NAME = __name__
 
@@ -40,7 +40,11 @@ def numbers(config: NumbersConfig, ctx: Context) -> None:
         draw = random.Random(f"{ctx.seed}/{item}")
         time.sleep(config.sleep_s)
         ctx.count("tokens.generated", item)
-        ctx.record(order, key, [{"id": key, "position": at, "value": draw.random(), "ids": list(range(item % 3))} for at in range(2)])
+        ctx.record(
+            order,
+            key,
+            [{"id": key, "position": at, "value": draw.random(), "ids": list(range(item % 3))} for at in range(2)],
+        )
         ctx.progress(done + 1, config.n)
 
 
@@ -125,10 +129,15 @@ def scripted(config: ScriptedConfig, ctx: Context) -> None:
     engine = ScriptedEngine(lambda prefix, seed: [seed % 97 + i for i in range(40)])
 
     async def program(item: tuple[int, str, int], lm: LM) -> list[Solution]:
-        return [_solution(item[1], at, one) for at, one in enumerate(await lm.generate((1, 2, 3), 2, Sampling(max_tokens=64)))]
+        return [
+            _solution(item[1], at, one)
+            for at, one in enumerate(await lm.generate((1, 2, 3), 2, Sampling(max_tokens=64)))
+        ]
 
     pending = ctx.pending((f"task/train/{i}", i) for i in range(config.n))
-    for item, solutions in run_programs(engine, pending, program, seed=ctx.seed, key=lambda item: item[1], in_flight=256):
+    for item, solutions in run_programs(
+        engine, pending, program, seed=ctx.seed, key=lambda item: item[1], in_flight=256
+    ):
         ctx.record(item[0], item[1], [solution.to_row() for solution in solutions])
         ctx.progress(item[0], config.n)
 

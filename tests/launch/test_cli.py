@@ -13,7 +13,7 @@ import pytest
 
 from launch.cli import main
 from launch.commands.fetch import HubEntry, find_entries
-from reasoning_train.plugins import VARIABLE
+from reasoning_train.process.plugins import VARIABLE
 from tests.launch import plugin_stages
 from tests.launch.harness import ROOT
 
@@ -91,7 +91,9 @@ def test_partial_progress_is_shown(recipe: str, capsys: pytest.CaptureFixture[st
         (["report", "/no/such/run"], "there is no run of '/no/such/run'"),
     ],
 )
-def test_mistakes_get_one_message(arguments: list[str], said: str, recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_get_one_message(
+    arguments: list[str], said: str, recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([argument.format(recipe=recipe) for argument in arguments]) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ")
@@ -135,10 +137,14 @@ def test_programs_read_why_and_gc(recipe: str, capsys: pytest.CaptureFixture[str
         assert main(["gc", "--keep", "1", "--json", *(["--yes"] if removed else [])]) == 0
         listed = json.loads(capsys.readouterr().out)
         assert len(listed) == 3  # a run, its `b` and its `t`
-        assert all(one["removed"] == removed and one["bytes"] > 0 and Path(one["path"]).exists() != removed for one in listed)
+        assert all(
+            one["removed"] == removed and one["bytes"] > 0 and Path(one["path"]).exists() != removed for one in listed
+        )
 
 
-def test_a_limit_bounds_what_an_unread_dataset_costs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_bounds_what_an_unread_dataset_costs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ROOT)
     gsm8k = ["plan", "recipes/rejection_sampling/gsm8k.yaml", "--store", "no-such-store"]
     assert main(gsm8k) == 0  # 8 problems x 8 samples, then 8 problems under 2 policies, 200 tokens each
@@ -189,12 +195,16 @@ def test_arguments_out_of_range(arguments: list[str], said: str, capsys: pytest.
 
 def test_a_shard_that_is_none_is_explained(recipe: str) -> None:
     command = [sys.executable, "-m", "reasoning_train.stage", recipe, "a", "--shard", "2/2"]
-    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     assert "--shard: expected K/N with K from 0 to N-1, got '2/2'" in done.stderr
 
 
-def test_an_unknown_plugin_is_named(recipe: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_plugin_is_named(
+    recipe: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(VARIABLE, "no_such_module")
     assert main(["plan", recipe]) == 2
     assert f"{VARIABLE} names 'no_such_module'" in capsys.readouterr().err
@@ -209,7 +219,13 @@ def test_list_doctor_schema_and_help(recipe: str, capsys: pytest.CaptureFixture[
     assert found.keys() == {"recipes", "configs", "stages", "tasks", "searches", "scorers"}
     assert all(rows and all(row["about"] for row in rows) for rows in found.values())
     assert main(["doctor", "--json"]) == 0
-    assert {finding["name"] for finding in json.loads(capsys.readouterr().out)} >= {"python", "torch", "memory", "store", "gpu"}
+    assert {finding["name"] for finding in json.loads(capsys.readouterr().out)} >= {
+        "python",
+        "torch",
+        "memory",
+        "store",
+        "gpu",
+    }
     assert main(["schema"]) == 0
     assert "t_square" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="0"):
@@ -228,8 +244,15 @@ def test_doctor_verifies_bytes(recipe: str, tmp_path: Path, capsys: pytest.Captu
 
 
 def test_fetch_finds_models_and_datasets(recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    document = {"model": {"hub": "me/model", "revision": "abc"}, "task": {"uses": "jsonl", "hub": "me/data"}, "stages": {"a": {"hub": 1}}}
-    assert list(find_entries(document)) == [HubEntry("model", "me/model", "abc", "model"), HubEntry("task", "me/data", None, "dataset")]
+    document = {
+        "model": {"hub": "me/model", "revision": "abc"},
+        "task": {"uses": "jsonl", "hub": "me/data"},
+        "stages": {"a": {"hub": 1}},
+    }
+    assert list(find_entries(document)) == [
+        HubEntry("model", "me/model", "abc", "model"),
+        HubEntry("task", "me/data", None, "dataset"),
+    ]
     assert main(["fetch", recipe]) == 0
     assert "nothing to fetch" in capsys.readouterr().out
     assert main(["fetch", recipe, "--json"]) == 0
@@ -240,7 +263,9 @@ def test_fetch_of_what_is_no_name_on_the_hub(tmp_path: Path, capsys: pytest.Capt
     path = tmp_path / "hub.yaml"
     path.write_text("name: hub\nmodel: {hub: ./folder}\nstages: {}\n")
     assert main(["fetch", str(path)]) == 2
-    assert "error: model.hub: expected a name on the Hub such as 'openai/gsm8k', got './folder'" in capsys.readouterr().err
+    assert (
+        "error: model.hub: expected a name on the Hub such as 'openai/gsm8k', got './folder'" in capsys.readouterr().err
+    )
 
 
 def test_fetch_finds_what_is_in_the_cache_without_network(tmp_path: Path) -> None:
@@ -260,7 +285,9 @@ def test_fetch_finds_what_is_in_the_cache_without_network(tmp_path: Path) -> Non
     assert json.loads((tmp_path / "store" / "fetched.json").read_text())["task"]["revision"] == commit
 
 
-def test_fetch_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fetch_without_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     path = tmp_path / "hub.yaml"
     path.write_text("name: hub\nmodel: {hub: nobody/nothing-of-this-name}\nstages: {}\n")

@@ -6,7 +6,10 @@ import json
 
 from launch.events import parse_events
 
-ONE, TWO = {"event": "progress", "done": 3, "figures": {"loss": 0.5}}, {"event": "error", "message": 'said {"event": "x"}'}
+ONE, TWO = (
+    {"event": "progress", "done": 3, "figures": {"loss": 0.5}},
+    {"event": "error", "message": 'said {"event": "x"}'},
+)
 
 
 def test_lines_by_hand() -> None:

@@ -8,11 +8,11 @@ import pytest
 
 from launch.garbage import find_garbage, size_of
 from launch.runs import RunFolder
-from reasoning_train.recipe.locks import Lock
-from reasoning_train.recipe.plan import Plan
-from reasoning_train.recipe.refs import Ref
-from reasoning_train.recipe.store import Store
-from reasoning_train.run_node import run_node
+from reasoning_train.api.plan import Plan
+from reasoning_train.api.refs import Ref
+from reasoning_train.store.locks import Lock
+from reasoning_train.store.store import Store
+from reasoning_train.worker.run_node import run_node
 from tests.launch.hand_plan import make_plan
 
 

@@ -12,7 +12,7 @@ import pytest
 from data_gen.engines.base import LM, Sample, Sampling
 from data_gen.engines.programs import run_programs
 from launch.job import _stop
-from reasoning_train.stopping import Stopped
+from reasoning_train.process.stopping import Stopped
 from tests.data_gen.engines.tiny import engine
 
 
@@ -26,7 +26,9 @@ def term_stops() -> Iterator[None]:
     signal.signal(signal.SIGTERM, before)
 
 
-def test_a_stop_in_the_middle_of_a_decode_step_ends_all_programs(term_stops: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_in_the_middle_of_a_decode_step_ends_all_programs(
+    term_stops: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It arrives while the engine's own task runs; the programs wait for that task, and must not wait for ever."""
     busy = engine(slots=8)
     real, steps = busy._decoder.step, iter(range(100))

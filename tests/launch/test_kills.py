@@ -1,4 +1,5 @@
-"""kill -9 of the runner, of a worker and around publishing, and a full disk: a rerun gives the rows of an undisturbed run."""
+"""kill -9 of the runner, of a worker and around publishing, and a full disk: a rerun gives the rows of an undisturbed
+run."""
 
 from __future__ import annotations
 
@@ -10,12 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from reasoning_train.recipe import store as store_module
-from reasoning_train.recipe.manifest import read_manifest
-from reasoning_train.recipe.plan import Plan
-from reasoning_train.recipe.refs import Ref
-from reasoning_train.recipe.store import Store
-from reasoning_train.run_node import run_node
+from reasoning_train.api.plan import Plan
+from reasoning_train.api.refs import Ref
+from reasoning_train.store import store as store_module
+from reasoning_train.store.manifest import read_manifest
+from reasoning_train.store.store import Store
+from reasoning_train.worker.run_node import run_node
 from tests.launch.hand_plan import make_plan
 from tests.launch.harness import descendants, kill, recorded, results, run, start, wait_until
 
@@ -84,7 +85,9 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("step", ["_sync_tree", "rename", "rmtree"])
-def test_killed_while_publishing(step: str, tmp_path: Path, plan: Plan, undisturbed: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_while_publishing(
+    step: str, tmp_path: Path, plan: Plan, undisturbed: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = Store(tmp_path / "store")
     owner = {"_sync_tree": store_module, "rename": store_module.os, "rmtree": store_module.shutil}[step]
 

@@ -1,4 +1,5 @@
-"""One stage, started by whom it may: alone, by `run --launcher`, torchrun, `deepspeed` or `accelerate launch`; stopped by a signal."""
+"""One stage, started by whom it may: alone, by `run --launcher`, torchrun, `deepspeed` or `accelerate launch`; stopped
+by a signal."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ import pytest
 
 from launch.cli import main
 from reasoning_train.recipe.load import load_plan
-from reasoning_train.recipe.store import Store
+from reasoning_train.store.store import Store
 from tests.launch import plugin_stages
 from tests.launch.harness import ROOT, files, wait_until
 
@@ -32,9 +33,22 @@ stages:
 LAUNCHERS: dict[str, Sequence[str]] = {
     "torchrun": ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
     "deepspeed": ("-m", "deepspeed.launcher.runner", "--num_gpus", "2", "--master_port", "29731", "--module"),
-    "accelerate": ("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
-                   "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "29733"),
-}  # fmt: skip
+    "accelerate": (
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+        "--main_process_port",
+        "29733",
+    ),
+}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +70,9 @@ def alone(recipe: Path) -> Path:
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"}
     environment["REASONING_TRAIN_PLUGINS"] = plugin_stages.NAME
-    return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def check_base(recipe: Path, store: Path, alone: Path) -> None:
@@ -67,7 +83,9 @@ def check_base(recipe: Path, store: Path, alone: Path) -> None:
     node = load_plan(recipe).nodes["base"]
     mine, theirs = (Store(root).folder(node) / "model" / "model.safetensors" for root in (store, alone))
     tensors = load_file(mine)
-    assert all(torch.allclose(tensor, tensors[name], rtol=1e-3, atol=1e-4) for name, tensor in load_file(theirs).items())
+    assert all(
+        torch.allclose(tensor, tensors[name], rtol=1e-3, atol=1e-4) for name, tensor in load_file(theirs).items()
+    )
     manifest = json.loads((Store(store).folder(node) / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["metrics"]["processes"] == 2
 
@@ -113,7 +131,9 @@ def test_the_first_failing_rank_is_what_the_user_sees(recipe: Path, alone: Path,
     broken = tmp_path / "broken.yaml"
     text = recipe.read_text(encoding="utf-8")
     broken.write_text(text.replace("max_steps: 150", "max_steps: 5, max_length: 3, max_dropped: 0.0"), encoding="utf-8")
-    done = command("-m", "launch.cli", "run", str(broken), "--store", str(tmp_path), "--launcher", "torchrun", "--nproc", "2")
+    done = command(
+        "-m", "launch.cli", "run", str(broken), "--store", str(tmp_path), "--launcher", "torchrun", "--nproc", "2"
+    )
     assert done.returncode == 1
     assert "base  failed: sft: no rows of task.train.gold to train on" in done.stdout
     assert done.stdout.count("failed:") == 1 and "sample  not run: needs base" in done.stdout
@@ -124,10 +144,15 @@ def test_launcher_and_nproc_go_together(recipe: Path, capsys: pytest.CaptureFixt
     assert "--launcher and --nproc: give both" in capsys.readouterr().err
 
 
-def test_deepspeed_alone_is_told_before_anything_runs(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_deepspeed_alone_is_told_before_anything_runs(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["run", str(recipe), "--store", str(tmp_path), "--set", "stages.base.resources.deepspeed=zero2"]) == 2
     said = capsys.readouterr().err
-    assert "base: resources.deepspeed is 'zero2', which shares the work of several processes. Say `--launcher torchrun --nproc 2`" in said
+    assert (
+        "base: resources.deepspeed is 'zero2', which shares the work of several processes. Say `--launcher torchrun "
+        "--nproc 2`" in said
+    )
     assert not list(tmp_path.iterdir())
 
 
@@ -141,9 +166,13 @@ def start(path: Path, tmp_path: Path, *more: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "REASONING_TRAIN_PLUGINS": plugin_stages.NAME}
     line = [sys.executable, "-m", "launch.relay", "USR2", sys.executable, "-m", "reasoning_train.stage", str(path), "a"]
     return subprocess.Popen(
-        [*line, "--store", str(tmp_path / "store"), "--note", str(tmp_path / "note"), *more], cwd=ROOT, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        [*line, "--store", str(tmp_path / "store"), "--note", str(tmp_path / "note"), *more],
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def test_a_data_stage_finishes_its_problem_and_stops(tmp_path: Path) -> None:
@@ -160,7 +189,11 @@ def test_a_data_stage_finishes_its_problem_and_stops(tmp_path: Path) -> None:
     assert start(path, tmp_path).wait(30) == 0
     [manifest] = log.glob("artifacts/t_numbers-*/manifest.json")
     found = json.loads(manifest.read_text(encoding="utf-8"))
-    assert found["outputs"]["data"]["rows"] == 24 and found["log"]["duplicates"] == 0 and found["counts"]["tokens.generated"] == 66
+    assert (
+        found["outputs"]["data"]["rows"] == 24
+        and found["log"]["duplicates"] == 0
+        and found["counts"]["tokens.generated"] == 66
+    )
 
 
 def test_a_signal_that_comes_before_the_worker_listens_is_not_lost(tmp_path: Path) -> None:
@@ -177,7 +210,10 @@ def test_a_job_of_a_recipe_that_has_changed_is_refused(tmp_path: Path) -> None:
     process = start(numbers(tmp_path), tmp_path, "--key", "0123456789abcdef")
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 2
-    assert "not 0123456789abcdef: since the job was submitted the code or a file that the recipe names has changed" in output
+    assert (
+        "not 0123456789abcdef: since the job was submitted the code or a file that the recipe names has changed"
+        in output
+    )
 
 
 def test_merging_needs_every_shard(tmp_path: Path) -> None:
@@ -204,7 +240,8 @@ def test_a_worker_stops_by_the_clock(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_signal_reaches_the_workers_of_torchrun(recipe: Path, alone: Path, tmp_path: Path) -> None:
-    """Only the process that SLURM started is signalled, as under cgroups; the workers save and stop, and go on when started again."""
+    """Only the process that SLURM started is signalled, as under cgroups; the workers save and stop, and go on when
+    started again."""
     without(alone, tmp_path / "store")
     long = tmp_path / "long.yaml"
     long.write_text(recipe.read_text(encoding="utf-8").replace("max_steps: 150", "max_steps: 3000"), encoding="utf-8")
@@ -222,9 +259,14 @@ def test_the_signal_reaches_the_workers_of_torchrun(recipe: Path, alone: Path, t
         "base",
     ]
     process = subprocess.Popen(
-        [*line, "--store", str(tmp_path / "store"), "--note", str(tmp_path / "note")], cwd=ROOT, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-    )  # fmt: skip
+        [*line, "--store", str(tmp_path / "store"), "--note", str(tmp_path / "note")],
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
     wait_until(lambda: list((tmp_path / "store").glob("artifacts/sft-*.partial/history-*")), 120)
     process.send_signal(signal.SIGUSR2)
     output, _ = process.communicate(timeout=60)
@@ -239,7 +281,8 @@ def test_helpers_of_a_worker_do_not_die_of_its_signal(tmp_path: Path) -> None:
         "import signal, subprocess, sys, time; from reasoning_train import stopping; stopping.on(signal.SIGUSR2);"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1)']); time.sleep(0.3);"
         "child.send_signal(signal.SIGUSR2); assert child.wait() == 0; assert not stopping.asked();"
-        "import os; os.kill(os.getpid(), signal.SIGUSR2); time.sleep(0.3); assert stopping.asked() and stopping.requeue()"
+        "import os; os.kill(os.getpid(), signal.SIGUSR2); time.sleep(0.3); assert stopping.asked() and "
+        "stopping.requeue()"
     )
     assert command("-c", code).returncode == 0
 
@@ -258,13 +301,29 @@ def test_a_rank_that_waits_for_a_stopped_shard_stops_too(tmp_path: Path) -> None
     path = tmp_path / "uneven.yaml"
     path.write_text("name: uneven\nstages:\n  a: {uses: t_uneven, n: 40}\n", encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "REASONING_TRAIN_PLUGINS": plugin_stages.NAME}
-    held = [sys.executable, "-m", "launch.relay", "USR2", sys.executable, *LAUNCHERS["torchrun"], "-m", "reasoning_train.stage"]
+    held = [
+        sys.executable,
+        "-m",
+        "launch.relay",
+        "USR2",
+        sys.executable,
+        *LAUNCHERS["torchrun"],
+        "-m",
+        "reasoning_train.stage",
+    ]
     process = subprocess.Popen(
-        [*held, str(path), "a", "--store", str(tmp_path / "store"), "--note", str(tmp_path / "note")], cwd=ROOT, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-    )  # fmt: skip
+        [*held, str(path), "a", "--store", str(tmp_path / "store"), "--note", str(tmp_path / "note")],
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
     states = tmp_path / "store" / "artifacts"
-    wait_until(lambda: any('"done": true' in one.read_text() for one in states.glob("*.partial/attempts-0-of-2.json")), 60)
+    wait_until(
+        lambda: any('"done": true' in one.read_text() for one in states.glob("*.partial/attempts-0-of-2.json")), 60
+    )
     process.send_signal(signal.SIGUSR2)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 0 and output.count("stopped on request") == 2, output[-2000:]

@@ -11,11 +11,11 @@ import psutil
 import pytest
 
 from launch.runs import list_runs, read_run
-from reasoning_train.recipe.locks import Lock
-from reasoning_train.recipe.manifest import read_manifest
-from reasoning_train.recipe.refs import Ref
-from reasoning_train.recipe.rows import Rows
-from reasoning_train.recipe.store import Store
+from reasoning_train.api.refs import Ref
+from reasoning_train.store.locks import Lock
+from reasoning_train.store.manifest import read_manifest
+from reasoning_train.store.rows import Rows
+from reasoning_train.store.store import Store
 from tests.launch.hand_plan import make_plan
 from tests.launch.harness import descendants, recorded, results, run, start, wait_until
 
@@ -34,7 +34,9 @@ def states(store: Store) -> dict[str, str]:
 
 
 def test_second_run_reuses_everything_and_prints_the_table(store: Store) -> None:
-    plan = make_plan({"a": ("t_numbers", {"n": 5}), "b": ("t_square", {"data": Ref("a")}), "t": ("t_table", {"data": Ref("b")})})
+    plan = make_plan(
+        {"a": ("t_numbers", {"n": 5}), "b": ("t_square", {"data": Ref("a")}), "t": ("t_table", {"data": Ref("b")})}
+    )
     code, output = run(plan, store)
     assert (code, set(states(store).values())) == (0, {"ran"})
     assert "mean" in output
@@ -54,7 +56,10 @@ def test_rows_come_in_order_whatever_the_shards(tmp_path: Path) -> None:
     assert [(row["id"], row["position"]) for row in rows] == [(f"p{i}", at) for i in range(25) for at in range(2)]
     manifests = [read_manifest(one.folder(node)) for one in stores]
     assert manifests[0] and manifests[0]["counts"] == {"tokens.generated": 300}
-    assert all(one and one["outputs"] == manifests[0]["outputs"] and one["counts"] == manifests[0]["counts"] for one in manifests)
+    assert all(
+        one and one["outputs"] == manifests[0]["outputs"] and one["counts"] == manifests[0]["counts"]
+        for one in manifests
+    )
 
 
 def test_a_failure_stops_its_dependents_only(store: Store) -> None:
@@ -118,7 +123,9 @@ def test_ctrl_c_keeps_progress_and_leaves_nobody(store: Store, tmp_path: Path) -
 
 
 def test_two_runs_on_one_store_share_the_work(store: Store) -> None:
-    plan = make_plan({"a": ("t_numbers", {"n": 20, "sleep_s": 0.05}), "b": ("t_square", {"data": Ref("a"), "slow_s": 0.5})})
+    plan = make_plan(
+        {"a": ("t_numbers", {"n": 20, "sleep_s": 0.05}), "b": ("t_square", {"data": Ref("a"), "slow_s": 0.5})}
+    )
     first, second = start(plan, store), start(plan, store)
     outputs = [process.communicate(timeout=120)[0] for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), outputs
@@ -127,7 +134,11 @@ def test_two_runs_on_one_store_share_the_work(store: Store) -> None:
         manifest = read_manifest(store.folder(node))
         assert manifest is not None
         assert not store.partial(node).exists()
-    assert (read_manifest(store.folder(plan.nodes["a"])) or {})["log"] == {"records": 20, "duplicates": 0, "corrupt": []}
+    assert (read_manifest(store.folder(plan.nodes["a"])) or {})["log"] == {
+        "records": 20,
+        "duplicates": 0,
+        "corrupt": [],
+    }
 
 
 def test_a_dead_owners_lock_does_not_hold_anybody_up(store: Store) -> None:
@@ -144,13 +155,18 @@ def test_torn_and_missing_files_are_named_set_aside_and_made_again(store: Store)
     assert run(plan, store)[0] == 0
     part = store.folder(plan.nodes["a"]) / "data" / "part-00000.parquet"
     whole = part.read_bytes()
-    for times, (damage, said) in enumerate(((whole[:-7], f"has {len(whole) - 7} bytes instead of {len(whole)}"), (None, "is missing")), 1):
+    for times, (damage, said) in enumerate(
+        ((whole[:-7], f"has {len(whole) - 7} bytes instead of {len(whole)}"), (None, "is missing")), 1
+    ):
         part.unlink()
         if damage is not None:
             part.write_bytes(damage)
         code, output = run(plan, store)
         assert code == 0
-        assert f"a  the artifact of stage 'a' is damaged: data/part-00000.parquet {said}; it was set aside in {store.quarantine}" in output
+        assert (
+            f"a  the artifact of stage 'a' is damaged: data/part-00000.parquet {said}; it was set aside in "
+            f"{store.quarantine}" in output
+        )
         assert part.read_bytes() == whole
         assert len(list(store.quarantine.glob("t_numbers-*/manifest.json"))) == times
         assert "b  cached" in output  # the same bytes were made again
@@ -166,7 +182,10 @@ def test_other_bytes_of_the_same_size_are_found_when_they_are_read(store: Store)
     code, output = run(plan, store)
     assert code == 1
     assert "part-00000.parquet cannot be read" in output
-    assert "the artifact of stage 'a' is damaged: data/part-00000.parquet has other bytes than when it was made; it was set aside" in output
+    assert (
+        "the artifact of stage 'a' is damaged: data/part-00000.parquet has other bytes than when it was made; it was "
+        "set aside" in output
+    )
     assert "Run the recipe again: it is made again." in output
     code, output = run(plan, store)
     assert code == 0

@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from data_gen.format import Format, TaskFormat
-from data_gen.heads import HeadConfig
-from data_gen.records import Problem, Segment, Solution
-from data_gen.trees import Tree
-from data_gen.verdict import Verdict
+from data_gen.records.problem import Problem
+from data_gen.records.solution import Segment, Solution
+from data_gen.records.trees import Tree
+from data_gen.records.verdict import Verdict
+from data_gen.verifiers.heads import HeadConfig
+from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import STAGES, Context, StageConfig, stage
 from reasoning_train.models.policy import Policy, load_policy
-from reasoning_train.recipe.plan import Node, Plan
-from reasoning_train.recipe.refs import Ref
-from reasoning_train.recipe.rows import Rows, write_rows
-from reasoning_train.recipe.store import Artifact, Store
-from reasoning_train.run_node import run_node
-from reasoning_train.stage_api import STAGES, Context, StageConfig, stage
+from reasoning_train.store.rows import Rows, write_rows
+from reasoning_train.store.store import Artifact, Store
+from reasoning_train.worker.run_node import run_node
 
 CHAIN = {"uses": "chain", "seed": 0, "train": 24, "explore": 8, "dev": 8, "test": 8, "steps": [1, 2]}
 MODEL = {
@@ -48,8 +49,12 @@ def _given(name: str, kind: str) -> None:
 
 
 KINDS = {
-    "t_problems": "problems", "t_solutions": "solutions", "t_pairs": "pairs", "t_targets": "value_targets", "t_evaluation": "table",
-}  # fmt: skip
+    "t_problems": "problems",
+    "t_solutions": "solutions",
+    "t_pairs": "pairs",
+    "t_targets": "value_targets",
+    "t_evaluation": "table",
+}
 for _name, _kind in KINDS.items():
     _given(_name, _kind)
 
@@ -104,7 +109,9 @@ class Bench:
         own = seed if definition.seeded is not False else None
         key = hashlib.sha256(json.dumps([name, uses, self._keyed(config), own], sort_keys=True).encode()).hexdigest()
         inputs = tuple(dict.fromkeys(_references(config)))
-        self.nodes[name] = Node(name=name, uses=uses, version=definition.version, config=config, seed=own, key=key, inputs=inputs)
+        self.nodes[name] = Node(
+            name=name, uses=uses, version=definition.version, config=config, seed=own, key=key, inputs=inputs
+        )
         return Ref(name)
 
     def run(self, name: str) -> Artifact:
@@ -180,7 +187,9 @@ def rows_of(artifact: Artifact) -> list[dict[str, Any]]:
     return list(Rows(artifact.path / next(iter(artifact.manifest["outputs"]))))
 
 
-def problem(name: str, question: str = "Ana has 12 coins. How many has Ana?", gold: str | None = "12", **more: Any) -> Problem:
+def problem(
+    name: str, question: str = "Ana has 12 coins. How many has Ana?", gold: str | None = "12", **more: Any
+) -> Problem:
     """A problem whose group is its id."""
     return Problem(**{"id": name, "question": question, "gold": gold, "group": name, "split": "train", **more})
 

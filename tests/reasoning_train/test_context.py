@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning_train.context import share_of
+from reasoning_train.worker.context import share_of
 
 
 @given(st.integers(0, 60), st.integers(1, 7), st.integers(1, 5))

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from data_gen.format import Format, StepCodec
-from data_gen.heads import HeadConfig
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
+from data_gen.verifiers.heads import HeadConfig
 from data_gen.verifiers.value_head import ValueHead
-from reasoning_train.engine import in_process
+from reasoning_train.models.engine import in_process
 from reasoning_train.models.policy import Policy
 from tests.data_gen.engines.tiny import VOCAB, ask, model, request, tokenizer
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning_train.recipe.log import LogWriter, log_name, read_logs
+from reasoning_train.store.append_log import LogWriter, log_name, read_logs
 
 
 def write(folder: Path, records: list[tuple[int, str, list[dict[str, Any]]]], shard: tuple[int, int] = (0, 1)) -> Path:
@@ -34,7 +34,9 @@ def test_records_come_back_by_order_across_shardings(tmp_path: Path) -> None:
 
 
 @given(cut=st.integers(min_value=0, max_value=10_000), rows=st.lists(st.text(), min_size=1, max_size=5))
-def test_a_torn_tail_costs_only_its_own_record(tmp_path_factory: pytest.TempPathFactory, cut: int, rows: list[str]) -> None:
+def test_a_torn_tail_costs_only_its_own_record(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, rows: list[str]
+) -> None:
     folder = tmp_path_factory.mktemp("log")
     path = write(folder, [(i, f"k{i}", [{"text": text}]) for i, text in enumerate(rows)])
     whole = path.read_bytes()

@@ -9,12 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_gen.errors import UserError
-from data_gen.labels import StepPair, ValueTarget
-from data_gen.records import Problem, Solution
-from data_gen.trees import Tree, TreeNode
-from reasoning_train.recipe import rows as rows_module
-from reasoning_train.recipe.rows import CorruptRows, Rows, write_rows
-from reasoning_train.recipe.schemas import SCHEMAS
+from data_gen.records.labels import StepPair, ValueTarget
+from data_gen.records.problem import Problem
+from data_gen.records.solution import Solution
+from data_gen.records.trees import Tree, TreeNode
+from reasoning_train.store import rows as rows_module
+from reasoning_train.store.columns import SCHEMAS
+from reasoning_train.store.rows import CorruptRows, Rows, write_rows
 
 RECORDS: dict[str, tuple[list[type], set[str]]] = {
     "problems": ([Problem], set()),

@@ -14,18 +14,18 @@ from typing import Any
 import pytest
 
 from data_gen.errors import UserError
-from reasoning_train.recipe import locks
-from reasoning_train.recipe.claim import claim
-from reasoning_train.recipe.locks import Lock, live_owner
-from reasoning_train.recipe.manifest import damages, read_manifest
-from reasoning_train.recipe.partial import Partial
-from reasoning_train.recipe.plan import Plan
-from reasoning_train.recipe.plan_json import plan_from_json, plan_to_json
-from reasoning_train.recipe.refs import Ref
-from reasoning_train.recipe.rows import Rows
-from reasoning_train.recipe.store import Store
-from reasoning_train.run_node import run_node
-from reasoning_train.stage_api import GateError
+from reasoning_train.api.plan import Plan
+from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import GateError
+from reasoning_train.store import locks
+from reasoning_train.store.locks import Lock, live_owner
+from reasoning_train.store.manifest import damages, read_manifest
+from reasoning_train.store.ownership import claim
+from reasoning_train.store.partial import Partial
+from reasoning_train.store.plan_json import plan_from_json, plan_to_json
+from reasoning_train.store.rows import Rows
+from reasoning_train.store.store import Store
+from reasoning_train.worker.run_node import run_node
 from tests.launch import plugin_stages
 from tests.launch.hand_plan import make_plan
 
@@ -55,7 +55,11 @@ def test_manifest_says_how_it_was_made(plan: Plan, store: Store) -> None:
     assert b is not None
     made = b.manifest
     assert made["key"] == plan.nodes["b"].key
-    assert made["config"] == {"data": {"node": "a", "output": None, "key": plan.nodes["a"].key}, "slow_s": 0.0, "note": "hello"}
+    assert made["config"] == {
+        "data": {"node": "a", "output": None, "key": plan.nodes["a"].key},
+        "slow_s": 0.0,
+        "note": "hello",
+    }
     assert made["inputs"] == {"a": {"key": plan.nodes["a"].key, "digest": store.digest(plan.nodes["a"])}}
     assert a.manifest["outputs"]["data"]["rows"] == 12
     assert a.manifest["counts"] == {"tokens.generated": 15}
@@ -97,7 +101,11 @@ DAMAGES: dict[str, Callable[[bytes], bytes | None]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=list(DAMAGES))
 def test_a_shard_that_lost_records_after_its_end_is_named_and_made_again(
-    damage: Callable[[bytes], bytes | None], plan: Plan, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    damage: Callable[[bytes], bytes | None],
+    plan: Plan,
+    store: Store,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     undisturbed = Store(tmp_path / "undisturbed")
     run_node(plan, "a", undisturbed, report=silent)
@@ -149,13 +157,17 @@ def test_a_folder_without_a_manifest_does_not_exist(plan: Plan, store: Store) ->
     assert run_node(plan, "a", store, report=silent) == "ran"
 
 
-def test_a_worker_sets_a_damaged_artifact_aside_and_makes_it_again(plan: Plan, store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_worker_sets_a_damaged_artifact_aside_and_makes_it_again(
+    plan: Plan, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
     run_all(plan, store)
     part = store.folder(plan.nodes["a"]) / "data" / "part-00000.parquet"
     whole = part.read_bytes()
     part.write_bytes(whole[:50])
     assert store.state(plan.nodes["a"], plan) == "damaged"
-    with pytest.raises(UserError, match=r"data/part-00000.parquet has 50 bytes .* Run the recipe again: it is set aside and made again"):
+    with pytest.raises(
+        UserError, match=r"data/part-00000.parquet has 50 bytes .* Run the recipe again: it is set aside and made again"
+    ):
         store.open(plan.nodes["a"])
     assert run_all(plan, store) == ["ran", "cached"]
     assert f"it was set aside in {store.quarantine}" in capsys.readouterr().out
@@ -178,7 +190,9 @@ def test_other_bytes_of_the_same_size_are_found_by_a_deep_look(plan: Plan, store
     assert list(damages(folder, manifest, deep=True)) == ["extra/note.txt has other bytes than when it was made"]
 
 
-def test_a_closed_gate_publishes_nothing_and_is_quick_to_meet_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_gate_publishes_nothing_and_is_quick_to_meet_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plan = make_plan({"a": ("t_numbers", {"n": 3})})
     stage = plugin_stages.numbers
     monkeypatch.setattr(stage, "after", lambda config, ctx, rows: (_ for _ in ()).throw(GateError("no correct sample")))

@@ -1,13 +1,14 @@
-"""Runs one stage of a hand-made plan as a process of its own: python -m tests.reasoning_train.worker PLAN STORE STAGE."""
+"""Runs one stage of a hand-made plan as a process of its own: python -m tests.reasoning_train.worker PLAN STORE
+STAGE."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from reasoning_train.recipe.plan_json import read_plan
-from reasoning_train.recipe.store import Store
-from reasoning_train.run_node import run_node
+from reasoning_train.store.plan_json import read_plan
+from reasoning_train.store.store import Store
+from reasoning_train.worker.run_node import run_node
 from tests.reasoning_train import bench
 
 if __name__ == "__main__":

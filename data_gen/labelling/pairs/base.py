@@ -1,4 +1,5 @@
-"""What a pair policy is: a frozen config that recipes write, and one generator of pairs over a tree whose nodes are steps.
+"""What a pair policy is: a frozen config that recipes write, and one generator of pairs over a tree whose nodes are
+steps.
 
 @PAIR_RULES.register("margin")
 class Margin(SiblingRule):
@@ -18,10 +19,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from data_gen.labelling.reach import View
-from data_gen.labels import Granularity, StepPair
+from data_gen.records.labels import Granularity, StepPair
+from data_gen.records.scales import Scale
+from data_gen.records.trees import Tree, TreeNode
 from data_gen.registry import Registry
-from data_gen.scales import Scale
-from data_gen.trees import Tree, TreeNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,9 @@ def takes_sides(view: View, node: TreeNode) -> bool:
     return node.terminal != "limit" and bool(node.text.strip()) and (below.total > 0 or below.unknown == 0)
 
 
-def draw_pairs(rule: PairRule, tree: Tree, rng: random.Random, most: int | None) -> tuple[list[StepPair], dict[str, int]]:
+def draw_pairs(
+    rule: PairRule, tree: Tree, rng: random.Random, most: int | None
+) -> tuple[list[StepPair], dict[str, int]]:
     """At most so many pairs of one tree, in its order, and what was dropped for which reason."""
     found = list(rule.pairs(View(tree), rng))
     distinct = [pair for pair in found if pair.chosen.strip() != pair.rejected.strip()]
@@ -121,5 +124,7 @@ def _numbers(nodes: Sequence[TreeNode]) -> tuple[int, ...]:
     return tuple(node.node for node in nodes)
 
 
-PAIR_RULES: Registry[type[PairRule]] = Registry("pair rule", package="data_gen.labelling.pairs", group="data_gen.labelling.pairs")
+PAIR_RULES: Registry[type[PairRule]] = Registry(
+    "pair rule", package="data_gen.labelling.pairs", group="data_gen.labelling.pairs"
+)
 """Name -> pair policy."""

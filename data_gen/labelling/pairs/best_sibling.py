@@ -9,8 +9,8 @@ from typing import Literal
 from data_gen.labelling.pairs.base import PAIR_RULES, Side
 from data_gen.labelling.pairs.siblings import SiblingRule
 from data_gen.labelling.reach import View
-from data_gen.labels import StepPair
-from data_gen.trees import TreeNode
+from data_gen.records.labels import StepPair
+from data_gen.records.trees import TreeNode
 
 
 @PAIR_RULES.register("best_sibling")
@@ -51,7 +51,9 @@ class BestSibling(SiblingRule):
             return self.join(view, best, other)
         chosen, rejected = self._chain(view, best.node), self._chain(view, other.node)
         long = len(chosen) > 1 or len(rejected) > 1
-        return self.join(view, best, other, chosen_nodes=chosen, rejected_nodes=rejected, granularity="suffix" if long else "step")
+        return self.join(
+            view, best, other, chosen_nodes=chosen, rejected_nodes=rejected, granularity="suffix" if long else "step"
+        )
 
     def _chain(self, view: View, node: TreeNode) -> list[TreeNode]:
         chain = [node]

@@ -11,25 +11,27 @@ from pydantic import Field
 from data_gen.errors import UserError
 from data_gen.labelling.pairs.base import PAIR_RULES, PairRule, Side, takes_sides
 from data_gen.labelling.reach import View, ends
-from data_gen.labels import StepPair
-from data_gen.scales import Scale, convert
-from data_gen.trees import TreeNode
+from data_gen.records.labels import StepPair
+from data_gen.records.scales import Scale, convert
+from data_gen.records.trees import TreeNode
 
 Judge = Literal["oracle", "mc", "scorer"]
 
 
 @PAIR_RULES.register("first_error")
 class FirstError(PairRule):
-    """Rejected is the step at which a wrong solution goes wrong, chosen a sibling that the judge passes and that leads to a right answer.
+    """Rejected is the step at which a wrong solution goes wrong, chosen a sibling that the judge passes and that leads
+    to a right answer.
 
-    The paper's released script does not ask whether the chosen step is right itself; the paper and this rule do. Search `first_error`
-    draws solutions, finds their errors and draws the steps anew; any other tree with siblings at the error serves as well.
+    The paper's released script does not ask whether the chosen step is right itself; the paper and this rule do. Search
+    `first_error` draws solutions, finds their errors and draws the steps anew; any other tree with siblings at the
+    error serves as well.
     """
 
     uses: Literal["first_error"] = "first_error"
     judge: Judge = "oracle"
-    """`oracle`: the task's exact step checker; `mc`: the first step from which no rollout ends right; `scorer`: the first step that
-    the tree's scorer, an LM judge for one, gives less than an even chance."""
+    """`oracle`: the task's exact step checker; `mc`: the first step from which no rollout ends right; `scorer`: the
+    first step that the tree's scorer, an LM judge for one, gives less than an even chance."""
     min_n: float = Field(4, ge=1)
     """Rollouts without a right end that make a step wrong, for `mc`."""
     per_error: int = Field(1, ge=1)
@@ -41,7 +43,11 @@ class FirstError(PairRule):
         errors = dict.fromkeys(error.node for end in wrong if (error := self._first_error(view, end)) is not None)
         for error in (view.tree.nodes[number] for number in errors):
             siblings = view.below[error.parent]
-            fixes = [node for node in siblings if view.reach[node.node].right and takes_sides(view, node) and self._verdict(view, node)]
+            fixes = [
+                node
+                for node in siblings
+                if view.reach[node.node].right and takes_sides(view, node) and self._verdict(view, node)
+            ]
             for fix in rng.sample(fixes, min(self.per_error, len(fixes))) if takes_sides(view, error) else []:
                 yield self.join(view, self._side(view, fix), self._side(view, error))
 
@@ -49,7 +55,8 @@ class FirstError(PairRule):
         """The first step on the way to `end` that the judge rejects; None where that is not known to be the first."""
         if self.judge == "oracle" and end.steps_ok is None:
             raise UserError(
-                f"pairs.judge: 'oracle' needs a task with an exact step checker, and that of {view.tree.problem_id!r} has none. "
+                f"pairs.judge: 'oracle' needs a task with an exact step checker, and that of {view.tree.problem_id!r} "
+                "has none. "
                 "Use `judge: mc` on trees with rollouts from every step, or `judge: scorer`."
             )
         for node in view.tree.path(end):
@@ -72,5 +79,7 @@ class FirstError(PairRule):
     def _side(self, view: View, node: TreeNode) -> Side:
         """The judge's verdict as a score: a rate for `mc`."""
         passed = float(bool(self._verdict(view, node)))
-        score = node.mc_correct / node.mc_total if self.judge == "mc" and node.mc_total and not node.terminal else passed
+        score = (
+            node.mc_correct / node.mc_total if self.judge == "mc" and node.mc_total and not node.terminal else passed
+        )
         return Side(node, convert(score, Scale.P, self.scale))

@@ -12,7 +12,7 @@ from pydantic import Field
 from data_gen.labelling.pairs.base import PAIR_RULES
 from data_gen.labelling.pairs.siblings import SiblingRule, Value
 from data_gen.labelling.reach import View
-from data_gen.labels import StepPair
+from data_gen.records.labels import StepPair
 
 ROUNDING = 1e-9
 """3/8 of eight rollouts is a margin of 0.375, whatever the floats say."""

@@ -8,11 +8,12 @@ from pydantic import Field
 
 from data_gen.labelling.pairs.base import PairRule, Side, takes_sides
 from data_gen.labelling.reach import View
-from data_gen.scales import Scale, convert
-from data_gen.trees import TreeNode
+from data_gen.records.scales import Scale, convert
+from data_gen.records.trees import TreeNode
 
 Value = Literal["q", "mc", "reach", "v0"]
-"""What a step is worth: the search's Q; the share of rollouts from it that ended right; the same of all ends below; the scorer's value."""
+"""What a step is worth: the search's Q; the share of rollouts from it that ended right; the same of all ends below; the
+scorer's value."""
 
 
 class SiblingRule(PairRule):
@@ -25,8 +26,8 @@ class SiblingRule(PairRule):
     """Only pairs whose better side leads to a right answer somewhere below."""
 
     def sides(self, view: View, parent: TreeNode) -> list[Side]:
-        """The search's steps below `parent` that can be sides, the best first, the oldest among equals. A step whose worth is unknown
-        cannot, nor one of which nobody can say whether it is right."""
+        """The search's steps below `parent` that can be sides, the best first, the oldest among equals. A step whose
+        worth is unknown cannot, nor one of which nobody can say whether it is right."""
         worths = ((node, self.worth(view, node)) for node in view.steps(parent) if takes_sides(view, node))
         found = [Side(node, worth) for node, worth in worths if worth is not None]
         return sorted(found, key=lambda side: (-side.score, side.node.node))
@@ -36,7 +37,8 @@ class SiblingRule(PairRule):
         return not self.chosen_right or view.reach[side.node.node].right > 0
 
     def worth(self, view: View, node: TreeNode) -> float | None:
-        """What a step is worth on the rule's scale; None where too little is known of it. UserError where the scales do not convert."""
+        """What a step is worth on the rule's scale; None where too little is known of it. UserError where the scales do
+        not convert."""
         below, given = view.reach[node.node], Scale(view.tree.scale)
         worth, source, n = None, Scale.P, 0.0
         match self.value:

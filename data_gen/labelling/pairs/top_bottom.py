@@ -1,4 +1,5 @@
-"""The best siblings that lead to right answers against the worst that lead to wrong ones (rStar-Math, arXiv 2501.04519)."""
+"""The best siblings that lead to right answers against the worst that lead to wrong ones (rStar-Math, arXiv
+2501.04519)."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ from pydantic import Field
 from data_gen.labelling.pairs.base import PAIR_RULES, Side
 from data_gen.labelling.pairs.siblings import SiblingRule
 from data_gen.labelling.reach import View
-from data_gen.labels import StepPair
-from data_gen.scales import Scale
+from data_gen.records.labels import StepPair
+from data_gen.records.scales import Scale
 from data_gen.similarity import edit_distance
 
 

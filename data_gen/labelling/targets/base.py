@@ -1,4 +1,5 @@
-"""What a target builder is: a frozen config that recipes write, and one function from a tree whose nodes are steps to targets.
+"""What a target builder is: a frozen config that recipes write, and one function from a tree whose nodes are steps to
+targets.
 
 @TARGET_RULES.register("q")
 class TreeQ(TargetRule):
@@ -18,8 +19,8 @@ from pydantic import BaseModel, ConfigDict
 
 from data_gen.labelling.paths import Path
 from data_gen.labelling.reach import View
+from data_gen.records.scales import Scale
 from data_gen.registry import Registry
-from data_gen.scales import Scale
 
 PROMPT_END = -1
 """Where the target of the root stands: at the last token of the prompt, one before the first of the path."""
@@ -55,7 +56,8 @@ class TargetRule(BaseModel, ABC):
 
     @abstractmethod
     def known(self, view: View) -> dict[int, Target]:
-        """Node -> its target, for every node of which something is known. UserError where the tree's values cannot be read."""
+        """Node -> its target, for every node of which something is known. UserError where the tree's values cannot be
+        read."""
 
     def along(self, view: View, paths: Sequence[Path]) -> list[Targets]:
         """The targets of each path of one tree, in order; by default one at the last token of every step."""
@@ -68,7 +70,9 @@ class TargetRule(BaseModel, ABC):
 
     def at_steps(self, path: Path, known: dict[int, Target]) -> Targets:
         """The targets at the ends of steps."""
-        return [(at, known[node.node]) for at, node in zip(step_ends(path), path.nodes, strict=True) if node.node in known]
+        return [
+            (at, known[node.node]) for at, node in zip(step_ends(path), path.nodes, strict=True) if node.node in known
+        ]
 
 
 def step_ends(path: Path) -> tuple[int, ...]:
@@ -76,5 +80,7 @@ def step_ends(path: Path) -> tuple[int, ...]:
     return tuple(end - 1 for end in itertools.accumulate(len(node.token_ids) for node in path.nodes))
 
 
-TARGET_RULES: Registry[type[TargetRule]] = Registry("target rule", package="data_gen.labelling.targets", group="data_gen.labelling.targets")
+TARGET_RULES: Registry[type[TargetRule]] = Registry(
+    "target rule", package="data_gen.labelling.targets", group="data_gen.labelling.targets"
+)
 """Name -> target builder."""

@@ -1,4 +1,5 @@
-"""Labels without noise, from the task's step checker, as people give them (PRM800K: Lightman et al., arXiv 2305.20050)."""
+"""Labels without noise, from the task's step checker, as people give them (PRM800K: Lightman et al., arXiv
+2305.20050)."""
 
 from __future__ import annotations
 
@@ -6,14 +7,14 @@ from typing import Literal
 
 from data_gen.labelling.reach import View
 from data_gen.labelling.targets.base import TARGET_RULES, Target, TargetRule
-from data_gen.scales import Scale, convert
-from data_gen.trees import TreeNode
+from data_gen.records.scales import Scale, convert
+from data_gen.records.trees import TreeNode
 
 
 @TARGET_RULES.register("exact_steps")
 class ExactSteps(TargetRule):
-    """1 while every step is right, and the answer, once the solution is over; else 0. For trees that were grown with `gold: true` over a
-    task that can check steps (as chain does).
+    """1 while every step is right, and the answer, once the solution is over; else 0. For trees that were grown with
+    `gold: true` over a task that can check steps (as chain does).
 
     Steps that the search took are labelled, rollouts are not: of a wrong one it is not known where it went wrong.
     """
@@ -24,7 +25,11 @@ class ExactSteps(TargetRule):
 
     def known(self, view: View) -> dict[int, Target]:
         """Every step of the search that was checked."""
-        return {node.node: self._target(node) for node in view.tree.nodes if node.source == "policy" and node.steps_ok is not None}
+        return {
+            node.node: self._target(node)
+            for node in view.tree.nodes
+            if node.source == "policy" and node.steps_ok is not None
+        }
 
     def _target(self, node: TreeNode) -> Target:
         right = bool(node.steps_ok) and not (node.terminal and node.outcome == 0.0)

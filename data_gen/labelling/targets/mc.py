@@ -1,4 +1,5 @@
-"""The share of rollouts from a step that ended right (Math-Shepherd, arXiv 2312.08935; soft: Snell et al., arXiv 2408.03314)."""
+"""The share of rollouts from a step that ended right (Math-Shepherd, arXiv 2312.08935; soft: Snell et al., arXiv
+2408.03314)."""
 
 from __future__ import annotations
 
@@ -8,16 +9,16 @@ from pydantic import Field
 
 from data_gen.labelling.reach import View
 from data_gen.labelling.targets.base import TARGET_RULES, Target, TargetRule
-from data_gen.scales import Scale, convert
-from data_gen.trees import TreeNode
+from data_gen.records.scales import Scale, convert
+from data_gen.records.trees import TreeNode
 
 
 @TARGET_RULES.register("mc")
 class MonteCarlo(TargetRule):
     """Rollouts drawn from the step, and those from above that ran through it. An answer is worth its outcome.
 
-    A hard label is right if any rollout was, and so depends on their number (a step with p = 0.1 is right 57 % of the time with 8):
-    the counts are stored beside it.
+    A hard label is right if any rollout was, and so depends on their number (a step with p = 0.1 is right 57 % of the
+    time with 8): the counts are stored beside it.
     """
 
     uses: Literal["mc"] = "mc"

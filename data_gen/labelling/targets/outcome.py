@@ -1,4 +1,5 @@
-"""The outcome of the whole solution, said of its end, of every step or of every token (Cobbe et al., arXiv 2110.14168)."""
+"""The outcome of the whole solution, said of its end, of every step or of every token (Cobbe et al., arXiv
+2110.14168)."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Literal
 from data_gen.labelling.paths import Path
 from data_gen.labelling.reach import View
 from data_gen.labelling.targets.base import TARGET_RULES, Target, TargetRule, Targets, step_ends
-from data_gen.scales import Scale, convert
+from data_gen.records.scales import Scale, convert
 
 
 @TARGET_RULES.register("outcome")

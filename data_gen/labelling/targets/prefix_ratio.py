@@ -1,4 +1,5 @@
-"""How often solutions that begin like this end right, for every prefix of tokens, without extra rollouts (TVM, arXiv 2407.12863)."""
+"""How often solutions that begin like this end right, for every prefix of tokens, without extra rollouts (TVM, arXiv
+2407.12863)."""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ from typing import Literal
 from data_gen.labelling.paths import Path
 from data_gen.labelling.reach import Reach, View
 from data_gen.labelling.targets.base import TARGET_RULES, Target, TargetRule, Targets
-from data_gen.scales import Scale, convert
-from data_gen.trees import TreeNode
+from data_gen.records.scales import Scale, convert
+from data_gen.records.trees import TreeNode
 
 Counts = tuple[float, float]
 """(right ends, verified ends) below a prefix, in draws."""
@@ -18,11 +19,11 @@ Counts = tuple[float, float]
 
 @TARGET_RULES.register("prefix_ratio")
 class PrefixRatio(TargetRule):
-    """Right ends / verified ends of all draws that share a prefix: 0 or 1 at a leaf, the pass rate at the root, and at every prefix the
-    count-weighted mean of those that go on from it.
+    """Right ends / verified ends of all draws that share a prefix: 0 or 1 at a leaf, the pass rate at the root, and at
+    every prefix the count-weighted mean of those that go on from it.
 
-    Independent samples make it an unbiased estimate of P(correct | prefix); a tree that a search has grown counts what the search
-    looked at. Past the point where only one draw goes on, its own outcome is all that is known (n = 1).
+    Independent samples make it an unbiased estimate of P(correct | prefix); a tree that a search has grown counts what
+    the search looked at. Past the point where only one draw goes on, its own outcome is all that is known (n = 1).
     """
 
     uses: Literal["prefix_ratio"] = "prefix_ratio"

@@ -1,4 +1,5 @@
-"""How far along the way to an answer a step is (ReST-MCTS*, arXiv 2406.03816): no probability, good for search in the same method."""
+"""How far along the way to an answer a step is (ReST-MCTS*, arXiv 2406.03816): no probability, good for search in the
+same method."""
 
 from __future__ import annotations
 
@@ -7,15 +8,16 @@ from typing import Literal
 
 from data_gen.labelling.reach import View
 from data_gen.labelling.targets.base import TARGET_RULES, Target, TargetRule
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
 
 
 @TARGET_RULES.register("progress")
 class Progress(TargetRule):
     """V(child) = max(0, V(parent) + (1 - V(parent)) * r / m), V(root) = 0.
 
-    r is 1 if a right answer is still to be reached below the child and -1 if not; m is the fewest steps from the parent to a right
-    answer, or to any end where no right one is left. A right answer at the end of a shortest path is worth exactly 1.
+    r is 1 if a right answer is still to be reached below the child and -1 if not; m is the fewest steps from the parent
+    to a right answer, or to any end where no right one is left. A right answer at the end of a shortest path is worth
+    exactly 1.
     """
 
     uses: Literal["progress"] = "progress"

@@ -1,4 +1,5 @@
-"""The search's own estimate: Q of the edge that leads to a step, and exactly right or wrong at the end (AlphaMath, arXiv 2405.03553)."""
+"""The search's own estimate: Q of the edge that leads to a step, and exactly right or wrong at the end (AlphaMath,
+arXiv 2405.03553)."""
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ from pydantic import Field
 
 from data_gen.labelling.reach import View
 from data_gen.labelling.targets.base import TARGET_RULES, Target, TargetRule
-from data_gen.scales import Scale, convert
-from data_gen.trees import TreeNode
+from data_gen.records.scales import Scale, convert
+from data_gen.records.trees import TreeNode
 
 
 @TARGET_RULES.register("q")

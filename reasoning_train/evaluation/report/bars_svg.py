@@ -13,9 +13,15 @@ def bars_svg(bars: Sequence[tuple[str, int]], title: str) -> str:
     if not bars:
         return ""
     most = max(1, *(count for _, count in bars))
-    rows = [_bar(label, count, (WIDTH - LABEL_W - COUNT_W) * count / most, 4 + i * ROW_H) for i, (label, count) in enumerate(bars)]
+    rows = [
+        _bar(label, count, (WIDTH - LABEL_W - COUNT_W) * count / most, 4 + i * ROW_H)
+        for i, (label, count) in enumerate(bars)
+    ]
     height = 8 + len(bars) * ROW_H
-    head = f'<svg viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img" aria-label="{escape(title)}">'
+    head = (
+        f'<svg viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img" '
+        f'aria-label="{escape(title)}">'
+    )
     return head + "".join(rows) + "</svg>"
 
 

@@ -10,13 +10,13 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+from reasoning_train.api.plan import Node, Plan
 from reasoning_train.evaluation.figures import figures
 from reasoning_train.evaluation.report.chart_svg import Point, chart_svg
 from reasoning_train.evaluation.report.graph_svg import Box
 from reasoning_train.evaluation.report.grown import TreeView, labels_view, tree_views
-from reasoning_train.recipe.plan import Node, Plan
-from reasoning_train.recipe.rows import Rows
-from reasoning_train.recipe.store import Artifact, Store
+from reasoning_train.store.rows import Rows
+from reasoning_train.store.store import Artifact, Store
 
 EXAMPLES = 3
 """Problems shown with the solutions of every policy."""
@@ -89,7 +89,8 @@ def _contents(artifact: Artifact) -> dict[str, Any]:
 
 
 def artifact_views(artifacts: Mapping[str, Artifact]) -> list[StageView]:
-    """Finished artifacts by the names of their nodes, those first that others were made from; edges between them only."""
+    """Finished artifacts by the names of their nodes, those first that others were made from; edges between them
+    only."""
     names = {artifact.manifest["key"]: name for name, artifact in artifacts.items()}
     inputs = {
         name: tuple(names[made["key"]] for made in artifact.manifest["inputs"].values() if made["key"] in names)
@@ -133,7 +134,8 @@ def _curves(artifact: Path) -> Iterator[tuple[str, str]]:
 
 
 def examples(table: Path) -> list[dict[str, Any]]:
-    """Problems on which the policies of an evaluation differ, with each one's greedy solution: they show what the training changed."""
+    """Problems on which the policies of an evaluation differ, with each one's greedy solution: they show what the
+    training changed."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for row in itertools.islice(Rows(table), SCANNED_ROWS):
         found.setdefault(row["problem_id"], {})[row["policy"]] = row

@@ -1,4 +1,5 @@
-"""The stage graph as inline SVG: columns by depth, inputs on the left; an edge that skips columns has a lane between their boxes."""
+"""The stage graph as inline SVG: columns by depth, inputs on the left; an edge that skips columns has a lane between
+their boxes."""
 
 from __future__ import annotations
 
@@ -39,17 +40,24 @@ def graph_svg(boxes: Mapping[str, Box]) -> str:
         depth[name] = 1 + max((depth[i] for i in box.inputs), default=-1)
     routes = [_route(source, name, depth) for name, box in boxes.items() for source in box.inputs]
     columns = _sorted(_columns(boxes, depth, routes), routes)
-    widths = [max([LEAST_W, *(_width(boxes[name]) for name, column in items if depth[name] == column)]) for items in columns]
+    widths = [
+        max([LEAST_W, *(_width(boxes[name]) for name, column in items if depth[name] == column)]) for items in columns
+    ]
     left = [EDGE + sum(widths[:column]) + column * GAP_X for column in range(len(widths))]
     middle = {item: y for items in columns for item, y in _middles(items, depth).items()}
     height = 2 * max(y + _height(item, depth) / 2 for item, y in middle.items()) + GAP_Y
     width = left[-1] + widths[-1] + EDGE
-    shapes = [_edge([(left[c], left[c] + widths[c], height / 2 + middle[name, c]) for name, c in route]) for route in routes]
+    shapes = [
+        _edge([(left[c], left[c] + widths[c], height / 2 + middle[name, c]) for name, c in route]) for route in routes
+    ]
     for name, box in boxes.items():
         column = depth[name]
         shapes.append(_box(box, widths[column], left[column], height / 2 + middle[name, column] - BOX_H / 2))
     style = f"width:100%;min-width:{SMALLEST * width:.0f}px;max-width:{width}px;height:auto"
-    return f'<svg viewBox="0 0 {width} {height:.0f}" style="{style}" role="img" aria-label="stage graph">{"".join(shapes)}</svg>'
+    return (
+        f'<svg viewBox="0 0 {width} {height:.0f}" style="{style}" role="img" aria-label="stage '
+        f'graph">{"".join(shapes)}</svg>'
+    )
 
 
 def _route(source: str, target: str, depth: Mapping[str, int]) -> list[Item]:
@@ -109,13 +117,16 @@ def _edge(route: Sequence[tuple[float, float, float]]) -> str:
     path = f"M{route[0][1]:.0f},{route[0][2]:.0f}"
     for (_, right, y1), (left, end, y2) in pairwise(route):
         bend = (right + left) / 2
-        path += f" C{bend:.0f},{y1:.0f} {bend:.0f},{y2:.0f} {left:.0f},{y2:.0f}" + (f" H{end:.0f}" if (left, end, y2) != route[-1] else "")
+        path += f" C{bend:.0f},{y1:.0f} {bend:.0f},{y2:.0f} {left:.0f},{y2:.0f}" + (
+            f" H{end:.0f}" if (left, end, y2) != route[-1] else ""
+        )
     return f'<path class="edge" d="{path}"/>'
 
 
 def _box(box: Box, width: float, x: float, y: float) -> str:
     return (
-        f'<g class="box {escape(box.state.replace(" ", "-"))}"><title>{escape(f"{box.name}: {box.uses}, {box.state}")}</title>'
+        '<g class="box '
+        f'{escape(box.state.replace(" ", "-"))}"><title>{escape(f"{box.name}: {box.uses}, {box.state}")}</title>'
         f'<rect x="{x:.0f}" y="{y:.0f}" width="{width:.0f}" height="{BOX_H}" rx="7"/>'
         f'<text x="{x + 10:.0f}" y="{y + 19:.0f}" class="name">{escape(_name(box))}</text>'
         f'<text x="{x + 10:.0f}" y="{y + 36:.0f}" class="note">{escape(box.note)}</text></g>'

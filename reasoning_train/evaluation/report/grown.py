@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from data_gen.labelling.reach import reach
-from data_gen.trees import Tree, read_trees
+from data_gen.records.trees import Tree, read_trees
 from reasoning_train.evaluation.report.bars_svg import bars_svg
 from reasoning_train.evaluation.report.tree_svg import steps, tree_svg
-from reasoning_train.recipe.rows import CorruptRows, Rows
+from reasoning_train.store.rows import CorruptRows, Rows
 
 SCANNED_TREES = 200
 """Trees that are looked at, so that the page is made in seconds whatever the size."""
@@ -29,8 +29,8 @@ class TreeView:
 
 
 def tree_views(artifact: Path, manifest: Mapping[str, Any]) -> tuple[TreeView, ...]:
-    """The tree that most can be learned from and an unsolved one, of an artifact that holds trees; none where they cannot be read, which
-    is for the stages to say that do read them."""
+    """The tree that most can be learned from and an unsolved one, of an artifact that holds trees; none where they
+    cannot be read, which is for the stages to say that do read them."""
     outputs = [name for name, output in manifest.get("outputs", {}).items() if output["kind"] == "trees"]
     try:
         rows = itertools.chain.from_iterable(Rows(artifact / name) for name in outputs)
@@ -59,12 +59,15 @@ def _pick(trees: Iterable[Tree]) -> list[Tree]:
 
 
 def _forks(tree: Tree) -> int:
-    """Nodes below which some of the steps that are drawn lead to a right end and others to wrong ones alone; 0 if no right end is drawn."""
+    """Nodes below which some of the steps that are drawn lead to a right end and others to wrong ones alone; 0 if no
+    right end is drawn."""
     found, below = reach(tree), steps(tree)
     if not any(child.outcome == 1.0 for children in below.values() for child in children):
         return 0
     families = ([found[child.node] for child in children] for children in below.values())
-    return sum(any(one.right for one in family) and any(one.wrong and not one.right for one in family) for family in families)
+    return sum(
+        any(one.right for one in family) and any(one.wrong and not one.right for one in family) for family in families
+    )
 
 
 def _view(tree: Tree) -> TreeView:

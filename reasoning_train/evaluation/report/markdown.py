@@ -14,8 +14,8 @@ from typing import Any
 from data_gen.errors import UserError
 from reasoning_train.evaluation.figures import figures
 from reasoning_train.evaluation.report.gather import StageView, run_views
-from reasoning_train.recipe.plan_json import read_plan
-from reasoning_train.recipe.store import Store
+from reasoning_train.store.plan_json import read_plan
+from reasoning_train.store.store import Store
 
 
 def write_figures(run_dir: Path, store: Store, readme: Path) -> None:
@@ -29,7 +29,8 @@ def write_figures(run_dir: Path, store: Store, readme: Path) -> None:
     text, found = pattern.subn(lambda m: m[1] + block + m[2], readme.read_text(encoding="utf-8"))
     if not found:
         raise UserError(
-            f"{readme}: no block for {plan.name!r}. Put `<!-- figures: {plan.name} -->` and `<!-- end -->` where its tables belong."
+            f"{readme}: no block for {plan.name!r}. Put `<!-- figures: {plan.name} -->` and `<!-- end -->` where its "
+            "tables belong."
         )
     readme.write_text(text, encoding="utf-8")
 

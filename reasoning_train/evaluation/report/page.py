@@ -11,8 +11,8 @@ from typing import Any
 
 from reasoning_train.evaluation.report.gather import StageView, artifact_views, boxes, examples, run_views
 from reasoning_train.evaluation.report.graph_svg import graph_svg
-from reasoning_train.recipe.plan_json import read_plan
-from reasoning_train.recipe.store import Artifact, Store
+from reasoning_train.store.plan_json import read_plan
+from reasoning_train.store.store import Artifact, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,9 @@ def write_report(run_dir: Path, store: Store) -> Path:
 
 def artifact_page(artifacts: Mapping[str, Artifact], title: str, about: str) -> Page:
     """The page of finished artifacts, by the names of their nodes."""
-    return Page(title=title, about=about, facts={}, views=artifact_views(artifacts), table=_evaluation(artifacts.values()))
+    return Page(
+        title=title, about=about, facts={}, views=artifact_views(artifacts), table=_evaluation(artifacts.values())
+    )
 
 
 def write_page(page: Page, path: Path) -> None:
@@ -83,7 +85,9 @@ def _totals(views: Sequence[StageView]) -> dict[str, str]:
         "stages": str(len(views)),
         "work of all stages": f"{sum(m.get('wall_s', 0) for m in made):.0f} s",
         "tokens generated": f"{tokens:,}",
-        "versions": ", ".join(f"{name} {version}" for name, version in packages.items() if version and name in ("torch", "transformers")),
+        "versions": ", ".join(
+            f"{name} {version}" for name, version in packages.items() if version and name in ("torch", "transformers")
+        ),
     }
 
 

@@ -1,11 +1,12 @@
-"""One search tree as inline SVG, root on the left: each step with its text, visits, Q and value, ends coloured by their outcome."""
+"""One search tree as inline SVG, root on the left: each step with its text, visits, Q and value, ends coloured by their
+outcome."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
 
-from data_gen.trees import Tree, TreeNode
+from data_gen.records.trees import Tree, TreeNode
 
 BOX_W, BOX_H, GAP_X, GAP_Y = 196, 42, 30, 8
 CHARACTERS = 26
@@ -20,13 +21,21 @@ def tree_svg(tree: Tree) -> str:
     """SVG of the steps that matter most; what is left out is counted on its parent."""
     below = steps(tree)
     shown = _shown(tree, below)
-    drawn = {number: [node for node in children if node.node in shown] for number, children in below.items() if number in shown}
+    drawn = {
+        number: [node for node in children if node.node in shown]
+        for number, children in below.items()
+        if number in shown
+    }
     place = _places(tree, drawn)
     answer = {node.node for node in tree.path(best)} if (best := _answer(tree)) is not None else set()
     edges = [
-        _edge(place[number], place[node.node], node.node in answer) for number, children in drawn.items() for node in children
-    ]  # fmt: skip
-    boxes = [_box(tree.nodes[number], place[number], len(below[number]) - len(drawn[number])) for number in sorted(shown)]
+        _edge(place[number], place[node.node], node.node in answer)
+        for number, children in drawn.items()
+        for node in children
+    ]
+    boxes = [
+        _box(tree.nodes[number], place[number], len(below[number]) - len(drawn[number])) for number in sorted(shown)
+    ]
     width, height = max(x for x, _ in place.values()) + BOX_W + 4, max(y for _, y in place.values()) + BOX_H + 4
     style = f"width:100%;max-width:{width:.0f}px;height:auto"
     head = f'<svg viewBox="0 0 {width:.0f} {height:.0f}" style="{style}" role="img" aria-label="search tree">'
@@ -34,7 +43,8 @@ def tree_svg(tree: Tree) -> str:
 
 
 def steps(tree: Tree) -> Children:
-    """Children that the search made. Rollouts stand in the counts of the node that they were drawn from, unless there is nothing else."""
+    """Children that the search made. Rollouts stand in the counts of the node that they were drawn from, unless there
+    is nothing else."""
     below = tree.children()
     hidden = ("rollout", "lookahead") if any(node.source == "policy" for node in tree.nodes[1:]) else ("lookahead",)
     return {number: [node for node in children if node.source not in hidden] for number, children in below.items()}

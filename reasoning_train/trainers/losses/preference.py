@@ -1,7 +1,9 @@
-"""Preferences between two traces: DPO with label smoothing, IPO, SimPO; length-normalised or not, with an SFT term or not.
+"""Preferences between two traces: DPO with label smoothing, IPO, SimPO; length-normalised or not, with an SFT term or
+not.
 
-The better trace of a row comes first. Sums run over the tokens that carry weight: with the prefix in the prompt and weights on one step
-this is Step-DPO (2406.18629, eq. 3), with smoothing N_l / (N_w + N_l) it is MCTS-DPO (2405.00451, eq. 5).
+The better trace of a row comes first. Sums run over the tokens that carry weight: with the prefix in the prompt and
+weights on one step this is Step-DPO (2406.18629, eq. 3), with smoothing N_l / (N_w + N_l) it is MCTS-DPO (2405.00451,
+eq. 5).
 """
 
 from __future__ import annotations
@@ -21,9 +23,11 @@ Kind = Literal["sigmoid", "ipo", "simpo"]
 
 @dataclass(frozen=True)
 class Preference:
-    """h = margin of the better over the worse trace, in log-probability against the reference (SimPO: without one, averaged over tokens).
+    """h = margin of the better over the worse trace, in log-probability against the reference (SimPO: without one,
+    averaged over tokens).
 
-    sigmoid: -(1 - s) log sigma(beta h) - s log sigma(-beta h) (DPO, 2305.18290 eq. 7; s: the row's smoothing, else `smoothing`);
+    sigmoid: -(1 - s) log sigma(beta h) - s log sigma(-beta h) (DPO, 2305.18290 eq. 7; s: the row's smoothing, else
+    `smoothing`);
     ipo: (h - 1 / (2 beta))^2 (2310.12036 eq. 17; per token where `normalise`);
     simpo: -log sigma(beta h - gamma) (2405.14734 eq. 6).
     """

@@ -1,4 +1,5 @@
-"""Values: regression at single places (ORM, PRM, TVM, AlphaMath, ReST-MCTS*) and comparisons between traces (rankings)."""
+"""Values: regression at single places (ORM, PRM, TVM, AlphaMath, ReST-MCTS*) and comparisons between traces
+(rankings)."""
 
 from __future__ import annotations
 
@@ -15,8 +16,9 @@ from reasoning_train.trainers.losses.base import Outputs
 
 @dataclass(frozen=True)
 class Regression:
-    """Weighted mean over the places that have a target: squared error of the value (after the squash, on the head's scale), or
-    cross-entropy of a probability with a soft or hard target, on the scores (`bce`, which needs a sigmoid head)."""
+    """Weighted mean over the places that have a target: squared error of the value (after the squash, on the head's
+    scale), or cross-entropy of a probability with a soft or hard target, on the scores (`bce`, which needs a sigmoid
+    head)."""
 
     kind: Literal["mse", "bce"] = "mse"
     factor: float = 1.0
@@ -46,8 +48,9 @@ class Regression:
 class Ranking:
     """Mean over rows of the mean over their ordered pairs of -log sigma(r_better - r_worse - margin).
 
-    Over right and wrong solutions of one problem this is Qwen2.5-Math's listwise loss (2409.12122, section 3.1); over the children of one
-    node, read at the ends of their steps, Tree-PLV's (2407.00390); over two of them, rStar-Math's (2501.04519, section 3.3).
+    Over right and wrong solutions of one problem this is Qwen2.5-Math's listwise loss (2409.12122, section 3.1); over
+    the children of one node, read at the ends of their steps, Tree-PLV's (2407.00390); over two of them, rStar-Math's
+    (2501.04519, section 3.3).
     """
 
     margin: float = 0.0

@@ -1,6 +1,8 @@
-"""A model server for tests of starting and stopping: `python -m tests.data_gen.engines.stub_server PORT [what it does wrong ...]`.
+"""A model server for tests of starting and stopping: `python -m tests.data_gen.engines.stub_server PORT [what it does
+wrong ...]`.
 
-It answers /health, and /v1/completions with the prompt backwards; a prompt "die" kills it, "fail" fails, "hang" never answers.
+It answers /health, and /v1/completions with the prompt backwards; a prompt "die" kills it, "fail" fails, "hang" never
+answers.
 """
 
 from __future__ import annotations

@@ -17,10 +17,13 @@ def _requests() -> tuple[Request, ...]:
     rng = random.Random(5)
     settings_of = [{"temperature": 0}, {"temperature": 1.0}, {"temperature": 0.7, "top_p": 0.9}, {"stop": ("\n\n",)}]
     return tuple(
-        request(tuple(rng.choices(range(VOCAB), k=rng.randint(1, 100))), (i, i + 1000)[: rng.randint(1, 2)],
-                **{"max_tokens": rng.randint(1, 40), **rng.choice(settings_of)})
+        request(
+            tuple(rng.choices(range(VOCAB), k=rng.randint(1, 100))),
+            (i, i + 1000)[: rng.randint(1, 2)],
+            **{"max_tokens": rng.randint(1, 40), **rng.choice(settings_of)},
+        )
         for i in range(48)
-    )  # fmt: skip
+    )
 
 
 @cache

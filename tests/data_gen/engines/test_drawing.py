@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from data_gen.engines.drawing import draw, uniforms
+from data_gen.engines.local.drawing import draw, uniforms
 from tests.data_gen.engines.tiny import ask, engine, model, request
 
 DRAWS = 20_000

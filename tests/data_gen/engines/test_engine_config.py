@@ -18,7 +18,10 @@ def openai(**config: Any) -> OpenAIConfig:
 
 
 def test_uses_chooses_the_engine() -> None:
-    found = [READ.validate_python(config) for config in ({"uses": "transformers"}, {"uses": "vllm"}, {"uses": "openai", "base_url": URL})]
+    found = [
+        READ.validate_python(config)
+        for config in ({"uses": "transformers"}, {"uses": "vllm"}, {"uses": "openai", "base_url": URL})
+    ]
     assert [type(config) for config in found] == [TransformersConfig, VllmConfig, OpenAIConfig]
     with pytest.raises(ValueError, match="'transformers', 'openai', 'vllm'"):
         READ.validate_python({"uses": "tgi"})
@@ -45,10 +48,16 @@ def test_defaults_follow_the_kind_of_server() -> None:
         ({"base_url": URL, "api_key_env": "sk-abc"}, "must be the name of an environment variable"),
         ({"base_url": URL, "temperature": 1.0}, "Extra inputs are not permitted"),
         ({"serve": {"command": "vllm", "args": ["--port", "80"]}}, "--port is chosen by the stage"),
-        ({"serve": {"command": "vllm", "args": ["--api-key=x"]}}, "--api-key is refused: a key would stand in the manifest"),
+        (
+            {"serve": {"command": "vllm", "args": ["--api-key=x"]}},
+            "--api-key is refused: a key would stand in the manifest",
+        ),
         ({"serve": {"command": "vllm", "args": ["--api_key", "sk-x"]}}, "--api-key is refused"),
         ({"serve": {"command": "vllm", "args": ["--api-k=sk-x"]}}, "--api-key is refused"),
-        ({"serve": {"command": "vllm", "args": ["--hf_token=hf_x"]}}, "--hf-token is refused: a token would stand in the manifest"),
+        (
+            {"serve": {"command": "vllm", "args": ["--hf_token=hf_x"]}},
+            "--hf-token is refused: a token would stand in the manifest",
+        ),
         ({"serve": {"command": "vllm", "args": ["--trust-remote-code"]}}, "--trust-remote-code is refused"),
         ({"serve": {"command": "transformers", "args": ["--continuous-batching"]}}, "with the first one's temperature"),
     ],
@@ -59,13 +68,16 @@ def test_what_is_refused(config: dict[str, Any], message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [["--max-model-len", "64"], ["--api-server-count=2"], ["--hf-overrides", "{}"], ["-O3"], ["--max_num_seqs=8"]]
+    "args",
+    [["--max-model-len", "64"], ["--api-server-count=2"], ["--hf-overrides", "{}"], ["-O3"], ["--max_num_seqs=8"]],
 )
 def test_other_arguments_pass(args: list[str]) -> None:
     assert openai(serve={"command": "vllm", "args": args}).serve.args == tuple(args)  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize(("name", "said"), [("hf_token", "a token would stand in the manifest"), ("max_num_seqs", "say `slots`")])
+@pytest.mark.parametrize(
+    ("name", "said"), [("hf_token", "a token would stand in the manifest"), ("max_num_seqs", "say `slots`")]
+)
 def test_arguments_that_vllm_must_not_get_here(name: str, said: str) -> None:
     with pytest.raises(ValueError, match=f"{name} is refused: {said}"):
         VllmConfig(args={name: "x"})

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from data_gen.engines.api_key import ApiKey
-from data_gen.engines.http_answers import Malformed
-from data_gen.engines.http_transport import Transport
+from data_gen.engines.openai.api_key import ApiKey
+from data_gen.engines.openai.http_answers import Malformed
+from data_gen.engines.openai.http_transport import Transport
 from data_gen.errors import UserError
 from tests.data_gen.engines.fake_server import FakeServer, Reply, Seen, serving
 
@@ -30,7 +30,9 @@ def post(sender: Transport, n: int = 1, read: Callable[[Any], Any] = lambda answ
 
     async def all_of_them() -> list[Any]:
         try:
-            return list(await asyncio.gather(*(sender.request("POST", "/completions", {"k": k}, read) for k in range(n))))
+            return list(
+                await asyncio.gather(*(sender.request("POST", "/completions", {"k": k}, read) for k in range(n)))
+            )
         finally:
             await sender.aclose()
 
@@ -147,7 +149,10 @@ def test_an_answer_that_does_not_fit_is_asked_for_again() -> None:
 
     with serving(first(Reply(body={}))) as server:
         assert post(transport(server), read=read) == ["fine"]
-    with serving(lambda k, _: Reply(body={})) as server, pytest.raises(UserError, match="an answer that does not fit: no text"):
+    with (
+        serving(lambda k, _: Reply(body={})) as server,
+        pytest.raises(UserError, match="an answer that does not fit: no text"),
+    ):
         post(transport(server, attempts=2), read=read)
 
 
@@ -178,21 +183,38 @@ def test_the_key_is_sent_and_shown_nowhere(monkeypatch: pytest.MonkeyPatch, capl
     monkeypatch.setenv("SOME_KEY", f" {KEY}\n")
     caplog.set_level(logging.DEBUG)
     key = ApiKey("SOME_KEY")
-    with serving(first(Reply(status=500, body={"error": f"bad key {KEY}"}), OK, Reply(status=401, body={"error": KEY}))) as server:
+    with serving(
+        first(Reply(status=500, body={"error": f"bad key {KEY}"}), OK, Reply(status=401, body={"error": KEY}))
+    ) as server:
         sender = transport(server, key=key)
         assert post(sender) == ["fine"]
-        with pytest.raises(UserError, match=r"status 401: \[key\] The key comes from the variable SOME_KEY.") as refused:
+        with pytest.raises(
+            UserError, match=r"status 401: \[key\] The key comes from the variable SOME_KEY."
+        ) as refused:
             post(sender)
     assert all(request.headers["Authorization"] == f"Bearer {KEY}" for request in server.seen)
-    with serving(lambda k, _: Reply(body=f"{KEY} is no JSON".encode())) as server, pytest.raises(UserError) as exhausted:
+    with (
+        serving(lambda k, _: Reply(body=f"{KEY} is no JSON".encode())) as server,
+        pytest.raises(UserError) as exhausted,
+    ):
         post(transport(server, key=key, attempts=2))
 
     async def client() -> str:
         return repr(sender._open()) + repr(sender._open().headers)
 
-    texts = [repr(key), str(key), repr(sender), asyncio.run(client()), repr(refused.value), str(exhausted.value), caplog.text]
+    texts = [
+        repr(key),
+        str(key),
+        repr(sender),
+        asyncio.run(client()),
+        repr(refused.value),
+        str(exhausted.value),
+        caplog.text,
+    ]
     assert not any(KEY in text for text in texts)
-    assert (refused.value.__cause__ is None and exhausted.value.__context__ is None) or exhausted.value.__suppress_context__
+    assert (
+        refused.value.__cause__ is None and exhausted.value.__context__ is None
+    ) or exhausted.value.__suppress_context__
 
 
 @pytest.mark.parametrize("value", ["", "   ", "sk-\x07bell", "sk-ключ"])

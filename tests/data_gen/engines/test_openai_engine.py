@@ -1,4 +1,5 @@
-"""The engine over a scripted OpenAI-compatible server: what is sent, what becomes of the answers, and what is refused."""
+"""The engine over a scripted OpenAI-compatible server: what is sent, what becomes of the answers, and what is
+refused."""
 
 from __future__ import annotations
 
@@ -13,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_gen.engines.base import LM, Request, Sample, Sampling
-from data_gen.engines.http_answers import Malformed
-from data_gen.engines.http_transport import Transport
-from data_gen.engines.openai_choices import read_choices, read_usage
-from data_gen.engines.openai_engine import Dialogue, OpenAIEngine
-from data_gen.engines.openai_kinds import KINDS
+from data_gen.engines.openai.choices import read_choices, read_usage
+from data_gen.engines.openai.engine import Dialogue, OpenAIEngine
+from data_gen.engines.openai.http_answers import Malformed
+from data_gen.engines.openai.http_transport import Transport
+from data_gen.engines.openai.kinds import KINDS
 from data_gen.engines.programs import run_programs
 from data_gen.errors import UserError
 from tests.data_gen.engines.fake_server import FakeServer, Reply, Seen, completion, ids_of, letters, serving
@@ -27,13 +28,17 @@ AB = len(letters()) - 1
 """A token "ab" that the tokenizer never makes of a text."""
 
 
-def engine(server: FakeServer, kind: Any = "vllm", *, tokenizer: Any = None, context: int | None = None, **options: Any) -> OpenAIEngine:
+def engine(
+    server: FakeServer, kind: Any = "vllm", *, tokenizer: Any = None, context: int | None = None, **options: Any
+) -> OpenAIEngine:
     transport = Transport(server.url, width=16, timeout=5.0, attempts=3, first_wait=0.01)
     dialogue = Dialogue(**{"model": "m", "kind": KINDS[kind], "ids": KINDS[kind].prompt == "ids", **options})
     return OpenAIEngine(transport, dialogue, tokenizer or letters(), end_ids={END}, context=context)
 
 
-def ask(engine: OpenAIEngine, prefix: Sequence[int], n: int = 1, prompt_length: int | None = None, **sampling: Any) -> list[Sample]:
+def ask(
+    engine: OpenAIEngine, prefix: Sequence[int], n: int = 1, prompt_length: int | None = None, **sampling: Any
+) -> list[Sample]:
     request = Request(
         prefix=tuple(prefix),
         sampling=Sampling(**{"max_tokens": 9, **sampling}),
@@ -60,16 +65,39 @@ def always(body: Any) -> Callable[[int, Seen], Reply]:
 def test_vllm_gets_ids_and_gives_ids() -> None:
     usage = {"prompt_tokens": 2, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 1}}
     choices = [
-        {"index": 1, "text": "b", "finish_reason": "length", "token_ids": [4, 4], "logprobs": {"token_logprobs": [-1.0, -2.0]}},
-        {"index": 0, "text": "a", "finish_reason": "stop", "token_ids": [3, 9, END], "logprobs": {"token_logprobs": [-0.1, None, -0.3]}},
+        {
+            "index": 1,
+            "text": "b",
+            "finish_reason": "length",
+            "token_ids": [4, 4],
+            "logprobs": {"token_logprobs": [-1.0, -2.0]},
+        },
+        {
+            "index": 0,
+            "text": "a",
+            "finish_reason": "stop",
+            "token_ids": [3, 9, END],
+            "logprobs": {"token_logprobs": [-0.1, None, -0.3]},
+        },
     ]
     with serving(always({"choices": choices, "usage": usage})) as server:
         sampler = engine(server, seeds=True)
         samples = ask(sampler, (7, 8), 2, temperature=0.7, top_p=0.9, stop=("\n",))
-    assert samples[0] == Sample(token_ids=(3, 9, END), logprobs=(), finish="stop")  # one log-prob is missing, so none is given
+    assert samples[0] == Sample(
+        token_ids=(3, 9, END), logprobs=(), finish="stop"
+    )  # one log-prob is missing, so none is given
     assert samples[1] == Sample(token_ids=(4, 4), logprobs=(-1.0, -2.0), finish="length")
     [request] = server.seen
-    expected = {"prompt": [7, 8], "n": 2, "max_tokens": 9, "temperature": 0.7, "top_p": 0.9, "stop": ["\n"], "seed": 0, "model": "m"}
+    expected = {
+        "prompt": [7, 8],
+        "n": 2,
+        "max_tokens": 9,
+        "temperature": 0.7,
+        "top_p": 0.9,
+        "stop": ["\n"],
+        "seed": 0,
+        "model": "m",
+    }
     assert expected.items() <= request.body.items()
     assert {
         "top_k": 0,
@@ -80,7 +108,13 @@ def test_vllm_gets_ids_and_gives_ids() -> None:
     }.items() <= request.body.items()
     assert sampler.seeded
     spent = sampler.usage
-    assert (spent.requests, spent.samples, spent.prompt_tokens, spent.cached_tokens, spent.generated_tokens) == (1, 2, 2, 1, 5)
+    assert (spent.requests, spent.samples, spent.prompt_tokens, spent.cached_tokens, spent.generated_tokens) == (
+        1,
+        2,
+        2,
+        1,
+        5,
+    )
 
 
 def test_without_usage_the_tokens_are_counted_here() -> None:
@@ -91,7 +125,9 @@ def test_without_usage_the_tokens_are_counted_here() -> None:
 
 
 def test_text_is_tokenised_once_and_ended() -> None:
-    with serving(lambda k, seen: Reply(body=completion("ab 1", finish=["stop", "length", "content_filter"][k]))) as server:
+    with serving(
+        lambda k, seen: Reply(body=completion("ab 1", finish=["stop", "length", "content_filter"][k]))
+    ) as server:
         sampler = engine(server, "openai")
         samples = [ask(sampler, ids_of("why"))[0] for _ in range(3)]
     assert [request.body["prompt"] for request in server.seen] == ["why"] * 3
@@ -103,7 +139,9 @@ def test_a_bos_that_the_servers_tokenizer_adds_is_not_sent() -> None:
     with serving(always(completion("b"))) as server:
         ask(engine(server, "openai", tokenizer=letters(bos=True)), (0, *ids_of("a")))
         assert server.seen[0].body["prompt"] == "a"
-        with pytest.raises(UserError, match=r"The prompt 'a' has other ids when its text is tokenised again.*engine.prompt: ids"):
+        with pytest.raises(
+            UserError, match=r"The prompt 'a' has other ids when its text is tokenised again.*engine.prompt: ids"
+        ):
             ask(engine(server, "openai", tokenizer=letters(bos=True)), ids_of("aa"))
 
 
@@ -130,7 +168,9 @@ def test_a_sampled_prefix_that_reads_otherwise_is_counted_a_prompt_is_refused() 
         ("vllm", {"stop_reason": None}, "ab</s>", "ab</s>"),
     ],
 )
-def test_a_step_ends_with_its_delimiter_a_solution_with_its_end(kind: Any, more: Mapping[str, Any], text: str, expected: str) -> None:
+def test_a_step_ends_with_its_delimiter_a_solution_with_its_end(
+    kind: Any, more: Mapping[str, Any], text: str, expected: str
+) -> None:
     with serving(always(completion(text, **more))) as server:
         [sample] = ask(engine(server, kind), ids_of("x"), stop=("\n",))
     assert sample.token_ids == ids_of(expected)
@@ -160,7 +200,9 @@ def test_a_given_up_request_costs_transformers_serve_its_seeds() -> None:
         assert not sampler.seeded
 
 
-@pytest.mark.parametrize(("kind", "seeds", "seeded"), [("openai", True, False), ("vllm", False, False), ("llamacpp", True, False)])
+@pytest.mark.parametrize(
+    ("kind", "seeds", "seeded"), [("openai", True, False), ("vllm", False, False), ("llamacpp", True, False)]
+)
 def test_seeded_only_where_the_server_keeps_them(kind: Any, seeds: bool, seeded: bool) -> None:
     with serving(always(completion("a"))) as server:
         sampler = engine(server, kind, seeds=seeds)
@@ -171,10 +213,17 @@ def test_seeded_only_where_the_server_keeps_them(kind: Any, seeds: bool, seeded:
 
 @pytest.mark.parametrize(
     ("kind", "sampling", "asked"),
-    [("vllm", {"temperature": 0.5}, True), ("openai", {}, True), ("openai", {"temperature": 0.5}, False), ("openai", {"top_p": 0.5}, False),
-     ("transformers", {}, False)],
-)  # fmt: skip
-def test_log_probs_are_asked_for_only_where_they_are_the_models(kind: Any, sampling: dict[str, Any], asked: bool) -> None:
+    [
+        ("vllm", {"temperature": 0.5}, True),
+        ("openai", {}, True),
+        ("openai", {"temperature": 0.5}, False),
+        ("openai", {"top_p": 0.5}, False),
+        ("transformers", {}, False),
+    ],
+)
+def test_log_probs_are_asked_for_only_where_they_are_the_models(
+    kind: Any, sampling: dict[str, Any], asked: bool
+) -> None:
     with serving(always(completion("a", logprobs={"token_logprobs": [-0.5, -0.25]}))) as server:
         [sample] = ask(engine(server, kind), ids_of("x"), **sampling)
     assert ("logprobs" in server.seen[0].body) is asked
@@ -206,7 +255,16 @@ def test_more_choices_than_asked_for_are_charged_and_left() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"choices": []}, {"choices": [None]}, {"choices": [{"finish_reason": "stop"}]}, completion("a", finish="abort"), [1], None]
+    "body",
+    [
+        {},
+        {"choices": []},
+        {"choices": [None]},
+        {"choices": [{"finish_reason": "stop"}]},
+        completion("a", finish="abort"),
+        [1],
+        None,
+    ],
 )
 def test_answers_without_whole_choices_are_asked_for_again(body: Any) -> None:
     with serving(lambda k, _: Reply(body=body if k < 2 else completion("a"))) as server:
@@ -220,14 +278,22 @@ def test_answers_without_whole_choices_are_asked_for_again(body: Any) -> None:
 
 def test_a_chat_goes_as_messages_and_cannot_be_continued_from_the_middle() -> None:
     message = {"role": "assistant", "content": "ab"}
-    choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": {"content": [{"token": "ab", "logprob": -1.0}]}}
+    choice = {
+        "index": 0,
+        "message": message,
+        "finish_reason": "stop",
+        "logprobs": {"content": [{"token": "ab", "logprob": -1.0}]},
+    }
     with serving(always({"choices": [choice]})) as server:
         sampler = engine(server, "openai", chat=True, system="Be brief.", limit_field="max_completion_tokens")
         [sample] = ask(sampler, ids_of("why"))
         assert sample == Sample(token_ids=ids_of("ab</s>"), logprobs=(), finish="stop")
         [request] = server.seen
         assert request.path == "/v1/chat/completions"
-        assert request.body["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "why"}]
+        assert request.body["messages"] == [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "why"},
+        ]
         assert (request.body["logprobs"], request.body["max_completion_tokens"]) == (True, 9)
         with pytest.raises(UserError, match="cannot go on from half an answer"):
             ask(sampler, ids_of("why"), prompt_length=1)
@@ -247,7 +313,10 @@ def test_the_context_is_respected() -> None:
         assert server.seen[0].body["max_tokens"] == 2
         with pytest.raises(UserError, match="a prefix of 5 tokens; .* into the model's context of 5"):
             ask(sampler, (3,) * 5)
-        for prefix, limit, message in [((), 9, "a prefix of 0 tokens"), ((3,), 0, "sampling.max_tokens is 0; expected at least 1")]:
+        for prefix, limit, message in [
+            ((), 9, "a prefix of 0 tokens"),
+            ((3,), 0, "sampling.max_tokens is 0; expected at least 1"),
+        ]:
             with pytest.raises(UserError, match=message):
                 ask(sampler, prefix, max_tokens=limit)
     assert len(server.seen) == 1
@@ -257,7 +326,9 @@ def _scored(request: Seen) -> dict[str, Any]:
     """Token t has log-prob -t, in both ways."""
     ids = request.body["prompt"]
     entries = [None, *({str(t): {"logprob": -float(t), "rank": 1}, "999": {"logprob": 0.0}} for t in ids[1:])]
-    return completion("", prompt_logprobs=entries, logprobs={"token_logprobs": [None, *(-float(t) for t in ids[1:]), -77.0]})
+    return completion(
+        "", prompt_logprobs=entries, logprobs={"token_logprobs": [None, *(-float(t) for t in ids[1:]), -77.0]}
+    )
 
 
 @pytest.mark.parametrize("kind", ["vllm", "openai"])
@@ -273,7 +344,9 @@ def test_continuations_are_scored_in_order(kind: Any) -> None:
 def test_a_server_that_does_not_score_is_told_from_one_that_stumbles() -> None:
     with serving(always(completion("a"))) as server:
         scorer = engine(server)
-        with pytest.raises(UserError, match="score: the server does not give `prompt_logprobs`: 0 log-probs for 1 tokens"):
+        with pytest.raises(
+            UserError, match="score: the server does not give `prompt_logprobs`: 0 log-probs for 1 tokens"
+        ):
             run(scorer, scorer.score((5,), [(7,)]))
         assert len(server.seen) == 1
         text_only = engine(server, "transformers")
@@ -283,10 +356,19 @@ def test_a_server_that_does_not_score_is_told_from_one_that_stumbles() -> None:
 
 def test_many_bad_moments_lose_nothing_and_mix_nothing_up() -> None:
     """Every third request meets trouble of another kind; each program still gets the answer to its own question."""
-    troubles = [Reply(status=500, body={}), Reply(body=b"{", cut=1), Reply(body=completion("a"), cut=-1), Reply(status=429, body={})]
+    troubles = [
+        Reply(status=500, body={}),
+        Reply(body=b"{", cut=1),
+        Reply(body=completion("a"), cut=-1),
+        Reply(status=429, body={}),
+    ]
 
     def script(k: int, seen: Seen) -> Reply:
-        return troubles[k // 3 % 4] if k % 3 == 0 else Reply(body=completion(seen.body["prompt"][::-1]), delay=0.001 * (k % 7))
+        return (
+            troubles[k // 3 % 4]
+            if k % 3 == 0
+            else Reply(body=completion(seen.body["prompt"][::-1]), delay=0.001 * (k % 7))
+        )
 
     async def reverse(item: int, lm: LM) -> str:
         [sample] = await lm.generate(ids_of(f"no {item}"), 1, Sampling(max_tokens=9))
@@ -302,13 +384,19 @@ def test_many_bad_moments_lose_nothing_and_mix_nothing_up() -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3), lambda inner: st.lists(inner, max_size=3)
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3),
 )
 NAMES = ("index", "text", "finish_reason", "token_ids", "logprobs", "message", "stop_reason")
-CHOICES = st.lists(st.dictionaries(st.sampled_from(NAMES), JSON | st.just("stop") | st.dictionaries(st.just("content"), JSON)), max_size=3)
+CHOICES = st.lists(
+    st.dictionaries(st.sampled_from(NAMES), JSON | st.just("stop") | st.dictionaries(st.just("content"), JSON)),
+    max_size=3,
+)
 
 
-@given(JSON | st.fixed_dictionaries({"choices": CHOICES, "usage": JSON | st.dictionaries(st.just("prompt_tokens"), JSON)}))
+@given(
+    JSON | st.fixed_dictionaries({"choices": CHOICES, "usage": JSON | st.dictionaries(st.just("prompt_tokens"), JSON)})
+)
 def test_no_answer_whatever_it_is_makes_the_reader_stumble(answer: Any) -> None:
     spent = read_usage(answer)
     assert all(value is None or type(value) is int for value in (spent.prompt, spent.generated, spent.cached))

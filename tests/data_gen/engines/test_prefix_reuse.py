@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_gen.engines.base import LM, Request, Sample, Sampling
+from data_gen.engines.local.engine import TransformersEngine
 from data_gen.engines.programs import run_programs
-from data_gen.engines.transformers_engine import TransformersEngine
 from tests.data_gen.engines.tiny import CONTEXT, VOCAB, ask, engine, model, request
 
 Nodes = list[tuple[tuple[int, ...], list[Sample]]]
@@ -24,7 +24,8 @@ TREES = 8
 
 
 async def _tree(number: int, lm: LM) -> Nodes:
-    """A random search: each wave goes on from the ends or from the middles of earlier samples, one to three requests at once."""
+    """A random search: each wave goes on from the ends or from the middles of earlier samples, one to three requests at
+    once."""
     rng = random.Random(number)
     prompt = tuple(rng.choices(range(VOCAB), k=rng.choice([1, 31, 33, 40, 70, 90])))
     done: Nodes = []
@@ -41,7 +42,9 @@ async def _tree(number: int, lm: LM) -> Nodes:
 
 
 def _sampling(rng: random.Random) -> Sampling:
-    return Sampling(max_tokens=rng.choice([1, 2, 7, 12]), temperature=rng.choice([0.0, 1.0]), stop=rng.choice([(), ("\n\n",)]))
+    return Sampling(
+        max_tokens=rng.choice([1, 2, 7, 12]), temperature=rng.choice([0.0, 1.0]), stop=rng.choice([(), ("\n\n",)])
+    )
 
 
 class _Forgetful:
@@ -107,12 +110,21 @@ def test_queries_that_share_a_head_keep_their_bits_at_every_length() -> None:
 
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=VOCAB, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=1,
-        max_position_embeddings=900, initializer_range=0.2,
-    )  # fmt: skip
+        vocab_size=VOCAB,
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=1,
+        max_position_embeddings=900,
+        initializer_range=0.2,
+    )
     shared = LlamaForCausalLM(config).eval()
     rng = random.Random(0)
-    asked = [request(tuple(rng.choices(range(VOCAB), k=k)), (k,), max_tokens=3) for k in (3, 180, 200, 260, 330, 400, 740, 800)]
+    asked = [
+        request(tuple(rng.choices(range(VOCAB), k=k)), (k,), max_tokens=3)
+        for k in (3, 180, 200, 260, 330, 400, 740, 800)
+    ]
     together = ask(TransformersEngine(shared, None, end_ids=(), deterministic=True), *asked)
     alone = [ask(TransformersEngine(shared, None, end_ids=(), deterministic=True), one)[0] for one in asked]
     assert together == alone
@@ -138,11 +150,19 @@ def test_a_path_is_found_from_any_of_its_ends_and_other_endings_share_it() -> No
     prompt = tuple(random.Random(4).choices(range(2, VOCAB), k=60))
     [[sample]] = ask(used, request(prompt, max_tokens=20))
     whole = (*prompt, *sample.token_ids)
-    for prefix, cached in [(whole, 78 + 1), (whole[:70], 69), ((*whole[:70], 0), 70), ((*whole[:70], 0, 3), 71), (whole[:40], 39)]:
+    for prefix, cached in [
+        (whole, 78 + 1),
+        (whole[:70], 69),
+        ((*whole[:70], 0), 70),
+        ((*whole[:70], 0, 3), 71),
+        (whole[:40], 39),
+    ]:
         before = used.usage.cached_tokens
         [[again]] = ask(used, request(prefix, max_tokens=1, temperature=0))
         assert used.usage.cached_tokens - before == cached
-        assert again.logprobs == pytest.approx(ask(engine(), request(prefix, max_tokens=1, temperature=0))[0][0].logprobs, abs=1e-5)
+        assert again.logprobs == pytest.approx(
+            ask(engine(), request(prefix, max_tokens=1, temperature=0))[0][0].logprobs, abs=1e-5
+        )
 
 
 def test_what_a_miss_leaves_is_prefilled_behind_what_is_stored() -> None:
@@ -168,7 +188,9 @@ def test_equal_prefixes_that_come_at_once_are_computed_once() -> None:
 
 def _anything(rng: random.Random) -> Request:
     prefix = tuple(rng.choices(range(VOCAB), k=rng.randint(1, 60)))
-    return Request(prefix=prefix, seeds=(1, 2), sampling=Sampling(max_tokens=rng.randint(1, 9)), prompt_length=rng.randint(1, 60))
+    return Request(
+        prefix=prefix, seeds=(1, 2), sampling=Sampling(max_tokens=rng.randint(1, 9)), prompt_length=rng.randint(1, 60)
+    )
 
 
 @pytest.mark.parametrize("deterministic", [False, True])
@@ -190,7 +212,10 @@ def test_cancelled_rows_leave_no_pin_and_no_trace() -> None:
 
     async def cancel_midway() -> list[Sample]:
         long = request(prefix, tuple(range(9)), max_tokens=120)
-        doomed = [asyncio.ensure_future(shared.generate(one)) for one in (long, long, request(prefix[:30], (1,), max_tokens=100))]
+        doomed = [
+            asyncio.ensure_future(shared.generate(one))
+            for one in (long, long, request(prefix[:30], (1,), max_tokens=100))
+        ]
         for _ in range(50):
             await asyncio.sleep(0)
         assert shared.usage.generated_tokens

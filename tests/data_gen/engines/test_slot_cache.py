@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import LlamaConfig
 
-from data_gen.engines.slot_cache import SlotCache, lazy_zeros
+from data_gen.engines.local.slot_cache import SlotCache, lazy_zeros
 
 CPU = torch.device("cpu")
 CONFIG = LlamaConfig(hidden_size=8, num_attention_heads=2, num_key_value_heads=1, num_hidden_layers=2)
@@ -46,5 +46,7 @@ def test_growing_keeps_what_was_stored_and_runs_ahead_within_the_capacity() -> N
     assert (cache.slots, cache.columns) == (64, 192)  # over the capacity no more than asked for
     keys, values = cache.layers[1]
     for row in range(3):
-        assert torch.equal(keys[row, :, 5 + row], new[row, :, 0]) and torch.equal(values[row, :, 5 + row], -new[row, :, 0])
+        assert torch.equal(keys[row, :, 5 + row], new[row, :, 0]) and torch.equal(
+            values[row, :, 5 + row], -new[row, :, 0]
+        )
     assert int((keys != 0).sum()) == new.numel() and not cache.layers[0][0].any()

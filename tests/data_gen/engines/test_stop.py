@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from data_gen.engines.stop import END, MAYBE, StopTable
+from data_gen.engines.local.stop import END, MAYBE, StopTable
 from tests.data_gen.engines.tiny import TEXTS, VOCAB, ask, engine, request, tokenizer
 
 ID = {text: i for i, text in enumerate(TEXTS)}

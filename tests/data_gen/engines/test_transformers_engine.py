@@ -16,7 +16,11 @@ from tests.data_gen.engines.tiny import CONTEXT, VOCAB, ask, engine, model, requ
 def _mixed(count: int, **sampling: object) -> list[Request]:
     rng = random.Random(1)
     return [
-        request(tuple(rng.choices(range(VOCAB), k=rng.randint(1, 90))), (i,), **{"max_tokens": rng.randint(1, 50), **sampling})
+        request(
+            tuple(rng.choices(range(VOCAB), k=rng.randint(1, 90))),
+            (i,),
+            **{"max_tokens": rng.randint(1, 50), **sampling},
+        )
         for i in range(count)
     ]
 
@@ -113,7 +117,7 @@ def test_a_model_with_windowed_layers_is_refused() -> None:
         "num_key_value_heads": 1,
     }
     windowed = Qwen2ForCausalLM(Qwen2Config(**shape, use_sliding_window=True, sliding_window=4, max_window_layers=1))
-    from data_gen.engines.transformers_engine import TransformersEngine
+    from data_gen.engines.local.engine import TransformersEngine
 
     with pytest.raises(UserError, match="sliding_attention"):
         TransformersEngine(windowed, None, end_ids=())
@@ -123,7 +127,7 @@ def test_a_model_with_windowed_layers_is_refused() -> None:
 def test_other_families_decode_as_generate_does(family: str) -> None:
     import transformers
 
-    from data_gen.engines.transformers_engine import TransformersEngine
+    from data_gen.engines.local.engine import TransformersEngine
 
     torch.manual_seed(3)
     shape = {
@@ -134,11 +138,15 @@ def test_other_families_decode_as_generate_does(family: str) -> None:
         "num_attention_heads": 4,
         "num_key_value_heads": 1,
     }
-    config = getattr(transformers, f"{family}Config")(**shape, max_position_embeddings=128, initializer_range=0.3, tie_word_embeddings=True)
+    config = getattr(transformers, f"{family}Config")(
+        **shape, max_position_embeddings=128, initializer_range=0.3, tie_word_embeddings=True
+    )
     other = getattr(transformers, f"{family}ForCausalLM")(config).eval()
     asked = request((5, 7, 11, 13, 2), temperature=0)
     ids = torch.tensor([asked.prefix])
-    wanted = other.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=24, do_sample=False, eos_token_id=None, pad_token_id=0)
+    wanted = other.generate(
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=24, do_sample=False, eos_token_id=None, pad_token_id=0
+    )
     [[sample]] = ask(TransformersEngine(other, None, end_ids=()), asked)
     assert sample.token_ids == tuple(wanted[0, 5:].tolist())
 

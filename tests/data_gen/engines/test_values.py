@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_gen.engines.base import Request, Sample, Sampling
-from data_gen.engines.transformers_engine import TransformersEngine
+from data_gen.engines.local.engine import TransformersEngine
 from tests.data_gen.engines.tiny import CONTEXT, VOCAB, ask, engine, model, request
 
 
@@ -36,7 +36,9 @@ def _requests() -> tuple[Request, ...]:
         Request(
             prefix=tuple(rng.choices(range(VOCAB), k=rng.randint(1, 60))),
             seeds=(i, i + 100)[: rng.randint(1, 2)],
-            sampling=Sampling(max_tokens=rng.randint(1, 12), temperature=rng.choice([0.0, 1.0]), stop=rng.choice([(), ("\n",)])),
+            sampling=Sampling(
+                max_tokens=rng.randint(1, 12), temperature=rng.choice([0.0, 1.0]), stop=rng.choice([(), ("\n",)])
+            ),
             prompt_length=1,
         )
         for i in range(24)
@@ -51,7 +53,9 @@ def _alone() -> tuple[list[Sample], ...]:
 def test_values_are_the_heads_on_the_last_token() -> None:
     for asked, samples in zip(_requests(), ask(engine(head=_head(), end_ids=(1,), slots=7), *_requests()), strict=True):
         for sample in samples:
-            assert sample.value == pytest.approx(_plain_value(model(), _head(), (*asked.prefix, *sample.token_ids)), abs=1e-5)
+            assert sample.value == pytest.approx(
+                _plain_value(model(), _head(), (*asked.prefix, *sample.token_ids)), abs=1e-5
+            )
 
 
 def test_a_head_changes_no_sample_and_charges_no_token() -> None:
@@ -63,7 +67,11 @@ def test_a_head_changes_no_sample_and_charges_no_token() -> None:
 
 
 @settings(max_examples=8, deadline=None)
-@given(st.lists(st.integers(0, 23), min_size=1, unique=True), st.sampled_from([8, 24, 256]), st.sampled_from([None, CONTEXT]))
+@given(
+    st.lists(st.integers(0, 23), min_size=1, unique=True),
+    st.sampled_from([8, 24, 256]),
+    st.sampled_from([None, CONTEXT]),
+)
 def test_values_are_bitwise_independent_of_company(chosen: list[int], slots: int, prefix_columns: int | None) -> None:
     headed = engine(head=_head(), deterministic=True, end_ids=(1,), slots=slots, prefix_columns=prefix_columns)
     assert ask(headed, *(_requests()[i] for i in chosen)) == [_alone()[i] for i in chosen]
@@ -89,8 +97,16 @@ def test_other_families_have_values(family: str) -> None:
     import transformers
 
     torch.manual_seed(3)
-    shape = {"vocab_size": 23, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
-    config = getattr(transformers, f"{family}Config")(**shape, num_key_value_heads=1, max_position_embeddings=128, initializer_range=0.3)
+    shape = {
+        "vocab_size": 23,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+    }
+    config = getattr(transformers, f"{family}Config")(
+        **shape, num_key_value_heads=1, max_position_embeddings=128, initializer_range=0.3
+    )
     other = getattr(transformers, f"{family}ForCausalLM")(config).eval()
     [[sample]] = ask(TransformersEngine(other, None, end_ids=(), head=_head()), request((5, 7, 11)))
     assert sample.value == pytest.approx(_plain_value(other, _head(), (5, 7, 11, *sample.token_ids)), abs=1e-5)

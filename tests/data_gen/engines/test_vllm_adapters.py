@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from data_gen.engines.config import VllmConfig
-from data_gen.engines.vllm_engine import VllmEngine
+from data_gen.engines.vllm.engine import VllmEngine
 from data_gen.errors import UserError
 from tests.data_gen.engines import vllm_tiny
 from tests.data_gen.engines.tiny import VOCAB, ask, request
@@ -27,7 +27,12 @@ def _adapted(base: Path, folder: Path, seed: int, rank: int) -> tuple[Path, Any]
     from transformers import AutoModelForCausalLM
 
     torch.manual_seed(seed)
-    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=["q_proj", "v_proj", "up_proj", "down_proj"], init_lora_weights=False)
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank,
+        target_modules=["q_proj", "v_proj", "up_proj", "down_proj"],
+        init_lora_weights=False,
+    )
     module = get_peft_model(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), config)
     module.save_pretrained(folder)
     return folder, module.merge_and_unload().eval()
@@ -42,7 +47,9 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[VllmEngine
         yield running, adapters
 
 
-def test_adapters_and_their_base_in_one_batch_equal_the_merged_models(parts: tuple[VllmEngine, list[tuple[Path, Any]]]) -> None:
+def test_adapters_and_their_base_in_one_batch_equal_the_merged_models(
+    parts: tuple[VllmEngine, list[tuple[Path, Any]]],
+) -> None:
     base, adapters = parts
     rng = random.Random(1)
     requests = [request(tuple(rng.choices(range(VOCAB), k=rng.randint(1, 90))), (i,), temperature=0) for i in range(20)]
@@ -52,10 +59,14 @@ def test_adapters_and_their_base_in_one_batch_equal_the_merged_models(parts: tup
         return [await asyncio.gather(*(engine.generate(r) for r in requests)) for engine in engines]
 
     async def interleaved() -> list[list[Any]]:
-        return list(await asyncio.gather(*(asyncio.gather(*(engine.generate(r) for r in requests)) for engine in engines)))
+        return list(
+            await asyncio.gather(*(asyncio.gather(*(engine.generate(r) for r in requests)) for engine in engines))
+        )
 
     answers = asyncio.run(interleaved())
-    assert [[s[0].token_ids for s in row] for row in answers] == [[s[0].token_ids for s in row] for row in asyncio.run(all_at_once())]
+    assert [[s[0].token_ids for s in row] for row in answers] == [
+        [s[0].token_ids for s in row] for row in asyncio.run(all_at_once())
+    ]
     for row, module in zip(answers, [vllm_tiny.model(), *(module for _, module in adapters)], strict=True):
         wanted = ask(vllm_tiny.transformers_engine(module), *requests)
         assert [samples[0].token_ids for samples in row] == [samples[0].token_ids for samples in wanted]
@@ -71,11 +82,15 @@ def test_scores_are_the_adapters(parts: tuple[VllmEngine, list[tuple[Path, Any]]
     prefix = tuple(random.Random(2).choices(range(VOCAB), k=70))
     continuations = [(3,), (4, 5, 6), (7,) * 40]
     ask(base, request(prefix))  # cached for the base only
-    for scores, continuation in zip(asyncio.run(base.with_adapter(folder).score(prefix, continuations)), continuations, strict=True):
+    for scores, continuation in zip(
+        asyncio.run(base.with_adapter(folder).score(prefix, continuations)), continuations, strict=True
+    ):
         assert scores == pytest.approx(vllm_tiny.plain_logprobs(prefix, continuation, module), abs=vllm_tiny.SLACK)
 
 
-def test_what_is_no_adapter_of_this_engine_is_refused(parts: tuple[VllmEngine, list[tuple[Path, Any]]], tmp_path: Path) -> None:
+def test_what_is_no_adapter_of_this_engine_is_refused(
+    parts: tuple[VllmEngine, list[tuple[Path, Any]]], tmp_path: Path
+) -> None:
     with pytest.raises(UserError, match=r"its adapter_config\.json is not readable"):
         VllmEngine(tmp_path, end_ids=(), adapters=[tmp_path])
     with pytest.raises(UserError, match="was not among the adapters"):

@@ -1,4 +1,5 @@
-"""The vLLM engine against the transformers engine and plain forwards: ids, log-probs, seeds, stops, limits, cancelling. Needs vLLM."""
+"""The vLLM engine against the transformers engine and plain forwards: ids, log-probs, seeds, stops, limits, cancelling.
+Needs vLLM."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ import torch
 from data_gen.engines.base import LM, Request, Sampling
 from data_gen.engines.config import VllmConfig
 from data_gen.engines.programs import run_programs
-from data_gen.engines.vllm_engine import VllmEngine
+from data_gen.engines.vllm.engine import VllmEngine
 from data_gen.errors import UserError
 from tests.data_gen.engines.tiny import CONTEXT, TEXTS, VOCAB, ask, request
 from tests.data_gen.engines.vllm_tiny import SLACK, model, plain_logprobs, save, transformers_engine
@@ -36,7 +37,11 @@ def engine(folder: Path) -> Iterator[VllmEngine]:
 def _mixed(count: int, **sampling: object) -> list[Request]:
     rng = random.Random(1)
     return [
-        request(tuple(rng.choices(range(VOCAB), k=rng.randint(1, 90))), (i,), **{"max_tokens": rng.randint(1, 50), **sampling})
+        request(
+            tuple(rng.choices(range(VOCAB), k=rng.randint(1, 90))),
+            (i,),
+            **{"max_tokens": rng.randint(1, 50), **sampling},
+        )
         for i in range(count)
     ]
 
@@ -74,10 +79,16 @@ def test_seeds_draw_from_the_right_distribution(engine: VllmEngine, temperature:
 
 def test_ids_follow_from_seeds_whatever_runs_beside_and_however_long_the_prompts(engine: VllmEngine) -> None:
     rng = random.Random(2)
-    long = [request(tuple(rng.choices(range(VOCAB), k=rng.randint(100, 170))), (i, i + 1000)) for i in range(80)]  # > 8192 tokens at once
+    long = [
+        request(tuple(rng.choices(range(VOCAB), k=rng.randint(100, 170))), (i, i + 1000)) for i in range(80)
+    ]  # > 8192 tokens at once
     alone = [ask(engine, asked)[0] for asked in long[::8]]
     together = ask(engine, *long)[::8]
-    same = [a.token_ids == b.token_ids for one, two in zip(alone, together, strict=True) for a, b in zip(one, two, strict=True)]
+    same = [
+        a.token_ids == b.token_ids
+        for one, two in zip(alone, together, strict=True)
+        for a, b in zip(one, two, strict=True)
+    ]
     assert sum(same) >= 0.9 * len(same)
     assert len({samples[0].token_ids == samples[1].token_ids for samples in together}) == 1
 
@@ -134,9 +145,14 @@ async def _grow(item: int, lm: LM) -> list[tuple[int, ...]]:
     children = await lm.at("children").generate(prompt, 3, Sampling(max_tokens=6))
     await lm.score(prompt, [child.token_ids for child in children])
     grown = await asyncio.gather(
-        *(lm.at("grow", i).generate((*prompt, *child.token_ids), 2, Sampling(max_tokens=6)) for i, child in enumerate(children))
+        *(
+            lm.at("grow", i).generate((*prompt, *child.token_ids), 2, Sampling(max_tokens=6))
+            for i, child in enumerate(children)
+        )
     )
-    return [(*child.token_ids, *leaf.token_ids) for child, leaves in zip(children, grown, strict=True) for leaf in leaves]
+    return [
+        (*child.token_ids, *leaf.token_ids) for child, leaves in zip(children, grown, strict=True) for leaf in leaves
+    ]
 
 
 def test_many_programs_at_once_give_what_each_gives_alone_in_event_loop_after_event_loop(engine: VllmEngine) -> None:
@@ -161,7 +177,9 @@ def test_cancelled_programs_free_their_rows_and_what_they_cost_is_counted(engine
     assert dict(run_programs(engine, [0], program, seed=0, key=str, in_flight=1)) == {0: 4}
 
 
-def test_a_failing_step_reaches_those_who_wait_and_the_engine_goes_on(engine: VllmEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_step_reaches_those_who_wait_and_the_engine_goes_on(
+    engine: VllmEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = _mixed(8, temperature=0)
     before = ask(engine, *asked)
     runner = engine._core.llm.model_executor.driver_worker.worker.model_runner

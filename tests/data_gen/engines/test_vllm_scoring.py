@@ -1,4 +1,5 @@
-"""Scores of the vLLM engine against plain forwards and the transformers engine; what is asked of vLLM for them. Needs vLLM."""
+"""Scores of the vLLM engine against plain forwards and the transformers engine; what is asked of vLLM for them. Needs
+vLLM."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from data_gen.engines.config import VllmConfig
-from data_gen.engines.vllm_engine import VllmEngine
+from data_gen.engines.vllm.engine import VllmEngine
 from data_gen.errors import UserError
 from tests.data_gen.engines.tiny import CONTEXT, VOCAB, ask, request
 from tests.data_gen.engines.vllm_tiny import SLACK, plain_logprobs, save, transformers_engine
@@ -39,7 +40,9 @@ def test_scores_equal_a_plain_forward_around_block_borders(engine: VllmEngine, l
     rng = random.Random(length)
     prefix = _ids(rng, length)
     continuations = [_ids(rng, size) for size in (1, 1, 2, 2, 3, 15, 31, 32, 33, 40, 65, 0)]
-    _check(engine, prefix, [*continuations, continuations[3], (*continuations[4][:-1], 9)])  # one twice, one that shares all but its end
+    _check(
+        engine, prefix, [*continuations, continuations[3], (*continuations[4][:-1], 9)]
+    )  # one twice, one that shares all but its end
 
 
 def test_what_was_sampled_before_is_scored_although_it_is_cached(engine: VllmEngine) -> None:

@@ -1,4 +1,5 @@
-"""The openai engine over a real `vllm serve` that it starts itself, against the transformers engine and plain forwards. Needs vLLM."""
+"""The openai engine over a real `vllm serve` that it starts itself, against the transformers engine and plain forwards.
+Needs vLLM."""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ import pytest
 
 from data_gen.engines.base import LM, Request
 from data_gen.engines.config import OpenAIConfig, ServeConfig
-from data_gen.engines.openai_engine import OpenAIEngine
-from data_gen.engines.openai_open import Speaker, open_openai
+from data_gen.engines.openai.engine import OpenAIEngine
+from data_gen.engines.openai.opening import Speaker, open_openai
 from data_gen.errors import UserError
 from tests.data_gen.engines.tiny import CONTEXT, TEXTS, VOCAB, ask, request, tokenizer
 from tests.data_gen.engines.vllm_tiny import SLACK, plain_logprobs, save, transformers_engine, vllm_program
@@ -27,17 +28,22 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAIEngine]:
     speaker = Speaker(tokenizer=tokenizer(), end_ids=(), context=CONTEXT, weights=folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
-        with open_openai(OpenAIConfig(serve=serve, concurrency=32), speaker, log=tmp_path_factory.mktemp("log") / "server.log") as running:
+        with open_openai(
+            OpenAIConfig(serve=serve, concurrency=32), speaker, log=tmp_path_factory.mktemp("log") / "server.log"
+        ) as running:
             yield running
 
 
 def _mixed(count: int, n: int = 1, **sampling: object) -> list[Request]:
     rng = random.Random(1)
     return [
-        request(tuple(rng.choices(range(VOCAB), k=rng.randint(1, 90))), tuple(range(i << 33, (i + n) << 33, 1 << 33)),
-                **{"max_tokens": rng.randint(1, 50), **sampling})
+        request(
+            tuple(rng.choices(range(VOCAB), k=rng.randint(1, 90))),
+            tuple(range(i << 33, (i + n) << 33, 1 << 33)),
+            **{"max_tokens": rng.randint(1, 50), **sampling},
+        )
         for i in range(count)
-    ]  # fmt: skip
+    ]
 
 
 def test_greedy_ids_and_log_probs_equal_the_transformers_engines(engine: OpenAIEngine) -> None:
@@ -54,7 +60,9 @@ def test_log_probs_are_untempered_and_seeds_are_kept(engine: OpenAIEngine) -> No
     for asked, samples in zip(requests, first, strict=True):
         for sample in samples:
             assert sample.logprobs == pytest.approx(plain_logprobs(asked.prefix, sample.token_ids), abs=SLACK)
-    same = [a.token_ids == b.token_ids for one, two in zip(first, again, strict=True) for a, b in zip(one, two, strict=True)]
+    same = [
+        a.token_ids == b.token_ids for one, two in zip(first, again, strict=True) for a, b in zip(one, two, strict=True)
+    ]
     assert sum(same) >= 0.9 * len(same)
     assert sum(len({sample.token_ids for sample in samples}) == 3 for samples in first) > 10
     assert engine.seeded

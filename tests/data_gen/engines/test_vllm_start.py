@@ -16,10 +16,10 @@ import psutil
 import pytest
 import torch
 
-from data_gen.engines import vllm_start
 from data_gen.engines.base import Request
 from data_gen.engines.config import VllmConfig
-from data_gen.engines.vllm_engine import VllmEngine
+from data_gen.engines.vllm import start as vllm_start
+from data_gen.engines.vllm.engine import VllmEngine
 from data_gen.errors import UserError
 from tests.data_gen.engines import tiny, vllm_tiny
 from tests.data_gen.engines.tiny import VOCAB, ask, request
@@ -42,11 +42,15 @@ def _requests(count: int, **sampling: object) -> list[Request]:
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the engine keeps its log, its sockets and its processes' meeting point."""
     (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(vllm_start, "TemporaryDirectory", partial(tempfile.TemporaryDirectory, dir=tmp_path / "temporary"))
+    monkeypatch.setattr(
+        vllm_start, "TemporaryDirectory", partial(tempfile.TemporaryDirectory, dir=tmp_path / "temporary")
+    )
     return tmp_path / "temporary"
 
 
-def test_seeds_variables_and_threads_are_left_alone_and_little_memory_changes_no_result(folder: Path, temporary: Path) -> None:
+def test_seeds_variables_and_threads_are_left_alone_and_little_memory_changes_no_result(
+    folder: Path, temporary: Path
+) -> None:
     requests = _requests(60, max_tokens=90)
     torch.manual_seed(5)
     random.seed(5)
@@ -55,11 +59,15 @@ def test_seeds_variables_and_threads_are_left_alone_and_little_memory_changes_no
         now = torch.get_rng_state(), random.getstate(), dict(os.environ), torch.get_num_threads(), torch.set_num_threads
         assert torch.equal(now[0], before[0])
         assert now[1:] == before[1:]
-        assert {"vllm.log", "logging.json"} < {path.name for path in temporary.rglob("*")} and list(temporary.rglob("vllm_dist_*"))
+        assert {"vllm.log", "logging.json"} < {path.name for path in temporary.rglob("*")} and list(
+            temporary.rglob("vllm_dist_*")
+        )
         with pytest.raises(UserError, match="runs a vLLM already"):
             VllmEngine(folder, end_ids=(), config=SMALL)
         answers = ask(wide, *requests)
-    with VllmEngine(folder, end_ids=(), config=VllmConfig(kv_cache_gib=0.001)) as narrow:  # some 40 blocks of 32 tokens: rows start over
+    with VllmEngine(
+        folder, end_ids=(), config=VllmConfig(kv_cache_gib=0.001)
+    ) as narrow:  # some 40 blocks of 32 tokens: rows start over
         again = ask(narrow, *requests)
     same = [a.token_ids == b.token_ids for [a], [b] in zip(answers, again, strict=True)]
     assert sum(same) >= 0.9 * len(same)
@@ -92,7 +100,7 @@ PARALLEL = """
 import getpass, json, os, signal, sys, tempfile
 from pathlib import Path
 from data_gen.engines.config import VllmConfig
-from data_gen.engines.vllm_engine import VllmEngine
+from data_gen.engines.vllm.engine import VllmEngine
 from tests.data_gen.engines.test_vllm_start import _children, _requests
 from tests.data_gen.engines.tiny import ask
 
@@ -124,7 +132,9 @@ def test_tensor_parallel_gives_the_same_ids_and_its_workers_end_with_it(folder: 
     first, *rest = map(json.loads, run.stdout.splitlines())
     assert len(first["workers"]) == 2
     requests = _requests(20, temperature=0)
-    assert [tuple(ids) for ids in first["ids"]] == [s[0].token_ids for s in ask(vllm_tiny.transformers_engine(), *requests)]
+    assert [tuple(ids) for ids in first["ids"]] == [
+        s[0].token_ids for s in ask(vllm_tiny.transformers_engine(), *requests)
+    ]
     if end == "close":
         assert run.returncode == 0
         assert rest == [{"left": [], "files": []}]

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from data_gen.engines.base import LM, Request, Sample, Sampling
-from data_gen.engines.transformers_engine import TransformersEngine
+from data_gen.engines.local.engine import TransformersEngine
 
 R = TypeVar("R")
 
@@ -26,9 +26,18 @@ def model() -> Any:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=VOCAB, hidden_size=32, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
-        max_position_embeddings=CONTEXT, initializer_range=0.3, pad_token_id=1, eos_token_id=1, bos_token_id=None,
-    )  # fmt: skip
+        vocab_size=VOCAB,
+        hidden_size=32,
+        intermediate_size=80,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=CONTEXT,
+        initializer_range=0.3,
+        pad_token_id=1,
+        eos_token_id=1,
+        bos_token_id=None,
+    )
     return LlamaForCausalLM(config).eval()
 
 
@@ -40,7 +49,9 @@ def tokenizer() -> Any:
 
     core = Tokenizer(models.WordLevel({text: i for i, text in enumerate(TEXTS)}, unk_token="<pad>"))
     core.decoder = decoders.Fuse()
-    return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<eos>", pad_token="<eos>", clean_up_tokenization_spaces=False)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core, eos_token="<eos>", pad_token="<eos>", clean_up_tokenization_spaces=False
+    )
 
 
 def engine(**options: Any) -> TransformersEngine:

@@ -1,4 +1,5 @@
-"""The tiny Llama of these tests in a shape that vLLM's CPU kernels take (heads of 32), as a `from_pretrained` folder."""
+"""The tiny Llama of these tests in a shape that vLLM's CPU kernels take (heads of 32), as a `from_pretrained`
+folder."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from data_gen.engines.transformers_engine import TransformersEngine
+from data_gen.engines.local.engine import TransformersEngine
 from tests.data_gen.engines.tiny import CONTEXT, VOCAB, tokenizer
 
 SLACK = 1e-4
@@ -25,9 +26,18 @@ def model() -> Any:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=VOCAB, hidden_size=64, intermediate_size=160, num_hidden_layers=3, num_attention_heads=2, num_key_value_heads=1,
-        max_position_embeddings=CONTEXT, initializer_range=0.3, pad_token_id=1, eos_token_id=1, bos_token_id=None,
-    )  # fmt: skip
+        vocab_size=VOCAB,
+        hidden_size=64,
+        intermediate_size=160,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=CONTEXT,
+        initializer_range=0.3,
+        pad_token_id=1,
+        eos_token_id=1,
+        bos_token_id=None,
+    )
     return LlamaForCausalLM(config).eval()
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from data_gen.labelling.reach import View
 from data_gen.labelling.steps import in_steps
-from data_gen.trees import ROOT, Tree, TreeNode
+from data_gen.records.trees import ROOT, Tree, TreeNode
 from tests.data_gen.search.toy import CODEC, TOKENIZER
 
 END = CODEC.end_id
@@ -29,7 +29,11 @@ def step(text: str, *children: Spec, **fields: Any) -> Spec:
 
 def answer(value: int | str, outcome: float | None = -1.0, **fields: Any) -> Spec:
     """A leaf that ends a solution; right where the answer is 1, unless `outcome` says otherwise."""
-    return f"Answer: {value}", (), {"terminal": "answer", "answer": str(value), "outcome": _outcome(value, outcome), **fields}
+    return (
+        f"Answer: {value}",
+        (),
+        {"terminal": "answer", "answer": str(value), "outcome": _outcome(value, outcome), **fields},
+    )
 
 
 def rollout(steps: str, value: int | str, outcome: float | None = -1.0, **fields: Any) -> Spec:
@@ -73,7 +77,10 @@ def view(*children: Spec, **more: Any) -> View:
 answers = st.sampled_from([("1", 1.0), ("1", 1.0), ("0", 0.0), ("0", 0.0), ("a", None)])
 """Answers with their outcomes; what is no number cannot be verified."""
 leaves = st.builds(
-    lambda given, n, draws: answer(*given, n=n, w=n * (given[1] or 0.0), draws=draws), answers, st.integers(0, 3), st.integers(1, 3)
+    lambda given, n, draws: answer(*given, n=n, w=n * (given[1] or 0.0), draws=draws),
+    answers,
+    st.integers(0, 3),
+    st.integers(1, 3),
 )
 rollouts = st.builds(lambda steps, given: rollout(steps, *given), st.text("abc", max_size=3), answers)
 
@@ -81,11 +88,15 @@ rollouts = st.builds(lambda steps, given: rollout(steps, *given), st.text("abc",
 def _inner(children: st.SearchStrategy[Spec]) -> st.SearchStrategy[Spec]:
     below = st.lists(children, max_size=4)
     return st.builds(
-        lambda letter, specs, n, q: step(letter, *specs, n=n, w=n * q), st.sampled_from("abc"), below, st.integers(0, 9), st.floats(0, 1)
+        lambda letter, specs, n, q: step(letter, *specs, n=n, w=n * q),
+        st.sampled_from("abc"),
+        below,
+        st.integers(0, 9),
+        st.floats(0, 1),
     )
 
 
-trees = st.lists(st.recursive(leaves | rollouts | st.just(cut("a b")), _inner, max_leaves=14), min_size=1, max_size=5).map(
-    lambda specs: plant(*specs)
-)
+trees = st.lists(
+    st.recursive(leaves | rollouts | st.just(cut("a b")), _inner, max_leaves=14), min_size=1, max_size=5
+).map(lambda specs: plant(*specs))
 """Trees of steps, answers, rollouts and cut ends, twins included."""

@@ -17,8 +17,8 @@ from data_gen.labelling.pairs.top_bottom import TopBottom
 from data_gen.labelling.pairs.whole import Whole
 from data_gen.labelling.reach import View, reach
 from data_gen.labelling.steps import in_steps
-from data_gen.labels import StepPair
-from data_gen.trees import Tree
+from data_gen.records.labels import StepPair
+from data_gen.records.trees import Tree
 from tests.data_gen.labelling.plant import CODEC, END, Spec, answer, cut, ids_of, rollout, step, trees, view
 
 
@@ -44,7 +44,12 @@ def test_best_against_worst_sibling() -> None:
     assert sides(found) == [("a", "b"), ("Answer: 1", "Answer: 0")]
     assert [(p.score_chosen, p.score_rejected, p.margin) for p in found] == [(0.75, 0.25, 0.5), (1.0, 0.0, 1.0)]
     first, second = found
-    assert (first.prompt, first.prompt_ids, first.prompt_length, first.prefix_nodes) == ("go\n", tuple(CODEC.prompt_ids("go")), 2, ())
+    assert (first.prompt, first.prompt_ids, first.prompt_length, first.prefix_nodes) == (
+        "go\n",
+        tuple(CODEC.prompt_ids("go")),
+        2,
+        (),
+    )
     assert (first.chosen_ids, first.rejected_ids, first.end_mark) == (ids_of("a\n"), ids_of("b\n"), "none")
     assert (second.prompt, second.prefix_ids, second.prefix_nodes) == ("go\na\n", ids_of("a\n"), (1,))
     assert (second.chosen_ids[-1], second.end_mark, second.granularity) == (END, "eos", "step")
@@ -64,7 +69,8 @@ def test_a_scale_that_does_not_convert_is_refused_unless_it_is_the_rules() -> No
 
 
 def test_smoothing_from_visits_clipped_to_a_half() -> None:
-    """N_l / (N_w + N_l): 2 / 10; and 8 / 10 where the worse sibling was visited more, which says no more than a coin."""
+    """N_l / (N_w + N_l): 2 / 10; and 8 / 10 where the worse sibling was visited more, which says no more than a
+    coin."""
     [pair] = pairs(BestSibling(smoothing="visits"), *Q[:2])[:1]
     assert pair.label_smoothing == 0.2
     [pair] = pairs(BestSibling(smoothing="visits"), step("a", answer(1), n=2, w=2.0), step("b", n=8, w=0.0))
@@ -93,15 +99,26 @@ def test_along_the_answer_only_where_it_is_right() -> None:
 
 def test_chains_of_single_children_are_one_side() -> None:
     [pair] = pairs(
-        BestSibling(chains=True), step("a", step("c", answer(1), n=1), n=2, w=2.0), step("b", step("c", answer(0), step("d")), n=2, w=0.0)
+        BestSibling(chains=True),
+        step("a", step("c", answer(1), n=1), n=2, w=2.0),
+        step("b", step("c", answer(0), step("d")), n=2, w=0.0),
     )
     assert sides([pair]) == [("a\nc\nAnswer: 1", "b\nc")]
-    assert (pair.chosen_nodes, pair.rejected_nodes, pair.granularity, pair.end_mark) == ((1, 2, 3), (4, 5), "suffix", "eos")
+    assert (pair.chosen_nodes, pair.rejected_nodes, pair.granularity, pair.end_mark) == (
+        (1, 2, 3),
+        (4, 5),
+        "suffix",
+        "eos",
+    )
 
 
 def test_all_siblings_that_differ_by_the_margin() -> None:
-    """Rates of eight rollouts: a 6/8, b 3/8, c 2/8, e 0/8. a - b is exactly 3/8; b - c is not enough; e has too few to be sure."""
-    rates = [step(letter, rollout("", 1), mc_correct=right, mc_total=8.0) for letter, right in (("a", 6.0), ("b", 3.0), ("c", 2.0))]
+    """Rates of eight rollouts: a 6/8, b 3/8, c 2/8, e 0/8. a - b is exactly 3/8; b - c is not enough; e has too few to
+    be sure."""
+    rates = [
+        step(letter, rollout("", 1), mc_correct=right, mc_total=8.0)
+        for letter, right in (("a", 6.0), ("b", 3.0), ("c", 2.0))
+    ]
     found = pairs(Margin(min_n=8), *rates, step("e", rollout("", 0), mc_correct=0.0, mc_total=4.0))
     assert sides(found) == [("a", "b"), ("a", "c")]
     assert [pair.margin for pair in found] == [0.375, 0.5]
@@ -109,7 +126,9 @@ def test_all_siblings_that_differ_by_the_margin() -> None:
 
 
 def test_answers_count_as_certain_among_rollouts() -> None:
-    assert sides(pairs(Margin(min_n=8), answer(1), step("a", rollout("", 1), mc_correct=1.0, mc_total=8.0))) == [("Answer: 1", "a")]
+    assert sides(pairs(Margin(min_n=8), answer(1), step("a", rollout("", 1), mc_correct=1.0, mc_total=8.0))) == [
+        ("Answer: 1", "a")
+    ]
 
 
 def test_steps_of_rollouts_are_no_siblings() -> None:
@@ -146,7 +165,9 @@ def test_top_two_against_bottom_two() -> None:
 
 
 def test_top_and_bottom_may_be_few() -> None:
-    [pair] = pairs(TopBottom(min_edit=1), step("a", answer(1), n=1, w=1.0), step("b", answer(0), n=1, w=-1.0), scale="signed")
+    [pair] = pairs(
+        TopBottom(min_edit=1), step("a", answer(1), n=1, w=1.0), step("b", answer(0), n=1, w=-1.0), scale="signed"
+    )
     assert (pair.margin, pair.weight) == (2.0, 1.0)
 
 
@@ -154,7 +175,10 @@ ERROR = (
     step(
         "a",
         step(
-            "b", step("c", answer(0, steps_ok=False), steps_ok=False), step("d", answer(0, steps_ok=False), steps_ok=False), steps_ok=False
+            "b",
+            step("c", answer(0, steps_ok=False), steps_ok=False),
+            step("d", answer(0, steps_ok=False), steps_ok=False),
+            steps_ok=False,
         ),
         step("e", answer(1, steps_ok=True), steps_ok=True),
         step("f", answer(0, steps_ok=False), steps_ok=True),
@@ -162,13 +186,19 @@ ERROR = (
         steps_ok=True,
     ),
 )
-"""b is the first error of two wrong solutions; e mends it; after f only the answer is wrong; g's rollout ends right with a wrong step."""
+"""b is the first error of two wrong solutions; e mends it; after f only the answer is wrong; g's rollout ends right
+with a wrong step."""
 
 
 def test_the_first_error_against_a_corrected_step() -> None:
     found = pairs(FirstError(), *ERROR)
     assert sides(found) == [("e", "b")]
-    assert (found[0].prompt, found[0].score_chosen, found[0].score_rejected, found[0].end_mark) == ("go\na\n", 1.0, 0.0, "none")
+    assert (found[0].prompt, found[0].score_chosen, found[0].score_rejected, found[0].end_mark) == (
+        "go\na\n",
+        1.0,
+        0.0,
+        "none",
+    )
 
 
 def test_a_wrong_answer_line_is_an_error_of_its_own() -> None:
@@ -178,12 +208,15 @@ def test_a_wrong_answer_line_is_an_error_of_its_own() -> None:
 
 
 def test_without_a_step_checker_the_oracle_cannot_judge() -> None:
-    with pytest.raises(UserError, match=r"pairs.judge: 'oracle' needs a task with an exact step checker.*Use `judge: mc`"):
+    with pytest.raises(
+        UserError, match=r"pairs.judge: 'oracle' needs a task with an exact step checker.*Use `judge: mc`"
+    ):
         pairs(FirstError(), step("a", answer(0)), step("b", answer(1)))
 
 
 def test_rollouts_as_the_judge() -> None:
-    """The first step from which none of four rollouts ends right; a step with too few stands in the way of knowing that it is the first."""
+    """The first step from which none of four rollouts ends right; a step with too few stands in the way of knowing that
+    it is the first."""
     bad = step("b", answer(0), mc_correct=0.0, mc_total=4.0)
     fixed = step("c", rollout("", 1), mc_correct=2.0, mc_total=4.0)
     [pair] = pairs(FirstError(judge="mc"), step("a", bad, fixed, mc_correct=1.0, mc_total=4.0))
@@ -193,12 +226,19 @@ def test_rollouts_as_the_judge() -> None:
 
 
 def test_a_scorer_as_the_judge() -> None:
-    given = (step("a", answer(0, v0=-0.9), v0=-0.2), step("b", answer(1, v0=0.9), v0=0.3), step("c", answer(1, v0=0.9), v0=-0.1))
+    given = (
+        step("a", answer(0, v0=-0.9), v0=-0.2),
+        step("b", answer(1, v0=0.9), v0=0.3),
+        step("c", answer(1, v0=0.9), v0=-0.1),
+    )
     assert sides(pairs(FirstError(judge="scorer"), *given, scale="signed")) == [("b", "a")]
 
 
 def test_several_corrections_of_one_error() -> None:
-    given = (step("a", answer(0, steps_ok=False), steps_ok=False), *(rollout(letter, 1, steps_ok=True) for letter in "bcd"))
+    given = (
+        step("a", answer(0, steps_ok=False), steps_ok=False),
+        *(rollout(letter, 1, steps_ok=True) for letter in "bcd"),
+    )
     assert len(pairs(FirstError(per_error=2), *given)) == 2
     seen = {sides(pairs(FirstError(), *given, seed=seed))[0][1] for seed in range(20)}
     assert seen == {"a"} and len({sides(pairs(FirstError(), *given, seed=seed))[0][0] for seed in range(20)}) == 3
@@ -216,7 +256,9 @@ def test_at_most_so_many_pairs_a_tree_in_order() -> None:
 def test_sides_that_read_alike_are_no_pair() -> None:
     """Twins by other tokens: a blank line before a step belongs to it."""
     other = ("\na\n", (answer(0),), {"n": 1, "w": 0.0})
-    kept, dropped = draw_pairs(BestSibling(), view(step("a", answer(1), n=1, w=1.0), other).tree, random.Random(0), None)
+    kept, dropped = draw_pairs(
+        BestSibling(), view(step("a", answer(1), n=1, w=1.0), other).tree, random.Random(0), None
+    )
     assert (kept, dropped["equal_text"]) == ([], 1)
 
 
@@ -265,9 +307,15 @@ def test_whole_solutions_right_against_wrong() -> None:
     first = found[0]
     assert (first.prompt, first.prefix_nodes, first.granularity, first.end_mark) == ("go\n", (), "full", "eos")
     assert (first.chosen_nodes, first.rejected_nodes) == ((1, 2), (1, 3))
-    assert (first.chosen_ids, first.rejected_ids) == (ids_of("a\nAnswer: 1", end=True), ids_of("a\nAnswer: 0", end=True))
+    assert (first.chosen_ids, first.rejected_ids) == (
+        ids_of("a\nAnswer: 1", end=True),
+        ids_of("a\nAnswer: 0", end=True),
+    )
     assert (first.score_chosen, first.score_rejected) == (1.0, 0.0)
 
 
 def test_unlikely_right_solutions_against_likely_wrong_ones() -> None:
-    assert sides(pairs(Whole(match="perplexity"), *WHOLE)) == [("a\nAnswer: 1", "a\nAnswer: 0"), ("b\nAnswer: 1", "c\nAnswer: 0")]
+    assert sides(pairs(Whole(match="perplexity"), *WHOLE)) == [
+        ("a\nAnswer: 1", "a\nAnswer: 0"),
+        ("b\nAnswer: 1", "c\nAnswer: 0"),
+    ]

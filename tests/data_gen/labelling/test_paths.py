@@ -13,8 +13,8 @@ from data_gen.labelling.paths import Path, PathPolicy
 from data_gen.labelling.reach import ends
 from data_gen.labelling.solutions import path_solutions
 from data_gen.labelling.steps import in_steps
-from data_gen.trees import Tree
-from data_gen.verdict import Verdict
+from data_gen.records.trees import Tree
+from data_gen.records.verdict import Verdict
 from tests.data_gen.labelling.plant import CODEC, END, answer, cut, ids_of, rollout, step, trees, view
 
 
@@ -45,7 +45,7 @@ def test_k_right_and_k_wrong_and_why_the_others_are_dropped() -> None:
 
 @pytest.mark.parametrize(
     ("rank", "first"), [("mean_q", "b"), ("low_perplexity", "b"), ("high_perplexity", "a"), ("draws", "b")]
-)  # fmt: skip
+)
 def test_the_best_in_rank_come_first(rank: str, first: str) -> None:
     paths, _ = choose(FOUR, correct=2, rank=rank)
     assert [path.nodes[0].text.strip() for path in paths] == [first, {"a": "b", "b": "a"}[first]]
@@ -62,7 +62,9 @@ def test_rank_features_by_hand() -> None:
 def test_perplexity_of_what_no_engine_scored_is_refused() -> None:
     for spec in (step("a", answer(1, logprob=-1.0), logprob=None), rollout("ab", 1, logprob=None)):
         assert texts(choose((spec,), rank="mean_q")[0])
-        with pytest.raises(UserError, match="Perplexity needs log-probs, and the tree of problem 'p' has steps without"):
+        with pytest.raises(
+            UserError, match="Perplexity needs log-probs, and the tree of problem 'p' has steps without"
+        ):
             choose((spec,), rank="low_perplexity")
 
 
@@ -97,8 +99,11 @@ def test_rows_are_whole_solutions_with_a_stop_token() -> None:
     rows = {row.text: row for row in path_solutions(paths, CODEC)}
     row = rows["b\nc\nAnswer: 1"]
     assert [(s.kind, s.text, s.token_ids) for s in row.segments] == [
-        ("step", "b\n", ids_of("b\n")), ("step", "c\n", ids_of("c\n")), ("answer", "Answer: 1", ids_of("Answer: 1")), ("end", "", (END,)),
-    ]  # fmt: skip
+        ("step", "b\n", ids_of("b\n")),
+        ("step", "c\n", ids_of("c\n")),
+        ("answer", "Answer: 1", ids_of("Answer: 1")),
+        ("end", "", (END,)),
+    ]
     assert (row.prompt, row.prompt_ids, row.verdict, row.finish, row.answer) == (
         "go\n",
         tuple(CODEC.prompt_ids("go")),
@@ -112,7 +117,16 @@ def test_rows_are_whole_solutions_with_a_stop_token() -> None:
 
 def test_an_answer_that_its_line_ended_gets_the_stop_token() -> None:
     paths, _ = choose(
-        (step("a", ("Answer: 1\n", (), {"terminal": "answer", "answer": "1", "outcome": 1.0, "token_ids": ids_of("Answer: 1\n")})),)
+        (
+            step(
+                "a",
+                (
+                    "Answer: 1\n",
+                    (),
+                    {"terminal": "answer", "answer": "1", "outcome": 1.0, "token_ids": ids_of("Answer: 1\n")},
+                ),
+            ),
+        )
     )
     [row] = path_solutions(paths, CODEC)
     assert row.token_ids == (*ids_of("a\nAnswer: 1\n"), END)
@@ -126,7 +140,9 @@ def test_cut_ends_serve_values_but_no_imitation() -> None:
     assert (row.finish, row.segments[-1].token_ids[-1] == END) == ("length", False)
 
 
-@pytest.mark.parametrize(("weights", "wanted"), [("one", [1.0, 1.0, 0.0]), ("problem", [0.5, 0.5, 0.0]), ("draws", [3.0, 1.0, 0.0])])
+@pytest.mark.parametrize(
+    ("weights", "wanted"), [("one", [1.0, 1.0, 0.0]), ("problem", [0.5, 0.5, 0.0]), ("draws", [3.0, 1.0, 0.0])]
+)
 def test_weights_and_none_for_wrong_rows(weights: Any, wanted: list[float]) -> None:
     paths, _ = choose(FOUR, wrong=1, rank="draws")
     assert [row.weight for row in path_solutions(paths, CODEC, weights)] == wanted

@@ -10,7 +10,7 @@ import pytest
 from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
 from data_gen.labelling.recode import Recoder
-from data_gen.labels import StepPair, ValueTarget
+from data_gen.records.labels import StepPair, ValueTarget
 from data_gen.verifiers.reading import Reader
 from tests.data_gen.scorers.prefixes import prefix, problem, whole
 from tests.data_gen.test_format import bpe
@@ -30,12 +30,25 @@ def row(*steps: str, answer: str = "", end: bool = True, root: bool = False) -> 
     ends = prefix(POLICY, *steps).ends if not answer else whole(POLICY, *steps, answer=answer, end=end).ends
     at = (-1,) * root + ends
     return ValueTarget(
-        prompt="Ana has 12 coins.\n", completions=tuple(text for _, text in pieces), labels=(True,) * len(ends), problem_id="p", tree=0,
-        source="mc", scale="p", prompt_ids=tuple(POLICY.prompt_ids("Ana has 12 coins.")), token_ids=ids, ends=ends,
-        nodes=tuple(range(1, len(ends) + 1)), at=at, values=tuple(0.1 * i for i in range(len(at))), n_eff=(4.0,) * len(at),
-        weights=(1.0,) * len(at), correct=tuple(float(i) for i in range(len(at))), total=(4.0,) * len(at),
+        prompt="Ana has 12 coins.\n",
+        completions=tuple(text for _, text in pieces),
+        labels=(True,) * len(ends),
+        problem_id="p",
+        tree=0,
+        source="mc",
+        scale="p",
+        prompt_ids=tuple(POLICY.prompt_ids("Ana has 12 coins.")),
+        token_ids=ids,
+        ends=ends,
+        nodes=tuple(range(1, len(ends) + 1)),
+        at=at,
+        values=tuple(0.1 * i for i in range(len(at))),
+        n_eff=(4.0,) * len(at),
+        weights=(1.0,) * len(at),
+        correct=tuple(float(i) for i in range(len(at))),
+        total=(4.0,) * len(at),
         outcome=1.0 if answer else None,
-    )  # fmt: skip
+    )
 
 
 def said(codec: StepCodec, made: ValueTarget) -> list[tuple[str, float]]:
@@ -55,7 +68,12 @@ def test_values_stand_where_the_verifier_will_be_read(end: bool) -> None:
     assert tuple(at + len(made.prompt_ids) for at in made.at) == (len(made.prompt_ids) - 1, *reading.at)
     asked, first = "Ana has 12 coins. ->\n", "Ben: 12 + 5 = 17\n"
     second = first + f"{STEPS[1]}\n"
-    assert [text for text, _ in said(OWN, made)] == [asked, asked + first, asked + second, asked + second + "Answer: 17<eos>"]
+    assert [text for text, _ in said(OWN, made)] == [
+        asked,
+        asked + first,
+        asked + second,
+        asked + second + "Answer: 17<eos>",
+    ]
     assert [value for _, value in said(OWN, made)] == pytest.approx([0.0, 0.1, 0.2, 0.3])
     assert made.completions == (first, f"{STEPS[1]}\n", "Answer: 17") and made.ends == made.at[1:]
     assert (made.outcome, made.total, made.labels, made.nodes) == (1.0, (4.0,) * 4, (True,) * 3, (1, 2, 3))
@@ -63,14 +81,23 @@ def test_values_stand_where_the_verifier_will_be_read(end: bool) -> None:
 
 def test_an_open_path_gets_no_end_token() -> None:
     made = Recoder(OWN, POLICY).target(row(*STEPS), problem())
-    assert made is not None and OWN.decode(made.token_ids) == f"{STEPS[0]}\n{STEPS[1]}\n" and made.token_ids[-1] != OWN.end_id
+    assert (
+        made is not None
+        and OWN.decode(made.token_ids) == f"{STEPS[0]}\n{STEPS[1]}\n"
+        and made.token_ids[-1] != OWN.end_id
+    )
 
 
 def test_a_step_token_carries_the_values_and_has_none_for_the_bare_question() -> None:
     made = Recoder(MARKED, POLICY).target(row(*STEPS, answer="17", root=True), problem())
     assert made is not None
-    assert said(MARKED, made)[-1] == (f"Ana has 12 coins.\n{STEPS[0]}<bos>{STEPS[1]}<bos>Answer: 17<bos>", pytest.approx(0.3))
-    assert made.values == pytest.approx((0.1, 0.2, 0.3)) and made.correct == (1.0, 2.0, 3.0) and made.n_eff == (4.0,) * 3
+    assert said(MARKED, made)[-1] == (
+        f"Ana has 12 coins.\n{STEPS[0]}<bos>{STEPS[1]}<bos>Answer: 17<bos>",
+        pytest.approx(0.3),
+    )
+    assert (
+        made.values == pytest.approx((0.1, 0.2, 0.3)) and made.correct == (1.0, 2.0, 3.0) and made.n_eff == (4.0,) * 3
+    )
 
 
 def gluing() -> Any:
@@ -97,17 +124,33 @@ def pair(chosen: str, rejected: str, *shared: str, end: bool = False) -> StepPai
     prefix_, better, worse = (
         POLICY.encode(pieces, end=last)
         for pieces, last in (
-            ([("step", f"{s}\n") for s in shared], False), ([("step", chosen)], end), ([("step", rejected)], end),
+            ([("step", f"{s}\n") for s in shared], False),
+            ([("step", chosen)], end),
+            ([("step", rejected)], end),
         )
-    )  # fmt: skip
+    )
     prompt, start = tuple(POLICY.prompt_ids("Ana has 12 coins.")), "Ana has 12 coins.\n"
     ids = [tuple(t for s in segments for t in s.token_ids) for segments in (prefix_, better, worse)]
     return StepPair(
-        problem_id="p", tree=0, rule="margin", prompt=start + "".join(f"{s}\n" for s in shared), chosen=chosen, rejected=rejected,
-        prompt_ids=(*prompt, *ids[0]), prompt_length=len(prompt), chosen_ids=ids[1], rejected_ids=ids[2], chosen_nodes=(2,),
-        rejected_nodes=(3,), score_chosen=0.75, score_rejected=0.25, scale="p", reference_chosen=-3.0, reference_rejected=-4.0,
+        problem_id="p",
+        tree=0,
+        rule="margin",
+        prompt=start + "".join(f"{s}\n" for s in shared),
+        chosen=chosen,
+        rejected=rejected,
+        prompt_ids=(*prompt, *ids[0]),
+        prompt_length=len(prompt),
+        chosen_ids=ids[1],
+        rejected_ids=ids[2],
+        chosen_nodes=(2,),
+        rejected_nodes=(3,),
+        score_chosen=0.75,
+        score_rejected=0.25,
+        scale="p",
+        reference_chosen=-3.0,
+        reference_rejected=-4.0,
         end_mark="eos" if end else "none",
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("shared", [(), STEPS[:1], STEPS])
@@ -131,9 +174,14 @@ def test_what_has_no_place_among_other_tokens_is_refused() -> None:
     recoder, made = Recoder(OWN, POLICY), row(*STEPS)
     with pytest.raises(UserError, match=r"problem 'p' has a value at token 0, inside a step; .* \(`level: steps`\)"):
         recoder.target(replace(made, at=(0, *made.ends[1:])), problem())
-    with pytest.raises(UserError, match="policy: the token ids of a path of problem 'p' decode to .* Give the policy that grew the trees"):
+    with pytest.raises(
+        UserError,
+        match="policy: the token ids of a path of problem 'p' decode to .* Give the policy that grew the trees",
+    ):
         Recoder(POLICY, OWN).target(made, problem())
-    with pytest.raises(UserError, match="model: its tokenizer does not give back a path of problem 'p'.* Its vocabulary misses some"):
+    with pytest.raises(
+        UserError, match="model: its tokenizer does not give back a path of problem 'p'.* Its vocabulary misses some"
+    ):
         Recoder(StepCodec(Format(), gluing()), POLICY).target(row("Ben: 12 + 5 = 17"), problem())
     with pytest.raises(UserError, match="Format mismatch: the policy has step_delimiter"):
         Recoder(StepCodec(Format(task=TaskFormat(step_delimiter="\n\n")), bpe()), POLICY)

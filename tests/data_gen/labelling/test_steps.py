@@ -8,9 +8,9 @@ from hypothesis import given
 
 from data_gen.labelling.reach import View, ends, reach
 from data_gen.labelling.steps import in_steps
+from data_gen.records.trees import Tree
 from data_gen.search import Expand
-from data_gen.search.mcts import Mcts
-from data_gen.trees import Tree
+from data_gen.search.algorithms.mcts import Mcts
 from tests.data_gen.labelling.plant import CODEC, END, answer, cut, ids_of, plant, rollout, step, trees, view
 from tests.data_gen.search.toy import ToyScorer, World, grow
 
@@ -33,11 +33,20 @@ def test_real_trees_of_steps_are_left_as_they_are() -> None:
 
 
 def test_rollouts_are_cut_into_steps_and_share_them() -> None:
-    """Node a was searched (N = 3); two rollouts of the root run through it, one ends right. Below b one rollout is left, c has none."""
-    tree = view(step("a", answer(1), answer(0), n=3, w=1.0), rollout("ab", 1), rollout("a", 0), rollout("c", 0, None)).tree
+    """Node a was searched (N = 3); two rollouts of the root run through it, one ends right. Below b one rollout is
+    left, c has none."""
+    tree = view(
+        step("a", answer(1), answer(0), n=3, w=1.0), rollout("ab", 1), rollout("a", 0), rollout("c", 0, None)
+    ).tree
     assert steps_of(tree) == [
-        ("a\n", 0, 3), ("Answer: 1", 1, 1), ("Answer: 0", 1, 2), ("b\n", 1, 1), ("Answer: 1", 4, 1), ("c\n", 0, 1), ("Answer: 0", 6, 1),
-    ]  # fmt: skip
+        ("a\n", 0, 3),
+        ("Answer: 1", 1, 1),
+        ("Answer: 0", 1, 2),
+        ("b\n", 1, 1),
+        ("Answer: 1", 4, 1),
+        ("c\n", 0, 1),
+        ("Answer: 0", 6, 1),
+    ]
     a, b, c = tree.nodes[1], tree.nodes[4], tree.nodes[6]
     assert (a.n, a.w, a.mc_correct, a.mc_total, a.source) == (3, 1.0, 1.0, 2.0, "policy")
     assert (b.n, b.mc_correct, b.mc_total, b.source) == (0, 1.0, 1.0, "rollout")
@@ -51,7 +60,9 @@ def test_log_probs_of_a_path_add_up_whoever_drew_its_steps() -> None:
 
 
 def test_replayed_steps_are_draws_of_the_rollout_that_they_are_part_of() -> None:
-    tree = view(rollout("ab", 0), step("a", step("b", source="replayed", mc_total=8.0), source="replayed", steps_ok=True)).tree
+    tree = view(
+        rollout("ab", 0), step("a", step("b", source="replayed", mc_total=8.0), source="replayed", steps_ok=True)
+    ).tree
     assert steps_of(tree) == [("a\n", 0, 1), ("b\n", 1, 1), ("Answer: 0", 2, 1)]
     assert tree.nodes[1].steps_ok is True
     # a has the one that runs through; b its own eight (not kept here), which nothing is mixed into.
@@ -60,22 +71,33 @@ def test_replayed_steps_are_draws_of_the_rollout_that_they_are_part_of() -> None
 
 
 def test_lookahead_steps_are_no_samples() -> None:
-    assert steps_of(view(step("a"), step("b", answer(1, source="lookahead"), source="lookahead")).tree) == [("a\n", 0, 1)]
+    assert steps_of(view(step("a"), step("b", answer(1, source="lookahead"), source="lookahead")).tree) == [
+        ("a\n", 0, 1)
+    ]
 
 
 def test_an_end_by_a_limit_is_none_where_a_rollout_went_on() -> None:
     tree = view(cut("a\n"), rollout("ab", 1)).tree
     assert [(node.text, node.terminal, node.outcome) for node in tree.nodes[1:]] == [
-        ("a\n", "", None), ("b\n", "", None), ("Answer: 1", "answer", 1.0),
-    ]  # fmt: skip
+        ("a\n", "", None),
+        ("b\n", "", None),
+        ("Answer: 1", "answer", 1.0),
+    ]
 
 
 def test_nodes_of_some_tokens_become_steps() -> None:
-    """Nodes end in the middle of steps; `a b` is one step of two nodes, of which the second also begins the next step."""
+    """Nodes end in the middle of steps; `a b` is one step of two nodes, of which the second also begins the next
+    step."""
     ids = ids_of
     first = (
         "a",
-        ((" b\nc", (("\nAnswer: 1", (), {"terminal": "answer", "answer": "1", "outcome": 1.0, "logprob": -3.0}),), {"logprob": -2.0}),),
+        (
+            (
+                " b\nc",
+                (("\nAnswer: 1", (), {"terminal": "answer", "answer": "1", "outcome": 1.0, "logprob": -3.0}),),
+                {"logprob": -2.0},
+            ),
+        ),
         {"logprob": -1.0},
     )
     tree = view(first).tree

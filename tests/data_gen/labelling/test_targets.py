@@ -22,8 +22,8 @@ from data_gen.labelling.targets.prefix_ratio import PrefixRatio
 from data_gen.labelling.targets.progress import Progress
 from data_gen.labelling.targets.tree_q import TreeQ
 from data_gen.labelling.values import value_targets
-from data_gen.labels import ValueTarget
-from data_gen.trees import Tree
+from data_gen.records.labels import ValueTarget
+from data_gen.records.trees import Tree
 from tests.data_gen.labelling.plant import CODEC, END, answer, cut, ids_of, plant, rollout, step, trees
 
 ALL = PathPolicy(correct=None, wrong=None)
@@ -39,18 +39,34 @@ def by_text(rows: list[ValueTarget]) -> dict[str, tuple[float, ...]]:
     return {"".join(row.completions).replace("\n", " "): row.values for row in rows}
 
 
-TREE = plant(step("a", answer(1), answer(0), n=4, w=1.0), step("b", answer(0, n=2, w=-2.0), n=2, w=-1.0), scale="signed", n=6, w=0.0)
+TREE = plant(
+    step("a", answer(1), answer(0), n=4, w=1.0),
+    step("b", answer(0, n=2, w=-2.0), n=2, w=-1.0),
+    scale="signed",
+    n=6,
+    w=0.0,
+)
 
 
 def test_rows_say_where_steps_end() -> None:
     [first, *_] = rows_of(Outcome(), TREE)
     assert first.completions == ("a\n", "Answer: 1")
     assert (first.token_ids, first.ends, first.nodes) == (ids_of("a\nAnswer: 1", end=True), (1, 5), (1, 2))
-    assert (first.prompt, first.prompt_ids, first.tree, first.outcome, first.group) == ("go\n", tuple(CODEC.prompt_ids("go")), 0, 1.0, "p")
+    assert (first.prompt, first.prompt_ids, first.tree, first.outcome, first.group) == (
+        "go\n",
+        tuple(CODEC.prompt_ids("go")),
+        0,
+        1.0,
+        "p",
+    )
 
 
 def test_outcomes_of_whole_paths() -> None:
-    assert by_text(rows_of(Outcome(), TREE)) == {"a Answer: 1": (1.0, 1.0), "a Answer: 0": (0.0, 0.0), "b Answer: 0": (0.0, 0.0)}
+    assert by_text(rows_of(Outcome(), TREE)) == {
+        "a Answer: 1": (1.0, 1.0),
+        "a Answer: 0": (0.0, 0.0),
+        "b Answer: 0": (0.0, 0.0),
+    }
     last, *_ = rows_of(Outcome(level="last", scale="signed"), TREE)
     assert (last.at, last.values, last.labels, last.scale) == ((5,), (1.0,), (None, True), "signed")
     every, *_ = rows_of(Outcome(level="tokens"), TREE)
@@ -60,7 +76,11 @@ def test_outcomes_of_whole_paths() -> None:
 def test_tree_q_and_exactly_right_or_wrong_at_the_end() -> None:
     """AlphaMath: Q of the edge, 1/4 and -1/2; an answer is worth its outcome, whatever was backed up."""
     rows = rows_of(TreeQ(root=True), TREE)
-    assert by_text(rows) == {"a Answer: 1": (0.0, 0.25, 1.0), "a Answer: 0": (0.0, 0.25, -1.0), "b Answer: 0": (0.0, -0.5, -1.0)}
+    assert by_text(rows) == {
+        "a Answer: 1": (0.0, 0.25, 1.0),
+        "a Answer: 0": (0.0, 0.25, -1.0),
+        "b Answer: 0": (0.0, -0.5, -1.0),
+    }
     assert rows[0].at == (-1, 1, 5)
     assert rows[0].n_eff == (6.0, 4.0, 1.0) and rows[2].n_eff == (6.0, 2.0, 2.0)
     assert [row.labels for row in rows] == [(True, True), (True, False), (False, False)]
@@ -85,11 +105,13 @@ ROLLED = plant(
     mc_correct=1.0,
     mc_total=1.0,
 )
-"""Two rollouts of a, of which one runs through c; eight of b (not kept); one of the root, which runs through a and another b."""
+"""Two rollouts of a, of which one runs through c; eight of b (not kept); one of the root, which runs through a and
+another b."""
 
 
 def test_rollouts_soft_and_hard_with_their_counts() -> None:
-    """a: 1 of 2 of its own, the one that ran through is not mixed in. c: the one that ran through, 0/1; likewise the b below a, 1/1."""
+    """a: 1 of 2 of its own, the one that ran through is not mixed in. c: the one that ran through, 0/1; likewise the b
+    below a, 1/1."""
     soft, hard = (by_text(rows_of(MonteCarlo(label=label), ROLLED)) for label in ("soft", "hard"))
     assert soft == {
         "a Answer: 1": (0.5, 1.0),
@@ -99,7 +121,12 @@ def test_rollouts_soft_and_hard_with_their_counts() -> None:
     }
     assert hard["a c Answer: 0"] == (1.0, 0.0, 0.0)
     row = next(row for row in rows_of(MonteCarlo(label="hard"), ROLLED) if row.completions[1] == "c\n")
-    assert (row.correct, row.total, row.n_eff, row.labels) == ((1.0, 0.0, 0.0), (2.0, 1.0, 1.0), (2.0, 1.0, 1.0), (True, False, False))
+    assert (row.correct, row.total, row.n_eff, row.labels) == (
+        (1.0, 0.0, 0.0),
+        (2.0, 1.0, 1.0),
+        (2.0, 1.0, 1.0),
+        (True, False, False),
+    )
 
 
 def test_steps_with_few_rollouts_have_no_target() -> None:
@@ -108,14 +135,19 @@ def test_steps_with_few_rollouts_have_no_target() -> None:
 
 
 CHECKED = plant(
-    step("a", answer(1, steps_ok=True), answer(0, steps_ok=True), steps_ok=True), step("b", answer(1, steps_ok=False), steps_ok=False)
+    step("a", answer(1, steps_ok=True), answer(0, steps_ok=True), steps_ok=True),
+    step("b", answer(1, steps_ok=False), steps_ok=False),
 )
 """A right step with a right and a wrong answer; a wrong step that is made up for."""
 
 
 def test_what_the_step_checker_said() -> None:
     """An answer that is right by luck does not mend a wrong step, and a right step is right whatever follows."""
-    assert by_text(rows_of(ExactSteps(), CHECKED)) == {"a Answer: 1": (1.0, 1.0), "a Answer: 0": (1.0, 0.0), "b Answer: 1": (0.0, 0.0)}
+    assert by_text(rows_of(ExactSteps(), CHECKED)) == {
+        "a Answer: 1": (1.0, 1.0),
+        "a Answer: 0": (1.0, 0.0),
+        "b Answer: 1": (0.0, 0.0),
+    }
     assert by_text(rows_of(ExactSteps(scale="signed"), CHECKED))["a Answer: 0"] == (1.0, -1.0)
     row = next(row for row in rows_of(ExactSteps(), CHECKED) if row.completions == ("a\n", "Answer: 0"))
     assert (row.labels, row.n_eff) == ((True, False), (1.0, 1.0))
@@ -124,8 +156,18 @@ def test_what_the_step_checker_said() -> None:
 def test_steps_that_nobody_checked_have_no_exact_labels() -> None:
     """Nor those of rollouts: of a wrong one only its end is known, of a right one every step."""
     assert rows_of(ExactSteps(), TREE) == []
-    rolled = plant(step("a", rollout("b", 1, steps_ok=True), rollout("c", 0, steps_ok=False), answer(1, steps_ok=True), steps_ok=True))
-    assert {text: values for text, values in by_text(rows_of(ExactSteps(), rolled)).items() if "b" in text or "c" in text} == {
+    rolled = plant(
+        step(
+            "a",
+            rollout("b", 1, steps_ok=True),
+            rollout("c", 0, steps_ok=False),
+            answer(1, steps_ok=True),
+            steps_ok=True,
+        )
+    )
+    assert {
+        text: values for text, values in by_text(rows_of(ExactSteps(), rolled)).items() if "b" in text or "c" in text
+    } == {
         "a b Answer: 1": (1.0,),
         "a c Answer: 0": (1.0,),
     }
@@ -161,11 +203,14 @@ def test_prefix_ratios_by_step_and_by_draws_of_a_search() -> None:
 
 
 def test_progress_along_a_shortest_path_and_off_it() -> None:
-    """Shortest right path: a, b, answer, so 1/3, 2/3, 1. The detour e costs a step: from a, m = 2, so e is 2/3 too, and f, one step
-    before its answer of 2, is 2/3 + 1/3 * 1/2. After a, wrong step d: 1/3 - 2/3 / 2 = 0."""
+    """Shortest right path: a, b, answer, so 1/3, 2/3, 1. The detour e costs a step: from a, m = 2, so e is 2/3 too, and
+    f, one step before its answer of 2, is 2/3 + 1/3 * 1/2. After a, wrong step d: 1/3 - 2/3 / 2 = 0."""
     detour = step("e", step("f", answer(1)))
     tree = plant(step("a", step("b", answer(1)), detour, step("d", answer(0))), answer(0))
-    rows = {text: [round(value, 6) for value in values] for text, values in by_text(rows_of(Progress(root=True), tree)).items()}
+    rows = {
+        text: [round(value, 6) for value in values]
+        for text, values in by_text(rows_of(Progress(root=True), tree)).items()
+    }
     third = round(1 / 3, 6)
     assert rows["a b Answer: 1"] == [0.0, third, round(2 / 3, 6), 1.0]
     assert rows["a e f Answer: 1"] == [0.0, third, round(2 / 3, 6), round(5 / 6, 6), 1.0]
@@ -189,7 +234,10 @@ def test_few_observations_weigh_less() -> None:
 
 
 def test_rows_of_one_tree_stand_together_whatever_the_choice() -> None:
-    given = [plant(step("a", answer(1)), step("b", answer(0)), sample=0), plant(step("c", answer(1)), step("d", answer(0)), sample=1)]
+    given = [
+        plant(step("a", answer(1)), step("b", answer(0)), sample=0),
+        plant(step("c", answer(1)), step("d", answer(0)), sample=1),
+    ]
     rows = rows_of(Outcome(), *given, policy=PathPolicy(correct=2, wrong=2))
     assert [(row.tree, row.completions[0]) for row in rows] == [(0, "a\n"), (0, "b\n"), (1, "c\n"), (1, "d\n")]
 
@@ -229,7 +277,8 @@ def test_targets_stand_on_the_last_tokens_of_their_steps(tree: Tree, rule: Targe
 
 @given(trees)
 def test_prefix_ratios_are_means_of_what_goes_on_from_them(tree: Tree) -> None:
-    """Item 6 of the invariants: 0 or 1 at a leaf, the pass rate at the root, and the count-weighted mean of the children at every node."""
+    """Item 6 of the invariants: 0 or 1 at a leaf, the pass rate at the root, and the count-weighted mean of the
+    children at every node."""
     seen = View(in_steps(tree, CODEC))
     known = PrefixRatio().known(seen)
     verified = [(end.outcome, end.draws) for end in seen.tree.nodes if end.terminal and end.outcome is not None]
@@ -249,8 +298,8 @@ def test_prefix_ratios_are_means_of_what_goes_on_from_them(tree: Tree) -> None:
 
 @given(trees)
 def test_prefix_ratios_at_tokens_agree_with_counting_by_hand(tree: Tree) -> None:
-    """Every draw of a verified end counts for each of its token prefixes. A step that is a beginning of another one is left out: it
-    ends there, and has its own counts."""
+    """Every draw of a verified end counts for each of its token prefixes. A step that is a beginning of another one is
+    left out: it ends there, and has its own counts."""
     seen = in_steps(tree, CODEC)
     counts: dict[tuple[int, ...], list[float]] = defaultdict(lambda: [0.0, 0.0])
     for end in seen.nodes:
@@ -262,7 +311,9 @@ def test_prefix_ratios_at_tokens_agree_with_counting_by_hand(tree: Tree) -> None
     if any(node.terminal == "limit" for node in seen.nodes):
         return
     for row in rows_of(PrefixRatio(), tree):
-        assert [(c, n) for c, n in zip(row.correct, row.total, strict=True)] == [tuple(counts[row.token_ids[: j + 1]]) for j in row.at]
+        assert [(c, n) for c, n in zip(row.correct, row.total, strict=True)] == [
+            tuple(counts[row.token_ids[: j + 1]]) for j in row.at
+        ]
         assert row.at == tuple(range(len(row.token_ids)))
 
 
@@ -277,7 +328,7 @@ def test_unique_weights_add_up_to_one_a_prefix(tree: Tree, rule: TargetRule) -> 
 
 def test_visits_of_children_never_exceed_the_parents() -> None:
     """Item 4 on real trees: what is backed up through a child is backed up through its parent."""
-    from data_gen.search.mcts import Mcts
+    from data_gen.search.algorithms.mcts import Mcts
     from tests.data_gen.search.toy import ToyScorer, World, grow
 
     world = World.random(4)

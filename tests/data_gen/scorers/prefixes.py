@@ -8,9 +8,9 @@ from typing import Any, TypeVar, cast
 
 from data_gen.engines.base import LM, Engine
 from data_gen.format import StepCodec
-from data_gen.heads import step_ends
-from data_gen.records import Problem
+from data_gen.records.problem import Problem
 from data_gen.scorers.base import Prefix, Score, Scorer
+from data_gen.verifiers.heads import step_ends
 
 R = TypeVar("R")
 NOBODY = LM(cast(Engine, None), 0, ("nobody",))
@@ -22,19 +22,32 @@ def problem(name: str = "p", question: str = "Ana has 12 coins.", gold: str | No
 
 
 def prefix(
-    codec: StepCodec, *steps: str, closing: str = "", answer: str | None = None, ended: bool = False, end: bool = False,
-    ends: bool = True, of: Problem | None = None, **more: Any,
-) -> Prefix:  # fmt: skip
-    """Steps, each with its delimiter, as the policy would have written them. `end`: with its end token; `ends`: positions are known."""
+    codec: StepCodec,
+    *steps: str,
+    closing: str = "",
+    answer: str | None = None,
+    ended: bool = False,
+    end: bool = False,
+    ends: bool = True,
+    of: Problem | None = None,
+    **more: Any,
+) -> Prefix:
+    """Steps, each with its delimiter, as the policy would have written them. `end`: with its end token; `ends`:
+    positions are known."""
     pieces = [("step", step + codec.format.task.step_delimiter) for step in steps]
     segments = codec.encode([*pieces, ("answer", closing)] if closing else pieces, end=end)
     ids = tuple(token for segment in segments for token in segment.token_ids)
     asked = of or problem()
     known = {"ends": tuple(step_ends(segments))} if ends else {}
     return Prefix(
-        problem=asked, prompt_ids=tuple(codec.prompt_ids(asked.question)), token_ids=ids, read=lambda: (steps, closing),
-        ended=ended, answer=answer, **{**known, **more},
-    )  # fmt: skip
+        problem=asked,
+        prompt_ids=tuple(codec.prompt_ids(asked.question)),
+        token_ids=ids,
+        read=lambda: (steps, closing),
+        ended=ended,
+        answer=answer,
+        **{**known, **more},
+    )
 
 
 def whole(codec: StepCodec, *steps: str, answer: str = "17", end: bool = True, **more: Any) -> Prefix:

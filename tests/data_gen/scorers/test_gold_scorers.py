@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from data_gen.errors import UserError
-from data_gen.scales import log_odds, sigmoid
+from data_gen.records.scales import log_odds, sigmoid
 from data_gen.scorers import SCORERS, Gold, Scorer, Tools
 from data_gen.scorers.base import Prefix
 from data_gen.tasks.base import Task
@@ -47,7 +47,10 @@ def test_exact_steps_by_hand() -> None:
 
 
 def test_an_oracle_without_noise_is_exact() -> None:
-    for options, right in (({"noise": "log_odds", "signal": 2.0}, sigmoid(2.0)), ({"noise": "uniform", "signal": 50.0}, 1.0)):
+    for options, right in (
+        ({"noise": "log_odds", "signal": 2.0}, sigmoid(2.0)),
+        ({"noise": "uniform", "signal": 50.0}, 1.0),
+    ):
         found = score(opened("oracle", amount=0.0, **options), [asked for asked, _ in CASES])
         assert [s.value for s in found] == pytest.approx([right if value else 1 - right for _, value in CASES])
 
@@ -90,7 +93,7 @@ def test_noise_follows_from_seed_problem_and_prefix_alone() -> None:
 
 
 def test_searches_run_on_them() -> None:
-    from data_gen.search.best_of_n import BestOfN
+    from data_gen.search.algorithms.best_of_n import BestOfN
 
     world, scorer = World.random(3), opened("exact_steps", task=ToyTask(wrong=("b",)))
     for tree in grow(BestOfN(n=8), world, scorer=scorer, runs=5, task=ToyTask(wrong=("b",))):

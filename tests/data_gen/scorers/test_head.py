@@ -15,10 +15,10 @@ import torch
 
 from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
-from data_gen.heads import HeadConfig
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
 from data_gen.scorers import SCORERS, Scorer, Tools
 from data_gen.verifiers.checkpoint import Verifier, save_verifier
+from data_gen.verifiers.heads import HeadConfig
 from data_gen.verifiers.reading import Reader
 from tests.data_gen.scorers.prefixes import NOBODY, prefix, problem, score, whole
 from tests.data_gen.test_format import bpe
@@ -28,14 +28,17 @@ POLICY = StepCodec(Format(), words())
 STEPS = ("Ben: 12 + 5 = 17", "Ben: 17 - 3 = 14", "Ben: 14 + 3 = 17")
 
 
-def opened(made: Verifier, folder: Path, *, codec: StepCodec = POLICY, count: Any = lambda name: None, **options: Any) -> Scorer:
+def opened(
+    made: Verifier, folder: Path, *, codec: StepCodec = POLICY, count: Any = lambda name: None, **options: Any
+) -> Scorer:
     save_verifier(made, folder)
     tools = Tools(codec=codec, verifier=folder, verifier_hash="abc", count=count)
     return SCORERS.get("head").model_validate({"uses": "head", **options}).open(tools)
 
 
 def reading_head(tokens: dict[str, float], head: HeadConfig | None = None) -> Verifier:
-    """A verifier whose score at a token is that token's number, whatever came before: layers that add nothing, one-hot embeddings."""
+    """A verifier whose score at a token is that token's number, whatever came before: layers that add nothing, one-hot
+    embeddings."""
     made = verifier(head or HeadConfig(squash="none", scale=Scale.ODDS))
     with torch.no_grad():
         for name, weight in made.backbone.named_parameters():
@@ -66,30 +69,39 @@ def test_a_value_by_hand(head: HeadConfig, expected: float, tmp_path: Path) -> N
     assert scorer.scale is head.scale and scorer.name == "head:abc"
     [found] = score(scorer, [prefix(POLICY, *STEPS)])
     assert found.value == pytest.approx(expected, abs=1e-4)
-    assert found.tokens == len(POLICY.prompt_ids("Ana has 12 coins.")) + sum(len(POLICY.tokenizer(s + "\n")["input_ids"]) for s in STEPS)
+    assert found.tokens == len(POLICY.prompt_ids("Ana has 12 coins.")) + sum(
+        len(POLICY.tokenizer(s + "\n")["input_ids"]) for s in STEPS
+    )
 
 
 def test_the_answer_is_read_at_the_end_token_and_the_problem_at_its_own(tmp_path: Path) -> None:
     scorer = opened(reading_head({"\n": 2.0, "<eos>": 5.0, ".": -1.0, " 1": 7.0}), tmp_path)
     plain = StepCodec(Format(model=ModelFormat(plain_suffix="")), words())
     scores = score(scorer, [whole(POLICY, *STEPS), whole(POLICY, *STEPS, end=False), prefix(POLICY)])
-    assert [s.value for s in scores] == pytest.approx([5.0, 5.0, 2.0], abs=1e-3)  # a plain prompt ends with a line's end
+    assert [s.value for s in scores] == pytest.approx(
+        [5.0, 5.0, 2.0], abs=1e-3
+    )  # a plain prompt ends with a line's end
     again = opened(reading_head({"\n": 2.0, ".": -1.0}), tmp_path / "b", codec=plain)
     assert score(again, [prefix(plain)])[0].value == pytest.approx(2.0, abs=1e-3)  # its own template says so
 
 
 @pytest.mark.parametrize(
-    ("aggregate", "expected"), [("last", 0.75), ("min", 0.25), ("prod", 0.5 * 0.25 * 0.75), ("mean", (0.5 + 0.25 + 0.75) / 3)]
+    ("aggregate", "expected"),
+    [("last", 0.75), ("min", 0.25), ("prod", 0.5 * 0.25 * 0.75), ("mean", (0.5 + 0.25 + 0.75) / 3)],
 )
 def test_the_values_of_steps_become_one(aggregate: str, expected: float, tmp_path: Path) -> None:
     """Three steps that end with "=", "+" and "-", which are worth 0.5, 0.25 and 0.75."""
-    scorer = opened(reading_head({" =": 0.0, " +": math.log(1 / 3), " -": math.log(3)}, HeadConfig()), tmp_path, aggregate=aggregate)
+    scorer = opened(
+        reading_head({" =": 0.0, " +": math.log(1 / 3), " -": math.log(3)}, HeadConfig()), tmp_path, aggregate=aggregate
+    )
     ids = tuple(POLICY.tokenizer(" 1 = 2 + 3 -")["input_ids"])
     asked = dataclasses.replace(prefix(POLICY), token_ids=ids, ends=(1, 3, 5))
     assert score(scorer, [asked])[0].value == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize("head", [HeadConfig(), HeadConfig(squash="clip", read_at="every_token"), HeadConfig(read_at="last")], ids=str)
+@pytest.mark.parametrize(
+    "head", [HeadConfig(), HeadConfig(squash="clip", read_at="every_token"), HeadConfig(read_at="last")], ids=str
+)
 def test_values_equal_a_plain_forward(head: HeadConfig, tmp_path: Path) -> None:
     made = verifier(head)
     scorer = opened(made, tmp_path)
@@ -105,7 +117,9 @@ def test_a_verifier_with_its_own_tokenizer_reads_texts(tmp_path: Path) -> None:
     made = verifier(tokenizer=bpe(), fmt=Format(model=ModelFormat(plain_suffix=" ->\n")))
     scorer, asked = opened(made, tmp_path), whole(POLICY, *STEPS)
     [found] = score(scorer, [asked])
-    ids = bpe()("Ana has 12 coins. ->\n" + "".join(s + "\n" for s in STEPS) + "Answer: 17")["input_ids"] + [bpe().eos_token_id]
+    ids = bpe()("Ana has 12 coins. ->\n" + "".join(s + "\n" for s in STEPS) + "Answer: 17")["input_ids"] + [
+        bpe().eos_token_id
+    ]
     assert Reader(made.codec, POLICY, "step_end").read(asked).ids == tuple(ids)
     with torch.no_grad():
         expected = made.head(made.backbone(input_ids=torch.tensor([ids])).last_hidden_state)[0, -1].item()
@@ -113,7 +127,11 @@ def test_a_verifier_with_its_own_tokenizer_reads_texts(tmp_path: Path) -> None:
 
 
 def test_company_and_order_change_no_bit(tmp_path: Path, one_thread: None) -> None:
-    asked = [prefix(POLICY, *STEPS[:n], of=problem(question=q)) for n in range(4) for q in ("Ana has 3 coins.", "Ben has 12.", "Who?")]
+    asked = [
+        prefix(POLICY, *STEPS[:n], of=problem(question=q))
+        for n in range(4)
+        for q in ("Ana has 3 coins.", "Ben has 12.", "Who?")
+    ]
     alone = [score(opened(verifier(), tmp_path), [p])[0] for p in asked]
     scorer = opened(verifier(), tmp_path)
 
@@ -133,7 +151,9 @@ def test_prefixes_of_many_programs_make_one_forward_and_are_read_once(tmp_path: 
     async def main() -> None:
         await asyncio.gather(*(scorer(asked[i % 4 :], NOBODY) for i in range(20)))
         again = await scorer(asked, NOBODY)
-        assert all(found.tokens > 0 for found in again)  # what was cached is charged, too: trees do not depend on their company
+        assert all(
+            found.tokens > 0 for found in again
+        )  # what was cached is charged, too: trees do not depend on their company
 
     asyncio.run(main())
     assert forwards == [4]
@@ -145,12 +165,18 @@ def test_prefixes_of_many_programs_make_one_forward_and_are_read_once(tmp_path: 
         (HeadConfig(), {"scale": "signed"}, "scorer.head has scale='signed', the checkpoint has scale='p'"),
         (HeadConfig(), {"squash": "tanh"}, "scorer.head has squash='tanh', the checkpoint has squash='sigmoid'"),
         (HeadConfig(), {"read_at": "last"}, "scorer.head has read_at='last', the checkpoint has read_at='step_end'"),
-        (HeadConfig(read_at="last"), {"aggregate": "min"}, "scorer.aggregate is 'min', but the head is read at the last token only"),
+        (
+            HeadConfig(read_at="last"),
+            {"aggregate": "min"},
+            "scorer.aggregate is 'min', but the head is read at the last token only",
+        ),
         (HeadConfig(squash="tanh", scale=Scale.SIGNED), {"aggregate": "prod"}, "only probabilities multiply"),
         (HeadConfig(squash="none", scale=Scale.RANKING), {"too_long": "lowest"}, "scale 'ranking' has no least value"),
     ],
 )
-def test_what_does_not_fit_the_head_is_refused(head: HeadConfig, options: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_what_does_not_fit_the_head_is_refused(
+    head: HeadConfig, options: dict[str, Any], message: str, tmp_path: Path
+) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
         opened(verifier(head), tmp_path, **options)
 
@@ -162,23 +188,32 @@ def test_a_verifier_of_another_task_format_is_refused(tmp_path: Path) -> None:
 
 
 def test_without_a_checkpoint_nothing_is_scored() -> None:
-    with pytest.raises(UserError, match="scorer.head reads a checkpoint, and this stage has none; give it a `verifier:`"):
+    with pytest.raises(
+        UserError, match="scorer.head reads a checkpoint, and this stage has none; give it a `verifier:`"
+    ):
         SCORERS.get("head").model_validate({"uses": "head"}).open(Tools(codec=POLICY))
 
 
 def test_a_prefix_that_is_too_long_ends_the_stage_or_is_worth_least_and_counted(tmp_path: Path) -> None:
     long, short = prefix(POLICY, *STEPS * 5), prefix(POLICY, *STEPS)
     assert len(long.prompt_ids) + len(long.token_ids) > CONTEXT
-    with pytest.raises(UserError, match=rf"scorer head:abc: a partial solution of problem 'p' has \d+ tokens, .* context of {CONTEXT}"):
+    with pytest.raises(
+        UserError, match=rf"scorer head:abc: a partial solution of problem 'p' has \d+ tokens, .* context of {CONTEXT}"
+    ):
         score(opened(verifier(), tmp_path), [short, long])
     counts: Counter[str] = Counter()
     scorer = opened(verifier(), tmp_path, too_long="lowest", count=lambda name: counts.update([name]))
     [first, second, third] = score(scorer, [long, short, long])
-    assert first == third and (first.value, first.tokens) == (0.0, 0) and second.value > 0 and counts == {"scorer.too_long": 2}
+    assert (
+        first == third
+        and (first.value, first.tokens) == (0.0, 0)
+        and second.value > 0
+        and counts == {"scorer.too_long": 2}
+    )
 
 
 def test_nan_weights_are_named_with_scorer_and_problem(tmp_path: Path) -> None:
-    from data_gen.search.best_of_n import BestOfN
+    from data_gen.search.algorithms.best_of_n import BestOfN
     from tests.data_gen.search.toy import CODEC, TOKENIZER, World, grow
 
     made = verifier(tokenizer=TOKENIZER)

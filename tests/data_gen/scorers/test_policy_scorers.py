@@ -14,13 +14,13 @@ import torch
 
 from data_gen.checkpoints import save_format
 from data_gen.engines.base import LM
-from data_gen.engines.transformers_engine import TransformersEngine
+from data_gen.engines.local.engine import TransformersEngine
 from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
-from data_gen.heads import HeadConfig
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
 from data_gen.scorers import SCORERS, Gold, Prefix, Score, Scorer, Tools
 from data_gen.scorers.self_evaluation import SelfEvaluation
+from data_gen.verifiers.heads import HeadConfig
 from tests.data_gen.scorers.prefixes import NOBODY, prefix, problem, run, score, whole
 from tests.data_gen.search.toy import ToyTask
 from tests.data_gen.test_format import CHAT, bpe
@@ -40,7 +40,9 @@ def model() -> Any:
 
 def opened(uses: str, *, codec: StepCodec = CODEC, **options: Any) -> Scorer:
     tools = {name: options.pop(name) for name in ("gold", "policy_head", "context", "verifier") if name in options}
-    return SCORERS.get(uses).model_validate({"uses": uses, **options}).open(Tools(codec=codec, policy_hash="abc", **tools))
+    return (
+        SCORERS.get(uses).model_validate({"uses": uses, **options}).open(Tools(codec=codec, policy_hash="abc", **tools))
+    )
 
 
 def asked_of_policy(scorer: Scorer, *prefixes: Prefix) -> list[Score]:
@@ -73,7 +75,9 @@ def test_self_evaluation_by_hand() -> None:
 
 def test_the_options_change_places() -> None:
     asked = [prefix(CODEC), prefix(CODEC, *STEPS), whole(CODEC, *STEPS)]
-    one, other = (asked_of_policy(opened("self_evaluation", options=options), *asked) for options in (("A", "B"), ("B", "A")))
+    one, other = (
+        asked_of_policy(opened("self_evaluation", options=options), *asked) for options in (("A", "B"), ("B", "A"))
+    )
     assert [a.value + b.value for a, b in zip(one, other, strict=True)] == pytest.approx([1.0] * 3, abs=1e-5)
     assert len({a.value for a in one}) == 3
 
@@ -111,9 +115,15 @@ def test_the_question_stands_in_the_policys_chat_template() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"template": "Is {solution} right?"}, "template must hold {question}, {solution} and no {gold} without show_gold"),
+        (
+            {"template": "Is {solution} right?"},
+            "template must hold {question}, {solution} and no {gold} without show_gold",
+        ),
         ({"template": "{question} {solution} {gold}"}, "no {gold} without show_gold"),
-        ({"template": "{question} {solution}", "show_gold": True}, "template must hold {question}, {solution} and {gold}"),
+        (
+            {"template": "{question} {solution}", "show_gold": True},
+            "template must hold {question}, {solution} and {gold}",
+        ),
         ({"options": ("A", "A")}, "options must be two different texts, got ['A', 'A']"),
         ({"options": ("A", "")}, "options must be two different texts"),
     ],
@@ -129,7 +139,9 @@ def test_options_that_do_not_part_are_refused() -> None:
 
 
 def test_a_question_longer_than_the_context_is_named() -> None:
-    with pytest.raises(UserError, match=r"partial solution of problem 'p' has \d+ tokens, but the policy's context is 60"):
+    with pytest.raises(
+        UserError, match=r"partial solution of problem 'p' has \d+ tokens, but the policy's context is 60"
+    ):
         asked_of_policy(opened("self_evaluation", context=60), prefix(CODEC, *STEPS))
 
 
@@ -153,7 +165,8 @@ def saved(folder: Path, fmt: Format | None = None) -> Path:
 
 
 def test_likelihood_under_another_model(tmp_path: Path, one_thread: None) -> None:
-    """Its own text: the prompt's suffix differs, and a whole solution ends with its end token, whether written or not."""
+    """Its own text: the prompt's suffix differs, and a whole solution ends with its end token, whether written or
+    not."""
     own = Format(model=ModelFormat(plain_suffix=" ->\n"))
     scorer = opened("likelihood", verifier=saved(tmp_path, own))
     asked = [prefix(CODEC, *STEPS), prefix(CODEC), whole(CODEC, *STEPS, end=False), prefix(CODEC, STEPS[0])]
@@ -164,7 +177,9 @@ def test_likelihood_under_another_model(tmp_path: Path, one_thread: None) -> Non
         (found[2], "".join(f"{x}\n" for x in (*STEPS, "Answer: 17"))[:-1], [0]),
     ):
         ids = [*start, *bpe()(text)["input_ids"], *end]
-        assert s.value == pytest.approx(logprobs(ids)[len(start) - 1 :].mean().item(), abs=1e-5) and s.tokens == len(ids)
+        assert s.value == pytest.approx(logprobs(ids)[len(start) - 1 :].mean().item(), abs=1e-5) and s.tokens == len(
+            ids
+        )
     assert found[1] == Score(0.0)
     assert [run(lambda p=p: scorer([p], NOBODY))[0] for p in asked] == found
     fresh = opened("likelihood", verifier=tmp_path)
@@ -175,7 +190,9 @@ def test_a_model_that_cannot_judge_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the verifier has answer_mark='So: ', the policy has answer_mark='Answer: '"):
         opened("likelihood", verifier=saved(tmp_path, Format(task=TaskFormat(answer_mark="So: "))))
     scorer = opened("likelihood", verifier=saved(tmp_path))
-    with pytest.raises(UserError, match=r"partial solution of problem 'p' has \d+ tokens, more than the verifier's context of 512"):
+    with pytest.raises(
+        UserError, match=r"partial solution of problem 'p' has \d+ tokens, more than the verifier's context of 512"
+    ):
         run(lambda: scorer([prefix(CODEC, *STEPS * 20)], NOBODY))
 
 
@@ -185,7 +202,11 @@ SIGNED = HeadConfig(squash="tanh", scale=Scale.SIGNED)
 def test_a_joint_policy_values_itself() -> None:
     scorer = opened("joint", policy_head=SIGNED)
     asked = [dataclasses.replace(prefix(CODEC, *STEPS), value=-0.25), prefix(CODEC)]
-    assert score(scorer, asked) == [Score(-0.25), Score(0.0)] and scorer.scale is Scale.SIGNED and scorer.name == "joint:abc"
+    assert (
+        score(scorer, asked) == [Score(-0.25), Score(0.0)]
+        and scorer.scale is Scale.SIGNED
+        and scorer.name == "joint:abc"
+    )
     assert score(opened("joint", policy_head=HeadConfig()), [prefix(CODEC)]) == [Score(0.5)]
 
 

@@ -14,8 +14,8 @@ from data_gen.engines.base import LM
 from data_gen.errors import UserError
 from data_gen.scorers import SCORERS, Gold, Scorer, Tools
 from data_gen.scorers.rollouts import Rollouts, Sequential, mass_above
-from data_gen.search.best_of_n import BestOfN
-from data_gen.search.mcts import Mcts
+from data_gen.search.algorithms.best_of_n import BestOfN
+from data_gen.search.algorithms.mcts import Mcts
 from tests.data_gen.scorers.prefixes import prefix, problem, run
 from tests.data_gen.search.toy import CODEC, ToyEngine, ToyTask, World, grow, letters_of
 
@@ -60,7 +60,8 @@ def test_what_is_over_is_worth_its_outcome_and_draws_nothing() -> None:
 def test_the_same_seed_draws_the_same_and_every_node_its_own() -> None:
     world, search = World.random(6), Mcts(simulations=5)
     first, again, other = (
-        [tree.frozen(0, oracle=True) for tree in grow(search, world, scorer=opened(m=8), seed=seed, runs=5)] for seed in (1, 1, 2)
+        [tree.frozen(0, oracle=True) for tree in grow(search, world, scorer=opened(m=8), seed=seed, runs=5)]
+        for seed in (1, 1, 2)
     )
     assert first == again != other
     drawn = [[leaf.text for leaf in tree.nodes if leaf.source == "rollout" and leaf.parent == 0] for tree in first]
@@ -70,7 +71,9 @@ def test_the_same_seed_draws_the_same_and_every_node_its_own() -> None:
 def test_a_cut_completion_is_wrong() -> None:
     """The only solution is right, but there is room for two lines and a half."""
     world = World({(): {"a": 1.0}, ("a",): {"a": 1.0}, ("a", "a"): {"a": 1.0}}, {("a", "a", "a"): 1.0})
-    whole, cut = (grow(Mcts(simulations=1), world, scorer=opened(m=2, max_length=length))[0].root for length in (512, 5))
+    whole, cut = (
+        grow(Mcts(simulations=1), world, scorer=opened(m=2, max_length=length))[0].root for length in (512, 5)
+    )
     assert (whole.value, whole.mc_correct, whole.mc_total) == (1.0, 2.0, 2.0)
     assert (cut.value, cut.mc_correct, cut.mc_total) == (-1.0, 0.0, 2.0)
     assert {leaf.terminal for leaf in cut.children if leaf.source == "rollout"} == {"limit"}
@@ -92,7 +95,14 @@ def test_gold_must_be_granted() -> None:
 
 @pytest.mark.parametrize(
     ("right", "wrong", "threshold", "expected"),
-    [(0, 0, 0.5, 0.5), (1, 0, 0.5, 0.75), (0, 1, 0.5, 0.25), (4, 0, 0.5, 1 - 0.5**5), (0, 4, 0.25, 0.75**5), (2, 2, 0.5, 0.5)],
+    [
+        (0, 0, 0.5, 0.5),
+        (1, 0, 0.5, 0.75),
+        (0, 1, 0.5, 0.25),
+        (4, 0, 0.5, 1 - 0.5**5),
+        (0, 4, 0.25, 0.75**5),
+        (2, 2, 0.5, 0.5),
+    ],
 )
 def test_posterior_mass_by_hand(right: int, wrong: int, threshold: float, expected: float) -> None:
     assert mass_above(threshold, right, wrong) == pytest.approx(expected)
@@ -109,7 +119,12 @@ def test_posterior_mass_is_the_integral(right: int, wrong: int, threshold: float
 
 def test_clear_cases_stop_early_and_unclear_ones_do_not() -> None:
     sequential = Sequential(threshold=0.5, confidence=0.95, batch=4)
-    assert sequential.decided(4, 4) and sequential.decided(0, 4) and not sequential.decided(3, 4) and not sequential.decided(0, 0)
+    assert (
+        sequential.decided(4, 4)
+        and sequential.decided(0, 4)
+        and not sequential.decided(3, 4)
+        and not sequential.decided(0, 0)
+    )
     sure = World({(): {"a": 1.0}}, {("a",): 1.0})
     coin = World({(): {"a": 1.0}}, {("a",): 0.5})
     for world, least, most in ((sure, 4, 4), (coin, 8, 32)):
@@ -123,7 +138,9 @@ def test_clear_cases_stop_early_and_unclear_ones_do_not() -> None:
 
 def test_early_stops_are_reproducible() -> None:
     search, scorer = Mcts(simulations=4), opened(m=16, sequential={"batch": 4, "threshold": 0.3})
-    one, again = ([t.frozen(0, oracle=True) for t in grow(search, World.random(7), scorer=scorer, runs=6)] for _ in range(2))
+    one, again = (
+        [t.frozen(0, oracle=True) for t in grow(search, World.random(7), scorer=scorer, runs=6)] for _ in range(2)
+    )
     assert one == again and {node.mc_total for tree in one for node in tree.nodes} >= {4, 16}
 
 
@@ -133,7 +150,8 @@ def test_a_sequential_test_that_cannot_stop_is_refused() -> None:
 
 
 def test_early_stops_save_most_where_values_are_extreme() -> None:
-    """Of nodes with p in {0.02, 0.98} nearly all stop after one batch; the side of the threshold is right in 99 of 100 cases."""
+    """Of nodes with p in {0.02, 0.98} nearly all stop after one batch; the side of the threshold is right in 99 of 100
+    cases."""
     rng, sequential = random.Random(0), Sequential(batch=4)
     drawn, sides = [], []
     for i in range(400):

@@ -1,4 +1,5 @@
-"""An LM asked for the first wrong step, played by a script: what it is asked, what is read off its verdict, what it costs."""
+"""An LM asked for the first wrong step, played by a script: what it is asked, what is read off its verdict, what it
+costs."""
 
 from __future__ import annotations
 
@@ -23,7 +24,9 @@ CODEC = StepCodec(Format(), bpe())
 STEPS = ("12 + 5 = 17", "17 - 3 = 15", "15 + 1 = 16")
 
 
-def judged(prefixes: Sequence[Prefix], answers: str | dict[int, str], **config: Any) -> tuple[list[Score], list[str], Counter[str]]:
+def judged(
+    prefixes: Sequence[Prefix], answers: str | dict[int, str], **config: Any
+) -> tuple[list[Score], list[str], Counter[str]]:
     """(scores, questions asked, counts); `answers` by the last bit of the request's seed where there are several."""
     asked: list[str] = []
     counts: Counter[str] = Counter()
@@ -48,7 +51,10 @@ def test_one_question_tells_of_every_step_of_a_solution() -> None:
     assert question.startswith("Ana has 12 coins.")
     charged = [score.tokens for score in scores]
     assert sum(tokens > 0 for tokens in charged) == 1
-    assert sum(charged) == len(CODEC.ids_to_answer(question.strip("\n"))) + len(bpe()("The first wrong step is 2.")["input_ids"]) + 1
+    assert (
+        sum(charged)
+        == len(CODEC.ids_to_answer(question.strip("\n"))) + len(bpe()("The first wrong step is 2.")["input_ids"]) + 1
+    )
 
 
 def test_solutions_that_part_are_asked_about_one_by_one() -> None:

@@ -1,4 +1,5 @@
-"""Sequential Monte Carlo against the truth: noisy worlds, exact targets, and the pooled weighted output of many runs."""
+"""Sequential Monte Carlo against the truth: noisy worlds, exact targets, and the pooled weighted output of many
+runs."""
 
 from __future__ import annotations
 
@@ -9,9 +10,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
 from data_gen.search import SearchTree
-from data_gen.search.particle import Particle
+from data_gen.search.algorithms.particle import Particle
 from data_gen.search.resample import normalised
 from data_gen.search.swarm import Swarm
 from tests.data_gen.search.toy import LETTERS, Path, ToyScorer, World, distance, grow, path_of
@@ -47,19 +48,20 @@ def normaliser(world: World, log_weight: Value) -> float:
 
 @dataclass(frozen=True)
 class Pooled:
-    """The output of many runs: `unbiased` pools unnormalised weights, `votes` those that every run normalises for itself."""
+    """The output of many runs: `unbiased` pools unnormalised weights, `votes` those that every run normalises for
+    itself."""
 
     unbiased: dict[Path, float]
     votes: dict[Path, float]
     mean_weight: float
     """Mean of all final weights: an unbiased estimate of the target's normaliser."""
     noise: float
-    """What a total variation between `votes` and their own mean comes to at most on average: half the sum over paths of the standard error
-    between runs, since E|x| <= sd(x)."""
+    """What a total variation between `votes` and their own mean comes to at most on average: half the sum over paths of
+    the standard error between runs, since E|x| <= sd(x)."""
 
     def bound(self, runs: int, doubt: float = 1e-3) -> float:
-        """A distance that an unbiased scheme exceeds with a probability below `doubt`: one run of `runs` moves it by 1 / runs at most, so
-        (McDiarmid) it exceeds its mean by t with a probability of at most exp(-2 runs t^2)."""
+        """A distance that an unbiased scheme exceeds with a probability below `doubt`: one run of `runs` moves it by 1
+        / runs at most, so (McDiarmid) it exceeds its mean by t with a probability of at most exp(-2 runs t^2)."""
         return self.noise + math.sqrt(math.log(1 / doubt) / (2 * runs))
 
 

@@ -1,4 +1,5 @@
-"""What every test-time search owes: tokens conserved, estimates that hold, one vote in all, trees that do not depend on their company."""
+"""What every test-time search owes: tokens conserved, estimates that hold, one vote in all, trees that do not depend on
+their company."""
 
 from __future__ import annotations
 
@@ -6,15 +7,15 @@ import pytest
 
 from data_gen.engines.base import Request, Sample
 from data_gen.search import Expand, Search
-from data_gen.search.beam import Beam
-from data_gen.search.best_of_n import BestOfN
-from data_gen.search.dvts import Dvts
-from data_gen.search.particle import Particle
-from data_gen.search.particle_gibbs import ParticleGibbs
+from data_gen.search.algorithms.beam import Beam
+from data_gen.search.algorithms.best_of_n import BestOfN
+from data_gen.search.algorithms.dvts import Dvts
+from data_gen.search.algorithms.particle import Particle
+from data_gen.search.algorithms.particle_gibbs import ParticleGibbs
+from data_gen.search.algorithms.rebase import Rebase
+from data_gen.search.algorithms.svdd import Svdd
 from data_gen.search.potentials import Potential
-from data_gen.search.rebase import Rebase
 from data_gen.search.resample import Resample
-from data_gen.search.svdd import Svdd
 from tests.data_gen.search.toy import ToyEngine, ToyScorer, World, grow
 
 THREE, SHORT = Expand(n=3), {"max_depth": 6}
@@ -26,7 +27,9 @@ SEARCHES: dict[str, Search] = {
     "dvts": Dvts(subtrees=3, expand=THREE, **SHORT),
     "rebase": Rebase(n=9, **SHORT),
     "particle": Particle(n=9, **SHORT),
-    "feynman_kac": Particle(n=9, potential=Potential(kind="difference", reward="p", lam=5), resample=Resample(ess=0.5), **SHORT),
+    "feynman_kac": Particle(
+        n=9, potential=Potential(kind="difference", reward="p", lam=5), resample=Resample(ess=0.5), **SHORT
+    ),
     "gibbs": ParticleGibbs(n=9, iterations=2, **SHORT),
     "ancestors": ParticleGibbs(n=9, iterations=3, ancestors=True, potential=Potential(kind="max"), **SHORT),
     "svdd": Svdd(n=3, expand=THREE, **SHORT),
@@ -65,7 +68,9 @@ def test_the_vote_is_one_and_on_answers_only(name: str) -> None:
         voters = [node for node in tree.nodes if node.votes]
         assert voters and all(node.terminal == "answer" for node in voters)
         assert sum(node.weight for node in voters) == pytest.approx(1) and tree.stopped == "answered"
-        assert all(node.weight >= 0 for node in tree.nodes) and not any(node.weight for node in tree.nodes if not node.votes)
+        assert all(node.weight >= 0 for node in tree.nodes) and not any(
+            node.weight for node in tree.nodes if not node.votes
+        )
 
 
 @pytest.mark.parametrize("name", SEARCHES)
@@ -79,7 +84,9 @@ def test_a_tree_does_not_depend_on_its_company(name: str) -> None:
 @pytest.mark.parametrize("name", SEARCHES)
 def test_a_policy_that_never_ends_ends_the_search(name: str) -> None:
     """No answer within 4 steps and 9 tokens: no vote, and no more than the estimate."""
-    search = type(SEARCHES[name]).model_validate({**SEARCHES[name].model_dump(exclude_unset=True), "max_depth": 4, "max_length": 9})
+    search = type(SEARCHES[name]).model_validate(
+        {**SEARCHES[name].model_dump(exclude_unset=True), "max_depth": 4, "max_length": 9}
+    )
     engine = Counting(WORLD)
     [tree] = grow(search, WORLD, scorer=ToyScorer(WORLD.value), gold=False, engine=engine)
     assert not any(node.votes for node in tree.nodes) and engine.usage.samples <= search.draws()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from data_gen.scorers import Gold, Tools
 from data_gen.scorers.rollouts import Rollouts
 from data_gen.search import Expand
-from data_gen.search.best_first import BestFirst, pop
+from data_gen.search.algorithms.best_first import BestFirst, pop
 from data_gen.search.node import Node
 from tests.data_gen.search.test_mcts import containing_right
 from tests.data_gen.search.toy import CODEC, Path, ToyScorer, ToyTask, World, grow, path_of
@@ -25,12 +25,20 @@ VALUES: dict[Path, float] = {("a",): 0.5, ("b",): 0.75, ("c",): 0.5, ("b", "a"):
 
 
 def test_a_trace_by_hand() -> None:
-    """Expanded: root; b (.75); bb (.5, deeper than a and c); then bb's answer is on top (.5, deepest) and counted; a (.5, older than
-    c), its answer on top (.5) and counted: two."""
-    [tree] = grow(BestFirst(answers=2, expand=Expand(n=3)), WIDE, scorer=ToyScorer(VALUES.__getitem__), gold=False, cycle=True)
+    """Expanded: root; b (.75); bb (.5, deeper than a and c); then bb's answer is on top (.5, deepest) and counted; a
+    (.5, older than c), its answer on top (.5) and counted: two."""
+    [tree] = grow(
+        BestFirst(answers=2, expand=Expand(n=3)), WIDE, scorer=ToyScorer(VALUES.__getitem__), gold=False, cycle=True
+    )
     assert [node.solution for node in tree.nodes[1:]] == [
-        "a\n", "b\n", "c\n", "b\na\n", "b\nb\n", "b\nb\nAnswer: 1", "a\nAnswer: 0",
-    ]  # fmt: skip
+        "a\n",
+        "b\n",
+        "c\n",
+        "b\na\n",
+        "b\nb\n",
+        "b\nb\nAnswer: 1",
+        "a\nAnswer: 0",
+    ]
     assert tree.stopped == "answered"
     assert {path_of(tree, node): node.weight for node in tree.nodes if node.votes} == {("b", "b"): 0.5, ("a",): 0.5}
 
@@ -40,12 +48,16 @@ def test_to_the_end_of_everything() -> None:
         search = BestFirst(answers=None, wave=wave, expand=Expand(n=3))
         [tree] = grow(search, WIDE, scorer=ToyScorer(VALUES.__getitem__), gold=False, cycle=True)
         assert tree.stopped == "exhausted" and sum(node.terminal == "answer" for node in tree.nodes) == 4
-    [tree] = grow(BestFirst(expansions=2, expand=Expand(n=3)), WIDE, scorer=ToyScorer(VALUES.__getitem__), gold=False, cycle=True)
+    [tree] = grow(
+        BestFirst(expansions=2, expand=Expand(n=3)), WIDE, scorer=ToyScorer(VALUES.__getitem__), gold=False, cycle=True
+    )
     assert tree.stopped == "budget" and sum(node.expansions for node in tree.nodes) == 2
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 3), st.integers(1, 3), st.sampled_from(["", "", "answer", "invalid"])), max_size=12),
+    st.lists(
+        st.tuples(st.integers(0, 3), st.integers(1, 3), st.sampled_from(["", "", "answer", "invalid"])), max_size=12
+    ),
     st.integers(1, 4),
 )
 def test_pop_takes_the_best_open_ones_and_counts_what_ended_before(kinds: list[tuple[int, int, str]], n: int) -> None:
@@ -66,7 +78,8 @@ def rolling(m: int) -> Rollouts:
 
 
 def test_rewards_are_shares_of_rollouts_and_rollouts_stay() -> None:
-    """The paper's setting on the real scorer: 300 trees; a first step's mean reward lies within 4 standard errors of P(correct)."""
+    """The paper's setting on the real scorer: 300 trees; a first step's mean reward lies within 4 standard errors of
+    P(correct)."""
     world = World.random(6)
     scorer = Rollouts(m=8).open(Tools(codec=CODEC, gold=Gold(ToyTask())))
     trees = grow(BestFirst(expansions=2, expand=Expand(n=3)), world, scorer=scorer, runs=300)
@@ -87,8 +100,9 @@ def test_rewards_are_shares_of_rollouts_and_rollouts_stay() -> None:
 
 
 def test_it_finds_what_its_draws_hold() -> None:
-    """Rewards from 16 rollouts, two draws a node, until the first right answer is on top of the frontier (wrong ones are worth 0 and come
-    last): 200 trees within 4 standard errors of the enumerated chance that the exhausted tree holds one."""
+    """Rewards from 16 rollouts, two draws a node, until the first right answer is on top of the frontier (wrong ones
+    are worth 0 and come last): 200 trees within 4 standard errors of the enumerated chance that the exhausted tree
+    holds one."""
     world = World.random(4, right=0.15)
     exact = containing_right(world, 2)
     scorer = Rollouts(m=16).open(Tools(codec=CODEC, gold=Gold(ToyTask())))

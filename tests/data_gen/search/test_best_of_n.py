@@ -7,9 +7,9 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
 from data_gen.search import Expand
-from data_gen.search.best_of_n import BestOfN
+from data_gen.search.algorithms.best_of_n import BestOfN
 from tests.data_gen.search.toy import Path, ToyScorer, World, grow, path_of
 
 LEAVES: dict[Path, float] = {("a",): 1.0, ("b",): 0.0, ("c",): 1.0}
@@ -57,11 +57,17 @@ def test_a_policy_that_never_ends_gets_no_votes() -> None:
     assert {node.terminal for node in tree.nodes[1:]} == {"limit"} and not any(node.votes for node in tree.nodes)
     assert tree.generated_tokens == 35 and scorer.scored == []
     [tree] = grow(BestOfN(n=5, per_step=True, max_length=7), world, scorer=scorer, gold=False)
-    assert not any(node.votes for node in tree.nodes) and {node.terminal for node in tree.nodes if not node.children} == {"limit"}
+    assert not any(node.votes for node in tree.nodes) and {
+        node.terminal for node in tree.nodes if not node.children
+    } == {"limit"}
 
 
 def test_a_ranking_votes_by_its_exponential_and_signed_values_by_p() -> None:
-    for scale, score, weight in ((Scale.RANKING, -0.5, math.exp(-0.5)), (Scale.SIGNED, -0.5, 0.25), (Scale.PROGRESS, 0.5, 0.5)):
+    for scale, score, weight in (
+        (Scale.RANKING, -0.5, math.exp(-0.5)),
+        (Scale.SIGNED, -0.5, 0.25),
+        (Scale.PROGRESS, 0.5, 0.5),
+    ):
         world = World({(): {"a": 0.5, "b": 0.5}}, {("a",): 1.0, ("b",): 1.0})
         values = {("a",): 1.0, ("b",): score}
         [tree] = grow(BestOfN(n=20, scale=scale), world, scorer=ToyScorer(values.__getitem__, scale))

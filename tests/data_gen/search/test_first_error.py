@@ -1,4 +1,5 @@
-"""First errors: found by each judge, drawn anew, and set against corrected steps, on a world where all of it is known."""
+"""First errors: found by each judge, drawn anew, and set against corrected steps, on a world where all of it is
+known."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from data_gen.labelling.pairs.first_error import FirstError as Rule
 from data_gen.labelling.reach import View
 from data_gen.labelling.steps import in_steps
 from data_gen.scorers.base import Gold
-from data_gen.search.first_error import FirstError
+from data_gen.search.algorithms.first_error import FirstError
 from data_gen.search.tree import SearchTree
 from tests.data_gen.search.toy import CODEC, TOKENIZER, ToyScorer, ToyTask, World, grow, path_of, problem
 
@@ -38,22 +39,32 @@ def pairs(tree: SearchTree, judge: str) -> set[tuple[str, str]]:
 
 
 def test_a_trace_by_hand() -> None:
-    """Solutions in turn: a c, right, and b c, wrong. With `mc` two rollouts each of b and of c below it end wrong (tokens 6 + 6, 4 + 4), so
-    b is the first error; of four completions of the question, a c and b c in turn, two are right, and their first step is a again."""
+    """Solutions in turn: a c, right, and b c, wrong. With `mc` two rollouts each of b and of c below it end wrong
+    (tokens 6 + 6, 4 + 4), so b is the first error; of four completions of the question, a c and b c in turn, two are
+    right, and their first step is a again."""
     solved = [("a\n", 1, 0, 0, ""), ("a\nc\n", 1, 0, 0, ""), ("a\nc\nAnswer: 1", 1, 0, 0, "answer")]
     solved += [("b\n", 1, 0, 2, ""), ("b\nc\n", 1, 0, 2, ""), ("b\nc\nAnswer: 0", 1, 0, 0, "answer")]
     search = FirstError(samples=2, corrections=4, judge="mc", k=2)
     [tree] = grow(search, WORLD, task=TASK, cycle=True)
     steps = [node for node in tree.nodes[1:] if node.source != "rollout"]
     assert [(node.solution, node.draws, node.mc_correct, node.mc_total, node.terminal) for node in steps] == solved
-    assert [(path_of(tree, node)[0], node.outcome) for node in tree.root.rollouts()] == [("a", 1), ("b", 0), ("a", 1), ("b", 0)]
-    assert (tree.root.mc_correct, tree.root.mc_total) == (2, 4) and tree.generated_tokens == 2 * 8 + 2 * 6 + 2 * 4 + 4 * 8
+    assert [(path_of(tree, node)[0], node.outcome) for node in tree.root.rollouts()] == [
+        ("a", 1),
+        ("b", 0),
+        ("a", 1),
+        ("b", 0),
+    ]
+    assert (tree.root.mc_correct, tree.root.mc_total) == (
+        2,
+        4,
+    ) and tree.generated_tokens == 2 * 8 + 2 * 6 + 2 * 4 + 4 * 8
 
 
 @pytest.mark.parametrize(("judge", "first", "second"), [("oracle", 0.3, 0.28), ("mc", 0.3 + 0.28 * 0.4, 0.28 * 0.6)])
 def test_errors_stand_where_their_probabilities_say(judge: str, first: float, second: float) -> None:
-    """One solution of b .3, a .7 and then d .4. One rollout of a blames it, though it is right, with probability .4. 800 trees, within 4
-    standard errors; so are the right completions of the question (.42) and of a (.6, where no rollout chose it)."""
+    """One solution of b .3, a .7 and then d .4. One rollout of a blames it, though it is right, with probability .4.
+    800 trees, within 4 standard errors; so are the right completions of the question (.42) and of a (.6, where no
+    rollout chose it)."""
     world = World({(): {"a": 0.7, "b": 0.3}, ("a",): {"c": 0.6, "d": 0.4}, ("b",): {"c": 1.0}}, WORLD.right)
     search = FirstError(samples=1, corrections=4, judge=judge, k=1)  # type: ignore[arg-type]
     parents: dict[tuple[str, ...], list[float]] = {(): [], ("a",): []}
@@ -69,7 +80,8 @@ def test_errors_stand_where_their_probabilities_say(judge: str, first: float, se
 
 @pytest.mark.parametrize("judge", ["oracle", "mc", "scorer"])
 def test_each_judge_finds_the_wrong_steps_and_their_corrections(judge: str) -> None:
-    """Of 12 samples both errors occur but in 2 * (3/4)^12 of the runs, and 12 completions each mend them but in (3/4)^12."""
+    """Of 12 samples both errors occur but in 2 * (3/4)^12 of the runs, and 12 completions each mend them but in
+    (3/4)^12."""
     search = FirstError(samples=12, errors=12, corrections=12, judge=judge, k=8)  # type: ignore[arg-type]
     [tree] = grow(search, WORLD, scorer=JUDGE, task=TASK, seed=3)
     assert pairs(tree, judge) == {("a", "b"), ("c", "d")}

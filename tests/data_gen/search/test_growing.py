@@ -1,5 +1,5 @@
-"""What every search that makes data owes: tokens charged once, counts conserved, trees that do not depend on their company, dead ends and
-policies that never end survived."""
+"""What every search that makes data owes: tokens charged once, counts conserved, trees that do not depend on their
+company, dead ends and policies that never end survived."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 
 from data_gen.engines.base import Request, Sample
 from data_gen.errors import UserError
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
 from data_gen.scorers import Gold, Tools
 from data_gen.scorers.rollouts import Rollouts
 from data_gen.search import Expand, Search, SearchTree
-from data_gen.search.best_first import BestFirst
-from data_gen.search.iid import Iid
-from data_gen.search.mcts import Mcts
-from data_gen.search.mcts_dpo import MctsDpo
-from data_gen.search.omega import Omega
-from data_gen.search.rest_mcts import RestMcts
+from data_gen.search.algorithms.best_first import BestFirst
+from data_gen.search.algorithms.iid import Iid
+from data_gen.search.algorithms.mcts import Mcts
+from data_gen.search.algorithms.mcts_dpo import MctsDpo
+from data_gen.search.algorithms.omega import Omega
+from data_gen.search.algorithms.rest_mcts import RestMcts
+from data_gen.search.algorithms.step_rollouts import StepRollouts
+from data_gen.search.algorithms.uct import Uct
 from data_gen.search.select import Puct, Ucb
-from data_gen.search.step_rollouts import StepRollouts
-from data_gen.search.uct import Uct
 from tests.data_gen.search.test_accounting import Counting
 from tests.data_gen.search.test_mcts import worlds
 from tests.data_gen.search.toy import CODEC, ToyEngine, ToyScorer, ToyTask, World, grow, path_of
@@ -31,7 +31,9 @@ from tests.data_gen.search.toy import CODEC, ToyEngine, ToyScorer, ToyTask, Worl
 THREE = Expand(n=3)
 SEARCHES: dict[str, Search] = {
     "mcts": Mcts(simulations=8, wave=2, expand=THREE),
-    "mcts_inf": Mcts(simulations=8, select=Puct(fpu="inf", prior="draws", normalise="siblings"), backup="max", expand=THREE),
+    "mcts_inf": Mcts(
+        simulations=8, select=Puct(fpu="inf", prior="draws", normalise="siblings"), backup="max", expand=THREE
+    ),
     "mcts_ucb": Mcts(simulations=8, select=Ucb(), backup="visits", scale=Scale.P, expand=THREE),
     "uct": Uct(rollouts=4, expand=THREE),
     "uct_ppm": Uct(rollouts=4, outcomes=False, select=Ucb(value_visits=1), expand=THREE),
@@ -67,10 +69,17 @@ def test_tokens_of_real_rollouts_are_charged_once(name: str) -> None:
     engine = Counting(WORLD)
     scorer = Rollouts(m=3).open(Tools(codec=CODEC, gold=Gold(ToyTask())))
     [tree] = grow(SEARCHES[name], WORLD, scorer=scorer, engine=engine)
-    assert tree.generated_tokens == engine.usage.generated_tokens == sum(len(n.token_ids) * n.draws for n in tree.nodes[1:])
+    assert (
+        tree.generated_tokens
+        == engine.usage.generated_tokens
+        == sum(len(n.token_ids) * n.draws for n in tree.nodes[1:])
+    )
     samples, tokens = Rollouts(m=3).draws()
     most = SEARCHES[name].draws()
-    assert engine.usage.samples <= most + (most + 1) * samples and tree.generated_tokens <= SEARCHES[name].tokens() + (most + 1) * tokens
+    assert (
+        engine.usage.samples <= most + (most + 1) * samples
+        and tree.generated_tokens <= SEARCHES[name].tokens() + (most + 1) * tokens
+    )
 
 
 @pytest.mark.parametrize("name", SEARCHES)
@@ -138,19 +147,32 @@ class Curt(ToyEngine):
 def test_empty_children_end_a_search_without_an_answer(name: str, engine: type[ToyEngine]) -> None:
     [tree] = grow(SEARCHES[name], WORLD, scorer=ToyScorer(lambda path: 0.5), engine=engine(WORLD))
     assert not any(node.votes for node in tree.nodes) and all(len(node.steps()) <= 1 for node in tree.nodes)
-    assert all(node.terminal in ("", "limit", "invalid") for node in tree.nodes) and tree.generated_tokens <= SEARCHES[name].tokens()
-
-
-@pytest.mark.parametrize("name", [name for name in SEARCHES if name not in ("iid", "step_rollouts", "omega", "mcts_dpo")])
-def test_dead_ends_never_end_a_tree(name: str) -> None:
-    """a and b die at once and are valued best; with room enough the only right answer, below c, is found nevertheless."""
-    world = World(
-        {(): {"a": 0.4, "b": 0.4, "c": 0.2}, ("c",): {"a": 0.9, "b": 0.1}}, {("a",): None, ("b",): None, ("c", "a"): None, ("c", "b"): 1.0}
+    assert (
+        all(node.terminal in ("", "limit", "invalid") for node in tree.nodes)
+        and tree.generated_tokens <= SEARCHES[name].tokens()
     )
-    more = {field: 50 for field in ("simulations", "rollouts", "iterations", "expansions") if field in type(SEARCHES[name]).model_fields}
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in SEARCHES if name not in ("iid", "step_rollouts", "omega", "mcts_dpo")]
+)
+def test_dead_ends_never_end_a_tree(name: str) -> None:
+    """a and b die at once and are valued best; with room enough the only right answer, below c, is found
+    nevertheless."""
+    world = World(
+        {(): {"a": 0.4, "b": 0.4, "c": 0.2}, ("c",): {"a": 0.9, "b": 0.1}},
+        {("a",): None, ("b",): None, ("c", "a"): None, ("c", "b"): 1.0},
+    )
+    more = {
+        field: 50
+        for field in ("simulations", "rollouts", "iterations", "expansions")
+        if field in type(SEARCHES[name]).model_fields
+    }
     search = SEARCHES[name].model_copy(update=more)
     [tree] = grow(search, world, scorer=ToyScorer(lambda path: 0.1 if "c" in path else 0.8), cycle=True)
-    assert [path_of(tree, node) for node in tree.nodes if node.outcome == 1.0 and node.source == "policy"] == [("c", "b")]
+    assert [path_of(tree, node) for node in tree.nodes if node.outcome == 1.0 and node.source == "policy"] == [
+        ("c", "b")
+    ]
     assert tree.stopped == "exhausted"
 
 
@@ -176,14 +198,19 @@ def test_problems_that_their_probe_decides_are_left_alone(name: str) -> None:
 
 def test_problems_that_cannot_be_verified_are_never_decided() -> None:
     """Outcomes are unknown, so a probe says nothing; rollouts are kept and not counted."""
-    from data_gen.verdict import Answer, Grade, Verdict
-    from data_gen.verdict import Gold as GoldText
+    from data_gen.records.verdict import Answer, Grade, Verdict
+    from data_gen.records.verdict import Gold as GoldText
 
     class Blind(ToyTask):
         def verify(self, gold: GoldText, answer: Answer) -> Grade:
             return Grade(Verdict.UNVERIFIABLE, "blind")
 
-    for name, expected in (("omega", "exhausted"), ("iid", "answered"), ("step_rollouts", "answered"), ("uct", "exhausted")):
+    for name, expected in (
+        ("omega", "exhausted"),
+        ("iid", "answered"),
+        ("step_rollouts", "answered"),
+        ("uct", "exhausted"),
+    ):
         search = SEARCHES[name].model_copy(update={"probe": 2} | ({"rollouts": 200} if name == "uct" else {}))
         [tree] = grow(search, WORLD, task=Blind())
         assert tree.stopped == expected and not any(node.mc_total or node.visits for node in tree.nodes)

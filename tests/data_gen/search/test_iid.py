@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_gen.search import Expand
-from data_gen.search.iid import Iid
+from data_gen.search.algorithms.iid import Iid
 from tests.data_gen.search.test_mcts import FORK, worlds
 from tests.data_gen.search.toy import Path, World, grow, path_of
 
@@ -19,21 +19,33 @@ def test_a_trace_by_hand() -> None:
     """Five draws in turn: aa right, b wrong, aa right, b wrong, aa right; what they share is one path."""
     [tree] = grow(Iid(n=5), FORK, cycle=True)
     assert [(node.solution, node.draws, node.mc_correct, node.mc_total, node.q) for node in tree.nodes[1:]] == [
-        ("a\n", 3, 3, 3, 1), ("a\na\n", 3, 3, 3, 1), ("a\na\nAnswer: 1", 3, 3, 3, 1), ("b\n", 2, 0, 2, 0), ("b\nAnswer: 0", 2, 0, 2, 0),
-    ]  # fmt: skip
-    assert (tree.root.mc_correct, tree.root.mc_total, tree.root.q) == (3, 5, 0.6) and tree.generated_tokens == 3 * 8 + 2 * 6
+        ("a\n", 3, 3, 3, 1),
+        ("a\na\n", 3, 3, 3, 1),
+        ("a\na\nAnswer: 1", 3, 3, 3, 1),
+        ("b\n", 2, 0, 2, 0),
+        ("b\nAnswer: 0", 2, 0, 2, 0),
+    ]
+    assert (tree.root.mc_correct, tree.root.mc_total, tree.root.q) == (
+        3,
+        5,
+        0.6,
+    ) and tree.generated_tokens == 3 * 8 + 2 * 6
     assert [node.terminal for node in tree.nodes[1:]] == ["", "", "answer", "", "answer"]
 
 
 @settings(max_examples=40, deadline=None)
 @given(worlds, st.integers(1, 20), st.integers(0, 99))
 def test_counts_are_sums_over_ends(world: World, n: int, seed: int) -> None:
-    """Also TVM's invariants: an end is worth 0 or 1, the root the pass rate, a node the count-weighted mean of its children."""
+    """Also TVM's invariants: an end is worth 0 or 1, the root the pass rate, a node the count-weighted mean of its
+    children."""
     [tree] = grow(Iid(n=n), world, seed=seed)
     assert tree.root.mc_total == n
     for node in tree.nodes:
         ends = [below for below in node.walk() if below.terminal]
-        assert (node.mc_correct, node.mc_total) == (sum(e.draws * (e.outcome or 0.0) for e in ends), sum(e.draws for e in ends))
+        assert (node.mc_correct, node.mc_total) == (
+            sum(e.draws * (e.outcome or 0.0) for e in ends),
+            sum(e.draws for e in ends),
+        )
         assert (node.total, node.visits) == (node.mc_correct, node.mc_total)
         assert node.terminal or node.visits == sum(child.visits for child in node.children)
         assert not node.terminal or node.q in (0, 1)
@@ -68,7 +80,9 @@ def test_log_probs_of_steps_sum_up_to_that_of_the_solution() -> None:
     [tree] = grow(Iid(n=40), world)
     for leaf in (node for node in tree.nodes if node.terminal):
         assert math.exp(sum(node.logprob for node in leaf.path())) == pytest.approx(world.leaves()[path_of(tree, leaf)])
-        assert all(below.depth == above.depth + 1 and below.length > above.length for above, below in pairwise(leaf.path()))
+        assert all(
+            below.depth == above.depth + 1 and below.length > above.length for above, below in pairwise(leaf.path())
+        )
 
 
 def test_the_probe_is_part_of_the_draws() -> None:
@@ -77,15 +91,22 @@ def test_the_probe_is_part_of_the_draws() -> None:
     assert decided.stopped == "decided" and decided.root.mc_total == 4
     [mixed] = grow(Iid(n=10, probe=4), FORK, cycle=True)
     assert mixed.stopped == "answered" and mixed.root.mc_total == 10
-    assert [node.solution for node in mixed.nodes] == [node.solution for node in grow(Iid(n=10), FORK, cycle=True)[0].nodes]
+    assert [node.solution for node in mixed.nodes] == [
+        node.solution for node in grow(Iid(n=10), FORK, cycle=True)[0].nodes
+    ]
 
 
 def test_without_gold_each_draw_votes_and_nothing_is_counted() -> None:
     [tree] = grow(Iid(n=5), FORK, cycle=True, gold=False)
     assert {node.solution: (node.votes, node.weight) for node in tree.nodes if node.votes} == {
-        "a\na\nAnswer: 1": (3, pytest.approx(0.6)), "b\nAnswer: 0": (2, pytest.approx(0.4)),
-    }  # fmt: skip
-    assert not any(node.visits or node.mc_total for node in tree.nodes) and not Iid().needs_gold and Iid(probe=4).needs_gold
+        "a\na\nAnswer: 1": (3, pytest.approx(0.6)),
+        "b\nAnswer: 0": (2, pytest.approx(0.4)),
+    }
+    assert (
+        not any(node.visits or node.mc_total for node in tree.nodes)
+        and not Iid().needs_gold
+        and Iid(probe=4).needs_gold
+    )
 
 
 def test_idle_settings_are_refused() -> None:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
 from data_gen.search import Expand, SearchTree
-from data_gen.search.mcts import Mcts
+from data_gen.search.algorithms.mcts import Mcts
 from data_gen.search.select import Puct, Ucb
 from tests.data_gen.search.toy import Path, ToyScorer, World, grow, path_of
 
@@ -41,8 +41,9 @@ def containing_right(world: World, n: int, path: Path = ()) -> float:
 
 
 def test_a_trace_by_hand() -> None:
-    """c = 1, priors 1/2, first play 0, V as in VALUES, rewards +-1. Expanded: root; a (tie of scores, better V); ab (.5 against .5,
-    better V; wrong: -1 and then its V .4); b (0 + 1 against -.03 + .25; -1, -.5); aa, the last one open (+1, .2)."""
+    """c = 1, priors 1/2, first play 0, V as in VALUES, rewards +-1. Expanded: root; a (tie of scores, better V); ab (.5
+    against .5, better V; wrong: -1 and then its V .4); b (0 + 1 against -.03 + .25; -1, -.5); aa, the last one open
+    (+1, .2)."""
     search = Mcts(simulations=9, select=Puct(c=1.0, prior="uniform"), expand=Expand(n=2))
     [tree] = grow(search, FORK, scorer=ToyScorer(VALUES.__getitem__, Scale.SIGNED), cycle=True)
     assert [node.solution for node in tree.nodes[1:]] == [
@@ -54,7 +55,16 @@ def test_a_trace_by_hand() -> None:
         "b\nAnswer: 0",
         "a\na\nAnswer: 1",
     ]
-    assert visits(tree) == {"": 8, "a": 5, "b": 2, "a a": 2, "a b": 2, "a b Answer: 0": 1, "b Answer: 0": 1, "a a Answer: 1": 1}
+    assert visits(tree) == {
+        "": 8,
+        "a": 5,
+        "b": 2,
+        "a a": 2,
+        "a b": 2,
+        "a b Answer: 0": 1,
+        "b Answer: 0": 1,
+        "a a Answer: 1": 1,
+    }
     totals = {path_of(tree, node): node.total for node in tree.nodes if not node.terminal}
     assert totals == pytest.approx({(): -0.4, ("a",): 1.1, ("b",): -1.5, ("a", "a"): 1.2, ("a", "b"): -0.6})
     [best] = [node for node in tree.nodes if node.votes]
@@ -63,12 +73,18 @@ def test_a_trace_by_hand() -> None:
 
 def test_a_budget_of_simulations_counts_expansions() -> None:
     """A first wave finds only the root open, which is one simulation, not eight."""
-    [tree] = grow(Mcts(simulations=8, wave=8, expand=Expand(n=2)), World.random(3), scorer=ToyScorer(lambda path: 0.5), cycle=True)
+    [tree] = grow(
+        Mcts(simulations=8, wave=8, expand=Expand(n=2)), World.random(3), scorer=ToyScorer(lambda path: 0.5), cycle=True
+    )
     assert sum(node.expansions for node in tree.nodes) == 8 and tree.stopped == "budget"
 
 
 @settings(max_examples=25, deadline=None)
-@given(worlds, st.integers(1, 5), st.sampled_from([Puct(), Puct(fpu="inf", prior="draws"), Ucb(), Ucb(c=2, k=1, fpu="parent")]))
+@given(
+    worlds,
+    st.integers(1, 5),
+    st.sampled_from([Puct(), Puct(fpu="inf", prior="draws"), Ucb(), Ucb(c=2, k=1, fpu="parent")]),
+)
 def test_an_exhausted_tree_does_not_depend_on_how_it_was_walked(world: World, wave: int, select: Any) -> None:
     """Every inner node backs up its V once, every end its reward once: Q is their mean over what lies below."""
     search = Mcts(simulations=200, wave=wave, select=select, expand=Expand(n=3))
@@ -76,16 +92,21 @@ def test_an_exhausted_tree_does_not_depend_on_how_it_was_walked(world: World, wa
     assert tree.stopped == "exhausted"
     for node in tree.nodes:
         below = list(node.walk())
-        worths = [2 * world.value(path_of(tree, n)) - 1 if not n.terminal else 2 * (n.outcome or 0.0) - 1 for n in below]
+        worths = [
+            2 * world.value(path_of(tree, n)) - 1 if not n.terminal else 2 * (n.outcome or 0.0) - 1 for n in below
+        ]
         assert node.visits == len(below) and node.total == pytest.approx(sum(worths))
 
 
 @pytest.mark.parametrize("seed", [4, 9])
 def test_solve_rates_of_exhausted_trees_are_exact(seed: int) -> None:
-    """400 trees, two draws a node: within 4 standard errors of the enumerated chance that a right answer is among them."""
+    """400 trees, two draws a node: within 4 standard errors of the enumerated chance that a right answer is among
+    them."""
     world = World.random(seed, right=0.15)
     exact = containing_right(world, 2)
-    trees = grow(Mcts(simulations=100, expand=Expand(n=2)), world, scorer=ToyScorer(lambda path: 0.5), runs=400, seed=seed)
+    trees = grow(
+        Mcts(simulations=100, expand=Expand(n=2)), world, scorer=ToyScorer(lambda path: 0.5), runs=400, seed=seed
+    )
     found = sum(any(node.outcome == 1.0 for node in tree.nodes) for tree in trees) / 400
     assert 0.1 < exact < 0.9 and abs(found - exact) < 4 * math.sqrt(exact * (1 - exact) / 400)
 
@@ -96,7 +117,9 @@ def test_q_of_the_best_first_step_comes_to_the_optimum() -> None:
     for seed in range(20):
         world = World.random(seed)
         worth = {path: (7 * i + seed) % 27 / 27 for i, path in enumerate(world.leaves())}
-        ahead = {path: max(w for leaf, w in worth.items() if leaf[: len(path)] == path) for path in [*world.tree, *worth]}
+        ahead = {
+            path: max(w for leaf, w in worth.items() if leaf[: len(path)] == path) for path in [*world.tree, *worth]
+        }
         for simulations, found in gaps.items():
             search = Mcts(simulations=simulations, backup="max", outcome_weight=0, scale=Scale.P, expand=Expand(n=3))
             scorer = ToyScorer(lambda path, w=worth: w.get(path, 0.0))  # type: ignore[misc]
@@ -115,7 +138,8 @@ def test_with_exact_values_the_answer_is_right_far_more_often_than_a_sample() ->
 
 
 def test_dead_ends_never_end_a_tree() -> None:
-    """The likeliest and best valued steps are dead or lead only to ends; what is open elsewhere is still expanded, to the last."""
+    """The likeliest and best valued steps are dead or lead only to ends; what is open elsewhere is still expanded, to
+    the last."""
     world = World(
         {(): {"a": 0.6, "b": 0.2, "c": 0.2}, ("b",): {"a": 0.5, "b": 0.5}, ("c",): {"a": 1.0}},
         {("a",): None, ("b", "a"): None, ("b", "b"): None, ("c", "a"): 1.0},
@@ -124,8 +148,11 @@ def test_dead_ends_never_end_a_tree() -> None:
     [tree] = grow(Mcts(simulations=30, expand=Expand(n=6)), world, scorer=scorer, cycle=True)
     assert tree.stopped == "exhausted"
     assert {path_of(tree, node): node.terminal for node in tree.nodes if node.terminal} == {
-        ("a",): "invalid", ("b", "a"): "invalid", ("b", "b"): "invalid", ("c", "a"): "answer",
-    }  # fmt: skip
+        ("a",): "invalid",
+        ("b", "a"): "invalid",
+        ("b", "b"): "invalid",
+        ("c", "a"): "answer",
+    }
     [best] = [node for node in tree.nodes if node.votes]
     assert best.outcome == 1.0
 
@@ -135,10 +162,14 @@ dyadic = st.integers(0, 64).map(lambda i: i / 64)
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.integers(0, 500), st.lists(dyadic, min_size=40, max_size=40), st.integers(1, 4), st.sampled_from(["mean_prob", "draws", "uniform"])
+    st.integers(0, 500),
+    st.lists(dyadic, min_size=40, max_size=40),
+    st.integers(1, 4),
+    st.sampled_from(["mean_prob", "draws", "uniform"]),
 )
 def test_rescaling_keeps_the_walks(seed: int, values: list[float], wave: int, prior: Any) -> None:
-    """[-1, 1] with c and first play 0 walks as [0, 1] with c/2 and first play 1/2 (values of few bits, so that ties stay ties)."""
+    """[-1, 1] with c and first play 0 walks as [0, 1] with c/2 and first play 1/2 (values of few bits, so that ties
+    stay ties)."""
     world = World.random(seed)
     names = {path: values[i % 40] for i, path in enumerate([*world.tree, *world.right])}
     signed = Mcts(simulations=13, wave=wave, select=Puct(c=1.0, prior=prior))
@@ -166,7 +197,11 @@ def reference(world: World, values: dict[Path, float], simulations: int, c: floa
         n, w = counts[path, ""]
         parent, letters = counts[path[:-1], ""][0], world.tree[path[:-1]]
         prior = math.sqrt(letters[path[-1]])  # two tokens, the second of which is sure
-        return (w / n if n else 0.0) + c * prior * math.sqrt(parent) / (1 + n), values[path], -list(letters).index(path[-1])
+        return (
+            (w / n if n else 0.0) + c * prior * math.sqrt(parent) / (1 + n),
+            values[path],
+            -list(letters).index(path[-1]),
+        )
 
     for _ in range(simulations):
         path: Path = ()
@@ -187,7 +222,9 @@ def reference(world: World, values: dict[Path, float], simulations: int, c: floa
 
 @settings(max_examples=40, deadline=None)
 @given(worlds, st.lists(st.floats(-1, 1), min_size=40, max_size=40), st.integers(1, 30), st.floats(0, 3))
-def test_one_leaf_at_a_time_is_the_sequential_algorithm(world: World, values: list[float], simulations: int, c: float) -> None:
+def test_one_leaf_at_a_time_is_the_sequential_algorithm(
+    world: World, values: list[float], simulations: int, c: float
+) -> None:
     names = {path: values[i % 40] for i, path in enumerate([*world.tree, *world.right])}
     search = Mcts(simulations=simulations, select=Puct(c=c), expand=Expand(n=3))
     [tree] = grow(search, world, scorer=ToyScorer(names.__getitem__, Scale.SIGNED), cycle=True)
@@ -202,12 +239,15 @@ def test_a_wave_is_wider_than_what_is_open() -> None:
 
 
 def test_a_wave_spreads_and_leaves_no_trace_of_its_losses() -> None:
-    """All score alike but for the losses, so three walks take three different steps; afterwards counts are those of real visits."""
+    """All score alike but for the losses, so three walks take three different steps; afterwards counts are those of
+    real visits."""
     world = World.random(7)
     search = Mcts(simulations=4, wave=3, select=Puct(c=0.1, prior="uniform"), expand=Expand(n=3))
     [tree] = grow(search, world, scorer=ToyScorer(lambda path: 0.5), cycle=True)
     assert [node.expansions for node in tree.root.steps()] == [1, 1, 1]
-    assert (tree.root.visits, tree.root.total) == (4, 0.0) and [(n.visits, n.total) for n in tree.root.steps()] == [(1, 0.0)] * 3
+    assert (tree.root.visits, tree.root.total) == (4, 0.0) and [(n.visits, n.total) for n in tree.root.steps()] == [
+        (1, 0.0)
+    ] * 3
 
 
 def test_visit_weighted_backup_is_the_mean_of_the_children() -> None:
@@ -230,19 +270,30 @@ def test_only_steps_of_the_search_can_be_its_answer() -> None:
             found = Rollout(Sample(token_ids=(5,), logprobs=(0.0,), finish="stop"), "1", 1.0)
             return [Score(score.value, rollouts=(found,)) for score in await super().__call__(prefixes, lm)]
 
-    [tree] = grow(Mcts(simulations=3, expand=Expand(n=3)), World.random(1), scorer=Rolling(lambda path: 0.5), cycle=True)
-    assert not any(node.votes for node in tree.nodes) and all(node.rollouts() for node in tree.nodes if node.source == "policy")
+    [tree] = grow(
+        Mcts(simulations=3, expand=Expand(n=3)), World.random(1), scorer=Rolling(lambda path: 0.5), cycle=True
+    )
+    assert not any(node.votes for node in tree.nodes) and all(
+        node.rollouts() for node in tree.nodes if node.source == "policy"
+    )
 
 
 @pytest.mark.parametrize("scale", ["progress", "ranking"])
 def test_scales_without_a_place_for_outcomes_are_refused(scale: str) -> None:
     with pytest.raises(ValueError, match=f"scale: '{scale}' has no place for outcomes"):
         Mcts(scale=Scale(scale))
-    [tree] = grow(Mcts(scale=Scale(scale), outcome_weight=0), World.random(2), scorer=ToyScorer(lambda path: 0.5, Scale(scale)), gold=False)
+    [tree] = grow(
+        Mcts(scale=Scale(scale), outcome_weight=0),
+        World.random(2),
+        scorer=ToyScorer(lambda path: 0.5, Scale(scale)),
+        gold=False,
+    )
     assert tree.nodes[1].visits
 
 
 def test_tokens_are_a_budget_too() -> None:
     """Steps have 2 tokens, answers 4 with their end: root (6 tokens), then a node after another until 20 are spent."""
-    [tree] = grow(Mcts(token_budget=20, expand=Expand(n=3)), World.random(2), scorer=ToyScorer(lambda path: 0.5), cycle=True)
+    [tree] = grow(
+        Mcts(token_budget=20, expand=Expand(n=3)), World.random(2), scorer=ToyScorer(lambda path: 0.5), cycle=True
+    )
     assert 20 <= tree.generated_tokens <= 26 and tree.stopped == "budget"

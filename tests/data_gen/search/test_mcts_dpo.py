@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
 from data_gen.search import Expand
+from data_gen.search.algorithms.mcts_dpo import MctsDpo, commit
 from data_gen.search.backup import back_up_rewards
 from data_gen.search.expand import same_step
-from data_gen.search.mcts_dpo import MctsDpo, commit
 from data_gen.search.node import Node
 from data_gen.search.select import Puct
 from tests.data_gen.search.test_mcts import FORK, containing_right, visits, worlds
@@ -23,15 +23,18 @@ VALUES = {("a",): 0.6, ("b",): 0.3, ("a", "a"): 0.8, ("a", "b"): 0.2}
 
 
 def test_a_trace_by_hand() -> None:
-    """Edge rewards: a .6, b .3, aa .2, ab -.4, the right answer below aa .8 + 1 - .8 = 1. Walk 1 takes the best rewards to that answer:
-    Q(aa) = 1.2, V(a) = (1.2 - .4) / 2, Q(a) = 1, V(root) = (1 + .3) / 2. Walk 2 repeats it: V(a) = (2 * 1.2 - .4) / 3, Q(a) = 1.2667,
-    V(root) = (2 * 1.2667 + .3) / 3. Committed: a (2 * (1 + 2) against 0), one walk (V(a) = (3 * 1.2 - .4) / 4 = .8); aa; the answer."""
+    """Edge rewards: a .6, b .3, aa .2, ab -.4, the right answer below aa .8 + 1 - .8 = 1. Walk 1 takes the best rewards
+    to that answer: Q(aa) = 1.2, V(a) = (1.2 - .4) / 2, Q(a) = 1, V(root) = (1 + .3) / 2. Walk 2 repeats it: V(a) = (2 *
+    1.2 - .4) / 3, Q(a) = 1.2667, V(root) = (2 * 1.2667 + .3) / 3. Committed: a (2 * (1 + 2) against 0), one walk (V(a)
+    = (3 * 1.2 - .4) / 4 = .8); aa; the answer."""
     search = MctsDpo(iterations=1, root_factor=2, select=EVEN, expand=Expand(n=2))
     [tree] = grow(search, FORK, scorer=ToyScorer(VALUES.__getitem__), cycle=True)
     assert [node.solution for node in tree.nodes[1:]] == ["a\n", "b\n", "a\na\n", "a\nb\n", "a\na\nAnswer: 1"]
     assert [node.reward for node in tree.nodes] == pytest.approx([0, 0.6, 0.3, 0.2, -0.4, 1.0])
     assert visits(tree) == {"": 2, "a": 3, "a a": 4, "a a Answer: 1": 4}
-    assert [node.q for node in tree.nodes if node.visits] == pytest.approx([(2 * (0.6 + 2 / 3) + 0.3) / 3, 1.4, 1.2, 1.0])
+    assert [node.q for node in tree.nodes if node.visits] == pytest.approx(
+        [(2 * (0.6 + 2 / 3) + 0.3) / 3, 1.4, 1.2, 1.0]
+    )
     assert tree.stopped == "answered" and [node.solution for node in tree.nodes if node.votes] == ["a\na\nAnswer: 1"]
 
 
@@ -42,7 +45,8 @@ def test_gamma_discounts_what_lies_ahead() -> None:
 
 
 def test_q_of_the_best_first_step_comes_to_the_optimum() -> None:
-    """Ends are walked to again, so visits gather on the best path and V(root) rises to R of the best end: C + 1 where one is right."""
+    """Ends are walked to again, so visits gather on the best path and V(root) rises to R of the best end: C + 1 where
+    one is right."""
     means = []
     for iterations in (10, 100, 1000):
         gaps = []
@@ -60,7 +64,8 @@ def test_q_of_the_best_first_step_comes_to_the_optimum() -> None:
 @settings(max_examples=25, deadline=None)
 @given(worlds, st.integers(1, 12), st.integers(1, 4))
 def test_counts_and_values_follow_from_each_other(world: World, iterations: int, horizon: int) -> None:
-    """Q = r + V of the children at the last walk through a node; N sums up below every node that was not committed to."""
+    """Q = r + V of the children at the last walk through a node; N sums up below every node that was not committed
+    to."""
     search = MctsDpo(iterations=iterations, horizon=horizon, expand=Expand(n=3))
     [tree] = grow(search, world, scorer=ToyScorer(world.value), cycle=True)
     [answer] = [node for node in tree.nodes if node.votes]
@@ -90,20 +95,29 @@ def test_rewards_telescope() -> None:
 def test_the_question_has_a_width_of_its_own() -> None:
     world = World.random(1)
     [tree] = grow(MctsDpo(iterations=3, first=3, expand=Expand(n=2)), world, scorer=ToyScorer(world.value), cycle=True)
-    assert len(tree.root.children) == 3 and {len(node.children) for node in tree.nodes[1:] if node.depth in (1, 2)} == {0, 2}
+    assert len(tree.root.children) == 3 and {len(node.children) for node in tree.nodes[1:] if node.depth in (1, 2)} == {
+        0,
+        2,
+    }
     assert MctsDpo(first=5, expand=Expand(n=2)).width() == 5
 
 
 def test_a_walk_ends_at_the_horizon_and_moves_go_beyond_it() -> None:
     world = World.random(2)
-    [tree] = grow(MctsDpo(iterations=2, horizon=1, expand=Expand(n=3)), world, scorer=ToyScorer(world.value), cycle=True)
+    [tree] = grow(
+        MctsDpo(iterations=2, horizon=1, expand=Expand(n=3)), world, scorer=ToyScorer(world.value), cycle=True
+    )
     [answer] = [node for node in tree.nodes if node.votes]
     assert answer.depth == 4
-    assert {node for node in tree.nodes if node.children} == {tree.root, *answer.path()[:-1]}  # nothing beside the moves was expanded
+    assert {node for node in tree.nodes if node.children} == {
+        tree.root,
+        *answer.path()[:-1],
+    }  # nothing beside the moves was expanded
 
 
 def test_the_committed_child_has_the_most_and_least_evenly_spread_visits() -> None:
-    """5 visits spread 3 : 2 lose to 4 spread 4 : 0, by 5 * 2 to 4 * 5; among equals the greater Q wins, then the older."""
+    """5 visits spread 3 : 2 lose to 4 spread 4 : 0, by 5 * 2 to 4 * 5; among equals the greater Q wins, then the
+    older."""
 
     def node(parent: Node | None, i: int, visits: int, q: float = 0.0) -> Node:
         made = Node(id=i, parent=parent, token_ids=(), text="", visits=visits, total=q * visits)
@@ -130,7 +144,11 @@ def test_near_duplicates_merge_by_their_words() -> None:
 
     near = Expand(dedupe="near", near=0.6)
     one, two = step("12 coins and 5 more make", (1, 2)), step("12 coins and 5 more makes", (1, 3))
-    assert same_step(near, one, two) and not same_step(Expand(), one, two) and not same_step(Expand(dedupe="near", near=0.7), one, two)
+    assert (
+        same_step(near, one, two)
+        and not same_step(Expand(), one, two)
+        and not same_step(Expand(dedupe="near", near=0.7), one, two)
+    )
     assert not same_step(near, one, step("12 coins and 5 more make", (1, 2), "invalid"))
 
 
@@ -157,12 +175,16 @@ TRAPS = World(
 
 
 @pytest.mark.parametrize(
-    ("returns", "stopped", "end"), [(0, "exhausted", "a"), (1, "answered", "c\nAnswer: 1"), (4, "answered", "c\nAnswer: 1")]
+    ("returns", "stopped", "end"),
+    [(0, "exhausted", "a"), (1, "answered", "c\nAnswer: 1"), (4, "answered", "c\nAnswer: 1")],
 )
 def test_a_dead_end_never_kills_a_tree(returns: int, stopped: str, end: str) -> None:
-    """Without gold, values alone lead into the traps: a (.9), then b (.8), of which only what is tried is known to be dead."""
+    """Without gold, values alone lead into the traps: a (.9), then b (.8), of which only what is tried is known to be
+    dead."""
     values = {("a",): 0.9, ("b",): 0.8, ("b", "a"): 0.7, ("b", "b"): 0.6, ("b", "b", "a"): 0.5, ("c",): 0.1}
-    search = MctsDpo(iterations=1, root_factor=1, horizon=1, returns=returns, outcome_weight=0, select=EVEN, expand=Expand(n=3))
+    search = MctsDpo(
+        iterations=1, root_factor=1, horizon=1, returns=returns, outcome_weight=0, select=EVEN, expand=Expand(n=3)
+    )
     [tree] = grow(search, TRAPS, scorer=ToyScorer(values.__getitem__), gold=False, cycle=True)
     assert tree.stopped == stopped
     assert [node.solution for node in tree.nodes if node.votes] == ([end] if stopped == "answered" else [])
@@ -171,8 +193,8 @@ def test_a_dead_end_never_kills_a_tree(returns: int, stopped: str, end: str) -> 
 
 
 def test_the_committed_answer_is_right_as_often_as_the_tree_holds_a_right_one() -> None:
-    """With outcomes alone and walks enough, 300 trees of two draws a node commit to a right answer wherever there is one: within 4 standard
-    errors of the enumerated chance that one is drawn."""
+    """With outcomes alone and walks enough, 300 trees of two draws a node commit to a right answer wherever there is
+    one: within 4 standard errors of the enumerated chance that one is drawn."""
     world = World.random(4, depth=2, right=0.15)
     exact = containing_right(world, 2)
     search = MctsDpo(iterations=60, root_factor=2, expand=Expand(n=2))

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_gen.search import SearchTree
+from data_gen.search.algorithms.omega import Bisection, Omega, candidates
 from data_gen.search.node import Node
-from data_gen.search.omega import Bisection, Omega, candidates
 from tests.data_gen.search.test_mcts import FORK
 from tests.data_gen.search.toy import Path, World, grow, path_of
 
@@ -21,7 +21,9 @@ def fatal(depth: int, right: float) -> World:
     """At every step `a` (probability `right`) is right and `b` spoils the solution for good."""
     inner = [path for d in range(depth) for path in itertools.product("ab", repeat=d)]
     leaves = itertools.product("ab", repeat=depth)
-    return World({path: {"a": right, "b": 1 - right} for path in inner}, {leaf: float("b" not in leaf) for leaf in leaves})
+    return World(
+        {path: {"a": right, "b": 1 - right} for path in inner}, {leaf: float("b" not in leaf) for leaf in leaves}
+    )
 
 
 def searched(tree: SearchTree) -> list[list[Node]]:
@@ -31,8 +33,8 @@ def searched(tree: SearchTree) -> list[list[Node]]:
 
 
 def test_a_trace_by_hand() -> None:
-    """Two rollouts of the question, aaaa right and bbbb wrong (4 letters and the answer: 5 steps). Midpoints bb, then b: no completion is
-    right, so the first error is step 1. Neither can end both ways: the pool is empty."""
+    """Two rollouts of the question, aaaa right and bbbb wrong (4 letters and the answer: 5 steps). Midpoints bb, then
+    b: no completion is right, so the first error is step 1. Neither can end both ways: the pool is empty."""
     [tree] = grow(Omega(k=2), fatal(4, 0.5), cycle=True)
     counts = {path_of(tree, n): (n.mc_correct, n.mc_total) for n in tree.nodes if n.mc_total}
     assert counts == {(): (1, 2), ("b", "b"): (0, 2), ("b",): (0, 2)} and tree.stopped == "exhausted"
@@ -45,7 +47,10 @@ def test_a_trace_by_hand() -> None:
 @given(st.integers(1, 40), st.data())
 def test_bisection_finds_the_first_error_in_log_steps(steps: int, data: st.DataObject) -> None:
     error = data.draw(st.integers(1, steps))
-    path = [Node(id=i, parent=None, token_ids=(), text="", mc_correct=float(i < error), mc_total=1) for i in range(1, steps + 1)]
+    path = [
+        Node(id=i, parent=None, token_ids=(), text="", mc_correct=float(i < error), mc_total=1)
+        for i in range(1, steps + 1)
+    ]
     search, looks = Bisection(path, 0, steps), 0
     while search.middle:
         looks += 1
@@ -54,15 +59,17 @@ def test_bisection_finds_the_first_error_in_log_steps(steps: int, data: st.DataO
 
 
 def test_true_first_errors_are_found() -> None:
-    """60 trees, 6 letters, a right step has probability .9, 16 rollouts a state: a right prefix looks wrong with probability below 1e-5
-    (.41^16), a spoiled one never looks right."""
+    """60 trees, 6 letters, a right step has probability .9, 16 rollouts a state: a right prefix looks wrong with
+    probability below 1e-5 (.41^16), a spoiled one never looks right."""
     found = Counter[int]()
     for tree in grow(Omega(k=16, searches=4), fatal(6, 0.9), runs=60, seed=2):
         for path in searched(tree):
             letters = path_of(tree, path[-1])
             error = letters.index("b") + 1 if "b" in letters else 7
             before = path[error - 2] if error > 1 else tree.root
-            assert before.mc_correct > 0 and path[error - 1].mc_correct == 0  # low and high are neighbours, with the error between
+            assert (
+                before.mc_correct > 0 and path[error - 1].mc_correct == 0
+            )  # low and high are neighbours, with the error between
             assert path[error - 1].mc_total == 16 or path[error - 1].terminal
             found[error] += 1
         for node in tree.nodes:
@@ -71,8 +78,8 @@ def test_true_first_errors_are_found() -> None:
 
 
 def test_counts_are_probabilities_wherever_they_stand() -> None:
-    """In a world of partial errors: summed over 150 trees, right completions of all midpoints at one depth against their exact
-    probabilities; within 4 standard errors."""
+    """In a world of partial errors: summed over 150 trees, right completions of all midpoints at one depth against
+    their exact probabilities; within 4 standard errors."""
     world = World.random(21, depth=4, branching=2, right=0.5)
     residual, variance = Counter[int](), Counter[int]()
     for tree in grow(Omega(k=8, searches=3), world, runs=150):
@@ -86,13 +93,16 @@ def test_counts_are_probabilities_wherever_they_stand() -> None:
 
 
 def test_selection_by_hand() -> None:
-    """alpha .5, beta .9, L 10, c .125. One state with MC .75 and wrong rollouts of 10 and 20 tokens, one with MC .25 and 10 tokens:
-    Q = .5^.25 * .9, .5^.25 * .81, .5^.75 * .9. U of the first is 0, then .125 / 2 for a state once taken, .125 for a fresh one, ..."""
+    """alpha .5, beta .9, L 10, c .125. One state with MC .75 and wrong rollouts of 10 and 20 tokens, one with MC .25
+    and 10 tokens: Q = .5^.25 * .9, .5^.25 * .81, .5^.75 * .9. U of the first is 0, then .125 / 2 for a state once
+    taken, .125 for a fresh one, ..."""
 
     def state(i: int, right: int, wrong: list[int]) -> Node:
         node = Node(id=i, parent=None, token_ids=(), text="", mc_correct=right, mc_total=4)
         for j, length in enumerate(wrong):
-            node.children.append(Node(id=10 * i + j, parent=node, token_ids=(j,) * length, text="", source="rollout", outcome=0.0))
+            node.children.append(
+                Node(id=10 * i + j, parent=node, token_ids=(j,) * length, text="", source="rollout", outcome=0.0)
+            )
         return node
 
     one, two = state(1, 3, [20, 10]), state(2, 1, [10])
@@ -109,7 +119,11 @@ def test_equal_wrong_rollouts_are_one_candidate_and_shared_steps_one_estimate() 
     """Six rollouts in turn, three of each kind; all wrong ones are bbb: one search, each midpoint estimated once."""
     [tree] = grow(Omega(k=6), fatal(3, 0.5), cycle=True)
     assert len(tree.root.rollouts()) == 6 and len(searched(tree)) == 1
-    assert {path_of(tree, n): len(n.rollouts()) for n in tree.nodes if n.rollouts()} == {(): 6, ("b",): 6, ("b", "b"): 6}
+    assert {path_of(tree, n): len(n.rollouts()) for n in tree.nodes if n.rollouts()} == {
+        (): 6,
+        ("b",): 6,
+        ("b", "b"): 6,
+    }
 
 
 def test_a_decided_question_is_left_alone() -> None:
@@ -136,5 +150,7 @@ def test_costs_are_k_times_the_logarithm(wave: int) -> None:
 
 def test_letters_of_a_searched_path_are_those_of_its_rollout() -> None:
     for tree in grow(Omega(k=8), fatal(5, 0.7), runs=10):
-        rollouts: set[Path] = {path_of(tree, leaf) for node in tree.nodes for leaf in node.rollouts() if leaf.outcome == 0}
+        rollouts: set[Path] = {
+            path_of(tree, leaf) for node in tree.nodes for leaf in node.rollouts() if leaf.outcome == 0
+        }
         assert {path_of(tree, path[-1]) for path in searched(tree)} <= rollouts

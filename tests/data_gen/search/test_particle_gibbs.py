@@ -9,9 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from data_gen.engines.base import Sample
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
 from data_gen.search import Expand, Node, SearchTree
-from data_gen.search.particle_gibbs import ParticleGibbs
+from data_gen.search.algorithms.particle_gibbs import ParticleGibbs
 from data_gen.search.potentials import Potential
 from data_gen.search.replay import replay
 from data_gen.search.resample import Resample
@@ -24,8 +24,8 @@ DIFFERENCE = Potential(kind="difference", reward="odds", lam=1)
 
 
 def test_two_sweeps_by_hand() -> None:
-    """3 paths over 2 sweeps: a and b, then a beside the kept one. The end weighs p/(1-p) = 3 for a and 1 for b, so the first sweep votes
-    3/4 : 1/4; the second the same where b was kept (one time in four), and all for a where a was."""
+    """3 paths over 2 sweeps: a and b, then a beside the kept one. The end weighs p/(1-p) = 3 for a and 1 for b, so the
+    first sweep votes 3/4 : 1/4; the second the same where b was kept (one time in four), and all for a where a was."""
     search = ParticleGibbs(n=3, iterations=2, potential=Potential(kind="final"), resample=Resample(ess=0))
     values = {("a",): 0.75, ("b",): 0.5}
     trees = grow(search, COIN, scorer=ToyScorer(values.__getitem__), gold=False, cycle=True, runs=200)
@@ -34,7 +34,11 @@ def test_two_sweeps_by_hand() -> None:
         a, b = sorted((node for node in tree.nodes if node.votes), key=lambda node: path_of(tree, node))
         kept.append("a" if a.votes == 3 else "b")
         second = 1.0 if kept[-1] == "a" else 0.75
-        assert a.votes + b.votes == 4 and a.weight == pytest.approx((0.75 + second) / 2) and b.weight == pytest.approx(1 - a.weight)
+        assert (
+            a.votes + b.votes == 4
+            and a.weight == pytest.approx((0.75 + second) / 2)
+            and b.weight == pytest.approx(1 - a.weight)
+        )
         assert sum(node.draws for node in tree.nodes if node.depth == 1) == 3
     assert abs(kept.count("b") / 200 - 0.25) < 4.5 * math.sqrt(0.25 * 0.75 / 200)
 
@@ -63,14 +67,18 @@ def test_settings_that_cannot_be() -> None:
         ({"n": 2, "iterations": 3}, "n: 2 paths cannot be dealt over iterations=3"),
         ({"burn_in": 2}, "burn_in: of iterations=2 at least one must vote"),
         ({"ancestors": True}, "ancestors: needs a potential with a target"),
-        ({"ancestors": True, "potential": DIFFERENCE, "expand": Expand(temperature=0.5)}, "ancestors: needs expand.temperature 1"),
+        (
+            {"ancestors": True, "potential": DIFFERENCE, "expand": Expand(temperature=0.5)},
+            "ancestors: needs expand.temperature 1",
+        ),
     ]:
         with pytest.raises(ValidationError, match=message):
             ParticleGibbs(**wrong)
 
 
 def test_when_a_sweep_dies_the_next_begins_anew() -> None:
-    """Half of the first steps are dead: sweeps of one path each, of which some die; the others vote, nobody is kept from the dead."""
+    """Half of the first steps are dead: sweeps of one path each, of which some die; the others vote, nobody is kept
+    from the dead."""
     world = World({(): HALVES}, {("a",): None, ("b",): 1.0})
     trees = grow(ParticleGibbs(n=4, iterations=4), world, scorer=ToyScorer(lambda path: 0.5), gold=False, runs=60)
     # A sweep votes unless it and all before it died.
@@ -115,10 +123,15 @@ class OneSweep(ParticleGibbs):
 @pytest.mark.parametrize("kind", ["difference", "current"])
 @pytest.mark.parametrize("ancestors", [False, True])
 def test_a_sweep_leaves_the_posterior_as_it_is(kind: str, ancestors: bool) -> None:
-    """800 sweeps of two new paths beside one drawn from the posterior: what is kept next follows it, too (below 0.06), though it is
-    another path in more than 150; as many leave every path as come to it (net flow below 0.05)."""
+    """800 sweeps of two new paths beside one drawn from the posterior: what is kept next follows it, too (below 0.06),
+    though it is another path in more than 150; as many leave every path as come to it (net flow below 0.05)."""
     search = OneSweep(
-        n=2, iterations=1, ancestors=ancestors, scale=Scale.ODDS, potential=Potential(kind=kind, reward="odds", lam=1), resample=Resample()
+        n=2,
+        iterations=1,
+        ancestors=ancestors,
+        scale=Scale.ODDS,
+        potential=Potential(kind=kind, reward="odds", lam=1),
+        resample=Resample(),
     )
     trees = grow(search, WORLD, scorer=ToyScorer(REWARD, Scale.ODDS), gold=False, runs=800)
     found = Counter(tree.after for tree in trees)
@@ -129,7 +142,8 @@ def test_a_sweep_leaves_the_posterior_as_it_is(kind: str, ancestors: bool) -> No
 
 
 def test_ancestor_sampling_frees_the_first_step() -> None:
-    """With one new path the kept one's first step survives most sweeps; with ancestors it changes clearly more often."""
+    """With one new path the kept one's first step survives most sweeps; with ancestors it changes clearly more
+    often."""
 
     def moved(ancestors: bool) -> int:
         search = OneSweep(n=1, iterations=1, ancestors=ancestors, scale=Scale.ODDS, potential=DIFFERENCE)
@@ -164,7 +178,9 @@ def test_replayed_steps_have_the_engine_s_log_probs_and_are_charged() -> None:
     same, joined = tree.ends
     assert same is tree.kept and path_of(tree, joined) == ("b", "a", "b") and joined.terminal == "answer"
     assert [node.source for node in joined.path()] == ["policy", "replayed", "replayed", "replayed"]
-    assert sum(n.logprob for n in joined.path()[1:3]) == pytest.approx(math.log(WORLD.tree["b",]["a"] * WORLD.tree["b", "a"]["b"]))
+    assert sum(n.logprob for n in joined.path()[1:3]) == pytest.approx(
+        math.log(WORLD.tree["b",]["a"] * WORLD.tree["b", "a"]["b"])
+    )
     ids = joined.ids
     assert tree.scored_tokens == len(tree.prompt_ids) + len(ids) and all(node.draws == 0 for node in joined.path()[1:])
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_gen.errors import UserError
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
+from data_gen.search.algorithms.particle import Particle
 from data_gen.search.node import Node
-from data_gen.search.particle import Particle
 from data_gen.search.potentials import Potential
 from data_gen.search.resample import Resample
 from tests.data_gen.search.toy import ToyScorer, World, grow
@@ -48,14 +48,18 @@ def test_the_table_by_hand(kind: str, expected: list[float]) -> None:
 
 def test_max_starts_where_it_is_told() -> None:
     assert factors(Potential(kind="max", reward="odds"), [-2.0, -1.0, 3.0]) == pytest.approx([0.0, 0.0, 3.0])
-    assert factors(Potential(kind="max", reward="odds", start=-5), [-2.0, -1.0, 3.0]) == pytest.approx([-2.0, -1.0, 6.0])
+    assert factors(Potential(kind="max", reward="odds", start=-5), [-2.0, -1.0, 3.0]) == pytest.approx(
+        [-2.0, -1.0, 6.0]
+    )
 
 
 @given(st.sampled_from(KINDS), st.lists(st.floats(-50, 50), min_size=1, max_size=12), st.floats(0.01, 20))
 def test_factors_telescope(kind: str, rewards: list[float], lam: float) -> None:
     potential = Potential(kind=kind, reward="odds", lam=lam)
     end = lam * (rewards[-1] if potential.telescopes else sum(rewards))
-    assert sum(factors(potential, rewards)) == pytest.approx(end, rel=1e-9, abs=1e-9 * lam * (1 + sum(map(abs, rewards))) * len(rewards))
+    assert sum(factors(potential, rewards)) == pytest.approx(
+        end, rel=1e-9, abs=1e-9 * lam * (1 + sum(map(abs, rewards))) * len(rewards)
+    )
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "absolute"])
@@ -68,13 +72,19 @@ def test_on_a_tree_they_telescope_with_and_without_resampling(kind: str, ess: fl
     ends = [node for node in tree.nodes if node.votes]
     assert len(ends) > 1
     for end in ends:
-        total = sum(potential.factor(above, node, Scale.P) for above, node in itertools.pairwise([tree.root, *end.path()]))
-        assert total + potential.factor(end, end, Scale.P) == pytest.approx(3 * potential.reward_of(end.value or 0.0, Scale.P), abs=1e-9)
+        total = sum(
+            potential.factor(above, node, Scale.P) for above, node in itertools.pairwise([tree.root, *end.path()])
+        )
+        assert total + potential.factor(end, end, Scale.P) == pytest.approx(
+            3 * potential.reward_of(end.value or 0.0, Scale.P), abs=1e-9
+        )
 
 
 def test_rewards_of_a_value() -> None:
     """A signed 0.5 is P(correct) 0.75."""
-    found = {reward: Potential(reward=reward).reward_of(0.5, Scale.SIGNED) for reward in ("p", "signed", "log_p", "odds")}
+    found = {
+        reward: Potential(reward=reward).reward_of(0.5, Scale.SIGNED) for reward in ("p", "signed", "log_p", "odds")
+    }
     assert found == pytest.approx({"p": 0.75, "signed": 0.5, "log_p": math.log(0.75), "odds": math.log(3)})
     assert Potential(reward="log_p").reward_of(0.0, Scale.P) == pytest.approx(math.log(1e-4))
     assert Potential(reward="odds").reward_of(0.0, Scale.P) == pytest.approx(math.log(1e-4 / (1 - 1e-4)))
@@ -98,7 +108,14 @@ def test_half_of_lambda_on_the_signed_scale(values: list[float], kind: str, lam:
 
 
 def test_a_path_that_has_ended_counts_once_or_in_every_round() -> None:
-    node = Node(id=1, parent=Node(id=0, parent=None, token_ids=(), text=""), token_ids=(1,), text="", terminal="answer", value=0.75)
+    node = Node(
+        id=1,
+        parent=Node(id=0, parent=None, token_ids=(), text=""),
+        token_ids=(1,),
+        text="",
+        terminal="answer",
+        value=0.75,
+    )
     assert [Potential(kind=kind).factor(node, node, Scale.P) for kind in KINDS[1:]] == [0.0] * 5
     assert Potential(lam=2).factor(node, node, Scale.P) == pytest.approx(2 * math.log(3))
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_gen.scales import Scale
-from data_gen.search.rebase import Rebase, allocate
+from data_gen.records.scales import Scale
+from data_gen.search.algorithms.rebase import Rebase, allocate
 from tests.data_gen.search.test_beam import voters
 from tests.data_gen.search.toy import Path, ToyScorer, World, distance, grow, path_of
 
@@ -36,12 +36,18 @@ def test_shares_by_hand() -> None:
 
 
 def test_a_trace_by_hand() -> None:
-    """Four first steps in turn: a, b, a, b, with a open (0.8) and b an answer in two steps (0.2). The open shares of 4 at temperature
-    0.4 are 2 e^2 : 2 e^0.5 = 3.27 : 0.73, so a gets 3 and b 1. b's answer comes and leaves 3 for the 3 letters below a, all equal."""
-    world = World({(): {"a": 0.5, "b": 0.5}, ("a",): {"a": 0.4, "b": 0.3, "c": 0.3}}, {("b",): 1.0, **{("a", x): 0.0 for x in "abc"}})
+    """Four first steps in turn: a, b, a, b, with a open (0.8) and b an answer in two steps (0.2). The open shares of 4
+    at temperature 0.4 are 2 e^2 : 2 e^0.5 = 3.27 : 0.73, so a gets 3 and b 1. b's answer comes and leaves 3 for the 3
+    letters below a, all equal."""
+    world = World(
+        {(): {"a": 0.5, "b": 0.5}, ("a",): {"a": 0.4, "b": 0.3, "c": 0.3}},
+        {("b",): 1.0, **{("a", x): 0.0 for x in "abc"}},
+    )
     values = {("a",): 0.8, ("b",): 0.2, ("a", "a"): 0.5, ("a", "b"): 0.5, ("a", "c"): 0.5}
     [tree] = grow(Rebase(n=4, temperature=0.4), world, scorer=ToyScorer(values.__getitem__), gold=False, cycle=True)
-    drawn = {d: Counter(path_of(tree, n) for n in tree.nodes if n.depth == d for _ in range(n.draws)) for d in (1, 2, 3)}
+    drawn = {
+        d: Counter(path_of(tree, n) for n in tree.nodes if n.depth == d for _ in range(n.draws)) for d in (1, 2, 3)
+    }
     assert drawn[1] == {("a",): 2, ("b",): 2} and drawn[2] == {("a", "a"): 1, ("a", "b"): 1, ("a", "c"): 1, ("b",): 1}
     assert drawn[3] == {("a", "a"): 1, ("a", "b"): 1, ("a", "c"): 1}
     assert voters(tree) == {("b",): pytest.approx(0.2 / 1.7), **{("a", x): pytest.approx(0.5 / 1.7) for x in "abc"}}
@@ -55,7 +61,8 @@ def test_an_answer_drawn_twice_takes_two_places_and_votes_twice() -> None:
 
 
 def test_the_dead_free_their_place_and_the_cut_come_back() -> None:
-    """All width goes to a (temperature near 0), whose children are dead; b, dealt nothing, comes back with all four places."""
+    """All width goes to a (temperature near 0), whose children are dead; b, dealt nothing, comes back with all four
+    places."""
     world = World({(): {"a": 0.5, "b": 0.5}, ("a",): {"a": 1.0}}, {("a", "a"): None, ("b",): 1.0})
     values = {("a",): 0.9, ("b",): 0.1}
     [tree] = grow(Rebase(n=4, temperature=0.01), world, scorer=ToyScorer(values.__getitem__), gold=False, cycle=True)
@@ -67,7 +74,8 @@ def test_the_dead_free_their_place_and_the_cut_come_back() -> None:
 
 
 def test_with_equal_values_it_is_sampling() -> None:
-    """Shares follow the copies then, so every leaf's expected votes are n times its probability: 400 trees of 6, below 0.06."""
+    """Shares follow the copies then, so every leaf's expected votes are n times its probability: 400 trees of 6, below
+    0.06."""
     world = World.random(8, depth=2)
     trees = grow(Rebase(n=6), world, scorer=ToyScorer(lambda path: 0.5), gold=False, runs=400)
     found = Counter(path_of(tree, node) for tree in trees for node in tree.nodes for _ in range(node.votes))
@@ -76,17 +84,27 @@ def test_with_equal_values_it_is_sampling() -> None:
 
 
 def test_expected_votes_against_enumeration() -> None:
-    """Width 3 over two binary steps: all 8 first generations, their deals, and the second step's law, summed exactly; 800 trees."""
+    """Width 3 over two binary steps: all 8 first generations, their deals, and the second step's law, summed exactly;
+    800 trees."""
     world = World.random(9, depth=2, branching=2)
     values, first = {("a",): 0.9, ("b",): 0.2}, world.tree[()]
     exact: Counter[Path] = Counter()
     for draws in itertools.product("ab", repeat=3):
         copies = Counter(draws)
         chance = math.prod(first[x] for x in draws)
-        for letter, share in zip(copies, allocate([values[x,] for x in copies], list(copies.values()), 3, 0.4), strict=True):
+        for letter, share in zip(
+            copies, allocate([values[x,] for x in copies], list(copies.values()), 3, 0.4), strict=True
+        ):
             for second, p in world.tree[letter,].items():
                 exact[letter, second] += chance * share * p / 3
-    trees = grow(Rebase(n=3, temperature=0.4), world, scorer=ToyScorer(lambda path: values.get(path, 0.5)), gold=False, runs=800, seed=4)
+    trees = grow(
+        Rebase(n=3, temperature=0.4),
+        world,
+        scorer=ToyScorer(lambda path: values.get(path, 0.5)),
+        gold=False,
+        runs=800,
+        seed=4,
+    )
     found = Counter(path_of(tree, node) for tree in trees for node in tree.nodes for _ in range(node.votes))
     assert sum(exact.values()) == pytest.approx(1) and found.total() == 2400
     assert distance({leaf: found[leaf] / 2400 for leaf in exact}, exact) < 0.05

@@ -29,7 +29,11 @@ def test_nothing_but_dead_paths_is_uniform_and_has_no_mass() -> None:
 def test_when_resampling_is_due() -> None:
     equal, skewed = [0.7] * 4, [math.log(3), 0.0, 0.0, 0.0]  # the latter worth 36 / 12 = 3 of 4
     assert not Resample().due(equal) and Resample().due(skewed)
-    assert Resample(ess=0.8).due(skewed) and not Resample(ess=0.7).due(skewed) and not Resample(ess=0).due([0.0, -math.inf])
+    assert (
+        Resample(ess=0.8).due(skewed)
+        and not Resample(ess=0.7).due(skewed)
+        and not Resample(ess=0).due([0.0, -math.inf])
+    )
 
 
 @given(weights, st.integers(1, 30), st.integers())

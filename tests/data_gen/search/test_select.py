@@ -1,4 +1,5 @@
-"""Selectors: what every first-play value and prior is worth by hand, ties, and what keeps a choice when values are rescaled."""
+"""Selectors: what every first-play value and prior is worth by hand, ties, and what keeps a choice when values are
+rescaled."""
 
 from __future__ import annotations
 
@@ -17,7 +18,9 @@ from data_gen.search.select import Fpu, Puct, Ucb
 def family(*children: dict[str, Any], visits: int = 9, total: float = 3.6) -> Node:
     """A parent of Q = .4 with these children."""
     parent = Node(id=0, parent=None, token_ids=(), text="", visits=visits, total=total)
-    parent.children = [Node(id=i, parent=parent, **{"token_ids": (i, i), "text": "", **c}) for i, c in enumerate(children, 1)]
+    parent.children = [
+        Node(id=i, parent=parent, **{"token_ids": (i, i), "text": "", **c}) for i, c in enumerate(children, 1)
+    ]
     return parent
 
 
@@ -40,7 +43,11 @@ def test_every_first_play_value_is_tested() -> None:
 def test_what_is_not_known_is_worth_nothing() -> None:
     """No value yet, or a parent that was never visited."""
     parent = family({}, visits=0, total=0.0)
-    assert Puct(fpu="value").worth(parent.children[0], parent) == Puct(fpu="parent").worth(parent.children[0], parent) == 0.0
+    assert (
+        Puct(fpu="value").worth(parent.children[0], parent)
+        == Puct(fpu="parent").worth(parent.children[0], parent)
+        == 0.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -65,17 +72,23 @@ def test_priors_by_hand(prior: Any, expected: list[float]) -> None:
 def test_priors_of_what_was_drawn_without_log_probs_are_refused() -> None:
     parent = family({"logprob": None}, {"logprob": None, "draws": 3})
     for prior in ("mean_prob", "prob", "length_penalised"):
-        with pytest.raises(UserError, match=r"gave no log-probs with the step '', which this search needs. Use `select: {prior: draws}`"):
+        with pytest.raises(
+            UserError,
+            match=r"gave no log-probs with the step '', which this search needs. Use `select: {prior: draws}`",
+        ):
             Puct(prior=prior).set_priors(parent)  # type: ignore[arg-type]
     Puct(prior="draws").set_priors(parent)
     assert [child.prior for child in parent.children] == [0.25, 0.75]
 
 
 def test_scores_by_hand() -> None:
-    """N(parent) = 9. PUCT: .6 + 2 * .5 * 3 / (1 + 2). UCB: .6 + 2 * sqrt(2 ln 9 / 2); unvisited, the first-play value alone."""
+    """N(parent) = 9. PUCT: .6 + 2 * .5 * 3 / (1 + 2). UCB: .6 + 2 * sqrt(2 ln 9 / 2); unvisited, the first-play value
+    alone."""
     parent = family({"visits": 2, "total": 1.2, "prior": 0.5}, {"prior": 0.5})
     seen, fresh = parent.children
-    assert Puct(c=2.0).score(seen, parent) == pytest.approx(1.6) and Puct(c=2.0).score(fresh, parent) == pytest.approx(3.0)
+    assert Puct(c=2.0).score(seen, parent) == pytest.approx(1.6) and Puct(c=2.0).score(fresh, parent) == pytest.approx(
+        3.0
+    )
     assert Ucb(c=2.0).score(seen, parent) == pytest.approx(0.6 + 2 * math.sqrt(math.log(9)))
     assert Ucb(c=2.0, fpu="half").score(fresh, parent) == 0.5
 
@@ -88,8 +101,14 @@ def test_among_equals_the_better_value_and_then_the_older_is_chosen() -> None:
 stats = st.tuples(st.integers(0, 6), st.integers(0, 8), st.integers(0, 8))
 
 
-@given(st.lists(stats, min_size=1, max_size=5), st.sampled_from(["zero", "inf", "parent", "value"]), st.sampled_from([0.0, 1.0]))
-def test_ucb_on_half_the_scale_with_half_of_c_chooses_the_same(children: list[tuple[int, int, int]], fpu: Any, value_visits: float) -> None:
+@given(
+    st.lists(stats, min_size=1, max_size=5),
+    st.sampled_from(["zero", "inf", "parent", "value"]),
+    st.sampled_from([0.0, 1.0]),
+)
+def test_ucb_on_half_the_scale_with_half_of_c_chooses_the_same(
+    children: list[tuple[int, int, int]], fpu: Any, value_visits: float
+) -> None:
     """[-1, 1] with first play 0 against [0, 1] with first play 1/2; Q and values in eighths, so that ties stay ties."""
 
     def chosen(kind: str) -> int:

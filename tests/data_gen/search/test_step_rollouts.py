@@ -8,21 +8,29 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_gen.search.step_rollouts import StepRollouts
+from data_gen.search.algorithms.step_rollouts import StepRollouts
 from tests.data_gen.search.test_mcts import FORK, worlds
 from tests.data_gen.search.toy import Path, World, grow, path_of
 
 
 def test_a_trace_by_hand() -> None:
-    """Three solutions in turn, aa, b, aa; two completions of each of their three open steps: of a one to aa and one to ab, of aa both to
-    its right answer, of b both to its wrong one."""
+    """Three solutions in turn, aa, b, aa; two completions of each of their three open steps: of a one to aa and one to
+    ab, of aa both to its right answer, of b both to its wrong one."""
     [tree] = grow(StepRollouts(n=3, m=2), FORK, cycle=True)
-    steps = {node.solution: (node.visits, node.total, node.mc_correct, node.mc_total) for node in tree.nodes if node.source == "policy"}
+    steps = {
+        node.solution: (node.visits, node.total, node.mc_correct, node.mc_total)
+        for node in tree.nodes
+        if node.source == "policy"
+    }
     assert steps.pop("go\n", None) is None
     assert steps == {
-        "": (3, 2, 0, 0), "a\n": (2, 2, 1, 2), "a\na\n": (2, 2, 2, 2), "a\na\nAnswer: 1": (2, 2, 0, 0),
-        "b\n": (1, 0, 0, 2), "b\nAnswer: 0": (1, 0, 0, 0),
-    }  # fmt: skip
+        "": (3, 2, 0, 0),
+        "a\n": (2, 2, 1, 2),
+        "a\na\n": (2, 2, 2, 2),
+        "a\na\nAnswer: 1": (2, 2, 0, 0),
+        "b\n": (1, 0, 0, 2),
+        "b\nAnswer: 0": (1, 0, 0, 0),
+    }
     assert [node.solution for node in tree.nodes[1].rollouts()] == ["a\na\nAnswer: 1", "a\nb\nAnswer: 0"]
 
 
@@ -40,7 +48,8 @@ def test_every_step_is_rolled_out_once(world: World, n: int, m: int) -> None:
 
 
 def test_counts_are_probabilities() -> None:
-    """150 trees: over all of them every prefix's share of right completions lies within 4 standard errors of P(correct | prefix)."""
+    """150 trees: over all of them every prefix's share of right completions lies within 4 standard errors of P(correct
+    | prefix)."""
     world = World.random(12)
     right, total = Counter[Path](), Counter[Path]()
     for tree in grow(StepRollouts(n=3, m=8), world, runs=150):
@@ -59,4 +68,6 @@ def test_the_probe_saves_the_rollouts_of_what_is_decided_and_tokens_limit_the_re
     assert tree.stopped == "decided" and tree.root.visits == 4 and not any(node.rollouts() for node in tree.nodes)
     [tree] = grow(StepRollouts(n=4, m=8, token_budget=60), World.random(2))
     rolled = [node for node in tree.nodes if node.rollouts()]
-    assert tree.stopped == "budget" and tree.generated_tokens >= 60 and len(rolled) == 3  # the first solution's three letters
+    assert (
+        tree.stopped == "budget" and tree.generated_tokens >= 60 and len(rolled) == 3
+    )  # the first solution's three letters

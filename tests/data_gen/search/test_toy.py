@@ -10,17 +10,19 @@ import pytest
 
 from data_gen.engines.base import Request, Sample, Sampling
 from data_gen.errors import UserError
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
 from data_gen.search import Expand
-from data_gen.search.best_of_n import BestOfN
-from data_gen.search.mcts import Mcts
+from data_gen.search.algorithms.best_of_n import BestOfN
+from data_gen.search.algorithms.mcts import Mcts
 from tests.data_gen.search.toy import ToyEngine, ToyScorer, World, encoded, grow, path_of
 
 COIN = World({(): {"a": 0.75, "b": 0.25}}, {("a",): 1.0, ("b",): 0.0})
 
 
 def test_exact_values_by_hand() -> None:
-    world = World({(): {"a": 0.5, "b": 0.5}, ("a",): {"a": 0.2, "b": 0.8}}, {("a", "a"): 1.0, ("a", "b"): 0.0, ("b",): 1.0})
+    world = World(
+        {(): {"a": 0.5, "b": 0.5}, ("a",): {"a": 0.2, "b": 0.8}}, {("a", "a"): 1.0, ("a", "b"): 0.0, ("b",): 1.0}
+    )
     assert world.leaves() == {("a", "a"): pytest.approx(0.1), ("a", "b"): pytest.approx(0.4), ("b",): 0.5}
     assert world.value(()) == pytest.approx(0.6) and world.value(("a",)) == pytest.approx(0.2)
 
@@ -64,7 +66,9 @@ class Fixed(ToyEngine):
 
     def __init__(self, *steps: str) -> None:
         super().__init__(COIN)
-        self.samples = [Sample(token_ids=ids, logprobs=(-1.0,) * len(ids), finish="stop") for ids in map(encoded, steps)]
+        self.samples = [
+            Sample(token_ids=ids, logprobs=(-1.0,) * len(ids), finish="stop") for ids in map(encoded, steps)
+        ]
 
     async def generate(self, request: Request) -> list[Sample]:
         return [self.samples[i % len(self.samples)] for i in range(len(request.seeds))]
@@ -83,7 +87,9 @@ ONE, TWIN, OTHER = "a b c d e\n", "a b c d f\n", "h g f e d\n"
         ("near", (TWIN, OTHER, ONE, ONE), [(TWIN, 3), (OTHER, 1)]),
     ],
 )
-def test_the_first_drawn_stands_for_its_duplicates(dedupe: str, order: tuple[str, ...], kept: list[tuple[str, int]]) -> None:
+def test_the_first_drawn_stands_for_its_duplicates(
+    dedupe: str, order: tuple[str, ...], kept: list[tuple[str, int]]
+) -> None:
     """In order of their first draw, run after run."""
     search = Mcts(simulations=1, expand=Expand(n=4, dedupe=dedupe, near=0.5))  # type: ignore[arg-type]
     for _ in range(2):
@@ -100,17 +106,21 @@ def test_the_tree_does_not_depend_on_its_company() -> None:
 
 
 def test_rows_give_the_tree_back() -> None:
-    from data_gen.trees import Tree, read_trees
+    from data_gen.records.trees import Tree, read_trees
 
     world = World.random(3)
-    trees = [t.frozen(i, oracle=True) for i, t in enumerate(grow(Mcts(simulations=6), world, scorer=ToyScorer(world.value), runs=3))]
+    trees = [
+        t.frozen(i, oracle=True)
+        for i, t in enumerate(grow(Mcts(simulations=6), world, scorer=ToyScorer(world.value), runs=3))
+    ]
     rows = [row for tree in trees for row in tree.to_rows()]
     assert list(read_trees(rows)) == trees
     assert Tree.from_rows(reversed(trees[0].to_rows())) == trees[0]
 
 
 def test_the_engine_scores_what_it_draws() -> None:
-    """Token by token, from any token on: log-probs of samples are those of `score`, and sum to the path's log-probability."""
+    """Token by token, from any token on: log-probs of samples are those of `score`, and sum to the path's
+    log-probability."""
     world = World.random(6, depth=2)
     [tree] = grow(BestOfN(n=20), world, scorer=ToyScorer(world.value))
     engine = ToyEngine(world)
@@ -118,10 +128,14 @@ def test_the_engine_scores_what_it_draws() -> None:
         for cut in (0, 1, 3, 5):
             prefix = (*tree.prompt_ids, *leaf.token_ids[:cut])
             [scored] = asyncio.run(engine.score(prefix, [leaf.token_ids[cut:]]))
-            rest = Request(prefix=prefix, sampling=Sampling(max_tokens=30), seeds=(1, 2), prompt_length=len(tree.prompt_ids))
+            rest = Request(
+                prefix=prefix, sampling=Sampling(max_tokens=30), seeds=(1, 2), prompt_length=len(tree.prompt_ids)
+            )
             for sample in asyncio.run(engine.generate(rest)):
                 assert asyncio.run(engine.score(prefix, [sample.token_ids])) == [pytest.approx(list(sample.logprobs))]
-            assert cut or sum(scored) == pytest.approx(leaf.logprob) == pytest.approx(math.log(world.leaves()[path_of(tree, leaf)]))
+            assert cut or sum(scored) == pytest.approx(leaf.logprob) == pytest.approx(
+                math.log(world.leaves()[path_of(tree, leaf)])
+            )
     assert asyncio.run(engine.score(tree.prompt_ids, [[9, 9]])) == [[-math.inf, -math.inf]]
 
 

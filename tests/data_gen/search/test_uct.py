@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
 from data_gen.search import Expand
+from data_gen.search.algorithms.uct import Uct
 from data_gen.search.select import Ucb
-from data_gen.search.uct import Uct
 from tests.data_gen.search.test_mcts import FORK, containing_right, visits, worlds
 from tests.data_gen.search.toy import ToyScorer, World, grow
 
@@ -23,8 +23,8 @@ DEEP = World(
 
 
 def test_a_trace_by_hand() -> None:
-    """Rollout 1: a, aa (the oldest of equals), right: +1 for aa, a and the root. 2: a again (1 + 2 sqrt(ln 1 / 1) against 0), there ab,
-    as aa has nothing open: -1. 3: b: -1. Then nothing is open."""
+    """Rollout 1: a, aa (the oldest of equals), right: +1 for aa, a and the root. 2: a again (1 + 2 sqrt(ln 1 / 1)
+    against 0), there ab, as aa has nothing open: -1. 3: b: -1. Then nothing is open."""
     [tree] = grow(Uct(rollouts=9, expand=Expand(n=2)), FORK, cycle=True)
     assert [node.solution for node in tree.nodes[1:]] == [
         "a\n",
@@ -35,7 +35,16 @@ def test_a_trace_by_hand() -> None:
         "a\nb\nAnswer: 0",
         "b\nAnswer: 0",
     ]
-    assert visits(tree) == {"": 3, "a": 2, "b": 1, "a a": 1, "a b": 1, "a a Answer: 1": 1, "a b Answer: 0": 1, "b Answer: 0": 1}
+    assert visits(tree) == {
+        "": 3,
+        "a": 2,
+        "b": 1,
+        "a a": 1,
+        "a b": 1,
+        "a a Answer: 1": 1,
+        "a b Answer: 0": 1,
+        "b Answer: 0": 1,
+    }
     assert [node.q for node in tree.nodes] == [pytest.approx(-1 / 3), 0, -1, 1, -1, 1, -1, -1]
     assert tree.stopped == "exhausted" and [node.solution for node in tree.nodes if node.votes] == ["a\na\nAnswer: 1"]
 
@@ -60,12 +69,15 @@ def test_solve_rates_of_exhausted_trees_are_exact() -> None:
 
 
 def test_the_best_first_step_by_q_comes_to_the_optimum() -> None:
-    """Regret of the first step of the greatest Q against the exact shares of right answers: falls with the rollouts, to 0 when all 27
-    answers are in."""
+    """Regret of the first step of the greatest Q against the exact shares of right answers: falls with the rollouts, to
+    0 when all 27 answers are in."""
     regrets: dict[int, list[float]] = {3: [], 9: [], 27: []}
     for seed in range(40):
         world = World.random(seed, right=0.4)
-        share = {letter: sum(right or 0.0 for path, right in world.right.items() if path[0] == letter) / 9 for letter in "abc"}
+        share = {
+            letter: sum(right or 0.0 for path, right in world.right.items() if path[0] == letter) / 9
+            for letter in "abc"
+        }
         for rollouts, found in regrets.items():
             [tree] = grow(Uct(rollouts=rollouts, select=Ucb(), expand=Expand(n=3)), world, cycle=True)
             best = max((node for node in tree.root.steps() if node.visits), key=lambda node: node.q)
@@ -75,20 +87,30 @@ def test_the_best_first_step_by_q_comes_to_the_optimum() -> None:
 
 
 def test_first_play_zero_starves_siblings_and_infinity_does_not() -> None:
-    """The released behaviour: while a's Q is positive, b, unvisited, scores 0 and waits until nothing is open below a."""
+    """The released behaviour: while a's Q is positive, b, unvisited, scores 0 and waits until nothing is open below
+    a."""
 
     def order(fpu: str) -> list[str]:
         [tree] = grow(Uct(rollouts=2, select=Ucb(c=2, k=1, fpu=fpu), expand=Expand(n=2)), DEEP, cycle=True)  # type: ignore[arg-type]
         return [node.solution for node in tree.nodes if node.outcome is not None]
 
-    assert order("zero") == ["a\na\nAnswer: 1", "a\nb\nAnswer: 1"] and order("inf") == ["a\na\nAnswer: 1", "b\nAnswer: 1"]
+    assert order("zero") == ["a\na\nAnswer: 1", "a\nb\nAnswer: 1"] and order("inf") == [
+        "a\na\nAnswer: 1",
+        "b\nAnswer: 1",
+    ]
 
 
 def test_a_preference_model_starts_every_q() -> None:
-    """value_visits 1: b is tried first for its value .8 (Q .8 against .1); its wrong answer leaves it (.8 - 1) / 2 = -.1 < .1."""
+    """value_visits 1: b is tried first for its value .8 (Q .8 against .1); its wrong answer leaves it (.8 - 1) / 2 =
+    -.1 < .1."""
     values = {("a",): 0.1, ("b",): 0.8, ("a", "a"): 0.0, ("a", "b"): 0.3}
     select = Ucb(c=0.0, value_visits=1)
-    [tree] = grow(Uct(rollouts=2, select=select, expand=Expand(n=2)), FORK, scorer=ToyScorer(values.__getitem__, Scale.SIGNED), cycle=True)
+    [tree] = grow(
+        Uct(rollouts=2, select=select, expand=Expand(n=2)),
+        FORK,
+        scorer=ToyScorer(values.__getitem__, Scale.SIGNED),
+        cycle=True,
+    )
     assert [node.solution for node in tree.nodes if node.outcome is not None] == ["b\nAnswer: 0", "a\nb\nAnswer: 0"]
     assert select.worth(tree.root.steps()[1], tree.root) == pytest.approx(-0.1)
 
@@ -101,7 +123,9 @@ def test_without_outcomes_ends_are_worth_their_values() -> None:
 
 
 def test_endings_without_an_answer_are_losses_and_end_nothing() -> None:
-    world = World({(): {"a": 0.9, "b": 0.1}, ("b",): {"a": 0.5, "b": 0.5}}, {("a",): None, ("b", "a"): 0.0, ("b", "b"): 1.0})
+    world = World(
+        {(): {"a": 0.9, "b": 0.1}, ("b",): {"a": 0.5, "b": 0.5}}, {("a",): None, ("b", "a"): 0.0, ("b", "b"): 1.0}
+    )
     [tree] = grow(Uct(rollouts=5, expand=Expand(n=2)), world, cycle=True)
     assert (tree.root.visits, tree.root.total) == (3, -1.0) and any(node.outcome == 1.0 for node in tree.nodes)
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_gen.errors import UserError
+from data_gen.records.trees import Tree, TreeNode
 from data_gen.search.subsets import elect_among
 from data_gen.search.vote import Ballot, Rule, Vote, ballots, elect
-from data_gen.trees import Tree, TreeNode
 
 
 def leaf(node: int, answer: str, outcome: float | None, **more: object) -> TreeNode:
@@ -75,7 +75,9 @@ def tree_of(*values: float | None) -> Tree:
     for i, value in enumerate(values):
         end = {"terminal": "answer", "answer": "1", "votes": 2, "weight": 0.5} if i == len(values) - 1 else {}
         nodes.append(TreeNode(node=i + 1, parent=i, depth=i + 1, text="", token_ids=(1,), v0=value, **end))
-    nodes.append(TreeNode(node=len(nodes), parent=0, depth=1, text="", token_ids=(1,), terminal="limit", votes=2, weight=0.5))
+    nodes.append(
+        TreeNode(node=len(nodes), parent=0, depth=1, text="", token_ids=(1,), terminal="limit", votes=2, weight=0.5)
+    )
     return Tree(problem_id="p", sample=0, nodes=tuple(nodes), scale="signed")
 
 
@@ -93,26 +95,32 @@ def test_a_step_without_a_value_is_named() -> None:
         ballots(tree_of(None, 0.5), "min")
 
 
-pools = st.lists(st.tuples(st.sampled_from("123"), st.integers(1, 2), st.sampled_from([0.1, 0.5, 0.5, 0.9])), max_size=4)
+pools = st.lists(
+    st.tuples(st.sampled_from("123"), st.integers(1, 2), st.sampled_from([0.1, 0.5, 0.5, 0.9])), max_size=4
+)
 
 
 @given(pools, st.integers(0, 2), st.integers(1, 4), st.sampled_from(get_args(Rule)))
 def test_subsets_are_averaged_exactly(pool: list[tuple[str, int, float]], dead: int, n: int, rule: Rule) -> None:
     """Against every subset, one by one: `argmax` by its formula, the others since at most 64 subsets exist."""
-    cast = [Ballot(leaf(i, answer, float(answer == "1")), copies, score) for i, (answer, copies, score) in enumerate(pool)]
+    cast = [
+        Ballot(leaf(i, answer, float(answer == "1")), copies, score) for i, (answer, copies, score) in enumerate(pool)
+    ]
     paths = [ballot for ballot in cast for _ in range(ballot.copies)]
     size = len(paths) + dead
     if not 1 <= n <= size or len(list(itertools.combinations(range(size), n))) > 64:
         return
     found = [
-        elect([Ballot(paths[i].leaf, 1, paths[i].score) for i in some if i < len(paths)], rule, as_text, "p").accuracy or 0.0
+        elect([Ballot(paths[i].leaf, 1, paths[i].score) for i in some if i < len(paths)], rule, as_text, "p").accuracy
+        or 0.0
         for some in itertools.combinations(range(size), n)
     ]
     assert elect_among(cast, dead, n, rule, as_text, "p").accuracy == pytest.approx(sum(found) / len(found))
 
 
 def test_random_subsets_are_unbiased() -> None:
-    """Majority of 3 of 12 paths, 7 of them right: the hypergeometric P(at least 2 right) + nothing else; 300 pools of 64 subsets."""
+    """Majority of 3 of 12 paths, 7 of them right: the hypergeometric P(at least 2 right) + nothing else; 300 pools of
+    64 subsets."""
     cast = [Ballot(ONE, 7, 0.5), Ballot(TWO, 5, 0.5)]
     exact = (35 * 1 + 21 * 5) / 220
     found = [elect_among(cast, 0, 3, "majority", as_text, f"p{i}").accuracy or 0.0 for i in range(300)]

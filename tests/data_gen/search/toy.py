@@ -1,7 +1,8 @@
 """A world small enough to enumerate: every path with its probability, every value exact, any search runs on it.
 
-A solution is `depth` lines of one letter each and then `Answer: 1` (right) or `Answer: 0`. `World.tree` gives the letters that may
-follow a path, with their probabilities; the engine draws from it, so that a search's output can be held against the truth.
+A solution is `depth` lines of one letter each and then `Answer: 1` (right) or `Answer: 0`. `World.tree` gives the
+letters that may follow a path, with their probabilities; the engine draws from it, so that a search's output can be
+held against the truth.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from typing import Any, ClassVar
 from data_gen.engines.base import LM, Request, Sample, Sampling, Usage
 from data_gen.engines.programs import run_programs
 from data_gen.format import Format, StepCodec
-from data_gen.records import Problem
-from data_gen.scales import Scale
+from data_gen.records.problem import Problem
+from data_gen.records.scales import Scale
+from data_gen.records.verdict import Answer, Grade, Verdict
+from data_gen.records.verdict import Gold as GoldText
 from data_gen.scorers.base import Gold, Prefix, Score, Scorer
 from data_gen.search import Limits, Search, SearchTree
 from data_gen.tasks.base import Task
-from data_gen.verdict import Answer, Grade, Verdict
-from data_gen.verdict import Gold as GoldText
 from reasoning_train.models.words import word_tokenizer
 
 LETTERS = "abcdefgh"
@@ -62,9 +63,11 @@ def problem(name: str = "p", gold: str | None = "1") -> Problem:
 
 @dataclass(frozen=True)
 class World:
-    """`World({(): {"a": 0.75, "b": 0.25}}, {("a",): 1.0, ("b",): 0.0})`: two one-step solutions, the likelier one right.
+    """`World({(): {"a": 0.75, "b": 0.25}}, {("a",): 1.0, ("b",): 0.0})`: two one-step solutions, the likelier one
+    right.
 
-    `right` maps a whole path to P(it answers 1): 0 or 1 makes the answer line certain, None a dead end: its letter ends the solution.
+    `right` maps a whole path to P(it answers 1): 0 or 1 makes the answer line certain, None a dead end: its letter ends
+    the solution.
     """
 
     tree: Mapping[Path, Mapping[str, float]]
@@ -73,7 +76,8 @@ class World:
 
     @classmethod
     def random(cls, seed: int, depth: int = 3, branching: int = 3, right: float = 0.3) -> World:
-        """Random probabilities at every node, each leaf right with probability `right` (at least one is, and one is not)."""
+        """Random probabilities at every node, each leaf right with probability `right` (at least one is, and one is
+        not)."""
         rng, letters = random.Random(seed), LETTERS[:branching]
         tree: dict[Path, dict[str, float]] = {}
         for d in range(depth):
@@ -124,9 +128,11 @@ def encoded(text: str) -> tuple[int, ...]:
 
 
 class ToyEngine:
-    """Draws from a world, from any token on, and scores exactly; temperatures temper lines, not tokens; top-p is ignored.
+    """Draws from a world, from any token on, and scores exactly; temperatures temper lines, not tokens; top-p is
+    ignored.
 
-    `cycle`: the i-th sample of a request takes the i-th line instead, over and over, so that a trace can be worked out by hand.
+    `cycle`: the i-th sample of a request takes the i-th line instead, over and over, so that a trace can be worked out
+    by hand.
     """
 
     seeded = True
@@ -137,7 +143,9 @@ class ToyEngine:
     async def generate(self, request: Request) -> list[Sample]:
         await asyncio.sleep(0)
         path, part = self._state(request.prefix[request.prompt_length or len(request.prefix) :])
-        samples = [self._sample(path, part, request.sampling, random.Random(seed), i) for i, seed in enumerate(request.seeds)]
+        samples = [
+            self._sample(path, part, request.sampling, random.Random(seed), i) for i, seed in enumerate(request.seeds)
+        ]
         self.usage.requests += 1
         self.usage.samples += len(samples)
         self.usage.generated_tokens += sum(len(s.token_ids) for s in samples)
@@ -183,7 +191,11 @@ class ToyEngine:
         tokens, at, opening = tuple[int, ...](), path, part
         while True:
             lines = self._lines(at, opening)
-            ids = lines[turn % len(lines)][0] if self.cycle and sampling.temperature else self._pick(lines, sampling.temperature, rng)
+            ids = (
+                lines[turn % len(lines)][0]
+                if self.cycle and sampling.temperature
+                else self._pick(lines, sampling.temperature, rng)
+            )
             tokens += ids[len(opening) :]
             if ids[-1] == CODEC.end_id or "\n" in sampling.stop or len(tokens) >= sampling.max_tokens:
                 break
@@ -192,7 +204,9 @@ class ToyEngine:
         finish = "stop" if len(kept) == len(tokens) else "length"
         return Sample(token_ids=kept, logprobs=tuple(self._logprobs(path, part, kept)), finish=finish)
 
-    def _pick(self, lines: list[tuple[tuple[int, ...], float]], temperature: float, rng: random.Random) -> tuple[int, ...]:
+    def _pick(
+        self, lines: list[tuple[tuple[int, ...], float]], temperature: float, rng: random.Random
+    ) -> tuple[int, ...]:
         if temperature == 0:
             return max(lines, key=lambda line: line[1])[0]
         [chosen] = rng.choices([ids for ids, _ in lines], [p ** (1 / temperature) for _, p in lines])
@@ -208,9 +222,14 @@ class ToyScorer:
 
     async def __call__(self, prefixes: Sequence[Prefix], lm: LM) -> list[Score]:
         await asyncio.sleep(0)
-        paths = [tuple(step for step in prefix.steps if step in LETTERS) for prefix in prefixes]  # half an answer line is no letter
+        paths = [
+            tuple(step for step in prefix.steps if step in LETTERS) for prefix in prefixes
+        ]  # half an answer line is no letter
         self.scored += paths
-        return [Score(self._values(path), tokens=len(prefix.token_ids)) for path, prefix in zip(paths, prefixes, strict=True)]
+        return [
+            Score(self._values(path), tokens=len(prefix.token_ids))
+            for path, prefix in zip(paths, prefixes, strict=True)
+        ]
 
 
 def letters_of(text: str) -> Path:
@@ -219,9 +238,18 @@ def letters_of(text: str) -> Path:
 
 
 def grow(
-    search: Search, world: World, *, scorer: Scorer | None = None, gold: bool = True, seed: int = 0, runs: int = 1,
-    task: ToyTask | None = None, cycle: bool = False, given: Sequence[Sample] = (), engine: ToyEngine | None = None,
-) -> list[SearchTree]:  # fmt: skip
+    search: Search,
+    world: World,
+    *,
+    scorer: Scorer | None = None,
+    gold: bool = True,
+    seed: int = 0,
+    runs: int = 1,
+    task: ToyTask | None = None,
+    cycle: bool = False,
+    given: Sequence[Sample] = (),
+    engine: ToyEngine | None = None,
+) -> list[SearchTree]:
     """`runs` finished trees over problems p0, p1, ... of one world, in order, graded at their ends like the stage's."""
     from data_gen.search.tree import judge
 
@@ -229,13 +257,19 @@ def grow(
 
     async def program(item: Problem, lm: LM) -> SearchTree:
         limits = Limits(max_depth=search.max_depth, max_length=search.max_length)
-        tree = SearchTree(item, lm, CODEC, limits, search.scale, scorer=scorer, gold=grader if gold else None, given=given)
+        tree = SearchTree(
+            item, lm, CODEC, limits, search.scale, scorer=scorer, gold=grader if gold else None, given=given
+        )
         await search.run(tree)
         await judge(item, tree.nodes, grader)
         return tree
 
     problems = [problem(f"p{i}") for i in range(runs)]
-    grown = dict(run_programs(engine or ToyEngine(world, cycle=cycle), problems, program, seed=seed, key=lambda p: p.id, in_flight=64))
+    grown = dict(
+        run_programs(
+            engine or ToyEngine(world, cycle=cycle), problems, program, seed=seed, key=lambda p: p.id, in_flight=64
+        )
+    )
     return [grown[p] for p in problems]
 
 

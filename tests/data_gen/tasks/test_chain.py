@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_gen.errors import UserError
-from data_gen.records import Problem
+from data_gen.records.problem import Problem
+from data_gen.records.verdict import Answer, Gold, Verdict
 from data_gen.tasks.chain import NAMES, TOP, Chain
-from data_gen.verdict import Answer, Gold, Verdict
 
 SMALL = Chain(uses="chain", train=60, explore=40, dev=30, test=50)
 PROBLEMS = [p for split in SMALL.splits() for p in SMALL.problems(split)]
@@ -23,12 +23,18 @@ def test_splits_have_their_sizes_and_share_no_question() -> None:
 
 def test_a_tiny_space_of_problems_is_still_disjoint_across_splits_and_seeds() -> None:
     tasks = [Chain(uses="chain", seed=seed, steps=(1, 1), train=90, dev=40, test=60) for seed in (0, 1)]
-    train, dev, test = ({p.question for task in tasks for p in task.problems(split)} for split in ("train", "dev", "test"))
+    train, dev, test = (
+        {p.question for task in tasks for p in task.problems(split)} for split in ("train", "dev", "test")
+    )
     assert not train & test and not dev & test and not train & dev
 
 
 def test_the_same_configuration_gives_the_same_problems_and_another_seed_others() -> None:
-    again = [p for split in SMALL.splits() for p in Chain(uses="chain", train=60, explore=40, dev=30, test=50).problems(split)]
+    again = [
+        p
+        for split in SMALL.splits()
+        for p in Chain(uses="chain", train=60, explore=40, dev=30, test=50).problems(split)
+    ]
     other = list(Chain(uses="chain", seed=1, test=50).problems("test"))
     assert again == PROBLEMS
     assert not {p.question for p in other} & {p.question for p in SMALL.problems("test")}
@@ -105,7 +111,11 @@ def test_every_word_of_problems_and_steps_is_in_the_vocabulary() -> None:
 
 
 def test_verify_compares_integers() -> None:
-    assert [SMALL.verify(Gold("40"), Answer(a)).verdict for a in ("40", "4", None)] == [Verdict.CORRECT, Verdict.WRONG, Verdict.WRONG]
+    assert [SMALL.verify(Gold("40"), Answer(a)).verdict for a in ("40", "4", None)] == [
+        Verdict.CORRECT,
+        Verdict.WRONG,
+        Verdict.WRONG,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""The shipped task configs: each reads rows of its source's shape, and the whole source where it lies beside the repository."""
+"""The shipped task configs: each reads rows of its source's shape, and the whole source where it lies beside the
+repository."""
 
 import json
 from pathlib import Path
@@ -7,21 +8,51 @@ from typing import Any
 import pytest
 import yaml
 
+from data_gen.records.verdict import Answer, Verdict
 from data_gen.tasks import TASKS, Task
-from data_gen.verdict import Answer, Verdict
 
 ROOT = Path(__file__).parents[3]
 CONFIGS = sorted((ROOT / "configs/tasks").glob("*.yaml"))
 DATA = ROOT.parent / "shared/data"
-OPTIONS = [{"label": letter, "text": text} for letter, text in zip("ABCDE", ("bank", "library", "zoo", "mall", "moon"), strict=True)]
+OPTIONS = [
+    {"label": letter, "text": text}
+    for letter, text in zip("ABCDE", ("bank", "library", "zoo", "mall", "moon"), strict=True)
+]
 ROWS: dict[str, Any] = {
     "multiarith": lambda i: {"input": f"Ana has {i} coins and finds 2. How many has she?", "target": i + 2},
-    "gsm8k": lambda i: {"question": f"What is {i} + 1?", "answer": f"It is {i}+1=<<{i}+1={i + 1}>>{i + 1}.\n#### {i + 1}"},
-    "svamp": lambda i: {"ID": f"chal-{i}", "Body": f"Dan had {i} dollars", "Question": "How many has he?", "Answer": float(i)},
-    "math500": lambda i: {"problem": f"Find ${i}/3$.", "answer": f"\\frac{{{i}}}{{3}}", "solution": "It is.", "unique_id": f"test/{i}"},
-    "aqua": lambda i: {"question": f"{i}?", "options": ["A)1", "B)2", "C)3", "D)4", "E)5"], "rationale": "As is.\nB", "correct": "B"},
-    "strategyqa": lambda i: {"qid": f"q{i}", "question": f"Is {i} even?", "answer": i % 2 == 0, "facts": ["Even numbers end in 0."]},
-    "commonsenseqa": lambda i: {"id": f"c{i}", "answerKey": "C", "question": {"stem": f"Where is lion {i}?", "choices": OPTIONS}},
+    "gsm8k": lambda i: {
+        "question": f"What is {i} + 1?",
+        "answer": f"It is {i}+1=<<{i}+1={i + 1}>>{i + 1}.\n#### {i + 1}",
+    },
+    "svamp": lambda i: {
+        "ID": f"chal-{i}",
+        "Body": f"Dan had {i} dollars",
+        "Question": "How many has he?",
+        "Answer": float(i),
+    },
+    "math500": lambda i: {
+        "problem": f"Find ${i}/3$.",
+        "answer": f"\\frac{{{i}}}{{3}}",
+        "solution": "It is.",
+        "unique_id": f"test/{i}",
+    },
+    "aqua": lambda i: {
+        "question": f"{i}?",
+        "options": ["A)1", "B)2", "C)3", "D)4", "E)5"],
+        "rationale": "As is.\nB",
+        "correct": "B",
+    },
+    "strategyqa": lambda i: {
+        "qid": f"q{i}",
+        "question": f"Is {i} even?",
+        "answer": i % 2 == 0,
+        "facts": ["Even numbers end in 0."],
+    },
+    "commonsenseqa": lambda i: {
+        "id": f"c{i}",
+        "answerKey": "C",
+        "question": {"stem": f"Where is lion {i}?", "choices": OPTIONS},
+    },
 }
 REAL: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
     "multiarith": ({"path": "mawps_multiarith.jsonl"}, {}),
@@ -57,7 +88,9 @@ def test_rows_of_the_sources_shape(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", REAL)
 def test_the_real_files(name: str) -> None:
     files, rest = REAL[name]
-    given = {k: str(DATA / v) if isinstance(v, str) else {s: str(DATA / f) for s, f in v.items()} for k, v in files.items()}
+    given = {
+        k: str(DATA / v) if isinstance(v, str) else {s: str(DATA / f) for s, f in v.items()} for k, v in files.items()
+    }
     task = built(name, **given)
     rows = {split: list(task.problems(split)) for split in task.splits()}
     assert {split: len(problems) for split, problems in rows.items()} == {**task.splits(), **rest}

@@ -11,15 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_gen.errors import UserError
-from data_gen.records import Problem
+from data_gen.records.problem import Problem
+from data_gen.records.verdict import Answer, Verdict
 from data_gen.sources.division import divide
 from data_gen.sources.fields import choice_letter, gold_and_steps, step_lines
 from data_gen.tasks.jsonl import Jsonl
-from data_gen.verdict import Answer, Verdict
 
 
 def write(path: Path, rows: Sequence[dict[str, Any] | str]) -> Path:
-    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows), encoding="utf-8")
+    path.write_text(
+        "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows), encoding="utf-8"
+    )
     return path
 
 
@@ -73,7 +75,10 @@ def test_repeated_questions_count_once_and_are_reported(tmp_path: Path, caplog: 
 
 
 def test_files_of_their_own_with_dev_dealt_from_train(tmp_path: Path) -> None:
-    paths = {"train": write(tmp_path / "t.jsonl", numbered(30)), "test": write(tmp_path / "e.jsonl", [*numbered(5), *numbered(2)])}
+    paths = {
+        "train": write(tmp_path / "t.jsonl", numbered(30)),
+        "test": write(tmp_path / "e.jsonl", [*numbered(5), *numbered(2)]),
+    }
     made = Jsonl.model_validate({"uses": "jsonl", "paths": paths, "split": {"dev": 4, "train": None}})
     sizes = {split: len(list(made.problems(split))) for split in made.splits()}
     assert sizes == {"dev": 4, "train": 26, "test": 5}
@@ -109,7 +114,9 @@ def test_a_hub_dataset_is_read_from_its_local_snapshot(tmp_path: Path, monkeypat
     made = Jsonl(uses="jsonl", hub="made/up", hub_splits={"test": "test"}, split={"test": 4})
     assert len(list(made.problems("test"))) == 4
     assert made.files() == {}
-    with pytest.raises(UserError, match=r"task\.hub: the dataset 'not/here' at main is not on this machine\. `reasoning-train fetch"):
+    with pytest.raises(
+        UserError, match=r"task\.hub: the dataset 'not/here' at main is not on this machine\. `reasoning-train fetch"
+    ):
         next(Jsonl(uses="jsonl", hub="not/here", hub_splits={"test": "test"}).problems("test"))
 
 
@@ -124,7 +131,9 @@ def test_choices_are_lettered_and_gold_is_a_letter(tmp_path: Path) -> None:
     labelled = [{"label": "1", "text": "bank"}, {"label": "2", "text": "zoo"}]
     lists = {"label": ["A", "B"], "text": ["bank", "zoo"]}
     for choices, key in ((labelled, "2"), (["A)bank", "(B) zoo"], "B"), (["bank", "zoo"], 1), (lists, "zoo")):
-        problem = only(write(tmp_path / "a.jsonl", [{"q": {"stem": "Where?", "choices": choices}, "key": key}]), fields=fields)
+        problem = only(
+            write(tmp_path / "a.jsonl", [{"q": {"stem": "Where?", "choices": choices}, "key": key}]), fields=fields
+        )
         assert (problem.question, problem.gold, problem.choices) == ("Where?\n(A) bank\n(B) zoo", "B", ("bank", "zoo"))
 
 
@@ -132,8 +141,20 @@ def test_columns_are_joined_numbers_tidied_and_truth_values_said_in_words(tmp_pa
     fields = {"question": "{Body} {Ask}", "answer": "a", "steps": "facts", "id": "name"}
     rows = [{"Body": "One.", "Ask": "Two?", "a": a, "facts": ["x\ny", ""], "name": f"n{a}"} for a in (51.0,)]
     problem = only(write(tmp_path / "a.jsonl", rows), fields=fields)
-    assert (problem.question, problem.gold, problem.gold_steps, problem.id) == ("One. Two?", "51", ("x y",), "path/n51.0")
-    assert [gold_and_steps(v, None, None)[0] for v in (True, False, 2.5, [1, 2.0], "", None)] == ["yes", "no", "2.5", "1, 2", None, None]
+    assert (problem.question, problem.gold, problem.gold_steps, problem.id) == (
+        "One. Two?",
+        "51",
+        ("x y",),
+        "path/n51.0",
+    )
+    assert [gold_and_steps(v, None, None)[0] for v in (True, False, 2.5, [1, 2.0], "", None)] == [
+        "yes",
+        "no",
+        "2.5",
+        "1, 2",
+        None,
+        None,
+    ]
 
 
 def test_helpers_by_hand() -> None:
@@ -148,7 +169,11 @@ def test_a_row_without_gold_is_kept_and_unverifiable(tmp_path: Path) -> None:
     made = task(write(tmp_path / "a.jsonl", rows))
     problems = list(made.problems("test"))
     assert [p.gold for p in problems] == ["1", None, None]
-    assert [made.grade(p, Answer("1")).verdict for p in problems] == [Verdict.CORRECT, Verdict.UNVERIFIABLE, Verdict.UNVERIFIABLE]
+    assert [made.grade(p, Answer("1")).verdict for p in problems] == [
+        Verdict.CORRECT,
+        Verdict.UNVERIFIABLE,
+        Verdict.UNVERIFIABLE,
+    ]
     unmarked = only(write(tmp_path / "b.jsonl", [{"question": "q", "answer": "no mark"}]), answer_after="#### ")
     assert unmarked.gold is None
 
@@ -162,11 +187,27 @@ ONE = {"question": "q", "answer": "1"}
         ([ONE, '{"question": '], {}, r"a\.jsonl:2: not JSON \(.* at column \d+\)\. Expected one JSON object a line"),
         (["[1, 2]"], {}, r"a\.jsonl:1: expected a JSON object with named columns, found list"),
         ([], {}, r"a\.jsonl: the dataset is empty"),
-        ([{"questoin": "q", "answer": 1}], {}, r"task\.fields\.question: no column 'question' at .*:1\. Did you mean 'questoin'\?"),
-        ([ONE], {"fields": {"answer": "gold"}}, r"task\.fields\.answer: no column 'gold' at .*:1\. Known: answer, question"),
+        (
+            [{"questoin": "q", "answer": 1}],
+            {},
+            r"task\.fields\.question: no column 'question' at .*:1\. Did you mean 'questoin'\?",
+        ),
+        (
+            [ONE],
+            {"fields": {"answer": "gold"}},
+            r"task\.fields\.answer: no column 'gold' at .*:1\. Known: answer, question",
+        ),
         ([{"question": " ", "answer": 1}], {}, r"a\.jsonl:1: no question in 'question'"),
-        ([ONE], {"split": {"train": 2, "test": 3}}, r"asks for 5 rows, but .*a\.jsonl has 1 distinct questions \(0 repeats dropped\)"),
-        ([ONE, ONE], {"split": {"dev": 1, "test": None}}, r"asks for 1 rows and more, but .* 1 distinct questions \(1 repeats dropped\)"),
+        (
+            [ONE],
+            {"split": {"train": 2, "test": 3}},
+            r"asks for 5 rows, but .*a\.jsonl has 1 distinct questions \(0 repeats dropped\)",
+        ),
+        (
+            [ONE, ONE],
+            {"split": {"dev": 1, "test": None}},
+            r"asks for 1 rows and more, but .* 1 distinct questions \(1 repeats dropped\)",
+        ),
         (
             [{**ONE, "c": "A, B"}],
             {"fields": {"choices": "c"}},
@@ -188,7 +229,9 @@ def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_names_the_field_and_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"task\.path: no file '.*gone\.jsonl'\. Point to a local copy with `--set task\.path=FILE`"):
+    with pytest.raises(
+        UserError, match=r"task\.path: no file '.*gone\.jsonl'\. Point to a local copy with `--set task\.path=FILE`"
+    ):
         next(task(tmp_path / "gone.jsonl").problems("test"))
     made = Jsonl(uses="jsonl", paths={"test": tmp_path / "gone.jsonl"})
     with pytest.raises(UserError, match=r"task\.paths\.test: no file .*--set task\.paths\.test=FILE"):
@@ -217,9 +260,15 @@ def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path) -> None:
     ("settings", "message"),
     [
         ({"path": "a.jsonl"}, "split: missing"),
-        ({"path": "a.jsonl", "paths": {"test": "b.jsonl"}, "split": {"test": None}}, "path and paths: expected one of them"),
+        (
+            {"path": "a.jsonl", "paths": {"test": "b.jsonl"}, "split": {"test": None}},
+            "path and paths: expected one of them",
+        ),
         ({"hub": "a/b"}, "hub_splits: missing"),
-        ({"hub": "/data/a", "hub_splits": {"test": "test"}}, "a name on the Hub such as 'openai/gsm8k', got '/data/a'; a local folder or"),
+        (
+            {"hub": "/data/a", "hub_splits": {"test": "test"}},
+            "a name on the Hub such as 'openai/gsm8k', got '/data/a'; a local folder or",
+        ),
         ({"path": "a.jsonl", "split": {"train": None, "test": None}}, "null for at most one split"),
         ({"path": "a.jsonl", "split": {"test": 0}}, "sizes of at least 1"),
     ],
@@ -231,5 +280,7 @@ def test_settings_that_contradict_are_refused(settings: dict[str, Any], message:
 
 def test_a_division_without_a_train_source_is_refused(tmp_path: Path) -> None:
     paths = {name: write(tmp_path / f"{name}.jsonl", [ONE]) for name in ("a", "b")}
-    with pytest.raises(UserError, match=r"task\.split: divides the source called 'train', and there is none\. Sources: a, b"):
+    with pytest.raises(
+        UserError, match=r"task\.split: divides the source called 'train', and there is none\. Sources: a, b"
+    ):
         next(Jsonl.model_validate({"uses": "jsonl", "paths": paths, "split": {"dev": 1}}).problems("dev"))

@@ -11,13 +11,15 @@ from pydantic import ValidationError
 
 from data_gen.errors import UserError
 from data_gen.grading import checker
+from data_gen.records.verdict import Answer, Gold, Grade, Verdict
 from data_gen.sources.generators import pack, unpack
 from data_gen.tasks.reasoning_gym import EVALUATES, ReasoningGym
-from data_gen.verdict import Answer, Gold, Grade, Verdict
 
 
 def made(generator: str, **settings: Any) -> ReasoningGym:
-    return ReasoningGym.model_validate({"uses": "reasoning_gym", "generator": generator, "train": 20, "dev": 5, "test": 10, **settings})
+    return ReasoningGym.model_validate(
+        {"uses": "reasoning_gym", "generator": generator, "train": 20, "dev": 5, "test": 10, **settings}
+    )
 
 
 def test_a_scorer_that_runs_answers_as_code_must_be_allowed() -> None:
@@ -28,7 +30,13 @@ def test_a_scorer_that_runs_answers_as_code_must_be_allowed() -> None:
 
 def test_splits_have_their_sizes_and_share_no_question() -> None:
     # One-digit sums of two terms: a few hundred questions, so that independent draws would collide.
-    task = made("chain_sum", config={"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}, train=60, dev=20, test=40)
+    task = made(
+        "chain_sum",
+        config={"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1},
+        train=60,
+        dev=20,
+        test=40,
+    )
     questions = {split: [p.question for p in task.problems(split)] for split in task.splits()}
     assert {split: len(q) for split, q in questions.items()} == {"train": 60, "dev": 20, "test": 40}
     assert len({q for qs in questions.values() for q in qs}) == 120
@@ -45,8 +53,11 @@ def test_the_test_split_does_not_depend_on_the_size_of_train() -> None:
     assert list(made("chain_sum", train=3).problems("test")) == list(made("chain_sum", train=30).problems("test"))
 
 
-# Tuples in the entry (rearc), several right answers (countdown, n_queens), partial credit (word_sorting), plain equality (chain_sum).
-@pytest.mark.parametrize("generator", ["chain_sum", "countdown", "gsm_symbolic", "n_queens", "rearc", "word_sorting", "simple_equations"])
+# Tuples in the entry (rearc), several right answers (countdown, n_queens), partial credit (word_sorting), plain
+# equality (chain_sum).
+@pytest.mark.parametrize(
+    "generator", ["chain_sum", "countdown", "gsm_symbolic", "n_queens", "rearc", "word_sorting", "simple_equations"]
+)
 def test_gold_is_correct_by_the_generators_scorer_and_nonsense_is_not(generator: str) -> None:
     task = made(generator, test=3, run_answers_as_code=generator in EVALUATES)
     for problem in task.problems("test"):
@@ -88,7 +99,9 @@ def test_the_gold_itself_needs_no_scorer(monkeypatch: pytest.MonkeyPatch) -> Non
     assert checker._CHECKER._process is None
 
 
-def test_an_answer_that_hangs_the_scorer_is_unverifiable_and_the_next_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_hangs_the_scorer_is_unverifiable_and_the_next_is_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(checker, "_CHECKER", checker.Checker(cpu_seconds=2.0))
     task = made("polynomial_multiplication", test=1, run_answers_as_code=True)
     [problem] = task.problems("test")
@@ -126,7 +139,11 @@ def test_entries_survive_json(value: Any) -> None:
 @pytest.mark.parametrize(
     ("generator", "settings", "message"),
     [
-        ("chain_summ", {}, r"task\.generator: reasoning-gym has no generator 'chain_summ'\. Did you mean 'chain_sum'\?"),
+        (
+            "chain_summ",
+            {},
+            r"task\.generator: reasoning-gym has no generator 'chain_summ'\. Did you mean 'chain_sum'\?",
+        ),
         ("chain_sum", {"config": {"min_term": 2}}, r"task\.config: the generator 'chain_sum' refuses .*min_term"),
         ("chain_sum", {"config": {"min_terms": -2}}, r"task\.config: .*min_terms must be positive"),
         (

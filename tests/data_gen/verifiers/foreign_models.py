@@ -25,7 +25,8 @@ def separating_tokenizer() -> Any:
 
 
 def qwen_prm(folder: Path, *, shards: int = 1, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-    """Qwen2ForProcessRewardModel as it lies on the Hub: `model.*`, `score.0.*` and `score.2.*`, remote code named in config.json."""
+    """Qwen2ForProcessRewardModel as it lies on the Hub: `model.*`, `score.0.*` and `score.2.*`, remote code named in
+    config.json."""
     torch.manual_seed(3)
     tokenizer = separating_tokenizer()
     backbone = Qwen2Model(config("qwen2", tokenizer, pad_token_id=0, max_position_embeddings=512))
@@ -35,7 +36,10 @@ def qwen_prm(folder: Path, *, shards: int = 1, dtype: torch.dtype = torch.float3
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
     written = backbone.config.to_dict()
-    remote = {"AutoConfig": "configuration_qwen2_rm.Qwen2RMConfig", "AutoModel": "modeling_qwen2_rm.Qwen2ForProcessRewardModel"}
+    remote = {
+        "AutoConfig": "configuration_qwen2_rm.Qwen2RMConfig",
+        "AutoModel": "modeling_qwen2_rm.Qwen2ForProcessRewardModel",
+    }
     written |= {"architectures": ["Qwen2ForProcessRewardModel"], "auto_map": remote}
     (folder / "config.json").write_text(json.dumps(written))
     for name in ("configuration_qwen2_rm", "modeling_qwen2_rm"):
@@ -56,7 +60,9 @@ def _save(tensors: dict[str, Tensor], folder: Path, shards: int) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": where}))
 
 
-def classifier(folder: Path, *, whole: bool = False, labels: tuple[str, ...] = ("wrong", "right"), family: str = "llama") -> Any:
+def classifier(
+    folder: Path, *, whole: bool = False, labels: tuple[str, ...] = ("wrong", "right"), family: str = "llama"
+) -> Any:
     """A decoder for token (or, `whole`, sequence) classification over the chain task's words, saved by transformers."""
     torch.manual_seed(4)
     auto = AutoModelForSequenceClassification if whole else AutoModelForTokenClassification
@@ -76,5 +82,7 @@ def trl_value_head(folder: Path) -> Any:
     model.save_pretrained(folder)
     words().save_pretrained(folder)
     head = {"v_head.summary.weight": torch.randn(1, 32), "v_head.summary.bias": torch.randn(1)}
-    save_file({**load_file(folder / "model.safetensors"), **head}, folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(
+        {**load_file(folder / "model.safetensors"), **head}, folder / "model.safetensors", metadata={"format": "pt"}
+    )
     return model, head

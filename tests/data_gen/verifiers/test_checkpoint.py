@@ -1,4 +1,5 @@
-"""Verifier checkpoints: round trips for three families, loading with plain transformers, pointers, and what is refused."""
+"""Verifier checkpoints: round trips for three families, loading with plain transformers, pointers, and what is
+refused."""
 
 from __future__ import annotations
 
@@ -15,9 +16,9 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from data_gen.checkpoints import point_to
 from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat
-from data_gen.heads import HeadConfig, save_head
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
 from data_gen.verifiers.checkpoint import Verifier, load_verifier, save_verifier
+from data_gen.verifiers.heads import HeadConfig, save_head
 from data_gen.verifiers.value_head import ValueHead
 from tests.data_gen.verifiers.tiny import CONTEXT, config, verifier, words
 
@@ -33,7 +34,9 @@ def values(v: Verifier) -> torch.Tensor:
 
 @pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3"])
 @pytest.mark.parametrize(
-    "head", [HeadConfig(), LAST, HeadConfig(kind="two_layer", labels=2), HeadConfig(kind="from_vocab", scale=Scale.PROGRESS)], ids=str
+    "head",
+    [HeadConfig(), LAST, HeadConfig(kind="two_layer", labels=2), HeadConfig(kind="from_vocab", scale=Scale.PROGRESS)],
+    ids=str,
 )
 def test_a_verifier_survives_saving(family: str, head: HeadConfig, tmp_path: Path) -> None:
     made = verifier(head, family=family, fmt=Format(model=ModelFormat(plain_suffix=" ")))
@@ -121,7 +124,13 @@ def test_an_architecture_without_such_a_class_is_kept_bare(tmp_path: Path) -> No
     from transformers import AutoModel, OlmoConfig
 
     torch.manual_seed(0)
-    shape = {"vocab_size": len(words()), "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4}
+    shape = {
+        "vocab_size": len(words()),
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
+    }
     backbone = AutoModel.from_config(OlmoConfig(**shape, pad_token_id=0, eos_token_id=1)).eval()
     made = Verifier(backbone, ValueHead(HeadConfig(), 32, init_std=0.3).eval(), words(), Format())
     save_verifier(made, tmp_path)
@@ -132,7 +141,9 @@ def test_an_architecture_without_such_a_class_is_kept_bare(tmp_path: Path) -> No
 def test_torn_and_foreign_checkpoints_are_named(tmp_path: Path) -> None:
     save_verifier(verifier(), tmp_path)
     save_head(ValueHead(HeadConfig(), 48), tmp_path)
-    with pytest.raises(UserError, match=re.escape("reads 48 numbers a token, its backbone gives 32. They are of different models")):
+    with pytest.raises(
+        UserError, match=re.escape("reads 48 numbers a token, its backbone gives 32. They are of different models")
+    ):
         load_verifier(tmp_path)
     save_head(ValueHead(HeadConfig(), 32), tmp_path)
     (tmp_path / "format.json").unlink()
@@ -145,9 +156,14 @@ def test_torn_and_foreign_checkpoints_are_named(tmp_path: Path) -> None:
         load_verifier(tmp_path)
     save_verifier(verifier(), tmp_path)
     tensors = load_file(weights)
-    for torn in ({k: t for k, t in tensors.items() if "layers.0.mlp.up" not in k}, {f"other.{k}": t for k, t in tensors.items()}):
+    for torn in (
+        {k: t for k, t in tensors.items() if "layers.0.mlp.up" not in k},
+        {f"other.{k}": t for k, t in tensors.items()},
+    ):
         save_file(torn, weights, metadata={"format": "pt"})
-        with pytest.raises(UserError, match=r"cannot be loaded \(ValueError: \d+ tensors of the model are in none of its files, '"):
+        with pytest.raises(
+            UserError, match=r"cannot be loaded \(ValueError: \d+ tensors of the model are in none of its files, '"
+        ):
             load_verifier(tmp_path)
     shutil.rmtree(tmp_path / "head")
     with pytest.raises(UserError, match="holds no value head"):

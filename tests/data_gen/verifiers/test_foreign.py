@@ -1,4 +1,5 @@
-"""Heads of other programs: their tensors are found, their values are what their own code would say, and nothing of it is run."""
+"""Heads of other programs: their tensors are found, their values are what their own code would say, and nothing of it
+is run."""
 
 from __future__ import annotations
 
@@ -11,11 +12,11 @@ from torch.nn.functional import linear
 from data_gen.checkpoints import point_to, save_format
 from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat, StepCodec
-from data_gen.heads import HeadConfig, save_head
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
 from data_gen.verifiers.checkpoint import Verifier, load_verifier
 from data_gen.verifiers.foreign import QWEN_PRM_HEAD, QWEN_PRM_TEXT, ForeignHead, load_foreign_head
 from data_gen.verifiers.forward import Forward
+from data_gen.verifiers.heads import HeadConfig, save_head
 from data_gen.verifiers.reading import Reader
 from tests.data_gen.scorers.prefixes import prefix, whole
 from tests.data_gen.verifiers.foreign_models import classifier, qwen_prm, separating_tokenizer, trl_value_head
@@ -44,7 +45,9 @@ def test_qwen_prm(shards: int, dtype: torch.dtype, tmp_path: Path) -> None:
     asked = whole(POLICY, *STEPS)
     reading = Reader(made.codec, POLICY, "step_end").read(asked)
     system = "Please reason step by step, and put your final answer within \\boxed{}."
-    card = f"<system>{system}<eos><user>Ana has 12 coins.<eos><assistant>" + "".join(f"{s}<extra_0>" for s in (*STEPS, "Answer: 17"))
+    card = f"<system>{system}<eos><user>Ana has 12 coins.<eos><assistant>" + "".join(
+        f"{s}<extra_0>" for s in (*STEPS, "Answer: 17")
+    )
     tokenizer = separating_tokenizer()
     assert list(reading.ids) == tokenizer(card)["input_ids"]
     separator = tokenizer.convert_tokens_to_ids("<extra_0>")
@@ -53,7 +56,9 @@ def test_qwen_prm(shards: int, dtype: torch.dtype, tmp_path: Path) -> None:
         hidden = made.backbone(input_ids=torch.tensor([reading.ids])).last_hidden_state[0]
         assert torch.equal(made.backbone.embed_tokens.weight, tensors["model.embed_tokens.weight"])
         logits = linear(
-            linear(hidden, tensors["score.0.weight"], tensors["score.0.bias"]).relu(), tensors["score.2.weight"], tensors["score.2.bias"]
+            linear(hidden, tensors["score.0.weight"], tensors["score.0.bias"]).relu(),
+            tensors["score.2.weight"],
+            tensors["score.2.bias"],
         )
     expected = logits.softmax(-1)[list(reading.at), 1]
     assert torch.allclose(torch.tensor(Forward(made).values([reading])[0]), expected, atol=1e-5) and expected.std() > 0
@@ -95,7 +100,10 @@ def test_what_is_no_head_is_named(tmp_path: Path) -> None:
 
     shape = BertConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
     BertForTokenClassification(shape).save_pretrained(tmp_path / "bert")
-    with pytest.raises(UserError, match=r"a BertForTokenClassification, 1 safetensors files\) holds no head of a known shape.* found none"):
+    with pytest.raises(
+        UserError,
+        match=r"a BertForTokenClassification, 1 safetensors files\) holds no head of a known shape.* found none",
+    ):
         load_foreign_head(tmp_path / "bert", ForeignHead(read_at="last"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"is no model folder: it has no config\.json"):

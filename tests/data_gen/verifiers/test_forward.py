@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from data_gen.heads import HeadConfig
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
 from data_gen.verifiers import forward, gather
 from data_gen.verifiers.checkpoint import Verifier
 from data_gen.verifiers.forward import Forward
 from data_gen.verifiers.gather import Gather, Values
+from data_gen.verifiers.heads import HeadConfig
 from data_gen.verifiers.reading import Reading
 from tests.data_gen.verifiers.tiny import verifier, words
 
@@ -30,13 +30,16 @@ def readings(n: int, seed: int = 0, longest: int = 110) -> list[Reading]:
 
 
 def trees(n: int, seed: int = 0) -> list[Reading]:
-    """Paths of random trees over three letters, whose nodes share tokens, beginnings of nodes, and everything up to a node."""
+    """Paths of random trees over three letters, whose nodes share tokens, beginnings of nodes, and everything up to a
+    node."""
     rng, found = random.Random(seed), []
     for _ in range(n):
         cuts = list(itertools.accumulate(rng.randint(1, 19) for _ in range(rng.randint(1, 6))))
         stem = random.Random(rng.randrange(6))
         ids = tuple(stem.choices((2, 3, 4), [6, 1, 1], k=cuts[-1]))
-        found.append(Reading(ids, tuple(sorted({cuts[-1] - 1, *(cut - 1 for cut in cuts if rng.random() < 0.5)})), tuple(cuts)))
+        found.append(
+            Reading(ids, tuple(sorted({cuts[-1] - 1, *(cut - 1 for cut in cuts if rng.random() < 0.5)})), tuple(cuts))
+        )
     return found
 
 
@@ -84,7 +87,9 @@ def test_what_does_not_fit_one_forward_takes_several(monkeypatch: pytest.MonkeyP
     v, asked = verifier(), readings(60)
     expected, rows = Forward(v).values(asked), []
     monkeypatch.setattr(forward, "TOKENS", 1024)
-    v.backbone.register_forward_pre_hook(lambda module, args, kwargs: rows.append(kwargs["input_ids"].shape), with_kwargs=True)
+    v.backbone.register_forward_pre_hook(
+        lambda module, args, kwargs: rows.append(kwargs["input_ids"].shape), with_kwargs=True
+    )
     assert Forward(v).values(asked) == expected
     assert max(n * width for n, width in rows) <= 1024 and {n % 8 for n, _ in rows} == {0}
 
@@ -161,7 +166,9 @@ def test_a_reading_is_read_once() -> None:
 def test_other_positions_are_another_reading() -> None:
     counted = Counted()
     shared = Gather(counted)
-    asyncio.run(shared.values([Reading((5, 6), (0,)), Reading((5, 6), (1,)), Reading((5, 6), (0, 1)), Reading((0, 5, 6), (1,))]))
+    asyncio.run(
+        shared.values([Reading((5, 6), (0,)), Reading((5, 6), (1,)), Reading((5, 6), (0, 1)), Reading((0, 5, 6), (1,))])
+    )
     assert counted.calls == [4]
 
 

@@ -34,9 +34,11 @@ def test_the_policys_ids_are_read_as_they_are() -> None:
     asked = prefix(POLICY, *STEPS)
     assert reader.shares_ids
     prompt, length = len(asked.prompt_ids), len(asked.prompt_ids) + len(asked.token_ids)
-    assert reader.read(asked) == reader.read(prefix(POLICY, *STEPS, ends=False)) == Reading(
-        (*asked.prompt_ids, *asked.token_ids), tuple(prompt + end for end in asked.ends), (prompt, length)
-    )  # fmt: skip
+    assert (
+        reader.read(asked)
+        == reader.read(prefix(POLICY, *STEPS, ends=False))
+        == Reading((*asked.prompt_ids, *asked.token_ids), tuple(prompt + end for end in asked.ends), (prompt, length))
+    )
     assert at(POLICY, reader.read(asked)) == ["\n", "\n"]
 
 
@@ -86,8 +88,10 @@ def test_another_tokenizer_reads_texts_under_its_own_template() -> None:
     assert not reader.shares_ids
     assert text(OWN, reading) == "Ana has 12 coins. ->\nBen: 12 + 5 = 17\nCleo: 17 - 3 = 14\nAnswer: 17<eos>"
     assert [OWN.tokenizer.decode(reading.ids[: i + 1]).rsplit("->\n")[1] for i in reading.at] == [
-        "Ben: 12 + 5 = 17\n", "Ben: 12 + 5 = 17\nCleo: 17 - 3 = 14\n", "Ben: 12 + 5 = 17\nCleo: 17 - 3 = 14\nAnswer: 17<eos>",
-    ]  # fmt: skip
+        "Ben: 12 + 5 = 17\n",
+        "Ben: 12 + 5 = 17\nCleo: 17 - 3 = 14\n",
+        "Ben: 12 + 5 = 17\nCleo: 17 - 3 = 14\nAnswer: 17<eos>",
+    ]
 
 
 @pytest.mark.parametrize("ended", [False, True])
@@ -98,10 +102,11 @@ def test_an_open_step_gets_no_delimiter(ended: bool, ends: bool) -> None:
     line = POLICY.encode([("step", "Cora: 17 -")], end=False)[0].token_ids
     first = closed.ends[0] + 1
     asked = dataclasses.replace(
-        prefix(POLICY, STEPS[0], ended=ended), token_ids=(*closed.token_ids[:first], *line),
+        prefix(POLICY, STEPS[0], ended=ended),
+        token_ids=(*closed.token_ids[:first], *line),
         read=lambda: ((STEPS[0], "Cora: 17 -"), ""),
         ends=(first - 1, first + len(line) - 1) if ends else (),
-    )  # fmt: skip
+    )
     assert text(OWN, Reader(OWN, POLICY, "step_end").read(asked)).endswith("17\nCora: 17 -")
     own = Reader(POLICY, POLICY, "step_end").read(asked)
     assert own.at == (len(asked.prompt_ids) + first - 1, len(own.ids) - 1)
@@ -114,9 +119,9 @@ def test_readings_are_cut_where_nodes_end() -> None:
     assert Reader(POLICY, POLICY, "last").read(asked).cuts == (prompt, prompt + 3, prompt + 9, length + 1)
     foreign = Reader(OWN, POLICY, "last").read(asked)
     begin = len(OWN.prompt_ids("Ana has 12 coins."))
-    assert [OWN.decode(foreign.ids[a:b]) for a, b in itertools.pairwise((begin, *foreign.cuts[1:]))] == [f"{s}\n" for s in STEPS] + [
-        "Answer: 17"
-    ]
+    assert [OWN.decode(foreign.ids[a:b]) for a, b in itertools.pairwise((begin, *foreign.cuts[1:]))] == [
+        f"{s}\n" for s in STEPS
+    ] + ["Answer: 17"]
 
 
 STEP = StepCodec(Format(model=ModelFormat(step_token="<bos>")), bpe(bos=False))

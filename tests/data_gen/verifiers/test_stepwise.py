@@ -11,11 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_gen.engines.slot_cache import column_bytes
-from data_gen.heads import HeadConfig
-from data_gen.scales import Scale
+from data_gen.engines.local.slot_cache import column_bytes
+from data_gen.records.scales import Scale
 from data_gen.verifiers import stepwise
 from data_gen.verifiers.checkpoint import Verifier
+from data_gen.verifiers.heads import HeadConfig
 from data_gen.verifiers.reading import Reading
 from data_gen.verifiers.stepwise import Stepwise, can_read_stepwise
 from tests.data_gen.verifiers.test_forward import check, readings, trees
@@ -25,7 +25,9 @@ from tests.data_gen.verifiers.tiny import CONTEXT, config, verifier
 def watched(v: Verifier) -> list[int]:
     """Real tokens of every forward from now on (the tests' ids are never 0)."""
     seen: list[int] = []
-    v.backbone.register_forward_pre_hook(lambda module, args, kwargs: seen.append(int((kwargs["input_ids"] != 0).sum())), with_kwargs=True)
+    v.backbone.register_forward_pre_hook(
+        lambda module, args, kwargs: seen.append(int((kwargs["input_ids"] != 0).sum())), with_kwargs=True
+    )
     return seen
 
 
@@ -124,7 +126,9 @@ def test_what_a_program_read_goes_with_it() -> None:
     v, step = verifier(), None
     step = Stepwise(v)
     owners = [Owner(), Owner()]
-    mine, theirs = (Reading(tuple(range(a, a + 20)), (19,), (20,), owner) for a, owner in zip((2, 30), owners, strict=True))
+    mine, theirs = (
+        Reading(tuple(range(a, a + 20)), (19,), (20,), owner) for a, owner in zip((2, 30), owners, strict=True)
+    )
     step.values([mine, theirs])
     assert step._store.stored == 40
     del mine, owners[0]
@@ -150,7 +154,9 @@ def test_memory_bounds_forwards(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = trees(60)
     expected, rows = Stepwise(v).values(asked), []
     monkeypatch.setattr(stepwise, "TOKENS", 256)
-    v.backbone.register_forward_pre_hook(lambda module, args, kwargs: rows.append(kwargs["input_ids"].shape), with_kwargs=True)
+    v.backbone.register_forward_pre_hook(
+        lambda module, args, kwargs: rows.append(kwargs["input_ids"].shape), with_kwargs=True
+    )
     assert Stepwise(v).values(asked) == expected
     assert max(n * width for n, width in rows) <= 256
 
@@ -171,7 +177,13 @@ def test_who_can_be_read_so(family: str, shape: dict[str, Any], possible: bool) 
     from transformers import AutoModel, MistralConfig, OlmoConfig
 
     kinds = {"mistral": MistralConfig, "olmo": OlmoConfig}
-    small = {"vocab_size": 80, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    small = {
+        "vocab_size": 80,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+    }
     made = (
         kinds[family](**small, num_key_value_heads=2, max_position_embeddings=CONTEXT, **shape)
         if family in kinds

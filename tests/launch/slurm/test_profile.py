@@ -12,17 +12,25 @@ from launch.cli import main
 from launch.slurm.feasible import check
 from launch.slurm.profile import Cluster, load_cluster
 from launch.slurm.request import Request, gpu_hours, held_bytes, make_requests, seconds, usable_bytes
-from reasoning_train.memory import GIB
-from reasoning_train.plugins import import_plugins
-from reasoning_train.recipe.estimate import estimate_plan
+from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.refs import Ref
+from reasoning_train.process.memory import GIB
+from reasoning_train.process.plugins import import_plugins
+from reasoning_train.recipe.errors import RecipeError
 from reasoning_train.recipe.load import load_plan
-from reasoning_train.recipe.plan import Node, Plan
-from reasoning_train.recipe.problems import RecipeError
-from reasoning_train.recipe.refs import Ref
-from reasoning_train.recipe.store import Store
+from reasoning_train.store.estimate import estimate_plan
+from reasoning_train.store.store import Store
 from tests.launch.harness import ROOT
 
-GPU = Cluster(gpus_per_node=8, gpu_memory_gib=80, cpus_per_node=96, memory_per_node_gib=1000, max_nodes=4, max_time="48:00:00", shards=16)
+GPU = Cluster(
+    gpus_per_node=8,
+    gpu_memory_gib=80,
+    cpus_per_node=96,
+    memory_per_node_gib=1000,
+    max_nodes=4,
+    max_time="48:00:00",
+    shards=16,
+)
 RECIPE = """
 name: large
 model: {hub: nobody/model-7b-instruct, format: {template: chat}}
@@ -67,7 +75,9 @@ def test_an_unknown_parameter_is_answered_with_the_valid_ones(tmp_path: Path) ->
 
 
 def test_a_profile_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"there is no file .*gpus\.yaml.* Shipped: configs/clusters/cpu\.yaml, configs/clusters/gpu"):
+    with pytest.raises(
+        RecipeError, match=r"there is no file .*gpus\.yaml.* Shipped: configs/clusters/cpu\.yaml, configs/clusters/gpu"
+    ):
         load_cluster(tmp_path / "gpus.yaml")
 
 
@@ -118,7 +128,9 @@ def test_defaults_by_the_size_of_the_model(tmp_path: Path) -> None:
         ("sample", {}, None, 2),
     ],
 )
-def test_what_a_weight_takes_on_each_of_eight_gpus(uses: str, more: dict[str, Any], deepspeed: str | None, held: float) -> None:
+def test_what_a_weight_takes_on_each_of_eight_gpus(
+    uses: str, more: dict[str, Any], deepspeed: str | None, held: float
+) -> None:
     import_plugins()
     given: dict[str, dict[str, Any]] = {"pairs": {"pairs": Ref("p")}, "problems": {"problems": Ref("q")}}
     config = {"policy": Ref("m"), **given["pairs" if uses in ("dpo", "reference") else "problems"], **more}
@@ -161,13 +173,25 @@ def test_gpu_hours_by_hand(tmp_path: Path) -> None:
             ["model.hub=nobody/model-72b"],
             "sample: 72.0B parameters need 134 GiB on each GPU, of which 64 are to be had. Say `tensor",
         ),
-        (["stages.tuned.resources.gpus=16"], "tuned: resources.gpus: 16 GPUs of a node, and the cluster's nodes have 8."),
+        (
+            ["stages.tuned.resources.gpus=16"],
+            "tuned: resources.gpus: 16 GPUs of a node, and the cluster's nodes have 8.",
+        ),
         (["stages.tuned.resources.nodes=5"], "tuned: resources.nodes: 5 nodes, and a job on the cluster may have 4."),
         (["stages.tuned.resources.cpus=97"], "tuned: resources.cpus: 97 cores of a node"),
-        (["stages.tuned.resources.time=72:00:00"], "tuned: resources.time: 72:00:00, and the cluster's limit is 48:00:00."),
-        (["stages.tuned.resources.time=0:01:00"], "tuned: resources.time: 0:01:00, and the signal to stop comes 120 s before the end"),
+        (
+            ["stages.tuned.resources.time=72:00:00"],
+            "tuned: resources.time: 72:00:00, and the cluster's limit is 48:00:00.",
+        ),
+        (
+            ["stages.tuned.resources.time=0:01:00"],
+            "tuned: resources.time: 0:01:00, and the signal to stop comes 120 s before the end",
+        ),
         (["stages.tuned.resources.memory=2T"], "tuned: resources.memory: 2T, and the cluster's nodes have 1000G."),
-        (["stages.sample.resources.nodes=2"], "sample: resources.nodes: stage type 'sample' does not train; say `shards`."),
+        (
+            ["stages.sample.resources.nodes=2"],
+            "sample: resources.nodes: stage type 'sample' does not train; say `shards`.",
+        ),
         (["stages.tuned.held_out={}"], "tuned: held_out: needs whole weights on every process, which ZeRO-3"),
     ],
 )
@@ -187,7 +211,9 @@ def test_a_vllm_that_leaves_too_little_to_its_trainer_is_refused(tmp_path: Path)
     grpo = 'uses: grpo, policy: "${model}", problems: "${task.explore}", learning_rate: 1e-6, vllm: {memory: 0.7}'
     plan, store = large(tmp_path, f"stages.tuned={{{grpo}, batch_size: 128, resources: {{deepspeed: zero2}}}}")
     estimates = estimate_plan(plan, store)
-    with pytest.raises(UserError, match=r"of which 8 are to be had\. .*, or give vLLM less than 70% of each \(`vllm\.memory`\)\."):
+    with pytest.raises(
+        UserError, match=r"of which 8 are to be had\. .*, or give vLLM less than 70% of each \(`vllm\.memory`\)\."
+    ):
         check(plan, store, GPU, make_requests(plan, GPU, estimates), estimates)
 
 
@@ -199,7 +225,9 @@ def test_a_checkpoint_of_another_number_of_processes_is_told_before_anything_is_
     checkpoint.mkdir(parents=True)
     (checkpoint / "whole.json").write_text(json.dumps({"world": 4, "files": {}}), encoding="utf-8")
     estimates = estimate_plan(plan, store)
-    with pytest.raises(UserError, match=r"tuned: its checkpoint was written by 4 process\(es\), and 8 would go on with it. Ask for 4"):
+    with pytest.raises(
+        UserError, match=r"tuned: its checkpoint was written by 4 process\(es\), and 8 would go on with it. Ask for 4"
+    ):
         check(plan, store, GPU, make_requests(plan, GPU, estimates), estimates)
 
 
@@ -221,14 +249,29 @@ def test_a_dry_run_lists_what_is_missing_and_writes_nothing(tmp_path: Path, caps
     said = capsys.readouterr().out
     assert "missing: model.hub: the model 'nobody/model-7b-instruct' is not on this machine" in said
     assert "bring it with `reasoning-train fetch" in said
-    assert "job_tuned=$(sbatch --parsable --dependency=afterok:$job_model:$job_sample_2e_merge --kill-on-invalid-dep=yes" in said
+    assert (
+        "job_tuned=$(sbatch --parsable --dependency=afterok:$job_model:$job_sample_2e_merge --kill-on-invalid-dep=yes"
+        in said
+    )
     assert "dry run: nothing was written or submitted" in said
     assert not (tmp_path / "store").exists()
 
 
 def test_plan_shows_what_the_jobs_ask_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     large(tmp_path)
-    assert main(["plan", str(tmp_path / "large.yaml"), "--cluster", str(ROOT / "configs/clusters/gpu.yaml"), "--store", str(tmp_path)]) == 0
+    assert (
+        main(
+            [
+                "plan",
+                str(tmp_path / "large.yaml"),
+                "--cluster",
+                str(ROOT / "configs/clusters/gpu.yaml"),
+                "--store",
+                str(tmp_path),
+            ]
+        )
+        == 0
+    )
     said = capsys.readouterr().out
     assert "GPU-hours ~" in said and "about 0.4 GPU-hours" in said
 

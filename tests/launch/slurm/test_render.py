@@ -15,11 +15,11 @@ from launch.slurm.jobs import make_jobs, waits_for
 from launch.slurm.profile import load_cluster
 from launch.slurm.request import make_requests
 from launch.slurm.submit import dry_run, scripts, submit_line, variable
-from reasoning_train.plugins import import_plugins
-from reasoning_train.recipe.estimate import estimate_plan
+from reasoning_train.api.plan import Plan
+from reasoning_train.process.plugins import import_plugins
 from reasoning_train.recipe.load import load_plan
-from reasoning_train.recipe.plan import Plan
-from reasoning_train.recipe.store import Store
+from reasoning_train.store.estimate import estimate_plan
+from reasoning_train.store.store import Store
 from tests.launch.harness import ROOT
 
 RECIPES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "recipes").glob("*/*.yaml"))
@@ -52,14 +52,23 @@ def test_scripts_are_accepted_by_bash(recipe: str, profile: str, tmp_path: Path)
 
 @pytest.mark.parametrize("recipe", [name for name in RECIPES if name.endswith("full.yaml")])
 def test_full_recipes_fit_the_gpu_profile(recipe: str, tmp_path: Path) -> None:
-    """With the sizes that are known before anything is fetched, and with those of 7B models: trainers get a whole node, engines a GPU."""
-    plan, store, cluster = plan_of(recipe, tmp_path), Store(tmp_path / "store"), load_cluster(ROOT / "configs/clusters/gpu.yaml")
+    """With the sizes that are known before anything is fetched, and with those of 7B models: trainers get a whole node,
+    engines a GPU."""
+    plan, store, cluster = (
+        plan_of(recipe, tmp_path),
+        Store(tmp_path / "store"),
+        load_cluster(ROOT / "configs/clusters/gpu.yaml"),
+    )
     estimates = estimate_plan(plan, store)
     for known in (estimates, {name: {**one, "parameters": 7_600_000_000} for name, one in estimates.items()}):
         requests = make_requests(plan, cluster, known)
         check(plan, store, cluster, requests, known)
         asked = {(request.kind, request.nodes, request.gpus) for request in requests.values()}
-        assert {each for each in asked if each[0] in ("train", "generate")} <= {("train", 1, 8), ("train", 2, 8), ("generate", 1, 1)}
+        assert {each for each in asked if each[0] in ("train", "generate")} <= {
+            ("train", 1, 8),
+            ("train", 2, 8),
+            ("generate", 1, 1),
+        }
         assert {gpus for kind, _, gpus in asked if kind == "light"} == {0}
 
 
@@ -70,12 +79,17 @@ def test_a_model_that_no_node_holds_is_told(tmp_path: Path) -> None:
         load_cluster(ROOT / "configs/clusters/gpu.yaml"),
     )
     known = {name: {**one, "parameters": 70_000_000_000} for name, one in estimate_plan(plan, store).items()}
-    with pytest.raises(UserError, match=r"(?s)trees: 70.0B .*`tensor_parallel`.*measured: 70.0B .* GiB.*take a smaller one"):
+    with pytest.raises(
+        UserError, match=r"(?s)trees: 70.0B .*`tensor_parallel`.*measured: 70.0B .* GiB.*take a smaller one"
+    ):
         check(plan, store, cluster, make_requests(plan, cluster, known), known)
 
 
 def test_a_data_stage_becomes_arrays_within_the_limit_and_a_merge(tmp_path: Path) -> None:
-    plan, cluster = plan_of("recipes/rejection_sampling/tiny.yaml", tmp_path), load_cluster(ROOT / "configs/clusters/cpu.yaml")
+    plan, cluster = (
+        plan_of("recipes/rejection_sampling/tiny.yaml", tmp_path),
+        load_cluster(ROOT / "configs/clusters/cpu.yaml"),
+    )
     cluster = cluster.model_copy(update={"max_array": 30, "max_running": 7})
     store = Store(tmp_path / "store")
     requests = make_requests(plan, cluster, estimate_plan(plan, store))
@@ -95,12 +109,18 @@ def test_a_data_stage_becomes_arrays_within_the_limit_and_a_merge(tmp_path: Path
 def test_what_a_profile_says_stands_in_the_script(tmp_path: Path) -> None:
     profile = tmp_path / "site.yaml"
     profile.write_text(
-        "partition: long\naccount: proj\nqos: high\ngpus_per_node: 4\ngpu_type: a100\ncpus_per_node: 32\nmemory_per_node_gib: 400\n"
+        "partition: long\naccount: proj\nqos: high\ngpus_per_node: 4\ngpu_type: a100\ncpus_per_node: "
+        "32\nmemory_per_node_gib: 400\n"
         "modules: [cuda/12]\nvenv: /envs/rt\nscratch: /scratch/$USER/$SLURM_JOB_ID\nsetup: ['ulimit -n 65536']\n"
-        'env: {NOTE: "it\'s; rm -rf"}\nsbatch: [--reservation=talk]\nsrun: [--mpi=none]\nstop_signal: USR1\nstop_before_s: 77\n',
+        'env: {NOTE: "it\'s; rm -rf"}\nsbatch: [--reservation=talk]\nsrun: [--mpi=none]\nstop_signal: '
+        "USR1\nstop_before_s: 77\n",
         encoding="utf-8",
     )
-    plan, cluster, store = plan_of("recipes/rejection_sampling/tiny.yaml", tmp_path), load_cluster(profile), Store(tmp_path / "store")
+    plan, cluster, store = (
+        plan_of("recipes/rejection_sampling/tiny.yaml", tmp_path),
+        load_cluster(profile),
+        Store(tmp_path / "store"),
+    )
     made = dry_run(plan, store, cluster, make_requests(plan, cluster, estimate_plan(plan, store)))
     text = dict(scripts(plan, store, cluster, made.jobs, made.folder))["tuned"]
     for line in (
@@ -132,8 +152,15 @@ def test_what_a_profile_says_stands_in_the_script(tmp_path: Path) -> None:
 )
 def test_containers(runtime: str, said: str, tmp_path: Path) -> None:
     profile = tmp_path / "site.yaml"
-    profile.write_text(f"gpus_per_node: 1\ncontainer: {{image: /i.sqsh, mounts: ['/data:/data'], runtime: {runtime}}}\n", encoding="utf-8")
-    plan, cluster, store = plan_of("recipes/rejection_sampling/tiny.yaml", tmp_path), load_cluster(profile), Store(tmp_path / "store")
+    profile.write_text(
+        f"gpus_per_node: 1\ncontainer: {{image: /i.sqsh, mounts: ['/data:/data'], runtime: {runtime}}}\n",
+        encoding="utf-8",
+    )
+    plan, cluster, store = (
+        plan_of("recipes/rejection_sampling/tiny.yaml", tmp_path),
+        load_cluster(profile),
+        Store(tmp_path / "store"),
+    )
     made = dry_run(plan, store, cluster, make_requests(plan, cluster, estimate_plan(plan, store)))
     assert said in dict(scripts(plan, store, cluster, made.jobs, made.folder))["tuned"]
 
@@ -144,7 +171,10 @@ def test_jobs_that_need_no_gpu_may_have_a_partition_of_their_own(tmp_path: Path)
     made = dry_run(plan, store, cluster, make_requests(plan, cluster, estimate_plan(plan, store)))
     found = dict(scripts(plan, store, cluster, made.jobs, made.folder))
     light = {name for name, text in found.items() if "#SBATCH --partition=cpu\n" in text}
-    assert light == {name for name, text in found.items() if "--gres" not in text} and {"labels", "trees.merge", "run.report"} <= light
+    assert (
+        light == {name for name, text in found.items() if "--gres" not in text}
+        and {"labels", "trees.merge", "run.report"} <= light
+    )
     assert all("#SBATCH --partition=gpu\n" in text for name, text in found.items() if name not in light)
 
 
@@ -158,7 +188,9 @@ def test_a_dry_run_waits_for_what_is_in_the_queue(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(submit, "_ask_slurm", lambda plan, store, cluster: (cluster, {"base": "41"}))
     made = dry_run(plan, store, cluster, make_requests(plan, cluster, estimate_plan(plan, store)))
     lines = {job.name: submit_line(job, made.folder, waits_for(job, plan, made.others)) for job in made.jobs}
-    assert "base" not in lines and "--dependency=afterok:41 " in lines["tuned"].replace("afterok:$job_kept:", "afterok:")
+    assert "base" not in lines and "--dependency=afterok:41 " in lines["tuned"].replace(
+        "afterok:$job_kept:", "afterok:"
+    )
     assert len({variable(name) for name in ("a-b", "a_b", "a.b", "a__b", "a_2d_b")}) == 5
 
 
@@ -173,13 +205,18 @@ def test_a_dry_run_says_that_slurm_did_not_answer(tmp_path: Path, monkeypatch: p
         Store(tmp_path / "s"),
     )
     made = dry_run(plan, store, cluster, make_requests(plan, cluster, estimate_plan(plan, store)))
-    assert made.queue_error == "`scontrol` did not answer" and {"base", "sample.merge"} <= {job.name for job in made.jobs}
+    assert made.queue_error == "`scontrol` did not answer" and {"base", "sample.merge"} <= {
+        job.name for job in made.jobs
+    }
 
 
 def test_only_shards_that_are_missing_are_submitted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from reasoning_train.recipe.partial import Attempts, Partial
+    from reasoning_train.store.partial import Attempts, Partial
 
-    plan, cluster = plan_of("recipes/rejection_sampling/tiny.yaml", tmp_path), load_cluster(ROOT / "configs/clusters/cpu.yaml")
+    plan, cluster = (
+        plan_of("recipes/rejection_sampling/tiny.yaml", tmp_path),
+        load_cluster(ROOT / "configs/clusters/cpu.yaml"),
+    )
     store = Store(tmp_path / "store")
     requests = make_requests(plan, cluster, estimate_plan(plan, store))
     store.partial(plan.nodes["sample"]).mkdir(parents=True)
@@ -188,10 +225,14 @@ def test_only_shards_that_are_missing_are_submitted_again(tmp_path: Path, monkey
         partial.save((k, 64), Attempts(number=1, done=True))
     partial.save((40, 64), Attempts(number=2, done=False))
     limited = cluster.model_copy(update={"max_array": 30})
-    [array] = [job for job in make_jobs(plan, store, cluster, requests, {}) if job.node == "sample" and job.part == "shards"]
+    [array] = [
+        job for job in make_jobs(plan, store, cluster, requests, {}) if job.node == "sample" and job.part == "shards"
+    ]
     assert array.tasks == tuple(range(64)), "what it was made from is missing, and may come out with other bytes"
     monkeypatch.setattr(Store, "state", lambda self, node, plan: "partial" if node.name == "sample" else "cached")
-    arrays = [job for job in make_jobs(plan, store, limited, requests, {}) if job.node == "sample" and job.part == "shards"]
+    arrays = [
+        job for job in make_jobs(plan, store, limited, requests, {}) if job.node == "sample" and job.part == "shards"
+    ]
     assert [(job.offset, job.tasks) for job in arrays] == [(0, (3, 4)), (30, (10,)), (60, (3,))]
     text = dict(scripts(plan, store, limited, arrays, tmp_path))["sample.shards+0"]
     assert "#SBATCH --array=3-4%200" in text and "shards 3-4 of 64" in text
@@ -204,5 +245,7 @@ def test_templates_are_installed_with_their_packages() -> None:
     import tomllib
 
     data = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["package-data"]
-    packages = {path.relative_to(ROOT).parts[0] for path in ROOT.glob("*/**/*.j2") if path.relative_to(ROOT).parts[0] != ".venv"}
+    packages = {
+        path.relative_to(ROOT).parts[0] for path in ROOT.glob("*/**/*.j2") if path.relative_to(ROOT).parts[0] != ".venv"
+    }
     assert packages == {"launch", "reasoning_train"} and all(data[name] == ["**/*.j2"] for name in packages)

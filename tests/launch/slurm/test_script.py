@@ -1,4 +1,5 @@
-"""The few decisions that a job's script makes by itself, with `srun` and `scontrol` that only write down how they were called."""
+"""The few decisions that a job's script makes by itself, with `srun` and `scontrol` that only write down how they were
+called."""
 
 from __future__ import annotations
 
@@ -13,9 +14,9 @@ from launch.slurm.jobs import make_jobs
 from launch.slurm.profile import Cluster
 from launch.slurm.render import record_file, render
 from launch.slurm.request import make_requests
-from reasoning_train.recipe.estimate import estimate_plan
 from reasoning_train.recipe.load import load_plan
-from reasoning_train.recipe.store import Store
+from reasoning_train.store.estimate import estimate_plan
+from reasoning_train.store.store import Store
 from tests.launch.harness import ROOT
 
 CLUSTER = Cluster(cpus_per_node=2, max_requeues=2)
@@ -41,9 +42,16 @@ def play(run: Path, script: str, srun: str, restarts: int = 0) -> subprocess.Com
         path = run.parent / "bin" / name
         path.write_text(f'#!/bin/bash\necho "$@" >> {run}/{name}.calls\n{text}\n', encoding="utf-8")
         path.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{run.parent / 'bin'}:{os.environ['PATH']}", "SLURM_JOB_ID": "77", "PYTHONPATH": str(ROOT)}
+    environment = {
+        **os.environ,
+        "PATH": f"{run.parent / 'bin'}:{os.environ['PATH']}",
+        "SLURM_JOB_ID": "77",
+        "PYTHONPATH": str(ROOT),
+    }
     environment["SLURM_RESTART_COUNT"] = str(restarts)
-    return subprocess.run(["bash"], input=script, env=environment, cwd=run, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        ["bash"], input=script, env=environment, cwd=run, capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 def told(record: Path) -> list[tuple[str, int]]:

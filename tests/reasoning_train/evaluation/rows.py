@@ -10,10 +10,23 @@ def row(policy: str, problem: str, right: bool | None, **more: Any) -> dict[str,
     """One row; `right=None` is unverifiable."""
     verdict = "unverifiable" if right is None else "correct" if right else "wrong"
     return {
-        "policy": policy, "problem_id": problem, "difficulty": 1.0, "gold": "7", "verdict": verdict, "steps_ok": bool(right),
-        "answer": "7" if right else "8", "finish": "stop", "tokens": 10, "question": f"Question {problem}?", "solution": "Answer: 7",
-        "sampled_answers": [], "sampled_correct": [], "sampled_steps_ok": [], "sampled_tokens": [], **more,
-    }  # fmt: skip
+        "policy": policy,
+        "problem_id": problem,
+        "difficulty": 1.0,
+        "gold": "7",
+        "verdict": verdict,
+        "steps_ok": bool(right),
+        "answer": "7" if right else "8",
+        "finish": "stop",
+        "tokens": 10,
+        "question": f"Question {problem}?",
+        "solution": "Answer: 7",
+        "sampled_answers": [],
+        "sampled_correct": [],
+        "sampled_steps_ok": [],
+        "sampled_tokens": [],
+        **more,
+    }
 
 
 def rows(policy: str, outcomes: Sequence[bool | None]) -> list[dict[str, Any]]:

@@ -9,13 +9,16 @@ from reasoning_train.evaluation.report import artifact_page, write_page
 from reasoning_train.evaluation.report.bars_svg import bars_svg
 from reasoning_train.evaluation.report.grown import tree_views
 from reasoning_train.evaluation.report.tree_svg import LARGEST, tree_svg
-from reasoning_train.recipe.store import Artifact
+from reasoning_train.store.store import Artifact
 from tests.data_gen.labelling.plant import answer, cut, plant, rollout, step
 from tests.reasoning_train.bench import Bench
 from tests.reasoning_train.evaluation.test_report import EVIL, Page
 
 KNOWN: dict[str, Any] = {"n": 8, "w": 5.0, "v0": 0.25, "mc_correct": 3.0, "mc_total": 4.0, "draws": 2}
-MIXED = (step("a", answer(1, weight=1.0, n=1, w=1.0), answer(0), **KNOWN), step("b", cut("c d"), v0=0.5, steps_ok=False))
+MIXED = (
+    step("a", answer(1, weight=1.0, n=1, w=1.0), answer(0), **KNOWN),
+    step("b", cut("c d"), v0=0.5, steps_ok=False),
+)
 
 
 def drawn(svg: str) -> list[str]:
@@ -30,11 +33,23 @@ def notes(svg: str) -> dict[str, str]:
 def test_nodes_say_what_is_known_of_them() -> None:
     svg = tree_svg(plant(*MIXED))
     assert notes(svg) == {
-        "go": "", "a": "N 8 · Q 0.62 · mc 3/4 · ×2", "Answer: 1": "N 1 · Q 1.00", "Answer: 0": "", "b": "V 0.50", "c d": "cut",
-    }  # fmt: skip
-    assert [re.search(f'<g class="node (\\w+)"><title>{text}', svg)[1] for text in ("a", "Answer: 1", "Answer: 0", "b", "c d")] == [  # type: ignore[index]
-        "open", "right", "wrong", "error", "wrong",
-    ]  # fmt: skip
+        "go": "",
+        "a": "N 8 · Q 0.62 · mc 3/4 · ×2",
+        "Answer: 1": "N 1 · Q 1.00",
+        "Answer: 0": "",
+        "b": "V 0.50",
+        "c d": "cut",
+    }
+    assert [
+        re.search(f'<g class="node (\\w+)"><title>{text}', svg)[1]
+        for text in ("a", "Answer: 1", "Answer: 0", "b", "c d")
+    ] == [  # type: ignore[index]
+        "open",
+        "right",
+        "wrong",
+        "error",
+        "wrong",
+    ]
     assert (svg.count('class="branch"'), svg.count('class="branch answer"')) == (3, 2)
 
 
@@ -61,8 +76,18 @@ def test_no_two_boxes_overlap() -> None:
 
 
 def test_the_most_instructive_tree_and_an_unsolved_one_are_shown(bench: Bench) -> None:
-    once = (step("a", answer(1), answer(0)), step("b", answer(1)))  # right and wrong part at a; in MIXED at the root, too
-    shapes = {"right": (answer(1),), "wrong": (answer(0),), "once": once, "mixed": MIXED, "again": MIXED, "more": (answer(0),)}
+    once = (
+        step("a", answer(1), answer(0)),
+        step("b", answer(1)),
+    )  # right and wrong part at a; in MIXED at the root, too
+    shapes = {
+        "right": (answer(1),),
+        "wrong": (answer(0),),
+        "once": once,
+        "mixed": MIXED,
+        "again": MIXED,
+        "more": (answer(0),),
+    }
     trees = [plant(*specs, problem=name) for name, specs in shapes.items()]
     bench.trees("trees", trees)
     artifact = bench.run("trees")

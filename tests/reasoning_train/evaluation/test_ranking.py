@@ -49,17 +49,24 @@ def test_intervals_resample_problems() -> None:
     """Eight equal solutions a problem hold no more than one: the interval is that of the problems."""
     rng = random.Random(1)
     outcomes = [rng.random() < 0.5 for _ in range(200)]
-    once, eight = (resampled(brier, [[0.5 + 0.3 * r] * n for r in outcomes], [[r] * n for r in outcomes]) for n in (1, 8))
+    once, eight = (
+        resampled(brier, [[0.5 + 0.3 * r] * n for r in outcomes], [[r] * n for r in outcomes]) for n in (1, 8)
+    )
     assert once is not None and once == eight
     assert once.low < once.value < once.high
-    assert once.high - once.low == pytest.approx(2 * 1.96 * np.std([(0.5 + 0.3 * r - r) ** 2 for r in outcomes]) / 200**0.5, rel=0.15)
+    assert once.high - once.low == pytest.approx(
+        2 * 1.96 * np.std([(0.5 + 0.3 * r - r) ** 2 for r in outcomes]) / 200**0.5, rel=0.15
+    )
     assert resampled(auc, [[0.1], [0.2]], [[True], [True]]) is None
 
 
 def test_isotonic_by_hand() -> None:
     assert isotonic([3, 1, 2], [True, False, True]) == [(1.0, 0.0), (2.5, 1.0)]
     assert isotonic([1, 2, 3], [True, True, False]) == [(2.0, 2 / 3)]  # the score says nothing
-    assert isotonic([1, 2, 2, 3], [True, False, True, True]) == [(5 / 3, 2 / 3), (3.0, 1.0)]  # equal scores share a pool
+    assert isotonic([1, 2, 2, 3], [True, False, True, True]) == [
+        (5 / 3, 2 / 3),
+        (3.0, 1.0),
+    ]  # equal scores share a pool
 
 
 @given(st.lists(st.tuples(st.integers(-5, 5), st.booleans()), min_size=1, max_size=30))

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from data_gen.errors import UserError
 from launch.runs import RunFolder
+from reasoning_train.api.refs import Ref
 from reasoning_train.evaluation.figures import figures
 from reasoning_train.evaluation.report import write_figures, write_report
 from reasoning_train.evaluation.report.chart_svg import chart_svg, ticks
 from reasoning_train.evaluation.report.graph_svg import BOX_H, LEAST_W, Box, graph_svg
 from reasoning_train.evaluation.report.markdown import markdown_table
-from reasoning_train.recipe.refs import Ref
 from tests.reasoning_train.bench import Bench
 from tests.reasoning_train.evaluation.rows import row
 
@@ -54,7 +54,11 @@ def finished(bench: Bench, one_thread: None) -> Bench:
     bench.model()
     bench.gold()
     bench.make("tuned", "sft", policy=Ref("model"), data=Ref("gold"), learning_rate=0.01, batch_size=4, max_steps=30)
-    rows = [row(name, f"p{i}", name == "tuned", question=EVIL, solution=EVIL, answer=EVIL) for name in ("base", "tuned") for i in range(4)]
+    rows = [
+        row(name, f"p{i}", name == "tuned", question=EVIL, solution=EVIL, answer=EVIL)
+        for name in ("base", "tuned")
+        for i in range(4)
+    ]
     table = bench.given("eval", "t_evaluation", rows)
     bench.make("claim", "claim", table=[table], better="tuned", than="base")
     return bench
@@ -104,7 +108,9 @@ def test_a_failed_run_shows_the_error_and_what_did_not_run(bench: Bench) -> None
 def test_figures_go_between_the_marks_of_a_readme(finished: Bench, tmp_path: Path) -> None:
     _, folder = report(finished, {})
     readme = tmp_path / "README.md"
-    readme.write_text("before\n<!-- figures: bench -->\nold\n<!-- end -->\nafter\n<!-- figures: other -->\nkept\n<!-- end -->\n")
+    readme.write_text(
+        "before\n<!-- figures: bench -->\nold\n<!-- end -->\nafter\n<!-- figures: other -->\nkept\n<!-- end -->\n"
+    )
     write_figures(folder, finished.store, readme)
     text = readme.read_text()
     assert text.startswith("before\n<!-- figures: bench -->\n**claim**")
@@ -147,7 +153,11 @@ def test_the_graph_draws_every_box_and_edge_and_escapes() -> None:
 
 
 def test_an_edge_that_skips_a_column_passes_beside_its_boxes() -> None:
-    boxes = {"a": Box("a", "sft", "ran", "", ()), "b": Box("b", "sft", "ran", "", ("a",)), "c": Box("c", "sft", "ran", "", ("a", "b"))}
+    boxes = {
+        "a": Box("a", "sft", "ran", "", ()),
+        "b": Box("b", "sft", "ran", "", ("a",)),
+        "c": Box("c", "sft", "ran", "", ("a", "b")),
+    }
     svg = graph_svg(boxes)
     left, top = (int(re.findall(rf' {side}="(\d+)"', svg.partition("<title>b: ")[2])[0]) for side in ("x", "y"))
     [lane] = re.findall(r" (\d+),(\d+) H(\d+)", svg)
@@ -191,7 +201,8 @@ def test_figures_worth_a_line() -> None:
 def test_the_claim_stands_first_and_each_seed_on_a_line(bench: Bench) -> None:
     rows = [row(name, f"p{i}", name == "tuned") for name in ("base", "tuned") for i in range(4)]
     tables = [
-        bench.given(f"eval{i}", "t_evaluation", rows, metrics={"table": {"columns": ["policy"], "rows": [["base"]]}}) for i in range(2)
+        bench.given(f"eval{i}", "t_evaluation", rows, metrics={"table": {"columns": ["policy"], "rows": [["base"]]}})
+        for i in range(2)
     ]
     bench.make("claim", "claim", table=tables, better="tuned", than="base")
     text, _ = report(bench, {})

@@ -48,7 +48,8 @@ def test_nothing_verifiable_gives_no_numbers() -> None:
 
 
 def test_differences_are_paired_by_problem() -> None:
-    # The policies are right on the same half and differ on 10 of 200 problems: unpaired, the interval would be some 10 points wide.
+    # The policies are right on the same half and differ on 10 of 200 problems: unpaired, the interval would be some 10
+    # points wide.
     base = [i % 2 == 0 for i in range(200)]
     tuned = [right or i in range(1, 21, 2) for i, right in enumerate(base)]
     made = rows("base", base) + list(reversed(rows("tuned", tuned)))
@@ -63,15 +64,24 @@ def test_differences_are_paired_by_problem() -> None:
 def test_wrong_steps_are_counted_among_correct_samples_only() -> None:
     made = [
         row(
-            "base", "p0", True, sampled_answers=["7", "7", "8"], sampled_correct=[True, True, False], sampled_steps_ok=[True, False, False]
+            "base",
+            "p0",
+            True,
+            sampled_answers=["7", "7", "8"],
+            sampled_correct=[True, True, False],
+            sampled_steps_ok=[True, False, False],
         ),
-        row("base", "p1", True, sampled_answers=["7", "7"], sampled_correct=[True, True], sampled_steps_ok=[True, True]),
+        row(
+            "base", "p1", True, sampled_answers=["7", "7"], sampled_correct=[True, True], sampled_steps_ok=[True, True]
+        ),
     ]
     assert summarise_rows(made, ["base"], [])["wrong_step_share_of_correct"] == {"base": 1 / 4}
 
 
 def test_the_table_shows_every_metric_and_the_difference() -> None:
-    table = summary_table(summarise_rows(rows("base", [True, False]) + rows("tuned", [True, True]), ["base", "tuned"], []))
+    table = summary_table(
+        summarise_rows(rows("base", [True, False]) + rows("tuned", [True, True]), ["base", "tuned"], [])
+    )
     assert table["columns"] == ["policy", "greedy", "trace", "greedy - base", "tokens"]
     assert table["rows"][0][0] == "base"
     assert table["rows"][0][3] == ""

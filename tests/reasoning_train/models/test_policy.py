@@ -16,10 +16,10 @@ from safetensors.torch import load_file, save_file
 
 from data_gen.checkpoints import has_lm_head
 from data_gen.errors import UserError
-from data_gen.heads import HeadConfig
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
 from data_gen.tasks.chain import Chain
 from data_gen.verifiers.checkpoint import save_verifier
+from data_gen.verifiers.heads import HeadConfig
 from reasoning_train.models.policy import Policy, load_policy, save_policy
 from reasoning_train.models.words import word_tokenizer
 from tests.data_gen.verifiers.tiny import verifier
@@ -73,12 +73,18 @@ def test_weights_may_lie_elsewhere(folder: Path, bench: Bench) -> None:
 
 
 def _without(weights: Path, name: str) -> None:
-    save_file({key: tensor for key, tensor in load_file(weights).items() if name not in key}, weights, metadata={"format": "pt"})
+    save_file(
+        {key: tensor for key, tensor in load_file(weights).items() if name not in key},
+        weights,
+        metadata={"format": "pt"},
+    )
 
 
 BREAKS: dict[str, Callable[[Path], Any]] = {
     "no weights": lambda folder: (folder / "model.safetensors").unlink(),
-    "torn weights": lambda folder: (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-100]),
+    "torn weights": lambda folder: (folder / "model.safetensors").write_bytes(
+        (folder / "model.safetensors").read_bytes()[:-100]
+    ),
     "a tensor less": lambda folder: _without(folder / "model.safetensors", "layers.0.mlp.up_proj"),
     "no config": lambda folder: (folder / "config.json").unlink(),
     "torn config": lambda folder: (folder / "config.json").write_text('{"model_type": "lla'),
@@ -93,7 +99,9 @@ BREAKS: dict[str, Callable[[Path], Any]] = {
 def test_a_checkpoint_with_missing_or_torn_files_is_explained(folder: Path, tmp_path: Path, broken: str) -> None:
     save_policy(load_policy(folder), tmp_path)
     BREAKS[broken](tmp_path)
-    with pytest.raises(UserError, match=rf"The checkpoint in {tmp_path} cannot be loaded .*Remove the folder and run again") as caught:
+    with pytest.raises(
+        UserError, match=rf"The checkpoint in {tmp_path} cannot be loaded .*Remove the folder and run again"
+    ) as caught:
         load_policy(tmp_path)
     assert "Expected format.json, config.json, model.safetensors and tokenizer.json, whole" in str(caught.value)
 
@@ -155,7 +163,9 @@ def test_a_verifier_opens_as_what_it_may_be_trained_from(tmp_path: Path, kind: A
     body = made.backbone if kind == "from_vocab" else None
     assert has_lm_head(tmp_path) == bool(body)
     if not body and not tied:
-        with pytest.raises(UserError, match=r"1 tensors of the model are in none of its files, 'lm_head.weight' the first"):
+        with pytest.raises(
+            UserError, match=r"1 tensors of the model are in none of its files, 'lm_head.weight' the first"
+        ):
             load_policy(tmp_path)
     opened = load_policy(tmp_path, lm_head=False)
     with torch.no_grad():
@@ -166,16 +176,25 @@ def test_a_verifier_opens_as_what_it_may_be_trained_from(tmp_path: Path, kind: A
     weights = tmp_path / "model.safetensors"
     tensors = {name: tensor for name, tensor in load_file(weights).items() if "layers.1.mlp.up" not in name}
     save_file(tensors, weights, metadata={"format": "pt"})
-    with pytest.raises(UserError, match=r"cannot be loaded \(ValueError: 1 tensors of the model are in none of its files"):
+    with pytest.raises(
+        UserError, match=r"cannot be loaded \(ValueError: 1 tensors of the model are in none of its files"
+    ):
         load_policy(tmp_path, lm_head=False)
-    save_file({name: tensor for name, tensor in tensors.items() if "embed" not in name}, weights, metadata={"format": "pt"})
+    save_file(
+        {name: tensor for name, tensor in tensors.items() if "embed" not in name}, weights, metadata={"format": "pt"}
+    )
     with pytest.raises(UserError, match=r"'model.embed_tokens.weight' the first|'lm_head.weight' the first"):
         load_policy(tmp_path, lm_head=False)
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("LlamaForCausalLM", True), ("GPT2LMHeadModel", True), ("GPT2Model", False), ("Qwen2ForTokenClassification", False)],
+    [
+        ("LlamaForCausalLM", True),
+        ("GPT2LMHeadModel", True),
+        ("GPT2Model", False),
+        ("Qwen2ForTokenClassification", False),
+    ],
 )
 def test_which_weights_have_a_language_model_head(tmp_path: Path, name: str, expected: bool) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"architectures": [name]}))

@@ -1,4 +1,5 @@
-"""Batches: tensors by hand; loss, gradient, values and log-probabilities equal those of single traces, however they are packed."""
+"""Batches: tensors by hand; loss, gradient, values and log-probabilities equal those of single traces, however they are
+packed."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_gen.errors import UserError
-from data_gen.heads import HeadConfig
+from data_gen.verifiers.heads import HeadConfig
 from data_gen.verifiers.value_head import ValueHead
 from reasoning_train.packing.batch import collate, silenced
 from reasoning_train.packing.forest import grow
@@ -94,14 +95,21 @@ def test_a_branch_does_not_see_its_siblings(family: str) -> None:
     module = objective(family, "eager")
     left, right, other = trace(1, 2, 3, 4, 5, 6), trace(1, 2, 7, 8, 9, 6), trace(1, 2, 7, 0, 3, 3)
     with torch.no_grad():
-        first, second = (module.outputs(collate([[Row((left,)), Row((x,))]], 0, share=True)).trace_logprobs for x in (right, other))
+        first, second = (
+            module.outputs(collate([[Row((left,)), Row((x,))]], 0, share=True)).trace_logprobs for x in (right, other)
+        )
     assert first[0] == pytest.approx(second[0].item(), abs=1e-6)
     assert first[1] != pytest.approx(second[1].item(), abs=1e-3)
 
 
 def test_collate_by_hand() -> None:
     shared = [
-        Row((Trace((5, 6, 7), (0.0, 1.0, 0.5), (2,), (0.25,), (2.0,)), Trace((5, 6, 8), (0.0, 1.0, 2.0), (1, 2), (0.5, 0.75), (1.0, 1.0))))
+        Row(
+            (
+                Trace((5, 6, 7), (0.0, 1.0, 0.5), (2,), (0.25,), (2.0,)),
+                Trace((5, 6, 8), (0.0, 1.0, 2.0), (1, 2), (0.5, 0.75), (1.0, 1.0)),
+            )
+        )
     ]
     batch = collate([shared, [Row((Trace((4, 3), (0.0, 1.0)),), weight=0.5, reference=(-1.5,))]], pad_id=9, share=True)
     assert batch["input_ids"].tolist() == [[5, 6, 7, 8], [4, 3, 9, 9]]
@@ -110,7 +118,12 @@ def test_collate_by_hand() -> None:
     # Padding sees itself only: no row of the mask is empty, so no softmax is over nothing.
     assert batch["visible"][1, 0].int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
     # 6 behind 5 once for both; 7 and 8 both from column 1; 3 from column 4 of the flattened batch.
-    assert list(zip(batch["predict_at"].tolist(), batch["predict_label"].tolist(), strict=True)) == [(0, 6), (1, 7), (1, 8), (4, 3)]
+    assert list(zip(batch["predict_at"].tolist(), batch["predict_label"].tolist(), strict=True)) == [
+        (0, 6),
+        (1, 7),
+        (1, 8),
+        (4, 3),
+    ]
     assert batch["token"].tolist() == [0, 1, 0, 2, 3]
     assert batch["token_weight"].tolist() == [1.0, 0.5, 1.0, 2.0, 1.0]
     assert batch["token_trace"].tolist() == [0, 0, 1, 1, 2]

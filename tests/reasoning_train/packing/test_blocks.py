@@ -27,7 +27,9 @@ def looked_at(forest: Forest, window: int | None) -> dict[int, set[int]]:
     for run in forest.runs:
         for t in range(len(run.ids)):
             column = run.start + t
-            before = found.get(column - 1, set()) if t else found[_last(forest, run.parent)] if run.parent >= 0 else set()
+            before = (
+                found.get(column - 1, set()) if t else found[_last(forest, run.parent)] if run.parent >= 0 else set()
+            )
             found[column] = before | {column}
     depth = {run.start + t: run.depth + t for run in forest.runs for t in range(len(run.ids))}
     return {q: {k for k in keys if window is None or depth[q] - depth[k] < window} for q, keys in found.items()}
@@ -49,11 +51,14 @@ def test_cut_by_hand() -> None:
         [Block(prompt, (), chain=True), Block(line + below, prompt), Block(other, prompt)], key=lambda b: b.own
     )
     assert sorted(cut(forest, own=4), key=lambda b: b.own) == sorted(
-        [Block(prompt, (), chain=True), Block(line, prompt), Block(below, prompt + line), Block(other, prompt)], key=lambda b: b.own
+        [Block(prompt, (), chain=True), Block(line, prompt), Block(below, prompt + line), Block(other, prompt)],
+        key=lambda b: b.own,
     )
-    # With a window of 2 the first query of a block looks at one column above it; a chain longer than the window is none.
+    # With a window of 2 the first query of a block looks at one column above it; a chain longer than the window is
+    # none.
     assert sorted(cut(forest, window=2, own=4), key=lambda b: b.own) == sorted(
-        [Block(prompt, ()), Block(line, prompt[-1:]), Block(below, line[-1:]), Block(other, prompt[-1:])], key=lambda b: b.own
+        [Block(prompt, ()), Block(line, prompt[-1:]), Block(below, line[-1:]), Block(other, prompt[-1:])],
+        key=lambda b: b.own,
     )
 
 

@@ -18,7 +18,8 @@ def width(rows: list[Row]) -> int:
 
 
 def test_a_cut_falls_where_little_is_repeated() -> None:
-    # Two lines of 3 behind a prompt of 2, two leaves each, the lines in turns: cut in order, both pieces would hold both lines.
+    # Two lines of 3 behind a prompt of 2, two leaves each, the lines in turns: cut in order, both pieces would hold
+    # both lines.
     leaves = [Row((trace(7, 7, line, line, line, leaf),)) for leaf in (1, 2) for line in (5, 6)]
     assert cut_tree(leaves, 12) == [([0, 2, 1, 3], 12)]
     assert cut_tree(leaves, 11) == [([0, 2, 1], 11), ([3], 6)]
@@ -32,7 +33,9 @@ def test_pieces_hold_every_row_once_within_the_tokens(seed: int, tokens: int) ->
     pool: list[tuple[int, ...]] = [(1, 2)]
     for _ in range(rng.randint(1, 20)):
         pool.append((*rng.choice(pool), *(rng.randrange(3) for _ in range(rng.randint(1, 6)))))
-    rows = [Row(tuple(trace(*ids) for ids in rng.choices(pool, k=rng.randint(1, 3)))) for _ in range(rng.randint(1, 10))]
+    rows = [
+        Row(tuple(trace(*ids) for ids in rng.choices(pool, k=rng.randint(1, 3)))) for _ in range(rng.randint(1, 10))
+    ]
     pieces = cut_tree(rows, tokens)
     assert sorted(i for members, _ in pieces for i in members) == list(range(len(rows)))
     for members, size in pieces:

@@ -35,7 +35,11 @@ def test_epochs_give_the_nearest_number_of_steps() -> None:
     assert len(plan_steps(single(64), 32, epochs=5, max_steps=3, seed=0)) == 3
 
 
-@given(st.lists(st.tuples(st.integers(1, 9), st.floats(0.1, 5)), min_size=2, max_size=4), st.integers(1, 8), st.integers(0, 3))
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.floats(0.1, 5)), min_size=2, max_size=4),
+    st.integers(1, 8),
+    st.integers(0, 3),
+)
 def test_sources_have_their_shares_of_the_rows_so_far(sources: list[tuple[int, float]], batch: int, seed: int) -> None:
     starts = [sum(n for n, _ in sources[:s]) for s in range(len(sources) + 1)]
     groups = [[[i] for i in range(starts[s], starts[s + 1])] for s in range(len(sources))]
@@ -56,7 +60,10 @@ def test_one_source_is_the_plain_plan_and_epochs_count_all_rows() -> None:
     assert mix_steps([single(50)], [7.0], 8, epochs=2, max_steps=None, seed=1) == plan_steps(
         single(50), 8, epochs=2, max_steps=None, seed=1
     )
-    assert len(mix_steps([single(50), [[50 + i] for i in range(14)]], [1.0, 1.0], 8, epochs=2, max_steps=None, seed=1)) == 16
+    assert (
+        len(mix_steps([single(50), [[50 + i] for i in range(14)]], [1.0, 1.0], 8, epochs=2, max_steps=None, seed=1))
+        == 16
+    )
     assert in_order(5, 2) == [[0, 1], [2, 3], [4]]
 
 
@@ -72,7 +79,9 @@ def test_the_plan_is_seeded_and_longer_plans_begin_alike() -> None:
     st.integers(1, 60),
     st.integers(1, 120),
 )
-def test_micro_batches_hold_every_row_once_within_the_tokens(lengths: list[int], packing: Packing, capacity: int, tokens: int) -> None:
+def test_micro_batches_hold_every_row_once_within_the_tokens(
+    lengths: list[int], packing: Packing, capacity: int, tokens: int
+) -> None:
     made = rows(lengths)
     groups = micro_batches(made, packing=packing, capacity=capacity, tokens=tokens)
     assert Counter(row for group in groups for pack in group for row in pack) == Counter(made)

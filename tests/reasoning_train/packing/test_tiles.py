@@ -77,7 +77,9 @@ def test_they_are_those_of_torch(seed: int) -> None:
     stem = torch.randint(0, 9, (300,), generator=draw).tolist()
     forest = grow([trace(*stem[:cut], 10 + cut, *stem[cut:]) for cut in (17, 128, 200, 256)], share=True)
     known = ancestry([forest], forest.width)
-    theirs = create_block_mask(lambda b, h, q, k: known.pairs(None)[b, q, k], 1, None, forest.width, forest.width, device="cpu")
+    theirs = create_block_mask(
+        lambda b, h, q, k: known.pairs(None)[b, q, k], 1, None, forest.width, forest.width, device="cpu"
+    )
     ours = check([forest], forest.width, None)
     counts = ours.some + ours.whole
     assert theirs.full_kv_num_blocks is not None

@@ -1,4 +1,5 @@
-"""Every backend of tree attention: logits, loss, gradients and log-probabilities equal those of single traces, and nothing leaks."""
+"""Every backend of tree attention: logits, loss, gradients and log-probabilities equal those of single traces, and
+nothing leaks."""
 
 from __future__ import annotations
 
@@ -92,7 +93,12 @@ def test_logits_loss_and_gradient_equal_those_of_single_traces(family: str, back
 @given(st.integers(0, 100_000), st.sampled_from(FAMILIES), st.sampled_from(BACKENDS), st.booleans())
 def test_random_trees_equal_their_traces(seed: int, family: str, backend: Backend, share: bool) -> None:
     rng = random.Random(seed)
-    compare(family, backend, [random_paths(seed + n, most=rng.choice((3, 30))) for n in range(rng.randint(1, 3))], share=share)
+    compare(
+        family,
+        backend,
+        [random_paths(seed + n, most=rng.choice((3, 30))) for n in range(rng.randint(1, 3))],
+        share=share,
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -111,7 +117,9 @@ def test_a_branch_does_not_see_its_siblings(family: str, backend: Backend) -> No
     net = model(family, "eager")
     attention = forest_attention(net, backend)
     stem, left = tuple(range(1, 20)), (3, 1, 4, 1, 5)
-    (a, b), (c, d) = (states(net, attention, [[stem + left, stem + right]]) for right in ((2, 7, 1, 8, 2), (9, 9, 0, 6, 9)))
+    (a, b), (c, d) = (
+        states(net, attention, [[stem + left, stem + right]]) for right in ((2, 7, 1, 8, 2), (9, 9, 0, 6, 9))
+    )
     assert torch.allclose(a, c, atol=1e-6, rtol=0)
     assert not torch.allclose(b, d, atol=1e-2, rtol=0)
 
@@ -122,11 +130,16 @@ def test_without_a_forest_the_model_is_what_it_was() -> None:
         net, ids = model(family, "eager"), torch.tensor([[1, 2, 3, 4, 5, 6, 7], [0, 0, 3, 1, 2, 3, 4]])
         mask = torch.tensor([[1] * 7, [0, 0, 1, 1, 1, 1, 1]])
         wanted = net(input_ids=ids, attention_mask=mask).logits
-        decoded = net.generate(ids[:, :3], attention_mask=mask[:, :3], max_new_tokens=8, do_sample=False, pad_token_id=0)
+        decoded = net.generate(
+            ids[:, :3], attention_mask=mask[:, :3], max_new_tokens=8, do_sample=False, pad_token_id=0
+        )
         forest_attention(net)
         assert net.config._attn_implementation == NAME
         assert close(net(input_ids=ids, attention_mask=mask).logits[mask.bool()], wanted[mask.bool()])
-        assert torch.equal(net.generate(ids[:, :3], attention_mask=mask[:, :3], max_new_tokens=8, do_sample=False, pad_token_id=0), decoded)
+        assert torch.equal(
+            net.generate(ids[:, :3], attention_mask=mask[:, :3], max_new_tokens=8, do_sample=False, pad_token_id=0),
+            decoded,
+        )
 
 
 def test_gradient_checkpointing_recomputes_the_same() -> None:
@@ -149,7 +162,9 @@ def test_the_backend_follows_the_device() -> None:
 
 def test_a_window_that_reaches_everything_costs_nothing() -> None:
     attention = ForestAttention("gather", (None, 4))
-    short, long = (attention.tensors([grow([trace(*ids)], share=True)], len(ids)) for ids in ((1, 2, 3), (1, 2, 3, 4, 5)))
+    short, long = (
+        attention.tensors([grow([trace(*ids)], share=True)], len(ids)) for ids in ((1, 2, 3), (1, 2, 3, 4, 5))
+    )
     assert "forest.4.home" not in short
     assert "forest.4.home" in long
 
@@ -159,7 +174,9 @@ def test_what_lets_branches_see_each_other_is_refused() -> None:
 
     net = model("llama")
     net.config.layer_types = ["linear_attention", "full_attention"]
-    with pytest.raises(UserError, match="'llama' model has layers of type linear_attention, in which packed rows would see each other"):
+    with pytest.raises(
+        UserError, match="'llama' model has layers of type linear_attention, in which packed rows would see each other"
+    ):
         forest_attention(net)
     mamba = MambaForCausalLM(MambaConfig(vocab_size=VOCAB, hidden_size=16, num_hidden_layers=1, state_size=4))
     with pytest.raises(UserError, match="'mamba' model cannot be trained on packed trees"):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from data_gen.heads import HeadConfig
+from data_gen.verifiers.heads import HeadConfig
 from data_gen.verifiers.value_head import ValueHead
 from reasoning_train.packing.batch import Batch, collate
 from reasoning_train.packing.rows import Row
@@ -44,7 +44,10 @@ def test_pairs_and_values_on_trees_equal_those_side_by_side(family: str) -> None
     module = Objective(net, losses, ValueHead(HeadConfig(), 32, init_std=0.3))
     paths = [ids for seed in range(4) for ids in random_paths(seed, most=30) if len(ids) > 2]
     pairs = list(zip(paths[::2], paths[1::2], strict=False))
-    rows = [Row((trace(*a, prompt=2, values=True), trace(*b, prompt=2, values=True)), reference=(-3.0, -2.0)) for a, b in pairs]
+    rows = [
+        Row((trace(*a, prompt=2, values=True), trace(*b, prompt=2, values=True)), reference=(-3.0, -2.0))
+        for a, b in pairs
+    ]
     sums, logprobs, raw, gradient = learn(module, [collate([[row]], 0) for row in rows])
     with module.packed("tree") as attention:
         found = learn(module, [collate([rows[:3], rows[3:]], 0, share=True, attention=attention)])

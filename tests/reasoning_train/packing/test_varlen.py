@@ -1,4 +1,5 @@
-"""FlashAttention's kernel behind packed rows, by a stand-in that keeps its contract: the kernel itself needs a GPU (tests/gpu)."""
+"""FlashAttention's kernel behind packed rows, by a stand-in that keeps its contract: the kernel itself needs a GPU
+(tests/gpu)."""
 
 from __future__ import annotations
 
@@ -21,9 +22,18 @@ from tests.reasoning_train.trainers.test_equivalence import check_same
 
 
 def stand_in(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, begin_q: torch.Tensor, begin_k: torch.Tensor, most_q: int, most_k: int, *,
-    scale: float, window_size: tuple[int, int], enable_gqa: bool,
-) -> torch.Tensor:  # fmt: skip
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    begin_q: torch.Tensor,
+    begin_k: torch.Tensor,
+    most_q: int,
+    most_k: int,
+    *,
+    scale: float,
+    window_size: tuple[int, int],
+    enable_gqa: bool,
+) -> torch.Tensor:
     """varlen_attn on a CPU, one sequence after the other."""
     cuts = begin_q.tolist()
     assert begin_q.dtype == torch.int32 and torch.equal(begin_q, begin_k)

@@ -10,9 +10,15 @@ from reasoning_train.packing.rows import Row, Trace
 
 VOCAB = 23
 SHAPE = {
-    "vocab_size": VOCAB, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "max_position_embeddings": 128, "initializer_range": 0.3,
-}  # fmt: skip
+    "vocab_size": VOCAB,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 128,
+    "initializer_range": 0.3,
+}
 FAMILIES = ("llama", "qwen2", "qwen3", "mistral", "gemma2", "qwen2-mixed")
 
 
@@ -25,8 +31,16 @@ def model(family: str, attention: str = "sdpa", **more: Any) -> Any:
         "qwen2": (t.Qwen2Config, t.Qwen2ForCausalLM, {}),
         "qwen3": (t.Qwen3Config, t.Qwen3ForCausalLM, {"head_dim": 8}),
         "mistral": (t.MistralConfig, t.MistralForCausalLM, {"sliding_window": 4}),
-        "gemma2": (t.Gemma2Config, t.Gemma2ForCausalLM, {"head_dim": 8, "sliding_window": 4, "query_pre_attn_scalar": 8}),
-        "qwen2-mixed": (t.Qwen2Config, t.Qwen2ForCausalLM, {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1}),
+        "gemma2": (
+            t.Gemma2Config,
+            t.Gemma2ForCausalLM,
+            {"head_dim": 8, "sliding_window": 4, "query_pre_attn_scalar": 8},
+        ),
+        "qwen2-mixed": (
+            t.Qwen2Config,
+            t.Qwen2ForCausalLM,
+            {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1},
+        ),
     }
     config, causal, extra = classes[family]
     torch.manual_seed(0)
@@ -36,7 +50,13 @@ def model(family: str, attention: str = "sdpa", **more: Any) -> Any:
 def trace(*ids: int, prompt: int = 1, values: bool = False) -> Trace:
     """Weights 1, 2, 1, ... behind the prompt; with `values`, a target at every token behind it."""
     at = tuple(range(prompt, len(ids))) if values else ()
-    return Trace(ids, tuple(0.0 if i < prompt else 1.0 + i % 2 for i in range(len(ids))), at, tuple(0.1 * t for t in at), (1.0,) * len(at))
+    return Trace(
+        ids,
+        tuple(0.0 if i < prompt else 1.0 + i % 2 for i in range(len(ids))),
+        at,
+        tuple(0.1 * t for t in at),
+        (1.0,) * len(at),
+    )
 
 
 def rows(seed: int = 0, lengths: tuple[int, ...] = (5, 9, 3, 12, 7)) -> list[Row]:

@@ -9,14 +9,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from data_gen.records import Problem
+from data_gen.records.problem import Problem
+from data_gen.records.verdict import Answer, Gold, Grade, Verdict
 from data_gen.tasks import TASKS
 from data_gen.tasks.base import Task
-from data_gen.verdict import Answer, Gold, Grade, Verdict
+from reasoning_train.api.plan import Plan
+from reasoning_train.api.refs import Kind, ModelRef, ProblemsRef, Ref, SolutionsRef, TableRef, Unkeyed
+from reasoning_train.api.stage import Context, StageConfig, stage
 from reasoning_train.recipe.load import load_plan
-from reasoning_train.recipe.plan import Plan
-from reasoning_train.recipe.refs import Kind, ModelRef, ProblemsRef, Ref, SolutionsRef, TableRef, Unkeyed
-from reasoning_train.stage_api import Context, StageConfig, stage
 
 
 class Inner(BaseModel):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_train.recipe.plan_json import plan_from_json, plan_to_json
-from reasoning_train.recipe.problems import RecipeError
-from reasoning_train.recipe.refs import Ref
+from reasoning_train.api.refs import Ref
+from reasoning_train.recipe.errors import RecipeError
+from reasoning_train.store.plan_json import plan_from_json, plan_to_json
 from tests.reasoning_train.recipe.kitchen import RECIPE, keys, load, write
 
 
@@ -21,8 +21,14 @@ def refusal(tmp_path: Path, *sets: str, text: str = RECIPE) -> str:
 @pytest.mark.parametrize(
     ("sets", "message"),
     [
-        (["stages.base.stpes=3"], "stages.base.stpes: unknown key 'stpes' of stage type 'k_train'. Did you mean 'steps'?"),
-        (["stages.base.until={gredy: 1}"], "stages.base.until.gredy: unknown key 'gredy' of stage type 'k_train'. Did you mean 'greedy'?"),
+        (
+            ["stages.base.stpes=3"],
+            "stages.base.stpes: unknown key 'stpes' of stage type 'k_train'. Did you mean 'steps'?",
+        ),
+        (
+            ["stages.base.until={gredy: 1}"],
+            "stages.base.until.gredy: unknown key 'gredy' of stage type 'k_train'. Did you mean 'greedy'?",
+        ),
         (["stages.base.steps=many"], "stages.base.steps: expected an integer, got 'many'."),
         (["stages.base.steps='8'"], "stages.base.steps: expected a number, got '8'."),
         (["stages.base.steps=true"], "stages.base.steps: expected a number, got True."),
@@ -37,7 +43,10 @@ def refusal(tmp_path: Path, *sets: str, text: str = RECIPE) -> str:
         (["stages.base.uses=k_trian"], "stages.base.uses: Unknown stage 'k_trian'. Did you mean 'k_train'?"),
         (["stages.base=3"], "stages.base: expected a map, got 3."),
         (["stages.base={}"], "stages.base.uses: 'uses' is missing; give it a value."),
-        (["stages.base={uses: k_train}"], "stages.base.policy: 'policy' of stage type 'k_train' is missing; give it a value."),
+        (
+            ["stages.base={uses: k_train}"],
+            "stages.base.policy: 'policy' of stage type 'k_train' is missing; give it a value.",
+        ),
         (
             ["stages.base.data='${model}'"],
             "stages.base.data: expected solutions or problems, but 'model' (a stage of type 'model') gives model.",
@@ -55,7 +64,10 @@ def refusal(tmp_path: Path, *sets: str, text: str = RECIPE) -> str:
             ["stages.base.resources={shards: 2}"],
             "stages.base.resources.shards: stage type 'k_train' works in one process; remove `shards`.",
         ),
-        (["stages.base.resources={cores: 2}"], "stages.base.resources.cores: unknown key 'cores'. Did you mean 'nodes'?"),
+        (
+            ["stages.base.resources={cores: 2}"],
+            "stages.base.resources.cores: unknown key 'cores'. Did you mean 'nodes'?",
+        ),
         (["stages.claim.seed=1"], "stages.claim.seed: stage type 'k_claim' draws no random numbers; remove `seed`."),
         (["stages.base.seed=x"], "stages.base.seed: expected a whole number from 0, got 'x'."),
         (["stages.base.file=none.txt"], "stages.base.file: there is no file 'none.txt'; looked for "),
@@ -68,7 +80,10 @@ def refusal(tmp_path: Path, *sets: str, text: str = RECIPE) -> str:
         (["seeds=[]"], "seeds: List should have at least 1 item after validation, not 0, got []."),
         (["sed=1"], "sed: unknown key 'sed'. Did you mean 'seed'?"),
         (["stages={}"], "there is nothing to run: the recipe has no stages."),
-        (["name=a/b"], "name: runs are kept in a folder of this name, so it has no '/' and does not begin with '.'; got 'a/b'."),
+        (
+            ["name=a/b"],
+            "name: runs are kept in a folder of this name, so it has no '/' and does not begin with '.'; got 'a/b'.",
+        ),
         (["name=../up"], "got '../up'."),
         (["name=null"], "name: expected a string, got None."),
     ],
@@ -82,9 +97,15 @@ def test_messages(tmp_path: Path, sets: list[str], message: str) -> None:
     [
         ("{uses: vlm}", "stages.sample.engine.uses: there is no 'vlm' here. Did you mean 'vllm'?"),
         ("{slots: 2}", "stages.sample.engine.uses: 'uses' is missing; say which."),
-        ("{uses: vllm, slot: 2}", "stages.sample.engine.slot: unknown key 'slot' of stage type 'sample'. Did you mean 'slots'?"),
+        (
+            "{uses: vllm, slot: 2}",
+            "stages.sample.engine.slot: unknown key 'slot' of stage type 'sample'. Did you mean 'slots'?",
+        ),
         ("{uses: transformers, slosh: 2}", "unknown key 'slosh' of stage type 'sample'. Did you mean 'slots'?"),
-        ("{uses: transformers, tensor_parallel: 2}", "unknown key 'tensor_parallel' of stage type 'sample'. Known: slots, uses."),
+        (
+            "{uses: transformers, tensor_parallel: 2}",
+            "unknown key 'tensor_parallel' of stage type 'sample'. Known: slots, uses.",
+        ),
     ],
 )
 def test_parts_that_are_chosen_by_uses(tmp_path: Path, engine: str, message: str) -> None:
@@ -112,9 +133,18 @@ def test_a_mistake_has_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     lines = refusal(
-        tmp_path, "stages.base.steps=x", "stages.base.rate=y", "stages.tuned.data='${stages.nix}'", "stages.eval.uses=k_nix"
+        tmp_path,
+        "stages.base.steps=x",
+        "stages.base.rate=y",
+        "stages.tuned.data='${stages.nix}'",
+        "stages.eval.uses=k_nix",
     ).splitlines()
-    assert {line.split(": ")[1] for line in lines} == {"stages.base.rate", "stages.base.steps", "stages.eval.uses", "stages.tuned.data"}
+    assert {line.split(": ")[1] for line in lines} == {
+        "stages.base.rate",
+        "stages.base.steps",
+        "stages.eval.uses",
+        "stages.tuned.data",
+    }
 
 
 def test_stage_names(tmp_path: Path) -> None:
@@ -146,7 +176,10 @@ def test_files_are_found_in_the_current_folder(tmp_path: Path, monkeypatch: pyte
 def test_formats_must_agree(tmp_path: Path) -> None:
     text = RECIPE + '    tasks: {other: {uses: k_task, format: {answer_mark: "A: "}}}\n'
     message = refusal(tmp_path, "stages.eval.problems='${tasks.other.test}'", text=text)
-    assert "stages.eval.problems: Format mismatch: 'base' has answer_mark='Answer: ', 'tasks.other.test' has answer_mark='A: '." in message
+    assert (
+        "stages.eval.problems: Format mismatch: 'base' has answer_mark='Answer: ', 'tasks.other.test' has "
+        "answer_mark='A: '." in message
+    )
 
 
 def test_formats_may_differ_where_the_field_says_so(tmp_path: Path) -> None:
@@ -198,7 +231,12 @@ def test_inputs_come_first(tmp_path: Path) -> None:
 
 def test_resolved_recipe_and_origins(tmp_path: Path) -> None:
     plan = load(tmp_path, RECIPE, "stages.sample.n=9")
-    assert plan.resolved["stages"]["sample"] == {"uses": "k_sample", "policy": "${stages.base}", "problems": "${task.train}", "n": 9}
+    assert plan.resolved["stages"]["sample"] == {
+        "uses": "k_sample",
+        "policy": "${stages.base}",
+        "problems": "${task.train}",
+        "n": 9,
+    }
     assert plan.origins["stages.sample.n"] == "--set"
     assert plan.origins["stages.sample.policy"].endswith("recipe.yaml:6")
     assert plan.nodes["sample"].origin.endswith("recipe.yaml:6")

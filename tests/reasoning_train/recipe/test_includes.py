@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reasoning_train.recipe.errors import RecipeError
 from reasoning_train.recipe.includes import CHECKOUT, load_document, merge
-from reasoning_train.recipe.problems import RecipeError
 from reasoning_train.recipe.yaml_core import Document
 from tests.reasoning_train.recipe.kitchen import write
 
@@ -24,7 +24,10 @@ def test_later_includes_win_and_the_recipe_wins_over_all(tmp_path: Path) -> None
     write(tmp_path, "task: {b: 2, c: 2, l: [9]}\n", "two.yaml")
     recipe = write(tmp_path, "name: x\ninclude: [one.yaml, two.yaml]\ntask: {c: 3}\n")
     assert value(recipe) == {"name": "x", "task": {"a": 1, "b": 2, "c": 3, "l": [9]}}
-    assert value(recipe, "task.c=4", "task.d=1e-5") == {"name": "x", "task": {"a": 1, "b": 2, "c": 4, "l": [9], "d": 1e-5}}
+    assert value(recipe, "task.c=4", "task.d=1e-5") == {
+        "name": "x",
+        "task": {"a": 1, "b": 2, "c": 4, "l": [9], "d": 1e-5},
+    }
 
 
 def test_origins_follow_the_winner(tmp_path: Path) -> None:
@@ -47,7 +50,9 @@ def test_an_include_may_include(tmp_path: Path) -> None:
     assert value(write(tmp_path, "include: [parts/mid.yaml]\n")) == {"model": {"a": 1, "b": 2}}
 
 
-def test_files_are_found_in_the_current_folder_and_in_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_found_in_the_current_folder_and_in_the_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path, "name: here\n", "project/configs/own.yaml")
     recipe = write(tmp_path, "include: [configs/own.yaml, configs/models/tiny.yaml]\n", "elsewhere/recipe.yaml")
     monkeypatch.chdir(tmp_path / "project")
@@ -55,7 +60,9 @@ def test_files_are_found_in_the_current_folder_and_in_the_checkout(tmp_path: Pat
     assert value(recipe)["model"]["tokenizer"] == "task"
 
 
-_maps = st.recursive(st.integers() | st.lists(st.integers()), lambda inner: st.dictionaries(st.sampled_from("abc"), inner), max_leaves=8)
+_maps = st.recursive(
+    st.integers() | st.lists(st.integers()), lambda inner: st.dictionaries(st.sampled_from("abc"), inner), max_leaves=8
+)
 _documents = st.dictionaries(st.sampled_from("abc"), _maps).map(Document)
 
 
@@ -93,7 +100,10 @@ def test_set_reaches_into_lists_and_makes_maps(tmp_path: Path) -> None:
     [
         ("stages.a.n", "--set stages.a.n: expected PATH=VALUE, such as --set stages.sample.n=4."),
         ("stages..n=1", "--set stages..n=1: expected PATH=VALUE, such as --set stages.sample.n=4."),
-        ("include=[x]", "--set include=[x]: `include` cannot be set; set the values that it brings, or copy the recipe."),
+        (
+            "include=[x]",
+            "--set include=[x]: `include` cannot be set; set the values that it brings, or copy the recipe.",
+        ),
         ("stages.smaple.n=1", "--set stages.smaple.n=1: there is no 'smaple' in stages. Did you mean 'sample'?"),
         ("seeds.2=1", "--set seeds.2=1: seeds is a list of 2, so '2' must be a number below that."),
         ("seeds.x=1", "--set seeds.x=1: seeds is a list of 2, so 'x' must be a number below that."),
@@ -121,7 +131,9 @@ def test_missing_include_names_the_places_and_the_nearest(tmp_path: Path, monkey
     recipe = write(tmp_path, "name: x\ninclude: [configs/models/tinny.yaml]\n")
     with pytest.raises(RecipeError) as caught:
         load_document(recipe.relative_to(tmp_path))
-    start = "recipe.yaml:2: include: there is no file 'configs/models/tinny.yaml'; looked for configs/models/tinny.yaml, "
+    start = (
+        "recipe.yaml:2: include: there is no file 'configs/models/tinny.yaml'; looked for configs/models/tinny.yaml, "
+    )
     assert str(caught.value).startswith(start)
     assert str(caught.value).endswith("Did you mean 'configs/models/tiny.yaml'?")
 
@@ -132,7 +144,9 @@ def test_include_must_be_a_list(tmp_path: Path) -> None:
 
 
 def test_no_such_recipe(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"there is no such recipe\. `reasoning-train list recipes` names those that ship\."):
+    with pytest.raises(
+        RecipeError, match=r"there is no such recipe\. `reasoning-train list recipes` names those that ship\."
+    ):
         load_document(tmp_path / "none.yaml")
     with pytest.raises(RecipeError, match=r"is a folder; name the recipe's file\."):
         load_document(tmp_path)

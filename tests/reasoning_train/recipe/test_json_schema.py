@@ -22,7 +22,9 @@ def schema() -> dict[str, Any]:
 
 
 def errors(schema: dict[str, Any], recipe: str) -> list[str]:
-    return [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(parse_value(recipe, "recipe"))]
+    return [
+        error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(parse_value(recipe, "recipe"))
+    ]
 
 
 def test_the_file_is_current() -> None:

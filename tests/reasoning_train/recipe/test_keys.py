@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reasoning_train.api.refs import Ref
 from reasoning_train.recipe.keys import node_key
-from reasoning_train.recipe.refs import Ref
 from tests.reasoning_train.recipe.kitchen import RECIPE, keys, load, write
 
 ALL = {"model", "task.train", "task.test", "task.train.gold", "base", "sample", "tuned", "eval", "claim"}
@@ -64,7 +64,10 @@ def test_names_are_no_part_of_keys(tmp_path: Path) -> None:
 def test_the_bytes_of_a_file_count_and_not_its_path(tmp_path: Path) -> None:
     for name, content in {"a.txt": "same", "sub/b.txt": "same", "c.txt": "other"}.items():
         write(tmp_path, content, name)
-    made = {name: load(tmp_path, RECIPE, f"stages.base.file={name}", f"task.path={name}") for name in ("a.txt", "sub/b.txt", "c.txt")}
+    made = {
+        name: load(tmp_path, RECIPE, f"stages.base.file={name}", f"task.path={name}")
+        for name in ("a.txt", "sub/b.txt", "c.txt")
+    }
     assert keys(made["a.txt"]) == keys(made["sub/b.txt"])
     assert all(keys(made["a.txt"])[name] != keys(made["c.txt"])[name] for name in ("base", "task.train", "claim"))
 
@@ -90,7 +93,8 @@ def test_a_key_known_by_heart() -> None:
 
 
 _configs = st.dictionaries(
-    st.text(), st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.lists(st.integers())
+    st.text(),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.lists(st.integers()),
 )
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_train.recipe.problems import RecipeError
+from reasoning_train.api.refs import Ref
+from reasoning_train.recipe.errors import RecipeError
 from reasoning_train.recipe.references import BadReference, expand
-from reasoning_train.recipe.refs import Ref
 from tests.reasoning_train.recipe.kitchen import RECIPE, load
 
 VALUES = {"n": 3, "name": "x", "yes": True, "none": None, "list": [1], "out": Ref("a")}
@@ -67,8 +67,24 @@ def test_model_references(tmp_path: Path, reference: str, ref: Ref, node: str) -
 
 def test_implicit_nodes(tmp_path: Path) -> None:
     plan = load(tmp_path)
-    assert list(plan.nodes) == ["model", "task.train", "task.test", "task.train.gold", "base", "sample", "tuned", "eval", "claim"]
-    task = {"uses": "k_task", "steps": 3, "path": None, "open_text": False, "format": plan.nodes["model"].config["task_format"]}
+    assert list(plan.nodes) == [
+        "model",
+        "task.train",
+        "task.test",
+        "task.train.gold",
+        "base",
+        "sample",
+        "tuned",
+        "eval",
+        "claim",
+    ]
+    task = {
+        "uses": "k_task",
+        "steps": 3,
+        "path": None,
+        "open_text": False,
+        "format": plan.nodes["model"].config["task_format"],
+    }
     assert plan.nodes["task.train"].config == {"task": task, "split": "train", "task_version": 1}
     assert plan.nodes["task.train.gold"].config == {"problems": Ref("task.train")}
     assert plan.nodes["model"].config["vocabulary"] == ["a", "b"]
@@ -76,7 +92,11 @@ def test_implicit_nodes(tmp_path: Path) -> None:
 
 
 def test_named_tasks(tmp_path: Path) -> None:
-    plan = load(tmp_path, RECIPE + "    tasks: {other: {uses: k_task, steps: 9}}\n", "stages.eval.problems='${tasks.other.test}'")
+    plan = load(
+        tmp_path,
+        RECIPE + "    tasks: {other: {uses: k_task, steps: 9}}\n",
+        "stages.eval.problems='${tasks.other.test}'",
+    )
     assert plan.nodes["tasks.other.test"].config["task"]["steps"] == 9
     assert plan.nodes["eval"].inputs == ("base", "tuned", "tasks.other.test")
 
@@ -92,7 +112,13 @@ def test_named_tasks(tmp_path: Path) -> None:
     ],
 )
 def test_plain_values_keep_their_type(tmp_path: Path, reference: str, value: int) -> None:
-    sets = ["seed=7", "stages.sample.n=5", "model.init.layers=2", "stages.base.shape=[3, 4]", f"stages.tuned.steps='{reference}'"]
+    sets = [
+        "seed=7",
+        "stages.sample.n=5",
+        "model.init.layers=2",
+        "stages.base.shape=[3, 4]",
+        f"stages.tuned.steps='{reference}'",
+    ]
     assert load(tmp_path, RECIPE, *sets).nodes["tuned"].config["steps"] == value
 
 
@@ -115,17 +141,35 @@ def test_escape(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sets", "message"),
     [
-        (["stages.tuned.policy='${stages.bsae}'"], "stages.tuned.policy: there is no stage 'bsae'. Did you mean 'base'?"),
-        (["stages.tuned.policy='${stages.base.modl}'"], "stages.tuned.policy: stage 'base' has no output 'modl'. Did you mean 'model'?"),
-        (["stages.tuned.policy='${stage.base}'"], "stages.tuned.policy: there is no 'stage' in the recipe. Did you mean 'stages'?"),
-        (["stages.tuned.data='${task.trian}'"], "stages.tuned.data: task has neither a split nor a field 'trian'. Did you mean 'train'?"),
+        (
+            ["stages.tuned.policy='${stages.bsae}'"],
+            "stages.tuned.policy: there is no stage 'bsae'. Did you mean 'base'?",
+        ),
+        (
+            ["stages.tuned.policy='${stages.base.modl}'"],
+            "stages.tuned.policy: stage 'base' has no output 'modl'. Did you mean 'model'?",
+        ),
+        (
+            ["stages.tuned.policy='${stage.base}'"],
+            "stages.tuned.policy: there is no 'stage' in the recipe. Did you mean 'stages'?",
+        ),
+        (
+            ["stages.tuned.data='${task.trian}'"],
+            "stages.tuned.data: task has neither a split nor a field 'trian'. Did you mean 'train'?",
+        ),
         (
             ["stages.tuned.data='${task.train.gould}'"],
             "stages.tuned.data: the split task.train has only `.gold` beside its problems, no 'gould'.",
         ),
-        (["stages.tuned.data='${tasks.other.train}'"], "stages.tuned.data: ${tasks.other.train} needs `tasks.other:` in the recipe."),
+        (
+            ["stages.tuned.data='${tasks.other.train}'"],
+            "stages.tuned.data: ${tasks.other.train} needs `tasks.other:` in the recipe.",
+        ),
         (["stages.tuned.steps='${model.init.lairs}'"], "stages.tuned.steps: model.init has no field 'lairs'."),
-        (["stages.tuned.policy='${previous.tuned}'"], "stages.tuned.policy: ${previous} means something only inside `rounds`."),
+        (
+            ["stages.tuned.policy='${previous.tuned}'"],
+            "stages.tuned.policy: ${previous} means something only inside `rounds`.",
+        ),
         (["stages.tuned.policy='${rounds.grow.best}'"], "stages.tuned.policy: there is no rounds.grow."),
         (
             ["stages.tuned.label='x${stages.base}'"],
@@ -135,12 +179,17 @@ def test_escape(tmp_path: Path) -> None:
         (["task.steps='${stages.base}'"], "task.steps: takes a plain value, not an output of a stage (${base})."),
         (
             ["model=null"],
-            "stages.base.policy: ${model} needs `model:` in the recipe, for example through `include: [configs/models/tiny.yaml]`.",
+            "stages.base.policy: ${model} needs `model:` in the recipe, for example through `include: "
+            "[configs/models/tiny.yaml]`.",
         ),
-        (["task.open_text=true"], "model.tokenizer: 'task' needs a task with a closed vocabulary; 'k_task' has open text."),
+        (
+            ["task.open_text=true"],
+            "model.tokenizer: 'task' needs a task with a closed vocabulary; 'k_task' has open text.",
+        ),
         (
             ["stages.sample.n='${stages.tuned.steps}'", "stages.tuned.steps='${stages.sample.n}'"],
-            "stages.sample.n: values refer to each other in a circle: stages.tuned.steps -> stages.sample.n -> stages.tuned.steps.",
+            "stages.sample.n: values refer to each other in a circle: stages.tuned.steps -> stages.sample.n -> "
+            "stages.tuned.steps.",
         ),
     ],
 )
@@ -151,5 +200,7 @@ def test_wrong_references(tmp_path: Path, sets: list[str], message: str) -> None
 
 
 def test_no_task(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"recipe\.yaml:2: stages\.s\.data: \$\{task\.train\} needs `task:` in the recipe\."):
+    with pytest.raises(
+        RecipeError, match=r"recipe\.yaml:2: stages\.s\.data: \$\{task\.train\} needs `task:` in the recipe\."
+    ):
         load(tmp_path, 'name: x\nstages: {s: {uses: k_train, data: "${task.train}"}}\n')

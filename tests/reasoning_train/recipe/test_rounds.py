@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning_train.recipe.problems import RecipeError
-from reasoning_train.recipe.refs import Ref
+from reasoning_train.api.refs import Ref
+from reasoning_train.recipe.errors import RecipeError
 from reasoning_train.stages.round_stop import decide
 from tests.reasoning_train.recipe.kitchen import keys, load
 
@@ -92,7 +92,9 @@ def test_gates_come_first_and_count_in_keys(tmp_path: Path) -> None:
 
 
 def test_without_a_stop_rule_all_rounds_run(tmp_path: Path) -> None:
-    nodes = load(tmp_path, ROUNDS, "rounds.grow.stop=null", "stages.eval.policies.best='${rounds.grow.2.tuned.model}'").nodes
+    nodes = load(
+        tmp_path, ROUNDS, "rounds.grow.stop=null", "stages.eval.policies.best='${rounds.grow.2.tuned.model}'"
+    ).nodes
     assert all(node.stop_gate is None for node in nodes.values())
     assert not any(node.uses == "round_stop" for node in nodes.values())
     assert nodes["eval"].config["policies"]["best"] == Ref("rounds.grow.2.tuned", "model")
@@ -105,9 +107,14 @@ def test_init_from_base(tmp_path: Path) -> None:
 
 def test_parts_of_the_last_round_and_plain_values(tmp_path: Path) -> None:
     sets = (
-        "stages.more={uses: k_train, policy: '${rounds.grow.last}', data: '${rounds.grow.last.sample.data}', steps: '${rounds.grow.max}'}",
+        "stages.more={uses: k_train, policy: '${rounds.grow.last}', data: '${rounds.grow.last.sample.data}', steps: "
+        "'${rounds.grow.max}'}",
     )
-    config = load(tmp_path, ROUNDS.replace("      eval:", "      more: {uses: k_train}\n      eval:"), *sets).nodes["more"].config
+    config = (
+        load(tmp_path, ROUNDS.replace("      eval:", "      more: {uses: k_train}\n      eval:"), *sets)
+        .nodes["more"]
+        .config
+    )
     assert config["data"] == Ref("rounds.grow.3.sample", "data")
     assert config["steps"] == 3
 
@@ -123,19 +130,46 @@ def test_seeds_and_rounds(tmp_path: Path) -> None:
     [
         ("rounds.grow.max=0", "rounds.grow.max: expected greater than or equal to 1, got 0."),
         ("rounds.grow.policy=tund", "rounds.grow.policy: the round has no stage 'tund'. Did you mean 'tuned'?"),
-        ("rounds.grow.start={tund: '${stages.base}'}", "rounds.grow.start.tund: the round has no stage 'tund'. Did you mean 'tuned'?"),
-        ("rounds.grow.start={}", "round 1 needs a start for 'tuned': add `start: {tuned: \"${stages.NAME}\"}` to rounds.grow."),
-        ("rounds.grow.start={tuned: base}", "rounds.grow.start.tuned must be a reference such as ${stages.base}, got 'base'."),
-        ("rounds.grow.stop.table=dev", "rounds.grow.stop.table: expected a stage of the round such as ${stages.dev}, got 'dev'."),
-        ("rounds.grow.stop.table='${stages.dve}'", "rounds.grow.stop.table: the round has no stage 'dve'. Did you mean 'dev'?"),
-        ("rounds.grow.stop.table='${stages.tuned}'", "rounds.grow.stop.tables.1: expected table, but 'rounds.grow.1.tuned'"),
-        ("rounds.grow.stages.tuned.policy='${previous.sampel}'", "rounds.grow has no stage 'sampel'. Did you mean 'sample'?"),
+        (
+            "rounds.grow.start={tund: '${stages.base}'}",
+            "rounds.grow.start.tund: the round has no stage 'tund'. Did you mean 'tuned'?",
+        ),
+        (
+            "rounds.grow.start={}",
+            "round 1 needs a start for 'tuned': add `start: {tuned: \"${stages.NAME}\"}` to rounds.grow.",
+        ),
+        (
+            "rounds.grow.start={tuned: base}",
+            "rounds.grow.start.tuned must be a reference such as ${stages.base}, got 'base'.",
+        ),
+        (
+            "rounds.grow.stop.table=dev",
+            "rounds.grow.stop.table: expected a stage of the round such as ${stages.dev}, got 'dev'.",
+        ),
+        (
+            "rounds.grow.stop.table='${stages.dve}'",
+            "rounds.grow.stop.table: the round has no stage 'dve'. Did you mean 'dev'?",
+        ),
+        (
+            "rounds.grow.stop.table='${stages.tuned}'",
+            "rounds.grow.stop.tables.1: expected table, but 'rounds.grow.1.tuned'",
+        ),
+        (
+            "rounds.grow.stages.tuned.policy='${previous.sampel}'",
+            "rounds.grow has no stage 'sampel'. Did you mean 'sample'?",
+        ),
         ("rounds.grow.stages.tuned.policy='${stages.bse}'", "there is no stage 'bse'. Did you mean 'base'?"),
         ("rounds.grow.init_from=best", "rounds.grow.init_from: expected 'base' or 'previous', got 'best'."),
         ("rounds.grow.stop=null", "${rounds.grow.best} needs `stop:` in rounds.grow"),
-        ("stages.eval.policies.best='${rounds.grow.best.model}'", "${rounds.grow.best} is the best round's policy and has no parts"),
+        (
+            "stages.eval.policies.best='${rounds.grow.best.model}'",
+            "${rounds.grow.best} is the best round's policy and has no parts",
+        ),
         ("stages.eval.policies.best='${rounds.grow.4.tuned}'", "rounds.grow has rounds 1 to 3, no round 4."),
-        ("stages.eval.policies.best='${rounds.grow.last.tund}'", "rounds.grow has no stage 'tund'. Did you mean 'tuned'?"),
+        (
+            "stages.eval.policies.best='${rounds.grow.last.tund}'",
+            "rounds.grow has no stage 'tund'. Did you mean 'tuned'?",
+        ),
     ],
 )
 def test_wrong_groups(tmp_path: Path, override: str, message: str) -> None:
@@ -145,7 +179,9 @@ def test_wrong_groups(tmp_path: Path, override: str, message: str) -> None:
 
 
 def test_reserved_names(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"rounds\.grow\.stages\.stop: 'stop' is made by the rounds themselves; rename the stage"):
+    with pytest.raises(
+        RecipeError, match=r"rounds\.grow\.stages\.stop: 'stop' is made by the rounds themselves; rename the stage"
+    ):
         load(tmp_path, ROUNDS.replace("dev: {uses", "stop: {uses"))
 
 

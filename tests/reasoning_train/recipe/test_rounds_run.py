@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_train.recipe.plan import Plan
-from reasoning_train.recipe.refs import ModelRef
-from reasoning_train.recipe.rows import write_rows
-from reasoning_train.recipe.store import Store
-from reasoning_train.run_node import run_node
-from reasoning_train.stage_api import Context, GateError, StageConfig, stage
+from reasoning_train.api.plan import Plan
+from reasoning_train.api.refs import ModelRef
+from reasoning_train.api.stage import Context, GateError, StageConfig, stage
+from reasoning_train.store.rows import write_rows
+from reasoning_train.store.store import Store
+from reasoning_train.worker.run_node import run_node
 from tests.reasoning_train.recipe.kitchen import load
 
 PROBLEMS = 10
@@ -45,8 +45,18 @@ def score(config: ScoreConfig, ctx: Context) -> None:
     rows = []
     for name, ref in config.policies.items():
         solved = int((ctx.input(ref).path / "skill.txt").read_text())
-        fixed = {"finish": "stop", "tokens": 3, "steps_ok": None, "sampled_correct": [], "sampled_answers": [], "sampled_steps_ok": []}
-        rows += [{"policy": name, "problem_id": f"p{i}", "verdict": "correct" if i < solved else "wrong", **fixed} for i in range(PROBLEMS)]
+        fixed = {
+            "finish": "stop",
+            "tokens": 3,
+            "steps_ok": None,
+            "sampled_correct": [],
+            "sampled_answers": [],
+            "sampled_steps_ok": [],
+        }
+        rows += [
+            {"policy": name, "problem_id": f"p{i}", "verdict": "correct" if i < solved else "wrong", **fixed}
+            for i in range(PROBLEMS)
+        ]
     write_rows(ctx.output("table"), "table", rows)
 
 
@@ -97,7 +107,9 @@ def test_it_goes_on_while_it_gains(tmp_path: Path) -> None:
 
 
 def test_the_start_may_be_best(tmp_path: Path) -> None:
-    plan = load(tmp_path, RECIPE, "rounds.grow.stages.tuned.gains=[-1, 9, 9, 9]", "rounds.grow.start.dev='${stages.base_dev}'")
+    plan = load(
+        tmp_path, RECIPE, "rounds.grow.stages.tuned.gains=[-1, 9, 9, 9]", "rounds.grow.start.dev='${stages.base_dev}'"
+    )
     store = Store(tmp_path / "store")
     outcomes = work_off(plan, store)
     assert [outcomes[f"rounds.grow.{k}.tuned"] for k in (1, 2, 3, 4)] == ["ran", "passed", "passed", "passed"]
@@ -107,7 +119,10 @@ def test_the_start_may_be_best(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("rounds.grow.stop.metric=greed", r"stop.metric: rounds.grow.1.dev has no metric 'greed'; it has cut, greedy, tokens."),
+        (
+            "rounds.grow.stop.metric=greed",
+            r"stop.metric: rounds.grow.1.dev has no metric 'greed'; it has cut, greedy, tokens.",
+        ),
         (
             "rounds.grow.stages.dev.policies.also='${stages.base}'",
             "stop.policy: None is not a row of rounds.grow.1.dev, which has also, tuned. Name one of them.",

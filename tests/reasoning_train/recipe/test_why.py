@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from reasoning_train.recipe.manifest import describe_node
-from reasoning_train.recipe.plan import Plan
+from reasoning_train.api.plan import Plan
 from reasoning_train.recipe.why import explain
+from reasoning_train.store.manifest import describe_node
 from tests.reasoning_train.recipe.kitchen import RECIPE, load, write
 
 
@@ -18,7 +18,10 @@ def manifest(plan: Plan, name: str) -> dict[str, Any]:
     """What the store kept of a node of an earlier plan."""
     node = plan.nodes[name]
     gates = [gate for gate in (node.stop_gate, node.previous) if gate]
-    return {**describe_node(node, plan), "inputs": {other: {"key": plan.nodes[other].key} for other in (*node.inputs, *gates)}}
+    return {
+        **describe_node(node, plan),
+        "inputs": {other: {"key": plan.nodes[other].key} for other in (*node.inputs, *gates)},
+    }
 
 
 def why(before: Plan, after: Plan, name: str) -> list[str]:
@@ -60,7 +63,9 @@ def test_files(tmp_path: Path) -> None:
     before = load(tmp_path, RECIPE, "stages.base.file=a.txt")
     write(tmp_path, "other", "a.txt")
     after = load(tmp_path, RECIPE, "stages.base.file=a.txt")
-    assert why(before, after, "base") == [f"`file`: the bytes of {tmp_path / 'a.txt'} changed, sha256 ba7816bf8f01 -> d9298a10d1b0"]
+    assert why(before, after, "base") == [
+        f"`file`: the bytes of {tmp_path / 'a.txt'} changed, sha256 ba7816bf8f01 -> d9298a10d1b0"
+    ]
     write(tmp_path, "abc", "b.txt")
     assert why(before, load(tmp_path, RECIPE, "stages.base.file=b.txt"), "base") == []
 

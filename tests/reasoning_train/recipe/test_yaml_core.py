@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning_train.recipe.problems import RecipeError
+from reasoning_train.recipe.errors import RecipeError
 from reasoning_train.recipe.yaml_core import parse_value, read_yaml
 from tests.reasoning_train.recipe.kitchen import write
 
@@ -106,7 +106,10 @@ def test_anchors_are_followed(tmp_path: Path) -> None:
     [
         ("a: 1\nb: 2\na: 3\n", "r.yaml:3: the key 'a' is given twice, first on line 1; keep one of them."),
         ("a: {b: 1, b: 2}\n", "r.yaml:1: the key 'b' is given twice, first on line 1; keep one of them."),
-        ("a: 1\nb: !!python/object:os.system x\n", "r.yaml:2: the tag !!python/object:os.system is not part of YAML's core schema"),
+        (
+            "a: 1\nb: !!python/object:os.system x\n",
+            "r.yaml:2: the tag !!python/object:os.system is not part of YAML's core schema",
+        ),
         ("a: !mine {b: 1}\n", "r.yaml:1: the tag !mine is not part of YAML's core schema; write a plain value."),
         ("a: !!binary aGk=\n", "r.yaml:1: the tag !!binary is not part"),
         ("a: !!int x\n", "r.yaml:1: 'x' is not a value of type int."),
@@ -128,5 +131,7 @@ def test_refusal(tmp_path: Path, text: str, message: str) -> None:
 
 def test_not_utf8(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_bytes(b"a: \xff\n")
-    with pytest.raises(RecipeError, match=r"^r\.yaml: not UTF-8 text \(invalid start byte at byte 3\)\. Save the file as UTF-8\.$"):
+    with pytest.raises(
+        RecipeError, match=r"^r\.yaml: not UTF-8 text \(invalid start byte at byte 3\)\. Save the file as UTF-8\.$"
+    ):
         read_yaml(tmp_path / "r.yaml", "r.yaml")

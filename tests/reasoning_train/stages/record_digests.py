@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import reasoning_train
-from reasoning_train.stage_api import STAGES
+from reasoning_train.api.stage import STAGES
 
 FILE = Path(__file__).parent / "stage_digests.json"
 PACKAGE = Path(reasoning_train.__file__).parent
@@ -22,7 +22,8 @@ def digests() -> dict[str, dict[str, Any]]:
     stages = {name: STAGES.get(name) for name in STAGES.names()}
     own = {name: stage for name, stage in stages.items() if stage.source.is_relative_to(PACKAGE)}
     return {
-        name: {"version": stage.version, "sha256": hashlib.sha256(stage.source.read_bytes()).hexdigest()} for name, stage in own.items()
+        name: {"version": stage.version, "sha256": hashlib.sha256(stage.source.read_bytes()).hexdigest()}
+        for name, stage in own.items()
     }
 
 

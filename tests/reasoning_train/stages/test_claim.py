@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from data_gen.errors import UserError
-from reasoning_train.recipe.problems import RecipeError
+from reasoning_train.recipe.errors import RecipeError
 from tests.reasoning_train.bench import Bench
 from tests.reasoning_train.evaluation.rows import rows
 from tests.reasoning_train.recipe.kitchen import load
@@ -109,7 +109,9 @@ CHECKED = """
     ],
 )
 def test_names_are_checked_before_anything_runs(tmp_path: Path, override: str, message: str) -> None:
-    assert {"eval", "claim"} <= load(tmp_path, CHECKED, "stages.claim.metric=pass@4", "stages.claim.ks=[4]").nodes.keys()
+    assert {"eval", "claim"} <= load(
+        tmp_path, CHECKED, "stages.claim.metric=pass@4", "stages.claim.ks=[4]"
+    ).nodes.keys()
     assert len(load(tmp_path, CHECKED, "seeds=[0, 1]").nodes["claim"].config["table"]) == 2
     with pytest.raises(RecipeError, match=re.escape(message)):
         load(tmp_path, CHECKED, f"stages.claim.{override}")
@@ -119,7 +121,10 @@ def test_names_are_checked_before_anything_runs(tmp_path: Path, override: str, m
     ("config", "message"),
     [
         ({"better": "tunde"}, "the table has no policy 'tunde'; it has base, tuned"),
-        ({"metric": "pass@8"}, "the table has no metric 'pass@8'; it has cut, greedy, tokens, trace. pass@k and maj@k need `ks`"),
+        (
+            {"metric": "pass@8"},
+            "the table has no metric 'pass@8'; it has cut, greedy, tokens, trace. pass@k and maj@k need `ks`",
+        ),
     ],
 )
 def test_unknown_names_are_listed(bench: Bench, config: dict[str, Any], message: str) -> None:

@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from data_gen.errors import UserError
-from data_gen.labels import StepPair
-from reasoning_train.recipe.refs import Ref
-from reasoning_train.recipe.store import Artifact
-from reasoning_train.stage_api import GateError
-from reasoning_train.trainers.encode_pairs import encode_pairs
-from reasoning_train.trainers.held_out import hold_out
+from data_gen.records.labels import StepPair
+from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import GateError
+from reasoning_train.store.store import Artifact
+from reasoning_train.trainers.data.held_out import hold_out
+from reasoning_train.trainers.data.pairs import encode_pairs
 from tests.reasoning_train.bench import Bench, rows_of
 
 
@@ -27,7 +27,10 @@ def pairs(bench: Bench, n: int = 12) -> list[StepPair]:
     made = []
     for i in range(n):
         prompt = tuple(codec.prompt_ids(f"Ana has {i // 2 + 1}."))
-        sides = [codec.encode([("step", text)], end=False)[0] for text in (f"{i} + 1 = {i + 1}\n", f"{i} + 1 = {i + 7} - 0\n")]
+        sides = [
+            codec.encode([("step", text)], end=False)[0]
+            for text in (f"{i} + 1 = {i + 1}\n", f"{i} + 1 = {i + 7} - 0\n")
+        ]
         made.append(
             StepPair(
                 problem_id=f"p{i // 2}",
@@ -51,7 +54,9 @@ def pairs(bench: Bench, n: int = 12) -> list[StepPair]:
     return made
 
 
-def train(bench: Bench, rows: list[StepPair] | None = None, name: str = "tuned", *, referred: bool = True, **config: Any) -> Artifact:
+def train(
+    bench: Bench, rows: list[StepPair] | None = None, name: str = "tuned", *, referred: bool = True, **config: Any
+) -> Artifact:
     made = pairs(bench) if rows is None else rows
     bench.make(f"{name}_pairs", "t_pairs", rows=[pair.to_row() for pair in made])
     if referred:
@@ -79,14 +84,23 @@ def test_reference_is_the_log_probability_of_each_side(kitchen: Bench) -> None:
 
 @pytest.mark.parametrize(
     "loss",
-    [{}, {"loss": "ipo"}, {"loss": "simpo", "beta": 2.0, "gamma": 0.5}, {"length_normalised": True, "beta": 1.0}, {"sft": 0.5}],
+    [
+        {},
+        {"loss": "ipo"},
+        {"loss": "simpo", "beta": 2.0, "gamma": 0.5},
+        {"length_normalised": True, "beta": 1.0},
+        {"sft": 0.5},
+    ],
     ids=str,
 )
 def test_the_better_side_gains(kitchen: Bench, loss: dict[str, Any]) -> None:
     train(kitchen, max_steps=20, **loss)
     before, after = kitchen.policy().model, kitchen.policy("tuned").model
     for pair in pairs(kitchen):
-        gains = [side(after, pair.prompt_ids, ids) - side(before, pair.prompt_ids, ids) for ids in (pair.chosen_ids, pair.rejected_ids)]
+        gains = [
+            side(after, pair.prompt_ids, ids) - side(before, pair.prompt_ids, ids)
+            for ids in (pair.chosen_ids, pair.rejected_ids)
+        ]
         assert gains[0] > gains[1]
 
 
@@ -112,21 +126,42 @@ END = 1
 REFUSED = {
     "equal sides": (lambda p: replace(p, rejected_ids=p.chosen_ids, rejected=p.chosen), "equal sides teach nothing"),
     "empty step": (lambda p: replace(p, chosen_ids=(), chosen=""), "chosen_ids is \\(\\); expected at least one token"),
-    "one token": (lambda p: replace(p, prompt_ids=(), chosen_ids=p.chosen_ids[:1]), r"prompt_ids is \(\); expected at least one token"),
+    "one token": (
+        lambda p: replace(p, prompt_ids=(), chosen_ids=p.chosen_ids[:1]),
+        r"prompt_ids is \(\); expected at least one token",
+    ),
     "NaN": (lambda p: replace(p, score_chosen=float("nan")), "score_chosen is nan; expected a finite number"),
     "weight": (lambda p: replace(p, weight=-1.0), "weight is -1.0; expected a finite number, not below 0"),
-    "endless weight": (lambda p: replace(p, weight=float("inf")), "weight is inf; expected a finite number, not below 0"),
-    "reference": (lambda p: replace(p, reference_rejected=float("-inf")), "reference_rejected is -inf; expected a finite number"),
+    "endless weight": (
+        lambda p: replace(p, weight=float("inf")),
+        "weight is inf; expected a finite number, not below 0",
+    ),
+    "reference": (
+        lambda p: replace(p, reference_rejected=float("-inf")),
+        "reference_rejected is -inf; expected a finite number",
+    ),
     "vocabulary": (
         lambda p: replace(p, rejected_ids=(5_000,)),
         r"rejected_ids is 5000; expected ids from 0 to \d+, the model's vocabulary",
     ),
     "negative": (lambda p: replace(p, prompt_ids=(-1, *p.prompt_ids[1:])), "prompt_ids is -1; expected ids from 0 to "),
-    "tokenizer": (lambda p: replace(p, chosen="other"), r"chosen is 'other'; expected the text of chosen_ids, '.*'. Use the policy's "),
-    "no end": (lambda p: replace(p, granularity="full", end_mark="eos"), "expected a stop token last, as the side is a whole solution"),
+    "tokenizer": (
+        lambda p: replace(p, chosen="other"),
+        r"chosen is 'other'; expected the text of chosen_ids, '.*'. Use the policy's ",
+    ),
+    "no end": (
+        lambda p: replace(p, granularity="full", end_mark="eos"),
+        "expected a stop token last, as the side is a whole solution",
+    ),
     "prefix": (lambda p: replace(p, prompt="Another question.\n"), "the prefix is not a prefix of both sides"),
-    "end": (lambda p: replace(p, chosen_ids=(*p.chosen_ids, END)), "no stop token, as end_mark is 'none': a step must not teach the end"),
-    "smoothing": (lambda p: replace(p, label_smoothing=0.7), "label_smoothing is 0.7; expected a probability from 0 to 0.5"),
+    "end": (
+        lambda p: replace(p, chosen_ids=(*p.chosen_ids, END)),
+        "no stop token, as end_mark is 'none': a step must not teach the end",
+    ),
+    "smoothing": (
+        lambda p: replace(p, label_smoothing=0.7),
+        "label_smoothing is 0.7; expected a probability from 0 to 0.5",
+    ),
 }
 
 
@@ -142,13 +177,22 @@ def test_rows_that_cannot_be_trained_on_are_named(kitchen: Bench, case: str) -> 
 
 def test_a_reference_without_finite_numbers_is_refused(kitchen: Bench) -> None:
     weights = next(kitchen.store.open(kitchen.nodes["model"]).path.rglob("*.safetensors"))
-    save_file({name: torch.full_like(value, math.nan) for name, value in load_file(weights).items()}, weights, {"format": "pt"})
-    with pytest.raises(GateError, match=r"reference: problem 'p0': the policy gives its pair log-probabilities of \(nan, nan\); expected "):
+    save_file(
+        {name: torch.full_like(value, math.nan) for name, value in load_file(weights).items()},
+        weights,
+        {"format": "pt"},
+    )
+    with pytest.raises(
+        GateError,
+        match=r"reference: problem 'p0': the policy gives its pair log-probabilities of \(nan, nan\); expected ",
+    ):
         train(kitchen)
 
 
 def test_gates(kitchen: Bench) -> None:
-    with pytest.raises(GateError, match=r"12 of 12 pairs have no log-probabilities of a reference.* The first: problem 'p0', '.*⟦.*⟧'"):
+    with pytest.raises(
+        GateError, match=r"12 of 12 pairs have no log-probabilities of a reference.* The first: problem 'p0', '.*⟦.*⟧'"
+    ):
         train(kitchen, name="a", referred=False)
     with pytest.raises(GateError, match="dpo: 0 rows to train on, fewer than min_rows=1"):
         train(kitchen, [], name="b")
@@ -163,10 +207,13 @@ def test_gates(kitchen: Bench) -> None:
 
 
 def test_pairs_of_all_trees_of_a_problem_are_held_out_together(kitchen: Bench) -> None:
-    """6 problems of two pairs, each of a tree of its own: a third of the problems is four pairs, none of a problem that is trained on."""
+    """6 problems of two pairs, each of a tree of its own: a third of the problems is four pairs, none of a problem that
+    is trained on."""
     policy = kitchen.policy()
     rows = [replace(pair, tree=i) for i, pair in enumerate(pairs(kitchen))]
     encoded = encode_pairs(rows, policy.codec, 128, vocabulary=policy.model.config.vocab_size).rows
     held = hold_out(encoded, 1 / 3, 0)
     assert len(held) == 4
-    assert {rows[i].problem_id for i in held}.isdisjoint({pair.problem_id for i, pair in enumerate(rows) if i not in held})
+    assert {rows[i].problem_id for i in held}.isdisjoint(
+        {pair.problem_id for i, pair in enumerate(rows) if i not in held}
+    )

@@ -1,4 +1,5 @@
-"""Stages over the openai engine: a scripted server that knows the answers, models that are only served, and `transformers serve` itself."""
+"""Stages over the openai engine: a scripted server that knows the answers, models that are only served, and
+`transformers serve` itself."""
 
 from __future__ import annotations
 
@@ -19,18 +20,18 @@ from data_gen.engines.config import EngineConfig, OpenAIConfig, ServeConfig, Tra
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
 from data_gen.tasks.chain import Chain
-from reasoning_train.engine import in_process, open_engine
+from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import STAGES
+from reasoning_train.models.engine import in_process, open_engine
 from reasoning_train.models.policy import Policy, load_policy, save_policy
 from reasoning_train.models.policy_text import PolicyText, load_policy_text
+from reasoning_train.recipe.errors import Problems, RecipeError
 from reasoning_train.recipe.keys import keyed_fields
 from reasoning_train.recipe.load import load_plan
-from reasoning_train.recipe.log import read_logs
-from reasoning_train.recipe.problems import Problems, RecipeError
-from reasoning_train.recipe.refs import Ref
 from reasoning_train.recipe.validate import validate
-from reasoning_train.stage_api import STAGES
 from reasoning_train.stages.model import ModelConfig
 from reasoning_train.stages.sample import SampleConfig
+from reasoning_train.store.append_log import read_logs
 from tests.data_gen.engines.fake_server import FakeServer, Reply, Seen, completion, serving
 from tests.reasoning_train.bench import Bench, problem, rows_of
 from tests.reasoning_train.stages.test_sft import FEW, start_worker, train
@@ -47,7 +48,9 @@ def knows(k: int, seen: Seen) -> Reply:
     said = f"Answer: {text.split()[2]}"
     choice = {"text": said} if "prompt" in seen.body else {"message": {"content": said}}
     usage = {"prompt_tokens": 11, "completion_tokens": 4}
-    return Reply(body={"choices": [{**choice, "index": 0, "finish_reason": "stop"}] * seen.body.get("n", 1), "usage": usage})
+    return Reply(
+        body={"choices": [{**choice, "index": 0, "finish_reason": "stop"}] * seen.body.get("n", 1), "usage": usage}
+    )
 
 
 def engine_of(server: FakeServer, **options: Any) -> dict[str, Any]:
@@ -62,11 +65,15 @@ def kitchen(bench: Bench) -> Bench:
     return bench
 
 
-def test_samples_over_a_server_and_the_key_stays_out_of_everything(kitchen: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_samples_over_a_server_and_the_key_stays_out_of_everything(
+    kitchen: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SERVER_KEY", KEY)
     with serving(knows) as server:
         engine = engine_of(server, api_key_env="SERVER_KEY")
-        artifact = kitchen.make("s", "sample", policy=Ref("model"), problems=Ref("questions"), n=2, max_tokens=9, engine=engine)
+        artifact = kitchen.make(
+            "s", "sample", policy=Ref("model"), problems=Ref("questions"), n=2, max_tokens=9, engine=engine
+        )
     assert {seen.headers["Authorization"] for seen in server.seen} == {f"Bearer {KEY}"}
     rows, manifest = rows_of(artifact), artifact.manifest
     assert [(row["problem_id"], row["sample"], row["verdict"]) for row in rows] == [
@@ -102,7 +109,9 @@ def test_a_key_in_the_wrong_place_is_not_repeated_in_the_message() -> None:
         validate(SampleConfig, {"engine": {"uses": "openai", "base_url": URL, **engine}}, "stages.s", problems)
     own = {"uses": "openai", "serve": {"command": "vllm", "args": ["--api-key", "sk-1234567890"]}}
     validate(SampleConfig, {"engine": own}, "stages.s", problems)
-    with pytest.raises(RecipeError, match="stages.s.engine.api_key_env: api_key_env must be the name of an environment variable") as caught:
+    with pytest.raises(
+        RecipeError, match="stages.s.engine.api_key_env: api_key_env must be the name of an environment variable"
+    ) as caught:
         problems.raise_if_any()
     assert "sk-1234567890" not in str(caught.value)
 
@@ -110,7 +119,9 @@ def test_a_key_in_the_wrong_place_is_not_repeated_in_the_message() -> None:
 def test_an_unknown_key_is_answered_with_the_nearest() -> None:
     problems = Problems({}, "recipe.yaml")
     validate(SampleConfig, {"engine": {"uses": "openai", "base_url": URL, "concurency": 3}}, "stages.s", problems)
-    with pytest.raises(RecipeError, match=r"stages.s.engine.concurency: unknown key 'concurency'. Did you mean 'concurrency'\?"):
+    with pytest.raises(
+        RecipeError, match=r"stages.s.engine.concurency: unknown key 'concurency'. Did you mean 'concurrency'\?"
+    ):
         problems.raise_if_any()
 
 
@@ -119,7 +130,10 @@ def test_a_server_that_breaks_down_leaves_what_is_saved_and_the_rows_replay(kitc
         return knows(k, seen) if k < 3 else Reply(status=500, body={"error": "out of memory"})
 
     config: dict[str, Any] = {"policy": Ref("model"), "problems": Ref("questions"), "n": 1, "max_tokens": 9}
-    with serving(tires) as server, pytest.raises(UserError, match="status 500: out of memory.*run the same command to go on"):
+    with (
+        serving(tires) as server,
+        pytest.raises(UserError, match="status 500: out of memory.*run the same command to go on"),
+    ):
         kitchen.make("s", "sample", **config, engine=engine_of(server, concurrency=1, attempts=1))
     log = read_logs(kitchen.store.partial(kitchen.nodes["s"]))
     saved = {row["problem_id"]: row["completion"] for rows in log.records() for row in rows}
@@ -141,7 +155,9 @@ def test_a_server_that_breaks_down_leaves_what_is_saved_and_the_rows_replay(kitc
 def test_without_a_name_the_only_model_is_taken(kitchen: Bench) -> None:
     def lists(names: list[str]) -> Any:
         def script(k: int, seen: Seen) -> Reply:
-            return Reply(body={"data": [{"id": name} for name in names]}) if seen.path == "/v1/models" else knows(k, seen)
+            return (
+                Reply(body={"data": [{"id": name} for name in names]}) if seen.path == "/v1/models" else knows(k, seen)
+            )
 
         return script
 
@@ -149,7 +165,10 @@ def test_without_a_name_the_only_model_is_taken(kitchen: Bench) -> None:
     with serving(lists(["tiny"])) as server:
         kitchen.make("one", "sample", **config, engine={"uses": "openai", "base_url": server.url})
         assert {seen.body["model"] for seen in server.seen if seen.body} == {"tiny"}
-    with serving(lists(["a", "b"])) as server, pytest.raises(UserError, match=r"engine.model is missing, and .* lists 2 models \(a, b\)"):
+    with (
+        serving(lists(["a", "b"])) as server,
+        pytest.raises(UserError, match=r"engine.model is missing, and .* lists 2 models \(a, b\)"),
+    ):
         kitchen.make("two", "sample", **config, engine={"uses": "openai", "base_url": server.url})
 
 
@@ -161,14 +180,18 @@ def served(kitchen: Bench) -> Bench:
     load_policy_text(folder).tokenizer.save_pretrained(tokenizer)
     shape = {"template": "server", "system": "Be brief."}
     task_format = Chain(uses="chain").format.model_dump()
-    kitchen.make("hosted", "model", served="big-1", tokenizer=str(tokenizer), context=99, format=shape, task_format=task_format)
+    kitchen.make(
+        "hosted", "model", served="big-1", tokenizer=str(tokenizer), context=99, format=shape, task_format=task_format
+    )
     return kitchen
 
 
 def test_a_model_that_is_only_served_is_sampled_through_its_chat(served: Bench) -> None:
     with serving(knows) as server:
         engine = {"uses": "openai", "base_url": server.url, "max_n": 1}
-        artifact = served.make("s", "sample", policy=Ref("hosted"), problems=Ref("questions"), n=2, max_tokens=9, engine=engine)
+        artifact = served.make(
+            "s", "sample", policy=Ref("hosted"), problems=Ref("questions"), n=2, max_tokens=9, engine=engine
+        )
     assert artifact.manifest["metrics"]["pass_rate"] == 1.0
     assert {seen.path for seen in server.seen} == {"/v1/chat/completions"}
     body = server.seen[0].body
@@ -184,7 +207,9 @@ def test_a_model_that_is_only_served_can_do_nothing_else(served: Bench) -> None:
         served.make("here", "sample", **config)
     with pytest.raises(UserError, match=only):
         served.make("vllm", "sample", **config, engine={"uses": "vllm"})
-    with pytest.raises(UserError, match="engine.serve: the policy 'big-1' has no weights here that a server could load"):
+    with pytest.raises(
+        UserError, match="engine.serve: the policy 'big-1' has no weights here that a server could load"
+    ):
         served.make("own", "sample", **config, engine=OWN)
     served.gold()
     with pytest.raises(UserError, match=only):
@@ -236,7 +261,9 @@ def test_a_served_model_is_known_by_its_name_and_its_tokenizer(tmp_path: Path) -
     assert len({key for pair in (before, *others) for key in pair}) == 8
 
 
-@pytest.mark.parametrize(("engine", "alone"), [({"uses": "transformers"}, False), ({"uses": "vllm"}, True), (OWN, True)])
+@pytest.mark.parametrize(
+    ("engine", "alone"), [({"uses": "transformers"}, False), ({"uses": "vllm"}, True), (OWN, True)]
+)
 def test_servers_and_vllm_are_driven_by_one_process(engine: dict[str, Any], alone: bool) -> None:
     assert STAGES.get("sample").alone({"policy": Ref("p"), "problems": Ref("q"), "engine": engine}) is alone
     assert not STAGES.get("select").alone({"solutions": Ref("s")})
@@ -255,7 +282,9 @@ def test_an_evaluation_leaves_no_server_behind_when_it_cannot_start(kitchen: Ben
     program.write_text("#!/bin/sh\necho no such model: $2\nexit 7\n")
     program.chmod(0o755)
     engine = {"uses": "openai", "serve": {"command": "transformers", "executable": str(program)}}
-    with pytest.raises(UserError, match=r"(?s)The server ended before it answered.*no such model: .*ended with exit code 7"):
+    with pytest.raises(
+        UserError, match=r"(?s)The server ended before it answered.*no such model: .*ended with exit code 7"
+    ):
         kitchen.make("s", "sample", policy=Ref("model"), problems=Ref("questions"), n=1, max_tokens=9, engine=engine)
     assert (kitchen.store.partial(kitchen.nodes["s"]) / "work" / "server.log").exists()
     assert not _serving(kitchen)
@@ -296,7 +325,10 @@ def ask(engine: Engine, policy: PolicyText, questions: list[str], **sampling: An
         try:
             return list(
                 await asyncio.gather(
-                    *(engine.generate(Request(prefix=p, sampling=drawn, seeds=(k << 33,))) for k, p in enumerate(prefixes))
+                    *(
+                        engine.generate(Request(prefix=p, sampling=drawn, seeds=(k << 33,)))
+                        for k, p in enumerate(prefixes)
+                    )
                 )
             )
         finally:
@@ -306,7 +338,8 @@ def ask(engine: Engine, policy: PolicyText, questions: list[str], **sampling: An
 
 
 def bytes_policy() -> Policy:
-    """Fresh weights over single bytes: `transformers serve` finds stop strings in whole-word vocabularies not at all."""
+    """Fresh weights over single bytes: `transformers serve` finds stop strings in whole-word vocabularies not at
+    all."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -314,10 +347,20 @@ def bytes_policy() -> Policy:
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     core = Tokenizer(models.BPE({text: i for i, text in enumerate([*alphabet, "<eos>"])}, []))
     core.pre_tokenizer, core.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<eos>", pad_token="<eos>", clean_up_tokenization_spaces=False)
-    shape = {"hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2}
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core, eos_token="<eos>", pad_token="<eos>", clean_up_tokenization_spaces=False
+    )
+    shape = {
+        "hidden_size": 48,
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+    }
     torch.manual_seed(0)
-    model = LlamaForCausalLM(LlamaConfig(**shape, vocab_size=257, max_position_embeddings=192, bos_token_id=None, eos_token_id=256))
+    model = LlamaForCausalLM(
+        LlamaConfig(**shape, vocab_size=257, max_position_embeddings=192, bos_token_id=None, eos_token_id=256)
+    )
     fmt = Format(task=Chain(uses="chain").format)
     return Policy(model, tokenizer, fmt, StepCodec(fmt, tokenizer))
 
@@ -344,16 +387,24 @@ def learned(bench: Bench, one_thread: None) -> Iterator[Bench]:
 
 
 @pytest.mark.slow
-def test_transformers_serve_gives_what_the_engine_in_this_process_gives(bench: Bench, learned_bytes: Path, tmp_path: Path) -> None:
+def test_transformers_serve_gives_what_the_engine_in_this_process_gives(
+    bench: Bench, learned_bytes: Path, tmp_path: Path
+) -> None:
     policy, weights = load_policy_text(learned_bytes), load_policy(learned_bytes)
     config: EngineConfig = OpenAIConfig(serve=ServeConfig(command="transformers", start_timeout=240.0))
     questions = [row["question"] for row in rows_of(bench.store.open(bench.nodes["gold.problems"]))]
     context = _Context(tmp_path)
     with open_engine(policy, config, context) as engine:  # type: ignore[arg-type]
         here = in_process(weights)
-        for sampling in ({"temperature": 0.0}, {"temperature": 0.0, "stop": ("\n",)}, {"temperature": 0.0, "max_tokens": 5}):
+        for sampling in (
+            {"temperature": 0.0},
+            {"temperature": 0.0, "stop": ("\n",)},
+            {"temperature": 0.0, "max_tokens": 5},
+        ):
             there = ask(engine, policy, questions, **sampling)
-            assert [(s.token_ids, s.finish) for s in there] == [(s.token_ids, s.finish) for s in ask(here, policy, questions, **sampling)]
+            assert [(s.token_ids, s.finish) for s in there] == [
+                (s.token_ids, s.finish) for s in ask(here, policy, questions, **sampling)
+            ]
             assert len({s.token_ids for s in there}) == 4
         drawn = [ask(engine, policy, questions * 4, temperature=1.5) for _ in range(2)]
         assert drawn[0] == drawn[1] and len({s.token_ids for s in drawn[0]}) > 8  # draws, and follows the seeds
@@ -366,9 +417,16 @@ def test_transformers_serve_gives_what_the_engine_in_this_process_gives(bench: B
 @pytest.mark.slow
 def test_trees_grow_over_a_real_server(bench: Bench, learned_bytes: Path) -> None:
     select = {"uses": "puct", "prior": "draws"}  # `transformers serve` gives no log-probs
-    search = {"uses": "mcts", "simulations": 6, "select": select, "expand": {"n": 3, "temperature": 1.0, "max_tokens": 40}}
+    search = {
+        "uses": "mcts",
+        "simulations": 6,
+        "select": select,
+        "expand": {"n": 3, "temperature": 1.0, "max_tokens": 40},
+    }
     config: dict[str, Any] = {"policy": Ref("tuned"), "problems": Ref("gold.problems"), "search": search, "gold": True}
-    first, again = (bench.make(name, "search", **config, scorer={"uses": "constant"}, engine=OWN) for name in ("a", "b"))
+    first, again = (
+        bench.make(name, "search", **config, scorer={"uses": "constant"}, engine=OWN) for name in ("a", "b")
+    )
     rows = rows_of(first)
     assert first.manifest["metrics"]["trees"]["solved"] == 1.0
     assert first.manifest["counts"]["tokens.prompt"] > 0 and "reproducible" not in first.manifest["metrics"]
@@ -376,13 +434,25 @@ def test_trees_grow_over_a_real_server(bench: Bench, learned_bytes: Path) -> Non
     assert max(row["depth"] for row in rows) >= 2 and {row["logprob"] for row in rows if row["depth"]} == {None}
     assert not _serving(bench)
     with pytest.raises(UserError, match=r"The engine gave no log-probs with the step .* Use `select: {prior: draws}`"):
-        bench.make("c", "search", **{**config, "search": {**search, "select": {"uses": "puct"}}}, scorer={"uses": "constant"}, engine=OWN)
+        bench.make(
+            "c",
+            "search",
+            **{**config, "search": {**search, "select": {"uses": "puct"}}},
+            scorer={"uses": "constant"},
+            engine=OWN,
+        )
 
 
 @pytest.mark.slow
 def test_a_killed_stage_takes_its_server_along_and_goes_on_with_another(learned: Bench) -> None:
     learned.make("explore", "problems", task={**FEW, "explore": 60}, split="explore")
-    config: dict[str, Any] = {"policy": Ref("tuned"), "problems": Ref("explore"), "n": 2, "max_tokens": 40, "engine": OWN}
+    config: dict[str, Any] = {
+        "policy": Ref("tuned"),
+        "problems": Ref("explore"),
+        "n": 2,
+        "max_tokens": 40,
+        "engine": OWN,
+    }
     learned.add("s", "sample", **config)
     for how, wanted in ((signal.SIGKILL, 5), (signal.SIGTERM, 15)):
         process = start_worker(learned, "s")
@@ -397,7 +467,9 @@ def test_a_killed_stage_takes_its_server_along_and_goes_on_with_another(learned:
     resumed = learned.run("s")
     rows = rows_of(resumed)
     kept = {(row["problem_id"], row["sample"]): row for row in rows}
-    assert len(rows) == 120 and all(kept[row["problem_id"], row["sample"]]["completion"] == row["completion"] for row in saved)
+    assert len(rows) == 120 and all(
+        kept[row["problem_id"], row["sample"]]["completion"] == row["completion"] for row in saved
+    )
     assert resumed.manifest["attempts"] == 3 and "reproducible" not in resumed.manifest["metrics"]
     assert rows_of(learned.make("again", "sample", **config)) == rows
 

@@ -1,4 +1,5 @@
-"""Strategies from stored trees: rows by hand, subsets, budgets, what is refused, and the way through search and claim."""
+"""Strategies from stored trees: rows by hand, subsets, budgets, what is refused, and the way through search and
+claim."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ from typing import Any
 import pytest
 
 from data_gen.errors import UserError
-from data_gen.trees import Tree, TreeNode
-from reasoning_train.recipe.refs import Ref
+from data_gen.records.trees import Tree, TreeNode
+from reasoning_train.api.refs import Ref
 from tests.reasoning_train.bench import Bench, problem, rows_of
 
 Leaf = tuple[str | None, float | None, int, float]
@@ -81,11 +82,16 @@ def test_rows_by_hand(bench: Bench) -> None:
     assert rows["votes", "p0"]["verdict"] == "wrong"
     assert (best["tokens"], best["generated_tokens"], best["scored_tokens"]) == (22, 16, 6)
     assert (rows["beam", "p0"]["tokens"], rows["beam", "p0"]["generated_tokens"]) == (50, 40)
-    assert (best["sampled_answers"], best["sampled_correct"], best["sampled_tokens"]) == (["12", "8", "8"], [True, False, False], [4, 4, 4])
+    assert (best["sampled_answers"], best["sampled_correct"], best["sampled_tokens"]) == (
+        ["12", "8", "8"],
+        [True, False, False],
+        [4, 4, 4],
+    )
 
 
 def test_smaller_pools_cost_their_share(bench: Bench) -> None:
-    """One of four paths is right a quarter of the time; the best of two is the right one in half of the pairs, of three in 3 of 4."""
+    """One of four paths is right a quarter of the time; the best of two is the right one in half of the pairs, of three
+    in 3 of 4."""
     pool = bench.trees("pool", [POOL])
     rows = table(bench, {f"n{n}": {"trees": pool, "rule": "argmax", "n": n} for n in (1, 2, 3, 4)})
     assert [rows[f"n{n}", "p0"]["accuracy"] for n in (1, 2, 3, 4)] == pytest.approx([0.25, 0.5, 0.75, 1.0])
@@ -116,7 +122,11 @@ def test_summary_has_intervals_costs_and_marks_what_saw_gold(bench: Bench) -> No
     assert value == 0.5 and 0.3 < low < 0.5 < high < 0.7
     text = bench.made.manifest["metrics"]["table"]
     assert text["columns"] == ["policy", "greedy", "greedy - half", "tokens", "generated", "scored"]
-    assert [row[0] for row in text["rows"]] == ["half", "good (oracle)"] and text["rows"][1][3:] == ["36.0", "30.0", "6.0"]
+    assert [row[0] for row in text["rows"]] == ["half", "good (oracle)"] and text["rows"][1][3:] == [
+        "36.0",
+        "30.0",
+        "6.0",
+    ]
 
 
 def test_a_problem_without_a_tree_or_gold_counts_for_nobody(bench: Bench) -> None:
@@ -126,7 +136,10 @@ def test_a_problem_without_a_tree_or_gold_counts_for_nobody(bench: Bench) -> Non
         bench.trees("two", [BEAM, tree("p1", ("8", 0.0, 1, 1.0))]),
     )
     rows = table(bench, {"one": {"trees": one}, "two": {"trees": two}}, ("p0", "p1", "p2"))
-    assert set(rows) == {(s, p) for s in ("one", "two") for p in ("p0", "p1")} and rows["one", "p1"]["verdict"] == "unverifiable"
+    assert (
+        set(rows) == {(s, p) for s in ("one", "two") for p in ("p0", "p1")}
+        and rows["one", "p1"]["verdict"] == "unverifiable"
+    )
     counts = bench.made.manifest["counts"]
     assert (counts["dropped.no_tree"], counts["dropped.unverifiable"], counts["out"]) == (1, 1, 1)
 
@@ -149,7 +162,8 @@ def test_what_is_refused(bench: Bench) -> None:
 
 
 def test_the_way_from_search_to_claim(bench: Bench) -> None:
-    """A fresh policy on chain problems: best-of-N, a particle filter and a beam, their votes, a claim that reads the table unchanged."""
+    """A fresh policy on chain problems: best-of-N, a particle filter and a beam, their votes, a claim that reads the
+    table unchanged."""
     policy = bench.model()
     bench.make("problems", "problems", task={"uses": "chain", "test": 6, "steps": [1, 2]}, split="test")
     common = {"policy": policy, "problems": Ref("problems"), "scorer": {"uses": "constant"}}
@@ -166,6 +180,8 @@ def test_the_way_from_search_to_claim(bench: Bench) -> None:
     }
     made = bench.make("eval", "evaluate_trees", problems=Ref("problems"), strategies=strategies)
     rows = rows_of(made)
-    assert len(rows) == 18 and not any(row["oracle"] for row in rows) and all(row["generated_tokens"] > 0 for row in rows)
+    assert (
+        len(rows) == 18 and not any(row["oracle"] for row in rows) and all(row["generated_tokens"] > 0 for row in rows)
+    )
     bench.make("claim", "claim", table=[Ref("eval")], better="filter", than="bon2", metric="greedy")
     assert bench.plan.nodes["claim"]

@@ -1,4 +1,5 @@
-"""Step-DPO's data from plain solutions: first errors found, steps drawn anew, pairs; with a policy that knows its problems by heart."""
+"""Step-DPO's data from plain solutions: first errors found, steps drawn anew, pairs; with a policy that knows its
+problems by heart."""
 
 from __future__ import annotations
 
@@ -7,9 +8,10 @@ from typing import Any
 import pytest
 
 from data_gen.errors import UserError
-from data_gen.labels import StepPair
-from data_gen.records import Problem, Segment, Solution
-from reasoning_train.recipe.refs import Ref
+from data_gen.records.labels import StepPair
+from data_gen.records.problem import Problem
+from data_gen.records.solution import Segment, Solution
+from reasoning_train.api.refs import Ref
 from reasoning_train.stages.search import SearchConfig
 from tests.reasoning_train.bench import CHAIN, Bench, rows_of, solution
 from tests.reasoning_train.stages.test_sft import train
@@ -35,13 +37,19 @@ def spoiled(problem: Problem) -> Solution:
     """The gold solution with its second step wrong, as text: `... = 45` becomes `... = 99`."""
     first, second = problem.gold_steps
     wrong = f"{second.rsplit(' ', 1)[0]} 99"
-    segments = (Segment(kind="step", text=f"{first}\n"), Segment(kind="step", text=f"{wrong}\n"), Segment(kind="answer", text="Answer: 99"))
+    segments = (
+        Segment(kind="step", text=f"{first}\n"),
+        Segment(kind="step", text=f"{wrong}\n"),
+        Segment(kind="answer", text="Answer: 99"),
+    )
     return solution(problem.id, "", segments=segments, verdict="wrong", answer="99")
 
 
 def search(bench: Bench, name: str, **config: Any) -> Any:
     how = {"uses": "first_error", "samples": 1, "corrections": 4, "max_length": 60, "expand": {"temperature": 0.3}}
-    return bench.make(name, "search", policy=Ref("tuned"), problems=Ref("gold.problems"), gold=True, **{"search": how, **config})
+    return bench.make(
+        name, "search", policy=Ref("tuned"), problems=Ref("gold.problems"), gold=True, **{"search": how, **config}
+    )
 
 
 def test_wrong_solutions_become_pairs_of_a_right_and_the_wrong_step(learned: Bench) -> None:
@@ -75,10 +83,16 @@ def test_rollouts_of_first_errors_are_solutions_and_values_too(learned: Bench) -
 
 def test_a_search_without_whole_solutions_takes_none() -> None:
     with pytest.raises(
-        ValueError, match="solutions: search 'mcts' draws its own steps .* Those that do: first_error, iid, omega, step_rollouts"
+        ValueError,
+        match="solutions: search 'mcts' draws its own steps .* Those that do: first_error, iid, omega, step_rollouts",
     ):
         SearchConfig(
-            policy=Ref("m"), problems=Ref("p"), solutions=Ref("s"), gold=True, search={"uses": "mcts"}, scorer={"uses": "constant"}
+            policy=Ref("m"),
+            problems=Ref("p"),
+            solutions=Ref("s"),
+            gold=True,
+            search={"uses": "mcts"},
+            scorer={"uses": "constant"},
         )  # type: ignore[arg-type]
 
 

@@ -10,19 +10,26 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from data_gen.heads import HeadConfig
-from reasoning_train.context import WorkerContext
+from data_gen.verifiers.heads import HeadConfig
+from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import GateError
 from reasoning_train.recipe.keys import keyed_fields
-from reasoning_train.recipe.refs import Ref
-from reasoning_train.recipe.store import Artifact
-from reasoning_train.stage_api import GateError
 from reasoning_train.stages.grpo import GRPOConfig
-from reasoning_train.trainers import trl_adapter
-from reasoning_train.trainers.trl_adapter import Checkpoints
+from reasoning_train.store.store import Artifact
+from reasoning_train.trainers.rl import trl_adapter
+from reasoning_train.trainers.rl.trl_adapter import Checkpoints
+from reasoning_train.worker.context import WorkerContext
 from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of
 
 FEW = {**CHAIN, "train": 4, "steps": [1, 1]}
-FIXED: dict[str, Any] = {"learning_rate": 6e-4, "batch_size": 32, "n": 8, "max_steps": 2, "max_tokens": 24, "schedule": "constant"}
+FIXED: dict[str, Any] = {
+    "learning_rate": 6e-4,
+    "batch_size": 32,
+    "n": 8,
+    "max_steps": 2,
+    "max_tokens": 24,
+    "schedule": "constant",
+}
 
 
 @pytest.fixture
@@ -38,7 +45,9 @@ def half_taught(bench: Bench, steps: int = 30) -> Bench:
     return bench
 
 
-def train(bench: Bench, name: str = "tuned", *, policy: str = "half", problems: str = "gold.problems", **config: Any) -> Artifact:
+def train(
+    bench: Bench, name: str = "tuned", *, policy: str = "half", problems: str = "gold.problems", **config: Any
+) -> Artifact:
     return bench.make(name, "grpo", policy=Ref(policy), problems=Ref(problems), **{**FIXED, **config})
 
 
@@ -65,7 +74,9 @@ def test_reward_grows(kitchen: Bench, loss: str) -> None:
     assert counts["samples"] == 40 * 32
     assert sum(counts.get(f"groups.{kind}", 0) for kind in kinds) == 40 * 4
     assert 40 * 32 < counts["tokens.generated"] <= 40 * 32 * 24
-    assert {"reward", "reward_std", "kl", "tokens_a_sample", "loss", "grad_norm", "learning_rate"} <= curve(artifact)[0].keys()
+    assert {"reward", "reward_std", "kl", "tokens_a_sample", "loss", "grad_norm", "learning_rate"} <= curve(artifact)[
+        0
+    ].keys()
     assert artifact.manifest["metrics"]["steps"] == 40
     assert artifact.manifest["metrics"]["last_reward"] == rewards[-1]
 
@@ -82,7 +93,9 @@ def dying(save: Any) -> Any:
 
 
 @pytest.mark.parametrize("config", [{}, {"loss": "rloo", "beta": 0.05}, {"micro_tokens": 500}], ids=str)
-def test_resumed_equals_straight_bitwise(kitchen: Bench, monkeypatch: pytest.MonkeyPatch, config: dict[str, Any]) -> None:
+def test_resumed_equals_straight_bitwise(
+    kitchen: Bench, monkeypatch: pytest.MonkeyPatch, config: dict[str, Any]
+) -> None:
     """Order of problems, completions, optimizer, reference and counts; `micro_tokens`: several passes a step."""
     straight = train(kitchen, "straight", max_steps=5, save_every=2, **config)
     with monkeypatch.context() as patch:
@@ -114,7 +127,10 @@ def test_passes_do_not_matter(kitchen: Bench, monkeypatch: pytest.MonkeyPatch) -
 def test_what_is_shown_of_the_prompts(kitchen: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     artifact = train(kitchen)
     [question, *_] = [row["question"] for row in rows_of(kitchen.store.open(kitchen.nodes["gold.problems"]))]
-    assert re.search(rf"grpo: 4 of 4 problems; tokens of a prompt: .*; the first prompt:\n{re.escape(question)}", capsys.readouterr().out)
+    assert re.search(
+        rf"grpo: 4 of 4 problems; tokens of a prompt: .*; the first prompt:\n{re.escape(question)}",
+        capsys.readouterr().out,
+    )
     assert artifact.manifest["metrics"]["length_quantiles"]["p100"] > 10
 
 
@@ -131,7 +147,10 @@ def test_published_folders_name_no_folder_of_this_machine(kitchen: Bench) -> Non
 
 
 def test_adapters_are_merged(kitchen: Bench) -> None:
-    before, after = kitchen.store.open(kitchen.nodes["half"]), train(kitchen, lora={"r": 4, "alpha": 8}, beta=0.1, learning_rate=0.01)
+    before, after = (
+        kitchen.store.open(kitchen.nodes["half"]),
+        train(kitchen, lora={"r": 4, "alpha": 8}, beta=0.1, learning_rate=0.01),
+    )
     assert weights(before).keys() == weights(after).keys()
     assert not same(before, after)
     assert curve(after)[0]["kl"] == pytest.approx(0, abs=1e-6)
@@ -139,16 +158,23 @@ def test_adapters_are_merged(kitchen: Bench) -> None:
 
 def test_a_verifier_shapes_the_reward(kitchen: Bench) -> None:
     """Right solutions earn in (0, 1), wrong ones in (-1, 0), so the mean is no longer the pass rate."""
-    kitchen.verifier(head=HeadConfig().model_dump(mode="json"), task_format=kitchen.policy("half").format.task.model_dump(mode="json"))
+    kitchen.verifier(
+        head=HeadConfig().model_dump(mode="json"),
+        task_format=kitchen.policy("half").format.task.model_dump(mode="json"),
+    )
     plain, made = curve(train(kitchen, "plain"))[0], train(kitchen, verifier=Ref("verifier"))
     assert plain["reward"] - 1 < curve(made)[0]["reward"] < plain["reward"]
     assert made.manifest["counts"]["tokens.scored"] > made.manifest["counts"]["tokens.generated"]
 
 
 def test_unverifiable_groups_teach_nothing(kitchen: Bench) -> None:
-    rows = [problem(f"p{i}", f"Ana has {i} coins. Ben has 1 more than Ana. How many has Ben?", gold=None) for i in range(4)]
+    rows = [
+        problem(f"p{i}", f"Ana has {i} coins. Ben has 1 more than Ana. How many has Ben?", gold=None) for i in range(4)
+    ]
     kitchen.problems("unknown", rows, task=FEW)
-    with pytest.raises(GateError, match=r"no group had both right and wrong solutions \(0 all right, 0 all wrong, 8 unverifiable; "):
+    with pytest.raises(
+        GateError, match=r"no group had both right and wrong solutions \(0 all right, 0 all wrong, 8 unverifiable; "
+    ):
         train(kitchen, problems="unknown", beta=0.5)
 
 
@@ -161,7 +187,10 @@ def test_zero_3_is_refused_unless_a_server_draws(kitchen: Bench, monkeypatch: py
         self.deepspeed = "zero3"
 
     monkeypatch.setattr(WorkerContext, "__init__", with_zero_3)
-    with pytest.raises(GateError, match=r"ZeRO-3 \(resources.deepspeed='zero3'\) cuts up. Use zero2, or draw them from a server: `vllm: "):
+    with pytest.raises(
+        GateError,
+        match=r"ZeRO-3 \(resources.deepspeed='zero3'\) cuts up. Use zero2, or draw them from a server: `vllm: ",
+    ):
         train(kitchen)
     with pytest.raises(GateError, match="`vllm` needs a CUDA device; this machine has none"):  # past the first gate
         train(kitchen, "served", vllm={"mode": "server", "base_url": "http://localhost:8000"})

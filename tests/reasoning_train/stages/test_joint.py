@@ -13,19 +13,19 @@ from safetensors.torch import load_file
 
 from data_gen.engines.base import LM, Sample, Sampling
 from data_gen.engines.programs import run_programs
-from data_gen.heads import load_head
-from data_gen.labels import ValueTarget
-from data_gen.records import Segment, Solution
+from data_gen.records.labels import ValueTarget
+from data_gen.records.solution import Segment, Solution
 from data_gen.verifiers.checkpoint import load_verifier
 from data_gen.verifiers.forward import Forward
+from data_gen.verifiers.heads import load_head
 from data_gen.verifiers.reading import Reading
-from reasoning_train.engine import in_process
+from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import GateError
+from reasoning_train.models.engine import in_process
 from reasoning_train.models.policy import load_policy
-from reasoning_train.recipe.refs import Ref
-from reasoning_train.recipe.store import Artifact
-from reasoning_train.stage_api import GateError
 from reasoning_train.stages.sft import SFTConfig
-from reasoning_train.trainers import preflight
+from reasoning_train.store.store import Artifact
+from reasoning_train.trainers.data import preflight
 from tests.reasoning_train.bench import Bench, solution
 from tests.reasoning_train.stages.test_train_verifier import targets
 
@@ -69,7 +69,10 @@ def curves(artifact: Artifact) -> list[dict[str, float]]:
 def test_a_joint_model_writes_the_right_path_and_values_both(kitchen: Bench) -> None:
     artifact = train(kitchen)
     folder, rows = artifact.path / "model", targets(kitchen, 8, scale="signed")
-    assert artifact.manifest["counts"] == {"in": 12, "out": 12} and artifact.manifest["metrics"]["labels"]["title"] == "targets"
+    assert (
+        artifact.manifest["counts"] == {"in": 12, "out": 12}
+        and artifact.manifest["metrics"]["labels"]["title"] == "targets"
+    )
     assert load_head(folder).config.squash == "tanh"
     forward = Forward(load_verifier(folder))
     ids = [(*row.prompt_ids, *row.token_ids) for row in rows]
@@ -81,7 +84,9 @@ def test_a_joint_model_writes_the_right_path_and_values_both(kitchen: Bench) -> 
         [sample] = await lm.generate(row.prompt_ids, 1, Sampling(max_tokens=20, temperature=0.0))
         return sample
 
-    written = run_programs(in_process(policy, head=load_head(folder)), rows[::2], program, seed=0, key=lambda r: r.problem_id, in_flight=4)
+    written = run_programs(
+        in_process(policy, head=load_head(folder)), rows[::2], program, seed=0, key=lambda r: r.problem_id, in_flight=4
+    )
     for row, sample in written:
         assert sample.token_ids == row.token_ids
         assert sample.value == pytest.approx(values[rows.index(row)], abs=1e-5)  # from the same forward
@@ -92,18 +97,31 @@ def test_both_terms_are_drawn_and_packing_does_not_change_them(kitchen: Bench) -
     for point, other, third in zip(*found, strict=True):
         assert point["loss"] == pytest.approx(point["loss_lm"] + 0.5 * point["loss_value"], rel=1e-5)
         for name in ("loss", "loss_lm", "loss_value", "grad_norm"):
-            assert other[name] == pytest.approx(point[name], rel=1e-4) and third[name] == pytest.approx(point[name], rel=1e-4)
+            assert other[name] == pytest.approx(point[name], rel=1e-4) and third[name] == pytest.approx(
+                point[name], rel=1e-4
+            )
 
 
 def test_it_goes_on_with_the_head_that_it_finds(kitchen: Bench) -> None:
     train(kitchen)
     again = kitchen.make(
-        "second", "sft", policy=Ref("joint"), data=Ref("kept"), value=VALUE, learning_rate=1e-9, batch_size=12, max_steps=1, packing="tree"
+        "second",
+        "sft",
+        policy=Ref("joint"),
+        data=Ref("kept"),
+        value=VALUE,
+        learning_rate=1e-9,
+        batch_size=12,
+        max_steps=1,
+        packing="tree",
     )
     first, second = (
-        load_file(kitchen.store.open(kitchen.nodes[n]).path / "model" / "head" / "head.safetensors") for n in ("joint", "second")
+        load_file(kitchen.store.open(kitchen.nodes[n]).path / "model" / "head" / "head.safetensors")
+        for n in ("joint", "second")
     )
-    assert again.manifest["metrics"]["steps"] == 1 and all(torch.allclose(first[k], second[k], atol=1e-6) for k in first)
+    assert again.manifest["metrics"]["steps"] == 1 and all(
+        torch.allclose(first[k], second[k], atol=1e-6) for k in first
+    )
 
 
 def test_sources_with_shares(kitchen: Bench) -> None:
@@ -128,7 +146,11 @@ def test_an_empty_source_is_named(kitchen: Bench) -> None:
     kitchen.gold()
     kitchen.solutions("cut", [solution("p0", "12 + 8 = 20\n", finish="length")])
     with pytest.raises(
-        GateError, match=r"sft: no rows of cut to train on \(.* 1 cut when sampled\)\. The first cut when sampled: problem 'p0', .*12 \+ 8"
+        GateError,
+        match=(
+            r"sft: no rows of cut to train on \(.* 1 cut when sampled\)\. The first cut when sampled: problem 'p0', "
+            r".*12 \+ 8"
+        ),
     ):
         train(kitchen, data=[{"solutions": Ref("gold")}, {"solutions": Ref("cut")}], value=None)
 
@@ -136,12 +158,18 @@ def test_an_empty_source_is_named(kitchen: Bench) -> None:
 def test_targets_of_one_class_and_none_at_all_are_refused(kitchen: Bench) -> None:
     rows = targets(kitchen, 8, scale="signed")
     kitchen.make("right", "t_targets", rows=[row.to_row() for row in rows[::2]])
-    with pytest.raises(GateError, match=r"sft: 0 of 8 targets are wrong .* The first that is right: problem 'p0', '.*‹›"):
+    with pytest.raises(
+        GateError, match=r"sft: 0 of 8 targets are wrong .* The first that is right: problem 'p0', '.*‹›"
+    ):
         train(kitchen, value={**VALUE, "targets": Ref("right")})
-    inner = [replace(row, at=row.at[:1], values=row.values[:1], n_eff=row.n_eff[:1], weights=row.weights[:1]) for row in rows]
+    inner = [
+        replace(row, at=row.at[:1], values=row.values[:1], n_eff=row.n_eff[:1], weights=row.weights[:1]) for row in rows
+    ]
     kitchen.make("inner", "t_targets", rows=[row.to_row() for row in inner])
     value = {**VALUE, "targets": Ref("inner"), "head": {**VALUE["head"], "read_at": "last"}}
-    with pytest.raises(GateError, match=r"sft: no row has a target where the head is read .* 8 without a target .*: problem 'p0', "):
+    with pytest.raises(
+        GateError, match=r"sft: no row has a target where the head is read .* 8 without a target .*: problem 'p0', "
+    ):
         train(kitchen, value=value)
 
 
@@ -156,20 +184,27 @@ def test_a_joint_model_of_kept_adapters_is_read_as_a_verifier(kitchen: Bench) ->
     assert found[0] == pytest.approx(found[1], abs=1e-5)
 
 
-def test_the_log_shows_rows_labels_and_memory_before_training(kitchen: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_log_shows_rows_labels_and_memory_before_training(
+    kitchen: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
     train(kitchen, max_steps=1)
     said = capsys.readouterr().out
     assert "sft: 12 of 12 rows; dropped: none; tokens of a trace:" in said
     assert "behind tokens where a value is read:\nAna has 1.\n⟦1 + 1 = 2\nAnswer: 2<eos>⟧\n" in said
     assert "targets: -1 to -0.8 8, 0.8 to 1 8" in said
     assert re.search(
-        r"[\d,]+ weights are trained; gradients and optimizer take [\d.]+ GiB and a pass of [1-9][0-9]* tokens keeps about", said
+        r"[\d,]+ weights are trained; gradients and optimizer take [\d.]+ GiB and a pass of [1-9][0-9]* tokens "
+        r"keeps about",
+        said,
     )
 
 
 def test_too_little_memory_is_told_before_training(kitchen: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "available_bytes", lambda: 1000)
-    with pytest.raises(GateError, match=r"memory: gradients and optimizer states of [\d,]+ trained weights take .* Lower `micro_tokens`"):
+    with pytest.raises(
+        GateError,
+        match=r"memory: gradients and optimizer states of [\d,]+ trained weights take .* Lower `micro_tokens`",
+    ):
         train(kitchen)
 
 
@@ -177,12 +212,19 @@ def test_early_stops_and_averages_through_the_stage(kitchen: Bench) -> None:
     artifact = train(kitchen, held_out={"share": 0.25, "every": 5, "patience": 2}, ema=0.9)
     looked = [point for point in curves(artifact) if "dev_loss" in point]
     held = artifact.manifest["metrics"]["held_out"]
-    assert looked[0]["step"] == 5 and held["looks"] == len(looked) and held["best_loss"] == min(point["dev_loss"] for point in looked)
+    assert (
+        looked[0]["step"] == 5
+        and held["looks"] == len(looked)
+        and held["best_loss"] == min(point["dev_loss"] for point in looked)
+    )
     assert artifact.manifest["counts"]["held_out"] == 3  # a problem's solution and its two paths
 
 
 def test_segments_of_a_kind_can_be_masked(kitchen: Bench) -> None:
-    rows = [solution(f"p{i}", "", segments=(Segment(kind="step", text="1 + 1 = 2\n"), Segment(kind="tool", text="2\n"))) for i in range(4)]
+    rows = [
+        solution(f"p{i}", "", segments=(Segment(kind="step", text="1 + 1 = 2\n"), Segment(kind="tool", text="2\n")))
+        for i in range(4)
+    ]
     kitchen.solutions("tools", rows)
     losses = [
         curves(train(kitchen, f"m{i}", data=Ref("tools"), value=None, max_steps=10, masked=masked))

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from data_gen.errors import UserError
-from data_gen.labels import StepPair, ValueTarget
-from data_gen.records import Solution
-from data_gen.trees import Tree
-from reasoning_train.recipe.refs import Ref
-from reasoning_train.recipe.store import Artifact
-from reasoning_train.stage_api import GateError
+from data_gen.records.labels import StepPair, ValueTarget
+from data_gen.records.solution import Solution
+from data_gen.records.trees import Tree
+from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import GateError
+from reasoning_train.store.store import Artifact
 from tests.data_gen.labelling.plant import answer, cut, plant, rollout, step
 from tests.data_gen.search.toy import LETTERS
 from tests.reasoning_train.bench import Bench, rows_of
@@ -52,15 +52,26 @@ def test_paths_become_solutions_to_train_on(grown: Bench, one_thread: None) -> N
     artifact = label(grown, "sft_paths", paths={"correct": 2, "wrong": 1})
     rows = [Solution.from_row(row) for row in rows_of(artifact)]
     assert [(row.problem_id, row.verdict, row.weight) for row in rows[:3]] == [
-        ("p0", "correct", 1.0), ("p0", "correct", 1.0), ("p0", "wrong", 0.0),
-    ]  # fmt: skip
+        ("p0", "correct", 1.0),
+        ("p0", "correct", 1.0),
+        ("p0", "wrong", 0.0),
+    ]
     assert {row.text for row in rows if row.verdict == "correct"} == {"a\nAnswer: 1", "a\nc\nAnswer: 1"}
     assert artifact.manifest["counts"] == {
-        "in": 36, "out": 9, "dropped.unverifiable": 6, "dropped.cut_by_length_limit": 6, "dropped.duplicate": 12,
+        "in": 36,
+        "out": 9,
+        "dropped.unverifiable": 6,
+        "dropped.cut_by_length_limit": 6,
+        "dropped.duplicate": 12,
         "dropped.max_per_problem": 3,
-    }  # fmt: skip
-    assert artifact.manifest["metrics"]["labels"] == {"title": "verdicts of the rows", "bars": [["correct", 6], ["wrong", 3]]}
-    tuned = grown.make("tuned", "sft", policy=Ref("model"), data=Ref("labels"), learning_rate=0.01, batch_size=3, max_steps=4)
+    }
+    assert artifact.manifest["metrics"]["labels"] == {
+        "title": "verdicts of the rows",
+        "bars": [["correct", 6], ["wrong", 3]],
+    }
+    tuned = grown.make(
+        "tuned", "sft", policy=Ref("model"), data=Ref("labels"), learning_rate=0.01, batch_size=3, max_steps=4
+    )
     assert tuned.manifest["metrics"]["steps"] == 4
     assert (tuned.manifest["counts"]["out"], tuned.manifest["counts"]["dropped.weight_0"]) == (6, 3)
 
@@ -110,17 +121,24 @@ def test_values_along_paths(grown: Bench) -> None:
 )
 def test_choices_follow_from_the_seed(grown: Bench, uses: str, config: dict[str, Any]) -> None:
     trees = [
-        plant(*(step(f"{x} {y}", answer(int(x < "d")), n=2, w=float(x < "d")) for x in "abcdef" for y in "ab"), problem=f"p{i}")
+        plant(
+            *(step(f"{x} {y}", answer(int(x < "d")), n=2, w=float(x < "d")) for x in "abcdef" for y in "ab"),
+            problem=f"p{i}",
+        )
         for i in range(5)
     ]
     grown.trees("wide", trees)
-    same, again, other = (rows_of(label(grown, uses, f"l{seed}{i}", "wide", seed=seed, **config)) for i, seed in enumerate((1, 1, 2)))
+    same, again, other = (
+        rows_of(label(grown, uses, f"l{seed}{i}", "wide", seed=seed, **config)) for i, seed in enumerate((1, 1, 2))
+    )
     assert same == again != other
 
 
 def test_no_trees_are_refused_with_what_is_known_of_them(grown: Bench) -> None:
     grown.trees("none", [])
-    with pytest.raises(GateError, match=re.escape("step_pairs: 0 pairs, fewer than min_rows=1. Share of the siblings in the trees of")):
+    with pytest.raises(
+        GateError, match=re.escape("step_pairs: 0 pairs, fewer than min_rows=1. Share of the siblings in the trees of")
+    ):
         label(grown, "step_pairs", trees="none", pairs=PAIRS)
     with pytest.raises(GateError, match="sft_paths: 0 right solutions in the trees of none"):
         label(grown, "sft_paths", "l2", trees="none")
@@ -131,12 +149,20 @@ def test_no_trees_are_refused_with_what_is_known_of_them(grown: Bench) -> None:
 def test_labels_of_one_class_are_refused(grown: Bench) -> None:
     grown.trees("wrong", [plant(step("a", answer(0, n=1)), n=1)])
     with pytest.raises(
-        GateError, match=r"value_targets: 0 of 2 step targets are right .*Use easier problems.* The first that is wrong: problem '"
+        GateError,
+        match=(
+            r"value_targets: 0 of 2 step targets are right .*Use easier problems.* The first that is wrong: problem "
+            r"'"
+        ),
     ):
         label(grown, "value_targets", trees="wrong", targets={"uses": "outcome"})
     grown.trees("right", [plant(step("a", answer(1, n=1)), n=1)])
     with pytest.raises(
-        GateError, match=r"value_targets: 0 of 2 step targets are wrong .*Use harder problems.* The first that is right: problem '"
+        GateError,
+        match=(
+            r"value_targets: 0 of 2 step targets are wrong .*Use harder problems.* The first that is right: problem "
+            r"'"
+        ),
     ):
         label(grown, "value_targets", "l2", trees="right", targets={"uses": "outcome"})
     with pytest.raises(GateError, match="paths.wrong=4 asks for wrong solutions too, and the trees of right hold none"):
@@ -150,16 +176,23 @@ def test_a_share_of_the_rarer_class_can_be_asked_for(grown: Bench) -> None:
 
 def test_trees_of_another_scale_are_refused_by_name(grown: Bench) -> None:
     grown.trees("ranked", [plant(step("a", answer(1), n=1, w=3.0), step("b", answer(0), n=1, w=-1.0), scale="ranking")])
-    with pytest.raises(UserError, match=r"value_targets: the trees of ranked do not suit.*'ranking' cannot be read as 'signed'"):
+    with pytest.raises(
+        UserError, match=r"value_targets: the trees of ranked do not suit.*'ranking' cannot be read as 'signed'"
+    ):
         label(grown, "value_targets", trees="ranked", targets={"uses": "q"})
-    with pytest.raises(UserError, match=r"step_pairs: the trees of ranked do not suit.*'ranking' cannot be read as 'p'"):
+    with pytest.raises(
+        UserError, match=r"step_pairs: the trees of ranked do not suit.*'ranking' cannot be read as 'p'"
+    ):
         label(grown, "step_pairs", "l2", trees="ranked", pairs=PAIRS)
     assert len(rows_of(label(grown, "step_pairs", "l3", trees="ranked", pairs={**PAIRS, "scale": "ranking"}))) == 1
 
 
 def test_the_policy_of_other_trees_is_noticed(grown: Bench) -> None:
     grown.model("other", vocabulary=["x", *WORDS])
-    with pytest.raises(UserError, match=r"policy: the token ids of a step of tree 'p0' decode to .* Give the policy that grew the trees"):
+    with pytest.raises(
+        UserError,
+        match=r"policy: the token ids of a step of tree 'p0' decode to .* Give the policy that grew the trees",
+    ):
         grown.make("l", "sft_paths", trees=Ref("trees"), policy=Ref("other"))
 
 

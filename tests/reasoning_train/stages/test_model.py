@@ -61,7 +61,9 @@ def test_a_saved_model_has_the_size_that_its_files_tell(bench: Bench, tmp_path: 
 def test_fresh_weights_follow_the_seed(bench: Bench) -> None:
     words = Chain(uses="chain").vocabulary()
     first, again, other = (
-        (bench.make(name, "model", seed=seed, **MODEL, vocabulary=words).path / "model" / "model.safetensors").read_bytes()
+        (
+            bench.make(name, "model", seed=seed, **MODEL, vocabulary=words).path / "model" / "model.safetensors"
+        ).read_bytes()
         for name, seed in (("a", 1), ("b", 1), ("c", 2))
     )
     assert first == again != other
@@ -79,13 +81,16 @@ def test_a_folder_without_whole_files_is_refused_at_once(bench: Bench, tmp_path:
         bench.make("a", "model", path=str(tmp_path))
     (tmp_path / "model.safetensors").write_bytes(b"")
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(UserError, match=r"cannot be read .* whole\. Bring the missing or torn files there, or name another model\."):
+    with pytest.raises(
+        UserError, match=r"cannot be read .* whole\. Bring the missing or torn files there, or name another model\."
+    ):
         bench.make("b", "model", path=str(tmp_path))
     assert (tmp_path / "config.json").exists()
 
 
 def test_a_hub_model_that_was_not_fetched_is_named(bench: Bench) -> None:
     with pytest.raises(
-        UserError, match="model.hub: 'nobody/nothing' at v1 is not on this machine. `reasoning-train fetch RECIPE` brings it"
+        UserError,
+        match="model.hub: 'nobody/nothing' at v1 is not on this machine. `reasoning-train fetch RECIPE` brings it",
     ):
         bench.make("a", "model", hub="nobody/nothing", revision="v1")

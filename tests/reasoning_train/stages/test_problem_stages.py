@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from data_gen.errors import UserError
-from reasoning_train.recipe.refs import Ref
-from reasoning_train.recipe.store import Artifact
-from reasoning_train.stage_api import GateError
+from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import GateError
 from reasoning_train.stages.decontaminate import grams, words
+from reasoning_train.store.store import Artifact
 from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of
 
 LONG = "one two three four five six seven eight nine ten eleven twelve thirteen"
@@ -50,7 +50,9 @@ def test_a_task_without_uses_or_of_unknown_kind_is_refused(bench: Bench) -> None
 
 
 def test_gold_writes_worked_steps_and_the_marked_answer(bench: Bench) -> None:
-    bench.problems("train", [problem("p", gold="20", gold_steps=("12 + 8 = 20",)), problem("q"), problem("r", gold=None)])
+    bench.problems(
+        "train", [problem("p", gold="20", gold_steps=("12 + 8 = 20",)), problem("q"), problem("r", gold=None)]
+    )
     artifact = bench.make("gold", "gold", problems=Ref("train"))
     [row] = rows_of(artifact)
     assert row["completion"] == "12 + 8 = 20\nAnswer: 20"
@@ -72,7 +74,9 @@ def test_gold_of_problems_without_steps_is_refused(bench: Bench) -> None:
         bench.make("gold", "gold", problems=Ref("train"))
 
 
-def decontaminate(bench: Bench, train: list[str], held_out: dict[str, list[str]], promise: bool = False, **config: Any) -> Artifact:
+def decontaminate(
+    bench: Bench, train: list[str], held_out: dict[str, list[str]], promise: bool = False, **config: Any
+) -> Artifact:
     against = []
     for name, questions in held_out.items():
         rows = [problem(f"{name}/{i}", question) for i, question in enumerate(questions)]
@@ -107,18 +111,25 @@ def test_report_counts_and_drops_nothing(bench: Bench) -> None:
 
 
 def test_exact_compares_whole_questions_of_disjoint_splits(bench: Bench) -> None:
-    artifact = decontaminate(bench, [LONG, LONG + " 5", LONG.upper() + "!"], {"test": [LONG]}, promise=True, match="exact")
+    artifact = decontaminate(
+        bench, [LONG, LONG + " 5", LONG.upper() + "!"], {"test": [LONG]}, promise=True, match="exact"
+    )
     assert ids(artifact) == ["p1"]
     assert artifact.manifest["metrics"]["disjoint_splits"] is True
 
 
 def test_exact_is_refused_where_splits_may_overlap(bench: Bench) -> None:
-    with pytest.raises(GateError, match="match=exact is for tasks whose splits are disjoint by construction; test does not promise that"):
+    with pytest.raises(
+        GateError,
+        match="match=exact is for tasks whose splits are disjoint by construction; test does not promise that",
+    ):
         decontaminate(bench, ["a"], {"test": ["b"]}, match="exact")
 
 
 def test_a_wholly_contaminated_split_is_refused(bench: Bench) -> None:
-    with pytest.raises(GateError, match=re.escape("every row of train repeats a problem of test. Train on another split.")):
+    with pytest.raises(
+        GateError, match=re.escape("every row of train repeats a problem of test. Train on another split.")
+    ):
         decontaminate(bench, [LONG], {"test": [LONG]})
 
 

@@ -1,4 +1,5 @@
-"""Adapters on weights of 4 bits, with bitsandbytes' kernels for CPUs: what the gate asks a GPU for is not asked here."""
+"""Adapters on weights of 4 bits, with bitsandbytes' kernels for CPUs: what the gate asks a GPU for is not asked
+here."""
 
 from __future__ import annotations
 
@@ -7,23 +8,28 @@ from typing import Any
 import pytest
 import torch
 
-from reasoning_train.recipe.refs import Ref
-from reasoning_train.recipe.store import Artifact
+from reasoning_train.api.refs import Ref
+from reasoning_train.store.store import Artifact
 from reasoning_train.trainers import setup
 from tests.reasoning_train.bench import MODEL, Bench
 from tests.reasoning_train.stages import test_dpo, test_grpo, test_joint, test_sft, test_train_verifier
 from tests.reasoning_train.stages.test_grpo import curve
 
 pytestmark = pytest.mark.qlora
-QLORA: dict[str, Any] = {"lora": {"r": 4, "bits": 4}, "learning_rate": 0.005, "schedule": "constant", "precision": "float32"}
+QLORA: dict[str, Any] = {
+    "lora": {"r": 4, "bits": 4},
+    "learning_rate": 0.005,
+    "schedule": "constant",
+    "precision": "float32",
+}
 INIT = {**MODEL["init"], "hidden_size": 64, "intermediate_size": 128}
 """Rows of at least the 64 weights that share a scale."""
 
 
 @pytest.fixture
 def kitchen(bench: Bench, one_thread: None, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """A fresh policy. Kernels that bitsandbytes has for samples on some CPUs are not used: weights that they have packed are misread by
-    the training steps that follow."""
+    """A fresh policy. Kernels that bitsandbytes has for samples on some CPUs are not used: weights that they have
+    packed are misread by the training steps that follow."""
     from bitsandbytes.nn import modules
 
     monkeypatch.setattr(setup, "has_gpu", lambda: True)
@@ -48,7 +54,9 @@ def test_adapters_are_merged_into_the_weights_as_they_came(kitchen: Bench) -> No
     test_sft.train(kitchen, "kept", max_steps=60, adapter="keep", **QLORA)
     assert losses(made)[-1] < 0.6 * losses(made)[0]
     before, after, later = (weights(kitchen, name) for name in ("model", "merged", "kept"))
-    assert {name for name, value in before.items() if not torch.equal(value, after[name])} == {name for name in before if "_proj" in name}
+    assert {name for name, value in before.items() if not torch.equal(value, after[name])} == {
+        name for name in before if "_proj" in name
+    }
     for name, value in after.items():
         assert torch.allclose(value, later[name], atol=1e-6), name
 
@@ -69,7 +77,9 @@ def test_a_verifier_and_one_that_goes_on_with_it(kitchen: Bench) -> None:
 
 
 def test_a_joint_model(kitchen: Bench) -> None:
-    kitchen.make("values", "t_targets", rows=[row.to_row() for row in test_train_verifier.targets(kitchen, 8, scale="signed")])
+    kitchen.make(
+        "values", "t_targets", rows=[row.to_row() for row in test_train_verifier.targets(kitchen, 8, scale="signed")]
+    )
     kitchen.solutions("kept", test_joint.right_ones(kitchen))
     made = test_joint.train(kitchen, max_steps=30, **QLORA)
     assert losses(made)[-1] < 0.8 * losses(made)[0]

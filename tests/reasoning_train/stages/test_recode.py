@@ -1,4 +1,5 @@
-"""`recode_targets`, `recode_pairs` through the worker: a verifier with a tokenizer of its own learns from the policy's labels."""
+"""`recode_targets`, `recode_pairs` through the worker: a verifier with a tokenizer of its own learns from the policy's
+labels."""
 
 from __future__ import annotations
 
@@ -9,15 +10,15 @@ import pytest
 from transformers import AutoModelForCausalLM
 
 from data_gen.errors import UserError
-from data_gen.labels import StepPair, ValueTarget
-from data_gen.records import Problem
+from data_gen.records.labels import StepPair, ValueTarget
+from data_gen.records.problem import Problem
 from data_gen.verifiers.checkpoint import load_verifier
 from data_gen.verifiers.forward import Forward
 from data_gen.verifiers.reading import Reader, Reading
-from reasoning_train.inputs import read_problems, read_solutions
-from reasoning_train.recipe.refs import Ref
-from reasoning_train.recipe.store import Artifact
-from reasoning_train.stage_api import Input
+from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import Input
+from reasoning_train.store.inputs import read_problems, read_solutions
+from reasoning_train.store.store import Artifact
 from reasoning_train.trainers.score import score_solutions
 from tests.data_gen.test_format import bpe
 from tests.data_gen.verifiers.tiny import config
@@ -49,7 +50,14 @@ def asked(bench: Bench) -> list[Problem]:
 
 def recoded(bench: Bench, rows: list[ValueTarget]) -> Artifact:
     bench.make("labels", "t_targets", rows=[row.to_row() for row in rows])
-    return bench.make("theirs", "recode_targets", targets=Ref("labels"), policy=Ref("model"), model=Ref("large"), problems=Ref("asked"))
+    return bench.make(
+        "theirs",
+        "recode_targets",
+        targets=Ref("labels"),
+        policy=Ref("model"),
+        model=Ref("large"),
+        problems=Ref("asked"),
+    )
 
 
 def source(bench: Bench, name: str, kind: str) -> Input:
@@ -72,9 +80,13 @@ def test_a_verifier_learns_and_reads_in_its_own_tokens(kitchen: Bench, form: str
     for _, _, values in score_solutions(verifier, codec, solutions):
         assert min(values[0][-1], values[2][-1]) > values[1][-1]  # it has seen 2 to be right and 9 to be wrong
     made = kitchen.make(
-        "measured", "evaluate_verifier", verifiers={"theirs": Ref("verifier")}, problems=Ref("questions"), solutions=Ref("pool"),
+        "measured",
+        "evaluate_verifier",
+        verifiers={"theirs": Ref("verifier")},
+        problems=Ref("questions"),
+        solutions=Ref("pool"),
         policy=Ref("model"),
-    )  # fmt: skip
+    )
     assert made.manifest["metrics"]["verifiers"]["theirs"]["AUC within"][0] > 0.5
 
 
@@ -82,7 +94,9 @@ def test_siblings_are_ranked_in_other_tokens(kitchen: Bench) -> None:
     large(kitchen, "chat")
     asked(kitchen)
     kitchen.make("labels", "t_pairs", rows=[row.to_row() for row in pairs(kitchen)])
-    made = kitchen.make("theirs", "recode_pairs", pairs=Ref("labels"), policy=Ref("model"), model=Ref("large"), problems=Ref("asked"))
+    made = kitchen.make(
+        "theirs", "recode_pairs", pairs=Ref("labels"), policy=Ref("model"), model=Ref("large"), problems=Ref("asked")
+    )
     head = {"squash": "none", "scale": "ranking", "bias": False}
     artifact = kitchen.make("verifier", "train_verifier", pairs=Ref("theirs"), loss="ranking", head=head, **FEW)
     forward = Forward(load_verifier(artifact.path / "verifier"))
@@ -94,9 +108,17 @@ def test_siblings_are_ranked_in_other_tokens(kitchen: Bench) -> None:
 
 def test_rows_that_were_not_recoded_are_refused_where_a_model_has_a_step_token(kitchen: Bench) -> None:
     """They would be read at other tokens than they were trained at, and nothing would say so."""
-    kitchen.make("marked", "model", path=str(kitchen.store.open(kitchen.nodes["model"]).path / "model"), format={"step_token": "<eos>"})
+    kitchen.make(
+        "marked",
+        "model",
+        path=str(kitchen.store.open(kitchen.nodes["model"]).path / "model"),
+        format={"step_token": "<eos>"},
+    )
     kitchen.make("labels", "t_targets", rows=[row.to_row() for row in targets(kitchen)])
-    with pytest.raises(UserError, match="places of '<eos>', the step token at which this model is read. Make the rows by stage `recode_ta"):
+    with pytest.raises(
+        UserError,
+        match="places of '<eos>', the step token at which this model is read. Make the rows by stage `recode_ta",
+    ):
         kitchen.make("verifier", "train_verifier", targets=Ref("labels"), **{**FEW, "policy": Ref("marked")})
 
 
@@ -104,7 +126,8 @@ def test_unknown_problems_are_refused(kitchen: Bench) -> None:
     large(kitchen, "plain")
     asked(kitchen)
     with pytest.raises(
-        UserError, match="problems: asked has no problem 'q', which a row is of. Give the problems that the trees were grown"
+        UserError,
+        match="problems: asked has no problem 'q', which a row is of. Give the problems that the trees were grown",
     ):
         recoded(kitchen, [replace(row, problem_id="q") for row in targets(kitchen, 2)])
 

@@ -1,4 +1,5 @@
-"""`gradient_checkpointing: true` through the stages: layers that are computed a second time change nothing that is learnt."""
+"""`gradient_checkpointing: true` through the stages: layers that are computed a second time change nothing that is
+learnt."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from transformers.models.llama.modeling_llama import LlamaAttention
 
-from reasoning_train.recipe.store import Artifact
+from reasoning_train.store.store import Artifact
 from tests.reasoning_train.bench import Bench
 from tests.reasoning_train.stages import test_dpo, test_grpo, test_sft, test_train_verifier
 

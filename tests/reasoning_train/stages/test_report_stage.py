@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_train.recipe.refs import Ref
-from reasoning_train.recipe.store import Artifact
+from reasoning_train.api.refs import Ref
+from reasoning_train.store.store import Artifact
 from tests.reasoning_train.bench import Bench, solution
 from tests.reasoning_train.evaluation.rows import row
 from tests.reasoning_train.evaluation.test_report import EVIL, Page
@@ -27,7 +27,9 @@ def finished(bench: Bench, one_thread: None) -> Bench:
     bench.gold()
     bench.make("tuned", "sft", policy=Ref("model"), data=Ref("gold"), learning_rate=0.01, batch_size=4, max_steps=30)
     bench.solutions("sample", [solution("p0", "12 + 8 = 20\n")], pass_rate=0.25)
-    bench.given("eval", "t_evaluation", [row(name, f"p{i}", name == "tuned") for name in ("base", "tuned") for i in range(4)])
+    bench.given(
+        "eval", "t_evaluation", [row(name, f"p{i}", name == "tuned") for name in ("base", "tuned") for i in range(4)]
+    )
     bench.make("claim", "claim", table=[Ref("eval")], better="tuned", than="base")
     return bench
 
@@ -47,7 +49,12 @@ def test_tables_curves_counts_and_edges(finished: Bench) -> None:
 
 
 def test_sample_solutions_come_from_an_evaluation(finished: Bench) -> None:
-    evaluation = {"policies": {"base": Ref("model"), "tuned": Ref("tuned")}, "problems": Ref("gold.problems"), "limit": 2, "max_tokens": 4}
+    evaluation = {
+        "policies": {"base": Ref("model"), "tuned": Ref("tuned")},
+        "problems": Ref("gold.problems"),
+        "limit": 2,
+        "max_tokens": 4,
+    }
     finished.make("eval", "evaluate", **evaluation)
     text = page(finished.make("report", "report", of=[Ref("eval")]))
     assert "Sample solutions" in text

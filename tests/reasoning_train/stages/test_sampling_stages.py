@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from data_gen.errors import UserError
-from data_gen.records import Problem
-from reasoning_train.recipe.refs import Ref
-from reasoning_train.stage_api import GateError
+from data_gen.records.problem import Problem
+from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import GateError
 from reasoning_train.stages.evaluate import EvaluateConfig
 from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of
 from tests.reasoning_train.stages.test_sft import FEW, start_worker, train
@@ -37,7 +37,9 @@ def fresh(bench: Bench, one_thread: None) -> Bench:
 
 
 def test_samples_are_graded_and_counted(learned: Bench) -> None:
-    artifact = learned.make("s", "sample", policy=Ref("tuned"), problems=Ref("gold.problems"), n=3, temperature=0.3, max_tokens=40)
+    artifact = learned.make(
+        "s", "sample", policy=Ref("tuned"), problems=Ref("gold.problems"), n=3, temperature=0.3, max_tokens=40
+    )
     rows = rows_of(artifact)
     assert [row["sample"] for row in rows] == [0, 1, 2] * 4
     metrics, counts = artifact.manifest["metrics"], artifact.manifest["counts"]
@@ -52,12 +54,16 @@ def test_samples_are_graded_and_counted(learned: Bench) -> None:
 
 
 def test_limit_takes_the_first_problems(learned: Bench) -> None:
-    artifact = learned.make("s", "sample", policy=Ref("tuned"), problems=Ref("gold.problems"), n=1, temperature=0.0, max_tokens=40, limit=2)
+    artifact = learned.make(
+        "s", "sample", policy=Ref("tuned"), problems=Ref("gold.problems"), n=1, temperature=0.0, max_tokens=40, limit=2
+    )
     assert [row["problem_id"] for row in rows_of(artifact)] == ["chain/train/0", "chain/train/1"]
 
 
 def test_no_correct_sample_at_all_is_refused_with_the_pass_rate(fresh: Bench) -> None:
-    with pytest.raises(GateError, match=re.escape("sample: 0 of 16 samples are correct (pass rate 0.0000, needed > 0")) as caught:
+    with pytest.raises(
+        GateError, match=re.escape("sample: 0 of 16 samples are correct (pass rate 0.0000, needed > 0")
+    ) as caught:
         fresh.make("s", "sample", policy=Ref("model"), problems=Ref("explore"), n=2, max_tokens=3)
     assert re.search(r"1\d were cut by max_tokens=3\). Most samples were cut: raise max_tokens.", str(caught.value))
     assert re.search(r"The first wrong one: problem 'chain/explore/0', '.+', (length|stop), ", str(caught.value))
@@ -65,19 +71,34 @@ def test_no_correct_sample_at_all_is_refused_with_the_pass_rate(fresh: Bench) ->
 
 def test_min_solved_is_a_bar(learned: Bench) -> None:
     with pytest.raises(GateError, match=re.escape("needed > 0 and >= min_solved=1.0; ")) as caught:
-        learned.make("s", "sample", policy=Ref("tuned"), problems=Ref("gold.problems"), n=8, temperature=3.0, max_tokens=40, min_solved=1.0)
+        learned.make(
+            "s",
+            "sample",
+            policy=Ref("tuned"),
+            problems=Ref("gold.problems"),
+            n=8,
+            temperature=3.0,
+            max_tokens=40,
+            min_solved=1.0,
+        )
     assert "of 32 samples are correct" in str(caught.value)
 
 
 def test_without_gold_all_samples_are_unverifiable(fresh: Bench) -> None:
     nothing = fresh.problems("nothing", [problem("a", gold=None), problem("b", gold=None)])
-    with pytest.raises(GateError, match=r"all 4 samples are unverifiable .* The first unverifiable one: problem 'a', '.*', \w+, no_gold"):
+    with pytest.raises(
+        GateError,
+        match=r"all 4 samples are unverifiable .* The first unverifiable one: problem 'a', '.*', \w+, no_gold",
+    ):
         fresh.make("s", "sample", policy=Ref("model"), problems=nothing, n=2, max_tokens=3)
 
 
 def test_gold_that_is_missing_or_cannot_be_parsed_counts_as_neither_right_nor_wrong(learned: Bench) -> None:
     known = rows_of(learned.run("gold.problems"))
-    rows = [Problem.from_row({**row, "gold": gold}) for row, gold in zip(known, (known[0]["gold"], "???", None), strict=False)]
+    rows = [
+        Problem.from_row({**row, "gold": gold})
+        for row, gold in zip(known, (known[0]["gold"], "???", None), strict=False)
+    ]
     problems = learned.problems("mixed", rows, task={"uses": "jsonl"})
     sampled = learned.make("s", "sample", policy=Ref("tuned"), problems=problems, n=2, temperature=0.0, max_tokens=40)
     assert [(row["verdict"], row["reason"]) for row in rows_of(sampled)][::2] == [
@@ -88,7 +109,9 @@ def test_gold_that_is_missing_or_cannot_be_parsed_counts_as_neither_right_nor_wr
     assert sampled.manifest["metrics"]["unverifiable_share"] == pytest.approx(2 / 3)
     kept = learned.make("kept", "select", solutions=Ref("s"), keep="any", dedupe="none")
     assert kept.manifest["counts"] == {"in": 6, "out": 2, "dropped.unverifiable": 4}
-    evaluated = learned.make("eval", "evaluate", policies={"tuned": Ref("tuned")}, problems=problems, max_tokens=40).manifest
+    evaluated = learned.make(
+        "eval", "evaluate", policies={"tuned": Ref("tuned")}, problems=problems, max_tokens=40
+    ).manifest
     assert evaluated["counts"]["dropped.unverifiable"] == 2
     assert evaluated["metrics"]["summary"]["problems"] == 1
     assert evaluated["metrics"]["summary"]["policies"]["tuned"]["greedy"] == [1.0, 1.0, 1.0]
@@ -96,7 +119,9 @@ def test_gold_that_is_missing_or_cannot_be_parsed_counts_as_neither_right_nor_wr
 
 def test_a_task_with_another_format_is_refused(fresh: Bench) -> None:
     other = fresh.problems("other", [problem("a")], {**CHAIN, "format": {"answer_mark": "So: "}})
-    with pytest.raises(UserError, match="policy model has answer_mark='Answer: ', problems other has answer_mark='So: '"):
+    with pytest.raises(
+        UserError, match="policy model has answer_mark='Answer: ', problems other has answer_mark='So: '"
+    ):
         fresh.make("s", "sample", policy=Ref("model"), problems=other, n=1, max_tokens=3)
 
 

@@ -1,4 +1,5 @@
-"""The stage `search` on a tiny random model: bad input, shards, corrupt and lost files, a dying server, every data search end to end."""
+"""The stage `search` on a tiny random model: bad input, shards, corrupt and lost files, a dying server, every data
+search end to end."""
 
 from __future__ import annotations
 
@@ -9,13 +10,13 @@ from typing import Any
 import pytest
 
 from data_gen.errors import UserError
+from data_gen.records.trees import Tree, read_trees
 from data_gen.search import SEARCHES as SEARCH_NAMES
-from data_gen.trees import Tree, read_trees
-from reasoning_train.recipe.log import read_logs
-from reasoning_train.recipe.refs import Ref
-from reasoning_train.run_node import run_node
-from reasoning_train.stage_api import GateError
+from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import GateError
 from reasoning_train.stages.search import SearchConfig, cost
+from reasoning_train.store.append_log import read_logs
+from reasoning_train.worker.run_node import run_node
 from tests.data_gen.engines.fake_server import Reply, Seen, serving
 from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of
 from tests.reasoning_train.stages.test_sft import train
@@ -47,7 +48,9 @@ def test_a_question_longer_than_the_context_is_counted_and_skipped(kitchen: Benc
     assert manifest["counts"]["dropped.question_too_long"] == 2 and manifest["counts"]["out"] == 6
     assert all(tree.oracle and tree.search == "mcts" and tree.scale == "signed" for tree in trees)
     kitchen.problems("too_long", [LONG])
-    with pytest.raises(GateError, match="search: no trees; too_long is empty or every question is longer than the context"):
+    with pytest.raises(
+        GateError, match="search: no trees; too_long is empty or every question is longer than the context"
+    ):
         search(kitchen, "none", MCTS, scorer=CONSTANT, problems=Ref("too_long"))
 
 
@@ -58,7 +61,9 @@ def test_a_policy_that_never_delimits_gives_cut_nodes(bench: Bench, one_thread: 
     bench.problems("questions", SHORT, task)
     trees, _ = search(bench, "trees", MCTS, scorer=CONSTANT)
     ends = [node for tree in trees for node in tree.nodes if node.terminal]
-    assert {node.terminal for node in ends} <= {"limit", "invalid", "answer"} and any(node.terminal == "limit" for node in ends)
+    assert {node.terminal for node in ends} <= {"limit", "invalid", "answer"} and any(
+        node.terminal == "limit" for node in ends
+    )
     assert all(node.terminal and node.depth == 1 for tree in trees for node in tree.nodes[1:])
     assert all(tree.stopped == "exhausted" for tree in trees)
     assert all(len(node.token_ids) == 12 and node.outcome == 0.0 for node in ends if node.terminal == "limit")
@@ -66,25 +71,47 @@ def test_a_policy_that_never_delimits_gives_cut_nodes(bench: Bench, one_thread: 
 
 @pytest.mark.parametrize("shards", [2, 3, 5])
 def test_several_trees_a_problem_are_the_same_in_any_number_of_shards(kitchen: Bench, shards: int) -> None:
-    """4 problems, 3 trees each, one question too long; a last run without shards finds everything recorded and merges it."""
-    config = {"policy": Ref("model"), "problems": Ref("questions"), "gold": True, "search": MCTS, "scorer": CONSTANT, "trees": 3}
+    """4 problems, 3 trees each, one question too long; a last run without shards finds everything recorded and merges
+    it."""
+    config = {
+        "policy": Ref("model"),
+        "problems": Ref("questions"),
+        "gold": True,
+        "search": MCTS,
+        "scorer": CONSTANT,
+        "trees": 3,
+    }
     whole = rows_of(kitchen.make("whole", "search", **config))
     kitchen.add("parts", "search", **config)
     for k in reversed(range(shards)):
-        assert run_node(kitchen.plan, "parts", kitchen.store, report=lambda event: None, shard=(k, shards)) == "recorded"
+        assert (
+            run_node(kitchen.plan, "parts", kitchen.store, report=lambda event: None, shard=(k, shards)) == "recorded"
+        )
     logs = kitchen.store.partial(kitchen.nodes["parts"]).glob("log-*.jsonl")
     dealt = [set(re.findall(r'"(\w+)#[0-9]+"', log.read_text())) for log in logs]
     assert sum(map(len, dealt)) == len(set().union(*dealt)) == 4, "the trees of one problem are one shard's"
     parts = kitchen.run("parts")
     assert rows_of(parts) == whole
-    assert parts.manifest["log"] == {"records": 12, "duplicates": 0, "corrupt": []} and parts.manifest["counts"]["out"] == 9
+    assert (
+        parts.manifest["log"] == {"records": 12, "duplicates": 0, "corrupt": []}
+        and parts.manifest["counts"]["out"] == 9
+    )
     assert parts.manifest["attempts"] == shards and parts.manifest["counts"]["dropped.question_too_long"] == 3
-    assert {(row["problem_id"], row["sample"]) for row in whole} == {(p.id, sample) for p in SHORT for sample in range(3)}
+    assert {(row["problem_id"], row["sample"]) for row in whole} == {
+        (p.id, sample) for p in SHORT for sample in range(3)
+    }
 
 
 def test_datasets_loads_trees(kitchen: Bench, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
-    config = {"policy": Ref("model"), "problems": Ref("questions"), "gold": True, "search": MCTS, "scorer": CONSTANT, "trees": 2}
+    config = {
+        "policy": Ref("model"),
+        "problems": Ref("questions"),
+        "gold": True,
+        "search": MCTS,
+        "scorer": CONSTANT,
+        "trees": 2,
+    }
     artifact = kitchen.make("trees", "search", **config)
     loaded = datasets.load_dataset(str(artifact.path), cache_dir=str(tmp_path / "cache"), split="train")
     assert list(loaded) == rows_of(artifact)
@@ -93,9 +120,18 @@ def test_datasets_loads_trees(kitchen: Bench, tmp_path: Path) -> None:
     assert set(columns.split()) <= set(loaded.column_names)
 
 
-def test_a_corrupt_shard_is_named_quarantined_and_made_again(kitchen: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_corrupt_shard_is_named_quarantined_and_made_again(
+    kitchen: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
     """While the log is all there is, and in the published Parquet shard, which the next stage finds."""
-    config = {"policy": Ref("model"), "problems": Ref("questions"), "gold": True, "search": MCTS, "scorer": CONSTANT, "trees": 2}
+    config = {
+        "policy": Ref("model"),
+        "problems": Ref("questions"),
+        "gold": True,
+        "search": MCTS,
+        "scorer": CONSTANT,
+        "trees": 2,
+    }
     whole = rows_of(kitchen.make("whole", "search", **config))
     kitchen.add("parts", "search", **config)
     for k in range(2):
@@ -106,45 +142,67 @@ def test_a_corrupt_shard_is_named_quarantined_and_made_again(kitchen: Bench, cap
     lines[at] = lines[at].replace(b'"depth":1', b'"depth":7', 1)
     (folder / "log-1-of-2.jsonl").write_bytes(b"".join(lines))
     artifact = kitchen.run("parts")
-    assert f"corrupt record at log-1-of-2.jsonl:{at + 1} set aside in quarantine.txt; its problem is made again" in capsys.readouterr().out
+    assert (
+        f"corrupt record at log-1-of-2.jsonl:{at + 1} set aside in quarantine.txt; its problem is made again"
+        in capsys.readouterr().out
+    )
     assert rows_of(artifact) == whole and artifact.manifest["log"]["corrupt"] == [f"log-1-of-2.jsonl:{at + 1}"]
 
     [part] = (artifact.path / "trees").glob("*.parquet")
     sound = part.read_bytes()
     part.write_bytes(sound[:200] + bytes(byte ^ 255 for byte in sound[200:220]) + sound[220:])
     kitchen.add("paths", "sft_paths", trees=Ref("parts"), policy=Ref("model"), paths={"correct": None, "wrong": 1})
-    with pytest.raises(UserError, match=r"part-00000.parquet cannot be read .* it was set aside in .*quarantine.* it is made again"):
+    with pytest.raises(
+        UserError, match=r"part-00000.parquet cannot be read .* it was set aside in .*quarantine.* it is made again"
+    ):
         kitchen.run("paths")
     assert rows_of(kitchen.run("parts")) == whole and part.read_bytes() == sound
 
 
 def test_problems_that_share_an_id_are_refused_before_a_tree_is_lost(kitchen: Bench) -> None:
     kitchen.problems("twins", [SHORT[0], SHORT[1], SHORT[0]])
-    with pytest.raises(UserError, match="Two items of stage 'search' have the key 'p3#0', at 0 and 2; keys must be unique"):
+    with pytest.raises(
+        UserError, match="Two items of stage 'search' have the key 'p3#0', at 0 and 2; keys must be unique"
+    ):
         search(kitchen, "trees", MCTS, scorer=CONSTANT, problems=Ref("twins"))
 
 
 def test_a_server_that_dies_leaves_the_finished_trees_and_the_next_run_grows_the_rest(kitchen: Bench) -> None:
-    """One request at a time, each repeated once; from the fourth on there are only errors. What is saved is not asked for again."""
+    """One request at a time, each repeated once; from the fourth on there are only errors. What is saved is not asked
+    for again."""
 
     def answers(k: int, seen: Seen) -> Reply:
-        choices = [{"index": i, "text": f"Answer: {3 + i}", "finish_reason": "stop", "stop_reason": None} for i in range(seen.body["n"])]
+        choices = [
+            {"index": i, "text": f"Answer: {3 + i}", "finish_reason": "stop", "stop_reason": None}
+            for i in range(seen.body["n"])
+        ]
         return Reply(body={"choices": choices})
 
     def tires(k: int, seen: Seen) -> Reply:
-        return answers(k, seen) if k not in (1, 3) and k < 6 else Reply(status=503, body={"error": "the engine is dead"})
+        return (
+            answers(k, seen) if k not in (1, 3) and k < 6 else Reply(status=503, body={"error": "the engine is dead"})
+        )
 
     def config(server: Any, attempts: int) -> dict[str, Any]:
         engine = {"uses": "openai", "base_url": server.url, "model": "m", "concurrency": 1, "attempts": attempts}
         how = {**MCTS, "simulations": 2, "select": {"uses": "puct", "prior": "draws"}}
-        return {"policy": Ref("model"), "problems": Ref("questions"), "gold": True, "search": how, "scorer": CONSTANT, "engine": engine}
+        return {
+            "policy": Ref("model"),
+            "problems": Ref("questions"),
+            "gold": True,
+            "search": how,
+            "scorer": CONSTANT,
+            "engine": engine,
+        }
 
     with serving(answers) as server:
         whole = rows_of(kitchen.make("whole", "search", **config(server, 1), trees=4))
     kitchen.add("trees", "search", **config(server, 1), trees=4)
     with serving(tires) as server:
         kitchen.nodes["trees"].config["engine"] = config(server, 2)["engine"]
-        with pytest.raises(UserError, match=r"(?s)last time: status 503: the engine is dead.*run the same command to go on"):
+        with pytest.raises(
+            UserError, match=r"(?s)last time: status 503: the engine is dead.*run the same command to go on"
+        ):
             kitchen.run("trees")
     saved = read_logs(kitchen.store.partial(kitchen.nodes["trees"]))
     assert 1 <= len(saved) < 12
@@ -191,7 +249,9 @@ def test_problems_that_a_probe_decides_are_told(kitchen: Bench) -> None:
 
 
 def test_a_tree_without_a_right_answer_stops_at_the_gate(kitchen: Bench) -> None:
-    with pytest.raises(GateError, match=re.escape("0.0000 of the trees hold a right answer, fewer than min_solved=0.5")):
+    with pytest.raises(
+        GateError, match=re.escape("0.0000 of the trees hold a right answer, fewer than min_solved=0.5")
+    ):
         search(kitchen, "trees", MCTS, scorer=CONSTANT, min_solved=0.5)
 
 
@@ -200,7 +260,10 @@ def test_a_tree_without_a_right_answer_stops_at_the_gate(kitchen: Bench) -> None
     [
         ({"search": {"uses": "mcts"}, "gold": True}, "scorer: search 'mcts' needs one"),
         ({"search": {"uses": "mcts"}, "scorer": CONSTANT}, "gold: 'mcts' needs outcomes"),
-        ({"search": {"uses": "mcts", "probe": 4, "outcome_weight": 0}, "scorer": CONSTANT}, "gold: 'mcts' needs outcomes"),
+        (
+            {"search": {"uses": "mcts", "probe": 4, "outcome_weight": 0}, "scorer": CONSTANT},
+            "gold: 'mcts' needs outcomes",
+        ),
         ({"search": {"uses": "uct", "outcomes": False}}, "scorer: search 'uct' needs one"),
         ({"search": {"uses": "omega"}}, "gold: 'omega' needs outcomes"),
     ],
@@ -217,8 +280,12 @@ def test_estimates_count_whole_solutions_as_such() -> None:
 
     assert tokens(uses="iid", n=16, max_length=100) == 10 * 16 * 100
     assert tokens(uses="mcts", simulations=5, expand={"n": 4, "max_tokens": 30}) == 10 * 5 * 4 * 30
-    assert tokens(uses="mcts", simulations=5, probe=2, max_length=100, expand={"n": 4, "max_tokens": 30}) == 10 * (5 * 4 * 30 + 2 * 100)
-    rolled = tokens({"uses": "rollouts", "m": 3, "max_length": 100}, uses="mcts", simulations=5, expand={"n": 4, "max_tokens": 30})
+    assert tokens(uses="mcts", simulations=5, probe=2, max_length=100, expand={"n": 4, "max_tokens": 30}) == 10 * (
+        5 * 4 * 30 + 2 * 100
+    )
+    rolled = tokens(
+        {"uses": "rollouts", "m": 3, "max_length": 100}, uses="mcts", simulations=5, expand={"n": 4, "max_tokens": 30}
+    )
     assert rolled == 10 * (5 * 4 * 30 + (5 * 4 + 1) * 3 * 100)  # the root is scored as well
 
 
@@ -246,12 +313,17 @@ def test_every_search_is_told_apart_by_what_it_serves() -> None:
 
 
 def test_every_search_that_answers_runs_without_gold(bench: Bench, one_thread: None) -> None:
-    """A policy that has learned the problems and a random verifier: one vote in all where a path has an answer, tokens that add up, right
-    answers that only the record knows of."""
+    """A policy that has learned the problems and a random verifier: one vote in all where a path has an answer, tokens
+    that add up, right answers that only the record knows of."""
     bench.model()
     bench.gold(task={**CHAIN, "train": 4, "steps": [1, 1]})
     train(bench, learning_rate=0.02, max_steps=80, schedule="constant")
-    config: dict[str, Any] = {"policy": Ref("tuned"), "problems": Ref("gold.problems"), "scorer": {"uses": "head"}, "gold": False}
+    config: dict[str, Any] = {
+        "policy": Ref("tuned"),
+        "problems": Ref("gold.problems"),
+        "scorer": {"uses": "head"},
+        "gold": False,
+    }
     config["verifier"] = bench.verifier()
     for name, how in ANSWERING.items():
         trees, manifest = search(bench, name, {"uses": name, "max_length": 40, "max_depth": 6, **how}, **config)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from reasoning_train.recipe.store import Artifact
-from reasoning_train.stage_api import GateError
+from reasoning_train.api.stage import GateError
+from reasoning_train.store.store import Artifact
 from tests.reasoning_train.bench import Bench, rows_of, solution
 
 SAMPLES = [
@@ -33,8 +33,13 @@ def test_correct_whole_and_distinct_solutions_are_kept(bench: Bench) -> None:
     artifact = select(bench)
     assert kept(artifact) == [("a", 0), ("b", 1)]
     assert artifact.manifest["counts"] == {
-        "in": 6, "out": 2, "dropped.wrong": 1, "dropped.unverifiable": 1, "dropped.cut_by_length_limit": 1, "dropped.duplicate": 1,
-    }  # fmt: skip
+        "in": 6,
+        "out": 2,
+        "dropped.wrong": 1,
+        "dropped.unverifiable": 1,
+        "dropped.cut_by_length_limit": 1,
+        "dropped.duplicate": 1,
+    }
 
 
 def test_rows_are_handed_on_unchanged(bench: Bench) -> None:
@@ -45,7 +50,11 @@ def test_rows_are_handed_on_unchanged(bench: Bench) -> None:
 def test_any_keeps_right_and_wrong_rows_but_no_unverifiable_or_cut_ones(bench: Bench) -> None:
     artifact = select(bench, keep="any", dedupe="none")
     assert kept(artifact) == [("a", 0), ("a", 1), ("a", 2), ("b", 1)]
-    assert artifact.manifest["counts"]["dropped.unverifiable"] == artifact.manifest["counts"]["dropped.cut_by_length_limit"] == 1
+    assert (
+        artifact.manifest["counts"]["dropped.unverifiable"]
+        == artifact.manifest["counts"]["dropped.cut_by_length_limit"]
+        == 1
+    )
 
 
 def test_steps_right_drops_solutions_with_a_wrong_step(bench: Bench) -> None:
@@ -62,10 +71,18 @@ def test_equal_texts_of_two_problems_are_no_duplicates(bench: Bench) -> None:
 def test_near_duplicates_by_word_trigrams(bench: Bench) -> None:
     text = "one two three four five six seven eight nine ten"
     # 8 trigrams; a changed last word shares 7 of 9, a changed middle word 5 of 11.
-    rows = [solution("a", text), solution("a", text[:-3] + "X", sample=1), solution("a", text.replace("five", "X"), sample=2)]
+    rows = [
+        solution("a", text),
+        solution("a", text[:-3] + "X", sample=1),
+        solution("a", text.replace("five", "X"), sample=2),
+    ]
     source = bench.solutions("samples", rows)
     assert kept(bench.make("at", "select", solutions=source, dedupe="near", near=7 / 9)) == [("a", 0), ("a", 2)]
-    assert kept(bench.make("above", "select", solutions=source, dedupe="near", near=0.8)) == [("a", 0), ("a", 1), ("a", 2)]
+    assert kept(bench.make("above", "select", solutions=source, dedupe="near", near=0.8)) == [
+        ("a", 0),
+        ("a", 1),
+        ("a", 2),
+    ]
 
 
 def many(counts: dict[str, int], **more: Any) -> list[Any]:
@@ -84,7 +101,8 @@ def test_max_per_problem_draws_distinct_rows_in_order(bench: Bench) -> None:
 def test_choices_depend_on_the_seed_alone(bench: Bench) -> None:
     source = bench.solutions("samples", many({"a": 30, "b": 30}))
     first, again, other = (
-        kept(bench.make(name, "select", seed=seed, solutions=source, max_per_problem=5)) for name, seed in (("x", 1), ("y", 1), ("z", 2))
+        kept(bench.make(name, "select", seed=seed, solutions=source, max_per_problem=5))
+        for name, seed in (("x", 1), ("y", 1), ("z", 2))
     )
     assert first == again
     assert first != other
@@ -108,13 +126,16 @@ def test_as_many_as_draws_the_other_selections_number(bench: Bench) -> None:
 def test_as_many_as_with_too_few_rows_says_what_to_change(bench: Bench) -> None:
     wanted = bench.solutions("wanted", many({"z": 7}))
     with pytest.raises(
-        GateError, match="as_many_as=wanted asks for 7 rows, only 2 are left. Lower the other selection's `max_per_problem`"
+        GateError,
+        match="as_many_as=wanted asks for 7 rows, only 2 are left. Lower the other selection's `max_per_problem`",
     ):
         select(bench, many({"a": 2}), as_many_as=wanted)
 
 
 def test_min_rows_names_the_pass_rate(bench: Bench) -> None:
-    with pytest.raises(GateError, match=re.escape("2 rows left, fewer than min_rows=3 (pass rate of samples: 0.5). Sample more")):
+    with pytest.raises(
+        GateError, match=re.escape("2 rows left, fewer than min_rows=3 (pass rate of samples: 0.5). Sample more")
+    ):
         select(bench, min_rows=3)
 
 

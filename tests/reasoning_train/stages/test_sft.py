@@ -25,24 +25,26 @@ from safetensors.torch import load_file
 from data_gen.engines.base import LM, Sample, Sampling
 from data_gen.engines.programs import run_programs
 from data_gen.errors import UserError
-from data_gen.records import Problem
+from data_gen.records.problem import Problem
 from data_gen.tasks.chain import Chain
-from reasoning_train.engine import in_process
-from reasoning_train.inputs import read_problems
+from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import GateError, Input
 from reasoning_train.models import policy as policy_module
+from reasoning_train.models.engine import in_process
 from reasoning_train.models.policy import Policy, load_policy, save_policy
-from reasoning_train.recipe.plan_json import write_plan
-from reasoning_train.recipe.refs import Ref
-from reasoning_train.recipe.store import Artifact
-from reasoning_train.stage_api import GateError, Input
 from reasoning_train.stages.sft import SFTConfig
+from reasoning_train.store.inputs import read_problems
+from reasoning_train.store.plan_json import write_plan
+from reasoning_train.store.store import Artifact
 from tests.reasoning_train.bench import CHAIN, Bench, solution
 
 ROOT = Path(__file__).parents[3]
 FEW = {**CHAIN, "train": 4, "steps": [1, 1]}
 
 
-def train(bench: Bench, name: str = "tuned", *, policy: str = "model", data: Ref | None = None, **config: Any) -> Artifact:
+def train(
+    bench: Bench, name: str = "tuned", *, policy: str = "model", data: Ref | None = None, **config: Any
+) -> Artifact:
     fixed: dict[str, Any] = {"learning_rate": 0.01, "batch_size": 4, "max_steps": 3}
     return bench.make(name, "sft", policy=Ref(policy), data=data or Ref("gold"), **{**fixed, **config})
 
@@ -66,7 +68,10 @@ def test_counts_curves_and_the_format_of_the_policy(kitchen: Bench) -> None:
     quantiles = artifact.manifest["metrics"]["length_quantiles"]
     assert 20 < quantiles["p50"] <= quantiles["p90"] <= quantiles["p99"] <= quantiles["p100"] < 60
     assert '"loss"' in (artifact.path / "history.jsonl").read_text()
-    assert load_policy(artifact.path / "model").format == load_policy(kitchen.store.open(kitchen.nodes["model"]).path / "model").format
+    assert (
+        load_policy(artifact.path / "model").format
+        == load_policy(kitchen.store.open(kitchen.nodes["model"]).path / "model").format
+    )
 
 
 def test_training_is_repeatable_and_seeded(kitchen: Bench) -> None:
@@ -76,10 +81,14 @@ def test_training_is_repeatable_and_seeded(kitchen: Bench) -> None:
 
 
 def test_over_long_rows_are_gated(kitchen: Bench) -> None:
-    with pytest.raises(GateError, match=r"sft: \d+ of 24 rows dropped \(\d+ over max_length=40 tokens, 0 cut when sampled\)") as caught:
+    with pytest.raises(
+        GateError, match=r"sft: \d+ of 24 rows dropped \(\d+ over max_length=40 tokens, 0 cut when sampled\)"
+    ) as caught:
         train(kitchen, max_length=40)
     assert "more than max_dropped=0.05. Raise `max_length` or the sampling's `max_tokens`" in str(caught.value)
-    assert re.search(r"The first over max_length=40 tokens: problem 'chain/train/\d+', (4[1-9]|5\d) tokens, '\w+", str(caught.value))
+    assert re.search(
+        r"The first over max_length=40 tokens: problem 'chain/train/\d+', (4[1-9]|5\d) tokens, '\w+", str(caught.value)
+    )
     artifact = train(kitchen, "lenient", max_length=40, max_dropped=1.0)
     counts = artifact.manifest["counts"]
     assert 0 < counts["dropped.too_long"] < 24
@@ -89,7 +98,9 @@ def test_over_long_rows_are_gated(kitchen: Bench) -> None:
 def test_cut_rows_are_gated(kitchen: Bench) -> None:
     rows = [solution(f"p{i}", "12 + 8 = 20\n", finish="length" if i < 2 else "stop") for i in range(4)]
     data = kitchen.solutions("samples", rows)
-    with pytest.raises(GateError, match=r"sft: 2 of 4 rows dropped \(0 over max_length=128 tokens, 2 cut when sampled\)"):
+    with pytest.raises(
+        GateError, match=r"sft: 2 of 4 rows dropped \(0 over max_length=128 tokens, 2 cut when sampled\)"
+    ):
         train(kitchen, data=data)
 
 
@@ -100,13 +111,17 @@ def test_too_few_rows_are_gated(kitchen: Bench) -> None:
 
 def test_until_that_is_not_reached_says_what_to_change(kitchen: Bench) -> None:
     until = {"problems": Ref("gold.problems"), "greedy": 1.0, "every": 2, "limit": 4, "max_tokens": 8}
-    with pytest.raises(GateError, match=re.escape("did not reach until.greedy=1.0 in 3 steps (last: 0.000). Raise `max_steps`")):
+    with pytest.raises(
+        GateError, match=re.escape("did not reach until.greedy=1.0 in 3 steps (last: 0.000). Raise `max_steps`")
+    ):
         train(kitchen, until=until)
 
 
 def finishes(policy: Policy, problems: list[Problem]) -> list[Sample]:
     async def program(problem: Problem, lm: LM) -> Sample:
-        [sample] = await lm.generate(policy.codec.prompt_ids(problem.question), 1, Sampling(max_tokens=40, temperature=0.0))
+        [sample] = await lm.generate(
+            policy.codec.prompt_ids(problem.question), 1, Sampling(max_tokens=40, temperature=0.0)
+        )
         return sample
 
     return [s for _, s in run_programs(in_process(policy), problems, program, seed=0, key=lambda p: p.id, in_flight=8)]
@@ -125,7 +140,9 @@ def test_pad_equal_to_eos_trains_the_end_and_stops(bench: Bench, one_thread: Non
     bench.make("padded", "model", path=str(folder))
     untrained = finishes(policy, list(read_problems(problems_input(bench))))
     until = {"problems": Ref("gold.problems"), "greedy": 1.0, "every": 20, "max_tokens": 40}
-    artifact = train(bench, policy="padded", learning_rate=0.02, max_steps=400, schedule="constant", packing="none", until=until)
+    artifact = train(
+        bench, policy="padded", learning_rate=0.02, max_steps=400, schedule="constant", packing="none", until=until
+    )
     tuned = load_policy(artifact.path / "model")
     assert tuned.tokenizer.pad_token_id == tuned.tokenizer.eos_token_id
     samples = finishes(tuned, list(read_problems(problems_input(bench))))
@@ -137,8 +154,11 @@ def test_pad_equal_to_eos_trains_the_end_and_stops(bench: Bench, one_thread: Non
 
 
 @pytest.mark.parametrize("max_steps", [400, None])
-def test_killed_after_until_was_reached(bench: Bench, one_thread: None, monkeypatch: pytest.MonkeyPatch, max_steps: int | None) -> None:
-    """Between the stop and the published model: the rerun stops at the same step, also where that is the last one, with a checkpoint."""
+def test_killed_after_until_was_reached(
+    bench: Bench, one_thread: None, monkeypatch: pytest.MonkeyPatch, max_steps: int | None
+) -> None:
+    """Between the stop and the published model: the rerun stops at the same step, also where that is the last one, with
+    a checkpoint."""
     bench.model()
     bench.gold(task=FEW)
     until = {"problems": Ref("gold.problems"), "greedy": 0.2, "every": 5, "max_tokens": 40}
@@ -176,7 +196,9 @@ def test_merged_adapters_equal_kept_ones(kitchen: Bench) -> None:
     assert (merged / "model.safetensors").exists() and not (merged / "adapter_model.safetensors").exists()
     assert (kept / "adapter_model.safetensors").exists() and not (kept / "model.safetensors").exists()
     assert torch.allclose(logits(merged), logits(kept), atol=1e-5)
-    assert not torch.allclose(logits(merged), logits(kitchen.store.open(kitchen.nodes["model"]).path / "model"), atol=1e-3)
+    assert not torch.allclose(
+        logits(merged), logits(kitchen.store.open(kitchen.nodes["model"]).path / "model"), atol=1e-3
+    )
 
 
 def curve(artifact: Artifact) -> list[dict[str, float]]:
@@ -185,7 +207,9 @@ def curve(artifact: Artifact) -> list[dict[str, float]]:
 
 def test_training_goes_on_from_merged_adapters_as_from_kept_ones(kitchen: Bench) -> None:
     """The adapters' own curves are one, as merging comes last; so are those of the weights that are trained next."""
-    first = {adapter: train(kitchen, adapter, lora={"r": 4}, adapter=adapter, max_steps=20) for adapter in ("merge", "keep")}
+    first = {
+        adapter: train(kitchen, adapter, lora={"r": 4}, adapter=adapter, max_steps=20) for adapter in ("merge", "keep")
+    }
     assert curve(first["merge"]) == curve(first["keep"])
     after = {adapter: train(kitchen, f"after {adapter}", policy=adapter, max_steps=20) for adapter in ("merge", "keep")}
     assert len(curve(after["merge"])) == 2
@@ -211,7 +235,9 @@ def test_a_kept_adapter_can_be_trained_on(kitchen: Bench) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the refusal is for machines without a GPU")
 def test_qlora_without_a_gpu_is_refused(kitchen: Bench) -> None:
-    with pytest.raises(GateError, match=re.escape("lora.bits=4 (QLoRA) needs a CUDA device; this machine has none. Leave `bits` out")):
+    with pytest.raises(
+        GateError, match=re.escape("lora.bits=4 (QLoRA) needs a CUDA device; this machine has none. Leave `bits` out")
+    ):
         train(kitchen, lora={"bits": 4})
 
 
@@ -227,7 +253,9 @@ def test_curves_go_to_tensorboard_beside_the_model(kitchen: Bench) -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("wandb") is not None, reason="the refusal is for machines without it")
 def test_a_tracker_that_is_not_installed_is_named(kitchen: Bench) -> None:
-    with pytest.raises(UserError, match="report_to: the package 'wandb' is not installed here. `pip install wandb`, or leave it out"):
+    with pytest.raises(
+        UserError, match="report_to: the package 'wandb' is not installed here. `pip install wandb`, or leave it out"
+    ):
         train(kitchen, report_to=["wandb"])
 
 
@@ -316,7 +344,9 @@ def test_until_under_zero3_is_refused(kitchen: Bench, monkeypatch: pytest.Monkey
     until = {"problems": Ref("dev"), "greedy": 0.5}
     kitchen.add("tuned", "sft", policy=Ref("model"), data=Ref("gold"), learning_rate=0.01, max_steps=1, until=until)
     kitchen.nodes["tuned"] = replace(kitchen.nodes["tuned"], resources={"deepspeed": "zero3"})
-    with pytest.raises(GateError, match=r"`until` decodes with the policy, which ZeRO-3 \(resources.deepspeed='zero3'\) cuts up"):
+    with pytest.raises(
+        GateError, match=r"`until` decodes with the policy, which ZeRO-3 \(resources.deepspeed='zero3'\) cuts up"
+    ):
         kitchen.run("tuned")
 
 
@@ -325,5 +355,7 @@ def test_deepspeed_needs_torchrun(kitchen: Bench) -> None:
     node = "tuned"
     kitchen.add(node, "sft", policy=Ref("model"), data=Ref("gold"), learning_rate=0.01, batch_size=4, max_steps=1)
     kitchen.nodes[node] = replace(kitchen.nodes[node], resources={"deepspeed": "zero2"})
-    with pytest.raises(UserError, match="this process was started alone. Run the recipe with `--launcher torchrun --nproc 2`"):
+    with pytest.raises(
+        UserError, match="this process was started alone. Run the recipe with `--launcher torchrun --nproc 2`"
+    ):
         kitchen.run(node)

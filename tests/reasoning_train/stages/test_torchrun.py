@@ -1,4 +1,5 @@
-"""Trainers under torchrun, in one process and in two, plain and under ZeRO, publish what a process alone does, up to rounding."""
+"""Trainers under torchrun, in one process and in two, plain and under ZeRO, publish what a process alone does, up to
+rounding."""
 
 from __future__ import annotations
 
@@ -14,9 +15,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from reasoning_train.plugins import VARIABLE
-from reasoning_train.recipe.plan_json import write_plan
-from reasoning_train.recipe.store import Artifact
+from reasoning_train.process.plugins import VARIABLE
+from reasoning_train.store.plan_json import write_plan
+from reasoning_train.store.store import Artifact
 from tests.reasoning_train import bench as bench_module
 from tests.reasoning_train.bench import Bench
 from tests.reasoning_train.stages import test_dpo, test_grpo, test_sft, test_train_verifier
@@ -52,7 +53,11 @@ SAMPLES = ("grpo", "rloo")
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return {f"{path.name}/{name}": tensor for path in sorted(folder.rglob("*.safetensors")) for name, tensor in load_file(path).items()}
+    return {
+        f"{path.name}/{name}": tensor
+        for path in sorted(folder.rglob("*.safetensors"))
+        for name, tensor in load_file(path).items()
+    }
 
 
 def rewards(folder: Path) -> list[float]:
@@ -65,7 +70,16 @@ def under_torchrun(bench: Bench, name: str, processes: int, plugins: tuple[str, 
     """The stage as torchrun's workers do it, each with these plug-ins."""
     plan = bench.store.root / "plan.json"
     write_plan(plan, bench.plan)
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "reasoning_train.stage"]
+    run = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        str(processes),
+        "-m",
+        "reasoning_train.stage",
+    ]
     more = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), VARIABLE: ",".join((bench_module.__name__, *plugins))}
     command = [*run, str(plan), name, "--store", str(bench.store.root)]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, **more}, capture_output=True, text=True, check=False)
@@ -92,4 +106,6 @@ def test_so_many_processes_publish_what_one_alone_does(
     found, wanted = weights(artifact.path), weights(aside)
     assert found.keys() == wanted.keys()
     for name, tensor in wanted.items():
-        assert torch.allclose(found[name], tensor, rtol=1e-4 if uses == "sft" else 1e-3, atol=2e-5 if uses in SAMPLES else 1e-5), name
+        assert torch.allclose(
+            found[name], tensor, rtol=1e-4 if uses == "sft" else 1e-3, atol=2e-5 if uses in SAMPLES else 1e-5
+        ), name

@@ -1,4 +1,5 @@
-"""`train_verifier`, `calibrate`, `evaluate_verifier` through the worker: every head learns, loads anywhere, and what is refused."""
+"""`train_verifier`, `calibrate`, `evaluate_verifier` through the worker: every head learns, loads anywhere, and what is
+refused."""
 
 from __future__ import annotations
 
@@ -14,28 +15,29 @@ import torch
 from transformers import GenerationConfig
 
 from data_gen.errors import UserError
-from data_gen.heads import HeadConfig
-from data_gen.labels import ValueTarget
-from data_gen.records import Solution
-from data_gen.scales import BOUNDS, Scale
-from data_gen.verdict import Verdict
+from data_gen.records.labels import ValueTarget
+from data_gen.records.scales import BOUNDS, Scale
+from data_gen.records.solution import Solution
+from data_gen.records.verdict import Verdict
 from data_gen.verifiers.checkpoint import load_verifier
 from data_gen.verifiers.forward import Forward
+from data_gen.verifiers.heads import HeadConfig
 from data_gen.verifiers.reading import Reading
+from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import GateError
 from reasoning_train.evaluation.ranking import platt
 from reasoning_train.models.policy import load_policy
-from reasoning_train.recipe.refs import Ref
-from reasoning_train.recipe.store import Artifact
-from reasoning_train.stage_api import GateError
 from reasoning_train.stages.evaluate_verifier import EvaluateVerifierConfig, _elected, _Scored
-from reasoning_train.trainers.encode_values import encode_groups
+from reasoning_train.store.store import Artifact
+from reasoning_train.trainers.data.values import encode_groups
 from reasoning_train.trainers.score import mean_logprobs, score_solutions
 from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of, solution
 from tests.reasoning_train.stages.test_dpo import pairs
 
 
 def targets(bench: Bench, n: int = 16, level: str = "step_end", scale: str = "p") -> list[ValueTarget]:
-    """A right and a wrong solution of each question: the wrong one writes 9 where the right one writes 2, in its first step."""
+    """A right and a wrong solution of each question: the wrong one writes 9 where the right one writes 2, in its first
+    step."""
     codec, made = bench.policy().codec, []
     low = -1.0 if scale == "signed" else 0.0
     for i in range(n):
@@ -47,12 +49,24 @@ def targets(bench: Bench, n: int = 16, level: str = "step_end", scale: str = "p"
         at = {"step_end": ends, "every_token": tuple(range(len(ids))), "last": ends[-1:]}[level]
         made.append(
             ValueTarget(
-                prompt=codec.decode(prompt), completions=(segments[0].text, segments[1].text), labels=(right, right),
+                prompt=codec.decode(prompt),
+                completions=(segments[0].text, segments[1].text),
+                labels=(right, right),
                 problem_id=f"p{i // 2}",
-                tree=0, source="outcome", scale=scale, prompt_ids=prompt, token_ids=ids, ends=ends, nodes=(1, 2), at=at,
-                values=(1.0 if right else low,) * len(at), n_eff=(1.0,) * len(at), weights=(1.0,) * len(at), outcome=float(right),
+                tree=0,
+                source="outcome",
+                scale=scale,
+                prompt_ids=prompt,
+                token_ids=ids,
+                ends=ends,
+                nodes=(1, 2),
+                at=at,
+                values=(1.0 if right else low,) * len(at),
+                n_eff=(1.0,) * len(at),
+                weights=(1.0,) * len(at),
+                outcome=float(right),
             )
-        )  # fmt: skip
+        )
     return made
 
 
@@ -77,7 +91,10 @@ HEADS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "tvm": ({"loss": "mse", "head": {"squash": "clip", "read_at": "every_token"}}, {"level": "every_token"}),
     "two layers": ({"head": {"kind": "two_layer", "labels": 2}}, {}),
     "from vocabulary": ({"loss": "mse", "head": {"kind": "from_vocab", "scale": "progress"}}, {"scale": "progress"}),
-    "listwise": ({"loss": "ranking", "head": {"squash": "none", "scale": "ranking", "read_at": "last", "bias": False}}, {}),
+    "listwise": (
+        {"loss": "ranking", "head": {"squash": "none", "scale": "ranking", "read_at": "last", "bias": False}},
+        {},
+    ),
     "adapters": ({"lora": {"r": 4}, "learning_rate": 0.02, "max_steps": 60}, {}),
 }
 
@@ -96,8 +113,19 @@ def searched(bench: Bench, verifier: str) -> None:
     """A search that this verifier scores, on the scale that its head declares."""
     head = load_verifier(bench.store.open(bench.nodes[verifier]).path / "verifier").head.config
     bench.problems("asked", [problem("a", question="Ana has 3. How many has Ana?", gold="3")])
-    how = {"uses": "mcts", "outcome_weight": 0.0, "expand": {"n": 3, "max_tokens": 8}, "max_length": 24, "scale": str(head.scale)}
-    given: dict[str, Any] = {"policy": Ref("model"), "problems": Ref("asked"), "scorer": {"uses": "head"}, "verifier": Ref(verifier)}
+    how = {
+        "uses": "mcts",
+        "outcome_weight": 0.0,
+        "expand": {"n": 3, "max_tokens": 8},
+        "max_length": 24,
+        "scale": str(head.scale),
+    }
+    given: dict[str, Any] = {
+        "policy": Ref("model"),
+        "problems": Ref("asked"),
+        "scorer": {"uses": "head"},
+        "verifier": Ref(verifier),
+    }
     rows = rows_of(bench.make(f"by_{verifier}", "search", search=how, **given))
     scored = [row["v0"] for row in rows if row["v0"] is not None]
     low, high = BOUNDS[head.scale]
@@ -130,14 +158,16 @@ def test_plain_transformers_loads_what_was_trained(kitchen: Bench) -> None:
 
 def test_training_goes_on_with_a_head_of_the_same_kind_only(kitchen: Bench) -> None:
     """What a verifier says of its scale and its reading holds for whoever trains it next."""
-    from data_gen.heads import save_head
+    from data_gen.verifiers.heads import save_head
     from data_gen.verifiers.value_head import ValueHead
     from reasoning_train.trainers.heads import open_head
 
     folder = kitchen.store.open(kitchen.nodes["model"]).path / "model"
     save_head(ValueHead(HeadConfig(squash="tanh", scale="signed"), 32), folder)  # type: ignore[arg-type]
     model = kitchen.policy().model
-    with pytest.raises(UserError, match=r"Head mismatch: the recipe's head has squash='sigmoid', the checkpoint has squash='tanh'"):
+    with pytest.raises(
+        UserError, match=r"Head mismatch: the recipe's head has squash='sigmoid', the checkpoint has squash='tanh'"
+    ):
         open_head(folder, HeadConfig(), model)
     assert open_head(folder, HeadConfig(squash="tanh", scale="signed"), model).width == 32  # type: ignore[arg-type]
     with pytest.raises(UserError, match=r"the recipe's head has bias=False, the checkpoint has bias=True"):
@@ -147,21 +177,33 @@ def test_training_goes_on_with_a_head_of_the_same_kind_only(kitchen: Bench) -> N
 
 
 def test_a_verifier_is_trained_further(kitchen: Bench) -> None:
-    """Its backbone and, where it is read alike, its head; a head of another kind begins anew, above the same backbone."""
+    """Its backbone and, where it is read alike, its head; a head of another kind begins anew, above the same
+    backbone."""
     rows = targets(kitchen)
     before = train(kitchen, rows)
     still = train(kitchen, rows, "still", policy=Ref("verifier"), learning_rate=1e-12, max_steps=1)
     assert [read(still, row) for row in rows] == pytest.approx([read(before, row) for row in rows], abs=1e-6)
-    other: dict[str, Any] = {"policy": Ref("verifier"), "head": {"read_at": "last"}, "learning_rate": 1e-12, "max_steps": 1}
+    other: dict[str, Any] = {
+        "policy": Ref("verifier"),
+        "head": {"read_at": "last"},
+        "learning_rate": 1e-12,
+        "max_steps": 1,
+    }
     last = targets(kitchen, level="last")
-    with pytest.raises(UserError, match=r"Head mismatch: the recipe's head has read_at='last', the checkpoint has read_at='step_end'"):
+    with pytest.raises(
+        UserError, match=r"Head mismatch: the recipe's head has read_at='last', the checkpoint has read_at='step_end'"
+    ):
         train(kitchen, last, "other", **other)
     fresh = load_verifier(train(kitchen, last, "fresh", new_head=True, **other).path / "verifier")
     known = load_verifier(before.path / "verifier")
     assert fresh.head.config.read_at == "last"
     assert not torch.equal(fresh.head.score.weight, known.head.score.weight)
-    assert all(torch.allclose(value, known.backbone.state_dict()[name]) for name, value in fresh.backbone.state_dict().items())
-    with pytest.raises(GateError, match=r"head.kind 'from_vocab' reads the logits of a language model, and verifier has kept none"):
+    assert all(
+        torch.allclose(value, known.backbone.state_dict()[name]) for name, value in fresh.backbone.state_dict().items()
+    )
+    with pytest.raises(
+        GateError, match=r"head.kind 'from_vocab' reads the logits of a language model, and verifier has kept none"
+    ):
         train(kitchen, rows, "words", **{**other, "head": {"kind": "from_vocab"}}, new_head=True)
 
 
@@ -176,7 +218,9 @@ def test_ends_of_the_policy_are_those_of_its_verifier(kitchen: Bench, tmp_path: 
     assert sorted(load_policy(made.path / "verifier", lm_head=False).end_ids) == ends
     pool(kitchen)
     given = {"problems": Ref("questions"), "solutions": Ref("pool"), "policy": Ref("model")}
-    calibrated = kitchen.make("calibrated", "calibrate", verifier=Ref("verifier"), min_rows=4, method="isotonic", **given)
+    calibrated = kitchen.make(
+        "calibrated", "calibrate", verifier=Ref("verifier"), min_rows=4, method="isotonic", **given
+    )
     assert sorted(load_verifier(calibrated.path / "verifier").codec.end_ids) == ends
 
 
@@ -185,20 +229,40 @@ def test_a_calibrated_verifier_is_trained_further_under_a_new_head_only(kitchen:
     pool(kitchen)
     given = {"problems": Ref("questions"), "solutions": Ref("pool"), "policy": Ref("model")}
     kitchen.make("calibrated", "calibrate", verifier=Ref("verifier"), min_rows=4, **given)
-    with pytest.raises(UserError, match=r"Head mismatch: the recipe's head has gain=1.0, .*begin a new one \(`new_head: true`"):
+    with pytest.raises(
+        UserError, match=r"Head mismatch: the recipe's head has gain=1.0, .*begin a new one \(`new_head: true`"
+    ):
         train(kitchen, name="next", policy=Ref("calibrated"), max_steps=1)
     train(kitchen, name="next", policy=Ref("calibrated"), max_steps=1, new_head=True)
 
 
 REFUSED = {
-    "nan": (lambda t: replace(t, values=(float("nan"), 1.0)), r"values is nan; expected a number from 0 to 1, the bounds of scale 'p'"),
+    "nan": (
+        lambda t: replace(t, values=(float("nan"), 1.0)),
+        r"values is nan; expected a number from 0 to 1, the bounds of scale 'p'",
+    ),
     "outside": (lambda t: replace(t, values=(-1.0, 1.0)), r"values is -1.0; expected a number from 0 to 1"),
-    "places": (lambda t: replace(t, at=(0, t.ends[1])), r"at is 0; expected ends of steps, as head.read_at is 'step_end'"),
-    "vocabulary": (lambda t: replace(t, token_ids=(*t.token_ids[:-1], 5_000)), r"token_ids is 5000; expected ids from 0 to \d+"),
+    "places": (
+        lambda t: replace(t, at=(0, t.ends[1])),
+        r"at is 0; expected ends of steps, as head.read_at is 'step_end'",
+    ),
+    "vocabulary": (
+        lambda t: replace(t, token_ids=(*t.token_ids[:-1], 5_000)),
+        r"token_ids is 5000; expected ids from 0 to \d+",
+    ),
     "no prompt": (lambda t: replace(t, prompt_ids=()), r"prompt_ids is \(\); expected at least one token"),
-    "prompt": (lambda t: replace(t, prompt="Another."), r"prompt is 'Another.'; expected the text of prompt_ids, 'Ana has 2.'"),
-    "weights": (lambda t: replace(t, weights=(float("inf"), 1.0)), r"weights is inf; expected a finite number, not below 0"),
-    "indices": (lambda t: replace(t, at=(t.ends[0], 99)), r"at is \(\d+, 99\); expected indices from -1 \(the prompt's end\) to \d+"),
+    "prompt": (
+        lambda t: replace(t, prompt="Another."),
+        r"prompt is 'Another.'; expected the text of prompt_ids, 'Ana has 2.'",
+    ),
+    "weights": (
+        lambda t: replace(t, weights=(float("inf"), 1.0)),
+        r"weights is inf; expected a finite number, not below 0",
+    ),
+    "indices": (
+        lambda t: replace(t, at=(t.ends[0], 99)),
+        r"at is \(\d+, 99\); expected indices from -1 \(the prompt's end\) to \d+",
+    ),
     "text": (lambda t: replace(t, completions=("other",)), r"completions is 'other'; expected the text of token_ids"),
     "empty": (lambda t: replace(t, token_ids=()), r"token_ids is \(\); expected at least one token"),
 }
@@ -241,11 +305,16 @@ def pool(bench: Bench) -> None:
             segments = codec.encode([("step", f"1 + 1 = {digit}\n"), ("answer", f"Answer: {digit}")], end=True)
             rows.append(
                 Solution(
-                    problem_id=one.id, sample=sample, prompt=codec.prompt_text(one.question), segments=segments, answer=str(digit),
-                    verdict=Verdict.CORRECT if digit == 2 else Verdict.WRONG, finish="stop",
+                    problem_id=one.id,
+                    sample=sample,
+                    prompt=codec.prompt_text(one.question),
+                    segments=segments,
+                    answer=str(digit),
+                    verdict=Verdict.CORRECT if digit == 2 else Verdict.WRONG,
+                    finish="stop",
                     prompt_ids=tuple(codec.prompt_ids(one.question)),
                 )
-            )  # fmt: skip
+            )
     bench.make("pool", "t_solutions", rows=[row.to_row() for row in rows])
 
 
@@ -256,14 +325,18 @@ def test_a_trained_verifier_is_measured_and_calibrated(kitchen: Bench) -> None:
     kitchen.make("calibrated", "calibrate", verifier=Ref("verifier"), min_rows=4, **given)
     isotonic = kitchen.make("isotonic", "calibrate", verifier=Ref("verifier"), min_rows=4, method="isotonic", **given)
     assert (
-        isotonic.manifest["metrics"]["fit"]["brier"] <= kitchen.store.open(kitchen.nodes["calibrated"]).manifest["metrics"]["fit"]["brier"]
+        isotonic.manifest["metrics"]["fit"]["brier"]
+        <= kitchen.store.open(kitchen.nodes["calibrated"]).manifest["metrics"]["fit"]["brier"]
     )
     head = load_verifier(isotonic.path / "verifier").head
     assert head.config.squash == "isotonic" and head.squash(torch.tensor([-99.0, 99.0])).tolist() == [
-        pytest.approx(head.config.knots[0][1]), pytest.approx(head.config.knots[-1][1]),
-    ]  # fmt: skip
+        pytest.approx(head.config.knots[0][1]),
+        pytest.approx(head.config.knots[-1][1]),
+    ]
     searched(kitchen, "calibrated")
-    artifact = kitchen.make("measured", "evaluate_verifier", verifiers={"raw": Ref("verifier"), "p": Ref("calibrated")}, **given)
+    artifact = kitchen.make(
+        "measured", "evaluate_verifier", verifiers={"raw": Ref("verifier"), "p": Ref("calibrated")}, **given
+    )
     figures = artifact.manifest["metrics"]["verifiers"]
     assert figures["raw"]["AUC within"] == figures["p"]["AUC within"]
     assert figures["raw"]["AUC within"][0] >= 0.5  # 9 was seen to be wrong, 7 never
@@ -284,7 +357,9 @@ def test_policies_are_measured_by_their_log_probabilities(kitchen: Bench) -> Non
     """Against a plain forward pass; they are no probabilities of being right, so there is no Brier score."""
     pool(kitchen)
     given: dict[str, Any] = {"problems": Ref("questions"), "solutions": Ref("pool"), "policy": Ref("model")}
-    artifact = kitchen.make("measured", "evaluate_verifier", likelihoods={"plain": Ref("model")}, weighted_vote=True, **given)
+    artifact = kitchen.make(
+        "measured", "evaluate_verifier", likelihoods={"plain": Ref("model")}, weighted_vote=True, **given
+    )
     model, scores = kitchen.policy().model, dict[str, list[tuple[float, bool]]]()
     for row in rows_of(kitchen.store.open(kitchen.nodes["pool"])):
         drawn = Solution.from_row(row)
@@ -296,13 +371,19 @@ def test_policies_are_measured_by_their_log_probabilities(kitchen: Bench) -> Non
     rows = {(row["policy"], row["problem_id"]): row["accuracy"] for row in rows_of(artifact)}
     for name, known in scores.items():
         assert rows["plain", name] == float(max(known)[1])
-        assert rows["plain, weighted vote", name] == 1.0  # two samples against one and one: scores differ by less than their number
-    within = [sum(a > b for a, right in known if right for b, wrong in known if not wrong) / 4 for known in scores.values()]
+        assert (
+            rows["plain, weighted vote", name] == 1.0
+        )  # two samples against one and one: scores differ by less than their number
+    within = [
+        sum(a > b for a, right in known if right for b, wrong in known if not wrong) / 4 for known in scores.values()
+    ]
     figures = artifact.manifest["metrics"]["verifiers"]["plain"]
     bare = solution("p0", "", segments=(), prompt_ids=(3, 4), answer=None, finish="length")
     folder, asked = kitchen.store.open(kitchen.nodes["model"]).path / "model", [(problem("p0"), [bare])]
     assert [values for *_, values in mean_logprobs(folder, kitchen.policy().codec, asked)] == [[-math.inf]]
-    assert figures.keys() == {"AUC within", "AUC pooled"} and figures["AUC within"][0] == pytest.approx(sum(within) / len(within))
+    assert figures.keys() == {"AUC within", "AUC pooled"} and figures["AUC within"][0] == pytest.approx(
+        sum(within) / len(within)
+    )
 
 
 @pytest.mark.parametrize(
@@ -332,7 +413,9 @@ def test_low_rankings_vote_as_high_ones_do() -> None:
     pool = answered(("2", "9", "2"))
     for zero in (-900.0, 0.0, 900.0):
         assert _elected("a", _Scored(problem("a"), pool, [zero - 2, zero, zero - 2], Scale.RANKING))["answer"] == "9"
-        assert _elected("a", _Scored(problem("a"), pool, [zero - 0.5, zero, zero - 0.5], Scale.RANKING))["answer"] == "2"
+        assert (
+            _elected("a", _Scored(problem("a"), pool, [zero - 0.5, zero, zero - 0.5], Scale.RANKING))["answer"] == "2"
+        )
 
 
 def test_who_is_measured_has_one_name() -> None:
@@ -351,7 +434,13 @@ def test_what_will_be_the_score_is_calibrated(kitchen: Bench) -> None:
     """`aggregate: min`: gain and offset are those of the least score of the steps."""
     train(kitchen, max_steps=12)  # so little that the steps of a solution differ
     pool(kitchen)
-    given = {"verifier": Ref("verifier"), "problems": Ref("questions"), "solutions": Ref("pool"), "policy": Ref("model"), "min_rows": 4}
+    given = {
+        "verifier": Ref("verifier"),
+        "problems": Ref("questions"),
+        "solutions": Ref("pool"),
+        "policy": Ref("model"),
+        "min_rows": 4,
+    }
     made = {how: kitchen.make(how, "calibrate", aggregate=how, **given) for how in ("last", "min")}
     verifier = load_verifier(kitchen.store.open(kitchen.nodes["verifier"]).path / "verifier")
     drawn = [Solution.from_row(row) for row in rows_of(kitchen.store.open(kitchen.nodes["pool"]))]
@@ -361,8 +450,13 @@ def test_what_will_be_the_score_is_calibrated(kitchen: Bench) -> None:
     for how, score in (("last", lambda steps: steps[-1]), ("min", min)):
         gain, offset = platt([score(steps) for steps in raw], right)
         fit = made[how].manifest["metrics"]["fit"]
-        assert (fit["gain"], fit["offset"]) == (pytest.approx(gain, rel=0.02), pytest.approx(offset, rel=0.02, abs=0.02))
-    assert made["last"].manifest["metrics"]["fit"]["gain"] != pytest.approx(made["min"].manifest["metrics"]["fit"]["gain"], rel=0.05)
+        assert (fit["gain"], fit["offset"]) == (
+            pytest.approx(gain, rel=0.02),
+            pytest.approx(offset, rel=0.02, abs=0.02),
+        )
+    assert made["last"].manifest["metrics"]["fit"]["gain"] != pytest.approx(
+        made["min"].manifest["metrics"]["fit"]["gain"], rel=0.05
+    )
 
 
 def test_a_solution_beyond_the_context_is_named(kitchen: Bench) -> None:
@@ -370,7 +464,9 @@ def test_a_solution_beyond_the_context_is_named(kitchen: Bench) -> None:
     [drawn, *_] = [Solution.from_row(row) for row in rows_of(kitchen.store.open(kitchen.nodes["pool"]))]
     folder, codec = kitchen.store.open(kitchen.nodes["model"]).path / "model", kitchen.policy().codec
     long = replace(drawn, segments=tuple(replace(one, token_ids=one.token_ids * 60) for one in drawn.segments))
-    with pytest.raises(UserError, match=r"likelihoods: a solution of problem 'p0' has \d+ tokens, more than the model's context of 128"):
+    with pytest.raises(
+        UserError, match=r"likelihoods: a solution of problem 'p0' has \d+ tokens, more than the model's context of 128"
+    ):
         list(mean_logprobs(folder, codec, [(problem("p0"), [long])]))
 
 
@@ -390,7 +486,12 @@ def test_calibration_needs_both_kinds(kitchen: Bench) -> None:
     pool(kitchen)
     with pytest.raises(GateError, match="12 right and 12 wrong solutions; needed are 50, and both kinds"):
         kitchen.make(
-            "calibrated", "calibrate", verifier=Ref("verifier"), problems=Ref("questions"), solutions=Ref("pool"), policy=Ref("model")
+            "calibrated",
+            "calibrate",
+            verifier=Ref("verifier"),
+            problems=Ref("questions"),
+            solutions=Ref("pool"),
+            policy=Ref("model"),
         )
 
 
@@ -398,7 +499,11 @@ def test_a_verifier_of_another_format_is_refused(kitchen: Bench) -> None:
     pool(kitchen)
     kitchen.verifier("foreign", head=HeadConfig().model_dump(mode="json"), task_format={"answer_mark": "So it is "})
     given = {"problems": Ref("questions"), "solutions": Ref("pool"), "policy": Ref("model")}
-    with pytest.raises(UserError, match="Format mismatch: the verifier has answer_mark='So it is ', the policy has answer_mark="):
+    with pytest.raises(
+        UserError, match="Format mismatch: the verifier has answer_mark='So it is ', the policy has answer_mark="
+    ):
         kitchen.make("calibrated", "calibrate", verifier=Ref("foreign"), min_rows=4, **given)
-    with pytest.raises(UserError, match="Format mismatch: verifier 'v' has answer_mark='So it is ', the policy has answer_mark="):
+    with pytest.raises(
+        UserError, match="Format mismatch: verifier 'v' has answer_mark='So it is ', the policy has answer_mark="
+    ):
         kitchen.make("measured", "evaluate_verifier", verifiers={"v": Ref("foreign")}, **given)

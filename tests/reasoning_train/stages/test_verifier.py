@@ -11,12 +11,12 @@ import torch
 
 from data_gen.checkpoints import load_format
 from data_gen.errors import UserError
-from data_gen.heads import HeadConfig, read_head_config, save_head
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
 from data_gen.verifiers.checkpoint import save_verifier
 from data_gen.verifiers.foreign import QWEN_PRM_TEXT
+from data_gen.verifiers.heads import HeadConfig, read_head_config, save_head
 from data_gen.verifiers.value_head import ValueHead
-from reasoning_train.recipe.refs import Ref
+from reasoning_train.api.refs import Ref
 from reasoning_train.stages.verifier import VerifierConfig
 from tests.data_gen.verifiers.foreign_models import classifier, qwen_prm
 from tests.data_gen.verifiers.tiny import verifier
@@ -24,8 +24,13 @@ from tests.reasoning_train.bench import Bench, problem, rows_of
 
 CLASSIFIER: dict[str, Any] = {"kind": "classifier", "head": {"positive": "right", "read_at": "step_end"}}
 MCTS: dict[str, Any] = {
-    "uses": "mcts", "simulations": 3, "outcome_weight": 0.0, "max_length": 40, "expand": {"n": 2, "max_tokens": 12}, "scale": "p",
-}  # fmt: skip
+    "uses": "mcts",
+    "simulations": 3,
+    "outcome_weight": 0.0,
+    "max_length": 40,
+    "expand": {"n": 2, "max_tokens": 12},
+    "scale": "p",
+}
 
 
 @pytest.fixture
@@ -64,7 +69,9 @@ def test_a_value_does_not_depend_on_the_trees_around_it(world: Bench) -> None:
 
 def test_a_verifier_of_another_format_is_refused(world: Bench) -> None:
     other = world.verifier(task_format={"answer_mark": "So: "})
-    with pytest.raises(UserError, match="Format mismatch: the verifier has answer_mark='So: ', the policy has answer_mark='Answer: '"):
+    with pytest.raises(
+        UserError, match="Format mismatch: the verifier has answer_mark='So: ', the policy has answer_mark='Answer: '"
+    ):
         grown(world, verifier=other)
 
 
@@ -109,9 +116,16 @@ def test_what_a_scorer_lacks_is_said_before_anything_runs(world: Bench, config: 
 )
 def test_every_scorer_runs_in_a_stage(world: Bench, scorer: dict[str, Any]) -> None:
     ranks = {"uses": "beam", "beams": 2, "scale": "ranking", "max_length": 40, "expand": MCTS["expand"]}
-    rows = grown(world, search=ranks if scorer["uses"] == "likelihood" else MCTS, scorer=scorer, gold=scorer["uses"] != "likelihood")
+    rows = grown(
+        world,
+        search=ranks if scorer["uses"] == "likelihood" else MCTS,
+        scorer=scorer,
+        gold=scorer["uses"] != "likelihood",
+    )
     assert {re.split(r"\W", row["scorer"])[0] for row in rows} == {scorer["uses"]}
-    scored = [row for row in rows if row["source"] == "policy" and (row["parent"] >= 0 or scorer["uses"] != "likelihood")]
+    scored = [
+        row for row in rows if row["source"] == "policy" and (row["parent"] >= 0 or scorer["uses"] != "likelihood")
+    ]
     assert all(row["v0"] is not None for row in scored if row["terminal"] in ("", "answer"))
 
 
@@ -119,9 +133,9 @@ def test_a_model_may_judge(world: Bench) -> None:
     """Any by its likelihoods, a joint one by its value head."""
     ranks = {"uses": "beam", "beams": 2, "scale": "ranking", "max_length": 40, "expand": MCTS["expand"]}
     world.model("judge")
-    assert {row["scorer"] for row in grown(world, verifier=Ref("judge"), search=ranks, scorer={"uses": "likelihood"})} == {
-        f"likelihood:{world.nodes['judge'].key[:12]}"
-    }
+    assert {
+        row["scorer"] for row in grown(world, verifier=Ref("judge"), search=ranks, scorer={"uses": "likelihood"})
+    } == {f"likelihood:{world.nodes['judge'].key[:12]}"}
     with pytest.raises(UserError, match="holds no value head"):
         grown(world, "no", verifier=Ref("judge"))
     folder = world.store.open(world.nodes["judge"]).path / "model"
@@ -140,13 +154,19 @@ def test_a_joint_policy_values_its_own_steps(world: Bench) -> None:
     assert {row["scorer"] for row in free} == {f"joint:{world.nodes['model'].key[:12]}"}
     assert {row["scored_tokens"] for row in free} == {0} and free[0]["v0"] == 0.0
     values = {(row["problem_id"], *row["token_ids"]): row["v0"] for row in free if row["depth"] == 1}
-    twins = [(row["v0"], values[key]) for row in read if row["depth"] == 1 and (key := (row["problem_id"], *row["token_ids"])) in values]
+    twins = [
+        (row["v0"], values[key])
+        for row in read
+        if row["depth"] == 1 and (key := (row["problem_id"], *row["token_ids"])) in values
+    ]
     assert len(twins) >= 4 and all(a == pytest.approx(b, abs=1e-5) for a, b in twins)
     assert len({value for value in values.values()}) >= 4
 
 
 def test_values_come_from_this_process_only(world: Bench) -> None:
-    with pytest.raises(ValueError, match="engine: scorer 'joint' needs values that only `uses: transformers` gives with its tokens"):
+    with pytest.raises(
+        ValueError, match="engine: scorer 'joint' needs values that only `uses: transformers` gives with its tokens"
+    ):
         grown(world, scorer={"uses": "joint"}, engine={"uses": "openai", "base_url": "http://127.0.0.1:1/v1"})
 
 
@@ -191,7 +211,10 @@ def test_a_verifier_of_this_program_from_a_folder(world: Bench, tmp_path: Path) 
         ({"path": "a", "hub": "b/c"}, "verifier: give exactly one of path and hub"),
         ({"path": "a", "kind": "classifier"}, "`head` says what a `classifier`'s scores mean: it needs one"),
         ({"path": "a", "head": {"read_at": "last"}}, "no other kind takes one"),
-        ({"path": "a", "kind": "classifier", "head": {"read_at": "last", "squash": "none"}}, "scale 'p' does not go with squash 'none'"),
+        (
+            {"path": "a", "kind": "classifier", "head": {"read_at": "last", "squash": "none"}},
+            "scale 'p' does not go with squash 'none'",
+        ),
         ({"path": "a", "format": {"template": "server"}}, "a verifier runs here: say plain or chat"),
     ],
 )
@@ -202,7 +225,10 @@ def test_configurations_that_name_no_verifier(config: dict[str, Any], message: s
 
 def test_what_is_not_what_it_is_said_to_be_is_refused(world: Bench, tmp_path: Path) -> None:
     classifier(tmp_path / "there")
-    with pytest.raises(UserError, match=r"verifier.kind is 'qwen_prm', but .* is a LlamaForTokenClassification; expected Qwen2ForProcess"):
+    with pytest.raises(
+        UserError,
+        match=r"verifier.kind is 'qwen_prm', but .* is a LlamaForTokenClassification; expected Qwen2ForProcess",
+    ):
         world.make("a", "verifier", path=str(tmp_path / "there"), kind="qwen_prm")
     with pytest.raises(UserError, match=r"holds no value head \(no head/head\.json\)"):
         world.make("b", "verifier", path=str(tmp_path / "there"))
@@ -237,7 +263,8 @@ def test_in_a_recipe_it_follows_the_task_and_is_keyed_by_its_bytes(tmp_path: Pat
 
     (tmp_path / "m.yaml").write_text(
         "task: {uses: chain, seed: 0, train: 4, steps: [1, 2], format: {answer_mark: 'So: '}}\n"
-        "model: {init: {hidden_size: 32, layers: 1, heads: 2, intermediate_size: 64, max_length: 128}, tokenizer: task}\n"
+        "model: {init: {hidden_size: 32, layers: 1, heads: 2, intermediate_size: 64, max_length: 128}, tokenizer: "
+        "task}\n"
     )
     classifier(tmp_path / "there")
     first = plan()

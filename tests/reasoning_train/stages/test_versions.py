@@ -19,6 +19,8 @@ def test_every_stage_is_recorded() -> None:
 def test_a_stage_is_as_it_was_recorded(name: str) -> None:
     now, then = digests()[name], RECORDED[name]
     assert now == then, (
-        f"Stage {name!r} changed since its digest was recorded (version {then['version']} then, {now['version']} now). If its results can "
-        "differ, bump `version` in its @stage decorator; then run `python -m tests.reasoning_train.stages.record_digests`."
+        f"Stage {name!r} changed since its digest was recorded (version {then['version']} then, {now['version']} "
+        "now). If its results can "
+        "differ, bump `version` in its @stage decorator; then run `python -m "
+        "tests.reasoning_train.stages.record_digests`."
     )

@@ -1,6 +1,7 @@
 """`grpo` whose completions TRL's vLLM draws, beside the trainer and from a server. Needs vLLM.
 
-What differs from a GPU is how new weights reach vLLM, which TRL does not know for CPUs: `on_cpu` and `server` stand in for it.
+What differs from a GPU is how new weights reach vLLM, which TRL does not know for CPUs: `on_cpu` and `server` stand in
+for it.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from data_gen.engines.server import Server
+from data_gen.engines.openai.server import Server
 from data_gen.errors import UserError
-from reasoning_train.recipe.refs import Ref
-from reasoning_train.recipe.store import Artifact
-from reasoning_train.trainers.trl_adapter import Checkpoints
+from reasoning_train.api.refs import Ref
+from reasoning_train.store.store import Artifact
+from reasoning_train.trainers.rl.trl_adapter import Checkpoints
 from tests.data_gen.engines.vllm_tiny import vllm_program
 from tests.reasoning_train.bench import MODEL, Bench
 from tests.reasoning_train.stages import trl_on_cpu
@@ -81,7 +82,9 @@ def test_the_gap_shows_weights_that_do_not_reach_it(kitchen: Bench, monkeypatch:
 
 
 def test_solutions_follow_from_the_seed(kitchen: Bench) -> None:
-    one, two, other = (train(kitchen, name, seed=seed, vllm=BESIDE) for name, seed in (("one", 1), ("two", 1), ("other", 2)))
+    one, two, other = (
+        train(kitchen, name, seed=seed, vllm=BESIDE) for name, seed in (("one", 1), ("two", 1), ("other", 2))
+    )
     assert same(one, two)
     assert curve(one) == curve(two)
     assert curve(one)[0]["tokens_a_sample"] != curve(other)[0]["tokens_a_sample"]
@@ -100,23 +103,31 @@ def test_resumed_equals_straight_bitwise(kitchen: Bench, monkeypatch: pytest.Mon
 
 
 def test_each_of_two_processes_has_one(kitchen: Bench) -> None:
-    kitchen.add("made", "grpo", policy=Ref("half"), problems=Ref("gold.problems"), **{**FIXED, "max_steps": 4, "vllm": BESIDE})
+    kitchen.add(
+        "made", "grpo", policy=Ref("half"), problems=Ref("gold.problems"), **{**FIXED, "max_steps": 4, "vllm": BESIDE}
+    )
     made = under_torchrun(kitchen, "made", 2, plugins=(f"{trl_on_cpu.__name__}_here",))
     assert made.manifest["metrics"]["processes"] == 2
     assert made.manifest["counts"]["samples"] == 4 * 32
-    assert made.manifest["counts"]["tokens.generated"] == round(sum(point["tokens_a_sample"] for point in curve(made)) * 32)
+    assert made.manifest["counts"]["tokens.generated"] == round(
+        sum(point["tokens_a_sample"] for point in curve(made)) * 32
+    )
     assert max(gaps(made)) < GAP
 
 
 def test_a_share_that_cannot_be_had_is_told(kitchen: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "100000")
-    with pytest.raises(UserError, match=r"(?s)vllm: it does not start beside the trainer, with memory=0\.3\. .*last lines:\n  .* vllm\["):
+    with pytest.raises(
+        UserError,
+        match=r"(?s)vllm: it does not start beside the trainer, with memory=0\.3\. .*last lines:\n  .* vllm\[",
+    ):
         train(kitchen, vllm=BESIDE)
 
 
 @pytest.fixture
 def server(kitchen: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a `vllm serve` with the policy, as TRL wants it; new weights reach it through a file in place of NCCL."""
+    """The address of a `vllm serve` with the policy, as TRL wants it; new weights reach it through a file in place of
+    NCCL."""
     import requests
     from trl.generation import vllm_client, vllm_generation
 
@@ -126,9 +137,19 @@ def server(kitchen: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
     def command(port: int) -> list[str]:
         return [
-            vllm_program(tmp_path) or "vllm", "serve", str(tmp_path / "served"), "--port", str(port), "--weight-transfer-config",
-            '{"backend": "nccl"}', "--logprobs-mode", "processed_logprobs", "--dtype", "float32", "--enforce-eager",
-        ]  # fmt: skip
+            vllm_program(tmp_path) or "vllm",
+            "serve",
+            str(tmp_path / "served"),
+            "--port",
+            str(port),
+            "--weight-transfer-config",
+            '{"backend": "nccl"}',
+            "--logprobs-mode",
+            "processed_logprobs",
+            "--dtype",
+            "float32",
+            "--enforce-eager",
+        ]
 
     def sync_weights(self: Any) -> None:
         save_untied(self.model, tmp_path / "sent")
@@ -165,5 +186,7 @@ def test_a_server_draws(kitchen: Bench, server: str, monkeypatch: pytest.MonkeyP
         raise NotImplementedError("no NCCL")
 
     monkeypatch.setattr(vllm_client.VLLMClient, "init_communicator", refuse)
-    with pytest.raises(UserError, match=r"grpo: vllm: TRL cannot work with the server at http:.*\d\. NotImplementedError: no NCCL"):
+    with pytest.raises(
+        UserError, match=r"grpo: vllm: TRL cannot work with the server at http:.*\d\. NotImplementedError: no NCCL"
+    ):
         train(kitchen, "refused", vllm={"mode": "server", "base_url": server})

@@ -1,5 +1,5 @@
-"""What TRL's vLLM beside a trainer needs of vLLM's build for CPUs, which packs its weights: they are reloaded whole, and nothing may be
-compiled around the old ones. As a plug-in (see trl_on_cpu_here.py) for workers under torchrun."""
+"""What TRL's vLLM beside a trainer needs of vLLM's build for CPUs, which packs its weights: they are reloaded whole,
+and nothing may be compiled around the old ones. As a plug-in (see trl_on_cpu_here.py) for workers under torchrun."""
 
 from __future__ import annotations
 
@@ -23,5 +23,7 @@ def changes() -> list[tuple[Any, str, Any]]:
 def _sync_weights(self: Any) -> None:
     runner = self.llm.llm_engine.model_executor.driver_worker.model_runner
     runner.reload_weights(weights_iterator=self._iter_named_params())
-    runner.model.lm_head.quant_method.process_weights_after_loading(runner.model.lm_head)  # tied ones are packed a second time
+    runner.model.lm_head.quant_method.process_weights_after_loading(
+        runner.model.lm_head
+    )  # tied ones are packed a second time
     self.llm.reset_prefix_cache()

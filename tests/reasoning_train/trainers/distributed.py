@@ -1,4 +1,5 @@
-"""One process of a torchrun that trains a tiny joint model and writes its curve (see test_equivalence.py; arguments as JSON)."""
+"""One process of a torchrun that trains a tiny joint model and writes its curve (see test_equivalence.py; arguments as
+JSON)."""
 
 from __future__ import annotations
 
@@ -14,12 +15,12 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback, TrainingArguments
 
-from data_gen.heads import HeadConfig
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
+from data_gen.verifiers.heads import HeadConfig
 from data_gen.verifiers.value_head import ValueHead
-from reasoning_train import ranks
 from reasoning_train.packing.plan import by_group, plan_steps
 from reasoning_train.packing.rows import Row, Trace
+from reasoning_train.process import ranks
 from reasoning_train.trainers.base import SealCheckpoints, Steps, train
 from reasoning_train.trainers.fit import Source, fit
 from reasoning_train.trainers.heads import without_lm_head
@@ -37,13 +38,20 @@ VOCAB = 19
 
 
 def objective(dropout: float = 0.0, lora: str = "", loss: str = "joint", bf16: bool = False) -> Objective:
-    """A joint model of policy and value: language modelling and regression in one pass; or what `dpo` trains (`preference`), or
-    `train_verifier` on pairs (`ranking`). `lora`: with adapters, see low_rank.py."""
+    """A joint model of policy and value: language modelling and regression in one pass; or what `dpo` trains
+    (`preference`), or `train_verifier` on pairs (`ranking`). `lora`: with adapters, see low_rank.py."""
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=VOCAB, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, initializer_range=0.3,
-        max_position_embeddings=64, attention_dropout=dropout, tie_word_embeddings=loss == "joint",
-    )  # fmt: skip
+        vocab_size=VOCAB,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        initializer_range=0.3,
+        max_position_embeddings=64,
+        attention_dropout=dropout,
+        tie_word_embeddings=loss == "joint",
+    )
     model: Any = LlamaForCausalLM(config)
     if lora:
         model = low_rank(model, within=lora == "within")
@@ -65,7 +73,9 @@ def rows(n: int = 16) -> list[Row]:
             ids = (*stem[: rng.randint(2, len(stem))], *(rng.randrange(VOCAB) for _ in range(rng.randint(2, 9))))
             at = tuple(range(2, len(ids), 2))
             weights = (0.0, 0.0, *(rng.choice((0.5, 1.0)) for _ in ids[2:]))
-            made.append(Row((Trace(ids, weights, at, tuple(rng.random() for _ in at), (1.0,) * len(at)),), group=str(problem)))
+            made.append(
+                Row((Trace(ids, weights, at, tuple(rng.random() for _ in at), (1.0,) * len(at)),), group=str(problem))
+            )
     return made
 
 
@@ -73,7 +83,9 @@ def pairs(*, words: bool) -> list[Row]:
     """Two pairs of solutions of each problem; `words`: their tokens are learnt, else their last values are compared."""
     made, singles = [], rows(32)
     for one, other in zip(singles[::2], singles[1::2], strict=True):
-        sides = [trace if words else replace(trace, weights=(0.0,) * len(trace)) for trace in (*one.traces, *other.traces)]
+        sides = [
+            trace if words else replace(trace, weights=(0.0,) * len(trace)) for trace in (*one.traces, *other.traces)
+        ]
         made.append(Row(tuple(sides), ranks=(1.0, 0.0), reference=(-9.0, -7.0), group=one.group))
     return made
 
@@ -92,7 +104,8 @@ class Die(TrainerCallback):
 
 
 def tear(ending: str) -> None:
-    """Kill this process half-way into the file of the fourth step's checkpoint whose name ends like this, if it is the one to write it."""
+    """Kill this process half-way into the file of the fourth step's checkpoint whose name ends like this, if it is the
+    one to write it."""
     save = torch.save
 
     def torn(found: Any, path: Any, *args: Any, **more: Any) -> None:
@@ -104,9 +117,23 @@ def tear(ending: str) -> None:
     torch.save = torn  # type: ignore[assignment]
 
 
-def run(folder: Path, *, steps: int = 6, batch: int = 8, packing: str = "sequence", tokens: int = 24, zero: int | None = None,
-        dropout: float = 0.0, lora: str = "", loss: str = "joint", bf16: bool = False, gpu: bool = False, die: int = 0, torn: str = "",
-        **more: Any) -> list[dict[str, float]]:  # fmt: skip
+def run(
+    folder: Path,
+    *,
+    steps: int = 6,
+    batch: int = 8,
+    packing: str = "sequence",
+    tokens: int = 24,
+    zero: int | None = None,
+    dropout: float = 0.0,
+    lora: str = "",
+    loss: str = "joint",
+    bf16: bool = False,
+    gpu: bool = False,
+    die: int = 0,
+    torn: str = "",
+    **more: Any,
+) -> list[dict[str, float]]:
     """Train; returns the curve, and the sum of squares of the weights (adapters merged) as its last point."""
     if torn:
         tear(torn)
@@ -119,10 +146,23 @@ def run(folder: Path, *, steps: int = 6, batch: int = 8, packing: str = "sequenc
     if zero == 3:
         deepspeed["zero_optimization"]["stage3_param_persistence_threshold"] = 0  # else nothing so small is cut up
     args = TrainingArguments(
-        output_dir=str(folder), per_device_train_batch_size=1, num_train_epochs=1, learning_rate=0.02, logging_steps=1, save_steps=2,
-        report_to="none", disable_tqdm=True, remove_unused_columns=False, use_cpu=not gpu, deepspeed=deepspeed, **more,
-    )  # fmt: skip
-    callbacks = [SealCheckpoints(lambda **point: curve.append(point), lambda *a, **k: None), *([Die(die)] if die else [])]
+        output_dir=str(folder),
+        per_device_train_batch_size=1,
+        num_train_epochs=1,
+        learning_rate=0.02,
+        logging_steps=1,
+        save_steps=2,
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        use_cpu=not gpu,
+        deepspeed=deepspeed,
+        **more,
+    )
+    callbacks = [
+        SealCheckpoints(lambda **point: curve.append(point), lambda *a, **k: None),
+        *([Die(die)] if die else []),
+    ]
     trainer = train(objective(dropout, lora, loss, bf16).to("cuda" if gpu else "cpu"), made, args, callbacks)
     whole = merged(gathered(trainer))
     curve.append({"weights": sum(float((p.detach().double() ** 2).sum()) for p in whole.parameters())})
@@ -130,7 +170,8 @@ def run(folder: Path, *, steps: int = 6, batch: int = 8, packing: str = "sequenc
 
 
 def fitted(folder: Path, *, zero: int | None = None, **config: Any) -> list[dict[str, Any]]:
-    """`fit` with its looks and averages; returns the curve and, as its last point, what was recorded. The weights go to a file."""
+    """`fit` with its looks and averages; returns the curve and, as its last point, what was recorded. The weights go to
+    a file."""
     here, made = Here(folder, None if zero is None else f"zero{zero}"), objective()
     settings = Training(learning_rate=0.03, batch_size=4, save_every=2, micro_tokens=24, **config)
     fit(made, [Source(rows(32))], settings, here, packing="tree", pad_id=0, runs=folder / "runs", limit=64)  # type: ignore[arg-type]

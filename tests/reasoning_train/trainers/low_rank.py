@@ -36,7 +36,9 @@ def low_rank(model: Any, *, within: bool) -> Any:
     found = {name: _within(layer) for name, layer in wrapped.named_modules() if hasattr(layer, "lora_A")}
     plain = wrapped.unload()
     for name, adapter in found.items():
-        parametrize.register_parametrization(plain.get_submodule(name.removeprefix("base_model.model.")), "weight", adapter)
+        parametrize.register_parametrization(
+            plain.get_submodule(name.removeprefix("base_model.model.")), "weight", adapter
+        )
     return plain
 
 

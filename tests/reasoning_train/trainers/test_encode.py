@@ -8,12 +8,13 @@ import pytest
 
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
-from data_gen.records import Problem, Segment, Solution
+from data_gen.records.problem import Problem
+from data_gen.records.solution import Segment, Solution
 from data_gen.tasks.chain import Chain
 from reasoning_train.models.words import word_tokenizer
 from reasoning_train.stages.gold import gold_solution
-from reasoning_train.trainers.encode import encode_solutions
-from reasoning_train.trainers.encoded import Encoded
+from reasoning_train.trainers.data.encoded import Encoded
+from reasoning_train.trainers.data.solutions import encode_solutions
 
 TASK = Chain(uses="chain", train=5)
 CODEC = StepCodec(Format(), word_tokenizer(TASK.vocabulary()))
@@ -62,7 +63,9 @@ def test_weights_of_segments_and_solutions_multiply() -> None:
 def test_cut_and_over_long_rows_are_counted_not_truncated() -> None:
     whole = encode_solutions([sampled()], CODEC, 128).rows[0]
     encoded = encode_solutions(
-        [sampled(), sampled(finish="length"), sampled("12 + 8 = 20\n20 + 1 = 21\nAnswer: 21")], CODEC, len(whole.traces[0].ids)
+        [sampled(), sampled(finish="length"), sampled("12 + 8 = 20\n20 + 1 = 21\nAnswer: 21")],
+        CODEC,
+        len(whole.traces[0].ids),
     )
     assert encoded.rows == [whole]
     assert encoded.dropped == {"cut_by_length_limit": 1, "too_long": 1}
@@ -98,7 +101,9 @@ def test_masked_kinds_carry_no_loss() -> None:
 
 
 def test_a_prompt_of_another_format_and_a_missing_end_are_refused() -> None:
-    with pytest.raises(UserError, match="was drawn behind .* is other tokens to this policy. Train with the tokenizer and Format"):
+    with pytest.raises(
+        UserError, match="was drawn behind .* is other tokens to this policy. Train with the tokenizer and Format"
+    ):
         encode_solutions([dataclasses.replace(sampled(), prompt_ids=(4, 5, 6))], CODEC, 128)
     open_ended = dataclasses.replace(sampled(), segments=sampled().segments[:-1])
     said = "its solution, '12 .*', ends with '0'; expected a stop token .*else the policy never learns to stop"
@@ -107,26 +112,35 @@ def test_a_prompt_of_another_format_and_a_missing_end_are_refused() -> None:
 
 
 def test_every_row_is_read_back_however_late_it_comes() -> None:
-    wrong = dataclasses.replace(sampled(), problem_id="late", segments=(Segment(kind="step", text="other", token_ids=sampled().token_ids),))
+    wrong = dataclasses.replace(
+        sampled(), problem_id="late", segments=(Segment(kind="step", text="other", token_ids=sampled().token_ids),)
+    )
     with pytest.raises(UserError, match="Problem 'late': the token ids of its solution decode to"):
         encode_solutions([*[sampled()] * 100, wrong], CODEC, 128)
 
 
 def test_a_question_outside_the_vocabulary_is_refused() -> None:
-    with pytest.raises(UserError, match=r"does not give back the prompt of problem 'chain/.*': 'Whose apples.* Its vocabulary misses"):
+    with pytest.raises(
+        UserError, match=r"does not give back the prompt of problem 'chain/.*': 'Whose apples.* Its vocabulary misses"
+    ):
         encode_solutions([dataclasses.replace(gold()[0], prompt="Whose apples are they?")], CODEC, 128)
 
 
 def test_rows_of_another_tokenizer_are_refused() -> None:
-    with pytest.raises(UserError, match="the token ids of its solution decode to .* It was sampled with another tokenizer"):
+    with pytest.raises(
+        UserError, match="the token ids of its solution decode to .* It was sampled with another tokenizer"
+    ):
         encode_solutions([sampled()], OTHER, 128)
 
 
 def test_text_outside_the_vocabulary_is_refused() -> None:
     asked = next(TASK.problems("train")).question
     problem = Problem(id="p9", question=asked, gold="7", group="g", split="train", gold_steps=("seven apples",))
-    solution = dataclasses.replace(gold_solution(problem, "7", TASK), segments=(Segment(kind="step", text="seven apples\n"),))
+    solution = dataclasses.replace(
+        gold_solution(problem, "7", TASK), segments=(Segment(kind="step", text="seven apples\n"),)
+    )
     with pytest.raises(
-        UserError, match="does not give back the solution of problem 'p9': 'seven apples.* Its vocabulary misses some of the text"
+        UserError,
+        match="does not give back the solution of problem 'p9': 'seven apples.* Its vocabulary misses some of the text",
     ):
         encode_solutions([solution], CODEC, 128)

@@ -1,4 +1,5 @@
-"""Equivalence classes: one training, cut into passes, packed, dealt to processes and sharded in every way, gives one curve."""
+"""Equivalence classes: one training, cut into passes, packed, dealt to processes and sharded in every way, gives one
+curve."""
 
 from __future__ import annotations
 
@@ -29,7 +30,13 @@ def processes(n: int, folder: Path, **options: Any) -> list[dict[str, Any]]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(n)]
     command += ["-m", "tests.reasoning_train.trainers.distributed", json.dumps({"folder": str(folder), **options})]
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path})
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path},
+    )
     killed = options.keys() & {"die", "torn"}  # whoever outlives a killed process is aborted
     assert done.returncode == 0 or killed, done.stderr[-4000:]
     curve = folder / "curve.json"
@@ -37,7 +44,8 @@ def processes(n: int, folder: Path, **options: Any) -> list[dict[str, Any]]:
 
 
 def check_same(found: list[dict[str, float]], wanted: list[dict[str, float]], rel: float = 5e-5) -> None:
-    """Every loss, gradient norm and the final weights deviate by `rel` at most, and by a fifth of that on average: no drift one way."""
+    """Every loss, gradient norm and the final weights deviate by `rel` at most, and by a fifth of that on average: no
+    drift one way."""
     assert len(found) == len(wanted) > 2
     deviations = []
     watched = {"loss", "loss_lm", "loss_value", "grad_norm", "weights", "preference_margin"}
@@ -116,8 +124,12 @@ def test_merging_changes_no_log_probability_and_no_value() -> None:
         without = made.outputs(batch)
         made.model.enable_adapter_layers()
         after = merged(made).outputs(batch)
-    assert torch.allclose(after.logprobs, before.logprobs, atol=1e-5) and torch.allclose(after.raw, before.raw, atol=1e-5)
-    assert not torch.allclose(without.logprobs, before.logprobs, atol=0.1) and not torch.allclose(without.raw, before.raw, atol=0.1)
+    assert torch.allclose(after.logprobs, before.logprobs, atol=1e-5) and torch.allclose(
+        after.raw, before.raw, atol=1e-5
+    )
+    assert not torch.allclose(without.logprobs, before.logprobs, atol=0.1) and not torch.allclose(
+        without.raw, before.raw, atol=0.1
+    )
 
 
 @pytest.mark.slow
@@ -127,7 +139,9 @@ def test_resumed_on_two_processes(tmp_path: Path, zero: int | None) -> None:
     options = {"packing": "tree", "zero": zero, "dropout": 0.1}
     straight = processes(2, tmp_path / "straight", **options)
     assert processes(2, tmp_path / "killed", die=5, **options) == []
-    with pytest.raises(UserError, match=r"written by 2 process\(es\); this run has 1. Either start it with 2 again, or remove"):
+    with pytest.raises(
+        UserError, match=r"written by 2 process\(es\); this run has 1. Either start it with 2 again, or remove"
+    ):
         newest_whole(tmp_path / "killed", world=1)
     resumed = processes(2, tmp_path / "killed", **options)
     assert resumed[-3:] == straight[-3:]
@@ -135,7 +149,8 @@ def test_resumed_on_two_processes(tmp_path: Path, zero: int | None) -> None:
 
 @pytest.mark.slow
 def test_killed_while_deepspeed_writes_a_checkpoint(tmp_path: Path) -> None:
-    """Once in the weights, which process 0 writes, once in the optimizer's part of process 1: what is torn is not resumed from."""
+    """Once in the weights, which process 0 writes, once in the optimizer's part of process 1: what is torn is not
+    resumed from."""
     options = {"packing": "tree", "zero": 2, "dropout": 0.1}
     straight, folder = processes(2, tmp_path / "straight", **options), tmp_path / "killed"
     for ending in ("mp_rank_00_model_states.pt", "rank_1_mp_rank_00_optim_states.pt"):

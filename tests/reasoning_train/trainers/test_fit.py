@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 
+from reasoning_train.api.stage import GateError, WeightBytes
 from reasoning_train.packing.plan import Packing
 from reasoning_train.packing.rows import Row, Trace
-from reasoning_train.stage_api import GateError, WeightBytes
 from reasoning_train.trainers import fit as fit_module
 from reasoning_train.trainers.average import Average
 from reasoning_train.trainers.base import Steps
+from reasoning_train.trainers.data.held_out import LOOKS, hold_out, means
 from reasoning_train.trainers.fit import Source, fit
-from reasoning_train.trainers.held_out import LOOKS, hold_out, means
 from reasoning_train.trainers.losses.language import CrossEntropy
 from reasoning_train.trainers.objective import Objective
 from reasoning_train.trainers.setup import HeldOut, Training
@@ -24,14 +24,23 @@ from tests.reasoning_train.trainers.here import Here
 from tests.reasoning_train.trainers.test_training import DieAfter, lm, model, rows, steps
 
 
-def run(folder: Path, sources: list[Source] | None = None, *, objective: Objective | None = None, **config: Any) -> tuple[Objective, Here]:
+def run(
+    folder: Path, sources: list[Source] | None = None, *, objective: Objective | None = None, **config: Any
+) -> tuple[Objective, Here]:
     callbacks = config.pop("callbacks", [])
     made, here = objective or lm(model()), Here(folder)
     fixed: dict[str, Any] = {"learning_rate": 0.05, "batch_size": 4, "max_steps": 8, "save_every": 2}
     fit(
-        made, sources or [Source(grouped())], Training(**{**fixed, **config}), here, packing="sequence", pad_id=0, runs=folder / "runs",
-        limit=64, callbacks=callbacks,
-    )  # type: ignore[arg-type]  # fmt: skip
+        made,
+        sources or [Source(grouped())],
+        Training(**{**fixed, **config}),
+        here,
+        packing="sequence",
+        pad_id=0,
+        runs=folder / "runs",
+        limit=64,
+        callbacks=callbacks,
+    )  # type: ignore[arg-type]
     return made, here
 
 
@@ -51,13 +60,17 @@ def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 def test_whole_problems_are_held_out() -> None:
     made = grouped(40)
     held = hold_out(made, 0.25, 0)
-    assert len(held) == 10 and {made[i].group for i in held}.isdisjoint({row.group for i, row in enumerate(made) if i not in held})
+    assert len(held) == 10 and {made[i].group for i in held}.isdisjoint(
+        {row.group for i, row in enumerate(made) if i not in held}
+    )
     assert held == hold_out(made, 0.25, 0) != hold_out(made, 0.25, 1)
     with pytest.raises(GateError, match="held_out: all 2 rows are of one problem"):
         hold_out(made[:2], 0.5, 0)
 
 
-def test_what_is_held_out_is_not_trained_on_and_its_loss_is_the_mean_over_its_tokens(tmp_path: Path, one_thread: None) -> None:
+def test_what_is_held_out_is_not_trained_on_and_its_loss_is_the_mean_over_its_tokens(
+    tmp_path: Path, one_thread: None
+) -> None:
     made, here = run(tmp_path, held_out={"share": 0.3, "every": 4, "keep": "last"})
     assert here.counts == {"held_out": 4}
     dev = [grouped()[i] for i in sorted(hold_out(grouped(), 0.3, 0))]
@@ -82,10 +95,16 @@ def test_patience_ends_it_and_the_best_weights_are_put_in_place(tmp_path: Path, 
     looks = [point["dev_loss"] for point in here.points if "dev_loss" in point]
     at = looks.index(min(looks))
     assert len(looks) == at + 4 < 60 and here.metrics["held_out"] == {
-        "best_step": at + 1, "best_loss": looks[at], "last_loss": looks[-1], "looks": len(looks),
-    }  # fmt: skip
+        "best_step": at + 1,
+        "best_loss": looks[at],
+        "last_loss": looks[-1],
+        "looks": len(looks),
+    }
     short, _ = run(
-        tmp_path / "short", held_out={**watched, "patience": None, "keep": "last"}, **{**options, "max_steps": 60}, callbacks=[Stop(at + 1)]
+        tmp_path / "short",
+        held_out={**watched, "patience": None, "keep": "last"},
+        **{**options, "max_steps": 60},
+        callbacks=[Stop(at + 1)],
     )
     assert equal(weights(best), weights(short))
     last, _ = run(tmp_path / "last", held_out={**watched, "keep": "last"}, **options)
@@ -144,7 +163,11 @@ def test_sources_are_mixed_by_their_shares(tmp_path: Path, one_thread: None) -> 
 
 def test_a_source_that_is_held_out_whole_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GateError, match="held_out: a source has no rows left to train on"):
-        run(tmp_path, [Source(grouped(2)), Source([Row(row.traces, group="other") for row in rows(2)])], held_out={"share": 0.5})
+        run(
+            tmp_path,
+            [Source(grouped(2)), Source([Row(row.traces, group="other") for row in rows(2)])],
+            held_out={"share": 0.5},
+        )
 
 
 AVERAGED = WeightBytes(optimizer=8, gradient=4, weight=0, copies=4)
@@ -162,13 +185,20 @@ def test_memory_is_checked_for_the_largest_pass(
         raise Checked(found["tokens"], found["logits"], found["added"])
 
     monkeypatch.setattr(fit_module, "check_memory", check)
-    made, config = grouped(), Training(learning_rate=0.1, batch_size=12, max_steps=1, micro_tokens=micro_tokens, ema=0.9)
+    made, config = (
+        grouped(),
+        Training(learning_rate=0.1, batch_size=12, max_steps=1, micro_tokens=micro_tokens, ema=0.9),
+    )
     with pytest.raises(Checked) as caught:
         fit(lm(model()), [Source(made)], config, Here(tmp_path), packing=packing, pad_id=0, runs=tmp_path, limit=64)  # type: ignore[arg-type]
     capacity = micro_tokens if packing == "tree" else 64
     [step] = Steps(made, [list(range(12))], 0, packing=packing, capacity=capacity, tokens=micro_tokens)
     shapes = [(batch["input_ids"].numel(), len(batch["predict_at"])) for batch in step["batches"]]
-    assert caught.value.args == (max(tokens for tokens, _ in shapes), max(predicted for _, predicted in shapes), AVERAGED)
+    assert caught.value.args == (
+        max(tokens for tokens, _ in shapes),
+        max(predicted for _, predicted in shapes),
+        AVERAGED,
+    )
 
 
 @pytest.mark.parametrize("wanted", [{"ema": 0.9}, {"held_out": HeldOut()}])

@@ -1,4 +1,5 @@
-"""Passes in bfloat16, weights and optimizer in float32: close to training in float32, however it is packed and sharded."""
+"""Passes in bfloat16, weights and optimizer in float32: close to training in float32, however it is packed and
+sharded."""
 
 from __future__ import annotations
 
@@ -23,8 +24,8 @@ NOISE = 0.02
 
 
 def check_near(found: list[dict[str, float]], wanted: list[dict[str, float]]) -> None:
-    """Within the noise of bfloat16, and not the same numbers. Adam's first steps go by signs alone, so behind the first only what sums over
-    everything is compared."""
+    """Within the noise of bfloat16, and not the same numbers. Adam's first steps go by signs alone, so behind the first
+    only what sums over everything is compared."""
     assert len(found) == len(wanted) > 2
     for step, (a, b) in enumerate(zip(found, wanted, strict=True)):
         last = step == len(wanted) - 1
@@ -41,7 +42,9 @@ def test_near_float32_however_rows_are_packed(tmp_path: Path, packing: str, one_
 @pytest.mark.slow
 @pytest.mark.parametrize("zero", [None, 0, 1, 2, 3])
 def test_near_float32_on_two_processes(tmp_path: Path, zero: int | None, one_thread: None) -> None:
-    check_near(processes(2, tmp_path / "half", packing="tree", bf16=True, zero=zero), run(tmp_path / "whole", packing="tree"))
+    check_near(
+        processes(2, tmp_path / "half", packing="tree", bf16=True, zero=zero), run(tmp_path / "whole", packing="tree")
+    )
 
 
 def test_what_is_kept_is_float32(tmp_path: Path, one_thread: None) -> None:
@@ -77,7 +80,9 @@ def test_steps_too_small_for_bfloat16_move_every_weight(kitchen: Bench) -> None:
         published = weights(train(kitchen, **config))
     moved = [(seen[0][name] != value).float().mean().item() for name, value in before.items()]
     assert min(moved) > 0.1 and {value.dtype for value in published.values()} == {torch.bfloat16}
-    assert all(torch.equal(published[name], value.to(torch.bfloat16)) for name, value in seen[0].items() if name in published)
+    assert all(
+        torch.equal(published[name], value.to(torch.bfloat16)) for name, value in seen[0].items() if name in published
+    )
 
 
 def test_weights_that_stay_as_they_are_take_less() -> None:
@@ -86,25 +91,38 @@ def test_weights_that_stay_as_they_are_take_less() -> None:
 
     assert dtype() == dtype(precision="bfloat16") == torch.float32
     assert dtype(precision="bfloat16", lora=Lora()) == torch.bfloat16
-    assert dtype(precision="bfloat16", lora=Lora(), deepspeed="zero2") == dtype(precision="float32", lora=Lora()) == torch.float32
+    assert (
+        dtype(precision="bfloat16", lora=Lora(), deepspeed="zero2")
+        == dtype(precision="float32", lora=Lora())
+        == torch.float32
+    )
 
 
 def test_four_bits_are_not_sharded(kitchen: Bench) -> None:  # noqa: F811
     problems = list(Optimising(learning_rate=1.0, lora=Lora(bits=4)).placement_problems(2, "zero2"))
-    assert len(problems) == 1 and problems[0].startswith("lora.bits: weights in 4 bits cannot be sharded (resources.deepspeed='zero2').")
+    assert len(problems) == 1 and problems[0].startswith(
+        "lora.bits: weights in 4 bits cannot be sharded (resources.deepspeed='zero2')."
+    )
     assert not list(Optimising(learning_rate=1.0, lora=Lora(bits=4)).placement_problems(2, None))
 
 
 def test_adapters_on_weights_of_bfloat16(kitchen: Bench) -> None:  # noqa: F811
-    whole, half = (train(kitchen, name, lora={"r": 4}, precision=name, max_steps=20) for name in ("float32", "bfloat16"))
+    whole, half = (
+        train(kitchen, name, lora={"r": 4}, precision=name, max_steps=20) for name in ("float32", "bfloat16")
+    )
     assert {value.dtype for value in weights(half).values()} == {torch.bfloat16}
-    curves = [[json.loads(line)["loss"] for line in (made.path / "history.jsonl").read_text().splitlines()] for made in (whole, half)]
+    curves = [
+        [json.loads(line)["loss"] for line in (made.path / "history.jsonl").read_text().splitlines()]
+        for made in (whole, half)
+    ]
     assert len(curves[0]) == 2 and curves[1] == pytest.approx(curves[0], rel=NOISE) and curves[1] != curves[0]
 
 
 def test_an_adapter_that_was_kept_is_not_merged_into_4_bits(kitchen: Bench) -> None:  # noqa: F811
     kept = train(kitchen, "kept", lora={"r": 4}, adapter="keep").path / "model"
-    with pytest.raises(UserError, match="lora.bits: the policy in .* keeps its adapter beside its base.*Make it with `adapter: merge`"):
+    with pytest.raises(
+        UserError, match="lora.bits: the policy in .* keeps its adapter beside its base.*Make it with `adapter: merge`"
+    ):
         load_policy(kept, quantization_config=object())
 
 

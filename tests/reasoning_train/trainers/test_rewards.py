@@ -10,11 +10,11 @@ import pytest
 from data_gen.engines.base import Sampling
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
-from data_gen.heads import HeadConfig
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
+from data_gen.records.verdict import Verdict
 from data_gen.tasks.chain import Chain
-from data_gen.verdict import Verdict
-from reasoning_train.trainers.rewards import Rewards, kind_of, reward_scale, shaped
+from data_gen.verifiers.heads import HeadConfig
+from reasoning_train.trainers.rl.rewards import Rewards, kind_of, reward_scale, shaped
 from tests.data_gen.verifiers.tiny import verifier, words
 from tests.reasoning_train.bench import problem
 
@@ -58,7 +58,13 @@ def test_verdicts_are_the_reward_and_unverifiable_groups_have_none() -> None:
     completions = [ids(made, "12"), ids(made, "13"), ids(made, "12"), ids(made, "12")]
     assert made(completion_ids=completions, number=[0, 0, 1, 1]) == [1.0, 0.0, None, None]
     assert made.skipped == [False, False, True, True]
-    assert made.counts == {"groups.mixed": 1, "groups.unverifiable": 1, "samples": 4, "samples.cut": 0, "samples.unverifiable": 2}
+    assert made.counts == {
+        "groups.mixed": 1,
+        "groups.unverifiable": 1,
+        "samples": 4,
+        "samples.cut": 0,
+        "samples.unverifiable": 2,
+    }
 
 
 @pytest.mark.parametrize("uniform", ["keep", "skip"])
@@ -91,8 +97,11 @@ def test_a_verifier_adds_its_log_odds() -> None:
 
 
 def test_scales_that_say_nothing_of_being_right_are_refused() -> None:
-    assert [reward_scale(s) for s in (Scale.P, Scale.SIGNED, Scale.ODDS, Scale.RANKING)] == [Scale.ODDS] * 3 + [Scale.RANKING]
+    assert [reward_scale(s) for s in (Scale.P, Scale.SIGNED, Scale.ODDS, Scale.RANKING)] == [Scale.ODDS] * 3 + [
+        Scale.RANKING
+    ]
     with pytest.raises(
-        UserError, match="of scale 'progress', which says nothing of being right; a reward needs p, signed, odds or ranking"
+        UserError,
+        match="of scale 'progress', which says nothing of being right; a reward needs p, signed, odds or ranking",
     ):
         rewards(verifier=verifier(HeadConfig(scale=Scale.PROGRESS)))

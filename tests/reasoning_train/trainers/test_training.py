@@ -23,9 +23,16 @@ VOCAB = 19
 def model(attention: str = "sdpa", dropout: float = 0.0) -> Any:
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=VOCAB, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, initializer_range=0.3,
-        max_position_embeddings=64, attn_implementation=attention, attention_dropout=dropout,
-    )  # fmt: skip
+        vocab_size=VOCAB,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        initializer_range=0.3,
+        max_position_embeddings=64,
+        attn_implementation=attention,
+        attention_dropout=dropout,
+    )
     return LlamaForCausalLM(config)
 
 
@@ -50,9 +57,18 @@ def steps(n: int = 4, *, packing: Packing = "sequence", capacity: int = 30, toke
 
 def arguments(folder: Path, **more: Any) -> TrainingArguments:
     fixed: dict[str, Any] = {
-        "output_dir": str(folder), "per_device_train_batch_size": 1, "num_train_epochs": 1, "learning_rate": 0.05, "logging_steps": 1,
-        "save_steps": 2, "save_total_limit": 2, "report_to": "none", "disable_tqdm": True, "remove_unused_columns": False, "use_cpu": True,
-    }  # fmt: skip
+        "output_dir": str(folder),
+        "per_device_train_batch_size": 1,
+        "num_train_epochs": 1,
+        "learning_rate": 0.05,
+        "logging_steps": 1,
+        "save_steps": 2,
+        "save_total_limit": 2,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+        "use_cpu": True,
+    }
     return TrainingArguments(**{**fixed, **more})
 
 
@@ -73,11 +89,17 @@ def curve(folder: Path, made: Steps, attention: str = "sdpa") -> list[tuple[floa
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_packing_padding_and_micro_batches_change_neither_loss_nor_gradient(tmp_path: Path, attention: str, one_thread: None) -> None:
+def test_packing_padding_and_micro_batches_change_neither_loss_nor_gradient(
+    tmp_path: Path, attention: str, one_thread: None
+) -> None:
     reference = curve(tmp_path / "a", steps(2, packing="none", tokens=1), attention)
     assert len(reference) == 2
-    for number, made in enumerate([steps(2), steps(2, packing="none", tokens=10_000), steps(2, capacity=64, tokens=10_000, pad=7)]):
-        for (loss, norm), (known_loss, known_norm) in zip(curve(tmp_path / f"b{number}", made, attention), reference, strict=True):
+    for number, made in enumerate(
+        [steps(2), steps(2, packing="none", tokens=10_000), steps(2, capacity=64, tokens=10_000, pad=7)]
+    ):
+        for (loss, norm), (known_loss, known_norm) in zip(
+            curve(tmp_path / f"b{number}", made, attention), reference, strict=True
+        ):
             assert loss == pytest.approx(known_loss, rel=2e-5)
             assert norm == pytest.approx(known_norm, rel=2e-5)
 
@@ -96,7 +118,8 @@ def test_the_loss_of_a_step_is_the_mean_over_its_trained_tokens(tmp_path: Path, 
 
 
 class DieAfter(TrainerCallback):
-    """Stands for a kill: leaves training by an exception that nothing catches, after step `step` and before its checkpoint if any."""
+    """Stands for a kill: leaves training by an exception that nothing catches, after step `step` and before its
+    checkpoint if any."""
 
     def __init__(self, step: int) -> None:
         self.step = step

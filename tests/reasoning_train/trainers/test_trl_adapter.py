@@ -16,14 +16,14 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from data_gen.engines.base import Sampling
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
+from data_gen.records.verdict import Verdict
 from data_gen.tasks.chain import Chain
-from data_gen.verdict import Verdict
+from reasoning_train.api.refs import Ref
 from reasoning_train.models.policy import Policy
-from reasoning_train.recipe.refs import Ref
 from reasoning_train.stages import grpo
-from reasoning_train.trainers.rewards import Rewards
-from reasoning_train.trainers.rollouts import Rollouts, _groups
-from reasoning_train.trainers.trl_adapter import Loss, check, classes, make_trainer
+from reasoning_train.trainers.rl.rewards import Rewards
+from reasoning_train.trainers.rl.rollouts import Rollouts, _groups
+from reasoning_train.trainers.rl.trl_adapter import Loss, check, classes, make_trainer
 from tests.data_gen.verifiers.tiny import words
 from tests.reasoning_train.bench import problem
 from tests.reasoning_train.trainers.here import Here
@@ -40,14 +40,18 @@ def test_what_has_moved_is_named() -> None:
     renamed = dataclasses.make_dataclass(
         "GRPOConfig", [(f.name, Any, None) for f in dataclasses.fields(trl.GRPOConfig) if f.name != "beta"]
     )
-    with pytest.raises(UserError, match=r"GRPOConfig has no field 'beta'. This program was written for trl 1.16; install that version"):
+    with pytest.raises(
+        UserError, match=r"GRPOConfig has no field 'beta'. This program was written for trl 1.16; install that version"
+    ):
         check(trl.GRPOTrainer, renamed, "grpo")
 
     class Moved(trl.GRPOTrainer):
         def _tokenize_prompts(self, texts: list[str]) -> Any:
             """Renamed its parameter."""
 
-    with pytest.raises(UserError, match=r"Moved._tokenize_prompts takes \(self, texts\), expected \(self, prompts, \.\.\.\)"):
+    with pytest.raises(
+        UserError, match=r"Moved._tokenize_prompts takes \(self, texts\), expected \(self, prompts, \.\.\.\)"
+    ):
         check(Moved, trl.GRPOConfig, "grpo")
 
     class Shorter(trl.GRPOTrainer):
@@ -63,7 +67,9 @@ def gpt2() -> Policy:
     torch.manual_seed(0)
     tokens = words()
     ends = {"bos_token_id": None, "eos_token_id": tokens.eos_token_id, "pad_token_id": tokens.pad_token_id}
-    config = GPT2Config(vocab_size=len(tokens), n_embd=32, n_layer=1, n_head=2, n_positions=64, initializer_range=0.3, **ends)
+    config = GPT2Config(
+        vocab_size=len(tokens), n_embd=32, n_layer=1, n_head=2, n_positions=64, initializer_range=0.3, **ends
+    )
     return Policy(GPT2LMHeadModel(config).eval(), tokens, Format(), StepCodec(Format(), tokens))
 
 
@@ -81,18 +87,31 @@ class Given:
 
 
 def scored(
-    folder: Path, answers: Sequence[str], loss: Loss = "grpo", gold: tuple[str | None, str | None] = ("12", "13"), **more: Any
-) -> tuple[Any, dict[str, torch.Tensor], Given]:  # fmt: skip
+    folder: Path,
+    answers: Sequence[str],
+    loss: Loss = "grpo",
+    gold: tuple[str | None, str | None] = ("12", "13"),
+    **more: Any,
+) -> tuple[Any, dict[str, torch.Tensor], Given]:
     """TRL's tensors for both questions with completions that answer as said, half of the answers each."""
     policy, n = gpt2(), len(answers) // 2
     codec = policy.codec
     completions = [[*codec.tokenizer(f"Answer: {answer}")["input_ids"], codec.end_id] for answer in answers]
-    problems = [problem(f"p{i}", question, each) for i, (question, each) in enumerate(zip(QUESTIONS, gold, strict=True))]
+    problems = [
+        problem(f"p{i}", question, each) for i, (question, each) in enumerate(zip(QUESTIONS, gold, strict=True))
+    ]
     rewards, given = Rewards(problems, Chain(uses="chain"), codec, Sampling(max_tokens=16), n), Given(completions)
     fixed: dict[str, Any] = {
-        "output_dir": str(folder), "per_device_train_batch_size": 2 * n, "num_generations": n, "max_completion_length": 16, "beta": 0.0,
-        "use_cpu": True, "report_to": "none", "disable_tqdm": True, "remove_unused_columns": False,
-    }  # fmt: skip
+        "output_dir": str(folder),
+        "per_device_train_batch_size": 2 * n,
+        "num_generations": n,
+        "max_completion_length": 16,
+        "beta": 0.0,
+        "use_cpu": True,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+    }
     trainer = make_trainer(loss, policy, [[0, 1]], rewards, given, {**fixed, **more})  # type: ignore[arg-type]
     trainer.model.train()
     rows = [{"prompt": question, "number": i} for i, question in enumerate(QUESTIONS) for _ in range(n)]
@@ -108,7 +127,9 @@ def test_prompts_are_the_codecs_and_padding_moves_no_position(tmp_path: Path) ->
     ids, mask = (torch.cat([found[f"prompt_{what}"], found[f"completion_{what}"]], 1) for what in ("ids", "mask"))
     trainer.model.eval()
     with torch.no_grad():
-        padded, _, _ = trainer._get_per_token_logps_and_entropies(trainer.model, ids, mask, found["completion_ids"].shape[1])
+        padded, _, _ = trainer._get_per_token_logps_and_entropies(
+            trainer.model, ids, mask, found["completion_ids"].shape[1]
+        )
         for row, (prompt, completion) in enumerate(zip(prompts, given.completions, strict=True)):
             alone = gpt2().model(torch.tensor([[*prompt, *completion]])).logits[0].log_softmax(-1)
             known = [alone[len(prompt) - 1 + t, token].item() for t, token in enumerate(completion)]
@@ -124,7 +145,8 @@ def test_prompts_are_the_codecs_and_padding_moves_no_position(tmp_path: Path) ->
     ],
 )
 def test_advantages_by_hand(tmp_path: Path, loss: Loss, options: dict[str, Any], wanted: list[float]) -> None:
-    """One of four right: mean 1/4, sample variance (9/16 + 3/16) / 3 = 1/4; leave-one-out 1 - 0 and 0 - 1/3. All right: nothing."""
+    """One of four right: mean 1/4, sample variance (9/16 + 3/16) / 3 = 1/4; leave-one-out 1 - 0 and 0 - 1/3. All right:
+    nothing."""
     _, found, _ = scored(tmp_path, ["12", "7", "8", "9", "13", "13", "13", "13"], loss, **options)
     assert found["advantages"].tolist() == pytest.approx(wanted, abs=1e-5)
     assert found["completion_mask"].any(1).all()
@@ -191,13 +213,17 @@ def test_what_the_switches_of_a_recipe_tell_it(tmp_path: Path, config: dict[str,
     assert told.items() <= made.items()
 
 
-def test_an_unverifiable_solution_of_a_mixed_group_is_looked_past(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unverifiable_solution_of_a_mixed_group_is_looked_past(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of four, one right, two wrong and one that nobody can judge: the mean is that of three."""
     original = Rewards._graded
 
     def graded(self: Rewards, *given: Any) -> Any:
         group = original(self, *given)
-        return [*group[:3], dataclasses.replace(group[3], verdict=Verdict.UNVERIFIABLE)] if given[0].id == "p0" else group
+        return (
+            [*group[:3], dataclasses.replace(group[3], verdict=Verdict.UNVERIFIABLE)] if given[0].id == "p0" else group
+        )
 
     monkeypatch.setattr(Rewards, "_graded", graded)
     _, found, _ = scored(tmp_path, ["12", "7", "8", "12", "13", "5", "5", "5"], scale_rewards="none")

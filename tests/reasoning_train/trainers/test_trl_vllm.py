@@ -1,4 +1,5 @@
-"""What a recipe says of TRL's vLLM and what TRL is told, without a vLLM; with one: tests/reasoning_train/stages/test_vllm_grpo.py."""
+"""What a recipe says of TRL's vLLM and what TRL is told, without a vLLM; with one:
+tests/reasoning_train/stages/test_vllm_grpo.py."""
 
 from __future__ import annotations
 
@@ -10,15 +11,16 @@ import pytest
 import torch
 import trl
 
-from data_gen.engines.vllm_core import end_settings
+from data_gen.engines.vllm.core import end_settings
 from data_gen.errors import UserError
-from reasoning_train.recipe.refs import Ref
-from reasoning_train.stage_api import WeightBytes
+from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import WeightBytes
 from reasoning_train.stages import grpo as stage
 from reasoning_train.stages.grpo import GRPOConfig
-from reasoning_train.trainers import preflight, trl_vllm
+from reasoning_train.trainers.data import preflight
+from reasoning_train.trainers.rl import trl_vllm
+from reasoning_train.trainers.rl.trl_vllm import Vllm, check_installed, starting, trl_settings
 from reasoning_train.trainers.setup import Lora
-from reasoning_train.trainers.trl_vllm import Vllm, check_installed, starting, trl_settings
 from tests.reasoning_train.trainers.here import Here
 from tests.reasoning_train.trainers.test_trl_adapter import gpt2
 
@@ -27,7 +29,9 @@ SERVER = {"mode": "server", "base_url": f"{ADDRESS}/v1"}
 
 
 def config(**more: Any) -> GRPOConfig:
-    return GRPOConfig.model_validate({"policy": Ref("m"), "problems": Ref("p"), "learning_rate": 1e-6, "n": 4, "batch_size": 8, **more})
+    return GRPOConfig.model_validate(
+        {"policy": Ref("m"), "problems": Ref("p"), "learning_rate": 1e-6, "n": 4, "batch_size": 8, **more}
+    )
 
 
 @pytest.mark.parametrize("given", [ADDRESS, f"{ADDRESS}/", f"{ADDRESS}/v1", f"{ADDRESS}/v1/"])
@@ -38,10 +42,19 @@ def test_trl_gets_the_address_without_the_version(given: str) -> None:
 @pytest.mark.parametrize(
     ("vllm", "said"),
     [
-        ({"mode": "server"}, r"vllm.base_url: mode 'server' needs the address of a `vllm serve`, e\.g\. http://localhost:8000/v1"),
+        (
+            {"mode": "server"},
+            r"vllm.base_url: mode 'server' needs the address of a `vllm serve`, e\.g\. http://localhost:8000/v1",
+        ),
         ({"mode": "server", "base_url": "localhost:8000"}, "base_url must look like http://127.0.0.1:8000/v1"),
-        ({"mode": "server", "base_url": "http://h/generate"}, "vllm.base_url: expected an address such as .*, got 'http://h/generate'"),
-        ({**SERVER, "memory": 0.5}, "vllm.memory: says something of mode 'colocate', and this is 'server'; leave it out"),
+        (
+            {"mode": "server", "base_url": "http://h/generate"},
+            "vllm.base_url: expected an address such as .*, got 'http://h/generate'",
+        ),
+        (
+            {**SERVER, "memory": 0.5},
+            "vllm.memory: says something of mode 'colocate', and this is 'server'; leave it out",
+        ),
         ({"base_url": ADDRESS}, "vllm.base_url: says something of mode 'server', and this is 'colocate'; leave it out"),
         ({"start_timeout": 9}, "vllm.start_timeout: says something of mode 'server'"),
         ({"memory": 1}, "less than 1"),
@@ -57,14 +70,18 @@ def test_adapters_that_do_not_reach_it_are_refused() -> None:
     with pytest.raises(ValueError, match=r"vllm: adapters on weights of 4 bits \(lora.bits\) do not reach it"):
         config(vllm={}, lora={"bits": 4})
     [said] = config(vllm={}, lora={}).placement_problems(2, "zero2")
-    assert said.startswith("grpo: vllm: adapters are merged into the weights for it and taken out again at every step, and DeepSpeed's ")
+    assert said.startswith(
+        "grpo: vllm: adapters are merged into the weights for it and taken out again at every step, and DeepSpeed's "
+    )
     assert not list(config(vllm={}, lora={}).placement_problems(2, None))
     assert not list(config(vllm={}).placement_problems(2, "zero2"))
 
 
 def test_adapters_for_vllm_are_merged_into_float32(tmp_path: Path) -> None:
     """What the merges of every step leave behind there is nothing."""
-    assert stage._load_options(config(vllm={}, lora={}, precision="bfloat16"), Here(tmp_path)) == {"dtype": torch.float32}  # type: ignore[arg-type]
+    assert stage._load_options(config(vllm={}, lora={}, precision="bfloat16"), Here(tmp_path)) == {
+        "dtype": torch.float32
+    }  # type: ignore[arg-type]
     assert stage._load_options(config(lora={}, precision="bfloat16"), Here(tmp_path)) == {"dtype": torch.bfloat16}  # type: ignore[arg-type]
 
 
@@ -76,11 +93,17 @@ def test_trl_is_told_all_of_it(tmp_path: Path, loss: str) -> None:
     given: Any = {"loss": loss, "max_tokens": 30, "vllm": {"memory": 0.4}}
     told = stage._arguments(config(**given), policy, 12, here)  # type: ignore[arg-type]
     wanted = {
-        "use_vllm": True, "vllm_mode": "colocate", "vllm_gpu_memory_utilization": 0.4, "vllm_max_model_length": 42,
-        "vllm_server_base_url": None, "generation_kwargs": ends,
-    }  # fmt: skip
+        "use_vllm": True,
+        "vllm_mode": "colocate",
+        "vllm_gpu_memory_utilization": 0.4,
+        "vllm_max_model_length": 42,
+        "vllm_server_base_url": None,
+        "generation_kwargs": ends,
+    }
     assert wanted.items() <= told.items()
-    assert ends["ignore_eos"] and ends["stop_token_ids"] == sorted(policy.end_ids) and ends["include_stop_str_in_output"]
+    assert (
+        ends["ignore_eos"] and ends["stop_token_ids"] == sorted(policy.end_ids) and ends["include_stop_str_in_output"]
+    )
     served = stage._arguments(config(**{**given, "vllm": {**SERVER, "start_timeout": 7}}), policy, 12, here)  # type: ignore[arg-type]
     assert {"vllm_mode": "server", "vllm_server_base_url": ADDRESS, "vllm_server_timeout": 7}.items() <= served.items()
     fields = (trl.GRPOConfig if loss == "grpo" else trl.RLOOConfig).__dataclass_fields__
@@ -101,14 +124,29 @@ def test_a_cut_distribution_is_not_corrected() -> None:
         ({"beta": 0}, None, WeightBytes(optimizer=8, gradient=4, weight=0), 0.0),
         ({"lora": Lora()}, None, WeightBytes(optimizer=8, gradient=4, weight=0), 0.0),
         ({"vllm": {}}, None, WeightBytes(optimizer=8, gradient=4, weight=0, copies=4), 0.3),
-        ({"vllm": {"memory": 0.5}, "precision": "bfloat16"}, "zero2", WeightBytes(optimizer=12, gradient=2, weight=-2, copies=2), 0.5),
-        ({"vllm": SERVER, "beta": 0, "precision": "bfloat16"}, "zero3", WeightBytes(optimizer=12, gradient=2, weight=-2), 0.0),
+        (
+            {"vllm": {"memory": 0.5}, "precision": "bfloat16"},
+            "zero2",
+            WeightBytes(optimizer=12, gradient=2, weight=-2, copies=2),
+            0.5,
+        ),
+        (
+            {"vllm": SERVER, "beta": 0, "precision": "bfloat16"},
+            "zero3",
+            WeightBytes(optimizer=12, gradient=2, weight=-2),
+            0.0,
+        ),
         ({"precision": "bfloat16"}, None, WeightBytes(optimizer=8, gradient=4, weight=0, copies=6), 0.0),
         ({"precision": "float32"}, "zero2", WeightBytes(optimizer=12, gradient=4, weight=0, copies=4), 0.0),
     ],
 )
 def test_memory_that_is_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], deepspeed: str | None, added: WeightBytes, reserved_share: float
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    more: dict[str, Any],
+    deepspeed: str | None,
+    added: WeightBytes,
+    reserved_share: float,
 ) -> None:
     asked: dict[str, Any] = {}
     monkeypatch.setattr(preflight, "check_memory", lambda *_, **said: asked.update(said))
@@ -124,13 +162,18 @@ def arguments(folder: Path, **more: Any) -> SimpleNamespace:
 
 def test_a_missing_vllm_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trl_vllm.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"not installed here\. `pip install 'reasoning_train\[trl,vllm\]'`, or leave it out"):
+    with pytest.raises(
+        UserError, match=r"not installed here\. `pip install 'reasoning_train\[trl,vllm\]'`, or leave it out"
+    ):
         check_installed()
 
 
 def test_a_server_that_does_not_answer_in_time_is_told(tmp_path: Path) -> None:
     served = arguments(tmp_path, vllm_mode="server", vllm_server_base_url=ADDRESS, vllm_server_timeout=0)
-    with pytest.raises(UserError, match=f"vllm.base_url: no server has answered at {ADDRESS}/health for 0 s. Start one"), starting(served):
+    with (
+        pytest.raises(UserError, match=f"vllm.base_url: no server has answered at {ADDRESS}/health for 0 s. Start one"),
+        starting(served),
+    ):
         pass
 
 

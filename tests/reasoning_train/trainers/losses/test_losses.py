@@ -7,8 +7,8 @@ from math import exp, log
 import pytest
 import torch
 
-from data_gen.heads import HeadConfig
-from data_gen.scales import Scale
+from data_gen.records.scales import Scale
+from data_gen.verifiers.heads import HeadConfig
 from data_gen.verifiers.value_head import ValueHead
 from reasoning_train.packing.batch import collate
 from reasoning_train.packing.rows import Row, Trace
@@ -23,12 +23,25 @@ def side(*ids: int) -> Trace:
 
 
 def pair(weight: float = 1.0, smoothing: float = 0.0) -> Row:
-    return Row((side(1, 2, 3), side(1, 4, 5, 6, 7)), weight=weight, reference=(-2.0, -3.0), smoothing=smoothing, ranks=(1.0, 0.0))
+    return Row(
+        (side(1, 2, 3), side(1, 4, 5, 6, 7)),
+        weight=weight,
+        reference=(-2.0, -3.0),
+        smoothing=smoothing,
+        ranks=(1.0, 0.0),
+    )
 
 
-def outputs(rows: list[Row], logprobs: list[float] | None = None, raw: list[float] | None = None, head: ValueHead | None = None) -> Outputs:
+def outputs(
+    rows: list[Row], logprobs: list[float] | None = None, raw: list[float] | None = None, head: ValueHead | None = None
+) -> Outputs:
     batch = collate([rows], 0)
-    return Outputs(batch=batch, logprobs=torch.tensor(logprobs or [0.0] * len(batch["token"])), raw=torch.tensor(raw or [0.0]), head=head)
+    return Outputs(
+        batch=batch,
+        logprobs=torch.tensor(logprobs or [0.0] * len(batch["token"])),
+        raw=torch.tensor(raw or [0.0]),
+        head=head,
+    )
 
 
 LOGPROBS = [-0.5, -0.7, -1.0, -1.0, -1.0, -2.0]
@@ -57,7 +70,9 @@ def test_preferences_by_hand(loss: Preference, row: Row, wanted: float) -> None:
     assert loss.weigh(row) == row.weight
 
 
-@pytest.mark.parametrize(("loss", "margin"), [(Preference(), 2.8), (Preference(normalise=True), 0.9), (Preference(kind="simpo"), 0.65)])
+@pytest.mark.parametrize(
+    ("loss", "margin"), [(Preference(), 2.8), (Preference(normalise=True), 0.9), (Preference(kind="simpo"), 0.65)]
+)
 def test_what_preferences_watch_by_hand(loss: Preference, margin: float) -> None:
     accuracy, mean = loss.watch(outputs([pair(weight=3.0)], LOGPROBS))
     assert (accuracy.item(), mean.item()) == pytest.approx((3.0, 3 * margin), rel=1e-5)
@@ -89,7 +104,9 @@ def test_regressions_by_hand() -> None:
     one = Trace((1, 2, 3), (0.0,) * 3, (1, 2), (0.25, 1.0), (1.0, 0.5))
     signed = ValueHead(HeadConfig(squash="tanh", scale=Scale.SIGNED), 4)
     out = outputs([Row((one,))], raw=[0.0, 0.5], head=signed)
-    assert Regression()(out).item() == pytest.approx(0.0625 + 0.5 * (float(torch.tanh(torch.tensor(0.5))) - 1) ** 2, rel=1e-5)
+    assert Regression()(out).item() == pytest.approx(
+        0.0625 + 0.5 * (float(torch.tanh(torch.tensor(0.5))) - 1) ** 2, rel=1e-5
+    )
     odds = outputs([Row((one,))], raw=[0.0, 0.5], head=ValueHead(HeadConfig(), 4))
     assert Regression(kind="bce")(odds).item() == pytest.approx(log(2) - 0.5 * log(sigma(0.5)), rel=1e-5)
     assert Regression().weigh(Row((one,))) == 1.5

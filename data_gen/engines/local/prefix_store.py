@@ -1,0 +1,192 @@
+"""Which token ids have their keys and values stored, and in which columns of the pool: a radix tree, evicted leaf by
+leaf.
+
+Every edge holds a run of ids and one column for each. Any beginning of a stored sequence is found, also one that ends
+inside a run (the run is split there). Numbers only: column_pool.py holds the keys and values, prefixes.py brings both
+together.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+Ids = tuple[int, ...]
+
+
+class Node:
+    """A run of ids behind its parent's path, e.g. the 12 tokens of one step; `length` counts the whole path."""
+
+    __slots__ = ("alive", "children", "columns", "ids", "length", "owner", "parent", "pins", "queued", "used")
+
+    def __init__(self, parent: Node | None, ids: Ids, columns: np.ndarray, owner: int | None) -> None:
+        self.parent, self.ids, self.columns, self.owner = parent, ids, columns, owner
+        self.children: dict[int, Node] = {}
+        self.length: int = (parent.length if parent else 0) + len(ids)
+        self.pins, self.used, self.queued, self.alive = 0, 0, False, True
+
+
+class PrefixStore:
+    """`capacity` columns shared by all stored prefixes; the least recently used leaf goes first, pinned ones and their
+    paths never.
+
+    >>> store = PrefixStore(8)
+    >>> leaf, known, columns = store.extend(store.root(), (5, 6, 7))
+    >>> known, columns.tolist()
+    (0, [0, 1, 2])
+    >>> store.find((5, 6, 9)).length
+    2
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = self._room = capacity
+        self._free = np.arange(capacity)[::-1].copy()
+        self._roots: dict[int, Node] = {}
+        self._queue: list[tuple[int, int, Node]] = []
+        self._dead = 0  # of them, dropped since
+        self._clock, self._ties = 0, itertools.count()
+        self._owned: dict[int, list[Node]] = {}
+
+    @property
+    def stored(self) -> int:
+        """Columns in use."""
+        return self.capacity - self._room
+
+    def root(self, group: int = 0) -> Node:
+        """The empty prefix; what is stored under one group is never found under another."""
+        if group not in self._roots:
+            self._roots[group] = Node(None, (), np.zeros(0, np.int64), None)
+        return self._roots[group]
+
+    def find(self, ids: Ids, group: int = 0) -> Node:
+        """The node at the end of the longest stored beginning of `ids`; it counts as used now."""
+        self._clock += 1
+        return self._walk(self.root(group), ids)
+
+    def extend(self, node: Node, ids: Ids, owner: int | None = None) -> tuple[Node, int, np.ndarray]:
+        """Store `ids` behind a living node, as many as there is room for: evicts nothing, see `make_room`.
+
+        Returns the last node, how many of `ids` were stored before, and the columns of the new ones.
+        """
+        start = node.length
+        node = self._walk(node, ids)
+        known = node.length - start
+        new = ids[known : known + self._room]
+        columns = self._free[self._room - len(new) : self._room][::-1].copy()
+        if new:
+            self._room -= len(new)
+            parent, node = node, Node(node, new, columns, owner)
+            parent.children[new[0]] = node
+            node.used = self._clock
+            self._offer(node)
+            if owner is not None:
+                self._owned.setdefault(owner, []).append(node)
+        return node, known, columns
+
+    def make_room(self, wanted: int) -> bool:
+        """Evict until `wanted` columns are free; False if what is pinned leaves less."""
+        while self._room < wanted and self._queue:
+            used, _, node = heapq.heappop(self._queue)
+            node.queued = False
+            self._dead -= not node.alive
+            if node.used == used and _evictable(node):
+                self._drop(node)
+            else:
+                self._offer(node)
+        return self._room >= wanted
+
+    def pin(self, node: Node) -> None:
+        """Keep the node and its path until `unpin`."""
+        node.pins += 1
+
+    def unpin(self, node: Node) -> None:
+        """Take back one `pin`."""
+        node.pins -= 1
+        self._offer(node)
+
+    def columns(self, node: Node) -> np.ndarray:
+        """The columns of the whole path, `[length]` int64."""
+        runs = []
+        while node.parent:
+            runs.append(node.columns)
+            node = node.parent
+        return np.concatenate(runs[::-1]) if runs else np.zeros(0, np.int64)
+
+    def trim(self, node: Node, length: int) -> None:
+        """Drop a path's end as far back as `length`, where nothing else hangs on it."""
+        while node.length > length and _evictable(node):
+            parent = node.parent
+            self._drop(node)
+            assert parent is not None
+            node = parent
+
+    def release(self, owner: int) -> None:
+        """Drop what an owner has stored, but for what others have added to; that goes with the last of them."""
+        for node in reversed(self._owned.pop(owner, [])):
+            while self._ownerless(node) and _evictable(node):
+                parent = node.parent
+                self._drop(node)
+                assert parent is not None
+                node = parent
+
+    def _ownerless(self, node: Node) -> bool:
+        """Whether the node had an owner and has none any more."""
+        return node.owner is not None and node.owner not in self._owned
+
+    def _walk(self, node: Node, ids: Ids) -> Node:
+        at = 0
+        while at < len(ids) and (child := node.children.get(ids[at])):
+            if ids[at : at + len(child.ids)] != child.ids:
+                child = self._split(child, _common(child.ids, ids[at:]))
+            child.used = self._clock
+            node, at = child, at + len(child.ids)
+        return node
+
+    def _split(self, node: Node, at: int) -> Node:
+        """A new node takes the first `at` ids; the old one keeps the rest and whoever points at it."""
+        assert node.parent is not None
+        upper = Node(node.parent, node.ids[:at], node.columns[:at], node.owner)
+        upper.used = node.used
+        node.parent.children[node.ids[0]] = upper
+        node.parent, node.ids, node.columns = upper, node.ids[at:], node.columns[at:]
+        upper.children[node.ids[0]] = node
+        if node.owner in self._owned:
+            self._owned[node.owner].append(upper)
+        return upper
+
+    def _offer(self, node: Node) -> None:
+        """Queue for eviction. A node stands there once at most; one that was used since is queued anew when its turn
+        comes."""
+        if not node.queued and _evictable(node):
+            node.queued = True
+            heapq.heappush(self._queue, (node.used, next(self._ties), node))
+
+    def _drop(self, node: Node) -> None:
+        parent = node.parent
+        assert parent is not None
+        self._free[self._room : self._room + len(node.ids)] = node.columns[::-1]
+        self._room += len(node.ids)
+        del parent.children[node.ids[0]]
+        node.alive = False
+        self._dead += node.queued
+        self._forget_dead()
+        self._offer(parent)
+
+    def _forget_dead(self) -> None:
+        """Rebuild the queue when most of it is dead: owners that release in time leave nothing to evict, and so nothing
+        would pop them."""
+        if 2 * self._dead > len(self._queue) > 64:
+            self._queue = [entry for entry in self._queue if entry[2].alive]
+            heapq.heapify(self._queue)
+            self._dead = 0
+
+
+def _evictable(node: Node) -> bool:
+    return node.alive and node.parent is not None and not node.children and not node.pins
+
+
+def _common(run: Sequence[int], ids: Sequence[int]) -> int:
+    return next((i for i, (a, b) in enumerate(zip(run, ids, strict=False)) if a != b), min(len(run), len(ids)))

@@ -1,0 +1,253 @@
+"""Prefixes and their keys and values: what is stored is found, what is missing is prefilled, what was sampled is kept.
+
+Where equality is bitwise (`exact`), it matters where keys and values came from, not only of which tokens they are.
+Those of a prompt always come from one prefill forward, whose width its length decides; those of its last token and of
+sampled tokens from the decode batch. So a prompt is found whole or not at all, under a group for its width, and decoded
+tokens stand in the store as the complements of their ids. What eviction took of a path is computed the same way again:
+the prompt here, the rest by replaying it through the decode batch.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data_gen.engines.local.column_pool import ColumnPool, Layers
+from data_gen.engines.local.prefix_store import Ids, Node, PrefixStore
+from data_gen.engines.local.slot_cache import BLOCK, SlotCache, round_up
+
+PREFILL_TOKENS = 4096
+"""Padded tokens in one prefill forward."""
+
+
+@dataclass(slots=True, eq=False)
+class Path:
+    """A prefix without its last token, which is the first decode step's input: the columns that a row wants to find in
+    its slot."""
+
+    ids: Ids
+    key: Ids
+    """The ids as the store knows them."""
+    group: int
+    prefilled: int
+    """So many of the columns come from prefill, the others from the decode batch."""
+    owner: int | None
+    node: Node
+    """Where the store has it; pinned from `admit` to `drop`."""
+    cached: int = 0
+    """Columns that were there when it was asked for."""
+
+    @property
+    def missing(self) -> Ids:
+        """Ids whose columns are not stored; after `admit` these are to be replayed."""
+        return self.ids[self.node.length :]
+
+
+class Decoded(NamedTuple):
+    """What a row has computed behind the first `start` columns of its path: those of `ids`, in its slot."""
+
+    path: Path
+    start: int
+    ids: Ids
+    slot: int
+
+
+class Prefixes:
+    """The store, its pool, and the model that fills them. `capacity` columns are at least the model's context, so that
+    any prefix fits."""
+
+    def __init__(self, model: Any, *, capacity: int, row_block: int, exact: bool) -> None:
+        self.model, self.row_block, self.exact = model, row_block, exact
+        capacity = max(capacity, model.config.max_position_embeddings)
+        self.store = PrefixStore(capacity)
+        self.pool = ColumnPool(model.config, model.dtype, model.device, capacity)
+
+    def path(self, prefix: Ids, prompt_length: int | None = None, owner: int | None = None) -> Path:
+        """A prefix's path, not yet looked for; `prompt_length` as in `Request`."""
+        ids = prefix[:-1]
+        prompt = len(prefix) if prompt_length is None or not self.exact else prompt_length
+        prefilled = min(len(ids), max(0, prompt - 1))
+        group = round_up(prefilled) if self.exact else 0
+        return Path(
+            ids, ids[:prefilled] + self._decoded(ids[prefilled:]), group, prefilled, owner, self.store.root(group)
+        )
+
+    def admit(self, paths: Sequence[Path]) -> int:
+        """Find and pin the paths and prefill what is missing of their prefilled parts; how many of them, in order,
+        there is room for.
+
+        That is at least one where nothing else is pinned.
+        """
+        pinned: list[Path] = []
+        try:
+            computed = self._find_all(paths, pinned)
+            for batch in _batches(computed):
+                self._prefill(batch)
+        except BaseException:
+            for path in pinned:
+                self.drop(path)
+            raise
+        for path in pinned:
+            if path.node.length < path.prefilled:  # another one had the same to compute
+                self.drop(path)
+                self.find(path)
+                path.cached = path.prefilled
+        return len(pinned)
+
+    def _find_all(self, paths: Sequence[Path], pinned: list[Path]) -> list[Path]:
+        """Pins paths while there is room; returns those to prefill, of several with the same missing part one."""
+        computed: dict[tuple[int, Ids], Path] = {}
+        wanted = 0
+        for path in paths:
+            part = (path.group, path.key[: path.prefilled])
+            self.find(path)
+            path.cached = path.node.length
+            missing = 0 if part in computed else max(0, path.prefilled - path.node.length)
+            if missing and not self.store.make_room(wanted + missing):
+                self.drop(path)
+                break
+            if missing:
+                computed[part] = path
+            wanted += missing
+            pinned.append(path)
+        return list(computed.values())
+
+    def find(self, path: Path) -> None:
+        """Pin the longest stored beginning that is of use."""
+        node = self.store.find(path.key, path.group)
+        # A block computed again costs less than the mask that attending to it would need.
+        if node.length < path.prefilled and (self.exact or node.length < BLOCK):
+            node = self.store.root(path.group)
+        path.node = node
+        self.store.pin(node)
+
+    def drop(self, path: Path) -> None:
+        """Take back the pin of `admit` or `find`."""
+        self.store.unpin(path.node)
+
+    def load(self, paths: Sequence[Path], slots: Sequence[np.ndarray], cache: SlotCache) -> None:
+        """Copy each path's columns to the start of every slot of its group of slots."""
+        self.pool.load([self.store.columns(path.node) for path in paths], slots, cache)
+
+    def keep(self, rows: Sequence[Decoded], cache: SlotCache) -> None:
+        """Store what rows have computed, as far as there is room."""
+        self.store.make_room(min(self.store.capacity, sum(len(row.ids) for row in rows)))
+        copies = _Copies()
+        for path, start, ids, slot in rows:
+            node = (
+                path.node if path.node.alive else self.store.root(path.group)
+            )  # evicted meanwhile: the slot has all of it
+            self._extend(path, node, path.key[node.length : start] + self._decoded(ids), slot, copies)
+        copies.into(self.pool, cache.layers)
+
+    def scratch(self, paths: Sequence[Path], rows: int, columns: int) -> SlotCache:
+        """Slots of their own for one forward, each path at the start of its row."""
+        cache = SlotCache(self.model.config, self.model.dtype, self.model.device)
+        cache.reserve(rows, columns)
+        self.load(paths, [np.array([row]) for row in range(len(paths))], cache)
+        return cache
+
+    def forget(self) -> None:
+        """Drop everything that no row is waiting for."""
+        self.store.make_room(self.store.capacity)
+
+    def _decoded(self, ids: Ids) -> Ids:
+        return tuple(~i for i in ids) if self.exact else ids
+
+    def _prefill(self, batch: Sequence[Path]) -> None:
+        starts = [path.node.length for path in batch]
+        tokens = [path.ids[start : path.prefilled] for path, start in zip(batch, starts, strict=True)]
+        ids = padded(tokens, round_up(len(batch), self.row_block)).to(self.model.device)
+        layers = self._behind(batch, starts, ids) if any(starts) else self._causal(ids)
+        copies = _Copies()
+        for row, path in enumerate(batch):
+            self.drop(path)
+            path.node = self._extend(path, path.node, path.key[path.node.length : path.prefilled], row, copies)
+            self.store.pin(path.node)
+        copies.into(self.pool, layers)
+
+    def _causal(self, ids: Tensor) -> Layers:
+        """Causal attention keeps right padding out of every real position, so no mask is needed."""
+        from transformers import DynamicCache
+
+        cache = DynamicCache()
+        self.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        return [(layer.keys, layer.values) for layer in cache.layers]  # type: ignore[union-attr, misc]
+
+    def _behind(self, batch: Sequence[Path], starts: Sequence[int], ids: Tensor) -> Layers:
+        """Right padding fills columns behind every real one of its row."""
+        rows, width = ids.shape
+        cache = self.scratch(batch, rows, max(starts) + width)
+        first = torch.zeros(rows, dtype=torch.int64)
+        first[: len(starts)] = torch.tensor(starts)
+        positions = (first[:, None] + torch.arange(width)).to(ids.device)
+        columns = round_up(max(starts) + width)
+        cache.aim(positions, columns)
+        mask = additive_mask(torch.arange(columns, device=ids.device) <= positions[:, :, None], self.model.dtype)
+        self.model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return cache.layers
+
+    def _extend(self, path: Path, node: Node, ids: Ids, row: int, copies: _Copies) -> Node:
+        leaf, known, columns = self.store.extend(node, ids, path.owner)
+        copies.add(row, node.length + known, columns)
+        return leaf
+
+
+class _Copies:
+    """Runs of columns to be copied to the pool together."""
+
+    def __init__(self) -> None:
+        self._runs: list[tuple[int, int, np.ndarray]] = []
+
+    def add(self, row: int, first: int, targets: np.ndarray) -> None:
+        """Columns `first`, `first + 1`, ... of a row."""
+        if len(targets):
+            self._runs.append((row, first, targets))
+
+    def into(self, pool: ColumnPool, layers: Layers) -> None:
+        """Copy all."""
+        if self._runs:
+            rows, firsts, targets = zip(*self._runs, strict=True)
+            counts = [len(run) for run in targets]
+            columns = np.concatenate(
+                [np.arange(first, first + count) for first, count in zip(firsts, counts, strict=True)]
+            )
+            pool.save(layers, np.repeat(rows, counts), columns, np.concatenate(targets))
+
+
+def padded(tokens: Sequence[Sequence[int]], rows: int, block: int = BLOCK) -> Tensor:
+    """Ids `[rows, width]`, zeros on the right; the width is a multiple of `block`."""
+    ids = np.zeros((rows, round_up(max(map(len, tokens)), block)), np.int64)
+    for row, run in enumerate(tokens):
+        ids[row, : len(run)] = run
+    return torch.from_numpy(ids)
+
+
+def additive_mask(seen: Tensor, dtype: torch.dtype) -> Tensor:
+    """`seen [rows, tokens, columns]` bool -> `[rows, 1, tokens, columns]`: 0 where seen, -inf elsewhere."""
+    mask = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
+    return mask.masked_fill_(~seen, float("-inf"))[:, None]
+
+
+def _batches(paths: Iterable[Path]) -> Iterator[list[Path]]:
+    """Paths whose missing parts are of like length, those with nothing before them apart, `PREFILL_TOKENS` at once."""
+
+    def shape(path: Path) -> tuple[bool, int]:
+        return path.node.length > 0, round_up(path.prefilled - path.node.length)
+
+    for (_, width), group in itertools.groupby(sorted(paths, key=shape), key=shape):
+        while batch := list(itertools.islice(group, max(1, PREFILL_TOKENS // width))):
+            yield batch

@@ -1,0 +1,108 @@
+"""Reads completions: the `choices` and the `usage` of an answer, whichever endpoint and server it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from data_gen.engines.openai.http_answers import Malformed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One continuation as the server tells it, e.g. `Choice(text=" 12", finish="stop", ids=(220, 717), logprobs=(-0.1,
+    -0.3))`."""
+
+    text: str
+    finish: str
+    """`stop`, `length`, or another reason why it was cut."""
+    ids: tuple[int, ...] | None = None
+    logprobs: tuple[float | None, ...] = ()
+    ended_by: str | int | None = None
+    """The stop string or the end token that ended it, where the server says."""
+    tells_end: bool = False
+    """The server says what ended it; `ended_by` None then means an end token."""
+
+
+def read_choices(answer: Any) -> list[Choice]:
+    """The choices in the order of their index. Malformed where there are none or one is torn."""
+    choices = answer.get("choices") if isinstance(answer, Mapping) else None
+    if not isinstance(choices, list) or not choices:
+        raise Malformed("no choices")
+    return [_choice(choice) for _, choice in sorted(enumerate(choices), key=lambda pair: _index(pair[1], pair[0]))]
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What the server says that an answer took, in tokens; None where it does not say."""
+
+    prompt: int | None = None
+    generated: int | None = None
+    cached: int = 0
+    """Of the prompt's, those whose keys and values were still there."""
+
+
+def read_usage(answer: Any) -> Spent:
+    """The `usage` of an answer."""
+    usage = answer.get("usage") if isinstance(answer, Mapping) else None
+    if not isinstance(usage, Mapping):
+        return Spent()
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, Mapping) else None
+    return Spent(_whole(usage.get("prompt_tokens")), _whole(usage.get("completion_tokens")), _whole(cached) or 0)
+
+
+def _choice(choice: Any) -> Choice:
+    if not isinstance(choice, Mapping):
+        raise Malformed(f"a choice is a {type(choice).__name__}")
+    finish = choice.get("finish_reason")
+    if not isinstance(finish, str) or finish in ("abort", "error"):
+        raise Malformed(f"finish_reason {finish!r}")
+    names = [name for name in ("stop_reason", "matched_stop") if name in choice]
+    return Choice(
+        text=_text(choice),
+        finish=finish,
+        ids=_ids(choice.get("token_ids")),
+        logprobs=_logprobs(choice.get("logprobs")),
+        ended_by=choice[names[0]] if names else None,
+        tells_end=bool(names),
+    )
+
+
+def _text(choice: Mapping[str, Any]) -> str:
+    """What was said; a chat may say nothing (null)."""
+    text = choice["message"].get("content") or "" if isinstance(choice.get("message"), Mapping) else choice.get("text")
+    if not isinstance(text, str):
+        raise Malformed("a choice without text")
+    return text
+
+
+def _ids(found: Any) -> tuple[int, ...] | None:
+    if found is None:
+        return None
+    if not isinstance(found, list) or any(_whole(token) is None for token in found):
+        raise Malformed("token_ids are no list of numbers")
+    return tuple(found)
+
+
+def _logprobs(found: Any) -> tuple[float | None, ...]:
+    """Those of the sampled tokens: completions have `token_logprobs`, chats `content` with one entry per token."""
+    if not isinstance(found, Mapping):
+        return ()
+    entries = found.get("content") if "content" in found else found.get("token_logprobs")
+    values = (
+        [entry.get("logprob") if isinstance(entry, Mapping) else entry for entry in entries]
+        if isinstance(entries, list)
+        else []
+    )
+    return tuple(float(value) if isinstance(value, (int, float)) else None for value in values)
+
+
+def _index(choice: Any, place: int) -> int:
+    index = _whole(choice.get("index")) if isinstance(choice, Mapping) else None
+    return place if index is None else index
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

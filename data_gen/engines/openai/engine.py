@@ -1,0 +1,184 @@
+"""The engine over an OpenAI-compatible server: programs keep requests in flight, the server batches them.
+
+Prefixes go as token ids where the server takes them, else as text. A prompt that the server would read as other ids is
+refused; a sampled prefix of which that is true (models do not always sample the tokens that their tokenizer would
+choose) is counted in `respelled`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from data_gen.engines.base import Request, Sample, Usage
+from data_gen.engines.openai.choices import Choice, Spent, read_choices, read_usage
+from data_gen.engines.openai.http_transport import Transport
+from data_gen.engines.openai.kinds import Kind
+from data_gen.engines.openai.scoring import read_scores, scoring_body
+from data_gen.engines.openai.text import TextBridge
+from data_gen.errors import UserError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialogue:
+    """How to speak to one server, e.g. `Dialogue(model="policy", kind=KINDS["vllm"], ids=True, seeds=True)`."""
+
+    model: str
+    kind: Kind
+    ids: bool = False
+    """Prefixes go as token ids, else as text."""
+    seeds: bool = False
+    """A seed goes with every request."""
+    max_n: int | None = None
+    """Most continuations of one request; None: as many as this kind of server takes."""
+    limit_field: str = "max_tokens"
+    chat: bool = False
+    """Prompts go to the chat endpoint as a user's message, which the server's own template wraps."""
+    system: str = ""
+    """The system's message of a chat."""
+
+
+class OpenAIEngine:
+    """Samples from and scores with the model behind `transport`. `end_ids` end a solution, the tokenizer's eos among
+    them; `context` is the most tokens that the model takes, None: only the server knows.
+
+    `Sample.logprobs` is empty where the server gives none, or not one for every token. Where the server draws all
+    continuations of a request at once they share the seed of the first. `seeded` is lost when a request to a server
+    that only keeps seeds while it works on nothing else was given up: the server may have gone on drawing.
+
+    >>> engine = OpenAIEngine(transport, Dialogue(model="policy", kind=KINDS["vllm"], ids=True), tokenizer, end_ids=[2])  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        dialogue: Dialogue,
+        tokenizer: Any,
+        *,
+        end_ids: Collection[int],
+        context: int | None = None,
+    ) -> None:
+        self.transport, self.usage = transport, Usage()
+        self.respelled = 0
+        """Sampled prefixes that the server read as other ids than those recorded."""
+        self.seeded = dialogue.seeds and dialogue.kind.seeded != "never"
+        self._dialogue, self._end_ids, self._context = dialogue, end_ids, context
+        self._text = TextBridge(tokenizer, tokenizer.eos_token_id, keeps_stop=dialogue.kind.keeps_stop)
+
+    async def generate(self, request: Request) -> list[Sample]:
+        """`len(request.seeds)` continuations in seed order. UserError if prefix and one token do not fit the
+        context."""
+        body = {**self._prompt(request), **self._sampling(request)}
+        greedy = request.sampling.temperature == 0  # of which vLLM gives no more than one
+        step = 1 if greedy else self._dialogue.max_n or self._dialogue.kind.max_n or max(1, len(request.seeds))
+        parts = [request.seeds[i : i + step] for i in range(0, len(request.seeds), step)]
+        samples = [
+            sample
+            for part in await asyncio.gather(*(self._draw(request, body, part) for part in parts))
+            for sample in part
+        ]
+        self.usage.samples += len(samples)
+        return samples
+
+    async def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:
+        """log p of each token of each continuation. UserError where the server cannot score, or they do not fit the
+        context."""
+        if not prefix:
+            raise UserError("score: an empty prefix; expected at least 1 token.")
+        return list(await asyncio.gather(*(self._score(prefix, continuation) for continuation in continuations)))
+
+    async def aclose(self) -> None:
+        """Close the connections; the next call opens them anew."""
+        await self.transport.aclose()
+
+    def _sampling(self, request: Request) -> dict[str, Any]:
+        dialogue, limit = self._dialogue, request.sampling.max_tokens
+        if limit < 1:
+            raise UserError(f"sampling.max_tokens is {limit}; expected at least 1.")
+        if self._context is not None:
+            limit = min(limit, self._context - len(request.prefix))
+        body = dialogue.kind.sampling(request.sampling, limit, self._end_ids, dialogue.limit_field)
+        return {**body, "logprobs": True} if dialogue.chat and "logprobs" in body else body
+
+    def _prompt(self, request: Request) -> dict[str, Any]:
+        """The fields of a body that hold the prefix."""
+        prefix, dialogue = request.prefix, self._dialogue
+        if not prefix or (self._context is not None and len(prefix) >= self._context):
+            raise UserError(
+                f"generate: a prefix of {len(prefix)} tokens; expected at least 1, and one token must fit behind it "
+                "into the model's "
+                f"context of {self._context}. Shorten the prompt or choose a model with a longer context."
+            )
+        sampled = request.prompt_length is not None and request.prompt_length < len(prefix)
+        if dialogue.chat:
+            if sampled:
+                raise UserError(
+                    "A chat endpoint cannot go on from half an answer, as search must; use a server with /completions."
+                )
+            system = [{"role": "system", "content": dialogue.system}] if dialogue.system else []
+            return {"messages": [*system, {"role": "user", "content": self._text.message(prefix)}]}
+        return {"prompt": list(prefix) if dialogue.ids else self._spelled(prefix, sampled)}
+
+    def _spelled(self, prefix: Sequence[int], sampled: bool) -> str:
+        spelling = self._text.spell(prefix)
+        if not (spelling.exact or sampled):
+            raise UserError(
+                f"The prompt {spelling.text[:80]!r} has other ids when its text is tokenised again, as the server "
+                "will do. Use a server "
+                "that takes ids (engine.prompt: ids), or give the tokenizer of the server's model."
+            )
+        self.respelled += not spelling.exact
+        return spelling.text
+
+    async def _draw(self, request: Request, body: dict[str, Any], seeds: Sequence[int]) -> list[Sample]:
+        """A sample for every seed; a server that returns fewer than it was asked for is asked again for the rest."""
+        samples: list[Sample] = []
+        while len(samples) < len(seeds):
+            rest = seeds[len(samples) :]
+            choices, spent = await self._complete(body, rest)
+            drawn = [self._text.sample(choice, request.sampling) for choice in choices]
+            self._charge(spent, len(request.prefix), sum(len(sample.token_ids) for sample in drawn))
+            samples += drawn[: len(rest)]
+        return samples
+
+    async def _complete(self, body: dict[str, Any], seeds: Sequence[int]) -> tuple[list[Choice], Spent]:
+        dialogue = self._dialogue
+        more: dict[str, Any] = {"model": dialogue.model} | ({"n": len(seeds)} if len(seeds) > 1 else {})
+        if dialogue.seeds:
+            more["seed"] = seeds[0] >> 33  # 31 bits: what every server takes
+        path = "/chat/completions" if dialogue.chat else "/completions"
+        found = await self.transport.request(
+            "POST", path, {**body, **more}, lambda answer: (read_choices(answer), read_usage(answer))
+        )
+        if dialogue.kind.seeded == "alone" and self.transport.abandoned:
+            self.seeded = False
+        return found
+
+    async def _score(self, prefix: Sequence[int], continuation: Sequence[int]) -> list[float]:
+        ids, way = [*prefix, *continuation], self._dialogue.kind.score
+        if way is None or not self._dialogue.ids or self._dialogue.chat:
+            raise UserError(
+                "score: this server gives no log-probs of given ids. Use engine.server: vllm, or an engine in this "
+                "process."
+            )
+        if not continuation:
+            return []
+        body = {"model": self._dialogue.model, **scoring_body(way, ids)}
+        scores, spent = await self.transport.request(
+            "POST",
+            "/completions",
+            body,
+            lambda answer: (read_scores(way, answer, ids, len(prefix)), read_usage(answer)),
+        )
+        self._charge(spent, len(ids), 1)
+        self.usage.scored_tokens += len(continuation)
+        return scores
+
+    def _charge(self, spent: Spent, prompt: int, generated: int) -> None:
+        """Count what the server says that it spent, else what was seen."""
+        self.usage.requests += 1
+        self.usage.prompt_tokens += prompt if spent.prompt is None else spent.prompt
+        self.usage.generated_tokens += generated if spent.generated is None else spent.generated
+        self.usage.cached_tokens += spent.cached

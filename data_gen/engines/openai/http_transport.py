@@ -1,0 +1,184 @@
+"""JSON requests to a server that may refuse, stall or die: bounded concurrency, and retries with backoff.
+
+A request is sent again after 429, 408, any 5xx, a timeout, a cut connection and an answer that cannot be read. The wait
+before the k-th repetition is drawn evenly from 0 to 2^(k-1) seconds, at most a minute ("full jitter"): clients that
+failed together do not return together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+import httpx2
+
+from data_gen.engines.openai.api_key import ApiKey
+from data_gen.engines.openai.http_answers import Failed, read_answer
+from data_gen.errors import UserError
+
+T = TypeVar("T")
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
+PATIENCE_S = 600.0
+"""Longest `Retry-After` that is waited for; a server that asks for more is better met later."""
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class OwnServer(Protocol):
+    """A server that this process runs (server.py)."""
+
+    url: str
+
+    def dead(self) -> bool:
+        """Whether it has ended."""
+
+    def revive(self) -> None:
+        """Start it again, which takes as long as it takes; UserError with its last lines when it may not be started
+        again."""
+
+    def last_lines(self) -> str:
+        """The end of what it printed."""
+
+    def give_up(self) -> None:
+        """End a `revive` that another thread is in: nobody waits for it any more."""
+
+
+class Transport:
+    """Sends JSON to `base_url`, at most `width` requests at once and each at most `attempts` times within `timeout`
+    seconds.
+
+    >>> transport = Transport("http://127.0.0.1:8000/v1", width=8, timeout=60, attempts=4)    # doctest: +SKIP
+    >>> await transport.request("POST", "/completions", {"prompt": [1, 2]}, lambda answer: answer["choices"])  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        width: int,
+        timeout: float,
+        attempts: int,
+        key: ApiKey | None = None,
+        server: OwnServer | None = None,
+        first_wait: float = FIRST_WAIT_S,
+    ) -> None:
+        self._base_url, self._width, self._timeout, self._attempts = base_url, width, timeout, attempts
+        self._key, self._server, self._first_wait = key or ApiKey(None), server, first_wait
+        self._random = random.Random()  # of its own: the process's generators belong to the stage's seed
+        self._client: httpx2.AsyncClient | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._slots = asyncio.Semaphore(width)
+        self._resume_at = 0.0
+        self.retries = self.abandoned = 0
+        """Repeated requests; attempts that the server may have gone on with after we gave them up."""
+
+    @property
+    def url(self) -> str:
+        """Where requests go now; a server of our own moves when it is started again."""
+        return self._server.url if self._server else self._base_url
+
+    async def request(self, method: str, path: str, body: Any, read: Callable[[Any], T]) -> T:
+        """`read` of the answer's JSON; `read` raises Malformed where it does not fit. UserError when the server refuses
+        the request or the last attempt failed."""
+        client, attempt = self._open(), 0
+        async with self._slots:
+            while True:
+                await self._ready()
+                url = self.url
+                try:
+                    response = await self._within_time(client.request(method, url + path, json=body))
+                    return read_answer(response, read, self._key)
+                except Failed as failure:
+                    if await self._died(url, failure):
+                        continue  # no fault of the request; the server counts how often it died
+                    attempt += 1
+                    if attempt == self._attempts or failure.wait > PATIENCE_S:
+                        raise self._exhausted(path, attempt, failure) from None
+                    await self._pause(attempt, failure.wait)
+
+    async def aclose(self) -> None:
+        """Close the connections; the next request opens new ones, under whatever event loop then runs."""
+        if self._server is not None:
+            self._server.give_up()
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def _within_time(self, call: Coroutine[Any, Any, httpx2.Response]) -> httpx2.Response:
+        """One attempt. The limit is for the whole answer: a server that drips bytes is as stuck as a silent one."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._while_alive(call)
+        except TimeoutError:
+            what = f"no answer within {self._timeout:g} s"
+        except httpx2.RequestError as error:
+            what = self._key.clean(f"{type(error).__name__}: {error}".rstrip(": ."))
+        self.abandoned += 1
+        raise Failed(what, cut=True)
+
+    async def _while_alive(self, call: Coroutine[Any, Any, httpx2.Response]) -> httpx2.Response:
+        """The answer, unless our own server dies first: a child that it leaves may hold the connection open for
+        ever."""
+        task = asyncio.create_task(call)
+        try:
+            while self._server is not None and not task.done():
+                await asyncio.wait({task}, timeout=0.25)
+                if not task.done() and self._server.dead():
+                    raise Failed("the server died", cut=True)
+            return await task
+        finally:
+            task.cancel()
+
+    async def _died(self, url: str, failure: Failed) -> bool:
+        """Whether our own server, at `url` when it was asked, died over the request; it may live again by now.
+        Connections to a server that was killed end a little before the system tells that it was."""
+        if self._server is None or not failure.cut:
+            return False
+        for _ in range(20):
+            if self._server.dead() or self.url != url:
+                return True
+            await asyncio.sleep(0.05)
+        return False
+
+    async def _ready(self) -> None:
+        """Wait until the server wants requests again; start our own again if it has died."""
+        while (wait := self._resume_at - time.monotonic()) > 0:
+            await asyncio.sleep(wait)
+        if self._server is not None and self._server.dead():
+            await asyncio.to_thread(self._server.revive)
+
+    async def _pause(self, attempt: int, asked: float) -> None:
+        self.retries += 1
+        if asked:  # the others would be turned away as well
+            self._resume_at = max(self._resume_at, time.monotonic() + asked)
+        await asyncio.sleep(asked + self._random.uniform(0, min(LONGEST_WAIT_S, self._first_wait * 2 ** (attempt - 1))))
+
+    def _open(self) -> httpx2.AsyncClient:
+        loop = asyncio.get_running_loop()
+        if self._client is None or self._loop is not loop:
+            self._loop = loop  # connections of a loop that has ended cannot even be closed
+            self._slots, self._resume_at = asyncio.Semaphore(self._width), 0.0
+            limits = httpx2.Limits(max_connections=self._width, max_keepalive_connections=self._width)
+            url = urlsplit(self.url)
+            # No proxy of the environment could reach the loopback; loading the certificates takes longer than many a
+            # request.
+            options: dict[str, Any] = {
+                "trust_env": url.hostname not in _LOOPBACK,
+                "verify": url.scheme == "https",
+                "timeout": None,
+            }
+            self._client = httpx2.AsyncClient(headers=self._key.headers, limits=limits, **options)
+        return self._client
+
+    def _exhausted(self, path: str, attempts: int, failure: Failed) -> UserError:
+        asks = f"; it asks to wait {failure.wait:g} s" if failure.wait > PATIENCE_S else ""
+        lines = f"\n{self._server.last_lines()}" if self._server else ""
+        return UserError(
+            f"{self.url}{path} failed {attempts} times; the last time: {failure}{asks}. Finished problems are kept: "
+            "see to the server (or "
+            "lower engine.concurrency, raise engine.timeout or engine.attempts) and run the same command to go "
+            f"on.{lines}"
+        )

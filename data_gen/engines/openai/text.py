@@ -1,0 +1,85 @@
+"""Between token ids and a server that speaks text: what to send for a prefix, and which ids a returned continuation
+has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from data_gen.engines.base import Sample, Sampling
+from data_gen.engines.openai.choices import Choice
+from data_gen.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """The text of a prefix, and whether the server's tokenizer makes the same ids of it: `Spelling("Ana has 12",
+    True)`."""
+
+    text: str
+    exact: bool
+
+
+class TextBridge:
+    """Ids to text and back with the policy's `tokenizer`; `end_id` ends a solution; `keeps_stop`: see Kind."""
+
+    def __init__(self, tokenizer: Any, end_id: int, *, keeps_stop: bool) -> None:
+        self._tokenizer, self._end_id, self._keeps_stop = tokenizer, end_id, keeps_stop
+
+    def spell(self, ids: Sequence[int]) -> Spelling:
+        """The text of a prefix. A token that the tokenizer puts in front by itself (bos) is left out: the server's will
+        do so, too."""
+        for begin in (0, 1):
+            text = self._tokenizer.decode(
+                list(ids[begin:]), skip_special_tokens=False, clean_up_tokenization_spaces=False
+            )
+            if self._tokenizer(text)["input_ids"] == list(ids):
+                return Spelling(text, True)
+        own = len(self._tokenizer("")["input_ids"])
+        return Spelling(
+            self._tokenizer.decode(list(ids[own:]), skip_special_tokens=False, clean_up_tokenization_spaces=False),
+            False,
+        )
+
+    def message(self, ids: Sequence[int]) -> str:
+        """A prompt as what a user says: without special tokens, since the server's chat template writes its own.
+        UserError where the tokenizer has lost a part of it."""
+        text = self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        if not self._tokenizer(text, add_special_tokens=False)["input_ids"] == list(ids):
+            raise UserError(
+                f"The prompt {text[:80]!r} does not survive the policy's tokenizer; give one that knows all its "
+                "characters."
+            )
+        return text
+
+    def sample(self, choice: Choice, sampling: Sampling) -> Sample:
+        """A continuation with its ids: the server's own, else the text tokenised once, with the end token where it
+        ended by itself.
+
+        `logprobs` is empty unless there is one for every id.
+        """
+        finish: Literal["stop", "length"] = "stop" if choice.finish == "stop" else "length"
+        ids = choice.ids if choice.ids is not None else self._ids(choice, sampling.stop)
+        found = [value for value in choice.logprobs if value is not None]
+        return Sample(token_ids=ids, logprobs=tuple(found) if len(found) == len(ids) else (), finish=finish)
+
+    def _ids(self, choice: Choice, stops: Sequence[str]) -> tuple[int, ...]:
+        stop = self._stop_string(choice, stops) if choice.finish == "stop" else None
+        text = choice.text + (stop if stop and not self._keeps_stop else "")
+        ids = tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        ended = choice.finish == "stop" and stop is None
+        return (*ids, self._end_id) if ended and ids[-1:] != (self._end_id,) else ids
+
+    def _stop_string(self, choice: Choice, stop: Sequence[str]) -> str | None:
+        """The stop string that ended a continuation; None: an end token did."""
+        if choice.tells_end or not stop:
+            return choice.ended_by if isinstance(choice.ended_by, str) else None
+        if self._keeps_stop:
+            return next((s for s in stop if s in choice.text), None)
+        raise UserError(
+            f"The server stopped without saying whether a stop string {list(stop)} or the end of the solution stopped "
+            "it, so steps cannot "
+            "be told from ends. Search needs a server that says so (engine.server: vllm, sglang, transformers), or "
+            "this process."
+        )

@@ -1,0 +1,162 @@
+"""The rows that labelling makes of trees: preferences between two continuations, and values along a path.
+
+Token ids are the truth, text is derived. The Hub's standard columns come first (`prompt`, `chosen`, `rejected`; trl's
+stepwise-supervision `prompt`, `completions`, `labels`). Nodes are named by their numbers in the tree as
+`labelling.steps.in_steps` gives it, one step a node: rows of one tree that name the same node share its tokens, which
+is what packs them into one tree again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+Granularity = Literal["token", "step", "suffix", "full"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPair:
+    """Two continuations of one prefix, the better one first. Neither holds tokens of the prefix.
+
+    >>> pair = StepPair(problem_id="chain/train/7", tree=0, prompt="Ana has 12. ...\\n12 + 5 = 17\\n", chosen="17 - 3 = 14\\n",
+    ...                 rejected="17 - 3 = 15\\n", prompt_ids=(5, 9, 7, 4), prompt_length=2, chosen_ids=(8, 3, 4),
+    rejected_ids=(8, 6, 4),
+    ...                 prefix_nodes=(1,), chosen_nodes=(4,), rejected_nodes=(5,), score_chosen=0.75,
+    score_rejected=0.25, scale="p",
+    ...                 rule="margin")
+    >>> pair.margin, pair.prefix_ids
+    (0.5, (7, 4))
+    """
+
+    prompt: str
+    """Everything that both sides continue: the question as the model sees it and the steps that the sides share."""
+    chosen: str
+    rejected: str
+    problem_id: str
+    tree: int
+    """Which tree of the problem."""
+    rule: str
+    """What paired them."""
+    prompt_ids: tuple[int, ...]
+    """Ids of `prompt`."""
+    prompt_length: int
+    """So many of them are the question; the rest is the shared prefix."""
+    chosen_ids: tuple[int, ...]
+    rejected_ids: tuple[int, ...]
+    prefix_nodes: tuple[int, ...] = ()
+    """From the root's child down to where the sides part; empty when they part at the root."""
+    chosen_nodes: tuple[int, ...]
+    rejected_nodes: tuple[int, ...]
+    score_chosen: float
+    score_rejected: float
+    scale: str
+    """Scale tag of the scores (see scales.py)."""
+    label_smoothing: float = 0.0
+    """Probability that the label is the wrong way round: N_rejected / (N_chosen + N_rejected), at most 0.5, in
+    MCTS-DPO."""
+    weight: float = 1.0
+    granularity: Granularity = "step"
+    """What a side is: `step` one step, `suffix` several up to a later point, `full` a whole solution; `token` a part of
+    a step."""
+    end_mark: Literal["none", "eos"] = "none"
+    """`eos`: a side that ends its solution keeps the stop token that ended it. A step that does not end it never has
+    one."""
+    reference_chosen: float | None = None
+    """Log-probability of the side's tokens under the reference policy (stage `reference`)."""
+    reference_rejected: float | None = None
+    group: str = ""
+    difficulty: float | None = None
+
+    @property
+    def margin(self) -> float:
+        """How much better the chosen side is, on `scale`."""
+        return self.score_chosen - self.score_rejected
+
+    @property
+    def prefix_ids(self) -> tuple[int, ...]:
+        """Ids of the shared steps."""
+        return self.prompt_ids[self.prompt_length :]
+
+    def to_row(self) -> dict[str, Any]:
+        """The Parquet row: the Hub's preference type, then our columns, `margin` among them."""
+        return {**_row(self), "margin": self.margin}
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """The record of a Parquet row; extra columns are ignored."""
+        return cls(**_fields(cls, row))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueTarget:
+    """One root-to-leaf path and what a verifier should say along it.
+
+    Targets stand at `at`, indices into `token_ids`: the last token of a step, or any token (prefix ratios). What is not
+    known has none.
+
+    >>> row = ValueTarget(problem_id="chain/train/7", tree=0, prompt="Ana has 12. ...\\n", completions=("12 + 5 = 17\\n", "Answer: 17"),
+    ...                   labels=(True, True), prompt_ids=(5, 9), token_ids=(7, 4, 6, 1), ends=(1, 3), nodes=(1, 2),
+    at=(1, 3),
+    ...                   values=(0.5, 1.0), n_eff=(4.0, 1.0), weights=(1.0, 1.0), correct=(2.0, 1.0), total=(4.0, 1.0),
+    scale="p",
+    ...                   source="mc", outcome=1.0)
+    >>> [row.token_ids[i] for i in row.at]
+    [4, 1]
+    """
+
+    prompt: str
+    completions: tuple[str, ...]
+    """The steps, delimiters included."""
+    labels: tuple[bool | None, ...]
+    """Each step's target as right or wrong, which is what other tools read; None where there is no target."""
+    problem_id: str
+    tree: int
+    """Which tree of the problem."""
+    source: str
+    """What the values are: `outcome`, `mc`, `q`, `prefix_ratio`, `progress`."""
+    scale: str
+    """Scale tag of `values` (see scales.py)."""
+    prompt_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
+    """The path since the prompt, the stop token included where it was drawn."""
+    ends: tuple[int, ...]
+    """Index of the last token of every step."""
+    nodes: tuple[int, ...]
+    """Node of every step."""
+    at: tuple[int, ...]
+    values: tuple[float, ...]
+    n_eff: tuple[float, ...]
+    """Observations behind each value: rollouts, visits, draws."""
+    weights: tuple[float, ...]
+    """Loss weight of each target; see `multiplicity`."""
+    correct: tuple[float, ...] = ()
+    """Counts behind the values, of which soft and hard labels are views; empty for targets that are no ratio of
+    counts."""
+    total: tuple[float, ...] = ()
+    multiplicity: Literal["paths", "unique"] = "paths"
+    """`paths`: a target on k rows counts k times; `unique`: its weight is divided by k, as in a tree that holds it
+    once."""
+    outcome: float | None = None
+    """1 for a path that ends right, 0 for one that ends wrong."""
+    group: str = ""
+    difficulty: float | None = None
+
+    def to_row(self) -> dict[str, Any]:
+        """The Parquet row: trl's stepwise supervision, then our columns."""
+        return _row(self)
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """The record of a Parquet row; extra columns are ignored."""
+        return cls(**_fields(cls, row))
+
+
+def _row(record: Any) -> dict[str, Any]:
+    values = ((f.name, getattr(record, f.name)) for f in dataclasses.fields(record))
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values}
+
+
+def _fields(record: type, row: dict[str, Any]) -> dict[str, Any]:
+    known = ((f.name, row[f.name]) for f in dataclasses.fields(record) if f.name in row)
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in known}

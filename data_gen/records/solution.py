@@ -1,0 +1,91 @@
+"""A solution: typed segments of text and token ids. Ids are the truth; text is derived from them wherever ids exist.
+
+Rows are frozen; `to_row` / `from_row` give the flat dictionaries that Parquet holds. The Hub's standard
+columns come first (`prompt`, `completion`), ours after, so that other tools read the files as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from data_gen.records.problem import shallow
+from data_gen.records.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A typed span of a solution: `Segment(kind="step", text="Ben: 12 + 5 = 17\\n", token_ids=(9, 4, ...))`.
+
+    Kinds in use: `step` (delimiter included), `answer` (the marked answer line), `end` (the stop token).
+    """
+
+    kind: str
+    text: str
+    token_ids: tuple[int, ...] = ()
+    """Empty while no tokenizer has seen the text (gold solutions)."""
+    weight: float = 1.0
+    """Loss weight of every token of the segment; 0 masks it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solution:
+    """One worked answer to a problem, sampled or gold.
+
+    >>> s = Solution(problem_id="chain/train/7", sample=0, prompt="Ana has 12. ...", verdict=Verdict.CORRECT, answer="17", finish="stop",
+    ...              segments=(Segment(kind="step", text="Ben: 12 + 5 = 17\\n"), Segment(kind="answer", text="Answer:
+    17")))
+    >>> s.text
+    'Ben: 12 + 5 = 17\\nAnswer: 17'
+    """
+
+    problem_id: str
+    sample: int
+    """Index among the samples of this problem; -1 for gold and greedy rows."""
+    prompt: str
+    segments: tuple[Segment, ...]
+    answer: str | None
+    verdict: Verdict
+    finish: str
+    """`stop`: ended by itself; `length`: cut by the token limit; `gold`: taken from the source."""
+    reason: str = ""
+    """How the verdict came about (see `Grade.reason`)."""
+    steps_ok: bool | None = None
+    """Every step passes the task's exact step checker; None where the task has none."""
+    prompt_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    """log p of each sampled token under the untempered, untruncated policy; aligned with `token_ids`."""
+    group: str = ""
+    difficulty: float | None = None
+    temperature: float | None = None
+    weight: float = 1.0
+
+    @property
+    def text(self) -> str:
+        """The completion as text."""
+        return "".join(s.text for s in self.segments)
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """The completion's ids, stop token included where it was produced."""
+        return tuple(t for s in self.segments for t in s.token_ids)
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Texts of the step segments, stripped of surrounding white space."""
+        return tuple(s.text.strip() for s in self.segments if s.kind == "step")
+
+    def to_row(self) -> dict[str, Any]:
+        """The Parquet row: the Hub's prompt/completion type, then our columns."""
+        row = shallow(self)
+        segments = [{**shallow(s), "token_ids": list(s.token_ids)} for s in self.segments]
+        lists = {"prompt_ids": list(self.prompt_ids), "logprobs": list(self.logprobs), "segments": segments}
+        return {"prompt": self.prompt, "completion": self.text, **row, **lists, "verdict": str(self.verdict)}
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """The record of a Parquet row; extra columns are ignored."""
+        known = {k: row[k] for k in cls.__slots__ if k in row}
+        segments = tuple(Segment(**{**s, "token_ids": tuple(s["token_ids"])}) for s in row["segments"])
+        tuples = {"prompt_ids": tuple(row["prompt_ids"]), "logprobs": tuple(row["logprobs"]), "segments": segments}
+        return cls(**{**known, **tuples, "verdict": Verdict(row["verdict"])})

@@ -1,0 +1,146 @@
+"""Trees as rows: what a search leaves behind. One row a node, the root first.
+
+Token ids are the truth; counts are stored, never only ratios.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Self
+
+ROOT = -1
+"""Parent of the root."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeNode:
+    """One step of one tree, e.g. the second line of a solution, drawn twice, visited five times:
+
+    >>> TreeNode(node=4, parent=1, depth=2, text="45 - 5 = 40\\n", token_ids=(7, 9, 4), logprob=-0.7, draws=2, n=5, w=2.5).q
+    0.5
+    """
+
+    node: int
+    """Index in order of creation; 0 is the root, whose ids are the prompt's."""
+    parent: int
+    depth: int
+    """Steps above and including this one; 0 for the root."""
+    text: str
+    token_ids: tuple[int, ...]
+    logprob: float | None = 0.0
+    """Sum over the node's own tokens, under the untempered policy; None where the engine gave none."""
+    prior: float | None = None
+    """P(node | parent) as the selector used it; None where none was."""
+    draws: int = 1
+    """How often the policy drew it: equal siblings are one node."""
+    n: int = 0
+    """Visits."""
+    w: float = 0.0
+    """Sum of what was backed up, on the tree's scale; Q = w / n."""
+    v0: float | None = None
+    """The scorer's value when the node was scored, on the tree's scale."""
+    outcome: float | None = None
+    """1 right, 0 wrong; None for a node that ends nothing or cannot be verified."""
+    mc_correct: float = 0.0
+    """Of `mc_total` rollouts from here, those that ended right."""
+    mc_total: float = 0.0
+    terminal: str = ""
+    """`answer`: ends with an answer; `invalid`: ends without one; `limit`: cut by depth, tokens or context; empty: may
+    go on."""
+    answer: str | None = None
+    steps_ok: bool | None = None
+    """The task's exact checker passes every step up to here; None where the task has none."""
+    source: str = "policy"
+    """`policy`: a step of the search; `rollout`: a completion drawn to estimate a value; `replayed`: part of a rollout
+    or of another path;
+    `lookahead`: a step taken to value the one above; `gold`."""
+    weight: float = 0.0
+    """Share of the final vote, for searches that answer; 0 elsewhere."""
+    votes: int = 0
+    """Of the search's final paths (samples, beams, particles), those that end here."""
+
+    @property
+    def q(self) -> float | None:
+        """Mean of what was backed up; None without a visit."""
+        return self.w / self.n if self.n else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    """A finished search over one problem.
+
+    >>> root = TreeNode(node=0, parent=ROOT, depth=0, text="Ana has 12. ...", token_ids=(5, 9))
+    >>> Tree(problem_id="chain/train/7", sample=0, nodes=(root,), scale="signed", stopped="budget").root.depth
+    0
+    """
+
+    problem_id: str
+    sample: int
+    """Which tree of this problem."""
+    nodes: tuple[TreeNode, ...]
+    scale: str
+    """Scale tag of w and v0 (see scales.py)."""
+    search: str = ""
+    """Name of the algorithm that grew it."""
+    scorer: str = ""
+    """Name and model hash of what scored the nodes."""
+    stopped: str = ""
+    """`budget`, `decided` (every rollout of the root agrees), `exhausted` (no open node is left), `answered`."""
+    oracle: bool = False
+    """Gold took part while the tree grew."""
+    generated_tokens: int = 0
+    """Tokens drawn, discarded ones included."""
+    scored_tokens: int = 0
+    """Tokens that verifiers read."""
+    group: str = ""
+    difficulty: float | None = None
+
+    @property
+    def root(self) -> TreeNode:
+        """Node 0."""
+        return self.nodes[0]
+
+    def children(self) -> dict[int, list[TreeNode]]:
+        """Node -> its children, in order of creation."""
+        below: dict[int, list[TreeNode]] = {node.node: [] for node in self.nodes}
+        for node in self.nodes[1:]:
+            below[node.parent].append(node)
+        return below
+
+    def path(self, node: TreeNode) -> list[TreeNode]:
+        """From the root's child down to `node`; empty for the root."""
+        path: list[TreeNode] = []
+        while node.parent != ROOT:
+            path.append(node)
+            node = self.nodes[node.parent]
+        return path[::-1]
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """One Parquet row a node; what belongs to the tree stands on each, so that a node's row can be read alone."""
+        whole = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "nodes"}
+        return [{**whole, **_plain(node)} for node in self.nodes]
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Self:
+        """The tree of its rows, in any order; extra columns are ignored."""
+        ordered = sorted(rows, key=lambda row: row["node"])
+        nodes = tuple(TreeNode(**{**_known(TreeNode, row), "token_ids": tuple(row["token_ids"])}) for row in ordered)
+        return cls(**{**_known(cls, ordered[0]), "nodes": nodes})
+
+
+def read_trees(rows: Iterable[Mapping[str, Any]]) -> Iterator[Tree]:
+    """Trees of a stream of rows in which those of one tree stand together."""
+    for _, group in groupby(rows, key=lambda row: (row["problem_id"], row["sample"])):
+        yield Tree.from_rows(group)
+
+
+def _plain(node: TreeNode) -> dict[str, Any]:
+    row = {f.name: getattr(node, f.name) for f in dataclasses.fields(node)}
+    return {**row, "token_ids": list(node.token_ids)}
+
+
+def _known(record: type, row: Mapping[str, Any]) -> dict[str, Any]:
+    return {f.name: row[f.name] for f in dataclasses.fields(record) if f.name in row}

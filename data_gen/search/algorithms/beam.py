@@ -1,0 +1,111 @@
+"""Step beam search SBS(B1, B2) (AlphaMath, arXiv 2405.03553, section 3.3; Snell et al., arXiv 2408.03314, section 5.2).
+
+In Snell's terms N = B1 * B2 and M = B2. Unlike AlphaMath's released code a path that can have no answer never takes a
+place in the beam, so that SBS(1, 5) does not end empty-handed while another child lives; and if a whole generation dies
+before any answer, the best of what was cut before comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import Field
+
+from data_gen.search.base import SEARCHES, Search
+from data_gen.search.lookahead import evaluate_ahead
+from data_gen.search.node import Node
+from data_gen.search.tree import SearchTree
+from data_gen.search.vote import as_weight
+
+
+@dataclass(slots=True)
+class Line:
+    """One beam of `width` places: `Line(4, open=[root] * 4)` draws the first steps of all four places from the root."""
+
+    width: int
+    open: list[Node]
+    done: list[Node] = field(default_factory=list)
+    """Answers, each of which has taken a place for good."""
+    cut: list[Node] = field(default_factory=list)
+    """What did not fit."""
+
+    def select(self, children: Sequence[Node]) -> None:
+        """The best living children fill the places that no answer has taken; equal values in order of their draws."""
+        living = list(dict.fromkeys(child for child in children if lives(child)))
+        if not living and not self.done:
+            living, self.cut = self.cut, []
+        ranked = sorted(living, key=lambda node: -(node.value or 0.0))  # stable
+        places = self.width - len(self.done)
+        kept, lost = ranked[:places], ranked[places:]
+        self.done += [node for node in kept if node.terminal]
+        self.open = [node for node in kept if not node.terminal]
+        self.cut += lost
+
+
+def lives(node: Node) -> bool:
+    """Whether a path has an answer or may still find one."""
+    return node.terminal in ("", "answer")
+
+
+class Climb(Search):
+    """What beam and DVTS share: lines that advance together, each over its own draws."""
+
+    lookahead: int = Field(0, ge=0)
+    """Greedy steps after which a step is valued (Snell et al.: 1 or 3)."""
+
+    @property
+    def places(self) -> int:
+        """Paths that advance together."""
+        raise NotImplementedError
+
+    def lines(self, root: Node) -> list[Line]:
+        """The beams at the start."""
+        raise NotImplementedError
+
+    def width(self) -> int:
+        """The children of all places."""
+        return self.places * self.expand.n
+
+    def draws(self) -> int:
+        """Every place draws its children, and look-aheads for each, at every depth."""
+        return self.width() * self.max_depth * (1 + self.lookahead)
+
+    async def grow(self, tree: SearchTree) -> None:
+        """Draw, value, select, until every place has its answer or died; at most as often as a path may have steps."""
+        lines = self.lines(tree.root)
+        for _ in range(tree.limits.max_depth):
+            drawn = iter(await tree.draw([node for line in lines for node in line.open], self.expand, self.expand.n))
+            families = [[child for _ in line.open for child in next(drawn)] for line in lines]
+            living = [child for family in families for child in family if lives(child)]
+            await evaluate_ahead(tree, list(dict.fromkeys(living)), self.expand, self.lookahead)
+            for line, family in zip(lines, families, strict=True):
+                line.select(family)
+            if not any(line.open for line in lines):
+                break
+        done = [leaf for line in lines for leaf in line.done]
+        tree.vote([(leaf, as_weight(leaf.value or 0.0, tree.scale)) for leaf in done])
+        tree.stopped = "answered" if done else "exhausted"
+
+
+@SEARCHES.register("beam")
+class Beam(Climb):
+    """One beam of B1 = `beams` places and B2 = `expand.n` children each: `Beam(beams=1, expand=Expand(n=5))` is
+    AlphaMath's SBS(1, 5).
+
+    An answer leaves the beam, keeps its score and narrows the beam by one; each votes with its score (AlphaMath takes
+    the `argmax`, Snell `weighted`).
+    """
+
+    uses: Literal["beam"] = "beam"
+    beams: int = Field(4, ge=1)
+
+    @property
+    def places(self) -> int:
+        """B1."""
+        return self.beams
+
+    def lines(self, root: Node) -> list[Line]:
+        """One line; at the root its places draw B1 * B2 first steps together."""
+        return [Line(self.beams, [root] * self.beams)]

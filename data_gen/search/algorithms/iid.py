@@ -1,0 +1,91 @@
+"""Independent samples that share what they have in common (TVM, Lee et al., arXiv 2407.12863, section 3.1).
+
+No code was released. Solutions are drawn whole and stand in the tree as paths of steps, equal beginnings once: how many
+went through a node and how many of those ended right estimates P(correct | prefix) without a further draw. The tries of
+tokens inside the steps are made where labels are (`value_targets` with the rule `prefix_ratio`).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from data_gen.records.scales import Scale
+from data_gen.search.backup import count
+from data_gen.search.base import SEARCHES
+from data_gen.search.budget import Budgeted
+from data_gen.search.node import Node
+from data_gen.search.tree import SearchTree
+
+
+class Sampled(Budgeted):
+    """What searches share that begin with independent solutions; the probe is the first of them."""
+
+    one_draw: ClassVar[bool] = True
+    takes_solutions: ClassVar[bool] = True
+    whole: ClassVar[bool] = True
+
+    n: int = Field(16, ge=1)
+    """Solutions."""
+    scale: Literal[Scale.P] = Scale.P
+
+    @property
+    def needs_scorer(self) -> bool:
+        """Outcomes are all it looks at."""
+        return False
+
+    @model_validator(mode="after")
+    def _probe_is_a_part(self) -> Self:
+        if self.probe >= self.n:
+            raise ValueError(f"probe={self.probe} solutions leave nothing to decide on; expected less than n={self.n}")
+        return self
+
+    async def probed(self, tree: SearchTree) -> list[Node]:
+        """The first solutions."""
+        tree.gold("outcomes")
+        return await self.solutions(tree, self.probe)
+
+    async def solutions(self, tree: SearchTree, n: int) -> list[Node]:
+        """The ends of n more solutions, one a draw; where gold is granted judged, and counted on their paths."""
+        ends = await tree.solve(tree.root, n, self.expand)
+        if not tree.granted:
+            return ends
+        await tree.judge(ends)
+        for end in ends:
+            if end.outcome is not None:
+                count(end, end.outcome)
+        return ends
+
+
+@SEARCHES.register("iid")
+class Iid(Sampled):
+    """`Iid(n=64)`: N and `mc_total` of a node are the verified solutions through it, W and `mc_correct` the right ones
+    among them, where gold is granted. Each draw votes once, which makes the majority its answer at test time.
+    """
+
+    independent: ClassVar[bool] = True
+
+    uses: Literal["iid"] = "iid"
+
+    def width(self) -> int:
+        """All at once."""
+        return self.n
+
+    def draws(self) -> int:
+        """n solutions."""
+        return self.n
+
+    async def grow(self, tree: SearchTree) -> None:
+        """Draw them all."""
+        await self.solutions(tree, self.n - self.probe)
+        answers = [node for node in tree.nodes if node.terminal == "answer"]
+        tree.vote([(node, 1.0) for node in answers for _ in range(node.draws)])
+        tree.stopped = "answered"
+
+    async def solutions(self, tree: SearchTree, n: int) -> list[Node]:
+        """Every solution through a node is a rollout of it: that is TVM's estimate."""
+        ends = await super().solutions(tree, n)
+        for node in tree.nodes:
+            node.mc_correct, node.mc_total = node.total, float(node.visits)
+        return ends

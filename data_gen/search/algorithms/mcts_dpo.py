@@ -1,0 +1,134 @@
+"""MCTS whose siblings become preferences (Xie et al., MCTS-DPO, arXiv 2405.00451, section 3.1): self-evaluation and
+outcome, rewards of steps, and moves that are committed one by one.
+
+What differs from the released code: a visit counts once (there once more for every expansion on the way, and the root
+twice); the self-evaluation C enters as it is (there divided by the depth, replaced by the parent's where it is 0, and
+1.25 for a right answer that is no copy of the gold); steps are no longer for a longer gold solution; no gold step is
+put among the children; near duplicates merge by their words (`expand: {dedupe: near}`, there by the policy's
+embeddings); a committed path that dies is left for one that lives (there it ends the tree).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from typing import Literal
+
+from pydantic import Field
+
+from data_gen.records.scales import Scale
+from data_gen.search.backup import back_up_rewards
+from data_gen.search.base import SEARCHES
+from data_gen.search.budget import Budgeted
+from data_gen.search.node import Node
+from data_gen.search.select import Puct
+from data_gen.search.tree import SearchTree
+
+
+@SEARCHES.register("mcts_dpo")
+class MctsDpo(Budgeted):
+    """R(s) = C(s) + O(s): the scorer's P(correct), `self_evaluation` in the paper, and +1 or -1 at an end; a step earns
+    R(s') - R(s).
+
+    Q = R(s') - R(s) + gamma * V(s') is relative to where the step starts: it compares siblings and nothing else, hence
+    scale ranking.
+    Pairs: `{uses: best_sibling, along: answer, smoothing: visits, chains: true, scale: ranking}`. N of a committed node
+    counts both the visits that chose it and those that then began there.
+    """
+
+    uses: Literal["mcts_dpo"] = "mcts_dpo"
+    iterations: int = Field(16, ge=1)
+    """Walks a move (5 in the paper, 64 in the code)."""
+    root_factor: int = Field(4, ge=1)
+    """So many times the walks for the first move."""
+    horizon: int = Field(3, ge=1)
+    """Steps below the committed node after which a walk ends."""
+    first: int | None = Field(None, ge=1)
+    """Children of the question; None: `expand.n`, as everywhere else."""
+    returns: int = Field(4, ge=0)
+    """So many times a committed path that can have no answer any more is left for the nearest step above it that can.
+    0: the first dead end that is committed to ends the tree, as in the released code."""
+    gamma: float = Field(1.0, ge=0, le=1)
+    select: Puct = Puct(c=1.0, prior="length_penalised", fpu="reward")
+    outcome_weight: float = Field(1.0, ge=0)
+    """What O is multiplied by; 0 needs no gold."""
+    scale: Literal[Scale.RANKING] = Scale.RANKING
+
+    @property
+    def needs_gold(self) -> bool:
+        """O is an outcome."""
+        return self.outcome_weight > 0 or super().needs_gold
+
+    def width(self) -> int:
+        """The children of one node."""
+        return max(self.expand.n, self.first or 0)
+
+    def draws(self) -> int:
+        """Every walk may expand a node at each step, up to what the tree can hold."""
+        moves = self.max_depth * (1 + self.returns)
+        walks = self.iterations * (self.root_factor + moves - 1) * self.horizon
+        full = sum(self.width() ** depth for depth in range(1, self.horizon + 1)) * moves
+        return min(walks * self.width(), full)
+
+    async def grow(self, tree: SearchTree) -> None:
+        """Walk, commit to a child, go on below it with what is known of it already, until the committed path has
+        ended."""
+        here, left, dead = tree.root, self.returns, set[Node]()
+        while not here.terminal and not self.over(tree):
+            for _ in range(self.iterations * (self.root_factor if here is tree.root else 1)):
+                if self.over(tree):
+                    break
+                await self._walk(tree, here)
+            place = living(here, dead) if self.returns else None
+            if place is not None and place is not here and left > 0:
+                here, left = place, left - 1
+            here = commit(here, dead)
+        if here.terminal:
+            tree.stopped = "answered" if here.terminal == "answer" else "exhausted"
+        tree.vote([(here, 1.0)] if here.terminal == "answer" else [])
+
+    async def _walk(self, tree: SearchTree, here: Node) -> None:
+        """Down to an end or to the horizon, giving children to what has none, and back up."""
+        node = here
+        while not node.terminal and node.depth - here.depth < self.horizon:
+            if not node.steps():
+                await self._expand(tree, node)
+            node = self.select.choose(node, node.steps())
+        back_up_rewards(node, here, self.gamma)
+
+    async def _expand(self, tree: SearchTree, node: Node) -> None:
+        children = await tree.expand(node, self.expand, self.first if node is tree.root else None)
+        await tree.evaluate(children)
+        if self.outcome_weight > 0:
+            await tree.judge(children)
+        for child in children:
+            child.reward = self.worth(child) - self.worth(node)
+        self.select.set_priors(node)
+
+    def worth(self, node: Node) -> float:
+        """R; 0 for the question, as in the code."""
+        outcome = 0.0 if node.terminal in ("invalid", "limit") else node.outcome
+        ends = 2 * outcome - 1 if node.terminal and outcome is not None else 0.0
+        return (node.value or 0.0) + self.outcome_weight * ends
+
+
+def living(node: Node, dead: set[Node]) -> Node | None:
+    """`node`, or the nearest above it, with a step below that may still lead to an answer; None: nowhere. `dead` learns
+    the others."""
+    for above in node.up():
+        dead.update(child for child in above.steps() if child.terminal in ("invalid", "limit"))
+        if not dead.issuperset(above.steps()):
+            return above
+        dead.add(above)
+    return None
+
+
+def commit(node: Node, dead: Set[Node] = frozenset()) -> Node:
+    """The child with the most visits * (1 + how far apart the visits of its own children are), then the greatest Q,
+    then the oldest; a dead one only where all are."""
+
+    def rank(child: Node) -> tuple[float, float, int]:
+        visits = [below.visits for below in child.steps()]
+        gap = max(visits) - min(visits) if visits else 0
+        return child.visits * (1 + gap), child.q if child.visits else child.reward, -child.id
+
+    return max([child for child in node.steps() if child not in dead] or node.steps(), key=rank)

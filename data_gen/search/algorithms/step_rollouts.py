@@ -1,0 +1,49 @@
+"""Rollouts from every step of sampled solutions (Wang et al., Math-Shepherd, arXiv 2312.08935, section 3.3).
+
+No labelling code was released. Counts are stored, labels made later (`value_targets` with the rule `mc`): what "any of
+N is right" says depends on N. Steps that solutions share are rolled out once, and every completion stays in the tree.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from data_gen.search.algorithms.iid import Sampled
+from data_gen.search.base import SEARCHES
+from data_gen.search.tree import SearchTree
+
+
+@SEARCHES.register("step_rollouts")
+class StepRollouts(Sampled):
+    """`StepRollouts(n=4, m=8)`: of each node N and W count the solutions through it, the mc counts its own m
+    completions."""
+
+    uses: Literal["step_rollouts"] = "step_rollouts"
+    n: int = Field(4, ge=1)
+    m: int = Field(8, ge=1)
+    """Completions of every step that ends nothing."""
+
+    @property
+    def needs_gold(self) -> bool:
+        """Completions are judged."""
+        return True
+
+    def width(self) -> int:
+        """The solutions; then the completions of at least one step."""
+        return max(self.n, self.m)
+
+    def draws(self) -> int:
+        """n solutions, and m completions of each of their steps, taken to be `max_depth`."""
+        return self.n * (1 + self.m * (self.max_depth - 1))
+
+    async def grow(self, tree: SearchTree) -> None:
+        """Solutions first, then their steps, one solution after the other while tokens are left."""
+        await self.solutions(tree, self.n - self.probe)
+        tree.stopped = "answered"
+        for end in [node for node in tree.nodes if node.terminal and node.source == "policy"]:
+            if self.over(tree):
+                tree.stopped = "budget"
+                break
+            await tree.complete(end.path(), self.m, self.expand)

@@ -1,0 +1,24 @@
+"""The form of a repository's name on the Hugging Face Hub, checked before anything is looked up."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+_ID = re.compile(r"[A-Za-z0-9_](?:[\w.-]*\w)?(?:/[A-Za-z0-9_](?:[\w.-]*\w)?)?", re.ASCII)
+
+
+def checked_id(name: str) -> str:
+    """`name`, where it is `openai/gsm8k` or `gpt2`; ValueError for anything else, such as a path."""
+    if not _ID.fullmatch(name):
+        raise ValueError(
+            f"expected a name on the Hub such as 'openai/gsm8k', got {name!r}; a local folder or file is named with "
+            "`path:`"
+        )
+    return name
+
+
+HubId = Annotated[str, AfterValidator(checked_id)]
+"""Type of `hub:` fields."""

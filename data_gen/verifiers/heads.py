@@ -1,0 +1,201 @@
+"""The head contract: what a value head computes, where it is read, on which scale, and how it is kept beside its
+weights.
+
+A head turns hidden states into one score a position (`raw`, what losses on logits and differences see) and that into a
+value (`squash`, applied once, inside the head: whoever reads a checkpoint gets values and squashes nothing). All of it
+is in `head.json`.
+
+A head lies in the folder `head` of a `from_pretrained` folder: beside a policy that makes a joint model, beside a bare
+backbone a verifier. This file imports nothing heavy; the module itself is in verifiers/value_head.py.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from data_gen.checkpoints import weights_folder
+from data_gen.errors import UserError
+from data_gen.records.scales import Scale
+from data_gen.records.solution import Segment
+
+if TYPE_CHECKING:
+    from data_gen.verifiers.value_head import ValueHead
+
+HEAD_FOLDER, HEAD_CONFIG, HEAD_WEIGHTS = "head", "head.json", "head.safetensors"
+Squash = Literal["none", "sigmoid", "tanh", "clip", "isotonic"]
+ReadAt = Literal["step_end", "every_token", "last"]
+"""Positions whose values were trained: the last token of every step, every token of the completion, the last token
+only."""
+_SCALES: dict[str, tuple[Scale, ...]] = {
+    "none": (Scale.ODDS, Scale.RANKING),
+    "sigmoid": (Scale.P, Scale.PROGRESS),
+    "tanh": (Scale.SIGNED, Scale.RANKING),
+    "clip": (Scale.P, Scale.PROGRESS, Scale.SIGNED),
+    "isotonic": (Scale.P,),
+}
+_MEANING = ("kind", "squash", "scale", "read_at", "labels", "positive", "gain", "offset", "knots")
+
+
+class HeadConfig(BaseModel):
+    """What a head is; `squash(gain * raw + offset)` is a value on `scale`.
+
+    AlphaMath: `HeadConfig(squash="tanh", scale="signed", dropout=0.1)`. TVM: `HeadConfig(squash="clip",
+    read_at="every_token")`. Math-Shepherd: `HeadConfig()`. Tree-PLV: `HeadConfig(squash="none", scale="ranking",
+    bias=False)`. rStar-Math's PPM, whose scores are squashed in searches only: `HeadConfig(squash="tanh",
+    scale="ranking", gain=0.2, init_std=1e-6, read_at="last")`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["scalar", "two_layer", "from_vocab"] = "scalar"
+    """One linear layer over hidden states; two with a ReLU between (Qwen2.5-Math RM); one over the LM's logits
+    (ReST-MCTS*), which needs a backbone with its LM head."""
+    squash: Squash = "sigmoid"
+    """`clip`: cut to the scale's bounds, for heads that regress to a bounded target without a squash. `isotonic`: what
+    `calibrate` fits."""
+    scale: Scale = Scale.P
+    read_at: ReadAt = "step_end"
+    labels: int = Field(1, ge=1)
+    """1: the score is the output itself. More: it is the log-odds of output `positive` against all others together."""
+    positive: int = Field(0, ge=0)
+    gain: float = Field(1.0, gt=0)
+    offset: float = 0.0
+    """With `gain`: a Platt calibration, or a temperature."""
+    knots: tuple[tuple[float, float], ...] = ()
+    """(score, value) of squash `isotonic`, both ascending: values run in straight lines between them and are level
+    outside."""
+    bias: bool = True
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """On the head's input, in training."""
+    init_std: float | None = Field(None, ge=0)
+    """Of fresh weights (biases start at 0); None: the backbone's `initializer_range`. Tiny ones make every value start
+    at the middle."""
+
+    @model_validator(mode="after")
+    def _sound(self) -> HeadConfig:
+        check_squash(self.squash, self.scale)
+        if self.positive >= self.labels:
+            raise ValueError(f"positive={self.positive} is none of the {self.labels} labels, which count from 0")
+        if (self.squash == "isotonic") != (len(self.knots) > 1):
+            raise ValueError(
+                f"knots: squash {self.squash!r} has {len(self.knots)}; 'isotonic' needs two or more, all others none"
+            )
+        if any(a[0] >= b[0] or a[1] > b[1] for a, b in itertools.pairwise(self.knots)):
+            raise ValueError("knots: scores must grow from one to the next, and values must not fall")
+        return self
+
+    def check_same(self, other: HeadConfig, here: str, there: str, *, more: Sequence[str] = (), mend: str = "") -> None:
+        """UserError that names the first difference in what values mean, where they are read or in `more` fields;
+        `mend`: what to do."""
+        mend = mend or "leave the field out to take what the checkpoint says, or train a head of the other kind"
+        for name in (*_MEANING, *more):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine != theirs:
+                raise UserError(
+                    f"Head mismatch: {here} has {name}={_shown(mine)}, {there} has {name}={_shown(theirs)}. A head is "
+                    "only read the way "
+                    f"it was trained; {mend}."
+                )
+
+
+def check_squash(squash: Squash, scale: Scale) -> None:
+    """ValueError where values with this squash would leave the scale or mean something else."""
+    if scale not in _SCALES[squash]:
+        fit = [name for name, scales in _SCALES.items() if scale in scales]
+        raise ValueError(f"scale {str(scale)!r} does not go with squash {squash!r}; expected squash {' or '.join(fit)}")
+
+
+def _shown(value: object) -> str:
+    return repr(str(value) if isinstance(value, Scale) else value)
+
+
+def read_head_config(folder: Path) -> HeadConfig:
+    """The config of the head beside the model in `folder`. UserError where there is none or it cannot be read."""
+    path = _inside(folder) / HEAD_CONFIG
+    if not path.is_file():
+        raise UserError(
+            f"{folder} holds no value head (no {HEAD_FOLDER}/{HEAD_CONFIG}). Expected a verifier or a joint model of "
+            "this program."
+        )
+    try:
+        return HeadConfig.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "as a whole"
+        raise UserError(f"{path} is no head config: {field}: {first['msg']}. Re-make the checkpoint.") from error
+
+
+def has_head(folder: Path) -> bool:
+    """Whether a model folder holds a value head."""
+    return (_inside(folder) / HEAD_CONFIG).is_file()
+
+
+def _inside(folder: Path) -> Path:
+    """Where a model's head lies: beside its Format, or beside weights that lie elsewhere."""
+    own = folder / HEAD_FOLDER
+    return own if own.is_dir() else weights_folder(folder) / HEAD_FOLDER
+
+
+def save_head(head: ValueHead, folder: Path) -> None:
+    """Write config and float32 weights into the folder `head` of a model folder."""
+    from safetensors.torch import save_file
+
+    inside = folder / HEAD_FOLDER
+    inside.mkdir(parents=True, exist_ok=True)
+    (inside / HEAD_CONFIG).write_text(head.config.model_dump_json(indent=2), encoding="utf-8")
+    weights = {name: tensor.detach().float().cpu().contiguous() for name, tensor in head.state_dict().items()}
+    save_file(weights, inside / HEAD_WEIGHTS, metadata={"format": "pt"})
+
+
+def load_head(folder: Path) -> ValueHead:
+    """The head beside the model in `folder`, on the CPU, in evaluation mode. UserError for torn weights or weights of
+    another shape."""
+    from safetensors.torch import load_file
+
+    from data_gen.verifiers.value_head import ValueHead
+
+    config, path = read_head_config(folder), _inside(folder) / HEAD_WEIGHTS
+    try:
+        weights = load_file(path)
+        head = ValueHead(config, max(tensor.shape[-1] for tensor in weights.values()))
+        head.load_state_dict(weights)
+    except Exception as error:  # safetensors, missing files and foreign shapes each raise another type
+        first = next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), "")
+        raise UserError(
+            f"The head's weights in {path} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected those "
+            "of a head of kind "
+            f"{config.kind!r} with {config.labels} label(s). Re-make the checkpoint."
+        ) from error
+    return head.eval()
+
+
+def step_ends(segments: Sequence[Segment]) -> list[int]:
+    """Index, in a completion's ids, of the last token of every step and of the answer line; the end token belongs to
+    the piece before it.
+
+    >>> step_ends([Segment(kind="step", text="1\\n", token_ids=(4, 5)), Segment(kind="answer", text="Answer: 1", token_ids=(6,)),
+    ...            Segment(kind="end", text="", token_ids=(1,))])
+    [1, 3]
+    """
+    ends: list[int] = []
+    length = 0
+    for segment in segments:
+        length += len(segment.token_ids)
+        if segment.kind == "end" and ends:
+            ends[-1] = length - 1
+        elif segment.token_ids:
+            ends.append(length - 1)
+    return ends
+
+
+def reading_positions(segments: Sequence[Segment], read_at: ReadAt) -> list[int]:
+    """Index, in a completion's ids, of the tokens at which a head that is read at `read_at` has values to learn."""
+    length = sum(len(segment.token_ids) for segment in segments)
+    if read_at == "every_token":
+        return list(range(length))
+    return step_ends(segments) if read_at == "step_end" else list(range(length))[-1:]

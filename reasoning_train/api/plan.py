@@ -1,0 +1,49 @@
+"""The stage graph of one recipe, resolved: what the loader makes and the runner, the worker and the report read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One stage of the graph, e.g. `Node(name="sample", uses="sample", config={"policy": Ref("base"), "n": 8}, seed=0,
+    ...)`."""
+
+    name: str
+    """`sample`; implicit ones `model`, `task.train`, `task.train.gold`; in rounds `rounds.grow.2.sample`; with several
+    seeds `sample@1`."""
+    uses: str
+    version: int
+    config: dict[str, Any]
+    """Validated, defaults filled in, plain values with `Ref` at the edges; without `uses`, `seed` and `resources`."""
+    seed: int | None
+    """None for stages that are not seeded."""
+    key: str
+    """sha256 over (uses, version, config with input keys in place of references, seed), hex."""
+    resources: dict[str, Any] = field(default_factory=dict)
+    """`threads`, `shards`, ...; not part of the key."""
+    inputs: tuple[str, ...] = ()
+    """Names of the nodes that the config refers to, in order of first mention."""
+    files: dict[str, str] = field(default_factory=dict)
+    """Leaf files that entered the key: path -> sha256 of the bytes."""
+    stop_gate: str | None = None
+    """In a round after the first: the node whose decision may turn this one into a pass-through."""
+    previous: str | None = None
+    """The node of the round before that a pass-through points to."""
+    origin: str = ""
+    """Where the stage stands in the recipe, `file:line`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A resolved recipe. `nodes` is in topological order (inputs first)."""
+
+    name: str
+    path: str
+    nodes: dict[str, Node]
+    resolved: dict[str, Any]
+    """The merged recipe as plain data, references as text: what `plan --resolved` prints."""
+    origins: dict[str, str]
+    """Dotted path of every value -> `file:line`, or `--set`."""

@@ -1,0 +1,81 @@
+"""References between stages: what `${stages.sample.data}` becomes, and the field types that accept one.
+
+A stage's config model says what it takes by the field's type; the loader replaces the reference's text by a `Ref`
+before validation, and the graph check compares the kind of the referenced output with the kind of the field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import core_schema
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """One edge of the graph: `Ref("sample", "data")` is output `data` of node `sample`; `output=None` is its main
+    output."""
+
+    node: str
+    output: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.node}.{self.output}" if self.output else self.node
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(cls._accept)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"^\$\{.+\}$", "description": "a reference such as ${stages.base}"}
+
+    @classmethod
+    def _accept(cls, value: Any) -> Ref:
+        if isinstance(value, Ref):
+            return value
+        raise ValueError(f"expected a reference such as ${{stages.base}}, got {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Marks a Ref field with the kind of output it takes."""
+
+    name: str
+    same_format: bool = True
+    """False: the input may come from a task with another Format (an evaluation set to decontaminate against)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unkeyed:
+    """Marks a field of a stage's config that changes how the work is done, not what comes out, and so stays out of the
+    key:
+
+    `micro_tokens: Annotated[int, Unkeyed()] = 8192`. Only fields of the config itself, not of models inside it.
+    """
+
+
+ProblemsRef = Annotated[Ref, Kind("problems")]
+"""Problem rows with their task (records.Problem)."""
+SolutionsRef = Annotated[Ref, Kind("solutions")]
+"""Solution rows (records.Solution)."""
+ModelRef = Annotated[Ref, Kind("model")]
+"""A `from_pretrained` folder with `format.json`."""
+VerifierRef = Annotated[Ref, Kind("verifier")]
+"""A `from_pretrained` folder with a head (heads.py) and `format.json`, whose model half may be its own."""
+BackboneRef = Annotated[Ref, Kind("model"), Kind("verifier")]
+"""A model or a verifier: what a head stands on, or stood on before."""
+TreesRef = Annotated[Ref, Kind("trees")]
+"""Node rows of finished searches (trees.Tree)."""
+PairsRef = Annotated[Ref, Kind("pairs")]
+"""Preferences between two continuations (labels.StepPair)."""
+ValueTargetsRef = Annotated[Ref, Kind("value_targets")]
+"""Paths with what a verifier should say along them (labels.ValueTarget)."""
+TableRef = Annotated[Ref, Kind("table")]
+"""Per-problem results of an evaluation."""
+VerdictRef = Annotated[Ref, Kind("verdict")]
+"""What a claim stage found."""

@@ -1,0 +1,1 @@
+"""The process itself: ranks, signals, plug-ins and memory."""

@@ -1,0 +1,133 @@
+"""What the `search` stage opens: engine, scorer, gold, and the one function that grows a tree and grades it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from data_gen.engines.base import Sample
+from data_gen.errors import UserError
+from data_gen.format import StepCodec, TaskFormat
+from data_gen.scorers import Gold, Scorer, Tools
+from data_gen.search import Limits, Search, SearchTree
+from data_gen.search.tree import judge
+from data_gen.verifiers.heads import has_head, read_head_config
+from reasoning_train.models.engine import open_engine
+from reasoning_train.store.inputs import load_task
+
+if TYPE_CHECKING:
+    from data_gen.engines.base import LM
+    from data_gen.records.problem import Problem
+    from data_gen.records.solution import Solution
+    from data_gen.records.trees import Tree
+    from reasoning_train.api.stage import Context, Input
+    from reasoning_train.models.policy_text import PolicyText
+    from reasoning_train.stages.search import SearchConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Grower:
+    """Everything that trees share."""
+
+    engine: Any
+    codec: StepCodec
+    context: int
+    """Tokens that the policy takes."""
+    search: Search
+    scorer: Scorer | None
+    grader: Gold
+    granted: bool
+    """Whether gold may take part while a tree grows."""
+    in_flight: int
+    """Trees to keep alive: enough to keep the engine busy while some wait for scorers and graders."""
+
+    async def grow(self, problem: Problem, sample: int, lm: LM, given: Sequence[Solution] = ()) -> Tree | None:
+        """A finished tree with all its ends graded; None for a question that leaves no room in the context. `given`:
+        solutions to begin with."""
+        room = self.context - len(self.codec.prompt_ids(problem.question))
+        if room < 1:
+            return None
+        limits = Limits(max_depth=self.search.max_depth, max_length=min(self.search.max_length, room))
+        gold = self.grader if self.granted else None
+        samples = [as_sample(solution, problem, self.codec) for solution in given]
+        tree = SearchTree(
+            problem, lm, self.codec, limits, self.search.scale, scorer=self.scorer, gold=gold, given=samples
+        )
+        await self.search.run(tree)
+        # Ends are graded for the record, after the search: what gold says of them now steers nothing.
+        await judge(problem, tree.nodes, self.grader)
+        for node in tree.nodes[1:]:
+            node.steps_ok = self.grader.steps_ok(problem, tree.steps(node)[0], ended=bool(node.terminal))
+        return tree.frozen(sample, oracle=self.granted, search=self.search.uses)
+
+
+def as_sample(solution: Solution, problem: Problem, codec: StepCodec) -> Sample:
+    """A solution row as the policy could have drawn it. UserError where it continues another prompt, or comes from
+    another tokenizer."""
+    if solution.prompt_ids and solution.prompt_ids != tuple(codec.prompt_ids(problem.question)):
+        raise UserError(
+            f"solutions: those of problem {problem.id!r} continue another prompt than this policy's. Sample them with "
+            "the policy that "
+            "searches, or one with the same tokenizer and Format."
+        )
+    segments = (
+        solution.segments
+        if solution.token_ids
+        else codec.encode([(s.kind, s.text) for s in solution.segments], end=True)
+    )
+    ids = tuple(token for segment in segments for token in segment.token_ids)
+    if codec.decode(ids).strip() != solution.text.strip():
+        raise UserError(
+            f"solutions: the token ids of one of problem {problem.id!r} are not those of its text with this tokenizer."
+        )
+    return Sample(token_ids=ids, logprobs=solution.logprobs, finish="length" if solution.finish == "length" else "stop")
+
+
+@contextmanager
+def open_grower(config: SearchConfig, ctx: Context) -> Iterator[Grower]:
+    """Load policy, verifier and task. UserError where the policy's or verifier's Format differs from the problems'."""
+    from reasoning_train.models.policy_text import load_policy_text
+
+    source = ctx.input(config.problems)
+    policy, task = load_policy_text(ctx.input(config.policy).path), load_task(source)
+    own = policy.format.model_copy(update={"task": task.format})
+    policy.format.check_same_task(own, f"policy {config.policy}", f"problems {config.problems}")
+    refuse_ends(task.format)
+    grader, in_flight = Gold(task), config.engine.in_flight(config.search.width())
+    scorer = config.scorer.open(_tools(config, ctx, policy, grader)) if config.scorer else None
+    values = config.scorer is not None and config.scorer.needs_value_head
+    with open_engine(policy, config.engine, ctx, values=values) as engine:
+        yield Grower(engine, policy.codec, policy.context, config.search, scorer, grader, config.gold, in_flight)
+
+
+def refuse_ends(fmt: TaskFormat) -> None:
+    """UserError where texts end solutions: a tree knows an end only by its token, so it would search on behind the
+    answer."""
+    if fmt.ends:
+        raise UserError(
+            f"task.format.ends: {list(fmt.ends)!r}, but searches end solutions by end tokens only. Sample with it "
+            "(`uses: sample`), "
+            "or search with a policy that was trained to write its end token, and without `ends`."
+        )
+
+
+def _tools(config: SearchConfig, ctx: Context, policy: PolicyText, grader: Gold) -> Tools:
+    verifier = ctx.input(config.verifier) if config.verifier else None
+    return Tools(
+        codec=policy.codec,
+        context=policy.context,
+        policy_hash=_hash(ctx.input(config.policy)),
+        policy_head=read_head_config(policy.folder) if has_head(policy.folder) else None,
+        verifier=verifier.path if verifier else None,
+        verifier_hash=_hash(verifier) if verifier else "",
+        gold=grader if config.gold else None,
+        seed=ctx.seed,
+        count=ctx.count,
+    )
+
+
+def _hash(made: Input) -> str:
+    """Of a model, short: what it was made of."""
+    return str(made.manifest["key"])[:12]

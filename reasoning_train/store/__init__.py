@@ -1,0 +1,1 @@
+"""Artifacts on disk: the store, manifests, cards, logs, locks and rows."""

@@ -1,0 +1,70 @@
+"""Typed reading of a stage's inputs: problems, solutions and the task that made them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from data_gen.errors import UserError
+from data_gen.records.problem import Problem
+from data_gen.records.solution import Solution
+from data_gen.records.trees import Tree, read_trees
+from data_gen.tasks import TASKS, Task
+from reasoning_train.api.stage import Input
+from reasoning_train.store.rows import Rows
+
+
+def read_problems(source: Input) -> Iterator[Problem]:
+    """Problems of a `problems` input, streamed in order."""
+    return (Problem.from_row(row) for row in Rows(source.path))
+
+
+def read_solutions(source: Input) -> Iterator[Solution]:
+    """Solutions of a `solutions` input, streamed in order; the rows of one problem stand together."""
+    return (Solution.from_row(row) for row in Rows(source.path))
+
+
+def with_solutions(
+    problems: Iterable[Problem], solutions: Iterable[Solution]
+) -> Iterator[tuple[Problem, list[Solution]]]:
+    """Each problem with its solutions, which stand in the order of the problems (some may have none). UserError where
+    they do not."""
+    groups = itertools.groupby(solutions, key=lambda row: row.problem_id)
+    waiting = next(groups, None)
+    for problem in problems:
+        if waiting is None or waiting[0] != problem.id:
+            yield problem, []
+            continue
+        yield problem, list(waiting[1])
+        waiting = next(groups, None)
+    if waiting is not None:
+        raise UserError(
+            f"solutions: those of problem {waiting[0]!r} have no place: there is no such problem, or it stands "
+            "earlier. Expected solutions "
+            "of the same problems in the same order, as `sample` makes them; leave `limit` to the stage that samples."
+        )
+
+
+def stream_trees(source: Input) -> Iterator[Tree]:
+    """Trees of a `trees` input, streamed in order; those of one problem stand together."""
+    return read_trees(Rows(source.path))
+
+
+def count_rows(source: Input, limit: int | None = None) -> int:
+    """Rows of an input, from its manifest; at most `limit`."""
+    rows = int(source.manifest["outputs"][source.path.name]["rows"])
+    return rows if limit is None else min(rows, limit)
+
+
+def load_task(source: Input) -> Task:
+    """The task that a `problems` input came from, as its configuration says."""
+    return build_task(json.loads((source.path / "task.json").read_text(encoding="utf-8")))
+
+
+def build_task(config: Mapping[str, Any]) -> Task:
+    """A task from its recipe mapping; UserError names an unknown task."""
+    if "uses" not in config:
+        raise UserError(f"task: `uses` is missing. Known: {', '.join(TASKS.names())}.")
+    return TASKS.get(config["uses"]).model_validate(dict(config))

@@ -1,0 +1,182 @@
+"""The manifest of an artifact: how it was made, what it was made from, and the size and digest of every file.
+
+`manifest.json` is the last file written; a folder without a readable one of this schema version does not exist.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import reasoning_train
+from data_gen.errors import UserError
+from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.refs import Ref
+
+SCHEMA_VERSION = 1
+FILE_NAME = "manifest.json"
+PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "peft",
+    "datasets",
+    "pyarrow",
+    "numpy",
+    "safetensors",
+    "math-verify",
+    "pydantic",
+)
+"""Packages whose versions a manifest keeps."""
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of an artifact's folder; None where there is none, or none that this version finished."""
+    try:
+        manifest: dict[str, Any] = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return manifest if manifest.get("schema_version") == SCHEMA_VERSION else None
+
+
+def describe_output(folder: Path, kind: str) -> dict[str, Any]:
+    """Kind, rows (where there are Parquet parts), bytes, files and digest of one output's folder."""
+    from reasoning_train.store.rows import Rows
+
+    files = {name: [(folder / name).stat().st_size, file_digest(folder / name)] for name in _names(folder)}
+    rows = {"rows": len(Rows(folder))} if any(name.startswith("part-") for name in files) else {}
+    return {
+        "kind": kind,
+        **rows,
+        "bytes": sum(size for size, _ in files.values()),
+        "digest": _tree_digest(files),
+        "files": files,
+    }
+
+
+def _tree_digest(files: Mapping[str, list[Any]]) -> str:
+    return hashlib.sha256(
+        json.dumps(sorted((name, digest) for name, (_, digest) in files.items())).encode()
+    ).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file's bytes, hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def damages(folder: Path, manifest: Mapping[str, Any], *, deep: bool = False) -> Iterator[str]:
+    """What is wrong with an artifact's files: missing ones, other sizes and, when `deep`, other bytes."""
+    for output, described in manifest["outputs"].items():
+        for name, (size, digest) in described.get("files", {}).items():
+            path = folder / output / name
+            if not path.is_file():
+                yield f"{output}/{name} is missing"
+            elif path.stat().st_size != size:
+                yield f"{output}/{name} has {path.stat().st_size} bytes instead of {size}"
+            elif deep and file_digest(path) != digest:
+                yield f"{output}/{name} has other bytes than when it was made"
+
+
+def describe_node(node: Node, plan: Plan) -> dict[str, Any]:
+    """The part of the manifest that is known before the stage runs: identity and resolved configuration."""
+    config = {name: _plain(value, plan) for name, value in node.config.items()}
+    identity = {"uses": node.uses, "version": node.version, "key": node.key, "node": node.name, "recipe": plan.name}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        **identity,
+        "config": config,
+        "seed": node.seed,
+        "files": dict(node.files),
+    }
+
+
+def _plain(value: Any, plan: Plan) -> Any:
+    if isinstance(value, Ref):
+        return {"node": value.node, "output": value.output, "key": plan.nodes[value.node].key}
+    if isinstance(value, Mapping):
+        return {key: _plain(item, plan) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, plan) for item in value]
+    return value
+
+
+def describe_machine(threads: int) -> dict[str, Any]:
+    """Host, device, threads, code and package versions of this process."""
+    return {
+        "host": socket.gethostname(),
+        "device": _device(),
+        "threads": threads,
+        "code": dict(code_version()),
+        "packages": _packages(),
+    }
+
+
+def _device() -> str:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        return str(torch.cuda.get_device_name())
+    return f"cpu ({platform.machine()})"
+
+
+def _packages() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@functools.cache
+def code_version() -> Mapping[str, Any]:
+    """Version of this package and, in a git checkout, the revision and whether files differ from it."""
+    root = Path(reasoning_train.__file__).parent.parent
+    version: dict[str, Any] = {"version": reasoning_train.__version__}
+    if not (root / ".git").exists():
+        return version
+    try:
+        revision = _git(root, "rev-parse", "HEAD")
+        return {
+            **version,
+            "git": revision.strip(),
+            "dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no").strip()),
+        }
+    except (OSError, subprocess.SubprocessError):
+        return version
+
+
+def _git(root: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=10
+    ).stdout
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that the file has the old or the new content after a crash, never half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as stream:
+        json.dump(value, stream, indent=1, ensure_ascii=False, default=_refuse)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(temporary, path)
+
+
+def _refuse(value: Any) -> Any:
+    raise UserError(f"Not a JSON value, so it cannot go into a manifest: {value!r} of type {type(value).__name__}.")

@@ -1,0 +1,105 @@
+"""Who may work on an artifact: one process on the whole of it, or several on its shards, never both.
+
+A shard gives way to a process on the whole artifact; a process on the whole takes its lock, which keeps further shards
+out, and waits for those that run. Whoever waits looks each time whether the artifact was finished meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from reasoning_train.api.plan import Node, Plan
+from reasoning_train.process import stopping
+from reasoning_train.store.locks import Lock, Owner, live_owner
+from reasoning_train.store.store import Store, artifact_name
+
+Shard = tuple[int, int]
+
+
+@contextlib.contextmanager
+def claim(store: Store, node: Node, plan: Plan, shard: Shard | None, tell: Callable[[Owner], None]) -> Iterator[bool]:
+    """Wait for the right to work on a node (or one shard of it) and hold it inside the `with`.
+
+    Yields False, holding nothing, when the artifact is finished and fresh; `tell` hears once of each owner waited for.
+    A damaged artifact is set aside, and so not finished.
+    """
+    lock = Lock(_path(store, node, shard))
+    try:
+        yield _take(
+            lock,
+            lambda: _rival(store, node, shard),
+            lambda: _finished(store, node, plan),
+            tell,
+            gives_way=shard is not None,
+        )
+    finally:
+        lock.release()
+
+
+def _take(
+    lock: Lock,
+    rival: Callable[[], Owner | None],
+    finished: Callable[[], bool],
+    tell: Callable[[Owner], None],
+    gives_way: bool,
+) -> bool:
+    told: Owner | None = None
+    held = False
+    while not finished():
+        other = rival() if gives_way or held else None
+        if other is None and not held:
+            other = lock.acquire()
+            held = other is None
+            other = other or rival()
+        if other is None:
+            # Another process may have finished between our look at the store and our lock.
+            return not finished()
+        if held and gives_way:
+            lock.release()
+            held = False
+        if other != told:
+            told = other
+            tell(other)
+        if stopping.asked():
+            raise stopping.Stopped
+        time.sleep(random.uniform(0.1, 0.3))
+    return False
+
+
+def owners(store: Store, node: Node) -> list[Owner]:
+    """All living processes that work on a node."""
+    found = [live_owner(path) for path in [_path(store, node, None), *_shard_locks(store, node)]]
+    return [owner for owner in found if owner is not None]
+
+
+def _rival(store: Store, node: Node, shard: Shard | None) -> Owner | None:
+    """A living owner of a lock that excludes ours."""
+    if shard is None:
+        paths = _shard_locks(store, node)
+    else:
+        same_count = f"-of-{shard[1]}.lock"
+        paths = [
+            _path(store, node, None),
+            *(path for path in _shard_locks(store, node) if not path.name.endswith(same_count)),
+        ]
+    return next((owner for owner in map(live_owner, paths) if owner is not None), None)
+
+
+def _finished(store: Store, node: Node, plan: Plan) -> bool:
+    state = store.state(node, plan)
+    if state == "damaged":
+        print(store.set_aside(node), flush=True)
+    return state == "cached"
+
+
+def _path(store: Store, node: Node, shard: Shard | None) -> Path:
+    part = f".{shard[0]}-of-{shard[1]}" if shard else ""
+    return store.locks / f"{artifact_name(node.uses, node.key)}{part}.lock"
+
+
+def _shard_locks(store: Store, node: Node) -> list[Path]:
+    return sorted(store.locks.glob(f"{artifact_name(node.uses, node.key)}.*-of-*.lock"))

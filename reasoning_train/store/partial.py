@@ -1,0 +1,140 @@
+"""Progress of an unfinished artifact, kept in `<artifact>.partial/` and resumed by the same key.
+
+inputs.json                   digests of the inputs that the progress was made from
+log-<k>-of-<n>.jsonl          finished problems (log.py)
+attempts-<k>-of-<n>.json      attempts, wall time, counts and metrics of one shard; `done` once it ran to its end
+history-<k>-of-<n>.jsonl      points of the curves
+work/                         the stage's own files (trainer checkpoints)
+out/                          what will be published
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from reasoning_train.api.plan import Node, Plan
+from reasoning_train.store.append_log import log_name, read_logs, whole_bytes
+from reasoning_train.store.locks import guard
+from reasoning_train.store.manifest import write_json
+from reasoning_train.store.store import Store
+
+Shard = tuple[int, int]
+
+
+@dataclass(slots=True)
+class Attempts:
+    """What one shard's attempts have come to so far."""
+
+    number: int = 0
+    """Attempts begun."""
+    wall_s: float = 0.0
+    """Time of the attempts that ended by themselves; a killed one is not in it."""
+    started: float = 0.0
+    """Unix time of the first attempt's start."""
+    done: bool = False
+    log_bytes: int = 0
+    """Bytes of its log when it had run to its end."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Counts that belong to no record."""
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+class Partial:
+    """The progress folder of a node, as the process that holds the claim sees it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.out = folder / "out"
+
+    def work(self, shard: Shard) -> Path:
+        """The stage's own folder, made if absent; shards have one each."""
+        path = self.folder / ("work" if shard == (0, 1) else f"work-{shard[0]}-of-{shard[1]}")
+        path.mkdir(exist_ok=True)
+        return path
+
+    def save(self, shard: Shard, attempts: Attempts) -> None:
+        """Write a shard's state."""
+        write_json(self._path(shard), asdict(attempts))
+
+    def read(self, shard: Shard) -> Attempts:
+        """A shard's state; that of a shard that never began is empty. One whose log has lost records since it ended is
+        not done."""
+        try:
+            attempts = Attempts(**json.loads(self._path(shard).read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return Attempts()
+        attempts.done = attempts.done and self.log_bytes(shard) >= attempts.log_bytes
+        return attempts
+
+    def log_bytes(self, shard: Shard) -> int:
+        """Bytes of the whole records in a shard's log."""
+        return whole_bytes(self.folder / log_name(shard))
+
+    def lost(self) -> list[str]:
+        """Logs that have lost records since their shards ended: cut short, or gone."""
+        return [
+            log_name(shard) for shard, attempts in self.shards().items() if self.log_bytes(shard) < attempts.log_bytes
+        ]
+
+    def _path(self, shard: Shard) -> Path:
+        return self.folder / f"attempts-{shard[0]}-of-{shard[1]}.json"
+
+    def shards(self) -> dict[Shard, Attempts]:
+        """State of every shard of every count that ever began."""
+        names = [path.stem.split("-") for path in self.folder.glob("attempts-*-of-*.json")]
+        keys = sorted((int(name[1]), int(name[3])) for name in names)
+        return {key: self.read(key) for key in keys}
+
+    def complete(self) -> list[Attempts] | None:
+        """The states of a full set of finished shards, or None while every set lacks one."""
+        shards = self.shards()
+        for count in sorted({n for _, n in shards}):
+            group = [shards[k, count] for k in range(count) if (k, count) in shards]
+            if len(group) == count and all(one.done for one in group):
+                return group
+        return None
+
+    def reached(self) -> dict[str, int]:
+        """How far the work has got: the finished `records`, or for a stage that keeps none the `step` of the last point
+        of its curves."""
+        records = len(read_logs(self.folder))
+        steps = [] if records else [int(point["step"]) for point in self.history() if "step" in point]
+        return {"step": steps[-1]} if steps else {"records": records}
+
+    def history(self) -> list[dict[str, Any]]:
+        """All points of the curves; points that a later attempt went over again are taken from the later one."""
+        kept: list[dict[str, Any]] = []
+        for path in sorted(self.folder.glob("history-*-of-*.jsonl")):
+            kept += _last_told(
+                [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+            )
+        return kept
+
+
+def _last_told(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    kept: list[dict[str, Any]] = []
+    attempt = None
+    for point in points:
+        if point["attempt"] != attempt:
+            attempt = point["attempt"]
+            kept = [old for old in kept if old.get("step", -1) < point.get("step", 0)]
+        kept.append(point)
+    return [{name: value for name, value in point.items() if name != "attempt"} for point in kept]
+
+
+def open_partial(store: Store, node: Node, plan: Plan) -> Partial:
+    """The node's progress folder, made if absent. Progress made from inputs that have other bytes now is thrown
+    away."""
+    folder = store.partial(node)
+    inputs = {plan.nodes[name].key: store.digest(plan.nodes[name]) for name in node.inputs}
+    marker = folder / "inputs.json"
+    with guard(store.locks / "partial"):
+        if folder.exists() and not (marker.exists() and json.loads(marker.read_text(encoding="utf-8")) == inputs):
+            store.discard(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not marker.exists():
+            write_json(marker, inputs)
+    return Partial(folder)

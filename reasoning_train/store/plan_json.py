@@ -1,0 +1,59 @@
+"""Plans as JSON: what a run's folder keeps and what the runner hands to its workers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.refs import Ref
+from reasoning_train.store.manifest import write_json
+
+
+def plan_to_json(plan: Plan) -> dict[str, Any]:
+    """Plain data; a reference becomes `{"$ref": [node, output]}`."""
+    return {**_fields(plan), "nodes": {name: _fields(node) for name, node in plan.nodes.items()}}
+
+
+def plan_from_json(data: Mapping[str, Any]) -> Plan:
+    """The inverse of `plan_to_json`."""
+    return Plan(**{**data, "nodes": {name: _node(node) for name, node in data["nodes"].items()}})
+
+
+def write_plan(path: Path, plan: Plan) -> None:
+    """Write a plan to a JSON file."""
+    write_json(path, plan_to_json(plan))
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan that `write_plan` wrote."""
+    return plan_from_json(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    return {
+        field.name: _encode(getattr(record, field.name))
+        for field in dataclasses.fields(record)
+        if field.name != "nodes"
+    }
+
+
+def _node(data: Mapping[str, Any]) -> Node:
+    return Node(**{**data, "config": _decode(data["config"]), "inputs": tuple(data["inputs"])})
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, Ref):
+        return {"$ref": [value.node, value.output]}
+    if isinstance(value, Mapping):
+        return {key: _encode(item) for key, item in value.items()}
+    return [_encode(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, dict):
+        return Ref(*value["$ref"]) if value.keys() == {"$ref"} else {key: _decode(item) for key, item in value.items()}
+    return [_decode(item) for item in value] if isinstance(value, list) else value

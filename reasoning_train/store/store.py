@@ -1,0 +1,192 @@
+"""The artifact store: finished artifacts by key, what state a node is in, and publishing in one rename.
+
+ROOT/artifacts/<uses>-<key[:16]>/            manifest.json  README.md  <output>/...
+ROOT/artifacts/<uses>-<key[:16]>.partial/    progress of an unfinished one (see partial.py)
+ROOT/quarantine/                             damaged artifacts, set aside when they were found to be so
+ROOT/locks/   ROOT/runs/
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from data_gen.errors import UserError
+from reasoning_train.api.plan import Node, Plan
+from reasoning_train.store.manifest import damages, read_manifest
+
+State = Literal["cached", "stale", "damaged", "partial", "absent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A finished artifact, e.g. `Artifact(Path("store/artifacts/sample-9f3c..."), {...})`."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+
+
+class Store:
+    """The store under `root`; the folder is made when something is first written."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.artifacts = root / "artifacts"
+        self.locks = root / "locks"
+        self.runs = root / "runs"
+        self.quarantine = root / "quarantine"
+
+    def folder(self, node: Node) -> Path:
+        """Where the node's finished artifact lies or will lie."""
+        return self.artifacts / artifact_name(node.uses, node.key)
+
+    def partial(self, node: Node) -> Path:
+        """Where the node's progress lies."""
+        return self.artifacts / f"{artifact_name(node.uses, node.key)}.partial"
+
+    def find(self, node: Node) -> Artifact | None:
+        """The node's finished artifact as published (perhaps a pointer), or None. Files are not looked at."""
+        manifest = read_manifest(self.folder(node))
+        return Artifact(self.folder(node), manifest) if manifest and manifest["key"] == node.key else None
+
+    def open(self, node: Node) -> Artifact:
+        """The node's artifact with pass-throughs followed; UserError when it is not there or files are missing or
+        torn."""
+        artifact = self.find(node)
+        if artifact is None:
+            raise UserError(
+                f"Stage {node.name!r} has no finished artifact {self.folder(node)}; run the recipe to make it."
+            )
+        reached = self._follow(artifact)
+        if reached is None:
+            raise UserError(
+                f"{artifact.path} passes on an artifact that is gone. Remove it (rm -r {artifact.path}) and rerun the "
+                "recipe."
+            )
+        artifact = reached
+        wrong = next(damages(artifact.path, artifact.manifest), None)
+        if wrong:
+            raise UserError(damage_message(artifact.path, node.name, wrong))
+        return artifact
+
+    def _follow(self, artifact: Artifact) -> Artifact | None:
+        """The artifact that pass-throughs lead to, None where it is gone. They lead to earlier rounds, so there is no
+        circle."""
+        while "pointer" in artifact.manifest:
+            path = self.artifacts / artifact_name(**artifact.manifest["pointer"])
+            manifest = read_manifest(path)
+            if manifest is None:
+                return None
+            artifact = Artifact(path, manifest)
+        return artifact
+
+    def digest(self, node: Node) -> str | None:
+        """One digest over all outputs of the node's artifact; None while there is none."""
+        artifact = self.find(node)
+        reached = self._follow(artifact) if artifact else None
+        return content_digest(reached.manifest) if reached else None
+
+    def state(self, node: Node, plan: Plan) -> State:
+        """`stale`: finished, but one of its inputs has been made again since with other bytes."""
+        artifact = self.find(node)
+        if artifact is None:
+            return "partial" if self.partial(node).is_dir() else "absent"
+        if next(damages(artifact.path, artifact.manifest), None):
+            return "damaged"
+        changed = next(self.changed_inputs(artifact, plan, node), None)
+        return "stale" if changed or self._follow(artifact) is None else "cached"
+
+    def changed_inputs(self, artifact: Artifact, plan: Plan, node: Node) -> Iterator[str]:
+        """Names of the node's inputs whose content differs from what the artifact was made from."""
+        then = {entry["key"]: entry["digest"] for entry in artifact.manifest["inputs"].values()}
+        for name in dependencies(node):
+            now = self.digest(plan.nodes[name])
+            if now is not None and then.get(plan.nodes[name].key, now) != now:
+                yield name
+
+    def publish(self, node: Node, made: Path) -> Artifact:
+        """Rename the complete folder `made` (manifest included) into place; what stood there before is removed."""
+        _sync_tree(made)
+        target = self.folder(node)
+        if target.exists():
+            self.discard(target)
+        os.rename(made, target)
+        _sync_folder(self.artifacts)
+        shutil.rmtree(self.partial(node), ignore_errors=True)
+        artifact = self.find(node)
+        assert artifact is not None, "a published folder has its manifest"
+        return artifact
+
+    def set_aside(self, node: Node, *, deep: bool = False) -> str:
+        """Move the node's artifact out of the way if it is damaged, so that the next run makes it again; says what was
+        wrong and where it is now, empty if it is sound. `deep`: read every byte."""
+        found = self.find(node)
+        artifact = self._follow(found) if found else None
+        wrong = next(damages(artifact.path, artifact.manifest, deep=deep), None) if artifact else None
+        if artifact is None or wrong is None:
+            return ""
+        target = self.quarantine / f"{artifact.path.name}-{uuid.uuid4().hex[:8]}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another process has just done the same
+            os.rename(artifact.path, target)
+        return f"the artifact of stage {node.name!r} is damaged: {wrong}; it was set aside in {target}"
+
+    def discard(self, folder: Path) -> None:
+        """Take a folder out of the store at once, then delete it: half an artifact is never visible."""
+        trash = self.root / "trash" / f"{folder.name}-{uuid.uuid4().hex[:8]}"
+        trash.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(folder, trash)
+        shutil.rmtree(trash)
+
+
+def dependencies(node: Node) -> tuple[str, ...]:
+    """Names of the nodes that must be finished before this one: its inputs and, in later rounds, what the stop rule
+    looks at."""
+    return tuple(dict.fromkeys([*node.inputs, *(name for name in (node.stop_gate, node.previous) if name)]))
+
+
+def artifact_name(uses: str, key: str) -> str:
+    """Folder name of an artifact: `sample-9f3c0a1b2c3d4e5f`."""
+    return f"{uses}-{key[:16]}"
+
+
+def content_digest(manifest: Mapping[str, Any]) -> str:
+    """One digest over all outputs: what consumers remember of an input."""
+    outputs = sorted((name, output["digest"]) for name, output in manifest["outputs"].items())
+    return hashlib.sha256(json.dumps(outputs).encode()).hexdigest()
+
+
+def damage_message(path: Path, node: str, wrong: str) -> str:
+    """What to tell the user about an artifact with missing or torn files."""
+    return (
+        f"The artifact of stage {node!r} is damaged: {wrong} ({path}). Run the recipe again: it is set aside and "
+        "made again."
+    )
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
+        else:
+            _sync_folder(path)
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return  # only POSIX systems open folders
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

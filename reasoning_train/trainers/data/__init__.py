@@ -1,0 +1,1 @@
+"""Rows of data to traces that a trainer packs."""

@@ -1,0 +1,82 @@
+"""What encoding hands to training."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from data_gen.errors import UserError, excerpt
+from reasoning_train.packing.rows import Row
+
+if TYPE_CHECKING:
+    from data_gen.format import StepCodec
+
+LOST = ("too_long", "cut_by_length_limit")
+"""Reasons that `max_dropped` limits; rows left out for others (weight 0, no target) were not meant to be trained on."""
+
+
+@dataclass(slots=True)
+class Encoded:
+    """`Encoded(rows=[...], dropped=Counter(too_long=2), first={"too_long": "problem 'p7', 300 tokens, '37 + 8 ='"})`:
+    none is truncated, what is left out is counted, and the first of each kind kept to be shown."""
+
+    rows: list[Row] = field(default_factory=list)
+    dropped: Counter[str] = field(default_factory=Counter)
+    """By reason: `too_long` over the limit; `cut_by_length_limit` when it was sampled, so that it has no end to learn;
+    `weight_0`: wrong solutions that nobody should imitate; `no_target` where the head is read;
+    `one_class`: nothing to compare."""
+    first: dict[str, str] = field(default_factory=dict)
+    """By reason, the first row that was left out, for people to read."""
+
+    def drop(self, reason: str, problem_id: str, pieces: Sequence[str], tokens: int) -> None:
+        """Leave out a row; `pieces`: its completion, `tokens`: how many it takes with its prompt, 0 where it was not
+        encoded."""
+        self.dropped[reason] += 1
+        if reason not in self.first:
+            size = f"{tokens} tokens, " if tokens else ""
+            self.first[reason] = f"problem {problem_id!r}, {size}{excerpt(''.join(pieces))}"
+
+    def why(self, limit: int, *, lost: bool = False) -> str:
+        """How many rows were left out for which reasons; `lost`: those that should not have been."""
+        reasons = LOST if lost else [*LOST, *(reason for reason in self.dropped if reason not in LOST)]
+        return ", ".join(f"{self.dropped[reason]} {_said(reason, limit)}" for reason in reasons)
+
+    def offending(self, limit: int, *, lost: bool = False) -> str:
+        """A sentence for every reason: the first row that was left out for it; empty where none was."""
+        shown = {reason: row for reason, row in self.first.items() if reason in LOST or not lost}
+        return "".join(f" The first {_said(reason, limit)}: {row}." for reason, row in shown.items())
+
+    def __add__(self, other: Encoded) -> Encoded:
+        """Both, one after the other."""
+        return Encoded(self.rows + other.rows, self.dropped + other.dropped, other.first | self.first)
+
+
+def check_ids(
+    field_: str, ids: Sequence[int], vocabulary: int, refuse: Callable[[str, object, str], UserError]
+) -> None:
+    """What `refuse` makes of ids that are none, or of another tokenizer."""
+    if not ids:
+        raise refuse(field_, ids, "at least one token: an empty one teaches nothing. Drop the row")
+    if not (min(ids) >= 0 and max(ids) < vocabulary):
+        wrong = next(i for i in ids if not 0 <= i < vocabulary)
+        raise refuse(
+            field_, wrong, f"ids from 0 to {vocabulary - 1}, the model's vocabulary. It was made with another tokenizer"
+        )
+
+
+def prompt_texts(ids: Sequence[int], codec: StepCodec) -> tuple[str, str]:
+    """What a prompt's ids read, without special tokens and with: a template's own are in the text of a prompt, those
+    that a tokenizer puts before a plain one are not."""
+    return codec.decode(ids).strip(), codec.tokenizer.backend_tokenizer.decode(ids, skip_special_tokens=False).strip()
+
+
+def _said(reason: str, limit: int) -> str:
+    return {
+        "too_long": f"over max_length={limit} tokens",
+        "cut_by_length_limit": "cut when sampled",
+        "weight_0": "of weight 0",
+        "no_target": "without a target where the head is read",
+        "one_class": "of problems whose paths are all right or all wrong",
+    }[reason]

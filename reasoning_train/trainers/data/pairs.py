@@ -1,0 +1,105 @@
+"""Preference rows to training rows: the shared prefix is the prompt, only the sides carry loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+
+from data_gen.errors import UserError
+from data_gen.format import StepCodec
+from data_gen.records.labels import StepPair
+from reasoning_train.packing.rows import Row, Trace
+from reasoning_train.trainers.data.encoded import Encoded, check_ids, prompt_texts
+
+
+def encode_pairs(
+    pairs: Iterable[StepPair], codec: StepCodec, max_length: int, *, vocabulary: int, compare: bool = False
+) -> Encoded:
+    """Rows in the order of the pairs. `compare`: for a verifier, which reads the last token of each side and predicts
+    none.
+
+    A pair with a side over the limit is counted and left out, none truncated. UserError names a row that cannot be
+    trained on.
+    """
+    result = Encoded()
+    for number, pair in enumerate(pairs):
+        _check(number, pair, codec, vocabulary, compare)
+        traces = tuple(_trace(pair.prompt_ids, side, compare) for side in (pair.chosen_ids, pair.rejected_ids))
+        longest = max(traces, key=len)
+        if len(longest) > max_length:
+            result.drop(
+                "too_long", pair.problem_id, [pair.chosen if longest is traces[0] else pair.rejected], len(longest)
+            )
+            continue
+        known = (pair.reference_chosen, pair.reference_rejected)
+        reference = tuple(x for x in known if x is not None)
+        row = Row(traces, weight=pair.weight, smoothing=pair.label_smoothing, ranks=(1.0, 0.0), group=pair.problem_id)
+        result.rows.append(replace(row, reference=reference) if len(reference) == 2 else row)
+    return result
+
+
+def _trace(prompt: tuple[int, ...], side: tuple[int, ...], compare: bool) -> Trace:
+    ids = (*prompt, *side)
+    if compare:
+        return Trace(ids, (0.0,) * len(ids), (len(ids) - 1,), (), (1.0,))
+    return Trace(ids, (0.0,) * len(prompt) + (1.0,) * len(side))
+
+
+def _check(number: int, pair: StepPair, codec: StepCodec, vocabulary: int, compare: bool) -> None:
+    def refuse(field: str, value: object, expected: str) -> UserError:
+        return UserError(
+            f"Pair {number} (problem {pair.problem_id!r}, rule {pair.rule!r}): {field} is {value!r}; expected "
+            f"{expected}."
+        )
+
+    sides = {"chosen_ids": pair.chosen_ids, "rejected_ids": pair.rejected_ids}
+    for field_, ids in ({"prompt_ids": pair.prompt_ids} | sides).items():
+        check_ids(field_, ids, vocabulary, refuse)
+    for field_, side in sides.items():
+        if pair.end_mark == "none" and side[-1] in codec.end_ids:
+            raise refuse(
+                field_,
+                side[-1],
+                "no stop token, as end_mark is 'none': a step must not teach the end. Set end_mark to 'eos' or drop it",
+            )
+    if (
+        pair.granularity == "full"
+        and pair.end_mark == "eos"
+        and not codec.format.task.ends
+        and pair.chosen_ids[-1] not in codec.end_ids
+    ):
+        raise refuse(
+            "chosen_ids",
+            pair.chosen_ids[-1],
+            "a stop token last, as the side is a whole solution and end_mark is 'eos'",
+        )
+    if pair.chosen_ids == pair.rejected_ids:
+        raise refuse("chosen", pair.chosen, "another text than `rejected`: equal sides teach nothing. Drop the row")
+    numbers = {
+        name: getattr(pair, name)
+        for name in ("score_chosen", "score_rejected", "weight", "reference_chosen", "reference_rejected")
+    }
+    for field_, said in numbers.items():
+        if said is not None and not (math.isfinite(said) and (field_ != "weight" or said >= 0)):
+            raise refuse(field_, said, "a finite number, not below 0" if field_ == "weight" else "a finite number")
+    if not 0 <= pair.label_smoothing <= 0.5:
+        raise refuse("label_smoothing", pair.label_smoothing, "a probability from 0 to 0.5")
+    if pair.prompt.strip() not in (texts := prompt_texts(pair.prompt_ids, codec)):
+        raise refuse(
+            "prompt",
+            pair.prompt[:80],
+            f"the text of prompt_ids, {texts[0][:80]!r}: the prefix is not a prefix of both sides",
+        )
+    token = (
+        codec.tokenizer.convert_tokens_to_ids(codec.format.model.step_token) if codec.format.model.step_token else None
+    )
+    if compare and token is not None and {pair.chosen_ids[-1], pair.rejected_ids[-1]} != {token}:
+        raise refuse(
+            "chosen_ids, rejected_ids",
+            (pair.chosen_ids[-1], pair.rejected_ids[-1]),
+            f"{token} last, the step token at which this model is read. Make the rows by stage `recode_pairs`",
+        )
+    for name, said, ids in (("chosen", pair.chosen, pair.chosen_ids), ("rejected", pair.rejected, pair.rejected_ids)):
+        if (text := codec.decode(ids)) != said:
+            raise refuse(name, said[:80], f"the text of {name}_ids, {text[:80]!r}. Use the policy's tokenizer")

@@ -1,0 +1,97 @@
+"""Solutions to training rows: prompt ids of the policy's own codec, completion ids as sampled or encoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from data_gen.errors import UserError
+from data_gen.format import StepCodec
+from data_gen.records.solution import Segment, Solution
+from reasoning_train.packing.rows import Row, Trace
+from reasoning_train.trainers.data.encoded import Encoded, prompt_texts
+
+
+def encode_solutions(
+    solutions: Iterable[Solution], codec: StepCodec, max_length: int, masked: Sequence[str] = ()
+) -> Encoded:
+    """Rows of whole solutions that end with the stop token. Cut, over-long and weightless ones are counted and left
+    out, none truncated.
+
+    `masked`: kinds of segments that carry no loss. UserError names a row that the tokenizer or the template does not
+    give back.
+    """
+    result, asked, prompt = Encoded(), "", tuple[int, ...]()
+    for solution in solutions:
+        if solution.finish == "length" or not solution.weight:
+            reason = "cut_by_length_limit" if solution.finish == "length" else "weight_0"
+            result.drop(
+                reason, solution.problem_id, _texts(solution), len(solution.prompt_ids) + len(solution.token_ids)
+            )
+            continue
+        if solution.prompt != asked or not prompt:  # those of one problem come together
+            asked = solution.prompt  # rendered where it was sampled, the bare question of a gold row
+            prompt = tuple(codec.encode_prompt(asked) if solution.prompt_ids else codec.prompt_ids(asked))
+            texts = prompt_texts(prompt, codec)
+            same = asked.strip() in texts if solution.prompt_ids else any(asked.strip() in text for text in texts)
+            if not (asked.strip() and same):
+                raise _not_given_back("prompt", solution.problem_id, asked, texts[0])
+        row = _row(solution, codec, prompt, masked)
+        if row.tokens > max_length:
+            result.drop("too_long", solution.problem_id, _texts(solution), row.tokens)
+        else:
+            result.rows.append(row)
+    return result
+
+
+def _texts(solution: Solution) -> list[str]:
+    return [segment.text for segment in solution.segments]
+
+
+def _row(solution: Solution, codec: StepCodec, prompt: tuple[int, ...], masked: Sequence[str]) -> Row:
+    segments = solution.segments if solution.token_ids else _encode_texts(solution, codec)
+    if solution.token_ids:
+        _check_tokenizer(solution, codec, prompt)
+    weights = [0.0 if s.kind in masked else s.weight * solution.weight for s in segments for _ in s.token_ids]
+    ids = (*prompt, *(t for s in segments for t in s.token_ids))
+    return Row((Trace(ids=ids, weights=(*(0.0 for _ in prompt), *weights)),), group=solution.problem_id)
+
+
+def _encode_texts(solution: Solution, codec: StepCodec) -> tuple[Segment, ...]:
+    encoded = codec.encode([(s.kind, s.text) for s in solution.segments], end=True)
+    text = codec.decode([t for s in encoded for t in s.token_ids])
+    if text.strip() != solution.text.strip():
+        raise _not_given_back("solution", solution.problem_id, solution.text, text)
+    return encoded
+
+
+def _not_given_back(what: str, problem_id: str, said: str, text: str) -> UserError:
+    return UserError(
+        f"The tokenizer does not give back the {what} of problem {problem_id!r}: {said!r} became {text!r}. Its "
+        "vocabulary misses some of "
+        "the text; use another tokenizer or `tokenizer: task`."
+    )
+
+
+def _check_tokenizer(solution: Solution, codec: StepCodec, prompt: tuple[int, ...]) -> None:
+    text, last = codec.decode(solution.token_ids), solution.token_ids[-1]
+    if text != solution.text:
+        raise UserError(
+            f"Problem {solution.problem_id!r}: the token ids of its solution decode to {text[:80]!r}, the row says "
+            f"{solution.text[:80]!r}. "
+            "It was sampled with another tokenizer; sample with a policy of the same family."
+        )
+    if solution.prompt_ids and solution.prompt_ids != prompt:
+        raise UserError(
+            f"Problem {solution.problem_id!r}: its solution was drawn behind "
+            f"{codec.decode(solution.prompt_ids)[-80:]!r}, and its prompt "
+            f"{solution.prompt[-80:]!r} is other tokens to this policy. Train with the tokenizer and Format that it "
+            "was sampled with."
+        )
+    if last not in codec.end_ids and not codec.format.task.ends:
+        raise UserError(
+            f"Problem {solution.problem_id!r}: its solution, {text[-80:]!r}, ends with "
+            f"{codec.tokenizer.convert_ids_to_tokens(last)!r}; "
+            f"expected a stop token ({', '.join(map(str, sorted(codec.end_ids)))}), else the policy never learns to "
+            "stop. "
+            "Drop rows that were cut."
+        )

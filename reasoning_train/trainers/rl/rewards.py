@@ -1,0 +1,130 @@
+"""Rewards of sampled groups: the task's verdict, shaped by a verifier where there is one, in the form that TRL
+calls."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from data_gen.engines.base import Sample, Sampling
+from data_gen.errors import UserError
+from data_gen.programs.solve import grade_samples
+from data_gen.records.scales import Scale, convert, convertible, sigmoid
+from data_gen.records.verdict import Verdict
+
+if TYPE_CHECKING:
+    from data_gen.format import StepCodec
+    from data_gen.records.problem import Problem
+    from data_gen.records.solution import Solution
+    from data_gen.tasks import Task
+    from data_gen.verifiers.checkpoint import Verifier
+
+Kind = Literal["mixed", "all_right", "all_wrong", "unverifiable"]
+
+
+def shaped(right: bool, score: float) -> float:
+    """sigma(0.5 r_m) + (r_v - 1), so that any right solution beats any wrong one (2409.12122, section 3.2).
+
+    >>> shaped(True, 0.0), shaped(False, 0.0)
+    (0.5, -0.5)
+    """
+    return sigmoid(0.5 * score) + (float(right) - 1)
+
+
+def kind_of(verdicts: Sequence[Verdict]) -> Kind:
+    """What a group teaches: nothing where it is unverifiable; unverifiable samples of others are looked past."""
+    known = {verdict for verdict in verdicts if verdict is not Verdict.UNVERIFIABLE}
+    if len(known) == 2:
+        return "mixed"
+    return {Verdict.CORRECT: "all_right", Verdict.WRONG: "all_wrong"}[known.pop()] if known else "unverifiable"  # type: ignore[return-value]
+
+
+@dataclass
+class Rewards:
+    """`Rewards(problems, task, codec, Sampling(max_tokens=64), n=8)`; called with the completions of whole groups, n to
+    a problem."""
+
+    problems: Sequence[Problem]
+    task: Task
+    codec: StepCodec
+    sampling: Sampling
+    n: int
+    verifier: Verifier | None = None
+    uniform_groups: Literal["keep", "skip"] = "keep"
+    """Groups of one verdict; unverifiable ones are always skipped."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """Groups by kind, samples that were cut or could not be verified, and tokens that the verifier read."""
+    skipped: list[bool] = field(default_factory=list)
+    """Of the last call: completions that must not train."""
+    __name__ = "verdict"
+    """TRL's curves are called after it."""
+
+    def __post_init__(self) -> None:
+        if self.verifier is not None:
+            self.verifier.format.check_same_task(self.codec.format, "the verifier", "the policy")
+            reward_scale(self.verifier.head.config.scale)
+
+    def __call__(
+        self, *, completion_ids: Sequence[Sequence[int]], number: Sequence[int], **_: Any
+    ) -> list[float | None]:
+        """One reward a completion, None where there is no verdict. `number`: of the problem of each."""
+        rewards: list[float | None] = []
+        self.skipped = []
+        for at in range(0, len(completion_ids), self.n):
+            problem = self.problems[number[at]]
+            group = self._graded(problem, completion_ids[at : at + self.n])
+            kind = kind_of([solution.verdict for solution in group])
+            self.counts[f"groups.{kind}"] += 1
+            skip = kind == "unverifiable" or (kind != "mixed" and self.uniform_groups == "skip")
+            self.skipped += [skip or solution.verdict is Verdict.UNVERIFIABLE for solution in group]
+            rewards += self._rewards(problem, group)
+        return rewards
+
+    def _graded(self, problem: Problem, completions: Sequence[Sequence[int]]) -> list[Solution]:
+        samples = [Sample(token_ids=tuple(ids), logprobs=(), finish=self._finish(ids)) for ids in completions]
+        group = grade_samples(
+            problem, tuple(self.codec.prompt_ids(problem.question)), samples, self.sampling, self.codec, self.task
+        )
+        self.counts["samples"] += len(group)
+        self.counts["samples.cut"] += sum(solution.finish == "length" for solution in group)
+        self.counts["samples.unverifiable"] += sum(solution.verdict is Verdict.UNVERIFIABLE for solution in group)
+        return group
+
+    def _finish(self, ids: Sequence[int]) -> Literal["stop", "length"]:
+        """Prompts leave room for all of `max_tokens`, so what is shorter has ended, be it by a text that ends
+        solutions."""
+        return "stop" if len(ids) < self.sampling.max_tokens or ids[-1] in self.codec.end_ids else "length"
+
+    def _rewards(self, problem: Problem, group: list[Solution]) -> list[float | None]:
+        right = [None if s.verdict is Verdict.UNVERIFIABLE else s.verdict is Verdict.CORRECT for s in group]
+        if self.verifier is None:
+            return [None if r is None else float(r) for r in right]
+        return [
+            None if r is None else shaped(r, score)
+            for r, score in zip(right, self._scores(problem, group), strict=True)
+        ]
+
+    def _scores(self, problem: Problem, group: list[Solution]) -> list[float]:
+        from reasoning_train.trainers.score import score_solutions
+
+        assert self.verifier is not None
+        scale = self.verifier.head.config.scale
+        [(_, _, values)] = score_solutions(self.verifier, self.codec, [(problem, group)])
+        self.counts["tokens.scored"] += sum(len(s.prompt_ids) + len(s.token_ids) for s in group)
+        return [convert(each[-1], scale, reward_scale(scale)) for each in values]
+
+
+def reward_scale(given: Scale) -> Scale:
+    """Rewards are unbounded scores: log-odds of probabilities, rankings as they are. UserError for a scale that is
+    neither."""
+    if given is Scale.RANKING:
+        return given
+    if not convertible(given, Scale.ODDS):
+        raise UserError(
+            f"The verifier's values are of scale {str(given)!r}, which says nothing of being right; a reward needs p, "
+            "signed, odds or "
+            "ranking. Calibrate the verifier, or train one of another kind."
+        )
+    return Scale.ODDS

@@ -1,0 +1,1 @@
+"""One process that works on one stage, or on one shard of it."""

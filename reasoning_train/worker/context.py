@@ -1,0 +1,199 @@
+"""The `Context` that a stage function receives: inputs, outputs, records, counts and progress of one process."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data_gen.errors import UserError
+from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import Input, StageDef
+from reasoning_train.process import stopping
+from reasoning_train.store.append_log import LogIndex, LogWriter, log_name, read_logs
+from reasoning_train.store.partial import Partial
+from reasoning_train.store.store import Store
+
+Report = Callable[[dict[str, Any]], None]
+"""Receives events for the runner: `{"event": "progress", "done": 3, "total": 10, "figures": {...}}`; `total` is that of
+all shards."""
+
+TELL_S = 0.25
+"""Least time in seconds between two progress events of one process."""
+
+
+class WorkerContext:
+    """Implements `stage_api.Context` for one process that works on a node or on one shard of it."""
+
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        node: Node,
+        stage: StageDef,
+        store: Store,
+        partial: Partial,
+        shard: tuple[int, int],
+        threads: int,
+        attempt: int,
+        report: Report,
+    ) -> None:
+        self.seed = node.seed or 0
+        self.shard, self.threads = shard, threads
+        self.deepspeed: str | None = node.resources.get("deepspeed")
+        self.partial = partial.work(shard)
+        self.counts: Counter[str] = Counter()
+        """Counts that no record has taken along yet."""
+        self.metrics: dict[str, Any] = {}
+        self._plan, self._stage, self._store, self._progress_folder = plan, stage, store, partial
+        self._attempt, self._report = attempt, report
+        self._opened: set[str] = set()
+        self._log: LogWriter | None = None
+        self._index: LogIndex | None = None
+        self.cut_short = False
+        """Whether `pending` held back items because this process was asked to stop."""
+        self._told = 0.0
+        self._group_size = 1
+        self._found = 0
+        """Items that `pending` passed over because an earlier attempt recorded them."""
+
+    def input(self, ref: Ref) -> Input:
+        """The finished artifact behind a reference, pass-throughs followed."""
+        artifact = self._store.open(self._plan.nodes[ref.node])
+        outputs = artifact.manifest["outputs"]
+        name = ref.output or next(iter(outputs))
+        return Input(path=artifact.path / name, kind=outputs[name]["kind"], manifest=artifact.manifest)
+
+    def output(self, name: str) -> Path:
+        """The folder of output `name`, emptied when this attempt first asks for it."""
+        if name not in self._stage.outputs:
+            raise ValueError(
+                f"stage {self._stage.name!r} declares no output {name!r}, only {', '.join(self._stage.outputs)}"
+            )
+        folder = self._progress_folder.out / name
+        if name not in self._opened:
+            self._opened.add(name)
+            if folder.exists():
+                self._store.discard(folder)
+            folder.mkdir(parents=True)
+        return folder
+
+    def pending(self, items: Iterable[tuple[str, Any]], *, group_size: int = 1) -> Iterator[tuple[int, str, Any]]:
+        """(order, key, item) of this shard's items that are in no log yet; none any more once this process was asked to
+        stop."""
+        k, n = self.shard
+        self._group_size = group_size
+        index, orders = self._logs(), dict[str, int]()
+        for order, (key, item) in enumerate(items):
+            recorded = index.order_of(key)
+            self._check_unique(key, order, orders.setdefault(key, order), recorded)
+            if order // group_size % n != k:
+                continue
+            if recorded is None:
+                if stopping.asked():
+                    self.cut_short = True
+                    return
+                yield order, key, item
+            else:
+                self._found += 1
+
+    def _check_unique(self, key: str, order: int, *others: int | None) -> None:
+        """UserError where one key stands at two places: of their records only one would be kept."""
+        for other in others:
+            if other not in (None, order):
+                raise UserError(
+                    f"Two items of stage {self._stage.name!r} have the key {key!r}, at {other} and {order}; keys must "
+                    "be unique. Check the "
+                    "ids of its problems."
+                )
+
+    def record(self, order: int, key: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Append a finished problem to this shard's log, together with the counts since the last record."""
+        if self._log is None:
+            self._log = LogWriter(self._progress_folder.folder / log_name(self.shard))
+        self._log.append(order, key, rows, self.counts)
+        self.counts.clear()
+
+    def progress(self, done: int, total: int | None, **figures: float) -> None:
+        """Tell the runner, at most every `TELL_S` seconds and always at the end."""
+        now, mine = time.monotonic(), self._found + done
+        if now - self._told >= TELL_S or mine == self._share(total):
+            self._told = now
+            self._report({"event": "progress", "done": mine, "total": total, "figures": figures})
+
+    def _share(self, total: int | None) -> int | None:
+        """How many of `total` items are this shard's."""
+        return None if total is None else share_of(total, self.shard, self._group_size)
+
+    def metric(self, name: str, value: Any) -> None:
+        """Put a JSON value into the manifest's metrics."""
+        json.dumps(value)
+        self.metrics[name] = value
+
+    def count(self, name: str, n: int = 1) -> None:
+        """Add to a counter; it is kept with the next record, so that a killed attempt counts nothing twice."""
+        self.counts[name] += n
+
+    def history(self, **figures: float) -> None:
+        """Append one point to the stage's curves."""
+        k, n = self.shard
+        with (self._progress_folder.folder / f"history-{k}-of-{n}.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"attempt": self._attempt, **figures}) + "\n")
+
+    def close(self) -> None:
+        """Force the log to disk."""
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def _logs(self) -> LogIndex:
+        if self._index is None:
+            self._index = read_logs(self._progress_folder.folder, quarantine=True)
+            for place in self._index.corrupt:
+                print(f"corrupt record at {place} set aside in quarantine.txt; its problem is made again", flush=True)
+        return self._index
+
+
+def share_of(total: int, shard: tuple[int, int], group_size: int = 1) -> int:
+    """How many of `total` items shard (k, n) has, where runs of `group_size` items are dealt whole."""
+    k, n = shard
+    groups = -(-total // group_size)
+    missing = (
+        groups * group_size - total if groups and (groups - 1) % n == k else 0
+    )  # of the last group, which may be short
+    return len(range(k, groups, n)) * group_size - missing
+
+
+class FollowerContext(WorkerContext):
+    """For the processes of a torchrun that only train along: they read inputs and share the trainer's folder, and
+    publish nothing."""
+
+    def __init__(self, plan: Plan, node: Node, stage: StageDef, store: Store, partial: Partial, threads: int) -> None:
+        super().__init__(
+            plan=plan,
+            node=node,
+            stage=stage,
+            store=store,
+            partial=partial,
+            shard=(0, 1),
+            threads=threads,
+            attempt=0,
+            report=lambda event: None,
+        )
+
+    def output(self, name: str) -> Path:
+        """Where the first process writes; others must not."""
+        return self._progress_folder.out / name
+
+    def record(self, order: int, key: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Nothing: the first process records."""
+
+    def progress(self, done: int, total: int | None, **figures: float) -> None:
+        """Nothing: the first process reports."""
+
+    def history(self, **figures: float) -> None:
+        """Nothing: the first process draws the curves."""

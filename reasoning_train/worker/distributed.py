@@ -1,0 +1,79 @@
+"""One stage in the several processes of a torchrun (or `deepspeed`, or `accelerate launch`): a stage does not care who
+started it.
+
+A trainer's processes train together. Those of a data stage share nothing: rank r is shard r of W on devices of its own,
+and the first merges. Everything else is done by the first process alone.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Literal
+
+from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.stage import STAGES, StageDef
+from reasoning_train.process import ranks, stopping
+from reasoning_train.store.partial import Partial, open_partial
+from reasoning_train.store.store import Store
+from reasoning_train.worker.context import FollowerContext, Report
+from reasoning_train.worker.run_node import Outcome, prepare_process, run_node
+
+LOOK_S = 0.2
+"""Seconds between two looks whether the other shards are done."""
+
+
+def run_distributed(
+    plan: Plan, name: str, store: Store, *, report: Report, threads: int = 1
+) -> Outcome | Literal["followed"]:
+    """Run a node as one of WORLD_SIZE processes; the outcome is the first one's, the others `followed`. Errors as of
+    `run_node`."""
+    node = plan.nodes[name]
+    stage: StageDef = STAGES.get(node.uses)
+    if stage.distributed:
+        return _train(plan, node, stage, store, report, threads)
+    k, n, local = ranks.rank(), ranks.world_size(), int(os.environ.get("LOCAL_RANK", "0"))
+    ranks.forget()
+    if stage.unit == "whole":
+        return "followed" if k else run_node(plan, name, store, report=report, threads=threads)
+    ranks.own_devices(local, devices_of(node))
+
+    def tell(event: dict[str, object]) -> None:
+        report({**event, "rank": k})
+
+    run_node(plan, name, store, report=tell, shard=(k, n), threads=threads)
+    if k:
+        return "followed"
+    while not _all_recorded(plan, node, store):  # a rank that fails takes all of a torchrun with it
+        if stopping.asked():  # and one that was stopped leaves its shard unfinished
+            raise stopping.Stopped
+        time.sleep(LOOK_S)
+    return run_node(plan, name, store, report=report, threads=threads)
+
+
+def devices_of(node: Node) -> int:
+    """GPUs that one process of a data stage drives: its engine's tensor parallel size; 0 where a server that runs
+    already does the work."""
+    engine = node.config.get("engine") or {}
+    return 0 if engine.get("base_url") else int(engine.get("tensor_parallel") or 1)
+
+
+def _all_recorded(plan: Plan, node: Node, store: Store) -> bool:
+    return store.state(node, plan) == "cached" or Partial(store.partial(node)).complete() is not None
+
+
+def _train(
+    plan: Plan, node: Node, stage: StageDef, store: Store, report: Report, threads: int
+) -> Outcome | Literal["followed"]:
+    """The first process claims, records and publishes, the others train along."""
+    ranks.join()
+    if ranks.rank() == 0:
+        try:
+            return run_node(plan, node.name, store, report=report, threads=threads)
+        finally:
+            ranks.start_others(False)  # cached, passed, or failed before the work began
+    if ranks.started():
+        ctx = FollowerContext(plan, node, stage, store, open_partial(store, node, plan), threads)
+        prepare_process(ctx.seed, threads, heavy=True)
+        stage.run(stage.config.model_validate(node.config), ctx)
+    return "followed"
