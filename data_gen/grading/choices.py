@@ -15,7 +15,8 @@ _SAME = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
 def picked_letter(text: str, *, is_gold: bool) -> str | None:
     """The letter A-J that a text picks, or None. Gold must be the letter alone; an answer may add the option's text.
 
-    >>> picked_letter("(B) 150 m", is_gold=False), picked_letter("A bird", is_gold=False), picked_letter("A or B", is_gold=False)
+    >>> picked_letter("(B) 150 m", is_gold=False), picked_letter("A bird", is_gold=False),
+    ...     picked_letter("A or B", is_gold=False)
     ('B', None, None)
     """
     if is_gold:

@@ -18,7 +18,8 @@ _BODY = (
     rf"|(?P<n>{_NUM})\s*/\s*(?P<d>{_NUM})|(?P<num>{_NUM})(?:(?:[eE]|\s*(?:\\times|\\cdot|×|\*)\s*10\s*\^\s*)\{{?(?P<exp>[+-]?\d{{1,3}})\}}?)?)"
 )
 _NUMBER = re.compile(
-    rf"(?P<sign>[-+]?)\s*(?:[$€£]|USD|US\$)?\s*(?P<sign2>-?)\s*{_BODY}\s*(?P<unit>%|[$€£]|-?[A-Za-z][A-Za-z0-9 /^²³{{}}.()-]*)?"
+    rf"(?P<sign>[-+]?)\s*(?:[$€£]|USD|US\$)?\s*(?P<sign2>-?)\s*{_BODY}"
+    r"\s*(?P<unit>%|[$€£]|-?[A-Za-z][A-Za-z0-9 /^²³{}.()-]*)?"
 )
 _TOKEN = re.compile(
     rf"(?<![\w.])-?[$€£]?(?:{_NUM}\s*/\s*{_NUM}|{_NUM})(?:\s*(?:%|percent\b|million\b|billion\b|thousand\b|dozen\b))?"
@@ -82,7 +83,8 @@ class Reading:
 def read_number(text: str) -> Reading | None:
     r"""The number that the whole text is, with an optional currency sign and unit; None for anything else.
 
-    >>> read_number("$1,234.50").value, read_number(r"-\frac{1}{2}").value, read_number("1 1/2 hours").value, read_number("2 pi")
+    >>> read_number("$1,234.50").value, read_number(r"-\frac{1}{2}").value,
+    ...     read_number("1 1/2 hours").value, read_number("2 pi")
     (Fraction(2469, 2), Fraction(-1, 2), Fraction(3, 2), None)
     """
     match = _NUMBER.fullmatch(text) if len(text) <= _LONGEST else None

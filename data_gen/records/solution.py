@@ -32,9 +32,10 @@ class Segment:
 class Solution:
     """One worked answer to a problem, sampled or gold.
 
-    >>> s = Solution(problem_id="chain/train/7", sample=0, prompt="Ana has 12. ...", verdict=Verdict.CORRECT, answer="17", finish="stop",
+    >>> s = Solution(problem_id="chain/train/7", sample=0, prompt="Ana has 12. ...",
+    ...     verdict=Verdict.CORRECT, answer="17", finish="stop",
     ...              segments=(Segment(kind="step", text="Ben: 12 + 5 = 17\\n"), Segment(kind="answer", text="Answer:
-    17")))
+    ...     17")))
     >>> s.text
     'Ben: 12 + 5 = 17\\nAnswer: 17'
     """

@@ -19,7 +19,8 @@ ROOT = -1
 class TreeNode:
     """One step of one tree, e.g. the second line of a solution, drawn twice, visited five times:
 
-    >>> TreeNode(node=4, parent=1, depth=2, text="45 - 5 = 40\\n", token_ids=(7, 9, 4), logprob=-0.7, draws=2, n=5, w=2.5).q
+    >>> TreeNode(node=4, parent=1, depth=2, text="45 - 5 = 40\\n", token_ids=(7, 9, 4), logprob=-0.7,
+    ...     draws=2, n=5, w=2.5).q
     0.5
     """
 

@@ -87,7 +87,8 @@ def ballots(tree: Tree, score: str = "search") -> list[Ballot[TreeNode]]:
 def elect(cast: Sequence[Ballot[C]], rule: Rule, same: Same, key: str) -> Elected[C]:
     """The choice among `cast`. `key` (e.g. the problem's id) seeds what is left to chance.
 
-    >>> leaf = TreeNode(node=1, parent=0, depth=1, text="Answer: 4", token_ids=(4,), terminal="answer", answer="4", outcome=1.0)
+    >>> leaf = TreeNode(node=1, parent=0, depth=1, text="Answer: 4", token_ids=(4,), terminal="answer",
+    ...     answer="4", outcome=1.0)
     >>> elect([Ballot(leaf, 3, 0.5)], "majority", str.__eq__, "p").accuracy
     1.0
     """

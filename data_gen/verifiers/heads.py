@@ -178,7 +178,8 @@ def step_ends(segments: Sequence[Segment]) -> list[int]:
     """Index, in a completion's ids, of the last token of every step and of the answer line; the end token belongs to
     the piece before it.
 
-    >>> step_ends([Segment(kind="step", text="1\\n", token_ids=(4, 5)), Segment(kind="answer", text="Answer: 1", token_ids=(6,)),
+    >>> step_ends([Segment(kind="step", text="1\\n", token_ids=(4, 5)), Segment(kind="answer",
+    ...     text="Answer: 1", token_ids=(6,)),
     ...            Segment(kind="end", text="", token_ids=(1,))])
     [1, 3]
     """

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from reasoning_train.store.store import Store
 
 MORE = """\
-States: cached (finished and reused), stale (finished, but an input was made again with other bytes), partial (will go on),
-damaged (files are missing or torn: set aside and made again), will run. Tokens and calls are upper limits for what would run now.
+States: cached (finished and reused), stale (finished, but an input was made again with other bytes), partial (will go
+on), damaged (files are missing or torn: set aside and made again), will run. Tokens and calls are upper limits for what
+would run now.
 
   reasoning-train plan RECIPE                  the table
   reasoning-train plan RECIPE --resolved       every field with the place that it comes from
-  reasoning-train plan RECIPE --cluster FILE       what its jobs would ask for, their GPU-hours (rough), and what cannot work
+  reasoning-train plan RECIPE --cluster FILE    what its jobs would ask for, rough GPU-hours, and what cannot work
   reasoning-train plan RECIPE --json | jq .
 """
 

@@ -11,7 +11,7 @@ Finished stages are reused, unfinished ones go on where they stopped, so the sam
 Ctrl-C, a kill or a full disk. Only stages whose configuration or inputs changed run again (see `plan` and `why`).
 
   reasoning-train run recipes/rejection_sampling/tiny.yaml
-  reasoning-train run RECIPE --launcher torchrun --nproc 8     trainers train in 8 processes, samplers are 8 shards, a GPU each
+  reasoning-train run RECIPE --launcher torchrun --nproc 8     trainers in 8 processes, samplers in 8 shards
   reasoning-train run RECIPE --store /data/store --cores 8
   reasoning-train run RECIPE --set seed=1 --set stages.sample.temperature=0.7
 """

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from reasoning_train.api.plan import Plan
 
 MORE = """\
-One job a stage; stages that generate are arrays of shards. Finished stages are skipped, and stages that jobs of an earlier submission
-work on are waited for, so the same command serves after any failure: it submits what is missing. The store must be on a file system that
-all nodes share. `status`, `logs` and `cancel` look after what was submitted.
+One job a stage; stages that generate are arrays of shards. Finished stages are skipped, and stages that jobs of an
+earlier submission work on are waited for, so the same command serves after any failure: it submits what is missing. The
+store must be on a file system that all nodes share. `status`, `logs` and `cancel` look after what was submitted.
 
-  reasoning-train submit RECIPE --cluster configs/clusters/gpu.yaml --dry-run   every script and every sbatch line; writes nothing
+  reasoning-train submit RECIPE --cluster configs/clusters/gpu.yaml --dry-run   every script and sbatch line
   reasoning-train submit RECIPE --cluster configs/clusters/gpu.yaml
-  reasoning-train plan   RECIPE --cluster configs/clusters/gpu.yaml             what the jobs would ask for
+  reasoning-train plan   RECIPE --cluster configs/clusters/gpu.yaml            what the jobs would ask for
 """
 
 

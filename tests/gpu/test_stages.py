@@ -19,16 +19,19 @@ RECIPE = """
 name: gpu
 include: [configs/tasks/chain.yaml]
 model:
-  init: {hidden_size: 128, layers: 2, heads: 2, intermediate_size: 256, max_length: 256, init_std: 0.06, rope_theta: 100}
+  init: {hidden_size: 128, layers: 2, heads: 2, intermediate_size: 256, max_length: 256, init_std: 0.06,
+    rope_theta: 100}
   tokenizer: task
 task: {train: 4000, explore: 64, dev: 32, test: 128, steps: [1, 2]}
 stages:
-  base: {uses: sft, policy: "${model}", data: "${task.train.gold}", learning_rate: 0.004, batch_size: 32, max_steps: 250,
+  base: {uses: sft, policy: "${model}", data: "${task.train.gold}", learning_rate: 0.004, batch_size: 32,
+    max_steps: 250,
          schedule: constant, adam_beta2: 0.95, warmup_steps: 20}
   sample: {uses: sample, policy: "${stages.base}", problems: "${task.explore}", n: 8, max_tokens: 48}
   kept: {uses: select, solutions: "${stages.sample}", keep: correct}
   tuned: {uses: sft, policy: "${stages.base}", data: "${stages.kept}", learning_rate: 0.001, batch_size: 16, epochs: 1}
-  rewarded: {uses: grpo, policy: "${stages.base}", problems: "${task.explore}", n: 4, batch_size: 16, max_steps: 3, max_tokens: 48,
+  rewarded: {uses: grpo, policy: "${stages.base}", problems: "${task.explore}", n: 4, batch_size: 16, max_steps: 3,
+    max_tokens: 48,
              learning_rate: 0.00001}
   trees:
     uses: search
@@ -39,15 +42,19 @@ stages:
     scorer: {uses: rollouts, m: 2, max_length: 64}
   pairs: {uses: step_pairs, trees: "${stages.trees}", policy: "${stages.base}", pairs: {uses: margin}}
   known: {uses: reference, pairs: "${stages.pairs}", policy: "${stages.base}"}
-  preferred: {uses: dpo, policy: "${stages.base}", pairs: "${stages.known}", beta: 0.4, learning_rate: 0.0001, batch_size: 16, epochs: 1}
+  preferred: {uses: dpo, policy: "${stages.base}", pairs: "${stages.known}", beta: 0.4, learning_rate: 0.0001,
+    batch_size: 16, epochs: 1}
   labels: {uses: value_targets, trees: "${stages.trees}", policy: "${stages.base}", targets: {uses: mc}}
-  prm: {uses: train_verifier, policy: "${stages.base}", targets: "${stages.labels}", learning_rate: 0.0005, batch_size: 16, epochs: 1}
+  prm: {uses: train_verifier, policy: "${stages.base}", targets: "${stages.labels}", learning_rate: 0.0005,
+    batch_size: 16, epochs: 1}
   pool: {uses: sample, policy: "${stages.base}", problems: "${task.test}", n: 4, max_tokens: 48}
-  measured: {uses: evaluate_verifier, verifiers: {prm: "${stages.prm}"}, problems: "${task.test}", solutions: "${stages.pool}",
+  measured: {uses: evaluate_verifier, verifiers: {prm: "${stages.prm}"}, problems: "${task.test}",
+    solutions: "${stages.pool}",
              policy: "${stages.base}", aggregate: min}
   eval:
     uses: evaluate
-    policies: {base: "${stages.base}", tuned: "${stages.tuned}", preferred: "${stages.preferred}", rewarded: "${stages.rewarded}"}
+    policies: {base: "${stages.base}", tuned: "${stages.tuned}", preferred: "${stages.preferred}",
+      rewarded: "${stages.rewarded}"}
     problems: ${task.test}
     samples: 2
     max_tokens: 48

@@ -24,10 +24,12 @@ from tests.launch.harness import ROOT, files, wait_until
 RECIPE = """
 name: launched
 include: [configs/tasks/chain.yaml]
-model: {init: {hidden_size: 32, layers: 1, heads: 2, intermediate_size: 64, max_length: 256, init_std: 0.12}, tokenizer: task}
+model: {init: {hidden_size: 32, layers: 1, heads: 2, intermediate_size: 64, max_length: 256, init_std: 0.12},
+  tokenizer: task}
 task: {train: 400, explore: 12, dev: 4, test: 4, steps: [1, 2]}
 stages:
-  base: {uses: sft, policy: "${model}", data: "${task.train.gold}", learning_rate: 0.01, batch_size: 8, max_steps: 150, micro_tokens: 512}
+  base: {uses: sft, policy: "${model}", data: "${task.train.gold}", learning_rate: 0.01, batch_size: 8,
+    max_steps: 150, micro_tokens: 512}
   sample: {uses: sample, policy: "${stages.base}", problems: "${task.explore}", n: 4, max_tokens: 48}
 """
 LAUNCHERS: dict[str, Sequence[str]] = {

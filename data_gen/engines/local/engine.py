@@ -45,7 +45,8 @@ class TransformersEngine:
     `[rows]`.
 
     >>> engine = TransformersEngine(model, tokenizer, end_ids=[2])                         # doctest: +SKIP
-    >>> [sample] = await engine.generate(Request(prefix=(5, 9), sampling=Sampling(max_tokens=8), seeds=(1,)))  # doctest: +SKIP
+    >>> [sample] = await engine.generate(Request(prefix=(5, 9), sampling=Sampling(max_tokens=8),
+    ...     seeds=(1,)))  # doctest: +SKIP
     """
 
     seeded = True

@@ -48,7 +48,8 @@ class OpenAIEngine:
     continuations of a request at once they share the seed of the first. `seeded` is lost when a request to a server
     that only keeps seeds while it works on nothing else was given up: the server may have gone on drawing.
 
-    >>> engine = OpenAIEngine(transport, Dialogue(model="policy", kind=KINDS["vllm"], ids=True), tokenizer, end_ids=[2])  # doctest: +SKIP
+    >>> engine = OpenAIEngine(transport, Dialogue(model="policy", kind=KINDS["vllm"], ids=True),
+    ...     tokenizer, end_ids=[2])  # doctest: +SKIP
     """
 
     def __init__(

@@ -51,7 +51,8 @@ class Transport:
     seconds.
 
     >>> transport = Transport("http://127.0.0.1:8000/v1", width=8, timeout=60, attempts=4)    # doctest: +SKIP
-    >>> await transport.request("POST", "/completions", {"prompt": [1, 2]}, lambda answer: answer["choices"])  # doctest: +SKIP
+    >>> await transport.request("POST", "/completions", {"prompt": [1, 2]},
+    ...     lambda answer: answer["choices"])  # doctest: +SKIP
     """
 
     def __init__(

@@ -38,7 +38,8 @@ class Server:
     When it dies while it is used it is started again `restarts` times. `env` comes on top of this process's
     environment. UserError, with the server's last lines, where it does not start within `start_timeout` seconds.
 
-    >>> with Server(lambda port: ["vllm", "serve", "model", "--port", str(port)], log=folder / "server.log") as server:  # doctest: +SKIP
+    >>> with Server(lambda port: ["vllm", "serve", "model", "--port", str(port)],
+    ...     log=folder / "server.log") as server:  # doctest: +SKIP
     ...     print(server.url)
     http://127.0.0.1:20417/v1
     """

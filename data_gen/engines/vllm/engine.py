@@ -28,8 +28,9 @@ class VllmEngine:
     depends on the batch as it does in every engine that is not bitwise `deterministic`. Temperatures above 2 are
     refused by vLLM, those below 0.01 are taken as 0.01 (0 is greedy).
 
-    >>> engine = VllmEngine(Path("model"), end_ids=[2])                                                         # doctest: +SKIP
-    >>> [sample] = await engine.generate(Request(prefix=(5, 9), sampling=Sampling(max_tokens=8), seeds=(1,)))   # doctest: +SKIP
+    >>> engine = VllmEngine(Path("model"), end_ids=[2])  # doctest: +SKIP
+    >>> [sample] = await engine.generate(Request(prefix=(5, 9), sampling=Sampling(max_tokens=8),
+    ...     seeds=(1,)))  # doctest: +SKIP
     """
 
     seeded = True

@@ -23,7 +23,10 @@ from reasoning_train.process.ranks import rank
 
 ABOUT = {"colocate": ("memory",), "server": ("base_url", "start_timeout")}
 """Fields that say something of one mode only."""
-SERVE = """VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --weight-transfer-config '{"backend": "nccl"}' --logprobs-mode processed_logprobs"""
+SERVE = (
+    """VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --weight-transfer-config '{"backend": "nccl"}' """
+    "--logprobs-mode processed_logprobs"
+)
 
 
 class Vllm(BaseModel):

@@ -115,7 +115,8 @@ if __name__ == "__main__":
     if sys.argv[2] == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     engine.close()
-    print(json.dumps({"left": _children(), "files": [n for p, b in zip(places, before) for n in set(os.listdir(p)) - b]}), flush=True)
+    files = [n for p, b in zip(places, before) for n in set(os.listdir(p)) - b]
+    print(json.dumps({"left": _children(), "files": files}), flush=True)
 """
 
 

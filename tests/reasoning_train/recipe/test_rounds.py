@@ -20,7 +20,8 @@ ROUNDS = """
     stages:
       base: {uses: k_train, policy: "${model}", data: "${task.train.gold}"}
       base_dev: {uses: k_evaluate, policies: {base: "${stages.base}"}, problems: "${task.test}"}
-      eval: {uses: k_evaluate, policies: {best: "${rounds.grow.best}", last: "${rounds.grow.last}"}, problems: "${task.test}"}
+      eval: {uses: k_evaluate, policies: {best: "${rounds.grow.best}", last: "${rounds.grow.last}"},
+        problems: "${task.test}"}
     rounds:
       grow:
         max: 3
