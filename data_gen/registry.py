@@ -1,4 +1,4 @@
-"""One small registry for everything that a recipe names: stages, tasks, programs.
+"""One small registry for everything that a recipe names: stages, tasks, searches, scorers, losses.
 
 A built-in registers itself when its package's modules are imported (`scan`), a user's own package
 through an entry point of the registry's group. Both need one decorator and no other edit:
@@ -13,13 +13,30 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from importlib.metadata import entry_points
-from typing import Annotated, Any, Generic, TypeVar, Union
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, Union
 
-from pydantic import Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from data_gen.errors import UserError, nearest
 
 T = TypeVar("T")
+
+
+class Piece(BaseModel):
+    """Base of every config that a recipe names by `uses`: its fields are what the recipe writes, its methods what it
+    does.
+
+    A subclass has `uses: Literal["name"] = "name"`. Where all its fields have defaults, a recipe may write the name
+    alone: `search: best_of_n` is `search: {uses: best_of_n}`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: ClassVar[int] = 1
+    """Enters the key of whatever uses the piece, and of nothing else. Bump it when the same configuration gives other
+    results; the known-answer test fails until you do."""
+
+    uses: str
 
 
 class Registry(Generic[T]):
@@ -54,9 +71,13 @@ class Registry(Generic[T]):
         return sorted(self._entries)
 
     def union(self) -> Any:
-        """The pydantic type of a config of any registered class; `uses`, a Literal of each, tells them apart."""
+        """The pydantic type of a config of any registered class; `uses`, a Literal of each, tells them apart.
+
+        A bare name stands for the config with nothing but defaults.
+        """
         classes = tuple(self.get(name) for name in self.names())
-        return Annotated[Union[classes], Field(discriminator="uses")] if len(classes) > 1 else classes[0]  # noqa: UP007
+        one_of = Annotated[Union[classes], Field(discriminator="uses")] if len(classes) > 1 else classes[0]  # noqa: UP007
+        return Annotated[one_of, BeforeValidator(_written_out, json_schema_input_type=Union[str, one_of])]  # noqa: UP007
 
     def _scan(self) -> None:
         if self._scanned:
@@ -66,3 +87,7 @@ class Registry(Generic[T]):
             importlib.import_module(f"{self.package}.{module.name}")
         for point in entry_points(group=self.group):
             self.register(point.name)(point.load())
+
+
+def _written_out(value: Any) -> Any:
+    return {"uses": value} if isinstance(value, str) else value

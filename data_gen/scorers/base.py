@@ -15,15 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict
-
 from data_gen.engines.base import LM, Sample
 from data_gen.errors import UserError
 from data_gen.format import StepCodec
 from data_gen.records.problem import Problem
 from data_gen.records.scales import Scale
 from data_gen.records.verdict import Answer, Verdict
-from data_gen.registry import Registry
+from data_gen.registry import Piece, Registry
 from data_gen.tasks.base import Task
 from data_gen.verifiers.heads import HeadConfig
 
@@ -152,16 +150,12 @@ class Tools:
         return self.gold
 
 
-class ScorerConfig(BaseModel, ABC):
+class ScorerConfig(Piece, ABC):
     """Base of all scorer configs; each has a `uses: Literal["name"] = "name"`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     needs_verifier: ClassVar[bool] = False
     needs_value_head: ClassVar[bool] = False
     """True: the policy is a joint model and the engine returns its values."""
-
-    uses: str
 
     @property
     def needs_gold(self) -> bool:

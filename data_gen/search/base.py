@@ -16,19 +16,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from data_gen.records.scales import Scale
-from data_gen.registry import Registry
+from data_gen.registry import Piece, Registry
 from data_gen.search.expand import Expand
 from data_gen.search.tree import SearchTree
 
 
-class Search(BaseModel, ABC):
+class Search(Piece, ABC):
     """Base of all searches; each has a `uses: Literal["name"] = "name"`. Their modules import nothing heavy at top
     level."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     one_draw: ClassVar[bool] = False
     """True: every path is drawn once at a time, so that `expand.n` means nothing and is refused."""
@@ -41,7 +39,6 @@ class Search(BaseModel, ABC):
     takes_solutions: ClassVar[bool] = False
     """True: it begins with whole solutions, so that a stage may give it some that were drawn before."""
 
-    uses: str
     expand: Expand = Expand()
     max_depth: int = Field(16, ge=1)
     """Steps of a path; a node there is terminal (`limit`)."""

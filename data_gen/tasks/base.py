@@ -10,17 +10,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
-
 from data_gen.format import TaskFormat
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer, Gold, Grade, Verdict
+from data_gen.registry import Piece
 
 
-class Task(BaseModel, ABC):
+class Task(Piece, ABC):
     """Base of all tasks. Modules of tasks import nothing heavy at top level (no datasets, no sympy)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: ClassVar[int] = 1
     """Bump when problems or verdicts change for the same configuration; it is part of every key."""
@@ -28,7 +25,6 @@ class Task(BaseModel, ABC):
     instant: ClassVar[bool] = False
     """True: a verdict takes microseconds, so nobody needs to wait for it in a thread."""
 
-    uses: str
     format: TaskFormat = TaskFormat()
 
     @property

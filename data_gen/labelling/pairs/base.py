@@ -16,13 +16,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from data_gen.labelling.reach import View
 from data_gen.records.labels import Granularity, StepPair
 from data_gen.records.scales import Scale
 from data_gen.records.trees import Tree, TreeNode
-from data_gen.registry import Registry
+from data_gen.registry import Piece, Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +31,9 @@ class Side:
     score: float
 
 
-class PairRule(BaseModel, ABC):
+class PairRule(Piece, ABC):
     """Base of all pair policies; each has a `uses: Literal["name"] = "name"`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    uses: str
     scale: Scale = Scale.P
     """Scale of scores and margins; the tree's values are converted to it. UserError where they cannot be."""
     smoothing: Literal["none", "visits"] = "none"

@@ -15,12 +15,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict
-
 from data_gen.labelling.paths import Path
 from data_gen.labelling.reach import View
 from data_gen.records.scales import Scale
-from data_gen.registry import Registry
+from data_gen.registry import Piece, Registry
 
 PROMPT_END = -1
 """Where the target of the root stands: at the last token of the prompt, one before the first of the path."""
@@ -44,12 +42,9 @@ Targets = list[tuple[int, Target]]
 """(index of a token of the path, what is known of the prefix that ends there)."""
 
 
-class TargetRule(BaseModel, ABC):
+class TargetRule(Piece, ABC):
     """Base of all target builders; each has a `uses: Literal["name"] = "name"` and a `scale` that its values are on."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    uses: str
     scale: Scale
     root: bool = False
     """A target for the question itself, at the last token of the prompt (index -1)."""

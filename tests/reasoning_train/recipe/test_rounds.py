@@ -46,7 +46,7 @@ def test_unrolled(tmp_path: Path) -> None:
     }
     assert [nodes[f"rounds.grow.{k}.sample"].seed for k in (1, 2, 3)] == [1, 2, 3]
     assert nodes["eval"].config["policies"] == {"best": Ref("rounds.grow.best"), "last": Ref("rounds.grow.3.tuned")}
-    assert nodes["rounds.grow.2.sample"].origin.endswith("recipe.yaml:14")
+    assert nodes["rounds.grow.2.sample"].origin.endswith("recipe.yaml:15")
 
 
 def test_stop_and_best(tmp_path: Path) -> None:
