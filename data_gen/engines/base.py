@@ -37,7 +37,7 @@ class Sample:
     finish: Literal["stop", "length"]
     """`stop`: an end token or stop string; `length`: `max_tokens` or the context limit."""
     value: float | None = None
-    """A joint model's value at the last token, squashed as its head says; None where the model has no value head."""
+    """A joint model's value at the last token, on the scale of its head; None where the model has no value head."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from data_gen.engines.base import LM
 from data_gen.errors import UserError
 from data_gen.records.scales import BOUNDS, Scale
 from data_gen.scorers.base import SCORERS, Prefix, Score, ScorerConfig, Tools
-from data_gen.verifiers.heads import HeadConfig, ReadAt, Squash
+from data_gen.verifiers.heads import Activation, HeadConfig, ReadAt
 
 if TYPE_CHECKING:
     from data_gen.verifiers.gather import Gather
@@ -37,7 +37,7 @@ class Head(ScorerConfig):
     uses: Literal["head"] = "head"
     aggregate: Aggregate = "last"
     """How the values at the ends of the steps become one; `prod` takes probabilities only."""
-    squash: Squash | None = None
+    activation: Activation | None = None
     scale: Scale | None = None
     read_at: ReadAt | None = None
     """What the checkpoint is expected to be; None: whatever it says. Another one is refused."""
@@ -66,7 +66,7 @@ class Head(ScorerConfig):
 
     def _check(self, head: HeadConfig) -> None:
         expected = {
-            name: value for name in ("squash", "scale", "read_at") if (value := getattr(self, name)) is not None
+            name: value for name in ("activation", "scale", "read_at") if (value := getattr(self, name)) is not None
         }
         head.model_copy(update=expected).check_same(head, "scorer.head", "the checkpoint")
         if self.aggregate != "last" and head.read_at == "last":

@@ -2,7 +2,7 @@
 
 A head of one linear layer is also kept inside the backbone's weights, the way transformers names it: such a folder
 loads with plain `AutoModelForTokenClassification` (or `AutoModelForSequenceClassification`, see `_shell`), so that
-other tools serve it. Those tools get scores (`raw`); gain, offset and squash stand in `head/head.json`.
+other tools serve it. Those tools get scores (`raw`); gain, offset and activation stand in `head/head.json`.
 """
 
 from __future__ import annotations

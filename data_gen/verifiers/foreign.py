@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from data_gen.errors import UserError
 from data_gen.format import ModelFormat
 from data_gen.records.scales import Scale
-from data_gen.verifiers.heads import HeadConfig, ReadAt, Squash, check_squash
+from data_gen.verifiers.heads import Activation, HeadConfig, ReadAt, check_activation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,21 +37,21 @@ _NAMES = {"v_head.summary.": "score."}
 
 class ForeignHead(BaseModel):
     """What the weights do not say of a head: `ForeignHead(positive="correct", read_at="step_end")` of a classifier of
-    steps, `ForeignHead(squash="none", scale="ranking", read_at="last")` of a reward model with one output."""
+    steps, `ForeignHead(activation="none", scale="ranking", read_at="last")` of a reward model with one output."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     read_at: ReadAt
     positive: int | str = 0
     """Label that means right, by number or by its name in config.json, where there are several."""
-    squash: Squash = "sigmoid"
+    activation: Activation = "sigmoid"
     scale: Scale = Scale.P
     gain: float = Field(1.0, gt=0)
     offset: float = 0.0
 
     @model_validator(mode="after")
     def _sound(self) -> ForeignHead:
-        check_squash(self.squash, self.scale)
+        check_activation(self.activation, self.scale)
         return self
 
 

@@ -2,8 +2,8 @@
 weights.
 
 A head turns hidden states into one score a position (`raw`, what losses on logits and differences see) and that into a
-value (`squash`, applied once, inside the head: whoever reads a checkpoint gets values and squashes nothing). All of it
-is in `head.json`.
+value (`activation`, applied once, inside the head: whoever reads a checkpoint gets values and applies nothing). All
+of it is in `head.json`.
 
 A head lies in the folder `head` of a `from_pretrained` folder: beside a policy that makes a joint model, beside a bare
 backbone a verifier. This file imports nothing heavy; the module itself is in verifiers/value_head.py.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from data_gen.verifiers.value_head import ValueHead
 
 HEAD_FOLDER, HEAD_CONFIG, HEAD_WEIGHTS = "head", "head.json", "head.safetensors"
-Squash = Literal["none", "sigmoid", "tanh", "clip", "isotonic"]
+Activation = Literal["none", "sigmoid", "tanh", "clip", "isotonic"]
 ReadAt = Literal["step_end", "every_token", "last"]
 """Positions whose values were trained: the last token of every step, every token of the completion, the last token
 only."""
@@ -38,15 +38,15 @@ _SCALES: dict[str, tuple[Scale, ...]] = {
     "clip": (Scale.P, Scale.PROGRESS, Scale.SIGNED),
     "isotonic": (Scale.P,),
 }
-_MEANING = ("kind", "squash", "scale", "read_at", "labels", "positive", "gain", "offset", "knots")
+_MEANING = ("kind", "activation", "scale", "read_at", "labels", "positive", "gain", "offset", "knots")
 
 
 class HeadConfig(BaseModel):
-    """What a head is; `squash(gain * raw + offset)` is a value on `scale`.
+    """What a head is; `activation(gain * raw + offset)` is a value on `scale`.
 
-    AlphaMath: `HeadConfig(squash="tanh", scale="signed", dropout=0.1)`. TVM: `HeadConfig(squash="clip",
-    read_at="every_token")`. Math-Shepherd: `HeadConfig()`. Tree-PLV: `HeadConfig(squash="none", scale="ranking",
-    bias=False)`. rStar-Math's PPM, whose scores are squashed in searches only: `HeadConfig(squash="tanh",
+    AlphaMath: `HeadConfig(activation="tanh", scale="signed", dropout=0.1)`. TVM: `HeadConfig(activation="clip",
+    read_at="every_token")`. Math-Shepherd: `HeadConfig()`. Tree-PLV: `HeadConfig(activation="none", scale="ranking",
+    bias=False)`. rStar-Math's PPM, whose activation is for searches only: `HeadConfig(activation="tanh",
     scale="ranking", gain=0.2, init_std=1e-6, read_at="last")`.
     """
 
@@ -55,9 +55,9 @@ class HeadConfig(BaseModel):
     kind: Literal["scalar", "two_layer", "from_vocab"] = "scalar"
     """One linear layer over hidden states; two with a ReLU between (Qwen2.5-Math RM); one over the LM's logits
     (ReST-MCTS*), which needs a backbone with its LM head."""
-    squash: Squash = "sigmoid"
-    """`clip`: cut to the scale's bounds, for heads that regress to a bounded target without a squash. `isotonic`: what
-    `calibrate` fits."""
+    activation: Activation = "sigmoid"
+    """`clip`: cut to the scale's bounds, for heads that regress to a bounded target without another activation.
+    `isotonic`: what `calibrate` fits."""
     scale: Scale = Scale.P
     read_at: ReadAt = "step_end"
     labels: int = Field(1, ge=1)
@@ -67,7 +67,7 @@ class HeadConfig(BaseModel):
     offset: float = 0.0
     """With `gain`: a Platt calibration, or a temperature."""
     knots: tuple[tuple[float, float], ...] = ()
-    """(score, value) of squash `isotonic`, both ascending: values run in straight lines between them and are level
+    """(score, value) of activation `isotonic`, both ascending: values run in straight lines between them and are level
     outside."""
     bias: bool = True
     dropout: float = Field(0.0, ge=0, lt=1)
@@ -78,12 +78,13 @@ class HeadConfig(BaseModel):
 
     @model_validator(mode="after")
     def _sound(self) -> HeadConfig:
-        check_squash(self.squash, self.scale)
+        check_activation(self.activation, self.scale)
         if self.positive >= self.labels:
             raise ValueError(f"positive={self.positive} is none of the {self.labels} labels, which count from 0")
-        if (self.squash == "isotonic") != (len(self.knots) > 1):
+        if (self.activation == "isotonic") != (len(self.knots) > 1):
             raise ValueError(
-                f"knots: squash {self.squash!r} has {len(self.knots)}; 'isotonic' needs two or more, all others none"
+                f"knots: activation {self.activation!r} has {len(self.knots)}; 'isotonic' needs two or more, all "
+                "others none"
             )
         if any(a[0] >= b[0] or a[1] > b[1] for a, b in itertools.pairwise(self.knots)):
             raise ValueError("knots: scores must grow from one to the next, and values must not fall")
@@ -103,11 +104,13 @@ class HeadConfig(BaseModel):
                 )
 
 
-def check_squash(squash: Squash, scale: Scale) -> None:
-    """ValueError where values with this squash would leave the scale or mean something else."""
-    if scale not in _SCALES[squash]:
+def check_activation(activation: Activation, scale: Scale) -> None:
+    """ValueError where values with this activation would leave the scale or mean something else."""
+    if scale not in _SCALES[activation]:
         fit = [name for name, scales in _SCALES.items() if scale in scales]
-        raise ValueError(f"scale {str(scale)!r} does not go with squash {squash!r}; expected squash {' or '.join(fit)}")
+        raise ValueError(
+            f"scale {str(scale)!r} does not go with activation {activation!r}; expected activation {' or '.join(fit)}"
+        )
 
 
 def _shown(value: object) -> str:

@@ -12,7 +12,7 @@ from data_gen.records.scales import BOUNDS
 from data_gen.verifiers.heads import HeadConfig
 
 LANES = 64
-"""Scores are squashed in multiples of this."""
+"""The activation is applied to this many scores at a time."""
 
 
 class ValueHead(nn.Module):
@@ -21,7 +21,7 @@ class ValueHead(nn.Module):
     `width` is the backbone's hidden size, the vocabulary's for `from_vocab`. Losses on logits or differences use `raw`,
     others the values.
 
-    >>> head = ValueHead(HeadConfig(squash="tanh", scale="signed"), 64)
+    >>> head = ValueHead(HeadConfig(activation="tanh", scale="signed"), 64)
     >>> head(torch.zeros(2, 7, 64)).shape
     torch.Size([2, 7])
     """
@@ -41,10 +41,10 @@ class ValueHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Values on the head's scale."""
-        return self.squash(self.raw(features))
+        return self.activate(self.raw(features))
 
     def raw(self, features: Tensor) -> Tensor:
-        """Scores before gain, offset and squash: the output itself, or the log-odds of label `positive`."""
+        """Scores before gain, offset and activation: the output itself, or the log-odds of label `positive`."""
         with torch.autocast(features.device.type, enabled=False):
             outputs = self.score(self.dropout(features.float()))
         if self.config.labels == 1:
@@ -53,10 +53,10 @@ class ValueHead(nn.Module):
         others = torch.cat((outputs[..., :positive], outputs[..., positive + 1 :]), -1)
         return outputs[..., positive] - others.logsumexp(-1)
 
-    def squash(self, raw: Tensor) -> Tensor:
-        """Values of scores: the one place where the squash is applied."""
+    def activate(self, raw: Tensor) -> Tensor:
+        """Values of scores: the one place where the activation is applied."""
         scores = raw * self.config.gain + self.config.offset
-        match self.config.squash:
+        match self.config.activation:
             case "sigmoid":
                 return _sigmoid(scores)
             case "tanh":

@@ -36,7 +36,7 @@ class CalibrateConfig(StageConfig):
 
 @stage("calibrate", version=2, outputs={"verifier": "verifier"}, seeded=False, scores=True)
 def calibrate(config: CalibrateConfig, ctx: Context) -> None:
-    """Fit on the head's raw scores of whole solutions; the squash becomes a sigmoid or a curve, the scale p."""
+    """Fit on the head's raw scores of whole solutions; the activation becomes a sigmoid or a curve, the scale p."""
     from data_gen.verifiers.checkpoint import load_verifier, save_verifier
     from data_gen.verifiers.heads import HeadConfig
     from reasoning_train.evaluation.ranking import brier, calibration_error
@@ -47,7 +47,7 @@ def calibrate(config: CalibrateConfig, ctx: Context) -> None:
     codec = load_policy_text(ctx.input(config.policy).path).codec
     verifier.format.check_same_task(codec.format, "the verifier", "the policy")
     old = verifier.head.config
-    plain = {"squash": "none", "scale": Scale.RANKING, "gain": 1.0, "offset": 0.0, "knots": ()}
+    plain = {"activation": "none", "scale": Scale.RANKING, "gain": 1.0, "offset": 0.0, "knots": ()}
     bare = replace(verifier, head=_with(verifier.head, HeadConfig(**{**old.model_dump(), **plain})))
     pools = with_solutions(read_problems(ctx.input(config.problems)), read_solutions(ctx.input(config.solutions)))
     known = ((problem, [s for s in solutions if s.verdict in ("correct", "wrong")]) for problem, solutions in pools)
@@ -67,7 +67,7 @@ def calibrate(config: CalibrateConfig, ctx: Context) -> None:
     save_verifier(replace(verifier, head=head), ctx.output("verifier"))
     import torch
 
-    p = head.squash(torch.tensor(scores)).tolist()
+    p = head.activate(torch.tensor(scores)).tolist()
     # On the solutions that it was fitted on; `evaluate_verifier` says what it is worth on others.
     ctx.metric("fit", {**fitted, "brier": brier(p, right), "ece": calibration_error(p, right)})
     ctx.metric("curve", _curve(p, right))
@@ -82,7 +82,7 @@ def _platt(scores: list[float], right: list[bool]) -> dict[str, Any]:
         f"calibrate: right solutions score lower than wrong ones (gain {gain:.3g}). The verifier has learnt nothing "
         "of use.",
     )
-    return {"squash": "sigmoid", "gain": gain, "offset": offset}
+    return {"activation": "sigmoid", "gain": gain, "offset": offset}
 
 
 def _isotonic(scores: list[float], right: list[bool]) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def _isotonic(scores: list[float], right: list[bool]) -> dict[str, Any]:
         len(knots) > 1,
         "calibrate: no score tells right solutions from wrong ones. The verifier has learnt nothing of use.",
     )
-    return {"squash": "isotonic", "knots": knots}
+    return {"activation": "isotonic", "knots": knots}
 
 
 def _with(head: Any, config: Any) -> Any:

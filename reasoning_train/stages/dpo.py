@@ -100,12 +100,12 @@ def cost(config: DPOConfig, sizes: Sizes) -> dict[str, Any]:
 def _rows(config: DPOConfig, policy: Policy, ctx: Context) -> tuple[list[Row], int]:
     """Rows to train on and the longest that a side may be."""
     from reasoning_train.trainers.data.pairs import encode_pairs
-    from reasoning_train.trainers.data.preflight import admit, named
+    from reasoning_train.trainers.data.preflight import named, validate_rows
 
     limit = min(config.max_length or policy.context, policy.context)
     pairs = (StepPair.from_row(row) for row in Rows(ctx.input(config.pairs).path))
     encoded = encode_pairs(pairs, policy.codec, limit, vocabulary=policy.model.config.vocab_size)
-    rows = admit("dpo", encoded, config, ctx, limit, policy.codec)
+    rows = validate_rows("dpo", encoded, config, ctx, limit, policy.codec)
     without = [row for row in rows if not row.reference]
     gate(
         config.loss == "simpo" or not without,

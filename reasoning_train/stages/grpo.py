@@ -133,7 +133,7 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
     from data_gen.engines.base import Sampling
     from reasoning_train.models.policy import load_policy, save_policy
     from reasoning_train.packing.plan import plan_steps
-    from reasoning_train.trainers.published import published
+    from reasoning_train.trainers.merge import merge_for_export
     from reasoning_train.trainers.rl import trl_adapter
     from reasoning_train.trainers.rl.rollouts import Rollouts
     from reasoning_train.trainers.weights import gathered
@@ -167,7 +167,7 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
     ctx.metric("processes", world_size())
     for name, value in checkpoints.last.items():
         ctx.metric(f"last_{name}", value)
-    policy.model = published(gathered(trainer), folder, merge=config.adapter == "merge", bf16=bf16)
+    policy.model = merge_for_export(gathered(trainer), folder, merge=config.adapter == "merge", bf16=bf16)
     if rank() == 0:
         save_policy(policy, out)
 

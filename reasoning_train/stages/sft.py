@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Until(BaseModel):
-    """Stop as soon as greedy accuracy on `problems` reaches `greedy`, looked at every `every` steps from step
+    """Stop as soon as greedy accuracy on `problems` reaches `greedy`, evaluated every `every` steps from step
     `start`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,29 +40,29 @@ class Until(BaseModel):
     every: int = Field(20, ge=1)
     start: int = Field(0, ge=0)
     limit: int = Field(200, ge=1)
-    """How many problems of the split are looked at."""
+    """How many problems of the split are evaluated."""
     max_tokens: int = 128
 
 
 class Value(BaseModel):
-    """A value head that learns in the same pass: `value: {targets: "${stages.values}", head: {squash: tanh, scale:
+    """A value head that learns in the same pass: `value: {targets: "${stages.values}", head: {activation: tanh, scale:
     signed}, loss: mse}`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     targets: ValueTargetsRef
     """Of right and wrong paths; rows of a problem stand in one step with its solutions, and in one tree with `packing:
     tree`."""
-    head: HeadConfig = HeadConfig(squash="tanh", scale=Scale.SIGNED)
+    head: HeadConfig = HeadConfig(activation="tanh", scale=Scale.SIGNED)
     loss: Literal["mse", "bce"] = "mse"
     weight: float = Field(1.0, gt=0)
     """Times the value loss, a mean over targets, beside the language loss, a mean over tokens (AlphaMath's beta)."""
 
     @model_validator(mode="after")
     def _fits(self) -> Value:
-        if self.loss == "bce" and (self.head.squash != "sigmoid" or self.head.scale is not Scale.P):
+        if self.loss == "bce" and (self.head.activation != "sigmoid" or self.head.scale is not Scale.P):
             raise ValueError(
-                f"loss: 'bce' needs a head with squash 'sigmoid' and scale 'p', not {self.head.squash!r}; expected "
-                "'mse'"
+                f"loss: 'bce' needs a head with activation 'sigmoid' and scale 'p', not "
+                f"{self.head.activation!r}; expected 'mse'"
             )
         return self
 
@@ -174,8 +174,8 @@ def cost(config: SFTConfig, sizes: Sizes) -> dict[str, Any]:
     data = [one.solutions for one in config.data] if isinstance(config.data, list) else [config.data]
     result = training_cost(config, config.policy, data, sizes)
     if config.until and config.max_steps:
-        looks = (config.max_steps - config.until.start) // config.until.every + 1
-        calls = looks * min(config.until.limit, sizes(config.until.problems).get("rows", config.until.limit))
+        evaluations = (config.max_steps - config.until.start) // config.until.every + 1
+        calls = evaluations * min(config.until.limit, sizes(config.until.problems).get("rows", config.until.limit))
         result |= {"calls": calls, "tokens": calls * config.until.max_tokens}
     return result
 
@@ -183,7 +183,7 @@ def cost(config: SFTConfig, sizes: Sizes) -> dict[str, Any]:
 def _sources(config: SFTConfig, policy: Policy, ctx: Context) -> tuple[list[Source], int]:
     """Rows to train on with their shares, and the longest that one may be."""
     from reasoning_train.trainers.data.encoded import Encoded
-    from reasoning_train.trainers.data.preflight import admit
+    from reasoning_train.trainers.data.preflight import validate_rows
     from reasoning_train.trainers.data.solutions import encode_solutions
     from reasoning_train.trainers.data.values import encode_values
     from reasoning_train.trainers.fit import Source
@@ -205,5 +205,5 @@ def _sources(config: SFTConfig, policy: Policy, ctx: Context) -> tuple[list[Sour
             f"sft: no rows of {source.solutions} to train on (dropped: {part.why(limit)}).{part.offending(limit)}",
         )
     scale = config.value.head.scale if config.value else None
-    admit("sft", sum(parts, Encoded()), config, ctx, limit, policy.codec, scale=scale)
+    validate_rows("sft", sum(parts, Encoded()), config, ctx, limit, policy.codec, scale=scale)
     return [Source(part.rows, source.share) for part, source in zip(parts, mixed, strict=True)], limit

@@ -3,9 +3,11 @@ their targets.
 
 - outcome (2110.14168): `targets` of rule outcome, `head: {read_at: last}`
 - process (2312.08935): `targets` of rule mc; from labels without noise (2305.20050): of rule exact_steps
-- token-level (2407.12863): `targets` of rule prefix_ratio, `head: {read_at: every_token, squash: clip}`, `loss: mse`
-- pairwise (2407.00390): `pairs` of rule margin, `head: {scale: ranking, squash: none, bias: false}`, `loss: ranking`
-- listwise (2409.12122): `targets` of rule outcome, `head: {scale: ranking, squash: none, read_at: last}`, `loss:
+- token-level (2407.12863): `targets` of rule prefix_ratio, `head: {read_at: every_token, activation: clip}`, `loss:
+  mse`
+- pairwise (2407.00390): `pairs` of rule margin, `head: {scale: ranking, activation: none, bias: false}`, `loss:
+  ranking`
+- listwise (2409.12122): `targets` of rule outcome, `head: {scale: ranking, activation: none, read_at: last}`, `loss:
   ranking`
 """
 
@@ -62,10 +64,10 @@ class TrainVerifierConfig(Training):
                 f"head.scale: loss {self.loss!r} does not go with scale {str(self.head.scale)!r}; 'ranking' goes with "
                 "'ranking' only"
             )
-        if self.loss == "bce" and (self.head.squash != "sigmoid" or self.head.scale is not Scale.P):
+        if self.loss == "bce" and (self.head.activation != "sigmoid" or self.head.scale is not Scale.P):
             raise ValueError(
-                f"loss: 'bce' needs a head with squash 'sigmoid' and scale 'p', and this has {self.head.squash!r}; "
-                "expected 'mse'"
+                f"loss: 'bce' needs a head with activation 'sigmoid' and scale 'p', and this has "
+                f"{self.head.activation!r}; expected 'mse'"
             )
         return self
 
@@ -121,7 +123,7 @@ def cost(config: TrainVerifierConfig, sizes: Sizes) -> dict[str, Any]:
 def _rows(config: TrainVerifierConfig, policy: Policy, ctx: Context) -> tuple[list[Row], int]:
     """Rows to train on and the longest that a path may be."""
     from reasoning_train.trainers.data.pairs import encode_pairs
-    from reasoning_train.trainers.data.preflight import admit
+    from reasoning_train.trainers.data.preflight import validate_rows
     from reasoning_train.trainers.data.values import encode_groups, encode_values
 
     limit, vocabulary = min(config.max_length or policy.context, policy.context), policy.model.config.vocab_size
@@ -134,4 +136,4 @@ def _rows(config: TrainVerifierConfig, policy: Policy, ctx: Context) -> tuple[li
         targets = (ValueTarget.from_row(row) for row in Rows(ctx.input(config.targets).path))
         encoded = encode(targets, policy.codec, config.head, limit, vocabulary=vocabulary)
     scale = None if config.loss == "ranking" else config.head.scale
-    return admit("train_verifier", encoded, config, ctx, limit, policy.codec, scale=scale), limit
+    return validate_rows("train_verifier", encoded, config, ctx, limit, policy.codec, scale=scale), limit

@@ -1,4 +1,4 @@
-"""An exponential moving average of the trained weights, which is then what is looked at and published."""
+"""An exponential moving average of the trained weights, which is then evaluated and published."""
 
 from __future__ import annotations
 

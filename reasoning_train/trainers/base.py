@@ -83,7 +83,7 @@ class StepTrainer(Trainer):
         """One optimizer step's backward passes; returns the detached loss over all ranks."""
         model.train()
         objective: Objective = self.accelerator.unwrap_model(model)
-        totals = objective.weigh(inputs["rows"])
+        totals = objective.normalizers(inputs["rows"])
         sums = dict.fromkeys(totals, torch.zeros((), device=self.args.device))
         for number, batch in enumerate(inputs["batches"]):
             found = model({name: tensor.to(self.args.device) for name, tensor in batch.items()})

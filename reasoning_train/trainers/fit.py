@@ -19,7 +19,7 @@ from reasoning_train.trainers.base import SealCheckpoints, Steps, StepTrainer, t
 from reasoning_train.trainers.data.held_out import Watch, hold_out
 from reasoning_train.trainers.data.preflight import check_memory
 from reasoning_train.trainers.logprobs import CHUNK
-from reasoning_train.trainers.published import published
+from reasoning_train.trainers.merge import merge_for_export
 from reasoning_train.trainers.setup import arguments, curves_into, optimizer_bytes
 from reasoning_train.trainers.weights import gathered
 
@@ -92,7 +92,7 @@ def _check_memory(objective: Objective, steps: Steps, config: Training, ctx: Con
     sizes = [_size(packs, share=steps.packing == "tree") for packs in passes]
     copies = (
         1 + bool(config.held_out) if config.ema else 0
-    )  # the average, and the weights themselves while it is looked at
+    )  # the average, and the weights themselves while it is evaluated
     longest = max((steps.rows[i] for i in most), key=lambda row: row.tokens)
     check_memory(
         objective,
@@ -129,5 +129,5 @@ def finish(trainer: StepTrainer, folder: Path, *, merge: bool, lm_head: bool = T
     """The trained objective on every process, whole, its model as it is saved; `folder`: what training began with,
     `lm_head`: with a language-model head that is read."""
     objective: Any = gathered(trainer)
-    objective.model = published(objective.model, folder, merge=merge, bf16=objective.bf16, lm_head=lm_head)
+    objective.model = merge_for_export(objective.model, folder, merge=merge, bf16=objective.bf16, lm_head=lm_head)
     return objective

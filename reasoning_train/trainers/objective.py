@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 class Objective(nn.Module):
     """`Objective(model, [CrossEntropy()])(batch)` is `{"lm": sum of -log p}`; a term's mean is its sum over the step's
-    `weigh`. What a term watches stands beside it, as in `preference_accuracy`.
+    `normalizers`. What a term watches stands beside it, as in `preference_accuracy`.
 
     `head`: a ValueHead, for the losses that read values; `bf16`: passes compute in bfloat16, whatever the weights are.
     Losses do not.
@@ -107,9 +107,9 @@ class Objective(nn.Module):
             self.model.get_output_embeddings()(states) if self.head.config.kind == "from_vocab" else states
         )
 
-    def weigh(self, rows: Sequence[Row]) -> dict[str, float]:
+    def normalizers(self, rows: Sequence[Row]) -> dict[str, float]:
         """What each sum is divided by where `rows` form an optimizer step."""
-        weights = [(loss, sum(loss.weigh(row) for row in rows)) for loss in self.losses]
+        weights = [(loss, sum(loss.normalizer(row) for row in rows)) for loss in self.losses]
         return {name: weight for loss, weight in weights for name in (loss.name, *_watched(loss))}
 
 

@@ -97,15 +97,15 @@ def optimizer_bytes(deepspeed: str | None) -> int:
 
 
 class HeldOut(BaseModel):
-    """Rows of some problems that are not trained on but looked at: `held_out: {share: 0.1, every: 50, patience: 3}`."""
+    """Rows of some problems that are not trained on but evaluated: `held_out: {share: 0.1, every: 50, patience: 3}`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     share: float = Field(0.1, gt=0, lt=1)
     """Of the problems."""
     every: int = Field(50, ge=1)
-    """Steps between two looks; the last step is always looked at."""
+    """Steps between two evaluations; there is always one after the last step."""
     patience: int | None = Field(None, ge=1)
-    """Training stops after so many looks in a row without a lower loss; None: never before its end."""
+    """Training stops after so many evaluations in a row without a lower loss; None: never before its end."""
     keep: Literal["best", "last"] = "best"
     """Which weights are published: those of the lowest loss, or the last ones."""
 

@@ -1,4 +1,4 @@
-"""The head contract: values by hand, squash once, float32, round trips, and what is refused."""
+"""The head contract: values by hand, activation once, float32, round trips, and what is refused."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from data_gen.verifiers.value_head import ValueHead
 
 HEADS = [
     HeadConfig(),
-    HeadConfig(squash="tanh", scale=Scale.SIGNED, dropout=0.1),
-    HeadConfig(kind="two_layer", squash="none", scale=Scale.RANKING, read_at="last"),
+    HeadConfig(activation="tanh", scale=Scale.SIGNED, dropout=0.1),
+    HeadConfig(kind="two_layer", activation="none", scale=Scale.RANKING, read_at="last"),
     HeadConfig(kind="two_layer", labels=2, positive=1),
-    HeadConfig(squash="none", scale=Scale.RANKING, bias=False, read_at="last"),
-    HeadConfig(squash="clip", read_at="every_token"),
-    HeadConfig(kind="from_vocab", squash="sigmoid", scale=Scale.PROGRESS, read_at="last"),
+    HeadConfig(activation="none", scale=Scale.RANKING, bias=False, read_at="last"),
+    HeadConfig(activation="clip", read_at="every_token"),
+    HeadConfig(kind="from_vocab", activation="sigmoid", scale=Scale.PROGRESS, read_at="last"),
     HeadConfig(gain=0.5, offset=-1.0),
-    HeadConfig(squash="isotonic", knots=((-1.0, 0.1), (0.5, 0.1), (2.0, 0.9))),
+    HeadConfig(activation="isotonic", knots=((-1.0, 0.1), (0.5, 0.1), (2.0, 0.9))),
 ]
 
 
@@ -50,13 +50,13 @@ def value(head: ValueHead, *features: float) -> float:
     ("options", "expected"),
     [
         ({}, 1 / (1 + math.exp(-2.0))),
-        ({"squash": "tanh", "scale": "signed"}, math.tanh(2.0)),
-        ({"squash": "tanh", "scale": "ranking", "gain": 0.2}, math.tanh(0.4)),
-        ({"squash": "none", "scale": "ranking"}, 2.0),
-        ({"squash": "none", "scale": "odds", "gain": 3.0, "offset": 1.0}, 7.0),
-        ({"squash": "clip"}, 1.0),
-        ({"squash": "clip", "offset": -1.25}, 0.75),
-        ({"squash": "clip", "scale": "signed", "gain": 0.1}, 0.2),
+        ({"activation": "tanh", "scale": "signed"}, math.tanh(2.0)),
+        ({"activation": "tanh", "scale": "ranking", "gain": 0.2}, math.tanh(0.4)),
+        ({"activation": "none", "scale": "ranking"}, 2.0),
+        ({"activation": "none", "scale": "odds", "gain": 3.0, "offset": 1.0}, 7.0),
+        ({"activation": "clip"}, 1.0),
+        ({"activation": "clip", "offset": -1.25}, 0.75),
+        ({"activation": "clip", "scale": "signed", "gain": 0.1}, 0.2),
     ],
 )
 def test_values_by_hand(options: dict[str, Any], expected: float) -> None:
@@ -76,7 +76,7 @@ def test_one_label_of_three_stands_against_the_others() -> None:
 
 
 def test_two_layers_have_a_relu_between() -> None:
-    head = ValueHead(HeadConfig(kind="two_layer", squash="none", scale=Scale.RANKING), 2).eval()
+    head = ValueHead(HeadConfig(kind="two_layer", activation="none", scale=Scale.RANKING), 2).eval()
     first, _, second = head.score
     with torch.no_grad():
         first.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
@@ -84,8 +84,8 @@ def test_two_layers_have_a_relu_between() -> None:
     assert value(head, -5.0, 3.0) == 3.0
 
 
-def test_the_squash_is_applied_once() -> None:
-    head = by_hand(HeadConfig(squash="tanh", scale=Scale.SIGNED), [[1.0]], [0.0])
+def test_the_activation_is_applied_once() -> None:
+    head = by_hand(HeadConfig(activation="tanh", scale=Scale.SIGNED), [[1.0]], [0.0])
     features = torch.tensor([[2.0]])
     assert head.raw(features).item() == 2.0
     assert torch.equal(head(features), head.raw(features).tanh())
@@ -143,13 +143,13 @@ def test_fresh_weights() -> None:
     torch.manual_seed(0)
     wide = ValueHead(HeadConfig(), 10_000, init_std=0.3)
     assert wide.score.weight.std().item() == pytest.approx(0.3, rel=0.05) and wide.score.bias.item() == 0
-    tiny = ValueHead(HeadConfig(squash="tanh", scale=Scale.RANKING, init_std=1e-6), 10_000)
+    tiny = ValueHead(HeadConfig(activation="tanh", scale=Scale.RANKING, init_std=1e-6), 10_000)
     assert tiny.score.weight.std().item() == pytest.approx(1e-6, rel=0.05)
-    assert ValueHead(HeadConfig(bias=False, squash="none", scale=Scale.RANKING), 3).score.bias is None
+    assert ValueHead(HeadConfig(bias=False, activation="none", scale=Scale.RANKING), 3).score.bias is None
 
 
 def test_dropout_is_for_training_only() -> None:
-    head = by_hand(HeadConfig(squash="none", scale=Scale.ODDS, dropout=0.5), [[1.0] * 100], [0.0])
+    head = by_hand(HeadConfig(activation="none", scale=Scale.ODDS, dropout=0.5), [[1.0] * 100], [0.0])
     assert value(head, *[1.0] * 100) == pytest.approx(100.0)
     torch.manual_seed(0)
     assert value(head.train(), *[1.0] * 100) != pytest.approx(100.0)
@@ -158,12 +158,12 @@ def test_dropout_is_for_training_only() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"squash": "none"}, "scale 'p' does not go with squash 'none'; expected squash sigmoid or clip"),
+        ({"activation": "none"}, "scale 'p' does not go with activation 'none'; expected activation sigmoid or clip"),
         (
-            {"squash": "sigmoid", "scale": "signed"},
-            "scale 'signed' does not go with squash 'sigmoid'; expected squash tanh or clip",
+            {"activation": "sigmoid", "scale": "signed"},
+            "scale 'signed' does not go with activation 'sigmoid'; expected activation tanh or clip",
         ),
-        ({"squash": "tanh", "scale": "odds"}, "expected squash none"),
+        ({"activation": "tanh", "scale": "odds"}, "expected activation none"),
         ({"labels": 2, "positive": 2}, "positive=2 is none of the 2 labels"),
         ({"gain": 0.0}, "greater than 0"),
         ({"squosh": "tanh"}, "Extra inputs are not permitted"),
@@ -177,7 +177,10 @@ def test_heads_that_make_no_sense(options: dict[str, Any], message: str) -> None
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"squash": "tanh", "scale": "signed"}, "the recipe has squash='sigmoid', the checkpoint has squash='tanh'"),
+        (
+            {"activation": "tanh", "scale": "signed"},
+            "the recipe has activation='sigmoid', the checkpoint has activation='tanh'",
+        ),
         ({"scale": "progress"}, "the recipe has scale='p', the checkpoint has scale='progress'"),
         ({"read_at": "last"}, "the recipe has read_at='step_end', the checkpoint has read_at='last'"),
         ({"kind": "two_layer"}, "the recipe has kind='scalar', the checkpoint has kind='two_layer'"),
@@ -200,10 +203,10 @@ def test_torn_checkpoints_are_named(tmp_path: Path) -> None:
     config, weights = tmp_path / "head" / "head.json", tmp_path / "head" / "head.safetensors"
     whole = config.read_text()
     for edit, message in [
-        ({"squash": "relu"}, "is no head config: squash: "),
+        ({"activation": "relu"}, "is no head config: activation: "),
         (
             {"scale": "odds"},
-            "is no head config: as a whole: Value error, scale 'odds' does not go with squash 'sigmoid'",
+            "is no head config: as a whole: Value error, scale 'odds' does not go with activation 'sigmoid'",
         ),
     ]:
         config.write_text(json.dumps({**json.loads(whole), **edit}))
@@ -255,8 +258,8 @@ def test_the_contract_imports_nothing_heavy() -> None:
 
 
 def test_isotonic_values_by_hand_and_what_is_no_function() -> None:
-    head = ValueHead(HeadConfig(squash="isotonic", knots=((-1.0, 0.1), (0.0, 0.3), (2.0, 0.9))), 4)
-    assert head.squash(torch.tensor([-5.0, -1.0, -0.5, 0.0, 1.0, 2.0, 7.0])).tolist() == pytest.approx(
+    head = ValueHead(HeadConfig(activation="isotonic", knots=((-1.0, 0.1), (0.0, 0.3), (2.0, 0.9))), 4)
+    assert head.activate(torch.tensor([-5.0, -1.0, -0.5, 0.0, 1.0, 2.0, 7.0])).tolist() == pytest.approx(
         [0.1, 0.1, 0.2, 0.3, 0.6, 0.9, 0.9]
     )
     for knots, message in (
@@ -265,6 +268,6 @@ def test_isotonic_values_by_hand_and_what_is_no_function() -> None:
         (((0.0, 0.2), (1.0, 0.1)), "values must not fall"),
     ):
         with pytest.raises(ValueError, match=message):
-            HeadConfig(squash="isotonic", knots=knots)
+            HeadConfig(activation="isotonic", knots=knots)
     with pytest.raises(ValueError, match="all others none"):
         HeadConfig(knots=((0.0, 0.1), (1.0, 0.2)))

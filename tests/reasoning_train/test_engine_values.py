@@ -14,7 +14,7 @@ from reasoning_train.models.policy import Policy
 from tests.data_gen.engines.tiny import VOCAB, ask, model, request, tokenizer
 
 HEADS = [
-    HeadConfig(squash="tanh", scale=Scale.SIGNED),
+    HeadConfig(activation="tanh", scale=Scale.SIGNED),
     HeadConfig(kind="two_layer", labels=2),
     HeadConfig(kind="from_vocab", scale=Scale.PROGRESS),
 ]

@@ -1,4 +1,4 @@
-"""Rows that are held out of training and looked at while it goes on, so that it stops in time and its best step is what
+"""Rows that are held out of training and evaluated while it goes on, so that it stops in time and its best step is what
 is published."""
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from reasoning_train.trainers.objective import Objective
     from reasoning_train.trainers.setup import HeldOut
 
-LOOKS = "looks.json"
+EVALUATIONS = "evaluations.json"
 
 
 def hold_out(rows: Sequence[Row], share: float, seed: int) -> set[int]:
@@ -44,53 +44,53 @@ def hold_out(rows: Sequence[Row], share: float, seed: int) -> set[int]:
 
 
 class Watch(TrainerCallback):
-    """Looks at the rows `dev`; keeps the best weights so far in the stage's partial folder, which outlives a kill."""
+    """Evaluates the rows `dev`; keeps the best weights so far in the stage's partial folder, which outlives a kill."""
 
     def __init__(
         self, config: HeldOut, objective: Objective, training: Steps, dev: Steps, ctx: Context, average: Average | None
     ) -> None:
         self.config, self.objective, self.training, self.dev = config, objective, training, dev
         self.ctx, self.folder, self.average = ctx, ctx.partial / "best", average
-        self.looks: list[tuple[int, float]] = []
+        self.evaluations: list[tuple[int, float]] = []
         """(step, loss), in order."""
 
     @property
     def best(self) -> tuple[int, float]:
-        """Step and loss of the best look, the first of equal ones."""
-        return min(self.looks, key=lambda look: look[1])
+        """Step and loss of the best evaluation, the first of equal ones."""
+        return min(self.evaluations, key=lambda evaluation: evaluation[1])
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Looks behind the checkpoint that training resumes from will be taken again."""
-        path = self.folder / LOOKS
+        """Evaluations behind the checkpoint that training resumes from will be made again."""
+        path = self.folder / EVALUATIONS
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-        self.looks = [(step, loss) for step, loss in known if step <= state.global_step]
+        self.evaluations = [(step, loss) for step, loss in known if step <= state.global_step]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Look, remember, stop."""
+        """Evaluate, remember, stop."""
         if state.global_step % self.config.every and state.global_step < state.max_steps:
             return
         with self.average.applied() if self.average else nullcontext():
             self.dev.attention = self.training.attention
             found = means(self.objective, self.dev, args.device)
             loss = sum(term.factor * found[term.name] for term in self.objective.losses)
-            self.looks.append((state.global_step, loss))
+            self.evaluations.append((state.global_step, loss))
             if rank() == 0:
                 self._remember()
         self.ctx.history(
             step=state.global_step, dev_loss=loss, **{f"dev_{name}": value for name, value in found.items()}
         )
-        since = len(self.looks) - 1 - self.looks.index(self.best)
+        since = len(self.evaluations) - 1 - self.evaluations.index(self.best)
         if self.config.patience is not None and since >= self.config.patience:
             control.should_training_stop = True
 
     def _remember(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        if self.config.keep == "best" and self.best == self.looks[-1]:
+        if self.config.keep == "best" and self.best == self.evaluations[-1]:
             save_trained(self.objective, self.folder / "partial")
             os.replace(self.folder / "partial" / FILE, self.folder / FILE)
-        partial = self.folder / f"{LOOKS}.partial"
-        partial.write_text(json.dumps(self.looks), encoding="utf-8")
-        partial.replace(self.folder / LOOKS)
+        partial = self.folder / f"{EVALUATIONS}.partial"
+        partial.write_text(json.dumps(self.evaluations), encoding="utf-8")
+        partial.replace(self.folder / EVALUATIONS)
 
     def settle(self) -> None:
         """Put the best weights in place and record where they come from."""
@@ -98,7 +98,13 @@ class Watch(TrainerCallback):
         if self.config.keep == "best":
             load_trained(self.objective, self.folder)
         self.ctx.metric(
-            "held_out", {"best_step": step, "best_loss": loss, "last_loss": self.looks[-1][1], "looks": len(self.looks)}
+            "held_out",
+            {
+                "best_step": step,
+                "best_loss": loss,
+                "last_loss": self.evaluations[-1][1],
+                "evaluations": len(self.evaluations),
+            },
         )
 
 
@@ -109,7 +115,7 @@ def means(objective: Objective, steps: Steps, device: Any) -> dict[str, float]:
     objective.eval()
     for t in range(len(steps)):
         item = steps[t]
-        totals.update(objective.weigh(item["rows"]))
+        totals.update(objective.normalizers(item["rows"]))
         for batch in item["batches"]:
             found = objective({name: tensor.to(device) for name, tensor in batch.items()})
             sums = {name: sums.get(name, 0.0) + value.double() for name, value in found.items()}

@@ -1,4 +1,4 @@
-"""What is looked at before a training begins: losses of rows, lengths, labels, one row as the model sees it, memory.
+"""What is checked before a training begins: losses of rows, lengths, labels, one row as the model sees it, memory.
 
 (That every row survives tokenizer and template, and ends where it should, is seen while it is encoded: encode*.py.) All
 of it is printed to the stage's log; what must not be stops the stage.
@@ -36,7 +36,7 @@ SHOWN = 1200
 """Most characters of the row that is shown."""
 
 
-def admit(
+def validate_rows(
     name: str,
     encoded: Encoded,
     config: Training,

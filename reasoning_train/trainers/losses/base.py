@@ -21,9 +21,9 @@ class Outputs:
     logprobs: Tensor
     """[P] log-probability of the token of every trace that has a weight."""
     raw: Tensor
-    """[V] the head's scores where values are read, before its squash."""
+    """[V] the head's scores where values are read, before its activation."""
     head: Any = None
-    """The ValueHead, whose `squash` turns scores into values."""
+    """The ValueHead, whose `activation` turns scores into values."""
 
     @cached_property
     def trace_logprobs(self) -> Tensor:
@@ -58,7 +58,7 @@ class Loss(Protocol):
     def factor(self) -> float:
         """What the term's mean is multiplied by."""
 
-    def weigh(self, row: Row) -> float:
+    def normalizer(self, row: Row) -> float:
         """The row's share of the weight that the term is divided by."""
 
     def __call__(self, out: Outputs) -> Tensor:

@@ -18,7 +18,7 @@ class CrossEntropy:
     name: str = "lm"
     watched: tuple[str, ...] = ()
 
-    def weigh(self, row: Row) -> float:
+    def normalizer(self, row: Row) -> float:
         """Weight of all tokens but the first of each trace, which nothing predicts."""
         return sum(sum(trace.weights[1:]) for trace in row.traces)
 

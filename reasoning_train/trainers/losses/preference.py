@@ -45,7 +45,7 @@ class Preference:
     watched: tuple[str, ...] = ("accuracy", "margin")
     """Share of rows with h > 0 (ties half), and mean h."""
 
-    def weigh(self, row: Row) -> float:
+    def normalizer(self, row: Row) -> float:
         """The row's weight."""
         return row.weight
 

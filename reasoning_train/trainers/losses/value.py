@@ -16,7 +16,7 @@ from reasoning_train.trainers.losses.base import Outputs
 
 @dataclass(frozen=True)
 class Regression:
-    """Weighted mean over the places that have a target: squared error of the value (after the squash, on the head's
+    """Weighted mean over the places that have a target: squared error of the value (after the activation, on the head's
     scale), or cross-entropy of a probability with a soft or hard target, on the scores (`bce`, which needs a sigmoid
     head)."""
 
@@ -25,7 +25,7 @@ class Regression:
     name: str = "value"
     watched: tuple[str, ...] = ()
 
-    def weigh(self, row: Row) -> float:
+    def normalizer(self, row: Row) -> float:
         """Weight of all targets."""
         return sum(sum(trace.target_weights) for trace in row.traces)
 
@@ -33,7 +33,7 @@ class Regression:
         """Sum over all places of all traces: a target that k traces share counts k times."""
         target, weight = out.batch["value_target"], out.batch["value_weight"]
         if self.kind == "mse":
-            losses = (out.head.squash(out.raw) - target) ** 2
+            losses = (out.head.activate(out.raw) - target) ** 2
         else:
             scores = out.raw * out.head.config.gain + out.head.config.offset
             losses = F.binary_cross_entropy_with_logits(scores, target, reduction="none")
@@ -59,7 +59,7 @@ class Ranking:
     watched: tuple[str, ...] = ("accuracy",)
     """Share of a row's ordered pairs that the scores order alike (ties half)."""
 
-    def weigh(self, row: Row) -> float:
+    def normalizer(self, row: Row) -> float:
         """The row's weight, 0 where nothing in it can be compared."""
         return row.weight if len(set(row.ranks)) > 1 else 0.0
 

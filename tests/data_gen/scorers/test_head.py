@@ -39,7 +39,7 @@ def opened(
 def reading_head(tokens: dict[str, float], head: HeadConfig | None = None) -> Verifier:
     """A verifier whose score at a token is that token's number, whatever came before: layers that add nothing, one-hot
     embeddings."""
-    made = verifier(head or HeadConfig(squash="none", scale=Scale.ODDS))
+    made = verifier(head or HeadConfig(activation="none", scale=Scale.ODDS))
     with torch.no_grad():
         for name, weight in made.backbone.named_parameters():
             weight.zero_()
@@ -57,10 +57,10 @@ def reading_head(tokens: dict[str, float], head: HeadConfig | None = None) -> Ve
 @pytest.mark.parametrize(
     ("head", "expected"),
     [
-        (HeadConfig(squash="none", scale=Scale.ODDS), 2.0),
+        (HeadConfig(activation="none", scale=Scale.ODDS), 2.0),
         (HeadConfig(), 1 / (1 + math.exp(-2.0))),
-        (HeadConfig(squash="tanh", scale=Scale.SIGNED, gain=0.2), math.tanh(0.4)),
-        (HeadConfig(squash="clip"), 1.0),
+        (HeadConfig(activation="tanh", scale=Scale.SIGNED, gain=0.2), math.tanh(0.4)),
+        (HeadConfig(activation="clip"), 1.0),
     ],
 )
 def test_a_value_by_hand(head: HeadConfig, expected: float, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_the_values_of_steps_become_one(aggregate: str, expected: float, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "head", [HeadConfig(), HeadConfig(squash="clip", read_at="every_token"), HeadConfig(read_at="last")], ids=str
+    "head", [HeadConfig(), HeadConfig(activation="clip", read_at="every_token"), HeadConfig(read_at="last")], ids=str
 )
 def test_values_equal_a_plain_forward(head: HeadConfig, tmp_path: Path) -> None:
     made = verifier(head)
@@ -163,15 +163,23 @@ def test_prefixes_of_many_programs_make_one_forward_and_are_read_once(tmp_path: 
     ("head", "options", "message"),
     [
         (HeadConfig(), {"scale": "signed"}, "scorer.head has scale='signed', the checkpoint has scale='p'"),
-        (HeadConfig(), {"squash": "tanh"}, "scorer.head has squash='tanh', the checkpoint has squash='sigmoid'"),
+        (
+            HeadConfig(),
+            {"activation": "tanh"},
+            "scorer.head has activation='tanh', the checkpoint has activation=",
+        ),
         (HeadConfig(), {"read_at": "last"}, "scorer.head has read_at='last', the checkpoint has read_at='step_end'"),
         (
             HeadConfig(read_at="last"),
             {"aggregate": "min"},
             "scorer.aggregate is 'min', but the head is read at the last token only",
         ),
-        (HeadConfig(squash="tanh", scale=Scale.SIGNED), {"aggregate": "prod"}, "only probabilities multiply"),
-        (HeadConfig(squash="none", scale=Scale.RANKING), {"too_long": "lowest"}, "scale 'ranking' has no least value"),
+        (HeadConfig(activation="tanh", scale=Scale.SIGNED), {"aggregate": "prod"}, "only probabilities multiply"),
+        (
+            HeadConfig(activation="none", scale=Scale.RANKING),
+            {"too_long": "lowest"},
+            "scale 'ranking' has no least value",
+        ),
     ],
 )
 def test_what_does_not_fit_the_head_is_refused(

@@ -196,7 +196,7 @@ def test_a_model_that_cannot_judge_is_refused(tmp_path: Path) -> None:
         run(lambda: scorer([prefix(CODEC, *STEPS * 20)], NOBODY))
 
 
-SIGNED = HeadConfig(squash="tanh", scale=Scale.SIGNED)
+SIGNED = HeadConfig(activation="tanh", scale=Scale.SIGNED)
 
 
 def test_a_joint_policy_values_itself() -> None:

@@ -23,7 +23,7 @@ from data_gen.verifiers.value_head import ValueHead
 from tests.data_gen.verifiers.tiny import CONTEXT, config, verifier, words
 
 IDS = torch.tensor([[3, 9, 14, 8, 21, 5], [4, 7, 30, 2, 11, 1]])
-LAST = HeadConfig(squash="none", scale=Scale.RANKING, bias=False, read_at="last")
+LAST = HeadConfig(activation="none", scale=Scale.RANKING, bias=False, read_at="last")
 
 
 @torch.no_grad()
@@ -93,7 +93,7 @@ def test_a_joint_model_is_a_policy_with_a_head_beside_it(tmp_path: Path) -> None
 
     torch.manual_seed(1)
     policy = AutoModelForCausalLM.from_config(config())
-    head = ValueHead(HeadConfig(squash="tanh", scale=Scale.SIGNED), 32, init_std=0.3)
+    head = ValueHead(HeadConfig(activation="tanh", scale=Scale.SIGNED), 32, init_std=0.3)
     policy.save_pretrained(tmp_path)
     words().save_pretrained(tmp_path)
     save_format(Format(), tmp_path)

@@ -77,9 +77,9 @@ def test_a_token_classifier(family: str, positive: int | str, tmp_path: Path) ->
 
 def test_a_reward_model_with_one_output(tmp_path: Path) -> None:
     model = classifier(tmp_path / "there", whole=True, labels=("score",))
-    meaning = ForeignHead(squash="none", scale=Scale.RANKING, read_at="last")
+    meaning = ForeignHead(activation="none", scale=Scale.RANKING, read_at="last")
     made = adopted(tmp_path / "there", meaning, tmp_path / "here")
-    assert made.head.config == HeadConfig(squash="none", scale=Scale.RANKING, read_at="last", bias=False)
+    assert made.head.config == HeadConfig(activation="none", scale=Scale.RANKING, read_at="last", bias=False)
     reading = Reader(made.codec, POLICY, "last").read(whole(POLICY, *STEPS))
     with torch.no_grad():
         expected = model(input_ids=torch.tensor([reading.ids])).logits[0, 0]

@@ -55,9 +55,9 @@ def plain(v: Verifier, reading: Reading) -> torch.Tensor:
     "head",
     [
         HeadConfig(),
-        HeadConfig(squash="tanh", scale=Scale.SIGNED),
+        HeadConfig(activation="tanh", scale=Scale.SIGNED),
         HeadConfig(kind="two_layer", labels=2, positive=1),
-        HeadConfig(kind="from_vocab", squash="none", scale=Scale.RANKING),
+        HeadConfig(kind="from_vocab", activation="none", scale=Scale.RANKING),
     ],
     ids=str,
 )

@@ -37,7 +37,7 @@ def watched(v: Verifier) -> list[int]:
     [
         HeadConfig(),
         HeadConfig(kind="two_layer", labels=2, positive=1),
-        HeadConfig(kind="from_vocab", squash="none", scale=Scale.RANKING),
+        HeadConfig(kind="from_vocab", activation="none", scale=Scale.RANKING),
     ],
     ids=str,
 )

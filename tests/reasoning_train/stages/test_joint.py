@@ -29,7 +29,7 @@ from reasoning_train.trainers.data import preflight
 from tests.reasoning_train.bench import Bench, solution
 from tests.reasoning_train.stages.test_train_verifier import targets
 
-VALUE: dict[str, Any] = {"targets": Ref("values"), "head": {"squash": "tanh", "scale": "signed"}, "weight": 0.5}
+VALUE: dict[str, Any] = {"targets": Ref("values"), "head": {"activation": "tanh", "scale": "signed"}, "weight": 0.5}
 
 
 def right_ones(bench: Bench) -> list[Solution]:
@@ -73,7 +73,7 @@ def test_a_joint_model_writes_the_right_path_and_values_both(kitchen: Bench) -> 
         artifact.manifest["counts"] == {"in": 12, "out": 12}
         and artifact.manifest["metrics"]["labels"]["title"] == "targets"
     )
-    assert load_head(folder).config.squash == "tanh"
+    assert load_head(folder).config.activation == "tanh"
     forward = Forward(load_verifier(folder))
     ids = [(*row.prompt_ids, *row.token_ids) for row in rows]
     values = [forward.values([Reading(each, (len(each) - 1,))])[0][0] for each in ids]
@@ -131,7 +131,7 @@ def test_sources_with_shares(kitchen: Bench) -> None:
     assert artifact.manifest["counts"] == {"in": 28, "out": 28}
     with pytest.raises(ValueError, match="several sources .two or more. and `value` do not go together"):
         SFTConfig(policy=Ref("m"), data=mixed, value=VALUE, learning_rate=1.0)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="head with squash 'sigmoid' and scale 'p', not 'tanh'"):
+    with pytest.raises(ValueError, match="head with activation 'sigmoid' and scale 'p', not 'tanh'"):
         SFTConfig(policy=Ref("m"), data=Ref("kept"), value={**VALUE, "loss": "bce"}, learning_rate=1.0)  # type: ignore[arg-type]
 
 
@@ -210,12 +210,12 @@ def test_too_little_memory_is_told_before_training(kitchen: Bench, monkeypatch: 
 
 def test_early_stops_and_averages_through_the_stage(kitchen: Bench) -> None:
     artifact = train(kitchen, held_out={"share": 0.25, "every": 5, "patience": 2}, ema=0.9)
-    looked = [point for point in curves(artifact) if "dev_loss" in point]
+    evaluated = [point for point in curves(artifact) if "dev_loss" in point]
     held = artifact.manifest["metrics"]["held_out"]
     assert (
-        looked[0]["step"] == 5
-        and held["looks"] == len(looked)
-        and held["best_loss"] == min(point["dev_loss"] for point in looked)
+        evaluated[0]["step"] == 5
+        and held["evaluations"] == len(evaluated)
+        and held["best_loss"] == min(point["dev_loss"] for point in evaluated)
     )
     assert artifact.manifest["counts"]["held_out"] == 3  # a problem's solution and its two paths
 

@@ -87,12 +87,12 @@ def read(artifact: Artifact, row: ValueTarget) -> float:
 HEADS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "orm": ({"head": {"read_at": "last"}}, {"level": "last"}),
     "prm": ({}, {}),
-    "mse": ({"loss": "mse", "head": {"squash": "tanh", "scale": "signed"}}, {"scale": "signed"}),
-    "tvm": ({"loss": "mse", "head": {"squash": "clip", "read_at": "every_token"}}, {"level": "every_token"}),
+    "mse": ({"loss": "mse", "head": {"activation": "tanh", "scale": "signed"}}, {"scale": "signed"}),
+    "tvm": ({"loss": "mse", "head": {"activation": "clip", "read_at": "every_token"}}, {"level": "every_token"}),
     "two layers": ({"head": {"kind": "two_layer", "labels": 2}}, {}),
     "from vocabulary": ({"loss": "mse", "head": {"kind": "from_vocab", "scale": "progress"}}, {"scale": "progress"}),
     "listwise": (
-        {"loss": "ranking", "head": {"squash": "none", "scale": "ranking", "read_at": "last", "bias": False}},
+        {"loss": "ranking", "head": {"activation": "none", "scale": "ranking", "read_at": "last", "bias": False}},
         {},
     ),
     "adapters": ({"lora": {"r": 4}, "learning_rate": 0.02, "max_steps": 60}, {}),
@@ -136,7 +136,7 @@ def searched(bench: Bench, verifier: str) -> None:
 def test_siblings_are_ranked(kitchen: Bench) -> None:
     rows = pairs(kitchen)
     kitchen.make("pairs", "t_pairs", rows=[row.to_row() for row in rows])
-    head = {"squash": "none", "scale": "ranking", "bias": False}
+    head = {"activation": "none", "scale": "ranking", "bias": False}
     fixed: dict[str, Any] = {"learning_rate": 0.005, "batch_size": 4, "max_steps": 40, "loss": "ranking", "head": head}
     artifact = kitchen.make("verifier", "train_verifier", policy=Ref("model"), pairs=Ref("pairs"), **fixed)
     forward = Forward(load_verifier(artifact.path / "verifier"))
@@ -163,16 +163,17 @@ def test_training_goes_on_with_a_head_of_the_same_kind_only(kitchen: Bench) -> N
     from reasoning_train.trainers.heads import open_head
 
     folder = kitchen.store.open(kitchen.nodes["model"]).path / "model"
-    save_head(ValueHead(HeadConfig(squash="tanh", scale="signed"), 32), folder)  # type: ignore[arg-type]
+    save_head(ValueHead(HeadConfig(activation="tanh", scale="signed"), 32), folder)  # type: ignore[arg-type]
     model = kitchen.policy().model
     with pytest.raises(
-        UserError, match=r"Head mismatch: the recipe's head has squash='sigmoid', the checkpoint has squash='tanh'"
+        UserError,
+        match=r"Head mismatch: the recipe's head has activation='sigmoid', the checkpoint has .*'tanh'",
     ):
         open_head(folder, HeadConfig(), model)
-    assert open_head(folder, HeadConfig(squash="tanh", scale="signed"), model).width == 32  # type: ignore[arg-type]
+    assert open_head(folder, HeadConfig(activation="tanh", scale="signed"), model).width == 32  # type: ignore[arg-type]
     with pytest.raises(UserError, match=r"the recipe's head has bias=False, the checkpoint has bias=True"):
-        open_head(folder, HeadConfig(squash="tanh", scale="signed", bias=False), model)  # type: ignore[arg-type]
-    dropping = open_head(folder, HeadConfig(squash="tanh", scale="signed", dropout=0.5), model)  # type: ignore[arg-type]
+        open_head(folder, HeadConfig(activation="tanh", scale="signed", bias=False), model)  # type: ignore[arg-type]
+    dropping = open_head(folder, HeadConfig(activation="tanh", scale="signed", dropout=0.5), model)  # type: ignore[arg-type]
     assert dropping.dropout.p == dropping.config.dropout == 0.5  # of the training, not of what the values mean
 
 
@@ -291,8 +292,8 @@ def test_gates_and_settings_that_do_not_fit(kitchen: Bench) -> None:
         train(kitchen, name="c", max_length=4)
     with pytest.raises(ValueError, match="loss 'ranking' does not go with scale 'p'"):
         train(kitchen, name="d", loss="ranking")
-    with pytest.raises(ValueError, match="'bce' needs a head with squash 'sigmoid'"):
-        train(kitchen, name="e", head={"squash": "tanh", "scale": "signed"})
+    with pytest.raises(ValueError, match="'bce' needs a head with activation 'sigmoid'"):
+        train(kitchen, name="e", head={"activation": "tanh", "scale": "signed"})
 
 
 def pool(bench: Bench) -> None:
@@ -329,7 +330,7 @@ def test_a_trained_verifier_is_measured_and_calibrated(kitchen: Bench) -> None:
         <= kitchen.store.open(kitchen.nodes["calibrated"]).manifest["metrics"]["fit"]["brier"]
     )
     head = load_verifier(isotonic.path / "verifier").head
-    assert head.config.squash == "isotonic" and head.squash(torch.tensor([-99.0, 99.0])).tolist() == [
+    assert head.config.activation == "isotonic" and head.activate(torch.tensor([-99.0, 99.0])).tolist() == [
         pytest.approx(head.config.knots[0][1]),
         pytest.approx(head.config.knots[-1][1]),
     ]
@@ -474,7 +475,7 @@ def test_a_group_of_one_class_shows_a_path_that_fits(kitchen: Bench) -> None:
     """The wrong path of p0 is too long, so nothing is left to compare the right one with."""
     right, wrong = targets(kitchen, 2)
     long = replace(wrong, token_ids=wrong.token_ids * 9, completions=tuple(text * 9 for text in wrong.completions))
-    head, codec = HeadConfig(squash="none", scale=Scale.RANKING), kitchen.policy().codec
+    head, codec = HeadConfig(activation="none", scale=Scale.RANKING), kitchen.policy().codec
     long = replace(long, completions=(codec.decode(long.token_ids),))
     found = encode_groups([right, long], codec, head, 64, vocabulary=kitchen.policy().model.config.vocab_size)
     assert not found.rows and found.dropped == {"too_long": 1, "one_class": 1}

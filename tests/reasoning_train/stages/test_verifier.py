@@ -49,7 +49,7 @@ def grown(world: Bench, name: str = "trees", **config: Any) -> list[dict[str, An
 def test_trees_are_scored_by_a_verifier(world: Bench) -> None:
     rows = grown(
         world,
-        verifier=world.verifier(head=HeadConfig(squash="tanh", scale=Scale.SIGNED).model_dump(mode="json")),
+        verifier=world.verifier(head=HeadConfig(activation="tanh", scale=Scale.SIGNED).model_dump(mode="json")),
         search={**MCTS, "scale": "signed"},
     )
     key = world.nodes["verifier"].key
@@ -76,7 +76,7 @@ def test_a_verifier_of_another_format_is_refused(world: Bench) -> None:
 
 
 def test_a_head_of_another_scale_is_refused(world: Bench) -> None:
-    ranking = world.verifier(head={"squash": "none", "scale": "ranking"})
+    ranking = world.verifier(head={"activation": "none", "scale": "ranking"})
     with pytest.raises(UserError, match="Head mismatch: scorer.head has scale='p', the checkpoint has scale='ranking'"):
         grown(world, verifier=ranking, scorer={"uses": "head", "scale": "p"})
     with pytest.raises(UserError, match="A value of scale 'ranking' cannot be read as 'p'"):
@@ -146,7 +146,7 @@ def test_a_model_may_judge(world: Bench) -> None:
 def test_a_joint_policy_values_its_own_steps(world: Bench) -> None:
     """The engine's values equal those of the same model read as a verifier, and cost no token."""
     torch.manual_seed(0)
-    head = ValueHead(HeadConfig(squash="tanh", scale=Scale.SIGNED), 32, init_std=1.0)
+    head = ValueHead(HeadConfig(activation="tanh", scale=Scale.SIGNED), 32, init_std=1.0)
     save_head(head, world.store.open(world.nodes["model"]).path / "model")
     search = {**MCTS, "scale": "signed"}
     free = grown(world, search=search, scorer={"uses": "joint", "scale": "signed"})
@@ -212,8 +212,8 @@ def test_a_verifier_of_this_program_from_a_folder(world: Bench, tmp_path: Path) 
         ({"path": "a", "kind": "classifier"}, "`head` says what a `classifier`'s scores mean: it needs one"),
         ({"path": "a", "head": {"read_at": "last"}}, "no other kind takes one"),
         (
-            {"path": "a", "kind": "classifier", "head": {"read_at": "last", "squash": "none"}},
-            "scale 'p' does not go with squash 'none'",
+            {"path": "a", "kind": "classifier", "head": {"read_at": "last", "activation": "none"}},
+            "scale 'p' does not go with activation 'none'",
         ),
         ({"path": "a", "format": {"template": "server"}}, "a verifier runs here: say plain or chat"),
     ],

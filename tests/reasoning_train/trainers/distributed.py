@@ -57,7 +57,7 @@ def objective(dropout: float = 0.0, lora: str = "", loss: str = "joint", bf16: b
         model = low_rank(model, within=lora == "within")
     if loss == "preference":
         return Objective(model, [Preference(sft=0.2)], bf16=bf16)
-    head = HeadConfig(squash="none", scale=Scale.RANKING) if loss == "ranking" else HeadConfig()
+    head = HeadConfig(activation="none", scale=Scale.RANKING) if loss == "ranking" else HeadConfig()
     terms: list[Loss] = [Ranking()] if loss == "ranking" else [CrossEntropy(), Regression(factor=0.5)]
     made = ValueHead(head, 16, init_std=0.3)
     return Objective(without_lm_head(model, head) if loss == "ranking" else model, terms, made, bf16=bf16)

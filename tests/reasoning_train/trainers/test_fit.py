@@ -15,7 +15,7 @@ from reasoning_train.packing.rows import Row, Trace
 from reasoning_train.trainers import fit as fit_module
 from reasoning_train.trainers.average import Average
 from reasoning_train.trainers.base import Steps
-from reasoning_train.trainers.data.held_out import LOOKS, hold_out, means
+from reasoning_train.trainers.data.held_out import EVALUATIONS, hold_out, means
 from reasoning_train.trainers.fit import Source, fit
 from reasoning_train.trainers.losses.language import CrossEntropy
 from reasoning_train.trainers.objective import Objective
@@ -74,8 +74,9 @@ def test_what_is_held_out_is_not_trained_on_and_its_loss_is_the_mean_over_its_to
     made, here = run(tmp_path, held_out={"share": 0.3, "every": 4, "keep": "last"})
     assert here.counts == {"held_out": 4}
     dev = [grouped()[i] for i in sorted(hold_out(grouped(), 0.3, 0))]
-    looks = [point for point in here.points if "dev_loss" in point]
-    assert [point["step"] for point in looks] == [4, 8] and looks[-1]["dev_lm"] == looks[-1]["dev_loss"]
+    evaluations = [point for point in here.points if "dev_loss" in point]
+    assert [point["step"] for point in evaluations] == [4, 8]
+    assert evaluations[-1]["dev_lm"] == evaluations[-1]["dev_loss"]
     total = count = 0.0
     for row in dev:
         [trace] = row.traces
@@ -83,8 +84,8 @@ def test_what_is_held_out_is_not_trained_on_and_its_loss_is_the_mean_over_its_to
             logp = made.model(input_ids=torch.tensor([trace.ids])).logits[0].log_softmax(-1)
         total -= sum(logp[t - 1, trace.ids[t]].item() for t in range(2, len(trace)))
         count += len(trace) - 2
-    assert looks[-1]["dev_loss"] == pytest.approx(total / count, rel=1e-5)
-    assert here.metrics["held_out"]["last_loss"] == looks[-1]["dev_loss"]
+    assert evaluations[-1]["dev_loss"] == pytest.approx(total / count, rel=1e-5)
+    assert here.metrics["held_out"]["last_loss"] == evaluations[-1]["dev_loss"]
 
 
 def test_patience_ends_it_and_the_best_weights_are_put_in_place(tmp_path: Path, one_thread: None) -> None:
@@ -92,13 +93,13 @@ def test_patience_ends_it_and_the_best_weights_are_put_in_place(tmp_path: Path, 
     options: dict[str, Any] = {"max_steps": 60, "learning_rate": 0.03}
     watched = {"share": 0.5, "every": 1, "patience": 3}
     best, here = run(tmp_path / "best", held_out=watched, **options)
-    looks = [point["dev_loss"] for point in here.points if "dev_loss" in point]
-    at = looks.index(min(looks))
-    assert len(looks) == at + 4 < 60 and here.metrics["held_out"] == {
+    evaluations = [point["dev_loss"] for point in here.points if "dev_loss" in point]
+    at = evaluations.index(min(evaluations))
+    assert len(evaluations) == at + 4 < 60 and here.metrics["held_out"] == {
         "best_step": at + 1,
-        "best_loss": looks[at],
-        "last_loss": looks[-1],
-        "looks": len(looks),
+        "best_loss": evaluations[at],
+        "last_loss": evaluations[-1],
+        "evaluations": len(evaluations),
     }
     short, _ = run(
         tmp_path / "short",
@@ -134,7 +135,7 @@ def test_an_average_by_hand(tmp_path: Path, one_thread: None) -> None:
 
 @pytest.mark.parametrize("die_at", [3, 6])
 def test_killed_and_resumed_it_is_the_same_to_the_last_bit(tmp_path: Path, die_at: int, one_thread: None) -> None:
-    """Average, looks and best weights outlive the kill, also where looks were taken behind the checkpoint."""
+    """Average, evaluations and best weights outlive the kill, also evaluations behind the checkpoint."""
     config: dict[str, Any] = {"ema": 0.5, "held_out": {"share": 0.3, "every": 1}, "max_steps": 9, "save_every": 4}
     straight, here = run(tmp_path / "straight", **config)
     with pytest.raises(KeyboardInterrupt):
@@ -142,8 +143,8 @@ def test_killed_and_resumed_it_is_the_same_to_the_last_bit(tmp_path: Path, die_a
     resumed, again = run(tmp_path / "killed", **config)
     assert equal(weights(straight), weights(resumed))
     assert again.metrics["held_out"] == here.metrics["held_out"]
-    assert json.loads((tmp_path / "killed" / "best" / LOOKS).read_text()) == json.loads(
-        (tmp_path / "straight" / "best" / LOOKS).read_text()
+    assert json.loads((tmp_path / "killed" / "best" / EVALUATIONS).read_text()) == json.loads(
+        (tmp_path / "straight" / "best" / EVALUATIONS).read_text()
     )
 
 
@@ -153,9 +154,9 @@ def test_sources_are_mixed_by_their_shares(tmp_path: Path, one_thread: None) -> 
     seen = list[list[Row]]()
 
     class Look(CrossEntropy):
-        def weigh(self, row: Row) -> float:
+        def normalizer(self, row: Row) -> float:
             seen[-1:] = [[*(seen[-1] if seen else []), row]]
-            return super().weigh(row)
+            return super().normalizer(row)
 
     run(tmp_path, [Source(grouped()), Source(said, share=3.0)], objective=Objective(model(), [Look()]), max_steps=4)
     assert sum(row in said for row in seen[0]) == 12 and len(seen[0]) == 16

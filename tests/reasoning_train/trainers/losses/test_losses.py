@@ -67,7 +67,7 @@ def sigma(x: float) -> float:
 )
 def test_preferences_by_hand(loss: Preference, row: Row, wanted: float) -> None:
     assert loss(outputs([row], LOGPROBS)).item() == pytest.approx(wanted, rel=1e-5)
-    assert loss.weigh(row) == row.weight
+    assert loss.normalizer(row) == row.weight
 
 
 @pytest.mark.parametrize(
@@ -96,20 +96,20 @@ def test_rankings_by_hand() -> None:
     assert Ranking()(out).item() == pytest.approx(wanted, rel=1e-5)
     assert Ranking(margin=0.5)(out).item() > wanted
     same = Row(row.traces, ranks=(1.0, 1.0, 1.0))
-    assert Ranking().weigh(same) == 0.0
+    assert Ranking().normalizer(same) == 0.0
     assert Ranking()(outputs([same], raw=[2.0, 0.5, 1.0])).item() == 0.0
 
 
 def test_regressions_by_hand() -> None:
     one = Trace((1, 2, 3), (0.0,) * 3, (1, 2), (0.25, 1.0), (1.0, 0.5))
-    signed = ValueHead(HeadConfig(squash="tanh", scale=Scale.SIGNED), 4)
+    signed = ValueHead(HeadConfig(activation="tanh", scale=Scale.SIGNED), 4)
     out = outputs([Row((one,))], raw=[0.0, 0.5], head=signed)
     assert Regression()(out).item() == pytest.approx(
         0.0625 + 0.5 * (float(torch.tanh(torch.tensor(0.5))) - 1) ** 2, rel=1e-5
     )
     odds = outputs([Row((one,))], raw=[0.0, 0.5], head=ValueHead(HeadConfig(), 4))
     assert Regression(kind="bce")(odds).item() == pytest.approx(log(2) - 0.5 * log(sigma(0.5)), rel=1e-5)
-    assert Regression().weigh(Row((one,))) == 1.5
+    assert Regression().normalizer(Row((one,))) == 1.5
 
 
 def test_a_preference_needs_pairs() -> None:

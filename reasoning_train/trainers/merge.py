@@ -11,7 +11,7 @@ import torch
 from reasoning_train.process.ranks import rank
 
 
-def published(model: Any, folder: Path, *, merge: bool, bf16: bool, lm_head: bool = True) -> Any:
+def merge_for_export(model: Any, folder: Path, *, merge: bool, bf16: bool, lm_head: bool = True) -> Any:
     """`folder`: the artifact that training began with, `lm_head`: whose language-model head is read; `bf16`: passes
     computed in bfloat16. Other processes get the model back as it is."""
     dtype, adapted = torch.bfloat16 if bf16 else torch.float32, hasattr(model, "merge_and_unload")
