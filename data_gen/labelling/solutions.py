@@ -43,6 +43,7 @@ def _solution(path: Path, index: int, codec: StepCodec, weight: float) -> Soluti
         prompt_ids=tree.root.token_ids,
         group=tree.group,
         difficulty=tree.difficulty,
+        tags=tree.tags,
         weight=weight,
     )
 

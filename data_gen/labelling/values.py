@@ -86,4 +86,5 @@ def _row(
         outcome=path.leaf.outcome,
         group=tree.group,
         difficulty=tree.difficulty,
+        tags=tree.tags,
     )

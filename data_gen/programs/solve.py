@@ -85,5 +85,6 @@ def _solution(
         logprobs=sample.logprobs,
         group=problem.group,
         difficulty=problem.difficulty,
+        tags=problem.tags,
         temperature=sampling.temperature,
     )

@@ -8,9 +8,11 @@ is what packs them into one tree again.
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self
+
+from data_gen.records.rows import Single, Tags, from_row, to_row
 
 Granularity = Literal["token", "step", "suffix", "full"]
 
@@ -68,6 +70,8 @@ class StepPair:
     reference_rejected: float | None = None
     group: str = ""
     difficulty: float | None = None
+    tags: Tags = field(default_factory=dict, hash=False)
+    """Those of the problem."""
 
     @property
     def margin(self) -> float:
@@ -81,12 +85,12 @@ class StepPair:
 
     def to_row(self) -> dict[str, Any]:
         """The Parquet row: the Hub's preference type, then our columns, `margin` among them."""
-        return {**_row(self), "margin": self.margin}
+        return {**to_row(self), "margin": self.margin}
 
     @classmethod
-    def from_row(cls, row: dict[str, Any]) -> Self:
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
         """The record of a Parquet row; extra columns are ignored."""
-        return cls(**_fields(cls, row))
+        return cls(**from_row(cls, row))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,15 +131,15 @@ class ValueTarget:
     nodes: tuple[int, ...]
     """Node of every step."""
     at: tuple[int, ...]
-    values: tuple[float, ...]
-    n_eff: tuple[float, ...]
+    values: tuple[Single, ...]
+    n_eff: tuple[Single, ...]
     """Observations behind each value: rollouts, visits, draws."""
-    weights: tuple[float, ...]
+    weights: tuple[Single, ...]
     """Loss weight of each target; see `multiplicity`."""
-    correct: tuple[float, ...] = ()
+    correct: tuple[Single, ...] = ()
     """Counts behind the values, of which soft and hard labels are views; empty for targets that are no ratio of
     counts."""
-    total: tuple[float, ...] = ()
+    total: tuple[Single, ...] = ()
     multiplicity: Literal["paths", "unique"] = "paths"
     """`paths`: a target on k rows counts k times; `unique`: its weight is divided by k, as in a tree that holds it
     once."""
@@ -143,22 +147,14 @@ class ValueTarget:
     """1 for a path that ends right, 0 for one that ends wrong."""
     group: str = ""
     difficulty: float | None = None
+    tags: Tags = field(default_factory=dict, hash=False)
+    """Those of the problem."""
 
     def to_row(self) -> dict[str, Any]:
         """The Parquet row: trl's stepwise supervision, then our columns."""
-        return _row(self)
+        return to_row(self)
 
     @classmethod
-    def from_row(cls, row: dict[str, Any]) -> Self:
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
         """The record of a Parquet row; extra columns are ignored."""
-        return cls(**_fields(cls, row))
-
-
-def _row(record: Any) -> dict[str, Any]:
-    values = ((f.name, getattr(record, f.name)) for f in dataclasses.fields(record))
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values}
-
-
-def _fields(record: type, row: dict[str, Any]) -> dict[str, Any]:
-    known = ((f.name, row[f.name]) for f in dataclasses.fields(record) if f.name in row)
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in known}
+        return cls(**from_row(cls, row))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Self
+
+from data_gen.records.rows import Tags, from_row, to_row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,7 +14,8 @@ class Problem:
     """One question with its gold answer.
 
     >>> Problem(id="chain/train/7", question="Ana has 12. Ben has 5 more than Ana. How many has Ben?", gold="17",
-    ...         gold_steps=("Ben: 12 + 5 = 17",), group="chain/train/7", split="train", difficulty=1.0).gold
+    ...         gold_steps=("Ben: 12 + 5 = 17",), group="chain/train/7", split="train", difficulty=1.0,
+    ...         tags={"steps": "1"}).gold
     '17'
     """
 
@@ -30,21 +33,15 @@ class Problem:
     difficulty: float | None = None
     payload: str = ""
     """What the task's checker needs beyond gold, as JSON; empty for most."""
+    tags: Tags = field(default_factory=dict, hash=False)
+    """What tables are grouped by and problems picked by: subject, level, source, ... They travel into every row made
+    of the problem."""
 
     def to_row(self) -> dict[str, Any]:
         """The Parquet row: question and answer first."""
-        row = shallow(self)
-        return {**row, "gold_steps": list(self.gold_steps), "choices": list(self.choices)}
+        return to_row(self)
 
     @classmethod
-    def from_row(cls, row: dict[str, Any]) -> Self:
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
         """The record of a Parquet row; extra columns are ignored."""
-        known = {k: row[k] for k in cls.__slots__ if k in row}
-        return cls(
-            **{**known, "gold_steps": tuple(row.get("gold_steps") or ()), "choices": tuple(row.get("choices") or ())}
-        )
-
-
-def shallow(record: Any) -> dict[str, Any]:
-    """The fields of a record by name; records inside it stay records."""
-    return {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+        return cls(**from_row(cls, row))

@@ -6,10 +6,11 @@ columns come first (`prompt`, `completion`), ours after, so that other tools rea
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Self
 
-from data_gen.records.problem import shallow
+from data_gen.records.rows import Single, Tags, from_row, to_row
 from data_gen.records.verdict import Verdict
 
 
@@ -24,7 +25,7 @@ class Segment:
     text: str
     token_ids: tuple[int, ...] = ()
     """Empty while no tokenizer has seen the text (gold solutions)."""
-    weight: float = 1.0
+    weight: Single = 1.0
     """Loss weight of every token of the segment; 0 masks it."""
 
 
@@ -40,10 +41,10 @@ class Solution:
     'Ben: 12 + 5 = 17\\nAnswer: 17'
     """
 
+    prompt: str
     problem_id: str
     sample: int
     """Index among the samples of this problem; -1 for gold and greedy rows."""
-    prompt: str
     segments: tuple[Segment, ...]
     answer: str | None
     verdict: Verdict
@@ -54,12 +55,14 @@ class Solution:
     steps_ok: bool | None = None
     """Every step passes the task's exact step checker; None where the task has none."""
     prompt_ids: tuple[int, ...] = ()
-    logprobs: tuple[float, ...] = ()
+    logprobs: tuple[Single, ...] = ()
     """log p of each sampled token under the untempered, untruncated policy; aligned with `token_ids`."""
     group: str = ""
     difficulty: float | None = None
     temperature: float | None = None
-    weight: float = 1.0
+    weight: Single = 1.0
+    tags: Tags = field(default_factory=dict, hash=False)
+    """Those of the problem."""
 
     @property
     def text(self) -> str:
@@ -78,15 +81,9 @@ class Solution:
 
     def to_row(self) -> dict[str, Any]:
         """The Parquet row: the Hub's prompt/completion type, then our columns."""
-        row = shallow(self)
-        segments = [{**shallow(s), "token_ids": list(s.token_ids)} for s in self.segments]
-        lists = {"prompt_ids": list(self.prompt_ids), "logprobs": list(self.logprobs), "segments": segments}
-        return {"prompt": self.prompt, "completion": self.text, **row, **lists, "verdict": str(self.verdict)}
+        return {"prompt": self.prompt, "completion": self.text, **to_row(self)}
 
     @classmethod
-    def from_row(cls, row: dict[str, Any]) -> Self:
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
         """The record of a Parquet row; extra columns are ignored."""
-        known = {k: row[k] for k in cls.__slots__ if k in row}
-        segments = tuple(Segment(**{**s, "token_ids": tuple(s["token_ids"])}) for s in row["segments"])
-        tuples = {"prompt_ids": tuple(row["prompt_ids"]), "logprobs": tuple(row["logprobs"]), "segments": segments}
-        return cls(**{**known, **tuples, "verdict": Verdict(row["verdict"])})
+        return cls(**from_row(cls, row))

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Self
+
+from data_gen.records.rows import Long, Tags, from_row, to_row
 
 ROOT = -1
 """Parent of the root."""
@@ -92,12 +94,14 @@ class Tree:
     """`budget`, `decided` (every rollout of the root agrees), `exhausted` (no open node is left), `answered`."""
     oracle: bool = False
     """Gold took part while the tree grew."""
-    generated_tokens: int = 0
+    generated_tokens: Long = 0
     """Tokens drawn, discarded ones included."""
-    scored_tokens: int = 0
+    scored_tokens: Long = 0
     """Tokens that verifiers read."""
     group: str = ""
     difficulty: float | None = None
+    tags: Tags = field(default_factory=dict, hash=False)
+    """Those of the problem."""
 
     @property
     def root(self) -> TreeNode:
@@ -121,27 +125,19 @@ class Tree:
 
     def to_rows(self) -> list[dict[str, Any]]:
         """One Parquet row a node; what belongs to the tree stands on each, so that a node's row can be read alone."""
-        whole = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "nodes"}
-        return [{**whole, **_plain(node)} for node in self.nodes]
+        whole = to_row(dataclasses.replace(self, nodes=()))
+        del whole["nodes"]
+        return [{**whole, **to_row(node)} for node in self.nodes]
 
     @classmethod
     def from_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Self:
         """The tree of its rows, in any order; extra columns are ignored."""
         ordered = sorted(rows, key=lambda row: row["node"])
-        nodes = tuple(TreeNode(**{**_known(TreeNode, row), "token_ids": tuple(row["token_ids"])}) for row in ordered)
-        return cls(**{**_known(cls, ordered[0]), "nodes": nodes})
+        nodes = tuple(TreeNode(**from_row(TreeNode, row)) for row in ordered)
+        return cls(**from_row(cls, ordered[0]), nodes=nodes)
 
 
 def read_trees(rows: Iterable[Mapping[str, Any]]) -> Iterator[Tree]:
     """Trees of a stream of rows in which those of one tree stand together."""
     for _, group in groupby(rows, key=lambda row: (row["problem_id"], row["sample"])):
         yield Tree.from_rows(group)
-
-
-def _plain(node: TreeNode) -> dict[str, Any]:
-    row = {f.name: getattr(node, f.name) for f in dataclasses.fields(node)}
-    return {**row, "token_ids": list(node.token_ids)}
-
-
-def _known(record: type, row: Mapping[str, Any]) -> dict[str, Any]:
-    return {f.name: row[f.name] for f in dataclasses.fields(record) if f.name in row}

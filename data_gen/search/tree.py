@@ -224,6 +224,7 @@ class SearchTree:
             scored_tokens=self.scored_tokens,
             group=self.problem.group,
             difficulty=self.problem.difficulty,
+            tags=self.problem.tags,
         )
 
     async def _draw(self, node: Node, how: Expand, n: int) -> list[Sample]:

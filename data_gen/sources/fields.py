@@ -33,10 +33,14 @@ class FieldMap(BaseModel):
     """Unique a row; the row's place in its source where none is named."""
     group: str | None = None
     """Rows of one group stay on one side of a split; the question itself where none is named."""
+    tags: dict[str, str] = {}
+    """Tag -> its column, such as `{subject: type, level: level}`. A row without a value in the column has no such
+    tag."""
 
     def columns(self) -> list[tuple[str, str]]:
         """(role, column) of every column that the map names."""
-        named = [(role, column) for role, column in self if column is not None]
+        named = [(role, column) for role, column in self if isinstance(column, str)]
+        named += [(f"tags.{tag}", column) for tag, column in self.tags.items()]
         return [(role, c) for role, column in named for c in (_TEMPLATE_COLUMN.findall(column) or [column])]
 
     def check(self, row: Mapping[str, Any], place: str) -> None:
@@ -57,6 +61,11 @@ class FieldMap(BaseModel):
                 f"{place}: no question in {column!r}. Mend or remove the row, or change task.fields.question."
             )
         return joined.strip()
+
+    def tags_of(self, row: Mapping[str, Any]) -> dict[str, str]:
+        """The row's tags as texts."""
+        found = {tag: _as_text(_reach(row, column)) for tag, column in self.tags.items()}
+        return {tag: text for tag, text in found.items() if text is not None}
 
     def value(self, row: Mapping[str, Any], role: str) -> Any:
         """The raw value of a role; None where the role has no column or the row no value."""

@@ -134,6 +134,7 @@ class Chain(Task):
             split=split,
             gold_steps=tuple(steps),
             difficulty=float(len(steps)),
+            tags={"steps": str(len(steps))},
         )
 
 

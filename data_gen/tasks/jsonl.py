@@ -203,4 +203,5 @@ class Jsonl(Task):
             split=split,
             gold_steps=steps,
             choices=tuple(text for _, text in choices),
+            tags=self.fields.tags_of(row),
         )

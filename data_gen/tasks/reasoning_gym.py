@@ -153,7 +153,15 @@ class ReasoningGym(Task):
             split=split,
             gold_steps=_worked(entry["metadata"].get("answer_cot")),
             payload=json.dumps(pack({"answer": gold, "metadata": entry["metadata"]})),
+            tags={"source": self.generator, **_dials(entry["metadata"].get("difficulty"))},
         )
+
+
+def _dials(difficulty: Any) -> dict[str, str]:
+    """The generator's settings of one entry, such as `num_terms`, as tags; those that are no plain values are left
+    out."""
+    known = difficulty.items() if isinstance(difficulty, dict) else ()
+    return {name: str(value) for name, value in known if isinstance(value, (str, int, float))}
 
 
 def _worked(solution: str | None) -> tuple[str, ...]:

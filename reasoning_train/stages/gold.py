@@ -65,6 +65,7 @@ def gold_solution(problem: Problem, answer: str, task: Task) -> Solution:
         steps_ok=all(steps) if steps is not None else None,
         group=problem.group,
         difficulty=problem.difficulty,
+        tags=problem.tags,
     )
 
 

@@ -1,7 +1,7 @@
 """Rows on disk: written as Parquet in bounded memory, read back as a stream of dictionaries.
 
 A folder holds `part-00000.parquet`, `part-00001.parquet`, ... with one schema. The schema comes from
-`recipe/schemas.py` for kinds that have one, else from a first pass over all rows, so that a column that is
+`columns.py` for kinds that have one, else from a first pass over all rows, so that a column that is
 empty or None in the first thousand rows still gets its type.
 """
 
@@ -133,10 +133,9 @@ class _ShardWriter:
 
 
 def _schema_of(kind: str) -> pa.Schema | None:
-    from reasoning_train.store.columns import SCHEMAS
+    from reasoning_train.store.columns import schema_of
 
-    make = SCHEMAS.get(kind)
-    return make() if make else None
+    return schema_of(kind)
 
 
 def _infer(rows: Iterable[Mapping[str, Any]]) -> pa.Schema:

@@ -30,6 +30,7 @@ PAIR = StepPair(
     weight=0.25,
     group="g",
     difficulty=2.0,
+    tags={"subject": "algebra"},
 )
 TARGET = ValueTarget(
     problem_id="p",

@@ -28,6 +28,7 @@ problems = st.builds(
     choices=st.lists(text).map(tuple),
     difficulty=st.none() | halves,
     payload=text,
+    tags=st.dictionaries(text, text, max_size=2),
 )
 segments = st.builds(Segment, kind=st.sampled_from(["step", "answer", "end"]), text=text, token_ids=ids, weight=halves)
 solutions = st.builds(
@@ -47,6 +48,7 @@ solutions = st.builds(
     difficulty=st.none() | halves,
     temperature=st.none() | halves,
     weight=halves,
+    tags=st.dictionaries(text, text, max_size=2),
 )
 
 
@@ -78,7 +80,15 @@ def example() -> Solution:
 
 
 def test_parquet_gives_both_back(tmp_path: Path) -> None:
-    problem = Problem(id="p", question="Q", gold=None, group="g", split="train", gold_steps=("a", "b"))
+    problem = Problem(
+        id="p",
+        question="Q",
+        gold=None,
+        group="g",
+        split="train",
+        gold_steps=("a", "b"),
+        tags={"subject": "é", "level": "3"},
+    )
     for kind, record in (("problems", problem), ("solutions", example())):
         folder = tmp_path / kind
         folder.mkdir()

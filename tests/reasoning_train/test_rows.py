@@ -5,33 +5,61 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from data_gen.errors import UserError
-from data_gen.records.labels import StepPair, ValueTarget
-from data_gen.records.problem import Problem
-from data_gen.records.solution import Solution
-from data_gen.records.trees import Tree, TreeNode
 from reasoning_train.store import rows as rows_module
-from reasoning_train.store.columns import SCHEMAS
+from reasoning_train.store.columns import RECORDS, schema_of
 from reasoning_train.store.rows import CorruptRows, Rows, write_rows
 
-RECORDS: dict[str, tuple[list[type], set[str]]] = {
-    "problems": ([Problem], set()),
-    "solutions": ([Solution], {"completion"}),
-    "trees": ([Tree, TreeNode], set()),
-    "pairs": ([StepPair], {"margin"}),
-    "value_targets": ([ValueTarget], set()),
-}
-"""Kind -> records that make up a row, and columns that derive from them."""
+
+def test_the_types_of_columns_follow_from_the_records() -> None:
+    solutions = pa.schema(
+        {
+            "prompt": pa.string(),
+            "completion": pa.string(),
+            "problem_id": pa.string(),
+            "sample": pa.int32(),
+            "segments": pa.list_(
+                pa.struct(
+                    {
+                        "kind": pa.string(),
+                        "text": pa.string(),
+                        "token_ids": pa.list_(pa.int32()),
+                        "weight": pa.float32(),
+                    }
+                )
+            ),
+            "answer": pa.string(),
+            "verdict": pa.string(),
+            "finish": pa.string(),
+            "reason": pa.string(),
+            "steps_ok": pa.bool_(),
+            "prompt_ids": pa.list_(pa.int32()),
+            "logprobs": pa.list_(pa.float32()),
+            "group": pa.string(),
+            "difficulty": pa.float64(),
+            "temperature": pa.float64(),
+            "weight": pa.float32(),
+            "tags": pa.string(),
+        }
+    )
+    assert schema_of("solutions") == solutions
+    trees = schema_of("trees")
+    assert trees is not None and "nodes" not in trees.names
+    assert (trees.field("generated_tokens").type, trees.field("node").type) == (pa.int64(), pa.int32())
+    assert schema_of("anything") is None
 
 
-@pytest.mark.parametrize("kind", SCHEMAS)
+@pytest.mark.parametrize("kind", RECORDS)
 def test_a_schema_has_the_fields_of_its_records(kind: str) -> None:
-    records, derived = RECORDS[kind]
-    fields = {f.name for record in records for f in dataclasses.fields(record)} - {"nodes" if kind == "trees" else ""}
-    assert set(SCHEMAS[kind]().names) == fields | derived
+    fields = {f.name for record in RECORDS[kind] for f in dataclasses.fields(record)}
+    schema = schema_of(kind)
+    derived = {"solutions": {"completion"}, "pairs": {"margin"}}
+    assert schema is not None
+    assert set(schema.names) == (fields | derived.get(kind, set())) - ({"nodes"} if kind == "trees" else set())
 
 
 def test_empty_and_none_columns_take_the_type_of_later_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,7 @@ class PairRule(Piece, ABC):
             end_mark="eos" if ended else "none",
             group=tree.group,
             difficulty=tree.difficulty,
+            tags=tree.tags,
         )
 
     def _smoothing(self, chosen: int, rejected: int) -> float:

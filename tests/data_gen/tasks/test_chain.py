@@ -101,6 +101,7 @@ def test_the_dial_bounds_the_number_of_steps(low: int, more: int) -> None:
     high = min(low + more, len(NAMES) - 1)
     problems = list(Chain(uses="chain", steps=(low, high), test=20).problems("test"))
     assert all(low <= len(p.gold_steps) <= high and p.difficulty == len(p.gold_steps) for p in problems)
+    assert all(p.tags == {"steps": str(len(p.gold_steps))} for p in problems)
 
 
 def test_every_word_of_problems_and_steps_is_in_the_vocabulary() -> None:

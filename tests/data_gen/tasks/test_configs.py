@@ -35,6 +35,8 @@ ROWS: dict[str, Any] = {
         "answer": f"\\frac{{{i}}}{{3}}",
         "solution": "It is.",
         "unique_id": f"test/{i}",
+        "subject": "Algebra",
+        "level": 1 + i % 5,
     },
     "aqua": lambda i: {
         "question": f"{i}?",
@@ -81,6 +83,7 @@ def test_rows_of_the_sources_shape(name: str, tmp_path: Path) -> None:
         for problem in problems[:20]:
             assert problem.gold is not None and task.grade(problem, Answer(problem.gold)).verdict is Verdict.CORRECT
             assert bool(problem.gold_steps) == (name in ("gsm8k", "math500", "aqua", "strategyqa"))
+            assert bool(problem.tags) == (name == "math500")
             assert bool(problem.choices) == (name in ("aqua", "commonsenseqa")) == ("(B) " in problem.question)
 
 

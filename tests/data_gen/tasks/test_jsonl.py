@@ -157,6 +157,16 @@ def test_columns_are_joined_numbers_tidied_and_truth_values_said_in_words(tmp_pa
     ]
 
 
+def test_tags_are_texts_and_a_row_without_a_value_has_no_such_tag(tmp_path: Path) -> None:
+    fields = {"tags": {"subject": "type", "level": "about.level"}}
+    rows = [
+        {"question": "a", "answer": 1, "type": "Algebra", "about": {"level": 3.0}},
+        {"question": "b", "answer": 1, "type": None, "about": {}},
+    ]
+    made = task(write(tmp_path / "a.jsonl", rows), fields=fields)
+    assert [p.tags for p in made.problems("test")] == [{"subject": "Algebra", "level": "3"}, {}]
+
+
 def test_helpers_by_hand() -> None:
     assert step_lines("a = <<1+1=2>>2\n\n b") == ("a = 2", "b")
     assert choice_letter("(b)", [("A", "x"), ("B", "y")]) == "B"
@@ -196,6 +206,11 @@ ONE = {"question": "q", "answer": "1"}
             [ONE],
             {"fields": {"answer": "gold"}},
             r"task\.fields\.answer: no column 'gold' at .*:1\. Known: answer, question",
+        ),
+        (
+            [ONE],
+            {"fields": {"tags": {"level": "levle"}}},
+            r"task\.fields\.tags\.level: no column 'levle' at .*:1\.",
         ),
         ([{"question": " ", "answer": 1}], {}, r"a\.jsonl:1: no question in 'question'"),
         (
