@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, Union
 
@@ -22,19 +23,32 @@ from data_gen.errors import UserError, nearest
 T = TypeVar("T")
 
 
-class Piece(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Unkeyed:
+    """Marks a field of a config, at any depth, that changes how the work is done and not what comes out: it stays out
+    of the key.
+
+    `micro_tokens: Annotated[int, Unkeyed()] = 8192`
+    """
+
+
+class Part(BaseModel):
+    """Base of configs that stand inside others and do something of their own, e.g. `Expand(n=4)`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: ClassVar[int] = 1
+    """Enters the key of whatever uses the part, and of nothing else. Bump it when the same configuration gives other
+    results; the known-answer test fails until you do."""
+
+
+class Piece(Part):
     """Base of every config that a recipe names by `uses`: its fields are what the recipe writes, its methods what it
     does.
 
     A subclass has `uses: Literal["name"] = "name"`. Where all its fields have defaults, a recipe may write the name
     alone: `search: best_of_n` is `search: {uses: best_of_n}`.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    version: ClassVar[int] = 1
-    """Enters the key of whatever uses the piece, and of nothing else. Bump it when the same configuration gives other
-    results; the known-answer test fails until you do."""
 
     uses: str
 

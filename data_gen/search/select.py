@@ -6,8 +6,9 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from data_gen.registry import Piece
 from data_gen.search.node import Node
 
 Fpu = Literal["zero", "half", "inf", "parent", "value", "reward"]
@@ -15,9 +16,7 @@ Fpu = Literal["zero", "half", "inf", "parent", "value", "reward"]
 or what the step to it earned (searches with rewards of steps)."""
 
 
-class _Selector(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _Selector(Piece):
     fpu: Fpu = "zero"
     value_visits: float = Field(0.0, ge=0)
     """So many visits the scorer's value counts for, in Q alone (rStar-Math starts every Q with its preference model's:

@@ -21,7 +21,11 @@ class Node:
     seed: int | None
     """None for stages that are not seeded."""
     key: str
-    """sha256 over (uses, version, config with input keys in place of references, seed), hex."""
+    """sha256 over (uses, version, `asked` with input keys in place of references, `pieces`, seed), hex."""
+    asked: dict[str, Any] = field(default_factory=dict)
+    """What of the config enters the key: the fields that differ from their defaults, at every depth."""
+    pieces: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Dotted place in the config -> (name, version) of every piece there: `{"search": ("mcts", 1)}`."""
     resources: dict[str, Any] = field(default_factory=dict)
     """`threads`, `shards`, ...; not part of the key."""
     inputs: tuple[str, ...] = ()

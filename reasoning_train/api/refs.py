@@ -50,15 +50,6 @@ class Kind:
     """False: the input may come from a task with another Format (an evaluation set to decontaminate against)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unkeyed:
-    """Marks a field of a stage's config that changes how the work is done, not what comes out, and so stays out of the
-    key:
-
-    `micro_tokens: Annotated[int, Unkeyed()] = 8192`. Only fields of the config itself, not of models inside it.
-    """
-
-
 ProblemsRef = Annotated[Ref, Kind("problems")]
 """Problem rows with their task (records.Problem)."""
 SolutionsRef = Annotated[Ref, Kind("solutions")]

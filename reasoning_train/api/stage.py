@@ -185,11 +185,6 @@ class StageDef:
         """Name of the main output."""
         return next(iter(self.outputs))
 
-    @property
-    def source(self) -> Path:
-        """The file that defines the stage, whose digest the version guard records."""
-        return Path(inspect.getsourcefile(self.run) or "")
-
     def finish(self, function: Callable[[Any, Any, Iterable[dict[str, Any]]], None]) -> Callable[..., None]:
         """Decorator for `f(config, ctx, rows)`: metrics, further outputs and gates once all shards are merged."""
         self.after = function

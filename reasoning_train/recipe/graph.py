@@ -6,18 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import BaseModel
-
 from data_gen.errors import UserError
 from reasoning_train.api.plan import Node
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import STAGES, StageDef
+from reasoning_train.recipe.asked import asked, pieces
 from reasoning_train.recipe.drafts import Draft
 from reasoning_train.recipe.errors import Problems
 from reasoning_train.recipe.files import LeafFiles, path_fields
 from reasoning_train.recipe.formats import Edge, Formats
 from reasoning_train.recipe.implicit import UNKNOWN
-from reasoning_train.recipe.keys import keyed_fields, node_key
+from reasoning_train.recipe.keys import node_key
 from reasoning_train.recipe.kinds import wanted
 from reasoning_train.recipe.order import map_refs, refs_in
 from reasoning_train.recipe.resolver import Resolver
@@ -93,14 +92,17 @@ class Graph:
         self._check_kinds(draft, edges)
         for place, message in definition.checker(model, self._config_of) if definition.checker else ():
             self._problems.add(join(draft.path, place), message)
-        config = self._plain_config(draft, model)
+        found = {path: self._files.find(path, join(draft.path, place)) for place, path in path_fields(model)}
+        config: dict[str, Any] = plain(model, found)
         node = Node(
             name=draft.name,
             uses=draft.uses,
             version=definition.version,
             config=config,
             seed=node_seed,
-            key=self._key(draft, definition, config, node_seed, seed),
+            key="",
+            asked=asked(model, found),
+            pieces=pieces(model),
             resources=dict(draft.resources),
             inputs=tuple(dict.fromkeys(ref.node for ref in refs_in(config))),
             files=self._files_of(config),
@@ -108,7 +110,7 @@ class Graph:
             previous=draft.previous and self._names.get((draft.previous, seed)),
             origin=self._problems.origin(draft.path),
         )
-        return _Made(node, edges)
+        return _Made(replace(node, key=self._key(node)), edges)
 
     def _final(self, ref: Ref, seed: int) -> Ref:
         return Ref(self._names.get((ref.node, seed), ref.node), ref.output)
@@ -125,12 +127,6 @@ class Graph:
         if own != UNKNOWN:
             self._problems.add(join(draft.path, "seed"), f"expected a whole number from 0, got {own!r}.")
         return seed
-
-    def _plain_config(self, draft: Draft, model: BaseModel) -> dict[str, Any]:
-        """The config as plain data; files by absolute path."""
-        found = {path: self._files.find(path, join(draft.path, place)) for place, path in path_fields(model)}
-        config: dict[str, Any] = plain(model, found)
-        return config
 
     def _files_of(self, config: Any) -> dict[str, str]:
         return {
@@ -155,17 +151,16 @@ class Graph:
         definition = self._stages.get(ref.node)
         return definition.outputs.get(ref.output or definition.main, "") if definition else ""
 
-    def _key(self, draft: Draft, definition: StageDef, config: dict[str, Any], node_seed: int | None, seed: int) -> str:
-        gates = [
-            self._key_of(self._names.get((name, seed), name)) for name in (draft.stop_gate, draft.previous) if name
-        ]
+    def _key(self, node: Node) -> str:
+        gates = [self._key_of(name) for name in (node.stop_gate, node.previous) if name]
         return node_key(
-            uses=draft.uses,
-            version=definition.version,
-            config=keyed_fields(definition.config, config),
-            seed=node_seed,
+            uses=node.uses,
+            version=node.version,
+            asked=node.asked,
+            pieces=node.pieces,
+            seed=node.seed,
             identify=self._identify,
-            files=self._files_of(config),
+            files=node.files,
             gate=(gates[0], gates[1]) if gates else None,
         )
 

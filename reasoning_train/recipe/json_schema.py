@@ -42,6 +42,7 @@ def recipe_json_schema() -> dict[str, Any]:
         defs[f"task:{name}"] = _used(name, defs[name_of[task]], {})
     defs["Stage"] = _by_uses("stage", stages)
     defs["task"] = _by_uses("task", tasks)
+    defs["Task"] = {"$ref": "#/$defs/task"}  # their base class, of which a `problems` stage takes any
     defs["model"] = _without(defs[name_of[stages["model"]]], _IMPLICIT) if "model" in stages else {"type": "object"}
     defs["reference"] = {
         "type": "string",

@@ -7,10 +7,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reasoning_train.api.refs import Ref, Unkeyed
-from reasoning_train.api.stage import StageConfig
+from reasoning_train.api.refs import Ref
 
-KEY_SCHEMA = 1
+KEY_SCHEMA = 2
 """Bump when the way keys are made changes: no artifact of an earlier schema is found again."""
 
 
@@ -18,7 +17,8 @@ def node_key(
     *,
     uses: str,
     version: int,
-    config: Mapping[str, Any],
+    asked: Mapping[str, Any],
+    pieces: Mapping[str, tuple[str, int]],
     seed: int | None,
     identify: Callable[[Ref], tuple[str, str]],
     files: Mapping[str, str],
@@ -26,7 +26,8 @@ def node_key(
 ) -> str:
     """sha256, hex, over canonical JSON of what decides a stage's output.
 
-    `config` holds the keyed fields only; `identify(ref)` gives the (key, output name) that stands in place of a
+    `asked` and `pieces` are those of asked.py; the first version of a piece is left out, so that what gets a version
+    later keeps its key. `identify(ref)` gives the (key, output name) that stands in place of a
     reference; a text that is one of `files` (path -> sha256) is replaced by the digest of its bytes; `gate` holds the
     keys of the decision that may turn the node into a pass-through and of the node that it would pass on.
     """
@@ -34,7 +35,8 @@ def node_key(
         "schema": KEY_SCHEMA,
         "uses": uses,
         "version": version,
-        "config": _canonical(config, identify, files),
+        "asked": _canonical(asked, identify, files),
+        "pieces": {place: [name, number] for place, (name, number) in pieces.items() if number != 1},
         "seed": seed,
         "gate": list(gate) if gate else None,
     }
@@ -54,11 +56,3 @@ def _canonical(value: Any, identify: Callable[[Ref], tuple[str, str]], files: Ma
     if isinstance(value, str) and value in files:
         return {"sha256": files[value]}
     return value
-
-
-def keyed_fields(model: type[StageConfig], config: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a config that enter the key: all but those marked `Unkeyed`."""
-    unkeyed = {
-        name for name, field in model.model_fields.items() if any(isinstance(mark, Unkeyed) for mark in field.metadata)
-    }
-    return {name: value for name, value in config.items() if name not in unkeyed}

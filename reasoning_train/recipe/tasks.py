@@ -26,7 +26,7 @@ class LoadedTask:
 
     def problems_config(self, split: str) -> dict[str, Any]:
         """Config of the `problems` node of one split."""
-        return {"task": self.config, "split": split, "task_version": type(self.task).version}
+        return {"task": self.config, "split": split}
 
 
 def load_task(written: Mapping[str, Any], path: str, files: LeafFiles, problems: Problems) -> LoadedTask | None:

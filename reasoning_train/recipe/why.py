@@ -9,7 +9,6 @@ from typing import Any
 from reasoning_train.api.plan import Node, Plan
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import STAGES
-from reasoning_train.recipe.keys import keyed_fields
 from reasoning_train.recipe.validate import show
 from reasoning_train.recipe.yaml_core import join
 
@@ -23,12 +22,27 @@ def explain(node: Node, plan: Plan, manifest: Mapping[str, Any], find: Find = la
     An input that is another artifact is followed as far as `find` knows what it was before; its lines are indented and
     name the stage.
     """
-    lines = [*_versions(node, manifest), *_seeds(node, manifest)]
-    before = _leaves(keyed_fields(STAGES.get(node.uses).config, manifest["config"]), manifest["files"], plan)
-    after = _leaves(keyed_fields(STAGES.get(node.uses).config, node.config), node.files, plan)
-    for field in dict.fromkeys([*before, *after]):
-        lines += _field(field, before.get(field), after.get(field), plan, find)
-    return lines + list(_gates(node, plan, manifest))
+    lines = [*_versions(node, manifest), *_pieces(node, manifest), *_seeds(node, manifest)]
+    files = manifest["files"]
+    before, after = _leaves(manifest["asked"], files, plan), _leaves(node.asked, node.files, plan)
+    # What is at its default is no part of the key, but of what a reader wants to see.
+    then, now = _leaves(manifest["config"], files, plan), _leaves(node.config, node.files, plan)
+    changed = [field for field in dict.fromkeys([*before, *after]) if _differs(before, after, field)]
+    for field in changed:
+        if not any(other.startswith(f"{field}.") for other in changed):
+            shown = then.get(field, before.get(field)), now.get(field, after.get(field))
+            lines += _field(field, *shown, plan, find)
+    lines += _gates(node, plan, manifest)
+    moved = ", ".join(f"`{field}`" for field in changed if field not in before or field not in after)
+    if moved and not lines:
+        lines.append(f"{moved}: the same value, but it was the default before or is the default now")
+    return lines
+
+
+def _differs(before: Mapping[str, Any], after: Mapping[str, Any], field: str) -> bool:
+    missing = object()
+    one, other = before.get(field, missing), after.get(field, missing)
+    return one != other or type(one) is not type(other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +123,14 @@ def _input(field: str, before: _Input, after: _Input, plan: Plan, find: Find) ->
 def _versions(node: Node, manifest: Mapping[str, Any]) -> Iterator[str]:
     if node.version != manifest["version"]:
         yield f"version of stage type {node.uses!r}: {manifest['version']} -> {node.version}"
+
+
+def _pieces(node: Node, manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Versions of what the config names. That another piece is named is told as a field."""
+    for place, (name, version) in node.pieces.items():
+        before, number = manifest["pieces"].get(place, (name, 1))
+        if before == name and number != version:
+            yield f"version of {place} {name!r}: {number} -> {version}"
 
 
 def _seeds(node: Node, manifest: Mapping[str, Any]) -> Iterator[str]:

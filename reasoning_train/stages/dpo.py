@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from data_gen.records.labels import StepPair
-from reasoning_train.api.refs import ModelRef, PairsRef, Unkeyed
+from data_gen.registry import Unkeyed
+from reasoning_train.api.refs import ModelRef, PairsRef
 from reasoning_train.api.stage import Context, Sizes, gate, stage
 from reasoning_train.process.ranks import rank
 from reasoning_train.store.rows import Rows

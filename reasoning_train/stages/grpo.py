@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from data_gen.errors import excerpt
-from reasoning_train.api.refs import ModelRef, ProblemsRef, Unkeyed, VerifierRef
+from data_gen.registry import Unkeyed
+from reasoning_train.api.refs import ModelRef, ProblemsRef, VerifierRef
 from reasoning_train.api.stage import Context, Sizes, WeightBytes, at_most, gate, stage
 from reasoning_train.process.ranks import rank, summed, world_size
 from reasoning_train.store.inputs import load_task, read_problems

@@ -2,42 +2,51 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import BeforeValidator
+
+from data_gen.errors import UserError
 from data_gen.records.problem import Problem
+from data_gen.tasks import Task
 from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
 from reasoning_train.store.inputs import build_task
 from reasoning_train.store.rows import write_rows
 
 
+def _task(written: Any) -> Any:
+    try:
+        return build_task(written) if isinstance(written, dict) else written
+    except UserError as error:
+        raise ValueError(str(error)) from error
+
+
 class ProblemsConfig(StageConfig):
     """Which split of which task."""
 
-    task: dict[str, Any]
+    task: Annotated[Task, BeforeValidator(_task)]
     split: str
-    task_version: int = 1
 
 
 @stage("problems", version=1, outputs={"data": "problems"}, seeded=False, heavy=False)
 def problems(config: ProblemsConfig, ctx: Context) -> None:
     """Write the split, count rows without gold, refuse an empty one."""
-    task, out = build_task(config.task), ctx.output("data")
+    task, out = config.task, ctx.output("data")
     rows = write_rows(out, kind="problems", rows=(p.to_row() for p in _counted(task.problems(config.split), ctx)))
     gate(
         rows > 0,
         f"task.{config.split}: the split {config.split!r} of task {task.uses!r} has no rows. Check `path`, `split` "
         "and the field map.",
     )
-    (out / "task.json").write_text(json.dumps(config.task, indent=2), encoding="utf-8")
+    (out / "task.json").write_text(config.task.model_dump_json(indent=2), encoding="utf-8")
     ctx.metric("disjoint_splits", task.disjoint_splits)
 
 
 @problems.estimate
 def size(config: ProblemsConfig, sizes: Sizes) -> dict[str, Any]:
     """The size of the split, where the task knows it before reading."""
-    rows = build_task(config.task).splits().get(config.split)
+    rows = config.task.splits().get(config.split)
     return {} if rows is None else {"rows": rows}
 
 

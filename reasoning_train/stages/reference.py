@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from data_gen.records.labels import StepPair
-from reasoning_train.api.refs import ModelRef, PairsRef, Unkeyed
+from data_gen.registry import Unkeyed
+from reasoning_train.api.refs import ModelRef, PairsRef
 from reasoning_train.api.stage import Context, Sizes, StageConfig, WeightBytes, gate, stage
 from reasoning_train.store.rows import Rows, write_rows
 from reasoning_train.trainers.setup import Precision, use_bf16

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from data_gen.engines.config import EngineConfig, TransformersConfig
 from data_gen.errors import excerpt
-from reasoning_train.api.refs import ModelRef, ProblemsRef, Unkeyed
+from data_gen.registry import Unkeyed
+from reasoning_train.api.refs import ModelRef, ProblemsRef
 from reasoning_train.api.stage import Context, Sizes, StageConfig, at_most, gate, stage
 from reasoning_train.store.inputs import count_rows, load_task, read_problems
 

@@ -13,9 +13,10 @@ from pydantic import Field, model_validator
 from data_gen.engines.config import EngineConfig, TransformersConfig
 from data_gen.records.problem import Problem
 from data_gen.records.solution import Solution
+from data_gen.registry import Unkeyed
 from data_gen.scorers import SCORERS
 from data_gen.search import SEARCHES
-from reasoning_train.api.refs import ModelRef, ProblemsRef, SolutionsRef, Unkeyed, VerifierRef
+from reasoning_train.api.refs import ModelRef, ProblemsRef, SolutionsRef, VerifierRef
 from reasoning_train.api.stage import Context, Sizes, StageConfig, at_most, gate, stage
 from reasoning_train.store.inputs import count_rows, read_problems, read_solutions, with_solutions
 

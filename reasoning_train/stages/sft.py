@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data_gen.records.labels import ValueTarget
 from data_gen.records.scales import Scale
+from data_gen.registry import Unkeyed
 from data_gen.verifiers.heads import HeadConfig
-from reasoning_train.api.refs import ModelRef, ProblemsRef, SolutionsRef, Unkeyed, ValueTargetsRef
+from reasoning_train.api.refs import ModelRef, ProblemsRef, SolutionsRef, ValueTargetsRef
 from reasoning_train.api.stage import Context, Sizes, gate, stage
 from reasoning_train.process.ranks import rank
 from reasoning_train.store.inputs import read_solutions

@@ -19,8 +19,9 @@ from pydantic import Field, model_validator
 
 from data_gen.records.labels import StepPair, ValueTarget
 from data_gen.records.scales import Scale
+from data_gen.registry import Unkeyed
 from data_gen.verifiers.heads import HeadConfig
-from reasoning_train.api.refs import BackboneRef, PairsRef, Unkeyed, ValueTargetsRef
+from reasoning_train.api.refs import BackboneRef, PairsRef, ValueTargetsRef
 from reasoning_train.api.stage import Context, Sizes, gate, stage
 from reasoning_train.process.ranks import rank
 from reasoning_train.store.rows import Rows

@@ -23,7 +23,7 @@ from data_gen.errors import UserError
 from reasoning_train.api.plan import Node, Plan
 from reasoning_train.api.refs import Ref
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_NAME = "manifest.json"
 PACKAGES = (
     "torch",
@@ -95,12 +95,13 @@ def damages(folder: Path, manifest: Mapping[str, Any], *, deep: bool = False) ->
 
 def describe_node(node: Node, plan: Plan) -> dict[str, Any]:
     """The part of the manifest that is known before the stage runs: identity and resolved configuration."""
-    config = {name: _plain(value, plan) for name, value in node.config.items()}
     identity = {"uses": node.uses, "version": node.version, "key": node.key, "node": node.name, "recipe": plan.name}
     return {
         "schema_version": SCHEMA_VERSION,
         **identity,
-        "config": config,
+        "config": _plain(node.config, plan),
+        "asked": _plain(node.asked, plan),
+        "pieces": {place: list(piece) for place, piece in node.pieces.items()},
         "seed": node.seed,
         "files": dict(node.files),
     }

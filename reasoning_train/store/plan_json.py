@@ -42,7 +42,9 @@ def _fields(record: Any) -> dict[str, Any]:
 
 
 def _node(data: Mapping[str, Any]) -> Node:
-    return Node(**{**data, "config": _decode(data["config"]), "inputs": tuple(data["inputs"])})
+    decoded = {"config": _decode(data["config"]), "asked": _decode(data["asked"])}
+    pieces = {place: (name, version) for place, (name, version) in data["pieces"].items()}
+    return Node(**{**data, **decoded, "pieces": pieces, "inputs": tuple(data["inputs"])})
 
 
 def _encode(value: Any) -> Any:

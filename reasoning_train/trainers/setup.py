@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from data_gen.errors import UserError
-from reasoning_train.api.refs import Ref, Unkeyed
+from data_gen.registry import Unkeyed
+from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import Context, Sizes, StageConfig, WeightBytes, at_most, gate
 from reasoning_train.recipe.includes import CHECKOUT
 

@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer, Gold, Grade, Verdict
+from data_gen.registry import Unkeyed
 from data_gen.tasks import TASKS
 from data_gen.tasks.base import Task
 from reasoning_train.api.plan import Plan
-from reasoning_train.api.refs import Kind, ModelRef, ProblemsRef, Ref, SolutionsRef, TableRef, Unkeyed
+from reasoning_train.api.refs import Kind, ModelRef, ProblemsRef, Ref, SolutionsRef, TableRef
 from reasoning_train.api.stage import Context, StageConfig, stage
 from reasoning_train.recipe.load import load_plan
 

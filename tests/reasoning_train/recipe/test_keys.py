@@ -84,12 +84,13 @@ def test_a_key_known_by_heart() -> None:
     made = node_key(
         uses="sample",
         version=2,
-        config={"policy": Ref("base"), "rate": 1e-5, "path": "/a", "names": ["é"]},
+        asked={"policy": Ref("base"), "rate": 1e-5, "path": "/a", "names": ["é"]},
+        pieces={"search": ("mcts", 2), "scorer": ("head", 1)},
         seed=3,
         identify=lambda ref: ("k" * 4, "model"),
         files={"/a": "0" * 4},
     )
-    assert made == "cd279963938c3c9c4b8043183195f2cb5431ad8a2a65b5485fbf9922097631f4"
+    assert made == "858b96063f7d19d68d46d47ddffee368e41ba928aaba0704c4adf71dbad05ca7"
 
 
 _configs = st.dictionaries(
@@ -99,7 +100,7 @@ _configs = st.dictionaries(
 
 
 def _key(config: dict[str, object]) -> str:
-    return node_key(uses="x", version=1, config=config, seed=None, identify=lambda ref: ("", ""), files={})
+    return node_key(uses="x", version=1, asked=config, pieces={}, seed=None, identify=lambda ref: ("", ""), files={})
 
 
 @given(_configs, _configs)
