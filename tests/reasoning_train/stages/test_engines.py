@@ -25,8 +25,8 @@ from reasoning_train.api.stage import STAGES
 from reasoning_train.models.engine import in_process, open_engine
 from reasoning_train.models.policy import Policy, load_policy, save_policy
 from reasoning_train.models.policy_text import PolicyText, load_policy_text
-from reasoning_train.recipe.errors import Problems, RecipeError
 from reasoning_train.recipe.asked import asked
+from reasoning_train.recipe.errors import Problems, RecipeError
 from reasoning_train.recipe.load import load_plan
 from reasoning_train.recipe.validate import validate
 from reasoning_train.stages.model import ModelConfig
