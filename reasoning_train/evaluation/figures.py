@@ -10,7 +10,7 @@ SHOWN = (
     "wrong_step_share_of_correct",
     "cut_share",
     "steps",
-    "dev_greedy",
+    "dev_accuracy",
     "verdict",
     "mean_margin",
     "right_share_of_steps",

@@ -18,15 +18,14 @@ Collected = tuple[dict[str, dict[str, dict[str, float]]], set[str], dict[str, li
 def row_metrics(row: dict[str, Any], ks: Sequence[int]) -> dict[str, float]:
     """The metrics of one (policy, problem) row.
 
-    `greedy`: the answer is right (rows of votes hold its `accuracy`, over ties and subsets); `trace`: and no step is
-    wrong (tasks with a step checker); `pass@k`, `maj@k`; `cut` (by the token limit) and `tokens` of the greedy
-    solution, or all that a search cost, of which `generated` and `scored` are the parts.
+    `accuracy`: the strategy's answer is right (rows of votes hold its mean over ties and subsets); `trace`: and no step
+    is wrong (tasks with a step checker); `pass@k`, `maj@k` of the samples; `cut`: the share of the strategy's
+    completions that a limit cut; `tokens`: all that the strategy cost, of which `generated` and `scored` are parts.
     """
-    right = row["accuracy"] if "accuracy" in row else float(row["verdict"] == "correct")
-    metrics = {"greedy": right, "tokens": float(row["tokens"]), "cut": float(row["finish"] == "length")}
+    metrics = {"accuracy": row["accuracy"], "tokens": float(row["tokens"]), "cut": row["cut"]}
     metrics |= {part: float(row[f"{part}_tokens"]) for part in ("generated", "scored") if f"{part}_tokens" in row}
     if row["steps_ok"] is not None:
-        metrics["trace"] = metrics["greedy"] * row["steps_ok"]
+        metrics["trace"] = metrics["accuracy"] * row["steps_ok"]
     correct = row["sampled_correct"]
     for k in ks:
         metrics[f"pass@{k}"] = pass_at_k(len(correct), sum(correct), k)
@@ -57,10 +56,11 @@ def collect(rows: Iterable[dict[str, Any]], ks: Sequence[int]) -> Collected:
 
 
 def summarise_rows(rows: Iterable[dict[str, Any]], policies: Sequence[str], ks: Sequence[int]) -> dict[str, Any]:
-    """`{"problems": P, "unverifiable": n, "policies": {name: {metric: [value, low, high]}}, "differences": {name:
-    {...}}}`."""
+    """`{"problems": P, "unverifiable": n, "strategies": {name: "greedy"}, "policies": {name: {metric: [value, low,
+    high]}}, "differences": {name: {...}}}`."""
+    strategies: dict[str, str] = {}
     oracle: set[str] = set()
-    table, unverifiable, wrong = collect(_noting_oracle(rows, oracle), ks)
+    table, unverifiable, wrong = collect(_noting(rows, strategies, oracle), ks)
     problems = sorted(next(iter(table.values()), {}))
     arrays = {name: _arrays(table[name], problems) for name in policies if problems}
     base = policies[0]
@@ -73,6 +73,7 @@ def summarise_rows(rows: Iterable[dict[str, Any]], policies: Sequence[str], ks: 
         "problems": len(problems),
         "unverifiable": len(unverifiable),
         "base": base,
+        "strategies": strategies,
         "oracle": sorted(oracle),
         "policies": _estimates(arrays),
         "differences": _estimates(differences),
@@ -86,26 +87,30 @@ def summary_table(summary: dict[str, Any]) -> dict[str, Any]:
     measured: dict[str, Any] = next(iter(summary["policies"].values()), {})
     names = [m for m in measured if m not in (*COSTS, "cut")]
     costs = [m for m in COSTS if m in measured]
-    columns = ["policy", *names, f"greedy - {base}", *costs]
+    columns = ["policy", "strategy", *names, f"accuracy - {base}", "cut", *costs]
     rows = []
     for policy, metrics in summary["policies"].items():
-        change = summary["differences"].get(policy, {}).get("greedy")
+        change = summary["differences"].get(policy, {}).get("accuracy")
         shown = [Estimate(*metrics[m]).percent() for m in names]
         marked = f"{policy} (oracle)" if policy in summary.get("oracle", ()) else policy
         difference = Estimate(*change).percent(signed=True) if change else ""
-        rows.append([marked, *shown, difference, *(f"{metrics[m][0]:.1f}" for m in costs)])
+        cut = f"{100 * metrics['cut'][0]:.1f}"
+        costly = [f"{metrics[m][0]:.1f}" for m in costs]
+        rows.append([marked, summary["strategies"][policy], *shown, difference, cut, *costly])
+    dropped = f", {n} unverifiable left out" if (n := summary["unverifiable"]) else ""
     return {
-        "title": f"{summary['problems']} problems, % with 95 % intervals, differences paired",
+        "title": f"{summary['problems']} problems{dropped}, % with 95 % intervals, differences paired",
         "columns": columns,
         "rows": rows,
     }
 
 
-def _noting_oracle(rows: Iterable[dict[str, Any]], names: set[str]) -> Iterator[dict[str, Any]]:
-    """The rows; `names` collects the policies of those in which gold took part."""
+def _noting(rows: Iterable[dict[str, Any]], strategies: dict[str, str], oracle: set[str]) -> Iterator[dict[str, Any]]:
+    """The rows; collects each policy's strategy, and the policies of rows in which gold took part."""
     for row in rows:
+        strategies.setdefault(row["policy"], row["strategy"])
         if row.get("oracle"):
-            names.add(row["policy"])
+            oracle.add(row["policy"])
         yield row
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from data_gen.records.problem import Problem
 from data_gen.records.trees import Tree, TreeNode
 from data_gen.records.verdict import Answer, Verdict
+from data_gen.search import SEARCHES
 from data_gen.search.subsets import elect_among
 from data_gen.search.vote import Elected, Same, Vote, ballots, elect
 from data_gen.tasks.base import Task
@@ -30,11 +31,13 @@ def vote_row(
     paths = [leaf for leaf in _paths(trees[0])]
     return {
         "policy": name,
+        "strategy": strategy_of(trees[0], vote, n),
         "problem_id": problem.id,
         "difficulty": problem.difficulty,
         "gold": problem.gold,
         "verdict": _verdict(elected),
         "accuracy": sum(known) / len(known) if len(known) == len(elected) else None,
+        "cut": sum(map(_cut, trees)) / len(trees),
         "steps_ok": None,
         "answer": elected[0].leaf.answer if elected[0].leaf else None,
         "finish": "stop" if elected[0].leaf else "length",
@@ -77,6 +80,20 @@ def _dead(tree: Tree) -> list[TreeNode]:
 def _paths(tree: Tree) -> list[TreeNode]:
     """Leaves of the final paths, each as often as it stands for one."""
     return [leaf for leaf in tree.nodes for _ in range(leaf.votes)]
+
+
+def strategy_of(tree: Tree, vote: Vote, n: int | None) -> str:
+    """How the answer was found: `best_of_n 8, majority`, `beam, argmax by min`. Only independent paths have a number
+    that means the same for every problem."""
+    pool = [str(n or len(_paths(tree)) + len(_dead(tree)))] if SEARCHES.get(tree.search).independent else []
+    score = [] if vote.score == "search" else ["by", vote.score]
+    return f"{' '.join([tree.search, *pool])}, {' '.join([vote.rule, *score])}"
+
+
+def _cut(tree: Tree) -> float:
+    """The share of the drawn ends that a limit cut."""
+    ends = [(node.draws, node.terminal == "limit") for node in tree.nodes if node.terminal]
+    return sum(draws for draws, cut in ends if cut) / max(1, sum(draws for draws, _ in ends))
 
 
 def _mean(trees: Sequence[Tree], n: int | None, cost: Callable[[Tree], int]) -> float:

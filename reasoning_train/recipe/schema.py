@@ -59,7 +59,7 @@ class Stop(_Part):
 
     table: str
     """The evaluation on dev, a stage of the round: `${stages.dev}`."""
-    metric: str = "greedy"
+    metric: str = "accuracy"
     policy: str | None = None
     """Which policy of the table; needed where it has several."""
     min_gain: float = Field(0.0, ge=0)

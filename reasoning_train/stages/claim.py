@@ -26,7 +26,7 @@ class ClaimConfig(StageConfig):
 
     table: list[TableRef] = Field(min_length=1)
     """One reference in the recipe; it becomes the list over all seeds."""
-    metric: str = "greedy"
+    metric: str = "accuracy"
     better: str
     than: str
     control: str | None = None

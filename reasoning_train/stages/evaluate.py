@@ -102,10 +102,13 @@ def _run(
 def _row(name: str, problem: Problem, best: Solution, drawn: list[Solution]) -> dict[str, Any]:
     return {
         "policy": name,
+        "strategy": "greedy",
         "problem_id": problem.id,
         "difficulty": problem.difficulty,
         "gold": problem.gold,
         "verdict": str(best.verdict),
+        "accuracy": float(best.verdict == "correct"),
+        "cut": float(best.finish == "length"),
         "steps_ok": best.steps_ok,
         "answer": best.answer,
         "finish": best.finish,

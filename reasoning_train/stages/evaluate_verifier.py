@@ -220,6 +220,7 @@ def _best(name: str, one: _Scored) -> dict[str, Any]:
     top = max(one.scores)
     return _row(
         name,
+        "best score",
         one.problem,
         one.pool,
         [i for i, score in enumerate(one.scores) if score == top],
@@ -238,7 +239,9 @@ def _elected(name: str, one: _Scored) -> dict[str, Any]:
     ]
     vote = elect(cast, "weighted", str.__eq__, one.problem.id)
     shown = vote.leaf.number if vote.leaf else 0
-    return _row(name, one.problem, one.pool, [shown], drawn=one.pool, read=one.pool) | {"accuracy": vote.accuracy}
+    return _row(name, WEIGHTED, one.problem, one.pool, [shown], drawn=one.pool, read=one.pool) | {
+        "accuracy": vote.accuracy
+    }
 
 
 def _without_verifier(problem: Problem, pool: list[Solution]) -> Iterator[dict[str, Any]]:
@@ -248,15 +251,16 @@ def _without_verifier(problem: Problem, pool: list[Solution]) -> Iterator[dict[s
     answers, right = [s.answer for s in pool], _right(pool)
     voted = majority(answers, len(answers), problem.id)
     among = [i for i, answer in enumerate(answers) if answer == voted]
-    yield _row(MAJORITY, problem, pool, among[:1], drawn=pool) | {
+    yield _row(MAJORITY, "majority vote", problem, pool, among[:1], drawn=pool) | {
         "accuracy": majority_is_correct(answers, right, len(answers), problem.id)
     }
-    yield _row(CHANCE, problem, pool, list({s.text: i for i, s in enumerate(pool)}.values()), drawn=pool)
-    yield _row(FIRST, problem, pool, [0], drawn=pool[:1])
+    yield _row(CHANCE, "chance", problem, pool, list({s.text: i for i, s in enumerate(pool)}.values()), drawn=pool)
+    yield _row(FIRST, "one sample", problem, pool, [0], drawn=pool[:1])
 
 
 def _row(
     name: str,
+    strategy: str,
     problem: Problem,
     pool: list[Solution],
     among: list[int],
@@ -270,11 +274,13 @@ def _row(
     generated, scored = sum(len(s.token_ids) for s in drawn), sum(len(s.prompt_ids) + len(s.token_ids) for s in read)
     return {
         "policy": name,
+        "strategy": strategy,
         "problem_id": problem.id,
         "difficulty": problem.difficulty,
         "gold": problem.gold,
         "verdict": str(shown.verdict),
         "accuracy": sum(pool[i].verdict == "correct" for i in among) / len(among),
+        "cut": sum(s.finish == "length" for s in drawn) / len(drawn),
         "steps_ok": None,
         "answer": shown.answer,
         "finish": shown.finish,

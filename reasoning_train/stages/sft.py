@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 
 class Until(BaseModel):
-    """Stop as soon as greedy accuracy on `problems` reaches `greedy`, evaluated every `every` steps from step
-    `start`."""
+    """Stop as soon as greedy decoding of `problems` reaches `accuracy`, measured every `every` steps from step `start`
+    on."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     problems: ProblemsRef
-    greedy: float = Field(gt=0, le=1)
+    accuracy: float = Field(gt=0, le=1)
     every: int = Field(20, ge=1)
     start: int = Field(0, ge=0)
     limit: int = Field(200, ge=1)
@@ -143,7 +143,7 @@ def sft(config: SFTConfig, ctx: Context) -> None:
     if stopper and config.until:
         gate(
             stopper.reached is not None,
-            f"sft: greedy accuracy on dev did not reach until.greedy={config.until.greedy} in "
+            f"sft: the accuracy of greedy decoding on dev did not reach until.accuracy={config.until.accuracy} in "
             f"{trainer.state.global_step} steps "
             f"(last: {stopper.last:.3f}). Raise `max_steps`, lower the bar, or change `learning_rate`.",
         )

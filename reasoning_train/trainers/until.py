@@ -1,5 +1,5 @@
-"""Stop training when greedy accuracy on a dev split is reached: models jump from useless to perfect within a few
-hundred steps."""
+"""Stop training when greedy decoding reaches an accuracy on a dev split: models jump from useless to perfect within a
+few hundred steps."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class StopWhenGood(TrainerCallback):
         """Look every `every` steps; ask the trainer to stop at the bar."""
         if state.global_step % self.until.every or state.global_step < self.until.start:
             return
-        self.last = self._greedy(model)
-        self.ctx.history(step=state.global_step, dev_greedy=self.last)
-        if self.last >= self.until.greedy:
+        self.last = self._accuracy(model)
+        self.ctx.history(step=state.global_step, dev_accuracy=self.last)
+        if self.last >= self.until.accuracy:
             self.reached = self.last
-            self.ctx.metric("dev_greedy", self.last)
+            self.ctx.metric("dev_accuracy", self.last)
             control.should_training_stop = True
 
-    def _greedy(self, model: Any) -> float:
+    def _accuracy(self, model: Any) -> float:
         from reasoning_train.models.engine import in_process
 
         model.eval()

@@ -11,10 +11,13 @@ def row(policy: str, problem: str, right: bool | None, **more: Any) -> dict[str,
     verdict = "unverifiable" if right is None else "correct" if right else "wrong"
     return {
         "policy": policy,
+        "strategy": "greedy",
         "problem_id": problem,
         "difficulty": 1.0,
         "gold": "7",
         "verdict": verdict,
+        "accuracy": float(bool(right)),
+        "cut": float(more.get("finish") == "length"),
         "steps_ok": bool(right),
         "answer": "7" if right else "8",
         "finish": "stop",

@@ -69,7 +69,7 @@ def test_a_finished_run(finished: Bench) -> None:
     page = Page(text)
     assert page.tags.count("svg") >= 3  # the graph, the loss and the gradient norm at least
     assert page.tags.count("table") == 1
-    assert "claim on greedy: one seed, no verdict" in text
+    assert "claim on accuracy: one seed, no verdict" in text
     assert "tuned - base" in text
     assert "+100.0 [+100.0, +100.0]" in text
     for name in finished.nodes:

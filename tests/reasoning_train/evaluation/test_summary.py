@@ -13,7 +13,7 @@ def test_metrics_of_one_row_by_hand() -> None:
     metrics = row_metrics(row("base", "p", True, steps_ok=False, finish="stop", **sampled), [1, 2, 4])
     assert metrics == pytest.approx(
         {
-            "greedy": 1,
+            "accuracy": 1,
             "tokens": 10,
             "cut": 0,
             "trace": 0,
@@ -29,7 +29,7 @@ def test_metrics_of_one_row_by_hand() -> None:
 
 def test_a_cut_row_counts_as_cut_and_wrong() -> None:
     metrics = row_metrics(row("base", "p", False, finish="length"), [])
-    assert (metrics["greedy"], metrics["cut"]) == (0.0, 1.0)
+    assert (metrics["accuracy"], metrics["cut"]) == (0.0, 1.0)
 
 
 def test_problems_unverifiable_for_one_policy_are_left_out_for_all() -> None:
@@ -39,7 +39,7 @@ def test_problems_unverifiable_for_one_policy_are_left_out_for_all() -> None:
     assert {name: set(problems) for name, problems in table.items()} == {"base": {"p0"}, "tuned": {"p0"}}
     summary = summarise_rows(made, ["base", "tuned"], [])
     assert (summary["problems"], summary["unverifiable"]) == (1, 2)
-    assert summary["policies"]["tuned"]["greedy"][0] == 1.0
+    assert summary["policies"]["tuned"]["accuracy"][0] == 1.0
 
 
 def test_nothing_verifiable_gives_no_numbers() -> None:
@@ -56,7 +56,7 @@ def test_differences_are_paired_by_problem() -> None:
     summary = summarise_rows(made, ["base", "tuned"], [])
     assert summary["base"] == "base"
     assert list(summary["differences"]) == ["tuned"]
-    value, low, high = summary["differences"]["tuned"]["greedy"]
+    value, low, high = summary["differences"]["tuned"]["accuracy"]
     assert value == pytest.approx(0.05)
     assert 0.0 < low < 0.05 < high < 0.09
 
@@ -82,10 +82,17 @@ def test_the_table_shows_every_metric_and_the_difference() -> None:
     table = summary_table(
         summarise_rows(rows("base", [True, False]) + rows("tuned", [True, True]), ["base", "tuned"], [])
     )
-    assert table["columns"] == ["policy", "greedy", "trace", "greedy - base", "tokens"]
-    assert table["rows"][0][0] == "base"
-    assert table["rows"][0][3] == ""
-    assert table["rows"][1][1].startswith("100.0 [100.0, 100.0]")
-    assert table["rows"][1][3].startswith("+50.0 [")
-    assert table["rows"][1][4] == "10.0"
-    assert table["title"].startswith("2 problems")
+    assert table["columns"] == ["policy", "strategy", "accuracy", "trace", "accuracy - base", "cut", "tokens"]
+    base, tuned = table["rows"]
+    assert (base[:2], base[4:]) == (["base", "greedy"], ["", "0.0", "10.0"])
+    assert tuned[2].startswith("100.0 [100.0, 100.0]")
+    assert tuned[4].startswith("+50.0 [")
+    assert table["title"] == "2 problems, % with 95 % intervals, differences paired"
+
+
+def test_what_is_left_out_or_cut_is_printed() -> None:
+    """Of 4 problems one has no readable gold, and a limit cut one of the three other completions."""
+    made = [*rows("base", [True, None, False]), row("base", "p3", False, finish="length", answer=None)]
+    table = summary_table(summarise_rows(made, ["base"], []))
+    assert table["title"].startswith("3 problems, 1 unverifiable left out, ")
+    assert dict(zip(table["columns"], table["rows"][0], strict=True))["cut"] == "33.3"

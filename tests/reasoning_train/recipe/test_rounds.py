@@ -31,7 +31,7 @@ ROUNDS = """
           sample: {uses: k_sample, policy: "${previous.tuned}", problems: "${task.train}", seed: "${round}"}
           tuned: {uses: k_train, policy: "${init}", data: "${stages.sample}"}
           dev: {uses: k_evaluate, policies: {tuned: "${stages.tuned}"}, problems: "${task.test}"}
-        stop: {table: "${stages.dev}", metric: greedy, min_gain: 0.01}
+        stop: {table: "${stages.dev}", metric: accuracy, min_gain: 0.01}
 """
 
 
@@ -54,7 +54,7 @@ def test_stop_and_best(tmp_path: Path) -> None:
     assert nodes["rounds.grow.2.stop"].config == {
         "tables": [Ref("rounds.grow.1.dev"), Ref("rounds.grow.2.dev")],
         "first": 1,
-        "metric": "greedy",
+        "metric": "accuracy",
         "policy": None,
         "min_gain": 0.01,
     }

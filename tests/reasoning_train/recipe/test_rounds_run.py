@@ -47,6 +47,8 @@ def score(config: ScoreConfig, ctx: Context) -> None:
         solved = int((ctx.input(ref).path / "skill.txt").read_text())
         fixed = {
             "finish": "stop",
+            "strategy": "greedy",
+            "cut": 0.0,
             "tokens": 3,
             "steps_ok": None,
             "sampled_correct": [],
@@ -54,8 +56,14 @@ def score(config: ScoreConfig, ctx: Context) -> None:
             "sampled_steps_ok": [],
         }
         rows += [
-            {"policy": name, "problem_id": f"p{i}", "verdict": "correct" if i < solved else "wrong", **fixed}
-            for i in range(PROBLEMS)
+            {
+                **fixed,
+                "policy": name,
+                "problem_id": f"p{i}",
+                "verdict": verdict,
+                "accuracy": float(verdict == "correct"),
+            }
+            for i, verdict in enumerate(["correct"] * solved + ["wrong"] * (PROBLEMS - solved))
         ]
     write_rows(ctx.output("table"), "table", rows)
 
@@ -120,8 +128,8 @@ def test_the_start_may_be_best(tmp_path: Path) -> None:
     ("override", "message"),
     [
         (
-            "rounds.grow.stop.metric=greed",
-            r"stop.metric: rounds.grow.1.dev has no metric 'greed'; it has cut, greedy, tokens.",
+            "rounds.grow.stop.metric=acuracy",
+            r"stop.metric: rounds.grow.1.dev has no metric 'acuracy'; it has accuracy, cut, tokens.",
         ),
         (
             "rounds.grow.stages.dev.policies.also='${stages.base}'",

@@ -123,7 +123,7 @@ def test_names_are_checked_before_anything_runs(tmp_path: Path, override: str, m
         ({"better": "tunde"}, "the table has no policy 'tunde'; it has base, tuned"),
         (
             {"metric": "pass@8"},
-            "the table has no metric 'pass@8'; it has cut, greedy, tokens, trace. pass@k and maj@k need `ks`",
+            "the table has no metric 'pass@8'; it has accuracy, cut, tokens, trace. pass@k and maj@k need `ks`",
         ),
     ],
 )

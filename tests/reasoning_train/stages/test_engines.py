@@ -91,7 +91,7 @@ def test_evaluation_over_a_server(kitchen: Bench) -> None:
     with serving(knows) as server:
         config = {"policies": {"base": Ref("model")}, "problems": Ref("questions"), "samples": 3, "max_tokens": 9}
         artifact = kitchen.make("e", "evaluate", **config, engine=engine_of(server))
-    assert artifact.manifest["metrics"]["summary"]["policies"]["base"]["greedy"][0] == 1.0
+    assert artifact.manifest["metrics"]["summary"]["policies"]["base"]["accuracy"][0] == 1.0
     assert [seen.body["temperature"] for seen in server.seen].count(0.0) == 6
 
 
@@ -380,7 +380,7 @@ def learned(bench: Bench, one_thread: None) -> Iterator[Bench]:
     """`tuned` has learned the 4 problems of `gold.problems`; no server outlives the test."""
     bench.model()
     bench.gold(task=FEW)
-    until = {"problems": Ref("gold.problems"), "greedy": 1.0, "every": 20, "max_tokens": 40}
+    until = {"problems": Ref("gold.problems"), "accuracy": 1.0, "every": 20, "max_tokens": 40}
     train(bench, learning_rate=0.02, max_steps=400, schedule="constant", until=until)
     yield bench
     assert not _serving(bench)

@@ -80,6 +80,14 @@ def test_rows_by_hand(bench: Bench) -> None:
         "stop",
     )
     assert rows["votes", "p0"]["verdict"] == "wrong"
+    assert {name: row["strategy"] for (name, _), row in rows.items()} == {
+        "best": "best_of_n 4, argmax",
+        "votes": "best_of_n 4, majority",
+        "summed": "best_of_n 4, weighted",
+        "drawn": "best_of_n 4, draw",
+        "beam": "beam, argmax",
+    }
+    assert best["cut"] == 0.25 and rows["beam", "p0"]["cut"] == 0.0
     assert (best["tokens"], best["generated_tokens"], best["scored_tokens"]) == (22, 16, 6)
     assert (rows["beam", "p0"]["tokens"], rows["beam", "p0"]["generated_tokens"]) == (50, 40)
     assert (best["sampled_answers"], best["sampled_correct"], best["sampled_tokens"]) == (
@@ -118,15 +126,24 @@ def test_summary_has_intervals_costs_and_marks_what_saw_gold(bench: Bench) -> No
     table(bench, {"half": {"trees": bench.trees("half", half)}, "good": {"trees": bench.trees("good", good)}}, names)
     summary = bench.made.manifest["metrics"]["summary"]
     assert (summary["problems"], summary["oracle"], summary["base"]) == (40, ["good"], "half")
-    value, low, high = summary["differences"]["good"]["greedy"]
+    value, low, high = summary["differences"]["good"]["accuracy"]
     assert value == 0.5 and 0.3 < low < 0.5 < high < 0.7
     text = bench.made.manifest["metrics"]["table"]
-    assert text["columns"] == ["policy", "greedy", "greedy - half", "tokens", "generated", "scored"]
-    assert [row[0] for row in text["rows"]] == ["half", "good (oracle)"] and text["rows"][1][3:] == [
-        "36.0",
-        "30.0",
-        "6.0",
+    assert text["columns"] == [
+        "policy",
+        "strategy",
+        "accuracy",
+        "accuracy - half",
+        "cut",
+        "tokens",
+        "generated",
+        "scored",
     ]
+    assert [row[:2] for row in text["rows"]] == [
+        ["half", "best_of_n 1, weighted"],
+        ["good (oracle)", "beam, weighted"],
+    ]
+    assert text["rows"][1][4:] == ["0.0", "36.0", "30.0", "6.0"]
 
 
 def test_a_problem_without_a_tree_or_gold_counts_for_nobody(bench: Bench) -> None:
@@ -183,5 +200,5 @@ def test_the_way_from_search_to_claim(bench: Bench) -> None:
     assert (
         len(rows) == 18 and not any(row["oracle"] for row in rows) and all(row["generated_tokens"] > 0 for row in rows)
     )
-    bench.make("claim", "claim", table=[Ref("eval")], better="filter", than="bon2", metric="greedy")
+    bench.make("claim", "claim", table=[Ref("eval")], better="filter", than="bon2", metric="accuracy")
     assert bench.plan.nodes["claim"]

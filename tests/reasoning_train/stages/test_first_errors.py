@@ -24,7 +24,7 @@ def learned(bench: Bench, one_thread: None) -> Bench:
     """`tuned` has learned the 4 problems of `gold.problems`."""
     bench.model()
     bench.gold(task=TASK)
-    until = {"problems": Ref("gold.problems"), "greedy": 1.0, "every": 20, "max_tokens": 60}
+    until = {"problems": Ref("gold.problems"), "accuracy": 1.0, "every": 20, "max_tokens": 60}
     train(bench, learning_rate=0.02, max_steps=600, schedule="constant", until=until)
     return bench
 

@@ -137,7 +137,7 @@ def test_sources_with_shares(kitchen: Bench) -> None:
 
 @pytest.mark.parametrize("other", [{"held_out": {}}, {"ema": 0.9}])
 def test_until_publishes_what_met_its_bar(other: dict[str, Any]) -> None:
-    until = {"problems": Ref("dev"), "greedy": 0.5}
+    until = {"problems": Ref("dev"), "accuracy": 0.5}
     with pytest.raises(ValueError, match=f"{next(iter(other))}: `until` publishes the weights that met its bar"):
         SFTConfig(policy=Ref("m"), data=Ref("kept"), until=until, learning_rate=1.0, **other)  # type: ignore[arg-type]
 

@@ -23,7 +23,7 @@ def learned(bench: Bench, one_thread: None) -> Bench:
     """`tuned` has learned the 4 problems of `gold.problems`."""
     bench.model()
     bench.gold(task=FEW)
-    until = {"problems": Ref("gold.problems"), "greedy": 1.0, "every": 20, "max_tokens": 40}
+    until = {"problems": Ref("gold.problems"), "accuracy": 1.0, "every": 20, "max_tokens": 40}
     train(bench, learning_rate=0.02, max_steps=400, schedule="constant", until=until)
     return bench
 
@@ -114,7 +114,7 @@ def test_gold_that_is_missing_or_cannot_be_parsed_counts_as_neither_right_nor_wr
     ).manifest
     assert evaluated["counts"]["dropped.unverifiable"] == 2
     assert evaluated["metrics"]["summary"]["problems"] == 1
-    assert evaluated["metrics"]["summary"]["policies"]["tuned"]["greedy"] == [1.0, 1.0, 1.0]
+    assert evaluated["metrics"]["summary"]["policies"]["tuned"]["accuracy"] == [1.0, 1.0, 1.0]
 
 
 def test_a_task_with_another_format_is_refused(fresh: Bench) -> None:
@@ -131,10 +131,10 @@ def test_evaluation_pairs_policies_and_reports_intervals(learned: Bench) -> None
     rows, summary = rows_of(artifact), artifact.manifest["metrics"]["summary"]
     assert [row["policy"] for row in rows] == ["base"] * 4 + ["tuned"] * 4
     assert summary["problems"] == 4
-    assert set(summary["policies"]["base"]) == {"greedy", "tokens", "cut", "trace", "pass@1", "pass@4", "maj@4"}
-    assert summary["policies"]["tuned"]["greedy"] == [1.0, 1.0, 1.0]
-    base = summary["policies"]["base"]["greedy"][0]
-    assert summary["differences"]["tuned"]["greedy"][0] == pytest.approx(1.0 - base)
+    assert set(summary["policies"]["base"]) == {"accuracy", "tokens", "cut", "trace", "pass@1", "pass@4", "maj@4"}
+    assert summary["policies"]["tuned"]["accuracy"] == [1.0, 1.0, 1.0]
+    base = summary["policies"]["base"]["accuracy"][0]
+    assert summary["differences"]["tuned"]["accuracy"][0] == pytest.approx(1.0 - base)
     assert artifact.manifest["metrics"]["table"]["rows"][1][0] == "tuned"
     assert all(len(row["sampled_answers"]) == 4 for row in rows)
     assert all(row["answer"] is None for row in rows if row["finish"] == "length")

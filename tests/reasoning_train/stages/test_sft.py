@@ -110,9 +110,9 @@ def test_too_few_rows_are_gated(kitchen: Bench) -> None:
 
 
 def test_until_that_is_not_reached_says_what_to_change(kitchen: Bench) -> None:
-    until = {"problems": Ref("gold.problems"), "greedy": 1.0, "every": 2, "limit": 4, "max_tokens": 8}
+    until = {"problems": Ref("gold.problems"), "accuracy": 1.0, "every": 2, "limit": 4, "max_tokens": 8}
     with pytest.raises(
-        GateError, match=re.escape("did not reach until.greedy=1.0 in 3 steps (last: 0.000). Raise `max_steps`")
+        GateError, match=re.escape("did not reach until.accuracy=1.0 in 3 steps (last: 0.000). Raise `max_steps`")
     ):
         train(kitchen, until=until)
 
@@ -139,7 +139,7 @@ def test_pad_equal_to_eos_trains_the_end_and_stops(bench: Bench, one_thread: Non
     save_policy(policy, folder)
     bench.make("padded", "model", path=str(folder))
     untrained = finishes(policy, list(read_problems(problems_input(bench))))
-    until = {"problems": Ref("gold.problems"), "greedy": 1.0, "every": 20, "max_tokens": 40}
+    until = {"problems": Ref("gold.problems"), "accuracy": 1.0, "every": 20, "max_tokens": 40}
     artifact = train(
         bench, policy="padded", learning_rate=0.02, max_steps=400, schedule="constant", packing="none", until=until
     )
@@ -149,7 +149,7 @@ def test_pad_equal_to_eos_trains_the_end_and_stops(bench: Bench, one_thread: Non
     assert [s.finish for s in samples] == ["stop"] * 4
     assert all(s.token_ids[-1] == tuned.tokenizer.eos_token_id for s in samples)
     assert [s.finish for s in untrained] != ["stop"] * 4
-    assert artifact.manifest["metrics"]["dev_greedy"] == 1.0
+    assert artifact.manifest["metrics"]["dev_accuracy"] == 1.0
     assert artifact.manifest["metrics"]["steps"] < 400
 
 
@@ -161,7 +161,7 @@ def test_killed_after_until_was_reached(
     a checkpoint."""
     bench.model()
     bench.gold(task=FEW)
-    until = {"problems": Ref("gold.problems"), "greedy": 0.2, "every": 5, "max_tokens": 40}
+    until = {"problems": Ref("gold.problems"), "accuracy": 0.2, "every": 5, "max_tokens": 40}
     config: dict[str, Any] = {"learning_rate": 0.02, "schedule": "constant", "save_every": 5, "until": until}
     undisturbed = train(bench, "undisturbed", max_steps=400, **config)
     reached = undisturbed.manifest["metrics"]["steps"]
@@ -176,7 +176,7 @@ def test_killed_after_until_was_reached(
     resumed = bench.run("killed")
     assert resumed.manifest["attempts"] == 2
     assert resumed.manifest["metrics"]["steps"] == reached
-    assert resumed.manifest["metrics"]["dev_greedy"] == undisturbed.manifest["metrics"]["dev_greedy"]
+    assert resumed.manifest["metrics"]["dev_accuracy"] == undisturbed.manifest["metrics"]["dev_accuracy"]
     assert all(torch.equal(value, weights(resumed)[name]) for name, value in weights(undisturbed).items())
 
 
@@ -341,7 +341,7 @@ def test_the_tiny_chain_task_is_what_these_tests_think() -> None:
 def test_until_under_zero3_is_refused(kitchen: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "1")  # as torchrun with one process sets it
     kitchen.problems("dev", [])
-    until = {"problems": Ref("dev"), "greedy": 0.5}
+    until = {"problems": Ref("dev"), "accuracy": 0.5}
     kitchen.add("tuned", "sft", policy=Ref("model"), data=Ref("gold"), learning_rate=0.01, max_steps=1, until=until)
     kitchen.nodes["tuned"] = replace(kitchen.nodes["tuned"], resources={"deepspeed": "zero3"})
     with pytest.raises(
