@@ -63,7 +63,7 @@ class Path:
     @property
     def mean_q(self) -> float:
         """Mean Q of its visited nodes; -inf where none was visited."""
-        known = [node.w / node.n for node in self.nodes if node.n]
+        known = [node.q for node in self.nodes if node.q is not None]
         return sum(known) / len(known) if known else -math.inf
 
 

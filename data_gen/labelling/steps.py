@@ -21,10 +21,10 @@ LEFT_OUT = ("lookahead",)
 def in_steps(tree: Tree, codec: StepCodec) -> Tree:
     """The same tree with one step a node. Where nothing needs cutting or merging it is the tree itself.
 
-    What a search knows of a node (N, W, v0, outcome, ...) stands on the step that ends where the node ends. A step
-    between, inside a rollout, knows how often it was drawn and how the rollouts through it ended: they were drawn from
-    above it without looking, so they are rollouts of its own (`mc_correct`, `mc_total`), unless the search has drawn
-    some from there. The log-prob of a completion stands on its last step.
+    What a search knows of a node (visits, total, value, outcome, ...) stands on the step that ends where the node
+    ends. A step between, inside a rollout, knows how often it was drawn and how the rollouts through it ended: they
+    were drawn from above it without looking, so they are rollouts of its own (`mc_correct`, `mc_total`), unless the
+    search has drawn some from there. The log-prob of a completion stands on its last step.
     """
     view = _View(codec, tree.root)
     completions = [node for node in tree.nodes[1:] if node.source == "rollout"]
@@ -129,9 +129,9 @@ class _View:
         self.rolled |= {step.node} if node.mc_total else set()
         counts = {
             name: getattr(step, name) + getattr(node, name)
-            for name in ("n", "w", "mc_correct", "mc_total", "weight", "votes")
+            for name in ("visits", "total", "mc_correct", "mc_total", "weight", "votes")
         }
-        marks = ("prior", "v0", "outcome", "answer", "steps_ok")
+        marks = ("prior", "value", "outcome", "answer", "steps_ok")
         known = {name: old if (old := getattr(step, name)) is not None else getattr(node, name) for name in marks}
         fresh = not step.source
         before = [self.nodes[i].logprob for i in steps[:-1]]

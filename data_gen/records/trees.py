@@ -22,7 +22,7 @@ class TreeNode:
     """One step of one tree, e.g. the second line of a solution, drawn twice, visited five times:
 
     >>> TreeNode(node=4, parent=1, depth=2, text="45 - 5 = 40\\n", token_ids=(7, 9, 4), logprob=-0.7,
-    ...     draws=2, n=5, w=2.5).q
+    ...     draws=2, visits=5, total=2.5).q
     0.5
     """
 
@@ -39,11 +39,10 @@ class TreeNode:
     """P(node | parent) as the selector used it; None where none was."""
     draws: int = 1
     """How often the policy drew it: equal siblings are one node."""
-    n: int = 0
-    """Visits."""
-    w: float = 0.0
-    """Sum of what was backed up, on the tree's scale; Q = w / n."""
-    v0: float | None = None
+    visits: int = 0
+    total: float = 0.0
+    """Sum of what was backed up, on the tree's scale; Q = total / visits."""
+    value: float | None = None
     """The scorer's value when the node was scored, on the tree's scale."""
     outcome: float | None = None
     """1 right, 0 wrong; None for a node that ends nothing or cannot be verified."""
@@ -68,7 +67,7 @@ class TreeNode:
     @property
     def q(self) -> float | None:
         """Mean of what was backed up; None without a visit."""
-        return self.w / self.n if self.n else None
+        return self.total / self.visits if self.visits else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +84,7 @@ class Tree:
     """Which tree of this problem."""
     nodes: tuple[TreeNode, ...]
     scale: str
-    """Scale tag of w and v0 (see scales.py)."""
+    """Scale tag of totals and values (see scales.py)."""
     search: str = ""
     """Name of the algorithm that grew it."""
     scorer: str = ""

@@ -158,7 +158,7 @@ def _score(tree: Tree, leaf: TreeNode, score: str) -> float:
     if score == "search":
         return leaf.weight / leaf.votes
     steps = [leaf] if score == "last" else tree.path(leaf)
-    values = [as_weight(step.v0, Scale(tree.scale)) for step in steps if step.v0 is not None]
+    values = [as_weight(step.value, Scale(tree.scale)) for step in steps if step.value is not None]
     if len(values) < len(steps):
         raise UserError(
             f"vote.score is {score!r}, but a step of the tree of {tree.problem_id!r} has no value. Use `score: "

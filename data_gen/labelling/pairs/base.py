@@ -76,7 +76,7 @@ class PairRule(Piece, ABC):
             score_chosen=chosen.score,
             score_rejected=rejected.score,
             scale=str(self.scale),
-            label_smoothing=self._smoothing(chosen.node.n, rejected.node.n),
+            label_smoothing=self._smoothing(chosen.node.visits, rejected.node.visits),
             weight=weight,
             granularity=granularity,
             end_mark="eos" if ended else "none",

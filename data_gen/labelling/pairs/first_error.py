@@ -74,7 +74,7 @@ class FirstError(PairRule):
                 if node.terminal:
                     return node.outcome == 1.0
                 return None if node.mc_total < self.min_n and not node.mc_correct else node.mc_correct > 0
-        return None if node.v0 is None else convert(node.v0, Scale(view.tree.scale), Scale.P) >= 0.5
+        return None if node.value is None else convert(node.value, Scale(view.tree.scale), Scale.P) >= 0.5
 
     def _side(self, view: View, node: TreeNode) -> Side:
         """The judge's verdict as a score: a rate for `mc`."""

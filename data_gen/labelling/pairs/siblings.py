@@ -11,7 +11,7 @@ from data_gen.labelling.reach import View
 from data_gen.records.scales import Scale, convert
 from data_gen.records.trees import TreeNode
 
-Value = Literal["q", "mc", "reach", "v0"]
+Value = Literal["q", "mc", "reach", "scorer"]
 """What a step is worth: the search's Q; the share of rollouts from it that ended right; the same of all ends below; the
 scorer's value."""
 
@@ -42,10 +42,10 @@ class SiblingRule(PairRule):
         below, given = view.reach[node.node], Scale(view.tree.scale)
         worth, source, n = None, Scale.P, 0.0
         match self.value:
-            case "q" if node.n:
-                worth, source, n = node.w / node.n, given, node.n
-            case "v0" if node.v0 is not None:
-                worth, source, n = node.v0, given, 1
+            case "q" if node.visits:
+                worth, source, n = node.q, given, node.visits
+            case "scorer" if node.value is not None:
+                worth, source, n = node.value, given, 1
             case "reach" if below.total:
                 worth, n = below.rate, below.total
             case "mc" if node.terminal and node.outcome is not None:

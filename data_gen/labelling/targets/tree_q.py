@@ -32,8 +32,8 @@ class TreeQ(TargetRule):
         if node.terminal:
             if node.outcome is None:
                 return None
-            return Target(convert(node.outcome, Scale.P, self.scale), node.outcome == 1.0, max(1, node.n))
-        if node.n < self.min_n:
+            return Target(convert(node.outcome, Scale.P, self.scale), node.outcome == 1.0, max(1, node.visits))
+        if node.visits < self.min_n:
             return None
-        value = convert(node.w / node.n, given, self.scale)
-        return Target(value, convert(value, self.scale, Scale.P) > 0.5, node.n)
+        value = convert(node.total / node.visits, given, self.scale)
+        return Target(value, convert(value, self.scale, Scale.P) > 0.5, node.visits)

@@ -61,7 +61,7 @@ def _shown(tree: Tree, below: Children) -> set[int]:
             shown |= path
     edge = [node for number in shown for node in below[number] if node.node not in shown]
     while edge and len(shown) < LARGEST:
-        most = max(edge, key=lambda node: (node.n, node.draws, node.mc_total, -node.node))
+        most = max(edge, key=lambda node: (node.visits, node.draws, node.mc_total, -node.node))
         edge.remove(most)
         shown.add(most.node)
         edge += below[most.node]
@@ -122,9 +122,9 @@ def _kind(node: TreeNode) -> str:
 
 def _note(node: TreeNode, more: int) -> str:
     """`N 5 · Q 0.62 · V 0.40`, or `mc 3/8` in place of V where rollouts say it; what is left out, or equal draws."""
-    facts = [f"N {node.n}"] if node.n else []
-    facts += [f"Q {node.w / node.n:.2f}"] if node.n else []
-    value = [f"V {node.v0:.2f}"] if node.v0 is not None else []
+    facts = [f"N {node.visits}"] if node.visits else []
+    facts += [f"Q {node.total / node.visits:.2f}"] if node.visits else []
+    value = [f"V {node.value:.2f}"] if node.value is not None else []
     facts += [f"mc {node.mc_correct:g}/{node.mc_total:g}"] if node.mc_total else value
     facts += ["cut"] if node.terminal == "limit" else []
     draws = [f"×{node.draws}"] if node.draws > 1 else []

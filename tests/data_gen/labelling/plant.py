@@ -27,7 +27,7 @@ def step(text: str, *children: Spec, **fields: Any) -> Spec:
     return f"{text}\n", children, fields
 
 
-def answer(value: int | str, outcome: float | None = -1.0, **fields: Any) -> Spec:
+def answer(value: int | str, outcome: float | None = -1.0, /, **fields: Any) -> Spec:
     """A leaf that ends a solution; right where the answer is 1, unless `outcome` says otherwise."""
     return (
         f"Answer: {value}",
@@ -36,7 +36,7 @@ def answer(value: int | str, outcome: float | None = -1.0, **fields: Any) -> Spe
     )
 
 
-def rollout(steps: str, value: int | str, outcome: float | None = -1.0, **fields: Any) -> Spec:
+def rollout(steps: str, value: int | str, outcome: float | None = -1.0, /, **fields: Any) -> Spec:
     """A completion in one node: `rollout("ab", 1)` is "a\\nb\\nAnswer: 1"."""
     text = "".join(f"{letter}\n" for letter in steps) + f"Answer: {value}"
     own = {"terminal": "answer", "answer": str(value), "outcome": _outcome(value, outcome), "source": "rollout"}
@@ -77,7 +77,7 @@ def view(*children: Spec, **more: Any) -> View:
 answers = st.sampled_from([("1", 1.0), ("1", 1.0), ("0", 0.0), ("0", 0.0), ("a", None)])
 """Answers with their outcomes; what is no number cannot be verified."""
 leaves = st.builds(
-    lambda given, n, draws: answer(*given, n=n, w=n * (given[1] or 0.0), draws=draws),
+    lambda given, n, draws: answer(*given, visits=n, total=n * (given[1] or 0.0), draws=draws),
     answers,
     st.integers(0, 3),
     st.integers(1, 3),
@@ -88,7 +88,7 @@ rollouts = st.builds(lambda steps, given: rollout(steps, *given), st.text("abc",
 def _inner(children: st.SearchStrategy[Spec]) -> st.SearchStrategy[Spec]:
     below = st.lists(children, max_size=4)
     return st.builds(
-        lambda letter, specs, n, q: step(letter, *specs, n=n, w=n * q),
+        lambda letter, specs, n, q: step(letter, *specs, visits=n, total=n * q),
         st.sampled_from("abc"),
         below,
         st.integers(0, 9),

@@ -32,9 +32,9 @@ def sides(found: list[StepPair]) -> list[tuple[str, str]]:
 
 # Q: a 0.75, b 0.25, c 0.5 and unverifiable below, d never visited.
 Q = (
-    step("a", answer(1, n=1, w=1.0, weight=1.0), answer(0, n=1, w=0.0), n=8, w=6.0),
-    step("b", answer(1, n=1, w=1.0), n=2, w=0.5),
-    step("c", answer(1, None, n=1, w=0.2), n=4, w=2.0),
+    step("a", answer(1, visits=1, total=1.0, weight=1.0), answer(0, visits=1, total=0.0), visits=8, total=6.0),
+    step("b", answer(1, visits=1, total=1.0), visits=2, total=0.5),
+    step("c", answer(1, None, visits=1, total=0.2), visits=4, total=2.0),
     step("d"),
 )
 
@@ -56,12 +56,17 @@ def test_best_against_worst_sibling() -> None:
 
 
 def test_scores_are_read_on_the_rules_scale() -> None:
-    [pair] = pairs(BestSibling(), step("a", answer(1), n=2, w=1.0), step("b", answer(0), n=2, w=-2.0), scale="signed")
+    [pair] = pairs(
+        BestSibling(),
+        step("a", answer(1), visits=2, total=1.0),
+        step("b", answer(0), visits=2, total=-2.0),
+        scale="signed",
+    )
     assert (pair.score_chosen, pair.score_rejected, pair.scale) == (0.75, 0.0, "p")
 
 
 def test_a_scale_that_does_not_convert_is_refused_unless_it_is_the_rules() -> None:
-    two = (step("a", answer(1), n=1, w=3.0), step("b", n=1, w=-1.0))
+    two = (step("a", answer(1), visits=1, total=3.0), step("b", visits=1, total=-1.0))
     with pytest.raises(UserError, match="'ranking' cannot be read as 'p'"):
         pairs(BestSibling(), *two, scale="ranking")
     [pair] = pairs(BestSibling(scale="ranking"), *two, scale="ranking")
@@ -73,35 +78,43 @@ def test_smoothing_from_visits_clipped_to_a_half() -> None:
     coin."""
     [pair] = pairs(BestSibling(smoothing="visits"), *Q[:2])[:1]
     assert pair.label_smoothing == 0.2
-    [pair] = pairs(BestSibling(smoothing="visits"), step("a", answer(1), n=2, w=2.0), step("b", n=8, w=0.0))
+    [pair] = pairs(
+        BestSibling(smoothing="visits"), step("a", answer(1), visits=2, total=2.0), step("b", visits=8, total=0.0)
+    )
     assert pair.label_smoothing == 0.5
 
 
 def test_the_random_other_sibling_is_never_as_good() -> None:
-    three = (*Q[:2], step("e", answer(0), n=4, w=2.0), step("f", answer(1), n=4, w=3.0))
+    three = (*Q[:2], step("e", answer(0), visits=4, total=2.0), step("f", answer(1), visits=4, total=3.0))
     seen = {sides(pairs(BestSibling(rejected="random"), *three, seed=seed))[0] for seed in range(30)}
     assert seen == {("a", "b"), ("a", "e")}
 
 
 def test_a_best_step_that_leads_nowhere_teaches_nothing() -> None:
-    wrong = (step("a", answer(0), n=2, w=2.0), step("b", answer(1), n=2, w=1.0))
+    wrong = (step("a", answer(0), visits=2, total=2.0), step("b", answer(1), visits=2, total=1.0))
     assert pairs(BestSibling(), *wrong) == []
     assert sides(pairs(BestSibling(chosen_right=False), *wrong)) == [("a", "b")]
 
 
 def test_along_the_answer_only_where_it_is_right() -> None:
     assert sides(pairs(BestSibling(along="answer"), *Q)) == [("a", "b"), ("Answer: 1", "Answer: 0")]
-    elsewhere = (step("a", answer(1), answer(0), n=2, w=1.0), step("b", answer(1, weight=1.0), n=2, w=0.5))
+    elsewhere = (
+        step("a", answer(1), answer(0), visits=2, total=1.0),
+        step("b", answer(1, weight=1.0), visits=2, total=0.5),
+    )
     assert sides(pairs(BestSibling(along="answer", chosen_right=False), *elsewhere)) == [("a", "b")]
-    unanswered = (step("a", answer(1), answer(0), n=2, w=1.0), step("b", answer(0, weight=1.0), n=2, w=0.5))
+    unanswered = (
+        step("a", answer(1), answer(0), visits=2, total=1.0),
+        step("b", answer(0, weight=1.0), visits=2, total=0.5),
+    )
     assert pairs(BestSibling(along="answer"), *unanswered) == []
 
 
 def test_chains_of_single_children_are_one_side() -> None:
     [pair] = pairs(
         BestSibling(chains=True),
-        step("a", step("c", answer(1), n=1), n=2, w=2.0),
-        step("b", step("c", answer(0), step("d")), n=2, w=0.0),
+        step("a", step("c", answer(1), visits=1), visits=2, total=2.0),
+        step("b", step("c", answer(0), step("d")), visits=2, total=0.0),
     )
     assert sides([pair]) == [("a\nc\nAnswer: 1", "b\nc")]
     assert (pair.chosen_nodes, pair.rejected_nodes, pair.granularity, pair.end_mark) == (
@@ -154,7 +167,7 @@ def test_top_two_against_bottom_two() -> None:
         "d": (-4.0, (answer(1), answer(0))),
         "e": (-8.0, (answer(0),)),
     }
-    specs = [step(LONG[letter], *below, n=10, w=w) for letter, (w, below) in q.items()]
+    specs = [step(LONG[letter], *below, visits=10, total=w) for letter, (w, below) in q.items()]
     found = pairs(TopBottom(min_edit=12), *specs, scale="signed")
     first = [(chosen[0], rejected[0]) for chosen, rejected in sides(found)]
     assert first == [("a", "d"), ("a", "e"), ("b", "d"), ("b", "e")]
@@ -166,7 +179,10 @@ def test_top_two_against_bottom_two() -> None:
 
 def test_top_and_bottom_may_be_few() -> None:
     [pair] = pairs(
-        TopBottom(min_edit=1), step("a", answer(1), n=1, w=1.0), step("b", answer(0), n=1, w=-1.0), scale="signed"
+        TopBottom(min_edit=1),
+        step("a", answer(1), visits=1, total=1.0),
+        step("b", answer(0), visits=1, total=-1.0),
+        scale="signed",
     )
     assert (pair.margin, pair.weight) == (2.0, 1.0)
 
@@ -227,9 +243,9 @@ def test_rollouts_as_the_judge() -> None:
 
 def test_a_scorer_as_the_judge() -> None:
     given = (
-        step("a", answer(0, v0=-0.9), v0=-0.2),
-        step("b", answer(1, v0=0.9), v0=0.3),
-        step("c", answer(1, v0=0.9), v0=-0.1),
+        step("a", answer(0, value=-0.9), value=-0.2),
+        step("b", answer(1, value=0.9), value=0.3),
+        step("c", answer(1, value=0.9), value=-0.1),
     )
     assert sides(pairs(FirstError(judge="scorer"), *given, scale="signed")) == [("b", "a")]
 
@@ -245,7 +261,7 @@ def test_several_corrections_of_one_error() -> None:
 
 
 def test_at_most_so_many_pairs_a_tree_in_order() -> None:
-    wide = [step(letter, answer(int(letter < "d")), n=1, w=1.0 - i / 8) for i, letter in enumerate("abcdefgh")]
+    wide = [step(letter, answer(int(letter < "d")), visits=1, total=1.0 - i / 8) for i, letter in enumerate("abcdefgh")]
     tree = view(*wide).tree
     everything, none = draw_pairs(Margin(value="q", margin=0.1), tree, random.Random(0), None)
     few, dropped = draw_pairs(Margin(value="q", margin=0.1), tree, random.Random(0), 3)
@@ -255,9 +271,9 @@ def test_at_most_so_many_pairs_a_tree_in_order() -> None:
 
 def test_sides_that_read_alike_are_no_pair() -> None:
     """Twins by other tokens: a blank line before a step belongs to it."""
-    other = ("\na\n", (answer(0),), {"n": 1, "w": 0.0})
+    other = ("\na\n", (answer(0),), {"visits": 1, "total": 0.0})
     kept, dropped = draw_pairs(
-        BestSibling(), view(step("a", answer(1), n=1, w=1.0), other).tree, random.Random(0), None
+        BestSibling(), view(step("a", answer(1), visits=1, total=1.0), other).tree, random.Random(0), None
     )
     assert (kept, dropped["equal_text"]) == ([], 1)
 

@@ -30,9 +30,10 @@ def texts(paths: list[Path]) -> list[str]:
 
 
 FOUR = (
-    step("a", answer(1, n=1, w=1.0, logprob=-8.0), n=4, w=1.0),  # mean Q (1/4 + 1) / 2 = 0.625, 6 tokens
-    step("b", answer(1, n=1, w=1.0, logprob=-1.0, draws=3), n=2, w=2.0),  # mean Q 1
-    step("c", answer(0), answer(1, None), n=1, w=0.5),
+    # Mean Q (1/4 + 1) / 2 = 0.625, 6 tokens.
+    step("a", answer(1, visits=1, total=1.0, logprob=-8.0), visits=4, total=1.0),
+    step("b", answer(1, visits=1, total=1.0, logprob=-1.0, draws=3), visits=2, total=2.0),  # mean Q 1
+    step("c", answer(0), answer(1, None), visits=1, total=0.5),
     step("d", cut("a b")),
 )
 

@@ -21,7 +21,11 @@ def steps_of(tree: Tree) -> list[tuple[str, int, int]]:
 
 
 def test_a_tree_of_steps_is_left_as_it_is() -> None:
-    tree = plant(step("a", answer(1, n=2, w=2.0), answer(0), n=3, w=1.0, v0=0.5), step("b", cut("c d")), scale="signed")
+    tree = plant(
+        step("a", answer(1, visits=2, total=2.0), answer(0), visits=3, total=1.0, value=0.5),
+        step("b", cut("c d")),
+        scale="signed",
+    )
     assert in_steps(tree, CODEC) == tree
 
 
@@ -36,7 +40,7 @@ def test_rollouts_are_cut_into_steps_and_share_them() -> None:
     """Node a was searched (N = 3); two rollouts of the root run through it, one ends right. Below b one rollout is
     left, c has none."""
     tree = view(
-        step("a", answer(1), answer(0), n=3, w=1.0), rollout("ab", 1), rollout("a", 0), rollout("c", 0, None)
+        step("a", answer(1), answer(0), visits=3, total=1.0), rollout("ab", 1), rollout("a", 0), rollout("c", 0, None)
     ).tree
     assert steps_of(tree) == [
         ("a\n", 0, 3),
@@ -48,8 +52,8 @@ def test_rollouts_are_cut_into_steps_and_share_them() -> None:
         ("Answer: 0", 6, 1),
     ]
     a, b, c = tree.nodes[1], tree.nodes[4], tree.nodes[6]
-    assert (a.n, a.w, a.mc_correct, a.mc_total, a.source) == (3, 1.0, 1.0, 2.0, "policy")
-    assert (b.n, b.mc_correct, b.mc_total, b.source) == (0, 1.0, 1.0, "rollout")
+    assert (a.visits, a.total, a.mc_correct, a.mc_total, a.source) == (3, 1.0, 1.0, 2.0, "policy")
+    assert (b.visits, b.mc_correct, b.mc_total, b.source) == (0, 1.0, 1.0, "rollout")
     assert (c.mc_total, tree.nodes[7].outcome) == (0.0, None)
 
 

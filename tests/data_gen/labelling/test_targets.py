@@ -40,11 +40,11 @@ def by_text(rows: list[ValueTarget]) -> dict[str, tuple[float, ...]]:
 
 
 TREE = plant(
-    step("a", answer(1), answer(0), n=4, w=1.0),
-    step("b", answer(0, n=2, w=-2.0), n=2, w=-1.0),
+    step("a", answer(1), answer(0), visits=4, total=1.0),
+    step("b", answer(0, visits=2, total=-2.0), visits=2, total=-1.0),
     scale="signed",
-    n=6,
-    w=0.0,
+    visits=6,
+    total=0.0,
 )
 
 
@@ -95,7 +95,7 @@ def test_few_visits_are_no_target() -> None:
 def test_q_on_a_scale_that_is_no_probability_is_refused() -> None:
     for scale in ("ranking", "progress"):
         with pytest.raises(UserError, match=f"'{scale}' cannot be read as 'signed'"):
-            rows_of(TreeQ(), plant(step("a", answer(1), n=1, w=0.5), scale=scale))
+            rows_of(TreeQ(), plant(step("a", answer(1), visits=1, total=0.5), scale=scale))
 
 
 ROLLED = plant(
@@ -334,4 +334,4 @@ def test_visits_of_children_never_exceed_the_parents() -> None:
     world = World.random(4)
     for grown in grow(Mcts(simulations=15), world, scorer=ToyScorer(world.value), runs=4):
         seen = View(in_steps(grown.frozen(0, oracle=True), CODEC))
-        assert all(sum(child.n for child in seen.below[node.node]) <= node.n for node in seen.tree.nodes)
+        assert all(sum(child.visits for child in seen.below[node.node]) <= node.visits for node in seen.tree.nodes)

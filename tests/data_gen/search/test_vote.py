@@ -74,7 +74,7 @@ def tree_of(*values: float | None) -> Tree:
     nodes = [TreeNode(node=0, parent=-1, depth=0, text="", token_ids=())]
     for i, value in enumerate(values):
         end = {"terminal": "answer", "answer": "1", "votes": 2, "weight": 0.5} if i == len(values) - 1 else {}
-        nodes.append(TreeNode(node=i + 1, parent=i, depth=i + 1, text="", token_ids=(1,), v0=value, **end))
+        nodes.append(TreeNode(node=i + 1, parent=i, depth=i + 1, text="", token_ids=(1,), value=value, **end))
     nodes.append(
         TreeNode(node=len(nodes), parent=0, depth=1, text="", token_ids=(1,), terminal="limit", votes=2, weight=0.5)
     )

@@ -14,10 +14,10 @@ from tests.data_gen.labelling.plant import answer, cut, plant, rollout, step
 from tests.reasoning_train.bench import Bench
 from tests.reasoning_train.evaluation.test_report import EVIL, Page
 
-KNOWN: dict[str, Any] = {"n": 8, "w": 5.0, "v0": 0.25, "mc_correct": 3.0, "mc_total": 4.0, "draws": 2}
+KNOWN: dict[str, Any] = {"visits": 8, "total": 5.0, "value": 0.25, "mc_correct": 3.0, "mc_total": 4.0, "draws": 2}
 MIXED = (
-    step("a", answer(1, weight=1.0, n=1, w=1.0), answer(0), **KNOWN),
-    step("b", cut("c d"), v0=0.5, steps_ok=False),
+    step("a", answer(1, weight=1.0, visits=1, total=1.0), answer(0), **KNOWN),
+    step("b", cut("c d"), value=0.5, steps_ok=False),
 )
 
 
@@ -59,8 +59,8 @@ def test_rollouts_stand_in_counts_unless_there_is_nothing_else() -> None:
 
 
 def test_a_large_tree_shows_the_answers_and_what_was_visited_most() -> None:
-    bushy = [step("a b c d e f", *(step("b", n=1) for _ in range(30)), n=90 - i) for i in range(30)]
-    svg = tree_svg(plant(*bushy, step("h", answer(1), n=1)))
+    bushy = [step("a b c d e f", *(step("b", visits=1) for _ in range(30)), visits=90 - i) for i in range(30)]
+    svg = tree_svg(plant(*bushy, step("h", answer(1), visits=1)))
     texts = drawn(svg)
     assert len(texts) == LARGEST
     assert "Answer: 1" in texts and "h" in texts

@@ -21,7 +21,7 @@ def tree(name: str, *leaves: Leaf, sample: int = 0, search: str = "best_of_n", *
     nodes = [TreeNode(node=0, parent=-1, depth=0, text="Q", token_ids=(1,))]
     for i, (answer, outcome, copies, share) in enumerate(leaves, 1):
         dead = answer is None
-        votes = {} if dead else {"votes": copies, "weight": share, "v0": share}
+        votes = {} if dead else {"votes": copies, "weight": share, "value": share}
         nodes.append(
             TreeNode(
                 node=i,

@@ -24,8 +24,8 @@ WORDS = [*LETTERS, "go", "Answer", ":", "0", "1"]
 def forest(n: int = 3) -> list[Tree]:
     """Two trees for each of `n` problems."""
     shape = (
-        step("a", answer(1, n=1, w=1.0), answer(0, n=1), n=4, w=3.0),
-        step("b", answer(0, n=1), n=2, w=0.5),
+        step("a", answer(1, visits=1, total=1.0), answer(0, visits=1), visits=4, total=3.0),
+        step("b", answer(0, visits=1), visits=2, total=0.5),
         rollout("ac", 1),
         answer("a", None),
         cut("d e"),
@@ -122,7 +122,7 @@ def test_values_along_paths(grown: Bench) -> None:
 def test_choices_follow_from_the_seed(grown: Bench, uses: str, config: dict[str, Any]) -> None:
     trees = [
         plant(
-            *(step(f"{x} {y}", answer(int(x < "d")), n=2, w=float(x < "d")) for x in "abcdef" for y in "ab"),
+            *(step(f"{x} {y}", answer(int(x < "d")), visits=2, total=float(x < "d")) for x in "abcdef" for y in "ab"),
             problem=f"p{i}",
         )
         for i in range(5)
@@ -147,7 +147,7 @@ def test_no_trees_are_refused_with_what_is_known_of_them(grown: Bench) -> None:
 
 
 def test_labels_of_one_class_are_refused(grown: Bench) -> None:
-    grown.trees("wrong", [plant(step("a", answer(0, n=1)), n=1)])
+    grown.trees("wrong", [plant(step("a", answer(0, visits=1)), visits=1)])
     with pytest.raises(
         GateError,
         match=(
@@ -156,7 +156,7 @@ def test_labels_of_one_class_are_refused(grown: Bench) -> None:
         ),
     ):
         label(grown, "value_targets", trees="wrong", targets={"uses": "outcome"})
-    grown.trees("right", [plant(step("a", answer(1, n=1)), n=1)])
+    grown.trees("right", [plant(step("a", answer(1, visits=1)), visits=1)])
     with pytest.raises(
         GateError,
         match=(
@@ -175,7 +175,10 @@ def test_a_share_of_the_rarer_class_can_be_asked_for(grown: Bench) -> None:
 
 
 def test_trees_of_another_scale_are_refused_by_name(grown: Bench) -> None:
-    grown.trees("ranked", [plant(step("a", answer(1), n=1, w=3.0), step("b", answer(0), n=1, w=-1.0), scale="ranking")])
+    grown.trees(
+        "ranked",
+        [plant(step("a", answer(1), visits=1, total=3.0), step("b", answer(0), visits=1, total=-1.0), scale="ranking")],
+    )
     with pytest.raises(
         UserError, match=r"value_targets: the trees of ranked do not suit.*'ranking' cannot be read as 'signed'"
     ):

@@ -116,7 +116,7 @@ def test_datasets_loads_trees(kitchen: Bench, tmp_path: Path) -> None:
     loaded = datasets.load_dataset(str(artifact.path), cache_dir=str(tmp_path / "cache"), split="train")
     assert list(loaded) == rows_of(artifact)
     assert list(read_trees(loaded)) == list(read_trees(rows_of(artifact)))
-    columns = "token_ids text logprob prior n w v0 scale scorer outcome mc_correct mc_total source"
+    columns = "token_ids text logprob prior visits total value scale scorer outcome mc_correct mc_total source"
     assert set(columns.split()) <= set(loaded.column_names)
 
 

@@ -127,7 +127,7 @@ def searched(bench: Bench, verifier: str) -> None:
         "verifier": Ref(verifier),
     }
     rows = rows_of(bench.make(f"by_{verifier}", "search", search=how, **given))
-    scored = [row["v0"] for row in rows if row["v0"] is not None]
+    scored = [row["value"] for row in rows if row["value"] is not None]
     low, high = BOUNDS[head.scale]
     assert len(set(scored)) > 1 and all(low <= value <= high for value in scored)
     assert {row["scale"] for row in rows} == {str(head.scale)} and all(row["scored_tokens"] > 0 for row in rows)

@@ -54,7 +54,7 @@ def test_trees_are_scored_by_a_verifier(world: Bench) -> None:
     )
     key = world.nodes["verifier"].key
     assert {row["scorer"] for row in rows} == {f"head:{key[:12]}"} and {row["scale"] for row in rows} == {"signed"}
-    values = [row["v0"] for row in rows]
+    values = [row["value"] for row in rows]
     assert all(-1 <= value <= 1 for value in values) and len(set(values)) > len(rows) / 2
     assert all(row["scored_tokens"] > 0 for row in rows)
 
@@ -126,7 +126,7 @@ def test_every_scorer_runs_in_a_stage(world: Bench, scorer: dict[str, Any]) -> N
     scored = [
         row for row in rows if row["source"] == "policy" and (row["parent"] >= 0 or scorer["uses"] != "likelihood")
     ]
-    assert all(row["v0"] is not None for row in scored if row["terminal"] in ("", "answer"))
+    assert all(row["value"] is not None for row in scored if row["terminal"] in ("", "answer"))
 
 
 def test_a_model_may_judge(world: Bench) -> None:
@@ -140,7 +140,7 @@ def test_a_model_may_judge(world: Bench) -> None:
         grown(world, "no", verifier=Ref("judge"))
     folder = world.store.open(world.nodes["judge"]).path / "model"
     save_head(ValueHead(HeadConfig(), 32, init_std=1.0), folder)
-    assert len({row["v0"] for row in grown(world, "joint", verifier=Ref("judge"))}) > 3
+    assert len({row["value"] for row in grown(world, "joint", verifier=Ref("judge"))}) > 3
 
 
 def test_a_joint_policy_values_its_own_steps(world: Bench) -> None:
@@ -152,10 +152,10 @@ def test_a_joint_policy_values_its_own_steps(world: Bench) -> None:
     free = grown(world, search=search, scorer={"uses": "joint", "scale": "signed"})
     read = grown(world, "read", search={"uses": "mcts", **search, "simulations": 1}, verifier=Ref("model"))
     assert {row["scorer"] for row in free} == {f"joint:{world.nodes['model'].key[:12]}"}
-    assert {row["scored_tokens"] for row in free} == {0} and free[0]["v0"] == 0.0
-    values = {(row["problem_id"], *row["token_ids"]): row["v0"] for row in free if row["depth"] == 1}
+    assert {row["scored_tokens"] for row in free} == {0} and free[0]["value"] == 0.0
+    values = {(row["problem_id"], *row["token_ids"]): row["value"] for row in free if row["depth"] == 1}
     twins = [
-        (row["v0"], values[key])
+        (row["value"], values[key])
         for row in read
         if row["depth"] == 1 and (key := (row["problem_id"], *row["token_ids"])) in values
     ]
@@ -190,7 +190,7 @@ def test_qwen_prm_reads_its_own_text(world: Bench, tmp_path: Path) -> None:
     artifact = world.make("prm", "verifier", path=str(tmp_path / "there"), kind="qwen_prm")
     assert load_format(artifact.path / "verifier").model == QWEN_PRM_TEXT
     rows = grown(world, verifier=Ref("prm"))
-    assert all(0 < row["v0"] < 1 for row in rows)
+    assert all(0 < row["value"] < 1 for row in rows)
 
 
 def test_a_verifier_of_this_program_from_a_folder(world: Bench, tmp_path: Path) -> None:
