@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reasoning_train.recipe.errors import Problems, sentence
+from reasoning_train.recipe.overrides import BadOverride, leaves, merged, value_of_round
 from reasoning_train.recipe.references import OUTSIDE, Scope, hint, paths
-from reasoning_train.recipe.schema import Recipe, Rounds, Stage, Stop
+from reasoning_train.recipe.schema import MixedSeed, Recipe, Rounds, Stage, Stop
+from reasoning_train.recipe.validate import validate
+from reasoning_train.recipe.yaml_core import join
 
 STOP, BEST, LAST = _MADE = ("stop", "best", "last")
 """Names that a group of rounds makes itself; no stage of a round may have one of them."""
@@ -25,7 +28,8 @@ class Draft:
     uses: str
     written: Mapping[str, Any]
     """Its config, references as text."""
-    seed: int | str | None = None
+    seed: Any = None
+    """As written; see `seeds.stage_seed`."""
     resources: Mapping[str, Any] = field(default_factory=dict)
     scope: Scope = OUTSIDE
     implicit: bool = False
@@ -41,7 +45,7 @@ def stage_drafts(recipe: Recipe, problems: Problems) -> dict[str, Draft]:
     drafts = [_draft(name, f"stages.{name}", stage) for name, stage in recipe.stages.items()]
     for name, rounds in recipe.rounds.items():
         if _sound(name, rounds, problems):
-            drafts += _unroll(name, rounds)
+            drafts += _unroll(name, rounds, problems)
     return {draft.name: draft for draft in drafts}
 
 
@@ -52,7 +56,7 @@ def _draft(name: str, path: str, stage: Stage, **more: Any) -> Draft:
         path=path,
         uses=stage.uses,
         written=dict(stage.model_extra or {}),
-        seed=stage.seed,
+        seed=stage.seed.model_dump() if isinstance(stage.seed, MixedSeed) else stage.seed,
         resources=resources,
         **more,
     )
@@ -65,7 +69,8 @@ def _sound(name: str, rounds: Rounds, problems: Problems) -> bool:
         for stage in rounds.stages
         if stage in _MADE
     ]
-    named = {"policy": rounds.policy, **{f"start.{stage}": stage for stage in rounds.start}}
+    named = {"policy": rounds.policy}
+    named |= {f"{where}.{stage}": stage for where in ("start", "first", "vary") for stage in getattr(rounds, where)}
     if rounds.stop:
         table = stop_table(rounds.stop)
         named["stop.table"] = table
@@ -94,13 +99,33 @@ def _has_baseline(rounds: Rounds) -> bool:
     return rounds.stop is not None and {rounds.policy, stop_table(rounds.stop)} <= rounds.start.keys()
 
 
-def _unroll(name: str, rounds: Rounds) -> Iterator[Draft]:
+def _unroll(name: str, rounds: Rounds, problems: Problems) -> Iterator[Draft]:
     for k in range(1, rounds.max + 1):
-        for stage, entry in rounds.stages.items():
-            place, gate = f"rounds.{name}.stages.{stage}", _gate(name, k, stage, rounds)
+        for stage in rounds.stages:
+            entry, place = _in_round(name, k, stage, rounds, problems)
+            gate = _gate(name, k, stage, rounds)
             yield _draft(f"rounds.{name}.{k}.{stage}", place, entry, scope=Scope(name, k), **gate)
         if rounds.stop:
             yield _stop_draft(name, k, rounds, rounds.stop)
+
+
+def _in_round(name: str, k: int, stage: str, rounds: Rounds, problems: Problems) -> tuple[Stage, str]:
+    """A stage as round k has it, and the place that problems with it are told at: the round's own where it differs."""
+    entry, place, own = rounds.stages[stage], f"rounds.{name}.stages.{stage}", f"rounds.{name}.{k}.{stage}"
+    written = entry.model_dump(exclude_unset=True)
+    try:
+        varied = value_of_round(rounds.vary.get(stage, {}), k, rounds.max, f"rounds.{name}.vary.{stage}")
+    except BadOverride as error:
+        problems.add(*error.args)
+        return entry, place
+    first = rounds.first.get(stage, {}) if k == 1 else {}
+    if not varied and not first:
+        return entry, place
+    problems.place(own, place)
+    for source, changes, item in (("vary", varied, f".{k - 1}"), ("first", first, "")):
+        for field_name in leaves(changes) if changes else ():
+            problems.place(join(own, field_name), f"rounds.{name}.{source}.{stage}.{field_name}{item}")
+    return validate(Stage, merged(merged(written, varied), first), own, problems) or entry, own
 
 
 def _gate(name: str, k: int, stage: str, rounds: Rounds) -> dict[str, Any]:

@@ -15,12 +15,18 @@ class Problems:
     """Collects problems until the whole recipe has been looked at. `origins`: dotted path -> `file:line`."""
 
     def __init__(self, origins: Mapping[str, str], file: str) -> None:
-        self._origins, self._file = origins, file
+        self._origins, self._file = dict(origins), file
         self._found: dict[str, None] = {}
 
     def add(self, path: str, message: str) -> None:
         """Note a problem at a dotted path; one told twice (once per seed, say) is kept once."""
         self._found.setdefault(f"{self.origin(path)}: {path}: {message}" if path else f"{self.origin(path)}: {message}")
+
+    def place(self, path: str, source: str) -> None:
+        """Say that what stands at `path`, and inside it, was written at `source`: a stage of one round, for example."""
+        inside = {known: line for known, line in self._origins.items() if known.startswith(source + ".")}
+        self._origins |= {path + known.removeprefix(source): line for known, line in inside.items()}
+        self._origins[path] = self.origin(source)
 
     def origin(self, path: str) -> str:
         """Where the value, or the nearest value around it, stands."""

@@ -20,6 +20,7 @@ from reasoning_train.recipe.keys import node_key
 from reasoning_train.recipe.kinds import wanted
 from reasoning_train.recipe.order import map_refs, refs_in
 from reasoning_train.recipe.resolver import Resolver
+from reasoning_train.recipe.seeds import BadSeed, stage_seed
 from reasoning_train.recipe.validate import plain, validate
 from reasoning_train.recipe.yaml_core import join
 
@@ -119,14 +120,13 @@ class Graph:
         return list(dict.fromkeys(self._final(ref, seed) for seed in self._resolvers))
 
     def _seed(self, draft: Draft, seed: int) -> int:
-        if draft.seed is None:
+        place = join(draft.path, "seed")
+        own = self._resolvers[seed].resolve(draft.seed, place, draft.scope)
+        try:
+            return seed if UNKNOWN in refs_in(own) else stage_seed(own, seed, draft.scope.k)
+        except BadSeed as error:
+            self._problems.add(place, str(error))
             return seed
-        own = self._resolvers[seed].resolve(draft.seed, join(draft.path, "seed"), draft.scope)
-        if isinstance(own, int) and not isinstance(own, bool) and own >= 0:
-            return own
-        if own != UNKNOWN:
-            self._problems.add(join(draft.path, "seed"), f"expected a whole number from 0, got {own!r}.")
-        return seed
 
     def _files_of(self, config: Any) -> dict[str, str]:
         return {

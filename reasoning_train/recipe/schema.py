@@ -43,14 +43,22 @@ class Resources(_Part):
     """Of a job. A stage that reaches it saves and is queued again."""
 
 
+class MixedSeed(_Part):
+    """A seed that derives from the recipe's seed and from a value."""
+
+    mix: str | int | float | list[str | int | float]
+    """`"${round}"`, or a name such as `pool2` for a second pool that is independent under every seed of the recipe."""
+
+
 class Stage(BaseModel):
     """One stage; its further fields are the config of what it `uses`."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
     uses: str
     """Which registered stage."""
-    seed: int | str | None = None
-    """A seed of its own, the same under every seed of the recipe: a second independent pool, for example."""
+    seed: int | str | MixedSeed | None = None
+    """Unwritten: the recipe's seed, from the second round on mixed with the round. `{mix: VALUE}` mixes a value into
+    the recipe's seed. A number is the seed itself, the same under every seed of the recipe and in every round."""
     resources: Resources = Resources()
 
 
@@ -76,6 +84,11 @@ class Rounds(_Part):
     """What `${previous.X}` means in the first round: `{tuned: "${stages.base}"}`."""
     init_from: Literal["base", "previous"] = "previous"
     """What `${init}` means: the `start` of the policy in every round, or the policy of the round before."""
+    first: dict[Name, dict[str, Any]] = {}
+    """What is different in round 1, by stage: `{trees: {scorer: {uses: constant}}}`. Maps are merged field by field;
+    one that `uses` something else replaces the whole map."""
+    vary: dict[Name, dict[str, Any]] = {}
+    """Fields with another value in every round, by stage: `{sample: {n: [4, 8, 16]}}` is 4 in round 1, 8 in round 2."""
     stop: Stop | None = None
 
 
