@@ -9,7 +9,7 @@ from typing import Any
 from reasoning_train.recipe.errors import Problems, sentence
 from reasoning_train.recipe.overrides import BadOverride, leaves, merged, value_of_round
 from reasoning_train.recipe.references import OUTSIDE, Scope, hint, paths
-from reasoning_train.recipe.schema import MixedSeed, Recipe, Rounds, Stage, Stop
+from reasoning_train.recipe.schema import Choice, MixedSeed, Recipe, Rounds, Stage, Stop
 from reasoning_train.recipe.validate import validate
 from reasoning_train.recipe.yaml_core import join
 
@@ -71,13 +71,13 @@ def _sound(name: str, rounds: Rounds, problems: Problems) -> bool:
     ]
     named = {"policy": rounds.policy}
     named |= {f"{where}.{stage}": stage for where in ("start", "first", "vary") for stage in getattr(rounds, where)}
-    if rounds.stop:
-        table = stop_table(rounds.stop)
-        named["stop.table"] = table
-        if not table:
-            found.append(
-                ("stop.table", f"expected a stage of the round such as ${{stages.dev}}, got {rounds.stop.table!r}")
-            )
+    for rule in ("stop", "choose"):
+        choice: Choice | None = getattr(rounds, rule)
+        if choice:
+            named[f"{rule}.table"] = table_of(choice)
+            if not table_of(choice):
+                expected = "expected a stage of the round such as ${stages.dev}"
+                found.append((f"{rule}.table", f"{expected}, got {choice.table!r}"))
     for field_name, stage in named.items():
         if stage and stage not in rounds.stages:
             found.append((field_name, f"the round has no stage {stage!r}{hint(stage, rounds.stages)}"))
@@ -86,17 +86,17 @@ def _sound(name: str, rounds: Rounds, problems: Problems) -> bool:
     return not found
 
 
-def stop_table(stop: Stop) -> str:
-    """The stage of the round whose table the stop rule reads; empty where the text is no such reference."""
-    found = paths(stop.table)
+def table_of(choice: Choice) -> str:
+    """The stage of the round whose table a rule reads; empty where the text is no such reference."""
+    found = paths(choice.table)
     parts = found[0].split(".") if len(found) == 1 else []
     return parts[1] if len(parts) == 2 and parts[0] == "stages" else ""
 
 
-def _has_baseline(rounds: Rounds) -> bool:
-    """Whether `start` names both a policy and its evaluation, which then count as round 0: no round may be better than
-    the start."""
-    return rounds.stop is not None and {rounds.policy, stop_table(rounds.stop)} <= rounds.start.keys()
+def _start(rounds: Rounds, choice: Choice) -> tuple[str, str] | None:
+    """References to the policy and the table of round 0, where `start` names both: no round need be better."""
+    table = table_of(choice)
+    return (rounds.start[rounds.policy], rounds.start[table]) if {rounds.policy, table} <= rounds.start.keys() else None
 
 
 def _unroll(name: str, rounds: Rounds, problems: Problems) -> Iterator[Draft]:
@@ -136,20 +136,24 @@ def _gate(name: str, k: int, stage: str, rounds: Rounds) -> dict[str, Any]:
 
 def _stop_draft(name: str, k: int, rounds: Rounds, stop: Stop) -> Draft:
     """The decision after round k; it sees the tables so far, that of `start` as round 0."""
-    table = stop_table(stop)
-    start = [rounds.start[table]] if _has_baseline(rounds) else []
-    tables = start + [f"${{rounds.{name}.{j}.{table}}}" for j in range(1, k + 1)]
-    rule = {"metric": stop.metric, "policy": stop.policy, "min_gain": stop.min_gain}
-    written = {"tables": tables, "first": 0 if start else 1, **rule}
+    start = _start(rounds, stop)
+    tables = [f"${{rounds.{name}.{j}.{table_of(stop)}}}" for j in range(1, k + 1)]
+    written: dict[str, Any] = {"tables": [*([start[1]] if start else []), *tables], "first": 0 if start else 1}
+    written |= {"metric": stop.metric, "row": stop.row, "min_gain": stop.min_gain}
     gate = _gate(name, k, STOP, rounds)
     return Draft(
         name=f"rounds.{name}.{k}.{STOP}", path=f"rounds.{name}.stop", uses="round_stop", written=written, **gate
     )
 
 
-def best_draft(name: str, rounds: Rounds) -> Draft:
+def best_draft(name: str, rounds: Rounds, choice: Choice) -> Draft:
     """The node behind `${rounds.NAME.best}`: the policy of the round that did best on dev."""
-    start = [rounds.start[rounds.policy]] if _has_baseline(rounds) else []
-    policies = start + [f"${{rounds.{name}.{k}.{rounds.policy}}}" for k in range(1, rounds.max + 1)]
-    written = {"decision": f"${{rounds.{name}.{rounds.max}.{STOP}}}", "policies": policies, "first": 0 if start else 1}
-    return Draft(name=f"rounds.{name}.{BEST}", path=f"rounds.{name}", uses="best_round", written=written)
+    start = _start(rounds, choice)
+    rounds_of = {f"round {k}": f"rounds.{name}.{k}" for k in range(1, rounds.max + 1)}
+    policies = {label: f"${{{path}.{rounds.policy}}}" for label, path in rounds_of.items()}
+    tables = {label: f"${{{path}.{table_of(choice)}}}" for label, path in rounds_of.items()}
+    if start:
+        policies, tables = {"start": start[0], **policies}, {"start": start[1], **tables}
+    written = {"policies": policies, "table": tables, "metric": choice.metric, "row": choice.row}
+    rule = "choose" if rounds.choose else "stop"
+    return Draft(name=f"rounds.{name}.{BEST}", path=f"rounds.{name}.{rule}", uses="choose", written=written)

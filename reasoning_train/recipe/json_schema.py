@@ -24,7 +24,7 @@ from reasoning_train.recipe.schema import Recipe
 
 FILE = CHECKOUT / "configs" / "recipe.schema.json"
 _REFERENCE = {"$ref": "#/$defs/reference"}
-_PLAIN = ("Recipe", "Stage", "MixedSeed", "Rounds", "Stop", "Resources")
+_PLAIN = ("Recipe", "Stage", "MixedSeed", "Rounds", "Choice", "Stop", "Resources")
 """The recipe's own models, which are read before references are followed."""
 _IMPLICIT = ("task_format", "vocabulary")
 """Fields of the `model` stage that the loader fills in."""

@@ -13,7 +13,7 @@ class BadOverride(Exception):
 
 
 def merged(below: Any, above: Any) -> Any:
-    """Maps field by field, `above` winning; anything else, and a map that `uses` something else, replaces what is below.
+    """Maps field by field, `above` winning; anything else, and a map that `uses` something else, replaces the whole.
 
     >>> merged({"n": 4, "search": {"uses": "mcts", "simulations": 8}}, {"search": {"simulations": 16}})
     {'n': 4, 'search': {'uses': 'mcts', 'simulations': 16}}

@@ -32,7 +32,7 @@ class Resolver:
     ) -> None:
         self.seed = seed
         self._values, self._problems = values, problems
-        self._stages = StageReferences(recipe, drafts, self._value, self._look_up)
+        self._stages = StageReferences(recipe, drafts, self._value, self._written, self._look_up)
         self._implicit = ImplicitNodes(recipe, drafts, self.resolve, files, problems)
         self._open: list[str] = []
 
@@ -75,10 +75,18 @@ class Resolver:
 
     def _value(self, parts: Sequence[str], scope: Scope) -> Any:
         """A plain value of the recipe, its own references followed."""
-        path = ".".join(parts)
+        return self._followed(".".join(parts), self._filled(parts), scope)
+
+    def _written(self, draft: Draft, parts: Sequence[str]) -> Any:
+        """A plain value that a stage writes, its own references followed."""
+        value, done = draft.written, draft.path
+        for part in parts:
+            value, done = _field(value, part, done), join(done, part)
+        return self._followed(done, value, draft.scope)
+
+    def _followed(self, path: str, value: Any, scope: Scope) -> Any:
         if path in self._open:
             raise BadReference(f"values refer to each other in a circle: {' -> '.join([*self._open, path])}")
-        value: Any = self._filled(parts)
         self._open.append(path)
         try:
             return expand_all(value, lambda reference: self._look_up(reference, scope))

@@ -62,14 +62,21 @@ class Stage(BaseModel):
     resources: Resources = Resources()
 
 
-class Stop(_Part):
-    """When the rounds end: once the best so far has not been beaten by `min_gain`."""
+class Choice(_Part):
+    """How the best round is chosen once all have run; of equal rounds the first. Where `start` has both the policy and
+    the table, the start takes part as round 0."""
 
     table: str
     """The evaluation on dev, a stage of the round: `${stages.dev}`."""
     metric: str = "accuracy"
-    policy: str | None = None
-    """Which policy of the table; needed where it has several."""
+    row: str | None = None
+    """Which row of the table; needed where it has several."""
+
+
+class Stop(Choice):
+    """When the rounds end: once the best so far has not been beaten by `min_gain`. Without `choose`, the best round is
+    chosen by the same table."""
+
     min_gain: float = Field(0.0, ge=0)
 
 
@@ -90,6 +97,13 @@ class Rounds(_Part):
     vary: dict[Name, dict[str, Any]] = {}
     """Fields with another value in every round, by stage: `{sample: {n: [4, 8, 16]}}` is 4 in round 1, 8 in round 2."""
     stop: Stop | None = None
+    choose: Choice | None = None
+    """What makes `${rounds.NAME.best}`, whether or not a `stop` rule ends the rounds early."""
+
+    @property
+    def choice(self) -> Choice | None:
+        """The rule behind `${rounds.NAME.best}`."""
+        return self.choose or self.stop
 
 
 class Recipe(_Part):

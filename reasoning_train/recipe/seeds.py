@@ -1,4 +1,4 @@
-"""Which random numbers a stage draws: the recipe's seed, the recipe's seed mixed with something, or a seed of its own."""
+"""Which random numbers a stage draws: the recipe's seed, that seed mixed with something, or a seed of its own."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def stage_seed(written: Any, seed: int, round_number: int) -> int:
     if isinstance(written, int) and not isinstance(written, bool) and written >= 0:
         return written
     raise BadSeed(
-        f"expected a whole number from 0, got {written!r}. To draw other numbers in every round and under every seed of "
-        'the recipe, mix a value into its seed: `seed: {mix: "${round}"}`.'
+        f"expected a whole number from 0, got {written!r}. To draw other numbers in every round and under every seed "
+        'of the recipe, mix a value into its seed: `seed: {mix: "${round}"}`.'
     )
 
 

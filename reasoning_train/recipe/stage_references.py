@@ -14,40 +14,41 @@ from reasoning_train.recipe.schema import Recipe, Rounds
 
 Value = Callable[[Sequence[str], Scope], Any]
 """Looks up a plain value of the recipe by the parts of its dotted path."""
+Written = Callable[[Draft, Sequence[str]], Any]
+"""Looks up a plain value that a stage writes, by the parts of its place in the stage."""
 
 
 class StageReferences:
     """Turns the parts of a reference into a Ref, or into a plain value that a stage writes under that name."""
 
     def __init__(
-        self, recipe: Recipe, drafts: dict[str, Draft], value: Value, look_up: Callable[[str, Scope], Any]
+        self,
+        recipe: Recipe,
+        drafts: dict[str, Draft],
+        value: Value,
+        written: Written,
+        look_up: Callable[[str, Scope], Any],
     ) -> None:
-        self.recipe, self.drafts, self._value, self._look_up = recipe, drafts, value, look_up
+        self.recipe, self.drafts, self._value, self._written, self._look_up = recipe, drafts, value, written, look_up
 
     def stage(self, rest: Sequence[str], scope: Scope) -> Any:
         """`X[.OUTPUT]`: a stage of the same round before one outside."""
         inside = self.recipe.rounds[scope.rounds].stages if scope.rounds else {}
         if rest[0] in inside:
-            return self._output(
-                f"rounds.{scope.rounds}.{scope.k}.{rest[0]}",
-                rest[1:],
-                ["rounds", str(scope.rounds), "stages", *rest],
-                scope,
-            )
+            return self._output(f"rounds.{scope.rounds}.{scope.k}.{rest[0]}", rest[1:])
         if rest[0] not in self.recipe.stages:
             raise BadReference(f"there is no stage {rest[0]!r}{hint(rest[0], [*inside, *self.recipe.stages])}")
-        return self._output(rest[0], rest[1:], ["stages", *rest], scope)
+        return self._output(rest[0], rest[1:])
 
-    def _output(self, node: str, names: Sequence[str], value: Sequence[str], scope: Scope) -> Any:
-        """A Ref to an output of `node`, or the plain value that its stage writes under that name (`value`: where it
-        stands)."""
+    def _output(self, node: str, names: Sequence[str]) -> Any:
+        """A Ref to an output of `node`, or the plain value that its stage writes under that name."""
         if not names:
             return Ref(node)
         outputs = self._outputs(node)
         if outputs is None or (len(names) == 1 and names[0] in outputs):
             return Ref(node, names[0])
         if names[0] in self.drafts[node].written:
-            return self._value(value, scope)
+            return self._written(self.drafts[node], names)
         raise BadReference(f"stage {node!r} has no output {'.'.join(names)!r}{hint(names[0], outputs)}")
 
     def _outputs(self, node: str) -> Mapping[str, str] | None:
@@ -67,12 +68,7 @@ class StageReferences:
         if stage not in rounds.stages:
             raise BadReference(f"rounds.{scope.rounds} has no stage {stage!r}{hint(stage, rounds.stages)}")
         if scope.k > 1 and not (head == "init" and rounds.init_from == "base"):
-            return self._output(
-                f"rounds.{scope.rounds}.{scope.k - 1}.{stage}",
-                names,
-                ["rounds", scope.rounds, "stages", stage, *names],
-                scope,
-            )
+            return self._output(f"rounds.{scope.rounds}.{scope.k - 1}.{stage}", names)
         return self._start(scope.rounds, rounds, stage, names)
 
     def _start(self, name: str, rounds: Rounds, stage: str, names: Sequence[str]) -> Any:
@@ -104,19 +100,17 @@ class StageReferences:
             raise BadReference(f"rounds.{name} has rounds 1 to {rounds.max}, no round {k}")
         if stage not in known:
             raise BadReference(f"rounds.{name} has no stage {stage!r}{hint(stage, known)}")
-        return self._output(
-            f"rounds.{name}.{k}.{stage}", names[1:], ["rounds", name, "stages", stage, *names[1:]], Scope(name, k)
-        )
+        return self._output(f"rounds.{name}.{k}.{stage}", names[1:])
 
     def _best(self, name: str, rounds: Rounds, names: Sequence[str]) -> Ref:
         if names:
             raise BadReference(f"${{rounds.{name}.best}} is the best round's policy and has no parts; `last` has")
-        if rounds.stop is None:
+        if rounds.choice is None:
             raise BadReference(
-                f"${{rounds.{name}.best}} needs `stop:` in rounds.{name}, which says on which table and metric rounds "
-                "are compared"
+                f"${{rounds.{name}.best}} needs `choose:` or `stop:` in rounds.{name}, which says on which table and "
+                "metric rounds are compared"
             )
-        draft = best_draft(name, rounds)
+        draft = best_draft(name, rounds, rounds.choice)
         return Ref(self.drafts.setdefault(draft.name, draft).name)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from reasoning_train.api.refs import Ref
 from reasoning_train.recipe.errors import RecipeError
@@ -55,18 +53,41 @@ def test_stop_and_best(tmp_path: Path) -> None:
         "tables": [Ref("rounds.grow.1.dev"), Ref("rounds.grow.2.dev")],
         "first": 1,
         "metric": "accuracy",
-        "policy": None,
+        "row": None,
         "min_gain": 0.01,
     }
-    policies = [Ref(f"rounds.grow.{k}.tuned") for k in (1, 2, 3)]
-    assert nodes["rounds.grow.best"].config == {"decision": Ref("rounds.grow.3.stop"), "policies": policies, "first": 1}
+    assert nodes["rounds.grow.best"].uses == "choose"
+    assert nodes["rounds.grow.best"].config == {
+        "policies": {f"round {k}": Ref(f"rounds.grow.{k}.tuned") for k in (1, 2, 3)},
+        "table": {f"round {k}": Ref(f"rounds.grow.{k}.dev") for k in (1, 2, 3)},
+        "metric": "accuracy",
+        "row": None,
+    }
+
+
+def test_choose_without_stop_runs_all_rounds(tmp_path: Path) -> None:
+    sets = ("rounds.grow.stop=null", "rounds.grow.choose={table: '${stages.dev}', metric: trace}")
+    nodes = load(tmp_path, ROUNDS, *sets).nodes
+    assert all(node.stop_gate is None and node.uses != "round_stop" for node in nodes.values())
+    assert nodes["rounds.grow.best"].config["metric"] == "trace"
+    assert nodes["rounds.grow.best"].inputs == tuple(
+        f"rounds.grow.{k}.{it}" for it in ("tuned", "dev") for k in (1, 2, 3)
+    )
+
+
+def test_choose_beside_stop_has_a_rule_of_its_own(tmp_path: Path) -> None:
+    nodes = load(tmp_path, ROUNDS, "rounds.grow.choose={table: '${stages.dev}', metric: trace}").nodes
+    assert nodes["rounds.grow.3.stop"].config["metric"] == "accuracy"
+    assert nodes["rounds.grow.best"].config["metric"] == "trace"
 
 
 def test_the_start_counts_as_round_0_where_it_was_evaluated(tmp_path: Path) -> None:
     nodes = load(tmp_path, ROUNDS, "rounds.grow.start.dev='${stages.base_dev}'").nodes
     assert nodes["rounds.grow.1.stop"].config["tables"] == [Ref("base_dev"), Ref("rounds.grow.1.dev")]
-    assert nodes["rounds.grow.1.stop"].config["first"] == nodes["rounds.grow.best"].config["first"] == 0
-    assert nodes["rounds.grow.best"].config["policies"][0] == Ref("base")
+    assert nodes["rounds.grow.1.stop"].config["first"] == 0
+    assert nodes["rounds.grow.best"].config["policies"]["start"] == Ref("base")
+    assert nodes["rounds.grow.best"].config["table"]["start"] == Ref("base_dev")
+    assert list(nodes["rounds.grow.best"].config["policies"])[:2] == ["start", "round 1"]
 
 
 def test_gates(tmp_path: Path) -> None:
@@ -148,6 +169,19 @@ def test_seeds_and_rounds(tmp_path: Path) -> None:
             "rounds.grow.stop.table: expected a stage of the round such as ${stages.dev}, got 'dev'.",
         ),
         (
+            "rounds.grow.choose={table: '${stages.dve}'}",
+            "rounds.grow.choose.table: the round has no stage 'dve'. Did you mean 'dev'?",
+        ),
+        (
+            "rounds.grow.stages.dev.policies.also='${stages.base}'",
+            "rounds.grow.stop.row: the table 'rounds.grow.1.dev' has the rows tuned, also; name the one that is "
+            "compared.",
+        ),
+        (
+            "rounds.grow.choose={table: '${stages.dev}', row: tund}",
+            "rounds.grow.choose.row: the table 'rounds.grow.1.dev' has no row 'tund'. Did you mean 'tuned'?",
+        ),
+        (
             "rounds.grow.stop.table='${stages.dve}'",
             "rounds.grow.stop.table: the round has no stage 'dve'. Did you mean 'dev'?",
         ),
@@ -161,7 +195,7 @@ def test_seeds_and_rounds(tmp_path: Path) -> None:
         ),
         ("rounds.grow.stages.tuned.policy='${stages.bse}'", "there is no stage 'bse'. Did you mean 'base'?"),
         ("rounds.grow.init_from=best", "rounds.grow.init_from: expected 'base' or 'previous', got 'best'."),
-        ("rounds.grow.stop=null", "${rounds.grow.best} needs `stop:` in rounds.grow"),
+        ("rounds.grow.stop=null", "${rounds.grow.best} needs `choose:` or `stop:` in rounds.grow"),
         (
             "stages.eval.policies.best='${rounds.grow.best.model}'",
             "${rounds.grow.best} is the best round's policy and has no parts",
@@ -187,24 +221,17 @@ def test_reserved_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scores", "min_gain", "stop", "best"),
+    ("values", "min_gain", "stop"),
     [
-        ([0.5], 0.0, False, 1),
-        ([0.5, 0.6], 0.0, False, 2),
-        ([0.5, 0.5], 0.0, True, 1),
-        ([0.5, 0.4], 0.0, True, 1),
-        ([0.5, 0.505], 0.01, True, 2),
-        ([0.5, 0.6, 0.55], 0.0, True, 2),
-        ([0.5, 0.4, 0.7], 0.0, False, 3),
+        ([0.5], 0.0, False),
+        ([0.5, 0.6], 0.0, False),
+        ([0.5, 0.5], 0.0, True),
+        ([0.5, 0.4], 0.0, True),
+        ([0.5, 0.505], 0.01, True),
+        ([0.5, 0.6, 0.55], 0.0, True),
+        ([0.5, 0.4, 0.7], 0.0, False),
     ],
 )
-def test_decide(scores: list[float], min_gain: float, stop: bool, best: int) -> None:
-    decision = decide(scores, 1, min_gain)
-    assert (decision["stop"], decision["best"]) == (stop, best)
-    assert decide(scores, 0, min_gain)["best"] == best - 1
-
-
-@given(st.lists(st.floats(0, 1), min_size=1), st.floats(0, 1))
-def test_best_has_the_highest_score(scores: list[float], min_gain: float) -> None:
-    decision = decide(scores, 1, min_gain)
-    assert decision["scores"][str(decision["best"])] == max(scores)
+def test_decide(values: list[float], min_gain: float, stop: bool) -> None:
+    assert decide(values, min_gain) == stop
+    assert decide([-value for value in values], min_gain, lower=True) == stop

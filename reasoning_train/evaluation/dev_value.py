@@ -1,0 +1,39 @@
+"""One number of one row of a finished table: what a stop rule and a choice compare."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from reasoning_train.api.stage import gate
+from reasoning_train.store.rows import Rows
+
+if TYPE_CHECKING:
+    from reasoning_train.api.refs import Ref
+    from reasoning_train.api.stage import Input
+
+
+def dev_value(table: Input, ref: Ref, metric: str, row: str | None, owner: str) -> float:
+    """Mean of a metric over the verifiable problems of a table; `row` may be None where the table has only one.
+
+    GateError, which begins with the field of `owner`, where the table has no such row or metric.
+    """
+    from reasoning_train.evaluation.summary import collect
+
+    found = collect(Rows(table.path), [int(k) for k in re.findall(r"@(\d+)$", metric)])[0]
+    gate(len(found) > 0, f"{owner}: {ref} has no problem that can be verified.")
+    gate(
+        row in found or (row is None and len(found) == 1),
+        f"{owner}.row: {row!r} is not a row of {ref}, which has {', '.join(sorted(found))}. Name one of them.",
+    )
+    problems = found[row] if row is not None else next(iter(found.values()))
+    metrics = sorted(set.intersection(*(set(values) for values in problems.values())))
+    gate(metric in metrics, f"{owner}.metric: {ref} has no metric {metric!r}; it has {', '.join(metrics)}.")
+    return sum(values[metric] for values in problems.values()) / len(problems)
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether less of a metric is better: costs and cut solutions."""
+    from reasoning_train.evaluation.summary import COSTS
+
+    return metric in (*COSTS, "cut")

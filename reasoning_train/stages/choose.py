@@ -1,0 +1,102 @@
+"""`choose`: one model out of several, by its value in tables on dev. `${rounds.NAME.best}` is one of these."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from data_gen.errors import nearest
+from reasoning_train.api.refs import ModelRef, Ref, TableRef
+from reasoning_train.api.stage import Context, Made, StageConfig, stage
+
+
+class ChooseConfig(StageConfig):
+    """The candidates by name, and the number that decides."""
+
+    policies: dict[str, ModelRef] = Field(min_length=1)
+    table: TableRef | dict[str, TableRef]
+    """An evaluation on dev whose rows are named as the candidates are, or a table for each candidate."""
+    metric: str = "accuracy"
+    """Of equal candidates the first is chosen. Less is better of tokens and cut solutions, more of everything else."""
+    row: str | None = None
+    """With a table for each candidate: the row that is compared; needed where the tables have several."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> ChooseConfig:
+        if isinstance(self.table, Ref) and self.row:
+            raise ValueError("row: the rows of one table are named as the candidates are; give no `row`")
+        if not isinstance(self.table, Ref) and self.table.keys() != self.policies.keys():
+            raise ValueError(
+                f"table: expected a table for each of the candidates {', '.join(self.policies)}, got "
+                f"{', '.join(self.table) or 'none'}"
+            )
+        return self
+
+    def place(self, name: str) -> tuple[Ref, str | None]:
+        """The table and the row that hold a candidate's value."""
+        return (self.table, name) if isinstance(self.table, Ref) else (self.table[name], self.row)
+
+
+@stage("choose", version=1, outputs={"model": "model"}, seeded=False, heavy=False)
+def choose(config: ChooseConfig, ctx: Context) -> None:
+    """Publish the chosen model again; files are hard links where the file system has them, so it takes no space."""
+    from reasoning_train.evaluation.dev_value import dev_value, lower_is_better
+
+    values = {}
+    for name in config.policies:
+        table, row = config.place(name)
+        values[name] = dev_value(ctx.input(table), table, config.metric, row, "choose")
+    chosen = best_of(values, lower=lower_is_better(config.metric))
+    candidates = {name: ctx.input(ref) for name, ref in config.policies.items()}
+    shutil.copytree(candidates[chosen].path, ctx.output("model"), copy_function=_link, dirs_exist_ok=True)
+    ctx.metric("chosen", chosen)
+    ctx.metric("values", values)
+    keys = {name: str(candidate.manifest["key"]) for name, candidate in candidates.items()}
+    ctx.metric("table", tried(config.metric, values, chosen, keys))
+
+
+def best_of(values: Mapping[str, float], *, lower: bool = False) -> str:
+    """The name of the highest value, or of the lowest; of equal ones the first."""
+    return min(values, key=lambda name: values[name]) if lower else max(values, key=lambda name: values[name])
+
+
+def tried(metric: str, values: Mapping[str, float], chosen: str, keys: Mapping[str, str]) -> dict[str, Any]:
+    """What was tried, as terminals and the report show it. `keys`: of the candidates' artifacts; rounds after a stop
+    rule fired have the artifact of an earlier one."""
+    first: dict[str, str] = {}
+    for name, key in keys.items():
+        first.setdefault(key, name)
+    notes = {name: "chosen" if name == chosen else "" for name in values}
+    notes |= {name: f"the same as {first[key]}" for name, key in keys.items() if first[key] != name}
+    return {
+        "title": f"chosen out of {len(first)} by {metric} on dev",
+        "columns": ["candidate", metric, ""],
+        "rows": [[name, f"{value:.4g}", notes[name]] for name, value in values.items()],
+    }
+
+
+@choose.check
+def names(config: ChooseConfig, made: Made) -> Iterator[tuple[str, str]]:
+    """A candidate without a row is told before the run, not at its end."""
+    for name in config.policies:
+        table, row = config.place(name)
+        known = made(table).get("policies") or made(table).get("strategies") or {}
+        if known and row is None and len(known) > 1:
+            yield "row", f"the table {str(table)!r} has the rows {', '.join(known)}; name the one that is compared."
+            return
+        if known and row is not None and row not in known:
+            field = "table" if isinstance(config.table, Ref) else "row"
+            yield field, f"the table {str(table)!r} has no row {row!r}.{nearest(row, known)}"
+            return
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(Path(source).resolve(), target)
+    except OSError:
+        shutil.copy2(source, target)
