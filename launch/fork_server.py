@@ -20,7 +20,9 @@ import threading
 from pathlib import Path
 from typing import Any, NoReturn
 
-from launch.job import FAILED, Job, run_job
+from launch.job import Job, run_job
+from launch.torchrun import run_torchrun
+from reasoning_train.worker.work import FAILED
 
 PIPE_LINE = 3500
 """Longest event in bytes: below the size up to which writes to a pipe never mix (4096 on Linux)."""
@@ -95,7 +97,8 @@ class Server:
         code = FAILED
         try:
             self._detach(Path(job.log))
-            code = run_job(job, lambda event: send(self.events, {**event, "id": job.id}))
+            run = run_torchrun if job.nproc > 1 else run_job
+            code = run(job, lambda event: send(self.events, {**event, "id": job.id}))
         finally:
             with contextlib.suppress(OSError):
                 sys.stdout.flush()

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
-import traceback
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
 from reasoning_train.process.stopping import Stopped
-
-FAILED, BAD_INPUT, STOPPED = 1, 3, 143
-"""Exit codes of a job beside 0."""
+from reasoning_train.worker.context import Report
+from reasoning_train.worker.work import Assignment, work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,43 +42,13 @@ class Job:
         return cls(**{**data, "shard": tuple(data["shard"]) if data["shard"] else None})
 
 
-def run_job(job: Job, report: Callable[[dict[str, Any]], None]) -> int:
-    """Do a job in this process and return its exit code. What went wrong is reported as an `error` event and
-    printed."""
-    from data_gen.errors import UserError
-    from reasoning_train.process.plugins import import_plugins
-    from reasoning_train.store.plan_json import read_plan
-    from reasoning_train.store.store import Store
-    from reasoning_train.worker.run_node import run_node
-
-    if job.nproc > 1:
-        from launch.torchrun import run_torchrun
-
-        return run_torchrun(job, report)
+def run_job(job: Job, report: Report) -> int:
+    """Do a job in this process and return its exit code. SIGTERM stops it at once."""
     signal.signal(signal.SIGTERM, _stop)
-    try:
-        import_plugins()
-        outcome = run_node(
-            read_plan(Path(job.plan)),
-            job.node,
-            Store(Path(job.store)),
-            report=report,
-            shard=job.shard,
-            threads=job.threads,
-        )
-        report({"event": "outcome", "outcome": outcome})
-        return 0
-    except Stopped:
-        print("stopped on request; progress is kept", flush=True)
-        return STOPPED
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        report({"event": "error", "message": str(error)})
-        return BAD_INPUT
-    except Exception as error:
-        traceback.print_exc()
-        report({"event": "error", "message": f"{type(error).__name__}: {error}", "internal": True})
-        return FAILED
+    assignment = Assignment(
+        recipe=Path(job.plan), stage=job.node, store=Path(job.store), shard=job.shard, threads=job.threads
+    )
+    return work(assignment, report)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

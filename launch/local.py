@@ -13,7 +13,7 @@ from typing import Any
 
 from launch.display import Plain, clock
 from launch.forked import ForkServer
-from launch.job import BAD_INPUT, Job
+from launch.job import Job
 from launch.runs import RunFolder
 from launch.torchrun import wants_torchrun
 from reasoning_train.api.plan import Node, Plan
@@ -21,6 +21,7 @@ from reasoning_train.api.stage import STAGES
 from reasoning_train.evaluation.figures import figures
 from reasoning_train.store.partial import Partial
 from reasoning_train.store.store import Store, dependencies
+from reasoning_train.worker.work import BAD_INPUT
 
 INTERRUPTED = 130
 TURN_S = 0.2

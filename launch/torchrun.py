@@ -12,10 +12,11 @@ from types import FrameType
 from typing import Any
 
 from launch.events import parse_events
-from launch.job import FAILED, STOPPED, Job
+from launch.job import Job
 from reasoning_train.api.plan import Node
 from reasoning_train.api.stage import STAGES
 from reasoning_train.worker.distributed import devices_of
+from reasoning_train.worker.work import DONE, FAILED, STOPPED
 
 
 def wants_torchrun(node: Node) -> bool:
@@ -47,7 +48,7 @@ def run_torchrun(job: Job, report: Callable[[dict[str, Any]], None]) -> int:
         if rest.strip():
             print(rest, end="", flush=True)
     code = process.wait()
-    return 0 if code == 0 else STOPPED if stopped else FAILED
+    return DONE if code == 0 else STOPPED if stopped else FAILED
 
 
 def command(job: Job) -> list[str]:

@@ -18,14 +18,12 @@ import json
 import os
 import signal
 import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
-from data_gen.errors import UserError, nearest
 from reasoning_train.process import ranks, stopping
+from reasoning_train.worker.work import DONE, STOPPED, Assignment, work
 
-FAILED, BAD_INPUT = 1, 2
 SIGNALS = ("USR1", "USR2", "HUP", "CONT")
 
 
@@ -39,60 +37,26 @@ def main() -> int:
         stopping.on_termination()
     if arguments.stop_after is not None:
         stopping.after(arguments.stop_after, number)
-    try:
-        _event({"event": "outcome", "outcome": _run(arguments)})
-    except stopping.Stopped:
-        print("stopped on request; progress is kept", flush=True)
+    assignment = Assignment(
+        recipe=arguments.recipe,
+        stage=arguments.stage,
+        store=arguments.store,
+        shard=arguments.shard,
+        overrides=tuple(arguments.overrides),
+        key=arguments.key,
+        merge_only=arguments.merge_only,
+    )
+    code = work(assignment, _event)
+    if code == STOPPED:
         if stopping.requeue():
             _leave_note(arguments.note, "stopped")
-        return 0 if ranks.launched() else stopping.EXIT_CODE
-    except UserError as error:
-        return _failed(error, str(error), BAD_INPUT)
-    except Exception as error:
-        traceback.print_exc()
-        return _failed(error, f"{type(error).__name__}: {error}", FAILED)
-    return 0
+        return DONE if ranks.launched() else STOPPED
+    return code
 
 
 def _leave_note(note: Path | None, what: str) -> None:
     if note:
         Path(f"{note}.{what}").touch()
-
-
-def _run(arguments: argparse.Namespace) -> str:
-    from reasoning_train.process.plugins import import_plugins
-    from reasoning_train.store.store import Store
-    from reasoning_train.worker.distributed import run_distributed
-    from reasoning_train.worker.run_node import run_node
-
-    import_plugins()
-    plan, name = _plan(arguments), arguments.stage
-    if name not in plan.nodes:
-        raise UserError(f"STAGE: the recipe has no stage {name!r}.{nearest(name, plan.nodes)}")
-    node, store = plan.nodes[name], Store(arguments.store)
-    if arguments.key and not node.key.startswith(arguments.key):
-        raise UserError(
-            f"--key: stage {name!r} has the key {node.key[:16]}, not {arguments.key}: since the job was submitted the "
-            "code or a file that "
-            "the recipe names has changed. Submit the recipe again."
-        )
-    threads = node.resources.get("threads") or 1
-    if ranks.world_size() == 1:
-        return run_node(
-            plan, name, store, report=_event, shard=arguments.shard, threads=threads, merge_only=arguments.merge_only
-        )
-    if arguments.shard or arguments.merge_only:
-        raise UserError("--shard: the processes of one torchrun are the shards, or train together. Leave it out.")
-    return run_distributed(plan, name, store, report=_event, threads=threads)
-
-
-def _plan(arguments: argparse.Namespace) -> Any:
-    from reasoning_train.recipe.load import load_plan
-    from reasoning_train.store.plan_json import read_plan
-
-    if arguments.recipe.suffix == ".json":
-        return read_plan(arguments.recipe)
-    return load_plan(arguments.recipe, arguments.overrides)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -131,13 +95,6 @@ def _shard(text: str) -> tuple[int, int]:
     if not (k.isdigit() and n.isdigit() and int(k) < int(n)):
         raise argparse.ArgumentTypeError(f"expected K/N with K from 0 to N-1, got {text!r}")
     return int(k), int(n)
-
-
-def _failed(error: Exception, message: str, code: int) -> int:
-    _event({"event": "error", "message": message, "internal": code == FAILED})
-    if code != FAILED:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-    return code
 
 
 def _event(event: dict[str, Any]) -> None:

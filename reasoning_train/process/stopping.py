@@ -16,9 +16,6 @@ import signal
 import threading
 from types import FrameType
 
-EXIT_CODE = 75
-"""Of a worker that was stopped with its progress kept: EX_TEMPFAIL of sysexits.h, "the user is invited to retry"."""
-
 
 class Stopped(SystemExit):
     """This process was asked to stop; progress is kept.

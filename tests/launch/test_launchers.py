@@ -201,11 +201,18 @@ def test_a_data_stage_finishes_its_problem_and_stops(tmp_path: Path) -> None:
 def test_a_signal_that_comes_before_the_worker_listens_is_not_lost(tmp_path: Path) -> None:
     """torchrun and Python's start would die of it; held back it waits for the worker."""
     process = start(numbers(tmp_path), tmp_path)
-    time.sleep(0.15)  # after `relay`, long before the worker has imported anything
+    while not _blocked(process.pid, signal.SIGUSR2):  # by `relay`, long before the worker has imported anything
+        time.sleep(0.01)
     process.send_signal(signal.SIGUSR2)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 75, output
     assert not list((tmp_path / "store").glob("artifacts/t_numbers-????????????????"))
+
+
+def _blocked(pid: int, number: signal.Signals) -> bool:
+    """Whether a process holds a signal back (Linux)."""
+    [mask] = [line.split()[1] for line in Path(f"/proc/{pid}/status").read_text().splitlines() if "SigBlk" in line]
+    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 def test_a_job_of_a_recipe_that_has_changed_is_refused(tmp_path: Path) -> None:
@@ -280,7 +287,8 @@ def test_the_signal_reaches_the_workers_of_torchrun(recipe: Path, alone: Path, t
 def test_helpers_of_a_worker_do_not_die_of_its_signal(tmp_path: Path) -> None:
     """Some systems signal every process of a job; what a worker starts inherits the block."""
     code = (
-        "import signal, subprocess, sys, time; from reasoning_train import stopping; stopping.on(signal.SIGUSR2);"
+        "import signal, subprocess, sys, time; from reasoning_train.process import stopping;"
+        "stopping.on(signal.SIGUSR2);"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1)']); time.sleep(0.3);"
         "child.send_signal(signal.SIGUSR2); assert child.wait() == 0; assert not stopping.asked();"
         "import os; os.kill(os.getpid(), signal.SIGUSR2); time.sleep(0.3); assert stopping.asked() and "

@@ -24,8 +24,8 @@ from data_gen.search.algorithms.rest_mcts import RestMcts
 from data_gen.search.algorithms.step_rollouts import StepRollouts
 from data_gen.search.algorithms.uct import Uct
 from data_gen.search.select import Puct, Ucb
+from tests.data_gen.search.algorithms.test_mcts import worlds
 from tests.data_gen.search.test_accounting import Counting
-from tests.data_gen.search.test_mcts import worlds
 from tests.data_gen.search.toy import CODEC, ToyEngine, ToyScorer, ToyTask, World, grow, path_of
 
 THREE = Expand(n=3)

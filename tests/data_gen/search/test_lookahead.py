@@ -9,7 +9,7 @@ import pytest
 
 from data_gen.search import Expand
 from data_gen.search.algorithms.beam import Beam
-from tests.data_gen.search.test_beam import best_of, voters
+from tests.data_gen.search.algorithms.test_beam import best_of, voters
 from tests.data_gen.search.toy import Path, ToyScorer, World, distance, grow, path_of
 
 TREE: dict[Path, dict[str, float]] = {

@@ -111,7 +111,8 @@ def test_packing_changes_nothing(kitchen: Bench) -> None:
     ]
     for other in trained[1:]:
         for name, tensor in trained[0].items():
-            assert torch.allclose(tensor, other[name], rtol=1e-4, atol=1e-5), name
+            # Adam divides by the size of the gradient: where that is near zero, a rounding error becomes a small step.
+            assert torch.allclose(tensor, other[name], rtol=1e-4, atol=5e-5), name
 
 
 def test_the_first_loss_is_that_of_no_difference(kitchen: Bench) -> None:

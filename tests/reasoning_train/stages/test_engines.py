@@ -32,7 +32,7 @@ from reasoning_train.recipe.validate import validate
 from reasoning_train.stages.model import ModelConfig
 from reasoning_train.stages.sample import SampleConfig
 from reasoning_train.store.append_log import read_logs
-from tests.data_gen.engines.fake_server import FakeServer, Reply, Seen, completion, serving
+from tests.data_gen.engines.openai.fake_server import FakeServer, Reply, Seen, completion, serving
 from tests.reasoning_train.bench import Bench, problem, rows_of
 from tests.reasoning_train.stages.test_sft import FEW, start_worker, train
 

@@ -17,7 +17,7 @@ from reasoning_train.api.stage import GateError
 from reasoning_train.stages.search import SearchConfig, cost
 from reasoning_train.store.append_log import read_logs
 from reasoning_train.worker.run_node import run_node
-from tests.data_gen.engines.fake_server import Reply, Seen, serving
+from tests.data_gen.engines.openai.fake_server import Reply, Seen, serving
 from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of
 from tests.reasoning_train.stages.test_sft import train
 

@@ -295,7 +295,7 @@ def start_worker(bench: Bench, name: str) -> subprocess.Popen[bytes]:
     plan = bench.store.root / "plan.json"
     write_plan(plan, bench.plan)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tests.reasoning_train.worker", str(plan), str(bench.store.root), name]
+    command = [sys.executable, "-m", "tests.reasoning_train.stage_process", str(plan), str(bench.store.root), name]
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 

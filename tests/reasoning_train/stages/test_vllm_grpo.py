@@ -19,7 +19,7 @@ from data_gen.errors import UserError
 from reasoning_train.api.refs import Ref
 from reasoning_train.store.store import Artifact
 from reasoning_train.trainers.rl.trl_adapter import Checkpoints
-from tests.data_gen.engines.vllm_tiny import vllm_program
+from tests.data_gen.engines.vllm.tiny import vllm_program
 from tests.reasoning_train.bench import MODEL, Bench
 from tests.reasoning_train.stages import trl_on_cpu
 from tests.reasoning_train.stages.test_grpo import FIXED, curve, dying, half_taught, same, train

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_gen.search.algorithms.step_rollouts import StepRollouts
-from tests.data_gen.search.test_mcts import FORK, worlds
+from tests.data_gen.search.algorithms.test_mcts import FORK, worlds
 from tests.data_gen.search.toy import Path, World, grow, path_of
 
 

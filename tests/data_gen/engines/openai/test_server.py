@@ -24,9 +24,9 @@ from data_gen.engines.openai.http_transport import Transport
 from data_gen.engines.openai.server import Server, free_port
 from data_gen.engines.openai.server_commands import serve_command
 from data_gen.errors import UserError
-from tests.data_gen.engines.fake_server import Reply, serving
+from tests.data_gen.engines.openai.fake_server import Reply, serving
 
-STUB = [sys.executable, "-m", "tests.data_gen.engines.stub_server"]
+STUB = [sys.executable, "-m", "tests.data_gen.engines.openai.stub_server"]
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_one_that_ignores_the_request_to_end_is_killed(log: Path, monkeypatch: p
 HOLDER = """
 import sys, time
 from pathlib import Path
-from tests.data_gen.engines.test_server import stub
+from tests.data_gen.engines.openai.test_server import stub
 with stub(Path(sys.argv[1])) as server:
     print("up", flush=True)
     time.sleep(1000)

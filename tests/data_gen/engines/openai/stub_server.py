@@ -1,4 +1,4 @@
-"""A model server for tests of starting and stopping: `python -m tests.data_gen.engines.stub_server PORT [what it does
+"""A model server for tests of starting and stopping: `python -m tests.data_gen.engines.openai.stub_server PORT [what it does
 wrong ...]`.
 
 It answers /health, and /v1/completions with the prompt backwards; a prompt "die" kills it, "fail" fails, "hang" never
@@ -15,7 +15,7 @@ import threading
 import time
 from http.server import ThreadingHTTPServer
 
-from tests.data_gen.engines.fake_server import FakeServer, Reply, Seen, completion
+from tests.data_gen.engines.openai.fake_server import FakeServer, Reply, Seen, completion
 
 
 def answer(k: int, seen: Seen) -> Reply:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from data_gen.search import SearchTree
 from data_gen.search.algorithms.omega import Bisection, Omega, candidates
 from data_gen.search.node import Node
-from tests.data_gen.search.test_mcts import FORK
+from tests.data_gen.search.algorithms.test_mcts import FORK
 from tests.data_gen.search.toy import Path, World, grow, path_of
 
 

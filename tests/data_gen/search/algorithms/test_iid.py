@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from data_gen.search import Expand
 from data_gen.search.algorithms.iid import Iid
-from tests.data_gen.search.test_mcts import FORK, worlds
+from tests.data_gen.search.algorithms.test_mcts import FORK, worlds
 from tests.data_gen.search.toy import Path, World, grow, path_of
 
 

@@ -61,7 +61,7 @@ def test_scores_equal_plain_forwards(deterministic: bool, prefix_columns: int | 
     scorer = engine(deterministic=deterministic, prefix_columns=prefix_columns)
     for got, call in zip(_score(scorer, list(_calls())), _calls(), strict=True):
         for mine, plain in zip(got, _plain(call), strict=True):
-            assert mine == pytest.approx(plain, abs=1e-5)
+            assert mine == pytest.approx(plain, abs=1e-4)
     assert scorer.usage.scored_tokens == sum(len(c) for _, continuations in _calls() for c in continuations)
     assert scorer._prefixes.store.stored == 0
 
@@ -94,7 +94,7 @@ def test_a_prefix_that_was_generated_is_not_computed_again() -> None:
     assert both.usage.cached_tokens == 79  # the sample's last token was never fed
     assert both._prefixes.store.stored == stored
     for mine, plain in zip(scores, _plain(((*path, 5, 6, 7), [(2,), (3, 4)])), strict=True):
-        assert mine == pytest.approx(plain, abs=1e-5)
+        assert mine == pytest.approx(plain, abs=1e-4)
 
 
 def test_calls_of_all_programs_are_one_forward_each_for_prefixes_and_continuations() -> None:
@@ -110,7 +110,7 @@ def test_calls_of_all_programs_are_one_forward_each_for_prefixes_and_continuatio
     hook.remove()
     assert len(forwards) == 2
     assert all(
-        results[i][k] == pytest.approx(_plain(call)[k], abs=1e-5) for i, call in enumerate(calls) for k in range(3)
+        results[i][k] == pytest.approx(_plain(call)[k], abs=1e-4) for i, call in enumerate(calls) for k in range(3)
     )
 
 
@@ -120,4 +120,4 @@ def test_rows_and_batches_are_cut_without_a_trace(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(scoring, "SCORE_LOGITS", 300)
     for cut, full in zip(_score(engine(), list(_calls())), whole, strict=True):
         for a, b in zip(cut, full, strict=True):
-            assert a == pytest.approx(b, abs=1e-5)
+            assert a == pytest.approx(b, abs=1e-4)

@@ -21,8 +21,9 @@ from data_gen.engines.config import VllmConfig
 from data_gen.engines.vllm import start as vllm_start
 from data_gen.engines.vllm.engine import VllmEngine
 from data_gen.errors import UserError
-from tests.data_gen.engines import tiny, vllm_tiny
+from tests.data_gen.engines import tiny
 from tests.data_gen.engines.tiny import VOCAB, ask, request
+from tests.data_gen.engines.vllm import tiny as vllm_tiny
 
 pytestmark = pytest.mark.vllm
 SMALL = VllmConfig(kv_cache_gib=0.1)
@@ -101,7 +102,7 @@ import getpass, json, os, signal, sys, tempfile
 from pathlib import Path
 from data_gen.engines.config import VllmConfig
 from data_gen.engines.vllm.engine import VllmEngine
-from tests.data_gen.engines.test_vllm_start import _children, _requests
+from tests.data_gen.engines.vllm.test_start import _children, _requests
 from tests.data_gen.engines.tiny import ask
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Runs one stage of a hand-made plan as a process of its own: python -m tests.reasoning_train.worker PLAN STORE
+"""Runs one stage of a hand-made plan as a process of its own: python -m tests.reasoning_train.stage_process PLAN STORE
 STAGE."""
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from data_gen.engines.openai.api_key import ApiKey
 from data_gen.engines.openai.http_answers import Malformed
 from data_gen.engines.openai.http_transport import Transport
 from data_gen.errors import UserError
-from tests.data_gen.engines.fake_server import FakeServer, Reply, Seen, serving
+from tests.data_gen.engines.openai.fake_server import FakeServer, Reply, Seen, serving
 
 OK = Reply(body={"text": "fine"})
 KEY = "sk-3141592653589793"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from data_gen.records.scales import Scale
 from data_gen.search import Expand
 from data_gen.search.algorithms.rest_mcts import RestMcts
-from tests.data_gen.search.test_mcts import FORK, containing_right, visits, worlds
+from tests.data_gen.search.algorithms.test_mcts import FORK, containing_right, visits, worlds
 from tests.data_gen.search.toy import Path, ToyScorer, World, grow, path_of
 
 VALUES = {("a",): 0.4, ("b",): 0.3, ("a", "a"): 0.6, ("a", "b"): 0.2}

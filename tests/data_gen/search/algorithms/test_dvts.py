@@ -6,7 +6,7 @@ import pytest
 
 from data_gen.search import Expand
 from data_gen.search.algorithms.dvts import Dvts
-from tests.data_gen.search.test_beam import best_of, voters
+from tests.data_gen.search.algorithms.test_beam import best_of, voters
 from tests.data_gen.search.toy import ToyScorer, World, distance, grow, path_of
 
 

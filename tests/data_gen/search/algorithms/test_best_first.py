@@ -14,7 +14,7 @@ from data_gen.scorers.rollouts import Rollouts
 from data_gen.search import Expand
 from data_gen.search.algorithms.best_first import BestFirst, pop
 from data_gen.search.node import Node
-from tests.data_gen.search.test_mcts import containing_right
+from tests.data_gen.search.algorithms.test_mcts import containing_right
 from tests.data_gen.search.toy import CODEC, Path, ToyScorer, ToyTask, World, grow, path_of
 
 WIDE = World(

@@ -21,7 +21,7 @@ from data_gen.engines.openai.http_transport import Transport
 from data_gen.engines.openai.kinds import KINDS
 from data_gen.engines.programs import run_programs
 from data_gen.errors import UserError
-from tests.data_gen.engines.fake_server import FakeServer, Reply, Seen, completion, ids_of, letters, serving
+from tests.data_gen.engines.openai.fake_server import FakeServer, Reply, Seen, completion, ids_of, letters, serving
 
 END = 1
 AB = len(letters()) - 1

@@ -12,7 +12,7 @@ from data_gen.records.scales import Scale
 from data_gen.search import Expand
 from data_gen.search.algorithms.uct import Uct
 from data_gen.search.select import Ucb
-from tests.data_gen.search.test_mcts import FORK, containing_right, visits, worlds
+from tests.data_gen.search.algorithms.test_mcts import FORK, containing_right, visits, worlds
 from tests.data_gen.search.toy import ToyScorer, World, grow
 
 DEEP = World(

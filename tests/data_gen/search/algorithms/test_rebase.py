@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from data_gen.records.scales import Scale
 from data_gen.search.algorithms.rebase import Rebase, allocate
-from tests.data_gen.search.test_beam import voters
+from tests.data_gen.search.algorithms.test_beam import voters
 from tests.data_gen.search.toy import Path, ToyScorer, World, distance, grow, path_of
 
 nodes = st.lists(st.tuples(st.floats(-1, 1), st.integers(1, 5)), min_size=1, max_size=9)

@@ -15,7 +15,7 @@ from data_gen.search.backup import back_up_rewards
 from data_gen.search.expand import same_step
 from data_gen.search.node import Node
 from data_gen.search.select import Puct
-from tests.data_gen.search.test_mcts import FORK, containing_right, visits, worlds
+from tests.data_gen.search.algorithms.test_mcts import FORK, containing_right, visits, worlds
 from tests.data_gen.search.toy import ToyScorer, World, grow, path_of
 
 EVEN = Puct(c=1.0, prior="uniform", fpu="reward")

@@ -15,7 +15,7 @@ from data_gen.engines.openai.engine import OpenAIEngine
 from data_gen.engines.openai.opening import Speaker, open_openai
 from data_gen.errors import UserError
 from tests.data_gen.engines.tiny import CONTEXT, TEXTS, VOCAB, ask, request, tokenizer
-from tests.data_gen.engines.vllm_tiny import SLACK, plain_logprobs, save, transformers_engine, vllm_program
+from tests.data_gen.engines.vllm.tiny import SLACK, plain_logprobs, save, transformers_engine, vllm_program
 
 pytestmark = pytest.mark.vllm
 

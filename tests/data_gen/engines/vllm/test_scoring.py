@@ -13,7 +13,7 @@ from data_gen.engines.config import VllmConfig
 from data_gen.engines.vllm.engine import VllmEngine
 from data_gen.errors import UserError
 from tests.data_gen.engines.tiny import CONTEXT, VOCAB, ask, request
-from tests.data_gen.engines.vllm_tiny import SLACK, plain_logprobs, save, transformers_engine
+from tests.data_gen.engines.vllm.tiny import SLACK, plain_logprobs, save, transformers_engine
 
 pytestmark = pytest.mark.vllm
 

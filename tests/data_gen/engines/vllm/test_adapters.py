@@ -15,8 +15,8 @@ import torch
 from data_gen.engines.config import VllmConfig
 from data_gen.engines.vllm.engine import VllmEngine
 from data_gen.errors import UserError
-from tests.data_gen.engines import vllm_tiny
 from tests.data_gen.engines.tiny import VOCAB, ask, request
+from tests.data_gen.engines.vllm import tiny as vllm_tiny
 
 pytestmark = pytest.mark.vllm
 

@@ -18,7 +18,7 @@ from data_gen.engines.programs import run_programs
 from data_gen.engines.vllm.engine import VllmEngine
 from data_gen.errors import UserError
 from tests.data_gen.engines.tiny import CONTEXT, TEXTS, VOCAB, ask, request
-from tests.data_gen.engines.vllm_tiny import SLACK, model, plain_logprobs, save, transformers_engine
+from tests.data_gen.engines.vllm.tiny import SLACK, model, plain_logprobs, save, transformers_engine
 
 pytestmark = pytest.mark.vllm
 
