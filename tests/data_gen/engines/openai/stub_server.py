@@ -1,5 +1,5 @@
-"""A model server for tests of starting and stopping: `python -m tests.data_gen.engines.openai.stub_server PORT [what it does
-wrong ...]`.
+"""A model server for tests of starting and stopping: `python -m tests.data_gen.engines.openai.stub_server PORT [what it
+does wrong ...]`.
 
 It answers /health, and /v1/completions with the prompt backwards; a prompt "die" kills it, "fail" fails, "hang" never
 answers.
