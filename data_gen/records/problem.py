@@ -20,7 +20,8 @@ class Problem:
     """
 
     id: str
-    """Stable and unique within the task; random streams and shards derive from it."""
+    """Stable and unique within a recipe: problems of `tasks.NAME` have ids that begin with `NAME/`. Rows of other kinds
+    name their problem by it, and random streams and shards derive from it."""
     question: str
     gold: str | None
     """Gold answer as text; None where the source has none (such rows are unverifiable)."""
@@ -31,6 +32,8 @@ class Problem:
     """Worked solution, one step an entry, without delimiters and without the final answer line."""
     choices: tuple[str, ...] = ()
     difficulty: float | None = None
+    task: str = ""
+    """Which of the recipe's tasks grades it: the NAME of `tasks.NAME`, empty for `task`."""
     payload: str = ""
     """What the task's checker needs beyond gold, as JSON; empty for most."""
     tags: Tags = field(default_factory=dict, hash=False)

@@ -66,6 +66,8 @@ PairsRef = Annotated[Ref, Kind("pairs")]
 """Preferences between two continuations (labels.StepPair)."""
 ValueTargetsRef = Annotated[Ref, Kind("value_targets")]
 """Paths with what a verifier should say along them (labels.ValueTarget)."""
+RowsRef = Annotated[Ref, *(Kind(name) for name in ("problems", "solutions", "trees", "pairs", "value_targets"))]
+"""Rows of any kind that belong to problems."""
 TableRef = Annotated[Ref, Kind("table")]
 """Per-problem results of an evaluation."""
 VerdictRef = Annotated[Ref, Kind("verdict")]

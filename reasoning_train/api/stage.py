@@ -70,6 +70,19 @@ class StageConfig(BaseModel):
         return 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class KindOf:
+    """Stands for the kind of an output that is of the kind of an input: `outputs={"data": KindOf("sources")}`.
+
+    The inputs that the field holds must all be of one kind; the recipe is refused otherwise.
+    """
+
+    field: str
+
+    def __str__(self) -> str:
+        return f"as {self.field}"
+
+
 class GateError(UserError):
     """A stage refuses to hand on bad data: too few rows, one class only, no correct sample."""
 
@@ -153,7 +166,7 @@ class StageDef:
     version: int
     config: type[StageConfig]
     run: Callable[[Any, Any], None]
-    outputs: dict[str, str]
+    outputs: dict[str, str | KindOf]
     """Output name -> kind; the first is the main output."""
     unit: Literal["problem", "whole"]
     seeded: bool | Callable[[Any], bool]
@@ -179,6 +192,13 @@ class StageDef:
         """Whether one process is to do the whole stage unless the recipe asks for shards: its engine says so."""
         engine = getattr(self.config.model_validate(config), "engine", None)
         return engine is not None and engine.alone
+
+    def kinds(self, config: StageConfig, kind_of: Callable[[Ref], str]) -> dict[str, str]:
+        """Output name -> kind for one config; `kind_of` gives the kind of the output behind a reference."""
+        return {
+            name: kind_of(next(_refs(getattr(config, kind.field)))) if isinstance(kind, KindOf) else kind
+            for name, kind in self.outputs.items()
+        }
 
     @property
     def main(self) -> str:
@@ -207,6 +227,16 @@ class StageDef:
         return function
 
 
+def _refs(value: Any) -> Iterator[Ref]:
+    if isinstance(value, Ref):
+        yield value
+    elif isinstance(value, BaseModel):
+        yield from _refs([getattr(value, name) for name in type(value).model_fields])
+    elif isinstance(value, (Mapping, list, tuple)):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _refs(item)
+
+
 STAGES: Registry[StageDef] = Registry("stage", package="reasoning_train.stages", group="reasoning_train.stages")
 """Name -> StageDef."""
 
@@ -215,7 +245,7 @@ def stage(
     name: str,
     *,
     version: int,
-    outputs: dict[str, str],
+    outputs: Mapping[str, str | KindOf],
     unit: Literal["problem", "whole"] = "whole",
     seeded: bool | Callable[[Any], bool] = True,
     across_seeds: bool = False,
@@ -229,7 +259,7 @@ def stage(
         parameters = list(inspect.signature(function).parameters)
         config = get_type_hints(function)[parameters[0]]
         made = StageDef(
-            name, version, config, function, outputs, unit, seeded, across_seeds, heavy, distributed, scores
+            name, version, config, function, dict(outputs), unit, seeded, across_seeds, heavy, distributed, scores
         )
         return STAGES.register(name)(made)
 

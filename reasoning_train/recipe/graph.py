@@ -9,7 +9,7 @@ from typing import Any
 from data_gen.errors import UserError
 from reasoning_train.api.plan import Node
 from reasoning_train.api.refs import Ref
-from reasoning_train.api.stage import STAGES, StageDef
+from reasoning_train.api.stage import STAGES, KindOf, StageDef
 from reasoning_train.recipe.asked import asked, pieces
 from reasoning_train.recipe.drafts import Draft
 from reasoning_train.recipe.errors import Problems
@@ -31,6 +31,8 @@ class _Made:
 
     node: Node
     edges: list[Edge]
+    kinds: dict[str, str]
+    """Output name -> kind."""
 
 
 class Graph:
@@ -41,6 +43,7 @@ class Graph:
         self._resolvers, self._files, self._problems = resolvers, files, problems
         self._names: dict[tuple[str, int], str] = {}
         self._stages: dict[str, StageDef] = {}
+        self._kinds: dict[str, dict[str, str]] = {}
         self._formats = Formats()
 
     def add(self, draft: Draft) -> None:
@@ -55,6 +58,7 @@ class Graph:
         for seed, it in zip(seeds, made, strict=True):
             name = draft.name if shared else f"{draft.name}@{seed}"
             self._stages[name] = definition
+            self._kinds[name] = it.kinds if it else _declared(definition)
             for meant in self._resolvers if definition.across_seeds else [seed]:
                 self._names[draft.name, meant] = name
             if it and name not in self.nodes:
@@ -91,6 +95,7 @@ class Graph:
         node_seed = self._seed(draft, seed) if definition.is_seeded(model) else None
         edges = [Edge(place, ref, kinds, self._kind(ref)) for place, ref, kinds in wanted(model)]
         self._check_kinds(draft, edges)
+        self._check_same_kind(draft, definition, edges)
         for place, message in definition.checker(model, self._config_of) if definition.checker else ():
             self._problems.add(join(draft.path, place), message)
         found = {path: self._files.find(path, join(draft.path, place)) for place, path in path_fields(model)}
@@ -111,7 +116,7 @@ class Graph:
             previous=draft.previous and self._names.get((draft.previous, seed)),
             origin=self._problems.origin(draft.path),
         )
-        return _Made(replace(node, key=self._key(node)), edges)
+        return _Made(replace(node, key=self._key(node)), edges, definition.kinds(model, self._kind))
 
     def _final(self, ref: Ref, seed: int) -> Ref:
         return Ref(self._names.get((ref.node, seed), ref.node), ref.output)
@@ -143,13 +148,25 @@ class Graph:
                     f"expected {expected}, but {str(edge.ref)!r} (a stage of type {type_name!r}) gives {edge.given}.",
                 )
 
+    def _check_same_kind(self, draft: Draft, definition: StageDef, edges: Sequence[Edge]) -> None:
+        """The inputs that say of which kind an output is are of one kind."""
+        for field in (kind.field for kind in definition.outputs.values() if isinstance(kind, KindOf)):
+            known = [edge for edge in edges if edge.given and f"{edge.place}.".startswith(f"{field}.")]
+            for first, edge in ((known[0], edge) for edge in known[1:]):
+                if edge.given != first.given:
+                    self._problems.add(
+                        join(draft.path, edge.place),
+                        f"expected {first.given}, as {str(first.ref)!r} is, but {str(edge.ref)!r} gives {edge.given}; "
+                        "rows of different kinds do not go together.",
+                    )
+
     def _config_of(self, ref: Ref) -> Mapping[str, Any]:
         return self.nodes[ref.node].config if ref.node in self.nodes else {}
 
     def _kind(self, ref: Ref) -> str:
         """Kind of the output behind a reference; empty where its stage did not pass."""
         definition = self._stages.get(ref.node)
-        return definition.outputs.get(ref.output or definition.main, "") if definition else ""
+        return self._kinds[ref.node].get(ref.output or definition.main, "") if definition else ""
 
     def _key(self, node: Node) -> str:
         gates = [self._key_of(name) for name in (node.stop_gate, node.previous) if name]
@@ -171,6 +188,11 @@ class Graph:
     def _key_of(self, name: str) -> str:
         # An input that did not pass has no key; the recipe is refused anyway.
         return self.nodes[name].key if name in self.nodes else ""
+
+
+def _declared(definition: StageDef) -> dict[str, str]:
+    """Kinds of the outputs of a stage whose config does not fit, as far as they do not depend on it."""
+    return {name: kind for name, kind in definition.outputs.items() if isinstance(kind, str)}
 
 
 def _texts(value: Any) -> Sequence[str]:

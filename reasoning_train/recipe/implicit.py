@@ -112,4 +112,4 @@ class ImplicitNodes:
             return None
         if draft.uses == "model":
             return model_config(self._plain(self._recipe.model or {}, "model"), loaded, self._problems)
-        return loaded.problems_config(draft.name.removeprefix(draft.path + "."))
+        return loaded.problems_config(draft.name.removeprefix(draft.path + "."), name=draft.path.partition(".")[2])

@@ -7,7 +7,7 @@ from typing import Any
 
 from data_gen.errors import UserError
 from reasoning_train.api.refs import Ref
-from reasoning_train.api.stage import STAGES, StageDef
+from reasoning_train.api.stage import STAGES, KindOf, StageDef
 from reasoning_train.recipe.drafts import BEST, LAST, STOP, Draft, best_draft
 from reasoning_train.recipe.references import OUTSIDE, BadReference, Scope, expand, hint
 from reasoning_train.recipe.schema import Recipe, Rounds
@@ -51,7 +51,7 @@ class StageReferences:
             return self._written(self.drafts[node], names)
         raise BadReference(f"stage {node!r} has no output {'.'.join(names)!r}{hint(names[0], outputs)}")
 
-    def _outputs(self, node: str) -> Mapping[str, str] | None:
+    def _outputs(self, node: str) -> Mapping[str, str | KindOf] | None:
         """Outputs of a node's stage; None where the node or its stage is unknown, which is told elsewhere."""
         found = self.drafts.get(node)
         definition = stage_of(found) if found else None

@@ -24,9 +24,9 @@ class LoadedTask:
     """Plain data with defaults filled in and local files by absolute path."""
     splits: tuple[str, ...]
 
-    def problems_config(self, split: str) -> dict[str, Any]:
-        """Config of the `problems` node of one split."""
-        return {"task": self.config, "split": split}
+    def problems_config(self, split: str, name: str) -> dict[str, Any]:
+        """Config of the `problems` node of one split; `name`: of `tasks.NAME`, empty for `task`."""
+        return {"task": self.config, "split": split, "task_name": name}
 
 
 def load_task(written: Mapping[str, Any], path: str, files: LeafFiles, problems: Problems) -> LoadedTask | None:

@@ -6,7 +6,6 @@ It works on problems, before anything is sampled: what is dropped here is neithe
 from __future__ import annotations
 
 import re
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -16,7 +15,7 @@ from pydantic import Field
 from data_gen.records.problem import Problem
 from reasoning_train.api.refs import Kind, ProblemsRef, Ref
 from reasoning_train.api.stage import Context, Input, Sizes, StageConfig, gate, stage
-from reasoning_train.store.inputs import read_problems
+from reasoning_train.store.inputs import read_problems, read_tasks, write_tasks
 from reasoning_train.store.rows import write_rows
 
 
@@ -52,7 +51,7 @@ def decontaminate(config: DecontaminateConfig, ctx: Context) -> None:
         f"decontaminate: every row of {config.problems} repeats a problem of {', '.join(sets)}. Train on another "
         "split.",
     )
-    shutil.copy(source.path / "task.json", out / "task.json")
+    write_tasks(out, read_tasks(source))
     ctx.metric("disjoint_splits", source.manifest.get("metrics", {}).get("disjoint_splits", False))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
@@ -11,7 +12,7 @@ from data_gen.errors import UserError
 from data_gen.records.problem import Problem
 from data_gen.tasks import Task
 from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
-from reasoning_train.store.inputs import build_task
+from reasoning_train.store.inputs import build_task, write_tasks
 from reasoning_train.store.rows import write_rows
 
 
@@ -27,19 +28,24 @@ class ProblemsConfig(StageConfig):
 
     task: Annotated[Task, BeforeValidator(_task)]
     split: str
+    task_name: str = ""
+    """The NAME of `tasks.NAME`, empty for `task`. Ids begin with it, so that problems of several tasks never share one,
+    and every row still names its problem where the problems of all tasks meet."""
 
 
 @stage("problems", version=1, outputs={"data": "problems"}, seeded=False, heavy=False)
 def problems(config: ProblemsConfig, ctx: Context) -> None:
     """Write the split, count rows without gold, refuse an empty one."""
     task, out = config.task, ctx.output("data")
-    rows = write_rows(out, kind="problems", rows=(p.to_row() for p in _counted(task.problems(config.split), ctx)))
+    problems = (_named(problem, config.task_name) for problem in task.problems(config.split))
+    rows = write_rows(out, kind="problems", rows=(p.to_row() for p in _counted(problems, ctx)))
+    written = f"tasks.{config.task_name}" if config.task_name else "task"
     gate(
         rows > 0,
-        f"task.{config.split}: the split {config.split!r} of task {task.uses!r} has no rows. Check `path`, `split` "
-        "and the field map.",
+        f"{written}.{config.split}: the split {config.split!r} of task {task.uses!r} has no rows. Check `path`, "
+        "`split` and the field map.",
     )
-    (out / "task.json").write_text(config.task.model_dump_json(indent=2), encoding="utf-8")
+    write_tasks(out, {config.task_name: config.task.model_dump(mode="json")})
     ctx.metric("disjoint_splits", task.disjoint_splits)
 
 
@@ -48,6 +54,10 @@ def size(config: ProblemsConfig, sizes: Sizes) -> dict[str, Any]:
     """The size of the split, where the task knows it before reading."""
     rows = config.task.splits().get(config.split)
     return {} if rows is None else {"rows": rows}
+
+
+def _named(problem: Problem, name: str) -> Problem:
+    return replace(problem, id=f"{name}/{problem.id}", task=name) if name else problem
 
 
 def _counted(rows: Iterator[Problem], ctx: Context) -> Iterator[Problem]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from data_gen.errors import UserError
@@ -12,6 +13,7 @@ from data_gen.records.problem import Problem
 from data_gen.records.solution import Solution
 from data_gen.records.trees import Tree, read_trees
 from data_gen.tasks import TASKS, Task
+from data_gen.tasks.merged import Merged
 from reasoning_train.api.stage import Input
 from reasoning_train.store.rows import Rows
 
@@ -58,9 +60,28 @@ def count_rows(source: Input, limit: int | None = None) -> int:
     return rows if limit is None else min(rows, limit)
 
 
+TASKS_FILE = "tasks.json"
+"""Beside problems: the name of each task that they come from (`Problem.task`) and its configuration."""
+
+
 def load_task(source: Input) -> Task:
-    """The task that a `problems` input came from, as its configuration says."""
-    return build_task(json.loads((source.path / "task.json").read_text(encoding="utf-8")))
+    """The task that a `problems` input came from, as its configuration says. Where the problems of several meet, a task
+    that hands each problem to its own."""
+    members = {name: build_task(config) for name, config in read_tasks(source).items()}
+    if len(members) == 1:
+        return next(iter(members.values()))
+    return Merged(members=members, format=next(iter(members.values())).format)
+
+
+def read_tasks(source: Input) -> dict[str, dict[str, Any]]:
+    """Name of each task of a `problems` input (`Problem.task`) and its configuration."""
+    found: dict[str, dict[str, Any]] = json.loads((source.path / TASKS_FILE).read_text(encoding="utf-8"))
+    return found
+
+
+def write_tasks(folder: Path, tasks: Mapping[str, Mapping[str, Any]]) -> None:
+    """Put the tasks of problems beside their rows."""
+    (folder / TASKS_FILE).write_text(json.dumps(tasks, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def build_task(config: Mapping[str, Any]) -> Task:

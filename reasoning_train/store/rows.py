@@ -40,7 +40,7 @@ class Rows:
 
         total = 0
         for part in self._parts:
-            with _named(part):
+            with reading(part):
                 total += pq.read_metadata(part).num_rows
         return total
 
@@ -53,13 +53,13 @@ class Rows:
     def _batches(self, part: Path) -> Iterator[list[dict[str, Any]]]:
         import pyarrow.parquet as pq
 
-        with _named(part), pq.ParquetFile(part, memory_map=False, page_checksum_verification=True) as file:
+        with reading(part), pq.ParquetFile(part, memory_map=False, page_checksum_verification=True) as file:
             for batch in file.iter_batches(batch_size=256, columns=self._columns, use_threads=False):
                 yield batch.to_pylist()
 
 
 @contextmanager
-def _named(part: Path) -> Iterator[None]:
+def reading(part: Path) -> Iterator[None]:
     """What the reader says of a file that it cannot read, with the file's name."""
     import pyarrow as pa
 

@@ -170,7 +170,7 @@ class _Work:
         index = read_logs(self.partial.folder)
         if self.stage.unit == "problem":
             main = self.ctx.output(self.stage.main)
-            write_rows(main, self.stage.outputs[self.stage.main], _Merged(index))
+            write_rows(main, self._kinds()[self.stage.main], _Merged(index))
             if self.stage.after is not None:
                 self.stage.after(self.config, self.ctx, Rows(main))
         return index
@@ -185,10 +185,13 @@ class _Work:
             raise RuntimeError(
                 f"stage {self.stage.name!r} wrote {pickles[0].relative_to(out)}; artifacts hold no pickles"
             )
-        outputs = {name: describe_output(out / name, kind) for name, kind in self.stage.outputs.items()}
+        outputs = {name: describe_output(out / name, kind) for name, kind in self._kinds().items()}
         manifest = {**describe_node(self.node, self.plan), **self._made(index), "outputs": outputs}
         _close_folder(out, manifest, self.partial.history())
         self.store.publish(self.node, out)
+
+    def _kinds(self) -> dict[str, str]:
+        return self.stage.kinds(self.config, lambda ref: self.ctx.input(ref).kind)
 
     def _made(self, index: LogIndex) -> dict[str, Any]:
         states = self.partial.complete() or []

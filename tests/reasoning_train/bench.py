@@ -18,6 +18,7 @@ from reasoning_train.api.plan import Node, Plan
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import STAGES, Context, StageConfig, stage
 from reasoning_train.models.policy import Policy, load_policy
+from reasoning_train.store.inputs import write_tasks
 from reasoning_train.store.rows import Rows, write_rows
 from reasoning_train.store.store import Artifact, Store
 from reasoning_train.worker.run_node import run_node
@@ -35,6 +36,7 @@ class GivenConfig(StageConfig):
     rows: list[dict[str, Any]]
     metrics: dict[str, Any] = {}
     task: dict[str, Any] = {}
+    tasks: dict[str, dict[str, Any]] = {}
 
 
 def _given(name: str, kind: str) -> None:
@@ -43,7 +45,7 @@ def _given(name: str, kind: str) -> None:
         """Rows by hand."""
         write_rows(ctx.output("data"), kind, config.rows)
         if kind == "problems":
-            (ctx.output("data") / "task.json").write_text(json.dumps(config.task), encoding="utf-8")
+            write_tasks(ctx.output("data"), {"": config.task, **config.tasks} if config.task else config.tasks)
         for metric, value in config.metrics.items():
             ctx.metric(metric, value)
 

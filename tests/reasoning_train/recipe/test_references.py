@@ -85,7 +85,7 @@ def test_implicit_nodes(tmp_path: Path) -> None:
         "open_text": False,
         "format": plan.nodes["model"].config["task_format"],
     }
-    assert plan.nodes["task.train"].config == {"task": task, "split": "train"}
+    assert plan.nodes["task.train"].config == {"task": task, "split": "train", "task_name": ""}
     assert plan.nodes["task.train.gold"].config == {"problems": Ref("task.train")}
     assert plan.nodes["model"].config["vocabulary"] == ["a", "b"]
     assert plan.nodes["base"].inputs == ("model", "task.train.gold")

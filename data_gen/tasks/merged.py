@@ -1,0 +1,59 @@
+"""The task of problems that come from several tasks: each problem is judged by its own.
+
+No recipe names it. Stage `concat` merges problems of several tasks, and `load_task` then opens this one. A stage that
+grades knows nothing of the merge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
+
+from pydantic import SerializeAsAny
+
+from data_gen.errors import UserError
+from data_gen.records.problem import Problem
+from data_gen.records.verdict import Answer, Gold, Grade
+from data_gen.tasks.base import Task
+
+
+class Merged(Task):
+    """`Merged(members={"": gsm8k, "math": math}, format=gsm8k.format)`; every member has the same Format."""
+
+    uses: Literal["merged"] = "merged"
+    members: Mapping[str, SerializeAsAny[Task]]
+    """Name of a task (`Problem.task`) -> the task."""
+
+    def of(self, problem: Problem) -> Task:
+        """The task that a problem comes from; UserError where there is none of this name."""
+        if problem.task not in self.members:
+            raise UserError(
+                f"Problem {problem.id!r} comes from task {problem.task!r}, which its problem set does not list; it "
+                f"lists {', '.join(map(repr, self.members))}. Make the problem set again."
+            )
+        return self.members[problem.task]
+
+    @property
+    def disjoint_splits(self) -> bool:
+        """True where it is true of every member."""
+        return all(task.disjoint_splits for task in self.members.values())
+
+    def grade(self, problem: Problem, answer: Answer) -> Grade:
+        """The verdict of the problem's own task."""
+        return self.of(problem).grade(problem, answer)
+
+    def check_steps(self, problem: Problem, steps: Sequence[str]) -> tuple[bool, ...] | None:
+        """The step checker of the problem's own task."""
+        return self.of(problem).check_steps(problem, steps)
+
+    def splits(self) -> dict[str, int | None]:
+        """None: a merged set is made of rows, not read from a source."""
+        return {}
+
+    def problems(self, split: str) -> Iterator[Problem]:
+        """Always a UserError: a merged set is made of rows, not read from a source."""
+        raise UserError(f"A merged task has no split {split!r}; read the problems from the stage that merged them.")
+
+    def verify(self, gold: Gold, answer: Answer) -> Grade:
+        """Always a UserError: without its problem an answer has no task."""
+        raise UserError("An answer to problems of several tasks can be graded with its problem only; call `grade`.")

@@ -1,0 +1,183 @@
+"""`concat`: rows of several sources as one: problems, solutions, trees, pairs or value targets.
+
+both:   {uses: concat, sources: ["${task.train}", "${tasks.math.train}"]}
+sft:    {uses: concat, sources: [{rows: "${stages.own}", share: 3}, {rows: "${task.train.gold}", share: 1}]}
+so_far: {uses: concat, sources: ["${previous.kept}", "${stages.sample}"]}
+
+Ids need no care: problems of `tasks.NAME` have ids that begin with `NAME/` from their first row on, so every row names
+its problem by one id before and after, and rows of the merged problems join with rows that were made before the merge.
+What an id of a problem cannot tell apart are solutions (or trees) of one problem from two sources; their numbers stay
+unique, too: a later source keeps those that are free. Merged problems remember which task grades them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from data_gen.engines.base import stream_seed
+from data_gen.errors import UserError
+from data_gen.mixing import Numbering, mixed_sizes
+from reasoning_train.api.refs import Ref, RowsRef
+from reasoning_train.api.stage import Context, Input, KindOf, Sizes, StageConfig, at_most, gate, stage
+from reasoning_train.store.inputs import read_tasks, write_tasks
+from reasoning_train.store.row_access import RowAccess
+from reasoning_train.store.rows import write_rows
+from reasoning_train.store.units import NUMBER_COLUMN, Unit, read_units
+
+
+class Source(BaseModel):
+    """Rows, and how many of them: `{rows: "${stages.kept}", share: 3, limit: 10000}`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    rows: RowsRef
+    share: float | None = Field(None, gt=0)
+    """In proportion to the shares of the other sources, which then all have one: the mixture is as large as the sources
+    allow."""
+    limit: int | None = Field(None, ge=1)
+    """At most so many problems, solutions, trees, pairs or paths, a random choice; shares are taken of these."""
+
+
+class ConcatConfig(StageConfig):
+    """Which rows, one source after the other."""
+
+    sources: list[RowsRef | Source] = Field(min_length=1)
+    """All of one kind, of tasks with one Format."""
+    min_rows: int = Field(1, ge=1)
+    """Problems, solutions, trees, pairs or paths, at least."""
+
+    @model_validator(mode="after")
+    def _shares_for_all(self) -> ConcatConfig:
+        without = [str(one.rows) for one in self.parts if one.share is None]
+        if without and len(without) < len(self.parts):
+            raise ValueError(
+                f"sources: some have a share and {without[0]!r} has none; give every source one, or none of them"
+            )
+        refs = [one.rows for one in self.parts]
+        if twice := next((ref for ref in refs if refs.count(ref) > 1), None):
+            raise ValueError(f"sources: {str(twice)!r} is given twice; name it once and raise its share instead")
+        return self
+
+    @property
+    def parts(self) -> list[Source]:
+        """The sources, bare references written out."""
+        return [Source(rows=one) if isinstance(one, Ref) else one for one in self.sources]
+
+    @property
+    def draws(self) -> bool:
+        """Whether a random choice of rows is made."""
+        return any(one.share is not None or one.limit is not None for one in self.parts)
+
+
+@stage("concat", version=1, outputs={"data": KindOf("sources")}, seeded=lambda config: config.draws, heavy=False)
+def concat(config: ConcatConfig, ctx: Context) -> None:
+    """Choose, then write: rows of one problem together, problems in the order in which the sources first name them."""
+    inputs = [ctx.input(part.rows) for part in config.parts]
+    kind, out = inputs[0].kind, ctx.output("data")
+    chosen = _chosen(config, inputs, ctx)
+    for part, units in zip(config.parts, chosen, strict=True):
+        gate(bool(units), f"concat: nothing is left of {part.rows}. Raise its share or limit, or leave it out.")
+    placed = _placed(config, chosen, kind, ctx)
+    gate(
+        len(placed) >= config.min_rows,
+        f"concat: {len(placed)} of kind {kind} in all sources together, fewer than min_rows={config.min_rows}.",
+    )
+    write_rows(out, kind, _rows(placed, inputs, kind))
+    ctx.count("out", len(placed))
+    ctx.metric("sources", {str(part.rows): sum(p.source == i for p in placed) for i, part in enumerate(config.parts)})
+    if kind == "problems":
+        write_tasks(out, _tasks(config, inputs))
+        promises = [source.manifest["metrics"].get("disjoint_splits", False) for source in inputs]
+        ctx.metric("disjoint_splits", all(promises))
+
+
+@concat.estimate
+def size(config: ConcatConfig, sizes: Sizes) -> dict[str, Any]:
+    """At most all rows. A limit counts problems, solutions or trees, so it bounds rows only where each is one row."""
+    found = [(sizes(part.rows), part.limit) for part in config.parts]
+    result = {}
+    if all("rows" in one for one, _ in found):
+        result["rows"] = sum(
+            at_most(one["rows"], limit if one.get("records", one["rows"]) == one["rows"] else None) or 0
+            for one, limit in found
+        )
+    if all("records" in one for one, _ in found):
+        result["records"] = sum(at_most(one["records"], limit) or 0 for one, limit in found)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A unit at its place in the output."""
+
+    source: int
+    unit: Unit
+    number: int
+
+
+def _chosen(config: ConcatConfig, inputs: Sequence[Input], ctx: Context) -> list[list[Unit]]:
+    """The units of every source after limits and shares, in their order."""
+    every = [list(read_units(source)) for source in inputs]
+    ctx.count("in", sum(map(len, every)))
+    limited = [at_most(len(units), part.limit) or 0 for units, part in zip(every, config.parts, strict=True)]
+    ctx.count("dropped.limit", sum(map(len, every)) - sum(limited))
+    shares = [part.share for part in config.parts if part.share is not None]
+    wanted = mixed_sizes(limited, shares) if shares else limited
+    ctx.count("dropped.share", sum(limited) - sum(wanted))
+    return [
+        _draw(units, n, random.Random(stream_seed(ctx.seed, "concat", i)))
+        for i, (units, n) in enumerate(zip(every, wanted, strict=True))
+    ]
+
+
+def _draw(units: list[Unit], n: int, rng: random.Random) -> list[Unit]:
+    return units if n >= len(units) else [units[i] for i in sorted(rng.sample(range(len(units)), n))]
+
+
+def _placed(config: ConcatConfig, chosen: Sequence[Sequence[Unit]], kind: str, ctx: Context) -> list[_Placed]:
+    """Everything in its order with its number. A problem that comes again is counted and left out."""
+    by_problem: dict[str, list[_Placed]] = {}
+    numbers = Numbering()
+    for i, units in enumerate(chosen):
+        for unit in units:
+            known = by_problem.setdefault(unit.problem, [])
+            if known and known[0].unit.group != unit.group:
+                raise UserError(_two_problems(unit, config.parts[known[0].source].rows, config.parts[i].rows))
+            if kind == "problems" and known:
+                ctx.count("dropped.duplicate")
+                continue
+            number = numbers.of(i, unit.problem, unit.number) if kind in NUMBER_COLUMN else 0
+            known.append(_Placed(i, unit, number))
+    return [placed for units in by_problem.values() for placed in units]
+
+
+def _two_problems(unit: Unit, first: Ref, second: Ref) -> str:
+    return (
+        f"concat: {first} and {second} have different problems under the id {unit.problem!r} (the second is of group "
+        f"{unit.group[:80]!r}). Give each task a name of its own (`tasks: {{easy: ..., hard: ...}}`): its ids begin "
+        "with it."
+    )
+
+
+def _rows(placed: Sequence[_Placed], inputs: Sequence[Input], kind: str) -> Iterator[dict[str, Any]]:
+    readers, column = [RowAccess(source.path) for source in inputs], NUMBER_COLUMN.get(kind)
+    for one in placed:
+        for number in range(one.unit.start, one.unit.start + one.unit.rows):
+            row = readers[one.source][number]
+            yield {**row, column: one.number} if column else row
+
+
+def _tasks(config: ConcatConfig, inputs: Sequence[Input]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for part, source in zip(config.parts, inputs, strict=True):
+        for name, task in read_tasks(source).items():
+            if found.setdefault(name, task) != task:
+                raise UserError(
+                    f"concat: {part.rows} comes from a task {name!r} that is set up otherwise than the one of the same "
+                    "name before it. Give the tasks different names."
+                )
+    return found

@@ -1,0 +1,80 @@
+"""`part`: the k-th of n parts of problems, for fresh problems in every round.
+
+fresh: {uses: part, problems: "${task.explore}", part: "${round}", of: 3}
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from data_gen.records.problem import Problem
+from reasoning_train.api.refs import ProblemsRef
+from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.store.inputs import read_problems, read_tasks, write_tasks
+from reasoning_train.store.rows import write_rows
+
+
+class PartConfig(StageConfig):
+    """Which part of what. The parts of one division share no problem and no group, and hold all of them together."""
+
+    problems: ProblemsRef
+    part: int = Field(ge=1)
+    """Counted from 1, so that `${round}` can stand here."""
+    of: int = Field(ge=1)
+    """How many parts."""
+    salt: int = 0
+    """Another number makes another division."""
+
+    @model_validator(mode="after")
+    def _within(self) -> PartConfig:
+        if self.part > self.of:
+            raise ValueError(
+                f"part: there are {self.of} parts (`of`), so part {self.part} does not exist; raise `of`, for "
+                "`${round}` to the number of rounds"
+            )
+        return self
+
+
+@stage("part", version=1, outputs={"data": "problems"}, seeded=False, heavy=False)
+def part(config: PartConfig, ctx: Context) -> None:
+    """Stream the rows and keep those of the part, in their order."""
+    source, out = ctx.input(config.problems), ctx.output("data")
+    rows = write_rows(out, "problems", (p.to_row() for p in _kept(read_problems(source), config, ctx)))
+    gate(
+        rows > 0,
+        f"part: part {config.part} of {config.of} of {config.problems} has no problem. Divide into fewer parts, or "
+        "bring more problems.",
+    )
+    write_tasks(out, read_tasks(source))
+    ctx.metric("disjoint_splits", source.manifest["metrics"].get("disjoint_splits", False))
+
+
+@part.estimate
+def size(config: PartConfig, sizes: Sizes) -> dict[str, Any]:
+    """All problems at most: groups need not be of one size."""
+    return {name: value for name, value in sizes(config.problems).items() if name == "rows"}
+
+
+def part_of(group: str, of: int, salt: int = 0) -> int:
+    """The part, 1 to `of`, that a group belongs to: a hash of the group alone, so that problems that join later move
+    no other.
+
+    >>> [part_of(group, 3) for group in "abcde"]
+    [3, 2, 3, 1, 3]
+    """
+    digest = hashlib.blake2b(f"{salt}\n{group}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % of + 1
+
+
+def _kept(problems: Iterator[Problem], config: PartConfig, ctx: Context) -> Iterator[Problem]:
+    for problem in problems:
+        ctx.count("in")
+        if part_of(problem.group, config.of, config.salt) == config.part:
+            ctx.count("out")
+            yield problem
+        else:
+            ctx.count("dropped.other_part")
