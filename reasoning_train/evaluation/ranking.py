@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from reasoning_train.evaluation.metrics import LEVEL, Estimate
+from reasoning_train.evaluation.intervals import LEVEL, Estimate
 
 RESAMPLES = 1_000
 Statistic = Callable[[np.ndarray, np.ndarray], float | None]
@@ -64,9 +64,27 @@ def calibration_error(p: Sequence[float] | np.ndarray, right: Sequence[bool] | n
     0.25
     """
     q, r = np.asarray(p, dtype=float), np.asarray(right, dtype=float)
-    member = np.minimum((q * bins).astype(int), bins - 1)
-    gaps = np.abs(np.bincount(member, r - q, minlength=bins))
-    return float(gaps.sum() / max(1, len(q)))
+    return float(np.abs(_bin_sums(q, r, bins)).sum() / max(1, len(q)))
+
+
+def debiased_calibration_error(
+    p: Sequence[Sequence[float]], right: Sequence[Sequence[bool]], bins: int = 10, seed: int = 0
+) -> float:
+    """`calibration_error` over all solutions less what chance adds to it. p, right: one sequence a problem.
+
+    Noise in a bin's share right can only raise the mean of |share right - mean probability|: .032 is expected of 100
+    problems of 8 solutions whose probabilities are exactly right. What resampling the problems adds on top estimates
+    what sampling them has added (Efron & Tibshirani 1993, chapter 10), and takes away about half of it. No interval
+    stands beside the number: near 0 its distribution is not regular, and percentile, basic and shifted bootstrap
+    intervals cover .00, .61 and .54 there (simulated in `tests/reasoning_train/evaluation/test_ranking.py`).
+    """
+    pairs = [(np.asarray(q, dtype=float), np.asarray(r, dtype=float)) for q, r in zip(p, right, strict=True)]
+    sums = [_bin_sums(q, r, bins) for q, r in pairs]
+    gaps, members = np.stack(sums), np.array([len(q) for q in p])
+    times = np.random.default_rng(seed).multinomial(len(gaps), np.full(len(gaps), 1 / len(gaps)), size=RESAMPLES)
+    value = float(np.abs(gaps.sum(0)).sum() / members.sum())
+    resampled_value = float(np.mean(np.abs(times @ gaps).sum(1) / (times @ members)))
+    return max(0.0, 2 * value - resampled_value)
 
 
 def platt(scores: Sequence[float], right: Sequence[bool], steps: int = 100) -> tuple[float, float]:
@@ -111,6 +129,11 @@ def isotonic(scores: Sequence[float], right: Sequence[bool]) -> list[tuple[float
             (s, r, n), (t, q, m) = pools[-2:]
             pools[-2:] = [(s + t, r + q, n + m)]
     return [(s / n, r / n) for s, r, n in pools]
+
+
+def _bin_sums(p: np.ndarray, right: np.ndarray, bins: int) -> np.ndarray:
+    """Sum of (right - p) over the members of each bin of equal width: [bins]."""
+    return np.bincount(np.minimum((p * bins).astype(int), bins - 1), right - p, minlength=bins)
 
 
 def _deviance(x: np.ndarray, w: np.ndarray, target: np.ndarray) -> float:

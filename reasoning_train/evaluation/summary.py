@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from reasoning_train.evaluation.metrics import Estimate, crossed_bootstrap, majority_is_correct, pass_at_k
+from reasoning_train.evaluation.intervals import SHARE, Bounds, Estimate, intervals
+from reasoning_train.evaluation.metrics import majority_is_correct, pass_at_k
 
 COSTS = ("tokens", "generated", "scored")
 """Metrics that are counts of tokens, not shares."""
@@ -75,8 +76,8 @@ def summarise_rows(rows: Iterable[dict[str, Any]], policies: Sequence[str], ks: 
         "base": base,
         "strategies": strategies,
         "oracle": sorted(oracle),
-        "policies": _estimates(arrays),
-        "differences": _estimates(differences),
+        "policies": _estimates(arrays, SHARE),
+        "differences": _estimates(differences, (-1.0, 1.0)),
         "wrong_step_share_of_correct": {name: bad / right for name, (right, bad) in wrong.items() if right},
     }
 
@@ -119,12 +120,14 @@ def _arrays(problems: dict[str, dict[str, float]], order: Sequence[str]) -> dict
     return {m: np.array([problems[p][m] for p in order]) for m in names}
 
 
-def _estimates(arrays: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[str, list[float]]]:
-    """[value, low, high] of every policy's every metric, from one set of resamples."""
+def _estimates(arrays: dict[str, dict[str, np.ndarray]], share: Bounds) -> dict[str, dict[str, list[float]]]:
+    """[value, low, high] of every policy's every metric, from one set of resamples; `share`: bounds of those that are
+    shares."""
     names = [(policy, metric) for policy, metrics in arrays.items() for metric in metrics]
     if not names:
         return {}
-    found = crossed_bootstrap(np.stack([arrays[policy][metric] for policy, metric in names])[:, None, :])
+    values = np.stack([arrays[policy][metric] for policy, metric in names])[:, None, :]
+    found = intervals(values, [None if metric in COSTS else share for _, metric in names])
     result: dict[str, dict[str, list[float]]] = {}
     for (policy, metric), estimate in zip(names, found, strict=True):
         result.setdefault(policy, {})[metric] = [estimate.value, estimate.low, estimate.high]

@@ -96,10 +96,11 @@ def _arrays(config: ClaimConfig, ctx: Context) -> dict[str, np.ndarray]:
 
 def _compare(values: np.ndarray, margin: float) -> dict[str, Any]:
     """Interval over seeds and problems, per-seed intervals, and the verdict of one difference. values [S, P]."""
-    from reasoning_train.evaluation.metrics import bootstrap, crossed_bootstrap
+    from reasoning_train.evaluation.intervals import interval
 
-    [pooled] = crossed_bootstrap(values[None])
-    seeds = [bootstrap(row) for row in values]
+    bounds = (-1.0, 1.0)
+    pooled = interval(values, bounds)
+    seeds = [interval(row, bounds) for row in values]
     signs = sum(estimate.value > margin for estimate in seeds) / len(seeds)
     if len(seeds) == 1:
         verdict = "one seed, no verdict"
@@ -120,7 +121,7 @@ def _overall(verdicts: list[str]) -> str:
 
 
 def _table(config: ClaimConfig, found: dict[str, Any], verdict: str) -> dict[str, Any]:
-    from reasoning_train.evaluation.metrics import Estimate
+    from reasoning_train.evaluation.intervals import Estimate
 
     rows = [
         [

@@ -7,7 +7,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union
 
 from pydantic import model_validator
 
@@ -23,7 +23,7 @@ from reasoning_train.store.rows import write_rows
 
 if TYPE_CHECKING:
     from data_gen.format import StepCodec
-    from reasoning_train.evaluation.metrics import Estimate
+    from reasoning_train.evaluation.intervals import Estimate
 
 MAJORITY, CHANCE, FIRST, WEIGHTED = "majority", "random distinct trace", "first sample", "weighted vote"
 
@@ -94,7 +94,7 @@ class _Scored:
         return [as_weight(score - top, self.scale) for score in self.scores]
 
 
-@stage("evaluate_verifier", version=2, outputs={"table": "table"}, seeded=False, scores=True)
+@stage("evaluate_verifier", version=3, outputs={"table": "table"}, seeded=False, scores=True)
 def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
     """One row per (way to choose, problem) in the shape of `evaluate`; each verifier's figures stand beside the
     accuracies.
@@ -120,7 +120,7 @@ def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
     summary = summarise_rows(rows, config.row_names, [])
     ctx.count("out", summary["problems"])
     ctx.metric(
-        "verifiers", {name: {m: [e.value, e.low, e.high] for m, e in found.items()} for name, found in figures.items()}
+        "verifiers", {name: {m: _numbers(figure) for m, figure in found.items()} for name, found in figures.items()}
     )
     ctx.metric("summary", summary)
     ctx.metric("table", _with_figures(summary_table(summary), figures))
@@ -154,6 +154,8 @@ def _scored(name: str, config: EvaluateVerifierConfig, ctx: Context) -> Iterator
         ctx.progress(done, None)
 
 
+Figure = Union["Estimate", float]
+"""A number of a verifier, with its interval where one covers."""
 Pools = Iterator[tuple[Problem, list[Solution]]]
 Found = Iterator[tuple[Problem, list[Solution], list[float], Scale]]
 
@@ -182,33 +184,42 @@ def _by_likelihood(name: str, config: EvaluateVerifierConfig, ctx: Context, code
         yield problem, solutions, values, Scale.RANKING
 
 
-def _figures(scored: list[_Scored]) -> dict[str, Estimate]:
-    """AUC within problems (mean over those that have both kinds) and pooled; Brier score and calibration error of
-    probabilities."""
+def _figures(scored: list[_Scored]) -> dict[str, Figure]:
+    """AUC within problems (mean over those that have both kinds) and pooled; Brier score and debiased calibration error
+    of probabilities."""
     import numpy as np
 
-    from reasoning_train.evaluation.metrics import bootstrap
-    from reasoning_train.evaluation.ranking import auc, brier, calibration_error, resampled
+    from reasoning_train.evaluation.intervals import SHARE, interval
+    from reasoning_train.evaluation.ranking import auc, brier, debiased_calibration_error, resampled
 
     scores, right = [one.scores for one in scored], [_right(one.pool) for one in scored]
     within = [a for s, r in zip(scores, right, strict=True) if (a := auc(s, r)) is not None]
-    figures = {
-        "AUC within": bootstrap(np.array(within)) if within else None,
+    figures: dict[str, Figure | None] = {
+        "AUC within": interval(np.array(within), SHARE) if within else None,
         "AUC pooled": resampled(auc, scores, right),
     }
     if all(one.scale is Scale.P for one in scored):
-        figures |= {"Brier": resampled(brier, scores, right), "ECE": resampled(calibration_error, scores, right)}
-    return {name: estimate for name, estimate in figures.items() if estimate}
+        figures |= {"Brier": resampled(brier, scores, right), "ECE": debiased_calibration_error(scores, right)}
+    return {name: figure for name, figure in figures.items() if figure is not None}
 
 
-def _with_figures(table: dict[str, Any], figures: dict[str, dict[str, Estimate]]) -> dict[str, Any]:
+def _with_figures(table: dict[str, Any], figures: dict[str, dict[str, Figure]]) -> dict[str, Any]:
     """The table with a column for every figure, empty where there is no verifier."""
     names = list(dict.fromkeys(name for found in figures.values() for name in found))
     rows = [
-        [*row, *(found[n].percent() if (found := figures.get(row[0], {})) and n in found else "" for n in names)]
+        [*row, *(_shown(found[n]) if (found := figures.get(row[0], {})) and n in found else "" for n in names)]
         for row in table["rows"]
     ]
     return {**table, "columns": [*table["columns"], *names], "rows": rows}
+
+
+def _numbers(figure: Figure) -> list[float]:
+    """[value, low, high], or [value] where there is no interval that covers."""
+    return [figure] if isinstance(figure, float) else [figure.value, figure.low, figure.high]
+
+
+def _shown(figure: Figure) -> str:
+    return f"{100 * figure:.1f}" if isinstance(figure, float) else figure.percent()
 
 
 def _right(solutions: Sequence[Solution]) -> list[bool]:

@@ -32,7 +32,7 @@ from tests.benchmarks._its_side import value
 from tests.benchmarks._skipped import skipped
 
 if TYPE_CHECKING:
-    from reasoning_train.evaluation.metrics import Estimate
+    from reasoning_train.evaluation.intervals import Estimate
 
 PROBLEMS, ONE_BY_ONE, REPEATS, BUDGET, WIDTH, TEMPERATURE, STEPS, TOKENS = 100, 20, 3, 8, 2, 1.0, 12, 24
 """Problems at once, and one after another; turns of every arm; paths of a problem; beams; most steps of a path and
@@ -95,9 +95,9 @@ def _accuracy(outcomes: Sequence[_Outcome]) -> Estimate:
     """With its 95 % interval over problems; the turns of one problem are averaged first."""
     import numpy as np
 
-    from reasoning_train.evaluation.metrics import bootstrap
+    from reasoning_train.evaluation.intervals import SHARE, interval
 
-    return bootstrap(np.mean([o.right for o in outcomes], axis=0))
+    return interval(np.mean([o.right for o in outcomes], axis=0), SHARE)
 
 
 @dataclass(frozen=True)

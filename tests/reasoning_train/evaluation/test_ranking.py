@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning_train.evaluation.ranking import auc, brier, calibration_error, isotonic, platt, resampled
+from reasoning_train.evaluation.ranking import (
+    auc,
+    brier,
+    calibration_error,
+    debiased_calibration_error,
+    isotonic,
+    platt,
+    resampled,
+)
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.1, 0.2, 0.5, 0.9]), st.booleans()), max_size=20))
@@ -58,6 +66,42 @@ def test_intervals_resample_problems() -> None:
         2 * 1.96 * np.std([(0.5 + 0.3 * r - r) ** 2 for r in outcomes]) / 200**0.5, rel=0.15
     )
     assert resampled(auc, [[0.1], [0.2]], [[True], [True]]) is None
+
+
+def _solutions(rng: np.random.Generator, problems: int, gain: float) -> tuple[np.ndarray, np.ndarray]:
+    """8 solutions a problem, right with probability 1 / (1 + exp(-z)); what is said of them is that of gain * z."""
+    z = rng.normal(0, 1, (problems, 1)) + rng.normal(0, 1, (problems, 8))
+    return 1 / (1 + np.exp(-gain * z)), rng.random(z.shape) < 1 / (1 + np.exp(-z))
+
+
+@pytest.mark.parametrize("gain", [1.0, 1.5])
+def test_the_calibration_error_loses_half_of_its_bias_or_more(gain: float) -> None:
+    p, right = _solutions(np.random.default_rng(0), 50_000, gain)
+    truth, rng = calibration_error(p.ravel(), right.ravel()), np.random.default_rng(1)
+    assert truth == pytest.approx({1.0: 0.0, 1.5: 0.062}[gain], abs=0.005)
+    drawn = [_solutions(rng, 100, gain) for _ in range(60)]
+    plain = np.mean([calibration_error(p.ravel(), right.ravel()) for p, right in drawn])
+    debiased = np.mean([debiased_calibration_error(list(p), list(right)) for p, right in drawn])
+    assert plain - truth > 0.01 * (gain == 1.0)
+    assert abs(debiased - truth) < 0.6 * (plain - truth)
+
+
+def test_no_bootstrap_interval_covers_the_error_of_what_is_calibrated() -> None:
+    """Why none is printed: percentile and basic intervals of exactly right probabilities, 60 times."""
+    rng, covered = np.random.default_rng(2), [0, 0]
+    for _ in range(60):
+        p, right = _solutions(rng, 60, 1.0)
+        chosen = rng.integers(60, size=(200, 60))
+        found = [calibration_error(p[rows].ravel(), right[rows].ravel()) for rows in chosen]
+        value, (low, high) = calibration_error(p.ravel(), right.ravel()), np.quantile(found, [0.025, 0.975])
+        covered[0] += low <= 0
+        covered[1] += 2 * value - high <= 0
+    assert covered[0] == 0 and covered[1] < 0.8 * 60
+
+
+def test_a_problem_may_have_any_number_of_solutions() -> None:
+    """One problem resampled is itself, so nothing is taken away: |1 - .9| * 2 and |0 - .1| over three."""
+    assert debiased_calibration_error([[0.9, 0.9, 0.1]], [[True, True, False]]) == pytest.approx(0.3 / 3)
 
 
 def test_isotonic_by_hand() -> None:

@@ -71,7 +71,7 @@ def test_a_finished_run(finished: Bench) -> None:
     assert page.tags.count("table") == 1
     assert "claim on accuracy: one seed, no verdict" in text
     assert "tuned - base" in text
-    assert "+100.0 [+100.0, +100.0]" in text
+    assert "+100.0 [+2.0, +100.0]" in text
     for name in finished.nodes:
         assert f"<title>{name}: " in text
 
@@ -114,7 +114,7 @@ def test_figures_go_between_the_marks_of_a_readme(finished: Bench, tmp_path: Pat
     write_figures(folder, finished.store, readme)
     text = readme.read_text()
     assert text.startswith("before\n<!-- figures: bench -->\n**claim**")
-    assert "| tuned - base | +100.0 [+100.0, +100.0] |" in text
+    assert "| tuned - base | +100.0 [+2.0, +100.0] |" in text
     assert "old" not in text
     assert text.endswith("<!-- end -->\nafter\n<!-- figures: other -->\nkept\n<!-- end -->\n")
     write_figures(folder, finished.store, readme)
@@ -207,7 +207,7 @@ def test_the_claim_stands_first_and_each_seed_on_a_line(bench: Bench) -> None:
     bench.make("claim", "claim", table=tables, better="tuned", than="base")
     text, _ = report(bench, {})
     assert text.index("<h3>claim ") < text.index("<h3>eval0 ") < text.index("<h3>eval1 ")
-    assert "<td>+100.0 [+100.0, +100.0];<br>+100.0 [+100.0, +100.0]</td>" in text
+    assert "<td>+100.0 [+2.0, +100.0];<br>+100.0 [+2.0, +100.0]</td>" in text
     assert "verdict supported · key" in text
 
 

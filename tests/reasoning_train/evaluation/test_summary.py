@@ -85,7 +85,7 @@ def test_the_table_shows_every_metric_and_the_difference() -> None:
     assert table["columns"] == ["policy", "strategy", "accuracy", "trace", "accuracy - base", "cut", "tokens"]
     base, tuned = table["rows"]
     assert (base[:2], base[4:]) == (["base", "greedy"], ["", "0.0", "10.0"])
-    assert tuned[2].startswith("100.0 [100.0, 100.0]")
+    assert tuned[2].startswith("100.0 [34.2, 100.0]")
     assert tuned[4].startswith("+50.0 [")
     assert table["title"] == "2 problems, % with 95 % intervals, differences paired"
 

@@ -40,7 +40,7 @@ def test_tables_curves_counts_and_edges(finished: Bench) -> None:
     text = page(artifact)
     html = Page(text)
     assert html.addresses == [] and "script" not in html.tags
-    assert html.tags.count("table") == 1 and "+100.0 [+100.0, +100.0]" in text
+    assert html.tags.count("table") == 1 and "+100.0 [+2.0, +100.0]" in text
     assert text.count('class="curve"') >= 2  # loss and gradient norm of `tuned`
     assert "&#34;pass_rate&#34;: 0.25" in text
     assert text.count('class="edge"') == 1  # claim was made from eval; the inputs of the others are not on the page
