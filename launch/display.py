@@ -13,7 +13,7 @@ PLAIN_EVERY_S = 5.0
 
 
 @dataclass(slots=True)
-class Meter:
+class ProgressMeter:
     """Progress of one running stage, summed over its shards."""
 
     name: str
@@ -56,7 +56,7 @@ class Plain:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._meters: dict[str, Meter] = {}
+        self._meters: dict[str, ProgressMeter] = {}
 
     def __enter__(self) -> Plain:
         return self
@@ -71,7 +71,7 @@ class Plain:
 
     def start(self, node: str) -> None:
         """A stage begins."""
-        self._meters[node] = Meter(node)
+        self._meters[node] = ProgressMeter(node)
 
     def note(self, node: str, text: str) -> None:
         """Show a state instead of figures until the next progress event."""

@@ -36,7 +36,7 @@ def send(descriptor: int, event: dict[str, Any]) -> None:
     os.write(descriptor, line.encode() + b"\n")
 
 
-class Server:
+class JobServer:
     """Forks jobs, reaps them and tells the runner."""
 
     def __init__(self, commands: int, events: int, life: int) -> None:
@@ -158,7 +158,7 @@ def main() -> None:
     """Entry point of the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import_light()
-    Server(*map(int, sys.argv[1:4])).serve()
+    JobServer(*map(int, sys.argv[1:4])).serve()
 
 
 if __name__ == "__main__":

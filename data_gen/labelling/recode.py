@@ -17,7 +17,7 @@ from data_gen.records.problem import Problem
 from data_gen.records.solution import Segment
 from data_gen.scorers.base import Prefix
 from data_gen.verifiers.heads import step_ends
-from data_gen.verifiers.reading import Reader, Reading
+from data_gen.verifiers.reading import PrefixReader, Readout
 
 
 class Recoder:
@@ -26,7 +26,7 @@ class Recoder:
 
     def __init__(self, own: StepCodec, policy: StepCodec) -> None:
         policy.format.check_same_task(own.format, "the policy", "the model")
-        self._own, self._policy, self._reader = own, policy, Reader(own, policy, "step_end")
+        self._own, self._policy, self._reader = own, policy, PrefixReader(own, policy, "step_end")
 
     def target(self, row: ValueTarget, problem: Problem) -> ValueTarget | None:
         """The same path with the same values; None where the model's tokens do not keep its steps apart.
@@ -109,7 +109,7 @@ class Recoder:
 
     def _read(
         self, problem_id: str, problem: Problem, ids: tuple[int, ...], said: str, *, ended: bool
-    ) -> tuple[Reading, tuple[Segment, ...]]:
+    ) -> tuple[Readout, tuple[Segment, ...]]:
         """The model's reading of a path, and the path's segments in the policy's tokens."""
         segments, text = self._policy.split(ids), self._policy.decode(ids)
         if text != said:

@@ -94,7 +94,7 @@ class Scorer(Protocol):
         """Scores in the order of the prefixes. `lm` has a path of its own; scorers that draw nothing ignore it."""
 
 
-class Gold:
+class GrantedGold:
     """The one way by which gold reaches a program: as a number, where the stage grants it."""
 
     def __init__(self, task: Task) -> None:
@@ -126,7 +126,7 @@ class Tools:
     """What a stage can offer to a scorer that it opens."""
 
     codec: StepCodec
-    gold: Gold | None = None
+    gold: GrantedGold | None = None
     """None: the stage does not grant gold."""
     verifier: Path | None = None
     """Folder of the stage's verifier checkpoint."""
@@ -141,7 +141,7 @@ class Tools:
     count: Callable[[str], None] = _uncounted
     """Adds one to a counter of the stage's manifest, e.g. `count("scorer.too_long")`."""
 
-    def granted(self, who: str) -> Gold:
+    def granted(self, who: str) -> GrantedGold:
         """Gold, or a UserError that says how to grant it."""
         if self.gold is None:
             raise UserError(

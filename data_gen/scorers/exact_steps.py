@@ -8,7 +8,7 @@ from typing import Literal
 from data_gen.engines.base import LM
 from data_gen.errors import UserError
 from data_gen.records.scales import Scale
-from data_gen.scorers.base import SCORERS, Gold, Prefix, Score, ScorerConfig, Tools
+from data_gen.scorers.base import SCORERS, GrantedGold, Prefix, Score, ScorerConfig, Tools
 
 
 @SCORERS.register("exact_steps")
@@ -31,7 +31,7 @@ class ExactSteps(ScorerConfig):
 class _ExactSteps:
     name, scale = "exact_steps", Scale.P
 
-    def __init__(self, gold: Gold) -> None:
+    def __init__(self, gold: GrantedGold) -> None:
         self._gold = gold
 
     async def __call__(self, prefixes: Sequence[Prefix], lm: LM) -> list[Score]:
@@ -39,7 +39,7 @@ class _ExactSteps:
         return [Score(float(await all_right(self._gold, prefix, "scorer.exact_steps"))) for prefix in prefixes]
 
 
-async def all_right(gold: Gold, prefix: Prefix, who: str) -> bool:
+async def all_right(gold: GrantedGold, prefix: Prefix, who: str) -> bool:
     """Whether nothing is wrong so far. UserError that names `who` asks where the task has no step checker."""
     right = gold.steps_ok(prefix.problem, prefix.steps, ended=prefix.ended)
     if right is None:

@@ -19,7 +19,7 @@ from data_gen.verifiers.heads import Activation, HeadConfig, ReadAt
 
 if TYPE_CHECKING:
     from data_gen.verifiers.gather import Gather
-    from data_gen.verifiers.reading import Reader, Reading
+    from data_gen.verifiers.reading import PrefixReader, Readout
 
 Aggregate = Literal["last", "min", "prod", "mean"]
 
@@ -50,7 +50,7 @@ class Head(ScorerConfig):
         from data_gen.verifiers.checkpoint import load_verifier
         from data_gen.verifiers.forward import Forward
         from data_gen.verifiers.gather import Gather
-        from data_gen.verifiers.reading import Reader
+        from data_gen.verifiers.reading import PrefixReader
         from data_gen.verifiers.stepwise import Stepwise, can_read_stepwise
 
         if tools.verifier is None:
@@ -59,7 +59,7 @@ class Head(ScorerConfig):
         verifier.format.check_same_task(tools.codec.format, "the verifier", "the policy")
         head = verifier.head.config
         self._check(head)
-        reader = Reader(verifier.codec, tools.codec, head.read_at)
+        reader = PrefixReader(verifier.codec, tools.codec, head.read_at)
         name = f"head:{tools.verifier_hash}" + ("" if self.aggregate == "last" else f":{self.aggregate}")
         forward = Stepwise(verifier) if can_read_stepwise(verifier.backbone) else Forward(verifier)
         return _Head(self, name, head.scale, verifier.context, reader, Gather(forward.values), tools.count)
@@ -92,7 +92,7 @@ class _Head:
         name: str,
         scale: Scale,
         context: int,
-        reader: Reader,
+        reader: PrefixReader,
         gather: Gather,
         count: Callable[[str], None],
     ) -> None:
@@ -110,7 +110,7 @@ class _Head:
             for reading in readings
         ]
 
-    def _read(self, prefix: Prefix, owner: object) -> Reading | None:
+    def _read(self, prefix: Prefix, owner: object) -> Readout | None:
         """None for one that is too long, where that is allowed."""
         reading = self._reader.read(prefix, owner)
         if len(reading.ids) <= self._context:

@@ -15,7 +15,7 @@ from data_gen.scorers.base import SCORERS, Prefix, Score, Scorer, ScorerConfig, 
 
 if TYPE_CHECKING:
     from data_gen.verifiers.gather import Gather
-    from data_gen.verifiers.reading import Reader
+    from data_gen.verifiers.reading import PrefixReader
 
 
 @SCORERS.register("likelihood")
@@ -35,11 +35,11 @@ class Likelihood(ScorerConfig):
         from data_gen.verifiers.checkpoint import context_of, load_backbone
         from data_gen.verifiers.forward import MeanLogprob
         from data_gen.verifiers.gather import Gather
-        from data_gen.verifiers.reading import Reader
+        from data_gen.verifiers.reading import PrefixReader
 
         model, codec = load_backbone(tools.verifier, "from_vocab")
         codec.format.check_same_task(tools.codec.format, "the verifier", "the policy")
-        reader = Reader(codec, tools.codec, "last")
+        reader = PrefixReader(codec, tools.codec, "last")
         return _ModelLikelihood(tools.verifier_hash, context_of(model), reader, Gather(MeanLogprob(model).values))
 
 
@@ -63,7 +63,7 @@ class _PolicyLikelihood:
 class _ModelLikelihood:
     scale = Scale.RANKING
 
-    def __init__(self, verifier_hash: str, context: int, reader: Reader, gather: Gather) -> None:
+    def __init__(self, verifier_hash: str, context: int, reader: PrefixReader, gather: Gather) -> None:
         self.name, self._context, self._reader, self._gather = f"likelihood:{verifier_hash}", context, reader, gather
 
     async def __call__(self, prefixes: Sequence[Prefix], lm: LM) -> list[Score]:

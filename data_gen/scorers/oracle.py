@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from data_gen.engines.base import LM, stream_seed
 from data_gen.records.scales import Scale, clip_p, sigmoid
-from data_gen.scorers.base import SCORERS, Gold, Prefix, Score, ScorerConfig, Tools
+from data_gen.scorers.base import SCORERS, GrantedGold, Prefix, Score, ScorerConfig, Tools
 from data_gen.scorers.exact_steps import all_right
 
 
@@ -49,7 +49,7 @@ class Oracle(ScorerConfig):
 class _Oracle:
     scale = Scale.P
 
-    def __init__(self, config: Oracle, gold: Gold, seed: int) -> None:
+    def __init__(self, config: Oracle, gold: GrantedGold, seed: int) -> None:
         self.name = f"oracle:{config.noise}({config.amount:g})"
         self._config, self._gold, self._seed = config, gold, seed
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data_gen.engines.base import LM, Sample, Sampling
 from data_gen.records.scales import Scale
-from data_gen.scorers.base import SCORERS, Gold, Prefix, Rollout, Score, ScorerConfig, Tools
+from data_gen.scorers.base import SCORERS, GrantedGold, Prefix, Rollout, Score, ScorerConfig, Tools
 
 
 class Sequential(BaseModel):
@@ -80,7 +80,7 @@ class Rollouts(ScorerConfig):
 class _Rollouts:
     scale = Scale.P
 
-    def __init__(self, config: Rollouts, gold: Gold, tools: Tools) -> None:
+    def __init__(self, config: Rollouts, gold: GrantedGold, tools: Tools) -> None:
         self.name = f"rollouts({config.m}):{tools.policy_hash}"
         self._config, self._gold, self._codec, self._context = config, gold, tools.codec, tools.context
 

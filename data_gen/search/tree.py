@@ -20,7 +20,7 @@ from data_gen.format import StepCodec
 from data_gen.records.problem import Problem
 from data_gen.records.scales import Scale, check, convert, convertible
 from data_gen.records.trees import Tree
-from data_gen.scorers.base import Gold, Prefix, Rollout, Scorer
+from data_gen.scorers.base import GrantedGold, Prefix, Rollout, Scorer
 from data_gen.search.drawing import Pen
 from data_gen.search.expand import Expand, same_step
 from data_gen.search.node import Node
@@ -40,7 +40,7 @@ class SearchTree:
         scale: Scale,
         *,
         scorer: Scorer | None = None,
-        gold: Gold | None = None,
+        gold: GrantedGold | None = None,
         given: Sequence[Sample] = (),
     ) -> None:
         self.problem, self.lm, self.codec, self.limits, self.scale = problem, lm, codec, limits, scale
@@ -158,7 +158,7 @@ class SearchTree:
             convert(outcome, Scale.P, self.scale) if outcome is not None and convertible(self.scale, Scale.P) else None
         )
 
-    def gold(self, what: str) -> Gold:
+    def gold(self, what: str) -> GrantedGold:
         """What the stage granted; UserError where it granted nothing."""
         if self._gold is None:
             raise UserError(
@@ -291,7 +291,7 @@ def _in_pieces(node: Node) -> bool:
     return all(step.piece for step in node.path())
 
 
-async def judge(problem: Problem, nodes: Sequence[Node], gold: Gold) -> None:
+async def judge(problem: Problem, nodes: Sequence[Node], gold: GrantedGold) -> None:
     """Give terminal nodes their outcome."""
     fresh = [node for node in nodes if node.terminal and node.outcome is None]
     outcomes = await asyncio.gather(*(gold.outcome(problem, node.answer) for node in fresh))

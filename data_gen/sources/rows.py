@@ -16,8 +16,9 @@ PARQUET_BATCH = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Something that rows can be read from, again and again: `Source("data/test.jsonl", lambda: json_lines(path))`."""
+class RowSource:
+    """Something that rows can be read from, again and again: `RowSource("data/test.jsonl", lambda:
+    json_lines(path))`."""
 
     name: str
     """For messages: a path, or a Hub id with its split."""
@@ -25,13 +26,13 @@ class Source:
     """Yields (place, row); a place is `file:line` or `file, row n`."""
 
 
-def file_source(path: Path) -> Source:
+def file_source(path: Path) -> RowSource:
     """A local JSON Lines or Parquet file, told apart by its suffix."""
     read = _parquet if path.suffix == ".parquet" else _json_lines
-    return Source(str(path), lambda: read(path))
+    return RowSource(str(path), lambda: read(path))
 
 
-def hub_source(repo: str, revision: str, subset: str | None, split: str) -> Source:
+def hub_source(repo: str, revision: str, subset: str | None, split: str) -> RowSource:
     """One split of a Hub dataset that `reasoning-train fetch` has brought; it is read from its local snapshot, never
     from the network."""
 
@@ -43,7 +44,7 @@ def hub_source(repo: str, revision: str, subset: str | None, split: str) -> Sour
         for i, row in enumerate(load_dataset(str(folder), subset, split=split)):
             yield f"{repo} {split}, row {i}", row
 
-    return Source(f"{repo} ({split})", rows)
+    return RowSource(f"{repo} ({split})", rows)
 
 
 def hub_snapshot(repo: str, revision: str) -> Path:

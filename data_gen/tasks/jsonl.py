@@ -24,7 +24,7 @@ from data_gen.records.verdict import Answer, Gold, Grade
 from data_gen.sources.division import Division, divide, normalised, question_key
 from data_gen.sources.fields import FieldMap, choice_letter, gold_and_steps, read_choices, with_choices
 from data_gen.sources.hub import HubId
-from data_gen.sources.rows import Row, Source, file_source, hub_source
+from data_gen.sources.rows import Row, RowSource, file_source, hub_source
 from data_gen.tasks import TASKS
 from data_gen.tasks.base import Task
 
@@ -137,7 +137,7 @@ class Jsonl(Task):
                 f"{', '.join(self._parts())}."
             )
 
-    def _source(self, part: str | None) -> Source:
+    def _source(self, part: str | None) -> RowSource:
         where = self._parts()[part or ""]
         if isinstance(where, str):
             return hub_source(self.hub or "", self.revision, self.subset, where)
@@ -157,7 +157,7 @@ class Jsonl(Task):
         log.info("%s: %d repeated questions dropped", source.name, division.duplicates)
         return division
 
-    def _rows(self, source: Source) -> Iterator[tuple[str, Row]]:
+    def _rows(self, source: RowSource) -> Iterator[tuple[str, Row]]:
         """The source's rows; the columns are checked on the first, the ids on all."""
         ids: set[str] = set()
         for number, (place, row) in enumerate(source.rows()):
@@ -172,7 +172,7 @@ class Jsonl(Task):
                 ids.add(known)
             yield place, row
 
-    def _distinct(self, source: Source) -> Iterator[tuple[str, Row]]:
+    def _distinct(self, source: RowSource) -> Iterator[tuple[str, Row]]:
         """The source's rows without those whose question an earlier row asks."""
         seen: set[bytes] = set()
         total = 0

@@ -24,7 +24,7 @@ from transformers import (
 from data_gen.checkpoints import device_and_dtype, is_adapter, load_causal, load_folder, load_whole, quiet, save_format
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
-from data_gen.verifiers.heads import load_head, save_head
+from data_gen.verifiers.head_files import load_head, save_head
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from data_gen.engines.local.slot_cache import round_up
 from data_gen.verifiers.checkpoint import Verifier
-from data_gen.verifiers.reading import Reading
+from data_gen.verifiers.reading import Readout
 from data_gen.verifiers.value_head import ValueHead
 
 WIDTH_BLOCK = 32
@@ -37,7 +37,7 @@ class Forward:
     verifier: Verifier
 
     @torch.inference_mode()
-    def values(self, readings: Sequence[Reading]) -> list[tuple[float, ...]]:
+    def values(self, readings: Sequence[Readout]) -> list[tuple[float, ...]]:
         """One value a position of each reading, on the head's scale."""
         found: list[tuple[float, ...]] = [()] * len(readings)
         for width, members in batches(readings, self._tokens()):
@@ -54,7 +54,7 @@ class Forward:
             else min(TOKENS, LOGITS // self.verifier.head.width)
         )
 
-    def _features(self, batch: Sequence[Reading], width: int) -> Tensor:
+    def _features(self, batch: Sequence[Readout], width: int) -> Tensor:
         """What the head reads: `[positions of all readings, width of the head]`."""
         output = run(self.verifier.backbone, batch, width)
         states = output.logits if self.verifier.head.config.kind == "from_vocab" else output.last_hidden_state
@@ -70,7 +70,7 @@ class MeanLogprob:
     model: Any
 
     @torch.inference_mode()
-    def values(self, readings: Sequence[Reading]) -> list[tuple[float, ...]]:
+    def values(self, readings: Sequence[Readout]) -> list[tuple[float, ...]]:
         """One number a reading; something must follow its position."""
         found: list[tuple[float, ...]] = [()] * len(readings)
         for width, members in batches(readings, min(TOKENS, LOGITS // self.model.config.vocab_size)):
@@ -93,7 +93,7 @@ def head_values(head: ValueHead, features: Tensor) -> list[float]:
     return values
 
 
-def batches(readings: Sequence[Reading], tokens: int) -> Iterator[tuple[int, list[int]]]:
+def batches(readings: Sequence[Readout], tokens: int) -> Iterator[tuple[int, list[int]]]:
     """(width, indices of readings) of forwards of at most so many padded tokens."""
 
     def width_of(i: int) -> int:
@@ -105,7 +105,7 @@ def batches(readings: Sequence[Reading], tokens: int) -> Iterator[tuple[int, lis
         yield from ((width, members[at : at + most]) for at in range(0, len(members), most))
 
 
-def run(model: Any, batch: Sequence[Reading], width: int) -> Any:
+def run(model: Any, batch: Sequence[Readout], width: int) -> Any:
     """The model's output for rows padded on the right, which causal attention keeps out of every real position."""
     deterministic = model.device.type == "cpu" and torch.get_num_threads() == 1
     ids = np.zeros((round_up(len(batch), ROW_BLOCK) if deterministic else len(batch), width), np.int64)

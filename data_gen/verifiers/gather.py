@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from data_gen.engines.pump import QUIET_TURNS
-from data_gen.verifiers.reading import Reading
+from data_gen.verifiers.reading import Readout
 
 Values = tuple[float, ...]
 KEPT = 1 << 14
@@ -23,17 +23,17 @@ class Gather:
     """`await gather.values(readings)` from any number of programs; `forward` gets distinct readings, as many as wait
     together."""
 
-    def __init__(self, forward: Callable[[Sequence[Reading]], list[Values]]) -> None:
+    def __init__(self, forward: Callable[[Sequence[Readout]], list[Values]]) -> None:
         self._forward = forward
         self._known: OrderedDict[bytes, Values] = OrderedDict()
-        self._waiting: dict[bytes, tuple[Reading, list[asyncio.Future[Values]]]] = {}
+        self._waiting: dict[bytes, tuple[Readout, list[asyncio.Future[Values]]]] = {}
         self._task: asyncio.Task[None] | None = None
 
-    async def values(self, readings: Sequence[Reading]) -> list[Values]:
+    async def values(self, readings: Sequence[Readout]) -> list[Values]:
         """Of each reading one value a position, in order."""
         return list(await asyncio.gather(*(self._ask(reading) for reading in readings)))
 
-    def _ask(self, reading: Reading) -> asyncio.Future[Values]:
+    def _ask(self, reading: Readout) -> asyncio.Future[Values]:
         key = hashlib.blake2b(
             array("q", (*reading.at, -1, *reading.cuts, -1, *reading.ids)).tobytes(), digest_size=16
         ).digest()

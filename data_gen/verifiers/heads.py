@@ -1,32 +1,26 @@
-"""The head contract: what a value head computes, where it is read, on which scale, and how it is kept beside its
-weights.
+"""The head contract: what a value head computes, where it is read and on which scale.
 
 A head turns hidden states into one score a position (`raw`, what losses on logits and differences see) and that into a
 value (`activation`, applied once, inside the head: whoever reads a checkpoint gets values and applies nothing). All
 of it is in `head.json`.
 
 A head lies in the folder `head` of a `from_pretrained` folder: beside a policy that makes a joint model, beside a bare
-backbone a verifier. This file imports nothing heavy; the module itself is in verifiers/value_head.py.
+backbone a verifier (verifiers/head_files.py). This file imports nothing heavy; the module itself is in
+verifiers/value_head.py.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from data_gen.checkpoints import weights_folder
 from data_gen.errors import UserError
 from data_gen.records.scales import Scale
 from data_gen.records.solution import Segment
 
-if TYPE_CHECKING:
-    from data_gen.verifiers.value_head import ValueHead
-
-HEAD_FOLDER, HEAD_CONFIG, HEAD_WEIGHTS = "head", "head.json", "head.safetensors"
 Activation = Literal["none", "sigmoid", "tanh", "clip", "isotonic"]
 ReadAt = Literal["step_end", "every_token", "last"]
 """Positions whose values were trained: the last token of every step, every token of the completion, the last token
@@ -115,66 +109,6 @@ def check_activation(activation: Activation, scale: Scale) -> None:
 
 def _shown(value: object) -> str:
     return repr(str(value) if isinstance(value, Scale) else value)
-
-
-def read_head_config(folder: Path) -> HeadConfig:
-    """The config of the head beside the model in `folder`. UserError where there is none or it cannot be read."""
-    path = _inside(folder) / HEAD_CONFIG
-    if not path.is_file():
-        raise UserError(
-            f"{folder} holds no value head (no {HEAD_FOLDER}/{HEAD_CONFIG}). Expected a verifier or a joint model of "
-            "this program."
-        )
-    try:
-        return HeadConfig.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "as a whole"
-        raise UserError(f"{path} is no head config: {field}: {first['msg']}. Re-make the checkpoint.") from error
-
-
-def has_head(folder: Path) -> bool:
-    """Whether a model folder holds a value head."""
-    return (_inside(folder) / HEAD_CONFIG).is_file()
-
-
-def _inside(folder: Path) -> Path:
-    """Where a model's head lies: beside its Format, or beside weights that lie elsewhere."""
-    own = folder / HEAD_FOLDER
-    return own if own.is_dir() else weights_folder(folder) / HEAD_FOLDER
-
-
-def save_head(head: ValueHead, folder: Path) -> None:
-    """Write config and float32 weights into the folder `head` of a model folder."""
-    from safetensors.torch import save_file
-
-    inside = folder / HEAD_FOLDER
-    inside.mkdir(parents=True, exist_ok=True)
-    (inside / HEAD_CONFIG).write_text(head.config.model_dump_json(indent=2), encoding="utf-8")
-    weights = {name: tensor.detach().float().cpu().contiguous() for name, tensor in head.state_dict().items()}
-    save_file(weights, inside / HEAD_WEIGHTS, metadata={"format": "pt"})
-
-
-def load_head(folder: Path) -> ValueHead:
-    """The head beside the model in `folder`, on the CPU, in evaluation mode. UserError for torn weights or weights of
-    another shape."""
-    from safetensors.torch import load_file
-
-    from data_gen.verifiers.value_head import ValueHead
-
-    config, path = read_head_config(folder), _inside(folder) / HEAD_WEIGHTS
-    try:
-        weights = load_file(path)
-        head = ValueHead(config, max(tensor.shape[-1] for tensor in weights.values()))
-        head.load_state_dict(weights)
-    except Exception as error:  # safetensors, missing files and foreign shapes each raise another type
-        first = next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), "")
-        raise UserError(
-            f"The head's weights in {path} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected those "
-            "of a head of kind "
-            f"{config.kind!r} with {config.labels} label(s). Re-make the checkpoint."
-        ) from error
-    return head.eval()
 
 
 def step_ends(segments: Sequence[Segment]) -> list[int]:

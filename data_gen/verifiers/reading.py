@@ -18,9 +18,9 @@ from data_gen.verifiers.heads import ReadAt, step_ends
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """`Reading(ids=(5, 9, 7, 4), at=(3,), cuts=(2, 4))`: the prompt (5, 9), one step (7, 4), whose value stands at its
-    last token."""
+class Readout:
+    """`Readout(ids=(5, 9, 7, 4), at=(3,), cuts=(2, 4))`: the prompt (5, 9), one step (7, 4), whose value stands
+    at its last token."""
 
     ids: tuple[int, ...]
     at: tuple[int, ...]
@@ -32,7 +32,7 @@ class Reading:
     """What a verifier keeps of it may go as soon as this object does."""
 
 
-class Reader:
+class PrefixReader:
     """Prefixes to readings. `own` is the verifier's codec, `policy` the one that the prefixes' ids are from."""
 
     def __init__(self, own: StepCodec, policy: StepCodec, read_at: ReadAt) -> None:
@@ -42,19 +42,19 @@ class Reader:
         )
         """The verifier reads the policy's own ids."""
 
-    def read(self, prefix: Prefix, owner: object | None = None) -> Reading:
+    def read(self, prefix: Prefix, owner: object | None = None) -> Readout:
         """The ids and positions of one prefix."""
         prompt, completion, ends = self._parts(prefix)
         ids, begin = (*prompt, *completion), len(prompt)
         at = tuple(begin + end for end in ends) or (len(ids) - 1,)
         nodes = prefix.cuts if self.shares_ids else [end + 1 for end in ends]
         cuts = sorted({begin, *(begin + cut for cut in nodes[:-1]), len(ids)})
-        return Reading(ids, at if self._every_step else at[-1:], tuple(cuts), owner)
+        return Readout(ids, at if self._every_step else at[-1:], tuple(cuts), owner)
 
-    def read_after_prompt(self, prefix: Prefix) -> Reading:
+    def read_after_prompt(self, prefix: Prefix) -> Readout:
         """The ids of one prefix, with the prompt's last token as position: whatever follows it is the solution."""
         prompt, completion, _ = self._parts(prefix)
-        return Reading((*prompt, *completion), (len(prompt) - 1,))
+        return Readout((*prompt, *completion), (len(prompt) - 1,))
 
     def _parts(self, prefix: Prefix) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
         """(prompt, completion, ends of its pieces)"""

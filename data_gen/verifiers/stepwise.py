@@ -22,12 +22,12 @@ from torch import Tensor
 
 from data_gen.engines.local.column_pool import ColumnPool, Layers
 from data_gen.engines.local.owners import Owners
-from data_gen.engines.local.prefix_store import Ids, Node, PrefixStore
+from data_gen.engines.local.prefix_store import Ids, PrefixNode, PrefixStore
 from data_gen.engines.local.prefixes import additive_mask, padded
 from data_gen.engines.local.slot_cache import SlotCache, column_bytes, exact_columns, round_up
 from data_gen.verifiers.checkpoint import Verifier
 from data_gen.verifiers.forward import LOGITS, ROW_BLOCK, TOKENS, head_values
-from data_gen.verifiers.reading import Reading
+from data_gen.verifiers.reading import Readout
 
 FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 """Model types whose keys and values are known to be taken from a cache like ours; others are read in whole forwards."""
@@ -53,11 +53,11 @@ def can_read_stepwise(backbone: Any) -> bool:
 class _Walk:
     """A reading on its way: so many of its pieces are behind `node`, which is pinned."""
 
-    reading: Reading
+    reading: Readout
     pieces: list[Ids]
     """As the store knows them."""
     owner: int | None
-    node: Node
+    node: PrefixNode
     done: int = 0
 
 
@@ -65,7 +65,7 @@ class _Walk:
 class _Piece:
     """The next piece of some walks that stand at one node."""
 
-    node: Node
+    node: PrefixNode
     ids: Ids
     key: Ids
     walks: list[_Walk]
@@ -89,7 +89,7 @@ class Stepwise:
         self._owners = Owners()
 
     @torch.inference_mode()
-    def values(self, readings: Sequence[Reading]) -> list[tuple[float, ...]]:
+    def values(self, readings: Sequence[Readout]) -> list[tuple[float, ...]]:
         """One value a position of each reading, on the head's scale."""
         for owner in self._owners.gone():
             self._store.release(owner)
@@ -106,7 +106,7 @@ class Stepwise:
                     self._store.unpin(walk.node)
         return found
 
-    def _walk(self, reading: Reading) -> _Walk:
+    def _walk(self, reading: Readout) -> _Walk:
         cuts = (0, *reading.cuts)
         pieces = [
             _known_as(reading.ids[a:b], FIRST_BLOCK if a == 0 else NEXT_BLOCK) for a, b in itertools.pairwise(cuts)
@@ -196,7 +196,7 @@ class Stepwise:
         columns, backbone = self._columns(int(starts.max()) + width), self.verifier.backbone
         cache = SlotCache(backbone.config, backbone.dtype, backbone.device)
         cache.reserve(rows, columns)
-        slots: dict[Node, list[int]] = {}
+        slots: dict[PrefixNode, list[int]] = {}
         for row, piece in enumerate(batch):
             slots.setdefault(piece.node, []).append(row)
         self._pool.load(
@@ -222,7 +222,7 @@ class Stepwise:
 
 def _next_pieces(walks: Sequence[_Walk]) -> list[_Piece]:
     """What comes next, once for all walks that need the same; empty when all have arrived."""
-    pieces: dict[tuple[Node, Ids], _Piece] = {}
+    pieces: dict[tuple[PrefixNode, Ids], _Piece] = {}
     for walk in walks:
         if walk.done < len(walk.pieces):
             key, start = walk.pieces[walk.done], walk.node.length

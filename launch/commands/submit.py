@@ -22,7 +22,7 @@ from launch.arguments import (
 )
 
 if TYPE_CHECKING:
-    from launch.slurm.jobs import Job
+    from launch.slurm.jobs import SlurmJob
     from launch.slurm.profile import Cluster
     from launch.slurm.submit import Submission
     from reasoning_train.api.plan import Plan
@@ -129,7 +129,7 @@ def _print_table(plan: Plan, done: Submission) -> None:
     print(f"run: {done.folder}" if done.numbers else "dry run: nothing was written or submitted")
 
 
-def _row(done: Submission, job: Job) -> dict[str, Any]:
+def _row(done: Submission, job: SlurmJob) -> dict[str, Any]:
     request = job.request
     return {
         "job": done.numbers.get(job.name, "-"),

@@ -9,7 +9,7 @@ from typing import Any
 from data_gen.errors import UserError
 from launch.placement import placement_problems
 from launch.slurm.profile import Cluster
-from launch.slurm.request import Request, held_bytes, parameters_of, reserved_share, seconds, usable_bytes
+from launch.slurm.request import JobRequest, held_bytes, parameters_of, reserved_share, seconds, usable_bytes
 from reasoning_train.api.plan import Node, Plan
 from reasoning_train.api.stage import STAGES
 from reasoning_train.process.memory import GIB
@@ -18,7 +18,11 @@ from reasoning_train.worker.distributed import devices_of
 
 
 def check(
-    plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Request], estimates: Mapping[str, dict[str, Any]]
+    plan: Plan,
+    store: Store,
+    cluster: Cluster,
+    requests: Mapping[str, JobRequest],
+    estimates: Mapping[str, dict[str, Any]],
 ) -> None:
     """UserError with a line for everything that cannot work on the cluster; finished stages are passed over."""
     found = []
@@ -34,7 +38,7 @@ def check(
         raise UserError("\n".join(found))
 
 
-def _asks(node: Node, request: Request, cluster: Cluster) -> Iterator[str]:
+def _asks(node: Node, request: JobRequest, cluster: Cluster) -> Iterator[str]:
     stage = STAGES.get(node.uses)
     instead = "say `shards`" if stage.unit == "problem" else "remove it"
     for name in ("nodes", "processes", "deepspeed"):
@@ -67,7 +71,7 @@ def _asks(node: Node, request: Request, cluster: Cluster) -> Iterator[str]:
         )
 
 
-def _fits(node: Node, request: Request, cluster: Cluster, size: int) -> Iterator[str]:
+def _fits(node: Node, request: JobRequest, cluster: Cluster, size: int) -> Iterator[str]:
     """Weights, and for a trainer gradients and optimizer states, in the memory of the GPUs."""
     if not (request.gpus and size):
         return

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from launch.slurm.profile import Cluster
-from launch.slurm.request import Request, seconds
+from launch.slurm.request import JobRequest, seconds
 from reasoning_train.api.plan import Node, Plan
 from reasoning_train.store.partial import Partial
 from reasoning_train.store.store import Store, dependencies
@@ -18,8 +18,8 @@ REPORT_S = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One `sbatch`, e.g. `Job(name="sample.shards", node="sample", part="shards", request=..., needs=("base",),
+class SlurmJob:
+    """One `sbatch`, e.g. `SlurmJob(name="sample.shards", node="sample", part="shards", request=..., needs=("base",),
     tasks=(0, 1, 2))`."""
 
     name: str
@@ -27,7 +27,7 @@ class Job:
     node: str
     """"" for the report."""
     part: Literal["whole", "shards", "merge", "report"]
-    request: Request
+    request: JobRequest
     needs: tuple[str, ...] = ()
     """Names of jobs that must have ended well; for the report, just ended."""
     tasks: tuple[int, ...] = ()
@@ -37,11 +37,11 @@ class Job:
 
 
 def make_jobs(
-    plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Request], others: Mapping[str, str]
-) -> list[Job]:
+    plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, JobRequest], others: Mapping[str, str]
+) -> list[SlurmJob]:
     """In the order of submission. Finished stages have none, nor those that jobs of `others` (node -> job number) work
     on already."""
-    jobs: list[Job] = []
+    jobs: list[SlurmJob] = []
     last: dict[str, tuple[str, ...]] = {}
     """Node -> names of the jobs after which it is finished."""
     for name, node in plan.nodes.items():
@@ -54,12 +54,12 @@ def make_jobs(
         jobs += made
         last[name] = (made[-1].name,)
     if jobs:
-        asked = Request(kind="light", time_s=min(REPORT_S, seconds(cluster.max_time or cluster.time)))
-        jobs.append(Job(name=REPORT, node="", part="report", request=asked, needs=tuple(job.name for job in jobs)))
+        asked = JobRequest(kind="light", time_s=min(REPORT_S, seconds(cluster.max_time or cluster.time)))
+        jobs.append(SlurmJob(name=REPORT, node="", part="report", request=asked, needs=tuple(job.name for job in jobs)))
     return jobs
 
 
-def waits_for(job: Job, plan: Plan, others: Mapping[str, str]) -> list[str]:
+def waits_for(job: SlurmJob, plan: Plan, others: Mapping[str, str]) -> list[str]:
     """Numbers of jobs of other submissions that must have ended well before this one."""
     if job.part == "report":
         return list(dict.fromkeys(others.values()))
@@ -69,20 +69,20 @@ def waits_for(job: Job, plan: Plan, others: Mapping[str, str]) -> list[str]:
 
 
 def _jobs_of(
-    node: Node, request: Request, cluster: Cluster, needs: tuple[str, ...], partial: Partial | None
-) -> Iterator[Job]:
+    node: Node, request: JobRequest, cluster: Cluster, needs: tuple[str, ...], partial: Partial | None
+) -> Iterator[SlurmJob]:
     open_shards = _open_shards(partial, request.shards)
     if request.shards == 1 or not open_shards:
-        yield Job(name=node.name, node=node.name, part="whole", request=request, needs=needs)
+        yield SlurmJob(name=node.name, node=node.name, part="whole", request=request, needs=needs)
         return
     arrays = []
     for offset, tasks in _arrays(open_shards, cluster.max_array):
         arrays.append(f"{node.name}.shards" + (f"+{offset}" if request.shards > cluster.max_array else ""))
-        yield Job(
+        yield SlurmJob(
             name=arrays[-1], node=node.name, part="shards", request=request, needs=needs, tasks=tasks, offset=offset
         )
-    merging = Request(kind="light", cpus=request.cpus, memory=request.memory, time_s=request.time_s)
-    yield Job(name=f"{node.name}.merge", node=node.name, part="merge", request=merging, needs=tuple(arrays))
+    merging = JobRequest(kind="light", cpus=request.cpus, memory=request.memory, time_s=request.time_s)
+    yield SlurmJob(name=f"{node.name}.merge", node=node.name, part="merge", request=merging, needs=tuple(arrays))
 
 
 def _open_shards(partial: Partial | None, count: int) -> list[int]:

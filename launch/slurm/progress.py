@@ -23,8 +23,8 @@ Task = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """Of one node: `Progress(state="running", note="5 done, 2 running, 1 waiting")`."""
+class JobProgress:
+    """Of one node: `JobProgress(state="running", note="5 done, 2 running, 1 waiting")`."""
 
     state: str
     note: str = ""
@@ -32,7 +32,7 @@ class Progress:
     """How often its jobs began again."""
 
 
-def look(run: Path, state: Mapping[str, Any], plan: Plan, store: Store) -> dict[str, Progress]:
+def look(run: Path, state: Mapping[str, Any], plan: Plan, store: Store) -> dict[str, JobProgress]:
     """Node -> how far it is. `state`: of `run.json`. Nodes that were finished before the submission have none."""
     return _Look(run, state, plan, store).nodes()
 
@@ -48,36 +48,36 @@ class _Look:
         }
         self.queue = {one.job: one for one in scheduler.active(numbers)}
         self.past = {one.job: one for one in scheduler.ended(numbers)}
-        self.found: dict[str, Progress] = {}
+        self.found: dict[str, JobProgress] = {}
 
-    def nodes(self) -> dict[str, Progress]:
+    def nodes(self) -> dict[str, JobProgress]:
         """In the order of the plan, so that what a node needs has been looked at before."""
         for name, entry in self.state["nodes"].items():
             if entry["state"] != "cached":
                 self.found[name] = self._node(self.plan.nodes[name], entry)
         return self.found
 
-    def _node(self, node: Node, entry: Mapping[str, Any]) -> Progress:
+    def _node(self, node: Node, entry: Mapping[str, Any]) -> JobProgress:
         mine = {job: one for job, one in self.jobs.items() if one["node"] == node.name}
         if self.store.state(node, self.plan) == "cached":
-            return Progress(state="done", requeues=requeues(self._records(mine)))
+            return JobProgress(state="done", requeues=requeues(self._records(mine)))
         if not mine:
-            return self._elsewhere(entry["job"]) if "job" in entry else Progress(state="not run")
+            return self._elsewhere(entry["job"]) if "job" in entry else JobProgress(state="not run")
         tasks = [task for name, job in mine.items() for task in self._tasks(name, job)]
         found = self._joined(node, tasks, next(iter(mine.values()))["shards"])
         return replace(found, requeues=requeues(self._records(mine)))
 
-    def _elsewhere(self, job: str) -> Progress:
+    def _elsewhere(self, job: str) -> JobProgress:
         """A node that jobs of another submission make."""
         if job in self.queue:
-            return Progress(
+            return JobProgress(
                 state="waiting", note=f"job {job} of another submission makes it ({self.queue[job].state.lower()})"
             )
-        return Progress(
+        return JobProgress(
             state="failed", note=f"job {job} of another submission was to make it and is gone; submit again"
         )
 
-    def _joined(self, node: Node, tasks: list[Task], shards: int) -> Progress:
+    def _joined(self, node: Node, tasks: list[Task], shards: int) -> JobProgress:
         states = Counter(state for state, _ in tasks)
         broken = next(
             (
@@ -88,7 +88,7 @@ class _Look:
             None,
         )
         if broken and not states["running"] and not states["failed"]:
-            return Progress(state="not run", note=f"cancelled: needs {broken}, which failed")
+            return JobProgress(state="not run", note=f"cancelled: needs {broken}, which failed")
         state = next(
             (s for s in ("failed", "running", "queued again", "waiting", CANCELLED, "done") if states[s]), "unknown"
         )
@@ -96,7 +96,7 @@ class _Look:
         if len(tasks) > 1:
             notes.append(", ".join(f"{count} {one}" for one, count in sorted(states.items())))
             notes += self._stragglers(node, shards) if states["running"] else []
-        return Progress(state=state, note="; ".join(notes))
+        return JobProgress(state=state, note="; ".join(notes))
 
     def _tasks(self, name: str, job: Mapping[str, Any]) -> Iterator[Task]:
         """Of a job, or of every task of its array."""

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from launch.slurm.jobs import Job, ranges
+from launch.slurm.jobs import SlurmJob, ranges
 from launch.slurm.profile import Cluster
-from launch.slurm.request import Request
+from launch.slurm.request import JobRequest
 from reasoning_train.api.plan import Plan
 
 OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
@@ -20,7 +20,7 @@ KEPT = ("PYTHONPATH", "REASONING_TRAIN_PLUGINS", "HF_HOME")
 """Variables of the submitter that jobs get whatever the site does with environments."""
 
 
-def render(job: Job, plan: Plan, cluster: Cluster, store: Path, run: Path) -> str:
+def render(job: SlurmJob, plan: Plan, cluster: Cluster, store: Path, run: Path) -> str:
     """The text of a job's script. `run`: the folder of the run, which holds `recipe.yaml`."""
     import jinja2
 
@@ -41,12 +41,12 @@ def log_file(run: Path, job: str, index: int | str | None = None) -> Path:
     return run / "logs" / f"{job}{'' if index is None else f'-{index}'}.log"
 
 
-def record_file(run: Path, job: Job) -> Path:
+def record_file(run: Path, job: SlurmJob) -> Path:
     """What a job says of itself, before `.jsonl`; tasks of arrays add `.SHARD`."""
     return run / "jobs" / (f"{job.node}.shard" if job.part == "shards" else job.name)
 
 
-def _values(job: Job, plan: Plan, cluster: Cluster, store: Path, run: Path) -> dict[str, Any]:
+def _values(job: SlurmJob, plan: Plan, cluster: Cluster, store: Path, run: Path) -> dict[str, Any]:
     request, node = job.request, plan.nodes.get(job.node)
     python = shlex.quote("python" if cluster.venv or cluster.container else sys.executable)
     what = f"Stage {job.node} ({node.uses}) of recipe {plan.name}" if node else f"The report of recipe {plan.name}"
@@ -81,13 +81,13 @@ def _values(job: Job, plan: Plan, cluster: Cluster, store: Path, run: Path) -> d
     }
 
 
-def _part(job: Job) -> str:
+def _part(job: SlurmJob) -> str:
     if job.part == "shards":
         return f", shards {ranges(tuple(job.offset + i for i in job.tasks))} of {job.request.shards}"
     return ", merging its shards" if job.part == "merge" else ""
 
 
-def _options(job: Job, cluster: Cluster) -> Iterator[str]:
+def _options(job: SlurmJob, cluster: Cluster) -> Iterator[str]:
     request = job.request
     light = None if request.gpus else cluster.light_partition
     if partition := light or cluster.partition:
@@ -110,7 +110,7 @@ def _options(job: Job, cluster: Cluster) -> Iterator[str]:
     yield from cluster.sbatch
 
 
-def _setup(cluster: Cluster, threads: int, request: Request) -> Iterator[str]:
+def _setup(cluster: Cluster, threads: int, request: JobRequest) -> Iterator[str]:
     """Shell lines: modules, environment, variables."""
     if cluster.modules:
         yield f"module load {' '.join(map(shlex.quote, cluster.modules))}"
@@ -133,7 +133,7 @@ def _setup(cluster: Cluster, threads: int, request: Request) -> Iterator[str]:
     yield from cluster.setup
 
 
-def _srun(cluster: Cluster, request: Request) -> Iterator[str]:
+def _srun(cluster: Cluster, request: JobRequest) -> Iterator[str]:
     yield f"--nodes={request.nodes}"
     yield f"--ntasks={request.nodes}"
     yield "--kill-on-bad-exit=1"

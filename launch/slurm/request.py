@@ -26,8 +26,8 @@ week."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """E.g. `Request(kind="generate", shards=8, gpus=1, cpus=12, time_s=86400)`: eight tasks of one GPU each."""
+class JobRequest:
+    """E.g. `JobRequest(kind="generate", shards=8, gpus=1, cpus=12, time_s=86400)`: eight tasks of one GPU each."""
 
     kind: Kind
     nodes: int = 1
@@ -59,7 +59,7 @@ def seconds(clock: str) -> int:
     return ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + secs
 
 
-def make_requests(plan: Plan, cluster: Cluster, estimates: Mapping[str, dict[str, Any]]) -> dict[str, Request]:
+def make_requests(plan: Plan, cluster: Cluster, estimates: Mapping[str, dict[str, Any]]) -> dict[str, JobRequest]:
     """Node name -> what its jobs ask for."""
     return {name: _request(node, cluster, estimates) for name, node in plan.nodes.items()}
 
@@ -70,12 +70,12 @@ def parameters_of(node: Node, estimates: Mapping[str, dict[str, Any]]) -> int:
     return max(int(estimates[name].get("parameters") or 0) for name in names)
 
 
-def _request(node: Node, cluster: Cluster, estimates: Mapping[str, dict[str, Any]]) -> Request:
+def _request(node: Node, cluster: Cluster, estimates: Mapping[str, dict[str, Any]]) -> JobRequest:
     kind, wanted = _kind(node), node.resources
     size = parameters_of(node, estimates)
     gpus = int(wanted["gpus"]) if "gpus" in wanted else _gpus(kind, node, cluster, size)
     nodes = int(wanted.get("nodes") or (_nodes(node, cluster, gpus, size) if kind == "train" and gpus else 1))
-    return Request(
+    return JobRequest(
         kind=kind,
         nodes=nodes,
         processes=int(wanted.get("processes") or (max(1, gpus) if kind == "train" else 1)),
@@ -157,7 +157,7 @@ def _shards(node: Node, kind: Kind, cluster: Cluster, records: int | None) -> in
     return 1 if kind != "generate" or not devices_of(node) else max(1, min(cluster.shards, records or cluster.shards))
 
 
-def gpu_hours(request: Request, cluster: Cluster, estimate: Mapping[str, Any], size: int) -> float | None:
+def gpu_hours(request: JobRequest, cluster: Cluster, estimate: Mapping[str, Any], size: int) -> float | None:
     """Rough GPU-hours of a stage, its operations over what a GPU does of them; None where its tokens or its model are
     unknown."""
     if not request.gpus:

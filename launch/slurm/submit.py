@@ -12,11 +12,11 @@ from typing import Any
 from data_gen.errors import UserError
 from launch.runs import RunFolder
 from launch.slurm import scheduler
-from launch.slurm.jobs import Job, make_jobs, waits_for
+from launch.slurm.jobs import SlurmJob, make_jobs, waits_for
 from launch.slurm.profile import Cluster
 from launch.slurm.records import read_records
 from launch.slurm.render import render
-from launch.slurm.request import Request
+from launch.slurm.request import JobRequest
 from launch.slurm.snapshot import write_snapshot
 from reasoning_train.api.plan import Node, Plan
 from reasoning_train.store.locks import guard
@@ -32,7 +32,7 @@ class Submission:
     """What a submission came to, or in a dry run would come to."""
 
     folder: Path
-    jobs: list[Job]
+    jobs: list[SlurmJob]
     numbers: dict[str, str] = field(default_factory=dict)
     """Job name -> number in the queue; empty in a dry run."""
     others: dict[str, str] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Submission:
     """Of a dry run: why SLURM was not asked what is in its queue, which then counts as empty."""
 
 
-def submit(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Request], profile: str) -> Submission:
+def submit(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, JobRequest], profile: str) -> Submission:
     """Write the run's folder and submit its jobs; all of them or, where sbatch refuses one, none.
 
     Submissions to one store come one after the other: each sees the jobs of those before it, and shares their work.
@@ -61,7 +61,7 @@ def submit(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Re
     return Submission(folder=run.path, jobs=jobs, numbers=numbers, others=others)
 
 
-def dry_run(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Request]) -> Submission:
+def dry_run(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, JobRequest]) -> Submission:
     """What `submit` would do now; where no SLURM answers, what it would do with an empty queue. Nothing is written."""
     folder, others, queue_error = store.runs.absolute() / plan.name / "DRY-RUN", dict[str, str](), ""
     try:
@@ -79,13 +79,15 @@ def _ask_slurm(plan: Plan, store: Store, cluster: Cluster) -> tuple[Cluster, dic
     return cluster.model_copy(update={"max_array": limit}), _at_work(plan, store)
 
 
-def scripts(plan: Plan, store: Store, cluster: Cluster, jobs: Sequence[Job], run: Path) -> Iterator[tuple[str, str]]:
+def scripts(
+    plan: Plan, store: Store, cluster: Cluster, jobs: Sequence[SlurmJob], run: Path
+) -> Iterator[tuple[str, str]]:
     """(job, text of its script)."""
     for job in jobs:
         yield job.name, render(job, plan, cluster, store.root.absolute(), run.absolute())
 
 
-def submit_options(job: Job, numbers: Mapping[str, str], waiting: Sequence[str] = ()) -> list[str]:
+def submit_options(job: SlurmJob, numbers: Mapping[str, str], waiting: Sequence[str] = ()) -> list[str]:
     """Options of sbatch that name other jobs, and so are no part of the script."""
     how = "afterany" if job.part == "report" else "afterok"
     after = [*(numbers[need] for need in job.needs), *waiting]
@@ -94,7 +96,7 @@ def submit_options(job: Job, numbers: Mapping[str, str], waiting: Sequence[str] 
     return [f"--dependency={how}:{':'.join(after)}", *(["--kill-on-invalid-dep=yes"] if how == "afterok" else [])]
 
 
-def submit_line(job: Job, run: Path, waiting: Sequence[str] = ()) -> str:
+def submit_line(job: SlurmJob, run: Path, waiting: Sequence[str] = ()) -> str:
     """The line of a dry run: numbers that do not exist yet stand as variables of the shell. `waiting`: numbers of jobs
     that do."""
     options = submit_options(job, {need: f"${variable(need)}" for need in job.needs}, waiting)
@@ -114,7 +116,7 @@ def variable(name: str) -> str:
 
 
 def _submit_all(
-    jobs: Sequence[Job], plan: Plan, others: Mapping[str, str], run: RunFolder, store: Store
+    jobs: Sequence[SlurmJob], plan: Plan, others: Mapping[str, str], run: RunFolder, store: Store
 ) -> dict[str, str]:
     """Job name -> number. Each is written down as soon as it is known, so that no job is forgotten when the shell dies
     half-way."""
@@ -167,7 +169,7 @@ def _read_note(store: Store, node: Node) -> dict[str, Any] | None:
         return None
 
 
-def _note_nodes(run: RunFolder, jobs: Sequence[Job], others: Mapping[str, str]) -> None:
+def _note_nodes(run: RunFolder, jobs: Sequence[SlurmJob], others: Mapping[str, str]) -> None:
     made = {job.node for job in jobs}
     for name in run.state["nodes"]:
         state = "submitted" if name in made or name in others else "cached"
@@ -175,7 +177,7 @@ def _note_nodes(run: RunFolder, jobs: Sequence[Job], others: Mapping[str, str]) 
     run.save()
 
 
-def _remember(run: RunFolder, store: Store, plan: Plan, job: Job, number: str) -> None:
+def _remember(run: RunFolder, store: Store, plan: Plan, job: SlurmJob, number: str) -> None:
     """For `status`, `logs` and `cancel` in the run's folder; for later submissions by artifact."""
     run.state["jobs"][job.name] = {
         "job": number,

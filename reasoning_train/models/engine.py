@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from data_gen.engines.config import EngineConfig, OpenAIConfig, TransformersConfig, VllmConfig
-from data_gen.verifiers.heads import load_head
+from data_gen.verifiers.head_files import load_head
 
 if TYPE_CHECKING:
     from data_gen.engines.base import Engine, Usage

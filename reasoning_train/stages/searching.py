@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from data_gen.engines.base import Sample
 from data_gen.errors import UserError
 from data_gen.format import StepCodec, TaskFormat
-from data_gen.scorers import Gold, Scorer, Tools
+from data_gen.scorers import GrantedGold, Scorer, Tools
 from data_gen.search import Limits, Search, SearchTree
 from data_gen.search.tree import judge
-from data_gen.verifiers.heads import has_head, read_head_config
+from data_gen.verifiers.head_files import has_head, read_head_config
 from reasoning_train.models.engine import open_engine
 from reasoning_train.store.inputs import load_task
 
@@ -37,7 +37,7 @@ class Grower:
     """Tokens that the policy takes."""
     search: Search
     scorer: Scorer | None
-    grader: Gold
+    grader: GrantedGold
     granted: bool
     """Whether gold may take part while a tree grows."""
     in_flight: int
@@ -95,7 +95,7 @@ def open_grower(config: SearchConfig, ctx: Context) -> Iterator[Grower]:
     own = policy.format.model_copy(update={"task": task.format})
     policy.format.check_same_task(own, f"policy {config.policy}", f"problems {config.problems}")
     refuse_ends(task.format)
-    grader, in_flight = Gold(task), config.engine.in_flight(config.search.width())
+    grader, in_flight = GrantedGold(task), config.engine.in_flight(config.search.width())
     scorer = config.scorer.open(_tools(config, ctx, policy, grader)) if config.scorer else None
     values = config.scorer is not None and config.scorer.needs_value_head
     with open_engine(policy, config.engine, ctx, values=values) as engine:
@@ -113,7 +113,7 @@ def refuse_ends(fmt: TaskFormat) -> None:
         )
 
 
-def _tools(config: SearchConfig, ctx: Context, policy: PolicyText, grader: Gold) -> Tools:
+def _tools(config: SearchConfig, ctx: Context, policy: PolicyText, grader: GrantedGold) -> Tools:
     verifier = ctx.input(config.verifier) if config.verifier else None
     return Tools(
         codec=policy.codec,

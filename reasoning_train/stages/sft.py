@@ -118,7 +118,7 @@ class SFTConfig(Training):
 def sft(config: SFTConfig, ctx: Context) -> None:
     """Train, then publish the policy with its Format (adapters merged unless `adapter: keep`) and, with `value`, its
     head."""
-    from data_gen.verifiers.heads import save_head
+    from data_gen.verifiers.head_files import save_head
     from reasoning_train.models.policy import load_policy, save_policy
     from reasoning_train.trainers.fit import finish, fit
     from reasoning_train.trainers.until import StopWhenGood

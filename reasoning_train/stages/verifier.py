@@ -57,7 +57,7 @@ class VerifierConfig(StageConfig):
 def verifier(config: VerifierConfig, ctx: Context) -> None:
     """Write the head, the Format, and a pointer to where the backbone lies."""
     from data_gen.checkpoints import cached_snapshot, point_to, save_format
-    from data_gen.verifiers.heads import save_head
+    from data_gen.verifiers.head_files import save_head
 
     weights = config.path or cached_snapshot(config.hub or "", config.revision, "verifier.hub")
     head, fmt = _own(weights, config) if config.kind == "head" else _foreign(weights, config)
@@ -70,7 +70,7 @@ def verifier(config: VerifierConfig, ctx: Context) -> None:
 
 def _own(weights: Path, config: VerifierConfig):  # type: ignore[no-untyped-def]  # heads need torch
     from data_gen.checkpoints import load_format
-    from data_gen.verifiers.heads import load_head
+    from data_gen.verifiers.head_files import load_head
 
     head, task = load_head(weights), Format(task=config.task_format)
     if not (weights / "format.json").is_file():

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from data_gen.verifiers.checkpoint import feature_width
-from data_gen.verifiers.heads import HeadConfig, has_head, load_head
+from data_gen.verifiers.head_files import has_head, load_head
+from data_gen.verifiers.heads import HeadConfig
 from data_gen.verifiers.value_head import ValueHead
 
 

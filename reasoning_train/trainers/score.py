@@ -14,7 +14,7 @@ from data_gen.scorers.base import Prefix
 from data_gen.verifiers.checkpoint import Verifier, context_of, load_backbone
 from data_gen.verifiers.forward import Forward, MeanLogprob
 from data_gen.verifiers.heads import step_ends
-from data_gen.verifiers.reading import Reader
+from data_gen.verifiers.reading import PrefixReader
 from reasoning_train.models.policy import refuse_served
 
 
@@ -22,7 +22,7 @@ def score_solutions(
     verifier: Verifier, policy: StepCodec, pairs: Iterable[tuple[Problem, list[Solution]]]
 ) -> Iterator[tuple[Problem, list[Solution], list[tuple[float, ...]]]]:
     """Each problem with its solutions and, for each, the values where the verifier is read; one problem's at a time."""
-    reader, forward = Reader(verifier.codec, policy, verifier.head.config.read_at), Forward(verifier)
+    reader, forward = PrefixReader(verifier.codec, policy, verifier.head.config.read_at), Forward(verifier)
     for problem, solutions in pairs:
         yield problem, solutions, forward.values([reader.read(as_prefix(problem, solution)) for solution in solutions])
 
@@ -35,7 +35,7 @@ def mean_logprobs(
     refuse_served(folder)
     model, codec = load_backbone(folder, "from_vocab")
     codec.format.check_same_task(policy.format, f"the model in {folder}", "the policy")
-    reader, scores, context = Reader(codec, policy, "last"), MeanLogprob(model), context_of(model)
+    reader, scores, context = PrefixReader(codec, policy, "last"), MeanLogprob(model), context_of(model)
     for problem, solutions in pairs:
         readings = [reader.read_after_prompt(as_prefix(problem, solution)) for solution in solutions]
         if (longest := max(len(reading.ids) for reading in readings)) > context:

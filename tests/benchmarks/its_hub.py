@@ -238,7 +238,7 @@ def _policy(folder: Path) -> Path:
 
 def _serving(weights: Path, folder: Path) -> Any:
     from data_gen.engines.config import ServeConfig
-    from data_gen.engines.openai.server import Server
+    from data_gen.engines.openai.server import ModelServer
     from data_gen.engines.openai.server_commands import serve_command, serve_environment
 
     template = folder / "template.jinja"
@@ -249,7 +249,7 @@ def _serving(weights: Path, folder: Path) -> Any:
     config = ServeConfig(
         command="vllm", executable=str(program), args=("--chat-template", str(template), "--max-num-seqs", "256")
     )
-    return Server(
+    return ModelServer(
         serve_command(config, weights, context=256, gpu=False),
         log=folder / "server.log",
         env={**serve_environment(1), "VLLM_CPU_KVCACHE_SPACE": "1"},

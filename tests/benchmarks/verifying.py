@@ -103,11 +103,11 @@ def _verifier() -> Any:
 
 def _layers() -> Iterator[list[Any]]:
     """The children of one node in each of many trees, level by level."""
-    from data_gen.verifiers.reading import Reading
+    from data_gen.verifiers.reading import Readout
 
     rng = random.Random(0)
     stems = [
-        Reading(tuple(rng.randrange(3, 60) for _ in range(PROMPT)), (PROMPT - 1,), (PROMPT,)) for _ in range(TREES)
+        Readout(tuple(rng.randrange(3, 60) for _ in range(PROMPT)), (PROMPT - 1,), (PROMPT,)) for _ in range(TREES)
     ]
     for _ in range(DEPTH):
         children = [[_child(stem, rng) for _ in range(CHILDREN)] for stem in stems]

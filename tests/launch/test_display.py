@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from launch.display import Live, Meter, Plain, clock, open_display
+from launch.display import Live, Plain, ProgressMeter, clock, open_display
 
 
 class Terminal(io.StringIO):
@@ -28,7 +28,7 @@ def test_clock(seconds: float, text: str) -> None:
 
 
 def test_a_line_sums_over_shards() -> None:
-    meter = Meter("sample")
+    meter = ProgressMeter("sample")
     meter.update("sample.0-of-2", event(3, 15, tokens=1200))
     meter.update("sample.1-of-2", event(2, 15, tokens=34))
     meter.update("sample.0-of-2", event(4, 15, tokens=1300))
@@ -36,13 +36,13 @@ def test_a_line_sums_over_shards() -> None:
 
 
 def test_curves_are_short_and_an_unknown_total_is_said() -> None:
-    meter = Meter("base")
+    meter = ProgressMeter("base")
     meter.update("base.whole", event(10, None, loss=0.123456))
     assert re.fullmatch(r"base  10/\?  [\d.]+/s  loss 0\.1235", meter.line())
 
 
 def test_before_the_first_event_a_stage_is_running_and_a_note_stands_until_the_next() -> None:
-    meter = Meter("kept")
+    meter = ProgressMeter("kept")
     assert meter.line().startswith("kept  running  ")
     meter.note = "merging"
     assert meter.line().startswith("kept  merging  ")

@@ -18,7 +18,7 @@ from data_gen.engines.local.decoder import Decoder, Head
 from data_gen.engines.local.owners import Owners
 from data_gen.engines.local.prefixes import Prefixes
 from data_gen.engines.local.rows import Ticket
-from data_gen.engines.local.scoring import Call, Scorer
+from data_gen.engines.local.scoring import Call, ContinuationScorer
 from data_gen.engines.local.slot_cache import column_bytes, round_up
 from data_gen.engines.local.stop import StopTable
 from data_gen.engines.pump import Pump
@@ -83,7 +83,7 @@ class TransformersEngine:
             row_block=row_block,
             head=head,
         )
-        self._scorer = Scorer(model, self._prefixes, self.usage, half // 4)
+        self._scorer = ContinuationScorer(model, self._prefixes, self.usage, half // 4)
         self._owners = Owners()
         self._futures: dict[Ticket, asyncio.Future[list[Sample]]] = {}
         self._scores: list[tuple[Call, asyncio.Future[list[list[float]]]]] = []

@@ -17,14 +17,14 @@ import numpy as np
 Ids = tuple[int, ...]
 
 
-class Node:
+class PrefixNode:
     """A run of ids behind its parent's path, e.g. the 12 tokens of one step; `length` counts the whole path."""
 
     __slots__ = ("alive", "children", "columns", "ids", "length", "owner", "parent", "pins", "queued", "used")
 
-    def __init__(self, parent: Node | None, ids: Ids, columns: np.ndarray, owner: int | None) -> None:
+    def __init__(self, parent: PrefixNode | None, ids: Ids, columns: np.ndarray, owner: int | None) -> None:
         self.parent, self.ids, self.columns, self.owner = parent, ids, columns, owner
-        self.children: dict[int, Node] = {}
+        self.children: dict[int, PrefixNode] = {}
         self.length: int = (parent.length if parent else 0) + len(ids)
         self.pins, self.used, self.queued, self.alive = 0, 0, False, True
 
@@ -44,29 +44,29 @@ class PrefixStore:
     def __init__(self, capacity: int) -> None:
         self.capacity = self._room = capacity
         self._free = np.arange(capacity)[::-1].copy()
-        self._roots: dict[int, Node] = {}
-        self._queue: list[tuple[int, int, Node]] = []
+        self._roots: dict[int, PrefixNode] = {}
+        self._queue: list[tuple[int, int, PrefixNode]] = []
         self._dead = 0  # of them, dropped since
         self._clock, self._ties = 0, itertools.count()
-        self._owned: dict[int, list[Node]] = {}
+        self._owned: dict[int, list[PrefixNode]] = {}
 
     @property
     def stored(self) -> int:
         """Columns in use."""
         return self.capacity - self._room
 
-    def root(self, group: int = 0) -> Node:
+    def root(self, group: int = 0) -> PrefixNode:
         """The empty prefix; what is stored under one group is never found under another."""
         if group not in self._roots:
-            self._roots[group] = Node(None, (), np.zeros(0, np.int64), None)
+            self._roots[group] = PrefixNode(None, (), np.zeros(0, np.int64), None)
         return self._roots[group]
 
-    def find(self, ids: Ids, group: int = 0) -> Node:
+    def find(self, ids: Ids, group: int = 0) -> PrefixNode:
         """The node at the end of the longest stored beginning of `ids`; it counts as used now."""
         self._clock += 1
         return self._walk(self.root(group), ids)
 
-    def extend(self, node: Node, ids: Ids, owner: int | None = None) -> tuple[Node, int, np.ndarray]:
+    def extend(self, node: PrefixNode, ids: Ids, owner: int | None = None) -> tuple[PrefixNode, int, np.ndarray]:
         """Store `ids` behind a living node, as many as there is room for: evicts nothing, see `make_room`.
 
         Returns the last node, how many of `ids` were stored before, and the columns of the new ones.
@@ -78,7 +78,7 @@ class PrefixStore:
         columns = self._free[self._room - len(new) : self._room][::-1].copy()
         if new:
             self._room -= len(new)
-            parent, node = node, Node(node, new, columns, owner)
+            parent, node = node, PrefixNode(node, new, columns, owner)
             parent.children[new[0]] = node
             node.used = self._clock
             self._offer(node)
@@ -98,16 +98,16 @@ class PrefixStore:
                 self._offer(node)
         return self._room >= wanted
 
-    def pin(self, node: Node) -> None:
+    def pin(self, node: PrefixNode) -> None:
         """Keep the node and its path until `unpin`."""
         node.pins += 1
 
-    def unpin(self, node: Node) -> None:
+    def unpin(self, node: PrefixNode) -> None:
         """Take back one `pin`."""
         node.pins -= 1
         self._offer(node)
 
-    def columns(self, node: Node) -> np.ndarray:
+    def columns(self, node: PrefixNode) -> np.ndarray:
         """The columns of the whole path, `[length]` int64."""
         runs = []
         while node.parent:
@@ -115,7 +115,7 @@ class PrefixStore:
             node = node.parent
         return np.concatenate(runs[::-1]) if runs else np.zeros(0, np.int64)
 
-    def trim(self, node: Node, length: int) -> None:
+    def trim(self, node: PrefixNode, length: int) -> None:
         """Drop a path's end as far back as `length`, where nothing else hangs on it."""
         while node.length > length and _evictable(node):
             parent = node.parent
@@ -132,11 +132,11 @@ class PrefixStore:
                 assert parent is not None
                 node = parent
 
-    def _ownerless(self, node: Node) -> bool:
+    def _ownerless(self, node: PrefixNode) -> bool:
         """Whether the node had an owner and has none any more."""
         return node.owner is not None and node.owner not in self._owned
 
-    def _walk(self, node: Node, ids: Ids) -> Node:
+    def _walk(self, node: PrefixNode, ids: Ids) -> PrefixNode:
         at = 0
         while at < len(ids) and (child := node.children.get(ids[at])):
             if ids[at : at + len(child.ids)] != child.ids:
@@ -145,10 +145,10 @@ class PrefixStore:
             node, at = child, at + len(child.ids)
         return node
 
-    def _split(self, node: Node, at: int) -> Node:
+    def _split(self, node: PrefixNode, at: int) -> PrefixNode:
         """A new node takes the first `at` ids; the old one keeps the rest and whoever points at it."""
         assert node.parent is not None
-        upper = Node(node.parent, node.ids[:at], node.columns[:at], node.owner)
+        upper = PrefixNode(node.parent, node.ids[:at], node.columns[:at], node.owner)
         upper.used = node.used
         node.parent.children[node.ids[0]] = upper
         node.parent, node.ids, node.columns = upper, node.ids[at:], node.columns[at:]
@@ -157,14 +157,14 @@ class PrefixStore:
             self._owned[node.owner].append(upper)
         return upper
 
-    def _offer(self, node: Node) -> None:
+    def _offer(self, node: PrefixNode) -> None:
         """Queue for eviction. A node stands there once at most; one that was used since is queued anew when its turn
         comes."""
         if not node.queued and _evictable(node):
             node.queued = True
             heapq.heappush(self._queue, (node.used, next(self._ties), node))
 
-    def _drop(self, node: Node) -> None:
+    def _drop(self, node: PrefixNode) -> None:
         parent = node.parent
         assert parent is not None
         self._free[self._room : self._room + len(node.ids)] = node.columns[::-1]
@@ -184,7 +184,7 @@ class PrefixStore:
             self._dead = 0
 
 
-def _evictable(node: Node) -> bool:
+def _evictable(node: PrefixNode) -> bool:
     return node.alive and node.parent is not None and not node.children and not node.pins
 
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from data_gen.engines.local.column_pool import ColumnPool, Layers
-from data_gen.engines.local.prefix_store import Ids, Node, PrefixStore
+from data_gen.engines.local.prefix_store import Ids, PrefixNode, PrefixStore
 from data_gen.engines.local.slot_cache import BLOCK, SlotCache, round_up
 
 PREFILL_TOKENS = 4096
@@ -27,7 +27,7 @@ PREFILL_TOKENS = 4096
 
 
 @dataclass(slots=True, eq=False)
-class Path:
+class PrefixPath:
     """A prefix without its last token, which is the first decode step's input: the columns that a row wants to find in
     its slot."""
 
@@ -38,7 +38,7 @@ class Path:
     prefilled: int
     """So many of the columns come from prefill, the others from the decode batch."""
     owner: int | None
-    node: Node
+    node: PrefixNode
     """Where the store has it; pinned from `admit` to `drop`."""
     cached: int = 0
     """Columns that were there when it was asked for."""
@@ -52,7 +52,7 @@ class Path:
 class Decoded(NamedTuple):
     """What a row has computed behind the first `start` columns of its path: those of `ids`, in its slot."""
 
-    path: Path
+    path: PrefixPath
     start: int
     ids: Ids
     slot: int
@@ -68,23 +68,23 @@ class Prefixes:
         self.store = PrefixStore(capacity)
         self.pool = ColumnPool(model.config, model.dtype, model.device, capacity)
 
-    def path(self, prefix: Ids, prompt_length: int | None = None, owner: int | None = None) -> Path:
+    def path(self, prefix: Ids, prompt_length: int | None = None, owner: int | None = None) -> PrefixPath:
         """A prefix's path, not yet looked for; `prompt_length` as in `Request`."""
         ids = prefix[:-1]
         prompt = len(prefix) if prompt_length is None or not self.exact else prompt_length
         prefilled = min(len(ids), max(0, prompt - 1))
         group = round_up(prefilled) if self.exact else 0
-        return Path(
+        return PrefixPath(
             ids, ids[:prefilled] + self._decoded(ids[prefilled:]), group, prefilled, owner, self.store.root(group)
         )
 
-    def admit(self, paths: Sequence[Path]) -> int:
+    def admit(self, paths: Sequence[PrefixPath]) -> int:
         """Find and pin the paths and prefill what is missing of their prefilled parts; how many of them, in order,
         there is room for.
 
         That is at least one where nothing else is pinned.
         """
-        pinned: list[Path] = []
+        pinned: list[PrefixPath] = []
         try:
             computed = self._find_all(paths, pinned)
             for batch in _batches(computed):
@@ -100,9 +100,9 @@ class Prefixes:
                 path.cached = path.prefilled
         return len(pinned)
 
-    def _find_all(self, paths: Sequence[Path], pinned: list[Path]) -> list[Path]:
+    def _find_all(self, paths: Sequence[PrefixPath], pinned: list[PrefixPath]) -> list[PrefixPath]:
         """Pins paths while there is room; returns those to prefill, of several with the same missing part one."""
-        computed: dict[tuple[int, Ids], Path] = {}
+        computed: dict[tuple[int, Ids], PrefixPath] = {}
         wanted = 0
         for path in paths:
             part = (path.group, path.key[: path.prefilled])
@@ -118,7 +118,7 @@ class Prefixes:
             pinned.append(path)
         return list(computed.values())
 
-    def find(self, path: Path) -> None:
+    def find(self, path: PrefixPath) -> None:
         """Pin the longest stored beginning that is of use."""
         node = self.store.find(path.key, path.group)
         # A block computed again costs less than the mask that attending to it would need.
@@ -127,11 +127,11 @@ class Prefixes:
         path.node = node
         self.store.pin(node)
 
-    def drop(self, path: Path) -> None:
+    def drop(self, path: PrefixPath) -> None:
         """Take back the pin of `admit` or `find`."""
         self.store.unpin(path.node)
 
-    def load(self, paths: Sequence[Path], slots: Sequence[np.ndarray], cache: SlotCache) -> None:
+    def load(self, paths: Sequence[PrefixPath], slots: Sequence[np.ndarray], cache: SlotCache) -> None:
         """Copy each path's columns to the start of every slot of its group of slots."""
         self.pool.load([self.store.columns(path.node) for path in paths], slots, cache)
 
@@ -146,7 +146,7 @@ class Prefixes:
             self._extend(path, node, path.key[node.length : start] + self._decoded(ids), slot, copies)
         copies.into(self.pool, cache.layers)
 
-    def scratch(self, paths: Sequence[Path], rows: int, columns: int) -> SlotCache:
+    def scratch(self, paths: Sequence[PrefixPath], rows: int, columns: int) -> SlotCache:
         """Slots of their own for one forward, each path at the start of its row."""
         cache = SlotCache(self.model.config, self.model.dtype, self.model.device)
         cache.reserve(rows, columns)
@@ -160,7 +160,7 @@ class Prefixes:
     def _decoded(self, ids: Ids) -> Ids:
         return tuple(~i for i in ids) if self.exact else ids
 
-    def _prefill(self, batch: Sequence[Path]) -> None:
+    def _prefill(self, batch: Sequence[PrefixPath]) -> None:
         starts = [path.node.length for path in batch]
         tokens = [path.ids[start : path.prefilled] for path, start in zip(batch, starts, strict=True)]
         ids = padded(tokens, round_up(len(batch), self.row_block)).to(self.model.device)
@@ -180,7 +180,7 @@ class Prefixes:
         self.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
         return [(layer.keys, layer.values) for layer in cache.layers]  # type: ignore[union-attr, misc]
 
-    def _behind(self, batch: Sequence[Path], starts: Sequence[int], ids: Tensor) -> Layers:
+    def _behind(self, batch: Sequence[PrefixPath], starts: Sequence[int], ids: Tensor) -> Layers:
         """Right padding fills columns behind every real one of its row."""
         rows, width = ids.shape
         cache = self.scratch(batch, rows, max(starts) + width)
@@ -200,7 +200,7 @@ class Prefixes:
         )
         return cache.layers
 
-    def _extend(self, path: Path, node: Node, ids: Ids, row: int, copies: _Copies) -> Node:
+    def _extend(self, path: PrefixPath, node: PrefixNode, ids: Ids, row: int, copies: _Copies) -> PrefixNode:
         leaf, known, columns = self.store.extend(node, ids, path.owner)
         copies.add(row, node.length + known, columns)
         return leaf
@@ -242,10 +242,10 @@ def additive_mask(seen: Tensor, dtype: torch.dtype) -> Tensor:
     return mask.masked_fill_(~seen, float("-inf"))[:, None]
 
 
-def _batches(paths: Iterable[Path]) -> Iterator[list[Path]]:
+def _batches(paths: Iterable[PrefixPath]) -> Iterator[list[PrefixPath]]:
     """Paths whose missing parts are of like length, those with nothing before them apart, `PREFILL_TOKENS` at once."""
 
-    def shape(path: Path) -> tuple[bool, int]:
+    def shape(path: PrefixPath) -> tuple[bool, int]:
         return path.node.length > 0, round_up(path.prefilled - path.node.length)
 
     for (_, width), group in itertools.groupby(sorted(paths, key=shape), key=shape):

@@ -14,7 +14,7 @@ import numpy as np
 
 from data_gen.engines.base import Request, Sample
 from data_gen.engines.local.drawing import uniforms
-from data_gen.engines.local.prefixes import Decoded, Path
+from data_gen.engines.local.prefixes import Decoded, PrefixPath
 
 
 @dataclass(slots=True, eq=False)
@@ -22,7 +22,7 @@ class Ticket:
     """A request on its way through the decoder, with the samples that have come back."""
 
     request: Request
-    path: Path
+    path: PrefixPath
     limit: int
     """Most tokens a sample may get: `max_tokens` or what the context leaves."""
     stop_set: int
@@ -42,7 +42,7 @@ class Ticket:
         return len(self.samples) - self.placed
 
 
-class Row(NamedTuple):
+class DecodedRow(NamedTuple):
     """Which sample of which ticket a slot works on."""
 
     ticket: Ticket
@@ -55,7 +55,7 @@ class Row(NamedTuple):
 
 
 REPLAY = -1
-NOWHERE = Row(None, 0, 0, 0)  # type: ignore[arg-type]
+NOWHERE = DecodedRow(None, 0, 0, 0)  # type: ignore[arg-type]
 """Stands in the slots that no row holds."""
 
 
@@ -91,7 +91,7 @@ class RowTable:
         self.stop_sets[slots] = ticket.stop_set
         self.temperature[slots], self.top_p[slots] = request.sampling.temperature, request.sampling.top_p
         for index, slot in enumerate(slots.tolist(), ticket.placed):
-            self.rows[slot] = Row(ticket, index, column, request.prefix[-1])
+            self.rows[slot] = DecodedRow(ticket, index, column, request.prefix[-1])
             if request.sampling.temperature > 0:
                 self.uniform[slot, : ticket.limit] = uniforms(request.seeds[index], ticket.limit)
         ticket.placed += count
@@ -105,7 +105,7 @@ class RowTable:
         self._set(slots, fed[0], column, len(fed) - 1)
         self.temperature[slots], self.top_p[slots], self.replayed[slots] = 0, 1, True
         self.tokens[slots, : len(fed) - 1] = fed[1:]
-        self.rows[slots[0]] = Row(ticket, REPLAY, column, fed[0])
+        self.rows[slots[0]] = DecodedRow(ticket, REPLAY, column, fed[0])
         return slots
 
     def record(self, ids: np.ndarray, logprobs: np.ndarray) -> int:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from data_gen.engines.base import Usage
-from data_gen.engines.local.prefixes import Path, Prefixes, additive_mask, padded
+from data_gen.engines.local.prefixes import Prefixes, PrefixPath, additive_mask, padded
 from data_gen.engines.local.slot_cache import round_up
 
 SCORE_LOGITS = 1 << 25
@@ -33,7 +33,7 @@ class _Row:
     """The prefix's last token and, behind it, continuations that do not see each other, each without its last token."""
 
     call: int
-    path: Path
+    path: PrefixPath
     last_id: int
     members: list[tuple[int, Sequence[int]]]
     """(which continuation of the call, its ids)"""
@@ -43,7 +43,7 @@ class _Row:
         return [self.last_id, *itertools.chain.from_iterable(ids[:-1] for _, ids in self.members)]
 
 
-class Scorer:
+class ContinuationScorer:
     """Scores calls over the prefixes of a store. Where `prefixes.exact`, bitwise independent of company: a row holds
     one continuation."""
 
@@ -68,7 +68,7 @@ class Scorer:
                 self.prefixes.store.trim(path.node, path.cached)  # nobody goes on from a prefix that was only scored
         return scores
 
-    def _rows(self, calls: Sequence[Call], paths: Sequence[Path]) -> list[_Row]:
+    def _rows(self, calls: Sequence[Call], paths: Sequence[PrefixPath]) -> list[_Row]:
         rows = []
         for number, ((prefix, continuations), path) in enumerate(zip(calls, paths, strict=False)):
             row, width = _Row(number, path, prefix[-1], []), 1

@@ -15,7 +15,7 @@ from typing import Any
 from data_gen.engines.base import Request, Sample, Usage
 from data_gen.engines.openai.choices import Choice, Spent, read_choices, read_usage
 from data_gen.engines.openai.http_transport import Transport
-from data_gen.engines.openai.kinds import Kind
+from data_gen.engines.openai.kinds import ServerTraits
 from data_gen.engines.openai.scoring import read_scores, scoring_body
 from data_gen.engines.openai.text import TextBridge
 from data_gen.errors import UserError
@@ -26,7 +26,7 @@ class Dialogue:
     """How to speak to one server, e.g. `Dialogue(model="policy", kind=KINDS["vllm"], ids=True, seeds=True)`."""
 
     model: str
-    kind: Kind
+    kind: ServerTraits
     ids: bool = False
     """Prefixes go as token ids, else as text."""
     seeds: bool = False

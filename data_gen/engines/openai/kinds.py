@@ -19,7 +19,7 @@ from data_gen.engines.config import ServerKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class ServerTraits:
     """One kind of server, e.g. `KINDS["vllm"]`."""
 
     prompt: Literal["ids", "text"] = "text"
@@ -72,8 +72,8 @@ def _generation_config(sampling: Sampling, limit: int, end_ids: Collection[int])
     )
 
 
-KINDS: dict[ServerKind, Kind] = {
-    "vllm": Kind(
+KINDS: dict[ServerKind, ServerTraits] = {
+    "vllm": ServerTraits(
         prompt="ids",
         neutral={
             "top_k": 0,
@@ -92,16 +92,16 @@ KINDS: dict[ServerKind, Kind] = {
         seeded="always",
         end_ids=True,
     ),
-    "transformers": Kind(max_n=1, keeps_stop=True, logprobs=False, seeded="alone", generation_config=True),
-    "sglang": Kind(
+    "transformers": ServerTraits(max_n=1, keeps_stop=True, logprobs=False, seeded="alone", generation_config=True),
+    "sglang": ServerTraits(
         prompt="ids",
         neutral={"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "no_stop_trim": True},
         keeps_stop=True,
         score="echo",
         end_ids=True,
     ),
-    "llamacpp": Kind(
+    "llamacpp": ServerTraits(
         prompt="ids", max_n=1, neutral={"top_k": 0, "min_p": 0.0, "typical_p": 1.0, "repeat_penalty": 1.0}
     ),
-    "openai": Kind(score="echo"),
+    "openai": ServerTraits(score="echo"),
 }

@@ -16,7 +16,7 @@ from data_gen.engines.openai.engine import Dialogue, OpenAIEngine
 from data_gen.engines.openai.http_answers import Malformed
 from data_gen.engines.openai.http_transport import Transport
 from data_gen.engines.openai.kinds import KINDS
-from data_gen.engines.openai.server import Server
+from data_gen.engines.openai.server import ModelServer
 from data_gen.engines.openai.server_commands import serve_command, serve_environment
 from data_gen.errors import UserError
 
@@ -87,7 +87,7 @@ async def only_model(transport: Transport) -> str:
     return names[0]
 
 
-def _server(config: ServeConfig, speaker: Speaker, log: Path, threads: int) -> Server:
+def _server(config: ServeConfig, speaker: Speaker, log: Path, threads: int) -> ModelServer:
     if speaker.weights is None:
         raise UserError(
             f"engine.serve: the policy {speaker.served!r} has no weights here that a server could load; give the "
@@ -100,4 +100,4 @@ def _server(config: ServeConfig, speaker: Speaker, log: Path, threads: int) -> S
     import torch
 
     command = serve_command(config, speaker.weights, context=speaker.context or 0, gpu=torch.cuda.is_available())
-    return Server(command, log=log, start_timeout=config.start_timeout, env=serve_environment(threads))
+    return ModelServer(command, log=log, start_timeout=config.start_timeout, env=serve_environment(threads))

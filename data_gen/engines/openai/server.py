@@ -31,14 +31,14 @@ LAST_LINES = 20
 _GUARD = Path(__file__).with_name("server_guard.py")
 
 
-class Server:
+class ModelServer:
     """Runs `command(port)`, an argument list, while the `with` lasts; it must answer GET /health at
     `http://127.0.0.1:port` with 200.
 
     When it dies while it is used it is started again `restarts` times. `env` comes on top of this process's
     environment. UserError, with the server's last lines, where it does not start within `start_timeout` seconds.
 
-    >>> with Server(lambda port: ["vllm", "serve", "model", "--port", str(port)],
+    >>> with ModelServer(lambda port: ["vllm", "serve", "model", "--port", str(port)],
     ...     log=folder / "server.log") as server:  # doctest: +SKIP
     ...     print(server.url)
     http://127.0.0.1:20417/v1

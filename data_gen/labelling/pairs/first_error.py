@@ -19,7 +19,7 @@ Judge = Literal["oracle", "mc", "scorer"]
 
 
 @PAIR_RULES.register("first_error")
-class FirstError(PairRule):
+class FirstErrorPairs(PairRule):
     """Rejected is the step at which a wrong solution goes wrong, chosen a sibling that the judge passes and that leads
     to a right answer.
 

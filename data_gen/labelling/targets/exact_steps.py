@@ -12,7 +12,7 @@ from data_gen.records.trees import TreeNode
 
 
 @TARGET_RULES.register("exact_steps")
-class ExactSteps(TargetRule):
+class StepTargets(TargetRule):
     """1 while every step is right, and the answer, once the solution is over; else 0. For trees that were grown with
     `gold: true` over a task that can check steps (as chain does).
 

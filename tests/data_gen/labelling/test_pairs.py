@@ -11,7 +11,7 @@ from hypothesis import given
 from data_gen.errors import UserError
 from data_gen.labelling.pairs.base import PairRule, draw_pairs
 from data_gen.labelling.pairs.best_sibling import BestSibling
-from data_gen.labelling.pairs.first_error import FirstError
+from data_gen.labelling.pairs.first_error import FirstErrorPairs
 from data_gen.labelling.pairs.margin import Margin
 from data_gen.labelling.pairs.top_bottom import TopBottom
 from data_gen.labelling.pairs.whole import Whole
@@ -207,7 +207,7 @@ with a wrong step."""
 
 
 def test_the_first_error_against_a_corrected_step() -> None:
-    found = pairs(FirstError(), *ERROR)
+    found = pairs(FirstErrorPairs(), *ERROR)
     assert sides(found) == [("e", "b")]
     assert (found[0].prompt, found[0].score_chosen, found[0].score_rejected, found[0].end_mark) == (
         "go\na\n",
@@ -219,7 +219,7 @@ def test_the_first_error_against_a_corrected_step() -> None:
 
 def test_a_wrong_answer_line_is_an_error_of_its_own() -> None:
     """The checker passes every step, and the outcome says that the answer is wrong."""
-    found = pairs(FirstError(), step("f", answer(0, steps_ok=True), answer(1, steps_ok=True), steps_ok=True))
+    found = pairs(FirstErrorPairs(), step("f", answer(0, steps_ok=True), answer(1, steps_ok=True), steps_ok=True))
     assert sides(found) == [("Answer: 1", "Answer: 0")]
 
 
@@ -227,7 +227,7 @@ def test_without_a_step_checker_the_oracle_cannot_judge() -> None:
     with pytest.raises(
         UserError, match=r"pairs.judge: 'oracle' needs a task with an exact step checker.*Use `judge: mc`"
     ):
-        pairs(FirstError(), step("a", answer(0)), step("b", answer(1)))
+        pairs(FirstErrorPairs(), step("a", answer(0)), step("b", answer(1)))
 
 
 def test_rollouts_as_the_judge() -> None:
@@ -235,10 +235,10 @@ def test_rollouts_as_the_judge() -> None:
     it is the first."""
     bad = step("b", answer(0), mc_correct=0.0, mc_total=4.0)
     fixed = step("c", rollout("", 1), mc_correct=2.0, mc_total=4.0)
-    [pair] = pairs(FirstError(judge="mc"), step("a", bad, fixed, mc_correct=1.0, mc_total=4.0))
+    [pair] = pairs(FirstErrorPairs(judge="mc"), step("a", bad, fixed, mc_correct=1.0, mc_total=4.0))
     assert sides([pair]) == [("c", "b")]
     assert (pair.score_chosen, pair.score_rejected) == (0.5, 0.0)
-    assert pairs(FirstError(judge="mc"), step("a", bad, fixed, mc_total=3.0)) == []
+    assert pairs(FirstErrorPairs(judge="mc"), step("a", bad, fixed, mc_total=3.0)) == []
 
 
 def test_a_scorer_as_the_judge() -> None:
@@ -247,7 +247,7 @@ def test_a_scorer_as_the_judge() -> None:
         step("b", answer(1, value=0.9), value=0.3),
         step("c", answer(1, value=0.9), value=-0.1),
     )
-    assert sides(pairs(FirstError(judge="scorer"), *given, scale="signed")) == [("b", "a")]
+    assert sides(pairs(FirstErrorPairs(judge="scorer"), *given, scale="signed")) == [("b", "a")]
 
 
 def test_several_corrections_of_one_error() -> None:
@@ -255,9 +255,9 @@ def test_several_corrections_of_one_error() -> None:
         step("a", answer(0, steps_ok=False), steps_ok=False),
         *(rollout(letter, 1, steps_ok=True) for letter in "bcd"),
     )
-    assert len(pairs(FirstError(per_error=2), *given)) == 2
-    seen = {sides(pairs(FirstError(), *given, seed=seed))[0][1] for seed in range(20)}
-    assert seen == {"a"} and len({sides(pairs(FirstError(), *given, seed=seed))[0][0] for seed in range(20)}) == 3
+    assert len(pairs(FirstErrorPairs(per_error=2), *given)) == 2
+    seen = {sides(pairs(FirstErrorPairs(), *given, seed=seed))[0][1] for seed in range(20)}
+    assert seen == {"a"} and len({sides(pairs(FirstErrorPairs(), *given, seed=seed))[0][0] for seed in range(20)}) == 3
 
 
 def test_at_most_so_many_pairs_a_tree_in_order() -> None:

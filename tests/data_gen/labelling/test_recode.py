@@ -11,7 +11,7 @@ from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
 from data_gen.labelling.recode import Recoder
 from data_gen.records.labels import StepPair, ValueTarget
-from data_gen.verifiers.reading import Reader
+from data_gen.verifiers.reading import PrefixReader
 from tests.data_gen.scorers.prefixes import prefix, problem, whole
 from tests.data_gen.test_format import bpe
 from tests.data_gen.verifiers.tiny import words
@@ -63,7 +63,7 @@ def test_values_stand_where_the_verifier_will_be_read(end: bool) -> None:
     """Also where the policy never wrote its end token."""
     made = Recoder(OWN, POLICY).target(row(*STEPS, answer="17", end=end, root=True), problem())
     assert made is not None
-    reading = Reader(OWN, POLICY, "step_end").read(whole(POLICY, *STEPS, end=end))
+    reading = PrefixReader(OWN, POLICY, "step_end").read(whole(POLICY, *STEPS, end=end))
     assert made.prompt_ids + made.token_ids == reading.ids
     assert tuple(at + len(made.prompt_ids) for at in made.at) == (len(made.prompt_ids) - 1, *reading.at)
     asked, first = "Ana has 12 coins. ->\n", "Ben: 12 + 5 = 17\n"

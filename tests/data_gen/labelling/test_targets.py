@@ -15,7 +15,7 @@ from data_gen.labelling.paths import PathPolicy
 from data_gen.labelling.reach import View
 from data_gen.labelling.steps import in_steps
 from data_gen.labelling.targets.base import TargetRule
-from data_gen.labelling.targets.exact_steps import ExactSteps
+from data_gen.labelling.targets.exact_steps import StepTargets
 from data_gen.labelling.targets.mc import MonteCarlo
 from data_gen.labelling.targets.outcome import Outcome
 from data_gen.labelling.targets.prefix_ratio import PrefixRatio
@@ -143,19 +143,19 @@ CHECKED = plant(
 
 def test_what_the_step_checker_said() -> None:
     """An answer that is right by luck does not mend a wrong step, and a right step is right whatever follows."""
-    assert by_text(rows_of(ExactSteps(), CHECKED)) == {
+    assert by_text(rows_of(StepTargets(), CHECKED)) == {
         "a Answer: 1": (1.0, 1.0),
         "a Answer: 0": (1.0, 0.0),
         "b Answer: 1": (0.0, 0.0),
     }
-    assert by_text(rows_of(ExactSteps(scale="signed"), CHECKED))["a Answer: 0"] == (1.0, -1.0)
-    row = next(row for row in rows_of(ExactSteps(), CHECKED) if row.completions == ("a\n", "Answer: 0"))
+    assert by_text(rows_of(StepTargets(scale="signed"), CHECKED))["a Answer: 0"] == (1.0, -1.0)
+    row = next(row for row in rows_of(StepTargets(), CHECKED) if row.completions == ("a\n", "Answer: 0"))
     assert (row.labels, row.n_eff) == ((True, False), (1.0, 1.0))
 
 
 def test_steps_that_nobody_checked_have_no_exact_labels() -> None:
     """Nor those of rollouts: of a wrong one only its end is known, of a right one every step."""
-    assert rows_of(ExactSteps(), TREE) == []
+    assert rows_of(StepTargets(), TREE) == []
     rolled = plant(
         step(
             "a",
@@ -166,7 +166,7 @@ def test_steps_that_nobody_checked_have_no_exact_labels() -> None:
         )
     )
     assert {
-        text: values for text, values in by_text(rows_of(ExactSteps(), rolled)).items() if "b" in text or "c" in text
+        text: values for text, values in by_text(rows_of(StepTargets(), rolled)).items() if "b" in text or "c" in text
     } == {
         "a b Answer: 1": (1.0,),
         "a c Answer: 0": (1.0,),

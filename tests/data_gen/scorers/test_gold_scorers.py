@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from data_gen.errors import UserError
 from data_gen.records.scales import log_odds, sigmoid
-from data_gen.scorers import SCORERS, Gold, Scorer, Tools
+from data_gen.scorers import SCORERS, GrantedGold, Scorer, Tools
 from data_gen.scorers.base import Prefix
 from data_gen.tasks.base import Task
 from tests.data_gen.scorers.prefixes import prefix, problem, score
@@ -23,7 +23,7 @@ ASKED = problem(question="go", gold="1")
 
 def opened(uses: str, *, task: Task | None = None, seed: int = 0, **options: Any) -> Scorer:
     config = SCORERS.get(uses).model_validate({"uses": uses, **options})
-    return config.open(Tools(codec=CODEC, gold=Gold(task or ToyTask(wrong=("b",))), seed=seed))
+    return config.open(Tools(codec=CODEC, gold=GrantedGold(task or ToyTask(wrong=("b",))), seed=seed))
 
 
 def over(*steps: str, answer: str | None) -> Prefix:

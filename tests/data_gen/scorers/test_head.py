@@ -19,7 +19,7 @@ from data_gen.records.scales import Scale
 from data_gen.scorers import SCORERS, Scorer, Tools
 from data_gen.verifiers.checkpoint import Verifier, save_verifier
 from data_gen.verifiers.heads import HeadConfig
-from data_gen.verifiers.reading import Reader
+from data_gen.verifiers.reading import PrefixReader
 from tests.data_gen.scorers.prefixes import NOBODY, prefix, problem, score, whole
 from tests.data_gen.test_format import bpe
 from tests.data_gen.verifiers.tiny import CONTEXT, verifier, words
@@ -120,7 +120,7 @@ def test_a_verifier_with_its_own_tokenizer_reads_texts(tmp_path: Path) -> None:
     ids = bpe()("Ana has 12 coins. ->\n" + "".join(s + "\n" for s in STEPS) + "Answer: 17")["input_ids"] + [
         bpe().eos_token_id
     ]
-    assert Reader(made.codec, POLICY, "step_end").read(asked).ids == tuple(ids)
+    assert PrefixReader(made.codec, POLICY, "step_end").read(asked).ids == tuple(ids)
     with torch.no_grad():
         expected = made.head(made.backbone(input_ids=torch.tensor([ids])).last_hidden_state)[0, -1].item()
     assert found.value == pytest.approx(expected, abs=1e-5) and found.tokens == len(ids)

@@ -18,7 +18,7 @@ from data_gen.engines.local.engine import TransformersEngine
 from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
 from data_gen.records.scales import Scale
-from data_gen.scorers import SCORERS, Gold, Prefix, Score, Scorer, Tools
+from data_gen.scorers import SCORERS, GrantedGold, Prefix, Score, Scorer, Tools
 from data_gen.scorers.self_evaluation import SelfEvaluation
 from data_gen.verifiers.heads import HeadConfig
 from tests.data_gen.scorers.prefixes import NOBODY, prefix, problem, run, score, whole
@@ -92,7 +92,7 @@ def test_the_gold_solution_is_shown_where_gold_is_granted() -> None:
 
     spy = Spy(Format(), bpe())
     of = problem(question="How {solution} {gold}?", gold="17", gold_steps=("5 + 12 = 17",))
-    scorer = opened("self_evaluation", codec=spy, show_gold=True, gold=Gold(ToyTask()))
+    scorer = opened("self_evaluation", codec=spy, show_gold=True, gold=GrantedGold(ToyTask()))
     seen.clear()
     asked_of_policy(scorer, whole(CODEC, STEPS[0], of=of))
     [text] = seen

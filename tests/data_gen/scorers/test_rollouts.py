@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from data_gen.engines.base import LM
 from data_gen.errors import UserError
-from data_gen.scorers import SCORERS, Gold, Scorer, Tools
+from data_gen.scorers import SCORERS, GrantedGold, Scorer, Tools
 from data_gen.scorers.rollouts import Rollouts, Sequential, mass_above
 from data_gen.search.algorithms.best_of_n import BestOfN
 from data_gen.search.algorithms.mcts import Mcts
@@ -22,7 +22,7 @@ from tests.data_gen.search.toy import CODEC, ToyEngine, ToyTask, World, grow, le
 
 def opened(**options: Any) -> Scorer:
     config = SCORERS.get("rollouts").model_validate({"uses": "rollouts", **options})
-    return config.open(Tools(codec=CODEC, gold=Gold(ToyTask()), policy_hash="abc"))
+    return config.open(Tools(codec=CODEC, gold=GrantedGold(ToyTask()), policy_hash="abc"))
 
 
 def test_the_value_is_unbiased_and_the_counts_are_the_leaves() -> None:

@@ -13,7 +13,7 @@ from data_gen.engines.base import LM
 from data_gen.engines.scripted import ScriptedEngine
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
-from data_gen.scorers import Gold, Score, Tools
+from data_gen.scorers import GrantedGold, Score, Tools
 from data_gen.scorers.base import Prefix
 from data_gen.scorers.step_judge import StepJudge, read_verdict
 from tests.data_gen.scorers.prefixes import prefix, problem, run, whole
@@ -36,7 +36,7 @@ def judged(
         text = answers if isinstance(answers, str) else answers[seed % len(answers)]
         return [*bpe()(text, add_special_tokens=False)["input_ids"], CODEC.end_id]
 
-    tools = Tools(codec=CODEC, policy_hash="abc", gold=Gold(ToyTask()), count=lambda name: counts.update([name]))
+    tools = Tools(codec=CODEC, policy_hash="abc", gold=GrantedGold(ToyTask()), count=lambda name: counts.update([name]))
     scorer = StepJudge(**config).open(tools)
     engine = ScriptedEngine(script)
     return run(lambda: scorer(prefixes, LM(engine, 0, ("p", "score", 1)))), asked, counts

@@ -23,7 +23,7 @@ from data_gen.records.problem import Problem
 from data_gen.records.scales import Scale
 from data_gen.records.verdict import Answer, Grade, Verdict
 from data_gen.records.verdict import Gold as GoldText
-from data_gen.scorers.base import Gold, Prefix, Score, Scorer
+from data_gen.scorers.base import GrantedGold, Prefix, Score, Scorer
 from data_gen.search import Limits, Search, SearchTree
 from data_gen.tasks.base import Task
 from reasoning_train.models.words import word_tokenizer
@@ -253,7 +253,7 @@ def grow(
     """`runs` finished trees over problems p0, p1, ... of one world, in order, graded at their ends like the stage's."""
     from data_gen.search.tree import judge
 
-    grader = Gold(task or ToyTask())
+    grader = GrantedGold(task or ToyTask())
 
     async def program(item: Problem, lm: LM) -> SearchTree:
         limits = Limits(max_depth=search.max_depth, max_length=search.max_length)

@@ -18,7 +18,8 @@ from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat
 from data_gen.records.scales import Scale
 from data_gen.verifiers.checkpoint import Verifier, load_verifier, save_verifier
-from data_gen.verifiers.heads import HeadConfig, save_head
+from data_gen.verifiers.head_files import save_head
+from data_gen.verifiers.heads import HeadConfig
 from data_gen.verifiers.value_head import ValueHead
 from tests.data_gen.verifiers.tiny import CONTEXT, config, verifier, words
 

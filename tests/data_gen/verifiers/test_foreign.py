@@ -16,8 +16,9 @@ from data_gen.records.scales import Scale
 from data_gen.verifiers.checkpoint import Verifier, load_verifier
 from data_gen.verifiers.foreign import QWEN_PRM_HEAD, QWEN_PRM_TEXT, ForeignHead, load_foreign_head
 from data_gen.verifiers.forward import Forward
-from data_gen.verifiers.heads import HeadConfig, save_head
-from data_gen.verifiers.reading import Reader
+from data_gen.verifiers.head_files import save_head
+from data_gen.verifiers.heads import HeadConfig
+from data_gen.verifiers.reading import PrefixReader
 from tests.data_gen.scorers.prefixes import prefix, whole
 from tests.data_gen.verifiers.foreign_models import classifier, qwen_prm, separating_tokenizer, trl_value_head
 from tests.data_gen.verifiers.tiny import words
@@ -43,7 +44,7 @@ def test_qwen_prm(shards: int, dtype: torch.dtype, tmp_path: Path) -> None:
     made = adopted(tmp_path / "prm", QWEN_PRM_HEAD, tmp_path / "here", QWEN_PRM_TEXT)
     assert made.head.config == HeadConfig(kind="two_layer", labels=2, positive=1)
     asked = whole(POLICY, *STEPS)
-    reading = Reader(made.codec, POLICY, "step_end").read(asked)
+    reading = PrefixReader(made.codec, POLICY, "step_end").read(asked)
     system = "Please reason step by step, and put your final answer within \\boxed{}."
     card = f"<system>{system}<eos><user>Ana has 12 coins.<eos><assistant>" + "".join(
         f"{s}<extra_0>" for s in (*STEPS, "Answer: 17")
@@ -69,7 +70,7 @@ def test_qwen_prm(shards: int, dtype: torch.dtype, tmp_path: Path) -> None:
 def test_a_token_classifier(family: str, positive: int | str, tmp_path: Path) -> None:
     model = classifier(tmp_path / "there", family=family)
     made = adopted(tmp_path / "there", ForeignHead(positive=positive, read_at="step_end"), tmp_path / "here")
-    reading = Reader(made.codec, POLICY, "step_end").read(prefix(POLICY, *STEPS))
+    reading = PrefixReader(made.codec, POLICY, "step_end").read(prefix(POLICY, *STEPS))
     with torch.no_grad():
         expected = model(input_ids=torch.tensor([reading.ids])).logits.softmax(-1)[0, list(reading.at), 1]
     assert torch.allclose(torch.tensor(Forward(made).values([reading])[0]), expected, atol=1e-5)
@@ -80,7 +81,7 @@ def test_a_reward_model_with_one_output(tmp_path: Path) -> None:
     meaning = ForeignHead(activation="none", scale=Scale.RANKING, read_at="last")
     made = adopted(tmp_path / "there", meaning, tmp_path / "here")
     assert made.head.config == HeadConfig(activation="none", scale=Scale.RANKING, read_at="last", bias=False)
-    reading = Reader(made.codec, POLICY, "last").read(whole(POLICY, *STEPS))
+    reading = PrefixReader(made.codec, POLICY, "last").read(whole(POLICY, *STEPS))
     with torch.no_grad():
         expected = model(input_ids=torch.tensor([reading.ids])).logits[0, 0]
     assert Forward(made).values([reading])[0][0] == pytest.approx(expected.item(), abs=1e-5)

@@ -16,20 +16,20 @@ from data_gen.verifiers.checkpoint import Verifier
 from data_gen.verifiers.forward import Forward
 from data_gen.verifiers.gather import Gather, Values
 from data_gen.verifiers.heads import HeadConfig
-from data_gen.verifiers.reading import Reading
+from data_gen.verifiers.reading import Readout
 from tests.data_gen.verifiers.tiny import verifier, words
 
 
-def readings(n: int, seed: int = 0, longest: int = 110) -> list[Reading]:
+def readings(n: int, seed: int = 0, longest: int = 110) -> list[Readout]:
     rng, found = random.Random(seed), []
     for _ in range(n):
         length = rng.randint(1, longest)
         ids = tuple(rng.randrange(2, len(words())) for _ in range(length))
-        found.append(Reading(ids, tuple(sorted({length - 1, *(rng.randrange(length) for _ in range(3))})), (length,)))
+        found.append(Readout(ids, tuple(sorted({length - 1, *(rng.randrange(length) for _ in range(3))})), (length,)))
     return found
 
 
-def trees(n: int, seed: int = 0) -> list[Reading]:
+def trees(n: int, seed: int = 0) -> list[Readout]:
     """Paths of random trees over three letters, whose nodes share tokens, beginnings of nodes, and everything up to a
     node."""
     rng, found = random.Random(seed), []
@@ -38,13 +38,13 @@ def trees(n: int, seed: int = 0) -> list[Reading]:
         stem = random.Random(rng.randrange(6))
         ids = tuple(stem.choices((2, 3, 4), [6, 1, 1], k=cuts[-1]))
         found.append(
-            Reading(ids, tuple(sorted({cuts[-1] - 1, *(cut - 1 for cut in cuts if rng.random() < 0.5)})), tuple(cuts))
+            Readout(ids, tuple(sorted({cuts[-1] - 1, *(cut - 1 for cut in cuts if rng.random() < 0.5)})), tuple(cuts))
         )
     return found
 
 
 @torch.no_grad()
-def plain(v: Verifier, reading: Reading) -> torch.Tensor:
+def plain(v: Verifier, reading: Readout) -> torch.Tensor:
     output = v.backbone(input_ids=torch.tensor([reading.ids]))
     features = output.logits if v.head.config.kind == "from_vocab" else output.last_hidden_state
     return v.head(features)[0, list(reading.at)]
@@ -66,7 +66,7 @@ def test_values_equal_plain_forwards(family: str, head: HeadConfig) -> None:
     check(v, asked, Forward(v).values(asked))
 
 
-def check(v: Verifier, asked: list[Reading], found: list[Values]) -> None:
+def check(v: Verifier, asked: list[Readout], found: list[Values]) -> None:
     for reading, values in zip(asked, found, strict=True):
         assert len(values) == len(reading.at)
         assert torch.allclose(torch.tensor(values), plain(v, reading), atol=2e-5)
@@ -104,15 +104,15 @@ class Counted:
     def __init__(self) -> None:
         self.calls: list[int] = []
 
-    def __call__(self, asked: Sequence[Reading]) -> list[Values]:
+    def __call__(self, asked: Sequence[Readout]) -> list[Values]:
         self.calls.append(len(asked))
         if any(reading.ids[0] == 13 for reading in asked):
             raise RuntimeError("thirteen")
         return [(float(reading.ids[0]),) for reading in asked]
 
 
-def one(i: int) -> Reading:
-    return Reading((i,), (0,))
+def one(i: int) -> Readout:
+    return Readout((i,), (0,))
 
 
 def test_programs_that_wait_together_share_a_forward() -> None:
@@ -167,7 +167,14 @@ def test_other_positions_are_another_reading() -> None:
     counted = Counted()
     shared = Gather(counted)
     asyncio.run(
-        shared.values([Reading((5, 6), (0,)), Reading((5, 6), (1,)), Reading((5, 6), (0, 1)), Reading((0, 5, 6), (1,))])
+        shared.values(
+            [
+                Readout((5, 6), (0,)),
+                Readout((5, 6), (1,)),
+                Readout((5, 6), (0, 1)),
+                Readout((0, 5, 6), (1,)),
+            ]
+        )
     )
     assert counted.calls == [4]
 

@@ -15,7 +15,8 @@ from torch import nn
 from data_gen.errors import UserError
 from data_gen.records.scales import BOUNDS, Scale
 from data_gen.records.solution import Segment
-from data_gen.verifiers.heads import HeadConfig, load_head, read_head_config, reading_positions, save_head
+from data_gen.verifiers.head_files import load_head, read_head_config, save_head
+from data_gen.verifiers.heads import HeadConfig, reading_positions
 from data_gen.verifiers.value_head import ValueHead
 
 HEADS = [

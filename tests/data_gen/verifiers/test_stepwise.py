@@ -16,7 +16,7 @@ from data_gen.records.scales import Scale
 from data_gen.verifiers import stepwise
 from data_gen.verifiers.checkpoint import Verifier
 from data_gen.verifiers.heads import HeadConfig
-from data_gen.verifiers.reading import Reading
+from data_gen.verifiers.reading import Readout
 from data_gen.verifiers.stepwise import Stepwise, can_read_stepwise
 from tests.data_gen.verifiers.test_forward import check, readings, trees
 from tests.data_gen.verifiers.tiny import CONTEXT, config, verifier
@@ -60,23 +60,23 @@ def long_path(seed: int) -> tuple[tuple[int, ...], list[int]]:
 def test_a_piece_beside_longer_ones_changes_no_bit(one_thread: None) -> None:
     """Two paths, one at twice the depth of the other: masked columns of every width at which sums are halved."""
     v, (ids, cuts), (others, cuts_of) = verifier(shape=LONG), long_path(0), long_path(1)
-    whole = Reading(ids, tuple(cut - 1 for cut in cuts), tuple(cuts))
+    whole = Readout(ids, tuple(cut - 1 for cut in cuts), tuple(cuts))
     alone = Stepwise(v).values([whole])
     check(v, [whole], alone)
     step = Stepwise(v)
     for i in range(1, len(cuts) // 2):
-        part = Reading(ids[: cuts[i]], (cuts[i] - 1,), tuple(cuts[: i + 1]))
-        beside = Reading(others[: cuts_of[2 * i]], (0,), tuple(cuts_of[: 2 * i + 1]))
+        part = Readout(ids[: cuts[i]], (cuts[i] - 1,), tuple(cuts[: i + 1]))
+        beside = Readout(others[: cuts_of[2 * i]], (0,), tuple(cuts_of[: 2 * i + 1]))
         assert step.values([beside, part])[1] == (alone[0][i],)
 
 
 def test_a_piece_inside_a_longer_one_changes_no_bit(one_thread: None) -> None:
     v, (ids, _) = verifier(shape=LONG), long_path(0)
     lengths = [5, 20, 31, 40, 70, 130, 200, 300]
-    parts = [Reading(ids[:n], (n - 1,), cuts) for n in lengths for cuts in ((n,), (4, n))]
+    parts = [Readout(ids[:n], (n - 1,), cuts) for n in lengths for cuts in ((n,), (4, n))]
     alone = [Stepwise(v).values([part])[0] for part in parts]
     step = Stepwise(v)
-    step.values([Reading(ids, (0,), (len(ids),)), Reading(ids, (0,), (4, len(ids)))])
+    step.values([Readout(ids, (0,), (len(ids),)), Readout(ids, (0,), (4, len(ids)))])
     assert step.values(parts) == alone
 
 
@@ -87,7 +87,7 @@ def test_company_order_and_memory_change_no_bit(seed: int, capacity: int, size: 
     v, asked = verifier(), trees(40, seed)
     alone = {reading: Stepwise(v).values([reading])[0] for reading in dict.fromkeys(asked[:10])}
     step, order = Stepwise(v, capacity=capacity), random.Random(seed).sample(asked, len(asked))
-    found: dict[Reading, Any] = {}
+    found: dict[Readout, Any] = {}
     for at in range(0, len(order), size):
         found |= zip(order[at : at + size], step.values(order[at : at + size]), strict=True)
     assert {reading: found[reading] for reading in alone} == alone
@@ -97,10 +97,10 @@ def test_every_piece_is_computed_once() -> None:
     v = verifier()
     tokens = watched(v)
     prompt, first, second = tuple(range(2, 12)), (20, 21, 22), (30, 31, 32, 33)
-    root = Reading(prompt, (9,), (10,))
-    one = Reading(prompt + first, (12,), (10, 13))
-    two = Reading(prompt + second, (13,), (10, 14))
-    below = Reading(prompt + first + second, (12, 16), (10, 13, 17))
+    root = Readout(prompt, (9,), (10,))
+    one = Readout(prompt + first, (12,), (10, 13))
+    two = Readout(prompt + second, (13,), (10, 14))
+    below = Readout(prompt + first + second, (12, 16), (10, 13, 17))
     step = Stepwise(v)
     step.values([root, root])
     step.values([one, two])
@@ -115,7 +115,7 @@ def test_another_cut_is_another_piece() -> None:
     v = verifier()
     ids = tuple(range(2, 32))
     step = Stepwise(v)
-    values = [step.values([Reading(ids, (29,), cuts)])[0][0] for cuts in ((10, 30), (10, 15, 30), (30,), (10, 30))]
+    values = [step.values([Readout(ids, (29,), cuts)])[0][0] for cuts in ((10, 30), (10, 15, 30), (30,), (10, 30))]
     assert values[0] == values[3] and values == pytest.approx([values[0]] * 4, abs=1e-5)
 
 
@@ -127,7 +127,7 @@ def test_what_a_program_read_goes_with_it() -> None:
     step = Stepwise(v)
     owners = [Owner(), Owner()]
     mine, theirs = (
-        Reading(tuple(range(a, a + 20)), (19,), (20,), owner) for a, owner in zip((2, 30), owners, strict=True)
+        Readout(tuple(range(a, a + 20)), (19,), (20,), owner) for a, owner in zip((2, 30), owners, strict=True)
     )
     step.values([mine, theirs])
     assert step._store.stored == 40

@@ -11,7 +11,7 @@ import pytest
 from launch.cli import main
 from launch.slurm.feasible import check
 from launch.slurm.profile import Cluster, load_cluster
-from launch.slurm.request import Request, gpu_hours, held_bytes, make_requests, seconds, usable_bytes
+from launch.slurm.request import JobRequest, gpu_hours, held_bytes, make_requests, seconds, usable_bytes
 from reasoning_train.api.plan import Node, Plan
 from reasoning_train.api.refs import Ref
 from reasoning_train.process.memory import GIB
@@ -87,15 +87,17 @@ def large(tmp_path: Path, *sets: str) -> tuple[Plan, Store]:
     return load_plan(path, sets), Store(tmp_path / "store")
 
 
-def requests_of(plan: Plan, store: Store, cluster: Cluster = GPU) -> dict[str, Request]:
+def requests_of(plan: Plan, store: Store, cluster: Cluster = GPU) -> dict[str, JobRequest]:
     return make_requests(plan, cluster, estimate_plan(plan, store))
 
 
 def test_defaults_by_the_size_of_the_model(tmp_path: Path) -> None:
     """7B: a GPU a sampler. Training takes 18 bytes a weight, 117 GiB, which eight GPUs hold."""
     made = requests_of(*large(tmp_path))
-    assert made["sample"] == Request(kind="generate", shards=16, gpus=1, cpus=12, memory="125G", time_s=86400)
-    assert made["tuned"] == Request(kind="train", nodes=1, processes=8, gpus=8, cpus=96, memory="1000G", time_s=86400)
+    assert made["sample"] == JobRequest(kind="generate", shards=16, gpus=1, cpus=12, memory="125G", time_s=86400)
+    assert made["tuned"] == JobRequest(
+        kind="train", nodes=1, processes=8, gpus=8, cpus=96, memory="1000G", time_s=86400
+    )
     assert made["task.explore"].gpus == 0
     assert requests_of(*large(tmp_path, "model.hub=nobody/model-72b"))["tuned"].nodes == 3  # 1,207 GiB over 8 x 64
     assert requests_of(*large(tmp_path, "model.hub=nobody/model-72b"))["tuned"].world == 24
@@ -278,4 +280,4 @@ def test_plan_shows_what_the_jobs_ask_for(tmp_path: Path, capsys: pytest.Capture
 
 def test_clocks() -> None:
     assert [seconds(text) for text in ("0:01:00", "24:00:00", "2-01:00:30")] == [60, 86400, 2 * 86400 + 3630]
-    assert Request(kind="light", time_s=90061).clock == "25:01:01"
+    assert JobRequest(kind="light", time_s=90061).clock == "25:01:01"

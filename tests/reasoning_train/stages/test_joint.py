@@ -17,8 +17,8 @@ from data_gen.records.labels import ValueTarget
 from data_gen.records.solution import Segment, Solution
 from data_gen.verifiers.checkpoint import load_verifier
 from data_gen.verifiers.forward import Forward
-from data_gen.verifiers.heads import load_head
-from data_gen.verifiers.reading import Reading
+from data_gen.verifiers.head_files import load_head
+from data_gen.verifiers.reading import Readout
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import GateError
 from reasoning_train.models.engine import in_process
@@ -76,7 +76,7 @@ def test_a_joint_model_writes_the_right_path_and_values_both(kitchen: Bench) -> 
     assert load_head(folder).config.activation == "tanh"
     forward = Forward(load_verifier(folder))
     ids = [(*row.prompt_ids, *row.token_ids) for row in rows]
-    values = [forward.values([Reading(each, (len(each) - 1,))])[0][0] for each in ids]
+    values = [forward.values([Readout(each, (len(each) - 1,))])[0][0] for each in ids]
     assert min(values[::2]) > 0.5 and max(values[1::2]) < -0.5
     policy = load_policy(folder)
 
@@ -179,7 +179,7 @@ def test_a_joint_model_of_kept_adapters_is_read_as_a_verifier(kitchen: Bench) ->
     for adapter in ("keep", "merge"):
         made = train(kitchen, adapter, lora={"r": 4}, adapter=adapter, max_steps=3)
         ids = (*row.prompt_ids, *row.token_ids)
-        [[value]] = Forward(load_verifier(made.path / "model")).values([Reading(ids, (len(ids) - 1,))])
+        [[value]] = Forward(load_verifier(made.path / "model")).values([Readout(ids, (len(ids) - 1,))])
         found.append(value)
     assert found[0] == pytest.approx(found[1], abs=1e-5)
 

@@ -14,7 +14,7 @@ from data_gen.records.labels import StepPair, ValueTarget
 from data_gen.records.problem import Problem
 from data_gen.verifiers.checkpoint import load_verifier
 from data_gen.verifiers.forward import Forward
-from data_gen.verifiers.reading import Reader, Reading
+from data_gen.verifiers.reading import PrefixReader, Readout
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import Input
 from reasoning_train.store.inputs import read_problems, read_solutions
@@ -73,7 +73,7 @@ def test_a_verifier_learns_and_reads_in_its_own_tokens(kitchen: Bench, form: str
     assert recoded(kitchen, targets(kitchen)).manifest["counts"] == {"in": 16, "out": 16}
     artifact = kitchen.make("verifier", "train_verifier", targets=Ref("theirs"), **FEW)
     verifier, codec = load_verifier(artifact.path / "verifier"), kitchen.policy().codec
-    assert not Reader(verifier.codec, codec, "step_end").shares_ids
+    assert not PrefixReader(verifier.codec, codec, "step_end").shares_ids
     solutions = [(p, []) for p in read_problems(source(kitchen, "questions", "problems"))]
     for solution in read_solutions(source(kitchen, "pool", "solutions")):
         next(drawn for p, drawn in solutions if p.id == solution.problem_id).append(solution)
@@ -102,7 +102,7 @@ def test_siblings_are_ranked_in_other_tokens(kitchen: Bench) -> None:
     forward = Forward(load_verifier(artifact.path / "verifier"))
     for row in map(StepPair.from_row, rows_of(made)):
         sides = [(*row.prompt_ids, *ids) for ids in (row.chosen_ids, row.rejected_ids)]
-        [[better], [worse]] = forward.values([Reading(ids, (len(ids) - 1,)) for ids in sides])
+        [[better], [worse]] = forward.values([Readout(ids, (len(ids) - 1,)) for ids in sides])
         assert better > worse
 
 

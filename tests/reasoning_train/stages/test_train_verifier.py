@@ -22,7 +22,7 @@ from data_gen.records.verdict import Verdict
 from data_gen.verifiers.checkpoint import load_verifier
 from data_gen.verifiers.forward import Forward
 from data_gen.verifiers.heads import HeadConfig
-from data_gen.verifiers.reading import Reading
+from data_gen.verifiers.reading import Readout
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import GateError
 from reasoning_train.evaluation.ranking import platt
@@ -80,7 +80,7 @@ def train(bench: Bench, rows: list[ValueTarget] | None = None, name: str = "veri
 def read(artifact: Artifact, row: ValueTarget) -> float:
     """The value at the end, as searches read it."""
     ids = (*row.prompt_ids, *row.token_ids)
-    [[value]] = Forward(load_verifier(artifact.path / "verifier")).values([Reading(ids, (len(ids) - 1,))])
+    [[value]] = Forward(load_verifier(artifact.path / "verifier")).values([Readout(ids, (len(ids) - 1,))])
     return value
 
 
@@ -142,7 +142,7 @@ def test_siblings_are_ranked(kitchen: Bench) -> None:
     forward = Forward(load_verifier(artifact.path / "verifier"))
     for row in rows:
         sides = [(*row.prompt_ids, *ids) for ids in (row.chosen_ids, row.rejected_ids)]
-        [[better], [worse]] = forward.values([Reading(ids, (len(ids) - 1,)) for ids in sides])
+        [[better], [worse]] = forward.values([Readout(ids, (len(ids) - 1,)) for ids in sides])
         assert better > worse
 
 
@@ -158,7 +158,7 @@ def test_plain_transformers_loads_what_was_trained(kitchen: Bench) -> None:
 
 def test_training_goes_on_with_a_head_of_the_same_kind_only(kitchen: Bench) -> None:
     """What a verifier says of its scale and its reading holds for whoever trains it next."""
-    from data_gen.verifiers.heads import save_head
+    from data_gen.verifiers.head_files import save_head
     from data_gen.verifiers.value_head import ValueHead
     from reasoning_train.trainers.heads import open_head
 

@@ -14,7 +14,8 @@ from data_gen.errors import UserError
 from data_gen.records.scales import Scale
 from data_gen.verifiers.checkpoint import save_verifier
 from data_gen.verifiers.foreign import QWEN_PRM_TEXT
-from data_gen.verifiers.heads import HeadConfig, read_head_config, save_head
+from data_gen.verifiers.head_files import read_head_config, save_head
+from data_gen.verifiers.heads import HeadConfig
 from data_gen.verifiers.value_head import ValueHead
 from reasoning_train.api.refs import Ref
 from reasoning_train.stages.verifier import VerifierConfig

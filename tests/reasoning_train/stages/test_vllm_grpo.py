@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from data_gen.engines.openai.server import Server
+from data_gen.engines.openai.server import ModelServer
 from data_gen.errors import UserError
 from reasoning_train.api.refs import Ref
 from reasoning_train.store.store import Artifact
@@ -159,7 +159,9 @@ def server(kitchen: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
     monkeypatch.setattr(vllm_client.VLLMClient, "init_communicator", lambda *_, **__: None)
     monkeypatch.setattr(vllm_generation.VLLMGeneration, "sync_weights", sync_weights)
-    with Server(command, log=tmp_path / "server.log", start_timeout=300, env={"VLLM_SERVER_DEV_MODE": "1"}) as running:
+    with ModelServer(
+        command, log=tmp_path / "server.log", start_timeout=300, env={"VLLM_SERVER_DEV_MODE": "1"}
+    ) as running:
         yield running.url
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_gen.engines.local.prefix_store import Node, PrefixStore
+from data_gen.engines.local.prefix_store import PrefixNode, PrefixStore
 
 ids = st.lists(st.integers(0, 2), max_size=9).map(tuple)
 """Three letters only, so that runs are shared and split all the time."""
@@ -14,7 +14,7 @@ actions = st.lists(
 )
 
 
-def _put(store: PrefixStore, ids: tuple[int, ...], owner: int | None = None, *, room: int | None = None) -> Node:
+def _put(store: PrefixStore, ids: tuple[int, ...], owner: int | None = None, *, room: int | None = None) -> PrefixNode:
     """Store a sequence from the root, evicting for it."""
     store.find(ids)
     store.make_room(len(ids) if room is None else room)

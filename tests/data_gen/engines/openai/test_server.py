@@ -21,7 +21,7 @@ import pytest
 from data_gen.engines.config import ServeConfig
 from data_gen.engines.openai import server as server_module
 from data_gen.engines.openai.http_transport import Transport
-from data_gen.engines.openai.server import Server, free_port
+from data_gen.engines.openai.server import ModelServer, free_port
 from data_gen.engines.openai.server_commands import serve_command
 from data_gen.errors import UserError
 from tests.data_gen.engines.openai.fake_server import Reply, serving
@@ -34,8 +34,8 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "logs" / "server.log"
 
 
-def stub(log: Path, *wrong: str, **options: Any) -> Server:
-    return Server(lambda port: [*STUB, str(port), *wrong], log=log, **{"start_timeout": 30.0, **options})
+def stub(log: Path, *wrong: str, **options: Any) -> ModelServer:
+    return ModelServer(lambda port: [*STUB, str(port), *wrong], log=log, **{"start_timeout": 30.0, **options})
 
 
 def pid(log: Path, what: str = "serving as") -> int:
@@ -53,7 +53,7 @@ def gone(number: int) -> bool:
     return not psutil.pid_exists(number) or psutil.Process(number).status() == psutil.STATUS_ZOMBIE
 
 
-def complete(server: Server, *prompts: str, **options: Any) -> list[Any]:
+def complete(server: ModelServer, *prompts: str, **options: Any) -> list[Any]:
     """Answers to all prompts at once; an exception in place of an answer that did not come."""
     transport = Transport(
         "", server=server, **{"width": 8, "timeout": 20.0, "attempts": 4, "first_wait": 0.01, **options}
@@ -133,7 +133,7 @@ def test_a_failure_to_start_shows_the_last_lines(log: Path) -> None:
 def test_a_program_that_is_not_there(log: Path) -> None:
     with (
         pytest.raises(UserError, match="No such file or directory: 'no-such-program'"),
-        Server(lambda port: ["no-such-program"], log=log),
+        ModelServer(lambda port: ["no-such-program"], log=log),
     ):
         pass
 
@@ -144,7 +144,7 @@ def test_one_that_never_answers_is_given_up_and_stopped(log: Path) -> None:
 
     with (
         pytest.raises(UserError, match=r"did not answer within engine.serve.start_timeout=1.5 s"),
-        Server(silent, log=log, start_timeout=1.5),
+        ModelServer(silent, log=log, start_timeout=1.5),
     ):
         pass
     assert gone(pid(log))
@@ -198,7 +198,7 @@ def test_requests_to_a_dying_server_fail_at_once(log: Path) -> None:
 
 def test_a_cancelled_run_does_not_wait_for_a_restart(log: Path) -> None:
     commands = iter([[], ["silent"]])
-    with Server(lambda port: [*STUB, str(port), *next(commands)], log=log, start_timeout=120.0) as server:
+    with ModelServer(lambda port: [*STUB, str(port), *next(commands)], log=log, start_timeout=120.0) as server:
         os.kill(pid(log), signal.SIGKILL)
         while not server.dead():
             time.sleep(0.02)

@@ -1,0 +1,77 @@
+"""A head on disk: the folder `head` of a model folder, with `head.json` and float32 weights in safetensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from data_gen.checkpoints import weights_folder
+from data_gen.errors import UserError
+from data_gen.verifiers.heads import HeadConfig
+
+if TYPE_CHECKING:
+    from data_gen.verifiers.value_head import ValueHead
+
+HEAD_FOLDER, HEAD_CONFIG, HEAD_WEIGHTS = "head", "head.json", "head.safetensors"
+
+
+def read_head_config(folder: Path) -> HeadConfig:
+    """The config of the head beside the model in `folder`. UserError where there is none or it cannot be read."""
+    path = _folder(folder) / HEAD_CONFIG
+    if not path.is_file():
+        raise UserError(
+            f"{folder} holds no value head (no {HEAD_FOLDER}/{HEAD_CONFIG}). Expected a verifier or a joint model of "
+            "this program."
+        )
+    try:
+        return HeadConfig.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "as a whole"
+        raise UserError(f"{path} is no head config: {field}: {first['msg']}. Re-make the checkpoint.") from error
+
+
+def has_head(folder: Path) -> bool:
+    """Whether a model folder holds a value head."""
+    return (_folder(folder) / HEAD_CONFIG).is_file()
+
+
+def _folder(folder: Path) -> Path:
+    """Where a model's head lies: beside its Format, or beside weights that lie elsewhere."""
+    own = folder / HEAD_FOLDER
+    return own if own.is_dir() else weights_folder(folder) / HEAD_FOLDER
+
+
+def save_head(head: ValueHead, folder: Path) -> None:
+    """Write config and float32 weights into the folder `head` of a model folder."""
+    from safetensors.torch import save_file
+
+    inside = folder / HEAD_FOLDER
+    inside.mkdir(parents=True, exist_ok=True)
+    (inside / HEAD_CONFIG).write_text(head.config.model_dump_json(indent=2), encoding="utf-8")
+    weights = {name: tensor.detach().float().cpu().contiguous() for name, tensor in head.state_dict().items()}
+    save_file(weights, inside / HEAD_WEIGHTS, metadata={"format": "pt"})
+
+
+def load_head(folder: Path) -> ValueHead:
+    """The head beside the model in `folder`, on the CPU, in evaluation mode. UserError for torn weights or weights of
+    another shape."""
+    from safetensors.torch import load_file
+
+    from data_gen.verifiers.value_head import ValueHead
+
+    config, path = read_head_config(folder), _folder(folder) / HEAD_WEIGHTS
+    try:
+        weights = load_file(path)
+        head = ValueHead(config, max(tensor.shape[-1] for tensor in weights.values()))
+        head.load_state_dict(weights)
+    except Exception as error:  # safetensors, missing files and foreign shapes each raise another type
+        first = next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), "")
+        raise UserError(
+            f"The head's weights in {path} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected those "
+            "of a head of kind "
+            f"{config.kind!r} with {config.labels} label(s). Re-make the checkpoint."
+        ) from error
+    return head.eval()
