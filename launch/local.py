@@ -34,7 +34,7 @@ class _Running:
 
     node: Node
     threads: int
-    """Of each process."""
+    """Intra-op threads of each process."""
     nproc: int = 1
     """Processes of a torchrun."""
     began: float = field(default_factory=time.monotonic)

@@ -66,7 +66,7 @@ class Usage:
     prompt_tokens: int = 0
     """Prefix tokens asked for (a prefix shared by n samples counts once), cached ones included."""
     cached_tokens: int = 0
-    """Of these, the ones whose keys and values were still there."""
+    """How many of these had their keys and values still cached."""
     generated_tokens: int = 0
     scored_tokens: int = 0
 

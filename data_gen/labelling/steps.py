@@ -41,7 +41,7 @@ class _Place:
     id: int
     open: Ids = ()
     logprob: float | None = 0.0
-    """Of the open tokens; None where it is not known."""
+    """Log-probability of the open tokens; None where it is not known."""
 
 
 @dataclass(slots=True)

@@ -47,7 +47,7 @@ class TreeNode:
     outcome: float | None = None
     """1 right, 0 wrong; None for a node that ends nothing or cannot be verified."""
     mc_correct: float = 0.0
-    """Of `mc_total` rollouts from here, those that ended right."""
+    """How many of the `mc_total` rollouts from here ended right."""
     mc_total: float = 0.0
     terminal: str = ""
     """`answer`: ends with an answer; `invalid`: ends without one; `limit`: cut by depth, tokens or context; empty: may
@@ -62,7 +62,7 @@ class TreeNode:
     weight: float = 0.0
     """Share of the final vote, for searches that answer; 0 elsewhere."""
     votes: int = 0
-    """Of the search's final paths (samples, beams, particles), those that end here."""
+    """How many of the search's final paths (samples, beams, particles) end here."""
 
     @property
     def q(self) -> float | None:

@@ -134,7 +134,7 @@ class Tools:
     policy_hash: str = ""
     """Short hashes of the two models, for the scorer's name."""
     policy_head: HeadConfig | None = None
-    """Of a joint policy whose values the engine returns."""
+    """The head of a joint policy, whose values the engine returns."""
     context: int = 1 << 30
     """Tokens that the policy takes."""
     seed: int = 0

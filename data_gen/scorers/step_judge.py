@@ -44,7 +44,7 @@ class StepJudge(ScorerConfig):
     """Verdicts on a solution."""
     temperature: float = Field(0.0, ge=0)
     max_tokens: int = Field(32, ge=1)
-    """Of one verdict; more where the judge should think first: the last number in it, or "none", counts."""
+    """Tokens of one verdict. Give more where the judge should think first: the last number in it, or "none", counts."""
     show_gold: bool = False
     template: str = ""
     """What the judge is asked; `{question}`, `{solution}` and, with `show_gold`, `{gold}` are replaced. Empty: ours."""

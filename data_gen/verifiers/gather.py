@@ -30,7 +30,7 @@ class Gather:
         self._task: asyncio.Task[None] | None = None
 
     async def values(self, readings: Sequence[Readout]) -> list[Values]:
-        """Of each reading one value a position, in order."""
+        """One value for each position of every reading, in order."""
         return list(await asyncio.gather(*(self._ask(reading) for reading in readings)))
 
     def _ask(self, reading: Readout) -> asyncio.Future[Values]:

@@ -67,8 +67,8 @@ class HeadConfig(BaseModel):
     dropout: float = Field(0.0, ge=0, lt=1)
     """On the head's input, in training."""
     init_std: float | None = Field(None, ge=0)
-    """Of fresh weights (biases start at 0); None: the backbone's `initializer_range`. Tiny ones make every value start
-    at the middle."""
+    """Standard deviation of fresh weights (biases start at 0); None: the backbone's `initializer_range`. Tiny ones make
+    every value start at the middle."""
 
     @model_validator(mode="after")
     def _sound(self) -> HeadConfig:

@@ -51,7 +51,7 @@ def _configs() -> Iterator[Row]:
 
 
 def _files(folder: str) -> list[Path]:
-    """Of the current folder, else of the installed checkout, where includes are looked for, too."""
+    """Files of the current folder, else of the installed checkout, where includes are looked for, too."""
     from reasoning_train.recipe.includes import CHECKOUT
 
     return sorted(Path(folder).glob("*/*.yaml")) or sorted((CHECKOUT / folder).glob("*/*.yaml"))

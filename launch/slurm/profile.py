@@ -34,8 +34,8 @@ class Cluster(_Part):
     description: str = ""
     partition: str | None = None
     light_partition: str | None = None
-    """Of jobs that ask for no GPU, such as those that merge and report; it gets no `qos` and no `constraint`. Default:
-    `partition`."""
+    """Partition of jobs that ask for no GPU, such as those that merge and report; it gets no `qos` and no `constraint`.
+    Default: `partition`."""
     account: str | None = None
     qos: str | None = None
     constraint: str | None = None
@@ -44,7 +44,7 @@ class Cluster(_Part):
     """As in `--gres=gpu:TYPE:N`."""
     gpu_memory_gib: float = Field(80.0, gt=0)
     gpu_tflops: float = Field(990.0, gt=0)
-    """Of one GPU, dense bfloat16; for the GPU-hours that `plan --cluster` estimates."""
+    """Speed of one GPU, dense bfloat16; for the GPU-hours that `plan --cluster` estimates."""
     cpus_per_node: int = Field(1, ge=1)
     memory_per_node_gib: int | None = Field(None, ge=1)
     """Default: jobs do not ask for memory, and get what the site gives."""
@@ -60,7 +60,7 @@ class Cluster(_Part):
     max_requeues: int = Field(20, ge=0)
     """How often a job may go back to the queue before it counts as failed."""
     shards: int = Field(8, ge=1)
-    """Of a data stage that generates and says no number."""
+    """Shards of a data stage that generates and says no number."""
     max_array: int = Field(1000, ge=1)
     """Most tasks of one array (MaxArraySize - 1); larger ones are cut into several."""
     max_running: int | None = Field(None, ge=1)

@@ -24,7 +24,7 @@ Task = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobProgress:
-    """Of one node: `JobProgress(state="running", note="5 done, 2 running, 1 waiting")`."""
+    """How far one node is: `JobProgress(state="running", note="5 done, 2 running, 1 waiting")`."""
 
     state: str
     note: str = ""
@@ -99,7 +99,7 @@ class _Look:
         return JobProgress(state=state, note="; ".join(notes))
 
     def _tasks(self, name: str, job: Mapping[str, Any]) -> Iterator[Task]:
-        """Of a job, or of every task of its array."""
+        """The task of a job, or every task of its array."""
         if not job["tasks"]:
             yield self._task(job["job"], self.run / "jobs" / name, log_file(self.run, name))
         for i, record in zip(job["tasks"], self._records({name: job}), strict=False):

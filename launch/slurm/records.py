@@ -11,7 +11,7 @@ from typing import Any
 from launch.events import parse_events
 
 TAIL_BYTES = 200_000
-"""Of a log, in which the last error is looked for."""
+"""Bytes at the end of a log in which the last error is looked for."""
 
 ATTEMPT = "=== attempt "
 """How a job's script begins an attempt in its log."""

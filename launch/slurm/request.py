@@ -34,7 +34,7 @@ class JobRequest:
     processes: int = 1
     """On each node."""
     gpus: int = 0
-    """Of each node of a trainer, of each shard of a data stage."""
+    """GPUs of each node of a trainer, or of each shard of a data stage."""
     cpus: int = 1
     memory: str | None = None
     time_s: int = 3600
@@ -53,7 +53,7 @@ class JobRequest:
 
 
 def seconds(clock: str) -> int:
-    """Of `H:MM:SS` or `D-HH:MM:SS`."""
+    """Seconds in `H:MM:SS` or `D-HH:MM:SS`."""
     days, _, rest = clock.rpartition("-")
     hours, minutes, secs = map(int, rest.split(":"))
     return ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + secs
@@ -65,7 +65,7 @@ def make_requests(plan: Plan, cluster: Cluster, estimates: Mapping[str, dict[str
 
 
 def parameters_of(node: Node, estimates: Mapping[str, dict[str, Any]]) -> int:
-    """Of the largest model that a stage holds or reads; 0 where nobody knows."""
+    """Parameters of the largest model that a stage holds or reads; 0 where nobody knows."""
     names = (node.name, *node.inputs)
     return max(int(estimates[name].get("parameters") or 0) for name in names)
 
@@ -110,12 +110,12 @@ def _nodes(node: Node, cluster: Cluster, gpus: int, size: int) -> int:
 
 
 def usable_bytes(node: Node, cluster: Cluster) -> float:
-    """Of each GPU, for weights and states."""
+    """Bytes of each GPU for weights and states."""
     return max(0.0, cluster.gpu_memory_gib * GIB * (USABLE - reserved_share(node)))
 
 
 def reserved_share(node: Node) -> float:
-    """Of each GPU's memory, for an engine beside the model."""
+    """The share of each GPU's memory that an engine beside the model takes."""
     return _config(node).reserved_share
 
 
@@ -124,7 +124,8 @@ def _config(node: Node) -> StageConfig:
 
 
 def held_bytes(node: Node, size: int, world: int) -> float:
-    """Of a model of `size` parameters in each of `world` processes that train it, or in a shard that runs it."""
+    """Bytes that a model of `size` parameters holds in each of `world` processes that train it, or in a shard that runs
+    it."""
     deepspeed = node.resources.get("deepspeed")
     weight = _config(node).weight_bytes(deepspeed)
     return size * weight.each(zero_stage(deepspeed), world)

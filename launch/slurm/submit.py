@@ -38,7 +38,7 @@ class Submission:
     others: dict[str, str] = field(default_factory=dict)
     """Node -> number of a job of an earlier submission that will finish it."""
     queue_error: str = ""
-    """Of a dry run: why SLURM was not asked what is in its queue, which then counts as empty."""
+    """In a dry run: why SLURM was not asked what is in its queue, which then counts as empty."""
 
 
 def submit(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, JobRequest], profile: str) -> Submission:

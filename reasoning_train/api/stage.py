@@ -61,12 +61,12 @@ class StageConfig(BaseModel):
         return iter(())
 
     def weight_bytes(self, deepspeed: str | None) -> WeightBytes:
-        """Of the model that the stage runs or trains, on a GPU; for what jobs ask for."""
+        """What a GPU holds of each weight of the model that the stage runs or trains; jobs ask for memory by it."""
         return WeightBytes()
 
     @property
     def reserved_share(self) -> float:
-        """Of each GPU's memory, for an engine beside such a model."""
+        """The share of each GPU's memory that an engine beside such a model takes."""
         return 0.0
 
 

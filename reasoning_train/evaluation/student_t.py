@@ -9,7 +9,7 @@ from functools import cache
 from math import atan, cos, pi, sin, sqrt
 
 _HALVINGS = 200
-"""Of the bracket of a quantile: more than a float can hold, so the last ones change nothing."""
+"""How often the bracket of a quantile is halved: more than a float can hold, so the last ones change nothing."""
 
 
 def within_t(t: float, freedom: int) -> float:

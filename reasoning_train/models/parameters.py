@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def parameters_of(weights: Path) -> int | None:
-    """Of a folder of safetensors or of one GGUF file; None where that cannot be told."""
+    """Parameters in a folder of safetensors or in one GGUF file; None where that cannot be told."""
     try:
         if weights.suffix == ".gguf":
             return _in_gguf(weights)
@@ -23,8 +23,8 @@ def parameters_of(weights: Path) -> int | None:
 
 
 def parameters_on_the_hub(repo: str, revision: str | None) -> int | None:
-    """Of a model in the Hub's cache of this machine; of one that is not there as its name says (`deepseek-math-7b`), if
-    it does."""
+    """Parameters of a model in the Hub's cache of this machine; of one that is not there, what its name says
+    (`deepseek-math-7b`), if it does."""
     from data_gen.checkpoints import cached_snapshot
     from data_gen.errors import UserError
 

@@ -43,7 +43,7 @@ class Ancestry:
 
 
 def ancestry(forests: Sequence[Forest], width: int) -> Ancestry:
-    """Of packed rows of so many columns."""
+    """The ancestry of packed rows of so many columns."""
     import torch
 
     n_runs = max(len(forest.runs) for forest in forests)

@@ -37,7 +37,7 @@ class Forest:
 
     runs: list[Run] = field(default_factory=list)
     columns: list[list[int]] = field(default_factory=list)
-    """Of each trace, the column of each of its tokens."""
+    """For each trace, the column of each of its tokens."""
 
     @property
     def width(self) -> int:

@@ -42,7 +42,8 @@ class Gathering:
 
 
 def gathering(forests: Sequence[Forest], width: int, window: int | None) -> Gathering:
-    """Of packed rows of so many columns; the outputs of columns beyond a forest are those of its first."""
+    """The gathering of packed rows of so many columns; the outputs of columns beyond a forest are those of its
+    first."""
     import torch
 
     known = ancestry(forests, width)

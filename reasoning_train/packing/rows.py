@@ -34,7 +34,7 @@ class Row:
 
     traces: tuple[Trace, ...]
     weight: float = 1.0
-    """Of the row as a whole, in losses that compare its traces."""
+    """Weight of the row as a whole, in losses that compare its traces."""
     reference: tuple[float, ...] = ()
     """The reference's log-probability of each trace, weighted as `weights` say."""
     smoothing: float = 0.0

@@ -42,7 +42,7 @@ class Tiles:
 
 
 def tiles(forests: Sequence[Forest], width: int, window: int | None) -> Tiles:
-    """Of packed rows of so many columns. A window takes no tile for seen whole."""
+    """The tiles of packed rows of so many columns. A window takes no tile for seen whole."""
     import torch
 
     n = -(-width // TILE)
@@ -83,7 +83,7 @@ def _depths(run: Run) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _below(near: torch.Tensor | bool, n: int) -> torch.Tensor:
-    """Of a run's own tiles: those on and below the diagonal, as far as they are near."""
+    """The tiles of a run that lie on and below the diagonal, as far as they are near."""
     import torch
 
     return torch.ones(n, n, dtype=torch.bool).tril() & near

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from reasoning_train.packing.forest import Forest
 
 NAME = "forest"
-"""Of the attention implementation that is registered with transformers."""
+"""Name of the attention implementation that is registered with transformers."""
 Backend = Literal["dense", "gather", "flex", "varlen"]
 Attend = Callable[..., "torch.Tensor"]
 
@@ -45,7 +45,7 @@ class ForestAttention:
     of the others;
     `varlen`: FlashAttention, where traces lie side by side."""
     windows: tuple[int | None, ...]
-    """Of the model's layers, each once; None: a layer sees everything."""
+    """Attention windows of the model's layers, each once; None: a layer sees everything."""
 
     def tensors(self, forests: Sequence[Forest], width: int) -> Batch:
         """What a batch of packed rows of so many columns carries for it, under names that begin with `forest.`."""

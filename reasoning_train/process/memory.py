@@ -10,10 +10,10 @@ from typing import Any
 from data_gen.engines.config import EngineConfig, OpenAIConfig
 
 BYTES = 4
-"""Of a float32 value."""
+"""Bytes of a float32 value."""
 AUTOCAST_BYTES = 2.7
-"""Of a value that a pass under autocast keeps: some stay float32. On an H200 a Llama's passes took 0.65 of what they
-take in float32."""
+"""Bytes of a value that a pass under autocast keeps: some stay float32. On an H200 a Llama's passes took 0.65 of what
+they take in float32."""
 GIB = 1 << 30
 
 
@@ -44,8 +44,8 @@ class Shape:
 
     @classmethod
     def of(cls, config: Any) -> Shape:
-        """Of a config of transformers; what it does not say is as in most: heads that fill the hidden size, an MLP of
-        four times that."""
+        """The shape that a config of transformers describes; what it does not say is as in most: heads that fill the
+        hidden size, an MLP of four times that."""
         config = config.get_text_config()
         hidden, heads = int(config.hidden_size), int(config.num_attention_heads)
         head = getattr(config, "head_dim", None) or hidden // heads

@@ -27,7 +27,7 @@ class Resources(_Part):
     shards: int | None = Field(default=None, ge=1)
     """Processes that share a `unit: problem` stage; default: as many as are free, on a cluster as its profile says."""
     deepspeed: str | None = None
-    """Of a trainer under torchrun: `zero0` to `zero3` (configs/deepspeed/), or the path of a DeepSpeed
+    """Only for a trainer under torchrun: `zero0` to `zero3` (configs/deepspeed/), or the path of a DeepSpeed
     configuration."""
     nodes: int | None = Field(default=None, ge=1)
     """Nodes that a trainer spans."""
@@ -40,7 +40,7 @@ class Resources(_Part):
     memory: str | None = Field(default=None, pattern=r"^[1-9][0-9]*[MGT]$")
     """Main memory of a node, e.g. `64G`."""
     time: Clock | None = None
-    """Of a job. A stage that reaches it saves and is queued again."""
+    """Time limit of a job. A stage that reaches it saves and is queued again."""
 
 
 class MixedSeed(_Part):

@@ -139,7 +139,8 @@ def _seeds(node: Node, manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _gates(node: Node, plan: Plan, manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Of a stage in a later round: the decision and the round before, which are no fields of its config."""
+    """What changed for a stage in a later round: the decision and the round before, which are no fields of its
+    config."""
     for name in filter(None, (node.stop_gate, node.previous)):
         before = manifest["inputs"].get(name, {}).get("key")
         if name not in node.inputs and before != plan.nodes[name].key:

@@ -29,7 +29,7 @@ class CalibrateConfig(StageConfig):
     """`platt`: two numbers, for little data, and every order of values is kept; `isotonic`: any shape, from about a
     thousand solutions on, but values that fall together tie."""
     aggregate: Literal["last", "min"] = "last"
-    """Of the values of a solution's steps: the one that will be its score (`evaluate_verifier`)."""
+    """Which of the values of a solution's steps will be its score (`evaluate_verifier`)."""
     min_rows: int = Field(50, ge=2)
     """Solutions with a verdict; both kinds are needed."""
 

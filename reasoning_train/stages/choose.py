@@ -22,7 +22,7 @@ class ChooseConfig(StageConfig):
     table: TableRef | dict[str, TableRef]
     """An evaluation on dev whose rows are named as the candidates are, or a table for each candidate."""
     metric: str = "accuracy"
-    """Of equal candidates the first is chosen. Less is better of tokens and cut solutions, more of everything else."""
+    """Equal candidates: the first is chosen. Less is better of tokens and cut solutions, more of everything else."""
     row: str | None = None
     """With a table for each candidate: the row that is compared; needed where the tables have several."""
 

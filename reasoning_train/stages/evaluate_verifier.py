@@ -57,12 +57,12 @@ class EvaluateVerifierConfig(StageConfig):
 
     @property
     def names(self) -> list[str]:
-        """Of all that score solutions."""
+        """Names of all that score solutions."""
         return [*self.verifiers, *self.likelihoods]
 
     @property
     def row_names(self) -> list[str]:
-        """Of the table, in order."""
+        """Rows of the table, in order."""
         scored = [[name, f"{name}, {WEIGHTED}"] if self.weighted_vote else [name] for name in self.names]
         return [MAJORITY, CHANCE, FIRST, *itertools.chain(*scored)]
 

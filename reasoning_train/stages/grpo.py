@@ -60,8 +60,8 @@ class GRPOConfig(Optimising):
     """Groups that are all right or all wrong. `skip`: they give no gradient, not even of the divergence. Unverifiable
     ones never do."""
     beta: float = Field(0.001, ge=0)
-    """Of the divergence from the policy as it came: in the loss (grpo) or in the reward (rloo). 0: no reference is
-    held."""
+    """Weight of the divergence from the policy as it came: in the loss (grpo) or in the reward (rloo). 0: no reference
+    is held."""
     epsilon: float = Field(0.2, gt=0)
     """Where ratios of probabilities are clipped."""
     divide_by_std: bool | None = None
@@ -249,7 +249,7 @@ def _rewards(config: GRPOConfig, policy: Policy, problems: list[Problem], sampli
 
 
 def _arguments(config: GRPOConfig, policy: Policy, longest: int, ctx: Context) -> dict[str, Any]:
-    """Of TRL's configuration."""
+    """Fields of TRL's configuration."""
     from data_gen.engines.vllm.core import end_settings
 
     mine = config.batch_size // world_size()

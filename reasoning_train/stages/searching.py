@@ -129,5 +129,5 @@ def _tools(config: SearchConfig, ctx: Context, policy: PolicyText, grader: Grant
 
 
 def _hash(made: Input) -> str:
-    """Of a model, short: what it was made of."""
+    """The start of a model's key: what it was made of."""
     return str(made.manifest["key"])[:12]

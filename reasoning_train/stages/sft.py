@@ -51,8 +51,8 @@ class Value(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     targets: ValueTargetsRef
-    """Of right and wrong paths; rows of a problem stand in one step with its solutions, and in one tree with `packing:
-    tree`."""
+    """Targets along right and wrong paths; rows of a problem stand in one step with its solutions, and in one tree with
+    `packing: tree`."""
     head: HeadConfig = HeadConfig(activation="tanh", scale=Scale.SIGNED)
     loss: Literal["mse", "bce"] = "mse"
     weight: float = Field(1.0, gt=0)

@@ -31,7 +31,7 @@ class VerifierConfig(StageConfig):
     """`head`: a verifier or joint model of this program; `classifier`: a decoder model of transformers with a token- or
     sequence-classification head, or with TRL's value head; `qwen_prm`: Qwen2.5-Math-PRM and models of its class."""
     head: ForeignHead | None = None
-    """Of a `classifier`: which label means right, where it is read, and its scale."""
+    """Only for a `classifier`: which label means right, where it is read, and its scale."""
     format: ModelFormat | None = None
     """How it reads; default: as it says itself (`head`), as it was trained (`qwen_prm`), plain text (`classifier`)."""
     task_format: TaskFormat = TaskFormat()

@@ -92,8 +92,8 @@ class Optimising(StageConfig):
 
 
 def optimizer_bytes(deepspeed: str | None) -> int:
-    """Of each trained float32 weight: AdamW's two moments and, where ZeRO shards them, DeepSpeed's own copy of the
-    weight."""
+    """Bytes held for each trained float32 weight: AdamW's two moments and, where ZeRO shards them, DeepSpeed's own copy
+    of the weight."""
     return 12 if zero_stage(deepspeed) else 8
 
 
@@ -102,7 +102,7 @@ class HeldOut(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     share: float = Field(0.1, gt=0, lt=1)
-    """Of the problems."""
+    """Share of the problems that is held out."""
     every: int = Field(50, ge=1)
     """Steps between two evaluations; there is always one after the last step."""
     patience: int | None = Field(None, ge=1)
@@ -198,7 +198,7 @@ def curves_into(runs: Path) -> None:
 
 
 ROW_TOKENS = 1024
-"""Of a row where `max_length` says nothing, to tell an hour of training from a week."""
+"""Tokens of a row where `max_length` says nothing, to tell an hour of training from a week."""
 
 
 def training_cost(config: Optimising, policy: Ref, data: Sequence[Ref], sizes: Sizes) -> dict[str, Any]:
@@ -244,7 +244,7 @@ def pad_id(policy: Policy) -> int:
 
 
 def arguments(config: Training, ctx: Context) -> TrainingArguments:
-    """Of `transformers.Trainer`."""
+    """The arguments of `transformers.Trainer`."""
     from transformers import TrainingArguments
 
     one_item_is_one_step: dict[str, Any] = {"per_device_train_batch_size": 1, "num_train_epochs": 1}

@@ -40,7 +40,7 @@ class Spent:
     prompt: int | None = None
     generated: int | None = None
     cached: int = 0
-    """Of the prompt's, those whose keys and values were still there."""
+    """How many of the prompt's tokens had their keys and values still cached."""
 
 
 def read_usage(answer: Any) -> Spent:

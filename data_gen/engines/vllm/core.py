@@ -42,7 +42,7 @@ class Prompt:
 
 
 def end_settings(end_ids: Iterable[int], stop: Iterable[str]) -> dict[str, Any]:
-    """Of vLLM's `SamplingParams`: what ends a continuation, and is kept; nothing else ends it."""
+    """Fields of vLLM's `SamplingParams`: what ends a continuation, and is kept; nothing else ends it."""
     return {
         "stop": list(stop),
         "include_stop_str_in_output": True,

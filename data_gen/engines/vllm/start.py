@@ -150,6 +150,6 @@ def _explain(weights: Path, error: Exception, log: Path) -> str:
 
 
 def last_lines(log: Path) -> str:
-    """Of vLLM's log, for a message."""
+    """The last lines of vLLM's log, for a message."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:] if log.exists() else []
     return "\n  ".join(["", "vLLM's last lines:", *lines])

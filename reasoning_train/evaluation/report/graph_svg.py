@@ -10,7 +10,7 @@ from itertools import pairwise
 
 BOX_H, LANE_H, GAP_X, GAP_Y, EDGE = 46, 4, 28, 14, 8
 NAME_W, NOTE_W, LEAST_W = 7.6, 5.9, 90
-"""Of one character of a name and of a note, and of a box, in pixels."""
+"""Widths in pixels: a character of a name, a character of a note, the narrowest box."""
 LONGEST = 24
 """Characters of a name that are shown; the whole name is shown on hovering."""
 SMALLEST = 0.72

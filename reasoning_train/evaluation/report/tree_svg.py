@@ -10,7 +10,7 @@ from data_gen.records.trees import Tree, TreeNode
 
 BOX_W, BOX_H, GAP_X, GAP_Y = 196, 42, 30, 8
 CHARACTERS = 26
-"""Of a step's text, in its box; the whole text is shown on hovering."""
+"""Characters of a step's text in its box; the whole text is shown on hovering."""
 LARGEST = 28
 """Nodes drawn at most, the root included: more cannot be read."""
 

@@ -84,7 +84,7 @@ def validate_rows(
 
 
 def length_quantiles(lengths: Iterable[int], ctx: Context) -> dict[str, int]:
-    """Of tokens, recorded for the report."""
+    """Quantiles of lengths in tokens, recorded for the report."""
     ordered = sorted(lengths) or [0]
     found = {f"p{q}": ordered[min(len(ordered) - 1, q * len(ordered) // 100)] for q in (50, 90, 99, 100)}
     ctx.metric("length_quantiles", found)

@@ -57,7 +57,7 @@ class Rewards:
     counts: Counter[str] = field(default_factory=Counter)
     """Groups by kind, samples that were cut or could not be verified, and tokens that the verifier read."""
     skipped: list[bool] = field(default_factory=list)
-    """Of the last call: completions that must not train."""
+    """Which completions of the last call must not train."""
     __name__ = "verdict"
     """TRL's curves are called after it."""
 

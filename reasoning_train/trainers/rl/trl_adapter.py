@@ -73,7 +73,7 @@ METHODS = {
 }
 """Methods of TRL's trainers that are replaced here, with their first parameters."""
 ARGUMENTS = ("model", "reward_funcs", "args", "train_dataset", "processing_class", "callbacks")
-"""Of their constructors."""
+"""Arguments of their constructors."""
 
 
 def classes(loss: Loss) -> tuple[Any, Any]:

@@ -38,7 +38,7 @@ class Vllm(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     mode: Literal["colocate", "server"] = "colocate"
     base_url: str | None = None
-    """Of the server, e.g. http://localhost:8000/v1."""
+    """Address of the server, e.g. http://localhost:8000/v1."""
     start_timeout: float = Field(240.0, ge=0)
     """Seconds until the server must answer."""
     memory: float = Field(0.3, gt=0, lt=1)
@@ -69,13 +69,13 @@ class Vllm(BaseModel):
 
     @property
     def address(self) -> str | None:
-        """Of the server, without the `/v1` that TRL adds."""
+        """Address of the server, without the `/v1` that TRL adds."""
         return self.base_url and self.base_url.removesuffix("/v1")
 
 
 def trl_settings(vllm: Vllm, loss: str, ends: dict[str, Any], *, length: int, top_p: float) -> dict[str, Any]:
-    """Of TRL's configuration. `ends`: vLLM's settings of what ends a completion; `length`: most tokens of a prompt with
-    its completion."""
+    """Fields of TRL's configuration. `ends`: vLLM's settings of what ends a completion; `length`: most tokens of a
+    prompt with its completion."""
     made = {
         "use_vllm": True,
         "vllm_mode": vllm.mode,
