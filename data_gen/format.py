@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data_gen.errors import UserError
 from data_gen.records.solution import Segment
+from data_gen.registry import Part
 
 
 class _Part(BaseModel):
@@ -30,7 +31,7 @@ class Example(_Part):
     solution: str
 
 
-class TaskFormat(_Part):
+class TaskFormat(Part):
     """The half that policy and verifier must share."""
 
     prompt: str = "{question}"
@@ -48,7 +49,7 @@ class TaskFormat(_Part):
     question itself."""
 
 
-class ModelFormat(_Part):
+class ModelFormat(Part):
     """The half that belongs to one model: template, system text, what follows a plain prompt."""
 
     template: Literal["plain", "chat", "server"] = "plain"

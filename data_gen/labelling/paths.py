@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from data_gen.errors import UserError
 from data_gen.labelling.reach import ends
 from data_gen.records.trees import Tree, TreeNode
+from data_gen.registry import Part
 from data_gen.similarity import jaccard, shingles
 
 Dropped = Counter[str]
@@ -76,11 +77,9 @@ RANKS: dict[str, Callable[[Path], float]] = {
 """What each rank sorts by, the best first."""
 
 
-class PathPolicy(BaseModel):
+class PathPolicy(Part):
     """At most k right and k wrong paths a problem: AlphaMath takes `{correct: 4, wrong: 4}`, rStar-Math `{correct: 2,
     rank: mean_q}`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     correct: int | None = Field(4, ge=0)
     """None: all."""

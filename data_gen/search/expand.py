@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from data_gen.engines.base import Sampling
+from data_gen.registry import Part
 from data_gen.search.node import Node
 from data_gen.similarity import jaccard, shingles
 
 
-class Expand(BaseModel):
+class Expand(Part):
     """n draws of one step, equal ones merged: `Expand(n=4, temperature=0.8)`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     n: int = Field(4, ge=1)
     temperature: float = Field(1.0, ge=0)

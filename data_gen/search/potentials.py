@@ -13,19 +13,18 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from data_gen.records.scales import Scale, clip_p, convert
+from data_gen.registry import Part
 from data_gen.search.node import Node
 
 
-class Potential(BaseModel):
+class Potential(Part):
     """`Potential(kind="difference", reward="p", lam=10)` targets p(y) * exp(10 * P(correct | y)).
 
     With reward log_p and lam 1 weights are P(correct); with odds and lam = 1/T they are (p / (1 - p))^(1/T).
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["absolute", "current", "difference", "max", "sum", "final"] = "absolute"
     """log G_t / lam: `current`: r_t; `difference`: r_t - r_(t-1); `max`: the greatest r so far; `sum`: all r so far;

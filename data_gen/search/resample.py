@@ -8,14 +8,14 @@ import random
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from data_gen.registry import Part
 
 
-class Resample(BaseModel):
+class Resample(Part):
     """When and how: `Resample(scheme="systematic", ess=0.5)` resamples once the weights are worth less than half their
     number."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     scheme: Literal["systematic", "multinomial"] = "systematic"
     """Systematic resampling has the lower variance at the same cost; released code draws multinomially."""

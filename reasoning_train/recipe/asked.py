@@ -42,14 +42,14 @@ def pieces(value: Any, place: str = "") -> dict[str, tuple[str, int]]:
     """Dotted place -> (name, version) of every part with a version in a validated config, those at defaults included.
 
     >>> pieces(SearchConfig(search=Mcts(), ...))
-    {"search": ("mcts", 1), "search.expand": ("expand", 1), "search.select": ("puct", 1)}
+    {"search": ("mcts", 1), "search.expand": ("Expand", 1), "search.select": ("puct", 1)}
     """
     return dict(_pieces(value, place))
 
 
 def _pieces(value: Any, place: str) -> Iterator[tuple[str, tuple[str, int]]]:
     if isinstance(value, Part):
-        yield place, (str(getattr(value, "uses", type(value).__name__.lower())), type(value).version)
+        yield place, (str(getattr(value, "uses", type(value).__name__)), type(value).version)
     if isinstance(value, BaseModel):
         inside = [(name, getattr(value, name)) for name, _ in _keyed(value)]
     elif isinstance(value, Mapping):

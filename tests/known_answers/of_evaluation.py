@@ -1,0 +1,79 @@
+"""Stages that sample from the micro model, search with it, and measure what came out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from reasoning_train.api.refs import Ref
+from tests.known_answers.cases import case
+from tests.known_answers.kitchen import bench, counts, fresh, make, metrics, rows
+from tests.reasoning_train.bench import problem
+from tests.reasoning_train.evaluation import rows as tables
+from tests.reasoning_train.stages import test_claim, test_evaluate_trees
+
+DRAWN: dict[str, Any] = {"problems": Ref("gold.problems"), "max_tokens": 24}
+
+
+@case("stage", "sample")
+def sample() -> Any:
+    """Graded samples of a policy that solves some of its problems."""
+    made = make("sample", policy=Ref("half"), n=4, **DRAWN)
+    return [rows(made, "problem_id", "completion", "answer", "verdict", "finish"), metrics(made, "pass_rate")]
+
+
+@case("stage", "search")
+def search() -> Any:
+    """A tree over one problem, graded at its ends."""
+    how = {"uses": "best_of_n", "n": 4, "max_length": 24}
+    settings = {"search": how, "scorer": "constant", "limit": 2}
+    made = make("search", policy=Ref("half"), problems=Ref("gold.problems"), **settings)
+    return [rows(made, "problem_id", "text", "terminal", "outcome", "draws", "weight"), counts(made)]
+
+
+@case("stage", "evaluate")
+def evaluate() -> Any:
+    """Two policies, greedy, pass@k and maj@k."""
+    policies = {"half": Ref("half"), "model": Ref("model")}
+    made = make("evaluate", policies=policies, samples=4, ks=[1, 2, 4], limit=3, **DRAWN)
+    return [rows(made, "policy", "problem_id", "answer", "accuracy", "sampled_correct"), metrics(made, "summary")]
+
+
+@case("stage", "evaluate_trees")
+def evaluate_trees() -> Any:
+    """Four paths of which the best score is right and the most are wrong, under every rule, whole and in twos."""
+    problems = bench().problems(fresh("questions"), [problem("p0")])
+    trees = bench().trees(fresh("trees"), [test_evaluate_trees.POOL])
+    rules = {"best": "argmax", "most": "majority", "sum": "weighted", "drawn": "draw"}
+    strategies = {name: {"trees": trees, "rule": rule} for name, rule in rules.items()}
+    strategies |= {f"{name}2": {**strategies[name], "n": 2} for name in ("best", "most", "sum")}
+    made = make("evaluate_trees", problems=problems, strategies=strategies)
+    return [rows(made, "policy", "accuracy", "answer", "tokens"), metrics(made, "summary")]
+
+
+@case("stage", "claim")
+def claim() -> Any:
+    """Five seeds that gain, five that lose."""
+    found = []
+    for gains in ([16, 17, 18, 19, 20], [-3, 2, -1, 0, -8]):
+        made = [
+            tables.rows("base", test_claim.HALF) + tables.rows("tuned", test_claim.nearly(test_claim.HALF, gain))
+            for gain in gains
+        ]
+        given = [bench().given(fresh("table"), "t_evaluation", one) for one in made]
+        artifact = make("claim", table=given, better="tuned", than="base")
+        verdict = json.loads((artifact.path / "verdict" / "verdict.json").read_text())
+        estimates = {name: one["estimate"] for name, one in verdict["comparisons"].items()}
+        found.append([verdict["verdict"], estimates])
+    return found
+
+
+@case("stage", "report")
+def report() -> Any:
+    """What stands on a page about a table and a claim over it."""
+    rows_ = [tables.row(name, f"p{i}", name == "tuned") for name in ("base", "tuned") for i in range(4)]
+    given = bench().given(fresh("eval"), "t_evaluation", rows_)
+    made = make("claim", table=[given], better="tuned", than="base")
+    page = make("report", of=[given, Ref(made.manifest["node"])], title="Known")
+    text = (page.path / "page" / "report.html").read_text(encoding="utf-8")
+    return {what: text.count(what) for what in ("<h1>", "<h2>", "<table", 'class="edge"', "+100.0")}

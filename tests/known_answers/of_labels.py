@@ -1,0 +1,114 @@
+"""Pair rules and target rules on one tree by hand, with every kind of node that they tell apart."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from data_gen.labelling.pairs.base import PAIR_RULES
+from data_gen.labelling.paths import PathPolicy
+from data_gen.labelling.reach import View
+from data_gen.labelling.steps import in_steps
+from data_gen.labelling.targets.base import TARGET_RULES
+from data_gen.labelling.values import value_targets
+from data_gen.records.labels import StepPair, ValueTarget
+from data_gen.records.trees import Tree
+from tests.data_gen.labelling.plant import CODEC, answer, cut, plant, rollout, step
+from tests.known_answers.cases import case
+
+JUDGED = {"mc_correct": 3.0, "mc_total": 4.0, "value": 0.8, "steps_ok": True}
+WRONG = {"mc_correct": 0.0, "mc_total": 4.0, "value": 0.3, "steps_ok": False}
+
+
+def tree(scale: str = "p") -> Tree:
+    """a (3/4 of its rollouts right) with a chain to a right answer, a wrong one and a rollout; b, wrong from its first
+    step on; c, whose end cannot be verified; what a limit cut."""
+    return plant(
+        step(
+            "a",
+            step(
+                "d", answer(1, visits=2, total=2.0, votes=1, weight=1.0, steps_ok=True), visits=2, total=2.0, **JUDGED
+            ),
+            answer(0, visits=1, total=0.0, steps_ok=True),
+            rollout("c", 1),
+            visits=6,
+            total=4.5,
+            **JUDGED,
+        ),
+        step(
+            "b",
+            step("a", answer(0, visits=1, total=0.1, steps_ok=False), visits=1, total=0.1, **WRONG),
+            visits=2,
+            total=0.5,
+            **WRONG,
+        ),
+        step("c", answer("x", None, visits=1, total=0.2), visits=1, total=0.2, mc_total=0.0, value=0.5),
+        answer(0, visits=3, total=0.6, draws=3, steps_ok=True),
+        cut("e f", visits=1, total=0.3),
+        visits=12,
+        total=6.0,
+        value=0.5,
+        mc_correct=3.0,
+        mc_total=8.0,
+        scale=scale,
+    )
+
+
+def _pair(pair: StepPair) -> list[Any]:
+    scores = [pair.score_chosen, pair.score_rejected, pair.label_smoothing, pair.weight]
+    return [list(pair.prefix_nodes), pair.chosen, pair.rejected, *scores, pair.granularity, pair.end_mark]
+
+
+PAIRS: dict[str, list[dict[str, Any]]] = {
+    "best_sibling": [{}, {"rejected": "random", "smoothing": "visits"}, {"along": "answer", "chains": True}],
+    "first_error": [{}, {"judge": "mc"}, {"judge": "scorer"}],
+    "margin": [{}],
+    "top_bottom": [{}],
+    "whole": [{}],
+}
+"""Settings under which a rule does what others of it do not."""
+
+
+@case("pair rule", *PAIRS)
+def pairs(name: str) -> list[Any]:
+    """The pairs of the tree under each setting."""
+    rules = [PAIR_RULES.get(name).model_validate({"uses": name, **more}) for more in PAIRS[name]]
+    return [[_pair(pair) for pair in rule.pairs(View(in_steps(tree(), CODEC)), random.Random(0))] for rule in rules]
+
+
+def _target(row: ValueTarget) -> list[Any]:
+    counts = [list(row.correct), list(row.total)]
+    return ["".join(row.completions), list(row.at), list(row.values), list(row.labels), list(row.n_eff), *counts]
+
+
+TARGETS: dict[str, list[dict[str, Any]]] = {
+    "exact_steps": [{}],
+    "mc": [{}, {"label": "hard"}],
+    "outcome": [{}, {"level": "last"}],
+    "prefix_ratio": [{}, {"level": "steps", "root": True}],
+    "progress": [{}],
+    "q": [{"scale": "p", "root": True}],
+}
+
+
+@case("target rule", *TARGETS)
+def targets(name: str) -> list[Any]:
+    """The targets along all paths of the tree."""
+    seen = in_steps(tree(), CODEC)
+    paths, _ = PathPolicy(correct=None, wrong=None).choose([seen], random.Random(0), whole=False)
+    rules = [TARGET_RULES.get(name).model_validate({"uses": name, **more}) for more in TARGETS[name]]
+    return [[_target(row) for row in value_targets(paths, rule, multiplicity="unique")] for rule in rules]
+
+
+@case("part", "PathPolicy")
+def paths() -> list[Any]:
+    """Which paths are taken, and what is dropped for which reason."""
+    settings: list[dict[str, Any]] = [
+        {},
+        {"correct": 1, "wrong": 1, "rank": "mean_q"},
+        {"correct": None, "wrong": None, "steps": "right", "dedupe": "near"},
+    ]
+    found = [
+        PathPolicy(**more).choose([in_steps(tree(), CODEC)], random.Random(0), whole=True) for more in settings
+    ]  # fmt: skip
+    return [[[path.text for path in chosen], dict(sorted(dropped.items()))] for chosen, dropped in found]

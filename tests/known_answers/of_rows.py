@@ -1,0 +1,143 @@
+"""Stages that make rows of rows, without a model or with its tokenizer only."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from reasoning_train.api.refs import Ref
+from tests.known_answers.cases import case
+from tests.known_answers.kitchen import FEW, bench, counts, fresh, make, metrics, rows
+from tests.reasoning_train.bench import problem
+from tests.reasoning_train.stages import test_labelling_stages, test_recode, test_select
+
+
+@case("stage", "problems")
+def problems() -> Any:
+    """A split of a generated task."""
+    made = make("problems", task=FEW, split="train")
+    return [rows(made, "id", "question", "gold"), counts(made)]
+
+
+@case("stage", "gold")
+def gold() -> Any:
+    """Worked solutions, and problems that have none."""
+    given = [problem("p", gold="20", gold_steps=("12 + 8 = 20",)), problem("q"), problem("r", gold=None)]
+    made = make("gold", problems=bench().problems(fresh("problems"), given))
+    return [rows(made, "problem_id", "completion", "verdict"), counts(made)]
+
+
+@case("stage", "decontaminate")
+def decontaminate() -> Any:
+    """A question that shares words with a test question, and one that does not."""
+    shared = "Ana has twelve red coins and Ben has five more blue coins than Ana has now"
+    train = [problem("a", f"{shared} today?"), problem("b", "How many coins has Cy if he had two and lost one?")]
+    test = [problem("t", f"Tell: {shared} in total?", split="test")]
+    given = bench().problems(fresh("train"), train), bench().problems(fresh("test"), test)
+    made = make("decontaminate", problems=given[0], against=[given[1]])
+    return [rows(made, "id"), counts(made)]
+
+
+@case("stage", "select")
+def select() -> Any:
+    """Right, whole, distinct solutions; and any that can be verified."""
+    given = bench().solutions(fresh("samples"), test_select.SAMPLES, pass_rate=0.5)
+    settings: list[dict[str, Any]] = [{}, {"keep": "any", "dedupe": "none"}, {"steps": "right", "max_per_problem": 1}]
+    found = [make("select", solutions=given, **more) for more in settings]
+    return [[rows(made, "problem_id", "sample", "verdict"), counts(made)] for made in found]
+
+
+def given_trees() -> dict[str, Ref]:
+    """Trees by hand over a policy that knows their words."""
+    if "letters" not in bench().nodes:
+        bench().model("letters", vocabulary=test_labelling_stages.WORDS)
+        bench().trees("planted", test_labelling_stages.forest(2), trees={"solved": 1.0, "informative_siblings": 0.5})
+    return {"trees": Ref("planted"), "policy": Ref("letters")}
+
+
+@case("stage", "sft_paths")
+def sft_paths() -> Any:
+    """Paths of trees as solutions."""
+    made = make("sft_paths", paths={"correct": 2, "wrong": 1}, **given_trees())
+    return [rows(made, "problem_id", "completion", "verdict", "weight"), counts(made)]
+
+
+@case("stage", "step_pairs")
+def step_pairs() -> Any:
+    """Pairs of siblings."""
+    made = make("step_pairs", pairs="best_sibling", max_per_tree=1, **given_trees())
+    return [rows(made, "problem_id", "tree", "chosen", "rejected"), counts(made), metrics(made, "mean_margin")]
+
+
+@case("stage", "value_targets")
+def value_targets() -> Any:
+    """Q along paths."""
+    made = make("value_targets", targets={"uses": "q", "scale": "p"}, **given_trees())
+    return [rows(made, "problem_id", "completions", "values", "weights"), counts(made)]
+
+
+def recoded(uses: str, **labels: Any) -> Any:
+    """Labels in the tokens of a model with a tokenizer of its own."""
+    if "large" not in bench().nodes:
+        test_recode.large(bench(), "plain")
+        test_recode.asked(bench())
+    return make(uses, policy=Ref("model"), model=Ref("large"), problems=Ref("asked"), **labels)
+
+
+@case("stage", "recode_targets")
+def recode_targets() -> Any:
+    """Values at the ends of the same steps."""
+    labels = [row.to_row() for row in test_recode.targets(bench(), 4)]
+    made = recoded("recode_targets", targets=bench().given(fresh("labels"), "t_targets", labels))
+    return [rows(made, "prompt", "completions", "at", "values"), counts(made)]
+
+
+@case("stage", "recode_pairs")
+def recode_pairs() -> Any:
+    """Both sides of a pair."""
+    labels = [row.to_row() for row in test_recode.pairs(bench(), 4)]
+    made = recoded("recode_pairs", pairs=bench().given(fresh("labels"), "t_pairs", labels))
+    return [rows(made, "prompt", "chosen", "rejected"), counts(made)]
+
+
+@case("stage", "round_stop", "best_round")
+def rounds(name: str) -> Any:
+    """Three rounds, of which the second is the best and the third does not gain."""
+    from tests.reasoning_train.evaluation.rows import rows as table
+
+    right = [[False, False, True, False], [True, True, True, False], [True, True, False, True]]
+    tables = [bench().given(fresh("dev"), "t_evaluation", table("tuned", outcomes)) for outcomes in right]
+    stop = make("round_stop", tables=tables, metric="accuracy", min_gain=0.1)
+    decision = json.loads((stop.path / "decision" / "decision.json").read_text())
+    if name == "round_stop":
+        return decision
+    chosen = make("best_round", decision=Ref(stop.manifest["node"]), policies=[Ref("model"), Ref("half"), Ref("model")])
+    return metrics(chosen, "round")
+
+
+@case("stage", "model")
+def model() -> Any:
+    """Fresh weights and the words of a task."""
+    from safetensors.torch import load_file
+
+    from tests.reasoning_train.bench import MODEL
+
+    made = make("model", **MODEL, vocabulary=["a", "b", "1"])
+    weights = load_file(made.path / "model" / "model.safetensors")
+    spread = {name: [list(value.shape), value.float().std().item()] for name, value in sorted(weights.items())}
+    return [spread, metrics(made, "parameters")]
+
+
+@case("stage", "verifier")
+def verifier() -> Any:
+    """A classifier of another program: what its head is read as."""
+    from data_gen.verifiers.heads import read_head_config
+    from tests.data_gen.verifiers.foreign_models import classifier
+
+    with tempfile.TemporaryDirectory() as folder:
+        classifier(Path(folder) / "prm", labels=("wrong", "right"))
+        given = {"kind": "classifier", "head": {"positive": "right", "read_at": "step_end"}}
+        made = make("verifier", path=str(Path(folder) / "prm"), **given)
+        return read_head_config(made.path / "verifier").model_dump(mode="json")

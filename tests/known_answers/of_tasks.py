@@ -1,0 +1,66 @@
+"""Tasks: a few problems of each, and verdicts on answers to them."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from data_gen.records.problem import Problem
+from data_gen.records.verdict import Answer
+from data_gen.tasks import TASKS, Task
+from tests.known_answers.cases import case
+
+
+def shown(task: Task, split: str, answers: Sequence[str | None]) -> list[Any]:
+    """The problems of a split, each with the verdicts on its own gold and on other answers."""
+    return [[_problem(p), {str(a): _grade(task, p, a) for a in [p.gold, *answers]}] for p in task.problems(split)]
+
+
+def _problem(problem: Problem) -> list[Any]:
+    return [problem.id, problem.question, problem.gold, list(problem.gold_steps), problem.difficulty]
+
+
+def _grade(task: Task, problem: Problem, answer: str | None) -> list[str]:
+    grade = task.grade(problem, Answer(answer))
+    return [str(grade.verdict), grade.reason]
+
+
+@case("task", "chain")
+def chain() -> Any:
+    """Three generated problems; steps right, wrong and missing."""
+    task = TASKS.get("chain").model_validate({"uses": "chain", "train": 3, "test": 1})
+    train = list(task.problems("train"))
+    gold = list(train[0].gold_steps)
+    steps = [[], gold, ["1 + 1 = 3", *gold[1:]], [*gold, "1 + 1 = 2"]]
+    checked = [list(task.check_steps(train[0], tried) or ()) for tried in steps]
+    return {
+        "train": shown(task, "train", ["0", "12.0", "x", None]),
+        "test": shown(task, "test", []),
+        "steps": checked,
+        "splits": task.splits(),
+    }
+
+
+@case("task", "jsonl")
+def jsonl() -> Any:
+    """Rows of a file, dealt to splits; numbers, LaTeX and choices as gold."""
+    rows = [
+        {"question": f"What is {i} + 1?", "answer": f"{i} + 1 = {i + 1}\n#### {i + 1}"} for i in range(6)
+    ] + [{"question": "Half?", "answer": "#### \\frac{1}{2}"}]  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        settings = {"uses": "jsonl", "path": path, "answer_after": "#### ", "split": {"train": 2, "test": None}}
+        task = TASKS.get("jsonl").model_validate(settings)
+        return {split: shown(task, split, ["2", "0.5", "1/2", "50\\%", None]) for split in ("train", "test")}
+
+
+@case("task", "reasoning_gym")
+def reasoning_gym() -> Any:
+    """Two problems of one of its generators."""
+    settings = {"generator": "chain_sum", "train": 2, "dev": 0, "test": 1}
+    task = TASKS.get("reasoning_gym").model_validate({"uses": "reasoning_gym", **settings})
+    return {split: shown(task, split, ["1", None]) for split in ("train", "test")}

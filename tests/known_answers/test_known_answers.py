@@ -1,0 +1,57 @@
+"""No piece changes unnoticed: its version is what tells old artifacts from new ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.known_answers.cases import load_cases
+from tests.known_answers.guard import differences, problem, recorded
+from tests.known_answers.pieces import every_piece
+
+PIECES = every_piece()
+
+
+@pytest.mark.parametrize(("kind", "name"), list(PIECES), ids=lambda text: text)
+def test_a_piece_gives_what_was_recorded(kind: str, name: str, one_thread: None) -> None:
+    said = problem(kind, name, PIECES[kind, name])
+    assert not said, said
+
+
+def test_cases_and_answers_are_of_pieces_that_there_are() -> None:
+    answers = {(kind, name) for kind, pieces in recorded().items() for name in pieces}
+    assert set(load_cases()) == set(PIECES) >= answers
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "lines"),
+    [
+        ({"a": [1.234, "x"]}, {"a": [1.235, "x"]}, []),
+        ({"a": [1.234, "x"]}, {"a": [1.244, "y"]}, ["a.0: 1.234 -> 1.244", "a.1: 'x' -> 'y'"]),
+        ({"a": 1}, {"a": True}, ["a: 1 -> True"]),
+        ({"a": 0.0}, {"a": 0}, []),
+        ({"a": None}, {}, ["a: None -> nothing"]),
+        ({"a": [1]}, {"a": [1, 2]}, ["a: [1] -> [1, 2]"]),
+    ],
+)
+def test_differences_are_told_by_place(then: Any, now: Any, lines: list[str]) -> None:
+    assert list(differences(then, now)) == lines
+
+
+def test_each_change_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    mcts = PIECES["search", "mcts"]
+    entry = recorded()["search"]["mcts"]
+    monkeypatch.setitem(recorded()["search"], "mcts", {**entry, "outcome": []})
+    assert "Either bump `version` of the piece, or" in problem("search", "mcts", mcts)
+    monkeypatch.setitem(recorded()["search"], "mcts", {**entry, "version": 0})
+    assert "is a new version; record it" in problem("search", "mcts", mcts)
+    monkeypatch.delitem(recorded()["search"], "mcts")
+    assert "is not recorded: python -m tests.known_answers.record mcts" in problem("search", "mcts", mcts)
+    assert "has no known answer. Write a case for it" in problem("search", "mine", mcts)
+
+
+def test_another_default_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    mcts = PIECES["search", "mcts"]
+    monkeypatch.setattr(mcts.model_fields["simulations"], "default", 41)
+    assert "defaults.Mcts.simulations: 40 -> 41" in problem("search", "mcts", mcts)
