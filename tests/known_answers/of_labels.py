@@ -23,26 +23,18 @@ WRONG = {"mc_correct": 0.0, "mc_total": 4.0, "value": 0.3, "steps_ok": False}
 def tree(scale: str = "p") -> Tree:
     """a (3/4 of its rollouts right) with a chain to a right answer, a wrong one and a rollout; b, wrong from its first
     step on; c, whose end cannot be verified; what a limit cut."""
+    right = answer(1, visits=2, total=2.0, votes=1, weight=1.0, steps_ok=True)
+    a = (
+        step("d", right, visits=2, total=2.0, **JUDGED),
+        answer(0, visits=1, total=0.0, steps_ok=True),
+        rollout("c", 1),
+    )
+    b = step("a", answer(0, visits=1, total=0.1, steps_ok=False), visits=1, total=0.1, **WRONG)
+    unknown = answer("x", None, visits=1, total=0.2)
     return plant(
-        step(
-            "a",
-            step(
-                "d", answer(1, visits=2, total=2.0, votes=1, weight=1.0, steps_ok=True), visits=2, total=2.0, **JUDGED
-            ),
-            answer(0, visits=1, total=0.0, steps_ok=True),
-            rollout("c", 1),
-            visits=6,
-            total=4.5,
-            **JUDGED,
-        ),
-        step(
-            "b",
-            step("a", answer(0, visits=1, total=0.1, steps_ok=False), visits=1, total=0.1, **WRONG),
-            visits=2,
-            total=0.5,
-            **WRONG,
-        ),
-        step("c", answer("x", None, visits=1, total=0.2), visits=1, total=0.2, mc_total=0.0, value=0.5),
+        step("a", *a, visits=6, total=4.5, **JUDGED),
+        step("b", b, visits=2, total=0.5, **WRONG),
+        step("c", unknown, visits=1, total=0.2, mc_total=0.0, value=0.5),
         answer(0, visits=3, total=0.6, draws=3, steps_ok=True),
         cut("e f", visits=1, total=0.3),
         visits=12,

@@ -10,7 +10,8 @@ from typing import Any
 from reasoning_train.api.refs import Ref
 from tests.known_answers.cases import case
 from tests.known_answers.kitchen import FEW, bench, counts, fresh, make, metrics, rows
-from tests.reasoning_train.bench import problem
+from tests.reasoning_train.bench import problem, solution
+from tests.reasoning_train.evaluation import rows as tables
 from tests.reasoning_train.stages import test_labelling_stages, test_recode, test_select
 
 
@@ -102,19 +103,42 @@ def recode_pairs() -> Any:
     return [rows(made, "prompt", "chosen", "rejected"), counts(made)]
 
 
-@case("stage", "round_stop", "best_round")
-def rounds(name: str) -> Any:
-    """Three rounds, of which the second is the best and the third does not gain."""
-    from tests.reasoning_train.evaluation.rows import rows as table
-
+def given_tables() -> list[Ref]:
+    """Three evaluations, of which the second and the third are the best."""
     right = [[False, False, True, False], [True, True, True, False], [True, True, False, True]]
-    tables = [bench().given(fresh("dev"), "t_evaluation", table("tuned", outcomes)) for outcomes in right]
-    stop = make("round_stop", tables=tables, metric="accuracy", min_gain=0.1)
-    decision = json.loads((stop.path / "decision" / "decision.json").read_text())
-    if name == "round_stop":
-        return decision
-    chosen = make("best_round", decision=Ref(stop.manifest["node"]), policies=[Ref("model"), Ref("half"), Ref("model")])
-    return metrics(chosen, "round")
+    return [bench().given(fresh("dev"), "t_evaluation", tables.rows("tuned", outcomes)) for outcomes in right]
+
+
+@case("stage", "round_stop")
+def round_stop() -> Any:
+    """The third round does not gain enough."""
+    stop = make("round_stop", tables=given_tables(), metric="accuracy", min_gain=0.1)
+    return json.loads((stop.path / "decision" / "decision.json").read_text())
+
+
+@case("stage", "choose")
+def choose() -> Any:
+    """The first of the best."""
+    candidates = {"a": Ref("model"), "b": Ref("half"), "c": Ref("model")}
+    made = make("choose", policies=candidates, table=dict(zip(candidates, given_tables(), strict=True)))
+    return metrics(made, "chosen", "values")
+
+
+@case("stage", "concat")
+def concat() -> Any:
+    """Two sources of solutions with shares, one of which repeats a number of the other."""
+    first = [solution("a", "one", sample=0), solution("a", "two", sample=1), solution("b", "three")]
+    second = [solution("a", "four", sample=0), solution("c", "five")]
+    given = [bench().solutions(fresh("source"), source) for source in (first, second)]
+    made = make("concat", sources=[{"rows": given[0], "share": 1.0}, {"rows": given[1], "share": 1.0}])
+    return [rows(made, "problem_id", "sample", "completion"), counts(made)]
+
+
+@case("stage", "part")
+def part() -> Any:
+    """Eight problems in three parts."""
+    given = bench().problems(fresh("problems"), [problem(f"p{i}") for i in range(8)])
+    return [rows(make("part", problems=given, part=k, of=3), "id") for k in (1, 2, 3)]
 
 
 @case("stage", "model")

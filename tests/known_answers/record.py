@@ -5,6 +5,8 @@ Prints what changed. Run it after bumping a piece's version, or where artifacts 
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import sys
 from collections.abc import Mapping
@@ -27,11 +29,16 @@ def record(names: list[str]) -> None:
         if (kind, name) not in cases:
             print(f"{kind} {name}: no case")
             continue
-        now = entry(kind, name, piece) if then is None or not names or name in names else then
+        now = _quietly(kind, name, piece) if then is None or not names or name in names else then
         answers.setdefault(kind, {})[name] = now
         for line in differences(then, now):
             print(f"{kind} {name} {line}")
     FILE.write_text(_text(answers), encoding="utf-8")
+
+
+def _quietly(kind: str, name: str, piece: Any) -> dict[str, Any]:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return entry(kind, name, piece)
 
 
 def _text(answers: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
