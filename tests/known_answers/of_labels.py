@@ -32,7 +32,7 @@ def tree(scale: str = "p") -> Tree:
     b = step("a", answer(0, visits=1, total=0.1, steps_ok=False), visits=1, total=0.1, **WRONG)
     unknown = answer("x", None, visits=1, total=0.2)
     return plant(
-        step("a", chain, wrong, rollout("c", 1), visits=6, total=4.5, **JUDGED),
+        step("a", *a, visits=6, total=4.5, **JUDGED),
         step("b", b, visits=2, total=0.5, **WRONG),
         step("c", unknown, visits=1, total=0.2, mc_total=0.0, value=0.5),
         answer(0, visits=3, total=0.6, draws=3, steps_ok=True),
