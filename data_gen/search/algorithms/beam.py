@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import Field
 
 from data_gen.search.base import SEARCHES, Search
-from data_gen.search.lookahead import evaluate_ahead
+from data_gen.search.expand import Expand
 from data_gen.search.node import Node
 from data_gen.search.tree import SearchTree
 from data_gen.search.vote import as_weight
@@ -109,3 +109,19 @@ class Beam(Climb):
     def lines(self, root: Node) -> list[Line]:
         """One line; at the root its places draw B1 * B2 first steps together."""
         return [Line(self.beams, [root] * self.beams)]
+
+
+async def evaluate_ahead(tree: SearchTree, nodes: Sequence[Node], how: Expand, steps: int) -> list[float]:
+    """Look-ahead (Snell et al., section 5.2; no code was released): a step is worth what the verifier says so many
+    greedy steps further on (0: at the step itself). A path that ends on the way is valued at its end.
+
+    The steps taken ahead stay in the tree (source `lookahead`) and are charged: with k of them a search costs k + 1
+    times as much, which is why it came last at equal budget there.
+    """
+    greedy, ends = how.model_copy(update={"temperature": 0.0}), list(nodes)
+    for _ in range(steps):
+        ends = await tree.advance(ends, greedy, source="lookahead")
+    values = await tree.evaluate(ends)
+    for node, value in zip(nodes, values, strict=True):
+        node.value = value
+    return values
