@@ -35,7 +35,7 @@ class SftPathsConfig(StageConfig):
 @stage("sft_paths", version=1, outputs={"data": "solutions"})
 def sft_paths(config: SftPathsConfig, ctx: Context) -> None:
     """Problem by problem; nothing but counts is kept."""
-    from reasoning_train.stages.labelling import Histogram
+    from reasoning_train.trainers.data.label_counts import Histogram
 
     verdicts = Histogram("verdicts of the rows")
     write_rows(ctx.output("data"), kind="solutions", rows=(row.to_row() for row in _rows(config, ctx, verdicts)))

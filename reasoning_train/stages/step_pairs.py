@@ -16,7 +16,7 @@ from reasoning_train.store.rows import write_rows
 if TYPE_CHECKING:
     from data_gen.labelling.pairs import PairRule
     from data_gen.records.labels import StepPair
-    from reasoning_train.stages.labelling import Histogram
+    from reasoning_train.trainers.data.label_counts import Histogram
 
     AnyRule = PairRule
 else:
@@ -38,7 +38,7 @@ class StepPairsConfig(StageConfig):
 @stage("step_pairs", version=1, outputs={"data": "pairs"})
 def step_pairs(config: StepPairsConfig, ctx: Context) -> None:
     """Tree by tree; nothing but counts is kept."""
-    from reasoning_train.stages.labelling import Histogram
+    from reasoning_train.trainers.data.label_counts import Histogram
 
     margins, depths = Histogram(f"margins on scale {config.pairs.scale}", config.pairs.scale), Counter[int]()
     write_rows(ctx.output("data"), kind="pairs", rows=(pair.to_row() for pair in _pairs(config, ctx, margins, depths)))

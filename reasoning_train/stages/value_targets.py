@@ -21,7 +21,7 @@ from reasoning_train.store.rows import write_rows
 if TYPE_CHECKING:
     from data_gen.labelling.targets import TargetRule
     from data_gen.records.labels import ValueTarget
-    from reasoning_train.stages.labelling import Histogram
+    from reasoning_train.trainers.data.label_counts import Histogram
 
     AnyRule = TargetRule
 else:
@@ -50,7 +50,7 @@ class ValueTargetsConfig(StageConfig):
 @stage("value_targets", version=1, outputs={"data": "value_targets"})
 def value_targets(config: ValueTargetsConfig, ctx: Context) -> None:
     """Problem by problem; nothing but counts is kept."""
-    from reasoning_train.stages.labelling import Histogram, gate_classes
+    from reasoning_train.trainers.data.label_counts import Histogram, gate_classes
 
     seen = _Seen(Histogram(f"targets on scale {config.targets.scale}", config.targets.scale))
     n = write_rows(ctx.output("data"), kind="value_targets", rows=(row.to_row() for row in _rows(config, ctx, seen)))

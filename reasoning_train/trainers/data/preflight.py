@@ -22,8 +22,8 @@ from reasoning_train.process.memory import (
     device_bytes,
 )
 from reasoning_train.process.ranks import rank, world_size
-from reasoning_train.stages.labelling import Histogram, gate_classes
 from reasoning_train.trainers.data.encoded import LOST, Encoded
+from reasoning_train.trainers.data.label_counts import Histogram, gate_classes
 from reasoning_train.trainers.setup import zero_stage
 
 if TYPE_CHECKING:
