@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from data_gen.errors import UserError
-from data_gen.records.solution import Segment
+from data_gen.records.segment import Kind, Segment
 from data_gen.registry import Part
 
 
@@ -167,26 +167,27 @@ class StepCodec:
         before = "".join(f"{asked}{shape.plain_suffix}{answer}\n\n" for asked, answer in shown)
         return before + body + (shape.plain_suffix if shape.template == "plain" else "")
 
-    def encode(self, texts: Sequence[tuple[str, str]], *, end: bool) -> tuple[Segment, ...]:
-        """Typed segments of a completion given as (kind, text) pieces, tokenised in one pass and cut by offsets.
+    def encode(self, segments: Sequence[Segment], *, end: bool) -> tuple[Segment, ...]:
+        """The segments of a completion with their token ids: tokenised in one pass and cut by offsets.
 
-        A token that straddles two pieces belongs to the earlier one (a step owns the whole token that completes its
-        delimiter). `end` appends the stop token: true for a whole solution, false for a bare step.
+        A token that straddles two segments belongs to the earlier one, in which it begins (a step owns the whole token
+        that completes its delimiter), and takes its weight. `end` appends the stop token: true for a whole solution,
+        false for a bare step.
         """
-        whole = "".join(text for _, text in texts)
+        whole = "".join(segment.text for segment in segments)
         encoded = self.tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
         ids, starts = encoded["input_ids"], _starts(encoded["offset_mapping"])
-        segments, at, char = [], 0, 0
-        for kind, text in texts:
-            char += len(text)
+        found, at, char = [], 0, 0
+        for segment in segments:
+            char += len(segment.text)
             stop = at
             while stop < len(ids) and starts[stop] < char:
                 stop += 1
-            segments.append(Segment(kind=kind, text=text, token_ids=tuple(ids[at:stop])))
+            found.append(replace(segment, token_ids=tuple(ids[at:stop])))
             at = stop
         if end:
-            segments.append(Segment(kind="end", text="", token_ids=(self.end_id,)))
-        return tuple(segments)
+            found.append(Segment(kind=Kind.END, text="", token_ids=(self.end_id,)))
+        return tuple(found)
 
     def split(self, token_ids: Sequence[int]) -> tuple[Segment, ...]:
         """Typed segments of sampled ids: steps by delimiter, the last piece as answer (if it holds the mark) or open
@@ -196,9 +197,9 @@ class StepCodec:
         body = ids[:-1] if ended else ids
         segments = [self._typed(piece) for piece in self._pieces(body)]
         if segments and self._only_ends(segments[-1].text):
-            segments[-1] = replace(segments[-1], kind="end")
+            segments[-1] = replace(segments[-1], kind=Kind.END)
         if ended:
-            segments.append(Segment(kind="end", text="", token_ids=(ids[-1],)))
+            segments.append(Segment(kind=Kind.END, text="", token_ids=(ids[-1],)))
         return tuple(segments)
 
     def _only_ends(self, text: str) -> bool:
@@ -235,7 +236,7 @@ class StepCodec:
 
     def _typed(self, ids: list[int]) -> Segment:
         text = self.decode(ids)
-        return Segment(kind="answer" if self.is_answer(text) else "step", text=text, token_ids=tuple(ids))
+        return Segment(kind=Kind.ANSWER if self.is_answer(text) else Kind.STEP, text=text, token_ids=tuple(ids))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, special tokens left out, spaces kept as they are."""

@@ -14,7 +14,7 @@ from data_gen.format import StepCodec
 from data_gen.labelling.targets.base import PROMPT_END
 from data_gen.records.labels import StepPair, ValueTarget
 from data_gen.records.problem import Problem
-from data_gen.records.solution import Segment
+from data_gen.records.segment import Kind, Segment
 from data_gen.scorers.base import Prefix
 from data_gen.verifiers.heads import step_ends
 from data_gen.verifiers.reading import PrefixReader, Readout
@@ -118,9 +118,9 @@ class Recoder:
                 "tokenizer, the row says "
                 f"{said[:80]!r}. Give the policy that grew the trees."
             )
-        steps = tuple(s.text.strip() for s in segments if s.kind == "step")
-        closing = next((s.text.strip() for s in segments if s.kind == "answer"), "")
-        over = ended and bool(segments) and segments[-1].kind in ("answer", "end")
+        steps = tuple(s.text.strip() for s in segments if s.kind is Kind.STEP)
+        closing = next((s.text.strip() for s in segments if s.kind is Kind.ANSWER), "")
+        over = ended and bool(segments) and segments[-1].kind in (Kind.ANSWER, Kind.END)
         reading = self._reader.read(
             Prefix(
                 problem=problem,

@@ -7,7 +7,8 @@ from typing import Literal
 
 from data_gen.format import StepCodec
 from data_gen.labelling.paths import Path
-from data_gen.records.solution import Segment, Solution
+from data_gen.records.segment import Kind, Segment
+from data_gen.records.solution import Solution
 from data_gen.records.verdict import Verdict
 
 Weights = Literal["one", "problem", "draws"]
@@ -43,6 +44,7 @@ def _solution(path: Path, index: int, codec: StepCodec, weight: float) -> Soluti
         prompt_ids=tree.root.token_ids,
         group=tree.group,
         difficulty=tree.difficulty,
+        question=tree.question,
         tags=tree.tags,
         weight=weight,
     )
@@ -52,6 +54,6 @@ def segments(token_ids: tuple[int, ...], codec: StepCodec, *, whole: bool) -> tu
     """Typed segments of a path. A whole one that an answer line ended, not the stop token, gets the stop token: there
     it should end."""
     found = codec.split(token_ids)
-    if whole and not any(segment.kind == "end" for segment in found):
-        found = (*found, Segment(kind="end", text="", token_ids=(codec.end_id,)))
+    if whole and not any(segment.kind is Kind.END for segment in found):
+        found = (*found, Segment(kind=Kind.END, text="", token_ids=(codec.end_id,)))
     return found

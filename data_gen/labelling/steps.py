@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from data_gen.format import StepCodec
+from data_gen.records.segment import Kind
 from data_gen.records.trees import ROOT, Tree, TreeNode
 
 Ids = tuple[int, ...]
@@ -78,7 +79,7 @@ class _View:
         """Ids of each step; a stop token belongs to the step that it ends."""
         pieces: list[Ids] = []
         for segment in self.codec.split(ids):
-            if segment.kind == "end" and pieces:
+            if segment.kind is Kind.END and pieces:
                 pieces[-1] += segment.token_ids
             else:
                 pieces.append(segment.token_ids)

@@ -86,5 +86,6 @@ def _row(
         outcome=path.leaf.outcome,
         group=tree.group,
         difficulty=tree.difficulty,
+        question=tree.question,
         tags=tree.tags,
     )

@@ -10,6 +10,7 @@ from data_gen.engines.base import LM, Engine, Sample, Sampling
 from data_gen.engines.programs import run_programs
 from data_gen.format import StepCodec
 from data_gen.records.problem import Problem
+from data_gen.records.segment import Kind
 from data_gen.records.solution import Solution
 from data_gen.records.verdict import Answer, Verdict
 from data_gen.tasks import Task
@@ -70,7 +71,7 @@ def _solution(
     # A completion cut by the length limit has no final answer, whatever number it happens to hold.
     answer = codec.format.extract_answer(text) if sample.finish == "stop" else None
     verdict = task.grade(problem, Answer(answer))
-    checked = task.check_steps(problem, [s.text.strip() for s in segments if s.kind == "step"])
+    checked = task.check_steps(problem, [s.text.strip() for s in segments if s.kind is Kind.STEP])
     return Solution(
         problem_id=problem.id,
         sample=index if sampling.temperature > 0 else -1,
@@ -85,6 +86,7 @@ def _solution(
         logprobs=sample.logprobs,
         group=problem.group,
         difficulty=problem.difficulty,
+        question=problem.question,
         tags=problem.tags,
         temperature=sampling.temperature,
     )

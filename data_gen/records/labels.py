@@ -70,6 +70,8 @@ class StepPair:
     reference_rejected: float | None = None
     group: str = ""
     difficulty: float | None = None
+    question: str = ""
+    """What the problem asks, without any template (see `Solution.question`)."""
     tags: Tags = field(default_factory=dict, hash=False)
     """Those of the problem."""
 
@@ -147,6 +149,8 @@ class ValueTarget:
     """1 for a path that ends right, 0 for one that ends wrong."""
     group: str = ""
     difficulty: float | None = None
+    question: str = ""
+    """What the problem asks, without any template (see `Solution.question`)."""
     tags: Tags = field(default_factory=dict, hash=False)
     """Those of the problem."""
 

@@ -11,37 +11,22 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from data_gen.records.rows import Single, Tags, from_row, to_row
+from data_gen.records.segment import Kind, Segment
 from data_gen.records.verdict import Verdict
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Segment:
-    """A typed span of a solution: `Segment(kind="step", text="Ben: 12 + 5 = 17\\n", token_ids=(9, 4, ...))`.
-
-    Kinds in use: `step` (delimiter included), `answer` (the marked answer line), `end` (the stop token).
-    """
-
-    kind: str
-    text: str
-    token_ids: tuple[int, ...] = ()
-    """Empty while no tokenizer has seen the text (gold solutions)."""
-    weight: Single = 1.0
-    """Loss weight of every token of the segment; 0 masks it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Solution:
     """One worked answer to a problem, sampled or gold.
 
-    >>> s = Solution(problem_id="chain/train/7", sample=0, prompt="Ana has 12. ...",
-    ...     verdict=Verdict.CORRECT, answer="17", finish="stop",
-    ...              segments=(Segment(kind="step", text="Ben: 12 + 5 = 17\\n"), Segment(kind="answer", text="Answer:
-    ...     17")))
-    >>> s.text
-    'Ben: 12 + 5 = 17\\nAnswer: 17'
+    >>> steps = Segment(kind=Kind.STEP, text="12 + 5 = 17\\n"), Segment(kind=Kind.ANSWER, text="Answer: 17")
+    >>> Solution(problem_id="chain/train/7", sample=0, question="Ana has 12. ...", prompt="Ana has 12. ...\\n",
+    ...     segments=steps, answer="17", verdict=Verdict.CORRECT, finish="stop").text
+    '12 + 5 = 17\\nAnswer: 17'
     """
 
     prompt: str
+    """The question as the model saw it; of a row without ids, the bare question."""
     problem_id: str
     sample: int
     """Index among the samples of this problem; -1 for gold and greedy rows."""
@@ -52,6 +37,9 @@ class Solution:
     """`stop`: ended by itself; `length`: cut by the token limit; `gold`: taken from the source."""
     reason: str = ""
     """How the verdict came about (see `Grade.reason`)."""
+    question: str = ""
+    """What the problem asks, without any template. A trainer renders it as its own policy is asked, and refuses a
+    prompt that differs."""
     steps_ok: bool | None = None
     """Every step passes the task's exact step checker; None where the task has none."""
     prompt_ids: tuple[int, ...] = ()
@@ -77,7 +65,7 @@ class Solution:
     @property
     def steps(self) -> tuple[str, ...]:
         """Texts of the step segments, stripped of surrounding white space."""
-        return tuple(s.text.strip() for s in self.segments if s.kind == "step")
+        return tuple(s.text.strip() for s in self.segments if s.kind is Kind.STEP)
 
     def to_row(self) -> dict[str, Any]:
         """The Parquet row: the Hub's prompt/completion type, then our columns."""

@@ -99,6 +99,8 @@ class Tree:
     """Tokens that verifiers read."""
     group: str = ""
     difficulty: float | None = None
+    question: str = ""
+    """What the problem asks, without any template (see `Solution.question`)."""
     tags: Tags = field(default_factory=dict, hash=False)
     """Those of the problem."""
 

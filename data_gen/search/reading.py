@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from data_gen.engines.base import Sample
 from data_gen.format import StepCodec
+from data_gen.records.segment import Kind
 from data_gen.scorers.base import Rollout
 from data_gen.search.expand import Expand
 from data_gen.search.node import Node
@@ -75,7 +76,7 @@ class Reader:
         piece."""
         pieces: list[tuple[int, ...]] = []
         for segment in self.codec.split(ids):
-            if segment.kind == "end" and pieces:
+            if segment.kind is Kind.END and pieces:
                 pieces[-1] += segment.token_ids
             else:
                 pieces.append(segment.token_ids)

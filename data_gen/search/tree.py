@@ -19,6 +19,7 @@ from data_gen.errors import UserError
 from data_gen.format import StepCodec
 from data_gen.records.problem import Problem
 from data_gen.records.scales import Scale, check, convert, convertible
+from data_gen.records.segment import Kind
 from data_gen.records.trees import Tree
 from data_gen.scorers.base import GrantedGold, Prefix, Rollout, Scorer
 from data_gen.search.drawing import Pen
@@ -191,7 +192,9 @@ class SearchTree:
         if _in_pieces(node):  # the common case, without decoding again
             pieces = [(step.text.strip(), self.codec.is_answer(step.text)) for step in node.path()]
         else:
-            pieces = [(s.text.strip(), s.kind == "answer") for s in self.codec.split(node.ids) if s.kind != "end"]
+            pieces = [
+                (s.text.strip(), s.kind is Kind.ANSWER) for s in self.codec.split(node.ids) if s.kind is not Kind.END
+            ]
         return tuple(text for text, last in pieces if not last and text), next(
             (text for text, last in pieces if last), ""
         )
@@ -224,6 +227,7 @@ class SearchTree:
             scored_tokens=self.scored_tokens,
             group=self.problem.group,
             difficulty=self.problem.difficulty,
+            question=self.problem.question,
             tags=self.problem.tags,
         )
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data_gen.errors import UserError
 from data_gen.records.scales import Scale
-from data_gen.records.solution import Segment
+from data_gen.records.segment import Kind, Segment
 
 Activation = Literal["none", "sigmoid", "tanh", "clip", "isotonic"]
 ReadAt = Literal["step_end", "every_token", "last"]
@@ -115,16 +115,16 @@ def step_ends(segments: Sequence[Segment]) -> list[int]:
     """Index, in a completion's ids, of the last token of every step and of the answer line; the end token belongs to
     the piece before it.
 
-    >>> step_ends([Segment(kind="step", text="1\\n", token_ids=(4, 5)), Segment(kind="answer",
+    >>> step_ends([Segment(kind=Kind.STEP, text="1\\n", token_ids=(4, 5)), Segment(kind=Kind.ANSWER,
     ...     text="Answer: 1", token_ids=(6,)),
-    ...            Segment(kind="end", text="", token_ids=(1,))])
+    ...            Segment(kind=Kind.END, text="", token_ids=(1,))])
     [1, 3]
     """
     ends: list[int] = []
     length = 0
     for segment in segments:
         length += len(segment.token_ids)
-        if segment.kind == "end" and ends:
+        if segment.kind is Kind.END and ends:
             ends[-1] = length - 1
         elif segment.token_ids:
             ends.append(length - 1)

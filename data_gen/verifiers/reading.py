@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from data_gen.format import StepCodec
-from data_gen.records.solution import Segment
+from data_gen.records.segment import Kind, Segment
 from data_gen.scorers.base import Prefix
 from data_gen.verifiers.heads import ReadAt, step_ends
 
@@ -72,16 +72,16 @@ class PrefixReader:
         segments = self._own.encode(pieces, end=_answered(prefix) and not step_token)
         return self._own.prompt_ids(prefix.problem.question), _ids(segments), step_ends(segments)
 
-    def _pieces(self, prefix: Prefix, step_token: str) -> list[tuple[str, str]]:
+    def _pieces(self, prefix: Prefix, step_token: str) -> list[Segment]:
         """Steps and answer line, each with what stands behind it; of a bare problem an empty step, where there is a
         step token."""
         mark = step_token or self._own.format.task.step_delimiter
-        steps = [("step", _marked(step, mark)) for step in prefix.steps]
+        steps = [Segment(kind=Kind.STEP, text=_marked(step, mark)) for step in prefix.steps]
         if steps and not step_token and not prefix.closing and not _answered(prefix) and self._is_open(prefix):
-            steps[-1] = ("step", prefix.steps[-1])
+            steps[-1] = Segment(kind=Kind.STEP, text=prefix.steps[-1])
         if prefix.closing:
-            steps.append(("answer", prefix.closing + step_token))
-        return steps or [("step", step_token)] * bool(step_token)
+            steps.append(Segment(kind=Kind.ANSWER, text=prefix.closing + step_token))
+        return steps or [Segment(kind=Kind.STEP, text=step_token)] * bool(step_token)
 
     def _is_open(self, prefix: Prefix) -> bool:
         """The last step was cut, or is still being written: its delimiter has not come."""

@@ -7,7 +7,8 @@ from typing import Any
 
 from data_gen.format import TaskFormat
 from data_gen.records.problem import Problem
-from data_gen.records.solution import Segment, Solution
+from data_gen.records.segment import Kind, Segment
+from data_gen.records.solution import Solution
 from data_gen.records.verdict import Verdict
 from data_gen.tasks import Task
 from reasoning_train.api.refs import ProblemsRef
@@ -65,10 +66,11 @@ def gold_solution(problem: Problem, answer: str, task: Task) -> Solution:
         steps_ok=all(steps) if steps is not None else None,
         group=problem.group,
         difficulty=problem.difficulty,
+        question=problem.question,
         tags=problem.tags,
     )
 
 
 def _segments(problem: Problem, answer: str, fmt: TaskFormat) -> tuple[Segment, ...]:
-    steps = tuple(Segment(kind="step", text=step + fmt.step_delimiter) for step in problem.gold_steps)
-    return (*steps, Segment(kind="answer", text=fmt.answer_mark + answer))
+    steps = tuple(Segment(kind=Kind.STEP, text=step + fmt.step_delimiter) for step in problem.gold_steps)
+    return (*steps, Segment(kind=Kind.ANSWER, text=fmt.answer_mark + answer))

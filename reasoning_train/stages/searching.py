@@ -68,15 +68,10 @@ def as_sample(solution: Solution, problem: Problem, codec: StepCodec) -> Sample:
     another tokenizer."""
     if solution.prompt_ids and solution.prompt_ids != tuple(codec.prompt_ids(problem.question)):
         raise UserError(
-            f"solutions: those of problem {problem.id!r} continue another prompt than this policy's. Sample them with "
-            "the policy that "
-            "searches, or one with the same tokenizer and Format."
+            f"solutions: those of problem {problem.id!r} continue another prompt than this policy's. Put stage "
+            "`recode_solutions` before this one, with `model:` this policy."
         )
-    segments = (
-        solution.segments
-        if solution.token_ids
-        else codec.encode([(s.kind, s.text) for s in solution.segments], end=True)
-    )
+    segments = solution.segments if solution.token_ids else codec.encode(solution.segments, end=True)
     ids = tuple(token for segment in segments for token in segment.token_ids)
     if codec.decode(ids).strip() != solution.text.strip():
         raise UserError(

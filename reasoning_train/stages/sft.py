@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data_gen.records.labels import ValueTarget
 from data_gen.records.scales import Scale
+from data_gen.records.segment import Kind
 from data_gen.registry import Unkeyed
 from data_gen.verifiers.heads import HeadConfig
 from reasoning_train.api.refs import ModelRef, ProblemsRef, SolutionsRef, ValueTargetsRef
@@ -83,8 +84,8 @@ class SFTConfig(Training):
     policy: ModelRef
     data: SolutionsRef | list[Mixed]
     """One source, or several with their shares: of the rows of a step, whatever the sizes of the sources."""
-    masked: list[str] = []
-    """Kinds of segments that carry no loss, e.g. outputs of tools."""
+    masked: list[Kind] = []
+    """Kinds of segments that carry no loss, such as `think`; outputs of tools (`observation`) carry none anyway."""
     value: Value | None = None
     until: Until | None = None
     adapter: Literal["merge", "keep"] = "merge"

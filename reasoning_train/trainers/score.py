@@ -9,6 +9,7 @@ from pathlib import Path
 from data_gen.errors import UserError
 from data_gen.format import StepCodec
 from data_gen.records.problem import Problem
+from data_gen.records.segment import Kind
 from data_gen.records.solution import Solution
 from data_gen.scorers.base import Prefix
 from data_gen.verifiers.checkpoint import Verifier, context_of, load_backbone
@@ -51,8 +52,8 @@ def mean_logprobs(
 
 def as_prefix(problem: Problem, solution: Solution) -> Prefix:
     """A whole solution as scorers see it."""
-    steps = tuple(s.text.strip() for s in solution.segments if s.kind == "step")
-    closing = next((s.text.strip() for s in reversed(solution.segments) if s.kind == "answer"), "")
+    steps = tuple(s.text.strip() for s in solution.segments if s.kind is Kind.STEP)
+    closing = next((s.text.strip() for s in reversed(solution.segments) if s.kind is Kind.ANSWER), "")
     return Prefix(
         problem=problem,
         prompt_ids=solution.prompt_ids,

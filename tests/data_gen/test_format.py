@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
+from data_gen.records.segment import Segment
 from data_gen.tasks.chain import Chain
 from reasoning_train.models.words import word_tokenizer
+from tests.data_gen.typed import typed
 
 CHAT = (
     "{% for m in messages %}<{{ m.role }}>{{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt "
@@ -65,8 +67,8 @@ equations = st.tuples(st.integers(0, 99), st.sampled_from("+-"), st.integers(0, 
 printable = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=12)
 
 
-def pieces(steps: list[str], answer: str, delimiter: str) -> list[tuple[str, str]]:
-    return [*(("step", step + delimiter) for step in steps), ("answer", "Answer: " + answer)]
+def pieces(steps: list[str], answer: str, delimiter: str) -> list[Segment]:
+    return typed(*(("step", step + delimiter) for step in steps), ("answer", "Answer: " + answer))
 
 
 @given(st.lists(equations, max_size=5), st.integers(0, 99))
@@ -89,7 +91,7 @@ def test_byte_level_round_trip(steps: list[str], answer: str, delimiter: str, tr
     steps = [step for step in steps if "Answer:" not in step]
     segments = made.encode(pieces(steps, answer, delimiter), end=True)
     ids = [t for s in segments for t in s.token_ids]
-    text = "".join(text for _, text in pieces(steps, answer, delimiter))
+    text = "".join(s.text for s in pieces(steps, answer, delimiter))
     assert ids == [*bpe(trim)(text, add_special_tokens=False)["input_ids"], bpe(trim).eos_token_id]
     assert "".join(s.text for s in segments) == made.decode(ids) == text
     again = made.split(ids)
@@ -129,7 +131,7 @@ def test_a_step_owns_the_whole_token_that_completes_its_delimiter(trim: bool) ->
     sampled = made.split([a, blank, b])
     assert [(s.kind, s.text) for s in sampled] == [("step", "7\n\n"), ("step", "8")]
     # Encoded from text cut in the middle of that token: the earlier piece has it.
-    encoded = made.encode([("step", "7\n"), ("step", "\n\n8")], end=False)
+    encoded = made.encode(typed(("step", "7\n"), ("step", "\n\n8")), end=False)
     assert [s.token_ids for s in encoded] == [(a, blank), (line, b)]
 
 
@@ -137,7 +139,7 @@ def test_a_step_owns_the_whole_token_that_completes_its_delimiter(trim: bool) ->
 def test_a_token_with_a_leading_space_belongs_to_the_piece_that_holds_the_space(trim: bool) -> None:
     made = codec(bpe(trim), step_delimiter=" ")
     [straddling] = bpe()(" =", add_special_tokens=False)["input_ids"]
-    encoded = made.encode([("step", "3 "), ("step", "= 7")], end=False)
+    encoded = made.encode(typed(("step", "3 "), ("step", "= 7")), end=False)
     assert encoded[0].token_ids[-1] == straddling
     assert straddling not in encoded[1].token_ids
 
@@ -158,7 +160,7 @@ def test_an_open_step_and_no_end_where_the_completion_was_cut() -> None:
 
 
 def test_a_bare_step_is_encoded_without_end() -> None:
-    [segment] = codec(words()).encode([("step", "3 + 4 = 7\n")], end=False)
+    [segment] = codec(words()).encode(typed(("step", "3 + 4 = 7\n")), end=False)
     assert words().eos_token_id not in segment.token_ids
 
 
@@ -173,7 +175,7 @@ def test_a_bos_goes_before_a_plain_prompt_and_not_twice_into_a_chat() -> None:
     assert codec(tokenizer).prompt_ids("7")[0] == tokenizer.bos_token_id
     chat = codec(tokenizer, ModelFormat(template="chat")).prompt_ids("7")
     assert tokenizer.bos_token_id not in chat
-    assert tokenizer.bos_token_id not in codec(tokenizer).encode([("step", "7\n")], end=False)[0].token_ids
+    assert tokenizer.bos_token_id not in codec(tokenizer).encode(typed(("step", "7\n")), end=False)[0].token_ids
 
 
 def test_chat_prompts_use_the_models_template() -> None:

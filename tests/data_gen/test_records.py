@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_gen.errors import UserError
 from data_gen.records.problem import Problem
-from data_gen.records.solution import Segment, Solution
+from data_gen.records.segment import Kind, Segment
+from data_gen.records.solution import Solution
 from data_gen.records.verdict import Verdict
 from reasoning_train.store.rows import Rows, write_rows
 
@@ -30,7 +32,7 @@ problems = st.builds(
     payload=text,
     tags=st.dictionaries(text, text, max_size=2),
 )
-segments = st.builds(Segment, kind=st.sampled_from(["step", "answer", "end"]), text=text, token_ids=ids, weight=halves)
+segments = st.builds(Segment, kind=st.sampled_from(Kind), text=text, token_ids=ids, weight=halves)
 solutions = st.builds(
     Solution,
     problem_id=text,
@@ -72,9 +74,9 @@ def example() -> Solution:
         finish="stop",
         logprobs=(-0.5, -0.25, 0.0),
         segments=(
-            Segment(kind="step", text=" 12 + 5 = 17\n", token_ids=(4,)),
-            Segment(kind="answer", text="Answer: 17", token_ids=(5,)),
-            Segment(kind="end", text="", token_ids=(1,)),
+            Segment(kind=Kind.STEP, text=" 12 + 5 = 17\n", token_ids=(4,)),
+            Segment(kind=Kind.ANSWER, text="Answer: 17", token_ids=(5,)),
+            Segment(kind=Kind.END, text="", token_ids=(1,)),
         ),
     )
 
@@ -109,6 +111,16 @@ def test_derived_views_and_the_hubs_columns() -> None:
 
 def test_rows_of_other_tools_may_have_more_columns() -> None:
     assert Solution.from_row({**example().to_row(), "score": 0.5}) == example()
+
+
+def test_the_kinds_are_a_closed_set_each_with_its_weight() -> None:
+    weights = {kind: Segment(kind=kind, text="").weight for kind in Kind}
+    assert {kind for kind, weight in weights.items() if weight == 0.0} == {Kind.PROMPT, Kind.OBSERVATION}
+    assert set(weights.values()) == {0.0, 1.0}
+    assert Segment(kind=Kind.OBSERVATION, text="", weight=1.0).weight == 1.0
+    known = "prompt, plan, think, step, action, observation, code, answer, control, end"
+    with pytest.raises(UserError, match=f"A segment's kind is 'tool'; expected one of {known}"):
+        Segment(kind="tool", text="2")  # type: ignore[arg-type]
 
 
 def test_records_are_frozen() -> None:

@@ -15,7 +15,8 @@ from data_gen.engines.base import LM, Sample, Sampling
 from data_gen.engines.programs import run_programs
 from data_gen.engines.scripted import ScriptedEngine
 from data_gen.errors import UserError
-from data_gen.records.solution import Segment, Solution
+from data_gen.records.segment import Kind, Segment
+from data_gen.records.solution import Solution
 from data_gen.records.verdict import Verdict
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import Context, StageConfig, gate, stage
@@ -143,7 +144,7 @@ def scripted(config: ScriptedConfig, ctx: Context) -> None:
 
 
 def _solution(problem: str, index: int, drawn: Sample) -> Solution:
-    step = Segment(kind="step", text="Ben: 12 + 5 = 17\n" * 4, token_ids=drawn.token_ids)
+    step = Segment(kind=Kind.STEP, text="Ben: 12 + 5 = 17\n" * 4, token_ids=drawn.token_ids)
     more = {"answer": "17", "verdict": Verdict.CORRECT, "finish": drawn.finish, "logprobs": drawn.logprobs}
     return Solution(problem_id=problem, sample=index, prompt="Ana has 12. How many has Ben?", segments=(step,), **more)
 

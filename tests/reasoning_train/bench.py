@@ -10,7 +10,8 @@ from typing import Any
 
 from data_gen.format import Format, TaskFormat
 from data_gen.records.problem import Problem
-from data_gen.records.solution import Segment, Solution
+from data_gen.records.segment import Kind, Segment
+from data_gen.records.solution import Solution
 from data_gen.records.trees import Tree
 from data_gen.records.verdict import Verdict
 from data_gen.verifiers.heads import HeadConfig
@@ -198,6 +199,6 @@ def problem(
 
 def solution(problem_id: str, text: str, *, sample: int = 0, verdict: str = "correct", **more: Any) -> Solution:
     """A sampled solution of one segment, without token ids."""
-    segments = (Segment(kind="step", text=text),)
+    segments = (Segment(kind=Kind.STEP, text=text),)
     fields: dict[str, Any] = {"prompt": "Ana has 1.", "segments": segments, "answer": "12", "finish": "stop", **more}
     return Solution(problem_id=problem_id, sample=sample, verdict=Verdict(verdict), **fields)

@@ -82,6 +82,7 @@ class PairRule(Piece, ABC):
             end_mark="eos" if ended else "none",
             group=tree.group,
             difficulty=tree.difficulty,
+            question=tree.question,
             tags=tree.tags,
         )
 

@@ -72,6 +72,18 @@ def prompt_texts(ids: Sequence[int], codec: StepCodec) -> tuple[str, str]:
     return codec.decode(ids).strip(), codec.tokenizer.backend_tokenizer.decode(ids, skip_special_tokens=False).strip()
 
 
+def check_prompt(problem_id: str, drawn: Sequence[int], asked: Sequence[int], codec: StepCodec, *, mend: str) -> None:
+    """UserError where a row was drawn behind another prompt than the one with which this model is asked: trained on it,
+    the model would learn to answer what nobody asks."""
+    if tuple(drawn) != tuple(asked):
+        was, now = (codec.decode(ids)[-80:] for ids in (drawn, asked))
+        told = f"{was!r}, and this model is asked {now!r}" if was != now else f"other tokens of {now!r}"
+        raise UserError(
+            f"Problem {problem_id!r}: its row was made behind {told}. Their tokenizers, templates, system texts or "
+            f"`plain_suffix` differ. {mend}."
+        )
+
+
 def _said(reason: str, limit: int) -> str:
     return {
         "too_long": f"over max_length={limit} tokens",

@@ -10,7 +10,7 @@ from data_gen.errors import UserError
 from data_gen.format import StepCodec
 from data_gen.records.labels import StepPair
 from reasoning_train.packing.rows import Row, Trace
-from reasoning_train.trainers.data.encoded import Encoded, check_ids, prompt_texts
+from reasoning_train.trainers.data.encoded import Encoded, check_ids, check_prompt, prompt_texts
 
 
 def encode_pairs(
@@ -85,6 +85,10 @@ def _check(number: int, pair: StepPair, codec: StepCodec, vocabulary: int, compa
             raise refuse(field_, said, "a finite number, not below 0" if field_ == "weight" else "a finite number")
     if not 0 <= pair.label_smoothing <= 0.5:
         raise refuse("label_smoothing", pair.label_smoothing, "a probability from 0 to 0.5")
+    if pair.question:
+        mend = "Make the rows by stage `recode_pairs`"
+        drawn = pair.prompt_ids[: pair.prompt_length]
+        check_prompt(pair.problem_id, drawn, codec.prompt_ids(pair.question), codec, mend=mend)
     if pair.prompt.strip() not in (texts := prompt_texts(pair.prompt_ids, codec)):
         raise refuse(
             "prompt",

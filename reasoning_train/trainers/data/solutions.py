@@ -6,19 +6,20 @@ from collections.abc import Iterable, Sequence
 
 from data_gen.errors import UserError
 from data_gen.format import StepCodec
-from data_gen.records.solution import Segment, Solution
+from data_gen.records.segment import Kind, Segment
+from data_gen.records.solution import Solution
 from reasoning_train.packing.rows import Row, Trace
-from reasoning_train.trainers.data.encoded import Encoded, prompt_texts
+from reasoning_train.trainers.data.encoded import Encoded, check_prompt, prompt_texts
 
 
 def encode_solutions(
-    solutions: Iterable[Solution], codec: StepCodec, max_length: int, masked: Sequence[str] = ()
+    solutions: Iterable[Solution], codec: StepCodec, max_length: int, masked: Sequence[Kind] = ()
 ) -> Encoded:
     """Rows of whole solutions that end with the stop token. Cut, over-long and weightless ones are counted and left
     out, none truncated.
 
-    `masked`: kinds of segments that carry no loss. UserError names a row that the tokenizer or the template does not
-    give back.
+    `masked`: kinds of segments that carry no loss. UserError names a row whose prompt is not what this policy will be
+    asked, and one that its tokenizer does not give back.
     """
     result, asked, prompt = Encoded(), "", tuple[int, ...]()
     for solution in solutions:
@@ -28,13 +29,10 @@ def encode_solutions(
                 reason, solution.problem_id, _texts(solution), len(solution.prompt_ids) + len(solution.token_ids)
             )
             continue
-        if solution.prompt != asked or not prompt:  # those of one problem come together
-            asked = solution.prompt  # rendered where it was sampled, the bare question of a gold row
-            prompt = tuple(codec.encode_prompt(asked) if solution.prompt_ids else codec.prompt_ids(asked))
-            texts = prompt_texts(prompt, codec)
-            same = asked.strip() in texts if solution.prompt_ids else any(asked.strip() in text for text in texts)
-            if not (asked.strip() and same):
-                raise _not_given_back("prompt", solution.problem_id, asked, texts[0])
+        question = solution.question or solution.prompt
+        if question != asked or not prompt:  # those of one problem come together
+            asked, prompt = question, _prompt(solution, codec)
+        check_prompt(solution.problem_id, solution.prompt_ids or prompt, prompt, codec, mend=MEND)
         row = _row(solution, codec, prompt, masked)
         if row.tokens > max_length:
             result.drop("too_long", solution.problem_id, _texts(solution), row.tokens)
@@ -43,21 +41,37 @@ def encode_solutions(
     return result
 
 
+MEND = "Put stage `recode_solutions` before this one, with `model:` this policy"
+
+
+def _prompt(solution: Solution, codec: StepCodec) -> tuple[int, ...]:
+    """What the policy is asked. A row that does not say its question apart has it in its prompt, rendered already where
+    there are ids."""
+    asked = solution.question or solution.prompt
+    rendered = bool(solution.prompt_ids) and not solution.question
+    prompt = tuple(codec.encode_prompt(asked) if rendered else codec.prompt_ids(asked))
+    texts = prompt_texts(prompt, codec)
+    same = asked.strip() in texts if rendered else any(asked.strip() in text for text in texts)
+    if not (asked.strip() and same):
+        raise _not_given_back("prompt", solution.problem_id, asked, texts[0])
+    return prompt
+
+
 def _texts(solution: Solution) -> list[str]:
     return [segment.text for segment in solution.segments]
 
 
-def _row(solution: Solution, codec: StepCodec, prompt: tuple[int, ...], masked: Sequence[str]) -> Row:
+def _row(solution: Solution, codec: StepCodec, prompt: tuple[int, ...], masked: Sequence[Kind]) -> Row:
     segments = solution.segments if solution.token_ids else _encode_texts(solution, codec)
     if solution.token_ids:
-        _check_tokenizer(solution, codec, prompt)
+        _check_tokenizer(solution, codec)
     weights = [0.0 if s.kind in masked else s.weight * solution.weight for s in segments for _ in s.token_ids]
     ids = (*prompt, *(t for s in segments for t in s.token_ids))
     return Row((Trace(ids=ids, weights=(*(0.0 for _ in prompt), *weights)),), group=solution.problem_id)
 
 
 def _encode_texts(solution: Solution, codec: StepCodec) -> tuple[Segment, ...]:
-    encoded = codec.encode([(s.kind, s.text) for s in solution.segments], end=True)
+    encoded = codec.encode(solution.segments, end=True)
     text = codec.decode([t for s in encoded for t in s.token_ids])
     if text.strip() != solution.text.strip():
         raise _not_given_back("solution", solution.problem_id, solution.text, text)
@@ -72,20 +86,12 @@ def _not_given_back(what: str, problem_id: str, said: str, text: str) -> UserErr
     )
 
 
-def _check_tokenizer(solution: Solution, codec: StepCodec, prompt: tuple[int, ...]) -> None:
+def _check_tokenizer(solution: Solution, codec: StepCodec) -> None:
     text, last = codec.decode(solution.token_ids), solution.token_ids[-1]
     if text != solution.text:
         raise UserError(
             f"Problem {solution.problem_id!r}: the token ids of its solution decode to {text[:80]!r}, the row says "
-            f"{solution.text[:80]!r}. "
-            "It was sampled with another tokenizer; sample with a policy of the same family."
-        )
-    if solution.prompt_ids and solution.prompt_ids != prompt:
-        raise UserError(
-            f"Problem {solution.problem_id!r}: its solution was drawn behind "
-            f"{codec.decode(solution.prompt_ids)[-80:]!r}, and its prompt "
-            f"{solution.prompt[-80:]!r} is other tokens to this policy. Train with the tokenizer and Format that it "
-            "was sampled with."
+            f"{solution.text[:80]!r}. It was sampled with another tokenizer. {MEND}."
         )
     if last not in codec.end_ids and not codec.format.task.ends:
         raise UserError(

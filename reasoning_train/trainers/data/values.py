@@ -12,7 +12,7 @@ from data_gen.records.labels import ValueTarget
 from data_gen.records.scales import BOUNDS, Scale, convert
 from data_gen.verifiers.heads import HeadConfig
 from reasoning_train.packing.rows import Row, Trace
-from reasoning_train.trainers.data.encoded import Encoded, check_ids, prompt_texts
+from reasoning_train.trainers.data.encoded import Encoded, check_ids, check_prompt, prompt_texts
 
 
 def encode_values(
@@ -122,6 +122,9 @@ def _check(number: int, target: ValueTarget, codec: StepCodec, head: HeadConfig,
             target.at,
             f"places of {mark!r}, the step token at which this model is read. Make the rows by stage `recode_targets`",
         )
+    if target.question:
+        mend = "Make the rows by stage `recode_targets`"
+        check_prompt(target.problem_id, target.prompt_ids, codec.prompt_ids(target.question), codec, mend=mend)
     if target.prompt.strip() not in (texts := prompt_texts(target.prompt_ids, codec)):
         raise refuse("prompt", target.prompt[:80], f"the text of prompt_ids, {texts[0][:80]!r}")
     if (text := codec.decode(target.token_ids)) != (said := "".join(target.completions)):

@@ -14,6 +14,7 @@ from data_gen.records.labels import StepPair, ValueTarget
 from data_gen.verifiers.reading import PrefixReader
 from tests.data_gen.scorers.prefixes import prefix, problem, whole
 from tests.data_gen.test_format import bpe
+from tests.data_gen.typed import typed
 from tests.data_gen.verifiers.tiny import words
 
 POLICY = StepCodec(Format(), words())
@@ -25,7 +26,7 @@ STEPS = ("Ben: 12 + 5 = 17", "Cy: 17 - 3 = 14")
 def row(*steps: str, answer: str = "", end: bool = True, root: bool = False) -> ValueTarget:
     """A path with a value at the end of every piece: 0.1, 0.2, ..."""
     pieces = [("step", f"{step}\n") for step in steps] + ([("answer", f"Answer: {answer}")] if answer else [])
-    segments = POLICY.encode(pieces, end=bool(answer) and end)
+    segments = POLICY.encode(typed(*pieces), end=bool(answer) and end)
     ids = tuple(t for s in segments for t in s.token_ids)
     ends = prefix(POLICY, *steps).ends if not answer else whole(POLICY, *steps, answer=answer, end=end).ends
     at = (-1,) * root + ends
@@ -122,7 +123,7 @@ def test_steps_that_run_into_one_token_are_left_out() -> None:
 
 def pair(chosen: str, rejected: str, *shared: str, end: bool = False) -> StepPair:
     prefix_, better, worse = (
-        POLICY.encode(pieces, end=last)
+        POLICY.encode(typed(*pieces), end=last)
         for pieces, last in (
             ([("step", f"{s}\n") for s in shared], False),
             ([("step", chosen)], end),

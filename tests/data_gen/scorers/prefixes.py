@@ -11,6 +11,7 @@ from data_gen.format import StepCodec
 from data_gen.records.problem import Problem
 from data_gen.scorers.base import Prefix, Score, Scorer
 from data_gen.verifiers.heads import step_ends
+from tests.data_gen.typed import typed
 
 R = TypeVar("R")
 NOBODY = LM(cast(Engine, None), 0, ("nobody",))
@@ -35,7 +36,8 @@ def prefix(
     """Steps, each with its delimiter, as the policy would have written them. `end`: with its end token; `ends`:
     positions are known."""
     pieces = [("step", step + codec.format.task.step_delimiter) for step in steps]
-    segments = codec.encode([*pieces, ("answer", closing)] if closing else pieces, end=end)
+    pieces += [("answer", closing)] if closing else []
+    segments = codec.encode(typed(*pieces), end=end)
     ids = tuple(token for segment in segments for token in segment.token_ids)
     asked = of or problem()
     known = {"ends": tuple(step_ends(segments))} if ends else {}

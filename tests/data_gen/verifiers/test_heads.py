@@ -14,7 +14,7 @@ from torch import nn
 
 from data_gen.errors import UserError
 from data_gen.records.scales import BOUNDS, Scale
-from data_gen.records.solution import Segment
+from data_gen.records.segment import Kind, Segment
 from data_gen.verifiers.head_files import load_head, read_head_config, save_head
 from data_gen.verifiers.heads import HeadConfig, reading_positions
 from data_gen.verifiers.value_head import ValueHead
@@ -223,10 +223,10 @@ def test_torn_checkpoints_are_named(tmp_path: Path) -> None:
 
 
 STEPS = (
-    Segment(kind="step", text="a\n", token_ids=(4, 5, 6)),
-    Segment(kind="step", text="b\n", token_ids=(7,)),
-    Segment(kind="answer", text="Answer: 1", token_ids=(8, 9)),
-    Segment(kind="end", text="", token_ids=(1,)),
+    Segment(kind=Kind.STEP, text="a\n", token_ids=(4, 5, 6)),
+    Segment(kind=Kind.STEP, text="b\n", token_ids=(7,)),
+    Segment(kind=Kind.ANSWER, text="Answer: 1", token_ids=(8, 9)),
+    Segment(kind=Kind.END, text="", token_ids=(1,)),
 )
 
 
@@ -238,7 +238,7 @@ STEPS = (
         (STEPS[:1], [2], [2]),
         ((STEPS[3],), [0], [0]),  # nothing but an end
         ((), [], []),
-        ((Segment(kind="step", text="", token_ids=()), STEPS[1]), [0], [0]),
+        ((Segment(kind=Kind.STEP, text="", token_ids=()), STEPS[1]), [0], [0]),
     ],
 )
 def test_reading_positions(segments: tuple[Segment, ...], ends: list[int], last: list[int]) -> None:

@@ -13,6 +13,7 @@ from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
 from data_gen.verifiers.reading import PrefixReader, Readout
 from tests.data_gen.scorers.prefixes import prefix, whole
 from tests.data_gen.test_format import CHAT, bpe
+from tests.data_gen.typed import typed
 from tests.data_gen.verifiers.tiny import words
 
 POLICY = StepCodec(Format(), words())
@@ -102,7 +103,7 @@ def test_another_tokenizer_reads_texts_under_its_own_template() -> None:
 def test_an_open_step_gets_no_delimiter(ended: bool, ends: bool) -> None:
     """The policy is in the middle of its second line, or was cut there."""
     closed = whole(POLICY, STEPS[0], end=False)
-    line = POLICY.encode([("step", "Cora: 17 -")], end=False)[0].token_ids
+    line = POLICY.encode(typed(("step", "Cora: 17 -")), end=False)[0].token_ids
     first = closed.ends[0] + 1
     asked = dataclasses.replace(
         prefix(POLICY, STEPS[0], ended=ended),

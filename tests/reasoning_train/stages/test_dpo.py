@@ -18,6 +18,7 @@ from reasoning_train.api.stage import GateError
 from reasoning_train.store.store import Artifact
 from reasoning_train.trainers.data.held_out import hold_out
 from reasoning_train.trainers.data.pairs import encode_pairs
+from tests.data_gen.typed import typed
 from tests.reasoning_train.bench import Bench, rows_of
 
 
@@ -28,7 +29,7 @@ def pairs(bench: Bench, n: int = 12) -> list[StepPair]:
     for i in range(n):
         prompt = tuple(codec.prompt_ids(f"Ana has {i // 2 + 1}."))
         sides = [
-            codec.encode([("step", text)], end=False)[0]
+            codec.encode(typed(("step", text)), end=False)[0]
             for text in (f"{i} + 1 = {i + 1}\n", f"{i} + 1 = {i + 7} - 0\n")
         ]
         made.append(

@@ -10,7 +10,8 @@ import pytest
 from data_gen.errors import UserError
 from data_gen.records.labels import StepPair
 from data_gen.records.problem import Problem
-from data_gen.records.solution import Segment, Solution
+from data_gen.records.segment import Kind, Segment
+from data_gen.records.solution import Solution
 from reasoning_train.api.refs import Ref
 from reasoning_train.stages.search import SearchConfig
 from tests.reasoning_train.bench import CHAIN, Bench, rows_of, solution
@@ -38,9 +39,9 @@ def spoiled(problem: Problem) -> Solution:
     first, second = problem.gold_steps
     wrong = f"{second.rsplit(' ', 1)[0]} 99"
     segments = (
-        Segment(kind="step", text=f"{first}\n"),
-        Segment(kind="step", text=f"{wrong}\n"),
-        Segment(kind="answer", text="Answer: 99"),
+        Segment(kind=Kind.STEP, text=f"{first}\n"),
+        Segment(kind=Kind.STEP, text=f"{wrong}\n"),
+        Segment(kind=Kind.ANSWER, text="Answer: 99"),
     )
     return solution(problem.id, "", segments=segments, verdict="wrong", answer="99")
 
@@ -109,5 +110,5 @@ def test_solutions_of_other_problems_or_in_another_order_are_refused_at_once(lea
 def test_solutions_to_another_prompt_are_refused(learned: Bench) -> None:
     [first, *_] = problems(learned)
     learned.solutions("strange", [solution(first.id, "12 + 8 = 20\n", prompt_ids=(1, 2, 3))])
-    with pytest.raises(UserError, match="continue another prompt than this policy's"):
+    with pytest.raises(UserError, match="continue another prompt than this policy's. Put stage `recode_solutions`"):
         search(learned, "a", solutions=Ref("strange"))

@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 from data_gen.engines.base import LM, Sample, Sampling
 from data_gen.engines.programs import run_programs
 from data_gen.records.labels import ValueTarget
-from data_gen.records.solution import Segment, Solution
+from data_gen.records.segment import Kind, Segment
+from data_gen.records.solution import Solution
 from data_gen.verifiers.checkpoint import load_verifier
 from data_gen.verifiers.forward import Forward
 from data_gen.verifiers.head_files import load_head
@@ -221,13 +222,11 @@ def test_early_stops_and_averages_through_the_stage(kitchen: Bench) -> None:
 
 
 def test_segments_of_a_kind_can_be_masked(kitchen: Bench) -> None:
-    rows = [
-        solution(f"p{i}", "", segments=(Segment(kind="step", text="1 + 1 = 2\n"), Segment(kind="tool", text="2\n")))
-        for i in range(4)
-    ]
+    said = Segment(kind=Kind.STEP, text="1 + 1 = 2\n"), Segment(kind=Kind.THINK, text="2\n")
+    rows = [solution(f"p{i}", "", segments=said) for i in range(4)]
     kitchen.solutions("tools", rows)
     losses = [
         curves(train(kitchen, f"m{i}", data=Ref("tools"), value=None, max_steps=10, masked=masked))
-        for i, masked in enumerate(([], ["tool"]))
+        for i, masked in enumerate(([], ["think"]))
     ]
     assert losses[0][0]["loss"] != losses[1][0]["loss"]

@@ -31,6 +31,7 @@ from reasoning_train.stages.evaluate_verifier import EvaluateVerifierConfig, _el
 from reasoning_train.store.store import Artifact
 from reasoning_train.trainers.data.values import encode_groups
 from reasoning_train.trainers.score import mean_logprobs, score_solutions
+from tests.data_gen.typed import typed
 from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of, solution
 from tests.reasoning_train.stages.test_dpo import pairs
 
@@ -43,7 +44,7 @@ def targets(bench: Bench, n: int = 16, level: str = "step_end", scale: str = "p"
     for i in range(n):
         right, digit = i % 2 == 0, 2 if i % 2 == 0 else 9
         prompt = tuple(codec.prompt_ids(f"Ana has {i // 2 % 9 + 1}."))
-        segments = codec.encode([("step", f"1 + 1 = {digit}\n"), ("answer", f"Answer: {digit}")], end=True)
+        segments = codec.encode(typed(("step", f"1 + 1 = {digit}\n"), ("answer", f"Answer: {digit}")), end=True)
         ids = tuple(t for s in segments for t in s.token_ids)
         ends = (len(segments[0].token_ids) - 1, len(ids) - 1)
         at = {"step_end": ends, "every_token": tuple(range(len(ids))), "last": ends[-1:]}[level]
@@ -303,7 +304,7 @@ def pool(bench: Bench) -> None:
     codec, rows = bench.policy().codec, []
     for one in asked:
         for sample, digit in enumerate((2, 9, 2, 7)):
-            segments = codec.encode([("step", f"1 + 1 = {digit}\n"), ("answer", f"Answer: {digit}")], end=True)
+            segments = codec.encode(typed(("step", f"1 + 1 = {digit}\n"), ("answer", f"Answer: {digit}")), end=True)
             rows.append(
                 Solution(
                     problem_id=one.id,

@@ -7,14 +7,16 @@ import dataclasses
 import pytest
 
 from data_gen.errors import UserError
-from data_gen.format import Format, StepCodec
+from data_gen.format import Format, ModelFormat, StepCodec
 from data_gen.records.problem import Problem
-from data_gen.records.solution import Segment, Solution
+from data_gen.records.segment import Kind, Segment
+from data_gen.records.solution import Solution
 from data_gen.tasks.chain import Chain
 from reasoning_train.models.words import word_tokenizer
 from reasoning_train.stages.gold import gold_solution
 from reasoning_train.trainers.data.encoded import Encoded
 from reasoning_train.trainers.data.solutions import encode_solutions
+from tests.data_gen.test_format import bpe
 
 TASK = Chain(uses="chain", train=5)
 CODEC = StepCodec(Format(), word_tokenizer(TASK.vocabulary()))
@@ -95,14 +97,45 @@ def test_rows_of_weight_0_are_counted_not_trained_on() -> None:
 
 def test_masked_kinds_carry_no_loss() -> None:
     step, answer, _ = sampled().segments
-    [row] = encode_solutions([sampled()], CODEC, 128, masked=["answer"]).rows
+    [row] = encode_solutions([sampled()], CODEC, 128, masked=[Kind.ANSWER]).rows
     kinds = (0.0,) * len(PROMPT), (1.0,) * len(step.token_ids), (0.0,) * len(answer.token_ids), (1.0,)
     assert row.traces[0].weights == sum(kinds, ())
 
 
+def test_weights_count_for_rows_of_text_too() -> None:
+    """What a tool gave back has weight 0 by its kind; any segment may be given another."""
+    said = Segment(kind=Kind.STEP, text="12 + 8 = 20\n"), Segment(kind=Kind.OBSERVATION, text="20\n")
+    last = Segment(kind=Kind.ANSWER, text="Answer: 20", weight=0.5)
+    [row] = encode_solutions([dataclasses.replace(gold()[0], segments=(*said, last))], CODEC, 128).rows
+    sizes = [len(CODEC.tokenizer(s.text, add_special_tokens=False)["input_ids"]) for s in (*said, last)]
+    weights = [w for w, n in zip((1.0, 0.0, 0.5), sizes, strict=True) for _ in range(n)]
+    assert row.traces[0].weights == (*(0.0 for _ in PROMPT), *weights, 1.0)
+
+
+def test_a_token_across_two_segments_weighs_what_the_one_weighs_in_which_it_begins() -> None:
+    """Two line ends are one token: the first ends the step, the second begins the tool's output."""
+    codec = StepCodec(Format(), bpe())
+    [blank] = codec.tokenizer("\n\n", add_special_tokens=False)["input_ids"]
+    said = Segment(kind=Kind.STEP, text="7\n"), Segment(kind=Kind.OBSERVATION, text="\n\n8")
+    solution = dataclasses.replace(gold()[0], segments=said)
+    [row] = encode_solutions([solution], codec, 512).rows
+    ids, weights = row.traces[0].ids[-5:], row.traces[0].weights[-5:]
+    assert (ids[1], weights) == (blank, (1.0, 1.0, 0.0, 0.0, 1.0))
+
+
+def test_a_student_of_another_template_is_told_so_and_never_trained_on_prompts_that_it_is_not_asked() -> None:
+    """The tokenizer is the same and so are all ids of the solution; only what stands before it differs."""
+    for model in (ModelFormat(plain_suffix=" ="), ModelFormat(plain_suffix="")):
+        student = StepCodec(Format(model=model), CODEC.tokenizer)
+        with pytest.raises(UserError, match="Put stage `recode_solutions` before this one"):
+            encode_solutions([sampled()], student, 128)
+        assert encode_solutions(gold(), student, 128).rows  # rows of text are put to whoever learns them
+
+
 def test_a_prompt_of_another_format_and_a_missing_end_are_refused() -> None:
     with pytest.raises(
-        UserError, match="was drawn behind .* is other tokens to this policy. Train with the tokenizer and Format"
+        UserError,
+        match="was made behind .*, and this model is asked .*`plain_suffix` differ. Put stage `recode_solutions`",
     ):
         encode_solutions([dataclasses.replace(sampled(), prompt_ids=(4, 5, 6))], CODEC, 128)
     open_ended = dataclasses.replace(sampled(), segments=sampled().segments[:-1])
@@ -113,7 +146,7 @@ def test_a_prompt_of_another_format_and_a_missing_end_are_refused() -> None:
 
 def test_every_row_is_read_back_however_late_it_comes() -> None:
     wrong = dataclasses.replace(
-        sampled(), problem_id="late", segments=(Segment(kind="step", text="other", token_ids=sampled().token_ids),)
+        sampled(), problem_id="late", segments=(Segment(kind=Kind.STEP, text="other", token_ids=sampled().token_ids),)
     )
     with pytest.raises(UserError, match="Problem 'late': the token ids of its solution decode to"):
         encode_solutions([*[sampled()] * 100, wrong], CODEC, 128)
@@ -123,13 +156,11 @@ def test_a_question_outside_the_vocabulary_is_refused() -> None:
     with pytest.raises(
         UserError, match=r"does not give back the prompt of problem 'chain/.*': 'Whose apples.* Its vocabulary misses"
     ):
-        encode_solutions([dataclasses.replace(gold()[0], prompt="Whose apples are they?")], CODEC, 128)
+        encode_solutions([dataclasses.replace(gold()[0], question="Whose apples are they?")], CODEC, 128)
 
 
 def test_rows_of_another_tokenizer_are_refused() -> None:
-    with pytest.raises(
-        UserError, match="the token ids of its solution decode to .* It was sampled with another tokenizer"
-    ):
+    with pytest.raises(UserError, match="was made behind .*and this model is asked .* Put stage `recode_solutions`"):
         encode_solutions([sampled()], OTHER, 128)
 
 
@@ -137,7 +168,7 @@ def test_text_outside_the_vocabulary_is_refused() -> None:
     asked = next(TASK.problems("train")).question
     problem = Problem(id="p9", question=asked, gold="7", group="g", split="train", gold_steps=("seven apples",))
     solution = dataclasses.replace(
-        gold_solution(problem, "7", TASK), segments=(Segment(kind="step", text="seven apples\n"),)
+        gold_solution(problem, "7", TASK), segments=(Segment(kind=Kind.STEP, text="seven apples\n"),)
     )
     with pytest.raises(
         UserError,
