@@ -13,7 +13,7 @@ from pydantic import Field
 
 from data_gen.errors import UserError
 from data_gen.labelling.reach import ends
-from data_gen.records.trees import Tree, TreeNode
+from data_gen.records.trees import Held, Tree, TreeNode
 from data_gen.registry import Part
 from data_gen.similarity import jaccard, shingles
 
@@ -94,6 +94,12 @@ class PathPolicy(Part):
     """Over all trees of a problem: equal texts, or word 3-gram Jaccard similarity of at least `near`; the first in rank
     stands for all."""
     near: float = Field(0.8, gt=0, le=1)
+
+    @property
+    def reads(self) -> frozenset[Held]:
+        """What the nodes of a tree must hold for it: asked when a recipe loads."""
+        found: dict[Held, bool] = {"visits": self.rank == "mean_q", "checked_steps": self.steps == "right"}
+        return frozenset(name for name, needed in found.items() if needed)
 
     def choose(self, trees: Sequence[Tree], rng: random.Random, *, whole: bool) -> tuple[list[Path], Dropped]:
         """Paths of one problem's trees, right ones first, and what was dropped for which reason. `whole`: none that a

@@ -9,12 +9,17 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from data_gen.records.rows import Long, Tags, from_row, to_row
 
 ROOT = -1
 """Parent of the root."""
+
+
+Held = Literal["visits", "rollouts", "values", "checked_steps"]
+"""What a search may leave in the nodes of its trees, beside draws and outcomes: visits and so Q; how many rollouts were
+drawn from a node and how many ended right; a scorer's values; whether the task's step checker passes every step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -154,6 +154,8 @@ class ScorerConfig(Piece, ABC):
     """Base of all scorer configs; each has a `uses: Literal["name"] = "name"`."""
 
     needs_verifier: ClassVar[bool] = False
+    needs_head: ClassVar[bool] = False
+    """True: what it reads of the verifier is a value head."""
     needs_value_head: ClassVar[bool] = False
     """True: the policy is a joint model and the engine returns its values."""
 
@@ -161,6 +163,20 @@ class ScorerConfig(Piece, ABC):
     def needs_gold(self) -> bool:
         """True: gold takes part, so trees that it scored are marked `oracle`."""
         return False
+
+    @property
+    def needs_step_checker(self) -> bool:
+        """True: the task must be able to check steps."""
+        return False
+
+    @property
+    def rolls_out(self) -> bool:
+        """True: what it scores gets rollouts."""
+        return False
+
+    def check_head(self, head: HeadConfig) -> None:
+        """UserError where the scorer cannot read the head of the model that gives it values: asked when a recipe
+        loads, and again when the scorer opens."""
 
     def draws(self) -> tuple[int, int]:
         """(samples, tokens) that the policy draws for one prefix, at most: for estimates before the run."""

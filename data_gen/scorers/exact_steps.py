@@ -19,6 +19,11 @@ class ExactSteps(ScorerConfig):
     uses: Literal["exact_steps"] = "exact_steps"
 
     @property
+    def needs_step_checker(self) -> bool:
+        """Always."""
+        return True
+
+    @property
     def needs_gold(self) -> bool:
         """The checker knows the right steps."""
         return True

@@ -33,6 +33,7 @@ class Head(ScorerConfig):
     """
 
     needs_verifier: ClassVar[bool] = True
+    needs_head: ClassVar[bool] = True
 
     uses: Literal["head"] = "head"
     aggregate: Aggregate = "last"
@@ -58,13 +59,14 @@ class Head(ScorerConfig):
         verifier = load_verifier(tools.verifier)
         verifier.format.check_same_task(tools.codec.format, "the verifier", "the policy")
         head = verifier.head.config
-        self._check(head)
+        self.check_head(head)
         reader = PrefixReader(verifier.codec, tools.codec, head.read_at)
         name = f"head:{tools.verifier_hash}" + ("" if self.aggregate == "last" else f":{self.aggregate}")
         forward = Stepwise(verifier) if can_read_stepwise(verifier.backbone) else Forward(verifier)
         return _Head(self, name, head.scale, verifier.context, reader, Gather(forward.values), tools.count)
 
-    def _check(self, head: HeadConfig) -> None:
+    def check_head(self, head: HeadConfig) -> None:
+        """UserError where the head is another one than expected, or its values do not go together as asked."""
         expected = {
             name: value for name in ("activation", "scale", "read_at") if (value := getattr(self, name)) is not None
         }

@@ -4,12 +4,15 @@ forward."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from data_gen.engines.base import LM
 from data_gen.errors import UserError
 from data_gen.records.scales import Scale
 from data_gen.scorers.base import SCORERS, Prefix, Score, ScorerConfig, Tools
+
+if TYPE_CHECKING:
+    from data_gen.verifiers.heads import HeadConfig
 
 MIDDLE = {Scale.P: 0.5, Scale.SIGNED: 0.0, Scale.ODDS: 0.0, Scale.PROGRESS: 0.0, Scale.RANKING: 0.0}
 """What a prompt is worth before a token was drawn. ReST-MCTS*'s progress starts at 0."""
@@ -34,9 +37,13 @@ class Joint(ScorerConfig):
                 "scorer.joint reads the policy's own values, but the policy has no value head. Use a joint model, or "
                 "scorer `head`."
             )
+        self.check_head(head)
+        return _Joint(tools.policy_hash, head.scale)
+
+    def check_head(self, head: HeadConfig) -> None:
+        """UserError where the head has another scale than expected."""
         if self.scale is not None:
             head.model_copy(update={"scale": self.scale}).check_same(head, "scorer.joint", "the policy")
-        return _Joint(tools.policy_hash, head.scale)
 
 
 class _Joint:

@@ -37,6 +37,11 @@ class Oracle(ScorerConfig):
         return self
 
     @property
+    def needs_step_checker(self) -> bool:
+        """Always."""
+        return True
+
+    @property
     def needs_gold(self) -> bool:
         """The checker knows the right steps."""
         return True

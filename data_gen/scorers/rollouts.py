@@ -64,6 +64,11 @@ class Rollouts(ScorerConfig):
         return self
 
     @property
+    def rolls_out(self) -> bool:
+        """Always."""
+        return True
+
+    @property
     def needs_gold(self) -> bool:
         """Completions are judged."""
         return True

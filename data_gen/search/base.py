@@ -19,6 +19,7 @@ from typing import ClassVar, Self
 from pydantic import Field, model_validator
 
 from data_gen.records.scales import Scale
+from data_gen.records.trees import Held
 from data_gen.registry import Piece, Registry
 from data_gen.search.expand import Expand
 from data_gen.search.tree import SearchTree
@@ -73,9 +74,18 @@ class Search(Piece, ABC):
         return True
 
     @property
+    def needs_step_checker(self) -> bool:
+        """True: the task must be able to check steps."""
+        return False
+
+    @property
     def needs_gold(self) -> bool:
         """True: outcomes or rollouts take part, so it serves data on training problems only."""
         return False
+
+    def counts(self, *, gold: bool) -> frozenset[Held]:
+        """Which of `visits` and `rollouts` the nodes of its trees hold, where gold is granted or not."""
+        return frozenset()
 
     async def run(self, tree: SearchTree) -> None:
         """What a stage calls: `grow`, and what belongs before it."""

@@ -154,8 +154,27 @@ Sizes = Callable[[Ref], dict[str, Any]]
 """What an estimator knows of an input: its own estimate, or the exact rows of a finished artifact."""
 
 
-Made = Callable[[Ref], Mapping[str, Any]]
-"""The config of the stage behind a reference."""
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """A stage that may have made what a reference leads to, e.g. `Maker("rounds.grow.1.tuned", "sft", config)`."""
+
+    name: str
+    uses: str
+    config: Any
+    """Validated, of the class that its stage type has."""
+
+
+class Made(Protocol):
+    """What a check may ask about the stages that a config refers to. What did not fit itself is not among them."""
+
+    def __call__(self, ref: Ref) -> Mapping[str, Any]:
+        """The config of the stage behind a reference as plain data, {} where that did not fit itself."""
+
+    def makers(self, ref: Ref) -> list[Maker]:
+        """The stage behind a reference and, where that may pass on the artifact of the round before, that one's."""
+
+    def origins(self, ref: Ref) -> list[Maker]:
+        """The stages that first made the rows or the model: choices, selections and merges are followed (`carries`)."""
 
 
 @dataclass(slots=True)
@@ -180,6 +199,8 @@ class StageDef:
     """True: a trainer, which several processes of a torchrun may run together."""
     scores: bool
     """True: runs a model, without an `engine`, over what it reads; a GPU is of use."""
+    carries: str | None
+    """The field whose rows or model are handed on in the main output, picked or with columns added, but no others."""
     after: Callable[[Any, Any, Iterable[dict[str, Any]]], None] | None = field(default=None)
     estimator: Callable[[Any, Sizes], dict[str, Any]] | None = field(default=None)
     checker: Callable[[Any, Made], Iterable[tuple[str, str]]] | None = field(default=None)
@@ -196,7 +217,7 @@ class StageDef:
     def kinds(self, config: StageConfig, kind_of: Callable[[Ref], str]) -> dict[str, str]:
         """Output name -> kind for one config; `kind_of` gives the kind of the output behind a reference."""
         return {
-            name: kind_of(next(_refs(getattr(config, kind.field)))) if isinstance(kind, KindOf) else kind
+            name: kind_of(next(refs_of(getattr(config, kind.field)))) if isinstance(kind, KindOf) else kind
             for name, kind in self.outputs.items()
         }
 
@@ -221,20 +242,20 @@ class StageDef:
         self, function: Callable[[Any, Made], Iterable[tuple[str, str]]]
     ) -> Callable[..., Iterable[tuple[str, str]]]:
         """Decorator for `f(config, made)`: (field, what is wrong with it) where the config does not fit those of the
-        stages that it refers to, told when the recipe loads. `made(ref)` is such a stage's config as plain data, {}
-        where that did not fit itself."""
+        stages that it refers to, told when the recipe loads."""
         self.checker = function
         return function
 
 
-def _refs(value: Any) -> Iterator[Ref]:
+def refs_of(value: Any) -> Iterator[Ref]:
+    """Every reference inside a validated config, in order of its fields."""
     if isinstance(value, Ref):
         yield value
     elif isinstance(value, BaseModel):
-        yield from _refs([getattr(value, name) for name in type(value).model_fields])
+        yield from refs_of([getattr(value, name) for name in type(value).model_fields])
     elif isinstance(value, (Mapping, list, tuple)):
         for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _refs(item)
+            yield from refs_of(item)
 
 
 STAGES: Registry[StageDef] = Registry("stage", package="reasoning_train.stages", group="reasoning_train.stages")
@@ -252,14 +273,28 @@ def stage(
     heavy: bool = True,
     distributed: bool = False,
     scores: bool = False,
+    carries: str | None = None,
 ) -> Callable[[Callable[[Any, Any], None]], StageDef]:
-    """Register a stage; the config model is read from the function's first annotation."""
+    """Register a stage; the config model is read from the function's first annotation. `carries` is by default the
+    field of a `KindOf` output."""
 
     def enter(function: Callable[[Any, Any], None]) -> StageDef:
         parameters = list(inspect.signature(function).parameters)
         config = get_type_hints(function)[parameters[0]]
+        same_kind = next((kind.field for kind in outputs.values() if isinstance(kind, KindOf)), None)
         made = StageDef(
-            name, version, config, function, dict(outputs), unit, seeded, across_seeds, heavy, distributed, scores
+            name,
+            version,
+            config,
+            function,
+            dict(outputs),
+            unit,
+            seeded,
+            across_seeds,
+            heavy,
+            distributed,
+            scores,
+            carries or same_kind,
         )
         return STAGES.register(name)(made)
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pydantic import BaseModel
+
 from data_gen.errors import UserError
 from reasoning_train.api.plan import Node
 from reasoning_train.api.refs import Ref
@@ -18,6 +20,7 @@ from reasoning_train.recipe.formats import Edge, Formats
 from reasoning_train.recipe.implicit import UNKNOWN
 from reasoning_train.recipe.keys import node_key
 from reasoning_train.recipe.kinds import wanted
+from reasoning_train.recipe.made import MadeStages
 from reasoning_train.recipe.order import map_refs, refs_in
 from reasoning_train.recipe.resolver import Resolver
 from reasoning_train.recipe.seeds import BadSeed, stage_seed
@@ -30,6 +33,7 @@ class _Made:
     """A node before it has its final name, and its inputs."""
 
     node: Node
+    config: BaseModel
     edges: list[Edge]
     kinds: dict[str, str]
     """Output name -> kind."""
@@ -44,6 +48,8 @@ class Graph:
         self._names: dict[tuple[str, int], str] = {}
         self._stages: dict[str, StageDef] = {}
         self._kinds: dict[str, dict[str, str]] = {}
+        self._configs: dict[str, BaseModel] = {}
+        self._made_stages = MadeStages(self.nodes, self._stages, self._configs)
         self._formats = Formats()
 
     def add(self, draft: Draft) -> None:
@@ -63,6 +69,7 @@ class Graph:
                 self._names[draft.name, meant] = name
             if it and name not in self.nodes:
                 self.nodes[name] = replace(it.node, name=name)
+                self._configs[name] = it.config
                 self._formats.enter(name, draft.uses, it.node.config)
                 self._formats.inherit(name, draft.path, it.edges, self._problems)
 
@@ -96,7 +103,7 @@ class Graph:
         edges = [Edge(place, ref, kinds, self._kind(ref)) for place, ref, kinds in wanted(model)]
         self._check_kinds(draft, edges)
         self._check_same_kind(draft, definition, edges)
-        for place, message in definition.checker(model, self._config_of) if definition.checker else ():
+        for place, message in definition.checker(model, self._made_stages) if definition.checker else ():
             self._problems.add(join(draft.path, place), message)
         found = {path: self._files.find(path, join(draft.path, place)) for place, path in path_fields(model)}
         config: dict[str, Any] = plain(model, found)
@@ -116,7 +123,7 @@ class Graph:
             previous=draft.previous and self._names.get((draft.previous, seed)),
             origin=self._problems.origin(draft.path),
         )
-        return _Made(replace(node, key=self._key(node)), edges, definition.kinds(model, self._kind))
+        return _Made(replace(node, key=self._key(node)), model, edges, definition.kinds(model, self._kind))
 
     def _final(self, ref: Ref, seed: int) -> Ref:
         return Ref(self._names.get((ref.node, seed), ref.node), ref.output)
@@ -159,9 +166,6 @@ class Graph:
                         f"expected {first.given}, as {str(first.ref)!r} is, but {str(edge.ref)!r} gives {edge.given}; "
                         "rows of different kinds do not go together.",
                     )
-
-    def _config_of(self, ref: Ref) -> Mapping[str, Any]:
-        return self.nodes[ref.node].config if ref.node in self.nodes else {}
 
     def _kind(self, ref: Ref) -> str:
         """Kind of the output behind a reference; empty where its stage did not pass."""

@@ -4,6 +4,7 @@ a dev split."""
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -12,7 +13,8 @@ from pydantic import Field
 from data_gen.records.scales import Scale
 from data_gen.scorers.head import aggregated
 from reasoning_train.api.refs import ModelRef, ProblemsRef, SolutionsRef, VerifierRef
-from reasoning_train.api.stage import Context, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Made, StageConfig, gate, stage
+from reasoning_train.stages.fits import aggregate_misfit, heads, other_problems
 from reasoning_train.store.inputs import read_problems, read_solutions, with_solutions
 
 
@@ -71,6 +73,16 @@ def calibrate(config: CalibrateConfig, ctx: Context) -> None:
     # On the solutions that it was fitted on; `evaluate_verifier` says what it is worth on others.
     ctx.metric("fit", {**fitted, "brier": brier(p, right), "ece": calibration_error(p, right)})
     ctx.metric("curve", _curve(p, right))
+
+
+@calibrate.check
+def fits(config: CalibrateConfig, made: Made) -> Iterator[tuple[str, str]]:
+    """Values of steps go together as asked; the solutions are of these problems."""
+    for _, head in heads(made, config.verifier):
+        if head and (said := aggregate_misfit(config.aggregate, head)):
+            yield "aggregate", said
+    for said in other_problems(made, config.solutions, config.problems):
+        yield "solutions", said
 
 
 def _platt(scores: list[float], right: list[bool]) -> dict[str, Any]:

@@ -11,14 +11,14 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from data_gen.errors import nearest
-from reasoning_train.api.refs import ModelRef, Ref, TableRef
-from reasoning_train.api.stage import Context, Made, StageConfig, stage
+from reasoning_train.api.refs import BackboneRef, Ref, TableRef
+from reasoning_train.api.stage import Context, KindOf, Made, StageConfig, stage
 
 
 class ChooseConfig(StageConfig):
-    """The candidates by name, and the number that decides."""
+    """The candidates by name (models or verifiers), and the number that decides."""
 
-    policies: dict[str, ModelRef] = Field(min_length=1)
+    policies: dict[str, BackboneRef] = Field(min_length=1)
     table: TableRef | dict[str, TableRef]
     """An evaluation on dev whose rows are named as the candidates are, or a table for each candidate."""
     metric: str = "accuracy"
@@ -42,7 +42,7 @@ class ChooseConfig(StageConfig):
         return (self.table, name) if isinstance(self.table, Ref) else (self.table[name], self.row)
 
 
-@stage("choose", version=1, outputs={"model": "model"}, seeded=False, heavy=False)
+@stage("choose", version=1, outputs={"model": KindOf("policies")}, seeded=False, heavy=False)
 def choose(config: ChooseConfig, ctx: Context) -> None:
     """Publish the chosen model again; files are hard links where the file system has them, so it takes no space."""
     from reasoning_train.evaluation.dev_value import dev_value, lower_is_better

@@ -14,7 +14,8 @@ from pydantic import Field
 
 from data_gen.records.problem import Problem
 from reasoning_train.api.refs import Kind, ProblemsRef, Ref
-from reasoning_train.api.stage import Context, Input, Sizes, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Input, Made, Sizes, StageConfig, gate, stage
+from reasoning_train.stages.fits import tasks
 from reasoning_train.store.inputs import read_problems, read_tasks, write_tasks
 from reasoning_train.store.rows import write_rows
 
@@ -32,7 +33,7 @@ class DecontaminateConfig(StageConfig):
     policy: Literal["drop", "report"] = "drop"
 
 
-@stage("decontaminate", version=1, outputs={"data": "problems"}, seeded=False, heavy=False)
+@stage("decontaminate", version=1, outputs={"data": "problems"}, seeded=False, heavy=False, carries="problems")
 def decontaminate(config: DecontaminateConfig, ctx: Context) -> None:
     """Write what is clean; the hits of each evaluation set are in the metrics."""
     source, out = ctx.input(config.problems), ctx.output("data")
@@ -53,6 +54,19 @@ def decontaminate(config: DecontaminateConfig, ctx: Context) -> None:
     )
     write_tasks(out, read_tasks(source))
     ctx.metric("disjoint_splits", source.manifest.get("metrics", {}).get("disjoint_splits", False))
+
+
+@decontaminate.check
+def fits(config: DecontaminateConfig, made: Made) -> Iterator[tuple[str, str]]:
+    """Exact matches are enough only where splits are disjoint by construction."""
+    for i, ref in enumerate(config.against) if config.match == "exact" else ():
+        for task in tasks(made, ref):
+            if not task.disjoint_splits:
+                yield (
+                    f"against.{i}",
+                    f"match=exact is for tasks whose splits are disjoint by construction; {task.uses!r} does not "
+                    "promise that. Use match=ngram.",
+                )
 
 
 @decontaminate.estimate

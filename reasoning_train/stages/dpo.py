@@ -7,14 +7,15 @@ step alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from data_gen.records.labels import StepPair
 from data_gen.registry import Unkeyed
-from reasoning_train.api.refs import ModelRef, PairsRef
-from reasoning_train.api.stage import Context, Sizes, gate, stage
+from reasoning_train.api.refs import ModelRef, PairsRef, Ref
+from reasoning_train.api.stage import Context, Made, Sizes, gate, stage
 from reasoning_train.process.ranks import rank
 from reasoning_train.store.rows import Rows
 from reasoning_train.trainers.setup import Training, load_options, pad_id, prepare, training_cost, use_bf16
@@ -90,6 +91,26 @@ def dpo(config: DPOConfig, ctx: Context) -> None:
     policy.model = finish(trainer, folder, merge=config.adapter == "merge").model
     if rank() == 0:
         save_policy(policy, out)
+
+
+@dpo.check
+def fits(config: DPOConfig, made: Made) -> Iterator[tuple[str, str]]:
+    """The pairs have log-probabilities of a reference, unless the loss needs none."""
+    for name in _without_reference(config.pairs, made) if config.loss != "simpo" else ():
+        yield (
+            "pairs",
+            f"loss {config.loss!r} compares with a reference, and the pairs of {name!r} have no log-probabilities of "
+            "one. Put a stage `{uses: reference, pairs: ..., policy: ...}` between, or use `loss: simpo`.",
+        )
+
+
+def _without_reference(pairs: Ref, made: Made) -> Iterator[str]:
+    for maker in made.makers(pairs):
+        if maker.uses in ("step_pairs", "recode_pairs"):
+            yield maker.name
+        elif maker.uses == "concat":
+            for source in maker.config.parts:
+                yield from _without_reference(source.rows, made)
 
 
 @dpo.estimate

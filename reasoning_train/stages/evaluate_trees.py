@@ -15,7 +15,8 @@ from data_gen.records.trees import Tree
 from data_gen.search import SEARCHES
 from data_gen.search.vote import Vote
 from reasoning_train.api.refs import ProblemsRef, Ref, TreesRef
-from reasoning_train.api.stage import Context, Sizes, StageConfig, at_most, gate, stage
+from reasoning_train.api.stage import Context, Made, Maker, Sizes, StageConfig, at_most, gate, stage
+from reasoning_train.stages.fits import other_problems
 from reasoning_train.store.inputs import count_rows, load_task, read_problems, stream_trees
 
 
@@ -57,6 +58,31 @@ def evaluate_trees(config: EvaluateTreesConfig, ctx: Context) -> None:
             ctx.count("dropped.no_tree")
         ctx.record(order, key, rows)
         ctx.progress(done, total)
+
+
+@evaluate_trees.check
+def fits(config: EvaluateTreesConfig, made: Made) -> Iterator[tuple[str, str]]:
+    """Pools are as large as asked, paths independent, steps scored, and the trees of these problems."""
+    for name, strategy in config.strategies.items():
+        for said in other_problems(made, strategy.trees, config.problems):
+            yield f"strategies.{name}.trees", said
+        for maker in made.origins(strategy.trees):
+            if maker.uses == "search":
+                yield from ((f"strategies.{name}.{field}", said) for field, said in _misfits(strategy, maker))
+
+
+def _misfits(strategy: Strategy, maker: Maker) -> Iterator[tuple[str, str]]:
+    search, trees = maker.config.search, maker.config.trees
+    if strategy.n is not None and not search.independent:
+        yield (
+            "n",
+            f"paths of a tree that {search.uses!r} grew are not independent, so some of them are no smaller search. "
+            "Remove `n`, or grow such a tree with a smaller budget.",
+        )
+    elif strategy.n is not None and strategy.n > search.n * trees:
+        yield "n", f"{strategy.n}, but the pool of {maker.name!r} holds {search.n * trees} paths. Draw a larger pool."
+    if strategy.score != "search" and maker.config.scorer is None:
+        yield "score", f"{strategy.score!r} reads the values of steps, and {maker.name!r} has no `scorer`."
 
 
 def _items(config: EvaluateTreesConfig, ctx: Context) -> Iterator[tuple[str, Item]]:

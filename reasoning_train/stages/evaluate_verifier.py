@@ -17,7 +17,8 @@ from data_gen.records.solution import Solution
 from data_gen.scorers.head import Aggregate, aggregated
 from data_gen.search.vote import Ballot, as_weight, elect
 from reasoning_train.api.refs import ModelRef, ProblemsRef, SolutionsRef, VerifierRef
-from reasoning_train.api.stage import Context, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Made, StageConfig, gate, stage
+from reasoning_train.stages.fits import aggregate_misfit, heads, other_problems
 from reasoning_train.store.inputs import read_problems, read_solutions, with_solutions
 from reasoning_train.store.rows import write_rows
 
@@ -124,6 +125,17 @@ def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
     )
     ctx.metric("summary", summary)
     ctx.metric("table", _with_figures(summary_table(summary), figures))
+
+
+@evaluate_verifier.check
+def fits(config: EvaluateVerifierConfig, made: Made) -> Iterator[tuple[str, str]]:
+    """Values of steps go together as asked; the solutions are of these problems."""
+    for name, verifier in config.verifiers.items():
+        for _, head in heads(made, verifier):
+            if head and (said := aggregate_misfit(config.aggregate, head)):
+                yield f"verifiers.{name}", said
+    for said in other_problems(made, config.solutions, config.problems):
+        yield "solutions", said
 
 
 def _pools(

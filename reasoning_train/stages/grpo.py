@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from data_gen.errors import excerpt
+from data_gen.records.scales import Scale
 from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import ModelRef, ProblemsRef, VerifierRef
-from reasoning_train.api.stage import Context, Sizes, WeightBytes, at_most, gate, stage
+from reasoning_train.api.stage import Context, Made, Sizes, WeightBytes, at_most, gate, stage
 from reasoning_train.process.ranks import rank, summed, world_size
+from reasoning_train.stages.fits import heads, unreadable
 from reasoning_train.store.inputs import load_task, read_problems
 from reasoning_train.trainers.rl.trl_vllm import Vllm, check_installed, trl_settings
 from reasoning_train.trainers.setup import (
@@ -171,6 +173,14 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
     policy.model = merge_for_export(gathered(trainer), folder, merge=config.adapter == "merge", bf16=bf16)
     if rank() == 0:
         save_policy(policy, out)
+
+
+@grpo.check
+def fits(config: GRPOConfig, made: Made) -> Iterator[tuple[str, str]]:
+    """A verifier's values say something of being right."""
+    for maker, head in heads(made, config.verifier) if config.verifier else ():
+        if head and head.scale is not Scale.RANKING and (said := unreadable(head.scale, Scale.ODDS)):
+            yield "verifier", f"{maker.name!r}: {said} Calibrate it, or train one of another kind."
 
 
 @grpo.estimate

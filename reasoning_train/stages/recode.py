@@ -17,7 +17,7 @@ from pydantic import Field
 from data_gen.errors import UserError
 from data_gen.records.labels import StepPair, ValueTarget
 from reasoning_train.api.refs import BackboneRef, ModelRef, PairsRef, ProblemsRef, Ref, ValueTargetsRef
-from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, gate, stage
 from reasoning_train.store.rows import Rows, write_rows
 
 if TYPE_CHECKING:
@@ -60,6 +60,18 @@ def recode_targets(config: RecodeTargetsConfig, ctx: Context) -> None:
     recoder = _recoder(config, ctx)
     rows = (ValueTarget.from_row(row) for row in Rows(ctx.input(config.targets).path))
     _write("recode_targets", "value_targets", _recoded(rows, recoder.target, config, ctx), config, ctx)
+
+
+@recode_targets.check
+def fits(config: RecodeTargetsConfig, made: Made) -> Iterator[tuple[str, str]]:
+    """Between tokenizers only ends of steps correspond."""
+    for maker in made.origins(config.targets):
+        if maker.uses == "value_targets" and getattr(maker.config.targets, "level", "steps") == "tokens":
+            yield (
+                "targets",
+                f"{maker.name!r} makes a value for every token, and between tokenizers only ends of steps correspond. "
+                "Give its rule `level: steps`, or train a model with the policy's tokenizer.",
+            )
 
 
 @stage("recode_pairs", version=1, outputs={"data": "pairs"}, seeded=False)

@@ -38,7 +38,7 @@ class ReferenceConfig(StageConfig):
         return WeightBytes(weight=4, copies=2)
 
 
-@stage("reference", version=1, outputs={"data": "pairs"}, seeded=False, scores=True)
+@stage("reference", version=1, outputs={"data": "pairs"}, seeded=False, scores=True, carries="pairs")
 def reference(config: ReferenceConfig, ctx: Context) -> None:
     """Pairs of one tree go through the model together, what they share once. Those over the context are counted and
     left out."""

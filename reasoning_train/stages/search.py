@@ -17,7 +17,8 @@ from data_gen.registry import Unkeyed
 from data_gen.scorers import SCORERS
 from data_gen.search import SEARCHES
 from reasoning_train.api.refs import ModelRef, ProblemsRef, SolutionsRef, VerifierRef
-from reasoning_train.api.stage import Context, Sizes, StageConfig, at_most, gate, stage
+from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, at_most, gate, stage
+from reasoning_train.stages.fits import formats, heads, other_problems, refused, unreadable, without_step_checker
 from reasoning_train.store.inputs import count_rows, read_problems, read_solutions, with_solutions
 
 if TYPE_CHECKING:
@@ -85,6 +86,40 @@ class SearchConfig(StageConfig):
         return self
 
 
+def _fits(config: SearchConfig, made: Made) -> Iterator[tuple[str, str]]:
+    """Scorer and verifier, gold and step checker, text conventions and solutions, before anything runs."""
+    from reasoning_train.stages.searching import refuse_ends
+
+    yield from _scorer_fits(config, made)
+    needy = [piece for piece in (config.search, config.scorer) if piece and piece.needs_step_checker]
+    for task in without_step_checker(made, config.problems) if needy else ():
+        yield "problems", f"{needy[0].uses!r} needs a task that can check steps (as chain does), and {task!r} cannot."
+    for fmt in formats(made, config.problems):
+        if said := refused(refuse_ends, fmt):
+            yield "problems", said
+    for said in other_problems(made, config.solutions, config.problems) if config.solutions else ():
+        yield "solutions", said
+
+
+def _scorer_fits(config: SearchConfig, made: Made) -> Iterator[tuple[str, str]]:
+    scorer = config.scorer
+    if scorer is None or not (scorer.needs_value_head or scorer.needs_head):
+        return
+    field = "policy" if scorer.needs_value_head else "verifier"
+    read = config.policy if scorer.needs_value_head else config.verifier
+    assert read is not None, "a scorer that reads a verifier has one"
+    for maker, head in heads(made, read):
+        if head is None:
+            yield (
+                "scorer",
+                f"{scorer.uses!r} reads a value head of the {field}, and {maker.name!r} (a stage of type "
+                f"{maker.uses!r}) makes none. Train one (`sft` with `value`, or `train_verifier`), or take another "
+                "scorer; in rounds, `first: {STAGE: {scorer: ...}}` gives round 1 a scorer of its own.",
+            )
+        elif said := refused(scorer.check_head, head) or unreadable(head.scale, config.search.scale):
+            yield "scorer", said
+
+
 @stage("search", version=1, outputs={"trees": "trees"}, unit="problem")
 def search(config: SearchConfig, ctx: Context) -> None:
     """Record each tree as it is finished."""
@@ -92,6 +127,9 @@ def search(config: SearchConfig, ctx: Context) -> None:
 
     with open_grower(config, ctx) as grower:
         _grow(grower, config, ctx)
+
+
+search.check(_fits)
 
 
 def _grow(grower: Grower, config: SearchConfig, ctx: Context) -> None:

@@ -15,7 +15,8 @@ from data_gen.records.solution import Solution
 from data_gen.records.verdict import Verdict
 from data_gen.similarity import jaccard, shingles
 from reasoning_train.api.refs import SolutionsRef
-from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, gate, stage
+from reasoning_train.stages.fits import without_step_checker
 from reasoning_train.store.inputs import read_solutions
 from reasoning_train.store.rows import write_rows
 
@@ -40,7 +41,7 @@ class SelectConfig(StageConfig):
     min_rows: int = Field(1, ge=1)
 
 
-@stage("select", version=2, outputs={"data": "solutions"}, heavy=False)
+@stage("select", version=2, outputs={"data": "solutions"}, heavy=False, carries="solutions")
 def select(config: SelectConfig, ctx: Context) -> None:
     """Two passes over the rows: choose (row numbers only in memory), then write."""
     source = ctx.input(config.solutions)
@@ -58,6 +59,15 @@ def select(config: SelectConfig, ctx: Context) -> None:
     )
     rows = (s.to_row() for i, s in enumerate(read_solutions(source)) if i in numbers)
     write_rows(ctx.output("data"), kind="solutions", rows=rows)
+
+
+@select.check
+def fits(config: SelectConfig, made: Made) -> Iterator[tuple[str, str]]:
+    """Steps are right or wrong only where the task can check them."""
+    for maker in made.origins(config.solutions) if config.steps == "right" else ():
+        if maker.uses == "sample":
+            for task in without_step_checker(made, maker.config.problems):
+                yield "steps", f"'right' needs a task that can check steps (as chain does), and {task!r} cannot."
 
 
 @select.estimate

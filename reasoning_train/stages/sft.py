@@ -18,8 +18,9 @@ from data_gen.records.segment import Kind
 from data_gen.registry import Unkeyed
 from data_gen.verifiers.heads import HeadConfig
 from reasoning_train.api.refs import ModelRef, ProblemsRef, SolutionsRef, ValueTargetsRef
-from reasoning_train.api.stage import Context, Sizes, gate, stage
+from reasoning_train.api.stage import Context, Made, Sizes, gate, stage
 from reasoning_train.process.ranks import rank
+from reasoning_train.stages.fits import heads, refused, unreadable
 from reasoning_train.store.inputs import read_solutions
 from reasoning_train.store.rows import Rows
 from reasoning_train.trainers.setup import Training, load_options, pad_id, prepare, training_cost, use_bf16, zero_stage
@@ -154,6 +155,19 @@ def sft(config: SFTConfig, ctx: Context) -> None:
         save_policy(policy, out)
         if trained.head is not None:
             save_head(trained.head, out)
+
+
+@sft.check
+def fits(config: SFTConfig, made: Made) -> Iterator[tuple[str, str]]:
+    """A head that lies beside the policy goes on as it was trained; targets can be read on its scale."""
+    if config.value is None:
+        return
+    for maker, head in heads(made, config.policy):
+        if head and (said := refused(config.value.head.check_same, head, "the recipe's head", repr(maker.name))):
+            yield "value.head", said
+    for maker in made.origins(config.value.targets):
+        if maker.uses == "value_targets" and (said := unreadable(maker.config.targets.scale, config.value.head.scale)):
+            yield "value.targets", f"{maker.name!r}: {said}"
 
 
 def _objective(config: SFTConfig, policy: Policy, folder: Path) -> Objective:

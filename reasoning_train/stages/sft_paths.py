@@ -11,7 +11,8 @@ from data_gen.labelling.paths import PathPolicy
 from data_gen.labelling.reach import ends
 from data_gen.labelling.solutions import Weights, path_solutions
 from reasoning_train.api.refs import ModelRef, TreesRef
-from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, gate, stage
+from reasoning_train.stages.fits import lacking
 from reasoning_train.store.rows import write_rows
 
 if TYPE_CHECKING:
@@ -54,6 +55,13 @@ def sft_paths(config: SftPathsConfig, ctx: Context) -> None:
         "hold none. "
         "Use harder problems or a higher temperature, or set `paths.wrong: 0`.",
     )
+
+
+@sft_paths.check
+def fits(config: SftPathsConfig, made: Made) -> Iterator[tuple[str, str]]:
+    """The trees hold what paths are ranked and filtered by."""
+    for said in lacking(made, config.trees, config.paths.reads, "the path policy"):
+        yield "paths", said
 
 
 @sft_paths.estimate

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from data_gen.labelling.pairs import PAIR_RULES
 from reasoning_train.api.refs import ModelRef, TreesRef
-from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, gate, stage
+from reasoning_train.stages.fits import lacking
 from reasoning_train.store.rows import write_rows
 
 if TYPE_CHECKING:
@@ -53,6 +54,13 @@ def step_pairs(config: StepPairsConfig, ctx: Context) -> None:
         f"to right and wrong answers: {_informative(ctx, config)}. Search longer, on problems that are solved "
         "sometimes, or ask for less.",
     )
+
+
+@step_pairs.check
+def fits(config: StepPairsConfig, made: Made) -> Iterator[tuple[str, str]]:
+    """The trees hold what the rule reads."""
+    for said in lacking(made, config.trees, config.pairs.reads, f"rule {config.pairs.uses!r}"):
+        yield "pairs", said
 
 
 @step_pairs.estimate

@@ -13,6 +13,7 @@ their targets.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -22,8 +23,9 @@ from data_gen.records.scales import Scale
 from data_gen.registry import Unkeyed
 from data_gen.verifiers.heads import HeadConfig
 from reasoning_train.api.refs import BackboneRef, PairsRef, ValueTargetsRef
-from reasoning_train.api.stage import Context, Sizes, gate, stage
+from reasoning_train.api.stage import Context, Made, Sizes, gate, stage
 from reasoning_train.process.ranks import rank
+from reasoning_train.stages.fits import heads, refused, unreadable
 from reasoning_train.store.rows import Rows
 from reasoning_train.trainers.setup import Training, load_options, pad_id, prepare, training_cost, use_bf16
 
@@ -115,10 +117,29 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
         save_verifier(Verifier(backbone, trained.head, policy.tokenizer, policy.format, tuple(policy.end_ids)), out)
 
 
+@train_verifier.check
+def fits(config: TrainVerifierConfig, made: Made) -> Iterator[tuple[str, str]]:
+    """A head that goes on is the one that was trained; targets can be read on its scale."""
+    for maker, head in heads(made, config.policy):
+        kept = head is not None and head.kind == "from_vocab"
+        if config.head.kind == "from_vocab" and maker.uses == "train_verifier" and not kept:
+            yield "head.kind", f"'from_vocab' reads the logits of a language model, and {maker.name!r} has kept none."
+        elif head and not config.new_head and (said := _other_head(config.head, head, maker.name)):
+            yield "head", said
+    for maker in made.origins(config.targets) if config.targets else ():
+        if maker.uses == "value_targets" and (said := unreadable(maker.config.targets.scale, config.head.scale)):
+            yield "targets", f"{maker.name!r}: {said}"
+
+
 @train_verifier.estimate
 def cost(config: TrainVerifierConfig, sizes: Sizes) -> dict[str, Any]:
     """The memory of weights, gradients and optimizer."""
     return training_cost(config, config.policy, [ref for ref in (config.targets, config.pairs) if ref], sizes)
+
+
+def _other_head(mine: HeadConfig, theirs: HeadConfig, name: str) -> str:
+    mend = "repeat it in the recipe's head to go on with it, or begin a new one (`new_head: true`)"
+    return refused(mine.check_same, theirs, "the recipe's head", repr(name), more=("bias",), mend=mend)
 
 
 def _rows(config: TrainVerifierConfig, policy: Policy, ctx: Context) -> tuple[list[Row], int]:

@@ -15,7 +15,8 @@ from data_gen.labelling.reach import ends
 from data_gen.labelling.targets import TARGET_RULES
 from data_gen.labelling.values import Multiplicity
 from reasoning_train.api.refs import ModelRef, TreesRef
-from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, gate, stage
+from reasoning_train.stages.fits import lacking
 from reasoning_train.store.rows import write_rows
 
 if TYPE_CHECKING:
@@ -65,6 +66,15 @@ def value_targets(config: ValueTargetsConfig, ctx: Context) -> None:
         "with `gold: true`, and all of them problems with verifiable answers.",
     )
     gate_classes("value_targets", seen.hard, config.min_share, "step targets", seen.first)
+
+
+@value_targets.check
+def fits(config: ValueTargetsConfig, made: Made) -> Iterator[tuple[str, str]]:
+    """The trees hold what the rule reads and what paths are ranked and filtered by."""
+    for said in lacking(made, config.trees, config.targets.reads, f"rule {config.targets.uses!r}"):
+        yield "targets", said
+    for said in lacking(made, config.trees, config.paths.reads, "the path policy"):
+        yield "paths", said
 
 
 @value_targets.estimate

@@ -19,7 +19,7 @@ from typing import Literal
 from data_gen.labelling.reach import View
 from data_gen.records.labels import Granularity, StepPair
 from data_gen.records.scales import Scale
-from data_gen.records.trees import Tree, TreeNode
+from data_gen.records.trees import Held, Tree, TreeNode
 from data_gen.registry import Piece, Registry
 
 
@@ -38,6 +38,11 @@ class PairRule(Piece, ABC):
     """Scale of scores and margins; the tree's values are converted to it. UserError where they cannot be."""
     smoothing: Literal["none", "visits"] = "none"
     """`visits`: label smoothing N_rejected / (N_chosen + N_rejected), at most 0.5 (MCTS-DPO)."""
+
+    @property
+    def reads(self) -> frozenset[Held]:
+        """What the nodes of a tree must hold for it beside draws and outcomes: asked when a recipe loads."""
+        return frozenset()
 
     @abstractmethod
     def pairs(self, view: View, rng: random.Random) -> Iterator[StepPair]:

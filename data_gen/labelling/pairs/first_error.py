@@ -13,9 +13,14 @@ from data_gen.labelling.pairs.base import PAIR_RULES, PairRule, Side, takes_side
 from data_gen.labelling.reach import View, ends
 from data_gen.records.labels import StepPair
 from data_gen.records.scales import Scale, convert
-from data_gen.records.trees import TreeNode
+from data_gen.records.trees import Held, TreeNode
 
 Judge = Literal["oracle", "mc", "scorer"]
+_READS: dict[Judge, frozenset[Held]] = {
+    "oracle": frozenset({"checked_steps"}),
+    "mc": frozenset({"rollouts"}),
+    "scorer": frozenset({"values"}),
+}
 
 
 @PAIR_RULES.register("first_error")
@@ -36,6 +41,11 @@ class FirstErrorPairs(PairRule):
     """Rollouts without a right end that make a step wrong, for `mc`."""
     per_error: int = Field(1, ge=1)
     """Corrected steps for one error, drawn at random."""
+
+    @property
+    def reads(self) -> frozenset[Held]:
+        """What its judge says."""
+        return _READS[self.judge]
 
     def pairs(self, view: View, rng: random.Random) -> Iterator[StepPair]:
         """In the order of the solutions; solutions that share their error count once."""

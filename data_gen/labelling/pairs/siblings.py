@@ -9,11 +9,19 @@ from pydantic import Field
 from data_gen.labelling.pairs.base import PairRule, Side, takes_sides
 from data_gen.labelling.reach import View
 from data_gen.records.scales import Scale, convert
-from data_gen.records.trees import TreeNode
+from data_gen.records.trees import Held, TreeNode
 
 Value = Literal["q", "mc", "reach", "scorer"]
 """What a step is worth: the search's Q; the share of rollouts from it that ended right; the same of all ends below; the
 scorer's value."""
+
+
+_READS: dict[Value, frozenset[Held]] = {
+    "q": frozenset({"visits"}),
+    "mc": frozenset({"rollouts"}),
+    "reach": frozenset(),
+    "scorer": frozenset({"values"}),
+}
 
 
 class SiblingRule(PairRule):
@@ -24,6 +32,11 @@ class SiblingRule(PairRule):
     """Fewest observations behind a worth: visits, rollouts, ends."""
     chosen_right: bool = True
     """Only pairs whose better side leads to a right answer somewhere below."""
+
+    @property
+    def reads(self) -> frozenset[Held]:
+        """What a step is worth by."""
+        return _READS[self.value]
 
     def sides(self, view: View, parent: TreeNode) -> list[Side]:
         """The search's steps below `parent` that can be sides, the best first, the oldest among equals. A step whose

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from data_gen.labelling.paths import Path
 from data_gen.labelling.reach import View
 from data_gen.records.scales import Scale
+from data_gen.records.trees import Held
 from data_gen.registry import Piece, Registry
 
 PROMPT_END = -1
@@ -48,6 +49,11 @@ class TargetRule(Piece, ABC):
     scale: Scale
     root: bool = False
     """A target for the question itself, at the last token of the prompt (index -1)."""
+
+    @property
+    def reads(self) -> frozenset[Held]:
+        """What the nodes of a tree must hold for it beside draws and outcomes: asked when a recipe loads."""
+        return frozenset()
 
     @abstractmethod
     def known(self, view: View) -> dict[int, Target]:

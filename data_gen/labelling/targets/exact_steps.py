@@ -8,7 +8,7 @@ from typing import Literal
 from data_gen.labelling.reach import View
 from data_gen.labelling.targets.base import TARGET_RULES, Target, TargetRule
 from data_gen.records.scales import Scale, convert
-from data_gen.records.trees import TreeNode
+from data_gen.records.trees import Held, TreeNode
 
 
 @TARGET_RULES.register("exact_steps")
@@ -22,6 +22,11 @@ class StepTargets(TargetRule):
     uses: Literal["exact_steps"] = "exact_steps"
     scale: Literal[Scale.P, Scale.SIGNED] = Scale.P
     root: Literal[False] = False
+
+    @property
+    def reads(self) -> frozenset[Held]:
+        """What the checker said."""
+        return frozenset({"checked_steps"})
 
     def known(self, view: View) -> dict[int, Target]:
         """Every step of the search that was checked."""

@@ -10,7 +10,7 @@ from pydantic import Field
 from data_gen.labelling.reach import View
 from data_gen.labelling.targets.base import TARGET_RULES, Target, TargetRule
 from data_gen.records.scales import Scale, convert
-from data_gen.records.trees import TreeNode
+from data_gen.records.trees import Held, TreeNode
 
 
 @TARGET_RULES.register("mc")
@@ -26,6 +26,11 @@ class MonteCarlo(TargetRule):
     label: Literal["soft", "hard"] = "soft"
     min_n: float = Field(1, ge=1)
     """Steps with fewer rollouts get no target."""
+
+    @property
+    def reads(self) -> frozenset[Held]:
+        """How many ended right."""
+        return frozenset({"rollouts"})
 
     def known(self, view: View) -> dict[int, Target]:
         """Steps with enough rollouts, and answers."""

@@ -10,7 +10,7 @@ from pydantic import Field
 from data_gen.labelling.reach import View
 from data_gen.labelling.targets.base import TARGET_RULES, Target, TargetRule
 from data_gen.records.scales import Scale, convert
-from data_gen.records.trees import TreeNode
+from data_gen.records.trees import Held, TreeNode
 
 
 @TARGET_RULES.register("q")
@@ -21,6 +21,11 @@ class TreeQ(TargetRule):
     scale: Literal[Scale.P, Scale.SIGNED] = Scale.SIGNED
     min_n: int = Field(1, ge=1)
     """Steps with fewer visits get no target."""
+
+    @property
+    def reads(self) -> frozenset[Held]:
+        """Q."""
+        return frozenset({"visits"})
 
     def known(self, view: View) -> dict[int, Target]:
         """Visited steps and verified ends."""

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from data_gen.errors import UserError
 from data_gen.records.scales import Scale, convert
+from data_gen.records.trees import Held
 from data_gen.search.base import SEARCHES, Search
 from data_gen.search.node import Node
 from data_gen.search.tree import SearchTree
@@ -37,6 +38,15 @@ class FirstError(Search):
     judge: Literal["oracle", "mc", "scorer"] = "oracle"
     k: int = Field(8, ge=1)
     """Rollouts of every step, for `mc`."""
+
+    def counts(self, *, gold: bool) -> frozenset[Held]:
+        """Rollouts where they judge steps."""
+        return frozenset({"rollouts"} if self.judge == "mc" else ())
+
+    @property
+    def needs_step_checker(self) -> bool:
+        """Where it judges steps."""
+        return self.judge == "oracle"
 
     @property
     def needs_scorer(self) -> bool:

@@ -12,6 +12,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from data_gen.records.scales import Scale
+from data_gen.records.trees import Held
 from data_gen.search.backup import count
 from data_gen.search.base import SEARCHES
 from data_gen.search.budget import Budgeted
@@ -29,6 +30,10 @@ class Sampled(Budgeted):
     n: int = Field(16, ge=1)
     """Solutions."""
     scale: Literal[Scale.P] = Scale.P
+
+    def counts(self, *, gold: bool) -> frozenset[Held]:
+        """Visits of the solutions that were judged."""
+        return frozenset({"visits"} if gold else ())
 
     @property
     def needs_scorer(self) -> bool:
@@ -67,6 +72,10 @@ class Iid(Sampled):
     independent: ClassVar[bool] = True
 
     uses: Literal["iid"] = "iid"
+
+    def counts(self, *, gold: bool) -> frozenset[Held]:
+        """Every solution that was judged is a visit, and a rollout, of the nodes that it runs through."""
+        return frozenset({"visits", "rollouts"} if gold else ())
 
     def width(self) -> int:
         """All at once."""

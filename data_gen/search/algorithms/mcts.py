@@ -13,6 +13,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from data_gen.records.scales import Scale, convert, convertible
+from data_gen.records.trees import Held
 from data_gen.search.backup import Backup, back_up
 from data_gen.search.base import SEARCHES
 from data_gen.search.budget import Budgeted
@@ -40,6 +41,10 @@ class Mcts(Budgeted):
     """lambda at terminal nodes: (1 - lambda) * value + lambda * reward. 0 needs no gold and is what serves at test
     time."""
     scale: Scale = Scale.SIGNED
+
+    def counts(self, *, gold: bool) -> frozenset[Held]:
+        """Visits, and Q of what was backed up."""
+        return frozenset({"visits"})
 
     @model_validator(mode="after")
     def _rewards_have_a_place(self) -> Self:

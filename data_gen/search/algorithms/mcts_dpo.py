@@ -16,6 +16,7 @@ from typing import Literal
 from pydantic import Field
 
 from data_gen.records.scales import Scale
+from data_gen.records.trees import Held
 from data_gen.search.backup import back_up_rewards
 from data_gen.search.base import SEARCHES
 from data_gen.search.budget import Budgeted
@@ -52,6 +53,10 @@ class MctsDpo(Budgeted):
     outcome_weight: float = Field(1.0, ge=0)
     """What O is multiplied by; 0 needs no gold."""
     scale: Literal[Scale.RANKING] = Scale.RANKING
+
+    def counts(self, *, gold: bool) -> frozenset[Held]:
+        """Visits, and Q of what was backed up."""
+        return frozenset({"visits"})
 
     @property
     def needs_gold(self) -> bool:

@@ -18,6 +18,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from data_gen.records.scales import Scale
+from data_gen.records.trees import Held
 from data_gen.search.base import SEARCHES
 from data_gen.search.budget import Budgeted, unanimous
 from data_gen.search.node import Node
@@ -73,6 +74,10 @@ class Omega(Budgeted):
     """L, in tokens."""
     c: float = Field(0.125, ge=0)
     scale: Literal[Scale.P] = Scale.P
+
+    def counts(self, *, gold: bool) -> frozenset[Held]:
+        """Visits of whole solutions, and completions of their steps."""
+        return frozenset({"visits", "rollouts"})
 
     @property
     def needs_scorer(self) -> bool:

@@ -14,6 +14,7 @@ from typing import Literal
 from pydantic import Field
 
 from data_gen.records.scales import Scale
+from data_gen.records.trees import Held
 from data_gen.search.backup import back_up
 from data_gen.search.base import SEARCHES
 from data_gen.search.budget import Budgeted
@@ -42,6 +43,10 @@ class RestMcts(Budgeted):
     stop_at: float | None = 0.9
     """An answer of at least this value ends the search; None: never, as for collecting data."""
     scale: Scale = Scale.PROGRESS
+
+    def counts(self, *, gold: bool) -> frozenset[Held]:
+        """Visits, and Q of what was backed up."""
+        return frozenset({"visits"})
 
     def draws(self) -> int:
         """Every iteration expands one node and rolls out once."""

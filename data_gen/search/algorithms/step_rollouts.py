@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from data_gen.records.trees import Held
 from data_gen.search.algorithms.iid import Sampled
 from data_gen.search.base import SEARCHES
 from data_gen.search.tree import SearchTree
@@ -24,6 +25,10 @@ class StepRollouts(Sampled):
     n: int = Field(4, ge=1)
     m: int = Field(8, ge=1)
     """Completions of every step that ends nothing."""
+
+    def counts(self, *, gold: bool) -> frozenset[Held]:
+        """Visits of whole solutions, and completions of their steps."""
+        return frozenset({"visits", "rollouts"})
 
     @property
     def needs_gold(self) -> bool:

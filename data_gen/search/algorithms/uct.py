@@ -13,6 +13,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from data_gen.records.scales import Scale, convertible
+from data_gen.records.trees import Held
 from data_gen.search.backup import Backup, back_up
 from data_gen.search.base import SEARCHES
 from data_gen.search.budget import Budgeted
@@ -37,6 +38,10 @@ class Uct(Budgeted):
     outcomes: bool = True
     """Ends earn their outcome. False: the scorer's value, as at test time."""
     scale: Scale = Scale.SIGNED
+
+    def counts(self, *, gold: bool) -> frozenset[Held]:
+        """Visits, and Q of what was backed up."""
+        return frozenset({"visits"})
 
     @model_validator(mode="after")
     def _rewards_have_a_place(self) -> Self:

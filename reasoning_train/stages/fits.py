@@ -1,0 +1,131 @@
+"""What the checks of stages ask of the stages before them: which head a model has, what trees hold, which task it is.
+
+Each function yields (field, what is wrong) or answers for one possible maker of an input. Where a maker is unknown, a
+plug-in's trainer or a folder from elsewhere, nothing is told before the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from data_gen.errors import UserError
+from data_gen.format import TaskFormat
+from data_gen.records.scales import Scale, convertible
+from data_gen.tasks import Task
+from data_gen.verifiers.foreign import QWEN_PRM_HEAD
+from data_gen.verifiers.heads import HeadConfig
+
+if TYPE_CHECKING:
+    from data_gen.records.trees import Held
+    from reasoning_train.api.refs import Ref
+    from reasoning_train.api.stage import Made, Maker
+
+Misfits = Iterator[tuple[str, str]]
+"""(field, what is wrong with it)."""
+_HEADLESS = ("model", "dpo", "grpo")
+"""Stage types whose models never have a value head."""
+_WITHOUT = {
+    "visits": "no visits: its search {search!r}{granted} counts none",
+    "rollouts": "no rollouts: neither its search {search!r}{granted} nor its scorer draws any",
+    "values": "no values: its search {search!r} has no `scorer`",
+    "checked_steps": "no checked steps: its task {task!r} cannot check steps",
+}
+
+
+def heads(made: Made, ref: Ref) -> Iterator[tuple[Maker, HeadConfig | None]]:
+    """(maker, the head of the model or verifier that it publishes, None for none) of every maker that is known."""
+    for maker in made.origins(ref):
+        config = maker.config
+        if maker.uses == "train_verifier":
+            yield maker, config.head
+        elif maker.uses == "sft":
+            yield maker, config.value.head if config.value else None
+        elif maker.uses in _HEADLESS:
+            yield maker, None
+        elif maker.uses == "verifier" and config.kind != "head":
+            foreign = config.head or QWEN_PRM_HEAD
+            yield maker, HeadConfig(activation=foreign.activation, scale=foreign.scale, read_at=foreign.read_at)
+        elif maker.uses == "calibrate":
+            for _, head in heads(made, config.verifier):
+                calibrated = {"activation": "sigmoid", "scale": Scale.P}
+                yield maker, head and head.model_copy(update=calibrated)
+
+
+def headless(made: Made, ref: Ref) -> list[Maker]:
+    """The makers whose models have no value head."""
+    return [maker for maker, head in heads(made, ref) if head is None]
+
+
+def tasks(made: Made, problems: Ref) -> Iterator[Task]:
+    """The tasks behind problems."""
+    for maker in made.origins(problems):
+        if maker.uses == "problems":
+            yield maker.config.task
+
+
+def without_step_checker(made: Made, problems: Ref) -> list[str]:
+    """The names of the tasks behind problems that cannot check steps."""
+    return [task.uses for task in tasks(made, problems) if type(task).check_steps is Task.check_steps]
+
+
+def formats(made: Made, problems: Ref) -> Iterator[TaskFormat]:
+    """The text conventions of the tasks behind problems."""
+    return (task.format for task in tasks(made, problems))
+
+
+def lacking(made: Made, trees: Ref, reads: Iterable[Held], what: str) -> Iterator[str]:
+    """What is wrong where `what` reads something that a search behind the trees does not leave in them."""
+    for maker in made.origins(trees):
+        if maker.uses != "search":
+            continue
+        search, scorer = maker.config.search, maker.config.scorer
+        unchecked = without_step_checker(made, maker.config.problems)
+        held = {
+            *search.counts(gold=maker.config.gold),
+            *(["rollouts"] if scorer and scorer.rolls_out else []),
+            *(["values"] if scorer else []),
+            *([] if unchecked else ["checked_steps"]),
+        }
+        for missing in sorted(set(reads) - held):
+            granted = "" if maker.config.gold else " without `gold: true`"
+            why = _WITHOUT[missing].format(search=search.uses, granted=granted, task=", ".join(unchecked))
+            yield f"{what} reads the {missing.replace('_', ' ')} of trees, and {maker.name!r} leaves {why}."
+
+
+def other_problems(made: Made, rows: Ref, problems: Ref) -> Iterator[str]:
+    """What is wrong where rows were made for another split than the one that they are paired with."""
+    wanted = [maker for maker in made.origins(problems) if maker.uses == "problems"]
+    for maker in made.origins(rows):
+        given = made.origins(maker.config.problems) if hasattr(maker.config, "problems") else []
+        known = [origin for origin in given if origin.uses == "problems"]
+        if wanted and known and not {origin.name for origin in wanted} & {origin.name for origin in known}:
+            yield (
+                f"{maker.name!r} made these rows for {', '.join(origin.name for origin in known)}, and here they are "
+                f"paired with {', '.join(origin.name for origin in wanted)}. Give both the same problems."
+            )
+
+
+def aggregate_misfit(aggregate: str, head: HeadConfig) -> str:
+    """Why the values of a head's steps cannot be put together like this; empty where they can."""
+    if aggregate != "last" and head.read_at == "last":
+        return f"aggregate is {aggregate!r}, but the head is read at the last token only; expected 'last'."
+    if aggregate == "prod" and head.scale is not Scale.P:
+        return f"aggregate is 'prod', but the head's values are of scale {str(head.scale)!r}; use last, min or mean."
+    return ""
+
+
+def unreadable(given: Scale, wanted: Scale) -> str:
+    """Why values of one scale cannot be read as another; empty where they can."""
+    if convertible(given, wanted):
+        return ""
+    return f"values of scale {str(given)!r} cannot be read as {str(wanted)!r}: only p, signed and odds convert."
+
+
+def refused(check: Callable[..., None], *arguments: Any, **named: Any) -> str:
+    """The message of the UserError that a check raises; empty where it raises none."""
+    try:
+        check(*arguments, **named)
+    except UserError as error:
+        return str(error)
+    return ""

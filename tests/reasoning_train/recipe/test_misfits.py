@@ -1,0 +1,265 @@
+"""Pairs of stages that would fail in the middle of a run: each is refused when the recipe loads, with its message."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reasoning_train.recipe.errors import RecipeError
+from tests.reasoning_train.recipe.kitchen import load
+
+STAGES = """
+    name: misfits
+    include: [configs/models/tiny.yaml, configs/tasks/chain.yaml]
+    tasks:
+      words: {uses: jsonl, paths: {train: ROWS}, fields: {question: question, answer: answer},
+        format: "${task.format}"}
+    stages:
+      base: {uses: sft, policy: "${model}", data: "${task.train.gold}", learning_rate: 1e-3, max_steps: 1}
+      pool: {uses: search, policy: "${stages.base}", problems: "${task.explore}", search: {uses: iid, n: 4}}
+      judged: {uses: search, policy: "${stages.base}", problems: "${task.explore}", gold: true,
+        search: {uses: iid, n: 4}}
+      walk: {uses: search, policy: "${stages.base}", problems: "${task.explore}", gold: true,
+        search: {uses: mcts, simulations: 4}, scorer: {uses: rollouts}}
+      words_walk: {uses: search, policy: "${stages.base}", problems: "${tasks.words.train}", gold: true,
+        search: {uses: mcts, simulations: 4}, scorer: {uses: constant}}
+      paths: {uses: sft_paths, trees: "${stages.walk}", policy: "${stages.base}"}
+      values: {uses: value_targets, trees: "${stages.walk}", policy: "${stages.base}", targets: {uses: q}}
+      progress: {uses: value_targets, trees: "${stages.walk}", policy: "${stages.base}", targets: {uses: progress}}
+      tokens: {uses: value_targets, trees: "${stages.judged}", policy: "${stages.base}",
+        targets: {uses: prefix_ratio}}
+      pairs: {uses: step_pairs, trees: "${stages.walk}", policy: "${stages.base}", pairs: {uses: best_sibling}}
+      joint: {uses: sft, policy: "${stages.base}", data: "${stages.paths}", packing: tree, learning_rate: 1e-3,
+        value: {targets: "${stages.values}", head: {activation: tanh, scale: signed}}, max_steps: 1}
+      orm: {uses: train_verifier, policy: "${stages.base}", targets: "${stages.values}", learning_rate: 1e-3,
+        max_steps: 1, head: {read_at: last}}
+      ranker: {uses: train_verifier, policy: "${stages.base}", targets: "${stages.values}", learning_rate: 1e-3,
+        max_steps: 1, loss: ranking, head: {scale: ranking, activation: none}}
+      sample: {uses: sample, policy: "${stages.base}", problems: "${task.dev}", n: 2}
+      last: STAGE
+"""
+
+SEARCH = 'uses: search, problems: "${task.explore}", gold: true, policy: "${stages.base}"'
+MCTS = "search: {uses: mcts, simulations: 4}"
+PATHS = 'policy: "${stages.base}", trees: '
+
+
+def refusal(folder: Path, stage: str, *, text: str = STAGES) -> str:
+    rows = folder / "rows.jsonl"
+    rows.write_text('{"question": "1 + 1?", "answer": "2"}\n', encoding="utf-8")
+    with pytest.raises(RecipeError) as caught:
+        load(folder, text.replace("ROWS", str(rows)).replace("STAGE", f"{{{stage}}}"))
+    return str(caught.value)
+
+
+def test_the_stages_themselves_fit(tmp_path: Path) -> None:
+    assert refusal(tmp_path, "uses: nothing").count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        # A scorer and the head that it reads.
+        (
+            f"{SEARCH}, {MCTS}, scorer: {{uses: joint}}",
+            "last.scorer: 'joint' reads a value head of the policy, and 'base' (a stage of type 'sft') makes none.",
+        ),
+        (
+            f'{SEARCH}, {MCTS}, scorer: {{uses: head}}, verifier: "${{stages.base}}"',
+            "last.scorer: 'head' reads a value head of the verifier, and 'base' (a stage of type 'sft') makes none.",
+        ),
+        (
+            f"{SEARCH.replace('base', 'joint')}, {MCTS}, scorer: {{uses: joint, scale: p}}",
+            "last.scorer: Head mismatch: scorer.joint has scale='p', the policy has scale='signed'.",
+        ),
+        (
+            f'{SEARCH}, {MCTS}, scorer: {{uses: head, aggregate: min}}, verifier: "${{stages.orm}}"',
+            "last.scorer: scorer.aggregate is 'min', but the head is read at the last token only; expected 'last'.",
+        ),
+        (
+            f'{SEARCH}, {MCTS}, scorer: {{uses: head, read_at: step_end}}, verifier: "${{stages.orm}}"',
+            "last.scorer: Head mismatch: scorer.head has read_at='step_end', the checkpoint has read_at='last'.",
+        ),
+        (
+            f"{SEARCH}, search: {{uses: beam}}, scorer: {{uses: head, aggregate: prod}}, "
+            'verifier: "${stages.ranker}"',
+            "last.scorer: scorer.aggregate is 'prod', but the head's values are of scale 'ranking'",
+        ),
+        (
+            f'{SEARCH}, {MCTS}, scorer: {{uses: head}}, verifier: "${{stages.ranker}}"',
+            "last.scorer: values of scale 'ranking' cannot be read as 'signed': only p, signed and odds convert.",
+        ),
+        # A rule and the trees that it reads.
+        (
+            f'uses: sft_paths, {PATHS} "${{stages.pool}}", paths: {{rank: mean_q}}',
+            "last.paths: the path policy reads the visits of trees, and 'pool' leaves no visits: its search 'iid' "
+            "without `gold: true` counts none.",
+        ),
+        (
+            f'uses: value_targets, {PATHS} "${{stages.pool}}", targets: {{uses: q}}',
+            "last.targets: rule 'q' reads the visits of trees, and 'pool' leaves no visits",
+        ),
+        (
+            f'uses: value_targets, {PATHS} "${{stages.pool}}", targets: {{uses: mc}}',
+            "last.targets: rule 'mc' reads the rollouts of trees, and 'pool' leaves no rollouts: neither its search "
+            "'iid' without `gold: true` nor its scorer draws any.",
+        ),
+        (
+            f'uses: value_targets, {PATHS} "${{stages.words_walk}}", targets: {{uses: exact_steps}}',
+            "last.targets: rule 'exact_steps' reads the checked steps of trees, and 'words_walk' leaves no checked "
+            "steps: its task 'jsonl' cannot check steps.",
+        ),
+        (
+            f'uses: sft_paths, {PATHS} "${{stages.words_walk}}", paths: {{steps: right}}',
+            "last.paths: the path policy reads the checked steps of trees",
+        ),
+        (
+            f'uses: step_pairs, {PATHS} "${{stages.judged}}", pairs: {{uses: margin, value: scorer}}',
+            "last.pairs: rule 'margin' reads the values of trees, and 'judged' leaves no values: its search 'iid' has "
+            "no `scorer`.",
+        ),
+        (
+            f'uses: step_pairs, {PATHS} "${{stages.words_walk}}", pairs: {{uses: first_error}}',
+            "last.pairs: rule 'first_error' reads the checked steps of trees",
+        ),
+        # A search and its task.
+        (
+            'uses: search, policy: "${stages.base}", problems: "${tasks.words.train}", gold: true, '
+            "search: {uses: first_error}",
+            "last.problems: 'first_error' needs a task that can check steps (as chain does), and 'jsonl' cannot.",
+        ),
+        (
+            'uses: search, policy: "${stages.base}", problems: "${tasks.words.train}", gold: true, '
+            "search: {uses: beam}, scorer: {uses: exact_steps}",
+            "last.problems: 'exact_steps' needs a task that can check steps (as chain does), and 'jsonl' cannot.",
+        ),
+        (
+            f'{SEARCH}, search: {{uses: iid, n: 2}}, solutions: "${{stages.sample}}"',
+            "last.solutions: 'sample' made these rows for task.dev, and here they are paired with task.explore.",
+        ),
+        # Trainers.
+        (
+            'uses: dpo, policy: "${stages.base}", pairs: "${stages.pairs}", learning_rate: 1e-4, max_steps: 1',
+            "last.pairs: loss 'sigmoid' compares with a reference, and the pairs of 'pairs' have no log-probabilities",
+        ),
+        (
+            'uses: train_verifier, policy: "${stages.orm}", targets: "${stages.values}", learning_rate: 1e-3, '
+            "max_steps: 1",
+            "last.head: Head mismatch: the recipe's head has read_at='step_end', 'orm' has read_at='last'.",
+        ),
+        (
+            'uses: train_verifier, policy: "${stages.orm}", targets: "${stages.values}", learning_rate: 1e-3, '
+            "max_steps: 1, head: {kind: from_vocab}",
+            "last.head.kind: 'from_vocab' reads the logits of a language model, and 'orm' has kept none.",
+        ),
+        (
+            'uses: train_verifier, policy: "${stages.base}", targets: "${stages.progress}", learning_rate: 1e-3, '
+            "max_steps: 1",
+            "last.targets: 'progress': values of scale 'progress' cannot be read as 'p'",
+        ),
+        (
+            'uses: sft, policy: "${stages.joint}", data: "${stages.paths}", packing: tree, learning_rate: 1e-3, '
+            'max_steps: 1, value: {targets: "${stages.values}", head: {activation: sigmoid, scale: p}}',
+            "last.value.head: Head mismatch: the recipe's head has activation='sigmoid', 'joint' has activation='tanh'",
+        ),
+        (
+            'uses: sft, policy: "${stages.base}", data: "${stages.paths}", packing: tree, learning_rate: 1e-3, '
+            'max_steps: 1, value: {targets: "${stages.progress}"}',
+            "last.value.targets: 'progress': values of scale 'progress' cannot be read as 'signed'",
+        ),
+        (
+            'uses: recode_targets, policy: "${stages.base}", model: "${model}", problems: "${task.explore}", '
+            'targets: "${stages.tokens}"',
+            "last.targets: 'tokens' makes a value for every token, and between tokenizers only ends of steps",
+        ),
+        # Evaluations.
+        (
+            'uses: evaluate_trees, problems: "${task.explore}", strategies: {s: {trees: "${stages.walk}", n: 2}}',
+            "last.strategies.s.n: paths of a tree that 'mcts' grew are not independent",
+        ),
+        (
+            'uses: evaluate_trees, problems: "${task.explore}", strategies: {s: {trees: "${stages.pool}", n: 8}}',
+            "last.strategies.s.n: 8, but the pool of 'pool' holds 4 paths. Draw a larger pool.",
+        ),
+        (
+            'uses: evaluate_trees, problems: "${task.explore}", strategies: {s: {trees: "${stages.pool}", score: min}}',
+            "last.strategies.s.score: 'min' reads the values of steps, and 'pool' has no `scorer`.",
+        ),
+        (
+            'uses: evaluate_trees, problems: "${task.test}", strategies: {s: {trees: "${stages.pool}"}}',
+            "last.strategies.s.trees: 'pool' made these rows for task.explore, and here they are paired with task.test",
+        ),
+        (
+            'uses: evaluate_verifier, verifiers: {orm: "${stages.orm}"}, problems: "${task.dev}", aggregate: min, '
+            'solutions: "${stages.sample}", policy: "${stages.base}"',
+            "last.verifiers.orm: aggregate is 'min', but the head is read at the last token only; expected 'last'.",
+        ),
+        (
+            'uses: evaluate_verifier, verifiers: {orm: "${stages.orm}"}, problems: "${task.test}", '
+            'solutions: "${stages.sample}", policy: "${stages.base}"',
+            "last.solutions: 'sample' made these rows for task.dev, and here they are paired with task.test.",
+        ),
+        (
+            'uses: calibrate, verifier: "${stages.orm}", problems: "${task.dev}", aggregate: min, '
+            'solutions: "${stages.sample}", policy: "${stages.base}"',
+            "last.aggregate: aggregate is 'min', but the head is read at the last token only; expected 'last'.",
+        ),
+        (
+            'uses: decontaminate, problems: "${task.train}", against: ["${tasks.words.train}"], match: exact',
+            "last.against.0: match=exact is for tasks whose splits are disjoint by construction; 'jsonl' does not",
+        ),
+    ],
+)
+def test_what_cannot_run_is_refused(tmp_path: Path, stage: str, message: str) -> None:
+    assert message in refusal(tmp_path, stage)
+
+
+@pytest.mark.parametrize("policies", ["{a: '${stages.joint}', b: '${stages.base}'}", "{b: '${stages.base}'}"])
+def test_choices_are_followed(tmp_path: Path, policies: str) -> None:
+    chosen = f"choice: {{uses: choose, policies: {policies}, table: '${{stages.dev}}'}}"
+    dev = f"dev: {{uses: evaluate, policies: {policies}, problems: '${{task.dev}}'}}"
+    text = STAGES.replace("      last:", f"      {dev}\n      {chosen}\n      last:")
+    said = refusal(tmp_path, f"{SEARCH.replace('base', 'choice')}, {MCTS}, scorer: {{uses: joint}}", text=text)
+    assert "last.scorer: 'joint' reads a value head of the policy, and 'base'" in said
+
+
+ALPHAMATH = """
+    name: alphamath
+    include: [configs/models/tiny.yaml, configs/tasks/chain.yaml]
+    stages:
+      base: {uses: sft, policy: "${model}", data: "${task.train.gold}", learning_rate: 1e-3, max_steps: 1}
+    rounds:
+      grow:
+        max: 3
+        policy: joint
+        start: {joint: "${stages.base}"}
+        DIFFERENCE
+        stages:
+          trees: {uses: search, policy: "${previous.joint}", problems: "${task.explore}", gold: true,
+            search: {uses: mcts, simulations: 4}, scorer: {uses: joint}}
+          paths: {uses: sft_paths, trees: "${stages.trees}", policy: "${previous.joint}"}
+          values: {uses: value_targets, trees: "${stages.trees}", policy: "${previous.joint}", targets: {uses: q}}
+          joint: {uses: sft, policy: "${stages.base}", data: "${stages.paths}", value: {targets: "${stages.values}"},
+            packing: tree, learning_rate: 1e-3, max_steps: 1}
+"""
+
+
+def test_the_first_round_of_alphamath_has_no_head(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load(tmp_path, ALPHAMATH.replace("DIFFERENCE", ""))
+    [line] = str(caught.value).splitlines()
+    assert line.endswith(
+        "rounds.grow.stages.trees.scorer: 'joint' reads a value head of the policy, and 'base' (a stage of type 'sft') "
+        "makes none. Train one (`sft` with `value`, or `train_verifier`), or take another scorer; in rounds, "
+        "`first: {STAGE: {scorer: ...}}` gives round 1 a scorer of its own."
+    )
+
+
+def test_with_a_scorer_of_its_own_it_runs(tmp_path: Path) -> None:
+    nodes = load(tmp_path, ALPHAMATH.replace("DIFFERENCE", "first: {trees: {scorer: {uses: rollouts}}}")).nodes
+    assert [nodes[f"rounds.grow.{k}.trees"].config["scorer"]["uses"] for k in (1, 2, 3)] == [
+        "rollouts",
+        "joint",
+        "joint",
+    ]
