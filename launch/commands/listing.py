@@ -20,7 +20,9 @@ MORE = """\
 
 def add(subparsers: Subparsers) -> None:
     """Register the command."""
-    parser = command(subparsers, "list", run, "list recipes, configs, stages, tasks, searches and scorers", MORE)
+    parser = command(
+        subparsers, "list", run, "list recipes, configs, stages, tasks, searches, scorers and losses", MORE
+    )
     parser.add_argument("what", nargs="?", choices=sorted(SECTIONS), help="one section only")
     add_json(parser)
 
@@ -92,6 +94,14 @@ def _scorers() -> Iterator[Row]:
         yield {"scorer": name, "about": _summary(SCORERS.get(name).__doc__)}
 
 
+def _losses() -> Iterator[Row]:
+    from reasoning_train.trainers.losses.base import LOSSES
+
+    for name in LOSSES.names():
+        loss = LOSSES.get(name)
+        yield {"loss": name, "reads": ", ".join(loss.reads), "about": _summary(loss.__doc__)}
+
+
 def _module_summary(function: Callable[..., None]) -> str:
     """The module's first line without the name in front: "`sample`: n graded solutions ..."."""
     summary = _summary(inspect.getdoc(inspect.getmodule(function)))
@@ -109,4 +119,5 @@ SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     "tasks": _tasks,
     "searches": _searches,
     "scorers": _scorers,
+    "losses": _losses,
 }

@@ -7,9 +7,10 @@ branch. B, T: packed rows and columns; `at`-tensors index the flattened [B * T].
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reasoning_train.packing.ancestry import ancestry
+from reasoning_train.packing.columns import Columns
 from reasoning_train.packing.forest import Forest, grow
 from reasoning_train.packing.rows import Row
 
@@ -32,8 +33,9 @@ def collate(
     `predict_at`, `predict_label` [U]: the predictions, each once; `token` [P] points from the tokens of all traces into
     them, with their `token_weight` and `token_trace`; `read_at` [R]: where values are read, each once; `value` [V]
     points into them, with `value_target`, `value_weight`, `value_trace`; `trace_row` [N]: the row of each trace;
-    `row_weight`, `row_smoothing` [K]; `trace_reference`, `trace_rank` [N]: NaN where a row has none. Masks go by
-    column, never by comparing ids, so pad may equal eos.
+    `row_weight`, `row_smoothing` [K]; `trace_reference`, `trace_rank` [N]: NaN where a row has none; `column.NAME` [P]
+    or [P, C]: a column of the traces, and `ids.NAME` [U, C] besides where it holds ids. Masks go by column, never by
+    comparing ids, so pad may equal eos.
     """
     import torch
 
@@ -55,9 +57,9 @@ class _Unique:
     """Numbers keys in order of appearance."""
 
     def __init__(self) -> None:
-        self.known: dict[tuple[int, int], int] = {}
+        self.known: dict[tuple[Any, ...], int] = {}
 
-    def __call__(self, key: tuple[int, int]) -> int:
+    def __call__(self, key: tuple[Any, ...]) -> int:
         return self.known.setdefault(key, len(self.known))
 
 
@@ -67,11 +69,13 @@ def _learnt(packs: Sequence[Sequence[Row]], forests: Sequence[Forest], width: in
     predictions, readings, n = _Unique(), _Unique(), 0
     tokens: list[tuple[int, float, int]] = []
     values: list[tuple[int, float, float, int]] = []
+    told = Columns([trace for rows in packs for row in rows for trace in row.traces])
     for b, (rows, forest) in enumerate(zip(packs, forests, strict=True)):
         for trace, columns in zip((trace for row in rows for trace in row.traces), forest.columns, strict=True):
             for t in range(1, len(trace)):
                 if trace.weights[t]:
-                    tokens.append((predictions((b * width + columns[t - 1], trace.ids[t])), trace.weights[t], n))
+                    key = (b * width + columns[t - 1], trace.ids[t], *told.read(trace, t))
+                    tokens.append((predictions(key), trace.weights[t], n))
             targets, weights = (
                 trace.targets or (float("nan"),) * len(trace.at),
                 trace.target_weights or (1.0,) * len(trace.at),
@@ -81,10 +85,9 @@ def _learnt(packs: Sequence[Sequence[Row]], forests: Sequence[Forest], width: in
             n += 1
     token, token_weight, token_trace = _columns(tokens, 3)
     value, value_target, value_weight, value_trace = _columns(values, 4)
-    where = torch.tensor(list(predictions.known) or torch.zeros(0, 2).tolist(), dtype=torch.long).view(-1, 2)
     return {
-        "predict_at": where[:, 0],
-        "predict_label": where[:, 1],
+        "predict_at": torch.tensor([key[0] for key in predictions.known], dtype=torch.long),
+        "predict_label": torch.tensor([key[1] for key in predictions.known], dtype=torch.long),
         "token": token.long(),
         "token_weight": token_weight.float(),
         "token_trace": token_trace.long(),
@@ -93,6 +96,7 @@ def _learnt(packs: Sequence[Sequence[Row]], forests: Sequence[Forest], width: in
         "value_target": value_target.float(),
         "value_weight": value_weight.float(),
         "value_trace": value_trace.long(),
+        **told.tensors([key[2:] for key in predictions.known]),
     }
 
 

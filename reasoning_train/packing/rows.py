@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,10 @@ class Trace:
     targets: tuple[float, ...] = ()
     """What the value should be at each of `at`; empty where losses compare traces and there is no target."""
     target_weights: tuple[float, ...] = ()
+    columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """What losses read at each token beside its id: by name as many entries as `ids`, each a number or a tuple of as
+    many numbers as the others; whole numbers are ids. Read only where a token carries weight. A teacher's two likeliest
+    tokens: `{"teacher_ids": ((0, 0), (0, 0), (4, 7), (1, 3))}`."""
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -1,5 +1,5 @@
-"""`dpo`: a policy from preferences: DPO, IPO, SimPO, on whole solutions, on steps (Step-DPO) or on sibling steps
-(MCTS-DPO).
+"""`dpo`: a policy from preferences: by DPO, IPO, SimPO or ORPO, on whole solutions, on steps (Step-DPO) or on sibling
+steps (MCTS-DPO).
 
 Which of them is in the pairs: a step's pair has the question and the shared steps in its prompt, so loss falls on the
 step alone.
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from data_gen.records.labels import StepPair
 from data_gen.registry import Unkeyed
@@ -18,6 +18,8 @@ from reasoning_train.api.refs import ModelRef, PairsRef, Ref
 from reasoning_train.api.stage import Context, Made, Sizes, gate, stage
 from reasoning_train.process.ranks import rank
 from reasoning_train.store.rows import Rows
+from reasoning_train.trainers.fitting import AnyLoss, check_losses
+from reasoning_train.trainers.losses.dpo import DPO
 from reasoning_train.trainers.setup import Training, load_options, pad_id, prepare, training_cost, use_bf16
 
 if TYPE_CHECKING:
@@ -26,32 +28,20 @@ if TYPE_CHECKING:
 
 
 class DPOConfig(Training):
-    """Which preference loss; defaults are DPO's (arXiv 2305.18290)."""
+    """Which policy learns from which pairs, by which losses."""
 
     policy: ModelRef
     pairs: PairsRef
-    """From stage `reference`, unless `loss` is simpo."""
-    loss: Literal["sigmoid", "ipo", "simpo"] = "sigmoid"
-    beta: float = Field(0.1, gt=0)
-    gamma: float = Field(0.0, ge=0)
-    """SimPO's target margin."""
-    label_smoothing: float = Field(0.0, ge=0, le=0.5)
-    """For pairs that bring none; those of rule `best_sibling` may bring one from visit counts (MCTS-DPO)."""
-    length_normalised: bool = False
-    sft: float = Field(0.0, ge=0)
-    """Times -log p a token of the better side."""
+    """From stage `reference`, unless no loss reads a reference."""
+    losses: list[AnyLoss] = [DPO()]
+    """Terms of the objective, each a mean times its `weight`: `[{uses: dpo, beta: 0.3}, {uses: sft, weight: 0.1}]`."""
     adapter: Literal["merge", "keep"] = "merge"
     packing: Annotated[Literal["none", "sequence", "tree"], Unkeyed()] = "tree"
     """`tree`: what the pairs of one tree share goes through the model once."""
 
     @model_validator(mode="after")
     def _fits(self) -> DPOConfig:
-        if self.gamma and self.loss != "simpo":
-            raise ValueError(f"gamma: only loss 'simpo' has a margin, and this is {self.loss!r}; leave it out")
-        if self.label_smoothing and self.loss != "sigmoid":
-            raise ValueError(
-                f"label_smoothing: only loss 'sigmoid' is smoothed, and this is {self.loss!r}; leave it out"
-            )
+        check_losses(self.losses, ("tokens", "pairs", "reference"), "dpo")
         return self
 
 
@@ -60,23 +50,14 @@ def dpo(config: DPOConfig, ctx: Context) -> None:
     """Train, then publish the policy with its Format (adapters merged unless `adapter: keep`)."""
     from reasoning_train.models.policy import load_policy, save_policy
     from reasoning_train.trainers.fit import Source, finish, fit
-    from reasoning_train.trainers.losses.preference import Preference
     from reasoning_train.trainers.objective import Objective
 
     folder = ctx.input(config.policy).path
     policy = load_policy(folder, **load_options(config, "dpo", ctx.deepspeed))
     rows, limit = _rows(config, policy, ctx)
     policy.model = prepare(policy.model, config)
-    loss = Preference(
-        kind=config.loss,
-        beta=config.beta,
-        gamma=config.gamma,
-        smoothing=config.label_smoothing,
-        normalise=config.length_normalised,
-        sft=config.sft,
-    )
     out = ctx.output("model")
-    objective = Objective(policy.model, [loss], bf16=use_bf16(config.precision))
+    objective = Objective(policy.model, config.losses, bf16=use_bf16(config.precision))
     trainer = fit(
         objective,
         [Source(rows)],
@@ -128,12 +109,12 @@ def _rows(config: DPOConfig, policy: Policy, ctx: Context) -> tuple[list[Row], i
     pairs = (StepPair.from_row(row) for row in Rows(ctx.input(config.pairs).path))
     encoded = encode_pairs(pairs, policy.codec, limit, vocabulary=policy.model.config.vocab_size)
     rows = validate_rows("dpo", encoded, config, ctx, limit, policy.codec)
-    without = [row for row in rows if not row.reference]
+    without, reading = [row for row in rows if not row.reference], [x for x in config.losses if "reference" in x.reads]
     gate(
-        config.loss == "simpo" or not without,
+        not (reading and without),
         f"dpo: {len(without)} of {len(rows)} pairs have no log-probabilities of a reference, which loss "
-        f"{config.loss!r} needs. Put a stage "
-        "`{uses: reference, pairs: ..., policy: ...}` before this one and train on its pairs, or use `loss: simpo`. "
-        f"The first: {named((without or rows)[0], policy.codec)}.",
+        f"{reading[0].uses if reading else ''!r} reads. Put a stage "
+        "`{uses: reference, pairs: ..., policy: ...}` before this one and train on its pairs, or use `losses: "
+        f"[simpo]`. The first: {named((without or rows)[0], policy.codec)}.",
     )
     return rows, limit

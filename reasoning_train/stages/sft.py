@@ -1,8 +1,8 @@
 """`sft`: supervised fine-tuning on solutions, loss on the completion only, full or LoRA/QLoRA, packed; with a value
 head in the same pass.
 
-With `value` it makes a joint policy and value model (AlphaMath, arXiv 2405.03553, section 3.4): cross-entropy on the
-paths in `data`, regression on all that have targets.
+With `value` it makes a joint policy and value model (AlphaMath, arXiv 2405.03553, section 3.4), whose `losses` are
+`cross_entropy` on the paths in `data` and `mse` on all that have targets.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from reasoning_train.process.ranks import rank
 from reasoning_train.stages.fits import heads, refused, unreadable
 from reasoning_train.store.inputs import read_solutions
 from reasoning_train.store.rows import Rows
+from reasoning_train.trainers.fitting import AnyLoss, check_losses, reads_head
+from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
 from reasoning_train.trainers.setup import Training, load_options, pad_id, prepare, training_cost, use_bf16, zero_stage
 
 if TYPE_CHECKING:
@@ -49,25 +51,13 @@ class Until(BaseModel):
 
 class Value(BaseModel):
     """A value head that learns in the same pass: `value: {targets: "${stages.values}", head: {activation: tanh, scale:
-    signed}, loss: mse}`."""
+    signed}}`, with `losses: [cross_entropy, {uses: mse, weight: 0.5}]` (0.5 is AlphaMath's beta)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     targets: ValueTargetsRef
     """Targets along right and wrong paths; rows of a problem stand in one step with its solutions, and in one tree with
     `packing: tree`."""
     head: HeadConfig = HeadConfig(activation="tanh", scale=Scale.SIGNED)
-    loss: Literal["mse", "bce"] = "mse"
-    weight: float = Field(1.0, gt=0)
-    """Times the value loss, a mean over targets, beside the language loss, a mean over tokens (AlphaMath's beta)."""
-
-    @model_validator(mode="after")
-    def _fits(self) -> Value:
-        if self.loss == "bce" and (self.head.activation != "sigmoid" or self.head.scale is not Scale.P):
-            raise ValueError(
-                f"loss: 'bce' needs a head with activation 'sigmoid' and scale 'p', not "
-                f"{self.head.activation!r}; expected 'mse'"
-            )
-        return self
 
 
 class Mixed(BaseModel):
@@ -87,6 +77,8 @@ class SFTConfig(Training):
     """One source, or several with their shares: of the rows of a step, whatever the sizes of the sources."""
     masked: list[Kind] = []
     """Kinds of segments that carry no loss, such as `think`; outputs of tools (`observation`) carry none anyway."""
+    losses: list[AnyLoss] = [CrossEntropy()]
+    """Terms of the objective, each a mean times its `weight`. With `value`, one or more read its targets."""
     value: Value | None = None
     until: Until | None = None
     adapter: Literal["merge", "keep"] = "merge"
@@ -96,6 +88,13 @@ class SFTConfig(Training):
 
     @model_validator(mode="after")
     def _fits(self) -> SFTConfig:
+        rows = ("tokens", "solutions", "targets") if self.value else ("tokens", "solutions")
+        who, head = ("sft with `value`", self.value.head) if self.value else ("sft", None)
+        check_losses(self.losses, rows, who, head=head)
+        if self.value and not any(map(reads_head, self.losses)):
+            raise ValueError(
+                "losses: no loss reads the targets of `value`; expected one that does, as in [cross_entropy, mse]"
+            )
         if isinstance(self.data, list) and (self.value or len(self.data) < 2):
             raise ValueError("data: several sources (two or more) and `value` do not go together; give one reference")
         if self.until and (self.held_out or self.ema):
@@ -171,17 +170,12 @@ def fits(config: SFTConfig, made: Made) -> Iterator[tuple[str, str]]:
 
 
 def _objective(config: SFTConfig, policy: Policy, folder: Path) -> Objective:
-    """The language loss and, with `value`, the head's beside it; a head that lies beside the policy goes on with it."""
+    """The losses over the policy and, with `value`, its head; one that lies beside the policy is trained further."""
     from reasoning_train.trainers.heads import open_head
-    from reasoning_train.trainers.losses.language import CrossEntropy
-    from reasoning_train.trainers.losses.value import Regression
     from reasoning_train.trainers.objective import Objective
 
-    bf16 = use_bf16(config.precision)
-    if config.value is None:
-        return Objective(policy.model, [CrossEntropy()], bf16=bf16)
-    value, head = config.value, open_head(folder, config.value.head, policy.model)
-    return Objective(policy.model, [CrossEntropy(), Regression(kind=value.loss, factor=value.weight)], head, bf16=bf16)
+    head = open_head(folder, config.value.head, policy.model) if config.value else None
+    return Objective(policy.model, config.losses, head, bf16=use_bf16(config.precision))
 
 
 @sft.estimate

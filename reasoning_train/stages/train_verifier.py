@@ -3,12 +3,12 @@ their targets.
 
 - outcome (2110.14168): `targets` of rule outcome, `head: {read_at: last}`
 - process (2312.08935): `targets` of rule mc; from labels without noise (2305.20050): of rule exact_steps
-- token-level (2407.12863): `targets` of rule prefix_ratio, `head: {read_at: every_token, activation: clip}`, `loss:
-  mse`
-- pairwise (2407.00390): `pairs` of rule margin, `head: {scale: ranking, activation: none, bias: false}`, `loss:
-  ranking`
-- listwise (2409.12122): `targets` of rule outcome, `head: {scale: ranking, activation: none, read_at: last}`, `loss:
-  ranking`
+- token-level (2407.12863): `targets` of rule prefix_ratio, `head: {read_at: every_token, activation: clip}`,
+  `losses: [mse]`
+- pairwise (2407.00390): `pairs` of rule margin, `head: {scale: ranking, activation: none, bias: false}`,
+  `losses: [ranking]`
+- listwise (2409.12122): `targets` of rule outcome, `head: {scale: ranking, activation: none, read_at: last}`,
+  `losses: [ranking]`
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from data_gen.records.labels import StepPair, ValueTarget
-from data_gen.records.scales import Scale
 from data_gen.registry import Unkeyed
 from data_gen.verifiers.heads import HeadConfig
 from reasoning_train.api.refs import BackboneRef, PairsRef, ValueTargetsRef
@@ -27,6 +26,8 @@ from reasoning_train.api.stage import Context, Made, Sizes, gate, stage
 from reasoning_train.process.ranks import rank
 from reasoning_train.stages.fits import heads, refused, unreadable
 from reasoning_train.store.rows import Rows
+from reasoning_train.trainers.fitting import AnyLoss, check_losses
+from reasoning_train.trainers.losses.bce import BCE
 from reasoning_train.trainers.setup import Training, load_options, pad_id, prepare, training_cost, use_bf16
 
 if TYPE_CHECKING:
@@ -44,13 +45,11 @@ class TrainVerifierConfig(Training):
     """Train a new head though one lies beside the backbone already, for one that is read or scaled in another way."""
     targets: ValueTargetsRef | None = None
     pairs: PairsRef | None = None
-    """For `loss: ranking` between steps; exactly one of `targets` and `pairs`."""
+    """For losses that compare steps (`ranking`); exactly one of `targets` and `pairs`."""
     head: HeadConfig = HeadConfig()
-    loss: Literal["bce", "mse", "ranking"] = "bce"
-    """`bce`: cross-entropy with soft or hard labels; `mse`: squared error on the head's scale; `ranking`: -log sigma of
-    differences (of the two sides of `pairs`, or of right and wrong paths of one problem)."""
-    margin: float = Field(0.0, ge=0)
-    """By which a ranking wants the better score ahead."""
+    losses: list[AnyLoss] = [BCE()]
+    """Terms of the objective, each a mean times its `weight`: `bce` with soft or hard labels, `mse` on the head's
+    scale, or `ranking` of the two sides of `pairs`, or of the right and wrong paths of one problem."""
     packing: Annotated[Literal["none", "sequence", "tree"], Unkeyed()] = "tree"
     """`tree`: what the paths of one problem share goes through the model once."""
 
@@ -58,21 +57,18 @@ class TrainVerifierConfig(Training):
     def _fits(self) -> TrainVerifierConfig:
         if (self.targets is None) == (self.pairs is None):
             raise ValueError("train_verifier: give exactly one of `targets` and `pairs`")
-        if self.pairs is not None and self.loss != "ranking":
-            raise ValueError(
-                f"loss: pairs say which side is better, not how good it is; expected 'ranking', got {self.loss!r}"
-            )
-        if (self.loss == "ranking") != (self.head.scale is Scale.RANKING):
-            raise ValueError(
-                f"head.scale: loss {self.loss!r} does not go with scale {str(self.head.scale)!r}; 'ranking' goes with "
-                "'ranking' only"
-            )
-        if self.loss == "bce" and (self.head.activation != "sigmoid" or self.head.scale is not Scale.P):
-            raise ValueError(
-                f"loss: 'bce' needs a head with activation 'sigmoid' and scale 'p', and this has "
-                f"{self.head.activation!r}; expected 'mse'"
-            )
+        if self.pairs is not None:
+            check_losses(self.losses, ("ranks",), "train_verifier with `pairs`", head=self.head)
+        elif self.compares:
+            check_losses(self.losses, ("ranks",), "train_verifier that compares paths", head=self.head)
+        else:
+            check_losses(self.losses, ("targets",), "train_verifier with `targets`", head=self.head)
         return self
+
+    @property
+    def compares(self) -> bool:
+        """Whether losses compare paths of a problem, or steps, instead of reading targets."""
+        return any("ranks" in loss.reads for loss in self.losses)
 
 
 @stage("train_verifier", version=3, outputs={"verifier": "verifier"}, distributed=True)
@@ -84,7 +80,6 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
     from reasoning_train.models.policy import load_policy
     from reasoning_train.trainers.fit import Source, finish, fit
     from reasoning_train.trainers.heads import open_head, without_lm_head
-    from reasoning_train.trainers.losses.value import Ranking, Regression
     from reasoning_train.trainers.objective import Objective
 
     folder, lm_head = ctx.input(config.policy).path, config.head.kind == "from_vocab"
@@ -98,8 +93,7 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
     rows, limit = _rows(config, policy, ctx)
     head = open_head(folder, config.head, policy.model, new=config.new_head)
     model = prepare(without_lm_head(policy.model, config.head), config)
-    loss = Ranking(margin=config.margin) if config.loss == "ranking" else Regression(kind=config.loss)
-    objective, out = Objective(model, [loss], head, bf16=use_bf16(config.precision)), ctx.output("verifier")
+    objective, out = Objective(model, config.losses, head, bf16=use_bf16(config.precision)), ctx.output("verifier")
     trainer = fit(
         objective,
         [Source(rows)],
@@ -154,8 +148,8 @@ def _rows(config: TrainVerifierConfig, policy: Policy, ctx: Context) -> tuple[li
         encoded = encode_pairs(pairs, policy.codec, limit, vocabulary=vocabulary, compare=True)
     else:
         assert config.targets is not None
-        encode = encode_groups if config.loss == "ranking" else encode_values
+        encode = encode_groups if config.compares else encode_values
         targets = (ValueTarget.from_row(row) for row in Rows(ctx.input(config.targets).path))
         encoded = encode(targets, policy.codec, config.head, limit, vocabulary=vocabulary)
-    scale = None if config.loss == "ranking" else config.head.scale
+    scale = None if config.compares else config.head.scale
     return validate_rows("train_verifier", encoded, config, ctx, limit, policy.codec, scale=scale), limit

@@ -88,11 +88,11 @@ class StepTrainer(Trainer):
         for number, batch in enumerate(inputs["batches"]):
             found = model({name: tensor.to(self.args.device) for name, tensor in batch.items()})
             sums = {name: sums[name] + found[name].detach() for name in sums}
-            terms = [loss.factor * found[loss.name] / (totals[loss.name] or 1.0) for loss in objective.losses]
+            terms = [loss.weight * found[name] / (totals[name] or 1.0) for name, loss in objective.losses.items()]
             self._backward(model, torch.stack(terms).sum() * world_size(), last=number == len(inputs["batches"]) - 1)
         means = {name: value / (totals[name] or 1.0) for name, value in summed(sums).items()}
         self.window = [*self.window, {name: float(value) for name, value in means.items()}]
-        return torch.stack([loss.factor * means[loss.name] for loss in objective.losses]).sum()
+        return torch.stack([loss.weight * means[name] for name, loss in objective.losses.items()]).sum()
 
     def _backward(self, model: torch.nn.Module, loss: torch.Tensor, *, last: bool) -> None:
         """Gradients are averaged over ranks with the last pass; DeepSpeed's optimizer steps with it."""
@@ -122,13 +122,11 @@ class StepTrainer(Trainer):
         time, as it is."""
         if "loss" in logs and self.window:
             losses: Any = self._objective.losses
-            terms = {loss.name for loss in losses}
             mean = {name: sum(step[name] for step in self.window) / len(self.window) for name in self.window[0]}
-            logs["loss"] = sum(
-                loss.factor * mean[loss.name] for loss in losses
-            )  # the library's forgets what lies before a resumption
+            # The library's forgets what lies before a resumption.
+            logs["loss"] = sum(loss.weight * mean[name] for name, loss in losses.items())
             if len(mean) > 1:
-                logs.update({f"loss_{name}" if name in terms else name: value for name, value in mean.items()})
+                logs.update({f"loss_{name}" if name in losses else name: value for name, value in mean.items()})
             self.window = []
         super().log(logs, start_time)
 

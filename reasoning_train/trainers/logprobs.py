@@ -1,13 +1,18 @@
-"""Log-probabilities of chosen tokens without ever holding logits of the full vocabulary for all of them."""
+"""Log-probabilities, entropies and likeliest tokens, without ever holding logits of the full vocabulary for all
+positions."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from reasoning_train.trainers.losses.base import Needs
+
+NOTHING = Needs()
 CHUNK = 512
 """Positions whose logits are held at once."""
 
@@ -19,22 +24,38 @@ def backbone(model: Any) -> Any:
 
 
 def chosen_logprobs(model: Any, hidden: Tensor, labels: Tensor, chunk: int = CHUNK) -> Tensor:
-    """log p of `labels` [U] under the states [U, H] that predict them: [U] float32.
+    """log p of `labels` [U] under the states [U, H] that predict them: [U] float32."""
+    return read_logits(model, hidden, labels, chunk=chunk)["chosen"]
+
+
+def read_logits(
+    model: Any,
+    hidden: Tensor,
+    labels: Tensor,
+    *,
+    needs: Needs = NOTHING,
+    ids: Mapping[str, Tensor] | None = None,
+    chunk: int = CHUNK,
+) -> dict[str, Tensor]:
+    """What losses read of the logits over the states [U, H] that predict `labels` [U], in float32: `chosen` [U], the
+    log-probability of the label; `entropy` [U]; `top.ids` and `top.logprobs` [U, k]; `ids.NAME` [U, K], the
+    log-probabilities of `ids[NAME]` [U, K]; the last three where `needs` names them.
 
     Logits are computed `chunk` positions at a time, and again in the backward pass.
     """
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    head, shape = inner.get_output_embeddings(), _Shape(inner.config)
+    asked = {name: (ids or {})[name] for name in needs.ids}
+    reading = _Reading(inner.get_output_embeddings(), _Shape(inner.config), needs)
     pieces = []
     for at in range(
         0, max(1, len(labels)), chunk
     ):  # once without labels, too: DDP waits for the gradient of every weight
-        piece = hidden[at : at + chunk], labels[at : at + chunk]
+        piece = [tensor[at : at + chunk] for tensor in (hidden, labels, *asked.values())]
         if torch.is_grad_enabled() and len(labels) > chunk:
-            pieces.append(checkpoint(_logprobs, head, shape, *piece, use_reentrant=False))
+            pieces.append(checkpoint(reading, *piece, use_reentrant=False))
         else:
-            pieces.append(_logprobs(head, shape, *piece))
-    return torch.cat(pieces)
+            pieces.append(reading(*piece))
+    return {name: torch.cat(parts) for name, parts in zip(reading.names, zip(*pieces, strict=True), strict=True)}
 
 
 class _Shape:
@@ -51,6 +72,23 @@ class _Shape:
         return torch.tanh(logits / self.cap) * self.cap if self.cap else logits
 
 
-def _logprobs(head: nn.Module, shape: _Shape, hidden: Tensor, labels: Tensor) -> Tensor:
-    logits = shape(head(hidden))
-    return logits.gather(-1, labels[:, None])[:, 0] - logits.logsumexp(-1)
+class _Reading:
+    """Reads a chunk's logits, which are gone when it returns."""
+
+    def __init__(self, head: nn.Module, shape: _Shape, needs: Needs) -> None:
+        self.head, self.shape, self.needs = head, shape, needs
+        named = [*(["entropy"] if needs.entropy else []), *(["top.ids", "top.logprobs"] if needs.top else [])]
+        self.names = ["chosen", *named, *(f"ids.{name}" for name in needs.ids)]
+
+    def __call__(self, hidden: Tensor, labels: Tensor, *ids: Tensor) -> tuple[Tensor, ...]:
+        """In the order of `names`; hidden [C, H], labels [C], ids [C, K] each."""
+        logits = self.shape(self.head(hidden))
+        norm = logits.logsumexp(-1)
+        found = [logits.gather(-1, labels[:, None])[:, 0] - norm]
+        if self.needs.entropy:
+            logp = logits - norm[:, None]
+            found.append(-(logp.exp() * logp).sum(-1))
+        if self.needs.top:
+            largest = logits.topk(self.needs.top)
+            found += [largest.indices, largest.values - norm[:, None]]
+        return (*found, *(logits.gather(-1, some) - norm[:, None] for some in ids))

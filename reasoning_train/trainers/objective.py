@@ -4,6 +4,8 @@ trained."""
 from __future__ import annotations
 
 import contextlib
+import functools
+import operator
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +17,18 @@ from reasoning_train.packing.batch import Batch
 from reasoning_train.packing.plan import Packing
 from reasoning_train.packing.rows import Row
 from reasoning_train.packing.tree_attention import ForestAttention, forest_attention, row_attention
-from reasoning_train.trainers.logprobs import backbone, chosen_logprobs
-from reasoning_train.trainers.losses.base import Loss, Outputs
+from reasoning_train.trainers.logprobs import backbone, read_logits
+from reasoning_train.trainers.losses.base import Loss, Needs
+from reasoning_train.trainers.outputs import Outputs
 
 if TYPE_CHECKING:
     from data_gen.verifiers.value_head import ValueHead
 
 
 class Objective(nn.Module):
-    """`Objective(model, [CrossEntropy()])(batch)` is `{"lm": sum of -log p}`; a term's mean is its sum over the step's
-    `normalizers`. What a term watches stands beside it, as in `preference_accuracy`.
+    """`Objective(model, [CrossEntropy()])(batch)` is `{"cross_entropy": sum of -log p}`; a term's mean is its sum over
+    the step's `normalizers`. What a term watches stands beside it, as in `dpo_accuracy`; a second term of one name is
+    `entropy_2`.
 
     `head`: a ValueHead, for the losses that read values; `bf16`: passes compute in bfloat16, whatever the weights are.
     Losses do not.
@@ -34,7 +38,8 @@ class Objective(nn.Module):
         self, model: Any, losses: Sequence[Loss], head: ValueHead | None = None, *, bf16: bool = False
     ) -> None:
         super().__init__()
-        self.model, self.head, self.losses, self.bf16 = model, head, tuple(losses), bf16
+        self.model, self.head, self.losses, self.bf16 = model, head, _named(losses), bf16
+        self.needs = functools.reduce(operator.or_, (loss.needs for loss in losses), Needs())
         self.forest: ForestAttention | None = None
 
     @property
@@ -45,10 +50,12 @@ class Objective(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Sums by name of loss term, and of what the terms watch."""
         out = self.outputs(batch)
-        sums = {loss.name: loss(out) for loss in self.losses}
+        sums = {name: loss(out) for name, loss in self.losses.items()}
         with torch.no_grad():
             watched = {
-                name: value for loss in self.losses for name, value in zip(_watched(loss), loss.watch(out), strict=True)
+                figure: value
+                for name, loss in self.losses.items()
+                for figure, value in zip(_figures(name, loss), loss.watch(out), strict=True)
             }
         return sums | watched
 
@@ -65,18 +72,23 @@ class Objective(nn.Module):
 
     def _outputs(self, batch: Batch) -> Outputs:
         body = backbone(self.model)
-        states = body(
+        passed = body(
             input_ids=batch["input_ids"],
             position_ids=batch["position_ids"],
             use_cache=False,
+            output_hidden_states=bool(self.needs.layers),
             **self._attention(body, batch),
-        ).last_hidden_state.flatten(0, 1)
-        unique = chosen_logprobs(self.model, states[batch["predict_at"]], batch["predict_label"])
+        )
+        states = passed.last_hidden_state.flatten(0, 1)
+        ids = {name: batch[f"ids.{name}"] for name in self.needs.ids}
+        read = read_logits(self.model, states[batch["predict_at"]], batch["predict_label"], needs=self.needs, ids=ids)
         return Outputs(
             batch=batch,
-            logprobs=unique[batch["token"]],
+            logprobs=read["chosen"][batch["token"]],
             raw=self._raw(states[batch["read_at"]])[batch["value"]],
             head=self.head,
+            read=read,
+            states={layer: passed.hidden_states[layer].flatten(0, 1) for layer in self.needs.layers},
         )
 
     def _attention(self, body: Any, batch: Batch) -> dict[str, Any]:
@@ -109,9 +121,18 @@ class Objective(nn.Module):
 
     def normalizers(self, rows: Sequence[Row]) -> dict[str, float]:
         """What each sum is divided by where `rows` form an optimizer step."""
-        weights = [(loss, sum(loss.normalizer(row) for row in rows)) for loss in self.losses]
-        return {name: weight for loss, weight in weights for name in (loss.name, *_watched(loss))}
+        weights = [(name, loss, sum(loss.normalizer(row) for row in rows)) for name, loss in self.losses.items()]
+        return {one: weight for name, loss, weight in weights for one in (name, *_figures(name, loss))}
 
 
-def _watched(loss: Loss) -> list[str]:
-    return [f"{loss.name}_{name}" for name in loss.watched]
+def _named(losses: Sequence[Loss]) -> dict[str, Loss]:
+    """Losses by their name in curves."""
+    named: dict[str, Loss] = {}
+    for loss in losses:
+        same = sum(other.uses == loss.uses for other in named.values())
+        named[f"{loss.uses}_{same + 1}" if same else loss.uses] = loss
+    return named
+
+
+def _figures(name: str, loss: Loss) -> list[str]:
+    return [f"{name}_{figure}" for figure in loss.watched]

@@ -75,13 +75,13 @@ def our_dpo(
     tokens: Any, made: Sequence[Any], folder: Path, *, micro_tokens: int, steps: int, policy: Any = None, **more: Any
 ) -> Clock:
     """Train by ours: a step is all rows, each pair a tree. `more` are training arguments."""
-    from reasoning_train.trainers.losses.preference import Preference
+    from reasoning_train.trainers.losses.dpo import DPO
     from reasoning_train.trainers.objective import Objective
 
     policy = policy or model(tokens)
     if more.pop("gradient_checkpointing", False):
         policy.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    clock, objective = Clock(), Objective(policy, [Preference(beta=BETA)])
+    clock, objective = Clock(), Objective(policy, [DPO(beta=BETA)])
     ours(
         objective,
         made,

@@ -82,12 +82,12 @@ def _objective() -> Any:
 
     from data_gen.verifiers.heads import HeadConfig
     from data_gen.verifiers.value_head import ValueHead
-    from reasoning_train.trainers.losses.value import Regression
+    from reasoning_train.trainers.losses.mse import MSE
     from reasoning_train.trainers.objective import Objective
 
     torch.manual_seed(0)
     model = Qwen2ForCausalLM(Qwen2Config(**SHAPE)).cuda()
-    return Objective(model, [Regression()], ValueHead(HeadConfig(), int(SHAPE["hidden_size"])).cuda(), bf16=True)
+    return Objective(model, [MSE()], ValueHead(HeadConfig(), int(SHAPE["hidden_size"])).cuda(), bf16=True)
 
 
 def _timed(objective: Any, arm: str, paths: list[tuple[int, ...]], n: int) -> tuple[float, int]:

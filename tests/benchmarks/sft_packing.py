@@ -107,7 +107,7 @@ def _weights(ids: Sequence[int]) -> list[float]:
 
 def _ours(words: Any, ids: Sequence[list[int]], folder: Path, **how: Any) -> Clock:
     from reasoning_train.packing.rows import Row, Trace
-    from reasoning_train.trainers.losses.language import CrossEntropy
+    from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
     from reasoning_train.trainers.objective import Objective
 
     rows = [Row((Trace(tuple(each), tuple(_weights(each))),)) for each in ids]

@@ -125,7 +125,7 @@ class _Side:
     def outputs(self, batch: Any, forests: Sequence[Any]) -> Any:
         """What losses read from one pass."""
         from reasoning_train.trainers.logprobs import chosen_logprobs
-        from reasoning_train.trainers.losses.base import Outputs
+        from reasoning_train.trainers.outputs import Outputs
 
         where = (
             {"input_ids": batch["input_ids"], "position_ids": batch["position_ids"]}
@@ -142,12 +142,12 @@ class _Side:
 
 
 def _values() -> tuple[float, int, dict[str, list[Pass]]]:
-    from reasoning_train.trainers.losses.value import Regression
+    from reasoning_train.trainers.losses.mse import MSE
 
     paths = full_tree(random.Random(0), VOCAB, prompt=PROMPT, step=STEP, children=CHILDREN, depth=DEPTH)
     ends = tuple(range(PROMPT + STEP - 1, PROMPT + DEPTH * STEP, STEP))
-    arms = {f"padded {n}": _passes(paths, n, share=False, ends=ends, loss=Regression()) for n in (4, 8, 16, 32)}
-    arms |= {f"tree {n}": _passes(paths, n, share=True, ends=ends, loss=Regression()) for n in (27, 81)}
+    arms = {f"padded {n}": _passes(paths, n, share=False, ends=ends, loss=MSE()) for n in (4, 8, 16, 32)}
+    arms |= {f"tree {n}": _passes(paths, n, share=True, ends=ends, loss=MSE()) for n in (27, 81)}
     return sharing(paths), sum(map(len, paths)), arms
 
 

@@ -62,7 +62,7 @@ def main() -> None:
     from reasoning_train.process import ranks
     from reasoning_train.recipe.includes import CHECKOUT
     from reasoning_train.trainers.base import Steps, train
-    from reasoning_train.trainers.losses.language import CrossEntropy
+    from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
     from reasoning_train.trainers.objective import Objective
     from tests.benchmarks._against_trl import SETTINGS, Clock, model, one_thread, tokenizer
 

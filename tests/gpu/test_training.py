@@ -16,7 +16,7 @@ from reasoning_train.packing.plan import Packing
 from reasoning_train.packing.rows import Row, Trace
 from reasoning_train.process.memory import AUTOCAST_BYTES, BYTES, Shape, activation_bytes
 from reasoning_train.trainers.fit import Source, fit
-from reasoning_train.trainers.losses.language import CrossEntropy
+from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
 from reasoning_train.trainers.objective import Objective
 from reasoning_train.trainers.setup import Training
 from tests.reasoning_train.trainers.here import Here

@@ -72,7 +72,7 @@ class Watch(TrainerCallback):
         with self.average.applied() if self.average else nullcontext():
             self.dev.attention = self.training.attention
             found = means(self.objective, self.dev, args.device)
-            loss = sum(term.factor * found[term.name] for term in self.objective.losses)
+            loss = sum(term.weight * found[name] for name, term in self.objective.losses.items())
             self.evaluations.append((state.global_step, loss))
             if rank() == 0:
                 self._remember()

@@ -1,2 +1,2 @@
-"""Loss terms, one family a file. Each returns a sum; the trainer divides it once, by the weight of the whole optimizer
+"""Loss terms, one file a loss. Each returns a sum; the trainer divides it once, by the weight of the whole optimizer
 step."""

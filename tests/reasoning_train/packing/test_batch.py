@@ -17,8 +17,8 @@ from data_gen.verifiers.value_head import ValueHead
 from reasoning_train.packing.batch import collate, silenced
 from reasoning_train.packing.forest import grow
 from reasoning_train.packing.rows import Row, Trace
-from reasoning_train.trainers.losses.language import CrossEntropy
-from reasoning_train.trainers.losses.value import Regression
+from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
+from reasoning_train.trainers.losses.mse import MSE
 from reasoning_train.trainers.objective import Objective
 from tests.reasoning_train.packing.tiny import FAMILIES, VOCAB, model, rows, trace
 
@@ -39,7 +39,7 @@ def objective(family: str, attention: str = "sdpa") -> Objective:
     net = model(family, attention)
     torch.manual_seed(1)
     head = ValueHead(HeadConfig(), 32, init_std=0.3)
-    return Objective(net, [CrossEntropy(), Regression()], head)
+    return Objective(net, [CrossEntropy(), MSE()], head)
 
 
 def gradient(module: Any, total: torch.Tensor) -> torch.Tensor:
@@ -149,7 +149,7 @@ def test_the_pad_id_changes_nothing_even_where_it_is_a_trained_token() -> None:
 def test_a_silenced_batch_teaches_nothing() -> None:
     module = objective("llama")
     found = module(silenced(collate([TREE], 0, share=True)))
-    assert {name: value.item() for name, value in found.items()} == {"lm": 0.0, "value": 0.0}
+    assert {name: value.item() for name, value in found.items()} == {"cross_entropy": 0.0, "mse": 0.0}
     assert not gradient(module, torch.stack(list(found.values())).sum()).any()
 
 

@@ -12,9 +12,9 @@ from data_gen.verifiers.value_head import ValueHead
 from reasoning_train.packing.batch import Batch, collate
 from reasoning_train.packing.rows import Row
 from reasoning_train.trainers.losses.base import Loss
-from reasoning_train.trainers.losses.language import CrossEntropy
-from reasoning_train.trainers.losses.preference import Preference
-from reasoning_train.trainers.losses.value import Regression
+from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
+from reasoning_train.trainers.losses.dpo import DPO
+from reasoning_train.trainers.losses.mse import MSE
 from reasoning_train.trainers.objective import Objective
 from tests.reasoning_train.packing.test_tree_attention import close, random_paths
 from tests.reasoning_train.packing.tiny import FAMILIES, model, trace
@@ -27,7 +27,7 @@ def learn(module: Objective, batches: list[Batch]) -> tuple[dict[str, float], to
     logprobs, raw = [], []
     for batch in batches:
         out: Any = module.outputs(batch)
-        terms = {loss.name: loss(out) for loss in module.losses}
+        terms = {name: loss(out) for name, loss in module.losses.items()}
         torch.stack(list(terms.values())).sum().backward()
         sums = {name: sums.get(name, 0.0) + term.item() for name, term in terms.items()}
         logprobs.append(out.trace_logprobs.detach())
@@ -40,7 +40,7 @@ def learn(module: Objective, batches: list[Batch]) -> tuple[dict[str, float], to
 def test_pairs_and_values_on_trees_equal_those_side_by_side(family: str) -> None:
     net = model(family, "eager")
     torch.manual_seed(1)
-    losses: list[Loss] = [CrossEntropy(), Regression(), Preference(beta=0.05)]
+    losses: list[Loss] = [CrossEntropy(), MSE(), DPO(beta=0.05)]
     module = Objective(net, losses, ValueHead(HeadConfig(), 32, init_std=0.3))
     paths = [ids for seed in range(4) for ids in random_paths(seed, most=30) if len(ids) > 2]
     pairs = list(zip(paths[::2], paths[1::2], strict=False))

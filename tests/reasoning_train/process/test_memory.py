@@ -18,7 +18,7 @@ from reasoning_train.process import memory
 from reasoning_train.process.memory import GIB, Shape, activation_bytes
 from reasoning_train.trainers.data import preflight
 from reasoning_train.trainers.data.preflight import check_memory
-from reasoning_train.trainers.losses.language import CrossEntropy
+from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
 from reasoning_train.trainers.objective import Objective
 from reasoning_train.trainers.setup import Training, prepare
 from tests.reasoning_train.trainers.here import Here

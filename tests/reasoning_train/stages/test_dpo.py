@@ -87,10 +87,11 @@ def test_reference_is_the_log_probability_of_each_side(kitchen: Bench) -> None:
     "loss",
     [
         {},
-        {"loss": "ipo"},
-        {"loss": "simpo", "beta": 2.0, "gamma": 0.5},
-        {"length_normalised": True, "beta": 1.0},
-        {"sft": 0.5},
+        {"losses": ["ipo"]},
+        {"losses": [{"uses": "simpo", "beta": 2.0, "gamma": 0.5}]},
+        {"losses": [{"uses": "dpo", "length_normalised": True, "beta": 1.0}]},
+        {"losses": ["dpo", {"uses": "sft", "weight": 0.5}]},
+        {"losses": ["sft", "orpo"]},
     ],
     ids=str,
 )
@@ -173,7 +174,7 @@ def test_rows_that_cannot_be_trained_on_are_named(kitchen: Bench, case: str) -> 
     rows = pairs(kitchen, 4)
     rows[2] = spoil(rows[2])
     with pytest.raises(UserError, match=message) as error:
-        train(kitchen, rows, referred=False, loss="simpo")
+        train(kitchen, rows, referred=False, losses=["simpo"])
     assert "Pair 2 (problem 'p1'" in str(error.value)
 
 
@@ -204,8 +205,8 @@ def test_gates(kitchen: Bench) -> None:
         r" The first .*: problem 'p0', \d+ tokens, '",
     ):
         train(kitchen, name="c", max_length=3)
-    with pytest.raises(ValueError, match="gamma: only loss 'simpo' has a margin"):
-        train(kitchen, name="d", gamma=0.1)
+    with pytest.raises(ValueError, match="'cross_entropy' reads solutions to imitate, which dpo does not have"):
+        train(kitchen, name="d", losses=["dpo", "cross_entropy"])
 
 
 def test_pairs_of_all_trees_of_a_problem_are_held_out_together(kitchen: Bench) -> None:

@@ -30,7 +30,8 @@ from reasoning_train.trainers.data import preflight
 from tests.reasoning_train.bench import Bench, solution
 from tests.reasoning_train.stages.test_train_verifier import targets
 
-VALUE: dict[str, Any] = {"targets": Ref("values"), "head": {"activation": "tanh", "scale": "signed"}, "weight": 0.5}
+VALUE: dict[str, Any] = {"targets": Ref("values"), "head": {"activation": "tanh", "scale": "signed"}}
+JOINT = ["cross_entropy", {"uses": "mse", "weight": 0.5}]
 
 
 def right_ones(bench: Bench) -> list[Solution]:
@@ -58,6 +59,7 @@ def train(bench: Bench, name: str = "joint", **config: Any) -> Artifact:
         "batch_size": 12,
         "max_steps": 40,
         "value": VALUE,
+        "losses": JOINT if config.get("value", VALUE) else ["cross_entropy"],
         "packing": "tree",
     }
     return bench.make(name, "sft", policy=Ref("model"), **{**fixed, **config})
@@ -96,8 +98,8 @@ def test_a_joint_model_writes_the_right_path_and_values_both(kitchen: Bench) -> 
 def test_both_terms_are_drawn_and_packing_does_not_change_them(kitchen: Bench) -> None:
     found = [curves(train(kitchen, packing, packing=packing, max_steps=20)) for packing in ("tree", "sequence", "none")]
     for point, other, third in zip(*found, strict=True):
-        assert point["loss"] == pytest.approx(point["loss_lm"] + 0.5 * point["loss_value"], rel=1e-5)
-        for name in ("loss", "loss_lm", "loss_value", "grad_norm"):
+        assert point["loss"] == pytest.approx(point["loss_cross_entropy"] + 0.5 * point["loss_mse"], rel=1e-5)
+        for name in ("loss", "loss_cross_entropy", "loss_mse", "grad_norm"):
             assert other[name] == pytest.approx(point[name], rel=1e-4) and third[name] == pytest.approx(
                 point[name], rel=1e-4
             )
@@ -111,6 +113,7 @@ def test_it_goes_on_with_the_head_that_it_finds(kitchen: Bench) -> None:
         policy=Ref("joint"),
         data=Ref("kept"),
         value=VALUE,
+        losses=JOINT,
         learning_rate=1e-9,
         batch_size=12,
         max_steps=1,
@@ -131,9 +134,31 @@ def test_sources_with_shares(kitchen: Bench) -> None:
     artifact = train(kitchen, data=mixed, value=None, batch_size=8, max_steps=10, packing="sequence")
     assert artifact.manifest["counts"] == {"in": 28, "out": 28}
     with pytest.raises(ValueError, match="several sources .two or more. and `value` do not go together"):
-        SFTConfig(policy=Ref("m"), data=mixed, value=VALUE, learning_rate=1.0)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="head with activation 'sigmoid' and scale 'p', not 'tanh'"):
-        SFTConfig(policy=Ref("m"), data=Ref("kept"), value={**VALUE, "loss": "bce"}, learning_rate=1.0)  # type: ignore[arg-type]
+        sft(data=mixed, value=VALUE, losses=JOINT)
+
+
+def sft(**config: Any) -> SFTConfig:
+    return SFTConfig.model_validate({"policy": Ref("m"), "data": Ref("kept"), "learning_rate": 1.0, **config})
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            {"value": VALUE, "losses": ["cross_entropy", "bce"]},
+            "'bce' needs a head with activation 'sigmoid' and scale",
+        ),
+        ({"value": VALUE}, "no loss reads the targets of `value`; expected one that does"),
+        ({"losses": ["mse"]}, "'mse' reads a value head and targets for it, which sft does not have; expected some of"),
+        ({"losses": ["dpo"]}, "'dpo' reads pairs of a better and a worse continuation and log-probabilities of a ref"),
+        ({"losses": []}, "the list is empty; expected some of cross_entropy, entropy, sparse_kl"),
+        ({"losses": ["cross_entropi"]}, "'cross_entropy'"),
+    ],
+    ids=str,
+)
+def test_losses_that_do_not_fit_are_refused_when_the_recipe_loads(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        sft(**config)
 
 
 @pytest.mark.parametrize("other", [{"held_out": {}}, {"ema": 0.9}])

@@ -98,7 +98,7 @@ def test_siblings_are_ranked_in_other_tokens(kitchen: Bench) -> None:
         "theirs", "recode_pairs", pairs=Ref("labels"), policy=Ref("model"), model=Ref("large"), problems=Ref("asked")
     )
     head = {"activation": "none", "scale": "ranking", "bias": False}
-    artifact = kitchen.make("verifier", "train_verifier", pairs=Ref("theirs"), loss="ranking", head=head, **FEW)
+    artifact = kitchen.make("verifier", "train_verifier", pairs=Ref("theirs"), losses=["ranking"], head=head, **FEW)
     forward = Forward(load_verifier(artifact.path / "verifier"))
     for row in map(StepPair.from_row, rows_of(made)):
         sides = [(*row.prompt_ids, *ids) for ids in (row.chosen_ids, row.rejected_ids)]

@@ -28,6 +28,7 @@ from reasoning_train.api.stage import GateError
 from reasoning_train.evaluation.ranking import platt
 from reasoning_train.models.policy import load_policy
 from reasoning_train.stages.evaluate_verifier import EvaluateVerifierConfig, _elected, _Scored
+from reasoning_train.stages.train_verifier import TrainVerifierConfig
 from reasoning_train.store.store import Artifact
 from reasoning_train.trainers.data.values import encode_groups
 from reasoning_train.trainers.score import mean_logprobs, score_solutions
@@ -88,12 +89,15 @@ def read(artifact: Artifact, row: ValueTarget) -> float:
 HEADS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "orm": ({"head": {"read_at": "last"}}, {"level": "last"}),
     "prm": ({}, {}),
-    "mse": ({"loss": "mse", "head": {"activation": "tanh", "scale": "signed"}}, {"scale": "signed"}),
-    "tvm": ({"loss": "mse", "head": {"activation": "clip", "read_at": "every_token"}}, {"level": "every_token"}),
+    "mse": ({"losses": ["mse"], "head": {"activation": "tanh", "scale": "signed"}}, {"scale": "signed"}),
+    "tvm": ({"losses": ["mse"], "head": {"activation": "clip", "read_at": "every_token"}}, {"level": "every_token"}),
     "two layers": ({"head": {"kind": "two_layer", "labels": 2}}, {}),
-    "from vocabulary": ({"loss": "mse", "head": {"kind": "from_vocab", "scale": "progress"}}, {"scale": "progress"}),
+    "from vocabulary": (
+        {"losses": ["mse"], "head": {"kind": "from_vocab", "scale": "progress"}},
+        {"scale": "progress"},
+    ),
     "listwise": (
-        {"loss": "ranking", "head": {"activation": "none", "scale": "ranking", "read_at": "last", "bias": False}},
+        {"losses": ["ranking"], "head": {"activation": "none", "scale": "ranking", "read_at": "last", "bias": False}},
         {},
     ),
     "adapters": ({"lora": {"r": 4}, "learning_rate": 0.02, "max_steps": 60}, {}),
@@ -138,7 +142,13 @@ def test_siblings_are_ranked(kitchen: Bench) -> None:
     rows = pairs(kitchen)
     kitchen.make("pairs", "t_pairs", rows=[row.to_row() for row in rows])
     head = {"activation": "none", "scale": "ranking", "bias": False}
-    fixed: dict[str, Any] = {"learning_rate": 0.005, "batch_size": 4, "max_steps": 40, "loss": "ranking", "head": head}
+    fixed: dict[str, Any] = {
+        "learning_rate": 0.005,
+        "batch_size": 4,
+        "max_steps": 40,
+        "losses": ["ranking"],
+        "head": head,
+    }
     artifact = kitchen.make("verifier", "train_verifier", policy=Ref("model"), pairs=Ref("pairs"), **fixed)
     forward = Forward(load_verifier(artifact.path / "verifier"))
     for row in rows:
@@ -291,8 +301,12 @@ def test_gates_and_settings_that_do_not_fit(kitchen: Bench) -> None:
         r" The first .*: problem 'p0', \d+ tokens, '",
     ):
         train(kitchen, name="c", max_length=4)
-    with pytest.raises(ValueError, match="loss 'ranking' does not go with scale 'p'"):
-        train(kitchen, name="d", loss="ranking")
+    with pytest.raises(ValueError, match="'ranking' needs a head of scale 'ranking', not 'p'"):
+        train(kitchen, name="d", losses=["ranking"])
+    with pytest.raises(ValueError, match="'dpo' reads pairs .* which train_verifier with `targets` does not have"):
+        train(kitchen, name="f", losses=["dpo"])
+    with pytest.raises(ValueError, match="'bce' reads .* which train_verifier with `pairs` does not have"):
+        TrainVerifierConfig.model_validate({"policy": Ref("m"), "pairs": Ref("p"), "learning_rate": 1.0})
     with pytest.raises(ValueError, match="'bce' needs a head with activation 'sigmoid'"):
         train(kitchen, name="e", head={"activation": "tanh", "scale": "signed"})
 

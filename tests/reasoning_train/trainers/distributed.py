@@ -25,9 +25,11 @@ from reasoning_train.trainers.base import SealCheckpoints, Steps, train
 from reasoning_train.trainers.fit import Source, fit
 from reasoning_train.trainers.heads import without_lm_head
 from reasoning_train.trainers.losses.base import Loss
-from reasoning_train.trainers.losses.language import CrossEntropy
-from reasoning_train.trainers.losses.preference import Preference
-from reasoning_train.trainers.losses.value import Ranking, Regression
+from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
+from reasoning_train.trainers.losses.dpo import DPO
+from reasoning_train.trainers.losses.mse import MSE
+from reasoning_train.trainers.losses.ranking import Ranking
+from reasoning_train.trainers.losses.sft import SFT
 from reasoning_train.trainers.objective import Objective
 from reasoning_train.trainers.setup import Training
 from reasoning_train.trainers.weights import gathered, save_trained
@@ -56,9 +58,9 @@ def objective(dropout: float = 0.0, lora: str = "", loss: str = "joint", bf16: b
     if lora:
         model = low_rank(model, within=lora == "within")
     if loss == "preference":
-        return Objective(model, [Preference(sft=0.2)], bf16=bf16)
+        return Objective(model, [DPO(), SFT(weight=0.2)], bf16=bf16)
     head = HeadConfig(activation="none", scale=Scale.RANKING) if loss == "ranking" else HeadConfig()
-    terms: list[Loss] = [Ranking()] if loss == "ranking" else [CrossEntropy(), Regression(factor=0.5)]
+    terms: list[Loss] = [Ranking()] if loss == "ranking" else [CrossEntropy(), MSE(weight=0.5)]
     made = ValueHead(head, 16, init_std=0.3)
     return Objective(without_lm_head(model, head) if loss == "ranking" else model, terms, made, bf16=bf16)
 

@@ -48,7 +48,7 @@ def check_same(found: list[dict[str, float]], wanted: list[dict[str, float]], re
     drift one way."""
     assert len(found) == len(wanted) > 2
     deviations = []
-    watched = {"loss", "loss_lm", "loss_value", "grad_norm", "weights", "preference_margin"}
+    watched = {"loss", "loss_cross_entropy", "loss_mse", "grad_norm", "weights", "dpo_margin"}
     for a, b in zip(found, wanted, strict=True):
         compared = watched & b.keys()
         assert compared <= a.keys()

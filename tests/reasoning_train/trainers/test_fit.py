@@ -17,7 +17,7 @@ from reasoning_train.trainers.average import Average
 from reasoning_train.trainers.base import Steps
 from reasoning_train.trainers.data.held_out import EVALUATIONS, hold_out, means
 from reasoning_train.trainers.fit import Source, fit
-from reasoning_train.trainers.losses.language import CrossEntropy
+from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
 from reasoning_train.trainers.objective import Objective
 from reasoning_train.trainers.setup import HeldOut, Training
 from tests.reasoning_train.trainers.here import Here
@@ -76,7 +76,7 @@ def test_what_is_held_out_is_not_trained_on_and_its_loss_is_the_mean_over_its_to
     dev = [grouped()[i] for i in sorted(hold_out(grouped(), 0.3, 0))]
     evaluations = [point for point in here.points if "dev_loss" in point]
     assert [point["step"] for point in evaluations] == [4, 8]
-    assert evaluations[-1]["dev_lm"] == evaluations[-1]["dev_loss"]
+    assert evaluations[-1]["dev_cross_entropy"] == evaluations[-1]["dev_loss"]
     total = count = 0.0
     for row in dev:
         [trace] = row.traces

@@ -29,7 +29,9 @@ def check_near(found: list[dict[str, float]], wanted: list[dict[str, float]]) ->
     assert len(found) == len(wanted) > 2
     for step, (a, b) in enumerate(zip(found, wanted, strict=True)):
         last = step == len(wanted) - 1
-        for name in ("weights",) if last else ("loss",) if step else ("loss", "loss_lm", "loss_value", "grad_norm"):
+        for name in (
+            ("weights",) if last else ("loss",) if step else ("loss", "loss_cross_entropy", "loss_mse", "grad_norm")
+        ):
             assert a[name] == pytest.approx(b[name], rel=NOISE), (step, name)
     assert [point.get("loss") for point in found] != [point.get("loss") for point in wanted]
 

@@ -14,7 +14,7 @@ from reasoning_train.packing.plan import Packing, plan_steps
 from reasoning_train.packing.rows import Row, Trace
 from reasoning_train.trainers.base import SealCheckpoints, Steps, train
 from reasoning_train.trainers.checkpoints import is_whole
-from reasoning_train.trainers.losses.language import CrossEntropy
+from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
 from reasoning_train.trainers.objective import Objective
 
 VOCAB = 19

@@ -1,0 +1,89 @@
+"""What losses see of a forward pass. P: tokens that carry weight, over all traces; V: places where the head is read;
+N: traces; K: rows, or ids of a column; H: the hidden size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from reasoning_train.packing.batch import Batch
+
+
+@dataclass
+class Outputs:
+    """One forward pass over a batch (shapes: packing/batch.py).
+
+    What traces share was computed once; here it stands as often as traces hold it, so that a sum over P or V weighs a
+    packed tree as it weighs the traces one by one.
+    """
+
+    batch: Batch
+    logprobs: Tensor
+    """[P] log-probability of the token of every trace that has a weight."""
+    raw: Tensor
+    """[V] the head's scores where values are read, before its activation."""
+    head: Any = None
+    """The ValueHead, whose `activate` turns scores into values."""
+    read: Mapping[str, Tensor] = field(default_factory=dict)
+    """What losses need besides, a row for every prediction: see `trainers/logprobs.py`."""
+    states: Mapping[int, Tensor] = field(default_factory=dict)
+    """Layer -> its states over all columns of the batch [B * T, H]."""
+
+    @cached_property
+    def trace_logprobs(self) -> Tensor:
+        """[N] weighted sum over each trace."""
+        return self._by_trace(self.logprobs * self.batch["token_weight"])
+
+    @cached_property
+    def trace_tokens(self) -> Tensor:
+        """[N] weight sum of each trace, at least 1e-9."""
+        return self._by_trace(self.batch["token_weight"]).clamp_min(1e-9)
+
+    @cached_property
+    def trace_scores(self) -> Tensor:
+        """[N] the score at the last place where each trace is read; 0 where it is not."""
+        trace = self.batch["value_trace"]  # ascending
+        last = torch.ones_like(trace, dtype=torch.bool)
+        last[:-1] = trace[1:] != trace[:-1]
+        return self.raw.new_zeros(len(self.batch["trace_row"])).index_add(0, trace[last], self.raw[last])
+
+    def column(self, name: str) -> Tensor:
+        """[P] or [P, K] what a column of the traces says of every token that carries weight."""
+        return self.batch[f"column.{name}"]
+
+    @property
+    def entropy(self) -> Tensor:
+        """[P] entropy of the distribution that predicts the token, in nats (`Needs(entropy=True)`)."""
+        return self._needed("entropy")
+
+    def logprobs_of(self, name: str) -> Tensor:
+        """[P, K] log-probabilities, where the token is predicted, of the ids in a column (`Needs(ids=(name,))`)."""
+        return self._needed(f"ids.{name}")
+
+    def top(self, k: int) -> tuple[Tensor, Tensor]:
+        """[P, k], [P, k] the k likeliest tokens where the token is predicted, the likeliest first: ids and
+        log-probabilities (`Needs(top=k)`)."""
+        return self._needed("top.ids")[:, :k], self._needed("top.logprobs")[:, :k]
+
+    def hidden(self, layer: int, at: Literal["tokens", "values"] = "tokens") -> Tensor:
+        """[P, H] states of a layer where each token is predicted, that is a column before it, or [V, H] where values
+        are read (`Needs(layers=(layer,))`)."""
+        if layer not in self.states:
+            raise KeyError(f"no loss asked for the states of layer {layer}; name it in `needs`")
+        states = self.states[layer]
+        if at == "values":
+            return states[self.batch["read_at"]][self.batch["value"]]
+        return states[self.batch["predict_at"]][self.batch["token"]]
+
+    def _needed(self, name: str) -> Tensor:
+        if name not in self.read:
+            raise KeyError(f"no loss asked for {name!r}; name it in `needs`")
+        return self.read[name][self.batch["token"]]
+
+    def _by_trace(self, values: Tensor) -> Tensor:
+        return values.new_zeros(len(self.batch["trace_row"])).index_add(0, self.batch["token_trace"], values)
