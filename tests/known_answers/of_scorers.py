@@ -9,7 +9,7 @@ from typing import Any
 from data_gen.engines.base import LM
 from data_gen.engines.scripted import ScriptedEngine
 from data_gen.records.scales import Scale
-from data_gen.scorers import SCORERS, Gold, Scorer, Tools
+from data_gen.scorers import SCORERS, GrantedGold, Scorer, Tools
 from data_gen.verifiers.checkpoint import save_verifier
 from data_gen.verifiers.heads import HeadConfig
 from tests.data_gen.scorers import test_policy_scorers as policy
@@ -30,7 +30,7 @@ PREFIXES = [
 
 def opened(uses: str, tools: Tools | None = None, **options: Any) -> Scorer:
     """A scorer that may ask gold of the toy task, where b is a wrong step."""
-    gold = Gold(ToyTask(wrong=("b",)))
+    gold = GrantedGold(ToyTask(wrong=("b",)))
     return SCORERS.get(uses).model_validate({"uses": uses, **options}).open(tools or Tools(codec=CODEC, gold=gold))
 
 
@@ -64,7 +64,7 @@ def step_judge() -> Any:
     words = policy.bpe()
     text = "The first wrong step is 2."
     script = [*words(text, add_special_tokens=False)["input_ids"], policy.CODEC.end_id]
-    scorer = opened("step_judge", Tools(codec=policy.CODEC, gold=Gold(ToyTask())))
+    scorer = opened("step_judge", Tools(codec=policy.CODEC, gold=GrantedGold(ToyTask())))
     asked = [prefix(policy.CODEC, *policy.STEPS[:n]) for n in range(3)]
     engine = ScriptedEngine(lambda ids, seed: script)
     return values(scorer, run(lambda: scorer(asked, LM(engine, 0, ("p", "score", 1)))))
