@@ -12,7 +12,7 @@ from tests.known_answers.cases import case
 from tests.known_answers.kitchen import FEW, bench, counts, fresh, make, metrics, rows
 from tests.reasoning_train.bench import problem, solution
 from tests.reasoning_train.evaluation import rows as tables
-from tests.reasoning_train.stages import test_labelling_stages, test_recode, test_select
+from tests.reasoning_train.stages import test_labelling_stages, test_recode, test_recode_solutions, test_select
 
 
 @case("stage", "problems")
@@ -56,6 +56,14 @@ def given_trees() -> dict[str, Ref]:
         bench().model("letters", vocabulary=test_labelling_stages.WORDS)
         bench().trees("planted", test_labelling_stages.forest(2), trees={"solved": 1.0, "informative_siblings": 0.5})
     return {"trees": Ref("planted"), "policy": Ref("letters")}
+
+
+@case("stage", "recode_solutions")
+def recode_solutions() -> Any:
+    """Rows of another tokenizer, one of which the model's vocabulary does not have."""
+    given = bench().solutions(fresh("taught"), test_recode_solutions.rows(3, test_recode_solutions.LOST))
+    made = make("recode_solutions", solutions=given, model=Ref("half"), max_dropped=0.5)
+    return [rows(made, "problem_id", "prompt", "prompt_ids", "completion", "segments"), counts(made)]
 
 
 @case("stage", "sft_paths")

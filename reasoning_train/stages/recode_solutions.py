@@ -1,0 +1,76 @@
+"""`recode_solutions`: solutions of a teacher with another tokenizer, template or prompt, as rows that a student trains
+on.
+
+drawn:   {uses: sample, policy: "${stages.teacher}", problems: "${task.explore}", n: 4}
+kept:    {uses: select, solutions: "${stages.drawn}"}
+theirs:  {uses: recode_solutions, solutions: "${stages.kept}", model: "${model}"}
+student: {uses: sft, policy: "${model}", data: "${stages.theirs}", learning_rate: 1e-3, epochs: 2}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from reasoning_train.api.refs import ModelRef, SolutionsRef
+from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.store.inputs import read_solutions
+from reasoning_train.store.rows import write_rows
+
+if TYPE_CHECKING:
+    from data_gen.format import StepCodec
+
+
+class RecodeSolutionsConfig(StageConfig):
+    """Whose solutions for whom."""
+
+    solutions: SolutionsRef
+    """Rows that say their question: those of `sample`, `sft_paths`, `gold` and what is made of them."""
+    model: ModelRef
+    """The student: its tokenizer and Format write the rows."""
+    max_dropped: float = Field(0.05, ge=0, le=1)
+    """The stage fails where a larger share of the rows does not survive: the student's tokenizer does not give their
+    text back, or its tokens run across their segments."""
+    min_rows: int = Field(1, ge=1)
+
+
+@stage("recode_solutions", version=1, outputs={"data": "solutions"}, seeded=False)
+def recode_solutions(config: RecodeSolutionsConfig, ctx: Context) -> None:
+    """Row by row; what does not survive is counted by its reason, and the first of it shown where a gate fails."""
+    from reasoning_train.models.policy_text import load_policy_text
+
+    codec, lost = load_policy_text(ctx.input(config.model).path).codec, dict[str, list[str]]()
+    kept = write_rows(ctx.output("data"), kind="solutions", rows=_rows(config, ctx, codec, lost))
+    total = kept + sum(map(len, lost.values()))
+    shown = "".join(f" Dropped as {reason}: {len(rows)}, the first: {rows[0]}." for reason, rows in lost.items())
+    gate(
+        kept >= config.min_rows and total - kept <= config.max_dropped * total,
+        f"recode_solutions: {kept} of {total} rows of {config.solutions} survive in the tokens of {config.model} "
+        f"(min_rows={config.min_rows}, max_dropped={config.max_dropped}).{shown} Use a model whose tokenizer has the "
+        "text and keeps the step delimiter apart, or raise max_dropped.",
+    )
+
+
+@recode_solutions.estimate
+def size(config: RecodeSolutionsConfig, sizes: Sizes) -> dict[str, Any]:
+    """At most as many rows."""
+    return {key: n for key, n in sizes(config.solutions).items() if key == "rows"}
+
+
+def _rows(
+    config: RecodeSolutionsConfig, ctx: Context, codec: StepCodec, lost: dict[str, list[str]]
+) -> Iterator[dict[str, Any]]:
+    from data_gen.errors import excerpt
+    from data_gen.labelling.recode_solutions import recode_solution
+
+    for solution in read_solutions(ctx.input(config.solutions)):
+        ctx.count("in")
+        made = recode_solution(solution, codec)
+        if isinstance(made, str):
+            ctx.count(f"dropped.{made}")
+            lost.setdefault(made, []).append(f"problem {solution.problem_id!r}, {excerpt(solution.text)}")
+        else:
+            ctx.count("out")
+            yield made.to_row()
