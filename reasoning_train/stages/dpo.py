@@ -76,12 +76,13 @@ def dpo(config: DPOConfig, ctx: Context) -> None:
 
 @dpo.check
 def fits(config: DPOConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """The pairs have log-probabilities of a reference, unless the loss needs none."""
-    for name in _without_reference(config.pairs, made) if config.loss != "simpo" else ():
+    """The pairs have log-probabilities of a reference, unless no loss reads them."""
+    reading = next((loss.uses for loss in config.losses if "reference" in loss.reads), None)
+    for name in _without_reference(config.pairs, made) if reading else ():
         yield (
             "pairs",
-            f"loss {config.loss!r} compares with a reference, and the pairs of {name!r} have no log-probabilities of "
-            "one. Put a stage `{uses: reference, pairs: ..., policy: ...}` between, or use `loss: simpo`.",
+            f"loss {reading!r} compares with a reference, and the pairs of {name!r} have no log-probabilities of one. "
+            "Put a stage `{uses: reference, pairs: ..., policy: ...}` between, or use `losses: [simpo]`.",
         )
 
 

@@ -35,7 +35,7 @@ class EvaluateVerifierConfig(StageConfig):
     verifiers: dict[str, VerifierRef] = {}
     likelihoods: dict[str, ModelRef] = {}
     """Policies whose mean log-probability of a solution is its score (Math-Rev, arXiv 2410.05318): one that `dpo` with
-    `loss: simpo` has tuned for it, or the policy itself. At least one of `verifiers` and `likelihoods`."""
+    `losses: [simpo]` has tuned for it, or the policy itself. At least one of `verifiers` and `likelihoods`."""
     problems: ProblemsRef
     solutions: SolutionsRef
     """Several a problem, drawn from `policy` (stage `sample` on held-out problems)."""

@@ -31,11 +31,12 @@ STAGES = """
         targets: {uses: prefix_ratio}}
       pairs: {uses: step_pairs, trees: "${stages.walk}", policy: "${stages.base}", pairs: {uses: best_sibling}}
       joint: {uses: sft, policy: "${stages.base}", data: "${stages.paths}", packing: tree, learning_rate: 1e-3,
-        value: {targets: "${stages.values}", head: {activation: tanh, scale: signed}}, max_steps: 1}
+        value: {targets: "${stages.values}", head: {activation: tanh, scale: signed}}, max_steps: 1,
+        losses: [cross_entropy, mse]}
       orm: {uses: train_verifier, policy: "${stages.base}", targets: "${stages.values}", learning_rate: 1e-3,
         max_steps: 1, head: {read_at: last}}
       ranker: {uses: train_verifier, policy: "${stages.base}", targets: "${stages.values}", learning_rate: 1e-3,
-        max_steps: 1, loss: ranking, head: {scale: ranking, activation: none}}
+        max_steps: 1, losses: [ranking], head: {scale: ranking, activation: none}}
       sample: {uses: sample, policy: "${stages.base}", problems: "${task.dev}", n: 2}
       last: STAGE
 """
@@ -141,7 +142,7 @@ def test_the_stages_themselves_fit(tmp_path: Path) -> None:
         # Trainers.
         (
             'uses: dpo, policy: "${stages.base}", pairs: "${stages.pairs}", learning_rate: 1e-4, max_steps: 1',
-            "last.pairs: loss 'sigmoid' compares with a reference, and the pairs of 'pairs' have no log-probabilities",
+            "last.pairs: loss 'dpo' compares with a reference, and the pairs of 'pairs' have no log-probabilities",
         ),
         (
             'uses: train_verifier, policy: "${stages.orm}", targets: "${stages.values}", learning_rate: 1e-3, '
@@ -160,12 +161,14 @@ def test_the_stages_themselves_fit(tmp_path: Path) -> None:
         ),
         (
             'uses: sft, policy: "${stages.joint}", data: "${stages.paths}", packing: tree, learning_rate: 1e-3, '
-            'max_steps: 1, value: {targets: "${stages.values}", head: {activation: sigmoid, scale: p}}',
+            "max_steps: 1, losses: [cross_entropy, mse], "
+            'value: {targets: "${stages.values}", head: {activation: sigmoid, scale: p}}',
             "last.value.head: Head mismatch: the recipe's head has activation='sigmoid', 'joint' has activation='tanh'",
         ),
         (
             'uses: sft, policy: "${stages.base}", data: "${stages.paths}", packing: tree, learning_rate: 1e-3, '
-            'max_steps: 1, value: {targets: "${stages.progress}"}',
+            "max_steps: 1, losses: [cross_entropy, mse], "
+            'value: {targets: "${stages.progress}"}',
             "last.value.targets: 'progress': values of scale 'progress' cannot be read as 'signed'",
         ),
         (
@@ -241,6 +244,7 @@ ALPHAMATH = """
           paths: {uses: sft_paths, trees: "${stages.trees}", policy: "${previous.joint}"}
           values: {uses: value_targets, trees: "${stages.trees}", policy: "${previous.joint}", targets: {uses: q}}
           joint: {uses: sft, policy: "${stages.base}", data: "${stages.paths}", value: {targets: "${stages.values}"},
+            losses: [cross_entropy, mse],
             packing: tree, learning_rate: 1e-3, max_steps: 1}
 """
 
