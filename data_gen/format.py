@@ -48,6 +48,14 @@ class TaskFormat(Part):
     """Texts that end a solution beside the end token. A model that only continues text needs one, or it writes the next
     question itself."""
 
+    def extract_answer(self, text: str) -> str | None:
+        """The final answer in a completion, or None where no way of `extract` finds one."""
+        for way in self.extract:
+            found = _EXTRACTORS[way](text, self)
+            if found:
+                return found
+        return None
+
 
 class ModelFormat(Part):
     """The half that belongs to one model: template, system text, what follows a plain prompt."""
@@ -81,12 +89,8 @@ class Format(_Part):
                 )
 
     def extract_answer(self, text: str) -> str | None:
-        """The final answer in a completion, or None where no way of `extract` finds one."""
-        for way in self.task.extract:
-            found = _EXTRACTORS[way](text, self.task)
-            if found:
-                return found
-        return None
+        """`TaskFormat.extract_answer`."""
+        return self.task.extract_answer(text)
 
 
 _NUMBER = re.compile(r"-?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?")

@@ -17,6 +17,9 @@ from data_gen.records.verdict import Grade, Verdict
 CPU_SECONDS = 5.0
 """Processor time that one answer may take. Not wall time, so that a busy machine does not change verdicts."""
 
+REMEMBERED = 10_000
+"""Golds whose reading is kept, at most."""
+
 
 class Checker:
     """Judges answers in a process of its own (`data_gen.grading.worker`). Safe to call from any thread.
@@ -32,10 +35,23 @@ class Checker:
         self._cpu_seconds = cpu_seconds
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
+        self._read: dict[str, bool] = {}
+
+    def reads(self, gold: str) -> bool:
+        """Whether a reference formula, alone, is read within the limits. Remembered, since many answers meet one gold.
+
+        Raises:
+            UserError: If the worker cannot start because math-verify does not import.
+        """
+        if gold not in self._read:
+            if len(self._read) >= REMEMBERED:
+                self._read.clear()
+            self._read[gold] = self._judge({"kind": "reads", "gold": gold}).verdict is Verdict.CORRECT
+        return self._read[gold]
 
     def compare(self, gold: str, answer: str) -> Grade:
-        """Two expressions: CORRECT or WRONG `math_verify`; UNVERIFIABLE `bad_gold`, `timeout` or `checker_died` (out of
-        memory, for one).
+        """Two formulas, of which `reads` has read gold: CORRECT or WRONG `math_verify`; WRONG `timeout` or
+        `checker_died` (out of memory, for one), since then the answer is to blame.
 
         Raises:
             UserError: If the worker cannot start because math-verify does not import.
@@ -43,7 +59,7 @@ class Checker:
         return self._judge({"kind": "math", "gold": gold, "answer": answer})
 
     def score(self, generator: str, config: str, entry: dict[str, Any], answer: str) -> Grade:
-        """A reasoning-gym scorer: CORRECT `generator` at a score of 1 or more, else WRONG.
+        """A reasoning-gym scorer: CORRECT `generator` at a score of 1 or more, else WRONG with that score.
 
         Args:
             generator: Name of the generator.
@@ -52,7 +68,7 @@ class Checker:
             answer: What the solution says.
 
         Returns:
-            WRONG `unreadable` where the scorer raises; UNVERIFIABLE `timeout` or `checker_died`.
+            WRONG `unreadable` where the scorer raises; WRONG `timeout` or `checker_died`.
 
         Raises:
             UserError: If the worker cannot start, or reasoning-gym has no such generator or refuses its settings.
@@ -62,6 +78,15 @@ class Checker:
         )
 
     def _judge(self, question: dict[str, Any]) -> Grade:
+        """The verdict; a worker that dies of anything but its timer is asked once more: somebody may have killed it."""
+        reply = self._reply(question)
+        if reply.get("reason") == "checker_died":
+            reply = self._reply(question)
+        if "error" in reply:
+            raise UserError(reply["error"])
+        return Grade(Verdict(reply["verdict"]), reply["reason"], reply.get("score"))
+
+    def _reply(self, question: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
             process = self._process or self._start()
             self._process = process
@@ -73,10 +98,8 @@ class Checker:
                 raise
             if reply is None:
                 timed_out = self._stop() in (-signal.SIGPROF, -signal.SIGALRM)
-                return Grade(Verdict.UNVERIFIABLE, "timeout" if timed_out else "checker_died")
-        if "error" in reply:
-            raise UserError(reply["error"])
-        return Grade(Verdict(reply["verdict"]), reply["reason"])
+                return {"verdict": "wrong", "reason": "timeout" if timed_out else "checker_died"}
+        return reply
 
     def after_fork(self) -> None:
         """In a forked child: let go of the parent's worker, which must still see its pipe close when the parent
@@ -149,6 +172,11 @@ def _read(process: subprocess.Popen[str]) -> dict[str, Any] | None:
 _CHECKER = Checker()
 if hasattr(os, "register_at_fork"):  # not where nothing forks
     os.register_at_fork(after_in_child=_CHECKER.after_fork)
+
+
+def reads(gold: str) -> bool:
+    """`Checker.reads` on this process's one worker."""
+    return _CHECKER.reads(gold)
 
 
 def compare(gold: str, answer: str) -> Grade:

@@ -1,4 +1,4 @@
-"""Mark-up off: what of a final answer is decoration and not content."""
+"""Mark-up off: what of a final answer is decoration and not content; and when two texts are the same."""
 
 from __future__ import annotations
 
@@ -22,7 +22,15 @@ _REPLACED = (
     (re.compile(r"\\([$%])"), r"\1"),
     (re.compile(r"[\u2212\u2013\u2010]"), "-"),
 )
+_WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " ", 0x3002: "."}
+"""Full-width forms of ASCII, and the ideographic space and stop."""
+_LEAD_IN = re.compile(
+    r"(?:(?:so|thus|hence|therefore)\b,?\s*)?(?:the|my|our)?\s*(?:(?:final|correct|right|best)\s+)?"
+    r"(?:answer|result)\s*(?:is\b|:|=)\s*:?\s*(\S.*)",
+    re.S | re.I,
+)
 _THIN_THOUSANDS = re.compile(r"(?<=\d)(?:\\[,!]|\{,\}|\u202f)(?=\d{3}(?!\d))")
+_PUNCTUATION = " .,;:?'\"\u201c\u201d\u2018\u2019`*"
 _COMMAND = re.compile(r"\\(?:begin|end)\{\w+\}|\\[A-Za-z]+")
 _WORD = re.compile(r"[A-Za-z]{2,}")
 MATH_WORDS = frozenset(
@@ -50,12 +58,12 @@ MATH_WORDS = frozenset(
 
 def plain(text: str) -> str:
     r"""The text without wrappers (`$..$`, `\(..\)`, `\boxed{..}`, bold), text commands, spacing commands and closing
-    stop.
+    stop; full-width characters become ASCII.
 
     >>> plain(r"$\boxed{\text{(B)}}$"), plain(r"\$1{,}234."), plain(r"\dfrac{1}{2}")
     ('(B)', '$1,234', '\\frac{1}{2}')
     """
-    text = _THIN_THOUSANDS.sub(",", text)
+    text = _THIN_THOUSANDS.sub(",", text.translate(_WIDE))
     for pattern, by in _REPLACED:
         text = pattern.sub(by, text)
     before = None
@@ -71,9 +79,29 @@ def words(text: str) -> list[str]:
     return [w for w in found if w not in MATH_WORDS]
 
 
-def is_free_text(text: str) -> bool:
-    """Whether a text is words and punctuation only, no formula."""
-    return not re.search(r"[\d\\+*/=<>^_{}()|]", text) and any(len(w) > 2 for w in words(text))
+def after_lead_in(text: str) -> str:
+    """What follows `The answer is` or the like at the beginning; the text itself where nothing does.
+
+    >>> after_lead_in("So the final answer is: 5 apples"), after_lead_in("5 apples")
+    ('5 apples', '5 apples')
+    """
+    match = _LEAD_IN.fullmatch(text.strip())
+    return match[1] if match else text
+
+
+def same_text(gold: str, answer: str) -> bool:
+    """Whether two texts have the same words: case, mark-up, white space, punctuation at both ends and a lead-in do not
+    count. Articles, accents and punctuation inside do.
+
+    >>> same_text("New York", r"\\text{new  York}."), same_text("New York", "York New")
+    (True, False)
+    """
+    return _folded(gold) == _folded(answer)
+
+
+def _folded(text: str) -> str:
+    folded = " ".join(after_lead_in(plain(text)).casefold().split())
+    return folded.strip(_PUNCTUATION) or folded
 
 
 def _unwrapped(text: str) -> str:

@@ -83,9 +83,8 @@ class Reading:
 def read_number(text: str) -> Reading | None:
     r"""The number that the whole text is, with an optional currency sign and unit; None for anything else.
 
-    >>> read_number("$1,234.50").value, read_number(r"-\frac{1}{2}").value,
-    ...     read_number("1 1/2 hours").value, read_number("2 pi")
-    (Fraction(2469, 2), Fraction(-1, 2), Fraction(3, 2), None)
+    >>> read_number("$1,234.50").value, read_number("1 1/2 hours").value, read_number("2 pi")
+    (Fraction(2469, 2), Fraction(3, 2), None)
     """
     match = _NUMBER.fullmatch(text) if len(text) <= _LONGEST else None
     if match is None or not _is_unit(match["unit"] or ""):
@@ -108,7 +107,7 @@ def same_number(gold: Reading, said: Reading) -> bool:
     """
     if gold.scale is not None and said.scale is not None:
         return gold.value * gold.scale == said.value * said.scale
-    return any(_equal(g, gold.point, s, said.point) for g in _readings(gold) for s in _readings(said))
+    return any(_equal(g, gold.point, s, said.point) for g in readings(gold) for s in readings(said))
 
 
 def only_number(prose: str) -> Reading | None:
@@ -121,6 +120,12 @@ def only_number(prose: str) -> Reading | None:
     if len(said) != 1 or _HEDGES & set(re.findall(r"[a-z]+", prose.lower())):
         return None
     return next(iter(said.values()))
+
+
+def said_number(answer: str) -> Reading | None:
+    """The number that an answer says: all of it, the last side of an equation, or the only number of a sentence."""
+    said = read_number(answer) or read_number(last_side(answer))
+    return only_number(answer) if said is None and words(answer) else said
 
 
 def last_side(text: str) -> str:
@@ -143,7 +148,8 @@ def _fraction(text: str) -> Fraction:
     return Fraction(text.replace(",", ""))
 
 
-def _readings(reading: Reading) -> tuple[Fraction, ...]:
+def readings(reading: Reading) -> tuple[Fraction, ...]:
+    """The values that a reading may stand for: `50 %` for 50 and 1/2."""
     return (reading.value,) if reading.scale is None else (reading.value, reading.value * reading.scale)
 
 

@@ -1,10 +1,10 @@
 """The far side of the checker process: `python -m data_gen.grading.worker`, JSON lines in, JSON lines out.
 
-A question is `{"kind": "math", gold, answer, cpu_seconds}` or `{"kind": "reasoning_gym", generator, config, entry,
-answer, cpu_seconds}`, a reply `{verdict, reason}`, or `{error}` for a mistake of the user's. Each judgement runs under
-two kernel timers whose signals are left to their default, which is to end the process: neither Python code nor a
-big-number routine in C can outlast them, even when the parent is gone. Between judgements the end of stdin ends the
-process.
+A question is `{"kind": "reads", gold, cpu_seconds}`, `{"kind": "math", gold, answer, cpu_seconds}` or `{"kind":
+"reasoning_gym", generator, config, entry, answer, cpu_seconds}`, a reply `{verdict, reason, score}`, or `{error}` for a
+mistake of the user's. Each judgement runs under two kernel timers whose signals are left to their default, which is to
+end the process: neither Python code nor a big-number routine in C can outlast them, even when the parent is gone.
+Between judgements the end of stdin ends the process.
 """
 
 from __future__ import annotations
@@ -61,42 +61,48 @@ def main() -> None:
             _reply(replies, {"error": str(error)})
             continue
         _arm(question["cpu_seconds"])
-        verdict, reason = judgement()
+        verdict, reason, score = judgement()
         _arm(0.0)
-        _reply(replies, {"verdict": verdict, "reason": reason})
+        _reply(replies, {"verdict": verdict, "reason": reason, "score": score})
 
 
-def _judgement(question: dict[str, Any]) -> Callable[[], tuple[str, str]]:
+Judgement = tuple[str, str, float | None]
+"""Verdict, reason and score; None: the verdict says all."""
+
+
+def _judgement(question: dict[str, Any]) -> Callable[[], Judgement]:
     """What remains to do under the timers: loading a generator is not the answer's doing."""
+    if question["kind"] == "reads":
+        return partial(reads, question["gold"])
     if question["kind"] == "math":
         return partial(judge, question["gold"], question["answer"])
     scorer = generator(question["generator"], question["config"]).score_answer
     return partial(score, scorer, unpack(question["entry"]), question["answer"])
 
 
-def score(scorer: Callable[[str, dict[str, Any]], float], entry: dict[str, Any], answer: str) -> tuple[str, str]:
-    """Verdict and reason by a generator's scorer; a MemoryError ends the process."""
+def score(scorer: Callable[[str, dict[str, Any]], float], entry: dict[str, Any], answer: str) -> Judgement:
+    """By a generator's scorer; a MemoryError ends the process."""
     try:
         reward = scorer(answer, entry)
     except MemoryError:
         raise
     except Exception:
         # Some scorers read the answer without care: `int("no idea")`.
-        return "wrong", "unreadable"
-    return ("correct" if reward >= 1.0 else "wrong"), "generator"
+        return "wrong", "unreadable", None
+    return ("correct" if reward >= 1.0 else "wrong"), "generator", min(max(float(reward), 0.0), 1.0)
 
 
-def judge(gold: str, answer: str) -> tuple[str, str]:
-    """Verdict and reason for two expressions in LaTeX or plain notation."""
-    from math_verify import verify
-
+def reads(gold: str) -> Judgement:
+    """`correct` where an expression in LaTeX or plain notation can be read, and compared with 1."""
     golds = _parse(gold)
-    if not golds:
-        return "unverifiable", "bad_gold"
-    # math-verify's own timeouts are signals for the main thread of a process that shares them; ours are the kernel's.
-    return (
-        "correct" if verify(golds, _parse(answer), allow_set_relation_comp=True, timeout_seconds=None) else "wrong"
-    ), "math_verify"
+    if golds:
+        _equal(golds, _parse("1"))  # some are read at once and hang when they are worked out
+    return ("correct" if golds else "wrong"), "reads", None
+
+
+def judge(gold: str, answer: str) -> Judgement:
+    """For two expressions in LaTeX or plain notation, of which the first can be read."""
+    return ("correct" if _equal(_parse(gold), _parse(answer)) else "wrong"), "math_verify", None
 
 
 def latex(text: str) -> str:
@@ -112,6 +118,13 @@ def latex(text: str) -> str:
     if text.startswith("{") and text.endswith("}"):
         text = "\\{" + text[1:-1] + "\\}"
     return f"${text}$"
+
+
+def _equal(gold: list[Any], answer: list[Any]) -> bool:
+    from math_verify import verify
+
+    # math-verify's own timeouts are signals for the main thread of a process that shares them; ours are the kernel's.
+    return verify(gold, answer, allow_set_relation_comp=True, timeout_seconds=None)
 
 
 def _parse(text: str) -> list[Any]:

@@ -12,7 +12,7 @@ from data_gen.format import StepCodec
 from data_gen.records.problem import Problem
 from data_gen.records.segment import Kind
 from data_gen.records.solution import Solution
-from data_gen.records.verdict import Answer, Verdict
+from data_gen.records.verdict import Verdict
 from data_gen.tasks import Task
 
 
@@ -70,7 +70,7 @@ def _solution(
     text = "".join(s.text for s in segments)
     # A completion cut by the length limit has no final answer, whatever number it happens to hold.
     answer = codec.format.extract_answer(text) if sample.finish == "stop" else None
-    verdict = task.grade(problem, Answer(answer))
+    grade = task.grade_solution(problem, segments if sample.finish == "stop" else ())
     checked = task.check_steps(problem, [s.text.strip() for s in segments if s.kind is Kind.STEP])
     return Solution(
         problem_id=problem.id,
@@ -78,9 +78,10 @@ def _solution(
         prompt=prompt_text,
         segments=segments,
         answer=answer,
-        verdict=verdict.verdict,
+        verdict=grade.verdict,
         finish=sample.finish,
-        reason=verdict.reason,
+        reason=grade.reason,
+        score=grade.score,
         steps_ok=all(checked) if checked is not None else None,
         prompt_ids=prompt,
         logprobs=sample.logprobs,

@@ -37,6 +37,8 @@ class Solution:
     """`stop`: ended by itself; `length`: cut by the token limit; `gold`: taken from the source."""
     reason: str = ""
     """How the verdict came about (see `Grade.reason`)."""
+    score: float | None = None
+    """How good it is, in [0, 1] (see `Grade.score`); None where nothing can verify it."""
     question: str = ""
     """What the problem asks, without any template. A trainer renders it as its own policy is asked, and refuses a
     prompt that differs."""

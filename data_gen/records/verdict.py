@@ -1,4 +1,4 @@
-"""The three-way verdict that every checker gives, and the types that keep gold and answer apart."""
+"""The three-way verdict that every grader gives, and the type that keeps an answer apart from gold."""
 
 from __future__ import annotations
 
@@ -7,23 +7,15 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """What a checker says of one answer.
+    """What a grader says of one answer.
 
-    `UNVERIFIABLE` is for gold that cannot be parsed, a checker that timed out, or a task without gold:
-    such rows never enter a positive or a negative set.
+    `UNVERIFIABLE` is for gold that is missing or cannot be read, whatever the answer: such rows never enter a positive
+    or a negative set. An answer that cannot be read is WRONG.
     """
 
     CORRECT = "correct"
     WRONG = "wrong"
     UNVERIFIABLE = "unverifiable"
-
-
-@dataclass(frozen=True, slots=True)
-class Gold:
-    """The reference answer, e.g. `Gold("1,234")`. A type of its own, so that it cannot stand where the answer
-    belongs."""
-
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +27,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """A verdict and how it came about, e.g. `Grade(Verdict.CORRECT, "integer")`.
-
-    `reason` is a short machine word (`integer`, `fraction`, `math_verify`, `no_answer`, `timeout`, `bad_gold`, ...),
-    counted in manifests.
-    """
+    """A verdict, how it came about and how good the answer is, e.g. `Grade(Verdict.WRONG, "list", score=0.5)`."""
 
     verdict: Verdict
     reason: str
+    """A short machine word (`integer`, `fraction`, `math_verify`, `no_answer`, `timeout`, `bad_gold`, ...), counted in
+    manifests."""
+    score: float | None = None
+    """Share of the answer that is right, in [0, 1]. Unless given: 1 for CORRECT, 0 for WRONG; None for UNVERIFIABLE."""
+
+    def __post_init__(self) -> None:
+        if self.score is None:
+            known = {Verdict.CORRECT: 1.0, Verdict.WRONG: 0.0}.get(self.verdict)
+            object.__setattr__(self, "score", known)

@@ -20,7 +20,7 @@ from data_gen.errors import UserError
 from data_gen.format import StepCodec
 from data_gen.records.problem import Problem
 from data_gen.records.scales import Scale
-from data_gen.records.verdict import Answer, Verdict
+from data_gen.records.verdict import Verdict
 from data_gen.registry import Piece, Registry
 from data_gen.tasks.base import Task
 from data_gen.verifiers.heads import HeadConfig
@@ -56,6 +56,11 @@ class Prefix:
     def steps(self) -> tuple[str, ...]:
         """Texts of the reasoning steps, stripped."""
         return self.read()[0]
+
+    @property
+    def solution(self) -> tuple[int, ...] | None:
+        """The whole solution for `GrantedGold.outcome`; None where there is no answer."""
+        return None if self.answer is None else self.token_ids
 
     @property
     def closing(self) -> str:
@@ -97,15 +102,21 @@ class Scorer(Protocol):
 class GrantedGold:
     """The one way by which gold reaches a program: as a number, where the stage grants it."""
 
-    def __init__(self, task: Task) -> None:
-        self._task = task
+    def __init__(self, task: Task, codec: StepCodec) -> None:
+        self._task, self._codec = task, codec
 
-    async def outcome(self, problem: Problem, answer: str | None) -> float | None:
-        """1 for a right answer, 0 for a wrong one or none, None where it cannot be verified."""
+    async def outcome(self, problem: Problem, token_ids: Sequence[int] | None) -> float | None:
+        """1 for a right solution, 0 for a wrong one, None where it cannot be verified.
+
+        Args:
+            problem: What was asked.
+            token_ids: The whole solution; None for one that was cut or has no answer.
+        """
+        segments = self._codec.split(token_ids) if token_ids is not None else ()
         if self._task.instant:
-            grade = self._task.grade(problem, Answer(answer))
+            grade = self._task.grade_solution(problem, segments)
         else:
-            grade = await asyncio.to_thread(self._task.grade, problem, Answer(answer))
+            grade = await asyncio.to_thread(self._task.grade_solution, problem, segments)
         return {Verdict.CORRECT: 1.0, Verdict.WRONG: 0.0}.get(grade.verdict)
 
     def steps_ok(self, problem: Problem, steps: Sequence[str], *, ended: bool) -> bool | None:

@@ -51,4 +51,4 @@ async def all_right(gold: GrantedGold, prefix: Prefix, who: str) -> bool:
         raise UserError(
             f"{who} needs a task that can check steps (as chain does); the one of problem {prefix.problem.id!r} cannot."
         )
-    return right and (not prefix.ended or await gold.outcome(prefix.problem, prefix.answer) != 0.0)
+    return right and (not prefix.ended or await gold.outcome(prefix.problem, prefix.solution) != 0.0)

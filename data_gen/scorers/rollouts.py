@@ -95,7 +95,7 @@ class _Rollouts:
 
     async def _score(self, prefix: Prefix, lm: LM) -> Score:
         if prefix.ended:
-            outcome = await self._gold.outcome(prefix.problem, prefix.answer)
+            outcome = await self._gold.outcome(prefix.problem, prefix.solution)
             return Score(0.5 if outcome is None else outcome)
         room = min(self._config.max_length, self._context - len(prefix.prompt_ids)) - len(prefix.token_ids)
         if room < 1:
@@ -118,7 +118,10 @@ class _Rollouts:
         sampling = Sampling(max_tokens=room, temperature=how.temperature, top_p=how.top_p)
         samples = await lm.generate(start, n, sampling, prompt_length=len(prefix.prompt_ids))
         answers = [self._answer(prefix, sample) for sample in samples]
-        outcomes = await asyncio.gather(*(self._gold.outcome(prefix.problem, answer) for answer in answers))
+        solutions = [
+            None if a is None else (*prefix.token_ids, *s.token_ids) for s, a in zip(samples, answers, strict=True)
+        ]
+        outcomes = await asyncio.gather(*(self._gold.outcome(prefix.problem, ids) for ids in solutions))
         return [Rollout(s, a, o) for s, a, o in zip(samples, answers, outcomes, strict=True)]
 
     def _answer(self, prefix: Prefix, sample: Sample) -> str | None:

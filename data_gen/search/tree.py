@@ -108,7 +108,8 @@ class SearchTree:
         answered = [
             (node, s, self.reader.answer(node, s)) for node, found in zip(lacking, drawn, strict=True) for s in found
         ]
-        outcomes = await asyncio.gather(*(gold.outcome(self.problem, answer) for _, _, answer in answered))
+        solutions = [None if answer is None else (*node.ids, *s.token_ids) for node, s, answer in answered]
+        outcomes = await asyncio.gather(*(gold.outcome(self.problem, ids) for ids in solutions))
         for (node, sample, answer), outcome in zip(answered, outcomes, strict=True):
             self._hang(node, Rollout(sample, answer, outcome))
 
@@ -298,6 +299,7 @@ def _in_pieces(node: Node) -> bool:
 async def judge(problem: Problem, nodes: Sequence[Node], gold: GrantedGold) -> None:
     """Give terminal nodes their outcome."""
     fresh = [node for node in nodes if node.terminal and node.outcome is None]
-    outcomes = await asyncio.gather(*(gold.outcome(problem, node.answer) for node in fresh))
+    solutions = [None if node.answer is None else node.ids for node in fresh]
+    outcomes = await asyncio.gather(*(gold.outcome(problem, ids) for ids in solutions))
     for node, outcome in zip(fresh, outcomes, strict=True):
         node.outcome = outcome

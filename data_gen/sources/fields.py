@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import string
 from collections.abc import Mapping, Sequence
@@ -74,13 +75,17 @@ class FieldMap(BaseModel):
         return None if found is _MISSING else found
 
 
-def gold_and_steps(answer: Any, steps: Any, answer_after: str | None) -> tuple[str | None, tuple[str, ...]]:
+def gold_and_steps(
+    answer: Any, steps: Any, answer_after: str | None, *, as_json: bool = False
+) -> tuple[str | None, tuple[str, ...]]:
     """Gold text and worked steps. With `answer_after` the answer is what follows its last occurrence and the steps what
-    precedes it.
+    precedes it. `as_json`: a list or an object becomes JSON, which keeps its types and its empty elements.
 
     >>> gold_and_steps("He has 2+3 = <<2+3=5>>5.\\n#### 5", None, "#### ")
     ('5', ('He has 2+3 = 5.',))
     """
+    if as_json and isinstance(answer, list | Mapping):
+        return json.dumps(answer, ensure_ascii=False), step_lines(steps)
     text = _as_text(answer)
     if text is None or answer_after is None:
         return text, step_lines(steps)

@@ -1,4 +1,4 @@
-"""What a task is: named splits of problems, an answer checker, perhaps a step checker, and the task half of the Format.
+"""What a task is: named splits of problems, a grader, perhaps a step checker, and the task half of the Format.
 
 A task is a frozen pydantic model: its fields are its configuration in the recipe, its methods the behaviour.
 """
@@ -8,12 +8,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from data_gen.format import TaskFormat
+from data_gen.graders import GRADERS, Grader
+from data_gen.graders.auto import Auto
 from data_gen.records.problem import Problem
-from data_gen.records.verdict import Answer, Gold, Grade, Verdict
+from data_gen.records.segment import Segment
+from data_gen.records.verdict import Answer, Grade
 from data_gen.registry import Piece
+
+if TYPE_CHECKING:
+    AnyGrader = Grader
+else:
+    AnyGrader = GRADERS.union()
 
 
 class Task(Piece, ABC):
@@ -22,10 +30,14 @@ class Task(Piece, ABC):
     version: ClassVar[int] = 1
     """Bump when problems or verdicts change for the same configuration; it is part of every key."""
 
-    instant: ClassVar[bool] = False
-    """True: a verdict takes microseconds, so nobody needs to wait for it in a thread."""
-
     format: TaskFormat = TaskFormat()
+    grader: AnyGrader = Auto()
+    """What decides whether an answer is right: `grader: exact`, `grader: {uses: numeric, tolerance: 1e-3}`."""
+
+    @property
+    def instant(self) -> bool:
+        """Whether a verdict takes microseconds, so that nobody needs to wait for it in a thread."""
+        return self.grader.instant
 
     @property
     def disjoint_splits(self) -> bool:
@@ -40,16 +52,17 @@ class Task(Piece, ABC):
     def problems(self, split: str) -> Iterator[Problem]:
         """Problems of one split, streamed in a fixed order; UserError for an unknown or empty split."""
 
-    @abstractmethod
-    def verify(self, gold: Gold, answer: Answer) -> Grade:
-        """Three-way verdict on an extracted answer."""
-
     def grade(self, problem: Problem, answer: Answer) -> Grade:
-        """Verdict on an answer to a problem. For tasks whose checker needs more of the problem than its gold, the
-        method to override."""
-        if problem.gold is None:
-            return Grade(Verdict.UNVERIFIABLE, "no_gold")
-        return self.verify(Gold(problem.gold), answer)
+        """Verdict on an answer to a problem."""
+        return self.grader.grade(problem, answer)
+
+    def grade_solution(self, problem: Problem, segments: Sequence[Segment]) -> Grade:
+        """Verdict on a whole solution: here, on its answer. For plans, proofs and programs, the method to override.
+
+        Args:
+            segments: The completion, typed. None at all stands for a solution that was cut: it has no answer.
+        """
+        return self.grade(problem, Answer(self.format.extract_answer("".join(s.text for s in segments))))
 
     def check_steps(self, problem: Problem, steps: Sequence[str]) -> tuple[bool, ...] | None:
         """Exact verdict on every step, or None where the task has no step checker."""

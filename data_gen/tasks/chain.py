@@ -21,10 +21,10 @@ from pydantic import Field, model_validator
 
 from data_gen.engines.base import stream_seed
 from data_gen.errors import UserError, nearest
+from data_gen.graders.integer import Integer
 from data_gen.records.problem import Problem
-from data_gen.records.verdict import Answer, Gold, Grade, Verdict
 from data_gen.tasks import TASKS
-from data_gen.tasks.base import Task
+from data_gen.tasks.base import AnyGrader, Task
 
 NAMES = ("Ana", "Ben", "Cy", "Dot", "Eli", "Flo", "Gus", "Hal", "Ivy", "Jo", "Kit", "Lou")
 WORDS = ("has", "coins", "more", "fewer", "than", "How", "many", "Answer")
@@ -39,8 +39,9 @@ class Chain(Task):
     """Chains of additions and subtractions over named people. Difficulty is the number of steps."""
 
     version: ClassVar[int] = 1
-    instant: ClassVar[bool] = True
 
+    grader: AnyGrader = Integer()
+    """Plain integers: the symbolic checker would only be slow about `4 = 45`."""
     seed: int = 0
     """Which problems; independent of the recipe's seed, so that all seeds meet the same test set."""
     train: int = Field(20_000, ge=0)
@@ -90,15 +91,6 @@ class Chain(Task):
                     break
             seen.add(digest)
             yield self._problem(f"chain/{split}/{i}", split, facts, steps, last)
-
-    def verify(self, gold: Gold, answer: Answer) -> Grade:
-        """Integer equality. Anything but a plain integer is wrong: the symbolic checker would only be slow about `4 =
-        45`."""
-        if answer.text is None:
-            return Grade(Verdict.WRONG, "no_answer")
-        if not answer.text.isdecimal():
-            return Grade(Verdict.WRONG, "not_an_integer")
-        return Grade(Verdict.CORRECT if int(answer.text) == int(gold.text) else Verdict.WRONG, "integer")
 
     def check_steps(self, problem: Problem, steps: Sequence[str]) -> tuple[bool, ...]:
         """A step is right iff it is the gold step of its place: the number so far, the fact that comes next, and their

@@ -18,9 +18,7 @@ from typing import ClassVar
 from pydantic import Field, model_validator
 
 from data_gen.errors import UserError, nearest
-from data_gen.grading.verify import verify
 from data_gen.records.problem import Problem
-from data_gen.records.verdict import Answer, Gold, Grade
 from data_gen.sources.division import Division, divide, normalised, question_key
 from data_gen.sources.fields import FieldMap, choice_letter, gold_and_steps, read_choices, with_choices
 from data_gen.sources.hub import HubId
@@ -107,10 +105,6 @@ class Jsonl(Task):
         if empty:
             raise UserError(f"{source.name}: the dataset is empty; expected at least one row.")
 
-    def verify(self, gold: Gold, answer: Answer) -> Grade:
-        """The mathematical checker, letters and yes/no included."""
-        return verify(gold, answer)
-
     def _parts(self) -> dict[str, Path | str]:
         """Sources by name: a path, or the name of a Hub split."""
         if self.path:
@@ -193,7 +187,10 @@ class Jsonl(Task):
         question, group = self._asked(row, place)
         choices = read_choices(self.fields.value(row, "choices"), place)
         gold, steps = gold_and_steps(
-            self.fields.value(row, "answer"), self.fields.value(row, "steps"), self.answer_after
+            self.fields.value(row, "answer"),
+            self.fields.value(row, "steps"),
+            self.answer_after,
+            as_json=self.grader.keeps_lists,
         )
         return Problem(
             id=f"{part}/{number if self.fields.id is None else self.fields.value(row, 'id')}",

@@ -13,7 +13,8 @@ from pydantic import SerializeAsAny
 
 from data_gen.errors import UserError
 from data_gen.records.problem import Problem
-from data_gen.records.verdict import Answer, Gold, Grade
+from data_gen.records.segment import Segment
+from data_gen.records.verdict import Answer, Grade
 from data_gen.tasks.base import Task
 
 
@@ -38,9 +39,18 @@ class Merged(Task):
         """True where it is true of every member."""
         return all(task.disjoint_splits for task in self.members.values())
 
+    @property
+    def instant(self) -> bool:
+        """True where it is true of every member."""
+        return all(task.instant for task in self.members.values())
+
     def grade(self, problem: Problem, answer: Answer) -> Grade:
         """The verdict of the problem's own task."""
         return self.of(problem).grade(problem, answer)
+
+    def grade_solution(self, problem: Problem, segments: Sequence[Segment]) -> Grade:
+        """The verdict of the problem's own task on a whole solution."""
+        return self.of(problem).grade_solution(problem, segments)
 
     def check_steps(self, problem: Problem, steps: Sequence[str]) -> tuple[bool, ...] | None:
         """The step checker of the problem's own task."""
@@ -53,7 +63,3 @@ class Merged(Task):
     def problems(self, split: str) -> Iterator[Problem]:
         """Always a UserError: a merged set is made of rows, not read from a source."""
         raise UserError(f"A merged task has no split {split!r}; read the problems from the stage that merged them.")
-
-    def verify(self, gold: Gold, answer: Answer) -> Grade:
-        """Always a UserError: without its problem an answer has no task."""
-        raise UserError("An answer to problems of several tasks can be graded with its problem only; call `grade`.")

@@ -15,15 +15,13 @@ from typing import Any, ClassVar
 from pydantic import Field, model_validator
 
 from data_gen.errors import UserError, nearest
-from data_gen.grading.checker import score
-from data_gen.grading.verify import verify
+from data_gen.graders.generator import Generator
 from data_gen.records.problem import Problem
-from data_gen.records.verdict import Answer, Gold, Grade, Verdict
 from data_gen.sources.division import normalised, question_key
 from data_gen.sources.fields import step_lines
 from data_gen.sources.generators import generator, pack
 from data_gen.tasks import TASKS
-from data_gen.tasks.base import Task
+from data_gen.tasks.base import AnyGrader, Task
 
 SPAN = 10**6
 """Distance between the seeds of splits: item i of seed s is item 0 of seed s + i in most generators."""
@@ -66,12 +64,14 @@ class ReasoningGym(Task):
     dev: int = Field(200, ge=0)
     test: int = Field(1000, ge=0)
 
+    grader: AnyGrader = Generator()
+    """The generator's own scorer, unless another is named."""
     run_answers_as_code: bool = False
     """Allow a generator of `EVALUATES`."""
 
     @model_validator(mode="after")
     def _no_code_unasked(self) -> ReasoningGym:
-        if self.generator in EVALUATES and not self.run_answers_as_code:
+        if self.generator in EVALUATES and self.grader.uses == "generator" and not self.run_answers_as_code:
             raise ValueError(
                 f"generator: the scorer of {self.generator!r} runs what the model wrote as Python code, outside a "
                 "sandbox. "
@@ -102,25 +102,6 @@ class ReasoningGym(Task):
             if name == split:
                 return
 
-    def verify(self, gold: Gold, answer: Answer) -> Grade:
-        """Comparison with one gold answer; `grade` is what knows all right answers."""
-        return verify(gold, answer)
-
-    def grade(self, problem: Problem, answer: Answer) -> Grade:
-        """CORRECT iff the generator's scorer gives 1 or more; many puzzles have several right answers or no single
-        gold.
-
-        Returns:
-            The verdict with its reason: `no_answer`, `text` (the gold itself, which needs no scorer), or one of
-            `checker.score`.
-        """
-        if answer.text is None or not answer.text.strip():
-            return Grade(Verdict.WRONG, "no_answer")
-        if answer.text == problem.gold:
-            return Grade(Verdict.CORRECT, "text")
-        entry = {**json.loads(problem.payload), "question": problem.question}
-        return score(self.generator, json.dumps({**self.config, "seed": 0, "size": 1}), entry, answer.text)
-
     def _draw(self, split: str, taken: set[bytes]) -> Iterator[dict[str, Any]]:
         """Entries whose questions are not in `taken`, which grows by them."""
         wanted = self.splits()[split] or 0
@@ -145,6 +126,7 @@ class ReasoningGym(Task):
 
     def _problem(self, entry: dict[str, Any], split: str, number: int) -> Problem:
         gold = entry["answer"]
+        known = {"answer": gold, "metadata": entry["metadata"]}
         return Problem(
             id=f"{self.generator}/{split}/{number}",
             question=entry["question"],
@@ -152,7 +134,7 @@ class ReasoningGym(Task):
             group=normalised(entry["question"]),
             split=split,
             gold_steps=_worked(entry["metadata"].get("answer_cot")),
-            payload=json.dumps(pack({"answer": gold, "metadata": entry["metadata"]})),
+            payload=json.dumps({"generator": self.generator, "config": self.config, **pack(known)}),
             tags={"source": self.generator, **_dials(entry["metadata"].get("difficulty"))},
         )
 

@@ -90,7 +90,7 @@ def open_grower(config: SearchConfig, ctx: Context) -> Iterator[Grower]:
     own = policy.format.model_copy(update={"task": task.format})
     policy.format.check_same_task(own, f"policy {config.policy}", f"problems {config.problems}")
     refuse_ends(task.format)
-    grader, in_flight = GrantedGold(task), config.engine.in_flight(config.search.width())
+    grader, in_flight = GrantedGold(task, policy.codec), config.engine.in_flight(config.search.width())
     scorer = config.scorer.open(_tools(config, ctx, policy, grader)) if config.scorer else None
     values = config.scorer is not None and config.scorer.needs_value_head
     with open_engine(policy, config.engine, ctx, values=values) as engine:

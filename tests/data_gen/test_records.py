@@ -110,7 +110,7 @@ def test_derived_views_and_the_hubs_columns() -> None:
 
 
 def test_rows_of_other_tools_may_have_more_columns() -> None:
-    assert Solution.from_row({**example().to_row(), "score": 0.5}) == example()
+    assert Solution.from_row({**example().to_row(), "quality": 0.5}) == example()
 
 
 def test_the_kinds_are_a_closed_set_each_with_its_weight() -> None:

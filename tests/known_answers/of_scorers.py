@@ -30,7 +30,7 @@ PREFIXES = [
 
 def opened(uses: str, tools: Tools | None = None, **options: Any) -> Scorer:
     """A scorer that may ask gold of the toy task, where b is a wrong step."""
-    gold = GrantedGold(ToyTask(wrong=("b",)))
+    gold = GrantedGold(ToyTask(wrong=("b",)), CODEC)
     return SCORERS.get(uses).model_validate({"uses": uses, **options}).open(tools or Tools(codec=CODEC, gold=gold))
 
 
@@ -64,7 +64,7 @@ def step_judge() -> Any:
     words = policy.bpe()
     text = "The first wrong step is 2."
     script = [*words(text, add_special_tokens=False)["input_ids"], policy.CODEC.end_id]
-    scorer = opened("step_judge", Tools(codec=policy.CODEC, gold=GrantedGold(ToyTask())))
+    scorer = opened("step_judge", Tools(codec=policy.CODEC, gold=GrantedGold(ToyTask(), policy.CODEC)))
     asked = [prefix(policy.CODEC, *policy.STEPS[:n]) for n in range(3)]
     engine = ScriptedEngine(lambda ids, seed: script)
     return values(scorer, run(lambda: scorer(asked, LM(engine, 0, ("p", "score", 1)))))

@@ -23,7 +23,7 @@ ASKED = problem(question="go", gold="1")
 
 def opened(uses: str, *, task: Task | None = None, seed: int = 0, **options: Any) -> Scorer:
     config = SCORERS.get(uses).model_validate({"uses": uses, **options})
-    return config.open(Tools(codec=CODEC, gold=GrantedGold(task or ToyTask(wrong=("b",))), seed=seed))
+    return config.open(Tools(codec=CODEC, gold=GrantedGold(task or ToyTask(wrong=("b",)), CODEC), seed=seed))
 
 
 def over(*steps: str, answer: str | None) -> Prefix:

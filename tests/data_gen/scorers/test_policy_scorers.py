@@ -92,7 +92,7 @@ def test_the_gold_solution_is_shown_where_gold_is_granted() -> None:
 
     spy = Spy(Format(), bpe())
     of = problem(question="How {solution} {gold}?", gold="17", gold_steps=("5 + 12 = 17",))
-    scorer = opened("self_evaluation", codec=spy, show_gold=True, gold=GrantedGold(ToyTask()))
+    scorer = opened("self_evaluation", codec=spy, show_gold=True, gold=GrantedGold(ToyTask(), CODEC))
     seen.clear()
     asked_of_policy(scorer, whole(CODEC, STEPS[0], of=of))
     [text] = seen

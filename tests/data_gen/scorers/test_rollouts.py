@@ -22,7 +22,7 @@ from tests.data_gen.search.toy import CODEC, ToyEngine, ToyTask, World, grow, le
 
 def opened(**options: Any) -> Scorer:
     config = SCORERS.get("rollouts").model_validate({"uses": "rollouts", **options})
-    return config.open(Tools(codec=CODEC, gold=GrantedGold(ToyTask()), policy_hash="abc"))
+    return config.open(Tools(codec=CODEC, gold=GrantedGold(ToyTask(), CODEC), policy_hash="abc"))
 
 
 def test_the_value_is_unbiased_and_the_counts_are_the_leaves() -> None:

@@ -36,7 +36,9 @@ def judged(
         text = answers if isinstance(answers, str) else answers[seed % len(answers)]
         return [*bpe()(text, add_special_tokens=False)["input_ids"], CODEC.end_id]
 
-    tools = Tools(codec=CODEC, policy_hash="abc", gold=GrantedGold(ToyTask()), count=lambda name: counts.update([name]))
+    tools = Tools(
+        codec=CODEC, policy_hash="abc", gold=GrantedGold(ToyTask(), CODEC), count=lambda name: counts.update([name])
+    )
     scorer = StepJudge(**config).open(tools)
     engine = ScriptedEngine(script)
     return run(lambda: scorer(prefixes, LM(engine, 0, ("p", "score", 1)))), asked, counts

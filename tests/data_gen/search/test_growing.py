@@ -67,7 +67,7 @@ def test_every_token_is_charged_once(name: str) -> None:
 @pytest.mark.parametrize("name", SEARCHES)
 def test_tokens_of_real_rollouts_are_charged_once(name: str) -> None:
     engine = Counting(WORLD)
-    scorer = Rollouts(m=3).open(Tools(codec=CODEC, gold=GrantedGold(ToyTask())))
+    scorer = Rollouts(m=3).open(Tools(codec=CODEC, gold=GrantedGold(ToyTask(), CODEC)))
     [tree] = grow(SEARCHES[name], WORLD, scorer=scorer, engine=engine)
     assert (
         tree.generated_tokens
@@ -198,11 +198,11 @@ def test_problems_that_their_probe_decides_are_left_alone(name: str) -> None:
 
 def test_problems_that_cannot_be_verified_are_never_decided() -> None:
     """Outcomes are unknown, so a probe says nothing; rollouts are kept and not counted."""
+    from data_gen.records.problem import Problem
     from data_gen.records.verdict import Answer, Grade, Verdict
-    from data_gen.records.verdict import GrantedGold as GoldText
 
     class Blind(ToyTask):
-        def verify(self, gold: GoldText, answer: Answer) -> Grade:
+        def grade(self, problem: Problem, answer: Answer) -> Grade:
             return Grade(Verdict.UNVERIFIABLE, "blind")
 
     for name, expected in (

@@ -14,18 +14,17 @@ import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from data_gen.engines.base import LM, Request, Sample, Sampling, Usage
 from data_gen.engines.programs import run_programs
 from data_gen.format import Format, StepCodec
+from data_gen.graders.exact import Exact
 from data_gen.records.problem import Problem
 from data_gen.records.scales import Scale
-from data_gen.records.verdict import Answer, Grade, Verdict
-from data_gen.records.verdict import Gold as GoldText
 from data_gen.scorers.base import GrantedGold, Prefix, Score, Scorer
 from data_gen.search import Limits, Search, SearchTree
-from data_gen.tasks.base import Task
+from data_gen.tasks.base import AnyGrader, Task
 from reasoning_train.models.words import word_tokenizer
 
 LETTERS = "abcdefgh"
@@ -40,8 +39,8 @@ Path = tuple[str, ...]
 class ToyTask(Task):
     """The right answer is 1; a step is right unless its letter stands in `wrong`."""
 
-    instant: ClassVar[bool] = True
     uses: str = "toy"
+    grader: AnyGrader = Exact()
     wrong: tuple[str, ...] = ()
 
     def splits(self) -> dict[str, int | None]:
@@ -49,9 +48,6 @@ class ToyTask(Task):
 
     def problems(self, split: str) -> Any:
         return iter([problem()])
-
-    def verify(self, gold: GoldText, answer: Answer) -> Grade:
-        return Grade(Verdict.CORRECT if answer.text == gold.text else Verdict.WRONG, "text")
 
     def check_steps(self, problem: Problem, steps: Sequence[str]) -> tuple[bool, ...] | None:
         return tuple(step not in self.wrong for step in steps)
@@ -253,7 +249,7 @@ def grow(
     """`runs` finished trees over problems p0, p1, ... of one world, in order, graded at their ends like the stage's."""
     from data_gen.search.tree import judge
 
-    grader = GrantedGold(task or ToyTask())
+    grader = GrantedGold(task or ToyTask(), CODEC)
 
     async def program(item: Problem, lm: LM) -> SearchTree:
         limits = Limits(max_depth=search.max_depth, max_length=search.max_length)

@@ -1,5 +1,7 @@
 """`chain`: its splits, its gold steps, its step checker and its dial."""
 
+import itertools
+
 import pydantic
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from data_gen.errors import UserError
 from data_gen.records.problem import Problem
-from data_gen.records.verdict import Answer, Gold, Verdict
+from data_gen.records.verdict import Answer, Verdict
 from data_gen.tasks.chain import NAMES, TOP, Chain
 
 SMALL = Chain(uses="chain", train=60, explore=40, dev=30, test=50)
@@ -111,9 +113,12 @@ def test_every_word_of_problems_and_steps_is_in_the_vocabulary() -> None:
             assert word in known or word.rstrip(".?:") in known or set(word) <= known, word
 
 
-def test_verify_compares_integers() -> None:
-    assert [SMALL.verify(Gold("40"), Answer(a)).verdict for a in ("40", "4", None)] == [
+def test_answers_are_compared_as_integers() -> None:
+    [problem] = itertools.islice((p for p in PROBLEMS if p.gold == "40"), 1)
+    assert [SMALL.grade(problem, Answer(a)).verdict for a in ("40", "040", "4", "38 + 2", None)] == [
         Verdict.CORRECT,
+        Verdict.CORRECT,
+        Verdict.WRONG,
         Verdict.WRONG,
         Verdict.WRONG,
     ]

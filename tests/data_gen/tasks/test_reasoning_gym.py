@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from data_gen.errors import UserError
 from data_gen.grading import checker
-from data_gen.records.verdict import Answer, Gold, Grade, Verdict
+from data_gen.records.verdict import Answer, Grade, Verdict
 from data_gen.sources.generators import pack, unpack
 from data_gen.tasks.reasoning_gym import EVALUATES, ReasoningGym
 
@@ -99,13 +99,13 @@ def test_the_gold_itself_needs_no_scorer(monkeypatch: pytest.MonkeyPatch) -> Non
     assert checker._CHECKER._process is None
 
 
-def test_an_answer_that_hangs_the_scorer_is_unverifiable_and_the_next_is_judged(
+def test_an_answer_that_hangs_the_scorer_is_wrong_and_the_next_is_judged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(checker, "_CHECKER", checker.Checker(cpu_seconds=2.0))
     task = made("polynomial_multiplication", test=1, run_answers_as_code=True)
     [problem] = task.problems("test")
-    assert task.grade(problem, Answer("9**9**9**9")) == Grade(Verdict.UNVERIFIABLE, "timeout")
+    assert task.grade(problem, Answer("9**9**9**9")) == Grade(Verdict.WRONG, "timeout")
     assert task.grade(problem, Answer(f"0 + {problem.gold}")) == Grade(Verdict.CORRECT, "generator")
     assert task.grade(problem, Answer("0")) == Grade(Verdict.WRONG, "generator")
 
@@ -115,8 +115,10 @@ def test_gsm_symbolic_brings_worked_steps() -> None:
         assert problem.gold_steps and not any("####" in step for step in problem.gold_steps)
 
 
-def test_verify_compares_with_one_gold() -> None:
-    assert made("chain_sum").verify(Gold("5"), Answer("5.0")).verdict is Verdict.CORRECT
+def test_another_grader_may_be_named() -> None:
+    task = made("chain_sum", test=1, grader="auto")
+    [problem] = task.problems("test")
+    assert task.grade(problem, Answer(f"{problem.gold}.0")) == Grade(Verdict.CORRECT, "integer")
 
 
 JSON_VALUES = st.recursive(

@@ -210,4 +210,8 @@ def test_a_version_reaches_what_uses_the_piece_and_what_descends_from_it(
 def test_the_nodes_of_a_plan_say_what_was_asked(tmp_path: Path) -> None:
     node = load(tmp_path, RECIPE, "stages.sample.n=5").nodes["sample"]
     assert node.asked == {"policy": Ref("base"), "problems": Ref("task.train"), "n": 5}
-    assert load(tmp_path).nodes["task.train"].pieces == {"task": ("k_task", 1), "task.format": ("TaskFormat", 1)}
+    assert load(tmp_path).nodes["task.train"].pieces == {
+        "task": ("k_task", 1),
+        "task.format": ("TaskFormat", 1),
+        "task.grader": ("auto", 1),
+    }

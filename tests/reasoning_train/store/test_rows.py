@@ -36,6 +36,7 @@ def test_the_types_of_columns_follow_from_the_records() -> None:
             "verdict": pa.string(),
             "finish": pa.string(),
             "reason": pa.string(),
+            "score": pa.float64(),
             "question": pa.string(),
             "steps_ok": pa.bool_(),
             "prompt_ids": pa.list_(pa.int32()),

@@ -81,7 +81,7 @@ def test_rewards_are_shares_of_rollouts_and_rollouts_stay() -> None:
     """The paper's setting on the real scorer: 300 trees; a first step's mean reward lies within 4 standard errors of
     P(correct)."""
     world = World.random(6)
-    scorer = Rollouts(m=8).open(Tools(codec=CODEC, gold=GrantedGold(ToyTask())))
+    scorer = Rollouts(m=8).open(Tools(codec=CODEC, gold=GrantedGold(ToyTask(), CODEC)))
     trees = grow(BestFirst(expansions=2, expand=Expand(n=3)), world, scorer=scorer, runs=300)
     right, total = Counter[Path](), Counter[Path]()
     for tree in trees:
@@ -105,7 +105,7 @@ def test_it_finds_what_its_draws_hold() -> None:
     holds one."""
     world = World.random(4, right=0.15)
     exact = containing_right(world, 2)
-    scorer = Rollouts(m=16).open(Tools(codec=CODEC, gold=GrantedGold(ToyTask())))
+    scorer = Rollouts(m=16).open(Tools(codec=CODEC, gold=GrantedGold(ToyTask(), CODEC)))
     trees = grow(BestFirst(expansions=60, expand=Expand(n=2)), world, scorer=scorer, runs=200)
     answers = [node for tree in trees for node in tree.nodes if node.outcome == 1.0 and node.source == "policy"]
     assert abs(len(answers) / 200 - exact) < 4 * math.sqrt(exact * (1 - exact) / 200)
@@ -121,7 +121,7 @@ def test_a_probe_that_agrees_ends_the_tree_and_stays_in_it() -> None:
 
 
 def test_tokens_of_rollouts_count_against_the_budget() -> None:
-    scorer = Rollouts(m=8).open(Tools(codec=CODEC, gold=GrantedGold(ToyTask())))
+    scorer = Rollouts(m=8).open(Tools(codec=CODEC, gold=GrantedGold(ToyTask(), CODEC)))
     [tree] = grow(BestFirst(token_budget=50, expand=Expand(n=3)), World.random(6), scorer=scorer)
     assert tree.stopped == "budget" and sum(node.expansions for node in tree.nodes) == 1
     assert pytest.approx(tree.generated_tokens, abs=60) == 3 * 2 + 8 * 3 * 7

@@ -30,7 +30,7 @@ JUDGE = ToyScorer(lambda path: float(not set(path) & set(WRONG)))
 
 def pairs(tree: SearchTree, judge: str) -> set[tuple[str, str]]:
     """(chosen, rejected) of all pairs of a tree that is graded as the stage does."""
-    gold = GrantedGold(TASK)
+    gold = GrantedGold(TASK, CODEC)
     for node in tree.nodes[1:]:
         node.steps_ok = gold.steps_ok(tree.problem, tree.steps(node)[0], ended=bool(node.terminal))
     view = View(in_steps(tree.frozen(0, oracle=True), CODEC))

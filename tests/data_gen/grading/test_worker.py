@@ -26,10 +26,17 @@ def checker() -> Checker:
 
 
 def test_a_hanging_comparison_times_out_and_the_next_one_works(checker: Checker) -> None:
-    assert checker.compare("10", HANGS) == Grade(Verdict.UNVERIFIABLE, "timeout")
+    assert checker.compare("10", HANGS) == Grade(Verdict.WRONG, "timeout")
     assert Checker().compare("\\sqrt{4}", "2") == RIGHT
     checker = Checker()
     assert [checker.compare("\\sqrt{4}", "2"), checker.compare("\\sqrt{4}", "3").verdict] == [RIGHT, Verdict.WRONG]
+
+
+def test_gold_that_hangs_or_is_garbled_is_not_read_and_is_asked_about_once(checker: Checker) -> None:
+    assert [checker.reads(text) for text in (HANGS, "\\frac{1}{", "\\sqrt{2}")] == [False, False, True]
+    first = checker._process
+    assert not checker.reads(HANGS)
+    assert checker._process is first
 
 
 def test_one_process_serves_many_comparisons() -> None:
@@ -41,7 +48,7 @@ def test_one_process_serves_many_comparisons() -> None:
 
 
 @pytest.mark.parametrize("gone", [False, True])
-def test_a_killed_worker_is_reported_and_replaced(gone: bool) -> None:
+def test_a_killed_worker_is_replaced_and_asked_again(gone: bool) -> None:
     """Whether it dies with the question or was dead before."""
     checker = Checker()
     checker.compare("\\sqrt{4}", "2")
@@ -49,7 +56,6 @@ def test_a_killed_worker_is_reported_and_replaced(gone: bool) -> None:
     checker._process.kill()
     if gone:
         checker._process.wait()
-    assert checker.compare("\\sqrt{4}", "2") == Grade(Verdict.UNVERIFIABLE, "checker_died")
     assert checker.compare("\\sqrt{4}", "2") == RIGHT
 
 
@@ -160,10 +166,10 @@ def test_an_evaluated_answer_reaches_neither_replies_nor_questions(answer: str) 
 @pytest.mark.parametrize(
     "answer", ["exit()", "__import__('os')._exit(0)", "__import__('os').kill(__import__('os').getpid(), 11)"]
 )
-def test_an_answer_that_ends_the_process_is_unverifiable_and_the_next_is_judged(answer: str) -> None:
+def test_an_answer_that_ends_the_process_is_wrong_and_the_next_is_judged(answer: str) -> None:
     checker = Checker()
     assert [score_list(checker, answer), score_list(checker, "ABC")] == [
-        Grade(Verdict.UNVERIFIABLE, "checker_died"),
+        Grade(Verdict.WRONG, "checker_died"),
         SCORED,
     ]
 
@@ -171,7 +177,7 @@ def test_an_answer_that_ends_the_process_is_unverifiable_and_the_next_is_judged(
 def test_an_evaluated_answer_that_loops_times_out_and_the_next_is_judged() -> None:
     checker = Checker(cpu_seconds=0.5)
     assert [score_list(checker, "[0 for _ in iter(int, 1)]"), score_list(checker, "ABC")] == [
-        Grade(Verdict.UNVERIFIABLE, "timeout"),
+        Grade(Verdict.WRONG, "timeout"),
         SCORED,
     ]
 

@@ -1,0 +1,71 @@
+"""`auto`: what gold looks like decides: an option, yes or no, a number, a formula, else text."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar, Literal
+
+from data_gen.graders import GRADERS
+from data_gen.graders.base import Grader, decided
+from data_gen.graders.choice import Choice
+from data_gen.grading import checker
+from data_gen.grading.choices import picked_letter, picked_word
+from data_gen.grading.clean import plain, same_text, words
+from data_gen.grading.formula import formula
+from data_gen.grading.numbers import Reading, read_number, said_number, same_number
+from data_gen.records.problem import Problem
+from data_gen.records.verdict import Answer, Grade, Verdict
+
+
+@GRADERS.register("auto")
+class Auto(Grader):
+    """`grader: auto`, the default: options of a problem that has some, else a single letter A-J, yes and no, a number,
+    a formula; what is none of them is compared as text."""
+
+    version: ClassVar[int] = 1
+    instant: ClassVar[bool] = False
+    uses: Literal["auto"] = "auto"
+
+    def grade(self, problem: Problem, answer: Answer) -> Grade:
+        """As every grader; a problem with options is a matter of letters."""
+        if problem.choices and problem.gold is not None and Choice().reads(problem.gold):
+            return Choice().grade(problem, answer)
+        return super().grade(problem, answer)
+
+    def reads(self, gold: str) -> bool:
+        """Any text with a letter or digit, but for a formula that math-verify cannot read."""
+        text = plain(gold)
+        if not re.search(r"\w", text):
+            return False
+        if picked_letter(text, is_gold=True) or picked_word(text, is_gold=True) or read_number(text):
+            return True
+        whole = formula(text)
+        return whole is None or checker.reads(whole)
+
+    def compare(self, *, gold: str, answer: str) -> Grade:
+        """Reason: the path that decided. `choice`, `yes_no`, `text`, `integer`, `decimal`, `fraction`, `percent`,
+        `scaled`, `ambiguous` (several numbers or a hedge), `math_verify`, `timeout` or `checker_died`."""
+        gold, answer = plain(gold), plain(answer)
+        for reason, pick in (("choice", picked_letter), ("yes_no", picked_word)):
+            if wanted := pick(gold, is_gold=True):
+                return decided(pick(answer, is_gold=False) == wanted, reason)
+        if number := read_number(gold):
+            return _compare_number(number, gold, answer)
+        if same_text(gold, answer):
+            return decided(True, "text")
+        return _compare_formula(gold, answer)
+
+
+def _compare_number(gold: Reading, gold_text: str, answer: str) -> Grade:
+    said = said_number(answer)
+    if said is not None:
+        return decided(same_number(gold, said), gold.kind)
+    if words(answer):
+        return Grade(Verdict.WRONG, "ambiguous")
+    return _compare_formula(gold_text, answer)
+
+
+def _compare_formula(gold: str, answer: str) -> Grade:
+    """Texts that differ: by computer algebra where the whole of both is a formula, else wrong."""
+    wanted, said = formula(gold), formula(answer)
+    return decided(False, "text") if wanted is None or said is None else checker.compare(wanted, said)

@@ -1,0 +1,56 @@
+"""What a grader is: gold and an answer in, a verdict with a score and a reason out.
+
+A grader is a frozen pydantic model that a task names: `grader: exact`, `grader: {uses: numeric, tolerance: 1e-3}`. Its
+files import nothing heavy at top level.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from data_gen.records.problem import Problem
+from data_gen.records.verdict import Answer, Grade, Verdict
+from data_gen.registry import Piece
+
+
+class Grader(Piece, ABC):
+    """Base of all graders. A subclass says which gold it can read and how it compares an answer with it.
+
+    The rule that all share: gold that cannot be read makes the problem UNVERIFIABLE, whatever the answer; with gold
+    that can be read every answer is CORRECT or WRONG, also one that nothing can read. A grader that needs more of the
+    problem than its gold overrides `grade`.
+    """
+
+    instant: ClassVar[bool] = True
+    """A verdict takes microseconds, so nobody needs to wait for it in a thread."""
+    keeps_lists: ClassVar[bool] = False
+    """Gold that the source gives as a list or an object reaches the grader as JSON; else the elements are joined by
+    commas."""
+
+    def grade(self, problem: Problem, answer: Answer) -> Grade:
+        """The verdict on an answer to a problem.
+
+        Returns:
+            UNVERIFIABLE `no_gold` or `bad_gold`, WRONG `no_answer`, or what `compare` says.
+        """
+        if problem.gold is None:
+            return Grade(Verdict.UNVERIFIABLE, "no_gold")
+        if not problem.gold.strip() or not self.reads(problem.gold):
+            return Grade(Verdict.UNVERIFIABLE, "bad_gold")
+        if answer.text is None or not answer.text.strip():
+            return Grade(Verdict.WRONG, "no_answer")
+        return self.compare(gold=problem.gold, answer=answer.text)
+
+    def reads(self, gold: str) -> bool:
+        """Whether this grader can read a reference answer, which is not blank."""
+        return True
+
+    @abstractmethod
+    def compare(self, *, gold: str, answer: str) -> Grade:
+        """CORRECT or WRONG, with the reason; `gold` can be read, `answer` is not blank."""
+
+
+def decided(right: bool, reason: str) -> Grade:
+    """CORRECT or WRONG for one reason."""
+    return Grade(Verdict.CORRECT if right else Verdict.WRONG, reason)

@@ -1,0 +1,44 @@
+"""`generator`: the scorer of the reasoning-gym generator that made the problem."""
+
+from __future__ import annotations
+
+import json
+from typing import ClassVar, Literal
+
+from data_gen.graders import GRADERS
+from data_gen.graders.base import Grader
+from data_gen.grading import checker
+from data_gen.records.problem import Problem
+from data_gen.records.verdict import Answer, Grade, Verdict
+
+
+@GRADERS.register("generator")
+class Generator(Grader):
+    """`grader: generator`, of the task `reasoning_gym`: many puzzles have several right answers or no single gold, and
+    their generator knows them all. The score is the generator's own."""
+
+    version: ClassVar[int] = 1
+    instant: ClassVar[bool] = False
+    uses: Literal["generator"] = "generator"
+
+    def grade(self, problem: Problem, answer: Answer) -> Grade:
+        """CORRECT iff the generator's scorer gives 1 or more.
+
+        Returns:
+            The verdict with its reason: `no_answer`, `text` (gold itself, which needs no scorer), `no_generator` (the
+            problem comes from elsewhere, UNVERIFIABLE), or one of `checker.score`.
+        """
+        entry = json.loads(problem.payload or "{}")
+        if "generator" not in entry:
+            return Grade(Verdict.UNVERIFIABLE, "no_generator")
+        if answer.text is None or not answer.text.strip():
+            return Grade(Verdict.WRONG, "no_answer")
+        if answer.text == problem.gold:
+            return Grade(Verdict.CORRECT, "text")
+        generator, config = entry.pop("generator"), entry.pop("config")
+        settings = json.dumps({**config, "seed": 0, "size": 1})
+        return checker.score(generator, settings, {**entry, "question": problem.question}, answer.text)
+
+    def compare(self, *, gold: str, answer: str) -> Grade:
+        """Never asked: `grade` needs the whole problem."""
+        raise NotImplementedError

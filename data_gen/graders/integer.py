@@ -1,0 +1,32 @@
+"""`integer`: plain whole numbers."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from data_gen.graders import GRADERS
+from data_gen.graders.base import Grader, decided
+from data_gen.records.verdict import Grade, Verdict
+
+
+@GRADERS.register("integer")
+class Integer(Grader):
+    """`grader: integer`: equal integers in digits, with or without a minus sign in front; anything else is wrong, units
+    and formulas included. The strict and fast grader of generated tasks."""
+
+    version: ClassVar[int] = 1
+    uses: Literal["integer"] = "integer"
+
+    def reads(self, gold: str) -> bool:
+        """Digits alone, perhaps behind a minus sign."""
+        return _read(gold) is not None
+
+    def compare(self, *, gold: str, answer: str) -> Grade:
+        """Reason `integer`, or WRONG `not_an_integer`."""
+        said = _read(answer)
+        return Grade(Verdict.WRONG, "not_an_integer") if said is None else decided(said == _read(gold), "integer")
+
+
+def _read(text: str) -> int | None:
+    text = text.strip()
+    return int(text) if text.removeprefix("-").isdecimal() else None

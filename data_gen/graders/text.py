@@ -1,0 +1,23 @@
+"""`text`: the same words, however they are set."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from data_gen.graders import GRADERS
+from data_gen.graders.base import Grader, decided
+from data_gen.grading.clean import same_text
+from data_gen.records.verdict import Grade
+
+
+@GRADERS.register("text")
+class Text(Grader):
+    """`grader: text`: equal but for case, mark-up, white space, punctuation at both ends and a lead-in such as `The
+    answer is`. Articles, plurals, accents and the order of words count."""
+
+    version: ClassVar[int] = 1
+    uses: Literal["text"] = "text"
+
+    def compare(self, *, gold: str, answer: str) -> Grade:
+        """Reason `text`."""
+        return decided(same_text(gold, answer), "text")

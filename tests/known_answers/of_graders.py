@@ -1,0 +1,65 @@
+"""Graders: verdicts on a few answers that tell one from another, with their reasons and scores."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from data_gen.graders import GRADERS
+from data_gen.records.problem import Problem
+from data_gen.records.verdict import Answer
+from data_gen.sources.generators import generator, pack
+from tests.known_answers.cases import case
+
+ASKED: dict[str, list[tuple[str, list[str | None]]]] = {
+    "auto": [
+        ("18", ["18.0", "$18", "2 or 18", "x = 18", None]),
+        ("\\frac{1}{2}", ["50%", "0.5", "0.49"]),
+        ("\\sqrt{8}", ["2\\sqrt{2}", "3", "blue"]),
+        ("B", ["(B) bank", "A or B"]),
+        ("yes", ["True, since", "no"]),
+        ("red", ["Red.", "der"]),
+        ("a1b2", ["b2a1"]),
+        ("???", ["???"]),
+    ],
+    "choice": [("B", ["b", "(B) bank", "bank", "A"]), ("A, D", ["AD", "D and A", "A"]), ("bank", ["bank"])],
+    "exact": [("a B", [" a B ", "a b"])],
+    "integer": [("-7", ["-7", "7", "-7.0"]), ("7.5", ["7.5"])],
+    "math": [("x^2+2x+1", ["(x+1)^2", "x^2", "what"]), ("red", ["red"])],
+    "numeric": [("1,234", ["1234.0 euros", "1235", "many"]), ("red", ["red"])],
+    "text": [("New York", ["new  york.", "The answer is New York", "York New"])],
+    "yes_no": [("no", ["No, it is not", "no solution", "yes"]), ("perhaps", ["no"])],
+}
+
+
+@case("grader", *ASKED)
+def grader(name: str) -> Any:
+    """With the options bank and bay, A being `bay`."""
+    made = GRADERS.get(name).model_validate({"uses": name})
+    return [[gold, *_grades(made, _problem(gold), answers)] for gold, answers in ASKED[name]]
+
+
+@case("grader", "generator")
+def of_generator() -> Any:
+    """A puzzle with several right answers, and a problem that no generator made."""
+    entry = generator("countdown", json.dumps({"seed": 7, "size": 1}))[0]
+    known = {"answer": entry["answer"], "metadata": entry["metadata"]}
+    payload = json.dumps({"generator": "countdown", "config": {}, **pack(known)})
+    made = GRADERS.get("generator").model_validate({"uses": "generator"})
+    problem = Problem(
+        id="p", question=entry["question"], gold=entry["answer"], group="p", split="test", payload=payload
+    )
+    return [
+        _grades(made, problem, [entry["answer"], f"0 + {entry['answer']}", "1", "no idea"]),
+        _grades(made, _problem("1"), ["1"]),
+    ]
+
+
+def _problem(gold: str) -> Problem:
+    choices = ("bay", "bank") if gold == "B" else ()
+    return Problem(id="p", question="q", gold=gold, group="p", split="test", choices=choices)
+
+
+def _grades(made: Any, problem: Problem, answers: list[str | None]) -> list[Any]:
+    grades = [made.grade(problem, Answer(answer)) for answer in answers]
+    return [[str(grade.verdict), grade.reason, grade.score] for grade in grades]
