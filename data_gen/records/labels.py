@@ -81,6 +81,11 @@ class StepPair:
         return self.score_chosen - self.score_rejected
 
     @property
+    def trained_tokens(self) -> float:
+        """Tokens of both sides, by the pair's weight."""
+        return self.weight * (len(self.chosen_ids) + len(self.rejected_ids))
+
+    @property
     def prefix_ids(self) -> tuple[int, ...]:
         """Ids of the shared steps."""
         return self.prompt_ids[self.prompt_length :]
@@ -153,6 +158,11 @@ class ValueTarget:
     """What the problem asks, without any template (see `Solution.question`)."""
     tags: Tags = field(default_factory=dict, hash=False)
     """Those of the problem."""
+
+    @property
+    def trained_tokens(self) -> float:
+        """Tokens at which a target stands, by weight."""
+        return float(sum(self.weights))
 
     def to_row(self) -> dict[str, Any]:
         """The Parquet row: trl's stepwise supervision, then our columns."""

@@ -65,6 +65,11 @@ class Solution:
         return tuple(t for s in self.segments for t in s.token_ids)
 
     @property
+    def trained_tokens(self) -> float:
+        """Tokens that a loss falls on, by weight; 0 while no tokenizer has seen the text."""
+        return self.weight * sum(s.weight * len(s.token_ids) for s in self.segments)
+
+    @property
     def steps(self) -> tuple[str, ...]:
         """Texts of the step segments, stripped of surrounding white space."""
         return tuple(s.text.strip() for s in self.segments if s.kind is Kind.STEP)

@@ -244,7 +244,9 @@ class SearchTree:
         return given + samples
 
     def _take(self, n: int) -> list[Sample]:
+        """What was drawn before costs what it cost, or a strategy over a stored pool would look free."""
         taken, self._given = self._given[:n], self._given[n:]
+        self.generated_tokens += sum(len(sample.token_ids) for sample in taken)
         return taken
 
     def _merge(self, node: Node, samples: Sequence[Sample], how: Expand, source: str) -> list[Node]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Literal
 
 from reasoning_train.packing.cuts import cut_tree
@@ -25,12 +26,7 @@ def plan_steps(
     >>> plan_steps([[0], [1], [2]], 2, epochs=1, max_steps=None, seed=0)
     [[1, 2], [0, 1]]
     """
-    n_rows = sum(map(len, groups))
-    total = max_steps if max_steps is not None else max(1, round((epochs or 1) * n_rows / batch_size))
-    rng, order = random.Random(seed), list[int]()
-    while len(order) < total * batch_size:
-        order += [i for g in rng.sample(range(len(groups)), len(groups)) for i in groups[g]]
-    return [order[t * batch_size : (t + 1) * batch_size] for t in range(total)]
+    return mix_steps([groups], [1.0], batch_size, epochs=epochs, max_steps=max_steps, seed=seed)
 
 
 def mix_steps(
@@ -50,18 +46,51 @@ def mix_steps(
     >>> mix_steps([[[0], [1]], [[2]]], [3, 1], 4, epochs=None, max_steps=2, seed=0)
     [[1, 0, 1, 2], [0, 1, 0, 2]]
     """
-    if len(sources) == 1:
-        return plan_steps(sources[0], batch_size, epochs=epochs, max_steps=max_steps, seed=seed)
     n_rows = sum(len(g) for groups in sources for g in groups)
     total = max_steps if max_steps is not None else max(1, round((epochs or 1) * n_rows / batch_size))
-    streams = [_shuffled(groups, random.Random(f"{seed}/{s}")) for s, groups in enumerate(sources)]
-    given, order = [0.0] * len(sources), list[int]()
-    while len(order) < total * batch_size:
+    return _steps(list(islice(_order(sources, shares, seed), total * batch_size)), batch_size)
+
+
+def spend_tokens(
+    sources: Sequence[Sequence[Sequence[int]]],
+    shares: Sequence[float],
+    batch_size: int,
+    *,
+    tokens: Sequence[float],
+    most: float,
+    seed: int,
+) -> list[list[int]]:
+    """The steps of `mix_steps` up to the row at which the trained `tokens` of all rows so far come nearest to `most`;
+    always one row at least. The last step may be short.
+
+    >>> spend_tokens([[[0], [1], [2]]], [1], 2, tokens=[3, 4, 5], most=16, seed=0)
+    [[1, 2], [0, 1]]
+    """
+    total, rows = 0.0, list[int]()
+    for row in _order(sources, shares, seed):
+        if rows and total + tokens[row] - most > most - total:
+            return _steps(rows, batch_size)
+        total += tokens[row]
+        rows.append(row)
+    raise AssertionError("the order has no end")
+
+
+def _steps(rows: Sequence[int], batch_size: int) -> list[list[int]]:
+    return [list(rows[i : i + batch_size]) for i in range(0, len(rows), batch_size)]
+
+
+def _order(sources: Sequence[Sequence[Sequence[int]]], shares: Sequence[float], seed: int) -> Iterator[int]:
+    """Rows without end, from every source by its share."""
+    if len(sources) == 1:
+        streams = [_shuffled(sources[0], random.Random(seed))]
+    else:
+        streams = [_shuffled(groups, random.Random(f"{seed}/{s}")) for s, groups in enumerate(sources)]
+    given = [0.0] * len(sources)
+    while True:
         behind = min(range(len(sources)), key=lambda s: (given[s] + 1) / shares[s])
         group = next(streams[behind])
         given[behind] += len(group)
-        order += group
-    return [order[t * batch_size : (t + 1) * batch_size] for t in range(total)]
+        yield from group
 
 
 def _shuffled(groups: Sequence[Sequence[int]], rng: random.Random) -> Iterator[Sequence[int]]:

@@ -51,6 +51,11 @@ class Row:
     """Rows of one group begin alike, e.g. siblings of one tree; tree packing stores what they share once."""
 
     @property
+    def trained_tokens(self) -> float:
+        """Tokens that a language loss falls on, by weight."""
+        return sum(sum(trace.weights) for trace in self.traces)
+
+    @property
     def tokens(self) -> int:
         """Tokens of all traces, shared ones counted each time."""
         return sum(len(trace) for trace in self.traces)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 from data_gen.format import TaskFormat
 from data_gen.records.problem import Problem
@@ -21,17 +22,23 @@ class GoldConfig(StageConfig):
     """Which problems."""
 
     problems: ProblemsRef
+    steps: Literal["required", "optional", "none"] = "required"
+    """`required`: problems without worked steps are counted as dropped; `optional`: their row is the answer alone;
+    `none`: every row is, for an arm that learns answers without reasoning."""
 
 
 @stage("gold", version=1, outputs={"data": "solutions"}, seeded=False, heavy=False)
 def gold(config: GoldConfig, ctx: Context) -> None:
-    """Write one row a problem that has gold and gold steps; the others are counted as dropped."""
+    """Write one row a problem that has gold and, unless the config says otherwise, gold steps; count the others as
+    dropped."""
     source = ctx.input(config.problems)
-    rows = write_rows(ctx.output("data"), kind="solutions", rows=_rows(read_problems(source), load_task(source), ctx))
+    rows = _rows(read_problems(source), load_task(source), config, ctx)
+    n = write_rows(ctx.output("data"), kind="solutions", rows=rows)
+    missing = "gold and worked steps" if config.steps == "required" else "gold"
     gate(
-        rows > 0,
-        f"{config.problems}: no problem has worked steps, so there is nothing to imitate. "
-        "Map `steps` in the task, or start from a pretrained model.",
+        n > 0,
+        f"{config.problems}: no problem has {missing}, so there is nothing to imitate. Map `answer` and `steps` in the "
+        "task, start from a pretrained model, or learn answers alone (`{uses: gold, steps: none}`).",
     )
 
 
@@ -41,19 +48,22 @@ def size(config: GoldConfig, sizes: Sizes) -> dict[str, Any]:
     return {name: value for name, value in sizes(config.problems).items() if name == "rows"}
 
 
-def _rows(problems: Iterator[Problem], task: Task, ctx: Context) -> Iterator[dict]:
+def _rows(problems: Iterator[Problem], task: Task, config: GoldConfig, ctx: Context) -> Iterator[dict[str, Any]]:
     for problem in problems:
         ctx.count("in")
-        if problem.gold is None or not problem.gold_steps:
+        if problem.gold is None or (config.steps == "required" and not problem.gold_steps):
             ctx.count("dropped.no_gold" if problem.gold is None else "dropped.no_steps")
             continue
         ctx.count("out")
-        yield gold_solution(problem, problem.gold, task).to_row()
+        if config.steps == "none":
+            problem = replace(problem, gold_steps=())
+        yield gold_solution(problem, problem.gold or "", task).to_row()
 
 
 def gold_solution(problem: Problem, answer: str, task: Task) -> Solution:
-    """The solution row of one worked problem; token ids come later, from the policy that learns it."""
-    steps = task.check_steps(problem, problem.gold_steps)
+    """The solution row of one problem; token ids come later, from the policy that learns it. A row without steps has no
+    verdict on them."""
+    steps = task.check_steps(problem, problem.gold_steps) if problem.gold_steps else None
     return Solution(
         problem_id=problem.id,
         sample=-1,

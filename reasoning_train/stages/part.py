@@ -39,7 +39,7 @@ class PartConfig(StageConfig):
         return self
 
 
-@stage("part", version=1, outputs={"data": "problems"}, seeded=False, heavy=False)
+@stage("part", version=1, outputs={"data": "problems"}, seeded=False, heavy=False, carries="problems")
 def part(config: PartConfig, ctx: Context) -> None:
     """Stream the rows and keep those of the part, in their order."""
     source, out = ctx.input(config.problems), ctx.output("data")

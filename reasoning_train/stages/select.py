@@ -5,28 +5,31 @@ from __future__ import annotations
 import itertools
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from data_gen.engines.base import stream_seed
+from data_gen.errors import UserError
 from data_gen.records.solution import Solution
 from data_gen.records.verdict import Verdict
 from data_gen.similarity import jaccard, shingles
-from reasoning_train.api.refs import SolutionsRef
+from reasoning_train.api.refs import ModelRef, SolutionsRef
 from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, gate, stage
 from reasoning_train.stages.fits import without_step_checker
 from reasoning_train.store.inputs import read_solutions
 from reasoning_train.store.rows import write_rows
+from reasoning_train.trainers.data.as_many import fewer_rows, one_at_most, read_wanted
 
 
 class SelectConfig(StageConfig):
     """Filters in the order in which they apply."""
 
     solutions: SolutionsRef
-    keep: Literal["correct", "any"] = "correct"
-    """`correct`: the verdict says so. `any`: right and wrong ones alike (the control of a rejection-sampling run).
+    keep: Literal["correct", "wrong", "any"] = "correct"
+    """`correct`, `wrong`: the verdict says so. `any`: both alike (the control of a rejection-sampling run).
     Solutions that were cut and unverifiable ones are dropped either way: nobody could have kept those."""
     steps: Literal["any", "right"] = "any"
     """`right`: drop solutions in which the task's step checker found a wrong step."""
@@ -38,19 +41,35 @@ class SelectConfig(StageConfig):
     """Cut every difficulty to the size of the median one."""
     as_many_as: SolutionsRef | None = None
     """Draw exactly as many rows as another selection has."""
+    as_many_tokens_as: SolutionsRef | None = None
+    """Draw rows until they have as many trained tokens as another selection, to within half a row."""
+    policy: ModelRef | None = None
+    """Whose tokenizer counts the tokens of rows that are text only, such as gold: the policy that learns them. Only for
+    `as_many_tokens_as`."""
     min_rows: int = Field(1, ge=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> SelectConfig:
+        one_at_most(self)
+        if self.policy and not self.as_many_tokens_as:
+            raise ValueError("policy: it only counts tokens for `as_many_tokens_as`; leave it out")
+        return self
 
 
 @stage("select", version=2, outputs={"data": "solutions"}, heavy=False, carries="solutions")
 def select(config: SelectConfig, ctx: Context) -> None:
     """Two passes over the rows: choose (row numbers only in memory), then write."""
-    source = ctx.input(config.solutions)
-    chosen = list(_choose(read_solutions(source), config, ctx))
+    source, tokens_of = ctx.input(config.solutions), _counter(config, ctx)
+    chosen = list(_choose(read_solutions(source), config, tokens_of, ctx))
     if config.balance:
         chosen = _balance(chosen, ctx)
-    if config.as_many_as:
-        chosen = _as_many(chosen, sum(1 for _ in read_solutions(ctx.input(config.as_many_as))), config, ctx)
-    numbers = {number for number, _ in chosen}
+    if wanted := read_wanted(config, ctx, lambda row: tokens_of(Solution.from_row(row))):
+        indices = wanted.choose([one.tokens for one in chosen], ctx.seed, "select", ADVICE)
+        ctx.count(f"dropped.{wanted.said.partition('=')[0]}", len(chosen) - len(indices))
+        chosen = [chosen[i] for i in indices]
+    if config.as_many_tokens_as:
+        ctx.metric("trained_tokens", sum(one.tokens for one in chosen))
+    numbers = {one.number for one in chosen}
     ctx.count("out", len(numbers))
     gate(
         len(numbers) >= config.min_rows,
@@ -72,15 +91,51 @@ def fits(config: SelectConfig, made: Made) -> Iterator[tuple[str, str]]:
 
 @select.estimate
 def size(config: SelectConfig, sizes: Sizes) -> dict[str, Any]:
-    """At most all rows."""
-    return {name: value for name, value in sizes(config.solutions).items() if name == "rows"}
+    """At most all rows, and as many as `as_many_as` has."""
+    return fewer_rows(config, sizes(config.solutions).get("rows"), sizes)
 
 
-Chosen = tuple[int, float | None]
-"""Row number in the source, difficulty."""
+ADVICE = "Lower the other selection's `max_per_problem`, or use `dedupe: none` here."
 
 
-def _choose(solutions: Iterable[Solution], config: SelectConfig, ctx: Context) -> Iterator[Chosen]:
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A row by its number in the source."""
+
+    number: int
+    difficulty: float | None
+    tokens: float
+    """Trained ones; 0 unless they are asked for."""
+
+
+Counted = Callable[[Solution], float]
+
+
+def _counter(config: SelectConfig, ctx: Context) -> Counted:
+    """How many trained tokens a row has; 0 unless they are asked for. UserError for text that no tokenizer has seen."""
+    if not config.as_many_tokens_as:
+        return lambda solution: 0.0
+    codec = None
+    if config.policy:
+        from reasoning_train.models.policy_text import load_policy_text
+
+        codec = load_policy_text(ctx.input(config.policy).path).codec
+
+    def count(solution: Solution) -> float:
+        if solution.token_ids:
+            return solution.trained_tokens
+        if codec is None:
+            raise UserError(
+                f"select: as_many_tokens_as counts tokens, and the solution of problem {solution.problem_id!r} is text "
+                "only. Give `policy`, the model that learns it, whose tokenizer then counts."
+            )
+        encoded = codec.encode(solution.segments, end=True)
+        return replace(solution, segments=encoded).trained_tokens
+
+    return count
+
+
+def _choose(solutions: Iterable[Solution], config: SelectConfig, tokens_of: Counted, ctx: Context) -> Iterator[_Chosen]:
     groups = itertools.groupby(enumerate(solutions), key=lambda row: row[1].problem_id)
     for problem_id, group in groups:
         rows = [(i, s) for i, s in group if _passes(s, config, ctx)]
@@ -90,13 +145,19 @@ def _choose(solutions: Iterable[Solution], config: SelectConfig, ctx: Context) -
             ctx.count("dropped.max_per_problem", len(kept) - config.max_per_problem)
             rng = random.Random(stream_seed(ctx.seed, "select", problem_id))
             kept = sorted(rng.sample(kept, config.max_per_problem), key=lambda row: row[0])
-        yield from ((i, s.difficulty) for i, s in kept)
+        yield from (_Chosen(i, s.difficulty, tokens_of(s)) for i, s in kept)
+
+
+VERDICTS = {
+    "correct": {Verdict.CORRECT},
+    "wrong": {Verdict.WRONG},
+    "any": {Verdict.CORRECT, Verdict.WRONG},
+}
 
 
 def _passes(solution: Solution, config: SelectConfig, ctx: Context) -> bool:
     ctx.count("in")
-    verdicts = {Verdict.CORRECT} if config.keep == "correct" else {Verdict.CORRECT, Verdict.WRONG}
-    if solution.verdict not in verdicts:
+    if solution.verdict not in VERDICTS[config.keep]:
         ctx.count(f"dropped.{solution.verdict}")
         return False
     if solution.finish == "length":
@@ -123,22 +184,12 @@ def _distinct(rows: Sequence[tuple[int, Solution]], config: SelectConfig) -> lis
     return kept
 
 
-def _balance(chosen: list[Chosen], ctx: Context) -> list[Chosen]:
-    sizes = Counter(difficulty for _, difficulty in chosen)
+def _balance(chosen: list[_Chosen], ctx: Context) -> list[_Chosen]:
+    sizes = Counter(one.difficulty for one in chosen)
     cap = sorted(sizes.values())[len(sizes) // 2] if sizes else 0
-    rng, kept = random.Random(stream_seed(ctx.seed, "balance")), list[Chosen]()
+    rng, kept = random.Random(stream_seed(ctx.seed, "balance")), list[_Chosen]()
     for level in sorted(sizes, key=str):
-        rows = [row for row in chosen if row[1] == level]
+        rows = [one for one in chosen if one.difficulty == level]
         kept += rng.sample(rows, min(cap, len(rows)))
     ctx.count("dropped.balance", len(chosen) - len(kept))
-    return sorted(kept, key=lambda row: row[0])
-
-
-def _as_many(chosen: list[Chosen], wanted: int, config: SelectConfig, ctx: Context) -> list[Chosen]:
-    gate(
-        len(chosen) >= wanted,
-        f"select: as_many_as={config.as_many_as} asks for {wanted} rows, only {len(chosen)} are left. "
-        "Lower the other selection's `max_per_problem`, or use `dedupe: none` here.",
-    )
-    ctx.count("dropped.as_many_as", len(chosen) - wanted)
-    return random.Random(stream_seed(ctx.seed, "as_many_as")).sample(chosen, wanted)
+    return sorted(kept, key=lambda one: one.number)

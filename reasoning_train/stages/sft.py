@@ -75,6 +75,9 @@ class SFTConfig(Training):
     policy: ModelRef
     data: SolutionsRef | list[Mixed]
     """One source, or several with their shares: of the rows of a step, whatever the sizes of the sources."""
+    max_trained_tokens: int | None = Field(None, ge=1)
+    """Train until the loss has fallen on so many tokens, by weight, to within half a row; stands in place of `epochs`
+    and `max_steps`. The rows that are trained on are the same for any number of processes."""
     masked: list[Kind] = []
     """Kinds of segments that carry no loss, such as `think`; outputs of tools (`observation`) carry none anyway."""
     losses: list[AnyLoss] = [CrossEntropy()]
@@ -97,6 +100,9 @@ class SFTConfig(Training):
             )
         if isinstance(self.data, list) and (self.value or len(self.data) < 2):
             raise ValueError("data: several sources (two or more) and `value` do not go together; give one reference")
+        if self.max_trained_tokens and (self.epochs or self.max_steps):
+            name = "epochs" if self.epochs else "max_steps"
+            raise ValueError(f"{name}: `max_trained_tokens` says how long to train; leave one of the two out")
         if self.until and (self.held_out or self.ema):
             name = "held_out" if self.held_out else "ema"
             raise ValueError(
@@ -139,6 +145,7 @@ def sft(config: SFTConfig, ctx: Context) -> None:
         runs=out / "runs",
         limit=limit,
         together=config.value is not None,
+        max_trained_tokens=config.max_trained_tokens,
         callbacks=[stopper] if stopper else [],
     )
     if stopper and config.until:

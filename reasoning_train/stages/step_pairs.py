@@ -6,18 +6,18 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from data_gen.labelling.pairs import PAIR_RULES
-from reasoning_train.api.refs import ModelRef, TreesRef
+from data_gen.records.labels import StepPair
+from reasoning_train.api.refs import ModelRef, PairsRef, TreesRef
 from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, gate, stage
 from reasoning_train.stages.fits import lacking
 from reasoning_train.store.rows import write_rows
+from reasoning_train.trainers.data.as_many import cut, fewer_rows, one_at_most
 
 if TYPE_CHECKING:
     from data_gen.labelling.pairs import PairRule
-    from data_gen.records.labels import StepPair
-    from reasoning_train.trainers.data.label_counts import Histogram
 
     AnyRule = PairRule
 else:
@@ -33,7 +33,16 @@ class StepPairsConfig(StageConfig):
     pairs: AnyRule
     max_per_tree: int | None = Field(8, ge=1)
     """Pairs of one tree, a random choice where there are more (MCTS-DPO: 8)."""
+    as_many_as: PairsRef | None = None
+    """Draw exactly as many pairs as another selection has."""
+    as_many_tokens_as: PairsRef | None = None
+    """Draw pairs until they have as many trained tokens (of both sides) as another selection, to within half a pair."""
     min_rows: int = Field(1, ge=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> StepPairsConfig:
+        one_at_most(self)
+        return self
 
 
 @stage("step_pairs", version=1, outputs={"data": "pairs"})
@@ -42,8 +51,20 @@ def step_pairs(config: StepPairsConfig, ctx: Context) -> None:
     from reasoning_train.trainers.data.label_counts import Histogram
 
     margins, depths = Histogram(f"margins on scale {config.pairs.scale}", config.pairs.scale), Counter[int]()
-    write_rows(ctx.output("data"), kind="pairs", rows=(pair.to_row() for pair in _pairs(config, ctx, margins, depths)))
-    found = sum(depths.values())
+    pairs = cut(_pairs(config, ctx), StepPair, "pairs", config, ctx, name="step_pairs", advice=ADVICE)
+    tokens = 0.0
+
+    def counted() -> Iterator[StepPair]:
+        nonlocal tokens
+        for pair in pairs:
+            margins.add([pair.margin])
+            depths[len(pair.prefix_nodes)] += 1
+            tokens += pair.trained_tokens
+            yield pair
+
+    found = write_rows(ctx.output("data"), kind="pairs", rows=(pair.to_row() for pair in counted()))
+    ctx.count("out", found)
+    ctx.metric("trained_tokens", tokens)
     ctx.metric("labels", margins.metric())
     ctx.metric("mean_margin", margins.mean)
     ctx.metric("pairs_by_depth", {str(depth): depths[depth] for depth in sorted(depths)})
@@ -65,12 +86,16 @@ def fits(config: StepPairsConfig, made: Made) -> Iterator[tuple[str, str]]:
 
 @step_pairs.estimate
 def size(config: StepPairsConfig, sizes: Sizes) -> dict[str, Any]:
-    """At most `max_per_tree` a tree."""
+    """At most `max_per_tree` a tree, and as many as `as_many_as` has."""
     trees = sizes(config.trees).get("records")
-    return {"rows": trees * config.max_per_tree} if trees is not None and config.max_per_tree else {}
+    most = trees * config.max_per_tree if trees is not None and config.max_per_tree else None
+    return fewer_rows(config, most, sizes)
 
 
-def _pairs(config: StepPairsConfig, ctx: Context, margins: Histogram, depths: Counter[int]) -> Iterator[StepPair]:
+ADVICE = "Raise `max_per_tree` here, or lower it in the other selection."
+
+
+def _pairs(config: StepPairsConfig, ctx: Context) -> Iterator[StepPair]:
     from data_gen.labelling.pairs.base import draw_pairs
     from reasoning_train.stages.labelling import count_drops, open_codec, problem_trees, refusals, stream
 
@@ -82,9 +107,6 @@ def _pairs(config: StepPairsConfig, ctx: Context, margins: Histogram, depths: Co
             with refusals("step_pairs", config.trees):
                 pairs, dropped = draw_pairs(config.pairs, tree, rng, config.max_per_tree)
             count_drops(ctx, {**dropped, "tree_without_pairs": not pairs})
-            ctx.count("out", len(pairs))
-            margins.add(pair.margin for pair in pairs)
-            depths.update(len(pair.prefix_nodes) for pair in pairs)
             yield from pairs
 
 

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from data_gen.errors import excerpt
 from data_gen.labelling.paths import PathPolicy
 from data_gen.labelling.reach import ends
 from data_gen.labelling.targets import TARGET_RULES
 from data_gen.labelling.values import Multiplicity
-from reasoning_train.api.refs import ModelRef, TreesRef
+from data_gen.records.labels import ValueTarget
+from reasoning_train.api.refs import ModelRef, TreesRef, ValueTargetsRef
 from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, gate, stage
 from reasoning_train.stages.fits import lacking
 from reasoning_train.store.rows import write_rows
+from reasoning_train.trainers.data.as_many import cut, fewer_rows, one_at_most
 
 if TYPE_CHECKING:
     from data_gen.labelling.targets import TargetRule
-    from data_gen.records.labels import ValueTarget
     from reasoning_train.trainers.data.label_counts import Histogram
 
     AnyRule = TargetRule
@@ -43,9 +44,18 @@ class ValueTargetsConfig(StageConfig):
     it once."""
     shrink: float = Field(0.0, ge=0)
     """A target with n observations behind it weighs n / (n + shrink)."""
+    as_many_as: ValueTargetsRef | None = None
+    """Draw exactly as many paths as another selection has."""
+    as_many_tokens_as: ValueTargetsRef | None = None
+    """Draw paths until they have as many targets, by weight, as another selection, to within half a path."""
     min_rows: int = Field(1, ge=1)
     min_share: float = Field(0.0, ge=0, lt=0.5)
     """The rarer of the hard labels right and wrong must have more than 0 targets, and at least this share of them."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> ValueTargetsConfig:
+        one_at_most(self)
+        return self
 
 
 @stage("value_targets", version=1, outputs={"data": "value_targets"})
@@ -54,7 +64,11 @@ def value_targets(config: ValueTargetsConfig, ctx: Context) -> None:
     from reasoning_train.trainers.data.label_counts import Histogram, gate_classes
 
     seen = _Seen(Histogram(f"targets on scale {config.targets.scale}", config.targets.scale))
-    n = write_rows(ctx.output("data"), kind="value_targets", rows=(row.to_row() for row in _rows(config, ctx, seen)))
+    rows = cut(_rows(config, ctx), ValueTarget, "value_targets", config, ctx, name="value_targets", advice=ADVICE)
+    n = write_rows(ctx.output("data"), kind="value_targets", rows=(row.to_row() for row in seen.noting(rows)))
+    ctx.count("out", n)
+    ctx.count("targets", seen.targets)
+    ctx.metric("trained_tokens", seen.tokens)
     ctx.metric("labels", seen.values.metric())
     ctx.metric("right_share_of_steps", seen.hard[True] / max(1, seen.hard.total()))
     ctx.metric("informed_targets", seen.informed / max(1, seen.targets))
@@ -79,9 +93,13 @@ def fits(config: ValueTargetsConfig, made: Made) -> Iterator[tuple[str, str]]:
 
 @value_targets.estimate
 def size(config: ValueTargetsConfig, sizes: Sizes) -> dict[str, Any]:
-    """At most all paths that are asked for."""
+    """At most all paths that are asked for, and as many as `as_many_as` has."""
     trees, most = sizes(config.trees).get("records"), (config.paths.correct, config.paths.wrong)
-    return {} if trees is None or None in most else {"rows": trees * sum(k for k in most if k is not None)}
+    paths = None if trees is None or None in most else trees * sum(k for k in most if k is not None)
+    return fewer_rows(config, paths, sizes)
+
+
+ADVICE = "Raise `paths.correct` and `paths.wrong` here, or lower them in the other selection."
 
 
 @dataclass(slots=True)
@@ -97,9 +115,18 @@ class _Seen:
     first: dict[bool, str] = field(default_factory=dict)
     """The first row with a step of each label."""
 
-    def add(self, row: ValueTarget) -> None:
-        """Count one row."""
+    tokens: float = 0.0
+    """Targets by weight."""
+
+    def noting(self, rows: Iterable[ValueTarget]) -> Iterator[ValueTarget]:
+        """The rows, each counted as it passes."""
+        for row in rows:
+            self._add(row)
+            yield row
+
+    def _add(self, row: ValueTarget) -> None:
         self.values.add(row.values)
+        self.tokens += row.trained_tokens
         for label in row.labels:
             if label is not None:
                 self.hard[label] += 1
@@ -109,7 +136,7 @@ class _Seen:
         self.informed += sum(n >= 2 for n in row.n_eff)
 
 
-def _rows(config: ValueTargetsConfig, ctx: Context, seen: _Seen) -> Iterator[ValueTarget]:
+def _rows(config: ValueTargetsConfig, ctx: Context) -> Iterator[ValueTarget]:
     from data_gen.labelling.values import value_targets
     from reasoning_train.stages.labelling import count_drops, open_codec, problem_trees, refusals, stream
 
@@ -120,8 +147,4 @@ def _rows(config: ValueTargetsConfig, ctx: Context, seen: _Seen) -> Iterator[Val
         with refusals("value_targets", config.trees):
             rows = value_targets(paths, config.targets, multiplicity=config.multiplicity, shrink=config.shrink)
         count_drops(ctx, {**dropped, "no_target": len(paths) - len(rows)})
-        ctx.count("out", len(rows))
-        ctx.count("targets", sum(len(row.at) for row in rows))
-        for row in rows:
-            seen.add(row)
         yield from rows

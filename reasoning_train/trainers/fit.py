@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reasoning_train.api.stage import Context, WeightBytes, gate
 from reasoning_train.packing.forest import grow
-from reasoning_train.packing.plan import Packing, by_group, in_order, micro_batches, mix_steps
+from reasoning_train.packing.plan import Packing, by_group, in_order, micro_batches, mix_steps, spend_tokens
 from reasoning_train.packing.rows import Row
 from reasoning_train.process.ranks import world_size
 from reasoning_train.trainers.average import Average
@@ -49,21 +49,20 @@ def fit(
     runs: Path,
     limit: int,
     together: bool = False,
+    max_trained_tokens: int | None = None,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> StepTrainer:
     """Plan, train, record the steps. `together`: rows of one group stay in one step; `limit`: tokens of the longest row
-    that may come."""
+    that may come; `max_trained_tokens`: the end in place of the config's `epochs` and `max_steps`."""
     rows = [row for source in sources for row in source.rows]
     held = hold_out(rows, config.held_out.share, ctx.seed) if config.held_out else set()
     groups = _groups(sources, held, together=together)
-    plan = mix_steps(
-        groups,
-        [s.share for s in sources],
-        config.batch_size,
-        epochs=config.epochs,
-        max_steps=config.max_steps,
-        seed=ctx.seed,
-    )
+    tokens = [row.trained_tokens for row in rows]
+    mixed = partial(mix_steps, epochs=config.epochs, max_steps=config.max_steps)
+    if max_trained_tokens is not None:
+        gate(any(tokens), "max_trained_tokens: no row has a token that is trained on, so the number is never reached.")
+        mixed = partial(spend_tokens, tokens=tokens, most=max_trained_tokens)
+    plan = mixed(groups, [s.share for s in sources], config.batch_size, seed=ctx.seed)
     # Columns of a row see their own trees only, so one long row pads least where that costs no attention.
     capacity = config.micro_tokens if packing == "tree" else min(config.pack_to, limit)
     steps = partial(Steps, pad_id=pad_id, packing=packing, capacity=capacity, tokens=config.micro_tokens)
@@ -77,6 +76,8 @@ def fit(
     own = [callback for callback in (average, watch, SealCheckpoints(ctx.history, ctx.progress)) if callback]
     trainer = train(objective, training, arguments(config, ctx), [*own, *callbacks])
     ctx.metric("steps", trainer.state.global_step)
+    if any(tokens):
+        ctx.metric("trained_tokens", sum(tokens[i] for step in plan[: trainer.state.global_step] for i in step))
     ctx.metric("processes", world_size())
     if settled := watch or average:
         settled.settle()

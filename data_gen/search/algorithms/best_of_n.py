@@ -23,6 +23,7 @@ class BestOfN(Search):
 
     one_draw: ClassVar[bool] = True
     independent: ClassVar[bool] = True
+    takes_solutions: ClassVar[bool] = True
 
     uses: Literal["best_of_n"] = "best_of_n"
     n: int = Field(16, ge=1)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning_train.packing.plan import Packing, in_order, micro_batches, mix_steps, pack, plan_steps
+from reasoning_train.packing.plan import Packing, in_order, micro_batches, mix_steps, pack, plan_steps, spend_tokens
 from reasoning_train.packing.rows import Row, Trace
 
 
@@ -54,6 +54,27 @@ def test_sources_have_their_shares_of_the_rows_so_far(sources: list[tuple[int, f
         own = [i for i in order if starts[s] <= i < starts[s + 1]]
         for start in range(0, len(own) - n + 1, n):
             assert sorted(own[start : start + n]) == list(range(starts[s], starts[s + 1]))
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 20), min_size=1, max_size=9).filter(any), min_size=1, max_size=3),
+    st.integers(1, 6),
+    st.integers(1, 300),
+    st.integers(0, 3),
+)
+def test_a_token_budget_is_met_to_within_half_a_row_and_is_a_part_of_the_plain_plan(
+    sources: list[list[int]], batch: int, most: int, seed: int
+) -> None:
+    tokens = [n for source in sources for n in source]
+    starts = [sum(map(len, sources[:s])) for s in range(len(sources))]
+    groups = [[[start + i] for i in range(len(source))] for start, source in zip(starts, sources, strict=True)]
+    shares = [1.0] * len(sources)
+    plan = spend_tokens(groups, shares, batch, tokens=tokens, most=most, seed=seed)
+    spent = [i for step in plan for i in step]
+    plain = mix_steps(groups, shares, batch, epochs=None, max_steps=len(plan) + 1, seed=seed)
+    assert spent == [i for step in plain for i in step][: len(spent)]
+    assert all(len(step) == batch for step in plan[:-1])
+    assert len(spent) == 1 or abs(sum(tokens[i] for i in spent) - most) <= max(tokens) / 2
 
 
 def test_one_source_is_the_plain_plan_and_epochs_count_all_rows() -> None:

@@ -86,7 +86,7 @@ def test_implicit_nodes(tmp_path: Path) -> None:
         "format": plan.nodes["model"].config["task_format"],
     }
     assert plan.nodes["task.train"].config == {"task": task, "split": "train", "task_name": ""}
-    assert plan.nodes["task.train.gold"].config == {"problems": Ref("task.train")}
+    assert plan.nodes["task.train.gold"].config == {"problems": Ref("task.train"), "steps": "required"}
     assert plan.nodes["model"].config["vocabulary"] == ["a", "b"]
     assert plan.nodes["base"].inputs == ("model", "task.train.gold")
 

@@ -85,7 +85,7 @@ def test_rollouts_of_first_errors_are_solutions_and_values_too(learned: Bench) -
 def test_a_search_without_whole_solutions_takes_none() -> None:
     with pytest.raises(
         ValueError,
-        match="solutions: search 'mcts' draws its own steps .* Those that do: first_error, iid, omega, step_rollouts",
+        match="solutions: search 'mcts' draws its own steps .* Those that do: best_of_n, first_error, iid, omega",
     ):
         SearchConfig(
             policy=Ref("m"),

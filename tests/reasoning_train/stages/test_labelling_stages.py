@@ -207,3 +207,39 @@ def test_unknown_rules_name_the_known_ones() -> None:
         StepPairsConfig(trees=Ref("t"), policy=Ref("m"), pairs={"uses": "worst"})
     with pytest.raises(ValueError, match="'mc', 'outcome', 'prefix_ratio', 'progress', 'q'"):
         ValueTargetsConfig(trees=Ref("t"), policy=Ref("m"), targets={"uses": "tvm"})
+
+
+def total(artifact: Artifact, record: type[StepPair | ValueTarget]) -> float:
+    return sum(record.from_row(row).trained_tokens for row in rows_of(artifact))
+
+
+@pytest.mark.parametrize(
+    ("uses", "record", "config"),
+    [
+        ("step_pairs", StepPair, {"pairs": PAIRS}),
+        ("value_targets", ValueTarget, {"targets": {"uses": "q"}, "multiplicity": "unique"}),
+    ],
+)
+def test_arms_are_equal_by_reference(
+    grown: Bench, uses: str, record: type[StepPair | ValueTarget], config: dict[str, Any]
+) -> None:
+    grown.trees("few", forest(1))
+    few = label(grown, uses, "small", "few", **config)
+    rows = label(grown, uses, "rows", as_many_as=Ref("small"), **config)
+    assert len(rows_of(rows)) == len(rows_of(few)) < len(rows_of(label(grown, uses, "all", **config)))
+    assert rows.manifest["counts"]["out"] == len(rows_of(few))
+    tokens = label(grown, uses, "tokens", as_many_tokens_as=Ref("small"), **config)
+    longest = max(record.from_row(row).trained_tokens for row in rows_of(tokens))
+    assert abs(total(tokens, record) - total(few, record)) <= longest / 2
+    assert tokens.manifest["metrics"]["trained_tokens"] == pytest.approx(total(tokens, record))
+    order = [(row["problem_id"], row["tree"]) for row in rows_of(tokens)]
+    assert order == sorted(order)
+
+
+def test_too_few_pairs_to_be_as_many_say_what_to_change(grown: Bench) -> None:
+    grown.trees("few", forest(1))
+    label(grown, "step_pairs", "many", pairs=PAIRS)
+    with pytest.raises(
+        GateError, match="step_pairs: as_many_as=many asks for 12 rows, only 4 are left. Raise `max_per_tree` here"
+    ):
+        label(grown, "step_pairs", "few pairs", "few", pairs=PAIRS, as_many_as=Ref("many"))

@@ -70,8 +70,23 @@ def test_gold_follows_the_tasks_format(bench: Bench) -> None:
 
 def test_gold_of_problems_without_steps_is_refused(bench: Bench) -> None:
     bench.problems("train", [problem("p")])
-    with pytest.raises(GateError, match="train: no problem has worked steps, so there is nothing to imitate"):
+    with pytest.raises(GateError, match="train: no problem has gold and worked steps, so there is nothing to imitate"):
         bench.make("gold", "gold", problems=Ref("train"))
+
+
+@pytest.mark.parametrize(
+    ("steps", "texts"),
+    [("none", ["Answer: 20", "Answer: 12"]), ("optional", ["12 + 8 = 20\nAnswer: 20", "Answer: 12"])],
+)
+def test_gold_may_be_answers_alone(bench: Bench, steps: str, texts: list[str]) -> None:
+    bench.problems(
+        "train", [problem("p", gold="20", gold_steps=("12 + 8 = 20",)), problem("q"), problem("r", gold=None)]
+    )
+    artifact = bench.make("gold", "gold", problems=Ref("train"), steps=steps)
+    assert [row["completion"] for row in rows_of(artifact)] == texts
+    assert [segment["kind"] for segment in rows_of(artifact)[1]["segments"]] == ["answer"]
+    assert rows_of(artifact)[1]["steps_ok"] is None
+    assert artifact.manifest["counts"] == {"in": 3, "out": 2, "dropped.no_gold": 1}
 
 
 def decontaminate(

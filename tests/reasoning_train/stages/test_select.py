@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from data_gen.errors import UserError
+from data_gen.records.solution import Segment, Solution
+from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import GateError
+from reasoning_train.stages.select import SelectConfig
 from reasoning_train.store.store import Artifact
 from tests.reasoning_train.bench import Bench, rows_of, solution
 
@@ -130,6 +139,80 @@ def test_as_many_as_with_too_few_rows_says_what_to_change(bench: Bench) -> None:
         match="as_many_as=wanted asks for 7 rows, only 2 are left. Lower the other selection's `max_per_problem`",
     ):
         select(bench, many({"a": 2}), as_many_as=wanted)
+
+
+def test_wrong_ones_alone(bench: Bench) -> None:
+    rows = [solution("a", f"{verdict}", verdict=verdict) for verdict in ("correct", "wrong", "unverifiable")]
+    artifact = select(bench, rows, keep="wrong")
+    assert [row["completion"] for row in rows_of(artifact)] == ["wrong"]
+    assert artifact.manifest["counts"]["dropped.correct"] == 1
+
+
+def long(problem_id: str, *lengths: int, **more: Any) -> list[Solution]:
+    """Solutions of so many tokens, a masked segment of three more in each."""
+    return [
+        replace(
+            solution(problem_id, f"{problem_id} {i}", sample=i, **more),
+            segments=(
+                Segment(kind="step", text=f"{problem_id} {i}", token_ids=(7,) * n),
+                Segment(kind="observation", text="", token_ids=(8,) * 3, weight=0.0),
+            ),
+        )
+        for i, n in enumerate(lengths)
+    ]
+
+
+def trained(artifact: Artifact) -> float:
+    return sum(Solution.from_row(row).trained_tokens for row in rows_of(artifact))
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(1, 30), min_size=5, max_size=30), st.integers(0, 3))
+def test_as_many_tokens_as_comes_to_the_other_selections_tokens(tmp_path: Path, lengths: list[int], seed: int) -> None:
+    bench = Bench(tmp_path / str(len(list(tmp_path.iterdir()))))
+    wanted = bench.solutions("wanted", long("z", *lengths[:4]))
+    source = bench.solutions("samples", long("a", *lengths))
+    artifact = bench.make("kept", "select", seed=seed, solutions=source, as_many_tokens_as=wanted)
+    assert abs(trained(artifact) - sum(lengths[:4])) <= max(lengths) / 2
+    assert artifact.manifest["metrics"]["trained_tokens"] == trained(artifact)
+
+
+def test_weights_count_in_trained_tokens(bench: Bench) -> None:
+    wanted = bench.solutions("wanted", long("z", 10, 10))
+    artifact = select(bench, long("a", *[10] * 9, weight=0.5), as_many_tokens_as=wanted)
+    assert len(kept(artifact)) == 4
+    assert artifact.manifest["counts"]["dropped.as_many_tokens_as"] == 5
+
+
+def test_too_few_tokens_say_what_to_change(bench: Bench) -> None:
+    wanted = bench.solutions("wanted", long("z", 10))
+    with pytest.raises(
+        GateError, match="as_many_tokens_as=wanted asks for 10 trained tokens, only 9 are left. Lower the other"
+    ):
+        select(bench, long("a", 4, 5), as_many_tokens_as=wanted)
+
+
+def test_tokens_of_text_are_counted_by_the_policy_that_learns_it(kitchen: Bench) -> None:
+    wanted = kitchen.solutions("wanted", long("z", 9))
+    text = [replace(solution("a", "12 + 5 = 17"), sample=i) for i in range(3)]
+    source = kitchen.solutions("samples", text)
+    with pytest.raises(UserError, match="the solution of problem 'a' is text only. Give `policy`"):
+        kitchen.make("without", "select", solutions=source, as_many_tokens_as=wanted, dedupe="none")
+    made = {"solutions": source, "as_many_tokens_as": wanted, "policy": Ref("model"), "dedupe": "none"}
+    # Seven words and marks, and the stop token.
+    assert len(kept(kitchen.make("with", "select", **made))) == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"as_many_as": Ref("x"), "as_many_tokens_as": Ref("x")}, "arms are equal in rows or in trained tokens"),
+        ({"policy": Ref("x")}, "policy: it only counts tokens for `as_many_tokens_as`; leave it out"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(config: dict[str, Ref], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        SelectConfig(solutions=Ref("s"), **config)
 
 
 def test_min_rows_names_the_pass_rate(bench: Bench) -> None:

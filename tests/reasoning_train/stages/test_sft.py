@@ -74,6 +74,26 @@ def test_counts_curves_and_the_format_of_the_policy(kitchen: Bench) -> None:
     )
 
 
+def test_a_token_budget_ends_the_training(kitchen: Bench) -> None:
+    rows = [replace(solution("a", "12 + 5 = 17"), sample=i) for i in range(9)]  # eight trained tokens each
+    data = kitchen.solutions("eights", rows)
+    artifact = train(kitchen, data=data, max_steps=None, max_trained_tokens=90)
+    assert artifact.manifest["metrics"]["trained_tokens"] == 88
+    assert artifact.manifest["metrics"]["steps"] == 3  # of four, four and three rows
+    again = train(kitchen, "again", data=data, max_steps=None, max_trained_tokens=90, packing="none")
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*map(_values, (artifact, again)), strict=True))
+
+
+def _values(artifact: Artifact) -> list[torch.Tensor]:
+    return [tensor for _, tensor in sorted(weights(artifact).items())]
+
+
+@pytest.mark.parametrize("other", ["epochs", "max_steps"])
+def test_a_token_budget_stands_alone(other: str) -> None:
+    with pytest.raises(ValueError, match=f"{other}: `max_trained_tokens` says how long to train"):
+        SFTConfig(policy=Ref("m"), data=Ref("d"), learning_rate=1, max_trained_tokens=100, **{other: 2})
+
+
 def test_training_is_repeatable_and_seeded(kitchen: Bench) -> None:
     first, again, other = (weights(train(kitchen, name, seed=seed)) for name, seed in (("a", 1), ("b", 1), ("c", 2)))
     assert all(torch.equal(value, again[name]) for name, value in first.items())

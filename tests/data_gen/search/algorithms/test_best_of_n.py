@@ -7,9 +7,11 @@ import math
 import pytest
 from pydantic import ValidationError
 
+from data_gen.engines.base import Sample
 from data_gen.records.scales import Scale
 from data_gen.search import Expand
 from data_gen.search.algorithms.best_of_n import BestOfN
+from tests.data_gen.labelling.plant import ids_of
 from tests.data_gen.search.toy import Path, ToyScorer, World, grow, path_of
 
 LEAVES: dict[Path, float] = {("a",): 1.0, ("b",): 0.0, ("c",): 1.0}
@@ -85,3 +87,16 @@ def test_near_duplicates_with_other_answers_stay_apart() -> None:
 def test_an_idle_setting_is_refused() -> None:
     with pytest.raises(ValidationError, match="expand.n: 'best_of_n' draws one step of every path"):
         BestOfN(expand=Expand(n=8))
+
+
+def test_solutions_that_were_drawn_before_come_first_and_are_charged() -> None:
+    drawn = [
+        Sample(token_ids=ids_of(f"Answer: {answer}", end=True), logprobs=(), finish="stop") for answer in (1, 0, 1)
+    ]
+    scorer = ToyScorer(lambda path: 0.5)
+    [tree] = grow(BestOfN(n=2), WORLD, scorer=scorer, gold=False, given=drawn)
+    assert [(leaf.answer, leaf.draws) for leaf in tree.nodes[1:]] == [("1", 1), ("0", 1)]
+    assert tree.generated_tokens == sum(len(sample.token_ids) for sample in drawn[:2])
+    [more] = grow(BestOfN(n=5), WORLD, scorer=scorer, gold=False, given=drawn)
+    assert sum(leaf.votes for leaf in more.nodes) == 5
+    assert (more.nodes[1].answer, more.nodes[1].draws) == ("1", 2)

@@ -1,0 +1,115 @@
+"""`as_many_as` and `as_many_tokens_as`: how the stages that select rows make arms equal by reference, not by hand.
+
+Trained tokens are those that a loss falls on, by weight: of a solution its own tokens without masked ones, of a pair
+both sides, of a path its targets.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+
+from data_gen.budgets import draw_tokens
+from data_gen.engines.base import stream_seed
+from reasoning_train.api.stage import at_most, gate
+from reasoning_train.store.inputs import count_rows
+from reasoning_train.store.rows import Rows, write_rows
+
+if TYPE_CHECKING:
+    from reasoning_train.api.refs import Ref
+    from reasoning_train.api.stage import Context, Sizes
+
+
+class Trained(Protocol):
+    """A row that says how many trained tokens it has."""
+
+    @property
+    def trained_tokens(self) -> float:
+        """Tokens that a loss falls on, by weight."""
+
+    def to_row(self) -> dict[str, Any]:
+        """The Parquet row."""
+
+    @classmethod
+    def from_row(cls, row: Any) -> Self:
+        """The record of a Parquet row."""
+
+
+R = TypeVar("R", bound=Trained)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What another selection has: `Wanted("as_many_as=kept", 700, tokens=False)`."""
+
+    said: str
+    amount: float
+    tokens: bool
+
+    def choose(self, sizes: Sequence[float], seed: int, name: str, advice: str) -> list[int]:
+        """Indices of rows that come to it, in random order. GateError of stage `name` where all rows are too few."""
+        have, unit = (sum(sizes), "trained tokens") if self.tokens else (len(sizes), "rows")
+        gate(
+            have >= self.amount,
+            f"{name}: {self.said} asks for {self.amount:g} {unit}, only {have:g} are left. {advice}",
+        )
+        rng = random.Random(stream_seed(seed, "as_many_tokens_as" if self.tokens else "as_many_as"))
+        if self.tokens:
+            return draw_tokens(sizes, self.amount, rng)
+        return rng.sample(range(len(sizes)), int(self.amount))
+
+
+def one_at_most(config: Any) -> None:
+    """ValueError where both fields are given."""
+    if config.as_many_as and config.as_many_tokens_as:
+        raise ValueError(
+            "as_many_as, as_many_tokens_as: arms are equal in rows or in trained tokens, hardly in both; give one"
+        )
+
+
+def read_wanted(config: Any, ctx: Context, tokens_of: Callable[[dict[str, Any]], float]) -> Wanted | None:
+    """What the config's fields ask for; None where they ask for nothing."""
+    if config.as_many_as:
+        return Wanted(f"as_many_as={config.as_many_as}", count_rows(ctx.input(config.as_many_as)), tokens=False)
+    if config.as_many_tokens_as:
+        ref: Ref = config.as_many_tokens_as
+        total = sum(tokens_of(row) for row in Rows(ctx.input(ref).path))
+        return Wanted(f"as_many_tokens_as={ref}", total, tokens=True)
+    return None
+
+
+def cut(
+    rows: Iterable[R], record: type[R], kind: str, config: Any, ctx: Context, *, name: str, advice: str
+) -> Iterator[R]:
+    """The rows of stage `name`, or a random choice of them that comes to what its config asks for, in their order.
+
+    All rows wait on disk until their number is known; in memory are their sizes.
+    """
+    wanted = read_wanted(config, ctx, lambda row: record.from_row(row).trained_tokens)
+    if wanted is None:
+        yield from rows
+        return
+    waiting, sizes = ctx.partial / "all", list[float]()
+    shutil.rmtree(waiting, ignore_errors=True)
+    waiting.mkdir()
+
+    def sized() -> Iterator[dict[str, Any]]:
+        for row in rows:
+            sizes.append(row.trained_tokens)
+            yield row.to_row()
+
+    write_rows(waiting, kind, sized())
+    chosen = set(wanted.choose(sizes, ctx.seed, name, advice))
+    ctx.count(f"dropped.{wanted.said.partition('=')[0]}", len(sizes) - len(chosen))
+    for i, row in enumerate(Rows(waiting)):
+        if i in chosen:
+            yield record.from_row(row)
+
+
+def fewer_rows(config: Any, rows: int | None, sizes: Sizes) -> dict[str, Any]:
+    """For estimates: at most as many rows as the selection that `as_many_as` names."""
+    most = at_most(rows, sizes(config.as_many_as).get("rows") if config.as_many_as else None)
+    return {} if most is None else {"rows": most}
