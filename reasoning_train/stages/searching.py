@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from data_gen.engines.base import Sample
 from data_gen.errors import UserError
-from data_gen.format import StepCodec, TaskFormat
+from data_gen.format import StepCodec
 from data_gen.scorers import GrantedGold, Scorer, Tools
 from data_gen.search import Limits, Search, SearchTree
 from data_gen.search.tree import judge
 from data_gen.verifiers.head_files import has_head, read_head_config
 from reasoning_train.models.engine import open_engine
+from reasoning_train.stages.search_config import refuse_ends
 from reasoning_train.store.inputs import load_task
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from data_gen.records.trees import Tree
     from reasoning_train.api.stage import Context, Input
     from reasoning_train.models.policy_text import PolicyText
-    from reasoning_train.stages.search import SearchConfig
+    from reasoning_train.stages.search_config import SearchConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +96,6 @@ def open_grower(config: SearchConfig, ctx: Context) -> Iterator[Grower]:
     values = config.scorer is not None and config.scorer.needs_value_head
     with open_engine(policy, config.engine, ctx, values=values) as engine:
         yield Grower(engine, policy.codec, policy.context, config.search, scorer, grader, config.gold, in_flight)
-
-
-def refuse_ends(fmt: TaskFormat) -> None:
-    """UserError where texts end solutions: a tree knows an end only by its token, so it would search on behind the
-    answer."""
-    if fmt.ends:
-        raise UserError(
-            f"task.format.ends: {list(fmt.ends)!r}, but searches end solutions by end tokens only. Sample with it "
-            "(`uses: sample`), "
-            "or search with a policy that was trained to write its end token, and without `ends`."
-        )
 
 
 def _tools(config: SearchConfig, ctx: Context, policy: PolicyText, grader: GrantedGold) -> Tools:

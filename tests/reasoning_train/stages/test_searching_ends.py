@@ -4,7 +4,7 @@ import pytest
 
 from data_gen.errors import UserError
 from data_gen.format import TaskFormat
-from reasoning_train.stages.searching import refuse_ends
+from reasoning_train.stages.search_config import refuse_ends
 
 
 def test_searches_refuse_formats_whose_solutions_end_in_text() -> None:
