@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from reasoning_train.api.stage import gate
@@ -18,9 +17,10 @@ def dev_value(table: Input, ref: Ref, metric: str, row: str | None, owner: str) 
 
     GateError, which begins with the field of `owner`, where the table has no such row or metric.
     """
+    from reasoning_train.evaluation.names import wanted_ks
     from reasoning_train.evaluation.summary import collect
 
-    found = collect(Rows(table.path), [int(k) for k in re.findall(r"@(\d+)$", metric)])[0]
+    found = collect(Rows(table.path), wanted_ks([metric]))[0]
     gate(len(found) > 0, f"{owner}: {ref} has no problem that can be verified.")
     gate(
         row in found or (row is None and len(found) == 1),
@@ -30,10 +30,3 @@ def dev_value(table: Input, ref: Ref, metric: str, row: str | None, owner: str) 
     metrics = sorted(set.intersection(*(set(values) for values in problems.values())))
     gate(metric in metrics, f"{owner}.metric: {ref} has no metric {metric!r}; it has {', '.join(metrics)}.")
     return sum(values[metric] for values in problems.values()) / len(problems)
-
-
-def lower_is_better(metric: str) -> bool:
-    """Whether less of a metric is better: costs and cut solutions."""
-    from reasoning_train.evaluation.summary import COSTS
-
-    return metric in (*COSTS, "cut")

@@ -6,7 +6,7 @@ Arrays: M metrics, S seeds, P problems. Numpy only. What the intervals cover is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
@@ -37,6 +37,11 @@ class Estimate:
     def width(self) -> float:
         """From one end to the other."""
         return self.high - self.low
+
+    @property
+    def turned(self) -> Estimate:
+        """Of the same with its sign turned."""
+        return Estimate(-self.value, -self.high, -self.low)
 
     def percent(self, signed: bool = False) -> str:
         """`51.2 [48.1, 54.3]`; `+8.8 [6.2, 11.2]` when signed."""
@@ -112,6 +117,18 @@ def wilson(value: float, problems: int, bounds: Bounds) -> Estimate:
     z = NormalDist().inv_cdf((1 + LEVEL) / 2)
     share, (least, greatest) = z**2 / (problems + z**2), bounds
     return Estimate(value, value - share * (value - least), value + share * (greatest - value))
+
+
+def weighted_bounds(bounds: Bounds | None, weights: Iterable[float]) -> Bounds | None:
+    """Bounds of a weighted sum of values that have these bounds each.
+
+    >>> weighted_bounds(SHARE, [1.0, -1.0])
+    (-1.0, 1.0)
+    """
+    if bounds is None:
+        return None
+    ends = [sorted((weight * bounds[0], weight * bounds[1])) for weight in weights]
+    return sum(least for least, _ in ends), sum(greatest for _, greatest in ends)
 
 
 def _over_seeds(values: np.ndarray) -> list[Estimate]:

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from reasoning_train.evaluation.intervals import SHARE, Bounds, Estimate, intervals
+from reasoning_train.evaluation.intervals import Estimate, intervals, weighted_bounds
 from reasoning_train.evaluation.metrics import majority_is_correct, pass_at_k
+from reasoning_train.evaluation.names import COSTS, bounds_of
 
-COSTS = ("tokens", "generated", "scored")
-"""Metrics that are counts of tokens, not shares."""
 Collected = tuple[dict[str, dict[str, dict[str, float]]], set[str], dict[str, list[int]]]
 """policy -> problem -> metrics; the unverifiable problems; policy -> [right samples, of these with a wrong step]."""
 
@@ -76,8 +75,8 @@ def summarise_rows(rows: Iterable[dict[str, Any]], policies: Sequence[str], ks: 
         "base": base,
         "strategies": strategies,
         "oracle": sorted(oracle),
-        "policies": _estimates(arrays, SHARE),
-        "differences": _estimates(differences, (-1.0, 1.0)),
+        "policies": _estimates(arrays),
+        "differences": _estimates(differences, paired=True),
         "wrong_step_share_of_correct": {name: bad / right for name, (right, bad) in wrong.items() if right},
     }
 
@@ -120,14 +119,14 @@ def _arrays(problems: dict[str, dict[str, float]], order: Sequence[str]) -> dict
     return {m: np.array([problems[p][m] for p in order]) for m in names}
 
 
-def _estimates(arrays: dict[str, dict[str, np.ndarray]], share: Bounds) -> dict[str, dict[str, list[float]]]:
-    """[value, low, high] of every policy's every metric, from one set of resamples; `share`: bounds of those that are
-    shares."""
+def _estimates(arrays: dict[str, dict[str, np.ndarray]], paired: bool = False) -> dict[str, dict[str, list[float]]]:
+    """[value, low, high] of every policy's every metric, from one set of resamples; `paired`: they are differences."""
     names = [(policy, metric) for policy, metrics in arrays.items() for metric in metrics]
     if not names:
         return {}
     values = np.stack([arrays[policy][metric] for policy, metric in names])[:, None, :]
-    found = intervals(values, [None if metric in COSTS else share for _, metric in names])
+    limits = [bounds_of(metric) for _, metric in names]
+    found = intervals(values, [weighted_bounds(limit, (1.0, -1.0)) if paired else limit for limit in limits])
     result: dict[str, dict[str, list[float]]] = {}
     for (policy, metric), estimate in zip(names, found, strict=True):
         result.setdefault(policy, {})[metric] = [estimate.value, estimate.low, estimate.high]

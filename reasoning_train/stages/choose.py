@@ -45,7 +45,8 @@ class ChooseConfig(StageConfig):
 @stage("choose", version=1, outputs={"model": KindOf("policies")}, seeded=False, heavy=False)
 def choose(config: ChooseConfig, ctx: Context) -> None:
     """Publish the chosen model again; files are hard links where the file system has them, so it takes no space."""
-    from reasoning_train.evaluation.dev_value import dev_value, lower_is_better
+    from reasoning_train.evaluation.dev_value import dev_value
+    from reasoning_train.evaluation.names import lower_is_better
 
     values = {}
     for name in config.policies:

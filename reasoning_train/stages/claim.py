@@ -3,137 +3,167 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from data_gen.errors import nearest
-from reasoning_train.api.refs import TableRef
-from reasoning_train.api.stage import Context, Made, StageConfig, gate, stage
-from reasoning_train.store.rows import Rows
+from reasoning_train.api.refs import Ref, TableRef
+from reasoning_train.api.stage import Context, Made, StageConfig, stage
+from reasoning_train.evaluation.claims import CLAIM_FORMS
+from reasoning_train.evaluation.groups import Where
 
 if TYPE_CHECKING:
-    import numpy as np
+    from reasoning_train.evaluation.arms import Arms
+    from reasoning_train.evaluation.verdicts import Comparison, Finding
 
-SIGN_SHARE = 0.8
-"""`supported` also needs the claimed sign in this share of the seeds (4 of 5)."""
+SEEDS_NEEDED = 5
 
 
 class ClaimConfig(StageConfig):
-    """`better` exceeds `than` on `metric` by more than `margin`; with `control`, also gains more over `than` than the
-    control does."""
+    """What is said of the rows of which tables, by which metrics. All of it must hold for `supported`."""
 
-    table: list[TableRef] = Field(min_length=1)
-    """One reference in the recipe; it becomes the list over all seeds."""
-    metric: str = "accuracy"
-    better: str
-    than: str
-    control: str | None = None
-    margin: float = 0.0
-    ks: list[int] = []
-    """Which k the metric needs (`pass@8`: [8])."""
+    table: list[TableRef] = []
+    """One reference in the recipe, which becomes the list over all seeds; the form names rows of this table."""
+    tables: dict[str, list[TableRef]] = {}
+    """In place of `table`, several: `{cot: "${stages.cot}", direct: "${stages.direct}"}`; the form names rows as
+    `cot/policy`. Problems are paired by id."""
+    form: CLAIM_FORMS.union()  # type: ignore[valid-type]
+    """`{uses: difference, better: tuned, than: base, control: unfiltered}`, or `contrast`, `trend`, `within`."""
+    metrics: list[str] = Field(["accuracy"], min_length=1)
+    """What is compared: accuracy, trace, pass@k, maj@k, tokens, cut, or a measure of the task. Of several the joint
+    verdict is given."""
+    lower: list[str] = []
+    """Those of the metrics whose lower values are better; costs and `cut` need not be named."""
+    where: Where = {}
+    """Only problems with these tags: `{subject: algebra, difficulty: [4, 5]}`."""
+    no_more: str | None = None
+    """A cost, such as `tokens`, of which the better arm may take no more than the other. What was paid is counted, not
+    estimated: this part is supported where the mean cost is no higher, and contradicted where the interval of the
+    excess lies above 0."""
+    tolerance: float = Field(0.0, ge=0)
+    """The share of the other arm's cost that `no_more` lets it exceed: 0.01 is one per cent."""
+    seeds_needed: int = Field(SEEDS_NEEDED, ge=3)
+    """Fewer seeds give numbers, never a verdict. Three are too few for most claims; a recipe that is content with them
+    says so here, and the verdict's table repeats it."""
+    min_shared: float = Field(0.9, gt=0, le=1)
+    """The share of all problems that every row, table and seed must have verified."""
+
+    @model_validator(mode="after")
+    def _one_kind_of_tables(self) -> ClaimConfig:
+        if bool(self.table) == bool(self.tables):
+            raise ValueError("claim: give either `table`, or `tables` with a name for each")
+        lengths = {name: len(refs) for name, refs in self.sources.items()}
+        if set(lengths.values()) - {1, max(lengths.values())}:
+            raise ValueError(f"tables: every table needs one result for each seed, or one for all; got {lengths}")
+        if self.tolerance and not self.no_more:
+            raise ValueError("tolerance: it belongs to `no_more`, which is not given; name a cost there, or remove it")
+        return self
+
+    @property
+    def sources(self) -> Mapping[str, Sequence[Ref]]:
+        """Name -> the table under every seed; the name of a single table is empty."""
+        return self.tables or {"": self.table}
+
+    @property
+    def costs(self) -> list[str]:
+        """The cost of `no_more`, if one is named."""
+        return [self.no_more] if self.no_more else []
 
 
-@stage("claim", version=1, outputs={"verdict": "verdict"}, seeded=False, across_seeds=True, heavy=False)
+@stage("claim", version=2, outputs={"verdict": "verdict"}, seeded=False, across_seeds=True, heavy=False)
 def claim(config: ClaimConfig, ctx: Context) -> None:
-    """Write the verdict and the differences behind it. One seed gives numbers, never a verdict."""
-    arrays = _arrays(config, ctx)
-    comparisons = {f"{config.better} - {config.than}": arrays[config.better] - arrays[config.than]}
-    if config.control:
-        comparisons[f"{config.control} - {config.than}"] = arrays[config.control] - arrays[config.than]
-        comparisons[f"{config.better} - {config.control}"] = arrays[config.better] - arrays[config.control]
-    found = {name: _compare(values, config.margin) for name, values in comparisons.items()}
-    needed = [f"{config.better} - {config.than}", *([f"{config.better} - {config.control}"] if config.control else [])]
-    verdict = _overall([found[name]["verdict"] for name in needed])
-    for name in found.keys() - set(needed):
-        found[name]["verdict"] = "not claimed"
-    (ctx.output("verdict") / "verdict.json").write_text(
-        json.dumps({"verdict": verdict, "comparisons": found}, indent=2), encoding="utf-8"
-    )
-    ctx.metric("verdict", verdict)
-    ctx.metric("comparisons", found)
-    ctx.metric("table", _table(config, found, verdict))
+    """Write the verdict and the numbers behind it."""
+    from reasoning_train.evaluation.arms import read_arms
+    from reasoning_train.evaluation.verdicts import NOT_CLAIMED, findings, joint
+
+    rows = list(dict.fromkeys(row for _, row in config.form.named()))
+    paths = {name: [ctx.input(ref).path for ref in refs] for name, refs in config.sources.items()}
+    columns = list(dict.fromkeys([*config.metrics, *config.costs]))
+    arms = read_arms(paths, rows, columns, config.where, config.min_shared)
+    found = findings(list(_comparisons(config, arms)), config.seeds_needed)
+    verdict = joint([one.verdict for one in found if one.verdict != NOT_CLAIMED])
+    result = {
+        "verdict": verdict,
+        "seeds": arms.seeds,
+        "seeds_needed": config.seeds_needed,
+        "problems": arms.problems,
+        "left_out": arms.left_out,
+        "comparisons": [one.to_json() for one in found],
+    }
+    (ctx.output("verdict") / "verdict.json").write_text(json.dumps(result, indent=2), encoding="utf-8")
+    for name, value in result.items():
+        ctx.metric(name, value)
+    ctx.metric("table", _table(config, arms, found, verdict))
 
 
 @claim.check
 def names(config: ClaimConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """A misspelt policy or strategy is told before the run, not at its end."""
-    table = made(config.table[0])
-    known: Mapping[str, Any] = table.get("policies") or table.get("strategies") or {}
-    for field in ("better", "than", "control") if known else ():
-        name = getattr(config, field)
-        if name is not None and name not in known:
-            yield field, f"the table {str(config.table[0])!r} has no row {name!r}.{nearest(name, known)}"
-    kind, _, k = config.metric.partition("@")
-    if kind in ("pass", "maj") and k.isdecimal() and int(k) not in config.ks:
-        yield "metric", f"{config.metric} needs `ks: [{k}]` in the claim."
+    """A misspelt row or metric is told before the run, not at its end."""
+    from reasoning_train.evaluation.names import row_names
+
+    for name, refs in config.sources.items():
+        stages = sorted({ref.node.partition("@")[0] for ref in refs})
+        if len(stages) > 1:
+            place = f"tables.{name}" if name else "table"
+            yield place, f"{', '.join(stages)} are several tables; give each a name of its own in `tables`."
+    yield from _misspelt_rows(config, {name: row_names(made(refs[0])) for name, refs in config.sources.items()})
+    yield from _misspelt_metrics(config, [made(refs[0]) for refs in config.sources.values()])
 
 
-def _arrays(config: ClaimConfig, ctx: Context) -> dict[str, np.ndarray]:
-    """policy -> [S, P], on the problems that all seeds could verify."""
-    import numpy as np
+def _misspelt_rows(config: ClaimConfig, known: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
+    from reasoning_train.evaluation.arms import split_row
 
-    from reasoning_train.evaluation.summary import collect
-
-    tables = [collect(Rows(ctx.input(ref).path), config.ks)[0] for ref in config.table]
-    names = [config.better, config.than, *([config.control] if config.control else [])]
-    for name in names:
-        known = sorted(tables[0])
-        gate(
-            name in tables[0],
-            f"claim: the table has no policy {name!r}; it has {', '.join(known)}. `better`, `than`, `control` name "
-            "rows of it.",
-        )
-    problems = sorted(set.intersection(*(set(table[name]) for table in tables for name in names)))
-    metrics = sorted(next(iter(tables[0][names[0]].values())))
-    gate(
-        config.metric in metrics,
-        f"claim: the table has no metric {config.metric!r}; it has {', '.join(metrics)}. pass@k and maj@k need `ks`.",
-    )
-    return {name: np.array([[table[name][p][config.metric] for p in problems] for table in tables]) for name in names}
+    for field, row in config.form.named():
+        try:
+            table, own = split_row(row, list(known))
+        except ValueError as error:
+            yield f"form.{field}", str(error)
+            continue
+        if known[table] and own not in known[table]:
+            where = f"the table {str(config.sources[table][0])!r}"
+            yield f"form.{field}", f"{where} has no row {own!r}.{nearest(own, known[table])}"
 
 
-def _compare(values: np.ndarray, margin: float) -> dict[str, Any]:
-    """Interval over seeds and problems, per-seed intervals, and the verdict of one difference. values [S, P]."""
-    from reasoning_train.evaluation.intervals import interval
+def _misspelt_metrics(config: ClaimConfig, made: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    from reasoning_train.evaluation.names import metric_problem
 
-    bounds = (-1.0, 1.0)
-    pooled = interval(values, bounds)
-    seeds = [interval(row, bounds) for row in values]
-    signs = sum(estimate.value > margin for estimate in seeds) / len(seeds)
-    if len(seeds) == 1:
-        verdict = "one seed, no verdict"
-    elif pooled.low > margin and signs >= SIGN_SHARE:
-        verdict = "supported"
-    elif pooled.high < margin:
-        verdict = "contradicted"
-    else:
-        verdict = "not resolved"
-    per_seed = [[e.value, e.low, e.high] for e in seeds]
-    return {"verdict": verdict, "estimate": [pooled.value, pooled.low, pooled.high], "per_seed": per_seed}
+    for field, metrics in (("metrics", config.metrics), ("no_more", config.costs)):
+        for metric in metrics:
+            found = {metric_problem(metric, each, cost=field == "no_more") for each in made}
+            yield from ((field, problem) for problem in sorted(filter(None, found)))
+    for metric in config.lower:
+        if metric not in config.metrics:
+            yield "lower", f"{metric!r} is none of the claim's metrics.{nearest(metric, config.metrics)}"
 
 
-def _overall(verdicts: list[str]) -> str:
-    if "contradicted" in verdicts:
-        return "contradicted"
-    return verdicts[0] if len(set(verdicts)) == 1 else "not resolved"
+def _comparisons(config: ClaimConfig, arms: Arms) -> Iterator[Comparison]:
+    from reasoning_train.evaluation.names import bounds_of, lower_is_better
+    from reasoning_train.evaluation.verdicts import compare, no_more
+
+    parts = config.form.parts()
+    for metric in config.metrics:
+        lower = metric in config.lower or lower_is_better(metric)
+        for part in parts:
+            yield compare(part, metric, arms.values[metric], lower=lower, bounds=bounds_of(metric))
+    for cost in config.costs:
+        for part in parts:
+            if part.claimed:
+                yield no_more(part, cost, arms.values[cost], config.tolerance)
 
 
-def _table(config: ClaimConfig, found: dict[str, Any], verdict: str) -> dict[str, Any]:
-    from reasoning_train.evaluation.intervals import Estimate
+def _table(config: ClaimConfig, arms: Arms, found: Sequence[Finding], verdict: str) -> dict[str, Any]:
+    """The verdict with the numbers behind it, as the terminal and the report show them."""
+    from reasoning_train.evaluation.verdicts import COLUMNS
 
-    rows = [
-        [
-            name,
-            Estimate(*c["estimate"]).percent(signed=True),
-            "; ".join(Estimate(*s).percent(signed=True) for s in c["per_seed"]),
-            c["verdict"],
-        ]
-        for name, c in found.items()
-    ]
+    where = f" where {', '.join(f'{tag} is {value}' for tag, value in config.where.items())}" if config.where else ""
+    left_out = f", {arms.left_out} left out" if arms.left_out else ""
+    seeds = f"{arms.seeds} seed{'s' if arms.seeds > 1 else ''}"
+    asked = "" if config.seeds_needed == SEEDS_NEEDED else f" ({config.seeds_needed} suffice, says the recipe)"
+    basis = f"{arms.problems} problems{left_out}, {seeds}{asked}"
     return {
-        "title": f"claim on {config.metric}: {verdict}",
-        "columns": ["difference", "all seeds", "each seed", "verdict"],
-        "rows": rows,
+        "title": f"claim on {', '.join(config.metrics)}{where}: {verdict}; {basis}",
+        "columns": COLUMNS,
+        "rows": [one.cells() for one in found],
     }

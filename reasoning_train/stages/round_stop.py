@@ -27,7 +27,8 @@ class RoundStopConfig(StageConfig):
 @stage("round_stop", version=2, outputs={"decision": "decision"}, seeded=False, heavy=False)
 def round_stop(config: RoundStopConfig, ctx: Context) -> None:
     """Write decision.json: `{"stop": true, "values": {"1": 0.41, "2": 0.52, "3": 0.51}}`."""
-    from reasoning_train.evaluation.dev_value import dev_value, lower_is_better
+    from reasoning_train.evaluation.dev_value import dev_value
+    from reasoning_train.evaluation.names import lower_is_better
 
     values = [dev_value(ctx.input(ref), ref, config.metric, config.row, "stop") for ref in config.tables]
     stop = decide(values, config.min_gain, lower=lower_is_better(config.metric))

@@ -60,7 +60,7 @@ def finished(bench: Bench, one_thread: None) -> Bench:
         for i in range(4)
     ]
     table = bench.given("eval", "t_evaluation", rows)
-    bench.make("claim", "claim", table=[table], better="tuned", than="base")
+    bench.make("claim", "claim", table=[table], form={"uses": "difference", "better": "tuned", "than": "base"})
     return bench
 
 
@@ -204,7 +204,7 @@ def test_the_claim_stands_first_and_each_seed_on_a_line(bench: Bench) -> None:
         bench.given(f"eval{i}", "t_evaluation", rows, metrics={"table": {"columns": ["policy"], "rows": [["base"]]}})
         for i in range(2)
     ]
-    bench.make("claim", "claim", table=tables, better="tuned", than="base")
+    bench.make("claim", "claim", table=tables, form={"uses": "difference", "better": "tuned", "than": "base"})
     text, _ = report(bench, {})
     assert text.index("<h3>claim ") < text.index("<h3>eval0 ") < text.index("<h3>eval1 ")
     assert "<td>+100.0 [+2.0, +100.0];<br>+100.0 [+2.0, +100.0]</td>" in text

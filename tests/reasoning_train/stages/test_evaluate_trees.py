@@ -200,5 +200,5 @@ def test_the_way_from_search_to_claim(bench: Bench) -> None:
     assert (
         len(rows) == 18 and not any(row["oracle"] for row in rows) and all(row["generated_tokens"] > 0 for row in rows)
     )
-    bench.make("claim", "claim", table=[Ref("eval")], better="filter", than="bon2", metric="accuracy")
+    bench.make("claim", "claim", table=[Ref("eval")], form={"uses": "difference", "better": "filter", "than": "bon2"})
     assert bench.plan.nodes["claim"]

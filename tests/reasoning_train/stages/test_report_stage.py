@@ -30,7 +30,7 @@ def finished(bench: Bench, one_thread: None) -> Bench:
     bench.given(
         "eval", "t_evaluation", [row(name, f"p{i}", name == "tuned") for name in ("base", "tuned") for i in range(4)]
     )
-    bench.make("claim", "claim", table=[Ref("eval")], better="tuned", than="base")
+    bench.make("claim", "claim", table=[Ref("eval")], form={"uses": "difference", "better": "tuned", "than": "base"})
     return bench
 
 

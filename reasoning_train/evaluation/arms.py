@@ -1,0 +1,120 @@
+"""The rows of tables that a claim compares, paired by problem over all seeds. Arrays: S seeds, P problems."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_gen.errors import nearest
+from reasoning_train.api.stage import gate
+from reasoning_train.evaluation.groups import Where, fits
+from reasoning_train.evaluation.names import wanted_ks
+from reasoning_train.evaluation.summary import collect
+from reasoning_train.store.rows import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """What a claim compares: `arms.values["accuracy"]["cot/policy"]` is [S, P]."""
+
+    values: Mapping[str, Mapping[str, np.ndarray]]
+    seeds: int
+    problems: int
+    left_out: int
+    """Problems that some row, table or seed lacks or could not verify."""
+
+
+@dataclass(slots=True)
+class _Table:
+    """One table of one seed: row -> problem -> metrics."""
+
+    rows: dict[str, dict[str, dict[str, float]]]
+    seen: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
+
+
+def split_row(row: str, tables: Sequence[str]) -> tuple[str, str]:
+    """The table and the row in it that a claim's name means: `cot/policy` is row `policy` of table `cot`.
+
+    A claim on one table, whose name is empty, names its rows alone. ValueError where no table has that name.
+    """
+    if "" in tables:
+        return "", row
+    table, slash, rest = row.partition("/")
+    if not slash or table not in tables:
+        raise ValueError(
+            f"{row!r} names no table; write TABLE/ROW with one of the tables {', '.join(tables)}."
+            f"{nearest(table, tables) if slash else ''}"
+        )
+    return table, rest
+
+
+def read_arms(
+    tables: Mapping[str, Sequence[Path]],
+    rows: Sequence[str],
+    metrics: Sequence[str],
+    where: Where,
+    min_shared: float,
+) -> Arms:
+    """Read the named rows of all tables of all seeds; only problems that all of them could verify count.
+
+    tables: name -> a path for each seed; a table that no seed reaches has one path, which stands for every seed.
+    GateError where a row or a metric is missing, or where all share less than `min_shared` of the problems.
+    """
+    seeds = max(len(paths) for paths in tables.values())
+    places = [split_row(row, list(tables)) for row in rows]
+    wanted = {name: {row for table, row in places if table == name} for name in tables}
+    read = {name: [_read(path, metrics, where, wanted[name]) for path in paths] for name, paths in tables.items()}
+    arms = {row: _over_seeds(row, read, seeds) for row in rows}
+    seen = set.union(*(table.seen for each in read.values() for table in each))
+    gate(len(seen) > 0, f"claim.where: no problem of the tables fits {where}.")
+    order = sorted(set.intersection(*(set(seed) for arm in arms.values() for seed in arm)))
+    gate(
+        len(order) >= min_shared * len(seen) and len(order) > 0,
+        f"claim: {len(order)} of {len(seen)} problems are verifiable in every row, table and seed, fewer than "
+        f"min_shared={min_shared:g}. Evaluate all arms on the same problems, or lower `min_shared`.",
+    )
+    known = set.intersection(*(set(seed[problem]) for arm in arms.values() for seed in arm for problem in order))
+    for metric in metrics:
+        gate(metric in known, f"claim: the rows have no metric {metric!r}; they have {', '.join(sorted(known))}.")
+    values = {metric: {row: _array(arm, order, metric) for row, arm in arms.items()} for metric in metrics}
+    return Arms(values, seeds, len(order), len(seen) - len(order))
+
+
+_Arm = list[dict[str, dict[str, float]]]
+"""A row under every seed: problem -> metrics."""
+
+
+def _array(arm: _Arm, order: Sequence[str], metric: str) -> np.ndarray:
+    return np.array([[seed[problem][metric] for problem in order] for seed in arm])
+
+
+def _over_seeds(row: str, read: Mapping[str, list[_Table]], seeds: int) -> _Arm:
+    name, own = split_row(row, list(read))
+    tables = read[name] * seeds if len(read[name]) == 1 else read[name]
+    for table in tables:
+        gate(
+            own in table.names,
+            f"claim: the table {f'{name!r} ' if name else ''}has no row {own!r}; it has "
+            f"{', '.join(sorted(table.names))}.",
+        )
+    return [table.rows.get(own, {}) for table in tables]
+
+
+def _read(path: Path, metrics: Sequence[str], where: Where, rows: Collection[str]) -> _Table:
+    table = _Table({})
+    table.rows = collect(_noted(Rows(path), where, rows, table), wanted_ks(metrics))[0]
+    return table
+
+
+def _noted(source: Any, where: Where, rows: Collection[str], table: _Table) -> Iterator[dict[str, Any]]:
+    """The rows that the claim names and `where` asks for; the table notes all rows and those problems."""
+    for row in source:
+        table.names.add(row["policy"])
+        if row["policy"] in rows and fits(where, row.get("tags") or {}, row["difficulty"]):
+            table.seen.add(row["problem_id"])
+            yield row

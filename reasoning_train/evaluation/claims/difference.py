@@ -1,0 +1,41 @@
+"""`difference`: one arm is better than another, and gains more than a control does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from reasoning_train.evaluation.claims.base import CLAIM_FORMS, ClaimForm, Part, difference_of
+
+
+@CLAIM_FORMS.register("difference")
+class Difference(ClaimForm):
+    """`{uses: difference, better: tuned, than: base, control: unfiltered}`.
+
+    With a control two things are claimed: better - than and better - control. What the control gains is shown beside
+    them.
+    """
+
+    uses: Literal["difference"] = "difference"
+    better: str
+    than: str
+    control: str | None = None
+    """An arm that had everything but what the claim is about."""
+    margin: float = 0.0
+    """By how much more `better` must exceed `than`, in units of the metric: 0.02 is two points of an accuracy."""
+
+    def named(self) -> Iterator[tuple[str, str]]:
+        yield "better", self.better
+        yield "than", self.than
+        if self.control is not None:
+            yield "control", self.control
+
+    def parts(self) -> list[Part]:
+        main = difference_of(self.better, self.than, self.margin)
+        if self.control is None:
+            return [main]
+        return [
+            main,
+            difference_of(self.control, self.than, claimed=False),
+            difference_of(self.better, self.control, self.margin),
+        ]

@@ -1,0 +1,32 @@
+"""`within`: an arm is no worse than another by more than a margin (non-inferiority)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from reasoning_train.evaluation.claims.base import CLAIM_FORMS, ClaimForm, Part, difference_of
+
+
+@CLAIM_FORMS.register("within")
+class Within(ClaimForm):
+    """`{uses: within, arm: short, of: long, margin: 0.02}`: `short` loses less than two points on `long`.
+
+    Supported where the interval of arm - of lies above -margin, contradicted where it lies below. An arm that is better
+    is within, too.
+    """
+
+    uses: Literal["within"] = "within"
+    arm: str
+    of: str
+    margin: float = Field(gt=0)
+    """What may be lost, in units of the metric: 0.02 is two points of an accuracy."""
+
+    def named(self) -> Iterator[tuple[str, str]]:
+        yield "arm", self.arm
+        yield "of", self.of
+
+    def parts(self) -> list[Part]:
+        return [difference_of(self.arm, self.of, -self.margin)]

@@ -1,0 +1,162 @@
+"""From values of arms over seeds and problems to verdicts. Arrays: S seeds, P problems. Numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reasoning_train.evaluation.claims.base import Part
+from reasoning_train.evaluation.intervals import RESAMPLES, Bounds, Estimate, intervals, weighted_bounds
+
+SUPPORTED, CONTRADICTED, NOT_RESOLVED, NOT_CLAIMED = "supported", "contradicted", "not resolved", "not claimed"
+SIGN_SHARE = 0.8
+"""A verdict in either direction also needs its sign in this share of the seeds (4 of 5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A part of a claim on one metric, ready to be measured."""
+
+    name: str
+    metric: str
+    values: np.ndarray
+    """Weighted sum of the rows: [S, P]."""
+    margin: float = 0.0
+    lower: bool = False
+    """Lower values are better: the sum with its sign turned must exceed the margin."""
+    bounds: Bounds | None = None
+    claimed: bool = True
+    counted: bool = False
+    """The values were paid, not sampled: the claim holds where their mean says so (costs)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A comparison with its numbers and its verdict."""
+
+    name: str
+    metric: str
+    claim: str
+    """`> 2`, as the table shows it; empty where nothing is claimed."""
+    verdict: str
+    estimate: Estimate
+    per_seed: tuple[Estimate, ...]
+    share: bool
+    """The metric lies between 0 and 1 and is shown as a percentage."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; estimates are [value, low, high]."""
+        return {
+            "name": self.name,
+            "metric": self.metric,
+            "claim": self.claim,
+            "verdict": self.verdict,
+            "estimate": _numbers(self.estimate),
+            "per_seed": [_numbers(one) for one in self.per_seed],
+        }
+
+    def cells(self) -> list[str]:
+        """Its row of the verdict's table: `COLUMNS`."""
+        shown = Estimate.percent if self.share else Estimate.plain
+        each = "; ".join(shown(one, signed=True) for one in self.per_seed)
+        return [self.name, self.metric, self.claim, shown(self.estimate, signed=True), each, self.verdict]
+
+
+COLUMNS = ["comparison", "metric", "claimed", "all seeds", "each seed", "verdict"]
+
+
+def findings(comparisons: Sequence[Comparison], seeds_needed: int, resamples: int = RESAMPLES) -> list[Finding]:
+    """Every comparison with its interval over all seeds, the interval of each seed, and its verdict.
+
+    All comparisons share S and P, and the resamples.
+    """
+    values, bounds = np.stack([each.values for each in comparisons]), [each.bounds for each in comparisons]
+    count, seeds, problems = values.shape
+    pooled = intervals(values, bounds, resamples=resamples)
+    alone = values.reshape(count * seeds, 1, problems)
+    single = intervals(alone, [limit for limit in bounds for _ in range(seeds)], resamples=resamples)
+    by_seed = [tuple(single[start : start + seeds]) for start in range(0, count * seeds, seeds)]
+    return [_found(*one, seeds_needed) for one in zip(comparisons, pooled, by_seed, strict=True)]
+
+
+def verdict(gain: Estimate, means: Sequence[float], margin: float, seeds_needed: int) -> str:
+    """`supported` where the interval lies above the margin, `contradicted` where it lies below; both also need four
+    fifths of the seeds' `means` on that side. Fewer than `seeds_needed` seeds have no verdict.
+
+    >>> verdict(Estimate(0.03, 0.01, 0.05), [0.02, 0.04, 0.03, 0.05, 0.01], 0.0, seeds_needed=5)
+    'supported'
+    >>> verdict(Estimate(-0.03, -0.05, -0.01), [-0.09, -0.09, 0.01, 0.01, 0.01], 0.0, seeds_needed=5)
+    'not resolved'
+    """
+    if len(means) < seeds_needed:
+        return no_verdict(len(means), seeds_needed)
+    if gain.low > margin and _share(mean > margin for mean in means) >= SIGN_SHARE:
+        return SUPPORTED
+    if gain.high < margin and _share(mean < margin for mean in means) >= SIGN_SHARE:
+        return CONTRADICTED
+    return NOT_RESOLVED
+
+
+def no_verdict(seeds: int, needed: int) -> str:
+    """What stands in place of one: `1 of 5 seeds, no verdict`."""
+    return f"{seeds} of {needed} seeds, no verdict"
+
+
+def joint(verdicts: Sequence[str]) -> str:
+    """The verdict on a claim that all its parts hold: contradicted where one is, supported where all are.
+
+    That all parts must be supported needs no correction for their number (an intersection-union test); each part more
+    gives chance another try at `contradicted`.
+    """
+    if CONTRADICTED in verdicts:
+        return CONTRADICTED
+    return verdicts[0] if len(set(verdicts)) == 1 else NOT_RESOLVED
+
+
+def compare(
+    part: Part, metric: str, arms: Mapping[str, np.ndarray], *, lower: bool, bounds: Bounds | None
+) -> Comparison:
+    """A part of a claim on one metric. arms: row -> [S, P]; `bounds`: of the metric, None for counts."""
+    limits, values = weighted_bounds(bounds, part.weights.values()), _weighted(part.weights, arms)
+    return Comparison(part.name, metric, values, part.margin, lower, limits, part.claimed)
+
+
+def no_more(part: Part, cost: str, arms: Mapping[str, np.ndarray], tolerance: float) -> Comparison:
+    """That the rows of positive weight cost no more than those of negative weight, but for `tolerance`, a share of the
+    latter."""
+    weights = {row: weight if weight > 0 else weight * (1 + tolerance) for row, weight in part.weights.items()}
+    return Comparison(f"cost of {part.name}", cost, _weighted(weights, arms), lower=True, counted=True)
+
+
+def _found(each: Comparison, estimate: Estimate, own: tuple[Estimate, ...], seeds_needed: int) -> Finding:
+    gain = estimate.turned if each.lower else estimate
+    means = [(one.turned if each.lower else one).value for one in own]
+    found = verdict(gain, means, each.margin, seeds_needed) if each.claimed else NOT_CLAIMED
+    if each.counted and found == NOT_RESOLVED and gain.value >= each.margin:
+        found = SUPPORTED
+    return Finding(each.name, each.metric, _claim(each), found, estimate, own, each.bounds is not None)
+
+
+def _claim(each: Comparison) -> str:
+    if not each.claimed:
+        return ""
+    bar = 0.0 - each.margin if each.lower else each.margin
+    unit = f"{100 * bar:g}" if each.bounds else f"{bar:g}"
+    return f"{'<' if each.lower else '>'}{'=' if each.counted else ''} {unit}"
+
+
+def _weighted(weights: Mapping[str, float], arms: Mapping[str, np.ndarray]) -> np.ndarray:
+    total: np.ndarray = sum((weight * arms[row] for row, weight in weights.items()), np.zeros(()))
+    return total
+
+
+def _share(holds: Any) -> float:
+    found = list(holds)
+    return sum(found) / len(found)
+
+
+def _numbers(estimate: Estimate) -> list[float]:
+    return [estimate.value, estimate.low, estimate.high]
