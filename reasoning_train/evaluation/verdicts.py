@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reasoning_train.evaluation.claims.base import Part
+from reasoning_train.evaluation.claims.base import Statement
 from reasoning_train.evaluation.intervals import RESAMPLES, Bounds, Estimate, intervals, weighted_bounds
 
 SUPPORTED, CONTRADICTED, NOT_RESOLVED, NOT_CLAIMED = "supported", "contradicted", "not resolved", "not claimed"
@@ -18,7 +18,7 @@ SIGN_SHARE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A part of a claim on one metric, ready to be measured."""
+    """A statement of a claim on one metric, with the values that decide it."""
 
     name: str
     metric: str
@@ -106,10 +106,10 @@ def no_verdict(seeds: int, needed: int) -> str:
 
 
 def joint(verdicts: Sequence[str]) -> str:
-    """The verdict on a claim that all its parts hold: contradicted where one is, supported where all are.
+    """The verdict on a claim all of whose comparisons must hold: contradicted where one is, supported where all are.
 
-    That all parts must be supported needs no correction for their number (an intersection-union test); each part more
-    gives chance another try at `contradicted`.
+    That all must be supported needs no correction for their number (an intersection-union test); each one more gives
+    chance another try at `contradicted`.
     """
     if CONTRADICTED in verdicts:
         return CONTRADICTED
@@ -117,18 +117,18 @@ def joint(verdicts: Sequence[str]) -> str:
 
 
 def compare(
-    part: Part, metric: str, arms: Mapping[str, np.ndarray], *, lower: bool, bounds: Bounds | None
+    statement: Statement, metric: str, arms: Mapping[str, np.ndarray], *, lower: bool, bounds: Bounds | None
 ) -> Comparison:
-    """A part of a claim on one metric. arms: row -> [S, P]; `bounds`: of the metric, None for counts."""
-    limits, values = weighted_bounds(bounds, part.weights.values()), _weighted(part.weights, arms)
-    return Comparison(part.name, metric, values, part.margin, lower, limits, part.claimed)
+    """A statement on one metric. arms: row -> [S, P]; `bounds`: of the metric, None for counts."""
+    limits, values = weighted_bounds(bounds, statement.weights.values()), _weighted(statement.weights, arms)
+    return Comparison(statement.name, metric, values, statement.margin, lower, limits, statement.claimed)
 
 
-def no_more(part: Part, cost: str, arms: Mapping[str, np.ndarray], tolerance: float) -> Comparison:
+def no_more(statement: Statement, cost: str, arms: Mapping[str, np.ndarray], tolerance: float) -> Comparison:
     """That the rows of positive weight cost no more than those of negative weight, but for `tolerance`, a share of the
     latter."""
-    weights = {row: weight if weight > 0 else weight * (1 + tolerance) for row, weight in part.weights.items()}
-    return Comparison(f"cost of {part.name}", cost, _weighted(weights, arms), lower=True, counted=True)
+    weights = {row: weight if weight > 0 else weight * (1 + tolerance) for row, weight in statement.weights.items()}
+    return Comparison(f"cost of {statement.name}", cost, _weighted(weights, arms), lower=True, counted=True)
 
 
 def _found(each: Comparison, estimate: Estimate, own: tuple[Estimate, ...], seeds_needed: int) -> Finding:

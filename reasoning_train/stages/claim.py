@@ -40,7 +40,7 @@ class ClaimConfig(StageConfig):
     """Only problems with these tags: `{subject: algebra, difficulty: [4, 5]}`."""
     no_more: str | None = None
     """A cost, such as `tokens`, of which the better arm may take no more than the other. What was paid is counted, not
-    estimated: this part is supported where the mean cost is no higher, and contradicted where the interval of the
+    estimated: this is supported where the mean cost is no higher, and contradicted where the interval of the
     excess lies above 0."""
     tolerance: float = Field(0.0, ge=0)
     """The share of the other arm's cost that `no_more` lets it exceed: 0.01 is one per cent."""
@@ -142,15 +142,15 @@ def _comparisons(config: ClaimConfig, arms: Arms) -> Iterator[Comparison]:
     from reasoning_train.evaluation.names import bounds_of, lower_is_better
     from reasoning_train.evaluation.verdicts import compare, no_more
 
-    parts = config.form.parts()
+    statements = config.form.statements()
     for metric in config.metrics:
         lower = metric in config.lower or lower_is_better(metric)
-        for part in parts:
-            yield compare(part, metric, arms.values[metric], lower=lower, bounds=bounds_of(metric))
+        for statement in statements:
+            yield compare(statement, metric, arms.values[metric], lower=lower, bounds=bounds_of(metric))
     for cost in config.costs:
-        for part in parts:
-            if part.claimed:
-                yield no_more(part, cost, arms.values[cost], config.tolerance)
+        for statement in statements:
+            if statement.claimed:
+                yield no_more(statement, cost, arms.values[cost], config.tolerance)
 
 
 def _table(config: ClaimConfig, arms: Arms, found: Sequence[Finding], verdict: str) -> dict[str, Any]:

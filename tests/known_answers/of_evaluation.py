@@ -11,6 +11,7 @@ from tests.known_answers.kitchen import bench, counts, fresh, make, metrics, row
 from tests.reasoning_train.bench import problem
 from tests.reasoning_train.evaluation import rows as tables
 from tests.reasoning_train.stages import test_claim, test_evaluate_trees
+from tests.reasoning_train.stages.test_claim import TUNED
 
 DRAWN: dict[str, Any] = {"problems": Ref("gold.problems"), "max_tokens": 24}
 
@@ -61,9 +62,9 @@ def claim() -> Any:
             for gain in gains
         ]
         given = [bench().given(fresh("table"), "t_evaluation", one) for one in made]
-        artifact = make("claim", table=given, better="tuned", than="base")
+        artifact = make("claim", table=given, form=TUNED)
         verdict = json.loads((artifact.path / "verdict" / "verdict.json").read_text())
-        estimates = {name: one["estimate"] for name, one in verdict["comparisons"].items()}
+        estimates = {one["name"]: one["estimate"] for one in verdict["comparisons"]}
         found.append([verdict["verdict"], estimates])
     return found
 
@@ -73,7 +74,7 @@ def report() -> Any:
     """What stands on a page about a table and a claim over it."""
     rows_ = [tables.row(name, f"p{i}", name == "tuned") for name in ("base", "tuned") for i in range(4)]
     given = bench().given(fresh("eval"), "t_evaluation", rows_)
-    made = make("claim", table=[given], better="tuned", than="base")
+    made = make("claim", table=[given], form=TUNED)
     page = make("report", of=[given, Ref(made.manifest["node"])], title="Known")
     text = (page.path / "page" / "report.html").read_text(encoding="utf-8")
     return {what: text.count(what) for what in ("<h1>", "<h2>", "<table", 'class="edge"', "+100.0")}

@@ -10,8 +10,8 @@ from data_gen.registry import Piece, Registry
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One comparison: the sum of weighted rows exceeds the margin. `Part("tuned - base", {"tuned": 1, "base": -1})`.
+class Statement:
+    """The sum of weighted rows exceeds the margin: `Statement("tuned - base", {"tuned": 1, "base": -1})`.
 
     Of a metric whose lower values are better, the sum with its sign turned exceeds the margin.
     """
@@ -33,13 +33,13 @@ class ClaimForm(Piece, ABC):
         """(field, row) of every row that the form names, in order."""
 
     @abstractmethod
-    def parts(self) -> list[Part]:
+    def statements(self) -> list[Statement]:
         """The comparisons, in the order in which they are shown."""
 
 
-def difference_of(better: str, than: str, margin: float = 0.0, *, claimed: bool = True) -> Part:
-    """The part that says that one row exceeds another."""
-    return Part(f"{better} - {than}", {better: 1.0, than: -1.0}, margin, claimed)
+def difference_of(better: str, than: str, margin: float = 0.0, *, claimed: bool = True) -> Statement:
+    """The statement that one row exceeds another."""
+    return Statement(f"{better} - {than}", {better: 1.0, than: -1.0}, margin, claimed)
 
 
 CLAIM_FORMS: Registry[type[ClaimForm]] = Registry(

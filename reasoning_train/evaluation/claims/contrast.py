@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from reasoning_train.evaluation.claims.base import CLAIM_FORMS, ClaimForm, Part
+from reasoning_train.evaluation.claims.base import CLAIM_FORMS, ClaimForm, Statement
 
 
 @CLAIM_FORMS.register("contrast")
@@ -35,8 +35,8 @@ class Contrast(ClaimForm):
         for row in self.weights:
             yield "weights", row
 
-    def parts(self) -> list[Part]:
-        return [Part(_written(self.weights), dict(self.weights), self.margin)]
+    def statements(self) -> list[Statement]:
+        return [Statement(_written(self.weights), dict(self.weights), self.margin)]
 
 
 def _written(weights: dict[str, float]) -> str:

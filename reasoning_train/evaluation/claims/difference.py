@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from reasoning_train.evaluation.claims.base import CLAIM_FORMS, ClaimForm, Part, difference_of
+from reasoning_train.evaluation.claims.base import CLAIM_FORMS, ClaimForm, Statement, difference_of
 
 
 @CLAIM_FORMS.register("difference")
@@ -30,7 +30,7 @@ class Difference(ClaimForm):
         if self.control is not None:
             yield "control", self.control
 
-    def parts(self) -> list[Part]:
+    def statements(self) -> list[Statement]:
         main = difference_of(self.better, self.than, self.margin)
         if self.control is None:
             return [main]

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from reasoning_train.evaluation.claims.base import CLAIM_FORMS, ClaimForm, Part, difference_of
+from reasoning_train.evaluation.claims.base import CLAIM_FORMS, ClaimForm, Statement, difference_of
 
 
 @CLAIM_FORMS.register("trend")
@@ -39,8 +39,8 @@ class Trend(ClaimForm):
         for row in self.arms:
             yield "arms", row
 
-    def parts(self) -> list[Part]:
-        slope = Part(f"slope of {', '.join(self.arms)}", self.weights(), self.margin)
+    def statements(self) -> list[Statement]:
+        slope = Statement(f"slope of {', '.join(self.arms)}", self.weights(), self.margin)
         return [slope, *(difference_of(b, a, claimed=False) for a, b in itertools.pairwise(self.arms))]
 
     def weights(self) -> dict[str, float]:

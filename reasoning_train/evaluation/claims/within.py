@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from reasoning_train.evaluation.claims.base import CLAIM_FORMS, ClaimForm, Part, difference_of
+from reasoning_train.evaluation.claims.base import CLAIM_FORMS, ClaimForm, Statement, difference_of
 
 
 @CLAIM_FORMS.register("within")
@@ -28,5 +28,5 @@ class Within(ClaimForm):
         yield "arm", self.arm
         yield "of", self.of
 
-    def parts(self) -> list[Part]:
+    def statements(self) -> list[Statement]:
         return [difference_of(self.arm, self.of, -self.margin)]

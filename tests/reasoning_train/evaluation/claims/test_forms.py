@@ -12,47 +12,47 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from reasoning_train.evaluation.claims import CLAIM_FORMS, ClaimForm, Part
+from reasoning_train.evaluation.claims import CLAIM_FORMS, ClaimForm, Statement
 from reasoning_train.evaluation.claims.trend import Trend
 
 FORM: TypeAdapter[ClaimForm] = TypeAdapter(CLAIM_FORMS.union())
 
 
 @pytest.mark.parametrize(
-    ("form", "parts"),
+    ("form", "statements"),
     [
         (
             {"uses": "difference", "better": "a", "than": "b", "margin": 0.1},
-            [Part("a - b", {"a": 1, "b": -1}, 0.1)],
+            [Statement("a - b", {"a": 1, "b": -1}, 0.1)],
         ),
         (
             {"uses": "difference", "better": "a", "than": "b", "control": "c"},
             [
-                Part("a - b", {"a": 1, "b": -1}),
-                Part("c - b", {"c": 1, "b": -1}, claimed=False),
-                Part("a - c", {"a": 1, "c": -1}),
+                Statement("a - b", {"a": 1, "b": -1}),
+                Statement("c - b", {"c": 1, "b": -1}, claimed=False),
+                Statement("a - c", {"a": 1, "c": -1}),
             ],
         ),
-        ({"uses": "within", "arm": "a", "of": "b", "margin": 0.02}, [Part("a - b", {"a": 1, "b": -1}, -0.02)]),
+        ({"uses": "within", "arm": "a", "of": "b", "margin": 0.02}, [Statement("a - b", {"a": 1, "b": -1}, -0.02)]),
         (
             {"uses": "contrast", "weights": {"a": -1, "b": 0.5, "c": 0.5}},
-            [Part("- a + 0.5 b + 0.5 c", {"a": -1, "b": 0.5, "c": 0.5})],
+            [Statement("- a + 0.5 b + 0.5 c", {"a": -1, "b": 0.5, "c": 0.5})],
         ),
         (
             {"uses": "trend", "arms": ["a", "b", "c"], "at": [1, 2, 6]},  # mean 3, squares 4 + 1 + 9
             [
-                Part("slope of a, b, c", {"a": -2 / 14, "b": -1 / 14, "c": 3 / 14}),
-                Part("b - a", {"b": 1, "a": -1}, claimed=False),
-                Part("c - b", {"c": 1, "b": -1}, claimed=False),
+                Statement("slope of a, b, c", {"a": -2 / 14, "b": -1 / 14, "c": 3 / 14}),
+                Statement("b - a", {"b": 1, "a": -1}, claimed=False),
+                Statement("c - b", {"c": 1, "b": -1}, claimed=False),
             ],
         ),
     ],
 )
-def test_parts_by_hand(form: dict[str, Any], parts: list[Part]) -> None:
+def test_parts_by_hand(form: dict[str, Any], statements: list[Statement]) -> None:
     made = FORM.validate_python(form)
-    assert made.parts() == parts
-    assert {row for _, row in made.named()} == {row for part in parts for row in part.weights}
-    assert all(sum(part.weights.values()) == pytest.approx(0) for part in parts)
+    assert made.statements() == statements
+    assert {row for _, row in made.named()} == {row for statement in statements for row in statement.weights}
+    assert all(sum(statement.weights.values()) == pytest.approx(0) for statement in statements)
 
 
 @given(st.lists(st.floats(-5, 5), min_size=3, max_size=6), st.data())
@@ -94,9 +94,9 @@ def test_a_form_of_another_package_is_one_class(monkeypatch: pytest.MonkeyPatch)
         def named(self) -> Iterator[tuple[str, str]]:
             yield from (("arms", row) for row in self.arms)
 
-        def parts(self) -> list[Part]:
+        def statements(self) -> list[Statement]:
             one, two, three = self.arms
-            return [Part("one against the others", {one: 1.0, two: -0.5, three: -0.5})]
+            return [Statement("one against the others", {one: 1.0, two: -0.5, three: -0.5})]
 
     made: ClaimForm = TypeAdapter(CLAIM_FORMS.union()).validate_python({"uses": "best_of_two", "arms": ["a", "b", "c"]})
-    assert made.parts()[0].weights == {"a": 1.0, "b": -0.5, "c": -0.5}
+    assert made.statements()[0].weights == {"a": 1.0, "b": -0.5, "c": -0.5}
