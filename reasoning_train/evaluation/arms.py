@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from data_gen.errors import nearest
 from reasoning_train.api.stage import gate
 from reasoning_train.evaluation.groups import Where, fits
-from reasoning_train.evaluation.names import wanted_ks
+from reasoning_train.evaluation.names import split_row, wanted_ks
 from reasoning_train.evaluation.summary import collect
 from reasoning_train.store.rows import Rows
 
@@ -35,22 +34,6 @@ class _Table:
     rows: dict[str, dict[str, dict[str, float]]]
     seen: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
-
-
-def split_row(row: str, tables: Sequence[str]) -> tuple[str, str]:
-    """The table and the row in it that a claim's name means: `cot/policy` is row `policy` of table `cot`.
-
-    A claim on one table, whose name is empty, names its rows alone. ValueError where no table has that name.
-    """
-    if "" in tables:
-        return "", row
-    table, slash, rest = row.partition("/")
-    if not slash or table not in tables:
-        raise ValueError(
-            f"{row!r} names no table; write TABLE/ROW with one of the tables {', '.join(tables)}."
-            f"{nearest(table, tables) if slash else ''}"
-        )
-    return table, rest
 
 
 def read_arms(

@@ -13,16 +13,13 @@ from statistics import NormalDist
 
 import numpy as np
 
+from reasoning_train.evaluation.names import Bounds
 from reasoning_train.evaluation.student_t import t_quantile
 
 RESAMPLES = 10_000
 CHUNK = 500
 """Resamples held at a time."""
 LEVEL = 0.95
-
-Bounds = tuple[float, float]
-"""The least and the greatest value that a problem can have: (0, 1) for an accuracy, (-1, 1) for a difference of two."""
-SHARE: Bounds = (0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +108,7 @@ def wilson(value: float, problems: int, bounds: Bounds) -> Estimate:
     accuracy of 0 or 100 % this is Wilson's interval itself. Problems count once however many seeds saw them: more seeds
     say nothing of other problems.
 
-    >>> wilson(1.0, 100, SHARE).percent()
+    >>> wilson(1.0, 100, (0, 1)).percent()
     '100.0 [96.3, 100.0]'
     """
     z = NormalDist().inv_cdf((1 + LEVEL) / 2)
@@ -122,7 +119,7 @@ def wilson(value: float, problems: int, bounds: Bounds) -> Estimate:
 def weighted_bounds(bounds: Bounds | None, weights: Iterable[float]) -> Bounds | None:
     """Bounds of a weighted sum of values that have these bounds each.
 
-    >>> weighted_bounds(SHARE, [1.0, -1.0])
+    >>> weighted_bounds((0.0, 1.0), [1.0, -1.0])
     (-1.0, 1.0)
     """
     if bounds is None:

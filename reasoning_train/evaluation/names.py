@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from data_gen.errors import nearest
-from reasoning_train.evaluation.intervals import SHARE, Bounds
 
+Bounds = tuple[float, float]
+"""The least and the greatest value that a metric can have on one problem: (-1, 1) for a difference of accuracies."""
+SHARE: Bounds = (0.0, 1.0)
+"""Of an accuracy and whatever else is a share."""
 COSTS = ("tokens", "generated", "scored")
 """Metrics that are counts of tokens, not shares."""
 SHARES = ("accuracy", "trace", "cut")
@@ -36,6 +39,22 @@ def lower_is_better(metric: str) -> bool:
 def bounds_of(metric: str) -> Bounds | None:
     """Between which values a metric of one problem lies; None for counts and measures, which nothing limits."""
     return SHARE if metric in SHARES or _AT_K.fullmatch(metric) else None
+
+
+def split_row(row: str, tables: Sequence[str]) -> tuple[str, str]:
+    """The table and the row in it that a claim's name means: `cot/policy` is row `policy` of table `cot`.
+
+    A claim on one table, whose name is empty, names its rows alone. ValueError where no table has that name.
+    """
+    if "" in tables:
+        return "", row
+    table, slash, rest = row.partition("/")
+    if not slash or table not in tables:
+        raise ValueError(
+            f"{row!r} names no table; write TABLE/ROW with one of the tables {', '.join(tables)}."
+            f"{nearest(table, tables) if slash else ''}"
+        )
+    return table, rest
 
 
 def row_names(config: Mapping[str, Any]) -> list[str]:

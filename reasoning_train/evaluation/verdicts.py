@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from reasoning_train.evaluation.claims.base import Statement
-from reasoning_train.evaluation.intervals import RESAMPLES, Bounds, Estimate, intervals, weighted_bounds
+from reasoning_train.evaluation.intervals import RESAMPLES, Estimate, intervals, weighted_bounds
+from reasoning_train.evaluation.names import Bounds
 
 SUPPORTED, CONTRADICTED, NOT_RESOLVED, NOT_CLAIMED = "supported", "contradicted", "not resolved", "not claimed"
 SIGN_SHARE = 0.8

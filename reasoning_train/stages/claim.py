@@ -113,7 +113,7 @@ def names(config: ClaimConfig, made: Made) -> Iterator[tuple[str, str]]:
 
 
 def _misspelt_rows(config: ClaimConfig, known: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
-    from reasoning_train.evaluation.arms import split_row
+    from reasoning_train.evaluation.names import split_row
 
     for field, row in config.form.named():
         try:

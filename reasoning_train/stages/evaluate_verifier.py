@@ -201,7 +201,8 @@ def _figures(scored: list[_Scored]) -> dict[str, Figure]:
     of probabilities."""
     import numpy as np
 
-    from reasoning_train.evaluation.intervals import SHARE, interval
+    from reasoning_train.evaluation.intervals import interval
+    from reasoning_train.evaluation.names import SHARE
     from reasoning_train.evaluation.ranking import auc, brier, debiased_calibration_error, resampled
 
     scores, right = [one.scores for one in scored], [_right(one.pool) for one in scored]

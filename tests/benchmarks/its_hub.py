@@ -95,7 +95,8 @@ def _accuracy(outcomes: Sequence[_Outcome]) -> Estimate:
     """With its 95 % interval over problems; the turns of one problem are averaged first."""
     import numpy as np
 
-    from reasoning_train.evaluation.intervals import SHARE, interval
+    from reasoning_train.evaluation.intervals import interval
+    from reasoning_train.evaluation.names import SHARE
 
     return interval(np.mean([o.right for o in outcomes], axis=0), SHARE)
 

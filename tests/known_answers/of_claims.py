@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from reasoning_train.evaluation.claims import CLAIM_FORMS
-from reasoning_train.evaluation.intervals import SHARE
+from reasoning_train.evaluation.names import SHARE
 from reasoning_train.evaluation.verdicts import compare, findings
 from tests.known_answers.cases import case
 

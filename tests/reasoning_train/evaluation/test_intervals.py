@@ -10,14 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reasoning_train.evaluation.intervals import (
-    SHARE,
-    Bounds,
     Estimate,
     crossed_bootstrap,
     interval,
     intervals,
     wilson,
 )
+from reasoning_train.evaluation.names import SHARE, Bounds
 
 
 def test_bootstrap_of_a_bernoulli_agrees_with_the_normal_approximation() -> None:

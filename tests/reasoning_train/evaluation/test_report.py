@@ -69,7 +69,7 @@ def test_a_finished_run(finished: Bench) -> None:
     page = Page(text)
     assert page.tags.count("svg") >= 3  # the graph, the loss and the gradient norm at least
     assert page.tags.count("table") == 1
-    assert "claim on accuracy: one seed, no verdict" in text
+    assert "claim on accuracy: 1 of 5 seeds, no verdict" in text
     assert "tuned - base" in text
     assert "+100.0 [+2.0, +100.0]" in text
     for name in finished.nodes:
@@ -114,7 +114,7 @@ def test_figures_go_between_the_marks_of_a_readme(finished: Bench, tmp_path: Pat
     write_figures(folder, finished.store, readme)
     text = readme.read_text()
     assert text.startswith("before\n<!-- figures: bench -->\n**claim**")
-    assert "| tuned - base | +100.0 [+2.0, +100.0] |" in text
+    assert "| tuned - base | accuracy | > 0 | +100.0 [+2.0, +100.0] |" in text
     assert "old" not in text
     assert text.endswith("<!-- end -->\nafter\n<!-- figures: other -->\nkept\n<!-- end -->\n")
     write_figures(folder, finished.store, readme)
@@ -202,12 +202,12 @@ def test_the_claim_stands_first_and_each_seed_on_a_line(bench: Bench) -> None:
     rows = [row(name, f"p{i}", name == "tuned") for name in ("base", "tuned") for i in range(4)]
     tables = [
         bench.given(f"eval{i}", "t_evaluation", rows, metrics={"table": {"columns": ["policy"], "rows": [["base"]]}})
-        for i in range(2)
+        for i in range(5)
     ]
     bench.make("claim", "claim", table=tables, form={"uses": "difference", "better": "tuned", "than": "base"})
     text, _ = report(bench, {})
     assert text.index("<h3>claim ") < text.index("<h3>eval0 ") < text.index("<h3>eval1 ")
-    assert "<td>+100.0 [+2.0, +100.0];<br>+100.0 [+2.0, +100.0]</td>" in text
+    assert f"<td>{';<br>'.join(['+100.0 [+2.0, +100.0]'] * 5)}</td>" in text
     assert "verdict supported · key" in text
 
 
