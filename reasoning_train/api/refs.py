@@ -6,6 +6,7 @@ before validation, and the graph check compares the kind of the referenced outpu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -38,7 +39,21 @@ class Ref:
     def _accept(cls, value: Any) -> Ref:
         if isinstance(value, Ref):
             return value
+        if isinstance(value, Spread):
+            raise ValueError(
+                f"expected one stage, and {value.stage!r} has a grid of {len(value)}; name one, such as "
+                f"{next(iter(value))}, or choose one on dev with `uses: choose`"
+            )
         raise ValueError(f"expected a reference such as ${{stages.base}}, got {value!r}")
+
+
+class Spread(dict[str, Ref]):
+    """All settings of a stage that has a grid, by names for rows of tables: `{"tuned[beta=0.1]": Ref(...), ...}`."""
+
+    def __init__(self, stage: str, refs: Mapping[str, Ref]) -> None:
+        """`refs`: setting (`beta=0.1`) -> reference."""
+        super().__init__({f"{stage}[{setting}]": ref for setting, ref in refs.items()})
+        self.stage, self.refs = stage, dict(refs)
 
 
 @dataclass(frozen=True, slots=True)

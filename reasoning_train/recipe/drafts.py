@@ -1,4 +1,4 @@
-"""The graph before references are followed: one draft per stage, unrolled rounds included."""
+"""The graph before references are followed: one draft per stage, rounds unrolled and grids spread out."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reasoning_train.recipe.errors import Problems, sentence
-from reasoning_train.recipe.overrides import BadOverride, leaves, merged, value_of_round
-from reasoning_train.recipe.references import OUTSIDE, Scope, hint, paths
-from reasoning_train.recipe.schema import Choice, MixedSeed, Recipe, Rounds, Stage, Stop
+from reasoning_train.recipe.errors import Problems
+from reasoning_train.recipe.grids import BadGrid, nested, settings
+from reasoning_train.recipe.overrides import leaves, merged
+from reasoning_train.recipe.schema import MixedSeed, Stage
+from reasoning_train.recipe.scope import OUTSIDE, Scope, Setting
 from reasoning_train.recipe.validate import validate
 from reasoning_train.recipe.yaml_core import join
-
-STOP, BEST, LAST = _MADE = ("stop", "best", "last")
-"""Names that a group of rounds makes itself; no stage of a round may have one of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,15 +36,46 @@ class Draft:
     previous: str | None = None
 
 
-def stage_drafts(recipe: Recipe, problems: Problems) -> dict[str, Draft]:
-    """Every stage that the recipe writes out, rounds unrolled, by name."""
-    if "model" in recipe.stages:
-        problems.add("stages.model", "'model' is the base model of the recipe; give the stage another name.")
-    drafts = [_draft(name, f"stages.{name}", stage) for name, stage in recipe.stages.items()]
-    for name, rounds in recipe.rounds.items():
-        if _sound(name, rounds, problems):
-            drafts += _unroll(name, rounds, problems)
-    return {draft.name: draft for draft in drafts}
+def drafts_of(name: str, path: str, stage: Stage, problems: Problems, scope: Scope, **gate: Any) -> Iterator[Draft]:
+    """The draft of a stage in one scope; where it has a grid, one for every setting."""
+    if not stage.grid:
+        yield _draft(name, path, stage, scope=scope, **gate)
+        return
+    written = stage.model_dump(exclude_unset=True, exclude={"grid"})
+    for setting in grid_settings(stage.grid, join(path, "grid"), problems):
+        own = f"{name}.{setting.name}"
+        problems.place(own, path)
+        for parameter, source in setting.sources.items():
+            problems.place(join(own, parameter), join(path, f"grid.{source}"))
+        with_values = validate(Stage, merged(written, nested(setting.values)), own, problems)
+        if with_values is not None:
+            before = {key: f"{node}.{setting.name}" if key == "previous" else node for key, node in gate.items()}
+            yield _draft(own, own, with_values, scope=scope, **before)
+
+
+def grid_settings(grid: Mapping[str, Any], path: str, problems: Problems) -> list[Setting]:
+    """The settings of a grid; none, with the problem noted, where it cannot be read."""
+    try:
+        return settings(grid)
+    except BadGrid as error:
+        problems.add(join(path, error.args[0]), error.args[1])
+        return []
+
+
+def varied(
+    stage: Stage, path: str, own: str, changes: Mapping[str, tuple[Any, str]], problems: Problems
+) -> tuple[Stage, str]:
+    """A stage with changes merged in, and the place that problems with it are told at. `changes`: where they are
+    written -> (the changes, what stands behind the place of each field there)."""
+    if not any(change for change, _ in changes.values()):
+        return stage, path
+    problems.place(own, path)
+    written: Any = stage.model_dump(exclude_unset=True)
+    for source, (change, behind) in changes.items():
+        written = merged(written, change)
+        for field_name in leaves(change) if change else ():
+            problems.place(join(own, field_name), f"{join(source, field_name)}{behind}")
+    return validate(Stage, written, own, problems) or stage, own
 
 
 def _draft(name: str, path: str, stage: Stage, **more: Any) -> Draft:
@@ -60,100 +89,3 @@ def _draft(name: str, path: str, stage: Stage, **more: Any) -> Draft:
         resources=resources,
         **more,
     )
-
-
-def _sound(name: str, rounds: Rounds, problems: Problems) -> bool:
-    """Whether all names inside a group of rounds mean stages of the round."""
-    found = [
-        (f"stages.{stage}", f"{stage!r} is made by the rounds themselves; rename the stage")
-        for stage in rounds.stages
-        if stage in _MADE
-    ]
-    named = {"policy": rounds.policy}
-    named |= {f"{where}.{stage}": stage for where in ("start", "first", "vary") for stage in getattr(rounds, where)}
-    for rule in ("stop", "choose"):
-        choice: Choice | None = getattr(rounds, rule)
-        if choice:
-            named[f"{rule}.table"] = table_of(choice)
-            if not table_of(choice):
-                expected = "expected a stage of the round such as ${stages.dev}"
-                found.append((f"{rule}.table", f"{expected}, got {choice.table!r}"))
-    for field_name, stage in named.items():
-        if stage and stage not in rounds.stages:
-            found.append((field_name, f"the round has no stage {stage!r}{hint(stage, rounds.stages)}"))
-    for field_name, message in found:
-        problems.add(f"rounds.{name}.{field_name}", sentence(message))
-    return not found
-
-
-def table_of(choice: Choice) -> str:
-    """The stage of the round whose table a rule reads; empty where the text is no such reference."""
-    found = paths(choice.table)
-    parts = found[0].split(".") if len(found) == 1 else []
-    return parts[1] if len(parts) == 2 and parts[0] == "stages" else ""
-
-
-def _start(rounds: Rounds, choice: Choice) -> tuple[str, str] | None:
-    """References to the policy and the table of round 0, where `start` names both: no round need be better."""
-    table = table_of(choice)
-    return (rounds.start[rounds.policy], rounds.start[table]) if {rounds.policy, table} <= rounds.start.keys() else None
-
-
-def _unroll(name: str, rounds: Rounds, problems: Problems) -> Iterator[Draft]:
-    for k in range(1, rounds.max + 1):
-        for stage in rounds.stages:
-            entry, place = _in_round(name, k, stage, rounds, problems)
-            gate = _gate(name, k, stage, rounds)
-            yield _draft(f"rounds.{name}.{k}.{stage}", place, entry, scope=Scope(name, k), **gate)
-        if rounds.stop:
-            yield _stop_draft(name, k, rounds, rounds.stop)
-
-
-def _in_round(name: str, k: int, stage: str, rounds: Rounds, problems: Problems) -> tuple[Stage, str]:
-    """A stage as round k has it, and the place that problems with it are told at: the round's own where it differs."""
-    entry, place, own = rounds.stages[stage], f"rounds.{name}.stages.{stage}", f"rounds.{name}.{k}.{stage}"
-    written = entry.model_dump(exclude_unset=True)
-    try:
-        varied = value_of_round(rounds.vary.get(stage, {}), k, rounds.max, f"rounds.{name}.vary.{stage}")
-    except BadOverride as error:
-        problems.add(*error.args)
-        return entry, place
-    first = rounds.first.get(stage, {}) if k == 1 else {}
-    if not varied and not first:
-        return entry, place
-    problems.place(own, place)
-    for source, changes, item in (("vary", varied, f".{k - 1}"), ("first", first, "")):
-        for field_name in leaves(changes) if changes else ():
-            problems.place(join(own, field_name), f"rounds.{name}.{source}.{stage}.{field_name}{item}")
-    return validate(Stage, merged(merged(written, varied), first), own, problems) or entry, own
-
-
-def _gate(name: str, k: int, stage: str, rounds: Rounds) -> dict[str, Any]:
-    if k == 1 or not rounds.stop:
-        return {}
-    return {"stop_gate": f"rounds.{name}.{k - 1}.{STOP}", "previous": f"rounds.{name}.{k - 1}.{stage}"}
-
-
-def _stop_draft(name: str, k: int, rounds: Rounds, stop: Stop) -> Draft:
-    """The decision after round k; it sees the tables so far, that of `start` as round 0."""
-    start = _start(rounds, stop)
-    tables = [f"${{rounds.{name}.{j}.{table_of(stop)}}}" for j in range(1, k + 1)]
-    written: dict[str, Any] = {"tables": [*([start[1]] if start else []), *tables], "first": 0 if start else 1}
-    written |= {"metric": stop.metric, "row": stop.row, "min_gain": stop.min_gain}
-    gate = _gate(name, k, STOP, rounds)
-    return Draft(
-        name=f"rounds.{name}.{k}.{STOP}", path=f"rounds.{name}.stop", uses="round_stop", written=written, **gate
-    )
-
-
-def best_draft(name: str, rounds: Rounds, choice: Choice) -> Draft:
-    """The node behind `${rounds.NAME.best}`: the policy of the round that did best on dev."""
-    start = _start(rounds, choice)
-    rounds_of = {f"round {k}": f"rounds.{name}.{k}" for k in range(1, rounds.max + 1)}
-    policies = {label: f"${{{path}.{rounds.policy}}}" for label, path in rounds_of.items()}
-    tables = {label: f"${{{path}.{table_of(choice)}}}" for label, path in rounds_of.items()}
-    if start:
-        policies, tables = {"start": start[0], **policies}, {"start": start[1], **tables}
-    written = {"policies": policies, "table": tables, "metric": choice.metric, "row": choice.row}
-    rule = "choose" if rounds.choose else "stop"
-    return Draft(name=f"rounds.{name}.{BEST}", path=f"rounds.{name}.{rule}", uses="choose", written=written)

@@ -19,7 +19,7 @@ CHECKOUT = Path(reasoning_train.__file__).parent.parent
 """Where the packaged `configs/` lie."""
 SET = "--set"
 """Origin of values from the command line."""
-_GROUPS = ("stages", "rounds", "tasks")
+_GROUPS = ("stages", "rounds", "grids", "tasks")
 """Maps whose entries the recipe names: `--set` changes an entry, it does not make one up."""
 
 

@@ -24,7 +24,7 @@ from reasoning_train.recipe.schema import Recipe
 
 FILE = CHECKOUT / "configs" / "recipe.schema.json"
 _REFERENCE = {"$ref": "#/$defs/reference"}
-_PLAIN = ("Recipe", "Stage", "MixedSeed", "Rounds", "Choice", "Stop", "Resources")
+_PLAIN = ("Recipe", "Stage", "MixedSeed", "Rounds", "Choice", "Stop", "GridChoice", "Grid", "Resources")
 """The recipe's own models, which are read before references are followed."""
 _IMPLICIT = ("task_format", "vocabulary")
 """Fields of the `model` stage that the loader fills in."""
@@ -37,7 +37,9 @@ def recipe_json_schema() -> dict[str, Any]:
     defs, name_of = _definitions([*stages.values(), *tasks.values(), Recipe])
     common = defs["Stage"]["properties"]
     for name, config in stages.items():
-        defs[f"stage:{name}"] = _used(name, defs[name_of[config]], {key: common[key] for key in ("seed", "resources")})
+        defs[f"stage:{name}"] = _used(
+            name, defs[name_of[config]], {key: common[key] for key in ("seed", "resources", "grid")}
+        )
     for name, task in tasks.items():
         defs[f"task:{name}"] = _used(name, defs[name_of[task]], {})
     defs["Stage"] = _by_uses("stage", stages)

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from reasoning_train.api.plan import Plan
-from reasoning_train.recipe.drafts import stage_drafts
+from reasoning_train.recipe.drafts import Draft, drafts_of
 from reasoning_train.recipe.errors import Problems
 from reasoning_train.recipe.files import LeafFiles
 from reasoning_train.recipe.graph import Graph
+from reasoning_train.recipe.grid_groups import spread_out
 from reasoning_train.recipe.includes import load_document
 from reasoning_train.recipe.order import ordered
 from reasoning_train.recipe.resolver import Resolver
+from reasoning_train.recipe.rounds import unrolled
 from reasoning_train.recipe.schema import Recipe
+from reasoning_train.recipe.scope import OUTSIDE
 from reasoning_train.recipe.validate import validate
 from reasoning_train.recipe.yaml_core import Document
 
@@ -41,7 +44,7 @@ def recipe_json_schema() -> dict[str, Any]:
 
 
 def _plan(recipe: Recipe, document: Document, path: Path, problems: Problems) -> Plan:
-    drafts = stage_drafts(recipe, problems)
+    drafts = _drafts(recipe, problems)
     files = LeafFiles(path.parent, problems)
     resolvers = {seed: Resolver(recipe, document.value, drafts, seed, files, problems) for seed in _seeds(recipe)}
     first = next(iter(resolvers.values()))
@@ -58,6 +61,22 @@ def _plan(recipe: Recipe, document: Document, path: Path, problems: Problems) ->
         )
     problems.raise_if_any()
     return Plan(name=name, path=str(path), nodes=graph.nodes, resolved=document.value, origins=document.origins)
+
+
+def _drafts(recipe: Recipe, problems: Problems) -> dict[str, Draft]:
+    """Every stage that the recipe writes out, rounds unrolled and grids spread out, by name."""
+    if "model" in recipe.stages:
+        problems.add("stages.model", "'model' is the base model of the recipe; give the stage another name.")
+    drafts = [
+        *(
+            d
+            for name, stage in recipe.stages.items()
+            for d in drafts_of(name, f"stages.{name}", stage, problems, OUTSIDE)
+        ),
+        *(draft for name, rounds in recipe.rounds.items() for draft in unrolled(name, rounds, problems)),
+        *(draft for name, grid in recipe.grids.items() for draft in spread_out(name, grid, problems)),
+    ]
+    return {draft.name: draft for draft in drafts}
 
 
 def _seeds(recipe: Recipe) -> list[int]:

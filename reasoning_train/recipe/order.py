@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from reasoning_train.api.refs import Ref
+from reasoning_train.api.refs import Ref, Spread
 from reasoning_train.recipe.drafts import Draft
 from reasoning_train.recipe.errors import Problems
 
@@ -27,6 +27,8 @@ def map_refs(value: Any, change: Callable[[Ref], Any]) -> Any:
     """`value` with every reference replaced; where one becomes a list inside a list, the lists are joined."""
     if isinstance(value, Ref):
         return change(value)
+    if isinstance(value, Spread):
+        return Spread(value.stage, {name: map_refs(item, change) for name, item in value.refs.items()})
     if isinstance(value, Mapping):
         return {name: map_refs(item, change) for name, item in value.items()}
     if not isinstance(value, list):

@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from data_gen.errors import nearest
 from reasoning_train.api.refs import Ref
 
 _PIECE = re.compile(r"\$\$\{|\$\{([^{}]*)(\}?)")
-_PATH = re.compile(r"[A-Za-z_][\w-]*(?:\.[\w-]+)*")
+_PART = r"[\w-]+(?:\[[^\[\]{}]*\])?"
+_PATH = re.compile(rf"(?![\d-]){_PART}(?:\.{_PART})*")
 
 
 class BadReference(Exception):
     """A reference that cannot be followed; the message says why. Caught where the place is known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Where a reference stands: outside all rounds, or in round `k` (from 1) of the group `rounds`."""
-
-    rounds: str | None = None
-    k: int = 0
-
-
-OUTSIDE = Scope()
 
 
 def expand(text: str, look_up: Callable[[str], Any]) -> Any:
@@ -40,6 +29,15 @@ def expand(text: str, look_up: Callable[[str], Any]) -> Any:
 def paths(text: str) -> list[str]:
     """The dotted paths that a text refers to."""
     return [piece[1].strip() for piece in _PIECE.finditer(text) if piece[0] != "$${"]
+
+
+def parts_of(path: str) -> list[str]:
+    """A dotted path in parts; dots in brackets separate none.
+
+    >>> parts_of("stages.tuned[beta=0.3].model")
+    ['stages', 'tuned[beta=0.3]', 'model']
+    """
+    return re.findall(_PART, path)
 
 
 def _path(piece: re.Match[str]) -> str:

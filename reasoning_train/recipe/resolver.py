@@ -6,13 +6,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from reasoning_train.api.refs import Spread
 from reasoning_train.recipe.drafts import Draft
 from reasoning_train.recipe.errors import Problems, sentence
 from reasoning_train.recipe.files import LeafFiles
 from reasoning_train.recipe.formats import TASK_FORMAT
 from reasoning_train.recipe.implicit import UNKNOWN, ImplicitNodes
-from reasoning_train.recipe.references import OUTSIDE, BadReference, Scope, expand, hint
+from reasoning_train.recipe.references import BadReference, expand, hint, parts_of
 from reasoning_train.recipe.schema import Recipe
+from reasoning_train.recipe.scope import OUTSIDE, Scope
 from reasoning_train.recipe.stage_references import StageReferences
 from reasoning_train.recipe.tasks import model_config
 from reasoning_train.recipe.yaml_core import join
@@ -39,9 +41,9 @@ class Resolver:
     def resolve(self, value: Any, path: str, scope: Scope = OUTSIDE) -> Any:
         """`value` with its references followed; what cannot be followed is noted and becomes `UNKNOWN`."""
         if isinstance(value, Mapping):
-            return {key: self.resolve(item, join(path, key), scope) for key, item in value.items()}
+            return _laid_out({key: self.resolve(item, join(path, key), scope) for key, item in value.items()})
         if isinstance(value, list):
-            return [self.resolve(item, join(path, str(i)), scope) for i, item in enumerate(value)]
+            return _laid_in([self.resolve(item, join(path, str(i)), scope) for i, item in enumerate(value)])
         if not isinstance(value, str) or "${" not in value:
             return value
         try:
@@ -54,13 +56,14 @@ class Resolver:
         """The config of a draft, references followed; None for an implicit node whose task does not fit."""
         if draft.implicit:
             return self._implicit.config(draft)
-        resolved: dict[str, Any] = self.resolve(draft.written, draft.path, draft.scope)
+        fields = draft.written.items()
+        resolved = {name: self.resolve(value, join(draft.path, name), draft.scope) for name, value in fields}
         if draft.uses in TASK_FORMAT and (task := self._implicit.task("task")):
             return model_config(resolved, task, self._problems, draft.path)
         return resolved
 
     def _look_up(self, reference: str, scope: Scope) -> Any:
-        parts = reference.split(".")
+        parts = parts_of(reference)
         head, rest = parts[0], parts[1:]
         if head == "stages" and rest:
             return self._stages.stage(rest, scope)
@@ -68,6 +71,10 @@ class Resolver:
             return self._stages.in_round(head, rest, scope)
         if head == "rounds" and len(rest) > 1:
             return self._stages.rounds(rest)
+        if head == "grid":
+            return self._stages.in_grid(rest, scope)
+        if head == "grids" and len(rest) > 1:
+            return self._stages.grids(rest)
         if head in ("task", "tasks", "model"):
             found = self._implicit.find(parts)
             return found if found is not None else self._value(parts, scope)
@@ -102,6 +109,19 @@ class Resolver:
             value = _field(value, part, ".".join(done))
             done.append(part)
         return value
+
+
+def _laid_out(items: Mapping[str, Any]) -> dict[str, Any]:
+    """A map in which a stage with a grid stands for all its settings: `tuned` becomes `tuned[beta=0.1]`, ..."""
+    result: dict[str, Any] = {}
+    for key, item in items.items():
+        result.update(Spread(key, item.refs) if isinstance(item, Spread) else {key: item})
+    return result
+
+
+def _laid_in(items: Sequence[Any]) -> list[Any]:
+    """A list in which a stage with a grid stands for all its settings."""
+    return [one for item in items for one in (item.values() if isinstance(item, Spread) else [item])]
 
 
 def _field(value: Any, part: str, path: str) -> Any:

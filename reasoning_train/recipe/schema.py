@@ -60,6 +60,10 @@ class Stage(BaseModel):
     """Unwritten: the recipe's seed, from the second round on mixed with the round. `{mix: VALUE}` mixes a value into
     the recipe's seed. A number is the seed itself, the same under every seed of the recipe and in every round."""
     resources: Resources = Resources()
+    grid: dict[str, list[Any] | dict[str, Any]] = {}
+    """Repeats the stage over the values of its fields: `{beta: [0.1, 0.3]}`, `{search.simulations: [8, 16]}`; values
+    that are no plain text or number have names, `{data: {few: "${stages.a}", many: "${stages.b}"}}`.
+    `${stages.X[beta=0.3]}` is one of them, `${stages.X}` all, by name."""
 
 
 class Choice(_Part):
@@ -71,6 +75,8 @@ class Choice(_Part):
     metric: str = "accuracy"
     row: str | None = None
     """Which row of the table; needed where it has several."""
+    uneven: str | None = None
+    """Why the best was chosen out of more or fewer candidates than an arm that it is evaluated beside."""
 
 
 class Stop(Choice):
@@ -78,6 +84,24 @@ class Stop(Choice):
     chosen by the same table."""
 
     min_gain: float = Field(0.0, ge=0)
+
+
+class GridChoice(Choice):
+    """How the best setting of a grid is chosen."""
+
+    policy: str
+    """The stage of the group that makes the policy."""
+
+
+class Grid(_Part):
+    """A group of stages that is repeated over the values of parameters."""
+
+    over: dict[Name, list[Any] | dict[str, Any]] = Field(min_length=1)
+    """Parameters and their values: `{beta: [0.1, 0.3]}`; `${grid.beta}` is the value inside the group."""
+    stages: dict[Name, Stage] = Field(min_length=1)
+    """`${grids.NAME.X[beta=0.3]}` is stage X of one setting, `${grids.NAME.X}` of all, by name."""
+    choose: GridChoice | None = None
+    """What makes `${grids.NAME.best}`."""
 
 
 class Rounds(_Part):
@@ -127,6 +151,7 @@ class Recipe(_Part):
     """Further tasks by name: `${tasks.NAME.SPLIT}`."""
     stages: dict[Name, Stage] = {}
     rounds: dict[Name, Rounds] = {}
+    grids: dict[Name, Grid] = {}
 
     @model_validator(mode="after")
     def _one_way_to_seed(self) -> Recipe:

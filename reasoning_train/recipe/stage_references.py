@@ -6,11 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from data_gen.errors import UserError
-from reasoning_train.api.refs import Ref
+from reasoning_train.api.refs import Ref, Spread
 from reasoning_train.api.stage import STAGES, KindOf, StageDef
-from reasoning_train.recipe.drafts import BEST, LAST, STOP, Draft, best_draft
-from reasoning_train.recipe.references import OUTSIDE, BadReference, Scope, expand, hint
-from reasoning_train.recipe.schema import Recipe, Rounds
+from reasoning_train.recipe.drafts import Draft
+from reasoning_train.recipe.grid_groups import best_of_grid
+from reasoning_train.recipe.grids import BadGrid, chosen, settings
+from reasoning_train.recipe.references import BadReference, expand, hint
+from reasoning_train.recipe.rounds import BEST, LAST, STOP, best_draft
+from reasoning_train.recipe.schema import Grid, Recipe, Rounds, Stage
+from reasoning_train.recipe.scope import OUTSIDE, Scope, Setting
 
 Value = Callable[[Sequence[str], Scope], Any]
 """Looks up a plain value of the recipe by the parts of its dotted path."""
@@ -32,13 +36,47 @@ class StageReferences:
         self.recipe, self.drafts, self._value, self._written, self._look_up = recipe, drafts, value, written, look_up
 
     def stage(self, rest: Sequence[str], scope: Scope) -> Any:
-        """`X[.OUTPUT]`: a stage of the same round before one outside."""
-        inside = self.recipe.rounds[scope.rounds].stages if scope.rounds else {}
-        if rest[0] in inside:
-            return self._output(f"rounds.{scope.rounds}.{scope.k}.{rest[0]}", rest[1:])
-        if rest[0] not in self.recipe.stages:
-            raise BadReference(f"there is no stage {rest[0]!r}{hint(rest[0], [*inside, *self.recipe.stages])}")
-        return self._output(rest[0], rest[1:])
+        """`X[SETTING][.OUTPUT]`: a stage of the same round or setting before one outside."""
+        name = rest[0].partition("[")[0]
+        inside = self._members(scope)
+        if name in inside:
+            return self._one_or_all(scope.prefix, rest, inside[name])
+        if name not in self.recipe.stages:
+            raise BadReference(f"there is no stage {name!r}{hint(name, [*inside, *self.recipe.stages])}")
+        return self._one_or_all("", rest, self.recipe.stages[name])
+
+    def _members(self, scope: Scope) -> Mapping[str, Stage]:
+        if scope.rounds:
+            return self.recipe.rounds[scope.rounds].stages
+        return self.recipe.grids[scope.grid].stages if scope.grid else {}
+
+    def _one_or_all(self, prefix: str, rest: Sequence[str], entry: Stage | None) -> Any:
+        """The output of a stage whose node's name begins with `prefix`; of one that has a grid those of all settings
+        that are meant."""
+        stage, bracket, selection = rest[0].removesuffix("]").partition("[")
+        if entry is None or not entry.grid:
+            if bracket:
+                raise BadReference(f"stage {stage!r} has no grid, and so no [{selection}]")
+            return self._output(prefix + stage, rest[1:])
+        known = self._settings(entry.grid)
+        found = {
+            one.name: self._output(f"{prefix}{stage}.{one.name}", rest[1:]) for one in chosen(known, selection, stage)
+        }
+        return self._spread(stage, found, single=bool(bracket))
+
+    def _settings(self, grid: Mapping[str, Any]) -> list[Setting]:
+        try:
+            return settings(grid)
+        except BadGrid:
+            raise BadReference("the grid of this stage cannot be read") from None
+
+    def _spread(self, stage: str, found: Mapping[str, Any], *, single: bool) -> Any:
+        [first, *others] = found.values()
+        if single and not others:
+            return first
+        if not isinstance(first, Ref):
+            raise BadReference(f"{stage!r} has a grid; name the setting whose value is meant, [{next(iter(found))}]")
+        return Spread(stage, found)
 
     def _output(self, node: str, names: Sequence[str]) -> Any:
         """A Ref to an output of `node`, or the plain value that its stage writes under that name."""
@@ -64,12 +102,52 @@ class StageReferences:
         rounds = self.recipe.rounds[scope.rounds]
         if head == "round":
             return scope.k
-        stage, names = (rounds.policy, rest) if head == "init" else ("".join(rest[:1]), rest[1:])
+        named = [rounds.policy, *rest] if head == "init" else list(rest) or [""]
+        stage = named[0].partition("[")[0]
         if stage not in rounds.stages:
             raise BadReference(f"rounds.{scope.rounds} has no stage {stage!r}{hint(stage, rounds.stages)}")
         if scope.k > 1 and not (head == "init" and rounds.init_from == "base"):
-            return self._output(f"rounds.{scope.rounds}.{scope.k - 1}.{stage}", names)
-        return self._start(scope.rounds, rounds, stage, names)
+            return self._one_or_all(Scope(scope.rounds, scope.k - 1).prefix, named, rounds.stages[stage])
+        return self._start(scope.rounds, rounds, stage, named[1:])
+
+    def in_grid(self, rest: Sequence[str], scope: Scope) -> Any:
+        """`${grid.PARAMETER}`: its value in the setting that the reference stands in."""
+        if scope.setting is None:
+            raise BadReference("${grid} means something only inside `grids`")
+        parameter = ".".join(rest)
+        if parameter not in scope.setting.values:
+            raise BadReference(
+                f"grids.{scope.grid} has no parameter {parameter!r}{hint(parameter, scope.setting.values)}"
+            )
+        return scope.setting.values[parameter]
+
+    def grids(self, rest: Sequence[str]) -> Any:
+        """`NAME.best`, `NAME.STAGE[SETTING][.OUTPUT]`."""
+        name, which = rest[0], rest[1].partition("[")[0]
+        if name not in self.recipe.grids:
+            raise BadReference(f"there is no grids.{name}{hint(name, self.recipe.grids)}")
+        grid = self.recipe.grids[name]
+        if which == BEST:
+            return self._best_of_grid(name, grid)
+        if which not in grid.stages:
+            raise BadReference(f"grids.{name} has no stage {which!r}{hint(which, grid.stages)}")
+        stage, bracket, selection = rest[1].removesuffix("]").partition("[")
+        known = chosen(self._settings(grid.over), selection, stage)
+        prefixes = {one.name: Scope(grid=name, setting=one).prefix for one in known}
+        found = {
+            label: self._one_or_all(prefix, [stage, *rest[2:]], grid.stages[stage])
+            for label, prefix in prefixes.items()
+        }
+        return self._spread(stage, found, single=bool(bracket))
+
+    def _best_of_grid(self, name: str, grid: Grid) -> Ref:
+        if grid.choose is None:
+            raise BadReference(
+                f"${{grids.{name}.best}} needs `choose:` in grids.{name}: which policy, table and metric"
+            )
+        labels = [one.name for one in self._settings(grid.over)]
+        draft = best_of_grid(name, grid, grid.choose, grid.choose.policy, labels)
+        return Ref(self.drafts.setdefault(draft.name, draft).name)
 
     def _start(self, name: str, rounds: Rounds, stage: str, names: Sequence[str]) -> Any:
         if stage not in rounds.start:
@@ -94,13 +172,14 @@ class StageReferences:
         if which != LAST and not which.isdigit():
             return self._value(["rounds", *rest], OUTSIDE)
         k = rounds.max if which == LAST else int(which)
-        stage = names[0] if names else rounds.policy
+        named = list(names) or [rounds.policy]
+        stage = named[0].partition("[")[0]
         known = [*rounds.stages, *([STOP] if rounds.stop else [])]
         if not 1 <= k <= rounds.max:
             raise BadReference(f"rounds.{name} has rounds 1 to {rounds.max}, no round {k}")
         if stage not in known:
             raise BadReference(f"rounds.{name} has no stage {stage!r}{hint(stage, known)}")
-        return self._output(f"rounds.{name}.{k}.{stage}", names[1:])
+        return self._one_or_all(Scope(name, k).prefix, named, rounds.stages.get(stage))
 
     def _best(self, name: str, rounds: Rounds, names: Sequence[str]) -> Ref:
         if names:

@@ -6,11 +6,12 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
 from data_gen.errors import nearest
+from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import BackboneRef, Ref, TableRef
 from reasoning_train.api.stage import Context, KindOf, Made, StageConfig, stage
 
@@ -25,6 +26,9 @@ class ChooseConfig(StageConfig):
     """Equal candidates: the first is chosen. Less is better of tokens and cut solutions, more of everything else."""
     row: str | None = None
     """With a table for each candidate: the row that is compared; needed where the tables have several."""
+
+    uneven: Annotated[str | None, Unkeyed()] = None
+    """Why this arm was chosen out of more or fewer candidates than one that it is evaluated beside."""
 
     @model_validator(mode="after")
     def _complete(self) -> ChooseConfig:

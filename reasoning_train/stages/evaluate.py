@@ -13,7 +13,8 @@ from data_gen.records.problem import Problem
 from data_gen.records.solution import Solution
 from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import ModelRef, ProblemsRef
-from reasoning_train.api.stage import Context, Sizes, StageConfig, at_most, gate, stage
+from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, at_most, gate, stage
+from reasoning_train.stages.fits import uneven_effort
 from reasoning_train.store.inputs import count_rows, load_task, read_problems
 
 if TYPE_CHECKING:
@@ -61,6 +62,13 @@ def evaluate(config: EvaluateConfig, ctx: Context) -> None:
         for tokens in _evaluate_policy(name, items, config, ctx):
             ctx.progress(next(done), total, tokens=before + tokens)
         before += tokens
+
+
+@evaluate.check
+def fits(config: EvaluateConfig, made: Made) -> Iterator[tuple[str, str]]:
+    """Arms that were tuned were tuned with the same effort."""
+    if said := uneven_effort(made, config.policies):
+        yield "policies", said
 
 
 def _evaluate_policy(name: str, items: Iterator[Item], config: EvaluateConfig, ctx: Context) -> Iterator[int]:

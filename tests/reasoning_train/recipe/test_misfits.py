@@ -267,3 +267,31 @@ def test_with_a_scorer_of_its_own_it_runs(tmp_path: Path) -> None:
         "joint",
         "joint",
     ]
+
+
+TUNED = """
+    name: effort
+    include: [configs/models/tiny.yaml, configs/tasks/chain.yaml]
+    stages:
+      base: {uses: sft, policy: "${model}", data: "${task.train.gold}", learning_rate: 1e-3, max_steps: 1}
+      method: {uses: sft, policy: "${stages.base}", data: "${task.train.gold}", max_steps: 1,
+        grid: {learning_rate: [1e-3, 3e-4, 1e-4]}}
+      control: {uses: sft, policy: "${stages.base}", data: "${task.train.gold}", max_steps: 2,
+        grid: {learning_rate: [1e-3, 3e-4]}}
+      dev: {uses: evaluate, policies: {method: "${stages.method}", control: "${stages.control}"},
+        problems: "${task.dev}"}
+      best_method: {uses: choose, policies: "${stages.method}", table: "${stages.dev}"}
+      best_control: {uses: choose, policies: "${stages.control}", table: "${stages.dev}"}
+      eval: {uses: evaluate, policies: {base: "${stages.base}", control: "${stages.best_control}",
+        method: "${stages.best_method}"}, problems: "${task.test}"}
+"""
+
+
+def test_arms_are_tuned_with_the_same_effort(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load(tmp_path, TUNED)
+    assert "stages.eval.policies: rows were chosen out of different numbers of candidates: 'control' out of 2, " in str(
+        caught.value
+    )
+    assert load(tmp_path, TUNED, "stages.control.grid.learning_rate=[1e-3, 3e-4, 1e-4]").nodes
+    assert load(tmp_path, TUNED, "stages.best_control.uneven='cheaper, and close'").nodes

@@ -62,6 +62,7 @@ def test_stop_and_best(tmp_path: Path) -> None:
         "table": {f"round {k}": Ref(f"rounds.grow.{k}.dev") for k in (1, 2, 3)},
         "metric": "accuracy",
         "row": None,
+        "uneven": None,
     }
 
 
