@@ -80,6 +80,7 @@ def test_implicit_nodes(tmp_path: Path) -> None:
     ]
     task = {
         "uses": "k_task",
+        "grader": {"uses": "auto"},
         "steps": 3,
         "path": None,
         "open_text": False,
