@@ -10,15 +10,13 @@ from typing import Any, Literal
 from launch.slurm.profile import Cluster
 from reasoning_train.api.plan import Node, Plan
 from reasoning_train.api.stage import STAGES, StageConfig
-from reasoning_train.process.memory import GIB
-from reasoning_train.trainers.setup import zero_stage
+from reasoning_train.process.memory import GIB, device
+from reasoning_train.trainers.deepspeed import zero_stage
 from reasoning_train.worker.distributed import devices_of
 
 Kind = Literal["train", "generate", "score", "light"]
 SMALL = 100_000_000
 """Parameters up to which one process trains: more would wait for each other."""
-USABLE = 0.8
-"""Share of a GPU's memory that weights and states may take; the rest is for activations, keys and values."""
 LIGHT_CPUS = 4
 TRAIN_USE, GENERATE_USE = 0.35, 0.05
 """Shares of a GPU's peak that training and generating are taken to reach: assumed, not measured, to tell an hour from a
@@ -111,7 +109,7 @@ def _nodes(node: Node, cluster: Cluster, gpus: int, size: int) -> int:
 
 def usable_bytes(node: Node, cluster: Cluster) -> float:
     """Bytes of each GPU for weights and states."""
-    return max(0.0, cluster.gpu_memory_gib * GIB * (USABLE - reserved_share(node)))
+    return device.usable_bytes(cluster.gpu_memory_gib * GIB, reserved_share(node))
 
 
 def reserved_share(node: Node) -> float:

@@ -28,26 +28,7 @@ from pydantic import BaseModel, ConfigDict
 from data_gen.errors import UserError
 from data_gen.registry import Registry
 from reasoning_train.api.refs import Ref
-
-
-@dataclass(frozen=True, slots=True)
-class WeightBytes:
-    """What a process on a GPU holds of every weight of its model, e.g. `WeightBytes(optimizer=8, gradient=4, weight=4,
-    copies=2)`."""
-
-    optimizer: float = 0
-    """Sharded by ZeRO-1 and above."""
-    gradient: float = 0
-    """Sharded by ZeRO-2 and above."""
-    weight: float = 2
-    """Sharded by ZeRO-3; in bfloat16 by default."""
-    copies: float = 0
-    """Sharded by nothing: what a pass casts, and a reference."""
-
-    def each(self, zero: int, world: int) -> float:
-        """In each of `world` processes under this stage of ZeRO."""
-        sharded = zip((self.optimizer, self.gradient, self.weight), (1, 2, 3), strict=True)
-        return sum(held / (world if zero >= stage else 1) for held, stage in sharded) + self.copies
+from reasoning_train.process.memory.weights import WeightBytes
 
 
 class StageConfig(BaseModel):

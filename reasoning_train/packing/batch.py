@@ -7,7 +7,7 @@ branch. B, T: packed rows and columns; `at`-tensors index the flattened [B * T].
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from reasoning_train.packing.ancestry import ancestry
 from reasoning_train.packing.columns import Columns
@@ -17,13 +17,18 @@ from reasoning_train.packing.rows import Row
 if TYPE_CHECKING:
     import torch
 
-    from reasoning_train.packing.tree_attention import ForestAttention
-
 Batch = dict[str, "torch.Tensor"]
 
 
+class Attention(Protocol):
+    """What attends in forests, as far as a batch needs to know (`tree_attention.ForestAttention`)."""
+
+    def tensors(self, forests: Sequence[Forest], width: int) -> Batch:
+        """What a batch of packed rows of so many columns carries for it."""
+
+
 def collate(
-    packs: Sequence[Sequence[Row]], pad_id: int, *, share: bool = False, attention: ForestAttention | None = None
+    packs: Sequence[Sequence[Row]], pad_id: int, *, share: bool = False, attention: Attention | None = None
 ) -> Batch:
     """Tensors of one forward pass over packs of rows.
 

@@ -16,22 +16,22 @@ from data_gen.errors import excerpt
 from data_gen.records.scales import Scale
 from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import ModelRef, ProblemsRef, VerifierRef
-from reasoning_train.api.stage import Context, Made, Sizes, WeightBytes, at_most, gate, stage
+from reasoning_train.api.stage import Context, Made, Sizes, at_most, gate, stage
+from reasoning_train.process.memory.weights import WeightBytes
 from reasoning_train.process.ranks import rank, summed, world_size
 from reasoning_train.stages.fits import heads, unreadable
 from reasoning_train.store.inputs import load_task, read_problems
+from reasoning_train.trainers.config import Optimising
+from reasoning_train.trainers.deepspeed import zero_stage
 from reasoning_train.trainers.rl.trl_vllm import Vllm, check_installed, trl_settings
 from reasoning_train.trainers.setup import (
-    Optimising,
     curves_into,
     has_gpu,
     load_options,
-    optimizer_bytes,
     prepare,
     settings,
     training_cost,
     use_bf16,
-    zero_stage,
 )
 
 if TYPE_CHECKING:
@@ -113,16 +113,8 @@ class GRPOConfig(Optimising):
             )
 
     def weight_bytes(self, deepspeed: str | None) -> WeightBytes:
-        """Under DeepSpeed its own bfloat16: the optimizer holds a float32 weight, too. The reference lies beside what
-        is trained whole."""
-        native = deepspeed is not None and self.precision != "float32"
-        if self.lora:
-            given = WeightBytes() if native else super().weight_bytes(None)
-            return replace(given, weight=4, copies=2 * (self.precision != "float32")) if self.vllm else given
-        if native:
-            return WeightBytes(optimizer=12, gradient=2, weight=2, copies=2 * (self.beta > 0))
-        given = super().weight_bytes(deepspeed)
-        return replace(given, copies=given.copies + (4 + given.copies) * (self.beta > 0))
+        """The reference lies beside what is trained whole."""
+        return self.trained(deepspeed).held_in_rl(reference=self.beta > 0, vllm=self.vllm is not None)
 
     @property
     def reserved_share(self) -> float:
@@ -296,13 +288,7 @@ def _check_memory(config: GRPOConfig, policy: Policy, micro: int, longest: int, 
     from reasoning_train.trainers.data.preflight import check_memory
 
     reference, bf16 = config.beta > 0 and config.lora is None, use_bf16(config.precision)
-    native = ctx.deepspeed is not None and bf16
-    if native and not config.lora:  # of four bytes that are loaded two stay
-        added = WeightBytes(optimizer=12, gradient=2, weight=-2, copies=2 * reference)
-    else:  # passes under autocast copy the reference, too
-        added = WeightBytes(
-            optimizer=optimizer_bytes(ctx.deepspeed), gradient=4, weight=0, copies=(4 + 2 * bf16) * reference
-        )
+    native, trained = ctx.deepspeed is not None and bf16, replace(config.trained(ctx.deepspeed), half=bf16)
     check_memory(
         policy.model,
         ctx,
@@ -312,7 +298,7 @@ def _check_memory(config: GRPOConfig, policy: Policy, micro: int, longest: int, 
         recomputed=config.gradient_checkpointing,
         bf16=bf16,
         native=native,
-        added=added,
+        added=trained.added_in_rl(reference=reference),
         reserved_share=config.reserved_share,
         spread="zero2",
     )

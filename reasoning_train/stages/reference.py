@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from data_gen.records.labels import StepPair
 from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import ModelRef, PairsRef
-from reasoning_train.api.stage import Context, Sizes, StageConfig, WeightBytes, gate, stage
+from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.process.memory.weights import SCORED, WeightBytes
 from reasoning_train.store.rows import Rows, write_rows
-from reasoning_train.trainers.setup import Precision, use_bf16
+from reasoning_train.trainers.config import Precision
+from reasoning_train.trainers.setup import use_bf16
 
 if TYPE_CHECKING:
     from reasoning_train.packing.rows import Row
@@ -35,7 +37,7 @@ class ReferenceConfig(StageConfig):
 
     def weight_bytes(self, deepspeed: str | None) -> WeightBytes:
         """As in a training's pass."""
-        return WeightBytes(weight=4, copies=2)
+        return SCORED
 
 
 @stage("reference", version=1, outputs={"data": "pairs"}, seeded=False, scores=True, carries="pairs")

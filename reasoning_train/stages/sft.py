@@ -17,15 +17,17 @@ from data_gen.records.scales import Scale
 from data_gen.records.segment import Kind
 from data_gen.registry import Unkeyed
 from data_gen.verifiers.heads import HeadConfig
-from reasoning_train.api.refs import ModelRef, ProblemsRef, SolutionsRef, ValueTargetsRef
+from reasoning_train.api.refs import ModelRef, SolutionsRef, ValueTargetsRef
 from reasoning_train.api.stage import Context, Made, Sizes, gate, stage
 from reasoning_train.process.ranks import rank
 from reasoning_train.stages.fits import heads, refused, unreadable
 from reasoning_train.store.inputs import read_solutions
 from reasoning_train.store.rows import Rows
+from reasoning_train.trainers.config import Training, Until
+from reasoning_train.trainers.deepspeed import zero_stage
 from reasoning_train.trainers.fitting import AnyLoss, check_losses, reads_head
 from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
-from reasoning_train.trainers.setup import Training, load_options, pad_id, prepare, training_cost, use_bf16, zero_stage
+from reasoning_train.trainers.setup import load_options, pad_id, prepare, training_cost, use_bf16
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,20 +35,6 @@ if TYPE_CHECKING:
     from reasoning_train.models.policy import Policy
     from reasoning_train.trainers.fit import Source
     from reasoning_train.trainers.objective import Objective
-
-
-class Until(BaseModel):
-    """Stop as soon as greedy decoding of `problems` reaches `accuracy`, measured every `every` steps from step `start`
-    on."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    problems: ProblemsRef
-    accuracy: float = Field(gt=0, le=1)
-    every: int = Field(20, ge=1)
-    start: int = Field(0, ge=0)
-    limit: int = Field(200, ge=1)
-    """How many problems of the split are evaluated."""
-    max_tokens: int = 128
 
 
 class Value(BaseModel):

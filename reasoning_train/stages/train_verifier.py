@@ -26,9 +26,10 @@ from reasoning_train.api.stage import Context, Made, Sizes, gate, stage
 from reasoning_train.process.ranks import rank
 from reasoning_train.stages.fits import heads, refused, unreadable
 from reasoning_train.store.rows import Rows
+from reasoning_train.trainers.config import Training
 from reasoning_train.trainers.fitting import AnyLoss, check_losses
 from reasoning_train.trainers.losses.bce import BCE
-from reasoning_train.trainers.setup import Training, load_options, pad_id, prepare, training_cost, use_bf16
+from reasoning_train.trainers.setup import load_options, pad_id, prepare, training_cost, use_bf16
 
 if TYPE_CHECKING:
     from reasoning_train.models.policy import Policy

@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reasoning_train.api.stage import Context, WeightBytes, gate
+from reasoning_train.api.stage import Context, gate
 from reasoning_train.packing.forest import grow
 from reasoning_train.packing.plan import Packing, by_group, in_order, micro_batches, mix_steps, spend_tokens
 from reasoning_train.packing.rows import Row
+from reasoning_train.process.memory.passes import LOGITS
 from reasoning_train.process.ranks import world_size
 from reasoning_train.trainers.average import Average
 from reasoning_train.trainers.base import SealCheckpoints, Steps, StepTrainer, train
@@ -20,14 +21,14 @@ from reasoning_train.trainers.data.held_out import Watch, hold_out
 from reasoning_train.trainers.data.preflight import check_memory
 from reasoning_train.trainers.logprobs import CHUNK
 from reasoning_train.trainers.merge import merge_for_export
-from reasoning_train.trainers.setup import arguments, curves_into, optimizer_bytes
+from reasoning_train.trainers.setup import arguments, curves_into
 from reasoning_train.trainers.weights import gathered
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
 
+    from reasoning_train.trainers.config import Training
     from reasoning_train.trainers.objective import Objective
-    from reasoning_train.trainers.setup import Training
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +102,10 @@ def _check_memory(objective: Objective, steps: Steps, config: Training, ctx: Con
         tokens=max(tokens for tokens, _ in sizes),
         logits=min(CHUNK, max(predicted for _, predicted in sizes)),
         longest=f"problem {longest.group!r}, {longest.tokens} tokens",
+        copies=LOGITS + objective.needs.copies,
         recomputed=config.gradient_checkpointing,
         bf16=objective.bf16,
-        added=WeightBytes(optimizer=optimizer_bytes(ctx.deepspeed), gradient=4, weight=0, copies=4 * copies),
+        added=config.trained(ctx.deepspeed).added(copies),
     )
 
 

@@ -1,137 +1,23 @@
-"""What every trainer stage shares: its settings, adapters and arguments."""
+"""What every trainer stage shares: how it loads and prepares a model, its arguments, and its cost."""
 
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import TYPE_CHECKING, Any
 
 from data_gen.errors import UserError
-from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import Ref
-from reasoning_train.api.stage import Context, Sizes, StageConfig, WeightBytes, at_most, gate
-from reasoning_train.recipe.includes import CHECKOUT
+from reasoning_train.api.stage import Context, Sizes, at_most, gate
+from reasoning_train.trainers.config import Optimising, Precision, Training
+from reasoning_train.trainers.deepspeed import deepspeed_config
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
     from reasoning_train.models.policy import Policy
-
-
-class Lora(BaseModel):
-    """Low-rank adapters on all linear layers. `bits: 4` loads the base in 4 bits (QLoRA; needs a GPU and the extra
-    `qlora`)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    r: int = 16
-    alpha: int = 32
-    dropout: float = 0.0
-    bits: Literal[4] | None = None
-
-
-Precision = Literal["auto", "float32", "bfloat16"]
-"""What passes compute in; `auto`: bfloat16 on a GPU that has it, float32 elsewhere. Weights that are trained, gradients
-and the optimizer's states are float32 whatever it is: in bfloat16 most weights would not move at a learning rate of
-1e-6."""
-
-
-class Optimising(StageConfig):
-    """How long and how fast: the fields of every trainer."""
-
-    learning_rate: float = Field(gt=0)
-    batch_size: int = Field(32, ge=1)
-    """Rows (solutions, pairs, groups) per optimizer step, whatever the packing, micro-batch or number of processes."""
-    epochs: float | None = Field(None, gt=0)
-    max_steps: int | None = Field(None, ge=1)
-    schedule: Literal["constant", "linear", "cosine"] = "linear"
-    warmup_steps: int = 0
-    weight_decay: float = 0.0
-    adam_beta2: float = 0.999
-    max_grad_norm: float = 1.0
-    lora: Lora | None = None
-    precision: Precision = "auto"
-    """`bfloat16`: autocast; what is trained so is published in bfloat16."""
-    max_length: int | None = None
-    """Longer rows are dropped and counted; default: the model's context."""
-    max_dropped: float = Field(0.05, ge=0, le=1)
-    """Largest share of rows that may be dropped before the stage refuses to train."""
-    min_rows: int = Field(1, ge=1)
-    micro_tokens: Annotated[int, Unkeyed()] = 8192
-    """Most tokens in one forward pass."""
-    gradient_checkpointing: Annotated[bool, Unkeyed()] = False
-    save_every: Annotated[int, Unkeyed()] = 200
-    """Steps between checkpoints to resume from."""
-    report_to: Annotated[list[Literal["tensorboard", "wandb", "trackio"]], Unkeyed()] = []
-    """Where curves go beside the report, which always has them; TensorBoard's lie in the published model's `runs/`, as
-    on the Hub."""
-
-    def placement_problems(self, world: int, deepspeed: str | None) -> Iterator[str]:
-        """DeepSpeed takes weights of one type."""
-        if deepspeed and self.lora and self.lora.bits:
-            yield (
-                f"lora.bits: weights in 4 bits cannot be sharded (resources.deepspeed={deepspeed!r}). Leave "
-                "`deepspeed` out: adapters are "
-                "small enough for plain data parallelism; or leave `bits` out."
-            )
-
-    def weight_bytes(self, deepspeed: str | None) -> WeightBytes:
-        """AdamW's two moments, gradient and weight in float32, and the copy in bfloat16 that a pass keeps, unless
-        ZeRO-3 shards weights and layers are recomputed. Adapters are small beside the weights that they leave as they
-        are."""
-        recast = self.precision != "float32" and not (self.gradient_checkpointing and zero_stage(deepspeed) == 3)
-        if not self.lora:
-            return WeightBytes(optimizer=optimizer_bytes(deepspeed), gradient=4, weight=4, copies=2 * recast)
-        if deepspeed:
-            return WeightBytes(weight=4, copies=2 * recast)
-        return WeightBytes(weight=self.lora.bits / 8 if self.lora.bits else 4 if self.precision == "float32" else 2)
-
-
-def optimizer_bytes(deepspeed: str | None) -> int:
-    """Bytes held for each trained float32 weight: AdamW's two moments and, where ZeRO shards them, DeepSpeed's own copy
-    of the weight."""
-    return 12 if zero_stage(deepspeed) else 8
-
-
-class HeldOut(BaseModel):
-    """Rows of some problems that are not trained on but evaluated: `held_out: {share: 0.1, every: 50, patience: 3}`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    share: float = Field(0.1, gt=0, lt=1)
-    """Share of the problems that is held out."""
-    every: int = Field(50, ge=1)
-    """Steps between two evaluations; there is always one after the last step."""
-    patience: int | None = Field(None, ge=1)
-    """Training stops after so many evaluations in a row without a lower loss; None: never before its end."""
-    keep: Literal["best", "last"] = "best"
-    """Which weights are published: those of the lowest loss, or the last ones."""
-
-
-class Training(Optimising):
-    """With how rows are packed, held out and averaged over."""
-
-    ema: float | None = Field(None, gt=0, lt=1)
-    """Decay of an exponential moving average over the steps, which is published instead of the last weights (0.99,
-    0.999)."""
-    held_out: HeldOut | None = None
-
-    pack_to: Annotated[int, Unkeyed()] = 256
-    """Columns of a packed row; longer rows get one of their own."""
-
-    def placement_problems(self, world: int, deepspeed: str | None) -> Iterator[str]:
-        """`ema` and `held_out` handle whole weights."""
-        yield from super().placement_problems(world, deepspeed)
-        wanted = "ema" if self.ema else "held_out" if self.held_out else ""
-        if wanted and zero_stage(deepspeed) == 3:
-            yield (
-                f"{wanted}: needs whole weights on every process, which ZeRO-3 (resources.deepspeed={deepspeed!r}) "
-                "cuts up. Use zero2, or "
-                f"leave `{wanted}` out."
-            )
 
 
 def use_bf16(precision: Precision) -> bool:
@@ -217,24 +103,6 @@ def training_cost(config: Optimising, policy: Ref, data: Sequence[Ref], sizes: S
     if rows := at_most(passed, steps * config.batch_size if steps else None):
         result["trained_tokens"] = rows * (config.max_length or ROW_TOKENS)
     return result
-
-
-def zero_stage(name: str | None) -> int:
-    """The ZeRO stage of `resources.deepspeed`; 0 without one."""
-    return int(deepspeed_config(name).get("zero_optimization", {}).get("stage", 0)) if name else 0
-
-
-def deepspeed_config(name: str) -> dict[str, Any]:
-    """The configuration that `resources.deepspeed` names: one of configs/deepspeed/, or a file."""
-    path = CHECKOUT / "configs" / "deepspeed" / f"{name}.json"
-    if not path.is_file():
-        path = Path(name)
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"resources.deepspeed: {name!r} is none of zero0, zero1, zero2, zero3 and no JSON file ({error})."
-        ) from error
 
 
 def pad_id(policy: Policy) -> int:

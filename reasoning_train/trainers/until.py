@@ -14,7 +14,7 @@ from reasoning_train.store.inputs import load_task, read_problems
 if TYPE_CHECKING:
     from reasoning_train.api.stage import Context
     from reasoning_train.models.policy import Policy
-    from reasoning_train.stages.sft import Until
+    from reasoning_train.trainers.config import Until
 
 
 class StopWhenGood(TrainerCallback):

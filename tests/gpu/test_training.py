@@ -14,11 +14,11 @@ from reasoning_train.packing import varlen
 from reasoning_train.packing.batch import collate
 from reasoning_train.packing.plan import Packing
 from reasoning_train.packing.rows import Row, Trace
-from reasoning_train.process.memory import AUTOCAST_BYTES, BYTES, Shape, activation_bytes
+from reasoning_train.process.memory.passes import AUTOCAST_BYTES, BYTES, Shape, activation_bytes
+from reasoning_train.trainers.config import Training
 from reasoning_train.trainers.fit import Source, fit
 from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
 from reasoning_train.trainers.objective import Objective
-from reasoning_train.trainers.setup import Training
 from tests.reasoning_train.trainers.here import Here
 from tests.reasoning_train.trainers.test_equivalence import check_same, processes
 

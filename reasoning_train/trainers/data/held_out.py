@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from reasoning_train.api.stage import Context
     from reasoning_train.trainers.average import Average
     from reasoning_train.trainers.base import Steps
+    from reasoning_train.trainers.config import HeldOut
     from reasoning_train.trainers.objective import Objective
-    from reasoning_train.trainers.setup import HeldOut
 
 EVALUATIONS = "evaluations.json"
 

@@ -11,26 +11,21 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from data_gen.records.scales import Scale
-from reasoning_train.api.stage import WeightBytes, gate
-from reasoning_train.process.memory import (
-    AUTOCAST_BYTES,
-    BYTES,
-    GIB,
-    Shape,
-    activation_bytes,
-    available_bytes,
-    device_bytes,
-)
+from reasoning_train.api.stage import gate
+from reasoning_train.process.memory import GIB
+from reasoning_train.process.memory.device import available_bytes, device_bytes
+from reasoning_train.process.memory.passes import AUTOCAST_BYTES, BYTES, LOGITS, Shape, activation_bytes, cast_bytes
+from reasoning_train.process.memory.weights import WeightBytes
 from reasoning_train.process.ranks import rank, world_size
 from reasoning_train.trainers.data.encoded import LOST, Encoded
 from reasoning_train.trainers.data.label_counts import Histogram, gate_classes
-from reasoning_train.trainers.setup import zero_stage
+from reasoning_train.trainers.deepspeed import zero_stage
 
 if TYPE_CHECKING:
     from data_gen.format import StepCodec
     from reasoning_train.api.stage import Context
     from reasoning_train.packing.rows import Row, Trace
-    from reasoning_train.trainers.setup import Training
+    from reasoning_train.trainers.config import Training
 
 SHOWN = 1200
 """Most characters of the row that is shown."""
@@ -101,13 +96,14 @@ def check_memory(
     recomputed: bool,
     bf16: bool,
     added: WeightBytes,
+    copies: int = LOGITS,
     native: bool = False,
     reserved_share: float = 0.0,
     spread: str = "zero3",
 ) -> None:
     """GateError where what training adds would not fit beside the weights, which are loaded already.
 
-    `tokens`, `logits`, `recomputed`: of the largest forward pass (memory.activation_bytes), in bfloat16 or not
+    `tokens`, `logits`, `copies`, `recomputed`: of the largest forward pass (`activation_bytes`), in bfloat16 or not
     (`bf16`), by weights that become so (`native`) instead of autocast's copies; `longest`: the longest row that it may
     hold, in words; `added` to every trained weight; `reserved_share` of the device is vLLM's; `spread`: the DeepSpeed
     configuration that helps.
@@ -115,10 +111,10 @@ def check_memory(
     trained, zero = sum(p.numel() for p in model.parameters() if p.requires_grad), zero_stage(ctx.deepspeed)
     state = trained * added.each(zero, world_size())
     size = AUTOCAST_BYTES if bf16 else BYTES
-    kept = activation_bytes(Shape.of(model.config), tokens, logits=logits, recomputed=recomputed, size=size)
-    # A pass under autocast keeps bfloat16 copies of the float32 weights that it multiplies with.
+    shape = Shape.of(model.config)
+    kept = activation_bytes(shape, tokens, logits=logits, copies=copies, recomputed=recomputed, size=size)
     if bf16 and not native and not (zero == 3 and recomputed):
-        kept += sum(2 * p.numel() for p in _multiplied(model) if p.element_size() == BYTES)
+        kept += cast_bytes(model)
     free = max(0.0, available_bytes() - reserved_share * device_bytes())
     less, lower = (
         (f", less the {reserved_share:.0%} of it that go to vLLM", ", or lower `vllm.memory`")
@@ -140,13 +136,6 @@ def check_memory(
         "spread the optimizer with "
         f"`resources: {{deepspeed: {spread}}}`{lower}.",
     )
-
-
-def _multiplied(model: Any) -> list[Any]:
-    """Weights of linear layers, each once."""
-    from torch import nn
-
-    return list({id(m.weight): m.weight for m in model.modules() if isinstance(m, nn.Linear)}.values())
 
 
 def shown(trace: Trace, codec: StepCodec) -> str:

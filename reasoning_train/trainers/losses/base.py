@@ -63,6 +63,12 @@ class Needs:
     layers: tuple[int, ...] = ()
     """Layers whose states `out.hidden(layer)` [P, H] gives: 0 the embeddings, -1 what the logits are made of."""
 
+    @property
+    def copies(self) -> int:
+        """Tensors of the size of a chunk's logits that it adds: for an entropy normalised logits, probabilities, their
+        product and a gradient, for the others a gradient each."""
+        return 4 * self.entropy + bool(self.top) + len(self.ids)
+
     def __or__(self, other: Needs) -> Needs:
         """Both together."""
         return Needs(

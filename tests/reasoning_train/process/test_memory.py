@@ -10,17 +10,19 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
 
-from reasoning_train.api.stage import GateError, WeightBytes
+from reasoning_train.api.stage import GateError
 from reasoning_train.packing.batch import collate
 from reasoning_train.packing.plan import Packing
 from reasoning_train.packing.rows import Row, Trace
-from reasoning_train.process import memory
-from reasoning_train.process.memory import GIB, Shape, activation_bytes
+from reasoning_train.process.memory import GIB, device, passes
+from reasoning_train.process.memory.passes import Shape, activation_bytes
+from reasoning_train.process.memory.weights import WeightBytes
+from reasoning_train.trainers.config import Training
 from reasoning_train.trainers.data import preflight
 from reasoning_train.trainers.data.preflight import check_memory
 from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
 from reasoning_train.trainers.objective import Objective
-from reasoning_train.trainers.setup import Training, prepare
+from reasoning_train.trainers.setup import prepare
 from tests.reasoning_train.trainers.here import Here
 
 SHAPE = Shape(hidden=8, attention=16, inner=20, layers=3, words=100)
@@ -127,7 +129,7 @@ def test_the_gate_counts_both_and_what_processes_share(tmp_path: Path, monkeypat
         check(0, reserved_share=0.25)
     linear = sum(m.weight.numel() for m in model.modules() if isinstance(m, torch.nn.Linear))
     needs(
-        12 * n + 2 * linear + activation_bytes(Shape.of(model.config), 64, logits=32, size=memory.AUTOCAST_BYTES),
+        12 * n + 2 * linear + activation_bytes(Shape.of(model.config), 64, logits=32, size=passes.AUTOCAST_BYTES),
         bf16=True,
     )
     monkeypatch.setattr(preflight, "world_size", lambda: 2)
@@ -139,7 +141,7 @@ def test_the_gate_counts_both_and_what_processes_share(tmp_path: Path, monkeypat
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the share is of the machine's memory")
 def test_processes_of_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_free_on_this_machine", lambda: 6 * GIB)
-    assert memory.available_bytes() == 6 * GIB
+    monkeypatch.setattr(device, "_free_on_this_machine", lambda: 6 * GIB)
+    assert device.available_bytes() == 6 * GIB
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
-    assert memory.available_bytes() == 2 * GIB
+    assert device.available_bytes() == 2 * GIB

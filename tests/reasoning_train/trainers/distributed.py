@@ -22,6 +22,7 @@ from reasoning_train.packing.plan import by_group, plan_steps
 from reasoning_train.packing.rows import Row, Trace
 from reasoning_train.process import ranks
 from reasoning_train.trainers.base import SealCheckpoints, Steps, train
+from reasoning_train.trainers.config import Training
 from reasoning_train.trainers.fit import Source, fit
 from reasoning_train.trainers.heads import without_lm_head
 from reasoning_train.trainers.losses.base import Loss
@@ -31,7 +32,6 @@ from reasoning_train.trainers.losses.mse import MSE
 from reasoning_train.trainers.losses.ranking import Ranking
 from reasoning_train.trainers.losses.sft import SFT
 from reasoning_train.trainers.objective import Objective
-from reasoning_train.trainers.setup import Training
 from reasoning_train.trainers.weights import gathered, save_trained
 from tests.reasoning_train.trainers.here import Here
 from tests.reasoning_train.trainers.low_rank import low_rank, merged

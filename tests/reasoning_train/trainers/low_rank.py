@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from reasoning_train.trainers.config import Lora, Training
 from reasoning_train.trainers.objective import Objective
-from reasoning_train.trainers.setup import Lora, Training, prepare
+from reasoning_train.trainers.setup import prepare
 
 
 class Within(nn.Module):

@@ -9,17 +9,18 @@ from typing import Any
 import pytest
 import torch
 
-from reasoning_train.api.stage import GateError, WeightBytes
+from reasoning_train.api.stage import GateError
 from reasoning_train.packing.plan import Packing
 from reasoning_train.packing.rows import Row, Trace
+from reasoning_train.process.memory.weights import WeightBytes
 from reasoning_train.trainers import fit as fit_module
 from reasoning_train.trainers.average import Average
 from reasoning_train.trainers.base import Steps
+from reasoning_train.trainers.config import HeldOut, Training
 from reasoning_train.trainers.data.held_out import EVALUATIONS, hold_out, means
 from reasoning_train.trainers.fit import Source, fit
 from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
 from reasoning_train.trainers.objective import Objective
-from reasoning_train.trainers.setup import HeldOut, Training
 from tests.reasoning_train.trainers.here import Here
 from tests.reasoning_train.trainers.test_training import DieAfter, lm, model, rows, steps
 

@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 
 from data_gen.errors import UserError
 from reasoning_train.models.policy import load_policy
-from reasoning_train.trainers.setup import Lora, Optimising, load_options
+from reasoning_train.trainers.config import Lora, Optimising
+from reasoning_train.trainers.setup import load_options
 from tests.reasoning_train.bench import Bench
 from tests.reasoning_train.stages.test_sft import kitchen, train, weights  # noqa: F401
 from tests.reasoning_train.trainers.distributed import objective, run

@@ -14,13 +14,13 @@ import trl
 from data_gen.engines.vllm.core import end_settings
 from data_gen.errors import UserError
 from reasoning_train.api.refs import Ref
-from reasoning_train.api.stage import WeightBytes
+from reasoning_train.process.memory.weights import WeightBytes
 from reasoning_train.stages import grpo as stage
 from reasoning_train.stages.grpo import GRPOConfig
+from reasoning_train.trainers.config import Lora
 from reasoning_train.trainers.data import preflight
 from reasoning_train.trainers.rl import trl_vllm
 from reasoning_train.trainers.rl.trl_vllm import Vllm, check_installed, starting, trl_settings
-from reasoning_train.trainers.setup import Lora
 from tests.reasoning_train.trainers.here import Here
 from tests.reasoning_train.trainers.test_trl_adapter import gpt2
 
