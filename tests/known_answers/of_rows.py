@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reasoning_train.api.refs import Ref
+from tests.data_gen.transforms import test_transforms
 from tests.known_answers.cases import case
 from tests.known_answers.kitchen import FEW, bench, counts, fresh, make, metrics, rows
 from tests.reasoning_train.bench import problem, solution
@@ -147,6 +148,47 @@ def part() -> Any:
     """Eight problems in three parts."""
     given = bench().problems(fresh("problems"), [problem(f"p{i}") for i in range(8)])
     return [rows(make("part", problems=given, part=k, of=3), "id") for k in (1, 2, 3)]
+
+
+@case("stage", "pick_problems")
+def pick_problems() -> Any:
+    """By solve rate, and by difficulty and a tag."""
+    asked = [problem(f"p{i}", difficulty=float(i), tags={"odd": str(i % 2)}) for i in range(4)]
+    given = bench().problems(fresh("problems"), asked)
+    verdicts = {"p0": "++++", "p1": "+---", "p2": "++--", "p3": "----"}
+    pool = [
+        solution(p, str(i), sample=i, verdict="correct" if mark == "+" else "wrong", group=p)
+        for p, marks in verdicts.items()
+        for i, mark in enumerate(marks)
+    ]
+    samples = bench().solutions(fresh("samples"), pool)
+    settings: list[dict[str, Any]] = [
+        {"solutions": samples, "solved": [0.25, 0.5]},
+        {"difficulty": [1, 3], "tags": {"odd": "1"}},
+    ]
+    found = [make("pick_problems", problems=given, **more) for more in settings]
+    return [[rows(made, "id"), counts(made)] for made in found]
+
+
+@case("stage", "transform")
+def transform() -> Any:
+    """Two copies with steps dropped at random, weights by kind."""
+    given = {
+        "problems": bench().problems(fresh("problems"), [problem("p")]),
+        "solutions": bench().solutions(fresh("worked"), [test_transforms.worked(6)]),
+    }
+    apply = [{"uses": "drop_steps", "share": 0.5}, {"uses": "reweight", "weights": {"answer": 2}}]
+    made = make("transform", apply=apply, copies=2, **given)
+    return [rows(made, "problem_id", "sample", "completion", "segments"), counts(made)]
+
+
+@case("transform", "drop_steps", "keep_last", "reweight", "shortest")
+def transforms(name: str) -> Any:
+    """Two solutions, of six steps and of three."""
+    config = {"uses": name, "weights": {"step": 0.25}} if name == "reweight" else name
+    worked = [test_transforms.worked(6), test_transforms.worked(3, sample=1)]
+    made = test_transforms.made(config, worked)
+    return [[row.text, row.sample, row.trained_tokens, row.steps_ok] for row in made]
 
 
 @case("stage", "model")

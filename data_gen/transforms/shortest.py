@@ -1,0 +1,28 @@
+"""The shortest solutions of a problem: less thinking for the same answers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from data_gen.records.problem import Problem
+from data_gen.records.solution import Solution
+from data_gen.transforms import TRANSFORMS
+from data_gen.transforms.base import Transform
+
+
+@TRANSFORMS.register("shortest")
+class Shortest(Transform):
+    """`{uses: shortest, n: 2}`: the n rows of a problem with fewest tokens (characters where no tokenizer has seen the
+    text), in their order; of equally long ones the first."""
+
+    uses: Literal["shortest"] = "shortest"
+    n: int = Field(1, ge=1)
+
+    def __call__(self, problem: Problem, rows: Sequence[Solution], rng: random.Random) -> list[Solution]:
+        """At most n rows."""
+        ranked = sorted(range(len(rows)), key=lambda i: len(rows[i].token_ids) or len(rows[i].text))
+        return [rows[i] for i in sorted(ranked[: self.n])]

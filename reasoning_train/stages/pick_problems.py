@@ -1,0 +1,151 @@
+"""`pick_problems`: problems by how often a policy solves them, by difficulty, by tags, or by the outcome of a table.
+
+medium:  {uses: pick_problems, problems: "${task.explore}", solutions: "${stages.sample}", solved: [0.25, 0.625]}
+algebra: {uses: pick_problems, problems: "${task.train}", tags: {subject: [algebra, prealgebra]}, difficulty: [1, 3]}
+missed:  {uses: pick_problems, problems: "${task.train}", table: "${stages.eval}", row: base, outcome: wrong}
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from data_gen.errors import UserError, nearest
+from data_gen.records.problem import Problem
+from reasoning_train.api.refs import ProblemsRef, SolutionsRef, TableRef
+from reasoning_train.api.stage import Context, Input, Made, Sizes, StageConfig, gate, stage
+from reasoning_train.stages.fits import other_problems
+from reasoning_train.store.inputs import read_problems, read_tasks, write_tasks
+from reasoning_train.store.rows import Rows, write_rows
+
+Range = tuple[float, float]
+"""From the first to the second, both included."""
+
+
+class PickProblemsConfig(StageConfig):
+    """What a problem must fulfil, all of it."""
+
+    problems: ProblemsRef
+    solutions: SolutionsRef | None = None
+    solved: Range | None = None
+    """Share of the problem's verifiable `solutions` that are right. A problem without any is left out."""
+    difficulty: Range | None = None
+    """A problem whose difficulty is not known is left out."""
+    tags: dict[str, str | list[str]] = {}
+    """Tag -> the value, or one of the values, that the problem has."""
+    table: TableRef | None = None
+    """An evaluation on these problems."""
+    row: str | None = None
+    """Which policy or strategy of the table; needed where it has several."""
+    outcome: Literal["right", "wrong"] | None = None
+    """How the answer in the table is. One that is neither, such as a vote that ends in a tie, leaves the problem
+    out."""
+    min_rows: int = Field(1, ge=1)
+
+    @model_validator(mode="after")
+    def _complete(self) -> PickProblemsConfig:
+        for first, second in (("solutions", "solved"), ("table", "outcome")):
+            if (getattr(self, first) is None) != (getattr(self, second) is None):
+                raise ValueError(f"{first}, {second}: one means nothing without the other; give both or none")
+        if self.row is not None and self.table is None:
+            raise ValueError("row: it names a row of `table`, and there is none; give a table or leave it out")
+        for name in ("solved", "difficulty"):
+            low, high = getattr(self, name) or (0.0, 1.0)
+            if low > high or (name == "solved" and not (low >= 0 and high <= 1)):
+                within = " within 0 and 1" if name == "solved" else ""
+                raise ValueError(f"{name}: expected [low, high] with low <= high{within}, got {[low, high]}")
+        if not (self.solved or self.difficulty or self.tags or self.outcome):
+            raise ValueError("pick_problems: give at least one of solved, difficulty, tags and outcome")
+        return self
+
+
+@stage("pick_problems", version=1, outputs={"data": "problems"}, seeded=False, heavy=False, carries="problems")
+def pick_problems(config: PickProblemsConfig, ctx: Context) -> None:
+    """Keep the problems that fulfil everything, in their order; count each of the others by its first reason."""
+    source, out = ctx.input(config.problems), ctx.output("data")
+    tests = list(_tests(config, ctx))
+    n = write_rows(out, "problems", (p.to_row() for p in _picked(read_problems(source), tests, ctx)))
+    gate(
+        n >= config.min_rows,
+        f"pick_problems: {n} problems of {config.problems} are left, fewer than min_rows={config.min_rows}. Widen what "
+        "they must fulfil; the manifest's counts say what cost most.",
+    )
+    write_tasks(out, read_tasks(source))
+    ctx.metric("disjoint_splits", source.manifest["metrics"].get("disjoint_splits", False))
+
+
+@pick_problems.check
+def fits(config: PickProblemsConfig, made: Made) -> Iterator[tuple[str, str]]:
+    """The solutions answer these problems, and the table has the row."""
+    if config.solutions:
+        for message in other_problems(made, config.solutions, config.problems):
+            yield "solutions", message
+    if config.table:
+        known = list(made(config.table).get("policies") or made(config.table).get("strategies") or {})
+        if known and (message := _row_misfit(config.row, known)):
+            yield "row", message
+
+
+@pick_problems.estimate
+def size(config: PickProblemsConfig, sizes: Sizes) -> dict[str, Any]:
+    """At most all problems."""
+    return {name: value for name, value in sizes(config.problems).items() if name == "rows"}
+
+
+Test = tuple[str, Callable[[Problem], bool]]
+"""(what a problem that fails it is counted as, the test)."""
+
+
+def _tests(config: PickProblemsConfig, ctx: Context) -> Iterator[Test]:
+    if config.difficulty:
+        low, high = config.difficulty
+        yield "difficulty", lambda p: p.difficulty is not None and low <= p.difficulty <= high
+    for tag, wanted in config.tags.items():
+        values = {wanted} if isinstance(wanted, str) else set(wanted)
+        yield f"tag.{tag}", lambda p, tag=tag, values=values: p.tags.get(tag) in values  # type: ignore[misc]
+    if config.solutions and config.solved:
+        yield from _solved(ctx.input(config.solutions), config.solved)
+    if config.table and config.outcome:
+        outcomes = _outcomes(ctx.input(config.table), config)
+        yield "no_outcome", lambda p: p.id in outcomes
+        yield "outcome", lambda p: outcomes[p.id] == (config.outcome == "right")
+
+
+def _solved(source: Input, wanted: Range) -> Iterator[Test]:
+    right, verifiable = Counter[str](), Counter[str]()
+    for row in Rows(source.path, ["problem_id", "verdict"]):
+        right[row["problem_id"]] += row["verdict"] == "correct"
+        verifiable[row["problem_id"]] += row["verdict"] != "unverifiable"
+    low, high = wanted
+    yield "no_solutions", lambda p: verifiable[p.id] > 0
+    yield "solved", lambda p: low <= right[p.id] / verifiable[p.id] <= high
+
+
+def _outcomes(source: Input, config: PickProblemsConfig) -> dict[str, bool]:
+    """Problem -> whether the answer of the row is right; only where it is right or wrong."""
+    found: dict[str, dict[str, bool]] = {}
+    for row in Rows(source.path):
+        outcomes = found.setdefault(row["policy"], {})
+        if row["verdict"] != "unverifiable" and row["accuracy"] in (0.0, 1.0):
+            outcomes[row["problem_id"]] = row["accuracy"] == 1.0
+    if message := _row_misfit(config.row, list(found)):
+        raise UserError(f"pick_problems: row: {message}")
+    return found[config.row or next(iter(found))]
+
+
+def _row_misfit(row: str | None, known: list[str]) -> str:
+    if row is None:
+        return f"the table has several rows; name one of {', '.join(known)}." if len(known) > 1 else ""
+    return "" if row in known else f"the table has no row {row!r}.{nearest(row, known)}"
+
+
+def _picked(problems: Iterator[Problem], tests: list[Test], ctx: Context) -> Iterator[Problem]:
+    for problem in problems:
+        ctx.count("in")
+        failed = next((name for name, test in tests if not test(problem)), None)
+        ctx.count(f"dropped.{failed}" if failed else "out")
+        if not failed:
+            yield problem

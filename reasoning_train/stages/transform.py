@@ -1,0 +1,103 @@
+"""`transform`: solutions into other solutions to train on, by a list of transforms in order (data_gen/transforms).
+
+short:  {uses: transform, problems: "${task.train}", solutions: "${task.train.gold}", apply: [{uses: keep_last, n: 1}]}
+gaps:   {uses: transform, problems: "${task.train}", solutions: "${stages.kept}", copies: 4,
+         apply: [{uses: drop_steps, share: 0.3}, {uses: reweight, weights: {answer: 2}}]}
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from data_gen.records.problem import Problem
+from data_gen.records.solution import Solution
+from data_gen.transforms import TRANSFORMS
+from data_gen.transforms.base import apply_all
+from reasoning_train.api.refs import ProblemsRef, SolutionsRef
+from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, gate, stage
+from reasoning_train.stages.fits import other_problems
+from reasoning_train.store.inputs import read_problems, read_solutions, with_solutions
+from reasoning_train.store.rows import write_rows
+
+if TYPE_CHECKING:
+    from data_gen.transforms import Transform
+
+    AnyTransform = Transform
+else:
+    AnyTransform = TRANSFORMS.union()
+
+
+class TransformConfig(StageConfig):
+    """What happens to which rows."""
+
+    problems: ProblemsRef
+    """Those that the solutions answer, in the same order; transforms see them."""
+    solutions: SolutionsRef
+    apply: list[AnyTransform] = Field(min_length=1)
+    """One after the other."""
+    copies: int = Field(1, ge=1)
+    """So many times over, each time with random choices of its own: fresh ones for every epoch of a training."""
+    min_rows: int = Field(1, ge=1)
+    max_dropped: float = Field(1.0, ge=0, le=1)
+    """Largest share of rows that the transforms may leave out before the stage refuses to hand them on."""
+
+
+@stage("transform", version=1, outputs={"data": "solutions"}, heavy=False, carries="solutions")
+def transform(config: TransformConfig, ctx: Context) -> None:
+    """Problem by problem; nothing but counts is kept."""
+    problems, solutions = (ctx.input(ref) for ref in (config.problems, config.solutions))
+    lost, seen = Counter[str](), 0
+
+    def made() -> Iterator[dict[str, Any]]:
+        nonlocal seen
+        for problem, given in with_solutions(read_problems(problems), read_solutions(solutions)):
+            seen += config.copies * len(given)
+            yield from (row.to_row() for row in _transformed(problem, given, config, lost, ctx.seed))
+
+    n = write_rows(ctx.output("data"), "solutions", made())
+    ctx.count("in", seen)
+    ctx.count("out", n)
+    for name, count in sorted(lost.items()):
+        ctx.count(f"dropped.{name}", count)
+    said = ", ".join(f"{count} by {name!r}" for name, count in sorted(lost.items())) or "none"
+    gate(n >= config.min_rows, f"transform: {n} rows, fewer than min_rows={config.min_rows} (left out: {said}).")
+    gate(
+        lost.total() <= config.max_dropped * seen,
+        f"transform: {lost.total()} of {seen} rows were left out ({said}), more than "
+        f"max_dropped={config.max_dropped}. Raise it, or change what the transforms leave out.",
+    )
+
+
+@transform.check
+def fits(config: TransformConfig, made: Made) -> Iterator[tuple[str, str]]:
+    """The solutions answer these problems."""
+    for message in other_problems(made, config.solutions, config.problems):
+        yield "solutions", message
+
+
+@transform.estimate
+def size(config: TransformConfig, sizes: Sizes) -> dict[str, Any]:
+    """As many rows as there are, times `copies`."""
+    rows = sizes(config.solutions).get("rows")
+    return {} if rows is None else {"rows": rows * config.copies}
+
+
+def _transformed(
+    problem: Problem, given: Sequence[Solution], config: TransformConfig, lost: Counter[str], seed: int
+) -> list[Solution]:
+    """The rows of all copies, numbered anew where numbers would repeat."""
+    found: list[Solution] = []
+    for copy in range(config.copies):
+        rows = list(given)
+        for applied, left in apply_all(config.apply, problem, given, seed=seed, copy=copy):
+            lost[applied.uses] += max(0, len(rows) - len(left))
+            rows = left
+        found += rows
+    if len({row.sample for row in found}) == len(found):
+        return found
+    return [replace(row, sample=number) for number, row in enumerate(found)]
