@@ -8,15 +8,17 @@ default of their own. `StepCodec` binds it to a tokenizer: text to typed segment
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from data_gen.errors import UserError
+from data_gen.marks import Marks
 from data_gen.records.segment import Kind, Segment
 from data_gen.registry import Part
+from data_gen.segmenter import Segmenter
 
 
 class _Part(BaseModel):
@@ -44,6 +46,9 @@ class TaskFormat(Part):
     """Opens the final answer, which runs to the end of its line."""
     extract: tuple[Literal["mark", "boxed", "last_number"], ...] = ("mark",)
     """Ways to find the answer, tried in order."""
+    marks: Marks = Marks()
+    """How thoughts, plans, actions, code and outputs of tools are marked, such as `{think: {open: "<think>", close:
+    "</think>"}}`; all else is steps and the answer."""
     ends: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Texts that end a solution beside the end token. A model that only continues text needs one, or it writes the next
     question itself."""
@@ -134,6 +139,20 @@ class StepCodec:
             )
         self.end_id: int = tokenizer.eos_token_id
         self.end_ids = frozenset({self.end_id, *more_ends})
+        task = fmt.task
+        self._segmenter = Segmenter(self.decode, task.step_delimiter, task.answer_mark.strip(), task.marks)
+        self._check_marks()
+
+    def _check_marks(self) -> None:
+        """UserError for a mark that the tokenizer does not give back: no span would ever be found."""
+        for name, mark in self.format.task.marks:
+            for field, text in mark or ():
+                found = self.decode(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+                if text.strip() not in found:
+                    raise UserError(
+                        f"format.marks.{name}.{field}: {text!r} becomes {found!r} in this tokenizer, so that it would "
+                        "mark nothing. Choose a mark that is made of its vocabulary and is no special token."
+                    )
 
     def prompt_text(self, question: str) -> str:
         """The prompt as the model sees it."""
@@ -194,53 +213,60 @@ class StepCodec:
         return tuple(found)
 
     def split(self, token_ids: Sequence[int]) -> tuple[Segment, ...]:
-        """Typed segments of sampled ids: steps by delimiter, the last piece as answer (if it holds the mark) or open
-        step, then the end."""
+        """Typed segments of sampled ids: steps by delimiter, spans by the marks of their kinds, the answer line by its
+        mark, then the end. A step may be open at last."""
         ids = list(token_ids)
         ended = bool(ids) and ids[-1] in self.end_ids
-        body = ids[:-1] if ended else ids
-        segments = [self._typed(piece) for piece in self._pieces(body)]
+        pieces = self._segmenter.pieces(ids[:-1] if ended else ids)
+        segments = [Segment(kind=kind, text=self.decode(piece), token_ids=piece) for kind, piece in pieces]
         if segments and self._only_ends(segments[-1].text):
-            segments[-1] = replace(segments[-1], kind=Kind.END)
+            segments[-1] = Segment(kind=Kind.END, text=segments[-1].text, token_ids=segments[-1].token_ids)
         if ended:
             segments.append(Segment(kind=Kind.END, text="", token_ids=(ids[-1],)))
         return tuple(segments)
 
-    def _only_ends(self, text: str) -> bool:
-        return not text.strip() and any(end in text for end in self.format.task.ends)
+    def steps(self, token_ids: Sequence[int], before: Sequence[int] = ()) -> list[tuple[Segment, ...]]:
+        """The segments of sampled ids by step of the policy, which is what trees hold in a node: what the policy did
+        not write stands before the step that follows it, the end with the step that it ends.
+
+        `before`: the ids in front of them, which end where a step ends: a mark may have begun in their last token.
+        """
+        groups: list[tuple[Segment, ...]] = []
+        for segment in self._behind(before, token_ids) if self.format.task.marks else self.split(token_ids):
+            waiting = bool(groups) and not groups[-1][-1].kind.own
+            if groups and (waiting or segment.kind is Kind.END):
+                groups[-1] = (*groups[-1], segment)
+            else:
+                groups.append((segment,))
+        return groups
+
+    def _behind(self, before: Sequence[int], token_ids: Sequence[int]) -> Iterator[Segment]:
+        """The segments of `token_ids`, read behind others."""
+        skipped = len(before)
+        for segment in self.split((*before, *token_ids)):
+            own = segment.token_ids[skipped:]
+            skipped = max(0, skipped - len(segment.token_ids))
+            if own:
+                yield segment if own == segment.token_ids else replace(segment, token_ids=own, text=self.decode(own))
+
+    def complete(self, token_ids: Sequence[int]) -> bool:
+        """Whether a step of the policy ends with these ids, which begin where a step begins."""
+        return token_ids[-1] in self.end_ids or self._segmenter.complete(token_ids)
 
     def is_answer(self, text: str) -> bool:
-        """Whether a piece of a solution is its answer line."""
-        return self.format.task.answer_mark.strip() in text
+        """Whether a line is the answer line. Where spans are marked, what stands before it decides: see `split`."""
+        return self._segmenter.is_answer(text)
 
-    def _pieces(self, ids: list[int]) -> list[list[int]]:
-        pieces, start = [], 0
-        while start < len(ids):
-            end = self._end_of_piece(ids, start)
-            pieces.append(ids[start:end])
-            start = end
-        return pieces
+    def answer(self, token_ids: Sequence[int]) -> str | None:
+        """The final answer of a completion, read from what the policy said: neither from its thoughts nor from what
+        tools gave back."""
+        if not self.format.task.marks:
+            return self.format.extract_answer(self.decode(token_ids))
+        said = (segment.text for segment in self.split(token_ids) if segment.kind.answers)
+        return self.format.extract_answer("".join(said))
 
-    def _end_of_piece(self, ids: list[int], start: int) -> int:
-        """One past the first token that completes a delimiter, or past the last. What a shorter piece holds a longer
-        one holds as well, so doubling and halving find it without decoding every prefix."""
-        low, high = 0, 1  # the first `low` tokens complete none
-        while not self._complete(ids[start : start + high]):
-            if start + high >= len(ids):
-                return len(ids)
-            low, high = high, min(2 * high, len(ids) - start)
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if self._complete(ids[start : start + middle]) else (middle, high)
-        return start + high
-
-    def _complete(self, ids: list[int]) -> bool:
-        # Leading blank lines belong to the step that follows: a step of white space only is no step.
-        return self.format.task.step_delimiter in self.decode(ids).lstrip()
-
-    def _typed(self, ids: list[int]) -> Segment:
-        text = self.decode(ids)
-        return Segment(kind=Kind.ANSWER if self.is_answer(text) else Kind.STEP, text=text, token_ids=tuple(ids))
+    def _only_ends(self, text: str) -> bool:
+        return not text.strip() and any(end in text for end in self.format.task.ends)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, special tokens left out, spaces kept as they are."""

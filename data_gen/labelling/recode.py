@@ -102,10 +102,17 @@ class Recoder:
             rejected_ids=rejected,
             chosen=text(chosen),
             rejected=text(rejected),
+            chosen_weights=self._weights((*prompt[start:], *chosen), len(chosen)),
+            rejected_weights=self._weights((*prompt[start:], *rejected), len(rejected)),
             reference_chosen=None,
             reference_rejected=None,
             end_mark="eos" if {chosen[-1], rejected[-1]} & self._own.end_ids else "none",
         )
+
+    def _weights(self, ids: tuple[int, ...], last: int) -> tuple[float, ...]:
+        """Loss weights of the last so many tokens; empty where the policy wrote all of them."""
+        weights = tuple(segment.weight for segment in self._own.split(ids) for _ in segment.token_ids)[-last:]
+        return weights if 0.0 in weights else ()
 
     def _read(
         self, problem_id: str, problem: Problem, ids: tuple[int, ...], said: str, *, ended: bool
@@ -129,7 +136,7 @@ class Recoder:
                 ends=tuple(step_ends(segments)),
                 read=lambda: (steps, closing),
                 ended=over,
-                answer=self._policy.format.extract_answer(text) if over else None,
+                answer=self._policy.answer(ids) if over else None,
             )
         )
         self._check_kept(problem_id, text, self._own.decode(reading.ids[reading.cuts[0] :]))

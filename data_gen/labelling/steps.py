@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from data_gen.format import StepCodec
-from data_gen.records.segment import Kind
 from data_gen.records.trees import ROOT, Tree, TreeNode
 
 Ids = tuple[int, ...]
@@ -65,8 +64,10 @@ class _View:
         above = self.places.get(node.parent)
         if above is None or node.source in LEFT_OUT:
             return
-        pieces = self._pieces((*above.open, *node.token_ids))
-        left = pieces.pop() if pieces and not node.terminal and not self._complete(pieces[-1]) else ()
+        before, ids = self._before(above.id), (*above.open, *node.token_ids)
+        pieces, left = self._pieces(ids, before), Ids()
+        if pieces and not node.terminal and not self.codec.complete((*before, *ids) if before else pieces[-1][0]):
+            left = pieces.pop()[0]
         logprob = None if above.logprob is None or node.logprob is None else above.logprob + node.logprob
         steps = self._descend(above.id, pieces, 0 if node.source == "replayed" else node.draws)
         self.places[node.node] = _Place(steps[-1] if steps else above.id, left, logprob if left else 0.0)
@@ -75,23 +76,29 @@ class _View:
                 self._pass(step, node)
             self._settle(steps, node, logprob)
 
-    def _pieces(self, ids: Ids) -> list[Ids]:
-        """Ids of each step; a stop token belongs to the step that it ends."""
-        pieces: list[Ids] = []
-        for segment in self.codec.split(ids):
-            if segment.kind is Kind.END and pieces:
-                pieces[-1] += segment.token_ids
-            else:
-                pieces.append(segment.token_ids)
+    def _before(self, step: int) -> Ids:
+        """The ids since the prompt up to a step, where marks make them matter to what follows."""
+        if not self.codec.format.task.marks:
+            return ()
+        ids: Ids = ()
+        while step:
+            ids, step = (*self.nodes[step].token_ids, *ids), self.nodes[step].parent
+        return ids
+
+    def _pieces(self, ids: Ids, before: Ids) -> list[tuple[Ids, int]]:
+        """(ids, how many of them in front the policy did not write) of each step."""
+        pieces = []
+        for step in self.codec.steps(ids, before):
+            sizes = [(len(segment.token_ids), segment.kind.own) for segment in step]
+            first = next((i for i, (_, own) in enumerate(sizes) if own), len(sizes))
+            whole = tuple(token for segment in step for token in segment.token_ids)
+            pieces.append((whole, sum(size for size, _ in sizes[:first])))
         return pieces
 
-    def _complete(self, ids: Ids) -> bool:
-        return ids[-1] in self.codec.end_ids or self.codec.format.task.step_delimiter in self.codec.decode(ids).lstrip()
-
-    def _descend(self, at: int, pieces: Sequence[Ids], draws: int) -> list[int]:
+    def _descend(self, at: int, pieces: Sequence[tuple[Ids, int]], draws: int) -> list[int]:
         """The steps of `pieces` below `at`, made where they are new."""
         steps: list[int] = []
-        for ids in pieces:
+        for ids, observed in pieces:
             child = self.below.get((at, ids))
             if child is None:
                 child = self.below[at, ids] = len(self.nodes)
@@ -103,6 +110,7 @@ class _View:
                         depth=above.depth + 1,
                         text=self.codec.decode(ids),
                         token_ids=ids,
+                        observed=observed,
                         draws=0,
                         steps_ok=False if above.steps_ok is False else None,
                         source="",

@@ -67,9 +67,8 @@ def _solution(
     task: Task,
 ) -> Solution:
     segments = codec.split(sample.token_ids)
-    text = "".join(s.text for s in segments)
     # A completion cut by the length limit has no final answer, whatever number it happens to hold.
-    answer = codec.format.extract_answer(text) if sample.finish == "stop" else None
+    answer = codec.answer(sample.token_ids) if sample.finish == "stop" else None
     grade = task.grade_solution(problem, segments if sample.finish == "stop" else ())
     checked = task.check_steps(problem, [s.text.strip() for s in segments if s.kind is Kind.STEP])
     return Solution(

@@ -47,6 +47,9 @@ class StepPair:
     """So many of them are the question; the rest is the shared prefix."""
     chosen_ids: tuple[int, ...]
     rejected_ids: tuple[int, ...]
+    chosen_weights: tuple[Single, ...] = ()
+    """Loss weight of each token of the side, 0 for what tools gave back; empty: 1 for all."""
+    rejected_weights: tuple[Single, ...] = ()
     prefix_nodes: tuple[int, ...] = ()
     """From the root's child down to where the sides part; empty when they part at the root."""
     chosen_nodes: tuple[int, ...]

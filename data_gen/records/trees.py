@@ -38,6 +38,9 @@ class TreeNode:
     """Steps above and including this one; 0 for the root."""
     text: str
     token_ids: tuple[int, ...]
+    observed: int = 0
+    """So many of them, in front, the policy did not write: what tools gave back before this step. They have no loss and
+    no value. Known once a tree has one step a node (`labelling.steps.in_steps`)."""
     logprob: float | None = 0.0
     """Sum over the node's own tokens, under the untempered policy; None where the engine gave none."""
     prior: float | None = None
@@ -68,6 +71,11 @@ class TreeNode:
     """Share of the final vote, for searches that answer; 0 elsewhere."""
     votes: int = 0
     """How many of the search's final paths (samples, beams, particles) end here."""
+
+    @property
+    def own(self) -> bool:
+        """Whether the policy wrote any of it."""
+        return self.observed < len(self.token_ids) or not self.token_ids
 
     @property
     def q(self) -> float | None:

@@ -128,7 +128,7 @@ class _Rollouts:
         """The answer of the whole solution; one that was cut has none."""
         if sample.finish != "stop":
             return None
-        return self._codec.format.extract_answer(self._codec.decode((*prefix.token_ids, *sample.token_ids)))
+        return self._codec.answer((*prefix.token_ids, *sample.token_ids))
 
 
 def mass_above(threshold: float, right: int, wrong: int) -> float:

@@ -1,4 +1,4 @@
-"""Drawing continuations of a prefix: whole ones, or steps that are more than white space."""
+"""Drawing continuations of a prefix: whole ones, or whole steps that are more than white space."""
 
 from __future__ import annotations
 
@@ -26,23 +26,25 @@ class Pen:
         return await lm.generate(prefix, n, self.sampling, prompt_length=self.prompt_length)
 
     async def draw_steps(self, prefix: tuple[int, ...], n: int, lm: LM) -> list[Sample]:
-        """n steps, none of them blank unless the policy insists."""
-        samples = await self.draw(prefix, n, lm)
-        blank = [i for i, sample in enumerate(samples) if self.reader.blank(sample)]
-        drawn_on = await asyncio.gather(*(self._past_blanks(prefix, samples[i], lm.at("blank", i)) for i in blank))
-        for i, whole in zip(blank, drawn_on, strict=True):
+        """n whole steps, none of them blank unless the policy insists."""
+        samples, before = await self.draw(prefix, n, lm), prefix[self.prompt_length :]
+        open_ = [i for i, sample in enumerate(samples) if self.reader.unfinished(before, sample)]
+        drawn_on = await asyncio.gather(*(self._to_its_end(prefix, samples[i], lm.at("blank", i)) for i in open_))
+        for i, whole in zip(open_, drawn_on, strict=True):
             samples[i] = whole
         return samples
 
-    async def _past_blanks(self, prefix: tuple[int, ...], sample: Sample, lm: LM) -> Sample:
-        """A step that is only white space so far goes on, as `StepCodec.split` will read it; together it keeps to
-        `max_tokens`."""
-        for turn in range(BLANKS):
+    async def _to_its_end(self, prefix: tuple[int, ...], sample: Sample, lm: LM) -> Sample:
+        """A step that is only white space so far, or inside a marked span, goes on, as `StepCodec.split` will read it;
+        together it keeps to `max_tokens`."""
+        blanks, turn, before = 0, 0, prefix[self.prompt_length :]
+        while self.reader.unfinished(before, sample):
+            blanks += self.reader.blank(sample)
             room = self.sampling.max_tokens - len(sample.token_ids)
-            if not self.reader.blank(sample) or room < 1:
+            if blanks > BLANKS or room < 1:
                 break
             rest = dataclasses.replace(self, sampling=dataclasses.replace(self.sampling, max_tokens=room))
             [more] = await rest.draw((*prefix, *sample.token_ids), 1, lm.at(turn))
             ids, logprobs = sample.token_ids + more.token_ids, sample.logprobs + more.logprobs
-            sample = Sample(token_ids=ids, logprobs=logprobs, finish=more.finish, value=more.value)
+            sample, turn = Sample(token_ids=ids, logprobs=logprobs, finish=more.finish, value=more.value), turn + 1
         return sample

@@ -34,8 +34,8 @@ class Reader:
     def step(self, parent: Node, sample: Sample, how: Expand, source: str = "policy") -> Node:
         """One sample as one node."""
         node = self._node(parent, sample.token_ids, sample.logprobs, source)
-        node.head_value, node.piece = sample.value, how.segment == "step"
-        if self.ends(sample) or (how.segment == "step" and sample.finish == "stop" and self.codec.is_answer(node.text)):
+        node.head_value, node.piece = sample.value, how.segment == "step" and not self.marked
+        if self.ends(sample) or (how.segment == "step" and sample.finish == "stop" and self._answers(node)):
             self._end(node)
         elif self._cut(node, sample, how):
             node.terminal = "limit"
@@ -45,9 +45,9 @@ class Reader:
         """A sample that runs to its end, as a chain of steps below `parent`, which ends with a step itself. Never cut
         by depth."""
         chain, start = [], 0
-        for ids in self.pieces(sample.token_ids):
+        for ids in self.pieces(sample.token_ids, parent.ids if self.marked else ()):
             parent = self._node(parent, ids, sample.logprobs[start : start + len(ids)], source)
-            parent.piece = True
+            parent.piece = not self.marked
             chain.append(parent)
             start += len(ids)
         parent.head_value = sample.value
@@ -69,18 +69,33 @@ class Reader:
         """The answer of a completion; a cut one has none."""
         if sample.finish != "stop":
             return None
-        return self.codec.format.extract_answer(parent.solution + self.codec.decode(sample.token_ids))
+        return self.codec.answer((*parent.ids, *sample.token_ids))
 
-    def pieces(self, ids: Sequence[int]) -> list[tuple[int, ...]]:
-        """Ids of every step and of the answer line, the stop token with what it ends. An empty sample is one empty
-        piece."""
-        pieces: list[tuple[int, ...]] = []
-        for segment in self.codec.split(ids):
-            if segment.kind is Kind.END and pieces:
-                pieces[-1] += segment.token_ids
-            else:
-                pieces.append(segment.token_ids)
-        return pieces or [()]
+    def pieces(self, ids: Sequence[int], before: Sequence[int] = ()) -> list[tuple[int, ...]]:
+        """Ids of every step and of the answer line, what tools gave back with the step behind it, the stop token with
+        what it ends. An empty sample is one empty piece."""
+        steps = self.codec.steps(ids, before)
+        return [tuple(token for segment in step for token in segment.token_ids) for step in steps] or [()]
+
+    @property
+    def marked(self) -> bool:
+        """Spans are marked, so that a line cannot be read without what stands before it."""
+        return bool(self.codec.format.task.marks)
+
+    def _answers(self, node: Node) -> bool:
+        """Whether a node ends with the answer line."""
+        if self.marked:
+            return self.codec.split(node.ids)[-1].kind is Kind.ANSWER
+        return self.codec.is_answer(node.text)
+
+    def unfinished(self, before: Sequence[int], sample: Sample) -> bool:
+        """A step that goes on although its delimiter has come: in a marked span, or behind what a tool gave back.
+        `before`: the ids since the prompt."""
+        if self.blank(sample) or not self.marked:
+            return self.blank(sample)
+        return (
+            sample.finish == "stop" and not self.ends(sample) and not self.codec.complete((*before, *sample.token_ids))
+        )
 
     def blank(self, sample: Sample) -> bool:
         """Nothing but white space so far, and not over."""
@@ -103,7 +118,7 @@ class Reader:
         )
 
     def _end(self, node: Node) -> None:
-        node.answer = self.codec.format.extract_answer(node.solution)
+        node.answer = self.codec.answer(node.ids)
         node.terminal = "answer" if node.answer is not None else "invalid"
 
     def _cut(self, node: Node, sample: Sample, how: Expand) -> bool:

@@ -193,12 +193,10 @@ class SearchTree:
         if _in_pieces(node):  # the common case, without decoding again
             pieces = [(step.text.strip(), self.codec.is_answer(step.text)) for step in node.path()]
         else:
-            pieces = [
-                (s.text.strip(), s.kind is Kind.ANSWER) for s in self.codec.split(node.ids) if s.kind is not Kind.END
-            ]
-        return tuple(text for text, last in pieces if not last and text), next(
-            (text for text, last in pieces if last), ""
-        )
+            found = (s for s in self.codec.split(node.ids) if s.kind in (Kind.STEP, Kind.ANSWER))
+            pieces = [(s.text.strip(), s.kind is Kind.ANSWER) for s in found]
+        steps = tuple(text for text, last in pieces if not last and text)
+        return steps, next((text for text, last in pieces if last), "")
 
     def rng(self, *path: str | int) -> random.Random:
         """A generator for what the search itself draws: resampling, choices (see `LM.rng`)."""

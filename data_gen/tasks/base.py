@@ -57,12 +57,14 @@ class Task(Piece, ABC):
         return self.grader.grade(problem, answer)
 
     def grade_solution(self, problem: Problem, segments: Sequence[Segment]) -> Grade:
-        """Verdict on a whole solution: here, on its answer. For plans, proofs and programs, the method to override.
+        """Verdict on a whole solution: here, on its answer, which is read neither from thoughts nor from what tools
+        gave back. For plans, proofs and programs, the method to override.
 
         Args:
             segments: The completion, typed. None at all stands for a solution that was cut: it has no answer.
         """
-        return self.grade(problem, Answer(self.format.extract_answer("".join(s.text for s in segments))))
+        said = "".join(segment.text for segment in segments if segment.kind.answers)
+        return self.grade(problem, Answer(self.format.extract_answer(said)))
 
     def check_steps(self, problem: Problem, steps: Sequence[str]) -> tuple[bool, ...] | None:
         """Exact verdict on every step, or None where the task has no step checker."""

@@ -113,7 +113,7 @@ def _shown(value: object) -> str:
 
 def step_ends(segments: Sequence[Segment]) -> list[int]:
     """Index, in a completion's ids, of the last token of every step and of the answer line; the end token belongs to
-    the piece before it.
+    the piece before it. What the policy did not write has no end.
 
     >>> step_ends([Segment(kind=Kind.STEP, text="1\\n", token_ids=(4, 5)), Segment(kind=Kind.ANSWER,
     ...     text="Answer: 1", token_ids=(6,)),
@@ -123,10 +123,11 @@ def step_ends(segments: Sequence[Segment]) -> list[int]:
     ends: list[int] = []
     length = 0
     for segment in segments:
+        closes = segment.kind is Kind.END and bool(ends) and ends[-1] == length - 1
         length += len(segment.token_ids)
-        if segment.kind is Kind.END and ends:
+        if closes:
             ends[-1] = length - 1
-        elif segment.token_ids:
+        elif segment.token_ids and segment.kind.own:
             ends.append(length - 1)
     return ends
 
@@ -135,5 +136,5 @@ def reading_positions(segments: Sequence[Segment], read_at: ReadAt) -> list[int]
     """Index, in a completion's ids, of the tokens at which a head that is read at `read_at` has values to learn."""
     length = sum(len(segment.token_ids) for segment in segments)
     if read_at == "every_token":
-        return list(range(length))
+        return [i for i, own in enumerate(s.kind.own for s in segments for _ in s.token_ids) if own]
     return step_ends(segments) if read_at == "step_end" else list(range(length))[-1:]

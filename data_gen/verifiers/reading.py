@@ -76,12 +76,24 @@ class PrefixReader:
         """Steps and answer line, each with what stands behind it; of a bare problem an empty step, where there is a
         step token."""
         mark = step_token or self._own.format.task.step_delimiter
+        if self._own.format.task.marks:
+            return self._typed(prefix, mark, step_token)
         steps = [Segment(kind=Kind.STEP, text=_marked(step, mark)) for step in prefix.steps]
         if steps and not step_token and not prefix.closing and not _answered(prefix) and self._is_open(prefix):
             steps[-1] = Segment(kind=Kind.STEP, text=prefix.steps[-1])
         if prefix.closing:
             steps.append(Segment(kind=Kind.ANSWER, text=prefix.closing + step_token))
         return steps or [Segment(kind=Kind.STEP, text=step_token)] * bool(step_token)
+
+    def _typed(self, prefix: Prefix, mark: str, step_token: str) -> list[Segment]:
+        """The same where spans are marked: they cross as they are, and what tools gave back gets no step token."""
+        found = [
+            segment for segment in self._policy.split(prefix.token_ids) if segment.kind is not Kind.END and segment.text
+        ]
+        pieces = [_crossing(segment, mark, step_token) for segment in found]
+        if pieces and found[-1].kind is Kind.STEP and not step_token and not self._policy.complete(prefix.token_ids):
+            pieces[-1] = Segment(kind=Kind.STEP, text=found[-1].text.strip())
+        return pieces or [Segment(kind=Kind.STEP, text=step_token)] * bool(step_token)
 
     def _is_open(self, prefix: Prefix) -> bool:
         """The last step was cut, or is still being written: its delimiter has not come."""
@@ -93,6 +105,14 @@ class PrefixReader:
 def _answered(prefix: Prefix) -> bool:
     """A whole solution; one that was cut, or ended without an answer, gets no end token that it did not write."""
     return prefix.ended and prefix.answer is not None
+
+
+def _crossing(segment: Segment, mark: str, step_token: str) -> Segment:
+    """A segment of the policy as the verifier reads it."""
+    if segment.kind is Kind.STEP:
+        return Segment(kind=Kind.STEP, text=_marked(segment.text.strip(), mark))
+    text = segment.text.strip() if segment.kind is Kind.ANSWER else segment.text
+    return Segment(kind=segment.kind, text=text + step_token * segment.kind.own)
 
 
 def _marked(step: str, mark: str) -> str:

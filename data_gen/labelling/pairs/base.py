@@ -75,6 +75,8 @@ class PairRule(Piece, ABC):
             prompt_length=len(tree.root.token_ids),
             chosen_ids=_ids(better),
             rejected_ids=_ids(worse),
+            chosen_weights=_weights(better),
+            rejected_weights=_weights(worse),
             prefix_nodes=_numbers(prefix),
             chosen_nodes=_numbers(better),
             rejected_nodes=_numbers(worse),
@@ -97,9 +99,10 @@ class PairRule(Piece, ABC):
 
 
 def takes_sides(view: View, node: TreeNode) -> bool:
-    """False for a step that a limit cut, one without text, and one below which every end is unverifiable."""
+    """False for a step that a limit cut, one without text or none of it the policy's, and one below which every end is
+    unverifiable."""
     below = view.reach[node.node]
-    return node.terminal != "limit" and bool(node.text.strip()) and (below.total > 0 or below.unknown == 0)
+    return node.terminal != "limit" and node.own and bool(node.text.strip()) and (below.total > 0 or below.unknown == 0)
 
 
 def draw_pairs(
@@ -120,6 +123,13 @@ def _text(nodes: Sequence[TreeNode]) -> str:
 
 def _ids(nodes: Sequence[TreeNode]) -> tuple[int, ...]:
     return tuple(token for node in nodes for token in node.token_ids)
+
+
+def _weights(nodes: Sequence[TreeNode]) -> tuple[float, ...]:
+    """1 a token of the policy, 0 one of what tools gave back; empty where there is none of those."""
+    if not any(node.observed for node in nodes):
+        return ()
+    return tuple(float(i >= node.observed) for node in nodes for i in range(len(node.token_ids)))
 
 
 def _numbers(nodes: Sequence[TreeNode]) -> tuple[int, ...]:

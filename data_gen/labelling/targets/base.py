@@ -72,13 +72,20 @@ class TargetRule(Piece, ABC):
     def at_steps(self, path: Path, known: dict[int, Target]) -> Targets:
         """The targets at the ends of steps."""
         return [
-            (at, known[node.node]) for at, node in zip(step_ends(path), path.nodes, strict=True) if node.node in known
+            (at, known[node.node])
+            for at, node in zip(step_ends(path), path.nodes, strict=True)
+            if node.node in known and node.own
         ]
 
 
 def step_ends(path: Path) -> tuple[int, ...]:
     """Index of the last token of every step of a path."""
     return tuple(end - 1 for end in itertools.accumulate(len(node.token_ids) for node in path.nodes))
+
+
+def own_tokens(path: Path) -> list[bool]:
+    """Of each token of a path, whether the policy wrote it: what tools gave back has no value."""
+    return [i >= node.observed for node in path.nodes for i in range(len(node.token_ids))]
 
 
 TARGET_RULES: Registry[type[TargetRule]] = Registry(

@@ -8,7 +8,7 @@ from typing import Literal
 
 from data_gen.labelling.paths import Path
 from data_gen.labelling.reach import View
-from data_gen.labelling.targets.base import TARGET_RULES, Target, TargetRule, Targets, step_ends
+from data_gen.labelling.targets.base import TARGET_RULES, Target, TargetRule, Targets, own_tokens, step_ends
 from data_gen.records.scales import Scale, convert
 
 
@@ -34,6 +34,6 @@ class Outcome(TargetRule):
         if outcome is None:
             return []
         target = Target(convert(outcome, Scale.P, self.scale), outcome == 1.0, 1, (outcome, 1))
-        ends = step_ends(path)
+        ends, own = step_ends(path), own_tokens(path)
         places = {"last": ends[-1:], "steps": ends, "tokens": range(ends[-1] + 1)}
-        return [(at, target) for at in places[self.level]]
+        return [(at, target) for at in places[self.level] if own[at]]

@@ -9,7 +9,7 @@ from typing import Literal
 
 from data_gen.labelling.paths import Path
 from data_gen.labelling.reach import Reach, View
-from data_gen.labelling.targets.base import TARGET_RULES, Target, TargetRule, Targets
+from data_gen.labelling.targets.base import TARGET_RULES, Target, TargetRule, Targets, own_tokens
 from data_gen.records.scales import Scale, convert
 from data_gen.records.trees import TreeNode
 
@@ -50,7 +50,8 @@ class PrefixRatio(TargetRule):
             spans = inside[node.parent]
             found += [spans[node.token_ids[:j]] for j in range(1, len(node.token_ids))]
             found.append(_counts(view.reach[node.node]))
-        return [(at, self._target(correct, total)) for at, (correct, total) in enumerate(found) if total]
+        own = own_tokens(path)
+        return [(at, self._target(correct, total)) for at, (correct, total) in enumerate(found) if total and own[at]]
 
     def _target(self, correct: float, total: float) -> Target:
         ratio = correct / total

@@ -25,7 +25,8 @@ def encode_pairs(
     result = Encoded()
     for number, pair in enumerate(pairs):
         _check(number, pair, codec, vocabulary, compare)
-        traces = tuple(_trace(pair.prompt_ids, side, compare) for side in (pair.chosen_ids, pair.rejected_ids))
+        sides = (pair.chosen_ids, pair.chosen_weights), (pair.rejected_ids, pair.rejected_weights)
+        traces = tuple(_trace(pair.prompt_ids, side, weights, compare) for side, weights in sides)
         longest = max(traces, key=len)
         if len(longest) > max_length:
             result.drop(
@@ -39,11 +40,11 @@ def encode_pairs(
     return result
 
 
-def _trace(prompt: tuple[int, ...], side: tuple[int, ...], compare: bool) -> Trace:
+def _trace(prompt: tuple[int, ...], side: tuple[int, ...], weights: tuple[float, ...], compare: bool) -> Trace:
     ids = (*prompt, *side)
     if compare:
         return Trace(ids, (0.0,) * len(ids), (len(ids) - 1,), (), (1.0,))
-    return Trace(ids, (0.0,) * len(prompt) + (1.0,) * len(side))
+    return Trace(ids, (0.0,) * len(prompt) + (weights or (1.0,) * len(side)))
 
 
 def _check(number: int, pair: StepPair, codec: StepCodec, vocabulary: int, compare: bool) -> None:
@@ -74,6 +75,12 @@ def _check(number: int, pair: StepPair, codec: StepCodec, vocabulary: int, compa
             pair.chosen_ids[-1],
             "a stop token last, as the side is a whole solution and end_mark is 'eos'",
         )
+    for field_, weights, side in (
+        ("chosen_weights", pair.chosen_weights, pair.chosen_ids),
+        ("rejected_weights", pair.rejected_weights, pair.rejected_ids),
+    ):
+        if weights and not (len(weights) == len(side) and max(weights) > 0 and all(map(math.isfinite, weights))):
+            raise refuse(field_, weights, f"{len(side)} finite numbers, one a token and not all 0, or none for all 1")
     if pair.chosen_ids == pair.rejected_ids:
         raise refuse("chosen", pair.chosen, "another text than `rejected`: equal sides teach nothing. Drop the row")
     numbers = {

@@ -90,7 +90,7 @@ def _ended(target: ValueTarget, codec: StepCodec) -> tuple[int, ...]:
     ids = target.token_ids
     if codec.format.model.step_token:
         return ids
-    whole = target.outcome is not None and codec.format.extract_answer(codec.decode(ids)) is not None
+    whole = target.outcome is not None and codec.answer(ids) is not None
     return (*ids, codec.end_id) if whole and ids[-1] not in codec.end_ids else ids
 
 

@@ -1,0 +1,108 @@
+"""How kinds of segments are marked in text, and the reading of a text by them.
+
+marks:
+  think: {open: "<think>", close: "</think>"}
+  observation: {open: "```output\\n", close: "```\\n"}
+  plan: {prefix: "Plan: "}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from data_gen.records.segment import Kind
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Mark(_Config):
+    """A span from `open` to `close`, such as `Mark(open="<think>", close="</think>")`; a word of its own, such as
+    `Mark(open="[short]")`; or a line that begins with `prefix`, such as `Mark(prefix="Plan: ")`."""
+
+    open: str = ""
+    close: str = ""
+    """Where the span ends, this text included; empty: the span is `open` alone."""
+    prefix: str = ""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Mark:
+        if bool(self.open.strip()) == bool(self.prefix.strip()) or (self.close and not self.open):
+            raise ValueError(
+                f"expected either `open` (with `close` for a span) or `prefix` (for a line), got open={self.open!r}, "
+                f"close={self.close!r}, prefix={self.prefix!r}"
+            )
+        return self
+
+
+class Marks(_Config):
+    """Kinds that have a mark. Steps, the answer and the end have theirs in `step_delimiter`, `answer_mark` and
+    `ends`."""
+
+    plan: Mark | None = None
+    think: Mark | None = None
+    action: Mark | None = None
+    observation: Mark | None = None
+    """What tools give back."""
+    code: Mark | None = None
+    control: Mark | None = None
+
+    def __bool__(self) -> bool:
+        """Whether any kind is marked."""
+        return any(mark is not None for _, mark in self)
+
+    def spans(self) -> list[tuple[Kind, Mark]]:
+        """Marks with an `open`, the longest first, so that one which begins another does not hide it."""
+        found = [(Kind(name), mark) for name, mark in self if mark is not None and mark.open]
+        return sorted(found, key=lambda entry: -len(entry[1].open))
+
+    def prefixes(self) -> list[tuple[Kind, Mark]]:
+        """Marks with a `prefix`, the longest first."""
+        found = [(Kind(name), mark) for name, mark in self if mark is not None and mark.prefix]
+        return sorted(found, key=lambda entry: -len(entry[1].prefix))
+
+
+def read_spans(text: str, marks: Marks, delimiter: str, answer_mark: str) -> Iterator[tuple[Kind, int]]:
+    """(kind, end) of every span of a text, in order and without gaps.
+
+    Blank lines belong to the span that follows. A span that is not closed runs to the end of the text.
+
+    >>> marks = Marks(think=Mark(open="<t>", close="</t>"))
+    >>> list(read_spans("<t>9?\\nno</t>1 + 1 = 2\\nAnswer: 2", marks, "\\n", "Answer:"))
+    [(<Kind.THINK: 'think'>, 12), (<Kind.STEP: 'step'>, 22), (<Kind.ANSWER: 'answer'>, 31)]
+    """
+    at = 0
+    while at < len(text):
+        begin = len(text) - len(text[at:].lstrip())
+        opened = next((entry for entry in marks.spans() if text.startswith(entry[1].open, begin)), None)
+        if opened is not None:
+            kind, at = opened[0], _close(text, begin, opened[1])
+        else:
+            at = _line_end(text, begin, marks, delimiter)
+            kind = _line_kind(text[begin:at], marks, answer_mark)
+        yield kind, at
+
+
+def _close(text: str, begin: int, mark: Mark) -> int:
+    """Where a span ends that begins with its `open`."""
+    inside = begin + len(mark.open)
+    close = text.find(mark.close, inside)
+    return len(text) if close < 0 else close + len(mark.close)
+
+
+def _line_end(text: str, begin: int, marks: Marks, delimiter: str) -> int:
+    """Where a step ends: with its delimiter, or where a marked span begins before it comes."""
+    found = text.find(delimiter, begin)
+    end = len(text) if found < 0 else found + len(delimiter)
+    opens = (text.find(mark.open, begin, end + len(mark.open) - 1) for _, mark in marks.spans())
+    return min([end, *(place for place in opens if place > begin)])
+
+
+def _line_kind(line: str, marks: Marks, answer_mark: str) -> Kind:
+    for kind, mark in marks.prefixes():
+        if line.startswith(mark.prefix):
+            return kind
+    return Kind.ANSWER if answer_mark in line else Kind.STEP
