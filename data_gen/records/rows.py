@@ -1,7 +1,7 @@
 """Records as flat rows, the dictionaries that Parquet holds, and back: by the type hints of the dataclass alone.
 
-Tuples become lists, records inside a record become dictionaries, enums become their text. A mapping of texts becomes
-one JSON text, since every reader of Parquet takes a text column and `datasets` takes no Arrow maps.
+Tuples become lists, records inside a record become dictionaries, enums become their text. A mapping becomes one JSON
+text, since every reader of Parquet takes a text column and `datasets` takes no Arrow maps.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ Long = Annotated[int, "int64"]
 """A count that may pass 2^31."""
 Tags = dict[str, str]
 """What rows are grouped by: `{"subject": "algebra", "level": "3"}`."""
+Measures = dict[str, float]
+"""Further numbers of a row: `{"steps": 3.0}`."""
 
 Way = Callable[[Any], Any]
 
@@ -61,9 +63,9 @@ def _ways(record: type) -> list[tuple[str, Way | None, Way | None]]:
 
 
 def _way(hint: Any) -> tuple[Way | None, Way | None]:
-    if hint == Tags:
+    if hint in (Tags, Measures):
         return (
-            lambda tags: json.dumps(tags, sort_keys=True, ensure_ascii=False) if tags else "",
+            lambda mapping: json.dumps(mapping, sort_keys=True, ensure_ascii=False) if mapping else "",
             lambda text: json.loads(text) if text else {},
         )
     if get_origin(hint) is tuple:

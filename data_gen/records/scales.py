@@ -76,6 +76,14 @@ def convertible(given: Scale, wanted: Scale) -> bool:
     return wanted in (given, Scale.RANKING) or (given in _TO_P and wanted in _FROM_P)
 
 
+def as_weight(value: float, scale: Scale) -> float:
+    """A value as a vote that is not negative: P(correct) where the scale converts, progress as it is, exp(score) for a
+    ranking."""
+    if scale is Scale.RANKING:
+        return math.exp(min(value, 50.0))
+    return convert(value, scale, Scale.P) if convertible(scale, Scale.P) else value
+
+
 def check(value: float, scale: Scale, who: str) -> float:
     """`value` itself; UserError that names `who` gave it where it is NaN, infinite or outside its scale."""
     low, high = BOUNDS[scale]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from reasoning_train.api.stage import gate
 from reasoning_train.evaluation.groups import Where, fits
 from reasoning_train.evaluation.names import split_row, wanted_ks
 from reasoning_train.evaluation.summary import collect
-from reasoning_train.store.rows import Rows
+from reasoning_train.evaluation.table_row import TableRow, read_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +89,14 @@ def _over_seeds(row: str, read: Mapping[str, list[_Table]], seeds: int) -> _Arm:
 
 def _read(path: Path, metrics: Sequence[str], where: Where, rows: Collection[str]) -> _Table:
     table = _Table({})
-    table.rows = collect(_noted(Rows(path), where, rows, table), wanted_ks(metrics))[0]
+    table.rows = collect(_noted(read_table(path), where, rows, table), wanted_ks(metrics))[0]
     return table
 
 
-def _noted(source: Any, where: Where, rows: Collection[str], table: _Table) -> Iterator[dict[str, Any]]:
+def _noted(source: Iterable[TableRow], where: Where, rows: Collection[str], table: _Table) -> Iterator[TableRow]:
     """The rows that the claim names and `where` asks for; the table notes all rows and those problems."""
     for row in source:
-        table.names.add(row["policy"])
-        if row["policy"] in rows and fits(where, row.get("tags") or {}, row["difficulty"]):
-            table.seen.add(row["problem_id"])
+        table.names.add(row.policy)
+        if row.policy in rows and fits(where, row.tags, row.difficulty):
+            table.seen.add(row.problem_id)
             yield row

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reasoning_train.api.stage import gate
-from reasoning_train.store.rows import Rows
 
 if TYPE_CHECKING:
     from reasoning_train.api.refs import Ref
@@ -19,8 +18,9 @@ def dev_value(table: Input, ref: Ref, metric: str, row: str | None, owner: str) 
     """
     from reasoning_train.evaluation.names import wanted_ks
     from reasoning_train.evaluation.summary import collect
+    from reasoning_train.evaluation.table_row import read_table
 
-    found = collect(Rows(table.path), wanted_ks([metric]))[0]
+    found = collect(read_table(table.path), wanted_ks([metric]))[0]
     gate(len(found) > 0, f"{owner}: {ref} has no problem that can be verified.")
     gate(
         row in found or (row is None and len(found) == 1),

@@ -11,16 +11,15 @@ from data_gen.records.problem import Problem
 from data_gen.records.trees import Tree, TreeNode
 from data_gen.records.verdict import Answer, Verdict
 from data_gen.search import SEARCHES
-from data_gen.search.subsets import elect_among
-from data_gen.search.vote import Elected, Same, Vote, ballots, elect
+from data_gen.search.votes.ballots import ballots
+from data_gen.search.votes.base import Elected, Same, Vote, elect
+from data_gen.search.votes.subsets import elect_among
 from data_gen.tasks.base import Task
+from reasoning_train.evaluation.table_row import TableRow, numbered, of_problem
 
 
-def vote_row(
-    name: str, problem: Problem, trees: Sequence[Tree], vote: Vote, n: int | None, same: Same
-) -> dict[str, Any]:
-    """The row of strategy `name`: shape as in `evaluate`, the answer that of the first tree, accuracy and tokens means
-    over all trees.
+def vote_row(name: str, problem: Problem, trees: Sequence[Tree], vote: Vote, n: int | None, same: Same) -> TableRow:
+    """The row of strategy `name`: the answer is that of the first tree, accuracy and tokens are means over all trees.
 
     `n`: so many of each tree's independent paths, at their share of the tokens. `tokens` are those that were generated,
     discarded ones included, and those that verifiers read.
@@ -28,30 +27,21 @@ def vote_row(
     elected = [_elected(tree, vote, n, same) for tree in trees]
     generated, scored = (_mean(trees, n, cost) for cost in (lambda t: t.generated_tokens, lambda t: t.scored_tokens))
     known = [one.accuracy for one in elected if one.accuracy is not None]
-    paths = [leaf for leaf in _paths(trees[0])]
-    return {
-        "policy": name,
-        "strategy": strategy_of(trees[0], vote, n),
-        "problem_id": problem.id,
-        "difficulty": problem.difficulty,
-        "gold": problem.gold,
-        "verdict": _verdict(elected),
-        "accuracy": sum(known) / len(known) if len(known) == len(elected) else None,
-        "cut": sum(map(_cut, trees)) / len(trees),
-        "steps_ok": None,
-        "answer": elected[0].leaf.answer if elected[0].leaf else None,
-        "finish": "stop" if elected[0].leaf else "length",
-        "tokens": generated + scored,
-        "generated_tokens": generated,
-        "scored_tokens": scored,
-        "oracle": any(tree.oracle for tree in trees),
-        "question": problem.question,
-        "solution": _text(trees[0], elected[0].leaf),
-        "sampled_answers": [leaf.answer for leaf in paths],
-        "sampled_correct": [leaf.outcome == 1.0 for leaf in paths],
-        "sampled_steps_ok": [bool(leaf.steps_ok) for leaf in paths],
-        "sampled_tokens": [sum(len(step.token_ids) for step in trees[0].path(leaf)) for leaf in paths],
-    }
+    return TableRow(
+        policy=name,
+        strategy=strategy_of(trees[0], vote, n),
+        **of_problem(problem),
+        verdict=_verdict(elected),
+        accuracy=sum(known) / len(known) if len(known) == len(elected) else None,
+        cut=sum(map(_cut, trees)) / len(trees),
+        answer=elected[0].leaf.answer if elected[0].leaf else None,
+        tokens=generated + scored,
+        generated_tokens=generated,
+        scored_tokens=scored,
+        oracle=any(tree.oracle for tree in trees),
+        solution=_text(trees[0], elected[0].leaf),
+        **_pool(trees[0], same),
+    )
 
 
 def same_answer(task: Task, problem: Problem) -> Same:
@@ -64,11 +54,19 @@ def same_answer(task: Task, problem: Problem) -> Same:
     return lambda a, b: a == b or (grades(a, b) and grades(b, a))
 
 
+def strategy_of(tree: Tree, vote: Vote, n: int | None) -> str:
+    """How the answer was found: `best_of_n 8, majority`, `beam, argmax by min`. Only independent paths have a number
+    that means the same for every problem."""
+    pool = [str(n or len(_paths(tree)) + len(_dead(tree)))] if SEARCHES.get(tree.search).independent else []
+    score = [] if vote.counted == "search" else ["by", vote.counted]
+    return f"{' '.join([tree.search, *pool])}, {' '.join([vote.uses, *score])}"
+
+
 def _elected(tree: Tree, vote: Vote, n: int | None, same: Same) -> Elected[TreeNode]:
-    cast, key = ballots(tree, vote.score), f"{tree.problem_id}#{tree.sample}"
+    cast, key = ballots(tree, vote.counted), f"{tree.problem_id}#{tree.sample}"
     if n is None:
-        return elect(cast, vote.rule, same, key)
-    return elect_among(cast, len(_dead(tree)), n, vote.rule, same, key)
+        return elect(cast, vote, same, key)
+    return elect_among(cast, len(_dead(tree)), n, vote, same, key)
 
 
 def _dead(tree: Tree) -> list[TreeNode]:
@@ -82,12 +80,18 @@ def _paths(tree: Tree) -> list[TreeNode]:
     return [leaf for leaf in tree.nodes for _ in range(leaf.votes)]
 
 
-def strategy_of(tree: Tree, vote: Vote, n: int | None) -> str:
-    """How the answer was found: `best_of_n 8, majority`, `beam, argmax by min`. Only independent paths have a number
-    that means the same for every problem."""
-    pool = [str(n or len(_paths(tree)) + len(_dead(tree)))] if SEARCHES.get(tree.search).independent else []
-    score = [] if vote.score == "search" else ["by", vote.score]
-    return f"{' '.join([tree.search, *pool])}, {' '.join([vote.rule, *score])}"
+def _pool(tree: Tree, same: Same) -> dict[str, Any]:
+    """The fields of a row that the final paths of a tree give."""
+    paths = _paths(tree)
+    answers = tuple(leaf.answer for leaf in paths)
+    return {
+        "sampled_answers": answers,
+        "sampled_classes": numbered(answers, same),
+        "sampled_correct": tuple(leaf.outcome == 1.0 for leaf in paths),
+        "sampled_steps_ok": tuple(bool(leaf.steps_ok) for leaf in paths),
+        "sampled_tokens": tuple(sum(len(step.token_ids) for step in tree.path(leaf)) for leaf in paths),
+        "sampled_cut": tuple(leaf.terminal == "limit" for leaf in paths),
+    }
 
 
 def _cut(tree: Tree) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,7 @@ from reasoning_train.store.inputs import count_rows, load_task, read_problems
 if TYPE_CHECKING:
     from data_gen.engines.base import LM, Engine
     from data_gen.format import StepCodec
+    from data_gen.tasks import Task
 
 
 class EvaluateConfig(StageConfig):
@@ -50,7 +52,7 @@ Item = tuple[int, str, tuple[str, Problem]]
 """(order, key, (policy name, problem)): what `ctx.pending` hands out."""
 
 
-@stage("evaluate", version=1, outputs={"table": "table"}, unit="problem")
+@stage("evaluate", version=2, outputs={"table": "table"}, unit="problem")
 def evaluate(config: EvaluateConfig, ctx: Context) -> None:
     """Record one row per policy and problem; policies one after the other, so that one model is in memory."""
     source, done = ctx.input(config.problems), itertools.count(1)
@@ -97,7 +99,7 @@ def _run(
         problem = item[2][1]
         [best] = await solve(problem, lm.at("greedy"), 1, greedy, codec, task)
         drawn = await solve(problem, lm.at("sampled"), config.samples, sampled, codec, task) if config.samples else []
-        return _row(name, problem, best, drawn)
+        return await asyncio.to_thread(_row, name, problem, best, drawn, task)
 
     width = config.engine.in_flight(config.samples)
     # The policy's name is not part of the path: the same random numbers serve every policy, which pairs the samples.
@@ -107,27 +109,23 @@ def _run(
         yield tokens
 
 
-def _row(name: str, problem: Problem, best: Solution, drawn: list[Solution]) -> dict[str, Any]:
-    return {
-        "policy": name,
-        "strategy": "greedy",
-        "problem_id": problem.id,
-        "difficulty": problem.difficulty,
-        "gold": problem.gold,
-        "verdict": str(best.verdict),
-        "accuracy": float(best.verdict == "correct"),
-        "cut": float(best.finish == "length"),
-        "steps_ok": best.steps_ok,
-        "answer": best.answer,
-        "finish": best.finish,
-        "tokens": len(best.token_ids),
-        "question": problem.question,
-        "solution": best.text,
-        "sampled_answers": [s.answer for s in drawn],
-        "sampled_correct": [s.verdict == "correct" for s in drawn],
-        "sampled_steps_ok": [bool(s.steps_ok) for s in drawn],
-        "sampled_tokens": [len(s.token_ids) for s in drawn],
-    }
+def _row(name: str, problem: Problem, best: Solution, drawn: list[Solution], task: Task) -> dict[str, Any]:
+    from reasoning_train.evaluation.table_row import TableRow, of_problem, of_samples
+    from reasoning_train.evaluation.votes import same_answer
+
+    return TableRow(
+        policy=name,
+        strategy="greedy",
+        **of_problem(problem),
+        verdict=str(best.verdict),
+        accuracy=None if best.verdict == "unverifiable" else float(best.verdict == "correct"),
+        cut=float(best.finish == "length"),
+        steps_ok=best.steps_ok,
+        answer=best.answer,
+        tokens=len(best.token_ids),
+        solution=best.text,
+        **of_samples(drawn, same_answer(task, problem)),
+    ).to_row()
 
 
 @evaluate.estimate

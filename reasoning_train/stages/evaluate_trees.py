@@ -5,25 +5,35 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from data_gen.errors import UserError
 from data_gen.records.problem import Problem
 from data_gen.records.trees import Tree
 from data_gen.search import SEARCHES
-from data_gen.search.vote import Vote
+from data_gen.search.votes import VOTES, Vote
+from data_gen.search.votes.weighted import Weighted
 from reasoning_train.api.refs import ProblemsRef, Ref, TreesRef
 from reasoning_train.api.stage import Context, Made, Maker, Sizes, StageConfig, at_most, gate, stage
 from reasoning_train.stages.fits import other_problems
 from reasoning_train.store.inputs import count_rows, load_task, read_problems, stream_trees
 
+if TYPE_CHECKING:
+    AnyVote = Vote
+else:
+    AnyVote = VOTES.union()
 
-class Strategy(Vote):
-    """Trees and the vote on them: `{trees: "${stages.pool}", n: 4, rule: weighted}`."""
+
+class Strategy(BaseModel):
+    """Trees and the vote on them: `{trees: "${stages.pool}", n: 4, vote: majority}`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     trees: TreesRef
+    vote: AnyVote = Weighted()
+    """A rule by name or written out: `{uses: argmax, score: min}`."""
     n: int | None = Field(None, ge=1)
     """Only so many of a pool's independent paths (best-of-N): accuracy is the mean over subsets, tokens their share."""
 
@@ -53,7 +63,7 @@ def evaluate_trees(config: EvaluateTreesConfig, ctx: Context) -> None:
         if all(trees.values()):
             for name, strategy in config.strategies.items():
                 _check_pool(name, strategy, trees[strategy.trees])
-                rows.append(vote_row(name, problem, trees[strategy.trees], strategy, strategy.n, same))
+                rows.append(vote_row(name, problem, trees[strategy.trees], strategy.vote, strategy.n, same).to_row())
         else:
             ctx.count("dropped.no_tree")
         ctx.record(order, key, rows)
@@ -81,8 +91,8 @@ def _misfits(strategy: Strategy, maker: Maker) -> Iterator[tuple[str, str]]:
         )
     elif strategy.n is not None and strategy.n > search.n * trees:
         yield "n", f"{strategy.n}, but the pool of {maker.name!r} holds {search.n * trees} paths. Draw a larger pool."
-    if strategy.score != "search" and maker.config.scorer is None:
-        yield "score", f"{strategy.score!r} reads the values of steps, and {maker.name!r} has no `scorer`."
+    if strategy.vote.counted != "search" and maker.config.scorer is None:
+        yield "vote", f"score {strategy.vote.counted!r} reads the values of steps, and {maker.name!r} has no `scorer`."
 
 
 def _items(config: EvaluateTreesConfig, ctx: Context) -> Iterator[tuple[str, Item]]:

@@ -3,30 +3,36 @@ and chance."""
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Union
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from data_gen.records.problem import Problem
-from data_gen.records.scales import Scale, convert, convertible
+from data_gen.records.scales import Scale, as_weight, convert, convertible
 from data_gen.records.solution import Solution
 from data_gen.scorers.head import Aggregate, aggregated
-from data_gen.search.vote import Ballot, as_weight, elect
+from data_gen.search.votes import VOTES, Ballot, Same, Vote, elect
+from data_gen.search.votes.argmax import Argmax
+from data_gen.search.votes.majority import Majority
 from reasoning_train.api.refs import ModelRef, ProblemsRef, SolutionsRef, VerifierRef
 from reasoning_train.api.stage import Context, Made, StageConfig, gate, stage
 from reasoning_train.stages.fits import aggregate_misfit, heads, other_problems
-from reasoning_train.store.inputs import read_problems, read_solutions, with_solutions
+from reasoning_train.store.inputs import load_task, read_problems, read_solutions, with_solutions
 from reasoning_train.store.rows import write_rows
 
 if TYPE_CHECKING:
     from data_gen.format import StepCodec
     from reasoning_train.evaluation.intervals import Estimate
 
-MAJORITY, CHANCE, FIRST, WEIGHTED = "majority", "random distinct trace", "first sample", "weighted vote"
+    AnyVote = Vote
+else:
+    AnyVote = VOTES.union()
+
+MAJORITY, CHANCE, FIRST = "majority", "random distinct trace", "first sample"
 
 
 class EvaluateVerifierConfig(StageConfig):
@@ -42,14 +48,18 @@ class EvaluateVerifierConfig(StageConfig):
     policy: ModelRef
     aggregate: Aggregate = "last"
     """How the values of a solution's steps become a verifier's score."""
-    weighted_vote: bool = False
-    """Also the answer of the greatest summed probability (arXiv 2408.03314), of rankings of their exp, beside the best
-    solution."""
+    votes: list[AnyVote] = Field([Argmax()], min_length=1)
+    """How scores choose, each a row of every verifier: `[argmax, weighted]`. The score of a ballot is the solution's
+    probability, of rankings its exp. `argmax` is called by the verifier's name alone, others `NAME, VOTE`."""
 
     @model_validator(mode="after")
     def _named_once(self) -> EvaluateVerifierConfig:
         if not self.verifiers and not self.likelihoods:
             raise ValueError("evaluate_verifier: give at least one of `verifiers` and `likelihoods`")
+        if named := [vote.counted for vote in self.votes if vote.counted != "search"]:
+            raise ValueError(
+                f"votes: `score: {named[0]}` means nothing here; how the values of steps become a score is `aggregate`"
+            )
         if twice := sorted(name for name, n in Counter(self.row_names).items() if n > 1):
             raise ValueError(
                 f"verifiers, likelihoods: {twice[0]!r} would name two rows of the table; give one of them another name"
@@ -64,8 +74,12 @@ class EvaluateVerifierConfig(StageConfig):
     @property
     def row_names(self) -> list[str]:
         """Rows of the table, in order."""
-        scored = [[name, f"{name}, {WEIGHTED}"] if self.weighted_vote else [name] for name in self.names]
-        return [MAJORITY, CHANCE, FIRST, *itertools.chain(*scored)]
+        return [MAJORITY, CHANCE, FIRST, *(voted(name, vote) for name in self.names for vote in self.votes)]
+
+
+def voted(name: str, vote: Vote) -> str:
+    """The row of a verifier under a vote."""
+    return name if vote.uses == "argmax" else f"{name}, {vote.uses}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +106,7 @@ class _Scored:
         """What each solution weighs in a vote: P(right), or exp of a ranking, which says how far it is behind the
         best."""
         top = max(self.scores) if self.scale is Scale.RANKING else 0.0
-        return [as_weight(score - top, self.scale) for score in self.scores]
+        return [as_weight(score - top if score > -math.inf else score, self.scale) for score in self.scores]
 
 
 @stage("evaluate_verifier", version=3, outputs={"table": "table"}, seeded=False, scores=True)
@@ -104,8 +118,12 @@ def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
     choose. Tokens are those that a way of choosing needs: the solutions that were drawn, and what the verifier reads.
     """
     from reasoning_train.evaluation.summary import summarise_rows, summary_table
+    from reasoning_train.evaluation.votes import same_answer
 
-    rows = [row for problem, pool in _pools(config, ctx, count=True) for row in _without_verifier(problem, pool)]
+    task, rows, same = load_task(ctx.input(config.problems)), list[dict[str, Any]](), dict[str, Same]()
+    for problem, pool in _pools(config, ctx, count=True):
+        same[problem.id] = same_answer(task, problem)
+        rows += _without_verifier(problem, pool, same[problem.id])
     gate(
         bool(rows),
         f"evaluate_verifier: no problem of {config.problems} has verifiable solutions in {config.solutions}.",
@@ -114,9 +132,7 @@ def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
     for name in config.names:
         scored = list(_scored(name, config, ctx))
         figures[name] = _figures(scored)
-        rows += [_best(name, one) for one in scored]
-        if config.weighted_vote:
-            rows += [_elected(f"{name}, {WEIGHTED}", one) for one in scored]
+        rows += [_elected(name, vote, one, same[one.problem.id]) for vote in config.votes for one in scored]
     write_rows(ctx.output("table"), kind="table", rows=rows)
     summary = summarise_rows(rows, config.row_names, [])
     ctx.count("out", summary["problems"])
@@ -239,47 +255,38 @@ def _right(solutions: Sequence[Solution]) -> list[bool]:
     return [s.verdict == "correct" for s in solutions]
 
 
-def _best(name: str, one: _Scored) -> dict[str, Any]:
-    """The row of the solutions of the best score."""
-    top = max(one.scores)
-    return _row(
-        name,
-        "best score",
-        one.problem,
-        one.pool,
-        [i for i, score in enumerate(one.scores) if score == top],
-        drawn=one.pool,
-        read=one.pool,
-    )
+def _elected(name: str, vote: Vote, one: _Scored, same: Same) -> dict[str, Any]:
+    """The row of what a vote makes of a verifier's scores."""
+    return _voted(voted(name, vote), vote, one.problem, one.pool, one.weights, same, read=one.pool)
 
 
-def _elected(name: str, one: _Scored) -> dict[str, Any]:
-    """The row of the answer that has the greatest sum of weights: answers are compared as texts, as the majority's
-    are."""
-    cast = [
-        Ballot(_Candidate(i, solution.answer, float(solution.verdict == "correct")), 1, weight)
-        for i, (solution, weight) in enumerate(zip(one.pool, one.weights, strict=True))
-        if solution.answer is not None
-    ]
-    vote = elect(cast, "weighted", str.__eq__, one.problem.id)
-    shown = vote.leaf.number if vote.leaf else 0
-    return _row(name, WEIGHTED, one.problem, one.pool, [shown], drawn=one.pool, read=one.pool) | {
-        "accuracy": vote.accuracy
-    }
-
-
-def _without_verifier(problem: Problem, pool: list[Solution]) -> Iterator[dict[str, Any]]:
+def _without_verifier(problem: Problem, pool: list[Solution], same: Same) -> Iterator[dict[str, Any]]:
     """Rows of the ways to choose that need no verifier."""
-    from reasoning_train.evaluation.metrics import majority, majority_is_correct
+    yield _voted(MAJORITY, Majority(), problem, pool, [1.0] * len(pool), same)
+    distinct = list({s.text: s for s in pool}.values())
+    right = sum(_right(distinct)) / len(distinct)
+    yield _row(CHANCE, f"{len(pool)} samples, any distinct one", problem, pool, distinct[0], right, same, drawn=pool)
+    yield _row(FIRST, "1 sample", problem, pool, pool[0], float(_right(pool)[0]), same, drawn=pool[:1])
 
-    answers, right = [s.answer for s in pool], _right(pool)
-    voted = majority(answers, len(answers), problem.id)
-    among = [i for i, answer in enumerate(answers) if answer == voted]
-    yield _row(MAJORITY, "majority vote", problem, pool, among[:1], drawn=pool) | {
-        "accuracy": majority_is_correct(answers, right, len(answers), problem.id)
-    }
-    yield _row(CHANCE, "chance", problem, pool, list({s.text: i for i, s in enumerate(pool)}.values()), drawn=pool)
-    yield _row(FIRST, "one sample", problem, pool, [0], drawn=pool[:1])
+
+def _voted(
+    name: str,
+    vote: Vote,
+    problem: Problem,
+    pool: list[Solution],
+    scores: Sequence[float],
+    same: Same,
+    read: Sequence[Solution] = (),
+) -> dict[str, Any]:
+    """The row of a vote of the whole pool."""
+    cast = [
+        Ballot(_Candidate(i, solution.answer, float(solution.verdict == "correct")), 1, score)
+        for i, (solution, score) in enumerate(zip(pool, scores, strict=True))
+    ]
+    chosen = elect(cast, vote, same, problem.id)
+    shown = pool[chosen.leaf.number] if chosen.leaf else None
+    strategy = f"{len(pool)} samples, {vote.uses}"
+    return _row(name, strategy, problem, pool, shown, chosen.accuracy or 0.0, same, drawn=pool, read=read)
 
 
 def _row(
@@ -287,34 +294,28 @@ def _row(
     strategy: str,
     problem: Problem,
     pool: list[Solution],
-    among: list[int],
+    shown: Solution | None,
+    accuracy: float,
+    same: Same,
     *,
     drawn: list[Solution],
     read: Sequence[Solution] = (),
 ) -> dict[str, Any]:
-    """The first of `among` is shown; accuracy is the mean over them. `read`: solutions that a verifier read, prompts
-    included."""
-    shown = pool[among[0]]
+    """`drawn`: the samples that this way of choosing needs; `read`: those that a verifier read, prompts included."""
+    from reasoning_train.evaluation.table_row import TableRow, of_problem, of_samples
+
     generated, scored = sum(len(s.token_ids) for s in drawn), sum(len(s.prompt_ids) + len(s.token_ids) for s in read)
-    return {
-        "policy": name,
-        "strategy": strategy,
-        "problem_id": problem.id,
-        "difficulty": problem.difficulty,
-        "gold": problem.gold,
-        "verdict": str(shown.verdict),
-        "accuracy": sum(pool[i].verdict == "correct" for i in among) / len(among),
-        "cut": sum(s.finish == "length" for s in drawn) / len(drawn),
-        "steps_ok": None,
-        "answer": shown.answer,
-        "finish": shown.finish,
-        "tokens": generated + scored,
-        "generated_tokens": generated,
-        "scored_tokens": scored,
-        "question": problem.question,
-        "solution": shown.text,
-        "sampled_answers": [s.answer for s in pool],
-        "sampled_correct": _right(pool),
-        "sampled_steps_ok": [bool(s.steps_ok) for s in pool],
-        "sampled_tokens": [len(s.token_ids) for s in pool],
-    }
+    return TableRow(
+        policy=name,
+        strategy=strategy,
+        **of_problem(problem),
+        verdict=str(shown.verdict) if shown else "wrong",
+        accuracy=accuracy,
+        cut=sum(s.finish == "length" for s in drawn) / len(drawn),
+        answer=shown.answer if shown else None,
+        tokens=generated + scored,
+        generated_tokens=generated,
+        scored_tokens=scored,
+        solution=shown.text if shown else "",
+        **of_samples(pool, same),
+    ).to_row()

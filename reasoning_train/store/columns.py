@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from data_gen.records.labels import StepPair, ValueTarget
 from data_gen.records.problem import Problem
-from data_gen.records.rows import Tags, bare, hints_of
+from data_gen.records.rows import Measures, Tags, bare, hints_of
 from data_gen.records.solution import Solution
 from data_gen.records.trees import Tree, TreeNode
 
@@ -66,7 +66,7 @@ def arrow_type(hint: Any) -> pyarrow.DataType:
         return pa.list_(arrow_type(get_args(hint)[0]))
     if dataclasses.is_dataclass(hint):
         return pa.struct([(name, arrow_type(its)) for name, its in hints_of(hint).items()])  # type: ignore[arg-type]
-    if hint == Tags:
+    if hint in (Tags, Measures):
         return pa.string()
     # What is left is text: str, an enum of texts, or a Literal of some.
     return {bool: pa.bool_(), int: pa.int32(), float: pa.float64()}.get(hint, pa.string())

@@ -157,7 +157,9 @@ class _Bench:
         from data_gen.engines.openai.opening import Speaker, open_openai
         from data_gen.engines.programs import run_programs
         from data_gen.search import Limits, SearchTree
-        from data_gen.search.vote import ballots, elect
+        from data_gen.search.votes import elect
+        from data_gen.search.votes.argmax import Argmax
+        from data_gen.search.votes.ballots import ballots
         from reasoning_train.models.policy_text import load_policy_text
 
         policy, search = load_policy_text(self.weights), _search(algorithm)
@@ -170,7 +172,7 @@ class _Bench:
             )
             tree = SearchTree(problem, lm, policy.codec, limits, search.scale, scorer=_Verifier())
             await search.grow(tree)
-            chosen = elect(ballots(tree.frozen(0, oracle=True), "search"), "argmax", str.__eq__, problem.id).leaf
+            chosen = elect(ballots(tree.frozen(0, oracle=True), "search"), Argmax(), str.__eq__, problem.id).leaf
             return chosen.answer if chosen else None
 
         with open_openai(config, speaker, log=Path(os.devnull)) as engine:

@@ -46,7 +46,7 @@ def evaluate_trees() -> Any:
     problems = bench().problems(fresh("questions"), [problem("p0")])
     trees = bench().trees(fresh("trees"), [test_evaluate_trees.POOL])
     rules = {"best": "argmax", "most": "majority", "sum": "weighted", "drawn": "draw"}
-    strategies = {name: {"trees": trees, "rule": rule} for name, rule in rules.items()}
+    strategies = {name: {"trees": trees, "vote": rule} for name, rule in rules.items()}
     strategies |= {f"{name}2": {**strategies[name], "n": 2} for name in ("best", "most", "sum")}
     made = make("evaluate_trees", problems=problems, strategies=strategies)
     return [rows(made, "policy", "accuracy", "answer", "tokens"), metrics(made, "summary")]

@@ -13,11 +13,11 @@ from typing import Literal
 
 from pydantic import Field
 
+from data_gen.records.scales import as_weight
 from data_gen.search.base import SEARCHES, Search
 from data_gen.search.expand import Expand
 from data_gen.search.node import Node
 from data_gen.search.tree import SearchTree
-from data_gen.search.vote import as_weight
 
 
 @dataclass(slots=True)

@@ -11,11 +11,11 @@ from typing import Literal
 
 from pydantic import Field
 
+from data_gen.records.scales import as_weight
 from data_gen.search.base import SEARCHES
 from data_gen.search.budget import Budgeted
 from data_gen.search.node import Node
 from data_gen.search.tree import SearchTree
-from data_gen.search.vote import as_weight
 
 
 @SEARCHES.register("best_first")

@@ -14,11 +14,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from data_gen.records.scales import as_weight
 from data_gen.search.algorithms.beam import lives
 from data_gen.search.base import SEARCHES, Search
 from data_gen.search.node import Node
 from data_gen.search.tree import SearchTree
-from data_gen.search.vote import as_weight
 
 
 @SEARCHES.register("rebase")

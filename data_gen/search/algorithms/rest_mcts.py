@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from data_gen.records.scales import Scale
+from data_gen.records.scales import Scale, as_weight
 from data_gen.records.trees import Held
 from data_gen.search.backup import back_up
 from data_gen.search.base import SEARCHES
@@ -21,7 +21,6 @@ from data_gen.search.budget import Budgeted
 from data_gen.search.node import Node
 from data_gen.search.select import Ucb, close, descend
 from data_gen.search.tree import SearchTree
-from data_gen.search.vote import as_weight
 
 
 @SEARCHES.register("rest_mcts")

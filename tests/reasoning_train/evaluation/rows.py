@@ -5,31 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from reasoning_train.evaluation.table_row import TableRow
+
 
 def row(policy: str, problem: str, right: bool | None, **more: Any) -> dict[str, Any]:
     """One row; `right=None` is unverifiable."""
-    verdict = "unverifiable" if right is None else "correct" if right else "wrong"
-    return {
+    fields: dict[str, Any] = {
         "policy": policy,
         "strategy": "greedy",
         "problem_id": problem,
         "difficulty": 1.0,
         "gold": "7",
-        "verdict": verdict,
-        "accuracy": float(bool(right)),
-        "cut": float(more.get("finish") == "length"),
+        "verdict": "unverifiable" if right is None else "correct" if right else "wrong",
+        "accuracy": None if right is None else float(right),
         "steps_ok": bool(right),
         "answer": "7" if right else "8",
-        "finish": "stop",
         "tokens": 10,
         "question": f"Question {problem}?",
         "solution": "Answer: 7",
-        "sampled_answers": [],
-        "sampled_correct": [],
-        "sampled_steps_ok": [],
-        "sampled_tokens": [],
-        **more,
     }
+    return TableRow(**{**fields, **more}).to_row()
 
 
 def rows(policy: str, outcomes: Sequence[bool | None]) -> list[dict[str, Any]]:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-import pytest
+import itertools
+from collections import Counter
+from typing import Any
 
-from reasoning_train.evaluation.summary import collect, row_metrics, summarise_rows, summary_table
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reasoning_train.evaluation.summary import collect, majority_at_k, row_metrics, summarise_rows, summary_table
+from reasoning_train.evaluation.table_row import TableRow
 from tests.reasoning_train.evaluation.rows import row, rows
 
 
+def metrics_of(made: dict[str, Any], ks: list[int]) -> dict[str, float]:
+    return row_metrics(TableRow.from_row(made), ks)
+
+
 def test_metrics_of_one_row_by_hand() -> None:
-    sampled = {"sampled_answers": ["7", "8", None, "7"], "sampled_correct": [True, False, False, True]}
-    metrics = row_metrics(row("base", "p", True, steps_ok=False, finish="stop", **sampled), [1, 2, 4])
+    sampled = {"sampled_classes": (0, 1, -1, 0), "sampled_correct": (True, False, False, True)}
+    metrics = metrics_of(row("base", "p", True, steps_ok=False, **sampled), [1, 2, 4])
     assert metrics == pytest.approx(
         {
             "accuracy": 1,
@@ -19,22 +30,38 @@ def test_metrics_of_one_row_by_hand() -> None:
             "trace": 0,
             "pass@1": 1 / 2,
             "pass@2": 5 / 6,
-            "maj@2": metrics["maj@2"],
+            "maj@2": (1 + 2 * 0.5 + 2 * 1 + 0) / 6,  # both right; right with wrong, twice; right with none, twice
             "pass@4": 1,
             "maj@4": 1,
         }
     )
-    assert "trace" not in row_metrics(row("base", "p", True, steps_ok=None), [])
+    assert "trace" not in metrics_of(row("base", "p", True, steps_ok=None), [])
 
 
 def test_a_cut_row_counts_as_cut_and_wrong() -> None:
-    metrics = row_metrics(row("base", "p", False, finish="length"), [])
+    metrics = metrics_of(row("base", "p", False, cut=1.0), [])
     assert (metrics["accuracy"], metrics["cut"]) == (0.0, 1.0)
+
+
+@given(st.lists(st.sampled_from([-1, 0, 1, 2]), min_size=1, max_size=6), st.integers(2, 6))
+def test_majority_at_k_is_the_mean_over_subsets(numbers: list[int], k: int) -> None:
+    """Class 0 is right. At most 20 subsets of up to 6 samples, so all are looked at."""
+    if k > len(numbers):
+        return
+
+    def share(some: tuple[int, ...]) -> float:
+        counts = Counter(number for number in some if number >= 0)
+        leaders = [number for number, count in counts.items() if count == max(counts.values())]
+        return leaders.count(0) / len(leaders) if leaders else 0.0
+
+    subsets = list(itertools.combinations(numbers, k))
+    made = row("base", "p", True, sampled_classes=tuple(numbers), sampled_correct=tuple(n == 0 for n in numbers))
+    assert majority_at_k(TableRow.from_row(made), k) == pytest.approx(sum(map(share, subsets)) / len(subsets))
 
 
 def test_problems_unverifiable_for_one_policy_are_left_out_for_all() -> None:
     made = rows("base", [True, None, False]) + rows("tuned", [True, True, None])
-    table, unverifiable, _ = collect(made, [])
+    table, unverifiable, _ = collect(map(TableRow.from_row, made), [])
     assert unverifiable == {"p1", "p2"}
     assert {name: set(problems) for name, problems in table.items()} == {"base": {"p0"}, "tuned": {"p0"}}
     summary = summarise_rows(made, ["base", "tuned"], [])
@@ -92,7 +119,7 @@ def test_the_table_shows_every_metric_and_the_difference() -> None:
 
 def test_what_is_left_out_or_cut_is_printed() -> None:
     """Of 4 problems one has no readable gold, and a limit cut one of the three other completions."""
-    made = [*rows("base", [True, None, False]), row("base", "p3", False, finish="length", answer=None)]
+    made = [*rows("base", [True, None, False]), row("base", "p3", False, cut=1.0, answer=None)]
     table = summary_table(summarise_rows(made, ["base"], []))
     assert table["title"].startswith("3 problems, 1 unverifiable left out, ")
     assert dict(zip(table["columns"], table["rows"][0], strict=True))["cut"] == "33.3"

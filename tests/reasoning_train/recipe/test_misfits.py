@@ -186,8 +186,9 @@ def test_the_stages_themselves_fit(tmp_path: Path) -> None:
             "last.strategies.s.n: 8, but the pool of 'pool' holds 4 paths. Draw a larger pool.",
         ),
         (
-            'uses: evaluate_trees, problems: "${task.explore}", strategies: {s: {trees: "${stages.pool}", score: min}}',
-            "last.strategies.s.score: 'min' reads the values of steps, and 'pool' has no `scorer`.",
+            'uses: evaluate_trees, problems: "${task.explore}", strategies: {s: {trees: "${stages.pool}", '
+            "vote: {uses: argmax, score: min}}}",
+            "last.strategies.s.vote: score 'min' reads the values of steps, and 'pool' has no `scorer`.",
         ),
         (
             'uses: evaluate_trees, problems: "${task.test}", strategies: {s: {trees: "${stages.pool}"}}',

@@ -60,11 +60,11 @@ def test_rows_by_hand(bench: Bench) -> None:
     rows = table(
         bench,
         {
-            "best": {"trees": pool, "rule": "argmax"},
-            "votes": {"trees": pool, "rule": "majority"},
+            "best": {"trees": pool, "vote": "argmax"},
+            "votes": {"trees": pool, "vote": "majority"},
             "summed": {"trees": pool},
-            "drawn": {"trees": pool, "rule": "draw"},
-            "beam": {"trees": beam, "rule": "argmax"},
+            "drawn": {"trees": pool, "vote": "draw"},
+            "beam": {"trees": beam, "vote": "argmax"},
         },
     )
     # Scores are shares per copy: 0.5 against 0.2, so the right answer wins alone and by sum, not by number.
@@ -72,13 +72,8 @@ def test_rows_by_hand(bench: Bench) -> None:
         {"best": 1.0, "votes": 0.0, "summed": 1.0, "drawn": 0.5 / 0.9, "beam": 1.0}
     )
     best = rows["best", "p0"]
-    assert (best["verdict"], best["answer"], best["gold"], best["solution"], best["finish"]) == (
-        "correct",
-        "12",
-        "12",
-        "Answer: 12",
-        "stop",
-    )
+    shown = (best["verdict"], best["answer"], best["gold"], best["solution"])
+    assert shown == ("correct", "12", "12", "Answer: 12")
     assert rows["votes", "p0"]["verdict"] == "wrong"
     assert {name: row["strategy"] for (name, _), row in rows.items()} == {
         "best": "best_of_n 4, argmax",
@@ -101,7 +96,7 @@ def test_smaller_pools_cost_their_share(bench: Bench) -> None:
     """One of four paths is right a quarter of the time; the best of two is the right one in half of the pairs, of three
     in 3 of 4."""
     pool = bench.trees("pool", [POOL])
-    rows = table(bench, {f"n{n}": {"trees": pool, "rule": "argmax", "n": n} for n in (1, 2, 3, 4)})
+    rows = table(bench, {f"n{n}": {"trees": pool, "vote": "argmax", "n": n} for n in (1, 2, 3, 4)})
     assert [rows[f"n{n}", "p0"]["accuracy"] for n in (1, 2, 3, 4)] == pytest.approx([0.25, 0.5, 0.75, 1.0])
     assert [rows[f"n{n}", "p0"]["tokens"] for n in (1, 2, 3, 4)] == pytest.approx([5.5, 11, 16.5, 22])
 
@@ -115,7 +110,7 @@ def test_several_trees_a_problem_are_averaged(bench: Bench) -> None:
 def test_answers_are_equal_where_the_task_says_so(bench: Bench) -> None:
     """12 and 012 are one integer to the chain task: together they outvote 8."""
     pool = bench.trees("pool", [tree("p0", ("12", 1.0, 1, 0.3), ("012", 1.0, 1, 0.3), ("8", 0.0, 1, 0.4))])
-    rows = table(bench, {"summed": {"trees": pool}, "best": {"trees": pool, "rule": "argmax"}})
+    rows = table(bench, {"summed": {"trees": pool}, "best": {"trees": pool, "vote": "argmax"}})
     assert rows["summed", "p0"]["accuracy"] == 1.0 and rows["best", "p0"]["accuracy"] == 0.0
 
 
@@ -165,7 +160,7 @@ def test_a_tree_without_an_answer_is_wrong(bench: Bench) -> None:
     pool = bench.trees("pool", [tree("p0", (None, 0.0, 3, 0.0))])
     rows = table(bench, {"all": {"trees": pool}, "two": {"trees": pool, "n": 2}})
     for row in rows.values():
-        assert (row["accuracy"], row["verdict"], row["finish"], row["answer"]) == (0.0, "wrong", "length", None)
+        assert (row["accuracy"], row["verdict"], row["cut"], row["answer"]) == (0.0, "wrong", 1.0, None)
 
 
 def test_what_is_refused(bench: Bench) -> None:
@@ -191,9 +186,9 @@ def test_the_way_from_search_to_claim(bench: Bench) -> None:
     }.items():
         bench.make(name, "search", **common, search=search)
     strategies = {
-        "bon2": {"trees": Ref("pool"), "n": 2, "rule": "majority"},
-        "filter": {"trees": Ref("filter"), "rule": "draw"},
-        "beam": {"trees": Ref("beam"), "rule": "argmax", "score": "last"},
+        "bon2": {"trees": Ref("pool"), "n": 2, "vote": "majority"},
+        "filter": {"trees": Ref("filter"), "vote": "draw"},
+        "beam": {"trees": Ref("beam"), "vote": {"uses": "argmax", "score": "last"}},
     }
     made = bench.make("eval", "evaluate_trees", problems=Ref("problems"), strategies=strategies)
     rows = rows_of(made)

@@ -137,7 +137,7 @@ def test_evaluation_pairs_policies_and_reports_intervals(learned: Bench) -> None
     assert summary["differences"]["tuned"]["accuracy"][0] == pytest.approx(1.0 - base)
     assert artifact.manifest["metrics"]["table"]["rows"][1][0] == "tuned"
     assert all(len(row["sampled_answers"]) == 4 for row in rows)
-    assert all(row["answer"] is None for row in rows if row["finish"] == "length")
+    assert all(row["answer"] is None for row in rows if row["cut"])
     # The same random numbers serve every policy, so a policy evaluated under two names gets equal rows.
     twice = rows_of(learned.make("twice", "evaluate", policies={"one": Ref("tuned"), "two": Ref("tuned")}, **config))
     assert [{**row, "policy": ""} for row in twice[:4]] == [{**row, "policy": ""} for row in twice[4:]]

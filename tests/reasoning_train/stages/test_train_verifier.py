@@ -19,6 +19,7 @@ from data_gen.records.labels import ValueTarget
 from data_gen.records.scales import BOUNDS, Scale
 from data_gen.records.solution import Solution
 from data_gen.records.verdict import Verdict
+from data_gen.search.votes.weighted import Weighted
 from data_gen.verifiers.checkpoint import load_verifier
 from data_gen.verifiers.forward import Forward
 from data_gen.verifiers.heads import HeadConfig
@@ -374,7 +375,7 @@ def test_policies_are_measured_by_their_log_probabilities(kitchen: Bench) -> Non
     pool(kitchen)
     given: dict[str, Any] = {"problems": Ref("questions"), "solutions": Ref("pool"), "policy": Ref("model")}
     artifact = kitchen.make(
-        "measured", "evaluate_verifier", likelihoods={"plain": Ref("model")}, weighted_vote=True, **given
+        "measured", "evaluate_verifier", likelihoods={"plain": Ref("model")}, votes=["argmax", "weighted"], **given
     )
     model, scores = kitchen.policy().model, dict[str, list[tuple[float, bool]]]()
     for row in rows_of(kitchen.store.open(kitchen.nodes["pool"])):
@@ -388,7 +389,7 @@ def test_policies_are_measured_by_their_log_probabilities(kitchen: Bench) -> Non
     for name, known in scores.items():
         assert rows["plain", name] == float(max(known)[1])
         assert (
-            rows["plain, weighted vote", name] == 1.0
+            rows["plain, weighted", name] == 1.0
         )  # two samples against one and one: scores differ by less than their number
     within = [
         sum(a > b for a, right in known if right for b, wrong in known if not wrong) / 4 for known in scores.values()
@@ -414,8 +415,8 @@ def test_policies_are_measured_by_their_log_probabilities(kitchen: Bench) -> Non
 def test_answers_are_elected_by_summed_weights(
     answers: tuple[str | None, ...], weights: tuple[float, ...], answer: str | None, accuracy: float
 ) -> None:
-    row = _elected("voted", _Scored(problem("a"), answered(answers), list(weights), Scale.P))
-    assert row["policy"] == "voted" and row["accuracy"] == accuracy
+    row = _elected("v", Weighted(), _Scored(problem("a"), answered(answers), list(weights), Scale.P), str.__eq__)
+    assert row["policy"] == "v, weighted" and row["accuracy"] == accuracy
     assert answer is None or row["answer"] == answer
 
 
@@ -428,10 +429,9 @@ def test_low_rankings_vote_as_high_ones_do() -> None:
     """Only differences of a ranking mean anything: e^-2 twice is less than 1, wherever its zero is."""
     pool = answered(("2", "9", "2"))
     for zero in (-900.0, 0.0, 900.0):
-        assert _elected("a", _Scored(problem("a"), pool, [zero - 2, zero, zero - 2], Scale.RANKING))["answer"] == "9"
-        assert (
-            _elected("a", _Scored(problem("a"), pool, [zero - 0.5, zero, zero - 0.5], Scale.RANKING))["answer"] == "2"
-        )
+        for behind, answer in ((2, "9"), (0.5, "2")):
+            scored = _Scored(problem("a"), pool, [zero - behind, zero, zero - behind], Scale.RANKING)
+            assert _elected("a", Weighted(), scored, str.__eq__)["answer"] == answer
 
 
 def test_who_is_measured_has_one_name() -> None:
@@ -442,8 +442,11 @@ def test_who_is_measured_has_one_name() -> None:
         EvaluateVerifierConfig(verifiers={"a": Ref("v")}, likelihoods={"a": Ref("m")}, **given)
     with pytest.raises(ValueError, match=r"'majority' would name two rows"):
         EvaluateVerifierConfig(likelihoods={"majority": Ref("m")}, **given)
-    with pytest.raises(ValueError, match=r"'a, weighted vote' would name two rows"):
-        EvaluateVerifierConfig(verifiers={"a": Ref("v"), "a, weighted vote": Ref("v")}, weighted_vote=True, **given)
+    twice = {"a": Ref("v"), "a, weighted": Ref("v")}
+    with pytest.raises(ValueError, match=r"'a, weighted' would name two rows"):
+        EvaluateVerifierConfig(verifiers=twice, votes=["argmax", "weighted"], **given)
+    with pytest.raises(ValueError, match=r"votes: `score: min` means nothing here.* is `aggregate`"):
+        EvaluateVerifierConfig(verifiers={"a": Ref("v")}, votes=[{"uses": "argmax", "score": "min"}], **given)
 
 
 def test_what_will_be_the_score_is_calibrated(kitchen: Bench) -> None:

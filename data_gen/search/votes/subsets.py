@@ -10,45 +10,30 @@ from math import comb
 
 from data_gen.engines.base import stream_seed
 from data_gen.errors import UserError
-from data_gen.search.vote import Ballot, C, Elected, Rule, Same, elect
+from data_gen.search.votes.base import Ballot, C, Elected, Same, Vote, elect
 
 SUBSETS = 64
 """Subsets that are looked at where the mean over all has no closed form."""
 
 
-def elect_among(cast: Sequence[Ballot[C]], dead: int, n: int, rule: Rule, same: Same, key: str) -> Elected[C]:
+def elect_among(cast: Sequence[Ballot[C]], dead: int, n: int, vote: Vote, same: Same, key: str) -> Elected[C]:
     """The vote of `n` of the pool's paths, of which `dead` more have no answer: one seeded subset's choice, all
     subsets' mean accuracy.
 
-    The mean is exact for `argmax`; for the other rules it is that of `SUBSETS` random ones (all, where there are not
-    more), which is unbiased, too. UserError where the pool is smaller than `n`.
+    The mean is exact where the vote has a closed form (`argmax`); for others it is that of `SUBSETS` random subsets
+    (all, where there are not more), which is unbiased, too. UserError where the pool is smaller than `n`.
     """
     size = dead + sum(ballot.copies for ballot in cast)
     if not 1 <= n <= size:
         raise UserError(
             f"n is {n}, but the pool of {key!r} holds {size} paths; expected 1 to {size}. Draw a larger pool."
         )
-    found = [
-        elect(some, rule, same, key)
-        for some in itertools.islice(_subsets(cast, size, n, key), 1 if rule == "argmax" else None)
-    ]
+    mean = vote.expected_accuracy(cast, size, n)
+    subsets = itertools.islice(_subsets(cast, size, n, key), None if mean is None else 1)
+    found = [elect(some, vote, same, key) for some in subsets]
     if any(ballot.leaf.outcome is None for ballot in cast):
         return Elected(found[0].leaf, None)
-    mean = _best_of(cast, size, n) if rule == "argmax" else sum(one.accuracy or 0.0 for one in found) / len(found)
-    return Elected(found[0].leaf, mean)
-
-
-def _best_of(cast: Sequence[Ballot[C]], size: int, n: int) -> float:
-    """Sum over scores of P(this score is the best of the subset) * the share of right paths among those of this
-    score."""
-    accuracy, left = 0.0, size
-    for _, level in itertools.groupby(sorted(cast, key=lambda b: -b.score), key=lambda b: b.score):
-        equal = list(level)
-        copies = sum(ballot.copies for ballot in equal)
-        right = sum(ballot.copies * (ballot.leaf.outcome or 0.0) for ballot in equal) / copies
-        accuracy += right * (comb(left, n) - comb(left - copies, n)) / comb(size, n)
-        left -= copies
-    return accuracy
+    return Elected(found[0].leaf, sum(one.accuracy or 0.0 for one in found) / len(found) if mean is None else mean)
 
 
 def _subsets(cast: Sequence[Ballot[C]], size: int, n: int, key: str) -> Iterator[list[Ballot[C]]]:

@@ -1,0 +1,112 @@
+"""A row of an evaluation: what one strategy made of one problem. Every stage that evaluates writes these, and every
+reader (summaries, claims, rounds, reports) reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from data_gen.records.problem import Problem
+from data_gen.records.rows import Measures, Tags, from_row, to_row
+from data_gen.records.solution import Solution
+from data_gen.search.votes.grouping import classes
+from reasoning_train.store.rows import Rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableRow:
+    """One strategy's answer to one problem.
+
+    >>> row = TableRow(policy="tuned", strategy="greedy", problem_id="chain/test/7", gold="17", verdict="correct",
+    ...     accuracy=1.0, answer="17", tokens=24, measures={"steps": 3.0})
+    >>> TableRow.from_row(row.to_row()) == row
+    True
+    """
+
+    policy: str
+    """Name in the table."""
+    strategy: str
+    """How the answer was found: `greedy`, `best_of_n 8, majority`, ..."""
+    problem_id: str
+    difficulty: float | None = None
+    tags: Tags = field(default_factory=dict, hash=False)
+    gold: str | None = None
+    verdict: str
+    """Of the answer that is shown; `unverifiable` takes the problem out for all strategies."""
+    accuracy: float | None
+    """P(the answer is right) over what the strategy leaves to chance; None where it cannot be verified."""
+    cut: float = 0.0
+    """Share of the strategy's completions that a limit cut."""
+    steps_ok: bool | None = None
+    """Every step of the solution that is shown passes the task's checker; None where the task has none."""
+    answer: str | None = None
+    """None counts as wrong."""
+    tokens: float = 0.0
+    """All that the strategy cost; below, its parts where they are told apart."""
+    generated_tokens: float | None = None
+    scored_tokens: float | None = None
+    oracle: bool = False
+    """Gold took part in finding the answer."""
+    measures: Measures = field(default_factory=dict, hash=False)
+    """Further numbers of the solution that is shown, by name."""
+    question: str = ""
+    solution: str = ""
+    sampled_answers: tuple[str | None, ...] = ()
+    """Of the samples behind pass@k and maj@k, or of the pool that was voted on; so are the next four."""
+    sampled_classes: tuple[int, ...] = ()
+    """Samples of one number give one answer to the task; -1 without an answer."""
+    sampled_correct: tuple[bool, ...] = ()
+    sampled_steps_ok: tuple[bool, ...] = ()
+    sampled_tokens: tuple[int, ...] = ()
+    sampled_cut: tuple[bool, ...] = ()
+
+    def to_row(self) -> dict[str, Any]:
+        """The Parquet row."""
+        return to_row(self)
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """The record of a Parquet row; extra columns are ignored, and a table of another package may leave out what has
+        a default."""
+        return cls(**from_row(cls, row))
+
+
+def read_table(folder: Path) -> Iterator[TableRow]:
+    """The rows of a `table` input, streamed in order."""
+    return map(TableRow.from_row, Rows(folder))
+
+
+def of_problem(problem: Problem) -> dict[str, Any]:
+    """The fields of a row that its problem gives."""
+    return {
+        "problem_id": problem.id,
+        "difficulty": problem.difficulty,
+        "tags": problem.tags,
+        "gold": problem.gold,
+        "question": problem.question,
+    }
+
+
+def of_samples(samples: Sequence[Solution], same: Callable[[str, str], bool]) -> dict[str, Any]:
+    """The fields of a row that sampled solutions give; `same` is the task's equality of answers."""
+    answers = tuple(sample.answer for sample in samples)
+    return {
+        "sampled_answers": answers,
+        "sampled_classes": numbered(answers, same),
+        "sampled_correct": tuple(sample.verdict == "correct" for sample in samples),
+        "sampled_steps_ok": tuple(bool(sample.steps_ok) for sample in samples),
+        "sampled_tokens": tuple(len(sample.token_ids) for sample in samples),
+        "sampled_cut": tuple(sample.finish == "length" for sample in samples),
+    }
+
+
+def numbered(answers: Sequence[str | None], same: Callable[[str, str], bool]) -> tuple[int, ...]:
+    """The class of each answer under the task's equality; -1 without one.
+
+    >>> numbered(["7", None, "7.0", "8"], lambda a, b: float(a) == float(b))
+    (0, -1, 0, 1)
+    """
+    numbers = classes([answer for answer in answers if answer is not None], same)
+    return tuple(-1 if answer is None else numbers[answer] for answer in answers)

@@ -1,0 +1,211 @@
+"""Voting rules by hand, and subsets of a pool against their enumeration."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from data_gen.errors import UserError
+from data_gen.records.trees import Tree, TreeNode
+from data_gen.registry import Registry
+from data_gen.search.votes import VOTES, Ballot, Elected, Same, Vote, elect
+from data_gen.search.votes.argmax import Argmax
+from data_gen.search.votes.ballots import ballots
+from data_gen.search.votes.base import C
+from data_gen.search.votes.grouping import by_answer, classes
+from data_gen.search.votes.majority import Majority
+from data_gen.search.votes.subsets import elect_among
+from data_gen.search.votes.weighted import Weighted
+
+
+def leaf(node: int, answer: str, outcome: float | None, **more: object) -> TreeNode:
+    fields = {"parent": 0, "depth": 1, "text": answer, "token_ids": (1,), "terminal": "answer", **more}
+    return TreeNode(node=node, answer=answer, outcome=outcome, **fields)
+
+
+BUILT_IN = ["argmax", "draw", "majority", "weighted"]
+ONE, TWO, THREE = leaf(1, "1", 1.0), leaf(2, "2", 0.0), leaf(3, "2.0", 0.0)
+CAST = [Ballot(ONE, 1, 0.9), Ballot(TWO, 2, 0.3), Ballot(THREE, 1, 0.4)]
+
+
+def vote(rule: str) -> Vote:
+    return VOTES.get(rule)()  # type: ignore[call-arg]
+
+
+def as_text(a: str, b: str) -> bool:
+    return a == b
+
+
+def as_number(a: str, b: str) -> bool:
+    return float(a) == float(b)
+
+
+@pytest.mark.parametrize(
+    ("rule", "same", "accuracy", "chosen"),
+    [
+        ("argmax", as_text, 1.0, ONE),
+        ("weighted", as_text, 1.0, ONE),  # 0.9 > 0.6 > 0.4
+        ("weighted", as_number, 0.0, THREE),  # 2 and 2.0 are one answer of 1.0, shown by its best path
+        ("majority", as_text, 0.0, TWO),
+        ("majority", as_number, 0.0, THREE),
+        ("draw", as_text, 0.9 / 1.9, None),
+    ],
+)
+def test_rules_by_hand(rule: str, same: object, accuracy: float, chosen: TreeNode | None) -> None:
+    elected = elect(CAST, vote(rule), same, "p")
+    assert elected.accuracy == pytest.approx(accuracy)
+    assert chosen is None or elected.leaf is chosen
+
+
+def test_equal_scores_share_the_vote_and_the_choice_is_seeded() -> None:
+    cast = [Ballot(ONE, 1, 0.5), Ballot(TWO, 3, 0.5)]
+    assert elect(cast, Argmax(), as_text, "p").accuracy == 0.25
+    assert elect([Ballot(ONE, 2, 0.1), Ballot(TWO, 2, 0.7)], Majority(), as_text, "p").accuracy == 0.5
+    chosen = [elect(cast, Argmax(), as_text, f"p{i}").leaf for i in range(400)]
+    assert chosen == [elect(cast, Argmax(), as_text, f"p{i}").leaf for i in range(400)]
+    assert abs(chosen.count(ONE) - 100) < 39  # 4.5 standard deviations
+
+
+def test_scores_that_are_all_zero_count_alike() -> None:
+    cast = [Ballot(ONE, 1, 0.0), Ballot(TWO, 3, 0.0)]
+    assert [elect(cast, vote(rule), as_text, "p").accuracy for rule in BUILT_IN] == [0.25, 0.25, 0.0, 0.5]
+
+
+def test_nothing_to_vote_on_is_wrong_and_the_unverifiable_is_unknown() -> None:
+    for rule in BUILT_IN:
+        assert elect([], vote(rule), as_text, "p").accuracy == 0.0
+        assert elect([Ballot(leaf(1, "1", None), 1, 0.5)], vote(rule), as_text, "p").accuracy is None
+
+
+def tree_of(*values: float | None) -> Tree:
+    """A path of steps with these values, the last one the leaf; beside it a cut path that does not vote."""
+    nodes = [TreeNode(node=0, parent=-1, depth=0, text="", token_ids=())]
+    for i, value in enumerate(values):
+        end = {"terminal": "answer", "answer": "1", "votes": 2, "weight": 0.5} if i == len(values) - 1 else {}
+        nodes.append(TreeNode(node=i + 1, parent=i, depth=i + 1, text="", token_ids=(1,), value=value, **end))
+    nodes.append(
+        TreeNode(node=len(nodes), parent=0, depth=1, text="", token_ids=(1,), terminal="limit", votes=2, weight=0.5)
+    )
+    return Tree(problem_id="p", sample=0, nodes=tuple(nodes), scale="signed")
+
+
+def test_aggregated_scores_by_hand() -> None:
+    """Signed 0, -0.5, 0.5 are P(correct) 0.5, 0.25, 0.75."""
+    expected = {"search": 0.25, "last": 0.75, "min": 0.25, "prod": 0.09375, "mean": 0.5}
+    for score, value in expected.items():
+        [ballot] = ballots(tree_of(0.0, -0.5, 0.5), Weighted(score=score).counted)
+        assert ballot.copies == 2 and ballot.score == pytest.approx(value)
+
+
+def test_a_step_without_a_value_is_named() -> None:
+    assert ballots(tree_of(None, 0.5), "last")[0].score == 0.75
+    with pytest.raises(UserError, match="vote.score is 'min', but a step of the tree of 'p' has no value"):
+        ballots(tree_of(None, 0.5), "min")
+
+
+pools = st.lists(
+    st.tuples(st.sampled_from("123"), st.integers(1, 2), st.sampled_from([0.1, 0.5, 0.5, 0.9])), max_size=4
+)
+
+
+@given(pools, st.integers(0, 2), st.integers(1, 4), st.sampled_from(BUILT_IN))
+def test_subsets_are_averaged_exactly(pool: list[tuple[str, int, float]], dead: int, n: int, rule: str) -> None:
+    """Against every subset, one by one: `argmax` by its formula, the others since at most 64 subsets exist."""
+    cast = [
+        Ballot(leaf(i, answer, float(answer == "1")), copies, score) for i, (answer, copies, score) in enumerate(pool)
+    ]
+    paths = [ballot for ballot in cast for _ in range(ballot.copies)]
+    size = len(paths) + dead
+    if not 1 <= n <= size or len(list(itertools.combinations(range(size), n))) > 64:
+        return
+    subsets = itertools.combinations(range(size), n)
+    chosen = [[Ballot(paths[i].leaf, 1, paths[i].score) for i in some if i < len(paths)] for some in subsets]
+    found = [elect(some, vote(rule), as_text, "p").accuracy or 0.0 for some in chosen]
+    assert elect_among(cast, dead, n, vote(rule), as_text, "p").accuracy == pytest.approx(sum(found) / len(found))
+
+
+def test_random_subsets_are_unbiased() -> None:
+    """Majority of 3 of 12 paths, 7 of them right: the hypergeometric P(at least 2 right) + nothing else; 300 pools of
+    64 subsets."""
+    cast = [Ballot(ONE, 7, 0.5), Ballot(TWO, 5, 0.5)]
+    exact = (35 * 1 + 21 * 5) / 220
+    found = [elect_among(cast, 0, 3, Majority(), as_text, f"p{i}").accuracy or 0.0 for i in range(300)]
+    assert abs(sum(found) / 300 - exact) < 4.5 * (exact * (1 - exact) / (300 * 64)) ** 0.5
+    assert elect_among(cast, 0, 12, Majority(), as_text, "p").accuracy == 1.0
+    chosen = [elect_among(cast, 0, 3, Majority(), as_text, f"p{i}").leaf for i in range(300)]
+    assert abs(chosen.count(ONE) / 300 - exact) < 4.5 * (exact * (1 - exact) / 300) ** 0.5
+
+
+def test_a_pool_that_is_too_small_is_named() -> None:
+    with pytest.raises(UserError, match="n is 9, but the pool of 'p' holds 5 paths"):
+        elect_among(CAST, 1, 9, Argmax(), as_text, "p")
+
+
+def within(a: str, b: str) -> bool:
+    """Equal within a tolerance of 1, which is no equivalence: 1 ~ 2 ~ 3, and 1 differs from 3."""
+    return abs(int(a) - int(b)) <= 1
+
+
+def test_answers_are_grouped_by_an_equivalence_whatever_the_order() -> None:
+    """1, 2 and 3 are joined by a chain; 7 and 8 are a pair. Grouping by the first of each would split 1 and 3 in some
+    orders and not in others."""
+    for order in itertools.permutations(["1", "2", "3", "7", "8"]):
+        cast = [Ballot(leaf(i, answer, 0.0), 1, 0.5) for i, answer in enumerate(order)]
+        groups = {frozenset(b.leaf.answer or "" for b in group) for group in by_answer(cast, within)}
+        assert groups == {frozenset("123"), frozenset("78")}
+
+
+@given(st.lists(st.sampled_from("0123456789"), max_size=8), st.integers(0, 2))
+def test_classes_are_connected_components(answers: list[str], tolerance: int) -> None:
+    """Two answers share a class just where steps of at most the tolerance lead from one to the other."""
+    found = classes(answers, lambda a, b: abs(int(a) - int(b)) <= tolerance)
+    ordered = sorted(set(answers), key=int)
+    breaks = [a for a, b in itertools.pairwise(ordered) if int(b) - int(a) > tolerance]
+    expected = [sum(int(b) < int(a) for b in breaks) for a in ordered]
+    assert [found[a] == found[b] for a in ordered for b in ordered] == [a == b for a in expected for b in expected]
+    assert list(dict.fromkeys(found[a] for a in answers)) == list(range(len(set(found.values()))))
+
+
+def test_a_one_sided_equality_is_read_both_ways() -> None:
+    assert classes(["a", "b"], lambda a, b: (a, b) == ("b", "a")) == {"a": 0, "b": 0}
+
+
+def test_who_has_no_answer_is_counted_by_scores_alone() -> None:
+    """A pool of solutions holds some without an answer: `argmax` may choose one, votes on answers pass it over."""
+    nothing = TreeNode(node=9, parent=0, depth=1, text="", token_ids=(1,), outcome=0.0)
+    cast = [Ballot(nothing, 3, 0.9), Ballot(ONE, 1, 0.2)]
+    assert elect(cast, Argmax(), as_text, "p").leaf is nothing
+    assert elect(cast, Majority(), as_text, "p").leaf is elect(cast, Weighted(), as_text, "p").leaf is ONE
+
+
+def test_a_vote_of_another_package_is_one_file() -> None:
+    """`least` joins by its decorator alone; pools of every size and the union of recipes' configs know it at once."""
+
+    class Least(Vote):
+        """The smallest answer wins; a bar below which it abstains."""
+
+        uses: Literal["least"] = "least"
+        bar: float = 0.0
+
+        def chances(self, cast: Sequence[Ballot[C]], same: Same) -> list[tuple[C, float]]:
+            able = [ballot for ballot in cast if float(ballot.leaf.answer or "inf") >= self.bar]
+            return [(min(able, key=lambda b: float(b.leaf.answer or "inf")).leaf, 1.0)] if able else []
+
+    registry: Registry[type[Vote]] = Registry("vote", package="data_gen.search.votes", group="data_gen.votes")
+    for name in BUILT_IN:
+        registry.register(name)(VOTES.get(name))
+    registry.register("least")(Least)
+    adapter = TypeAdapter(registry.union())
+    assert adapter.validate_python("least") == Least()
+    strict = adapter.validate_python({"uses": "least", "bar": 2})
+    assert elect(CAST, Least(), as_text, "p").leaf is ONE
+    assert elect(CAST, strict, as_text, "p").leaf is TWO
+    assert elect([CAST[0]], strict, as_text, "p") == Elected(None, 0.0)
+    # 1 of 4 paths says 1: it is in half of the pairs, and the least of each that holds it.
+    assert elect_among(CAST, 0, 2, Least(), as_text, "p").accuracy == pytest.approx(0.5)
