@@ -85,8 +85,9 @@ class StepPair:
 
     @property
     def trained_tokens(self) -> float:
-        """Tokens of both sides, by the pair's weight."""
-        return self.weight * (len(self.chosen_ids) + len(self.rejected_ids))
+        """Tokens of both sides that a loss falls on, by their weights and the pair's."""
+        sides = (self.chosen_weights, self.chosen_ids), (self.rejected_weights, self.rejected_ids)
+        return self.weight * sum(sum(weights) if weights else len(ids) for weights, ids in sides)
 
     @property
     def prefix_ids(self) -> tuple[int, ...]:

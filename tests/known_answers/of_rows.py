@@ -207,7 +207,7 @@ def model() -> Any:
 @case("stage", "verifier")
 def verifier() -> Any:
     """A classifier of another program: what its head is read as."""
-    from data_gen.verifiers.heads import read_head_config
+    from data_gen.verifiers.head_files import read_head_config
     from tests.data_gen.verifiers.foreign_models import classifier
 
     with tempfile.TemporaryDirectory() as folder:

@@ -34,6 +34,7 @@ class Outcome(TargetRule):
         if outcome is None:
             return []
         target = Target(convert(outcome, Scale.P, self.scale), outcome == 1.0, 1, (outcome, 1))
-        ends, own = step_ends(path), own_tokens(path)
-        places = {"last": ends[-1:], "steps": ends, "tokens": range(ends[-1] + 1)}
-        return [(at, target) for at in places[self.level] if own[at]]
+        own = own_tokens(path)
+        ends = tuple(end for end in step_ends(path) if own[end])
+        places = {"last": ends[-1:], "steps": ends, "tokens": tuple(at for at, written in enumerate(own) if written)}
+        return [(at, target) for at in places[self.level]]

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+import yaml
 
 from data_gen.engines.base import LM
 from data_gen.engines.programs import run_programs
 from data_gen.engines.scripted import ScriptedEngine
 from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
-from data_gen.labelling.pairs.base import draw_pairs
+from data_gen.labelling.pairs.base import draw_pairs, takes_sides
 from data_gen.labelling.pairs.margin import Margin
 from data_gen.labelling.pairs.whole import Whole
 from data_gen.labelling.paths import PathPolicy
+from data_gen.labelling.reach import View
 from data_gen.labelling.recode import Recoder
 from data_gen.labelling.solutions import path_solutions
 from data_gen.labelling.steps import in_steps
@@ -31,12 +34,15 @@ from data_gen.records.trees import ROOT, Tree, TreeNode
 from data_gen.search.expand import Expand
 from data_gen.search.reading import Limits
 from data_gen.search.tree import SearchTree
+from data_gen.verifiers.heads import HeadConfig
 from reasoning_train.trainers.data.pairs import encode_pairs
 from reasoning_train.trainers.data.solutions import encode_solutions
+from reasoning_train.trainers.data.values import encode_values
 from tests.data_gen.test_format import bpe
 from tests.data_gen.test_marks import MARKS, marked, merging
 from tests.data_gen.typed import typed
 
+HERE = Path(__file__).parents[3]
 CODEC = marked(bpe())
 CALL, TOLD = "Call: 3+4\n", "```output\nAnswer: 9\n```\n"
 RIGHT, WRONG = (CALL, TOLD, "3 + 4 = 7\n", "Answer: 7"), (CALL, TOLD, "3 + 4 = 8\n", "Answer: 8")
@@ -104,6 +110,7 @@ def test_sides_of_pairs_have_no_loss_on_what_was_told() -> None:
         [row] = encode_pairs([pair], CODEC, 512, vocabulary=len(CODEC.tokenizer)).rows
         for trace, weights in zip(row.traces, (pair.chosen_weights, pair.rejected_weights), strict=True):
             assert trace.weights == (0.0,) * len(pair.prompt_ids) + weights
+        assert pair.trained_tokens == sum(pair.chosen_weights) + sum(pair.rejected_weights)
         for bad in ((0.0,) * len(pair.chosen_ids), (1.0,)):
             with pytest.raises(UserError, match="chosen_weights is .*one a token and not all 0"):
                 encode_pairs([replace(pair, chosen_weights=bad)], CODEC, 512, vocabulary=len(CODEC.tokenizer))
@@ -116,6 +123,25 @@ def test_no_value_stands_on_what_was_told(rule: TargetRule) -> None:
         length, begin = len(ids_of((TOLD,), end=False)), len(ids_of((CALL,), end=False))
         assert not {*row.at} & {*range(begin, begin + length)}
         assert {*row.ends} <= {*row.at}
+
+
+def test_a_path_that_is_cut_behind_a_tool_has_its_last_value_at_the_call() -> None:
+    """The last node is what was told alone: no step of the policy, and no side of a pair."""
+    whole = planted(RIGHT)
+    ids = ids_of((CALL, TOLD), end=False)
+    cut = replace(whole.nodes[1], text=CALL + TOLD, token_ids=ids, terminal="limit", answer=None, outcome=0.0)
+    tree = in_steps(replace(whole, nodes=(whole.root, cut)), CODEC)
+    assert [(node.text, node.own) for node in tree.nodes[1:]] == [(CALL, True), (TOLD, False)]
+    assert not takes_sides(View(tree), tree.nodes[2])
+    paths = PathPolicy(correct=0, wrong=1).choose([tree], Random(0), whole=False)[0]
+    last = len(ids_of((CALL,), end=False)) - 1
+    for rule, at in (
+        (Outcome(level="last"), (last,)),
+        (Outcome(level="steps"), (last,)),
+        (Outcome(level="tokens"), tuple(range(last + 1))),
+        (PrefixRatio(level="steps"), (last,)),
+    ):
+        assert [row.at for row in value_targets(paths, rule, multiplicity="paths")] == [at]
 
 
 def test_paths_teach_nothing_of_what_was_told() -> None:
@@ -170,6 +196,28 @@ def test_a_step_is_drawn_to_the_end_of_its_span() -> None:
         ScriptedEngine(script), [PROBLEM], program, seed=0, key=lambda problem: problem.id, in_flight=1
     )
     assert found == [("<think>a\nAnswer: 5\n</think>3 + 4 = 7\n", "", None), ("Answer: 7", "answer", "7")]
+
+
+def test_labels_of_another_template_are_refused() -> None:
+    """The tokenizer is the same, so that nothing else would tell."""
+    student = StepCodec(Format(task=TaskFormat(marks=MARKS), model=ModelFormat(plain_suffix=" ->\n")), bpe())
+    [pair] = draw_pairs(Whole(), TREE, Random(0), None)[0]
+    vocabulary = len(CODEC.tokenizer)
+    with pytest.raises(UserError, match="this model is asked .*Make the rows by stage `recode_pairs`"):
+        encode_pairs([pair], student, 512, vocabulary=vocabulary)
+    paths = PathPolicy(correct=1).choose([TREE], Random(0), whole=True)[0]
+    targets = value_targets(paths, Outcome(), multiplicity="paths")
+    with pytest.raises(UserError, match="this model is asked .*Make the rows by stage `recode_targets`"):
+        encode_values(targets, student, HeadConfig(), 512, vocabulary=vocabulary)
+    assert encode_values(targets, CODEC, HeadConfig(), 512, vocabulary=vocabulary).rows
+
+
+def test_the_format_that_is_shipped_marks_these_kinds() -> None:
+    document = yaml.safe_load((HERE / "configs/formats/tools.yaml").read_text(encoding="utf-8"))
+    codec = StepCodec(Format(task=TaskFormat(**document["task"]["format"])), bpe())
+    said = "Plan: add\n<think>7?</think>\n```python\nprint(3 + 4)\n```\n```output\n7\n```\nAnswer: 7"
+    kinds = [str(s.kind) for s in codec.split(codec.tokenizer(said, add_special_tokens=False)["input_ids"])]
+    assert kinds == ["plan", "think", "code", "observation", "answer"]
 
 
 def test_segments_of_prompts_are_not_the_policys() -> None:
