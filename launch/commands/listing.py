@@ -21,7 +21,11 @@ MORE = """\
 def add(subparsers: Subparsers) -> None:
     """Register the command."""
     parser = command(
-        subparsers, "list", run, "list recipes, configs, stages, tasks, searches, scorers and losses", MORE
+        subparsers,
+        "list",
+        run,
+        "list recipes and what they may name",
+        MORE,
     )
     parser.add_argument("what", nargs="?", choices=sorted(SECTIONS), help="one section only")
     add_json(parser)
@@ -94,6 +98,13 @@ def _scorers() -> Iterator[Row]:
         yield {"scorer": name, "about": _summary(SCORERS.get(name).__doc__)}
 
 
+def _claims() -> Iterator[Row]:
+    from reasoning_train.evaluation.claims import CLAIM_FORMS
+
+    for name in CLAIM_FORMS.names():
+        yield {"claim": name, "about": _summary(CLAIM_FORMS.get(name).__doc__)}
+
+
 def _losses() -> Iterator[Row]:
     from reasoning_train.trainers.losses.base import LOSSES
 
@@ -120,4 +131,5 @@ SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     "searches": _searches,
     "scorers": _scorers,
     "losses": _losses,
+    "claims": _claims,
 }

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from reasoning_train.evaluation.intervals import LEVEL, Estimate
+from reasoning_train.evaluation.intervals import LEVEL, Estimate, wilson
+from reasoning_train.evaluation.names import SHARE
 
 RESAMPLES = 1_000
 Statistic = Callable[[np.ndarray, np.ndarray], float | None]
@@ -21,8 +22,8 @@ Statistic = Callable[[np.ndarray, np.ndarray], float | None]
 def resampled(
     statistic: Statistic, scores: Sequence[Sequence[float]], right: Sequence[Sequence[bool]], seed: int = 0
 ) -> Estimate | None:
-    """A statistic over all solutions, with a percentile interval over resamples of problems. scores, right: one
-    sequence a problem."""
+    """A statistic over all solutions that lies between 0 and 1, with a percentile interval over resamples of problems;
+    where all resamples agree (an AUC of 1), with Wilson's. scores, right: one sequence a problem."""
     groups = [(np.asarray(s, dtype=float), np.asarray(r, dtype=bool)) for s, r in zip(scores, right, strict=True)]
 
     def over(chosen: Sequence[int] | np.ndarray) -> float | None:
@@ -33,7 +34,7 @@ def resampled(
     if value is None:
         return None
     low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(value, float(low), float(high))
+    return wilson(value, len(groups), SHARE) if low == high else Estimate(value, float(low), float(high))
 
 
 def auc(scores: Sequence[float] | np.ndarray, right: Sequence[bool] | np.ndarray) -> float | None:

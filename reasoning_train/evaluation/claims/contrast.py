@@ -12,8 +12,11 @@ from reasoning_train.evaluation.claims.base import CLAIM_FORMS, ClaimForm, State
 
 @CLAIM_FORMS.register("contrast")
 class Contrast(ClaimForm):
-    """`{uses: contrast, weights: {pf_hi: 1, beam_hi: -1, pf_lo: -1, beam_lo: 1}}`: particles gain more over beams at
-    high noise than they do at low noise."""
+    """A weighted sum of arms exceeds 0, such as a difference of differences.
+
+    `{uses: contrast, weights: {pf_hi: 1, beam_hi: -1, pf_lo: -1, beam_lo: 1}}`: particles gain more over beams at high
+    noise than they do at low noise.
+    """
 
     uses: Literal["contrast"] = "contrast"
     weights: dict[str, float] = Field(min_length=2)

@@ -12,10 +12,10 @@ from reasoning_train.evaluation.claims.base import CLAIM_FORMS, ClaimForm, State
 
 @CLAIM_FORMS.register("within")
 class Within(ClaimForm):
-    """`{uses: within, arm: short, of: long, margin: 0.02}`: `short` loses less than two points on `long`.
+    """An arm is no worse than another by more than a margin (non-inferiority).
 
-    Supported where the interval of arm - of lies above -margin, contradicted where it lies below. An arm that is better
-    is within, too.
+    `{uses: within, arm: short, of: long, margin: 0.02}`: `short` loses less than two points on `long`. Supported where
+    the interval of arm - of lies above -margin, contradicted where it lies below. An arm that is better is within, too.
     """
 
     uses: Literal["within"] = "within"

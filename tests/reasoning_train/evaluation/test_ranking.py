@@ -68,6 +68,13 @@ def test_intervals_resample_problems() -> None:
     assert resampled(auc, [[0.1], [0.2]], [[True], [True]]) is None
 
 
+def test_where_all_resamples_agree_wilson_says_what_they_cannot() -> None:
+    """Ten problems that a score separates: 1.96^2 / (10 + 1.96^2) = 0.278."""
+    found = resampled(auc, [[0.9, 0.1]] * 10, [[True, False]] * 10)
+    assert found is not None and (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(1 - 0.2775, abs=1e-3)
+
+
 def _solutions(rng: np.random.Generator, problems: int, gain: float) -> tuple[np.ndarray, np.ndarray]:
     """8 solutions a problem, right with probability 1 / (1 + exp(-z)); what is said of them is that of gain * z."""
     z = rng.normal(0, 1, (problems, 1)) + rng.normal(0, 1, (problems, 8))

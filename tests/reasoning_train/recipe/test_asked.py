@@ -185,7 +185,7 @@ def test_new_fields_change_no_key_of_a_recipe(recipe: str, request: pytest.Fixtu
     assert {name: node.key for name, node in after.items()} == before
 
 
-AFTER_TREES = {"trees", "pairs", "known", "tuned", "eval"}
+AFTER_TREES = {"trees", "pairs", "known", "tuned", "whole", "known_whole", "tuned_whole", "eval", "claim"}
 
 
 @pytest.mark.parametrize(

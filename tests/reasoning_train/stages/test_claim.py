@@ -12,6 +12,7 @@ import pytest
 from data_gen.errors import UserError
 from reasoning_train.api.refs import Ref
 from reasoning_train.recipe.errors import RecipeError
+from reasoning_train.recipe.load import load_plan
 from tests.reasoning_train.bench import Bench
 from tests.reasoning_train.evaluation.rows import row, rows
 from tests.reasoning_train.recipe.kitchen import load
@@ -290,6 +291,12 @@ def test_one_reference_becomes_the_tables_of_all_seeds(tmp_path: Path) -> None:
 def test_names_are_checked_before_anything_runs(tmp_path: Path, text: str, override: str, message: str) -> None:
     with pytest.raises(RecipeError, match=re.escape(message)):
         load(tmp_path, text, f"stages.claim.{override}")
+
+
+def test_rows_of_verifiers_are_known_before_anything_runs() -> None:
+    recipe = Path(__file__).parents[3] / "recipes" / "orm" / "tiny.yaml"
+    with pytest.raises(RecipeError, match=re.escape("the table 'measured' has no row 'omr'. Did you mean 'orm'?")):
+        load_plan(recipe, ["stages.claim.form.better=omr"])
 
 
 @pytest.mark.parametrize(
