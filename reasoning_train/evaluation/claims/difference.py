@@ -12,8 +12,8 @@ from reasoning_train.evaluation.claims.base import CLAIM_FORMS, ClaimForm, State
 class Difference(ClaimForm):
     """One arm is better than another, and than a control.
 
-    `{uses: difference, better: tuned, than: base, control: unfiltered}`. With a control two things are claimed: better -
-    than and better - control. What the control gains is shown beside them.
+    `{uses: difference, better: tuned, than: base, control: unfiltered}`. With a control two things are claimed: better
+    - than and better - control. What the control gains is shown beside them.
     """
 
     uses: Literal["difference"] = "difference"

@@ -15,9 +15,9 @@ from reasoning_train.evaluation.claims.base import CLAIM_FORMS, ClaimForm, State
 class Trend(ClaimForm):
     """A metric rises along an ordered list of arms.
 
-    `{uses: trend, arms: [a0, a2, a4]}`: the slope of a straight line through the arms, by least squares, is above 0. The
-    slope is a linear contrast of the arms, so its interval is that of any other comparison. It does not say that every
-    step rises: the steps between neighbours are shown beside it.
+    `{uses: trend, arms: [a0, a2, a4]}`: the slope of a straight line through the arms, by least squares, is above 0.
+    The slope is a linear contrast of the arms, so its interval is that of any other comparison. It does not say that
+    every step rises: the steps between neighbours are shown beside it.
     """
 
     uses: Literal["trend"] = "trend"
