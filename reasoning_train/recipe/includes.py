@@ -13,6 +13,7 @@ from typing import Any
 import reasoning_train
 from data_gen.errors import nearest
 from reasoning_train.recipe.errors import RecipeError
+from reasoning_train.recipe.likes import written_out
 from reasoning_train.recipe.yaml_core import Document, join, parse_value, read_yaml
 
 CHECKOUT = Path(reasoning_train.__file__).parent.parent
@@ -35,7 +36,7 @@ def load_document(path: Path, overrides: Sequence[str] = ()) -> Document:
     document = _expand(path, ())
     for override in overrides:
         document = _override(document, override)
-    return document
+    return written_out(document)
 
 
 def _expand(path: Path, stack: tuple[Path, ...]) -> Document:

@@ -20,6 +20,7 @@ from pydantic.json_schema import models_json_schema
 from data_gen.tasks import TASKS
 from reasoning_train.api.stage import STAGES
 from reasoning_train.recipe.includes import CHECKOUT
+from reasoning_train.recipe.likes import LIKE
 from reasoning_train.recipe.schema import Recipe
 
 FILE = CHECKOUT / "configs" / "recipe.schema.json"
@@ -42,7 +43,7 @@ def recipe_json_schema() -> dict[str, Any]:
         )
     for name, task in tasks.items():
         defs[f"task:{name}"] = _used(name, defs[name_of[task]], {})
-    defs["Stage"] = _by_uses("stage", stages)
+    defs["Stage"] = _or_like(_by_uses("stage", stages))
     defs["task"] = _by_uses("task", tasks)
     defs["Task"] = {"$ref": "#/$defs/task"}  # their base class, of which a `problems` stage takes any
     defs["model"] = _without(defs[name_of[stages["model"]]], _IMPLICIT) if "model" in stages else {"type": "object"}
@@ -135,6 +136,16 @@ def _by_uses(prefix: str, known: Mapping[str, Any]) -> dict[str, Any]:
         for name in known
     ]
     return {"type": "object", "required": ["uses"], "properties": {"uses": {"enum": sorted(known)}}, "allOf": branches}
+
+
+def _or_like(schema: dict[str, Any]) -> dict[str, Any]:
+    """A stage that is `like` another, or merges one by `<<`, has the fields that it writes and those of the other:
+    which these are is the loader's to say."""
+    taken = {"anyOf": [{"required": [LIKE]}, {"required": ["<<"]}]}
+    like = {"type": "string", "description": "a stage whose fields this one has, but for those that it writes itself"}
+    uses = schema["properties"]["uses"]
+    whole = {key: value for key, value in schema.items() if key not in ("type", "properties")}
+    return {"type": "object", "properties": {"uses": uses, LIKE: like}, "if": taken, "then": True, "else": whole}
 
 
 def _without(schema: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:

@@ -122,10 +122,14 @@ class _Builder:
         return [self.build(item, join(path, str(i)), _line(item)) for i, item in enumerate(node.value)]
 
     def _mapping(self, node: yaml.MappingNode, path: str) -> dict[str, Any]:
-        result: dict[str, Any] = {}
+        merges = [(key, value) for key, value in node.value if _is_merge(key)]
+        result = self._merged(merges, path)
         seen: dict[str, int] = {}
         for key_node, value_node in node.value:
+            if _is_merge(key_node):
+                continue
             key = self._key(key_node)
+            self._forget(join(path, key))
             if key in seen:
                 raise self._error(
                     key_node, f"the key {key!r} is given twice, first on line {seen[key]}; keep one of them"
@@ -133,6 +137,30 @@ class _Builder:
             seen[key] = _line(key_node)
             result[key] = self.build(value_node, join(path, key), _line(key_node))
         return result
+
+    def _merged(self, merges: list[tuple[yaml.Node, yaml.Node]], path: str) -> dict[str, Any]:
+        """The entries that `<<: *base` or `<<: [*first, *second]` bring: what the map has itself wins."""
+        if len(merges) > 1:
+            raise self._error(merges[1][0], "the key '<<' is given twice; write `<<: [*first, *second]`")
+        result: dict[str, Any] = {}
+        for _, value in merges:
+            sources = value.value if isinstance(value, yaml.SequenceNode) else [value]
+            for source in reversed(sources):
+                if not isinstance(source, yaml.MappingNode):
+                    raise self._error(source, "'<<' takes a map, or a list of maps, that stands elsewhere: `<<: *base`")
+                builder = _Builder(self.place, {})
+                builder._open = self._open
+                brought = builder.build(source, path, _line(source))
+                for key in brought:
+                    self._forget(join(path, key))
+                self.origins |= {place: line for place, line in builder.origins.items() if place != path}
+                result |= brought
+        return result
+
+    def _forget(self, path: str) -> None:
+        """What a merge brought to a place that is written out."""
+        for known in [known for known in self.origins if known == path or known.startswith(path + ".")]:
+            del self.origins[known]
 
     def _key(self, node: yaml.Node) -> str:
         key = self._scalar(node) if isinstance(node, yaml.ScalarNode) else None
@@ -154,6 +182,11 @@ class _Builder:
 
     def _error(self, node: yaml.Node, message: str) -> RecipeError:
         return RecipeError(f"{self.place(_line(node))}: {message}.")
+
+
+def _is_merge(node: yaml.Node) -> bool:
+    """Whether a key is YAML 1.1's merge key, `<<` without quotes."""
+    return isinstance(node, yaml.ScalarNode) and node.value == "<<" and node.style in (None, "")
 
 
 def _construct(kind: str, text: str) -> Any:

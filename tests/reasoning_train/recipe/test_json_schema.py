@@ -13,6 +13,7 @@ from reasoning_train.recipe.json_schema import FILE, field_docs
 from reasoning_train.recipe.load import recipe_json_schema
 from reasoning_train.recipe.yaml_core import parse_value
 from tests.reasoning_train.recipe.kitchen import RECIPE, TrainConfig
+from tests.reasoning_train.recipe.test_grids import GRID, GROUP
 from tests.reasoning_train.recipe.test_rounds import ROUNDS
 
 
@@ -38,7 +39,10 @@ def test_it_is_a_schema(schema: dict[str, Any]) -> None:
     jsonschema.Draft202012Validator.check_schema(schema)
 
 
-@pytest.mark.parametrize("recipe", [RECIPE, ROUNDS, "include: [configs/tasks/chain.yaml]"])
+LIKES = RECIPE + "      more: {like: tuned, rate: 0.1}\n"
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, ROUNDS, GRID, GROUP, LIKES, "include: [configs/tasks/chain.yaml]"])
 def test_good_recipes_pass(schema: dict[str, Any], recipe: str) -> None:
     assert errors(schema, recipe) == []
 
@@ -50,6 +54,7 @@ def test_good_recipes_pass(schema: dict[str, Any], recipe: str) -> None:
         ("k_sample,", "k_sample, n: x,", "'x' is not valid under any of the given schemas"),
         ("uses: k_sample,", "uses: k_smaple,", "'k_smaple' is not one of"),
         ("uses: k_sample,", "", "'uses' is a required property"),
+        ("uses: k_sample,", "like: 3,", "3 is not of type 'string'"),
         ("uses: k_task", "uses: k_task, stpes: 1", "Additional properties are not allowed ('stpes' was unexpected)"),
         ("name: kitchen", "nmae: kitchen", "Additional properties are not allowed ('nmae' was unexpected)"),
         ('policy: "${stages.base}", p', "policy: base, p", "'base' does not match"),

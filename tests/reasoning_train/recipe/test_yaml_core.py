@@ -101,9 +101,58 @@ def test_anchors_are_followed(tmp_path: Path) -> None:
     assert read_yaml(write(tmp_path, "a: &x {n: 1}\nb: *x\n"), "r.yaml").value == {"a": {"n": 1}, "b": {"n": 1}}
 
 
+MERGES = """
+base: &base
+  n: 1
+  deep: {x: 1, y: 2}
+other: &other {m: 3, n: 9, deep: {z: 1}}
+one:
+  <<: *base
+  n: 5
+two: {<<: [*base, *other]}
+whole: {<<: *base, deep: {x: 7}}
+quoted: {"<<": 1}
+"""
+
+
+def test_merge_keys(tmp_path: Path) -> None:
+    """What a map has itself wins, then what the first source has; a map inside is taken or replaced whole."""
+    found = read_yaml(write(tmp_path, MERGES), "r.yaml")
+    assert found.value["one"] == {"n": 5, "deep": {"x": 1, "y": 2}}
+    assert found.value["two"] == {"n": 1, "deep": {"x": 1, "y": 2}, "m": 3}
+    assert found.value["whole"] == {"n": 1, "deep": {"x": 7}}
+    assert found.value["quoted"] == {"<<": 1}
+
+
+def test_what_a_merge_brings_stands_where_it_is_written(tmp_path: Path) -> None:
+    origins = read_yaml(write(tmp_path, MERGES), "r.yaml").origins
+    assert {key: line for key, line in origins.items() if key.startswith("one")} == {
+        "one": "r.yaml:5",
+        "one.n": "r.yaml:7",
+        "one.deep": "r.yaml:3",
+        "one.deep.x": "r.yaml:3",
+        "one.deep.y": "r.yaml:3",
+    }
+    assert {key: line for key, line in origins.items() if key.startswith("two.")} == {
+        "two.n": "r.yaml:2",
+        "two.deep": "r.yaml:3",
+        "two.deep.x": "r.yaml:3",
+        "two.deep.y": "r.yaml:3",
+        "two.m": "r.yaml:4",
+    }
+    assert "whole.deep.y" not in origins
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("a: &a {<<: *a}\n", "r.yaml:1: an alias refers to the value that it is part of."),
+        ("a: {<<: 1}\n", "r.yaml:1: '<<' takes a map, or a list of maps, that stands elsewhere: `<<: *base`."),
+        ("a: &a {n: 1}\nb: {<<: [*a, 2]}\n", "r.yaml:2: '<<' takes a map, or a list of maps, that stands elsewhere"),
+        (
+            "a: &a {n: 1}\nb: {<<: *a, <<: *a}\n",
+            "r.yaml:2: the key '<<' is given twice; write `<<: [*first, *second]`.",
+        ),
         ("a: 1\nb: 2\na: 3\n", "r.yaml:3: the key 'a' is given twice, first on line 1; keep one of them."),
         ("a: {b: 1, b: 2}\n", "r.yaml:1: the key 'b' is given twice, first on line 1; keep one of them."),
         (
