@@ -14,7 +14,7 @@ from data_gen.labelling.pairs.first_error import FirstErrorPairs as Rule
 from data_gen.labelling.reach import View
 from data_gen.labelling.steps import in_steps
 from data_gen.scorers.base import GrantedGold
-from data_gen.search.algorithms.first_error import FirstErrorPairs
+from data_gen.search.algorithms.first_error import FirstError
 from data_gen.search.tree import SearchTree
 from tests.data_gen.search.toy import CODEC, TOKENIZER, ToyScorer, ToyTask, World, grow, path_of, problem
 
@@ -44,7 +44,7 @@ def test_a_trace_by_hand() -> None:
     right, and their first step is a again."""
     solved = [("a\n", 1, 0, 0, ""), ("a\nc\n", 1, 0, 0, ""), ("a\nc\nAnswer: 1", 1, 0, 0, "answer")]
     solved += [("b\n", 1, 0, 2, ""), ("b\nc\n", 1, 0, 2, ""), ("b\nc\nAnswer: 0", 1, 0, 0, "answer")]
-    search = FirstErrorPairs(samples=2, corrections=4, judge="mc", k=2)
+    search = FirstError(samples=2, corrections=4, judge="mc", k=2)
     [tree] = grow(search, WORLD, task=TASK, cycle=True)
     steps = [node for node in tree.nodes[1:] if node.source != "rollout"]
     assert [(node.solution, node.draws, node.mc_correct, node.mc_total, node.terminal) for node in steps] == solved
@@ -66,7 +66,7 @@ def test_errors_stand_where_their_probabilities_say(judge: str, first: float, se
     800 trees, within 4 standard errors; so are the right completions of the question (.42) and of a (.6, where no
     rollout chose it)."""
     world = World({(): {"a": 0.7, "b": 0.3}, ("a",): {"c": 0.6, "d": 0.4}, ("b",): {"c": 1.0}}, WORLD.right)
-    search = FirstErrorPairs(samples=1, corrections=4, judge=judge, k=1)  # type: ignore[arg-type]
+    search = FirstError(samples=1, corrections=4, judge=judge, k=1)  # type: ignore[arg-type]
     parents: dict[tuple[str, ...], list[float]] = {(): [], ("a",): []}
     for tree in grow(search, world, task=TASK, runs=800, seed=5):
         for node in tree.nodes:
@@ -82,7 +82,7 @@ def test_errors_stand_where_their_probabilities_say(judge: str, first: float, se
 def test_each_judge_finds_the_wrong_steps_and_their_corrections(judge: str) -> None:
     """Of 12 samples both errors occur but in 2 * (3/4)^12 of the runs, and 12 completions each mend them but in
     (3/4)^12."""
-    search = FirstErrorPairs(samples=12, errors=12, corrections=12, judge=judge, k=8)  # type: ignore[arg-type]
+    search = FirstError(samples=12, errors=12, corrections=12, judge=judge, k=8)  # type: ignore[arg-type]
     [tree] = grow(search, WORLD, scorer=JUDGE, task=TASK, seed=3)
     assert pairs(tree, judge) == {("a", "b"), ("c", "d")}
     rolled = {path_of(tree, node) for node in tree.nodes if node.rollouts()}
@@ -90,32 +90,32 @@ def test_each_judge_finds_the_wrong_steps_and_their_corrections(judge: str) -> N
 
 
 def test_only_so_many_wrong_solutions_are_mended() -> None:
-    [tree] = grow(FirstErrorPairs(samples=12, errors=1, corrections=5), WORLD, task=TASK, seed=3)
+    [tree] = grow(FirstError(samples=12, errors=1, corrections=5), WORLD, task=TASK, seed=3)
     [parent] = [node for node in tree.nodes if node.rollouts()]
     assert len(parent.rollouts()) == 5 == parent.mc_total
 
 
 def test_nothing_is_drawn_anew_where_all_is_right() -> None:
     world = World({(): {"a": 1.0}}, {("a",): 1.0})
-    [tree] = grow(FirstErrorPairs(samples=4), world, task=TASK)
+    [tree] = grow(FirstError(samples=4), world, task=TASK)
     assert (tree.stopped, sum(len(node.rollouts()) for node in tree.nodes)) == ("decided", 0)
 
 
 def test_a_wrong_answer_after_right_steps_is_the_error() -> None:
     world = World({(): {"a": 1.0}}, {("a",): 0.5})
-    [tree] = grow(FirstErrorPairs(samples=8, corrections=8), world, task=TASK)
+    [tree] = grow(FirstError(samples=8, corrections=8), world, task=TASK)
     assert pairs(tree, "oracle") == {("Answer: 1", "Answer: 0")}
 
 
 def test_an_oracle_needs_a_step_checker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ToyTask, "check_steps", lambda self, problem, steps: None)
     with pytest.raises(UserError, match=r"search.judge: 'oracle' needs a task that can check steps .* Use `judge: mc`"):
-        grow(FirstErrorPairs(samples=12), WORLD)
+        grow(FirstError(samples=12), WORLD)
 
 
 def test_a_scorer_as_judge_must_be_there() -> None:
     with pytest.raises(UserError, match="needs a scorer"):
-        grow(FirstErrorPairs(samples=12, judge="scorer"), WORLD)
+        grow(FirstError(samples=12, judge="scorer"), WORLD)
 
 
 def test_given_solutions_come_first_and_cost_nothing() -> None:
@@ -126,8 +126,8 @@ def test_given_solutions_come_first_and_cost_nothing() -> None:
         return Sample(token_ids=ids, logprobs=(), finish="stop")
 
     given = [sample("b\nc\nAnswer: 0"), sample("b\nc\nAnswer: 0")]
-    [tree] = grow(FirstErrorPairs(samples=3, errors=1, corrections=4), WORLD, task=TASK, given=given)
-    [alone] = grow(FirstErrorPairs(samples=1, errors=1, corrections=4), WORLD, task=TASK)
+    [tree] = grow(FirstError(samples=3, errors=1, corrections=4), WORLD, task=TASK, given=given)
+    [alone] = grow(FirstError(samples=1, errors=1, corrections=4), WORLD, task=TASK)
     first = tree.nodes[1]
     assert (path_of(tree, first), first.draws >= 2, first.logprob) == (("b",), True, None)
     ends = [node for node in tree.nodes if node.terminal and node.source == "policy"]
