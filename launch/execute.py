@@ -97,9 +97,10 @@ def _print_tables(plan: Plan, store: Store) -> None:
 
 def tables(plan: Plan, store: Store) -> Iterator[tuple[str, dict[str, Any]]]:
     """(node, table) of every finished node whose main output is a table or a verdict and that left
-    `metrics["table"]`."""
+    `metrics["table"]`, and of its tables by groups, `metrics["by"]`."""
     for name, node in plan.nodes.items():
         stage = STAGES.get(node.uses)
         artifact = store.find(node) if stage.outputs[stage.main] in TABLE_KINDS else None
         if artifact and "table" in artifact.manifest["metrics"]:
             yield name, artifact.manifest["metrics"]["table"]
+            yield from ((name, table) for table in artifact.manifest["metrics"].get("by", []))

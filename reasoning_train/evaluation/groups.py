@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from data_gen.records.problem import Problem
 
 Value = str | int | float | bool
 Where = dict[str, Value | list[Value]]
@@ -31,6 +34,13 @@ def fits(where: Mapping[str, Value | Sequence[Value]], tags: Mapping[str, str], 
     (True, False)
     """
     return all(group_of(name, tags, difficulty) in _texts(wanted) for name, wanted in where.items())
+
+
+def restricted(
+    problems: Iterable[Problem], where: Mapping[str, Value | Sequence[Value]], limit: int | None
+) -> Iterator[Problem]:
+    """The first `limit` problems that `where` asks for."""
+    return itertools.islice((one for one in problems if fits(where, one.tags, one.difficulty)), limit)
 
 
 def written(value: Value) -> str:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from data_gen.errors import UserError
 from data_gen.search.votes import Ballot
 from data_gen.search.votes.majority import Majority
 from data_gen.search.votes.subsets import elect_among
-from reasoning_train.evaluation.intervals import Estimate, intervals, weighted_bounds
+from reasoning_train.evaluation.groups import group_of
+from reasoning_train.evaluation.intervals import intervals, weighted_bounds
 from reasoning_train.evaluation.metrics import pass_at_k
-from reasoning_train.evaluation.names import COSTS, bounds_of
+from reasoning_train.evaluation.names import bounds_of
 from reasoning_train.evaluation.table_row import TableRow
 
-Collected = tuple[dict[str, dict[str, dict[str, float]]], set[str], dict[str, list[int]]]
+MOST_GROUPS = 50
+"""More tables of one kind nobody reads."""
+NO_GROUP = "(none)"
+"""Problems without the tag that tables are by."""
+Rows = dict[str, dict[str, dict[str, float]]]
+"""policy -> problem -> metrics."""
+Collected = tuple[Rows, set[str], dict[str, list[int]]]
 """policy -> problem -> metrics; the unverifiable problems; policy -> [right samples, of these with a wrong step]."""
 
 
@@ -60,7 +68,7 @@ def majority_at_k(row: TableRow, k: int) -> float:
 
 def collect(rows: Iterable[TableRow], ks: Sequence[int]) -> Collected:
     """Group the rows of a table; problems that are unverifiable for any policy are left out for all."""
-    table: dict[str, dict[str, dict[str, float]]] = {}
+    table: Rows = {}
     unverifiable: set[str] = set()
     wrong: dict[str, list[int]] = {}
     for row in rows:
@@ -79,67 +87,103 @@ def collect(rows: Iterable[TableRow], ks: Sequence[int]) -> Collected:
     return table, unverifiable, wrong
 
 
-def summarise_rows(rows: Iterable[dict[str, Any]], policies: Sequence[str], ks: Sequence[int]) -> dict[str, Any]:
+@dataclass(slots=True)
+class _Notes:
+    """What is said of policies and problems beside their metrics."""
+
+    by: Sequence[str]
+    strategies: dict[str, str] = field(default_factory=dict)
+    oracle: set[str] = field(default_factory=set)
+    """Policies of rows in which gold took part."""
+    groups: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Problem -> name in `by` -> its group."""
+
+    def noting(self, rows: Iterable[TableRow]) -> Iterator[TableRow]:
+        """The rows as they are."""
+        for row in rows:
+            self.strategies.setdefault(row.policy, row.strategy)
+            if row.oracle:
+                self.oracle.add(row.policy)
+            if row.problem_id not in self.groups:
+                found = {name: group_of(name, row.tags, row.difficulty) for name in self.by}
+                self.groups[row.problem_id] = {name: NO_GROUP if one is None else one for name, one in found.items()}
+            yield row
+
+
+def summarise_rows(
+    rows: Iterable[dict[str, Any]],
+    policies: Sequence[str],
+    ks: Sequence[int],
+    *,
+    by: Sequence[str] = (),
+    lower: Iterable[str] = (),
+) -> dict[str, Any]:
     """`{"problems": P, "unverifiable": n, "strategies": {name: "greedy"}, "policies": {name: {metric: [value, low,
-    high]}}, "differences": {name: {...}}}`."""
-    strategies: dict[str, str] = {}
-    oracle: set[str] = set()
-    table, unverifiable, wrong = collect(_noting(map(TableRow.from_row, rows), strategies, oracle), ks)
+    high]}}, "differences": {name: {...}}, "groups": {"subject": {"algebra": {"problems": n, "policies": ...}}}}`.
+
+    Args:
+        by: Tags, or `difficulty`, by whose values the problems are told apart, too.
+        lower: Measures of which less is better.
+
+    Raises:
+        UserError: A name in `by` has more than `MOST_GROUPS` values, or no problem has it.
+    """
+    notes = _Notes(by)
+    table, unverifiable, wrong = collect(notes.noting(map(TableRow.from_row, rows)), ks)
     problems = sorted(next(iter(table.values()), {}))
-    arrays = {name: _arrays(table[name], problems) for name in policies if problems}
     base = policies[0]
-    differences = {
-        name: {m: v - arrays[base][m] for m, v in metrics.items() if m in arrays[base]}
-        for name, metrics in arrays.items()
-    }
-    differences.pop(base, None)
     return {
         "problems": len(problems),
         "unverifiable": len(unverifiable),
         "base": base,
-        "strategies": strategies,
-        "oracle": sorted(oracle),
-        "policies": _estimates(arrays),
-        "differences": _estimates(differences, paired=True),
+        "strategies": notes.strategies,
+        "oracle": sorted(notes.oracle),
+        "lower": sorted(lower),
+        **_compared(table, problems, policies),
+        "groups": {name: _by_group(name, notes, table, problems, policies) for name in by if problems},
         "wrong_step_share_of_correct": {name: bad / right for name, (right, bad) in wrong.items() if right},
     }
 
 
-def summary_table(summary: dict[str, Any]) -> dict[str, Any]:
-    """Columns and rows of text, as terminals and the report show them."""
-    base = summary["base"]
-    measured: dict[str, Any] = next(iter(summary["policies"].values()), {})
-    names = [m for m in measured if m not in (*COSTS, "cut")]
-    costs = [m for m in COSTS if m in measured]
-    columns = ["policy", "strategy", *names, f"accuracy - {base}", "cut", *costs]
-    rows = []
-    for policy, metrics in summary["policies"].items():
-        change = summary["differences"].get(policy, {}).get("accuracy")
-        shown = [Estimate(*metrics[m]).percent() for m in names]
-        marked = f"{policy} (oracle)" if policy in summary.get("oracle", ()) else policy
-        difference = Estimate(*change).percent(signed=True) if change else ""
-        cut = f"{100 * metrics['cut'][0]:.1f}"
-        costly = [f"{metrics[m][0]:.1f}" for m in costs]
-        rows.append([marked, summary["strategies"][policy], *shown, difference, cut, *costly])
-    dropped = f", {n} unverifiable left out" if (n := summary["unverifiable"]) else ""
+def _compared(table: Rows, problems: Sequence[str], policies: Sequence[str]) -> dict[str, Any]:
+    """Every policy's metrics on some problems, and differences against the first policy."""
+    arrays = {name: _arrays(table[name], problems) for name in policies if problems}
+    base = arrays.get(policies[0], {})
+    differences = {
+        name: {m: v - base[m] for m, v in metrics.items() if m in base}
+        for name, metrics in arrays.items()
+        if name != policies[0]
+    }
+    return {"policies": _estimates(arrays), "differences": _estimates(differences, paired=True)}
+
+
+def _by_group(
+    name: str, notes: _Notes, table: Rows, problems: Sequence[str], policies: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Group -> number of problems, metrics and differences; numbers in their order, then texts, problems without a
+    group last."""
+    members: dict[str, list[str]] = {}
+    for problem in problems:
+        members.setdefault(notes.groups[problem][name], []).append(problem)
+    if set(members) == {NO_GROUP}:
+        raise UserError(f"by: no problem has a tag {name!r}. Name one of the problems' tags, or `difficulty`.")
+    if len(members) > MOST_GROUPS:
+        raise UserError(f"by: {name!r} has {len(members)} values; expected {MOST_GROUPS} at most. Name a coarser tag.")
     return {
-        "title": f"{summary['problems']} problems{dropped}, % with 95 % intervals, differences paired",
-        "columns": columns,
-        "rows": rows,
+        group: {"problems": len(members[group]), **_compared(table, members[group], policies)}
+        for group in sorted(members, key=_place)
     }
 
 
-def _noting(rows: Iterable[TableRow], strategies: dict[str, str], oracle: set[str]) -> Iterator[TableRow]:
-    """The rows; collects each policy's strategy, and the policies of rows in which gold took part."""
-    for row in rows:
-        strategies.setdefault(row.policy, row.strategy)
-        if row.oracle:
-            oracle.add(row.policy)
-        yield row
+def _place(group: str) -> tuple[int, float, str]:
+    try:
+        return 0, float(group), group
+    except ValueError:
+        return 2 if group == NO_GROUP else 1, 0.0, group
 
 
 def _arrays(problems: dict[str, dict[str, float]], order: Sequence[str]) -> dict[str, np.ndarray]:
-    names = next(iter(problems.values()))
+    names = [m for m in problems[order[0]] if all(m in problems[p] for p in order)]
     return {m: np.array([problems[p][m] for p in order]) for m in names}
 
 

@@ -15,8 +15,9 @@ from data_gen.records.solution import Solution
 from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import ModelRef, ProblemsRef
 from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, at_most, gate, stage
+from reasoning_train.evaluation.groups import Where, restricted
 from reasoning_train.stages.fits import uneven_effort
-from reasoning_train.store.inputs import count_rows, load_task, read_problems
+from reasoning_train.store.inputs import load_task, read_problems
 
 if TYPE_CHECKING:
     from data_gen.engines.base import LM, Engine
@@ -30,6 +31,10 @@ class EvaluateConfig(StageConfig):
     policies: dict[str, ModelRef] = Field(min_length=1)
     """Name in the table -> policy; differences are taken against the first."""
     problems: ProblemsRef
+    by: list[str] = []
+    """Tags of problems, or `difficulty`: one more table for each, with every policy's metrics in every group."""
+    where: Where = {}
+    """Only problems with these tags: `{subject: algebra, difficulty: [4, 5]}`."""
     limit: int | None = Field(None, ge=1)
     samples: int = Field(0, ge=0)
     """Samples a problem for pass@k and maj@k; 0 measures greedy decoding only."""
@@ -56,8 +61,8 @@ Item = tuple[int, str, tuple[str, Problem]]
 def evaluate(config: EvaluateConfig, ctx: Context) -> None:
     """Record one row per policy and problem; policies one after the other, so that one model is in memory."""
     source, done = ctx.input(config.problems), itertools.count(1)
-    total = count_rows(source, config.limit) * len(config.policies)
-    pairs = itertools.product(config.policies, itertools.islice(read_problems(source), config.limit))
+    total = sum(1 for _ in restricted(read_problems(source), config.where, config.limit)) * len(config.policies)
+    pairs = itertools.product(config.policies, restricted(read_problems(source), config.where, config.limit))
     pending = ctx.pending((f"{name}/{problem.id}", (name, problem)) for name, problem in pairs)
     before = tokens = 0
     for name, items in itertools.groupby(pending, key=lambda item: item[2][0]):
@@ -146,11 +151,11 @@ def cost(config: EvaluateConfig, sizes: Sizes) -> dict[str, Any]:
 @evaluate.finish
 def summarise(config: EvaluateConfig, ctx: Context, rows: Iterable[dict[str, Any]]) -> None:
     """Accuracies with intervals and paired differences against the first policy, into the manifest."""
-    from reasoning_train.evaluation.summary import summarise_rows, summary_table
+    from reasoning_train.evaluation.summary import summarise_rows
+    from reasoning_train.evaluation.tables import group_tables, summary_table
 
-    summary = summarise_rows(
-        rows, list(config.policies), config.ks or sorted({1, config.samples} - {0}) if config.samples else []
-    )
+    ks = config.ks or sorted({1, config.samples} - {0}) if config.samples else []
+    summary = summarise_rows(rows, list(config.policies), ks, by=config.by)
     gate(
         summary["problems"] > 0,
         f"evaluate: none of the problems of {config.problems} can be verified (no gold that parses).",
@@ -159,3 +164,4 @@ def summarise(config: EvaluateConfig, ctx: Context, rows: Iterable[dict[str, Any
     ctx.count("dropped.unverifiable", summary["unverifiable"])
     ctx.metric("summary", summary)
     ctx.metric("table", summary_table(summary))
+    ctx.metric("by", group_tables(summary))

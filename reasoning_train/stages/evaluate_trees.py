@@ -3,7 +3,6 @@ again."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,9 @@ from data_gen.search.votes import VOTES, Vote
 from data_gen.search.votes.weighted import Weighted
 from reasoning_train.api.refs import ProblemsRef, Ref, TreesRef
 from reasoning_train.api.stage import Context, Made, Maker, Sizes, StageConfig, at_most, gate, stage
+from reasoning_train.evaluation.groups import Where, restricted
 from reasoning_train.stages.fits import other_problems
-from reasoning_train.store.inputs import count_rows, load_task, read_problems, stream_trees
+from reasoning_train.store.inputs import load_task, read_problems, stream_trees
 
 if TYPE_CHECKING:
     AnyVote = Vote
@@ -44,6 +44,10 @@ class EvaluateTreesConfig(StageConfig):
     problems: ProblemsRef
     strategies: dict[str, Strategy] = Field(min_length=1)
     """Name in the table -> trees and vote."""
+    by: list[str] = []
+    """Tags of problems, or `difficulty`: one more table for each, with every policy's metrics in every group."""
+    where: Where = {}
+    """Only problems with these tags: `{subject: algebra, difficulty: [4, 5]}`."""
     limit: int | None = Field(None, ge=1)
 
 
@@ -57,7 +61,8 @@ def evaluate_trees(config: EvaluateTreesConfig, ctx: Context) -> None:
     from reasoning_train.evaluation.votes import same_answer, vote_row
 
     source = ctx.input(config.problems)
-    task, total = load_task(source), count_rows(source, config.limit)
+    task = load_task(source)
+    total = sum(1 for _ in restricted(read_problems(source), config.where, config.limit))
     for done, (order, key, (problem, trees)) in enumerate(ctx.pending(_items(config, ctx)), 1):
         same, rows = same_answer(task, problem), []
         if all(trees.values()):
@@ -99,10 +104,14 @@ def _items(config: EvaluateTreesConfig, ctx: Context) -> Iterator[tuple[str, Ite
     """Every problem with its trees, which stand in the problems' order."""
     sources = dict.fromkeys(strategy.trees for strategy in config.strategies.values())
     groups = {ref: _Groups(stream_trees(ctx.input(ref))) for ref in sources}
-    for problem in itertools.islice(read_problems(ctx.input(config.problems)), config.limit):
-        yield problem.id, (problem, {ref: group.of(problem.id) for ref, group in groups.items()})
+    wanted = restricted(read_problems(ctx.input(config.problems)), config.where, config.limit)
+    ids = {problem.id for problem in wanted}
+    for problem in read_problems(ctx.input(config.problems)):
+        found = {ref: group.of(problem.id) for ref, group in groups.items()}
+        if problem.id in ids:
+            yield problem.id, (problem, found)
     for ref, group in groups.items():
-        if config.limit is None and group.ahead is not None:
+        if group.ahead is not None:
             raise UserError(
                 f"evaluate_trees: {ref} holds trees of {group.ahead.problem_id!r}, which is not among "
                 f"{config.problems} or stands there in "
@@ -145,9 +154,10 @@ def size(config: EvaluateTreesConfig, sizes: Sizes) -> dict[str, Any]:
 @evaluate_trees.finish
 def summarise(config: EvaluateTreesConfig, ctx: Context, rows: Iterable[dict[str, Any]]) -> None:
     """Accuracies with intervals and paired differences against the first strategy, into the manifest."""
-    from reasoning_train.evaluation.summary import summarise_rows, summary_table
+    from reasoning_train.evaluation.summary import summarise_rows
+    from reasoning_train.evaluation.tables import group_tables, summary_table
 
-    summary = summarise_rows(rows, list(config.strategies), [])
+    summary = summarise_rows(rows, list(config.strategies), [], by=config.by)
     gate(
         summary["problems"] > 0,
         f"evaluate_trees: no problem of {config.problems} has trees in every strategy and gold that parses.",
@@ -156,3 +166,4 @@ def summarise(config: EvaluateTreesConfig, ctx: Context, rows: Iterable[dict[str
     ctx.count("dropped.unverifiable", summary["unverifiable"])
     ctx.metric("summary", summary)
     ctx.metric("table", summary_table(summary))
+    ctx.metric("by", group_tables(summary))

@@ -20,6 +20,8 @@ from data_gen.search.votes.argmax import Argmax
 from data_gen.search.votes.majority import Majority
 from reasoning_train.api.refs import ModelRef, ProblemsRef, SolutionsRef, VerifierRef
 from reasoning_train.api.stage import Context, Made, StageConfig, gate, stage
+from reasoning_train.evaluation.groups import Where
+from reasoning_train.evaluation.groups import fits as suits
 from reasoning_train.stages.fits import aggregate_misfit, heads, other_problems
 from reasoning_train.store.inputs import load_task, read_problems, read_solutions, with_solutions
 from reasoning_train.store.rows import write_rows
@@ -46,6 +48,10 @@ class EvaluateVerifierConfig(StageConfig):
     solutions: SolutionsRef
     """Several a problem, drawn from `policy` (stage `sample` on held-out problems)."""
     policy: ModelRef
+    by: list[str] = []
+    """Tags of problems, or `difficulty`: one more table for each, with every row's metrics in every group."""
+    where: Where = {}
+    """Only problems with these tags: `{subject: algebra, difficulty: [4, 5]}`."""
     aggregate: Aggregate = "last"
     """How the values of a solution's steps become a verifier's score."""
     votes: list[AnyVote] = Field([Argmax()], min_length=1)
@@ -117,7 +123,8 @@ def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
     Differences are taken against the majority vote. `random distinct trace` is what a verifier that knows nothing would
     choose. Tokens are those that a way of choosing needs: the solutions that were drawn, and what the verifier reads.
     """
-    from reasoning_train.evaluation.summary import summarise_rows, summary_table
+    from reasoning_train.evaluation.summary import summarise_rows
+    from reasoning_train.evaluation.tables import group_tables, summary_table
     from reasoning_train.evaluation.votes import same_answer
 
     task, rows, same = load_task(ctx.input(config.problems)), list[dict[str, Any]](), dict[str, Same]()
@@ -134,13 +141,14 @@ def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
         figures[name] = _figures(scored)
         rows += [_elected(name, vote, one, same[one.problem.id]) for vote in config.votes for one in scored]
     write_rows(ctx.output("table"), kind="table", rows=rows)
-    summary = summarise_rows(rows, config.row_names, [])
+    summary = summarise_rows(rows, config.row_names, [], by=config.by)
     ctx.count("out", summary["problems"])
     ctx.metric(
         "verifiers", {name: {m: _numbers(figure) for m, figure in found.items()} for name, found in figures.items()}
     )
     ctx.metric("summary", summary)
     ctx.metric("table", _with_figures(summary_table(summary), figures))
+    ctx.metric("by", group_tables(summary))
 
 
 @evaluate_verifier.check
@@ -160,6 +168,8 @@ def _pools(
     """Problems with those of their solutions that are verifiable; the others are counted."""
     source = read_solutions(ctx.input(config.solutions))
     for problem, solutions in with_solutions(read_problems(ctx.input(config.problems)), source):
+        if not suits(config.where, problem.tags, problem.difficulty):
+            continue
         known = [s for s in solutions if s.verdict in ("correct", "wrong")]
         if count and len(known) < len(solutions):
             ctx.count("dropped.unverifiable", len(solutions) - len(known))

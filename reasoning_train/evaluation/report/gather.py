@@ -57,6 +57,11 @@ class StageView:
         return self.manifest.get("metrics", {}).get("table")
 
     @property
+    def tables(self) -> list[dict[str, Any]]:
+        """The table, and those by groups of problems."""
+        return [self.table, *self.manifest["metrics"].get("by", [])] if self.table else []
+
+    @property
     def labels(self) -> tuple[str, str] | None:
         """(title, svg) of the histogram of its labels."""
         return labels_view(self.manifest)

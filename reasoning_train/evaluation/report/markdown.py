@@ -37,7 +37,7 @@ def write_figures(run_dir: Path, store: Store, readme: Path) -> None:
 
 def run_figures(views: list[StageView], state: dict[str, Any]) -> str:
     """All tables of a run, one figure line a stage, and how it was made."""
-    tables = [(v.name, v.table) for v in views if v.table]
+    tables = [(view.name, table) for view in views for table in view.tables]
     parts = [f"**{name}** · {table.get('title', '')}\n\n{markdown_table(table)}" for name, table in tables]
     lines = [line for view in views if (line := _line(view))]
     wall = sum(v.manifest.get("wall_s", 0) for v in views)

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning_train.evaluation.summary import collect, majority_at_k, row_metrics, summarise_rows, summary_table
+from data_gen.errors import UserError
+from reasoning_train.evaluation.summary import collect, majority_at_k, row_metrics, summarise_rows
 from reasoning_train.evaluation.table_row import TableRow
+from reasoning_train.evaluation.tables import group_tables, summary_table
 from tests.reasoning_train.evaluation.rows import row, rows
 
 
@@ -123,3 +125,55 @@ def test_what_is_left_out_or_cut_is_printed() -> None:
     table = summary_table(summarise_rows(made, ["base"], []))
     assert table["title"].startswith("3 problems, 1 unverifiable left out, ")
     assert dict(zip(table["columns"], table["rows"][0], strict=True))["cut"] == "33.3"
+
+
+def grouped(policy: str, right: dict[str, list[bool]]) -> list[dict[str, Any]]:
+    """A row a problem, tagged with its level."""
+    return [
+        row(policy, f"{level}/{i}", one, tags={"level": level} if level else {}, difficulty=float(i))
+        for level, outcomes in right.items()
+        for i, one in enumerate(outcomes)
+    ]
+
+
+def test_groups_have_figures_of_their_own() -> None:
+    """Levels in the order of their numbers; problems without one last; differences within the group."""
+    made = grouped("base", {"10": [True, False], "2": [False] * 4, "": [True]})
+    made += grouped("tuned", {"10": [True, True], "2": [True, False, False, False], "": [True]})
+    summary = summarise_rows(made, ["base", "tuned"], [], by=["level"])
+    levels = summary["groups"]["level"]
+    assert list(levels) == ["2", "10", "(none)"]
+    assert [group["problems"] for group in levels.values()] == [4, 2, 1]
+    assert [group["policies"]["tuned"]["accuracy"][0] for group in levels.values()] == [0.25, 1.0, 1.0]
+    assert [group["differences"]["tuned"]["accuracy"][0] for group in levels.values()] == [0.25, 0.5, 0.0]
+    [table] = group_tables(summary)
+    assert table["columns"] == ["level", "n", "policy", "accuracy", "trace", "accuracy - base", "cut"]
+    assert [line[:3] for line in table["rows"]] == [
+        [level, n, policy] for level, n in (("2", "4"), ("10", "2"), ("(none)", "1")) for policy in ("base", "tuned")
+    ]
+    assert table["rows"][1][3].startswith("25.0 [0.0, ")
+
+
+def test_a_group_of_all_problems_says_what_the_whole_says() -> None:
+    made = [row("base", f"p{i}", i % 3 == 0, tags={"source": "one"}) for i in range(30)]
+    summary = summarise_rows(made, ["base"], [], by=["source"])
+    assert summary["groups"]["source"]["one"]["policies"] == summary["policies"]
+
+
+def test_tags_that_make_no_groups_are_named() -> None:
+    made = [row("base", f"p{i}", True, difficulty=float(i)) for i in range(51)]
+    with pytest.raises(UserError, match=r"by: no problem has a tag 'subject'. Name one of the problems' tags, or"):
+        summarise_rows(made, ["base"], [], by=["subject"])
+    with pytest.raises(UserError, match=r"by: 'difficulty' has 51 values; expected 50 at most"):
+        summarise_rows(made, ["base"], [], by=["difficulty"])
+
+
+def test_measures_are_columns_that_say_which_way_is_better() -> None:
+    """A measure that not every problem has is none of the table's."""
+    made = [row("base", f"p{i}", True, measures={"steps": 2.0 + i, "strict": 0.5}) for i in range(3)]
+    made.append(row("base", "p3", True, measures={"steps": 5.0}))
+    summary = summarise_rows(made, ["base"], [], lower=["steps"])
+    assert summary["policies"]["base"]["steps"][0] == 3.5 and "strict" not in summary["policies"]["base"]
+    table = summary_table(summary)
+    shown = dict(zip(table["columns"], table["rows"][0], strict=True))
+    assert shown["steps ↓"].startswith("3.5 [2.") and shown["accuracy"].startswith("100.0 [")

@@ -197,3 +197,18 @@ def test_the_way_from_search_to_claim(bench: Bench) -> None:
     )
     bench.make("claim", "claim", table=[Ref("eval")], form={"uses": "difference", "better": "filter", "than": "bon2"})
     assert bench.plan.nodes["claim"]
+
+
+def test_by_groups_and_where(bench: Bench) -> None:
+    """Two levels; `where` keeps the trees of the other one out, wherever they stand."""
+    levels = {"p0": "1", "p1": "2", "p2": "1"}
+    problems = bench.problems("problems", [problem(name, tags={"level": level}) for name, level in levels.items()])
+    found = [tree("p0", ("12", 1.0, 1, 1.0)), tree("p1", ("8", 0.0, 1, 1.0)), tree("p2", ("8", 0.0, 1, 1.0))]
+    given = {"problems": problems, "strategies": {"one": {"trees": bench.trees("pool", found)}}}
+    metrics = bench.make("by", "evaluate_trees", by=["level"], **given).manifest["metrics"]
+    [table] = metrics["by"]
+    assert [(line[0], line[1], line[3].split()[0]) for line in table["rows"]] == [("1", "2", "50.0"), ("2", "1", "0.0")]
+    kept = rows_of(bench.make("where", "evaluate_trees", where={"level": 2}, **given))
+    assert [row["problem_id"] for row in kept] == ["p1"]
+    first = rows_of(bench.make("first", "evaluate_trees", where={"level": "1"}, limit=1, **given))
+    assert [row["problem_id"] for row in first] == ["p0"]

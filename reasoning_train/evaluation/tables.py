@@ -1,0 +1,75 @@
+"""A summary as tables of text, the way terminals, reports and READMEs show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reasoning_train.evaluation.intervals import Estimate
+from reasoning_train.evaluation.names import COSTS, bounds_of
+
+Table = dict[str, Any]
+"""`{"title": ..., "columns": [...], "rows": [[...]]}`, all text."""
+
+
+def summary_table(summary: Mapping[str, Any]) -> Table:
+    """A row for each policy: its strategy, its metrics with intervals, the paired difference, what was cut and what it
+    cost. An arrow marks measures of which less is better."""
+    measured: Mapping[str, Any] = next(iter(summary["policies"].values()), {})
+    names, costs = _columns(measured), [m for m in COSTS if m in measured]
+    rows = []
+    for policy, metrics in summary["policies"].items():
+        costly = [f"{metrics[m][0]:.1f}" for m in costs]
+        rows.append([_marked(policy, summary), summary["strategies"][policy], *_cells(policy, names, summary), *costly])
+    dropped = f", {n} unverifiable left out" if (n := summary["unverifiable"]) else ""
+    return {
+        "title": f"{summary['problems']} problems{dropped}, % with 95 % intervals, differences paired",
+        "columns": ["policy", "strategy", *_heads(names, summary), *costs],
+        "rows": rows,
+    }
+
+
+def group_tables(summary: Mapping[str, Any]) -> list[Table]:
+    """A table for each name in `by`: the groups' numbers of problems and every policy's metrics among them."""
+    return [_group_table(name, groups, summary) for name, groups in summary["groups"].items()]
+
+
+def _group_table(name: str, groups: Mapping[str, Any], whole: Mapping[str, Any]) -> Table:
+    names = _columns(next(iter(whole["policies"].values())))
+    rows = []
+    for value, group in groups.items():
+        summary = {**whole, **group}
+        shown = [[_marked(policy, summary), *_cells(policy, names, summary)] for policy in summary["policies"]]
+        rows += [[value, str(group["problems"]), *cells] for cells in shown]
+    return {
+        "title": f"by {name}, % with 95 % intervals, differences paired",
+        "columns": [name, "n", "policy", *_heads(names, whole)],
+        "rows": rows,
+    }
+
+
+def _columns(measured: Mapping[str, Any]) -> list[str]:
+    return [m for m in measured if m not in (*COSTS, "cut")]
+
+
+def _heads(names: list[str], summary: Mapping[str, Any]) -> list[str]:
+    marked = [f"{name} ↓" if name in summary["lower"] else name for name in names]
+    return [*marked, f"accuracy - {summary['base']}", "cut"]
+
+
+def _cells(policy: str, names: list[str], summary: Mapping[str, Any]) -> list[str]:
+    metrics, change = summary["policies"][policy], summary["differences"].get(policy, {}).get("accuracy")
+    difference = Estimate(*change).percent(signed=True) if change else ""
+    return [*(_shown(name, metrics[name]) for name in names), difference, f"{100 * metrics['cut'][0]:.1f}"]
+
+
+def _shown(metric: str, values: list[float]) -> str:
+    """Shares in per cent; a measure, whose unit only its author knows, as the number that it is."""
+    if bounds_of(metric):
+        return Estimate(*values).percent()
+    value, low, high = (f"{number:.3g}" for number in values)
+    return f"{value} [{low}, {high}]"
+
+
+def _marked(policy: str, summary: Mapping[str, Any]) -> str:
+    return f"{policy} (oracle)" if policy in summary["oracle"] else policy
