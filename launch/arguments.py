@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,25 @@ def add_cluster(parser: argparse.ArgumentParser, *, required: bool) -> None:
     parser.add_argument(
         "--cluster", metavar="FILE", type=Path, required=need, default=Path(default) if default else None, help=text
     )
+
+
+def add_fresh(parser: argparse.ArgumentParser) -> None:
+    """`--fresh`."""
+    text = "make a stage again although it is finished, e.g. by newer code; what is made from it follows where the "
+    text += "bytes differ; repeat as needed"
+    parser.add_argument("--fresh", metavar="STAGE", action="append", default=[], help=text)
+
+
+def renew(arguments: argparse.Namespace, plan: Plan, store: Store) -> None:
+    """Set the artifacts of the stages of `--fresh` aside. UserError for a stage that the recipe has not."""
+    from data_gen.errors import UserError, nearest
+
+    for name in arguments.fresh:
+        if name not in plan.nodes:
+            raise UserError(f"--fresh: the recipe has no stage {name!r}.{nearest(name, plan.nodes)}")
+    for name in dict.fromkeys(arguments.fresh):
+        if where := store.renew(plan.nodes[name]):
+            print(f"{name}  its artifact was set aside in {where}; it is made again", file=sys.stderr)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -132,7 +132,7 @@ def import_light() -> None:
 
     from reasoning_train.api.stage import STAGES
     from reasoning_train.process.plugins import import_plugins
-    from reasoning_train.store.manifest import code_version
+    from reasoning_train.store.code import code_version
     from reasoning_train.worker import run_node  # noqa: F401
 
     code_version()

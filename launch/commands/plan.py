@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 MORE = """\
 States: cached (finished and reused), stale (finished, but an input was made again with other bytes), partial (will go
-on), damaged (files are missing or torn: set aside and made again), will run. Tokens and calls are upper limits for what
+on), damaged (files are missing or torn: set aside and made again), will run. `made by other code` makes nothing again
+by itself: `why` names the files, `run --fresh STAGE` makes it again. Tokens and calls are upper limits for what
 would run now.
 
   reasoning-train plan RECIPE                  the table
@@ -111,6 +112,7 @@ def describe(plan: Plan, store: Store) -> list[dict[str, Any]]:
 
 
 def _entry(node: Node, state: str, store: Store, estimate: dict[str, Any]) -> dict[str, Any]:
+    from reasoning_train.store.code import other_code
     from reasoning_train.store.partial import Partial
 
     shown = "will run" if state == "absent" else state
@@ -124,6 +126,8 @@ def _entry(node: Node, state: str, store: Store, estimate: dict[str, Any]) -> di
     }
     if state == "partial":
         entry |= Partial(store.partial(node)).reached()
+    if state == "cached" and (artifact := store.find(node)):
+        entry["other_code"] = other_code(artifact.manifest["code"])
     return {**entry, "estimate": estimate}
 
 
@@ -143,7 +147,7 @@ def _print_lines(plan: Plan, lines: list[dict[str, Any]]) -> None:
 
 def _state(line: dict[str, Any]) -> str:
     if line["state"] != "partial":
-        return str(line["state"])
+        return f"{line['state']}{', made by other code' if line.get('other_code') else ''}"
     if "step" in line:
         return f"partial (step {line['step']})"
     if not line["records"]:

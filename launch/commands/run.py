@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from launch.arguments import Subparsers, add_recipe, command, load, open_store, whole_number
+from launch.arguments import Subparsers, add_fresh, add_recipe, command, load, open_store, renew, whole_number
 
 MORE = """\
 Finished stages are reused, unfinished ones go on where they stopped, so the same command serves to resume after
@@ -13,6 +13,7 @@ Ctrl-C, a kill or a full disk. Only stages whose configuration or inputs changed
   reasoning-train run recipes/rejection_sampling/tiny.yaml
   reasoning-train run RECIPE --launcher torchrun --nproc 8     trainers in 8 processes, samplers in 8 shards
   reasoning-train run RECIPE --store /data/store --cores 8
+  reasoning-train run RECIPE --fresh sample      again, by today's code (`plan` says what other code made)
   reasoning-train run RECIPE --set seed=1 --set stages.sample.temperature=0.7
 """
 
@@ -21,6 +22,7 @@ def add(subparsers: Subparsers) -> None:
     """Register the command."""
     parser = command(subparsers, "run", run, "run a recipe: every stage that is not finished yet", MORE)
     add_recipe(parser)
+    add_fresh(parser)
     parser.add_argument(
         "--launcher", choices=["torchrun"], help="start trainers, and stages that run a model, in several processes"
     )
@@ -38,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     plan, store = load(arguments), open_store(arguments)
     nproc = _processes(arguments)
+    renew(arguments, plan, store)
     check_processes(plan, store, nproc)
     return execute(plan, store, arguments.cores or default_cores(), nproc)
 

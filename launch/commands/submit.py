@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from launch.arguments import (
     Subparsers,
     add_cluster,
+    add_fresh,
     add_json,
     add_recipe,
     command,
@@ -19,6 +20,7 @@ from launch.arguments import (
     open_store,
     print_json,
     print_table,
+    renew,
 )
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ def add(subparsers: Subparsers) -> None:
     parser = command(subparsers, "submit", run, "submit a recipe to SLURM, one job a stage", MORE)
     add_recipe(parser)
     add_cluster(parser, required=True)
+    add_fresh(parser)
     parser.add_argument(
         "--dry-run", action="store_true", help="print every script and sbatch line; write and submit nothing"
     )
@@ -51,6 +54,7 @@ def add(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Submit, print the job table."""
+    from data_gen.errors import UserError
     from launch.slurm.feasible import check
     from launch.slurm.jobs import waits_for
     from launch.slurm.profile import load_cluster
@@ -59,6 +63,9 @@ def run(arguments: argparse.Namespace) -> int:
     from reasoning_train.store.estimate import estimate_plan
 
     plan, store, cluster = load(arguments), open_store(arguments), load_cluster(arguments.cluster)
+    if arguments.fresh and arguments.dry_run:
+        raise UserError("--fresh sets artifacts aside and --dry-run changes nothing; leave one of them out.")
+    renew(arguments, plan, store)
     estimates = estimate_plan(plan, store)
     requests = make_requests(plan, cluster, estimates)
     check(plan, store, cluster, requests, estimates)

@@ -54,6 +54,7 @@ def _reasons(node: Node, plan: Plan, store: Store, state: str) -> Iterator[str]:
     for name in store.changed_inputs(artifact, plan, node) if artifact else ():
         yield f"input {name} was made again since, with other bytes"
     if state == "cached":
+        yield from _other_code(node, store)
         return
     manifest = last_manifest(node, plan, store)
     if manifest is None:
@@ -62,6 +63,18 @@ def _reasons(node: Node, plan: Plan, store: Store, state: str) -> Iterator[str]:
     yield from explain(
         node, plan, manifest, lambda uses, key: read_manifest(store.artifacts / artifact_name(uses, key))
     )
+
+
+def _other_code(node: Node, store: Store) -> Iterator[str]:
+    from reasoning_train.store.code import other_code
+
+    artifact = store.find(node)
+    files = other_code(artifact.manifest["code"]) if artifact else []
+    if artifact and files:
+        commit, dirty = (artifact.manifest["code"].get(what) for what in ("commit", "dirty"))
+        told = f" (commit {commit[:12]}{', with changes' if dirty else ''})" if commit else ""
+        yield f"made by other code{told}; `run --fresh {node.name}` makes it again. Since then these files changed:"
+        yield from (f"  {file}" for file in files)
 
 
 def last_manifest(node: Node, plan: Plan, store: Store) -> dict[str, Any] | None:

@@ -5,23 +5,21 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import importlib.metadata
 import json
 import os
 import platform
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import reasoning_train
 from data_gen.errors import UserError
 from reasoning_train.api.plan import Node, Plan
 from reasoning_train.api.refs import Ref
+from reasoning_train.store.code import code_version
 
 SCHEMA_VERSION = 2
 FILE_NAME = "manifest.json"
@@ -117,13 +115,13 @@ def _plain(value: Any, plan: Plan) -> Any:
     return value
 
 
-def describe_machine(threads: int) -> dict[str, Any]:
-    """Host, device, threads, code and package versions of this process."""
+def describe_machine(threads: int, modules: Mapping[str, str]) -> dict[str, Any]:
+    """Host, device, threads, code and package versions of this process. `modules`: the fingerprints of what ran."""
     return {
         "host": socket.gethostname(),
         "device": _device(),
         "threads": threads,
-        "code": dict(code_version()),
+        "code": {**code_version(), "modules": dict(modules)},
         "packages": _packages(),
     }
 
@@ -143,30 +141,6 @@ def _packages() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-@functools.cache
-def code_version() -> Mapping[str, Any]:
-    """Version of this package and, in a git checkout, the revision and whether files differ from it."""
-    root = Path(reasoning_train.__file__).parent.parent
-    version: dict[str, Any] = {"version": reasoning_train.__version__}
-    if not (root / ".git").exists():
-        return version
-    try:
-        revision = _git(root, "rev-parse", "HEAD")
-        return {
-            **version,
-            "git": revision.strip(),
-            "dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no").strip()),
-        }
-    except (OSError, subprocess.SubprocessError):
-        return version
-
-
-def _git(root: Path, *arguments: str) -> str:
-    return subprocess.run(
-        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=10
-    ).stdout
 
 
 def write_json(path: Path, value: Any) -> None:

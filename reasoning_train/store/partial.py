@@ -40,6 +40,8 @@ class Attempts:
     counts: dict[str, int] = field(default_factory=dict)
     """Counts that belong to no record."""
     metrics: dict[str, Any] = field(default_factory=dict)
+    modules: dict[str, str] = field(default_factory=dict)
+    """Fingerprints of the modules that the last attempt ran."""
 
 
 class Partial:

@@ -2,7 +2,7 @@
 
 ROOT/artifacts/<uses>-<key[:16]>/            manifest.json  README.md  <output>/...
 ROOT/artifacts/<uses>-<key[:16]>.partial/    progress of an unfinished one (see partial.py)
-ROOT/quarantine/                             damaged artifacts, set aside when they were found to be so
+ROOT/quarantine/                             artifacts that were set aside: damaged ones, and those of `run --fresh`
 ROOT/locks/   ROOT/runs/
 """
 
@@ -133,11 +133,22 @@ class Store:
         wrong = next(damages(artifact.path, artifact.manifest, deep=deep), None) if artifact else None
         if artifact is None or wrong is None:
             return ""
-        target = self.quarantine / f"{artifact.path.name}-{uuid.uuid4().hex[:8]}"
+        target = self._quarantined(artifact.path)
+        return f"the artifact of stage {node.name!r} is damaged: {wrong}; it was set aside in {target}"
+
+    def renew(self, node: Node) -> Path | None:
+        """Move the node's artifact out of the way, sound as it is, and drop its progress, so that the next run makes it
+        again; where the artifact is now, None where there was none."""
+        if self.partial(node).is_dir():
+            self.discard(self.partial(node))
+        return self._quarantined(self.folder(node)) if self.find(node) else None
+
+    def _quarantined(self, folder: Path) -> Path:
+        target = self.quarantine / f"{folder.name}-{uuid.uuid4().hex[:8]}"
         target.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):  # another process has just done the same
-            os.rename(artifact.path, target)
-        return f"the artifact of stage {node.name!r} is damaged: {wrong}; it was set aside in {target}"
+            os.rename(folder, target)
+        return target
 
     def discard(self, folder: Path) -> None:
         """Take a folder out of the store at once, then delete it: half an artifact is never visible."""

@@ -13,11 +13,13 @@ from typing import Any, Literal
 
 from data_gen.errors import UserError
 from reasoning_train.api.plan import Node, Plan
-from reasoning_train.api.stage import STAGES, GateError, StageDef
+from reasoning_train.api.stage import STAGES, GateError, Input, StageDef
 from reasoning_train.process import ranks, stopping
 from reasoning_train.store.append_log import LogIndex, read_logs
 from reasoning_train.store.card import write_cards
+from reasoning_train.store.code import imported_from, modules_in
 from reasoning_train.store.disk import explain_full_disk
+from reasoning_train.store.inputs import build_task, read_tasks
 from reasoning_train.store.manifest import FILE_NAME, describe_machine, describe_node, describe_output, write_json
 from reasoning_train.store.ownership import claim
 from reasoning_train.store.partial import Attempts, Partial, open_partial
@@ -152,6 +154,7 @@ class _Work:
         if self.stage.unit == "whole" and not self.stage.distributed:
             stopping.at_once()
         ranks.start_others(True)
+        before = imported_from(self._roots())  # now: a file may be edited while its module runs
         try:
             self.stage.run(self.config, self.ctx)
             self.ctx.close()
@@ -160,11 +163,24 @@ class _Work:
             self.attempts.done, self.attempts.log_bytes = True, self.partial.log_bytes(part)
         finally:
             self.attempts.wall_s += time.monotonic() - began
+            self.attempts.modules = {**imported_from(self._roots()), **before}
             # Counts and metrics move to the state: what the finishing function adds later is its own.
             self.attempts.counts, self.attempts.metrics = dict(self.ctx.counts), dict(self.ctx.metrics)
             self.ctx.counts.clear()
             self.ctx.metrics.clear()
             self.partial.save(part, self.attempts)
+
+    def _roots(self) -> list[str]:
+        """The modules of the stage, of the pieces in its config and of the tasks of its problems."""
+        tasks = [build_task(task) for source in self._problems() for task in read_tasks(source).values()]
+        return [__name__, self.stage.run.__module__, *modules_in([self.config, *tasks])]
+
+    def _problems(self) -> Iterator[Input]:
+        for name in self.node.inputs:
+            made = self.store.find(self.plan.nodes[name])
+            for output, described in made.manifest["outputs"].items() if made else ():
+                if described["kind"] == "problems":
+                    yield Input(path=made.path / output, kind="problems", manifest=made.manifest)
 
     def _merge(self) -> LogIndex:
         index = read_logs(self.partial.folder)
@@ -197,9 +213,10 @@ class _Work:
         states = self.partial.complete() or []
         metrics = {name: value for state in states for name, value in state.metrics.items()}
         every = self.partial.shards().values()
+        modules = {name: code for state in states for name, code in state.modules.items()}
         return {
             "inputs": _inputs(self.plan, self.node, self.store),
-            **describe_machine(self.ctx.threads),
+            **describe_machine(self.ctx.threads, dict(sorted(modules.items()))),
             "started": min(state.started for state in every),
             "wall_s": round(max(state.wall_s for state in every) + time.monotonic() - self.began, 3),
             "process_s": round(sum(state.wall_s for state in every) + time.monotonic() - self.began, 3),
@@ -256,7 +273,7 @@ def _publish_pointer(plan: Plan, node: Node, target: Node, store: Store) -> Outc
     pointer = {"uses": target.uses, "key": target.key}
     made = {
         "inputs": _inputs(plan, node, store),
-        **describe_machine(1),
+        **describe_machine(1, imported_from([__name__])),
         "started": time.time(),
         "wall_s": 0.0,
         "attempts": 1,

@@ -36,7 +36,7 @@ def search() -> Any:
 def evaluate() -> Any:
     """Two policies, greedy, pass@k and maj@k."""
     policies = {"half": Ref("half"), "model": Ref("model")}
-    made = make("evaluate", policies=policies, samples=4, ks=[1, 2, 4], limit=3, **DRAWN)
+    made = make("evaluate", policies=policies, samples=5, ks=[1, 2, 5], **DRAWN)
     return [rows(made, "policy", "problem_id", "answer", "accuracy", "sampled_correct"), metrics(made, "summary")]
 
 

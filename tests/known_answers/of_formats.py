@@ -11,7 +11,7 @@ from tests.data_gen.test_format import CHAT, bpe
 from tests.data_gen.typed import typed
 from tests.known_answers.cases import case
 
-SAID = "\n12 + 5 = 17\n\n17 - 3 = 14\nSo: \\boxed{14}\nAnswer: 14.\n"
+SAID = "\nIs the Answer: 3?\n12 + 5 = 17\n\n17 - 3 = 14\nSo: \\boxed{14}\nAnswer: 14.\n"
 
 
 @case("part", "TaskFormat")

@@ -21,18 +21,19 @@ WRONG = {"mc_correct": 0.0, "mc_total": 4.0, "value": 0.3, "steps_ok": False}
 
 
 def tree(scale: str = "p") -> Tree:
-    """a (3/4 of its rollouts right) with a chain to a right answer, a wrong one and a rollout; b, wrong from its first
-    step on; c, whose end cannot be verified; what a limit cut."""
+    """a: right in 3 of 4 rollouts, with a chain to a right answer, a wrong answer, a rollout and a wrong step; b: wrong
+    from its first step on; c: its end cannot be verified; a wrong answer at once; what a limit cut."""
     right = answer(1, visits=2, total=2.0, votes=1, weight=1.0, steps_ok=True)
     a = (
         step("d", right, visits=2, total=2.0, **JUDGED),
         answer(0, visits=1, total=0.0, steps_ok=True),
         rollout("c", 1),
     )
+    late = step("b", answer(0, steps_ok=False), visits=1, total=0.0, **WRONG)
     b = step("a", answer(0, visits=1, total=0.1, steps_ok=False), visits=1, total=0.1, **WRONG)
     unknown = answer("x", None, visits=1, total=0.2)
     return plant(
-        step("a", *a, visits=6, total=4.5, **JUDGED),
+        step("a", *a, late, visits=6, total=4.5, **JUDGED),
         step("b", b, visits=2, total=0.5, **WRONG),
         step("c", unknown, visits=1, total=0.2, mc_total=0.0, value=0.5),
         answer(0, visits=3, total=0.6, draws=3, steps_ok=True),

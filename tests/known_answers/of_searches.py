@@ -15,7 +15,7 @@ from data_gen.search.resample import Resample
 from tests.data_gen.search.toy import ToyScorer, ToyTask, World, grow, letters_of
 from tests.known_answers.cases import case
 
-WORLD = World.random(3)
+WORLD, DEEP = World.random(3, right=0.5), World.random(3, depth=4, right=0.5)
 SETTINGS: dict[str, dict[str, Any]] = {
     "beam": {"beams": 2},
     "best_first": {"expansions": 6, "answers": 2},
@@ -32,7 +32,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "rest_mcts": {"iterations": 8},
     "step_rollouts": {"n": 2, "m": 4},
     "svdd": {"n": 3},
-    "uct": {"rollouts": 8},
+    "uct": {"rollouts": 8, "select": {"uses": "ucb", "fpu": "inf"}},
 }
 """Budgets small enough to read what comes out."""
 
@@ -41,9 +41,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
 def tree(name: str) -> list[Any]:
     """The tree over a world of random probabilities, with values that are right but for their distance to 0 and 1."""
     search = SEARCHES.get(name).model_validate({"uses": name, **SETTINGS[name]})
+    world = DEEP if name == "uct" else WORLD
     scale = search.scale if search.scale is Scale.PROGRESS else Scale.P
-    scorer = ToyScorer(lambda path: 0.1 + 0.8 * WORLD.value(path), scale)
-    [grown] = grow(search, WORLD, scorer=scorer, gold=search.needs_gold, seed=1, task=ToyTask(wrong=("b",)))
+    scorer = ToyScorer(lambda path: 0.1 + 0.8 * world.value(path), scale)
+    [grown] = grow(search, world, scorer=scorer, gold=search.needs_gold, seed=1, task=ToyTask(wrong=("b",)))
     return [grown.stopped, *(_node(node) for node in grown.nodes)]
 
 

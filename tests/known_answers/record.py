@@ -16,6 +16,9 @@ from tests.known_answers.cases import load_cases
 from tests.known_answers.guard import FILE, differences, entry, recorded
 from tests.known_answers.pieces import every_piece
 
+SHOWN = 5
+"""Most lines about one piece."""
+
 
 def record(names: list[str]) -> None:
     """Write the answers of the pieces with these names, of all without one; pieces that are gone are forgotten."""
@@ -31,8 +34,11 @@ def record(names: list[str]) -> None:
             continue
         now = _quietly(kind, name, piece) if then is None or not names or name in names else then
         answers.setdefault(kind, {})[name] = now
-        for line in differences(then, now):
+        lines = list(differences(then, now))
+        for line in lines[:SHOWN]:
             print(f"{kind} {name} {line}")
+        if len(lines) > SHOWN:
+            print(f"{kind} {name} ... and {len(lines) - SHOWN} more")
     FILE.write_text(_text(answers), encoding="utf-8")
 
 

@@ -1,0 +1,130 @@
+"""Mistakes, one in one function each, that the known answers must catch."""
+
+from __future__ import annotations
+import __future__
+
+import importlib
+import inspect
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """`old` becomes `new` in the source of a function, and the case of `piece` must tell."""
+
+    name: str
+    function: str
+    """`package.module:Class.method`."""
+    old: str
+    new: str
+    piece: tuple[str, str]
+
+
+def mutated(mutation: Mutation) -> tuple[Callable[..., Any], CodeType]:
+    """The function and the code that it would have; whoever imported it runs the same object."""
+    module_name, _, path = mutation.function.partition(":")
+    module = importlib.import_module(module_name)
+    function: Any = module
+    for part in path.split("."):
+        function = inspect.getattr_static(function, part)
+    function = function.fget if isinstance(function, property) else getattr(function, "__func__", function)
+    source = textwrap.dedent(inspect.getsource(function))
+    source = source[source.index("async def" if inspect.iscoroutinefunction(function) else "def") :]
+    assert source.count(mutation.old) == 1, (
+        f"{mutation.name}: {mutation.old!r} stands {source.count(mutation.old)} times in {mutation.function}; "
+        "point the mutation at where it is now"
+    )
+    flags = __future__.annotations.compiler_flag
+    compiled = compile(source.replace(mutation.old, mutation.new), module.__file__ or "", "exec", flags)
+    names: dict[str, Any] = {}
+    exec(compiled, dict(vars(module)), names)
+    return function, names[function.__name__].__code__
+
+
+_SEARCH = "data_gen.search."
+_LABELS = "data_gen.labelling."
+_TRAINERS = "reasoning_train.trainers."
+MUTATIONS = [
+    # Searches
+    Mutation("PUCT without its root", f"{_SEARCH}select:Puct.score", "math.sqrt(parent.visits)", "parent.visits",
+             ("search", "mcts")),
+    Mutation("UCB over the wrong visits", f"{_SEARCH}select:Ucb.score", "/ child.visits)", "/ parent.visits)",
+             ("search", "uct")),
+    Mutation("a prior of whole log-probs", f"{_SEARCH}select:Puct._raw", '"mean_prob": 1.0', '"mean_prob": 0.0',
+             ("search", "mcts")),
+    Mutation("a backup that skips a node", f"{_SEARCH}backup:back_up", "above.visits += 1",
+             "above.visits += above is not node", ("search", "mcts")),
+    Mutation("a backup of rewards without what is ahead", f"{_SEARCH}backup:back_up_rewards", "gamma * ahead",
+             "0 * ahead", ("search", "mcts_dpo")),
+    Mutation("ReST-MCTS* with its mix the wrong way round", f"{_SEARCH}algorithms.rest_mcts:RestMcts._expand",
+             "(1 - self.mix) * values[best] + self.mix * ahead", "self.mix * 0.5 * values[best] + self.mix * ahead",
+             ("search", "rest_mcts")),
+    Mutation("outcomes that weigh nothing in MCTS", f"{_SEARCH}algorithms.mcts:Mcts.worth", "+ weight * reward", "",
+             ("search", "mcts")),
+    Mutation("a particle's weight turned over", f"{_SEARCH}potentials:Potential.factor",
+             "self.of_path(after, scale) - self.of_path(before, scale)",
+             "self.of_path(before, scale) - self.of_path(after, scale)", ("search", "particle")),
+    Mutation("resampling that shifts by one", f"{_SEARCH}resample:systematic", "(i + shift)", "(i + 1 - shift)",
+             ("part", "Resample")),
+    # Labels
+    Mutation("a Monte-Carlo label of wrong rollouts", f"{_LABELS}targets.mc:MonteCarlo._target", "correct / total",
+             "1 - correct / total", ("target rule", "mc")),
+    Mutation("a prefix ratio that counts a leaf twice", f"{_LABELS}targets.prefix_ratio:_trie", "before[1] + total",
+             "before[1] + 2 * total", ("target rule", "prefix_ratio")),
+    Mutation("progress that never falls", f"{_LABELS}targets.progress:Progress.known",
+             "1 if view.reach[node.node].right else -1", "1", ("target rule", "progress")),
+    Mutation("a first error that is the last", f"{_LABELS}pairs.first_error:FirstErrorPairs._first_error",
+             "in view.tree.path(end)", "in reversed(view.tree.path(end))", ("pair rule", "first_error")),
+    Mutation("the best sibling rejected", f"{_LABELS}pairs.base:PairRule.join",
+             "better, worse = chosen_nodes or (chosen.node,), rejected_nodes or (rejected.node,)",
+             "worse, better = chosen_nodes or (chosen.node,), rejected_nodes or (rejected.node,)",
+             ("pair rule", "best_sibling")),
+    # Tasks
+    Mutation("a task that works its steps backwards", "data_gen.tasks.chain:Chain._draw", "{value} {sign} {by}",
+             "{by} {sign} {value}", ("task", "chain")),
+    Mutation("a grader that calls a wrong answer right", "data_gen.graders.integer:Integer.compare",
+             "said == _read(gold)", "said <= (_read(gold) or 0)", ("task", "chain")),
+    Mutation("a step checker that looks past the first step", "data_gen.tasks.chain:Chain.check_steps",
+             "step == gold[i]", "(step == gold[i] or i == 0)", ("task", "chain")),
+    # Losses and what they are divided by
+    Mutation("the sign of DPO", f"{_TRAINERS}losses.preference:Preference._margins", "scores[better] - scores[worse]",
+             "scores[worse] - scores[better]", ("stage", "dpo")),
+    Mutation("DPO without its reference", f"{_TRAINERS}losses.preference:over_reference",
+             'out.trace_logprobs - out.batch["trace_reference"]', "out.trace_logprobs", ("stage", "dpo")),
+    Mutation("IPO with twice its margin", f"{_TRAINERS}losses.ipo:IPO.of_margin", "1 / (2 * self.beta)",
+             "1 / self.beta", ("loss", "ipo")),
+    Mutation("the sign of the cross-entropy", f"{_TRAINERS}losses.cross_entropy:CrossEntropy.__call__",
+             "return -(out.logprobs", "return (out.logprobs", ("stage", "sft")),
+    Mutation("a cross-entropy per row", f"{_TRAINERS}losses.cross_entropy:CrossEntropy.normalizer",
+             "predicted_weight(row)", "len(row.traces)", ("stage", "sft")),
+    Mutation("a value regression before the activation", f"{_TRAINERS}losses.mse:MSE.at_places",
+             "out.head.activate(out.raw)", "out.raw", ("loss", "mse")),
+    Mutation("values that are all worth the same weight", f"{_TRAINERS}losses.regression:Regression.__call__",
+             '* out.batch["value_weight"]', "", ("loss", "bce")),
+    Mutation("a ranking turned over", f"{_TRAINERS}losses.ranking:Ranking._compared", "scores[better] - scores[worse]",
+             "scores[worse] - scores[better]", ("loss", "ranking")),
+    Mutation("a reference of one token too few", "reasoning_train.trainers.outputs:Outputs._by_trace", ", values)",
+             ", values * (torch.arange(len(values)) > 0))", ("stage", "reference")),
+    Mutation("a reward for wrong answers", f"{_TRAINERS}rl.rewards:Rewards._rewards",
+             "s.verdict is Verdict.CORRECT", "s.verdict is Verdict.WRONG", ("stage", "grpo")),
+    # What is measured and kept
+    Mutation("pass@k without the draws", "reasoning_train.evaluation.metrics:pass_at_k", "comb(n - correct, k)",
+             "comb(n - correct, 1)", ("stage", "evaluate")),
+    Mutation("a majority of the fewest", f"{_SEARCH}votes.majority:Majority.chances", "[sum(ballot.copies",
+             "[-sum(ballot.copies", ("vote", "majority")),
+    Mutation("a tie that the first one wins", f"{_SEARCH}votes.majority:Majority.chances", "in leading",
+             "in leading[:1]", ("vote", "majority")),
+    Mutation("a weighted vote of numbers", f"{_SEARCH}votes.weighted:Weighted.chances", "ballot.copies * ballot.score",
+             "ballot.copies", ("vote", "weighted")),
+    Mutation("a selection of cut solutions", "reasoning_train.stages.select:_passes", 'solution.finish == "length"',
+             'solution.finish == "lengths"', ("stage", "select")),
+    Mutation("a policy that is shown half of its question", "data_gen.format:StepCodec._asked", 'question)',
+             "question[: len(question) // 2])", ("part", "TaskFormat")),
+    Mutation("an answer read from the first mark", "data_gen.format:_after_mark", "text.rpartition", "text.partition",
+             ("part", "TaskFormat")),
+]  # fmt: skip
+"""At least one of every family; more are welcome where a mistake went unnoticed."""
