@@ -9,8 +9,8 @@ from typing import Any
 from reasoning_train.recipe.errors import Problems
 from reasoning_train.recipe.grids import BadGrid, nested, settings
 from reasoning_train.recipe.overrides import leaves, merged
+from reasoning_train.recipe.resolver.scope import OUTSIDE, Scope, Setting
 from reasoning_train.recipe.schema import MixedSeed, Stage
-from reasoning_train.recipe.scope import OUTSIDE, Scope, Setting
 from reasoning_train.recipe.validate import validate
 from reasoning_train.recipe.yaml_core import join
 

@@ -17,12 +17,12 @@ from reasoning_train.recipe.drafts import Draft
 from reasoning_train.recipe.errors import Problems
 from reasoning_train.recipe.files import LeafFiles, path_fields
 from reasoning_train.recipe.formats import Edge, Formats
-from reasoning_train.recipe.implicit import UNKNOWN
 from reasoning_train.recipe.keys import node_key
 from reasoning_train.recipe.kinds import wanted
 from reasoning_train.recipe.made import MadeStages
 from reasoning_train.recipe.order import map_refs, refs_in
-from reasoning_train.recipe.resolver import Resolver
+from reasoning_train.recipe.resolver.implicit import UNKNOWN
+from reasoning_train.recipe.resolver.values import Resolver
 from reasoning_train.recipe.seeds import BadSeed, stage_seed
 from reasoning_train.recipe.validate import plain, validate
 from reasoning_train.recipe.yaml_core import join

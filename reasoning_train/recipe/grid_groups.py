@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from reasoning_train.recipe.drafts import Draft, drafts_of, grid_settings
 from reasoning_train.recipe.errors import Problems, sentence
-from reasoning_train.recipe.references import hint
+from reasoning_train.recipe.resolver.scope import Scope
+from reasoning_train.recipe.resolver.text import hint
 from reasoning_train.recipe.rounds import BEST, table_of
 from reasoning_train.recipe.schema import Choice, Grid
-from reasoning_train.recipe.scope import Scope
 
 
 def spread_out(name: str, grid: Grid, problems: Problems) -> Iterator[Draft]:
@@ -46,6 +46,7 @@ def best_of_grid(name: str, grid: Grid, choose: Choice, policy: str, labels: lis
         "table": {label: f"${{grids.{name}.{table}[{label}]}}" for label in labels},
         "metric": choose.metric,
         "row": choose.row,
+        "lower": choose.lower,
         **({"uneven": choose.uneven} if choose.uneven else {}),
     }
     return Draft(name=f"grids.{name}.{BEST}", path=f"grids.{name}.choose", uses="choose", written=written)

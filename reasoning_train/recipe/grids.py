@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from reasoning_train.recipe.errors import RecipeError
-from reasoning_train.recipe.references import BadReference
-from reasoning_train.recipe.scope import Setting
+from reasoning_train.recipe.resolver.scope import Setting
+from reasoning_train.recipe.resolver.text import BadReference
 from reasoning_train.recipe.yaml_core import join, parse_value
 
 _TEXT = re.compile(r"[A-Za-z0-9_.+-]+")

@@ -14,10 +14,10 @@ from reasoning_train.recipe.graph import Graph
 from reasoning_train.recipe.grid_groups import spread_out
 from reasoning_train.recipe.includes import load_document
 from reasoning_train.recipe.order import ordered
-from reasoning_train.recipe.resolver import Resolver
+from reasoning_train.recipe.resolver.scope import OUTSIDE
+from reasoning_train.recipe.resolver.values import Resolver
 from reasoning_train.recipe.rounds import unrolled
 from reasoning_train.recipe.schema import Recipe
-from reasoning_train.recipe.scope import OUTSIDE
 from reasoning_train.recipe.validate import validate
 from reasoning_train.recipe.yaml_core import Document
 

@@ -8,9 +8,9 @@ from typing import Any
 from reasoning_train.recipe.drafts import Draft, drafts_of, varied
 from reasoning_train.recipe.errors import Problems, sentence
 from reasoning_train.recipe.overrides import BadOverride, value_of_round
-from reasoning_train.recipe.references import hint, paths
+from reasoning_train.recipe.resolver.scope import Scope
+from reasoning_train.recipe.resolver.text import hint, paths
 from reasoning_train.recipe.schema import Choice, Rounds, Stage, Stop
-from reasoning_train.recipe.scope import Scope
 
 STOP, BEST, LAST = _MADE = ("stop", "best", "last")
 """Names that a group of rounds makes itself; no stage of a round may have one of them."""
@@ -94,7 +94,7 @@ def _stop_draft(name: str, k: int, rounds: Rounds, stop: Stop) -> Draft:
     start = _start(rounds, stop)
     tables = [f"${{rounds.{name}.{j}.{table_of(stop)}}}" for j in range(1, k + 1)]
     written: dict[str, Any] = {"tables": [*([start[1]] if start else []), *tables], "first": 0 if start else 1}
-    written |= {"metric": stop.metric, "row": stop.row, "min_gain": stop.min_gain}
+    written |= {"metric": stop.metric, "row": stop.row, "lower": stop.lower, "min_gain": stop.min_gain}
     gate = _gate(name, k, STOP, rounds)
     return Draft(
         name=f"rounds.{name}.{k}.{STOP}", path=f"rounds.{name}.stop", uses="round_stop", written=written, **gate
@@ -109,7 +109,7 @@ def best_draft(name: str, rounds: Rounds, choice: Choice) -> Draft:
     tables = {label: f"${{{path}.{table_of(choice)}}}" for label, path in rounds_of.items()}
     if start:
         policies, tables = {"start": start[0], **policies}, {"start": start[1], **tables}
-    written = {"policies": policies, "table": tables, "metric": choice.metric, "row": choice.row}
+    written = {"policies": policies, "table": tables, "metric": choice.metric, "row": choice.row, "lower": choice.lower}
     written |= {"uneven": choice.uneven} if choice.uneven else {}
     rule = "choose" if rounds.choose else "stop"
     return Draft(name=f"rounds.{name}.{BEST}", path=f"rounds.{name}.{rule}", uses="choose", written=written)

@@ -75,6 +75,8 @@ class Choice(_Part):
     metric: str = "accuracy"
     row: str | None = None
     """Which row of the table; needed where it has several."""
+    lower: bool = False
+    """Less of the metric is better; of costs and cut solutions that is known."""
     uneven: str | None = None
     """Why the best was chosen out of more or fewer candidates than an arm that it is evaluated beside."""
 

@@ -23,10 +23,11 @@ class ChooseConfig(StageConfig):
     table: TableRef | dict[str, TableRef]
     """An evaluation on dev whose rows are named as the candidates are, or a table for each candidate."""
     metric: str = "accuracy"
-    """Equal candidates: the first is chosen. Less is better of tokens and cut solutions, more of everything else."""
+    """Equal candidates: the first is chosen."""
+    lower: bool = False
+    """Less of the metric is better; of costs and cut solutions that is known."""
     row: str | None = None
     """With a table for each candidate: the row that is compared; needed where the tables have several."""
-
     uneven: Annotated[str | None, Unkeyed()] = None
     """Why this arm was chosen out of more or fewer candidates than one that it is evaluated beside."""
 
@@ -56,7 +57,7 @@ def choose(config: ChooseConfig, ctx: Context) -> None:
     for name in config.policies:
         table, row = config.place(name)
         values[name] = dev_value(ctx.input(table), table, config.metric, row, "choose")
-    chosen = best_of(values, lower=lower_is_better(config.metric))
+    chosen = best_of(values, lower=config.lower or lower_is_better(config.metric))
     candidates = {name: ctx.input(ref) for name, ref in config.policies.items()}
     shutil.copytree(candidates[chosen].path, ctx.output("model"), copy_function=_link, dirs_exist_ok=True)
     ctx.metric("chosen", chosen)

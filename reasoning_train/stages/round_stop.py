@@ -21,6 +21,8 @@ class RoundStopConfig(StageConfig):
     metric: str
     row: str | None = None
     """Which row of the tables; needed where they have several."""
+    lower: bool = False
+    """Less of the metric is better; of costs and cut solutions that is known."""
     min_gain: float = Field(0.0, ge=0)
 
 
@@ -31,7 +33,7 @@ def round_stop(config: RoundStopConfig, ctx: Context) -> None:
     from reasoning_train.evaluation.names import lower_is_better
 
     values = [dev_value(ctx.input(ref), ref, config.metric, config.row, "stop") for ref in config.tables]
-    stop = decide(values, config.min_gain, lower=lower_is_better(config.metric))
+    stop = decide(values, config.min_gain, lower=config.lower or lower_is_better(config.metric))
     decision: dict[str, Any] = {"stop": stop, "values": {str(config.first + i): v for i, v in enumerate(values)}}
     (ctx.output("decision") / "decision.json").write_text(json.dumps(decision, indent=2), encoding="utf-8")
     for name, value in decision.items():

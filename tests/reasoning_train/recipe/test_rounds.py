@@ -54,6 +54,7 @@ def test_stop_and_best(tmp_path: Path) -> None:
         "first": 1,
         "metric": "accuracy",
         "row": None,
+        "lower": False,
         "min_gain": 0.01,
     }
     assert nodes["rounds.grow.best"].uses == "choose"
@@ -62,6 +63,7 @@ def test_stop_and_best(tmp_path: Path) -> None:
         "table": {f"round {k}": Ref(f"rounds.grow.{k}.dev") for k in (1, 2, 3)},
         "metric": "accuracy",
         "row": None,
+        "lower": False,
         "uneven": None,
     }
 

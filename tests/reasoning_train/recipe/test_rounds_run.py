@@ -166,3 +166,10 @@ def test_the_row_of_a_table_with_several(tmp_path: Path) -> None:
     plan, store = load(tmp_path, RECIPE, *sets), Store(tmp_path / "store")
     work_off(plan, store)
     assert solved(plan, store, "best") == 7
+
+
+def test_less_may_be_better(tmp_path: Path) -> None:
+    sets = ("rounds.grow.stop=null", "rounds.grow.choose={table: '${stages.dev}', lower: true}")
+    plan, store = load(tmp_path, RECIPE, *sets), Store(tmp_path / "store")
+    work_off(plan, store)
+    assert store.open(plan.nodes["rounds.grow.best"]).manifest["metrics"]["chosen"] == "round 2"

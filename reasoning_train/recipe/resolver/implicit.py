@@ -9,7 +9,7 @@ from reasoning_train.api.refs import Ref
 from reasoning_train.recipe.drafts import Draft
 from reasoning_train.recipe.errors import Problems
 from reasoning_train.recipe.files import LeafFiles
-from reasoning_train.recipe.references import BadReference, hint
+from reasoning_train.recipe.resolver.text import BadReference, hint
 from reasoning_train.recipe.schema import Recipe
 from reasoning_train.recipe.tasks import LoadedTask, load_task, model_config
 from reasoning_train.recipe.yaml_core import join

@@ -11,11 +11,11 @@ from reasoning_train.recipe.drafts import Draft
 from reasoning_train.recipe.errors import Problems, sentence
 from reasoning_train.recipe.files import LeafFiles
 from reasoning_train.recipe.formats import TASK_FORMAT
-from reasoning_train.recipe.implicit import UNKNOWN, ImplicitNodes
-from reasoning_train.recipe.references import BadReference, expand, hint, parts_of
+from reasoning_train.recipe.resolver.implicit import UNKNOWN, ImplicitNodes
+from reasoning_train.recipe.resolver.scope import OUTSIDE, Scope
+from reasoning_train.recipe.resolver.stages import StageReferences
+from reasoning_train.recipe.resolver.text import BadReference, expand, hint, parts_of
 from reasoning_train.recipe.schema import Recipe
-from reasoning_train.recipe.scope import OUTSIDE, Scope
-from reasoning_train.recipe.stage_references import StageReferences
 from reasoning_train.recipe.tasks import model_config
 from reasoning_train.recipe.yaml_core import join
 

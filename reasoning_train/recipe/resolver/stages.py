@@ -11,10 +11,10 @@ from reasoning_train.api.stage import STAGES, KindOf, StageDef
 from reasoning_train.recipe.drafts import Draft
 from reasoning_train.recipe.grid_groups import best_of_grid
 from reasoning_train.recipe.grids import BadGrid, chosen, settings
-from reasoning_train.recipe.references import BadReference, expand, hint
+from reasoning_train.recipe.resolver.scope import OUTSIDE, Scope, Setting
+from reasoning_train.recipe.resolver.text import BadReference, expand, hint
 from reasoning_train.recipe.rounds import BEST, LAST, STOP, best_draft
 from reasoning_train.recipe.schema import Grid, Recipe, Rounds, Stage
-from reasoning_train.recipe.scope import OUTSIDE, Scope, Setting
 
 Value = Callable[[Sequence[str], Scope], Any]
 """Looks up a plain value of the recipe by the parts of its dotted path."""

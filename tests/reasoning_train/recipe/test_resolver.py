@@ -8,7 +8,7 @@ import pytest
 
 from reasoning_train.api.refs import Ref
 from reasoning_train.recipe.errors import RecipeError
-from reasoning_train.recipe.references import BadReference, expand
+from reasoning_train.recipe.resolver.text import BadReference, expand
 from tests.reasoning_train.recipe.kitchen import RECIPE, load
 
 VALUES = {"n": 3, "name": "x", "yes": True, "none": None, "list": [1], "out": Ref("a")}
