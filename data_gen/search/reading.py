@@ -85,7 +85,7 @@ class Reader:
     def _answers(self, node: Node) -> bool:
         """Whether a node ends with the answer line."""
         if self.marked:
-            return self.codec.split(node.ids)[-1].kind is Kind.ANSWER
+            return any(segment.kind is Kind.ANSWER for segment in self.codec.split(node.ids)[-1:])
         return self.codec.is_answer(node.text)
 
     def unfinished(self, before: Sequence[int], sample: Sample) -> bool:
