@@ -76,7 +76,8 @@ def as_sample(solution: Solution, problem: Problem, codec: StepCodec) -> Sample:
     ids = tuple(token for segment in segments for token in segment.token_ids)
     if codec.decode(ids).strip() != solution.text.strip():
         raise UserError(
-            f"solutions: the token ids of one of problem {problem.id!r} are not those of its text with this tokenizer."
+            f"solutions: the token ids of one of problem {problem.id!r} are not those of its text with this tokenizer. "
+            "Put stage `recode_solutions` before this one, with `model:` this policy."
         )
     return Sample(token_ids=ids, logprobs=solution.logprobs, finish="length" if solution.finish == "length" else "stop")
 
