@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from data_gen.errors import UserError
+from data_gen.tasks import Task
 from reasoning_train.api.plan import Node, Plan
 from reasoning_train.api.stage import STAGES, GateError, Input, StageDef
 from reasoning_train.process import ranks, stopping
@@ -172,15 +173,16 @@ class _Work:
 
     def _roots(self) -> list[str]:
         """The modules of the stage, of the pieces in its config and of the tasks of its problems."""
-        tasks = [build_task(task) for source in self._problems() for task in read_tasks(source).values()]
-        return [__name__, self.stage.run.__module__, *modules_in([self.config, *tasks])]
+        return [__name__, self.stage.run.__module__, *modules_in([self.config, *self._tasks()])]
 
-    def _problems(self) -> Iterator[Input]:
-        for name in self.node.inputs:
-            made = self.store.find(self.plan.nodes[name])
-            for output, described in made.manifest["outputs"].items() if made else ():
+    def _tasks(self) -> Iterator[Task]:
+        """Those of `problems` inputs. One that cannot be read is the business of the stage, if it reads it at all."""
+        for artifact in filter(None, (self.store.find(self.plan.nodes[name]) for name in self.node.inputs)):
+            for output, described in artifact.manifest["outputs"].items():
                 if described["kind"] == "problems":
-                    yield Input(path=made.path / output, kind="problems", manifest=made.manifest)
+                    source = Input(path=artifact.path / output, kind="problems", manifest=artifact.manifest)
+                    with contextlib.suppress(OSError, ValueError, UserError):
+                        yield from [build_task(task) for task in read_tasks(source).values()]
 
     def _merge(self) -> LogIndex:
         index = read_logs(self.partial.folder)
