@@ -7,18 +7,24 @@ default of their own. `StepCodec` binds it to a tokenizer: text to typed segment
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from data_gen.errors import UserError
+from data_gen.extractors import EXTRACTORS, Extractor
+from data_gen.extractors.mark import AnswerMark
 from data_gen.marks import Marks
 from data_gen.records.segment import Kind, Segment
 from data_gen.registry import Part
 from data_gen.segmenter import Segmenter
+
+if TYPE_CHECKING:
+    AnyExtractor = Extractor
+else:
+    AnyExtractor = EXTRACTORS.union()
 
 
 class _Part(BaseModel):
@@ -44,8 +50,8 @@ class TaskFormat(Part):
     """Ends every step; a step's last token is the first one whose decoded text completes it."""
     answer_mark: str = Field(default="Answer: ", min_length=1)
     """Opens the final answer, which runs to the end of its line."""
-    extract: tuple[Literal["mark", "boxed", "last_number"], ...] = ("mark",)
-    """Ways to find the answer, tried in order."""
+    extract: tuple[AnyExtractor, ...] = (AnswerMark(),)
+    """Ways to find the answer, tried in order: `[boxed, last_number, {uses: regex, pattern: "#### (.*)"}]`."""
     marks: Marks = Marks()
     """How thoughts, plans, actions, code and outputs of tools are marked, such as `{think: {open: "<think>", close:
     "</think>"}}`; all else is steps and the answer."""
@@ -55,11 +61,7 @@ class TaskFormat(Part):
 
     def extract_answer(self, text: str) -> str | None:
         """The final answer in a completion, or None where no way of `extract` finds one."""
-        for way in self.extract:
-            found = _EXTRACTORS[way](text, self)
-            if found:
-                return found
-        return None
+        return next((found for way in self.extract if (found := way.find(text, self.answer_mark))), None)
 
 
 class ModelFormat(Part):
@@ -96,34 +98,6 @@ class Format(_Part):
     def extract_answer(self, text: str) -> str | None:
         """`TaskFormat.extract_answer`."""
         return self.task.extract_answer(text)
-
-
-_NUMBER = re.compile(r"-?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?")
-
-
-def _after_mark(text: str, task: TaskFormat) -> str | None:
-    _, mark, rest = text.rpartition(task.answer_mark.rstrip())
-    return rest.split("\n", 1)[0].strip().rstrip(".").strip() or None if mark else None
-
-
-def _last_boxed(text: str, task: TaskFormat) -> str | None:
-    start = text.rfind("\\boxed{")
-    if start < 0:
-        return None
-    depth, begin = 0, start + len("\\boxed{")
-    for i in range(begin - 1, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[i], 0)
-        if depth == 0:
-            return text[begin:i].strip() or None
-    return None
-
-
-def _last_number(text: str, task: TaskFormat) -> str | None:
-    found = _NUMBER.findall(text)
-    return found[-1].replace("$", "").rstrip(",") if found else None
-
-
-_EXTRACTORS = {"mark": _after_mark, "boxed": _last_boxed, "last_number": _last_number}
 
 
 class StepCodec:

@@ -15,7 +15,7 @@ _LIST = re.compile(r"\d\s+\d")
 """1 2 3: not their product."""
 _PASSED_OVER = re.compile(r"\\(?:overline|underline|dot|langle|rangle|ldots|dots|cdots|hline)\b|\.\.\.|…")
 _DATE_OR_RANGE = re.compile(r"\d+(?:[-/.]\d+){2}|\d+-\d+|\d{1,2}:\d\d(?::\d\d)?")
-_UNIT = re.compile(r"(?<=[\w})\]!])\s+(?:[A-Za-z]{2,}(?:\^\{?[23]\}?|[²³])?\s*){1,3}$")
+_UNIT = re.compile(r"(?<=[\d})\]!])\s+(?:[A-Za-z]{2,}(?:\^\{?[23]\}?|[²³])?\s*){1,3}$")
 
 
 def formula(text: str) -> str | None:

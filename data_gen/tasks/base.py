@@ -6,22 +6,29 @@ A task is a frozen pydantic model: its fields are its configuration in the recip
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from pydantic import model_validator
 
 from data_gen.format import TaskFormat
-from data_gen.graders import GRADERS, Grader
 from data_gen.graders.auto import Auto
+from data_gen.measures import MEASURES, Direction, Measure
 from data_gen.records.problem import Problem
 from data_gen.records.segment import Segment
+from data_gen.records.solution import Solution
 from data_gen.records.verdict import Answer, Grade
 from data_gen.registry import Piece
+from data_gen.tasks.beside import AnyGrader, AnySideGrader
 
 if TYPE_CHECKING:
-    AnyGrader = Grader
+    AnyMeasure = Measure
 else:
-    AnyGrader = GRADERS.union()
+    AnyMeasure = MEASURES.union()
+
+TAKEN = frozenset({"accuracy", "cut", "tokens", "generated", "scored", "trace"})
+"""Columns that every table has already."""
 
 
 class Task(Piece, ABC):
@@ -33,6 +40,22 @@ class Task(Piece, ABC):
     format: TaskFormat = TaskFormat()
     grader: AnyGrader = Auto()
     """What decides whether an answer is right: `grader: exact`, `grader: {uses: numeric, tolerance: 1e-3}`."""
+    graders: dict[str, AnySideGrader] = {}
+    """Further graders by name, each of which gives a column with its score: `{strict: exact, flexible: {grader: auto,
+    extract: [last_number]}}`."""
+    measures: tuple[AnyMeasure, ...] = ()
+    """Numbers about a solution, e.g. `[steps, {uses: prefix_match, fields: [states, final]}]`."""
+
+    @model_validator(mode="after")
+    def _columns_have_one_name(self) -> Self:
+        names = [*self.graders, *(name for measure in self.measures for name in measure.directions())]
+        twice = sorted({name for name in names if names.count(name) > 1 or name in TAKEN})
+        if twice:
+            raise ValueError(
+                f"graders, measures: two columns of a table would be called {twice[0]!r}. Rename the grader, "
+                "or leave one of the measures out"
+            )
+        return self
 
     @property
     def instant(self) -> bool:
@@ -63,8 +86,24 @@ class Task(Piece, ABC):
         Args:
             segments: The completion, typed. None at all stands for a solution that was cut: it has no answer.
         """
-        said = "".join(segment.text for segment in segments if segment.kind.answers)
-        return self.grade(problem, Answer(self.format.extract_answer(said)))
+        return self.grade(problem, Answer(self.format.extract_answer(said(segments))))
+
+    def measure(self, problem: Problem, solution: Solution) -> dict[str, float]:
+        """Columns beside the verdict: the scores of `graders` (0 where one cannot read a gold that the deciding one
+        can), then what `measures` give."""
+        whole = said(solution.segments) if solution.finish != "length" else ""
+        found: dict[str, float] = {}
+        for name, beside in self.graders.items():
+            graded = beside.grader.grade(problem, Answer(beside.answer(whole, self.format)))
+            found[name] = graded.score or 0.0
+        for measure in self.measures:
+            found |= measure.of(self, problem, solution)
+        return found
+
+    def directions(self) -> dict[str, Direction]:
+        """Every column that `measure` may give, with its good direction."""
+        found = dict.fromkeys(self.graders, Direction.HIGHER)
+        return found | {name: way for measure in self.measures for name, way in measure.directions().items()}
 
     def check_steps(self, problem: Problem, steps: Sequence[str]) -> tuple[bool, ...] | None:
         """Exact verdict on every step, or None where the task has no step checker."""
@@ -77,3 +116,8 @@ class Task(Piece, ABC):
     def files(self) -> dict[str, Path]:
         """Local files that the problems come from, by field name: their bytes enter the key."""
         return {}
+
+
+def said(segments: Iterable[Segment]) -> str:
+    """The text that an answer may be read from."""
+    return "".join(segment.text for segment in segments if segment.kind.answers)

@@ -24,7 +24,8 @@ from data_gen.errors import UserError, nearest
 from data_gen.graders.integer import Integer
 from data_gen.records.problem import Problem
 from data_gen.tasks import TASKS
-from data_gen.tasks.base import AnyGrader, Task
+from data_gen.tasks.base import Task
+from data_gen.tasks.beside import AnyGrader
 
 NAMES = ("Ana", "Ben", "Cy", "Dot", "Eli", "Flo", "Gus", "Hal", "Ivy", "Jo", "Kit", "Lou")
 WORDS = ("has", "coins", "more", "fewer", "than", "How", "many", "Answer")

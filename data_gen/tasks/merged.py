@@ -12,8 +12,10 @@ from typing import Literal
 from pydantic import SerializeAsAny
 
 from data_gen.errors import UserError
+from data_gen.measures import Direction
 from data_gen.records.problem import Problem
 from data_gen.records.segment import Segment
+from data_gen.records.solution import Solution
 from data_gen.records.verdict import Answer, Grade
 from data_gen.tasks.base import Task
 
@@ -51,6 +53,14 @@ class Merged(Task):
     def grade_solution(self, problem: Problem, segments: Sequence[Segment]) -> Grade:
         """The verdict of the problem's own task on a whole solution."""
         return self.of(problem).grade_solution(problem, segments)
+
+    def measure(self, problem: Problem, solution: Solution) -> dict[str, float]:
+        """The columns of the problem's own task."""
+        return self.of(problem).measure(problem, solution)
+
+    def directions(self) -> dict[str, Direction]:
+        """The columns of all members."""
+        return {name: way for task in self.members.values() for name, way in task.directions().items()}
 
     def check_steps(self, problem: Problem, steps: Sequence[str]) -> tuple[bool, ...] | None:
         """The step checker of the problem's own task."""

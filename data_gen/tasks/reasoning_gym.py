@@ -21,7 +21,8 @@ from data_gen.sources.division import normalised, question_key
 from data_gen.sources.fields import step_lines
 from data_gen.sources.generators import generator, pack
 from data_gen.tasks import TASKS
-from data_gen.tasks.base import AnyGrader, Task
+from data_gen.tasks.base import Task
+from data_gen.tasks.beside import AnyGrader
 
 SPAN = 10**6
 """Distance between the seeds of splits: item i of seed s is item 0 of seed s + i in most generators."""

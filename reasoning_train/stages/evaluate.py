@@ -16,6 +16,7 @@ from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import ModelRef, ProblemsRef
 from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, at_most, gate, stage
 from reasoning_train.evaluation.groups import Where, restricted
+from reasoning_train.evaluation.verifiable import MOST_UNVERIFIABLE, MaxUnverifiable, check_verifiable
 from reasoning_train.stages.fits import uneven_effort
 from reasoning_train.store.inputs import load_task, read_problems
 
@@ -36,6 +37,9 @@ class EvaluateConfig(StageConfig):
     where: Where = {}
     """Only problems with these tags: `{subject: algebra, difficulty: [4, 5]}`."""
     limit: int | None = Field(None, ge=1)
+    max_unverifiable: MaxUnverifiable = MOST_UNVERIFIABLE
+    """Greatest share of problems whose gold is missing or unreadable: they are left out and counted, and the stage
+    stops at more."""
     samples: int = Field(0, ge=0)
     """Samples a problem for pass@k and maj@k; 0 measures greedy decoding only."""
     ks: list[int] = []
@@ -156,6 +160,8 @@ def summarise(config: EvaluateConfig, ctx: Context, rows: Iterable[dict[str, Any
 
     ks = config.ks or sorted({1, config.samples} - {0}) if config.samples else []
     summary = summarise_rows(rows, list(config.policies), ks, by=config.by)
+    total = summary["problems"] + summary["unverifiable"]
+    check_verifiable("evaluate", ctx, summary["unverifiable"], total, config.max_unverifiable)
     gate(
         summary["problems"] > 0,
         f"evaluate: none of the problems of {config.problems} can be verified (no gold that parses).",

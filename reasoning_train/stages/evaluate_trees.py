@@ -17,6 +17,7 @@ from data_gen.search.votes.weighted import Weighted
 from reasoning_train.api.refs import ProblemsRef, Ref, TreesRef
 from reasoning_train.api.stage import Context, Made, Maker, Sizes, StageConfig, at_most, gate, stage
 from reasoning_train.evaluation.groups import Where, restricted
+from reasoning_train.evaluation.verifiable import MOST_UNVERIFIABLE, MaxUnverifiable, check_verifiable
 from reasoning_train.stages.fits import other_problems
 from reasoning_train.store.inputs import load_task, read_problems, stream_trees
 
@@ -49,6 +50,9 @@ class EvaluateTreesConfig(StageConfig):
     where: Where = {}
     """Only problems with these tags: `{subject: algebra, difficulty: [4, 5]}`."""
     limit: int | None = Field(None, ge=1)
+    max_unverifiable: MaxUnverifiable = MOST_UNVERIFIABLE
+    """Greatest share of problems whose gold is missing or unreadable: they are left out and counted, and the stage
+    stops at more."""
 
 
 Item = tuple[Problem, dict[Ref, list[Tree]]]
@@ -158,6 +162,8 @@ def summarise(config: EvaluateTreesConfig, ctx: Context, rows: Iterable[dict[str
     from reasoning_train.evaluation.tables import group_tables, summary_table
 
     summary = summarise_rows(rows, list(config.strategies), [], by=config.by)
+    total = summary["problems"] + summary["unverifiable"]
+    check_verifiable("evaluate_trees", ctx, summary["unverifiable"], total, config.max_unverifiable)
     gate(
         summary["problems"] > 0,
         f"evaluate_trees: no problem of {config.problems} has trees in every strategy and gold that parses.",

@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from pydantic import Field, model_validator
 
@@ -18,11 +18,11 @@ from data_gen.scorers.head import Aggregate, aggregated
 from data_gen.search.votes import VOTES, Ballot, Same, Vote, elect
 from data_gen.search.votes.argmax import Argmax
 from data_gen.search.votes.majority import Majority
-from data_gen.search.votes.subsets import elect_among
 from reasoning_train.api.refs import ModelRef, ProblemsRef, SolutionsRef, VerifierRef
 from reasoning_train.api.stage import Context, Made, StageConfig, gate, stage
 from reasoning_train.evaluation.groups import Where
 from reasoning_train.evaluation.groups import fits as suits
+from reasoning_train.evaluation.verifiable import MOST_UNVERIFIABLE, MaxUnverifiable, check_verifiable
 from reasoning_train.stages.fits import aggregate_misfit, heads, other_problems
 from reasoning_train.store.inputs import load_task, read_problems, read_solutions, with_solutions
 from reasoning_train.store.rows import write_rows
@@ -55,12 +55,12 @@ class EvaluateVerifierConfig(StageConfig):
     """Only problems with these tags: `{subject: algebra, difficulty: [4, 5]}`."""
     aggregate: Aggregate = "last"
     """How the values of a solution's steps become a verifier's score."""
+    max_unverifiable: MaxUnverifiable = MOST_UNVERIFIABLE
+    """Greatest share of problems whose gold is missing or unreadable: they are left out and counted, and the stage
+    stops at more."""
     votes: list[AnyVote] = Field([Argmax()], min_length=1)
     """How scores choose, each a row of every verifier: `[argmax, weighted]`. The score of a ballot is the solution's
     probability, of rankings its exp. `argmax` is called by the verifier's name alone, others `NAME, VOTE`."""
-    n: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = []
-    """Also what smaller pools come to, without drawing again: rows `NAME@n` for each n, the mean over all choices of n
-    solutions of a problem (over 64 random ones where the vote has no closed form), at their share of the tokens."""
 
     @model_validator(mode="after")
     def _named_once(self) -> EvaluateVerifierConfig:
@@ -84,13 +84,7 @@ class EvaluateVerifierConfig(StageConfig):
     @property
     def row_names(self) -> list[str]:
         """Rows of the table, in order."""
-        whole = [voted(name, vote) for name in self.names for vote in self.votes]
-        return [MAJORITY, CHANCE, FIRST, *whole, *(f"{name}@{n}" for n in self.pools for name in [MAJORITY, *whole])]
-
-    @property
-    def pools(self) -> list[int]:
-        """Sizes of the smaller pools, in order."""
-        return [self.n] if isinstance(self.n, int) else sorted(set(self.n))
+        return [MAJORITY, CHANCE, FIRST, *(voted(name, vote) for name in self.names for vote in self.votes)]
 
 
 def voted(name: str, vote: Vote) -> str:
@@ -137,11 +131,12 @@ def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
     from reasoning_train.evaluation.tables import group_tables, summary_table
     from reasoning_train.evaluation.votes import same_answer
 
-    task, rows, same = load_task(ctx.input(config.problems)), list[dict[str, Any]](), dict[str, Same]()
-    for problem, pool in _pools(config, ctx, count=True):
+    task, seen = load_task(ctx.input(config.problems)), Counter[str]()
+    rows, same = list[dict[str, Any]](), dict[str, Same]()
+    for problem, pool in _pools(config, ctx, seen):
         same[problem.id] = same_answer(task, problem)
         rows += _without_verifier(problem, pool, same[problem.id])
-        rows += [_by_majority(problem, pool, same[problem.id], n) for n in config.pools]
+    check_verifiable("evaluate_verifier", ctx, seen["unverifiable"], seen["problems"], config.max_unverifiable)
     gate(
         bool(rows),
         f"evaluate_verifier: no problem of {config.problems} has verifiable solutions in {config.solutions}.",
@@ -150,12 +145,7 @@ def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
     for name in config.names:
         scored = list(_scored(name, config, ctx))
         figures[name] = _figures(scored)
-        rows += [
-            _elected(name, vote, one, same[one.problem.id], n)
-            for n in (None, *config.pools)
-            for vote in config.votes
-            for one in scored
-        ]
+        rows += [_elected(name, vote, one, same[one.problem.id]) for vote in config.votes for one in scored]
     write_rows(ctx.output("table"), kind="table", rows=rows)
     summary = summarise_rows(rows, config.row_names, [], by=config.by)
     ctx.count("out", summary["problems"])
@@ -176,25 +166,21 @@ def fits(config: EvaluateVerifierConfig, made: Made) -> Iterator[tuple[str, str]
                 yield f"verifiers.{name}", said
     for said in other_problems(made, config.solutions, config.problems):
         yield "solutions", said
-    for maker in made.origins(config.solutions):
-        if maker.uses == "sample" and config.pools and config.pools[-1] > maker.config.n:
-            yield (
-                "n",
-                f"{config.pools[-1]} solutions of a problem are more than {maker.name!r} draws (n={maker.config.n}).",
-            )
 
 
 def _pools(
-    config: EvaluateVerifierConfig, ctx: Context, *, count: bool = False
+    config: EvaluateVerifierConfig, ctx: Context, seen: Counter[str] | None = None
 ) -> Iterator[tuple[Problem, list[Solution]]]:
-    """Problems with those of their solutions that are verifiable; the others are counted."""
+    """Problems with those of their solutions that are verifiable; the others are counted, and problems in `seen`."""
     source = read_solutions(ctx.input(config.solutions))
     for problem, solutions in with_solutions(read_problems(ctx.input(config.problems)), source):
         if not suits(config.where, problem.tags, problem.difficulty):
             continue
         known = [s for s in solutions if s.verdict in ("correct", "wrong")]
-        if count and len(known) < len(solutions):
-            ctx.count("dropped.unverifiable", len(solutions) - len(known))
+        if seen is not None and solutions:
+            if len(known) < len(solutions):
+                ctx.count("dropped.unverifiable", len(solutions) - len(known))
+            seen.update(problems=1, unverifiable=not known)
         if known:
             yield problem, known
 
@@ -287,18 +273,14 @@ def _right(solutions: Sequence[Solution]) -> list[bool]:
     return [s.verdict == "correct" for s in solutions]
 
 
-def _elected(name: str, vote: Vote, one: _Scored, same: Same, n: int | None = None) -> dict[str, Any]:
+def _elected(name: str, vote: Vote, one: _Scored, same: Same) -> dict[str, Any]:
     """The row of what a vote makes of a verifier's scores."""
-    return _voted(voted(name, vote), vote, one.problem, one.pool, one.weights, same, n, read=one.pool)
-
-
-def _by_majority(problem: Problem, pool: list[Solution], same: Same, n: int | None = None) -> dict[str, Any]:
-    return _voted(MAJORITY, Majority(), problem, pool, [1.0] * len(pool), same, n)
+    return _voted(voted(name, vote), vote, one.problem, one.pool, one.weights, same, read=one.pool)
 
 
 def _without_verifier(problem: Problem, pool: list[Solution], same: Same) -> Iterator[dict[str, Any]]:
     """Rows of the ways to choose that need no verifier."""
-    yield _by_majority(problem, pool, same)
+    yield _voted(MAJORITY, Majority(), problem, pool, [1.0] * len(pool), same)
     distinct = list({s.text: s for s in pool}.values())
     right = sum(_right(distinct)) / len(distinct)
     yield _row(CHANCE, f"{len(pool)} samples, any distinct one", problem, pool, distinct[0], right, same, drawn=pool)
@@ -312,22 +294,17 @@ def _voted(
     pool: list[Solution],
     scores: Sequence[float],
     same: Same,
-    n: int | None,
     read: Sequence[Solution] = (),
 ) -> dict[str, Any]:
-    """The row of a vote of the whole pool, or of n of its solutions at n shares of what the pool cost."""
+    """The row of a vote of the whole pool."""
     cast = [
         Ballot(_Candidate(i, solution.answer, float(solution.verdict == "correct")), 1, score)
         for i, (solution, score) in enumerate(zip(pool, scores, strict=True))
     ]
-    chosen = elect_among(cast, 0, n, vote, same, problem.id) if n else elect(cast, vote, same, problem.id)
+    chosen = elect(cast, vote, same, problem.id)
     shown = pool[chosen.leaf.number] if chosen.leaf else None
-    strategy = f"{n or len(pool)} samples, {vote.uses}"
-    row = _row(name, strategy, problem, pool, shown, chosen.accuracy or 0.0, same, drawn=pool, read=read)
-    if n is None:
-        return row
-    costs = {cost: row[cost] * n / len(pool) for cost in ("tokens", "generated_tokens", "scored_tokens")}
-    return {**row, **costs, "policy": f"{name}@{n}"}
+    strategy = f"{len(pool)} samples, {vote.uses}"
+    return _row(name, strategy, problem, pool, shown, chosen.accuracy or 0.0, same, drawn=pool, read=read)
 
 
 def _row(

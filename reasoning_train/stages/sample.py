@@ -13,6 +13,7 @@ from data_gen.errors import excerpt
 from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import ModelRef, ProblemsRef
 from reasoning_train.api.stage import Context, Sizes, StageConfig, at_most, gate, stage
+from reasoning_train.evaluation.verifiable import MOST_UNVERIFIABLE, MaxUnverifiable, check_verifiable
 from reasoning_train.store.inputs import count_rows, load_task, read_problems
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ class SampleConfig(StageConfig):
     """Only the first so many problems."""
     min_solved: float = Field(0.0, ge=0, le=1)
     """The stage refuses to hand on samples of which a smaller share is correct."""
+    max_unverifiable: MaxUnverifiable = MOST_UNVERIFIABLE
+    """Greatest share of problems whose gold is missing or unreadable: they are left out and counted, and the stage
+    stops at more."""
     engine: Annotated[EngineConfig, Unkeyed()] = TransformersConfig()
     """What the policy runs on: `transformers` and `vllm` in this process, `openai` on a server."""
 
@@ -96,8 +100,9 @@ def cost(config: SampleConfig, sizes: Sizes) -> dict[str, Any]:
 @sample.finish
 def check(config: SampleConfig, ctx: Context, rows: Iterable[dict[str, Any]]) -> None:
     """Pass rate, cut completions and the share of right answers with a wrong step; the gates."""
-    seen = right = cut = unverifiable = wrong_step = 0
+    seen = right = cut = wrong_step = 0
     solved, first = set[str](), dict[str, str]()
+    problems, unread = set[str](), set[str]()
     for row in rows:
         seen += 1
         if row["verdict"] not in first:
@@ -107,7 +112,9 @@ def check(config: SampleConfig, ctx: Context, rows: Iterable[dict[str, Any]]) ->
             )
             first[row["verdict"]] = f" The first {row['verdict']} one: {said}."
         cut += row["finish"] == "length"
-        unverifiable += row["verdict"] == "unverifiable"
+        problems.add(row["problem_id"])
+        if row["verdict"] == "unverifiable":
+            unread.add(row["problem_id"])
         if row["verdict"] == "correct":
             right += 1
             solved.add(row["problem_id"])
@@ -118,7 +125,6 @@ def check(config: SampleConfig, ctx: Context, rows: Iterable[dict[str, Any]]) ->
         "pass_rate": right / seen,
         "solved_problems": len(solved),
         "cut_share": cut / seen,
-        "unverifiable_share": unverifiable / seen,
     }
     for name, value in metrics.items():
         ctx.metric(name, value)
@@ -129,11 +135,8 @@ def check(config: SampleConfig, ctx: Context, rows: Iterable[dict[str, Any]]) ->
         if cut < seen / 2
         else "Most samples were cut: raise max_tokens."
     )
-    gate(
-        unverifiable < seen,
-        f"sample: all {seen} samples are unverifiable (no gold that can be parsed). Check the task's `answer` field."
-        + first.get("unverifiable", ""),
-    )
+    example = first.get("unverifiable", "")
+    check_verifiable("sample", ctx, len(unread), len(problems), config.max_unverifiable, example)
     bar = f" and >= min_solved={config.min_solved}" if config.min_solved else ""
     gate(
         right > 0 and right / seen >= config.min_solved,

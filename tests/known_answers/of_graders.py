@@ -25,8 +25,14 @@ ASKED: dict[str, list[tuple[str, list[str | None]]]] = {
     "choice": [("B", ["b", "(B) bank", "bank", "A"]), ("A, D", ["AD", "D and A", "A"]), ("bank", ["bank"])],
     "exact": [("a B", [" a B ", "a b"])],
     "integer": [("-7", ["-7", "7", "-7.0"]), ("7.5", ["7.5"])],
+    "list": [
+        ('["btsti", ""]', ['["btsti", ""]', "[btsti, ]", '["btsti"]', "none"]),
+        ("[1, 2, 3]", ["1, 2, 3", "1,2", "3, 2, 1"]),
+        ("[]", ["[]", "[1]"]),
+    ],
     "math": [("x^2+2x+1", ["(x+1)^2", "x^2", "what"]), ("red", ["red"])],
     "numeric": [("1,234", ["1234.0 euros", "1235", "many"]), ("red", ["red"])],
+    "set": [("[1, 2, 3]", ["3, 2, 1, 1", "1, 2", "4"]), ("24", ["24", "[24]"])],
     "text": [("New York", ["new  york.", "The answer is New York", "York New"])],
     "yes_no": [("no", ["No, it is not", "no solution", "yes"]), ("perhaps", ["no"])],
 }

@@ -24,7 +24,8 @@ from data_gen.records.problem import Problem
 from data_gen.records.scales import Scale
 from data_gen.scorers.base import GrantedGold, Prefix, Score, Scorer
 from data_gen.search import Limits, Search, SearchTree
-from data_gen.tasks.base import AnyGrader, Task
+from data_gen.tasks.base import Task
+from data_gen.tasks.beside import AnyGrader
 from reasoning_train.models.words import word_tokenizer
 
 LETTERS = "abcdefgh"

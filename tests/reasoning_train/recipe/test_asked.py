@@ -213,5 +213,6 @@ def test_the_nodes_of_a_plan_say_what_was_asked(tmp_path: Path) -> None:
     assert load(tmp_path).nodes["task.train"].pieces == {
         "task": ("k_task", 1),
         "task.format": ("TaskFormat", 1),
+        "task.format.extract.0": ("mark", 1),
         "task.grader": ("auto", 1),
     }

@@ -10,6 +10,7 @@ import pytest
 from data_gen.errors import UserError
 from data_gen.records.trees import Tree, TreeNode
 from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import GateError
 from tests.reasoning_train.bench import Bench, problem, rows_of
 
 Leaf = tuple[str | None, float | None, int, float]
@@ -147,7 +148,10 @@ def test_a_problem_without_a_tree_or_gold_counts_for_nobody(bench: Bench) -> Non
         bench.trees("one", [POOL, unknown, tree("p2", ("12", 1.0, 1, 1.0))]),
         bench.trees("two", [BEAM, tree("p1", ("8", 0.0, 1, 1.0))]),
     )
-    rows = table(bench, {"one": {"trees": one}, "two": {"trees": two}}, ("p0", "p1", "p2"))
+    given = {"one": {"trees": one}, "two": {"trees": two}}
+    with pytest.raises(GateError, match=r"evaluate_trees: 1 of 2 problems cannot be verified"):
+        table(bench, given, ("p0", "p1", "p2"))
+    rows = table(bench, given, ("p0", "p1", "p2"), max_unverifiable=0.5)
     assert (
         set(rows) == {(s, p) for s in ("one", "two") for p in ("p0", "p1")}
         and rows["one", "p1"]["verdict"] == "unverifiable"

@@ -84,11 +84,11 @@ def test_min_solved_is_a_bar(learned: Bench) -> None:
     assert "of 32 samples are correct" in str(caught.value)
 
 
-def test_without_gold_all_samples_are_unverifiable(fresh: Bench) -> None:
+def test_without_gold_no_problem_can_be_verified(fresh: Bench) -> None:
     nothing = fresh.problems("nothing", [problem("a", gold=None), problem("b", gold=None)])
     with pytest.raises(
         GateError,
-        match=r"all 4 samples are unverifiable .* The first unverifiable one: problem 'a', '.*', \w+, no_gold",
+        match=r"sample: 2 of 2 problems cannot be .* The first unverifiable one: problem 'a', '.*', \w+, no_gold",
     ):
         fresh.make("s", "sample", policy=Ref("model"), problems=nothing, n=2, max_tokens=3)
 
@@ -100,7 +100,11 @@ def test_gold_that_is_missing_or_cannot_be_parsed_counts_as_neither_right_nor_wr
         for row, gold in zip(known, (known[0]["gold"], "???", None), strict=False)
     ]
     problems = learned.problems("mixed", rows, task={"uses": "jsonl"})
-    sampled = learned.make("s", "sample", policy=Ref("tuned"), problems=problems, n=2, temperature=0.0, max_tokens=40)
+    how = {"problems": problems, "max_tokens": 40}
+    with pytest.raises(GateError, match=r"sample: 2 of 3 problems cannot be .*; max_unverifiable=0.05 allows"):
+        learned.make("s", "sample", policy=Ref("tuned"), n=2, temperature=0.0, **how)
+    how |= {"max_unverifiable": 0.7}
+    sampled = learned.make("s", "sample", policy=Ref("tuned"), n=2, temperature=0.0, **how)
     assert [(row["verdict"], row["reason"]) for row in rows_of(sampled)][::2] == [
         ("correct", "integer"),
         ("unverifiable", "bad_gold"),
@@ -109,12 +113,12 @@ def test_gold_that_is_missing_or_cannot_be_parsed_counts_as_neither_right_nor_wr
     assert sampled.manifest["metrics"]["unverifiable_share"] == pytest.approx(2 / 3)
     kept = learned.make("kept", "select", solutions=Ref("s"), keep="any", dedupe="none")
     assert kept.manifest["counts"] == {"in": 6, "out": 2, "dropped.unverifiable": 4}
-    evaluated = learned.make(
-        "eval", "evaluate", policies={"tuned": Ref("tuned")}, problems=problems, max_tokens=40
-    ).manifest
+    evaluated = learned.make("eval", "evaluate", policies={"tuned": Ref("tuned")}, **how).manifest
     assert evaluated["counts"]["dropped.unverifiable"] == 2
     assert evaluated["metrics"]["summary"]["problems"] == 1
-    assert evaluated["metrics"]["summary"]["policies"]["tuned"]["accuracy"] == [1.0, 1.0, 1.0]
+    with pytest.raises(GateError, match=r"evaluate: 2 of 3 problems cannot be verified"):
+        learned.make("most", "evaluate", policies={"tuned": Ref("tuned")}, problems=problems, max_tokens=40)
+    assert evaluated["metrics"]["summary"]["policies"]["tuned"]["accuracy"][0] == 1.0
 
 
 def test_a_task_with_another_format_is_refused(fresh: Bench) -> None:
@@ -132,7 +136,7 @@ def test_evaluation_pairs_policies_and_reports_intervals(learned: Bench) -> None
     assert [row["policy"] for row in rows] == ["base"] * 4 + ["tuned"] * 4
     assert summary["problems"] == 4
     assert set(summary["policies"]["base"]) == {"accuracy", "tokens", "cut", "trace", "pass@1", "pass@4", "maj@4"}
-    assert summary["policies"]["tuned"]["accuracy"] == [1.0, 1.0, 1.0]
+    assert summary["policies"]["tuned"]["accuracy"][0] == 1.0
     base = summary["policies"]["base"]["accuracy"][0]
     assert summary["differences"]["tuned"]["accuracy"][0] == pytest.approx(1.0 - base)
     assert artifact.manifest["metrics"]["table"]["rows"][1][0] == "tuned"

@@ -1,0 +1,23 @@
+"""`mark`: the rest of the line behind the last answer mark."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from data_gen.extractors import EXTRACTORS
+from data_gen.extractors.base import Extractor
+
+
+@EXTRACTORS.register("mark")
+class AnswerMark(Extractor):
+    """`extract: mark`, the default. A closing full stop does not belong to the answer."""
+
+    version: ClassVar[int] = 1
+    uses: Literal["mark"] = "mark"
+    mark: str | None = None
+    """The text that opens the answer, e.g. `"#### "`; null: the Format's `answer_mark`."""
+
+    def find(self, text: str, answer_mark: str) -> str | None:
+        """Behind the last mark; None where that line is empty or there is no mark."""
+        _, mark, rest = text.rpartition((self.mark or answer_mark).rstrip())
+        return rest.split("\n", 1)[0].strip().rstrip(".").strip() or None if mark else None

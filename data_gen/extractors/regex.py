@@ -1,0 +1,41 @@
+"""`regex`: a pattern of the task's own."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar, Literal
+
+from pydantic import field_validator
+
+from data_gen.extractors import EXTRACTORS
+from data_gen.extractors.base import Extractor
+
+
+@EXTRACTORS.register("regex")
+class Regex(Extractor):
+    """`extract: {uses: regex, pattern: "#### (-?[0-9.,]+)"}`: the first group that took part in the match, or all of
+    it. Flags stand in the pattern: `(?i)`, `(?s)`."""
+
+    version: ClassVar[int] = 1
+    uses: Literal["regex"] = "regex"
+    pattern: str
+    which: Literal["first", "last"] = "last"
+    """Which of several matches counts."""
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"not a regular expression of Python: {error}; got {pattern!r}") from None
+        return pattern
+
+    def find(self, text: str, answer_mark: str) -> str | None:
+        """White space at both ends goes; an empty match is no answer."""
+        found = list(re.finditer(self.pattern, text))
+        if not found:
+            return None
+        match = found[0 if self.which == "first" else -1]
+        groups = [group for group in match.groups() if group is not None]
+        return (groups[0] if groups else match[0]).strip() or None

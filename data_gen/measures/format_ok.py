@@ -1,0 +1,33 @@
+"""`format_ok`: whether a solution keeps to the form that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from data_gen.measures import MEASURES
+from data_gen.measures.base import Direction, Measure
+from data_gen.records.problem import Problem
+from data_gen.records.solution import Solution
+
+if TYPE_CHECKING:
+    from data_gen.tasks.base import Task
+
+
+@MEASURES.register("format_ok")
+class FormatOk(Measure):
+    """`measures: [format_ok]`: 1 where the solution ended by itself and the first extractor of the Format, the form
+    that was asked for, finds an answer; 0 where it was cut or only a fallback finds one."""
+
+    version: ClassVar[int] = 1
+    uses: Literal["format_ok"] = "format_ok"
+
+    def directions(self) -> Mapping[str, Direction]:
+        """One column, `format_ok`."""
+        return {"format_ok": Direction.HIGHER}
+
+    def of(self, task: Task, problem: Problem, solution: Solution) -> dict[str, float]:
+        """Right or wrong does not matter."""
+        said = "".join(s.text for s in solution.segments if s.kind.answers)
+        found = task.format.extract[0].find(said, task.format.answer_mark)
+        return {"format_ok": float(solution.finish != "length" and found is not None)}

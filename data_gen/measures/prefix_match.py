@@ -1,0 +1,45 @@
+"""`prefix_match`: how far a list of states agrees with gold (ProcBench, arXiv 2410.03117)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from data_gen.grading.lists import prefix_length, read_list, same_element
+from data_gen.measures import MEASURES
+from data_gen.measures.base import Direction, Measure
+from data_gen.records.problem import Problem
+from data_gen.records.solution import Solution
+
+if TYPE_CHECKING:
+    from data_gen.tasks.base import Task
+
+COLUMNS = ("prefix_length", "prefix_accuracy", "sequential_match", "final_match")
+"""The paper's PML, PA, SM and FM."""
+
+
+@MEASURES.register("prefix_match")
+class PrefixMatch(Measure):
+    """`measures: [{uses: prefix_match, fields: [intermediate, final]}]`, beside the grader `list` with the same
+    `fields`: elements that agree from the front, their share of the longer list, whether all agree, whether the last
+    does."""
+
+    version: ClassVar[int] = 1
+    uses: Literal["prefix_match"] = "prefix_match"
+    fields: tuple[str, ...] = ()
+    """Gold and answers are objects: the list is their values under these names."""
+
+    def directions(self) -> Mapping[str, Direction]:
+        """Four columns, the more the better."""
+        return dict.fromkeys(COLUMNS, Direction.HIGHER)
+
+    def of(self, task: Task, problem: Problem, solution: Solution) -> dict[str, float]:
+        """All 0 where the solution has no answer that is a list."""
+        gold = read_list(problem.gold or "", self.fields)
+        said = read_list(solution.answer or "", self.fields)
+        if gold is None or said is None:
+            return dict.fromkeys(COLUMNS, 0.0)
+        agree, longest = prefix_length(gold, said), max(len(gold), len(said))
+        final = bool(gold and said and same_element(gold[-1], said[-1])) or not longest
+        share = agree / longest if longest else 1.0
+        return dict(zip(COLUMNS, (float(agree), share, float(share == 1.0), float(final)), strict=True))

@@ -1,0 +1,35 @@
+"""`step_accuracy`: how many steps are right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from data_gen.measures import MEASURES
+from data_gen.measures.base import Direction, Measure
+from data_gen.records.problem import Problem
+from data_gen.records.solution import Solution
+
+if TYPE_CHECKING:
+    from data_gen.tasks.base import Task
+
+
+@MEASURES.register("step_accuracy")
+class StepAccuracy(Measure):
+    """`measures: [step_accuracy]`, of tasks with an exact step checker: the share of steps that are right, and whether
+    all are. Steps that are missing count as wrong where the task says so."""
+
+    version: ClassVar[int] = 1
+    uses: Literal["step_accuracy"] = "step_accuracy"
+
+    def directions(self) -> Mapping[str, Direction]:
+        """`step_accuracy` and `exact_trace`."""
+        return {"step_accuracy": Direction.HIGHER, "exact_trace": Direction.HIGHER}
+
+    def of(self, task: Task, problem: Problem, solution: Solution) -> dict[str, float]:
+        """None of both where the task has no step checker."""
+        checked = task.check_steps(problem, solution.steps)
+        if checked is None:
+            return {}
+        share = sum(checked) / len(checked) if checked else 0.0
+        return {"step_accuracy": share, "exact_trace": float(bool(checked) and all(checked))}

@@ -1,0 +1,30 @@
+"""`steps`: how many steps a solution has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from data_gen.measures import MEASURES
+from data_gen.measures.base import Direction, Measure
+from data_gen.records.problem import Problem
+from data_gen.records.solution import Solution
+
+if TYPE_CHECKING:
+    from data_gen.tasks.base import Task
+
+
+@MEASURES.register("steps")
+class Steps(Measure):
+    """`measures: [steps]`. Of two strategies that are right equally often, the one with fewer steps is the better."""
+
+    version: ClassVar[int] = 1
+    uses: Literal["steps"] = "steps"
+
+    def directions(self) -> Mapping[str, Direction]:
+        """One column, `steps`."""
+        return {"steps": Direction.LOWER}
+
+    def of(self, task: Task, problem: Problem, solution: Solution) -> dict[str, float]:
+        """Segments of kind `step`; the answer line is none."""
+        return {"steps": float(len(solution.steps))}

@@ -1,0 +1,39 @@
+"""Graders beside the one that decides: each gives a column of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from data_gen.format import AnyExtractor, TaskFormat
+from data_gen.graders import GRADERS, Grader
+
+if TYPE_CHECKING:
+    AnyGrader = Grader
+else:
+    AnyGrader = GRADERS.union()
+
+
+class SideGrader(BaseModel):
+    """`SideGrader(grader=Exact(), extract=(AnswerMark(mark="#### "),))`. A recipe may write the grader alone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    grader: AnyGrader
+    extract: tuple[AnyExtractor, ...] | None = None
+    """Where it finds the answer; null: where the Format does."""
+
+    def answer(self, said: str, task_format: TaskFormat) -> str | None:
+        """The answer that this grader grades."""
+        own = task_format if self.extract is None else task_format.model_copy(update={"extract": self.extract})
+        return own.extract_answer(said)
+
+
+def _written_out(value: Any) -> Any:
+    alone = isinstance(value, str | Grader) or (isinstance(value, Mapping) and "uses" in value)
+    return {"grader": value} if alone else value
+
+
+AnySideGrader = Annotated[SideGrader, BeforeValidator(_written_out, json_schema_input_type=SideGrader | AnyGrader)]

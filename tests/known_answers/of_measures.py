@@ -1,0 +1,41 @@
+"""Measures: columns of a few solutions of chain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from data_gen.measures import MEASURES
+from data_gen.records.problem import Problem
+from data_gen.records.segment import Kind, Segment
+from data_gen.records.solution import Solution
+from data_gen.records.verdict import Verdict
+from data_gen.tasks.chain import Chain
+from tests.known_answers.cases import case
+
+PROBLEM = Problem(
+    id="p", question="q", gold="[1, 2, 3]", group="p", split="test", gold_steps=("1 + 1 = 2", "2 + 1 = 3")
+)
+SAID: list[tuple[list[str], str | None, str]] = [
+    (["1 + 1 = 2", "2 + 1 = 3"], "[1, 2, 3]", "stop"),
+    (["1 + 1 = 2", "2 + 1 = 4"], "[1, 2, 4]", "stop"),
+    (["1 + 1 = 2"], "[2, 3]", "length"),
+    ([], None, "stop"),
+]
+
+
+def solution(steps: list[str], answer: str | None, finish: str) -> Solution:
+    """Two tokens a segment."""
+    texts = [(Kind.STEP, f"{step}\n") for step in steps]
+    texts += [(Kind.ANSWER, f"Answer: {answer}")] if answer else []
+    segments = tuple(Segment(kind=kind, text=text, token_ids=(1, 2)) for kind, text in texts)
+    return Solution(
+        problem_id="p", sample=0, prompt="", segments=segments, answer=answer, verdict=Verdict.WRONG, finish=finish
+    )
+
+
+@case("measure", "completion_tokens", "format_ok", "prefix_match", "step_accuracy", "steps")
+def measure(name: str) -> Any:
+    """Right, half right, cut, and empty."""
+    made, task = MEASURES.get(name).model_validate({"uses": name}), Chain(uses="chain")
+    columns = [made.of(task, PROBLEM, solution(*said)) for said in SAID]
+    return {"directions": made.directions(), "columns": columns}
