@@ -31,9 +31,11 @@ def wanted_ks(metrics: Iterable[str]) -> list[int]:
     return [int(found[1]) for metric in metrics if (found := _AT_K.fullmatch(metric))]
 
 
-def lower_is_better(metric: str) -> bool:
-    """Whether less of a metric is better: costs and cut solutions."""
-    return metric in (*COSTS, "cut")
+def lower_is_better(metric: str, *manifests: Mapping[str, Any]) -> bool:
+    """Whether less of a metric is better: costs, cut solutions, and measures of which the manifest of a table says
+    so."""
+    declared = [name for made in manifests for name in made.get("metrics", {}).get("summary", {}).get("lower", [])]
+    return metric in (*COSTS, "cut", *declared)
 
 
 def bounds_of(metric: str) -> Bounds | None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
+from data_gen.marks import read_spans
 from data_gen.records.problem import Problem
+from data_gen.records.segment import Segment
+from data_gen.records.solution import Solution
 from data_gen.records.trees import Tree, TreeNode
 from data_gen.records.verdict import Answer, Verdict
 from data_gen.search import SEARCHES
@@ -18,8 +21,11 @@ from data_gen.tasks.base import Task
 from reasoning_train.evaluation.table_row import TableRow, numbered, of_problem
 
 
-def vote_row(name: str, problem: Problem, trees: Sequence[Tree], vote: Vote, n: int | None, same: Same) -> TableRow:
-    """The row of strategy `name`: the answer is that of the first tree, accuracy and tokens are means over all trees.
+def vote_row(
+    name: str, problem: Problem, trees: Sequence[Tree], vote: Vote, n: int | None, same: Same, task: Task
+) -> TableRow:
+    """The row of strategy `name`: answer and measures are those of the first tree, accuracy and tokens are means over
+    all trees.
 
     `n`: so many of each tree's independent paths, at their share of the tokens. `tokens` are those that were generated,
     discarded ones included, and those that verifiers read.
@@ -39,6 +45,7 @@ def vote_row(name: str, problem: Problem, trees: Sequence[Tree], vote: Vote, n: 
         generated_tokens=generated,
         scored_tokens=scored,
         oracle=any(tree.oracle for tree in trees),
+        measures=task.measure(problem, path_solution(trees[0], elected[0].leaf, task)),
         solution=_text(trees[0], elected[0].leaf),
         **_pool(trees[0], same),
     )
@@ -109,6 +116,34 @@ def _verdict(elected: Sequence[Elected[TreeNode]]) -> str:
     if any(one.accuracy is None for one in elected):
         return "unverifiable"
     return "correct" if elected[0].leaf and elected[0].leaf.outcome == 1.0 else "wrong"
+
+
+def path_solution(tree: Tree, leaf: TreeNode | None, task: Task) -> Solution:
+    """A path of a tree as the solution that measures read; without a path, one that was cut at once.
+
+    No tokenizer is at hand, so spans are typed by their text. All ids of a node stand in the last of its spans: their
+    number over the whole solution is right.
+    """
+    path = tree.path(leaf) if leaf else []
+    return Solution(
+        problem_id=tree.problem_id,
+        sample=tree.sample,
+        prompt=tree.root.text,
+        segments=tuple(segment for node in path for segment in _spans(node, task)),
+        answer=leaf.answer if leaf else None,
+        verdict=Verdict.CORRECT if leaf and leaf.outcome == 1.0 else Verdict.WRONG,
+        finish="stop" if leaf and leaf.terminal != "limit" else "length",
+        steps_ok=leaf.steps_ok if leaf else None,
+        prompt_ids=tree.root.token_ids,
+    )
+
+
+def _spans(node: TreeNode, task: Task) -> Iterator[Segment]:
+    form, begin = task.format, 0
+    for kind, end in read_spans(node.text, form.marks, form.step_delimiter, form.answer_mark.strip()):
+        last = end == len(node.text)
+        yield Segment(kind=kind, text=node.text[begin:end], token_ids=node.token_ids if last else ())
+        begin = end
 
 
 def _text(tree: Tree, leaf: TreeNode | None) -> str:

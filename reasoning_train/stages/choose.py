@@ -53,11 +53,12 @@ def choose(config: ChooseConfig, ctx: Context) -> None:
     from reasoning_train.evaluation.dev_value import dev_value
     from reasoning_train.evaluation.names import lower_is_better
 
-    values = {}
+    values, manifests = {}, []
     for name in config.policies:
         table, row = config.place(name)
         values[name] = dev_value(ctx.input(table), table, config.metric, row, "choose")
-    chosen = best_of(values, lower=config.lower or lower_is_better(config.metric))
+        manifests.append(ctx.input(table).manifest)
+    chosen = best_of(values, lower=config.lower or lower_is_better(config.metric, *manifests))
     candidates = {name: ctx.input(ref) for name, ref in config.policies.items()}
     shutil.copytree(candidates[chosen].path, ctx.output("model"), copy_function=_link, dirs_exist_ok=True)
     ctx.metric("chosen", chosen)

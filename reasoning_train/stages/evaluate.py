@@ -132,6 +132,7 @@ def _row(name: str, problem: Problem, best: Solution, drawn: list[Solution], tas
         steps_ok=best.steps_ok,
         answer=best.answer,
         tokens=len(best.token_ids),
+        measures=task.measure(problem, best),
         solution=best.text,
         **of_samples(drawn, same_answer(task, problem)),
     ).to_row()
@@ -158,8 +159,10 @@ def summarise(config: EvaluateConfig, ctx: Context, rows: Iterable[dict[str, Any
     from reasoning_train.evaluation.summary import summarise_rows
     from reasoning_train.evaluation.tables import group_tables, summary_table
 
+    ways = load_task(ctx.input(config.problems)).directions()
+    lower = [name for name, way in ways.items() if way == "lower"]
     ks = config.ks or sorted({1, config.samples} - {0}) if config.samples else []
-    summary = summarise_rows(rows, list(config.policies), ks, by=config.by)
+    summary = summarise_rows(rows, list(config.policies), ks, by=config.by, lower=lower)
     total = summary["problems"] + summary["unverifiable"]
     check_verifiable("evaluate", ctx, summary["unverifiable"], total, config.max_unverifiable)
     gate(

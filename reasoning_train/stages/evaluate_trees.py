@@ -72,7 +72,9 @@ def evaluate_trees(config: EvaluateTreesConfig, ctx: Context) -> None:
         if all(trees.values()):
             for name, strategy in config.strategies.items():
                 _check_pool(name, strategy, trees[strategy.trees])
-                rows.append(vote_row(name, problem, trees[strategy.trees], strategy.vote, strategy.n, same).to_row())
+                rows.append(
+                    vote_row(name, problem, trees[strategy.trees], strategy.vote, strategy.n, same, task).to_row()
+                )
         else:
             ctx.count("dropped.no_tree")
         ctx.record(order, key, rows)
@@ -161,7 +163,9 @@ def summarise(config: EvaluateTreesConfig, ctx: Context, rows: Iterable[dict[str
     from reasoning_train.evaluation.summary import summarise_rows
     from reasoning_train.evaluation.tables import group_tables, summary_table
 
-    summary = summarise_rows(rows, list(config.strategies), [], by=config.by)
+    ways = load_task(ctx.input(config.problems)).directions()
+    lower = [name for name, way in ways.items() if way == "lower"]
+    summary = summarise_rows(rows, list(config.strategies), [], by=config.by, lower=lower)
     total = summary["problems"] + summary["unverifiable"]
     check_verifiable("evaluate_trees", ctx, summary["unverifiable"], total, config.max_unverifiable)
     gate(

@@ -33,7 +33,8 @@ def round_stop(config: RoundStopConfig, ctx: Context) -> None:
     from reasoning_train.evaluation.names import lower_is_better
 
     values = [dev_value(ctx.input(ref), ref, config.metric, config.row, "stop") for ref in config.tables]
-    stop = decide(values, config.min_gain, lower=config.lower or lower_is_better(config.metric))
+    manifests = [ctx.input(ref).manifest for ref in config.tables]
+    stop = decide(values, config.min_gain, lower=config.lower or lower_is_better(config.metric, *manifests))
     decision: dict[str, Any] = {"stop": stop, "values": {str(config.first + i): v for i, v in enumerate(values)}}
     (ctx.output("decision") / "decision.json").write_text(json.dumps(decision, indent=2), encoding="utf-8")
     for name, value in decision.items():

@@ -18,6 +18,8 @@ from reasoning_train.evaluation.report import write_figures, write_report
 from reasoning_train.evaluation.report.chart_svg import chart_svg, ticks
 from reasoning_train.evaluation.report.graph_svg import BOX_H, LEAST_W, Box, graph_svg
 from reasoning_train.evaluation.report.markdown import markdown_table
+from reasoning_train.evaluation.summary import summarise_rows
+from reasoning_train.evaluation.tables import group_tables, summary_table
 from tests.reasoning_train.bench import Bench
 from tests.reasoning_train.evaluation.rows import row
 
@@ -74,6 +76,18 @@ def test_a_finished_run(finished: Bench) -> None:
     assert "+100.0 [+2.0, +100.0]" in text
     for name in finished.nodes:
         assert f"<title>{name}: " in text
+
+
+def test_tables_by_groups_stand_below_the_table(bench: Bench, tmp_path: Path) -> None:
+    made = [row(name, f"p{i}", name == "tuned", tags={"level": str(i)}) for name in ("base", "tuned") for i in range(2)]
+    summary = summarise_rows(made, ["base", "tuned"], [], by=["level"])
+    bench.given("eval", "t_evaluation", made, metrics={"table": summary_table(summary), "by": group_tables(summary)})
+    text, folder = report(bench, {})
+    assert Page(text).tags.count("table") == 2 and text.index("2 problems, ") < text.index("by level, ")
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- figures: bench -->\n<!-- end -->\n")
+    write_figures(folder, bench.store, readme)
+    assert "**eval** · by level, %" in readme.read_text() and "| 0 | 1 | tuned | 100.0 [" in readme.read_text()
 
 
 def test_the_page_needs_nothing_else(finished: Bench) -> None:

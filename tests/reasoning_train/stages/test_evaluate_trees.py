@@ -11,7 +11,9 @@ from data_gen.errors import UserError
 from data_gen.records.trees import Tree, TreeNode
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import GateError
-from tests.reasoning_train.bench import Bench, problem, rows_of
+from reasoning_train.evaluation.names import lower_is_better
+from reasoning_train.evaluation.table_row import TableRow
+from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of
 
 Leaf = tuple[str | None, float | None, int, float]
 """Answer (None: dead), outcome, copies, share of the vote."""
@@ -216,3 +218,20 @@ def test_by_groups_and_where(bench: Bench) -> None:
     assert [row["problem_id"] for row in kept] == ["p1"]
     first = rows_of(bench.make("first", "evaluate_trees", where={"level": "1"}, limit=1, **given))
     assert [row["problem_id"] for row in first] == ["p0"]
+
+
+def test_measures_of_the_task_are_columns(bench: Bench) -> None:
+    """Two steps and an answer line, read by their text; fewer steps are the better, and every reader is told so."""
+    task = {**CHAIN, "measures": ["steps", "completion_tokens"]}
+    problems = bench.problems("problems", [problem("p0")], task=task)
+    root = TreeNode(node=0, parent=-1, depth=0, text="Q", token_ids=(1,))
+    text = "1 + 1 = 2\n2 + 10 = 12\nAnswer: 12"
+    end = {"terminal": "answer", "answer": "12", "outcome": 1.0, "votes": 1, "weight": 1.0}
+    leaf = TreeNode(node=1, parent=0, depth=1, text=text, token_ids=(2, 3, 4, 5), **end)
+    trees = bench.trees("pool", [Tree(problem_id="p0", sample=0, nodes=(root, leaf), scale="p", search="best_of_n")])
+    made = bench.make("eval", "evaluate_trees", problems=problems, strategies={"one": {"trees": trees}})
+    [row] = rows_of(made)
+    assert TableRow.from_row(row).measures == {"steps": 2.0, "completion_tokens": 4.0}
+    assert "steps ↓" in made.manifest["metrics"]["table"]["columns"]
+    assert lower_is_better("steps", made.manifest) and not lower_is_better("steps")
+    assert lower_is_better("tokens") and not lower_is_better("accuracy", made.manifest)

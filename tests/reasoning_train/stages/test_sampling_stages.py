@@ -13,6 +13,7 @@ from data_gen.errors import UserError
 from data_gen.records.problem import Problem
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import GateError
+from reasoning_train.evaluation.table_row import TableRow
 from reasoning_train.stages.evaluate import EvaluateConfig
 from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of
 from tests.reasoning_train.stages.test_sft import FEW, start_worker, train
@@ -148,9 +149,25 @@ def test_evaluation_pairs_policies_and_reports_intervals(learned: Bench) -> None
     assert [{**row, "policy": "tuned"} for row in twice[:4]] == rows[4:]
 
 
+def test_evaluation_has_columns_for_measures_and_groups(learned: Bench) -> None:
+    """A policy that has learnt its four problems: steps as in gold, grouped by their number; `where` takes some."""
+    known = [Problem.from_row(row) for row in rows_of(learned.run("gold.problems"))]
+    asked = learned.problems("asked", known, {**CHAIN, "measures": ["steps"]})
+    config: dict[str, Any] = {"policies": {"tuned": Ref("tuned")}, "problems": asked, "max_tokens": 40}
+    made = learned.make("eval", "evaluate", by=["difficulty"], **config)
+    for row, one in zip(map(TableRow.from_row, rows_of(made)), known, strict=True):
+        assert row.measures == {"steps": float(len(one.gold_steps))} and row.tags == one.tags
+    metrics = made.manifest["metrics"]
+    assert metrics["summary"]["lower"] == ["steps"] and "steps ↓" in metrics["table"]["columns"]
+    assert sum(group["problems"] for group in metrics["summary"]["groups"]["difficulty"].values()) == 4
+    hardest = max(one.difficulty or 0.0 for one in known)
+    some = rows_of(learned.make("some", "evaluate", where={"difficulty": hardest}, **config))
+    assert [row["problem_id"] for row in some] == [one.id for one in known if one.difficulty == hardest]
+
+
 def test_evaluation_of_nothing_verifiable_is_refused(fresh: Bench) -> None:
     nothing = fresh.problems("nothing", [problem("a", gold=None)])
-    with pytest.raises(GateError, match="evaluate: none of the problems of nothing can be verified"):
+    with pytest.raises(GateError, match="evaluate: 1 of 1 problems cannot be verified"):
         fresh.make("e", "evaluate", policies={"base": Ref("model")}, problems=nothing, max_tokens=3)
 
 
