@@ -70,6 +70,8 @@ def _way(hint: Any) -> tuple[Way | None, Way | None]:
         )
     if get_origin(hint) is tuple:
         inner = get_args(hint)[0]
+        if get_origin(inner) is tuple:
+            return lambda values: [list(one) for one in values], lambda values: tuple(map(tuple, values or ()))
         return _of_records(inner) if dataclasses.is_dataclass(inner) else (list, lambda values: tuple(values or ()))
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return str, hint

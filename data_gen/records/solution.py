@@ -47,6 +47,10 @@ class Solution:
     prompt_ids: tuple[int, ...] = ()
     logprobs: tuple[Single, ...] = ()
     """log p of each sampled token under the untempered, untruncated policy; aligned with `token_ids`."""
+    teacher_ids: tuple[tuple[int, ...], ...] = ()
+    """A teacher's likeliest tokens at each of `token_ids` (stage `soften`), as many everywhere."""
+    teacher_logprobs: tuple[tuple[Single, ...], ...] = ()
+    """Their log-probabilities under the teacher."""
     group: str = ""
     difficulty: float | None = None
     temperature: float | None = None

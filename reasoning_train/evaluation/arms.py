@@ -88,15 +88,23 @@ def _over_seeds(row: str, read: Mapping[str, list[_Table]], seeds: int) -> _Arm:
 
 
 def _read(path: Path, metrics: Sequence[str], where: Where, rows: Collection[str]) -> _Table:
-    table = _Table({})
-    table.rows = collect(_noted(read_table(path), where, rows, table), wanted_ks(metrics))[0]
+    table, ks = _Table({}), wanted_ks(metrics)
+    table.rows = collect(_noted(read_table(path), where, rows, max(ks, default=0), table), ks)[0]
     return table
 
 
-def _noted(source: Iterable[TableRow], where: Where, rows: Collection[str], table: _Table) -> Iterator[TableRow]:
-    """The rows that the claim names and `where` asks for; the table notes all rows and those problems."""
+def _noted(
+    source: Iterable[TableRow], where: Where, rows: Collection[str], most: int, table: _Table
+) -> Iterator[TableRow]:
+    """The rows that the claim names and `where` asks for; the table notes all rows and those problems. `most`: the
+    greatest k of the metrics."""
     for row in source:
         table.names.add(row.policy)
         if row.policy in rows and fits(where, row.tags, row.difficulty):
+            drawn = len(row.sampled_correct)
+            gate(
+                drawn >= most,
+                f"claim.metrics: {row.policy!r} has {drawn} samples of problem {row.problem_id}, fewer than k={most}.",
+            )
             table.seen.add(row.problem_id)
             yield row

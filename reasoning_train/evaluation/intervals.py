@@ -76,7 +76,7 @@ def intervals(
     if values.shape[1] > 1:
         found = [max(pair, key=lambda e: e.width) for pair in zip(found, _over_seeds(values), strict=True)]
     return [
-        wilson(float(metric.flat[0]), metric.shape[1], limits) if limits and metric.min() == metric.max() else estimate
+        _limited(estimate, metric, limits) if limits else estimate
         for metric, limits, estimate in zip(values, bounds, found, strict=True)
     ]
 
@@ -126,6 +126,13 @@ def weighted_bounds(bounds: Bounds | None, weights: Iterable[float]) -> Bounds |
         return None
     ends = [sorted((weight * bounds[0], weight * bounds[1])) for weight in weights]
     return sum(least for least, _ in ends), sum(greatest for _, greatest in ends)
+
+
+def _limited(estimate: Estimate, values: np.ndarray, bounds: Bounds) -> Estimate:
+    """The interval of a metric that has bounds. values [S, P]. A t interval may reach beyond them, and is cut there."""
+    if values.min() == values.max():
+        return wilson(float(values.flat[0]), values.shape[1], bounds)
+    return Estimate(estimate.value, max(estimate.low, bounds[0]), min(estimate.high, bounds[1]))
 
 
 def _over_seeds(values: np.ndarray) -> list[Estimate]:

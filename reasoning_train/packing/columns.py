@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Columns:
-    """Collects, token by token, the columns that all traces of a batch have.
+    """Collects, token by token, the columns that all traces of a batch have in which tokens carry weight.
 
     >>> trace = Trace((5, 9), (0.0, 1.0), columns={"ids": ((0, 0), (4, 7)), "p": (0.0, 0.5)})
     >>> columns = Columns([trace])
@@ -33,8 +33,9 @@ class Columns:
                         f"trace {number} has {len(trace)} tokens and {len(column)} entries in its column {name!r}; "
                         "expected as many"
                     )
-        self.first = traces[0] if traces else Trace((), ())
-        names = [name for name in self.first.columns if all(name in trace.columns for trace in traces)]
+        learnt = [trace for trace in traces if any(trace.weights[1:])] or traces
+        self.first = learnt[0] if learnt else Trace((), ())
+        names = [name for name in self.first.columns if all(name in trace.columns for trace in learnt)]
         self.ids = [name for name in names if _is_ids(self.first.columns[name][0])]
         self.told: dict[str, list[Any]] = {name: [] for name in names}
         """By name, an entry for every token that carries weight."""

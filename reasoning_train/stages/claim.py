@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
 from data_gen.errors import nearest
 from reasoning_train.api.refs import Ref, TableRef
-from reasoning_train.api.stage import Context, Made, StageConfig, stage
+from reasoning_train.api.stage import Context, Input, Made, StageConfig, stage
 from reasoning_train.evaluation.claims import CLAIM_FORMS
 from reasoning_train.evaluation.groups import Where
 
@@ -35,7 +35,8 @@ class ClaimConfig(StageConfig):
     """What is compared: accuracy, trace, pass@k, maj@k, tokens, cut, or a measure of the task. Of several the joint
     verdict is given."""
     lower: list[str] = []
-    """Those of the metrics whose lower values are better; costs and `cut` need not be named."""
+    """Those of the metrics whose lower values are better. Costs, `cut` and measures that the task declares so need not
+    be named."""
     where: Where = {}
     """Only problems with these tags: `{subject: algebra, difficulty: [4, 5]}`."""
     no_more: str | None = None
@@ -82,7 +83,9 @@ def claim(config: ClaimConfig, ctx: Context) -> None:
     paths = {name: [ctx.input(ref).path for ref in refs] for name, refs in config.sources.items()}
     columns = list(dict.fromkeys([*config.metrics, *config.costs]))
     arms = read_arms(paths, rows, columns, config.where, config.min_shared)
-    found = findings(list(_comparisons(config, arms)), config.seeds_needed)
+    tables = [ctx.input(ref) for refs in config.sources.values() for ref in refs]
+    lower = {*config.lower, *(metric for table in tables for metric in _lower(table))}
+    found = findings(list(_comparisons(config, arms, lower)), config.seeds_needed)
     verdict = joint([one.verdict for one in found if one.verdict != NOT_CLAIMED])
     result = {
         "verdict": verdict,
@@ -138,15 +141,21 @@ def _misspelt_metrics(config: ClaimConfig, made: Sequence[Mapping[str, Any]]) ->
             yield "lower", f"{metric!r} is none of the claim's metrics.{nearest(metric, config.metrics)}"
 
 
-def _comparisons(config: ClaimConfig, arms: Arms) -> Iterator[Comparison]:
+def _lower(table: Input) -> list[str]:
+    """Measures of which less is better, as the table's own summary says."""
+    declared: list[str] = table.manifest["metrics"].get("summary", {}).get("lower", [])
+    return declared
+
+
+def _comparisons(config: ClaimConfig, arms: Arms, lower: Collection[str]) -> Iterator[Comparison]:
     from reasoning_train.evaluation.names import bounds_of, lower_is_better
     from reasoning_train.evaluation.verdicts import compare, no_more
 
     statements = config.form.statements()
     for metric in config.metrics:
-        lower = metric in config.lower or lower_is_better(metric)
+        less = metric in lower or lower_is_better(metric)
         for statement in statements:
-            yield compare(statement, metric, arms.values[metric], lower=lower, bounds=bounds_of(metric))
+            yield compare(statement, metric, arms.values[metric], lower=less, bounds=bounds_of(metric))
     for cost in config.costs:
         for statement in statements:
             if statement.claimed:

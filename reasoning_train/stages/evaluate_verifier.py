@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from pydantic import Field, model_validator
 
@@ -18,6 +18,7 @@ from data_gen.scorers.head import Aggregate, aggregated
 from data_gen.search.votes import VOTES, Ballot, Same, Vote, elect
 from data_gen.search.votes.argmax import Argmax
 from data_gen.search.votes.majority import Majority
+from data_gen.search.votes.subsets import elect_among
 from reasoning_train.api.refs import ModelRef, ProblemsRef, SolutionsRef, VerifierRef
 from reasoning_train.api.stage import Context, Made, StageConfig, gate, stage
 from reasoning_train.evaluation.groups import Where
@@ -61,6 +62,9 @@ class EvaluateVerifierConfig(StageConfig):
     votes: list[AnyVote] = Field([Argmax()], min_length=1)
     """How scores choose, each a row of every verifier: `[argmax, weighted]`. The score of a ballot is the solution's
     probability, of rankings its exp. `argmax` is called by the verifier's name alone, others `NAME, VOTE`."""
+    n: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = []
+    """Also what smaller pools come to, without drawing again: rows `NAME@n` for each n, the mean over all choices of n
+    solutions of a problem (over 64 random ones where the vote has no closed form), at their share of the tokens."""
 
     @model_validator(mode="after")
     def _named_once(self) -> EvaluateVerifierConfig:
@@ -84,7 +88,13 @@ class EvaluateVerifierConfig(StageConfig):
     @property
     def row_names(self) -> list[str]:
         """Rows of the table, in order."""
-        return [MAJORITY, CHANCE, FIRST, *(voted(name, vote) for name in self.names for vote in self.votes)]
+        whole = [voted(name, vote) for name in self.names for vote in self.votes]
+        return [MAJORITY, CHANCE, FIRST, *whole, *(f"{name}@{n}" for n in self.pools for name in [MAJORITY, *whole])]
+
+    @property
+    def pools(self) -> list[int]:
+        """Sizes of the smaller pools, in order."""
+        return [self.n] if isinstance(self.n, int) else sorted(set(self.n))
 
 
 def voted(name: str, vote: Vote) -> str:
@@ -136,6 +146,7 @@ def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
     for problem, pool in _pools(config, ctx, seen):
         same[problem.id] = same_answer(task, problem)
         rows += _without_verifier(problem, pool, same[problem.id])
+        rows += [_by_majority(problem, pool, same[problem.id], n) for n in config.pools]
     check_verifiable("evaluate_verifier", ctx, seen["unverifiable"], seen["problems"], config.max_unverifiable)
     gate(
         bool(rows),
@@ -145,7 +156,12 @@ def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
     for name in config.names:
         scored = list(_scored(name, config, ctx))
         figures[name] = _figures(scored)
-        rows += [_elected(name, vote, one, same[one.problem.id]) for vote in config.votes for one in scored]
+        rows += [
+            _elected(name, vote, one, same[one.problem.id], n)
+            for n in (None, *config.pools)
+            for vote in config.votes
+            for one in scored
+        ]
     write_rows(ctx.output("table"), kind="table", rows=rows)
     summary = summarise_rows(rows, config.row_names, [], by=config.by)
     ctx.count("out", summary["problems"])
@@ -166,6 +182,12 @@ def fits(config: EvaluateVerifierConfig, made: Made) -> Iterator[tuple[str, str]
                 yield f"verifiers.{name}", said
     for said in other_problems(made, config.solutions, config.problems):
         yield "solutions", said
+    for maker in made.origins(config.solutions):
+        if maker.uses == "sample" and config.pools and config.pools[-1] > maker.config.n:
+            yield (
+                "n",
+                f"{config.pools[-1]} solutions of a problem are more than {maker.name!r} draws (n={maker.config.n}).",
+            )
 
 
 def _pools(
@@ -273,14 +295,18 @@ def _right(solutions: Sequence[Solution]) -> list[bool]:
     return [s.verdict == "correct" for s in solutions]
 
 
-def _elected(name: str, vote: Vote, one: _Scored, same: Same) -> dict[str, Any]:
+def _elected(name: str, vote: Vote, one: _Scored, same: Same, n: int | None = None) -> dict[str, Any]:
     """The row of what a vote makes of a verifier's scores."""
-    return _voted(voted(name, vote), vote, one.problem, one.pool, one.weights, same, read=one.pool)
+    return _voted(voted(name, vote), vote, one.problem, one.pool, one.weights, same, n, read=one.pool)
+
+
+def _by_majority(problem: Problem, pool: list[Solution], same: Same, n: int | None = None) -> dict[str, Any]:
+    return _voted(MAJORITY, Majority(), problem, pool, [1.0] * len(pool), same, n)
 
 
 def _without_verifier(problem: Problem, pool: list[Solution], same: Same) -> Iterator[dict[str, Any]]:
     """Rows of the ways to choose that need no verifier."""
-    yield _voted(MAJORITY, Majority(), problem, pool, [1.0] * len(pool), same)
+    yield _by_majority(problem, pool, same)
     distinct = list({s.text: s for s in pool}.values())
     right = sum(_right(distinct)) / len(distinct)
     yield _row(CHANCE, f"{len(pool)} samples, any distinct one", problem, pool, distinct[0], right, same, drawn=pool)
@@ -294,17 +320,22 @@ def _voted(
     pool: list[Solution],
     scores: Sequence[float],
     same: Same,
+    n: int | None,
     read: Sequence[Solution] = (),
 ) -> dict[str, Any]:
-    """The row of a vote of the whole pool."""
+    """The row of a vote of the whole pool, or of n of its solutions at n shares of what the pool cost."""
     cast = [
         Ballot(_Candidate(i, solution.answer, float(solution.verdict == "correct")), 1, score)
         for i, (solution, score) in enumerate(zip(pool, scores, strict=True))
     ]
-    chosen = elect(cast, vote, same, problem.id)
+    chosen = elect_among(cast, 0, n, vote, same, problem.id) if n else elect(cast, vote, same, problem.id)
     shown = pool[chosen.leaf.number] if chosen.leaf else None
-    strategy = f"{len(pool)} samples, {vote.uses}"
-    return _row(name, strategy, problem, pool, shown, chosen.accuracy or 0.0, same, drawn=pool, read=read)
+    strategy = f"{n or len(pool)} samples, {vote.uses}"
+    row = _row(name, strategy, problem, pool, shown, chosen.accuracy or 0.0, same, drawn=pool, read=read)
+    if n is None:
+        return row
+    costs = {cost: row[cost] * n / len(pool) for cost in ("tokens", "generated_tokens", "scored_tokens")}
+    return {**row, **costs, "policy": f"{name}@{n}"}
 
 
 def _row(

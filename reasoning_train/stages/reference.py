@@ -19,8 +19,8 @@ from reasoning_train.trainers.setup import use_bf16
 
 if TYPE_CHECKING:
     from reasoning_train.packing.rows import Row
-    from reasoning_train.packing.tree_attention import ForestAttention
     from reasoning_train.trainers.objective import Objective
+    from reasoning_train.trainers.outputs import Outputs
 
 
 class ReferenceConfig(StageConfig):
@@ -80,32 +80,11 @@ def size(config: ReferenceConfig, sizes: Sizes) -> dict[str, Any]:
 
 
 def pair_logprobs(objective: Objective, rows: list[Row], pad: int, tokens: int) -> Iterator[tuple[float, float]]:
-    """Summed log-probs (chosen, rejected) of every row, in order, in nats; rows are taken some thousand at a time,
-    `tokens` a pass."""
-    with objective.packed("tree") as attention:
-        yield from _in_trees(objective, rows, pad, tokens, attention)
+    """Summed log-probs (chosen, rejected) of every row, in order, in nats; `tokens` a pass."""
+    from reasoning_train.trainers.reading import read_rows
 
+    def both(out: Outputs) -> list[tuple[float, float]]:
+        sums = out.trace_logprobs.tolist()
+        return list(zip(sums[::2], sums[1::2], strict=True))
 
-def _in_trees(
-    objective: Objective, rows: list[Row], pad: int, tokens: int, attention: ForestAttention | None
-) -> Iterator[tuple[float, float]]:
-    import torch
-
-    from reasoning_train.packing.batch import collate
-    from reasoning_train.packing.plan import micro_batches
-
-    for at in range(0, len(rows), 1024):
-        found: dict[int, tuple[float, float]] = {}
-        numbers = {id(row): number for number, row in enumerate(rows[at : at + 1024])}
-        for packs in micro_batches(rows[at : at + 1024], packing="tree", capacity=tokens, tokens=tokens):
-            batch = {
-                name: tensor.to(objective.model.device)
-                for name, tensor in collate(packs, pad, share=True, attention=attention).items()
-            }
-            with torch.inference_mode():
-                sums = objective.outputs(batch).trace_logprobs.tolist()
-            for row, pair in zip(
-                (row for pack in packs for row in pack), zip(sums[::2], sums[1::2], strict=True), strict=True
-            ):
-                found[numbers[id(row)]] = pair
-        yield from (found[number] for number in range(len(found)))
+    return read_rows(objective, rows, pad, tokens, both)

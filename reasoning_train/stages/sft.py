@@ -17,7 +17,7 @@ from data_gen.records.scales import Scale
 from data_gen.records.segment import Kind
 from data_gen.registry import Unkeyed
 from data_gen.verifiers.heads import HeadConfig
-from reasoning_train.api.refs import ModelRef, SolutionsRef, ValueTargetsRef
+from reasoning_train.api.refs import ModelRef, Ref, SolutionsRef, ValueTargetsRef
 from reasoning_train.api.stage import Context, Made, Sizes, gate, stage
 from reasoning_train.process.ranks import rank
 from reasoning_train.stages.fits import heads, refused, unreadable
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from reasoning_train.models.policy import Policy
     from reasoning_train.trainers.fit import Source
     from reasoning_train.trainers.objective import Objective
+
+
+SOFTEN = "Put a stage `{uses: soften, data: ..., policy: TEACHER}` before this one and train on its rows."
 
 
 class Value(BaseModel):
@@ -79,7 +82,7 @@ class SFTConfig(Training):
 
     @model_validator(mode="after")
     def _fits(self) -> SFTConfig:
-        rows = ("tokens", "solutions", "targets") if self.value else ("tokens", "solutions")
+        rows = ("tokens", "solutions", "teacher", *(["targets"] if self.value else []))
         who, head = ("sft with `value`", self.value.head) if self.value else ("sft", None)
         check_losses(self.losses, rows, who, head=head)
         if self.value and not any(map(reads_head, self.losses)):
@@ -153,7 +156,11 @@ def sft(config: SFTConfig, ctx: Context) -> None:
 
 @sft.check
 def fits(config: SFTConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """A head that lies beside the policy goes on as it was trained; targets can be read on its scale."""
+    """A head that lies beside the policy goes on as it was trained; targets can be read on its scale; solutions have
+    the teacher that a loss reads."""
+    sources = [one.solutions for one in config.data] if isinstance(config.data, list) else [config.data]
+    for name in (name for ref in sources for name in _untaught(ref, made)) if (reading := _distils(config)) else ():
+        yield "data", f"{name!r} gives solutions without a teacher, which loss {reading!r} reads. {SOFTEN}"
     if config.value is None:
         return
     for maker, head in heads(made, config.policy):
@@ -162,6 +169,19 @@ def fits(config: SFTConfig, made: Made) -> Iterator[tuple[str, str]]:
     for maker in made.origins(config.value.targets):
         if maker.uses == "value_targets" and (said := unreadable(maker.config.targets.scale, config.value.head.scale)):
             yield "value.targets", f"{maker.name!r}: {said}"
+
+
+def _distils(config: SFTConfig) -> str | None:
+    return next((loss.uses for loss in config.losses if "teacher" in loss.reads), None)
+
+
+def _untaught(solutions: Ref, made: Made) -> Iterator[str]:
+    for maker in made.makers(solutions):
+        if maker.uses in ("gold", "sample", "sft_paths", "recode_solutions"):
+            yield maker.name
+        elif maker.uses == "concat":
+            for source in maker.config.parts:
+                yield from _untaught(source.rows, made)
 
 
 def _objective(config: SFTConfig, policy: Policy, folder: Path) -> Objective:
@@ -211,4 +231,10 @@ def _sources(config: SFTConfig, policy: Policy, ctx: Context) -> tuple[list[Sour
         )
     scale = config.value.head.scale if config.value else None
     validate_rows("sft", sum(parts, Encoded()), config, ctx, limit, policy.codec, scale=scale)
+    untaught = [row for part in parts for row in part.rows if not row.traces[0].columns and any(row.traces[0].weights)]
+    gate(
+        not (untaught and _distils(config)),
+        f"sft: {len(untaught)} of {sum(len(part.rows) for part in parts)} rows have no teacher, which loss "
+        f"{_distils(config)!r} reads. {SOFTEN}",
+    )
     return [Source(part.rows, source.share) for part, source in zip(parts, mixed, strict=True)], limit

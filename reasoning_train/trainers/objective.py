@@ -17,7 +17,7 @@ from reasoning_train.packing.batch import Batch
 from reasoning_train.packing.plan import Packing
 from reasoning_train.packing.rows import Row
 from reasoning_train.packing.tree_attention import ForestAttention, forest_attention, row_attention
-from reasoning_train.trainers.logprobs import backbone, read_logits
+from reasoning_train.trainers.logprobs import NOTHING, backbone, read_logits
 from reasoning_train.trainers.losses.base import Loss, Needs
 from reasoning_train.trainers.outputs import Outputs
 
@@ -31,15 +31,21 @@ class Objective(nn.Module):
     `entropy_2`.
 
     `head`: a ValueHead, for the losses that read values; `bf16`: passes compute in bfloat16, whatever the weights are.
-    Losses do not.
+    Losses do not. `needs`: what others read of `outputs`.
     """
 
     def __init__(
-        self, model: Any, losses: Sequence[Loss], head: ValueHead | None = None, *, bf16: bool = False
+        self,
+        model: Any,
+        losses: Sequence[Loss],
+        head: ValueHead | None = None,
+        *,
+        bf16: bool = False,
+        needs: Needs = NOTHING,
     ) -> None:
         super().__init__()
         self.model, self.head, self.losses, self.bf16 = model, head, _named(losses), bf16
-        self.needs = functools.reduce(operator.or_, (loss.needs for loss in losses), Needs())
+        self.needs = functools.reduce(operator.or_, (loss.needs for loss in losses), needs)
         self.forest: ForestAttention | None = None
 
     @property
@@ -80,7 +86,7 @@ class Objective(nn.Module):
             **self._attention(body, batch),
         )
         states = passed.last_hidden_state.flatten(0, 1)
-        ids = {name: batch[f"ids.{name}"] for name in self.needs.ids}
+        ids = {name: _asked(batch, name) for name in self.needs.ids}
         read = read_logits(self.model, states[batch["predict_at"]], batch["predict_label"], needs=self.needs, ids=ids)
         return Outputs(
             batch=batch,
@@ -123,6 +129,15 @@ class Objective(nn.Module):
         """What each sum is divided by where `rows` form an optimizer step."""
         weights = [(name, loss, sum(loss.normalizer(row) for row in rows)) for name, loss in self.losses.items()]
         return {one: weight for name, loss, weight in weights for one in (name, *_figures(name, loss))}
+
+
+def _asked(batch: Batch, name: str) -> Tensor:
+    """[U, K] ids of a column; none where nothing is predicted. ValueError for rows without it."""
+    if f"ids.{name}" in batch:
+        return batch[f"ids.{name}"]
+    if len(batch["predict_label"]):
+        raise ValueError(f"not all rows with a trained token have the column {name!r}, whose ids a loss reads")
+    return batch["predict_label"].new_zeros(0, 1)
 
 
 def _named(losses: Sequence[Loss]) -> dict[str, Loss]:

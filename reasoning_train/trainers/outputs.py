@@ -54,7 +54,8 @@ class Outputs:
 
     def column(self, name: str) -> Tensor:
         """[P] or [P, K] what a column of the traces says of every token that carries weight."""
-        return self.batch[f"column.{name}"]
+        none = self.logprobs.new_zeros(0, 1)
+        return self.batch[f"column.{name}"] if len(self.logprobs) else self.batch.get(f"column.{name}", none)
 
     @property
     def entropy(self) -> Tensor:

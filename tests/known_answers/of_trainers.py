@@ -88,3 +88,13 @@ def grpo() -> Any:
     """Two steps over a policy that solves some of its problems."""
     settings = {"learning_rate": 6e-4, "batch_size": 16, "n": 8, "max_steps": 2, "max_tokens": 24}
     return trained(make("grpo", policy=Ref("half"), problems=Ref("gold.problems"), **settings))
+
+
+@case("stage", "soften")
+def soften() -> Any:
+    """The two likeliest tokens of another policy along solutions of the first."""
+    problems = Ref("gold.problems")
+    drawn = fresh("drawn")
+    bench().make(drawn, "sample", policy=Ref("half"), problems=problems, n=1, max_tokens=24)
+    made = make("soften", data=Ref(drawn), policy=Ref("model"), k=2)
+    return [rows(made, "teacher_ids", "teacher_logprobs")[:2], counts(made)]

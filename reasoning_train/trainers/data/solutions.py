@@ -67,7 +67,20 @@ def _row(solution: Solution, codec: StepCodec, prompt: tuple[int, ...], masked: 
         _check_tokenizer(solution, codec)
     weights = [0.0 if s.kind in masked else s.weight * solution.weight for s in segments for _ in s.token_ids]
     ids = (*prompt, *(t for s in segments for t in s.token_ids))
-    return Row((Trace(ids=ids, weights=(*(0.0 for _ in prompt), *weights)),), group=solution.problem_id)
+    trace = Trace(ids=ids, weights=(*(0.0 for _ in prompt), *weights), columns=_columns(solution, len(prompt)))
+    return Row((trace,), group=solution.problem_id)
+
+
+def _columns(solution: Solution, prompt: int) -> dict[str, tuple[tuple[float, ...], ...]]:
+    """What a teacher says at each token; of the prompt's the first entry, which nobody reads."""
+    told = {"teacher_ids": solution.teacher_ids, "teacher_logprobs": solution.teacher_logprobs}
+    for name, entries in told.items():
+        if entries and len(entries) != len(solution.token_ids):
+            raise UserError(
+                f"Problem {solution.problem_id!r}: {name} has {len(entries)} entries for {len(solution.token_ids)} "
+                "tokens. The solution was changed since stage `soften` read it; put that stage last."
+            )
+    return {name: (entries[0],) * prompt + entries for name, entries in told.items() if entries}
 
 
 def _encode_texts(solution: Solution, codec: StepCodec) -> tuple[Segment, ...]:

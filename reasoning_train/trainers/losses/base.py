@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     from reasoning_train.packing.rows import Row
     from reasoning_train.trainers.outputs import Outputs
 
-Reading = Literal["tokens", "solutions", "pairs", "reference", "targets", "ranks"]
+Reading = Literal["tokens", "solutions", "teacher", "pairs", "reference", "targets", "ranks"]
 READINGS: dict[Reading, str] = {
     "tokens": "tokens that carry weight",
     "solutions": "solutions to imitate",
+    "teacher": "a teacher's likeliest tokens",
     "pairs": "pairs of a better and a worse continuation",
     "reference": "log-probabilities of a reference model",
     "targets": "a value head and targets for it",

@@ -1,4 +1,4 @@
-"""`sparse_kl`: distillation to a teacher's k likeliest tokens, stored with every token of a solution."""
+"""`sparse_kl`: distillation to a teacher's k likeliest tokens, which stage `soften` stores with every token."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class SparseKL(Loss):
     outcome, all the others together (Fu et al., arXiv 2301.12726, whose code drops the rest)."""
 
     uses: Literal["sparse_kl"] = "sparse_kl"
-    reads = ("solutions",)
+    reads = ("solutions", "teacher")
 
     residual: bool = True
     """Keep what the k tokens leave as one outcome. False: both distributions are renormalised over the k tokens, so
@@ -36,9 +36,7 @@ class SparseKL(Loss):
         return Needs(ids=(IDS,))
 
     def normalizer(self, row: Row) -> float:
-        """The weight of all predicted tokens. ValueError for a row without a teacher."""
-        if any({IDS, LOGPROBS} - {*trace.columns} for trace in row.traces):
-            raise ValueError(f"sparse_kl needs the columns {IDS} and {LOGPROBS} on every row")
+        """The weight of all predicted tokens."""
         return predicted_weight(row)
 
     def __call__(self, out: Outputs) -> Tensor:

@@ -83,6 +83,14 @@ def test_seeds_that_dominate_have_the_t_interval() -> None:
     assert (found.value, found.low, found.high) == pytest.approx((0.3, 0.3 - half, 0.3 + half), abs=1e-3)
 
 
+def test_no_interval_reaches_beyond_the_bounds() -> None:
+    """Of five seeds four are at 100 % and one is at 90: mean 98, t interval 92.4 to 103.6."""
+    values = np.ones((5, 50))
+    values[0, :5] = 0.0
+    assert interval(values).high == pytest.approx(0.98 + 2.776 * 0.1 / 5, abs=1e-4)
+    assert interval(values, SHARE).high == 1.0
+
+
 def test_problems_that_dominate_have_the_bootstrap() -> None:
     """The seeds agree on every problem, so the t interval is a point; it says nothing of other problems."""
     values = np.stack([np.random.default_rng(5).random(60)] * 5)

@@ -182,6 +182,19 @@ def test_columns_that_not_all_traces_have_do_not_travel() -> None:
         Columns([replace(one, columns={"ids": ((4,),)})])
 
 
+def test_paths_that_only_have_values_need_no_columns() -> None:
+    """As in a joint training; also where they are alone in a pass."""
+    module, [taught_row, *_] = Objective(model("llama"), LOSSES), rows(1, 1)
+    ids = taught_row.traces[0].ids
+    path = Row((Trace(ids, (0.0,) * len(ids), (len(ids) - 1,), (0.0,), (1.0,)),))
+    with torch.no_grad():
+        alone, both = (passed(module, [pack], share=True) for pack in ([taught_row], [taught_row, path]))
+        assert torch.allclose(alone, both, rtol=1e-5)
+        assert not passed(module, [[path]]).any()
+        with pytest.raises(ValueError, match="not all rows with a trained token have the column 'teacher_ids'"):
+            passed(module, [[taught_row, Row((trace(*ids),))]])
+
+
 def test_a_pass_without_a_trained_token_has_its_columns() -> None:
     """Ranks that sit out a step run the same collective calls."""
     one = Trace((5, 6), (0.0, 0.0), columns={"ids": ((0, 1), (4, 2)), "gain": (0.0, 1.0)})

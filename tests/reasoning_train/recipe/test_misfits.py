@@ -145,6 +145,11 @@ def test_the_stages_themselves_fit(tmp_path: Path) -> None:
             "last.pairs: loss 'dpo' compares with a reference, and the pairs of 'pairs' have no log-probabilities",
         ),
         (
+            'uses: sft, policy: "${stages.base}", data: "${stages.sample}", learning_rate: 1e-3, max_steps: 1, '
+            "losses: [cross_entropy, sparse_kl]",
+            "last.data: 'sample' gives solutions without a teacher, which loss 'sparse_kl' reads. Put a stage",
+        ),
+        (
             'uses: train_verifier, policy: "${stages.orm}", targets: "${stages.values}", learning_rate: 1e-3, '
             "max_steps: 1",
             "last.head: Head mismatch: the recipe's head has read_at='step_end', 'orm' has read_at='last'.",

@@ -213,10 +213,35 @@ def test_several_metrics_have_one_verdict_and_lower_may_be_better(bench: Bench) 
     assert claim(bench, table=made, metrics=["accuracy"], lower=["accuracy"], form=turned)["verdict"] == "supported"
 
 
+def test_measures_are_columns_whose_direction_the_table_declares(bench: Bench) -> None:
+    made = [
+        row(name, f"p{i}", True, measures={"errors": 1.5 - (name == "tuned")})
+        for name in ("base", "tuned")
+        for i in range(P)
+    ]
+    table = [bench.given("t", "t_evaluation", made, metrics={"summary": {"lower": ["errors"]}})] * 5
+    [gain] = claim(bench, table=table, metrics=["errors"])["comparisons"]
+    assert (gain["claim"], gain["verdict"], gain["estimate"]) == ("< 0", "supported", pytest.approx([-1.0] * 3))
+
+
+def test_pass_at_k_needs_k_samples_of_every_problem(bench: Bench) -> None:
+    drawn = {"sampled_correct": (True, False), "sampled_classes": (0, 1), "sampled_steps_ok": (True, False)}
+    made = given(bench, [[row(name, f"p{i}", True, **drawn) for name in ("base", "tuned") for i in range(8)]] * 5)
+    assert claim(bench, table=made, metrics=["pass@2"])["comparisons"][0]["estimate"][0] == 0.0
+    with pytest.raises(UserError, match="'base' has 2 samples of problem p0, fewer than k=4"):
+        claim(bench, table=made, metrics=["pass@4"])
+
+
 def test_where_restricts_the_problems(bench: Bench) -> None:
     """The tuned policy is better at difficulty 2 only."""
     made = [
-        row(policy, f"p{i}", policy == "tuned" if i % 2 else i % 4 == 0, difficulty=1.0 + i % 2)
+        row(
+            policy,
+            f"p{i}",
+            policy == "tuned" if i % 2 else i % 4 == 0,
+            difficulty=1.0 + i % 2,
+            tags={"subject": "sums" if i % 2 else "products"},
+        )
         for policy in ("base", "tuned")
         for i in range(P)
     ]
@@ -224,6 +249,8 @@ def test_where_restricts_the_problems(bench: Bench) -> None:
     hard = claim(bench, table=table, where={"difficulty": 2})
     assert (hard["problems"], hard["verdict"]) == (40, "supported")
     assert hard["table"]["title"].startswith("claim on accuracy where difficulty is 2: supported")
+    assert claim(bench, table=table, where={"subject": "sums"})["comparisons"] == hard["comparisons"]
+    assert claim(bench, table=table, where={"subject": ["sums", "products"]})["problems"] == P
     assert claim(bench, table=table, where={"difficulty": 1})["verdict"] == "not resolved"
     with pytest.raises(UserError, match="no problem of the tables fits {'difficulty': 3}"):
         claim(bench, table=table, where={"difficulty": 3})

@@ -3,6 +3,7 @@ refused."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import shutil
 from collections.abc import Sequence
@@ -374,9 +375,8 @@ def test_policies_are_measured_by_their_log_probabilities(kitchen: Bench) -> Non
     """Against a plain forward pass; they are no probabilities of being right, so there is no Brier score."""
     pool(kitchen)
     given: dict[str, Any] = {"problems": Ref("questions"), "solutions": Ref("pool"), "policy": Ref("model")}
-    artifact = kitchen.make(
-        "measured", "evaluate_verifier", likelihoods={"plain": Ref("model")}, votes=["argmax", "weighted"], **given
-    )
+    more = {"likelihoods": {"plain": Ref("model")}, "votes": ["argmax", "weighted"], "n": [1, 2, 4]}
+    artifact = kitchen.make("measured", "evaluate_verifier", **more, **given)
     model, scores = kitchen.policy().model, dict[str, list[tuple[float, bool]]]()
     for row in rows_of(kitchen.store.open(kitchen.nodes["pool"])):
         drawn = Solution.from_row(row)
@@ -386,8 +386,16 @@ def test_policies_are_measured_by_their_log_probabilities(kitchen: Bench) -> Non
         own = [float(logprobs[start + i - 1, token]) for i, token in enumerate(drawn.token_ids)]
         scores.setdefault(drawn.problem_id, []).append((sum(own) / len(own), drawn.verdict is Verdict.CORRECT))
     rows = {(row["policy"], row["problem_id"]): row["accuracy"] for row in rows_of(artifact)}
+    costs = {(row["policy"], row["problem_id"]): row["tokens"] for row in rows_of(artifact)}
     for name, known in scores.items():
         assert rows["plain", name] == float(max(known)[1])
+        assert rows["plain@4", name] == rows["plain", name] and rows["plain@1", name] == 0.5
+        pairs = [float(max(two)[1]) for two in itertools.combinations(known, 2)]
+        assert rows["plain@2", name] == pytest.approx(sum(pairs) / 6)
+        assert rows["majority@4", name] == rows["plain, weighted@4", name] == 1.0
+        # Of six pairs one holds two right answers and one none; the other four are one to one.
+        assert rows["majority@2", name] == pytest.approx((1 + 4 * 0.5) / 6)
+        assert costs["plain@2", name] == costs["plain", name] / 2
         assert (
             rows["plain, weighted", name] == 1.0
         )  # two samples against one and one: scores differ by less than their number

@@ -41,6 +41,8 @@ def test_the_types_of_columns_follow_from_the_records() -> None:
             "steps_ok": pa.bool_(),
             "prompt_ids": pa.list_(pa.int32()),
             "logprobs": pa.list_(pa.float32()),
+            "teacher_ids": pa.list_(pa.list_(pa.int32())),
+            "teacher_logprobs": pa.list_(pa.list_(pa.float32())),
             "group": pa.string(),
             "difficulty": pa.float64(),
             "temperature": pa.float64(),

@@ -118,7 +118,7 @@ def test_a_scorer_as_judge_must_be_there() -> None:
         grow(FirstError(samples=12, judge="scorer"), WORLD)
 
 
-def test_given_solutions_come_first_and_cost_nothing() -> None:
+def test_given_solutions_come_first_and_cost_what_they_cost() -> None:
     """Two given ones and one that is drawn: a budget of three."""
 
     def sample(text: str) -> Sample:
@@ -133,6 +133,6 @@ def test_given_solutions_come_first_and_cost_nothing() -> None:
     ends = [node for node in tree.nodes if node.terminal and node.source == "policy"]
     assert sum(node.draws for node in ends) == 3
     drawn = sum(len(node.token_ids) * node.draws for node in tree.nodes[1:] if node.source != "replayed")
-    assert tree.generated_tokens == drawn - sum(len(one.token_ids) for one in given)
+    assert tree.generated_tokens == drawn
     assert alone.generated_tokens > 0
     assert tree.problem == problem("p0")
