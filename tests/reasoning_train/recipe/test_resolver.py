@@ -78,15 +78,11 @@ def test_implicit_nodes(tmp_path: Path) -> None:
         "eval",
         "claim",
     ]
-    task = {
-        "uses": "k_task",
-        "grader": {"uses": "auto"},
-        "steps": 3,
-        "path": None,
-        "open_text": False,
-        "format": plan.nodes["model"].config["task_format"],
-    }
-    assert plan.nodes["task.train"].config == {"task": task, "split": "train", "task_name": ""}
+    train = plan.nodes["task.train"].config
+    assert (train["split"], train["task_name"]) == ("train", "")
+    own = {"uses": "k_task", "steps": 3, "path": None, "open_text": False}
+    assert {field: train["task"][field] for field in own} == own
+    assert train["task"]["format"] == plan.nodes["model"].config["task_format"]
     assert plan.nodes["task.train.gold"].config == {"problems": Ref("task.train"), "steps": "required"}
     assert plan.nodes["model"].config["vocabulary"] == ["a", "b"]
     assert plan.nodes["base"].inputs == ("model", "task.train.gold")
