@@ -124,7 +124,7 @@ MUTATIONS = [
              'solution.finish == "lengths"', ("stage", "select")),
     Mutation("a policy that is shown half of its question", "data_gen.format:StepCodec._asked", 'question)',
              "question[: len(question) // 2])", ("part", "TaskFormat")),
-    Mutation("an answer read from the first mark", "data_gen.format:_after_mark", "text.rpartition", "text.partition",
-             ("part", "TaskFormat")),
+    Mutation("an answer read from the first mark", "data_gen.extractors.mark:AnswerMark.find", "text.rpartition",
+             "text.partition", ("extractor", "mark")),
 ]  # fmt: skip
 """At least one of every family; more are welcome where a mistake went unnoticed."""
