@@ -125,6 +125,6 @@ MUTATIONS = [
     Mutation("a policy that is shown half of its question", "data_gen.format:StepCodec._asked", 'question)',
              "question[: len(question) // 2])", ("part", "TaskFormat")),
     Mutation("an answer read from the first mark", "data_gen.extractors.mark:AnswerMark.find", "text.rpartition",
-             "text.partition", ("extractor", "mark")),
+             "text.partition", ("part", "TaskFormat")),
 ]  # fmt: skip
 """At least one of every family; more are welcome where a mistake went unnoticed."""
