@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from data_gen.format import TaskFormat
 from data_gen.records.problem import Problem
 from data_gen.records.solution import Solution
 from data_gen.registry import Piece
-
-if TYPE_CHECKING:
-    from data_gen.tasks.base import Task
 
 
 class Direction(StrEnum):
@@ -20,6 +18,17 @@ class Direction(StrEnum):
 
     HIGHER = "higher"
     LOWER = "lower"
+
+
+class MeasuredTask(Protocol):
+    """What a measure sees of the task."""
+
+    @property
+    def format(self) -> TaskFormat:
+        """How prompts, steps and answers are written."""
+
+    def check_steps(self, problem: Problem, steps: Sequence[str]) -> tuple[bool, ...] | None:
+        """Exact verdict on every step; None where the task has no step checker."""
 
 
 class Measure(Piece, ABC):
@@ -31,6 +40,6 @@ class Measure(Piece, ABC):
         """Every column that the measure gives, with its good direction."""
 
     @abstractmethod
-    def of(self, task: Task, problem: Problem, solution: Solution) -> dict[str, float]:
+    def of(self, task: MeasuredTask, problem: Problem, solution: Solution) -> dict[str, float]:
         """The columns of one solution, in the order of `directions`; the same ones for every solution of a task. A
         measure that a task cannot have (no step checker) gives none."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from data_gen.measures import MEASURES
-from data_gen.measures.base import Direction, Measure
+from data_gen.measures.base import Direction, Measure, MeasuredTask
 from data_gen.records.problem import Problem
 from data_gen.records.solution import Solution
-
-if TYPE_CHECKING:
-    from data_gen.tasks.base import Task
 
 
 @MEASURES.register("completion_tokens")
@@ -25,6 +22,6 @@ class CompletionTokens(Measure):
         """One column, `completion_tokens`."""
         return {"completion_tokens": Direction.LOWER}
 
-    def of(self, task: Task, problem: Problem, solution: Solution) -> dict[str, float]:
+    def of(self, task: MeasuredTask, problem: Problem, solution: Solution) -> dict[str, float]:
         """The stop token counts, a tool's output does not."""
         return {"completion_tokens": float(sum(len(s.token_ids) for s in solution.segments if s.kind.own))}

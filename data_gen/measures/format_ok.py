@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from data_gen.measures import MEASURES
-from data_gen.measures.base import Direction, Measure
+from data_gen.measures.base import Direction, Measure, MeasuredTask
 from data_gen.records.problem import Problem
 from data_gen.records.solution import Solution
-
-if TYPE_CHECKING:
-    from data_gen.tasks.base import Task
 
 
 @MEASURES.register("format_ok")
@@ -26,7 +23,7 @@ class FormatOk(Measure):
         """One column, `format_ok`."""
         return {"format_ok": Direction.HIGHER}
 
-    def of(self, task: Task, problem: Problem, solution: Solution) -> dict[str, float]:
+    def of(self, task: MeasuredTask, problem: Problem, solution: Solution) -> dict[str, float]:
         """Right or wrong does not matter."""
         said = "".join(s.text for s in solution.segments if s.kind.answers)
         found = task.format.extract[0].find(said, task.format.answer_mark)

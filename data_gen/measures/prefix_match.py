@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from data_gen.grading.lists import prefix_length, read_list, same_element
 from data_gen.measures import MEASURES
-from data_gen.measures.base import Direction, Measure
+from data_gen.measures.base import Direction, Measure, MeasuredTask
 from data_gen.records.problem import Problem
 from data_gen.records.solution import Solution
-
-if TYPE_CHECKING:
-    from data_gen.tasks.base import Task
 
 COLUMNS = ("prefix_length", "prefix_accuracy", "sequential_match", "final_match")
 """The paper's PML, PA, SM and FM."""
@@ -33,7 +30,7 @@ class PrefixMatch(Measure):
         """Four columns, the more the better."""
         return dict.fromkeys(COLUMNS, Direction.HIGHER)
 
-    def of(self, task: Task, problem: Problem, solution: Solution) -> dict[str, float]:
+    def of(self, task: MeasuredTask, problem: Problem, solution: Solution) -> dict[str, float]:
         """All 0 where the solution has no answer that is a list."""
         gold = read_list(problem.gold or "", self.fields)
         said = read_list(solution.answer or "", self.fields)

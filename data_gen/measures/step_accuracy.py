@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from data_gen.measures import MEASURES
-from data_gen.measures.base import Direction, Measure
+from data_gen.measures.base import Direction, Measure, MeasuredTask
 from data_gen.records.problem import Problem
 from data_gen.records.solution import Solution
-
-if TYPE_CHECKING:
-    from data_gen.tasks.base import Task
 
 
 @MEASURES.register("step_accuracy")
@@ -26,7 +23,7 @@ class StepAccuracy(Measure):
         """`step_accuracy` and `exact_trace`."""
         return {"step_accuracy": Direction.HIGHER, "exact_trace": Direction.HIGHER}
 
-    def of(self, task: Task, problem: Problem, solution: Solution) -> dict[str, float]:
+    def of(self, task: MeasuredTask, problem: Problem, solution: Solution) -> dict[str, float]:
         """None of both where the task has no step checker."""
         checked = task.check_steps(problem, solution.steps)
         if checked is None:

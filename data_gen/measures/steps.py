@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from data_gen.measures import MEASURES
-from data_gen.measures.base import Direction, Measure
+from data_gen.measures.base import Direction, Measure, MeasuredTask
 from data_gen.records.problem import Problem
 from data_gen.records.solution import Solution
-
-if TYPE_CHECKING:
-    from data_gen.tasks.base import Task
 
 
 @MEASURES.register("steps")
@@ -25,6 +22,6 @@ class Steps(Measure):
         """One column, `steps`."""
         return {"steps": Direction.LOWER}
 
-    def of(self, task: Task, problem: Problem, solution: Solution) -> dict[str, float]:
+    def of(self, task: MeasuredTask, problem: Problem, solution: Solution) -> dict[str, float]:
         """Segments of kind `step`; the answer line is none."""
         return {"steps": float(len(solution.steps))}

@@ -50,6 +50,11 @@ class StageConfig(BaseModel):
         """The share of each GPU's memory that an engine beside such a model takes."""
         return 0.0
 
+    @property
+    def row_names(self) -> list[str]:
+        """Rows of the table that the stage makes, in order; empty where it makes none or only the run tells."""
+        return []
+
 
 @dataclass(frozen=True, slots=True)
 class KindOf:

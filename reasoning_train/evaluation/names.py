@@ -59,15 +59,6 @@ def split_row(row: str, tables: Sequence[str]) -> tuple[str, str]:
     return table, rest
 
 
-def row_names(config: Mapping[str, Any]) -> list[str]:
-    """Rows of the table that a stage of this configuration makes; none where only the run tells."""
-    if "verifiers" in config:
-        from reasoning_train.stages.evaluate_verifier import EvaluateVerifierConfig
-
-        return EvaluateVerifierConfig.model_validate(config).row_names
-    return list(config.get("policies") or config.get("strategies") or ())
-
-
 def metric_problem(metric: str, config: Mapping[str, Any], *, cost: bool = False) -> str | None:
     """What is wrong with a metric of the table that a stage of this configuration makes; None where nothing is known to
     be."""

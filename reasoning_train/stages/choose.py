@@ -14,6 +14,7 @@ from data_gen.errors import nearest
 from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import BackboneRef, Ref, TableRef
 from reasoning_train.api.stage import Context, KindOf, Made, StageConfig, stage
+from reasoning_train.stages.fits import table_rows
 
 
 class ChooseConfig(StageConfig):
@@ -92,7 +93,7 @@ def names(config: ChooseConfig, made: Made) -> Iterator[tuple[str, str]]:
     """A candidate without a row is told before the run, not at its end."""
     for name in config.policies:
         table, row = config.place(name)
-        known = made(table).get("policies") or made(table).get("strategies") or {}
+        known = table_rows(made, table)
         if known and row is None and len(known) > 1:
             yield "row", f"the table {str(table)!r} has the rows {', '.join(known)}; name the one that is compared."
             return

@@ -13,6 +13,7 @@ from reasoning_train.api.refs import Ref, TableRef
 from reasoning_train.api.stage import Context, Input, Made, StageConfig, stage
 from reasoning_train.evaluation.claims import CLAIM_FORMS
 from reasoning_train.evaluation.groups import Where
+from reasoning_train.stages.fits import table_rows
 
 if TYPE_CHECKING:
     from reasoning_train.evaluation.arms import Arms
@@ -104,14 +105,12 @@ def claim(config: ClaimConfig, ctx: Context) -> None:
 @claim.check
 def names(config: ClaimConfig, made: Made) -> Iterator[tuple[str, str]]:
     """A misspelt row or metric is told before the run, not at its end."""
-    from reasoning_train.evaluation.names import row_names
-
     for name, refs in config.sources.items():
         stages = sorted({ref.node.partition("@")[0] for ref in refs})
         if len(stages) > 1:
             place = f"tables.{name}" if name else "table"
             yield place, f"{', '.join(stages)} are several tables; give each a name of its own in `tables`."
-    yield from _misspelt_rows(config, {name: row_names(made(refs[0])) for name, refs in config.sources.items()})
+    yield from _misspelt_rows(config, {name: table_rows(made, refs[0]) for name, refs in config.sources.items()})
     yield from _misspelt_metrics(config, [made(refs[0]) for refs in config.sources.values()])
 
 

@@ -56,6 +56,11 @@ class EvaluateConfig(StageConfig):
             raise ValueError(f"ks: every k must lie in 1..samples={self.samples}, got {self.ks}")
         return self
 
+    @property
+    def row_names(self) -> list[str]:
+        """Rows of the table: the policies."""
+        return list(self.policies)
+
 
 Item = tuple[int, str, tuple[str, Problem]]
 """(order, key, (policy name, problem)): what `ctx.pending` hands out."""

@@ -54,6 +54,11 @@ class EvaluateTreesConfig(StageConfig):
     """Greatest share of problems whose gold is missing or unreadable: they are left out and counted, and the stage
     stops at more."""
 
+    @property
+    def row_names(self) -> list[str]:
+        """Rows of the table: the strategies."""
+        return list(self.strategies)
+
 
 Item = tuple[Problem, dict[Ref, list[Tree]]]
 """A problem with its trees of every source."""

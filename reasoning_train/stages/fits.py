@@ -52,6 +52,11 @@ def heads(made: Made, ref: Ref) -> Iterator[tuple[Maker, HeadConfig | None]]:
                 yield maker, head and head.model_copy(update=calibrated)
 
 
+def table_rows(made: Made, ref: Ref) -> list[str]:
+    """Rows of the table behind a reference; empty where only the run tells."""
+    return next((maker.config.row_names for maker in made.makers(ref)), [])
+
+
 def headless(made: Made, ref: Ref) -> list[Maker]:
     """The makers whose models have no value head."""
     return [maker for maker, head in heads(made, ref) if head is None]

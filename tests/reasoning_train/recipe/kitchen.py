@@ -70,6 +70,11 @@ class EvaluateConfig(StageConfig):
     policies: dict[str, ModelRef]
     problems: ProblemsRef
 
+    @property
+    def row_names(self) -> list[str]:
+        """The policies."""
+        return list(self.policies)
+
 
 @stage("k_evaluate", version=1, outputs={"table": "table"}, unit="problem")
 def evaluate(config: EvaluateConfig, ctx: Context) -> None:
