@@ -13,7 +13,7 @@ quickstart: $(STAMP)
 	$(BIN)/reasoning-train run recipes/rejection_sampling/tiny.yaml
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow and not vllm and not cluster and not gpu and not qlora"
+	$(BIN)/python -m pytest -n logical -m "not slow and not vllm and not cluster and not gpu and not qlora"
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m "slow and not vllm and not cluster and not qlora"
