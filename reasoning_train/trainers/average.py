@@ -1,4 +1,4 @@
-"""An exponential moving average of the trained weights, which is then evaluated and published."""
+"""An exponential moving average of the trained weights, evaluated and published in their place."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ FILE = "average.safetensors"
 
 
 class Average(TrainerCallback):
-    """After every step a <- d a + (1 - d) p, from the weights that training begins with; part of every checkpoint."""
+    """After every step a <- d a + (1 - d) p, starting from the initial weights. Every checkpoint holds it."""
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.module, self.decay = module, decay
         self.weights: dict[str, Tensor] = {}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Begin, or go on from the checkpoint that training resumes from."""
+        """Start from the current weights, or load the average from the checkpoint that training resumes from."""
         self.weights = {name: p.detach().clone() for name, p in trained(self.module)}
         if state.global_step:
             from safetensors.torch import load_file
@@ -35,12 +35,12 @@ class Average(TrainerCallback):
 
     @torch.no_grad()
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """One step of the average."""
+        """Update the average."""
         for name, p in trained(self.module):
             self.weights[name].lerp_(p, 1 - self.decay)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Beside the trainer's files, before they are sealed."""
+        """Write the average into the checkpoint before it is sealed."""
         if rank() == 0:
             from safetensors.torch import save_file
 
@@ -49,7 +49,7 @@ class Average(TrainerCallback):
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The module with the averaged weights, for as long as this lasts."""
+        """Use the averaged weights inside the `with` block."""
         own = {name: p.detach().clone() for name, p in trained(self.module)}
         self.settle()
         try:
@@ -58,5 +58,5 @@ class Average(TrainerCallback):
             put(self.module, own, "a copy")
 
     def settle(self) -> None:
-        """Put the averaged weights in place."""
+        """Copy the averaged weights into the module."""
         put(self.module, self.weights, "the average")

@@ -1,8 +1,8 @@
 """A `transformers.Trainer` whose dataset item is one whole optimizer step and whose checkpoints are whole or absent.
 
-Every rank cuts the step into the same micro-batches and takes every W-th. Each adds its loss *sums*, divided by the
-weight of the whole step, so that accumulation, packing, padding and world size cannot change the loss (pains 7 and 8 of
-trainers built on means).
+Every rank cuts the step into the same micro-batches and takes every W-th of them (W: world size). It adds up loss
+*sums*, divided by the normalizer of the whole step, so that accumulation, packing, padding and world size cannot change
+the loss.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from reasoning_train.trainers.weights import load_trained, save_trained
 
 History = Callable[..., None]
 WINDOW = "window.json"
-"""In a checkpoint: the losses since the curves' last point, so that the next one is the same however often training is
-interrupted."""
+"""File in a checkpoint with the losses since the last log entry. The next entry is then the same however often training
+is interrupted."""
 
 
 Step = dict[str, Any]
-"""`rows`: of the whole step, on all ranks; `batches`: this rank's forward passes, as many as any other rank's."""
+"""`rows`: all rows of the step, on every rank. `batches`: this rank's forward passes; every rank has as many."""
 
 
 class Steps(Dataset):
@@ -53,7 +53,7 @@ class Steps(Dataset):
         self.rows, self.plan, self.pad_id = rows, plan, pad_id
         self.packing, self.capacity, self.tokens = packing, capacity, tokens
         self.attention: ForestAttention | None = None
-        """Set for as long as the model attends in trees."""
+        """Set while the model runs with forest attention."""
 
     def __len__(self) -> int:
         return len(self.plan)
@@ -72,15 +72,15 @@ class Steps(Dataset):
 
 
 class StepTrainer(Trainer):
-    """Trains an `Objective` on `Steps`: order as planned, each term of the loss as a global weighted mean."""
+    """Trains an `Objective` on `Steps` in the planned order. Each loss term is a weighted mean over all ranks."""
 
     def get_train_dataloader(self) -> DataLoader:
-        """Every rank sees every step, in order; `Steps` deals."""
+        """Yields every step in order, on every rank. `Steps` picks the rank's share."""
         assert isinstance(self.train_dataset, Steps)
         return DataLoader(self.train_dataset, batch_size=1, shuffle=False, collate_fn=_only_item)
 
     def training_step(self, model: torch.nn.Module, inputs: Step, num_items_in_batch: Any = None) -> torch.Tensor:
-        """One optimizer step's backward passes; returns the detached loss over all ranks."""
+        """Run the backward passes of one optimizer step; returns the detached loss over all ranks."""
         model.train()
         objective: Objective = self.accelerator.unwrap_model(model)
         totals = objective.normalizers(inputs["rows"])
@@ -95,7 +95,8 @@ class StepTrainer(Trainer):
         return torch.stack([loss.weight * means[name] for name, loss in objective.losses.items()]).sum()
 
     def _backward(self, model: torch.nn.Module, loss: torch.Tensor, *, last: bool) -> None:
-        """Gradients are averaged over ranks with the last pass; DeepSpeed's optimizer steps with it."""
+        """Run one backward pass. The last pass averages gradients over ranks; under DeepSpeed it also takes the
+        optimizer step."""
         if not self.is_deepspeed_enabled:
             with contextlib.nullcontext() if last or world_size() == 1 else model.no_sync():  # type: ignore[operator]
                 loss.backward()
@@ -118,12 +119,12 @@ class StepTrainer(Trainer):
         return self.accelerator.deepspeed_engine_wrapped.get_global_grad_norm()
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Beside the loss, its terms where there are several, and what they watch: means over the steps since the last
-        time, as it is."""
+        """Log the loss, its terms if there are several, and their watched figures, as means over the steps since the
+        last call."""
         if "loss" in logs and self.window:
             losses: Any = self._objective.losses
             mean = {name: sum(step[name] for step in self.window) / len(self.window) for name in self.window[0]}
-            # The library's forgets what lies before a resumption.
+            # The mean of transformers loses the steps before a resumption.
             logs["loss"] = sum(loss.weight * mean[name] for name, loss in losses.items())
             if len(mean) > 1:
                 logs.update({f"loss_{name}" if name in losses else name: value for name, value in mean.items()})
@@ -131,7 +132,7 @@ class StepTrainer(Trainer):
         super().log(logs, start_time)
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        """What is trained, once where tensors are tied; DeepSpeed writes its own beside it."""
+        """Write the trained tensors, tied ones once. DeepSpeed writes files of its own."""
         if self.args.should_save and output_dir is not None:
             Path(output_dir).mkdir(parents=True, exist_ok=True)
             (Path(output_dir) / WINDOW).write_text(json.dumps(self.window), encoding="utf-8")
@@ -139,7 +140,7 @@ class StepTrainer(Trainer):
                 save_trained(self._objective, Path(output_dir))
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Into a checkpoint. Under DeepSpeed weights lie in its own files, which the trainer writes next."""
+        """Save into a checkpoint. Under DeepSpeed the trainer then writes the weights to DeepSpeed's files."""
         self._save(output_dir)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
@@ -155,7 +156,7 @@ class StepTrainer(Trainer):
 
 
 def _gradient_norm(engine: Any) -> float | None:
-    """ZeRO-0 tells none: over averaged gradients, before they are clipped."""
+    """The norm of averaged gradients before clipping, for ZeRO-0, which reports none. None for higher stages."""
     if engine.zero_optimization_stage() > 0:
         return None
     gradients = [p.grad.norm() for p in engine.module.parameters() if p.grad is not None]
@@ -169,8 +170,7 @@ class SealCheckpoints(TrainerCallback):
         self.history, self.progress = history, progress
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Seal what the trainer has just written, unless training ends here: resumed from it, it would take another
-        step."""
+        """Seal the checkpoint just written, unless training stops early here: a resumed run would take another step."""
         if control.should_training_stop and state.global_step < state.max_steps:
             return
         barrier()  # every rank has written its part
@@ -179,8 +179,8 @@ class SealCheckpoints(TrainerCallback):
         barrier()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        """Loss, its terms, what they watch, gradient norm and learning rate to the stage's curves, the loss to its
-        progress line."""
+        """Send loss, its terms, watched figures, gradient norm and learning rate to the stage's curves, and the loss to
+        its progress line."""
         if logs and "loss" in logs:
             known = {k: float(v) for k, v in logs.items() if k != "epoch"}
             self.history(step=state.global_step, **known)

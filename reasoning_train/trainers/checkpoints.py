@@ -18,8 +18,8 @@ SEAL = "whole.json"
 
 
 def seal(folder: Path, *, world: int = 1) -> None:
-    """Write the seal last, atomically: a kill before this leaves a folder that `newest_whole` removes. `world`:
-    processes that wrote it."""
+    """Write the seal last, atomically. A kill before this leaves a folder that `newest_whole` removes. `world`: number
+    of processes that wrote the checkpoint."""
     files = {
         str(p.relative_to(folder)): [p.stat().st_size, _sha256(p)]
         for p in sorted(folder.rglob("*"))
@@ -46,9 +46,9 @@ def is_whole(folder: Path) -> bool:
 
 
 def newest_whole(output_dir: Path, *, world: int = 1) -> Path | None:
-    """The newest whole checkpoint; torn ones newer than it are removed, so that nothing else picks them up.
+    """The newest whole checkpoint. Newer incomplete ones are removed so that nothing else picks them up.
 
-    UserError where another number of processes wrote it: their shards and random states do not fit.
+    UserError if another number of processes wrote it, because its shards and random states do not fit.
     """
     found = [
         (int(m[1]), p) for p in output_dir.glob("checkpoint-*") if (m := re.fullmatch(r"checkpoint-(\d+)", p.name))

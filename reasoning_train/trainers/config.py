@@ -1,4 +1,4 @@
-"""What recipes say to every trainer: how long, how fast, in which precision, and when to stop."""
+"""Config fields of every trainer: duration, learning rate, precision and when to stop."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class Lora(BaseModel):
 
 
 Precision = Literal["auto", "float32", "bfloat16"]
-"""What passes compute in; `auto`: bfloat16 on a GPU that has it, float32 elsewhere. Weights that are trained, gradients
-and the optimizer's states are float32 whatever it is: in bfloat16 most weights would not move at a learning rate of
-1e-6."""
+"""Precision of forward and backward passes. `auto` is bfloat16 on a GPU that supports it, else float32. Trained
+weights, gradients and optimizer states are always float32: in bfloat16 most weights would not move at a learning rate
+of 1e-6."""
 
 
 class Optimising(StageConfig):
-    """How long and how fast: the fields of every trainer."""
+    """Optimization fields of every trainer."""
 
     learning_rate: float = Field(gt=0)
     batch_size: int = Field(32, ge=1)
-    """Rows (solutions, pairs, groups) per optimizer step, whatever the packing, micro-batch or number of processes."""
+    """Rows (solutions, pairs, groups) per optimizer step, for any packing, micro-batch or number of processes."""
     epochs: float | None = Field(None, gt=0)
     max_steps: int | None = Field(None, ge=1)
     schedule: Literal["constant", "linear", "cosine"] = "linear"
@@ -46,9 +46,9 @@ class Optimising(StageConfig):
     max_grad_norm: float = 1.0
     lora: Lora | None = None
     precision: Precision = "auto"
-    """`bfloat16`: autocast; what is trained so is published in bfloat16."""
+    """`bfloat16` trains under autocast and publishes the model in bfloat16."""
     max_length: int | None = None
-    """Longer rows are dropped and counted; default: the model's context."""
+    """Most tokens of a row. Longer rows are dropped and counted. The default is the model's context."""
     max_dropped: float = Field(0.05, ge=0, le=1)
     """Largest share of rows that may be dropped before the stage refuses to train."""
     min_rows: int = Field(1, ge=1)
@@ -58,11 +58,11 @@ class Optimising(StageConfig):
     save_every: Annotated[int, Unkeyed()] = 200
     """Steps between checkpoints to resume from."""
     report_to: Annotated[list[Literal["tensorboard", "wandb", "trackio"]], Unkeyed()] = []
-    """Where curves go beside the report, which always has them; TensorBoard's lie in the published model's `runs/`, as
-    on the Hub."""
+    """Where curves go besides the report, which always has them. TensorBoard files are in the published model's
+    `runs/`, as on the Hub."""
 
     def placement_problems(self, world: int, deepspeed: str | None) -> Iterator[str]:
-        """DeepSpeed takes weights of one type."""
+        """DeepSpeed needs all weights in one type, so it excludes 4 bits."""
         if deepspeed and self.lora and self.lora.bits:
             yield (
                 f"lora.bits: weights in 4 bits cannot be sharded (resources.deepspeed={deepspeed!r}). Leave "
@@ -71,7 +71,7 @@ class Optimising(StageConfig):
             )
 
     def trained(self, deepspeed: str | None) -> Trained:
-        """How it trains, for the accounting of memory."""
+        """How the model is trained, for memory accounting."""
         return Trained(
             zero=zero_stage(deepspeed) if deepspeed else None,
             half=self.precision != "float32",
@@ -81,37 +81,37 @@ class Optimising(StageConfig):
         )
 
     def weight_bytes(self, deepspeed: str | None) -> WeightBytes:
-        """What a GPU holds of each weight."""
+        """Bytes that a GPU holds per weight."""
         return self.trained(deepspeed).held
 
 
 class HeldOut(BaseModel):
-    """Rows of some problems that are not trained on but evaluated: `held_out: {share: 0.1, every: 50, patience: 3}`."""
+    """Problems whose rows are evaluated instead of trained on: `held_out: {share: 0.1, every: 50, patience: 3}`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     share: float = Field(0.1, gt=0, lt=1)
-    """Share of the problems that is held out."""
+    """Share of the problems that are held out."""
     every: int = Field(50, ge=1)
     """Steps between two evaluations; there is always one after the last step."""
     patience: int | None = Field(None, ge=1)
-    """Training stops after so many evaluations in a row without a lower loss; None: never before its end."""
+    """Training stops after this many evaluations in a row without a lower loss. None: it never stops early."""
     keep: Literal["best", "last"] = "best"
-    """Which weights are published: those of the lowest loss, or the last ones."""
+    """Which weights are published: those with the lowest loss, or the last ones."""
 
 
 class Training(Optimising):
-    """With how rows are packed, held out and averaged over."""
+    """Adds packing, held-out rows and weight averaging to `Optimising`."""
 
     ema: float | None = Field(None, gt=0, lt=1)
-    """Decay of an exponential moving average over the steps, which is published instead of the last weights (0.99,
-    0.999)."""
+    """Decay of an exponential moving average of the weights, such as 0.99. The average is published instead of the last
+    weights."""
     held_out: HeldOut | None = None
 
     pack_to: Annotated[int, Unkeyed()] = 256
-    """Columns of a packed row; longer rows get one of their own."""
+    """Tokens per packed row. A longer training row gets a packed row of its own."""
 
     def placement_problems(self, world: int, deepspeed: str | None) -> Iterator[str]:
-        """`ema` and `held_out` handle whole weights."""
+        """`ema` and `held_out` need whole weights, which excludes ZeRO-3."""
         yield from super().placement_problems(world, deepspeed)
         wanted = "ema" if self.ema else "held_out" if self.held_out else ""
         if wanted and zero_stage(deepspeed) == 3:
@@ -132,5 +132,5 @@ class Until(BaseModel):
     every: int = Field(20, ge=1)
     start: int = Field(0, ge=0)
     limit: int = Field(200, ge=1)
-    """How many problems of the split are evaluated."""
+    """Number of problems that are evaluated."""
     max_tokens: int = 128

@@ -1,4 +1,4 @@
-"""DeepSpeed's configurations, as far as a plan reads them."""
+"""Reads DeepSpeed configurations, for plans and trainers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reasoning_train.recipe.includes import CHECKOUT
 
 
 def zero_stage(name: str | None) -> int:
-    """The ZeRO stage of `resources.deepspeed`; 0 without one."""
+    """The ZeRO stage of `resources.deepspeed`; 0 without DeepSpeed."""
     return int(deepspeed_config(name).get("zero_optimization", {}).get("stage", 0)) if name else 0
 
 

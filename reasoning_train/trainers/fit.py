@@ -1,5 +1,4 @@
-"""From rows to a trained objective: which rows form which step, what is held out, what watches, what is put in place at
-the end."""
+"""Trains an objective on rows: plans the steps, holds rows out, evaluates them, and sets the final weights."""
 
 from __future__ import annotations
 
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """`Source(rows, share=3.0)` beside `Source(other)`: three of four rows of any step are of the first."""
+    """With `Source(rows, share=3.0)` and `Source(other)`, three of four rows of any step come from the first."""
 
     rows: Sequence[Row]
     share: float = 1.0
@@ -53,8 +52,8 @@ def fit(
     max_trained_tokens: int | None = None,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> StepTrainer:
-    """Plan, train, record the steps. `together`: rows of one group stay in one step; `limit`: tokens of the longest row
-    that may come; `max_trained_tokens`: the end in place of the config's `epochs` and `max_steps`."""
+    """Plan and run the training, and record its steps. `together`: rows of one group stay in one step. `limit`: most
+    tokens of a row. `max_trained_tokens`: ends training instead of the config's `epochs` and `max_steps`."""
     rows = [row for source in sources for row in source.rows]
     held = hold_out(rows, config.held_out.share, ctx.seed) if config.held_out else set()
     groups = _groups(sources, held, together=together)
@@ -64,7 +63,7 @@ def fit(
         gate(any(tokens), "max_trained_tokens: no row has a token that is trained on, so the number is never reached.")
         mixed = partial(spend_tokens, tokens=tokens, most=max_trained_tokens)
     plan = mixed(groups, [s.share for s in sources], config.batch_size, seed=ctx.seed)
-    # Columns of a row see their own trees only, so one long row pads least where that costs no attention.
+    # Columns attend within their own tree only, so one long row costs no extra attention and pads least.
     capacity = config.micro_tokens if packing == "tree" else min(config.pack_to, limit)
     steps = partial(Steps, pad_id=pad_id, packing=packing, capacity=capacity, tokens=config.micro_tokens)
     training, average, watch = steps(rows, plan), Average(objective, config.ema) if config.ema else None, None
@@ -86,7 +85,7 @@ def fit(
 
 
 def _check_memory(objective: Objective, steps: Steps, config: Training, ctx: Context) -> None:
-    """With the largest pass of the step that has most tokens."""
+    """Check that the largest pass of the step with the most tokens fits into memory."""
     most = max(steps.plan, key=lambda step: sum(steps.rows[i].tokens for i in step))
     passes = micro_batches(
         [steps.rows[i] for i in most], packing=steps.packing, capacity=steps.capacity, tokens=steps.tokens
@@ -94,7 +93,7 @@ def _check_memory(objective: Objective, steps: Steps, config: Training, ctx: Con
     sizes = [_size(packs, share=steps.packing == "tree") for packs in passes]
     copies = (
         1 + bool(config.held_out) if config.ema else 0
-    )  # the average, and the weights themselves while it is evaluated
+    )  # the average, and a copy of the weights while the average is evaluated
     longest = max((steps.rows[i] for i in most), key=lambda row: row.tokens)
     check_memory(
         objective,
@@ -110,14 +109,14 @@ def _check_memory(objective: Objective, steps: Steps, config: Training, ctx: Con
 
 
 def _size(packs: Sequence[Sequence[Row]], *, share: bool) -> tuple[int, int]:
-    """Columns of one pass, padding included, and tokens that it predicts."""
+    """Columns of one pass, padding included, and the number of tokens that it predicts."""
     traces = [[trace for row in rows for trace in row.traces] for rows in packs]
     predicted = sum(weight > 0 for pack in traces for trace in pack for weight in trace.weights)
     return len(packs) * max(grow(pack, share=share).width for pack in traces), predicted
 
 
 def _groups(sources: Sequence[Source], held: set[int], *, together: bool) -> list[list[list[int]]]:
-    """For each source the groups of its rows that are trained on, by index into the rows of all sources."""
+    """For each source, the groups of rows that are trained on, as indices into the rows of all sources."""
     found, start = [], 0
     for source in sources:
         groups = by_group(source.rows) if together else [[i] for i in range(len(source.rows))]
@@ -129,8 +128,8 @@ def _groups(sources: Sequence[Source], held: set[int], *, together: bool) -> lis
 
 
 def finish(trainer: StepTrainer, folder: Path, *, merge: bool, lm_head: bool = True) -> Any:
-    """The trained objective on every process, whole, its model as it is saved; `folder`: what training began with,
-    `lm_head`: with a language-model head that is read."""
+    """The trained objective with whole weights on every process, its model ready to save. `folder`: the artifact that
+    training started from. `lm_head`: whether its language-model head is used."""
     objective: Any = gathered(trainer)
     objective.model = merge_for_export(objective.model, folder, merge=merge, bf16=objective.bf16, lm_head=lm_head)
     return objective

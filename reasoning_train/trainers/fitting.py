@@ -1,5 +1,4 @@
-"""The losses that a recipe may name, and whether they fit the rows and the head that a trainer has, told when the
-recipe loads."""
+"""Checks at recipe load time whether losses fit the rows and the head of a trainer."""
 
 from __future__ import annotations
 
@@ -17,8 +16,8 @@ else:
 
 
 def check_losses(losses: Sequence[Loss], offered: Collection[str], who: str, *, head: HeadConfig | None = None) -> None:
-    """ValueError for a list without a loss, for a loss that reads what the rows of `who` do not hold (`offered` is what
-    they do), and for one that cannot train `head`."""
+    """ValueError for an empty list, for a loss that reads something that is not in `offered` (what the rows of `who`
+    hold), and for a loss that cannot train `head`."""
     if not losses:
         raise ValueError(f"losses: the list is empty; expected some of {_names(offered)}")
     for loss in losses:
@@ -33,7 +32,7 @@ def check_losses(losses: Sequence[Loss], offered: Collection[str], who: str, *, 
 
 
 def reads_head(loss: Loss) -> bool:
-    """Whether it reads what a value head says."""
+    """Whether the loss reads the scores of a value head."""
     return bool({"targets", "ranks"} & {*loss.reads})
 
 

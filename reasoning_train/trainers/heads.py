@@ -1,5 +1,4 @@
-"""The heads of a training: the value head that it goes on with, or starts from, and the language-model head that
-nothing reads."""
+"""The heads of a trained model: loads or creates the value head, and freezes an unused language-model head."""
 
 from __future__ import annotations
 
@@ -13,8 +12,8 @@ from data_gen.verifiers.value_head import ValueHead
 
 
 def open_head(folder: Path, config: HeadConfig, model: Any, *, new: bool = False) -> ValueHead:
-    """The head beside the model in `folder`, if there is one and no `new` one is asked for, else a fresh one. UserError
-    where it is read or scaled in another way."""
+    """The value head in `folder`, or a new one if there is none or `new` is set. UserError if the stored head is read
+    or scaled differently from `config`."""
     if new or not has_head(folder):
         std = float(getattr(model.config, "initializer_range", 0.02))
         return ValueHead(config, feature_width(model, config.kind), init_std=std).to(model.device)
@@ -29,8 +28,8 @@ def open_head(folder: Path, config: HeadConfig, model: Any, *, new: bool = False
 
 
 def without_lm_head(model: Any, config: HeadConfig) -> Any:
-    """The language model, its language-model head not trained where the value head does not read it (DDP would wait for
-    its gradient)."""
+    """Freeze the language-model head if the value head does not read it; DDP would wait for its gradient. Returns the
+    model."""
     if config.kind != "from_vocab" and not model.config.tie_word_embeddings:
         model.get_output_embeddings().requires_grad_(False)
     return model

@@ -1,5 +1,5 @@
-"""Log-probabilities, entropies and likeliest tokens, without ever holding logits of the full vocabulary for all
-positions."""
+"""Log-probabilities, entropies and likeliest tokens, computed in chunks so that full-vocabulary logits never exist for
+all positions at once."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ CHUNK = 512
 
 
 def backbone(model: Any) -> Any:
-    """The decoder below the language-model head, inside peft's wrapper too (whose adapters are part of it)."""
+    """The decoder below the language-model head, adapters included, also if peft wraps the model."""
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     return inner.base_model if inner.base_model is not inner else inner
 
 
 def chosen_logprobs(model: Any, hidden: Tensor, labels: Tensor, chunk: int = CHUNK) -> Tensor:
-    """log p of `labels` [U] under the states [U, H] that predict them: [U] float32."""
+    """log p of `labels` [U] given the hidden states [U, H] that predict them: [U] float32."""
     return read_logits(model, hidden, labels, chunk=chunk)["chosen"]
 
 
@@ -37,11 +37,11 @@ def read_logits(
     ids: Mapping[str, Tensor] | None = None,
     chunk: int = CHUNK,
 ) -> dict[str, Tensor]:
-    """What losses read of the logits over the states [U, H] that predict `labels` [U], in float32: `chosen` [U], the
-    log-probability of the label; `entropy` [U]; `top.ids` and `top.logprobs` [U, k]; `ids.NAME` [U, K], the
-    log-probabilities of `ids[NAME]` [U, K]; the last three where `needs` names them.
+    """What losses read from the logits at the hidden states [U, H] that predict `labels` [U], in float32: `chosen` [U],
+    the log-probability of the label; `entropy` [U]; `top.ids` and `top.logprobs` [U, k]; `ids.NAME` [U, K], the
+    log-probabilities of `ids[NAME]` [U, K]. All but `chosen` are computed only if `needs` names them.
 
-    Logits are computed `chunk` positions at a time, and again in the backward pass.
+    Logits are computed `chunk` positions at a time and recomputed in the backward pass.
     """
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     asked = {name: (ids or {})[name] for name in needs.ids}
@@ -49,7 +49,7 @@ def read_logits(
     pieces = []
     for at in range(
         0, max(1, len(labels)), chunk
-    ):  # once without labels, too: DDP waits for the gradient of every weight
+    ):  # one pass even without labels: DDP waits for the gradient of every weight
         piece = [tensor[at : at + chunk] for tensor in (hidden, labels, *asked.values())]
         if torch.is_grad_enabled() and len(labels) > chunk:
             pieces.append(checkpoint(reading, *piece, use_reentrant=False))
@@ -59,7 +59,8 @@ def read_logits(
 
 
 class _Shape:
-    """What some families do to their logits behind the head (Gemma's cap, Granite's and Cohere's scales)."""
+    """Scales and caps that some families apply to logits after the head (Gemma's cap, Granite's and Cohere's
+    scales)."""
 
     def __init__(self, config: Any) -> None:
         self.scale = float(getattr(config, "logit_scale", None) or 1.0) / float(
@@ -73,7 +74,7 @@ class _Shape:
 
 
 class _Reading:
-    """Reads a chunk's logits, which are gone when it returns."""
+    """Computes and reads the logits of one chunk; they are freed when it returns."""
 
     def __init__(self, head: nn.Module, shape: _Shape, needs: Needs) -> None:
         self.head, self.shape, self.needs = head, shape, needs
@@ -81,7 +82,7 @@ class _Reading:
         self.names = ["chosen", *named, *(f"ids.{name}" for name in needs.ids)]
 
     def __call__(self, hidden: Tensor, labels: Tensor, *ids: Tensor) -> tuple[Tensor, ...]:
-        """In the order of `names`; hidden [C, H], labels [C], ids [C, K] each."""
+        """Results in the order of `names`. hidden [C, H], labels [C], each of ids [C, K]."""
         logits = self.shape(self.head(hidden))
         norm = logits.logsumexp(-1)
         found = [logits.gather(-1, labels[:, None])[:, 0] - norm]

@@ -1,5 +1,5 @@
-"""A trained model as the first process saves it: its adapters merged unless they are kept, in bfloat16 where it was
-trained so."""
+"""Prepares a trained model for saving on rank 0: merges adapters unless they are kept, and casts to bfloat16 if it was
+trained in it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from reasoning_train.process.ranks import rank
 
 
 def merge_for_export(model: Any, folder: Path, *, merge: bool, bf16: bool, lm_head: bool = True) -> Any:
-    """`folder`: the artifact that training began with, `lm_head`: whose language-model head is read; `bf16`: passes
-    computed in bfloat16. Other processes get the model back as it is."""
+    """The model to save on rank 0; other ranks get the model back unchanged. `folder`: the artifact that training
+    started from. `lm_head`: whether its language-model head is used. `bf16`: whether passes computed in bfloat16."""
     dtype, adapted = torch.bfloat16 if bf16 else torch.float32, hasattr(model, "merge_and_unload")
     if rank() or (adapted and not merge):
         return model
@@ -23,8 +23,8 @@ def merge_for_export(model: Any, folder: Path, *, merge: bool, bf16: bool, lm_he
 
 
 def _merged(model: Any, folder: Path, dtype: torch.dtype, lm_head: bool) -> Any:
-    """Weights of 4 bits are loaded again as they came: merged as they are, the sum would be rounded to 4 bits again. On
-    the CPU, for the device may hold no more than the 4 bits."""
+    """Merge the adapters. A 4-bit base is reloaded unquantised first, because a merge into 4 bits would round the sum
+    again; on the CPU, because the GPU may have room for the 4 bits only."""
     if not getattr(model.get_base_model(), "is_loaded_in_4bit", False):
         return model.merge_and_unload()
     from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict

@@ -1,5 +1,4 @@
-"""Model, head and loss terms as one module, so that DDP, DeepSpeed's hooks and checkpoints see everything that is
-trained."""
+"""Model, head and loss terms in one module, so that DDP, DeepSpeed's hooks and checkpoints see all trained weights."""
 
 from __future__ import annotations
 
@@ -26,12 +25,12 @@ if TYPE_CHECKING:
 
 
 class Objective(nn.Module):
-    """`Objective(model, [CrossEntropy()])(batch)` is `{"cross_entropy": sum of -log p}`; a term's mean is its sum over
-    the step's `normalizers`. What a term watches stands beside it, as in `dpo_accuracy`; a second term of one name is
-    `entropy_2`.
+    """`Objective(model, [CrossEntropy()])(batch)` is `{"cross_entropy": sum of -log p}`. A term's mean is its sum
+    divided by the step's entry in `normalizers`. Watched figures have keys such as `dpo_accuracy`; a second term of the
+    same name is `entropy_2`.
 
-    `head`: a ValueHead, for the losses that read values; `bf16`: passes compute in bfloat16, whatever the weights are.
-    Losses do not. `needs`: what others read of `outputs`.
+    `head`: a ValueHead, for losses that read values. `bf16`: passes compute in bfloat16 whatever the type of the
+    weights; losses do not. `needs`: what callers other than losses read from `outputs`.
     """
 
     def __init__(
@@ -50,11 +49,11 @@ class Objective(nn.Module):
 
     @property
     def config(self) -> Any:
-        """The model's, which DeepSpeed's `auto` settings look at."""
+        """The model's config, which DeepSpeed reads for its `auto` settings."""
         return self.model.config
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Sums by name of loss term, and of what the terms watch."""
+        """The sum of every loss term and of every watched figure, by name."""
         out = self.outputs(batch)
         sums = {name: loss(out) for name, loss in self.losses.items()}
         with torch.no_grad():
@@ -66,13 +65,13 @@ class Objective(nn.Module):
         return sums | watched
 
     def outputs(self, batch: Batch) -> Outputs:
-        """One pass over the backbone, and what the losses read from it."""
+        """Run one forward pass and return what losses read from it."""
         with self._precision():
             return self._outputs(batch)
 
     def _precision(self) -> contextlib.AbstractContextManager[Any]:
-        """Where ZeRO-3 cuts weights up to save memory, autocast keeps no copies of its own. Those that the backward
-        pass needs stay, unless layers are recomputed."""
+        """Autocast to bfloat16. Under ZeRO-3 it does not cache its copies of the weights, which would undo the
+        sharding. Copies that the backward pass needs stay unless layers are recomputed."""
         device, cut = self.model.device.type, any(hasattr(p, "ds_id") for p in self.model.parameters())
         return torch.autocast(device, dtype=torch.bfloat16, enabled=self.bf16, cache_enabled=not cut)
 
@@ -105,8 +104,8 @@ class Objective(nn.Module):
 
     @contextlib.contextmanager
     def packed(self, packing: Packing) -> Iterator[ForestAttention | None]:
-        """While it lasts the model attends in trees, if that is how rows are packed, else by FlashAttention where that
-        is; batches need what this gives."""
+        """Inside the `with` block the model uses forest attention for tree packing, else FlashAttention if it is
+        available. Batches must be collated with the yielded attention."""
         model = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
         before = model.config._attn_implementation
         self.forest = forest_attention(model) if packing == "tree" else row_attention(model, bf16=self.bf16)
@@ -118,7 +117,7 @@ class Objective(nn.Module):
             self.forest = None
 
     def _raw(self, states: Tensor) -> Tensor:
-        """Scores of the head, which reads states or the logits over them."""
+        """Scores of the head, which reads hidden states or their logits."""
         if self.head is None:
             return states.new_zeros(len(states)).float()
         return self.head.raw(
@@ -126,13 +125,13 @@ class Objective(nn.Module):
         )
 
     def normalizers(self, rows: Sequence[Row]) -> dict[str, float]:
-        """What each sum is divided by where `rows` form an optimizer step."""
+        """The divisor of each sum for an optimizer step of `rows`."""
         weights = [(name, loss, sum(loss.normalizer(row) for row in rows)) for name, loss in self.losses.items()]
         return {one: weight for name, loss, weight in weights for one in (name, *_figures(name, loss))}
 
 
 def _asked(batch: Batch, name: str) -> Tensor:
-    """[U, K] ids of a column; none where nothing is predicted. ValueError for rows without it."""
+    """[U, K] ids of a column; empty if nothing is predicted. ValueError if rows lack the column."""
     if f"ids.{name}" in batch:
         return batch[f"ids.{name}"]
     if len(batch["predict_label"]):
@@ -141,7 +140,7 @@ def _asked(batch: Batch, name: str) -> Tensor:
 
 
 def _named(losses: Sequence[Loss]) -> dict[str, Loss]:
-    """Losses by their name in curves."""
+    """Losses by their names in curves."""
     named: dict[str, Loss] = {}
     for loss in losses:
         same = sum(other.uses == loss.uses for other in named.values())

@@ -1,5 +1,4 @@
-"""What a model says of training rows without being trained: packed in trees, so many tokens a pass, answers in
-order."""
+"""Runs a model over training rows without training it. Rows are packed as trees; results come in row order."""
 
 from __future__ import annotations
 
@@ -19,14 +18,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 AT_ONCE = 1024
-"""Rows whose answers are held at once."""
+"""Rows whose results are held at once."""
 
 
 def read_rows(
     objective: Objective, rows: Sequence[Row], pad: int, tokens: int, read: Callable[[Outputs], Sequence[T]]
 ) -> Iterator[T]:
-    """What `read` makes of each row, in their order; `read` gives one answer for each row of a pass, `tokens` a
-    pass."""
+    """The result of `read` for each row, in row order. `read` returns one result per row of a forward pass; a pass
+    holds at most `tokens` tokens."""
     with objective.packed("tree") as attention:
         for at in range(0, len(rows), AT_ONCE):
             yield from _in_order(objective, rows[at : at + AT_ONCE], pad, tokens, read, attention)

@@ -1,4 +1,4 @@
-"""Solutions to a verifier's values or a model's log-probabilities, read the way searches read them."""
+"""Scores solutions by a verifier's values or a model's log-probabilities, read in the same way as in searches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from reasoning_train.models.policy import refuse_served
 def score_solutions(
     verifier: Verifier, policy: StepCodec, pairs: Iterable[tuple[Problem, list[Solution]]]
 ) -> Iterator[tuple[Problem, list[Solution], list[tuple[float, ...]]]]:
-    """Each problem with its solutions and, for each, the values where the verifier is read; one problem's at a time."""
+    """Yields each problem with its solutions and the verifier's values of each solution, one problem at a time."""
     reader, forward = PrefixReader(verifier.codec, policy, verifier.head.config.read_at), Forward(verifier)
     for problem, solutions in pairs:
         yield problem, solutions, forward.values([reader.read(as_prefix(problem, solution)) for solution in solutions])
@@ -31,8 +31,8 @@ def score_solutions(
 def mean_logprobs(
     folder: Path, policy: StepCodec, pairs: Iterable[tuple[Problem, list[Solution]]]
 ) -> Iterator[tuple[Problem, list[Solution], list[float]]]:
-    """Each problem with its solutions and (1/|y|) log p(y | q) of each under the causal LM in `folder`: least where
-    nothing was written."""
+    """Yields each problem with its solutions and (1/|y|) log p(y | q) of each under the causal LM in `folder`; -inf for
+    an empty solution."""
     refuse_served(folder)
     model, codec = load_backbone(folder, "from_vocab")
     codec.format.check_same_task(policy.format, f"the model in {folder}", "the policy")
@@ -51,7 +51,7 @@ def mean_logprobs(
 
 
 def as_prefix(problem: Problem, solution: Solution) -> Prefix:
-    """A whole solution as scorers see it."""
+    """A whole solution in the form that scorers take."""
     steps = tuple(s.text.strip() for s in solution.segments if s.kind is Kind.STEP)
     closing = next((s.text.strip() for s in reversed(solution.segments) if s.kind is Kind.ANSWER), "")
     return Prefix(

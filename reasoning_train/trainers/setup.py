@@ -1,4 +1,4 @@
-"""What every trainer stage shares: how it loads and prepares a model, its arguments, and its cost."""
+"""What all trainer stages share: loading and preparing a model, training arguments, and cost estimates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def use_bf16(precision: Precision) -> bool:
-    """Whether passes compute in bfloat16 here."""
+    """Whether passes compute in bfloat16 on this machine."""
     import torch
 
     return precision == "bfloat16" or (
@@ -30,12 +30,12 @@ def use_bf16(precision: Precision) -> bool:
 
 
 def load_options(config: Optimising, name: str, deepspeed: str | None) -> dict[str, Any]:
-    """Keyword arguments of `from_pretrained`: float32 for what is trained, less for what stays as it is below
+    """Keyword arguments of `from_pretrained`: float32 for trained weights, lower precision for frozen weights below
     adapters."""
     import torch
 
     bf16 = use_bf16(config.precision)
-    if not config.lora or (deepspeed and not config.lora.bits):  # DeepSpeed takes one type of weights
+    if not config.lora or (deepspeed and not config.lora.bits):  # DeepSpeed needs all weights in one type
         return {"dtype": torch.float32}
     if not config.lora.bits:
         return {"dtype": torch.bfloat16 if bf16 else torch.float32}
@@ -59,7 +59,7 @@ def load_options(config: Optimising, name: str, deepspeed: str | None) -> dict[s
 
 
 def prepare(model: Any, config: Optimising) -> Any:
-    """The model as it is trained: with adapters, with gradient checkpointing."""
+    """Add adapters and gradient checkpointing if the config asks for them."""
     if config.lora:
         from peft import LoraConfig, get_peft_model
 
@@ -79,16 +79,16 @@ def prepare(model: Any, config: Optimising) -> Any:
 
 
 def curves_into(runs: Path) -> None:
-    """TensorBoard's go beside the weights, as on the Hub: the trainer's folder is gone once the stage closes."""
+    """Write TensorBoard files beside the weights, as on the Hub; the trainer's folder is deleted with the stage."""
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(runs)
 
 
 ROW_TOKENS = 1024
-"""Tokens of a row where `max_length` says nothing, to tell an hour of training from a week."""
+"""Assumed tokens of a row if `max_length` is not set: enough to tell an hour of training from a week."""
 
 
 def training_cost(config: Optimising, policy: Ref, data: Sequence[Ref], sizes: Sizes) -> dict[str, Any]:
-    """For `plan`: the memory of weights, gradients and optimizer, and at most how many tokens are trained on."""
+    """Estimates for `plan`: memory of weights, gradients and optimizer, and an upper bound on trained tokens."""
     from reasoning_train.process.memory import training_bytes
 
     result: dict[str, Any] = {}
@@ -106,7 +106,7 @@ def training_cost(config: Optimising, policy: Ref, data: Sequence[Ref], sizes: S
 
 
 def pad_id(policy: Policy) -> int:
-    """The tokenizer's pad, else its end: masks go by column, so either does."""
+    """The tokenizer's pad token, else its end token. Masks go by column, so either works."""
     pad = policy.tokenizer.pad_token_id
     return policy.codec.end_id if pad is None else int(pad)
 
@@ -120,7 +120,7 @@ def arguments(config: Training, ctx: Context) -> TrainingArguments:
 
 
 def settings(config: Optimising, ctx: Context) -> dict[str, Any]:
-    """What training arguments of every kind have in common."""
+    """Arguments common to all kinds of `TrainingArguments`."""
     return dict(
         output_dir=str(ctx.partial / "trainer"),
         learning_rate=config.learning_rate,
@@ -156,7 +156,7 @@ def _trackers(config: Optimising) -> list[str]:
 
 
 def _deepspeed(name: str | None) -> dict[str, Any] | None:
-    """What this process trains under."""
+    """The DeepSpeed configuration of this process; None without DeepSpeed. UserError if it cannot be used here."""
     if name is None:
         return None
     if not has_gpu():
@@ -178,8 +178,8 @@ def _deepspeed(name: str | None) -> dict[str, Any] | None:
 
 
 def _compile_nothing() -> None:
-    """On a CPU, DeepSpeed compiles an all-reduce in shared memory, under a lock file for which every later process
-    waits for ever if the first is killed meanwhile. gloo does the same without."""
+    """Keep DeepSpeed from compiling its shared-memory all-reduce on a CPU. If that process is killed, its lock file
+    blocks every later process for ever. gloo does the same without compiling."""
     import deepspeed
     from deepspeed.ops.op_builder.cpu.comm import ShareMemCommBuilder
 

@@ -1,4 +1,4 @@
-"""A trainer that is asked to stop saves a whole checkpoint after the step in hand, then ends."""
+"""A trainer that is asked to stop finishes its step, saves a whole checkpoint, and ends."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from reasoning_train.process.ranks import any_of
 
 
 class StopOnSignal(TrainerCallback):
-    """Comes after the callbacks that write into checkpoints and seal them."""
+    """Must come after the callbacks that write into checkpoints and seal them."""
 
     stop = False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """A signal that came while model and data were read costs no step."""
+        """Stop before the first step if a signal came while model and data were loaded."""
         if any_of(stopping.asked()):
             raise stopping.Stopped
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """All ranks stop after the same step, whichever of them heard the signal; one that ends training anyway goes on
-        to publish."""
+        """Stop all ranks after the same step, whichever got the signal. If training ends with this step anyway, it goes
+        on to publish."""
         ends = control.should_training_stop or state.global_step >= state.max_steps
         self.stop = any_of(stopping.asked()) and not ends
         control.should_save |= self.stop
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """The checkpoint is sealed by now."""
+        """End the process; the checkpoint is sealed by now."""
         if self.stop:
             raise stopping.Stopped

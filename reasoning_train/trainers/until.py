@@ -1,5 +1,5 @@
-"""Stop training when greedy decoding reaches an accuracy on a dev split: models jump from useless to perfect within a
-few hundred steps."""
+"""Stops training when greedy decoding reaches an accuracy on a dev split. Models go from useless to perfect within
+a few hundred steps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class StopWhenGood(TrainerCallback):
-    """`reached` is the accuracy that stopped the training, None while the bar is not met; `last` the latest one."""
+    """`reached`: the accuracy that stopped training, None until then. `last`: the latest accuracy."""
 
     def __init__(self, until: Until, policy: Policy, ctx: Context) -> None:
         self.until, self.policy, self.ctx = until, policy, ctx
@@ -29,12 +29,12 @@ class StopWhenGood(TrainerCallback):
         self.last = 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-        """A training that was killed after its last step takes none when it is resumed, so look here."""
+        """Evaluate here if training was killed after its last step: a resumed run takes no further step."""
         if state.global_step == state.max_steps:
             self.on_step_end(args, state, control, model=model)
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-        """Look every `every` steps; ask the trainer to stop at the bar."""
+        """Evaluate every `every` steps; stop training once the accuracy is reached."""
         if state.global_step % self.until.every or state.global_step < self.until.start:
             return
         self.last = self._accuracy(model)

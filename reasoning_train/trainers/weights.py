@@ -1,4 +1,4 @@
-"""The trained tensors of an objective, in and out of checkpoints and out of DeepSpeed's shards."""
+"""Saves and loads the trained tensors of an objective, and gathers them from DeepSpeed's shards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILE = "trained.safetensors"
 
 
 def save_trained(module: nn.Module, folder: Path) -> None:
-    """Parameters that are trained, tied ones once; frozen ones come back from where they were loaded."""
+    """Write the trained parameters, tied ones once. Frozen ones are loaded again from their source."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -23,7 +23,7 @@ def save_trained(module: nn.Module, folder: Path) -> None:
 
 
 def load_trained(module: nn.Module, folder: Path) -> None:
-    """Put back what `save_trained` wrote."""
+    """Load what `save_trained` wrote."""
     from safetensors.torch import load_file
 
     put(module, load_file(folder / FILE), folder / FILE)
@@ -31,8 +31,8 @@ def load_trained(module: nn.Module, folder: Path) -> None:
 
 @torch.no_grad()
 def put(module: nn.Module, saved: Mapping[str, Tensor], where: object) -> None:
-    """Copy tensors onto the trained parameters of their names. RuntimeError where these are not the same; `where` they
-    come from."""
+    """Copy tensors into the trained parameters of the same names. RuntimeError if the names differ. `where`: their
+    origin, for the message."""
     known = dict(trained(module))
     if saved.keys() != known.keys():
         odd = min(saved.keys() ^ known.keys())
@@ -45,12 +45,12 @@ def put(module: nn.Module, saved: Mapping[str, Tensor], where: object) -> None:
 
 
 def trained(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    """(name, parameter) of what is trained, tied ones once."""
+    """(name, parameter) of all trained parameters, tied ones once."""
     return [(name, p) for name, p in module.named_parameters() if p.requires_grad]
 
 
 def gathered(trainer: Any) -> nn.Module:
-    """The trained objective with whole parameters on every rank, also where ZeRO-3 has cut them up."""
+    """The trained objective with whole parameters on every rank, gathered if ZeRO-3 sharded them."""
     module = trainer.accelerator.unwrap_model(trainer.model_wrapped)
     cut = [p for p in module.parameters() if hasattr(p, "ds_id")]
     if cut:
@@ -60,7 +60,7 @@ def gathered(trainer: Any) -> nn.Module:
         with deepspeed.zero.GatheredParameters(cut):
             whole = [p.detach().clone() for p in cut]
         trainer.accelerator.deepspeed_engine_wrapped.engine.destroy()
-        unset_hf_deepspeed_config()  # else what one process builds to save is cut up, too, and it waits for the rest
+        unset_hf_deepspeed_config()  # else a model that one process builds to save is sharded, too, and hangs
         for parameter, data in zip(cut, whole, strict=True):
             parameter.data = data
     return module
