@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reasoning_train.recipe.errors import Problems
-from reasoning_train.recipe.grids import BadGrid, nested, settings
+from reasoning_train.recipe.grids import BadGrid, nested, placed, settings
 from reasoning_train.recipe.overrides import leaves, merged
 from reasoning_train.recipe.resolver.scope import OUTSIDE, Scope, Setting
 from reasoning_train.recipe.schema import MixedSeed, Stage
@@ -47,7 +47,9 @@ def drafts_of(name: str, path: str, stage: Stage, problems: Problems, scope: Sco
         problems.place(own, path)
         for parameter, source in setting.sources.items():
             problems.place(join(own, parameter), join(path, f"grid.{source}"))
-        with_values = validate(Stage, merged(written, nested(setting.values)), own, problems)
+        filled, read = placed(written, setting.values)
+        fields = {parameter: value for parameter, value in setting.values.items() if parameter not in read}
+        with_values = validate(Stage, merged(filled, nested(fields)), own, problems)
         if with_values is not None:
             before = {key: f"{node}.{setting.name}" if key == "previous" else node for key, node in gate.items()}
             yield _draft(own, own, with_values, scope=scope, **before)

@@ -1,7 +1,8 @@
 """Grids: a stage, or a group of stages, repeated over the values of parameters.
 
-`tuned: {uses: dpo, ..., grid: {beta: [0.1, 0.3]}}` makes the nodes `tuned.beta=0.1` and `tuned.beta=0.3`; references
-name one by its value, `${stages.tuned[beta=0.3]}`, or mean all of them, `${stages.tuned}`.
+`tuned: {uses: sft, ..., grid: {epochs: [1, 2]}}` makes the nodes `tuned.epochs=1` and `tuned.epochs=2`; references name
+one by its value, `${stages.tuned[epochs=2]}`, or mean all of them, `${stages.tuned}`. A parameter is a field of the
+stage, unless the stage reads it: `losses: [{uses: dpo, beta: "${grid.beta}"}], grid: {beta: [0.1, 0.3]}`.
 """
 
 from __future__ import annotations
@@ -91,6 +92,33 @@ def _is(setting: Setting, parameter: str, text: str) -> bool:
         return False
     own = setting.values[parameter]
     return isinstance(value, (int, float)) and type(value) is not bool and type(own) in (int, float) and own == value
+
+
+def placed(written: Any, values: Mapping[str, Any]) -> tuple[Any, set[str]]:
+    """A stage with `${grid.NAME}` replaced by the value of that parameter, and the parameters that it reads so.
+
+    >>> placed({"losses": [{"uses": "dpo", "beta": "${grid.beta}"}], "n": 2}, {"beta": 0.1, "n": 4})
+    ({'losses': [{'uses': 'dpo', 'beta': 0.1}], 'n': 2}, {'beta'})
+    """
+    read: set[str] = set()
+
+    def place(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: place(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [place(item) for item in value]
+        if not isinstance(value, str):
+            return value
+        for name, own in values.items():
+            reference = f"${{grid.{name}}}"
+            if reference in value:
+                read.add(name)
+                if value == reference:
+                    return own
+                value = value.replace(reference, value_text(own))
+        return value
+
+    return place(written), read
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:

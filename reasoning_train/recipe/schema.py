@@ -61,9 +61,10 @@ class Stage(BaseModel):
     the recipe's seed. A number is the seed itself, the same under every seed of the recipe and in every round."""
     resources: Resources = Resources()
     grid: dict[str, list[Any] | dict[str, Any]] = {}
-    """Repeats the stage over the values of its fields: `{beta: [0.1, 0.3]}`, `{search.simulations: [8, 16]}`; values
-    that are no plain text or number have names, `{data: {few: "${stages.a}", many: "${stages.b}"}}`.
-    `${stages.X[beta=0.3]}` is one of them, `${stages.X}` all, by name."""
+    """Repeats the stage over the values of its fields: `{epochs: [1, 2]}`, `{search.simulations: [8, 16]}`; values
+    that are no plain text or number have names, `{data: {few: "${stages.a}", many: "${stages.b}"}}`. A parameter that
+    the stage reads as `${grid.NAME}` is no field. `${stages.X[epochs=2]}` is one of them, `${stages.X}` all, by
+    name."""
 
 
 class Choice(_Part):

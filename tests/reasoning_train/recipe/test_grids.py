@@ -200,3 +200,15 @@ def test_wrong_groups(tmp_path: Path, override: str, message: str) -> None:
     with pytest.raises(RecipeError) as caught:
         load(tmp_path, GROUP, override)
     assert message in str(caught.value)
+
+
+def test_a_stage_reads_a_parameter_where_it_is_no_field_of_its_own(tmp_path: Path) -> None:
+    """Inside lists and texts, with its type; a parameter that is read is no field."""
+    text = GRID.replace(
+        "grid: {rate: [0.1, 1e-5], steps: [3]}", 'label: "k ${grid.k}", steps: "${grid.k}", grid: {k: [1, 2]}'
+    )
+    nodes = load(tmp_path, text).nodes
+    assert [(nodes[f"tuned.k={k}"].config["label"], nodes[f"tuned.k={k}"].config["steps"]) for k in (1, 2)] == [
+        ("k 1", 1),
+        ("k 2", 2),
+    ]
