@@ -1,4 +1,4 @@
-"""The stage graph of one recipe, resolved: what the loader makes and the runner, the worker and the report read."""
+"""The resolved stage graph of one recipe. The loader makes it; the runner, the worker and the report read it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ class Node:
     ...)`."""
 
     name: str
-    """`sample`; implicit ones `model`, `task.train`, `task.train.gold`; in rounds `rounds.grow.2.sample`; with several
-    seeds `sample@1`."""
+    """`sample`; implicit nodes are `model`, `task.train`, `task.train.gold`; in rounds `rounds.grow.2.sample`; with
+    several seeds `sample@1`."""
     uses: str
     version: int
     config: dict[str, Any]
-    """Validated, defaults filled in, plain values with `Ref` at the edges; without `uses`, `seed` and `resources`."""
+    """The validated config as plain values, with defaults filled in and a `Ref` for each input; without `uses`, `seed`
+    and `resources`."""
     seed: int | None
     """None for stages that are not seeded."""
     key: str
     """sha256 over (uses, version, `asked` with input keys in place of references, `pieces`, seed), hex."""
     asked: dict[str, Any] = field(default_factory=dict)
-    """What of the config enters the key: the fields that differ from their defaults, at every depth."""
+    """The part of the config that enters the key: the fields that differ from their defaults, at every depth."""
     pieces: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """Dotted place in the config -> (name, version) of every piece there: `{"search": ("mcts", 1)}`."""
+    """Dotted path in the config -> (name, version) of the piece there: `{"search": ("mcts", 1)}`."""
     resources: dict[str, Any] = field(default_factory=dict)
     """`threads`, `shards`, ...; not part of the key."""
     inputs: tuple[str, ...] = ()
@@ -33,11 +34,11 @@ class Node:
     files: dict[str, str] = field(default_factory=dict)
     """Leaf files that entered the key: path -> sha256 of the bytes."""
     stop_gate: str | None = None
-    """In a round after the first: the node whose decision may turn this one into a pass-through."""
+    """In rounds after the first: the node whose decision may turn this one into a pass-through."""
     previous: str | None = None
-    """The node of the round before that a pass-through points to."""
+    """The node of the previous round that a pass-through points to."""
     origin: str = ""
-    """Where the stage stands in the recipe, `file:line`."""
+    """Where the recipe defines the stage, `file:line`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,7 +48,8 @@ class Ref:
 
 
 class Spread(dict[str, Ref]):
-    """All settings of a stage that has a grid, by names for rows of tables: `{"tuned[beta=0.1]": Ref(...), ...}`."""
+    """All settings of a stage that has a grid, keyed by the names of table rows: `{"tuned[beta=0.1]": Ref(...),
+    ...}`."""
 
     def __init__(self, stage: str, refs: Mapping[str, Ref]) -> None:
         """`refs`: setting (`beta=0.1`) -> reference."""
@@ -72,18 +73,19 @@ SolutionsRef = Annotated[Ref, Kind("solutions")]
 ModelRef = Annotated[Ref, Kind("model")]
 """A `from_pretrained` folder with `format.json`."""
 VerifierRef = Annotated[Ref, Kind("verifier")]
-"""A `from_pretrained` folder with a head (heads.py) and `format.json`, whose model half may be its own."""
+"""A `from_pretrained` folder with a head (heads.py) and `format.json`. The model half of its Format may differ from the
+policy's."""
 BackboneRef = Annotated[Ref, Kind("model"), Kind("verifier")]
-"""A model or a verifier: what a head stands on, or stood on before."""
+"""A model or a verifier: the backbone of a head to train."""
 TreesRef = Annotated[Ref, Kind("trees")]
 """Node rows of finished searches (trees.Tree)."""
 PairsRef = Annotated[Ref, Kind("pairs")]
 """Preferences between two continuations (labels.StepPair)."""
 ValueTargetsRef = Annotated[Ref, Kind("value_targets")]
-"""Paths with what a verifier should say along them (labels.ValueTarget)."""
+"""Paths with target values for a verifier (labels.ValueTarget)."""
 RowsRef = Annotated[Ref, *(Kind(name) for name in ("problems", "solutions", "trees", "pairs", "value_targets"))]
-"""Rows of any kind that belong to problems."""
+"""Rows of any kind that belongs to problems."""
 TableRef = Annotated[Ref, Kind("table")]
 """Per-problem results of an evaluation."""
 VerdictRef = Annotated[Ref, Kind("verdict")]
-"""What a claim stage found."""
+"""The result of a `claim` stage."""

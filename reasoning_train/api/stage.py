@@ -37,30 +37,31 @@ class StageConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     def placement_problems(self, world: int, deepspeed: str | None) -> Iterator[str]:
-        """Why `world` processes under a DeepSpeed configuration cannot do the stage: told before a run, and asked by
-        the worker."""
+        """Why `world` processes under a DeepSpeed configuration cannot run the stage. It is checked before a run, and
+        again by the worker."""
         return iter(())
 
     def weight_bytes(self, deepspeed: str | None) -> WeightBytes:
-        """What a GPU holds of each weight of the model that the stage runs or trains; jobs ask for memory by it."""
+        """Bytes per weight of the model that the stage runs or trains. Jobs request GPU memory by it."""
         return WeightBytes()
 
     @property
     def reserved_share(self) -> float:
-        """The share of each GPU's memory that an engine beside such a model takes."""
+        """Share of each GPU's memory that an engine beside the model reserves."""
         return 0.0
 
     @property
     def row_names(self) -> list[str]:
-        """Rows of the table that the stage makes, in order; empty where it makes none or only the run tells."""
+        """Names of the rows of the stage's table, in order. Empty if it makes no table or the names are known only
+        after the run."""
         return []
 
 
 @dataclass(frozen=True, slots=True)
 class KindOf:
-    """Stands for the kind of an output that is of the kind of an input: `outputs={"data": KindOf("sources")}`.
+    """Gives an output the kind of an input: `outputs={"data": KindOf("sources")}`.
 
-    The inputs that the field holds must all be of one kind; the recipe is refused otherwise.
+    All inputs in the field must have the same kind; otherwise the recipe is refused.
     """
 
     field: str
@@ -84,7 +85,7 @@ class Input:
 
 
 class Context(Protocol):
-    """What a stage function may use beside its config. Implemented by the worker."""
+    """What a stage function may use in addition to its config. The worker implements it."""
 
     seed: int
     """The stage's resolved seed; 0 for stages registered with `seeded=False`."""
@@ -101,28 +102,29 @@ class Context(Protocol):
         """The finished artifact behind a reference, pass-throughs followed."""
 
     def output(self, name: str) -> Path:
-        """An existing empty-at-start folder for output `name`; published when the stage returns."""
+        """The folder of output `name`. It is empty at the start and published when the stage returns."""
 
     def pending(self, items: Iterable[tuple[str, Any]], *, group_size: int = 1) -> Iterator[tuple[int, str, Any]]:
-        """(order, key, item) of those of this shard that no attempt has recorded yet; keys are unique. Every
-        `group_size` items in a row (the trees of one problem) are one shard's."""
+        """(order, key, item) of this shard's items that no attempt has recorded yet. Keys are unique. Each run of
+        `group_size` consecutive items (the trees of one problem) belongs to one shard."""
 
     def record(self, order: int, key: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Append one finished problem to the log, durably. Rows come out sorted by (order, position)."""
+        """Append one finished problem to the log, durably. The merged rows are sorted by (order, position)."""
 
     def progress(self, done: int, total: int | None, **figures: float) -> None:
-        """Tell the runner how far this attempt is: `done` of those that `pending` handed out, `total` over all
+        """Report progress to the runner: `done` counts the items that `pending` yielded, `total` counts over all
         shards."""
 
     def metric(self, name: str, value: Any) -> None:
         """Put a JSON value into the manifest's metrics."""
 
     def count(self, name: str, n: int = 1) -> None:
-        """Add to a counter of the manifest: `in`, `out`, `dropped.<reason>`, `tokens.<what>`. Shards are summed."""
+        """Add to a counter of the manifest: `in`, `out`, `dropped.<reason>`, `tokens.<what>`. Counters are summed over
+        shards."""
 
     def history(self, **figures: float) -> None:
-        """Append one point to the stage's curves (`step=..., loss=...`): manifest-side JSON Lines, drawn by the
-        report."""
+        """Append one point to the stage's curves (`step=..., loss=...`). They are stored as JSON Lines beside the
+        manifest, and the report plots them."""
 
 
 def gate(ok: bool, message: str) -> None:
@@ -132,40 +134,41 @@ def gate(ok: bool, message: str) -> None:
 
 
 def at_most(known: int | None, limit: int | None) -> int | None:
-    """For estimators: how many rows of an input a stage with a `limit` reads; None where nobody can tell yet."""
+    """For estimators: how many rows of an input a stage with a `limit` reads. None if that is not known yet."""
     return min((number for number in (known, limit) if number is not None), default=None)
 
 
 Sizes = Callable[[Ref], dict[str, Any]]
-"""What an estimator knows of an input: its own estimate, or the exact rows of a finished artifact."""
+"""What an estimator knows about an input: its estimate, or the exact rows of a finished artifact."""
 
 
 @dataclass(frozen=True, slots=True)
 class Maker:
-    """A stage that may have made what a reference leads to, e.g. `Maker("rounds.grow.1.tuned", "sft", config)`."""
+    """A stage that may have made what a reference points to, e.g. `Maker("rounds.grow.1.tuned", "sft", config)`."""
 
     name: str
     uses: str
     config: Any
-    """Validated, of the class that its stage type has."""
+    """Validated; an instance of the stage type's config class."""
 
 
 class Made(Protocol):
-    """What a check may ask about the stages that a config refers to. What did not fit itself is not among them."""
+    """What a check may ask about the stages that a config refers to. Stages whose own config is invalid are absent."""
 
     def __call__(self, ref: Ref) -> Mapping[str, Any]:
-        """The config of the stage behind a reference as plain data, {} where that did not fit itself."""
+        """The config of the stage behind a reference as plain data, {} if that config is invalid."""
 
     def makers(self, ref: Ref) -> list[Maker]:
-        """The stage behind a reference and, where that may pass on the artifact of the round before, that one's."""
+        """The stage behind a reference and, if it may pass on an artifact of the previous round, that round's stage."""
 
     def origins(self, ref: Ref) -> list[Maker]:
-        """The stages that first made the rows or the model: choices, selections and merges are followed (`carries`)."""
+        """The stages that first made the rows or the model. Stages that only choose, select or merge are followed to
+        their inputs (`carries`)."""
 
 
 @dataclass(slots=True)
 class StageDef:
-    """A registered stage. Calling it runs the function; `finish` sets what runs once over the merged rows."""
+    """A registered stage. `run` is its function; `finish` sets the function that runs once over the merged rows."""
 
     name: str
     version: int
@@ -175,18 +178,19 @@ class StageDef:
     """Output name -> kind; the first is the main output."""
     unit: Literal["problem", "whole"]
     seeded: bool | Callable[[Any], bool]
-    """False, or a function of the config that says so: the recipe's seed does not reach the key, so all seeds share the
-    artifact."""
+    """Whether the stage draws random numbers, or a function of the config that says so. If not, the recipe's seed is
+    not in the key, so all seeds share the artifact."""
     across_seeds: bool
     """True: with `seeds: [...]` the stage runs once and each of its references becomes the list over all seeds."""
     heavy: bool
-    """True: needs torch; False: may run where torch is not imported."""
+    """True: the stage needs torch. False: it may run in a process without torch."""
     distributed: bool
     """True: a trainer, which several processes of a torchrun may run together."""
     scores: bool
-    """True: runs a model, without an `engine`, over what it reads; a GPU is of use."""
+    """True: the stage runs a model over its inputs without an `engine`, so a GPU helps."""
     carries: str | None
-    """The field whose rows or model are handed on in the main output, picked or with columns added, but no others."""
+    """The field whose rows or model the main output passes on, perhaps filtered or with more columns, but with no new
+    ones."""
     after: Callable[[Any, Any, Iterable[dict[str, Any]]], None] | None = field(default=None)
     estimator: Callable[[Any, Sizes], dict[str, Any]] | None = field(default=None)
     checker: Callable[[Any, Made], Iterable[tuple[str, str]]] | None = field(default=None)
@@ -196,7 +200,7 @@ class StageDef:
         return self.seeded(config) if callable(self.seeded) else self.seeded
 
     def alone(self, config: Mapping[str, Any]) -> bool:
-        """Whether one process is to do the whole stage unless the recipe asks for shards: its engine says so."""
+        """Whether one process does the whole stage unless the recipe asks for shards. The engine decides."""
         engine = getattr(self.config.model_validate(config), "engine", None)
         return engine is not None and engine.alone
 
@@ -218,17 +222,17 @@ class StageDef:
         return function
 
     def estimate(self, function: Callable[[Any, Sizes], dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-        """Decorator for `f(config, sizes)`: upper limits before the run, any of `rows` (of the main output), `records`
-        (problems), `tokens` (generated), `calls`, `memory_bytes`, `parameters`. `sizes(ref)` is the same of an input,
-        {} where unknown."""
+        """Decorator for `f(config, sizes)`, which returns upper limits before the run: any of `rows` (of the main
+        output), `records` (problems), `tokens` (generated), `calls`, `memory_bytes`, `parameters`. `sizes(ref)` gives
+        the same for an input, {} if unknown."""
         self.estimator = function
         return function
 
     def check(
         self, function: Callable[[Any, Made], Iterable[tuple[str, str]]]
     ) -> Callable[..., Iterable[tuple[str, str]]]:
-        """Decorator for `f(config, made)`: (field, what is wrong with it) where the config does not fit those of the
-        stages that it refers to, told when the recipe loads."""
+        """Decorator for `f(config, made)`, which yields (field, what is wrong with it) if the config does not fit the
+        stages that it refers to. It runs when the recipe loads."""
         self.checker = function
         return function
 

@@ -1,5 +1,5 @@
-"""`calibrate`: a verifier whose values are probabilities, by Platt's gain and offset or isotonic regression, fitted on
-a dev split."""
+"""`calibrate`: turns a verifier's values into probabilities by Platt scaling or isotonic regression, fitted on a dev
+split."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ from reasoning_train.store.inputs import read_problems, read_solutions, with_sol
 
 
 class CalibrateConfig(StageConfig):
-    """Which verifier, on what."""
+    """Which verifier is calibrated, and on which solutions."""
 
     verifier: VerifierRef
     problems: ProblemsRef
-    """Not those that it was trained on, nor those that it is evaluated on: a dev split."""
+    """A dev split: neither the training nor the evaluation problems."""
     solutions: SolutionsRef
     policy: ModelRef
-    """That drew the solutions."""
+    """The policy that sampled the solutions."""
     method: Literal["platt", "isotonic"] = "platt"
-    """`platt`: two numbers, for little data, and every order of values is kept; `isotonic`: any shape, from about a
-    thousand solutions on, but values that fall together tie."""
+    """`platt`: two parameters, for little data; keeps the order of values. `isotonic`: any monotone curve, from about a
+    thousand solutions on; different values may become equal."""
     aggregate: Literal["last", "min"] = "last"
-    """Which of the values of a solution's steps will be its score (`evaluate_verifier`)."""
+    """Which of a solution's step values will be its score in `evaluate_verifier`."""
     min_rows: int = Field(50, ge=2)
-    """Solutions with a verdict; both kinds are needed."""
+    """Minimum number of solutions with a verdict; both right and wrong ones are needed."""
 
 
 @stage("calibrate", version=2, outputs={"verifier": "verifier"}, seeded=False, scores=True)
 def calibrate(config: CalibrateConfig, ctx: Context) -> None:
-    """Fit on the head's raw scores of whole solutions; the activation becomes a sigmoid or a curve, the scale p."""
+    """Fit on the head's raw scores of whole solutions. The activation becomes a sigmoid or an isotonic curve, and the
+    scale becomes p."""
     from data_gen.verifiers.checkpoint import load_verifier, save_verifier
     from data_gen.verifiers.heads import HeadConfig
     from reasoning_train.evaluation.ranking import brier, calibration_error
@@ -70,14 +71,14 @@ def calibrate(config: CalibrateConfig, ctx: Context) -> None:
     import torch
 
     p = head.activate(torch.tensor(scores)).tolist()
-    # On the solutions that it was fitted on; `evaluate_verifier` says what it is worth on others.
+    # On the solutions that it was fitted on; `evaluate_verifier` measures it on others.
     ctx.metric("fit", {**fitted, "brier": brier(p, right), "ece": calibration_error(p, right)})
     ctx.metric("curve", _curve(p, right))
 
 
 @calibrate.check
 def fits(config: CalibrateConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """Values of steps go together as asked; the solutions are of these problems."""
+    """The head's values can be aggregated as asked; the solutions belong to these problems."""
     for _, head in heads(made, config.verifier):
         if head and (said := aggregate_misfit(config.aggregate, head)):
             yield "aggregate", said
@@ -109,14 +110,14 @@ def _isotonic(scores: list[float], right: list[bool]) -> dict[str, Any]:
 
 
 def _with(head: Any, config: Any) -> Any:
-    """The same weights under another reading."""
+    """The same weights with another config."""
     made = type(head)(config, head.width)
     made.load_state_dict(head.state_dict())
     return made.to(next(head.parameters()).device).eval()
 
 
 def _curve(p: list[float], right: list[bool]) -> list[list[float]]:
-    """[mean probability, share right, number] of ten bins."""
+    """[mean probability, share right, count] for each of ten bins that is not empty."""
     pairs = sorted(zip(p, right, strict=True))
     binned = itertools.groupby(pairs, key=lambda pair: min(9, int(pair[0] * 10)))
     groups = [list(members) for _, members in binned]

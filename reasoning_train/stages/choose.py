@@ -1,4 +1,4 @@
-"""`choose`: one model out of several, by its value in tables on dev. `${rounds.NAME.best}` is one of these."""
+"""`choose`: the best of several models by a metric on dev. `${rounds.NAME.best}` makes such a stage."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from reasoning_train.stages.fits import table_rows
 
 
 class ChooseConfig(StageConfig):
-    """The candidates by name (models or verifiers), and the number that decides."""
+    """The candidates by name (models or verifiers), and the metric that decides."""
 
     policies: dict[str, BackboneRef] = Field(min_length=1)
     table: TableRef | dict[str, TableRef]
-    """An evaluation on dev whose rows are named as the candidates are, or a table for each candidate."""
+    """An evaluation on dev whose rows have the candidates' names, or one table per candidate."""
     metric: str = "accuracy"
-    """Equal candidates: the first is chosen."""
+    """The metric that decides. If candidates are equal, the first is chosen."""
     lower: bool = False
-    """Less of the metric is better; of costs and cut solutions that is known."""
+    """Lower values of the metric are better. For costs and `cut` this is the default."""
     row: str | None = None
-    """With a table for each candidate: the row that is compared; needed where the tables have several."""
+    """With one table per candidate: the row to compare. Needed if the tables have several."""
     uneven: Annotated[str | None, Unkeyed()] = None
-    """Why this arm was chosen out of more or fewer candidates than one that it is evaluated beside."""
+    """Why this arm was chosen from more or fewer candidates than another arm of the same evaluation."""
 
     @model_validator(mode="after")
     def _complete(self) -> ChooseConfig:
@@ -50,7 +50,7 @@ class ChooseConfig(StageConfig):
 
 @stage("choose", version=1, outputs={"model": KindOf("policies")}, seeded=False, heavy=False)
 def choose(config: ChooseConfig, ctx: Context) -> None:
-    """Publish the chosen model again; files are hard links where the file system has them, so it takes no space."""
+    """Publish the chosen model again. Files are hard links if the file system supports them, so they take no space."""
     from reasoning_train.evaluation.dev_value import dev_value
     from reasoning_train.evaluation.names import lower_is_better
 
@@ -69,13 +69,13 @@ def choose(config: ChooseConfig, ctx: Context) -> None:
 
 
 def best_of(values: Mapping[str, float], *, lower: bool = False) -> str:
-    """The name of the highest value, or of the lowest; of equal ones the first."""
+    """The name of the highest value, or of the lowest with `lower`. The first one wins ties."""
     return min(values, key=lambda name: values[name]) if lower else max(values, key=lambda name: values[name])
 
 
 def tried(metric: str, values: Mapping[str, float], chosen: str, keys: Mapping[str, str]) -> dict[str, Any]:
-    """What was tried, as terminals and the report show it. `keys`: of the candidates' artifacts; rounds after a stop
-    rule fired have the artifact of an earlier one."""
+    """The table of candidates for the terminal and the report. `keys`: the keys of their artifacts; rounds after the
+    stop rule fired have the artifact of an earlier round."""
     first: dict[str, str] = {}
     for name, key in keys.items():
         first.setdefault(key, name)
@@ -90,7 +90,7 @@ def tried(metric: str, values: Mapping[str, float], chosen: str, keys: Mapping[s
 
 @choose.check
 def names(config: ChooseConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """A candidate without a row is told before the run, not at its end."""
+    """A candidate without a row is reported before the run, not at its end."""
     for name in config.policies:
         table, row = config.place(name)
         known = table_rows(made, table)

@@ -1,6 +1,6 @@
-"""`decontaminate`: problems to train on that repeat an evaluation problem are reported and, by a named policy, dropped.
+"""`decontaminate`: reports training problems that repeat an evaluation problem and, depending on `policy`, drops them.
 
-It works on problems, before anything is sampled: what is dropped here is neither paid for nor trained on.
+It works on problems before anything is sampled, so no compute is spent on dropped problems.
 """
 
 from __future__ import annotations
@@ -21,21 +21,22 @@ from reasoning_train.store.rows import write_rows
 
 
 class DecontaminateConfig(StageConfig):
-    """`ngram`: a shared run of n normalised words. `exact`: the same normalised question, only where splits are
-    disjoint by construction (templated problems share long runs of words without sharing the problem)."""
+    """What is compared. `ngram`: a shared run of n normalised words. `exact`: the same normalised question, allowed
+    only if splits are disjoint by construction (templated problems share long runs of words without being the same
+    problem)."""
 
     problems: ProblemsRef
     against: list[Annotated[Ref, Kind("problems", same_format=False)]] = Field(min_length=1)
-    """Evaluation sets, of any task: only their questions are looked at."""
+    """Evaluation sets of any task; only their questions are read."""
     match: Literal["ngram", "exact"] = "ngram"
     n: int = Field(13, ge=4)
-    """Words a run; a shorter question matches whole."""
+    """Words in a run. A shorter question must match as a whole."""
     policy: Literal["drop", "report"] = "drop"
 
 
 @stage("decontaminate", version=1, outputs={"data": "problems"}, seeded=False, heavy=False, carries="problems")
 def decontaminate(config: DecontaminateConfig, ctx: Context) -> None:
-    """Write what is clean; the hits of each evaluation set are in the metrics."""
+    """Write the clean problems; the metrics have the hits per evaluation set."""
     source, out = ctx.input(config.problems), ctx.output("data")
     sets = {str(ref): ctx.input(ref) for ref in config.against}
     if config.match == "exact":
@@ -58,7 +59,7 @@ def decontaminate(config: DecontaminateConfig, ctx: Context) -> None:
 
 @decontaminate.check
 def fits(config: DecontaminateConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """Exact matches are enough only where splits are disjoint by construction."""
+    """Exact matching is enough only if splits are disjoint by construction."""
     for i, ref in enumerate(config.against) if config.match == "exact" else ():
         for task in tasks(made, ref):
             if not task.disjoint_splits:
@@ -86,12 +87,12 @@ def _require_disjoint(sets: dict[str, Input]) -> None:
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words and numbers, all else dropped."""
+    """Lower-case words and numbers; everything else is dropped."""
     return re.findall(r"[^\W_]+", text.lower())
 
 
 def grams(text: str, n: int) -> set[str]:
-    """Runs of n normalised words; the whole text where it is shorter."""
+    """Runs of n normalised words; the whole text if it is shorter."""
     tokens = words(text)
     return {" ".join(tokens[i : i + n]) for i in range(max(1, len(tokens) - n + 1))}
 

@@ -1,8 +1,8 @@
-"""`dpo`: a policy from preferences: by DPO, IPO, SimPO or ORPO, on whole solutions, on steps (Step-DPO) or on sibling
+"""`dpo`: a policy from preferences by DPO, IPO, SimPO or ORPO, on whole solutions, on steps (Step-DPO) or on sibling
 steps (MCTS-DPO).
 
-Which of them is in the pairs: a step's pair has the question and the shared steps in its prompt, so loss falls on the
-step alone.
+The pairs decide which of these it is: a step pair has the question and the shared steps in its prompt, so only the step
+has a loss.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class DPOConfig(Training):
-    """Which policy learns from which pairs, by which losses."""
+    """Which policy is trained on which pairs, by which losses."""
 
     policy: ModelRef
     pairs: PairsRef
@@ -38,7 +38,7 @@ class DPOConfig(Training):
     """Terms of the objective, each a mean times its `weight`: `[{uses: dpo, beta: 0.3}, {uses: sft, weight: 0.1}]`."""
     adapter: Literal["merge", "keep"] = "merge"
     packing: Annotated[Literal["none", "sequence", "tree"], Unkeyed()] = "tree"
-    """`tree`: what the pairs of one tree share goes through the model once."""
+    """`tree`: the shared prefix of the pairs of one tree goes through the model once."""
 
     @model_validator(mode="after")
     def _fits(self) -> DPOConfig:
@@ -48,7 +48,7 @@ class DPOConfig(Training):
 
 @stage("dpo", version=2, outputs={"model": "model"}, distributed=True)
 def dpo(config: DPOConfig, ctx: Context) -> None:
-    """Train, then publish the policy with its Format (adapters merged unless `adapter: keep`)."""
+    """Train, then publish the policy with its Format. Adapters are merged unless `adapter: keep`."""
     from reasoning_train.models.policy import load_policy, save_policy
     from reasoning_train.trainers.fit import Source, finish, fit
     from reasoning_train.trainers.objective import Objective
@@ -103,7 +103,7 @@ def cost(config: DPOConfig, sizes: Sizes) -> dict[str, Any]:
 
 
 def _rows(config: DPOConfig, policy: Policy, ctx: Context) -> tuple[list[Row], int]:
-    """Rows to train on and the longest that a side may be."""
+    """Rows to train on, and the maximum length of a side."""
     from reasoning_train.trainers.data.pairs import encode_pairs
     from reasoning_train.trainers.data.preflight import named, validate_rows
 

@@ -1,5 +1,5 @@
-"""`evaluate_verifier`: verifiers on sampled solutions of held-out problems: AUC, calibration, best of N against voting
-and chance."""
+"""`evaluate_verifier`: verifiers on sampled solutions of held-out problems: AUC, calibration, and best of N compared
+with voting and chance."""
 
 from __future__ import annotations
 
@@ -40,31 +40,33 @@ MAJORITY, CHANCE, FIRST = "majority", "random distinct trace", "first sample"
 
 
 class EvaluateVerifierConfig(StageConfig):
-    """Which verifiers, on whose solutions."""
+    """Which verifiers are evaluated, and on which solutions."""
 
     verifiers: dict[str, VerifierRef] = {}
     likelihoods: dict[str, ModelRef] = {}
-    """Policies whose mean log-probability of a solution is its score (Math-Rev, arXiv 2410.05318): one that `dpo` with
-    `losses: [simpo]` has tuned for it, or the policy itself. At least one of `verifiers` and `likelihoods`."""
+    """Policies whose mean log-probability of a solution is its score (Math-Rev, arXiv 2410.05318): a policy trained for
+    it by `dpo` with `losses: [simpo]`, or the policy itself. Give at least one of `verifiers` and `likelihoods`."""
     problems: ProblemsRef
     solutions: SolutionsRef
-    """Several a problem, drawn from `policy` (stage `sample` on held-out problems)."""
+    """Several solutions per problem, sampled from `policy` (stage `sample` on held-out problems)."""
     policy: ModelRef
     by: list[str] = []
-    """Tags of problems, or `difficulty`: one more table for each, with every row's metrics in every group."""
+    """Tags of problems, or `difficulty`. Each adds a table with every row's metrics per group."""
     where: Where = {}
     """Only problems with these tags: `{subject: algebra, difficulty: [4, 5]}`."""
     aggregate: Aggregate = "last"
-    """How the values of a solution's steps become a verifier's score."""
+    """How the values of a solution's steps are combined into a verifier's score."""
     max_unverifiable: MaxUnverifiable = MOST_UNVERIFIABLE
-    """Greatest share of problems whose gold is missing or unreadable: they are left out and counted, and the stage
-    stops at more."""
+    """Largest share of problems whose gold may be missing or unreadable. Such problems are left out and counted; above
+    this share the stage stops."""
     votes: list[AnyVote] = Field([Argmax()], min_length=1)
-    """How scores choose, each a row of every verifier: `[argmax, weighted]`. The score of a ballot is the solution's
-    probability, of rankings its exp. `argmax` is called by the verifier's name alone, others `NAME, VOTE`."""
+    """How scores choose an answer: `[argmax, weighted]`. Every verifier has a row per vote. The weight of a solution is
+    its probability, or exp of its score for rankings. The row of `argmax` has the verifier's name, others are `NAME,
+    VOTE`."""
     n: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = []
-    """Also what smaller pools come to, without drawing again: rows `NAME@n` for each n, the mean over all choices of n
-    solutions of a problem (over 64 random ones where the vote has no closed form), at their share of the tokens."""
+    """Sizes of smaller pools to evaluate without sampling again. Each n adds rows `NAME@n`: the mean over all subsets
+    of n solutions of a problem (over 64 random subsets if the vote has no closed form), with n / pool size of the
+    tokens."""
 
     @model_validator(mode="after")
     def _named_once(self) -> EvaluateVerifierConfig:
@@ -104,7 +106,7 @@ def voted(name: str, vote: Vote) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A solution, by its number in the pool, as votes see it."""
+    """A solution as votes see it, identified by its number in the pool."""
 
     number: int
     answer: str | None
@@ -113,29 +115,28 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Scored:
-    """The solutions of one problem with a score each."""
+    """The solutions of one problem, each with a score."""
 
     problem: Problem
     pool: list[Solution]
     scores: list[float]
     scale: Scale
-    """P where the verifier's scale converts."""
+    """P if the verifier's scale converts to it."""
 
     @property
     def weights(self) -> list[float]:
-        """What each solution weighs in a vote: P(right), or exp of a ranking, which says how far it is behind the
-        best."""
+        """Weight of each solution in a vote: P(right), or for rankings exp of the score minus the best score."""
         top = max(self.scores) if self.scale is Scale.RANKING else 0.0
         return [as_weight(score - top if score > -math.inf else score, self.scale) for score in self.scores]
 
 
 @stage("evaluate_verifier", version=3, outputs={"table": "table"}, seeded=False, scores=True)
 def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
-    """One row per (way to choose, problem) in the shape of `evaluate`; each verifier's figures stand beside the
-    accuracies.
+    """One row per (way to choose, problem), with the columns of `evaluate`. Each verifier's figures are shown beside
+    the accuracies.
 
-    Differences are taken against the majority vote. `random distinct trace` is what a verifier that knows nothing would
-    choose. Tokens are those that a way of choosing needs: the solutions that were drawn, and what the verifier reads.
+    Differences are taken against the majority vote. `random distinct trace` is the expected choice of an uninformed
+    verifier. Tokens count what a way of choosing needs: the sampled solutions, and what the verifier reads.
     """
     from reasoning_train.evaluation.summary import summarise_rows
     from reasoning_train.evaluation.tables import group_tables, summary_table
@@ -175,7 +176,8 @@ def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
 
 @evaluate_verifier.check
 def fits(config: EvaluateVerifierConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """Values of steps go together as asked; the solutions are of these problems."""
+    """The head's values can be aggregated as asked; the solutions belong to these problems; the pools are large
+    enough."""
     for name, verifier in config.verifiers.items():
         for _, head in heads(made, verifier):
             if head and (said := aggregate_misfit(config.aggregate, head)):
@@ -193,7 +195,7 @@ def fits(config: EvaluateVerifierConfig, made: Made) -> Iterator[tuple[str, str]
 def _pools(
     config: EvaluateVerifierConfig, ctx: Context, seen: Counter[str] | None = None
 ) -> Iterator[tuple[Problem, list[Solution]]]:
-    """Problems with those of their solutions that are verifiable; the others are counted, and problems in `seen`."""
+    """Problems with their verifiable solutions. Other solutions are counted, and problems are counted in `seen`."""
     source = read_solutions(ctx.input(config.solutions))
     for problem, solutions in with_solutions(read_problems(ctx.input(config.problems)), source):
         if not suits(config.where, problem.tags, problem.difficulty):
@@ -208,7 +210,7 @@ def _pools(
 
 
 def _scored(name: str, config: EvaluateVerifierConfig, ctx: Context) -> Iterator[_Scored]:
-    """Scores as probabilities where the verifier's scale has them."""
+    """Scores, as probabilities if the verifier's scale converts to them."""
     from reasoning_train.models.policy_text import load_policy_text
 
     codec, pools = load_policy_text(ctx.input(config.policy).path).codec, _pools(config, ctx)
@@ -223,7 +225,7 @@ def _scored(name: str, config: EvaluateVerifierConfig, ctx: Context) -> Iterator
 
 
 Figure = Union["Estimate", float]
-"""A number of a verifier, with its interval where one covers."""
+"""A figure of a verifier, with its interval if a valid one is known."""
 Pools = Iterator[tuple[Problem, list[Solution]]]
 Found = Iterator[tuple[Problem, list[Solution], list[float], Scale]]
 
@@ -253,8 +255,8 @@ def _by_likelihood(name: str, config: EvaluateVerifierConfig, ctx: Context, code
 
 
 def _figures(scored: list[_Scored]) -> dict[str, Figure]:
-    """AUC within problems (mean over those that have both kinds) and pooled; Brier score and debiased calibration error
-    of probabilities."""
+    """AUC within problems (mean over problems with both right and wrong solutions) and pooled; for probabilities also
+    the Brier score and the debiased calibration error."""
     import numpy as np
 
     from reasoning_train.evaluation.intervals import interval
@@ -273,7 +275,7 @@ def _figures(scored: list[_Scored]) -> dict[str, Figure]:
 
 
 def _with_figures(table: dict[str, Any], figures: dict[str, dict[str, Figure]]) -> dict[str, Any]:
-    """The table with a column for every figure, empty where there is no verifier."""
+    """The table with a column for every figure, empty in rows without a verifier."""
     names = list(dict.fromkeys(name for found in figures.values() for name in found))
     rows = [
         [*row, *(_shown(found[n]) if (found := figures.get(row[0], {})) and n in found else "" for n in names)]
@@ -283,7 +285,7 @@ def _with_figures(table: dict[str, Any], figures: dict[str, dict[str, Figure]]) 
 
 
 def _numbers(figure: Figure) -> list[float]:
-    """[value, low, high], or [value] where there is no interval that covers."""
+    """[value, low, high], or [value] if there is no valid interval."""
     return [figure] if isinstance(figure, float) else [figure.value, figure.low, figure.high]
 
 
@@ -296,7 +298,7 @@ def _right(solutions: Sequence[Solution]) -> list[bool]:
 
 
 def _elected(name: str, vote: Vote, one: _Scored, same: Same, n: int | None = None) -> dict[str, Any]:
-    """The row of what a vote makes of a verifier's scores."""
+    """The row of a vote over a verifier's scores."""
     return _voted(voted(name, vote), vote, one.problem, one.pool, one.weights, same, n, read=one.pool)
 
 
@@ -323,7 +325,7 @@ def _voted(
     n: int | None,
     read: Sequence[Solution] = (),
 ) -> dict[str, Any]:
-    """The row of a vote of the whole pool, or of n of its solutions at n shares of what the pool cost."""
+    """The row of a vote over the whole pool, or over n of its solutions at n / pool size of the pool's cost."""
     cast = [
         Ballot(_Candidate(i, solution.answer, float(solution.verdict == "correct")), 1, score)
         for i, (solution, score) in enumerate(zip(pool, scores, strict=True))

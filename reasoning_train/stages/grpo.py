@@ -1,7 +1,7 @@
-"""`grpo`: a policy from its own graded solutions: GRPO or RLOO, with the task's verdict as reward, shaped by a verifier
-if there is one.
+"""`grpo`: a policy from its own graded solutions by GRPO or RLOO. The reward is the task's verdict, optionally shaped
+by a verifier.
 
-TRL's trainers do it (extra `trl`), behind trainers/trl_adapter.py and, where vLLM draws, trl_vllm.py.
+It runs TRL's trainers (extra `trl`) through trainers/rl/trl_adapter.py and, if vLLM samples, trainers/rl/trl_vllm.py.
 """
 
 from __future__ import annotations
@@ -42,34 +42,35 @@ if TYPE_CHECKING:
 
 
 class GRPOConfig(Optimising):
-    """Which policy learns on which problems, and how. Defaults are GRPO's (arXiv 2402.03300); `loss: rloo` is arXiv
+    """Which policy is trained on which problems, and how. Defaults are GRPO's (arXiv 2402.03300); `loss: rloo` is arXiv
     2402.14740."""
 
     policy: ModelRef
     problems: ProblemsRef
     loss: Literal["grpo", "rloo"] = "grpo"
     n: int = Field(8, ge=2)
-    """Solutions a problem (a group); `batch_size` counts solutions."""
+    """Solutions per problem (a group); `batch_size` counts solutions."""
     temperature: float = Field(1.0, gt=0)
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(256, ge=1)
     limit: int | None = Field(None, ge=1)
-    """Only the first so many problems."""
+    """Use only the first N problems."""
     verifier: VerifierRef | None = None
-    """Shapes the reward: sigma(0.5 r_m) + (r_v - 1), r_m its score of the whole solution (Qwen2.5-Math, arXiv
-    2409.12122)."""
+    """Shapes the reward: sigma(0.5 r_m) + (r_v - 1), where r_m is its score of the whole solution and r_v the verdict
+    (Qwen2.5-Math, arXiv 2409.12122)."""
     uniform_groups: Literal["keep", "skip"] = "keep"
-    """Groups that are all right or all wrong. `skip`: they give no gradient, not even of the divergence. Unverifiable
-    ones never do."""
+    """Groups that are all right or all wrong. `skip`: they give no gradient, not even from the divergence. Unverifiable
+    groups never do."""
     beta: float = Field(0.001, ge=0)
-    """Weight of the divergence from the policy as it came: in the loss (grpo) or in the reward (rloo). 0: no reference
-    is held."""
+    """Weight of the divergence from the initial policy: in the loss (grpo) or in the reward (rloo). 0: no reference
+    model is kept."""
     epsilon: float = Field(0.2, gt=0)
-    """Where ratios of probabilities are clipped."""
+    """Clipping range of the probability ratios."""
     divide_by_std: bool | None = None
-    """Advantages over the standard deviation, of the group (grpo; default: yes) or of the batch (rloo; default: no)."""
+    """Divide advantages by the standard deviation of the group (grpo; default: yes) or of the batch (rloo; default:
+    no)."""
     mean_over: Literal["solution", "tokens", "max_tokens"] = "solution"
-    """What a solution's loss is divided by: its own length, all tokens of the step (DAPO), or the limit (Dr. GRPO). Not
+    """What a solution's loss is divided by: its length, all tokens of the step (DAPO), or `max_tokens` (Dr. GRPO). Not
     for rloo."""
     adapter: Literal["merge", "keep"] = "merge"
     vllm: Annotated[Vllm | None, Unkeyed()] = None
@@ -90,7 +91,7 @@ class GRPOConfig(Optimising):
         return self
 
     def placement_problems(self, world: int, deepspeed: str | None) -> Iterator[str]:
-        """Completions are drawn while it trains, and groups are dealt whole."""
+        """Completions are sampled during training, and groups are never split between processes."""
         yield from super().placement_problems(world, deepspeed)
         if zero_stage(deepspeed) == 3 and not (self.vllm and self.vllm.mode == "server"):
             yield (
@@ -113,18 +114,18 @@ class GRPOConfig(Optimising):
             )
 
     def weight_bytes(self, deepspeed: str | None) -> WeightBytes:
-        """The reference lies beside what is trained whole."""
+        """A full training also keeps the reference model in memory."""
         return self.trained(deepspeed).held_in_rl(reference=self.beta > 0, vllm=self.vllm is not None)
 
     @property
     def reserved_share(self) -> float:
-        """To a vLLM beside the trainer."""
+        """The share of a vLLM engine in the trainer's process."""
         return self.vllm.memory if self.vllm and self.vllm.mode == "colocate" else 0.0
 
 
 @stage("grpo", version=1, outputs={"model": "model"}, distributed=True)
 def grpo(config: GRPOConfig, ctx: Context) -> None:
-    """Train, then publish the policy with its Format (adapters merged unless `adapter: keep`)."""
+    """Train, then publish the policy with its Format. Adapters are merged unless `adapter: keep`."""
     from data_gen.engines.base import Sampling
     from reasoning_train.models.policy import load_policy, save_policy
     from reasoning_train.packing.plan import plan_steps
@@ -169,7 +170,7 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
 
 @grpo.check
 def fits(config: GRPOConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """A verifier's values say something of being right."""
+    """The verifier's values are rankings, or convert to odds of being right."""
     for maker, head in heads(made, config.verifier) if config.verifier else ():
         if head and head.scale is not Scale.RANKING and (said := unreadable(head.scale, Scale.ODDS)):
             yield "verifier", f"{maker.name!r}: {said} Calibrate it, or train one of another kind."
@@ -188,8 +189,8 @@ def cost(config: GRPOConfig, sizes: Sizes) -> dict[str, Any]:
 
 
 def _load_options(config: GRPOConfig, ctx: Context) -> dict[str, Any]:
-    """TRL merges adapters for vLLM and takes them out again at every step: in bfloat16 each time would round the
-    weights."""
+    """With vLLM the weights are float32: TRL merges adapters and removes them at every step, which would round bfloat16
+    weights each time."""
     import torch
 
     return load_options(config, "grpo", ctx.deepspeed) | ({"dtype": torch.float32} if config.vllm else {})
@@ -283,8 +284,8 @@ def _arguments(config: GRPOConfig, policy: Policy, longest: int, ctx: Context) -
 
 
 def _check_memory(config: GRPOConfig, policy: Policy, micro: int, longest: int, ctx: Context) -> None:
-    """TRL holds the logits of all drawn tokens of a pass, and the policy as it came beside the one that is trained
-    whole."""
+    """TRL keeps the logits of all sampled tokens of a pass and, in a full training, the initial policy beside the
+    trained one."""
     from reasoning_train.trainers.data.preflight import check_memory
 
     reference, bf16 = config.beta > 0 and config.lora is None, use_bf16(config.precision)
@@ -305,7 +306,8 @@ def _check_memory(config: GRPOConfig, policy: Policy, micro: int, longest: int, 
 
 
 def _count(rewards: Rewards, rollouts: Rollouts, ctx: Context) -> None:
-    """Over all processes; a training in which no group was mixed has taught nothing."""
+    """Sum the counters over all processes. GateError if no group was mixed and there is no verifier, since nothing was
+    learnt."""
     import torch
 
     names = [

@@ -1,5 +1,4 @@
-"""What the labelling stages share: the trees of one problem at a time, its random stream, and how drops are
-counted."""
+"""What the labelling stages share: reading the trees problem by problem, random streams, and counting drops."""
 
 from __future__ import annotations
 
@@ -22,14 +21,14 @@ if TYPE_CHECKING:
 
 
 def open_codec(ctx: Context, policy: Ref) -> StepCodec:
-    """The tokenizer and Format by which trees are cut into steps."""
+    """The tokenizer and Format that split trees into steps."""
     from reasoning_train.models.policy_text import load_policy_text
 
     return load_policy_text(ctx.input(policy).path).codec
 
 
 def problem_trees(source: Input, codec: StepCodec) -> Iterator[tuple[str, list[Tree]]]:
-    """(problem id, its trees, one step a node), streamed: one problem's trees are in memory at a time."""
+    """(problem id, its trees with one step per node), streamed: the trees of one problem are in memory at a time."""
     checked = False
     for problem_id, trees in itertools.groupby(stream_trees(source), key=lambda tree: tree.problem_id):
         grown = list(trees)
@@ -51,13 +50,13 @@ def _check_tokenizer(tree: Tree, codec: StepCodec) -> None:
 
 
 def stream(seed: int, transform: str, *example: str | int) -> random.Random:
-    """The random stream of one example: it derives from (seed, example, transform) alone."""
+    """The random stream of one example, derived from (seed, transform, example) alone."""
     return random.Random(stream_seed(seed, transform, *example))
 
 
 @contextmanager
 def refusals(stage: str, trees: Ref) -> Iterator[None]:
-    """What a rule cannot read of a tree is told with the name of the stage and its input."""
+    """Add the names of the stage and its input to the error of a rule that cannot read a tree."""
     try:
         yield
     except UserError as error:
@@ -65,7 +64,7 @@ def refusals(stage: str, trees: Ref) -> Iterator[None]:
 
 
 def count_drops(ctx: Context, dropped: Mapping[str, int]) -> None:
-    """Counters `dropped.<reason>`."""
+    """Add to the counters `dropped.<reason>`."""
     for reason, n in dropped.items():
         if n:
             ctx.count(f"dropped.{reason}", n)

@@ -28,7 +28,7 @@ class Architecture(BaseModel):
     max_length: int = 512
     rope_theta: float = 10_000.0
     init_std: float = 0.02
-    """Standard deviation of fresh weights; narrow models learn much faster with about 0.7 / sqrt(hidden_size)."""
+    """Standard deviation of the initial weights. Narrow models learn much faster with about 0.7 / sqrt(hidden_size)."""
 
 
 class ModelConfig(StageConfig):
@@ -36,25 +36,25 @@ class ModelConfig(StageConfig):
 
     init: Architecture | None = None
     path: Path | None = None
-    """A local `from_pretrained` folder; used where it lies."""
+    """A local `from_pretrained` folder. It is used in place, not copied."""
     hub: HubId | None = None
-    """A Hub id, with `revision`: looked up in the local cache only (`reasoning-train fetch` brings it)."""
+    """A Hub id, with `revision`. It is looked up only in the local cache; `reasoning-train fetch` downloads it."""
     revision: str | None = None
     gguf: str | None = None
     """`PACKAGE/FILE.gguf` of an installed Python package, converted once to safetensors."""
     served: str | None = None
-    """The name of a model that only runs elsewhere, with a `tokenizer` for its text: stages sample from it with the
-    openai engine."""
+    """The name of a model on a server, with a `tokenizer` for its text. Stages sample from it with the openai
+    engine."""
     tokenizer: Literal["task"] | Path | None = None
-    """`task`: words of the task's closed vocabulary (with `init`). A folder with a tokenizer (with `served`). Else the
-    source's own."""
+    """`task`: the words of the task's closed vocabulary (with `init`). A folder: its tokenizer (with `served`).
+    Default: the source's own."""
     context: int | None = Field(None, ge=2)
-    """Longest sequence of a `served` model, in tokens; default: what its tokenizer says."""
+    """Maximum sequence length of a `served` model, in tokens. Default: what its tokenizer says."""
     format: ModelFormat = ModelFormat()
     task_format: TaskFormat = TaskFormat()
     """Filled in from `task.format`."""
     vocabulary: list[str] | None = Field(None, repr=False)
-    """Filled in from the task where `tokenizer: task`."""
+    """Filled in from the task if `tokenizer: task`."""
 
     @model_validator(mode="after")
     def _one_source(self) -> ModelConfig:
@@ -81,7 +81,7 @@ class ModelConfig(StageConfig):
 
 @stage("model", version=2, outputs={"model": "model"}, seeded=lambda config: config.init is not None)
 def model(config: ModelConfig, ctx: Context) -> None:
-    """Write the base policy, or a pointer to where its weights lie."""
+    """Write the base policy, or a pointer to its weights."""
     from data_gen.checkpoints import cached_snapshot, point_to, save_format
     from reasoning_train.models.gguf import load_gguf
     from reasoning_train.models.parameters import parameters_of
@@ -104,13 +104,13 @@ def model(config: ModelConfig, ctx: Context) -> None:
         ctx.metric("parameters", known)
     point_to(weights, out)
     save_format(fmt, out)
-    load_policy_text(out)  # what is missing or torn is told here, before any stage that waits for others
+    load_policy_text(out)  # fail here on missing or torn files, before later stages start
 
 
 @model.estimate
 def size(config: ModelConfig, sizes: Sizes) -> dict[str, Any]:
-    """Parameters: of a fresh model by its shape (tied embeddings, attention and the gated MLP), of others by their
-    files; of one on the Hub that is not here by its name."""
+    """The number of parameters: of a fresh model from its shape (tied embeddings, attention and the gated MLP), of
+    others from their files, and of a Hub model that is not in the cache from its name."""
     if not (config.init and config.vocabulary):
         from reasoning_train.models.parameters import packaged_file, parameters_of, parameters_on_the_hub
 
@@ -161,7 +161,7 @@ def _served(config: ModelConfig, fmt: Format, out: Path) -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(config.tokenizer, local_files_only=True)
     context = config.context or tokenizer.model_max_length
-    if context > 10**9:  # what transformers puts where a tokenizer does not know
+    if context > 10**9:  # transformers' placeholder for an unknown length
         raise UserError(
             f"model.context: the tokenizer in {config.tokenizer} does not say how long a sequence may be; give "
             "`context`."

@@ -1,4 +1,4 @@
-"""`part`: the k-th of n parts of problems, for fresh problems in every round.
+"""`part`: the k-th of n disjoint parts of the problems, e.g. fresh problems in every round.
 
 fresh: {uses: part, problems: "${task.explore}", part: "${round}", of: 3}
 """
@@ -19,15 +19,16 @@ from reasoning_train.store.rows import write_rows
 
 
 class PartConfig(StageConfig):
-    """Which part of what. The parts of one division share no problem and no group, and hold all of them together."""
+    """Which part of which problems. The parts of one division share no problem and no group, and together they are all
+    of the problems."""
 
     problems: ProblemsRef
     part: int = Field(ge=1)
-    """Counted from 1, so that `${round}` can stand here."""
+    """Counted from 1, so that `${round}` can be used."""
     of: int = Field(ge=1)
     """How many parts."""
     salt: int = 0
-    """Another number makes another division."""
+    """A different number gives a different division."""
 
     @model_validator(mode="after")
     def _within(self) -> PartConfig:
@@ -41,7 +42,7 @@ class PartConfig(StageConfig):
 
 @stage("part", version=1, outputs={"data": "problems"}, seeded=False, heavy=False, carries="problems")
 def part(config: PartConfig, ctx: Context) -> None:
-    """Stream the rows and keep those of the part, in their order."""
+    """Stream the rows and keep those of the part, in order."""
     source, out = ctx.input(config.problems), ctx.output("data")
     rows = write_rows(out, "problems", (p.to_row() for p in _kept(read_problems(source), config, ctx)))
     gate(
@@ -55,13 +56,13 @@ def part(config: PartConfig, ctx: Context) -> None:
 
 @part.estimate
 def size(config: PartConfig, sizes: Sizes) -> dict[str, Any]:
-    """All problems at most: groups need not be of one size."""
+    """At most all problems, since groups may differ in size."""
     return {name: value for name, value in sizes(config.problems).items() if name == "rows"}
 
 
 def part_of(group: str, of: int, salt: int = 0) -> int:
-    """The part, 1 to `of`, that a group belongs to: a hash of the group alone, so that problems that join later move
-    no other.
+    """The part, 1 to `of`, that a group belongs to. It depends on a hash of the group alone, so problems added later
+    move no others.
 
     >>> [part_of(group, 3) for group in "abcde"]
     [3, 2, 3, 1, 3]

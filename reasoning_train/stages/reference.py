@@ -1,5 +1,5 @@
-"""`reference`: log-probabilities of both sides of every pair under a policy, once, so that no trainer holds a second
-model."""
+"""`reference`: log-probabilities of both sides of every pair under a policy. They are computed once, so that no trainer
+loads a second model."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
 
 
 class ReferenceConfig(StageConfig):
-    """Whose log-probabilities."""
+    """Which policy scores which pairs."""
 
     pairs: PairsRef
     policy: ModelRef
-    """The reference: as a rule the policy that DPO starts from."""
+    """The reference, usually the policy that DPO starts from."""
     precision: Precision = "auto"
-    """As in the training that compares with it. A training of adapters keeps the weights below them in bfloat16 (or 4
-    bits), so that it begins a rounding away from its reference."""
+    """Use the same as in the training that compares with it. Adapter training keeps the base weights in bfloat16 (or 4
+    bits), so it starts a rounding error away from its reference."""
     micro_tokens: Annotated[int, Unkeyed()] = 8192
-    """Most tokens in one forward pass."""
+    """Maximum tokens in one forward pass."""
 
     def weight_bytes(self, deepspeed: str | None) -> WeightBytes:
-        """As in a training's pass."""
+        """The same as a trainer's forward pass."""
         return SCORED
 
 
 @stage("reference", version=1, outputs={"data": "pairs"}, seeded=False, scores=True, carries="pairs")
 def reference(config: ReferenceConfig, ctx: Context) -> None:
-    """Pairs of one tree go through the model together, what they share once. Those over the context are counted and
-    left out."""
+    """Pairs of one tree go through the model together, and their shared prefix only once. Pairs longer than the context
+    are counted and dropped."""
     import torch
 
     from reasoning_train.models.policy import load_policy
@@ -80,7 +80,7 @@ def size(config: ReferenceConfig, sizes: Sizes) -> dict[str, Any]:
 
 
 def pair_logprobs(objective: Objective, rows: list[Row], pad: int, tokens: int) -> Iterator[tuple[float, float]]:
-    """Summed log-probs (chosen, rejected) of every row, in order, in nats; `tokens` a pass."""
+    """Summed log-probs (chosen, rejected) of every row, in order, in nats, with at most `tokens` tokens a pass."""
     from reasoning_train.trainers.reading import read_rows
 
     def both(out: Outputs) -> list[tuple[float, float]]:

@@ -1,4 +1,4 @@
-"""`report`: one self-contained HTML page about other stages' artifacts, read from their manifests."""
+"""`report`: one self-contained HTML page about the artifacts of other stages, from their manifests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reasoning_train.store.store import Artifact
 
 
 class ReportConfig(StageConfig):
-    """What the page is about: `{uses: report, of: ["${stages.tuned}", "${stages.eval}", "${stages.claim}"]}`."""
+    """What the page shows: `{uses: report, of: ["${stages.tuned}", "${stages.eval}", "${stages.claim}"]}`."""
 
     of: list[Ref] = Field(min_length=1)
     """Outputs of any kind: tables with their intervals, models with their curves, solutions with their counts."""

@@ -1,4 +1,4 @@
-"""`sample`: n graded solutions to every problem, from a policy."""
+"""`sample`: n graded solutions of every problem from a policy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class SampleConfig(StageConfig):
-    """Which policy on which problems, and how it draws."""
+    """Which policy samples on which problems, and how."""
 
     policy: ModelRef
     problems: ProblemsRef
@@ -34,14 +34,14 @@ class SampleConfig(StageConfig):
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(256, ge=1)
     limit: int | None = Field(None, ge=1)
-    """Only the first so many problems."""
+    """Use only the first N problems."""
     min_solved: float = Field(0.0, ge=0, le=1)
-    """The stage refuses to hand on samples of which a smaller share is correct."""
+    """The stage fails if a smaller share of the samples is correct."""
     max_unverifiable: MaxUnverifiable = MOST_UNVERIFIABLE
-    """Greatest share of problems whose gold is missing or unreadable: they are left out and counted, and the stage
-    stops at more."""
+    """Largest share of problems whose gold may be missing or unreadable. Such problems are left out and counted; above
+    this share the stage stops."""
     engine: Annotated[EngineConfig, Unkeyed()] = TransformersConfig()
-    """What the policy runs on: `transformers` and `vllm` in this process, `openai` on a server."""
+    """The engine that runs the policy: `transformers` and `vllm` run in this process, `openai` calls a server."""
 
 
 @stage("sample", version=1, outputs={"data": "solutions"}, unit="problem")
@@ -86,7 +86,7 @@ def _sample(engine: Engine, codec: StepCodec, task: Task, config: SampleConfig, 
 
 @sample.estimate
 def cost(config: SampleConfig, sizes: Sizes) -> dict[str, Any]:
-    """Every problem n times to the token limit."""
+    """Every problem n times up to the token limit."""
     from reasoning_train.process.memory import generation_bytes
 
     policy, problems = sizes(config.policy).get("parameters"), at_most(sizes(config.problems).get("rows"), config.limit)
@@ -99,7 +99,8 @@ def cost(config: SampleConfig, sizes: Sizes) -> dict[str, Any]:
 
 @sample.finish
 def check(config: SampleConfig, ctx: Context, rows: Iterable[dict[str, Any]]) -> None:
-    """Pass rate, cut completions and the share of right answers with a wrong step; the gates."""
+    """Record the pass rate, the share of cut completions and the share of right answers with a wrong step; check the
+    gates."""
     seen = right = cut = wrong_step = 0
     solved, first = set[str](), dict[str, str]()
     problems, unread = set[str](), set[str]()

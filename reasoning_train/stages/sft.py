@@ -1,8 +1,8 @@
 """`sft`: supervised fine-tuning on solutions, loss on the completion only, full or LoRA/QLoRA, packed; with a value
 head in the same pass.
 
-With `value` it makes a joint policy and value model (AlphaMath, arXiv 2405.03553, section 3.4), whose `losses` are
-`cross_entropy` on the paths in `data` and `mse` on all that have targets.
+With `value` it trains a joint policy and value model (AlphaMath, arXiv 2405.03553, section 3.4). Its `losses` are
+`cross_entropy` on the paths in `data` and `mse` on all paths that have targets.
 """
 
 from __future__ import annotations
@@ -41,44 +41,44 @@ SOFTEN = "Put a stage `{uses: soften, data: ..., policy: TEACHER}` before this o
 
 
 class Value(BaseModel):
-    """A value head that learns in the same pass: `value: {targets: "${stages.values}", head: {activation: tanh, scale:
-    signed}}`, with `losses: [cross_entropy, {uses: mse, weight: 0.5}]` (0.5 is AlphaMath's beta)."""
+    """A value head that is trained in the same pass: `value: {targets: "${stages.values}", head: {activation: tanh,
+    scale: signed}}`, with `losses: [cross_entropy, {uses: mse, weight: 0.5}]` (0.5 is AlphaMath's beta)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     targets: ValueTargetsRef
-    """Targets along right and wrong paths; rows of a problem stand in one step with its solutions, and in one tree with
-    `packing: tree`."""
+    """Targets along right and wrong paths. The rows of a problem are in the same step as its solutions, and in the same
+    tree with `packing: tree`."""
     head: HeadConfig = HeadConfig(activation="tanh", scale=Scale.SIGNED)
 
 
 class Mixed(BaseModel):
-    """Solutions with their share of every step: `{solutions: "${stages.kept}", share: 3}`."""
+    """Solutions with their share of the rows of every step: `{solutions: "${stages.kept}", share: 3}`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     solutions: SolutionsRef
     share: float = Field(1.0, gt=0)
-    """In proportion to those of the other sources."""
+    """Relative to the shares of the other sources."""
 
 
 class SFTConfig(Training):
-    """What is trained on what."""
+    """Which policy is trained on which solutions."""
 
     policy: ModelRef
     data: SolutionsRef | list[Mixed]
-    """One source, or several with their shares: of the rows of a step, whatever the sizes of the sources."""
+    """One source, or several with their shares of the rows of a step. The sizes of the sources do not matter."""
     max_trained_tokens: int | None = Field(None, ge=1)
-    """Train until the loss has fallen on so many tokens, by weight, to within half a row; stands in place of `epochs`
-    and `max_steps`. The rows that are trained on are the same for any number of processes."""
+    """Train until the loss has covered this many tokens, counted by weight, to within half a row. Replaces `epochs` and
+    `max_steps`. The rows trained on do not depend on the number of processes."""
     masked: list[Kind] = []
-    """Kinds of segments that carry no loss, such as `think`; outputs of tools (`observation`) carry none anyway."""
+    """Kinds of segments without loss, such as `think`. Tool outputs (`observation`) never have a loss."""
     losses: list[AnyLoss] = [CrossEntropy()]
-    """Terms of the objective, each a mean times its `weight`. With `value`, one or more read its targets."""
+    """Terms of the objective, each a mean times its `weight`. With `value`, at least one must read its targets."""
     value: Value | None = None
     until: Until | None = None
     adapter: Literal["merge", "keep"] = "merge"
     packing: Annotated[Literal["none", "sequence", "tree"], Unkeyed()] = "sequence"
-    """`sequence`: solutions side by side in a row; `tree`: what those of one problem that meet in a step share is
-    stored once."""
+    """`sequence`: several solutions are concatenated in a row. `tree`: solutions of one problem in the same step share
+    their common prefixes."""
 
     @model_validator(mode="after")
     def _fits(self) -> SFTConfig:
@@ -102,7 +102,7 @@ class SFTConfig(Training):
         return self
 
     def placement_problems(self, world: int, deepspeed: str | None) -> Iterator[str]:
-        """`until` decodes while it trains."""
+        """`until` decodes during training, which ZeRO-3 cannot do."""
         yield from super().placement_problems(world, deepspeed)
         if self.until and zero_stage(deepspeed) == 3:
             yield (
@@ -114,8 +114,8 @@ class SFTConfig(Training):
 
 @stage("sft", version=2, outputs={"model": "model"}, distributed=True)
 def sft(config: SFTConfig, ctx: Context) -> None:
-    """Train, then publish the policy with its Format (adapters merged unless `adapter: keep`) and, with `value`, its
-    head."""
+    """Train, then publish the policy with its Format and, with `value`, its head. Adapters are merged unless `adapter:
+    keep`."""
     from data_gen.verifiers.head_files import save_head
     from reasoning_train.models.policy import load_policy, save_policy
     from reasoning_train.trainers.fit import finish, fit
@@ -156,8 +156,8 @@ def sft(config: SFTConfig, ctx: Context) -> None:
 
 @sft.check
 def fits(config: SFTConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """A head that lies beside the policy goes on as it was trained; targets can be read on its scale; solutions have
-    the teacher that a loss reads."""
+    """An existing head beside the policy has the same config; targets convert to the head's scale; solutions have the
+    teacher that a loss reads."""
     sources = [one.solutions for one in config.data] if isinstance(config.data, list) else [config.data]
     for name in (name for ref in sources for name in _untaught(ref, made)) if (reading := _distils(config)) else ():
         yield "data", f"{name!r} gives solutions without a teacher, which loss {reading!r} reads. {SOFTEN}"
@@ -185,7 +185,7 @@ def _untaught(solutions: Ref, made: Made) -> Iterator[str]:
 
 
 def _objective(config: SFTConfig, policy: Policy, folder: Path) -> Objective:
-    """The losses over the policy and, with `value`, its head; one that lies beside the policy is trained further."""
+    """The losses over the policy and, with `value`, its head. An existing head beside the policy is trained further."""
     from reasoning_train.trainers.heads import open_head
     from reasoning_train.trainers.objective import Objective
 
@@ -195,7 +195,7 @@ def _objective(config: SFTConfig, policy: Policy, folder: Path) -> Objective:
 
 @sft.estimate
 def cost(config: SFTConfig, sizes: Sizes) -> dict[str, Any]:
-    """Looks at dev to the token limit, and the memory of weights, gradients and optimizer."""
+    """Evaluations on dev up to the token limit, and the memory of weights, gradients and optimizer."""
     data = [one.solutions for one in config.data] if isinstance(config.data, list) else [config.data]
     result = training_cost(config, config.policy, data, sizes)
     if config.until and config.max_steps:
@@ -206,7 +206,7 @@ def cost(config: SFTConfig, sizes: Sizes) -> dict[str, Any]:
 
 
 def _sources(config: SFTConfig, policy: Policy, ctx: Context) -> tuple[list[Source], int]:
-    """Rows to train on with their shares, and the longest that one may be."""
+    """Rows to train on with their shares, and the maximum length of a row."""
     from reasoning_train.trainers.data.encoded import Encoded
     from reasoning_train.trainers.data.preflight import validate_rows
     from reasoning_train.trainers.data.solutions import encode_solutions

@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 
 class SftPathsConfig(StageConfig):
-    """Which paths, and what they weigh."""
+    """Which paths become rows, and their loss weights."""
 
     trees: TreesRef
     policy: ModelRef
-    """Whose tokenizer and Format cut the paths into steps: the policy that grew the trees."""
+    """The policy that grew the trees. Its tokenizer and Format split the paths into steps."""
     paths: PathPolicy = PathPolicy()
     weights: Weights = "one"
-    """Loss weight of a right row: 1; its share of a problem, whose rows weigh 1 together; its draws. A wrong row has
-    0."""
+    """Loss weight of a right row: 1; or 1 divided among the rows of a problem; or the number of its draws. A wrong row
+    has weight 0."""
     min_rows: int = Field(1, ge=1)
-    """Right rows, at least."""
+    """Minimum number of right rows."""
 
 
 @stage("sft_paths", version=1, outputs={"data": "solutions"})
 def sft_paths(config: SftPathsConfig, ctx: Context) -> None:
-    """Problem by problem; nothing but counts is kept."""
+    """Stream problem by problem; only counts stay in memory."""
     from reasoning_train.trainers.data.label_counts import Histogram
 
     verdicts = Histogram("verdicts of the rows")
@@ -59,14 +59,14 @@ def sft_paths(config: SftPathsConfig, ctx: Context) -> None:
 
 @sft_paths.check
 def fits(config: SftPathsConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """The trees hold what paths are ranked and filtered by."""
+    """The trees hold what the path policy ranks and filters by."""
     for said in lacking(made, config.trees, config.paths.reads, "the path policy"):
         yield "paths", said
 
 
 @sft_paths.estimate
 def size(config: SftPathsConfig, sizes: Sizes) -> dict[str, Any]:
-    """At most all paths that are asked for."""
+    """At most the number of paths asked for."""
     trees, most = sizes(config.trees).get("records"), (config.paths.correct, config.paths.wrong)
     return {} if trees is None or None in most else {"rows": trees * sum(k for k in most if k is not None)}
 

@@ -1,5 +1,5 @@
-"""`train_verifier`: a value head and its backbone: outcome, process, token-level, progress and pairwise verifiers, by
-their targets.
+"""`train_verifier`: a value head and its backbone. The targets decide whether it is an outcome, process, token-level,
+progress or pairwise verifier.
 
 - outcome (2110.14168): `targets` of rule outcome, `head: {read_at: last}`
 - process (2312.08935): `targets` of rule mc; from labels without noise (2305.20050): of rule exact_steps
@@ -37,22 +37,22 @@ if TYPE_CHECKING:
 
 
 class TrainVerifierConfig(Training):
-    """What says how good a solution is, and how the head says it."""
+    """Which backbone and head are trained, on which targets or pairs."""
 
     policy: BackboneRef
     """The backbone's weights, the tokenizer and the Format: the policy that grew the trees, a larger model with its
-    tokenizer, or a verifier to go on with."""
+    tokenizer, or a verifier to train further."""
     new_head: bool = False
-    """Train a new head though one lies beside the backbone already, for one that is read or scaled in another way."""
+    """Train a new head even if the backbone already has one, e.g. a head with another scale or position to read."""
     targets: ValueTargetsRef | None = None
     pairs: PairsRef | None = None
-    """For losses that compare steps (`ranking`); exactly one of `targets` and `pairs`."""
+    """For losses that compare steps (`ranking`). Give exactly one of `targets` and `pairs`."""
     head: HeadConfig = HeadConfig()
     losses: list[AnyLoss] = [BCE()]
     """Terms of the objective, each a mean times its `weight`: `bce` with soft or hard labels, `mse` on the head's
     scale, or `ranking` of the two sides of `pairs`, or of the right and wrong paths of one problem."""
     packing: Annotated[Literal["none", "sequence", "tree"], Unkeyed()] = "tree"
-    """`tree`: what the paths of one problem share goes through the model once."""
+    """`tree`: the shared prefix of the paths of one problem goes through the model once."""
 
     @model_validator(mode="after")
     def _fits(self) -> TrainVerifierConfig:
@@ -68,14 +68,14 @@ class TrainVerifierConfig(Training):
 
     @property
     def compares(self) -> bool:
-        """Whether losses compare paths of a problem, or steps, instead of reading targets."""
+        """Whether the losses compare paths of a problem, or steps, instead of reading targets."""
         return any("ranks" in loss.reads for loss in self.losses)
 
 
 @stage("train_verifier", version=3, outputs={"verifier": "verifier"}, distributed=True)
 def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
-    """Train backbone and head, publish them with the Format. A backbone that has a head already goes on with it unless
-    a new one is asked for; UserError where that one is read or scaled in another way."""
+    """Train backbone and head, then publish them with the Format. An existing head is trained further unless `new_head`
+    is set; UserError if it is read or scaled in another way."""
     from data_gen.checkpoints import has_lm_head, weights_folder
     from data_gen.verifiers.checkpoint import Verifier, save_verifier
     from reasoning_train.models.policy import load_policy
@@ -114,7 +114,7 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
 
 @train_verifier.check
 def fits(config: TrainVerifierConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """A head that goes on is the one that was trained; targets can be read on its scale."""
+    """An existing head has the same config; targets convert to the head's scale."""
     for maker, head in heads(made, config.policy):
         kept = head is not None and head.kind == "from_vocab"
         if config.head.kind == "from_vocab" and maker.uses == "train_verifier" and not kept:
@@ -138,7 +138,7 @@ def _other_head(mine: HeadConfig, theirs: HeadConfig, name: str) -> str:
 
 
 def _rows(config: TrainVerifierConfig, policy: Policy, ctx: Context) -> tuple[list[Row], int]:
-    """Rows to train on and the longest that a path may be."""
+    """Rows to train on, and the maximum length of a path."""
     from reasoning_train.trainers.data.pairs import encode_pairs
     from reasoning_train.trainers.data.preflight import validate_rows
     from reasoning_train.trainers.data.values import encode_groups, encode_values
