@@ -1,4 +1,4 @@
-"""`claim`: what a recipe says will happen, written before the run, held against all seeds."""
+"""`claim`: a prediction that a recipe states before the run, tested on the results of all seeds."""
 
 from __future__ import annotations
 
@@ -23,34 +23,33 @@ SEEDS_NEEDED = 5
 
 
 class ClaimConfig(StageConfig):
-    """What is said of the rows of which tables, by which metrics. All of it must hold for `supported`."""
+    """What is claimed about which rows and metrics. `supported` means that every part holds."""
 
     table: list[TableRef] = []
-    """One reference in the recipe, which becomes the list over all seeds; the form names rows of this table."""
+    """One reference in the recipe, which becomes the list over all seeds. The form names rows of this table."""
     tables: dict[str, list[TableRef]] = {}
-    """In place of `table`, several: `{cot: "${stages.cot}", direct: "${stages.direct}"}`; the form names rows as
+    """Several tables, instead of `table`: `{cot: "${stages.cot}", direct: "${stages.direct}"}`. The form names rows as
     `cot/policy`. Problems are paired by id."""
     form: CLAIM_FORMS.union()  # type: ignore[valid-type]
     """`{uses: difference, better: tuned, than: base, control: unfiltered}`, or `contrast`, `trend`, `within`."""
     metrics: list[str] = Field(["accuracy"], min_length=1)
-    """What is compared: accuracy, trace, pass@k, maj@k, tokens, cut, or a measure of the task. Of several the joint
-    verdict is given."""
+    """What is compared: accuracy, trace, pass@k, maj@k, tokens, cut, or a measure of the task. Several metrics give one
+    joint verdict."""
     lower: list[str] = []
-    """Those of the metrics whose lower values are better. Costs, `cut` and measures that the task declares so need not
-    be named."""
+    """The metrics whose lower values are better. Costs, `cut` and measures that the task declares as lower-is-better
+    need not be named."""
     where: Where = {}
     """Only problems with these tags: `{subject: algebra, difficulty: [4, 5]}`."""
     no_more: str | None = None
-    """A cost, such as `tokens`, of which the better arm may take no more than the other. What was paid is counted, not
-    estimated: this is supported where the mean cost is no higher, and contradicted where the interval of the
-    excess lies above 0."""
+    """A cost, such as `tokens`, that may not be higher for the better arm. Costs are counted, not estimated: this is
+    supported if the mean cost is no higher, and contradicted if the interval of the excess lies above 0."""
     tolerance: float = Field(0.0, ge=0)
-    """The share of the other arm's cost that `no_more` lets it exceed: 0.01 is one per cent."""
+    """The excess that `no_more` allows, as a share of the other arm's cost: 0.01 is one per cent."""
     seeds_needed: int = Field(SEEDS_NEEDED, ge=3)
-    """Fewer seeds give numbers, never a verdict. Three are too few for most claims; a recipe that is content with them
+    """With fewer seeds there are numbers but no verdict. Three are too few for most claims; a recipe that accepts them
     says so here, and the verdict's table repeats it."""
     min_shared: float = Field(0.9, gt=0, le=1)
-    """The share of all problems that every row, table and seed must have verified."""
+    """The minimum share of all problems that are verified in every row, table and seed."""
 
     @model_validator(mode="after")
     def _one_kind_of_tables(self) -> ClaimConfig:
@@ -104,7 +103,7 @@ def claim(config: ClaimConfig, ctx: Context) -> None:
 
 @claim.check
 def names(config: ClaimConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """A misspelt row or metric is told before the run, not at its end."""
+    """A misspelt row or metric is reported before the run, not at its end."""
     for name, refs in config.sources.items():
         stages = sorted({ref.node.partition("@")[0] for ref in refs})
         if len(stages) > 1:
@@ -141,7 +140,7 @@ def _misspelt_metrics(config: ClaimConfig, made: Sequence[Mapping[str, Any]]) ->
 
 
 def _lower(table: Input) -> list[str]:
-    """Measures of which less is better, as the table's own summary says."""
+    """Measures whose lower values are better, according to the table's summary."""
     declared: list[str] = table.manifest["metrics"].get("summary", {}).get("lower", [])
     return declared
 

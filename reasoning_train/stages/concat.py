@@ -1,13 +1,12 @@
-"""`concat`: rows of several sources as one: problems, solutions, trees, pairs or value targets.
+"""`concat`: merges the rows of several sources: problems, solutions, trees, pairs or value targets.
 
 both:   {uses: concat, sources: ["${task.train}", "${tasks.math.train}"]}
 sft:    {uses: concat, sources: [{rows: "${stages.own}", share: 3}, {rows: "${task.train.gold}", share: 1}]}
 so_far: {uses: concat, sources: ["${previous.kept}", "${stages.sample}"]}
 
-Ids need no care: problems of `tasks.NAME` have ids that begin with `NAME/` from their first row on, so every row names
-its problem by one id before and after, and rows of the merged problems join with rows that were made before the merge.
-What an id of a problem cannot tell apart are solutions (or trees) of one problem from two sources; their numbers stay
-unique, too: a later source keeps those that are free. Merged problems remember which task grades them.
+Ids need no care. Ids of problems of `tasks.NAME` begin with `NAME/` from the start, so they are the same before and
+after the merge, and rows made before it still match. If two sources have solutions (or trees) of the same problem,
+those of the later source are renumbered where their number is taken. Merged problems record which task grades them.
 """
 
 from __future__ import annotations
@@ -36,19 +35,20 @@ class Source(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     rows: RowsRef
     share: float | None = Field(None, gt=0)
-    """In proportion to the shares of the other sources, which then all have one: the mixture is as large as the sources
+    """Relative to the shares of the other sources, which must then all have one. The mixture is as large as the sources
     allow."""
     limit: int | None = Field(None, ge=1)
-    """At most so many problems, solutions, trees, pairs or paths, a random choice; shares are taken of these."""
+    """Maximum number of problems, solutions, trees, pairs or paths, chosen at random. Shares are taken after the
+    limit."""
 
 
 class ConcatConfig(StageConfig):
-    """Which rows, one source after the other."""
+    """Which sources are merged, in order."""
 
     sources: list[RowsRef | Source] = Field(min_length=1)
-    """All of one kind, of tasks with one Format."""
+    """All of the same kind, from tasks with the same Format."""
     min_rows: int = Field(1, ge=1)
-    """Problems, solutions, trees, pairs or paths, at least."""
+    """Minimum number of problems, solutions, trees, pairs or paths."""
 
     @model_validator(mode="after")
     def _shares_for_all(self) -> ConcatConfig:
@@ -64,18 +64,19 @@ class ConcatConfig(StageConfig):
 
     @property
     def parts(self) -> list[Source]:
-        """The sources, bare references written out."""
+        """The sources, with bare references as `Source`."""
         return [Source(rows=one) if isinstance(one, Ref) else one for one in self.sources]
 
     @property
     def draws(self) -> bool:
-        """Whether a random choice of rows is made."""
+        """Whether rows are chosen at random."""
         return any(one.share is not None or one.limit is not None for one in self.parts)
 
 
 @stage("concat", version=1, outputs={"data": KindOf("sources")}, seeded=lambda config: config.draws, heavy=False)
 def concat(config: ConcatConfig, ctx: Context) -> None:
-    """Choose, then write: rows of one problem together, problems in the order in which the sources first name them."""
+    """Choose, then write. Rows of one problem are adjacent; problems are in the order in which the sources first name
+    them."""
     inputs = [ctx.input(part.rows) for part in config.parts]
     kind, out = inputs[0].kind, ctx.output("data")
     chosen = _chosen(config, inputs, ctx)
@@ -97,7 +98,8 @@ def concat(config: ConcatConfig, ctx: Context) -> None:
 
 @concat.estimate
 def size(config: ConcatConfig, sizes: Sizes) -> dict[str, Any]:
-    """At most all rows. A limit counts problems, solutions or trees, so it bounds rows only where each is one row."""
+    """At most all rows. A limit counts problems, solutions or trees, so it bounds the rows only if each of these is one
+    row."""
     found = [(sizes(part.rows), part.limit) for part in config.parts]
     result = {}
     if all("rows" in one for one, _ in found):
@@ -112,7 +114,7 @@ def size(config: ConcatConfig, sizes: Sizes) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    """A unit at its place in the output."""
+    """A unit with its number in the output."""
 
     source: int
     unit: Unit
@@ -120,7 +122,7 @@ class _Placed:
 
 
 def _chosen(config: ConcatConfig, inputs: Sequence[Input], ctx: Context) -> list[list[Unit]]:
-    """The units of every source after limits and shares, in their order."""
+    """The units of every source after limits and shares, in order."""
     every = [list(read_units(source)) for source in inputs]
     ctx.count("in", sum(map(len, every)))
     limited = [at_most(len(units), part.limit) or 0 for units, part in zip(every, config.parts, strict=True)]
@@ -139,7 +141,7 @@ def _draw(units: list[Unit], n: int, rng: random.Random) -> list[Unit]:
 
 
 def _placed(config: ConcatConfig, chosen: Sequence[Sequence[Unit]], kind: str, ctx: Context) -> list[_Placed]:
-    """Everything in its order with its number. A problem that comes again is counted and left out."""
+    """All units in output order with their numbers. Repeated problems are counted and dropped."""
     by_problem: dict[str, list[_Placed]] = {}
     numbers = Numbering()
     for i, units in enumerate(chosen):

@@ -1,4 +1,5 @@
-"""`evaluate`: policies on the same held-out problems, greedy and sampled, with intervals and paired differences."""
+"""`evaluate`: evaluates policies on the same held-out problems, greedy and sampled, with intervals and paired
+differences."""
 
 from __future__ import annotations
 
@@ -27,28 +28,28 @@ if TYPE_CHECKING:
 
 
 class EvaluateConfig(StageConfig):
-    """Which policies, on what, with how many samples."""
+    """Which policies are evaluated on which problems, with how many samples."""
 
     policies: dict[str, ModelRef] = Field(min_length=1)
     """Name in the table -> policy; differences are taken against the first."""
     problems: ProblemsRef
     by: list[str] = []
-    """Tags of problems, or `difficulty`: one more table for each, with every policy's metrics in every group."""
+    """Tags of problems, or `difficulty`. Each adds a table with every policy's metrics per group."""
     where: Where = {}
     """Only problems with these tags: `{subject: algebra, difficulty: [4, 5]}`."""
     limit: int | None = Field(None, ge=1)
     max_unverifiable: MaxUnverifiable = MOST_UNVERIFIABLE
-    """Greatest share of problems whose gold is missing or unreadable: they are left out and counted, and the stage
-    stops at more."""
+    """Largest share of problems whose gold may be missing or unreadable. Such problems are left out and counted; above
+    this share the stage stops."""
     samples: int = Field(0, ge=0)
-    """Samples a problem for pass@k and maj@k; 0 measures greedy decoding only."""
+    """Samples per problem for pass@k and maj@k. 0: greedy decoding only."""
     ks: list[int] = []
-    """Which k; default: 1 and `samples`."""
+    """The k of pass@k and maj@k. Default: 1 and `samples`."""
     temperature: float = Field(1.0, gt=0)
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(256, ge=1)
     engine: Annotated[EngineConfig, Unkeyed()] = TransformersConfig()
-    """What the policy runs on: `transformers` and `vllm` in this process, `openai` on a server."""
+    """The engine that runs the policy: `transformers` and `vllm` run in this process, `openai` calls a server."""
 
     @model_validator(mode="after")
     def _k_within_samples(self) -> EvaluateConfig:
@@ -68,7 +69,7 @@ Item = tuple[int, str, tuple[str, Problem]]
 
 @stage("evaluate", version=2, outputs={"table": "table"}, unit="problem")
 def evaluate(config: EvaluateConfig, ctx: Context) -> None:
-    """Record one row per policy and problem; policies one after the other, so that one model is in memory."""
+    """Record one row per policy and problem. Policies run one after another, so only one model is in memory."""
     source, done = ctx.input(config.problems), itertools.count(1)
     total = sum(1 for _ in restricted(read_problems(source), config.where, config.limit)) * len(config.policies)
     pairs = itertools.product(config.policies, restricted(read_problems(source), config.where, config.limit))
@@ -82,13 +83,13 @@ def evaluate(config: EvaluateConfig, ctx: Context) -> None:
 
 @evaluate.check
 def fits(config: EvaluateConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """Arms that were tuned were tuned with the same effort."""
+    """Tuned arms were chosen from the same number of candidates."""
     if said := uneven_effort(made, config.policies):
         yield "policies", said
 
 
 def _evaluate_policy(name: str, items: Iterator[Item], config: EvaluateConfig, ctx: Context) -> Iterator[int]:
-    """Record the rows of one policy; yields the tokens generated so far, once a row."""
+    """Record the rows of one policy; yield the tokens generated so far after each row."""
     from reasoning_train.models.engine import open_engine
     from reasoning_train.models.policy_text import load_policy_text
 
@@ -116,7 +117,7 @@ def _run(
         return await asyncio.to_thread(_row, name, problem, best, drawn, task)
 
     width = config.engine.in_flight(config.samples)
-    # The policy's name is not part of the path: the same random numbers serve every policy, which pairs the samples.
+    # The key does not contain the policy's name: all policies use the same random numbers, which pairs the samples.
     for item, row in run_programs(engine, items, program, seed=ctx.seed, key=lambda i: i[2][1].id, in_flight=width):
         tokens = meter.tell(ctx)
         ctx.record(item[0], item[1], [row])
@@ -145,7 +146,7 @@ def _row(name: str, problem: Problem, best: Solution, drawn: list[Solution], tas
 
 @evaluate.estimate
 def cost(config: EvaluateConfig, sizes: Sizes) -> dict[str, Any]:
-    """Every policy on every problem, greedily and sampled, to the token limit; one model in memory at a time."""
+    """Every policy on every problem, greedy and sampled, up to the token limit; one model in memory at a time."""
     from reasoning_train.process.memory import generation_bytes
 
     policies = [sizes(ref).get("parameters", 0) for ref in config.policies.values()]
@@ -160,7 +161,7 @@ def cost(config: EvaluateConfig, sizes: Sizes) -> dict[str, Any]:
 
 @evaluate.finish
 def summarise(config: EvaluateConfig, ctx: Context, rows: Iterable[dict[str, Any]]) -> None:
-    """Accuracies with intervals and paired differences against the first policy, into the manifest."""
+    """Put accuracies with intervals and paired differences from the first policy into the manifest."""
     from reasoning_train.evaluation.summary import summarise_rows
     from reasoning_train.evaluation.tables import group_tables, summary_table
 

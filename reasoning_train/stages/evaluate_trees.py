@@ -1,5 +1,4 @@
-"""`evaluate_trees`: test-time strategies from stored trees: every voting rule and every pool size without drawing
-again."""
+"""`evaluate_trees`: evaluates test-time strategies on stored trees: any vote and pool size without sampling again."""
 
 from __future__ import annotations
 
@@ -28,7 +27,7 @@ else:
 
 
 class Strategy(BaseModel):
-    """Trees and the vote on them: `{trees: "${stages.pool}", n: 4, vote: majority}`."""
+    """Trees and the vote over them: `{trees: "${stages.pool}", n: 4, vote: majority}`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,7 +35,8 @@ class Strategy(BaseModel):
     vote: AnyVote = Weighted()
     """A rule by name or written out: `{uses: argmax, score: min}`."""
     n: int | None = Field(None, ge=1)
-    """Only so many of a pool's independent paths (best-of-N): accuracy is the mean over subsets, tokens their share."""
+    """Use only n of a pool's independent paths (best-of-N). Accuracy is the mean over subsets; tokens are scaled
+    accordingly."""
 
 
 class EvaluateTreesConfig(StageConfig):
@@ -46,13 +46,13 @@ class EvaluateTreesConfig(StageConfig):
     strategies: dict[str, Strategy] = Field(min_length=1)
     """Name in the table -> trees and vote."""
     by: list[str] = []
-    """Tags of problems, or `difficulty`: one more table for each, with every policy's metrics in every group."""
+    """Tags of problems, or `difficulty`. Each adds a table with every policy's metrics per group."""
     where: Where = {}
     """Only problems with these tags: `{subject: algebra, difficulty: [4, 5]}`."""
     limit: int | None = Field(None, ge=1)
     max_unverifiable: MaxUnverifiable = MOST_UNVERIFIABLE
-    """Greatest share of problems whose gold is missing or unreadable: they are left out and counted, and the stage
-    stops at more."""
+    """Largest share of problems whose gold may be missing or unreadable. Such problems are left out and counted; above
+    this share the stage stops."""
 
     @property
     def row_names(self) -> list[str]:
@@ -61,12 +61,13 @@ class EvaluateTreesConfig(StageConfig):
 
 
 Item = tuple[Problem, dict[Ref, list[Tree]]]
-"""A problem with its trees of every source."""
+"""A problem with its trees from every source."""
 
 
 @stage("evaluate_trees", version=1, outputs={"table": "table"}, unit="problem", seeded=False, heavy=False)
 def evaluate_trees(config: EvaluateTreesConfig, ctx: Context) -> None:
-    """Record one row per strategy and problem, in the shape of `evaluate`, so that `claim` and `report` read both."""
+    """Record one row per strategy and problem, with the columns of `evaluate`, so that `claim` and `report` read
+    both."""
     from reasoning_train.evaluation.votes import same_answer, vote_row
 
     source = ctx.input(config.problems)
@@ -88,7 +89,8 @@ def evaluate_trees(config: EvaluateTreesConfig, ctx: Context) -> None:
 
 @evaluate_trees.check
 def fits(config: EvaluateTreesConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """Pools are as large as asked, paths independent, steps scored, and the trees of these problems."""
+    """Pools are large enough, their paths are independent, steps have scores, and the trees belong to these
+    problems."""
     for name, strategy in config.strategies.items():
         for said in other_problems(made, strategy.trees, config.problems):
             yield f"strategies.{name}.trees", said
@@ -112,7 +114,7 @@ def _misfits(strategy: Strategy, maker: Maker) -> Iterator[tuple[str, str]]:
 
 
 def _items(config: EvaluateTreesConfig, ctx: Context) -> Iterator[tuple[str, Item]]:
-    """Every problem with its trees, which stand in the problems' order."""
+    """Every problem with its trees, which are in the order of the problems."""
     sources = dict.fromkeys(strategy.trees for strategy in config.strategies.values())
     groups = {ref: _Groups(stream_trees(ctx.input(ref))) for ref in sources}
     wanted = restricted(read_problems(ctx.input(config.problems)), config.where, config.limit)
@@ -131,7 +133,7 @@ def _items(config: EvaluateTreesConfig, ctx: Context) -> Iterator[tuple[str, Ite
 
 
 class _Groups:
-    """Trees by problem, one problem in memory."""
+    """Trees grouped by problem; one problem is in memory."""
 
     def __init__(self, trees: Iterator[Tree]) -> None:
         self._trees = trees
@@ -164,7 +166,7 @@ def size(config: EvaluateTreesConfig, sizes: Sizes) -> dict[str, Any]:
 
 @evaluate_trees.finish
 def summarise(config: EvaluateTreesConfig, ctx: Context, rows: Iterable[dict[str, Any]]) -> None:
-    """Accuracies with intervals and paired differences against the first strategy, into the manifest."""
+    """Put accuracies with intervals and paired differences from the first strategy into the manifest."""
     from reasoning_train.evaluation.summary import summarise_rows
     from reasoning_train.evaluation.tables import group_tables, summary_table
 

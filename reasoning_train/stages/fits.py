@@ -1,7 +1,7 @@
-"""What the checks of stages ask of the stages before them: which head a model has, what trees hold, which task it is.
+"""Helpers for the checks of stages: which head a model has, what trees hold, which task problems come from.
 
-Each function yields (field, what is wrong) or answers for one possible maker of an input. Where a maker is unknown, a
-plug-in's trainer or a folder from elsewhere, nothing is told before the run.
+They look at the possible makers of an input. If a maker is unknown (a plug-in's trainer, an external folder), nothing
+is reported before the run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _WITHOUT = {
 
 
 def heads(made: Made, ref: Ref) -> Iterator[tuple[Maker, HeadConfig | None]]:
-    """(maker, the head of the model or verifier that it publishes, None for none) of every maker that is known."""
+    """(maker, head of the model or verifier that it publishes, or None) for every known maker."""
     for maker in made.origins(ref):
         config = maker.config
         if maker.uses == "train_verifier":
@@ -53,34 +53,34 @@ def heads(made: Made, ref: Ref) -> Iterator[tuple[Maker, HeadConfig | None]]:
 
 
 def table_rows(made: Made, ref: Ref) -> list[str]:
-    """Rows of the table behind a reference; empty where only the run tells."""
+    """Row names of the table behind a reference; empty if they are known only after the run."""
     return next((maker.config.row_names for maker in made.makers(ref)), [])
 
 
 def headless(made: Made, ref: Ref) -> list[Maker]:
-    """The makers whose models have no value head."""
+    """The known makers whose models have no value head."""
     return [maker for maker, head in heads(made, ref) if head is None]
 
 
 def tasks(made: Made, problems: Ref) -> Iterator[Task]:
-    """The tasks behind problems."""
+    """The tasks that problems come from."""
     for maker in made.origins(problems):
         if maker.uses == "problems":
             yield maker.config.task
 
 
 def without_step_checker(made: Made, problems: Ref) -> list[str]:
-    """The names of the tasks behind problems that cannot check steps."""
+    """The names of the problems' tasks that cannot check steps."""
     return [task.uses for task in tasks(made, problems) if type(task).check_steps is Task.check_steps]
 
 
 def formats(made: Made, problems: Ref) -> Iterator[TaskFormat]:
-    """The text conventions of the tasks behind problems."""
+    """The text conventions of the problems' tasks."""
     return (task.format for task in tasks(made, problems))
 
 
 def lacking(made: Made, trees: Ref, reads: Iterable[Held], what: str) -> Iterator[str]:
-    """What is wrong where `what` reads something that a search behind the trees does not leave in them."""
+    """A message for everything that `what` reads and a search behind the trees does not store in them."""
     for maker in made.origins(trees):
         if maker.uses != "search":
             continue
@@ -99,7 +99,7 @@ def lacking(made: Made, trees: Ref, reads: Iterable[Held], what: str) -> Iterato
 
 
 def other_problems(made: Made, rows: Ref, problems: Ref) -> Iterator[str]:
-    """What is wrong where rows were made for another split than the one that they are paired with."""
+    """A message if rows were made for another split than the problems they are paired with."""
     wanted = [maker for maker in made.origins(problems) if maker.uses == "problems"]
     for maker in made.origins(rows):
         given = made.origins(maker.config.problems) if hasattr(maker.config, "problems") else []
@@ -112,7 +112,7 @@ def other_problems(made: Made, rows: Ref, problems: Ref) -> Iterator[str]:
 
 
 def uneven_effort(made: Made, arms: Mapping[str, Ref]) -> str:
-    """What is wrong where two rows of a table were chosen out of different numbers of candidates; empty for nothing."""
+    """A message if two arms of a table were chosen from different numbers of candidates; otherwise empty."""
     tried = {
         name: len(maker.config.policies)
         for name, ref in arms.items()
@@ -129,7 +129,7 @@ def uneven_effort(made: Made, arms: Mapping[str, Ref]) -> str:
 
 
 def aggregate_misfit(aggregate: str, head: HeadConfig) -> str:
-    """Why the values of a head's steps cannot be put together like this; empty where they can."""
+    """Why the step values of a head cannot be aggregated like this; empty if they can."""
     if aggregate != "last" and head.read_at == "last":
         return f"aggregate is {aggregate!r}, but the head is read at the last token only; expected 'last'."
     if aggregate == "prod" and head.scale is not Scale.P:
@@ -138,14 +138,14 @@ def aggregate_misfit(aggregate: str, head: HeadConfig) -> str:
 
 
 def unreadable(given: Scale, wanted: Scale) -> str:
-    """Why values of one scale cannot be read as another; empty where they can."""
+    """Why values of one scale cannot be converted to another; empty if they can."""
     if convertible(given, wanted):
         return ""
     return f"values of scale {str(given)!r} cannot be read as {str(wanted)!r}: only p, signed and odds convert."
 
 
 def refused(check: Callable[..., None], *arguments: Any, **named: Any) -> str:
-    """The message of the UserError that a check raises; empty where it raises none."""
+    """The message of the UserError that a check raises; empty if it raises none."""
     try:
         check(*arguments, **named)
     except UserError as error:

@@ -19,17 +19,17 @@ from reasoning_train.store.rows import write_rows
 
 
 class GoldConfig(StageConfig):
-    """Which problems."""
+    """Which problems, and whether their worked steps are used."""
 
     problems: ProblemsRef
     steps: Literal["required", "optional", "none"] = "required"
-    """`required`: problems without worked steps are counted as dropped; `optional`: their row is the answer alone;
-    `none`: every row is, for an arm that learns answers without reasoning."""
+    """`required`: problems without worked steps are dropped and counted. `optional`: their row is the answer alone.
+    `none`: every row is the answer alone, for an arm that learns answers without reasoning."""
 
 
 @stage("gold", version=1, outputs={"data": "solutions"}, seeded=False, heavy=False)
 def gold(config: GoldConfig, ctx: Context) -> None:
-    """Write one row a problem that has gold and, unless the config says otherwise, gold steps; count the others as
+    """Write one row per problem with gold and, unless the config says otherwise, gold steps; count the others as
     dropped."""
     source = ctx.input(config.problems)
     rows = _rows(read_problems(source), load_task(source), config, ctx)
@@ -44,7 +44,7 @@ def gold(config: GoldConfig, ctx: Context) -> None:
 
 @gold.estimate
 def size(config: GoldConfig, sizes: Sizes) -> dict[str, Any]:
-    """At most a row a problem."""
+    """At most one row per problem."""
     return {name: value for name, value in sizes(config.problems).items() if name == "rows"}
 
 
@@ -61,8 +61,8 @@ def _rows(problems: Iterator[Problem], task: Task, config: GoldConfig, ctx: Cont
 
 
 def gold_solution(problem: Problem, answer: str, task: Task) -> Solution:
-    """The solution row of one problem; token ids come later, from the policy that learns it. A row without steps has no
-    verdict on them."""
+    """The solution row of one problem. Its token ids come later, from the policy that is trained on it. Without steps,
+    `steps_ok` is None."""
     steps = task.check_steps(problem, problem.gold_steps) if problem.gold_steps else None
     return Solution(
         problem_id=problem.id,

@@ -1,4 +1,4 @@
-"""`pick_problems`: problems by how often a policy solves them, by difficulty, by tags, or by the outcome of a table.
+"""`pick_problems`: selects problems by solve rate, difficulty, tags, or the outcome in a table.
 
 medium:  {uses: pick_problems, problems: "${task.explore}", solutions: "${stages.sample}", solved: [0.25, 0.625]}
 algebra: {uses: pick_problems, problems: "${task.train}", tags: {subject: [algebra, prealgebra]}, difficulty: [1, 3]}
@@ -22,27 +22,27 @@ from reasoning_train.store.inputs import read_problems, read_tasks, write_tasks
 from reasoning_train.store.rows import Rows, write_rows
 
 Range = tuple[float, float]
-"""From the first to the second, both included."""
+"""(low, high), both included."""
 
 
 class PickProblemsConfig(StageConfig):
-    """What a problem must fulfil, all of it."""
+    """The conditions that a problem must meet; all of them apply."""
 
     problems: ProblemsRef
     solutions: SolutionsRef | None = None
     solved: Range | None = None
-    """Share of the problem's verifiable `solutions` that are right. A problem without any is left out."""
+    """Share of the problem's verifiable `solutions` that are right. Problems without any are dropped."""
     difficulty: Range | None = None
-    """A problem whose difficulty is not known is left out."""
+    """Problems of unknown difficulty are dropped."""
     tags: dict[str, str | list[str]] = {}
-    """Tag -> the value, or one of the values, that the problem has."""
+    """Tag -> the value, or the allowed values."""
     table: TableRef | None = None
     """An evaluation on these problems."""
     row: str | None = None
-    """Which policy or strategy of the table; needed where it has several."""
+    """The policy or strategy of the table. Needed if it has several."""
     outcome: Literal["right", "wrong"] | None = None
-    """How the answer in the table is. One that is neither, such as a vote that ends in a tie, leaves the problem
-    out."""
+    """Whether the answer in the table is right or wrong. Problems whose answer is neither, such as a tied vote, are
+    dropped."""
     min_rows: int = Field(1, ge=1)
 
     @model_validator(mode="after")
@@ -64,7 +64,8 @@ class PickProblemsConfig(StageConfig):
 
 @stage("pick_problems", version=1, outputs={"data": "problems"}, seeded=False, heavy=False, carries="problems")
 def pick_problems(config: PickProblemsConfig, ctx: Context) -> None:
-    """Keep the problems that fulfil everything, in their order; count each of the others by its first reason."""
+    """Keep the problems that meet all conditions, in order; count each dropped problem by its first failed
+    condition."""
     source, out = ctx.input(config.problems), ctx.output("data")
     tests = list(_tests(config, ctx))
     n = write_rows(out, "problems", (p.to_row() for p in _picked(read_problems(source), tests, ctx)))
@@ -96,7 +97,7 @@ def size(config: PickProblemsConfig, sizes: Sizes) -> dict[str, Any]:
 
 
 Test = tuple[str, Callable[[Problem], bool]]
-"""(what a problem that fails it is counted as, the test)."""
+"""(counter name of problems that fail, the test)."""
 
 
 def _tests(config: PickProblemsConfig, ctx: Context) -> Iterator[Test]:
@@ -125,7 +126,7 @@ def _solved(source: Input, wanted: Range) -> Iterator[Test]:
 
 
 def _outcomes(source: Input, config: PickProblemsConfig) -> dict[str, bool]:
-    """Problem -> whether the answer of the row is right; only where it is right or wrong."""
+    """Problem id -> whether the row's answer is right, for answers that are right or wrong."""
     found: dict[str, dict[str, bool]] = {}
     for row in Rows(source.path):
         outcomes = found.setdefault(row["policy"], {})

@@ -29,13 +29,13 @@ class ProblemsConfig(StageConfig):
     task: Annotated[Task, BeforeValidator(_task)]
     split: str
     task_name: str = ""
-    """The NAME of `tasks.NAME`, empty for `task`. Ids begin with it, so that problems of several tasks never share one,
-    and every row still names its problem where the problems of all tasks meet."""
+    """The NAME of `tasks.NAME`, empty for `task`. It is the prefix of problem ids, so ids stay unique when the problems
+    of several tasks are merged."""
 
 
 @stage("problems", version=1, outputs={"data": "problems"}, seeded=False, heavy=False)
 def problems(config: ProblemsConfig, ctx: Context) -> None:
-    """Write the split, count rows without gold, refuse an empty one."""
+    """Write the split and count rows without gold. GateError if the split is empty."""
     task, out = config.task, ctx.output("data")
     problems = (_named(problem, config.task_name) for problem in task.problems(config.split))
     rows = write_rows(out, kind="problems", rows=(p.to_row() for p in _counted(problems, ctx)))
@@ -51,7 +51,7 @@ def problems(config: ProblemsConfig, ctx: Context) -> None:
 
 @problems.estimate
 def size(config: ProblemsConfig, sizes: Sizes) -> dict[str, Any]:
-    """The size of the split, where the task knows it before reading."""
+    """The size of the split, if the task knows it without reading."""
     rows = config.task.splits().get(config.split)
     return {} if rows is None else {"rows": rows}
 

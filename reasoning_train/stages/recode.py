@@ -1,5 +1,5 @@
-"""`recode_targets`, `recode_pairs`: labels for a verifier with another tokenizer or template than the policy that grew
-the trees has.
+"""`recode_targets`, `recode_pairs`: recode labels for a verifier whose tokenizer or template differs from the policy
+that grew the trees.
 
 labels: {uses: value_targets, trees: "${stages.trees}", policy: "${stages.base}", targets: {uses: mc}}
 theirs: {uses: recode_targets, targets: "${stages.labels}", policy: "${stages.base}", model: "${stages.large}",
@@ -30,33 +30,33 @@ Label = TypeVar("Label", ValueTarget, StepPair)
 
 
 class RecodeConfig(StageConfig):
-    """From whose tokens to whose."""
+    """From the tokens of which policy to those of which model."""
 
     policy: ModelRef
-    """The policy that grew the trees: its tokens are in the rows."""
+    """The policy that grew the trees. The rows contain its tokens."""
     model: BackboneRef
-    """The model that will be trained on the rows, and read by its own tokenizer and template."""
+    """The model to be trained on the rows, with its own tokenizer and template."""
     problems: ProblemsRef
-    """Those that the trees were grown for: their questions are put to the model in its own way."""
+    """The problems that the trees were grown for. Their questions are encoded with the model's template."""
     min_rows: int = Field(1, ge=1)
 
 
 class RecodeTargetsConfig(RecodeConfig):
-    """Which values."""
+    """Which value targets are recoded."""
 
     targets: ValueTargetsRef
-    """At ends of steps: those of rule `prefix_ratio` stand inside steps, and have no place among other tokens."""
+    """Targets at ends of steps. Token-level targets (rule `prefix_ratio`) cannot be mapped to other tokens."""
 
 
 class RecodePairsConfig(RecodeConfig):
-    """Which preferences."""
+    """Which pairs are recoded."""
 
     pairs: PairsRef
 
 
 @stage("recode_targets", version=1, outputs={"data": "value_targets"}, seeded=False)
 def recode_targets(config: RecodeTargetsConfig, ctx: Context) -> None:
-    """Row by row. A path whose steps the model's tokens do not keep apart is counted and left out."""
+    """Recode row by row. A path is counted and dropped if a token of the model spans two steps."""
     recoder = _recoder(config, ctx)
     rows = (ValueTarget.from_row(row) for row in Rows(ctx.input(config.targets).path))
     _write("recode_targets", "value_targets", _recoded(rows, recoder.target, config, ctx), config, ctx)
@@ -64,7 +64,7 @@ def recode_targets(config: RecodeTargetsConfig, ctx: Context) -> None:
 
 @recode_targets.check
 def fits(config: RecodeTargetsConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """Between tokenizers only ends of steps correspond."""
+    """Only ends of steps correspond between tokenizers, so token-level targets are refused."""
     for maker in made.origins(config.targets):
         if maker.uses == "value_targets" and getattr(maker.config.targets, "level", "steps") == "tokens":
             yield (
@@ -76,8 +76,7 @@ def fits(config: RecodeTargetsConfig, made: Made) -> Iterator[tuple[str, str]]:
 
 @stage("recode_pairs", version=1, outputs={"data": "pairs"}, seeded=False)
 def recode_pairs(config: RecodePairsConfig, ctx: Context) -> None:
-    """Row by row. A pair whose shared steps the model's tokens do not keep apart from its sides is counted and left
-    out."""
+    """Recode row by row. A pair is counted and dropped if a token of the model spans the shared steps and a side."""
     recoder = _recoder(config, ctx)
     rows = (StepPair.from_row(row) for row in Rows(ctx.input(config.pairs).path))
     _write("recode_pairs", "pairs", _recoded(rows, recoder.pair, config, ctx), config, ctx)

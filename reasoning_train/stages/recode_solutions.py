@@ -1,5 +1,5 @@
-"""`recode_solutions`: solutions of a teacher with another tokenizer, template or prompt, as rows that a student trains
-on.
+"""`recode_solutions`: turns solutions of a teacher with another tokenizer, template or prompt into training rows for a
+student.
 
 drawn:   {uses: sample, policy: "${stages.teacher}", problems: "${task.explore}", n: 4}
 kept:    {uses: select, solutions: "${stages.drawn}"}
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 
 
 class RecodeSolutionsConfig(StageConfig):
-    """Whose solutions for whom."""
+    """Which solutions are recoded, and for which student."""
 
     solutions: SolutionsRef
-    """Rows that say their question: those of `sample`, `sft_paths`, `gold` and what is made of them."""
+    """Rows that contain their question: from `sample`, `sft_paths`, `gold` and stages that select or change these."""
     model: ModelRef
-    """The student: its tokenizer and Format write the rows."""
+    """The student, whose tokenizer and Format encode the rows."""
     max_dropped: float = Field(0.05, ge=0, le=1)
-    """The stage fails where a larger share of the rows does not survive: the student's tokenizer does not give their
-    text back, or its tokens run across their segments."""
+    """The stage fails if a larger share of the rows is dropped. A row is dropped if the student's tokenizer does not
+    reproduce its text, or a token spans two segments."""
     min_rows: int = Field(1, ge=1)
 
 
 @stage("recode_solutions", version=1, outputs={"data": "solutions"}, seeded=False)
 def recode_solutions(config: RecodeSolutionsConfig, ctx: Context) -> None:
-    """Row by row; what does not survive is counted by its reason, and the first of it shown where a gate fails."""
+    """Recode row by row. Dropped rows are counted by reason; if the gate fails, it shows the first of each."""
     from reasoning_train.models.policy_text import load_policy_text
 
     codec, lost = load_policy_text(ctx.input(config.model).path).codec, dict[str, list[str]]()
@@ -55,7 +55,7 @@ def recode_solutions(config: RecodeSolutionsConfig, ctx: Context) -> None:
 
 @recode_solutions.estimate
 def size(config: RecodeSolutionsConfig, sizes: Sizes) -> dict[str, Any]:
-    """At most as many rows."""
+    """At most as many rows as solutions."""
     return {key: n for key, n in sizes(config.solutions).items() if key == "rows"}
 
 

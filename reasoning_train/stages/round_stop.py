@@ -1,4 +1,4 @@
-"""`round_stop`: after each round, whether to go on. Implicit: `rounds.NAME.stop` makes one per round."""
+"""`round_stop`: decides after each round whether to stop. Implicit: `rounds.NAME.stop` makes one per round."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class RoundStopConfig(StageConfig):
 
     tables: list[TableRef] = Field(min_length=1)
     first: int = Field(1, ge=0, le=1)
-    """Round of the first table; 0: the start was evaluated, too."""
+    """Round of the first table. 0: the start was evaluated too."""
     metric: str
     row: str | None = None
-    """Which row of the tables; needed where they have several."""
+    """The row of the tables to compare. Needed if they have several."""
     lower: bool = False
-    """Less of the metric is better; of costs and cut solutions that is known."""
+    """Lower values of the metric are better. For costs and `cut` this is the default."""
     min_gain: float = Field(0.0, ge=0)
 
 
@@ -42,7 +42,7 @@ def round_stop(config: RoundStopConfig, ctx: Context) -> None:
 
 
 def decide(values: Sequence[float], min_gain: float, *, lower: bool = False) -> bool:
-    """Whether to stop: the last value does not beat the best before it by more than `min_gain`. `lower`: less is
-    better."""
+    """Whether to stop, i.e. the last value does not beat the best earlier one by more than `min_gain`. `lower`: lower
+    is better."""
     scores = [-value if lower else value for value in values]
     return len(scores) > 1 and scores[-1] - max(scores[:-1]) <= min_gain

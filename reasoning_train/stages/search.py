@@ -1,5 +1,5 @@
-"""`search`: grows trees over problems, one file of data_gen/search/algorithms each, many trees at a time over one
-engine."""
+"""`search`: grows search trees on problems, many trees at a time over one engine. Each algorithm is one file of
+data_gen/search/algorithms."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @stage("search", version=1, outputs={"trees": "trees"}, unit="problem")
 def search(config: SearchConfig, ctx: Context) -> None:
-    """Record each tree as it is finished."""
+    """Record each tree as it finishes."""
     from reasoning_train.stages.searching import open_grower
 
     with open_grower(config, ctx) as grower:
@@ -37,7 +37,7 @@ def _grow(grower: Grower, config: SearchConfig, ctx: Context) -> None:
     from reasoning_train.models.engine import Meter
 
     if config.solutions:
-        deque(_paired(config, ctx), maxlen=0)  # a misfit is told before hours of work, not after
+        deque(_paired(config, ctx), maxlen=0)  # fail on a mismatch before hours of work, not after
     meter = Meter(grower.engine.usage)
     total = count_rows(ctx.input(config.problems), config.limit) * config.trees
 
@@ -57,7 +57,7 @@ def _grow(grower: Grower, config: SearchConfig, ctx: Context) -> None:
 
 
 Work = tuple[Problem, int, list[Solution]]
-"""(problem, which of its trees, solutions to begin with)."""
+"""(problem, number of the tree, solutions to start with)."""
 Item = tuple[int, str, Work]
 """(order, key, work): what `ctx.pending` hands out."""
 
@@ -75,7 +75,7 @@ def _items(config: SearchConfig, ctx: Context) -> Iterator[tuple[str, Work]]:
 
 @search.estimate
 def cost(config: SearchConfig, sizes: Sizes) -> dict[str, Any]:
-    """Every tree to its budget, every sample to the token limit, every node scored."""
+    """Every tree up to its budget, every sample up to the token limit, every node scored."""
     from reasoning_train.process.memory import generation_bytes
 
     policy, problems = sizes(config.policy).get("parameters"), at_most(sizes(config.problems).get("rows"), config.limit)
@@ -96,7 +96,7 @@ def cost(config: SearchConfig, sizes: Sizes) -> dict[str, Any]:
 
 @search.finish
 def summarise(config: SearchConfig, ctx: Context, rows: Iterable[dict[str, Any]]) -> None:
-    """What the trees look like, into the manifest; the gates."""
+    """Put a summary of the trees into the manifest; check the gates."""
     from data_gen.records.trees import read_trees
     from reasoning_train.evaluation.trees import summarise_trees
 

@@ -1,4 +1,4 @@
-"""The config of stage `search`, and what is told of it before anything runs."""
+"""The config of stage `search`, and its checks before anything runs."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ else:
 
 
 class SearchConfig(StageConfig):
-    """Which policy searches what, how, and who scores."""
+    """Which policy searches on which problems, by which algorithm and scorer."""
 
     policy: ModelRef
     problems: ProblemsRef
     search: AnySearch
     scorer: AnyScorer | None = None
     verifier: VerifierRef | ModelRef | None = None
-    """Checkpoint that the scorer reads: a verifier, or a model (a joint one for its value head, any for
+    """The checkpoint that the scorer reads: a verifier, or a model (a joint model for its value head, any model for
     `likelihood`)."""
     solutions: SolutionsRef | None = None
-    """Solutions of the same problems, drawn before: a search that begins with whole ones takes these first and draws
-    what it lacks."""
+    """Solutions of the same problems, sampled earlier. A search that starts from whole solutions uses these first and
+    samples the rest."""
     gold: bool = False
-    """Grant gold to search and scorer, as numbers only: for data on training problems. Trees are then marked
-    `oracle`."""
+    """Let search and scorer use outcomes from gold, as numbers only. Meant for making data on training problems. The
+    trees are marked `oracle`."""
     trees: int = Field(1, ge=1)
-    """Trees a problem, each with random streams of its own."""
+    """Trees per problem, each with its own random streams."""
     limit: int | None = Field(None, ge=1)
-    """Only the first so many problems."""
+    """Use only the first N problems."""
     min_solved: float = Field(0.0, ge=0, le=1)
-    """The stage refuses to hand on trees of which a smaller share found a right answer."""
+    """The stage fails if a smaller share of the trees has a right answer."""
     engine: Annotated[EngineConfig, Unkeyed()] = TransformersConfig()
-    """What the policy runs on: `transformers` and `vllm` in this process, `openai` on a server."""
+    """The engine that runs the policy: `transformers` and `vllm` run in this process, `openai` calls a server."""
 
     @model_validator(mode="after")
     def _complete(self) -> SearchConfig:
@@ -80,7 +80,7 @@ class SearchConfig(StageConfig):
 
 
 def fits(config: SearchConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """Scorer and verifier, gold and step checker, text conventions and solutions, before anything runs."""
+    """Check scorer and verifier, step checker, text conventions and solutions before anything runs."""
     yield from _scorer_fits(config, made)
     needy = [piece for piece in (config.search, config.scorer) if piece and piece.needs_step_checker]
     for task in without_step_checker(made, config.problems) if needy else ():
@@ -112,7 +112,7 @@ def _scorer_fits(config: SearchConfig, made: Made) -> Iterator[tuple[str, str]]:
 
 
 def refuse_ends(fmt: TaskFormat) -> None:
-    """UserError where texts end solutions: a tree knows an end only by its token, so it would search on behind the
+    """UserError if texts end solutions. A tree recognises an end only by its token, so it would search on after the
     answer."""
     if fmt.ends:
         raise UserError(

@@ -1,4 +1,4 @@
-"""What the `search` stage opens: engine, scorer, gold, and the one function that grows a tree and grades it."""
+"""What the `search` stage opens: engine, scorer, gold, and the function that grows and grades a tree."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Grower:
-    """Everything that trees share."""
+    """What all trees share."""
 
     engine: Any
     codec: StepCodec
     context: int
-    """Tokens that the policy takes."""
+    """Maximum tokens of the policy's context."""
     search: Search
     scorer: Scorer | None
     grader: GrantedGold
     granted: bool
-    """Whether gold may take part while a tree grows."""
+    """Whether gold may be used while a tree grows."""
     in_flight: int
-    """Trees to keep alive: enough to keep the engine busy while some wait for scorers and graders."""
+    """Number of trees to grow at once: enough to keep the engine busy while some wait for scorers and graders."""
 
     async def grow(self, problem: Problem, sample: int, lm: LM, given: Sequence[Solution] = ()) -> Tree | None:
-        """A finished tree with all its ends graded; None for a question that leaves no room in the context. `given`:
-        solutions to begin with."""
+        """A finished tree with all its ends graded; None if the question leaves no room in the context. `given`:
+        solutions to start with."""
         room = self.context - len(self.codec.prompt_ids(problem.question))
         if room < 1:
             return None
@@ -57,7 +57,7 @@ class Grower:
             problem, lm, self.codec, limits, self.search.scale, scorer=self.scorer, gold=gold, given=samples
         )
         await self.search.run(tree)
-        # Ends are graded for the record, after the search: what gold says of them now steers nothing.
+        # Ends are graded after the search, so gold cannot influence it here.
         await judge(problem, tree.nodes, self.grader)
         for node in tree.nodes[1:]:
             node.steps_ok = self.grader.steps_ok(problem, tree.steps(node)[0], ended=bool(node.terminal))
@@ -65,8 +65,8 @@ class Grower:
 
 
 def as_sample(solution: Solution, problem: Problem, codec: StepCodec) -> Sample:
-    """A solution row as the policy could have drawn it. UserError where it continues another prompt, or comes from
-    another tokenizer."""
+    """A solution row as a sample of the policy. UserError if it continues another prompt or comes from another
+    tokenizer."""
     if solution.prompt_ids and solution.prompt_ids != tuple(codec.prompt_ids(problem.question)):
         raise UserError(
             f"solutions: those of problem {problem.id!r} continue another prompt than this policy's. Put stage "
@@ -84,7 +84,7 @@ def as_sample(solution: Solution, problem: Problem, codec: StepCodec) -> Sample:
 
 @contextmanager
 def open_grower(config: SearchConfig, ctx: Context) -> Iterator[Grower]:
-    """Load policy, verifier and task. UserError where the policy's or verifier's Format differs from the problems'."""
+    """Load policy, verifier and task. UserError if the policy's or verifier's Format differs from the problems'."""
     from reasoning_train.models.policy_text import load_policy_text
 
     source = ctx.input(config.problems)
@@ -115,5 +115,5 @@ def _tools(config: SearchConfig, ctx: Context, policy: PolicyText, grader: Grant
 
 
 def _hash(made: Input) -> str:
-    """The start of a model's key: what it was made of."""
+    """The first 12 characters of a model's key."""
     return str(made.manifest["key"])[:12]

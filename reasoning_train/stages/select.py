@@ -1,4 +1,4 @@
-"""`select`: which sampled solutions are worth training on. Rejection sampling keeps the correct ones."""
+"""`select`: filters sampled solutions for training. Rejection sampling keeps the correct ones."""
 
 from __future__ import annotations
 
@@ -25,26 +25,27 @@ from reasoning_train.trainers.data.as_many import fewer_rows, one_at_most, read_
 
 
 class SelectConfig(StageConfig):
-    """Filters in the order in which they apply."""
+    """Filters, in the order in which they apply."""
 
     solutions: SolutionsRef
     keep: Literal["correct", "wrong", "any"] = "correct"
-    """`correct`, `wrong`: the verdict says so. `any`: both alike (the control of a rejection-sampling run).
-    Solutions that were cut and unverifiable ones are dropped either way: nobody could have kept those."""
+    """`correct`, `wrong`: solutions with this verdict. `any`: both (the control of a rejection-sampling run). Cut and
+    unverifiable solutions are always dropped, so that the control differs only in the verdict."""
     steps: Literal["any", "right"] = "any"
     """`right`: drop solutions in which the task's step checker found a wrong step."""
     dedupe: Literal["none", "exact", "near"] = "exact"
-    """Within a problem: same text, or word 3-gram Jaccard similarity of at least `near`."""
+    """Drop duplicates within a problem: `exact` by text, `near` by a word 3-gram Jaccard similarity of at least
+    `near`."""
     near: float = Field(0.8, gt=0, le=1)
     max_per_problem: int | None = Field(None, ge=1)
     balance: bool = False
-    """Cut every difficulty to the size of the median one."""
+    """Reduce every difficulty to the median number of rows per difficulty."""
     as_many_as: SolutionsRef | None = None
     """Draw exactly as many rows as another selection has."""
     as_many_tokens_as: SolutionsRef | None = None
     """Draw rows until they have as many trained tokens as another selection, to within half a row."""
     policy: ModelRef | None = None
-    """Whose tokenizer counts the tokens of rows that are text only, such as gold: the policy that learns them. Only for
+    """The policy to be trained. Its tokenizer counts the tokens of text-only rows, such as gold. Only for
     `as_many_tokens_as`."""
     min_rows: int = Field(1, ge=1)
 
@@ -58,7 +59,7 @@ class SelectConfig(StageConfig):
 
 @stage("select", version=2, outputs={"data": "solutions"}, heavy=False, carries="solutions")
 def select(config: SelectConfig, ctx: Context) -> None:
-    """Two passes over the rows: choose (row numbers only in memory), then write."""
+    """Two passes over the rows: choose (only row numbers stay in memory), then write."""
     source, tokens_of = ctx.input(config.solutions), _counter(config, ctx)
     chosen = list(_choose(read_solutions(source), config, tokens_of, ctx))
     if config.balance:
@@ -82,7 +83,7 @@ def select(config: SelectConfig, ctx: Context) -> None:
 
 @select.check
 def fits(config: SelectConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """Steps are right or wrong only where the task can check them."""
+    """`steps: right` needs a task that can check steps."""
     for maker in made.origins(config.solutions) if config.steps == "right" else ():
         if maker.uses == "sample":
             for task in without_step_checker(made, maker.config.problems):
@@ -91,7 +92,7 @@ def fits(config: SelectConfig, made: Made) -> Iterator[tuple[str, str]]:
 
 @select.estimate
 def size(config: SelectConfig, sizes: Sizes) -> dict[str, Any]:
-    """At most all rows, and as many as `as_many_as` has."""
+    """At most all rows, or as many as `as_many_as` has."""
     return fewer_rows(config, sizes(config.solutions).get("rows"), sizes)
 
 
@@ -105,14 +106,15 @@ class _Chosen:
     number: int
     difficulty: float | None
     tokens: float
-    """Trained ones; 0 unless they are asked for."""
+    """Trained tokens; 0 unless they are needed."""
 
 
 Counted = Callable[[Solution], float]
 
 
 def _counter(config: SelectConfig, ctx: Context) -> Counted:
-    """How many trained tokens a row has; 0 unless they are asked for. UserError for text that no tokenizer has seen."""
+    """A function that counts the trained tokens of a row; 0 unless they are needed. It raises UserError for text-only
+    rows without `policy`."""
     if not config.as_many_tokens_as:
         return lambda solution: 0.0
     codec = None

@@ -1,5 +1,5 @@
-"""`soften`: a teacher's likeliest tokens, with their log-probabilities, at every token of solutions, for losses that
-distil (`sparse_kl`).
+"""`soften`: adds a teacher's top-k tokens and their log-probabilities at every token of solutions, for distillation
+losses (`sparse_kl`).
 
 `soft: {uses: soften, data: "${stages.kept}", policy: "${stages.teacher}", k: 5}`, then `sft` with `data:
 "${stages.soft}"` and `losses: [{uses: sparse_kl}]` (Specializing, arXiv 2301.12726, keeps five tokens). Teacher and
@@ -30,30 +30,30 @@ if TYPE_CHECKING:
     from reasoning_train.trainers.outputs import Outputs
 
 Told = tuple[tuple[tuple[int, ...], ...], tuple[tuple[float, ...], ...]]
-"""Ids and log-probabilities at every token of a completion."""
+"""Top-k ids and log-probabilities at every token of a completion."""
 
 
 class SoftenConfig(StageConfig):
-    """Whose likeliest tokens, and how many."""
+    """Which teacher reads which solutions, and how many tokens it keeps."""
 
     data: SolutionsRef
     policy: ModelRef
     """The teacher."""
     k: int = Field(5, ge=1)
-    """Tokens at each place, the likeliest first."""
+    """Tokens kept at each position, the likeliest first."""
     precision: Precision = "auto"
     micro_tokens: Annotated[int, Unkeyed()] = 8192
-    """Most tokens in one forward pass."""
+    """Maximum tokens in one forward pass."""
 
     def weight_bytes(self, deepspeed: str | None) -> WeightBytes:
-        """As in a training's pass."""
+        """The same as a trainer's forward pass."""
         return SCORED
 
 
 @stage("soften", version=1, outputs={"data": "solutions"}, seeded=False, scores=True, carries="data")
 def soften(config: SoftenConfig, ctx: Context) -> None:
-    """Solutions of one problem go through the teacher together, what they share once. Those over its context are
-    counted and left out."""
+    """Solutions of one problem go through the teacher together, and their shared prefix only once. Solutions longer
+    than the context are counted and dropped."""
     import torch
 
     from reasoning_train.models.policy import load_policy
@@ -104,7 +104,7 @@ def _readable(config: SoftenConfig, ctx: Context, teacher: Policy) -> Iterator[S
 
 
 def _row(solution: Solution) -> Row:
-    """All tokens of the completion are read, whatever they weigh."""
+    """A row in which every completion token is scored, whatever its loss weight."""
     from reasoning_train.packing.rows import Row, Trace
 
     ids, prompt = (*solution.prompt_ids, *solution.token_ids), len(solution.prompt_ids)
@@ -112,7 +112,7 @@ def _row(solution: Solution) -> Row:
 
 
 def _told(out: Outputs, k: int) -> Sequence[Told]:
-    """For every trace of a pass, whose tokens stand one after the other."""
+    """The top-k ids and log-probabilities of every trace of a pass."""
     lengths = out.batch["token_trace"].bincount(minlength=len(out.batch["trace_row"])).tolist()
     split = [tensor.cpu().split(lengths) for tensor in out.top(k)]
     return [tuple(tuple(map(tuple, part.tolist())) for part in parts) for parts in zip(*split, strict=True)]  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""`step_pairs`: preferences between two continuations of one prefix, from trees."""
+"""`step_pairs`: preferences between two continuations of the same prefix, from trees."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ else:
 
 
 class StepPairsConfig(StageConfig):
-    """Which siblings are set against each other."""
+    """Which siblings are paired."""
 
     trees: TreesRef
     policy: ModelRef
-    """Whose tokenizer and Format cut the trees into steps: the policy that grew them."""
+    """The policy that grew the trees. Its tokenizer and Format split them into steps."""
     pairs: AnyRule
     max_per_tree: int | None = Field(8, ge=1)
-    """Pairs of one tree, a random choice where there are more (MCTS-DPO: 8)."""
+    """Maximum pairs per tree, chosen at random if there are more (MCTS-DPO: 8)."""
     as_many_as: PairsRef | None = None
     """Draw exactly as many pairs as another selection has."""
     as_many_tokens_as: PairsRef | None = None
@@ -47,7 +47,7 @@ class StepPairsConfig(StageConfig):
 
 @stage("step_pairs", version=1, outputs={"data": "pairs"})
 def step_pairs(config: StepPairsConfig, ctx: Context) -> None:
-    """Tree by tree; nothing but counts is kept."""
+    """Stream tree by tree; only counts stay in memory."""
     from reasoning_train.trainers.data.label_counts import Histogram
 
     margins, depths = Histogram(f"margins on scale {config.pairs.scale}", config.pairs.scale), Counter[int]()
@@ -86,7 +86,7 @@ def fits(config: StepPairsConfig, made: Made) -> Iterator[tuple[str, str]]:
 
 @step_pairs.estimate
 def size(config: StepPairsConfig, sizes: Sizes) -> dict[str, Any]:
-    """At most `max_per_tree` a tree, and as many as `as_many_as` has."""
+    """At most `max_per_tree` per tree, or as many as `as_many_as` has."""
     trees = sizes(config.trees).get("records")
     most = trees * config.max_per_tree if trees is not None and config.max_per_tree else None
     return fewer_rows(config, most, sizes)

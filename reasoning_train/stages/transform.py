@@ -1,4 +1,4 @@
-"""`transform`: solutions into other solutions to train on, by a list of transforms in order (data_gen/transforms).
+"""`transform`: changes solutions for training by a list of transforms, applied in order (data_gen/transforms).
 
 short:  {uses: transform, problems: "${task.train}", solutions: "${task.train.gold}", apply: [{uses: keep_last, n: 1}]}
 gaps:   {uses: transform, problems: "${task.train}", solutions: "${stages.kept}", copies: 4,
@@ -33,23 +33,24 @@ else:
 
 
 class TransformConfig(StageConfig):
-    """What happens to which rows."""
+    """Which transforms are applied to which solutions."""
 
     problems: ProblemsRef
-    """Those that the solutions answer, in the same order; transforms see them."""
+    """The problems that the solutions answer, in the same order. Transforms may read them."""
     solutions: SolutionsRef
     apply: list[AnyTransform] = Field(min_length=1)
-    """One after the other."""
+    """Transforms, applied in order."""
     copies: int = Field(1, ge=1)
-    """So many times over, each time with random choices of its own: fresh ones for every epoch of a training."""
+    """How often the transforms are applied to all rows, each time with new random choices, e.g. one copy per training
+    epoch."""
     min_rows: int = Field(1, ge=1)
     max_dropped: float = Field(1.0, ge=0, le=1)
-    """Largest share of rows that the transforms may leave out before the stage refuses to hand them on."""
+    """Largest share of rows that the transforms may drop; above it the stage fails."""
 
 
 @stage("transform", version=1, outputs={"data": "solutions"}, heavy=False, carries="solutions")
 def transform(config: TransformConfig, ctx: Context) -> None:
-    """Problem by problem; nothing but counts is kept."""
+    """Stream problem by problem; only counts stay in memory."""
     problems, solutions = (ctx.input(ref) for ref in (config.problems, config.solutions))
     lost, seen = Counter[str](), 0
 
@@ -82,7 +83,7 @@ def fits(config: TransformConfig, made: Made) -> Iterator[tuple[str, str]]:
 
 @transform.estimate
 def size(config: TransformConfig, sizes: Sizes) -> dict[str, Any]:
-    """As many rows as there are, times `copies`."""
+    """The number of solutions times `copies`."""
     rows = sizes(config.solutions).get("rows")
     return {} if rows is None else {"rows": rows * config.copies}
 
@@ -90,7 +91,7 @@ def size(config: TransformConfig, sizes: Sizes) -> dict[str, Any]:
 def _transformed(
     problem: Problem, given: Sequence[Solution], config: TransformConfig, lost: Counter[str], seed: int
 ) -> list[Solution]:
-    """The rows of all copies, numbered anew where numbers would repeat."""
+    """The rows of all copies, renumbered if numbers would repeat."""
     found: list[Solution] = []
     for copy in range(config.copies):
         rows = list(given)

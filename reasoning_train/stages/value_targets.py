@@ -1,4 +1,4 @@
-"""`value_targets`: what a verifier should say along the paths of trees."""
+"""`value_targets`: target values for a verifier along the paths of trees."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ else:
 
 
 class ValueTargetsConfig(StageConfig):
-    """Which values of which paths."""
+    """Which target values on which paths."""
 
     trees: TreesRef
     policy: ModelRef
-    """Whose tokenizer and Format cut the trees into steps: the policy that grew them."""
+    """The policy that grew the trees. Its tokenizer and Format split them into steps."""
     targets: AnyRule
     paths: PathPolicy = PathPolicy(correct=4, wrong=4)
-    """Which paths of a problem become rows; those that a limit cut count as wrong."""
+    """Which paths of a problem become rows. Paths cut by a limit count as wrong."""
     multiplicity: Multiplicity = "paths"
-    """`paths`: the target of a step that k rows share counts k times; `unique`: it weighs 1/k, as in a tree that holds
-    it once."""
+    """`paths`: the target of a step shared by k rows counts k times. `unique`: each has weight 1/k, so that it counts
+    once, as in the tree."""
     shrink: float = Field(0.0, ge=0)
-    """A target with n observations behind it weighs n / (n + shrink)."""
+    """A target from n observations has weight n / (n + shrink)."""
     as_many_as: ValueTargetsRef | None = None
     """Draw exactly as many paths as another selection has."""
     as_many_tokens_as: ValueTargetsRef | None = None
-    """Draw paths until they have as many targets, by weight, as another selection, to within half a path."""
+    """Draw paths until they have as many targets, counted by weight, as another selection, to within half a path."""
     min_rows: int = Field(1, ge=1)
     min_share: float = Field(0.0, ge=0, lt=0.5)
-    """The rarer of the hard labels right and wrong must have more than 0 targets, and at least this share of them."""
+    """The rarer of the hard labels right and wrong must have at least one target and at least this share of them."""
 
     @model_validator(mode="after")
     def _fits(self) -> ValueTargetsConfig:
@@ -60,7 +60,7 @@ class ValueTargetsConfig(StageConfig):
 
 @stage("value_targets", version=1, outputs={"data": "value_targets"})
 def value_targets(config: ValueTargetsConfig, ctx: Context) -> None:
-    """Problem by problem; nothing but counts is kept."""
+    """Stream problem by problem; only counts stay in memory."""
     from reasoning_train.trainers.data.label_counts import Histogram, gate_classes
 
     seen = _Seen(Histogram(f"targets on scale {config.targets.scale}", config.targets.scale))
@@ -84,7 +84,7 @@ def value_targets(config: ValueTargetsConfig, ctx: Context) -> None:
 
 @value_targets.check
 def fits(config: ValueTargetsConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """The trees hold what the rule reads and what paths are ranked and filtered by."""
+    """The trees hold what the rule and the path policy read."""
     for said in lacking(made, config.trees, config.targets.reads, f"rule {config.targets.uses!r}"):
         yield "targets", said
     for said in lacking(made, config.trees, config.paths.reads, "the path policy"):
@@ -93,7 +93,7 @@ def fits(config: ValueTargetsConfig, made: Made) -> Iterator[tuple[str, str]]:
 
 @value_targets.estimate
 def size(config: ValueTargetsConfig, sizes: Sizes) -> dict[str, Any]:
-    """At most all paths that are asked for, and as many as `as_many_as` has."""
+    """At most the number of paths asked for, or as many as `as_many_as` has."""
     trees, most = sizes(config.trees).get("records"), (config.paths.correct, config.paths.wrong)
     paths = None if trees is None or None in most else trees * sum(k for k in most if k is not None)
     return fewer_rows(config, paths, sizes)
@@ -104,22 +104,22 @@ ADVICE = "Raise `paths.correct` and `paths.wrong` here, or lower them in the oth
 
 @dataclass(slots=True)
 class _Seen:
-    """What is counted while rows stream by."""
+    """Counts over the rows as they stream by."""
 
     values: Histogram
     hard: Counter[bool] = field(default_factory=Counter)
     """Hard labels of steps."""
     targets: int = 0
     informed: int = 0
-    """Targets with at least two observations behind them."""
+    """Targets from at least two observations."""
     first: dict[bool, str] = field(default_factory=dict)
     """The first row with a step of each label."""
 
     tokens: float = 0.0
-    """Targets by weight."""
+    """Sum of the targets' weights."""
 
     def noting(self, rows: Iterable[ValueTarget]) -> Iterator[ValueTarget]:
-        """The rows, each counted as it passes."""
+        """Yield the rows and count each one."""
         for row in rows:
             self._add(row)
             yield row

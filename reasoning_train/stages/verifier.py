@@ -15,8 +15,7 @@ from reasoning_train.api.stage import Context, StageConfig, stage
 
 
 class VerifierConfig(StageConfig):
-    """Where it is, and what its scores mean. The weights are used where they lie; code that lies beside them is never
-    run.
+    """Where the verifier is, and what its scores mean. The weights are used in place; code beside them is never run.
 
     `{uses: verifier, path: prm, kind: classifier, head: {positive: correct, read_at: step_end}}`,
     `{uses: verifier, hub: Qwen/Qwen2.5-Math-PRM-7B, revision: ..., kind: qwen_prm}`.
@@ -25,15 +24,16 @@ class VerifierConfig(StageConfig):
     path: Path | None = None
     """A local `from_pretrained` folder."""
     hub: HubId | None = None
-    """A Hub id, with `revision`: looked up in the local cache only (`reasoning-train fetch` brings it)."""
+    """A Hub id, with `revision`. It is looked up only in the local cache; `reasoning-train fetch` downloads it."""
     revision: str | None = None
     kind: Literal["head", "classifier", "qwen_prm"] = "head"
     """`head`: a verifier or joint model of this program; `classifier`: a decoder model of transformers with a token- or
     sequence-classification head, or with TRL's value head; `qwen_prm`: Qwen2.5-Math-PRM and models of its class."""
     head: ForeignHead | None = None
-    """Only for a `classifier`: which label means right, where it is read, and its scale."""
+    """Only for `classifier`: which label means right, where it is read, and its scale."""
     format: ModelFormat | None = None
-    """How it reads; default: as it says itself (`head`), as it was trained (`qwen_prm`), plain text (`classifier`)."""
+    """How text is formatted for it. Default: the checkpoint's own Format (`head`), the format it was trained with
+    (`qwen_prm`), or plain text (`classifier`)."""
     task_format: TaskFormat = TaskFormat()
     """Filled in from `task.format`."""
 
@@ -55,7 +55,7 @@ class VerifierConfig(StageConfig):
 
 @stage("verifier", version=1, outputs={"verifier": "verifier"}, seeded=False)
 def verifier(config: VerifierConfig, ctx: Context) -> None:
-    """Write the head, the Format, and a pointer to where the backbone lies."""
+    """Write the head, the Format, and a pointer to the backbone."""
     from data_gen.checkpoints import cached_snapshot, point_to, save_format
     from data_gen.verifiers.head_files import save_head
 
