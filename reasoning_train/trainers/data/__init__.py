@@ -1,1 +1,1 @@
-"""Rows of data to traces that a trainer packs."""
+"""Converts data rows into traces that a trainer packs."""

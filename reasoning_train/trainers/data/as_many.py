@@ -1,7 +1,8 @@
-"""`as_many_as` and `as_many_tokens_as`: how the stages that select rows make arms equal by reference, not by hand.
+"""`as_many_as` and `as_many_tokens_as`: stages that select rows take as many rows or trained tokens as another
+selection.
 
-Trained tokens are those that a loss falls on, by weight: of a solution its own tokens without masked ones, of a pair
-both sides, of a path its targets.
+Trained tokens are the tokens that carry loss, by weight: a solution's own tokens except masked ones, both sides of a
+pair, or the targets of a path.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
 
 
 class Trained(Protocol):
-    """A row that says how many trained tokens it has."""
+    """A row with a number of trained tokens."""
 
     @property
     def trained_tokens(self) -> float:
-        """Tokens that a loss falls on, by weight."""
+        """Number of tokens that carry loss, by weight."""
 
     def to_row(self) -> dict[str, Any]:
         """The Parquet row."""
@@ -43,14 +44,14 @@ R = TypeVar("R", bound=Trained)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What another selection has: `Wanted("as_many_as=kept", 700, tokens=False)`."""
+    """Size of another selection: `Wanted("as_many_as=kept", 700, tokens=False)`."""
 
     said: str
     amount: float
     tokens: bool
 
     def choose(self, sizes: Sequence[float], seed: int, name: str, advice: str) -> list[int]:
-        """Indices of rows that come to it, in random order. GateError of stage `name` where all rows are too few."""
+        """Indices of rows that add up to this size, in random order. GateError of stage `name` if there are too few."""
         have, unit = (sum(sizes), "trained tokens") if self.tokens else (len(sizes), "rows")
         gate(
             have >= self.amount,
@@ -63,7 +64,7 @@ class Wanted:
 
 
 def one_at_most(config: Any) -> None:
-    """ValueError where both fields are given."""
+    """ValueError if both fields are set."""
     if config.as_many_as and config.as_many_tokens_as:
         raise ValueError(
             "as_many_as, as_many_tokens_as: arms are equal in rows or in trained tokens, hardly in both; give one"
@@ -71,7 +72,7 @@ def one_at_most(config: Any) -> None:
 
 
 def read_wanted(config: Any, ctx: Context, tokens_of: Callable[[dict[str, Any]], float]) -> Wanted | None:
-    """What the config's fields ask for; None where they ask for nothing."""
+    """The size that the config asks for; None if neither field is set."""
     if config.as_many_as:
         return Wanted(f"as_many_as={config.as_many_as}", count_rows(ctx.input(config.as_many_as)), tokens=False)
     if config.as_many_tokens_as:
@@ -84,9 +85,9 @@ def read_wanted(config: Any, ctx: Context, tokens_of: Callable[[dict[str, Any]],
 def cut(
     rows: Iterable[R], record: type[R], kind: str, config: Any, ctx: Context, *, name: str, advice: str
 ) -> Iterator[R]:
-    """The rows of stage `name`, or a random choice of them that comes to what its config asks for, in their order.
+    """The rows of stage `name`, or a random choice of the size that its config asks for, in the original order.
 
-    All rows wait on disk until their number is known; in memory are their sizes.
+    All rows are on disk until their number is known. Only their sizes are in memory.
     """
     wanted = read_wanted(config, ctx, lambda row: record.from_row(row).trained_tokens)
     if wanted is None:
@@ -110,6 +111,6 @@ def cut(
 
 
 def fewer_rows(config: Any, rows: int | None, sizes: Sizes) -> dict[str, Any]:
-    """For estimates: at most as many rows as the selection that `as_many_as` names."""
+    """Estimate for `plan`: at most as many rows as the selection in `as_many_as`."""
     most = at_most(rows, sizes(config.as_many_as).get("rows") if config.as_many_as else None)
     return {} if most is None else {"rows": most}

@@ -1,4 +1,4 @@
-"""What encoding hands to training."""
+"""The result of encoding data for training, and checks of ids and prompts."""
 
 from __future__ import annotations
 
@@ -14,49 +14,49 @@ if TYPE_CHECKING:
     from data_gen.format import StepCodec
 
 LOST = ("too_long", "cut_by_length_limit")
-"""Reasons that `max_dropped` limits; rows left out for others (weight 0, no target) were not meant to be trained on."""
+"""Reasons that count towards `max_dropped`. Rows dropped for other reasons (weight 0, no target) were not meant to be
+trained on."""
 
 
 @dataclass(slots=True)
 class Encoded:
-    """`Encoded(rows=[...], dropped=Counter(too_long=2), first={"too_long": "problem 'p7', 300 tokens, '37 + 8 ='"})`:
-    none is truncated, what is left out is counted, and the first of each kind kept to be shown."""
+    """Encoded rows: `Encoded(rows=[...], dropped=Counter(too_long=2), first={"too_long": "problem 'p7', 300 tokens,
+    '37 + 8 ='"})`. No row is truncated. Dropped rows are counted, and the first one per reason is described."""
 
     rows: list[Row] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
-    """By reason: `too_long` over the limit; `cut_by_length_limit` when it was sampled, so that it has no end to learn;
-    `weight_0`: wrong solutions that nobody should imitate; `no_target` where the head is read;
+    """Counts by reason. `too_long`: over the limit. `cut_by_length_limit`: cut when it was sampled, so it has no end to
+    learn. `weight_0`: a wrong solution that is not to be imitated. `no_target`: no target where the head is read.
     `one_class`: nothing to compare."""
     first: dict[str, str] = field(default_factory=dict)
-    """By reason, the first row that was left out, for people to read."""
+    """A description of the first row dropped for each reason."""
 
     def drop(self, reason: str, problem_id: str, pieces: Sequence[str], tokens: int) -> None:
-        """Leave out a row; `pieces`: its completion, `tokens`: how many it takes with its prompt, 0 where it was not
-        encoded."""
+        """Drop a row. `pieces`: its completion. `tokens`: its length with the prompt, 0 if it was not encoded."""
         self.dropped[reason] += 1
         if reason not in self.first:
             size = f"{tokens} tokens, " if tokens else ""
             self.first[reason] = f"problem {problem_id!r}, {size}{excerpt(''.join(pieces))}"
 
     def why(self, limit: int, *, lost: bool = False) -> str:
-        """How many rows were left out for which reasons; `lost`: those that should not have been."""
+        """The number of dropped rows per reason, in words. `lost`: only reasons that `max_dropped` limits."""
         reasons = LOST if lost else [*LOST, *(reason for reason in self.dropped if reason not in LOST)]
         return ", ".join(f"{self.dropped[reason]} {_said(reason, limit)}" for reason in reasons)
 
     def offending(self, limit: int, *, lost: bool = False) -> str:
-        """A sentence for every reason: the first row that was left out for it; empty where none was."""
+        """One sentence per reason that shows its first dropped row; empty if no row was dropped."""
         shown = {reason: row for reason, row in self.first.items() if reason in LOST or not lost}
         return "".join(f" The first {_said(reason, limit)}: {row}." for reason, row in shown.items())
 
     def __add__(self, other: Encoded) -> Encoded:
-        """Both, one after the other."""
+        """The rows of both, in order."""
         return Encoded(self.rows + other.rows, self.dropped + other.dropped, other.first | self.first)
 
 
 def check_ids(
     field_: str, ids: Sequence[int], vocabulary: int, refuse: Callable[[str, object, str], UserError]
 ) -> None:
-    """What `refuse` makes of ids that are none, or of another tokenizer."""
+    """Raise the error of `refuse` if there are no ids or some are outside the vocabulary."""
     if not ids:
         raise refuse(field_, ids, "at least one token: an empty one teaches nothing. Drop the row")
     if not (min(ids) >= 0 and max(ids) < vocabulary):
@@ -67,14 +67,14 @@ def check_ids(
 
 
 def prompt_texts(ids: Sequence[int], codec: StepCodec) -> tuple[str, str]:
-    """What a prompt's ids read, without special tokens and with: a template's own are in the text of a prompt, those
-    that a tokenizer puts before a plain one are not."""
+    """The text of a prompt's ids, without and with special tokens. A prompt's text contains the special tokens of a
+    template, but not those that a tokenizer adds before a plain prompt."""
     return codec.decode(ids).strip(), codec.tokenizer.backend_tokenizer.decode(ids, skip_special_tokens=False).strip()
 
 
 def check_prompt(problem_id: str, drawn: Sequence[int], asked: Sequence[int], codec: StepCodec, *, mend: str) -> None:
-    """UserError where a row was drawn behind another prompt than the one with which this model is asked: trained on it,
-    the model would learn to answer what nobody asks."""
+    """UserError if a row was sampled with another prompt than this model gets: the model would be trained on prompts
+    that it never sees."""
     if tuple(drawn) != tuple(asked):
         was, now = (codec.decode(ids)[-80:] for ids in (drawn, asked))
         told = f"{was!r}, and this model is asked {now!r}" if was != now else f"other tokens of {now!r}"

@@ -1,5 +1,4 @@
-"""Rows that are held out of training and evaluated while it goes on, so that it stops in time and its best step is what
-is published."""
+"""Holds rows out of training and evaluates them during it, for early stopping and to publish the best step."""
 
 from __future__ import annotations
 
@@ -31,8 +30,8 @@ EVALUATIONS = "evaluations.json"
 
 
 def hold_out(rows: Sequence[Row], share: float, seed: int) -> set[int]:
-    """Indices of the rows to hold out: whole groups, so that no problem stands on both sides; GateError where all are
-    of one."""
+    """Indices of the rows to hold out. Groups are held out whole, so that no problem is on both sides. GateError if all
+    rows are of one group."""
     groups = by_group(rows)
     gate(
         len(groups) > 1,
@@ -44,7 +43,8 @@ def hold_out(rows: Sequence[Row], share: float, seed: int) -> set[int]:
 
 
 class Watch(TrainerCallback):
-    """Evaluates the rows `dev`; keeps the best weights so far in the stage's partial folder, which outlives a kill."""
+    """Evaluates the rows of `dev` and keeps the best weights so far in the stage's partial folder, which survives a
+    kill."""
 
     def __init__(
         self, config: HeldOut, objective: Objective, training: Steps, dev: Steps, ctx: Context, average: Average | None
@@ -56,17 +56,17 @@ class Watch(TrainerCallback):
 
     @property
     def best(self) -> tuple[int, float]:
-        """Step and loss of the best evaluation, the first of equal ones."""
+        """Step and loss of the best evaluation; the first of equal ones."""
         return min(self.evaluations, key=lambda evaluation: evaluation[1])
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Evaluations behind the checkpoint that training resumes from will be made again."""
+        """Load earlier evaluations. Those after the checkpoint that training resumes from are repeated."""
         path = self.folder / EVALUATIONS
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
         self.evaluations = [(step, loss) for step, loss in known if step <= state.global_step]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Evaluate, remember, stop."""
+        """Evaluate, record the result, and stop training if patience runs out."""
         if state.global_step % self.config.every and state.global_step < state.max_steps:
             return
         with self.average.applied() if self.average else nullcontext():
@@ -93,7 +93,7 @@ class Watch(TrainerCallback):
         partial.replace(self.folder / EVALUATIONS)
 
     def settle(self) -> None:
-        """Put the best weights in place and record where they come from."""
+        """Load the best weights into the model and record their step."""
         step, loss = self.best
         if self.config.keep == "best":
             load_trained(self.objective, self.folder)
@@ -110,7 +110,7 @@ class Watch(TrainerCallback):
 
 @torch.no_grad()
 def means(objective: Objective, steps: Steps, device: Any) -> dict[str, float]:
-    """Every term's mean, and of what it watches, over all rows of `steps` and all ranks."""
+    """The mean of every loss term and watched figure over all rows of `steps` and all ranks."""
     totals, sums = Counter[str](), dict[str, torch.Tensor]()
     objective.eval()
     for t in range(len(steps)):

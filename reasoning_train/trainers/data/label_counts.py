@@ -1,4 +1,4 @@
-"""Labels counted while rows stream by: histograms for the report, and the gate that refuses labels of one class."""
+"""Counts labels of streamed rows: histograms for the report, and the gate that refuses labels of one class."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from data_gen.records.scales import BOUNDS, Scale
 from reasoning_train.api.stage import gate
 
 BINS = 10
-"""Bars of a histogram over an interval."""
+"""Number of bars of a histogram over an interval."""
 
 
 class Histogram:
-    """Counts by bar, kept while rows stream by: `Histogram("values", Scale.P)` has ten bars from 0 to 1."""
+    """A histogram filled from streamed rows: `Histogram("values", Scale.P)` has ten bars from 0 to 1."""
 
     def __init__(self, title: str, scale: Scale | None = None) -> None:
         """Without a scale, labels are counted by name."""
@@ -27,7 +27,7 @@ class Histogram:
         self._names: Counter[str] = Counter()
 
     def add(self, values: Iterable[float]) -> None:
-        """Count numbers, those outside the range in the outermost bars."""
+        """Count numbers. Those outside the range count in the outermost bars."""
         width = (self._high - self._low) / BINS
         for value in values:
             self._sum += value
@@ -35,7 +35,7 @@ class Histogram:
 
     @property
     def mean(self) -> float:
-        """Mean of the numbers; 0 where there are none."""
+        """Mean of the numbers; 0 without any."""
         return self._sum / max(1, self._bars.total())
 
     def name(self, names: Iterable[str]) -> None:
@@ -43,7 +43,7 @@ class Histogram:
         self._names.update(names)
 
     def metric(self) -> dict[str, Any]:
-        """`{"title": ..., "bars": [[label, count], ...]}`, what the report draws."""
+        """`{"title": ..., "bars": [[label, count], ...]}`, which the report draws."""
         if not self._scaled:
             return {"title": self.title, "bars": [[name, self._names[name]] for name in sorted(self._names)]}
         width = (self._high - self._low) / BINS
@@ -52,8 +52,8 @@ class Histogram:
 
 
 def gate_classes(stage: str, counts: Mapping[bool, int], min_share: float, what: str, rows: Mapping[bool, str]) -> None:
-    """Both labels must occur, the rarer one with at least `min_share`. `rows`: the first row that has each label, to be
-    shown."""
+    """GateError unless both labels occur, the rarer one with at least `min_share`. `rows`: the first row with each
+    label, for the message."""
     total = sum(counts.values())
     rarer = min((True, False), key=lambda label: counts.get(label, 0))
     share = counts.get(rarer, 0) / total if total else 0.0

@@ -1,4 +1,4 @@
-"""Preference rows to training rows: the shared prefix is the prompt, only the sides carry loss."""
+"""Encodes preference pairs as training rows. The shared prefix is the prompt; only the two sides carry loss."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from reasoning_train.trainers.data.encoded import Encoded, check_ids, check_prom
 def encode_pairs(
     pairs: Iterable[StepPair], codec: StepCodec, max_length: int, *, vocabulary: int, compare: bool = False
 ) -> Encoded:
-    """Rows in the order of the pairs. `compare`: for a verifier, which reads the last token of each side and predicts
-    none.
+    """One row per pair, in order. `compare`: rows for a verifier, which reads the last token of each side and predicts
+    no tokens.
 
-    A pair with a side over the limit is counted and left out, none truncated. UserError names a row that cannot be
+    A pair with a side over `max_length` is dropped and counted, never truncated. UserError names a pair that cannot be
     trained on.
     """
     result = Encoded()

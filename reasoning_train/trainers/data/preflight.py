@@ -1,7 +1,7 @@
-"""What is checked before a training begins: losses of rows, lengths, labels, one row as the model sees it, memory.
+"""Checks before training: dropped rows, lengths, labels and memory. Shows one row as the model sees it.
 
-(That every row survives tokenizer and template, and ends where it should, is seen while it is encoded: encode*.py.) All
-of it is printed to the stage's log; what must not be stops the stage.
+Everything is printed to the stage's log; a failed check stops the stage. (Tokenizer, template and end of each row are
+checked during encoding: pairs.py, solutions.py, values.py.)
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from reasoning_train.trainers.config import Training
 
 SHOWN = 1200
-"""Most characters of the row that is shown."""
+"""Most characters of a row that is shown."""
 
 
 def validate_rows(
@@ -41,8 +41,8 @@ def validate_rows(
     *,
     scale: Scale | None = None,
 ) -> list[Row]:
-    """Count, describe and show the rows; GateError where they are too few, too many were lost or all targets alike (on
-    `scale`)."""
+    """Count, describe and show the rows. GateError if there are too few, if too many were lost, or if all targets (on
+    `scale`) are alike."""
     kept, dropped = len(encoded.rows), encoded.dropped
     lost, total = sum(dropped[reason] for reason in LOST), len(encoded.rows) + sum(dropped.values())
     ctx.count("in", total)
@@ -101,12 +101,12 @@ def check_memory(
     reserved_share: float = 0.0,
     spread: str = "zero3",
 ) -> None:
-    """GateError where what training adds would not fit beside the weights, which are loaded already.
+    """GateError if the memory that training adds does not fit beside the weights, which are already loaded.
 
-    `tokens`, `logits`, `copies`, `recomputed`: of the largest forward pass (`activation_bytes`), in bfloat16 or not
-    (`bf16`), by weights that become so (`native`) instead of autocast's copies; `longest`: the longest row that it may
-    hold, in words; `added` to every trained weight; `reserved_share` of the device is vLLM's; `spread`: the DeepSpeed
-    configuration that helps.
+    `tokens`, `logits`, `copies`, `recomputed`: arguments of `activation_bytes` for the largest forward pass. `bf16`:
+    passes compute in bfloat16; `native`: because the weights become bfloat16, without autocast's copies. `longest`: the
+    longest row of the pass, in words. `added`: bytes that training adds per trained weight. `reserved_share`: share of
+    the device that vLLM takes. `spread`: the DeepSpeed configuration to suggest.
     """
     trained, zero = sum(p.numel() for p in model.parameters() if p.requires_grad), zero_stage(ctx.deepspeed)
     state = trained * added.each(zero, world_size())
@@ -139,7 +139,7 @@ def check_memory(
 
 
 def shown(trace: Trace, codec: StepCodec) -> str:
-    """The trace's text, special tokens by name, what is trained in brackets and a mark where a value is read."""
+    """The trace's text, with special tokens by name, trained tokens in brackets, and a mark where a value is read."""
     pieces, inside, read = list[str](), False, set(trace.at)
     for i, token in enumerate(trace.ids):
         learnt = bool(trace.weights[i])
@@ -152,7 +152,7 @@ def shown(trace: Trace, codec: StepCodec) -> str:
 
 
 def named(row: Row, codec: StepCodec) -> str:
-    """Whose row it is, and its first trace as it is shown."""
+    """The row's problem and its first trace, as text."""
     return f"problem {row.group!r}, {shown(row.traces[0], codec)!r}"
 
 
@@ -164,7 +164,7 @@ def _describe_labels(rows: Sequence[Row], scale: Scale, ctx: Context) -> None:
 
 
 def _check_labels(name: str, rows: Sequence[Row], scale: Scale, codec: StepCodec) -> None:
-    """GateError where all targets are on one side of the middle."""
+    """GateError if all targets are on one side of the middle of the scale."""
     middle, counts = 0.5 if scale in (Scale.P, Scale.PROGRESS) else 0.0, Counter[bool]()
     first: dict[bool, Row] = {}
     for row in rows:
@@ -176,7 +176,7 @@ def _check_labels(name: str, rows: Sequence[Row], scale: Scale, codec: StepCodec
 
 
 def _check_targets(name: str, encoded: Encoded, limit: int) -> None:
-    """GateError where no row has a target."""
+    """GateError if no row has a target."""
     gate(
         any(trace.targets for row in encoded.rows for trace in row.traces),
         f"{name}: no row has a target where the head is read (dropped: {encoded.why(limit)}). Label what the head "

@@ -1,4 +1,5 @@
-"""Solutions to training rows: prompt ids of the policy's own codec, completion ids as sampled or encoded once."""
+"""Encodes solutions as training rows. Prompt ids come from the policy's own codec; completion ids are those sampled,
+or the text is encoded once."""
 
 from __future__ import annotations
 
@@ -15,11 +16,11 @@ from reasoning_train.trainers.data.encoded import Encoded, check_prompt, prompt_
 def encode_solutions(
     solutions: Iterable[Solution], codec: StepCodec, max_length: int, masked: Sequence[Kind] = ()
 ) -> Encoded:
-    """Rows of whole solutions that end with the stop token. Cut, over-long and weightless ones are counted and left
-    out, none truncated.
+    """Rows of whole solutions that end with the stop token. Solutions that are cut, too long or of weight 0 are dropped
+    and counted, never truncated.
 
-    `masked`: kinds of segments that carry no loss. UserError names a row whose prompt is not what this policy will be
-    asked, and one that its tokenizer does not give back.
+    `masked`: kinds of segments that carry no loss. UserError names a row whose prompt differs from what this policy is
+    asked, or whose text the tokenizer does not reproduce.
     """
     result, asked, prompt = Encoded(), "", tuple[int, ...]()
     for solution in solutions:
@@ -30,7 +31,7 @@ def encode_solutions(
             )
             continue
         question = solution.question or solution.prompt
-        if question != asked or not prompt:  # those of one problem come together
+        if question != asked or not prompt:  # solutions of one problem are adjacent
             asked, prompt = question, _prompt(solution, codec)
         check_prompt(solution.problem_id, solution.prompt_ids or prompt, prompt, codec, mend=MEND)
         row = _row(solution, codec, prompt, masked)
@@ -45,8 +46,8 @@ MEND = "Put stage `recode_solutions` before this one, with `model:` this policy"
 
 
 def _prompt(solution: Solution, codec: StepCodec) -> tuple[int, ...]:
-    """What the policy is asked. A row that does not say its question apart has it in its prompt, rendered already where
-    there are ids."""
+    """Ids of the prompt that the policy gets. A row without a separate question has it in its prompt, which is already
+    rendered if the row has prompt ids."""
     asked = solution.question or solution.prompt
     rendered = bool(solution.prompt_ids) and not solution.question
     prompt = tuple(codec.encode_prompt(asked) if rendered else codec.prompt_ids(asked))
@@ -72,7 +73,7 @@ def _row(solution: Solution, codec: StepCodec, prompt: tuple[int, ...], masked: 
 
 
 def _columns(solution: Solution, prompt: int) -> dict[str, tuple[tuple[float, ...], ...]]:
-    """What a teacher says at each token; of the prompt's the first entry, which nobody reads."""
+    """The teacher's entries at each token. Prompt tokens repeat the first entry, which is never read."""
     told = {"teacher_ids": solution.teacher_ids, "teacher_logprobs": solution.teacher_logprobs}
     for name, entries in told.items():
         if entries and len(entries) != len(solution.token_ids):

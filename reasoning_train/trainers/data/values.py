@@ -1,4 +1,5 @@
-"""Value targets to training rows: paths with their targets, or the paths of one problem as a group to compare."""
+"""Encodes value targets as training rows: one path with its targets, or all paths of a problem as a group to
+compare."""
 
 from __future__ import annotations
 
@@ -18,10 +19,10 @@ from reasoning_train.trainers.data.encoded import Encoded, check_ids, check_prom
 def encode_values(
     targets: Iterable[ValueTarget], codec: StepCodec, head: HeadConfig, max_length: int, *, vocabulary: int
 ) -> Encoded:
-    """One row a path.
+    """One row per path.
 
-    A path over the limit is counted and left out, none truncated. UserError names a row that the head cannot learn
-    from.
+    A path over `max_length` is dropped and counted, never truncated. UserError names a target that the head cannot
+    learn from.
     """
     result = Encoded()
     for trace, target in _traces(targets, codec, head, vocabulary):
@@ -35,9 +36,10 @@ def encode_values(
 def encode_groups(
     targets: Iterable[ValueTarget], codec: StepCodec, head: HeadConfig, max_length: int, *, vocabulary: int
 ) -> Encoded:
-    """One row a problem: its paths, read at their last token and ranked by outcome.
+    """One row per problem: its paths, read at their last token and ranked by outcome.
 
-    Paths too long or without outcome are counted, and problems whose paths are all right or all wrong.
+    Paths that are too long or have no outcome are dropped and counted, as are problems with paths that are all right or
+    all wrong.
     """
     result = Encoded()
     for problem_id, members in itertools.groupby(
@@ -69,7 +71,7 @@ def _traces(
         _check(number, target, codec, head, vocabulary)
         start, completion = len(target.prompt_ids), _ended(target, codec)
         last = len(completion) - 1
-        # A target at the end of a whole solution moves with the end token: that is where verifiers read it.
+        # A target at the end of a whole solution moves to the end token, because verifiers read it there.
         moved = [(last if at == len(target.token_ids) - 1 else at, i) for i, at in enumerate(target.at)]
         kept = [(at, i) for at, i in moved if head.read_at != "last" or at == last]
         yield (
@@ -85,8 +87,8 @@ def _traces(
 
 
 def _ended(target: ValueTarget, codec: StepCodec) -> tuple[int, ...]:
-    """The path's ids; a whole solution has its end token, whether the policy wrote it or not, as it has where verifiers
-    read it (and none where a step token stands for it)."""
+    """The path's ids. A whole solution gets its end token if the policy did not write it, because verifiers read it
+    with one; with a step token none is added."""
     ids = target.token_ids
     if codec.format.model.step_token:
         return ids

@@ -1,2 +1,2 @@
-"""Loss terms, one file a loss. Each returns a sum; the trainer divides it once, by the weight of the whole optimizer
-step."""
+"""Loss terms, one file per loss. Each returns a sum; the trainer divides it once by the normalizer of the whole
+optimizer step."""

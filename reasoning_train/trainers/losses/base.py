@@ -1,4 +1,4 @@
-"""What a loss is: a small config that recipes write, and a function of one forward pass.
+"""Interface of losses. A loss is a small config that recipes write and a function of one forward pass.
 
     @LOSSES.register("unlikelihood")
     class Unlikelihood(Loss):
@@ -13,8 +13,8 @@
 
     losses: [cross_entropy, {uses: unlikelihood, weight: 0.1}]
 
-A loss that is registered so joins every trainer whose rows it can read. Modules of losses import nothing heavy at top
-level: a plan reads their configs without torch.
+A registered loss works in every trainer whose rows it can read. Modules of losses import nothing heavy at the top,
+because plans read their configs without torch.
 """
 
 from __future__ import annotations
@@ -44,34 +44,35 @@ READINGS: dict[Reading, str] = {
     "targets": "a value head and targets for it",
     "ranks": "a value head and ranked solutions or steps",
 }
-"""What the rows of a training can hold for a loss, in words."""
+"""What training rows can hold for a loss, in words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a loss reads of a forward pass beside log-probabilities of chosen tokens and scores of the head.
+    """What a loss reads from a forward pass besides log-probabilities of chosen tokens and scores of the head.
 
-    `Needs(entropy=True)`, `Needs(ids=("teacher_ids",))`, `Needs(layers=(4, -1))`. It is computed 512 positions at a
-    time, once for every prediction that traces share, and only where a loss asks for it.
+    `Needs(entropy=True)`, `Needs(ids=("teacher_ids",))`, `Needs(layers=(4, -1))`. It is computed only if a loss asks
+    for it, 512 positions at a time, and once per prediction that traces share.
     """
 
     entropy: bool = False
     """`out.entropy` [P]."""
     top: int = 0
-    """`out.top(k)` for every k up to this: the k likeliest tokens, ids and log-probabilities [P, k]."""
+    """Largest k for `out.top(k)`: ids and log-probabilities [P, k] of the k likeliest tokens."""
     ids: tuple[str, ...] = ()
-    """Columns of token ids (`Trace.columns`) whose log-probabilities `out.logprobs_of(name)` [P, K] gives."""
+    """Columns of token ids (`Trace.columns`) whose log-probabilities `out.logprobs_of(name)` [P, K] returns."""
     layers: tuple[int, ...] = ()
-    """Layers whose states `out.hidden(layer)` [P, H] gives: 0 the embeddings, -1 what the logits are made of."""
+    """Layers whose hidden states `out.hidden(layer)` [P, H] returns: 0 for the embeddings, -1 for the input of the
+    language-model head."""
 
     @property
     def copies(self) -> int:
-        """Tensors of the size of a chunk's logits that it adds: for an entropy normalised logits, probabilities, their
-        product and a gradient, for the others a gradient each."""
+        """Number of tensors of the size of a chunk's logits that this adds. Entropy adds normalised logits,
+        probabilities, their product and a gradient; the others add a gradient each."""
         return 4 * self.entropy + bool(self.top) + len(self.ids)
 
     def __or__(self, other: Needs) -> Needs:
-        """Both together."""
+        """The needs of both."""
         return Needs(
             self.entropy or other.entropy,
             max(self.top, other.top),
@@ -81,35 +82,35 @@ class Needs:
 
 
 class Loss(Piece, ABC):
-    """One term of a training's objective; each has a `uses: Literal["name"] = "name"`, its name in curves."""
+    """One term of a training objective. `uses: Literal["name"] = "name"` is its name in recipes and curves."""
 
     reads: ClassVar[tuple[Reading, ...]]
-    """What its rows must hold. A training whose rows do not is refused when the recipe loads."""
+    """What rows must hold. A recipe whose rows do not is refused when it loads."""
     watched: ClassVar[tuple[str, ...]] = ()
-    """Figures that stand beside the loss in curves, as in `dpo_accuracy`."""
+    """Figures that are logged with the loss, such as `accuracy`, shown as `dpo_accuracy`."""
 
     weight: float = Field(1.0, gt=0)
-    """What the term's mean is multiplied by."""
+    """Factor of the term's mean in the total loss."""
 
     @property
     def needs(self) -> Needs:
-        """What it reads of a forward pass beside the usual."""
+        """What the loss reads from a forward pass besides the usual."""
         return Needs()
 
     def head_problem(self, head: HeadConfig) -> str | None:
-        """Why it cannot train such a head; None where it can. Asked of losses that read `targets` or `ranks`."""
+        """Why the loss cannot train this head; None if it can. Called for losses that read `targets` or `ranks`."""
         return None
 
     @abstractmethod
     def normalizer(self, row: Row) -> float:
-        """The row's share of the weight that the sum over an optimizer step is divided by."""
+        """The row's share of the normalizer. The loss of an optimizer step is divided by the sum over its rows."""
 
     @abstractmethod
     def __call__(self, out: Outputs) -> Tensor:
         """The weighted sum over the batch, a scalar."""
 
     def watch(self, out: Outputs) -> tuple[Tensor, ...]:
-        """Weighted sums of the watched figures over the batch, to be divided as the loss is."""
+        """Weighted sums of the watched figures over the batch. They have the same normalizer as the loss."""
         return ()
 
 
@@ -120,5 +121,5 @@ LOSSES: Registry[type[Loss]] = Registry(
 
 
 def predicted_weight(row: Row) -> float:
-    """Weight of all tokens of a row but the first of each trace, which nothing predicts."""
+    """Weight of all tokens of a row except the first of each trace, which is never predicted."""
     return sum(sum(trace.weights[1:]) for trace in row.traces)

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 @LOSSES.register("bce")
 class BCE(Regression):
-    """-t log sigma(x) - (1 - t) log sigma(-x), x the head's score behind gain and offset (Math-Shepherd, arXiv
+    """-t log sigma(x) - (1 - t) log sigma(-x), where x is the head's score after gain and offset (Math-Shepherd, arXiv
     2312.08935)."""
 
     uses: Literal["bce"] = "bce"
 
     def head_problem(self, head: HeadConfig) -> str | None:
-        """Its scores must be log-odds of P(correct)."""
+        """The head's scores must be log-odds of P(correct)."""
         if head.activation == "sigmoid" and head.scale is Scale.P:
             return None
         return (

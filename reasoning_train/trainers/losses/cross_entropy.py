@@ -25,5 +25,5 @@ class CrossEntropy(Loss):
         return predicted_weight(row)
 
     def __call__(self, out: Outputs) -> Tensor:
-        """Sum over the tokens of all traces: a token that k of them share counts k times."""
+        """Sum over the tokens of all traces; a token that k traces share counts k times."""
         return -(out.logprobs * out.batch["token_weight"]).sum()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @LOSSES.register("dpo")
 class DPO(Preference):
-    """-(1 - s) log sigma(beta h) - s log sigma(-beta h), h the margin in log-probability against the reference.
+    """-(1 - s) log sigma(beta h) - s log sigma(-beta h), where h is the margin in log-probability over the reference.
 
     With s = N_l / (N_w + N_l) it is MCTS-DPO (arXiv 2405.00451, eq. 5).
     """
@@ -27,16 +27,16 @@ class DPO(Preference):
 
     beta: float = Field(0.1, gt=0)
     label_smoothing: float = Field(0.0, ge=0, le=0.5)
-    """s of pairs that bring none; those of rule `best_sibling` may bring one from visit counts."""
+    """s for pairs without one of their own. Pairs of rule `best_sibling` may have one from visit counts."""
     length_normalised: bool = False
-    """Log-probabilities, the reference's too, are averaged over tokens."""
+    """Average log-probabilities over tokens, also those of the reference."""
 
     def scores(self, out: Outputs) -> Tensor:
         """[N] gains on the reference."""
         return over_reference(out, length_normalised=self.length_normalised)
 
     def of_margin(self, h: Tensor, smoothing: Tensor) -> Tensor:
-        """[K] by the pair's own smoothing where it has one."""
+        """[K] losses. A pair's own smoothing takes precedence."""
         import torch
         import torch.nn.functional as F
 

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 class Entropy(Loss):
     """The weighted mean over tokens of the entropy of the distribution that predicts them, in nats.
 
-    `losses: [cross_entropy, {uses: entropy, weight: -0.01}]` holds entropy up (arXiv 1701.06548, section 3);
-    a positive weight presses it down.
+    `losses: [cross_entropy, {uses: entropy, weight: -0.01}]` keeps entropy high (arXiv 1701.06548, section 3);
+    a positive weight lowers it.
     """
 
     uses: Literal["entropy"] = "entropy"
     reads = ("tokens",)
 
     weight: float = Field(-0.01)
-    """Negative: a bonus. Positive: a penalty."""
+    """Negative for a bonus, positive for a penalty."""
 
     @field_validator("weight")
     @classmethod

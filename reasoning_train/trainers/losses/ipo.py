@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 @LOSSES.register("ipo")
 class IPO(Preference):
-    """(h - 1 / (2 beta))^2, h the margin in log-probability against the reference."""
+    """(h - 1 / (2 beta))^2, where h is the margin in log-probability over the reference."""
 
     uses: Literal["ipo"] = "ipo"
     reads = ("pairs", "reference")
 
     beta: float = Field(0.1, gt=0)
     length_normalised: bool = False
-    """Log-probabilities, the reference's too, are averaged over tokens."""
+    """Average log-probabilities over tokens, also those of the reference."""
 
     def scores(self, out: Outputs) -> Tensor:
         """[N] gains on the reference."""
         return over_reference(out, length_normalised=self.length_normalised)
 
     def of_margin(self, h: Tensor, smoothing: Tensor) -> Tensor:
-        """[K]; smoothing takes no part."""
+        """[K] losses; smoothing is not used."""
         return (h - 1 / (2 * self.beta)) ** 2

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 @LOSSES.register("mse")
 class MSE(Regression):
-    """(v - target)^2, v the value after the head's activation, on its scale (AlphaMath, arXiv 2405.03553; TVM, arXiv
-    2407.12863)."""
+    """(v - target)^2, where v is the value after the head's activation, on the head's scale (AlphaMath, arXiv
+    2405.03553; TVM, arXiv 2407.12863)."""
 
     uses: Literal["mse"] = "mse"
 

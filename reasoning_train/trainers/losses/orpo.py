@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @LOSSES.register("orpo")
 class ORPO(Preference):
-    """-log sigma(h), h the difference of log-odds p / (1 - p), p the geometric mean probability of a token.
+    """-log sigma(h), where h is the difference of log-odds log(p / (1 - p)) and p the geometric mean token probability.
 
     The whole of ORPO with lambda = 0.1 is `losses: [sft, {uses: orpo, weight: 0.1}]`.
     """
@@ -23,14 +23,14 @@ class ORPO(Preference):
     uses: Literal["orpo"] = "orpo"
 
     def scores(self, out: Outputs) -> Tensor:
-        """[N] log-odds. A probability of 1 is kept a rounding below it."""
+        """[N] log-odds. Probabilities are kept slightly below 1."""
         import torch
 
         logp = (out.trace_logprobs / out.trace_tokens).clamp(max=-1e-6)
         return logp - torch.log(-torch.expm1(logp))
 
     def of_margin(self, h: Tensor, smoothing: Tensor) -> Tensor:
-        """[K]; smoothing takes no part."""
+        """[K] losses; smoothing is not used."""
         import torch.nn.functional as F
 
         return -F.logsigmoid(h)

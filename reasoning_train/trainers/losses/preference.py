@@ -1,4 +1,4 @@
-"""What losses over pairs share: the margin of the better over the worse side, and what they watch.
+"""Base of losses over pairs: the margin of the better side over the worse side, and the watched figures.
 
 The better trace of a row comes first. Sums run over the tokens that carry weight: with the prefix in the prompt and
 weights on one step, DPO is Step-DPO (arXiv 2406.18629, eq. 3).
@@ -35,11 +35,11 @@ class Preference(Loss, ABC):
 
     @abstractmethod
     def of_margin(self, h: Tensor, smoothing: Tensor) -> Tensor:
-        """[K] the loss of every pair; h, smoothing [K]: its margin, and the probability that its order is wrong (0
-        where nobody says)."""
+        """[K] the loss of every pair. h [K]: its margin. smoothing [K]: the probability that its order is wrong, 0 if
+        none was given."""
 
     def __call__(self, out: Outputs) -> Tensor:
-        """Sum over pairs. A row of another number of traces than two is a ValueError."""
+        """Sum over pairs. ValueError unless every row has two traces."""
         return (self.of_margin(self._margins(out), out.batch["row_smoothing"]) * out.batch["row_weight"]).sum()
 
     def watch(self, out: Outputs) -> tuple[Tensor, ...]:
@@ -54,13 +54,13 @@ class Preference(Loss, ABC):
 
 
 def over_reference(out: Outputs, *, length_normalised: bool) -> Tensor:
-    """[N] by how much every trace gained on the reference, in all or a token."""
+    """[N] log-probability of every trace minus the reference's, in total or per token."""
     gained = out.trace_logprobs - out.batch["trace_reference"]
     return gained / out.trace_tokens if length_normalised else gained
 
 
 def pairs(out: Outputs) -> tuple[Tensor, Tensor]:
-    """[K], [K]: numbers of the better and of the worse trace of every row."""
+    """[K], [K]: indices of the better and of the worse trace of every row."""
     import torch
 
     rows = out.batch["trace_row"]

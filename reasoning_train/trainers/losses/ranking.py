@@ -1,4 +1,4 @@
-"""`ranking`: comparisons of a head's scores between solutions of one problem, or between steps behind one prefix."""
+"""`ranking`: compares a head's scores of solutions of one problem, or of steps after one prefix."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
 class Ranking(Loss):
     """The mean over rows of the mean over their ordered pairs of -log sigma(r_better - r_worse - margin).
 
-    Over right and wrong solutions of one problem this is Qwen2.5-Math's listwise loss (arXiv 2409.12122, section 3.1);
-    over the children of one node, read at the ends of their steps, Tree-PLV's (arXiv 2407.00390); over two of them,
-    rStar-Math's (arXiv 2501.04519, section 3.3).
+    Over right and wrong solutions of one problem this is Qwen2.5-Math's listwise loss (arXiv 2409.12122, section 3.1).
+    Over the children of one node, read at the ends of their steps, it is Tree-PLV's loss (arXiv 2407.00390). Over two
+    of them it is rStar-Math's loss (arXiv 2501.04519, section 3.3).
     """
 
     uses: Literal["ranking"] = "ranking"
     reads = ("ranks",)
     watched = ("accuracy",)
-    """Share of a row's ordered pairs that the scores order alike (ties half)."""
+    """Share of a row's ordered pairs that the scores order correctly (ties count half)."""
 
     margin: float = Field(0.0, ge=0)
-    """By how much the better score is to be ahead."""
+    """How much higher the better score should be."""
 
     def head_problem(self, head: HeadConfig) -> str | None:
-        """Differences say nothing of a scale's zero."""
+        """Only scale 'ranking' fits: differences of scores do not determine a scale's zero."""
         if head.scale is Scale.RANKING:
             return None
         return f"needs a head of scale 'ranking', not {str(head.scale)!r}; expected 'bce' or 'mse'"
 
     def normalizer(self, row: Row) -> float:
-        """The row's weight, 0 where nothing in it can be compared."""
+        """The row's weight; 0 if nothing in it can be compared."""
         return row.weight if len(set(row.ranks)) > 1 else 0.0
 
     def __call__(self, out: Outputs) -> Tensor:
@@ -57,7 +57,7 @@ class Ranking(Loss):
         return ((((ahead > 0) + 0.5 * (ahead == 0)) * weights).sum(),)
 
     def _compared(self, out: Outputs) -> tuple[Tensor, Tensor]:
-        """(by how much the better one is ahead, weight) of every ordered pair; a row's pairs share its weight."""
+        """(score difference, weight) of every ordered pair. A row's pairs share its weight equally."""
         import torch
 
         scores, ranks, rows = out.trace_scores, out.batch["trace_rank"], out.batch["trace_row"]

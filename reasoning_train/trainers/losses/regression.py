@@ -1,4 +1,4 @@
-"""What losses at single places share: the weights of targets (ORM, PRM, TVM, AlphaMath, ReST-MCTS*)."""
+"""Base of losses at single positions with weighted targets (ORM, PRM, TVM, AlphaMath, ReST-MCTS*)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Regression(Loss, ABC):
-    """A weighted mean over the places that have a target."""
+    """A weighted mean over the positions that have a target."""
 
     reads = ("targets",)
 
@@ -25,8 +25,8 @@ class Regression(Loss, ABC):
 
     @abstractmethod
     def at_places(self, out: Outputs, target: Tensor) -> Tensor:
-        """[V] the loss of every place; target [V]."""
+        """[V] the loss at every position; target [V]."""
 
     def __call__(self, out: Outputs) -> Tensor:
-        """Sum over all places of all traces: a target that k traces share counts k times."""
+        """Sum over all positions of all traces; a target that k traces share counts k times."""
         return (self.at_places(out, out.batch["value_target"]) * out.batch["value_weight"]).sum()

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @LOSSES.register("sft")
 class SFT(Loss):
-    """The mean over pairs of -log p of the better side, a token (iterative RPO, arXiv 2404.19733, section 2).
+    """The mean over pairs of -log p per token of the better side (iterative RPO, arXiv 2404.19733, section 2).
 
-    `losses: [{uses: dpo, beta: 0.3}, {uses: sft, weight: 0.1}]`. Solutions are imitated by `cross_entropy`.
+    `losses: [{uses: dpo, beta: 0.3}, {uses: sft, weight: 0.1}]`. To imitate solutions use `cross_entropy`.
     """
 
     uses: Literal["sft"] = "sft"

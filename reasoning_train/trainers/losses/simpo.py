@@ -17,21 +17,20 @@ if TYPE_CHECKING:
 
 @LOSSES.register("simpo")
 class SimPO(Preference):
-    """-log sigma(beta h - gamma), h the margin in mean log-probability of a token."""
+    """-log sigma(beta h - gamma), where h is the margin in mean token log-probability."""
 
     uses: Literal["simpo"] = "simpo"
 
     beta: float = Field(2.0, gt=0)
     gamma: float = Field(1.0, ge=0)
-    """The margin that the better side is to have, times beta. The paper recommends beta from 2 to 10 and gamma / beta
-    about a half."""
+    """Target margin times beta. The paper recommends beta from 2 to 10 and gamma / beta of about a half."""
 
     def scores(self, out: Outputs) -> Tensor:
-        """[N] mean log-probability of a token."""
+        """[N] mean token log-probability."""
         return out.trace_logprobs / out.trace_tokens
 
     def of_margin(self, h: Tensor, smoothing: Tensor) -> Tensor:
-        """[K]; smoothing takes no part."""
+        """[K] losses; smoothing is not used."""
         import torch.nn.functional as F
 
         return -F.logsigmoid(self.beta * h - self.gamma)

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from reasoning_train.trainers.outputs import Outputs
 
 IDS, LOGPROBS = "teacher_ids", "teacher_logprobs"
-"""Columns of a trace: the teacher's likeliest tokens at every place, and their log-probabilities."""
+"""Columns of a trace: the teacher's likeliest tokens at every position, and their log-probabilities."""
 LEAST = 1e-7
-"""A probability that is left over is kept so far from 0: about the precision of a float32 sum of probabilities."""
+"""Lower bound of the residual probability: about the precision of a float32 sum of probabilities."""
 
 
 @LOSSES.register("sparse_kl")
@@ -27,8 +27,8 @@ class SparseKL(Loss):
     reads = ("solutions", "teacher")
 
     residual: bool = True
-    """Keep what the k tokens leave as one outcome. False: both distributions are renormalised over the k tokens, so
-    that mass which the student gives to others costs nothing."""
+    """Keep the rest of the probability as one outcome. False: both distributions are renormalised over the k tokens, so
+    that the student's mass on other tokens costs nothing."""
 
     @property
     def needs(self) -> Needs:
@@ -52,7 +52,7 @@ class SparseKL(Loss):
 
 
 def _with_rest(logprobs: Tensor) -> Tensor:
-    """[P, K + 1]: the last one is what the others leave of 1."""
+    """[P, K + 1]: appends the log of the remaining probability."""
     import torch
 
     rest = (1 - logprobs.exp().sum(-1, keepdim=True)).clamp_min(LEAST)

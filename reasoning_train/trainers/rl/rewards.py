@@ -1,5 +1,4 @@
-"""Rewards of sampled groups: the task's verdict, shaped by a verifier where there is one, in the form that TRL
-calls."""
+"""Rewards of sampled groups, as a TRL reward function: the task's verdict, shaped by a verifier if there is one."""
 
 from __future__ import annotations
 
@@ -34,7 +33,7 @@ def shaped(right: bool, score: float) -> float:
 
 
 def kind_of(verdicts: Sequence[Verdict]) -> Kind:
-    """What a group teaches: nothing where it is unverifiable; unverifiable samples of others are looked past."""
+    """The kind of a group by its verdicts. Unverifiable samples are ignored unless all are unverifiable."""
     known = {verdict for verdict in verdicts if verdict is not Verdict.UNVERIFIABLE}
     if len(known) == 2:
         return "mixed"
@@ -43,8 +42,8 @@ def kind_of(verdicts: Sequence[Verdict]) -> Kind:
 
 @dataclass
 class Rewards:
-    """`Rewards(problems, task, codec, Sampling(max_tokens=64), n=8)`; called with the completions of whole groups, n to
-    a problem."""
+    """`Rewards(problems, task, codec, Sampling(max_tokens=64), n=8)` is called with the completions of whole groups, n
+    per problem."""
 
     problems: Sequence[Problem]
     task: Task
@@ -53,13 +52,13 @@ class Rewards:
     n: int
     verifier: Verifier | None = None
     uniform_groups: Literal["keep", "skip"] = "keep"
-    """Groups of one verdict; unverifiable ones are always skipped."""
+    """What to do with groups of one verdict. Unverifiable groups are always skipped."""
     counts: Counter[str] = field(default_factory=Counter)
-    """Groups by kind, samples that were cut or could not be verified, and tokens that the verifier read."""
+    """Counts of groups by kind, of samples that were cut or unverifiable, and of tokens that the verifier read."""
     skipped: list[bool] = field(default_factory=list)
-    """Which completions of the last call must not train."""
+    """Which completions of the last call are not trained on."""
     __name__ = "verdict"
-    """TRL's curves are called after it."""
+    """TRL names its curves by this."""
 
     def __post_init__(self) -> None:
         if self.verifier is not None:
@@ -69,7 +68,7 @@ class Rewards:
     def __call__(
         self, *, completion_ids: Sequence[Sequence[int]], number: Sequence[int], **_: Any
     ) -> list[float | None]:
-        """One reward a completion, None where there is no verdict. `number`: of the problem of each."""
+        """One reward per completion; None without a verdict. `number`: the index of each completion's problem."""
         rewards: list[float | None] = []
         self.skipped = []
         for at in range(0, len(completion_ids), self.n):
@@ -93,8 +92,7 @@ class Rewards:
         return group
 
     def _finish(self, ids: Sequence[int]) -> Literal["stop", "length"]:
-        """Prompts leave room for all of `max_tokens`, so what is shorter has ended, be it by a text that ends
-        solutions."""
+        """Prompts leave room for all of `max_tokens`, so a shorter completion has ended by itself or by a stop text."""
         return "stop" if len(ids) < self.sampling.max_tokens or ids[-1] in self.codec.end_ids else "length"
 
     def _rewards(self, problem: Problem, group: list[Solution]) -> list[float | None]:
@@ -117,8 +115,8 @@ class Rewards:
 
 
 def reward_scale(given: Scale) -> Scale:
-    """Rewards are unbounded scores: log-odds of probabilities, rankings as they are. UserError for a scale that is
-    neither."""
+    """The scale of rewards, which are unbounded: ranking scores as they are, other values as log-odds. UserError if a
+    scale cannot be converted."""
     if given is Scale.RANKING:
         return given
     if not convertible(given, Scale.ODDS):

@@ -1,5 +1,5 @@
-"""Groups of completions from the policy that is being trained, by the engine that samples everywhere else: same ids,
-ends and seeds."""
+"""Samples groups of completions from the policy in training, with the engine used everywhere else: same ids, stop rules
+and seeds."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 class Rollouts:
-    """`Rollouts(policy, sampling, seed)(model, prompts, step)`. What is drawn depends on (seed, step, place in it)
-    alone, on however many processes."""
+    """`Rollouts(policy, sampling, seed)(model, prompts, step)`. Samples depend only on seed, step and position in the
+    step, for any number of processes."""
 
     def __init__(self, policy: Policy, sampling: Sampling, seed: int) -> None:
         self.policy, self.sampling, self.seed = policy, sampling, seed
@@ -26,7 +26,7 @@ class Rollouts:
         self._engine: TransformersEngine | None = None
 
     def __call__(self, model: Any, prompts: Sequence[Sequence[int]], step: int) -> list[list[int]]:
-        """Completion ids, one to a prompt; equal prompts that stand together are drawn together."""
+        """Completion ids, one per prompt. Adjacent equal prompts are sampled together."""
         from reasoning_train.models.engine import in_process
 
         training = model.training
@@ -34,7 +34,7 @@ class Rollouts:
             self._engine = in_process(self.policy, model=model)
         model.eval()
         self._engine.forget()
-        mine = rank() * len(prompts)  # processes have equal shares of a step, in order
+        mine = rank() * len(prompts)  # each process has an equal share of the step, in order
         before, drawn = self._engine.usage.generated_tokens, dict[int, list[list[int]]]()
 
         async def program(item: tuple[int, Sequence[int], int], lm: LM) -> list[list[int]]:
@@ -55,7 +55,7 @@ class Rollouts:
 
 
 def _groups(prompts: Sequence[Sequence[int]]) -> list[tuple[int, Sequence[int], int]]:
-    """(where it begins, prompt, how many) of each run of equal prompts."""
+    """(start, prompt, count) of each run of equal prompts."""
     runs = [(prompt, len(list(run))) for prompt, run in itertools.groupby(prompts)]
     starts = itertools.accumulate((n for _, n in runs), initial=0)
     return [(at, prompt, n) for at, (prompt, n) in zip(starts, runs, strict=False)]

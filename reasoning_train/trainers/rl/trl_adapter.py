@@ -1,9 +1,8 @@
-"""GRPO and RLOO by TRL's trainers, which only this file and trl_vllm.py know: prompts, completions and checkpoints are
-the project's own.
+"""GRPO and RLOO with TRL's trainers. Only this file and trl_vllm.py depend on TRL.
 
-TRL forms groups, advantages and losses. Its prompts are replaced by the codec's ids, its `generate` by our engine (vLLM
-stays TRL's), and padded rows get the positions that unpadded ones have. What this leans on is checked before each
-training and in tests.
+TRL forms groups, advantages and losses. Its prompts are replaced by the codec's ids, its `generate` by our engine
+(except with vLLM), its checkpoints are sealed like ours, and padded rows get the positions of unpadded ones. The parts
+of TRL's interface that this relies on are checked before each training and in tests.
 """
 
 from __future__ import annotations
@@ -40,8 +39,8 @@ CURVES = {
     "sampling/sampling_logp_difference/mean": "logprob_gap",
     "sampling/sampling_logp_difference/max": "logprob_gap_max",
 }
-"""TRL's figures that go to the stage's curves, and their names there. Gaps: of what vLLM said of its tokens to what the
-trainer says."""
+"""TRL's metrics in the stage's curves, and their names there. The gaps are between vLLM's log-probabilities and the
+trainer's."""
 _SHARED = (
     "beta",
     "epsilon",
@@ -73,11 +72,11 @@ METHODS = {
 }
 """Methods of TRL's trainers that are replaced here, with their first parameters."""
 ARGUMENTS = ("model", "reward_funcs", "args", "train_dataset", "processing_class", "callbacks")
-"""Arguments of their constructors."""
+"""Arguments of the trainers' constructors."""
 
 
 def classes(loss: Loss) -> tuple[Any, Any]:
-    """TRL's (trainer, configuration). UserError where it is not installed or has moved away from what is used here."""
+    """TRL's (trainer, configuration) classes. UserError if TRL is not installed or its interface has changed."""
     if importlib.util.find_spec("trl") is None:
         raise UserError(f"loss {loss!r} is TRL's, which is not installed here. `pip install 'reasoning_train[trl]'`.")
     import trl
@@ -88,7 +87,7 @@ def classes(loss: Loss) -> tuple[Any, Any]:
 
 
 def check(trainer: Any, config: Any, loss: Loss) -> None:
-    """UserError that names the first thing that TRL has renamed, taken away or given other parameters."""
+    """UserError that names the first part of TRL that was renamed, removed or changed."""
     import trl
 
     def moved(what: str) -> UserError:
@@ -116,11 +115,10 @@ def make_trainer(
     rollouts: Rollouts,
     arguments: dict[str, Any],
 ) -> Any:
-    """A trainer of TRL's over our prompts, completions and rewards, ready to train. `arguments` are of its
-    configuration.
+    """A TRL trainer over our prompts, completions and rewards, ready to train. `arguments`: for TRL's configuration.
 
-    `plan`: numbers of the problems of every step. TRL's own shuffling starts afresh where a training is resumed, so it
-    is off.
+    `plan`: indices of the problems of every step. TRL's own shuffling is off because it restarts when training is
+    resumed.
     """
     from datasets import Dataset
 
@@ -146,7 +144,7 @@ def make_trainer(
         for parameter in filter(lambda p: p.requires_grad, made.model.parameters()):
             parameter.data = (
                 parameter.data.float()
-            )  # TRL casts adapters on weights of 4 bits to bfloat16, in which they would not move
+            )  # TRL casts adapters on 4-bit weights to bfloat16, in which small updates are lost
     for module in (made.model, made.ref_model):
         if module is not None:
             getattr(module, "module", module).register_forward_pre_hook(_true_positions, with_kwargs=True)
@@ -167,7 +165,7 @@ def _adapted(
                 return drawn
             policy = self.accelerator.unwrap_model(self.model_wrapped)
             ids = rollouts(policy, prompt_ids, self.state.global_step)
-            return (ids, None) if loss == "grpo" else ids  # GRPO's log-probabilities are recomputed where they are None
+            return (ids, None) if loss == "grpo" else ids  # TRL recomputes GRPO's log-probabilities if they are None
 
         def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
             found = super()._generate_and_score_completions(inputs)
@@ -176,7 +174,7 @@ def _adapted(
             for name in {
                 "advantages",
                 "old_logps",
-            } & found.keys():  # a ratio to old_logps would overflow where nothing is counted
+            } & found.keys():  # at masked tokens the ratio to old_logps could overflow
                 found[name] = torch.where(kept, found[name], 0.0)
             if "num_items_in_batch" in found:
                 found["num_items_in_batch"] = self.accelerator.gather(found["completion_mask"].sum()).sum()
@@ -188,7 +186,7 @@ def _adapted(
 def _true_positions(
     module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Rows that are padded on the left count from their first token, as they did when they were sampled."""
+    """Positions of left-padded rows start at their first token, as during sampling."""
     mask = kwargs.get("attention_mask")
     if (
         mask is not None
@@ -201,8 +199,7 @@ def _true_positions(
 
 
 def keep_reference(policy: Policy, folder: Path) -> None:
-    """Let TRL find the policy as it is now: it loads its reference from where the configuration says that the weights
-    lie."""
+    """Save the current policy as TRL's reference, which TRL loads from the path in the model's configuration."""
     if rank() == 0:
         policy.model.save_pretrained(folder)
     barrier()
@@ -210,7 +207,7 @@ def keep_reference(policy: Policy, folder: Path) -> None:
 
 
 class Checkpoints(SealCheckpoints):
-    """Seals TRL's checkpoints with what was counted until then, and forwards its curves."""
+    """Seals TRL's checkpoints together with the counts so far, and forwards TRL's curves."""
 
     def __init__(
         self, rewards: Rewards, rollouts: Rollouts, history: Callable[..., None], progress: Callable[..., None]
@@ -219,20 +216,20 @@ class Checkpoints(SealCheckpoints):
         self.rewards, self.rollouts, self.last = rewards, rollouts, dict[str, float]()
 
     def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        """Counts of this process beside the weights: a resumed training goes on counting."""
+        """Write this process's counts into the checkpoint, so that a resumed run continues them."""
         counted = {"counts": self.rewards.counts, "generated": self.rollouts.generated}
         path = Path(args.output_dir) / f"checkpoint-{state.global_step}" / f"counted-{rank()}.json"
         path.write_text(json.dumps(counted), encoding="utf-8")
         super().on_save(args, state, control, **more)
 
     def restore(self, checkpoint: Path) -> None:
-        """Take up what a checkpoint had counted."""
+        """Restore the counts of a checkpoint."""
         counted = json.loads((checkpoint / f"counted-{rank()}.json").read_text(encoding="utf-8"))
         self.rewards.counts.update(counted["counts"])
         self.rollouts.generated = counted["generated"]
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        """Reward, its spread, divergence and length beside the loss."""
+        """Log reward, its spread, KL divergence and length together with the loss."""
         if logs and "loss" in logs:
             self.last = {ours: float(logs[name]) for name, ours in CURVES.items() if logs.get(name) is not None}
             optimiser = {name: float(logs[name]) for name in ("loss", "grad_norm", "learning_rate") if name in logs}

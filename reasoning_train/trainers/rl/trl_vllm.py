@@ -1,7 +1,6 @@
-"""TRL's vLLM for GRPO and RLOO: what a recipe says of it, TRL's settings for it, and what it needs around it while it
-starts.
+"""TRL's vLLM for GRPO and RLOO: its recipe fields, TRL's settings, and its startup.
 
-Like trl_adapter.py this file knows TRL; vLLM's side of it is tested on vLLM's build for CPUs.
+Like trl_adapter.py this file depends on TRL. The vLLM side is tested with vLLM's CPU build.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from data_gen.errors import UserError
 from reasoning_train.process.ranks import rank
 
 ABOUT = {"colocate": ("memory",), "server": ("base_url", "start_timeout")}
-"""Fields that say something of one mode only."""
+"""Fields that apply to one mode only."""
 SERVE = (
     """VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --weight-transfer-config '{"backend": "nccl"}' """
     "--logprobs-mode processed_logprobs"
@@ -30,10 +29,10 @@ SERVE = (
 
 
 class Vllm(BaseModel):
-    """Completions by TRL's vLLM, on a GPU: beside the trainer (`colocate`), or from a server of the policy (`server`),
-    to which weights go by NCCL: `VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --weight-transfer-config '{"backend": "nccl"}'
-    --logprobs-mode processed_logprobs`. With `loss: grpo` the curve `logprob_gap` says how far its log-probs are from
-    the trainer's, in nats a token."""
+    """Completions by TRL's vLLM, on a GPU: in the trainer's process (`colocate`), or from a server of the policy
+    (`server`) that gets weights by NCCL: `VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --weight-transfer-config '{"backend":
+    "nccl"}' --logprobs-mode processed_logprobs`. With `loss: grpo` the curve `logprob_gap` shows how far vLLM's
+    log-probabilities are from the trainer's, in nats per token."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     mode: Literal["colocate", "server"] = "colocate"
@@ -42,7 +41,7 @@ class Vllm(BaseModel):
     start_timeout: float = Field(240.0, ge=0)
     """Seconds until the server must answer."""
     memory: float = Field(0.3, gt=0, lt=1)
-    """Share of each GPU's memory for the weights, keys and values of a vLLM beside the trainer."""
+    """Share of each GPU's memory for the weights and KV cache of a colocated vLLM."""
 
     @field_validator("base_url")
     @classmethod
@@ -74,8 +73,8 @@ class Vllm(BaseModel):
 
 
 def trl_settings(vllm: Vllm, loss: str, ends: dict[str, Any], *, length: int, top_p: float) -> dict[str, Any]:
-    """Fields of TRL's configuration. `ends`: vLLM's settings of what ends a completion; `length`: most tokens of a
-    prompt with its completion."""
+    """Fields of TRL's configuration. `ends`: vLLM's stop settings. `length`: most tokens of a prompt with its
+    completion."""
     made = {
         "use_vllm": True,
         "vllm_mode": vllm.mode,
@@ -86,14 +85,14 @@ def trl_settings(vllm: Vllm, loss: str, ends: dict[str, Any], *, length: int, to
         "generation_kwargs": ends,
     }
     if loss == "grpo":
-        # vLLM tells probabilities among the tokens that top_p has left, the trainer among all: that ratio is no error
-        # to correct.
+        # With top_p < 1 vLLM's probabilities are over the remaining tokens, the trainer's over all. This ratio is not
+        # an error to correct.
         made["vllm_importance_sampling_correction"] = top_p == 1
     return made
 
 
 def check_installed() -> None:
-    """UserError where vLLM is not beside TRL."""
+    """UserError if vLLM is not installed."""
     if importlib.util.find_spec("vllm") is None:
         raise UserError(
             "grpo: `vllm` needs vLLM beside TRL, and it is not installed here. `pip install "
@@ -103,8 +102,9 @@ def check_installed() -> None:
 
 @contextmanager
 def starting(args: Any) -> Iterator[None]:
-    """Around TRL's constructor, which starts vLLM in this process or looks for its server: in the surroundings that the
-    engine `vllm` has, and with the stage's seed behind it, for vLLM sets its own. UserError where vLLM fails."""
+    """Wraps TRL's constructor, which starts vLLM in this process or connects to its server. It runs in the same
+    environment as the engine `vllm`. Afterwards the stage's seed is set again, because vLLM sets its own. UserError if
+    vLLM fails."""
     from accelerate.utils import set_seed
 
     from data_gen.engines.vllm.process import contained
@@ -124,7 +124,7 @@ def starting(args: Any) -> Iterator[None]:
 
 
 def _wait_for(address: str, seconds: float) -> None:
-    """TRL's own wait has no end where a server answers that it is not healthy."""
+    """Wait until the server is healthy. TRL's own wait never ends if a server answers that it is not."""
     from data_gen.engines.openai.server import healthy
 
     end = time.monotonic() + seconds
@@ -139,7 +139,7 @@ def _wait_for(address: str, seconds: float) -> None:
 
 
 def _of_vllm(error: Exception) -> bool:
-    """Whether vLLM, or the part of TRL that speaks to it, was at work: other faults of a training are not its."""
+    """Whether the error comes from vLLM or from the part of TRL that calls it."""
     modules = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
     return any(name.partition(".")[0] == "vllm" or name.startswith("trl.generation.vllm") for name in modules)
 
