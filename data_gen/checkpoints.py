@@ -108,8 +108,7 @@ def load_folder(folder: Path, what: str, load: Callable[[Path], Any]) -> tuple[A
         first = next(iter(str(error).splitlines()), "")
         raise UserError(
             f"The {what} in {weights} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected format.json, "
-            "config.json, "
-            f"model.safetensors and tokenizer.json, whole. {how_to_mend(weights, folder)}"
+            f"config.json, model.safetensors and tokenizer.json, whole. {how_to_mend(weights, folder)}"
         ) from error
     return model, StepCodec(fmt, tokenizer, ends)
 

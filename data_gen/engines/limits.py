@@ -15,8 +15,7 @@ def check_request(request: Request, context: int) -> None:
     if not 0 < prefix < context:
         raise UserError(
             f"generate: a prefix of {prefix} tokens; expected 1 to {context - 1}, since the model's context is "
-            f"{context} "
-            f"and one token must fit behind it. Shorten the prompt or choose a model with a longer context."
+            f"{context} and one token must fit behind it. Shorten the prompt or choose a model with a longer context."
         )
     if wanted < 1:
         raise UserError(f"sampling.max_tokens is {wanted}; expected at least 1.")
@@ -27,8 +26,7 @@ def check_score(prefix: Sequence[int], continuations: Sequence[Sequence[int]], c
     longest = max(map(len, continuations), default=0)
     if not prefix or len(prefix) + longest > context:
         raise UserError(
-            f"score: a prefix of {len(prefix)} and a continuation of {longest} tokens; expected a prefix of at least "
-            "1 and "
-            f"together at most the model's context of {context}. Shorten the text or choose a model with a longer "
+            f"score: a prefix of {len(prefix)} and a continuation of {longest} tokens; expected a prefix of at least 1 "
+            f"and together at most the model's context of {context}. Shorten the text or choose a model with a longer "
             "context."
         )

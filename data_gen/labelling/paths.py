@@ -56,8 +56,7 @@ class Path:
         if len(known) < len(self.nodes):
             raise UserError(
                 f"Perplexity needs log-probs, and the tree of problem {self.tree.problem_id!r} has steps without: the "
-                "engine that drew "
-                "them gave none. Rank by `mean_q`, `draws` or `random`."
+                "engine that drew them gave none. Rank by `mean_q`, `draws` or `random`."
             )
         return math.exp(-sum(known) / max(1, len(self.token_ids)))
 

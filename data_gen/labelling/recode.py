@@ -45,9 +45,8 @@ class Recoder:
         if inside := set(row.at) - places.keys() - {PROMPT_END}:
             raise UserError(
                 f"targets: problem {row.problem_id!r} has a value at token {min(inside)}, inside a step; between "
-                "tokenizers only ends of "
-                "steps correspond. Make the targets at the ends of steps (`level: steps`), or train a model with the "
-                "policy's tokenizer."
+                "tokenizers only ends of steps correspond. Make the targets at the ends of steps (`level: steps`), or "
+                "train a model with the policy's tokenizer."
             )
         moved = self._moved(
             row, reading.ids, start, ends, [(places[at], i) for i, at in enumerate(row.at) if at in places]
@@ -122,8 +121,7 @@ class Recoder:
         if text != said:
             raise UserError(
                 f"policy: the token ids of a path of problem {problem_id!r} decode to {text[:80]!r} with its "
-                "tokenizer, the row says "
-                f"{said[:80]!r}. Give the policy that grew the trees."
+                f"tokenizer, the row says {said[:80]!r}. Give the policy that grew the trees."
             )
         steps = tuple(s.text.strip() for s in segments if s.kind is Kind.STEP)
         closing = next((s.text.strip() for s in segments if s.kind is Kind.ANSWER), "")
@@ -147,6 +145,5 @@ class Recoder:
         if "".join((again.replace(mark, "") if mark else again).split()) != "".join(text.split()):
             raise UserError(
                 f"model: its tokenizer does not give back a path of problem {problem_id!r}: {text[:80]!r} became "
-                f"{again[:80]!r}. Its "
-                "vocabulary misses some of the text; use another model."
+                f"{again[:80]!r}. Its vocabulary misses some of the text; use another model."
             )

@@ -65,8 +65,7 @@ def convert(value: float, given: Scale, wanted: Scale) -> float:
     if given not in _TO_P or wanted not in _FROM_P:
         raise UserError(
             f"A value of scale {str(given)!r} cannot be read as {str(wanted)!r}: only p, signed and odds convert into "
-            "each other. "
-            "Calibrate the verifier, or use a search that takes its scale."
+            "each other. Calibrate the verifier, or use a search that takes its scale."
         )
     return _FROM_P[wanted](_TO_P[given](value))
 

@@ -78,8 +78,7 @@ class Head(ScorerConfig):
         if self.aggregate == "prod" and head.scale is not Scale.P:
             raise UserError(
                 f"scorer.aggregate is 'prod', but the head's values are of scale {str(head.scale)!r}; only "
-                "probabilities multiply. "
-                "Use last, min or mean."
+                "probabilities multiply. Use last, min or mean."
             )
         if self.too_long == "lowest" and math.isinf(BOUNDS[head.scale][0]):
             raise UserError(
@@ -120,10 +119,8 @@ class _Head:
         if self._config.too_long == "error":
             raise UserError(
                 f"scorer {self.name}: a partial solution of problem {prefix.problem.id!r} has {len(reading.ids)} "
-                "tokens, more than the "
-                f"verifier's context of {self._context}. Lower the search's `max_length`, take a verifier with a "
-                "longer context, or set "
-                "the scorer's `too_long: lowest`."
+                f"tokens, more than the verifier's context of {self._context}. Lower the search's `max_length`, take a "
+                "verifier with a longer context, or set the scorer's `too_long: lowest`."
             )
         self._count("scorer.too_long")
         return None

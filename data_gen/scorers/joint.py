@@ -61,6 +61,6 @@ class _Joint:
             return MIDDLE[self.scale]
         raise UserError(
             f"scorer {self.name}: the engine gave no value with the tokens that it drew for problem "
-            f"{prefix.problem.id!r}. Only "
-            "`engine: {uses: transformers}` does; elsewhere use scorer `head` with the joint model as its verifier."
+            f"{prefix.problem.id!r}. Only `engine: {{uses: transformers}}` does; elsewhere use scorer `head` with the "
+            "joint model as its verifier."
         )

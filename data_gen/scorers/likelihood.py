@@ -73,9 +73,8 @@ class _ModelLikelihood:
             if len(reading.ids) > self._context:
                 raise UserError(
                     f"scorer {self.name}: a partial solution of problem {prefix.problem.id!r} has {len(reading.ids)} "
-                    "tokens, more than the "
-                    f"verifier's context of {self._context}. Lower the search's `max_length` or take a verifier with "
-                    "a longer context."
+                    f"tokens, more than the verifier's context of {self._context}. Lower the search's `max_length` or "
+                    "take a verifier with a longer context."
                 )
         written = [len(reading.ids) > reading.at[0] + 1 for reading in readings]
         found = iter(

@@ -86,9 +86,8 @@ class _SelfEvaluation:
         if len(ids) + max(map(len, self._options)) > self._context:
             raise UserError(
                 f"scorer {self.name}: the question about a partial solution of problem {prefix.problem.id!r} has "
-                f"{length} tokens, but the "
-                f"policy's context is {self._context}. Lower the search's `max_length` or shorten the scorer's "
-                "`template`."
+                f"{length} tokens, but the policy's context is {self._context}. Lower the search's `max_length` or "
+                "shorten the scorer's `template`."
             )
         right, wrong = (math.fsum(logprobs) for logprobs in await lm.score(ids, self._options))
         return Score(sigmoid(right - wrong), tokens=length)
@@ -110,7 +109,6 @@ def _continuations(tokenizer: Any, lead: str, options: tuple[str, str]) -> tuple
     if shared == min(len(right), len(wrong)):
         raise UserError(
             f"scorer.self_evaluation: to this tokenizer one of {lead + options[0]!r} and {lead + options[1]!r} begins "
-            "with the other "
-            "(words that it does not know are equal). Choose other `options`."
+            "with the other (words that it does not know are equal). Choose other `options`."
         )
     return right[:shared], [right[shared:], wrong[shared:]]

@@ -123,9 +123,8 @@ class _StepJudge:
         if len(ids) + self._config.max_tokens > self._tools.context:
             raise UserError(
                 f"scorer {self.name}: the question about a solution of problem {prefix.problem.id!r} has {len(ids)} "
-                "tokens and its answer "
-                f"{self._config.max_tokens}, more than the policy's context of {self._tools.context}. Lower the "
-                "search's `max_length`."
+                f"tokens and its answer {self._config.max_tokens}, more than the policy's context of "
+                f"{self._tools.context}. Lower the search's `max_length`."
             )
         samples = await lm.generate(ids, self._config.samples, self._sampling)
         texts = [self._tools.codec.decode(sample.token_ids) for sample in samples]

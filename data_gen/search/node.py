@@ -64,10 +64,9 @@ class Node:
         """`logprob`, for searches that need it. UserError where the engine gave none."""
         if self.logprob is None:
             raise UserError(
-                f"The engine gave no log-probs with the step {self.text[:40]!r}, which this search needs. Use "
-                f"`select: {{prior: draws}}` "
-                "or `uniform` (no `ancestors` in particle Gibbs), or an engine that gives them: hosted ones do at "
-                "temperature and top_p 1."
+                f"The engine gave no log-probs with the step {self.text[:40]!r}, which this search needs. Use `select: "
+                "{prior: draws}` or `uniform` (no `ancestors` in particle Gibbs), or an engine that gives them: hosted "
+                "ones do at temperature and top_p 1."
             )
         return self.logprob
 

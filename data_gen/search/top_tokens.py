@@ -25,9 +25,8 @@ async def top_tokens(tree: SearchTree, nodes: Sequence[Node], m: int) -> list[li
     size = len(tree.codec.tokenizer)
     if size > LARGEST:
         raise UserError(
-            f"candidates is 'top', which scores every token of the vocabulary, and this tokenizer has {size}; "
-            f"expected at most {LARGEST}. "
-            "Use `candidates: sampled` with `expand: {segment: tokens, max_tokens: 1}`."
+            f"candidates is 'top', which scores every token of the vocabulary, and this tokenizer has {size}; expected "
+            f"at most {LARGEST}. Use `candidates: sampled` with `expand: {{segment: tokens, max_tokens: 1}}`."
         )
     fresh = [node for node in dict.fromkeys(nodes) if not node.terminal]
     scored = await asyncio.gather(*(_next(tree, node, size) for node in fresh))

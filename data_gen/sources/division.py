@@ -48,9 +48,8 @@ def divide(questions: Iterable[tuple[str, str]], sizes: Mapping[str, int | None]
     if len(rows) < wanted or (len(rows) == wanted and None in sizes.values()):
         raise UserError(
             f"task.split: {dict(sizes)} asks for {wanted} rows{' and more' if None in sizes.values() else ''}, but "
-            f"{name} has "
-            f"{len(rows)} distinct questions ({total - len(rows)} repeats dropped). Ask for fewer or bring a larger "
-            "file."
+            f"{name} has {len(rows)} distinct questions ({total - len(rows)} repeats dropped). Ask for fewer or bring "
+            "a larger file."
         )
     dealt = _deal(sorted(rows), sizes)
     for split, size in sizes.items():

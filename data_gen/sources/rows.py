@@ -57,9 +57,8 @@ def hub_snapshot(repo: str, revision: str) -> Path:
     except LocalEntryNotFoundError:
         raise UserError(
             f"task.hub: the dataset {repo!r} at {revision} is not on this machine. `reasoning-train fetch RECIPE` "
-            "brings it; "
-            "or name a local copy with `--set task.path=FILE` (`--set task.paths.SPLIT=FILE` where the splits are "
-            "files of their own)."
+            "brings it; or name a local copy with `--set task.path=FILE` (`--set task.paths.SPLIT=FILE` where the "
+            "splits are files of their own)."
         ) from None
 
 

@@ -122,8 +122,7 @@ class Jsonl(Task):
         if not self._parts():
             raise UserError(
                 "task.path: no data. Name a local file with `--set task.path=FILE`, a file a split with `--set "
-                "task.paths.SPLIT=FILE`, "
-                "or a Hub dataset with task.hub."
+                "task.paths.SPLIT=FILE`, or a Hub dataset with task.hub."
             )
         if self._divided() is not None and self._divided() not in self._parts():
             raise UserError(

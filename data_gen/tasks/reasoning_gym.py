@@ -75,8 +75,7 @@ class ReasoningGym(Task):
         if self.generator in EVALUATES and self.grader.uses == "generator" and not self.run_answers_as_code:
             raise ValueError(
                 f"generator: the scorer of {self.generator!r} runs what the model wrote as Python code, outside a "
-                "sandbox. "
-                "Choose another generator, or set `run_answers_as_code: true` where that is acceptable, in a "
+                "sandbox. Choose another generator, or set `run_answers_as_code: true` where that is acceptable, in a "
                 "container for example"
             )
         return self
@@ -121,8 +120,7 @@ class ReasoningGym(Task):
         if wanted:
             raise UserError(
                 f"task.{split}: the generator {self.generator!r} has too few distinct questions: {wanted} of "
-                f"{self.splits()[split]} "
-                f"are missing. Ask for fewer, or widen it through task.config."
+                f"{self.splits()[split]} are missing. Ask for fewer, or widen it through task.config."
             )
 
     def _problem(self, entry: dict[str, Any], split: str, number: int) -> Problem:

@@ -79,8 +79,7 @@ def load_verifier(folder: Path, *, device: torch.device | None = None) -> Verifi
     if head.width != wanted:
         raise UserError(
             f"The head in {folder} reads {head.width} numbers a token, its backbone gives {wanted}. They are of "
-            "different models; "
-            "re-make the checkpoint."
+            "different models; re-make the checkpoint."
         )
     return Verifier(backbone, head.to(backbone.device), codec.tokenizer, codec.format, tuple(codec.end_ids))
 

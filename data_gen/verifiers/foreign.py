@@ -99,10 +99,9 @@ def _head_tensors(weights: Path) -> dict[str, Tensor]:
     if not ({"score.weight"} <= found.keys() or {"score.0.weight", "score.2.weight"} <= found.keys()):
         raise UserError(
             f"{weights} (a {architecture(weights) or 'model of unknown class'}, {len(files)} safetensors files) holds "
-            "no head of a known "
-            "shape. Expected the weights score.weight, or score.0.weight and score.2.weight, or "
-            "v_head.summary.weight, as decoder models "
-            f"for token or sequence classification have them; found {', '.join(sorted(found)) or 'none of these'}."
+            "no head of a known shape. Expected the weights score.weight, or score.0.weight and score.2.weight, or "
+            "v_head.summary.weight, as decoder models for token or sequence classification have them; found "
+            f"{', '.join(sorted(found)) or 'none of these'}."
         )
     return found
 

@@ -70,8 +70,7 @@ def load_head(folder: Path) -> ValueHead:
     except Exception as error:  # safetensors, missing files and foreign shapes each raise another type
         first = next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), "")
         raise UserError(
-            f"The head's weights in {path} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected those "
-            "of a head of kind "
-            f"{config.kind!r} with {config.labels} label(s). Re-make the checkpoint."
+            f"The head's weights in {path} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected those of "
+            f"a head of kind {config.kind!r} with {config.labels} label(s). Re-make the checkpoint."
         ) from error
     return head.eval()

@@ -93,8 +93,7 @@ class HeadConfig(BaseModel):
             if mine != theirs:
                 raise UserError(
                     f"Head mismatch: {here} has {name}={_shown(mine)}, {there} has {name}={_shown(theirs)}. A head is "
-                    "only read the way "
-                    f"it was trained; {mend}."
+                    f"only read the way it was trained; {mend}."
                 )
 
 

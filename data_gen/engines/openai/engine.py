@@ -109,8 +109,8 @@ class OpenAIEngine:
         if not prefix or (self._context is not None and len(prefix) >= self._context):
             raise UserError(
                 f"generate: a prefix of {len(prefix)} tokens; expected at least 1, and one token must fit behind it "
-                "into the model's "
-                f"context of {self._context}. Shorten the prompt or choose a model with a longer context."
+                f"into the model's context of {self._context}. Shorten the prompt or choose a model with a longer "
+                "context."
             )
         sampled = request.prompt_length is not None and request.prompt_length < len(prefix)
         if dialogue.chat:
@@ -126,9 +126,8 @@ class OpenAIEngine:
         spelling = self._text.spell(prefix)
         if not (spelling.exact or sampled):
             raise UserError(
-                f"The prompt {spelling.text[:80]!r} has other ids when its text is tokenised again, as the server "
-                "will do. Use a server "
-                "that takes ids (engine.prompt: ids), or give the tokenizer of the server's model."
+                f"The prompt {spelling.text[:80]!r} has other ids when its text is tokenised again, as the server will "
+                "do. Use a server that takes ids (engine.prompt: ids), or give the tokenizer of the server's model."
             )
         self.respelled += not spelling.exact
         return spelling.text

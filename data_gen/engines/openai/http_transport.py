@@ -179,7 +179,6 @@ class Transport:
         lines = f"\n{self._server.last_lines()}" if self._server else ""
         return UserError(
             f"{self.url}{path} failed {attempts} times; the last time: {failure}{asks}. Finished problems are kept: "
-            "see to the server (or "
-            "lower engine.concurrency, raise engine.timeout or engine.attempts) and run the same command to go "
-            f"on.{lines}"
+            "see to the server (or lower engine.concurrency, raise engine.timeout or engine.attempts) and run the same "
+            f"command to go on.{lines}"
         )

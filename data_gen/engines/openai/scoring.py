@@ -38,7 +38,6 @@ def read_scores(way: Way, answer: Any, ids: Sequence[int], begin: int) -> list[f
         keys = sorted(answer) if isinstance(answer, Mapping) else type(answer).__name__
         raise UserError(
             f"score: the server does not give `{way}`: {len(scores)} log-probs for {len(ids) - begin} tokens (the "
-            f"answer has {keys}). Use "
-            "a server that does (engine.server: vllm) or an engine in this process."
+            f"answer has {keys}). Use a server that does (engine.server: vllm) or an engine in this process."
         )
     return scores

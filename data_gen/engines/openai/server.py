@@ -87,8 +87,7 @@ class ModelServer:
             if self._restarts == 0:
                 raise UserError(
                     "The server died again and is not started a third time. Finished problems are kept: mend what its "
-                    "last lines say and "
-                    f"run the same command to go on.\n{self.last_lines()}"
+                    f"last lines say and run the same command to go on.\n{self.last_lines()}"
                 )
             self._restarts -= 1
             self._given_up.clear()
@@ -149,8 +148,7 @@ class ModelServer:
             if time.monotonic() > end:
                 raise UserError(
                     f"The server did not answer within engine.serve.start_timeout={self._start_timeout:g} s. Raise it "
-                    "for a large model.\n"
-                    f"{self.last_lines()}"
+                    f"for a large model.\n{self.last_lines()}"
                 )
             if self._given_up.wait(0.2):
                 raise UserError("The server was stopped while it started.")

@@ -79,7 +79,6 @@ class TextBridge:
             return next((s for s in stop if s in choice.text), None)
         raise UserError(
             f"The server stopped without saying whether a stop string {list(stop)} or the end of the solution stopped "
-            "it, so steps cannot "
-            "be told from ends. Search needs a server that says so (engine.server: vllm, sglang, transformers), or "
-            "this process."
+            "it, so steps cannot be told from ends. Search needs a server that says so (engine.server: vllm, sglang, "
+            "transformers), or this process."
         )

@@ -64,8 +64,8 @@ def _read(folder: Path, number: int) -> Adapter:
     rank = max(rank, *settings.get("rank_pattern", {}).values(), 0)
     if rank > RANKS[-1] or not names or names & _AT_THE_ENDS:
         raise UserError(
-            f"adapter {folder}: rank {rank} on {targets}; expected a rank of at most {RANKS[-1]} and a list of "
-            "modules without "
-            f"{' and '.join(sorted(_AT_THE_ENDS))}, for vLLM cannot score with others. Merge it into its base model."
+            f"adapter {folder}: rank {rank} on {targets}; expected a rank of at most {RANKS[-1]} and a list of modules "
+            f"without {' and '.join(sorted(_AT_THE_ENDS))}, for vLLM cannot score with others. Merge it into its base "
+            "model."
         )
     return Adapter(folder, number, rank, tuple(sorted(names)))

@@ -66,8 +66,7 @@ def _start(weights: Path, config: VllmConfig, adapters: Sequence[Adapter], folde
     except ImportError as error:
         raise UserError(
             f"engine `vllm`: it cannot be imported ({error}). With a GPU, `pip install 'reasoning-train[vllm]'`; on a "
-            "CPU, see "
-            "`make test-vllm`. Or choose the engine `transformers`."
+            "CPU, see `make test-vllm`. Or choose the engine `transformers`."
         ) from error
     if model_parallel_is_initialized():
         raise UserError(

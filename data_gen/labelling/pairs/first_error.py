@@ -66,8 +66,7 @@ class FirstErrorPairs(PairRule):
         if self.judge == "oracle" and end.steps_ok is None:
             raise UserError(
                 f"pairs.judge: 'oracle' needs a task with an exact step checker, and that of {view.tree.problem_id!r} "
-                "has none. "
-                "Use `judge: mc` on trees with rollouts from every step, or `judge: scorer`."
+                "has none. Use `judge: mc` on trees with rollouts from every step, or `judge: scorer`."
             )
         for node in view.tree.path(end):
             verdict = self._verdict(view, node)

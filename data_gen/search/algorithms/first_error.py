@@ -108,8 +108,7 @@ def _right(tree: SearchTree, nodes: Iterable[Node]) -> Iterable[Node]:
         if right is None:
             raise UserError(
                 "search.judge: 'oracle' needs a task that can check steps (as chain does); the one of problem "
-                f"{tree.problem.id!r} cannot. "
-                "Use `judge: mc`, or `judge: scorer` with a verifier or `step_judge`."
+                f"{tree.problem.id!r} cannot. Use `judge: mc`, or `judge: scorer` with a verifier or `step_judge`."
             )
         if right and node.outcome != 0.0:
             yield node
