@@ -1,2 +1,2 @@
-"""Makes training data for reasoning models: tasks, engines, prompt programs, search. Knows nothing of
+"""Makes training data for reasoning models: tasks, engines, prompt programs, search. It never imports
 `reasoning_train`."""

@@ -1,4 +1,4 @@
-"""Random choices of rows that come to a number of rows or of trained tokens."""
+"""Random choices of rows whose sizes sum to a number of rows or of trained tokens."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 
 def draw_tokens(tokens: Sequence[float], wanted: float, rng: random.Random) -> list[int]:
-    """Indices of rows in random order whose `tokens` come to `wanted`, to within half of the last row's.
+    """Indices of rows in random order whose `tokens` sum to `wanted`, to within half of the last row's.
 
-    Rows are indivisible, so the sum ends at one of the two that `wanted` lies between, the nearer one. All rows where
-    together they have no more than that. Which rows come first does not depend on `wanted`: a smaller choice is a part
-    of a larger one.
+    Rows are indivisible, so the sum is the nearer of the two possible sums around `wanted`. All rows are taken if their
+    sum is no more than `wanted`. The order of rows does not depend on `wanted`, so a smaller choice is part of a larger
+    one.
 
     >>> draw_tokens([5, 5, 5, 5], 11, random.Random(0))
     [2, 1]

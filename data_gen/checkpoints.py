@@ -1,8 +1,8 @@
-"""What all model folders share: the Format beside the weights, weights that lie elsewhere, and where a model runs.
+"""What all model folders share: the Format beside the weights, external weights, and the device that a model runs on.
 
-A model folder is a `from_pretrained` folder with `format.json`, or, for weights that lie elsewhere, a folder with
-`format.json` and `external.json` (`{"path": ...}`): large checkpoints are not copied into the store. Imports nothing
-heavy.
+A model folder is a `from_pretrained` folder with `format.json`. If the weights lie elsewhere, it is a folder with
+`format.json` and `external.json` (`{"path": ...}`): large checkpoints are not copied into the store. This module
+imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def device_and_dtype() -> tuple[torch.device, torch.dtype]:
-    """CUDA with bfloat16 where there is one, else CPU with float32 (bfloat16 on CPUs without AMX is some 100x
+    """CUDA with bfloat16 if available, else CPU with float32 (bfloat16 on CPUs without AMX is about 100 times
     slower)."""
     import torch
 
@@ -34,7 +34,7 @@ def device_and_dtype() -> tuple[torch.device, torch.dtype]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Transformers logs errors only."""
+    """Make transformers log errors only."""
     log = logging.getLogger("transformers")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -45,9 +45,9 @@ def quiet() -> Iterator[None]:
 
 
 def has_lm_head(weights: Path) -> bool:
-    """False for the weights of a verifier whose language-model head was not kept."""
+    """False for the weights of a verifier that were saved without the language-model head."""
     config = weights / "config.json"
-    if not config.is_file():  # adapters: their base has them
+    if not config.is_file():  # adapters: their base model has one
         return True
     bare = ("ForTokenClassification", "ForSequenceClassification", "Model")
     made = json.loads(config.read_text(encoding="utf-8")).get("architectures") or []
@@ -55,15 +55,15 @@ def has_lm_head(weights: Path) -> bool:
 
 
 def load_whole(auto: Any, weights: Path, *, lm_head: bool = True, **kwargs: Any) -> Any:
-    """`auto.from_pretrained(weights)`, without network or code that lies there. ValueError where a tensor is in no
-    file: transformers draws it at random, and only logs that. `lm_head=False`: the language-model head may be missing,
-    for nobody will read it."""
+    """`auto.from_pretrained(weights)`, without network access or remote code. ValueError if a tensor is missing from
+    the files: transformers would initialise it at random and only log that. `lm_head=False`: the language-model head
+    may be missing, since it is not read."""
     model, found = auto.from_pretrained(
         weights, output_loading_info=True, local_files_only=True, trust_remote_code=False, **kwargs
     )
     missing = set(found["missing_keys"])
     if missing and not lm_head:
-        read = {id(weight) for weight in model.get_input_embeddings().parameters()}  # tied ones are both
+        read = {id(weight) for weight in model.get_input_embeddings().parameters()}  # tied weights are both
         unread = {id(weight) for weight in model.get_output_embeddings().parameters()} - read
         missing -= {name for name, weight in model.named_parameters(remove_duplicate=False) if id(weight) in unread}
     if missing:
@@ -72,8 +72,7 @@ def load_whole(auto: Any, weights: Path, *, lm_head: bool = True, **kwargs: Any)
 
 
 def load_causal(weights: Path, *, lm_head: bool = True, **kwargs: Any) -> Any:
-    """The causal LM in a folder; adapters are merged into their base, which lies elsewhere, so that whoever trains it
-    next saves all of it.
+    """The causal LM in a folder. Adapters are merged into their base, so that the next trainer saves the whole model.
     `lm_head`: as for `load_whole`."""
     if is_adapter(weights):
         from peft import AutoPeftModelForCausalLM
@@ -84,18 +83,18 @@ def load_causal(weights: Path, *, lm_head: bool = True, **kwargs: Any) -> Any:
 
     if lm_head:
         return load_whole(AutoModelForCausalLM, weights, **kwargs)
-    with quiet():  # a head that is not read, or has another place, is no news
+    with quiet():  # a head that is not read, or is stored elsewhere, may be missing
         return load_whole(AutoModelForCausalLM, weights, lm_head=False, **kwargs)
 
 
 def is_adapter(weights: Path) -> bool:
-    """Whether a folder holds adapters and not a whole model."""
+    """Whether a folder holds adapters instead of a whole model."""
     return (weights / "adapter_config.json").exists()
 
 
 def load_folder(folder: Path, what: str, load: Callable[[Path], Any]) -> tuple[Any, StepCodec]:
-    """The model that `load` makes of the weights, and its text conventions. UserError names missing or torn files of
-    this `what`."""
+    """The model that `load` makes of the weights, and its text conventions. UserError names missing or truncated files
+    of this `what`."""
     weights = weights_folder(folder)
     try:
         fmt, model, tokenizer, ends = (
@@ -104,7 +103,7 @@ def load_folder(folder: Path, what: str, load: Callable[[Path], Any]) -> tuple[A
             load_tokenizer(weights),
             saved_end_ids(weights),
         )
-    except Exception as error:  # torn safetensors, missing files and bad JSON each raise another type
+    except Exception as error:  # truncated safetensors, missing files and bad JSON each raise another type
         first = next(iter(str(error).splitlines()), "")
         raise UserError(
             f"The {what} in {weights} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected format.json, "
@@ -114,7 +113,7 @@ def load_folder(folder: Path, what: str, load: Callable[[Path], Any]) -> tuple[A
 
 
 def load_tokenizer(weights: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer in a weights folder, as it was saved."""
+    """The tokenizer of a weights folder, as it was saved."""
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     config = weights / "tokenizer_config.json"
@@ -136,8 +135,8 @@ def save_format(fmt: Format, folder: Path) -> None:
 
 
 def saved_end_ids(weights: Path) -> list[int]:
-    """Ids that end a generation by the configs beside the weights (a chat model has several); of adapters, by their
-    base's."""
+    """Ids that end a generation, from the configs beside the weights (a chat model has several). Adapters take those of
+    their base."""
     from transformers import AutoConfig, GenerationConfig
 
     base = base_of_adapter(weights)
@@ -147,13 +146,13 @@ def saved_end_ids(weights: Path) -> list[int]:
 
 
 def end_ids(generation: GenerationConfig) -> list[int]:
-    """Ids that end a generation by a generation config."""
+    """Ids that end a generation, from a generation config."""
     eos = generation.eos_token_id
     return eos if isinstance(eos, list) else [] if eos is None else [eos]
 
 
 def base_of_adapter(weights: Path) -> Path:
-    """The folder with the whole model: the one that an adapter was trained on, or `weights` itself."""
+    """The folder with the whole model: the base of an adapter, or `weights` itself."""
     adapter = weights / "adapter_config.json"
     return (
         Path(json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"])
@@ -163,7 +162,7 @@ def base_of_adapter(weights: Path) -> Path:
 
 
 def weights_folder(folder: Path) -> Path:
-    """Where the weights are: the folder itself, or the one that `external.json` names."""
+    """The folder with the weights: the folder itself, or the one that `external.json` names."""
     external = folder / "external.json"
     return Path(json.loads(external.read_text(encoding="utf-8"))["path"]) if external.exists() else folder
 
@@ -174,15 +173,15 @@ def point_to(weights: Path, folder: Path) -> None:
 
 
 def how_to_mend(weights: Path, folder: Path) -> str:
-    """What to do about a model folder `folder` whose files, in `weights`, are missing or torn: what was made can be
-    made again."""
+    """What to do if files of the model folder `folder`, in `weights`, are missing or truncated: artifacts can be made
+    again."""
     if weights != folder:
         return "Bring the missing or torn files there, or name another model."
     return "Remove the folder and run again to re-make it."
 
 
 def cached_snapshot(repo: str, revision: str | None, field: str) -> Path:
-    """The folder of a Hub model in the local cache. UserError that names `field` where it was not fetched."""
+    """The folder of a Hub model in the local cache. UserError names `field` if the model was not fetched."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 

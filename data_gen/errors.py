@@ -1,4 +1,4 @@
-"""The one base class of errors that are the user's to mend; nearest-name hints and excerpts for their messages."""
+"""The base class of errors that the user can fix, and helpers for their messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Something in the recipe, the data or the machine that the user can mend.
+    """A problem in the recipe, the data or the machine that the user can fix.
 
     The message names the field, the value, what was expected and what to do. Commands print it without a traceback.
     """
@@ -23,6 +23,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def excerpt(text: str, most: int = 200) -> str:
-    """A text for a message: quoted, its middle left out where it is longer than `most` characters."""
+    """A text quoted for a message. The middle is left out if it is longer than `most` characters."""
     half = most // 2
     return repr(text if len(text) <= most else f"{text[:half]} ... {text[-half:]}")

@@ -1,8 +1,8 @@
 """Text conventions, written once: how a question becomes a prompt, how steps and the answer are marked, what ends a
 solution.
 
-`Format` travels in manifests and checkpoints; trainers, searches, scorers and graders read it from there and have no
-default of their own. `StepCodec` binds it to a tokenizer: text to typed segments of token ids, and back.
+`Format` is stored in manifests and checkpoints. Trainers, searches, scorers and graders read it from there and have no
+default of their own. `StepCodec` binds it to a tokenizer and converts text to typed segments of token ids and back.
 """
 
 from __future__ import annotations
@@ -43,38 +43,38 @@ class TaskFormat(Part):
     """The half that policy and verifier must share."""
 
     prompt: str = "{question}"
-    """How the question is put; `{question}` is replaced, nothing else is."""
+    """Template of the question. `{question}` is replaced, nothing else is."""
     examples: tuple[Example, ...] = ()
-    """Stand before every question: as turns of a chat, else as text with blank lines between them."""
+    """Worked examples before every question: turns of a chat, else text separated by blank lines."""
     step_delimiter: str = Field(default="\n", min_length=1)
-    """Ends every step; a step's last token is the first one whose decoded text completes it."""
+    """Ends every step. A step's last token is the first one whose decoded text completes the delimiter."""
     answer_mark: str = Field(default="Answer: ", min_length=1)
     """Opens the final answer, which runs to the end of its line."""
     extract: tuple[AnyExtractor, ...] = (AnswerMark(),)
     """Ways to find the answer, tried in order: `[boxed, last_number, {uses: regex, pattern: "#### (.*)"}]`."""
     marks: Marks = Marks()
     """How thoughts, plans, actions, code and outputs of tools are marked, such as `{think: {open: "<think>", close:
-    "</think>"}}`; all else is steps and the answer."""
+    "</think>"}}`. Everything else is steps and the answer."""
     ends: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    """Texts that end a solution beside the end token. A model that only continues text needs one, or it writes the next
-    question itself."""
+    """Texts that end a solution, besides the end token. A base model needs one, or it goes on to write the next
+    question."""
 
     def extract_answer(self, text: str) -> str | None:
-        """The final answer in a completion, or None where no way of `extract` finds one."""
+        """The final answer in a completion. None if no extractor of `extract` finds one."""
         return next((found for way in self.extract if (found := way.find(text, self.answer_mark))), None)
 
 
 class ModelFormat(Part):
-    """The half that belongs to one model: template, system text, what follows a plain prompt."""
+    """The half that belongs to one model: template, system text, and what follows a plain prompt."""
 
     template: Literal["plain", "chat", "server"] = "plain"
-    """`chat`: the tokenizer's chat template; `server`: prompts go to a server's chat endpoint, whose own template wraps
-    them."""
+    """`chat`: the tokenizer's chat template. `server`: prompts go to a server's chat endpoint, which applies its own
+    template."""
     system: str = ""
     plain_suffix: str = "\n"
     """Stands between a plain prompt and its completion."""
     step_token: str = ""
-    """A verifier that has one reads it in place of every step's delimiter, and its values stand there
+    """A verifier with a step token reads it in place of every step's delimiter, and its values stand there
     (Qwen2.5-Math-PRM: `<extra_0>`)."""
 
 
@@ -85,8 +85,7 @@ class Format(_Part):
     model: ModelFormat = ModelFormat()
 
     def check_same_task(self, other: Format, here: str, there: str) -> None:
-        """Refuse two formats whose task halves differ, naming the first differing field (policy and verifier, data and
-        policy)."""
+        """UserError if the task halves of two formats differ; it names the first differing field."""
         for name in TaskFormat.model_fields:
             mine, theirs = getattr(self.task, name), getattr(other.task, name)
             if mine != theirs:
@@ -118,7 +117,7 @@ class StepCodec:
         self._check_marks()
 
     def _check_marks(self) -> None:
-        """UserError for a mark that the tokenizer does not give back: no span would ever be found."""
+        """UserError for a mark that the tokenizer does not decode unchanged: no span would ever be found."""
         for name, mark in self.format.task.marks:
             for field, text in mark or ():
                 found = self.decode(self.tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -135,16 +134,16 @@ class StepCodec:
         )
 
     def prompt_ids(self, question: str) -> list[int]:
-        """Token ids of the prompt: the same ids at training and at sampling."""
+        """Token ids of the prompt. Training and sampling use the same ids."""
         return self.encode_prompt(self.prompt_text(question))
 
     def ids_to_answer(self, body: str) -> list[int]:
-        """Token ids of anything that is put to the model, under its template, up to where its answer begins; without
+        """Token ids of any text put to the model under its template, up to where the answer begins, without
         examples."""
         return self.encode_prompt(self._wrapped(body))
 
     def encode_prompt(self, prompt: str) -> list[int]:
-        """Token ids of a prompt that is rendered already (`prompt_text`)."""
+        """Token ids of an already rendered prompt (`prompt_text`)."""
         # A chat template writes its own special tokens; a plain prompt gets the tokenizer's.
         plain = self.format.model.template == "plain"
         return self.tokenizer(prompt, add_special_tokens=plain and _adds_only_prefix(self.tokenizer))["input_ids"]
@@ -153,7 +152,7 @@ class StepCodec:
         return self.format.task.prompt.replace("{question}", question)
 
     def _wrapped(self, body: str, shown: Sequence[tuple[str, str]] = ()) -> str:
-        """`body` under the model's template, behind worked (body, answer) pairs."""
+        """`body` under the model's template, after worked (body, answer) pairs."""
         shape = self.format.model
         if shape.template == "chat":
             turns = [turn for asked, answer in shown for turn in (_turn("user", asked), _turn("assistant", answer))]
@@ -165,11 +164,10 @@ class StepCodec:
         return before + body + (shape.plain_suffix if shape.template == "plain" else "")
 
     def encode(self, segments: Sequence[Segment], *, end: bool) -> tuple[Segment, ...]:
-        """The segments of a completion with their token ids: tokenised in one pass and cut by offsets.
+        """The segments of a completion with their token ids. The text is tokenised in one pass and cut by offsets.
 
-        A token that straddles two segments belongs to the earlier one, in which it begins (a step owns the whole token
-        that completes its delimiter), and takes its weight. `end` appends the stop token: true for a whole solution,
-        false for a bare step.
+        A token that straddles two segments belongs to the earlier one and takes its weight: a step owns the whole token
+        that completes its delimiter. `end` appends the stop token: true for a whole solution, false for a single step.
         """
         whole = "".join(segment.text for segment in segments)
         encoded = self.tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
@@ -188,7 +186,7 @@ class StepCodec:
 
     def split(self, token_ids: Sequence[int]) -> tuple[Segment, ...]:
         """Typed segments of sampled ids: steps by delimiter, spans by the marks of their kinds, the answer line by its
-        mark, then the end. A step may be open at last."""
+        mark, then the end. The last step may be unfinished."""
         ids = list(token_ids)
         ended = bool(ids) and ids[-1] in self.end_ids
         pieces = self._segmenter.pieces(ids[:-1] if ended else ids)
@@ -200,10 +198,11 @@ class StepCodec:
         return tuple(segments)
 
     def steps(self, token_ids: Sequence[int], before: Sequence[int] = ()) -> list[tuple[Segment, ...]]:
-        """The segments of sampled ids by step of the policy, which is what trees hold in a node: what the policy did
-        not write stands before the step that follows it, the end with the step that it ends.
+        """The segments of sampled ids, grouped by step of the policy; a tree holds one group per node. What the policy
+        did not write is grouped with the step that follows it, and the end with the step that it ends.
 
-        `before`: the ids in front of them, which end where a step ends: a mark may have begun in their last token.
+        `before`: the ids in front of them, which end where a step ends. They matter because a mark may have begun in
+        their last token.
         """
         groups: list[tuple[Segment, ...]] = []
         for segment in self._behind(before, token_ids) if self.format.task.marks else self.split(token_ids):
@@ -215,7 +214,7 @@ class StepCodec:
         return groups
 
     def _behind(self, before: Sequence[int], token_ids: Sequence[int]) -> Iterator[Segment]:
-        """The segments of `token_ids`, read behind others."""
+        """The segments of `token_ids`, read after the ids `before`."""
         skipped = len(before)
         for segment in self.split((*before, *token_ids)):
             own = segment.token_ids[skipped:]
@@ -224,16 +223,16 @@ class StepCodec:
                 yield segment if own == segment.token_ids else replace(segment, token_ids=own, text=self.decode(own))
 
     def complete(self, token_ids: Sequence[int]) -> bool:
-        """Whether a step of the policy ends with these ids, which begin where a step begins."""
+        """Whether a step of the policy ends with these ids. They begin where a step begins."""
         return token_ids[-1] in self.end_ids or self._segmenter.complete(token_ids)
 
     def is_answer(self, text: str) -> bool:
-        """Whether a line is the answer line. Where spans are marked, what stands before it decides: see `split`."""
+        """Whether a line is the answer line. If spans are marked, the text before the line decides: see `split`."""
         return self._segmenter.is_answer(text)
 
     def answer(self, token_ids: Sequence[int]) -> str | None:
-        """The final answer of a completion, read from what the policy said: neither from its thoughts nor from what
-        tools gave back."""
+        """The final answer of a completion. It is read from what the policy said, neither from its thoughts nor from
+        tool outputs."""
         if not self.format.task.marks:
             return self.format.extract_answer(self.decode(token_ids))
         said = (segment.text for segment in self.split(token_ids) if segment.kind.answers)
@@ -243,8 +242,8 @@ class StepCodec:
         return not text.strip() and any(end in text for end in self.format.task.ends)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of ids, special tokens left out, spaces kept as they are."""
-        # The fast tokenizer beneath: the wrapper looks at every id from Python first.
+        """Text of ids without special tokens. Spaces are kept."""
+        # The fast tokenizer underneath: the wrapper loops over every id in Python first.
         return self.tokenizer.backend_tokenizer.decode(ids, skip_special_tokens=True)
 
 
@@ -253,13 +252,13 @@ def _turn(role: str, content: str) -> dict[str, str]:
 
 
 def _starts(offsets: Sequence[tuple[int, int]]) -> list[int]:
-    """First character of every token. Some tokenizers report it without the token's leading space: it begins where the
-    last one ended."""
+    """First character of every token. Some tokenizers report it without the leading space, so each token begins where
+    the last one ended."""
     ends = [0, *(end for _, end in offsets)]
     return [min(begin, ends[i]) for i, (begin, _) in enumerate(offsets)]
 
 
 def _adds_only_prefix(tokenizer: Any) -> bool:
-    """Whether the tokenizer's own special tokens go in front (bos) and none behind, so that a completion can follow."""
+    """Whether the tokenizer puts its special tokens in front (bos) and none behind, so that a completion can follow."""
     ids = tokenizer("a")["input_ids"]
     return not ids or ids[-1] not in tokenizer.all_special_ids

@@ -1,4 +1,4 @@
-"""How kinds of segments are marked in text, and the reading of a text by them.
+"""How kinds of segments are marked in text, and how a text is read by these marks.
 
 marks:
   think: {open: "<think>", close: "</think>"}
@@ -25,7 +25,7 @@ class Mark(_Config):
 
     open: str = ""
     close: str = ""
-    """Where the span ends, this text included; empty: the span is `open` alone."""
+    """Text that ends the span and belongs to it. Empty: the span is `open` alone."""
     prefix: str = ""
 
     @model_validator(mode="after")
@@ -39,28 +39,27 @@ class Mark(_Config):
 
 
 class Marks(_Config):
-    """Kinds that have a mark. Steps, the answer and the end have theirs in `step_delimiter`, `answer_mark` and
-    `ends`."""
+    """Marks of each kind. Steps, the answer and the end have theirs in `step_delimiter`, `answer_mark` and `ends`."""
 
     plan: Mark | None = None
     think: Mark | None = None
     action: Mark | None = None
     observation: Mark | None = None
-    """What tools give back."""
+    """Output of tools."""
     code: Mark | None = None
     control: Mark | None = None
 
     def __bool__(self) -> bool:
-        """Whether any kind is marked."""
+        """Whether any kind has a mark."""
         return any(mark is not None for _, mark in self)
 
     def spans(self) -> list[tuple[Kind, Mark]]:
-        """Marks with an `open`, the longest first, so that one which begins another does not hide it."""
+        """Marks with an `open`, longest first, so that a mark is tried before its own prefixes."""
         found = [(Kind(name), mark) for name, mark in self if mark is not None and mark.open]
         return sorted(found, key=lambda entry: -len(entry[1].open))
 
     def prefixes(self) -> list[tuple[Kind, Mark]]:
-        """Marks with a `prefix`, the longest first."""
+        """Marks with a `prefix`, longest first."""
         found = [(Kind(name), mark) for name, mark in self if mark is not None and mark.prefix]
         return sorted(found, key=lambda entry: -len(entry[1].prefix))
 
@@ -87,14 +86,14 @@ def read_spans(text: str, marks: Marks, delimiter: str, answer_mark: str) -> Ite
 
 
 def _close(text: str, begin: int, mark: Mark) -> int:
-    """Where a span ends that begins with its `open`."""
+    """Where the span ends that begins with the `open` of its mark."""
     inside = begin + len(mark.open)
     close = text.find(mark.close, inside)
     return len(text) if close < 0 else close + len(mark.close)
 
 
 def _line_end(text: str, begin: int, marks: Marks, delimiter: str) -> int:
-    """Where a step ends: with its delimiter, or where a marked span begins before it comes."""
+    """Where a step ends: at its delimiter, or earlier where a marked span begins."""
     found = text.find(delimiter, begin)
     end = len(text) if found < 0 else found + len(delimiter)
     opens = (text.find(mark.open, begin, end + len(mark.open) - 1) for _, mark in marks.spans())

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 
 def mixed_sizes(sizes: Sequence[int], shares: Sequence[float]) -> list[int]:
-    """The largest mixture in which the sources have these shares, each rounded down, none more often than it has rows.
+    """The largest mixture in which the sources have these shares. Each size is rounded down, and no row is used twice.
 
     >>> mixed_sizes([100, 30, 500], [2, 1, 1])
     [60, 30, 30]
@@ -18,8 +18,8 @@ def mixed_sizes(sizes: Sequence[int], shares: Sequence[float]) -> list[int]:
 
 
 class Numbering:
-    """Numbers of rows within a problem that stay unique when sources meet: the first source keeps its own, a later one
-    keeps those that are free and takes the next ones for the rest.
+    """Numbers rows within a problem so that they stay unique when sources are merged. The first source keeps its
+    numbers; a later source keeps those that are free and takes the next free ones for the rest.
 
     >>> numbers = Numbering()
     >>> [numbers.of(source, "p", n) for source, n in [(0, 0), (0, 1), (1, 1), (1, 1), (1, 7)]]
@@ -31,7 +31,7 @@ class Numbering:
         self._taken: dict[str, set[int]] = {}
 
     def of(self, source: int, problem: str, number: int) -> int:
-        """The number in the mixture of what is `number` in one source; one that comes again gets the same again."""
+        """The number in the mixture of row `number` of one source. Asking again gives the same number."""
         key = (source, problem, number)
         if key not in self._given:
             taken = self._taken.setdefault(problem, set())

@@ -25,26 +25,26 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Unkeyed:
-    """Marks a field of a config, at any depth, that changes how the work is done and not what comes out: it stays out
-    of the key.
+    """Marks a field of a config, at any depth, that changes how the work is done but not the result. The field stays
+    out of the key.
 
     `micro_tokens: Annotated[int, Unkeyed()] = 8192`
     """
 
 
 class Part(BaseModel):
-    """Base of configs that stand inside others and do something of their own, e.g. `Expand(n=4)`."""
+    """Base of configs that are parts of other configs and have behaviour of their own, e.g. `Expand(n=4)`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: ClassVar[int] = 1
-    """Enters the key of whatever uses the part, and of nothing else. Bump it when the same configuration gives other
-    results; the known-answer test fails until you do."""
+    """Version of the part. It enters the key of whatever uses the part, and of nothing else. Bump it when the same
+    configuration gives other results; the known-answer test fails until you do."""
 
 
 class Piece(Part):
-    """Base of every config that a recipe names by `uses`: its fields are what the recipe writes, its methods what it
-    does.
+    """Base of every config that a recipe names by `uses`. Its fields are what the recipe writes; its methods are the
+    behaviour.
 
     A subclass has `uses: Literal["name"] = "name"`. Where all its fields have defaults, a recipe may write the name
     alone: `search: best_of_n` is `search: {uses: best_of_n}`.
@@ -54,7 +54,7 @@ class Piece(Part):
 
 
 class Registry(Generic[T]):
-    """Named things of one kind. Modules of `package` must import nothing heavy at top level."""
+    """Named things of one kind. Modules of `package` must not import anything heavy at top level."""
 
     def __init__(self, kind: str, package: str, group: str) -> None:
         self.kind, self.package, self.group = kind, package, group
@@ -62,7 +62,7 @@ class Registry(Generic[T]):
         self._scanned = False
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Decorator that enters a thing under `name`; a second thing of one name is refused."""
+        """Decorator that registers a thing under `name`. A second thing of the same name is refused."""
 
         def enter(thing: T) -> T:
             known = self._entries.setdefault(name, thing)
@@ -73,7 +73,7 @@ class Registry(Generic[T]):
         return enter
 
     def get(self, name: str) -> T:
-        """The thing called `name`, or a UserError that names the nearest one."""
+        """The thing called `name`. UserError names the nearest one if there is none."""
         self._scan()
         if name not in self._entries:
             raise UserError(f"Unknown {self.kind} {name!r}.{nearest(name, self._entries)}")
@@ -85,9 +85,9 @@ class Registry(Generic[T]):
         return sorted(self._entries)
 
     def union(self) -> Any:
-        """The pydantic type of a config of any registered class; `uses`, a Literal of each, tells them apart.
+        """The pydantic type of a config of any registered class. The Literal `uses` of each class tells them apart.
 
-        A bare name stands for the config with nothing but defaults.
+        A bare name stands for the config with all defaults.
         """
         classes = tuple(self.get(name) for name in self.names())
         one_of = Annotated[Union[classes], Field(discriminator="uses")] if len(classes) > 1 else classes[0]  # noqa: UP007

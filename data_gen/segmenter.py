@@ -1,7 +1,7 @@
-"""Token ids of a completion to pieces of one kind: where a step, a marked span or the answer line ends, to the token.
+"""Splits token ids of a completion into pieces of one kind: steps, marked spans and the answer line.
 
-A piece ends with the first token whose decoded text completes its delimiter or mark, and the whole token belongs to it.
-A span that begins in the middle of a line ends the step before it; a token in which both stand belongs to the step.
+A piece ends with the first token whose decoded text completes its delimiter or mark, and it owns that whole token. A
+span that begins in the middle of a line ends the step before it. A token in which both stand belongs to the step.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from data_gen.records.segment import Kind
 
 Ids = Sequence[int]
 AHEAD = "\0"
-"""Stands for whatever may come behind a text: a text is complete if this begins a span of its own."""
+"""Stands for any text that may follow: a text is complete if this begins a span of its own."""
 
 
 class Segmenter:
@@ -28,8 +28,8 @@ class Segmenter:
         return self._by_spans(ids) if self._marks else self._by_lines(ids)
 
     def complete(self, ids: Ids) -> bool:
-        """Whether what comes behind these ids, which begin where a piece begins, belongs to another piece. After what
-        the policy did not write, its step is still to come."""
+        """Whether whatever follows these ids belongs to another piece. The ids begin where a piece begins. After a
+        piece that the policy did not write, its step is still to come."""
         if not self._marks:
             return self._line_is_complete(ids)
         text = self._decode(ids)
@@ -54,7 +54,7 @@ class Segmenter:
             yield kind, tuple(ids[start:])
 
     def _covering(self, ids: Ids, start: int, text: str) -> int:
-        """The fewest tokens, from the first one of all, whose text begins with `text`; at least `start`."""
+        """The fewest tokens, counted from the first, whose text begins with `text`; at least `start`."""
         return bisect_left(range(len(ids) + 1), True, lo=start, key=lambda n: self._decode(ids[:n]).startswith(text))
 
     def _by_lines(self, ids: Ids) -> Iterator[tuple[Kind, tuple[int, ...]]]:
@@ -66,8 +66,8 @@ class Segmenter:
             start = end
 
     def _end_of_line(self, ids: Ids, start: int) -> int:
-        """One past the first token that completes a delimiter, or past the last. What a shorter piece holds a longer
-        one holds as well, so doubling and halving find it without decoding every prefix."""
+        """One past the first token that completes a delimiter, or one past the last token. A longer piece contains
+        every delimiter of a shorter one, so doubling and bisection find it without decoding every prefix."""
         low, high = 0, 1  # the first `low` tokens complete none
         while not self._line_is_complete(ids[start : start + high]):
             if start + high >= len(ids):

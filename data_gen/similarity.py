@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def shingles(text: str) -> set[str]:
-    """Word 3-grams of a text (the whole text where it is shorter).
+    """Word 3-grams of a text. A shorter text is one gram.
 
     >>> sorted(shingles("a b c d"))
     ['a b c', 'b c d']
@@ -19,8 +19,7 @@ def jaccard(a: set[str], b: set[str]) -> float:
 
 
 def edit_distance(a: str, b: str, most: int) -> int:
-    """Insertions, deletions and substitutions from one text to the other; `most` where it is that or more, in O(most *
-    length).
+    """Insertions, deletions and substitutions from one text to the other, at most `most`, in O(most * length).
 
     >>> edit_distance("17 - 3 = 14", "17 - 3 = 15", most=20), edit_distance("abc", "xyz", most=2)
     (1, 2)
@@ -29,7 +28,7 @@ def edit_distance(a: str, b: str, most: int) -> int:
         return most
     row = list(range(len(b) + 1))
     for i, x in enumerate(a, 1):
-        low, high = max(1, i - most), min(len(b), i + most)  # further from the diagonal all is `most` or more
+        low, high = max(1, i - most), min(len(b), i + most)  # cells further from the diagonal are at least `most`
         above, row = row, [most] * (len(b) + 1)
         row[0] = min(i, most)
         for j in range(low, high + 1):

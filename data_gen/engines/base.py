@@ -1,8 +1,8 @@
-"""The async LM interface: programs ask, an engine answers, and neither knows of the other's batching.
+"""The async LM interface. Programs ask and an engine answers; neither knows how the other batches.
 
-A program is one `async def` over `lm.generate` and `lm.score`. `run_programs` (programs.py of this folder) keeps many
-of them going; the engine gathers what they wait for. Every request has an explicit path, from which its random
-stream derives: results never depend on what else ran beside it.
+A program is one `async def` over `lm.generate` and `lm.score`. `run_programs` (programs.py of this folder) runs many of
+them at once, and the engine batches their requests. Every request has an explicit path, from which its random stream
+derives, so results never depend on what else ran beside it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Sample:
     token_ids: tuple[int, ...]
     """Sampled ids, the stop token included."""
     logprobs: tuple[float, ...]
-    """log p of each id under the model's untempered, untruncated distribution."""
+    """Log-probability of each id under the model's untempered, untruncated distribution."""
     finish: Literal["stop", "length"]
     """`stop`: an end token or stop string; `length`: `max_tokens` or the context limit."""
     value: float | None = None
@@ -49,24 +49,24 @@ class Request:
     seeds: tuple[int, ...]
     """One 64-bit seed per continuation; its length is n."""
     prompt_length: int | None = None
-    """So many ids of the prefix are the prompt, the rest was sampled before; None: all are. An engine may reuse what it
-    has computed of the prefix, and what it has lost it computes again so that no result depends on what was cached: the
-    prompt in one pass, the rest token by token where it promises bitwise equality."""
+    """Number of prefix ids that are the prompt; the rest was sampled before. None: all of them. An engine may reuse
+    cached keys and values of the prefix. What it has evicted it computes again, the prompt in one pass and, where it
+    promises bitwise equality, the rest token by token, so no result depends on the cache."""
     owner: object | None = field(default=None, compare=False, repr=False)
-    """Whose request it is: what an engine keeps of the prefix may go as soon as this object does. None: as soon as
-    memory is short."""
+    """The request's owner. What an engine caches of the prefix may be freed once this object is gone. None: it may be
+    freed whenever memory is short."""
 
 
 @dataclass(slots=True)
 class Usage:
-    """Tokens that an engine has spent, charged honestly: discarded and cut samples included."""
+    """Tokens that an engine has spent, discarded and cut samples included."""
 
     requests: int = 0
     samples: int = 0
     prompt_tokens: int = 0
-    """Prefix tokens asked for (a prefix shared by n samples counts once), cached ones included."""
+    """Prefix tokens of all requests, cached ones included. A prefix shared by n samples counts once."""
     cached_tokens: int = 0
-    """How many of these had their keys and values still cached."""
+    """How many of these had cached keys and values."""
     generated_tokens: int = 0
     scored_tokens: int = 0
 
@@ -76,16 +76,17 @@ class Engine(Protocol):
 
     usage: Usage
     seeded: bool
-    """True: a request's continuations follow from its seeds. False: only stored results replay."""
+    """True: a request's continuations follow from its seeds. False: a result can be replayed only from the store."""
 
     async def generate(self, request: Request) -> list[Sample]:
         """`len(request.seeds)` continuations in seed order. UserError when the prefix does not fit the context."""
 
     async def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:
-        """log p of each token of each continuation given the prefix and the continuation's tokens before it."""
+        """Log-probability of each token of each continuation, given the prefix and the continuation's earlier
+        tokens."""
 
     async def aclose(self) -> None:
-        """Let go of what belongs to the running event loop (connections, tasks); the next call opens it anew."""
+        """Release what belongs to the running event loop (connections, tasks). The next call opens it anew."""
 
 
 def stream_seed(seed: int, *path: str | int) -> int:
@@ -103,7 +104,7 @@ class DuplicatePath(RuntimeError):
 
 
 class Program:
-    """Lives as long as one program's LMs do: the paths that it has used, and the owner of its requests."""
+    """The paths that one program has used, and the owner of its requests. It lives as long as the program's LMs."""
 
     def __init__(self) -> None:
         self.paths: set[tuple[str | int, ...]] = set()
@@ -125,8 +126,8 @@ class LM:
         return LM(self._engine, self._seed, (*self.path, *path), self.program)
 
     def rng(self) -> random.Random:
-        """A generator for what the program itself draws (resampling, choices). It derives from seed and path as a
-        request's stream does; every call under one path begins with the same numbers."""
+        """A generator for the program's own draws (resampling, choices). It derives from seed and path as a request's
+        stream does. Every call under one path returns the same stream from its start."""
         return random.Random(stream_seed(self._seed, *self.path, "rng"))
 
     async def generate(
@@ -145,5 +146,5 @@ class LM:
         return await self._engine.generate(request)
 
     async def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:
-        """log p of each token of each continuation of one prefix; draws nothing, so needs no path."""
+        """Log-probability of each token of each continuation of one prefix. It draws nothing and needs no path."""
         return await self._engine.score(prefix, continuations)

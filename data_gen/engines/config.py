@@ -1,8 +1,8 @@
 """Which engine a stage runs its language model on, as recipes say it: `engine: {uses: openai, base_url: ..., model:
 ...}`.
 
-These say how the work is done, never what comes out: stages keep them out of their keys, and so nothing here may change
-a distribution.
+These configs say how the work is done, never what comes out. Stages keep them out of their keys, so no field here may
+change a distribution.
 """
 
 from __future__ import annotations
@@ -39,8 +39,7 @@ class _EngineConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     alone: ClassVar[bool] = False
-    """Whether one process is to drive it: it keeps the machine busy by itself, and has no room for a second of its
-    kind."""
+    """Whether one process drives it: such an engine keeps the machine busy and has no room for a second one."""
 
 
 class TransformersConfig(_EngineConfig):
@@ -48,10 +47,11 @@ class TransformersConfig(_EngineConfig):
 
     uses: Literal["transformers"] = "transformers"
     slots: int = Field(256, ge=1)
-    """Most rows that decode at once, where memory allows: width is the lever of decoding speed."""
+    """Most rows that decode at once, if memory allows. Decoding speed depends mostly on this."""
 
     def in_flight(self, samples: int) -> int:
-        """Programs of `samples` rows to keep alive, so that the slots stay full while some wait for their graders."""
+        """Number of programs of `samples` rows to run at once. Some wait for graders, so there are more than the slots
+        need."""
         return 2 * self.slots // max(1, samples) + 1
 
 
@@ -61,17 +61,17 @@ class ServeConfig(_EngineConfig):
 
     command: Literal["vllm", "transformers"]
     args: tuple[str, ...] = ()
-    """More arguments; model, host and port are given by the stage."""
+    """Further arguments. The stage supplies model, host and port."""
     executable: str | None = None
-    """The program to start; default: the one beside this Python, else the one on PATH."""
+    """The program to start. Default: the one beside this Python, else the one on PATH."""
     start_timeout: float = Field(900.0, gt=0)
-    """Seconds until it must answer: large models load for minutes."""
+    """Seconds to wait for the server to answer. Large models load for minutes."""
 
     @field_validator("args")
     @classmethod
     def _no_arguments_of_ours(cls, args: tuple[str, ...]) -> tuple[str, ...]:
         for arg in (arg.partition("=")[0] for arg in args):
-            # vLLM reads underscores as dashes, and its parser takes beginnings of names for the whole.
+            # vLLM treats underscores as dashes and accepts abbreviated option names.
             name = next(
                 (
                     full
@@ -88,8 +88,8 @@ class ServeConfig(_EngineConfig):
 
 
 def plain_url(url: str) -> str:
-    """The address of a server, without a slash at its end. ValueError where it is none, or holds what must not be
-    written anywhere."""
+    """A server's address without a trailing slash. ValueError if it is no address or contains a user, password or
+    query."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("base_url must look like http://127.0.0.1:8000/v1")
@@ -101,7 +101,7 @@ def plain_url(url: str) -> str:
 
 
 class OpenAIConfig(_EngineConfig):
-    """An OpenAI-compatible server: one that runs, or one that the stage starts.
+    """An OpenAI-compatible server that is already running or that the stage starts.
 
     `OpenAIConfig(base_url="http://127.0.0.1:8000/v1", server="vllm")`,
     `OpenAIConfig(serve=ServeConfig(command="vllm"))`, `OpenAIConfig(base_url="https://api.example.com/v1",
@@ -111,30 +111,30 @@ class OpenAIConfig(_EngineConfig):
     alone: ClassVar[bool] = True
     uses: Literal["openai"] = "openai"
     base_url: str | None = None
-    """Up to and including `/v1`."""
+    """URL up to and including `/v1`."""
     serve: ServeConfig | None = None
     server: ServerKind | None = None
-    """What kind of server `base_url` is; default `openai`: nothing beyond the public API."""
+    """Kind of server at `base_url`. Default `openai`: the public API only."""
     model: str | None = None
-    """The server's name for the policy; default: the name that the policy is `served` by, else the only model that the
-    server lists."""
+    """The server's name for the policy. Default: the policy's `served` name, else the only model that the server
+    lists."""
     api_key_env: str | None = None
-    """Name of the environment variable that holds the API key. The key itself is never written anywhere."""
+    """Name of the environment variable that holds the API key. The key itself is never written to disk."""
     prompt: Literal["ids", "text"] | None = None
-    """How prefixes are sent; default: as this kind of server takes them."""
+    """How prefixes are sent. Default: the way this kind of server takes them."""
     seeds: bool | None = None
-    """Whether to send seeds; default: to the kinds that keep them. A vLLM of others on a CPU dies of them, unless it
-    prefills in one go."""
+    """Whether to send seeds. Default: only to kinds that honour them. A vLLM server on a CPU that was started elsewhere
+    crashes on seeds if it prefills in chunks."""
     max_n: int | None = Field(None, ge=1)
-    """Most continuations asked for in one request; default: as many as this kind of server takes."""
+    """Most continuations per request. Default: as many as this kind of server takes."""
     limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    """What the server calls the limit of new tokens."""
+    """The server's field name for the limit of new tokens."""
     concurrency: int | None = Field(None, ge=1)
-    """Most requests under way at once; default: 64, 1 for `transformers`, which works on one at a time."""
+    """Most requests in flight. Default: 64, or 1 for `transformers`, which handles one at a time."""
     timeout: float = Field(600.0, gt=0)
-    """Seconds until an unanswered request is given up and sent again."""
+    """Seconds after which an unanswered request is cancelled and sent again."""
     attempts: int = Field(8, ge=1)
-    """How often a request is sent at most; the waits in between grow to a minute."""
+    """Most attempts per request. The waits between them grow to a minute."""
 
     @field_validator("base_url")
     @classmethod
@@ -161,16 +161,16 @@ class OpenAIConfig(_EngineConfig):
 
     @property
     def kind(self) -> ServerKind:
-        """The kind of server, whoever starts it."""
+        """The kind of server, whether the stage starts it or not."""
         return self.serve.command if self.serve else self.server or "openai"
 
     @property
     def width(self) -> int:
-        """Most requests under way at once."""
+        """Most requests in flight."""
         return self.concurrency or (1 if self.kind == "transformers" else 64)
 
     def in_flight(self, samples: int) -> int:
-        """Programs to keep alive: twice as many as requests, since some wait for their graders."""
+        """Number of programs to run at once: twice the number of requests, since some wait for graders."""
         return 2 * self.width + 1
 
 
@@ -184,22 +184,22 @@ class VllmConfig(_EngineConfig):
     alone: ClassVar[bool] = True
     uses: Literal["vllm"] = "vllm"
     slots: int = Field(256, ge=1)
-    """Most rows that decode at once, where memory allows."""
+    """Most rows that decode at once, if memory allows."""
     tensor_parallel: int = Field(1, ge=1)
-    """GPUs (on a CPU: processes) that hold the model together."""
+    """Number of GPUs (on a CPU: processes) that the model is split over."""
     memory: float = Field(0.9, gt=0, le=1)
     """Share of each GPU's memory for weights, keys and values."""
     kv_cache_gib: float | None = Field(None, gt=0)
-    """Memory for keys and values; default: on a GPU what `memory` leaves, on a CPU 2."""
+    """GiB for keys and values. Default: on a GPU what `memory` leaves, on a CPU 2."""
     block_size: int | None = Field(None, ge=1)
-    """Tokens that are cached or lost together; default: on a GPU vLLM's own, on a CPU 32, the least that it takes."""
+    """Tokens per cache block. Default: vLLM's own on a GPU; 32 on a CPU, the least that it accepts."""
     prefix_caching: bool = True
-    """Whether a prefix that was computed before is not computed again."""
+    """Whether prefixes that were computed before are reused."""
     enforce_eager: bool | None = None
-    """Whether to run without compiled graphs; default: on a CPU only, where compiling takes longer than it saves on
-    small models."""
+    """Whether to run without compiled graphs. Default: only on a CPU, where compiling a small model costs more than it
+    saves."""
     args: dict[str, bool | int | float | str] = Field(default_factory=dict)
-    """More of vLLM's `EngineArgs`, by name."""
+    """Further fields of vLLM's `EngineArgs`, by name."""
 
     @field_validator("args")
     @classmethod
@@ -209,7 +209,8 @@ class VllmConfig(_EngineConfig):
         return args
 
     def in_flight(self, samples: int) -> int:
-        """Programs of `samples` rows to keep alive, so that the slots stay full while some wait for their graders."""
+        """Number of programs of `samples` rows to run at once. Some wait for graders, so there are more than the slots
+        need."""
         return 2 * self.slots // max(1, samples) + 1
 
 

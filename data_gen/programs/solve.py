@@ -1,4 +1,4 @@
-"""Sample worked solutions to a problem and grade them: the program behind sampling, evaluation and early stopping."""
+"""Sample worked solutions to a problem and grade them. Sampling, evaluation and early stopping use this program."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from data_gen.tasks import Task
 
 
 async def solve(problem: Problem, lm: LM, n: int, sampling: Sampling, codec: StepCodec, task: Task) -> list[Solution]:
-    """n graded solutions, in sample order. Grading runs in a thread, so a slow checker never holds up the engine."""
+    """n graded solutions, in sample order. Grading runs in a thread, so a slow checker does not block the engine."""
     prompt = codec.prompt_ids(problem.question)
     samples = await lm.generate(prompt, n, replace(sampling, stop=codec.format.task.ends))
     return await asyncio.to_thread(grade_samples, problem, tuple(prompt), samples, sampling, codec, task)
@@ -26,8 +26,7 @@ async def solve(problem: Problem, lm: LM, n: int, sampling: Sampling, codec: Ste
 def solve_greedily(
     engine: Engine, problems: Iterable[Problem], codec: StepCodec, task: Task, *, max_tokens: int
 ) -> list[bool]:
-    """Whether the greedy solution of each problem is correct, in the order of finishing (a rate is all that it is good
-    for)."""
+    """Whether the greedy solution of each problem is correct, in the order of completion. Use it only for a rate."""
     greedy = Sampling(max_tokens=max_tokens, temperature=0.0)
 
     async def program(problem: Problem, lm: LM) -> bool:
@@ -49,7 +48,7 @@ def grade_samples(
     codec: StepCodec,
     task: Task,
 ) -> list[Solution]:
-    """Samples behind a prompt's ids as solutions, each with its verdict."""
+    """Samples that continue a prompt's ids, as solutions with their verdicts."""
     prompt_text = codec.prompt_text(problem.question)
     return [
         _solution(i, sample, problem, prompt, prompt_text, sampling, codec, task) for i, sample in enumerate(samples)
