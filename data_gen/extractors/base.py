@@ -1,4 +1,4 @@
-"""What an extractor is: the text of a completion in, the final answer out."""
+"""The extractor interface: it takes the text of a completion and returns the final answer."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from data_gen.registry import Piece
 
 
 class Extractor(Piece, ABC):
-    """Base of all extractors. They travel in a Format (`extract: [boxed, {uses: regex, pattern: ...}]`), so they are
-    data: a frozen config and one pure function."""
+    """Base of all extractors. They are stored in a Format (`extract: [boxed, {uses: regex, pattern: ...}]`), so they
+    are data: a frozen config with one pure function."""
 
     @abstractmethod
     def find(self, text: str, answer_mark: str) -> str | None:

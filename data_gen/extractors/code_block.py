@@ -1,4 +1,4 @@
-"""`code_block`: what stands in the last fenced block of code."""
+"""`code_block`: the content of the last fenced code block."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _BLOCK = re.compile(r"^[ \t]*```[ \t]*([\w+#.-]*)[^\n]*\n(.*?)^[ \t]*```[ \t]*$"
 
 @EXTRACTORS.register("code_block")
 class CodeBlock(Extractor):
-    """`extract: code_block` or `{uses: code_block, language: python}`: a block between fences of three backticks; one
-    that is never closed holds no answer."""
+    """`extract: code_block` or `{uses: code_block, language: python}`: a block between fences of three backticks. A
+    block that is never closed holds no answer."""
 
     version: ClassVar[int] = 1
     uses: Literal["code_block"] = "code_block"
     language: str | None = None
-    """Only blocks that are marked with this language, in any case; null: any block."""
+    """Only blocks marked with this language, ignoring case. Null: any block."""
 
     def find(self, text: str, answer_mark: str) -> str | None:
         """The block with its indentation, without its fences."""

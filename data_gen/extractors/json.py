@@ -15,16 +15,16 @@ _OPENING = re.compile(r"[\[{]")
 
 @EXTRACTORS.register("json")
 class Json(Extractor):
-    """`extract: json` or `{uses: json, field: result.answer}`: the last object or list, wherever it stands. What is
-    inside another value does not count by itself."""
+    """`extract: json` or `{uses: json, field: result.answer}`: the last object or list, anywhere in the text. A value
+    nested in another one does not count by itself."""
 
     version: ClassVar[int] = 1
     uses: Literal["json"] = "json"
     field: str | None = None
-    """A dotted path into the object; null: all of it. Text comes out as it is, anything else as JSON."""
+    """A dotted path into the object. Null: the whole value. Text is returned unchanged, anything else as JSON."""
 
     def find(self, text: str, answer_mark: str) -> str | None:
-        """None where there is no JSON, or none with this field."""
+        """None if there is no JSON or it lacks the field."""
         found = None
         at = 0
         while (opening := _OPENING.search(text, at)) is not None:

@@ -14,7 +14,7 @@ _NUMBER = re.compile(r"(?:(?<![\w).])[-\u2212])?\$?(?:\d[\d,]*(?:\.\d+)?|(?<![\w
 @EXTRACTORS.register("last_number")
 class LastNumber(Extractor):
     """`extract: last_number`: digits with separators, decimals, a fraction `a/b` and a sign. The hyphen of a range
-    (`3-5`) is no sign. Any text with a number has an answer, so put it last."""
+    (`3-5`) is not a sign. Put it last, since it finds an answer in any text with a number."""
 
     version: ClassVar[int] = 1
     uses: Literal["last_number"] = "last_number"

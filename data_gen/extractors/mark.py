@@ -1,4 +1,4 @@
-"""`mark`: the rest of the line behind the last answer mark."""
+"""`mark`: the rest of the line after the last answer mark."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from data_gen.extractors.base import Extractor
 
 @EXTRACTORS.register("mark")
 class AnswerMark(Extractor):
-    """`extract: mark`, the default. A closing full stop does not belong to the answer."""
+    """`extract: mark`, the default. A final full stop is not part of the answer."""
 
     version: ClassVar[int] = 1
     uses: Literal["mark"] = "mark"
     mark: str | None = None
-    """The text that opens the answer, e.g. `"#### "`; null: the Format's `answer_mark`."""
+    """The text that precedes the answer, e.g. `"#### "`. Null: the Format's `answer_mark`."""
 
     def find(self, text: str, answer_mark: str) -> str | None:
-        """Behind the last mark; None where that line is empty or there is no mark."""
+        """The text after the last mark. None if that text is empty or there is no mark."""
         _, mark, rest = text.rpartition((self.mark or answer_mark).rstrip())
         return rest.split("\n", 1)[0].strip().rstrip(".").strip() or None if mark else None

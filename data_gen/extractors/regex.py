@@ -1,4 +1,4 @@
-"""`regex`: a pattern of the task's own."""
+"""`regex`: a pattern given by the task."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from data_gen.extractors.base import Extractor
 
 @EXTRACTORS.register("regex")
 class Regex(Extractor):
-    """`extract: {uses: regex, pattern: "#### (-?[0-9.,]+)"}`: the first group that took part in the match, or all of
-    it. Flags stand in the pattern: `(?i)`, `(?s)`."""
+    """`extract: {uses: regex, pattern: "#### (-?[0-9.,]+)"}`: the first group that took part in the match, or the whole
+    match. Flags are written in the pattern: `(?i)`, `(?s)`."""
 
     version: ClassVar[int] = 1
     uses: Literal["regex"] = "regex"
     pattern: str
     which: Literal["first", "last"] = "last"
-    """Which of several matches counts."""
+    """Which match counts if there are several."""
 
     @field_validator("pattern")
     @classmethod
@@ -32,7 +32,7 @@ class Regex(Extractor):
         return pattern
 
     def find(self, text: str, answer_mark: str) -> str | None:
-        """White space at both ends goes; an empty match is no answer."""
+        """White space at both ends is stripped. An empty match is no answer."""
         found = list(re.finditer(self.pattern, text))
         if not found:
             return None

@@ -10,7 +10,7 @@ from data_gen.extractors.base import Extractor
 
 @EXTRACTORS.register("whole")
 class Whole(Extractor):
-    """`extract: whole`: all that was written, without white space at both ends."""
+    """`extract: whole`: the whole completion, without white space at both ends."""
 
     version: ClassVar[int] = 1
     uses: Literal["whole"] = "whole"

@@ -1,4 +1,4 @@
-"""Graders: what an answer must be to count as right. One file a grader; a task names one in `grader:`."""
+"""Graders decide whether an answer is right. There is one file per grader; a task names one in `grader:`."""
 
 from data_gen.graders.base import Grader
 from data_gen.registry import Registry

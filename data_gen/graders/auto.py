@@ -1,4 +1,4 @@
-"""`auto`: what gold looks like decides: an option, yes or no, a number, a formula, else text."""
+"""`auto`: chooses the comparison by the form of gold: an option, yes or no, a number, a formula, else text."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from data_gen.records.verdict import Answer, Grade, Verdict
 
 @GRADERS.register("auto")
 class Auto(Grader):
-    """`grader: auto`, the default: options of a problem that has some, else a single letter A-J, yes and no, a number,
-    a formula; what is none of them is compared as text."""
+    """`grader: auto`, the default. It compares options if the problem has some; else a single letter A-J, yes and no, a
+    number or a formula, by the form of gold. Anything else is compared as text."""
 
     version: ClassVar[int] = 1
     instant: ClassVar[bool] = False
     uses: Literal["auto"] = "auto"
 
     def grade(self, problem: Problem, answer: Answer) -> Grade:
-        """As every grader; a problem with options is a matter of letters."""
+        """As `Grader.grade`; a problem with options is graded by `choice`."""
         if problem.choices and problem.gold is not None and Choice().reads(problem.gold):
             return Choice().grade(problem, answer)
         return super().grade(problem, answer)
 
     def reads(self, gold: str) -> bool:
-        """Any text with a letter or digit, but for a formula that math-verify cannot read."""
+        """Any text with a letter or digit, except a formula that math-verify cannot read."""
         text = plain(gold)
         if not re.search(r"\w", text):
             return False
@@ -43,8 +43,8 @@ class Auto(Grader):
         return whole is None or checker.reads(whole)
 
     def compare(self, *, gold: str, answer: str) -> Grade:
-        """Reason: the path that decided. `choice`, `yes_no`, `text`, `integer`, `decimal`, `fraction`, `percent`,
-        `scaled`, `ambiguous` (several numbers or a hedge), `math_verify`, `timeout` or `checker_died`."""
+        """The reason names the comparison that decided: `choice`, `yes_no`, `text`, `integer`, `decimal`, `fraction`,
+        `percent`, `scaled`, `ambiguous` (several numbers or a hedge), `math_verify`, `timeout` or `checker_died`."""
         gold, answer = plain(gold), plain(answer)
         for reason, pick in (("choice", picked_letter), ("yes_no", picked_word)):
             if wanted := pick(gold, is_gold=True):
@@ -66,6 +66,7 @@ def _compare_number(gold: Reading, gold_text: str, answer: str) -> Grade:
 
 
 def _compare_formula(gold: str, answer: str) -> Grade:
-    """Texts that differ: by computer algebra where the whole of both is a formula, else wrong."""
+    """Texts that differ. They are compared by computer algebra if both are formulas as a whole, else the answer is
+    wrong."""
     wanted, said = formula(gold), formula(answer)
     return decided(False, "text") if wanted is None or said is None else checker.compare(wanted, said)

@@ -1,4 +1,4 @@
-"""What a grader is: gold and an answer in, a verdict with a score and a reason out.
+"""The grader interface: it takes gold and an answer and returns a verdict with a score and a reason.
 
 A grader is a frozen pydantic model that a task names: `grader: exact`, `grader: {uses: numeric, tolerance: 1e-3}`. Its
 files import nothing heavy at top level.
@@ -17,16 +17,16 @@ from data_gen.registry import Piece
 class Grader(Piece, ABC):
     """Base of all graders. A subclass says which gold it can read and how it compares an answer with it.
 
-    The rule that all share: gold that cannot be read makes the problem UNVERIFIABLE, whatever the answer; with gold
-    that can be read every answer is CORRECT or WRONG, also one that nothing can read. A grader that needs more of the
-    problem than its gold overrides `grade`.
+    All graders share one rule. Gold that cannot be read makes the problem UNVERIFIABLE, whatever the answer. If gold
+    can be read, every answer is CORRECT or WRONG, even an unreadable one. A grader that needs more of the problem than
+    its gold overrides `grade`.
     """
 
     instant: ClassVar[bool] = True
-    """A verdict takes microseconds, so nobody needs to wait for it in a thread."""
+    """True: a verdict takes microseconds, so it needs no thread."""
     keeps_lists: ClassVar[bool] = False
-    """Gold that the source gives as a list or an object reaches the grader as JSON; else the elements are joined by
-    commas."""
+    """True: gold that the source gives as a list or an object reaches the grader as JSON. False: its elements are
+    joined by commas."""
 
     def grade(self, problem: Problem, answer: Answer) -> Grade:
         """The verdict on an answer to a problem.
@@ -43,14 +43,14 @@ class Grader(Piece, ABC):
         return self.compare(gold=problem.gold, answer=answer.text)
 
     def reads(self, gold: str) -> bool:
-        """Whether this grader can read a reference answer, which is not blank."""
+        """Whether this grader can read a reference answer. The reference answer is not blank."""
         return True
 
     @abstractmethod
     def compare(self, *, gold: str, answer: str) -> Grade:
-        """CORRECT or WRONG, with the reason; `gold` can be read, `answer` is not blank."""
+        """CORRECT or WRONG, with the reason. `gold` can be read and `answer` is not blank."""
 
 
 def decided(right: bool, reason: str) -> Grade:
-    """CORRECT or WRONG for one reason."""
+    """CORRECT or WRONG, with the given reason."""
     return Grade(Verdict.CORRECT if right else Verdict.WRONG, reason)

@@ -1,4 +1,4 @@
-"""`choice`: letters of options, one or several."""
+"""`choice`: letters of one or several options."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from data_gen.records.verdict import Answer, Grade, Verdict
 
 @GRADERS.register("choice")
 class Choice(Grader):
-    """`grader: choice`: gold is a letter, or several (`AD`, `A, D`), of which an answer must pick all and no other, in
+    """`grader: choice`: gold is one letter or several (`AD`, `A, D`). An answer must pick all of them and no other, in
     any order. An answer that repeats the text of the right option picks it."""
 
     version: ClassVar[int] = 1
     uses: Literal["choice"] = "choice"
 
     def grade(self, problem: Problem, answer: Answer) -> Grade:
-        """As every grader; the texts of the problem's options count, too."""
+        """As `Grader.grade`; the texts of the problem's options count, too."""
         graded = super().grade(problem, answer)
         if graded.verdict is Verdict.WRONG and answer.text and self._repeats(problem, answer.text):
             return Grade(Verdict.CORRECT, "option_text")

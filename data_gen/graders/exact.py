@@ -11,8 +11,8 @@ from data_gen.records.verdict import Grade
 
 @GRADERS.register("exact")
 class Exact(Grader):
-    """`grader: exact`: equal but for white space at both ends. For symbols, code words and other texts whose case and
-    punctuation matter."""
+    """`grader: exact`: equal characters, except for white space at both ends. Use it for symbols, code words and other
+    texts whose case and punctuation matter."""
 
     version: ClassVar[int] = 1
     uses: Literal["exact"] = "exact"

@@ -14,8 +14,8 @@ from data_gen.records.verdict import Answer, Grade, Verdict
 
 @GRADERS.register("generator")
 class Generator(Grader):
-    """`grader: generator`, of the task `reasoning_gym`: many puzzles have several right answers or no single gold, and
-    their generator knows them all. The score is the generator's own."""
+    """`grader: generator`, for the task `reasoning_gym`. Many puzzles have several right answers or no single gold;
+    their generator can check them all. The score is the generator's own."""
 
     version: ClassVar[int] = 1
     instant: ClassVar[bool] = False
@@ -40,5 +40,5 @@ class Generator(Grader):
         return checker.score(generator, settings, {**entry, "question": problem.question}, answer.text)
 
     def compare(self, *, gold: str, answer: str) -> Grade:
-        """Never asked: `grade` needs the whole problem."""
+        """Not called: `grade` needs the whole problem."""
         raise NotImplementedError

@@ -11,14 +11,14 @@ from data_gen.records.verdict import Grade, Verdict
 
 @GRADERS.register("integer")
 class Integer(Grader):
-    """`grader: integer`: equal integers in digits, with or without a minus sign in front; anything else is wrong, units
-    and formulas included. The strict and fast grader of generated tasks."""
+    """`grader: integer`: equal integers in digits, with an optional minus sign. Anything else is wrong, including units
+    and formulas. It is the strict and fast grader of generated tasks."""
 
     version: ClassVar[int] = 1
     uses: Literal["integer"] = "integer"
 
     def reads(self, gold: str) -> bool:
-        """Digits alone, perhaps behind a minus sign."""
+        """Digits only, with an optional minus sign."""
         return _read(gold) is not None
 
     def compare(self, *, gold: str, answer: str) -> Grade:

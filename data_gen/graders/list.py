@@ -14,19 +14,19 @@ from data_gen.records.verdict import Grade, Verdict
 
 @GRADERS.register("list")
 class List(Grader):
-    """`grader: list`: gold is a list (JSON in the source keeps its types); every element must be there, in order. The
+    """`grader: list`: gold is a list (JSON in the source keeps its types). Every element must be there, in order. The
     score is the share that agrees from the front (ProcBench's prefix accuracy, arXiv 2410.03117)."""
 
     version: ClassVar[int] = 1
     keeps_lists: ClassVar[bool] = True
     uses: Literal["list"] = "list"
     fields: tuple[str, ...] = ()
-    """Gold and answers are objects: the list is their values under these names, e.g. `[intermediate, final]`."""
+    """If gold and answers are objects, the list is their values under these names, e.g. `[intermediate, final]`."""
     separator: str = Field(",", min_length=1)
-    """Between the elements of a list in plain text."""
+    """Separator of the elements of a list in plain text."""
 
     def reads(self, gold: str) -> bool:
-        """A list, perhaps an empty one."""
+        """A list, which may be empty."""
         return read_list(gold, self.fields, self.separator) is not None
 
     def compare(self, *, gold: str, answer: str) -> Grade:

@@ -14,8 +14,8 @@ from data_gen.records.verdict import Grade, Verdict
 
 @GRADERS.register("math")
 class Math(Grader):
-    """`grader: math`: gold is a formula in LaTeX or plain notation; equal is what math-verify holds for equal, in a
-    process of its own under limits of time and memory."""
+    """`grader: math`: gold is a formula in LaTeX or plain notation. math-verify decides equality, in its own process
+    under time and memory limits."""
 
     version: ClassVar[int] = 1
     instant: ClassVar[bool] = False

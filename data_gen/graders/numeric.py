@@ -17,14 +17,14 @@ from data_gen.records.verdict import Grade, Verdict
 @GRADERS.register("numeric")
 class Numeric(Grader):
     """`grader: {uses: numeric, tolerance: 1e-3}`: gold is one number, with or without a currency sign, a unit or a
-    percent sign; an answer may say it in a sentence that holds one number only."""
+    percent sign. An answer may be a sentence that contains only one number."""
 
     version: ClassVar[int] = 1
     uses: Literal["numeric"] = "numeric"
     tolerance: float = Field(0.0, ge=0)
-    """Greatest distance from gold."""
+    """Greatest absolute difference from gold."""
     relative: float = Field(0.0, ge=0)
-    """Greatest distance as a share of gold; the wider of the two counts."""
+    """Greatest difference as a share of gold. The wider of the two tolerances counts."""
 
     def reads(self, gold: str) -> bool:
         """The whole text is one number."""

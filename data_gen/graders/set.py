@@ -14,17 +14,17 @@ from data_gen.records.verdict import Grade, Verdict
 
 @GRADERS.register("set")
 class Set(Grader):
-    """`grader: set`: gold is a list; an answer must have every element and no other, in any order, repeats counting
-    once. The score is the share of all elements that both have (Jaccard)."""
+    """`grader: set`: gold is a list. An answer must have every element and no other, in any order; repeats count once.
+    The score is the share of all elements that both have (Jaccard)."""
 
     version: ClassVar[int] = 1
     keeps_lists: ClassVar[bool] = True
     uses: Literal["set"] = "set"
     separator: str = Field(",", min_length=1)
-    """Between the elements of a list in plain text, e.g. `;`."""
+    """Separator of the elements of a list in plain text, e.g. `;`."""
 
     def reads(self, gold: str) -> bool:
-        """A list, perhaps an empty one."""
+        """A list, which may be empty."""
         return read_list(gold, (), self.separator) is not None
 
     def compare(self, *, gold: str, answer: str) -> Grade:

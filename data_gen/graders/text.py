@@ -1,4 +1,4 @@
-"""`text`: the same words, however they are set."""
+"""`text`: the same words, whatever their formatting."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from data_gen.records.verdict import Grade
 
 @GRADERS.register("text")
 class Text(Grader):
-    """`grader: text`: equal but for case, mark-up, white space, punctuation at both ends and a lead-in such as `The
-    answer is`. Articles, plurals, accents and the order of words count."""
+    """`grader: text`: equal texts, ignoring case, mark-up, white space, punctuation at both ends and a lead-in such as
+    `The answer is`. Articles, plurals, accents and word order count."""
 
     version: ClassVar[int] = 1
     uses: Literal["text"] = "text"

@@ -13,14 +13,14 @@ from data_gen.records.verdict import Grade
 
 @GRADERS.register("yes_no")
 class YesNo(Grader):
-    """`grader: yes_no`: gold is yes, no, true or false; an answer may go on after its first word, but must not say
+    """`grader: yes_no`: gold is yes, no, true or false. An answer may continue after its first word but must not say
     both."""
 
     version: ClassVar[int] = 1
     uses: Literal["yes_no"] = "yes_no"
 
     def reads(self, gold: str) -> bool:
-        """One of the four words alone."""
+        """Exactly one of the four words."""
         return picked_word(plain(gold), is_gold=True) is not None
 
     def compare(self, *, gold: str, answer: str) -> Grade:

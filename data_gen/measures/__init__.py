@@ -1,4 +1,5 @@
-"""Measures: numbers about a solution beside its verdict. One file a measure; a task names them in `measures:`."""
+"""Measures: numbers about a solution besides its verdict. There is one file per measure; a task names them in
+`measures:`."""
 
 from data_gen.measures.base import Direction, Measure
 from data_gen.registry import Registry

@@ -1,4 +1,5 @@
-"""What a measure is: a problem and a solution in, named numbers out, each with its good direction."""
+"""The measure interface: it takes a problem and a solution and returns named numbers, each with its better
+direction."""
 
 from __future__ import annotations
 
@@ -14,32 +15,32 @@ from data_gen.registry import Piece
 
 
 class Direction(StrEnum):
-    """Which way a number gets better."""
+    """Whether higher or lower is better."""
 
     HIGHER = "higher"
     LOWER = "lower"
 
 
 class MeasuredTask(Protocol):
-    """What a measure sees of the task."""
+    """The part of a task that a measure may use."""
 
     @property
     def format(self) -> TaskFormat:
         """How prompts, steps and answers are written."""
 
     def check_steps(self, problem: Problem, steps: Sequence[str]) -> tuple[bool, ...] | None:
-        """Exact verdict on every step; None where the task has no step checker."""
+        """Exact verdict on every step. None if the task has no step checker."""
 
 
 class Measure(Piece, ABC):
-    """Base of all measures. Its columns stand in every row of an evaluation, and tables, claims and stop rules read
+    """Base of all measures. Every row of an evaluation has the measure's columns; tables, claims and stop rules read
     them by name."""
 
     @abstractmethod
     def directions(self) -> Mapping[str, Direction]:
-        """Every column that the measure gives, with its good direction."""
+        """Every column of the measure, with its better direction."""
 
     @abstractmethod
     def of(self, task: MeasuredTask, problem: Problem, solution: Solution) -> dict[str, float]:
-        """The columns of one solution, in the order of `directions`; the same ones for every solution of a task. A
-        measure that a task cannot have (no step checker) gives none."""
+        """The columns of one solution, in the order of `directions`. Every solution of a task has the same ones. A
+        measure that does not apply to the task (no step checker) gives none."""

@@ -13,7 +13,8 @@ from data_gen.records.solution import Solution
 
 @MEASURES.register("completion_tokens")
 class CompletionTokens(Measure):
-    """`measures: [completion_tokens]`: tokens of the policy's own; `tokens` of a table is all that a strategy cost."""
+    """`measures: [completion_tokens]`: tokens that the policy wrote. The column `tokens` of a table is a strategy's
+    whole cost."""
 
     version: ClassVar[int] = 1
     uses: Literal["completion_tokens"] = "completion_tokens"

@@ -1,4 +1,4 @@
-"""`format_ok`: whether a solution keeps to the form that was asked for."""
+"""`format_ok`: whether a solution keeps to the requested form."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from data_gen.records.solution import Solution
 
 @MEASURES.register("format_ok")
 class FormatOk(Measure):
-    """`measures: [format_ok]`: 1 where the solution ended by itself and the first extractor of the Format, the form
-    that was asked for, finds an answer; 0 where it was cut or only a fallback finds one."""
+    """`measures: [format_ok]`: 1 if the solution ended by itself and the first extractor of the Format, which is the
+    requested form, finds an answer. 0 if it was cut or only a fallback finds one."""
 
     version: ClassVar[int] = 1
     uses: Literal["format_ok"] = "format_ok"
@@ -24,7 +24,7 @@ class FormatOk(Measure):
         return {"format_ok": Direction.HIGHER}
 
     def of(self, task: MeasuredTask, problem: Problem, solution: Solution) -> dict[str, float]:
-        """Right or wrong does not matter."""
+        """It does not depend on the verdict."""
         said = "".join(s.text for s in solution.segments if s.kind.answers)
         found = task.format.extract[0].find(said, task.format.answer_mark)
         return {"format_ok": float(solution.finish != "length" and found is not None)}

@@ -17,21 +17,21 @@ COLUMNS = ("prefix_length", "prefix_accuracy", "sequential_match", "final_match"
 
 @MEASURES.register("prefix_match")
 class PrefixMatch(Measure):
-    """`measures: [{uses: prefix_match, fields: [intermediate, final]}]`, beside the grader `list` with the same
-    `fields`: elements that agree from the front, their share of the longer list, whether all agree, whether the last
-    does."""
+    """`measures: [{uses: prefix_match, fields: [intermediate, final]}]`, for use with the grader `list` and the same
+    `fields`. The columns are the number of elements that agree from the front, their share of the longer list, whether
+    all agree, and whether the last one does."""
 
     version: ClassVar[int] = 1
     uses: Literal["prefix_match"] = "prefix_match"
     fields: tuple[str, ...] = ()
-    """Gold and answers are objects: the list is their values under these names."""
+    """If gold and answers are objects, the list is their values under these names."""
 
     def directions(self) -> Mapping[str, Direction]:
-        """Four columns, the more the better."""
+        """Four columns. Higher is better."""
         return dict.fromkeys(COLUMNS, Direction.HIGHER)
 
     def of(self, task: MeasuredTask, problem: Problem, solution: Solution) -> dict[str, float]:
-        """All 0 where the solution has no answer that is a list."""
+        """All 0 if gold or the answer is not a list."""
         gold = read_list(problem.gold or "", self.fields)
         said = read_list(solution.answer or "", self.fields)
         if gold is None or said is None:

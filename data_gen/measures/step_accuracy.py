@@ -13,8 +13,8 @@ from data_gen.records.solution import Solution
 
 @MEASURES.register("step_accuracy")
 class StepAccuracy(Measure):
-    """`measures: [step_accuracy]`, of tasks with an exact step checker: the share of steps that are right, and whether
-    all are. Steps that are missing count as wrong where the task says so."""
+    """`measures: [step_accuracy]`, for tasks with an exact step checker: the share of steps that are right, and whether
+    all are. Missing steps count as wrong if the task says so."""
 
     version: ClassVar[int] = 1
     uses: Literal["step_accuracy"] = "step_accuracy"
@@ -24,7 +24,7 @@ class StepAccuracy(Measure):
         return {"step_accuracy": Direction.HIGHER, "exact_trace": Direction.HIGHER}
 
     def of(self, task: MeasuredTask, problem: Problem, solution: Solution) -> dict[str, float]:
-        """None of both where the task has no step checker."""
+        """No columns if the task has no step checker."""
         checked = task.check_steps(problem, solution.steps)
         if checked is None:
             return {}

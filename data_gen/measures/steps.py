@@ -13,7 +13,7 @@ from data_gen.records.solution import Solution
 
 @MEASURES.register("steps")
 class Steps(Measure):
-    """`measures: [steps]`. Of two strategies that are right equally often, the one with fewer steps is the better."""
+    """`measures: [steps]`. Fewer steps are better: they matter between strategies of equal accuracy."""
 
     version: ClassVar[int] = 1
     uses: Literal["steps"] = "steps"
@@ -23,5 +23,5 @@ class Steps(Measure):
         return {"steps": Direction.LOWER}
 
     def of(self, task: MeasuredTask, problem: Problem, solution: Solution) -> dict[str, float]:
-        """Segments of kind `step`; the answer line is none."""
+        """Number of segments of kind `step`. The answer line is not one."""
         return {"steps": float(len(solution.steps))}

@@ -1,9 +1,9 @@
-"""The rows that labelling makes of trees: preferences between two continuations, and values along a path.
+"""The rows that labelling makes from trees: preferences between two continuations, and values along a path.
 
-Token ids are the truth, text is derived. The Hub's standard columns come first (`prompt`, `chosen`, `rejected`; trl's
-stepwise-supervision `prompt`, `completions`, `labels`). Nodes are named by their numbers in the tree as
-`labelling.steps.in_steps` gives it, one step a node: rows of one tree that name the same node share its tokens, which
-is what packs them into one tree again.
+Token ids are authoritative; text is derived from them. The Hub's standard columns come first (`prompt`, `chosen`,
+`rejected`; trl's stepwise-supervision `prompt`, `completions`, `labels`). Nodes are numbered as in the tree that
+`labelling.steps.in_steps` returns, one step per node. Rows of one tree that name the same node share its tokens, so
+they can be packed into one tree again.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ class StepPair:
     """
 
     prompt: str
-    """Everything that both sides continue: the question as the model sees it and the steps that the sides share."""
+    """What both sides continue: the question as the model sees it and the steps that the sides share."""
     chosen: str
     rejected: str
     problem_id: str
     tree: int
-    """Which tree of the problem."""
+    """Index of the tree among the problem's trees."""
     rule: str
-    """What paired them."""
+    """Name of the rule that made the pair."""
     prompt_ids: tuple[int, ...]
     """Ids of `prompt`."""
     prompt_length: int
-    """So many of them are the question; the rest is the shared prefix."""
+    """Number of prompt ids that are the question. The rest is the shared prefix."""
     chosen_ids: tuple[int, ...]
     rejected_ids: tuple[int, ...]
     chosen_weights: tuple[Single, ...] = ()
-    """Loss weight of each token of the side, 0 for what tools gave back; empty: 1 for all."""
+    """Loss weight of each token of the side, 0 for tool outputs. Empty: 1 for all."""
     rejected_weights: tuple[Single, ...] = ()
     prefix_nodes: tuple[int, ...] = ()
-    """From the root's child down to where the sides part; empty when they part at the root."""
+    """From the root's child to where the sides part. Empty if they part at the root."""
     chosen_nodes: tuple[int, ...]
     rejected_nodes: tuple[int, ...]
     score_chosen: float
@@ -59,24 +59,22 @@ class StepPair:
     scale: str
     """Scale tag of the scores (see scales.py)."""
     label_smoothing: float = 0.0
-    """Probability that the label is the wrong way round: N_rejected / (N_chosen + N_rejected), at most 0.5, in
-    MCTS-DPO."""
+    """Probability that the label is wrong; in MCTS-DPO N_rejected / (N_chosen + N_rejected), at most 0.5."""
     weight: float = 1.0
     granularity: Granularity = "step"
-    """What a side is: `step` one step, `suffix` several up to a later point, `full` a whole solution; `token` a part of
-    a step."""
+    """What a side is: `step` is one step, `suffix` several steps up to a later point, `full` a whole solution, `token`
+    a part of a step."""
     end_mark: Literal["none", "eos"] = "none"
-    """`eos`: a side that ends its solution keeps the stop token that ended it. A step that does not end it never has
-    one."""
+    """`eos`: a side that ends its solution keeps the stop token. A step that does not end its solution has none."""
     reference_chosen: float | None = None
     """Log-probability of the side's tokens under the reference policy (stage `reference`)."""
     reference_rejected: float | None = None
     group: str = ""
     difficulty: float | None = None
     question: str = ""
-    """What the problem asks, without any template (see `Solution.question`)."""
+    """The problem's question without any template (see `Solution.question`)."""
     tags: Tags = field(default_factory=dict, hash=False)
-    """Those of the problem."""
+    """The problem's tags."""
 
     @property
     def margin(self) -> float:
@@ -85,7 +83,7 @@ class StepPair:
 
     @property
     def trained_tokens(self) -> float:
-        """Tokens of both sides that a loss falls on, by their weights and the pair's."""
+        """Weighted number of tokens of both sides that enter the loss; the pair's weight counts too."""
         sides = (self.chosen_weights, self.chosen_ids), (self.rejected_weights, self.rejected_ids)
         return self.weight * sum(sum(weights) if weights else len(ids) for weights, ids in sides)
 
@@ -106,10 +104,10 @@ class StepPair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueTarget:
-    """One root-to-leaf path and what a verifier should say along it.
+    """One root-to-leaf path and the values that a verifier should give along it.
 
-    Targets stand at `at`, indices into `token_ids`: the last token of a step, or any token (prefix ratios). What is not
-    known has none.
+    Targets stand at the indices `at` into `token_ids`: the last token of a step, or any token (prefix ratios). A prefix
+    whose value is unknown has no target.
 
     >>> row = ValueTarget(problem_id="chain/train/7", tree=0, prompt="Ana has 12. ...\\n",
     ...     completions=("12 + 5 = 17\\n", "Answer: 17"),
@@ -126,17 +124,17 @@ class ValueTarget:
     completions: tuple[str, ...]
     """The steps, delimiters included."""
     labels: tuple[bool | None, ...]
-    """Each step's target as right or wrong, which is what other tools read; None where there is no target."""
+    """Each step's target as right or wrong, as other tools read it. None where there is no target."""
     problem_id: str
     tree: int
-    """Which tree of the problem."""
+    """Index of the tree among the problem's trees."""
     source: str
-    """What the values are: `outcome`, `mc`, `q`, `prefix_ratio`, `progress`."""
+    """Kind of the values: `outcome`, `mc`, `q`, `prefix_ratio`, `progress`."""
     scale: str
     """Scale tag of `values` (see scales.py)."""
     prompt_ids: tuple[int, ...]
     token_ids: tuple[int, ...]
-    """The path since the prompt, the stop token included where it was drawn."""
+    """The path after the prompt, including the stop token if it was drawn."""
     ends: tuple[int, ...]
     """Index of the last token of every step."""
     nodes: tuple[int, ...]
@@ -148,24 +146,24 @@ class ValueTarget:
     weights: tuple[Single, ...]
     """Loss weight of each target; see `multiplicity`."""
     correct: tuple[Single, ...] = ()
-    """Counts behind the values, of which soft and hard labels are views; empty for targets that are no ratio of
+    """Counts behind the values, from which soft and hard labels are derived. Empty for targets that are not ratios of
     counts."""
     total: tuple[Single, ...] = ()
     multiplicity: Literal["paths", "unique"] = "paths"
-    """`paths`: a target on k rows counts k times; `unique`: its weight is divided by k, as in a tree that holds it
-    once."""
+    """`paths`: a target on k rows counts k times. `unique`: its weight is divided by k, so that it counts once, as in
+    the tree."""
     outcome: float | None = None
     """1 for a path that ends right, 0 for one that ends wrong."""
     group: str = ""
     difficulty: float | None = None
     question: str = ""
-    """What the problem asks, without any template (see `Solution.question`)."""
+    """The problem's question without any template (see `Solution.question`)."""
     tags: Tags = field(default_factory=dict, hash=False)
-    """Those of the problem."""
+    """The problem's tags."""
 
     @property
     def trained_tokens(self) -> float:
-        """Tokens at which a target stands, by weight."""
+        """Weighted number of tokens that have a target."""
         return float(sum(self.weights))
 
     def to_row(self) -> dict[str, Any]:

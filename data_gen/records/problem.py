@@ -20,25 +20,25 @@ class Problem:
     """
 
     id: str
-    """Stable and unique within a recipe: problems of `tasks.NAME` have ids that begin with `NAME/`. Rows of other kinds
-    name their problem by it, and random streams and shards derive from it."""
+    """Stable and unique within a recipe. Ids of `tasks.NAME` begin with `NAME/`. Rows of other kinds name their problem
+    by it, and random streams and shards derive from it."""
     question: str
     gold: str | None
     """Gold answer as text; None where the source has none (such rows are unverifiable)."""
     group: str
-    """Split key: rows of one group never stand on both sides of a split."""
+    """Split key: rows of one group are never divided between splits."""
     split: str
     gold_steps: tuple[str, ...] = ()
     """Worked solution, one step an entry, without delimiters and without the final answer line."""
     choices: tuple[str, ...] = ()
     difficulty: float | None = None
     task: str = ""
-    """Which of the recipe's tasks grades it: the NAME of `tasks.NAME`, empty for `task`."""
+    """Name of the task that grades it: the NAME of `tasks.NAME`, empty for `task`."""
     payload: str = ""
-    """What the task's checker needs beyond gold, as JSON; empty for most."""
+    """What the task's checker needs besides gold, as JSON. Most tasks leave it empty."""
     tags: Tags = field(default_factory=dict, hash=False)
-    """What tables are grouped by and problems picked by: subject, level, source, ... They travel into every row made
-    of the problem."""
+    """What tables are grouped by and problems are picked by: subject, level, source, ... Every row made from the
+    problem carries its tags."""
 
     def to_row(self) -> dict[str, Any]:
         """The Parquet row: question and answer first."""

@@ -1,7 +1,7 @@
-"""Records as flat rows, the dictionaries that Parquet holds, and back: by the type hints of the dataclass alone.
+"""Converts records to the flat dictionaries that Parquet holds, and back, by the dataclass's type hints alone.
 
-Tuples become lists, records inside a record become dictionaries, enums become their text. A mapping becomes one JSON
-text, since every reader of Parquet takes a text column and `datasets` takes no Arrow maps.
+Tuples become lists, nested records become dictionaries, enums become their text. A mapping becomes one JSON text, since
+every reader of Parquet accepts a text column and `datasets` accepts no Arrow maps.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 Single = Annotated[float, "float32"]
-"""A number that Parquet keeps in single precision."""
+"""A number that Parquet stores in single precision."""
 Long = Annotated[int, "int64"]
-"""A count that may pass 2^31."""
+"""A count that may exceed 2^31."""
 Tags = dict[str, str]
 """What rows are grouped by: `{"subject": "algebra", "level": "3"}`."""
 Measures = dict[str, float]
-"""Further numbers of a row: `{"steps": 3.0}`."""
+"""Additional numbers of a row: `{"steps": 3.0}`."""
 
 Way = Callable[[Any], Any]
 
@@ -51,14 +51,14 @@ def to_row(record: Any) -> dict[str, Any]:
 
 
 def from_row(record: type, row: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a record out of a row. Other columns are ignored; a field that the row lacks keeps its
-    default."""
+    """The constructor arguments of a record, from a row. Other columns are ignored. A field that the row lacks keeps
+    its default."""
     return {name: way(row[name]) if way else row[name] for name, _, way in _ways(record) if name in row}
 
 
 @cache
 def _ways(record: type) -> list[tuple[str, Way | None, Way | None]]:
-    """(field, what makes a plain value of it, what reads that back); None where nothing needs to be done."""
+    """(field, function to a plain value, function back). None if no conversion is needed."""
     return [(name, *_way(bare(hint))) for name, hint in hints_of(record).items()]
 
 

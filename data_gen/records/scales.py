@@ -1,6 +1,6 @@
-"""What a value means, and how to read it as another: never a bare float.
+"""The scale of a value and conversions between scales. A value is never a bare float.
 
-Only P(correct) may be mixed across sources. A progress value serves inside its own method; a ranking score orders
+Only P(correct) may be mixed across sources. A progress value is used only inside its own method. A ranking score orders
 candidates of one problem and becomes a probability only through a calibration stage.
 """
 
@@ -13,7 +13,7 @@ from enum import StrEnum
 from data_gen.errors import UserError
 
 EPS = 1e-4
-"""Probabilities are kept this far from 0 and 1 before a logarithm is taken."""
+"""Probabilities are clipped to this distance from 0 and 1 before a logarithm is taken."""
 
 
 class Scale(StrEnum):
@@ -26,13 +26,13 @@ class Scale(StrEnum):
     ODDS = "odds"
     """log(p / (1 - p)), any real number."""
     PROGRESS = "progress"
-    """Share of the way to an answer, in [0, 1] (ReST-MCTS*); no probability."""
+    """Share of the way to an answer, in [0, 1] (ReST-MCTS*). It is not a probability."""
     RANKING = "ranking"
-    """Orders candidates of one problem (Bradley-Terry, pairwise heads); no probability until calibrated."""
+    """Orders candidates of one problem (Bradley-Terry, pairwise heads). It is not a probability until calibrated."""
 
 
 def clip_p(p: float) -> float:
-    """A probability kept `EPS` away from both ends."""
+    """A probability clipped to [`EPS`, 1 - `EPS`]."""
     return min(max(p, EPS), 1 - EPS)
 
 
@@ -54,8 +54,8 @@ def sigmoid(x: float) -> float:
 
 
 def convert(value: float, given: Scale, wanted: Scale) -> float:
-    """`value` of scale `given` on scale `wanted`. UserError where the two do not convert: progress and ranking become
-    nothing else, though any value can serve to rank.
+    """`value` of scale `given`, converted to scale `wanted`. UserError if the two do not convert: progress and ranking
+    convert to nothing else, though any value can rank.
 
     >>> convert(0.5, Scale.SIGNED, Scale.P)
     0.75
@@ -76,7 +76,7 @@ def convertible(given: Scale, wanted: Scale) -> bool:
 
 
 def as_weight(value: float, scale: Scale) -> float:
-    """A value as a vote that is not negative: P(correct) where the scale converts, progress as it is, exp(score) for a
+    """A value as a non-negative vote: P(correct) if the scale converts, progress unchanged, exp(score) for a
     ranking."""
     if scale is Scale.RANKING:
         return math.exp(min(value, 50.0))
@@ -84,7 +84,7 @@ def as_weight(value: float, scale: Scale) -> float:
 
 
 def check(value: float, scale: Scale, who: str) -> float:
-    """`value` itself; UserError that names `who` gave it where it is NaN, infinite or outside its scale."""
+    """`value` itself. UserError, which names the source `who`, if it is NaN, infinite or outside its scale."""
     low, high = BOUNDS[scale]
     if not (math.isfinite(value) and low - 1e-6 <= value <= high + 1e-6):
         raise UserError(
@@ -101,7 +101,7 @@ BOUNDS: dict[Scale, tuple[float, float]] = {
     Scale.PROGRESS: (0.0, 1.0),
     Scale.RANKING: (-math.inf, math.inf),
 }
-"""Least and largest value of every scale."""
+"""Least and greatest value of every scale."""
 
 _TO_P: dict[Scale, Callable[[float], float]] = {
     Scale.P: lambda v: v,

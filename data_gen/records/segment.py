@@ -1,4 +1,4 @@
-"""A typed span of a solution: what it is, its text and token ids, and what its tokens weigh in a loss."""
+"""A typed span of a solution: its kind, its text and token ids, and the loss weight of its tokens."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from data_gen.records.rows import Single
 
 
 class Kind(StrEnum):
-    """What a span of a solution is. The set is closed: trainers, searches and verifiers decide by it."""
+    """Kind of a span of a solution. The set is closed, because trainers, searches and verifiers branch on it."""
 
     PROMPT = "prompt"
-    """Put to the policy in the course of a solution, such as a second question."""
+    """Text given to the policy in the middle of a solution, such as a second question."""
     PLAN = "plan"
-    """What the policy means to do."""
+    """The policy's plan."""
     THINK = "think"
-    """Thought aloud; no answer is read from it."""
+    """Thinking. No answer is read from it."""
     STEP = "step"
-    """One step of the reasoning, its delimiter included: what step checkers check."""
+    """One step of the reasoning, including its delimiter. Step checkers check these."""
     ACTION = "action"
-    """A call of a tool."""
+    """A tool call."""
     OBSERVATION = "observation"
-    """What a tool gave back. The policy did not write it: it has no loss, no value, and is nobody's step."""
+    """A tool's output. The policy did not write it: it has no loss and no value, and belongs to no step of the
+    policy."""
     CODE = "code"
     ANSWER = "answer"
     """The marked answer line."""
     CONTROL = "control"
-    """A token or word that steers, such as one that asks for a short solution."""
+    """A control token or word, such as one that asks for a short solution."""
     END = "end"
-    """The stop token, or the text that ends a solution."""
+    """The stop token, or a text that ends a solution."""
 
     @property
     def own(self) -> bool:
@@ -39,12 +40,12 @@ class Kind(StrEnum):
 
     @property
     def answers(self) -> bool:
-        """Whether a final answer may be read from it: what the policy said, and not only thought."""
+        """Whether a final answer may be read from it: text that the policy wrote outside its thinking."""
         return self.own and self is not Kind.THINK
 
     @property
     def weight(self) -> float:
-        """Loss weight of its tokens where nothing else is said: 0 for what the policy did not write, else 1."""
+        """Default loss weight of its tokens: 0 for what the policy did not write, else 1."""
         return float(self.own)
 
 
@@ -59,13 +60,13 @@ class Segment:
     """
 
     kind: Kind
-    """A name of the set, such as `"step"`, becomes its member; UserError for any other."""
+    """A kind given by name, such as `"step"`, becomes the enum member. UserError for any other name."""
     text: str
     token_ids: tuple[int, ...] = ()
-    """Empty while no tokenizer has seen the text (gold solutions). A token that runs across the end of a segment
-    belongs to the one in which it begins, and takes its weight."""
+    """Empty until a tokenizer has encoded the text (gold solutions). A token that straddles two segments belongs to the
+    one in which it begins and takes that segment's weight."""
     weight: Single = None  # type: ignore[assignment]
-    """Loss weight of every token of the segment: that of its kind unless another is given; 0 masks it."""
+    """Loss weight of every token of the segment. Default: the weight of its kind. 0 masks it."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

@@ -1,7 +1,7 @@
-"""A solution: typed segments of text and token ids. Ids are the truth; text is derived from them wherever ids exist.
+"""A solution: typed segments of text and token ids. Ids are authoritative; if they exist, text is derived from them.
 
-Rows are frozen; `to_row` / `from_row` give the flat dictionaries that Parquet holds. The Hub's standard
-columns come first (`prompt`, `completion`), ours after, so that other tools read the files as they are.
+Rows are frozen. `to_row` and `from_row` convert to and from the flat dictionaries that Parquet holds. The Hub's
+standard columns come first (`prompt`, `completion`), then ours, so that other tools can read the files unchanged.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Solution:
     """
 
     prompt: str
-    """The question as the model saw it; of a row without ids, the bare question."""
+    """The question as the model saw it. For a row without ids, the bare question."""
     problem_id: str
     sample: int
     """Index among the samples of this problem; -1 for gold and greedy rows."""
@@ -34,21 +34,21 @@ class Solution:
     answer: str | None
     verdict: Verdict
     finish: str
-    """`stop`: ended by itself; `length`: cut by the token limit; `gold`: taken from the source."""
+    """`stop`: ended by itself. `length`: cut by the token limit. `gold`: taken from the source."""
     reason: str = ""
-    """How the verdict came about (see `Grade.reason`)."""
+    """Reason of the verdict (see `Grade.reason`)."""
     score: float | None = None
-    """How good it is, in [0, 1] (see `Grade.score`); None where nothing can verify it."""
+    """Score in [0, 1] (see `Grade.score`). None if it cannot be verified."""
     question: str = ""
-    """What the problem asks, without any template. A trainer renders it as its own policy is asked, and refuses a
-    prompt that differs."""
+    """The problem's question without any template. A trainer renders it with its own policy's template and refuses a
+    row whose prompt differs."""
     steps_ok: bool | None = None
-    """Every step passes the task's exact step checker; None where the task has none."""
+    """Whether every step passes the task's exact step checker. None if the task has none."""
     prompt_ids: tuple[int, ...] = ()
     logprobs: tuple[Single, ...] = ()
-    """log p of each sampled token under the untempered, untruncated policy; aligned with `token_ids`."""
+    """Log-probability of each sampled token under the untempered, untruncated policy, aligned with `token_ids`."""
     teacher_ids: tuple[tuple[int, ...], ...] = ()
-    """A teacher's likeliest tokens at each of `token_ids` (stage `soften`), as many everywhere."""
+    """A teacher's likeliest tokens at each of `token_ids` (stage `soften`), the same number everywhere."""
     teacher_logprobs: tuple[tuple[Single, ...], ...] = ()
     """Their log-probabilities under the teacher."""
     group: str = ""
@@ -56,7 +56,7 @@ class Solution:
     temperature: float | None = None
     weight: Single = 1.0
     tags: Tags = field(default_factory=dict, hash=False)
-    """Those of the problem."""
+    """The problem's tags."""
 
     @property
     def text(self) -> str:
@@ -65,12 +65,12 @@ class Solution:
 
     @property
     def token_ids(self) -> tuple[int, ...]:
-        """The completion's ids, stop token included where it was produced."""
+        """The completion's ids, including the stop token if it was drawn."""
         return tuple(t for s in self.segments for t in s.token_ids)
 
     @property
     def trained_tokens(self) -> float:
-        """Tokens that a loss falls on, by weight; 0 while no tokenizer has seen the text."""
+        """Weighted number of tokens that enter the loss. 0 until a tokenizer has encoded the text."""
         return self.weight * sum(s.weight * len(s.token_ids) for s in self.segments)
 
     @property

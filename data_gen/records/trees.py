@@ -1,6 +1,6 @@
-"""Trees as rows: what a search leaves behind. One row a node, the root first.
+"""Trees as rows: the result of a search. There is one row per node, the root first.
 
-Token ids are the truth; counts are stored, never only ratios.
+Token ids are authoritative. Counts are stored, never only ratios.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ ROOT = -1
 
 
 Held = Literal["visits", "rollouts", "values", "checked_steps"]
-"""What a search may leave in the nodes of its trees, beside draws and outcomes: visits and so Q; how many rollouts were
-drawn from a node and how many ended right; a scorer's values; whether the task's step checker passes every step."""
+"""What a search may store in the nodes of its trees besides draws and outcomes. `visits` imply Q. `rollouts` are how
+many were drawn from a node and how many ended right. The others are a scorer's values and whether the task's step
+checker passes every step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,45 +33,44 @@ class TreeNode:
     """
 
     node: int
-    """Index in order of creation; 0 is the root, whose ids are the prompt's."""
+    """Index in order of creation. The root is 0, and its ids are the prompt's."""
     parent: int
     depth: int
-    """Steps above and including this one; 0 for the root."""
+    """Number of steps up to and including this one. The root has 0."""
     text: str
     token_ids: tuple[int, ...]
     observed: int = 0
-    """So many of them, in front, the policy did not write: what tools gave back before this step. They have no loss and
-    no value. Known once a tree has one step a node (`labelling.steps.in_steps`)."""
+    """Number of leading tokens that the policy did not write: tool outputs before this step. They have no loss and no
+    value. It is known once a tree has one step per node (`labelling.steps.in_steps`)."""
     logprob: float | None = 0.0
-    """Sum over the node's own tokens, under the untempered policy; None where the engine gave none."""
+    """Sum over the node's own tokens, under the untempered policy. None if the engine returned none."""
     prior: float | None = None
-    """P(node | parent) as the selector used it; None where none was."""
+    """P(node | parent) as the selector used it. None if the selector uses no prior."""
     draws: int = 1
-    """How often the policy drew it: equal siblings are one node."""
+    """Number of times that the policy drew it. Equal siblings are one node."""
     visits: int = 0
     total: float = 0.0
     """Sum of what was backed up, on the tree's scale; Q = total / visits."""
     value: float | None = None
-    """The scorer's value when the node was scored, on the tree's scale."""
+    """The scorer's value at the time of scoring, on the tree's scale."""
     outcome: float | None = None
-    """1 right, 0 wrong; None for a node that ends nothing or cannot be verified."""
+    """1 right, 0 wrong. None for a node that is not an end or cannot be verified."""
     mc_correct: float = 0.0
     """How many of the `mc_total` rollouts from here ended right."""
     mc_total: float = 0.0
     terminal: str = ""
-    """`answer`: ends with an answer; `invalid`: ends without one; `limit`: cut by depth, tokens or context; empty: may
-    go on."""
+    """`answer`: ends with an answer. `invalid`: ends without one. `limit`: cut by depth, tokens or context. Empty: may
+    be continued."""
     answer: str | None = None
     steps_ok: bool | None = None
-    """The task's exact checker passes every step up to here; None where the task has none."""
+    """Whether the task's exact checker passes every step so far. None if the task has none."""
     source: str = "policy"
-    """`policy`: a step of the search; `rollout`: a completion drawn to estimate a value; `replayed`: part of a rollout
-    or of another path;
-    `lookahead`: a step taken to value the one above; `gold`."""
+    """`policy`: a step of the search. `rollout`: a completion drawn to estimate a value. `replayed`: part of a rollout
+    or of another path. `lookahead`: a step drawn to value the node above. `gold`."""
     weight: float = 0.0
-    """Share of the final vote, for searches that answer; 0 elsewhere."""
+    """Share of the final vote in searches that answer, else 0."""
     votes: int = 0
-    """How many of the search's final paths (samples, beams, particles) end here."""
+    """Number of the search's final paths (samples, beams, particles) that end here."""
 
     @property
     def own(self) -> bool:
@@ -79,7 +79,7 @@ class TreeNode:
 
     @property
     def q(self) -> float | None:
-        """Mean of what was backed up; None without a visit."""
+        """Mean of what was backed up. None before the first visit."""
         return self.total / self.visits if self.visits else None
 
 
@@ -94,28 +94,29 @@ class Tree:
 
     problem_id: str
     sample: int
-    """Which tree of this problem."""
+    """Index of the tree among the problem's trees."""
     nodes: tuple[TreeNode, ...]
     scale: str
     """Scale tag of totals and values (see scales.py)."""
     search: str = ""
-    """Name of the algorithm that grew it."""
+    """Name of the search algorithm."""
     scorer: str = ""
-    """Name and model hash of what scored the nodes."""
+    """Name and model hash of the scorer."""
     stopped: str = ""
-    """`budget`, `decided` (every rollout of the root agrees), `exhausted` (no open node is left), `answered`."""
+    """Why the search stopped: `budget`, `decided` (every rollout of the root agrees), `exhausted` (no open node is
+    left), `answered`."""
     oracle: bool = False
-    """Gold took part while the tree grew."""
+    """Whether gold was used while the tree grew."""
     generated_tokens: Long = 0
-    """Tokens drawn, discarded ones included."""
+    """Tokens drawn, including discarded ones."""
     scored_tokens: Long = 0
     """Tokens that verifiers read."""
     group: str = ""
     difficulty: float | None = None
     question: str = ""
-    """What the problem asks, without any template (see `Solution.question`)."""
+    """The problem's question without any template (see `Solution.question`)."""
     tags: Tags = field(default_factory=dict, hash=False)
-    """Those of the problem."""
+    """The problem's tags."""
 
     @property
     def root(self) -> TreeNode:
@@ -123,7 +124,7 @@ class Tree:
         return self.nodes[0]
 
     def children(self) -> dict[int, list[TreeNode]]:
-        """Node -> its children, in order of creation."""
+        """Each node's children, in order of creation."""
         below: dict[int, list[TreeNode]] = {node.node: [] for node in self.nodes}
         for node in self.nodes[1:]:
             below[node.parent].append(node)
@@ -138,20 +139,21 @@ class Tree:
         return path[::-1]
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """One Parquet row a node; what belongs to the tree stands on each, so that a node's row can be read alone."""
+        """One Parquet row per node. Columns of the tree are repeated in each row, so that every row can be read
+        alone."""
         whole = to_row(dataclasses.replace(self, nodes=()))
         del whole["nodes"]
         return [{**whole, **to_row(node)} for node in self.nodes]
 
     @classmethod
     def from_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Self:
-        """The tree of its rows, in any order; extra columns are ignored."""
+        """The tree of the given rows, in any order. Extra columns are ignored."""
         ordered = sorted(rows, key=lambda row: row["node"])
         nodes = tuple(TreeNode(**from_row(TreeNode, row)) for row in ordered)
         return cls(**from_row(cls, ordered[0]), nodes=nodes)
 
 
 def read_trees(rows: Iterable[Mapping[str, Any]]) -> Iterator[Tree]:
-    """Trees of a stream of rows in which those of one tree stand together."""
+    """Trees from a stream of rows in which the rows of one tree are adjacent."""
     for _, group in groupby(rows, key=lambda row: (row["problem_id"], row["sample"])):
         yield Tree.from_rows(group)

@@ -1,4 +1,4 @@
-"""The three-way verdict that every grader gives, and the type that keeps an answer apart from gold."""
+"""The three-way verdict of every grader, and a type that keeps answers apart from gold."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """What a grader says of one answer.
+    """A grader's verdict on one answer.
 
-    `UNVERIFIABLE` is for gold that is missing or cannot be read, whatever the answer: such rows never enter a positive
+    `UNVERIFIABLE` means that gold is missing or cannot be read, whatever the answer. Such rows never enter a positive
     or a negative set. An answer that cannot be read is WRONG.
     """
 
@@ -20,21 +20,21 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An extracted answer, e.g. `Answer("1234")`; `Answer(None)` when the solution marks none."""
+    """An extracted answer, e.g. `Answer("1234")`. `Answer(None)`: the solution has none."""
 
     text: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """A verdict, how it came about and how good the answer is, e.g. `Grade(Verdict.WRONG, "list", score=0.5)`."""
+    """A verdict, its reason and its score, e.g. `Grade(Verdict.WRONG, "list", score=0.5)`."""
 
     verdict: Verdict
     reason: str
-    """A short machine word (`integer`, `fraction`, `math_verify`, `no_answer`, `timeout`, `bad_gold`, ...), counted in
+    """A short identifier (`integer`, `fraction`, `math_verify`, `no_answer`, `timeout`, `bad_gold`, ...), counted in
     manifests."""
     score: float | None = None
-    """Share of the answer that is right, in [0, 1]. Unless given: 1 for CORRECT, 0 for WRONG; None for UNVERIFIABLE."""
+    """Share of the answer that is right, in [0, 1]. Default: 1 for CORRECT, 0 for WRONG, None for UNVERIFIABLE."""
 
     def __post_init__(self) -> None:
         if self.score is None:
