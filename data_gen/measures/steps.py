@@ -13,7 +13,7 @@ from data_gen.records.solution import Solution
 
 @MEASURES.register("steps")
 class Steps(Measure):
-    """`measures: [steps]`. Fewer steps are better: they matter between strategies of equal accuracy."""
+    """`measures: [steps]`. Fewer steps are better, at equal accuracy."""
 
     version: ClassVar[int] = 1
     uses: Literal["steps"] = "steps"

@@ -1,4 +1,4 @@
-"""Scorers: verifiers, value heads, rollouts, self-evaluation, exact checkers; one file each."""
+"""Scorers: verifiers, value heads, rollouts, self-evaluation, exact checkers. There is one file per scorer."""
 
 from data_gen.scorers.base import SCORERS, GrantedGold, Prefix, Rollout, Score, Scorer, ScorerConfig, Tools
 

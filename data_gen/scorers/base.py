@@ -1,9 +1,9 @@
-"""What a scorer is: prefixes in, values with one scale tag out.
+"""The scorer interface: it takes prefixes and returns values that share one scale tag.
 
     scores = await scorer(prefixes, lm)
 
-A scorer config is a small pydantic model registered under the name that recipes use; `open` binds it to what it needs.
-The search's tree caches per prefix, checks for NaN, converts scales and charges tokens, so that no scorer has to.
+A scorer config is a small pydantic model registered under the name that recipes use. `open` binds it to what it needs.
+The search's tree caches values per prefix, checks for NaN, converts scales and counts tokens, so that scorers need not.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ class Prefix:
     token_ids: tuple[int, ...]
     """The policy's ids since the prompt. A verifier with another tokenizer reads `steps` instead."""
     ends: tuple[int, ...] = ()
-    """Index in `token_ids` of the last token of every step and of the answer line (its end token included); empty: not
+    """Index in `token_ids` of the last token of every step and of the answer line (its end token included). Empty: not
     known."""
     cuts: tuple[int, ...] = ()
-    """Where, in `token_ids`, the nodes of the path end that other prefixes may share; the last one is the length.
-    Empty: not known."""
+    """Lengths in `token_ids` at which the path's nodes end, which other prefixes may share. The last one is the whole
+    length. Empty: not known."""
     read: Callable[[], tuple[tuple[str, ...], str]]
-    """Gives `steps` and `closing`; called when a scorer asks for them, since most read ids only."""
+    """Returns `steps` and `closing`. It is called only on demand, since most scorers read ids only."""
     ended: bool
-    """The solution is over: it has an answer, or can have none."""
+    """The solution is finished: it has an answer or can have none."""
     answer: str | None = None
     value: float | None = None
-    """What a joint model said when it drew the last token, on its head's scale."""
+    """A joint model's value at the last token, on its head's scale."""
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -59,18 +59,18 @@ class Prefix:
 
     @property
     def solution(self) -> tuple[int, ...] | None:
-        """The whole solution for `GrantedGold.outcome`; None where there is no answer."""
+        """The whole solution for `GrantedGold.outcome`. None if it has no answer."""
         return None if self.answer is None else self.token_ids
 
     @property
     def closing(self) -> str:
-        """The answer line, where there is one."""
+        """The answer line, if there is one."""
         return self.read()[1]
 
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """A completion drawn to estimate a value, with its outcome (1, 0, or None: unverifiable); the tree keeps it as a
+    """A completion drawn to estimate a value, with its outcome (1, 0, or None: unverifiable). The tree keeps it as a
     leaf."""
 
     sample: Sample
@@ -80,11 +80,11 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A value and what it cost: `Score(0.75, tokens=48)`."""
+    """A value and its cost: `Score(0.75, tokens=48)`."""
 
     value: float
     tokens: int = 0
-    """Tokens that a verifier reads for it, whatever was cached (those of rollouts are counted from `rollouts`)."""
+    """Tokens that a verifier reads for it, cached ones included. Tokens of rollouts are counted from `rollouts`."""
     rollouts: tuple[Rollout, ...] = ()
 
 
@@ -92,21 +92,21 @@ class Scorer(Protocol):
     """An opened scorer."""
 
     name: str
-    """What it is and which model's hash it has: goes into every tree."""
+    """Name of the scorer with its model's hash. It is stored in every tree."""
     scale: Scale
 
     async def __call__(self, prefixes: Sequence[Prefix], lm: LM) -> list[Score]:
-        """Scores in the order of the prefixes. `lm` has a path of its own; scorers that draw nothing ignore it."""
+        """Scores in the order of the prefixes. `lm` has its own path. Scorers that draw nothing ignore it."""
 
 
 class GrantedGold:
-    """The one way by which gold reaches a program: as a number, where the stage grants it."""
+    """The only way in which gold reaches a program: as a number, if the stage grants it."""
 
     def __init__(self, task: Task, codec: StepCodec) -> None:
         self._task, self._codec = task, codec
 
     async def outcome(self, problem: Problem, token_ids: Sequence[int] | None) -> float | None:
-        """1 for a right solution, 0 for a wrong one, None where it cannot be verified.
+        """1 for a right solution, 0 for a wrong one, None if it cannot be verified.
 
         Args:
             problem: What was asked.
@@ -120,8 +120,8 @@ class GrantedGold:
         return {Verdict.CORRECT: 1.0, Verdict.WRONG: 0.0}.get(grade.verdict)
 
     def steps_ok(self, problem: Problem, steps: Sequence[str], *, ended: bool) -> bool | None:
-        """Whether every step so far is right by the task's exact checker; None where it has none. `ended`: missing
-        steps are wrong ones."""
+        """Whether every step so far passes the task's exact checker. None if the task has none. `ended`: missing steps
+        count as wrong."""
         checked = self._task.check_steps(problem, steps)
         if checked is None:
             return None
@@ -129,12 +129,12 @@ class GrantedGold:
 
 
 def _uncounted(name: str) -> None:
-    """Nobody counts."""
+    """Default for `Tools.count`: counts nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """What a stage can offer to a scorer that it opens."""
+    """What a stage offers to a scorer that it opens."""
 
     codec: StepCodec
     gold: GrantedGold | None = None
@@ -145,15 +145,15 @@ class Tools:
     policy_hash: str = ""
     """Short hashes of the two models, for the scorer's name."""
     policy_head: HeadConfig | None = None
-    """The head of a joint policy, whose values the engine returns."""
+    """The head of a joint policy. The engine returns its values."""
     context: int = 1 << 30
-    """Tokens that the policy takes."""
+    """The policy's context, in tokens."""
     seed: int = 0
     count: Callable[[str], None] = _uncounted
     """Adds one to a counter of the stage's manifest, e.g. `count("scorer.too_long")`."""
 
     def granted(self, who: str) -> GrantedGold:
-        """Gold, or a UserError that says how to grant it."""
+        """Gold. UserError says how to grant it if the stage does not."""
         if self.gold is None:
             raise UserError(
                 f"{who} needs gold answers, which this stage does not grant. On training problems set `gold: true`."
@@ -162,17 +162,17 @@ class Tools:
 
 
 class ScorerConfig(Piece, ABC):
-    """Base of all scorer configs; each has a `uses: Literal["name"] = "name"`."""
+    """Base of all scorer configs. Each has a `uses: Literal["name"] = "name"`."""
 
     needs_verifier: ClassVar[bool] = False
     needs_head: ClassVar[bool] = False
-    """True: what it reads of the verifier is a value head."""
+    """True: the scorer reads the verifier's value head."""
     needs_value_head: ClassVar[bool] = False
-    """True: the policy is a joint model and the engine returns its values."""
+    """True: the policy must be a joint model, whose values the engine returns."""
 
     @property
     def needs_gold(self) -> bool:
-        """True: gold takes part, so trees that it scored are marked `oracle`."""
+        """True: it uses gold, so trees that it scored are marked `oracle`."""
         return False
 
     @property
@@ -182,21 +182,21 @@ class ScorerConfig(Piece, ABC):
 
     @property
     def rolls_out(self) -> bool:
-        """True: what it scores gets rollouts."""
+        """True: every scored prefix gets rollouts."""
         return False
 
     def check_head(self, head: HeadConfig) -> None:
-        """UserError where the scorer cannot read the head of the model that gives it values: asked when a recipe
-        loads, and again when the scorer opens."""
+        """UserError if the scorer cannot read the head of the model that gives its values. It is called when a recipe
+        loads and again when the scorer opens."""
 
     def draws(self) -> tuple[int, int]:
-        """(samples, tokens) that the policy draws for one prefix, at most: for estimates before the run."""
+        """(samples, tokens) that the policy draws for one prefix at most, for estimates before the run."""
         return 0, 0
 
     @abstractmethod
     def open(self, tools: Tools) -> Scorer:
-        """The scorer, ready to be called. UserError where `tools` lacks what it needs."""
+        """The scorer, ready to be called. UserError if `tools` lacks what it needs."""
 
 
 SCORERS: Registry[type[ScorerConfig]] = Registry("scorer", package="data_gen.scorers", group="data_gen.scorers")
-"""Name -> config class; modules of scorers import nothing heavy at top level."""
+"""Name -> config class. Modules of scorers import nothing heavy at top level."""

@@ -1,4 +1,4 @@
-"""No scorer at all: every prefix is worth the same. For baselines, and for searches that only outcomes steer."""
+"""A constant value for every prefix, for baselines and for searches that use outcomes only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Constant(ScorerConfig):
     value: float = Field(0.5, ge=0, le=1)
 
     def open(self, tools: Tools) -> _Constant:
-        """Needs nothing."""
+        """Needs no tools."""
         return _Constant(self.value)
 
 
@@ -31,5 +31,5 @@ class _Constant:
         self.name, self._value = f"constant({value:g})", value
 
     async def __call__(self, prefixes: Sequence[Prefix], lm: LM) -> list[Score]:
-        """The value, for free."""
+        """The value, at no cost."""
         return [Score(self._value)] * len(prefixes)

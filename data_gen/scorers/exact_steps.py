@@ -13,23 +13,23 @@ from data_gen.scorers.base import SCORERS, GrantedGold, Prefix, Score, ScorerCon
 
 @SCORERS.register("exact_steps")
 class ExactSteps(ScorerConfig):
-    """`{uses: exact_steps}`: 1 while every step is right, and the answer, once the solution is over; else 0. 1 for the
-    bare problem."""
+    """`{uses: exact_steps}`: 1 while every step is right and, once the solution is finished, the answer too; else 0. A
+    bare problem has 1."""
 
     uses: Literal["exact_steps"] = "exact_steps"
 
     @property
     def needs_step_checker(self) -> bool:
-        """Always."""
+        """Always True."""
         return True
 
     @property
     def needs_gold(self) -> bool:
-        """The checker knows the right steps."""
+        """True: the checker knows the right steps."""
         return True
 
     def open(self, tools: Tools) -> _ExactSteps:
-        """UserError where the stage does not grant gold."""
+        """UserError if the stage does not grant gold."""
         return _ExactSteps(tools.granted("scorer.exact_steps"))
 
 
@@ -40,12 +40,12 @@ class _ExactSteps:
         self._gold = gold
 
     async def __call__(self, prefixes: Sequence[Prefix], lm: LM) -> list[Score]:
-        """UserError where the task cannot check steps."""
+        """UserError if the task cannot check steps."""
         return [Score(float(await all_right(self._gold, prefix, "scorer.exact_steps"))) for prefix in prefixes]
 
 
 async def all_right(gold: GrantedGold, prefix: Prefix, who: str) -> bool:
-    """Whether nothing is wrong so far. UserError that names `who` asks where the task has no step checker."""
+    """Whether nothing is wrong so far. UserError, which names the caller `who`, if the task has no step checker."""
     right = gold.steps_ok(prefix.problem, prefix.steps, ended=prefix.ended)
     if right is None:
         raise UserError(

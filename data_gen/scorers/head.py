@@ -1,7 +1,7 @@
-"""A verifier checkpoint: outcome, process, token-level, pairwise or progress head, whatever its `head/head.json` says.
+"""A verifier checkpoint with an outcome, process, token-level, pairwise or progress head, as its `head/head.json` says.
 
 Outcome and process verifiers (Cobbe et al., arXiv 2110.14168; Lightman et al., arXiv 2305.20050), TVM (arXiv
-2407.12863), Tree-PLV (arXiv 2407.00390), AlphaMath's value head read without its policy. The forwards are in
+2407.12863), Tree-PLV (arXiv 2407.00390), and AlphaMath's value head read without its policy. The forward passes are in
 data_gen/verifiers.
 """
 
@@ -26,8 +26,8 @@ Aggregate = Literal["last", "min", "prod", "mean"]
 
 @SCORERS.register("head")
 class Head(ScorerConfig):
-    """`{uses: head}`: the value at the prefix's last token. `{uses: head, aggregate: min}`: the least of its steps'
-    (Math-Shepherd).
+    """`{uses: head}`: the value at the prefix's last token. `{uses: head, aggregate: min}`: the least value of its
+    steps (Math-Shepherd).
 
     A prefix without steps is read at the prompt's last token.
     """
@@ -37,17 +37,17 @@ class Head(ScorerConfig):
 
     uses: Literal["head"] = "head"
     aggregate: Aggregate = "last"
-    """How the values at the ends of the steps become one; `prod` takes probabilities only."""
+    """How the values at the ends of the steps are combined. `prod` accepts probabilities only."""
     activation: Activation | None = None
     scale: Scale | None = None
     read_at: ReadAt | None = None
-    """What the checkpoint is expected to be; None: whatever it says. Another one is refused."""
+    """Expected properties of the checkpoint. None: accept any. A checkpoint that differs is refused."""
     too_long: Literal["error", "lowest"] = "error"
-    """A prefix longer than the verifier's context ends the stage, or is worth the least of its scale and counted
-    (`scorer.too_long`)."""
+    """What happens to a prefix longer than the verifier's context: it ends the stage, or it gets the least value of the
+    scale and is counted (`scorer.too_long`)."""
 
     def open(self, tools: Tools) -> _Head:
-        """Load the checkpoint. UserError where its head or Format is another one than expected."""
+        """Load the checkpoint. UserError if its head or Format is not the expected one."""
         from data_gen.verifiers.checkpoint import load_verifier
         from data_gen.verifiers.forward import Forward
         from data_gen.verifiers.gather import Gather
@@ -66,7 +66,7 @@ class Head(ScorerConfig):
         return _Head(self, name, head.scale, verifier.context, reader, Gather(forward.values), tools.count)
 
     def check_head(self, head: HeadConfig) -> None:
-        """UserError where the head is another one than expected, or its values do not go together as asked."""
+        """UserError if the head is not the expected one, or if its values cannot be aggregated as configured."""
         expected = {
             name: value for name in ("activation", "scale", "read_at") if (value := getattr(self, name)) is not None
         }
@@ -101,7 +101,7 @@ class _Head:
         self._config, self._context, self._reader, self._gather, self._count = config, context, reader, gather, count
 
     async def __call__(self, prefixes: Sequence[Prefix], lm: LM) -> list[Score]:
-        """One forward for all that wait; each prefix is charged in full."""
+        """One forward for all waiting prefixes. Each prefix is charged in full."""
         readings = [self._read(prefix, lm.program) for prefix in prefixes]
         values = iter(await self._gather.values([reading for reading in readings if reading]))
         return [
@@ -112,7 +112,7 @@ class _Head:
         ]
 
     def _read(self, prefix: Prefix, owner: object) -> Readout | None:
-        """None for one that is too long, where that is allowed."""
+        """The reading of a prefix. None if it is too long and `too_long` allows that."""
         reading = self._reader.read(prefix, owner)
         if len(reading.ids) <= self._context:
             return reading
@@ -127,7 +127,7 @@ class _Head:
 
 
 def aggregated(values: Sequence[float], how: Aggregate) -> float:
-    """The value of a path from those of its steps.
+    """The value of a path, from the values of its steps.
 
     >>> aggregated((0.5, 0.25, 0.75), "min")
     0.25

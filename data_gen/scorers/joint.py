@@ -1,5 +1,4 @@
-"""The value that a joint policy gave itself when it drew the last token (AlphaMath, arXiv 2405.03553): free, no second
-forward."""
+"""A joint policy's own value at the last token (AlphaMath, arXiv 2405.03553). It needs no second forward."""
 
 from __future__ import annotations
 
@@ -15,22 +14,22 @@ if TYPE_CHECKING:
     from data_gen.verifiers.heads import HeadConfig
 
 MIDDLE = {Scale.P: 0.5, Scale.SIGNED: 0.0, Scale.ODDS: 0.0, Scale.PROGRESS: 0.0, Scale.RANKING: 0.0}
-"""What a prompt is worth before a token was drawn. ReST-MCTS*'s progress starts at 0."""
+"""Value of a prompt before any token was drawn. ReST-MCTS*'s progress starts at 0."""
 
 
 @SCORERS.register("joint")
 class Joint(ScorerConfig):
-    """`{uses: joint}`: on the scale of the policy's head. The root, which nobody drew, is worth the middle of the
+    """`{uses: joint}`: a value on the scale of the policy's head. The root, which was not drawn, has the middle of the
     scale."""
 
     needs_value_head: ClassVar[bool] = True
 
     uses: Literal["joint"] = "joint"
     scale: Scale | None = None
-    """The scale that the head is expected to have; None: whatever it says. Another one is refused."""
+    """The expected scale of the head. None: accept any. A head with another scale is refused."""
 
     def open(self, tools: Tools) -> _Joint:
-        """UserError where the policy has no value head."""
+        """UserError if the policy has no value head."""
         head = tools.policy_head
         if head is None:
             raise UserError(
@@ -41,7 +40,7 @@ class Joint(ScorerConfig):
         return _Joint(tools.policy_hash, head.scale)
 
     def check_head(self, head: HeadConfig) -> None:
-        """UserError where the head has another scale than expected."""
+        """UserError if the head's scale is not the expected one."""
         if self.scale is not None:
             head.model_copy(update={"scale": self.scale}).check_same(head, "scorer.joint", "the policy")
 
@@ -51,7 +50,7 @@ class _Joint:
         self.name, self.scale = f"joint:{policy_hash}", scale
 
     async def __call__(self, prefixes: Sequence[Prefix], lm: LM) -> list[Score]:
-        """What the engine returned with each last token."""
+        """The values that the engine returned with each last token."""
         return [Score(self._value(prefix)) for prefix in prefixes]
 
     def _value(self, prefix: Prefix) -> float:

@@ -1,4 +1,4 @@
-"""Mean log-prob of the solution under an LM: the score of Math-Rev (arXiv 2410.05318), whose LM is tuned for it by
+"""Mean log-probability of the solution under an LM: the score of Math-Rev (arXiv 2410.05318), which tunes its LM by
 SimPO."""
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 @SCORERS.register("likelihood")
 class Likelihood(ScorerConfig):
-    """`{uses: likelihood}`: (1/|y|) log p(y | q), untempered, of the stage's `verifier` model, or without one of the
-    policy itself.
+    """`{uses: likelihood}`: (1/|y|) log p(y | q), untempered, under the stage's `verifier` model, or under the policy
+    if there is none.
 
-    It ranks solutions of one problem; the score of a solution without tokens is 0.
+    It ranks solutions of one problem. A solution without tokens scores 0.
     """
 
     uses: Literal["likelihood"] = "likelihood"
 
     def open(self, tools: Tools) -> Scorer:
-        """Loads the verifier, where there is one. UserError where its Format is another one."""
+        """Loads the verifier, if there is one. UserError if its Format differs."""
         if tools.verifier is None:
             return _PolicyLikelihood(tools.policy_hash)
         from data_gen.verifiers.checkpoint import context_of, load_backbone
@@ -50,7 +50,7 @@ class _PolicyLikelihood:
         self.name = f"likelihood:{policy_hash}"
 
     async def __call__(self, prefixes: Sequence[Prefix], lm: LM) -> list[Score]:
-        """All at once."""
+        """All prefixes at once."""
         return list(await asyncio.gather(*(self._score(prefix, lm) for prefix in prefixes)))
 
     async def _score(self, prefix: Prefix, lm: LM) -> Score:
@@ -67,7 +67,7 @@ class _ModelLikelihood:
         self.name, self._context, self._reader, self._gather = f"likelihood:{verifier_hash}", context, reader, gather
 
     async def __call__(self, prefixes: Sequence[Prefix], lm: LM) -> list[Score]:
-        """One forward for all that wait; each prefix is charged in full."""
+        """One forward for all waiting prefixes. Each prefix is charged in full."""
         readings = [self._reader.read_after_prompt(prefix) for prefix in prefixes]
         for prefix, reading in zip(prefixes, readings, strict=True):
             if len(reading.ids) > self._context:

@@ -1,4 +1,4 @@
-"""The exact step checker behind noise of a known size: how good must a verifier be for a search to pay?"""
+"""The exact step checker with noise of known size. It shows how good a verifier must be for a search to pay off."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ class Oracle(ScorerConfig):
     """`{uses: oracle, noise: log_odds, amount: 2}`: sigmoid(+-signal + N(0, amount)), + while nothing is wrong.
 
     Its AUC is Phi(sqrt(2) * signal / amount). `{uses: oracle, noise: uniform, amount: 0.5}`: (1 - amount) * p + amount
-    * U(0, 1) of p = sigmoid(+-signal). A prefix's noise follows from the seed, the problem and the prefix alone,
-      whoever asks and when.
+    * U(0, 1) with p = sigmoid(+-signal). A prefix's noise depends only on the seed, the problem and the prefix.
     """
 
     uses: Literal["oracle"] = "oracle"
@@ -28,7 +27,7 @@ class Oracle(ScorerConfig):
     amount: float = Field(1.0, ge=0)
     """Standard deviation in log-odds, or the share of uniform noise."""
     signal: float = Field(3.0, gt=0)
-    """Distance of both exact values from even odds, in log-odds: 3 is 0.953 and 0.047."""
+    """Distance of both exact values from log-odds 0: 3 is 0.953 and 0.047."""
 
     @model_validator(mode="after")
     def _share(self) -> Oracle:
@@ -38,16 +37,16 @@ class Oracle(ScorerConfig):
 
     @property
     def needs_step_checker(self) -> bool:
-        """Always."""
+        """Always True."""
         return True
 
     @property
     def needs_gold(self) -> bool:
-        """The checker knows the right steps."""
+        """True: the checker knows the right steps."""
         return True
 
     def open(self, tools: Tools) -> _Oracle:
-        """UserError where the stage does not grant gold."""
+        """UserError if the stage does not grant gold."""
         return _Oracle(self, tools.granted("scorer.oracle"), tools.seed)
 
 
@@ -59,7 +58,7 @@ class _Oracle:
         self._config, self._gold, self._seed = config, gold, seed
 
     async def __call__(self, prefixes: Sequence[Prefix], lm: LM) -> list[Score]:
-        """UserError where the task cannot check steps."""
+        """UserError if the task cannot check steps."""
         return [Score(self._noisy(prefix, await all_right(self._gold, prefix, "scorer.oracle"))) for prefix in prefixes]
 
     def _noisy(self, prefix: Prefix, right: bool) -> float:

@@ -1,7 +1,7 @@
 """Monte-Carlo rollouts: the share of completions that end right (Math-Shepherd, arXiv 2312.08935; Snell et al., arXiv
 2408.03314).
 
-Every completion is handed back with the score, so that the tree keeps it: the same tokens serve labels, ratios and SFT.
+Every completion is returned with the score, so that the tree keeps it: the same tokens serve labels, ratios and SFT.
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ class Sequential(BaseModel):
     """Stop as soon as it is clear on which side of `threshold` the value lies: `Sequential(threshold=0.5,
     confidence=0.95, batch=4)`.
 
-    Clear: under a uniform prior the Beta posterior puts `confidence` of its mass there. The share of right ones among
-    what was drawn is then no longer unbiased (it leans away from the threshold); the counts in the tree say how much
-    was drawn.
+    It is clear once the Beta posterior under a uniform prior puts `confidence` of its mass on one side. The share of
+    right completions is then biased away from the threshold. The counts in the tree say how many were drawn.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -32,28 +31,28 @@ class Sequential(BaseModel):
     threshold: float = Field(0.5, gt=0, lt=1)
     confidence: float = Field(0.95, gt=0.5, lt=1)
     batch: int = Field(4, ge=1)
-    """Completions between two looks."""
+    """Completions between two evaluations of the stopping rule."""
 
     def decided(self, right: int, total: int) -> bool:
-        """Whether no more are needed."""
+        """Whether no more completions are needed."""
         above = mass_above(self.threshold, right, total - right)
         return max(above, 1 - above) >= self.confidence
 
 
 @SCORERS.register("rollouts")
 class Rollouts(ScorerConfig):
-    """`{uses: rollouts, m: 8}`. A solution that is over is worth its outcome; without any that can be verified the
-    value is 0.5."""
+    """`{uses: rollouts, m: 8}`. A finished solution is worth its outcome. If no completion can be verified, the value
+    is 0.5."""
 
     uses: Literal["rollouts"] = "rollouts"
     m: int = Field(8, ge=1)
-    """Completions of a prefix, at most."""
+    """Most completions per prefix."""
     temperature: float = Field(1.0, gt=0)
     top_p: float = Field(1.0, gt=0, le=1)
     max_length: int = Field(512, ge=1)
-    """Tokens since the prompt; a completion that is cut there counts as wrong. Set it as in the search."""
+    """Token limit, counted from the prompt. A completion that is cut there counts as wrong. Set it as in the search."""
     sequential: Sequential | None = None
-    """None: always m."""
+    """None: always draw m."""
 
     @model_validator(mode="after")
     def _worth_it(self) -> Rollouts:
@@ -65,12 +64,12 @@ class Rollouts(ScorerConfig):
 
     @property
     def rolls_out(self) -> bool:
-        """Always."""
+        """Always True."""
         return True
 
     @property
     def needs_gold(self) -> bool:
-        """Completions are judged."""
+        """True: completions are graded."""
         return True
 
     def draws(self) -> tuple[int, int]:
@@ -78,7 +77,7 @@ class Rollouts(ScorerConfig):
         return self.m, self.m * self.max_length
 
     def open(self, tools: Tools) -> _Rollouts:
-        """UserError where the stage does not grant gold."""
+        """UserError if the stage does not grant gold."""
         return _Rollouts(self, tools.granted("scorer.rollouts"), tools)
 
 
@@ -125,15 +124,15 @@ class _Rollouts:
         return [Rollout(s, a, o) for s, a, o in zip(samples, answers, outcomes, strict=True)]
 
     def _answer(self, prefix: Prefix, sample: Sample) -> str | None:
-        """The answer of the whole solution; one that was cut has none."""
+        """The answer of the whole solution. A completion that was cut has none."""
         if sample.finish != "stop":
             return None
         return self._codec.answer((*prefix.token_ids, *sample.token_ids))
 
 
 def mass_above(threshold: float, right: int, wrong: int) -> float:
-    """P(p > threshold) for p ~ Beta(right + 1, wrong + 1): that at most `right` of right + wrong + 1 fair-to-p draws
-    succeed.
+    """P(p > threshold) for p ~ Beta(right + 1, wrong + 1), computed as the probability of at most `right` successes in
+    right + wrong + 1 draws with success probability `threshold`.
 
     >>> mass_above(0.5, 0, 0), mass_above(0.5, 1, 0)
     (0.5, 0.75)

@@ -1,8 +1,7 @@
 """The policy's own judgement of a partial solution: P(A) / (P(A) + P(B)) after a question with two options (MCTS-DPO,
 arXiv 2405.00451).
 
-With the gold solution shown for comparison it tells right from wrong markedly better (AUC 74.7 against 62.0 on GSM8K
-there).
+Showing the gold solution for comparison improves it markedly (AUC 74.7 against 62.0 on GSM8K in the paper).
 """
 
 from __future__ import annotations
@@ -34,12 +33,12 @@ class SelfEvaluation(ScorerConfig):
     uses: Literal["self_evaluation"] = "self_evaluation"
     show_gold: bool = False
     template: str = ""
-    """What the policy is asked; `{question}`, `{solution}` and, with `show_gold`, `{gold}` are replaced. Empty:
-    ours."""
+    """The question to the policy. `{question}`, `{solution}` and, with `show_gold`, `{gold}` are replaced. Empty: the
+    built-in template."""
     lead: str = "The solution so far is ("
-    """How its answer begins; the options follow."""
+    """Beginning of the policy's answer. The options follow it."""
     options: tuple[str, str] = ("A", "B")
-    """Right, wrong."""
+    """The right option and the wrong option."""
 
     @model_validator(mode="after")
     def _complete(self) -> SelfEvaluation:
@@ -58,11 +57,11 @@ class SelfEvaluation(ScorerConfig):
 
     @property
     def needs_gold(self) -> bool:
-        """Only where the gold solution is shown."""
+        """True only if the gold solution is shown."""
         return self.show_gold
 
     def open(self, tools: Tools) -> _SelfEvaluation:
-        """UserError where gold is to be shown and the stage does not grant it."""
+        """UserError if `show_gold` is set and the stage does not grant gold."""
         if self.show_gold:
             tools.granted("scorer.self_evaluation with show_gold")
         return _SelfEvaluation(self, tools)
@@ -77,7 +76,7 @@ class _SelfEvaluation:
         self._lead, self._options = _continuations(tools.codec.tokenizer, config.lead, config.options)
 
     async def __call__(self, prefixes: Sequence[Prefix], lm: LM) -> list[Score]:
-        """All at once; both options of a prefix go through the engine together."""
+        """All prefixes at once. Both options of a prefix go through the engine together."""
         return list(await asyncio.gather(*(self._score(prefix, lm) for prefix in prefixes)))
 
     async def _score(self, prefix: Prefix, lm: LM) -> Score:
@@ -100,8 +99,8 @@ class _SelfEvaluation:
 
 
 def _continuations(tokenizer: Any, lead: str, options: tuple[str, str]) -> tuple[list[int], list[list[int]]]:
-    """The ids that both answers begin with, and what follows in each: a token may hold the end of the lead and an
-    option."""
+    """The ids that both answers share at the start, and the rest of each. They are split by ids because one token may
+    hold the end of the lead and an option."""
     right, wrong = (tokenizer(lead + option, add_special_tokens=False)["input_ids"] for option in options)
     shared = next(
         (i for i, (a, b) in enumerate(zip(right, wrong, strict=False)) if a != b), min(len(right), len(wrong))

@@ -1,5 +1,5 @@
-"""An LM as judge: asked for the first wrong step of a solution (the localisation of Step-DPO, arXiv 2406.18629, section
-3.3)."""
+"""An LM as judge, asked for the first wrong step of a solution (error localisation in Step-DPO, arXiv 2406.18629,
+section 3.3)."""
 
 from __future__ import annotations
 
@@ -27,27 +27,29 @@ GOLD_TEMPLATE = (
 )
 
 Pieces = tuple[str, ...]
-"""Steps and, at the end, the answer line."""
+"""The steps and, if the solution is finished, the answer line."""
 
 
 @SCORERS.register("step_judge")
 class StepJudge(ScorerConfig):
-    """`{uses: step_judge, samples: 5, temperature: 0.7}`: the share of verdicts that find nothing wrong so far; 0.5
-    where none can be read.
+    """`{uses: step_judge, samples: 5, temperature: 0.7}`: the share of verdicts that find nothing wrong so far. The
+    value is 0.5 if no verdict can be read.
 
-    A solution is judged once, as a whole: prefixes that come together with a longer one are read off its verdicts. The
-    judge is the stage's policy, over whatever engine it runs on.
+    A solution is judged once, as a whole. Prefixes that are scored together with a longer one take their values from
+    its verdicts. The judge is the stage's policy, on any engine.
     """
 
     uses: Literal["step_judge"] = "step_judge"
     samples: int = Field(1, ge=1)
-    """Verdicts on a solution."""
+    """Number of verdicts per solution."""
     temperature: float = Field(0.0, ge=0)
     max_tokens: int = Field(32, ge=1)
-    """Tokens of one verdict. Give more where the judge should think first: the last number in it, or "none", counts."""
+    """Token limit of one verdict. Raise it if the judge should reason first: the last number or "none" in its text
+    counts."""
     show_gold: bool = False
     template: str = ""
-    """What the judge is asked; `{question}`, `{solution}` and, with `show_gold`, `{gold}` are replaced. Empty: ours."""
+    """The question to the judge. `{question}`, `{solution}` and, with `show_gold`, `{gold}` are replaced. Empty: the
+    built-in template."""
 
     @model_validator(mode="after")
     def _complete(self) -> StepJudge:
@@ -66,15 +68,15 @@ class StepJudge(ScorerConfig):
 
     @property
     def needs_gold(self) -> bool:
-        """Only where the gold solution is shown."""
+        """True only if the gold solution is shown."""
         return self.show_gold
 
     def draws(self) -> tuple[int, int]:
-        """Its verdicts."""
+        """Samples and tokens of its verdicts."""
         return self.samples, self.samples * self.max_tokens
 
     def open(self, tools: Tools) -> _StepJudge:
-        """UserError where gold is to be shown and the stage does not grant it."""
+        """UserError if `show_gold` is set and the stage does not grant gold."""
         if self.show_gold:
             tools.granted("scorer.step_judge with show_gold")
         return _StepJudge(self, tools)
@@ -89,7 +91,7 @@ class _StepJudge:
         self._sampling = Sampling(max_tokens=config.max_tokens, temperature=config.temperature)
 
     async def __call__(self, prefixes: Sequence[Prefix], lm: LM) -> list[Score]:
-        """One request for each solution that no other one continues."""
+        """One request for each solution that is not a prefix of another one."""
         pieces = [_pieces(prefix) for prefix in prefixes]
         furthest = [
             own
@@ -109,7 +111,7 @@ class _StepJudge:
         self, own: Pieces, whole: Pieces, found: dict[Pieces, tuple[list[int], int]], charged: set[Pieces]
     ) -> Score:
         if not own:
-            return Score(0.5 if not whole else 1.0)  # the bare question holds no wrong step
+            return Score(0.5 if not whole else 1.0)  # a bare question has no wrong step
         verdicts, tokens = found[whole]
         value = sum(first > len(own) for first in verdicts) / len(verdicts) if verdicts else 0.5
         cost = 0 if whole in charged else tokens
@@ -117,8 +119,8 @@ class _StepJudge:
         return Score(value, tokens=cost)
 
     async def _judge(self, prefix: Prefix, pieces: Pieces, lm: LM) -> tuple[list[int], int]:
-        """(number of the first wrong step of every verdict that can be read, one more than there are for none; tokens
-        read and written)."""
+        """(first wrong step of every readable verdict, tokens read and written). The number of steps plus 1 stands for
+        "none"."""
         ids = self._tools.codec.ids_to_answer(self._question(prefix, pieces))
         if len(ids) + self._config.max_tokens > self._tools.context:
             raise UserError(
@@ -142,7 +144,7 @@ class _StepJudge:
 
 
 def read_verdict(text: str, steps: int) -> int | None:
-    """The last thing that the judge says: a step's number, or `steps` + 1 for "none"; None where it is neither.
+    """The judge's last statement: a step's number, or `steps` + 1 for "none". None if it is neither.
 
     >>> read_verdict("Step 2 is fine. The first wrong one is step 3.", 4), read_verdict("None of them",
     ...     4), read_verdict("9", 4)

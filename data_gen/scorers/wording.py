@@ -1,4 +1,4 @@
-"""Questions that scorers put to a model: templates filled in, solutions and gold as text."""
+"""Prompts of scorers: filled templates, and solutions and gold as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from data_gen.records.problem import Problem
 
 
 def filled(template: str, parts: dict[str, str]) -> str:
-    """The template with its names replaced, in one pass: a question may itself hold a name."""
+    """The template with its placeholders replaced, in one pass: a question may itself contain a placeholder."""
     return re.sub("|".join(map(re.escape, parts)), lambda found: parts[found[0]], template)
 
 
@@ -21,7 +21,7 @@ def written(steps: Sequence[str], closing: str) -> str:
 
 
 def gold_solution(problem: Problem, codec: StepCodec, who: str) -> str:
-    """The worked solution. UserError that names `who` would show it where there is none."""
+    """The worked solution. UserError, which names the scorer `who`, if there is none."""
     if problem.gold is None:
         raise UserError(
             f"scorer.{who} with show_gold: problem {problem.id!r} has no gold answer to show. Drop such problems first."

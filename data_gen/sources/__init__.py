@@ -1,2 +1,2 @@
-"""Where rows come from: JSON Lines and Parquet files, datasets of the Hub that are on this machine; and how rows become
+"""Sources of rows: JSON Lines and Parquet files and local copies of Hub datasets; and the conversion of rows to
 problems."""

@@ -1,4 +1,5 @@
-"""One source divided into splits: exact repeats dropped, groups whole, the order a hash of seed and group."""
+"""Divides one source into splits. Exact repeats are dropped, groups stay whole, and a hash of seed and group gives the
+order."""
 
 from __future__ import annotations
 
@@ -11,21 +12,21 @@ from data_gen.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """Which rows of a source go where. Rows are numbered from 0 in the source's order."""
+    """Row numbers of each split. Rows are numbered from 0 in the source's order."""
 
     rows: dict[str, frozenset[int]]
     """Split name -> row numbers."""
     duplicates: int
-    """Rows left out because an earlier row asks the same."""
+    """Rows left out because an earlier row asks the same question."""
 
 
 def normalised(question: str) -> str:
-    """The form in which two questions are the same: lower case, runs of white space as one space."""
+    """Normal form of a question: lower case, runs of white space as one space. Equal forms are the same question."""
     return " ".join(question.casefold().split())
 
 
 def question_key(question: str) -> bytes:
-    """Eight bytes that two questions share iff they are the same (up to a chance of 2^-64 a pair)."""
+    """Eight bytes that are equal iff two questions are the same (a collision has probability 2^-64 per pair)."""
     return _hash(normalised(question))
 
 
@@ -62,7 +63,7 @@ def divide(questions: Iterable[tuple[str, str]], sizes: Mapping[str, int | None]
 
 
 def _distinct(questions: Iterable[tuple[str, str]], seed: int) -> tuple[list[tuple[bytes, int]], int]:
-    """(hash of seed and group, row number) of every first asking, and the number of all rows."""
+    """(hash of seed and group, row number) of the first occurrence of every question, and the number of all rows."""
     seen: set[bytes] = set()
     rows, total = [], 0
     for number, (question, group) in enumerate(questions):
@@ -77,12 +78,12 @@ def _distinct(questions: Iterable[tuple[str, str]], seed: int) -> tuple[list[tup
 def _deal(ordered: list[tuple[bytes, int]], sizes: Mapping[str, int | None]) -> dict[str, list[int]]:
     dealt: dict[str, list[int]] = {split: [] for split in sizes}
     home: dict[bytes, str] = {}
-    # The split without a size comes last: it takes what the others leave.
+    # The split without a size comes last: it takes the remaining rows.
     order = sorted(sizes, key=lambda split: sizes[split] is None)
     for group, number in ordered:
         open_splits = (s for s in order if sizes[s] is None or len(dealt[s]) < (sizes[s] or 0))
         split = home.setdefault(group, next(open_splits, ""))
-        # A group that outgrows its split loses rows rather than spill into the next.
+        # A group that does not fit its split loses rows; it never continues in the next split.
         if split and (sizes[split] is None or len(dealt[split]) < (sizes[split] or 0)):
             dealt[split].append(number)
     return dealt

@@ -29,14 +29,13 @@ class FieldMap(BaseModel):
     steps: str | None = None
     """A list of steps, or text that is split into lines."""
     choices: str | None = None
-    """A list of texts, of `{label, text}` objects, or one object of the lists `label` and `text`."""
+    """A list of texts, a list of `{label, text}` objects, or one object with the lists `label` and `text`."""
     id: str | None = None
-    """Unique a row; the row's place in its source where none is named."""
+    """A unique id per row. Default: the row's position in its source."""
     group: str | None = None
-    """Rows of one group stay on one side of a split; the question itself where none is named."""
+    """Rows of one group stay on one side of a split. Default: the question itself."""
     tags: dict[str, str] = {}
-    """Tag -> its column, such as `{subject: type, level: level}`. A row without a value in the column has no such
-    tag."""
+    """Tag -> its column, such as `{subject: type, level: level}`. A row without a value in the column lacks the tag."""
 
     def columns(self) -> list[tuple[str, str]]:
         """(role, column) of every column that the map names."""
@@ -45,13 +44,13 @@ class FieldMap(BaseModel):
         return [(role, c) for role, column in named for c in (_TEMPLATE_COLUMN.findall(column) or [column])]
 
     def check(self, row: Mapping[str, Any], place: str) -> None:
-        """Refuse a row that lacks a named column, with the nearest of those that it has."""
+        """UserError for a row that lacks a named column. It names the nearest existing column."""
         for role, column in self.columns():
             if _reach(row, column) is _MISSING:
                 raise UserError(f"task.fields.{role}: no column {column!r} at {place}.{nearest(column, _paths(row))}")
 
     def text(self, row: Mapping[str, Any], place: str) -> str:
-        """The question's text, without its choices; UserError for a row that has none."""
+        """The question's text, without its choices. UserError for a row that has none."""
         column = self.question
         if "{" in column:
             joined: str | None = _TEMPLATE_COLUMN.sub(lambda m: _as_text(_reach(row, m[1])) or "", column)
@@ -69,7 +68,7 @@ class FieldMap(BaseModel):
         return {tag: text for tag, text in found.items() if text is not None}
 
     def value(self, row: Mapping[str, Any], role: str) -> Any:
-        """The raw value of a role; None where the role has no column or the row no value."""
+        """The raw value of a role. None if the role has no column or the row has no value."""
         column = getattr(self, role)
         found = _reach(row, column) if column else None
         return None if found is _MISSING else found
@@ -78,8 +77,8 @@ class FieldMap(BaseModel):
 def gold_and_steps(
     answer: Any, steps: Any, answer_after: str | None, *, as_json: bool = False
 ) -> tuple[str | None, tuple[str, ...]]:
-    """Gold text and worked steps. With `answer_after` the answer is what follows its last occurrence and the steps what
-    precedes it. `as_json`: a list or an object becomes JSON, which keeps its types and its empty elements.
+    """Gold text and worked steps. With `answer_after` the answer is the text after its last occurrence, and the steps
+    are the text before it. `as_json`: a list or an object becomes JSON, which keeps its types and its empty elements.
 
     >>> gold_and_steps("He has 2+3 = <<2+3=5>>5.\\n#### 5", None, "#### ")
     ('5', ('He has 2+3 = 5.',))
@@ -96,7 +95,7 @@ def gold_and_steps(
 
 
 def step_lines(value: Any) -> tuple[str, ...]:
-    """Steps of a list or of lines of text, calculator notes (`<<2+3=5>>`) and empty lines left out."""
+    """Steps from a list or from lines of text, without calculator notes (`<<2+3=5>>`) and empty lines."""
     if value is None:
         return ()
     lines = value.splitlines() if isinstance(value, str) else [" ".join(str(v).split()) for v in value]
@@ -104,8 +103,8 @@ def step_lines(value: Any) -> tuple[str, ...]:
 
 
 def read_choices(value: Any, place: str) -> list[tuple[str, str]]:
-    """(label, text) of every choice. Labels are the row's own, else A, B, C, ...; a letter in front of the text
-    goes."""
+    """(label, text) of every choice. Labels are the row's own, else A, B, C, ... A letter in front of the text is
+    removed."""
     if value is None:
         return []
     if isinstance(value, Mapping):
@@ -120,15 +119,15 @@ def read_choices(value: Any, place: str) -> list[tuple[str, str]]:
 
 
 def with_choices(question: str, choices: Sequence[tuple[str, str]]) -> str:
-    """The question with its options below it, lettered in order: `(A) bank`, `(B) library`."""
+    """The question followed by its lettered options in order: `(A) bank`, `(B) library`."""
     return "\n".join(
         [question, *(f"({letter}) {text}" for letter, (_, text) in zip(string.ascii_uppercase, choices, strict=False))]
     )
 
 
 def choice_letter(gold: Any, choices: Sequence[tuple[str, str]]) -> str | None:
-    """The letter of the gold choice, given by its 0-based index, its label or its text; None where it is none of
-    them."""
+    """The letter of the gold choice, which is given by its 0-based index, its label or its text. None if it matches
+    none."""
     if isinstance(gold, int) and not isinstance(gold, bool):
         return string.ascii_uppercase[gold] if 0 <= gold < len(choices) else None
     wanted = str(gold).strip()
@@ -144,7 +143,7 @@ def choice_letter(gold: Any, choices: Sequence[tuple[str, str]]) -> str | None:
 
 
 def _as_text(value: Any) -> str | None:
-    """A value as an answer's text: 51.0 as `51`, true as `yes`, a list joined by commas; None for none."""
+    """A value as answer text: 51.0 as `51`, true as `yes`, a list joined by commas. None stays None."""
     if value is None or value is _MISSING:
         return None
     if isinstance(value, bool):
@@ -157,7 +156,7 @@ def _as_text(value: Any) -> str | None:
 
 
 def _reach(row: Any, column: str) -> Any:
-    """The value at a column, or at a dotted path where no column has the whole name."""
+    """The value of a column. If no column has the whole name, the name is a dotted path."""
     if isinstance(row, Mapping) and column in row:
         return row[column]
     head, dot, rest = column.partition(".")

@@ -1,4 +1,4 @@
-"""Generators of the reasoning-gym library by name, and their entries as JSON."""
+"""Access to the generators of the reasoning-gym library by name, and their entries as JSON."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def generator(name: str, config: str) -> Any:
 
 
 def pack(value: Any) -> Any:
-    """A value that JSON keeps: tuples and mappings with keys other than text are tagged."""
+    """A value in a form that JSON preserves: tuples and mappings with non-text keys are tagged."""
     if isinstance(value, tuple):
         return {"__tuple__": [pack(v) for v in value]}
     if isinstance(value, list):
@@ -45,7 +45,7 @@ def pack(value: Any) -> Any:
 
 
 def unpack(value: Any) -> Any:
-    """What `pack` was given."""
+    """The value that `pack` was given."""
     if isinstance(value, list):
         return [unpack(v) for v in value]
     if not isinstance(value, dict):

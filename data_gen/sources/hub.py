@@ -1,4 +1,4 @@
-"""The form of a repository's name on the Hugging Face Hub, checked before anything is looked up."""
+"""The format of a repository name on the Hugging Face Hub. It is checked before any lookup."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ID = re.compile(r"[A-Za-z0-9_](?:[\w.-]*\w)?(?:/[A-Za-z0-9_](?:[\w.-]*\w)?)?", 
 
 
 def checked_id(name: str) -> str:
-    """`name`, where it is `openai/gsm8k` or `gpt2`; ValueError for anything else, such as a path."""
+    """`name`, if it looks like `openai/gsm8k` or `gpt2`. ValueError for anything else, such as a path."""
     if not _ID.fullmatch(name):
         raise ValueError(
             f"expected a name on the Hub such as 'openai/gsm8k', got {name!r}; a local folder or file is named with "

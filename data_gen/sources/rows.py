@@ -1,4 +1,4 @@
-"""Rows of one dataset, streamed, each with the place it came from so that messages can name it."""
+"""Rows of one dataset, streamed. Each has its place of origin, so that messages can name it."""
 
 from __future__ import annotations
 
@@ -12,32 +12,31 @@ from data_gen.errors import UserError
 
 Row = dict[str, Any]
 PARQUET_BATCH = 1024
-"""Rows of a Parquet file held at a time."""
+"""Number of rows of a Parquet file in memory at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowSource:
-    """Something that rows can be read from, again and again: `RowSource("data/test.jsonl", lambda:
-    json_lines(path))`."""
+    """A dataset whose rows can be read repeatedly: `RowSource("data/test.jsonl", lambda: json_lines(path))`."""
 
     name: str
-    """For messages: a path, or a Hub id with its split."""
+    """Name in messages: a path, or a Hub id with its split."""
     rows: Callable[[], Iterator[tuple[str, Row]]]
     """Yields (place, row); a place is `file:line` or `file, row n`."""
 
 
 def file_source(path: Path) -> RowSource:
-    """A local JSON Lines or Parquet file, told apart by its suffix."""
+    """A local JSON Lines or Parquet file, recognised by its suffix."""
     read = _parquet if path.suffix == ".parquet" else _json_lines
     return RowSource(str(path), lambda: read(path))
 
 
 def hub_source(repo: str, revision: str, subset: str | None, split: str) -> RowSource:
-    """One split of a Hub dataset that `reasoning-train fetch` has brought; it is read from its local snapshot, never
+    """One split of a Hub dataset that `reasoning-train fetch` has downloaded. It is read from its local snapshot, never
     from the network."""
 
     def rows() -> Iterator[tuple[str, Row]]:
-        """Rows by way of `datasets`, which knows the layouts of the Hub."""
+        """Rows read through `datasets`, which supports the Hub's file layouts."""
         from datasets import load_dataset
 
         folder = hub_snapshot(repo, revision)
@@ -48,7 +47,7 @@ def hub_source(repo: str, revision: str, subset: str | None, split: str) -> RowS
 
 
 def hub_snapshot(repo: str, revision: str) -> Path:
-    """The local folder of a Hub dataset at a revision; UserError where it has not been fetched."""
+    """The local folder of a Hub dataset at a revision. UserError if it has not been fetched."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 

@@ -1,4 +1,4 @@
-"""Problem sources with their answer checkers. One file a kind; `TASKS` finds them by `uses`."""
+"""Problem sources with their answer checkers. There is one file per kind; `TASKS` finds them by `uses`."""
 
 from data_gen.registry import Registry
 from data_gen.tasks.base import Task

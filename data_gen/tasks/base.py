@@ -1,6 +1,6 @@
-"""What a task is: named splits of problems, a grader, perhaps a step checker, and the task half of the Format.
+"""The task interface: named splits of problems, a grader, an optional step checker, and the task half of the Format.
 
-A task is a frozen pydantic model: its fields are its configuration in the recipe, its methods the behaviour.
+A task is a frozen pydantic model. Its fields are its configuration in the recipe; its methods are the behaviour.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ else:
     AnyMeasure = MEASURES.union()
 
 TAKEN = frozenset({"accuracy", "cut", "tokens", "generated", "scored", "trace"})
-"""Columns that every table has already."""
+"""Columns that every table already has."""
 
 
 class Task(Piece, ABC):
     """Base of all tasks. Modules of tasks import nothing heavy at top level (no datasets, no sympy)."""
 
     version: ClassVar[int] = 1
-    """Bump when problems or verdicts change for the same configuration; it is part of every key."""
+    """Bump it when problems or verdicts change for the same configuration. It is part of every key."""
 
     format: TaskFormat = TaskFormat()
     grader: AnyGrader = Auto()
-    """What decides whether an answer is right: `grader: exact`, `grader: {uses: numeric, tolerance: 1e-3}`."""
+    """The grader that decides the verdict: `grader: exact`, `grader: {uses: numeric, tolerance: 1e-3}`."""
     graders: dict[str, AnySideGrader] = {}
-    """Further graders by name, each of which gives a column with its score: `{strict: exact, flexible: {grader: auto,
-    extract: [last_number]}}`."""
+    """Further graders by name. Each gives a column with its score: `{strict: exact, flexible: {grader: auto, extract:
+    [last_number]}}`."""
     measures: tuple[AnyMeasure, ...] = ()
-    """Numbers about a solution, e.g. `[steps, {uses: prefix_match, fields: [states, final]}]`."""
+    """Measures of a solution, e.g. `[steps, {uses: prefix_match, fields: [states, final]}]`."""
 
     @model_validator(mode="after")
     def _columns_have_one_name(self) -> Self:
@@ -59,29 +59,29 @@ class Task(Piece, ABC):
 
     @property
     def instant(self) -> bool:
-        """Whether a verdict takes microseconds, so that nobody needs to wait for it in a thread."""
+        """Whether a verdict takes microseconds, so that grading needs no thread."""
         return self.grader.instant
 
     @property
     def disjoint_splits(self) -> bool:
-        """True where splits cannot share a problem by construction."""
+        """True: splits cannot share a problem by construction."""
         return False
 
     @abstractmethod
     def splits(self) -> dict[str, int | None]:
-        """Split names with their sizes; None where the size is known only after reading."""
+        """Split names with their sizes. None: the size is known only after reading."""
 
     @abstractmethod
     def problems(self, split: str) -> Iterator[Problem]:
-        """Problems of one split, streamed in a fixed order; UserError for an unknown or empty split."""
+        """Problems of one split, streamed in a fixed order. UserError for an unknown or empty split."""
 
     def grade(self, problem: Problem, answer: Answer) -> Grade:
         """Verdict on an answer to a problem."""
         return self.grader.grade(problem, answer)
 
     def grade_solution(self, problem: Problem, segments: Sequence[Segment]) -> Grade:
-        """Verdict on a whole solution: here, on its answer, which is read neither from thoughts nor from what tools
-        gave back. For plans, proofs and programs, the method to override.
+        """Verdict on a whole solution. By default it is the verdict on the solution's answer, which is read neither
+        from thoughts nor from tool outputs. Tasks with plans, proofs or programs override this method.
 
         Args:
             segments: The completion, typed. None at all stands for a solution that was cut: it has no answer.
@@ -89,8 +89,8 @@ class Task(Piece, ABC):
         return self.grade(problem, Answer(self.format.extract_answer(said(segments))))
 
     def measure(self, problem: Problem, solution: Solution) -> dict[str, float]:
-        """Columns beside the verdict: the scores of `graders` (0 where one cannot read a gold that the deciding one
-        can), then what `measures` give."""
+        """Columns besides the verdict: first the scores of `graders`, then the columns of `measures`. A side grader
+        that cannot read a gold that the deciding grader can read scores 0."""
         whole = said(solution.segments) if solution.finish != "length" else ""
         found: dict[str, float] = {}
         for name, beside in self.graders.items():
@@ -101,7 +101,7 @@ class Task(Piece, ABC):
         return found
 
     def directions(self) -> dict[str, Direction]:
-        """Every column that `measure` may give, with its good direction."""
+        """Every column that `measure` may return, with its better direction."""
         found = dict.fromkeys(self.graders, Direction.HIGHER)
         return found | {name: way for measure in self.measures for name, way in measure.directions().items()}
 
@@ -110,11 +110,11 @@ class Task(Piece, ABC):
         return None
 
     def vocabulary(self) -> list[str] | None:
-        """Every word, digit and mark that prompts and solutions are made of; None for open text."""
+        """Every word, digit and mark that prompts and solutions consist of. None for open text."""
         return None
 
     def files(self) -> dict[str, Path]:
-        """Local files that the problems come from, by field name: their bytes enter the key."""
+        """Local files that the problems come from, by field name. Their bytes enter the key."""
         return {}
 
 

@@ -1,4 +1,4 @@
-"""Graders beside the one that decides: each gives a column of its own."""
+"""Further graders besides the one that decides. Each gives a column of its own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SideGrader(BaseModel):
 
     grader: AnyGrader
     extract: tuple[AnyExtractor, ...] | None = None
-    """Where it finds the answer; null: where the Format does."""
+    """How it finds the answer. Null: as the Format says."""
 
     def answer(self, said: str, task_format: TaskFormat) -> str | None:
         """The answer that this grader grades."""

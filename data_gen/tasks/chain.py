@@ -30,7 +30,7 @@ from data_gen.tasks.beside import AnyGrader
 NAMES = ("Ana", "Ben", "Cy", "Dot", "Eli", "Flo", "Gus", "Hal", "Ivy", "Jo", "Kit", "Lou")
 WORDS = ("has", "coins", "more", "fewer", "than", "How", "many", "Answer")
 TOP = 99
-"""Largest number that occurs."""
+"""Largest number in any problem."""
 BUCKETS = {"test": range(20), "dev": range(20, 30), "explore": range(30, 50), "train": range(50, 100)}
 """Hash of the question modulo 100 -> split."""
 
@@ -42,17 +42,17 @@ class Chain(Task):
     version: ClassVar[int] = 1
 
     grader: AnyGrader = Integer()
-    """Plain integers: the symbolic checker would only be slow about `4 = 45`."""
+    """Plain integers. The symbolic checker would take long to reject an answer such as `4 = 45`."""
     seed: int = 0
-    """Which problems; independent of the recipe's seed, so that all seeds meet the same test set."""
+    """Seed of the problems. It is independent of the recipe's seed, so all recipe seeds use the same test set."""
     train: int = Field(20_000, ge=0)
     """Problems with worked solutions to learn from."""
     explore: int = Field(2000, ge=0)
-    """Problems to sample on: fresh ones, so that a policy cannot repeat what it was shown."""
+    """Problems to sample on. They are new ones, so that a policy cannot repeat what it was shown."""
     dev: int = Field(400, ge=0)
     test: int = Field(1000, ge=0)
     steps: tuple[int, int] = (1, 4)
-    """Fewest and most steps: the dial."""
+    """Fewest and most steps: this sets the difficulty."""
     operand: tuple[int, int] = (1, 6)
     """Smallest and largest number added or subtracted."""
 
@@ -78,7 +78,7 @@ class Chain(Task):
         return {"train": self.train, "explore": self.explore, "dev": self.dev, "test": self.test}
 
     def problems(self, split: str) -> Iterator[Problem]:
-        """Distinct problems of one split; problem i comes from its own random stream."""
+        """Distinct problems of one split. Problem i has its own random stream."""
         sizes = self.splits()
         if split not in sizes:
             raise UserError(f"task.{split}: chain has no split {split!r}.{nearest(split, sizes)}")
@@ -94,15 +94,15 @@ class Chain(Task):
             yield self._problem(f"chain/{split}/{i}", split, facts, steps, last)
 
     def check_steps(self, problem: Problem, steps: Sequence[str]) -> tuple[bool, ...]:
-        """A step is right iff it is the gold step of its place: the number so far, the fact that comes next, and their
+        """A step is right iff it equals the gold step at its index: the number so far, the next fact, and their
         result."""
         gold = problem.gold_steps
         right = tuple(i < len(gold) and step == gold[i] for i, step in enumerate(steps))
-        # Missing steps are wrong ones: an answer out of nowhere is no reasoning.
+        # Missing steps count as wrong: an answer without them is no reasoning.
         return right + (False,) * (len(gold) - len(steps))
 
     def vocabulary(self) -> list[str]:
-        """All words, digits and marks that problems and solutions are made of."""
+        """All words, digits and marks that problems and solutions consist of."""
         return [*NAMES, *WORDS, *"0123456789", *"+-=.?:"]
 
     def _draw(self, rng: random.Random) -> tuple[str, list[str], int]:

@@ -3,8 +3,8 @@
     task: {uses: jsonl, path: multiarith.jsonl, fields: {question: input, answer: target}, split: {train: 96, dev: 40,
         test: 128}}
 
-One source can serve several splits, divided here; or each split has a file of its own (`paths`). Local files win over
-`hub`.
+One source can serve several splits, divided here, or each split has its own file (`paths`). Local files take precedence
+over `hub`.
 """
 
 from __future__ import annotations
@@ -38,21 +38,22 @@ class Jsonl(Task):
     path: Path | None = None
     """One local file (.jsonl or .parquet), divided by `split`."""
     paths: dict[str, Path] = {}
-    """A local file a split."""
+    """One local file per split."""
     hub: HubId | None = None
-    """Dataset id on the Hub, read from its local snapshot; used where no local file is named."""
+    """Dataset id on the Hub, read from its local snapshot. It is used if no local file is named."""
     revision: str = "main"
     subset: str | None = None
     hub_splits: dict[str, str] = {}
-    """Our split name -> the dataset's; `{train: train, test: test}`."""
+    """Our split names -> the dataset's; `{train: train, test: test}`."""
     fields: FieldMap = FieldMap()
     answer_after: str | None = Field(default=None, min_length=1)
-    """The answer is the text after the last occurrence of this mark (`"#### "`), the worked steps are the text before
-    it."""
+    """Mark in the answer column (`"#### "`). The answer is the text after its last occurrence, the worked steps are the
+    text before it."""
     split: dict[str, int | None] = {}
-    """Rows of each split dealt from the only source, or of several from the one called `train`; null takes the rest."""
+    """Rows of each split. They are dealt from the only source, or from the one called `train` if there are several.
+    Null takes the rest."""
     seed: int = 0
-    """Deals the rows; independent of the recipe's seed, so that all seeds meet the same test set."""
+    """Seed that deals the rows. It is independent of the recipe's seed, so all recipe seeds use the same test set."""
 
     @model_validator(mode="after")
     def _sensible(self) -> Jsonl:
@@ -75,21 +76,21 @@ class Jsonl(Task):
 
     @property
     def disjoint_splits(self) -> bool:
-        """True where all splits are dealt from one source."""
+        """True: all splits are dealt from one source."""
         return bool(self.split) and len(self._parts()) == 1
 
     def splits(self) -> dict[str, int | None]:
-        """Dealt splits with their sizes, the others without."""
+        """Dealt splits with their sizes, the others with None."""
         others = {part: None for part in self._parts() if part != self._divided()}
         return {**self.split, **others}
 
     def files(self) -> dict[str, Path]:
-        """`path`, or `paths.SPLIT` of each; UserError where neither a file nor a Hub dataset is named."""
+        """`path`, or `paths.SPLIT` for each split. UserError if neither a file nor a Hub dataset is named."""
         self._require_source()
         return {"path": self.path} if self.path else {f"paths.{name}": path for name, path in self.paths.items()}
 
     def problems(self, split: str) -> Iterator[Problem]:
-        """The split's problems in the order of their source; a row without gold has gold None."""
+        """The split's problems in the order of their source. A row without gold has gold None."""
         self._require_source()
         if split not in self.splits():
             raise UserError(f"task.{split}: no split {split!r} in this task.{nearest(split, self.splits())}")
@@ -112,7 +113,7 @@ class Jsonl(Task):
         return {**self.paths} if self.paths else {**self.hub_splits}
 
     def _divided(self) -> str | None:
-        """The part that `split` deals out."""
+        """Name of the part that `split` divides. None if nothing is divided."""
         parts = self._parts()
         if not self.split:
             return None
@@ -151,7 +152,7 @@ class Jsonl(Task):
         return division
 
     def _rows(self, source: RowSource) -> Iterator[tuple[str, Row]]:
-        """The source's rows; the columns are checked on the first, the ids on all."""
+        """The source's rows. Columns are checked on the first row, ids on all rows."""
         ids: set[str] = set()
         for number, (place, row) in enumerate(source.rows()):
             if number == 0:
@@ -166,7 +167,7 @@ class Jsonl(Task):
             yield place, row
 
     def _distinct(self, source: RowSource) -> Iterator[tuple[str, Row]]:
-        """The source's rows without those whose question an earlier row asks."""
+        """The source's rows, except those whose question an earlier row asks."""
         seen: set[bytes] = set()
         total = 0
         for place, row in self._rows(source):

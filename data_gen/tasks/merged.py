@@ -1,7 +1,7 @@
-"""The task of problems that come from several tasks: each problem is judged by its own.
+"""The task of problems from several tasks. Each problem is graded by its own task.
 
-No recipe names it. Stage `concat` merges problems of several tasks, and `load_task` then opens this one. A stage that
-grades knows nothing of the merge.
+No recipe names it. Stage `concat` merges problems of several tasks, and `load_task` then opens this task. A stage that
+grades does not know about the merge.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Merged(Task):
     """Name of a task (`Problem.task`) -> the task."""
 
     def of(self, problem: Problem) -> Task:
-        """The task that a problem comes from; UserError where there is none of this name."""
+        """The task that a problem comes from. UserError if no member has this name."""
         if problem.task not in self.members:
             raise UserError(
                 f"Problem {problem.id!r} comes from task {problem.task!r}, which its problem set does not list; it "
@@ -38,12 +38,12 @@ class Merged(Task):
 
     @property
     def disjoint_splits(self) -> bool:
-        """True where it is true of every member."""
+        """True if it is true of every member."""
         return all(task.disjoint_splits for task in self.members.values())
 
     @property
     def instant(self) -> bool:
-        """True where it is true of every member."""
+        """True if it is true of every member."""
         return all(task.instant for task in self.members.values())
 
     def grade(self, problem: Problem, answer: Answer) -> Grade:
@@ -67,9 +67,9 @@ class Merged(Task):
         return self.of(problem).check_steps(problem, steps)
 
     def splits(self) -> dict[str, int | None]:
-        """None: a merged set is made of rows, not read from a source."""
+        """Empty: a merged set consists of rows and has no source."""
         return {}
 
     def problems(self, split: str) -> Iterator[Problem]:
-        """Always a UserError: a merged set is made of rows, not read from a source."""
+        """Always raises UserError: a merged set consists of rows and has no source."""
         raise UserError(f"A merged task has no split {split!r}; read the problems from the stage that merged them.")

@@ -1,4 +1,4 @@
-"""`reasoning_gym`: problems of any generator of the reasoning-gym library, judged by the generator's own scorer.
+"""`reasoning_gym`: problems of any generator of the reasoning-gym library, graded by the generator's own scorer.
 
 Scorers parse and even `eval` what the model wrote, so they run in the checker's process (`data_gen.grading.checker`),
 never in this one.
@@ -25,9 +25,9 @@ from data_gen.tasks.base import Task
 from data_gen.tasks.beside import AnyGrader
 
 SPAN = 10**6
-"""Distance between the seeds of splits: item i of seed s is item 0 of seed s + i in most generators."""
+"""Distance between the seeds of splits. In most generators item i of seed s is item 0 of seed s + i."""
 ORDER = ("test", "dev", "train")
-"""A question belongs to the first split that draws it."""
+"""A question belongs to the first of these splits that draws it."""
 EVALUATES = frozenset(
     [
         "binary_matrix",
@@ -42,15 +42,15 @@ EVALUATES = frozenset(
         "string_insertion",
     ]
 )
-"""Generators whose scorers run the answer as Python (`eval`, or sympy's parser, which does). The checker's process has
-limits of time and memory but is no sandbox: what it runs keeps the user's rights."""
+"""Generators whose scorers run the answer as Python (`eval`, or sympy's parser, which uses it). The checker's process
+has time and memory limits but is no sandbox: the code runs with the user's rights."""
 DRAWS = 20
-"""Items drawn a problem wanted before a generator counts as exhausted."""
+"""Items drawn per wanted problem before a generator counts as exhausted."""
 
 
 @TASKS.register("reasoning_gym")
 class ReasoningGym(Task):
-    """Generated problems; repeats of a question are dropped within and across splits (test first, then dev, then
+    """Generated problems. Repeats of a question are dropped within and across splits (test first, then dev, then
     train)."""
 
     version: ClassVar[int] = 1
@@ -60,15 +60,15 @@ class ReasoningGym(Task):
     config: dict[str, Any] = {}
     """The generator's own settings."""
     seed: int = Field(0, ge=0)
-    """Which problems; independent of the recipe's seed, so that all seeds meet the same test set."""
+    """Seed of the problems. It is independent of the recipe's seed, so all recipe seeds use the same test set."""
     train: int = Field(1000, ge=0)
     dev: int = Field(200, ge=0)
     test: int = Field(1000, ge=0)
 
     grader: AnyGrader = Generator()
-    """The generator's own scorer, unless another is named."""
+    """Default: the generator's own scorer."""
     run_answers_as_code: bool = False
-    """Allow a generator of `EVALUATES`."""
+    """Allows generators listed in `EVALUATES`."""
 
     @model_validator(mode="after")
     def _no_code_unasked(self) -> ReasoningGym:
@@ -90,7 +90,7 @@ class ReasoningGym(Task):
         return {"train": self.train, "dev": self.dev, "test": self.test}
 
     def problems(self, split: str) -> Iterator[Problem]:
-        """Distinct problems of one split; UserError where the generator has too few or its settings are refused."""
+        """Distinct problems of one split. UserError if the generator has too few or refuses its settings."""
         sizes = self.splits()
         if split not in sizes:
             raise UserError(f"task.{split}: no split {split!r} in this task.{nearest(split, sizes)}")
@@ -103,7 +103,7 @@ class ReasoningGym(Task):
                 return
 
     def _draw(self, split: str, taken: set[bytes]) -> Iterator[dict[str, Any]]:
-        """Entries whose questions are not in `taken`, which grows by them."""
+        """Entries whose questions are not in `taken`. Their questions are added to `taken`."""
         wanted = self.splits()[split] or 0
         start = (self.seed * len(ORDER) + ORDER.index(split)) * SPAN
         entries = generator(
@@ -139,12 +139,12 @@ class ReasoningGym(Task):
 
 
 def _dials(difficulty: Any) -> dict[str, str]:
-    """The generator's settings of one entry, such as `num_terms`, as tags; those that are no plain values are left
+    """The generator's settings for one entry, such as `num_terms`, as tags. Settings that are not plain values are left
     out."""
     known = difficulty.items() if isinstance(difficulty, dict) else ()
     return {name: str(value) for name, value in known if isinstance(value, (str, int, float))}
 
 
 def _worked(solution: str | None) -> tuple[str, ...]:
-    """The lines of a worked solution up to its marked answer."""
+    """The lines of a worked solution before its marked answer."""
     return step_lines((solution or "").rpartition("####")[0] or solution)

@@ -1,6 +1,7 @@
-"""Solutions into other solutions to train on: pure functions of (problem, rows, rng), one file each.
+"""Transforms turn solutions into other training solutions. Each is a pure function of (problem, rows, rng) in its own
+file.
 
-A file of this folder, or one of a user's package behind the entry-point group `data_gen.transforms`, adds one:
+A file of this folder adds one, as does a module of a user's package under the entry-point group `data_gen.transforms`:
 
     @TRANSFORMS.register("keep_last")
     class KeepLast(Transform):

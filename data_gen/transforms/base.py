@@ -1,4 +1,4 @@
-"""What a transform is, and how one that changes segments leaves the rest of a row true."""
+"""The transform interface, and a helper that keeps the rest of a row consistent when its segments change."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from data_gen.registry import Piece
 
 
 class Transform(Piece, ABC):
-    """Base of all transforms; each has a `uses: Literal["name"] = "name"`. Their modules import nothing heavy at top
+    """Base of all transforms. Each has a `uses: Literal["name"] = "name"`. Their modules import nothing heavy at top
     level."""
 
     @abstractmethod
     def __call__(self, problem: Problem, rows: Sequence[Solution], rng: random.Random) -> Iterable[Solution]:
-        """New rows of one problem from all that it has.
+        """New rows of one problem, made from all its rows.
 
-        Every random choice comes from `rng`, and nothing else than the arguments and the config decides. A row that is
-        left out counts as dropped. The rows name the same problem and group.
+        Every random choice comes from `rng`; the result depends on the arguments and the config alone. A row that is
+        left out counts as dropped. The new rows name the same problem and group.
         """
 
 
 def retold(row: Solution, segments: Sequence[Segment]) -> Solution:
-    """A row with other segments. What was known of the old ones is left out: log-probabilities, and whether every step
-    is right. The verdict is on the answer and stays."""
+    """A row with other segments. Facts about the old ones are left out: log-probabilities, and whether every step is
+    right. The verdict is about the answer and stays."""
     if tuple(segments) == row.segments:
         return row
     return replace(row, segments=tuple(segments), logprobs=(), steps_ok=None)
@@ -39,10 +39,11 @@ def retold(row: Solution, segments: Sequence[Segment]) -> Solution:
 def apply_all(
     transforms: Sequence[Transform], problem: Problem, rows: Sequence[Solution], *, seed: int, copy: int
 ) -> Iterator[tuple[Transform, list[Solution]]]:
-    """Each transform with the rows that it leaves, one after the other.
+    """Each transform in turn, with the rows that it returns.
 
-    The random stream of a transform derives from (seed, problem id, its name, how many of this name came before, copy),
-    so that one that is added to the list changes no choice of the others. UserError where a row names another problem.
+    The random stream of a transform derives from (seed, problem id, its name, the number of earlier transforms of this
+    name, copy). Adding a transform to the list therefore changes no choice of the others. UserError if a row names
+    another problem.
     """
     names: list[str] = []
     for transform in transforms:

@@ -17,16 +17,16 @@ from data_gen.transforms.base import Transform, retold
 
 @TRANSFORMS.register("drop_steps")
 class DropSteps(Transform):
-    """`{uses: drop_steps, share: 0.3}`: every step is left out with this probability, whatever becomes of the others.
+    """`{uses: drop_steps, share: 0.3}`: every step is left out with this probability, independently of the others.
 
-    Answers and whatever is no step stay, so that a row may come out as an answer alone.
+    Only steps are dropped, so a row may be left with its answer alone.
     """
 
     uses: Literal["drop_steps"] = "drop_steps"
     share: float = Field(0.5, gt=0, le=1)
 
     def __call__(self, problem: Problem, rows: Sequence[Solution], rng: random.Random) -> list[Solution]:
-        """One row a row."""
+        """One row for each row."""
         return [retold(row, [s for s in row.segments if s.kind is not Kind.STEP or self._stays(rng)]) for row in rows]
 
     def _stays(self, rng: random.Random) -> bool:

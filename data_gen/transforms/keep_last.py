@@ -1,4 +1,4 @@
-"""Only the last steps before the answer; with none of them, answers alone."""
+"""Keeps only the last steps before the answer. `n: 0` keeps the answer alone."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from data_gen.transforms.base import Transform, retold
 
 @TRANSFORMS.register("keep_last")
 class KeepLast(Transform):
-    """`{uses: keep_last, n: 0}`: the last n steps of every row; whatever is no step stays."""
+    """`{uses: keep_last, n: 0}`: the last n steps of every row. Segments that are not steps stay."""
 
     uses: Literal["keep_last"] = "keep_last"
     n: int = Field(1, ge=0)
 
     def __call__(self, problem: Problem, rows: Sequence[Solution], rng: random.Random) -> list[Solution]:
-        """One row a row."""
+        """One row for each row."""
         return [self._shortened(row) for row in rows]
 
     def _shortened(self, row: Solution) -> Solution:

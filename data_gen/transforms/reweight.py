@@ -1,4 +1,4 @@
-"""Loss weights by kind of segment: masked thoughts, answers that count more."""
+"""Sets loss weights by kind of segment, e.g. to mask thoughts or to stress answers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from data_gen.transforms.base import Transform
 
 @TRANSFORMS.register("reweight")
 class Reweight(Transform):
-    """`{uses: reweight, weights: {step: 0.1, answer: 1}}`: what each token of a segment weighs in the loss. Kinds that
+    """`{uses: reweight, weights: {step: 0.1, answer: 1}}`: loss weight of each token of a segment, by kind. Kinds that
     are not named keep their weights."""
 
     uses: Literal["reweight"] = "reweight"
     weights: dict[Kind, Annotated[float, Field(ge=0)]] = Field(min_length=1)
 
     def __call__(self, problem: Problem, rows: Sequence[Solution], rng: random.Random) -> list[Solution]:
-        """One row a row; texts and ids stay."""
+        """One row for each row. Texts and ids stay."""
         return [
             replace(row, segments=tuple(replace(s, weight=self.weights.get(s.kind, s.weight)) for s in row.segments))
             for row in rows

@@ -1,4 +1,4 @@
-"""The shortest solutions of a problem: less thinking for the same answers."""
+"""Keeps the shortest solutions of a problem, to train for less reasoning with the same answers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from data_gen.transforms.base import Transform
 
 @TRANSFORMS.register("shortest")
 class Shortest(Transform):
-    """`{uses: shortest, n: 2}`: the n rows of a problem with fewest tokens (characters where no tokenizer has seen the
-    text), in their order; of equally long ones the first."""
+    """`{uses: shortest, n: 2}`: the n rows of a problem with the fewest tokens (characters if no tokenizer has encoded
+    the text), in their order. Among equally long rows the first are kept."""
 
     uses: Literal["shortest"] = "shortest"
     n: int = Field(1, ge=1)
