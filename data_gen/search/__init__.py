@@ -1,4 +1,4 @@
-"""Tree search: one file an algorithm, used by data generation and by evaluation alike."""
+"""Tree search. There is one file per algorithm; data generation and evaluation both use them."""
 
 from data_gen.search.base import SEARCHES, Search
 from data_gen.search.expand import Expand

@@ -1,8 +1,8 @@
-"""The backup slot: what the end of a walk changes on the way up.
+"""The backup slot: how the end of a walk changes the nodes above it.
 
 `mean` is the running mean of everything backed up (AlphaMath, rStar-Math), `visits` the visit-weighted mean of the
 children (ReST-MCTS*), `max` the best child. Searches with rewards of steps (MCTS-DPO) and with counts (TVM,
-Math-Shepherd) have their own.
+Math-Shepherd) have their own backup.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Literal
 from data_gen.search.node import Node
 
 Backup = Literal["mean", "visits", "max"]
-"""What Q(s) is. Under `visits` and `max` a node is worth its own value until a child was visited."""
+"""Definition of Q(s). Under `visits` and `max` a node has its own value until a child was visited."""
 
 
 def back_up(node: Node, value: float, how: Backup = "mean") -> None:
-    """One visit, worth `value`, of `node` and of all above it."""
+    """Adds one visit with `value` to `node` and to every node above it."""
     for above in node.up():
         above.visits += 1
         if how == "mean":
@@ -35,10 +35,10 @@ def _of_children(node: Node, value: float, how: Backup) -> float:
 
 
 def back_up_rewards(end: Node, top: Node, gamma: float) -> None:
-    """One visit of every node from `end` up to `top`: Q = reward + gamma * V, V the mean of the children's Q weighted
-    by their visits.
+    """Adds one visit to every node from `end` up to `top`. Q = reward + gamma * V, where V is the mean of the
+    children's Q weighted by their visits.
 
-    A child without a visit counts once, with its reward (MCTS-DPO, arXiv 2405.00451, equations 3 and 4).
+    An unvisited child counts once, with its reward (MCTS-DPO, arXiv 2405.00451, equations 3 and 4).
     """
     for node in end.up():
         children = node.steps()
@@ -52,8 +52,8 @@ def back_up_rewards(end: Node, top: Node, gamma: float) -> None:
 
 
 def count(end: Node, value: float, draws: int = 1) -> None:
-    """`draws` solutions that end in `end`, each worth `value`, counted on their whole path: a node's N and W are sums
-    over its ends."""
+    """Counts `draws` solutions that end in `end`, each with `value`, on their whole path. A node's N and W are sums
+    over the ends below it."""
     for above in end.up():
         above.visits += draws
         above.total += draws * value

@@ -1,11 +1,12 @@
-"""What a search is: a frozen config that recipes write, and one `async def grow` that reads like its paper.
+"""The search interface: a frozen config that recipes write, and one `async def grow` that reads like its paper.
 
     @SEARCHES.register("best_of_n")
     class BestOfN(Search):
         uses: Literal["best_of_n"] = "best_of_n"
         n: int = 16
 
-        async def grow(self, tree: SearchTree) -> None: ...
+The same search produces training data and test-time answers: the former use the tree, the latter the votes that `grow`
+left on its leaves.
 
 The same search makes data and answers at test time: the former reads the tree, the latter the votes that `grow` left on
 its leaves.
@@ -26,28 +27,28 @@ from data_gen.search.tree import SearchTree
 
 
 class Search(Piece, ABC):
-    """Base of all searches; each has a `uses: Literal["name"] = "name"`. Their modules import nothing heavy at top
+    """Base of all searches. Each has a `uses: Literal["name"] = "name"`. Their modules import nothing heavy at top
     level."""
 
     one_draw: ClassVar[bool] = False
-    """True: every path is drawn once at a time, so that `expand.n` means nothing and is refused."""
+    """True: each path draws one step at a time, so `expand.n` has no meaning and is refused."""
     whole: ClassVar[bool] = False
-    """True: solutions are drawn whole, so that of `expand` only temperature and top_p mean anything and the rest is
-    refused, and paths are cut by length only: estimates take `max_depth` steps for the longest."""
+    """True: solutions are drawn whole. Of `expand` only temperature and top_p apply, and the rest is refused. Paths are
+    cut by length only, and estimates assume `max_depth` steps for the longest path."""
     independent: ClassVar[bool] = False
-    """True: final paths are independent draws, so that any few of them are a smaller search."""
+    """True: final paths are independent draws, so any subset of them is a smaller search."""
 
     takes_solutions: ClassVar[bool] = False
-    """True: it begins with whole solutions, so that a stage may give it some that were drawn before."""
+    """True: it begins with whole solutions, so a stage may pass it solutions that were drawn before."""
 
     expand: Expand = Expand()
     max_depth: int = Field(16, ge=1)
-    """Steps of a path; a node there is terminal (`limit`)."""
+    """Most steps of a path. A node at this depth is terminal (`limit`)."""
     max_length: int = Field(512, ge=1)
-    """Tokens of a path."""
+    """Most tokens of a path."""
 
     scale: Scale = Scale.P
-    """Scale of values and of W in the trees; a scorer's values are converted to it."""
+    """Scale of values and of W in the trees. A scorer's values are converted to it."""
 
     @model_validator(mode="after")
     def _no_idle_setting(self) -> Self:
@@ -70,7 +71,7 @@ class Search(Piece, ABC):
 
     @property
     def needs_scorer(self) -> bool:
-        """False: it can do without values."""
+        """False: it can run without values."""
         return True
 
     @property
@@ -80,24 +81,24 @@ class Search(Piece, ABC):
 
     @property
     def needs_gold(self) -> bool:
-        """True: outcomes or rollouts take part, so it serves data on training problems only."""
+        """True: it uses outcomes or rollouts, so it makes data on training problems only."""
         return False
 
     def counts(self, *, gold: bool) -> frozenset[Held]:
-        """Which of `visits` and `rollouts` the nodes of its trees hold, where gold is granted or not."""
+        """Which of `visits` and `rollouts` the nodes of its trees hold, with or without granted gold."""
         return frozenset()
 
     async def run(self, tree: SearchTree) -> None:
-        """What a stage calls: `grow`, and what belongs before it."""
+        """Entry point for stages: `grow`, and what comes before it."""
         await self.grow(tree)
 
     @abstractmethod
     async def grow(self, tree: SearchTree) -> None:
-        """Grow the tree until the budget is spent or no open node is left; leave votes (`tree.vote`) if the search
+        """Grow the tree until the budget is spent or no open node is left. Leave votes (`tree.vote`) if the search
         answers."""
 
     def width(self) -> int:
-        """Samples that one tree waits for at a time, from which a stage tells how many trees keep an engine busy."""
+        """Samples that one tree waits for at a time. A stage derives from it how many trees keep an engine busy."""
         return self.expand.n
 
     def draws(self) -> int:

@@ -1,4 +1,4 @@
-"""Drawing continuations of a prefix: whole ones, or whole steps that are more than white space."""
+"""Draws continuations of a prefix: whole ones, or single steps that are more than white space."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from data_gen.engines.base import LM, Sample, Sampling
 from data_gen.search.reading import Reader
 
 BLANKS = 3
-"""A step of white space only is drawn on this many times: some tokenizers put a blank line before every step."""
+"""How many times a step of only white space is continued. Some tokenizers put a blank line before every step."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pen:
-    """What every draw of one request shares: how to sample, how long the prompt is, who reads the samples."""
+    """What all draws of one request share: the sampling settings, the prompt's length and the reader of the samples."""
 
     sampling: Sampling
     prompt_length: int
     reader: Reader
 
     async def draw(self, prefix: tuple[int, ...], n: int, lm: LM) -> list[Sample]:
-        """n samples; `lm` stands at the request's own path."""
+        """n samples. `lm` is at the request's own path."""
         return await lm.generate(prefix, n, self.sampling, prompt_length=self.prompt_length)
 
     async def draw_steps(self, prefix: tuple[int, ...], n: int, lm: LM) -> list[Sample]:
-        """n whole steps, none of them blank unless the policy insists."""
+        """n whole steps. None is blank unless the policy keeps drawing white space."""
         samples, before = await self.draw(prefix, n, lm), prefix[self.prompt_length :]
         open_ = [i for i, sample in enumerate(samples) if self.reader.unfinished(before, sample)]
         drawn_on = await asyncio.gather(*(self._to_its_end(prefix, samples[i], lm.at("blank", i)) for i in open_))
@@ -35,8 +35,8 @@ class Pen:
         return samples
 
     async def _to_its_end(self, prefix: tuple[int, ...], sample: Sample, lm: LM) -> Sample:
-        """A step that is only white space so far, or inside a marked span, goes on, as `StepCodec.split` will read it;
-        together it keeps to `max_tokens`."""
+        """Continues a step that is only white space so far or is inside a marked span, as `StepCodec.split` will read
+        it. The whole step stays within `max_tokens`."""
         blanks, turn, before = 0, 0, prefix[self.prompt_length :]
         while self.reader.unfinished(before, sample):
             blanks += self.reader.blank(sample)

@@ -1,4 +1,4 @@
-"""The live node of a search: what algorithms read and write while a tree grows."""
+"""The live node of a search, which algorithms read and write while a tree grows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from data_gen.records.trees import ROOT, TreeNode
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class Node:
-    """One step under its parent; the root holds the prompt. Ids count in order of creation, so they never depend on
+    """One step under its parent. The root holds the prompt. Ids count in order of creation, so they never depend on
     timing."""
 
     id: int
@@ -20,27 +20,27 @@ class Node:
     text: str
     depth: int = 0
     length: int = 0
-    """Tokens since the prompt, this node's included."""
+    """Tokens after the prompt, including this node's."""
     logprob: float | None = 0.0
-    """Sum over the node's own tokens; None where the engine gave none."""
+    """Sum over the node's own tokens. None if the engine returned none."""
     logprobs: tuple[float, ...] = ()
-    """One a token, kept of rollouts only: they may be cut into steps."""
+    """One per token. They are kept for rollouts only, which may be cut into steps later."""
     draws: int = 1
     terminal: str = ""
     answer: str | None = None
     outcome: float | None = None
-    """1 right, 0 wrong; None until judged, or unverifiable."""
+    """1 right, 0 wrong. None until graded, or if unverifiable."""
     steps_ok: bool | None = None
     value: float | None = None
-    """The scorer's value on the tree's scale; None until scored."""
+    """The scorer's value on the tree's scale. None until scored."""
     head_value: float | None = None
-    """What a joint model said when it drew the last token, on its head's scale."""
+    """A joint model's value at the last token, on its head's scale."""
     prior: float | None = None
     visits: int = 0
     total: float = 0.0
     """Sum of what was backed up; Q = total / visits."""
     reward: float = 0.0
-    """What the step to this node earned by itself, for searches that back up rewards of steps."""
+    """Reward of the step to this node, for searches that back up rewards of steps."""
     mc_correct: float = 0.0
     mc_total: float = 0.0
     source: str = "policy"
@@ -48,20 +48,20 @@ class Node:
     """Exactly one piece of the Format's segmentation: a step or the answer line."""
     weight: float = 0.0
     votes: int = 0
-    """How many of the search's final paths end here; `weight` is their share of the vote."""
+    """Number of the search's final paths that end here. `weight` is their share of the vote."""
     expansions: int = 0
-    """How often children were asked for: part of the path of the random stream."""
+    """How often children were requested. It is part of the random stream's path."""
     children: list[Node] = field(default_factory=list)
 
     @property
     def q(self) -> float:
-        """Mean of what was backed up; ZeroDivisionError before the first visit (selectors decide what that is
-        worth)."""
+        """Mean of what was backed up. ZeroDivisionError before the first visit: selectors define the value of an
+        unvisited node."""
         return self.total / self.visits
 
     @property
     def known_logprob(self) -> float:
-        """`logprob`, for searches that need it. UserError where the engine gave none."""
+        """`logprob`, for searches that need it. UserError if the engine returned none."""
         if self.logprob is None:
             raise UserError(
                 f"The engine gave no log-probs with the step {self.text[:40]!r}, which this search needs. Use `select: "
@@ -72,12 +72,12 @@ class Node:
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """Token ids since the prompt."""
+        """Token ids after the prompt."""
         return tuple(token for step in self.path() for token in step.token_ids)
 
     @property
     def solution(self) -> str:
-        """Text since the prompt."""
+        """Text after the prompt."""
         return "".join(step.text for step in self.path())
 
     def up(self) -> Iterator[Node]:
@@ -88,11 +88,11 @@ class Node:
             node = node.parent
 
     def path(self) -> list[Node]:
-        """From the root's child down to this node; empty for the root."""
+        """From the root's child down to this node. Empty for the root."""
         return list(self.up())[-2::-1]
 
     def walk(self) -> Iterator[Node]:
-        """This node and all below, parents first, siblings in order of creation."""
+        """This node and all nodes below it: parents first, siblings in order of creation."""
         stack = [self]
         while stack:
             node = stack.pop()
@@ -100,11 +100,11 @@ class Node:
             stack += reversed(node.children)
 
     def steps(self) -> list[Node]:
-        """Children that the search made; rollouts and look-aheads hang beside them."""
+        """Children made by the search. Rollouts and look-aheads are not among them."""
         return [child for child in self.children if child.source not in ("rollout", "lookahead")]
 
     def rollouts(self) -> list[Node]:
-        """Completions that were drawn from here."""
+        """Completions drawn from here."""
         return [child for child in self.children if child.source == "rollout"]
 
     def frozen(self) -> TreeNode:

@@ -1,5 +1,5 @@
-"""What a drawn sample is in a tree: a step, the steps of a whole solution, a rollout; and whether a path ends with
-it."""
+"""Turns drawn samples into tree nodes: a step, the steps of a whole solution, or a rollout; and decides what ends a
+path."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from data_gen.search.node import Node
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Where a path is cut: `Limits(max_depth=16, max_length=512)`; a node at a limit is terminal, `limit`, and counts
-    as wrong."""
+    """Limits of a path: `Limits(max_depth=16, max_length=512)`. A node at a limit is terminal, `limit`, and counts as
+    wrong."""
 
     max_depth: int
     max_length: int
-    """Tokens since the prompt; never more than the context leaves."""
+    """Tokens after the prompt, never more than the context leaves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Samples as nodes that have not entered a tree yet (id -1)."""
+    """Converts samples to nodes that have not entered a tree yet (id -1)."""
 
     codec: StepCodec
     limits: Limits
@@ -42,8 +42,8 @@ class Reader:
         return node
 
     def solution(self, parent: Node, sample: Sample, source: str = "policy") -> list[Node]:
-        """A sample that runs to its end, as a chain of steps below `parent`, which ends with a step itself. Never cut
-        by depth."""
+        """A sample that runs to its end, as a chain of steps below `parent`, which itself ends with a step. It is never
+        cut by depth."""
         chain, start = [], 0
         for ids in self.pieces(sample.token_ids, parent.ids if self.marked else ()):
             parent = self._node(parent, ids, sample.logprobs[start : start + len(ids)], source)
@@ -58,7 +58,7 @@ class Reader:
         return chain
 
     def rollout(self, parent: Node, rollout: Rollout) -> Node:
-        """A completion as one leaf, with what it came to."""
+        """A completion as one leaf, with its answer and outcome."""
         sample = rollout.sample
         leaf = self._node(parent, sample.token_ids, sample.logprobs, "rollout")
         leaf.logprobs, leaf.answer, leaf.outcome = sample.logprobs, rollout.answer, rollout.outcome
@@ -66,20 +66,20 @@ class Reader:
         return leaf
 
     def answer(self, parent: Node, sample: Sample) -> str | None:
-        """The answer of a completion; a cut one has none."""
+        """The answer of a completion. A cut one has none."""
         if sample.finish != "stop":
             return None
         return self.codec.answer((*parent.ids, *sample.token_ids))
 
     def pieces(self, ids: Sequence[int], before: Sequence[int] = ()) -> list[tuple[int, ...]]:
-        """Ids of every step and of the answer line, what tools gave back with the step behind it, the stop token with
+        """Ids of every step and of the answer line. Tool outputs belong to the step after them, and the stop token to
         what it ends. An empty sample is one empty piece."""
         steps = self.codec.steps(ids, before)
         return [tuple(token for segment in step for token in segment.token_ids) for step in steps] or [()]
 
     @property
     def marked(self) -> bool:
-        """Spans are marked, so that a line cannot be read without what stands before it."""
+        """Whether spans are marked, so that a line can be read only together with the text before it."""
         return bool(self.codec.format.task.marks)
 
     def _answers(self, node: Node) -> bool:
@@ -89,8 +89,8 @@ class Reader:
         return self.codec.is_answer(node.text)
 
     def unfinished(self, before: Sequence[int], sample: Sample) -> bool:
-        """A step that goes on although its delimiter has come: in a marked span, or behind what a tool gave back.
-        `before`: the ids since the prompt."""
+        """Whether a step goes on although its delimiter has come: inside a marked span, or after a tool's output.
+        `before`: the ids after the prompt."""
         if self.blank(sample) or not self.marked:
             return self.blank(sample)
         return (
@@ -98,11 +98,11 @@ class Reader:
         )
 
     def blank(self, sample: Sample) -> bool:
-        """Nothing but white space so far, and not over."""
+        """Whether it is only white space so far and not finished."""
         return sample.finish == "stop" and not self.ends(sample) and not self.codec.decode(sample.token_ids).strip()
 
     def ends(self, sample: Sample) -> bool:
-        """An end token, not a stop string, ended it."""
+        """Whether an end token, not a stop string, ended it."""
         return sample.finish == "stop" and bool(sample.token_ids) and sample.token_ids[-1] in self.codec.end_ids
 
     def _node(self, parent: Node, ids: tuple[int, ...], logprobs: Sequence[float], source: str) -> Node:

@@ -1,4 +1,4 @@
-"""Putting the steps of one path below another: what ancestor sampling compares."""
+"""Puts the steps of one path below another node, which ancestor sampling compares."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from data_gen.search.tree import SearchTree
 
 
 async def replay(tree: SearchTree, nodes: Sequence[Node], steps: Sequence[Node]) -> list[Node | None]:
-    """For each of `nodes` the end of the path that goes on from it with `steps`; None where that does not fit the
-    limits.
+    """For each of `nodes`, the end of the path that continues it with `steps`. None if that does not fit the limits.
 
-    Steps that stand there already are used as they are; others enter as `replayed`, drawn 0 times, with log-probs from
-    the engine, which reads the path for it: charged as scored tokens.
+    Steps that exist there already are reused. Others enter as `replayed`, drawn 0 times, with log-probabilities from
+    the engine. The engine reads the path for these, which is charged as scored tokens.
     """
     stems = [_known(node, steps) for node in nodes]
     scored = await asyncio.gather(*(_logprobs(tree, stem, missing) for stem, missing in stems))
@@ -34,7 +33,7 @@ def _known(node: Node, steps: Sequence[Node]) -> tuple[Node, Sequence[Node]]:
 
 
 async def _logprobs(tree: SearchTree, stem: Node, missing: Sequence[Node]) -> list[float] | None:
-    """One number a token of `missing`; None where it does not fit."""
+    """Log-probabilities of `missing`, one per token. None if it does not fit."""
     ids = [token for step in missing for token in step.token_ids]
     if not ids:
         return []

@@ -1,4 +1,4 @@
-"""Resampling of weighted paths: effective sample size, multinomial and systematic ancestors, all from log-weights."""
+"""Resampling of weighted paths from log-weights: effective sample size, multinomial and systematic ancestors."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from data_gen.registry import Part
 
 
 class Resample(Part):
-    """When and how: `Resample(scheme="systematic", ess=0.5)` resamples once the weights are worth less than half their
-    number."""
+    """When and how to resample: `Resample(scheme="systematic", ess=0.5)` resamples once the effective sample size is
+    below half the number of paths."""
 
     scheme: Literal["systematic", "multinomial"] = "systematic"
     """Systematic resampling has the lower variance at the same cost; released code draws multinomially."""
     ess: float = Field(1.0, ge=0, le=1)
-    """Resample when the effective sample size falls below this share of the paths. 1: whenever weights differ; 0:
+    """Resample when the effective sample size falls below this share of the paths. 1: whenever weights differ. 0:
     never."""
     carry: bool = True
-    """Steps without resampling keep their weights. False is the released behaviour of FK steering, which forgets them
-    and with them the target; here to measure what that costs."""
+    """True: steps without resampling keep their weights. False is the released behaviour of FK steering, which discards
+    them and so loses the target; it is kept to measure that cost."""
 
     def due(self, log_weights: Sequence[float]) -> bool:
-        """Whether these weights ask for resampling."""
+        """Whether these weights call for resampling."""
         return effective(log_weights) < self.ess * len(log_weights) - 1e-9
 
     def ancestors(self, log_weights: Sequence[float], rng: random.Random) -> list[int]:
-        """One index a path, drawn by weight."""
+        """One ancestor index per path, drawn by weight."""
         return {"systematic": systematic, "multinomial": multinomial}[self.scheme](
             normalised(log_weights), len(log_weights), rng
         )
@@ -44,7 +44,7 @@ def log_sum(logs: Sequence[float]) -> float:
 
 
 def normalised(log_weights: Sequence[float]) -> list[float]:
-    """Weights that sum to 1; equal ones where all are 0.
+    """Weights that sum to 1. They are equal if all are 0.
 
     >>> normalised([math.log(3.0), 0.0, -math.inf])
     [0.75, 0.25, 0.0]
@@ -54,7 +54,7 @@ def normalised(log_weights: Sequence[float]) -> list[float]:
 
 
 def effective(log_weights: Sequence[float]) -> float:
-    """Effective sample size, (sum w)^2 / sum w^2: n for equal weights, 1 for one that has it all.
+    """Effective sample size, (sum w)^2 / sum w^2: n for equal weights, 1 if one path has all the weight.
 
     >>> effective([0.0, 0.0, -math.inf])
     2.0
@@ -68,7 +68,7 @@ def multinomial(weights: Sequence[float], n: int, rng: random.Random) -> list[in
 
 
 def systematic(weights: Sequence[float], n: int, rng: random.Random) -> list[int]:
-    """n equally spaced points over the cumulated weights, shifted by one uniform number: counts differ from n * w by
+    """n equally spaced points over the cumulative weights, shifted by one uniform number. Counts differ from n * w by
     less than 1."""
     edges, shift, found, index = list(itertools.accumulate(weights)), rng.random(), list[int](), 0
     for i in range(n):

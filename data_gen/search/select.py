@@ -1,4 +1,4 @@
-"""The selector slot: which child a walk goes to. Dead ends are passed over and never end a tree while an open node is
+"""The selector slot: which child a walk goes to. Dead ends are skipped and never end a tree while an open node is
 left."""
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from data_gen.search.node import Node
 
 Fpu = Literal["zero", "half", "inf", "parent", "value", "reward"]
 """First-play value of an unvisited child: 0, 0.5 (the middle of the scale p), +inf, its parent's Q, the scorer's value,
-or what the step to it earned (searches with rewards of steps)."""
+or the reward of the step to it (in searches with rewards of steps)."""
 
 
 class _Selector(Piece):
     fpu: Fpu = "zero"
     value_visits: float = Field(0.0, ge=0)
-    """So many visits the scorer's value counts for, in Q alone (rStar-Math starts every Q with its preference model's:
-    1)."""
+    """Number of visits that the scorer's value counts for, in Q only (rStar-Math starts every Q with one visit of its
+    preference model's value)."""
 
     def worth(self, child: Node, parent: Node) -> float:
-        """Q of a child; its first-play value before the first visit."""
+        """Q of a child. Before the first visit, its first-play value."""
         if self.value_visits and child.value is not None:
             return (self.value_visits * child.value + child.total) / (self.value_visits + child.visits)
         if child.visits:
@@ -38,12 +38,12 @@ class _Selector(Piece):
         return _FIRST_PLAY[self.fpu]
 
     def score(self, child: Node, parent: Node) -> float:
-        """What the walk maximises."""
+        """The quantity that the walk maximises."""
         raise NotImplementedError
 
     def choose(self, parent: Node, open_children: list[Node]) -> Node:
-        """The open child of the highest score; among equals (unvisited ones under `inf`) that of the best value, then
-        the oldest."""
+        """The open child of the highest score. Ties (unvisited children under `inf`) go to the best value, then to the
+        oldest."""
         return max(open_children, key=lambda child: (self.score(child, parent), child.value or 0.0, -child.id))
 
 
@@ -56,17 +56,17 @@ class Puct(_Selector):
     uses: Literal["puct"] = "puct"
     c: float = Field(1.25, ge=0)
     prior: Literal["mean_prob", "prob", "length_penalised", "draws", "uniform"] = "mean_prob"
-    """exp of the mean token log-prob; of their sum; of sum / length^`length_power`; the share of draws; 1 / number of
-    siblings."""
+    """exp of the mean token log-probability; exp of the sum; exp of sum / length^`length_power`; the share of draws; 1
+    / number of siblings."""
     length_power: float = 1.25
     normalise: Literal["none", "siblings"] = "none"
 
     def score(self, child: Node, parent: Node) -> float:
-        """PUCT; the prior is that of the last `set_priors`."""
+        """PUCT with the priors of the last `set_priors`."""
         return self.worth(child, parent) + self.c * (child.prior or 0.0) * math.sqrt(parent.visits) / (1 + child.visits)
 
     def set_priors(self, parent: Node) -> None:
-        """Give the children their priors; called after every expansion."""
+        """Sets the children's priors. It is called after every expansion."""
         children = parent.steps()
         raw = [self._raw(child, children) for child in children]
         total = sum(raw) if self.normalise == "siblings" else 1.0
@@ -84,7 +84,7 @@ class Puct(_Selector):
 
 
 class Ucb(_Selector):
-    """Q + c * sqrt(k * ln N(parent) / N): textbook UCB1 has k = 2 and `fpu: inf`; rStar-Math k = 1, c = 2 and `fpu:
+    """Q + c * sqrt(k * ln N(parent) / N). Textbook UCB1 has k = 2 and `fpu: inf`; rStar-Math has k = 1, c = 2 and `fpu:
     zero`."""
 
     uses: Literal["ucb"] = "ucb"
@@ -93,23 +93,22 @@ class Ucb(_Selector):
     k: float = Field(2.0, gt=0)
 
     def score(self, child: Node, parent: Node) -> float:
-        """UCB1; an unvisited child scores its first-play value alone."""
+        """UCB1. The score of an unvisited child is its first-play value."""
         if not child.visits:
             return self.worth(child, parent)
         return self.worth(child, parent) + self.c * math.sqrt(self.k * math.log(max(1, parent.visits)) / child.visits)
 
     def set_priors(self, parent: Node) -> None:
-        """UCB has none."""
+        """No-op: UCB has no priors."""
 
 
 Selector = Annotated[Puct | Ucb, Field(discriminator="uses")]
 
 
 def descend(root: Node, selector: Puct | Ucb, closed: set[Node]) -> Node | None:
-    """Walk from the root to an open leaf: a node without steps below it that has not ended. None once nothing open is
-    left.
+    """Walk from the root to an open leaf: a node without steps below it that has not ended. None if nothing is open.
 
-    `closed` is the search's memory of subtrees in which nothing is open, kept by `close`.
+    `closed` holds the subtrees in which nothing is open. `close` adds to it.
     """
     if root in closed:
         return None
@@ -120,12 +119,12 @@ def descend(root: Node, selector: Puct | Ucb, closed: set[Node]) -> Node | None:
 
 
 def open_children(node: Node, closed: set[Node]) -> list[Node]:
-    """The steps below a node through which a walk may go on."""
+    """The steps below a node that a walk may take."""
     return [child for child in node.steps() if not child.terminal and child not in closed]
 
 
 def close(node: Node, closed: set[Node]) -> None:
-    """Nothing below `node` is to be walked to any more: remember it, and whatever above has nothing else open."""
+    """Marks `node` as closed to walks, and every node above it that has nothing else open."""
     closed.add(node)
     for above in node.up():
         if above is not node and open_children(above, closed):
@@ -134,7 +133,7 @@ def close(node: Node, closed: set[Node]) -> None:
 
 
 def best_answer(root: Node) -> Node | None:
-    """Down by the greatest Q among steps that lead to an answer (AlphaMath's inference); None where none does."""
+    """Walks down by the greatest Q among steps that lead to an answer (AlphaMath's inference). None if no step does."""
     leads = _lead_to_answers(root)
     node = root
     while node in leads and node.terminal != "answer":
@@ -144,7 +143,7 @@ def best_answer(root: Node) -> Node | None:
 
 
 def _lead_to_answers(root: Node) -> set[Node]:
-    """Answers and the nodes above them; what only rollouts and look-aheads found is no answer of the search."""
+    """Answers and the nodes above them. Answers that only rollouts and look-aheads found do not count."""
     found: set[Node] = set()
     stack = [root]
     while stack:

@@ -1,4 +1,4 @@
-"""The likeliest next tokens of a prefix as its children, without a draw."""
+"""The likeliest next tokens of a prefix as its children, without sampling."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from data_gen.search.node import Node
 from data_gen.search.tree import SearchTree
 
 LARGEST = 1 << 13
-"""Tokens of a vocabulary, at most: the engine scores each of them for every prefix."""
+"""Largest supported vocabulary: the engine scores each of its tokens for every prefix."""
 ONE = Expand(segment="tokens", max_tokens=1)
 
 
 async def top_tokens(tree: SearchTree, nodes: Sequence[Node], m: int) -> list[list[Node]]:
-    """For every entry of `nodes` its `m` likeliest next tokens, best first, as nodes that were drawn 0 times; none for
-    one that has ended.
+    """For every entry of `nodes` its `m` likeliest next tokens, best first, as nodes with 0 draws. An ended node gets
+    none.
 
-    The engine reads the prefix and every token once a node: charged as scored tokens. UserError for a large vocabulary.
+    The engine reads the prefix and every token once per node, charged as scored tokens. UserError for a large
+    vocabulary.
     """
     size = len(tree.codec.tokenizer)
     if size > LARGEST:

@@ -1,8 +1,8 @@
-"""One problem's tree, and everything that a search may do to it: draw steps, draw rollouts, score, judge.
+"""One problem's tree with everything that a search may do to it: draw steps, draw rollouts, score, grade.
 
-Algorithms call these and read like their papers; batching over branches and problems is the engine's, caching, scales,
-limits and the bookkeeping of tokens are here. Ids of nodes and paths of random streams follow the order of the calls,
-never that of completion.
+Algorithms call these methods and read like their papers. The engine batches over branches and problems. Caching,
+scales, limits and token counts are kept here. Node ids and paths of random streams follow the order of the calls, never
+the order of completion.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ from data_gen.search.reading import Limits, Reader
 
 
 class SearchTree:
-    """A growing tree. `scorer` gives `Node.value` on `scale`; `gold`, where the stage grants it, gives
-    `Node.outcome`."""
+    """A growing tree. `scorer` sets `Node.value` on `scale`. `gold`, if the stage grants it, sets `Node.outcome`."""
 
     def __init__(
         self,
@@ -52,15 +51,15 @@ class SearchTree:
             Node(id=0, parent=None, token_ids=self.prompt_ids, text=codec.prompt_text(problem.question))
         )
         self._given = list(given)
-        """Solutions that were drawn before: whole ones that a search draws at the root come from here first."""
+        """Solutions that were drawn before. Whole solutions drawn at the root are taken from here first."""
         self.generated_tokens = self.scored_tokens = 0
         self.stopped = "budget"
-        """Why the search ended; algorithms that end otherwise say so."""
+        """Why the search ended. Algorithms that end for another reason set it."""
         self._scorings = 0
 
     async def expand(self, node: Node, how: Expand, n: int | None = None) -> list[Node]:
-        """Children of `node` for `n` (default `how.n`) draws, in order of their first draw; equal draws and earlier
-        children are merged.
+        """Children of `node` for `n` draws (default `how.n`), in order of their first draw. Equal draws are merged,
+        also with earlier children.
 
         Empty for a terminal node. Children may be terminal themselves.
         """
@@ -68,14 +67,15 @@ class SearchTree:
         return children
 
     async def expand_all(self, nodes: Sequence[Node], how: Expand, n: int | None = None) -> list[list[Node]]:
-        """`expand` of several nodes at once; results and ids in the order of `nodes`."""
+        """`expand` for several nodes at once. Results and ids follow the order of `nodes`."""
         return [list(dict.fromkeys(drawn)) for drawn in await self.draw(nodes, how, n or how.n)]
 
     async def draw(self, nodes: Sequence[Node], how: Expand, n: int = 1, *, source: str = "policy") -> list[list[Node]]:
-        """n children for each entry of `nodes`, one a draw: equal draws are one node, listed as often as it was drawn.
+        """n children for each entry of `nodes`, one per draw. Equal draws are one node, listed as often as it was
+        drawn.
 
-        A node that stands there k times (particles that share a path) is asked once, for k * n draws, of which every
-        entry gets its own. Empty for a terminal node.
+        A node listed k times (particles that share a path) gets one request for k * n draws, and every entry gets its
+        own share. Empty for a terminal node.
         """
         copies = Counter(node for node in nodes if not node.terminal)
         samples = await asyncio.gather(*(self._draw(node, how, k * n) for node, k in copies.items()))
@@ -83,7 +83,7 @@ class SearchTree:
         return [[] if node.terminal else list(islice(drawn[node], n)) for node in nodes]
 
     async def advance(self, nodes: Sequence[Node], how: Expand, *, source: str = "policy") -> list[Node]:
-        """Every path one drawn step further, those that have ended as they are."""
+        """Every path one drawn step further. Ended paths stay as they are."""
         drawn = await self.draw(nodes, how, source=source)
         return [children[0] if children else node for node, children in zip(nodes, drawn, strict=True)]
 
@@ -94,14 +94,14 @@ class SearchTree:
         return child
 
     async def solve(self, node: Node, n: int, how: Expand) -> list[Node]:
-        """The ends of n whole solutions drawn from `node`, one a draw, each as a path of steps; what solutions share is
+        """The ends of n whole solutions drawn from `node`, one per draw, each as a path of steps. Shared beginnings are
         one path."""
         samples = await self._draw(node, how.model_copy(update={"segment": "solution"}), n)
         return [self._graft(node, self.reader.solution(node, sample)) for sample in samples]
 
     async def complete(self, nodes: Sequence[Node], n: int, how: Expand) -> None:
-        """Rollouts to the end of the solution from each of `nodes` that has fewer than n, kept as leaves and counted in
-        its mc counts (needs gold). What has ended has none."""
+        """Draws rollouts to the end of the solution from each of `nodes` that has fewer than n. They are kept as leaves
+        and enter its mc counts (needs gold). Ended nodes get none."""
         gold, whole = self.gold("rollouts"), how.model_copy(update={"segment": "solution"})
         lacking = {node: k for node in nodes if not node.terminal and (k := n - len(node.rollouts())) > 0}
         drawn = await asyncio.gather(*(self._draw(node, whole, k) for node, k in lacking.items()))
@@ -114,8 +114,8 @@ class SearchTree:
             self._hang(node, Rollout(sample, answer, outcome))
 
     def unroll(self, leaf: Node) -> list[Node]:
-        """The steps of a rollout as a path below the node that it was drawn from, its end among them; none of them was
-        drawn again."""
+        """The steps of a rollout as a path below the node that it was drawn from, including its end. They add no
+        draws."""
         assert leaf.parent is not None
         sample = Sample(
             token_ids=leaf.token_ids, logprobs=leaf.logprobs, finish="length" if leaf.terminal == "limit" else "stop"
@@ -125,8 +125,8 @@ class SearchTree:
         return end.path()[leaf.parent.depth :]
 
     async def evaluate(self, nodes: Sequence[Node]) -> list[float]:
-        """The scorer's values of `nodes` on the tree's scale, in order; each node is scored once. UserError for NaN and
-        foreign scales."""
+        """The scorer's values of `nodes` on the tree's scale, in order. Each node is scored once. UserError for NaN and
+        scales that do not convert."""
         if self.scorer is None:
             raise UserError(
                 "This search needs a scorer; give its stage a `scorer:` (and a `verifier:` where that reads a "
@@ -146,22 +146,22 @@ class SearchTree:
         return [node.value for node in nodes if node.value is not None]
 
     async def judge(self, nodes: Sequence[Node]) -> list[float | None]:
-        """Outcomes of terminal nodes by gold, in order: 1 right, 0 wrong (no answer and cut ones too), None
+        """Outcomes of terminal nodes by gold, in order: 1 right, 0 wrong (also without an answer or cut), None if
         unverifiable or open."""
         gold = self.gold("outcomes")
         await judge(self.problem, nodes, gold)
         return [node.outcome for node in nodes]
 
     def reward(self, node: Node) -> float | None:
-        """The outcome of a terminal node on the tree's scale; the worst for one without an answer, None where it is not
-        known or the scale has no place for outcomes."""
+        """The outcome of a terminal node on the tree's scale: the worst value for one without an answer, None if it is
+        unknown or the scale has no outcomes."""
         outcome = 0.0 if node.terminal in ("invalid", "limit") else node.outcome
         return (
             convert(outcome, Scale.P, self.scale) if outcome is not None and convertible(self.scale, Scale.P) else None
         )
 
     def gold(self, what: str) -> GrantedGold:
-        """What the stage granted; UserError where it granted nothing."""
+        """The gold that the stage granted. UserError if it granted none."""
         if self._gold is None:
             raise UserError(
                 f"This search needs {what}, and so gold answers, which its stage does not grant. On training problems "
@@ -171,7 +171,7 @@ class SearchTree:
 
     @property
     def granted(self) -> bool:
-        """Whether gold may take part."""
+        """Whether the search may use gold."""
         return self._gold is not None
 
     def prefix(self, node: Node) -> Prefix:
@@ -189,7 +189,7 @@ class SearchTree:
         )
 
     def steps(self, node: Node) -> tuple[tuple[str, ...], str]:
-        """(reasoning steps, answer line) of the partial solution, stripped; the same rule as for whole solutions."""
+        """(reasoning steps, answer line) of the partial solution, stripped, by the same rule as for whole solutions."""
         if _in_pieces(node):  # the common case, without decoding again
             pieces = [(step.text.strip(), self.codec.is_answer(step.text)) for step in node.path()]
         else:
@@ -199,20 +199,19 @@ class SearchTree:
         return steps, next((text for text, last in pieces if last), "")
 
     def rng(self, *path: str | int) -> random.Random:
-        """A generator for what the search itself draws: resampling, choices (see `LM.rng`)."""
+        """A generator for the search's own draws: resampling, choices (see `LM.rng`)."""
         return self.lm.at(*path).rng()
 
     def vote(self, weights: Sequence[tuple[Node, float]]) -> None:
-        """Give leaves their share of the final vote, one entry a final path (a leaf may have several); all-zero weights
-        count alike."""
+        """Gives leaves their share of the final vote, one entry per final path (a leaf may have several). If all
+        weights are 0, the paths count equally."""
         total = sum(weight for _, weight in weights)
         for node, weight in weights:
             node.votes += 1
             node.weight += weight / total if total > 0 else 1 / len(weights)
 
     def frozen(self, sample: int, *, oracle: bool, search: str = "") -> Tree:
-        """The record of the tree as it stands, as the problem's tree number `sample`, grown by the algorithm
-        `search`."""
+        """The record of the current tree, as the problem's tree number `sample` by the algorithm `search`."""
         return Tree(
             problem_id=self.problem.id,
             sample=sample,
@@ -242,13 +241,14 @@ class SearchTree:
         return given + samples
 
     def _take(self, n: int) -> list[Sample]:
-        """What was drawn before costs what it cost, or a strategy over a stored pool would look free."""
+        """Solutions drawn before are charged with their cost; a strategy over a stored pool would otherwise look
+        free."""
         taken, self._given = self._given[:n], self._given[n:]
         self.generated_tokens += sum(len(sample.token_ids) for sample in taken)
         return taken
 
     def _merge(self, node: Node, samples: Sequence[Sample], how: Expand, source: str) -> list[Node]:
-        """The children of `samples`, one a sample, twins as one node."""
+        """The children for `samples`, one per sample. Equal samples share one node."""
         found: list[Node] = []
         known = [child for child in node.children if child.source == source] if source == "lookahead" else node.steps()
         for sample in samples:
@@ -263,7 +263,7 @@ class SearchTree:
         return found
 
     def _graft(self, node: Node, chain: Sequence[Node]) -> Node:
-        """The end of a path of steps below `node`; steps that stand there already are used as they are."""
+        """The end of a path of steps below `node`. Existing steps are reused."""
         for child in chain:
             child.parent = node
             twin = next((other for other in node.steps() if same_step(Expand(), other, child)), None)
@@ -277,7 +277,7 @@ class SearchTree:
         return node
 
     def _hang(self, node: Node, rollout: Rollout) -> None:
-        """Keep a rollout as a leaf of `node` and count it; unverifiable ones are kept but not counted."""
+        """Keeps a rollout as a leaf of `node` and counts it. Unverifiable ones are kept but not counted."""
         self._enter(self.reader.rollout(node, rollout))
         if rollout.outcome is not None:
             node.mc_correct += rollout.outcome
@@ -292,12 +292,12 @@ class SearchTree:
 
 
 def _in_pieces(node: Node) -> bool:
-    """Every node of the path is one piece of the Format's segmentation."""
+    """Whether every node of the path is one piece of the Format's segmentation."""
     return all(step.piece for step in node.path())
 
 
 async def judge(problem: Problem, nodes: Sequence[Node], gold: GrantedGold) -> None:
-    """Give terminal nodes their outcome."""
+    """Sets the outcomes of terminal nodes."""
     fresh = [node for node in nodes if node.terminal and node.outcome is None]
     solutions = [None if node.answer is None else node.ids for node in fresh]
     outcomes = await asyncio.gather(*(gold.outcome(problem, ids) for ids in solutions))

@@ -1,4 +1,4 @@
-"""Votes: how final paths, or a pool of solutions, become one answer; one file a rule."""
+"""Votes reduce final paths, or a pool of solutions, to one answer. There is one file per rule."""
 
 from data_gen.search.votes.base import VOTES, Ballot, Candidate, Elected, Same, ScoredVote, Vote, elect
 

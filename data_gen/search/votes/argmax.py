@@ -18,11 +18,11 @@ class Argmax(ScoredVote):
     uses: Literal["argmax"] = "argmax"
 
     def chances(self, cast: Sequence[Ballot[C]], same: Same) -> list[tuple[C, float]]:
-        """Every path of the best score alike."""
+        """Every path of the best score, with equal chances."""
         return [(ballot.leaf, float(ballot.copies)) for ballot in best(cast, [ballot.score for ballot in cast])]
 
     def expected_accuracy(self, cast: Sequence[Ballot[C]], size: int, n: int) -> float | None:
-        """Sum over scores of P(this score is the best of the subset) * the share of right paths among those of this
+        """Sum over scores of P(this score is the best of the subset) * the share of right paths among those with this
         score."""
         accuracy, left = 0.0, size
         for _, level in itertools.groupby(sorted(cast, key=lambda b: -b.score), key=lambda b: b.score):

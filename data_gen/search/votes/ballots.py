@@ -11,7 +11,7 @@ from data_gen.search.votes.base import Ballot, ScoreName
 
 
 def ballots(tree: Tree, score: ScoreName = "search") -> list[Ballot[TreeNode]]:
-    """The final paths that have an answer, in order of creation. UserError where a step that the score needs has no
+    """The final paths that have an answer, in order of creation. UserError if a step that the score needs has no
     value."""
     return [
         Ballot(leaf, leaf.votes, _score(tree, leaf, score))

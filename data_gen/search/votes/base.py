@@ -1,10 +1,12 @@
-"""What a vote is: a frozen config that recipes write, and one function from ballots to chances.
+"""The vote interface: a frozen config that recipes write, and one function from ballots to chances.
 
     @VOTES.register("majority")
     class Majority(Vote):
         uses: Literal["majority"] = "majority"
 
-        def chances(self, cast: Sequence[Ballot[C]], same: Same) -> list[tuple[C, float]]: ...
+Every rule reads the same stored tree or pool of solutions, so a pool is drawn once. Released code differs:
+search-and-learn compares normalized strings. Here the task decides whether answers are equal, and equal scores share
+the vote instead of the first one winning.
 
 Every rule reads the same stored tree or the same pool of solutions, so a pool is drawn once. Unlike in released code
 (search-and-learn compares normalised strings), answers are equal where the task says so, and equal scores share the
@@ -24,26 +26,26 @@ from data_gen.registry import Piece, Registry
 
 
 class Candidate(Protocol):
-    """What is voted on: the end of a path in a tree, or a solution."""
+    """A candidate: the end of a path in a tree, or a solution."""
 
     @property
     def answer(self) -> str | None:
-        """None where there is none."""
+        """The answer. None if there is none."""
 
     @property
     def outcome(self) -> float | None:
-        """1 right, 0 wrong, None where it cannot be verified."""
+        """1 right, 0 wrong, None if it cannot be verified."""
 
 
 C = TypeVar("C", bound=Candidate)
 Same = Callable[[str, str], bool]
-"""Whether two answers are one answer to the task."""
+"""Whether the task treats two answers as equal."""
 ScoreName = Literal["search", "last", "min", "prod", "mean"]
 
 
 @dataclass(frozen=True, slots=True)
 class Ballot(Generic[C]):
-    """`copies` final paths that end in `leaf`, each of this score: `Ballot(leaf, 2, 0.75)`."""
+    """`copies` final paths that end in `leaf`, each with this score: `Ballot(leaf, 2, 0.75)`."""
 
     leaf: C
     copies: int
@@ -55,14 +57,14 @@ class Elected(Generic[C]):
     """The outcome of a vote."""
 
     leaf: C | None
-    """The seeded choice; None where nothing was chosen."""
+    """The seeded choice. None if nothing was chosen."""
     accuracy: float | None
-    """P(the choice is right) over what the rule leaves to chance: ties, draws. 0 without a choice, None where it cannot
-    be verified."""
+    """P(the choice is right) over the rule's random choices: ties, draws. 0 without a choice, None if it cannot be
+    verified."""
 
 
 class Vote(Piece, ABC):
-    """Base of all votes; each has a `uses: Literal["name"] = "name"`."""
+    """Base of all votes. Each has a `uses: Literal["name"] = "name"`."""
 
     @property
     def counted(self) -> ScoreName:
@@ -71,20 +73,20 @@ class Vote(Piece, ABC):
 
     @abstractmethod
     def chances(self, cast: Sequence[Ballot[C]], same: Same) -> list[tuple[C, float]]:
-        """Candidates with weights in proportion to their chances to be chosen; those of weight 0 are left out. An empty
-        list chooses nothing, which counts as wrong. A candidate stands for its answer in rules that count answers."""
+        """Candidates with weights in proportion to their chances. Those of weight 0 are left out. An empty list chooses
+        nothing, which counts as wrong. In rules that count answers, a candidate represents its answer."""
 
     def expected_accuracy(self, cast: Sequence[Ballot[C]], size: int, n: int) -> float | None:
-        """The mean accuracy over all subsets of `n` of the pool's `size` paths, where the rule has a closed form; else
-        None, and subsets are drawn. Paths that cast no ballot are wrong."""
+        """The mean accuracy over all subsets of `n` of the pool's `size` paths, if the rule has a closed form. None:
+        subsets are drawn instead. Paths that cast no ballot are wrong."""
         return None
 
 
 class ScoredVote(Vote, ABC):
-    """A vote that counts scores."""
+    """A vote that uses scores."""
 
     score: ScoreName = "search"
-    """`search`: the weight that the search left; else the values of the path's steps, aggregated (every step must have
+    """`search`: the weight that the search left. Otherwise the path's step values, aggregated (every step must have
     one)."""
 
     @property
@@ -98,7 +100,7 @@ VOTES: Registry[type[Vote]] = Registry("vote", package="data_gen.search.votes", 
 
 
 def elect(cast: Sequence[Ballot[C]], vote: Vote, same: Same, key: str) -> Elected[C]:
-    """The choice among `cast`. `key` (e.g. the problem's id) seeds what is left to chance."""
+    """The choice among `cast`. `key` (e.g. the problem's id) seeds the rule's random choices."""
     weighed = [(leaf, weight) for leaf, weight in vote.chances(cast, same) if weight > 0]
     if not weighed:
         return Elected(None, 0.0)

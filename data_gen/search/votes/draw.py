@@ -1,4 +1,4 @@
-"""`draw`: a path in proportion to its score, as particle filters answer (arXiv 2502.01618)."""
+"""`draw`: one path, drawn in proportion to its score, as particle filters answer (arXiv 2502.01618)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from data_gen.search.votes.base import VOTES, Ballot, C, Same, ScoredVote
 
 @VOTES.register("draw")
 class Draw(ScoredVote):
-    """Paths whose scores are all 0 are drawn alike."""
+    """If all scores are 0, paths are drawn uniformly."""
 
     uses: Literal["draw"] = "draw"
 
     def chances(self, cast: Sequence[Ballot[C]], same: Same) -> list[tuple[C, float]]:
-        """Every path by its score."""
+        """Every path with its score as weight."""
         weights = [(ballot.leaf, ballot.copies * ballot.score) for ballot in cast]
         if any(weight > 0 for _, weight in weights):
             return weights

@@ -1,4 +1,4 @@
-"""What rules that count answers share: ballots by answer, and what leads."""
+"""What rules that count answers share: grouping of ballots by answer, and the leading groups."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ T = TypeVar("T")
 
 
 def classes(answers: Sequence[str], same: Same) -> dict[str, int]:
-    """Each distinct answer's class under the smallest equivalence relation that holds `same`, classes numbered by their
-    first answer. A checker need not be transitive: answers that a chain of equal ones joins are one answer, whatever
-    their order.
+    """The class of each distinct answer under the smallest equivalence relation that contains `same`. Classes are
+    numbered by their first answer. A checker need not be transitive: answers joined by a chain of equal ones are one
+    answer, whatever their order.
 
     >>> classes(["1", "2", "1.0"], lambda a, b: float(a) == float(b))
     {'1': 0, '2': 1, '1.0': 0}
@@ -31,7 +31,7 @@ def classes(answers: Sequence[str], same: Same) -> dict[str, int]:
 
 
 def by_answer(cast: Sequence[Ballot[C]], same: Same) -> list[list[Ballot[C]]]:
-    """Ballots by answer, groups in order of their first; those without an answer are left out."""
+    """Ballots by answer, with groups in order of their first ballot. Ballots without an answer are left out."""
     answered = [(ballot, ballot.leaf.answer) for ballot in cast if ballot.leaf.answer is not None]
     numbers = classes([answer for _, answer in answered], same)
     groups: list[list[Ballot[C]]] = [[] for _ in set(numbers.values())]
@@ -41,7 +41,7 @@ def by_answer(cast: Sequence[Ballot[C]], same: Same) -> list[list[Ballot[C]]]:
 
 
 def best(items: Sequence[T], scores: Sequence[float]) -> list[T]:
-    """All items of the greatest score; sums that differ by rounding only are equal."""
+    """All items of the greatest score. Sums that differ only by rounding are equal."""
     top = max(scores, default=0.0)
     return [
         item for item, score in zip(items, scores, strict=True) if math.isclose(score, top, rel_tol=1e-9, abs_tol=1e-12)
@@ -49,5 +49,5 @@ def best(items: Sequence[T], scores: Sequence[float]) -> list[T]:
 
 
 def standing_for(group: Sequence[Ballot[C]]) -> C:
-    """The path that shows a group's answer: its best."""
+    """The best path of a group, which represents its answer."""
     return max(group, key=lambda ballot: ballot.score).leaf

@@ -1,4 +1,4 @@
-"""Best-of-n' for every n' <= n from one pool of n independent paths: the mean over subsets, as pass@k is (arXiv
+"""Best-of-n' for every n' <= n from one pool of n independent paths: the mean over subsets, as in pass@k (arXiv
 2107.03374)."""
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from data_gen.errors import UserError
 from data_gen.search.votes.base import Ballot, C, Elected, Same, Vote, elect
 
 SUBSETS = 64
-"""Subsets that are looked at where the mean over all has no closed form."""
+"""Number of random subsets if the mean over all has no closed form."""
 
 
 def elect_among(cast: Sequence[Ballot[C]], dead: int, n: int, vote: Vote, same: Same, key: str) -> Elected[C]:
-    """The vote of `n` of the pool's paths, of which `dead` more have no answer: one seeded subset's choice, all
-    subsets' mean accuracy.
+    """The vote over `n` paths of the pool, which holds `dead` further paths without an answer: the choice of one seeded
+    subset, and the mean accuracy of all subsets.
 
-    The mean is exact where the vote has a closed form (`argmax`); for others it is that of `SUBSETS` random subsets
-    (all, where there are not more), which is unbiased, too. UserError where the pool is smaller than `n`.
+    The mean is exact if the vote has a closed form (`argmax`). Otherwise it is the mean over `SUBSETS` random subsets
+    (or all, if there are no more), which is unbiased, too. UserError if the pool is smaller than `n`.
     """
     size = dead + sum(ballot.copies for ballot in cast)
     if not 1 <= n <= size:
@@ -37,7 +37,7 @@ def elect_among(cast: Sequence[Ballot[C]], dead: int, n: int, vote: Vote, same: 
 
 
 def _subsets(cast: Sequence[Ballot[C]], size: int, n: int, key: str) -> Iterator[list[Ballot[C]]]:
-    """Subsets as ballots; paths beyond the answered ones are dead and cast none."""
+    """Subsets as ballots. Indices beyond the paths with answers are dead paths and cast none."""
     owners = [ballot for ballot in cast for _ in range(ballot.copies)]
     if comb(size, n) <= SUBSETS:
         chosen: Iterator[Sequence[int]] = itertools.combinations(range(size), n)

@@ -11,12 +11,12 @@ from data_gen.search.votes.grouping import best, by_answer, standing_for
 
 @VOTES.register("weighted")
 class Weighted(ScoredVote):
-    """Answers of equal sums share the vote; paths without an answer do not vote."""
+    """Tied answers share the vote. Paths without an answer do not vote."""
 
     uses: Literal["weighted"] = "weighted"
 
     def chances(self, cast: Sequence[Ballot[C]], same: Same) -> list[tuple[C, float]]:
-        """One path of every leading answer."""
+        """One path for every leading answer."""
         groups = by_answer(cast, same)
         leading = best(groups, [sum(ballot.copies * ballot.score for ballot in group) for group in groups])
         return [(standing_for(group), 1.0) for group in leading]
