@@ -1,2 +1,2 @@
-"""Labelling: finished trees to rows that trainers take. Pure functions; what is drawn derives from (seed, problem id,
-transform)."""
+"""Labelling turns finished trees into training rows. Its functions are pure; random draws derive from (seed, problem
+id, transform)."""

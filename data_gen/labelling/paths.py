@@ -18,12 +18,12 @@ from data_gen.registry import Part
 from data_gen.similarity import jaccard, shingles
 
 Dropped = Counter[str]
-"""Reason -> how many paths it cost."""
+"""Reason -> number of paths dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """`Path(tree, (first_step, ..., leaf))`: one whole walk from the root, which is not part of `nodes`."""
+    """`Path(tree, (first_step, ..., leaf))`: one complete path. The root is not part of `nodes`."""
 
     tree: Tree
     nodes: tuple[TreeNode, ...]
@@ -50,8 +50,8 @@ class Path:
 
     @property
     def perplexity(self) -> float:
-        """exp of the mean negative log-prob of its tokens under the policy. UserError where the engine that drew them
-        gave none."""
+        """exp of the mean negative log-probability of its tokens under the policy. UserError if the engine returned
+        none."""
         known = [node.logprob for node in self.nodes if node.logprob is not None]
         if len(known) < len(self.nodes):
             raise UserError(
@@ -62,7 +62,7 @@ class Path:
 
     @property
     def mean_q(self) -> float:
-        """Mean Q of its visited nodes; -inf where none was visited."""
+        """Mean Q of its visited nodes. -inf if none was visited."""
         known = [node.q for node in self.nodes if node.q is not None]
         return sum(known) / len(known) if known else -math.inf
 
@@ -73,7 +73,7 @@ RANKS: dict[str, Callable[[Path], float]] = {
     "low_perplexity": lambda path: path.perplexity,
     "draws": lambda path: -path.leaf.draws,
 }
-"""What each rank sorts by, the best first."""
+"""Sort key of each rank, best first."""
 
 
 class PathPolicy(Part):
@@ -83,26 +83,26 @@ class PathPolicy(Part):
     correct: int | None = Field(4, ge=0)
     """None: all."""
     wrong: int | None = Field(0, ge=0)
-    """Always a random choice: what is wrong is best left diverse."""
+    """Always a random choice, which keeps wrong paths diverse."""
     rank: Literal["random", "mean_q", "high_perplexity", "low_perplexity", "draws"] = "random"
-    """Which right paths are taken first. STILL-2 prefers right answers that the policy finds unlikely
+    """Order in which right paths are taken. STILL-2 prefers right answers that the policy finds unlikely
     (`high_perplexity`)."""
     steps: Literal["any", "right"] = "any"
-    """`right`: no right answer that the task's step checker finds a wrong step in."""
+    """`right`: drops right answers in which the task's step checker finds a wrong step."""
     dedupe: Literal["exact", "near"] = "exact"
-    """Over all trees of a problem: equal texts, or word 3-gram Jaccard similarity of at least `near`; the first in rank
-    stands for all."""
+    """Deduplication over all trees of a problem: equal texts, or word 3-gram Jaccard similarity of at least `near`. The
+    first in rank is kept."""
     near: float = Field(0.8, gt=0, le=1)
 
     @property
     def reads(self) -> frozenset[Held]:
-        """What the nodes of a tree must hold for it: asked when a recipe loads."""
+        """What the nodes of a tree must hold for it. It is checked when a recipe loads."""
         found: dict[Held, bool] = {"visits": self.rank == "mean_q", "checked_steps": self.steps == "right"}
         return frozenset(name for name, needed in found.items() if needed)
 
     def choose(self, trees: Sequence[Tree], rng: random.Random, *, whole: bool) -> tuple[list[Path], Dropped]:
-        """Paths of one problem's trees, right ones first, and what was dropped for which reason. `whole`: none that a
-        limit cut."""
+        """Paths of one problem's trees, right ones first, and the number dropped per reason. `whole`: without paths cut
+        by a limit."""
         dropped: Dropped = Counter()
         paths = [path for tree in trees for path in _paths(tree) if self._fits(path, dropped, whole)]
         right = self._ranked([path for path in paths if path.right], rng)

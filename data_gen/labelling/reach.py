@@ -1,4 +1,4 @@
-"""What lies below each node of a tree: how many draws of the policy ended right, and how many wrong."""
+"""Outcomes below each node of a tree: how many draws of the policy ended right, and how many wrong."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Reach:
 
     @property
     def rate(self) -> float:
-        """Share of right ones; ZeroDivisionError where nothing below is verified."""
+        """Share of right ones. ZeroDivisionError if nothing below is verified."""
         return self.right / self.total
 
 
@@ -49,22 +49,22 @@ def reach(tree: Tree) -> list[Reach]:
 
 
 def ends(tree: Tree) -> list[TreeNode]:
-    """The nodes that end a solution or a cut one, in order of creation."""
+    """The nodes at which a solution ends or was cut, in order of creation."""
     return [node for node in tree.nodes[1:] if node.terminal]
 
 
 class View:
-    """A tree with what rules ask of it: children and what lies below. `View(in_steps(tree, codec))`."""
+    """A tree with the lookups that rules need: children and outcomes below. `View(in_steps(tree, codec))`."""
 
     def __init__(self, tree: Tree) -> None:
         self.tree, self.below, self.reach = tree, tree.children(), reach(tree)
 
     def steps(self, node: TreeNode) -> list[TreeNode]:
-        """Children that the search made, not those that only a rollout ran through."""
+        """Children that the search made, without those that exist only because of a rollout."""
         return [child for child in self.below[node.node] if child.source != "rollout"]
 
     def answer(self) -> TreeNode | None:
-        """The end with most of the search's vote (the oldest among equals); None where it gave none."""
+        """The end with most of the search's vote (ties go to the oldest). None if there was no vote."""
         best = max(ends(self.tree), key=lambda node: node.weight, default=None)
         return best if best is not None and best.weight > 0 else None
 

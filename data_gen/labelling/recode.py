@@ -1,7 +1,7 @@
-"""Labels in the tokens of another model: steps cross as texts, by the reading that searches and evaluations give its
-verifier.
+"""Converts labels to the tokens of another model. Steps cross as text, encoded in the way in which searches and
+evaluations present them to the verifier.
 
-What is trained on such rows is therefore read at the very tokens where it was trained.
+A model trained on such rows is therefore read at exactly the tokens at which it was trained.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from data_gen.verifiers.reading import PrefixReader, Readout
 
 
 class Recoder:
-    """`Recoder(own, policy).target(row, problem)`: from the tokens of the policy that grew the trees to those of a
-    model of its own."""
+    """`Recoder(own, policy).target(row, problem)` converts from the tokens of the policy that grew the trees to the
+    tokens of the model `own`."""
 
     def __init__(self, own: StepCodec, policy: StepCodec) -> None:
         policy.format.check_same_task(own.format, "the policy", "the model")
         self._own, self._policy, self._reader = own, policy, PrefixReader(own, policy, "step_end")
 
     def target(self, row: ValueTarget, problem: Problem) -> ValueTarget | None:
-        """The same path with the same values; None where the model's tokens do not keep its steps apart.
+        """The same path with the same values. None if the model's tokens straddle its steps.
 
-        UserError for values inside steps, which have no place among other tokens.
+        UserError for values inside steps, which have no counterpart among other tokens.
         """
         reading, segments = self._read(
             row.problem_id, problem, row.token_ids, "".join(row.completions), ended=row.outcome is not None
@@ -40,7 +40,7 @@ class Recoder:
         places = dict(zip(step_ends(segments), ends, strict=False))
         if len(ends) != len(row.ends) or len(places) != len(ends):
             return None
-        if not self._own.format.model.step_token:  # behind a bare question a step token stands, which no path has
+        if not self._own.format.model.step_token:  # after a bare question there is a step token, which no path has
             places[PROMPT_END] = PROMPT_END
         if inside := set(row.at) - places.keys() - {PROMPT_END}:
             raise UserError(
@@ -75,8 +75,8 @@ class Recoder:
         )
 
     def pair(self, row: StepPair, problem: Problem) -> StepPair | None:
-        """The same two sides; None where the model's tokens do not keep the shared steps apart from them. No reference
-        stays."""
+        """The same two sides. None if the model's tokens straddle the shared steps and the sides. Reference
+        log-probabilities are dropped."""
         shared = len(step_ends(self._policy.split(row.prefix_ids)))
         sides = []
         for ids, said in ((row.chosen_ids, row.chosen), (row.rejected_ids, row.rejected)):
@@ -109,7 +109,7 @@ class Recoder:
         )
 
     def _weights(self, ids: tuple[int, ...], last: int) -> tuple[float, ...]:
-        """Loss weights of the last so many tokens; empty where the policy wrote all of them."""
+        """Loss weights of the last `last` tokens. Empty if the policy wrote all of them."""
         weights = tuple(segment.weight for segment in self._own.split(ids) for _ in segment.token_ids)[-last:]
         return weights if 0.0 in weights else ()
 

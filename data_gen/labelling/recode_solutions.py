@@ -1,5 +1,5 @@
-"""Solutions of another tokenizer, template or prompt as rows of this student: what it is trained on is what it will be
-asked, in the tokens that it reads and writes."""
+"""Converts solutions of another tokenizer, template or prompt to rows of this student. The student is then trained on
+the prompt that it will be asked, in its own tokens."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from data_gen.records.solution import Solution
 
 
 def recode_solution(solution: Solution, own: StepCodec) -> Solution | str:
-    """The same texts in the student's tokens, behind the student's own prompt; or why the row does not survive.
+    """The same texts in the student's tokens after the student's own prompt, or the reason why the row is dropped.
 
-    Verdict, answer and weights stay, log-probs go: they were another model's. A whole solution ends with the student's
-    stop token, unless a text of `task.format.ends` ended it; a cut one gets no end.
+    Verdict, answer and weights stay. Log-probabilities are dropped, since they belong to another model. A whole
+    solution ends with the student's stop token, unless a text of `task.format.ends` ended it. A cut one gets no end.
 
     Returns:
         The row, or `unreadable` where the tokenizer does not give the text back, or `kinds_differ` where its tokens
@@ -49,5 +49,5 @@ def recode_solution(solution: Solution, own: StepCodec) -> Solution | str:
 
 
 def _weighted(found: Segment, given: Segment) -> Segment:
-    """The student's reading of a segment with the weight that the row gave it."""
+    """The student's reading of a segment, with the weight that the row gave it."""
     return replace(found, weight=given.weight)

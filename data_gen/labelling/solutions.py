@@ -1,4 +1,4 @@
-"""Paths of trees as the solution rows that `sft` trains on."""
+"""Converts paths of trees to the solution rows that `sft` trains on."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from data_gen.records.solution import Solution
 from data_gen.records.verdict import Verdict
 
 Weights = Literal["one", "problem", "draws"]
-"""Loss weight of a right row: 1; a share of its problem, whose rows weigh 1 together; how often the policy drew it."""
+"""Loss weight of a right row: 1; an equal share of its problem, whose rows sum to 1; or the number of times that the
+policy drew it."""
 
 VERDICTS = {1.0: Verdict.CORRECT, 0.0: Verdict.WRONG, None: Verdict.UNVERIFIABLE}
 
 
 def path_solutions(paths: Sequence[Path], codec: StepCodec, weights: Weights = "one") -> list[Solution]:
-    """One row a path of one problem's trees. A wrong one has weight 0: it is there for values, nobody should imitate
-    it."""
+    """One row per path of one problem's trees. A wrong row has weight 0: values are learned from it, but it is not
+    imitated."""
     right = sum(path.right for path in paths)
     sizes = {"one": 1.0, "problem": 1.0 / max(1, right)}
     return [
@@ -51,8 +52,8 @@ def _solution(path: Path, index: int, codec: StepCodec, weight: float) -> Soluti
 
 
 def segments(token_ids: tuple[int, ...], codec: StepCodec, *, whole: bool) -> tuple[Segment, ...]:
-    """Typed segments of a path. A whole one that an answer line ended, not the stop token, gets the stop token: there
-    it should end."""
+    """Typed segments of a path. A whole path that ended with an answer line instead of the stop token gets the stop
+    token appended."""
     found = codec.split(token_ids)
     if whole and not any(segment.kind is Kind.END for segment in found):
         found = (*found, Segment(kind=Kind.END, text="", token_ids=(codec.end_id,)))

@@ -1,7 +1,7 @@
-"""One step a node: the view of a tree that all labels are made from.
+"""Converts a tree to one step per node, the form from which all labels are made.
 
 A search may hold a whole completion in one node, or a few tokens. Here every node is one piece of the Format's
-segmentation, and equal prefixes are one node, so that the rollouts of one node vouch for the steps that they share.
+segmentation, and equal prefixes are one node, so rollouts of one node count for the steps that they share.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from data_gen.records.trees import ROOT, Tree, TreeNode
 
 Ids = tuple[int, ...]
 LEFT_OUT = ("lookahead",)
-"""Sources of nodes that were drawn to value another one, often greedily: no samples of the policy."""
+"""Sources of nodes that were drawn to value another node, often greedily. They are not samples of the policy."""
 
 
 def in_steps(tree: Tree, codec: StepCodec) -> Tree:
-    """The same tree with one step a node. Where nothing needs cutting or merging it is the tree itself.
+    """The same tree with one step per node. If nothing needs cutting or merging, it is the tree itself.
 
-    What a search knows of a node (visits, total, value, outcome, ...) stands on the step that ends where the node
-    ends. A step between, inside a rollout, knows how often it was drawn and how the rollouts through it ended: they
-    were drawn from above it without looking, so they are rollouts of its own (`mc_correct`, `mc_total`), unless the
-    search has drawn some from there. The log-prob of a completion stands on its last step.
+    What a search knows of a node (visits, total, value, outcome, ...) is stored on the step that ends where the node
+    ends. A step in the middle of a rollout stores how often it was drawn and how the rollouts through it ended. Those
+    were drawn from above it without selection, so they count as its own rollouts (`mc_correct`, `mc_total`), unless the
+    search has drawn some from there. The log-probability of a completion is stored on its last step.
     """
     view = _View(codec, tree.root)
     completions = [node for node in tree.nodes[1:] if node.source == "rollout"]
@@ -41,7 +41,7 @@ class _Place:
     id: int
     open: Ids = ()
     logprob: float | None = 0.0
-    """Log-probability of the open tokens; None where it is not known."""
+    """Log-probability of the open tokens. None if unknown."""
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class _View:
     below: dict[tuple[int, Ids], int] = field(default_factory=dict)
     """(step, ids of the next) -> step."""
     rolled: set[int] = field(default_factory=set)
-    """Steps with rollouts that were drawn from them."""
+    """Steps from which rollouts were drawn."""
 
     def __post_init__(self) -> None:
         self.nodes.append(self.root)
@@ -77,7 +77,7 @@ class _View:
             self._settle(steps, node, logprob)
 
     def _before(self, step: int) -> Ids:
-        """The ids since the prompt up to a step, where marks make them matter to what follows."""
+        """The ids from the prompt to a step, if marks make them relevant to what follows. Else empty."""
         if not self.codec.format.task.marks:
             return ()
         ids: Ids = ()
@@ -86,7 +86,7 @@ class _View:
         return ids
 
     def _pieces(self, ids: Ids, before: Ids) -> list[tuple[Ids, int]]:
-        """(ids, how many of them in front the policy did not write) of each step."""
+        """(ids, number of leading ids that the policy did not write) of each step."""
         pieces = []
         for step in self.codec.steps(ids, before):
             sizes = [(len(segment.token_ids), segment.kind.own) for segment in step]
@@ -96,7 +96,7 @@ class _View:
         return pieces
 
     def _descend(self, at: int, pieces: Sequence[tuple[Ids, int]], draws: int) -> list[int]:
-        """The steps of `pieces` below `at`, made where they are new."""
+        """The steps of `pieces` below `at`. New ones are created."""
         steps: list[int] = []
         for ids, observed in pieces:
             child = self.below.get((at, ids))
@@ -122,7 +122,7 @@ class _View:
         return steps
 
     def _pass(self, step: int, node: TreeNode) -> None:
-        """A completion runs through a step."""
+        """Counts a completion that runs through a step."""
         here = self.nodes[step]
         if node.steps_ok:
             self._change(step, steps_ok=True)
@@ -132,8 +132,8 @@ class _View:
             self._change(step, mc_correct=here.mc_correct + node.outcome, mc_total=here.mc_total + 1)
 
     def _settle(self, steps: Sequence[int], node: TreeNode, logprob: float | None) -> None:
-        """A node ends with the last of `steps`: what is known of it goes there. Twins' counts add up, the first one's
-        marks stay."""
+        """Stores on the last of `steps` what is known of a node that ends there. Counts of equal nodes add up; other
+        facts are the first node's."""
         step = self.nodes[steps[-1]]
         self.rolled |= {step.node} if node.mc_total else set()
         counts = {
@@ -158,7 +158,7 @@ class _View:
         self.nodes[step] = dataclasses.replace(self.nodes[step], **fields)  # type: ignore[arg-type]
 
     def frozen(self) -> tuple[TreeNode, ...]:
-        """All steps. What seemed to be an end, by a limit of the search, is none where a rollout went on."""
+        """All steps. An end set by a limit of the search is no end if a rollout continued it."""
         inner = {node.parent for node in self.nodes} - {ROOT}
         return tuple(
             dataclasses.replace(node, terminal="", outcome=None, answer=None)

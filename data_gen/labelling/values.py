@@ -1,4 +1,4 @@
-"""Chosen paths of a problem's trees as rows of value targets."""
+"""Converts chosen paths of a problem's trees to rows of value targets."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Multiplicity = Literal["paths", "unique"]
 def value_targets(
     paths: Sequence[Path], rule: TargetRule, *, multiplicity: Multiplicity, shrink: float = 0.0
 ) -> list[ValueTarget]:
-    """A row a path that has any target; the rows of one tree stand together, in the order of its leaves.
+    """One row per path that has any target. Rows of one tree are adjacent, in the order of its leaves.
 
-    A target weighs n / (n + shrink), for n observations behind it, so that `shrink: 0` weighs all alike; see
+    A target has weight n / (n + shrink) for n observations behind it; `shrink: 0` weights all equally. See
     `ValueTarget.multiplicity`.
     """
     ordered = sorted(paths, key=lambda path: (path.tree.sample, path.leaf.node))
@@ -47,7 +47,7 @@ def _of_tree(paths: list[Path], rule: TargetRule, multiplicity: Multiplicity, sh
 
 
 def _shares(sequences: Sequence[tuple[int, ...]]) -> list[list[int]]:
-    """For each sequence: how many of all begin with its first 0, 1, 2, ... tokens."""
+    """For each sequence: how many of all sequences begin with its first 0, 1, 2, ... tokens."""
     numbers: dict[tuple[int, int], int] = {}
     walks = []
     for ids in sequences:

@@ -1,4 +1,4 @@
-"""Pair policies: which two continuations of one prefix become a preference; one file each."""
+"""Pair rules decide which two continuations of one prefix become a preference. There is one file per rule."""
 
 from data_gen.labelling.pairs.base import PAIR_RULES, PairRule
 

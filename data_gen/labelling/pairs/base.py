@@ -1,4 +1,4 @@
-"""What a pair policy is: a frozen config that recipes write, and one generator of pairs over a tree whose nodes are
+"""The pair rule interface: a frozen config that recipes write, and one generator of pairs over a tree whose nodes are
 steps.
 
 @PAIR_RULES.register("margin")
@@ -25,23 +25,23 @@ from data_gen.registry import Piece, Registry
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A step with what it is worth: `Side(node, score=0.75)`."""
+    """A step with its score: `Side(node, score=0.75)`."""
 
     node: TreeNode
     score: float
 
 
 class PairRule(Piece, ABC):
-    """Base of all pair policies; each has a `uses: Literal["name"] = "name"`."""
+    """Base of all pair rules. Each has a `uses: Literal["name"] = "name"`."""
 
     scale: Scale = Scale.P
-    """Scale of scores and margins; the tree's values are converted to it. UserError where they cannot be."""
+    """Scale of scores and margins. The tree's values are converted to it. UserError if they cannot be."""
     smoothing: Literal["none", "visits"] = "none"
     """`visits`: label smoothing N_rejected / (N_chosen + N_rejected), at most 0.5 (MCTS-DPO)."""
 
     @property
     def reads(self) -> frozenset[Held]:
-        """What the nodes of a tree must hold for it beside draws and outcomes: asked when a recipe loads."""
+        """What the nodes of a tree must hold for it besides draws and outcomes. It is checked when a recipe loads."""
         return frozenset()
 
     @abstractmethod
@@ -59,7 +59,7 @@ class PairRule(Piece, ABC):
         rejected_nodes: Sequence[TreeNode] = (),
         granularity: Granularity = "step",
     ) -> StepPair:
-        """The row of two siblings; the nodes of each side are the sibling itself unless more are given."""
+        """The row of two siblings. The nodes of each side are the sibling itself unless more are given."""
         tree = view.tree
         better, worse = chosen_nodes or (chosen.node,), rejected_nodes or (rejected.node,)
         prefix = tree.path(tree.nodes[chosen.node.parent])
@@ -99,8 +99,8 @@ class PairRule(Piece, ABC):
 
 
 def takes_sides(view: View, node: TreeNode) -> bool:
-    """False for a step that a limit cut, one without text or none of it the policy's, and one below which every end is
-    unverifiable."""
+    """False for four kinds of steps: cut by a limit, without text, without any of the policy's own text, or with only
+    unverifiable ends below."""
     below = view.reach[node.node]
     return node.terminal != "limit" and node.own and bool(node.text.strip()) and (below.total > 0 or below.unknown == 0)
 
@@ -108,7 +108,7 @@ def takes_sides(view: View, node: TreeNode) -> bool:
 def draw_pairs(
     rule: PairRule, tree: Tree, rng: random.Random, most: int | None
 ) -> tuple[list[StepPair], dict[str, int]]:
-    """At most so many pairs of one tree, in its order, and what was dropped for which reason."""
+    """At most that many pairs of one tree, in its order, and the number dropped per reason."""
     found = list(rule.pairs(View(tree), rng))
     distinct = [pair for pair in found if pair.chosen.strip() != pair.rejected.strip()]
     kept = distinct
@@ -126,7 +126,7 @@ def _ids(nodes: Sequence[TreeNode]) -> tuple[int, ...]:
 
 
 def _weights(nodes: Sequence[TreeNode]) -> tuple[float, ...]:
-    """1 a token of the policy, 0 one of what tools gave back; empty where there is none of those."""
+    """1 for each token of the policy, 0 for each token of a tool's output. Empty if there is no tool output."""
     if not any(node.observed for node in nodes):
         return ()
     return tuple(float(i >= node.observed) for node in nodes for i in range(len(node.token_ids)))
@@ -139,4 +139,4 @@ def _numbers(nodes: Sequence[TreeNode]) -> tuple[int, ...]:
 PAIR_RULES: Registry[type[PairRule]] = Registry(
     "pair rule", package="data_gen.labelling.pairs", group="data_gen.labelling.pairs"
 )
-"""Name -> pair policy."""
+"""Name -> pair rule."""

@@ -1,4 +1,4 @@
-"""The best sibling against the worst, or against a random other one (MCTS-DPO, arXiv 2405.00451)."""
+"""The best sibling against the worst one, or against a random other one (MCTS-DPO, arXiv 2405.00451)."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from data_gen.records.trees import TreeNode
 
 @PAIR_RULES.register("best_sibling")
 class BestSibling(SiblingRule):
-    """One pair a node with at least two children of different worth.
+    """One pair per node with at least two children of different scores.
 
-    The paper rejects the worst sibling; its released code a random one, whatever its switch says. MCTS-DPO itself is
-    `{uses: best_sibling, along: answer, smoothing: visits, chains: true}` on trees that commit move by move.
+    The paper rejects the worst sibling. Its released code rejects a random one, whatever its switch says. MCTS-DPO
+    itself is `{uses: best_sibling, along: answer, smoothing: visits, chains: true}` on trees that commit move by move.
     """
 
     uses: Literal["best_sibling"] = "best_sibling"
     rejected: Literal["worst", "random"] = "worst"
     along: Literal["tree", "answer"] = "tree"
-    """`answer`: only where the search's answer passes, and only if that answer is right."""
+    """`answer`: only nodes on the path of the search's answer, and only if that answer is right."""
     chains: bool = False
-    """A side goes on while its last step has exactly one child: nothing was weighed there."""
+    """A side is extended while its last step has exactly one child, since no choice was made there."""
 
     def pairs(self, view: View, rng: random.Random) -> Iterator[StepPair]:
-        """Parents first. A node whose best step leads nowhere gives none: its values are mistaken."""
+        """Parents first. A node whose best step leads to no right answer gives no pair: its values are mistaken."""
         for parent in self._parents(view):
             sides = self.sides(view, parent)
             if not sides or not self.may_win(view, sides[0]):

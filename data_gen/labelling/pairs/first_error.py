@@ -25,30 +25,30 @@ _READS: dict[Judge, frozenset[Held]] = {
 
 @PAIR_RULES.register("first_error")
 class FirstErrorPairs(PairRule):
-    """Rejected is the step at which a wrong solution goes wrong, chosen a sibling that the judge passes and that leads
-    to a right answer.
+    """The rejected side is the first wrong step of a wrong solution. The chosen side is a sibling that the judge passes
+    and that leads to a right answer.
 
-    The paper's released script does not ask whether the chosen step is right itself; the paper and this rule do. Search
-    `first_error` draws solutions, finds their errors and draws the steps anew; any other tree with siblings at the
-    error serves as well.
+    The paper's released script does not check whether the chosen step itself is right; the paper and this rule do.
+    Search `first_error` draws solutions, finds their errors and redraws the steps. Any other tree with siblings at the
+    error also works.
     """
 
     uses: Literal["first_error"] = "first_error"
     judge: Judge = "oracle"
-    """`oracle`: the task's exact step checker; `mc`: the first step from which no rollout ends right; `scorer`: the
-    first step that the tree's scorer, an LM judge for one, gives less than an even chance."""
+    """`oracle`: the task's exact step checker. `mc`: the first step from which no rollout ends right. `scorer`: the
+    first step to which the tree's scorer, e.g. an LM judge, gives less than an even chance."""
     min_n: float = Field(4, ge=1)
-    """Rollouts without a right end that make a step wrong, for `mc`."""
+    """For `mc`: number of rollouts without a right end that make a step wrong."""
     per_error: int = Field(1, ge=1)
-    """Corrected steps for one error, drawn at random."""
+    """Corrected steps per error, drawn at random."""
 
     @property
     def reads(self) -> frozenset[Held]:
-        """What its judge says."""
+        """What its judge reads."""
         return _READS[self.judge]
 
     def pairs(self, view: View, rng: random.Random) -> Iterator[StepPair]:
-        """In the order of the solutions; solutions that share their error count once."""
+        """Pairs in the order of the solutions. Solutions with the same error count once."""
         wrong = [end for end in ends(view.tree) if end.outcome == 0.0 and end.terminal != "limit"]
         errors = dict.fromkeys(error.node for end in wrong if (error := self._first_error(view, end)) is not None)
         for error in (view.tree.nodes[number] for number in errors):
@@ -62,7 +62,7 @@ class FirstErrorPairs(PairRule):
                 yield self.join(view, self._side(view, fix), self._side(view, error))
 
     def _first_error(self, view: View, end: TreeNode) -> TreeNode | None:
-        """The first step on the way to `end` that the judge rejects; None where that is not known to be the first."""
+        """The first step on the way to `end` that the judge rejects. None if it may not be the first wrong one."""
         if self.judge == "oracle" and end.steps_ok is None:
             raise UserError(
                 f"pairs.judge: 'oracle' needs a task with an exact step checker, and that of {view.tree.problem_id!r} "
@@ -75,9 +75,9 @@ class FirstErrorPairs(PairRule):
         return None
 
     def _verdict(self, view: View, node: TreeNode) -> bool | None:
-        """Whether no step up to here is wrong; None where the judge did not say."""
+        """Whether no step up to here is wrong. None if the judge gave no verdict."""
         match self.judge:
-            case "oracle":  # the checker looks at steps, the outcome at the answer line
+            case "oracle":  # the checker checks steps, the outcome is about the answer line
                 return False if node.terminal and node.outcome == 0.0 else node.steps_ok
             case "mc":
                 if node.terminal:

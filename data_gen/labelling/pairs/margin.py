@@ -15,12 +15,12 @@ from data_gen.labelling.reach import View
 from data_gen.records.labels import StepPair
 
 ROUNDING = 1e-9
-"""3/8 of eight rollouts is a margin of 0.375, whatever the floats say."""
+"""Tolerance: 3/8 of eight rollouts reaches a margin of 0.375 despite floating-point rounding."""
 
 
 @PAIR_RULES.register("margin")
 class Margin(SiblingRule):
-    """Every two siblings whose worth differs by at least `margin`: 3 of 8 rollouts in the paper.
+    """Every two siblings whose scores differ by at least `margin` (3 of 8 rollouts in the paper).
 
     With 8 rollouts a true gap of 0.375 has a standard error of about 0.25: near the margin, noise decides.
     """
@@ -30,7 +30,7 @@ class Margin(SiblingRule):
     margin: float = Field(0.375, gt=0)
 
     def pairs(self, view: View, rng: random.Random) -> Iterator[StepPair]:
-        """Parents first; of one parent the best chosen side first."""
+        """Parents first. Within one parent, the best chosen side comes first."""
         for parent in view.inner():
             for better, worse in itertools.combinations(self.sides(view, parent), 2):
                 if better.score - worse.score >= self.margin - ROUNDING and self.may_win(view, better):

@@ -1,4 +1,4 @@
-"""What the rules share that weigh the children of one node against each other."""
+"""What the rules share that compare the children of one node."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from data_gen.records.scales import Scale, convert
 from data_gen.records.trees import Held, TreeNode
 
 Value = Literal["q", "mc", "reach", "scorer"]
-"""What a step is worth: the search's Q; the share of rollouts from it that ended right; the same of all ends below; the
-scorer's value."""
+"""How a step is scored: the search's Q; the share of rollouts from it that ended right; the same share over all ends
+below it; the scorer's value."""
 
 
 _READS: dict[Value, frozenset[Held]] = {
@@ -29,29 +29,29 @@ class SiblingRule(PairRule):
 
     value: Value = "q"
     min_n: float = Field(1, ge=0)
-    """Fewest observations behind a worth: visits, rollouts, ends."""
+    """Fewest observations behind a score: visits, rollouts, ends."""
     chosen_right: bool = True
     """Only pairs whose better side leads to a right answer somewhere below."""
 
     @property
     def reads(self) -> frozenset[Held]:
-        """What a step is worth by."""
+        """What the score is read from."""
         return _READS[self.value]
 
     def sides(self, view: View, parent: TreeNode) -> list[Side]:
-        """The search's steps below `parent` that can be sides, the best first, the oldest among equals. A step whose
-        worth is unknown cannot, nor one of which nobody can say whether it is right."""
+        """The search's steps below `parent` that can be sides, best first; ties go to the oldest. Steps without a known
+        score and steps with only unverifiable ends below cannot be sides."""
         worths = ((node, self.worth(view, node)) for node in view.steps(parent) if takes_sides(view, node))
         found = [Side(node, worth) for node, worth in worths if worth is not None]
         return sorted(found, key=lambda side: (-side.score, side.node.node))
 
     def may_win(self, view: View, side: Side) -> bool:
-        """Whether the better side may be this one."""
+        """Whether this side may be the better one."""
         return not self.chosen_right or view.reach[side.node.node].right > 0
 
     def worth(self, view: View, node: TreeNode) -> float | None:
-        """What a step is worth on the rule's scale; None where too little is known of it. UserError where the scales do
-        not convert."""
+        """A step's score on the rule's scale. None if there are too few observations. UserError if the scales do not
+        convert."""
         below, given = view.reach[node.node], Scale(view.tree.scale)
         worth, source, n = None, Scale.P, 0.0
         match self.value:

@@ -20,7 +20,8 @@ from data_gen.similarity import edit_distance
 
 @PAIR_RULES.register("top_bottom")
 class TopBottom(SiblingRule):
-    """Top k against bottom k of one parent's children; a pair weighs 1 / (number on top * number at the bottom)."""
+    """Top k against bottom k of one parent's children. The weight of a pair is 1 / (number on top * number at the
+    bottom)."""
 
     uses: Literal["top_bottom"] = "top_bottom"
     scale: Scale = Scale.SIGNED
@@ -28,7 +29,7 @@ class TopBottom(SiblingRule):
     margin: float = Field(0.5, gt=0)
     """Least difference of the scores, on `scale`."""
     min_edit: int = Field(20, ge=0)
-    """Least edit distance of the texts, in characters: steps that say the same differ by noise."""
+    """Least edit distance of the texts, in characters. Scores of steps that say the same differ only by noise."""
 
     def pairs(self, view: View, rng: random.Random) -> Iterator[StepPair]:
         """Parents first."""

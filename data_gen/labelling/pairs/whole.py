@@ -1,4 +1,4 @@
-"""Right against wrong whole solutions of one tree: ordinary DPO, and the control of every step-level rule."""
+"""Right against wrong whole solutions of one tree: ordinary DPO, the baseline of every step-level rule."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from data_gen.records.scales import Scale, convert
 
 @PAIR_RULES.register("whole")
 class Whole(PairRule):
-    """Both sides are complete: `granularity: full`, with the stop tokens that ended them. Cut solutions are on neither
+    """Both sides are complete: `granularity: full`, with the stop tokens that ended them. Cut solutions are never a
     side."""
 
     uses: Literal["whole"] = "whole"

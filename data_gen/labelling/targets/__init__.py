@@ -1,4 +1,4 @@
-"""Target builders: what a verifier should say along a path; one file each."""
+"""Target builders decide what value a verifier should give along a path. There is one file per builder."""
 
 from data_gen.labelling.targets.base import TARGET_RULES, TargetRule
 

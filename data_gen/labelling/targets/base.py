@@ -1,5 +1,5 @@
-"""What a target builder is: a frozen config that recipes write, and one function from a tree whose nodes are steps to
-targets.
+"""The target builder interface: a frozen config that recipes write, and one function from a tree whose nodes are steps
+to targets.
 
 @TARGET_RULES.register("q")
 class TreeQ(TargetRule):
@@ -22,51 +22,50 @@ from data_gen.records.trees import Held
 from data_gen.registry import Piece, Registry
 
 PROMPT_END = -1
-"""Where the target of the root stands: at the last token of the prompt, one before the first of the path."""
+"""Index of the root's target: the last token of the prompt, one before the first of the path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is known of one prefix: `Target(0.75, right=True, n=8, counts=(6, 8))`."""
+    """The target of one prefix: `Target(0.75, right=True, n=8, counts=(6, 8))`."""
 
     value: float
     """On the rule's scale."""
     right: bool
     """The value as a hard label."""
     n: float
-    """Observations behind it."""
+    """Number of observations behind it."""
     counts: tuple[float, float] | None = None
-    """(correct, total) where the value is a ratio of counts."""
+    """(correct, total) if the value is a ratio of counts."""
 
 
 Targets = list[tuple[int, Target]]
-"""(index of a token of the path, what is known of the prefix that ends there)."""
+"""(index of a token of the path, target of the prefix that ends there)."""
 
 
 class TargetRule(Piece, ABC):
-    """Base of all target builders; each has a `uses: Literal["name"] = "name"` and a `scale` that its values are on."""
+    """Base of all target builders. Each has a `uses: Literal["name"] = "name"` and a `scale` of its values."""
 
     scale: Scale
     root: bool = False
-    """A target for the question itself, at the last token of the prompt (index -1)."""
+    """Adds a target for the question itself, at the last token of the prompt (index -1)."""
 
     @property
     def reads(self) -> frozenset[Held]:
-        """What the nodes of a tree must hold for it beside draws and outcomes: asked when a recipe loads."""
+        """What the nodes of a tree must hold for it besides draws and outcomes. It is checked when a recipe loads."""
         return frozenset()
 
     @abstractmethod
     def known(self, view: View) -> dict[int, Target]:
-        """Node -> its target, for every node of which something is known. UserError where the tree's values cannot be
-        read."""
+        """Node -> target, for every node with a known value. UserError if the tree's values cannot be read."""
 
     def along(self, view: View, paths: Sequence[Path]) -> list[Targets]:
-        """The targets of each path of one tree, in order; by default one at the last token of every step."""
+        """The targets of each path of one tree, in order. By default there is one at the last token of every step."""
         known = self.known(view)
         return [[*self.at_root(known), *self.at_steps(path, known)] for path in paths]
 
     def at_root(self, known: dict[int, Target]) -> Targets:
-        """The target of the question, if it is asked for and known."""
+        """The target of the question, if it is requested and known."""
         return [(PROMPT_END, known[0])] if self.root and 0 in known else []
 
     def at_steps(self, path: Path, known: dict[int, Target]) -> Targets:
@@ -84,7 +83,7 @@ def step_ends(path: Path) -> tuple[int, ...]:
 
 
 def own_tokens(path: Path) -> list[bool]:
-    """Of each token of a path, whether the policy wrote it: what tools gave back has no value."""
+    """Whether the policy wrote each token of a path. Tool outputs have no value."""
     return [i >= node.observed for node in path.nodes for i in range(len(node.token_ids))]
 
 

@@ -1,4 +1,4 @@
-"""Labels without noise, from the task's step checker, as people give them (PRM800K: Lightman et al., arXiv
+"""Noise-free labels from the task's step checker, in place of human labels (PRM800K: Lightman et al., arXiv
 2305.20050)."""
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from data_gen.records.trees import Held, TreeNode
 
 @TARGET_RULES.register("exact_steps")
 class StepTargets(TargetRule):
-    """1 while every step is right, and the answer, once the solution is over; else 0. For trees that were grown with
+    """1 while every step is right and, once the solution is finished, the answer too; else 0. It needs trees grown with
     `gold: true` over a task that can check steps (as chain does).
 
-    Steps that the search took are labelled, rollouts are not: of a wrong one it is not known where it went wrong.
+    Steps of the search are labelled, rollouts are not: it is unknown where a wrong rollout went wrong.
     """
 
     uses: Literal["exact_steps"] = "exact_steps"
@@ -25,7 +25,7 @@ class StepTargets(TargetRule):
 
     @property
     def reads(self) -> frozenset[Held]:
-        """What the checker said."""
+        """Verdicts of the step checker."""
         return frozenset({"checked_steps"})
 
     def known(self, view: View) -> dict[int, Target]:

@@ -15,10 +15,11 @@ from data_gen.records.trees import Held, TreeNode
 
 @TARGET_RULES.register("mc")
 class MonteCarlo(TargetRule):
-    """Rollouts drawn from the step, and those from above that ran through it. An answer is worth its outcome.
+    """Share of right ends among rollouts drawn from the step and those from above that ran through it. An answer has
+    its outcome as value.
 
-    A hard label is right if any rollout was, and so depends on their number (a step with p = 0.1 is right 57 % of the
-    time with 8): the counts are stored beside it.
+    A hard label is right if any rollout was, so it depends on their number (a step with p = 0.1 is labelled right 57 %
+    of the time with 8). The counts are therefore stored beside it.
     """
 
     uses: Literal["mc"] = "mc"
@@ -29,7 +30,7 @@ class MonteCarlo(TargetRule):
 
     @property
     def reads(self) -> frozenset[Held]:
-        """How many ended right."""
+        """Counts of rollouts."""
         return frozenset({"rollouts"})
 
     def known(self, view: View) -> dict[int, Target]:

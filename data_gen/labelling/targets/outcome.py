@@ -1,4 +1,4 @@
-"""The outcome of the whole solution, said of its end, of every step or of every token (Cobbe et al., arXiv
+"""The outcome of the whole solution, as the target of its end, of every step or of every token (Cobbe et al., arXiv
 2110.14168)."""
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from data_gen.records.scales import Scale, convert
 
 @TARGET_RULES.register("outcome")
 class Outcome(TargetRule):
-    """1 or 0 for a whole path; a step that right and wrong paths share is told both."""
+    """1 or 0 for a whole path. A step that right and wrong paths share gets both."""
 
     uses: Literal["outcome"] = "outcome"
     scale: Literal[Scale.P, Scale.SIGNED] = Scale.P
@@ -22,7 +22,7 @@ class Outcome(TargetRule):
     root: Literal[False] = False
 
     def known(self, view: View) -> dict[int, Target]:
-        """Nothing: an outcome belongs to a path."""
+        """Empty: an outcome belongs to a path, not to a node."""
         return {}
 
     def along(self, view: View, paths: Sequence[Path]) -> list[Targets]:

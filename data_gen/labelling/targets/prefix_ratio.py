@@ -1,5 +1,5 @@
-"""How often solutions that begin like this end right, for every prefix of tokens, without extra rollouts (TVM, arXiv
-2407.12863)."""
+"""The share of right ends among solutions with the same beginning, for every prefix of tokens, without extra rollouts
+(TVM, arXiv 2407.12863)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Counts = tuple[float, float]
 
 @TARGET_RULES.register("prefix_ratio")
 class PrefixRatio(TargetRule):
-    """Right ends / verified ends of all draws that share a prefix: 0 or 1 at a leaf, the pass rate at the root, and at
-    every prefix the count-weighted mean of those that go on from it.
+    """Right ends / verified ends of all draws that share a prefix. It is 0 or 1 at a leaf, the pass rate at the root,
+    and at every prefix the count-weighted mean of its continuations.
 
-    Independent samples make it an unbiased estimate of P(correct | prefix); a tree that a search has grown counts what
-    the search looked at. Past the point where only one draw goes on, its own outcome is all that is known (n = 1).
+    With independent samples it is an unbiased estimate of P(correct | prefix). In a tree grown by a search it reflects
+    what the search selected. Once only one draw continues, its own outcome is all that is known (n = 1).
     """
 
     uses: Literal["prefix_ratio"] = "prefix_ratio"
@@ -35,7 +35,7 @@ class PrefixRatio(TargetRule):
         return {number: self._target(*_counts(below)) for number, below in enumerate(view.reach) if below.total}
 
     def along(self, view: View, paths: Sequence[Path]) -> list[Targets]:
-        """One target a token, or a step."""
+        """One target per token, or per step."""
         if self.level == "steps":
             return super().along(view, paths)
         root = self.at_root(self.known(view)) if self.root else []
@@ -59,7 +59,7 @@ class PrefixRatio(TargetRule):
 
 
 def _trie(siblings: Iterable[TreeNode], reach: Sequence[Reach]) -> dict[tuple[int, ...], Counts]:
-    """Counts of every token prefix inside the steps below one node: different steps may begin alike."""
+    """Counts of every token prefix inside the steps below one node, since different steps may begin alike."""
     counts: defaultdict[tuple[int, ...], Counts] = defaultdict(lambda: (0.0, 0.0))
     for node in siblings:
         correct, total = _counts(reach[node.node])

@@ -1,5 +1,5 @@
-"""How far along the way to an answer a step is (ReST-MCTS*, arXiv 2406.03816): no probability, good for search in the
-same method."""
+"""The progress of a step towards an answer (ReST-MCTS*, arXiv 2406.03816). It is not a probability and is used for
+search in the same method."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from data_gen.records.scales import Scale
 class Progress(TargetRule):
     """V(child) = max(0, V(parent) + (1 - V(parent)) * r / m), V(root) = 0.
 
-    r is 1 if a right answer is still to be reached below the child and -1 if not; m is the fewest steps from the parent
-    to a right answer, or to any end where no right one is left. A right answer at the end of a shortest path is worth
-    exactly 1.
+    r is 1 if a right answer can still be reached below the child and -1 if not. m is the fewest steps from the parent
+    to a right answer, or to any end if no right one is left. A right answer at the end of a shortest path has exactly
+    1.
     """
 
     uses: Literal["progress"] = "progress"
@@ -39,7 +39,7 @@ class Progress(TargetRule):
 
 
 def _distances(view: View, *, right: bool) -> list[float]:
-    """Fewest steps from each node to an end below it: to a right one, or to any that is verified."""
+    """Fewest steps from each node to an end below it: to a right end, or to any verified end."""
     steps = [math.inf] * len(view.tree.nodes)
     for node in reversed(view.tree.nodes):
         if node.terminal and (node.outcome == 1.0 or (not right and node.outcome is not None)):

@@ -1,5 +1,5 @@
-"""The search's own estimate: Q of the edge that leads to a step, and exactly right or wrong at the end (AlphaMath,
-arXiv 2405.03553)."""
+"""The search's own estimate: Q of the edge that leads to a step, and the outcome at a verified end (AlphaMath, arXiv
+2405.03553)."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The searches, one file each; they register themselves with `SEARCHES`."""
+"""The searches, one file each. They register themselves with `SEARCHES`."""

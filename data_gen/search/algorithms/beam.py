@@ -1,8 +1,8 @@
 """Step beam search SBS(B1, B2) (AlphaMath, arXiv 2405.03553, section 3.3; Snell et al., arXiv 2408.03314, section 5.2).
 
-In Snell's terms N = B1 * B2 and M = B2. Unlike AlphaMath's released code a path that can have no answer never takes a
-place in the beam, so that SBS(1, 5) does not end empty-handed while another child lives; and if a whole generation dies
-before any answer, the best of what was cut before comes back.
+In Snell's terms N = B1 * B2 and M = B2. Two things differ from AlphaMath's released code. A path that can have no
+answer never takes a place in the beam, so SBS(1, 5) does not end empty-handed while another child lives. If a whole
+generation dies before any answer, the best of the paths that were cut before come back.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ class Line:
     width: int
     open: list[Node]
     done: list[Node] = field(default_factory=list)
-    """Answers, each of which has taken a place for good."""
+    """Answers. Each occupies a place permanently."""
     cut: list[Node] = field(default_factory=list)
-    """What did not fit."""
+    """Paths that did not fit."""
 
     def select(self, children: Sequence[Node]) -> None:
-        """The best living children fill the places that no answer has taken; equal values in order of their draws."""
+        """Fill the places that no answer occupies with the best living children. Equal values keep the order of their
+        draws."""
         living = list(dict.fromkeys(child for child in children if lives(child)))
         if not living and not self.done:
             living, self.cut = self.cut, []
@@ -53,7 +54,7 @@ class Climb(Search):
     """What beam and DVTS share: lines that advance together, each over its own draws."""
 
     lookahead: int = Field(0, ge=0)
-    """Greedy steps after which a step is valued (Snell et al.: 1 or 3)."""
+    """Greedy steps before a step is valued (Snell et al.: 1 or 3)."""
 
     @property
     def places(self) -> int:
@@ -69,11 +70,11 @@ class Climb(Search):
         return self.places * self.expand.n
 
     def draws(self) -> int:
-        """Every place draws its children, and look-aheads for each, at every depth."""
+        """At every depth, each place draws its children and a look-ahead for each child."""
         return self.width() * self.max_depth * (1 + self.lookahead)
 
     async def grow(self, tree: SearchTree) -> None:
-        """Draw, value, select, until every place has its answer or died; at most as often as a path may have steps."""
+        """Draw, value and select until every place has its answer or is dead, for at most `max_depth` steps."""
         lines = self.lines(tree.root)
         for _ in range(tree.limits.max_depth):
             drawn = iter(await tree.draw([node for line in lines for node in line.open], self.expand, self.expand.n))
@@ -94,8 +95,8 @@ class Beam(Climb):
     """One beam of B1 = `beams` places and B2 = `expand.n` children each: `Beam(beams=1, expand=Expand(n=5))` is
     AlphaMath's SBS(1, 5).
 
-    An answer leaves the beam, keeps its score and narrows the beam by one; each votes with its score (AlphaMath takes
-    the `argmax`, Snell `weighted`).
+    An answer leaves the beam, keeps its score and narrows the beam by one. Each answer votes with its score (AlphaMath
+    takes the `argmax`, Snell `weighted`).
     """
 
     uses: Literal["beam"] = "beam"
@@ -107,16 +108,16 @@ class Beam(Climb):
         return self.beams
 
     def lines(self, root: Node) -> list[Line]:
-        """One line; at the root its places draw B1 * B2 first steps together."""
+        """One line. At the root its places draw B1 * B2 first steps together."""
         return [Line(self.beams, [root] * self.beams)]
 
 
 async def evaluate_ahead(tree: SearchTree, nodes: Sequence[Node], how: Expand, steps: int) -> list[float]:
-    """Look-ahead (Snell et al., section 5.2; no code was released): a step is worth what the verifier says so many
+    """Look-ahead (Snell et al., section 5.2; no code was released). A step's value is the verifier's value that many
     greedy steps further on (0: at the step itself). A path that ends on the way is valued at its end.
 
-    The steps taken ahead stay in the tree (source `lookahead`) and are charged: with k of them a search costs k + 1
-    times as much, which is why it came last at equal budget there.
+    The steps taken ahead stay in the tree (source `lookahead`) and are charged. With k of them a search costs k + 1
+    times as much, which is why it came last at equal budget in the paper.
     """
     greedy, ends = how.model_copy(update={"temperature": 0.0}), list(nodes)
     for _ in range(steps):

@@ -1,8 +1,8 @@
 """Best-of-N (Cobbe et al., arXiv 2110.14168; Snell et al., arXiv 2408.03314, section 5): n whole solutions, each with
 the score of its end.
 
-Naive, weighted and majority selection are voting rules over the same tree (vote.py), and so are all sizes n' <= n
-(subsets.py), as in search-and-learn, which however stores no tokens of what it compares.
+Naive, weighted and majority selection are voting rules over the same tree (votes/), and so are all sizes n' <= n
+(votes/subsets.py), as in search-and-learn, which however stores no tokens of the solutions that it compares.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from data_gen.search.tree import SearchTree
 
 @SEARCHES.register("best_of_n")
 class BestOfN(Search):
-    """n independent solutions; their votes are their scores. A solution without an answer has none."""
+    """n independent solutions, whose votes are their scores. A solution without an answer has no vote."""
 
     one_draw: ClassVar[bool] = True
     independent: ClassVar[bool] = True
@@ -28,9 +28,9 @@ class BestOfN(Search):
     uses: Literal["best_of_n"] = "best_of_n"
     n: int = Field(16, ge=1)
     per_step: bool = False
-    """Keep solutions as paths of steps and score every step, so that votes may aggregate them (min, prod, mean). Prefix
-    by prefix a verifier then reads more tokens, and they are charged. Not with scorer `joint`: engines tell values of
-    last tokens only."""
+    """Keep solutions as paths of steps and score every step, so that votes may aggregate the scores (min, prod, mean).
+    A verifier then reads more tokens, one prefix after the other, and they are charged. It does not work with scorer
+    `joint`, since engines return values of last tokens only."""
 
     def width(self) -> int:
         """All at once."""
@@ -54,7 +54,7 @@ class BestOfN(Search):
         tree.stopped = "answered"
 
     async def _solutions(self, tree: SearchTree) -> list[Node]:
-        """One leaf a sample; equal samples share it."""
+        """One leaf per sample. Equal samples share a leaf."""
         if self.per_step:
             return await tree.solve(tree.root, self.n, self.expand)
         [leaves] = await tree.draw([tree.root], self.expand.model_copy(update={"segment": "solution"}), self.n)

@@ -1,8 +1,8 @@
 """Diverse verifier tree search (Beeching et al., "Scaling test-time compute with open models", 2024; search-and-learn).
 
-n / M subtrees, each a greedy walk: of M drawn steps the best is kept. Unlike in the released code tokens are counted, a
-subtree whose M candidates all die goes on from the best that it had cut, and of the last M candidates only the chosen
-one votes (there all M do).
+There are n / M subtrees. Each is a greedy walk that keeps the best of M drawn steps. Three things differ from the
+released code. Tokens are counted. A subtree whose M candidates all die continues from the best candidate that it had
+cut. Of the last M candidates only the chosen one votes (there all M do).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from data_gen.search.node import Node
 
 @SEARCHES.register("dvts")
 class Dvts(Climb):
-    """`subtrees` = n / M independent walks over `expand.n` = M candidates a step.
+    """`subtrees` = n / M independent walks with `expand.n` = M candidates per step.
 
-    Walks that happen to stand on one node share it in the tree, but each chooses among its own draws only.
+    Walks that reach the same node share it in the tree, but each chooses among its own draws only.
     """
 
     uses: Literal["dvts"] = "dvts"
@@ -28,9 +28,9 @@ class Dvts(Climb):
 
     @property
     def places(self) -> int:
-        """One a subtree."""
+        """One per subtree."""
         return self.subtrees
 
     def lines(self, root: Node) -> list[Line]:
-        """One line of one place a subtree."""
+        """One line with one place per subtree."""
         return [Line(1, [root]) for _ in range(self.subtrees)]

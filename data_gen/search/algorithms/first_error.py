@@ -1,5 +1,5 @@
-"""Solutions, the first wrong step of those that end wrong, and that step drawn anew (the data of Step-DPO, arXiv
-2406.18629)."""
+"""Draws solutions, finds the first wrong step of those that end wrong, and redraws that step (the data of Step-DPO,
+arXiv 2406.18629)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from data_gen.search.tree import SearchTree
 
 @SEARCHES.register("first_error")
 class FirstError(Search):
-    """Pair rule `first_error` sets the corrected steps against the wrong one: steps that the judge passes and that lead
-    to a right answer.
+    """Pair rule `first_error` sets the wrong step against corrected ones: steps that the judge passes and that lead to
+    a right answer.
 
-    The paper has a strong LM find the error; here it is the task's exact step checker (`oracle`), rollouts of every
-    step (`mc`: from the first wrong step on none ends right), or the stage's scorer (`scorer`: less than an even
+    In the paper a strong LM finds the error. Here the task's exact step checker does (`oracle`), or rollouts of every
+    step (`mc`: no rollout ends right from the first wrong step on), or the stage's scorer (`scorer`: less than an even
     chance; `step_judge` asks an LM).
     """
 
@@ -30,36 +30,36 @@ class FirstError(Search):
     takes_solutions: ClassVar[bool] = True
     one_draw: ClassVar[bool] = True
     samples: int = Field(2, ge=1)
-    """Solutions of a problem; those that the stage is given count first."""
+    """Solutions per problem. Solutions that the stage is given count first."""
     errors: int = Field(1, ge=1)
-    """Wrong solutions that are mended, at most."""
+    """Most wrong solutions that are corrected."""
     corrections: int = Field(16, ge=1)
-    """Completions from the last right step."""
+    """Completions drawn from the last right step."""
     judge: Literal["oracle", "mc", "scorer"] = "oracle"
     k: int = Field(8, ge=1)
-    """Rollouts of every step, for `mc`."""
+    """Rollouts per step, for `mc`."""
 
     def counts(self, *, gold: bool) -> frozenset[Held]:
-        """Rollouts where they judge steps."""
+        """With rollouts, if they judge steps."""
         return frozenset({"rollouts"} if self.judge == "mc" else ())
 
     @property
     def needs_step_checker(self) -> bool:
-        """Where it judges steps."""
+        """True if it judges steps."""
         return self.judge == "oracle"
 
     @property
     def needs_scorer(self) -> bool:
-        """Only to judge steps."""
+        """Needed only to judge steps."""
         return self.judge == "scorer"
 
     @property
     def needs_gold(self) -> bool:
-        """Solutions and completions are judged by their answers."""
+        """True: solutions and completions are graded by their answers."""
         return True
 
     def width(self) -> int:
-        """Solutions first, corrections later."""
+        """First the solutions, later the corrections."""
         return max(self.samples, self.corrections)
 
     def draws(self) -> int:
@@ -68,7 +68,8 @@ class FirstError(Search):
         return self.samples + self.errors * (self.corrections + rollouts)
 
     async def grow(self, tree: SearchTree) -> None:
-        """Draw, find, draw anew; the first steps of what ends right enter the tree and are judged themselves."""
+        """Draw solutions, find errors, redraw. The first steps of completions that end right enter the tree and are
+        judged, too."""
         ends = await tree.solve(tree.root, self.samples, self.expand)
         await tree.judge(ends)
         wrong = [end for end in dict.fromkeys(ends) if end.outcome == 0.0 and end.terminal != "limit"][: self.errors]
@@ -85,7 +86,7 @@ class FirstError(Search):
             await tree.evaluate(corrected)
 
     async def _passed(self, tree: SearchTree, nodes: Sequence[Node]) -> set[Node]:
-        """Those up to which the judge finds nothing wrong."""
+        """The nodes up to which the judge finds nothing wrong."""
         distinct = list(dict.fromkeys(nodes))
         match self.judge:
             case "oracle":
@@ -100,7 +101,7 @@ class FirstError(Search):
 
 
 def _right(tree: SearchTree, nodes: Iterable[Node]) -> Iterable[Node]:
-    """Nodes up to which every step is right and, at an end, the answer. UserError where the task has no step
+    """The nodes up to which every step is right and, at an end, also the answer. UserError if the task has no step
     checker."""
     gold = tree.gold("the exact steps")
     for node in nodes:

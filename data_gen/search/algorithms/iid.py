@@ -1,8 +1,8 @@
-"""Independent samples that share what they have in common (TVM, Lee et al., arXiv 2407.12863, section 3.1).
+"""Independent samples that share common beginnings (TVM, Lee et al., arXiv 2407.12863, section 3.1).
 
-No code was released. Solutions are drawn whole and stand in the tree as paths of steps, equal beginnings once: how many
-went through a node and how many of those ended right estimates P(correct | prefix) without a further draw. The tries of
-tokens inside the steps are made where labels are (`value_targets` with the rule `prefix_ratio`).
+No code was released. Solutions are drawn whole and stored in the tree as paths of steps, with equal beginnings once.
+The number of solutions through a node and the number of those that ended right estimate P(correct | prefix) without
+further draws. The rule `prefix_ratio` of `value_targets` builds the tries of tokens inside the steps.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from data_gen.search.tree import SearchTree
 
 
 class Sampled(Budgeted):
-    """What searches share that begin with independent solutions; the probe is the first of them."""
+    """What searches share that begin with independent solutions. The probe is the first of them."""
 
     one_draw: ClassVar[bool] = True
     takes_solutions: ClassVar[bool] = True
@@ -32,12 +32,12 @@ class Sampled(Budgeted):
     scale: Literal[Scale.P] = Scale.P
 
     def counts(self, *, gold: bool) -> frozenset[Held]:
-        """Visits of the solutions that were judged."""
+        """Visits of the graded solutions."""
         return frozenset({"visits"} if gold else ())
 
     @property
     def needs_scorer(self) -> bool:
-        """Outcomes are all it looks at."""
+        """It uses outcomes only."""
         return False
 
     @model_validator(mode="after")
@@ -52,7 +52,8 @@ class Sampled(Budgeted):
         return await self.solutions(tree, self.probe)
 
     async def solutions(self, tree: SearchTree, n: int) -> list[Node]:
-        """The ends of n more solutions, one a draw; where gold is granted judged, and counted on their paths."""
+        """The ends of n more solutions, one per draw. If gold is granted, they are graded and counted on their
+        paths."""
         ends = await tree.solve(tree.root, n, self.expand)
         if not tree.granted:
             return ends
@@ -65,16 +66,15 @@ class Sampled(Budgeted):
 
 @SEARCHES.register("iid")
 class Iid(Sampled):
-    """`Iid(n=64)`: N and `mc_total` of a node are the verified solutions through it, W and `mc_correct` the right ones
-    among them, where gold is granted. Each draw votes once, which makes the majority its answer at test time.
-    """
+    """`Iid(n=64)`. If gold is granted, N and `mc_total` of a node are the verified solutions through it, and W and
+    `mc_correct` are the right ones among them. Each draw votes once, so the answer at test time is the majority."""
 
     independent: ClassVar[bool] = True
 
     uses: Literal["iid"] = "iid"
 
     def counts(self, *, gold: bool) -> frozenset[Held]:
-        """Every solution that was judged is a visit, and a rollout, of the nodes that it runs through."""
+        """Every graded solution is a visit, and a rollout, of the nodes on its path."""
         return frozenset({"visits", "rollouts"} if gold else ())
 
     def width(self) -> int:
@@ -86,14 +86,14 @@ class Iid(Sampled):
         return self.n
 
     async def grow(self, tree: SearchTree) -> None:
-        """Draw them all."""
+        """Draw all solutions."""
         await self.solutions(tree, self.n - self.probe)
         answers = [node for node in tree.nodes if node.terminal == "answer"]
         tree.vote([(node, 1.0) for node in answers for _ in range(node.draws)])
         tree.stopped = "answered"
 
     async def solutions(self, tree: SearchTree, n: int) -> list[Node]:
-        """Every solution through a node is a rollout of it: that is TVM's estimate."""
+        """Every solution through a node is a rollout of it: this is TVM's estimate."""
         ends = await super().solutions(tree, n)
         for node in tree.nodes:
             node.mc_correct, node.mc_total = node.total, float(node.visits)

@@ -1,9 +1,10 @@
-"""MCTS with PUCT, leaves worth value and outcome, and running-mean backup (AlphaMath, arXiv 2405.03553, section 3).
+"""MCTS with PUCT, a leaf value mixed from value and outcome, and running-mean backup (AlphaMath, arXiv 2405.03553,
+section 3).
 
-What differs from the released code (Super_MARIO): a walk that meets a dead end turns elsewhere (there the tree is never
-walked again); c is the paper's 1.25 (there 1.5 where the config is silent); equal draws merge in order of their first
-(there in that of a Python set); ties go to the oldest (there to chance); several leaves may be expanded at once; every
-child is valued when it is made.
+What differs from the released code (Super_MARIO): a walk that meets a dead end continues elsewhere (there the tree is
+never walked again); c is the paper's 1.25 (there 1.5 if the config does not set it); equal draws merge in order of
+their first (there in that of a Python set); ties go to the oldest (there they are random); several leaves may be
+expanded at once; every child is valued when it is created.
 """
 
 from __future__ import annotations
@@ -24,21 +25,21 @@ from data_gen.search.tree import SearchTree
 
 @SEARCHES.register("mcts")
 class Mcts(Budgeted):
-    """Every simulation walks to an open leaf, gives it children and backs up what the leaf is worth.
+    """Every simulation walks to an open leaf, expands it and backs up the leaf's value.
 
-    As in the released code a terminal child backs up its reward when it is made, so visits may outnumber simulations.
-    On scale p `Mcts(scale="p", select=Puct(c=0.625, fpu="half"))` walks as the default does on [-1, 1]. With
-    `outcome_weight: 0` it answers.
+    As in the released code, a terminal child backs up its reward when it is created, so visits may outnumber
+    simulations. On scale p, `Mcts(scale="p", select=Puct(c=0.625, fpu="half"))` walks as the default does on [-1, 1].
+    With `outcome_weight: 0` the search answers.
     """
 
     uses: Literal["mcts"] = "mcts"
     simulations: int = Field(40, ge=1)
     wave: int = Field(1, ge=1)
-    """Leaves that are expanded at once, all chosen before any is awaited, with virtual loss."""
+    """Number of leaves that are expanded at once. All are chosen before any is awaited, with virtual loss."""
     select: Selector = Puct()
     backup: Backup = "mean"
     outcome_weight: float = Field(1.0, ge=0, le=1)
-    """lambda at terminal nodes: (1 - lambda) * value + lambda * reward. 0 needs no gold and is what serves at test
+    """lambda at terminal nodes: (1 - lambda) * value + lambda * reward. 0 needs no gold and is the setting for test
     time."""
     scale: Scale = Scale.SIGNED
 
@@ -60,7 +61,7 @@ class Mcts(Budgeted):
         return self.outcome_weight > 0 or super().needs_gold
 
     def width(self) -> int:
-        """A wave of leaves, expanded together."""
+        """One wave of leaves, expanded together."""
         return self.wave * self.expand.n
 
     def draws(self) -> int:
@@ -68,7 +69,7 @@ class Mcts(Budgeted):
         return self.simulations * self.expand.n
 
     async def grow(self, tree: SearchTree) -> None:
-        """Simulations in waves; ends early (`exhausted`) when every path has ended."""
+        """Simulations in waves. It ends early (`exhausted`) when every path has ended."""
         closed: set[Node] = set()
         done = 0
         await tree.evaluate([tree.root])
@@ -82,7 +83,7 @@ class Mcts(Budgeted):
         tree.vote([(best, 1.0)] if (best := best_answer(tree.root)) else [])
 
     async def _simulate(self, tree: SearchTree, leaves: list[Node], closed: set[Node]) -> None:
-        """Expand, evaluate, back up, in the order in which the leaves were chosen."""
+        """Expand, evaluate and back up, in the order in which the leaves were chosen."""
         families = await tree.expand_all(leaves, self.expand)
         children = [child for family in families for child in family]
         await tree.evaluate(children)
@@ -98,7 +99,7 @@ class Mcts(Budgeted):
                 close(leaf, closed)
 
     def worth(self, tree: SearchTree, node: Node) -> float:
-        """V of an open node; V and reward mixed at a terminal one (all reward where it has no answer)."""
+        """V of an open node. A terminal node mixes V and reward (reward alone if it has no answer)."""
         value = node.value if node.value is not None else 0.0
         reward = tree.reward(node) if node.terminal else None
         if reward is None:
@@ -111,7 +112,8 @@ class Mcts(Budgeted):
         first = descend(tree.root, self.select, closed)
         if first is None or wave == 1:
             return [first] if first else []
-        # A leaf that is already chosen is closed for the rest of the wave only, and so are the nodes above it.
+        # A chosen leaf is closed for the rest of the wave only, and so are the nodes above it that have nothing else
+        # open.
         passed, before, leaves = set(closed), dict[Node, tuple[int, float]](), list[Node]()
         leaf: Node | None = first
         while leaf is not None:
@@ -121,11 +123,12 @@ class Mcts(Budgeted):
                 before.setdefault(node, (node.visits, node.total))
                 node.visits, node.total = node.visits + 1, node.total + loss(tree.scale)
             leaf = descend(tree.root, self.select, passed) if len(leaves) < wave else None
-        for node, (visits, total) in before.items():  # as it was, to the last bit
+        for node, (visits, total) in before.items():  # restores the exact bits
             node.visits, node.total = visits, total
         return leaves
 
 
 def loss(scale: Scale) -> float:
-    """What a virtual loss adds to W: a wrong answer; on scales without outcomes 0, so that the visit alone counts."""
+    """What a virtual loss adds to W: the value of a wrong answer, or 0 on scales without outcomes, so that only the
+    visit counts."""
     return convert(0.0, Scale.P, scale) if convertible(scale, Scale.P) else 0.0

@@ -1,11 +1,11 @@
 """MCTS whose siblings become preferences (Xie et al., MCTS-DPO, arXiv 2405.00451, section 3.1): self-evaluation and
 outcome, rewards of steps, and moves that are committed one by one.
 
-What differs from the released code: a visit counts once (there once more for every expansion on the way, and the root
-twice); the self-evaluation C enters as it is (there divided by the depth, replaced by the parent's where it is 0, and
-1.25 for a right answer that is no copy of the gold); steps are no longer for a longer gold solution; no gold step is
-put among the children; near duplicates merge by their words (`expand: {dedupe: near}`, there by the policy's
-embeddings); a committed path that dies is left for one that lives (there it ends the tree).
+What differs from the released code: a visit counts once (there again for every expansion on the way, and twice for the
+root); the self-evaluation C is used unchanged (there it is divided by the depth, replaced by the parent's if it is 0,
+and set to 1.25 for a right answer that does not copy the gold); step length does not depend on the gold solution's
+length; no gold step is added to the children; near duplicates merge by their words (`expand: {dedupe: near}`, there by
+the policy's embeddings); a committed path that dies is left for one that lives (there it ends the tree).
 """
 
 from __future__ import annotations
@@ -27,31 +27,30 @@ from data_gen.search.tree import SearchTree
 
 @SEARCHES.register("mcts_dpo")
 class MctsDpo(Budgeted):
-    """R(s) = C(s) + O(s): the scorer's P(correct), `self_evaluation` in the paper, and +1 or -1 at an end; a step earns
-    R(s') - R(s).
+    """R(s) = C(s) + O(s). C is the scorer's P(correct), `self_evaluation` in the paper; O is +1 or -1 at an end. A
+    step's reward is R(s') - R(s).
 
-    Q = R(s') - R(s) + gamma * V(s') is relative to where the step starts: it compares siblings and nothing else, hence
-    scale ranking.
+    Q = R(s') - R(s) + gamma * V(s') is relative to the step's start. It compares siblings only, hence scale ranking.
     Pairs: `{uses: best_sibling, along: answer, smoothing: visits, chains: true, scale: ranking}`. N of a committed node
-    counts both the visits that chose it and those that then began there.
+    counts the visits that chose it and those that began there.
     """
 
     uses: Literal["mcts_dpo"] = "mcts_dpo"
     iterations: int = Field(16, ge=1)
-    """Walks a move (5 in the paper, 64 in the code)."""
+    """Walks per move (5 in the paper, 64 in the code)."""
     root_factor: int = Field(4, ge=1)
-    """So many times the walks for the first move."""
+    """Factor on the number of walks for the first move."""
     horizon: int = Field(3, ge=1)
     """Steps below the committed node after which a walk ends."""
     first: int | None = Field(None, ge=1)
-    """Children of the question; None: `expand.n`, as everywhere else."""
+    """Number of children of the question. None: `expand.n`, as for other nodes."""
     returns: int = Field(4, ge=0)
-    """So many times a committed path that can have no answer any more is left for the nearest step above it that can.
+    """How many times a committed path that can no longer have an answer is left for the nearest step above it that can.
     0: the first dead end that is committed to ends the tree, as in the released code."""
     gamma: float = Field(1.0, ge=0, le=1)
     select: Puct = Puct(c=1.0, prior="length_penalised", fpu="reward")
     outcome_weight: float = Field(1.0, ge=0)
-    """What O is multiplied by; 0 needs no gold."""
+    """Weight of O. 0 needs no gold."""
     scale: Literal[Scale.RANKING] = Scale.RANKING
 
     def counts(self, *, gold: bool) -> frozenset[Held]:
@@ -60,7 +59,7 @@ class MctsDpo(Budgeted):
 
     @property
     def needs_gold(self) -> bool:
-        """O is an outcome."""
+        """True if O counts, since O is an outcome."""
         return self.outcome_weight > 0 or super().needs_gold
 
     def width(self) -> int:
@@ -68,15 +67,14 @@ class MctsDpo(Budgeted):
         return max(self.expand.n, self.first or 0)
 
     def draws(self) -> int:
-        """Every walk may expand a node at each step, up to what the tree can hold."""
+        """Every walk may expand a node at each step, up to the size of a full tree."""
         moves = self.max_depth * (1 + self.returns)
         walks = self.iterations * (self.root_factor + moves - 1) * self.horizon
         full = sum(self.width() ** depth for depth in range(1, self.horizon + 1)) * moves
         return min(walks * self.width(), full)
 
     async def grow(self, tree: SearchTree) -> None:
-        """Walk, commit to a child, go on below it with what is known of it already, until the committed path has
-        ended."""
+        """Walk, commit to a child and continue below it with its statistics, until the committed path has ended."""
         here, left, dead = tree.root, self.returns, set[Node]()
         while not here.terminal and not self.over(tree):
             for _ in range(self.iterations * (self.root_factor if here is tree.root else 1)):
@@ -92,7 +90,7 @@ class MctsDpo(Budgeted):
         tree.vote([(here, 1.0)] if here.terminal == "answer" else [])
 
     async def _walk(self, tree: SearchTree, here: Node) -> None:
-        """Down to an end or to the horizon, giving children to what has none, and back up."""
+        """Walk down to an end or to the horizon, expanding nodes without children, and back up."""
         node = here
         while not node.terminal and node.depth - here.depth < self.horizon:
             if not node.steps():
@@ -110,15 +108,15 @@ class MctsDpo(Budgeted):
         self.select.set_priors(node)
 
     def worth(self, node: Node) -> float:
-        """R; 0 for the question, as in the code."""
+        """R. The question has 0, as in the code."""
         outcome = 0.0 if node.terminal in ("invalid", "limit") else node.outcome
         ends = 2 * outcome - 1 if node.terminal and outcome is not None else 0.0
         return (node.value or 0.0) + self.outcome_weight * ends
 
 
 def living(node: Node, dead: set[Node]) -> Node | None:
-    """`node`, or the nearest above it, with a step below that may still lead to an answer; None: nowhere. `dead` learns
-    the others."""
+    """The nearest of `node` and the nodes above it with a step below that may still lead to an answer. None if there is
+    none. Dead nodes are added to `dead`."""
     for above in node.up():
         dead.update(child for child in above.steps() if child.terminal in ("invalid", "limit"))
         if not dead.issuperset(above.steps()):
@@ -128,8 +126,8 @@ def living(node: Node, dead: set[Node]) -> Node | None:
 
 
 def commit(node: Node, dead: Set[Node] = frozenset()) -> Node:
-    """The child with the most visits * (1 + how far apart the visits of its own children are), then the greatest Q,
-    then the oldest; a dead one only where all are."""
+    """The child with the greatest visits * (1 + spread of the visits of its own children), then the greatest Q, then
+    the oldest. A dead child is chosen only if all are dead."""
 
     def rank(child: Node) -> tuple[float, float, int]:
         visits = [below.visits for below in child.steps()]

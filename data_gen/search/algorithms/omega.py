@@ -1,10 +1,10 @@
 """OmegaPRM: the first error of a wrong rollout by binary search (Luo et al., arXiv 2406.06592, section 3.2 and
 algorithm 1).
 
-What differs from OpenR's implementation: correctness is the task's checker's word (there a substring of the last
-sentence), lengths are tokens (there words), a midpoint is estimated once (there twice), a rollout is searched once
-(there all wrong rollouts of a state come back), what rollouts share is estimated once, and every step of a searched
-rollout is a node, so that no edge hides two of them.
+What differs from OpenR's implementation: the task's checker decides correctness (there a substring of the last
+sentence); lengths are tokens (there words); a midpoint is estimated once (there twice); a rollout is searched once
+(there all wrong rollouts of a state return to the pool); beginnings that rollouts share are estimated once; every step
+of a searched rollout is a node, so that no edge hides two of them.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from data_gen.search.tree import SearchTree
 
 @dataclass(slots=True)
 class Bisection:
-    """Where a rollout goes wrong: `path[low - 1]` can still end right (0: the state it was drawn from), `path[high -
-    1]` never did."""
+    """Bounds on where a rollout goes wrong: `path[low - 1]` can still end right (0: the state it was drawn from),
+    `path[high - 1]` never did."""
 
     path: list[Node]
     low: int
@@ -36,11 +36,11 @@ class Bisection:
 
     @property
     def middle(self) -> Node | None:
-        """The step to look at next; None once `high` is the first error."""
+        """The step to test next. None once `high` is the first error."""
         return self.path[(self.low + self.high) // 2 - 1] if self.high - self.low > 1 else None
 
     def halve(self) -> None:
-        """Go by the counts of the middle."""
+        """Halve the range by the counts of the middle step."""
         at = (self.low + self.high) // 2
         if self.path[at - 1].mc_correct > 0:
             self.low = at
@@ -50,10 +50,9 @@ class Bisection:
 
 @SEARCHES.register("omega")
 class Omega(Budgeted):
-    """`Omega(searches=16, k=8)`. States that can end both ways give their wrong rollouts to a pool; the one of the
+    """`Omega(searches=16, k=8)`. States that can end both ways add their wrong rollouts to a pool. The rollout with the
     greatest alpha^(1 - MC) * beta^(length / L) + c * sqrt(sum of N) / (1 + N) is searched next. Labels are the mc
-    counts of the nodes.
-    """
+    counts of the nodes."""
 
     one_draw: ClassVar[bool] = True
     takes_solutions: ClassVar[bool] = True
@@ -61,15 +60,15 @@ class Omega(Budgeted):
 
     uses: Literal["omega"] = "omega"
     searches: int = Field(16, ge=1)
-    """Rollouts that are searched, at most."""
+    """Most rollouts that are searched."""
     wave: int = Field(1, ge=1)
-    """Searches that run side by side, all chosen before the first begins."""
+    """Searches that run side by side. All are chosen before the first begins."""
     k: int = Field(8, ge=1)
-    """Rollouts of a state."""
+    """Rollouts per state."""
     alpha: float = Field(0.5, gt=0, le=1)
-    """Small: states that mostly end right go first."""
+    """Small values favour states that mostly end right."""
     beta: float = Field(0.9, gt=0, le=1)
-    """Small: short rollouts go first."""
+    """Small values favour short rollouts."""
     length: int = Field(500, ge=1)
     """L, in tokens."""
     c: float = Field(0.125, ge=0)
@@ -81,12 +80,12 @@ class Omega(Budgeted):
 
     @property
     def needs_scorer(self) -> bool:
-        """Rollouts are all it looks at."""
+        """It uses rollouts only."""
         return False
 
     @property
     def needs_gold(self) -> bool:
-        """Rollouts are judged."""
+        """True: rollouts are graded."""
         return True
 
     def width(self) -> int:
@@ -98,7 +97,7 @@ class Omega(Budgeted):
         return self.k * (1 + self.searches * math.ceil(math.log2(max(2, self.max_depth))))
 
     async def grow(self, tree: SearchTree) -> None:
-        """Estimate the question; search, wave by wave, while there are candidates."""
+        """Estimate the question, then search in waves while there are candidates."""
         await tree.complete([tree.root], self.k, self.expand)
         if unanimous(tree.root.rollouts(), self.k):
             tree.stopped = "decided"
@@ -113,7 +112,7 @@ class Omega(Budgeted):
             done += len(chosen)
 
     async def _locate(self, tree: SearchTree, rollouts: list[Node]) -> list[Node]:
-        """Find the first error of every rollout; the states that were met for the first time."""
+        """Find the first error of every rollout. Returns the states that were estimated for the first time."""
         searches = [Bisection(path, 0, len(path)) for path in map(tree.unroll, rollouts)]
         fresh: list[Node] = []
         while middles := [search.middle for search in searches if search.middle]:
@@ -125,7 +124,7 @@ class Omega(Budgeted):
         return fresh
 
     def _choose(self, pool: list[Node], visits: Counter[Node], wave: int) -> list[Node]:
-        """Take up to `wave` rollouts out of the pool; the oldest among equals."""
+        """Take up to `wave` rollouts out of the pool. Ties go to the oldest."""
         chosen: list[Node] = []
         while pool and len(chosen) < wave:
             best = max(pool, key=lambda rollout: (self.score(rollout, visits), -rollout.id))
@@ -144,7 +143,7 @@ class Omega(Budgeted):
 
 
 def candidates(states: Iterable[Node]) -> list[Node]:
-    """The different wrong rollouts of states that can end both ways."""
+    """The distinct wrong rollouts of states that can end both ways."""
     found: dict[tuple[Node, tuple[int, ...]], Node] = {}
     for state in states:
         if 0 < state.mc_correct < state.mc_total:

@@ -1,10 +1,10 @@
 """Particle filtering over steps (Puri et al., "Rollout roulette", arXiv 2502.01618, section 3) and Feynman-Kac steering
-of text (Singhal et al., arXiv 2501.06848, section 3): one algorithm, told apart by the potential.
+of text (Singhal et al., arXiv 2501.06848, section 3). They are one algorithm with different potentials.
 
-The default is the former: weights (p / (1 - p))^(1/T) at every step, resampling every time. Unlike in the released code
-(its_hub, probabilistic-inference-scaling) no resample follows the last step, ended paths draw nothing, resampling is
-systematic unless asked otherwise, and paths without an answer weigh nothing. Unlike in FK steering's, weights are
-carried over steps that are not resampled.
+The default is particle filtering: weights (p / (1 - p))^(1/T) at every step, resampled every time. Unlike in the
+released code (its_hub, probabilistic-inference-scaling), no resampling follows the last step, ended paths draw nothing,
+resampling is systematic by default, and paths without an answer have weight 0. Unlike in FK steering's code, weights
+are carried over steps without resampling.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Particle Gibbs over steps (Puri et al., arXiv 2502.01618, section 3.3; Andrieu et al. 2010; ancestor sampling:
 Lindsten et al. 2014).
 
-Sweeps of a particle filter in which one path, drawn from the sweep before, is kept: it competes at every step as far as
-it had got by then, and paths that resampling puts on it go on from there. Unlike in its_hub any number of paths is
-dealt over the sweeps (`budget % iterations == 0` is asserted there), the kept path costs none of them, ancestor
-sampling works, and all sweeps vote.
+Each sweep of the particle filter keeps one path, drawn from the sweep before. At every step the kept path competes with
+its first steps up to there, and paths that resampling puts on it continue from there. Unlike in its_hub, any number of
+paths is divided over the sweeps (`budget % iterations == 0` is asserted there), the kept path costs none of them,
+ancestor sampling works, and all sweeps vote.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from data_gen.search.tree import SearchTree
 
 @SEARCHES.register("particle_gibbs")
 class ParticleGibbs(Filter):
-    """`n` paths over `iterations` sweeps, as evenly as they go: `ParticleGibbs(n=10, iterations=3)` sweeps with 4, 3
-    and 3 new ones.
+    """`n` paths divided over `iterations` sweeps as evenly as possible: `ParticleGibbs(n=10, iterations=3)` sweeps with
+    4, 3 and 3 new ones.
 
-    Resampling is multinomial whatever `resample.scheme` says for the first sweep: conditioned on the kept path only
-    that is exact.
+    Sweeps with a kept path use multinomial resampling, since only that is exact given the kept path. `resample.scheme`
+    applies to the first sweep.
     """
 
     uses: Literal["particle_gibbs"] = "particle_gibbs"
     iterations: int = Field(2, ge=1)
     burn_in: int = Field(0, ge=0)
-    """So many first sweeps do not vote; `iterations - 1` is the released behaviour."""
+    """Number of first sweeps that do not vote. `iterations - 1` is the released behaviour."""
     ancestors: bool = False
-    """Whenever paths are resampled, the kept path may swap what lies before for another path's beginning, in proportion
-    to how well the rest of it follows there: mixes better. The engine scores the rest, the scorer the joined path, and
-    both are charged."""
+    """At every resampling, the kept path may exchange its beginning for another path's, in proportion to how well its
+    rest follows there. This mixes better. The engine scores the rest and the scorer the joined path, and both are
+    charged."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -61,7 +61,7 @@ class ParticleGibbs(Filter):
         return self
 
     async def grow(self, tree: SearchTree) -> None:
-        """Sweep after sweep; the final paths of each share one vote."""
+        """Sweep after sweep. The final paths of each sweep share one vote."""
         kept, votes = None, list[tuple[Node, float]]()
         for turn in range(self.iterations):
             n = self.n // self.iterations + (turn < self.n % self.iterations)
@@ -72,8 +72,8 @@ class ParticleGibbs(Filter):
         tree.stopped = "answered" if votes else "exhausted"
 
     async def conditional(self, tree: SearchTree, n: int, kept: Node | None, turn: int) -> Swarm:
-        """One sweep of n new paths beside the kept one, which is the swarm's last; an ordinary sweep where there is
-        none."""
+        """One sweep of n new paths and the kept one, which is the swarm's last. Without a kept path it is an ordinary
+        sweep."""
         if kept is None:
             return await self.sweep(tree, n, turn)
         swarm, step = Swarm([tree.root] * (n + 1), [0.0] * (n + 1)), 0
@@ -89,7 +89,7 @@ class ParticleGibbs(Filter):
         return swarm
 
     async def _reborn(self, tree: SearchTree, swarm: Swarm, kept: Node, step: int, rng: random.Random) -> Node:
-        """The kept path with its first steps drawn anew among the swarm's paths x: by w(x) * p(rest | x) * G(x and
+        """The kept path with its beginning redrawn from the swarm's paths x, with weight w(x) * p(rest | x) * G(x and
         rest) / G(x)."""
         rest = kept.path()[step:]
         able = [
@@ -112,12 +112,12 @@ class ParticleGibbs(Filter):
         return ends[swarm.nodes[chosen]]
 
     def _follows(self, tree: SearchTree, beginning: Node, end: Node) -> float:
-        """log p(rest | beginning) and what the rest adds to the potentials."""
+        """log p(rest | beginning) plus the gain in log-potential from the rest."""
         rest = end.path()[beginning.depth :]
         gained = self.potential.of_path(end, tree.scale) - self.potential.of_path(beginning, tree.scale)
         return sum(node.known_logprob for node in rest) + gained
 
 
 def at(kept: Node, step: int) -> Node:
-    """Where a path stood after so many steps."""
+    """The node of a path after `step` steps."""
     return kept.path()[min(step, kept.depth) - 1]

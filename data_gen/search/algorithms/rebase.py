@@ -1,8 +1,8 @@
 """REBASE, reward-balanced search (Wu et al., "Inference scaling laws", arXiv 2408.00724, section 3.2).
 
-The width is dealt to the open paths in proportion to exp(value / temperature) and shrinks by one with every answer. The
-paper rounds each share by itself, so that the sum may miss the width; here the largest remainders get what is left.
-Paths that die free their place.
+The width is divided among the open paths in proportion to exp(value / temperature) and shrinks by one with every
+answer. The paper rounds each share separately, so the sum may miss the width; here the largest remainders get the rest.
+Paths that die free their places.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from data_gen.search.tree import SearchTree
 
 @SEARCHES.register("rebase")
 class Rebase(Search):
-    """`n` paths wide at first. Answers vote with their scores, one vote a draw."""
+    """The width starts at `n` paths. Answers vote with their scores, one vote per draw."""
 
     one_draw: ClassVar[bool] = True
 
     uses: Literal["rebase"] = "rebase"
     n: int = Field(16, ge=1)
     temperature: float = Field(0.2, gt=0)
-    """T_b: small follows the values closely, large spreads evenly. On scale signed twice as much does the same."""
+    """T_b. A small value follows the values closely, a large one spreads the width evenly. On scale signed, twice the
+    temperature has the same effect."""
 
     def width(self) -> int:
         """All paths."""
@@ -41,13 +42,13 @@ class Rebase(Search):
         return self.n * self.max_depth
 
     async def grow(self, tree: SearchTree) -> None:
-        """Deal the width, draw, value, until it is used up by answers."""
+        """Divide the width, draw and value, until answers have used it up."""
         answers, starts, cut = list[Node](), [tree.root] * self.n, list[Node]()
         for _ in range(tree.limits.max_depth):
             paths = [node for node in await tree.advance(starts, self.expand) if lives(node)]
             await tree.evaluate(paths)
             answers += [node for node in paths if node.terminal]
-            # Should all paths have died before an answer, those that were dealt nothing come back.
+            # If all paths die before an answer, those that got no share come back.
             going = [node for node in paths if not node.terminal] or ([] if answers else cut)
             starts = deal(going, self.n - len(answers), self.temperature)
             if not starts:
@@ -58,15 +59,14 @@ class Rebase(Search):
 
 
 def deal(paths: Sequence[Node], width: int, temperature: float) -> list[Node]:
-    """`width` starts among `paths` (a node drawn twice stands there twice), in proportion to exp(value /
-    temperature)."""
+    """`width` starts among `paths` (a node drawn twice is listed twice), in proportion to exp(value / temperature)."""
     copies = Counter(paths)
     shares = allocate([node.value or 0.0 for node in copies], list(copies.values()), width, temperature)
     return [node for node, share in zip(copies, shares, strict=True) for _ in range(share)]
 
 
 def allocate(values: Sequence[float], copies: Sequence[int], width: int, temperature: float) -> list[int]:
-    """Whole shares of `width` in proportion to copies * exp(value / temperature), by largest remainders; equal ones in
+    """Whole shares of `width` in proportion to copies * exp(value / temperature), by largest remainders. Ties keep the
     order.
 
     >>> allocate([0.9, 0.5, 0.1], [1, 1, 1], 8, 0.4)

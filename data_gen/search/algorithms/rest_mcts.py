@@ -1,10 +1,10 @@
 """ReST-MCTS* (Zhang et al., arXiv 2406.03816, section 3.2 and algorithm 2): UCB over progress values, a short rollout
 from the best child.
 
-What differs from the released code: an ended step is visited once, when it is made, instead of costing a round every
-time UCB comes by; only an answer whose value reaches `stop_at` ends the search (there any step); what the rollout draws
-stays in the tree as `lookahead`; ties go to the best value, then to the oldest (there to chance). No reflection is
-asked for.
+What differs from the released code: an ended step is visited once, when it is created, and does not cost a round each
+time UCB selects it; only an answer whose value reaches `stop_at` ends the search (there any step); the rollout's draws
+stay in the tree as `lookahead`; ties go to the best value, then to the oldest (there they are random). It does not ask
+for reflection.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from data_gen.search.tree import SearchTree
 
 @SEARCHES.register("rest_mcts")
 class RestMcts(Budgeted):
-    """V + 0.7 * sqrt(2 ln N(parent) / N), unvisited children first; V(s) is the visit-weighted mean of the children.
+    """V + 0.7 * sqrt(2 ln N(parent) / N), unvisited children first. V(s) is the visit-weighted mean of the children.
 
-    The scorer is a progress head; with one that says P(correct) set `scale: p`. Answers vote with their values.
+    The scorer is a progress head. For one that gives P(correct), set `scale: p`. Answers vote with their values.
     """
 
     uses: Literal["rest_mcts"] = "rest_mcts"
@@ -36,11 +36,11 @@ class RestMcts(Budgeted):
     roll_steps: int = Field(3, ge=0)
     """Steps of the rollout."""
     roll_width: int = Field(1, ge=1)
-    """Draws of each of its steps, of which the best goes on."""
+    """Draws per step of the rollout. The best one continues."""
     mix: float = Field(0.5, ge=0, le=1)
-    """alpha: (1 - alpha) * V + alpha * the best value that the rollout met."""
+    """alpha: (1 - alpha) * V + alpha * the best value on the rollout."""
     stop_at: float | None = 0.9
-    """An answer of at least this value ends the search; None: never, as for collecting data."""
+    """An answer of at least this value ends the search. None: never, as for collecting data."""
     scale: Scale = Scale.PROGRESS
 
     def counts(self, *, gold: bool) -> frozenset[Held]:
@@ -69,7 +69,7 @@ class RestMcts(Budgeted):
         tree.vote([(node, as_weight(node.value or 0.0, tree.scale)) for node in answers])
 
     async def _expand(self, tree: SearchTree, leaf: Node, closed: set[Node]) -> list[Node]:
-        """Children, of which the ended ones and the best are visited."""
+        """Creates the children. The ended ones and the best one are visited."""
         children = await tree.expand(leaf, self.expand)
         values = dict(zip(children, await tree.evaluate(children), strict=True))
         for child in children:
@@ -84,7 +84,8 @@ class RestMcts(Budgeted):
         return children
 
     async def _roll_out(self, tree: SearchTree, node: Node) -> float:
-        """The best value on a greedy walk of `roll_steps` below `node`; the node's own if there are none."""
+        """The best value on a greedy walk of `roll_steps` below `node`, or the node's own value if the walk is
+        empty."""
         met: list[float] = []
         while not node.terminal and len(met) < self.roll_steps:
             [drawn] = await tree.draw([node], self.expand, self.roll_width, source="lookahead")

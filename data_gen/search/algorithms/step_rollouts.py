@@ -1,7 +1,8 @@
 """Rollouts from every step of sampled solutions (Wang et al., Math-Shepherd, arXiv 2312.08935, section 3.3).
 
-No labelling code was released. Counts are stored, labels made later (`value_targets` with the rule `mc`): what "any of
-N is right" says depends on N. Steps that solutions share are rolled out once, and every completion stays in the tree.
+No labelling code was released. Counts are stored and labels made later (`value_targets` with the rule `mc`), since the
+meaning of "any of N is right" depends on N. Steps that solutions share are rolled out once, and every completion stays
+in the tree.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from data_gen.search.tree import SearchTree
 
 @SEARCHES.register("step_rollouts")
 class StepRollouts(Sampled):
-    """`StepRollouts(n=4, m=8)`: of each node N and W count the solutions through it, the mc counts its own m
+    """`StepRollouts(n=4, m=8)`. N and W of a node count the solutions through it; its mc counts are its own m
     completions."""
 
     uses: Literal["step_rollouts"] = "step_rollouts"
     n: int = Field(4, ge=1)
     m: int = Field(8, ge=1)
-    """Completions of every step that ends nothing."""
+    """Completions from every step that does not end a solution."""
 
     def counts(self, *, gold: bool) -> frozenset[Held]:
         """Visits of whole solutions, and completions of their steps."""
@@ -32,7 +33,7 @@ class StepRollouts(Sampled):
 
     @property
     def needs_gold(self) -> bool:
-        """Completions are judged."""
+        """True: completions are graded."""
         return True
 
     def width(self) -> int:
@@ -40,11 +41,11 @@ class StepRollouts(Sampled):
         return max(self.n, self.m)
 
     def draws(self) -> int:
-        """n solutions, and m completions of each of their steps, taken to be `max_depth`."""
+        """n solutions, and m completions from each of their steps, assuming `max_depth` steps per solution."""
         return self.n * (1 + self.m * (self.max_depth - 1))
 
     async def grow(self, tree: SearchTree) -> None:
-        """Solutions first, then their steps, one solution after the other while tokens are left."""
+        """First the solutions, then their steps, one solution after the other while tokens are left."""
         await self.solutions(tree, self.n - self.probe)
         tree.stopped = "answered"
         for end in [node for node in tree.nodes if node.terminal and node.source == "policy"]:

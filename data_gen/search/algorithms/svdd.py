@@ -1,9 +1,9 @@
-"""Soft value-based decoding (Li et al., SVDD, arXiv 2408.08252, algorithm 1): of M candidates a step one is drawn by
-exp(v / alpha).
+"""Soft value-based decoding (Li et al., SVDD, arXiv 2408.08252, algorithm 1): one of M candidates per step is drawn
+with weight exp(v / alpha).
 
-The target is p(y) * exp(r(y) / alpha); no two of the n prefixes compete, but in the variant "-R". The released code
-always takes the best candidate (alpha = 0 here), though the paper draws; its "-R" resamples after the last step, which
-here the votes' weights do.
+The target is p(y) * exp(r(y) / alpha). The n prefixes do not compete, except in the variant "-R". The released code
+always takes the best candidate (alpha = 0 here), though the paper draws. Its "-R" resamples after the last step; here
+the weights of the votes do that.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from data_gen.search.top_tokens import top_tokens
 from data_gen.search.tree import SearchTree
 
 Candidates = list[tuple[Node, float]]
-"""Children of a prefix with the log of what each counts for by itself."""
+"""Children of a prefix, each with the log of its base weight."""
 
 
 @SEARCHES.register("svdd")
 class Svdd(Search):
-    """`n` prefixes, M = `expand.n` candidates each: `Svdd(n=4, alpha=0.05, expand=Expand(n=10))`."""
+    """`n` prefixes with M = `expand.n` candidates each: `Svdd(n=4, alpha=0.05, expand=Expand(n=10))`."""
 
     uses: Literal["svdd"] = "svdd"
     n: int = Field(8, ge=1)
     alpha: float = Field(0.1, ge=0)
-    """Temperature of the choice; 0 takes the best. On P(correct) where the scorer's scale converts, else on the values
-    as they are."""
+    """Temperature of the choice. 0 takes the best candidate. It applies to P(correct) if the scorer's scale converts,
+    else to the values themselves."""
     value: Literal["mean", "soft"] = "mean"
-    """What P(correct) says of the soft value alpha * log E[exp(r / alpha)]: `mean` reads it as that (a lower bound, as
-    a regression on r learns it); `soft` is exact for a reward of 0 or 1: alpha * log(1 - p + p * exp(1 / alpha))."""
+    """How P(correct) gives the soft value alpha * log E[exp(r / alpha)]. `mean` takes P(correct) itself (a lower bound,
+    which a regression on r learns). `soft` is exact for a reward of 0 or 1: alpha * log(1 - p + p * exp(1 / alpha))."""
     resample: bool = False
-    """The variant "-R": after every choice the prefixes are drawn anew by exp(v / alpha)."""
+    """The variant "-R": after every choice the prefixes are resampled by exp(v / alpha)."""
     candidates: Literal["sampled", "top"] = "sampled"
-    """`top`: the M likeliest next tokens, each counting pi * exp(v / alpha), exact where M is the vocabulary. The
-    engine scores every token for it, so it is for small vocabularies; `max_depth` then counts tokens."""
+    """`top`: the M likeliest next tokens, each with weight pi * exp(v / alpha), which is exact if M is the vocabulary.
+    The engine scores every token for it, so it suits small vocabularies only. `max_depth` then counts tokens."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -68,7 +68,7 @@ class Svdd(Search):
         return self.width() * self.max_depth
 
     async def grow(self, tree: SearchTree) -> None:
-        """Candidates, values, one choice a prefix, until all have ended."""
+        """Draw candidates, value them and choose one per prefix, until all have ended."""
         prefixes, step = [tree.root] * self.n, 0
         while any(not node.terminal for node in prefixes):
             step, rng = step + 1, tree.rng("svdd", step)
@@ -86,7 +86,7 @@ class Svdd(Search):
         tree.stopped = "answered" if answers else "exhausted"
 
     async def _candidates(self, tree: SearchTree, prefixes: Sequence[Node]) -> list[Candidates]:
-        """For every prefix its candidates; none for one that has ended."""
+        """The candidates of every prefix. A prefix that has ended has none."""
         if self.candidates == "sampled":
             return [[(node, 0.0) for node in drawn] for drawn in await tree.draw(prefixes, self.expand, self.expand.n)]
         found = await top_tokens(tree, prefixes, self.expand.n)
@@ -97,7 +97,7 @@ class Svdd(Search):
         return [candidates[i][0] for i in multinomial(self._shares(tree, candidates), n, rng)]
 
     def _shares(self, tree: SearchTree, candidates: Candidates) -> list[float]:
-        """Chance of each; the dead have none unless all are dead."""
+        """Probability of each candidate. Dead ones have 0 unless all are dead."""
         gains = [self._gain(tree, node) if lives(node) else -math.inf for node, _ in candidates]
         if self.alpha == 0:
             best = max(gains, default=0.0)
@@ -105,7 +105,7 @@ class Svdd(Search):
         return normalised([base + gain for (_, base), gain in zip(candidates, gains, strict=True)])
 
     def _gain(self, tree: SearchTree, node: Node) -> float:
-        """v / alpha (v itself for alpha 0)."""
+        """v / alpha (v itself if alpha is 0)."""
         value = node.value or 0.0
         p = convert(value, tree.scale, Scale.P) if convertible(tree.scale, Scale.P) else value
         if self.value == "soft":

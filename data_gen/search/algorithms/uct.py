@@ -1,9 +1,9 @@
 """UCT over whole rollouts with rewards of +-1 (rStar-Math, arXiv 2501.04519, section 3.2).
 
-A file of its own beside `mcts`: a rollout goes on below the leaf, child by child, to the end, and only ends are backed
-up. What differs from the released code: a rollout that finds everything below a node ended closes it, so that none is
-lost there again; endings without an answer count against the whole path (there against themselves alone), so that
-counts are conserved; ties go to the oldest.
+It has its own file beside `mcts`, because a rollout continues below the leaf, child by child, to the end, and only ends
+are backed up. What differs from the released code: a rollout that finds everything below a node ended closes the node,
+so that no later rollout is wasted there; endings without an answer count against the whole path (there against
+themselves alone), so that counts are conserved; ties go to the oldest.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from data_gen.search.tree import SearchTree
 class Uct(Budgeted):
     """`rollouts` walks, each from the question to an end: `Uct(rollouts=16, expand=Expand(n=8))`.
 
-    Q + 2 * sqrt(ln N(parent) / N); an unvisited child scores 0, as there, so that a sibling with positive Q starves it:
-    `fpu: inf` is textbook UCB1. With a process preference model as the scorer, `select: {uses: ucb, c: 2, k: 1,
-    value_visits: 1}` starts every Q from it.
+    Q + 2 * sqrt(ln N(parent) / N). An unvisited child scores 0, as in the released code, so a sibling with positive Q
+    starves it; `fpu: inf` is textbook UCB1. With a process preference model as the scorer, `select: {uses: ucb, c: 2,
+    k: 1, value_visits: 1}` starts every Q from its value.
     """
 
     uses: Literal["uct"] = "uct"
@@ -36,7 +36,7 @@ class Uct(Budgeted):
     select: Selector = Ucb(c=2.0, k=1.0, fpu="zero")
     backup: Backup = "mean"
     outcomes: bool = True
-    """Ends earn their outcome. False: the scorer's value, as at test time."""
+    """True: ends earn their outcome. False: they earn the scorer's value, as at test time."""
     scale: Scale = Scale.SIGNED
 
     def counts(self, *, gold: bool) -> frozenset[Held]:
@@ -53,12 +53,12 @@ class Uct(Budgeted):
 
     @property
     def needs_scorer(self) -> bool:
-        """Outcomes are enough."""
+        """Needs none if ends earn their outcome."""
         return not self.outcomes
 
     @property
     def needs_gold(self) -> bool:
-        """For outcomes."""
+        """True if ends earn their outcome."""
         return self.outcomes or super().needs_gold
 
     def draws(self) -> int:
@@ -78,7 +78,7 @@ class Uct(Budgeted):
         tree.vote([(best, 1.0)] if (best := best_answer(tree.root)) else [])
 
     async def _roll_out(self, tree: SearchTree, closed: set[Node]) -> None:
-        """Down to where nothing goes on; ends are backed up as they are found."""
+        """Walk down until no step is open. Ends are backed up as they are found."""
         node = tree.root
         while True:
             if not node.steps():
@@ -100,5 +100,5 @@ class Uct(Budgeted):
         for child in ends:
             worth = tree.reward(child) if self.outcomes or child.terminal != "answer" else None
             value = worth if worth is not None else child.value
-            if value is not None:  # an answer that nobody can judge says nothing
+            if value is not None:  # an answer that cannot be verified adds nothing
                 back_up(child, value, self.backup)
