@@ -28,7 +28,7 @@ SIGNALS = ("USR1", "USR2", "HUP", "CONT")
 
 
 def main() -> int:
-    """The worker's command line; the exit code."""
+    """Run the worker's command line and return the exit code."""
     arguments = _parser().parse_args()
     number = signal.Signals[f"SIG{arguments.stop_signal}"]
     _leave_note(arguments.note, "began")
@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--local_rank", "--local-rank", help=argparse.SUPPRESS
-    )  # `deepspeed` passes it; the environment says the same
+    )  # `deepspeed` passes it; the environment has it too
     return parser
 
 
@@ -99,7 +99,7 @@ def _shard(text: str) -> tuple[int, int]:
 
 def _event(event: dict[str, Any]) -> None:
     sys.stdout.flush()
-    os.write(1, json.dumps(event).encode() + b"\n")  # in one piece: `print` may write the end of the line by itself
+    os.write(1, json.dumps(event).encode() + b"\n")  # one write: `print` may write the line end separately
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The recipe language, the stage graph, keys and the artifact store: plans and records, never starts a process."""
+"""The recipe language, the stage graph and keys: it makes plans and never starts a process."""

@@ -1,8 +1,8 @@
 """What a validated config asks for: the fields that differ from their defaults, and the versions of the pieces that it
 names.
 
-A field at its default is left out at every depth, so that a new field with a default changes no key. What guards a
-default itself is the known-answer test: another default needs another version.
+A field at its default is left out at every depth, so that a new field with a default changes no key. A known-answer
+test guards the defaults: a changed default needs a new version.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from reasoning_train.recipe.yaml_core import join
 def asked(value: Any, files: Mapping[Path, str] = MappingProxyType({})) -> Any:
     """A validated config, or a value inside one, as plain data without `Unkeyed` fields and fields at their defaults.
 
-    `uses` always stays. References are kept; paths become the text that `files` gives for them.
+    `uses` and references are always kept. Paths become the text that `files` gives for them.
 
     >>> asked(Mcts(simulations=8, select=Puct(c=2)))
     {"uses": "mcts", "simulations": 8, "select": {"uses": "puct", "c": 2.0}}
@@ -39,7 +39,8 @@ def asked(value: Any, files: Mapping[Path, str] = MappingProxyType({})) -> Any:
 
 
 def pieces(value: Any, place: str = "") -> dict[str, tuple[str, int]]:
-    """Dotted place -> (name, version) of every part with a version in a validated config, those at defaults included.
+    """Dotted path -> (name, version) of every part with a version in a validated config, including parts at their
+    defaults.
 
     >>> pieces(SearchConfig(search=Mcts(), ...))
     {"search": ("mcts", 1), "search.expand": ("Expand", 1), "search.select": ("puct", 1)}
@@ -77,8 +78,8 @@ def _at_default(model: BaseModel, name: str) -> bool:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two values ask for the same. A default that its class wrote as a list or a text may be a tuple or a path
-    in a validated config."""
+    """Whether two values are equal as config. A default written as a list or text may be a tuple or a path in a
+    validated config."""
     if isinstance(one, BaseModel):
         return type(one) is type(other) and all(
             _same(getattr(one, name), getattr(other, name)) for name, _ in _keyed(one)
@@ -89,5 +90,5 @@ def _same(one: Any, other: Any) -> bool:
         return len(one) == len(other) and all(map(_same, one, other))
     if isinstance(one, Path):
         return str(one) == str(other)
-    # 1 and 1.0 are one number, but true is no 1.
+    # 1 equals 1.0, but true does not equal 1.
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)

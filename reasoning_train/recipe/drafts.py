@@ -1,4 +1,4 @@
-"""The graph before references are followed: one draft per stage, rounds unrolled and grids spread out."""
+"""The graph before references are resolved: one draft per stage, with rounds unrolled and grids expanded."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ class Draft:
 
     name: str
     path: str
-    """Where the recipe says so."""
+    """Dotted path of the stage in the recipe."""
     uses: str
     written: Mapping[str, Any]
-    """Its config, references as text."""
+    """Its config, with references as text."""
     seed: Any = None
-    """As written; see `seeds.stage_seed`."""
+    """The seed as written; see `seeds.stage_seed`."""
     resources: Mapping[str, Any] = field(default_factory=dict)
     scope: Scope = OUTSIDE
     implicit: bool = False
-    """Its config is made from `model:` or `task:`, not from `written`."""
+    """True: its config comes from `model:` or `task:`, not from `written`."""
     stop_gate: str | None = None
     previous: str | None = None
 
 
 def drafts_of(name: str, path: str, stage: Stage, problems: Problems, scope: Scope, **gate: Any) -> Iterator[Draft]:
-    """The draft of a stage in one scope; where it has a grid, one for every setting."""
+    """The draft of a stage in one scope, or one draft per setting if it has a grid."""
     if not stage.grid:
         yield _draft(name, path, stage, scope=scope, **gate)
         return
@@ -56,7 +56,7 @@ def drafts_of(name: str, path: str, stage: Stage, problems: Problems, scope: Sco
 
 
 def grid_settings(grid: Mapping[str, Any], path: str, problems: Problems) -> list[Setting]:
-    """The settings of a grid; none, with the problem noted, where it cannot be read."""
+    """The settings of a grid. If it is invalid, none, and the problem is noted."""
     try:
         return settings(grid)
     except BadGrid as error:
@@ -67,8 +67,8 @@ def grid_settings(grid: Mapping[str, Any], path: str, problems: Problems) -> lis
 def varied(
     stage: Stage, path: str, own: str, changes: Mapping[str, tuple[Any, str]], problems: Problems
 ) -> tuple[Stage, str]:
-    """A stage with changes merged in, and the place that problems with it are told at. `changes`: where they are
-    written -> (the changes, what stands behind the place of each field there)."""
+    """A stage with changes merged in, and the path at which its problems are reported. `changes`: path where they are
+    written -> (the changes, suffix of each field's path there)."""
     if not any(change for change, _ in changes.values()):
         return stage, path
     problems.place(own, path)

@@ -1,4 +1,4 @@
-"""Errors of a recipe, collected and told together, each with the place where it stands."""
+"""Errors of a recipe, collected and reported together, each with its place in the file."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ class RecipeError(UserError):
 
 
 class Problems:
-    """Collects problems until the whole recipe has been looked at. `origins`: dotted path -> `file:line`."""
+    """Collects problems until the whole recipe has been checked. `origins`: dotted path -> `file:line`."""
 
     def __init__(self, origins: Mapping[str, str], file: str) -> None:
         self._origins, self._file = dict(origins), file
         self._found: dict[str, None] = {}
 
     def add(self, path: str, message: str) -> None:
-        """Note a problem at a dotted path; one told twice (once per seed, say) is kept once."""
+        """Note a problem at a dotted path. Duplicates (e.g. one per seed) are kept once."""
         self._found.setdefault(f"{self.origin(path)}: {path}: {message}" if path else f"{self.origin(path)}: {message}")
 
     def place(self, path: str, source: str) -> None:
-        """Say that what stands at `path`, and inside it, was written at `source`: a stage of one round, for example."""
+        """Record that the value at `path`, and everything inside it, was written at `source`, e.g. for a stage of one
+        round."""
         inside = {known: line for known, line in self._origins.items() if known.startswith(source + ".")}
         self._origins |= {path + known.removeprefix(source): line for known, line in inside.items()}
         self._origins[path] = self.origin(source)
 
     def origin(self, path: str) -> str:
-        """Where the value, or the nearest value around it, stands."""
+        """`file:line` of the value, or of the nearest value around it."""
         while path and path not in self._origins:
             path = path.rpartition(".")[0]
         return self._origins.get(path, self._file)

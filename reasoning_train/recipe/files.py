@@ -1,4 +1,4 @@
-"""Leaf files of a recipe: found beside it or in the current folder, known by the sha256 of their bytes."""
+"""Leaf files of a recipe: found beside it or in the current folder, identified by the sha256 of their bytes."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from reasoning_train.recipe.yaml_core import join
 
 
 class LeafFiles:
-    """Finds and digests the files that configs name. `folder` is the recipe's."""
+    """Finds and digests the files that configs name. `folder` is the recipe's folder."""
 
     def __init__(self, folder: Path, problems: Problems) -> None:
         self._folder, self._problems = folder, problems
         self.digests: dict[str, str] = {}
-        """Absolute path -> sha256 of every file asked for so far."""
+        """Absolute path -> sha256 of every file found so far."""
 
     def find(self, written: Path, field: str) -> str:
-        """The absolute path of a file or folder; where there is none a problem is noted and the text returned as
+        """The absolute path of a file or folder. If there is none, a problem is noted and the text is returned as
         written."""
         for place in (self._folder, Path.cwd()):
             found = os.path.abspath(place / written.expanduser())
@@ -36,7 +36,7 @@ class LeafFiles:
 
 
 def digest(path: Path) -> str:
-    """sha256, hex, of a file's bytes; of a folder, over the names and digests of its files."""
+    """sha256, hex, of a file's bytes, or over the names and digests of a folder's files."""
     if path.is_file():
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -47,7 +47,7 @@ def digest(path: Path) -> str:
 
 
 def path_fields(value: Any, place: str = "") -> Iterator[tuple[str, Path]]:
-    """(dotted place, path) of every path in a validated config."""
+    """(dotted path of the field, file path) of every path in a validated config."""
     if isinstance(value, Path):
         yield place, value
     elif isinstance(value, BaseModel):

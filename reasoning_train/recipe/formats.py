@@ -1,4 +1,5 @@
-"""Which text conventions flow along the edges: the task half of the Format, known before anything runs."""
+"""The text conventions (the task half of the Format) that pass along the edges of the graph, checked before anything
+runs."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from reasoning_train.recipe.errors import Problems
 from reasoning_train.recipe.yaml_core import join
 
 WITHOUT = frozenset({"table", "verdict", "decision", "page"})
-"""Kinds of outputs that hold numbers or pages, not rows of text: tasks with different formats may meet in one table."""
+"""Kinds of outputs with numbers or pages, not rows of text. Tasks with different formats may be combined in them."""
 
 TASK_FORMAT = frozenset({"model", "verifier"})
 """Stage types whose field `task_format` is the format of `task:` unless the recipe says otherwise."""
@@ -24,12 +25,12 @@ class Edge:
     """One input of a node."""
 
     place: str
-    """Field of the config, dotted."""
+    """Dotted path of the config field."""
     ref: Ref
     kinds: list[Kind]
-    """Kinds that the field takes; none: any, whatever its format."""
+    """Kinds that the field accepts. Empty: any kind with any format."""
     given: str
-    """Kind of the output behind the reference; empty where it is not known."""
+    """Kind of the output behind the reference; empty if unknown."""
 
 
 class Formats:
@@ -39,13 +40,13 @@ class Formats:
         self._known: dict[str, TaskFormat | None] = {}
 
     def enter(self, node: str, uses: str, config: Mapping[str, Any]) -> None:
-        """Note the format of a node that has its own: a split of a task, the base model, a verifier from elsewhere."""
+        """Record the format of a node that has its own: a split of a task, the base model, an external verifier."""
         own = config["task"]["format"] if uses == "problems" else config["task_format"] if uses in TASK_FORMAT else None
         if own is not None:
             self._known[node] = TaskFormat.model_validate(own)
 
     def inherit(self, node: str, path: str, edges: Iterable[Edge], problems: Problems) -> None:
-        """Take over the format of the inputs, noting those that differ from the first."""
+        """Use the format of the inputs; note a problem for inputs that differ from the first."""
         first: tuple[Ref, TaskFormat] | None = None
         for edge in edges:
             fmt = self._known.get(edge.ref.node)

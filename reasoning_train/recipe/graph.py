@@ -1,4 +1,5 @@
-"""From drafts to nodes: validation, kinds, formats, keys, once per seed. Everything is checked before anything runs."""
+"""Turns drafts into nodes: validation, kinds, formats and keys, once per seed. Everything is checked before anything
+runs."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ from reasoning_train.recipe.yaml_core import join
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A node before it has its final name, and its inputs."""
+    """A node without its final name, with its inputs."""
 
     node: Node
     config: BaseModel
@@ -40,7 +41,7 @@ class _Made:
 
 
 class Graph:
-    """Nodes in the making; drafts are added inputs first."""
+    """Builds the nodes. Drafts are added inputs first."""
 
     def __init__(self, resolvers: Mapping[int, Resolver], files: LeafFiles, problems: Problems) -> None:
         self.nodes: dict[str, Node] = {}
@@ -53,8 +54,7 @@ class Graph:
         self._formats = Formats()
 
     def add(self, draft: Draft) -> None:
-        """Check a draft under every seed and make its nodes: one where all seeds agree, else one per seed,
-        `NAME@SEED`."""
+        """Check a draft under every seed and make its nodes: one if all seeds agree, else one per seed, `NAME@SEED`."""
         definition = self._definition(draft)
         if definition is None:
             return
@@ -91,7 +91,7 @@ class Graph:
         return definition
 
     def _node(self, draft: Draft, definition: StageDef, seed: int) -> _Made | None:
-        """The node of a draft under one seed, named by `add`; None where its config does not fit."""
+        """The node of a draft under one seed; `add` names it. None if its config is invalid."""
         written = self._resolvers[seed].config(draft)
         if written is None:
             return None
@@ -156,7 +156,7 @@ class Graph:
                 )
 
     def _check_same_kind(self, draft: Draft, definition: StageDef, edges: Sequence[Edge]) -> None:
-        """The inputs that say of which kind an output is are of one kind."""
+        """Check that the inputs that determine an output's kind all have the same kind."""
         for field in (kind.field for kind in definition.outputs.values() if isinstance(kind, KindOf)):
             known = [edge for edge in edges if edge.given and f"{edge.place}.".startswith(f"{field}.")]
             for first, edge in ((known[0], edge) for edge in known[1:]):
@@ -168,7 +168,7 @@ class Graph:
                     )
 
     def _kind(self, ref: Ref) -> str:
-        """Kind of the output behind a reference; empty where its stage did not pass."""
+        """Kind of the output behind a reference; empty if its stage is invalid."""
         definition = self._stages.get(ref.node)
         return self._kinds[ref.node].get(ref.output or definition.main, "") if definition else ""
 
@@ -190,12 +190,12 @@ class Graph:
         return self._key_of(ref.node), ref.output or (definition.main if definition else "")
 
     def _key_of(self, name: str) -> str:
-        # An input that did not pass has no key; the recipe is refused anyway.
+        # An invalid input has no key; the recipe is refused anyway.
         return self.nodes[name].key if name in self.nodes else ""
 
 
 def _declared(definition: StageDef) -> dict[str, str]:
-    """Kinds of the outputs of a stage whose config does not fit, as far as they do not depend on it."""
+    """Kinds of the outputs of a stage with an invalid config, as far as they do not depend on it."""
     return {name: kind for name, kind in definition.outputs.items() if isinstance(kind, str)}
 
 

@@ -13,7 +13,7 @@ from reasoning_train.recipe.schema import Choice, Grid
 
 
 def spread_out(name: str, grid: Grid, problems: Problems) -> Iterator[Draft]:
-    """The drafts of every setting; none where the group is not sound."""
+    """The drafts of every setting; none if the group is invalid."""
     known = grid_settings(grid.over, f"grids.{name}.over", problems)
     if not _sound(name, grid, problems):
         return

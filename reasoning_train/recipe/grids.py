@@ -1,7 +1,7 @@
 """Grids: a stage, or a group of stages, repeated over the values of parameters.
 
-`tuned: {uses: sft, ..., grid: {epochs: [1, 2]}}` makes the nodes `tuned.epochs=1` and `tuned.epochs=2`; references name
-one by its value, `${stages.tuned[epochs=2]}`, or mean all of them, `${stages.tuned}`. A parameter is a field of the
+`tuned: {uses: sft, ..., grid: {epochs: [1, 2]}}` makes the nodes `tuned.epochs=1` and `tuned.epochs=2`. A reference
+names one by its value, `${stages.tuned[epochs=2]}`, or all of them, `${stages.tuned}`. A parameter is a field of the
 stage, unless the stage reads it: `losses: [{uses: dpo, beta: "${grid.beta}"}], grid: {beta: [0.1, 0.3]}`.
 """
 
@@ -18,15 +18,15 @@ from reasoning_train.recipe.resolver.text import BadReference
 from reasoning_train.recipe.yaml_core import join, parse_value
 
 _TEXT = re.compile(r"[A-Za-z0-9_.+-]+")
-"""What may stand in the names of files and jobs."""
+"""Characters allowed in the names of files and jobs."""
 
 
 class BadGrid(Exception):
-    """A grid that cannot be read: (where in the grid, what is wrong)."""
+    """A grid is invalid: (where in the grid, what is wrong)."""
 
 
 def settings(grid: Mapping[str, Any]) -> list[Setting]:
-    """Every combination of the values, the last parameter changing fastest. BadGrid for values without a name."""
+    """Every combination of the values; the last parameter changes fastest. BadGrid for values without a name."""
     named = [[(parameter, *one) for one in _values(parameter, written)] for parameter, written in grid.items()]
     return [
         Setting(
@@ -55,7 +55,7 @@ def _values(parameter: str, written: Any) -> Iterator[tuple[str, Any, str]]:
 
 
 def value_text(value: Any) -> str:
-    """A plain value as names write it: 0.1, 1e-05, true; empty for lists and maps.
+    """A plain value as written in names: 0.1, 1e-05, true; empty for lists and maps.
 
     >>> value_text(0.1), value_text(True), value_text(None), value_text([1])
     ('0.1', 'true', 'null', '')
@@ -68,7 +68,7 @@ def value_text(value: Any) -> str:
 
 
 def chosen(known: Sequence[Setting], selection: str, stage: str) -> list[Setting]:
-    """The settings that `beta=0.3,lr=1e-4` names; a parameter that it leaves out may have any value. BadReference for
+    """The settings that `beta=0.3,lr=1e-4` selects. Omitted parameters may have any value. BadReference if there are
     none."""
     found = list(known)
     for pair in filter(None, selection.split(",")):

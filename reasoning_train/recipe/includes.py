@@ -1,6 +1,6 @@
-"""One document out of a recipe, the files that it includes and the command line's `--set`.
+"""Merges a recipe, the files that it includes and the command line's `--set` into one document.
 
-Maps merge left to right, everything else replaces, the recipe wins over what it includes, `--set` comes last.
+Maps are merged left to right and other values are replaced. The recipe overrides its includes; `--set` is applied last.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from reasoning_train.recipe.likes import written_out
 from reasoning_train.recipe.yaml_core import Document, join, parse_value, read_yaml
 
 CHECKOUT = Path(reasoning_train.__file__).parent.parent
-"""Where the packaged `configs/` lie."""
+"""Folder of the packaged `configs/`."""
 SET = "--set"
 """Origin of values from the command line."""
 _GROUPS = ("stages", "rounds", "grids", "tasks")
-"""Maps whose entries the recipe names: `--set` changes an entry, it does not make one up."""
+"""Maps whose entries the recipe names. `--set` may change an entry but not add one."""
 
 
 def load_document(path: Path, overrides: Sequence[str] = ()) -> Document:
     """The merged document of a recipe. RecipeError for files that are missing, unreadable or include each other in a
-    circle."""
+    cycle."""
     if not path.is_file():
         what = "is a folder; name the recipe's file" if path.is_dir() else "there is no such recipe"
         recipes = [_shown(found) for found in (CHECKOUT / "recipes").rglob("*.yaml")]
@@ -83,7 +83,7 @@ def _shown(path: Path) -> str:
 
 
 def merge(below: Document, above: Document) -> Document:
-    """Maps key by key, `above` winning; lists and scalars whole."""
+    """Merge maps key by key, with `above` taking precedence; replace lists and scalars as a whole."""
     origins = dict(below.origins)
     value = _merge(below.value, above.value, "", origins)
     return Document(value, {**origins, **above.origins})
@@ -121,7 +121,7 @@ def _override(document: Document, text: str) -> Document:
 
 
 def _put(inside: Any, keys: Sequence[str], value: Any, text: str, above: tuple[str, ...]) -> Any:
-    """A copy of `inside` with `value` at `keys`; maps on the way are made where they are missing."""
+    """A copy of `inside` with `value` at `keys`. Missing maps on the way are created."""
     if not keys:
         return value
     key, here = keys[0], ".".join(above)

@@ -1,7 +1,7 @@
 """The JSON Schema of recipes, for editors, made from the models: `python -m reasoning_train.recipe.json_schema` writes
 it.
 
-The first line of a recipe turns it on: `# yaml-language-server: $schema=../../configs/recipe.schema.json`.
+The first line of a recipe enables it: `# yaml-language-server: $schema=../../configs/recipe.schema.json`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from reasoning_train.recipe.schema import Recipe
 FILE = CHECKOUT / "configs" / "recipe.schema.json"
 _REFERENCE = {"$ref": "#/$defs/reference"}
 _PLAIN = ("Recipe", "Stage", "MixedSeed", "Rounds", "Choice", "Stop", "GridChoice", "Grid", "Resources")
-"""The recipe's own models, which are read before references are followed."""
+"""The recipe's own models, which are validated before references are resolved."""
 _IMPLICIT = ("task_format", "vocabulary")
 """Fields of the `model` stage that the loader fills in."""
 
 
 def recipe_json_schema() -> dict[str, Any]:
-    """A schema of draft 2020-12: stages and tasks by `uses`, a reference allowed wherever a value is."""
+    """A schema of draft 2020-12. `uses` selects the stage or task; a reference is allowed in place of any value."""
     stages = {name: STAGES.get(name).config for name in STAGES.names()}
     tasks = {name: TASKS.get(name) for name in TASKS.names()}
     defs, name_of = _definitions([*stages.values(), *tasks.values(), Recipe])
@@ -45,7 +45,7 @@ def recipe_json_schema() -> dict[str, Any]:
         defs[f"task:{name}"] = _used(name, defs[name_of[task]], {})
     defs["Stage"] = _or_like(_by_uses("stage", stages))
     defs["task"] = _by_uses("task", tasks)
-    defs["Task"] = {"$ref": "#/$defs/task"}  # their base class, of which a `problems` stage takes any
+    defs["Task"] = {"$ref": "#/$defs/task"}  # their base class; a `problems` stage accepts any task
     defs["model"] = _without(defs[name_of[stages["model"]]], _IMPLICIT) if "model" in stages else {"type": "object"}
     defs["reference"] = {
         "type": "string",
@@ -57,7 +57,7 @@ def recipe_json_schema() -> dict[str, Any]:
 
 
 def _definitions(models: Iterable[type[BaseModel]]) -> tuple[dict[str, Any], dict[type[BaseModel], str]]:
-    """Definitions of the models and all that stands in them, and the name of each model's own."""
+    """Definitions of the models and of everything in them, and the name of each model's definition."""
     places, schema = models_json_schema([(model, "validation") for model in dict.fromkeys(models)])
     name_of: dict[Any, str] = {model: place["$ref"].removeprefix("#/$defs/") for (model, _), place in places.items()}
     defs: dict[str, Any] = schema["$defs"]
@@ -69,7 +69,7 @@ def _definitions(models: Iterable[type[BaseModel]]) -> tuple[dict[str, Any], dic
 
 
 def _with_parts(models: Iterable[type[BaseModel]]) -> set[type[BaseModel]]:
-    """The models and those that stand in their fields."""
+    """The models and the models in their fields."""
     from reasoning_train.recipe.validate import members
 
     found, waiting = set(), list(models)
@@ -82,14 +82,14 @@ def _with_parts(models: Iterable[type[BaseModel]]) -> set[type[BaseModel]]:
 
 
 def _describe(model: type[BaseModel], schema: dict[str, Any]) -> None:
-    """The text under each field of a model becomes its description."""
+    """Use the string below each field of a model as its description."""
     for name, text in field_docs(model).items():
         if name in schema.get("properties", {}):
             schema["properties"][name] = {**schema["properties"][name], "description": text}
 
 
 def field_docs(model: type[BaseModel]) -> dict[str, str]:
-    """Field -> the string that stands under it in the source, base classes included."""
+    """Field -> the string below it in the source, base classes included."""
     docs: dict[str, str] = {}
     for cls in reversed([base for base in model.__mro__ if issubclass(base, BaseModel) and base is not BaseModel]):
         [body] = [
@@ -127,7 +127,7 @@ def _used(name: str, schema: dict[str, Any], more: dict[str, Any]) -> dict[str, 
 
 
 def _by_uses(prefix: str, known: Mapping[str, Any]) -> dict[str, Any]:
-    """If-then per name, so that an editor complains about the fields of the one in use, not about all."""
+    """One if-then per name, so that an editor reports only problems with the fields of the name in use."""
     branches = [
         {
             "if": {"properties": {"uses": {"const": name}}, "required": ["uses"]},
@@ -139,8 +139,8 @@ def _by_uses(prefix: str, known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _or_like(schema: dict[str, Any]) -> dict[str, Any]:
-    """A stage that is `like` another, or merges one by `<<`, has the fields that it writes and those of the other:
-    which these are is the loader's to say."""
+    """A stage that is `like` another, or merges one by `<<`, also has the fields of the other, which only the loader
+    can check."""
     taken = {"anyOf": [{"required": [LIKE]}, {"required": ["<<"]}]}
     like = {"type": "string", "description": "a stage whose fields this one has, but for those that it writes itself"}
     uses = schema["properties"]["uses"]
@@ -153,7 +153,7 @@ def _without(schema: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 
 def _recipe(schema: dict[str, Any]) -> dict[str, Any]:
-    """The top level. A recipe may leave to its includes what the merged one must have, so nothing is required."""
+    """The top level. Includes may provide the required fields, so nothing is required here."""
     task = {"$ref": "#/$defs/task"}
     places: dict[str, dict[str, Any]] = {
         "task": task,
@@ -172,7 +172,7 @@ def _note(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _reachable(start: Any, defs: Mapping[str, Any]) -> dict[str, Any]:
-    """The definitions that `start` leads to, sorted by name."""
+    """The definitions reachable from `start`, sorted by name."""
     found: set[str] = set()
     waiting = list(_refs(start))
     while waiting:

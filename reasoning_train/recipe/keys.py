@@ -1,4 +1,4 @@
-"""Content keys: what an artifact is made of, and nothing about how or where it is made."""
+"""Content keys: they depend on what an artifact is made from, not on how or where it is made."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from reasoning_train.api.refs import Ref
 
 KEY_SCHEMA = 2
-"""Bump when the way keys are made changes: no artifact of an earlier schema is found again."""
+"""Increase it when the key computation changes. Artifacts of an earlier schema are then no longer found."""
 
 
 def node_key(
@@ -26,10 +26,10 @@ def node_key(
 ) -> str:
     """sha256, hex, over canonical JSON of what decides a stage's output.
 
-    `asked` and `pieces` are those of asked.py; the first version of a piece is left out, so that what gets a version
-    later keeps its key. `identify(ref)` gives the (key, output name) that stands in place of a
-    reference; a text that is one of `files` (path -> sha256) is replaced by the digest of its bytes; `gate` holds the
-    keys of the decision that may turn the node into a pass-through and of the node that it would pass on.
+    `asked` and `pieces` come from asked.py. Version 1 of a piece is left out, so that a piece can get a version later
+    without changing keys. `identify(ref)` gives the (key, output name) that replaces a reference. A text that is one of
+    `files` (path -> sha256) is replaced by the digest of its bytes. `gate` has the keys of the decision that may turn
+    the node into a pass-through and of the node that it would pass on.
     """
     parts = {
         "schema": KEY_SCHEMA,

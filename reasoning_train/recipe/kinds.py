@@ -1,4 +1,4 @@
-"""What kind of output each reference of a config wants, read from the types of its fields."""
+"""Which kinds of outputs each reference of a config accepts, from the types of its fields."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from reasoning_train.recipe.yaml_core import join
 
 
 def wanted(config: BaseModel, place: str = "") -> Iterator[tuple[str, Ref, list[Kind]]]:
-    """(dotted place, reference, kinds that its field takes) of every reference in a validated config; no kinds: any."""
+    """(dotted path, reference, accepted kinds) of every reference in a validated config. No kinds: any."""
     for name, field in type(config).model_fields.items():
         marks = [mark for mark in field.metadata if isinstance(mark, Kind)]
         yield from _wanted(getattr(config, name), [(field.annotation, marks)], join(place, name))
 
 
 Typed = list[tuple[Any, list[Kind]]]
-"""Alternatives of a type, each with the kinds it is marked with."""
+"""Alternatives of a type, each with its kinds."""
 
 
 def _wanted(value: Any, types: Typed, place: str) -> Iterator[tuple[str, Ref, list[Kind]]]:
@@ -47,7 +47,7 @@ def _alternatives(tp: Any, marks: list[Kind]) -> Typed:
 
 
 def _inside(types: Typed, containers: Any) -> Typed:
-    """The types of the items of those alternatives that are such containers."""
+    """The item types of the alternatives that are such containers."""
     found = [
         tp
         for tp, _ in types

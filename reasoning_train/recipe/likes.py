@@ -1,7 +1,7 @@
-"""`like: STAGE`: a stage that differs from another in what it writes itself.
+"""`like: STAGE`: a stage that copies another, except for the fields that it writes itself.
 
-`blind: {like: tuned, data: "${stages.unfiltered}"}` has every field of `tuned` but `data`. The stage is looked for in
-the same group, then outside it; maps are merged field by field, and one that `uses` something else replaces the whole.
+`blind: {like: tuned, data: "${stages.unfiltered}"}` has every field of `tuned` but `data`. The stage is searched in the
+same group, then outside it. Maps are merged field by field; a map that `uses` something else replaces the whole map.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LIKE = "like"
 
 
 def written_out(document: Document) -> Document:
-    """The document with every `like` followed. RecipeError where one names no stage or goes in a circle."""
+    """The document with every `like` resolved. RecipeError if one names no stage or is part of a cycle."""
     outside = document.value.get("stages")
     if not isinstance(outside, Mapping):
         outside = {}
@@ -37,7 +37,7 @@ def written_out(document: Document) -> Document:
 
 
 class _Stages:
-    """The stages of one map, and those that its `like`s may name."""
+    """The stages of one map, and the outside stages that their `like` may name."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class _Stages:
         self.stages, self.place, self.outside, self.origins, self.written = stages, place, outside, origins, written
 
     def followed(self, name: str, above: tuple[str, ...]) -> Any:
-        """A stage with everything that it takes from others; `above`: the stages whose `like` led here."""
+        """A stage with everything that it copies from others. `above`: the stages whose `like` led here."""
         inside = name in self.stages
         place = join(self.place if inside else "stages", name)
         stage = self.stages[name] if inside else self.outside[name]
@@ -70,7 +70,7 @@ class _Stages:
         return merged(below, own)
 
     def _note(self, place: str, other: str) -> None:
-        """What is taken over stands where the other stage writes it."""
+        """Set the origins of copied fields to where the other stage writes them."""
         inside = {known: line for known, line in self.origins.items() if known.startswith(other + ".")}
         self.origins |= {place + known.removeprefix(other): line for known, line in inside.items()} | {
             known: line for known, line in self.written.items() if known.startswith(place + ".")
@@ -79,7 +79,7 @@ class _Stages:
 
 
 def _put(value: dict[str, Any], path: list[str], stages: dict[str, Any]) -> None:
-    """Set a map of stages; the maps on the way are copied."""
+    """Set a map of stages. The maps on the way are copied."""
     if path[0] not in value:
         return
     if len(path) == 1:

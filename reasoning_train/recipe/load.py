@@ -1,4 +1,4 @@
-"""`load_plan`: a recipe file and `--set` overrides in, the checked stage graph out."""
+"""`load_plan` turns a recipe file and `--set` overrides into the checked stage graph."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from reasoning_train.recipe.yaml_core import Document
 
 
 def load_plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
-    """The plan of a recipe; `overrides` are texts such as `stages.sample.n=4`, applied last.
+    """The plan of a recipe. `overrides` are texts such as `stages.sample.n=4`, applied last.
 
-    RecipeError lists everything that is wrong, a line `file:line: field: what` each; nothing has run by then.
+    RecipeError lists every problem, one line `file:line: field: what` each. Nothing has run by then.
     """
     path = Path(path)
     document = load_document(path, overrides)
@@ -37,7 +37,7 @@ def load_plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
 
 
 def recipe_json_schema() -> dict[str, Any]:
-    """The JSON Schema of recipes, of all stages and tasks that are registered."""
+    """The JSON Schema of recipes, with all registered stages and tasks."""
     from reasoning_train.recipe.json_schema import recipe_json_schema as make
 
     return make()
@@ -64,7 +64,7 @@ def _plan(recipe: Recipe, document: Document, path: Path, problems: Problems) ->
 
 
 def _drafts(recipe: Recipe, problems: Problems) -> dict[str, Draft]:
-    """Every stage that the recipe writes out, rounds unrolled and grids spread out, by name."""
+    """Every stage that the recipe writes, by name, with rounds unrolled and grids expanded."""
     if "model" in recipe.stages:
         problems.add("stages.model", "'model' is the base model of the recipe; give the stage another name.")
     drafts = [

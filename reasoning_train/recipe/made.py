@@ -13,19 +13,19 @@ from reasoning_train.api.stage import Maker, StageDef, refs_of
 
 @dataclass(frozen=True, slots=True)
 class MadeStages:
-    """The stages that fitted so far, by the names of their nodes."""
+    """The valid stages so far, by the names of their nodes."""
 
     nodes: Mapping[str, Node]
     stages: Mapping[str, StageDef]
     configs: Mapping[str, Any]
-    """Validated."""
+    """Validated configs."""
 
     def __call__(self, ref: Ref) -> Mapping[str, Any]:
-        """The config of the stage behind a reference as plain data, {} where that did not fit itself."""
+        """The config of the stage behind a reference as plain data, {} if that config is invalid."""
         return self.nodes[ref.node].config if ref.node in self.nodes else {}
 
     def makers(self, ref: Ref) -> list[Maker]:
-        """The stage behind a reference and, where that may pass on the artifact of the round before, that one's."""
+        """The stage behind a reference and, if it may pass on an artifact of the previous round, that round's stage."""
         if ref.node not in self.nodes:
             return []
         node = self.nodes[ref.node]
@@ -33,7 +33,8 @@ class MadeStages:
         return [Maker(node.name, node.uses, self.configs[node.name]), *before]
 
     def origins(self, ref: Ref) -> list[Maker]:
-        """The stages that first made the rows or the model: choices, selections and merges are followed."""
+        """The stages that first made the rows or the model. Stages that only choose, select or merge are followed to
+        their inputs."""
         found: dict[str, Maker] = {}
         for maker in self.makers(ref):
             carried = self.stages[maker.name].carries

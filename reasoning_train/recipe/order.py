@@ -1,4 +1,4 @@
-"""The order of the graph: which drafts there are once all references are followed, inputs first."""
+"""The order of the graph: all drafts once references are resolved, inputs first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reasoning_train.recipe.errors import Problems
 
 
 def refs_in(value: Any) -> Iterator[Ref]:
-    """Every reference inside a config, in order of mention."""
+    """Every reference inside a config, in order."""
     if isinstance(value, Ref):
         yield value
     elif isinstance(value, Mapping):
@@ -24,7 +24,7 @@ def refs_in(value: Any) -> Iterator[Ref]:
 
 
 def map_refs(value: Any, change: Callable[[Ref], Any]) -> Any:
-    """`value` with every reference replaced; where one becomes a list inside a list, the lists are joined."""
+    """`value` with every reference replaced. If one becomes a list inside a list, the lists are joined."""
     if isinstance(value, Ref):
         return change(value)
     if isinstance(value, Spread):
@@ -46,9 +46,9 @@ def map_refs(value: Any, change: Callable[[Ref], Any]) -> Any:
 def ordered(
     drafts: dict[str, Draft], config: Callable[[Draft], Mapping[str, Any] | None], problems: Problems
 ) -> list[Draft]:
-    """All drafts, inputs first; `drafts` grows by implicit ones while `config` follows references.
+    """All drafts, inputs first. `drafts` grows by implicit ones while `config` resolves references.
 
-    A circle is noted, and the drafts come in the order of the recipe.
+    If there is a cycle, a problem is noted and the drafts are in the order of the recipe.
     """
     needs: dict[str, list[str]] = {}
     waiting = list(drafts)

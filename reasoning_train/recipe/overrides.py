@@ -1,4 +1,4 @@
-"""What makes one instance of a stage differ from the stage as written: `first` and `vary` of rounds."""
+"""Differences of one instance of a stage from the stage as written: `first` and `vary` of rounds."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from reasoning_train.recipe.yaml_core import join
 
 
 class BadOverride(Exception):
-    """An override that cannot be read: (where it stands in the recipe, what is wrong)."""
+    """An override is invalid: (path in the recipe, what is wrong)."""
 
 
 def merged(below: Any, above: Any) -> Any:
-    """Maps field by field, `above` winning; anything else, and a map that `uses` something else, replaces the whole.
+    """Merge maps field by field, with `above` taking precedence. Other values, and a map that `uses` something else,
+    replace the whole.
 
     >>> merged({"n": 4, "search": {"uses": "mcts", "simulations": 8}}, {"search": {"simulations": 16}})
     {'n': 4, 'search': {'uses': 'mcts', 'simulations': 16}}
@@ -28,7 +29,7 @@ def merged(below: Any, above: Any) -> Any:
 
 
 def value_of_round(vary: Any, k: int, rounds: int, place: str) -> Any:
-    """`vary` with the k-th value in place of every list. BadOverride where there is no list, or one that is too short.
+    """`vary` with the k-th value in place of every list. BadOverride if there is no list, or it is too short.
 
     >>> value_of_round({"n": [4, 8], "search": {"simulations": [16, 32]}}, 2, 2, "")
     {'n': 8, 'search': {'simulations': 32}}
@@ -41,7 +42,7 @@ def value_of_round(vary: Any, k: int, rounds: int, place: str) -> Any:
 
 
 def leaves(changes: Any, place: str = "") -> Iterator[str]:
-    """The dotted places that a map of changes sets."""
+    """The dotted paths that a map of changes sets."""
     if isinstance(changes, Mapping) and changes:
         for name, value in changes.items():
             yield from leaves(value, join(place, name))

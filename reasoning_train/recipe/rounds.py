@@ -1,4 +1,4 @@
-"""Rounds: a group of stages that is repeated, unrolled when the recipe loads."""
+"""Rounds: a repeated group of stages, unrolled when the recipe loads."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from reasoning_train.recipe.resolver.text import hint, paths
 from reasoning_train.recipe.schema import Choice, Rounds, Stage, Stop
 
 STOP, BEST, LAST = _MADE = ("stop", "best", "last")
-"""Names that a group of rounds makes itself; no stage of a round may have one of them."""
+"""Names of nodes that a group of rounds makes itself. No stage of a round may have one of them."""
 
 
 def _sound(name: str, rounds: Rounds, problems: Problems) -> bool:
-    """Whether all names inside a group of rounds mean stages of the round."""
+    """Whether all names inside a group of rounds are stages of the round."""
     found = [
         (f"stages.{stage}", f"{stage!r} is made by the rounds themselves; rename the stage")
         for stage in rounds.stages
@@ -45,20 +45,21 @@ def _sound(name: str, rounds: Rounds, problems: Problems) -> bool:
 
 
 def table_of(choice: Choice) -> str:
-    """The stage of the round whose table a rule reads; empty where the text is no such reference."""
+    """The stage of the round whose table a rule reads; empty if the text is not such a reference."""
     found = paths(choice.table)
     parts = found[0].split(".") if len(found) == 1 else []
     return parts[1] if len(parts) == 2 and parts[0] == "stages" else ""
 
 
 def _start(rounds: Rounds, choice: Choice) -> tuple[str, str] | None:
-    """References to the policy and the table of round 0, where `start` names both: no round need be better."""
+    """References to the policy and the table of round 0, if `start` names both. The start may then win over every
+    round."""
     table = table_of(choice)
     return (rounds.start[rounds.policy], rounds.start[table]) if {rounds.policy, table} <= rounds.start.keys() else None
 
 
 def unrolled(name: str, rounds: Rounds, problems: Problems) -> Iterator[Draft]:
-    """The drafts of all rounds; none where the group is not sound."""
+    """The drafts of all rounds; none if the group is invalid."""
     if not _sound(name, rounds, problems):
         return
     for k in range(1, rounds.max + 1):
@@ -71,7 +72,8 @@ def unrolled(name: str, rounds: Rounds, problems: Problems) -> Iterator[Draft]:
 
 
 def _in_round(name: str, k: int, stage: str, rounds: Rounds, problems: Problems) -> tuple[Stage, str]:
-    """A stage as round k has it, and the place that problems with it are told at: the round's own where it differs."""
+    """A stage as in round k, and the path at which its problems are reported: the round's own path if the stage
+    differs."""
     entry, place, own = rounds.stages[stage], f"rounds.{name}.stages.{stage}", f"rounds.{name}.{k}.{stage}"
     vary, first = (f"rounds.{name}.{rule}.{stage}" for rule in ("vary", "first"))
     try:
@@ -90,7 +92,7 @@ def _gate(name: str, k: int, stage: str, rounds: Rounds) -> dict[str, Any]:
 
 
 def _stop_draft(name: str, k: int, rounds: Rounds, stop: Stop) -> Draft:
-    """The decision after round k; it sees the tables so far, that of `start` as round 0."""
+    """The decision after round k. It reads the tables so far, with that of `start` as round 0."""
     start = _start(rounds, stop)
     tables = [f"${{rounds.{name}.{j}.{table_of(stop)}}}" for j in range(1, k + 1)]
     written: dict[str, Any] = {"tables": [*([start[1]] if start else []), *tables], "first": 0 if start else 1}
@@ -102,7 +104,7 @@ def _stop_draft(name: str, k: int, rounds: Rounds, stop: Stop) -> Draft:
 
 
 def best_draft(name: str, rounds: Rounds, choice: Choice) -> Draft:
-    """The node behind `${rounds.NAME.best}`: the policy of the round that did best on dev."""
+    """The node behind `${rounds.NAME.best}`: the policy of the best round on dev."""
     start = _start(rounds, choice)
     rounds_of = {f"round {k}": f"rounds.{name}.{k}" for k in range(1, rounds.max + 1)}
     policies = {label: f"${{{path}.{rounds.policy}}}" for label, path in rounds_of.items()}

@@ -1,4 +1,4 @@
-"""The recipe's own fields, before references are followed: what may stand where on the page."""
+"""The recipe's own fields, validated before references are resolved."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
-"""Names of stages, rounds and tasks: letters, digits, `_` and `-`; no dot, which separates the parts of a reference."""
+"""Names of stages, rounds and tasks: letters, digits, `_` and `-`. A dot separates the parts of a reference, so names
+have none."""
 
 
 Clock = Annotated[str, StringConstraints(pattern=r"^([0-9]+-)?[0-9]+:[0-5][0-9]:[0-5][0-9]$")]
@@ -19,72 +20,73 @@ class _Part(BaseModel):
 
 
 class Resources(_Part):
-    """What a stage may use. Never part of its key. What is left out is chosen by the launcher, by the size of the
+    """Resources of a stage. They are never part of its key. The launcher chooses omitted values by the size of the
     model."""
 
     threads: int | None = Field(default=None, ge=1)
     """Intra-op threads of each process; default: one."""
     shards: int | None = Field(default=None, ge=1)
-    """Processes that share a `unit: problem` stage; default: as many as are free, on a cluster as its profile says."""
+    """Processes that share a `unit: problem` stage. Default: as many as free cores allow; on a cluster, the number in
+    its profile."""
     deepspeed: str | None = None
     """Only for a trainer under torchrun: `zero0` to `zero3` (configs/deepspeed/), or the path of a DeepSpeed
     configuration."""
     nodes: int | None = Field(default=None, ge=1)
     """Nodes that a trainer spans."""
     gpus: int | None = Field(default=None, ge=0)
-    """GPUs of each node of a trainer, of each shard of a data stage (default there: the engine's `tensor_parallel`)."""
+    """GPUs per node of a trainer, or per shard of a data stage (default: the engine's `tensor_parallel`)."""
     processes: int | None = Field(default=None, ge=1)
-    """Processes of a trainer on each node; default: one a GPU, one where there is none."""
+    """Processes of a trainer per node. Default: one per GPU, or one without GPUs."""
     cpus: int | None = Field(default=None, ge=1)
-    """CPU cores of each shard, of each node of a trainer."""
+    """CPU cores per shard, or per node of a trainer."""
     memory: str | None = Field(default=None, pattern=r"^[1-9][0-9]*[MGT]$")
-    """Main memory of a node, e.g. `64G`."""
+    """Main memory per node, e.g. `64G`."""
     time: Clock | None = None
     """Time limit of a job. A stage that reaches it saves and is queued again."""
 
 
 class MixedSeed(_Part):
-    """A seed that derives from the recipe's seed and from a value."""
+    """A seed derived from the recipe's seed and a value."""
 
     mix: str | int | float | list[str | int | float]
     """`"${round}"`, or a name such as `pool2` for a second pool that is independent under every seed of the recipe."""
 
 
 class Stage(BaseModel):
-    """One stage; its further fields are the config of what it `uses`."""
+    """One stage. Its other fields are the config of the stage type that it `uses`."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
     uses: str
-    """Which registered stage."""
+    """Name of a registered stage type."""
     seed: int | str | MixedSeed | None = None
-    """Unwritten: the recipe's seed, from the second round on mixed with the round. `{mix: VALUE}` mixes a value into
-    the recipe's seed. A number is the seed itself, the same under every seed of the recipe and in every round."""
+    """Default: the recipe's seed, mixed with the round from round 2 on. `{mix: VALUE}` mixes a value into the recipe's
+    seed. A number is the seed itself, the same under every seed of the recipe and in every round."""
     resources: Resources = Resources()
     grid: dict[str, list[Any] | dict[str, Any]] = {}
-    """Repeats the stage over the values of its fields: `{epochs: [1, 2]}`, `{search.simulations: [8, 16]}`; values
-    that are no plain text or number have names, `{data: {few: "${stages.a}", many: "${stages.b}"}}`. A parameter that
-    the stage reads as `${grid.NAME}` is no field. `${stages.X[epochs=2]}` is one of them, `${stages.X}` all, by
-    name."""
+    """Repeats the stage over the values of its fields: `{epochs: [1, 2]}`, `{search.simulations: [8, 16]}`. Values
+    other than text and numbers need names: `{data: {few: "${stages.a}", many: "${stages.b}"}}`. A parameter that the
+    stage reads as `${grid.NAME}` need not be a field. `${stages.X[epochs=2]}` is one setting; `${stages.X}` is all of
+    them, by name."""
 
 
 class Choice(_Part):
-    """How the best round is chosen once all have run; of equal rounds the first. Where `start` has both the policy and
-    the table, the start takes part as round 0."""
+    """How the best round is chosen once all have run. The first of equal rounds wins. If `start` has both the policy
+    and the table, it takes part as round 0."""
 
     table: str
-    """The evaluation on dev, a stage of the round: `${stages.dev}`."""
+    """The evaluation on dev, which is a stage of the round: `${stages.dev}`."""
     metric: str = "accuracy"
     row: str | None = None
-    """Which row of the table; needed where it has several."""
+    """The row of the table to compare. Needed if it has several."""
     lower: bool = False
-    """Less of the metric is better; of costs and cut solutions that is known."""
+    """Lower values of the metric are better. For costs and `cut` this is the default."""
     uneven: str | None = None
-    """Why the best was chosen out of more or fewer candidates than an arm that it is evaluated beside."""
+    """Why the best was chosen from more or fewer candidates than another arm of the same evaluation."""
 
 
 class Stop(Choice):
-    """When the rounds end: once the best so far has not been beaten by `min_gain`. Without `choose`, the best round is
-    chosen by the same table."""
+    """When the rounds end: as soon as a round does not beat the best earlier one by more than `min_gain`. Without
+    `choose`, the same table also chooses the best round."""
 
     min_gain: float = Field(0.0, ge=0)
 
@@ -102,9 +104,9 @@ class Grid(_Part):
     over: dict[Name, list[Any] | dict[str, Any]] = Field(min_length=1)
     """Parameters and their values: `{beta: [0.1, 0.3]}`; `${grid.beta}` is the value inside the group."""
     stages: dict[Name, Stage] = Field(min_length=1)
-    """`${grids.NAME.X[beta=0.3]}` is stage X of one setting, `${grids.NAME.X}` of all, by name."""
+    """`${grids.NAME.X[beta=0.3]}` is stage X of one setting; `${grids.NAME.X}` is stage X of all settings, by name."""
     choose: GridChoice | None = None
-    """What makes `${grids.NAME.best}`."""
+    """The rule behind `${grids.NAME.best}`."""
 
 
 class Rounds(_Part):
@@ -113,19 +115,20 @@ class Rounds(_Part):
     max: int = Field(ge=1)
     stages: dict[Name, Stage] = Field(min_length=1)
     policy: str
-    """The stage of the round that makes the round's policy: what `best`, `last` and `${init}` stand for."""
+    """The stage that makes the round's policy. `best`, `last` and `${init}` refer to it."""
     start: dict[str, str] = {}
-    """What `${previous.X}` means in the first round: `{tuned: "${stages.base}"}`."""
+    """Values of `${previous.X}` in round 1: `{tuned: "${stages.base}"}`."""
     init_from: Literal["base", "previous"] = "previous"
-    """What `${init}` means: the `start` of the policy in every round, or the policy of the round before."""
+    """Value of `${init}`: the policy's `start` in every round (`base`), or the policy of the previous round
+    (`previous`)."""
     first: dict[Name, dict[str, Any]] = {}
-    """What is different in round 1, by stage: `{trees: {scorer: {uses: constant}}}`. Maps are merged field by field;
-    one that `uses` something else replaces the whole map."""
+    """Changes for round 1, by stage: `{trees: {scorer: {uses: constant}}}`. Maps are merged field by field; a map that
+    `uses` something else replaces the whole map."""
     vary: dict[Name, dict[str, Any]] = {}
-    """Fields with another value in every round, by stage: `{sample: {n: [4, 8, 16]}}` is 4 in round 1, 8 in round 2."""
+    """Fields that differ by round, by stage: `{sample: {n: [4, 8, 16]}}` gives 4 in round 1, 8 in round 2."""
     stop: Stop | None = None
     choose: Choice | None = None
-    """What makes `${rounds.NAME.best}`, whether or not a `stop` rule ends the rounds early."""
+    """The rule behind `${rounds.NAME.best}`, with or without a `stop` rule."""
 
     @property
     def choice(self) -> Choice | None:
@@ -142,16 +145,16 @@ class Recipe(_Part):
     seed: int | None = Field(None, ge=0)
     """Default: 0."""
     seeds: list[Annotated[int, Field(ge=0)]] | None = Field(None, min_length=1)
-    """Repeats the graph per seed; stands in place of `seed`."""
+    """Repeats the graph for each seed; replaces `seed`."""
     include: list[str] = []
-    """Files whose fields this recipe starts from: relative to it, to the current folder or to the installed
+    """Files whose fields this recipe starts from. Paths are relative to the recipe, the current folder or the installed
     checkout."""
     model: dict[str, Any] | None = None
-    """The base model: config of the stage `model`, made by `${model}`."""
+    """The base model: the config of the stage `model`. `${model}` refers to it."""
     task: dict[str, Any] | None = None
-    """The task: `uses` and its fields. `${task.train}`, `${task.train.gold}`."""
+    """The task: `uses` and its fields. References: `${task.train}`, `${task.train.gold}`."""
     tasks: dict[Name, dict[str, Any]] = {}
-    """Further tasks by name: `${tasks.NAME.SPLIT}`."""
+    """More tasks by name. References: `${tasks.NAME.SPLIT}`."""
     stages: dict[Name, Stage] = {}
     rounds: dict[Name, Rounds] = {}
     grids: dict[Name, Grid] = {}

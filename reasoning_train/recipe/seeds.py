@@ -1,4 +1,4 @@
-"""Which random numbers a stage draws: the recipe's seed, that seed mixed with something, or a seed of its own."""
+"""The seed of a stage: the recipe's seed, that seed mixed with a value, or its own seed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 
 class BadSeed(Exception):
-    """A written seed that is none; the message says what was expected. Caught where the place is known."""
+    """An invalid seed; the message says what was expected. It is caught where the place in the recipe is known."""
 
 
 def mixed(seed: int, *values: object) -> int:
-    """A seed below 2^31 that derives from a recipe's seed and from values such as a round's number.
+    """A seed below 2^31 derived from a recipe's seed and values such as the round.
 
     >>> mixed(0, 2) != mixed(1, 2) != mixed(1, 3)
     True
@@ -24,10 +24,9 @@ def mixed(seed: int, *values: object) -> int:
 def stage_seed(written: Any, seed: int, round_number: int) -> int:
     """The seed of a stage under the recipe's `seed`; `round_number` counts from 1 and is 0 outside rounds.
 
-    Unwritten (None): the recipe's seed, from the second round on mixed with the round, so that no round repeats the
-    draws of the first. The first round shares its artifacts with the same stage outside rounds. `{mix: VALUE}` mixes a
-    value or several into the recipe's seed, and a number stands for itself under every seed of the recipe. BadSeed
-    for anything else.
+    None: the recipe's seed, mixed with the round from round 2 on, so that no round repeats the draws of round 1. Round
+    1 shares its artifacts with the same stage outside rounds. `{mix: VALUE}` mixes one or more values into the recipe's
+    seed. A number is the seed itself, under every seed of the recipe. BadSeed for anything else.
     """
     if written is None:
         return mixed(seed, round_number) if round_number > 1 else seed

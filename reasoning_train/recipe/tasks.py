@@ -1,5 +1,4 @@
-"""The tasks of a recipe, validated, and the implicit nodes that references to their splits and to the base model stand
-for."""
+"""The validated tasks of a recipe, and the configs of the implicit nodes for their splits and the base model."""
 
 from __future__ import annotations
 
@@ -17,20 +16,20 @@ from reasoning_train.recipe.yaml_core import join
 
 @dataclass(frozen=True, slots=True)
 class LoadedTask:
-    """A task that fits, e.g. of `task:` or `tasks.NAME:`."""
+    """A valid task from `task:` or `tasks.NAME:`."""
 
     task: Task
     config: dict[str, Any]
-    """Plain data with defaults filled in and local files by absolute path."""
+    """Plain data with defaults filled in and absolute paths of local files."""
     splits: tuple[str, ...]
 
     def problems_config(self, split: str, name: str) -> dict[str, Any]:
-        """Config of the `problems` node of one split; `name`: of `tasks.NAME`, empty for `task`."""
+        """Config of the `problems` node of one split. `name`: the NAME of `tasks.NAME`, empty for `task`."""
         return {"task": self.config, "split": split, "task_name": name}
 
 
 def load_task(written: Mapping[str, Any], path: str, files: LeafFiles, problems: Problems) -> LoadedTask | None:
-    """The task at `path` of the recipe; None, with the problems noted, where it does not fit."""
+    """The task at `path` of the recipe. None, with the problems noted, if it is invalid."""
     uses = written.get("uses")
     if not isinstance(uses, str):
         problems.add(path, f"`uses` is missing: which task? Known: {', '.join(TASKS.names())}.")
@@ -44,7 +43,7 @@ def load_task(written: Mapping[str, Any], path: str, files: LeafFiles, problems:
         task = validate(kind, written, path, problems, f" of task {uses!r}")
         return _with_files(kind, task, path, files) if task else None
     except UserError as error:
-        # A task's own message may begin with the field that it is about.
+        # A task's own message may begin with the name of a field.
         field, colon, rest = str(error).partition(": ")
         problems.add(*((field, rest) if colon and field.startswith(f"{path}.") else (path, str(error))))
         return None
@@ -65,8 +64,7 @@ def _with_files(kind: type[Task], task: Task, path: str, files: LeafFiles) -> Lo
 def model_config(
     written: Mapping[str, Any], task: LoadedTask, problems: Problems, path: str = "model"
 ) -> dict[str, Any]:
-    """Config of a model: as written, with the text conventions and, for `tokenizer: task`, the vocabulary of its
-    task."""
+    """Config of a model as written, plus the task's text conventions and, for `tokenizer: task`, its vocabulary."""
     config = {"task_format": task.config["format"], **written}
     if written.get("tokenizer") == "task" and "vocabulary" not in written:
         config["vocabulary"] = task.task.vocabulary()

@@ -1,4 +1,4 @@
-"""Pydantic validation with messages for people: which field, which value, what was expected, the nearest known name."""
+"""Pydantic validation with readable messages: which field, which value, what was expected, the nearest known name."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _NUMBERS = (bool, int, float)
 
 
 def validate(model: type[M], data: Mapping[str, Any], path: str, problems: Problems, owner: str = "") -> M | None:
-    """`data` as `model`; None, with every problem noted under `path`, where it does not fit. `owner` says whose fields
-    these are."""
+    """`data` as `model`. None, with every problem noted under `path`, if it is invalid. `owner` says in messages whose
+    fields these are."""
     try:
         made = model.model_validate(dict(data))
     except ValidationError as error:
@@ -63,13 +63,13 @@ def _expected(message: str) -> str:
 
 
 def show(value: Any) -> str:
-    """A value as the recipe would write it, long ones cut."""
+    """A value as the recipe would write it; long values are cut."""
     text = f"${{{value}}}" if isinstance(value, Ref) else repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _written_place(data: Any, loc: list[str]) -> list[str]:
-    """Pydantic's place without the names that it gives to union members: `until.Until.greedy` -> `until.greedy`."""
+    """Pydantic's location without its names for union members: `until.Until.greedy` -> `until.greedy`."""
     kept: list[str] = []
     for i, part in enumerate(loc):
         if isinstance(data, Mapping) and part in data:
@@ -83,8 +83,7 @@ def _written_place(data: Any, loc: list[str]) -> list[str]:
 
 
 def _fields_around(model: type[BaseModel], data: Any, loc: list[str]) -> list[str]:
-    """Names of the fields of the model that holds the last part of `loc`; where several may stand, of the one that
-    `uses` names."""
+    """Field names of the model that holds the last part of `loc`. If several models are possible, `uses` decides."""
     types: list[Any] = [model]
     for part in loc[:-1]:
         types = [inner for tp in types for inner in _step(tp, part)]
@@ -100,7 +99,7 @@ def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
 
 
 def _step(tp: Any, part: str) -> Iterator[Any]:
-    """The types that a part of a place may have inside `tp`."""
+    """The types that a part of a location may have inside `tp`."""
     if _is_model(tp):
         if part in tp.model_fields:
             yield from members(tp.model_fields[part].annotation)
@@ -110,7 +109,7 @@ def _step(tp: Any, part: str) -> Iterator[Any]:
 
 
 def members(tp: Any) -> Iterator[Any]:
-    """The alternatives of a type, unions and Annotated taken apart."""
+    """The alternatives of a type, with unions and Annotated unpacked."""
     if get_origin(tp) is Annotated:
         yield from members(get_args(tp)[0])
     elif get_origin(tp) in (Union, UnionType):
@@ -125,8 +124,8 @@ def _is_model(tp: Any) -> bool:
 
 
 def plain(value: Any, files: Mapping[Path, str] = MappingProxyType({})) -> Any:
-    """A validated config as plain data, defaults filled in, references kept, paths as the text that `files` gives for
-    them."""
+    """A validated config as plain data: defaults are filled in, references are kept, and paths become the text that
+    `files` gives for them."""
     if isinstance(value, BaseModel):
         return {name: plain(getattr(value, name), files) for name in type(value).model_fields}
     if isinstance(value, Mapping):
@@ -135,12 +134,13 @@ def plain(value: Any, files: Mapping[Path, str] = MappingProxyType({})) -> Any:
         return [plain(item, files) for item in value]
     if isinstance(value, Path):
         return files.get(value, str(value))
-    # An enum of texts is a text, too, but not to every reader of the plan.
+    # A string enum is a str too, but not every reader of the plan accepts it.
     return str(value) if isinstance(value, str) else value
 
 
 def _same_types(written: Any, made: Any, path: str, problems: Problems) -> bool:
-    """Pydantic reads "8" as 8 and true as 1; a recipe that says one and means the other is a mistake worth telling."""
+    """Whether no value changed its type. Pydantic reads "8" as 8 and true as 1; in a recipe that is probably a mistake,
+    so it is noted as a problem."""
     if isinstance(made, BaseModel):
         made = {name: getattr(made, name) for name in type(made).model_fields}
     if isinstance(written, Mapping) and isinstance(made, Mapping):

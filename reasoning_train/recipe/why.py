@@ -1,4 +1,4 @@
-"""`why`: which field, file or input gives a stage another key than an earlier artifact of its kind had."""
+"""`why`: which field, file or input gives a stage a different key from an earlier artifact."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from reasoning_train.recipe.validate import show
 from reasoning_train.recipe.yaml_core import join
 
 Find = Callable[[str, str], Mapping[str, Any] | None]
-"""(uses, key) -> the manifest of an artifact that is still in the store."""
+"""(uses, key) -> the manifest of an artifact in the store."""
 
 
 def explain(node: Node, plan: Plan, manifest: Mapping[str, Any], find: Find = lambda uses, key: None) -> list[str]:
-    """One line per difference between `node` and the earlier artifact behind `manifest`; [] where there is none.
+    """One line per difference between `node` and the earlier artifact of `manifest`; [] if there is none.
 
-    An input that is another artifact is followed as far as `find` knows what it was before; its lines are indented and
-    name the stage.
+    If an input is a different artifact, its own differences follow, as far as `find` knows its earlier manifest. Their
+    lines are indented and name the stage.
     """
     lines = [*_versions(node, manifest), *_pieces(node, manifest), *_seeds(node, manifest)]
     files = manifest["files"]
     before, after = _leaves(manifest["asked"], files, plan), _leaves(node.asked, node.files, plan)
-    # What is at its default is no part of the key, but of what a reader wants to see.
+    # Values at their defaults are not in the key, but are shown to the reader.
     then, now = _leaves(manifest["config"], files, plan), _leaves(node.config, node.files, plan)
     changed = [field for field in dict.fromkeys([*before, *after]) if _differs(before, after, field)]
     for field in changed:
@@ -56,14 +56,14 @@ class _Input:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A leaf file: its bytes count, its path does not."""
+    """A leaf file, identified by its bytes and not by its path."""
 
     path: str
     sha256: str
 
 
 def _leaves(value: Any, files: Mapping[str, str], plan: Plan, place: str = "") -> dict[str, Any]:
-    """Dotted place -> scalar, _Input or _File, of a node's config or of a manifest's."""
+    """Dotted path -> scalar, _Input or _File, from the config of a node or a manifest."""
     if isinstance(value, Ref):
         return {place: _Input(value.node, plan.nodes[value.node].key, value.output)}
     if isinstance(value, Mapping) and value.keys() == {"node", "output", "key"}:
@@ -126,7 +126,7 @@ def _versions(node: Node, manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _pieces(node: Node, manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Versions of what the config names. That another piece is named is told as a field."""
+    """Changed versions of the pieces that the config names. A different piece is reported as a changed field."""
     for place, (name, version) in node.pieces.items():
         before, number = manifest["pieces"].get(place, (name, 1))
         if before == name and number != version:
@@ -139,7 +139,7 @@ def _seeds(node: Node, manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _gates(node: Node, plan: Plan, manifest: Mapping[str, Any]) -> Iterator[str]:
-    """What changed for a stage in a later round: the decision and the round before, which are no fields of its
+    """What changed for a stage of a later round: the decision and the previous round, which are not fields of its
     config."""
     for name in filter(None, (node.stop_gate, node.previous)):
         before = manifest["inputs"].get(name, {}).get("key")

@@ -1,6 +1,7 @@
-"""YAML 1.2 core schema with the place of every value: `1e-5` is a number, `no` a word, a duplicate key an error.
+"""YAML 1.2 core schema with the place of every value: `1e-5` is a number, `no` is a string, and a duplicate key is an
+error.
 
-PyYAML scans and composes; the values are built here, because its own constructor speaks YAML 1.1.
+PyYAML scans and composes. The values are built here, because PyYAML's constructor follows YAML 1.1.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _SCALARS = {
         [*"-+.0123456789"],
     ),
 }
-"""Type -> (what such a scalar looks like, the characters it may begin with): YAML 1.2.2, section 10.3.2."""
+"""Type -> (pattern of such a scalar, its possible first characters): YAML 1.2.2, section 10.3.2."""
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the base depends on how PyYAML was built
@@ -42,15 +43,15 @@ for _name, (_pattern, _first) in _SCALARS.items():
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Plain values and where they stand: `origins["stages.sample.n"] == "recipe.yaml:12"`."""
+    """Plain values and their places: `origins["stages.sample.n"] == "recipe.yaml:12"`."""
 
     value: dict[str, Any]
     origins: dict[str, str] = field(default_factory=dict)
 
 
 def read_yaml(path: Path, shown: str) -> Document:
-    """The mapping in a file. RecipeError, beginning with `shown:line`, for anything else; `shown` is the file's name
-    for messages."""
+    """The mapping in a file. RecipeError, beginning with `shown:line`, for anything else. `shown` is the file's name in
+    messages."""
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -72,7 +73,7 @@ def parse_value(text: str, shown: str) -> Any:
 
 
 Place = Callable[[int], str]
-"""Line, from 1 -> where that is, for messages and origins."""
+"""Line number, from 1 -> its place, for messages and origins."""
 
 
 def _parse(text: str, place: Place, origins: dict[str, str]) -> Any:
@@ -94,14 +95,14 @@ def _while(error: yaml.MarkedYAMLError) -> str:
 
 
 class _Builder:
-    """Turns composed nodes into values, noting origins."""
+    """Turns composed nodes into values and records their origins."""
 
     def __init__(self, place: Place, origins: dict[str, str]) -> None:
         self.place, self.origins = place, origins
         self._open: set[int] = set()
 
     def build(self, node: yaml.Node, path: str, line: int) -> Any:
-        """The value of a node that stands at a dotted path and on a line."""
+        """The value of a node at a dotted path and a line."""
         if path:
             self.origins[path] = self.place(line)
         if isinstance(node, yaml.ScalarNode):
@@ -139,7 +140,7 @@ class _Builder:
         return result
 
     def _merged(self, merges: list[tuple[yaml.Node, yaml.Node]], path: str) -> dict[str, Any]:
-        """The entries that `<<: *base` or `<<: [*first, *second]` bring: what the map has itself wins."""
+        """The entries from `<<: *base` or `<<: [*first, *second]`. The map's own entries take precedence."""
         if len(merges) > 1:
             raise self._error(merges[1][0], "the key '<<' is given twice; write `<<: [*first, *second]`")
         result: dict[str, Any] = {}
@@ -158,7 +159,7 @@ class _Builder:
         return result
 
     def _forget(self, path: str) -> None:
-        """What a merge brought to a place that is written out."""
+        """Remove the origins of a merged value that is replaced."""
         for known in [known for known in self.origins if known == path or known.startswith(path + ".")]:
             del self.origins[known]
 

@@ -1,10 +1,10 @@
-"""The checksummed append log of a stage that works problem by problem: one finished problem a line, killed at any
-moment.
+"""The checksummed append log of a stage that works problem by problem: one line per finished problem. The process may
+be killed at any moment.
 
 A line is `crc32 head TAB rows`: eight hex digits over the rest, a small JSON head (`o` order, `k` key, `c` counts) and
-the rows as JSON. A torn last line is cut off when its writer opens the file again; a corrupt line elsewhere is
-quarantined and its problem made again. Logs of any sharding `log-<k>-of-<n>.jsonl` are read together; of two records of
-one key the first wins.
+the rows as JSON. A torn last line is removed when its writer opens the file again. A corrupt line elsewhere is
+quarantined and its problem is made again. Logs `log-<k>-of-<n>.jsonl` of any sharding are read together; if two records
+have the same key, the first is used.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 SYNC_S = 1.0
-"""At most this many seconds of records are lost when the machine loses power; a killed process loses none."""
+"""At most this many seconds of records are lost if the machine loses power. A killed process loses none."""
 
 
 def log_name(shard: tuple[int, int]) -> str:
@@ -31,7 +31,7 @@ def log_name(shard: tuple[int, int]) -> str:
 
 
 class LogWriter:
-    """Appends records to one log file. Exactly one process writes a file at a time (its lock sees to that)."""
+    """Appends records to one log file. A lock ensures that only one process writes it at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -40,7 +40,7 @@ class LogWriter:
         self._synced = time.monotonic()
 
     def append(self, order: int, key: str, rows: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> None:
-        """Hand one record to the operating system; synced to disk at least every `SYNC_S` seconds of appending.
+        """Write one record. The file is synced to disk at least every `SYNC_S` seconds of appending.
 
         Raises OSError (disk full); the file then ends after the last whole record.
         """
@@ -69,15 +69,15 @@ class LogWriter:
 
 @dataclass(slots=True)
 class LogIndex:
-    """Where each recorded problem lies; about 150 bytes a problem, whatever its rows weigh."""
+    """The location of each recorded problem. It takes about 150 bytes per problem, whatever the size of its rows."""
 
     files: list[Path]
     duplicates: int = 0
-    """Records whose key an earlier record had; dropped."""
+    """Dropped records whose key was already recorded."""
     corrupt: list[str] = field(default_factory=list)
     """`file:line` of quarantined records."""
     counts: Counter[str] = field(default_factory=Counter)
-    """Sum of the counts of all records kept."""
+    """Summed counts of all kept records."""
     _order_of: dict[bytes, int] = field(default_factory=dict)
     _orders: array[int] = field(default_factory=lambda: array("q"))
     _file: array[int] = field(default_factory=lambda: array("i"))
@@ -148,7 +148,7 @@ def _line(order: int, key: str, rows: Sequence[Mapping[str, Any]], counts: Mappi
 
 
 def _parse_head(line: bytes) -> dict[str, Any] | None:
-    """The head of a sound line, None for a corrupt one."""
+    """The head of a valid line; None if it is corrupt."""
     body = line[9:-1]
     try:
         if line[:9] != b"%08x " % zlib.crc32(body):
@@ -160,7 +160,7 @@ def _parse_head(line: bytes) -> dict[str, Any] | None:
 
 
 def whole_bytes(path: Path) -> int:
-    """Bytes of a log up to the end of its last finished line; 0 for one that is not there."""
+    """Bytes of a log up to the end of its last complete line; 0 if there is no log."""
     if not path.exists():
         return 0
     keep, chunk = path.stat().st_size, 1 << 16
@@ -176,7 +176,7 @@ def whole_bytes(path: Path) -> int:
 
 
 def _cut_torn_tail(path: Path) -> int:
-    """Cut an unfinished last line off; returns the size left."""
+    """Remove an incomplete last line; return the remaining size."""
     keep = whole_bytes(path)
     if path.exists() and keep < path.stat().st_size:
         os.truncate(path, keep)
@@ -184,5 +184,5 @@ def _cut_torn_tail(path: Path) -> int:
 
 
 def _digest(key: str) -> bytes:
-    # 128 bits: a collision, which would lose a problem, is out of reach; keys themselves may be long.
+    # Keys may be long. With 128 bits a collision, which would lose a problem, is practically impossible.
     return hashlib.blake2b(key.encode(), digest_size=16).digest()

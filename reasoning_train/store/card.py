@@ -1,4 +1,4 @@
-"""Cards in the Hub's format, so that `datasets.load_dataset(FOLDER)` works and a published folder explains itself."""
+"""Cards in the Hub's format. They make `datasets.load_dataset(FOLDER)` work and describe a published folder."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The code that made an artifact: a fingerprint of each module of ours that took part, and the commit.
+"""The code that made an artifact: a fingerprint of each of our modules that it used, and the commit.
 
-A fingerprint is that of the syntax tree without docstrings, so that comments, docstrings and line breaks do not count.
-Fingerprints enter no key. What they tell is `made by other code`, and nothing is made again for that alone.
+A fingerprint hashes the syntax tree without docstrings, so comments, docstrings and line breaks do not change it.
+Fingerprints are in no key. A difference is reported as `made by other code`, but nothing is made again for that alone.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from pydantic import BaseModel
 import reasoning_train
 
 OURS = frozenset({"data_gen", "reasoning_train"})
-"""Packages whose modules are fingerprinted, beside those of a plug-in. `launch` starts processes and makes no rows."""
+"""Packages whose modules are fingerprinted, in addition to plug-ins. `launch` is absent: it starts processes and makes
+no rows."""
 
 
 def imported_from(roots: Iterable[str]) -> dict[str, str]:
-    """Module -> fingerprint: the modules called `roots`, and what they import, and so on, as far as this process has
-    imported it.
+    """Module -> fingerprint of the modules `roots` and everything that they import, directly or indirectly, and that
+    this process has imported.
 
-    What it imported beside that, such as the stages that it did not run, takes no part.
+    Other modules that the process imported, such as stages that it did not run, are left out.
     """
     waiting, found = list(roots), dict[str, str]()
     packages = OURS | {root.partition(".")[0] for root in waiting}
@@ -42,7 +43,7 @@ def imported_from(roots: Iterable[str]) -> dict[str, str]:
 
 
 def modules_in(value: Any) -> Iterator[str]:
-    """The modules of the classes in a config: those of the pieces that it names are among them."""
+    """The modules of the classes in a config, including those of the pieces that it names."""
     if isinstance(value, BaseModel):
         yield type(value).__module__
         value = {name: getattr(value, name) for name in type(value).model_fields}
@@ -51,10 +52,10 @@ def modules_in(value: Any) -> Iterator[str]:
 
 
 def other_code(code: Mapping[str, Any]) -> list[str]:
-    """The files of a manifest's `code` that are others today, e.g. `data_gen/search/select.py`; those that are gone are
-    marked so.
+    """The files of a manifest's `code` that differ today, e.g. `data_gen/search/select.py`. Files that no longer exist
+    are marked.
 
-    Nothing is imported: files are looked for where our packages lie and along `sys.path`.
+    Nothing is imported. Files are searched beside our packages and along `sys.path`.
     """
     return [_told(name) for name, known in code.get("modules", {}).items() if _today(name) != known]
 
@@ -82,19 +83,19 @@ def _find(name: str) -> Path | None:
 
 
 def fingerprint(file: Path) -> str:
-    """16 hex digits of the sha256 of a module's syntax tree without docstrings; of its bytes where it does not
+    """16 hex digits of the sha256 of a module's syntax tree without docstrings, or of its bytes if it does not
     parse."""
     return _read(file, file.stat().st_mtime_ns)[0]
 
 
 def _imports(file: Path) -> tuple[str, ...]:
-    """What a module imports anywhere in its text, in functions too; names that are no modules are harmless."""
+    """Everything that a module imports, including imports inside functions. Names that are not modules do no harm."""
     return _read(file, file.stat().st_mtime_ns)[1]
 
 
 @functools.cache
 def _read(file: Path, changed: int) -> tuple[str, tuple[str, ...]]:
-    """Fingerprint and imports of a module as it was at a time."""
+    """Fingerprint and imports of a module. `changed`, the modification time, is part of the cache key."""
     source = file.read_bytes()
     try:
         tree = ast.parse(source)
@@ -113,7 +114,7 @@ def _read(file: Path, changed: int) -> tuple[str, tuple[str, ...]]:
 
 
 def _is_text(statement: ast.stmt) -> bool:
-    """Whether it is a string that stands alone: a docstring, or the description of a field."""
+    """Whether a statement is only a string: a docstring or a field's description."""
     value = statement.value if isinstance(statement, ast.Expr) else None
     return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
@@ -124,7 +125,7 @@ def _root() -> Path:
 
 @functools.cache
 def code_version() -> Mapping[str, Any]:
-    """Version of this package, commit (None outside git) and whether files differ from it."""
+    """Version of this package, the commit (None outside git), and whether files differ from the commit."""
     version: dict[str, Any] = {"version": reasoning_train.__version__, "commit": None, "dirty": False}
     if not (_root() / ".git").exists():
         return version

@@ -1,5 +1,5 @@
-"""Arrow schemas of the row kinds, derived from the records: explicit, so that empty lists, None and label types survive
-every shard."""
+"""Arrow schemas of the row kinds, derived from the records. They are explicit, so that empty lists, None and label
+types have the same type in every shard."""
 
 from __future__ import annotations
 
@@ -23,19 +23,18 @@ RECORDS: dict[str, tuple[type, ...]] = {
     "pairs": (StepPair,),
     "value_targets": (ValueTarget,),
 }
-"""Kind -> the records whose fields make up a row. Kinds that are absent take the schema of their first rows."""
+"""Kind -> the records whose fields make up a row. The schema of other kinds is inferred from their rows."""
 
 DERIVED: dict[str, tuple[str, Any, str]] = {
     "solutions": ("completion", str, "prompt"),
     "pairs": ("margin", float, "score_rejected"),
 }
-"""Kind -> a column that the record only computes, its type, and the column that it stands behind."""
+"""Kind -> a computed column, its type, and the column that it follows."""
 
 
 @cache
 def schema_of(kind: str) -> pyarrow.Schema | None:
-    """The columns of a kind: whole numbers in 32 bits and others in 64 unless the field says otherwise. None for a kind
-    without records."""
+    """The schema of a kind: int32 and float64 unless the field says otherwise. None for a kind without records."""
     import pyarrow as pa
 
     if kind not in RECORDS:
@@ -43,7 +42,7 @@ def schema_of(kind: str) -> pyarrow.Schema | None:
     name, hint, behind = DERIVED.get(kind, ("", None, ""))
     fields: list[Any] = []
     for field, its in ((field, its) for record in RECORDS[kind] for field, its in hints_of(record).items()):
-        if field == "nodes" and kind == "trees":  # each is a row of its own
+        if field == "nodes" and kind == "trees":  # each node is a row of its own
             continue
         fields.append((field, arrow_type(its)))
         if field == behind:
@@ -68,5 +67,5 @@ def arrow_type(hint: Any) -> pyarrow.DataType:
         return pa.struct([(name, arrow_type(its)) for name, its in hints_of(hint).items()])  # type: ignore[arg-type]
     if hint in (Tags, Measures):
         return pa.string()
-    # What is left is text: str, an enum of texts, or a Literal of some.
+    # Everything else is text: str, a string enum, or a Literal of strings.
     return {bool: pa.bool_(), int: pa.int32(), float: pa.float64()}.get(hint, pa.string())

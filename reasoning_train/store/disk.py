@@ -1,4 +1,4 @@
-"""A full disk is the user's to mend: one message wherever it strikes."""
+"""A full disk gives the same UserError wherever it occurs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from data_gen.errors import UserError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL_TEXTS = ("No space left on device", "File too large", "PytorchStreamWriter failed", "unexpected pos")
-"""In errors of libraries with types of their own: safetensors passes the system's text on, torch says only that a write
-failed."""
+"""Texts in errors of libraries with their own error types. safetensors passes on the system's text; torch only says
+that a write failed."""
 
 
 @contextlib.contextmanager
 def explain_full_disk(root: Path) -> Iterator[None]:
-    """Turn "no space", "over quota" and "file too large" into a UserError about the store at `root`; other errors
-    pass."""
+    """Turn "no space", "over quota" and "file too large" into a UserError about the store at `root`; other errors are
+    raised unchanged."""
     try:
         yield
     except Exception as error:

@@ -1,7 +1,7 @@
-"""Upper limits of what a plan would cost: rows, generated tokens, calls and memory, from each stage's own estimator.
+"""Upper limits of a plan's cost: rows, generated tokens, calls and memory, from each stage's estimator.
 
-A stage offers one with `@sample.estimate`; a finished artifact's manifest tells its rows exactly. What nobody knows
-stays unknown.
+A stage registers one with `@sample.estimate`. The manifest of a finished artifact gives its exact rows. Unknown values
+are left out.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from reasoning_train.store.store import Artifact, Store
 
 
 def estimate_plan(plan: Plan, store: Store) -> dict[str, dict[str, Any]]:
-    """Node name -> `rows` (of the main output), `records`, `tokens`, `calls`, `memory_bytes`, as far as they are
-    known."""
+    """Node name -> `rows` (of the main output), `records`, `tokens`, `calls`, `memory_bytes`, as far as known."""
     found: dict[str, dict[str, Any]] = {}
     for name, node in plan.nodes.items():
         artifact = store.find(node)

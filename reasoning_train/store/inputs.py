@@ -19,20 +19,20 @@ from reasoning_train.store.rows import Rows
 
 
 def read_problems(source: Input) -> Iterator[Problem]:
-    """Problems of a `problems` input, streamed in order."""
+    """The problems of a `problems` input, streamed in order."""
     return (Problem.from_row(row) for row in Rows(source.path))
 
 
 def read_solutions(source: Input) -> Iterator[Solution]:
-    """Solutions of a `solutions` input, streamed in order; the rows of one problem stand together."""
+    """The solutions of a `solutions` input, streamed in order. Solutions of one problem are adjacent."""
     return (Solution.from_row(row) for row in Rows(source.path))
 
 
 def with_solutions(
     problems: Iterable[Problem], solutions: Iterable[Solution]
 ) -> Iterator[tuple[Problem, list[Solution]]]:
-    """Each problem with its solutions, which stand in the order of the problems (some may have none). UserError where
-    they do not."""
+    """Each problem with its solutions, possibly none. UserError if the solutions are not in the order of the
+    problems."""
     groups = itertools.groupby(solutions, key=lambda row: row.problem_id)
     waiting = next(groups, None)
     for problem in problems:
@@ -50,23 +50,23 @@ def with_solutions(
 
 
 def stream_trees(source: Input) -> Iterator[Tree]:
-    """Trees of a `trees` input, streamed in order; those of one problem stand together."""
+    """The trees of a `trees` input, streamed in order. Trees of one problem are adjacent."""
     return read_trees(Rows(source.path))
 
 
 def count_rows(source: Input, limit: int | None = None) -> int:
-    """Rows of an input, from its manifest; at most `limit`."""
+    """Number of rows of an input, from its manifest; at most `limit`."""
     rows = int(source.manifest["outputs"][source.path.name]["rows"])
     return rows if limit is None else min(rows, limit)
 
 
 TASKS_FILE = "tasks.json"
-"""Beside problems: the name of each task that they come from (`Problem.task`) and its configuration."""
+"""File beside problem rows, with the name of each of their tasks (`Problem.task`) and its configuration."""
 
 
 def load_task(source: Input) -> Task:
-    """The task that a `problems` input came from, as its configuration says. Where the problems of several meet, a task
-    that hands each problem to its own."""
+    """The task of a `problems` input. If the problems come from several tasks, a task that dispatches each problem to
+    its own."""
     members = {name: build_task(config) for name, config in read_tasks(source).items()}
     if len(members) == 1:
         return next(iter(members.values()))
@@ -74,18 +74,18 @@ def load_task(source: Input) -> Task:
 
 
 def read_tasks(source: Input) -> dict[str, dict[str, Any]]:
-    """Name of each task of a `problems` input (`Problem.task`) and its configuration."""
+    """Task name (`Problem.task`) -> configuration, for every task of a `problems` input."""
     found: dict[str, dict[str, Any]] = json.loads((source.path / TASKS_FILE).read_text(encoding="utf-8"))
     return found
 
 
 def write_tasks(folder: Path, tasks: Mapping[str, Mapping[str, Any]]) -> None:
-    """Put the tasks of problems beside their rows."""
+    """Write the tasks of problems beside their rows."""
     (folder / TASKS_FILE).write_text(json.dumps(tasks, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def build_task(config: Mapping[str, Any]) -> Task:
-    """A task from its recipe mapping; UserError names an unknown task."""
+    """A task from its recipe mapping. UserError if the task is unknown."""
     if "uses" not in config:
         raise UserError(f"task: `uses` is missing. Known: {', '.join(TASKS.names())}.")
     return TASKS.get(config["uses"]).model_validate(dict(config))

@@ -1,8 +1,8 @@
-"""Locks with an owner and a heartbeat: one process works on an artifact, others wait, and a dead owner is recognised.
+"""Locks with an owner and a heartbeat: one process works on an artifact, others wait, and dead owners are detected.
 
-A lock is a small JSON file (host, pid, start time of the process). It is stale when its process is gone on this host,
-or when the heartbeat, the file's modification time, is older than `STALE_S` on another host. Looking at a lock and
-taking it happen under a short file lock, so two waiters never both replace a stale one.
+A lock is a small JSON file (host, pid, start time of the process). It is stale if its process on this host is gone, or
+if its heartbeat from another host (the file's modification time) is older than `STALE_S`. Checking and taking a lock
+happen under a short file lock, so two waiters never both replace a stale lock.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Owner:
     host: str
     pid: int
     started: float
-    """Start time of the process, so that a pid given out again is not mistaken for the owner."""
+    """Start time of the process, so that a reused pid is not mistaken for the owner."""
     token: str
     """Unique per acquisition."""
 
@@ -47,7 +47,7 @@ class Owner:
 
 
 class Lock:
-    """The lock `path`. Take it with `acquire`, give it back with `release`; not reentrant."""
+    """The lock file `path`. Take it with `acquire` and release it with `release`; it is not reentrant."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -55,7 +55,8 @@ class Lock:
         self._stop = threading.Event()
 
     def acquire(self) -> Owner | None:
-        """Take the lock and start its heartbeat. Returns None on success, else the live owner; never waits for it."""
+        """Take the lock and start its heartbeat. Return None on success, else the live owner. Does not wait for the
+        owner."""
         with guard(self.path):
             holder = live_owner(self.path)
             if holder is not None:
@@ -67,7 +68,7 @@ class Lock:
         return None
 
     def release(self) -> None:
-        """Give the lock back; harmless when it is not held or was taken over."""
+        """Release the lock. Does nothing if it is not held or was taken over."""
         self._stop.set()
         if self._mine is None:
             return
@@ -85,7 +86,7 @@ class Lock:
 
 
 def live_owner(path: Path) -> Owner | None:
-    """The owner of a lock file that is held by a living process; None when it is absent, unreadable or stale."""
+    """The living owner of a lock file; None if the file is absent, unreadable or stale."""
     owner = _read(path)
     if owner is None:
         return None
@@ -94,20 +95,20 @@ def live_owner(path: Path) -> Owner | None:
 
 
 def lives(pid: int, started: float) -> bool:
-    """Whether the process of this host that was `started` at a Unix time still runs: its number may belong to another
-    by now."""
+    """Whether the process of this host that was `started` at this Unix time still runs. Its pid may have been
+    reused."""
     import psutil
 
     try:
         process = psutil.Process(pid)
-        # The start time is derived from the boot clock, which may be adjusted by a little.
+        # The start time is derived from the boot clock, which may be adjusted slightly.
         return abs(process.create_time() - started) < 2.0 and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
 
 def _beating(path: Path) -> bool:
-    """Compares with the clock of the file system, since hosts may disagree on the time."""
+    """Whether the heartbeat is recent by the file system's clock, since the clocks of hosts may differ."""
     probe = path.with_name(f"{path.name}.{uuid.uuid4().hex}.probe")
     try:
         probe.touch()
@@ -132,7 +133,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 
 
 def guard(path: Path) -> Any:
-    """A short mutual exclusion among all processes that look at files beside `path`; a context manager."""
+    """Context manager for a short mutual exclusion between processes that check files beside `path`."""
     from filelock import FileLock
 
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """The manifest of an artifact: how it was made, what it was made from, and the size and digest of every file.
 
-`manifest.json` is the last file written; a folder without a readable one of this schema version does not exist.
+`manifest.json` is written last. A folder without a readable one of this schema version counts as absent.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ PACKAGES = (
     "math-verify",
     "pydantic",
 )
-"""Packages whose versions a manifest keeps."""
+"""Packages whose versions are in the manifest."""
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of an artifact's folder; None where there is none, or none that this version finished."""
+    """The manifest in an artifact's folder; None if there is none of this schema version."""
     try:
         manifest: dict[str, Any] = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -48,7 +48,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def describe_output(folder: Path, kind: str) -> dict[str, Any]:
-    """Kind, rows (where there are Parquet parts), bytes, files and digest of one output's folder."""
+    """Kind, rows (if there are Parquet parts), bytes, files and digest of an output's folder."""
     from reasoning_train.store.rows import Rows
 
     files = {name: [(folder / name).stat().st_size, file_digest(folder / name)] for name in _names(folder)}
@@ -79,7 +79,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def damages(folder: Path, manifest: Mapping[str, Any], *, deep: bool = False) -> Iterator[str]:
-    """What is wrong with an artifact's files: missing ones, other sizes and, when `deep`, other bytes."""
+    """What is wrong with an artifact's files: missing files, wrong sizes and, if `deep`, wrong bytes."""
     for output, described in manifest["outputs"].items():
         for name, (size, digest) in described.get("files", {}).items():
             path = folder / output / name
@@ -116,7 +116,8 @@ def _plain(value: Any, plan: Plan) -> Any:
 
 
 def describe_machine(threads: int, modules: Mapping[str, str]) -> dict[str, Any]:
-    """Host, device, threads, code and package versions of this process. `modules`: the fingerprints of what ran."""
+    """Host, device, threads, code and package versions of this process. `modules`: fingerprints of the modules that
+    ran."""
     return {
         "host": socket.gethostname(),
         "device": _device(),
@@ -144,7 +145,7 @@ def _packages() -> dict[str, str]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that the file has the old or the new content after a crash, never half of it."""
+    """Write JSON atomically: after a crash the file has either the old or the new content."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("w", encoding="utf-8") as stream:
         json.dump(value, stream, indent=1, ensure_ascii=False, default=_refuse)

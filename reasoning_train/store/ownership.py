@@ -1,7 +1,7 @@
-"""Who may work on an artifact: one process on the whole of it, or several on its shards, never both.
+"""Who may work on an artifact: one process on all of it, or several on its shards, never both.
 
-A shard gives way to a process on the whole artifact; a process on the whole takes its lock, which keeps further shards
-out, and waits for those that run. Whoever waits looks each time whether the artifact was finished meanwhile.
+A shard gives way to a process on the whole artifact. A process on the whole takes its lock, which keeps new shards out,
+and waits for running shards. A waiting process checks each time whether the artifact has been finished.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Shard = tuple[int, int]
 def claim(store: Store, node: Node, plan: Plan, shard: Shard | None, tell: Callable[[Owner], None]) -> Iterator[bool]:
     """Wait for the right to work on a node (or one shard of it) and hold it inside the `with`.
 
-    Yields False, holding nothing, when the artifact is finished and fresh; `tell` hears once of each owner waited for.
-    A damaged artifact is set aside, and so not finished.
+    Yields False, without a lock, if the artifact is finished and not stale. `tell` is called once for each owner waited
+    for. A damaged artifact is set aside, so it is not finished.
     """
     lock = Lock(_path(store, node, shard))
     try:
@@ -56,7 +56,7 @@ def _take(
             held = other is None
             other = other or rival()
         if other is None:
-            # Another process may have finished between our look at the store and our lock.
+            # Another process may have finished after we checked the store and before we had the lock.
             return not finished()
         if held and gives_way:
             lock.release()

@@ -1,11 +1,9 @@
 """Progress of an unfinished artifact, kept in `<artifact>.partial/` and resumed by the same key.
 
-inputs.json                   digests of the inputs that the progress was made from
-log-<k>-of-<n>.jsonl          finished problems (log.py)
-attempts-<k>-of-<n>.json      attempts, wall time, counts and metrics of one shard; `done` once it ran to its end
-history-<k>-of-<n>.jsonl      points of the curves
-work/                         the stage's own files (trainer checkpoints)
-out/                          what will be published
+inputs.json digests of the inputs that the progress was made from log-<k>-of-<n>.jsonl finished problems (append_log.py)
+attempts-<k>-of-<n>.json attempts, wall time, counts and metrics of one shard; `done` once it is complete
+history-<k>-of-<n>.jsonl points of the curves work/ the stage's own files (trainer checkpoints) out/ what will be
+published
 """
 
 from __future__ import annotations
@@ -26,33 +24,33 @@ Shard = tuple[int, int]
 
 @dataclass(slots=True)
 class Attempts:
-    """What one shard's attempts have come to so far."""
+    """State of one shard over all its attempts."""
 
     number: int = 0
-    """Attempts begun."""
+    """Number of attempts started."""
     wall_s: float = 0.0
-    """Time of the attempts that ended by themselves; a killed one is not in it."""
+    """Time of the attempts that ended by themselves, without killed ones."""
     started: float = 0.0
     """Unix time of the first attempt's start."""
     done: bool = False
     log_bytes: int = 0
-    """Bytes of its log when it had run to its end."""
+    """Size of its log when the shard was done."""
     counts: dict[str, int] = field(default_factory=dict)
-    """Counts that belong to no record."""
+    """Counts that belong to no record of the log."""
     metrics: dict[str, Any] = field(default_factory=dict)
     modules: dict[str, str] = field(default_factory=dict)
-    """Fingerprints of the modules that the last attempt ran."""
+    """Fingerprints of the modules that the last attempt used."""
 
 
 class Partial:
-    """The progress folder of a node, as the process that holds the claim sees it."""
+    """The progress folder of a node, for the process that holds the claim."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.out = folder / "out"
 
     def work(self, shard: Shard) -> Path:
-        """The stage's own folder, made if absent; shards have one each."""
+        """The stage's own folder, created if absent. Each shard has its own."""
         path = self.folder / ("work" if shard == (0, 1) else f"work-{shard[0]}-of-{shard[1]}")
         path.mkdir(exist_ok=True)
         return path
@@ -62,8 +60,7 @@ class Partial:
         write_json(self._path(shard), asdict(attempts))
 
     def read(self, shard: Shard) -> Attempts:
-        """A shard's state; that of a shard that never began is empty. One whose log has lost records since it ended is
-        not done."""
+        """A shard's state; empty if it never started. A shard whose log has lost records since it ended is not done."""
         try:
             attempts = Attempts(**json.loads(self._path(shard).read_text(encoding="utf-8")))
         except FileNotFoundError:
@@ -72,11 +69,11 @@ class Partial:
         return attempts
 
     def log_bytes(self, shard: Shard) -> int:
-        """Bytes of the whole records in a shard's log."""
+        """Bytes of the complete records in a shard's log."""
         return whole_bytes(self.folder / log_name(shard))
 
     def lost(self) -> list[str]:
-        """Logs that have lost records since their shards ended: cut short, or gone."""
+        """Logs that were truncated or removed since their shards ended."""
         return [
             log_name(shard) for shard, attempts in self.shards().items() if self.log_bytes(shard) < attempts.log_bytes
         ]
@@ -85,13 +82,13 @@ class Partial:
         return self.folder / f"attempts-{shard[0]}-of-{shard[1]}.json"
 
     def shards(self) -> dict[Shard, Attempts]:
-        """State of every shard of every count that ever began."""
+        """The state of every shard that ever started, for any number of shards."""
         names = [path.stem.split("-") for path in self.folder.glob("attempts-*-of-*.json")]
         keys = sorted((int(name[1]), int(name[3])) for name in names)
         return {key: self.read(key) for key in keys}
 
     def complete(self) -> list[Attempts] | None:
-        """The states of a full set of finished shards, or None while every set lacks one."""
+        """The states of a complete set of finished shards; None if no set is complete."""
         shards = self.shards()
         for count in sorted({n for _, n in shards}):
             group = [shards[k, count] for k in range(count) if (k, count) in shards]
@@ -100,14 +97,14 @@ class Partial:
         return None
 
     def reached(self) -> dict[str, int]:
-        """How far the work has got: the finished `records`, or for a stage that keeps none the `step` of the last point
-        of its curves."""
+        """Progress so far: the finished `records`, or for a stage without records the `step` of the last point of its
+        curves."""
         records = len(read_logs(self.folder))
         steps = [] if records else [int(point["step"]) for point in self.history() if "step" in point]
         return {"step": steps[-1]} if steps else {"records": records}
 
     def history(self) -> list[dict[str, Any]]:
-        """All points of the curves; points that a later attempt went over again are taken from the later one."""
+        """All points of the curves. If a later attempt repeated steps, its points are used."""
         kept: list[dict[str, Any]] = []
         for path in sorted(self.folder.glob("history-*-of-*.jsonl")):
             kept += _last_told(
@@ -128,8 +125,7 @@ def _last_told(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def open_partial(store: Store, node: Node, plan: Plan) -> Partial:
-    """The node's progress folder, made if absent. Progress made from inputs that have other bytes now is thrown
-    away."""
+    """The node's progress folder, created if absent. Progress is discarded if an input's bytes have changed since."""
     folder = store.partial(node)
     inputs = {plan.nodes[name].key: store.digest(plan.nodes[name]) for name in node.inputs}
     marker = folder / "inputs.json"

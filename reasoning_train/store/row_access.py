@@ -1,4 +1,4 @@
-"""Rows by number: what a stage needs that writes rows in another order than they are stored in."""
+"""Access to rows by number, for stages that write rows in another order than they are stored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from reasoning_train.store.rows import reading
 
 KEPT = 4
-"""Row groups kept decoded: a few readers that go through a folder at different places do not read one twice."""
+"""Row groups kept decoded, so that a few interleaved passes over a folder do not decode one twice."""
 
 
 class RowAccess:
@@ -34,7 +34,7 @@ class RowAccess:
         return self._starts[-1]
 
     def __getitem__(self, number: int) -> dict[str, Any]:
-        """The row of this number; IndexError where there is none."""
+        """The row of this number. IndexError if there is none."""
         if not 0 <= number < len(self):
             raise IndexError(f"row {number} of {len(self)}")
         group = bisect_right(self._starts, number) - 1

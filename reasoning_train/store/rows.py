@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_CELLS = 100_000
-"""Values (list items included) of a row group, roughly: what bounds the memory of writing."""
+"""Approximate number of values (list items included) in a row group. It bounds the memory of writing."""
 SHARD_ROWS = 50_000
 SHARD_BYTES = 64 << 20
 
 
 class CorruptRows(UserError):
-    """A Parquet file that cannot be read: torn, or with other bytes than were written."""
+    """A Parquet file cannot be read: it is torn, or its bytes have changed."""
 
 
 class Rows:
-    """The rows of a folder, in order; iterate as often as needed, `len` reads only the footers. `columns` limits what
-    is read."""
+    """The rows of a folder, in order. It can be iterated repeatedly; `len` reads only the footers. `columns` selects
+    columns."""
 
     def __init__(self, folder: Path, columns: list[str] | None = None) -> None:
         self.folder, self._columns = folder, columns
@@ -60,7 +60,7 @@ class Rows:
 
 @contextmanager
 def reading(part: Path) -> Iterator[None]:
-    """What the reader says of a file that it cannot read, with the file's name."""
+    """Turn read errors into CorruptRows with the file's name."""
     import pyarrow as pa
 
     try:
@@ -73,8 +73,8 @@ def reading(part: Path) -> Iterator[None]:
 def write_rows(folder: Path, kind: str, rows: Iterable[Mapping[str, Any]]) -> int:
     """Write rows to Parquet files in `folder` and return their number.
 
-    `rows` is iterated twice when `kind` has no schema of its own, so it must then be a list or another re-iterable.
-    UserError for a row with a column that the schema lacks; a missing column is null.
+    If `kind` has no schema, `rows` is iterated twice, so it must be a list or another re-iterable. UserError if a row
+    has a column that the schema lacks; a missing column is null.
     """
     schema = _schema_of(kind)
     if schema is None:

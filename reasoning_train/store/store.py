@@ -1,4 +1,4 @@
-"""The artifact store: finished artifacts by key, what state a node is in, and publishing in one rename.
+"""The artifact store: finished artifacts by key, the state of nodes, and publishing by one rename.
 
 ROOT/artifacts/<uses>-<key[:16]>/            manifest.json  README.md  <output>/...
 ROOT/artifacts/<uses>-<key[:16]>.partial/    progress of an unfinished one (see partial.py)
@@ -35,7 +35,7 @@ class Artifact:
 
 
 class Store:
-    """The store under `root`; the folder is made when something is first written."""
+    """The store under `root`. The folder is created on the first write."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -45,20 +45,20 @@ class Store:
         self.quarantine = root / "quarantine"
 
     def folder(self, node: Node) -> Path:
-        """Where the node's finished artifact lies or will lie."""
+        """Path of the node's finished artifact."""
         return self.artifacts / artifact_name(node.uses, node.key)
 
     def partial(self, node: Node) -> Path:
-        """Where the node's progress lies."""
+        """Path of the node's progress."""
         return self.artifacts / f"{artifact_name(node.uses, node.key)}.partial"
 
     def find(self, node: Node) -> Artifact | None:
-        """The node's finished artifact as published (perhaps a pointer), or None. Files are not looked at."""
+        """The node's finished artifact as published (perhaps a pointer), or None. Its files are not checked."""
         manifest = read_manifest(self.folder(node))
         return Artifact(self.folder(node), manifest) if manifest and manifest["key"] == node.key else None
 
     def open(self, node: Node) -> Artifact:
-        """The node's artifact with pass-throughs followed; UserError when it is not there or files are missing or
+        """The node's artifact, with pass-throughs followed. UserError if it does not exist, or files are missing or
         torn."""
         artifact = self.find(node)
         if artifact is None:
@@ -78,8 +78,8 @@ class Store:
         return artifact
 
     def _follow(self, artifact: Artifact) -> Artifact | None:
-        """The artifact that pass-throughs lead to, None where it is gone. They lead to earlier rounds, so there is no
-        circle."""
+        """The artifact that pass-throughs lead to; None if it is gone. They lead to earlier rounds, so there are no
+        cycles."""
         while "pointer" in artifact.manifest:
             path = self.artifacts / artifact_name(**artifact.manifest["pointer"])
             manifest = read_manifest(path)
@@ -89,13 +89,13 @@ class Store:
         return artifact
 
     def digest(self, node: Node) -> str | None:
-        """One digest over all outputs of the node's artifact; None while there is none."""
+        """One digest over all outputs of the node's artifact; None if there is none."""
         artifact = self.find(node)
         reached = self._follow(artifact) if artifact else None
         return content_digest(reached.manifest) if reached else None
 
     def state(self, node: Node, plan: Plan) -> State:
-        """`stale`: finished, but one of its inputs has been made again since with other bytes."""
+        """State of the node. `stale`: finished, but an input has since been made again with different bytes."""
         artifact = self.find(node)
         if artifact is None:
             return "partial" if self.partial(node).is_dir() else "absent"
@@ -105,7 +105,7 @@ class Store:
         return "stale" if changed or self._follow(artifact) is None else "cached"
 
     def changed_inputs(self, artifact: Artifact, plan: Plan, node: Node) -> Iterator[str]:
-        """Names of the node's inputs whose content differs from what the artifact was made from."""
+        """Names of the node's inputs whose content has changed since the artifact was made."""
         then = {entry["key"]: entry["digest"] for entry in artifact.manifest["inputs"].values()}
         for name in dependencies(node):
             now = self.digest(plan.nodes[name])
@@ -113,7 +113,7 @@ class Store:
                 yield name
 
     def publish(self, node: Node, made: Path) -> Artifact:
-        """Rename the complete folder `made` (manifest included) into place; what stood there before is removed."""
+        """Rename the complete folder `made` (manifest included) into place. An earlier artifact there is removed."""
         _sync_tree(made)
         target = self.folder(node)
         if target.exists():
@@ -126,8 +126,8 @@ class Store:
         return artifact
 
     def set_aside(self, node: Node, *, deep: bool = False) -> str:
-        """Move the node's artifact out of the way if it is damaged, so that the next run makes it again; says what was
-        wrong and where it is now, empty if it is sound. `deep`: read every byte."""
+        """Move the node's artifact to the quarantine if it is damaged, so that the next run makes it again. Returns
+        what was wrong and where it is now; empty if it is intact. `deep`: read every byte."""
         found = self.find(node)
         artifact = self._follow(found) if found else None
         wrong = next(damages(artifact.path, artifact.manifest, deep=deep), None) if artifact else None
@@ -137,8 +137,8 @@ class Store:
         return f"the artifact of stage {node.name!r} is damaged: {wrong}; it was set aside in {target}"
 
     def renew(self, node: Node) -> Path | None:
-        """Move the node's artifact out of the way, sound as it is, and drop its progress, so that the next run makes it
-        again; where the artifact is now, None where there was none."""
+        """Move the node's intact artifact to the quarantine and discard its progress, so that the next run makes it
+        again. Returns its new path; None if there was none."""
         if self.partial(node).is_dir():
             self.discard(self.partial(node))
         return self._quarantined(self.folder(node)) if self.find(node) else None
@@ -151,7 +151,8 @@ class Store:
         return target
 
     def discard(self, folder: Path) -> None:
-        """Take a folder out of the store at once, then delete it: half an artifact is never visible."""
+        """Move a folder out of the store by one rename, then delete it, so that a partly deleted artifact is never
+        visible."""
         trash = self.root / "trash" / f"{folder.name}-{uuid.uuid4().hex[:8]}"
         trash.parent.mkdir(parents=True, exist_ok=True)
         os.rename(folder, trash)
@@ -159,8 +160,8 @@ class Store:
 
 
 def dependencies(node: Node) -> tuple[str, ...]:
-    """Names of the nodes that must be finished before this one: its inputs and, in later rounds, what the stop rule
-    looks at."""
+    """Names of the nodes that must be finished before this one: its inputs and, in later rounds, the stop decision and
+    the node of the previous round."""
     return tuple(dict.fromkeys([*node.inputs, *(name for name in (node.stop_gate, node.previous) if name)]))
 
 
@@ -170,13 +171,13 @@ def artifact_name(uses: str, key: str) -> str:
 
 
 def content_digest(manifest: Mapping[str, Any]) -> str:
-    """One digest over all outputs: what consumers remember of an input."""
+    """One digest over all outputs. Consumers record it for each input."""
     outputs = sorted((name, output["digest"]) for name, output in manifest["outputs"].items())
     return hashlib.sha256(json.dumps(outputs).encode()).hexdigest()
 
 
 def damage_message(path: Path, node: str, wrong: str) -> str:
-    """What to tell the user about an artifact with missing or torn files."""
+    """The error message for an artifact with missing or torn files."""
     return (
         f"The artifact of stage {node!r} is damaged: {wrong} ({path}). Run the recipe again: it is set aside and "
         "made again."

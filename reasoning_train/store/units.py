@@ -1,4 +1,4 @@
-"""What counts as one in rows of each kind: a problem, a solution, a tree, a pair, a path with targets."""
+"""The unit of each kind of rows: a problem, a solution, a tree, a pair, a path with targets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Unit:
 
     problem: str
     number: int
-    """Which solution or tree of the problem; 0 for a problem."""
+    """Number of the solution or tree within the problem; 0 for a problem."""
     group: str
     """Split key of the problem."""
     start: int
@@ -36,7 +36,7 @@ class Unit:
 
 
 def read_units(source: Input) -> Iterator[Unit]:
-    """The units of an input in order, from three columns of it."""
+    """The units of an input in order. Reads only three columns."""
     problem, number = PROBLEM_COLUMN[source.kind], NUMBER_COLUMN.get(source.kind)
     columns = [name for name in (problem, number, "group") if name]
 

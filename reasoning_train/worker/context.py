@@ -19,15 +19,15 @@ from reasoning_train.store.partial import Partial
 from reasoning_train.store.store import Store
 
 Report = Callable[[dict[str, Any]], None]
-"""Receives events for the runner: `{"event": "progress", "done": 3, "total": 10, "figures": {...}}`; `total` is that of
-all shards."""
+"""Receives events for the runner: `{"event": "progress", "done": 3, "total": 10, "figures": {...}}`. `total` counts
+over all shards."""
 
 TELL_S = 0.25
-"""Least time in seconds between two progress events of one process."""
+"""Minimum seconds between two progress events of one process."""
 
 
 class WorkerContext:
-    """Implements `stage_api.Context` for one process that works on a node or on one shard of it."""
+    """Implements `api.stage.Context` for one process that works on a node or on one shard of it."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class WorkerContext:
         self.deepspeed: str | None = node.resources.get("deepspeed")
         self.partial = partial.work(shard)
         self.counts: Counter[str] = Counter()
-        """Counts that no record has taken along yet."""
+        """Counts that are not yet saved with a record."""
         self.metrics: dict[str, Any] = {}
         self._plan, self._stage, self._store, self._progress_folder = plan, stage, store, partial
         self._attempt, self._report = attempt, report
@@ -55,11 +55,11 @@ class WorkerContext:
         self._log: LogWriter | None = None
         self._index: LogIndex | None = None
         self.cut_short = False
-        """Whether `pending` held back items because this process was asked to stop."""
+        """Whether `pending` withheld items because this process was asked to stop."""
         self._told = 0.0
         self._group_size = 1
         self._found = 0
-        """Items that `pending` passed over because an earlier attempt recorded them."""
+        """Items that `pending` skipped because an earlier attempt recorded them."""
 
     def input(self, ref: Ref) -> Input:
         """The finished artifact behind a reference, pass-throughs followed."""
@@ -83,7 +83,7 @@ class WorkerContext:
         return folder
 
     def pending(self, items: Iterable[tuple[str, Any]], *, group_size: int = 1) -> Iterator[tuple[int, str, Any]]:
-        """(order, key, item) of this shard's items that are in no log yet; none any more once this process was asked to
+        """(order, key, item) of this shard's items that are in no log yet. It ends early if this process is asked to
         stop."""
         k, n = self.shard
         self._group_size = group_size
@@ -102,7 +102,7 @@ class WorkerContext:
                 self._found += 1
 
     def _check_unique(self, key: str, order: int, *others: int | None) -> None:
-        """UserError where one key stands at two places: of their records only one would be kept."""
+        """UserError if two items have the same key, since only one of their records would be kept."""
         for other in others:
             if other not in (None, order):
                 raise UserError(
@@ -119,7 +119,7 @@ class WorkerContext:
         self.counts.clear()
 
     def progress(self, done: int, total: int | None, **figures: float) -> None:
-        """Tell the runner, at most every `TELL_S` seconds and always at the end."""
+        """Report progress to the runner, at most every `TELL_S` seconds and always at the end."""
         now, mine = time.monotonic(), self._found + done
         if now - self._told >= TELL_S or mine == self._share(total):
             self._told = now
@@ -135,7 +135,7 @@ class WorkerContext:
         self.metrics[name] = value
 
     def count(self, name: str, n: int = 1) -> None:
-        """Add to a counter; it is kept with the next record, so that a killed attempt counts nothing twice."""
+        """Add to a counter. It is saved with the next record, so that nothing is counted twice after a kill."""
         self.counts[name] += n
 
     def history(self, **figures: float) -> None:
@@ -159,18 +159,16 @@ class WorkerContext:
 
 
 def share_of(total: int, shard: tuple[int, int], group_size: int = 1) -> int:
-    """How many of `total` items shard (k, n) has, where runs of `group_size` items are dealt whole."""
+    """How many of `total` items shard (k, n) has, if groups of `group_size` consecutive items are never split."""
     k, n = shard
     groups = -(-total // group_size)
-    missing = (
-        groups * group_size - total if groups and (groups - 1) % n == k else 0
-    )  # of the last group, which may be short
+    missing = groups * group_size - total if groups and (groups - 1) % n == k else 0  # the last group may be short
     return len(range(k, groups, n)) * group_size - missing
 
 
 class FollowerContext(WorkerContext):
-    """For the processes of a torchrun that only train along: they read inputs and share the trainer's folder, and
-    publish nothing."""
+    """Context of the other processes of a torchrun in distributed training. They read inputs and share the trainer's
+    folder, but publish nothing."""
 
     def __init__(self, plan: Plan, node: Node, stage: StageDef, store: Store, partial: Partial, threads: int) -> None:
         super().__init__(
@@ -186,7 +184,7 @@ class FollowerContext(WorkerContext):
         )
 
     def output(self, name: str) -> Path:
-        """Where the first process writes; others must not."""
+        """The folder that the first process writes; other processes must not write there."""
         return self._progress_folder.out / name
 
     def record(self, order: int, key: str, rows: Sequence[Mapping[str, Any]]) -> None:

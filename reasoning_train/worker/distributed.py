@@ -1,8 +1,8 @@
-"""One stage in the several processes of a torchrun (or `deepspeed`, or `accelerate launch`): a stage does not care who
-started it.
+"""Runs one stage in the several processes of a torchrun, `deepspeed` or `accelerate launch`. The stage does not depend
+on the launcher.
 
-A trainer's processes train together. Those of a data stage share nothing: rank r is shard r of W on devices of its own,
-and the first merges. Everything else is done by the first process alone.
+The processes of a trainer train together. Those of a data stage are independent: rank r is shard r of W on its own
+devices, and the first process merges. All other stages run in the first process alone.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from reasoning_train.worker.context import FollowerContext, Report
 from reasoning_train.worker.run_node import Outcome, prepare_process, run_node
 
 LOOK_S = 0.2
-"""Seconds between two looks whether the other shards are done."""
+"""Seconds between checks whether the other shards are done."""
 
 
 def run_distributed(
     plan: Plan, name: str, store: Store, *, report: Report, threads: int = 1
 ) -> Outcome | Literal["followed"]:
-    """Run a node as one of WORLD_SIZE processes; the outcome is the first one's, the others `followed`. Errors as of
-    `run_node`."""
+    """Run a node as one of WORLD_SIZE processes. The first process returns the outcome, the others `followed`. Raises
+    the errors of `run_node`."""
     node = plan.nodes[name]
     stage: StageDef = STAGES.get(node.uses)
     if stage.distributed:
@@ -44,16 +44,16 @@ def run_distributed(
     run_node(plan, name, store, report=tell, shard=(k, n), threads=threads)
     if k:
         return "followed"
-    while not _all_recorded(plan, node, store):  # a rank that fails takes all of a torchrun with it
-        if stopping.asked():  # and one that was stopped leaves its shard unfinished
+    while not _all_recorded(plan, node, store):  # if a rank fails, torchrun ends all of them
+        if stopping.asked():  # a stopped rank leaves its shard unfinished
             raise stopping.Stopped
         time.sleep(LOOK_S)
     return run_node(plan, name, store, report=report, threads=threads)
 
 
 def devices_of(node: Node) -> int:
-    """GPUs that one process of a data stage drives: its engine's tensor parallel size; 0 where a server that runs
-    already does the work."""
+    """GPUs that one process of a data stage uses: its engine's tensor parallel size, or 0 if a running server does the
+    work."""
     engine = node.config.get("engine") or {}
     return 0 if engine.get("base_url") else int(engine.get("tensor_parallel") or 1)
 
@@ -65,7 +65,7 @@ def _all_recorded(plan: Plan, node: Node, store: Store) -> bool:
 def _train(
     plan: Plan, node: Node, stage: StageDef, store: Store, report: Report, threads: int
 ) -> Outcome | Literal["followed"]:
-    """The first process claims, records and publishes, the others train along."""
+    """The first process claims, records and publishes; the others only take part in training."""
     ranks.join()
     if ranks.rank() == 0:
         try:

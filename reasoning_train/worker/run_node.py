@@ -43,12 +43,11 @@ def run_node(
     threads: int = 1,
     merge_only: bool = False,
 ) -> Outcome:
-    """Run a node of a plan to its published artifact, or record one shard (k, n) of it.
+    """Run a node of a plan and publish its artifact, or record one shard (k, n) of it.
 
     Waits while another process works on the same node, and returns `cached` if that one finished it. `passed` means
-    that the rounds had stopped and the artifact points to the round before. `merge_only`: every shard must have been
-    recorded. Raises UserError, GateError included, for what is the user's to mend, and Stopped where a signal asked for
-    it.
+    that the rounds have stopped and the artifact points to the previous round. `merge_only`: every shard must have been
+    recorded. Raises UserError (including GateError) for what the user must fix, and Stopped if a signal asked for it.
     """
     node = plan.nodes[name]
     with (
@@ -68,7 +67,7 @@ def run_node(
 
 @contextlib.contextmanager
 def _sound_inputs(plan: Plan, node: Node, store: Store) -> Iterator[None]:
-    """An input that turns out to be corrupt is set aside, so that the next run makes it again."""
+    """Set a corrupt input aside, so that the next run makes it again."""
     try:
         yield
     except CorruptRows as error:
@@ -119,8 +118,8 @@ class _Work:
         )
 
     def run(self) -> Outcome:
-        """Run the stage's function unless its work is recorded already; then, unless this is a shard, merge and
-        publish."""
+        """Run the stage's function unless its work is already recorded. Then merge and publish, unless this is a
+        shard."""
         for name in self.partial.lost():
             print(f"{name} has lost records since its shard ended; they are made again", flush=True)
         try:
@@ -135,7 +134,7 @@ class _Work:
             self.ctx.close()
 
     def _recorded(self) -> bool:
-        """Whether earlier processes ran the stage's function to its end on everything that is this process's to do."""
+        """Whether earlier processes have completed the stage's function on everything that this process has to do."""
         if self.stage.unit == "whole":
             return False
         if self.shard is not None:
@@ -165,7 +164,7 @@ class _Work:
         finally:
             self.attempts.wall_s += time.monotonic() - began
             self.attempts.modules = {**imported_from(self._roots()), **before}
-            # Counts and metrics move to the state: what the finishing function adds later is its own.
+            # Move counts and metrics to the state, apart from what the finishing function adds later.
             self.attempts.counts, self.attempts.metrics = dict(self.ctx.counts), dict(self.ctx.metrics)
             self.ctx.counts.clear()
             self.ctx.metrics.clear()
@@ -176,7 +175,7 @@ class _Work:
         return [__name__, self.stage.run.__module__, *modules_in([self.config, *self._tasks()])]
 
     def _tasks(self) -> Iterator[Task]:
-        """Those of `problems` inputs. One that cannot be read is the business of the stage, if it reads it at all."""
+        """The tasks of `problems` inputs. Unreadable ones are skipped; the stage reports them if it reads them."""
         for artifact in filter(None, (self.store.find(self.plan.nodes[name]) for name in self.node.inputs)):
             for output, described in artifact.manifest["outputs"].items():
                 if described["kind"] == "problems":
@@ -234,7 +233,7 @@ def _sum(states: list[Attempts]) -> Counter[str]:
 
 
 class _Merged:
-    """All rows of the logs in (order, position); may be iterated again, unlike a generator."""
+    """All rows of the logs by (order, position). Unlike a generator, it can be iterated again."""
 
     def __init__(self, index: LogIndex) -> None:
         self.index = index
@@ -258,7 +257,7 @@ def _inputs(plan: Plan, node: Node, store: Store) -> dict[str, Any]:
 
 
 def _passes_to(plan: Plan, node: Node, store: Store) -> Node | None:
-    """The node of the round before, where the stop rule has fired; else None."""
+    """The node of the previous round if the stop rule has fired, else None."""
     if node.stop_gate is None or node.previous is None:
         return None
     gate = store.open(plan.nodes[node.stop_gate])
@@ -287,7 +286,7 @@ def _publish_pointer(plan: Plan, node: Node, target: Node, store: Store) -> Outc
 
 
 def prepare_process(seed: int, threads: int, *, heavy: bool) -> None:
-    """Seeds of all generators that a library may draw from, and the intra-op threads."""
+    """Seed all random generators that a library may use, and set the number of intra-op threads."""
     import numpy
 
     random.seed(seed)

@@ -1,7 +1,7 @@
-"""The one worker of every launcher: it does an assignment and turns how that ended into an event and an exit code.
+"""The worker of every launcher: it runs an assignment and turns the result into an event and an exit code.
 
-`reasoning_train.stage` reads an assignment from its command line (torchrun, SLURM, by hand), the local runner sends one
-to a process that it forked. Both end here.
+`reasoning_train.stage` reads an assignment from its command line (torchrun, SLURM, by hand). The local runner sends one
+to a forked process. Both call `work`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from reasoning_train.process import ranks, stopping
 from reasoning_train.worker.context import Report
 
 DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 75
-"""Exit codes. STOPPED, EX_TEMPFAIL of sysexits.h: progress is kept, and the same command goes on from it."""
+"""Exit codes. STOPPED (EX_TEMPFAIL of sysexits.h): progress is kept, and the same command continues from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,19 +31,19 @@ class Assignment:
     stage: str
     store: Path
     shard: tuple[int, int] | None = None
-    """(k, n): only record what falls to shard k of n. None: work on what no shard has recorded, merge and publish."""
+    """(k, n): only record shard k of n. None: work on what no shard has recorded, merge and publish."""
     threads: int | None = None
-    """Intra-op threads; None: as the stage's `resources` say, else one."""
+    """Intra-op threads. None: `threads` of the stage's `resources`, else one."""
     overrides: tuple[str, ...] = ()
-    """`a.b=c` of `--set`."""
+    """`--set` overrides, each `a.b=c`."""
     key: str | None = None
-    """Refuse to run unless the stage's key begins so."""
+    """Refuse to run unless the stage's key starts with this."""
     merge_only: bool = False
     """Refuse to run unless every shard has been recorded."""
 
 
 def work(assignment: Assignment, report: Report) -> int:
-    """Do an assignment in this process and return its exit code.
+    """Run an assignment in this process and return its exit code.
 
     Args:
         assignment: What is to be done.

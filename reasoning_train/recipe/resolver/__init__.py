@@ -1,1 +1,1 @@
-"""What references mean: their text, the scope that they stand in, stages, implicit nodes, and plain values."""
+"""Resolves references: their text, their scope, stages, implicit nodes, and plain values."""

@@ -1,4 +1,5 @@
-"""Nodes that no stage of the recipe writes out: the base model, the splits of its tasks and their worked solutions."""
+"""Nodes that the recipe does not write as stages: the base model, the splits of its tasks and their worked
+solutions."""
 
 from __future__ import annotations
 
@@ -15,17 +16,17 @@ from reasoning_train.recipe.tasks import LoadedTask, load_task, model_config
 from reasoning_train.recipe.yaml_core import join
 
 UNKNOWN = Ref("?")
-"""Stands in place of a reference that cannot be followed, so that the rest of the config is still checked."""
+"""Replaces a reference that cannot be resolved, so that the rest of the config is still checked."""
 
 
 class Resolve(Protocol):
-    """Follows the references inside a value that stands at a dotted path."""
+    """Resolves the references inside a value at a dotted path."""
 
     def __call__(self, value: Any, path: str) -> Any: ...
 
 
 class ImplicitNodes:
-    """Finds them by reference, enters them among the drafts and makes their configs."""
+    """Finds implicit nodes by reference, adds them to the drafts and makes their configs."""
 
     def __init__(
         self, recipe: Recipe, drafts: dict[str, Draft], resolve: Resolve, files: LeafFiles, problems: Problems
@@ -36,8 +37,7 @@ class ImplicitNodes:
         self._loading: set[str] = set()
 
     def task(self, path: str) -> LoadedTask | None:
-        """The task at `task` or `tasks.NAME`; None where it is not there, does not fit (noted once) or is just being
-        read."""
+        """The task at `task` or `tasks.NAME`. None if it is absent, invalid (noted once) or currently being loaded."""
         if path not in self._tasks and path not in self._loading:
             self._loading.add(path)
             written = self._written(path)
@@ -53,7 +53,7 @@ class ImplicitNodes:
         return self._recipe.task if path == "task" else self._recipe.tasks.get(path.removeprefix("tasks."))
 
     def _plain(self, written: Mapping[str, Any], path: str) -> dict[str, Any]:
-        """A mapping that may refer to values but not to stages."""
+        """A mapping with references resolved. They may name values but not stages."""
         resolved: dict[str, Any] = self._resolve(written, path)
         for name, value in resolved.items():
             if isinstance(value, Ref) and value != UNKNOWN:
@@ -61,8 +61,7 @@ class ImplicitNodes:
         return resolved
 
     def find(self, parts: Sequence[str]) -> Ref | None:
-        """A Ref for `model`, `task.SPLIT[.gold]`, `tasks.NAME.SPLIT[.gold]`; None where the parts name a plain
-        value."""
+        """A Ref for `model`, `task.SPLIT[.gold]`, `tasks.NAME.SPLIT[.gold]`; None if the parts name a plain value."""
         if parts[0] == "model":
             return self._model() if len(parts) == 1 else None
         size = 2 if parts[0] == "tasks" else 1
@@ -106,7 +105,7 @@ class ImplicitNodes:
         return Ref("model")
 
     def config(self, draft: Draft) -> dict[str, Any] | None:
-        """The config of `model` or of a split; None where its task does not fit."""
+        """The config of `model` or of a split; None if its task is invalid."""
         loaded = self.task("task" if draft.uses == "model" else draft.path)
         if loaded is None:
             return None

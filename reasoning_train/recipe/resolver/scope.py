@@ -1,4 +1,4 @@
-"""Where a reference stands: outside, in one round of a group, or in one setting of a grid."""
+"""The scope of a reference: outside all groups, in one round of a group, or in one setting of a grid."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Setting:
     values: Mapping[str, Any]
     """Parameter -> value."""
     texts: Mapping[str, str]
-    """Parameter -> how names and references write the value."""
+    """Parameter -> the value as text in names and references."""
     sources: Mapping[str, str]
-    """Parameter -> where the value stands inside the grid."""
+    """Parameter -> path of the value inside the grid."""
 
     @property
     def name(self) -> str:
@@ -35,7 +35,7 @@ class Scope:
 
     @property
     def prefix(self) -> str:
-        """What the names of nodes in this scope begin with."""
+        """Prefix of the names of nodes in this scope."""
         if self.rounds:
             return f"rounds.{self.rounds}.{self.k}."
         return f"grids.{self.grid}.{self.setting.name}." if self.setting else ""

@@ -51,8 +51,8 @@ class StageReferences:
         return self.recipe.grids[scope.grid].stages if scope.grid else {}
 
     def _one_or_all(self, prefix: str, rest: Sequence[str], entry: Stage | None) -> Any:
-        """The output of a stage whose node's name begins with `prefix`; of one that has a grid those of all settings
-        that are meant."""
+        """The output of a stage whose node's name begins with `prefix`. If the stage has a grid, the outputs of all
+        selected settings."""
         stage, bracket, selection = rest[0].removesuffix("]").partition("[")
         if entry is None or not entry.grid:
             if bracket:
@@ -90,7 +90,7 @@ class StageReferences:
         raise BadReference(f"stage {node!r} has no output {'.'.join(names)!r}{hint(names[0], outputs)}")
 
     def _outputs(self, node: str) -> Mapping[str, str | KindOf] | None:
-        """Outputs of a node's stage; None where the node or its stage is unknown, which is told elsewhere."""
+        """Outputs of a node's stage; None if the node or its stage is unknown, which is reported elsewhere."""
         found = self.drafts.get(node)
         definition = stage_of(found) if found else None
         return definition.outputs if definition else None
@@ -111,7 +111,7 @@ class StageReferences:
         return self._start(scope.rounds, rounds, stage, named[1:])
 
     def in_grid(self, rest: Sequence[str], scope: Scope) -> Any:
-        """`${grid.PARAMETER}`: its value in the setting that the reference stands in."""
+        """`${grid.PARAMETER}`: its value in the setting of the reference."""
         if scope.setting is None:
             raise BadReference("${grid} means something only inside `grids`")
         parameter = ".".join(rest)

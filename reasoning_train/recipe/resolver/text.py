@@ -15,11 +15,12 @@ _PATH = re.compile(rf"(?![\d-]){_PART}(?:\.{_PART})*")
 
 
 class BadReference(Exception):
-    """A reference that cannot be followed; the message says why. Caught where the place is known."""
+    """A reference that cannot be resolved; the message says why. It is caught where the place in the recipe is
+    known."""
 
 
 def expand(text: str, look_up: Callable[[str], Any]) -> Any:
-    """`text` with its references followed by `look_up(path)`; a reference that is the whole text keeps its type."""
+    """`text` with its references resolved by `look_up(path)`. A reference that is the whole text keeps its type."""
     whole = _PIECE.fullmatch(text)
     if whole and text != "$${":
         return look_up(_path(whole))
@@ -32,7 +33,7 @@ def paths(text: str) -> list[str]:
 
 
 def parts_of(path: str) -> list[str]:
-    """A dotted path in parts; dots in brackets separate none.
+    """The parts of a dotted path. Dots in brackets do not separate.
 
     >>> parts_of("stages.tuned[beta=0.3].model")
     ['stages', 'tuned[beta=0.3]', 'model']

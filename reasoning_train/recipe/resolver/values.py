@@ -1,4 +1,4 @@
-"""Follows references under one seed: to outputs of stages (a `Ref`), to implicit nodes, to plain values of the
+"""Resolves references under one seed: to outputs of stages (a `Ref`), implicit nodes, and plain values of the
 recipe."""
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from reasoning_train.recipe.yaml_core import join
 
 
 class Resolver:
-    """The recipe under one seed. `drafts` grows by the implicit nodes that are referred to."""
+    """The recipe under one seed. Implicit nodes that are referred to are added to `drafts`."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Resolver:
         self._open: list[str] = []
 
     def resolve(self, value: Any, path: str, scope: Scope = OUTSIDE) -> Any:
-        """`value` with its references followed; what cannot be followed is noted and becomes `UNKNOWN`."""
+        """`value` with its references resolved. One that cannot be resolved is noted and becomes `UNKNOWN`."""
         if isinstance(value, Mapping):
             return _laid_out({key: self.resolve(item, join(path, key), scope) for key, item in value.items()})
         if isinstance(value, list):
@@ -53,7 +53,7 @@ class Resolver:
             return UNKNOWN
 
     def config(self, draft: Draft) -> dict[str, Any] | None:
-        """The config of a draft, references followed; None for an implicit node whose task does not fit."""
+        """The config of a draft with references resolved; None for an implicit node whose task is invalid."""
         if draft.implicit:
             return self._implicit.config(draft)
         fields = draft.written.items()
@@ -81,11 +81,11 @@ class Resolver:
         return self.seed if reference == "seed" else self._value(parts, scope)
 
     def _value(self, parts: Sequence[str], scope: Scope) -> Any:
-        """A plain value of the recipe, its own references followed."""
+        """A plain value of the recipe, with its own references resolved."""
         return self._followed(".".join(parts), self._filled(parts), scope)
 
     def _written(self, draft: Draft, parts: Sequence[str]) -> Any:
-        """A plain value that a stage writes, its own references followed."""
+        """A plain value that a stage writes, with its own references resolved."""
         value, done = draft.written, draft.path
         for part in parts:
             value, done = _field(value, part, done), join(done, part)
@@ -101,7 +101,7 @@ class Resolver:
             self._open.pop()
 
     def _filled(self, parts: Sequence[str]) -> Any:
-        """What stands at a path; a task's defaults count as written."""
+        """The value at a path. A task's defaults count as written."""
         size = 2 if parts[0] == "tasks" else 1
         task = self._implicit.task(".".join(parts[:size])) if parts[0] in ("task", "tasks") else None
         value, done, rest = (task.config, list(parts[:size]), parts[size:]) if task else (self._values, [], parts)
@@ -112,7 +112,7 @@ class Resolver:
 
 
 def _laid_out(items: Mapping[str, Any]) -> dict[str, Any]:
-    """A map in which a stage with a grid stands for all its settings: `tuned` becomes `tuned[beta=0.1]`, ..."""
+    """A map in which a stage with a grid is replaced by all its settings: `tuned` becomes `tuned[beta=0.1]`, ..."""
     result: dict[str, Any] = {}
     for key, item in items.items():
         result.update(Spread(key, item.refs) if isinstance(item, Spread) else {key: item})
@@ -120,7 +120,7 @@ def _laid_out(items: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _laid_in(items: Sequence[Any]) -> list[Any]:
-    """A list in which a stage with a grid stands for all its settings."""
+    """A list in which a stage with a grid is replaced by all its settings."""
     return [one for item in items for one in (item.values() if isinstance(item, Spread) else [item])]
 
 
