@@ -1,1 +1,1 @@
-"""Making, loading and saving policies: what stands between a `model` artifact and a live module."""
+"""Creates, loads and saves policies: the step between a `model` artifact and a live module."""

@@ -1,5 +1,4 @@
-"""Opening the engine that a stage runs its policy on, and telling the manifest what it spent and what it could not
-promise."""
+"""Opens the engine that a stage runs its policy on, and records its token counts and whether it is reproducible."""
 
 from __future__ import annotations
 
@@ -22,11 +21,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_engine(policy: PolicyText, config: EngineConfig, ctx: Context, *, values: bool = False) -> Iterator[Engine]:
-    """The engine over a policy whose weights it finds or loads itself. What was started (a server, vLLM) ends with the
-    `with`. An engine that cannot seed is noted in the manifest: its rows replay from the log, but would not come out
-    again.
+    """The engine over a policy; it finds or loads the weights itself. A started server or vLLM ends with the `with`
+    block. The manifest notes an engine that cannot seed: its rows replay from the log but cannot be reproduced.
 
-    `values`: samples carry the values of the policy's head (a joint model's, in this process)."""
+    `values`: samples carry the values of the policy's head (for a joint model, in this process)."""
     with _open(policy, config, ctx, values) as engine:
         try:
             yield engine
@@ -51,10 +49,9 @@ def _open(policy: PolicyText, config: EngineConfig, ctx: Context, values: bool) 
 def in_process(
     policy: Policy, config: TransformersConfig | None = None, *, model: Any = None, head: ValueHead | None = None
 ) -> TransformersEngine:
-    """The engine over weights that are in this process. `model` replaces the policy's own module (one that is being
-    trained).
+    """The engine over weights in this process. `model` replaces the policy's own module, such as one in training.
 
-    On CPU with one thread it runs deterministically: rows do not depend on batching, kills or shards.
+    On a CPU with one thread it is deterministic: rows do not depend on batching, kills or shards.
     """
     import torch
 
@@ -63,7 +60,7 @@ def in_process(
     module, slots = model if model is not None else policy.model, (config or TransformersConfig()).slots
     deterministic = module.device.type == "cpu" and torch.get_num_threads() == 1
     values: Any = head.to(module.device) if head else None
-    if head and head.config.kind == "from_vocab":  # reads logits, where the engine hands it the states below them
+    if head and head.config.kind == "from_vocab":  # the engine passes hidden states; this head reads logits
         values = torch.nn.Sequential(module.get_output_embeddings(), head)
     return TransformersEngine(
         module, policy.tokenizer, end_ids=policy.end_ids, slots=slots, deterministic=deterministic, head=values
@@ -104,15 +101,15 @@ def _openai(policy: PolicyText, config: OpenAIConfig, ctx: Context) -> Iterator[
 
 
 class Meter:
-    """Tells a stage's counters what an engine has spent since the last time: called before each record, it survives a
-    kill."""
+    """Adds an engine's tokens since the last call to a stage's counters. Called before each record, so that counts
+    survive a kill."""
 
     def __init__(self, usage: Usage) -> None:
         self._usage = usage
         self._told = {"generated": 0, "prompt": 0, "cached": 0, "scored": 0}
 
     def tell(self, ctx: Context) -> int:
-        """Count the new tokens; returns all that were generated so far."""
+        """Count the new tokens. Returns the number of tokens generated so far."""
         for name, told in self._told.items():
             now = getattr(self._usage, f"{name}_tokens")
             ctx.count(f"tokens.{name}", now - told)

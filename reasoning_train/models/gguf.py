@@ -1,5 +1,5 @@
-"""Models that Python packages carry as GGUF files, dequantised once to plain float32 with the tokenizer that they were
-trained with."""
+"""Loads models from GGUF files in Python packages: dequantised to float32, with the tokenizer that they were trained
+with."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from tokenizers.pre_tokenizers import PreTokenizer
 
 AS_LOADED = (None, "default", "gpt-2")
-"""Pre-tokenizers that transformers rebuilds from a GGUF file as they were; it knows no others, and says nothing."""
+"""Pre-tokenizers that transformers rebuilds correctly from a GGUF file. It gets others wrong without a warning."""
 
 
 def load_gguf(name: str, fmt: Format) -> Policy:
-    """The policy in `PACKAGE/FILE.gguf`; UserError where package or file is missing, or its text would be cut into
-    other tokens."""
+    """The policy in `PACKAGE/FILE.gguf`. UserError if the package or file is missing, or if the original pre-tokenizer
+    cannot be rebuilt."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -54,7 +54,7 @@ def _packaged(name: str) -> Path:
 
 
 def _restore_pre_tokenizer(tokenizer: Any, file: Path) -> None:
-    """Cut text as the file's `tokenizer.ggml.pre` says, where transformers did not."""
+    """Set the pre-tokenizer that `tokenizer.ggml.pre` names if transformers did not."""
     from gguf import GGUFReader
 
     field = GGUFReader(file).fields.get("tokenizer.ggml.pre")
@@ -72,7 +72,7 @@ def _restore_pre_tokenizer(tokenizer: Any, file: Path) -> None:
 
 
 def _smollm() -> PreTokenizer:
-    """Every digit by itself, then GPT-2's rules: "\\n\\n1" is a blank line and a digit, not two ends of line."""
+    """Split off every digit, then apply GPT-2's rules: "\\n\\n1" is a blank line and a digit, not two line ends."""
     from tokenizers import pre_tokenizers
 
     return pre_tokenizers.Sequence(

@@ -1,4 +1,4 @@
-"""How many parameters a model has, from the headers of its files: for `plan`, before anything is loaded."""
+"""Counts a model's parameters from the headers of its files, for `plan`, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pathlib import Path
 
 
 def parameters_of(weights: Path) -> int | None:
-    """Parameters in a folder of safetensors or in one GGUF file; None where that cannot be told."""
+    """Number of parameters in a folder of safetensors or in one GGUF file; None if it is unknown."""
     try:
         if weights.suffix == ".gguf":
             return _in_gguf(weights)
-        if (weights / "adapter_config.json").is_file():  # what it adapts lies elsewhere
+        if (weights / "adapter_config.json").is_file():  # the base model is elsewhere
             return None
         return sum(map(_in_safetensors, weights.glob("*.safetensors"))) or None
-    except (OSError, ValueError, struct.error, KeyError):  # torn or absent: for the stages to say that load it
+    except (OSError, ValueError, struct.error, KeyError):  # torn or absent: the stage that loads it reports this
         return None
 
 
 def parameters_on_the_hub(repo: str, revision: str | None) -> int | None:
-    """Parameters of a model in the Hub's cache of this machine; of one that is not there, what its name says
-    (`deepseek-math-7b`), if it does."""
+    """Number of parameters of a model in this machine's Hub cache, else the number in its name (`deepseek-math-7b`),
+    else None."""
     from data_gen.checkpoints import cached_snapshot
     from data_gen.errors import UserError
 
@@ -38,7 +38,7 @@ def parameters_on_the_hub(repo: str, revision: str | None) -> int | None:
 
 
 def packaged_file(name: str) -> Path | None:
-    """The file `PACKAGE/FILE` that an installed package carries; None where the package or the file is not there."""
+    """The path of `PACKAGE/FILE` in an installed package; None if the package or the file is missing."""
     package, _, file = name.partition("/")
     spec = find_spec(package)
     path = Path(spec.origin).parent / file if spec and spec.origin else None

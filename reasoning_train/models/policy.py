@@ -1,5 +1,5 @@
-"""A policy is a causal LM with its tokenizer and Format; loading and saving them together (what all model folders
-share: data_gen/checkpoints.py)."""
+"""A policy is a causal LM with its tokenizer and Format. This module loads and saves them together; code for all model
+folders is in data_gen/checkpoints.py."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Policy:
     """`Policy(model, tokenizer, format, codec)` on one device, in evaluation mode."""
 
     model: Any
-    """A PreTrainedModel, or peft's wrapper of one while adapters train."""
+    """A PreTrainedModel, or peft's wrapper around one while adapters are trained."""
     tokenizer: PreTrainedTokenizerBase
     format: Format
     codec: StepCodec
@@ -39,11 +39,11 @@ class Policy:
 
 
 def load_policy(folder: Path, *, device: torch.device | None = None, lm_head: bool = True, **kwargs: Any) -> Policy:
-    """Open a model artifact; UserError names missing or torn files. `kwargs` go to `from_pretrained`: a `dtype` other
-    than the device's.
+    """Open a model artifact. UserError names missing or torn files. `kwargs` go to `from_pretrained`, such as a `dtype`
+    other than the device's default.
 
-    `lm_head=False`: to train a verifier on it, which reads no language-model head: a folder without one (a verifier's)
-    then opens, too.
+    `lm_head=False` also opens a folder without a language-model head (a verifier's), to train a verifier that reads
+    none.
     """
     refuse_served(folder)
     weights, (best, dtype) = weights_folder(folder), device_and_dtype()
@@ -60,13 +60,13 @@ def load_policy(folder: Path, *, device: torch.device | None = None, lm_head: bo
 
 
 def read_served(folder: Path) -> dict[str, Any] | None:
-    """Name and context of a model that only runs elsewhere (policy_text.py); None where the artifact has weights."""
+    """Name and context of a model that is only served elsewhere (policy_text.py); None if the artifact has weights."""
     served = folder / "served.json"
     return json.loads(served.read_text(encoding="utf-8")) if served.exists() else None
 
 
 def refuse_served(folder: Path) -> None:
-    """UserError where the artifact has no weights."""
+    """UserError if the artifact has no weights."""
     if (served := read_served(folder)) is not None:
         raise UserError(
             f"The model {served['name']!r} is only served: it has no weights here to train or to run in this process. "

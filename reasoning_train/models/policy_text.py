@@ -1,5 +1,4 @@
-"""A policy beside its weights: tokenizer, Format, codec and limits. All that is needed where another process runs the
-model.
+"""A policy without its weights: tokenizer, Format, codec and limits, for stages whose model runs in another process.
 
 A model that is only served elsewhere has a folder with `served.json` (`{"name": ..., "context": ...}`), its tokenizer
 and `format.json`.
@@ -38,13 +37,13 @@ class PolicyText:
     context: int
     """Longest sequence the model takes, in tokens."""
     weights: Path | None
-    """The `from_pretrained` folder; None: it is only served."""
+    """The `from_pretrained` folder; None if the model is only served."""
     served: str | None = None
-    """The name that it is served by."""
+    """The model's name at its server."""
 
 
 def load_policy_text(folder: Path) -> PolicyText:
-    """Open a model artifact without its weights; UserError names missing or torn files."""
+    """Open a model artifact without its weights. UserError names missing or torn files."""
     from transformers import AutoConfig
 
     weights, served = weights_folder(folder), read_served(folder)
@@ -56,7 +55,7 @@ def load_policy_text(folder: Path) -> PolicyText:
             )
         ends = saved_end_ids(weights)
         context = AutoConfig.from_pretrained(base_of_adapter(weights), local_files_only=True).max_position_embeddings
-    except Exception as error:  # each file has errors of its own when it is torn
+    except Exception as error:  # every kind of torn file raises its own errors
         first = next(iter(str(error).splitlines()), "")
         raise UserError(
             f"The model in {weights} cannot be read ({type(error).__name__}: {first[:200]}). Expected format.json, "

@@ -1,4 +1,4 @@
-"""A word-level tokenizer over a task's closed vocabulary, for models that are trained from scratch."""
+"""A word-level tokenizer over a task's closed vocabulary, for models trained from scratch."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ if TYPE_CHECKING:
 
 PAD, EOS, UNK = "<pad>", "<eos>", "<unk>"
 PIECES = r" ?\p{L}+| ?\d| ?[^\s\p{L}\d]|\n| "
-"""Words, single digits and single marks, each with the space before it, so that decoding gives the text back
-exactly."""
+"""Words, single digits and single marks, each with the space before it, so that decoding restores the exact text."""
 
 
 def word_tokenizer(vocabulary: Sequence[str]) -> PreTrainedTokenizerFast:

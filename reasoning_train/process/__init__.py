@@ -1,1 +1,1 @@
-"""The process itself: ranks, signals, plug-ins and memory."""
+"""State of the running process: ranks, signals, plug-ins and memory."""

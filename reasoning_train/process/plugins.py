@@ -15,7 +15,7 @@ VARIABLE = "REASONING_TRAIN_PLUGINS"
 
 
 def import_plugins() -> None:
-    """Import every module of the variable, the current folder included in the search. UserError for one that is not
+    """Import every module that the variable names. The current folder is searched too. UserError if one is not
     found."""
     for name in filter(None, os.environ.get(VARIABLE, "").split(",")):
         if os.getcwd() not in sys.path:

@@ -1,5 +1,4 @@
-"""The processes of one torchrun, as far as stages need to know: which one this is, how many there are, and waiting for
-each other."""
+"""Rank, world size and synchronisation of the processes of one torchrun."""
 
 from __future__ import annotations
 
@@ -13,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def rank() -> int:
-    """This process's number; 0 where it was started alone."""
+    """This process's rank; 0 if it was started alone."""
     return int(os.environ.get("RANK", "0")) if world_size() > 1 else 0
 
 
 def world_size() -> int:
-    """Processes that train together."""
+    """Number of processes that train together."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -31,14 +30,13 @@ _LAUNCHED = "RANK" in os.environ
 
 
 def forget() -> None:
-    """From here on this process is alone: nothing that it starts or imports sees the others."""
+    """Make this process alone from here on: nothing that it starts or imports sees the others."""
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT"):
         os.environ.pop(name, None)
 
 
 def own_devices(local_rank: int, each: int) -> None:
-    """Leave this process `each` GPUs of its own among those of its node, or all where it needs none; before torch is
-    imported."""
+    """Restrict this process to `each` GPUs of its node; with 0 all stay visible. Call it before torch is imported."""
     if not each:
         return
     first = local_rank * each
@@ -48,7 +46,7 @@ def own_devices(local_rank: int, each: int) -> None:
 
 
 def any_of(flag: bool) -> bool:
-    """Whether the flag is set on any process: all of them hear the same."""
+    """Whether the flag is set on any process. All processes get the same answer."""
     if world_size() == 1:
         return flag
     import torch
@@ -58,8 +56,8 @@ def any_of(flag: bool) -> bool:
 
 
 def join() -> None:
-    """Meet the others: NCCL where there is a GPU, else gloo. Does nothing where the process is alone or has met
-    them."""
+    """Initialise the process group, with NCCL on GPUs, else gloo. Does nothing if the process is alone or has
+    joined."""
     import torch
     import torch.distributed as dist
 
@@ -79,11 +77,10 @@ def _leave() -> None:
 
 
 def end(code: int) -> NoReturn:
-    """End a process that trained with others: what is registered to run at exit runs, then it is gone.
+    """Run the exit handlers, then end a process that trained with others without shutting the interpreter down.
 
-    Now and then such a process dies of SIGABRT while the interpreter shuts down, its work done ("terminate called
-    without an active exception"): probably of a thread that still holds a tensor of the last collective. So the
-    interpreter is not shut down.
+    Such a process sometimes dies of SIGABRT during interpreter shutdown, after its work is done ("terminate called
+    without an active exception"), probably because a thread still holds a tensor of the last collective.
     """
     atexit._run_exitfuncs()
     sys.stdout.flush()
@@ -92,7 +89,7 @@ def end(code: int) -> NoReturn:
 
 
 def barrier() -> None:
-    """Wait until every process is here."""
+    """Wait until every process gets here."""
     if world_size() > 1:
         import torch.distributed as dist
 
@@ -112,7 +109,8 @@ def summed(values: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def start_others(go: bool) -> None:
-    """The first process tells the others, who wait in `started`, whether there is work that needs them; once."""
+    """Called by the first process: tells the others, which wait in `started`, whether there is work for them. Later
+    calls do nothing."""
     global _told
     if world_size() > 1 and not _told:
         _told = True
@@ -120,7 +118,7 @@ def start_others(go: bool) -> None:
 
 
 def started() -> bool:
-    """Whether there is work for a process that is not the first."""
+    """Called by every other process: waits for `start_others` and returns its answer."""
     box: list[object] = [None]
     _broadcast(box)
     return bool(box[0])

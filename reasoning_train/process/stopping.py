@@ -1,11 +1,10 @@
-"""Stopping on a signal: the work in hand is finished or saved, then the process ends as `Stopped`.
+"""Stopping on a signal: the current work is finished or saved, then the process ends with `Stopped`.
 
-Data stages take up no new problem (`Context.pending`), trainers save a checkpoint after the step (`trainers/stop.py`);
-a stage that keeps no progress ends at once.
+Data stages start no new problem (`Context.pending`). Trainers save a checkpoint after the step (`trainers/stop.py`).
+A stage that keeps no progress ends at once.
 
-The signal stays blocked in every thread and is taken by one that waits for it. What the worker starts (the answer
-checker, servers) inherits the block: on systems that signal all processes of a job, it does not die of what was meant
-for the worker.
+The signal is blocked in every thread, and one thread waits for it. Processes that the worker starts (the answer
+checker, servers) inherit the block, so on systems that signal all processes of a job they survive the worker's signal.
 """
 
 from __future__ import annotations
@@ -20,14 +19,13 @@ from types import FrameType
 class Stopped(SystemExit):
     """This process was asked to stop; progress is kept.
 
-    A SystemExit, because asyncio lets only that and KeyboardInterrupt out of a task: any other exception that a signal
-    raises in the middle of an engine's step would end the engine's task alone, and every program would wait for it for
-    ever.
+    It is a SystemExit because asyncio lets only that and KeyboardInterrupt out of a task. Any other exception raised by
+    a signal during an engine's step would end only the engine's task, and every program would wait for it for ever.
     """
 
 
 def on(number: signal.Signals) -> None:
-    """From now on a signal asks to stop, also one that came while it was blocked (launch/relay.py). Before any other
+    """Make a signal ask to stop, also one that came while it was blocked (launch/relay.py). Call it before any other
     thread is started."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {number})
     signal.signal(number, _ask)
@@ -35,13 +33,13 @@ def on(number: signal.Signals) -> None:
 
 
 def on_termination() -> None:
-    """SIGTERM asks to stop as well: preemption sends it, and so does who cancels, so that nobody is asked to start
-    again (`requeue`)."""
+    """Make SIGTERM ask to stop. Both preemption and cancelling send it, so the job does not ask to be requeued
+    (`requeue`)."""
     signal.signal(signal.SIGTERM, _terminate)
 
 
 def after(seconds: float, number: signal.Signals) -> None:
-    """Ask after some time, whoever else may."""
+    """Send this process the signal after some seconds."""
     timer = threading.Timer(max(0.0, seconds), os.kill, (os.getpid(), number))
     timer.daemon = True
     timer.start()
@@ -53,12 +51,12 @@ def asked() -> bool:
 
 
 def requeue() -> bool:
-    """Whether the work is to go on in another process: not where somebody ends it."""
+    """Whether the stopped work should continue in another process; False after SIGTERM."""
     return _asked and not _terminated
 
 
 def at_once() -> None:
-    """For work that keeps no progress: the signal, come or coming, raises Stopped where it is."""
+    """For work that keeps no progress: an earlier or later signal raises Stopped at once."""
     global _at_once
     _at_once = True
     if _asked:
@@ -77,7 +75,7 @@ def _take(number: signal.Signals) -> None:
 def _ask(number: int, frame: FrameType | None) -> None:
     global _asked
     first, _asked = not _asked, True
-    if _at_once and first:  # a second one must not tear the clean-up that the first one started
+    if _at_once and first:  # a second signal must not interrupt the clean-up that the first one started
         raise Stopped
 
 

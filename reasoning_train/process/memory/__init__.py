@@ -1,8 +1,7 @@
-"""The one place that accounts for memory: rough needs in bytes, enough to tell a laptop from a node, not to place the
-last gigabyte.
+"""Memory estimates in bytes. They are rough: good enough to tell a laptop from a node.
 
-`weights` says what a process holds of every weight, `passes` what a forward and a backward pass keep, `device` what
-there is. Whoever plans, checks or submits asks here.
+`weights`: bytes per weight. `passes`: what forward and backward passes keep. `device`: what is available. Plans, checks
+and job submission all use this package.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ GIB = 1 << 30
 
 
 def generation_bytes(parameters: int, engine: EngineConfig) -> int:
-    """Weights and 1 GiB of keys and values (the engine's own budget); nothing where a server that runs already has
+    """Memory for generation: the weights and 1 GiB of KV cache (the engine's own budget). 0 if a running server holds
     them."""
     return 0 if isinstance(engine, OpenAIConfig) and engine.base_url else parameters * BYTES + GIB
 
 
 def training_bytes(parameters: int, trained_share: float) -> int:
-    """Weights, and for the trained share gradients and two AdamW moments. What a forward pass keeps comes on top:
-    `passes.activation_bytes`."""
+    """Memory for training: the weights, plus gradients and two AdamW moments for the trained share. Activations are not
+    included (`passes.activation_bytes`)."""
     return int(parameters * BYTES * (1 + 3 * trained_share))

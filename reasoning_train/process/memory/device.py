@@ -1,20 +1,20 @@
-"""Memory that this process may have."""
+"""Memory that is available to this process."""
 
 from __future__ import annotations
 
 import os
 
 USABLE = 0.8
-"""Share of a GPU's memory that weights and states may take; the rest is for activations, keys and values."""
+"""Share of a GPU's memory that weights and optimizer states may take. The rest is for activations and the KV cache."""
 
 
 def usable_bytes(gpu: float, reserved_share: float = 0.0) -> float:
-    """Bytes of a GPU with so many for weights and states, where an engine beside them takes a share of it."""
+    """Bytes for weights and optimizer states on a GPU of `gpu` bytes, if an engine takes `reserved_share` of it."""
     return max(0.0, gpu * (USABLE - reserved_share))
 
 
 def available_bytes() -> int:
-    """Free memory for this process: the GPU's, else its share of the machine's (whose page cache counts as free)."""
+    """Free memory for this process: the GPU's, else its share of the machine's. Page cache counts as free."""
     import torch
 
     if torch.cuda.is_available():
@@ -23,7 +23,7 @@ def available_bytes() -> int:
 
 
 def device_bytes() -> int:
-    """All memory of what this process runs on: the GPU's, else its share of the machine's."""
+    """Total memory of the device: the GPU's, else this process's share of the machine's."""
     import torch
 
     if torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""What a forward and a backward pass keep."""
+"""Memory that a forward pass keeps for the backward pass."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 BYTES = 4
 """Bytes of a float32 value."""
 AUTOCAST_BYTES = 2.7
-"""Bytes of a value that a pass under autocast keeps: some stay float32. On an H200 a Llama's passes took 0.65 of what
-they take in float32."""
+"""Average bytes per value that a pass under autocast keeps; some values stay float32. On an H200 a Llama's passes took
+0.65 of their float32 memory."""
 LOGITS = 4
-"""Tensors of the size of a chunk's logits that are held at once: as they come, scaled, and the gradient of either."""
+"""Tensors of the size of a chunk's logits that are held at once: raw and scaled logits, and the gradient of each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What of a decoder says how much a forward pass keeps: `Shape(hidden=576, attention=576, inner=1536, layers=30,
+    """Dimensions of a decoder that determine a pass's memory: `Shape(hidden=576, attention=576, inner=1536, layers=30,
     words=49152)`."""
 
     hidden: int
@@ -29,8 +29,8 @@ class Shape:
 
     @classmethod
     def of(cls, config: Any) -> Shape:
-        """The shape that a config of transformers describes; what it does not say is as in most: heads that fill the
-        hidden size, an MLP of four times that."""
+        """The shape in a transformers config. Defaults: heads together as wide as the hidden size, an MLP four times as
+        wide."""
         config = config.get_text_config()
         hidden, heads = int(config.hidden_size), int(config.num_attention_heads)
         head = getattr(config, "head_dim", None) or hidden // heads
@@ -41,17 +41,16 @@ class Shape:
 def activation_bytes(
     shape: Shape, tokens: int, *, logits: int, copies: int = LOGITS, recomputed: bool = False, size: float = BYTES
 ) -> int:
-    """What a pass over `tokens` keeps for its backward pass; `logits`: positions whose logits are held at once, in so
-    many `copies`; `size`: bytes of a number.
+    """Bytes that a pass over `tokens` keeps for its backward pass. `logits`: positions whose logits are held at once,
+    in `copies` tensors. `size`: bytes of an activation value.
 
-    A layer keeps, of each token, 8 hidden states (two norms: what goes in, normalised, what comes out; the sums), 4
-    widths of its heads (queries, keys, values, their mix; grouped keys and values are repeated) and 4 of its MLP (gate,
-    activated, up, product). Attention itself is fused and keeps next to nothing. Where layers are `recomputed` each
-    keeps its input, and one is whole at a time. The last norm and the states that words are predicted from are 3 hidden
-    states more. In float32 that is
-    within 5 % of the most that PyTorch holds for Llama and Qwen2, and 16 % below for Qwen3, which norms queries and
-    keys too. A process on a CPU was seen to take 1.3 times as much, and 2.6 times where layers are recomputed, which
-    glibc's malloc keeps (but not with MALLOC_MMAP_THRESHOLD_=65536).
+    Per token a layer keeps 8 hidden states (input, normalised and output of two norms; the sums), 4 widths of its heads
+    (queries, keys, values, their mix; grouped keys and values are repeated) and 4 of its MLP (gate, activated, up,
+    product). Attention itself is fused and keeps next to nothing. With `recomputed` each layer keeps only its input,
+    and one layer at a time is whole. The last norm and the states before the language-model head add 3 hidden states.
+    In float32 this is within 5 % of PyTorch's peak for Llama and Qwen2, and 16 % below it for Qwen3, which also
+    normalises queries and keys. On a CPU a process took 1.3 times as much, and 2.6 times with recomputed layers,
+    because glibc's malloc keeps freed memory (not with MALLOC_MMAP_THRESHOLD_=65536).
     """
     layer = 8 * shape.hidden + 4 * shape.attention + 4 * shape.inner
     kept = layer + shape.layers * shape.hidden if recomputed else shape.layers * layer
@@ -59,8 +58,7 @@ def activation_bytes(
 
 
 def cast_bytes(model: Any) -> int:
-    """What a pass under autocast keeps beside that: bfloat16 copies of the float32 weights that it multiplies with,
-    each once."""
+    """Bytes that autocast adds: one bfloat16 copy of each float32 weight that it multiplies with."""
     from torch import nn
 
     weights = {id(m.weight): m.weight for m in model.modules() if isinstance(m, nn.Linear)}
