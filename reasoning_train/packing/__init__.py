@@ -1,1 +1,1 @@
-"""Putting several training rows into one, without letting them see each other."""
+"""Packs several training rows into one without letting them attend to each other."""

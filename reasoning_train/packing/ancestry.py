@@ -1,7 +1,7 @@
-"""Who is above whom in packed forests, as three numbers a column, so that no mask of all pairs is needed to ask.
+"""Ancestry in packed forests as three numbers per column, so that no mask of all pairs is needed.
 
-Runs are numbered depth first; a run's descendants are the numbers from its own up to `leave`. Column k is column q or
-above it where `enter[k] <= enter[q] < leave[k]` and `depth[k] <= depth[q]`. B, T: packed rows and columns.
+Runs are numbered depth first; a run's descendants have the numbers from its own up to `leave`. Column k is column q or
+an ancestor of it if `enter[k] <= enter[q] < leave[k]` and `depth[k] <= depth[q]`. B, T: packed rows and columns.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ancestry:
-    """`enter`, `leave`, `depth` [B, T] int64. Padding is a tree of its own in every column."""
+    """`enter`, `leave`, `depth` [B, T] int64. Every padding column is a tree of its own."""
 
     enter: torch.Tensor
     leave: torch.Tensor
     depth: torch.Tensor
 
     def sees(self, queries: torch.Tensor, keys: torch.Tensor, window: int | None) -> torch.Tensor:
-        """Whether column `queries` may attend to `keys`, both indices into the flattened [B * T]; they broadcast.
+        """Whether columns `queries` may attend to columns `keys`, both indices into the flattened [B * T]; they
+        broadcast.
 
-        window: only the last so many positions on the way up, its own included.
+        window: number of last positions on the path that are visible, the column's own included.
         """
         enter, leave, depth = (tensor.flatten() for tensor in (self.enter, self.leave, self.depth))
         far = depth[queries] - depth[keys]
@@ -43,7 +44,7 @@ class Ancestry:
 
 
 def ancestry(forests: Sequence[Forest], width: int) -> Ancestry:
-    """The ancestry of packed rows of so many columns."""
+    """The ancestry of packed rows of `width` columns."""
     import torch
 
     n_runs = max(len(forest.runs) for forest in forests)
@@ -57,9 +58,7 @@ def ancestry(forests: Sequence[Forest], width: int) -> Ancestry:
         columns = torch.tensor(numbers).repeat_interleave(lengths, dim=0)
         enter[b, :used], leave[b, :used] = columns[:, 0], columns[:, 1]
         depth[b, :used] = torch.arange(used) + depths.repeat_interleave(lengths)
-    row = torch.arange(len(forests))[:, None] * (
-        n_runs + width + 1
-    )  # rows of a batch never see each other, whoever asks
+    row = torch.arange(len(forests))[:, None] * (n_runs + width + 1)  # rows of a batch never see each other
     return Ancestry(enter + row, leave + row, depth)
 
 

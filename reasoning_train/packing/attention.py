@@ -1,4 +1,4 @@
-"""The mask of a packed batch as a model's attention takes it; windows count by position, that is by depth in a tree."""
+"""Attention masks of packed batches in the form that models take. Windows count positions, that is depth in a tree."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ FULL, SLIDING = "full_attention", "sliding_attention"
 
 
 def layer_windows(model: Any) -> dict[str, int | None]:
-    """Layer type -> how many positions its layers look back, None: all. UserError for layers in which packed rows would
-    see each other."""
+    """Layer type -> attention window in positions, None for full attention. UserError for layers in which packed rows
+    would see each other."""
     config = model.config
     kinds = sorted(getattr(config, "layer_types", None) or ())
     if odd := ", ".join(sorted({*kinds} - {FULL, SLIDING})):
@@ -30,10 +30,10 @@ def layer_windows(model: Any) -> dict[str, int | None]:
 
 
 def masks(model: Any, visible: torch.Tensor, positions: torch.Tensor) -> Any:
-    """`attention_mask` for a packed batch: one mask, or one for each layer type where a model's layers differ.
+    """`attention_mask` for a packed batch: one mask, or one per layer type if a model's layers differ.
 
-    visible [B, 1, T, T] bool, positions [B, T]. SDPA takes booleans, eager attention a term that it adds. UserError
-    where a model has layers that no mask can keep apart (state space, linear attention) or a backend that takes none.
+    visible [B, 1, T, T] bool, positions [B, T]. The mask is boolean for SDPA, additive for eager attention. UserError
+    for layers in which no mask can separate rows (state space, linear attention), or for a backend without masks.
     """
     if model.config._attn_implementation not in ("sdpa", "eager"):
         raise UserError(

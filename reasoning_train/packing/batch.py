@@ -1,7 +1,7 @@
-"""Packed rows as the tensors of one forward pass, the same whether traces lie padded, side by side or in trees.
+"""Packed rows as the tensors of one forward pass, in one form for padded traces, sequence packing and tree packing.
 
-What is predicted is listed, not shifted: where a run branches, its last column predicts the first token of every
-branch. B, T: packed rows and columns; `at`-tensors index the flattened [B * T].
+Predictions are listed, not shifted: where a run branches, its last column predicts the first token of every branch.
+B, T: packed rows and columns; `at`-tensors index the flattened [B * T].
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ Batch = dict[str, "torch.Tensor"]
 
 
 class Attention(Protocol):
-    """What attends in forests, as far as a batch needs to know (`tree_attention.ForestAttention`)."""
+    """The part of `tree_attention.ForestAttention` that collation needs."""
 
     def tensors(self, forests: Sequence[Forest], width: int) -> Batch:
-        """What a batch of packed rows of so many columns carries for it."""
+        """The attention's tensors for a batch of packed rows of `width` columns."""
 
 
 def collate(
@@ -32,15 +32,15 @@ def collate(
 ) -> Batch:
     """Tensors of one forward pass over packs of rows.
 
-    `attention`: what attends in the forests; its tensors stand in for `visible`.
+    `attention`: the forest attention of the model; its tensors replace `visible`.
 
     `input_ids`, `position_ids` [B, T] int64; `visible` [B, 1, T, T] bool: True = may attend;
-    `predict_at`, `predict_label` [U]: the predictions, each once; `token` [P] points from the tokens of all traces into
-    them, with their `token_weight` and `token_trace`; `read_at` [R]: where values are read, each once; `value` [V]
-    points into them, with `value_target`, `value_weight`, `value_trace`; `trace_row` [N]: the row of each trace;
-    `row_weight`, `row_smoothing` [K]; `trace_reference`, `trace_rank` [N]: NaN where a row has none; `column.NAME` [P]
-    or [P, C]: a column of the traces, and `ids.NAME` [U, C] besides where it holds ids. Masks go by column, never by
-    comparing ids, so pad may equal eos.
+    `predict_at`, `predict_label` [U]: the distinct predictions; `token` [P]: index of the prediction for each weighted
+    token of all traces, with `token_weight` and `token_trace`; `read_at` [R]: the distinct positions where values are
+    read; `value` [V]: index into them for each value of all traces, with `value_target`, `value_weight`, `value_trace`;
+    `trace_row` [N]: the row of each trace; `row_weight`, `row_smoothing` [K]; `trace_reference`, `trace_rank` [N]: NaN
+    if a row has none; `column.NAME` [P] or [P, C]: a column of the traces; `ids.NAME` [U, C]: also, if it holds ids.
+    Masks go by column, never by comparing ids, so pad may equal eos.
     """
     import torch
 
@@ -130,7 +130,7 @@ def _of_rows(packs: Sequence[Sequence[Row]]) -> Batch:
 
 
 def silenced(batch: Batch) -> Batch:
-    """The same pass with nothing to learn: for ranks that would sit out a collective call."""
+    """The same pass with all weights 0, for ranks that would otherwise miss a collective call."""
     import torch
 
     weights = ("token_weight", "value_weight", "row_weight")

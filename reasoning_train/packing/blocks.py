@@ -1,9 +1,8 @@
-"""Packed forests cut into blocks of queries that share their ancestors, and blocks of like size grouped into few
+"""Cuts packed forests into blocks of queries with the same ancestors, and groups blocks of similar size into few
 attention calls.
 
-A block is a run, or small subtrees below one run: its queries look at the ancestors' columns, gathered once for all of
-them, and at each other. Small blocks gather the same ancestors many times, large ones score pairs that do not see each
-other.
+A block is a run, or small subtrees below one run. Its queries attend to the ancestors' columns, gathered once per
+block, and to each other. Small blocks gather the same ancestors many times; large ones score pairs that are masked.
 """
 
 from __future__ import annotations
@@ -18,13 +17,12 @@ if TYPE_CHECKING:
 OWN = 64
 """Most columns of a block of several runs."""
 CALL = 1 << 13
-"""What an attention call costs beyond its work, in pairs of a query and a key: so many may be scored in vain to save
-one."""
+"""Overhead of an attention call, in query-key pairs. Grouping may score this many masked pairs to save a call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Columns of one packed row. The third line of a solution, drawn twice behind five columns: `Block((5, 6, 7, 8),
+    """Columns of one packed row. Two samples of a solution's third line after five shared columns: `Block((5, 6, 7, 8),
     (0, 1, 2, 3, 4))`."""
 
     own: tuple[int, ...]
@@ -34,12 +32,13 @@ class Block:
 
     @property
     def keys(self) -> int:
-        """Columns that its queries look at."""
+        """Number of columns that the queries attend to."""
         return len(self.above) + len(self.own)
 
 
 def cut(forest: Forest, window: int | None = None, own: int = OWN) -> list[Block]:
-    """Blocks that hold every column of the forest once; above a block only what `window` lets its first query see."""
+    """Blocks that together hold every column of the forest once. A block's ancestors are limited to those that its
+    first query sees in `window`."""
     below: dict[int, list[int]] = {-1: []}
     for number, run in enumerate(forest.runs):
         below[number] = []
@@ -62,7 +61,7 @@ def cut(forest: Forest, window: int | None = None, own: int = OWN) -> list[Block
 
 
 def _filled(roots: Sequence[int], size: Sequence[int], own: int) -> list[list[int]]:
-    """Subtrees side by side, in order, at most `own` columns together."""
+    """Groups of adjacent subtrees, in order, with at most `own` columns per group."""
     filled: list[list[int]] = []
     room = 0
     for root in roots:
@@ -92,8 +91,8 @@ def _block(forest: Forest, runs: Sequence[int], above: tuple[int, ...], window: 
 
 
 def group(blocks: Sequence[Block]) -> list[list[int]]:
-    """Indices of blocks for one attention call each, padded to the longest: chains apart, and no more scored in vain
-    than a call costs."""
+    """Groups of block indices, one attention call per group, padded to the longest block. Chains are separate. Padding
+    costs no more than a call."""
     groups: list[list[int]] = []
     queries = keys = pairs = 0
     for i in sorted(

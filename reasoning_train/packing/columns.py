@@ -1,7 +1,7 @@
-"""Columns of traces in a batch: what losses read at each token beside its id, whatever the packing.
+"""Columns of traces in a batch: further data that losses read at each token, for any packing.
 
-A column of ids is part of what makes a prediction: the log-probabilities of two teachers' tokens are two predictions
-from one column of a packed tree. Other numbers stand with the tokens that they belong to.
+A column of ids is part of a prediction's key: two teachers' tokens at one column of a packed tree are two predictions.
+Other numbers are stored per token.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Columns:
-    """Collects, token by token, the columns that all traces of a batch have in which tokens carry weight.
+    """Collects, token by token, the columns that all traces with weighted tokens have.
 
     >>> trace = Trace((5, 9), (0.0, 1.0), columns={"ids": ((0, 0), (4, 7)), "p": (0.0, 0.5)})
     >>> columns = Columns([trace])
@@ -25,7 +25,7 @@ class Columns:
     """
 
     def __init__(self, traces: Sequence[Trace]) -> None:
-        """ValueError for a column that is not as long as its trace."""
+        """ValueError if a column is not as long as its trace."""
         for number, trace in enumerate(traces):
             for name, column in trace.columns.items():
                 if len(column) != len(trace):
@@ -38,16 +38,16 @@ class Columns:
         names = [name for name in self.first.columns if all(name in trace.columns for trace in learnt)]
         self.ids = [name for name in names if _is_ids(self.first.columns[name][0])]
         self.told: dict[str, list[Any]] = {name: [] for name in names}
-        """By name, an entry for every token that carries weight."""
+        """Name -> one entry per token that carries weight."""
 
     def read(self, trace: Trace, t: int) -> Iterator[Any]:
-        """Note what the columns say of token t, and give what those of ids say."""
+        """Record the entries of token t; returns those of columns of ids."""
         for name, told in self.told.items():
             told.append(trace.columns[name][t])
         return (trace.columns[name][t] for name in self.ids)
 
     def tensors(self, predictions: Sequence[Sequence[Any]]) -> dict[str, torch.Tensor]:
-        """As entries of a batch; `predictions`: for each the entries of the columns of ids."""
+        """The columns as entries of a batch. `predictions`: for each prediction, its entries of columns of ids."""
         made = {f"column.{name}": self._tensor(name, told) for name, told in self.told.items()}
         ids = {
             f"ids.{name}": self._tensor(name, [entries[i] for entries in predictions])
@@ -56,7 +56,7 @@ class Columns:
         return made | ids
 
     def _tensor(self, name: str, entries: list[Any]) -> torch.Tensor:
-        """[n] or [n, C], also where n is 0."""
+        """[n] or [n, C], also if n is 0."""
         import torch
 
         example = torch.tensor(self.first.columns[name][0])

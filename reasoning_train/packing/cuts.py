@@ -1,4 +1,4 @@
-"""Trees too large for one forward pass, cut into several that each repeat what they share."""
+"""Cuts trees that are too large for one forward pass into several, each of which repeats the shared tokens."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Trie = dict[int, tuple[tuple[int, ...], dict[int, Any]]]
 
 
 def cut_tree(rows: Sequence[Row], tokens: int) -> list[tuple[list[int], int]]:
-    """Pieces (indices of rows, tokens that the piece holds once), none over `tokens` unless a row alone is.
+    """Pieces (indices of rows, number of distinct tokens), none over `tokens` unless a single row is.
 
-    Rows stay whole, so that both sides of a pair meet in one pass. Those that share most lie side by side: a cut
-    repeats little. Two of three leaves behind a prompt of 2 fit into 4:
+    Rows stay whole, so that both sides of a pair are in one pass. Rows that share most are adjacent, so that a cut
+    repeats little. Two of three leaves after a prompt of 2 tokens fit into 4:
 
     >>> from reasoning_train.packing.rows import Trace
     >>> leaf = lambda *ids: Row((Trace(ids, (0.0,) * len(ids)),))
@@ -35,7 +35,7 @@ def cut_tree(rows: Sequence[Row], tokens: int) -> list[tuple[list[int], int]]:
 
 
 def _insert(trie: Trie, ids: tuple[int, ...]) -> int:
-    """How many tokens of a path the trie did not hold."""
+    """Insert a path; returns the number of its tokens that are new."""
     at = 0
     while at < len(ids):
         if ids[at] not in trie:

@@ -1,6 +1,6 @@
-"""Attention over packed forests by FlexAttention: block masks from the ancestry, without a mask of all pairs. For CUDA.
+"""Attention over packed forests by FlexAttention on CUDA: block masks from the ancestry, without a mask of all pairs.
 
-On a CPU torch runs it without compiling, forward only and slowly: good for tests of the mask, not for training.
+On a CPU torch runs it uncompiled, forward only and slowly, which is enough to test the mask.
 """
 
 from __future__ import annotations
@@ -51,8 +51,7 @@ def attend(
     softcap: float | None,
     dropout: float,
 ) -> torch.Tensor:
-    """query [B, H, T, D], key and value [B, G, T, D] (G divides H): the attention's output [B, T, H, D]. Dropout is a
-    ValueError."""
+    """query [B, H, T, D], key and value [B, G, T, D] (G divides H) -> output [B, T, H, D]. ValueError for dropout."""
 
     if dropout:
         raise ValueError(f"FlexAttention has no dropout; the model asks for {dropout}")

@@ -1,7 +1,7 @@
-"""Traces as runs of tokens in a row of columns: each its own chain (sequence packing), or what they share stored once
+"""Traces as runs of tokens in one packed row: one chain per trace (sequence packing), or shared beginnings stored once
 (tree packing).
 
-A run continues at the end of its parent. Tokens see their own run up to themselves and their ancestors' runs, nothing
+A run continues its parent at its end. A token sees its own run up to itself, the runs of its ancestors, and nothing
 else.
 """
 
@@ -15,11 +15,11 @@ from reasoning_train.packing.rows import Trace
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Tokens that every trace through the first of them goes on with, e.g. a prompt that four solutions share."""
+    """Consecutive tokens that the same traces share, such as a prompt of four solutions."""
 
     ids: tuple[int, ...]
     parent: int
-    """Index of the run that it continues, which comes before it; -1: none."""
+    """Index of the run that it continues, which comes before it; -1 for none."""
     start: int
     """Column of its first token."""
     depth: int
@@ -41,7 +41,7 @@ class Forest:
 
     @property
     def width(self) -> int:
-        """Columns in use."""
+        """Number of columns in use."""
         return self.runs[-1].start + len(self.runs[-1].ids) if self.runs else 0
 
     def add(self, ids: tuple[int, ...], parent: int, depth: int) -> int:
@@ -51,8 +51,7 @@ class Forest:
 
 
 def grow(traces: Sequence[Trace], *, share: bool) -> Forest:
-    """The forest of traces, in their order; `share`: equal beginnings become one run. An empty trace is a
-    ValueError."""
+    """The forest of traces, in order. `share`: equal beginnings become one run. ValueError for an empty trace."""
     for number, trace in enumerate(traces):
         if not trace.ids or len(trace.weights) != len(trace.ids):
             raise ValueError(
@@ -76,7 +75,7 @@ def grow(traces: Sequence[Trace], *, share: bool) -> Forest:
 
 
 def _buckets(traces: Sequence[Trace], members: list[int], depth: int) -> list[list[int]]:
-    """Members that go on, by their next token, in order of appearance."""
+    """Members that continue, grouped by their next token, in order of appearance."""
     found: dict[int, list[int]] = {}
     for member in members:
         if len(traces[member]) > depth:
@@ -85,7 +84,7 @@ def _buckets(traces: Sequence[Trace], members: list[int], depth: int) -> list[li
 
 
 def _common(traces: Sequence[Trace], members: list[int], depth: int) -> int:
-    """Where the members first differ, or the first of them ends."""
+    """The first position where members differ or one of them ends."""
     end = min(len(traces[member]) for member in members)
     first = traces[members[0]].ids
     for member in members[1:]:

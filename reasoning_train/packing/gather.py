@@ -1,7 +1,7 @@
-"""Attention over packed forests that gathers the keys each block of queries can see: no mask of all pairs, no token
-computed twice.
+"""Attention over packed forests that gathers the keys each block of queries can see. It needs no mask of all pairs and
+computes no token twice.
 
-Gathering copies keys, a dense mask scores pairs that do not see each other; on a CPU the copies are far cheaper.
+Gathering copies keys; a dense mask scores masked pairs. On a CPU the copies are far cheaper.
 """
 
 from __future__ import annotations
@@ -22,28 +22,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One attention call over n blocks, padded. Indices into the flattened [B * T]."""
+    """One attention call over n padded blocks. Indices are into the flattened [B * T]."""
 
     queries: torch.Tensor
     """[n, Q]"""
     keys: torch.Tensor
-    """[n, K]; of chains those are the queries."""
+    """[n, K]; for chains the same as `queries`."""
     mask: torch.Tensor
-    """[n, 1, Q, K] bool: True = may attend; empty for chains, which are plain causal."""
+    """[n, 1, Q, K] bool: True = may attend; empty for chains, which are causal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gathering:
-    """The calls of one forward pass in every layer of one window."""
+    """The attention calls of each layer with one window, for one forward pass."""
 
     calls: tuple[Call, ...]
     home: torch.Tensor
-    """[B * T]: where each column's output lies among those of all calls, padding included."""
+    """[B * T]: index of each column's output among those of all calls, padding included."""
 
 
 def gathering(forests: Sequence[Forest], width: int, window: int | None) -> Gathering:
-    """The gathering of packed rows of so many columns; the outputs of columns beyond a forest are those of its
-    first."""
+    """The gathering of packed rows of `width` columns. Padding columns get the output at index 0."""
     import torch
 
     known = ancestry(forests, width)
@@ -66,7 +65,7 @@ def _shifted(block: Block, by: int) -> Block:
 
 
 def _padded(rows: Sequence[tuple[int, ...]]) -> torch.Tensor:
-    """-1 where a row is shorter than the longest."""
+    """[n, longest], filled with -1."""
     import torch
 
     padded = torch.full((len(rows), max(map(len, rows))), -1)
@@ -78,7 +77,7 @@ def _padded(rows: Sequence[tuple[int, ...]]) -> torch.Tensor:
 def _mask(known: Ancestry, queries: torch.Tensor, keys: torch.Tensor, window: int | None) -> torch.Tensor:
     q, k = queries[:, :, None], keys[:, None, :]
     seen = known.sees(q.clamp_min(0), k.clamp_min(0), window) & (k >= 0)
-    return (seen | (q < 0))[:, None]  # a padded query looks at everything: a softmax over nothing would be NaN
+    return (seen | (q < 0))[:, None]  # a padded query sees everything: a softmax over nothing is NaN
 
 
 def attend(
@@ -91,7 +90,7 @@ def attend(
     softcap: float | None,
     dropout: float,
 ) -> torch.Tensor:
-    """query [B, H, T, D], key and value [B, G, T, D] (G divides H): the attention's output [B, T, H, D]."""
+    """query [B, H, T, D], key and value [B, G, T, D] (G divides H) -> output [B, T, H, D]."""
     import torch
 
     batch, heads, width, _ = query.shape
@@ -112,8 +111,8 @@ def attend(
 
 
 def _gathered(states: torch.Tensor, index: torch.Tensor, heads: int) -> torch.Tensor:
-    """[n, heads, length, D] of flat states [B * T, heads * D]. An embedding's backward pass sums far faster than that
-    of indexing."""
+    """[n, heads, length, D] from flat states [B * T, heads * D]. The backward pass of an embedding is far faster than
+    that of indexing."""
     import torch
 
     return torch.nn.functional.embedding(index, states).view(*index.shape, heads, -1).transpose(1, 2)

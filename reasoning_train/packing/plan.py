@@ -1,7 +1,7 @@
-"""Which rows form optimizer step t, and how a step is cut into forward passes.
+"""Plans which rows form each optimizer step, and how a step is cut into forward passes.
 
-The first is fixed by (rows, batch size, epochs, seed) alone, not by packing, micro-batch or world size; the second by
-the step alone, so that every rank makes the same cuts and takes its share of them.
+Steps depend only on rows, batch size, epochs and seed, not on packing, micro-batch or world size. Cuts depend only on
+the step, so that every rank makes the same cuts and takes its share of them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Packing = Literal["none", "sequence", "tree"]
 def plan_steps(
     groups: Sequence[Sequence[int]], batch_size: int, *, epochs: float | None, max_steps: int | None, seed: int
 ) -> list[list[int]]:
-    """Row indices of every step. Each epoch is a fresh permutation of `groups`, whose rows stay together; batches run
-    on across epoch ends and across groups, so none is short.
+    """Row indices of every step. Each epoch is a new permutation of `groups`, whose rows stay together. Batches
+    continue across epochs and groups, so none is short.
 
     >>> plan_steps([[0], [1], [2]], 2, epochs=1, max_steps=None, seed=0)
     [[1, 2], [0, 1]]
@@ -38,10 +38,11 @@ def mix_steps(
     max_steps: int | None,
     seed: int,
 ) -> list[list[int]]:
-    """`plan_steps` over several sources of groups: of the rows drawn so far each has its share of them, to within a
-    group, at any moment.
+    """`plan_steps` over several sources of groups. At any point each source has its share of the rows so far, to within
+    a group.
 
-    Each source runs through fresh permutations of its own, a small one more often; `epochs` counts the rows of all.
+    Each source has its own permutations; a small source is repeated more often. `epochs` counts the rows of all
+    sources.
 
     >>> mix_steps([[[0], [1]], [[2]]], [3, 1], 4, epochs=None, max_steps=2, seed=0)
     [[1, 0, 1, 2], [0, 1, 0, 2]]
@@ -60,8 +61,8 @@ def spend_tokens(
     most: float,
     seed: int,
 ) -> list[list[int]]:
-    """The steps of `mix_steps` up to the row at which the trained `tokens` of all rows so far come nearest to `most`;
-    always one row at least. The last step may be short.
+    """The steps of `mix_steps` up to the row at which the sum of trained `tokens` comes nearest to `most`, at least one
+    row. The last step may be short.
 
     >>> spend_tokens([[[0], [1], [2]]], [1], 2, tokens=[3, 4, 5], most=16, seed=0)
     [[1, 2], [0, 1]]
@@ -80,7 +81,7 @@ def _steps(rows: Sequence[int], batch_size: int) -> list[list[int]]:
 
 
 def _order(sources: Sequence[Sequence[Sequence[int]]], shares: Sequence[float], seed: int) -> Iterator[int]:
-    """Rows without end, from every source by its share."""
+    """An endless stream of rows, from every source by its share."""
     if len(sources) == 1:
         streams = [_shuffled(sources[0], random.Random(seed))]
     else:
@@ -99,12 +100,12 @@ def _shuffled(groups: Sequence[Sequence[int]], rng: random.Random) -> Iterator[S
 
 
 def in_order(n: int, batch_size: int) -> list[list[int]]:
-    """Every one of n rows once, as they come: for looking at them."""
+    """Batches of n rows in order, each row once, for evaluation."""
     return [list(range(i, min(i + batch_size, n))) for i in range(0, n, batch_size)]
 
 
 def by_group(rows: Sequence[Row]) -> list[list[int]]:
-    """Indices of rows that begin alike, by their `group`; rows without one stand alone."""
+    """Indices of rows by their `group`; a row without one is a group of its own."""
     found: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
         found.setdefault(row.group or f"\0{i}", []).append(i)
@@ -112,8 +113,8 @@ def by_group(rows: Sequence[Row]) -> list[list[int]]:
 
 
 def micro_batches(rows: Sequence[Row], *, packing: Packing, capacity: int, tokens: int) -> list[list[list[Row]]]:
-    """Packs of one step, grouped so that no forward pass holds more than `tokens` columns (padding included) unless one
-    pack alone does."""
+    """Packs of one step, grouped into forward passes of at most `tokens` columns, padding included, unless a single
+    pack is larger."""
     units = _trees(rows, tokens) if packing == "tree" else [([row], row.tokens) for row in rows]
     lengths = [length for _, length in units]
     if packing == "none":
@@ -140,14 +141,14 @@ def _grouped(packs: list[list[Row]], widths: list[int], tokens: int) -> list[lis
 
 
 def _trees(rows: Sequence[Row], tokens: int) -> list[tuple[list[Row], int]]:
-    """Rows of one group as one tree, or as several where one would hold more than `tokens`; each with its columns."""
+    """Trees of rows with their number of columns: one per group, or several if it would hold more than `tokens`."""
     groups = ([rows[i] for i in indices] for indices in by_group(rows))
     return [([group[i] for i in members], size) for group in groups for members, size in cut_tree(group, tokens)]
 
 
 def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
-    """Indices of the rows in each pack, first-fit decreasing; ties keep their order. A row over capacity is a
-    ValueError."""
+    """Indices of the rows in each pack, by first-fit decreasing; ties keep their order. ValueError if a row exceeds the
+    capacity."""
     packs: list[list[int]] = []
     room: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):

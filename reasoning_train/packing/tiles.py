@@ -1,7 +1,7 @@
-"""Which tiles of a packed forest's mask hold anything (FlexAttention's blocks), from its runs; the others are skipped.
+"""Non-empty tiles (FlexAttention's blocks) of a packed forest's mask, computed from its runs. Other tiles are skipped.
 
-torch finds them by asking for all pairs of columns: 661 MiB for 7,936 columns on an H200, and four times that for twice
-as many. A forest of some hundred runs says it at once. B: packed rows, N: tiles along either side.
+torch finds them by evaluating all pairs of columns: 661 MiB for 7,936 columns on an H200, and four times that for twice
+as many. The runs, some hundred per forest, determine them directly. B: packed rows, N: tiles along either side.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ TILE = 128
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
-    """For every tile row of queries, tiles of keys that are seen in part and those that are seen whole: how many [B, N]
-    int32, and which [B, N, N] int32 (the first so many count)."""
+    """For every tile row of queries, the tiles of keys that are partly visible (`some`) and fully visible (`whole`):
+    their number [B, N] int32 and their indices [B, N, N] int32, of which the first that many count."""
 
     some: torch.Tensor
     some_at: torch.Tensor
@@ -32,17 +32,17 @@ class Tiles:
     whole_at: torch.Tensor
 
     def named(self, at: str) -> Batch:
-        """As entries of a batch."""
+        """The tiles as entries of a batch."""
         return {f"{at}.{name}": getattr(self, name) for name in self.__slots__}
 
     @classmethod
     def of(cls, batch: Batch, at: str) -> Tiles:
-        """Back from these."""
+        """The tiles from entries of a batch."""
         return cls(*(batch[f"{at}.{name}"] for name in cls.__slots__))
 
 
 def tiles(forests: Sequence[Forest], width: int, window: int | None) -> Tiles:
-    """The tiles of packed rows of so many columns. A window takes no tile for seen whole."""
+    """The tiles of packed rows of `width` columns. With a window no tile counts as fully visible."""
     import torch
 
     n = -(-width // TILE)
@@ -51,13 +51,13 @@ def tiles(forests: Sequence[Forest], width: int, window: int | None) -> Tiles:
         for number, run in enumerate(forest.runs):
             _see(forest.runs, number, some[row], whole[row], window)
             assert run.start + len(run.ids) <= width
-        for tile in range(forest.width // TILE, n):  # padding, whose columns see themselves
+        for tile in range(forest.width // TILE, n):  # padding columns see themselves
             some[row, tile, tile] = True
     return Tiles(*_listed(some & ~whole), *_listed(whole))
 
 
 def _see(runs: Sequence[Run], number: int, some: torch.Tensor, whole: torch.Tensor, window: int | None) -> None:
-    """Mark what one run sees: itself up to each of its tokens, and all of the runs above it."""
+    """Mark the tiles that one run sees: its own up to each token, and those of all runs above it."""
     run, above = runs[number], number
     touched, filled = _touched(run), _filled(run)
     first, _ = _depths(run)
@@ -74,7 +74,7 @@ def _see(runs: Sequence[Run], number: int, some: torch.Tensor, whole: torch.Tens
 
 
 def _depths(run: Run) -> tuple[torch.Tensor, torch.Tensor]:
-    """Depths of the first and of the last column that a run has in each tile that it touches."""
+    """Depths of a run's first and last column in each tile that it touches."""
     import torch
 
     touched = _touched(run)
@@ -83,19 +83,19 @@ def _depths(run: Run) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _below(near: torch.Tensor | bool, n: int) -> torch.Tensor:
-    """The tiles of a run that lie on and below the diagonal, as far as they are near."""
+    """A run's tiles on and below the diagonal that are in the window."""
     import torch
 
     return torch.ones(n, n, dtype=torch.bool).tril() & near
 
 
 def _touched(run: Run) -> slice:
-    """Tiles that a run has columns in."""
+    """Tiles that contain columns of the run."""
     return slice(run.start // TILE, -(-(run.start + len(run.ids)) // TILE))
 
 
 def _filled(run: Run) -> slice:
-    """Tiles of which a run has all columns."""
+    """Tiles whose columns all belong to the run."""
     first = -(-run.start // TILE)
     return slice(first, max(first, (run.start + len(run.ids)) // TILE))
 

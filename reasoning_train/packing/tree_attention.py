@@ -1,11 +1,10 @@
-"""Which attention a model runs packed forests with, through transformers' attention interface: stock models, unchanged.
+"""Forest attention for unchanged transformers models, registered through transformers' attention interface.
 
-    attention = forest_attention(model)                        # gather on a CPU, flex on CUDA; the model attends by it
-    from now on batch = {..., **attention.tensors(forests, width)}         # in the data loader
+    attention = forest_attention(model)                        # switches the model: gather on a CPU, flex on CUDA
+    batch = {..., **attention.tensors(forests, width)}         # in the data loader
     model(input_ids, position_ids, use_cache=False, **attention.arguments(batch))
 
-Without a forest the registered implementation does what `sdpa` does, so that a model in training can be decoded from as
-it stands.
+Without a forest the registered implementation does the same as `sdpa`, so that a model in training can generate.
 """
 
 from __future__ import annotations
@@ -37,18 +36,17 @@ Attend = Callable[..., "torch.Tensor"]
 
 @dataclass(frozen=True, slots=True)
 class ForestAttention:
-    """How a model attends in packed forests: `ForestAttention("gather", (None,))`; Gemma 2 `ForestAttention("gather",
-    (4096, None))`."""
+    """How a model attends in packed forests: `ForestAttention("gather", (None,))`, or `ForestAttention("gather", (4096,
+    None))` for Gemma 2."""
 
     backend: Backend
-    """`gather`: SDPA over gathered keys; `flex`: FlexAttention; `dense`: SDPA with a mask of all pairs, the reference
-    of the others;
-    `varlen`: FlashAttention, where traces lie side by side."""
+    """`gather`: SDPA over gathered keys. `flex`: FlexAttention. `dense`: SDPA with a mask of all pairs, the reference
+    for the others. `varlen`: FlashAttention, for sequence packing."""
     windows: tuple[int | None, ...]
-    """Attention windows of the model's layers, each once; None: a layer sees everything."""
+    """Distinct attention windows of the model's layers; None for full attention."""
 
     def tensors(self, forests: Sequence[Forest], width: int) -> Batch:
-        """What a batch of packed rows of so many columns carries for it, under names that begin with `forest.`."""
+        """Tensors for a batch of packed rows of `width` columns, under names that begin with `forest.`."""
         if self.backend == "varlen":
             return {"forest.starts": varlen.starts(forests, width)}
         if self.backend != "gather":
@@ -66,10 +64,10 @@ class ForestAttention:
         }
 
     def arguments(self, batch: Batch) -> dict[str, Any]:
-        """Keyword arguments of the model's forward pass over the batch, whose tensors lie where the model does."""
+        """Keyword arguments of the model's forward pass. The batch must be on the model's device."""
         import torch
 
-        # A mask of four dimensions is left alone by the model, which would otherwise build one of all pairs.
+        # Models leave a mask of four dimensions alone; without one they would build a mask of all pairs.
         mask = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=batch["input_ids"].device)
         return {"attention_mask": mask, "forest": {window: self._attend(batch, window) for window in self.windows}}
 
@@ -103,15 +101,16 @@ def _read(batch: Batch, window: int | None) -> Gathering:
 
 
 def forest_attention(model: Any, backend: Backend | None = None) -> ForestAttention:
-    """Make `model` (a transformers model, bare or with adapters) attend by forests where it is given one.
+    """Switch `model` (a transformers model, bare or with adapters) to forest attention, which is used when it is given
+    a forest.
 
-    backend: None chooses FlexAttention on CUDA, gathered keys elsewhere. UserError for models whose layers cannot be
-    kept apart.
+    backend: None chooses FlexAttention on CUDA, gathered keys elsewhere. UserError for models in whose layers packed
+    rows would see each other.
     """
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     windows = _windows(inner)
     if backend is None:
-        drops = bool(getattr(inner.config, "attention_dropout", 0))  # which FlexAttention cannot
+        drops = bool(getattr(inner.config, "attention_dropout", 0))  # FlexAttention has no dropout
         backend = "flex" if inner.device.type == "cuda" and flex.available() and not drops else "gather"
     _register()
     inner.set_attn_implementation(NAME)
@@ -119,17 +118,17 @@ def forest_attention(model: Any, backend: Backend | None = None) -> ForestAttent
 
 
 def row_attention(model: Any, *, bf16: bool) -> ForestAttention | None:
-    """Make `model` attend by FlashAttention in rows whose traces lie side by side; None where it is not here, or does
-    not fit the model.
+    """Switch `model` to FlashAttention for sequence packing; None if it is not available here or does not fit the
+    model.
 
-    `bf16`: passes compute in bfloat16, whatever the weights are.
+    `bf16`: passes compute in bfloat16, whatever the type of the weights.
     """
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     return forest_attention(inner, "varlen") if varlen.available(inner, bf16=bf16) else None
 
 
 def _windows(model: Any) -> tuple[int | None, ...]:
-    """Windows of the model's layers, each once."""
+    """Distinct windows of the model's layers."""
     if model._is_stateful or not model._supports_attention_backend:
         raise UserError(
             f"A {model.config.model_type!r} model cannot be trained on packed trees: its attention is its own, and "
@@ -161,7 +160,7 @@ def _forest_attention(
     forest: Mapping[int | None, Attend] | None = None,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
-    """transformers' attention function; query [B, H, T, D], output [B, T, H, D]."""
+    """The attention function for transformers; query [B, H, T, D], output [B, T, H, D]."""
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     if forest is not None:
         odd = [name for name in ("s_aux", "position_bias", "cache") if others.get(name) is not None]
@@ -180,8 +179,8 @@ def _forest_attention(
 
 
 def _cast(*states: torch.Tensor) -> Iterator[torch.Tensor]:
-    """To what autocast computes in. Queries and keys leave the rotary embedding, which it does not reach, in
-    float32."""
+    """Cast to autocast's type. Queries and keys come out of the rotary embedding in float32, because autocast does not
+    cover it."""
     import torch
 
     device = states[0].device.type
@@ -191,8 +190,8 @@ def _cast(*states: torch.Tensor) -> Iterator[torch.Tensor]:
 def _capped(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, **how: Any
 ) -> torch.Tensor:
-    """Without a forest, for families that cap their scores. No mask: causal, or one new token that sees its whole
-    cache."""
+    """Attention without a forest for families that cap scores. Without a mask it is causal, or for a single new token
+    sees the whole cache."""
     if mask is None and query.shape[2] == 1:
         mask = query.new_ones(1, 1, 1, 1).bool()
     return scored(query, key, value, mask, **how).transpose(1, 2).contiguous()

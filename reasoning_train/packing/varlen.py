@@ -1,7 +1,6 @@
-"""Attention over rows that lie side by side, by torch's FlashAttention for sequences of unequal lengths: no mask, no
-work between rows.
+"""Attention for sequence packing by torch's variable-length FlashAttention: no mask, and no work between traces.
 
-For CUDA (Ampere or newer) and half precision.
+It needs CUDA (Ampere or newer) and half precision.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ if TYPE_CHECKING:
     from reasoning_train.packing.forest import Forest
 
 AMPERE = (8, 0)
-"""The oldest that the kernel was written for, as a compute capability."""
+"""The lowest compute capability that the kernel supports."""
 
 
 def available(model: Any, *, bf16: bool) -> bool:
-    """Whether the kernel fits the device, the numbers (`bf16`: passes compute in bfloat16) and the attention of a
-    transformers model."""
+    """Whether the kernel fits a transformers model's device, precision (`bf16`: passes compute in bfloat16) and
+    attention."""
     import torch
 
     if model.device.type != "cuda" or not (bf16 or model.dtype in (torch.bfloat16, torch.float16)):
@@ -39,8 +38,8 @@ def available(model: Any, *, bf16: bool) -> bool:
 
 
 def starts(forests: Sequence[Forest], width: int) -> torch.Tensor:
-    """[S + 1] int32: where each trace begins among the columns of all rows, one row after the other, and their end.
-    Padding is one, too.
+    """[S + 1] int32: the start of each trace in the flattened columns of all rows, and their end. The padding of a row
+    counts as a trace.
 
     The runs of a forest must be whole traces (`grow(..., share=False)`).
     """
@@ -52,7 +51,7 @@ def starts(forests: Sequence[Forest], width: int) -> torch.Tensor:
 
 
 def longest(begin: torch.Tensor) -> int:
-    """Tokens of the longest trace; waits for the device, so once a pass."""
+    """Tokens of the longest trace. It waits for the device, so call it once per pass."""
     return int((begin[1:] - begin[:-1]).max())
 
 
@@ -68,8 +67,8 @@ def attend(
     softcap: float | None,
     dropout: float,
 ) -> torch.Tensor:
-    """query [B, H, T, D], key and value [B, G, T, D] (G divides H): the attention's output [B, T, H, D]. `most`: tokens
-    of a trace."""
+    """query [B, H, T, D], key and value [B, G, T, D] (G divides H) -> output [B, T, H, D]. `most`: tokens of the
+    longest trace."""
     if softcap or dropout:
         raise ValueError(
             f"FlashAttention's kernel has neither a cap of scores nor dropout; the model asks for {softcap}, {dropout}"
