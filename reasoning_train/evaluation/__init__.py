@@ -1,1 +1,1 @@
-"""Measuring: metrics with intervals, claims, and the report page."""
+"""Evaluation: metrics with intervals, claims, and the report page."""

@@ -1,4 +1,4 @@
-"""The rows of tables that a claim compares, paired by problem over all seeds. Arrays: S seeds, P problems."""
+"""Reads the table rows that a claim compares, paired by problem over all seeds. Arrays: S seeds, P problems."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from reasoning_train.evaluation.table_row import TableRow, read_table
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """What a claim compares: `arms.values["accuracy"]["cot/policy"]` is [S, P]."""
+    """Values that a claim compares: `arms.values["accuracy"]["cot/policy"]` is [S, P]."""
 
     values: Mapping[str, Mapping[str, np.ndarray]]
     seeds: int
     problems: int
     left_out: int
-    """Problems that some row, table or seed lacks or could not verify."""
+    """Number of problems that are missing or unverifiable in some row, table or seed."""
 
 
 @dataclass(slots=True)
@@ -42,10 +42,10 @@ def read_arms(
     where: Where,
     min_shared: float,
 ) -> Arms:
-    """Read the named rows of all tables of all seeds; only problems that all of them could verify count.
+    """Read the named rows of all tables and seeds. Only problems that are verifiable in all of them count.
 
-    tables: name -> a path for each seed; a table that no seed reaches has one path, which stands for every seed.
-    GateError where a row or a metric is missing, or where all share less than `min_shared` of the problems.
+    tables: name -> one path per seed, or a single path if the table does not depend on the seed. GateError if a row or
+    a metric is missing, or if less than `min_shared` of the problems are common to all.
     """
     seeds = max(len(paths) for paths in tables.values())
     places = [split_row(row, list(tables)) for row in rows]
@@ -96,8 +96,8 @@ def _read(path: Path, metrics: Sequence[str], where: Where, rows: Collection[str
 def _noted(
     source: Iterable[TableRow], where: Where, rows: Collection[str], most: int, table: _Table
 ) -> Iterator[TableRow]:
-    """The rows that the claim names and `where` asks for; the table notes all rows and those problems. `most`: the
-    greatest k of the metrics."""
+    """Yields the rows that the claim names and `where` selects. Records in `table` the names of all rows, and the
+    selected problems. `most`: the greatest k of the metrics."""
     for row in source:
         table.names.add(row.policy)
         if row.policy in rows and fits(where, row.tags, row.difficulty):

@@ -1,4 +1,4 @@
-"""One number of one row of a finished table: what a stop rule and a choice compare."""
+"""One metric of one row of a finished table, for stop rules and choices."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def dev_value(table: Input, ref: Ref, metric: str, row: str | None, owner: str) -> float:
-    """Mean of a metric over the verifiable problems of a table; `row` may be None where the table has only one.
+    """Mean of a metric over the verifiable problems of a table. `row` may be None if the table has only one.
 
-    GateError, which begins with the field of `owner`, where the table has no such row or metric.
+    GateError if the table has no such row or metric. The message begins with `owner`, the field of the recipe.
     """
     from reasoning_train.evaluation.names import wanted_ks
     from reasoning_train.evaluation.summary import collect

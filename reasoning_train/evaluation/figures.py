@@ -1,4 +1,4 @@
-"""Which metrics of a stage are worth a line of their own: on the terminal, on the page and in a README."""
+"""Selects the metrics of a stage that the terminal, the report page and READMEs show."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SHOWN = (
     "right_share_of_steps",
     "informed_targets",
 )
-"""Names of metrics, in the order in which they are shown."""
+"""Names of the metrics, in display order."""
 
 
 def figures(manifest: Mapping[str, Any]) -> list[str]:
-    """E.g. `["pass_rate 0.463", "cut_share 0"]` of an artifact's manifest."""
+    """The shown metrics of an artifact's manifest, such as `["pass_rate 0.463", "cut_share 0"]`."""
     metrics = manifest.get("metrics", {})
     return [f"{name} {_short(metrics[name])}" for name in SHOWN if name in metrics]
 

@@ -1,4 +1,4 @@
-"""Groups of problems: by their tags, or by their difficulty."""
+"""Groups problems by a tag or by difficulty."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from data_gen.records.problem import Problem
 
 Value = str | int | float | bool
 Where = dict[str, Value | list[Value]]
-"""What a restriction asks for: `{subject: algebra, difficulty: [4, 5]}`. Of a list any value will do; of several names
-all must fit."""
+"""A restriction on problems: `{subject: algebra, difficulty: [4, 5]}`. Any value of a list matches; all names must
+match."""
 
 DIFFICULTY = "difficulty"
-"""Stands beside the tags' names for the problem's own number."""
+"""Name that selects a problem's difficulty instead of a tag."""
 
 
 def group_of(name: str, tags: Mapping[str, str], difficulty: float | None) -> str | None:
-    """The group that a problem falls into by one of its tags, or by `difficulty`; None where it has none.
+    """The group of a problem by one of its tags or by `difficulty`; None without one.
 
     >>> group_of("subject", {"subject": "algebra"}, 4.0), group_of("difficulty", {}, 4.0)
     ('algebra', '4')
@@ -28,7 +28,7 @@ def group_of(name: str, tags: Mapping[str, str], difficulty: float | None) -> st
 
 
 def fits(where: Mapping[str, Value | Sequence[Value]], tags: Mapping[str, str], difficulty: float | None) -> bool:
-    """Whether a problem is one of those that `where` asks for.
+    """Whether a problem matches `where`.
 
     >>> fits({"level": [4, 5]}, {"level": "5"}, None), fits({"level": 4}, {}, None)
     (True, False)
@@ -39,12 +39,12 @@ def fits(where: Mapping[str, Value | Sequence[Value]], tags: Mapping[str, str], 
 def restricted(
     problems: Iterable[Problem], where: Mapping[str, Value | Sequence[Value]], limit: int | None
 ) -> Iterator[Problem]:
-    """The first `limit` problems that `where` asks for."""
+    """The first `limit` problems that match `where`."""
     return itertools.islice((one for one in problems if fits(where, one.tags, one.difficulty)), limit)
 
 
 def written(value: Value) -> str:
-    """A value as a tag would write it: 4.0 is `4`, true is `true`."""
+    """A value in the spelling of tags: 4.0 is `4`, true is `true`."""
     if isinstance(value, bool):
         return str(value).lower()
     return value if isinstance(value, str) else f"{value:g}"

@@ -1,7 +1,7 @@
-"""The one place that puts a 95 % interval around a mean: over problems, and over seeds where there are several.
+"""95 % intervals of means over problems, and over seeds if there are several.
 
-Arrays: M metrics, S seeds, P problems. Numpy only. What the intervals cover is simulated in
-`tests/reasoning_train/evaluation/test_coverage.py`.
+Arrays: M metrics, S seeds, P problems. Numpy only. `tests/reasoning_train/evaluation/test_coverage.py` simulates the
+coverage.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from reasoning_train.evaluation.student_t import t_quantile
 
 RESAMPLES = 10_000
 CHUNK = 500
-"""Resamples held at a time."""
+"""Number of resamples held at a time."""
 LEVEL = 0.95
 
 
@@ -32,12 +32,12 @@ class Estimate:
 
     @property
     def width(self) -> float:
-        """From one end to the other."""
+        """Width of the interval."""
         return self.high - self.low
 
     @property
     def turned(self) -> Estimate:
-        """Of the same with its sign turned."""
+        """The estimate with its sign reversed."""
         return Estimate(-self.value, -self.high, -self.low)
 
     def percent(self, signed: bool = False) -> str:
@@ -45,7 +45,7 @@ class Estimate:
         return self._shown(100, signed)
 
     def plain(self, signed: bool = False) -> str:
-        """The same of a number that is no share, such as tokens: `81.2 [78.0, 84.4]`."""
+        """The same for a number that is not a share, such as tokens: `81.2 [78.0, 84.4]`."""
         return self._shown(1, signed)
 
     def _shown(self, scale: float, signed: bool) -> str:
@@ -63,13 +63,13 @@ def interval(values: np.ndarray, bounds: Bounds | None = None, *, resamples: int
 def intervals(
     values: np.ndarray, bounds: Sequence[Bounds | None], *, seed: int = 0, resamples: int = RESAMPLES
 ) -> list[Estimate]:
-    """Means of M metrics, each with its interval. values [M, S, P]; `bounds`: one for each metric, None where what a
-    problem has is not limited (tokens).
+    """Means of M metrics with intervals. values [M, S, P]; `bounds`: one per metric, None if a problem's value is
+    unbounded (tokens).
 
-    One seed: the bootstrap over problems. Several: the wider of the bootstrap over seeds and problems and a t interval
-    over the seeds' means. The bootstrap alone is too narrow with few seeds that differ much (it covers .85 with five),
-    and the t interval alone leaves out that all seeds saw the same problems. Where all values are equal, neither sees
-    any spread, and a metric that has bounds gets Wilson's interval.
+    One seed: the bootstrap over problems. Several seeds: the wider of the bootstrap over seeds and problems and a t
+    interval over the seeds' means. The bootstrap alone is too narrow with few seeds that differ much (it covers .85
+    with five). The t interval alone ignores that all seeds use the same problems. If all values are equal, both have
+    width 0, and a bounded metric gets Wilson's interval.
     """
     values = np.asarray(values, dtype=float)
     found = crossed_bootstrap(values, seed, resamples)
@@ -82,11 +82,11 @@ def intervals(
 
 
 def crossed_bootstrap(values: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> list[Estimate]:
-    """Means with percentile intervals over seeds and problems, both resampled, independently (the pigeonhole bootstrap
-    of Owen 2007, Annals of Applied Statistics 1(2)).
+    """Means with percentile intervals. Seeds and problems are resampled independently (the pigeonhole bootstrap of Owen
+    2007, Annals of Applied Statistics 1(2)).
 
-    values [M, S, P]: M metrics that share the resamples, so that all of them cost about as much as one. With one seed
-    this is the plain bootstrap over problems.
+    values [M, S, P]: M metrics that share the resamples, so that all cost about as much as one. With one seed this is
+    the plain bootstrap over problems.
     """
     _, seeds, problems = values.shape
     rng, means = np.random.default_rng(seed), []
@@ -102,11 +102,12 @@ def crossed_bootstrap(values: np.ndarray, seed: int = 0, resamples: int = RESAMP
 
 
 def wilson(value: float, problems: int, bounds: Bounds) -> Estimate:
-    """The interval of a metric that is `value` on every one of `problems` problems: Wilson's (1927) of a share of 0.
+    """The interval of a metric that is `value` on each of `problems` problems, from Wilson's (1927) interval of a share
+    of 0.
 
-    He bounds the share of problems that would differ, z^2 / (P + z^2); such problems could lie at either bound. For an
-    accuracy of 0 or 100 % this is Wilson's interval itself. Problems count once however many seeds saw them: more seeds
-    say nothing of other problems.
+    At most a share z^2 / (P + z^2) of all problems would differ, and these could be at either bound. For an accuracy of
+    0 or 100 % this is Wilson's interval itself. A problem counts once for any number of seeds, because more seeds give
+    no information about other problems.
 
     >>> wilson(1.0, 100, (0, 1)).percent()
     '100.0 [96.3, 100.0]'
@@ -117,7 +118,7 @@ def wilson(value: float, problems: int, bounds: Bounds) -> Estimate:
 
 
 def weighted_bounds(bounds: Bounds | None, weights: Iterable[float]) -> Bounds | None:
-    """Bounds of a weighted sum of values that have these bounds each.
+    """Bounds of a weighted sum of values that all have the same bounds.
 
     >>> weighted_bounds((0.0, 1.0), [1.0, -1.0])
     (-1.0, 1.0)
@@ -129,7 +130,7 @@ def weighted_bounds(bounds: Bounds | None, weights: Iterable[float]) -> Bounds |
 
 
 def _limited(estimate: Estimate, values: np.ndarray, bounds: Bounds) -> Estimate:
-    """The interval of a metric that has bounds. values [S, P]. A t interval may reach beyond them, and is cut there."""
+    """The interval of a bounded metric, clipped to its bounds, because a t interval may exceed them. values [S, P]."""
     if values.min() == values.max():
         return wilson(float(values.flat[0]), values.shape[1], bounds)
     return Estimate(estimate.value, max(estimate.low, bounds[0]), min(estimate.high, bounds[1]))

@@ -1,4 +1,4 @@
-"""pass@k of one problem. Intervals are in `intervals.py`."""
+"""pass@k of one problem."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of rows and metrics of tables, as far as a recipe tells them before anything runs."""
+"""Names of table rows and metrics, as far as they are known from the recipe before anything runs."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 from data_gen.errors import nearest
 
 Bounds = tuple[float, float]
-"""The least and the greatest value that a metric can have on one problem: (-1, 1) for a difference of accuracies."""
+"""The least and the greatest possible value of a metric on one problem: (-1, 1) for a difference of accuracies."""
 SHARE: Bounds = (0.0, 1.0)
-"""Of an accuracy and whatever else is a share."""
+"""Bounds of accuracies and other shares."""
 COSTS = ("tokens", "generated", "scored")
-"""Metrics that are counts of tokens, not shares."""
+"""Metrics that count tokens."""
 SHARES = ("accuracy", "trace", "cut")
-"""Metrics of every table that lie between 0 and 1; pass@k and maj@k do, too."""
+"""Metrics between 0 and 1, besides pass@k and maj@k."""
 _AT_K = re.compile(r"(?:pass|maj)@(\d+)")
 _CLOSE = 0.8
-"""How alike (difflib) an unknown name must be to a known one to be taken for a misspelling rather than a measure."""
+"""difflib similarity to a known name from which an unknown name counts as a misspelling, not as a measure."""
 
 
 def wanted_ks(metrics: Iterable[str]) -> list[int]:
-    """The k of every pass@k and maj@k among some metrics.
+    """The k of every pass@k and maj@k among the metrics.
 
     >>> wanted_ks(["accuracy", "pass@8"])
     [8]
@@ -32,21 +32,20 @@ def wanted_ks(metrics: Iterable[str]) -> list[int]:
 
 
 def lower_is_better(metric: str, *manifests: Mapping[str, Any]) -> bool:
-    """Whether less of a metric is better: costs, cut solutions, and measures of which the manifest of a table says
-    so."""
+    """Whether lower is better for a metric: costs, cut solutions, and measures that a table's manifest declares so."""
     declared = [name for made in manifests for name in made.get("metrics", {}).get("summary", {}).get("lower", [])]
     return metric in (*COSTS, "cut", *declared)
 
 
 def bounds_of(metric: str) -> Bounds | None:
-    """Between which values a metric of one problem lies; None for counts and measures, which nothing limits."""
+    """Bounds of a metric on one problem; None for counts and measures, which are unbounded."""
     return SHARE if metric in SHARES or _AT_K.fullmatch(metric) else None
 
 
 def split_row(row: str, tables: Sequence[str]) -> tuple[str, str]:
-    """The table and the row in it that a claim's name means: `cot/policy` is row `policy` of table `cot`.
+    """The table and row that a name in a claim refers to: `cot/policy` is row `policy` of table `cot`.
 
-    A claim on one table, whose name is empty, names its rows alone. ValueError where no table has that name.
+    A claim on a single table, whose name is empty, names rows alone. ValueError if there is no such table.
     """
     if "" in tables:
         return "", row
@@ -60,8 +59,7 @@ def split_row(row: str, tables: Sequence[str]) -> tuple[str, str]:
 
 
 def metric_problem(metric: str, config: Mapping[str, Any], *, cost: bool = False) -> str | None:
-    """What is wrong with a metric of the table that a stage of this configuration makes; None where nothing is known to
-    be."""
+    """Why a stage with this config cannot provide a metric in its table; None if no problem is known."""
     if cost and metric not in COSTS:
         return f"there is no cost {metric!r}.{nearest(metric, COSTS)}"
     if (ks := wanted_ks([metric])) and config.get("samples", ks[0]) < ks[0]:

@@ -1,7 +1,7 @@
-"""How well scores tell right solutions from wrong ones: AUC (pooled and within problems), Brier score, calibration
+"""How well scores separate right from wrong solutions: AUC (pooled and within problems), Brier score, calibration
 error.
 
-A problem's scores stand together: intervals resample problems, whose solutions are no independent observations.
+Intervals resample problems, because the solutions of one problem are not independent.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from reasoning_train.evaluation.names import SHARE
 
 RESAMPLES = 1_000
 Statistic = Callable[[np.ndarray, np.ndarray], float | None]
-"""(scores, outcomes) of many solutions -> a number, None where it is not defined."""
+"""(scores, outcomes) of many solutions -> a number, None if it is undefined."""
 
 
 def resampled(
     statistic: Statistic, scores: Sequence[Sequence[float]], right: Sequence[Sequence[bool]], seed: int = 0
 ) -> Estimate | None:
-    """A statistic over all solutions that lies between 0 and 1, with a percentile interval over resamples of problems;
-    where all resamples agree (an AUC of 1), with Wilson's. scores, right: one sequence a problem."""
+    """A statistic between 0 and 1 over all solutions, with a percentile interval over resampled problems, or Wilson's
+    interval if all resamples agree (an AUC of 1). scores, right: one sequence per problem."""
     groups = [(np.asarray(s, dtype=float), np.asarray(r, dtype=bool)) for s, r in zip(scores, right, strict=True)]
 
     def over(chosen: Sequence[int] | np.ndarray) -> float | None:
@@ -38,7 +38,7 @@ def resampled(
 
 
 def auc(scores: Sequence[float] | np.ndarray, right: Sequence[bool] | np.ndarray) -> float | None:
-    """Share of (right, wrong) pairs in which the right one scores higher, ties half; None where one kind is missing.
+    """Share of (right, wrong) pairs in which the right one scores higher. Ties count half. None if one kind is missing.
 
     >>> auc([0.9, 0.5, 0.5], [True, True, False])
     0.75
@@ -53,7 +53,7 @@ def auc(scores: Sequence[float] | np.ndarray, right: Sequence[bool] | np.ndarray
 
 
 def brier(p: Sequence[float] | np.ndarray, right: Sequence[bool] | np.ndarray) -> float:
-    """Mean squared difference of probability and outcome."""
+    """Brier score: mean squared difference between probability and outcome."""
     return float(np.mean((np.asarray(p, dtype=float) - np.asarray(right, dtype=float)) ** 2))
 
 
@@ -71,12 +71,12 @@ def calibration_error(p: Sequence[float] | np.ndarray, right: Sequence[bool] | n
 def debiased_calibration_error(
     p: Sequence[Sequence[float]], right: Sequence[Sequence[bool]], bins: int = 10, seed: int = 0
 ) -> float:
-    """`calibration_error` over all solutions less what chance adds to it. p, right: one sequence a problem.
+    """`calibration_error` over all solutions minus an estimate of its bias. p, right: one sequence per problem.
 
-    Noise in a bin's share right can only raise the mean of |share right - mean probability|: .032 is expected of 100
-    problems of 8 solutions whose probabilities are exactly right. What resampling the problems adds on top estimates
-    what sampling them has added (Efron & Tibshirani 1993, chapter 10), and takes away about half of it. No interval
-    stands beside the number: near 0 its distribution is not regular, and percentile, basic and shifted bootstrap
+    Noise in a bin's share of right solutions can only raise the mean of |share right - mean probability|: 100 problems
+    of 8 solutions with exactly right probabilities are expected to have .032. The bias that resampling the problems
+    adds estimates the bias of sampling them (Efron & Tibshirani 1993, chapter 10); subtracting it removes about half of
+    it. There is no interval: near 0 the distribution is not regular, and percentile, basic and shifted bootstrap
     intervals cover .00, .61 and .54 there (simulated in `tests/reasoning_train/evaluation/test_ranking.py`).
     """
     pairs = [(np.asarray(q, dtype=float), np.asarray(r, dtype=float)) for q, r in zip(p, right, strict=True)]
@@ -89,10 +89,10 @@ def debiased_calibration_error(
 
 
 def platt(scores: Sequence[float], right: Sequence[bool], steps: int = 100) -> tuple[float, float]:
-    """(gain, offset) that make sigmoid(gain * score + offset) likeliest, with Platt's smoothed targets, by Newton's
-    method.
+    """(gain, offset) that maximise the likelihood of sigmoid(gain * score + offset), with Platt's smoothed targets, by
+    Newton's method.
 
-    ValueError where all outcomes are alike.
+    ValueError if all outcomes are alike.
     """
     s, r = np.asarray(scores, dtype=float), np.asarray(right, dtype=bool)
     n, k = int(r.sum()), int((~r).sum())
@@ -115,9 +115,8 @@ def platt(scores: Sequence[float], right: Sequence[bool], steps: int = 100) -> t
 
 
 def isotonic(scores: Sequence[float], right: Sequence[bool]) -> list[tuple[float, float]]:
-    """Knots (score, probability) of the non-falling function of the score that is nearest to the outcomes, by pooling
-    neighbours that fall (Zadrozny & Elkan 2002). One knot a pool, at its mean score; a single one where the score says
-    nothing.
+    """Knots (score, probability) of the isotonic regression of outcomes on scores, by pooling adjacent violators
+    (Zadrozny & Elkan 2002). One knot per pool, at its mean score; a single one if scores carry no information.
 
     >>> isotonic([1, 2, 3, 4, 5, 6], [False, True, False, False, True, True])
     [(1.0, 0.0), (3.0, 0.3333333333333333), (5.5, 1.0)]

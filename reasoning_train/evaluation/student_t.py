@@ -1,6 +1,6 @@
 """Student's t distribution with whole degrees of freedom, by the finite sums of its distribution function.
 
-SciPy is no dependency of ours, and intervals over seeds need one quantile.
+SciPy is not a dependency, and intervals over seeds need only one quantile.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from functools import cache
 from math import atan, cos, pi, sin, sqrt
 
 _HALVINGS = 200
-"""How often the bracket of a quantile is halved: more than a float can hold, so the last ones change nothing."""
+"""Number of halvings of a quantile's bracket, more than a float can resolve."""
 
 
 def within_t(t: float, freedom: int) -> float:

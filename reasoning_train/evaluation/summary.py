@@ -1,4 +1,4 @@
-"""Rows of an evaluation to numbers: one array per policy and metric, means with intervals, paired differences."""
+"""Summarises the rows of an evaluation: one array per policy and metric, means with intervals, paired differences."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ from reasoning_train.evaluation.names import bounds_of
 from reasoning_train.evaluation.table_row import TableRow
 
 MOST_GROUPS = 50
-"""More tables of one kind nobody reads."""
+"""Most groups of one kind in a table."""
 NO_GROUP = "(none)"
-"""Problems without the tag that tables are by."""
+"""Group of problems without the tag."""
 Rows = dict[str, dict[str, dict[str, float]]]
 """policy -> problem -> metrics."""
 Collected = tuple[Rows, set[str], dict[str, list[int]]]
-"""policy -> problem -> metrics; the unverifiable problems; policy -> [right samples, of these with a wrong step]."""
+"""policy -> problem -> metrics; the unverifiable problems; policy -> [right samples, right samples with a wrong
+step]."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """A sample as votes see it."""
+    """A sample in the form that votes take."""
 
     answer: str | None
     outcome: float | None
@@ -39,10 +40,10 @@ class _Sample:
 def row_metrics(row: TableRow, ks: Sequence[int]) -> dict[str, float]:
     """The metrics of one (policy, problem) row.
 
-    `accuracy`: the strategy's answer is right (rows of votes hold its mean over ties and subsets); `trace`: and no step
-    is wrong (tasks with a step checker); `pass@k`, `maj@k` of the samples; `cut`: the share of the strategy's
-    completions that a limit cut; `tokens`: all that the strategy cost, of which `generated` and `scored` are parts;
-    and the row's own measures.
+    `accuracy`: the strategy's answer is right (for votes, the mean over ties and subsets). `trace`: the answer and all
+    steps are right (tasks with a step checker). `pass@k`, `maj@k`: of the samples. `cut`: share of the strategy's
+    completions that a limit cut. `tokens`: total cost of the strategy; `generated` and `scored` are parts of it.
+    The row's own measures are added.
     """
     metrics = {"accuracy": row.accuracy or 0.0, "tokens": float(row.tokens), "cut": row.cut}
     parts = {"generated": row.generated_tokens, "scored": row.scored_tokens}
@@ -58,8 +59,8 @@ def row_metrics(row: TableRow, ks: Sequence[int]) -> dict[str, float]:
 
 
 def majority_at_k(row: TableRow, k: int) -> float:
-    """maj@k of one problem: the mean over subsets of k samples of P(their majority is right), answers grouped by the
-    task's equality, ties shared, samples without an answer silent."""
+    """maj@k of one problem: P(the majority is right), averaged over subsets of k samples. Answers are grouped by the
+    task's equality, ties are shared, and samples without an answer do not vote."""
     samples = zip(row.sampled_classes, row.sampled_correct, strict=True)
     cast = [Ballot(_Sample(str(number), float(right)), 1, 1.0) for number, right in samples if number >= 0]
     dead = len(row.sampled_classes) - len(cast)
@@ -67,7 +68,7 @@ def majority_at_k(row: TableRow, k: int) -> float:
 
 
 def collect(rows: Iterable[TableRow], ks: Sequence[int]) -> Collected:
-    """Group the rows of a table; problems that are unverifiable for any policy are left out for all."""
+    """Group the rows of a table. A problem that is unverifiable for any policy is left out for all."""
     table: Rows = {}
     unverifiable: set[str] = set()
     wrong: dict[str, list[int]] = {}
@@ -89,17 +90,17 @@ def collect(rows: Iterable[TableRow], ks: Sequence[int]) -> Collected:
 
 @dataclass(slots=True)
 class _Notes:
-    """What is said of policies and problems beside their metrics."""
+    """Properties of policies and problems other than metrics."""
 
     by: Sequence[str]
     strategies: dict[str, str] = field(default_factory=dict)
     oracle: set[str] = field(default_factory=set)
-    """Policies of rows in which gold took part."""
+    """Policies whose rows used gold."""
     groups: dict[str, dict[str, str]] = field(default_factory=dict)
     """Problem -> name in `by` -> its group."""
 
     def noting(self, rows: Iterable[TableRow]) -> Iterator[TableRow]:
-        """The rows as they are."""
+        """Yields the rows unchanged and records their properties."""
         for row in rows:
             self.strategies.setdefault(row.policy, row.strategy)
             if row.oracle:
@@ -122,8 +123,8 @@ def summarise_rows(
     high]}}, "differences": {name: {...}}, "groups": {"subject": {"algebra": {"problems": n, "policies": ...}}}}`.
 
     Args:
-        by: Tags, or `difficulty`, by whose values the problems are told apart, too.
-        lower: Measures of which less is better.
+        by: Tags, or `difficulty`, by which problems are also grouped.
+        lower: Measures for which lower is better.
 
     Raises:
         UserError: A name in `by` has more than `MOST_GROUPS` values, or no problem has it.
@@ -146,7 +147,7 @@ def summarise_rows(
 
 
 def _compared(table: Rows, problems: Sequence[str], policies: Sequence[str]) -> dict[str, Any]:
-    """Every policy's metrics on some problems, and differences against the first policy."""
+    """Every policy's metrics on some problems, and its differences from the first policy."""
     arrays = {name: _arrays(table[name], problems) for name in policies if problems}
     base = arrays.get(policies[0], {})
     differences = {
@@ -160,8 +161,8 @@ def _compared(table: Rows, problems: Sequence[str], policies: Sequence[str]) -> 
 def _by_group(
     name: str, notes: _Notes, table: Rows, problems: Sequence[str], policies: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Group -> number of problems, metrics and differences; numbers in their order, then texts, problems without a
-    group last."""
+    """Group -> number of problems, metrics and differences. Numeric groups come first, then texts, then problems
+    without a group."""
     members: dict[str, list[str]] = {}
     for problem in problems:
         members.setdefault(notes.groups[problem][name], []).append(problem)
@@ -188,7 +189,8 @@ def _arrays(problems: dict[str, dict[str, float]], order: Sequence[str]) -> dict
 
 
 def _estimates(arrays: dict[str, dict[str, np.ndarray]], paired: bool = False) -> dict[str, dict[str, list[float]]]:
-    """[value, low, high] of every policy's every metric, from one set of resamples; `paired`: they are differences."""
+    """[value, low, high] for every policy and metric, from one set of resamples. `paired`: the values are
+    differences."""
     names = [(policy, metric) for policy, metrics in arrays.items() for metric in metrics]
     if not names:
         return {}

@@ -1,5 +1,5 @@
-"""A row of an evaluation: what one strategy made of one problem. Every stage that evaluates writes these, and every
-reader (summaries, claims, rounds, reports) reads them."""
+"""A row of an evaluation: one strategy's result on one problem. Every evaluating stage writes them; summaries, claims,
+rounds and reports read them."""
 
 from __future__ import annotations
 
@@ -34,29 +34,30 @@ class TableRow:
     tags: Tags = field(default_factory=dict, hash=False)
     gold: str | None = None
     verdict: str
-    """Of the answer that is shown; `unverifiable` takes the problem out for all strategies."""
+    """Verdict on the shown answer. `unverifiable` removes the problem for all strategies."""
     accuracy: float | None
-    """P(the answer is right) over what the strategy leaves to chance; None where it cannot be verified."""
+    """P(the answer is right) over the strategy's random choices; None if it cannot be verified."""
     cut: float = 0.0
     """Share of the strategy's completions that a limit cut."""
     steps_ok: bool | None = None
-    """Every step of the solution that is shown passes the task's checker; None where the task has none."""
+    """Whether every step of the shown solution passes the task's checker; None if the task has none."""
     answer: str | None = None
     """None counts as wrong."""
     tokens: float = 0.0
-    """All that the strategy cost; below, its parts where they are told apart."""
+    """Total cost of the strategy. The next two fields are its parts, if they are known."""
     generated_tokens: float | None = None
     scored_tokens: float | None = None
     oracle: bool = False
-    """Gold took part in finding the answer."""
+    """Whether gold was used to find the answer."""
     measures: Measures = field(default_factory=dict, hash=False)
-    """Further numbers of the solution that is shown, by name."""
+    """Further numbers of the shown solution, by name."""
     question: str = ""
     solution: str = ""
     sampled_answers: tuple[str | None, ...] = ()
-    """Of the samples behind pass@k and maj@k, or of the pool that was voted on; so are the next four."""
+    """Answers of the samples for pass@k and maj@k, or of the pool of a vote. The next fields describe the same
+    samples."""
     sampled_classes: tuple[int, ...] = ()
-    """Samples of one number give one answer to the task; -1 without an answer."""
+    """Class of each answer under the task's equality; -1 without an answer."""
     sampled_correct: tuple[bool, ...] = ()
     sampled_steps_ok: tuple[bool, ...] = ()
     sampled_tokens: tuple[int, ...] = ()
@@ -68,8 +69,7 @@ class TableRow:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """The record of a Parquet row; extra columns are ignored, and a table of another package may leave out what has
-        a default."""
+        """The record of a Parquet row. Extra columns are ignored; fields with a default may be missing."""
         return cls(**from_row(cls, row))
 
 
@@ -79,7 +79,7 @@ def read_table(folder: Path) -> Iterator[TableRow]:
 
 
 def of_problem(problem: Problem) -> dict[str, Any]:
-    """The fields of a row that its problem gives."""
+    """The fields of a row that come from its problem."""
     return {
         "problem_id": problem.id,
         "difficulty": problem.difficulty,
@@ -90,7 +90,7 @@ def of_problem(problem: Problem) -> dict[str, Any]:
 
 
 def of_samples(samples: Sequence[Solution], same: Callable[[str, str], bool]) -> dict[str, Any]:
-    """The fields of a row that sampled solutions give; `same` is the task's equality of answers."""
+    """The fields of a row that come from sampled solutions. `same`: the task's equality of answers."""
     answers = tuple(sample.answer for sample in samples)
     return {
         "sampled_answers": answers,
@@ -103,7 +103,7 @@ def of_samples(samples: Sequence[Solution], same: Callable[[str, str], bool]) ->
 
 
 def numbered(answers: Sequence[str | None], same: Callable[[str, str], bool]) -> tuple[int, ...]:
-    """The class of each answer under the task's equality; -1 without one.
+    """The class of each answer under the task's equality; -1 without an answer.
 
     >>> numbered(["7", None, "7.0", "8"], lambda a, b: float(a) == float(b))
     (0, -1, 0, 1)

@@ -1,4 +1,4 @@
-"""A summary as tables of text, the way terminals, reports and READMEs show it."""
+"""Formats a summary as text tables for terminals, reports and READMEs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from reasoning_train.evaluation.intervals import Estimate
 from reasoning_train.evaluation.names import COSTS, bounds_of
 
 Table = dict[str, Any]
-"""`{"title": ..., "columns": [...], "rows": [[...]]}`, all text."""
+"""`{"title": ..., "columns": [...], "rows": [[...]]}`; all values are text."""
 
 
 def summary_table(summary: Mapping[str, Any]) -> Table:
-    """A row for each policy: its strategy, its metrics with intervals, the paired difference, what was cut and what it
-    cost. An arrow marks measures of which less is better."""
+    """One row per policy: strategy, metrics with intervals, paired difference, share cut and costs. An arrow marks
+    measures for which lower is better."""
     measured: Mapping[str, Any] = next(iter(summary["policies"].values()), {})
     names, costs = _columns(measured), [m for m in COSTS if m in measured]
     rows = []
@@ -30,7 +30,7 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
 
 
 def group_tables(summary: Mapping[str, Any]) -> list[Table]:
-    """A table for each name in `by`: the groups' numbers of problems and every policy's metrics among them."""
+    """One table per name in `by`: each group's number of problems and every policy's metrics on them."""
     return [_group_table(name, groups, summary) for name, groups in summary["groups"].items()]
 
 
@@ -64,7 +64,7 @@ def _cells(policy: str, names: list[str], summary: Mapping[str, Any]) -> list[st
 
 
 def _shown(metric: str, values: list[float]) -> str:
-    """Shares in per cent; a measure, whose unit only its author knows, as the number that it is."""
+    """Shares in per cent; measures, whose unit is unknown, as plain numbers."""
     if bounds_of(metric):
         return Estimate(*values).percent()
     value, low, high = (f"{number:.3g}" for number in values)

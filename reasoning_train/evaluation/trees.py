@@ -1,4 +1,4 @@
-"""What a set of trees looks like: solved, depth, branching, tokens, and how much of it can teach."""
+"""Statistics of a set of trees: solved, depth, branching, tokens, and informative siblings."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from data_gen.records.trees import Tree, TreeNode
 
 
 def summarise_trees(trees: Iterable[Tree]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(figures, table of them as text). `solved`: trees with a right answer; `decided`: those that ended at their
-    probe, whose solutions were all right or all wrong; `informative`: sibling sets that hold both kinds of subtree;
-    `shared_tokens`: of the tokens of all root-to-leaf paths those up to which at least two paths are equal (prefix
-    count >= 2)."""
+    """(figures, the same as a text table). `solved`: share of trees with a right answer. `decided`: share that ended at
+    the probe, whose solutions were all right or all wrong. `informative_siblings`: share of sibling sets with subtrees
+    of both kinds. `shared_tokens`: share of the tokens of all root-to-leaf paths in a prefix of at least two paths."""
     sums: Counter[str] = Counter()
     stopped: Counter[str] = Counter()
     for tree in trees:
@@ -64,8 +63,8 @@ def _informative(counts: Iterable[int]) -> bool:
 
 
 def _reach(tree: Tree) -> tuple[list[int], list[int]]:
-    """For each node: right and wrong ends (draws of them) at or below it. Children come after parents, so one pass up
-    does."""
+    """For each node, the numbers of right and of wrong ends (draws) at or below it. Children come after parents, so one
+    pass is enough."""
     right, wrong = ([0] * len(tree.nodes) for _ in range(2))
     inner = {node.parent for node in tree.nodes}
     for node in reversed(tree.nodes):
@@ -79,12 +78,12 @@ def _reach(tree: Tree) -> tuple[list[int], list[int]]:
 
 
 def _path_tokens(tree: Tree, ends: Iterable[TreeNode]) -> tuple[int, int]:
-    """(tokens of all paths, those up to which another path is equal), every draw of an end a path of its own."""
+    """(number of tokens of all paths, number in a prefix that another path shares). Every draw of an end is a path."""
     ids: list[tuple[int, ...]] = [()]
     for node in tree.nodes[1:]:
         ids.append(ids[node.parent] + node.token_ids)
     paths = sorted((ids[end.node], end.draws) for end in ends if end.draws)
-    # In sorted order the path that shares the most with another stands beside it.
+    # In sorted order, the path that shares the longest prefix with a path is adjacent to it.
     common = [0, *(_common(a, b) for (a, _), (b, _) in pairwise(paths)), 0]
     shared = sum(k * (len(path) if k > 1 else max(common[i : i + 2])) for i, (path, k) in enumerate(paths))
     return sum(k * len(path) for path, k in paths), shared

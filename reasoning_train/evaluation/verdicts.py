@@ -1,4 +1,4 @@
-"""From values of arms over seeds and problems to verdicts. Arrays: S seeds, P problems. Numpy only."""
+"""Computes verdicts from the values of arms over seeds and problems. Arrays: S seeds, P problems. Numpy only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIGN_SHARE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A statement of a claim on one metric, with the values that decide it."""
+    """A statement of a claim on one metric, with its values."""
 
     name: str
     metric: str
@@ -27,11 +27,11 @@ class Comparison:
     """Weighted sum of the rows: [S, P]."""
     margin: float = 0.0
     lower: bool = False
-    """Lower values are better: the sum with its sign turned must exceed the margin."""
+    """Lower values are better: the sum with its sign reversed must exceed the margin."""
     bounds: Bounds | None = None
     claimed: bool = True
     counted: bool = False
-    """The values were paid, not sampled: the claim holds where their mean says so (costs)."""
+    """The values are exact costs, not samples: their mean supports the claim if the interval is undecided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Finding:
     name: str
     metric: str
     claim: str
-    """`> 2`, as the table shows it; empty where nothing is claimed."""
+    """The claim as the table shows it, such as `> 2`; empty if nothing is claimed."""
     verdict: str
     estimate: Estimate
     per_seed: tuple[Estimate, ...]
@@ -60,7 +60,7 @@ class Finding:
         }
 
     def cells(self) -> list[str]:
-        """Its row of the verdict's table: `COLUMNS`."""
+        """The finding as a table row with the columns `COLUMNS`."""
         shown = Estimate.percent if self.share else Estimate.plain
         each = "; ".join(shown(one, signed=True) for one in self.per_seed)
         return [self.name, self.metric, self.claim, shown(self.estimate, signed=True), each, self.verdict]
@@ -70,9 +70,9 @@ COLUMNS = ["comparison", "metric", "claimed", "all seeds", "each seed", "verdict
 
 
 def findings(comparisons: Sequence[Comparison], seeds_needed: int, resamples: int = RESAMPLES) -> list[Finding]:
-    """Every comparison with its interval over all seeds, the interval of each seed, and its verdict.
+    """Every comparison with its interval over all seeds, its interval for each seed, and its verdict.
 
-    All comparisons share S and P, and the resamples.
+    All comparisons have the same seeds and problems, and share the resamples.
     """
     values, bounds = np.stack([each.values for each in comparisons]), [each.bounds for each in comparisons]
     count, seeds, problems = values.shape
@@ -84,8 +84,8 @@ def findings(comparisons: Sequence[Comparison], seeds_needed: int, resamples: in
 
 
 def verdict(gain: Estimate, means: Sequence[float], margin: float, seeds_needed: int) -> str:
-    """`supported` where the interval lies above the margin, `contradicted` where it lies below; both also need four
-    fifths of the seeds' `means` on that side. Fewer than `seeds_needed` seeds have no verdict.
+    """`supported` if the interval is above the margin, `contradicted` if it is below. Both also need four fifths of the
+    seeds' `means` on that side. With fewer than `seeds_needed` seeds there is no verdict.
 
     >>> verdict(Estimate(0.03, 0.01, 0.05), [0.02, 0.04, 0.03, 0.05, 0.01], 0.0, seeds_needed=5)
     'supported'
@@ -102,15 +102,15 @@ def verdict(gain: Estimate, means: Sequence[float], margin: float, seeds_needed:
 
 
 def no_verdict(seeds: int, needed: int) -> str:
-    """What stands in place of one: `1 of 5 seeds, no verdict`."""
+    """The text shown instead of a verdict: `1 of 5 seeds, no verdict`."""
     return f"{seeds} of {needed} seeds, no verdict"
 
 
 def joint(verdicts: Sequence[str]) -> str:
-    """The verdict on a claim all of whose comparisons must hold: contradicted where one is, supported where all are.
+    """The verdict on a claim whose comparisons must all hold: contradicted if one is, supported if all are.
 
-    That all must be supported needs no correction for their number (an intersection-union test); each one more gives
-    chance another try at `contradicted`.
+    `supported` needs no correction for the number of comparisons (an intersection-union test). Each further comparison
+    does raise the chance of a false `contradicted`.
     """
     if CONTRADICTED in verdicts:
         return CONTRADICTED
@@ -120,14 +120,14 @@ def joint(verdicts: Sequence[str]) -> str:
 def compare(
     statement: Statement, metric: str, arms: Mapping[str, np.ndarray], *, lower: bool, bounds: Bounds | None
 ) -> Comparison:
-    """A statement on one metric. arms: row -> [S, P]; `bounds`: of the metric, None for counts."""
+    """The comparison of a statement on one metric. arms: row -> [S, P]. `bounds`: the metric's, None for counts."""
     limits, values = weighted_bounds(bounds, statement.weights.values()), _weighted(statement.weights, arms)
     return Comparison(statement.name, metric, values, statement.margin, lower, limits, statement.claimed)
 
 
 def no_more(statement: Statement, cost: str, arms: Mapping[str, np.ndarray], tolerance: float) -> Comparison:
-    """That the rows of positive weight cost no more than those of negative weight, but for `tolerance`, a share of the
-    latter."""
+    """The comparison that rows of positive weight cost no more than those of negative weight. `tolerance`: allowed
+    excess as a share of the latter."""
     weights = {row: weight if weight > 0 else weight * (1 + tolerance) for row, weight in statement.weights.items()}
     return Comparison(f"cost of {statement.name}", cost, _weighted(weights, arms), lower=True, counted=True)
 
@@ -151,7 +151,7 @@ def _claim(each: Comparison) -> str:
 
 def _weighted(weights: Mapping[str, float], arms: Mapping[str, np.ndarray]) -> np.ndarray:
     total: np.ndarray = sum((weight * arms[row] for row, weight in weights.items()), np.zeros(()))
-    return total.round(12)  # what cancels out is 0, and no verdict hangs on how floats add up
+    return total.round(12)  # values that cancel are 0, so no verdict depends on float rounding
 
 
 def _share(holds: Any) -> float:

@@ -1,4 +1,4 @@
-"""The cap on problems that nothing can verify: a table without them must not pass for one of all problems."""
+"""Limits the share of unverifiable problems, so that a table without them is not taken for one of all problems."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from pydantic import Field
 from reasoning_train.api.stage import Context, gate
 
 MOST_UNVERIFIABLE = 0.05
-"""Share of the problems, by default."""
+"""Default of `max_unverifiable`, a share of the problems."""
 
 MaxUnverifiable = Annotated[float, Field(ge=0, le=1)]
-"""Greatest share of problems whose gold is missing or cannot be read. They are left out of every figure and counted; a
-stage with more of them stops."""
+"""Greatest allowed share of problems whose gold is missing or unreadable. They are counted and left out of all figures.
+The stage stops if there are more."""
 
 
 def check_verifiable(
     stage: str, ctx: Context, unverifiable: int, problems: int, most: float, example: str = ""
 ) -> None:
-    """Stop where too many problems cannot be verified.
+    """Stop if too many problems cannot be verified.
 
     Args:
         stage: Name of the stage, for the message.
-        ctx: Takes the metric `unverifiable_share`.
-        unverifiable: How many problems have no gold or none that the task's grader can read.
-        problems: All of them.
-        most: The greatest share that may be left out.
-        example: A sentence about one of them.
+        ctx: Records the metric `unverifiable_share`.
+        unverifiable: Number of problems without gold that the task's grader can read.
+        problems: Number of all problems.
+        most: Greatest share that may be left out.
+        example: A sentence about one of them, for the message.
 
     Raises:
-        GateError: Where there are more.
+        GateError: More problems cannot be verified.
     """
     share = unverifiable / problems if problems else 0.0
     ctx.metric("unverifiable_share", share)

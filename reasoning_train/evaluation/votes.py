@@ -1,4 +1,4 @@
-"""One row of an evaluation from a problem's trees: who was elected, how often that is right, and what it cost."""
+"""Makes one evaluation row from a problem's trees: the elected answer, its accuracy, and its cost."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from reasoning_train.evaluation.table_row import TableRow, numbered, of_problem
 def vote_row(
     name: str, problem: Problem, trees: Sequence[Tree], vote: Vote, n: int | None, same: Same, task: Task
 ) -> TableRow:
-    """The row of strategy `name`: answer and measures are those of the first tree, accuracy and tokens are means over
-    all trees.
+    """The row of strategy `name`. Answer and measures come from the first tree; accuracy and tokens are means over all
+    trees.
 
-    `n`: so many of each tree's independent paths, at their share of the tokens. `tokens` are those that were generated,
-    discarded ones included, and those that verifiers read.
+    `n`: number of each tree's independent paths to vote with, at their share of the tokens. `tokens` counts generated
+    tokens, discarded ones included, and tokens that verifiers read.
     """
     elected = [_elected(tree, vote, n, same) for tree in trees]
     generated, scored = (_mean(trees, n, cost) for cost in (lambda t: t.generated_tokens, lambda t: t.scored_tokens))
@@ -52,7 +52,7 @@ def vote_row(
 
 
 def same_answer(task: Task, problem: Problem) -> Same:
-    """Whether the task takes either of two answers for right where the other is gold."""
+    """Equality of answers: the task grades each of the two as right with the other as gold."""
 
     @cache
     def grades(gold: str, answer: str) -> bool:
@@ -62,8 +62,8 @@ def same_answer(task: Task, problem: Problem) -> Same:
 
 
 def strategy_of(tree: Tree, vote: Vote, n: int | None) -> str:
-    """How the answer was found: `best_of_n 8, majority`, `beam, argmax by min`. Only independent paths have a number
-    that means the same for every problem."""
+    """How the answer was found: `best_of_n 8, majority`, `beam, argmax by min`. The number of paths is given only for
+    searches with independent paths, where it means the same for every problem."""
     pool = [str(n or len(_paths(tree)) + len(_dead(tree)))] if SEARCHES.get(tree.search).independent else []
     score = [] if vote.counted == "search" else ["by", vote.counted]
     return f"{' '.join([tree.search, *pool])}, {' '.join([vote.uses, *score])}"
@@ -77,18 +77,18 @@ def _elected(tree: Tree, vote: Vote, n: int | None, same: Same) -> Elected[TreeN
 
 
 def _dead(tree: Tree) -> list[TreeNode]:
-    """Drawn paths without an answer, as often as they were drawn (of trees whose paths are independent)."""
+    """Ends of drawn paths without an answer, repeated per draw (for trees with independent paths)."""
     ends = (node for node in tree.nodes if node.terminal in ("invalid", "limit"))
     return [node for node in ends for _ in range(node.draws)]
 
 
 def _paths(tree: Tree) -> list[TreeNode]:
-    """Leaves of the final paths, each as often as it stands for one."""
+    """Leaves of the final paths, each repeated once per path."""
     return [leaf for leaf in tree.nodes for _ in range(leaf.votes)]
 
 
 def _pool(tree: Tree, same: Same) -> dict[str, Any]:
-    """The fields of a row that the final paths of a tree give."""
+    """The fields of a row that come from the final paths of a tree."""
     paths = _paths(tree)
     answers = tuple(leaf.answer for leaf in paths)
     return {
@@ -102,7 +102,7 @@ def _pool(tree: Tree, same: Same) -> dict[str, Any]:
 
 
 def _cut(tree: Tree) -> float:
-    """The share of the drawn ends that a limit cut."""
+    """Share of the drawn ends that a limit cut."""
     ends = [(node.draws, node.terminal == "limit") for node in tree.nodes if node.terminal]
     return sum(draws for draws, cut in ends if cut) / max(1, sum(draws for draws, _ in ends))
 
@@ -119,10 +119,10 @@ def _verdict(elected: Sequence[Elected[TreeNode]]) -> str:
 
 
 def path_solution(tree: Tree, leaf: TreeNode | None, task: Task) -> Solution:
-    """A path of a tree as the solution that measures read; without a path, one that was cut at once.
+    """A path of a tree as a solution for measures. Without a leaf it is an empty solution that was cut.
 
-    No tokenizer is at hand, so spans are typed by their text. All ids of a node stand in the last of its spans: their
-    number over the whole solution is right.
+    There is no tokenizer here, so the kinds of spans come from their text. All ids of a node are in its last span;
+    their number over the whole solution is right.
     """
     path = tree.path(leaf) if leaf else []
     return Solution(

@@ -1,4 +1,4 @@
-"""What a claim may say of the rows of tables: one file a form."""
+"""Forms of claims about table rows, one file per form."""
 
 from reasoning_train.evaluation.claims.base import CLAIM_FORMS, ClaimForm, Statement
 

@@ -1,4 +1,4 @@
-"""What every form of a claim is: weighted sums of rows, each held against a margin."""
+"""Interface of claim forms. A form makes statements: weighted sums of rows, each compared with a margin."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from data_gen.registry import Piece, Registry
 class Statement:
     """The sum of weighted rows exceeds the margin: `Statement("tuned - base", {"tuned": 1, "base": -1})`.
 
-    Of a metric whose lower values are better, the sum with its sign turned exceeds the margin.
+    If lower values of the metric are better, the sum with its sign reversed exceeds the margin.
     """
 
     name: str
     weights: Mapping[str, float]
-    """Row -> weight, summing to 0, so that what all rows share cancels out."""
+    """Row -> weight. The weights sum to 0, so that what all rows share cancels out."""
     margin: float = 0.0
-    """In units of the metric: 0.02 of an accuracy is two points."""
+    """Margin in units of the metric: 0.02 is two points of an accuracy."""
     claimed: bool = True
-    """False: shown beside the others, without a verdict."""
+    """False: shown with the others, but without a verdict."""
 
 
 class ClaimForm(Piece, ABC):
-    """Which comparisons a claim makes. All that are claimed must hold."""
+    """Determines which comparisons a claim makes. All claimed comparisons must hold."""
 
     @abstractmethod
     def named(self) -> Iterator[tuple[str, str]]:
@@ -34,7 +34,7 @@ class ClaimForm(Piece, ABC):
 
     @abstractmethod
     def statements(self) -> list[Statement]:
-        """The comparisons, in the order in which they are shown."""
+        """The comparisons, in display order."""
 
 
 def difference_of(better: str, than: str, margin: float = 0.0, *, claimed: bool = True) -> Statement:

@@ -15,14 +15,14 @@ class Contrast(ClaimForm):
     """A weighted sum of arms exceeds 0, such as a difference of differences.
 
     `{uses: contrast, weights: {pf_hi: 1, beam_hi: -1, pf_lo: -1, beam_lo: 1}}`: particles gain more over beams at high
-    noise than they do at low noise.
+    noise than at low noise.
     """
 
     uses: Literal["contrast"] = "contrast"
     weights: dict[str, float] = Field(min_length=2)
     """Row -> weight. They sum to 0."""
     margin: float = 0.0
-    """What the sum must exceed, in units of the metric."""
+    """Value that the sum must exceed, in units of the metric."""
 
     @field_validator("weights")
     @classmethod

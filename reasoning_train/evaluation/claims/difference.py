@@ -12,15 +12,15 @@ from reasoning_train.evaluation.claims.base import CLAIM_FORMS, ClaimForm, State
 class Difference(ClaimForm):
     """One arm is better than another, and than a control.
 
-    `{uses: difference, better: tuned, than: base, control: unfiltered}`. With a control two things are claimed: better
-    - than and better - control. What the control gains is shown beside them.
+    `{uses: difference, better: tuned, than: base, control: unfiltered}`. With a control there are two claims:
+    better - than and better - control. The control's gain, control - than, is shown with them.
     """
 
     uses: Literal["difference"] = "difference"
     better: str
     than: str
     control: str | None = None
-    """An arm that had everything but what the claim is about."""
+    """An arm that differs from `better` only in what the claim is about."""
     margin: float = 0.0
     """By how much more `better` must exceed `than`, in units of the metric: 0.02 is two points of an accuracy."""
 

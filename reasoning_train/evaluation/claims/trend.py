@@ -15,18 +15,18 @@ from reasoning_train.evaluation.claims.base import CLAIM_FORMS, ClaimForm, State
 class Trend(ClaimForm):
     """A metric rises along an ordered list of arms.
 
-    `{uses: trend, arms: [a0, a2, a4]}`: the slope of a straight line through the arms, by least squares, is above 0.
-    The slope is a linear contrast of the arms, so its interval is that of any other comparison. It does not say that
-    every step rises: the steps between neighbours are shown beside it.
+    `{uses: trend, arms: [a0, a2, a4]}`: the least-squares slope of a straight line through the arms is above 0. The
+    slope is a linear contrast of the arms, so its interval is computed as for any other comparison. A trend does not
+    mean that every step rises; the differences of neighbours are shown with it.
     """
 
     uses: Literal["trend"] = "trend"
     arms: list[str] = Field(min_length=3)
     """Rows, in the order in which the metric rises (or falls, where lower is better)."""
     at: list[float] = []
-    """Where the arms lie, as many rising numbers: `[1, 2, 4]`. By default they lie one apart."""
+    """Positions of the arms, one rising number per arm: `[1, 2, 4]`. By default they are one apart."""
     margin: float = 0.0
-    """What the slope must exceed: units of the metric for each unit of `at`."""
+    """Value that the slope must exceed, in units of the metric per unit of `at`."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Trend:

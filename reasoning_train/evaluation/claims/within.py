@@ -14,15 +14,16 @@ from reasoning_train.evaluation.claims.base import CLAIM_FORMS, ClaimForm, State
 class Within(ClaimForm):
     """An arm is no worse than another by more than a margin (non-inferiority).
 
-    `{uses: within, arm: short, of: long, margin: 0.02}`: `short` loses less than two points on `long`. Supported where
-    the interval of arm - of lies above -margin, contradicted where it lies below. An arm that is better is within, too.
+    `{uses: within, arm: short, of: long, margin: 0.02}`: `short` is less than two points worse than `long`. The claim
+    is supported if the interval of arm - of is above -margin, and contradicted if it is below. A better arm is also
+    within.
     """
 
     uses: Literal["within"] = "within"
     arm: str
     of: str
     margin: float = Field(gt=0)
-    """What may be lost, in units of the metric: 0.02 is two points of an accuracy."""
+    """Allowed loss in units of the metric: 0.02 is two points of an accuracy."""
 
     def named(self) -> Iterator[tuple[str, str]]:
         yield "arm", self.arm

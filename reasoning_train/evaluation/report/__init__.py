@@ -1,4 +1,4 @@
-"""The report page: a pure reader of manifests, one self-contained HTML file without scripts."""
+"""The report page: one self-contained HTML file without scripts, made from manifests alone."""
 
 from reasoning_train.evaluation.report.markdown import write_figures
 from reasoning_train.evaluation.report.page import artifact_page, write_page, write_report

@@ -1,4 +1,4 @@
-"""A histogram as inline SVG: one horizontal bar a label, with its count."""
+"""A histogram as inline SVG: one horizontal bar per label, with its count."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ WIDTH, LABEL_W, COUNT_W, ROW_H, BAR_H = 460, 110, 70, 20, 12
 
 
 def bars_svg(bars: Sequence[tuple[str, int]], title: str) -> str:
-    """SVG of (label, count) bars, in order; empty where there are none."""
+    """SVG of (label, count) bars, in order; empty without bars."""
     if not bars:
         return ""
     most = max(1, *(count for _, count in bars))

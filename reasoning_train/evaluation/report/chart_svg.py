@@ -1,4 +1,4 @@
-"""One curve as inline SVG: axes with round ticks, the last value marked."""
+"""One curve as inline SVG, with axes, round ticks and a mark at the last value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Point = tuple[float, float]
 
 
 def chart_svg(points: Sequence[Point], label: str) -> str:
-    """SVG of a line through (step, value) points; points that are not finite are left out."""
+    """SVG of a line through (step, value) points. Points that are not finite are left out."""
     shown = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
     if not shown:
         return ""

@@ -1,4 +1,4 @@
-"""What the report shows, read from manifests: those of a run, or those of the artifacts that a stage was given."""
+"""Collects what the report shows from manifests: those of a run, or of the artifacts that a `report` stage gets."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from reasoning_train.store.rows import Rows
 from reasoning_train.store.store import Artifact, Store
 
 EXAMPLES = 3
-"""Problems shown with the solutions of every policy."""
+"""Number of problems shown with the solutions of every policy."""
 SCANNED_ROWS = 20_000
-"""Rows of a table that are looked at for examples, so that the page is made in seconds whatever the size."""
+"""Rows of a table that are scanned for examples, so that the page takes seconds for any size of table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageView:
-    """A stage as the page lists it; `inputs` are names of other views, `curves` are (title, svg)."""
+    """A stage on the page. `inputs`: names of other views. `curves`: (title, svg)."""
 
     name: str
     uses: str
@@ -42,33 +42,33 @@ class StageView:
 
     @property
     def note(self) -> str:
-        """Second line of the stage's box."""
+        """The second line of the stage's box."""
         wall = self.manifest.get("wall_s")
         return f"{self.uses} · {self.state}" + (f" · {wall:.0f} s" if wall is not None and wall >= 1 else "")
 
     @property
     def figures(self) -> str:
-        """The metrics that are worth a line."""
+        """The stage's shown metrics."""
         return ", ".join(figures(self.manifest))
 
     @property
     def table(self) -> dict[str, Any] | None:
-        """The table that the stage left among its metrics."""
+        """The table among the stage's metrics."""
         return self.manifest.get("metrics", {}).get("table")
 
     @property
     def tables(self) -> list[dict[str, Any]]:
-        """The table, and those by groups of problems."""
+        """The table and the tables by group of problems."""
         return [self.table, *self.manifest["metrics"].get("by", [])] if self.table else []
 
     @property
     def labels(self) -> tuple[str, str] | None:
-        """(title, svg) of the histogram of its labels."""
+        """(title, svg) of the histogram of the stage's labels."""
         return labels_view(self.manifest)
 
 
 def run_views(plan: Plan, state: Mapping[str, Any], store: Store) -> list[StageView]:
-    """All stages of a run in graph order, with what their manifests say."""
+    """All stages of a run in graph order, with their manifests."""
     return [_run_view(node, state["nodes"][name], store.find(node)) for name, node in plan.nodes.items()]
 
 
@@ -94,8 +94,7 @@ def _contents(artifact: Artifact) -> dict[str, Any]:
 
 
 def artifact_views(artifacts: Mapping[str, Artifact]) -> list[StageView]:
-    """Finished artifacts by the names of their nodes, those first that others were made from; edges between them
-    only."""
+    """Views of finished artifacts, named by their nodes, in topological order. Only edges between them are kept."""
     names = {artifact.manifest["key"]: name for name, artifact in artifacts.items()}
     inputs = {
         name: tuple(names[made["key"]] for made in artifact.manifest["inputs"].values() if made["key"] in names)
@@ -123,7 +122,7 @@ def boxes(views: Sequence[StageView]) -> dict[str, Box]:
 
 
 def _curves(artifact: Path) -> Iterator[tuple[str, str]]:
-    """(title, svg) of every figure in an artifact's history file, drawn over its `step`."""
+    """(title, svg) of every metric in an artifact's history file, drawn over `step`."""
     path = artifact / "history.jsonl"
     if not path.exists():
         return
@@ -139,7 +138,7 @@ def _curves(artifact: Path) -> Iterator[tuple[str, str]]:
 
 
 def examples(table: Path) -> list[dict[str, Any]]:
-    """Problems on which the policies of an evaluation differ, with each one's greedy solution: they show what the
+    """Problems with each policy's solution, those first on which policies have different verdicts: they show what
     training changed."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for row in itertools.islice(Rows(table), SCANNED_ROWS):

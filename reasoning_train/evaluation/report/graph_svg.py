@@ -1,5 +1,5 @@
-"""The stage graph as inline SVG: columns by depth, inputs on the left; an edge that skips columns has a lane between
-their boxes."""
+"""The stage graph as inline SVG, in columns by depth with inputs on the left. An edge that skips columns gets a lane
+between their boxes."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ BOX_H, LANE_H, GAP_X, GAP_Y, EDGE = 46, 4, 28, 14, 8
 NAME_W, NOTE_W, LEAST_W = 7.6, 5.9, 90
 """Widths in pixels: a character of a name, a character of a note, the narrowest box."""
 LONGEST = 24
-"""Characters of a name that are shown; the whole name is shown on hovering."""
+"""Most characters of a name that are shown. Hovering shows the whole name."""
 SMALLEST = 0.72
-"""Scale below which the graph scrolls instead: its texts could not be read."""
+"""Scale below which the graph scrolls instead, because text would be unreadable."""
 SWEEPS = 3
-"""Times that each column is sorted by the one beside it."""
+"""Number of times that each column is sorted by its neighbour."""
 
 Item = tuple[str, int]
-"""(stage, column): the stage's box in its own column, in later ones the lane of the edges that start there."""
+"""(stage, column): the stage's box in its own column, or the lane of its outgoing edges in a later column."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One stage as it is drawn: `Box("sample", "sample", "ran", "31 s", ("base", "task.train"))`."""
+    """One drawn stage: `Box("sample", "sample", "ran", "31 s", ("base", "task.train"))`."""
 
     name: str
     uses: str
@@ -34,7 +34,7 @@ class Box:
 
 
 def graph_svg(boxes: Mapping[str, Box]) -> str:
-    """SVG of the graph; `boxes` in topological order."""
+    """SVG of the graph. `boxes` must be in topological order."""
     depth: dict[str, int] = {}
     for name, box in boxes.items():
         depth[name] = 1 + max((depth[i] for i in box.inputs), default=-1)
@@ -61,7 +61,7 @@ def graph_svg(boxes: Mapping[str, Box]) -> str:
 
 
 def _route(source: str, target: str, depth: Mapping[str, int]) -> list[Item]:
-    """From box to box, a lane in every column between."""
+    """Items from box to box, with a lane in every column between."""
     return [*((source, column) for column in range(depth[source], depth[target])), (target, depth[target])]
 
 
@@ -71,7 +71,7 @@ def _columns(names: Iterable[str], depth: Mapping[str, int], routes: Iterable[Se
 
 
 def _sorted(columns: list[list[Item]], routes: Iterable[Sequence[Item]]) -> list[list[Item]]:
-    """Columns with each item level with what it is joined to, so that edges cross less."""
+    """Columns sorted so that each item is level with its neighbours, to reduce crossings of edges."""
     joined: dict[Item, set[Item]] = {}
     for route in routes:
         for one, other in pairwise(route):
@@ -92,7 +92,7 @@ def _sorted(columns: list[list[Item]], routes: Iterable[Sequence[Item]]) -> list
 
 
 def _middles(items: Sequence[Item], depth: Mapping[str, int]) -> dict[Item, float]:
-    """Heights of the items' middles, in pixels below the middle of the column."""
+    """Vertical centre of each item, in pixels below the middle of the column."""
     found, y = {}, -sum(_height(item, depth) + GAP_Y for item in items) / 2
     for item in items:
         found[item] = y + (_height(item, depth) + GAP_Y) / 2

@@ -1,4 +1,4 @@
-"""Which trees of a search the page shows, and what is said of each."""
+"""Selects the search trees that the page shows and describes them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from reasoning_train.evaluation.report.tree_svg import steps, tree_svg
 from reasoning_train.store.rows import CorruptRows, Rows
 
 SCANNED_TREES = 200
-"""Trees that are looked at, so that the page is made in seconds whatever the size."""
+"""Trees that are scanned, so that the page takes seconds for any number of trees."""
 
 
 @dataclass(frozen=True, slots=True)
 class TreeView:
-    """One tree as the page shows it."""
+    """One tree on the page."""
 
     title: str
     about: str
@@ -29,8 +29,8 @@ class TreeView:
 
 
 def tree_views(artifact: Path, manifest: Mapping[str, Any]) -> tuple[TreeView, ...]:
-    """The tree that most can be learned from and an unsolved one, of an artifact that holds trees; none where they
-    cannot be read, which is for the stages to say that do read them."""
+    """The tree with the most informative forks and an unsolved tree, if the artifact holds trees. Empty if they cannot
+    be read; the stages that read them report that."""
     outputs = [name for name, output in manifest.get("outputs", {}).items() if output["kind"] == "trees"]
     try:
         rows = itertools.chain.from_iterable(Rows(artifact / name) for name in outputs)
@@ -40,7 +40,7 @@ def tree_views(artifact: Path, manifest: Mapping[str, Any]) -> tuple[TreeView, .
 
 
 def labels_view(manifest: Mapping[str, Any]) -> tuple[str, str] | None:
-    """(title, svg) of the histogram that a labelling stage left among its metrics."""
+    """(title, svg) of the histogram among the metrics of a labelling stage."""
     labels = manifest.get("metrics", {}).get("labels")
     if not labels:
         return None
@@ -59,8 +59,8 @@ def _pick(trees: Iterable[Tree]) -> list[Tree]:
 
 
 def _forks(tree: Tree) -> int:
-    """Nodes below which some of the steps that are drawn lead to a right end and others to wrong ones alone; 0 if no
-    right end is drawn."""
+    """Number of nodes where some drawn steps lead to a right end and others only to wrong ones; 0 if no right end is
+    drawn."""
     found, below = reach(tree), steps(tree)
     if not any(child.outcome == 1.0 for children in below.values() for child in children):
         return 0

@@ -1,4 +1,4 @@
-"""A run's tables as Markdown between two marks of a README, so that no figure there is typed by hand.
+"""Writes a run's tables as Markdown between two marks of a README, so that no figure is typed by hand.
 
 <!-- figures: rejection_sampling_tiny -->
 <!-- end -->
@@ -19,7 +19,7 @@ from reasoning_train.store.store import Store
 
 
 def write_figures(run_dir: Path, store: Store, readme: Path) -> None:
-    """Replace the block of the run's recipe in `readme`; UserError where the marks are missing."""
+    """Replace the block of the run's recipe in `readme`. UserError if the marks are missing."""
     if not readme.is_file():
         raise UserError(f"{readme}: there is no such file to write figures into.")
     plan, state = read_plan(run_dir / "plan.json"), json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
@@ -36,7 +36,7 @@ def write_figures(run_dir: Path, store: Store, readme: Path) -> None:
 
 
 def run_figures(views: list[StageView], state: dict[str, Any]) -> str:
-    """All tables of a run, one figure line a stage, and how it was made."""
+    """All tables of a run, one line of figures per stage, and the date and work of the run."""
     tables = [(view.name, table) for view in views for table in view.tables]
     parts = [f"**{name}** · {table.get('title', '')}\n\n{markdown_table(table)}" for name, table in tables]
     lines = [line for view in views if (line := _line(view))]

@@ -1,4 +1,4 @@
-"""The page: one self-contained HTML file, rendered from a run's folder or from the artifacts of a `report` stage."""
+"""Renders the page as one self-contained HTML file, from a run's folder or the artifacts of a `report` stage."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from reasoning_train.store.store import Artifact, Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What a page shows: `Page(title="small", about="...", facts={"run": "done"}, views=[...], table=Path("..."))`."""
+    """Contents of a page: `Page(title="small", about="...", facts={"run": "done"}, views=[...], table=Path("..."))`."""
 
     title: str
     about: str
     facts: Mapping[str, str]
-    """Name -> value, above the totals of all stages."""
+    """Name -> value, shown above the totals of all stages."""
     views: Sequence[StageView]
     table: Path | None
-    """Rows of an evaluation to take sample solutions from."""
+    """Rows of an evaluation, for example solutions."""
 
 
 def write_report(run_dir: Path, store: Store) -> Path:
-    """Write `report.html` into a run's folder and return its path; what failed or did not run is shown as such."""
+    """Write `report.html` into a run's folder and return its path. Stages that failed or did not run are shown as
+    such."""
     plan = read_plan(run_dir / "plan.json")
     state = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
     made = [artifact for node in plan.nodes.values() if (artifact := store.find(node))]
@@ -47,14 +48,14 @@ def write_report(run_dir: Path, store: Store) -> Path:
 
 
 def artifact_page(artifacts: Mapping[str, Artifact], title: str, about: str) -> Page:
-    """The page of finished artifacts, by the names of their nodes."""
+    """The page of finished artifacts, named by their nodes."""
     return Page(
         title=title, about=about, facts={}, views=artifact_views(artifacts), table=_evaluation(artifacts.values())
     )
 
 
 def write_page(page: Page, path: Path) -> None:
-    """Render a page to a file, whole or not at all."""
+    """Render a page to a file atomically."""
     import jinja2
 
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
@@ -72,12 +73,12 @@ def write_page(page: Page, path: Path) -> None:
 
 
 def _evaluation(artifacts: Iterable[Artifact]) -> Path | None:
-    """Rows of the first evaluation among artifacts."""
+    """Rows of the first evaluation among the artifacts."""
     return next((artifact.path / "table" for artifact in artifacts if artifact.manifest["uses"] == "evaluate"), None)
 
 
 def _totals(views: Sequence[StageView]) -> dict[str, str]:
-    """Totals over the stages; cached ones count with the time that they once took."""
+    """Totals over the stages. Cached stages count with their original time."""
     made = [v.manifest for v in views if v.manifest]
     tokens = sum(m.get("counts", {}).get("tokens.generated", 0) for m in made)
     packages = made[0].get("packages", {}) if made else {}

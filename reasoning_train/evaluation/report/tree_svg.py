@@ -1,5 +1,5 @@
-"""One search tree as inline SVG, root on the left: each step with its text, visits, Q and value, ends coloured by their
-outcome."""
+"""One search tree as inline SVG with its root on the left. Each step shows its text, visits, Q and value; ends are
+coloured by outcome."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from data_gen.records.trees import Tree, TreeNode
 
 BOX_W, BOX_H, GAP_X, GAP_Y = 196, 42, 30, 8
 CHARACTERS = 26
-"""Characters of a step's text in its box; the whole text is shown on hovering."""
+"""Most characters of a step's text in its box. Hovering shows the whole text."""
 LARGEST = 28
-"""Nodes drawn at most, the root included: more cannot be read."""
+"""Most nodes that are drawn, root included; more would be unreadable."""
 
 Children = Mapping[int, list[TreeNode]]
 
 
 def tree_svg(tree: Tree) -> str:
-    """SVG of the steps that matter most; what is left out is counted on its parent."""
+    """SVG of the most important steps. Steps that are left out are counted at their parent."""
     below = steps(tree)
     shown = _shown(tree, below)
     drawn = {
@@ -43,15 +43,15 @@ def tree_svg(tree: Tree) -> str:
 
 
 def steps(tree: Tree) -> Children:
-    """Children that the search made. Rollouts stand in the counts of the node that they were drawn from, unless there
-    is nothing else."""
+    """Each node's children made by the search. Rollouts are hidden, because they appear in their node's counts, unless
+    the tree has nothing else."""
     below = tree.children()
     hidden = ("rollout", "lookahead") if any(node.source == "policy" for node in tree.nodes[1:]) else ("lookahead",)
     return {number: [node for node in children if node.source not in hidden] for number, children in below.items()}
 
 
 def _shown(tree: Tree, below: Children) -> set[int]:
-    """The root, the way to the answer and to one end of either kind, then whatever was visited most."""
+    """The root, the paths to the answer and to one right and one wrong end, then the most visited nodes."""
     ends = [node for children in below.values() for node in children if node.terminal]
     firsts = [next((node for node in ends if node.outcome == outcome), None) for outcome in (1.0, 0.0)]
     shown = {0}
@@ -74,12 +74,12 @@ def _answer(tree: Tree) -> TreeNode | None:
 
 
 def _places(tree: Tree, drawn: Children) -> dict[int, tuple[float, float]]:
-    """Top left corners: columns by depth in the drawing, a node level with the middle of its children."""
+    """Top left corners of nodes: columns by depth in the drawing, each node level with the middle of its children."""
     place: dict[int, tuple[float, float]] = {}
     rows = 0
 
     def put(number: int, column: int) -> float:
-        """Place a node and all below it; its row."""
+        """Place a node and all nodes below it; returns its y coordinate."""
         nonlocal rows
         children = drawn[number]
         if children:
@@ -121,12 +121,13 @@ def _kind(node: TreeNode) -> str:
 
 
 def _note(node: TreeNode, more: int) -> str:
-    """`N 5 · Q 0.62 · V 0.40`, or `mc 3/8` in place of V where rollouts say it; what is left out, or equal draws."""
+    """`N 5 · Q 0.62 · V 0.40`, with `mc 3/8` instead of V if there were rollouts, then the number of steps left out or
+    of equal draws."""
     facts = [f"N {node.visits}"] if node.visits else []
     facts += [f"Q {node.total / node.visits:.2f}"] if node.visits else []
     value = [f"V {node.value:.2f}"] if node.value is not None else []
     facts += [f"mc {node.mc_correct:g}/{node.mc_total:g}"] if node.mc_total else value
     facts += ["cut"] if node.terminal == "limit" else []
     draws = [f"×{node.draws}"] if node.draws > 1 else []
-    facts += [f"+{more} more"] if more else draws  # both do not fit the box
+    facts += [f"+{more} more"] if more else draws  # there is no room for both
     return " · ".join(facts)
