@@ -12,8 +12,9 @@ STAMP   = $(VENV)/.installed
 quickstart: $(STAMP)
 	$(BIN)/reasoning-train run recipes/rejection_sampling/tiny.yaml
 
+# One process a core, each with one thread: threads of two processes that share a core wait for each other.
 test: $(STAMP)
-	$(BIN)/python -m pytest -n logical -m "not slow and not vllm and not cluster and not gpu and not qlora"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical -m "not slow and not vllm and not cluster and not gpu and not qlora"
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m "slow and not vllm and not cluster and not qlora"
