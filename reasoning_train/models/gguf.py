@@ -64,9 +64,8 @@ def _restore_pre_tokenizer(tokenizer: Any, file: Path) -> None:
     if name != "smollm":
         raise UserError(
             f"model.gguf: {file.name} cuts text by the rules {name!r} (tokenizer.ggml.pre), which cannot be rebuilt "
-            "from it: the model "
-            "would see other tokens than in training. Take it as a `from_pretrained` folder (model.path) or from the "
-            "Hub (model.hub)."
+            "from it: the model would see other tokens than in training. Take it as a `from_pretrained` folder "
+            "(model.path) or from the Hub (model.hub)."
         )
     tokenizer.backend_tokenizer.pre_tokenizer = _smollm()
 

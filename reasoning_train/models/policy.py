@@ -50,8 +50,7 @@ def load_policy(folder: Path, *, device: torch.device | None = None, lm_head: bo
     if "quantization_config" in kwargs and is_adapter(weights):
         raise UserError(
             f"lora.bits: the policy in {folder} keeps its adapter beside its base, and merging it into 4 bits would "
-            "round it away. Make it "
-            "with `adapter: merge`, or train plain LoRA on it (leave `bits` out)."
+            "round it away. Make it with `adapter: merge`, or train plain LoRA on it (leave `bits` out)."
         )
     model, codec = load_folder(
         folder, "checkpoint", lambda at: load_causal(at, lm_head=lm_head, **{"dtype": dtype, **kwargs})
@@ -70,8 +69,7 @@ def refuse_served(folder: Path) -> None:
     if (served := read_served(folder)) is not None:
         raise UserError(
             f"The model {served['name']!r} is only served: it has no weights here to train or to run in this process. "
-            "Sample from it with "
-            "`engine: {uses: openai, base_url: ...}`."
+            "Sample from it with `engine: {uses: openai, base_url: ...}`."
         )
 
 

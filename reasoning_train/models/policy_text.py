@@ -59,8 +59,7 @@ def load_policy_text(folder: Path) -> PolicyText:
         first = next(iter(str(error).splitlines()), "")
         raise UserError(
             f"The model in {weights} cannot be read ({type(error).__name__}: {first[:200]}). Expected format.json, "
-            "config.json and "
-            f"tokenizer.json, whole. {how_to_mend(weights, folder)}"
+            f"config.json and tokenizer.json, whole. {how_to_mend(weights, folder)}"
         ) from error
     return PolicyText(folder, tokenizer, fmt, StepCodec(fmt, tokenizer, ends), int(context), weights)
 

@@ -19,9 +19,8 @@ def layer_windows(model: Any) -> dict[str, int | None]:
     kinds = sorted(getattr(config, "layer_types", None) or ())
     if odd := ", ".join(sorted({*kinds} - {FULL, SLIDING})):
         raise UserError(
-            f"A {config.model_type!r} model has layers of type {odd}, in which packed rows would see each other. "
-            "Train a model of full or "
-            "sliding-window attention."
+            f"A {config.model_type!r} model has layers of type {odd}, in which packed rows would see each other. Train "
+            "a model of full or sliding-window attention."
         )
     window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
     if not kinds:
@@ -38,8 +37,7 @@ def masks(model: Any, visible: torch.Tensor, positions: torch.Tensor) -> Any:
     if model.config._attn_implementation not in ("sdpa", "eager"):
         raise UserError(
             "Packing needs the attention implementation 'sdpa' or 'eager'; the model has "
-            f"{model.config._attn_implementation!r}. "
-            "Load it with `attn_implementation: sdpa`."
+            f"{model.config._attn_implementation!r}. Load it with `attn_implementation: sdpa`."
         )
     far = positions[:, None, :, None] - positions[:, None, None, :]
     windows = layer_windows(model)

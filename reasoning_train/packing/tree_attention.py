@@ -132,8 +132,7 @@ def _windows(model: Any) -> tuple[int | None, ...]:
     if model._is_stateful or not model._supports_attention_backend:
         raise UserError(
             f"A {model.config.model_type!r} model cannot be trained on packed trees: its attention is its own, and "
-            "branches would see each "
-            "other. Train a model of full or sliding-window attention."
+            "branches would see each other. Train a model of full or sliding-window attention."
         )
     return tuple(dict.fromkeys(layer_windows(model).values()))
 

@@ -65,8 +65,7 @@ def _of_world(folder: Path, world: int) -> Path:
     if found != world:
         raise UserError(
             f"The checkpoint {folder} was written by {found} process(es); this run has {world}. Either start it with "
-            f"{found} again, "
-            f"or remove {folder.parent} to train from the start."
+            f"{found} again, or remove {folder.parent} to train from the start."
         )
     return folder
 

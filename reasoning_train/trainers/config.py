@@ -66,8 +66,7 @@ class Optimising(StageConfig):
         if deepspeed and self.lora and self.lora.bits:
             yield (
                 f"lora.bits: weights in 4 bits cannot be sharded (resources.deepspeed={deepspeed!r}). Leave "
-                "`deepspeed` out: adapters are "
-                "small enough for plain data parallelism; or leave `bits` out."
+                "`deepspeed` out: adapters are small enough for plain data parallelism; or leave `bits` out."
             )
 
     def trained(self, deepspeed: str | None) -> Trained:
@@ -117,8 +116,7 @@ class Training(Optimising):
         if wanted and zero_stage(deepspeed) == 3:
             yield (
                 f"{wanted}: needs whole weights on every process, which ZeRO-3 (resources.deepspeed={deepspeed!r}) "
-                "cuts up. Use zero2, or "
-                f"leave `{wanted}` out."
+                f"cuts up. Use zero2, or leave `{wanted}` out."
             )
 
 

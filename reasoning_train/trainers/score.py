@@ -42,8 +42,7 @@ def mean_logprobs(
         if (longest := max(len(reading.ids) for reading in readings)) > context:
             raise UserError(
                 f"likelihoods: a solution of problem {problem.id!r} has {longest} tokens, more than the model's "
-                f"context of {context}. Take "
-                "a model with a longer context, or sample shorter solutions."
+                f"context of {context}. Take a model with a longer context, or sample shorter solutions."
             )
         written = [len(reading.ids) > reading.at[0] + 1 for reading in readings]
         found = iter(scores.values([reading for reading, some in zip(readings, written, strict=True) if some]))

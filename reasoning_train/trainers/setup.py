@@ -169,8 +169,8 @@ def _deepspeed(name: str | None) -> dict[str, Any] | None:
     if "WORLD_SIZE" not in os.environ:
         raise UserError(
             f"resources.deepspeed is {name!r}, but this process was started alone. Run the recipe with `--launcher "
-            "torchrun --nproc 2`, or "
-            "the stage with `torchrun --nproc-per-node 2 -m reasoning_train.stage RECIPE STAGE`."
+            "torchrun --nproc 2`, or the stage with `torchrun --nproc-per-node 2 -m reasoning_train.stage RECIPE "
+            "STAGE`."
         )
     if not has_gpu():
         _compile_nothing()

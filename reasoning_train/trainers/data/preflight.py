@@ -56,15 +56,13 @@ def validate_rows(
     )
     gate(
         kept >= config.min_rows,
-        f"{name}: {kept} rows to train on, fewer than min_rows={config.min_rows} (dropped: {encoded.why(limit)}). "
-        "Make more data, raise "
-        f"`max_length`, or lower `min_rows`.{encoded.offending(limit)}",
+        f"{name}: {kept} rows to train on, fewer than min_rows={config.min_rows} (dropped: {encoded.why(limit)}). Make "
+        f"more data, raise `max_length`, or lower `min_rows`.{encoded.offending(limit)}",
     )
     gate(
         lost <= config.max_dropped * (kept + lost),
         f"{name}: {lost} of {kept + lost} rows dropped ({encoded.why(limit, lost=True)}), more than "
-        f"max_dropped={config.max_dropped}. "
-        f"Raise `max_length` or the sampling's `max_tokens`, or select only whole "
+        f"max_dropped={config.max_dropped}. Raise `max_length` or the sampling's `max_tokens`, or select only whole "
         f"solutions.{encoded.offending(limit, lost=True)}",
     )
     if scale is not None:
@@ -122,19 +120,15 @@ def check_memory(
         else ("", "")
     )
     _say(
-        f"{trained:,} weights are trained; gradients and optimizer take {state / GIB:.2f} GiB and a pass of "
-        f"{tokens:,} tokens keeps about "
-        f"{kept / GIB:.2f} GiB, of {free / GIB:.2f} GiB free{less}"
+        f"{trained:,} weights are trained; gradients and optimizer take {state / GIB:.2f} GiB and a pass of {tokens:,} "
+        f"tokens keeps about {kept / GIB:.2f} GiB, of {free / GIB:.2f} GiB free{less}"
     )
     gate(
         state + kept <= free,
         f"memory: gradients and optimizer states of {trained:,} trained weights take {state / GIB:.1f} GiB and a pass "
-        f"of {tokens:,} tokens "
-        f"keeps about {kept / GIB:.1f} GiB beside the weights; {free / GIB:.1f} GiB are free on this device{less}. "
-        "The longest row: "
-        f"{longest}. Lower `micro_tokens`, set `gradient_checkpointing: true`, train adapters (`lora: {{}}`), or "
-        "spread the optimizer with "
-        f"`resources: {{deepspeed: {spread}}}`{lower}.",
+        f"of {tokens:,} tokens keeps about {kept / GIB:.1f} GiB beside the weights; {free / GIB:.1f} GiB are free on "
+        f"this device{less}. The longest row: {longest}. Lower `micro_tokens`, set `gradient_checkpointing: true`, "
+        f"train adapters (`lora: {{}}`), or spread the optimizer with `resources: {{deepspeed: {spread}}}`{lower}.",
     )
 
 
@@ -180,8 +174,7 @@ def _check_targets(name: str, encoded: Encoded, limit: int) -> None:
     gate(
         any(trace.targets for row in encoded.rows for trace in row.traces),
         f"{name}: no row has a target where the head is read (dropped: {encoded.why(limit)}). Label what the head "
-        "reads (`read_at`)."
-        f"{encoded.offending(limit)}",
+        f"reads (`read_at`).{encoded.offending(limit)}",
     )
 
 

@@ -95,8 +95,7 @@ def _encode_texts(solution: Solution, codec: StepCodec) -> tuple[Segment, ...]:
 def _not_given_back(what: str, problem_id: str, said: str, text: str) -> UserError:
     return UserError(
         f"The tokenizer does not give back the {what} of problem {problem_id!r}: {said!r} became {text!r}. Its "
-        "vocabulary misses some of "
-        "the text; use another tokenizer or `tokenizer: task`."
+        "vocabulary misses some of the text; use another tokenizer or `tokenizer: task`."
     )
 
 
@@ -110,8 +109,7 @@ def _check_tokenizer(solution: Solution, codec: StepCodec) -> None:
     if last not in codec.end_ids and not codec.format.task.ends:
         raise UserError(
             f"Problem {solution.problem_id!r}: its solution, {text[-80:]!r}, ends with "
-            f"{codec.tokenizer.convert_ids_to_tokens(last)!r}; "
-            f"expected a stop token ({', '.join(map(str, sorted(codec.end_ids)))}), else the policy never learns to "
-            "stop. "
-            "Drop rows that were cut."
+            f"{codec.tokenizer.convert_ids_to_tokens(last)!r}; expected a stop token "
+            f"({', '.join(map(str, sorted(codec.end_ids)))}), else the policy never learns to stop. Drop rows that "
+            "were cut."
         )

@@ -132,8 +132,7 @@ def _wait_for(address: str, seconds: float) -> None:
         if time.monotonic() >= end:
             raise UserError(
                 f"grpo: vllm.base_url: no server has answered at {address}/health for {seconds:g} s. Start one with "
-                "the policy "
-                f"(`{SERVE}`), or leave `vllm` out."
+                f"the policy (`{SERVE}`), or leave `vllm` out."
             )
         time.sleep(1)
 
