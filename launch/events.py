@@ -1,5 +1,5 @@
-"""Events of workers among what else they print. Several processes write into one pipe, so a line may hold more than
-one."""
+"""Separates the events of workers from their other output. Several processes write to one pipe, so a line may have
+several events."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ START = '{"event": '
 
 
 def parse_events(line: str) -> tuple[list[dict[str, Any]], str]:
-    """(the events of a line, what is left of it)."""
+    """(the events of a line, the rest of the line)."""
     events, rest = [], ""
     while (at := line.find(START)) >= 0:
         rest += line[:at]
         try:
             event, end = json.JSONDecoder().raw_decode(line, at)
-        except ValueError:  # torn: text as any other
+        except ValueError:  # incomplete: treat it as text
             rest, line = rest + line[at : at + len(START)], line[at + len(START) :]
             continue
         events.append(event)

@@ -1,4 +1,4 @@
-"""One run of a plan from start to end: folder, runner, report, tables."""
+"""Runs a plan from start to end: folder, runner, report, tables."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ STATES = {0: "done", 1: "failed", INTERRUPTED: "interrupted"}
 TABLE_KINDS = ("table", "verdict")
 """Kinds of outputs whose tables are printed at the end of a run."""
 FILE_WIDTH = 180
-"""Columns of a table in a file or a pipe, where nothing needs to be wrapped."""
+"""Width of tables in a file or a pipe, where nothing should be wrapped."""
 
 
 def execute(plan: Plan, store: Store, cores: int, nproc: int = 1) -> int:
-    """Run a plan, print what came out and return the exit code (0, 1 or 130). UserError when the disk is full or
-    nothing can be forked."""
+    """Run a plan, print the results and return the exit code (0, 1 or 130). UserError if the disk is full or the system
+    cannot fork."""
     require_fork()
     with explain_full_disk(store.root):
         _require_store(store)
@@ -35,7 +35,7 @@ def execute(plan: Plan, store: Store, cores: int, nproc: int = 1) -> int:
 
 
 def _require_store(store: Store) -> None:
-    """Make the store's folder, or say at once that nothing can be written there."""
+    """Create the store's folder. UserError if it is not writable."""
     try:
         store.runs.mkdir(parents=True, exist_ok=True)
         writable = os.access(store.runs, os.W_OK)
@@ -89,15 +89,15 @@ def _print_tables(plan: Plan, store: Store) -> None:
         shown = Table(
             *table["columns"], title=f"{name}: {table['title']}" if "title" in table else name, title_justify="left"
         )
-        shown.columns[0].no_wrap = True  # names are read whole
+        shown.columns[0].no_wrap = True  # keep names unwrapped
         for row in table["rows"]:
             shown.add_row(*map(str, row))
         console.print(shown)
 
 
 def tables(plan: Plan, store: Store) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(node, table) of every finished node whose main output is a table or a verdict and that left
-    `metrics["table"]`, and of its tables by groups, `metrics["by"]`."""
+    """(node, table) of every finished node whose main output is a table or a verdict: `metrics["table"]` and the tables
+    by groups, `metrics["by"]`."""
     for name, node in plan.nodes.items():
         stage = STAGES.get(node.uses)
         artifact = store.find(node) if stage.outputs[stage.main] in TABLE_KINDS else None

@@ -2,9 +2,9 @@
 
     python -m launch.fork_server COMMANDS EVENTS LIFE      (numbers of inherited file descriptors)
 
-Commands arrive as JSON lines on COMMANDS; its children write events as JSON lines to EVENTS. LIFE is a pipe that only
-the runner keeps open for writing: when the runner dies, in whatever way, every process sees its end and goes too. The
-server itself does no tensor work and starts no threads, so that forking stays safe.
+Commands arrive as JSON lines on COMMANDS; the children write events as JSON lines to EVENTS. LIFE is a pipe that only
+the runner keeps open for writing: if the runner dies, however it happens, every process sees end-of-file and exits. The
+server itself does no tensor work and starts no threads, so that forking is safe.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from launch.torchrun import run_torchrun
 from reasoning_train.worker.work import FAILED
 
 PIPE_LINE = 3500
-"""Longest event in bytes: below the size up to which writes to a pipe never mix (4096 on Linux)."""
+"""Maximum event size in bytes, below the size up to which pipe writes are atomic (4096 on Linux)."""
 
 
 def send(descriptor: int, event: dict[str, Any]) -> None:
-    """Write one event as a line; a message that is too long is shortened, the log has it whole."""
+    """Write one event as a line. A message that is too long is shortened; the log has all of it."""
     line = json.dumps(event)
     if len(line) > PIPE_LINE:
         line = json.dumps({**event, "message": str(event.get("message", ""))[: PIPE_LINE // 8] + " ...", "figures": {}})
@@ -37,7 +37,7 @@ def send(descriptor: int, event: dict[str, Any]) -> None:
 
 
 class JobServer:
-    """Forks jobs, reaps them and tells the runner."""
+    """Forks jobs, reaps them and reports to the runner."""
 
     def __init__(self, commands: int, events: int, life: int) -> None:
         self.commands, self.events, self.life = commands, events, life
@@ -81,7 +81,7 @@ class JobServer:
     def _signal(self, pids: list[int], number: int) -> None:
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
-                # A polite signal goes to the job, which cleans up; a kill goes to everything that it started.
+                # Other signals go to the job, which cleans up; SIGKILL goes to its whole process group.
                 os.killpg(pid, number) if number == signal.SIGKILL else os.kill(pid, number)
 
     def _reap(self) -> None:
@@ -106,7 +106,7 @@ class JobServer:
             os._exit(code)
 
     def _detach(self, log: Path) -> None:
-        """Own session, own log, default signals, and death with the runner."""
+        """Give the child its own session and log, default signal handlers, and a thread that exits with the runner."""
         os.setsid()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -124,7 +124,7 @@ def _die_with(life: int) -> None:
 
 
 def import_light() -> None:
-    """Import and find out what every stage needs, once."""
+    """Import and look up once what every stage needs."""
     import filelock  # noqa: F401
     import numpy  # noqa: F401
     import psutil  # noqa: F401
@@ -142,7 +142,7 @@ def import_light() -> None:
 
 
 def import_heavy() -> None:
-    """Import what model stages share, once; touches no tensor."""
+    """Import once what model stages share. Does no tensor work."""
     if "transformers" in sys.modules:
         return
     import torch  # noqa: F401
@@ -151,7 +151,7 @@ def import_heavy() -> None:
 
     transformers.logging.disable_progress_bar()
     gc.collect()
-    gc.freeze()  # collections in the children then leave the shared pages alone
+    gc.freeze()  # so that collections in the children do not touch shared pages
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The runner's end of the fork server: starts it when the first job comes, sends jobs, receives events."""
+"""The runner's end of the fork server: starts it with the first job, sends jobs, receives events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def require_fork() -> None:
 
 
 class ForkServer:
-    """A server process with its pipes. Use as a context manager; leaving kills what still runs."""
+    """A server process with its pipes. Use it as a context manager; leaving it kills what still runs."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -39,7 +39,7 @@ class ForkServer:
         self.close()
 
     def submit(self, job: Job) -> None:
-        """Start a job; its events carry its id, the last one is `exit`."""
+        """Start a job. Its events have its id; the last one is `exit`."""
         if self._process is None:
             self._start()
         self._jobs.add(job.id)
@@ -51,14 +51,14 @@ class ForkServer:
             self._send({"signal": number, "id": job})
 
     def events(self, timeout: float) -> list[dict[str, Any]]:
-        """Events since the last call, waiting at most `timeout` seconds. If the server died, an `exit` of code -9 for
-        every job."""
+        """Events since the last call; waits at most `timeout` seconds. If the server died, an `exit` event with code -9
+        for every job."""
         if self._process is None:
             return []
         if not select.select([self._events], [], [], timeout)[0]:
             return [] if self._process.poll() is None else self._lost()
         data = os.read(self._events, 1 << 16)
-        if not data:  # no server and no job is left to write
+        if not data:  # the server and all jobs are gone
             return self._lost()
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         events: list[dict[str, Any]] = [json.loads(line) for line in lines]
@@ -102,7 +102,7 @@ class ForkServer:
         try:
             os.write(self._commands, json.dumps(message).encode() + b"\n")
         except BrokenPipeError:
-            return  # the server died; `events` tells
+            return  # the server died; `events` reports it
 
 
 def _environment() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What of a store no kept run reaches."""
+"""Finds what no kept run of a store uses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reasoning_train.store.store import Store, artifact_name
 
 
 def find_garbage(store: Store, keep: int | None) -> list[Path]:
-    """Folders of runs beyond the last `keep` of each recipe, and of artifacts and progress that no other run reaches.
+    """Folders of runs beyond the last `keep` of each recipe, and of artifacts and progress that no other run uses.
 
     Artifacts that a living process has locked are left out.
     """
@@ -48,7 +48,7 @@ def _reached(store: Store, runs: list[Path]) -> set[str]:
 
 
 def _with_targets(store: Store, name: str) -> set[str]:
-    """An artifact's name and those that its pass-throughs lead to."""
+    """An artifact's name and the names that its pass-throughs lead to."""
     names = {name}
     while (manifest := read_manifest(store.artifacts / name)) and "pointer" in manifest:
         name = artifact_name(**manifest["pointer"])

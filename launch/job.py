@@ -1,4 +1,4 @@
-"""One job: a stage or a shard of it, as the runner hands it to the process that does it."""
+"""One job: a stage or one of its shards, as the runner passes it to a process."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Job:
     threads: int
     heavy: bool
     log: str
-    """File that receives everything that the process prints."""
+    """File for everything that the process prints."""
     nproc: int = 1
-    """Processes of a torchrun that do it together; 1: this process does it itself."""
+    """Number of torchrun processes that run it together. 1: this process runs it itself."""
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -38,12 +38,12 @@ class Job:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """The job of `to_json`, parsed."""
+        """The job from the parsed JSON of `to_json`."""
         return cls(**{**data, "shard": tuple(data["shard"]) if data["shard"] else None})
 
 
 def run_job(job: Job, report: Report) -> int:
-    """Do a job in this process and return its exit code. SIGTERM stops it at once."""
+    """Run a job in this process and return its exit code. SIGTERM stops it at once."""
     signal.signal(signal.SIGTERM, _stop)
     assignment = Assignment(
         recipe=Path(job.plan), stage=job.node, store=Path(job.store), shard=job.shard, threads=job.threads
@@ -52,6 +52,6 @@ def run_job(job: Job, report: Report) -> int:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    # A second request must not tear the clean-up that the first one started.
+    # A second request must not interrupt the clean-up after the first one.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Stopped

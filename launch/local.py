@@ -1,4 +1,5 @@
-"""The local runner: starts every stage whose inputs are finished, in processes of their own, within the given cores."""
+"""The local runner: starts every stage whose inputs are finished, in its own processes, within the given number of
+cores."""
 
 from __future__ import annotations
 
@@ -25,12 +26,12 @@ from reasoning_train.worker.work import BAD_INPUT
 
 INTERRUPTED = 130
 TURN_S = 0.2
-"""Longest wait for events, in seconds, before the display is drawn again."""
+"""Maximum seconds to wait for events before the display is redrawn."""
 
 
 @dataclass(slots=True)
 class _Running:
-    """A node at work: first its shards, if it has several, then the one job that merges and publishes."""
+    """A running node: first its shards, if it has several, then the job that merges and publishes."""
 
     node: Node
     threads: int
@@ -48,8 +49,8 @@ class _Running:
 class LocalRunner:
     """Runs a plan once. `run` returns the exit code: 0, 1 (a stage failed) or 130 (interrupted).
 
-    `nproc` above 1: trainers and stages that run a model over problems do so in that many processes of one torchrun
-    each.
+    `nproc` above 1: each trainer, and each stage that runs a model over problems, runs as a torchrun of that many
+    processes.
     """
 
     def __init__(self, plan: Plan, store: Store, folder: RunFolder, display: Plain, cores: int, nproc: int = 1) -> None:
@@ -66,12 +67,12 @@ class LocalRunner:
         self.failed: dict[str, str] = {}
         self.running: dict[str, _Running] = {}
         self.queue: list[tuple[Job, str]] = []
-        """Jobs that wait for free cores, with their node's name."""
+        """Jobs waiting for free cores, with their node's name."""
         self.node_of: dict[str, str] = {}
         self.interrupts = 0
 
     def run(self) -> int:
-        """Work until nothing can run any more."""
+        """Run until nothing more can run."""
         with _signals(self._interrupt), ForkServer() as server:
             while not self.interrupts:
                 self._look()
@@ -122,8 +123,7 @@ class LocalRunner:
             self._enqueue(running, (k, shards) if shards > 1 else None)
 
     def _shards(self, node: Node, threads: int) -> int:
-        """As recipes say, else as many as free cores allow; one for whole stages and where all records are there
-        already."""
+        """As in the recipe, else as many as free cores allow. One for whole stages and if all records exist already."""
         stage = STAGES.get(node.uses)
         if stage.unit == "whole" or node.stop_gate or Partial(self.store.partial(node)).complete():
             return 1
@@ -156,7 +156,7 @@ class LocalRunner:
         )
 
     def _cores(self, threads: int, nproc: int) -> int:
-        """Cores that a job keeps busy: one that wants more than there are gets all."""
+        """Cores that a job uses. A job that wants more than there are gets all."""
         return min(self.cores, threads * nproc)
 
     def _launch(self, server: ForkServer) -> None:
@@ -205,7 +205,7 @@ class LocalRunner:
             self._done(running)
 
     def _give_up(self, running: _Running, server: ForkServer) -> None:
-        """A shard failed: its siblings stop, those that wait for cores never start."""
+        """After a shard failed, stop its siblings and remove its waiting ones from the queue."""
         queued = {job.id for job, node in self.queue if node == running.node.name}
         self.queue = [(job, node) for job, node in self.queue if job.id not in queued]
         running.jobs -= queued
@@ -238,8 +238,7 @@ class LocalRunner:
         self.interrupts += 1
 
     def _wind_down(self, server: ForkServer) -> None:
-        """Ask every job to stop and wait; a second interrupt ends the waiting, and leaving the server kills the
-        rest."""
+        """Ask every job to stop, and wait. A second interrupt ends the wait; leaving the server then kills the rest."""
         self.queue.clear()
         self.display.say("stopping; finished problems and checkpoints are kept (interrupt again to kill)")
         server.signal(signal.SIGTERM)
@@ -257,7 +256,7 @@ class LocalRunner:
 
 
 def _meaning(code: int) -> str:
-    """What the exit code of a job says when it could report nothing itself."""
+    """A message for the exit code of a job that reported nothing itself."""
     if code == -signal.SIGKILL:
         return (
             "its process was killed (signal 9), often by the system for want of memory; finished problems are "

@@ -1,4 +1,4 @@
-"""Whether the processes of a run can do its stages, told before anything is started."""
+"""Checks before the start whether the processes of a run can run its stages."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _alone(node: Node, nproc: int) -> Iterator[str]:
 
 
 def placement_problems(node: Node, world: int, store: Store) -> Iterator[str]:
-    """What a stage says against `world` processes, and a checkpoint of another number of them."""
+    """Why a stage cannot run in `world` processes, including a checkpoint from a different number of processes."""
     stage = STAGES.get(node.uses)
     if not stage.distributed:
         return

@@ -1,8 +1,7 @@
 """`python -m launch.ports JOB [TRY]`: a free port of this host for the rendezvous of a job.
 
-It derives from the job's number, so that jobs on one node do not look for the same one, and lies below the ports that
-systems give out by themselves (32768 and up on Linux). A port that is taken is passed over; another TRY begins
-elsewhere.
+It is derived from the job's number, so that jobs on one node try different ports, and lies below the ephemeral ports
+(32768 and up on Linux). Ports in use are skipped; another TRY starts at another port.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ import sys
 
 FIRST, COUNT = 20000, 12000
 STRIDE = 7919
-"""A prime that does not divide COUNT: successive tries of a job, and the jobs after it, spread over the whole range."""
+"""A prime that does not divide COUNT. It spreads successive tries and jobs over the whole range."""
 
 
 def free_port(job: int, attempt: int = 0) -> int:
-    """The first free port from the job's own on. RuntimeError where none is free."""
+    """The first free port, starting at the job's own. RuntimeError if none is free."""
     for i in range(COUNT):
         port = FIRST + (job + (attempt * 101 + i) * STRIDE) % COUNT
         if _free(port):

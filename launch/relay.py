@@ -1,8 +1,9 @@
-"""`python -m launch.relay USR2 COMMAND...`: run a command, and hand the signal to the workers below it.
+"""`python -m launch.relay USR2 COMMAND...`: runs a command and forwards the signal to the workers below it.
 
-SLURM may signal every process of a job, or only those that it started itself: torchrun would die of it, or keep it to
-itself, and a worker needs seconds until it listens. So the signal is blocked for the command and all below it; it is
-taken here, and sent to the workers, which take it when they can. SIGTERM goes to the command.
+SLURM may signal every process of a job, or only those that it started itself. torchrun would die of the signal or not
+forward it, and a worker needs seconds before it can handle it. So the signal is blocked for the command and its
+children. The relay receives it and sends it to the workers, which handle it when they are ready. SIGTERM goes to the
+command.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from types import FrameType
 import psutil
 
 LOOK_S = 0.5
-"""Between two looks for workers, where the signal came before them."""
+"""Seconds between searches for workers, if the signal came before they started."""
 
 
 def main() -> int:
-    """The command's exit code, 128 + N where it died of signal N."""
+    """Run the command and return its exit code, or 128 + N if signal N killed it."""
     number = signal.Signals[f"SIG{sys.argv[1]}"]
     signal.pthread_sigmask(signal.SIG_BLOCK, {number})
     threading.Thread(target=_relay, args=(number,), daemon=True).start()
@@ -47,7 +48,7 @@ def _relay(number: signal.Signals) -> None:
 
 
 def _workers() -> list[psutil.Process]:
-    """Processes below this one that run `reasoning_train.stage` themselves."""
+    """Descendant processes that run `reasoning_train.stage` themselves."""
     found = []
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):

@@ -21,8 +21,8 @@ from reasoning_train.store.store import Store
 
 
 class RunFolder:
-    """One run on disk: by this process (`running`) or by jobs of a cluster (`submitted`). `state` goes to `run.json`
-    with every `save`."""
+    """One run on disk, by this process (`running`) or by cluster jobs (`submitted`). `save` writes `state` to
+    `run.json`."""
 
     def __init__(self, store: Store, plan: Plan, state: str = "running", **more: Any) -> None:
         now, me = datetime.datetime.now(datetime.UTC), Owner.me()
@@ -50,30 +50,30 @@ class RunFolder:
         _point_latest(self.path)
 
     def node(self, name: str, **changes: Any) -> None:
-        """Note something about a node."""
+        """Record something about a node."""
         self.state["nodes"][name].update(changes)
         self._changed = True
 
     def changed(self) -> None:
-        """Write `run.json`: `state` was changed directly."""
+        """Write `run.json` after a direct change of `state`."""
         self._changed = True
         self.save()
 
     def save(self) -> None:
-        """Write `run.json` if something was noted since the last time."""
+        """Write `run.json` if something was recorded since the last time."""
         if self._changed:
             write_json(self.path / "run.json", self.state)
             self._changed = False
 
     def close(self, state: str, wall_s: float) -> None:
-        """Note how the run ended."""
+        """Record how the run ended."""
         self.state.update(state=state, wall_s=round(wall_s, 3))
         self.changed()
 
 
 def _point_latest(path: Path) -> None:
     temporary = path.parent / f".latest-{path.name}"
-    with contextlib.suppress(OSError):  # file systems without links do without the shortcut
+    with contextlib.suppress(OSError):  # file systems without links have no shortcut
         temporary.symlink_to(path.name)
         os.replace(temporary, path.parent / "latest")
 
@@ -85,7 +85,7 @@ def list_runs(store: Store, recipe: str | None = None) -> list[Path]:
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """The state of a run folder; `killed` where it says `running` but its process on this host is gone."""
+    """The state of a run folder; `killed` if it says `running` but its process on this host is gone."""
     state: dict[str, Any] = json.loads((path / "run.json").read_text(encoding="utf-8"))
     if (
         state["state"] == "running"

@@ -1,5 +1,4 @@
-"""A stage in several processes of this machine, started by torchrun: what `run --launcher torchrun` does for trainers
-and engines."""
+"""Runs a stage in several processes of this machine by torchrun, for `run --launcher torchrun`."""
 
 from __future__ import annotations
 
@@ -20,15 +19,15 @@ from reasoning_train.worker.work import DONE, FAILED, STOPPED
 
 
 def wants_torchrun(node: Node) -> bool:
-    """Trainers, which train together, and stages that run a model of their own over problems, whose ranks are
-    shards."""
+    """Whether a node runs under torchrun: trainers, which train together, and stages that run a model over problems,
+    whose ranks are shards."""
     stage = STAGES.get(node.uses)
     return stage.distributed or (stage.unit == "problem" and "engine" in node.config and devices_of(node) > 0)
 
 
 def run_torchrun(job: Job, report: Callable[[dict[str, Any]], None]) -> int:
-    """Do a job in `job.nproc` processes and return its exit code; their events are handed on, the rest of what they
-    print is printed."""
+    """Run a job in `job.nproc` processes and return its exit code. Their events are forwarded; their other output is
+    printed."""
     process = subprocess.Popen(
         command(job), stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": str(job.threads)}
     )
@@ -52,12 +51,12 @@ def run_torchrun(job: Job, report: Callable[[dict[str, Any]], None]) -> int:
 
 
 def command(job: Job) -> list[str]:
-    """torchrun's command line: one node, a port that the system chooses."""
+    """torchrun's command line for one node and a port chosen by the system."""
     run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(job.nproc)]
     return [*run, "-m", "reasoning_train.stage", job.plan, job.node, "--store", job.store]
 
 
 def _hand_on(event: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> None:
     if event["event"] == "outcome" and event["outcome"] == "followed":
-        return  # the first process has the outcome
+        return  # only the first process has the outcome
     report(event)

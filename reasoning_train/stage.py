@@ -3,12 +3,11 @@
     python -m reasoning_train.stage RECIPE STAGE [--shard K/N] [--store DIR] [--set a.b=c ...]
     torchrun --nproc-per-node 8 -m reasoning_train.stage RECIPE STAGE
 
-Without `--shard` it waits for its turn, works on what no shard has recorded, merges, closes and publishes. With it, it
-only
-records: K counts from 0 to N-1. The processes of one torchrun, `deepspeed` or `accelerate launch` train a trainer's
-stage together; of a data stage, rank r is shard r. Events are printed as lines of JSON.
+Without `--shard` it waits for its turn, works on what no shard has recorded, merges and publishes. With `--shard` it
+only records; K counts from 0 to N-1. The processes of one torchrun, `deepspeed` or `accelerate launch` train together
+if the stage is a trainer; in a data stage, rank r is shard r. Events are printed as JSON lines.
 
-exit codes: 0 done, 1 failed, 2 something to mend, 75 stopped by the signal with progress kept (0 under torchrun)
+exit codes: 0 done, 1 failed, 2 something to fix, 75 stopped by the signal with progress kept (0 under torchrun)
 """
 
 from __future__ import annotations

@@ -1,2 +1,2 @@
-"""The subcommands of `reasoning-train`: one module each, with `add(subparsers)`; none imports anything heavy at top
+"""The subcommands of `reasoning-train`, one module each with `add(subparsers)`. None has heavy imports at the top
 level."""

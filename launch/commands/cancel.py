@@ -21,7 +21,7 @@ def add(subparsers: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Cancel what is active and say how much that was."""
+    """Cancel the active jobs and print how many there were."""
     from data_gen.errors import UserError, nearest
     from launch.runs import list_runs, read_run
     from launch.slurm import scheduler
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"NAME: {arguments.name!r} has no submitted run in {store.root}.{nearest(arguments.name, known)}"
         )
     state = read_run(submitted[-1])
-    if state["state"] == "submitted":  # else its report is written, and nothing of it is in the queue
+    if state["state"] == "submitted":  # otherwise its report is written and no job is in the queue
         write_json(submitted[-1] / "run.json", {**state, "state": CANCELLED})
     numbers = {job["job"] for job in state["jobs"].values()}
     alive = {one.job.partition("_")[0] for one in scheduler.active(numbers)}

@@ -1,4 +1,4 @@
-"""`doctor`: what this machine can do, what is missing, and the command that brings it."""
+"""`doctor`: what this machine can do, what is missing, and the command that installs it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def add(subparsers: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print findings; 1 if a needed thing is missing."""
+    """Print the findings; return 1 if something required is missing."""
     from launch.checkup import artifact_findings, findings
 
     found = list(artifact_findings(open_store(arguments)) if arguments.verify else findings(arguments.store))

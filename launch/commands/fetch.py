@@ -1,4 +1,4 @@
-"""`fetch`: bring what a recipe names on the Hugging Face Hub to this machine, pinned to commits."""
+"""`fetch`: download the models and datasets of a recipe from the Hugging Face Hub, pinned to commits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class HubEntry:
     """One `hub:` of a recipe, e.g. `HubEntry("task", "openai/gsm8k", "main", "dataset")`."""
 
     path: str
-    """Dotted path of the mapping that holds it."""
+    """Dotted path of the mapping that contains it."""
     repo: str
     revision: str | None
     repo_type: str
@@ -37,7 +37,7 @@ def add(subparsers: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Download, print `--set` lines, note them in the store."""
+    """Download, print the `--set` lines and record them in the store."""
     from reasoning_train.recipe.includes import load_document
     from reasoning_train.store.manifest import write_json
 
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def find_entries(document: Any, path: str = "") -> Iterator[HubEntry]:
-    """Every mapping with a `hub:`; those below `task` are datasets, others models."""
+    """Every mapping with a `hub:`. Those below `task` are datasets, the others are models."""
     if not isinstance(document, dict):
         return
     if isinstance(document.get("hub"), str):
@@ -75,7 +75,7 @@ def find_entries(document: Any, path: str = "") -> Iterator[HubEntry]:
 
 
 def is_here(entry: HubEntry) -> bool:
-    """Whether a snapshot lies in the Hub's cache of this machine; whole, as far as the cache itself knows."""
+    """Whether a snapshot is in this machine's Hub cache and, as far as the cache knows, complete."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 

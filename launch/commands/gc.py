@@ -1,4 +1,4 @@
-"""`gc`: list, then remove, what no kept run reaches and what was set aside as damaged."""
+"""`gc`: lists, then removes, artifacts that no kept run uses and those that were set aside."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def add(subparsers: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List and perhaps remove."""
+    """List what can be removed; remove it with `--yes`."""
     from launch.garbage import find_garbage, size_of
 
     store = open_store(arguments)

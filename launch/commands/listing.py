@@ -1,4 +1,4 @@
-"""`list`: what there is to use in a recipe, and recipes themselves."""
+"""`list`: the recipes, and what a recipe can use."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _configs() -> Iterator[Row]:
 
 
 def _files(folder: str) -> list[Path]:
-    """Files of the current folder, else of the installed checkout, where includes are looked for, too."""
+    """Files of the current folder, else of the installed checkout. Includes are searched there too."""
     from reasoning_train.recipe.includes import CHECKOUT
 
     return sorted(Path(folder).glob("*/*.yaml")) or sorted((CHECKOUT / folder).glob("*/*.yaml"))
@@ -114,7 +114,7 @@ def _losses() -> Iterator[Row]:
 
 
 def _module_summary(function: Callable[..., None]) -> str:
-    """The module's first line without the name in front: "`sample`: n graded solutions ..."."""
+    """The module's first line without the leading name: "`sample`: n graded solutions ..."."""
     summary = _summary(inspect.getdoc(inspect.getmodule(function)))
     return summary.partition(": ")[2] or summary
 

@@ -26,7 +26,7 @@ def add(subparsers: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the files, each under its name where there are several."""
+    """Print the files, each below its name if there are several."""
     from data_gen.errors import UserError, nearest
     from launch.runs import list_runs, read_run
 
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _files(folder: Path, state: dict[str, Any], stage: str, shard: int | None) -> list[Path]:
-    """Logs of a stage in the order of its shards: of jobs, or of a run by this machine."""
+    """Logs of a stage in the order of its shards, from cluster jobs or from a local run."""
     from launch.slurm.render import log_file
 
     if "jobs" not in state:

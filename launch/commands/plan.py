@@ -1,4 +1,4 @@
-"""`plan`: the graph of a recipe, what is finished, what would run and what it could cost."""
+"""`plan`: the graph of a recipe, what is finished, what would run and its maximum cost."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _place(plan: Plan, store: Store, profile: Path, lines: list[dict[str, Any]]) -> None:
-    """Add to each line what its jobs would ask for; UserError for what cannot work."""
+    """Add to each line what its jobs would request. UserError for what cannot work."""
     from dataclasses import asdict
 
     from launch.slurm.feasible import check
@@ -103,7 +103,7 @@ def _request_cells(request: dict[str, Any]) -> list[str]:
 
 
 def describe(plan: Plan, store: Store) -> list[dict[str, Any]]:
-    """One entry a node: name, uses, key, inputs, state, records done, and the estimate of what would run."""
+    """One entry per node: name, uses, key, inputs, state, finished records, and the estimate if it would run."""
     from reasoning_train.store.estimate import estimate_plan
 
     estimates = estimate_plan(plan, store)
@@ -166,7 +166,7 @@ def _costs(line: dict[str, Any]) -> list[str]:
 
 
 def _unknown(line: dict[str, Any]) -> bool:
-    """Whether a stage generates, and nobody can tell yet how much: its problems have not been read."""
+    """Whether a stage generates an amount that is not known yet, because its problems have not been read."""
     from reasoning_train.api.stage import STAGES
 
     return "tokens" not in line["estimate"] and "engine" in STAGES.get(line["uses"]).config.model_fields

@@ -1,4 +1,4 @@
-"""`report`: write the page of a run again and tell where it is."""
+"""`report`: write the page of a run again and print its path."""
 
 from __future__ import annotations
 

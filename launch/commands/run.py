@@ -1,4 +1,4 @@
-"""`run`: make everything that a recipe describes."""
+"""`run`: run every stage of a recipe that is not finished."""
 
 from __future__ import annotations
 

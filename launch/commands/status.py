@@ -1,4 +1,4 @@
-"""`status`: runs and how far they are, who works on what."""
+"""`status`: the runs of a store, their progress, and which process works on what."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def add(subparsers: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print runs, or the stages of one."""
+    """Print the runs, or the stages of one run."""
     from launch.runs import list_runs, read_run
 
     store = open_store(arguments)
@@ -67,7 +67,7 @@ def _add_progress(state: dict[str, Any], store: Store) -> None:
 
 
 def _add_jobs(state: dict[str, Any], plan: Plan, store: Store) -> None:
-    """What the cluster says of a run that was submitted; once its report is written nothing changes any more."""
+    """Add the cluster's state of a submitted run. After its report is written it no longer changes."""
     from launch.slurm.progress import CANCELLED, look
 
     if state["state"] not in ("submitted", CANCELLED):

@@ -1,4 +1,4 @@
-"""`submit`: a recipe as jobs of a SLURM cluster."""
+"""`submit`: run a recipe as jobs of a SLURM cluster."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def add(subparsers: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Submit, print the job table."""
+    """Submit the jobs and print their table."""
     from data_gen.errors import UserError
     from launch.slurm.feasible import check
     from launch.slurm.jobs import waits_for
@@ -97,10 +97,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def missing(arguments: argparse.Namespace, cluster: Cluster) -> list[str]:
-    """What the recipe names on the Hub and the cache that jobs see does not hold: they will have no network."""
+    """Messages for Hub models and datasets of the recipe that are not in the jobs' cache. Jobs have no network."""
     home = cluster.env.get("HF_HOME")
     if home:
-        os.environ["HF_HOME"] = home  # before the Hub's library looks
+        os.environ["HF_HOME"] = home  # before the Hub's library reads it
     from launch.commands.fetch import find_entries, is_here
     from reasoning_train.recipe.includes import load_document
 

@@ -78,8 +78,7 @@ def _other_code(node: Node, store: Store) -> Iterator[str]:
 
 
 def last_manifest(node: Node, plan: Plan, store: Store) -> dict[str, Any] | None:
-    """Manifest of the latest artifact with another key that this node had in a run of the recipe; None if there is
-    none."""
+    """Manifest of this node's latest artifact with a different key in a run of the recipe; None if there is none."""
     from launch.runs import list_runs, read_run
     from reasoning_train.store.manifest import read_manifest
     from reasoning_train.store.store import artifact_name

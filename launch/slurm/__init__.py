@@ -1,1 +1,1 @@
-"""SLURM: one job a stage, from a plan and the profile of a cluster."""
+"""SLURM: one job per stage, from a plan and the profile of a cluster."""

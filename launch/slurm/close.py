@@ -16,7 +16,7 @@ from reasoning_train.store.store import Store
 
 
 def main() -> int:
-    """0 where every stage is finished, else 1."""
+    """Return 0 if every stage is finished, else 1."""
     parser = argparse.ArgumentParser(prog="python -m launch.slurm.close", description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--store", type=Path, required=True)

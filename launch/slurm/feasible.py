@@ -1,4 +1,4 @@
-"""What cannot work on a cluster, told before anything is submitted."""
+"""Checks before submission for what cannot work on a cluster."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check(
     requests: Mapping[str, JobRequest],
     estimates: Mapping[str, dict[str, Any]],
 ) -> None:
-    """UserError with a line for everything that cannot work on the cluster; finished stages are passed over."""
+    """UserError with a line for everything that cannot work on the cluster. Finished stages are skipped."""
     found = []
     for name, node in plan.nodes.items():
         if store.state(node, plan) != "cached":
@@ -72,7 +72,7 @@ def _asks(node: Node, request: JobRequest, cluster: Cluster) -> Iterator[str]:
 
 
 def _fits(node: Node, request: JobRequest, cluster: Cluster, size: int) -> Iterator[str]:
-    """Weights, and for a trainer gradients and optimizer states, in the memory of the GPUs."""
+    """Check that the weights, and for a trainer gradients and optimizer states, fit in GPU memory."""
     if not (request.gpus and size):
         return
     free = usable_bytes(node, cluster)

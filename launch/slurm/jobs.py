@@ -1,4 +1,4 @@
-"""The jobs of a plan: one a stage, arrays for shards with a job that merges them, and the report at the end."""
+"""The jobs of a plan: one per stage, arrays for shards with a job that merges them, and a report job at the end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reasoning_train.store.partial import Partial
 from reasoning_train.store.store import Store, dependencies
 
 REPORT = "run.report"
-"""Name of the last job, which no stage can have."""
+"""Name of the last job. No stage can have this name."""
 REPORT_S = 3600
 
 
@@ -23,32 +23,32 @@ class SlurmJob:
     tasks=(0, 1, 2))`."""
 
     name: str
-    """Also of its files: `jobs/NAME.sh`."""
+    """Also the name of its files: `jobs/NAME.sh`."""
     node: str
     """"" for the report."""
     part: Literal["whole", "shards", "merge", "report"]
     request: JobRequest
     needs: tuple[str, ...] = ()
-    """Names of jobs that must have ended well; for the report, just ended."""
+    """Names of jobs that must have succeeded; for the report, they must only have ended."""
     tasks: tuple[int, ...] = ()
     """Indices of an array's tasks."""
     offset: int = 0
-    """What is added to an index to give its shard: indices stay below the site's limit."""
+    """Added to an index to get the shard, since indices must stay below the site's limit."""
 
 
 def make_jobs(
     plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, JobRequest], others: Mapping[str, str]
 ) -> list[SlurmJob]:
-    """In the order of submission. Finished stages have none, nor those that jobs of `others` (node -> job number) work
-    on already."""
+    """The jobs in the order of submission. Finished stages have none, nor have stages that jobs of `others` (node ->
+    job number) already make."""
     jobs: list[SlurmJob] = []
     last: dict[str, tuple[str, ...]] = {}
-    """Node -> names of the jobs after which it is finished."""
+    """Node -> names of the jobs that finish it."""
     for name, node in plan.nodes.items():
         if store.state(node, plan) == "cached" or name in others:
             continue
         needs = tuple(dict.fromkeys(job for need in dependencies(node) for job in last.get(need, ())))
-        # Progress of inputs that are made again is thrown away, and so counts for nothing here.
+        # If an input is made again, the progress is discarded, so it does not count here.
         fresh = all(store.state(plan.nodes[need], plan) == "cached" for need in dependencies(node))
         made = list(_jobs_of(node, requests[name], cluster, needs, Partial(store.partial(node)) if fresh else None))
         jobs += made
@@ -60,7 +60,7 @@ def make_jobs(
 
 
 def waits_for(job: SlurmJob, plan: Plan, others: Mapping[str, str]) -> list[str]:
-    """Numbers of jobs of other submissions that must have ended well before this one."""
+    """Numbers of jobs of other submissions that must have succeeded before this one."""
     if job.part == "report":
         return list(dict.fromkeys(others.values()))
     if job.part == "merge":
@@ -86,7 +86,7 @@ def _jobs_of(
 
 
 def _open_shards(partial: Partial | None, count: int) -> list[int]:
-    """Shards of `count` that have not run to their end; none where a full set of any count has."""
+    """The unfinished shards of `count`; none if a complete set of any count is finished."""
     if partial is None:
         return list(range(count))
     if partial.complete() is not None:

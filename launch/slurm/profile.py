@@ -1,4 +1,5 @@
-"""The profile of a cluster: a YAML that says how its jobs are to be asked for. One a site, beside no recipe."""
+"""The profile of a cluster: a YAML file that says how to request its jobs. Each site has one, independent of
+recipes."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ class Container(_Part):
 
     image: str
     mounts: tuple[str, ...] = ()
-    """`HOST:INSIDE`; the store and the recipe's files must be seen under the same paths inside."""
+    """`HOST:INSIDE`. The store and the recipe's files must have the same paths inside."""
     runtime: Literal["pyxis", "apptainer"] = "pyxis"
 
 
@@ -34,8 +35,8 @@ class Cluster(_Part):
     description: str = ""
     partition: str | None = None
     light_partition: str | None = None
-    """Partition of jobs that ask for no GPU, such as those that merge and report; it gets no `qos` and no `constraint`.
-    Default: `partition`."""
+    """Partition of jobs without GPUs, such as merging and reporting. They get no `qos` and no `constraint`. Default:
+    `partition`."""
     account: str | None = None
     qos: str | None = None
     constraint: str | None = None
@@ -44,38 +45,38 @@ class Cluster(_Part):
     """As in `--gres=gpu:TYPE:N`."""
     gpu_memory_gib: float = Field(80.0, gt=0)
     gpu_tflops: float = Field(990.0, gt=0)
-    """Speed of one GPU, dense bfloat16; for the GPU-hours that `plan --cluster` estimates."""
+    """Peak speed of one GPU in dense bfloat16, for the GPU-hours that `plan --cluster` estimates."""
     cpus_per_node: int = Field(1, ge=1)
     memory_per_node_gib: int | None = Field(None, ge=1)
-    """Default: jobs do not ask for memory, and get what the site gives."""
+    """Default: jobs request no memory and get the site's default."""
     max_nodes: int | None = Field(None, ge=1)
-    """Most nodes that one job may have."""
+    """Maximum number of nodes per job."""
     time: Clock = "24:00:00"
-    """Limit of jobs whose stage says none."""
+    """Time limit of jobs whose stage sets none."""
     max_time: Clock | None = None
     stop_signal: Literal["USR1", "USR2", "HUP", "CONT"] = "USR2"
-    """What tells a stage to save and stop. NCCL may take USR1."""
+    """Signal that tells a stage to save and stop. NCCL may use USR1."""
     stop_before_s: int = Field(120, ge=0, le=65535)
-    """Seconds before the time limit at which it is sent."""
+    """Seconds before the time limit at which the signal is sent."""
     max_requeues: int = Field(20, ge=0)
-    """How often a job may go back to the queue before it counts as failed."""
+    """How often a job may be requeued before it counts as failed."""
     shards: int = Field(8, ge=1)
-    """Shards of a data stage that generates and says no number."""
+    """Number of shards of a generating stage that sets none."""
     max_array: int = Field(1000, ge=1)
-    """Most tasks of one array (MaxArraySize - 1); larger ones are cut into several."""
+    """Maximum tasks of one array (MaxArraySize - 1). Larger arrays are split into several."""
     max_running: int | None = Field(None, ge=1)
-    """Most tasks of one array that run at once."""
+    """Maximum tasks of one array that run at once."""
     modules: tuple[str, ...] = ()
-    """For `module load`."""
+    """Arguments of `module load`."""
     venv: str | None = None
-    """Virtual environment to activate; default: the Python that submits."""
+    """Virtual environment to activate. Default: the Python that submits."""
     container: Container | None = None
     setup: tuple[str, ...] = ()
-    """Shell lines before the work, as they stand."""
+    """Shell lines to run before the work, unchanged."""
     scratch: str | None = None
-    """Folder on the node for temporary files; `$SLURM_JOB_ID` and the like are filled in there."""
+    """Folder on the node for temporary files. Variables such as `$SLURM_JOB_ID` are expanded on the node."""
     offline: bool = True
-    """Whether jobs are told that there is no network."""
+    """Whether jobs run the Hub's libraries in offline mode."""
     env: dict[str, str] = {}
     sbatch: tuple[str, ...] = ()
     """More options of `sbatch`, e.g. `--reservation=NAME`."""
@@ -98,7 +99,7 @@ class Cluster(_Part):
 
 
 def load_cluster(path: Path) -> Cluster:
-    """The profile in a file. RecipeError with every problem; an unknown parameter is answered with the valid ones."""
+    """The profile in a file. RecipeError with every problem; if a parameter is unknown, it lists the valid ones."""
     shipped = sorted((CHECKOUT / "configs" / "clusters").glob("*.yaml"))
     if not path.is_file():
         names = [str(found.relative_to(CHECKOUT)) for found in shipped]
@@ -119,7 +120,7 @@ def load_cluster(path: Path) -> Cluster:
 
 
 def parameters() -> str:
-    """Every parameter with its default, a line each."""
+    """Every parameter with its default, one per line."""
     lines = []
     for name, field in Cluster.model_fields.items():
         default = list(field.default) if isinstance(field.default, tuple) else field.default

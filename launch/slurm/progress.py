@@ -1,4 +1,4 @@
-"""How far the jobs of a run are: the queue, the accounting, what jobs wrote of themselves, and the store, joined."""
+"""Progress of a run's jobs, from the queue, the accounting, the jobs' own records and the store."""
 
 from __future__ import annotations
 
@@ -15,30 +15,31 @@ from reasoning_train.api.plan import Node, Plan
 from reasoning_train.store.store import Store, dependencies
 
 CANCELLED = "cancelled"
-"""State of a run that its user ended."""
+"""State of a run that its user cancelled."""
 BEHIND = 0.5
-"""A shard with less than this share of the middle one's records is told."""
+"""A shard with less than this share of the median shard's records is reported."""
 Task = tuple[str, str]
 """(state, note) of a job, or of one task of an array."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobProgress:
-    """How far one node is: `JobProgress(state="running", note="5 done, 2 running, 1 waiting")`."""
+    """Progress of one node: `JobProgress(state="running", note="5 done, 2 running, 1 waiting")`."""
 
     state: str
     note: str = ""
     requeues: int = 0
-    """How often its jobs began again."""
+    """How often its jobs were requeued."""
 
 
 def look(run: Path, state: Mapping[str, Any], plan: Plan, store: Store) -> dict[str, JobProgress]:
-    """Node -> how far it is. `state`: of `run.json`. Nodes that were finished before the submission have none."""
+    """Node -> its progress. `state`: the content of `run.json`. Nodes that were finished before the submission are
+    absent."""
     return _Look(run, state, plan, store).nodes()
 
 
 class _Look:
-    """One look at a run."""
+    """One query of a run's progress."""
 
     def __init__(self, run: Path, state: Mapping[str, Any], plan: Plan, store: Store) -> None:
         self.run, self.state, self.plan, self.store = run, state, plan, store
@@ -51,7 +52,7 @@ class _Look:
         self.found: dict[str, JobProgress] = {}
 
     def nodes(self) -> dict[str, JobProgress]:
-        """In the order of the plan, so that what a node needs has been looked at before."""
+        """The progress of all nodes, in the order of the plan, so that a node's inputs come first."""
         for name, entry in self.state["nodes"].items():
             if entry["state"] != "cached":
                 self.found[name] = self._node(self.plan.nodes[name], entry)
@@ -68,7 +69,7 @@ class _Look:
         return replace(found, requeues=requeues(self._records(mine)))
 
     def _elsewhere(self, job: str) -> JobProgress:
-        """A node that jobs of another submission make."""
+        """The progress of a node that another submission's job makes."""
         if job in self.queue:
             return JobProgress(
                 state="waiting", note=f"job {job} of another submission makes it ({self.queue[job].state.lower()})"
@@ -139,7 +140,7 @@ class _Look:
         ) or f"job {number} {past or 'ended without a word (killed, out of time or of memory)'}; log: {log}"
 
     def _stragglers(self, node: Node, shards: int) -> Iterator[str]:
-        """The shard that is furthest behind."""
+        """A note about the slowest shard, if it is far behind."""
         counts = dict.fromkeys(range(shards), 0)
         for path in self.store.partial(node).glob(f"log-*-of-{shards}.jsonl"):
             counts[int(path.stem.split("-")[1])] = path.read_bytes().count(b"\n")

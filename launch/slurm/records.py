@@ -1,4 +1,4 @@
-"""What jobs leave behind: the lines that their scripts write of themselves, and the messages in their logs."""
+"""What jobs leave behind: the records that their scripts write, and the messages in their logs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 from launch.events import parse_events
 
 TAIL_BYTES = 200_000
-"""Bytes at the end of a log in which the last error is looked for."""
+"""Bytes at the end of a log that are searched for the last error."""
 
 ATTEMPT = "=== attempt "
-"""How a job's script begins an attempt in its log."""
+"""Beginning of the line with which a job's script starts an attempt in its log."""
 
 
 def read_records(record: Path) -> list[dict[str, Any]]:
-    """The lines of `RECORD.jsonl`; none where the job has not begun."""
+    """The lines of `RECORD.jsonl`; none if the job has not started."""
     try:
         text = Path(f"{record}.jsonl").read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -31,12 +31,12 @@ def read_records(record: Path) -> list[dict[str, Any]]:
 
 
 def requeues(jobs: Iterator[Path]) -> int:
-    """How often jobs began again."""
+    """How often the jobs were requeued."""
     return sum(line["state"] == "started" and line["restarts"] > 0 for record in jobs for line in read_records(record))
 
 
 def last_error(log: Path) -> str:
-    """The message of the process that failed first in the last attempt of a job; empty where none said anything."""
+    """The message of the process that failed first in the last attempt of a job; empty if there is none."""
     try:
         with log.open("rb") as stream:
             stream.seek(max(0, log.stat().st_size - TAIL_BYTES))

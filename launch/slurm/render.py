@@ -1,4 +1,4 @@
-"""Job scripts from their template. Pure: nothing is written or asked for."""
+"""Job scripts from their template. It writes nothing and calls nothing outside."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from reasoning_train.api.plan import Plan
 
 OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 KEPT = ("PYTHONPATH", "REASONING_TRAIN_PLUGINS", "HF_HOME")
-"""Variables of the submitter that jobs get whatever the site does with environments."""
+"""Variables of the submitter's environment that jobs always get, whatever the site's settings."""
 
 
 def render(job: SlurmJob, plan: Plan, cluster: Cluster, store: Path, run: Path) -> str:
-    """The text of a job's script. `run`: the folder of the run, which holds `recipe.yaml`."""
+    """The text of a job's script. `run`: the folder of the run, which has `recipe.yaml`."""
     import jinja2
 
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
@@ -37,12 +37,12 @@ def render(job: SlurmJob, plan: Plan, cluster: Cluster, store: Path, run: Path) 
 
 
 def log_file(run: Path, job: str, index: int | str | None = None) -> Path:
-    """Where a job, or one task of its array, writes; a job that was queued again goes on in the same file."""
+    """The log of a job or of one task of its array. A requeued job appends to the same file."""
     return run / "logs" / f"{job}{'' if index is None else f'-{index}'}.log"
 
 
 def record_file(run: Path, job: SlurmJob) -> Path:
-    """What a job says of itself, before `.jsonl`; tasks of arrays add `.SHARD`."""
+    """The path of a job's record without `.jsonl`. Tasks of arrays add `.SHARD`."""
     return run / "jobs" / (f"{job.node}.shard" if job.part == "shards" else job.name)
 
 

@@ -1,4 +1,4 @@
-"""What the jobs of a stage ask for: as its `resources` say, else by its kind and the size of its model."""
+"""The resources that a stage's jobs request: from its `resources`, else by its kind and the size of its model."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from reasoning_train.worker.distributed import devices_of
 
 Kind = Literal["train", "generate", "score", "light"]
 SMALL = 100_000_000
-"""Parameters up to which one process trains: more would wait for each other."""
+"""Models of up to this many parameters are trained by one process, since more would mostly wait for each other."""
 LIGHT_CPUS = 4
 TRAIN_USE, GENERATE_USE = 0.35, 0.05
-"""Shares of a GPU's peak that training and generating are taken to reach: assumed, not measured, to tell an hour from a
-week."""
+"""Assumed shares of a GPU's peak that training and generation reach. They are not measured, and only good enough to
+tell an hour from a week."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +30,9 @@ class JobRequest:
     kind: Kind
     nodes: int = 1
     processes: int = 1
-    """On each node."""
+    """Processes per node."""
     gpus: int = 0
-    """GPUs of each node of a trainer, or of each shard of a data stage."""
+    """GPUs per node of a trainer, or per shard of a data stage."""
     cpus: int = 1
     memory: str | None = None
     time_s: int = 3600
@@ -45,7 +45,7 @@ class JobRequest:
 
     @property
     def clock(self) -> str:
-        """The time limit as SLURM reads it."""
+        """The time limit in SLURM's format."""
         hours, rest = divmod(self.time_s, 3600)
         return f"{hours}:{rest // 60:02d}:{rest % 60:02d}"
 
@@ -58,12 +58,12 @@ def seconds(clock: str) -> int:
 
 
 def make_requests(plan: Plan, cluster: Cluster, estimates: Mapping[str, dict[str, Any]]) -> dict[str, JobRequest]:
-    """Node name -> what its jobs ask for."""
+    """Node name -> what its jobs request."""
     return {name: _request(node, cluster, estimates) for name, node in plan.nodes.items()}
 
 
 def parameters_of(node: Node, estimates: Mapping[str, dict[str, Any]]) -> int:
-    """Parameters of the largest model that a stage holds or reads; 0 where nobody knows."""
+    """Parameters of the largest model that a stage loads or reads; 0 if unknown."""
     names = (node.name, *node.inputs)
     return max(int(estimates[name].get("parameters") or 0) for name in names)
 
@@ -103,17 +103,17 @@ def _gpus(kind: Kind, node: Node, cluster: Cluster, size: int) -> int:
 
 
 def _nodes(node: Node, cluster: Cluster, gpus: int, size: int) -> int:
-    """As many as hold weights, gradients and optimizer states, if ZeRO-3 cuts all of them up."""
+    """As many nodes as are needed for weights, gradients and optimizer states if ZeRO-3 shards all of them."""
     return max(1, math.ceil(held_bytes(node, size, world=1) / (gpus * max(GIB, usable_bytes(node, cluster)))))
 
 
 def usable_bytes(node: Node, cluster: Cluster) -> float:
-    """Bytes of each GPU for weights and states."""
+    """Bytes of each GPU that are available for weights and states."""
     return device.usable_bytes(cluster.gpu_memory_gib * GIB, reserved_share(node))
 
 
 def reserved_share(node: Node) -> float:
-    """The share of each GPU's memory that an engine beside the model takes."""
+    """Share of each GPU's memory that an engine beside the model reserves."""
     return _config(node).reserved_share
 
 
@@ -122,7 +122,7 @@ def _config(node: Node) -> StageConfig:
 
 
 def held_bytes(node: Node, size: int, world: int) -> float:
-    """Bytes that a model of `size` parameters holds in each of `world` processes that train it, or in a shard that runs
+    """Bytes of a model of `size` parameters in each of the `world` processes that train it, or in a shard that runs
     it."""
     deepspeed = node.resources.get("deepspeed")
     weight = _config(node).weight_bytes(deepspeed)
@@ -147,7 +147,7 @@ def _memory(cluster: Cluster, gpus: int, kind: Kind) -> str | None:
 
 
 def _shards(node: Node, kind: Kind, cluster: Cluster, records: int | None) -> int:
-    """As the recipe says; else the profile's number for stages that generate, never more than there are problems."""
+    """As in the recipe, else the profile's number for generating stages, but at most the number of problems."""
     if STAGES.get(node.uses).unit == "whole":
         return 1
     wanted = node.resources.get("shards")
@@ -157,8 +157,8 @@ def _shards(node: Node, kind: Kind, cluster: Cluster, records: int | None) -> in
 
 
 def gpu_hours(request: JobRequest, cluster: Cluster, estimate: Mapping[str, Any], size: int) -> float | None:
-    """Rough GPU-hours of a stage, its operations over what a GPU does of them; None where its tokens or its model are
-    unknown."""
+    """Rough GPU-hours of a stage: its operations divided by the assumed speed of a GPU. None if its tokens or its model
+    are unknown."""
     if not request.gpus:
         return 0.0
     generated, trained = (int(estimate.get(name) or 0) for name in ("tokens", "trained_tokens"))

@@ -1,4 +1,4 @@
-"""SLURM's commands, as far as they are used: each returns plain values, and says what failed in SLURM's own words."""
+"""The SLURM commands in use. Each returns plain values and reports failures in SLURM's own words."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ACTIVE = frozenset(
         "STAGE_OUT",
     )
 )
-"""States in which a job may still do something."""
+"""States of jobs that may still run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,12 @@ class JobState:
 
     @property
     def active(self) -> bool:
-        """Whether it may still do something."""
+        """Whether the job may still run."""
         return self.state in ACTIVE
 
 
 def require() -> None:
-    """UserError where there is no SLURM."""
+    """UserError if there is no SLURM."""
     if shutil.which("sbatch") is None:
         raise UserError(
             "There is no `sbatch` here: submit where the cluster's jobs are submitted, or look at them with "
@@ -55,27 +55,27 @@ def require() -> None:
 
 
 def submit(script: Path, options: Sequence[str]) -> str:
-    """The number of the job. UserError with what sbatch said."""
+    """Submit a script and return the job's number. UserError with sbatch's message."""
     return _run(["sbatch", "--parsable", *options, str(script)]).strip().partition(";")[0]
 
 
 def max_array() -> int:
-    """Most tasks of one array that the site takes: indices count from 0 and stay below MaxArraySize."""
+    """Maximum tasks of one array at this site: indices start at 0 and stay below MaxArraySize."""
     for line in _run(["scontrol", "show", "config"]).splitlines():
         name, _, value = line.partition("=")
         if name.strip() == "MaxArraySize":
             return int(value) - 1
-    return 1000  # the default of SLURM
+    return 1000  # SLURM's default
 
 
 def cancel(jobs: Collection[str]) -> None:
-    """End jobs; those that have ended already are no error."""
+    """Cancel jobs. Jobs that have already ended are not an error."""
     if jobs:
         subprocess.run(["scancel", *sorted(jobs)], check=False, capture_output=True, timeout=WAIT_S)
 
 
 def active(jobs: Collection[str]) -> list[JobState]:
-    """The user's jobs among `jobs` (numbers without index) that wait or run, tasks of arrays one by one."""
+    """The user's waiting or running jobs among `jobs` (numbers without index). Array tasks are listed individually."""
     if not jobs:
         return []
     said = _run(
@@ -86,7 +86,7 @@ def active(jobs: Collection[str]) -> list[JobState]:
 
 
 def ended(jobs: Collection[str]) -> list[JobState]:
-    """What the accounting knows of jobs; nothing where the site keeps none."""
+    """The accounting's states of jobs; empty if the site has no accounting."""
     if not jobs or shutil.which("sacct") is None:
         return []
     command = ["sacct", "--noheader", "--parsable2", "--allocations", "--array", "--jobs", ",".join(sorted(jobs))]

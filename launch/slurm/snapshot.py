@@ -1,4 +1,4 @@
-"""The recipe as it was when it was submitted: one YAML without includes or overrides, which gives the same keys."""
+"""The recipe as submitted: one YAML file without includes or overrides that gives the same keys."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from reasoning_train.recipe.load import load_plan
 
 
 def write_snapshot(plan: Plan, path: Path) -> None:
-    """Write the recipe that jobs read. UserError if it does not come out the same, which would be noticed in the queue
-    otherwise."""
+    """Write the recipe that jobs read. UserError if its keys differ, which would otherwise be noticed only in the
+    queue."""
     text = yaml.safe_dump(absolute(plan), sort_keys=False, allow_unicode=True, width=120)
     path.write_text(f"# {plan.path} as it was submitted.\n{text}", encoding="utf-8")
     again = load_plan(path)
@@ -30,7 +30,7 @@ def write_snapshot(plan: Plan, path: Path) -> None:
 
 
 def absolute(plan: Plan) -> Any:
-    """The resolved recipe with the paths of leaf files made absolute: a snapshot lies elsewhere."""
+    """The resolved recipe with absolute paths of leaf files, since the snapshot is in another folder."""
     known = {path for node in plan.nodes.values() for path in node.files}
     places = (Path(plan.path).parent, Path.cwd())
     return _with_paths(

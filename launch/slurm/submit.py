@@ -1,4 +1,4 @@
-"""Submitting a plan: what is missing becomes jobs, what other submissions work on is waited for."""
+"""Submits a plan: missing stages become jobs, which wait for stages that other submissions work on."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from reasoning_train.store.manifest import write_json
 from reasoning_train.store.store import Store, artifact_name
 
 REFUSED = "refused"
-"""State of a run whose jobs sbatch would not take."""
+"""State of a run whose jobs sbatch refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """What a submission came to, or in a dry run would come to."""
+    """The result of a submission, or what it would be in a dry run."""
 
     folder: Path
     jobs: list[SlurmJob]
@@ -38,13 +38,13 @@ class Submission:
     others: dict[str, str] = field(default_factory=dict)
     """Node -> number of a job of an earlier submission that will finish it."""
     queue_error: str = ""
-    """In a dry run: why SLURM was not asked what is in its queue, which then counts as empty."""
+    """In a dry run: why SLURM's queue could not be read. It then counts as empty."""
 
 
 def submit(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, JobRequest], profile: str) -> Submission:
-    """Write the run's folder and submit its jobs; all of them or, where sbatch refuses one, none.
+    """Write the run's folder and submit its jobs: all of them or, if sbatch refuses one, none.
 
-    Submissions to one store come one after the other: each sees the jobs of those before it, and shares their work.
+    Submissions to one store are serialised. Each sees the jobs of earlier ones and does not repeat their work.
     """
     scheduler.require()
     with guard(store.root / "cluster" / "submit"):
@@ -62,7 +62,7 @@ def submit(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, Jo
 
 
 def dry_run(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, JobRequest]) -> Submission:
-    """What `submit` would do now; where no SLURM answers, what it would do with an empty queue. Nothing is written."""
+    """What `submit` would do now or, if SLURM does not answer, with an empty queue. Nothing is written."""
     folder, others, queue_error = store.runs.absolute() / plan.name / "DRY-RUN", dict[str, str](), ""
     try:
         cluster, others = _ask_slurm(plan, store, cluster)
@@ -74,7 +74,7 @@ def dry_run(plan: Plan, store: Store, cluster: Cluster, requests: Mapping[str, J
 
 
 def _ask_slurm(plan: Plan, store: Store, cluster: Cluster) -> tuple[Cluster, dict[str, str]]:
-    """The profile within the site's own limit of arrays, and what jobs of earlier submissions are making."""
+    """The profile with the site's own array limit applied, and the nodes that earlier submissions are making."""
     limit = min(cluster.max_array, scheduler.max_array())
     return cluster.model_copy(update={"max_array": limit}), _at_work(plan, store)
 
@@ -82,13 +82,13 @@ def _ask_slurm(plan: Plan, store: Store, cluster: Cluster) -> tuple[Cluster, dic
 def scripts(
     plan: Plan, store: Store, cluster: Cluster, jobs: Sequence[SlurmJob], run: Path
 ) -> Iterator[tuple[str, str]]:
-    """(job, text of its script)."""
+    """(job name, text of its script) of every job."""
     for job in jobs:
         yield job.name, render(job, plan, cluster, store.root.absolute(), run.absolute())
 
 
 def submit_options(job: SlurmJob, numbers: Mapping[str, str], waiting: Sequence[str] = ()) -> list[str]:
-    """Options of sbatch that name other jobs, and so are no part of the script."""
+    """Options of sbatch that name other jobs, so they cannot be in the script."""
     how = "afterany" if job.part == "report" else "afterok"
     after = [*(numbers[need] for need in job.needs), *waiting]
     if not after:
@@ -97,15 +97,15 @@ def submit_options(job: SlurmJob, numbers: Mapping[str, str], waiting: Sequence[
 
 
 def submit_line(job: SlurmJob, run: Path, waiting: Sequence[str] = ()) -> str:
-    """The line of a dry run: numbers that do not exist yet stand as variables of the shell. `waiting`: numbers of jobs
-    that do."""
+    """The sbatch line of a dry run. Shell variables replace numbers that do not exist yet. `waiting`: numbers of
+    existing jobs."""
     options = submit_options(job, {need: f"${variable(need)}" for need in job.needs}, waiting)
     script = shlex.quote(str(run / "jobs" / f"{job.name}.sh"))
     return f"{variable(job.name)}=$(sbatch --parsable {' '.join([*options, script])})"
 
 
 def variable(name: str) -> str:
-    """A job's name as one of a shell's variables, no two alike.
+    """A unique shell variable for a job's name.
 
     >>> variable("sample.merge"), variable("a-b"), variable("a_b")
     ('job_sample_2e_merge', 'job_a_2d_b', 'job_a__b')
@@ -118,8 +118,7 @@ def variable(name: str) -> str:
 def _submit_all(
     jobs: Sequence[SlurmJob], plan: Plan, others: Mapping[str, str], run: RunFolder, store: Store
 ) -> dict[str, str]:
-    """Job name -> number. Each is written down as soon as it is known, so that no job is forgotten when the shell dies
-    half-way."""
+    """Job name -> number. Each number is recorded at once, so that no job is lost if the process dies half-way."""
     numbers: dict[str, str] = {}
     _note_nodes(run, jobs, others)
     try:
@@ -138,7 +137,7 @@ def _submit_all(
 
 
 def _at_work(plan: Plan, store: Store) -> dict[str, str]:
-    """Node -> number of the active job that will finish its artifact, by earlier submissions."""
+    """Node -> number of the active job of an earlier submission that will finish its artifact."""
     known = {name: note for name, node in plan.nodes.items() if (note := _read_note(store, node)) is not None}
     active = scheduler.active({job for note in known.values() for job in note["jobs"]})
     alive = {one.job.partition("_")[0] for one in active if one.reason != "DependencyNeverSatisfied"}
@@ -150,7 +149,7 @@ def _at_work(plan: Plan, store: Store) -> dict[str, str]:
 
 
 def _failed(run: Path, node: str) -> bool:
-    """Whether a part of a node has failed already, so that what waits for it will not finish."""
+    """Whether a part of a node has already failed, so that jobs waiting for it will not finish."""
     last = (
         lines[-1] for path in (run / "jobs").glob(f"{node}.*jsonl") if (lines := read_records(path.with_suffix("")))
     )
@@ -158,7 +157,7 @@ def _failed(run: Path, node: str) -> bool:
 
 
 def _note_path(store: Store, node: Node) -> Path:
-    """Where it is noted which jobs make a node's artifact; the last of them finishes it."""
+    """File that lists the jobs that make a node's artifact. The last of them finishes it."""
     return store.root / "cluster" / f"{artifact_name(node.uses, node.key)}.json"
 
 
@@ -178,7 +177,7 @@ def _note_nodes(run: RunFolder, jobs: Sequence[SlurmJob], others: Mapping[str, s
 
 
 def _remember(run: RunFolder, store: Store, plan: Plan, job: SlurmJob, number: str) -> None:
-    """For `status`, `logs` and `cancel` in the run's folder; for later submissions by artifact."""
+    """Record the job in the run's folder for `status`, `logs` and `cancel`, and by artifact for later submissions."""
     run.state["jobs"][job.name] = {
         "job": number,
         "node": job.node,

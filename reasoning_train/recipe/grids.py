@@ -95,7 +95,8 @@ def _is(setting: Setting, parameter: str, text: str) -> bool:
 
 
 def placed(written: Any, values: Mapping[str, Any]) -> tuple[Any, set[str]]:
-    """A stage with `${grid.NAME}` replaced by the value of that parameter, and the parameters that it reads so.
+    """A stage with each `${grid.NAME}` replaced by the parameter's value, and the names of the parameters that it reads
+    like this.
 
     >>> placed({"losses": [{"uses": "dpo", "beta": "${grid.beta}"}], "n": 2}, {"beta": 0.1, "n": 4})
     ({'losses': [{'uses': 'dpo', 'beta': 0.1}], 'n': 2}, {'beta'})
