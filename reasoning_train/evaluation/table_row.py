@@ -42,7 +42,7 @@ class TableRow:
     steps_ok: bool | None = None
     """Whether every step of the shown solution passes the task's checker; None if the task has none."""
     answer: str | None = None
-    """None counts as wrong."""
+    """The shown answer; None counts as wrong."""
     tokens: float = 0.0
     """Total cost of the strategy. The next two fields are its parts, if they are known."""
     generated_tokens: float | None = None

@@ -156,7 +156,7 @@ class StepTrainer(Trainer):
 
 
 def _gradient_norm(engine: Any) -> float | None:
-    """The norm of averaged gradients before clipping, for ZeRO-0, which reports none. None for higher stages."""
+    """The norm of averaged gradients before clipping under ZeRO-0, which does not report it; None for other stages."""
     if engine.zero_optimization_stage() > 0:
         return None
     gradients = [p.grad.norm() for p in engine.module.parameters() if p.grad is not None]

@@ -1,6 +1,6 @@
-"""Trainer checkpoints that are whole or absent: a seal lists sizes and hashes, and only sealed folders are resumed.
+"""Trainer checkpoints that are whole or absent. A seal lists sizes and hashes; only sealed folders are resumed.
 
-A trainer's optimizer state is the one pickle that is ever read back, and only behind a matching seal.
+A trainer's optimizer state is the only pickle that is ever read, and only if its seal matches.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def seal(folder: Path, *, world: int = 1) -> None:
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether every sealed file is there with its size and hash."""
+    """Whether every sealed file exists with its size and hash."""
     try:
         files = json.loads((folder / SEAL).read_text(encoding="utf-8"))["files"]
         return all(

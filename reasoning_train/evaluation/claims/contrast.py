@@ -43,7 +43,7 @@ class Contrast(ClaimForm):
 
 
 def _written(weights: dict[str, float]) -> str:
-    """`pf_hi - beam_hi - pf_lo + beam_lo`; weights other than 1 stand before their row."""
+    """`pf_hi - beam_hi - pf_lo + beam_lo`. Weights other than 1 are written before their row."""
     terms = [
         f"{'-' if weight < 0 else '+'} {'' if abs(weight) == 1 else f'{abs(weight):g} '}{row}"
         for row, weight in weights.items()

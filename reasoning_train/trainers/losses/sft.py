@@ -1,4 +1,4 @@
-"""`sft`: imitation of the better side of pairs, beside a preference loss."""
+"""`sft`: imitation of the better side of pairs, as an addition to a preference loss."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Reinforcement learning: rollouts, rewards, and TRL behind one adapter."""
+"""Reinforcement learning: rollouts, rewards, and an adapter for TRL."""
