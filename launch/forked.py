@@ -19,8 +19,7 @@ def require_fork() -> None:
     if not hasattr(os, "fork"):
         raise UserError(
             f"Recipes cannot run on this system ({sys.platform}): every stage is forked from a server that has "
-            "imported torch once, "
-            "and Python has no os.fork here. Use Linux, macOS or, on Windows, WSL."
+            "imported torch once, and Python has no os.fork here. Use Linux, macOS or, on Windows, WSL."
         )
 
 

@@ -30,8 +30,8 @@ def _alone(node: Node, nproc: int) -> Iterator[str]:
     if deepspeed and nproc == 1:
         yield (
             f"resources.deepspeed is {deepspeed!r}, which shares the work of several processes. Say `--launcher "
-            "torchrun --nproc 2` (as "
-            "many as there are GPUs), or leave it out: `--set stages.NAME.resources.deepspeed=null`."
+            "torchrun --nproc 2` (as many as there are GPUs), or leave it out: `--set "
+            "stages.NAME.resources.deepspeed=null`."
         )
 
 
@@ -45,8 +45,7 @@ def placement_problems(node: Node, world: int, store: Store) -> Iterator[str]:
     if written not in (None, world):
         yield (
             f"its checkpoint was written by {written} process(es), and {world} would go on with it. Ask for {written} "
-            "again, or remove "
-            f"{store.partial(node)} to train from the start."
+            f"again, or remove {store.partial(node)} to train from the start."
         )
 
 

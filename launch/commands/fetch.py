@@ -102,7 +102,6 @@ def _download(entry: HubEntry) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         raise UserError(
             f"{entry.path}.hub: cannot fetch the {entry.repo_type} {entry.repo!r} ({str(error).splitlines()[0]}). "
-            "Without network, run "
-            "this command where there is one and copy the Hub's cache (HF_HOME) here, or name a local folder or file "
-            "with `path:` instead."
+            "Without network, run this command where there is one and copy the Hub's cache (HF_HOME) here, or name a "
+            "local folder or file with `path:` instead."
         ) from error

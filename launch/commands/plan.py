@@ -90,8 +90,7 @@ def _print_jobs(lines: list[dict[str, Any]]) -> None:
     known = [one for one in hours if one is not None]
     print(
         f"about {sum(known):,.1f} GPU-hours for {len(known)} of {len(hours)} stages on GPUs (operations to the token "
-        "limits, at an assumed "
-        "share of the GPU's peak); the others' data or models are not known yet"
+        "limits, at an assumed share of the GPU's peak); the others' data or models are not known yet"
     )
 
 

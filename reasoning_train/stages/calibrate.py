@@ -62,8 +62,7 @@ def calibrate(config: CalibrateConfig, ctx: Context) -> None:
     gate(
         len(scores) >= config.min_rows and len(set(right)) == 2,
         f"calibrate: {sum(right)} right and {len(right) - sum(right)} wrong solutions; needed are {config.min_rows}, "
-        "and both kinds. "
-        "Sample more, or on problems that are solved sometimes.",
+        "and both kinds. Sample more, or on problems that are solved sometimes.",
     )
     fitted = _isotonic(scores, right) if config.method == "isotonic" else _platt(scores, right)
     head = _with(verifier.head, HeadConfig(**{**old.model_dump(), **plain, "scale": Scale.P, **fitted}))

@@ -81,8 +81,7 @@ def _require_disjoint(sets: dict[str, Input]) -> None:
         gate(
             bool(source.manifest.get("metrics", {}).get("disjoint_splits")),
             f"decontaminate: match=exact is for tasks whose splits are disjoint by construction; {name} does not "
-            "promise that. "
-            "Use match=ngram.",
+            "promise that. Use match=ngram.",
         )
 
 

@@ -115,8 +115,8 @@ def _rows(config: DPOConfig, policy: Policy, ctx: Context) -> tuple[list[Row], i
     gate(
         not (reading and without),
         f"dpo: {len(without)} of {len(rows)} pairs have no log-probabilities of a reference, which loss "
-        f"{reading[0].uses if reading else ''!r} reads. Put a stage "
-        "`{uses: reference, pairs: ..., policy: ...}` before this one and train on its pairs, or use `losses: "
-        f"[simpo]`. The first: {named((without or rows)[0], policy.codec)}.",
+        f"{reading[0].uses if reading else ''!r} reads. Put a stage `{{uses: reference, pairs: ..., policy: ...}}` "
+        "before this one and train on its pairs, or use `losses: [simpo]`. The first: "
+        f"{named((without or rows)[0], policy.codec)}.",
     )
     return rows, limit

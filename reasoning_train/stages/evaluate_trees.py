@@ -127,8 +127,7 @@ def _items(config: EvaluateTreesConfig, ctx: Context) -> Iterator[tuple[str, Ite
         if group.ahead is not None:
             raise UserError(
                 f"evaluate_trees: {ref} holds trees of {group.ahead.problem_id!r}, which is not among "
-                f"{config.problems} or stands there in "
-                "another order. Grow the trees on the same problems."
+                f"{config.problems} or stands there in another order. Grow the trees on the same problems."
             )
 
 
@@ -152,8 +151,7 @@ def _check_pool(name: str, strategy: Strategy, trees: list[Tree]) -> None:
     if strategy.n is not None and not SEARCHES.get(trees[0].search).independent:
         raise UserError(
             f"strategies.{name}.n: paths of a tree that {trees[0].search!r} grew are not independent, so some of them "
-            "are no smaller "
-            "search. Remove `n`, or grow such a tree with a smaller budget."
+            "are no smaller search. Remove `n`, or grow such a tree with a smaller budget."
         )
 
 

@@ -96,21 +96,19 @@ class GRPOConfig(Optimising):
         if zero_stage(deepspeed) == 3 and not (self.vllm and self.vllm.mode == "server"):
             yield (
                 f"grpo: completions are drawn from the policy, which ZeRO-3 (resources.deepspeed={deepspeed!r}) cuts "
-                "up. Use zero2, or "
-                "draw them from a server: `vllm: {mode: server, base_url: http://...}`."
+                "up. Use zero2, or draw them from a server: `vllm: {mode: server, base_url: http://...}`."
             )
         if deepspeed and self.lora and self.vllm:
             yield (
                 "grpo: vllm: adapters are merged into the weights for it and taken out again at every step, and "
-                "DeepSpeed's bfloat16 "
-                f"(resources.deepspeed={deepspeed!r}) rounds them each time. Leave `deepspeed` out: adapters are small."
+                f"DeepSpeed's bfloat16 (resources.deepspeed={deepspeed!r}) rounds them each time. Leave `deepspeed` "
+                "out: adapters are small."
             )
         groups = self.batch_size // self.n
         if groups % world:
             yield (
                 f"grpo: {groups} groups a step (batch_size / n) cannot be dealt to {world} processes. Make batch_size "
-                "a multiple of "
-                f"{self.n * world}."
+                f"a multiple of {self.n * world}."
             )
 
     def weight_bytes(self, deepspeed: str | None) -> WeightBytes:
@@ -220,14 +218,12 @@ def _problems(config: GRPOConfig, policy: Policy, ctx: Context) -> tuple[list[Pr
     gate(
         len(kept) >= needed,
         f"grpo: {len(kept)} problems, fewer than the {needed} that a step takes ({lost} leave no room for "
-        f"max_tokens={config.max_tokens} "
-        f"within {limit}). {advice}",
+        f"max_tokens={config.max_tokens} within {limit}). {advice}",
     )
     gate(
         lost <= config.max_dropped * len(every),
         f"grpo: {lost} of {len(every)} problems leave no room for max_tokens={config.max_tokens} within {limit} "
-        "tokens, more than "
-        f"max_dropped={config.max_dropped}. {advice}",
+        f"tokens, more than max_dropped={config.max_dropped}. {advice}",
     )
     quantiles = length_quantiles((lengths[p.id] for p in kept), ctx)
     if rank() == 0:
@@ -325,9 +321,7 @@ def _count(rewards: Rewards, rollouts: Rollouts, ctx: Context) -> None:
     gate(
         totals["groups.mixed"] > 0 or rewards.verifier is not None,
         f"grpo: no group had both right and wrong solutions ({totals['groups.all_right']} all right, "
-        f"{totals['groups.all_wrong']} all "
-        f"wrong, {totals['groups.unverifiable']} unverifiable; {totals['samples.cut']} of {totals['samples']} "
-        "solutions were cut), so "
-        "nothing could be learnt. Use problems that the policy solves sometimes, raise `n`, `temperature` or "
-        "`max_tokens`.",
+        f"{totals['groups.all_wrong']} all wrong, {totals['groups.unverifiable']} unverifiable; "
+        f"{totals['samples.cut']} of {totals['samples']} solutions were cut), so nothing could be learnt. Use problems "
+        "that the policy solves sometimes, raise `n`, `temperature` or `max_tokens`.",
     )

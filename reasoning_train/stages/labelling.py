@@ -44,8 +44,7 @@ def _check_tokenizer(tree: Tree, codec: StepCodec) -> None:
         if text != node.text:
             raise UserError(
                 f"policy: the token ids of a step of tree {tree.problem_id!r} decode to {text[:80]!r} with its "
-                "tokenizer, the tree says "
-                f"{node.text[:80]!r}. Give the policy that grew the trees."
+                f"tokenizer, the tree says {node.text[:80]!r}. Give the policy that grew the trees."
             )
 
 

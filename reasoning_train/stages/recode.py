@@ -131,7 +131,6 @@ def _write(name: str, kind: str, rows: Iterator[dict[str, Any]], config: RecodeC
     n = write_rows(ctx.output("data"), kind=kind, rows=rows)
     gate(
         n >= config.min_rows,
-        f"{name}: {n} rows, fewer than min_rows={config.min_rows}: the tokens of {config.model} run across the ends "
-        "of steps. "
-        "Use a model whose tokenizer keeps the step delimiter apart.",
+        f"{name}: {n} rows, fewer than min_rows={config.min_rows}: the tokens of {config.model} run across the ends of "
+        "steps. Use a model whose tokenizer keeps the step delimiter apart.",
     )

@@ -63,8 +63,7 @@ def reference(config: ReferenceConfig, ctx: Context) -> None:
         gate(
             all(map(math.isfinite, sums)),
             f"reference: problem {pair.problem_id!r}: the policy gives its pair log-probabilities of {sums}; expected "
-            "finite numbers. Its "
-            "weights are broken: train it again, at a lower rate.",
+            "finite numbers. Its weights are broken: train it again, at a lower rate.",
         )
     rows = (
         replace(pair, reference_chosen=a, reference_rejected=b).to_row()

@@ -141,7 +141,6 @@ def check(config: SampleConfig, ctx: Context, rows: Iterable[dict[str, Any]]) ->
     bar = f" and >= min_solved={config.min_solved}" if config.min_solved else ""
     gate(
         right > 0 and right / seen >= config.min_solved,
-        f"sample: {right} of {seen} samples are correct (pass rate {right / seen:.4f}, needed > 0{bar}; "
-        f"{cut} were cut by max_tokens={config.max_tokens}). "
-        f"{hint}{first.get('wrong') or first.get('unverifiable', '')}",
+        f"sample: {right} of {seen} samples are correct (pass rate {right / seen:.4f}, needed > 0{bar}; {cut} were cut "
+        f"by max_tokens={config.max_tokens}). {hint}{first.get('wrong') or first.get('unverifiable', '')}",
     )

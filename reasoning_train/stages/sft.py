@@ -107,8 +107,7 @@ class SFTConfig(Training):
         if self.until and zero_stage(deepspeed) == 3:
             yield (
                 f"sft: `until` decodes with the policy, which ZeRO-3 (resources.deepspeed={deepspeed!r}) cuts up. Use "
-                "zero2, or train a "
-                "fixed number of steps."
+                "zero2, or train a fixed number of steps."
             )
 
 
@@ -143,8 +142,8 @@ def sft(config: SFTConfig, ctx: Context) -> None:
         gate(
             stopper.reached is not None,
             f"sft: the accuracy of greedy decoding on dev did not reach until.accuracy={config.until.accuracy} in "
-            f"{trainer.state.global_step} steps "
-            f"(last: {stopper.last:.3f}). Raise `max_steps`, lower the bar, or change `learning_rate`.",
+            f"{trainer.state.global_step} steps (last: {stopper.last:.3f}). Raise `max_steps`, lower the bar, or "
+            "change `learning_rate`.",
         )
     trained = finish(trainer, folder, merge=config.adapter == "merge")
     policy.model = trained.model

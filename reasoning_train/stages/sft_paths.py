@@ -46,14 +46,12 @@ def sft_paths(config: SftPathsConfig, ctx: Context) -> None:
     gate(
         right >= config.min_rows,
         f"sft_paths: {right} right solutions in the trees of {config.trees}, fewer than min_rows={config.min_rows} "
-        "(solved trees: "
-        f"{_solved(ctx, config)}). Search longer, on easier problems, or with more trees.",
+        f"(solved trees: {_solved(ctx, config)}). Search longer, on easier problems, or with more trees.",
     )
     gate(
         not config.paths.wrong or len(metric["bars"]) > 1,
         f"sft_paths: paths.wrong={config.paths.wrong} asks for wrong solutions too, and the trees of {config.trees} "
-        "hold none. "
-        "Use harder problems or a higher temperature, or set `paths.wrong: 0`.",
+        "hold none. Use harder problems or a higher temperature, or set `paths.wrong: 0`.",
     )
 
 

@@ -71,9 +71,8 @@ def step_pairs(config: StepPairsConfig, ctx: Context) -> None:
     gate(
         found >= config.min_rows,
         f"step_pairs: {found} pairs, fewer than min_rows={config.min_rows}. Share of the siblings in the trees of "
-        f"{config.trees} that lead "
-        f"to right and wrong answers: {_informative(ctx, config)}. Search longer, on problems that are solved "
-        "sometimes, or ask for less.",
+        f"{config.trees} that lead to right and wrong answers: {_informative(ctx, config)}. Search longer, on problems "
+        "that are solved sometimes, or ask for less.",
     )
 
 

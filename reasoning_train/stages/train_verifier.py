@@ -87,8 +87,7 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
     gate(
         not lm_head or has_lm_head(weights_folder(folder)),
         f"train_verifier: head.kind 'from_vocab' reads the logits of a language model, and {config.policy} has kept "
-        "none. Begin with a "
-        "model, or use kind 'scalar'.",
+        "none. Begin with a model, or use kind 'scalar'.",
     )
     policy = load_policy(folder, lm_head=lm_head, **load_options(config, "train_verifier", ctx.deepspeed))
     rows, limit = _rows(config, policy, ctx)

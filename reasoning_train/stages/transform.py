@@ -69,8 +69,8 @@ def transform(config: TransformConfig, ctx: Context) -> None:
     gate(n >= config.min_rows, f"transform: {n} rows, fewer than min_rows={config.min_rows} (left out: {said}).")
     gate(
         lost.total() <= config.max_dropped * seen,
-        f"transform: {lost.total()} of {seen} rows were left out ({said}), more than "
-        f"max_dropped={config.max_dropped}. Raise it, or change what the transforms leave out.",
+        f"transform: {lost.total()} of {seen} rows were left out ({said}), more than max_dropped={config.max_dropped}. "
+        "Raise it, or change what the transforms leave out.",
     )
 
 

@@ -76,8 +76,7 @@ def value_targets(config: ValueTargetsConfig, ctx: Context) -> None:
         n >= config.min_rows,
         f"value_targets: {n} rows, fewer than min_rows={config.min_rows}: no path of the trees of {config.trees} has a "
         f"{config.targets.uses!r} target. Rule 'mc' needs rollouts, 'q' visits, 'exact_steps' a task that can check "
-        "steps and a search "
-        "with `gold: true`, and all of them problems with verifiable answers.",
+        "steps and a search with `gold: true`, and all of them problems with verifiable answers.",
     )
     gate_classes("value_targets", seen.hard, config.min_share, "step targets", seen.first)
 

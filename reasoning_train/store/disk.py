@@ -26,9 +26,8 @@ def explain_full_disk(root: Path) -> Iterator[None]:
             raise
         raise UserError(
             f"No space left to write {getattr(error, 'filename', None) or root} ({error}). Nothing unfinished was "
-            "published and finished "
-            f"problems are kept: free space (`reasoning-train gc --store {root}` lists what no run needs) and rerun "
-            "the same command."
+            f"published and finished problems are kept: free space (`reasoning-train gc --store {root}` lists what no "
+            "run needs) and rerun the same command."
         ) from error
 
 

@@ -44,8 +44,8 @@ def with_solutions(
     if waiting is not None:
         raise UserError(
             f"solutions: those of problem {waiting[0]!r} have no place: there is no such problem, or it stands "
-            "earlier. Expected solutions "
-            "of the same problems in the same order, as `sample` makes them; leave `limit` to the stage that samples."
+            "earlier. Expected solutions of the same problems in the same order, as `sample` makes them; leave `limit` "
+            "to the stage that samples."
         )
 
 

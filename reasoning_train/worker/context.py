@@ -107,8 +107,7 @@ class WorkerContext:
             if other not in (None, order):
                 raise UserError(
                     f"Two items of stage {self._stage.name!r} have the key {key!r}, at {other} and {order}; keys must "
-                    "be unique. Check the "
-                    "ids of its problems."
+                    "be unique. Check the ids of its problems."
                 )
 
     def record(self, order: int, key: str, rows: Sequence[Mapping[str, Any]]) -> None:
