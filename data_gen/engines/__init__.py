@@ -1,1 +1,2 @@
-"""LM backends behind one async interface: `transformers`, `vllm`, `openai`, `scripted`; each in its own file."""
+"""LM backends behind one async interface: `transformers`, `vllm`, `openai`, `scripted`. Each has its own file or
+folder."""

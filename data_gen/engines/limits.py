@@ -1,4 +1,4 @@
-"""What in-process engines refuse before they begin: prefixes and continuations that a context cannot hold."""
+"""Checks of in-process engines before they begin: prefixes and continuations must fit the context."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from data_gen.errors import UserError
 
 
 def check_request(request: Request, context: int) -> None:
-    """UserError unless the prefix and one token fit into a context of so many tokens, and one token at least is asked
-    for."""
+    """UserError unless the prefix and one token fit into the context and at least one token is requested."""
     prefix, wanted = len(request.prefix), request.sampling.max_tokens
     if not 0 < prefix < context:
         raise UserError(
@@ -22,7 +21,7 @@ def check_request(request: Request, context: int) -> None:
 
 
 def check_score(prefix: Sequence[int], continuations: Sequence[Sequence[int]], context: int) -> None:
-    """UserError unless the prefix and the longest continuation together fit into a context of so many tokens."""
+    """UserError unless the prefix and the longest continuation together fit into the context."""
     longest = max(map(len, continuations), default=0)
     if not prefix or len(prefix) + longest > context:
         raise UserError(

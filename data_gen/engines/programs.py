@@ -25,11 +25,11 @@ def run_programs(
 ) -> Iterator[tuple[Item, Result]]:
     """(item, result) of `await program(item, lm)` for every item, as they complete.
 
-    `key(item)` (e.g. the problem's id) is the root of the program's path: with `seed` it decides every random stream,
-    whatever runs beside it. Items are drawn one by one and at most `in_flight` programs live, so memory does not grow
-    with their number. A program's exception is raised here, after the results that are there, with a note that names
-    the item; it and closing the generator early cancel the others. At the end the engine is told to let go of what
-    belongs to the event loop. Call it outside any event loop.
+    `key(item)` (e.g. the problem's id) is the root of the program's path. With `seed` it determines every random
+    stream, whatever runs beside it. Items are drawn one by one and at most `in_flight` programs are alive, so memory
+    does not grow with their number. A program's exception is raised here, after the finished results, with a note that
+    names the item. An exception, or closing the generator early, cancels the other programs. At the end the engine
+    releases what belongs to the event loop. Call it outside any event loop.
 
     >>> async def answer(problem, lm):                                                        # doctest: +SKIP
     ...     return await lm.generate(encode(problem.question), 4, Sampling(max_tokens=64))
@@ -41,7 +41,7 @@ def run_programs(
             while batch := runner.run(crew.advance()):
                 for item, task in sorted(
                     batch, key=lambda done: _failed(done[1])
-                ):  # what is finished is handed on before an error is
+                ):  # finished results are yielded before an error is raised
                     yield item, _result(task, key(item))
         finally:
             runner.run(crew.disband())
@@ -60,7 +60,7 @@ def _result(task: asyncio.Future[Result], name: str) -> Result:
 
 
 class _Crew(Generic[Item, Result]):
-    """The live programs and the results that wait to be taken."""
+    """The live programs and the results that have not been taken."""
 
     def __init__(
         self,
@@ -79,23 +79,24 @@ class _Crew(Generic[Item, Result]):
             key,
             in_flight,
         )
-        self._live: set[asyncio.Future[Result]] = set()  # the event loop itself holds tasks weakly
+        self._live: set[asyncio.Future[Result]] = set()  # the event loop itself holds tasks only weakly
         self._done: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._waiter: asyncio.Future[None] | None = None
 
     async def advance(self) -> list[tuple[Item, asyncio.Future[Result]]]:
-        """Run until at least one program is done; all that are, in order of completion. Empty at the end."""
+        """Run until at least one program is finished. Returns all finished ones in order of completion. Empty at the
+        end."""
         self._fill()
         if not self._done and self._live:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-            self._fill()  # now, so that the newcomers' first requests make the engine's next step
+            self._fill()  # now, so that the first requests of new programs enter the engine's next step
         done = list(self._done)
         self._done.clear()
         return done
 
     async def disband(self) -> None:
-        """Cancel whatever still runs, and only then let the engine close what it runs on."""
+        """Cancel all running programs, then let the engine close what it runs on."""
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for task in rest:
             task.cancel()
@@ -117,6 +118,6 @@ class _Crew(Generic[Item, Result]):
         self._live.discard(task)
         self._done.append((item, task))
         if not task.cancelled():
-            task.exception()  # seen: the first error is raised and ends all, asyncio need not print the others
+            task.exception()  # the first error is raised and ends all; asyncio need not print the others
         if self._waiter and not self._waiter.done():
             self._waiter.set_result(None)

@@ -1,8 +1,8 @@
-"""The turns of an in-process engine: let every runnable program run until it waits, take one step, hand out what
-finished, again.
+"""The loop of an in-process engine: let every runnable program run until it waits, take one step, return the finished
+results, repeat.
 
-So branches of one program, calls of many programs and trees over different problems enter the same step; programs that
-wait for tools or graders are simply not in it.
+Branches of one program, calls of many programs and trees over different problems thus enter the same step. Programs
+that wait for tools or graders take no part in it.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import asyncio
 from typing import Protocol
 
 QUIET_TURNS = 4
-"""Turns of the event loop without a new request after which every program is taken to wait: a finished child wakes its
-`gather`, which wakes its parent, one turn each. A request that comes later is admitted one step later; its result is
-the same."""
+"""Number of event-loop turns without a new request after which every program counts as waiting. A finished child wakes
+its `gather`, which wakes its parent, one turn each. A later request is admitted one step later; its result is the
+same."""
 
 
 class Stepped(Protocol):
@@ -21,17 +21,17 @@ class Stepped(Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether anything is under way."""
+        """Whether any work is in progress."""
 
     def step(self) -> bool:
-        """Go on a little; True if a program can go on because of it."""
+        """Do a little work. Returns whether a program can continue because of it."""
 
     def fail(self, error: Exception) -> None:
-        """A step raised: end what was under way with this error, and be usable again."""
+        """A step raised this error: end all work in progress with it, and stay usable."""
 
 
 class Pump:
-    """Drives one engine in whichever event loop asks for it: a task that lives while the engine is busy."""
+    """Drives one engine in the event loop that asks for it, by a task that lives while the engine is busy."""
 
     def __init__(self, engine: Stepped) -> None:
         self._engine = engine
@@ -39,7 +39,7 @@ class Pump:
         self._arrivals = 0
 
     def wake(self) -> None:
-        """Something new is under way."""
+        """Call this after adding work."""
         self._arrivals += 1
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())

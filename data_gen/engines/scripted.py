@@ -1,5 +1,4 @@
-"""A deterministic engine without a model: a function answers. For tests of call graphs and of everything around
-sampling."""
+"""A deterministic engine without a model: a function answers. It tests call graphs and everything around sampling."""
 
 from __future__ import annotations
 
@@ -15,11 +14,11 @@ Script = Callable[[Prefix, int], Sequence[int]]
 
 
 class ScriptedEngine:
-    """Continues a prefix with `script(prefix, seed)`, or with a table's entry for it; every token has probability 1/2.
+    """Continues a prefix by `script(prefix, seed)`, or by a table's entry for it. Every token has probability 1/2.
 
-    A continuation longer than `max_tokens` is cut (finish `length`); one with its own end is whole (`stop`). Stop
-    strings are the script's business. One turn of the event loop passes before an answer, so that programs interleave
-    as they do over a model.
+    A continuation longer than `max_tokens` is cut (finish `length`). A shorter one is whole (`stop`). The script must
+    handle stop strings. One turn of the event loop passes before an answer, so that programs interleave as they do over
+    a model.
 
     >>> engine = ScriptedEngine({(1, 2): (3, 4)})
     >>> from data_gen.engines.base import Sampling
@@ -34,7 +33,7 @@ class ScriptedEngine:
         self.usage = Usage()
 
     async def generate(self, request: Request) -> list[Sample]:
-        """`len(request.seeds)` continuations in seed order; UserError when a table has no entry for the prefix."""
+        """`len(request.seeds)` continuations in seed order. UserError if a table has no entry for the prefix."""
         await asyncio.sleep(0)
         most = request.sampling.max_tokens
         samples = [_sample(self._script(request.prefix, seed), most) for seed in request.seeds]
@@ -54,7 +53,7 @@ class ScriptedEngine:
         return [[-math.log(2)] * len(continuation) for continuation in continuations]
 
     async def aclose(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to close."""
 
 
 def _sample(ids: Sequence[int], most: int) -> Sample:

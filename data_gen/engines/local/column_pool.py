@@ -1,5 +1,5 @@
-"""Keys and values of stored prefixes, one column a token: copied in from where they were computed, out to the slots of
-new rows."""
+"""Keys and values of stored prefixes, one column per token. They are copied in from where they were computed, and out
+to the slots of new rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from data_gen.engines.local.slot_cache import SlotCache, grow_layers, kv_shape, lazy_zeros
 
 FIRST_COLUMNS = 4096
-"""Columns allocated at first; half as many again when they run out."""
+"""Columns allocated at first. The pool grows by half when they run out."""
 
 Layers = list[tuple[Tensor, Tensor]]
 """Keys and values of each layer, `[rows, kv heads, columns, dim]`."""
@@ -45,8 +45,8 @@ class ColumnPool:
                 pool.index_copy_(1, target, new[row, :, column].transpose(0, 1))
 
     def load(self, paths: Sequence[np.ndarray], slots: Sequence[np.ndarray], cache: SlotCache) -> None:
-        """Copy the columns `paths[i]` to the start of every one of `slots[i]`: gathered once, whatever the number of
-        slots."""
+        """Copy the columns `paths[i]` to the start of every slot in `slots[i]`. They are gathered once, whatever the
+        number of slots."""
         index = torch.from_numpy(np.concatenate(paths)).to(self._device)
         if not len(index):
             return

@@ -1,8 +1,8 @@
-"""Continuous batching over a causal LM: admit, step, release. Synchronous; the engine decides when.
+"""Continuous batching over a causal LM: admit, step, release. It is synchronous; the engine decides when to step.
 
 The keys and values of a request's prefix, up to its last token, are copied from the store (prefixes.py) into the slots
-of its samples; each sample then enters the decode batch with that last token as input, so every sampled id comes from
-one code path. What a finished row has computed goes back into the store, for the requests that go on from there.
+of its samples. Each sample then enters the decode batch with that last token as input, so every sampled id comes from
+one code path. Keys and values of finished rows return to the store, for requests that continue them.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from data_gen.engines.local.slot_cache import SlotCache, exact_columns, kv_shape
 from data_gen.engines.local.stop import END, GO_ON, MAYBE, StopTable
 
 WINDOW = 64
-"""Requests whose prefixes are found or prefilled at once: enough to fill the machine, few enough to hold their keys and
-values."""
+"""Number of requests whose prefixes are looked up or prefilled at once: enough to fill the machine, few enough to hold
+their keys and values."""
 
 Head = Callable[[Tensor], Tensor]
 """Last hidden states `[rows, hidden]` -> values `[rows]`."""
 
 
 class Decoder:
-    """Rows in slots over one model. `submit` requests, call `step` until not `busy`; it returns the tickets that are
-    complete."""
+    """Rows in slots over one model. `submit` requests and call `step` until not `busy`; it returns the completed
+    tickets."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Decoder:
         return bool(self._waiting or self._ready or self.table.active)
 
     def submit(self, request: Request, owner: int | None) -> Ticket:
-        """Queue a request; its rows are admitted as slots become free, first come first served."""
+        """Queue a request. Its rows are admitted as slots become free, first come first served."""
         self.usage.requests += 1
         self.usage.prompt_tokens += len(request.prefix)
         path = self.prefixes.path(request.prefix, request.prompt_length, owner)
@@ -76,7 +76,7 @@ class Decoder:
 
     @torch.inference_mode()
     def step(self) -> list[Ticket]:
-        """Admit what fits, decode one token a row, and return the requests that this completed."""
+        """Admit what fits, decode one token per row, and return the requests that this completed."""
         self._admit()
         self._close_gaps()
         if not self.table.active:
@@ -86,7 +86,7 @@ class Decoder:
         return self._finish(values)
 
     def drop_cancelled(self) -> None:
-        """Free the rows and places of requests that nobody waits for any more."""
+        """Free the rows and places of requests that were abandoned."""
         self._waiting = deque(t for t in self._waiting if not t.cancelled)
         for ticket in self._ready:
             if ticket.cancelled:
@@ -97,7 +97,7 @@ class Decoder:
         )
 
     def clear(self) -> None:
-        """Give up everything (after a failed step)."""
+        """Discard everything (after a failed step)."""
         for ticket in [*self._waiting, *self._ready, *(row.ticket for row in self.table.rows if row is not NOWHERE)]:
             ticket.cancelled = True
         self.drop_cancelled()
@@ -110,14 +110,14 @@ class Decoder:
                 return
 
     def _prepare(self) -> None:
-        """Have the prefixes of the next requests in the store; as many as it has room for."""
+        """Put the prefixes of the next requests into the store, as many as it has room for."""
         window = [self._waiting.popleft() for _ in range(min(WINDOW, len(self._waiting)))]
         taken = self.prefixes.admit([ticket.path for ticket in window])
         self._ready.extend(window[:taken])
         self._waiting.extendleft(reversed(window[taken:]))
 
     def _place(self) -> bool:
-        """Give the next ready rows slots; whether any fitted."""
+        """Give slots to the next ready rows. Returns whether any fitted."""
         tickets, slots = [], []
         while self._ready:
             ticket = self._ready[0]
@@ -136,8 +136,7 @@ class Decoder:
         return bool(tickets)
 
     def _fitting(self, ticket: Ticket) -> int:
-        """How many of its rows fit: into the slots, and into the memory if every row grew to the longest one's
-        limit."""
+        """How many of its rows fit into the slots, and into the memory if every row grew to the longest one's limit."""
         longest = max(self.table.longest(), len(ticket.path.ids) + ticket.limit + 1)
         active = self.table.active
         return min(self.table.slots - active, max(self.kv_columns // longest - active, 0 if active else 1))
@@ -162,8 +161,8 @@ class Decoder:
         self._settings = None
 
     def _decode(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """One forward of all rows; on the host, sampled ids, their log-probs and, where a row waits for it, the fed
-        tokens' values."""
+        """One forward of all rows. Returns, on the host, sampled ids, their log-probabilities and, if a row waits for
+        them, the fed tokens' values."""
         table, active = self.table, self.table.active
         rows = round_up(active, self.row_block)
         columns = self._columns(int(table.columns[:rows].max()) + 1)
@@ -181,7 +180,7 @@ class Decoder:
         return drawn[:active].cpu().numpy(), logprobs[:active].cpu().numpy(), values
 
     def _forward(self, **inputs: Any) -> tuple[Tensor, np.ndarray | None]:
-        """Logits `[rows, vocabulary]` and, where a row waits for its value, all rows' values."""
+        """Logits `[rows, vocabulary]` and, if a row waits for its value, all rows' values."""
         if not self.table.closing[: self.table.active].any():
             return self.model(**inputs, use_cache=True).logits[:, -1], None
         with last_hidden(self.model) as hidden:
@@ -190,7 +189,7 @@ class Decoder:
         return logits, self.head(hidden[0][:, -1]).cpu().numpy()
 
     def _row_settings(self, rows: int) -> tuple[Tensor | None, Tensor | None]:
-        """Temperature and top-p of the first rows on the device (None where no row needs them), kept until a row comes
+        """Temperature and top-p of the first rows on the device (None if no row needs them), cached until a row comes
         or goes."""
         if self._settings is None:
             temperature, top_p = self.table.temperature[:rows], self.table.top_p[:rows]
@@ -228,8 +227,8 @@ class Decoder:
         return complete
 
     def _is_done(self, slot: int, mark: int, over: bool) -> bool:
-        """A row is done with its last token; under a head, with the step that feeds this token and so gives its
-        value."""
+        """A row is finished with its last token. With a value head it is finished one step later, which feeds this
+        token and so gives its value."""
         table = self.table
         if table.closing[slot]:
             return True
@@ -247,7 +246,7 @@ class Decoder:
         )
 
     def _requeue(self, ticket: Ticket) -> None:
-        """After its replay: ready, unless there was no room to store what was computed."""
+        """Called after a row's replay. The ticket is ready, unless there was no room to store what was computed."""
         self.prefixes.find(ticket.path)
         if ticket.path.missing:
             self.prefixes.drop(ticket.path)
@@ -258,8 +257,8 @@ class Decoder:
 
 @contextmanager
 def last_hidden(model: Any) -> Iterator[list[Tensor]]:
-    """Fills the list with what the output layer receives, `[rows, tokens, hidden]`; asking for hidden states would keep
-    every layer's."""
+    """Fills the list with the output layer's input, `[rows, tokens, hidden]`. Requesting hidden states would keep those
+    of every layer."""
     received: list[Tensor] = []
     hook = model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: received.append(inputs[0]))
     try:

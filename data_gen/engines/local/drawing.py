@@ -1,4 +1,4 @@
-"""Next tokens from logits: one inverse-CDF draw a row, which depends on that row's logits and uniform number alone."""
+"""Next tokens from logits: one inverse-CDF draw per row, which depends only on that row's logits and uniform number."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def uniforms(seed: int, count: int) -> np.ndarray:
 def draw(logits: Tensor, uniform: Tensor, temperature: Tensor | None, top_p: Tensor | None) -> tuple[Tensor, Tensor]:
     """Sampled ids `[rows]` and their log-probs under the untempered, untruncated distribution.
 
-    `logits [rows, vocab]`, `uniform [rows]` float64, `temperature [rows]` (0: greedy; None if all are),
-    `top_p [rows]` or None if all are 1.
-    Every row goes the way its own settings say, so what its neighbours ask for cannot change it.
+    `logits [rows, vocab]`, `uniform [rows]` float64, `temperature [rows]` (0: greedy; None if all are greedy), `top_p
+    [rows]` or None if all are 1. Each row is processed by its own settings alone, so neighbours cannot change its
+    result.
     """
     logits = logits.float()
     ids = logits.argmax(-1)
@@ -33,14 +33,14 @@ def draw(logits: Tensor, uniform: Tensor, temperature: Tensor | None, top_p: Ten
 
 
 def _invert(probs: Tensor, uniform: Tensor) -> Tensor:
-    """The first index whose cumulated mass exceeds `uniform` of the total."""
+    """The first index at which the cumulative mass exceeds `uniform` times the total."""
     cdf = probs.cumsum(-1, dtype=torch.float64)
     found = torch.searchsorted(cdf, (uniform * cdf[:, -1])[:, None], right=True)[:, 0]
     return found.clamp_(max=probs.shape[-1] - 1)
 
 
 def _invert_nucleus(probs: Tensor, uniform: Tensor, top_p: Tensor) -> Tensor:
-    """Top-p (Holtzman et al. 2020): the least set of likeliest tokens whose mass reaches `top_p`, never empty."""
+    """Top-p (Holtzman et al. 2020): the smallest set of likeliest tokens whose mass reaches `top_p`, never empty."""
     ordered, index = probs.sort(dim=-1, descending=True, stable=True)
     before = ordered.cumsum(-1, dtype=torch.float64) - ordered
     kept = torch.where(before < top_p[:, None], ordered, 0.0)

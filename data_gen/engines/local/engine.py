@@ -1,6 +1,6 @@
 """The in-process engine: continuous batching over a transformers causal LM, behind the async interface of base.py.
 
-A pump (pump.py) steps it: branches of one program, calls of many programs and trees over different problems share one
+A pump (pump.py) steps it. Branches of one program, calls of many programs and trees over different problems share one
 batch.
 """
 
@@ -25,24 +25,22 @@ from data_gen.engines.pump import Pump
 from data_gen.errors import UserError
 
 DETERMINISTIC_ROWS = 8
-"""Rows of a forward come in multiples of this: smaller matrix products take other kernels, and elementwise kernels
-compute what is left over at the end of a tensor (less than two vector registers) by other code; both round
-otherwise."""
+"""Rows of a forward are padded to a multiple of this. Smaller matrix products use other kernels, and elementwise
+kernels process the end of a tensor (less than two vector registers) by other code; both round differently."""
 SCORED_AT_ONCE = 256
-"""Waiting scores that are computed between two decode steps."""
+"""Number of waiting scores that are computed between two decode steps."""
 
 
 class TransformersEngine:
     """Samples from and scores with `model`, a decoder-only causal LM with full attention in every layer.
 
-    `end_ids` end a continuation (all of them: a chat model has several). At most `slots` rows decode at once, fewer
-    where their keys and values at full length would not fit their half of the memory (1 GiB in all on a CPU, half of
-    what is free on a GPU). The other half keeps the keys and values of prefixes and samples, so that a request which
-    goes on from one computes only what is new; `prefix_columns` sets how many tokens instead. The model's weights must
-    not change meanwhile; `forget` after they did. `deterministic` makes ids, log-probs and values bitwise independent
-    of batching, neighbours, order and what was kept, on CPU: it sets torch to one intra-op thread and runs rows in
-    multiples of 8. `head` gives a joint model's values (`Sample.value`): last hidden states `[rows, hidden]` ->
-    `[rows]`.
+    `end_ids` end a continuation (a chat model has several). At most `slots` rows decode at once, fewer if their keys
+    and values at full length would not fit half of the memory (1 GiB in all on a CPU, half of what is free on a GPU).
+    The other half caches keys and values of prefixes and samples, so that a request that continues one computes only
+    the new part; `prefix_columns` sets its size in tokens instead. Call `forget` after the model's weights have
+    changed. `deterministic` makes ids, log-probabilities and values bitwise independent of batching, neighbours, order
+    and caching, on CPU: it sets torch to one intra-op thread and runs rows in multiples of 8. `head` gives a joint
+    model's values (`Sample.value`): last hidden states `[rows, hidden]` -> `[rows]`.
 
     >>> engine = TransformersEngine(model, tokenizer, end_ids=[2])                         # doctest: +SKIP
     >>> [sample] = await engine.generate(Request(prefix=(5, 9), sampling=Sampling(max_tokens=8),
@@ -109,8 +107,8 @@ class TransformersEngine:
             raise
 
     async def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:
-        """log p of each token of each continuation. UserError if the prefix and the longest one together do not fit the
-        context."""
+        """Log-probability of each token of each continuation. UserError if the prefix and the longest one together do
+        not fit the context."""
         check_score(prefix, continuations, self.context)
         self.usage.scored_tokens += sum(map(len, continuations))
         self.usage.prompt_tokens += len(prefix)
@@ -121,19 +119,19 @@ class TransformersEngine:
         return await future
 
     def forget(self) -> None:
-        """Drop all keys and values that were kept: for when the model's weights have changed, between requests."""
+        """Drop all cached keys and values. Call it between requests after the model's weights have changed."""
         self._prefixes.forget()
 
     async def aclose(self) -> None:
-        """Nothing outlives the pump, which ends by itself."""
+        """Nothing to close: the pump ends by itself."""
 
     @property
     def busy(self) -> bool:
-        """Whether anything is under way, or was given up since the last step."""
+        """Whether anything is in progress, or was cancelled since the last step."""
         return bool(self._scores or self._futures)
 
     def step(self) -> bool:
-        """One decode step and the waiting scores; whether any program can go on."""
+        """One decode step and the waiting scores. Returns whether any program can continue."""
         self._drop_cancelled()
         for owner in self._owners.gone():
             self._prefixes.store.release(owner)
@@ -147,7 +145,7 @@ class TransformersEngine:
         return bool(scores or complete)
 
     def fail(self, error: Exception) -> None:
-        """Everything under way ends with `error`, and the engine goes on."""
+        """Everything in progress ends with `error`. The engine stays usable."""
         self._decoder.clear()
         waiting: list[asyncio.Future[Any]] = [*self._futures.values(), *(future for _, future in self._scores)]
         for future in waiting:

@@ -1,4 +1,4 @@
-"""Notices when the owners of requests are gone, so that what is kept for them can go too."""
+"""Notices when the owners of requests are gone, so that their cached data can be freed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import deque
 
 
 class Owners:
-    """Numbers for owners. One that dies, in whatever thread, is told of once by `gone`."""
+    """Numbers for owners. `gone` reports each owner that died, in whatever thread, once."""
 
     def __init__(self) -> None:
         self._numbers: weakref.WeakKeyDictionary[object, int] = weakref.WeakKeyDictionary()

@@ -1,9 +1,9 @@
-"""Which token ids have their keys and values stored, and in which columns of the pool: a radix tree, evicted leaf by
+"""Records which token ids have stored keys and values, and in which columns of the pool: a radix tree, evicted leaf by
 leaf.
 
-Every edge holds a run of ids and one column for each. Any beginning of a stored sequence is found, also one that ends
-inside a run (the run is split there). Numbers only: column_pool.py holds the keys and values, prefixes.py brings both
-together.
+Every edge holds a run of ids and one column for each. Any beginning of a stored sequence can be found. If it ends
+inside a run, the run is split there. This file holds numbers only: column_pool.py holds the keys and values,
+prefixes.py combines both.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Ids = tuple[int, ...]
 
 
 class PrefixNode:
-    """A run of ids behind its parent's path, e.g. the 12 tokens of one step; `length` counts the whole path."""
+    """A run of ids after its parent's path, e.g. the 12 tokens of one step. `length` counts the whole path."""
 
     __slots__ = ("alive", "children", "columns", "ids", "length", "owner", "parent", "pins", "queued", "used")
 
@@ -30,8 +30,8 @@ class PrefixNode:
 
 
 class PrefixStore:
-    """`capacity` columns shared by all stored prefixes; the least recently used leaf goes first, pinned ones and their
-    paths never.
+    """`capacity` columns shared by all stored prefixes. The least recently used leaf is evicted first. Pinned nodes and
+    their paths are never evicted.
 
     >>> store = PrefixStore(8)
     >>> leaf, known, columns = store.extend(store.root(), (5, 6, 7))
@@ -46,7 +46,7 @@ class PrefixStore:
         self._free = np.arange(capacity)[::-1].copy()
         self._roots: dict[int, PrefixNode] = {}
         self._queue: list[tuple[int, int, PrefixNode]] = []
-        self._dead = 0  # of them, dropped since
+        self._dead = 0  # queued nodes that were dropped since
         self._clock, self._ties = 0, itertools.count()
         self._owned: dict[int, list[PrefixNode]] = {}
 
@@ -56,18 +56,19 @@ class PrefixStore:
         return self.capacity - self._room
 
     def root(self, group: int = 0) -> PrefixNode:
-        """The empty prefix; what is stored under one group is never found under another."""
+        """The empty prefix. Entries of one group are never found under another."""
         if group not in self._roots:
             self._roots[group] = PrefixNode(None, (), np.zeros(0, np.int64), None)
         return self._roots[group]
 
     def find(self, ids: Ids, group: int = 0) -> PrefixNode:
-        """The node at the end of the longest stored beginning of `ids`; it counts as used now."""
+        """The node at the end of the longest stored beginning of `ids`. It counts as used now."""
         self._clock += 1
         return self._walk(self.root(group), ids)
 
     def extend(self, node: PrefixNode, ids: Ids, owner: int | None = None) -> tuple[PrefixNode, int, np.ndarray]:
-        """Store `ids` behind a living node, as many as there is room for: evicts nothing, see `make_room`.
+        """Store `ids` after a node that is still stored, as many as there is room for. It evicts nothing, see
+        `make_room`.
 
         Returns the last node, how many of `ids` were stored before, and the columns of the new ones.
         """
@@ -87,7 +88,7 @@ class PrefixStore:
         return node, known, columns
 
     def make_room(self, wanted: int) -> bool:
-        """Evict until `wanted` columns are free; False if what is pinned leaves less."""
+        """Evict until `wanted` columns are free. False if pinned entries leave fewer."""
         while self._room < wanted and self._queue:
             used, _, node = heapq.heappop(self._queue)
             node.queued = False
@@ -103,7 +104,7 @@ class PrefixStore:
         node.pins += 1
 
     def unpin(self, node: PrefixNode) -> None:
-        """Take back one `pin`."""
+        """Undo one `pin`."""
         node.pins -= 1
         self._offer(node)
 
@@ -116,7 +117,7 @@ class PrefixStore:
         return np.concatenate(runs[::-1]) if runs else np.zeros(0, np.int64)
 
     def trim(self, node: PrefixNode, length: int) -> None:
-        """Drop a path's end as far back as `length`, where nothing else hangs on it."""
+        """Drop the end of a path back to `length`, unless other entries depend on it."""
         while node.length > length and _evictable(node):
             parent = node.parent
             self._drop(node)
@@ -124,7 +125,7 @@ class PrefixStore:
             node = parent
 
     def release(self, owner: int) -> None:
-        """Drop what an owner has stored, but for what others have added to; that goes with the last of them."""
+        """Drop what an owner has stored. Entries that others have extended are dropped with the last of these."""
         for node in reversed(self._owned.pop(owner, [])):
             while self._ownerless(node) and _evictable(node):
                 parent = node.parent
@@ -133,7 +134,7 @@ class PrefixStore:
                 node = parent
 
     def _ownerless(self, node: PrefixNode) -> bool:
-        """Whether the node had an owner and has none any more."""
+        """Whether the node had an owner that has been released."""
         return node.owner is not None and node.owner not in self._owned
 
     def _walk(self, node: PrefixNode, ids: Ids) -> PrefixNode:
@@ -146,7 +147,7 @@ class PrefixStore:
         return node
 
     def _split(self, node: PrefixNode, at: int) -> PrefixNode:
-        """A new node takes the first `at` ids; the old one keeps the rest and whoever points at it."""
+        """A new node takes the first `at` ids. The old one keeps the rest and all references to it."""
         assert node.parent is not None
         upper = PrefixNode(node.parent, node.ids[:at], node.columns[:at], node.owner)
         upper.used = node.used
@@ -158,7 +159,7 @@ class PrefixStore:
         return upper
 
     def _offer(self, node: PrefixNode) -> None:
-        """Queue for eviction. A node stands there once at most; one that was used since is queued anew when its turn
+        """Queue for eviction. A node is queued at most once. If it was used since, it is queued again when its turn
         comes."""
         if not node.queued and _evictable(node):
             node.queued = True
@@ -176,8 +177,8 @@ class PrefixStore:
         self._offer(parent)
 
     def _forget_dead(self) -> None:
-        """Rebuild the queue when most of it is dead: owners that release in time leave nothing to evict, and so nothing
-        would pop them."""
+        """Rebuild the queue when most of it is dead: owners that release in time leave nothing to evict, so nothing
+        would pop the dead entries."""
         if 2 * self._dead > len(self._queue) > 64:
             self._queue = [entry for entry in self._queue if entry[2].alive]
             heapq.heapify(self._queue)

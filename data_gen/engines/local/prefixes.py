@@ -1,10 +1,10 @@
-"""Prefixes and their keys and values: what is stored is found, what is missing is prefilled, what was sampled is kept.
+"""Prefixes and their keys and values: stored ones are found, missing ones prefilled, sampled ones kept.
 
-Where equality is bitwise (`exact`), it matters where keys and values came from, not only of which tokens they are.
-Those of a prompt always come from one prefill forward, whose width its length decides; those of its last token and of
-sampled tokens from the decode batch. So a prompt is found whole or not at all, under a group for its width, and decoded
-tokens stand in the store as the complements of their ids. What eviction took of a path is computed the same way again:
-the prompt here, the rest by replaying it through the decode batch.
+If equality is bitwise (`exact`), the origin of keys and values matters, not only their token ids. Those of a prompt
+always come from one prefill forward, whose width its length decides. Those of the prompt's last token and of sampled
+tokens come from the decode batch. So a prompt is found whole or not at all, under a group for its width, and decoded
+tokens are stored under the complements of their ids. Evicted parts of a path are recomputed in the same way: the prompt
+here, the rest by replaying it through the decode batch.
 """
 
 from __future__ import annotations
@@ -23,34 +23,33 @@ from data_gen.engines.local.prefix_store import Ids, PrefixNode, PrefixStore
 from data_gen.engines.local.slot_cache import BLOCK, SlotCache, round_up
 
 PREFILL_TOKENS = 4096
-"""Padded tokens in one prefill forward."""
+"""Most padded tokens in one prefill forward."""
 
 
 @dataclass(slots=True, eq=False)
 class PrefixPath:
-    """A prefix without its last token, which is the first decode step's input: the columns that a row wants to find in
-    its slot."""
+    """A prefix without its last token, which is the first decode step's input. A row needs its columns in its slot."""
 
     ids: Ids
     key: Ids
-    """The ids as the store knows them."""
+    """The ids under which the store knows them."""
     group: int
     prefilled: int
-    """So many of the columns come from prefill, the others from the decode batch."""
+    """Number of columns that come from prefill. The others come from the decode batch."""
     owner: int | None
     node: PrefixNode
-    """Where the store has it; pinned from `admit` to `drop`."""
+    """Its place in the store, pinned from `admit` to `drop`."""
     cached: int = 0
-    """Columns that were there when it was asked for."""
+    """Number of columns that were cached at the request."""
 
     @property
     def missing(self) -> Ids:
-        """Ids whose columns are not stored; after `admit` these are to be replayed."""
+        """Ids whose columns are not stored. After `admit` these are to be replayed."""
         return self.ids[self.node.length :]
 
 
 class Decoded(NamedTuple):
-    """What a row has computed behind the first `start` columns of its path: those of `ids`, in its slot."""
+    """What a row has computed after the first `start` columns of its path: the columns of `ids`, in its slot."""
 
     path: PrefixPath
     start: int
@@ -59,8 +58,8 @@ class Decoded(NamedTuple):
 
 
 class Prefixes:
-    """The store, its pool, and the model that fills them. `capacity` columns are at least the model's context, so that
-    any prefix fits."""
+    """The store, its pool, and the model that fills them. `capacity` is raised to the model's context, so that any
+    prefix fits."""
 
     def __init__(self, model: Any, *, capacity: int, row_block: int, exact: bool) -> None:
         self.model, self.row_block, self.exact = model, row_block, exact
@@ -69,7 +68,7 @@ class Prefixes:
         self.pool = ColumnPool(model.config, model.dtype, model.device, capacity)
 
     def path(self, prefix: Ids, prompt_length: int | None = None, owner: int | None = None) -> PrefixPath:
-        """A prefix's path, not yet looked for; `prompt_length` as in `Request`."""
+        """A prefix's path, not looked up yet. `prompt_length` as in `Request`."""
         ids = prefix[:-1]
         prompt = len(prefix) if prompt_length is None or not self.exact else prompt_length
         prefilled = min(len(ids), max(0, prompt - 1))
@@ -79,10 +78,10 @@ class Prefixes:
         )
 
     def admit(self, paths: Sequence[PrefixPath]) -> int:
-        """Find and pin the paths and prefill what is missing of their prefilled parts; how many of them, in order,
-        there is room for.
+        """Find and pin the paths and prefill the missing prefilled parts. Returns how many of them, in order, there is
+        room for.
 
-        That is at least one where nothing else is pinned.
+        That is at least one if nothing else is pinned.
         """
         pinned: list[PrefixPath] = []
         try:
@@ -94,14 +93,14 @@ class Prefixes:
                 self.drop(path)
             raise
         for path in pinned:
-            if path.node.length < path.prefilled:  # another one had the same to compute
+            if path.node.length < path.prefilled:  # another path had the same part to compute
                 self.drop(path)
                 self.find(path)
                 path.cached = path.prefilled
         return len(pinned)
 
     def _find_all(self, paths: Sequence[PrefixPath], pinned: list[PrefixPath]) -> list[PrefixPath]:
-        """Pins paths while there is room; returns those to prefill, of several with the same missing part one."""
+        """Pin paths while there is room. Returns the paths to prefill, one of several with the same missing part."""
         computed: dict[tuple[int, Ids], PrefixPath] = {}
         wanted = 0
         for path in paths:
@@ -119,16 +118,16 @@ class Prefixes:
         return list(computed.values())
 
     def find(self, path: PrefixPath) -> None:
-        """Pin the longest stored beginning that is of use."""
+        """Pin the longest useful stored beginning."""
         node = self.store.find(path.key, path.group)
-        # A block computed again costs less than the mask that attending to it would need.
+        # Recomputing one block costs less than the mask that attending to it would need.
         if node.length < path.prefilled and (self.exact or node.length < BLOCK):
             node = self.store.root(path.group)
         path.node = node
         self.store.pin(node)
 
     def drop(self, path: PrefixPath) -> None:
-        """Take back the pin of `admit` or `find`."""
+        """Undo the pin of `admit` or `find`."""
         self.store.unpin(path.node)
 
     def load(self, paths: Sequence[PrefixPath], slots: Sequence[np.ndarray], cache: SlotCache) -> None:
@@ -147,7 +146,7 @@ class Prefixes:
         copies.into(self.pool, cache.layers)
 
     def scratch(self, paths: Sequence[PrefixPath], rows: int, columns: int) -> SlotCache:
-        """Slots of their own for one forward, each path at the start of its row."""
+        """Separate slots for one forward, each path at the start of its row."""
         cache = SlotCache(self.model.config, self.model.dtype, self.model.device)
         cache.reserve(rows, columns)
         self.load(paths, [np.array([row]) for row in range(len(paths))], cache)
@@ -243,7 +242,8 @@ def additive_mask(seen: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _batches(paths: Iterable[PrefixPath]) -> Iterator[list[PrefixPath]]:
-    """Paths whose missing parts are of like length, those with nothing before them apart, `PREFILL_TOKENS` at once."""
+    """Paths grouped by similar length of the missing part, at most `PREFILL_TOKENS` per group. Paths with nothing
+    before it are grouped separately."""
 
     def shape(path: PrefixPath) -> tuple[bool, int]:
         return path.node.length > 0, round_up(path.prefilled - path.node.length)

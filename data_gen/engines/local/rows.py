@@ -1,7 +1,7 @@
-"""What the decoder knows of each row beside its keys and values, on the host: positions, limits, settings, results.
+"""Per-row state of the decoder besides keys and values, on the host: positions, limits, settings, results.
 
-All of it is a handful of numpy arrays over slots, so that a step costs the same few vector operations whatever the
-width, and the device is waited for once a step (for the sampled ids and log-probs).
+It is a handful of numpy arrays over slots. A step costs the same few vector operations whatever the width, and waits
+for the device once (for the sampled ids and log-probabilities).
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from data_gen.engines.local.prefixes import Decoded, PrefixPath
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """A request on its way through the decoder, with the samples that have come back."""
+    """A request in the decoder, with the samples that have finished."""
 
     request: Request
     path: PrefixPath
     limit: int
-    """Most tokens a sample may get: `max_tokens` or what the context leaves."""
+    """Most tokens per sample: `max_tokens` or what the context leaves."""
     stop_set: int
     samples: list[Sample | None] = field(init=False)
     missing: int = field(init=False)
     placed: int = 0
-    """Rows that have got their slots."""
+    """Rows that have slots."""
     cancelled: bool = False
 
     def __post_init__(self) -> None:
@@ -43,11 +43,11 @@ class Ticket:
 
 
 class DecodedRow(NamedTuple):
-    """Which sample of which ticket a slot works on."""
+    """The ticket and the sample that a slot works on."""
 
     ticket: Ticket
     sample: int
-    """`REPLAY` for a row that computes what the store has lost of the ticket's path."""
+    """`REPLAY` for a row that recomputes evicted parts of the ticket's path."""
     start: int
     """Columns that were filled when the row was placed."""
     first_id: int
@@ -56,12 +56,12 @@ class DecodedRow(NamedTuple):
 
 REPLAY = -1
 NOWHERE = DecodedRow(None, 0, 0, 0)  # type: ignore[arg-type]
-"""Stands in the slots that no row holds."""
+"""Placeholder of slots without a row."""
 
 
 class RowTable:
-    """Arrays `[slots]` (results and uniform numbers `[slots, horizon]`); rows are among 0..high-1, `holes` of these are
-    free."""
+    """Arrays `[slots]` (results and uniform numbers `[slots, horizon]`). Rows occupy 0..high-1, except for the free
+    `holes`."""
 
     def __init__(self, slots: int) -> None:
         self.slots, self.high = slots, 0
@@ -80,11 +80,11 @@ class RowTable:
 
     @property
     def active(self) -> int:
-        """Rows at work."""
+        """Number of active rows."""
         return self.high - len(self.holes)
 
     def place(self, ticket: Ticket, count: int) -> np.ndarray:
-        """The ticket's next `count` samples take free slots, the lowest first; returns these."""
+        """Puts the ticket's next `count` samples into free slots, the lowest first. Returns these."""
         slots = self._take(count)
         request, column = ticket.request, len(ticket.path.ids)
         self._set(slots, request.prefix[-1], column, ticket.limit)
@@ -98,7 +98,7 @@ class RowTable:
         return slots
 
     def place_replay(self, ticket: Ticket) -> np.ndarray:
-        """A row that is fed the ids which the ticket's path misses; what it draws is put aside."""
+        """A row that is fed the missing ids of the ticket's path. Its draws are discarded."""
         slots = self._take(1)
         column = ticket.path.node.length
         fed = (*ticket.path.missing, ticket.request.prefix[-1])
@@ -109,7 +109,7 @@ class RowTable:
         return slots
 
     def record(self, ids: np.ndarray, logprobs: np.ndarray) -> int:
-        """One step's results of the rows: they become each row's next input. Returns how many were sampled."""
+        """One step's results of the rows, which become each row's next input. Returns how many were sampled."""
         index, steps = np.arange(self.high), self.steps[: self.high]
         ids = np.where(self.replayed[: self.high], self.tokens[index, steps], ids)
         self.tokens[index, steps] = ids
@@ -137,14 +137,14 @@ class RowTable:
         return Decoded(row.ticket.path, row.start, (row.first_id, *self.tokens[slot, : fed - 1].tolist()), slot)
 
     def vacate(self, slots: Sequence[int]) -> None:
-        """Give slots back; their rows go on computing nothing until `close_gaps` or a new row takes the place."""
+        """Free slots. Their rows are computed without use until `close_gaps` or a new row takes the place."""
         for slot in slots:
             self.rows[slot] = NOWHERE
         self.ends[list(slots)] = 0
         self.holes += slots
 
     def close_gaps(self) -> tuple[list[int], list[int]]:
-        """The last rows move into the holes. Returns (sources, targets) of the moves."""
+        """Move the last rows into the holes. Returns (sources, targets) of the moves."""
         kept, gone = self.active, set(self.holes)
         targets = sorted(slot for slot in gone if slot < kept)
         sources = [slot for slot in range(kept, self.high) if slot not in gone]
@@ -157,7 +157,7 @@ class RowTable:
         return sources, targets
 
     def longest(self) -> int:
-        """Columns that the longest row may come to fill; 0 without one."""
+        """Columns that the longest row may come to fill. 0 if there are no rows."""
         return int(self.ends[: self.high].max(initial=0)) if self.active else 0
 
     def _take(self, count: int) -> np.ndarray:

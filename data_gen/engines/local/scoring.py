@@ -1,4 +1,4 @@
-"""Log-probs of given continuations: many of one prefix side by side in a row, over the prefix's stored keys and
+"""Log-probabilities of given continuations. Many of one prefix share a row, over the prefix's stored keys and
 values."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from data_gen.engines.local.slot_cache import round_up
 SCORE_LOGITS = 1 << 25
 """Most logits (rows x width x vocabulary) of one forward: 128 MiB in float32."""
 PACKED_TOKENS = 128
-"""Continuations share a row up to this width; beyond it, what they attend to in vain costs more than to copy the prefix
+"""Continuations share a row up to this width. Beyond it, the masked attention costs more than copying the prefix
 again."""
 WIDTH_BLOCK = 8
 """Widths come in multiples of this."""
@@ -30,13 +30,13 @@ Call = tuple[tuple[int, ...], Sequence[Sequence[int]]]
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """The prefix's last token and, behind it, continuations that do not see each other, each without its last token."""
+    """The prefix's last token followed by continuations that do not see each other, each without its last token."""
 
     call: int
     path: PrefixPath
     last_id: int
     members: list[tuple[int, Sequence[int]]]
-    """(which continuation of the call, its ids)"""
+    """(index of the continuation in the call, its ids)"""
 
     @property
     def ids(self) -> list[int]:
@@ -44,16 +44,16 @@ class _Row:
 
 
 class ContinuationScorer:
-    """Scores calls over the prefixes of a store. Where `prefixes.exact`, bitwise independent of company: a row holds
-    one continuation."""
+    """Scores calls over the prefixes of a store. With `prefixes.exact` each row holds one continuation, so scores are
+    bitwise independent of the batch."""
 
     def __init__(self, model: Any, prefixes: Prefixes, usage: Usage, columns: int) -> None:
         self.model, self.prefixes, self.usage, self.columns = model, prefixes, usage, columns
 
     @torch.inference_mode()
     def score(self, calls: Sequence[Call]) -> list[list[list[float]]]:
-        """The scores of the first calls, as many as the store has room for: per call one list a continuation, one
-        number a token."""
+        """The scores of the first calls, as many as the store has room for. Per call: one list per continuation, one
+        number per token."""
         paths = [self.prefixes.path(prefix) for prefix, _ in calls]
         paths = paths[: self.prefixes.admit(paths)]
         self.usage.cached_tokens += sum(path.cached for path in paths)
@@ -65,7 +65,7 @@ class ContinuationScorer:
             for path in paths:
                 self.prefixes.drop(path)
             for path in paths:
-                self.prefixes.store.trim(path.node, path.cached)  # nobody goes on from a prefix that was only scored
+                self.prefixes.store.trim(path.node, path.cached)  # a prefix that was only scored is not continued
         return scores
 
     def _rows(self, calls: Sequence[Call], paths: Sequence[PrefixPath]) -> list[_Row]:
@@ -85,8 +85,8 @@ class ContinuationScorer:
         return rows
 
     def _batches(self, rows: list[_Row]) -> Iterator[tuple[list[_Row], int]]:
-        """Rows of like width, as many as logits and copied prefixes leave memory for; where it must be exact, also of
-        like columns."""
+        """Rows of similar width, as many as fit the memory for logits and copied prefixes. Exact scoring also groups by
+        columns."""
 
         def shape(row: _Row) -> tuple[int, int]:
             width = round_up(len(row.ids), WIDTH_BLOCK)
@@ -121,8 +121,8 @@ class ContinuationScorer:
 
 
 def _layout(batch: Sequence[_Row], rows: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Each token's segment (0: the prefix's last token and padding, 1..: continuations) and its distance from that,
-    `[rows, width]`."""
+    """Each token's segment (0: the prefix's last token and padding, 1..: continuations) and its distance from the
+    prefix's last token, `[rows, width]`."""
     segments, offsets = np.zeros((rows, width), np.int64), np.zeros((rows, width), np.int64)
     for number, row in enumerate(batch):
         at = 1
@@ -146,8 +146,8 @@ def _seen(starts: Tensor, segments: Tensor, columns: int) -> Tensor:
 
 
 def _collect(logprobs: Tensor, batch: Sequence[_Row], scores: list[list[list[float]]]) -> None:
-    """Each token's log-prob stands at the token before it; of a continuation's first one, at the prefix's last
-    token."""
+    """Each token's log-probability is read at the token before it; for the first one of a continuation, at the prefix's
+    last token."""
     rows: list[int] = []
     at: list[int] = []
     tokens: list[int] = []

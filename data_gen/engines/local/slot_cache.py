@@ -1,7 +1,7 @@
-"""Key-value memory of continuous batching: one slot a row, every row's cache starting at column 0.
+"""Key-value memory of continuous batching: one slot per row. Every row's cache starts at column 0.
 
-Left-aligned rows make a row's attention independent of its neighbours: what lies beyond its own length is masked,
-and columns are read in whole blocks, so that widening the read for a longer neighbour only adds exact zeros.
+Left alignment makes a row's attention independent of its neighbours. Columns beyond a row's length are masked, and
+columns are read in whole blocks, so a wider read for a longer neighbour only adds exact zeros.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ def round_up(n: int, block: int = BLOCK) -> int:
 
 
 def exact_columns(n: int) -> int:
-    """The least number of columns >= n at which a row's attention gives the same bits as at any other of these numbers.
+    """The least number of columns >= n at which a row's attention gives the same bits as at any other number that this
+    returns.
 
     Masked columns add zeros, but where a product of four query rows or more sums over 193 to 383 columns (of each 512
     that attention takes at once), MKL sums in two halves; those widths are left out.
@@ -42,17 +43,16 @@ def kv_shape(config: Any) -> tuple[int, int, int]:
 
 
 def column_bytes(model: Any) -> int:
-    """Bytes of keys and values that one token holds."""
+    """Bytes of keys and values per token."""
     layers, heads, dim = kv_shape(model.config)
     return 2 * layers * heads * dim * model.dtype.itemsize
 
 
 class SlotCache:
-    """Preallocated keys and values `[slots, kv heads, columns, dim]` of each layer; stands where a transformers `Cache`
-    does.
+    """Preallocated keys and values `[slots, kv heads, columns, dim]` of each layer. It replaces a transformers `Cache`.
 
-    Before each forward `aim` says which columns the new tokens go to; the model then calls `update` layer by layer.
-    What `reserve` asks for is doubled, as far as slots times columns stay within `capacity`, so that growing rows are
+    Before each forward `aim` sets the columns of the new tokens. The model then calls `update` layer by layer. The size
+    that `reserve` asks for is doubled, as far as slots times columns stay within `capacity`, so that growing rows are
     seldom copied.
     """
 
@@ -67,7 +67,7 @@ class SlotCache:
         return lazy_zeros((slots, self._heads, columns, self._dim), self._dtype, self._device)
 
     def reserve(self, slots: int, columns: int) -> None:
-        """Room for `slots` rows of `columns` columns; grows in blocks."""
+        """Room for `slots` rows of `columns` columns. It grows in blocks."""
         if slots <= self.slots and columns <= self.columns:
             return
         slots = max(self.slots, round_up(slots))
@@ -90,7 +90,7 @@ class SlotCache:
                 kept[targets, :, :columns] = kept[sources, :, :columns]
 
     def aim(self, positions: Tensor, columns: int) -> None:
-        """The next `update` writes row i's tokens at the columns `positions[i]` (`[rows, tokens]`); attention reads the
+        """The next `update` writes row i's tokens to the columns `positions[i]` (`[rows, tokens]`). Attention reads the
         first `columns`."""
         self._rows = torch.arange(len(positions), device=positions.device)[:, None]
         self._positions, self._read = positions, columns
@@ -105,10 +105,10 @@ class SlotCache:
 
 
 def lazy_zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Zeros. On a CPU they come from the operating system page by page as they are written to: what is only reserved
-    takes no memory.
+    """Zeros. On a CPU the operating system supplies them page by page on the first write, so reserved memory costs
+    nothing until then.
 
-    (An allocator would hand freed memory out again, and clear it.)
+    (An allocator would reuse freed memory and clear it.)
     """
     size = math.prod(shape) * dtype.itemsize
     if device.type != "cpu" or not size:
@@ -118,7 +118,7 @@ def lazy_zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device)
 
 
 def grow_layers(layers: list[tuple[Tensor, Tensor]], grown: Callable[[Tensor], Tensor]) -> None:
-    """Replace keys and values one tensor at a time: no more than one stands there in both sizes."""
+    """Replace keys and values one tensor at a time, so that at most one exists in both sizes."""
     for i in range(len(layers)):
         layers[i] = (grown(layers[i][0]), layers[i][1])
         layers[i] = (layers[i][0], grown(layers[i][1]))

@@ -1,8 +1,8 @@
 """Where a continuation ends: end ids, and stop strings matched on token ids.
 
-Decoding every tail after every token would cost more than a small model's step. A stop string can be completed only by
-a token whose own text contains it or begins with one of its endings; a table over the vocabulary marks those, and only
-they have their tail decoded.
+Decoding every tail after every token would cost more than a small model's step. Only a token whose own text contains a
+stop string, or begins with one of its endings, can complete it. A table over the vocabulary marks these tokens, and
+only their tails are decoded.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 GO_ON, END, MAYBE = 0, 1, 2
-"""What a sampled token means for its row: nothing, an end id, or a look at the decoded tail."""
+"""What a sampled token means for its row: nothing, an end id, or a check of the decoded tail."""
 
 
 class StopTable:
@@ -27,7 +27,7 @@ class StopTable:
         self.marks[0, list(end_ids)] = END
 
     def index(self, stop: tuple[str, ...]) -> int:
-        """The row of `marks` for these stop strings; made on first use (the vocabulary is decoded once)."""
+        """The row of `marks` for these stop strings, made on first use (the vocabulary is decoded once)."""
         if stop not in self._sets:
             self._texts = self._texts or self._decode_vocabulary()
             row = self.marks[0].copy()
@@ -37,8 +37,8 @@ class StopTable:
         return self._sets[stop]
 
     def completes(self, ids: Sequence[int], stop: tuple[str, ...]) -> bool:
-        """Whether the last of `ids` completes a stop string (the caller has asked after every earlier token that
-        may)."""
+        """Whether the last of `ids` completes a stop string. The caller has checked after every earlier marked
+        token."""
         # A token holds one byte at least; one more on the left, because decoders strip the first token's leading space.
         window = max(len(s.encode()) for s in stop) + 1
         text = self._decode(ids[-window:])
@@ -48,7 +48,8 @@ class StopTable:
         return self._tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
     def _decode_vocabulary(self) -> list[str]:
-        """Each token's text in mid-sentence: decoded behind itself, since decoders strip a leading space at the start.
+        """Each token's text in mid-sentence. It is decoded after itself, since decoders strip a leading space at the
+        start.
 
         Ids beyond the tokenizer (padding of the embedding) have no text.
         """

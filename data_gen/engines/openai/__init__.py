@@ -1,1 +1,1 @@
-"""Servers that speak the OpenAI interface: ones that run already, and ones that a stage starts."""
+"""Servers with the OpenAI interface: running ones, and ones that a stage starts."""

@@ -1,4 +1,4 @@
-"""An API key that is read from the environment and shown nowhere."""
+"""An API key that is read from the environment and never shown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from data_gen.errors import UserError
 
 
 class ApiKey:
-    """The key in the environment variable `name`; None: the server wants none. UserError, without the value, where it
+    """The key in the environment variable `name`. None: the server needs none. UserError, without the value, if it
     cannot be used.
 
     >>> ApiKey(None).headers
@@ -31,9 +31,9 @@ class ApiKey:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What goes with every request."""
+        """Headers of every request."""
         return {"Authorization": f"Bearer {self._value}"} if self._value else {}
 
     def clean(self, text: str) -> str:
-        """`text` without the key: servers like to quote the one that they refuse."""
+        """`text` without the key: some servers quote a key that they refuse."""
         return text.replace(self._value, "[key]") if self._value else text

@@ -1,4 +1,4 @@
-"""Reads completions: the `choices` and the `usage` of an answer, whichever endpoint and server it comes from."""
+"""Reads completions: the `choices` and the `usage` of an answer, from any endpoint and server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from data_gen.engines.openai.http_answers import Malformed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """One continuation as the server tells it, e.g. `Choice(text=" 12", finish="stop", ids=(220, 717), logprobs=(-0.1,
+    """One continuation from the server, e.g. `Choice(text=" 12", finish="stop", ids=(220, 717), logprobs=(-0.1,
     -0.3))`."""
 
     text: str
@@ -20,13 +20,13 @@ class Choice:
     ids: tuple[int, ...] | None = None
     logprobs: tuple[float | None, ...] = ()
     ended_by: str | int | None = None
-    """The stop string or the end token that ended it, where the server says."""
+    """The stop string or the end token that ended it, if the server reports it."""
     tells_end: bool = False
-    """The server says what ended it; `ended_by` None then means an end token."""
+    """The server reports what ended it. `ended_by` None then means an end token."""
 
 
 def read_choices(answer: Any) -> list[Choice]:
-    """The choices in the order of their index. Malformed where there are none or one is torn."""
+    """The choices in the order of their index. Malformed if there are none or one is invalid."""
     choices = answer.get("choices") if isinstance(answer, Mapping) else None
     if not isinstance(choices, list) or not choices:
         raise Malformed("no choices")
@@ -35,12 +35,12 @@ def read_choices(answer: Any) -> list[Choice]:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What the server says that an answer took, in tokens; None where it does not say."""
+    """Token counts of an answer as reported by the server. None if not reported."""
 
     prompt: int | None = None
     generated: int | None = None
     cached: int = 0
-    """How many of the prompt's tokens had their keys and values still cached."""
+    """Number of prompt tokens with cached keys and values."""
 
 
 def read_usage(answer: Any) -> Spent:
@@ -71,7 +71,7 @@ def _choice(choice: Any) -> Choice:
 
 
 def _text(choice: Mapping[str, Any]) -> str:
-    """What was said; a chat may say nothing (null)."""
+    """The text. A chat may return none (null)."""
     text = choice["message"].get("content") or "" if isinstance(choice.get("message"), Mapping) else choice.get("text")
     if not isinstance(text, str):
         raise Malformed("a choice without text")
@@ -87,7 +87,8 @@ def _ids(found: Any) -> tuple[int, ...] | None:
 
 
 def _logprobs(found: Any) -> tuple[float | None, ...]:
-    """Those of the sampled tokens: completions have `token_logprobs`, chats `content` with one entry per token."""
+    """Log-probabilities of the sampled tokens. Completions have `token_logprobs`, chats `content` with one entry per
+    token."""
     if not isinstance(found, Mapping):
         return ()
     entries = found.get("content") if "content" in found else found.get("token_logprobs")

@@ -1,8 +1,8 @@
-"""The engine over an OpenAI-compatible server: programs keep requests in flight, the server batches them.
+"""The engine over an OpenAI-compatible server: programs keep requests in flight, and the server batches them.
 
-Prefixes go as token ids where the server takes them, else as text. A prompt that the server would read as other ids is
-refused; a sampled prefix of which that is true (models do not always sample the tokens that their tokenizer would
-choose) is counted in `respelled`.
+Prefixes are sent as token ids if the server takes them, else as text. A prompt that the server would read as other ids
+is refused. A sampled prefix that it would read as other ids is counted in `respelled`, because models do not always
+sample the tokens that their tokenizer would choose.
 """
 
 from __future__ import annotations
@@ -23,30 +23,31 @@ from data_gen.errors import UserError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialogue:
-    """How to speak to one server, e.g. `Dialogue(model="policy", kind=KINDS["vllm"], ids=True, seeds=True)`."""
+    """How requests to one server are made, e.g. `Dialogue(model="policy", kind=KINDS["vllm"], ids=True,
+    seeds=True)`."""
 
     model: str
     kind: ServerTraits
     ids: bool = False
-    """Prefixes go as token ids, else as text."""
+    """Prefixes are sent as token ids, else as text."""
     seeds: bool = False
-    """A seed goes with every request."""
+    """Every request carries a seed."""
     max_n: int | None = None
-    """Most continuations of one request; None: as many as this kind of server takes."""
+    """Most continuations per request. None: as many as this kind of server takes."""
     limit_field: str = "max_tokens"
     chat: bool = False
-    """Prompts go to the chat endpoint as a user's message, which the server's own template wraps."""
+    """Prompts go to the chat endpoint as a user message, to which the server applies its own template."""
     system: str = ""
-    """The system's message of a chat."""
+    """The system message of a chat."""
 
 
 class OpenAIEngine:
     """Samples from and scores with the model behind `transport`. `end_ids` end a solution, the tokenizer's eos among
-    them; `context` is the most tokens that the model takes, None: only the server knows.
+    them. `context` is the model's context in tokens. None: only the server knows it.
 
-    `Sample.logprobs` is empty where the server gives none, or not one for every token. Where the server draws all
-    continuations of a request at once they share the seed of the first. `seeded` is lost when a request to a server
-    that only keeps seeds while it works on nothing else was given up: the server may have gone on drawing.
+    `Sample.logprobs` is empty if the server gives none, or not one for every token. If the server draws all
+    continuations of a request at once, they share the seed of the first. `seeded` becomes false when a request is
+    abandoned at a server that honours seeds only while it handles one request: the server may have gone on drawing.
 
     >>> engine = OpenAIEngine(transport, Dialogue(model="policy", kind=KINDS["vllm"], ids=True),
     ...     tokenizer, end_ids=[2])  # doctest: +SKIP
@@ -63,7 +64,7 @@ class OpenAIEngine:
     ) -> None:
         self.transport, self.usage = transport, Usage()
         self.respelled = 0
-        """Sampled prefixes that the server read as other ids than those recorded."""
+        """Number of sampled prefixes that the server read as other ids than those recorded."""
         self.seeded = dialogue.seeds and dialogue.kind.seeded != "never"
         self._dialogue, self._end_ids, self._context = dialogue, end_ids, context
         self._text = TextBridge(tokenizer, tokenizer.eos_token_id, keeps_stop=dialogue.kind.keeps_stop)
@@ -72,7 +73,7 @@ class OpenAIEngine:
         """`len(request.seeds)` continuations in seed order. UserError if prefix and one token do not fit the
         context."""
         body = {**self._prompt(request), **self._sampling(request)}
-        greedy = request.sampling.temperature == 0  # of which vLLM gives no more than one
+        greedy = request.sampling.temperature == 0  # vLLM returns only one of these per request
         step = 1 if greedy else self._dialogue.max_n or self._dialogue.kind.max_n or max(1, len(request.seeds))
         parts = [request.seeds[i : i + step] for i in range(0, len(request.seeds), step)]
         samples = [
@@ -84,14 +85,14 @@ class OpenAIEngine:
         return samples
 
     async def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:
-        """log p of each token of each continuation. UserError where the server cannot score, or they do not fit the
-        context."""
+        """Log-probability of each token of each continuation. UserError if the server cannot score, or they do not fit
+        the context."""
         if not prefix:
             raise UserError("score: an empty prefix; expected at least 1 token.")
         return list(await asyncio.gather(*(self._score(prefix, continuation) for continuation in continuations)))
 
     async def aclose(self) -> None:
-        """Close the connections; the next call opens them anew."""
+        """Close the connections. The next call opens new ones."""
         await self.transport.aclose()
 
     def _sampling(self, request: Request) -> dict[str, Any]:
@@ -104,7 +105,7 @@ class OpenAIEngine:
         return {**body, "logprobs": True} if dialogue.chat and "logprobs" in body else body
 
     def _prompt(self, request: Request) -> dict[str, Any]:
-        """The fields of a body that hold the prefix."""
+        """The fields of a request's body that hold the prefix."""
         prefix, dialogue = request.prefix, self._dialogue
         if not prefix or (self._context is not None and len(prefix) >= self._context):
             raise UserError(
@@ -133,7 +134,7 @@ class OpenAIEngine:
         return spelling.text
 
     async def _draw(self, request: Request, body: dict[str, Any], seeds: Sequence[int]) -> list[Sample]:
-        """A sample for every seed; a server that returns fewer than it was asked for is asked again for the rest."""
+        """One sample per seed. If a server returns fewer than requested, the rest is requested again."""
         samples: list[Sample] = []
         while len(samples) < len(seeds):
             rest = seeds[len(samples) :]
@@ -147,7 +148,7 @@ class OpenAIEngine:
         dialogue = self._dialogue
         more: dict[str, Any] = {"model": dialogue.model} | ({"n": len(seeds)} if len(seeds) > 1 else {})
         if dialogue.seeds:
-            more["seed"] = seeds[0] >> 33  # 31 bits: what every server takes
+            more["seed"] = seeds[0] >> 33  # 31 bits: every server accepts these
         path = "/chat/completions" if dialogue.chat else "/completions"
         found = await self.transport.request(
             "POST", path, {**body, **more}, lambda answer: (read_choices(answer), read_usage(answer))
@@ -177,7 +178,7 @@ class OpenAIEngine:
         return scores
 
     def _charge(self, spent: Spent, prompt: int, generated: int) -> None:
-        """Count what the server says that it spent, else what was seen."""
+        """Count the tokens that the server reports, else those that were seen."""
         self.usage.requests += 1
         self.usage.prompt_tokens += prompt if spent.prompt is None else spent.prompt
         self.usage.generated_tokens += generated if spent.generated is None else spent.generated

@@ -1,4 +1,4 @@
-"""What an HTTP answer says: its JSON, the server's own words of refusal, how long it asks to wait."""
+"""Parses HTTP answers: the JSON, the server's error message, and the wait that it asks for."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ T = TypeVar("T")
 
 
 class Malformed(Exception):
-    """An answer that is not what the request asked for; it is asked for again."""
+    """An answer that does not fit the request. The request is repeated."""
 
 
 class Failed(Exception):
-    """One attempt failed and may be repeated; `wait` is what the server asked for, in seconds; `cut`: there was no
+    """One attempt failed and may be repeated. `wait` is what the server asked for, in seconds. `cut`: there was no
     answer."""
 
     def __init__(self, what: str, wait: float = 0.0, *, cut: bool = False) -> None:
@@ -29,8 +29,8 @@ class Failed(Exception):
 
 
 def read_answer(response: httpx2.Response, read: Callable[[Any], T], key: ApiKey) -> T:
-    """`read` of the answer's JSON. Failed where another attempt may help (408, 429, 5xx, an answer that cannot be
-    read), else UserError."""
+    """`read` of the answer's JSON. Failed if another attempt may help (408, 429, 5xx, an unreadable answer), else
+    UserError."""
     code = response.status_code
     if code in (408, 429) or code >= 500:
         raise Failed(f"status {code}: {_said(response, key)}", retry_after(response))
@@ -45,7 +45,7 @@ def read_answer(response: httpx2.Response, read: Callable[[Any], T], key: ApiKey
 
 
 def retry_after(response: httpx2.Response) -> float:
-    """Seconds that the server asks to wait, given as a number or a date; 0 where it does not say."""
+    """Seconds that the server asks to wait, given as a number or a date. 0 if it does not say."""
     asked = response.headers.get("retry-after", "")
     try:
         return max(0.0, float(asked))

@@ -1,8 +1,8 @@
 """JSON requests to a server that may refuse, stall or die: bounded concurrency, and retries with backoff.
 
-A request is sent again after 429, 408, any 5xx, a timeout, a cut connection and an answer that cannot be read. The wait
-before the k-th repetition is drawn evenly from 0 to 2^(k-1) seconds, at most a minute ("full jitter"): clients that
-failed together do not return together.
+A request is sent again after 429, 408, any 5xx, a timeout, a cut connection and an unreadable answer. The wait before
+the k-th repetition is uniform in 0 to 2^(k-1) seconds, at most a minute ("full jitter"), so that clients that failed
+together do not return together.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from data_gen.errors import UserError
 T = TypeVar("T")
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 PATIENCE_S = 600.0
-"""Longest `Retry-After` that is waited for; a server that asks for more is better met later."""
+"""Longest `Retry-After` that is honoured. If a server asks for more, it is better to retry later."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -36,18 +36,17 @@ class OwnServer(Protocol):
         """Whether it has ended."""
 
     def revive(self) -> None:
-        """Start it again, which takes as long as it takes; UserError with its last lines when it may not be started
-        again."""
+        """Start it again and wait until it is ready. UserError with its last lines if it may not be started again."""
 
     def last_lines(self) -> str:
-        """The end of what it printed."""
+        """The end of its output."""
 
     def give_up(self) -> None:
-        """End a `revive` that another thread is in: nobody waits for it any more."""
+        """Abort a `revive` that is running in another thread and is no longer needed."""
 
 
 class Transport:
-    """Sends JSON to `base_url`, at most `width` requests at once and each at most `attempts` times within `timeout`
+    """Sends JSON to `base_url`: at most `width` requests at once, each at most `attempts` times within `timeout`
     seconds.
 
     >>> transport = Transport("http://127.0.0.1:8000/v1", width=8, timeout=60, attempts=4)    # doctest: +SKIP
@@ -68,22 +67,22 @@ class Transport:
     ) -> None:
         self._base_url, self._width, self._timeout, self._attempts = base_url, width, timeout, attempts
         self._key, self._server, self._first_wait = key or ApiKey(None), server, first_wait
-        self._random = random.Random()  # of its own: the process's generators belong to the stage's seed
+        self._random = random.Random()  # its own generator: the process's generators belong to the stage's seed
         self._client: httpx2.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._slots = asyncio.Semaphore(width)
         self._resume_at = 0.0
         self.retries = self.abandoned = 0
-        """Repeated requests; attempts that the server may have gone on with after we gave them up."""
+        """Number of repeated requests, and of attempts that the server may have continued after they were abandoned."""
 
     @property
     def url(self) -> str:
-        """Where requests go now; a server of our own moves when it is started again."""
+        """The current base URL. It changes when a server of our own is restarted."""
         return self._server.url if self._server else self._base_url
 
     async def request(self, method: str, path: str, body: Any, read: Callable[[Any], T]) -> T:
-        """`read` of the answer's JSON; `read` raises Malformed where it does not fit. UserError when the server refuses
-        the request or the last attempt failed."""
+        """`read` of the answer's JSON; `read` raises Malformed if it does not fit. UserError if the server refuses the
+        request or the last attempt failed."""
         client, attempt = self._open(), 0
         async with self._slots:
             while True:
@@ -94,14 +93,14 @@ class Transport:
                     return read_answer(response, read, self._key)
                 except Failed as failure:
                     if await self._died(url, failure):
-                        continue  # no fault of the request; the server counts how often it died
+                        continue  # not the request's fault; the server counts its own deaths
                     attempt += 1
                     if attempt == self._attempts or failure.wait > PATIENCE_S:
                         raise self._exhausted(path, attempt, failure) from None
                     await self._pause(attempt, failure.wait)
 
     async def aclose(self) -> None:
-        """Close the connections; the next request opens new ones, under whatever event loop then runs."""
+        """Close the connections. The next request opens new ones in the event loop of that time."""
         if self._server is not None:
             self._server.give_up()
         client, self._client = self._client, None
@@ -109,7 +108,8 @@ class Transport:
             await client.aclose()
 
     async def _within_time(self, call: Coroutine[Any, Any, httpx2.Response]) -> httpx2.Response:
-        """One attempt. The limit is for the whole answer: a server that drips bytes is as stuck as a silent one."""
+        """One attempt. The limit applies to the whole answer: a server that sends single bytes is as stuck as a silent
+        one."""
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._while_alive(call)
@@ -121,8 +121,8 @@ class Transport:
         raise Failed(what, cut=True)
 
     async def _while_alive(self, call: Coroutine[Any, Any, httpx2.Response]) -> httpx2.Response:
-        """The answer, unless our own server dies first: a child that it leaves may hold the connection open for
-        ever."""
+        """The answer, unless our own server dies first. A child process of the server may hold the connection open
+        forever."""
         task = asyncio.create_task(call)
         try:
             while self._server is not None and not task.done():
@@ -134,8 +134,8 @@ class Transport:
             task.cancel()
 
     async def _died(self, url: str, failure: Failed) -> bool:
-        """Whether our own server, at `url` when it was asked, died over the request; it may live again by now.
-        Connections to a server that was killed end a little before the system tells that it was."""
+        """Whether our own server, at `url` when the request was sent, died during the request. It may have been
+        restarted since. Connections to a killed server end slightly before the system reports its death."""
         if self._server is None or not failure.cut:
             return False
         for _ in range(20):
@@ -145,7 +145,7 @@ class Transport:
         return False
 
     async def _ready(self) -> None:
-        """Wait until the server wants requests again; start our own again if it has died."""
+        """Wait until the server accepts requests again. Restart our own server if it has died."""
         while (wait := self._resume_at - time.monotonic()) > 0:
             await asyncio.sleep(wait)
         if self._server is not None and self._server.dead():
@@ -153,7 +153,7 @@ class Transport:
 
     async def _pause(self, attempt: int, asked: float) -> None:
         self.retries += 1
-        if asked:  # the others would be turned away as well
+        if asked:  # the others would be refused as well
             self._resume_at = max(self._resume_at, time.monotonic() + asked)
         await asyncio.sleep(asked + self._random.uniform(0, min(LONGEST_WAIT_S, self._first_wait * 2 ** (attempt - 1))))
 
@@ -164,8 +164,8 @@ class Transport:
             self._slots, self._resume_at = asyncio.Semaphore(self._width), 0.0
             limits = httpx2.Limits(max_connections=self._width, max_keepalive_connections=self._width)
             url = urlsplit(self.url)
-            # No proxy of the environment could reach the loopback; loading the certificates takes longer than many a
-            # request.
+            # Proxies of the environment cannot reach the loopback. Loading the certificates takes longer than many
+            # requests.
             options: dict[str, Any] = {
                 "trust_env": url.hostname not in _LOOPBACK,
                 "verify": url.scheme == "https",

@@ -1,10 +1,10 @@
-"""What each kind of OpenAI-compatible server takes and gives, and the fields that make it sample from the plain
+"""What each kind of OpenAI-compatible server accepts and returns, and the fields that make it sample from the plain
 distribution.
 
-Servers have defaults of their own: llama.cpp cuts to the top 40 tokens, vLLM and SGLang take over what the checkpoint's
-generation config recommends, `transformers serve` decodes greedily unless that config says otherwise. `neutral`
-switches this off. `vllm` and `transformers` are tested against real servers; `sglang` and `llamacpp` follow their
-documentation; `openai` is the public API alone.
+Servers have their own defaults: llama.cpp cuts to the top 40 tokens, vLLM and SGLang apply the checkpoint's generation
+config, `transformers serve` decodes greedily unless that config says otherwise. `neutral` switches these off. `vllm`
+and `transformers` are tested against real servers; `sglang` and `llamacpp` follow their documentation; `openai` is the
+public API only.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ class ServerTraits:
 
     prompt: Literal["ids", "text"] = "text"
     max_n: int | None = None
-    """Most continuations of one request; None: any number."""
+    """Most continuations per request. None: any number."""
     neutral: dict[str, Any] = field(default_factory=dict)
     """Sent with every request."""
     keeps_stop: bool = False
     """The returned text includes the stop string that ended it."""
     raw_logprobs: bool = False
-    """Log-probs are those of the model whatever the temperature. Elsewhere they are asked for at temperature 1 and
-    top_p 1 only, where the untempered and the sampled distribution are one."""
+    """Log-probabilities are the model's at any temperature. For other servers they are requested only at temperature 1
+    and top_p 1, where the untempered and the sampled distribution are equal."""
     logprobs: bool = True
     """Takes `logprobs`."""
     score: Literal["prompt_logprobs", "echo"] | None = None
-    """How it scores given tokens; both need prompts as ids."""
+    """How it scores given tokens. Both ways need prompts as ids."""
     seeded: Literal["always", "alone", "never"] = "never"
-    """Whether what it samples follows from the seed sent: always, only while it works on nothing else, never."""
+    """Whether samples follow from the seed: always, only while the server handles no other request, never."""
     generation_config: bool = False
-    """Sampling is set by a generation config of transformers, sent as JSON."""
+    """Sampling is set by a transformers generation config, sent as JSON."""
     end_ids: bool = False
     """Takes `stop_token_ids`."""
 
     def sampling(self, sampling: Sampling, limit: int, end_ids: Collection[int], limit_field: str) -> dict[str, Any]:
-        """The fields of a request's body that say how to draw; `limit` is the most new tokens that fit."""
+        """The sampling fields of a request's body. `limit` is the most new tokens that fit."""
         body: dict[str, Any] = {
             limit_field: limit,
             "temperature": sampling.temperature,
@@ -81,7 +81,7 @@ KINDS: dict[ServerKind, ServerTraits] = {
             "repetition_penalty": 1.0,
             "presence_penalty": 0.0,
             "frequency_penalty": 0.0,
-            "ignore_eos": True,  # the end ids that are sent say what ends a solution
+            "ignore_eos": True,  # the end ids that are sent determine where a solution ends
             "return_token_ids": True,
             "include_stop_str_in_output": True,
             "skip_special_tokens": False,

@@ -1,4 +1,4 @@
-"""Opens the openai engine that a config describes: starts the server if it says so, finds the model's name, and ends
+"""Opens the openai engine that a config describes: starts the server if requested, finds the model's name, and closes
 both together."""
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ class Speaker:
     end_ids: Collection[int]
     context: int | None = None
     weights: Path | None = None
-    """Its `from_pretrained` folder, where it is on this machine."""
+    """Its `from_pretrained` folder, if it is on this machine."""
     served: str | None = None
-    """The name that it is served by, where it has one."""
+    """The name under which it is served, if it has one."""
     chat: bool = False
-    """The server's own chat template wraps its prompts."""
+    """The server applies its own chat template to prompts."""
     system: str = ""
 
 
 @contextmanager
 def open_openai(config: OpenAIConfig, speaker: Speaker, *, log: Path, threads: int = 1) -> Iterator[OpenAIEngine]:
-    """The engine; a server of our own prints to `log`, runs with so many intra-op `threads` and ends with the
-    `with`."""
+    """The engine. A server of our own logs to `log`, runs with `threads` intra-op threads and ends with the `with`
+    block."""
     kind = KINDS[config.kind]
     with ExitStack() as stack:
         server = stack.enter_context(_server(config.serve, speaker, log, threads)) if config.serve else None
@@ -67,7 +67,7 @@ def open_openai(config: OpenAIConfig, speaker: Speaker, *, log: Path, threads: i
 
 
 async def only_model(transport: Transport) -> str:
-    """The name of the one model that the server lists; UserError where it lists none or several."""
+    """The name of the only model that the server lists. UserError if it lists none or several."""
 
     def read(answer: Any) -> list[str]:
         try:

@@ -1,4 +1,4 @@
-"""Log-probs of given tokens from a server: vLLM's `prompt_logprobs`, or the public API's `echo`."""
+"""Log-probabilities of given tokens from a server, by vLLM's `prompt_logprobs` or the public API's `echo`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Way = Literal["prompt_logprobs", "echo"]
 
 
 def scoring_body(way: Way, ids: Sequence[int]) -> dict[str, Any]:
-    """The body of a completion request that scores `ids`; one token is generated as well, which servers insist on."""
+    """The body of a completion request that scores `ids`. It also generates one token, since servers require that."""
     how = {"echo": True, "logprobs": 1} if way == "echo" else {"prompt_logprobs": 0}
     return {"prompt": list(ids), "temperature": 0.0, "max_tokens": 1, **how}
 
 
 def read_scores(way: Way, answer: Any, ids: Sequence[int], begin: int) -> list[float]:
-    """log p of `ids[begin:]`. UserError where the answer has not one for each: such a server cannot score.
+    """Log-probabilities of `ids[begin:]`. UserError if the answer lacks any of them: such a server cannot score.
 
     >>> read_scores("echo", {"choices": [{"logprobs": {"token_logprobs": [None, -0.5, -2.0, -0.1]}}]}, [7, 8, 9], 1)
     [-0.5, -2.0]

@@ -1,8 +1,8 @@
 """A model server that a stage starts, watches and stops.
 
-A guard process (server_guard.py) stands between the stage and the server, so that the server ends with the stage even
-if that is killed. The server listens on a port of the loopback interface that was free a moment ago; should another
-process have been faster, the next port is tried. What it prints goes to a file, whose last lines explain a failure.
+A guard process (server_guard.py) runs between the stage and the server, so that the server ends with the stage even if
+the stage is killed. The server listens on a port of the loopback interface that was free just before. If another
+process takes the port first, the next one is tried. Output goes to a file, whose last lines explain a failure.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from typing import Self
 from data_gen.errors import UserError
 
 PORTS = range(20_000, 32_000)
-"""Below the range from which systems give ports to clients, so that no outgoing connection sits on one."""
+"""Below the range of ephemeral ports, so that no outgoing connection occupies one."""
 PORT_TRIES = 5
 STOP_S = 20.0
-"""Longest that a guard takes to end its server, in seconds."""
+"""Longest time that a guard takes to end its server, in seconds."""
 LAST_LINES = 20
 _GUARD = Path(__file__).with_name("server_guard.py")
 
 
 class ModelServer:
-    """Runs `command(port)`, an argument list, while the `with` lasts; it must answer GET /health at
-    `http://127.0.0.1:port` with 200.
+    """Runs `command(port)`, an argument list, for the duration of the `with` block. The server must answer GET /health
+    at `http://127.0.0.1:port` with 200.
 
-    When it dies while it is used it is started again `restarts` times. `env` comes on top of this process's
-    environment. UserError, with the server's last lines, where it does not start within `start_timeout` seconds.
+    If it dies while in use, it is restarted up to `restarts` times. `env` is added to this process's environment.
+    UserError, with the server's last lines, if it does not start within `start_timeout` seconds.
 
     >>> with ModelServer(lambda port: ["vllm", "serve", "model", "--port", str(port)],
     ...     log=folder / "server.log") as server:  # doctest: +SKIP
@@ -58,7 +58,7 @@ class ModelServer:
         self._guard: subprocess.Popen[bytes] | None = None
         self._lock, self._given_up = threading.Lock(), threading.Event()
         self.url = ""
-        """Where its API is, up to and including `/v1`; another after a restart."""
+        """URL of its API, up to and including `/v1`. It changes after a restart."""
 
     def __enter__(self) -> Self:
         self._log.parent.mkdir(parents=True, exist_ok=True)
@@ -79,8 +79,8 @@ class ModelServer:
         return self._guard is None or self._guard.poll() is not None
 
     def revive(self) -> None:
-        """Start it again if it is dead. UserError with its last lines when it has died too often. Many threads may call
-        it at once."""
+        """Restart it if it is dead. UserError with its last lines if it has died too often. It may be called from many
+        threads at once."""
         with self._lock:
             if not self.dead():
                 return
@@ -95,11 +95,11 @@ class ModelServer:
             self._start()
 
     def give_up(self) -> None:
-        """End a start that another thread waits for."""
+        """Abort a start that another thread waits for."""
         self._given_up.set()
 
     def stop(self) -> None:
-        """Tell it to end, wait, kill it in the end. Nothing happens where it does not run."""
+        """Tell it to end, wait, and kill it if needed. Does nothing if it is not running."""
         self._given_up.set()
         guard, self._guard = self._guard, None
         if guard is None:
@@ -138,7 +138,7 @@ class ModelServer:
             )
 
     def _wait_until_healthy(self, port: int) -> bool:
-        """True once it answers; False when another process has the port. UserError when it ends or time is up."""
+        """True once it answers. False if another process has the port. UserError if it ends or time is up."""
         end = time.monotonic() + self._start_timeout
         while not healthy(f"http://127.0.0.1:{port}"):
             if self.dead():
@@ -155,7 +155,7 @@ class ModelServer:
         return self._owns(port)
 
     def _owns(self, port: int) -> bool:
-        """Whether it is our server that answered, not one that took the port first."""
+        """Whether our own server answered, not a process that took the port first."""
         import psutil
 
         assert self._guard is not None
@@ -175,7 +175,7 @@ class ModelServer:
         return port in listening
 
     def last_lines(self) -> str:
-        """The end of the log, with where it lies."""
+        """The end of the log, and its path."""
         with self._log.open("rb") as log:
             log.seek(max(0, self._log.stat().st_size - 65_536))
             lines = log.read().decode("utf-8", "replace").splitlines()[-LAST_LINES:]
@@ -201,7 +201,7 @@ def _taken(port: int) -> bool:
 
 
 def healthy(address: str) -> bool:
-    """Whether a server at `http://host:port` says that it is up."""
+    """Whether a server at `http://host:port` reports that it is healthy."""
     import httpx2
 
     try:

@@ -1,4 +1,4 @@
-"""The argument lists that start a model server, and the environment it gets."""
+"""The argument lists that start a model server, and its environment."""
 
 from __future__ import annotations
 
@@ -25,17 +25,16 @@ _INSTALL = {
 
 
 def serve_command(config: ServeConfig, weights: Path, *, context: int, gpu: bool) -> Callable[[int], list[str]]:
-    """port -> the argument list that serves the `from_pretrained` folder `weights`, under its path as the model's name,
-    on the loopback
-    interface: bfloat16 on a GPU, float32 on a CPU. UserError where the program is not to be found.
-    """
+    """Function from a port to the argument list that serves the `from_pretrained` folder `weights`, with its path as
+    the model's name, on the loopback interface: bfloat16 on a GPU, float32 on a CPU. UserError if the program is not
+    found."""
     fixed = ["--dtype", "bfloat16" if gpu else "float32"]
     if config.command == "vllm":
-        # The checkpoint's own sampling defaults stay out: every request says how to sample.
+        # The checkpoint's own sampling defaults are not used: every request states how to sample.
         fixed += ["--generation-config", "vllm", "--enable-prompt-tokens-details"]
         if not gpu:
-            # Of a prompt prefilled in parts the CPU sampler cannot take back the random numbers, and dies. Blocks of 32
-            # are its least.
+            # With chunked prefill the CPU sampler cannot rewind the random numbers and crashes. Blocks have at least 32
+            # tokens.
             whole = ["--no-enable-chunked-prefill", "--max-num-batched-tokens", str(max(8192, context))]
             fixed += [*whole, "--enforce-eager", "--block-size", "32"]
     program = _program(config)
@@ -53,7 +52,7 @@ def serve_command(config: ServeConfig, weights: Path, *, context: int, gpu: bool
 
 
 def serve_environment(threads: int) -> dict[str, str]:
-    """No network, and so many threads: what a server gets on top of this process's environment."""
+    """Additions to this process's environment for a server: no network, and `threads` threads."""
     return {
         **_OFFLINE,
         "OMP_NUM_THREADS": str(threads),

@@ -1,9 +1,9 @@
 """Runs a server for another process and ends it with that process, however it ends: `python -I server_guard.py
 COMMAND...`.
 
-The other process holds the far end of standard input; when that closes (it said stop, was killed, lost power to its
-terminal) the server's whole process group is told to end, and killed after a while. A server that ends by itself takes
-its left-over children with it.
+The other process holds the far end of standard input. When that closes (it was told to stop, was killed, or lost its
+terminal), the server's whole process group is told to end, and killed after a while. When a server ends by itself, its
+remaining children are ended too.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ GRACE_S = 10.0
 
 
 def main() -> int:
-    """The exit code of the server, 128 + n where signal n killed it."""
+    """The server's exit code, or 128 + n if signal n killed it."""
     for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the one who holds standard input decides
+        signal.signal(number, signal.SIG_IGN)  # the holder of standard input decides
     server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)
     while server.poll() is None and not select.select([sys.stdin], [], [], 0.1)[0]:
         pass
@@ -39,7 +39,7 @@ def main() -> int:
 
 
 def _alive(server: subprocess.Popen[bytes]) -> bool:
-    """Whether a process of the server's group is left."""
+    """Whether a process of the server's group remains."""
     server.poll()
     try:
         os.killpg(server.pid, 0)

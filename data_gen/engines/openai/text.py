@@ -1,5 +1,5 @@
-"""Between token ids and a server that speaks text: what to send for a prefix, and which ids a returned continuation
-has."""
+"""Conversion between token ids and text for a server: the text to send for a prefix, and the ids of a returned
+continuation."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ class Spelling:
 
 
 class TextBridge:
-    """Ids to text and back with the policy's `tokenizer`; `end_id` ends a solution; `keeps_stop`: see Kind."""
+    """Converts ids to text and back with the policy's `tokenizer`. `end_id` ends a solution. `keeps_stop`: see
+    ServerTraits."""
 
     def __init__(self, tokenizer: Any, end_id: int, *, keeps_stop: bool) -> None:
         self._tokenizer, self._end_id, self._keeps_stop = tokenizer, end_id, keeps_stop
 
     def spell(self, ids: Sequence[int]) -> Spelling:
-        """The text of a prefix. A token that the tokenizer puts in front by itself (bos) is left out: the server's will
-        do so, too."""
+        """The text of a prefix. A token that the tokenizer adds in front (bos) is left out, since the server will add
+        it, too."""
         for begin in (0, 1):
             text = self._tokenizer.decode(
                 list(ids[begin:]), skip_special_tokens=False, clean_up_tokenization_spaces=False
@@ -43,8 +44,8 @@ class TextBridge:
         )
 
     def message(self, ids: Sequence[int]) -> str:
-        """A prompt as what a user says: without special tokens, since the server's chat template writes its own.
-        UserError where the tokenizer has lost a part of it."""
+        """A prompt as a user message, without special tokens, since the server's chat template adds its own. UserError
+        if the tokenizer has lost a part of it."""
         text = self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
         if not self._tokenizer(text, add_special_tokens=False)["input_ids"] == list(ids):
             raise UserError(
@@ -54,8 +55,8 @@ class TextBridge:
         return text
 
     def sample(self, choice: Choice, sampling: Sampling) -> Sample:
-        """A continuation with its ids: the server's own, else the text tokenised once, with the end token where it
-        ended by itself.
+        """A continuation with its ids: the server's own, else the text tokenised once, with the end token if it ended
+        by itself.
 
         `logprobs` is empty unless there is one for every id.
         """
@@ -72,7 +73,7 @@ class TextBridge:
         return (*ids, self._end_id) if ended and ids[-1:] != (self._end_id,) else ids
 
     def _stop_string(self, choice: Choice, stop: Sequence[str]) -> str | None:
-        """The stop string that ended a continuation; None: an end token did."""
+        """The stop string that ended a continuation. None: an end token ended it."""
         if choice.tells_end or not stop:
             return choice.ended_by if isinstance(choice.ended_by, str) else None
         if self._keeps_stop:

@@ -1,4 +1,4 @@
-"""LoRA adapters that vLLM puts on a running model."""
+"""LoRA adapters that vLLM applies to a running model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from data_gen.errors import UserError
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-"""Ranks that vLLM makes room for."""
+"""Ranks that vLLM supports."""
 _AT_THE_ENDS = {"lm_head", "embed_tokens"}
 
 
@@ -26,28 +26,28 @@ class Adapter:
     """Last parts of the names of the modules that it adapts."""
 
     def request(self) -> Any:
-        """What vLLM wants to hear with a prompt."""
+        """The `LoRARequest` that vLLM takes with a prompt."""
         from vllm.lora.request import LoRARequest
 
         return LoRARequest(lora_name=str(self.folder), lora_int_id=self.number, lora_path=str(self.folder))
 
 
 def read_adapters(folders: Sequence[Path]) -> list[Adapter]:
-    """UserError for a folder that peft did not save, and for adapters that vLLM cannot score with."""
+    """UserError for a folder that peft did not save, or for adapters with which vLLM cannot score."""
     return [_read(folder.resolve(), number) for number, folder in enumerate(folders, 1)]
 
 
 def adapter_settings(adapters: Sequence[Adapter]) -> dict[str, Any]:
-    """The engine arguments that make room for these adapters."""
+    """The engine arguments that reserve room for these adapters."""
     if not adapters:
         return {}
     rank = max(adapter.rank for adapter in adapters)
     return {
         "enable_lora": True,
         "max_loras": len(adapters)
-        + 1,  # on a CPU, rows without an adapter take what is in the last place: it must stay empty
+        + 1,  # on a CPU, rows without an adapter use the last slot, so it must stay empty
         "max_lora_rank": min(room for room in RANKS if room >= rank),
-        # Without this, vLLM also prepares the output layer, and then fails on (or forgets) the log-probs of prompts.
+        # Without this, vLLM also prepares the output layer, and then fails on (or omits) the log-probs of prompts.
         "lora_target_modules": sorted({target for adapter in adapters for target in adapter.targets}),
     }
 

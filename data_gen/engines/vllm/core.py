@@ -1,7 +1,7 @@
-"""vLLM's engine as futures: prompts in, finished outputs out, stepped by a pump in whichever event loop asks.
+"""vLLM's engine as futures: prompts in, finished outputs out, stepped by a pump in the event loop that asks.
 
-vLLM runs in this process, so nothing has to be told that this process has died, and between two steps every runnable
-program has its say.
+vLLM runs in this process, so no death of another process has to be detected, and between two steps every runnable
+program runs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from data_gen.errors import UserError
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """UserError for a request that vLLM refuses: settings beyond its ranges, ids beyond the vocabulary."""
+    """UserError for a request that vLLM refuses: settings outside its ranges, ids outside the vocabulary."""
     from vllm.exceptions import VLLMClientError
 
     try:
@@ -42,7 +42,7 @@ class Prompt:
 
 
 def end_settings(end_ids: Iterable[int], stop: Iterable[str]) -> dict[str, Any]:
-    """Fields of vLLM's `SamplingParams`: what ends a continuation, and is kept; nothing else ends it."""
+    """Fields of vLLM's `SamplingParams` for what ends a continuation and is kept. Nothing else ends it."""
     return {
         "stop": list(stop),
         "include_stop_str_in_output": True,
@@ -54,7 +54,7 @@ def end_settings(end_ids: Iterable[int], stop: Iterable[str]) -> dict[str, Any]:
 
 
 class VllmCore:
-    """Rows under way in one `LLMEngine`."""
+    """Rows in progress in one `LLMEngine`."""
 
     def __init__(self, running: Running) -> None:
         self._running: Running | None = running
@@ -64,7 +64,7 @@ class VllmCore:
         self._numbers = itertools.count()
 
     async def ask(self, prompts: Sequence[Prompt], usage: Usage) -> list[Any]:
-        """The finished `RequestOutput` of every prompt, in order. All are given up if this is cancelled; what they cost
+        """The finished `RequestOutput` of every prompt, in order. If this is cancelled, all are abandoned. Their cost
         goes to `usage`."""
         asked: dict[str, asyncio.Future[Any]] = {}
         try:
@@ -80,7 +80,7 @@ class VllmCore:
 
     @property
     def busy(self) -> bool:
-        """Whether any row is under way."""
+        """Whether any row is in progress."""
         return bool(self._waiting)
 
     def step(self) -> bool:
@@ -93,7 +93,7 @@ class VllmCore:
         return bool(finished)
 
     def fail(self, error: Exception) -> None:
-        """Every row ends with `error`. Blocks that the failed step was to fill count as cached by now, so the cache is
+        """Every row ends with `error`. Blocks that the failed step was to fill already count as cached, so the cache is
         emptied."""
         waiting = self._waiting
         self._abort(set(waiting))
@@ -103,7 +103,7 @@ class VllmCore:
                 future.set_exception(error)
 
     def close(self) -> None:
-        """Give everything back. Closing twice is fine."""
+        """Release everything. Closing twice is fine."""
         running, self._running, self.llm = self._running, None, None
         if running is not None:
             running.end()
@@ -117,7 +117,7 @@ class VllmCore:
             )
 
     def _abort(self, names: set[str]) -> int:
-        """Forget these rows; the tokens that they had generated."""
+        """Abandon these rows and count the tokens that they had generated."""
         self._waiting = {name: future for name, future in self._waiting.items() if name not in names}
         if self.llm is None or not names:
             return 0

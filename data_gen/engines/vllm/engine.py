@@ -22,11 +22,11 @@ _63_BITS = (1 << 63) - 1
 class VllmEngine:
     """Samples from and scores with the model in the `from_pretrained` folder `weights`.
 
-    `end_ids` end a continuation, nothing else does. `adapters` are peft folders that `with_adapter` may put on the
-    model. vLLM is started here and ends with `close`, or with this process. Log-probs are of the raw distribution,
-    before temperature and top-p. Every sample has its own generator: ids follow from the seeds up to rounding, which
-    depends on the batch as it does in every engine that is not bitwise `deterministic`. Temperatures above 2 are
-    refused by vLLM, those below 0.01 are taken as 0.01 (0 is greedy).
+    Only `end_ids` end a continuation. `adapters` are peft folders that `with_adapter` may apply to the model. vLLM
+    starts here and ends with `close`, or with this process. Log-probabilities are of the raw distribution, before
+    temperature and top-p. Every sample has its own generator. Ids follow from the seeds up to rounding, which depends
+    on the batch as in every engine that is not bitwise `deterministic`. vLLM refuses temperatures above 2 and treats
+    those below 0.01 as 0.01 (0 is greedy).
 
     >>> engine = VllmEngine(Path("model"), end_ids=[2])  # doctest: +SKIP
     >>> [sample] = await engine.generate(Request(prefix=(5, 9), sampling=Sampling(max_tokens=8),
@@ -47,7 +47,7 @@ class VllmEngine:
         self._adapter: Any = None
 
     def with_adapter(self, folder: Path) -> VllmEngine:
-        """The same running vLLM under one of its `adapters`, with a usage of its own; closing either closes both."""
+        """The same running vLLM under one of its `adapters`, with its own usage. Closing either closes both."""
         if folder.resolve() not in self._adapters:
             raise UserError(
                 f"adapter {folder} was not among the adapters that this engine was started with; name it there."
@@ -57,14 +57,14 @@ class VllmEngine:
         return other
 
     def with_end_ids(self, end_ids: Iterable[int]) -> VllmEngine:
-        """The same running vLLM with other ends and a usage of its own; closing either closes both."""
+        """The same running vLLM with other ends and its own usage. Closing either closes both."""
         other = object.__new__(VllmEngine)
         other.__dict__.update(self.__dict__, usage=Usage(), _end_ids=sorted(end_ids))
         return other
 
     @property
     def busy(self) -> bool:
-        """Whether any row is under way."""
+        """Whether any row is in progress."""
         return self._core.busy
 
     async def generate(self, request: Request) -> list[Sample]:
@@ -86,8 +86,8 @@ class VllmEngine:
         return samples
 
     async def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:
-        """log p of each token of each continuation. UserError if the prefix and the longest one together do not fit the
-        context."""
+        """Log-probability of each token of each continuation. UserError if the prefix and the longest one together do
+        not fit the context."""
         check_score(prefix, continuations, self.context)
         self.usage.requests += 1
         self.usage.prompt_tokens += len(prefix)
@@ -95,7 +95,7 @@ class VllmEngine:
         return await score_continuations(self._core, self._adapter, list(prefix), continuations, self.usage)
 
     async def aclose(self) -> None:
-        """Nothing belongs to the event loop but the pump, which ends by itself; vLLM stays (`close` ends it)."""
+        """Only the pump belongs to the event loop, and it ends by itself. vLLM stays until `close`."""
 
     def close(self) -> None:
         """End vLLM: memory, worker processes, shared memory."""
@@ -128,7 +128,7 @@ class VllmEngine:
 
 def _sample(output: Any) -> Sample:
     flat = output.logprobs
-    # A position lists the sampled token first, and others behind it if a neighbour in the step asked for some.
+    # A position lists the sampled token first. Others follow if a neighbour in the step asked for some.
     logprobs = tuple(flat.logprobs[start] for start in flat.start_indices)
     return Sample(
         token_ids=tuple(output.token_ids),

@@ -1,4 +1,4 @@
-"""What vLLM may do to the process that it runs in, where its log goes, and what its workers leave behind."""
+"""Limits vLLM's effects on its process, and handles its log and what its workers leave behind."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 from uuid import uuid4
 
 SOCKET_FOLDER = 65
-"""Longest path of a folder for vLLM's sockets: with their names it must stay below 108 characters."""
+"""Longest path of a folder for vLLM's sockets. With their names it must stay below 108 characters."""
 
 
 @contextmanager
 def contained(folder: Path) -> Iterator[None]:
-    """Give vLLM its environment, with `folder` for its log and sockets, and undo what it does to the process: seeds,
+    """Sets vLLM's environment, with `folder` for its log and sockets, and undoes its changes to the process: seeds,
     variables, threads."""
     import numpy as np
     import torch
@@ -27,13 +27,13 @@ def contained(folder: Path) -> Iterator[None]:
     set_threads, threads = torch.set_num_threads, torch.get_num_threads()
     os.environ |= {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork of a process whose threads have worked can hang
+        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork can hang if threads of the process have been running
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_LOGGING_CONFIG_PATH": str(_log_settings(folder)),
         "VLLM_RPC_BASE_PATH": str(folder) if len(str(folder)) < SOCKET_FOLDER else "/tmp",
         "OMP_NUM_THREADS": str(threads),
     }
-    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # this process's threads are not vLLM's alone
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # this process's threads are not only vLLM's
     try:
         yield
     finally:
@@ -48,11 +48,11 @@ def contained(folder: Path) -> Iterator[None]:
 
 
 def _log_settings(folder: Path) -> Path:
-    """The file that tells vLLM and its workers to log to `folder/vllm.log` and to stderr. vLLM reads it once a
+    """The file that makes vLLM and its workers log to `folder/vllm.log` and to stderr. vLLM reads it once per
     process."""
     log = str(folder / "vllm.log")
     for handler in logging.getLogger("vllm").handlers:
-        if isinstance(handler, logging.FileHandler):  # of an earlier engine; it opens the new file by itself
+        if isinstance(handler, logging.FileHandler):  # the handler of an earlier engine; it opens the new file by itself
             handler.close()
             handler.baseFilename = log
     handlers = {
@@ -72,7 +72,7 @@ def _log_settings(folder: Path) -> Path:
 
 
 def meet_in(folder: Path) -> None:
-    """vLLM's processes find each other through a file that they leave behind: have it in `folder`."""
+    """vLLM's processes find each other through a file that they leave behind. This puts it into `folder`."""
     from vllm.v1.executor import multiproc_executor, uniproc_executor
 
     for module in (multiproc_executor, uniproc_executor):
@@ -80,7 +80,7 @@ def meet_in(folder: Path) -> None:
 
 
 def shared_memory(workers: Iterable[BaseProcess]) -> set[Path]:
-    """What vLLM's CPU workers share under /dev/shm: they end without removing it."""
+    """Files of vLLM's CPU workers under /dev/shm. The workers end without removing them."""
     import psutil
 
     paths: set[Path] = set()
@@ -92,6 +92,6 @@ def shared_memory(workers: Iterable[BaseProcess]) -> set[Path]:
 
 
 def remove(files: Iterable[Path]) -> None:
-    """Remove files, those that have gone already excepted."""
+    """Remove files, ignoring those that are already gone."""
     for file in files:
         file.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
-"""Log-probs of many continuations of one prefix with vLLM.
+"""Log-probabilities of many continuations of one prefix with vLLM.
 
-All of a continuation but its last token is appended to the prefix and scored as a prompt; the last token is looked up
-where vLLM would sample. So continuations that differ in their last token only, single tokens above all, are one row,
-and one may end where the context does.
+All of a continuation but its last token is appended to the prefix and scored as a prompt. The last token is read from
+the distribution from which vLLM would sample. Continuations that differ only in their last token, such as single
+tokens, thus share one row, and a continuation may end at the end of the context.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from data_gen.engines.vllm.core import Prompt, VllmCore
 
 Ids = tuple[int, ...]
 Row = tuple[Ids, list[int]]
-"""What continuations have in common (all but their last tokens), and the distinct last tokens."""
+"""The common part of continuations (all but their last tokens), and the distinct last tokens."""
 
 
 async def score_continuations(
     core: VllmCore, adapter: Any, prefix: list[int], continuations: Sequence[Sequence[int]], usage: Usage
 ) -> list[list[float]]:
-    """One list a continuation, in order."""
+    """One list per continuation, in order."""
     rows = _rows(continuations)
     if not rows:
         return [[] for _ in continuations]
@@ -31,7 +31,7 @@ async def score_continuations(
             [Prompt([*prefix, *stem], _params(stem, lasts, cached), adapter) for stem, lasts in rows], usage
         )
 
-    # The bare prefix goes first, so that the others find it cached: logits over the vocabulary are made of every
+    # The bare prefix goes first, so that the others find it cached: logits over the vocabulary are computed for every
     # uncached prompt token.
     bare, stemmed = [row for row in rows if not row[0]] or [((), [])], [row for row in rows if row[0]]
     outputs = await ask(bare, cached=True)
@@ -76,8 +76,7 @@ def _params(stem: Ids, lasts: list[int], cached: bool) -> Any:
 
 
 def _whole(row: Row, output: Any, prefix: int) -> bool:
-    """Whether the stem was scored: what came from the cache, a stem that was sampled before for example, has no
-    logits."""
+    """Whether the stem was scored. Cached tokens, e.g. of a stem that was sampled before, have no logits."""
     stem, flat = row[0], output.prompt_logprobs
     starts = flat.start_indices[-len(stem) :]
     return (

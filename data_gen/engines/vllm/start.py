@@ -1,4 +1,4 @@
-"""Starting vLLM in this process: its settings, and failures explained by its own log."""
+"""Starts vLLM in this process: its settings, and error messages that quote its own log."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from data_gen.engines.vllm.process import contained, meet_in, remove, shared_mem
 from data_gen.errors import UserError
 
 LOG_LINES = 12
-"""Last lines of vLLM's log that a failed start shows."""
+"""Number of last lines of vLLM's log that a failed start shows."""
 CPU_KV_GIB = 2.0
 CPU_BLOCK = 32
 
 
 @dataclass(slots=True)
 class Running:
-    """A `LLMEngine` and the folder with its log and its processes' meeting point."""
+    """An `LLMEngine`, and the folder with its log and its processes' rendezvous file."""
 
     llm: Any
     folder: TemporaryDirectory[str]
 
     def end(self) -> None:
-        """Give everything back: memory, worker processes, shared memory, files."""
+        """Release everything: memory, worker processes, shared memory, files."""
         import torch
 
         files = shared_memory(multiprocessing.active_children())
@@ -98,7 +98,7 @@ def _settings(weights: Path, config: VllmConfig) -> dict[str, Any]:
         "dtype": "float32" if cpu else "bfloat16",
         "seed": 0,
         "max_model_len": context,
-        "logprobs_mode": "raw_logprobs",  # before temperature and top-p: what base.Sample says
+        "logprobs_mode": "raw_logprobs",  # before temperature and top-p, as base.Sample says
         "generation_config": "vllm",  # no sampling defaults from the folder
         "max_num_seqs": config.slots,
         "tensor_parallel_size": config.tensor_parallel,
@@ -112,15 +112,14 @@ def _settings(weights: Path, config: VllmConfig) -> dict[str, Any]:
         "use_tqdm_on_load": False,
     }
     if cpu:
-        # A prompt that is prefilled in parts takes back the random numbers of all parts but the last, which a CPU
-        # generator cannot do.
+        # Chunked prefill rewinds the random numbers of all chunks but the last, which a CPU generator cannot do.
         settings |= {"enable_chunked_prefill": False, "max_num_batched_tokens": max(8192, context)}
     return settings
 
 
 def _check(llm: Any) -> None:
-    """One token: what the kernels or the C++ compiler (log-probs are compiled) cannot do shows now and not in the first
-    problem."""
+    """Generates one token, so that missing kernels or a failing C++ compiler (log-probs are compiled) show now and not
+    in the first problem."""
     from vllm import SamplingParams
 
     settings = SamplingParams(max_tokens=1, logprobs=0, detokenize=False)
@@ -130,7 +129,7 @@ def _check(llm: Any) -> None:
 
 
 def _clean_up(error: Exception, before: set[Any]) -> None:
-    """A half-built engine hangs on the frames of its error; let it go, and its workers and process groups with it."""
+    """The frames of its error hold a half-built engine. Release it with its workers and process groups."""
     from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
 
     traceback.clear_frames(error.__traceback__)
