@@ -1,2 +1,2 @@
-"""Answer checking: exact readings of choices and numbers first, symbolic comparison and generators' scorers in a
-killable process last."""
+"""Answer checking: first exact readings of choices and numbers, then symbolic comparison and generators' scorers in a
+process that can be killed."""

@@ -1,4 +1,4 @@
-"""The near side of the checker process: one worker, started when first needed, replaced when it dies."""
+"""The client of the checker process: one worker, started when first needed and replaced when it dies."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from data_gen.errors import UserError
 from data_gen.records.verdict import Grade, Verdict
 
 CPU_SECONDS = 5.0
-"""Processor time that one answer may take. Not wall time, so that a busy machine does not change verdicts."""
+"""Processor time limit per answer. It is not wall time, so a busy machine does not change verdicts."""
 
 REMEMBERED = 10_000
-"""Golds whose reading is kept, at most."""
+"""Most golds whose result is cached."""
 
 
 class Checker:
-    """Judges answers in a process of its own (`data_gen.grading.worker`). Safe to call from any thread.
+    """Grades answers in a separate process (`data_gen.grading.worker`). It is safe to call from any thread.
 
-    The process guards against answers that hang, crash or fill the memory. It is no sandbox: it has the rights of its
-    user.
+    The process guards against answers that hang, crash or fill the memory. It is not a sandbox: it has its user's
+    rights.
 
     Args:
         cpu_seconds: Processor time of one answer; the hard limit by the wall clock is six times that.
@@ -38,7 +38,8 @@ class Checker:
         self._read: dict[str, bool] = {}
 
     def reads(self, gold: str) -> bool:
-        """Whether a reference formula, alone, is read within the limits. Remembered, since many answers meet one gold.
+        """Whether a reference formula by itself can be read within the limits. The result is cached, since many answers
+        share one gold.
 
         Raises:
             UserError: If the worker cannot start because math-verify does not import.
@@ -50,8 +51,8 @@ class Checker:
         return self._read[gold]
 
     def compare(self, gold: str, answer: str) -> Grade:
-        """Two formulas, of which `reads` has read gold: CORRECT or WRONG `math_verify`; WRONG `timeout` or
-        `checker_died` (out of memory, for one), since then the answer is to blame.
+        """Compares two formulas, of which gold was accepted by `reads`: CORRECT or WRONG `math_verify`. WRONG `timeout`
+        or `checker_died` (e.g. out of memory), since then the answer is the cause.
 
         Raises:
             UserError: If the worker cannot start because math-verify does not import.
@@ -78,7 +79,8 @@ class Checker:
         )
 
     def _judge(self, question: dict[str, Any]) -> Grade:
-        """The verdict; a worker that dies of anything but its timer is asked once more: somebody may have killed it."""
+        """The verdict. A worker that dies of anything but its timer is asked once more, since it may have been killed
+        from outside."""
         reply = self._reply(question)
         if reply.get("reason") == "checker_died":
             reply = self._reply(question)
@@ -102,8 +104,7 @@ class Checker:
         return reply
 
     def after_fork(self) -> None:
-        """In a forked child: let go of the parent's worker, which must still see its pipe close when the parent
-        dies."""
+        """In a forked child: release the parent's worker, which must still see its pipe close when the parent dies."""
         self._lock = threading.Lock()
         if self._process is not None:
             for pipe in (self._process.stdin, self._process.stdout):
@@ -112,7 +113,7 @@ class Checker:
             self._process = None
 
     def _start(self) -> subprocess.Popen[str]:
-        # A session of its own: Ctrl-C at a terminal goes to the parent, which decides.
+        # A session of its own, since Ctrl-C at a terminal is for the parent to handle.
         process = subprocess.Popen(
             [sys.executable, "-m", "data_gen.grading.worker"],
             stdin=subprocess.PIPE,
@@ -134,11 +135,11 @@ class Checker:
         return process
 
     def _stop(self) -> int:
-        """Kill and reap the worker; the exit status, negative for a signal."""
+        """Kill and reap the worker. Returns the exit status, negative for a signal."""
         process, self._process = self._process, None
         assert process is not None
         if process.poll() is None and process.stdout is not None:
-            # Its pipe closed: it is dying of its own alarm, whose number is the reason to report.
+            # Its pipe closed, so it is dying of its own alarm. The alarm's number is the reason to report.
             try:
                 process.wait(timeout=1)
             except subprocess.TimeoutExpired:
@@ -147,7 +148,7 @@ class Checker:
             if pipe is not None:
                 with contextlib.suppress(
                     BrokenPipeError
-                ):  # a question that the dead worker never took is still in the buffer
+                ):  # a question that the dead worker never read is still in the buffer
                     pipe.close()
         return process.wait()
 
@@ -163,14 +164,14 @@ def _ask(process: subprocess.Popen[str], question: dict[str, Any]) -> dict[str, 
 
 
 def _read(process: subprocess.Popen[str]) -> dict[str, Any] | None:
-    """The next line as JSON; None where the worker died."""
+    """The next line as JSON. None if the worker died."""
     assert process.stdout is not None
     line = process.stdout.readline()
     return json.loads(line) if line.endswith("\n") else None
 
 
 _CHECKER = Checker()
-if hasattr(os, "register_at_fork"):  # not where nothing forks
+if hasattr(os, "register_at_fork"):  # only on platforms with fork
     os.register_at_fork(after_in_child=_CHECKER.after_fork)
 
 

@@ -16,11 +16,11 @@ _NEGATION = re.compile(r"\b(?:not|except|neither|nor|cannot|never|or)\b|n't\b", 
 _AUTO = re.compile(r"\(\s*[A-Ja-j]\s*\)|[A-J][.)]?")
 _SAME = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
 _GOES_ON = re.compile(r"(?:it|he|she|they|we|you|i|this|that|these|those|there|the|an?|because|since|as)\b")
-"""Words that may follow `no` as an answer; before others, as in `no solution`, it is a determiner."""
+"""Words that may follow `no` in an answer. Before other words, as in `no solution`, it is a determiner."""
 
 
 def gold_letters(text: str) -> frozenset[str]:
-    """The letters of a reference answer that is nothing but letters; none for anything else.
+    """The letters of a reference answer that consists only of letters. Empty for anything else.
 
     >>> sorted(gold_letters("(B)")), sorted(gold_letters("A, D")), sorted(gold_letters("ACD")), gold_letters("A bird")
     (['B'], ['A', 'D'], ['A', 'C', 'D'], frozenset())
@@ -32,7 +32,7 @@ def gold_letters(text: str) -> frozenset[str]:
 
 
 def picked_letters(text: str) -> frozenset[str]:
-    """The letters that an answer picks; none where it is unclear. The option's text may follow a single letter.
+    """The letters that an answer picks. Empty if unclear. The option's text may follow a single letter.
 
     >>> ["".join(picked_letters(text)) for text in ("(B) 150 m", "A bird", "A or B", "not (B)")]
     ['B', '', '', '']
@@ -49,7 +49,7 @@ def picked_letters(text: str) -> frozenset[str]:
 
 
 def picked_letter(text: str, *, is_gold: bool) -> str | None:
-    """The one letter that a text picks, or None. Gold must be a letter A-J alone: others are names of variables."""
+    """The one letter that a text picks, or None. Gold must be a single letter A-J: others are variable names."""
     if is_gold and not _AUTO.fullmatch(text):
         return None
     picked = gold_letters(text) if is_gold else picked_letters(text)
@@ -57,7 +57,7 @@ def picked_letter(text: str, *, is_gold: bool) -> str | None:
 
 
 def picked_word(text: str, *, is_gold: bool) -> str | None:
-    """`yes` or `no`, also for true and false; None for anything else, and for an answer that says both.
+    """`yes` or `no`, also for true and false. None for anything else, and for an answer that says both.
 
     >>> [picked_word(t, is_gold=False) for t in ("Yes, he can", "no solution", "It is false", "I can't say yes")]
     ['yes', None, 'no', None]

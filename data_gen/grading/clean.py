@@ -1,4 +1,4 @@
-"""Mark-up off: what of a final answer is decoration and not content; and when two texts are the same."""
+"""Removes the formatting of final answers, and decides when two texts are equal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _REPLACED = (
     (re.compile(r"[\u2212\u2013\u2010]"), "-"),
 )
 _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " ", 0x3002: "."}
-"""Full-width forms of ASCII, and the ideographic space and stop."""
+"""Full-width forms of ASCII, and the ideographic space and full stop."""
 _LEAD_IN = re.compile(
     r"(?:(?:so|thus|hence|therefore)\b,?\s*)?(?:the|my|our)?\s*(?:(?:final|correct|right|best)\s+)?"
     r"(?:answer|result)\s*(?:is\b|:|=)\s*:?\s*(\S.*)",
@@ -57,8 +57,8 @@ MATH_WORDS = frozenset(
 
 
 def plain(text: str) -> str:
-    r"""The text without wrappers (`$..$`, `\(..\)`, `\boxed{..}`, bold), text commands, spacing commands and closing
-    stop; full-width characters become ASCII.
+    r"""The text without wrappers (`$..$`, `\(..\)`, `\boxed{..}`, bold), text commands, spacing commands and final full
+    stop. Full-width characters become ASCII.
 
     >>> plain(r"$\boxed{\text{(B)}}$"), plain(r"\$1{,}234."), plain(r"\dfrac{1}{2}")
     ('(B)', '$1,234', '\\frac{1}{2}')
@@ -74,13 +74,13 @@ def plain(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Ordinary words in lower case: two letters or more, no commands, no names of functions."""
+    """Ordinary words in lower case: at least two letters, no commands, no function names."""
     found = [w.lower() for w in _WORD.findall(_COMMAND.sub(" ", text))]
     return [w for w in found if w not in MATH_WORDS]
 
 
 def after_lead_in(text: str) -> str:
-    """What follows `The answer is` or the like at the beginning; the text itself where nothing does.
+    """The text after a beginning such as `The answer is`. Without one, the text itself.
 
     >>> after_lead_in("So the final answer is: 5 apples"), after_lead_in("5 apples")
     ('5 apples', '5 apples')
@@ -90,8 +90,8 @@ def after_lead_in(text: str) -> str:
 
 
 def same_text(gold: str, answer: str) -> bool:
-    """Whether two texts have the same words: case, mark-up, white space, punctuation at both ends and a lead-in do not
-    count. Articles, accents and punctuation inside do.
+    """Whether two texts have the same words. Case, mark-up, white space, punctuation at both ends and a lead-in do not
+    count. Articles, accents and inner punctuation do.
 
     >>> same_text("New York", r"\\text{new  York}."), same_text("New York", "York New")
     (True, False)

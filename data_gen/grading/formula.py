@@ -1,5 +1,5 @@
-"""What is a formula: a text that math-verify may read, since nothing in it would be passed over or multiplied
-together."""
+"""Decides which texts are formulas: texts in which math-verify would neither skip anything nor multiply adjacent
+parts."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _UNIT = re.compile(r"(?<=[\d})\]!])\s+(?:[A-Za-z]{2,}(?:\^\{?[23]\}?|[²³])?\s*
 
 
 def formula(text: str) -> str | None:
-    """The formula that the whole text is, behind a lead-in and before a unit; None for words, dates, times, ranges,
-    codes and everything else that would be read in part only.
+    """The formula that the whole text is, after a lead-in and before a unit. None for words, dates, times, ranges,
+    codes and everything else that would be read only in part.
 
     Args:
         text: What `plain` leaves of an answer.

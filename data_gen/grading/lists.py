@@ -1,4 +1,4 @@
-"""Lists in answers: read from JSON, from Python's notation or from text with separators; elements compared by type."""
+"""Lists in answers, read from JSON, Python notation or text with separators. Elements are compared by type."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 from data_gen.grading.clean import after_lead_in, plain
 
 _LONGEST = 100_000
-"""Characters of a text that is read as a list."""
+"""Most characters of a text that is read as a list."""
 _NUMERAL = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?")
 _MISSING = object()
 
 
 def read_list(text: str, fields: Sequence[str] = (), separator: str = ",") -> list[Any] | None:
-    """The elements of a list; None where the text is no list.
+    """The elements of a list. None if the text is no list.
 
     Args:
         text: JSON (`["a", 1]`), Python's notation (`['a', 1]`), or elements between separators, in brackets or not.
@@ -45,8 +45,8 @@ def read_list(text: str, fields: Sequence[str] = (), separator: str = ",") -> li
 def same_element(gold: Any, said: Any) -> bool:
     """Whether two elements are the same.
 
-    Numbers are equal by value, text by its characters but for white space at both ends, lists element by element. Text
-    equals a number only where it is that number's numeral: "7" is 7 and "007" is not.
+    Numbers are equal by value, text by its characters except for white space at both ends, lists element by element.
+    Text equals a number only if it is that number's numeral: "7" is 7 and "007" is not.
     """
     if isinstance(gold, list | tuple) or isinstance(said, list | tuple):
         both = isinstance(gold, list | tuple) and isinstance(said, list | tuple)
@@ -66,7 +66,7 @@ def prefix_length(gold: Sequence[Any], said: Sequence[Any]) -> int:
 
 
 def _literal(text: str) -> Any:
-    """What JSON or Python's notation says; `_MISSING` for neither."""
+    """The value in JSON or Python notation. `_MISSING` if it is neither."""
     if not text or len(text) > _LONGEST or text[0] not in "[({":
         return _MISSING
     for read in (json.loads, ast.literal_eval):
@@ -78,7 +78,7 @@ def _literal(text: str) -> Any:
 
 
 def _atom(value: Any) -> Any:
-    """A number as a Fraction, text that is a numeral included; anything else as text."""
+    """A number as a Fraction, including text that is a numeral. Anything else as text."""
     if isinstance(value, bool) or value is None:
         return str(value).lower()
     if isinstance(value, int):

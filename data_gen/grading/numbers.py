@@ -10,7 +10,7 @@ from fractions import Fraction
 from data_gen.grading.clean import MATH_WORDS, words
 
 _LONGEST = 400
-"""Longest text read as a number, in characters."""
+"""Longest text that is read as a number, in characters."""
 _NUM = r"(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)"
 _BODY = (
     rf"(?:(?P<whole>\d+)\s*(?:\s(?P<mn>\d+)\s*/\s*(?P<md>\d+)|\s*\\frac\{{(?P<mn2>\d+)\}}\{{(?P<md2>\d+)\}})"
@@ -30,7 +30,7 @@ _SCALES = {
     "cents": Fraction(1, 100),
     "dozen": Fraction(12),
 }
-"""Units under which a number may be given or meant with and without its factor."""
+"""Units with which a number may be given or meant with and without its factor."""
 _MAGNITUDES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9}
 _SHORT_UNITS = frozenset(
     [
@@ -70,18 +70,18 @@ _CUE = re.compile(r".*\b(?:answer|result|total)\s*(?:is|:|=)\s*(.+)", re.S | re.
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A number as it stands, the factor of a unit that may be left out (`%`: 1/100), and how it was written."""
+    """A number as written, the factor of an optional unit (`%`: 1/100), and its notation."""
 
     value: Fraction
     scale: Fraction | None
     kind: str
     """`integer`, `decimal`, `fraction`, `percent` or `scaled`."""
     point: bool
-    """Written with a decimal point: perhaps a rounding."""
+    """Written with a decimal point, so it may be rounded."""
 
 
 def read_number(text: str) -> Reading | None:
-    r"""The number that the whole text is, with an optional currency sign and unit; None for anything else.
+    r"""The number that the whole text is, with an optional currency sign and unit. None for anything else.
 
     >>> read_number("$1,234.50").value, read_number("1 1/2 hours").value, read_number("2 pi")
     (Fraction(2469, 2), Fraction(3, 2), None)
@@ -102,8 +102,8 @@ def read_number(text: str) -> Reading | None:
 def same_number(gold: Reading, said: Reading) -> bool:
     """Equality of two readings.
 
-    Where one side alone has such a unit, both of its readings count (50 % is 50 and 0.5). A decimal matches
-    a fraction without finite decimal, such as 1/3, to a millionth of it; all else is exact.
+    If only one side has such a unit, both of its readings count (50 % is 50 and 0.5). A decimal matches a fraction
+    without finite decimal, such as 1/3, to a millionth of the fraction. Everything else is exact.
     """
     if gold.scale is not None and said.scale is not None:
         return gold.value * gold.scale == said.value * said.scale
@@ -111,8 +111,8 @@ def same_number(gold: Reading, said: Reading) -> bool:
 
 
 def only_number(prose: str) -> Reading | None:
-    """The one number in a sentence, or the one after `answer is`; None where there are none, several, or a hedge such
-    as `or`."""
+    """The one number in a sentence, or the one after `answer is`. None if there are none, several, or a hedge such as
+    `or`."""
     cue = _CUE.fullmatch(prose)
     if cue and (named := read_number(cue[1].strip())):
         return named
@@ -123,14 +123,15 @@ def only_number(prose: str) -> Reading | None:
 
 
 def said_number(answer: str) -> Reading | None:
-    """The number that an answer says: all of it, the last side of an equation, or the only number of a sentence."""
+    """The number that an answer gives: the whole text, the last side of an equation, or the only number of a
+    sentence."""
     said = read_number(answer) or read_number(last_side(answer))
     return only_number(answer) if said is None and words(answer) else said
 
 
 def last_side(text: str) -> str:
-    """What follows the last equals sign of one equation or chain (`x = 3`, `9 * 2 = 18`); the text itself for a list of
-    several."""
+    """The text after the last equals sign of one equation or chain (`x = 3`, `9 * 2 = 18`). For a list of several
+    equations, the text itself."""
     return text if ", " in text or ";" in text or words(text) else re.split(r"=|\\approx|≈", text)[-1].strip()
 
 
@@ -149,7 +150,7 @@ def _fraction(text: str) -> Fraction:
 
 
 def readings(reading: Reading) -> tuple[Fraction, ...]:
-    """The values that a reading may stand for: `50 %` for 50 and 1/2."""
+    """The values that a reading may mean: 50 and 1/2 for `50 %`."""
     return (reading.value,) if reading.scale is None else (reading.value, reading.value * reading.scale)
 
 
@@ -161,7 +162,7 @@ def _equal(gold: Fraction, gold_point: bool, said: Fraction, said_point: bool) -
 
 
 def _ends(value: Fraction) -> bool:
-    """Whether the decimal expansion is finite: the denominator has no prime factor but 2 and 5."""
+    """Whether the decimal expansion is finite: the denominator has no prime factors except 2 and 5."""
     below = value.denominator
     return pow(10, below.bit_length(), below) == 0
 

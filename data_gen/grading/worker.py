@@ -1,10 +1,10 @@
-"""The far side of the checker process: `python -m data_gen.grading.worker`, JSON lines in, JSON lines out.
+"""The checker process: `python -m data_gen.grading.worker`. It reads and writes JSON lines.
 
 A question is `{"kind": "reads", gold, cpu_seconds}`, `{"kind": "math", gold, answer, cpu_seconds}` or `{"kind":
-"reasoning_gym", generator, config, entry, answer, cpu_seconds}`, a reply `{verdict, reason, score}`, or `{error}` for a
-mistake of the user's. Each judgement runs under two kernel timers whose signals are left to their default, which is to
-end the process: neither Python code nor a big-number routine in C can outlast them, even when the parent is gone.
-Between judgements the end of stdin ends the process.
+"reasoning_gym", generator, config, entry, answer, cpu_seconds}`. A reply is `{verdict, reason, score}`, or `{error}`
+for a user error. Each grading runs under two kernel timers whose signals keep their default action, which ends the
+process. Neither Python code nor a big-number routine in C can outlast them, even when the parent is gone. Between
+gradings the process ends when stdin closes.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from data_gen.grading.clean import words
 from data_gen.sources.generators import generator, unpack
 
 MEMORY = 4 << 30
-"""Bytes of address space: a tower of powers ends in MemoryError, not in the machine's swap."""
+"""Bytes of address space, so that a tower of powers ends in MemoryError and not in swapping."""
 WALL_FACTOR = 6
-"""Wall-clock limit over processor-time limit."""
+"""Ratio of the wall-clock limit to the processor-time limit."""
 _MARKED = re.compile(r"\$|\\\(|\\\[|\\boxed")
 _JOINING = {"and", "or", "infinity", "infty", "oo"}
 _LATEX = (
@@ -44,7 +44,7 @@ _LATEX = (
 
 def main() -> None:
     """Answer questions until stdin closes."""
-    with contextlib.suppress(ValueError, OSError):  # macOS knows the limit and refuses to set it
+    with contextlib.suppress(ValueError, OSError):  # macOS knows the limit but refuses to set it
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     questions, replies = _private_pipes()
     try:
@@ -67,11 +67,11 @@ def main() -> None:
 
 
 Judgement = tuple[str, str, float | None]
-"""Verdict, reason and score; None: the verdict says all."""
+"""Verdict, reason and score. None: the default score of the verdict."""
 
 
 def _judgement(question: dict[str, Any]) -> Callable[[], Judgement]:
-    """What remains to do under the timers: loading a generator is not the answer's doing."""
+    """The part of the work that runs under the timers: loading a generator is not charged to the answer."""
     if question["kind"] == "reads":
         return partial(reads, question["gold"])
     if question["kind"] == "math":
@@ -81,32 +81,32 @@ def _judgement(question: dict[str, Any]) -> Callable[[], Judgement]:
 
 
 def score(scorer: Callable[[str, dict[str, Any]], float], entry: dict[str, Any], answer: str) -> Judgement:
-    """By a generator's scorer; a MemoryError ends the process."""
+    """Grades by a generator's scorer. A MemoryError ends the process."""
     try:
         reward = scorer(answer, entry)
     except MemoryError:
         raise
     except Exception:
-        # Some scorers read the answer without care: `int("no idea")`.
+        # Some scorers parse the answer without checks: `int("no idea")`.
         return "wrong", "unreadable", None
     return ("correct" if reward >= 1.0 else "wrong"), "generator", min(max(float(reward), 0.0), 1.0)
 
 
 def reads(gold: str) -> Judgement:
-    """`correct` where an expression in LaTeX or plain notation can be read, and compared with 1."""
+    """`correct` if an expression in LaTeX or plain notation can be read and compared with 1."""
     golds = _parse(gold)
     if golds:
-        _equal(golds, _parse("1"))  # some are read at once and hang when they are worked out
+        _equal(golds, _parse("1"))  # some are read at once but hang when evaluated
     return ("correct" if golds else "wrong"), "reads", None
 
 
 def judge(gold: str, answer: str) -> Judgement:
-    """For two expressions in LaTeX or plain notation, of which the first can be read."""
+    """For two expressions in LaTeX or plain notation. The first is known to be readable."""
     return ("correct" if _equal(_parse(gold), _parse(answer)) else "wrong"), "math_verify", None
 
 
 def latex(text: str) -> str:
-    r"""Plain notation rewritten as LaTeX and put between dollar signs; sentences stay as they are.
+    r"""Plain notation rewritten as LaTeX between dollar signs. Sentences are unchanged.
 
     >>> latex("2*sqrt(3)")
     '$2 \\cdot \\sqrt{3}$'
@@ -123,7 +123,7 @@ def latex(text: str) -> str:
 def _equal(gold: list[Any], answer: list[Any]) -> bool:
     from math_verify import verify
 
-    # math-verify's own timeouts are signals for the main thread of a process that shares them; ours are the kernel's.
+    # math-verify's own timeouts use signals in the main thread. Here the kernel's timers limit each question instead.
     return verify(gold, answer, allow_set_relation_comp=True, timeout_seconds=None)
 
 
@@ -139,8 +139,8 @@ def _arm(cpu_seconds: float) -> None:
 
 
 def _private_pipes() -> tuple[TextIO, TextIO]:
-    """Questions and replies, moved off stdin and stdout: what a scorer or an evaluated answer prints must not pass for
-    a reply."""
+    """Questions and replies, moved off stdin and stdout, so that output of a scorer or an evaluated answer cannot pass
+    for a reply."""
     questions, replies = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)

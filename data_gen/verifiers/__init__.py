@@ -1,1 +1,1 @@
-"""In-process verifiers: a backbone with a value head, how it reads a partial solution, and its batched forward."""
+"""In-process verifiers: a backbone with a value head, its reading of partial solutions, and its batched forward."""

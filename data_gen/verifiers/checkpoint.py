@@ -1,8 +1,8 @@
-"""Verifier checkpoints on disk: a `from_pretrained` folder, the head in its folder `head`, and `format.json`.
+"""Verifier checkpoints on disk: a `from_pretrained` folder with the head in its subfolder `head`, and `format.json`.
 
-A head of one linear layer is also kept inside the backbone's weights, the way transformers names it: such a folder
-loads with plain `AutoModelForTokenClassification` (or `AutoModelForSequenceClassification`, see `_shell`), so that
-other tools serve it. Those tools get scores (`raw`); gain, offset and activation stand in `head/head.json`.
+A head of one linear layer is also stored inside the backbone's weights under the name that transformers uses. Such a
+folder loads with plain `AutoModelForTokenClassification` (or `AutoModelForSequenceClassification`, see `_shell`), so
+other tools can serve it. They return scores (`raw`); gain, offset and activation are in `head/head.json`.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Verifier:
-    """`Verifier(backbone, head, tokenizer, format)`; of a joint model it is the policy's backbone without the LM
+    """`Verifier(backbone, head, tokenizer, format)`. For a joint model it is the policy's backbone without the LM
     head."""
 
     backbone: Any
-    """A PreTrainedModel: a causal LM for heads of kind `from_vocab`, bare for the others."""
+    """A PreTrainedModel: a causal LM for heads of kind `from_vocab`, else the bare model."""
     head: ValueHead
     tokenizer: PreTrainedTokenizerBase
     format: Format
-    """Its task half is the policy's; its model half is its own."""
+    """Its task half equals the policy's. Its model half is its own."""
     end_ids: tuple[int, ...] = ()
-    """Ids that end a solution, beside the tokenizer's own: of the policy that it was trained from, or of its own
+    """Ids that end a solution besides the tokenizer's own: those of the policy that it was trained from, or of its own
     generation config."""
 
     @property
@@ -54,7 +54,7 @@ class Verifier:
 
     @property
     def context(self) -> int:
-        """Longest sequence the backbone takes, in tokens."""
+        """Longest sequence that the backbone takes, in tokens."""
         return context_of(self.backbone)
 
 
@@ -71,8 +71,8 @@ def save_verifier(verifier: Verifier, folder: Path) -> None:
 
 
 def load_verifier(folder: Path, *, device: torch.device | None = None) -> Verifier:
-    """Open a verifier or the value side of a joint model, in evaluation mode. UserError names missing or torn files and
-    foreign heads."""
+    """Open a verifier or the value side of a joint model, in evaluation mode. UserError names missing or truncated
+    files and heads that do not fit."""
     head = load_head(folder)
     backbone, codec = load_backbone(folder, head.config.kind, device=device)
     wanted = feature_width(backbone, head.config.kind)
@@ -85,7 +85,7 @@ def load_verifier(folder: Path, *, device: torch.device | None = None) -> Verifi
 
 
 def load_backbone(folder: Path, kind: str, *, device: torch.device | None = None) -> tuple[Any, StepCodec]:
-    """What a head of this kind reads, and its text conventions. Code that lies in the folder is never run."""
+    """The backbone for a head of this kind, and its text conventions. Code in the folder is never run."""
     best, dtype = device_and_dtype()
     if kind == "from_vocab":
         backbone, codec = load_folder(folder, "model", lambda weights: load_causal(weights, dtype=dtype))
@@ -97,7 +97,7 @@ def load_backbone(folder: Path, kind: str, *, device: torch.device | None = None
 def _load_bare(weights: Path, dtype: torch.dtype) -> Any:
     if is_adapter(weights):  # of a joint model
         return load_causal(weights, dtype=dtype).base_model
-    with quiet():  # the weights of a head that transformers does not know, or does not need, are no news
+    with quiet():  # a head's weights that transformers does not know or does not need are expected
         return load_whole(AutoModel, weights, dtype=dtype)
 
 
@@ -107,17 +107,16 @@ def context_of(backbone: Any) -> int:
 
 
 def feature_width(backbone: Any, kind: str) -> int:
-    """Size of what a head of this kind reads at one token."""
+    """Width of the input of a head of this kind, per token."""
     config = backbone.config.get_text_config()
     return int(config.vocab_size if kind == "from_vocab" else config.hidden_size)
 
 
 def _shell(verifier: Verifier) -> Any:
-    """The backbone inside the class of transformers that has such a head, sharing its weights; None where there is
-    none.
+    """The backbone inside the transformers class with such a head, sharing its weights. None if there is no such class.
 
-    A sequence-classification model drops trailing pad tokens before it reads. Where the pad token is the end token it
-    would read one token early, so such heads, too, are kept for token classification.
+    A sequence-classification model drops trailing pad tokens before it reads. If the pad token is the end token, it
+    would read one token early, so such heads are also stored for token classification.
     """
     head, backbone = verifier.head, verifier.backbone
     if head.config.kind != "scalar":
@@ -145,7 +144,7 @@ def _shell(verifier: Verifier) -> Any:
 
 
 def _exported(head: ValueHead, *, bias: bool) -> nn.Linear:
-    """The head's layer, with a bias of 0 where the class expects one and the head has none."""
+    """The head's layer. It gets a bias of 0 if the class expects one and the head has none."""
     own = head.state_dict()
     linear = nn.Linear(head.width, head.config.labels, bias=bias, dtype=torch.float32)
     with torch.no_grad():

@@ -1,8 +1,8 @@
-"""Heads of models that other programs trained: classification models of transformers, Qwen2.5-Math-PRM, TRL's value
+"""Heads of models trained by other programs: classification models of transformers, Qwen2.5-Math-PRM, TRL's value
 heads.
 
 None of their code is run, and none is needed: a head is one or two linear layers, found in the weights by name. It
-becomes a ValueHead; the backbone stays where it lies.
+becomes a ValueHead. The backbone stays in its folder.
 """
 
 from __future__ import annotations
@@ -29,21 +29,22 @@ QWEN_PRM_TEXT = ModelFormat(
     system="Please reason step by step, and put your final answer within \\boxed{}.",
     step_token="<extra_0>",
 )
-"""How Qwen2.5-Math-PRM was trained to read: the chat template, and a separator behind every step, at which its scores
-stand."""
+"""The input format on which Qwen2.5-Math-PRM was trained: the chat template, and a separator after every step, at which
+its scores stand."""
 _NAMES = {"v_head.summary.": "score."}
 """Other names of a linear layer over hidden states (TRL's AutoModelForCausalLMWithValueHead, Skywork-o1-Open-PRM)."""
 
 
 class ForeignHead(BaseModel):
-    """What the weights do not say of a head: `ForeignHead(positive="correct", read_at="step_end")` of a classifier of
-    steps, `ForeignHead(activation="none", scale="ranking", read_at="last")` of a reward model with one output."""
+    """Properties of a head that the weights do not state: `ForeignHead(positive="correct", read_at="step_end")` for a
+    classifier of steps, `ForeignHead(activation="none", scale="ranking", read_at="last")` for a reward model with one
+    output."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     read_at: ReadAt
     positive: int | str = 0
-    """Label that means right, by number or by its name in config.json, where there are several."""
+    """The label that means right, by number or by its name in config.json, if there are several labels."""
     activation: Activation = "sigmoid"
     scale: Scale = Scale.P
     gain: float = Field(1.0, gt=0)
@@ -59,8 +60,7 @@ QWEN_PRM_HEAD = ForeignHead(read_at="step_end", positive=1)
 
 
 def load_foreign_head(weights: Path, meaning: ForeignHead) -> ValueHead:
-    """The head in a folder of weights, with the meaning that is given. UserError where there is none of a known
-    shape."""
+    """The head in a folder of weights, with the given meaning. UserError if there is none of a known shape."""
     from data_gen.verifiers.value_head import ValueHead
 
     tensors = _head_tensors(weights)
@@ -80,12 +80,12 @@ def load_foreign_head(weights: Path, meaning: ForeignHead) -> ValueHead:
 
 
 def architecture(weights: Path) -> str:
-    """The class that a checkpoint was saved from; empty where its config.json does not say."""
+    """The class that a checkpoint was saved from. Empty if its config.json does not say."""
     return next(iter(_config(weights).get("architectures") or ()), "")
 
 
 def _head_tensors(weights: Path) -> dict[str, Tensor]:
-    """The head's tensors, by our names, in float32."""
+    """The head's tensors in float32, under our names."""
     from safetensors import safe_open
 
     found: dict[str, Tensor] = {}

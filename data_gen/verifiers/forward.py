@@ -1,4 +1,5 @@
-"""Values of many readings: padded forwards of rows of like length, and the head where it is read."""
+"""Values of many readings: padded forwards of rows of similar length, with the head applied only at the positions
+read."""
 
 from __future__ import annotations
 
@@ -18,12 +19,12 @@ from data_gen.verifiers.reading import Readout
 from data_gen.verifiers.value_head import ValueHead
 
 WIDTH_BLOCK = 32
-"""Rows are padded to a multiple of this, by their own length: their company has no part in it."""
+"""Each row is padded to a multiple of this, by its own length alone, so the other rows of the batch do not matter."""
 ROW_BLOCK = 8
-"""Rows of a forward come in multiples of this where results are to be bitwise the same in any company (see
-transformers_engine.py)."""
+"""The number of rows of a forward is padded to a multiple of this if results must be bitwise the same in any batch (see
+engines/local/engine.py)."""
 HEAD_BLOCK = 64
-"""Positions that the head reads at once, always so many: its matrix products have one shape."""
+"""The head always reads exactly this many positions at once, so that its matrix products have one shape."""
 TOKENS = 1 << 14
 """Most padded tokens of one forward."""
 LOGITS = 1 << 25
@@ -32,13 +33,13 @@ LOGITS = 1 << 25
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Reads with one verifier. Bitwise independent of batching on a CPU with one thread."""
+    """Reads with one verifier. On a CPU with one thread it is bitwise independent of batching."""
 
     verifier: Verifier
 
     @torch.inference_mode()
     def values(self, readings: Sequence[Readout]) -> list[tuple[float, ...]]:
-        """One value a position of each reading, on the head's scale."""
+        """One value per position of each reading, on the head's scale."""
         found: list[tuple[float, ...]] = [()] * len(readings)
         for width, members in batches(readings, self._tokens()):
             batch = [readings[i] for i in members]
@@ -55,7 +56,7 @@ class Forward:
         )
 
     def _features(self, batch: Sequence[Readout], width: int) -> Tensor:
-        """What the head reads: `[positions of all readings, width of the head]`."""
+        """The head's input: `[positions of all readings, width of the head]`."""
         output = run(self.verifier.backbone, batch, width)
         states = output.logits if self.verifier.head.config.kind == "from_vocab" else output.last_hidden_state
         rows = [row for row, reading in enumerate(batch) for _ in reading.at]
@@ -64,14 +65,14 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class MeanLogprob:
-    """Scores with a causal LM: the mean log-prob of what follows the (only) position of each reading. Bitwise as
-    `Forward`."""
+    """Scores with a causal LM: the mean log-probability of what follows the (only) position of each reading. It is
+    bitwise independent of batching, as `Forward` is."""
 
     model: Any
 
     @torch.inference_mode()
     def values(self, readings: Sequence[Readout]) -> list[tuple[float, ...]]:
-        """One number a reading; something must follow its position."""
+        """One number per reading. At least one token must follow its position."""
         found: list[tuple[float, ...]] = [()] * len(readings)
         for width, members in batches(readings, min(TOKENS, LOGITS // self.model.config.vocab_size)):
             logits = run(self.model, [readings[i] for i in members], width).logits
@@ -94,7 +95,7 @@ def head_values(head: ValueHead, features: Tensor) -> list[float]:
 
 
 def batches(readings: Sequence[Readout], tokens: int) -> Iterator[tuple[int, list[int]]]:
-    """(width, indices of readings) of forwards of at most so many padded tokens."""
+    """(width, indices of readings) of forwards of at most that many padded tokens."""
 
     def width_of(i: int) -> int:
         return round_up(len(readings[i].ids), WIDTH_BLOCK)
@@ -106,7 +107,7 @@ def batches(readings: Sequence[Readout], tokens: int) -> Iterator[tuple[int, lis
 
 
 def run(model: Any, batch: Sequence[Readout], width: int) -> Any:
-    """The model's output for rows padded on the right, which causal attention keeps out of every real position."""
+    """The model's output for right-padded rows. Causal attention keeps padding out of every real position."""
     deterministic = model.device.type == "cpu" and torch.get_num_threads() == 1
     ids = np.zeros((round_up(len(batch), ROW_BLOCK) if deterministic else len(batch), width), np.int64)
     for row, reading in enumerate(batch):

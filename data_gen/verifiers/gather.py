@@ -1,4 +1,4 @@
-"""Readings of all programs that wait at once become few forwards; values are kept for whoever asks again."""
+"""Batches the waiting readings of all programs into few forwards, and caches their values."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from data_gen.verifiers.reading import Readout
 
 Values = tuple[float, ...]
 KEPT = 1 << 14
-"""Readings whose values are kept: those asked for last."""
+"""Most readings whose values are cached. The least recently used go first."""
 FULL = 64
-"""So many waiting readings are read at once, even if more are coming: their programs are missed by the policy's
-engine."""
+"""This many waiting readings are read at once, even if more are coming, so that their programs can return to the
+policy's engine."""
 
 
 class Gather:
-    """`await gather.values(readings)` from any number of programs; `forward` gets distinct readings, as many as wait
-    together."""
+    """`await gather.values(readings)` from any number of programs. `forward` gets all waiting distinct readings at
+    once."""
 
     def __init__(self, forward: Callable[[Sequence[Readout]], list[Values]]) -> None:
         self._forward = forward
@@ -48,7 +48,7 @@ class Gather:
         return future
 
     async def _run(self) -> None:
-        """Read whenever enough wait or nobody else is coming."""
+        """Read whenever enough readings wait or no more are coming."""
         while self._waiting:
             quiet = 0
             while quiet < QUIET_TURNS and len(self._waiting) < FULL:

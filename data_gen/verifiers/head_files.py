@@ -1,4 +1,4 @@
-"""A head on disk: the folder `head` of a model folder, with `head.json` and float32 weights in safetensors."""
+"""A head on disk: the subfolder `head` of a model folder, with `head.json` and float32 weights in safetensors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEAD_FOLDER, HEAD_CONFIG, HEAD_WEIGHTS = "head", "head.json", "head.safetensors"
 
 
 def read_head_config(folder: Path) -> HeadConfig:
-    """The config of the head beside the model in `folder`. UserError where there is none or it cannot be read."""
+    """The config of the head beside the model in `folder`. UserError if there is none or it cannot be read."""
     path = _folder(folder) / HEAD_CONFIG
     if not path.is_file():
         raise UserError(
@@ -39,13 +39,13 @@ def has_head(folder: Path) -> bool:
 
 
 def _folder(folder: Path) -> Path:
-    """Where a model's head lies: beside its Format, or beside weights that lie elsewhere."""
+    """The folder of a model's head: beside its Format, or beside external weights."""
     own = folder / HEAD_FOLDER
     return own if own.is_dir() else weights_folder(folder) / HEAD_FOLDER
 
 
 def save_head(head: ValueHead, folder: Path) -> None:
-    """Write config and float32 weights into the folder `head` of a model folder."""
+    """Write config and float32 weights into the subfolder `head` of a model folder."""
     from safetensors.torch import save_file
 
     inside = folder / HEAD_FOLDER
@@ -56,8 +56,8 @@ def save_head(head: ValueHead, folder: Path) -> None:
 
 
 def load_head(folder: Path) -> ValueHead:
-    """The head beside the model in `folder`, on the CPU, in evaluation mode. UserError for torn weights or weights of
-    another shape."""
+    """The head beside the model in `folder`, on the CPU, in evaluation mode. UserError for truncated weights or weights
+    of another shape."""
     from safetensors.torch import load_file
 
     from data_gen.verifiers.value_head import ValueHead
@@ -67,7 +67,7 @@ def load_head(folder: Path) -> ValueHead:
         weights = load_file(path)
         head = ValueHead(config, max(tensor.shape[-1] for tensor in weights.values()))
         head.load_state_dict(weights)
-    except Exception as error:  # safetensors, missing files and foreign shapes each raise another type
+    except Exception as error:  # safetensors, missing files and wrong shapes each raise another type
         first = next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), "")
         raise UserError(
             f"The head's weights in {path} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected those of "

@@ -1,10 +1,10 @@
 """The head contract: what a value head computes, where it is read and on which scale.
 
-A head turns hidden states into one score a position (`raw`, what losses on logits and differences see) and that into a
-value (`activation`, applied once, inside the head: whoever reads a checkpoint gets values and applies nothing). All
-of it is in `head.json`.
+A head turns hidden states into one score per position (`raw`, the input of losses on logits and differences), and the
+score into a value. `activation` is applied once, inside the head, so readers of a checkpoint get values and apply
+nothing. All of it is in `head.json`.
 
-A head lies in the folder `head` of a `from_pretrained` folder: beside a policy that makes a joint model, beside a bare
+A head lies in the subfolder `head` of a `from_pretrained` folder. Beside a policy it makes a joint model, beside a bare
 backbone a verifier (verifiers/head_files.py). This file imports nothing heavy; the module itself is in
 verifiers/value_head.py.
 """
@@ -23,7 +23,7 @@ from data_gen.records.segment import Kind, Segment
 
 Activation = Literal["none", "sigmoid", "tanh", "clip", "isotonic"]
 ReadAt = Literal["step_end", "every_token", "last"]
-"""Positions whose values were trained: the last token of every step, every token of the completion, the last token
+"""Positions whose values were trained: the last token of every step, every token of the completion, or the last token
 only."""
 _SCALES: dict[str, tuple[Scale, ...]] = {
     "none": (Scale.ODDS, Scale.RANKING),
@@ -36,39 +36,40 @@ _MEANING = ("kind", "activation", "scale", "read_at", "labels", "positive", "gai
 
 
 class HeadConfig(BaseModel):
-    """What a head is; `activation(gain * raw + offset)` is a value on `scale`.
+    """Config of a head. `activation(gain * raw + offset)` is a value on `scale`.
 
     AlphaMath: `HeadConfig(activation="tanh", scale="signed", dropout=0.1)`. TVM: `HeadConfig(activation="clip",
     read_at="every_token")`. Math-Shepherd: `HeadConfig()`. Tree-PLV: `HeadConfig(activation="none", scale="ranking",
-    bias=False)`. rStar-Math's PPM, whose activation is for searches only: `HeadConfig(activation="tanh",
+    bias=False)`. rStar-Math's PPM, whose activation serves searches only: `HeadConfig(activation="tanh",
     scale="ranking", gain=0.2, init_std=1e-6, read_at="last")`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["scalar", "two_layer", "from_vocab"] = "scalar"
-    """One linear layer over hidden states; two with a ReLU between (Qwen2.5-Math RM); one over the LM's logits
+    """One linear layer over hidden states; two with a ReLU between (Qwen2.5-Math RM); or one over the LM's logits
     (ReST-MCTS*), which needs a backbone with its LM head."""
     activation: Activation = "sigmoid"
     """`clip`: cut to the scale's bounds, for heads that regress to a bounded target without another activation.
-    `isotonic`: what `calibrate` fits."""
+    `isotonic`: fitted by `calibrate`."""
     scale: Scale = Scale.P
     read_at: ReadAt = "step_end"
     labels: int = Field(1, ge=1)
-    """1: the score is the output itself. More: it is the log-odds of output `positive` against all others together."""
+    """1: the score is the output itself. More: the score is the log-odds of output `positive` against all others
+    together."""
     positive: int = Field(0, ge=0)
     gain: float = Field(1.0, gt=0)
     offset: float = 0.0
     """With `gain`: a Platt calibration, or a temperature."""
     knots: tuple[tuple[float, float], ...] = ()
-    """(score, value) of activation `isotonic`, both ascending: values run in straight lines between them and are level
+    """(score, value) knots of activation `isotonic`, both ascending. Values are linear between the knots and constant
     outside."""
     bias: bool = True
     dropout: float = Field(0.0, ge=0, lt=1)
-    """On the head's input, in training."""
+    """Dropout on the head's input during training."""
     init_std: float | None = Field(None, ge=0)
-    """Standard deviation of fresh weights (biases start at 0); None: the backbone's `initializer_range`. Tiny ones make
-    every value start at the middle."""
+    """Standard deviation of fresh weights (biases start at 0). None: the backbone's `initializer_range`. With a tiny
+    one every value starts at the middle."""
 
     @model_validator(mode="after")
     def _sound(self) -> HeadConfig:
@@ -85,7 +86,7 @@ class HeadConfig(BaseModel):
         return self
 
     def check_same(self, other: HeadConfig, here: str, there: str, *, more: Sequence[str] = (), mend: str = "") -> None:
-        """UserError that names the first difference in what values mean, where they are read or in `more` fields;
+        """UserError that names the first difference in the meaning of values, where they are read, or in `more` fields.
         `mend`: what to do."""
         mend = mend or "leave the field out to take what the checkpoint says, or train a head of the other kind"
         for name in (*_MEANING, *more):
@@ -98,7 +99,7 @@ class HeadConfig(BaseModel):
 
 
 def check_activation(activation: Activation, scale: Scale) -> None:
-    """ValueError where values with this activation would leave the scale or mean something else."""
+    """ValueError if values with this activation would leave the scale or mean something else."""
     if scale not in _SCALES[activation]:
         fit = [name for name, scales in _SCALES.items() if scale in scales]
         raise ValueError(
@@ -111,8 +112,8 @@ def _shown(value: object) -> str:
 
 
 def step_ends(segments: Sequence[Segment]) -> list[int]:
-    """Index, in a completion's ids, of the last token of every step and of the answer line; the end token belongs to
-    the piece before it. What the policy did not write has no end.
+    """Index, in a completion's ids, of the last token of every step and of the answer line. The end token belongs to
+    the piece before it. Spans that the policy did not write have no end.
 
     >>> step_ends([Segment(kind=Kind.STEP, text="1\\n", token_ids=(4, 5)), Segment(kind=Kind.ANSWER,
     ...     text="Answer: 1", token_ids=(6,)),
@@ -132,7 +133,7 @@ def step_ends(segments: Sequence[Segment]) -> list[int]:
 
 
 def reading_positions(segments: Sequence[Segment], read_at: ReadAt) -> list[int]:
-    """Index, in a completion's ids, of the tokens at which a head that is read at `read_at` has values to learn."""
+    """Indices, in a completion's ids, of the tokens at which a head with this `read_at` has values to learn."""
     length = sum(len(segment.token_ids) for segment in segments)
     if read_at == "every_token":
         return [i for i, own in enumerate(s.kind.own for s in segments for _ in s.token_ids) if own]

@@ -1,9 +1,9 @@
-"""How a verifier reads a partial solution: which ids, and at which of them its values stand.
+"""How a verifier reads a partial solution: the ids, and the positions of its values among them.
 
 A verifier with the policy's tokenizer and template reads the policy's own ids. Any other gets the texts of the steps,
 tokenised once in one piece and cut by offsets. A solution that has its answer ends with an end token, whether the
-policy wrote it or not: so a verifier sees whole solutions the way it was trained on them. A model with a `step_token`
-has it in place of each step's delimiter and is read there.
+policy wrote one or not, so a verifier sees whole solutions as in its training. A model with a `step_token` has it in
+place of each step's delimiter and is read there.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from data_gen.verifiers.heads import ReadAt, step_ends
 
 @dataclass(frozen=True, slots=True)
 class Readout:
-    """`Readout(ids=(5, 9, 7, 4), at=(3,), cuts=(2, 4))`: the prompt (5, 9), one step (7, 4), whose value stands
-    at its last token."""
+    """`Readout(ids=(5, 9, 7, 4), at=(3,), cuts=(2, 4))`: the prompt (5, 9) and one step (7, 4), whose value stands at
+    its last token."""
 
     ids: tuple[int, ...]
     at: tuple[int, ...]
-    """Ascending; the last one is the value of the whole. A solution without steps is read at the prompt's last
+    """Ascending. The last one is the value of the whole. A solution without steps is read at the prompt's last
     token."""
     cuts: tuple[int, ...] = ()
-    """Where pieces that other readings may share end: the prompt, each node of a search, the whole."""
+    """Ends of pieces that other readings may share: the prompt, each node of a search, the whole."""
     owner: object | None = field(default=None, compare=False, repr=False)
-    """What a verifier keeps of it may go as soon as this object does."""
+    """What a verifier caches of it may be freed once this object is gone."""
 
 
 class PrefixReader:
-    """Prefixes to readings. `own` is the verifier's codec, `policy` the one that the prefixes' ids are from."""
+    """Converts prefixes to readings. `own` is the verifier's codec. `policy` is the codec of the prefixes' ids."""
 
     def __init__(self, own: StepCodec, policy: StepCodec, read_at: ReadAt) -> None:
         self._own, self._policy, self._every_step = own, policy, read_at != "last"
         self.shares_ids = (
             own.format.model == policy.format.model and not own.format.model.step_token and _same(own, policy)
         )
-        """The verifier reads the policy's own ids."""
+        """Whether the verifier reads the policy's own ids."""
 
     def read(self, prefix: Prefix, owner: object | None = None) -> Readout:
         """The ids and positions of one prefix."""
@@ -52,7 +52,7 @@ class PrefixReader:
         return Readout(ids, at if self._every_step else at[-1:], tuple(cuts), owner)
 
     def read_after_prompt(self, prefix: Prefix) -> Readout:
-        """The ids of one prefix, with the prompt's last token as position: whatever follows it is the solution."""
+        """The ids of one prefix, with the prompt's last token as position: everything after it is the solution."""
         prompt, completion, _ = self._parts(prefix)
         return Readout((*prompt, *completion), (len(prompt) - 1,))
 
@@ -73,8 +73,8 @@ class PrefixReader:
         return self._own.prompt_ids(prefix.problem.question), _ids(segments), step_ends(segments)
 
     def _pieces(self, prefix: Prefix, step_token: str) -> list[Segment]:
-        """Steps and answer line, each with what stands behind it; of a bare problem an empty step, where there is a
-        step token."""
+        """Steps and answer line, each with the delimiter or step token that follows it. A bare problem is an empty step
+        if there is a step token."""
         mark = step_token or self._own.format.task.step_delimiter
         if self._own.format.task.marks:
             return self._typed(prefix, mark, step_token)
@@ -86,7 +86,7 @@ class PrefixReader:
         return steps or [Segment(kind=Kind.STEP, text=step_token)] * bool(step_token)
 
     def _typed(self, prefix: Prefix, mark: str, step_token: str) -> list[Segment]:
-        """The same where spans are marked: they cross as they are, and what tools gave back gets no step token."""
+        """The same if spans are marked. Spans are kept as they are, and tool outputs get no step token."""
         found = [
             segment for segment in self._policy.split(prefix.token_ids) if segment.kind is not Kind.END and segment.text
         ]
@@ -96,19 +96,20 @@ class PrefixReader:
         return pieces or [Segment(kind=Kind.STEP, text=step_token)] * bool(step_token)
 
     def _is_open(self, prefix: Prefix) -> bool:
-        """The last step was cut, or is still being written: its delimiter has not come."""
+        """Whether the last step was cut or is still being written, so that its delimiter has not come."""
         ids, ends = prefix.token_ids, prefix.ends or step_ends(self._policy.split(prefix.token_ids))
         last = self._policy.decode(ids[ends[-2] + 1 if len(ends) > 1 else 0 :])
         return bool(ids) and self._own.format.task.step_delimiter not in last.lstrip()
 
 
 def _answered(prefix: Prefix) -> bool:
-    """A whole solution; one that was cut, or ended without an answer, gets no end token that it did not write."""
+    """Whether it is a whole solution. One that was cut, or ended without an answer, gets no end token that it did not
+    write."""
     return prefix.ended and prefix.answer is not None
 
 
 def _crossing(segment: Segment, mark: str, step_token: str) -> Segment:
-    """A segment of the policy as the verifier reads it."""
+    """A segment of the policy in the form that the verifier reads."""
     if segment.kind is Kind.STEP:
         return Segment(kind=Kind.STEP, text=_marked(segment.text.strip(), mark))
     text = segment.text.strip() if segment.kind is Kind.ANSWER else segment.text
@@ -116,7 +117,7 @@ def _crossing(segment: Segment, mark: str, step_token: str) -> Segment:
 
 
 def _marked(step: str, mark: str) -> str:
-    """A step with its mark, which a step that was stripped may have kept."""
+    """A step with its delimiter or step token. A stripped step may still end with it."""
     kept = mark.strip()
     return step if kept and step.endswith(kept) else step + mark
 
@@ -126,7 +127,7 @@ def _ids(segments: Sequence[Segment]) -> tuple[int, ...]:
 
 
 def _same(one: StepCodec, other: StepCodec) -> bool:
-    """Whether two codecs make the same ids of the same text."""
+    """Whether two codecs encode a text to the same ids."""
     a, b = one.tokenizer, other.tokenizer
     return a is b or (
         a.backend_tokenizer.to_str() == b.backend_tokenizer.to_str()

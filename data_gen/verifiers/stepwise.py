@@ -1,11 +1,10 @@
-"""Values read piece by piece: a step over the stored keys and values of what stands before it, never a whole path
+"""Computes values piece by piece: a step is read over the stored keys and values of its prefix, never as a whole path
 again.
 
-A search asks for the value of every node; read as whole paths, a tree of depth d costs about d / 2 times its tokens.
-Here each piece of a reading (the prompt, then the tokens of each node) is computed once, in a forward of its own whose
-width its length decides, over the pieces before it. Pieces are known by their ids and their width, so that what
-eviction took is computed the same way again: values are bitwise independent of batching and of what was stored, on a
-CPU with one thread.
+A search needs the value of every node. Read as whole paths, a tree of depth d costs about d / 2 times its tokens. Here
+each piece of a reading (the prompt, then the tokens of each node) is computed once over the pieces before it, in a
+forward of its own whose width its length decides. Pieces are identified by their ids and their width, so evicted ones
+are recomputed in the same way: values are bitwise independent of batching and caching, on a CPU with one thread.
 """
 
 from __future__ import annotations
@@ -30,15 +29,15 @@ from data_gen.verifiers.forward import LOGITS, ROW_BLOCK, TOKENS, head_values
 from data_gen.verifiers.reading import Readout
 
 FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3"})
-"""Model types whose keys and values are known to be taken from a cache like ours; others are read in whole forwards."""
+"""Model types known to read keys and values from a cache like ours. Others are read in whole forwards."""
 CPU_BYTES = 1 << 28
-"""Memory for keys and values on a CPU; on a GPU a quarter of what is free."""
+"""Memory for keys and values on a CPU. On a GPU it is a quarter of what is free."""
 FIRST_BLOCK, NEXT_BLOCK = 32, 8
-"""Widths of first and of later pieces come in multiples of these."""
+"""Widths of first and of later pieces are multiples of these."""
 
 
 def can_read_stepwise(backbone: Any) -> bool:
-    """Whether a backbone attends to everything before a token, from a cache of ours."""
+    """Whether a backbone attends to everything before a token, through a cache of ours."""
     config = backbone.config
     windows = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
     window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
@@ -51,11 +50,11 @@ def can_read_stepwise(backbone: Any) -> bool:
 
 @dataclass(slots=True, eq=False)
 class _Walk:
-    """A reading on its way: so many of its pieces are behind `node`, which is pinned."""
+    """A reading in progress. Its first `done` pieces end at `node`, which is pinned."""
 
     reading: Readout
     pieces: list[Ids]
-    """As the store knows them."""
+    """The ids under which the store knows them."""
     owner: int | None
     node: PrefixNode
     done: int = 0
@@ -63,7 +62,7 @@ class _Walk:
 
 @dataclass(slots=True, eq=False)
 class _Piece:
-    """The next piece of some walks that stand at one node."""
+    """The next piece of some walks that are at one node."""
 
     node: PrefixNode
     ids: Ids
@@ -76,7 +75,8 @@ class _Piece:
 
 
 class Stepwise:
-    """Reads with one verifier; `capacity` is how many tokens' keys and values are kept (at least the context)."""
+    """Reads with one verifier. `capacity` is the number of tokens whose keys and values are kept (at least the
+    context)."""
 
     def __init__(self, verifier: Verifier, *, capacity: int | None = None) -> None:
         self.verifier = verifier
@@ -90,7 +90,7 @@ class Stepwise:
 
     @torch.inference_mode()
     def values(self, readings: Sequence[Readout]) -> list[tuple[float, ...]]:
-        """One value a position of each reading, on the head's scale."""
+        """One value per position of each reading, on the head's scale."""
         for owner in self._owners.gone():
             self._store.release(owner)
         waiting, found = deque(self._walk(reading) for reading in readings), list[tuple[float, ...]]()
@@ -114,7 +114,7 @@ class Stepwise:
         return _Walk(reading, pieces, self._owners.number(reading.owner), self._store.root())
 
     def _admit(self, waiting: deque[_Walk]) -> list[_Walk]:
-        """As many as there is room for, at least one, each at the end of its last stored piece."""
+        """As many walks as there is room for, at least one, each at the end of its last stored piece."""
         walks: list[_Walk] = []
         wanted = 0
         while waiting:
@@ -137,7 +137,7 @@ class Stepwise:
         self._store.pin(walk.node)
 
     def _batches(self, pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
-        """Pieces of like width that fit the memory, first ones apart."""
+        """Pieces of similar width that fit the memory. First pieces are grouped separately."""
 
         def shape(piece: _Piece) -> tuple[bool, int]:
             return piece.node.length > 0, piece.width
@@ -156,7 +156,7 @@ class Stepwise:
                 del similar[-most:]
 
     def _read(self, batch: Sequence[_Piece]) -> None:
-        """Compute pieces, store them and move their walks behind them."""
+        """Compute pieces, store them and move their walks past them."""
         rows = round_up(len(batch), ROW_BLOCK) if self._exact else len(batch)
         ids = padded([piece.ids for piece in batch], rows, batch[0].width).to(self.verifier.backbone.device)
         states, layers, starts = self._behind(batch, ids) if batch[0].node.length else self._causal(batch, ids)
@@ -189,7 +189,7 @@ class Stepwise:
         return states, [(layer.keys, layer.values) for layer in cache.layers], np.zeros(len(batch), np.int64)  # type: ignore[union-attr, misc]
 
     def _behind(self, batch: Sequence[_Piece], ids: Tensor) -> tuple[Tensor, Layers, np.ndarray]:
-        """Later pieces, each behind its node's columns; what pads a row fills columns behind every real one of it."""
+        """Later pieces, each after its node's columns. Padding fills columns behind every real one of its row."""
         rows, width = ids.shape
         starts = np.zeros(rows, np.int64)
         starts[: len(batch)] = [piece.node.length for piece in batch]
@@ -221,7 +221,7 @@ class Stepwise:
 
 
 def _next_pieces(walks: Sequence[_Walk]) -> list[_Piece]:
-    """What comes next, once for all walks that need the same; empty when all have arrived."""
+    """The next pieces, once for all walks that need the same one. Empty when all have arrived."""
     pieces: dict[tuple[PrefixNode, Ids], _Piece] = {}
     for walk in walks:
         if walk.done < len(walk.pieces):
@@ -234,7 +234,7 @@ def _next_pieces(walks: Sequence[_Walk]) -> list[_Piece]:
 
 
 def _known_as(ids: Ids, block: int) -> Ids:
-    """A piece's ids with its width: equal ones were computed in forwards of one shape."""
+    """A piece's ids with its width: pieces with equal keys were computed in forwards of one shape."""
     tag = round_up(len(ids), block) << 32
     return tuple(tag + token for token in ids)
 

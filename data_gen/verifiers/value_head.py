@@ -12,14 +12,14 @@ from data_gen.records.scales import BOUNDS
 from data_gen.verifiers.heads import HeadConfig
 
 LANES = 64
-"""The activation is applied to this many scores at a time."""
+"""The activation is always applied to this many scores at a time."""
 
 
 class ValueHead(nn.Module):
-    """Features `[..., width]` to values `[...]`, in float32 whatever the backbone computes in.
+    """Features `[..., width]` to values `[...]`, in float32 whatever the backbone's dtype.
 
-    `width` is the backbone's hidden size, the vocabulary's for `from_vocab`. Losses on logits or differences use `raw`,
-    others the values.
+    `width` is the backbone's hidden size, or the vocabulary size for `from_vocab`. Losses on logits or differences use
+    `raw`, others the values.
 
     >>> head = ValueHead(HeadConfig(activation="tanh", scale="signed"), 64)
     >>> head(torch.zeros(2, 7, 64)).shape
@@ -54,7 +54,7 @@ class ValueHead(nn.Module):
         return outputs[..., positive] - others.logsumexp(-1)
 
     def activate(self, raw: Tensor) -> Tensor:
-        """Values of scores: the one place where the activation is applied."""
+        """Values of scores. The activation is applied only here."""
         scores = raw * self.config.gain + self.config.offset
         match self.config.activation:
             case "sigmoid":
@@ -68,7 +68,7 @@ class ValueHead(nn.Module):
         return scores
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        """Moves follow the model (`.to(device)`), casts do not: bfloat16 cannot hold a value head."""
+        """Device moves follow the model (`.to(device)`), dtype casts do not: bfloat16 cannot hold a value head."""
 
         def moved(tensor: Tensor) -> Tensor:
             applied = fn(tensor)
@@ -78,14 +78,14 @@ class ValueHead(nn.Module):
 
 
 def _sigmoid(scores: Tensor) -> Tensor:
-    """Bitwise the same for a score in any company: on a CPU the last few of a tensor take another exp than whole vector
-    registers do."""
+    """Bitwise the same for a score in any batch. On a CPU the last few scores of a tensor use another exp than whole
+    vector registers do."""
     whole = nn.functional.pad(scores.flatten(), (0, -scores.numel() % LANES))
     return whole.sigmoid()[: scores.numel()].view_as(scores)
 
 
 def _interpolated(scores: Tensor, knots: tuple[tuple[float, float], ...]) -> Tensor:
-    """Straight lines between the knots, level outside."""
+    """Linear between the knots, constant outside."""
     x, y = torch.tensor(knots, dtype=scores.dtype, device=scores.device).unbind(1)
     right = torch.searchsorted(x, scores.contiguous()).clamp(1, len(knots) - 1)
     share = ((scores - x[right - 1]) / (x[right] - x[right - 1])).clamp(0, 1)

@@ -44,8 +44,7 @@ def adapter_settings(adapters: Sequence[Adapter]) -> dict[str, Any]:
     rank = max(adapter.rank for adapter in adapters)
     return {
         "enable_lora": True,
-        "max_loras": len(adapters)
-        + 1,  # on a CPU, rows without an adapter use the last slot, so it must stay empty
+        "max_loras": len(adapters) + 1,  # on a CPU, rows without an adapter use the last slot: keep it empty
         "max_lora_rank": min(room for room in RANKS if room >= rank),
         # Without this, vLLM also prepares the output layer, and then fails on (or omits) the log-probs of prompts.
         "lora_target_modules": sorted({target for adapter in adapters for target in adapter.targets}),

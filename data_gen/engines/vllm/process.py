@@ -52,7 +52,7 @@ def _log_settings(folder: Path) -> Path:
     process."""
     log = str(folder / "vllm.log")
     for handler in logging.getLogger("vllm").handlers:
-        if isinstance(handler, logging.FileHandler):  # the handler of an earlier engine; it opens the new file by itself
+        if isinstance(handler, logging.FileHandler):  # of an earlier engine; it opens the new file by itself
             handler.close()
             handler.baseFilename = log
     handlers = {
