@@ -1,1 +1,1 @@
-"""What a stage is, what it may ask for, and what refers to what."""
+"""The interface of stages: their definition and context, references between them, and the plan."""

@@ -32,7 +32,10 @@ from reasoning_train.process.memory.weights import WeightBytes
 
 
 class StageConfig(BaseModel):
-    """Base of all stage configs. Every field but references is hashed into the stage's key as it stands."""
+    """Base of all stage configs.
+
+    Fields that differ from their defaults enter the stage's key, except `Unkeyed` ones. References enter it as keys.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -71,7 +74,7 @@ class KindOf:
 
 
 class GateError(UserError):
-    """A stage refuses to hand on bad data: too few rows, one class only, no correct sample."""
+    """A stage refuses to publish bad data: too few rows, only one class, no correct sample."""
 
 
 @dataclass(frozen=True, slots=True)

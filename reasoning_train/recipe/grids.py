@@ -39,7 +39,7 @@ def settings(grid: Mapping[str, Any]) -> list[Setting]:
 
 
 def _values(parameter: str, written: Any) -> Iterator[tuple[str, Any, str]]:
-    """(text, value, where it stands in the grid) of each value of a parameter."""
+    """(text, value, path in the grid) of each value of a parameter."""
     if not isinstance(written, (list, Mapping)) or not written:
         raise BadGrid(parameter, f"expected a list of values or a map of names to values, got {written!r}.")
     items = enumerate(written) if isinstance(written, list) else written.items()

@@ -77,7 +77,7 @@ def _configs() -> Iterable[str]:
 
 
 def _shown(path: Path) -> str:
-    """A path as messages print it: relative where that is shorter."""
+    """A path as messages print it: relative if that is shorter."""
     relative = os.path.relpath(path)
     return min(str(path), relative, key=len)
 

@@ -1,5 +1,4 @@
-"""`calibrate`: turns a verifier's values into probabilities by Platt scaling or isotonic regression, fitted on a dev
-split."""
+"""`calibrate`: turns a verifier's values into probabilities by Platt scaling or isotonic regression on a dev split."""
 
 from __future__ import annotations
 

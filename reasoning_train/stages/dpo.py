@@ -1,8 +1,7 @@
-"""`dpo`: a policy from preferences by DPO, IPO, SimPO or ORPO, on whole solutions, on steps (Step-DPO) or on sibling
-steps (MCTS-DPO).
+"""`dpo`: trains a policy on preferences by DPO, IPO, SimPO or ORPO.
 
-The pairs decide which of these it is: a step pair has the question and the shared steps in its prompt, so only the step
-has a loss.
+Pairs are whole solutions, steps (Step-DPO) or sibling steps (MCTS-DPO). The pairs decide which it is: a step pair has
+the question and the shared steps in its prompt, so only the step has a loss.
 """
 
 from __future__ import annotations

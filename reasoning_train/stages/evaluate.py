@@ -1,5 +1,4 @@
-"""`evaluate`: evaluates policies on the same held-out problems, greedy and sampled, with intervals and paired
-differences."""
+"""`evaluate`: policies on the same held-out problems, greedy and sampled, with intervals and paired differences."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""`evaluate_verifier`: verifiers on sampled solutions of held-out problems: AUC, calibration, and best of N compared
-with voting and chance."""
+"""`evaluate_verifier`: AUC, calibration and best of N of verifiers on sampled solutions of held-out problems."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""`grpo`: a policy from its own graded solutions by GRPO or RLOO. The reward is the task's verdict, optionally shaped
-by a verifier.
+"""`grpo`: trains a policy on its own graded solutions by GRPO or RLOO.
 
-It runs TRL's trainers (extra `trl`) through trainers/rl/trl_adapter.py and, if vLLM samples, trainers/rl/trl_vllm.py.
+The reward is the task's verdict, optionally shaped by a verifier. It runs TRL's trainers (extra `trl`) through
+trainers/rl/trl_adapter.py and, if vLLM samples, trainers/rl/trl_vllm.py.
 """
 
 from __future__ import annotations

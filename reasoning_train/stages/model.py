@@ -1,5 +1,7 @@
-"""`model`: the base policy of a recipe, from scratch, from a folder, the Hub, a GGUF file or a server. Implicit:
-`${model}` makes it."""
+"""`model`: the base policy of a recipe, with fresh weights or from a folder, the Hub, a GGUF file or a server.
+
+Implicit: `${model}` makes it.
+"""
 
 from __future__ import annotations
 

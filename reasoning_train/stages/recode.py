@@ -1,5 +1,4 @@
-"""`recode_targets`, `recode_pairs`: recode labels for a verifier whose tokenizer or template differs from the policy
-that grew the trees.
+"""`recode_targets`, `recode_pairs`: recode labels for a verifier with another tokenizer or template than the policy.
 
 labels: {uses: value_targets, trees: "${stages.trees}", policy: "${stages.base}", targets: {uses: mc}}
 theirs: {uses: recode_targets, targets: "${stages.labels}", policy: "${stages.base}", model: "${stages.large}",

@@ -1,5 +1,4 @@
-"""`recode_solutions`: turns solutions of a teacher with another tokenizer, template or prompt into training rows for a
-student.
+"""`recode_solutions`: makes a student's training rows of solutions with another tokenizer, template or prompt.
 
 drawn:   {uses: sample, policy: "${stages.teacher}", problems: "${task.explore}", n: 4}
 kept:    {uses: select, solutions: "${stages.drawn}"}

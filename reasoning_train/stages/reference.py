@@ -1,5 +1,7 @@
-"""`reference`: log-probabilities of both sides of every pair under a policy. They are computed once, so that no trainer
-loads a second model."""
+"""`reference`: log-probabilities of both sides of every pair under a policy.
+
+They are computed once, so that no trainer loads a second model.
+"""
 
 from __future__ import annotations
 

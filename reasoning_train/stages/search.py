@@ -1,5 +1,7 @@
-"""`search`: grows search trees on problems, many trees at a time over one engine. Each algorithm is one file of
-data_gen/search/algorithms."""
+"""`search`: grows search trees on problems, many trees at a time over one engine.
+
+Each algorithm is one file of data_gen/search/algorithms.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""`sft`: supervised fine-tuning on solutions, loss on the completion only, full or LoRA/QLoRA, packed; with a value
-head in the same pass.
+"""`sft`: supervised fine-tuning on solutions, full or LoRA/QLoRA, optionally with a value head in the same pass.
 
-With `value` it trains a joint policy and value model (AlphaMath, arXiv 2405.03553, section 3.4). Its `losses` are
-`cross_entropy` on the paths in `data` and `mse` on all paths that have targets.
+Only completions have a loss. With `value` it trains a joint policy and value model (AlphaMath, arXiv 2405.03553,
+section 3.4). Its `losses` are `cross_entropy` on the paths in `data` and `mse` on all paths that have targets.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""`soften`: adds a teacher's top-k tokens and their log-probabilities at every token of solutions, for distillation
-losses (`sparse_kl`).
+"""`soften`: adds a teacher's top-k log-probabilities at every token of solutions, for distillation (`sparse_kl`).
 
 `soft: {uses: soften, data: "${stages.kept}", policy: "${stages.teacher}", k: 5}`, then `sft` with `data:
 "${stages.soft}"` and `losses: [{uses: sparse_kl}]` (Specializing, arXiv 2301.12726, keeps five tokens). Teacher and

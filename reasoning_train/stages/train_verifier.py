@@ -1,5 +1,6 @@
-"""`train_verifier`: a value head and its backbone. The targets decide whether it is an outcome, process, token-level,
-progress or pairwise verifier.
+"""`train_verifier`: trains a value head and its backbone.
+
+The targets decide whether it is an outcome, process, token-level, progress or pairwise verifier:
 
 - outcome (2110.14168): `targets` of rule outcome, `head: {read_at: last}`
 - process (2312.08935): `targets` of rule mc; from labels without noise (2305.20050): of rule exact_steps
