@@ -22,12 +22,9 @@ class StepPair:
     """Two continuations of one prefix, the better one first. Neither holds tokens of the prefix.
 
     >>> pair = StepPair(problem_id="chain/train/7", tree=0, prompt="Ana has 12. ...\\n12 + 5 = 17\\n",
-    ...     chosen="17 - 3 = 14\\n",
-    ...                 rejected="17 - 3 = 15\\n", prompt_ids=(5, 9, 7, 4), prompt_length=2, chosen_ids=(8, 3, 4),
-    ...     rejected_ids=(8, 6, 4),
-    ...                 prefix_nodes=(1,), chosen_nodes=(4,), rejected_nodes=(5,), score_chosen=0.75,
-    ...     score_rejected=0.25, scale="p",
-    ...                 rule="margin")
+    ...     chosen="17 - 3 = 14\\n", rejected="17 - 3 = 15\\n", prompt_ids=(5, 9, 7, 4), prompt_length=2,
+    ...     chosen_ids=(8, 3, 4), rejected_ids=(8, 6, 4), prefix_nodes=(1,), chosen_nodes=(4,), rejected_nodes=(5,),
+    ...     score_chosen=0.75, score_rejected=0.25, scale="p", rule="margin")
     >>> pair.margin, pair.prefix_ids
     (0.5, (7, 4))
     """
@@ -110,12 +107,9 @@ class ValueTarget:
     whose value is unknown has no target.
 
     >>> row = ValueTarget(problem_id="chain/train/7", tree=0, prompt="Ana has 12. ...\\n",
-    ...     completions=("12 + 5 = 17\\n", "Answer: 17"),
-    ...                   labels=(True, True), prompt_ids=(5, 9), token_ids=(7, 4, 6, 1), ends=(1, 3), nodes=(1, 2),
-    ...     at=(1, 3),
-    ...                   values=(0.5, 1.0), n_eff=(4.0, 1.0), weights=(1.0, 1.0), correct=(2.0, 1.0), total=(4.0, 1.0),
-    ...     scale="p",
-    ...                   source="mc", outcome=1.0)
+    ...     completions=("12 + 5 = 17\\n", "Answer: 17"), labels=(True, True), prompt_ids=(5, 9),
+    ...     token_ids=(7, 4, 6, 1), ends=(1, 3), nodes=(1, 2), at=(1, 3), values=(0.5, 1.0), n_eff=(4.0, 1.0),
+    ...     weights=(1.0, 1.0), correct=(2.0, 1.0), total=(4.0, 1.0), scale="p", source="mc", outcome=1.0)
     >>> [row.token_ids[i] for i in row.at]
     [4, 1]
     """

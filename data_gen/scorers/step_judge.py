@@ -146,9 +146,8 @@ class _StepJudge:
 def read_verdict(text: str, steps: int) -> int | None:
     """The judge's last statement: a step's number, or `steps` + 1 for "none". None if it is neither.
 
-    >>> read_verdict("Step 2 is fine. The first wrong one is step 3.", 4), read_verdict("None of them",
-    ...     4), read_verdict("9", 4)
-    (3, 5, None)
+    >>> [read_verdict(text, 4) for text in ("Step 2 is fine. The first wrong one is step 3.", "None of them", "9")]
+    [3, 5, None]
     """
     found = re.findall(r"\d+|\bnone\b", text.lower())
     if not found:

@@ -5,11 +5,10 @@
         uses: Literal["best_of_n"] = "best_of_n"
         n: int = 16
 
-The same search produces training data and test-time answers: the former use the tree, the latter the votes that `grow`
-left on its leaves.
+        async def grow(self, tree: SearchTree) -> None: ...
 
-The same search makes data and answers at test time: the former reads the tree, the latter the votes that `grow` left on
-its leaves.
+The same search produces training data and test-time answers. The former use the tree, the latter the votes that `grow`
+left on its leaves.
 """
 
 from __future__ import annotations

@@ -115,8 +115,8 @@ def step_ends(segments: Sequence[Segment]) -> list[int]:
     """Index, in a completion's ids, of the last token of every step and of the answer line. The end token belongs to
     the piece before it. Spans that the policy did not write have no end.
 
-    >>> step_ends([Segment(kind=Kind.STEP, text="1\\n", token_ids=(4, 5)), Segment(kind=Kind.ANSWER,
-    ...     text="Answer: 1", token_ids=(6,)),
+    >>> step_ends([Segment(kind=Kind.STEP, text="1\\n", token_ids=(4, 5)),
+    ...            Segment(kind=Kind.ANSWER, text="Answer: 1", token_ids=(6,)),
     ...            Segment(kind=Kind.END, text="", token_ids=(1,))])
     [1, 3]
     """

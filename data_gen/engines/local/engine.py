@@ -43,8 +43,8 @@ class TransformersEngine:
     model's values (`Sample.value`): last hidden states `[rows, hidden]` -> `[rows]`.
 
     >>> engine = TransformersEngine(model, tokenizer, end_ids=[2])                         # doctest: +SKIP
-    >>> [sample] = await engine.generate(Request(prefix=(5, 9), sampling=Sampling(max_tokens=8),
-    ...     seeds=(1,)))  # doctest: +SKIP
+    >>> request = Request(prefix=(5, 9), sampling=Sampling(max_tokens=8), seeds=(1,))  # doctest: +SKIP
+    >>> [sample] = await engine.generate(request)  # doctest: +SKIP
     """
 
     seeded = True

@@ -29,8 +29,8 @@ class VllmEngine:
     those below 0.01 as 0.01 (0 is greedy).
 
     >>> engine = VllmEngine(Path("model"), end_ids=[2])  # doctest: +SKIP
-    >>> [sample] = await engine.generate(Request(prefix=(5, 9), sampling=Sampling(max_tokens=8),
-    ...     seeds=(1,)))  # doctest: +SKIP
+    >>> request = Request(prefix=(5, 9), sampling=Sampling(max_tokens=8), seeds=(1,))  # doctest: +SKIP
+    >>> [sample] = await engine.generate(request)  # doctest: +SKIP
     """
 
     seeded = True

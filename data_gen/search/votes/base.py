@@ -4,13 +4,11 @@
     class Majority(Vote):
         uses: Literal["majority"] = "majority"
 
+        def chances(self, cast: Sequence[Ballot[C]], same: Same) -> list[tuple[C, float]]: ...
+
 Every rule reads the same stored tree or pool of solutions, so a pool is drawn once. Released code differs:
 search-and-learn compares normalized strings. Here the task decides whether answers are equal, and equal scores share
 the vote instead of the first one winning.
-
-Every rule reads the same stored tree or the same pool of solutions, so a pool is drawn once. Unlike in released code
-(search-and-learn compares normalised strings), answers are equal where the task says so, and equal scores share the
-vote instead of the first one winning.
 """
 
 from __future__ import annotations
