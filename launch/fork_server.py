@@ -106,7 +106,7 @@ class JobServer:
             os._exit(code)
 
     def _detach(self, log: Path) -> None:
-        """Give the child its own session and log, default signal handlers, and a thread that exits with the runner."""
+        """Give the child its own session, log and default signals, and a thread that kills it when the runner dies."""
         os.setsid()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
