@@ -20,8 +20,8 @@ class _Config(BaseModel):
 
 
 class Mark(_Config):
-    """A span from `open` to `close`, such as `Mark(open="<think>", close="</think>")`; a word of its own, such as
-    `Mark(open="[short]")`; or a line that begins with `prefix`, such as `Mark(prefix="Plan: ")`."""
+    """How one kind is marked: a span from `open` to `close`, such as `Mark(open="<think>", close="</think>")`; `open`
+    alone, such as `Mark(open="[short]")`; or a line that begins with `prefix`, such as `Mark(prefix="Plan: ")`."""
 
     open: str = ""
     close: str = ""

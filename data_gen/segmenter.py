@@ -24,7 +24,7 @@ class Segmenter:
         self._decode, self._delimiter, self._answer, self._marks = decode, delimiter, answer_mark, marks
 
     def pieces(self, ids: Ids) -> Iterator[tuple[Kind, tuple[int, ...]]]:
-        """Kind and ids of every piece, in order; together they are all ids."""
+        """Kind and ids of every piece, in order. Together the pieces hold all ids."""
         return self._by_spans(ids) if self._marks else self._by_lines(ids)
 
     def complete(self, ids: Ids) -> bool:

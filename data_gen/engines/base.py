@@ -23,7 +23,7 @@ class Sampling:
     """0 is greedy."""
     top_p: float = 1.0
     stop: tuple[str, ...] = ()
-    """Generation ends with the first token whose decoded text completes one of these; that token is kept."""
+    """Generation ends with the first token whose decoded text completes one of these. That token is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class Sample:
     finish: Literal["stop", "length"]
     """`stop`: an end token or stop string; `length`: `max_tokens` or the context limit."""
     value: float | None = None
-    """A joint model's value at the last token, on the scale of its head; None where the model has no value head."""
+    """A joint model's value at the last token, on the scale of its head. None if the model has no value head."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -178,7 +178,7 @@ class VllmConfig(_EngineConfig):
     """The policy's weights in vLLM, in this process, e.g. `VllmConfig(tensor_parallel=2,
     args={"max_num_batched_tokens": 16384})`.
 
-    Float32 on a CPU, bfloat16 on GPUs; sequences up to the model's own context.
+    It runs in float32 on a CPU and bfloat16 on GPUs, with sequences up to the model's own context.
     """
 
     alone: ClassVar[bool] = True

@@ -10,7 +10,7 @@ from data_gen.extractors.base import Extractor
 
 @EXTRACTORS.register("boxed")
 class Boxed(Extractor):
-    """`extract: boxed`. Braces inside are balanced; a box that is never closed holds no answer."""
+    """`extract: boxed`. Braces inside are balanced. A box that is never closed holds no answer."""
 
     version: ClassVar[int] = 1
     uses: Literal["boxed"] = "boxed"

@@ -22,7 +22,7 @@ class Generator(Grader):
     uses: Literal["generator"] = "generator"
 
     def grade(self, problem: Problem, answer: Answer) -> Grade:
-        """CORRECT iff the generator's scorer gives 1 or more.
+        """CORRECT iff the generator's scorer returns 1 or more.
 
         Returns:
             The verdict with its reason: `no_answer`, `text` (gold itself, which needs no scorer), `no_generator` (the

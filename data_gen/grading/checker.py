@@ -65,11 +65,11 @@ class Checker:
         Args:
             generator: Name of the generator.
             config: Its settings as a JSON object.
-            entry: The entry asked about, as `sources.generators.pack` leaves it.
-            answer: What the solution says.
+            entry: The entry of the problem, packed by `sources.generators.pack`.
+            answer: The answer of the solution.
 
         Returns:
-            WRONG `unreadable` where the scorer raises; WRONG `timeout` or `checker_died`.
+            WRONG `unreadable` if the scorer raises; WRONG `timeout` or `checker_died`.
 
         Raises:
             UserError: If the worker cannot start, or reasoning-gym has no such generator or refuses its settings.

@@ -24,7 +24,7 @@ class Problem:
     by it, and random streams and shards derive from it."""
     question: str
     gold: str | None
-    """Gold answer as text; None where the source has none (such rows are unverifiable)."""
+    """Gold answer as text. None if the source has none; such rows are unverifiable."""
     group: str
     """Split key: rows of one group are never divided between splits."""
     split: str

@@ -13,8 +13,10 @@ from data_gen.scorers.base import SCORERS, GrantedGold, Prefix, Score, ScorerCon
 
 @SCORERS.register("exact_steps")
 class ExactSteps(ScorerConfig):
-    """`{uses: exact_steps}`: 1 while every step is right and, once the solution is finished, the answer too; else 0. A
-    bare problem has 1."""
+    """`{uses: exact_steps}`: 1 while every step is right, else 0. A bare problem has 1.
+
+    In a finished solution the answer must be right, too.
+    """
 
     uses: Literal["exact_steps"] = "exact_steps"
 

@@ -26,8 +26,9 @@ Aggregate = Literal["last", "min", "prod", "mean"]
 
 @SCORERS.register("head")
 class Head(ScorerConfig):
-    """`{uses: head}`: the value at the prefix's last token. `{uses: head, aggregate: min}`: the least value of its
-    steps (Math-Shepherd).
+    """`{uses: head}`: the value of a verifier's head at the prefix's last token.
+
+    `{uses: head, aggregate: min}`: the least value of its steps (Math-Shepherd).
 
     A prefix without steps is read at the prompt's last token.
     """

@@ -19,8 +19,10 @@ MIDDLE = {Scale.P: 0.5, Scale.SIGNED: 0.0, Scale.ODDS: 0.0, Scale.PROGRESS: 0.0,
 
 @SCORERS.register("joint")
 class Joint(ScorerConfig):
-    """`{uses: joint}`: a value on the scale of the policy's head. The root, which was not drawn, has the middle of the
-    scale."""
+    """`{uses: joint}`: the policy's value at the last token, on the scale of its head.
+
+    The root, which was not drawn, has the middle of the scale.
+    """
 
     needs_value_head: ClassVar[bool] = True
 

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 @SCORERS.register("likelihood")
 class Likelihood(ScorerConfig):
-    """`{uses: likelihood}`: (1/|y|) log p(y | q), untempered, under the stage's `verifier` model, or under the policy
-    if there is none.
+    """`{uses: likelihood}`: (1/|y|) log p(y | q), untempered.
+
+    The LM is the stage's `verifier` model, or the policy if there is none.
 
     It ranks solutions of one problem. A solution without tokens scores 0.
     """

@@ -41,8 +41,10 @@ class Sequential(BaseModel):
 
 @SCORERS.register("rollouts")
 class Rollouts(ScorerConfig):
-    """`{uses: rollouts, m: 8}`. A finished solution is worth its outcome. If no completion can be verified, the value
-    is 0.5."""
+    """`{uses: rollouts, m: 8}`: the share of m completions that end right.
+
+    A finished solution is worth its outcome. If no completion can be verified, the value is 0.5.
+    """
 
     uses: Literal["rollouts"] = "rollouts"
     m: int = Field(8, ge=1)

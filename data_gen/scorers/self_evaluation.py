@@ -28,7 +28,10 @@ GOLD_TEMPLATE = (
 
 @SCORERS.register("self_evaluation")
 class SelfEvaluation(ScorerConfig):
-    """`{uses: self_evaluation}`, or with the gold solution in the prompt `{uses: self_evaluation, show_gold: true}`."""
+    """`{uses: self_evaluation}`: the policy's own probability that the partial solution is right.
+
+    `{uses: self_evaluation, show_gold: true}` shows the gold solution in the prompt.
+    """
 
     uses: Literal["self_evaluation"] = "self_evaluation"
     show_gold: bool = False

@@ -32,8 +32,9 @@ Pieces = tuple[str, ...]
 
 @SCORERS.register("step_judge")
 class StepJudge(ScorerConfig):
-    """`{uses: step_judge, samples: 5, temperature: 0.7}`: the share of verdicts that find nothing wrong so far. The
-    value is 0.5 if no verdict can be read.
+    """`{uses: step_judge, samples: 5, temperature: 0.7}`: the share of verdicts that find nothing wrong so far.
+
+    The value is 0.5 if no verdict can be read.
 
     A solution is judged once, as a whole. Prefixes that are scored together with a longer one take their values from
     its verdicts. The judge is the stage's policy, on any engine.

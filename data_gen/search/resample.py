@@ -18,7 +18,7 @@ class Resample(Part):
     below half the number of paths."""
 
     scheme: Literal["systematic", "multinomial"] = "systematic"
-    """Systematic resampling has the lower variance at the same cost; released code draws multinomially."""
+    """Systematic resampling has lower variance at the same cost. Released code uses multinomial resampling."""
     ess: float = Field(1.0, ge=0, le=1)
     """Resample when the effective sample size falls below this share of the paths. 1: whenever weights differ. 0:
     never."""

@@ -34,9 +34,9 @@ def divide(questions: Iterable[tuple[str, str]], sizes: Mapping[str, int | None]
     """Deal the rows of a source to splits.
 
     Args:
-        questions: (question, group) a row, in the source's order.
+        questions: (question, group) per row, in the source's order.
         sizes: Rows of each split, filled in this order; one may be None and takes the rest.
-        seed: Deals the groups differently.
+        seed: Another seed deals the groups differently.
         name: The source, for messages.
 
     Raises:

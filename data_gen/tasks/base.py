@@ -106,7 +106,7 @@ class Task(Piece, ABC):
         return found | {name: way for measure in self.measures for name, way in measure.directions().items()}
 
     def check_steps(self, problem: Problem, steps: Sequence[str]) -> tuple[bool, ...] | None:
-        """Exact verdict on every step, or None where the task has no step checker."""
+        """Exact verdict on every step. None if the task has no step checker."""
         return None
 
     def vocabulary(self) -> list[str] | None:

@@ -50,8 +50,10 @@ DRAWS = 20
 
 @TASKS.register("reasoning_gym")
 class ReasoningGym(Task):
-    """Generated problems. Repeats of a question are dropped within and across splits (test first, then dev, then
-    train)."""
+    """Problems of one reasoning-gym generator.
+
+    Repeats of a question are dropped within and across splits (test first, then dev, then train).
+    """
 
     version: ClassVar[int] = 1
 

@@ -27,7 +27,7 @@ class ValueHead(nn.Module):
     """
 
     def __init__(self, config: HeadConfig, width: int, *, init_std: float = 0.02) -> None:
-        """Fresh weights from N(0, `config.init_std`, else `init_std`); biases 0."""
+        """Fresh weights from N(0, `config.init_std`, else `init_std`). Biases are 0."""
         super().__init__()
         self.config, self.width = config, width
         self.dropout = nn.Dropout(config.dropout)

@@ -15,7 +15,7 @@ class Owners:
         self._next, self._gone = itertools.count(), deque[int]()
 
     def number(self, owner: object | None) -> int | None:
-        """The owner's number; None for nobody."""
+        """The owner's number. None if there is no owner."""
         if owner is None:
             return None
         if owner not in self._numbers:

@@ -236,7 +236,7 @@ def padded(tokens: Sequence[Sequence[int]], rows: int, block: int = BLOCK) -> Te
 
 
 def additive_mask(seen: Tensor, dtype: torch.dtype) -> Tensor:
-    """`seen [rows, tokens, columns]` bool -> `[rows, 1, tokens, columns]`: 0 where seen, -inf elsewhere."""
+    """`seen [rows, tokens, columns]` bool -> `[rows, 1, tokens, columns]`: 0 at seen positions, -inf elsewhere."""
     mask = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
     return mask.masked_fill_(~seen, float("-inf"))[:, None]
 

@@ -17,7 +17,7 @@ import sys
 import time
 
 GRACE_S = 10.0
-"""Time in seconds that a server has to end by itself."""
+"""Seconds that a server has to end by itself before it is killed."""
 
 
 def main() -> int:

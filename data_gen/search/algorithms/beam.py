@@ -92,8 +92,9 @@ class Climb(Search):
 
 @SEARCHES.register("beam")
 class Beam(Climb):
-    """One beam of B1 = `beams` places and B2 = `expand.n` children each: `Beam(beams=1, expand=Expand(n=5))` is
-    AlphaMath's SBS(1, 5).
+    """Step beam search with B1 = `beams` places and B2 = `expand.n` children per place.
+
+    `Beam(beams=1, expand=Expand(n=5))` is AlphaMath's SBS(1, 5).
 
     An answer leaves the beam, keeps its score and narrows the beam by one. Each answer votes with its score (AlphaMath
     takes the `argmax`, Snell `weighted`).

@@ -18,8 +18,9 @@ from data_gen.search.tree import SearchTree
 
 @SEARCHES.register("first_error")
 class FirstError(Search):
-    """Pair rule `first_error` sets the wrong step against corrected ones: steps that the judge passes and that lead to
-    a right answer.
+    """Solutions with corrections of their first wrong steps, for the pair rule `first_error`.
+
+    The rule sets the wrong step against corrected ones: steps that the judge passes and that lead to a right answer.
 
     In the paper a strong LM finds the error. Here the task's exact step checker does (`oracle`), or rollouts of every
     step (`mc`: no rollout ends right from the first wrong step on), or the stage's scorer (`scorer`: less than an even

@@ -66,8 +66,11 @@ class Sampled(Budgeted):
 
 @SEARCHES.register("iid")
 class Iid(Sampled):
-    """`Iid(n=64)`. If gold is granted, N and `mc_total` of a node are the verified solutions through it, and W and
-    `mc_correct` are the right ones among them. Each draw votes once, so the answer at test time is the majority."""
+    """Independent solutions in one tree: `Iid(n=64)`.
+
+    If gold is granted, N and `mc_total` of a node are the verified solutions through it, and W and `mc_correct` are the
+    right ones among them. Each draw votes once, so the answer at test time is the majority.
+    """
 
     independent: ClassVar[bool] = True
 

@@ -27,8 +27,9 @@ from data_gen.search.tree import SearchTree
 
 @SEARCHES.register("mcts_dpo")
 class MctsDpo(Budgeted):
-    """R(s) = C(s) + O(s). C is the scorer's P(correct), `self_evaluation` in the paper; O is +1 or -1 at an end. A
-    step's reward is R(s') - R(s).
+    """MCTS in which a step's reward is R(s') - R(s), with R(s) = C(s) + O(s).
+
+    C is the scorer's P(correct), `self_evaluation` in the paper. O is +1 or -1 at an end.
 
     Q = R(s') - R(s) + gamma * V(s') is relative to the step's start. It compares siblings only, hence scale ranking.
     Pairs: `{uses: best_sibling, along: answer, smoothing: visits, chains: true, scale: ranking}`. N of a committed node

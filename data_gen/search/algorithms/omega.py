@@ -50,9 +50,11 @@ class Bisection:
 
 @SEARCHES.register("omega")
 class Omega(Budgeted):
-    """`Omega(searches=16, k=8)`. States that can end both ways add their wrong rollouts to a pool. The rollout with the
-    greatest alpha^(1 - MC) * beta^(length / L) + c * sqrt(sum of N) / (1 + N) is searched next. Labels are the mc
-    counts of the nodes."""
+    """Binary search for the first errors of wrong rollouts: `Omega(searches=16, k=8)`.
+
+    States that can end both ways add their wrong rollouts to a pool. The rollout with the greatest alpha^(1 - MC) *
+    beta^(length / L) + c * sqrt(sum of N) / (1 + N) is searched next. Labels are the mc counts of the nodes.
+    """
 
     one_draw: ClassVar[bool] = True
     takes_solutions: ClassVar[bool] = True

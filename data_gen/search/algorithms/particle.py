@@ -18,8 +18,11 @@ from data_gen.search.tree import SearchTree
 
 @SEARCHES.register("particle")
 class Particle(Filter):
-    """`Particle(n=8, potential=Potential(kind="difference", reward="p", lam=10), resample=Resample(ess=0.5))` is FK
-    steering with difference potentials and adaptive resampling. Final paths vote with their last weights."""
+    """A particle filter over steps. Final paths vote with their last weights.
+
+    `Particle(n=8, potential=Potential(kind="difference", reward="p", lam=10), resample=Resample(ess=0.5))` is FK
+    steering with difference potentials and adaptive resampling.
+    """
 
     uses: Literal["particle"] = "particle"
 

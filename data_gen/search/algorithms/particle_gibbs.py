@@ -25,8 +25,9 @@ from data_gen.search.tree import SearchTree
 
 @SEARCHES.register("particle_gibbs")
 class ParticleGibbs(Filter):
-    """`n` paths divided over `iterations` sweeps as evenly as possible: `ParticleGibbs(n=10, iterations=3)` sweeps with
-    4, 3 and 3 new ones.
+    """`n` paths divided over `iterations` sweeps as evenly as possible.
+
+    `ParticleGibbs(n=10, iterations=3)` sweeps with 4, 3 and 3 new ones.
 
     Sweeps with a kept path use multinomial resampling, since only that is exact given the kept path. `resample.scheme`
     applies to the first sweep.

@@ -23,7 +23,7 @@ from data_gen.search.tree import SearchTree
 
 @SEARCHES.register("rebase")
 class Rebase(Search):
-    """The width starts at `n` paths. Answers vote with their scores, one vote per draw."""
+    """Reward-balanced search that is `n` paths wide at first. Answers vote with their scores, one vote per draw."""
 
     one_draw: ClassVar[bool] = True
 

@@ -25,7 +25,9 @@ from data_gen.search.tree import SearchTree
 
 @SEARCHES.register("rest_mcts")
 class RestMcts(Budgeted):
-    """V + 0.7 * sqrt(2 ln N(parent) / N), unvisited children first. V(s) is the visit-weighted mean of the children.
+    """UCB over progress values: V + 0.7 * sqrt(2 ln N(parent) / N), unvisited children first.
+
+    V(s) is the visit-weighted mean of the children.
 
     The scorer is a progress head. For one that gives P(correct), set `scale: p`. Answers vote with their values.
     """

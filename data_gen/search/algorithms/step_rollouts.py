@@ -19,8 +19,10 @@ from data_gen.search.tree import SearchTree
 
 @SEARCHES.register("step_rollouts")
 class StepRollouts(Sampled):
-    """`StepRollouts(n=4, m=8)`. N and W of a node count the solutions through it; its mc counts are its own m
-    completions."""
+    """n solutions with m rollouts from each of their steps: `StepRollouts(n=4, m=8)`.
+
+    N and W of a node count the solutions through it. Its mc counts are its own m completions.
+    """
 
     uses: Literal["step_rollouts"] = "step_rollouts"
     n: int = Field(4, ge=1)
