@@ -18,8 +18,8 @@ def recode_solution(solution: Solution, own: StepCodec) -> Solution | str:
     solution ends with the student's stop token, unless a text of `task.format.ends` ended it. A cut one gets no end.
 
     Returns:
-        The row, or `unreadable` where the tokenizer does not give the text back, or `kinds_differ` where its tokens
-        run across segments, so that the student's Format reads other ones.
+        The row; `unreadable` if the tokenizer does not decode to the same text; or `kinds_differ` if its tokens straddle
+        segments, so that the student's Format reads other ones.
 
     Raises:
         UserError: If the row does not say its question.
