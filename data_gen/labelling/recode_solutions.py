@@ -18,7 +18,7 @@ def recode_solution(solution: Solution, own: StepCodec) -> Solution | str:
     solution ends with the student's stop token, unless a text of `task.format.ends` ended it. A cut one gets no end.
 
     Returns:
-        The row; `unreadable` if the tokenizer does not decode to the same text; or `kinds_differ` if its tokens straddle
+        The row; `unreadable` if the tokenizer does not return the same text; or `kinds_differ` if its tokens straddle
         segments, so that the student's Format reads other ones.
 
     Raises:
