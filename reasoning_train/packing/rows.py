@@ -21,7 +21,7 @@ class Trace:
     targets: tuple[float, ...] = ()
     """Target value at each index in `at`; empty for losses that compare traces."""
     target_weights: tuple[float, ...] = ()
-    columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    columns: Mapping[str, Sequence[Any]] = field(default_factory=dict, hash=False)
     """Further data that losses read at each token: name -> one entry per token, each a number or a tuple of fixed
     length. Integers are token ids. Entries are read only where a token carries weight. A teacher's two likeliest
     tokens: `{"teacher_ids": ((0, 0), (0, 0), (4, 7), (1, 3))}`."""
