@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -77,32 +78,16 @@ def _stages() -> Iterator[Row]:
         yield {"stage": name, "outputs": outputs, "unit": stage.unit, "about": _module_summary(stage.run)}
 
 
-def _tasks() -> Iterator[Row]:
-    from data_gen.tasks import TASKS
+def _pieces(name: str, registry: str) -> Callable[[], Iterator[Row]]:
+    """The section of a registry, given as `module:NAME`: each piece with the first line of its docstring."""
 
-    for name in TASKS.names():
-        yield {"task": name, "about": _summary(TASKS.get(name).__doc__)}
+    def rows() -> Iterator[Row]:
+        module, _, attribute = registry.partition(":")
+        pieces = getattr(importlib.import_module(module), attribute)
+        for piece in pieces.names():
+            yield {name: piece, "about": _summary(pieces.get(piece).__doc__)}
 
-
-def _searches() -> Iterator[Row]:
-    from data_gen.search.base import SEARCHES
-
-    for name in SEARCHES.names():
-        yield {"search": name, "about": _summary(SEARCHES.get(name).__doc__)}
-
-
-def _scorers() -> Iterator[Row]:
-    from data_gen.scorers.base import SCORERS
-
-    for name in SCORERS.names():
-        yield {"scorer": name, "about": _summary(SCORERS.get(name).__doc__)}
-
-
-def _claims() -> Iterator[Row]:
-    from reasoning_train.evaluation.claims import CLAIM_FORMS
-
-    for name in CLAIM_FORMS.names():
-        yield {"claim": name, "about": _summary(CLAIM_FORMS.get(name).__doc__)}
+    return rows
 
 
 def _losses() -> Iterator[Row]:
@@ -127,9 +112,16 @@ SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     "recipes": _recipes,
     "configs": _configs,
     "stages": _stages,
-    "tasks": _tasks,
-    "searches": _searches,
-    "scorers": _scorers,
+    "tasks": _pieces("task", "data_gen.tasks:TASKS"),
+    "graders": _pieces("grader", "data_gen.graders:GRADERS"),
+    "extractors": _pieces("extractor", "data_gen.extractors:EXTRACTORS"),
+    "measures": _pieces("measure", "data_gen.measures:MEASURES"),
+    "searches": _pieces("search", "data_gen.search.base:SEARCHES"),
+    "scorers": _pieces("scorer", "data_gen.scorers.base:SCORERS"),
+    "votes": _pieces("vote", "data_gen.search.votes:VOTES"),
+    "pair_rules": _pieces("pair rule", "data_gen.labelling.pairs:PAIR_RULES"),
+    "target_rules": _pieces("target rule", "data_gen.labelling.targets:TARGET_RULES"),
+    "transforms": _pieces("transform", "data_gen.transforms:TRANSFORMS"),
     "losses": _losses,
-    "claims": _claims,
+    "claims": _pieces("claim", "reasoning_train.evaluation.claims:CLAIM_FORMS"),
 }

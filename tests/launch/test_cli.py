@@ -216,7 +216,8 @@ def test_list_doctor_schema_and_help(recipe: str, capsys: pytest.CaptureFixture[
     assert stages["t_numbers"]["unit"] == "problem"
     assert main(["list", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found.keys() == {"recipes", "configs", "stages", "tasks", "searches", "scorers", "losses", "claims"}
+    kinds = "tasks graders extractors measures searches scorers votes pair_rules target_rules transforms losses claims"
+    assert found.keys() == {"recipes", "configs", "stages", *kinds.split()}
     assert all(rows and all(row["about"] for row in rows) for rows in found.values())
     assert main(["doctor", "--json"]) == 0
     assert {finding["name"] for finding in json.loads(capsys.readouterr().out)} >= {

@@ -13,7 +13,9 @@ from data_gen.search.votes.grouping import best
 
 @VOTES.register("argmax")
 class Argmax(ScoredVote):
-    """Paths of equal score share the vote."""
+    """`vote: argmax`: the path of the best score.
+
+    Paths of equal score share the vote."""
 
     uses: Literal["argmax"] = "argmax"
 

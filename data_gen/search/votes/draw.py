@@ -10,7 +10,9 @@ from data_gen.search.votes.base import VOTES, Ballot, C, Same, ScoredVote
 
 @VOTES.register("draw")
 class Draw(ScoredVote):
-    """If all scores are 0, paths are drawn uniformly."""
+    """`vote: draw`: a path in proportion to its score.
+
+    If all scores are 0, paths are drawn uniformly."""
 
     uses: Literal["draw"] = "draw"
 

@@ -11,7 +11,9 @@ from data_gen.search.votes.grouping import best, by_answer, standing_for
 
 @VOTES.register("majority")
 class Majority(Vote):
-    """Tied answers share the vote. Paths without an answer do not vote."""
+    """`vote: majority`: the answer of most paths.
+
+    Tied answers share the vote. Paths without an answer do not vote."""
 
     uses: Literal["majority"] = "majority"
 

@@ -11,7 +11,9 @@ from data_gen.search.votes.grouping import best, by_answer, standing_for
 
 @VOTES.register("weighted")
 class Weighted(ScoredVote):
-    """Tied answers share the vote. Paths without an answer do not vote."""
+    """`vote: {uses: weighted, score: min}`: the answer of the greatest summed score.
+
+    Tied answers share the vote. Paths without an answer do not vote."""
 
     uses: Literal["weighted"] = "weighted"
 
