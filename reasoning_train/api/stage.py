@@ -26,7 +26,7 @@ from typing import Any, Literal, Protocol, get_type_hints
 from pydantic import BaseModel, ConfigDict
 
 from data_gen.errors import UserError
-from data_gen.registry import Registry
+from data_gen.registry import Piece, Registry
 from reasoning_train.api.refs import Ref
 from reasoning_train.process.memory.weights import WeightBytes
 
@@ -194,6 +194,8 @@ class StageDef:
     carries: str | None
     """The field whose rows or model the main output passes on, perhaps filtered or with more columns, but with no new
     ones."""
+    always: tuple[type[Piece], ...]
+    """Pieces that the stage uses whatever its config says, e.g. `(Majority,)`. Their versions enter its key."""
     after: Callable[[Any, Any, Iterable[dict[str, Any]]], None] | None = field(default=None)
     estimator: Callable[[Any, Sizes], dict[str, Any]] | None = field(default=None)
     checker: Callable[[Any, Made], Iterable[tuple[str, str]]] | None = field(default=None)
@@ -267,6 +269,7 @@ def stage(
     distributed: bool = False,
     scores: bool = False,
     carries: str | None = None,
+    always: Sequence[type[Piece]] = (),
 ) -> Callable[[Callable[[Any, Any], None]], StageDef]:
     """Register a stage; the config model is read from the function's first annotation. `carries` is by default the
     field of a `KindOf` output."""
@@ -288,6 +291,7 @@ def stage(
             distributed,
             scores,
             carries or same_kind,
+            tuple(always),
         )
         return STAGES.register(name)(made)
 

@@ -7,7 +7,7 @@ test guards the defaults: a changed default needs a new version.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from data_gen.registry import Part, Unkeyed
+from data_gen.registry import Part, Piece, Unkeyed
 from reasoning_train.recipe.validate import plain
 from reasoning_train.recipe.yaml_core import join
 
@@ -38,14 +38,20 @@ def asked(value: Any, files: Mapping[Path, str] = MappingProxyType({})) -> Any:
     return plain(value, files)
 
 
-def pieces(value: Any, place: str = "") -> dict[str, tuple[str, int]]:
+def pieces(value: Any, always: Sequence[type[Piece]] = ()) -> dict[str, tuple[str, int]]:
     """Dotted path -> (name, version) of every part with a version in a validated config, including parts at their
-    defaults.
+    defaults. The pieces that the stage uses whatever its config says (`always`) stand under `always.NAME`.
 
     >>> pieces(SearchConfig(search=Mcts(), ...))
     {"search": ("mcts", 1), "search.expand": ("Expand", 1), "search.select": ("puct", 1)}
+    >>> pieces(EvaluateConfig(...), always=(Majority,))
+    {"always.majority": ("majority", 1)}
     """
-    return dict(_pieces(value, place))
+    found = dict(_pieces(value, ""))
+    for piece in always:
+        name = str(piece.model_fields["uses"].default)
+        found[join("always", name)] = (name, piece.version)
+    return found
 
 
 def _pieces(value: Any, place: str) -> Iterator[tuple[str, tuple[str, int]]]:

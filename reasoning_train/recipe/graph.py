@@ -115,7 +115,7 @@ class Graph:
             seed=node_seed,
             key="",
             asked=asked(model, found),
-            pieces=pieces(model),
+            pieces=pieces(model, definition.always),
             resources=dict(draft.resources),
             inputs=tuple(dict.fromkeys(ref.node for ref in refs_in(config))),
             files=self._files_of(config),

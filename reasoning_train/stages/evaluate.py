@@ -13,6 +13,7 @@ from data_gen.engines.config import EngineConfig, TransformersConfig
 from data_gen.records.problem import Problem
 from data_gen.records.solution import Solution
 from data_gen.registry import Unkeyed
+from data_gen.search.votes.majority import Majority
 from reasoning_train.api.refs import ModelRef, ProblemsRef
 from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, at_most, gate, stage
 from reasoning_train.evaluation.groups import Where, restricted
@@ -66,7 +67,7 @@ Item = tuple[int, str, tuple[str, Problem]]
 """(order, key, (policy name, problem)): what `ctx.pending` hands out."""
 
 
-@stage("evaluate", version=2, outputs={"table": "table"}, unit="problem")
+@stage("evaluate", version=2, outputs={"table": "table"}, unit="problem", always=(Majority,))
 def evaluate(config: EvaluateConfig, ctx: Context) -> None:
     """Record one row per policy and problem. Policies run one after another, so only one model is in memory."""
     source, done = ctx.input(config.problems), itertools.count(1)

@@ -129,7 +129,7 @@ class _Scored:
         return [as_weight(score - top if score > -math.inf else score, self.scale) for score in self.scores]
 
 
-@stage("evaluate_verifier", version=3, outputs={"table": "table"}, seeded=False, scores=True)
+@stage("evaluate_verifier", version=3, outputs={"table": "table"}, seeded=False, scores=True, always=(Majority,))
 def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
     """One row per (way to choose, problem), with the columns of `evaluate`. Each verifier's figures are shown beside
     the accuracies.

@@ -15,6 +15,7 @@ from data_gen.registry import Part, Piece, Unkeyed
 from data_gen.search.algorithms.mcts import Mcts
 from data_gen.search.algorithms.uct import Uct
 from data_gen.search.select import Puct
+from data_gen.search.votes.majority import Majority
 from data_gen.tasks import TASKS
 from data_gen.tasks.chain import Chain
 from reasoning_train.api.refs import Ref
@@ -194,6 +195,7 @@ AFTER_TREES = {"trees", "pairs", "known", "tuned", "whole", "known_whole", "tune
         (Mcts, AFTER_TREES),
         (Puct, AFTER_TREES),
         (Chain, AFTER_TREES | {"task.train", "task.explore", "task.dev", "task.test", "task.train.gold", "base"}),
+        (Majority, {"eval", "claim"}),
         (Uct, set()),
         (Right, set()),
     ],
@@ -205,6 +207,16 @@ def test_a_version_reaches_what_uses_the_piece_and_what_descends_from_it(
     monkeypatch.setattr(piece, "version", piece.version + 1)
     after = load_plan(STEP_DPO).nodes
     assert {name for name in before if before[name].key != after[name].key} == changed
+
+
+def test_a_stage_has_the_versions_of_what_it_always_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pieces(Whole(name="n"), (Majority,)) == {"side": ("left", 1), "always.majority": ("majority", 1)}
+    recipe = CHECKOUT / "recipes" / "orm" / "tiny.yaml"
+    before = load_plan(recipe).nodes
+    monkeypatch.setattr(Majority, "version", Majority.version + 1)
+    after = load_plan(recipe).nodes
+    changed = {name for name in before if before[name].key != after[name].key}
+    assert {before[name].uses for name in changed} == {"evaluate_verifier", "claim"}
 
 
 def test_the_nodes_of_a_plan_say_what_was_asked(tmp_path: Path) -> None:
