@@ -42,8 +42,8 @@ OPTIONAL = {
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of `doctor`, e.g. `Finding("memory", True, True, "23.4 GiB, 22.0 GiB free", "")`."""
+class CheckResult:
+    """One line of `doctor`, e.g. `CheckResult("memory", True, True, "23.4 GiB, 22.0 GiB free", "")`."""
 
     name: str
     ok: bool
@@ -52,21 +52,21 @@ class Finding:
     remedy: str
 
 
-def findings(store: Path) -> Iterator[Finding]:
+def findings(store: Path) -> Iterator[CheckResult]:
     """The findings about this machine."""
     version = ".".join(map(str, sys.version_info[:3]))
-    yield Finding(
+    yield CheckResult(
         "python", sys.version_info >= (3, 11), True, f"{version} at {sys.executable}", "install Python 3.11 or newer"
     )
     yield from _packages()
-    yield Finding("cores", True, True, f"{default_cores()} usable", "")
+    yield CheckResult("cores", True, True, f"{default_cores()} usable", "")
     yield _memory()
     yield _disk(store)
-    yield Finding("fork", hasattr(os, "fork"), True, "stages fork from one server", "use Linux, macOS or WSL")
+    yield CheckResult("fork", hasattr(os, "fork"), True, "stages fork from one server", "use Linux, macOS or WSL")
     yield _gpu()
     yield _slurm()
     slurm = shutil.which("sbatch")
-    yield Finding(
+    yield CheckResult(
         "slurm",
         slurm is not None,
         False,
@@ -75,7 +75,7 @@ def findings(store: Path) -> Iterator[Finding]:
     )
 
 
-def _packages() -> Iterator[Finding]:
+def _packages() -> Iterator[CheckResult]:
     pinned = _pinned()
     for name in NEEDED:
         have = _version(name)
@@ -85,12 +85,12 @@ def _packages() -> Iterator[Finding]:
             if have and tested and have.split("+")[0] != tested
             else have or "not installed"
         )
-        yield Finding(
+        yield CheckResult(
             name, have is not None, True, note, "make .venv/.installed, or pip install -c constraints.txt -e ."
         )
     for name, (user, remedy) in OPTIONAL.items():
         have = _version(name)
-        yield Finding(name, have is not None, False, have or f"not installed; needed for {user}", remedy)
+        yield CheckResult(name, have is not None, False, have or f"not installed; needed for {user}", remedy)
 
 
 def _version(name: str) -> str | None:
@@ -107,21 +107,21 @@ def _pinned() -> dict[str, str]:
     return {name.lower(): version for name, mark, version in lines if mark}
 
 
-def _memory() -> Finding:
+def _memory() -> CheckResult:
     import psutil
 
     memory = psutil.virtual_memory()
     text = f"{memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} GiB free"
-    return Finding(
+    return CheckResult(
         "memory", memory.available > 2 * 2**30, True, text, "close other programs: small recipes need about 2 GiB"
     )
 
 
-def _disk(store: Path) -> Finding:
+def _disk(store: Path) -> CheckResult:
     there = next(path for path in (store.absolute(), *store.absolute().parents) if path.exists())
     free, writable = shutil.disk_usage(there).free, os.access(there, os.W_OK)
     text = f"{free / 2**30:.1f} GiB free for {store}" + ("" if writable else ", not writable")
-    return Finding(
+    return CheckResult(
         "store",
         writable and free > 2**30,
         True,
@@ -130,13 +130,13 @@ def _disk(store: Path) -> Finding:
     )
 
 
-def _gpu() -> Finding:
+def _gpu() -> CheckResult:
     try:
         import torch
     except ImportError:
-        return Finding("gpu", False, False, "torch is missing, so nobody can tell", "see torch above")
+        return CheckResult("gpu", False, False, "torch is missing, so nobody can tell", "see torch above")
     if not torch.cuda.is_available():
-        return Finding(
+        return CheckResult(
             "gpu",
             False,
             False,
@@ -144,12 +144,12 @@ def _gpu() -> Finding:
             "a CUDA build of torch on a machine with a GPU",
         )
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return Finding("gpu", True, False, ", ".join(names), "")
+    return CheckResult("gpu", True, False, ", ".join(names), "")
 
 
-def _slurm() -> Finding:
+def _slurm() -> CheckResult:
     found = shutil.which("sbatch")
-    return Finding(
+    return CheckResult(
         "SLURM",
         found is not None,
         False,
@@ -158,7 +158,7 @@ def _slurm() -> Finding:
     )
 
 
-def artifact_findings(store: Store) -> Iterator[Finding]:
+def artifact_findings(store: Store) -> Iterator[CheckResult]:
     """A finding per artifact: its files are read again and compared with the manifest."""
     from reasoning_train.store.manifest import damages, read_manifest
 
@@ -166,7 +166,7 @@ def artifact_findings(store: Store) -> Iterator[Finding]:
         manifest = read_manifest(path)
         if manifest is not None:
             wrong = list(damages(path, manifest, deep=True))
-            yield Finding(
+            yield CheckResult(
                 path.name,
                 not wrong,
                 True,

@@ -17,7 +17,7 @@ from launch.forked import ForkServer
 from launch.job import Job
 from launch.runs import RunFolder
 from launch.torchrun import wants_torchrun
-from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.stage import STAGES
 from reasoning_train.evaluation.figures import figures
 from reasoning_train.store.partial import Partial
@@ -33,7 +33,7 @@ TURN_S = 0.2
 class _Running:
     """A running node: first its shards, if it has several, then the job that merges and publishes."""
 
-    node: Node
+    node: StageNode
     threads: int
     """Intra-op threads of each process."""
     nproc: int = 1
@@ -95,13 +95,13 @@ class LocalRunner:
                 del self.waiting[name]
                 self._enter(node)
 
-    def _skip(self, node: Node, because: str) -> None:
+    def _skip(self, node: StageNode, because: str) -> None:
         del self.waiting[node.name]
         self.failed[node.name] = ""
         self.folder.node(node.name, state="not run", error=f"needs {because}, which failed")
         self.display.finish(node.name, f"not run: needs {because}")
 
-    def _enter(self, node: Node) -> None:
+    def _enter(self, node: StageNode) -> None:
         state = self.store.state(node, self.plan)
         if state == "damaged":
             self.display.say(f"{node.name}  {self.store.set_aside(node)} and is made again")
@@ -112,7 +112,7 @@ class LocalRunner:
             return
         self._prepare(node)
 
-    def _prepare(self, node: Node) -> None:
+    def _prepare(self, node: StageNode) -> None:
         threads = min(node.resources.get("threads") or 1, self.cores)
         nproc = self.nproc if self.nproc > 1 and wants_torchrun(node) else 1
         running = self.running[node.name] = _Running(node, threads, nproc)
@@ -122,7 +122,7 @@ class LocalRunner:
         for k in range(shards):
             self._enqueue(running, (k, shards) if shards > 1 else None)
 
-    def _shards(self, node: Node, threads: int) -> int:
+    def _shards(self, node: StageNode, threads: int) -> int:
         """As in the recipe, else as many as free cores allow. One for whole stages and if all records exist already."""
         stage = STAGES.get(node.uses)
         if stage.unit == "whole" or node.stop_gate or Partial(self.store.partial(node)).complete():
@@ -222,7 +222,7 @@ class LocalRunner:
         ]
         self.display.finish(name, f"{said} in {clock(wall)}{self._summary(running.node)}")
 
-    def _summary(self, node: Node) -> str:
+    def _summary(self, node: StageNode) -> str:
         artifact = self.store.find(node)
         if artifact is None:
             return ""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data_gen.errors import UserError
-from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.stage import STAGES
 from reasoning_train.store.store import Store
 
@@ -25,7 +25,7 @@ def check_processes(plan: Plan, store: Store, nproc: int) -> None:
         raise UserError("\n".join(found))
 
 
-def _alone(node: Node, nproc: int) -> Iterator[str]:
+def _alone(node: StageNode, nproc: int) -> Iterator[str]:
     deepspeed = node.resources.get("deepspeed")
     if deepspeed and nproc == 1:
         yield (
@@ -35,7 +35,7 @@ def _alone(node: Node, nproc: int) -> Iterator[str]:
         )
 
 
-def placement_problems(node: Node, world: int, store: Store) -> Iterator[str]:
+def placement_problems(node: StageNode, world: int, store: Store) -> Iterator[str]:
     """Why a stage cannot run in `world` processes, including a checkpoint from a different number of processes."""
     stage = STAGES.get(node.uses)
     if not stage.distributed:

@@ -12,13 +12,13 @@ from typing import Any
 
 from launch.events import parse_events
 from launch.job import Job
-from reasoning_train.api.plan import Node
+from reasoning_train.api.plan import StageNode
 from reasoning_train.api.stage import STAGES
 from reasoning_train.worker.distributed import devices_of
 from reasoning_train.worker.work import DONE, FAILED, STOPPED
 
 
-def wants_torchrun(node: Node) -> bool:
+def wants_torchrun(node: StageNode) -> bool:
     """Whether a node runs under torchrun: trainers, which train together, and stages that run a model over problems,
     whose ranks are shards."""
     stage = STAGES.get(node.uses)

@@ -19,7 +19,7 @@ from launch.arguments import (
 )
 
 if TYPE_CHECKING:
-    from reasoning_train.api.plan import Node, Plan
+    from reasoning_train.api.plan import Plan, StageNode
     from reasoning_train.store.store import Store
 
 MORE = """\
@@ -110,7 +110,7 @@ def describe(plan: Plan, store: Store) -> list[dict[str, Any]]:
     return [_entry(node, states[node.name], store, estimates[node.name]) for node in plan.nodes.values()]
 
 
-def _entry(node: Node, state: str, store: Store, estimate: dict[str, Any]) -> dict[str, Any]:
+def _entry(node: StageNode, state: str, store: Store, estimate: dict[str, Any]) -> dict[str, Any]:
     from reasoning_train.store.code import other_code
     from reasoning_train.store.partial import Partial
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from launch.arguments import Subparsers, add_json, add_recipe, command, load, open_store, print_json
 
 if TYPE_CHECKING:
-    from reasoning_train.api.plan import Node, Plan
+    from reasoning_train.api.plan import Plan, StageNode
     from reasoning_train.store.store import Store
 
 MORE = """\
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _reasons(node: Node, plan: Plan, store: Store, state: str) -> Iterator[str]:
+def _reasons(node: StageNode, plan: Plan, store: Store, state: str) -> Iterator[str]:
     from reasoning_train.recipe.why import explain
     from reasoning_train.store.manifest import read_manifest
     from reasoning_train.store.store import artifact_name
@@ -65,7 +65,7 @@ def _reasons(node: Node, plan: Plan, store: Store, state: str) -> Iterator[str]:
     )
 
 
-def _other_code(node: Node, store: Store) -> Iterator[str]:
+def _other_code(node: StageNode, store: Store) -> Iterator[str]:
     from reasoning_train.store.code import other_code
 
     artifact = store.find(node)
@@ -77,7 +77,7 @@ def _other_code(node: Node, store: Store) -> Iterator[str]:
         yield from (f"  {file}" for file in files)
 
 
-def last_manifest(node: Node, plan: Plan, store: Store) -> dict[str, Any] | None:
+def last_manifest(node: StageNode, plan: Plan, store: Store) -> dict[str, Any] | None:
     """Manifest of this node's latest artifact with a different key in a run of the recipe; None if there is none."""
     from launch.runs import list_runs, read_run
     from reasoning_train.store.manifest import read_manifest

@@ -10,7 +10,7 @@ from data_gen.errors import UserError
 from launch.placement import placement_problems
 from launch.slurm.profile import Cluster
 from launch.slurm.request import JobRequest, held_bytes, parameters_of, reserved_share, seconds, usable_bytes
-from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.stage import STAGES
 from reasoning_train.process.memory import GIB
 from reasoning_train.store.store import Store
@@ -38,7 +38,7 @@ def check(
         raise UserError("\n".join(found))
 
 
-def _asks(node: Node, request: JobRequest, cluster: Cluster) -> Iterator[str]:
+def _asks(node: StageNode, request: JobRequest, cluster: Cluster) -> Iterator[str]:
     stage = STAGES.get(node.uses)
     instead = "say `shards`" if stage.unit == "problem" else "remove it"
     for name in ("nodes", "processes", "deepspeed"):
@@ -71,7 +71,7 @@ def _asks(node: Node, request: JobRequest, cluster: Cluster) -> Iterator[str]:
         )
 
 
-def _fits(node: Node, request: JobRequest, cluster: Cluster, size: int) -> Iterator[str]:
+def _fits(node: StageNode, request: JobRequest, cluster: Cluster, size: int) -> Iterator[str]:
     """Check that the weights, and for a trainer gradients and optimizer states, fit in GPU memory."""
     if not (request.gpus and size):
         return

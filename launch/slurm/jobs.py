@@ -8,7 +8,7 @@ from typing import Literal
 
 from launch.slurm.profile import Cluster
 from launch.slurm.request import JobRequest, seconds
-from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.store.partial import Partial
 from reasoning_train.store.store import Store, dependencies
 
@@ -69,7 +69,7 @@ def waits_for(job: SlurmJob, plan: Plan, others: Mapping[str, str]) -> list[str]
 
 
 def _jobs_of(
-    node: Node, request: JobRequest, cluster: Cluster, needs: tuple[str, ...], partial: Partial | None
+    node: StageNode, request: JobRequest, cluster: Cluster, needs: tuple[str, ...], partial: Partial | None
 ) -> Iterator[SlurmJob]:
     open_shards = _open_shards(partial, request.shards)
     if request.shards == 1 or not open_shards:

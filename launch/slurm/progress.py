@@ -11,7 +11,7 @@ from typing import Any
 from launch.slurm import scheduler
 from launch.slurm.records import last_error, read_records, requeues
 from launch.slurm.render import log_file
-from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.store.store import Store, dependencies
 
 CANCELLED = "cancelled"
@@ -58,7 +58,7 @@ class _Look:
                 self.found[name] = self._node(self.plan.nodes[name], entry)
         return self.found
 
-    def _node(self, node: Node, entry: Mapping[str, Any]) -> JobProgress:
+    def _node(self, node: StageNode, entry: Mapping[str, Any]) -> JobProgress:
         mine = {job: one for job, one in self.jobs.items() if one["node"] == node.name}
         if self.store.state(node, self.plan) == "cached":
             return JobProgress(state="done", requeues=requeues(self._records(mine)))
@@ -78,7 +78,7 @@ class _Look:
             state="failed", note=f"job {job} of another submission was to make it and is gone; submit again"
         )
 
-    def _joined(self, node: Node, tasks: list[Task], shards: int) -> JobProgress:
+    def _joined(self, node: StageNode, tasks: list[Task], shards: int) -> JobProgress:
         states = Counter(state for state, _ in tasks)
         broken = next(
             (
@@ -139,7 +139,7 @@ class _Look:
             log
         ) or f"job {number} {past or 'ended without a word (killed, out of time or of memory)'}; log: {log}"
 
-    def _stragglers(self, node: Node, shards: int) -> Iterator[str]:
+    def _stragglers(self, node: StageNode, shards: int) -> Iterator[str]:
         """A note about the slowest shard, if it is far behind."""
         counts = dict.fromkeys(range(shards), 0)
         for path in self.store.partial(node).glob(f"log-*-of-{shards}.jsonl"):

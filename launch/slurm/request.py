@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from launch.slurm.profile import Cluster
-from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.stage import STAGES, StageConfig
 from reasoning_train.process.memory import GIB, device
 from reasoning_train.trainers.deepspeed import zero_stage
@@ -62,13 +62,13 @@ def make_requests(plan: Plan, cluster: Cluster, estimates: Mapping[str, dict[str
     return {name: _request(node, cluster, estimates) for name, node in plan.nodes.items()}
 
 
-def parameters_of(node: Node, estimates: Mapping[str, dict[str, Any]]) -> int:
+def parameters_of(node: StageNode, estimates: Mapping[str, dict[str, Any]]) -> int:
     """Parameters of the largest model that a stage loads or reads; 0 if unknown."""
     names = (node.name, *node.inputs)
     return max(int(estimates[name].get("parameters") or 0) for name in names)
 
 
-def _request(node: Node, cluster: Cluster, estimates: Mapping[str, dict[str, Any]]) -> JobRequest:
+def _request(node: StageNode, cluster: Cluster, estimates: Mapping[str, dict[str, Any]]) -> JobRequest:
     kind, wanted = _kind(node), node.resources
     size = parameters_of(node, estimates)
     gpus = int(wanted["gpus"]) if "gpus" in wanted else _gpus(kind, node, cluster, size)
@@ -85,7 +85,7 @@ def _request(node: Node, cluster: Cluster, estimates: Mapping[str, dict[str, Any
     )
 
 
-def _kind(node: Node) -> Kind:
+def _kind(node: StageNode) -> Kind:
     stage = STAGES.get(node.uses)
     if stage.distributed:
         return "train"
@@ -94,7 +94,7 @@ def _kind(node: Node) -> Kind:
     return "score" if stage.scores else "light"
 
 
-def _gpus(kind: Kind, node: Node, cluster: Cluster, size: int) -> int:
+def _gpus(kind: Kind, node: StageNode, cluster: Cluster, size: int) -> int:
     if cluster.gpus_per_node == 0 or kind == "light":
         return 0
     if kind == "generate":
@@ -102,26 +102,26 @@ def _gpus(kind: Kind, node: Node, cluster: Cluster, size: int) -> int:
     return cluster.gpus_per_node if kind == "train" and size > SMALL else 1
 
 
-def _nodes(node: Node, cluster: Cluster, gpus: int, size: int) -> int:
+def _nodes(node: StageNode, cluster: Cluster, gpus: int, size: int) -> int:
     """As many nodes as are needed for weights, gradients and optimizer states if ZeRO-3 shards all of them."""
     return max(1, math.ceil(held_bytes(node, size, world=1) / (gpus * max(GIB, usable_bytes(node, cluster)))))
 
 
-def usable_bytes(node: Node, cluster: Cluster) -> float:
+def usable_bytes(node: StageNode, cluster: Cluster) -> float:
     """Bytes of each GPU that are available for weights and states."""
     return device.usable_bytes(cluster.gpu_memory_gib * GIB, reserved_share(node))
 
 
-def reserved_share(node: Node) -> float:
+def reserved_share(node: StageNode) -> float:
     """Share of each GPU's memory that an engine beside the model reserves."""
     return _config(node).reserved_share
 
 
-def _config(node: Node) -> StageConfig:
+def _config(node: StageNode) -> StageConfig:
     return STAGES.get(node.uses).config.model_validate(node.config)
 
 
-def held_bytes(node: Node, size: int, world: int) -> float:
+def held_bytes(node: StageNode, size: int, world: int) -> float:
     """Bytes of a model of `size` parameters in each of the `world` processes that train it, or in a shard that runs
     it."""
     deepspeed = node.resources.get("deepspeed")
@@ -129,7 +129,7 @@ def held_bytes(node: Node, size: int, world: int) -> float:
     return size * weight.each(zero_stage(deepspeed), world)
 
 
-def _cpus(kind: Kind, node: Node, cluster: Cluster, gpus: int) -> int:
+def _cpus(kind: Kind, node: StageNode, cluster: Cluster, gpus: int) -> int:
     if gpus and cluster.gpus_per_node:
         return max(1, cluster.cpus_per_node * gpus // cluster.gpus_per_node)
     threads = int(node.resources.get("threads") or 1)
@@ -146,7 +146,7 @@ def _memory(cluster: Cluster, gpus: int, kind: Kind) -> str | None:
     return f"{max(1, cluster.memory_per_node_gib // share)}G"
 
 
-def _shards(node: Node, kind: Kind, cluster: Cluster, records: int | None) -> int:
+def _shards(node: StageNode, kind: Kind, cluster: Cluster, records: int | None) -> int:
     """As in the recipe, else the profile's number for generating stages, but at most the number of problems."""
     if STAGES.get(node.uses).unit == "whole":
         return 1

@@ -18,7 +18,7 @@ from launch.slurm.records import read_records
 from launch.slurm.render import render
 from launch.slurm.request import JobRequest
 from launch.slurm.snapshot import write_snapshot
-from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.store.locks import guard
 from reasoning_train.store.manifest import write_json
 from reasoning_train.store.store import Store, artifact_name
@@ -156,12 +156,12 @@ def _failed(run: Path, node: str) -> bool:
     return any(line["state"] == "ended" and line["code"] != 0 for line in last)
 
 
-def _note_path(store: Store, node: Node) -> Path:
+def _note_path(store: Store, node: StageNode) -> Path:
     """File that lists the jobs that make a node's artifact. The last of them finishes it."""
     return store.root / "cluster" / f"{artifact_name(node.uses, node.key)}.json"
 
 
-def _read_note(store: Store, node: Node) -> dict[str, Any] | None:
+def _read_note(store: Store, node: StageNode) -> dict[str, Any] | None:
     try:
         return dict(json.loads(_note_path(store, node).read_text(encoding="utf-8")))
     except FileNotFoundError:

@@ -7,9 +7,9 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """One stage of the graph, e.g. `Node(name="sample", uses="sample", config={"policy": Ref("base"), "n": 8}, seed=0,
-    ...)`."""
+class StageNode:
+    """One stage of the graph, e.g. `StageNode(name="sample", uses="sample", config={"policy": Ref("base"), "n": 8},
+    seed=0, ...)`."""
 
     name: str
     """`sample`; implicit nodes are `model`, `task.train`, `task.train.gold`; in rounds `rounds.grow.2.sample`; with
@@ -47,7 +47,7 @@ class Plan:
 
     name: str
     path: str
-    nodes: dict[str, Node]
+    nodes: dict[str, StageNode]
     resolved: dict[str, Any]
     """The merged recipe as plain data, references as text: what `plan --resolved` prints."""
     origins: dict[str, str]

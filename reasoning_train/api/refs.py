@@ -58,7 +58,7 @@ class Spread(dict[str, Ref]):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class OutputKind:
     """Marks a Ref field with the kind of output it takes."""
 
     name: str
@@ -66,26 +66,26 @@ class Kind:
     """False: the input may come from a task with another Format (an evaluation set to decontaminate against)."""
 
 
-ProblemsRef = Annotated[Ref, Kind("problems")]
+ProblemsRef = Annotated[Ref, OutputKind("problems")]
 """Problem rows with their task (records.Problem)."""
-SolutionsRef = Annotated[Ref, Kind("solutions")]
+SolutionsRef = Annotated[Ref, OutputKind("solutions")]
 """Solution rows (records.Solution)."""
-ModelRef = Annotated[Ref, Kind("model")]
+ModelRef = Annotated[Ref, OutputKind("model")]
 """A `from_pretrained` folder with `format.json`."""
-VerifierRef = Annotated[Ref, Kind("verifier")]
+VerifierRef = Annotated[Ref, OutputKind("verifier")]
 """A `from_pretrained` folder with a head (heads.py) and `format.json`. The model half of its Format may differ from the
 policy's."""
-BackboneRef = Annotated[Ref, Kind("model"), Kind("verifier")]
+BackboneRef = Annotated[Ref, OutputKind("model"), OutputKind("verifier")]
 """A model or a verifier: the backbone of a head to train."""
-TreesRef = Annotated[Ref, Kind("trees")]
+TreesRef = Annotated[Ref, OutputKind("trees")]
 """Node rows of finished searches (trees.Tree)."""
-PairsRef = Annotated[Ref, Kind("pairs")]
+PairsRef = Annotated[Ref, OutputKind("pairs")]
 """Preferences between two continuations (labels.StepPair)."""
-ValueTargetsRef = Annotated[Ref, Kind("value_targets")]
+ValueTargetsRef = Annotated[Ref, OutputKind("value_targets")]
 """Paths with target values for a verifier (labels.ValueTarget)."""
-RowsRef = Annotated[Ref, *(Kind(name) for name in ("problems", "solutions", "trees", "pairs", "value_targets"))]
+RowsRef = Annotated[Ref, *(OutputKind(name) for name in ("problems", "solutions", "trees", "pairs", "value_targets"))]
 """Rows of any kind that belongs to problems."""
-TableRef = Annotated[Ref, Kind("table")]
+TableRef = Annotated[Ref, OutputKind("table")]
 """Per-problem results of an evaluation."""
-VerdictRef = Annotated[Ref, Kind("verdict")]
+VerdictRef = Annotated[Ref, OutputKind("verdict")]
 """The result of a `claim` stage."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from data_gen.errors import UserError
 from data_gen.format import Format, TaskFormat
-from reasoning_train.api.refs import Kind, Ref
+from reasoning_train.api.refs import OutputKind, Ref
 from reasoning_train.recipe.errors import Problems
 from reasoning_train.recipe.yaml_core import join
 
@@ -27,7 +27,7 @@ class Edge:
     place: str
     """Dotted path of the config field."""
     ref: Ref
-    kinds: list[Kind]
+    kinds: list[OutputKind]
     """Kinds that the field accepts. Empty: any kind with any format."""
     given: str
     """Kind of the output behind the reference; empty if unknown."""

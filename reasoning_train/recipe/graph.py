@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from data_gen.errors import UserError
-from reasoning_train.api.plan import Node
+from reasoning_train.api.plan import StageNode
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import STAGES, KindOf, StageDef
 from reasoning_train.recipe.asked import asked, pieces
@@ -33,7 +33,7 @@ from reasoning_train.recipe.yaml_core import join
 class _Made:
     """A node without its final name, with its inputs."""
 
-    node: Node
+    node: StageNode
     config: BaseModel
     edges: list[Edge]
     kinds: dict[str, str]
@@ -44,7 +44,7 @@ class Graph:
     """Builds the nodes. Drafts are added inputs first."""
 
     def __init__(self, resolvers: Mapping[int, Resolver], files: LeafFiles, problems: Problems) -> None:
-        self.nodes: dict[str, Node] = {}
+        self.nodes: dict[str, StageNode] = {}
         self._resolvers, self._files, self._problems = resolvers, files, problems
         self._names: dict[tuple[str, int], str] = {}
         self._stages: dict[str, StageDef] = {}
@@ -107,7 +107,7 @@ class Graph:
             self._problems.add(join(draft.path, place), message)
         found = {path: self._files.find(path, join(draft.path, place)) for place, path in path_fields(model)}
         config: dict[str, Any] = plain(model, found)
-        node = Node(
+        node = StageNode(
             name=draft.name,
             uses=draft.uses,
             version=definition.version,
@@ -172,7 +172,7 @@ class Graph:
         definition = self._stages.get(ref.node)
         return self._kinds[ref.node].get(ref.output or definition.main, "") if definition else ""
 
-    def _key(self, node: Node) -> str:
+    def _key(self, node: StageNode) -> str:
         gates = [self._key_of(name) for name in (node.stop_gate, node.previous) if name]
         return node_key(
             uses=node.uses,

@@ -9,7 +9,7 @@ from reasoning_train.recipe.errors import Problems, sentence
 from reasoning_train.recipe.resolver.scope import Scope
 from reasoning_train.recipe.resolver.text import hint
 from reasoning_train.recipe.rounds import BEST, table_of
-from reasoning_train.recipe.schema import Choice, Grid
+from reasoning_train.recipe.schema import ChoiceRule, Grid
 
 
 def spread_out(name: str, grid: Grid, problems: Problems) -> Iterator[Draft]:
@@ -38,7 +38,7 @@ def _sound(name: str, grid: Grid, problems: Problems) -> bool:
     return not found
 
 
-def best_of_grid(name: str, grid: Grid, choose: Choice, policy: str, labels: list[str]) -> Draft:
+def best_of_grid(name: str, grid: Grid, choose: ChoiceRule, policy: str, labels: list[str]) -> Draft:
     """The node behind `${grids.NAME.best}`: the policy of the setting that did best on dev."""
     table = table_of(choose)
     written = {

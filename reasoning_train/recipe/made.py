@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reasoning_train.api.plan import Node
+from reasoning_train.api.plan import StageNode
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import Maker, StageDef, refs_of
 
@@ -15,7 +15,7 @@ from reasoning_train.api.stage import Maker, StageDef, refs_of
 class MadeStages:
     """The valid stages so far, by the names of their nodes."""
 
-    nodes: Mapping[str, Node]
+    nodes: Mapping[str, StageNode]
     stages: Mapping[str, StageDef]
     configs: Mapping[str, Any]
     """Validated configs."""

@@ -10,7 +10,7 @@ from reasoning_train.recipe.errors import Problems, sentence
 from reasoning_train.recipe.overrides import BadOverride, value_of_round
 from reasoning_train.recipe.resolver.scope import Scope
 from reasoning_train.recipe.resolver.text import hint, paths
-from reasoning_train.recipe.schema import Choice, Rounds, Stage, Stop
+from reasoning_train.recipe.schema import ChoiceRule, Rounds, Stage, Stop
 
 STOP, BEST, LAST = _MADE = ("stop", "best", "last")
 """Names of nodes that a group of rounds makes itself. No stage of a round may have one of them."""
@@ -26,7 +26,7 @@ def _sound(name: str, rounds: Rounds, problems: Problems) -> bool:
     named = {"policy": rounds.policy}
     named |= {f"{where}.{stage}": stage for where in ("start", "first", "vary") for stage in getattr(rounds, where)}
     for rule in ("stop", "choose"):
-        choice: Choice | None = getattr(rounds, rule)
+        choice: ChoiceRule | None = getattr(rounds, rule)
         if choice:
             named[f"{rule}.table"] = table_of(choice)
             if not table_of(choice):
@@ -44,14 +44,14 @@ def _sound(name: str, rounds: Rounds, problems: Problems) -> bool:
     return not found
 
 
-def table_of(choice: Choice) -> str:
+def table_of(choice: ChoiceRule) -> str:
     """The stage of the round whose table a rule reads; empty if the text is not such a reference."""
     found = paths(choice.table)
     parts = found[0].split(".") if len(found) == 1 else []
     return parts[1] if len(parts) == 2 and parts[0] == "stages" else ""
 
 
-def _start(rounds: Rounds, choice: Choice) -> tuple[str, str] | None:
+def _start(rounds: Rounds, choice: ChoiceRule) -> tuple[str, str] | None:
     """References to the policy and the table of round 0, if `start` names both. The start may then win over every
     round."""
     table = table_of(choice)
@@ -103,7 +103,7 @@ def _stop_draft(name: str, k: int, rounds: Rounds, stop: Stop) -> Draft:
     )
 
 
-def best_draft(name: str, rounds: Rounds, choice: Choice) -> Draft:
+def best_draft(name: str, rounds: Rounds, choice: ChoiceRule) -> Draft:
     """The node behind `${rounds.NAME.best}`: the policy of the best round on dev."""
     start = _start(rounds, choice)
     rounds_of = {f"round {k}": f"rounds.{name}.{k}" for k in range(1, rounds.max + 1)}

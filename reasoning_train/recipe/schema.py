@@ -69,7 +69,7 @@ class Stage(BaseModel):
     them, by name."""
 
 
-class Choice(_Part):
+class ChoiceRule(_Part):
     """How the best round is chosen once all have run. The first of equal rounds wins. If `start` has both the policy
     and the table, it takes part as round 0."""
 
@@ -84,14 +84,14 @@ class Choice(_Part):
     """Why the best was chosen from more or fewer candidates than another arm of the same evaluation."""
 
 
-class Stop(Choice):
+class Stop(ChoiceRule):
     """When the rounds end: as soon as a round does not beat the best earlier one by more than `min_gain`. Without
     `choose`, the same table also chooses the best round."""
 
     min_gain: float = Field(0.0, ge=0)
 
 
-class GridChoice(Choice):
+class GridChoice(ChoiceRule):
     """How the best setting of a grid is chosen."""
 
     policy: str
@@ -127,11 +127,11 @@ class Rounds(_Part):
     vary: dict[Name, dict[str, Any]] = {}
     """Fields that differ by round, by stage: `{sample: {n: [4, 8, 16]}}` gives 4 in round 1, 8 in round 2."""
     stop: Stop | None = None
-    choose: Choice | None = None
+    choose: ChoiceRule | None = None
     """The rule behind `${rounds.NAME.best}`, with or without a `stop` rule."""
 
     @property
-    def choice(self) -> Choice | None:
+    def choice(self) -> ChoiceRule | None:
         """The rule behind `${rounds.NAME.best}`."""
         return self.choose or self.stop
 

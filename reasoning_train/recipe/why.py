@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import STAGES
 from reasoning_train.recipe.validate import show
@@ -16,7 +16,7 @@ Find = Callable[[str, str], Mapping[str, Any] | None]
 """(uses, key) -> the manifest of an artifact in the store."""
 
 
-def explain(node: Node, plan: Plan, manifest: Mapping[str, Any], find: Find = lambda uses, key: None) -> list[str]:
+def explain(node: StageNode, plan: Plan, manifest: Mapping[str, Any], find: Find = lambda uses, key: None) -> list[str]:
     """One line per difference between `node` and the earlier artifact of `manifest`; [] if there is none.
 
     If an input is a different artifact, its own differences follow, as far as `find` knows its earlier manifest. Their
@@ -120,12 +120,12 @@ def _input(field: str, before: _Input, after: _Input, plan: Plan, find: Find) ->
     return lines + [line if line.startswith("  ") else f"  {after.node}: {line}" for line in nested]
 
 
-def _versions(node: Node, manifest: Mapping[str, Any]) -> Iterator[str]:
+def _versions(node: StageNode, manifest: Mapping[str, Any]) -> Iterator[str]:
     if node.version != manifest["version"]:
         yield f"version of stage type {node.uses!r}: {manifest['version']} -> {node.version}"
 
 
-def _pieces(node: Node, manifest: Mapping[str, Any]) -> Iterator[str]:
+def _pieces(node: StageNode, manifest: Mapping[str, Any]) -> Iterator[str]:
     """Changed versions of the pieces that the config names. A different piece is reported as a changed field."""
     for place, (name, version) in node.pieces.items():
         before, number = manifest["pieces"].get(place, (name, 1))
@@ -133,12 +133,12 @@ def _pieces(node: Node, manifest: Mapping[str, Any]) -> Iterator[str]:
             yield f"version of {place} {name!r}: {number} -> {version}"
 
 
-def _seeds(node: Node, manifest: Mapping[str, Any]) -> Iterator[str]:
+def _seeds(node: StageNode, manifest: Mapping[str, Any]) -> Iterator[str]:
     if node.seed != manifest["seed"]:
         yield f"seed: {_show(manifest['seed'])} -> {_show(node.seed)}"
 
 
-def _gates(node: Node, plan: Plan, manifest: Mapping[str, Any]) -> Iterator[str]:
+def _gates(node: StageNode, plan: Plan, manifest: Mapping[str, Any]) -> Iterator[str]:
     """What changed for a stage of a later round: the decision and the previous round, which are not fields of its
     config."""
     for name in filter(None, (node.stop_gate, node.previous)):

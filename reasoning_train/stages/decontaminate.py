@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from data_gen.records.problem import Problem
-from reasoning_train.api.refs import Kind, ProblemsRef, Ref
+from reasoning_train.api.refs import OutputKind, ProblemsRef, Ref
 from reasoning_train.api.stage import Context, Input, Made, Sizes, StageConfig, gate, stage
 from reasoning_train.stages.fits import tasks
 from reasoning_train.store.inputs import read_problems, read_tasks, write_tasks
@@ -26,7 +26,7 @@ class DecontaminateConfig(StageConfig):
     problem)."""
 
     problems: ProblemsRef
-    against: list[Annotated[Ref, Kind("problems", same_format=False)]] = Field(min_length=1)
+    against: list[Annotated[Ref, OutputKind("problems", same_format=False)]] = Field(min_length=1)
     """Evaluation sets of any task; only their questions are read."""
     match: Literal["ngram", "exact"] = "ngram"
     n: int = Field(13, ge=4)

@@ -49,7 +49,7 @@ class DPOConfig(Training):
 def dpo(config: DPOConfig, ctx: Context) -> None:
     """Train, then publish the policy with its Format. Adapters are merged unless `adapter: keep`."""
     from reasoning_train.models.policy import load_policy, save_policy
-    from reasoning_train.trainers.fit import Source, finish, fit
+    from reasoning_train.trainers.fit import TrainingSource, finish, fit
     from reasoning_train.trainers.objective import Objective
 
     folder = ctx.input(config.policy).path
@@ -60,7 +60,7 @@ def dpo(config: DPOConfig, ctx: Context) -> None:
     objective = Objective(policy.model, config.losses, bf16=use_bf16(config.precision))
     trainer = fit(
         objective,
-        [Source(rows)],
+        [TrainingSource(rows)],
         config,
         ctx,
         packing=config.packing,

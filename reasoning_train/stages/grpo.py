@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from data_gen.records.problem import Problem
     from reasoning_train.models.policy import Policy
     from reasoning_train.trainers.rl.rewards import Rewards
-    from reasoning_train.trainers.rl.rollouts import Rollouts
+    from reasoning_train.trainers.rl.rollouts import PolicyRollouts
 
 
 class GRPOConfig(Optimising):
@@ -129,7 +129,7 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
     from reasoning_train.packing.plan import plan_steps
     from reasoning_train.trainers.merge import merge_for_export
     from reasoning_train.trainers.rl import trl_adapter
-    from reasoning_train.trainers.rl.rollouts import Rollouts
+    from reasoning_train.trainers.rl.rollouts import PolicyRollouts
     from reasoning_train.trainers.weights import gathered
 
     gate(config.vllm is None or has_gpu(), "grpo: `vllm` needs a CUDA device; this machine has none. Leave it out.")
@@ -144,7 +144,7 @@ def grpo(config: GRPOConfig, ctx: Context) -> None:
     sampling = Sampling(
         max_tokens=config.max_tokens, temperature=config.temperature, top_p=config.top_p, stop=policy.format.task.ends
     )
-    rewards, rollouts = _rewards(config, policy, problems, sampling, ctx), Rollouts(policy, sampling, ctx.seed)
+    rewards, rollouts = _rewards(config, policy, problems, sampling, ctx), PolicyRollouts(policy, sampling, ctx.seed)
     groups = config.batch_size // config.n
     plan = plan_steps(
         [[i] for i in range(len(problems))], groups, epochs=config.epochs, max_steps=config.max_steps, seed=ctx.seed
@@ -301,7 +301,7 @@ def _check_memory(config: GRPOConfig, policy: Policy, micro: int, longest: int, 
     )
 
 
-def _count(rewards: Rewards, rollouts: Rollouts, ctx: Context) -> None:
+def _count(rewards: Rewards, rollouts: PolicyRollouts, ctx: Context) -> None:
     """Sum the counters over all processes. GateError if no group was mixed and there is no verifier, since nothing was
     learnt."""
     import torch

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reasoning_train.models.policy import Policy
-    from reasoning_train.trainers.fit import Source
+    from reasoning_train.trainers.fit import TrainingSource
     from reasoning_train.trainers.objective import Objective
 
 
@@ -203,13 +203,13 @@ def cost(config: SFTConfig, sizes: Sizes) -> dict[str, Any]:
     return result
 
 
-def _sources(config: SFTConfig, policy: Policy, ctx: Context) -> tuple[list[Source], int]:
+def _sources(config: SFTConfig, policy: Policy, ctx: Context) -> tuple[list[TrainingSource], int]:
     """Rows to train on with their shares, and the maximum length of a row."""
     from reasoning_train.trainers.data.encoded import Encoded
     from reasoning_train.trainers.data.preflight import validate_rows
     from reasoning_train.trainers.data.solutions import encode_solutions
     from reasoning_train.trainers.data.values import encode_values
-    from reasoning_train.trainers.fit import Source
+    from reasoning_train.trainers.fit import TrainingSource
 
     limit = min(config.max_length or policy.context, policy.context)
     mixed = config.data if isinstance(config.data, list) else [Mixed(solutions=config.data)]
@@ -235,4 +235,4 @@ def _sources(config: SFTConfig, policy: Policy, ctx: Context) -> tuple[list[Sour
         f"sft: {len(untaught)} of {sum(len(part.rows) for part in parts)} rows have no teacher, which loss "
         f"{_distils(config)!r} reads. {SOFTEN}",
     )
-    return [Source(part.rows, source.share) for part, source in zip(parts, mixed, strict=True)], limit
+    return [TrainingSource(part.rows, source.share) for part, source in zip(parts, mixed, strict=True)], limit

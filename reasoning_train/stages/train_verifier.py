@@ -80,7 +80,7 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
     from data_gen.checkpoints import has_lm_head, weights_folder
     from data_gen.verifiers.checkpoint import Verifier, save_verifier
     from reasoning_train.models.policy import load_policy
-    from reasoning_train.trainers.fit import Source, finish, fit
+    from reasoning_train.trainers.fit import TrainingSource, finish, fit
     from reasoning_train.trainers.heads import open_head, without_lm_head
     from reasoning_train.trainers.objective import Objective
 
@@ -97,7 +97,7 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
     objective, out = Objective(model, config.losses, head, bf16=use_bf16(config.precision)), ctx.output("verifier")
     trainer = fit(
         objective,
-        [Source(rows)],
+        [TrainingSource(rows)],
         config,
         ctx,
         packing=config.packing,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import STAGES
 from reasoning_train.store.store import Artifact, Store
@@ -24,7 +24,7 @@ def estimate_plan(plan: Plan, store: Store) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _estimate(node: Node, before: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _estimate(node: StageNode, before: dict[str, dict[str, Any]]) -> dict[str, Any]:
     stage = STAGES.get(node.uses)
     if stage.estimator is None:
         return {}

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from data_gen.errors import UserError
-from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.refs import Ref
 from reasoning_train.store.code import code_version
 
@@ -91,7 +91,7 @@ def damages(folder: Path, manifest: Mapping[str, Any], *, deep: bool = False) ->
                 yield f"{output}/{name} has other bytes than when it was made"
 
 
-def describe_node(node: Node, plan: Plan) -> dict[str, Any]:
+def describe_node(node: StageNode, plan: Plan) -> dict[str, Any]:
     """The part of the manifest that is known before the stage runs: identity and resolved configuration."""
     identity = {"uses": node.uses, "version": node.version, "key": node.key, "node": node.name, "recipe": plan.name}
     return {

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.process import stopping
 from reasoning_train.store.locks import Lock, Owner, live_owner
 from reasoning_train.store.store import Store, artifact_name
@@ -21,7 +21,9 @@ Shard = tuple[int, int]
 
 
 @contextlib.contextmanager
-def claim(store: Store, node: Node, plan: Plan, shard: Shard | None, tell: Callable[[Owner], None]) -> Iterator[bool]:
+def claim(
+    store: Store, node: StageNode, plan: Plan, shard: Shard | None, tell: Callable[[Owner], None]
+) -> Iterator[bool]:
     """Wait for the right to work on a node (or one shard of it) and hold it inside the `with`.
 
     Yields False, without a lock, if the artifact is finished and not stale. `tell` is called once for each owner waited
@@ -70,13 +72,13 @@ def _take(
     return False
 
 
-def owners(store: Store, node: Node) -> list[Owner]:
+def owners(store: Store, node: StageNode) -> list[Owner]:
     """All living processes that work on a node."""
     found = [live_owner(path) for path in [_path(store, node, None), *_shard_locks(store, node)]]
     return [owner for owner in found if owner is not None]
 
 
-def _rival(store: Store, node: Node, shard: Shard | None) -> Owner | None:
+def _rival(store: Store, node: StageNode, shard: Shard | None) -> Owner | None:
     """A living owner of a lock that excludes ours."""
     if shard is None:
         paths = _shard_locks(store, node)
@@ -89,17 +91,17 @@ def _rival(store: Store, node: Node, shard: Shard | None) -> Owner | None:
     return next((owner for owner in map(live_owner, paths) if owner is not None), None)
 
 
-def _finished(store: Store, node: Node, plan: Plan) -> bool:
+def _finished(store: Store, node: StageNode, plan: Plan) -> bool:
     state = store.state(node, plan)
     if state == "damaged":
         print(store.set_aside(node), flush=True)
     return state == "cached"
 
 
-def _path(store: Store, node: Node, shard: Shard | None) -> Path:
+def _path(store: Store, node: StageNode, shard: Shard | None) -> Path:
     part = f".{shard[0]}-of-{shard[1]}" if shard else ""
     return store.locks / f"{artifact_name(node.uses, node.key)}{part}.lock"
 
 
-def _shard_locks(store: Store, node: Node) -> list[Path]:
+def _shard_locks(store: Store, node: StageNode) -> list[Path]:
     return sorted(store.locks.glob(f"{artifact_name(node.uses, node.key)}.*-of-*.lock"))

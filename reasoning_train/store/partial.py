@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.store.append_log import log_name, read_logs, whole_bytes
 from reasoning_train.store.locks import guard
 from reasoning_train.store.manifest import write_json
@@ -124,7 +124,7 @@ def _last_told(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in point.items() if name != "attempt"} for point in kept]
 
 
-def open_partial(store: Store, node: Node, plan: Plan) -> Partial:
+def open_partial(store: Store, node: StageNode, plan: Plan) -> Partial:
     """The node's progress folder, created if absent. Progress is discarded if an input's bytes have changed since."""
     folder = store.partial(node)
     inputs = {plan.nodes[name].key: store.digest(plan.nodes[name]) for name in node.inputs}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.refs import Ref
 from reasoning_train.store.manifest import write_json
 
@@ -41,10 +41,10 @@ def _fields(record: Any) -> dict[str, Any]:
     }
 
 
-def _node(data: Mapping[str, Any]) -> Node:
+def _node(data: Mapping[str, Any]) -> StageNode:
     decoded = {"config": _decode(data["config"]), "asked": _decode(data["asked"])}
     pieces = {place: (name, version) for place, (name, version) in data["pieces"].items()}
-    return Node(**{**data, **decoded, "pieces": pieces, "inputs": tuple(data["inputs"])})
+    return StageNode(**{**data, **decoded, "pieces": pieces, "inputs": tuple(data["inputs"])})
 
 
 def _encode(value: Any) -> Any:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from data_gen.errors import UserError
-from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.store.manifest import damages, read_manifest
 
 State = Literal["cached", "stale", "damaged", "partial", "absent"]
@@ -44,20 +44,20 @@ class Store:
         self.runs = root / "runs"
         self.quarantine = root / "quarantine"
 
-    def folder(self, node: Node) -> Path:
+    def folder(self, node: StageNode) -> Path:
         """Path of the node's finished artifact."""
         return self.artifacts / artifact_name(node.uses, node.key)
 
-    def partial(self, node: Node) -> Path:
+    def partial(self, node: StageNode) -> Path:
         """Path of the node's progress."""
         return self.artifacts / f"{artifact_name(node.uses, node.key)}.partial"
 
-    def find(self, node: Node) -> Artifact | None:
+    def find(self, node: StageNode) -> Artifact | None:
         """The node's finished artifact as published (perhaps a pointer), or None. Its files are not checked."""
         manifest = read_manifest(self.folder(node))
         return Artifact(self.folder(node), manifest) if manifest and manifest["key"] == node.key else None
 
-    def open(self, node: Node) -> Artifact:
+    def open(self, node: StageNode) -> Artifact:
         """The node's artifact, with pass-throughs followed. UserError if it does not exist, or files are missing or
         torn."""
         artifact = self.find(node)
@@ -88,13 +88,13 @@ class Store:
             artifact = Artifact(path, manifest)
         return artifact
 
-    def digest(self, node: Node) -> str | None:
+    def digest(self, node: StageNode) -> str | None:
         """One digest over all outputs of the node's artifact; None if there is none."""
         artifact = self.find(node)
         reached = self._follow(artifact) if artifact else None
         return content_digest(reached.manifest) if reached else None
 
-    def state(self, node: Node, plan: Plan) -> State:
+    def state(self, node: StageNode, plan: Plan) -> State:
         """State of the node. `stale`: finished, but an input has since been made again with different bytes."""
         artifact = self.find(node)
         if artifact is None:
@@ -104,7 +104,7 @@ class Store:
         changed = next(self.changed_inputs(artifact, plan, node), None)
         return "stale" if changed or self._follow(artifact) is None else "cached"
 
-    def changed_inputs(self, artifact: Artifact, plan: Plan, node: Node) -> Iterator[str]:
+    def changed_inputs(self, artifact: Artifact, plan: Plan, node: StageNode) -> Iterator[str]:
         """Names of the node's inputs whose content has changed since the artifact was made."""
         then = {entry["key"]: entry["digest"] for entry in artifact.manifest["inputs"].values()}
         for name in dependencies(node):
@@ -112,7 +112,7 @@ class Store:
             if now is not None and then.get(plan.nodes[name].key, now) != now:
                 yield name
 
-    def publish(self, node: Node, made: Path) -> Artifact:
+    def publish(self, node: StageNode, made: Path) -> Artifact:
         """Rename the complete folder `made` (manifest included) into place. An earlier artifact there is removed."""
         _sync_tree(made)
         target = self.folder(node)
@@ -125,7 +125,7 @@ class Store:
         assert artifact is not None, "a published folder has its manifest"
         return artifact
 
-    def set_aside(self, node: Node, *, deep: bool = False) -> str:
+    def set_aside(self, node: StageNode, *, deep: bool = False) -> str:
         """Move the node's artifact to the quarantine if it is damaged, so that the next run makes it again. Returns
         what was wrong and where it is now; empty if it is intact. `deep`: read every byte."""
         found = self.find(node)
@@ -136,7 +136,7 @@ class Store:
         target = self._quarantined(artifact.path)
         return f"the artifact of stage {node.name!r} is damaged: {wrong}; it was set aside in {target}"
 
-    def renew(self, node: Node) -> Path | None:
+    def renew(self, node: StageNode) -> Path | None:
         """Move the node's intact artifact to the quarantine and discard its progress, so that the next run makes it
         again. Returns its new path; None if there was none."""
         if self.partial(node).is_dir():
@@ -159,7 +159,7 @@ class Store:
         shutil.rmtree(trash)
 
 
-def dependencies(node: Node) -> tuple[str, ...]:
+def dependencies(node: StageNode) -> tuple[str, ...]:
     """Names of the nodes that must be finished before this one: its inputs and, in later rounds, the stop decision and
     the node of the previous round."""
     return tuple(dict.fromkeys([*node.inputs, *(name for name in (node.stop_gate, node.previous) if name)]))

@@ -37,7 +37,7 @@ Step = dict[str, Any]
 """`rows`: all rows of the step, on every rank. `batches`: this rank's forward passes; every rank has as many."""
 
 
-class Steps(Dataset):
+class StepBatches(Dataset):
     """Item t is this rank's share of optimizer step t."""
 
     def __init__(
@@ -72,11 +72,11 @@ class Steps(Dataset):
 
 
 class StepTrainer(Trainer):
-    """Trains an `Objective` on `Steps` in the planned order. Each loss term is a weighted mean over all ranks."""
+    """Trains an `Objective` on `StepBatches` in the planned order. Each loss term is a weighted mean over all ranks."""
 
     def get_train_dataloader(self) -> DataLoader:
-        """Yields every step in order, on every rank. `Steps` picks the rank's share."""
-        assert isinstance(self.train_dataset, Steps)
+        """Yields every step in order, on every rank. `StepBatches` picks the rank's share."""
+        assert isinstance(self.train_dataset, StepBatches)
         return DataLoader(self.train_dataset, batch_size=1, shuffle=False, collate_fn=_only_item)
 
     def training_step(self, model: torch.nn.Module, inputs: Step, num_items_in_batch: Any = None) -> torch.Tensor:
@@ -188,7 +188,7 @@ class SealCheckpoints(TrainerCallback):
 
 
 def train(
-    objective: Objective, steps: Steps, args: TrainingArguments, callbacks: Sequence[TrainerCallback]
+    objective: Objective, steps: StepBatches, args: TrainingArguments, callbacks: Sequence[TrainerCallback]
 ) -> StepTrainer:
     """Train from the newest whole checkpoint in `args.output_dir`, or from the start; returns the trainer."""
     trainer = StepTrainer(

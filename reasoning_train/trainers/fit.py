@@ -15,7 +15,7 @@ from reasoning_train.packing.rows import Row
 from reasoning_train.process.memory.passes import LOGITS
 from reasoning_train.process.ranks import world_size
 from reasoning_train.trainers.average import Average
-from reasoning_train.trainers.base import SealCheckpoints, Steps, StepTrainer, train
+from reasoning_train.trainers.base import SealCheckpoints, StepBatches, StepTrainer, train
 from reasoning_train.trainers.data.held_out import Watch, hold_out
 from reasoning_train.trainers.data.preflight import check_memory
 from reasoning_train.trainers.logprobs import CHUNK
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """With `Source(rows, share=3.0)` and `Source(other)`, three of four rows of any step come from the first."""
+class TrainingSource:
+    """With `TrainingSource(rows, share=3.0)` and `TrainingSource(other)`, three of four rows of any step come from the
+    first."""
 
     rows: Sequence[Row]
     share: float = 1.0
@@ -40,7 +41,7 @@ class Source:
 
 def fit(
     objective: Objective,
-    sources: Sequence[Source],
+    sources: Sequence[TrainingSource],
     config: Training,
     ctx: Context,
     *,
@@ -65,7 +66,7 @@ def fit(
     plan = mixed(groups, [s.share for s in sources], config.batch_size, seed=ctx.seed)
     # Columns attend within their own tree only, so one long row costs no extra attention and pads least.
     capacity = config.micro_tokens if packing == "tree" else min(config.pack_to, limit)
-    steps = partial(Steps, pad_id=pad_id, packing=packing, capacity=capacity, tokens=config.micro_tokens)
+    steps = partial(StepBatches, pad_id=pad_id, packing=packing, capacity=capacity, tokens=config.micro_tokens)
     training, average, watch = steps(rows, plan), Average(objective, config.ema) if config.ema else None, None
     _check_memory(objective, training, config, ctx)
     if config.held_out:
@@ -84,7 +85,7 @@ def fit(
     return trainer
 
 
-def _check_memory(objective: Objective, steps: Steps, config: Training, ctx: Context) -> None:
+def _check_memory(objective: Objective, steps: StepBatches, config: Training, ctx: Context) -> None:
     """Check that the largest pass of the step with the most tokens fits into memory."""
     most = max(steps.plan, key=lambda step: sum(steps.rows[i].tokens for i in step))
     passes = micro_batches(
@@ -115,7 +116,7 @@ def _size(packs: Sequence[Sequence[Row]], *, share: bool) -> tuple[int, int]:
     return len(packs) * max(grow(pack, share=share).width for pack in traces), predicted
 
 
-def _groups(sources: Sequence[Source], held: set[int], *, together: bool) -> list[list[list[int]]]:
+def _groups(sources: Sequence[TrainingSource], held: set[int], *, together: bool) -> list[list[list[int]]]:
     """For each source, the groups of rows that are trained on, as indices into the rows of all sources."""
     found, start = [], 0
     for source in sources:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data_gen.errors import UserError
-from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import Input, StageDef
 from reasoning_train.process import stopping
@@ -33,7 +33,7 @@ class WorkerContext:
         self,
         *,
         plan: Plan,
-        node: Node,
+        node: StageNode,
         stage: StageDef,
         store: Store,
         partial: Partial,
@@ -169,7 +169,9 @@ class FollowerContext(WorkerContext):
     """Context of the other processes of a torchrun in distributed training. They read inputs and share the trainer's
     folder, but publish nothing."""
 
-    def __init__(self, plan: Plan, node: Node, stage: StageDef, store: Store, partial: Partial, threads: int) -> None:
+    def __init__(
+        self, plan: Plan, node: StageNode, stage: StageDef, store: Store, partial: Partial, threads: int
+    ) -> None:
         super().__init__(
             plan=plan,
             node=node,

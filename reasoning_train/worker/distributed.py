@@ -11,7 +11,7 @@ import os
 import time
 from typing import Literal
 
-from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.stage import STAGES, StageDef
 from reasoning_train.process import ranks, stopping
 from reasoning_train.store.partial import Partial, open_partial
@@ -51,19 +51,19 @@ def run_distributed(
     return run_node(plan, name, store, report=report, threads=threads)
 
 
-def devices_of(node: Node) -> int:
+def devices_of(node: StageNode) -> int:
     """GPUs that one process of a data stage uses: its engine's tensor parallel size, or 0 if a running server does the
     work."""
     engine = node.config.get("engine") or {}
     return 0 if engine.get("base_url") else int(engine.get("tensor_parallel") or 1)
 
 
-def _all_recorded(plan: Plan, node: Node, store: Store) -> bool:
+def _all_recorded(plan: Plan, node: StageNode, store: Store) -> bool:
     return store.state(node, plan) == "cached" or Partial(store.partial(node)).complete() is not None
 
 
 def _train(
-    plan: Plan, node: Node, stage: StageDef, store: Store, report: Report, threads: int
+    plan: Plan, node: StageNode, stage: StageDef, store: Store, report: Report, threads: int
 ) -> Outcome | Literal["followed"]:
     """The first process claims, records and publishes; the others only take part in training."""
     ranks.join()

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from data_gen.errors import UserError
 from data_gen.tasks import Task
-from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.stage import STAGES, GateError, Input, StageDef
 from reasoning_train.process import ranks, stopping
 from reasoning_train.store.append_log import LogIndex, read_logs
@@ -66,7 +66,7 @@ def run_node(
 
 
 @contextlib.contextmanager
-def _sound_inputs(plan: Plan, node: Node, store: Store) -> Iterator[None]:
+def _sound_inputs(plan: Plan, node: StageNode, store: Store) -> Iterator[None]:
     """Set a corrupt input aside, so that the next run makes it again."""
     try:
         yield
@@ -77,7 +77,7 @@ def _sound_inputs(plan: Plan, node: Node, store: Store) -> Iterator[None]:
         raise UserError(f"{error} {'. '.join(found)}. Run the recipe again: it is made again.") from error
 
 
-def _require_all_shards(node: Node, store: Store) -> None:
+def _require_all_shards(node: StageNode, store: Store) -> None:
     partial = Partial(store.partial(node))
     if partial.complete() is not None:
         return
@@ -98,7 +98,7 @@ class _Work:
     """One attempt at a node by the process that holds its claim."""
 
     def __init__(
-        self, plan: Plan, node: Node, store: Store, shard: tuple[int, int] | None, threads: int, report: Report
+        self, plan: Plan, node: StageNode, store: Store, shard: tuple[int, int] | None, threads: int, report: Report
     ) -> None:
         self.plan, self.node, self.store, self.shard = plan, node, store, shard
         self.stage: StageDef = STAGES.get(node.uses)
@@ -250,13 +250,13 @@ def _close_folder(out: Path, manifest: dict[str, Any], history: list[dict[str, A
     write_json(out / FILE_NAME, manifest)
 
 
-def _inputs(plan: Plan, node: Node, store: Store) -> dict[str, Any]:
+def _inputs(plan: Plan, node: StageNode, store: Store) -> dict[str, Any]:
     return {
         name: {"key": plan.nodes[name].key, "digest": store.digest(plan.nodes[name])} for name in dependencies(node)
     }
 
 
-def _passes_to(plan: Plan, node: Node, store: Store) -> Node | None:
+def _passes_to(plan: Plan, node: StageNode, store: Store) -> StageNode | None:
     """The node of the previous round if the stop rule has fired, else None."""
     if node.stop_gate is None or node.previous is None:
         return None
@@ -267,7 +267,7 @@ def _passes_to(plan: Plan, node: Node, store: Store) -> Node | None:
     return plan.nodes[node.previous] if decision["stop"] else None
 
 
-def _publish_pointer(plan: Plan, node: Node, target: Node, store: Store) -> Outcome:
+def _publish_pointer(plan: Plan, node: StageNode, target: StageNode, store: Store) -> Outcome:
     out = open_partial(store, node, plan).out
     out.mkdir(exist_ok=True)
     store.open(target)

@@ -121,9 +121,9 @@ def ours(
     """Train on all rows in every step."""
     from transformers import TrainingArguments
 
-    from reasoning_train.trainers.base import Steps, train
+    from reasoning_train.trainers.base import StepBatches, train
 
-    made = Steps(rows, [range(len(rows))] * steps, 0, packing=packing, capacity=capacity, tokens=tokens)  # type: ignore[arg-type]
+    made = StepBatches(rows, [range(len(rows))] * steps, 0, packing=packing, capacity=capacity, tokens=tokens)  # type: ignore[arg-type]
     settings = {
         **SETTINGS,
         "num_train_epochs": 1,

@@ -61,7 +61,7 @@ def main() -> None:
     from reasoning_train.packing.rows import Row, Trace
     from reasoning_train.process import ranks
     from reasoning_train.recipe.includes import CHECKOUT
-    from reasoning_train.trainers.base import Steps, train
+    from reasoning_train.trainers.base import StepBatches, train
     from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
     from reasoning_train.trainers.objective import Objective
     from tests.benchmarks._against_trl import SETTINGS, Clock, model, one_thread, tokenizer
@@ -74,7 +74,7 @@ def main() -> None:
     settings = {**SETTINGS, "per_device_train_batch_size": 1, "num_train_epochs": 1, "remove_unused_columns": False}
     settings |= {"deepspeed": deepspeed, "bf16": dtype == "bfloat16"}
     rows = [Row((Trace(tuple((7 * n + t) % 100 for t in range(LENGTH)), (1.0,) * LENGTH),)) for n in range(ROWS)]
-    steps = Steps(rows, [range(ROWS)] * STEPS, 0, packing="sequence", capacity=256, tokens=128)
+    steps = StepBatches(rows, [range(ROWS)] * STEPS, 0, packing="sequence", capacity=256, tokens=128)
     clock = Clock()
     with one_thread():
         trainer = train(

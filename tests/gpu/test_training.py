@@ -16,7 +16,7 @@ from reasoning_train.packing.plan import Packing
 from reasoning_train.packing.rows import Row, Trace
 from reasoning_train.process.memory.passes import AUTOCAST_BYTES, BYTES, Shape, activation_bytes
 from reasoning_train.trainers.config import Training
-from reasoning_train.trainers.fit import Source, fit
+from reasoning_train.trainers.fit import TrainingSource, fit
 from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
 from reasoning_train.trainers.objective import Objective
 from tests.reasoning_train.trainers.here import Here
@@ -57,7 +57,7 @@ def curve(folder: Path, packing: Packing, *, bf16: bool) -> list[dict[str, float
     config = Training(learning_rate=1e-3, batch_size=16, max_steps=40, micro_tokens=1024, save_every=1000)
     fit(
         objective,
-        [Source(rows())],
+        [TrainingSource(rows())],
         config,
         here,
         packing=packing,

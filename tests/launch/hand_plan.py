@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import STAGES
 
@@ -16,14 +16,14 @@ def make_plan(
 ) -> Plan:
     """`make_plan({"a": ("t_numbers", {"n": 3}), "b": ("t_square", {"data": Ref("a")})}, a={"resources": {"shards":
     2}})`."""
-    nodes: dict[str, Node] = {}
+    nodes: dict[str, StageNode] = {}
     for stage_name, (uses, config) in stages.items():
         model = STAGES.get(uses).config.model_validate(config)
         full = {field: getattr(model, field) for field in type(model).model_fields}
         inputs = tuple(value.node for value in full.values() if isinstance(value, Ref))
         keyed = {field: nodes[value.node].key if isinstance(value, Ref) else value for field, value in full.items()}
         key = hashlib.sha256(json.dumps([uses, keyed, seed]).encode()).hexdigest()
-        nodes[stage_name] = Node(
+        nodes[stage_name] = StageNode(
             name=stage_name,
             uses=uses,
             version=1,

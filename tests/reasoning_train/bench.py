@@ -15,7 +15,7 @@ from data_gen.records.solution import Solution
 from data_gen.records.trees import Tree
 from data_gen.records.verdict import Verdict
 from data_gen.verifiers.heads import HeadConfig
-from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import STAGES, Context, StageConfig, stage
 from reasoning_train.models.policy import Policy, load_policy
@@ -98,7 +98,7 @@ class Bench:
 
     def __init__(self, root: Path) -> None:
         self.store = Store(root)
-        self.nodes: dict[str, Node] = {}
+        self.nodes: dict[str, StageNode] = {}
 
     @property
     def plan(self) -> Plan:
@@ -112,7 +112,7 @@ class Bench:
         own = seed if definition.seeded is not False else None
         key = hashlib.sha256(json.dumps([name, uses, self._keyed(config), own], sort_keys=True).encode()).hexdigest()
         inputs = tuple(dict.fromkeys(_references(config)))
-        self.nodes[name] = Node(
+        self.nodes[name] = StageNode(
             name=name, uses=uses, version=definition.version, config=config, seed=own, key=key, inputs=inputs
         )
         return Ref(name)

@@ -10,8 +10,8 @@ from data_gen.engines.openai.http_answers import Malformed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """One continuation from the server, e.g. `Choice(text=" 12", finish="stop", ids=(220, 717), logprobs=(-0.1,
+class ServerChoice:
+    """One continuation from the server, e.g. `ServerChoice(text=" 12", finish="stop", ids=(220, 717), logprobs=(-0.1,
     -0.3))`."""
 
     text: str
@@ -25,7 +25,7 @@ class Choice:
     """The server reports what ended it. `ended_by` None then means an end token."""
 
 
-def read_choices(answer: Any) -> list[Choice]:
+def read_choices(answer: Any) -> list[ServerChoice]:
     """The choices in the order of their index. Malformed if there are none or one is invalid."""
     choices = answer.get("choices") if isinstance(answer, Mapping) else None
     if not isinstance(choices, list) or not choices:
@@ -53,14 +53,14 @@ def read_usage(answer: Any) -> Spent:
     return Spent(_whole(usage.get("prompt_tokens")), _whole(usage.get("completion_tokens")), _whole(cached) or 0)
 
 
-def _choice(choice: Any) -> Choice:
+def _choice(choice: Any) -> ServerChoice:
     if not isinstance(choice, Mapping):
         raise Malformed(f"a choice is a {type(choice).__name__}")
     finish = choice.get("finish_reason")
     if not isinstance(finish, str) or finish in ("abort", "error"):
         raise Malformed(f"finish_reason {finish!r}")
     names = [name for name in ("stop_reason", "matched_stop") if name in choice]
-    return Choice(
+    return ServerChoice(
         text=_text(choice),
         finish=finish,
         ids=_ids(choice.get("token_ids")),

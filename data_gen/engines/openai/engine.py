@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from data_gen.engines.base import Request, Sample, Usage
-from data_gen.engines.openai.choices import Choice, Spent, read_choices, read_usage
+from data_gen.engines.openai.choices import ServerChoice, Spent, read_choices, read_usage
 from data_gen.engines.openai.http_transport import Transport
 from data_gen.engines.openai.kinds import ServerTraits
 from data_gen.engines.openai.scoring import read_scores, scoring_body
@@ -144,7 +144,7 @@ class OpenAIEngine:
             samples += drawn[: len(rest)]
         return samples
 
-    async def _complete(self, body: dict[str, Any], seeds: Sequence[int]) -> tuple[list[Choice], Spent]:
+    async def _complete(self, body: dict[str, Any], seeds: Sequence[int]) -> tuple[list[ServerChoice], Spent]:
         dialogue = self._dialogue
         more: dict[str, Any] = {"model": dialogue.model} | ({"n": len(seeds)} if len(seeds) > 1 else {})
         if dialogue.seeds:

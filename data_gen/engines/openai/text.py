@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from data_gen.engines.base import Sample, Sampling
-from data_gen.engines.openai.choices import Choice
+from data_gen.engines.openai.choices import ServerChoice
 from data_gen.errors import UserError
 
 
@@ -54,7 +54,7 @@ class TextBridge:
             )
         return text
 
-    def sample(self, choice: Choice, sampling: Sampling) -> Sample:
+    def sample(self, choice: ServerChoice, sampling: Sampling) -> Sample:
         """A continuation with its ids: the server's own, else the text tokenised once, with the end token if it ended
         by itself.
 
@@ -65,14 +65,14 @@ class TextBridge:
         found = [value for value in choice.logprobs if value is not None]
         return Sample(token_ids=ids, logprobs=tuple(found) if len(found) == len(ids) else (), finish=finish)
 
-    def _ids(self, choice: Choice, stops: Sequence[str]) -> tuple[int, ...]:
+    def _ids(self, choice: ServerChoice, stops: Sequence[str]) -> tuple[int, ...]:
         stop = self._stop_string(choice, stops) if choice.finish == "stop" else None
         text = choice.text + (stop if stop and not self._keeps_stop else "")
         ids = tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
         ended = choice.finish == "stop" and stop is None
         return (*ids, self._end_id) if ended and ids[-1:] != (self._end_id,) else ids
 
-    def _stop_string(self, choice: Choice, stop: Sequence[str]) -> str | None:
+    def _stop_string(self, choice: ServerChoice, stop: Sequence[str]) -> str | None:
         """The stop string that ended a continuation. None: an end token ended it."""
         if choice.tells_end or not stop:
             return choice.ended_by if isinstance(choice.ended_by, str) else None

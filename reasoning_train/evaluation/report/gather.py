@@ -10,7 +10,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.evaluation.figures import figures
 from reasoning_train.evaluation.report.chart_svg import Point, chart_svg
 from reasoning_train.evaluation.report.graph_svg import Box
@@ -72,7 +72,7 @@ def run_views(plan: Plan, state: Mapping[str, Any], store: Store) -> list[StageV
     return [_run_view(node, state["nodes"][name], store.find(node)) for name, node in plan.nodes.items()]
 
 
-def _run_view(node: Node, state: Mapping[str, Any], artifact: Artifact | None) -> StageView:
+def _run_view(node: StageNode, state: Mapping[str, Any], artifact: Artifact | None) -> StageView:
     return StageView(
         name=node.name,
         uses=node.uses,

@@ -1,8 +1,8 @@
 """`as_many_as` and `as_many_tokens_as`: stages that select rows take as many rows or trained tokens as another
 selection.
 
-Trained tokens are the tokens that carry loss, by weight: a solution's own tokens except masked ones, both sides of a
-pair, or the targets of a path.
+TrainedTokens tokens are the tokens that carry loss, by weight: a solution's own tokens except masked ones, both sides
+of a pair, or the targets of a path.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reasoning_train.api.stage import Context, Sizes
 
 
-class Trained(Protocol):
+class TrainedTokens(Protocol):
     """A row with a number of trained tokens."""
 
     @property
@@ -39,7 +39,7 @@ class Trained(Protocol):
         """The record of a Parquet row."""
 
 
-R = TypeVar("R", bound=Trained)
+R = TypeVar("R", bound=TrainedTokens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from reasoning_train.trainers.weights import FILE, load_trained, save_trained
 if TYPE_CHECKING:
     from reasoning_train.api.stage import Context
     from reasoning_train.trainers.average import Average
-    from reasoning_train.trainers.base import Steps
+    from reasoning_train.trainers.base import StepBatches
     from reasoning_train.trainers.config import HeldOut
     from reasoning_train.trainers.objective import Objective
 
@@ -47,7 +47,13 @@ class Watch(TrainerCallback):
     kill."""
 
     def __init__(
-        self, config: HeldOut, objective: Objective, training: Steps, dev: Steps, ctx: Context, average: Average | None
+        self,
+        config: HeldOut,
+        objective: Objective,
+        training: StepBatches,
+        dev: StepBatches,
+        ctx: Context,
+        average: Average | None,
     ) -> None:
         self.config, self.objective, self.training, self.dev = config, objective, training, dev
         self.ctx, self.folder, self.average = ctx, ctx.partial / "best", average
@@ -109,7 +115,7 @@ class Watch(TrainerCallback):
 
 
 @torch.no_grad()
-def means(objective: Objective, steps: Steps, device: Any) -> dict[str, float]:
+def means(objective: Objective, steps: StepBatches, device: Any) -> dict[str, float]:
     """The mean of every loss term and watched figure over all rows of `steps` and all ranks."""
     totals, sums = Counter[str](), dict[str, torch.Tensor]()
     objective.eval()

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from reasoning_train.models.policy import Policy
 
 
-class Rollouts:
-    """`Rollouts(policy, sampling, seed)(model, prompts, step)`. Samples depend only on seed, step and position in the
-    step, for any number of processes."""
+class PolicyRollouts:
+    """`PolicyRollouts(policy, sampling, seed)(model, prompts, step)`. Samples depend only on seed, step and position in
+    the step, for any number of processes."""
 
     def __init__(self, policy: Policy, sampling: Sampling, seed: int) -> None:
         self.policy, self.sampling, self.seed = policy, sampling, seed

@@ -28,7 +28,7 @@ from reasoning_train.trainers.stop import StopOnSignal
 if TYPE_CHECKING:
     from reasoning_train.models.policy import Policy
     from reasoning_train.trainers.rl.rewards import Rewards
-    from reasoning_train.trainers.rl.rollouts import Rollouts
+    from reasoning_train.trainers.rl.rollouts import PolicyRollouts
 
 Loss = Literal["grpo", "rloo"]
 CURVES = {
@@ -112,7 +112,7 @@ def make_trainer(
     policy: Policy,
     plan: Sequence[Sequence[int]],
     rewards: Rewards,
-    rollouts: Rollouts,
+    rollouts: PolicyRollouts,
     arguments: dict[str, Any],
 ) -> Any:
     """A TRL trainer over our prompts, completions and rewards, ready to train. `arguments`: for TRL's configuration.
@@ -152,7 +152,7 @@ def make_trainer(
 
 
 def _adapted(
-    base: Any, loss: Loss, prompt_ids: Callable[[str], list[int]], rewards: Rewards, rollouts: Rollouts
+    base: Any, loss: Loss, prompt_ids: Callable[[str], list[int]], rewards: Rewards, rollouts: PolicyRollouts
 ) -> Any:
     class Adapted(base):
         def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
@@ -210,7 +210,7 @@ class Checkpoints(SealCheckpoints):
     """Seals TRL's checkpoints together with the counts so far, and forwards TRL's curves."""
 
     def __init__(
-        self, rewards: Rewards, rollouts: Rollouts, history: Callable[..., None], progress: Callable[..., None]
+        self, rewards: Rewards, rollouts: PolicyRollouts, history: Callable[..., None], progress: Callable[..., None]
     ) -> None:
         super().__init__(history, progress)
         self.rewards, self.rollouts, self.last = rewards, rollouts, dict[str, float]()

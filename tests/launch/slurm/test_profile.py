@@ -12,7 +12,7 @@ from launch.cli import main
 from launch.slurm.feasible import check
 from launch.slurm.profile import Cluster, load_cluster
 from launch.slurm.request import JobRequest, gpu_hours, held_bytes, make_requests, seconds, usable_bytes
-from reasoning_train.api.plan import Node, Plan
+from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.refs import Ref
 from reasoning_train.process.memory import GIB
 from reasoning_train.process.plugins import import_plugins
@@ -138,7 +138,7 @@ def test_what_a_weight_takes_on_each_of_eight_gpus(
     config = {"policy": Ref("m"), **given["pairs" if uses in ("dpo", "reference") else "problems"], **more}
     config |= {"learning_rate": 1e-6} if uses in ("dpo", "grpo") else {}
     resources = {"deepspeed": deepspeed} if deepspeed else {}
-    node = Node(name="x", uses=uses, version=1, config=config, seed=0, key="k", inputs=(), resources=resources)
+    node = StageNode(name="x", uses=uses, version=1, config=config, seed=0, key="k", inputs=(), resources=resources)
     assert held_bytes(node, 1000, world=8) == pytest.approx(1000 * held)
 
 
@@ -148,7 +148,7 @@ def test_a_vllm_beside_the_trainer_takes_its_share_of_each_gpu() -> None:
     server = {"mode": "server", "base_url": "http://localhost:8000/v1"}
     for vllm, usable in ((None, 64), ({}, 40), ({"memory": 0.5}, 24), ({"memory": 0.9}, 0), (server, 64)):
         config = {"policy": Ref("m"), "problems": Ref("q"), "learning_rate": 1e-6, "vllm": vllm}
-        node = Node(name="x", uses="grpo", version=1, config=config, seed=0, key="k", inputs=(), resources={})
+        node = StageNode(name="x", uses="grpo", version=1, config=config, seed=0, key="k", inputs=(), resources={})
         assert usable_bytes(node, GPU) == pytest.approx(usable * GIB)
 
 

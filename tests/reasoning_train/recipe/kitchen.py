@@ -14,7 +14,7 @@ from data_gen.registry import Unkeyed
 from data_gen.tasks import TASKS
 from data_gen.tasks.base import Task
 from reasoning_train.api.plan import Plan
-from reasoning_train.api.refs import Kind, ModelRef, ProblemsRef, Ref, SolutionsRef, TableRef
+from reasoning_train.api.refs import ModelRef, OutputKind, ProblemsRef, Ref, SolutionsRef, TableRef
 from reasoning_train.api.stage import Context, StageConfig, stage
 from reasoning_train.recipe.load import load_plan
 
@@ -96,7 +96,7 @@ class CleanConfig(StageConfig):
     """Problems of any task to compare with."""
 
     problems: ProblemsRef
-    against: list[Annotated[Ref, Kind("problems", same_format=False)]] = []
+    against: list[Annotated[Ref, OutputKind("problems", same_format=False)]] = []
 
 
 @stage("k_clean", version=1, outputs={"data": "problems"}, seeded=False)

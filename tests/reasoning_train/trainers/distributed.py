@@ -21,9 +21,9 @@ from data_gen.verifiers.value_head import ValueHead
 from reasoning_train.packing.plan import by_group, plan_steps
 from reasoning_train.packing.rows import Row, Trace
 from reasoning_train.process import ranks
-from reasoning_train.trainers.base import SealCheckpoints, Steps, train
+from reasoning_train.trainers.base import SealCheckpoints, StepBatches, train
 from reasoning_train.trainers.config import Training
-from reasoning_train.trainers.fit import Source, fit
+from reasoning_train.trainers.fit import TrainingSource, fit
 from reasoning_train.trainers.heads import without_lm_head
 from reasoning_train.trainers.losses.base import Loss
 from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
@@ -142,7 +142,7 @@ def run(
     curve: list[dict[str, float]] = []
     data = rows() if loss == "joint" else pairs(words=loss == "preference")
     plan = plan_steps(by_group(data), batch, epochs=None, max_steps=steps, seed=0)
-    made = Steps(data, plan, 0, packing=packing, capacity=tokens, tokens=tokens)  # type: ignore[arg-type]
+    made = StepBatches(data, plan, 0, packing=packing, capacity=tokens, tokens=tokens)  # type: ignore[arg-type]
     config = Path(__file__).parents[3] / f"configs/deepspeed/zero{zero}.json"
     deepspeed = None if zero is None else json.loads(config.read_text())
     if zero == 3:
@@ -176,7 +176,7 @@ def fitted(folder: Path, *, zero: int | None = None, **config: Any) -> list[dict
     a file."""
     here, made = Here(folder, None if zero is None else f"zero{zero}"), objective()
     settings = Training(learning_rate=0.03, batch_size=4, save_every=2, micro_tokens=24, **config)
-    fit(made, [Source(rows(32))], settings, here, packing="tree", pad_id=0, runs=folder / "runs", limit=64)  # type: ignore[arg-type]
+    fit(made, [TrainingSource(rows(32))], settings, here, packing="tree", pad_id=0, runs=folder / "runs", limit=64)  # type: ignore[arg-type]
     if ranks.rank() == 0:
         save_trained(made, folder)
     return [*here.points, here.metrics]

@@ -15,10 +15,10 @@ from reasoning_train.packing.rows import Row, Trace
 from reasoning_train.process.memory.weights import WeightBytes
 from reasoning_train.trainers import fit as fit_module
 from reasoning_train.trainers.average import Average
-from reasoning_train.trainers.base import Steps
+from reasoning_train.trainers.base import StepBatches
 from reasoning_train.trainers.config import HeldOut, Training
 from reasoning_train.trainers.data.held_out import EVALUATIONS, hold_out, means
-from reasoning_train.trainers.fit import Source, fit
+from reasoning_train.trainers.fit import TrainingSource, fit
 from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
 from reasoning_train.trainers.objective import Objective
 from tests.reasoning_train.trainers.here import Here
@@ -26,14 +26,14 @@ from tests.reasoning_train.trainers.test_training import DieAfter, lm, model, ro
 
 
 def run(
-    folder: Path, sources: list[Source] | None = None, *, objective: Objective | None = None, **config: Any
+    folder: Path, sources: list[TrainingSource] | None = None, *, objective: Objective | None = None, **config: Any
 ) -> tuple[Objective, Here]:
     callbacks = config.pop("callbacks", [])
     made, here = objective or lm(model()), Here(folder)
     fixed: dict[str, Any] = {"learning_rate": 0.05, "batch_size": 4, "max_steps": 8, "save_every": 2}
     fit(
         made,
-        sources or [Source(grouped())],
+        sources or [TrainingSource(grouped())],
         Training(**{**fixed, **config}),
         here,
         packing="sequence",
@@ -159,7 +159,12 @@ def test_sources_are_mixed_by_their_shares(tmp_path: Path, one_thread: None) -> 
             seen[-1:] = [[*(seen[-1] if seen else []), row]]
             return super().normalizer(row)
 
-    run(tmp_path, [Source(grouped()), Source(said, share=3.0)], objective=Objective(model(), [Look()]), max_steps=4)
+    run(
+        tmp_path,
+        [TrainingSource(grouped()), TrainingSource(said, share=3.0)],
+        objective=Objective(model(), [Look()]),
+        max_steps=4,
+    )
     assert sum(row in said for row in seen[0]) == 12 and len(seen[0]) == 16
 
 
@@ -167,7 +172,7 @@ def test_a_source_that_is_held_out_whole_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GateError, match="held_out: a source has no rows left to train on"):
         run(
             tmp_path,
-            [Source(grouped(2)), Source([Row(row.traces, group="other") for row in rows(2)])],
+            [TrainingSource(grouped(2)), TrainingSource([Row(row.traces, group="other") for row in rows(2)])],
             held_out={"share": 0.5},
         )
 
@@ -192,9 +197,18 @@ def test_memory_is_checked_for_the_largest_pass(
         Training(learning_rate=0.1, batch_size=12, max_steps=1, micro_tokens=micro_tokens, ema=0.9),
     )
     with pytest.raises(Checked) as caught:
-        fit(lm(model()), [Source(made)], config, Here(tmp_path), packing=packing, pad_id=0, runs=tmp_path, limit=64)  # type: ignore[arg-type]
+        fit(
+            lm(model()),
+            [TrainingSource(made)],
+            config,
+            Here(tmp_path),
+            packing=packing,
+            pad_id=0,
+            runs=tmp_path,
+            limit=64,
+        )  # type: ignore[arg-type]
     capacity = micro_tokens if packing == "tree" else 64
-    [step] = Steps(made, [list(range(12))], 0, packing=packing, capacity=capacity, tokens=micro_tokens)
+    [step] = StepBatches(made, [list(range(12))], 0, packing=packing, capacity=capacity, tokens=micro_tokens)
     shapes = [(batch["input_ids"].numel(), len(batch["predict_at"])) for batch in step["batches"]]
     assert caught.value.args == (
         max(tokens for tokens, _ in shapes),

@@ -12,7 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback, Trainin
 
 from reasoning_train.packing.plan import Packing, plan_steps
 from reasoning_train.packing.rows import Row, Trace
-from reasoning_train.trainers.base import SealCheckpoints, Steps, train
+from reasoning_train.trainers.base import SealCheckpoints, StepBatches, train
 from reasoning_train.trainers.checkpoints import is_whole
 from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
 from reasoning_train.trainers.objective import Objective
@@ -50,9 +50,11 @@ def rows(n: int = 12) -> list[Row]:
     return made
 
 
-def steps(n: int = 4, *, packing: Packing = "sequence", capacity: int = 30, tokens: int = 60, pad: int = 0) -> Steps:
+def steps(
+    n: int = 4, *, packing: Packing = "sequence", capacity: int = 30, tokens: int = 60, pad: int = 0
+) -> StepBatches:
     plan = plan_steps([[i] for i in range(12)], 6, epochs=None, max_steps=n, seed=0)
-    return Steps(rows(), plan, pad, packing=packing, capacity=capacity, tokens=tokens)
+    return StepBatches(rows(), plan, pad, packing=packing, capacity=capacity, tokens=tokens)
 
 
 def arguments(folder: Path, **more: Any) -> TrainingArguments:
@@ -82,7 +84,7 @@ class Curve:
         self.points.append(figures)
 
 
-def curve(folder: Path, made: Steps, attention: str = "sdpa") -> list[tuple[float, float]]:
+def curve(folder: Path, made: StepBatches, attention: str = "sdpa") -> list[tuple[float, float]]:
     history = Curve()
     train(lm(model(attention)), made, arguments(folder), [SealCheckpoints(history, lambda *a, **k: None)])
     return [(point["loss"], point["grad_norm"]) for point in history.points]

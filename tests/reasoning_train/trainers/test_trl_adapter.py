@@ -22,7 +22,7 @@ from reasoning_train.api.refs import Ref
 from reasoning_train.models.policy import Policy
 from reasoning_train.stages import grpo
 from reasoning_train.trainers.rl.rewards import Rewards
-from reasoning_train.trainers.rl.rollouts import Rollouts, _groups
+from reasoning_train.trainers.rl.rollouts import PolicyRollouts, _groups
 from reasoning_train.trainers.rl.trl_adapter import Loss, check, classes, make_trainer
 from tests.data_gen.verifiers.tiny import words
 from tests.reasoning_train.bench import problem
@@ -174,7 +174,7 @@ def test_draws_depend_on_seed_step_and_place_alone(bench: Any, one_thread: None)
     policy, prompts = bench.policy(), [[5, 6, 7], [5, 6, 7], [8, 9]]
 
     def draw(seed: int = 0, step: int = 0, times: int = 1) -> list[list[int]]:
-        rollouts = Rollouts(policy, Sampling(max_tokens=12), seed)
+        rollouts = PolicyRollouts(policy, Sampling(max_tokens=12), seed)
         return [rollouts(policy.model, prompts, step) for _ in range(times)][-1]
 
     first = draw()
@@ -187,13 +187,13 @@ def test_weights_that_have_changed_are_drawn_from(bench: Any, one_thread: None) 
     """No key or value of the policy before the step is reused."""
     bench.model()
     policy, prompts, sampling = bench.policy(), [[5, 6, 7]] * 4, Sampling(max_tokens=12)
-    used = Rollouts(policy, sampling, 0)
+    used = PolicyRollouts(policy, sampling, 0)
     used(policy.model, prompts, 0)
     policy.model.train()
     with torch.no_grad():
         for parameter in policy.model.parameters():
             parameter.mul_(1.3)
-    assert used(policy.model, prompts, 1) == Rollouts(policy, sampling, 0)(policy.model, prompts, 1)
+    assert used(policy.model, prompts, 1) == PolicyRollouts(policy, sampling, 0)(policy.model, prompts, 1)
     assert policy.model.training
 
 
