@@ -26,7 +26,7 @@ from typing import Any, Literal, Protocol, get_type_hints
 from pydantic import BaseModel, ConfigDict
 
 from data_gen.errors import UserError
-from data_gen.registry import Piece, Registry
+from data_gen.registry import Piece, Registry, Unkeyed
 from reasoning_train.api.refs import Ref
 from reasoning_train.process.memory.weights import WeightBytes
 
@@ -75,6 +75,14 @@ class KindOf:
 
 class GateError(UserError):
     """A stage refuses to publish bad data: too few rows, only one class, no correct sample."""
+
+
+class Gate(Unkeyed):
+    """Marks a field that is the bar of a gate: `min_rows: Annotated[int, Gate()] = Field(1, ge=1)`.
+
+    A bar decides whether an artifact is published, and nothing in it, so it is no part of the key. It is checked when
+    the stage runs: an artifact that was published under a lower bar stays valid when the bar is raised.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from reasoning_train.api.stage import Context, gate
+from reasoning_train.api.stage import Context, Gate, gate
 
 MOST_UNVERIFIABLE = 0.05
 """Default of `max_unverifiable`, a share of the problems."""
 
-MaxUnverifiable = Annotated[float, Field(ge=0, le=1)]
+MaxUnverifiable = Annotated[float, Field(ge=0, le=1), Gate()]
 """Greatest allowed share of problems whose gold is missing or unreadable. They are counted and left out of all figures.
 The stage stops if there are more."""
 

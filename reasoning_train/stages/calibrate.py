@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from data_gen.records.scales import Scale
 from data_gen.scorers.head import aggregated
 from reasoning_train.api.refs import ModelRef, ProblemsRef, SolutionsRef, VerifierRef
-from reasoning_train.api.stage import Context, Made, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Gate, Made, StageConfig, gate, stage
 from reasoning_train.stages.fits import aggregate_misfit, heads, other_problems
 from reasoning_train.store.inputs import read_problems, read_solutions, with_solutions
 
@@ -31,7 +31,7 @@ class CalibrateConfig(StageConfig):
     thousand solutions on; different values may become equal."""
     aggregate: Literal["last", "min"] = "last"
     """Which of a solution's step values will be its score in `evaluate_verifier`."""
-    min_rows: int = Field(50, ge=2)
+    min_rows: Annotated[int, Gate()] = Field(50, ge=2)
     """Minimum number of solutions with a verdict; both right and wrong ones are needed."""
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, model_validator
 
 from data_gen.errors import nearest
 from reasoning_train.api.refs import Ref, TableRef
-from reasoning_train.api.stage import Context, Input, Made, StageConfig, stage
+from reasoning_train.api.stage import Context, Gate, Input, Made, StageConfig, stage
 from reasoning_train.evaluation.claims import CLAIM_FORMS
 from reasoning_train.evaluation.groups import Where
 from reasoning_train.stages.fits import table_rows
@@ -48,7 +48,7 @@ class ClaimConfig(StageConfig):
     seeds_needed: int = Field(SEEDS_NEEDED, ge=3)
     """With fewer seeds there are numbers but no verdict. Three are too few for most claims; a recipe that accepts them
     says so here, and the verdict's table repeats it."""
-    min_shared: float = Field(0.9, gt=0, le=1)
+    min_shared: Annotated[float, Gate()] = Field(0.9, gt=0, le=1)
     """The minimum share of all problems that are verified in every row, table and seed."""
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -22,7 +22,7 @@ from data_gen.engines.base import stream_seed
 from data_gen.errors import UserError
 from data_gen.mixing import Numbering, mixed_sizes
 from reasoning_train.api.refs import Ref, RowsRef
-from reasoning_train.api.stage import Context, Input, KindOf, Sizes, StageConfig, at_most, gate, stage
+from reasoning_train.api.stage import Context, Gate, Input, KindOf, Sizes, StageConfig, at_most, gate, stage
 from reasoning_train.store.inputs import read_tasks, write_tasks
 from reasoning_train.store.row_access import RowAccess
 from reasoning_train.store.rows import write_rows
@@ -47,7 +47,7 @@ class ConcatConfig(StageConfig):
 
     sources: list[RowsRef | Source] = Field(min_length=1)
     """All of the same kind, from tasks with the same Format."""
-    min_rows: int = Field(1, ge=1)
+    min_rows: Annotated[int, Gate()] = Field(1, ge=1)
     """Minimum number of problems, solutions, trees, pairs or paths."""
 
     @model_validator(mode="after")

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from data_gen.errors import UserError, nearest
 from data_gen.records.problem import Problem
 from reasoning_train.api.refs import ProblemsRef, SolutionsRef, TableRef
-from reasoning_train.api.stage import Context, Input, Made, Sizes, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Gate, Input, Made, Sizes, StageConfig, gate, stage
 from reasoning_train.stages.fits import other_problems
 from reasoning_train.store.inputs import read_problems, read_tasks, write_tasks
 from reasoning_train.store.rows import Rows, write_rows
@@ -43,7 +43,7 @@ class PickProblemsConfig(StageConfig):
     outcome: Literal["right", "wrong"] | None = None
     """Whether the answer in the table is right or wrong. Problems whose answer is neither, such as a tied vote, are
     dropped."""
-    min_rows: int = Field(1, ge=1)
+    min_rows: Annotated[int, Gate()] = Field(1, ge=1)
 
     @model_validator(mode="after")
     def _complete(self) -> PickProblemsConfig:

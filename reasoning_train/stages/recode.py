@@ -9,14 +9,14 @@ prm:    {uses: train_verifier, policy: "${stages.large}", targets: "${stages.the
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import Field
 
 from data_gen.errors import UserError
 from data_gen.records.labels import StepPair, ValueTarget
 from reasoning_train.api.refs import BackboneRef, ModelRef, PairsRef, ProblemsRef, Ref, ValueTargetsRef
-from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Gate, Made, Sizes, StageConfig, gate, stage
 from reasoning_train.store.rows import Rows, write_rows
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class RecodeConfig(StageConfig):
     """The model to be trained on the rows, with its own tokenizer and template."""
     problems: ProblemsRef
     """The problems that the trees were grown for. Their questions are encoded with the model's template."""
-    min_rows: int = Field(1, ge=1)
+    min_rows: Annotated[int, Gate()] = Field(1, ge=1)
 
 
 class RecodeTargetsConfig(RecodeConfig):

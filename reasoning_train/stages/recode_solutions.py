@@ -9,12 +9,12 @@ student: {uses: sft, policy: "${model}", data: "${stages.theirs}", learning_rate
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from reasoning_train.api.refs import ModelRef, SolutionsRef
-from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Gate, Sizes, StageConfig, gate, stage
 from reasoning_train.store.inputs import read_solutions
 from reasoning_train.store.rows import write_rows
 
@@ -29,10 +29,10 @@ class RecodeSolutionsConfig(StageConfig):
     """Rows that contain their question: from `sample`, `sft_paths`, `gold` and stages that select or change these."""
     model: ModelRef
     """The student, whose tokenizer and Format encode the rows."""
-    max_dropped: float = Field(0.05, ge=0, le=1)
+    max_dropped: Annotated[float, Gate()] = Field(0.05, ge=0, le=1)
     """The stage fails if a larger share of the rows is dropped. A row is dropped if the student's tokenizer does not
     reproduce its text, or a token spans two segments."""
-    min_rows: int = Field(1, ge=1)
+    min_rows: Annotated[int, Gate()] = Field(1, ge=1)
 
 
 @stage("recode_solutions", version=1, outputs={"data": "solutions"}, seeded=False)

@@ -12,7 +12,7 @@ from data_gen.engines.config import EngineConfig, TransformersConfig
 from data_gen.errors import excerpt
 from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import ModelRef, ProblemsRef
-from reasoning_train.api.stage import Context, Sizes, StageConfig, at_most, gate, stage
+from reasoning_train.api.stage import Context, Gate, Sizes, StageConfig, at_most, gate, stage
 from reasoning_train.evaluation.verifiable import MOST_UNVERIFIABLE, MaxUnverifiable, check_verifiable
 from reasoning_train.store.inputs import count_rows, load_task, read_problems
 
@@ -35,7 +35,7 @@ class SampleConfig(StageConfig):
     max_tokens: int = Field(256, ge=1)
     limit: int | None = Field(None, ge=1)
     """Use only the first N problems."""
-    min_solved: float = Field(0.0, ge=0, le=1)
+    min_solved: Annotated[float, Gate()] = Field(0.0, ge=0, le=1)
     """The stage fails if a smaller share of the samples is correct."""
     max_unverifiable: MaxUnverifiable = MOST_UNVERIFIABLE
     """Largest share of problems whose gold may be missing or unreadable. Such problems are left out and counted; above

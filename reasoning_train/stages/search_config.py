@@ -14,7 +14,7 @@ from data_gen.registry import Unkeyed
 from data_gen.scorers import SCORERS
 from data_gen.search import SEARCHES
 from reasoning_train.api.refs import ModelRef, ProblemsRef, SolutionsRef, VerifierRef
-from reasoning_train.api.stage import Made, StageConfig
+from reasoning_train.api.stage import Gate, Made, StageConfig
 from reasoning_train.stages.fits import formats, heads, other_problems, refused, unreadable, without_step_checker
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class SearchConfig(StageConfig):
     """Trees per problem, each with its own random streams."""
     limit: int | None = Field(None, ge=1)
     """Use only the first N problems."""
-    min_solved: float = Field(0.0, ge=0, le=1)
+    min_solved: Annotated[float, Gate()] = Field(0.0, ge=0, le=1)
     """The stage fails if a smaller share of the trees has a right answer."""
     engine: Annotated[EngineConfig, Unkeyed()] = TransformersConfig()
     """The engine that runs the policy: `transformers` and `vllm` run in this process, `openai` calls a server."""

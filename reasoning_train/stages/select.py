@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -17,7 +17,7 @@ from data_gen.records.solution import Solution
 from data_gen.records.verdict import Verdict
 from data_gen.similarity import jaccard, shingles
 from reasoning_train.api.refs import ModelRef, SolutionsRef
-from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Gate, Made, Sizes, StageConfig, gate, stage
 from reasoning_train.stages.fits import without_step_checker
 from reasoning_train.store.inputs import read_solutions
 from reasoning_train.store.rows import write_rows
@@ -47,7 +47,7 @@ class SelectConfig(StageConfig):
     policy: ModelRef | None = None
     """The policy to be trained. Its tokenizer counts the tokens of text-only rows, such as gold. Only for
     `as_many_tokens_as`."""
-    min_rows: int = Field(1, ge=1)
+    min_rows: Annotated[int, Gate()] = Field(1, ge=1)
 
     @model_validator(mode="after")
     def _fits(self) -> SelectConfig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -11,7 +11,7 @@ from data_gen.labelling.paths import PathPolicy
 from data_gen.labelling.reach import ends
 from data_gen.labelling.solutions import Weights, path_solutions
 from reasoning_train.api.refs import ModelRef, TreesRef
-from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Gate, Made, Sizes, StageConfig, gate, stage
 from reasoning_train.stages.fits import lacking
 from reasoning_train.store.rows import write_rows
 
@@ -29,7 +29,7 @@ class SftPathsConfig(StageConfig):
     weights: Weights = "one"
     """Loss weight of a right row: 1; or 1 divided among the rows of a problem; or the number of its draws. A wrong row
     has weight 0."""
-    min_rows: int = Field(1, ge=1)
+    min_rows: Annotated[int, Gate()] = Field(1, ge=1)
     """Minimum number of right rows."""
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, model_validator
 
 from data_gen.labelling.pairs import PAIR_RULES
 from data_gen.records.labels import StepPair
 from reasoning_train.api.refs import ModelRef, PairsRef, TreesRef
-from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Gate, Made, Sizes, StageConfig, gate, stage
 from reasoning_train.stages.fits import lacking
 from reasoning_train.store.rows import write_rows
 from reasoning_train.trainers.data.as_many import cut, fewer_rows, one_at_most
@@ -37,7 +37,7 @@ class StepPairsConfig(StageConfig):
     """Draw exactly as many pairs as another selection has."""
     as_many_tokens_as: PairsRef | None = None
     """Draw pairs until they have as many trained tokens (of both sides) as another selection, to within half a pair."""
-    min_rows: int = Field(1, ge=1)
+    min_rows: Annotated[int, Gate()] = Field(1, ge=1)
 
     @model_validator(mode="after")
     def _fits(self) -> StepPairsConfig:

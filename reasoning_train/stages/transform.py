@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -19,7 +19,7 @@ from data_gen.records.solution import Solution
 from data_gen.transforms import TRANSFORMS
 from data_gen.transforms.base import apply_all
 from reasoning_train.api.refs import ProblemsRef, SolutionsRef
-from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Gate, Made, Sizes, StageConfig, gate, stage
 from reasoning_train.stages.fits import other_problems
 from reasoning_train.store.inputs import read_problems, read_solutions, with_solutions
 from reasoning_train.store.rows import write_rows
@@ -43,8 +43,8 @@ class TransformConfig(StageConfig):
     copies: int = Field(1, ge=1)
     """How often the transforms are applied to all rows, each time with new random choices, e.g. one copy per training
     epoch."""
-    min_rows: int = Field(1, ge=1)
-    max_dropped: float = Field(1.0, ge=0, le=1)
+    min_rows: Annotated[int, Gate()] = Field(1, ge=1)
+    max_dropped: Annotated[float, Gate()] = Field(1.0, ge=0, le=1)
     """Largest share of rows that the transforms may drop; above it the stage fails."""
 
 

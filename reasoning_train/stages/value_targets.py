@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -16,7 +16,7 @@ from data_gen.labelling.targets import TARGET_RULES
 from data_gen.labelling.values import Multiplicity
 from data_gen.records.labels import ValueTarget
 from reasoning_train.api.refs import ModelRef, TreesRef, ValueTargetsRef
-from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Gate, Made, Sizes, StageConfig, gate, stage
 from reasoning_train.stages.fits import lacking
 from reasoning_train.store.rows import write_rows
 from reasoning_train.trainers.data.as_many import cut, fewer_rows, one_at_most
@@ -48,8 +48,8 @@ class ValueTargetsConfig(StageConfig):
     """Draw exactly as many paths as another selection has."""
     as_many_tokens_as: ValueTargetsRef | None = None
     """Draw paths until they have as many targets, counted by weight, as another selection, to within half a path."""
-    min_rows: int = Field(1, ge=1)
-    min_share: float = Field(0.0, ge=0, lt=0.5)
+    min_rows: Annotated[int, Gate()] = Field(1, ge=1)
+    min_share: Annotated[float, Gate()] = Field(0.0, ge=0, lt=0.5)
     """The rarer of the hard labels right and wrong must have at least one target and at least this share of them."""
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import ProblemsRef
-from reasoning_train.api.stage import StageConfig
+from reasoning_train.api.stage import Gate, StageConfig
 from reasoning_train.process.memory.weights import Trained, WeightBytes
 from reasoning_train.trainers.deepspeed import zero_stage
 
@@ -49,9 +49,9 @@ class Optimising(StageConfig):
     """`bfloat16` trains under autocast and publishes the model in bfloat16."""
     max_length: int | None = None
     """Most tokens of a row. Longer rows are dropped and counted. The default is the model's context."""
-    max_dropped: float = Field(0.05, ge=0, le=1)
+    max_dropped: Annotated[float, Gate()] = Field(0.05, ge=0, le=1)
     """Largest share of rows that may be dropped before the stage refuses to train."""
-    min_rows: int = Field(1, ge=1)
+    min_rows: Annotated[int, Gate()] = Field(1, ge=1)
     micro_tokens: Annotated[int, Unkeyed()] = 8192
     """Most tokens in one forward pass."""
     gradient_checkpointing: Annotated[bool, Unkeyed()] = False
