@@ -50,7 +50,7 @@ class TaskFormat(Part):
     """Ends every step. A step's last token is the first one whose decoded text completes the delimiter."""
     answer_mark: str = Field(default="Answer: ", min_length=1)
     """Opens the final answer, which runs to the end of its line."""
-    extract: tuple[AnyExtractor, ...] = (AnswerMark(),)
+    extract: tuple[AnyExtractor, ...] = Field(default=(AnswerMark(),), min_length=1)
     """Ways to find the answer, tried in order: `[boxed, last_number, {uses: regex, pattern: "#### (.*)"}]`."""
     marks: Marks = Marks()
     """How thoughts, plans, actions, code and outputs of tools are marked, such as `{think: {open: "<think>", close:

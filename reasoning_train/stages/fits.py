@@ -57,11 +57,6 @@ def table_rows(made: Made, ref: Ref) -> list[str]:
     return next((maker.config.row_names for maker in made.makers(ref)), [])
 
 
-def headless(made: Made, ref: Ref) -> list[Maker]:
-    """The known makers whose models have no value head."""
-    return [maker for maker, head in heads(made, ref) if head is None]
-
-
 def tasks(made: Made, problems: Ref) -> Iterator[Task]:
     """The tasks that problems come from."""
     for maker in made.origins(problems):

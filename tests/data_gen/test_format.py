@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
@@ -304,3 +305,8 @@ def test_an_end_in_text_is_the_end_segment() -> None:
     assert made.format.extract_answer("".join(s.text for s in segments)) == "7"
     without = codec(bpe(), step_delimiter=".", answer_mark="The answer is").split(ids)
     assert without[-1].kind == "step"
+
+
+def test_a_format_has_a_way_to_find_the_answer() -> None:
+    with pytest.raises(ValidationError, match="at least 1 item"):
+        TaskFormat.model_validate({"extract": []})

@@ -42,6 +42,14 @@ def difference_of(better: str, than: str, margin: float = 0.0, *, claimed: bool 
     return Statement(f"{better} - {than}", {better: 1.0, than: -1.0}, margin, claimed)
 
 
+def check_distinct(**rows: str | None) -> None:
+    """ValueError if a row would be compared with itself: the difference is 0 on every problem and says nothing."""
+    fields: dict[str, str] = {}
+    for field, row in rows.items():
+        if row is not None and (first := fields.setdefault(row, field)) != field:
+            raise ValueError(f"{field}: {row!r} is also `{first}`; a row cannot be compared with itself, name another")
+
+
 CLAIM_FORMS: Registry[type[ClaimForm]] = Registry(
     "form of a claim", package="reasoning_train.evaluation.claims", group="reasoning_train.claims"
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from reasoning_train.evaluation.claims.base import CLAIM_FORMS, ClaimForm, Statement, difference_of
+from pydantic import model_validator
+
+from reasoning_train.evaluation.claims.base import CLAIM_FORMS, ClaimForm, Statement, check_distinct, difference_of
 
 
 @CLAIM_FORMS.register("difference")
@@ -23,6 +25,11 @@ class Difference(ClaimForm):
     """An arm that differs from `better` only in what the claim is about."""
     margin: float = 0.0
     """By how much more `better` must exceed `than`, in units of the metric: 0.02 is two points of an accuracy."""
+
+    @model_validator(mode="after")
+    def _compares(self) -> Difference:
+        check_distinct(better=self.better, than=self.than, control=self.control)
+        return self
 
     def named(self) -> Iterator[tuple[str, str]]:
         yield "better", self.better

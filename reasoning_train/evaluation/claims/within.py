@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from reasoning_train.evaluation.claims.base import CLAIM_FORMS, ClaimForm, Statement, difference_of
+from reasoning_train.evaluation.claims.base import CLAIM_FORMS, ClaimForm, Statement, check_distinct, difference_of
 
 
 @CLAIM_FORMS.register("within")
@@ -24,6 +24,11 @@ class Within(ClaimForm):
     of: str
     margin: float = Field(gt=0)
     """Allowed loss in units of the metric: 0.02 is two points of an accuracy."""
+
+    @model_validator(mode="after")
+    def _compares(self) -> Within:
+        check_distinct(arm=self.arm, of=self.of)
+        return self
 
     def named(self) -> Iterator[tuple[str, str]]:
         yield "arm", self.arm

@@ -73,6 +73,10 @@ def test_the_trend_is_the_slope_of_least_squares(values: list[float], data: st.D
         ({"uses": "trend", "arms": ["a", "b", "c"], "at": [1, 2]}, "at: expected 3 rising numbers"),
         ({"uses": "trend", "arms": ["a", "b", "c"], "at": [1, 3, 2]}, "at: expected 3 rising numbers"),
         ({"uses": "within", "arm": "a", "of": "b", "margin": 0}, "greater than 0"),
+        ({"uses": "within", "arm": "a", "of": "a", "margin": 0.1}, "of: 'a' is also `arm`; a row cannot be compared"),
+        ({"uses": "difference", "better": "a", "than": "a"}, "than: 'a' is also `better`; a row cannot be compared"),
+        ({"uses": "difference", "better": "a", "than": "b", "control": "a"}, "control: 'a' is also `better`"),
+        ({"uses": "difference", "better": "a", "than": "b", "control": "b"}, "control: 'b' is also `than`"),
     ],
 )
 def test_what_compares_nothing_is_refused(form: dict[str, Any], message: str) -> None:
