@@ -14,8 +14,9 @@ from data_gen.records.solution import Solution
 def recode_solution(solution: Solution, own: StepCodec) -> Solution | str:
     """The same texts in the student's tokens after the student's own prompt, or the reason why the row is dropped.
 
-    Verdict, answer and weights stay. Log-probabilities are dropped, since they belong to another model. A whole
-    solution ends with the student's stop token, unless a text of `task.format.ends` ended it. A cut one gets no end.
+    Verdict, answer and weights stay. Log-probabilities and a teacher's tokens are dropped, since they belong to other
+    tokens. A whole solution ends with the student's stop token, unless a text of `task.format.ends` ended it. A cut
+    one gets no end.
 
     Returns:
         The row; `unreadable` if the tokenizer does not return the same text; or `kinds_differ` if its tokens straddle
@@ -45,6 +46,8 @@ def recode_solution(solution: Solution, own: StepCodec) -> Solution | str:
         prompt_ids=prompt,
         segments=tuple(map(_weighted, found, encoded)),
         logprobs=(),
+        teacher_ids=(),
+        teacher_logprobs=(),
     )
 
 

@@ -29,11 +29,11 @@ class Transform(Piece, ABC):
 
 
 def retold(row: Solution, segments: Sequence[Segment]) -> Solution:
-    """A row with other segments. Facts about the old ones are left out: log-probabilities, and whether every step is
-    right. The verdict is about the answer and stays."""
+    """A row with other segments. Facts about the old ones are left out: log-probabilities, a teacher's tokens, and
+    whether every step is right. The verdict is about the answer and stays."""
     if tuple(segments) == row.segments:
         return row
-    return replace(row, segments=tuple(segments), logprobs=(), steps_ok=None)
+    return replace(row, segments=tuple(segments), logprobs=(), teacher_ids=(), teacher_logprobs=(), steps_ok=None)
 
 
 def apply_all(

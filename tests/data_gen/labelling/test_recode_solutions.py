@@ -49,7 +49,8 @@ GIVEN = taught(("step", "12 + 5 = 17\n"), ("answer", "Answer: 17"))
     "student", [STUDENT, StepCodec(Format(model=ModelFormat(plain_suffix=" ->\n")), words()), TEACHER]
 )
 def test_what_is_trained_on_is_what_is_asked(student: StepCodec) -> None:
-    made = recode_solution(GIVEN, student)
+    given = replace(GIVEN, teacher_ids=((1, 2),) * 3, teacher_logprobs=((-1.0, -2.0),) * 3)
+    made = recode_solution(given, student)
     assert isinstance(made, Solution)
     asked = tuple(student.prompt_ids(QUESTION))
     [row] = encode_solutions([made], student, 512).rows
@@ -57,6 +58,7 @@ def test_what_is_trained_on_is_what_is_asked(student: StepCodec) -> None:
     assert row.traces[0].ids[len(asked) :] == made.token_ids
     assert student.split(made.token_ids) == made.segments
     assert (made.text, made.prompt, made.logprobs) == (GIVEN.text, student.prompt_text(QUESTION), ())
+    assert (made.teacher_ids, made.teacher_logprobs) == ((), ())
     assert (made.verdict, made.answer, made.tags) == (GIVEN.verdict, GIVEN.answer, GIVEN.tags)
     assert made.token_ids[-1] == student.end_id
 

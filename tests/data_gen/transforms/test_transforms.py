@@ -27,6 +27,10 @@ def worked(steps: int, *, sample: int = 0, answer: bool = True) -> Solution:
     segments = [Segment(kind="step", text=f"step {i}\n", token_ids=(i, 50)) for i in range(steps)]
     segments += [Segment(kind="answer", text="Answer: 12", token_ids=(60,))] * answer
     more: dict[str, Any] = {"logprobs": (-0.5,) * (2 * steps + answer), "steps_ok": True, "group": "p"}
+    more |= {
+        "teacher_ids": ((1, 2),) * (2 * steps + answer),
+        "teacher_logprobs": ((-1.0, -2.0),) * (2 * steps + answer),
+    }
     return solution("p", "", sample=sample, **more | {"segments": tuple(segments)})
 
 
@@ -40,6 +44,7 @@ def test_the_last_steps_stay_before_the_answer() -> None:
     assert one.text == "step 2\nstep 3\nAnswer: 12"
     assert one.token_ids == (2, 50, 3, 50, 60)
     assert (one.logprobs, one.steps_ok, one.verdict) == ((), None, "correct")
+    assert (one.teacher_ids, one.teacher_logprobs) == ((), ())
 
 
 def test_answers_alone() -> None:
