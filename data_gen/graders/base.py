@@ -7,6 +7,7 @@ files import nothing heavy at top level.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import ClassVar
 
 from data_gen.records.problem import Problem
@@ -19,7 +20,7 @@ class Grader(Piece, ABC):
 
     All graders share one rule. Gold that cannot be read makes the problem UNVERIFIABLE, whatever the answer. If gold
     can be read, every answer is CORRECT or WRONG, even an unreadable one. A grader that needs more of the problem than
-    its gold overrides `grade`.
+    its gold overrides `grade`, and `same` with it.
     """
 
     instant: ClassVar[bool] = True
@@ -41,6 +42,12 @@ class Grader(Piece, ABC):
         if answer.text is None or not answer.text.strip():
             return Grade(Verdict.WRONG, "no_answer")
         return self.compare(gold=problem.gold, answer=answer.text)
+
+    def same(self, problem: Problem, one: str, other: str) -> bool:
+        """Whether two answers are the same answer, whichever of them is right: each is CORRECT with the other as
+        gold. Votes and maj@k count by it, so it must not read the problem's own gold."""
+        pairs = ((one, other), (other, one))
+        return all(self.grade(replace(problem, gold=a), Answer(b)).verdict is Verdict.CORRECT for a, b in pairs)
 
     def reads(self, gold: str) -> bool:
         """Whether this grader can read a reference answer. The reference answer is not blank."""

@@ -8,6 +8,8 @@ from typing import ClassVar, Literal
 from data_gen.graders import GRADERS
 from data_gen.graders.base import Grader
 from data_gen.grading import checker
+from data_gen.grading.clean import plain
+from data_gen.grading.numbers import read_number, same_number
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer, Grade, Verdict
 
@@ -38,6 +40,14 @@ class Generator(Grader):
         generator, config = entry.pop("generator"), entry.pop("config")
         settings = json.dumps({**config, "seed": 0, "size": 1})
         return checker.score(generator, settings, {**entry, "question": problem.question}, answer.text)
+
+    def same(self, problem: Problem, one: str, other: str) -> bool:
+        """Equal texts apart from formatting and white space, or equal numbers. The scorer is not asked: it knows the
+        right answers, so that two different right ones would be the same. Case counts, as it does for many scorers."""
+        if plain(one).split() == plain(other).split():
+            return True
+        numbers = read_number(plain(one)), read_number(plain(other))
+        return numbers[0] is not None and numbers[1] is not None and same_number(numbers[0], numbers[1])
 
     def compare(self, *, gold: str, answer: str) -> Grade:
         """Not called: `grade` needs the whole problem."""

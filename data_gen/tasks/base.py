@@ -5,6 +5,7 @@ A task is a frozen pydantic model. Its fields are its configuration in the recip
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -28,7 +29,9 @@ else:
     AnyMeasure = MEASURES.union()
 
 TAKEN = frozenset({"accuracy", "cut", "tokens", "generated", "scored", "trace"})
-"""Columns that every table already has."""
+"""Columns that every table already has, or may have."""
+_AT_K = re.compile(r"(?:pass|maj)@\d+")
+"""Columns that evaluations compute from samples."""
 
 
 class Task(Piece, ABC):
@@ -49,7 +52,7 @@ class Task(Piece, ABC):
     @model_validator(mode="after")
     def _columns_have_one_name(self) -> Self:
         names = [*self.graders, *(name for measure in self.measures for name in measure.directions())]
-        twice = sorted({name for name in names if names.count(name) > 1 or name in TAKEN})
+        twice = sorted({name for name in names if names.count(name) > 1 or name in TAKEN or _AT_K.fullmatch(name)})
         if twice:
             raise ValueError(
                 f"graders, measures: two columns of a table would be called {twice[0]!r}. Rename the grader, "
@@ -78,6 +81,11 @@ class Task(Piece, ABC):
     def grade(self, problem: Problem, answer: Answer) -> Grade:
         """Verdict on an answer to a problem."""
         return self.grader.grade(problem, answer)
+
+    def same(self, problem: Problem, one: str, other: str) -> bool:
+        """Whether two answers count as one in votes and maj@k, as the grader says. A task that overrides `grade`
+        overrides this too."""
+        return self.grader.same(problem, one, other)
 
     def grade_solution(self, problem: Problem, segments: Sequence[Segment]) -> Grade:
         """Verdict on a whole solution. By default it is the verdict on the solution's answer, which is read neither

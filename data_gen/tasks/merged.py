@@ -50,6 +50,10 @@ class Merged(Task):
         """The verdict of the problem's own task."""
         return self.of(problem).grade(problem, answer)
 
+    def same(self, problem: Problem, one: str, other: str) -> bool:
+        """What the problem's own task says."""
+        return self.of(problem).same(problem, one, other)
+
     def grade_solution(self, problem: Problem, segments: Sequence[Segment]) -> Grade:
         """The verdict of the problem's own task on a whole solution."""
         return self.of(problem).grade_solution(problem, segments)
