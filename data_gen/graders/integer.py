@@ -11,8 +11,9 @@ from data_gen.records.verdict import Grade, Verdict
 
 @GRADERS.register("integer")
 class Integer(Grader):
-    """`grader: integer`: equal integers in digits, with an optional minus sign. Anything else is wrong, including units
-    and formulas. It is the strict and fast grader of generated tasks."""
+    """`grader: integer`: equal integers in digits, with an optional minus sign (`-` or U+2212). Anything else is wrong,
+    including units, formulas and more digits than Python reads (4,300). It is the strict and fast grader of generated
+    tasks."""
 
     version: ClassVar[int] = 1
     uses: Literal["integer"] = "integer"
@@ -28,5 +29,10 @@ class Integer(Grader):
 
 
 def _read(text: str) -> int | None:
-    text = text.strip()
-    return int(text) if text.removeprefix("-").isdecimal() else None
+    text = text.strip().replace("\u2212", "-", 1)
+    if not text.removeprefix("-").isdecimal():
+        return None
+    try:
+        return int(text)
+    except ValueError:  # too many digits (sys.set_int_max_str_digits)
+        return None

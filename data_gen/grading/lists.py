@@ -13,6 +13,8 @@ from data_gen.grading.clean import after_lead_in, plain
 
 _LONGEST = 100_000
 """Most characters of a text that is read as a list."""
+_MOST_DIGITS = 4300
+"""Longest numeral that is read as a number, the limit of Python's `int`. A longer one is text."""
 _NUMERAL = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?")
 _MISSING = object()
 
@@ -86,4 +88,4 @@ def _atom(value: Any) -> Any:
     if isinstance(value, float):
         return Fraction(str(value)) if value == value and abs(value) != float("inf") else str(value)
     text = str(value).strip()
-    return Fraction(text) if _NUMERAL.fullmatch(text) else text
+    return Fraction(text) if len(text) <= _MOST_DIGITS and _NUMERAL.fullmatch(text) else text

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from data_gen.grading.lists import prefix_length, read_list, same_element
 from data_gen.measures import MEASURES
 from data_gen.measures.base import Direction, Measure, MeasuredTask
@@ -18,13 +20,15 @@ COLUMNS = ("prefix_length", "prefix_accuracy", "sequential_match", "final_match"
 @MEASURES.register("prefix_match")
 class PrefixMatch(Measure):
     """`measures: [{uses: prefix_match, fields: [intermediate, final]}]`, for use with the grader `list` and the same
-    `fields`. The columns are the number of elements that agree from the front, their share of the longer list, whether
-    all agree, and whether the last one does."""
+    `fields` and `separator`. The columns are the number of elements that agree from the front, their share of the
+    longer list, whether all agree, and whether the last one does."""
 
     version: ClassVar[int] = 1
     uses: Literal["prefix_match"] = "prefix_match"
     fields: tuple[str, ...] = ()
     """If gold and answers are objects, the list is their values under these names."""
+    separator: str = Field(",", min_length=1)
+    """Separator of the elements of a list in plain text."""
 
     def directions(self) -> Mapping[str, Direction]:
         """Four columns. Higher is better."""
@@ -32,8 +36,8 @@ class PrefixMatch(Measure):
 
     def of(self, task: MeasuredTask, problem: Problem, solution: Solution) -> dict[str, float]:
         """All 0 if gold or the answer is not a list."""
-        gold = read_list(problem.gold or "", self.fields)
-        said = read_list(solution.answer or "", self.fields)
+        gold = read_list(problem.gold or "", self.fields, self.separator)
+        said = read_list(solution.answer or "", self.fields, self.separator)
         if gold is None or said is None:
             return dict.fromkeys(COLUMNS, 0.0)
         agree, longest = prefix_length(gold, said), max(len(gold), len(said))

@@ -28,6 +28,36 @@ def right(uses: str, gold: str, answer: str, **options: Any) -> bool:
     return found.verdict is Verdict.CORRECT
 
 
+@pytest.mark.parametrize("name", GRADERS.names())
+def test_whether_answers_are_the_same_does_not_depend_on_which_is_right(name: str) -> None:
+    """The answers are gold in turn, and so is the entry by which `generator` scores."""
+    answers = ["1", "1.0", "B", "no", "[1, 2]", "7", "seven"]
+    grader, found = GRADERS.get(name).model_validate({"uses": name}), set()
+    for gold in answers:
+        entry = {"generator": "chain_sum", "config": {}, "answer": gold, "metadata": {}}
+        problem = Problem(id="p", question="q", gold=gold, group="p", split="test", payload=json.dumps(entry))
+        found.add(tuple(grader.same(problem, a, b) for a in answers for b in answers))
+    assert len(found) == 1
+
+
+def test_the_generators_answers_are_the_same_as_texts_or_numbers() -> None:
+    problem = Problem(id="p", question="q", gold="3", group="p", split="test", payload="{}")
+    same = GRADERS.get("generator").model_validate({"uses": "generator"}).same
+    assert same(problem, "1  2\n3", "1 2 3") and same(problem, "4", "4.0") and same(problem, "$x$", "x")
+    assert not same(problem, "3", "4") and not same(problem, "ab", "aB") and not same(problem, "12", "1 2")
+
+
+@pytest.mark.parametrize("name", ["integer", "list", "set"])
+def test_an_answer_of_more_digits_than_python_reads_is_wrong(name: str) -> None:
+    for answer in ("7" * 5000, f"[{'7' * 5000}]", "-" + "7" * 5000):
+        assert grade(name, "7", answer).verdict is Verdict.WRONG
+
+
+def test_an_integer_may_have_the_minus_sign_of_typography() -> None:
+    assert right("integer", "-5", "\u22125") and right("integer", "\u22125", "-5")
+    assert not right("integer", "5", "\u22125") and not right("integer", "-5", "-\u22125")
+
+
 @pytest.mark.parametrize("name", PLAIN)
 def test_only_gold_makes_a_problem_unverifiable(name: str) -> None:
     assert grade(name, None, "1") == Grade(Verdict.UNVERIFIABLE, "no_gold")

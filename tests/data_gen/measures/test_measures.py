@@ -77,6 +77,12 @@ def test_fields_of_objects_make_one_list() -> None:
     }
 
 
+def test_elements_are_separated_as_the_grader_separates_them() -> None:
+    made = task(measures=[{"uses": "prefix_match", "separator": ";"}])
+    found = made.measure(replace(PROBLEM, gold="a, b; c"), solution(answer="a, b; d"))
+    assert tuple(found.values()) == (1.0, 0.5, 0.0, 0.0)
+
+
 def test_further_graders_give_a_column_each_and_look_where_they_are_told() -> None:
     graders = {"strict": {"grader": "exact", "extract": [{"uses": "mark", "mark": "#### "}]}, "flexible": "auto"}
     made = task(graders=graders, format={"extract": ["last_number"]})
@@ -102,9 +108,10 @@ def test_two_columns_of_one_name_are_refused(fields: dict[str, Any]) -> None:
         task(**fields)
 
 
-def test_a_column_that_every_table_has_is_refused() -> None:
-    with pytest.raises(ValidationError, match="would be called 'accuracy'"):
-        task(graders={"accuracy": "exact"})
+@pytest.mark.parametrize("name", ["accuracy", "trace", "tokens", "cut", "pass@1", "maj@8"])
+def test_a_column_that_tables_have_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match=f"would be called '{name}'"):
+        task(graders={name: "exact"})
 
 
 def test_merged_tasks_measure_each_problem_by_its_own() -> None:
