@@ -407,7 +407,9 @@ def test_transformers_serve_gives_what_the_engine_in_this_process_gives(
             ]
             assert len({s.token_ids for s in there}) == 4
         drawn = [ask(engine, policy, questions * 4, temperature=1.5) for _ in range(2)]
-        assert drawn[0] == drawn[1] and len({s.token_ids for s in drawn[0]}) > 8  # draws, and follows the seeds
+        assert (
+            drawn[0] == drawn[1] and len({s.token_ids for s in drawn[0]}) > 4
+        )  # draws, and follows the seeds: four questions have four greedy answers
         assert engine.usage.generated_tokens > 0 and engine.seeded
         with pytest.raises(UserError, match="score: this server gives no log-probs"):
             asyncio.run(engine.score((3, 4), [(5,)]))
