@@ -40,7 +40,12 @@ class Measure(Piece, ABC):
     def directions(self) -> Mapping[str, Direction]:
         """Every column of the measure, with its better direction."""
 
+    def shares(self) -> frozenset[str]:
+        """The columns whose values lie between 0 and 1. Their intervals have a width even where all values are equal,
+        and tables show them in per cent. The default is none: counts have no upper bound."""
+        return frozenset()
+
     @abstractmethod
     def of(self, task: MeasuredTask, problem: Problem, solution: Solution) -> dict[str, float]:
-        """The columns of one solution, in the order of `directions`. Every solution of a task has the same ones. A
-        measure that does not apply to the task (no step checker) gives none."""
+        """The columns of one solution, in the order of `directions`. A measure that does not apply
+        to the task (no step checker) or to the problem (gold that it cannot read) gives none, which is no 0."""

@@ -23,6 +23,10 @@ class FormatOk(Measure):
         """One column, `format_ok`."""
         return {"format_ok": Direction.HIGHER}
 
+    def shares(self) -> frozenset[str]:
+        """The column is 0 or 1."""
+        return frozenset({"format_ok"})
+
     def of(self, task: MeasuredTask, problem: Problem, solution: Solution) -> dict[str, float]:
         """It does not depend on the verdict."""
         said = "".join(s.text for s in solution.segments if s.kind.answers)

@@ -34,11 +34,17 @@ class PrefixMatch(Measure):
         """Four columns. Higher is better."""
         return dict.fromkeys(COLUMNS, Direction.HIGHER)
 
+    def shares(self) -> frozenset[str]:
+        """All but `prefix_length`."""
+        return frozenset(COLUMNS) - {"prefix_length"}
+
     def of(self, task: MeasuredTask, problem: Problem, solution: Solution) -> dict[str, float]:
-        """All 0 if gold or the answer is not a list."""
+        """No columns if gold is not a list. All 0 if the answer is not."""
         gold = read_list(problem.gold or "", self.fields, self.separator)
         said = read_list(solution.answer or "", self.fields, self.separator)
-        if gold is None or said is None:
+        if gold is None:
+            return {}
+        if said is None:
             return dict.fromkeys(COLUMNS, 0.0)
         agree, longest = prefix_length(gold, said), max(len(gold), len(said))
         final = bool(gold and said and same_element(gold[-1], said[-1])) or not longest

@@ -23,6 +23,10 @@ class StepAccuracy(Measure):
         """`step_accuracy` and `exact_trace`."""
         return {"step_accuracy": Direction.HIGHER, "exact_trace": Direction.HIGHER}
 
+    def shares(self) -> frozenset[str]:
+        """Both columns."""
+        return frozenset({"step_accuracy", "exact_trace"})
+
     def of(self, task: MeasuredTask, problem: Problem, solution: Solution) -> dict[str, float]:
         """No columns if the task has no step checker."""
         checked = task.check_steps(problem, solution.steps)

@@ -97,13 +97,14 @@ class Task(Piece, ABC):
         return self.grade(problem, Answer(self.format.extract_answer(said(segments))))
 
     def measure(self, problem: Problem, solution: Solution) -> dict[str, float]:
-        """Columns besides the verdict: first the scores of `graders`, then the columns of `measures`. A side grader
-        that cannot read a gold that the deciding grader can read scores 0."""
+        """Columns besides the verdict: first the scores of `graders`, then the columns of `measures`. A column is
+        left out for a problem whose gold its side grader or measure cannot read."""
         whole = said(solution.segments) if solution.finish != "length" else ""
         found: dict[str, float] = {}
         for name, beside in self.graders.items():
             graded = beside.grader.grade(problem, Answer(beside.answer(whole, self.format)))
-            found[name] = graded.score or 0.0
+            if graded.score is not None:
+                found[name] = graded.score
         for measure in self.measures:
             found |= measure.of(self, problem, solution)
         return found
@@ -112,6 +113,10 @@ class Task(Piece, ABC):
         """Every column that `measure` may return, with its better direction."""
         found = dict.fromkeys(self.graders, Direction.HIGHER)
         return found | {name: way for measure in self.measures for name, way in measure.directions().items()}
+
+    def shares(self) -> frozenset[str]:
+        """The columns of `directions` whose values lie between 0 and 1: scores, and those that measures name."""
+        return frozenset(self.graders).union(*(measure.shares() for measure in self.measures))
 
     def check_steps(self, problem: Problem, steps: Sequence[str]) -> tuple[bool, ...] | None:
         """Exact verdict on every step. None if the task has no step checker."""

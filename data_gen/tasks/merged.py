@@ -66,6 +66,11 @@ class Merged(Task):
         """The columns of all members."""
         return {name: way for task in self.members.values() for name, way in task.directions().items()}
 
+    def shares(self) -> frozenset[str]:
+        """The columns that are shares in every member that has them."""
+        others = {name for task in self.members.values() for name in task.directions().keys() - task.shares()}
+        return frozenset().union(*(task.shares() for task in self.members.values())) - others
+
     def check_steps(self, problem: Problem, steps: Sequence[str]) -> tuple[bool, ...] | None:
         """The step checker of the problem's own task."""
         return self.of(problem).check_steps(problem, steps)

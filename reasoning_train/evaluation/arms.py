@@ -23,7 +23,7 @@ class Arms:
     seeds: int
     problems: int
     left_out: int
-    """Number of problems that are missing or unverifiable in some row, table or seed."""
+    """Number of problems that are missing, unverifiable, or without one of the metrics in some row, table or seed."""
 
 
 @dataclass(slots=True)
@@ -54,21 +54,31 @@ def read_arms(
     arms = {row: _over_seeds(row, read, seeds) for row in rows}
     seen = set.union(*(table.seen for each in read.values() for table in each))
     gate(len(seen) > 0, f"claim.where: no problem of the tables fits {where}.")
-    order = sorted(set.intersection(*(set(seed) for arm in arms.values() for seed in arm)))
+    shared = set.intersection(*(set(seed) for arm in arms.values() for seed in arm))
+    known = _known(arms, shared)
+    for metric in metrics:
+        gate(
+            metric in known or not shared,
+            f"claim: the rows have no metric {metric!r}; they have {', '.join(sorted(known))}.",
+        )
+    order = sorted(p for p in shared if all(seed[p].keys() >= set(metrics) for arm in arms.values() for seed in arm))
     gate(
         len(order) >= min_shared * len(seen) and len(order) > 0,
-        f"claim: {len(order)} of {len(seen)} problems are verifiable in every row, table and seed, fewer than "
+        f"claim: {len(order)} of {len(seen)} problems are verifiable in every row, table and seed and have every "
+        "metric, fewer than "
         f"min_shared={min_shared:g}. Evaluate all arms on the same problems, or lower `min_shared`.",
     )
-    known = set.intersection(*(set(seed[problem]) for arm in arms.values() for seed in arm for problem in order))
-    for metric in metrics:
-        gate(metric in known, f"claim: the rows have no metric {metric!r}; they have {', '.join(sorted(known))}.")
     values = {metric: {row: _array(arm, order, metric) for row, arm in arms.items()} for metric in metrics}
     return Arms(values, seeds, len(order), len(seen) - len(order))
 
 
 _Arm = list[dict[str, dict[str, float]]]
 """A row under every seed: problem -> metrics."""
+
+
+def _known(arms: Mapping[str, _Arm], problems: Collection[str]) -> set[str]:
+    """The metrics that every row has under every seed for some problem."""
+    return set.intersection(*({m for p in problems for m in seed[p]} for arm in arms.values() for seed in arm))
 
 
 def _array(arm: _Arm, order: Sequence[str], metric: str) -> np.ndarray:

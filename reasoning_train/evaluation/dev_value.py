@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def dev_value(table: Input, ref: Ref, metric: str, row: str | None, owner: str) -> float:
-    """Mean of a metric over the verifiable problems of a table. `row` may be None if the table has only one.
+    """Mean of a metric over the verifiable problems that have it. `row` may be None if the table has only one.
 
     GateError if the table has no such row or metric. The message begins with `owner`, the field of the recipe.
     """
@@ -27,6 +27,7 @@ def dev_value(table: Input, ref: Ref, metric: str, row: str | None, owner: str) 
         f"{owner}.row: {row!r} is not a row of {ref}, which has {', '.join(sorted(found))}. Name one of them.",
     )
     problems = found[row] if row is not None else next(iter(found.values()))
-    metrics = sorted(set.intersection(*(set(values) for values in problems.values())))
+    metrics = sorted(set().union(*(set(values) for values in problems.values())))
     gate(metric in metrics, f"{owner}.metric: {ref} has no metric {metric!r}; it has {', '.join(metrics)}.")
-    return sum(values[metric] for values in problems.values()) / len(problems)
+    having = [values[metric] for values in problems.values() if metric in values]
+    return sum(having) / len(having)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from data_gen.errors import nearest
@@ -37,9 +37,17 @@ def lower_is_better(metric: str, *manifests: Mapping[str, Any]) -> bool:
     return metric in (*COSTS, "cut", *declared)
 
 
-def bounds_of(metric: str) -> Bounds | None:
-    """Bounds of a metric on one problem; None for counts and measures, which are unbounded."""
-    return SHARE if metric in SHARES or _AT_K.fullmatch(metric) else None
+def declared_shares(*manifests: Mapping[str, Any]) -> frozenset[str]:
+    """The measures that every table with a summary declares as lying between 0 and 1."""
+    summaries = [found for made in manifests if (found := made.get("metrics", {}).get("summary"))]
+    return (
+        frozenset.intersection(*(frozenset(one.get("shares", [])) for one in summaries)) if summaries else frozenset()
+    )
+
+
+def bounds_of(metric: str, shares: Collection[str] = ()) -> Bounds | None:
+    """Bounds of a metric on one problem; None for counts, which are unbounded. `shares`: measures between 0 and 1."""
+    return SHARE if metric in (*SHARES, *shares) or _AT_K.fullmatch(metric) else None
 
 
 def split_row(row: str, tables: Sequence[str]) -> tuple[str, str]:

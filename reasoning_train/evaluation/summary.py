@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from data_gen.search.votes import Ballot
 from data_gen.search.votes.majority import Majority
 from data_gen.search.votes.subsets import elect_among
 from reasoning_train.evaluation.groups import group_of
-from reasoning_train.evaluation.intervals import intervals, weighted_bounds
+from reasoning_train.evaluation.intervals import Estimate, intervals, weighted_bounds
 from reasoning_train.evaluation.metrics import pass_at_k
 from reasoning_train.evaluation.names import bounds_of
 from reasoning_train.evaluation.table_row import TableRow
@@ -118,13 +118,18 @@ def summarise_rows(
     *,
     by: Sequence[str] = (),
     lower: Iterable[str] = (),
+    shares: Collection[str] = (),
 ) -> dict[str, Any]:
     """`{"problems": P, "unverifiable": n, "strategies": {name: "greedy"}, "policies": {name: {metric: [value, low,
     high]}}, "differences": {name: {...}}, "groups": {"subject": {"algebra": {"problems": n, "policies": ...}}}}`.
 
+    A metric that some problems lack (gold that a side grader cannot read) is taken over those that have it under every
+    policy that has it at all; `partial` says how many they are.
+
     Args:
         by: Tags, or `difficulty`, by which problems are also grouped.
         lower: Measures for which lower is better.
+        shares: Measures whose values lie between 0 and 1.
 
     Raises:
         UserError: A name in `by` has more than `MOST_GROUPS` values, or no problem has it.
@@ -140,26 +145,49 @@ def summarise_rows(
         "strategies": notes.strategies,
         "oracle": sorted(notes.oracle),
         "lower": sorted(lower),
-        **_compared(table, problems, policies),
-        "groups": {name: _by_group(name, notes, table, problems, policies) for name in by if problems},
+        "shares": sorted(shares),
+        **_compared(table, problems, policies, shares),
+        "groups": {name: _by_group(name, notes, table, problems, policies, shares) for name in by if problems},
         "wrong_step_share_of_correct": {name: bad / right for name, (right, bad) in wrong.items() if right},
     }
 
 
-def _compared(table: Rows, problems: Sequence[str], policies: Sequence[str]) -> dict[str, Any]:
-    """Every policy's metrics on some problems, and its differences from the first policy."""
-    arrays = {name: _arrays(table[name], problems) for name in policies if problems}
+def _compared(table: Rows, problems: Sequence[str], policies: Sequence[str], shares: Collection[str]) -> dict[str, Any]:
+    """Every policy's metrics on some problems, its differences from the first policy, and the metrics that not every
+    problem has, with the number of problems that have them."""
+    having = _having(table, problems, policies)
+    arrays = {name: _arrays(table[name], having) for name in policies if problems}
     base = arrays.get(policies[0], {})
     differences = {
         name: {m: v - base[m] for m, v in metrics.items() if m in base}
         for name, metrics in arrays.items()
         if name != policies[0]
     }
-    return {"policies": _estimates(arrays), "differences": _estimates(differences, paired=True)}
+    return {
+        "policies": _estimates(arrays, shares),
+        "differences": _estimates(differences, shares, paired=True),
+        "partial": {metric: len(some) for metric, some in having.items() if len(some) < len(problems)},
+    }
+
+
+def _having(table: Rows, problems: Sequence[str], policies: Sequence[str]) -> dict[str, list[str]]:
+    """Metric -> the problems that have it under every policy that has it at all. Metrics without such a problem are
+    left out."""
+    found: dict[str, list[str]] = {}
+    for policy in policies if problems else ():
+        own = dict.fromkeys(metric for values in table[policy].values() for metric in values)
+        for metric in own:
+            found[metric] = [p for p in found.get(metric, problems) if metric in table[policy][p]]
+    return {metric: some for metric, some in found.items() if some}
 
 
 def _by_group(
-    name: str, notes: _Notes, table: Rows, problems: Sequence[str], policies: Sequence[str]
+    name: str,
+    notes: _Notes,
+    table: Rows,
+    problems: Sequence[str],
+    policies: Sequence[str],
+    shares: Collection[str],
 ) -> dict[str, dict[str, Any]]:
     """Group -> number of problems, metrics and differences. Numeric groups come first, then texts, then problems
     without a group."""
@@ -171,7 +199,7 @@ def _by_group(
     if len(members) > MOST_GROUPS:
         raise UserError(f"by: {name!r} has {len(members)} values; expected {MOST_GROUPS} at most. Name a coarser tag.")
     return {
-        group: {"problems": len(members[group]), **_compared(table, members[group], policies)}
+        group: {"problems": len(members[group]), **_compared(table, members[group], policies, shares)}
         for group in sorted(members, key=_place)
     }
 
@@ -183,21 +211,27 @@ def _place(group: str) -> tuple[int, float, str]:
         return 2 if group == NO_GROUP else 1, 0.0, group
 
 
-def _arrays(problems: dict[str, dict[str, float]], order: Sequence[str]) -> dict[str, np.ndarray]:
-    names = [m for m in problems[order[0]] if all(m in problems[p] for p in order)]
-    return {m: np.array([problems[p][m] for p in order]) for m in names}
+def _arrays(values: dict[str, dict[str, float]], having: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
+    """Metric -> its values over the problems that have it. values: problem -> metrics of one policy."""
+    own = set().union(*values.values())
+    return {m: np.array([values[p][m] for p in some]) for m, some in having.items() if m in own}
 
 
-def _estimates(arrays: dict[str, dict[str, np.ndarray]], paired: bool = False) -> dict[str, dict[str, list[float]]]:
-    """[value, low, high] for every policy and metric, from one set of resamples. `paired`: the values are
-    differences."""
+def _estimates(
+    arrays: dict[str, dict[str, np.ndarray]], shares: Collection[str], paired: bool = False
+) -> dict[str, dict[str, list[float]]]:
+    """[value, low, high] for every policy and metric. Metrics of equally many problems have one set of resamples.
+    `paired`: the values are differences."""
     names = [(policy, metric) for policy, metrics in arrays.items() for metric in metrics]
-    if not names:
-        return {}
-    values = np.stack([arrays[policy][metric] for policy, metric in names])[:, None, :]
-    limits = [bounds_of(metric) for _, metric in names]
-    found = intervals(values, [weighted_bounds(limit, (1.0, -1.0)) if paired else limit for limit in limits])
+    found: dict[tuple[str, str], Estimate] = {}
+    for size in {len(arrays[policy][metric]) for policy, metric in names}:
+        some = [(policy, metric) for policy, metric in names if len(arrays[policy][metric]) == size]
+        values = np.stack([arrays[policy][metric] for policy, metric in some])[:, None, :]
+        limits = [bounds_of(metric, shares) for _, metric in some]
+        bounds = [weighted_bounds(limit, (1.0, -1.0)) if paired else limit for limit in limits]
+        found |= zip(some, intervals(values, bounds), strict=True)
     result: dict[str, dict[str, list[float]]] = {}
-    for (policy, metric), estimate in zip(names, found, strict=True):
+    for policy, metric in names:
+        estimate = found[policy, metric]
         result.setdefault(policy, {})[metric] = [estimate.value, estimate.low, estimate.high]
     return result

@@ -14,7 +14,7 @@ Table = dict[str, Any]
 
 def summary_table(summary: Mapping[str, Any]) -> Table:
     """One row per policy: strategy, metrics with intervals, paired difference, share cut and costs. An arrow marks
-    measures for which lower is better."""
+    measures for which lower is better. `(n=17)` follows a value that not every problem has."""
     measured: Mapping[str, Any] = next(iter(summary["policies"].values()), {})
     names, costs = _columns(measured), [m for m in COSTS if m in measured]
     rows = []
@@ -60,15 +60,18 @@ def _heads(names: list[str], summary: Mapping[str, Any]) -> list[str]:
 def _cells(policy: str, names: list[str], summary: Mapping[str, Any]) -> list[str]:
     metrics, change = summary["policies"][policy], summary["differences"].get(policy, {}).get("accuracy")
     difference = Estimate(*change).percent(signed=True) if change else ""
-    return [*(_shown(name, metrics[name]) for name in names), difference, f"{100 * metrics['cut'][0]:.1f}"]
+    return [*(_shown(name, metrics, summary) for name in names), difference, f"{100 * metrics['cut'][0]:.1f}"]
 
 
-def _shown(metric: str, values: list[float]) -> str:
-    """Shares in per cent; measures, whose unit is unknown, as plain numbers."""
-    if bounds_of(metric):
-        return Estimate(*values).percent()
-    value, low, high = (f"{number:.3g}" for number in values)
-    return f"{value} [{low}, {high}]"
+def _shown(metric: str, metrics: Mapping[str, list[float]], summary: Mapping[str, Any]) -> str:
+    """Shares in per cent; other measures, whose unit is unknown, as plain numbers. Empty without a value."""
+    if metric not in metrics:
+        return ""
+    having = f" (n={summary['partial'][metric]})" if metric in summary["partial"] else ""
+    if bounds_of(metric, summary["shares"]):
+        return Estimate(*metrics[metric]).percent() + having
+    value, low, high = (f"{number:.3g}" for number in metrics[metric])
+    return f"{value} [{low}, {high}]{having}"
 
 
 def _marked(policy: str, summary: Mapping[str, Any]) -> str:

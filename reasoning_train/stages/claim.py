@@ -77,6 +77,7 @@ class ClaimConfig(StageConfig):
 def claim(config: ClaimConfig, ctx: Context) -> None:
     """Write the verdict and the numbers behind it."""
     from reasoning_train.evaluation.arms import read_arms
+    from reasoning_train.evaluation.names import declared_shares
     from reasoning_train.evaluation.verdicts import NOT_CLAIMED, findings, joint
 
     rows = list(dict.fromkeys(row for _, row in config.form.named()))
@@ -85,7 +86,8 @@ def claim(config: ClaimConfig, ctx: Context) -> None:
     arms = read_arms(paths, rows, columns, config.where, config.min_shared)
     tables = [ctx.input(ref) for refs in config.sources.values() for ref in refs]
     lower = {*config.lower, *(metric for table in tables for metric in _lower(table))}
-    found = findings(list(_comparisons(config, arms, lower)), config.seeds_needed)
+    shares = declared_shares(*(table.manifest for table in tables))
+    found = findings(list(_comparisons(config, arms, lower, shares)), config.seeds_needed)
     verdict = joint([one.verdict for one in found if one.verdict != NOT_CLAIMED])
     result = {
         "verdict": verdict,
@@ -145,7 +147,9 @@ def _lower(table: Input) -> list[str]:
     return declared
 
 
-def _comparisons(config: ClaimConfig, arms: Arms, lower: Collection[str]) -> Iterator[Comparison]:
+def _comparisons(
+    config: ClaimConfig, arms: Arms, lower: Collection[str], shares: Collection[str]
+) -> Iterator[Comparison]:
     from reasoning_train.evaluation.names import bounds_of, lower_is_better
     from reasoning_train.evaluation.verdicts import compare, no_more
 
@@ -153,7 +157,7 @@ def _comparisons(config: ClaimConfig, arms: Arms, lower: Collection[str]) -> Ite
     for metric in config.metrics:
         less = metric in lower or lower_is_better(metric)
         for statement in statements:
-            yield compare(statement, metric, arms.values[metric], lower=less, bounds=bounds_of(metric))
+            yield compare(statement, metric, arms.values[metric], lower=less, bounds=bounds_of(metric, shares))
     for cost in config.costs:
         for statement in statements:
             if statement.claimed:

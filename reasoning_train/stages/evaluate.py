@@ -165,10 +165,10 @@ def summarise(config: EvaluateConfig, ctx: Context, rows: Iterable[dict[str, Any
     from reasoning_train.evaluation.summary import summarise_rows
     from reasoning_train.evaluation.tables import group_tables, summary_table
 
-    ways = load_task(ctx.input(config.problems)).directions()
-    lower = [name for name, way in ways.items() if way == "lower"]
+    task = load_task(ctx.input(config.problems))
+    lower = [name for name, way in task.directions().items() if way == "lower"]
     ks = config.ks or sorted({1, config.samples} - {0}) if config.samples else []
-    summary = summarise_rows(rows, list(config.policies), ks, by=config.by, lower=lower)
+    summary = summarise_rows(rows, list(config.policies), ks, by=config.by, lower=lower, shares=task.shares())
     total = summary["problems"] + summary["unverifiable"]
     check_verifiable("evaluate", ctx, summary["unverifiable"], total, config.max_unverifiable)
     gate(

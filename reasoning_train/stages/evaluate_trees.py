@@ -168,9 +168,9 @@ def summarise(config: EvaluateTreesConfig, ctx: Context, rows: Iterable[dict[str
     from reasoning_train.evaluation.summary import summarise_rows
     from reasoning_train.evaluation.tables import group_tables, summary_table
 
-    ways = load_task(ctx.input(config.problems)).directions()
-    lower = [name for name, way in ways.items() if way == "lower"]
-    summary = summarise_rows(rows, list(config.strategies), [], by=config.by, lower=lower)
+    task = load_task(ctx.input(config.problems))
+    lower = [name for name, way in task.directions().items() if way == "lower"]
+    summary = summarise_rows(rows, list(config.strategies), [], by=config.by, lower=lower, shares=task.shares())
     total = summary["problems"] + summary["unverifiable"]
     check_verifiable("evaluate_trees", ctx, summary["unverifiable"], total, config.max_unverifiable)
     gate(

@@ -77,6 +77,21 @@ def test_fields_of_objects_make_one_list() -> None:
     }
 
 
+def test_gold_that_cannot_be_read_gives_no_column_instead_of_0() -> None:
+    made = task(graders={"number": "integer", "strict": "exact"}, measures=["prefix_match"])
+    unread = replace(PROBLEM, gold="{}")
+    assert made.measure(unread, solution((Kind.ANSWER, "Answer: 4"), answer="4")) == {"strict": 0.0}
+    assert made.measure(PROBLEM, solution(answer="4")).keys() == made.directions().keys()
+
+
+def test_scores_and_shares_lie_between_0_and_1() -> None:
+    made = task(graders={"strict": "exact"}, measures=["steps", "format_ok", "step_accuracy", "prefix_match"])
+    counts = {"steps", "prefix_length"}
+    assert made.shares() == made.directions().keys() - counts
+    other = task(graders={"steps": "exact"})
+    assert Merged(members={"a": made, "b": other}).shares() == made.shares()  # `steps` is a count in one of them
+
+
 def test_elements_are_separated_as_the_grader_separates_them() -> None:
     made = task(measures=[{"uses": "prefix_match", "separator": ";"}])
     found = made.measure(replace(PROBLEM, gold="a, b; c"), solution(answer="a, b; d"))

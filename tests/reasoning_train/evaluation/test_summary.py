@@ -169,11 +169,37 @@ def test_tags_that_make_no_groups_are_named() -> None:
 
 
 def test_measures_are_columns_that_say_which_way_is_better() -> None:
-    """A measure that not every problem has is none of the table's."""
-    made = [row("base", f"p{i}", True, measures={"steps": 2.0 + i, "strict": 0.5}) for i in range(3)]
-    made.append(row("base", "p3", True, measures={"steps": 5.0}))
+    made = [row("base", f"p{i}", True, measures={"steps": 2.0 + i}) for i in range(4)]
     summary = summarise_rows(made, ["base"], [], lower=["steps"])
-    assert summary["policies"]["base"]["steps"][0] == 3.5 and "strict" not in summary["policies"]["base"]
+    assert summary["policies"]["base"]["steps"][0] == 3.5 and summary["partial"] == {}
     table = summary_table(summary)
     shown = dict(zip(table["columns"], table["rows"][0], strict=True))
     assert shown["steps ↓"].startswith("3.5 [2.") and shown["accuracy"].startswith("100.0 [")
+
+
+def test_a_measure_that_some_problems_lack_is_taken_over_the_others() -> None:
+    """`strict` has values for p0 to p3 under `base` and for p1 to p4 under `tuned`: p1 to p3 are compared."""
+    made = [
+        row(policy, f"p{i}", True, tags={"half": "a" if i < 4 else "b"}, measures={"strict": value} if has else {})
+        for policy, value, kept in (("base", 0.25, range(4)), ("tuned", 0.75, range(1, 5)))
+        for i in range(6)
+        for has in [i in kept]
+    ]
+    summary = summarise_rows(made, ["base", "tuned"], [], by=["half"])
+    assert summary["partial"] == {"strict": 3}
+    assert summary["policies"]["base"]["strict"] == pytest.approx([0.25] * 3)
+    assert summary["differences"]["tuned"]["strict"] == pytest.approx([0.5] * 3)
+    table = summary_table(summary)
+    assert table["rows"][0][table["columns"].index("strict")] == "0.25 [0.25, 0.25] (n=3)"
+    [table] = group_tables(summary)
+    assert [line[table["columns"].index("strict")][-5:] for line in table["rows"]] == ["(n=3)", "(n=3)", "", ""]
+
+
+def test_a_declared_share_of_0_or_1_has_an_interval() -> None:
+    """Wilson's interval of 0 of 100 problems: [0, 3.7]."""
+    made = [row("base", f"p{i}", True, measures={"strict": 0.0}) for i in range(100)]
+    summary = summarise_rows(made, ["base"], [], shares=["strict"])
+    assert summary["shares"] == ["strict"]
+    assert summary["policies"]["base"]["strict"] == pytest.approx([0.0, 0.0, 0.037], abs=1e-4)
+    table = summary_table(summary)
+    assert table["rows"][0][table["columns"].index("strict")] == "0.0 [0.0, 3.7]"

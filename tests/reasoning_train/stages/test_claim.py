@@ -224,6 +224,23 @@ def test_measures_are_columns_whose_direction_the_table_declares(bench: Bench) -
     assert (gain["claim"], gain["verdict"], gain["estimate"]) == ("< 0", "supported", pytest.approx([-1.0] * 3))
 
 
+def test_a_declared_share_is_bounded_and_unread_problems_are_left_out(bench: Bench) -> None:
+    """Always 1 minus always 0 on 8 of 9 problems: the interval is Wilson's and ends at 100 %."""
+    made = [
+        row(name, f"p{i}", True, measures={"strict": float(name == "tuned")} if i else {})
+        for name in ("base", "tuned")
+        for i in range(9)
+    ]
+    table = [bench.given("t", "t_evaluation", made, metrics={"summary": {"shares": ["strict"]}})] * 5
+    found = claim(bench, table=table, metrics=["strict"], min_shared=0.8)
+    [gain] = found["comparisons"]
+    z = 1.959964
+    assert gain["estimate"] == pytest.approx([1.0, 1.0 - 2 * z**2 / (8 + z**2), 1.0], abs=1e-4)
+    assert (found["problems"], found["left_out"]) == (8, 1)
+    with pytest.raises(UserError, match="8 of 9 problems are verifiable in every row, table and seed and have every"):
+        claim(bench, table=table, metrics=["strict"], min_shared=0.95)
+
+
 def test_pass_at_k_needs_k_samples_of_every_problem(bench: Bench) -> None:
     drawn = {"sampled_correct": (True, False), "sampled_classes": (0, 1), "sampled_steps_ok": (True, False)}
     made = given(bench, [[row(name, f"p{i}", True, **drawn) for name in ("base", "tuned") for i in range(8)]] * 5)
