@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from data_gen.errors import UserError, nearest
 from data_gen.records.problem import Problem
 
 Value = str | int | float | bool
@@ -41,6 +42,40 @@ def restricted(
 ) -> Iterator[Problem]:
     """The first `limit` problems that match `where`."""
     return itertools.islice((one for one in problems if fits(where, one.tags, one.difficulty)), limit)
+
+
+def count_asked(
+    problems: Iterable[Problem],
+    by: Sequence[str],
+    where: Mapping[str, Value | Sequence[Value]],
+    limit: int | None = None,
+) -> int:
+    """The number of problems that `restricted` selects.
+
+    Raises:
+        UserError: No problem has a tag that `where` names, none that is selected has one of `by`, or none is selected.
+    """
+    every, kept, n = set[str](), set[str](), 0
+    for problem in problems:
+        tags, difficulty = problem.tags, problem.difficulty
+        names = {name for name in (*tags, DIFFICULTY) if group_of(name, tags, difficulty) is not None}
+        every |= names
+        if (limit is None or n < limit) and fits(where, tags, difficulty):
+            kept, n = kept | names, n + 1
+    _check_known("where", where, every)
+    if where and not n:
+        raise UserError(f"where: no problem fits {dict(where)}; name other values.")
+    _check_known("by", by, kept)
+    return n
+
+
+def _check_known(field: str, names: Iterable[str], known: set[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise UserError(
+                f"{field}: no problem has a tag {name!r}.{nearest(name, known)} Name one of the problems' tags, or "
+                "`difficulty`."
+            )
 
 
 def written(value: Value) -> str:

@@ -14,7 +14,7 @@ from data_gen.errors import nearest
 from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import BackboneRef, Ref, TableRef
 from reasoning_train.api.stage import Context, KindOf, Made, StageConfig, stage
-from reasoning_train.stages.fits import table_rows
+from reasoning_train.stages.fits import table_rows, unknown_metric
 
 
 class ChooseConfig(StageConfig):
@@ -82,7 +82,7 @@ def tried(metric: str, values: Mapping[str, float], chosen: str, keys: Mapping[s
     notes = {name: "chosen" if name == chosen else "" for name in values}
     notes |= {name: f"the same as {first[key]}" for name, key in keys.items() if first[key] != name}
     return {
-        "title": f"chosen out of {len(first)} by {metric} on dev",
+        "title": f"chosen out of {len(first)} by {metric}",
         "columns": ["candidate", metric, ""],
         "rows": [[name, f"{value:.4g}", notes[name]] for name, value in values.items()],
     }
@@ -90,7 +90,8 @@ def tried(metric: str, values: Mapping[str, float], chosen: str, keys: Mapping[s
 
 @choose.check
 def names(config: ChooseConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """A candidate without a row is reported before the run, not at its end."""
+    """A candidate without a row and a misspelt metric are reported before the run, not at its end."""
+    yield from unknown_metric(made, config.metric, (config.place(name)[0] for name in config.policies))
     for name in config.policies:
         table, row = config.place(name)
         known = table_rows(made, table)

@@ -16,7 +16,7 @@ from data_gen.registry import Unkeyed
 from data_gen.search.votes.majority import Majority
 from reasoning_train.api.refs import ModelRef, ProblemsRef
 from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, at_most, gate, stage
-from reasoning_train.evaluation.groups import Where, restricted
+from reasoning_train.evaluation.groups import Where, count_asked, restricted
 from reasoning_train.evaluation.verifiable import MOST_UNVERIFIABLE, MaxUnverifiable, check_verifiable
 from reasoning_train.stages.fits import uneven_effort
 from reasoning_train.store.inputs import load_task, read_problems
@@ -71,7 +71,7 @@ Item = tuple[int, str, tuple[str, Problem]]
 def evaluate(config: EvaluateConfig, ctx: Context) -> None:
     """Record one row per policy and problem. Policies run one after another, so only one model is in memory."""
     source, done = ctx.input(config.problems), itertools.count(1)
-    total = sum(1 for _ in restricted(read_problems(source), config.where, config.limit)) * len(config.policies)
+    total = count_asked(read_problems(source), config.by, config.where, config.limit) * len(config.policies)
     pairs = itertools.product(config.policies, restricted(read_problems(source), config.where, config.limit))
     pending = ctx.pending((f"{name}/{problem.id}", (name, problem)) for name, problem in pairs)
     before = tokens = 0

@@ -15,7 +15,7 @@ from data_gen.search.votes import VOTES, Vote
 from data_gen.search.votes.weighted import Weighted
 from reasoning_train.api.refs import ProblemsRef, Ref, TreesRef
 from reasoning_train.api.stage import Context, Made, Maker, Sizes, StageConfig, at_most, gate, stage
-from reasoning_train.evaluation.groups import Where, restricted
+from reasoning_train.evaluation.groups import Where, count_asked, restricted
 from reasoning_train.evaluation.verifiable import MOST_UNVERIFIABLE, MaxUnverifiable, check_verifiable
 from reasoning_train.stages.fits import other_problems
 from reasoning_train.store.inputs import load_task, read_problems, stream_trees
@@ -72,7 +72,7 @@ def evaluate_trees(config: EvaluateTreesConfig, ctx: Context) -> None:
 
     source = ctx.input(config.problems)
     task = load_task(source)
-    total = sum(1 for _ in restricted(read_problems(source), config.where, config.limit))
+    total = count_asked(read_problems(source), config.by, config.where, config.limit)
     for done, (order, key, (problem, trees)) in enumerate(ctx.pending(_items(config, ctx)), 1):
         same, rows = same_answer(task, problem), []
         if all(trees.values()):

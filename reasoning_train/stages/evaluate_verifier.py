@@ -20,7 +20,7 @@ from data_gen.search.votes.majority import Majority
 from data_gen.search.votes.subsets import elect_among
 from reasoning_train.api.refs import ModelRef, ProblemsRef, SolutionsRef, VerifierRef
 from reasoning_train.api.stage import Context, Made, StageConfig, gate, stage
-from reasoning_train.evaluation.groups import Where
+from reasoning_train.evaluation.groups import Where, count_asked
 from reasoning_train.evaluation.groups import fits as suits
 from reasoning_train.evaluation.verifiable import MOST_UNVERIFIABLE, MaxUnverifiable, check_verifiable
 from reasoning_train.stages.fits import aggregate_misfit, heads, other_problems
@@ -141,6 +141,7 @@ def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
     from reasoning_train.evaluation.tables import group_tables, summary_table
     from reasoning_train.evaluation.votes import same_answer
 
+    count_asked(read_problems(ctx.input(config.problems)), config.by, config.where)
     task, seen = load_task(ctx.input(config.problems)), Counter[str]()
     rows, same = list[dict[str, Any]](), dict[str, Same]()
     for problem, pool in _pools(config, ctx, seen):

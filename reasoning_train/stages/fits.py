@@ -6,6 +6,7 @@ is reported before the run.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,19 @@ def heads(made: Made, ref: Ref) -> Iterator[tuple[Maker, HeadConfig | None]]:
 def table_rows(made: Made, ref: Ref) -> list[str]:
     """Row names of the table behind a reference; empty if they are known only after the run."""
     return next((maker.config.row_names for maker in made.makers(ref)), [])
+
+
+def unknown_metric(made: Made, metric: str, tables: Iterable[Ref]) -> Misfits:
+    """The first reason why one of the tables cannot have a metric, for the field `metric`."""
+    from reasoning_train.evaluation.names import metric_problem
+
+    found = (metric_problem(metric, made(ref)) for ref in tables)
+    yield from (("metric", problem) for problem in itertools.islice(filter(None, found), 1))
+
+
+def text_only(made: Made, solutions: Ref) -> Iterator[str]:
+    """The names of the stages whose rows are text without token ids."""
+    return (maker.name for maker in made.origins(solutions) if maker.uses == "gold")
 
 
 def tasks(made: Made, problems: Ref) -> Iterator[Task]:

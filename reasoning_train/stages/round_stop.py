@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import Field
 
 from reasoning_train.api.refs import TableRef
-from reasoning_train.api.stage import Context, StageConfig, stage
+from reasoning_train.api.stage import Context, Made, StageConfig, stage
+from reasoning_train.stages.fits import unknown_metric
 
 
 class RoundStopConfig(StageConfig):
@@ -39,6 +40,12 @@ def round_stop(config: RoundStopConfig, ctx: Context) -> None:
     (ctx.output("decision") / "decision.json").write_text(json.dumps(decision, indent=2), encoding="utf-8")
     for name, value in decision.items():
         ctx.metric(name, value)
+
+
+@round_stop.check
+def names(config: RoundStopConfig, made: Made) -> Iterator[tuple[str, str]]:
+    """A misspelt metric is reported before the run, not after the first round."""
+    yield from unknown_metric(made, config.metric, config.tables)
 
 
 def decide(values: Sequence[float], min_gain: float, *, lower: bool = False) -> bool:

@@ -18,7 +18,7 @@ from data_gen.records.verdict import Verdict
 from data_gen.similarity import jaccard, shingles
 from reasoning_train.api.refs import ModelRef, SolutionsRef
 from reasoning_train.api.stage import Context, Gate, Made, Sizes, StageConfig, gate, stage
-from reasoning_train.stages.fits import without_step_checker
+from reasoning_train.stages.fits import text_only, without_step_checker
 from reasoning_train.store.inputs import read_solutions
 from reasoning_train.store.rows import write_rows
 from reasoning_train.trainers.data.as_many import fewer_rows, one_at_most, read_wanted
@@ -83,7 +83,14 @@ def select(config: SelectConfig, ctx: Context) -> None:
 
 @select.check
 def fits(config: SelectConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """`steps: right` needs a task that can check steps."""
+    """`steps: right` needs a task that can check steps. Tokens of text can be counted."""
+    if config.as_many_tokens_as and not config.policy:
+        for ref in (config.solutions, config.as_many_tokens_as):
+            for name in text_only(made, ref):
+                yield (
+                    "policy",
+                    f"as_many_tokens_as counts tokens, and {name!r} gives text only. {COUNTER}",
+                )
     for maker in made.origins(config.solutions) if config.steps == "right" else ():
         if maker.uses == "sample":
             for task in without_step_checker(made, maker.config.problems):
@@ -96,6 +103,7 @@ def size(config: SelectConfig, sizes: Sizes) -> dict[str, Any]:
     return fewer_rows(config, sizes(config.solutions).get("rows"), sizes)
 
 
+COUNTER = "Give `policy`, the model that learns them, whose tokenizer then counts."
 ADVICE = "Lower the other selection's `max_per_problem`, or use `dedupe: none` here."
 
 
@@ -129,7 +137,7 @@ def _counter(config: SelectConfig, ctx: Context) -> Counted:
         if codec is None:
             raise UserError(
                 f"select: as_many_tokens_as counts tokens, and the solution of problem {solution.problem_id!r} is text "
-                "only. Give `policy`, the model that learns it, whose tokenizer then counts."
+                f"only. {COUNTER}"
             )
         encoded = codec.encode(solution.segments, end=True)
         return replace(solution, segments=encoded).trained_tokens

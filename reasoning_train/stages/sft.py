@@ -17,7 +17,7 @@ from data_gen.records.segment import Kind
 from data_gen.registry import Unkeyed
 from data_gen.verifiers.heads import HeadConfig
 from reasoning_train.api.refs import ModelRef, Ref, SolutionsRef, ValueTargetsRef
-from reasoning_train.api.stage import Context, Made, Sizes, gate, stage
+from reasoning_train.api.stage import STAGES, Context, Made, Sizes, gate, refs_of, stage
 from reasoning_train.process.ranks import rank
 from reasoning_train.stages.fits import heads, refused, unreadable
 from reasoning_train.store.inputs import read_solutions
@@ -174,12 +174,14 @@ def _distils(config: SFTConfig) -> str | None:
 
 
 def _untaught(solutions: Ref, made: Made) -> Iterator[str]:
+    """Names of the stages whose rows reach `solutions` without passing a `soften` stage."""
     for maker in made.makers(solutions):
+        carried = STAGES.get(maker.uses).carries
         if maker.uses in ("gold", "sample", "sft_paths", "recode_solutions"):
             yield maker.name
-        elif maker.uses == "concat":
-            for source in maker.config.parts:
-                yield from _untaught(source.rows, made)
+        elif carried and maker.uses != "soften":
+            for below in refs_of(getattr(maker.config, carried)):
+                yield from _untaught(below, made)
 
 
 def _objective(config: SFTConfig, policy: Policy, folder: Path) -> Objective:

@@ -15,8 +15,9 @@ from pydantic import Field
 
 from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import ModelRef, SolutionsRef
-from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, gate, stage
 from reasoning_train.process.memory.weights import SCORED, WeightBytes
+from reasoning_train.stages.fits import text_only
 from reasoning_train.store.inputs import read_solutions
 from reasoning_train.store.rows import write_rows
 from reasoning_train.trainers.config import Precision
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from reasoning_train.models.policy import Policy
     from reasoning_train.packing.rows import Row
     from reasoning_train.trainers.outputs import Outputs
+
+RECODE = "Put stage `recode_solutions` before this one, with `model:` the teacher."
 
 Told = tuple[tuple[tuple[int, ...], ...], tuple[tuple[float, ...], ...]]
 """Top-k ids and log-probabilities at every token of a completion."""
@@ -75,6 +78,13 @@ def soften(config: SoftenConfig, ctx: Context) -> None:
     ctx.count("out", write_rows(ctx.output("data"), kind="solutions", rows=rows))
 
 
+@soften.check
+def fits(config: SoftenConfig, made: Made) -> Iterator[tuple[str, str]]:
+    """The solutions have token ids for the teacher to read."""
+    for name in text_only(made, config.data):
+        yield "data", f"{name!r} gives solutions without token ids for the teacher to read. {RECODE}"
+
+
 @soften.estimate
 def size(config: SoftenConfig, sizes: Sizes) -> dict[str, Any]:
     """As many rows as solutions."""
@@ -86,8 +96,7 @@ def _readable(config: SoftenConfig, ctx: Context, teacher: Policy) -> Iterator[S
         ctx.count("in")
         gate(
             bool(one.prompt_ids and one.token_ids),
-            f"soften: the solution of problem {one.problem_id!r} has no token ids for the teacher to read. Put stage "
-            "`recode_solutions` before this one, with `model:` the teacher.",
+            f"soften: the solution of problem {one.problem_id!r} has no token ids for the teacher to read. {RECODE}",
         )
         text = teacher.codec.decode(one.token_ids)
         gate(

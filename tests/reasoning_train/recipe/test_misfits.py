@@ -38,6 +38,8 @@ STAGES = """
       ranker: {uses: train_verifier, policy: "${stages.base}", targets: "${stages.values}", learning_rate: 1e-3,
         max_steps: 1, losses: [ranking], head: {scale: ranking, activation: none}}
       sample: {uses: sample, policy: "${stages.base}", problems: "${task.dev}", n: 2}
+      kept: {uses: select, solutions: "${stages.sample}"}
+      dev: {uses: evaluate, policies: {base: "${stages.base}"}, problems: "${task.dev}", samples: 2}
       last: STAGE
 """
 
@@ -215,6 +217,27 @@ def test_the_stages_themselves_fit(tmp_path: Path) -> None:
             "last.aggregate: aggregate is 'min', but the head is read at the last token only; expected 'last'.",
         ),
         (
+            'uses: sft, policy: "${stages.base}", data: "${stages.kept}", learning_rate: 1e-3, max_steps: 1, '
+            "losses: [cross_entropy, sparse_kl]",
+            "last.data: 'sample' gives solutions without a teacher, which loss 'sparse_kl' reads. Put a stage",
+        ),
+        (
+            'uses: soften, policy: "${stages.base}", data: "${task.train.gold}"',
+            "last.data: 'task.train.gold' gives solutions without token ids for the teacher to read. Put stage",
+        ),
+        (
+            'uses: select, solutions: "${stages.sample}", as_many_tokens_as: "${task.train.gold}"',
+            "last.policy: as_many_tokens_as counts tokens, and 'task.train.gold' gives text only.",
+        ),
+        (
+            'uses: choose, policies: {base: "${stages.base}"}, table: "${stages.dev}", metric: acuracy',
+            "last.metric: there is no metric 'acuracy'. Did you mean 'accuracy'?",
+        ),
+        (
+            'uses: choose, policies: {base: "${stages.base}"}, table: "${stages.dev}", metric: pass@4',
+            "last.metric: pass@4 needs 4 samples a problem, but the table draws 2",
+        ),
+        (
             'uses: decontaminate, problems: "${task.train}", against: ["${tasks.words.train}"], match: exact',
             "last.against.0: match=exact is for tasks whose splits are disjoint by construction; 'jsonl' does not",
         ),
@@ -226,8 +249,8 @@ def test_what_cannot_run_is_refused(tmp_path: Path, stage: str, message: str) ->
 
 @pytest.mark.parametrize("policies", ["{a: '${stages.joint}', b: '${stages.base}'}", "{b: '${stages.base}'}"])
 def test_choices_are_followed(tmp_path: Path, policies: str) -> None:
-    chosen = f"choice: {{uses: choose, policies: {policies}, table: '${{stages.dev}}'}}"
-    dev = f"dev: {{uses: evaluate, policies: {policies}, problems: '${{task.dev}}'}}"
+    chosen = f"choice: {{uses: choose, policies: {policies}, table: '${{stages.dev_both}}'}}"
+    dev = f"dev_both: {{uses: evaluate, policies: {policies}, problems: '${{task.dev}}'}}"
     text = STAGES.replace("      last:", f"      {dev}\n      {chosen}\n      last:")
     said = refusal(tmp_path, f"{SEARCH.replace('base', 'choice')}, {MCTS}, scorer: {{uses: joint}}", text=text)
     assert "last.scorer: 'joint' reads a value head of the policy, and 'base'" in said

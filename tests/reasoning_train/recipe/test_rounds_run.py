@@ -106,7 +106,7 @@ def test_it_stops_passes_through_and_picks_the_best(tmp_path: Path) -> None:
     assert json.loads(decision.read_text()) == {"stop": True, "values": {"1": 0.7, "2": 0.6}}
     assert set(work_off(plan, store).values()) == {"cached"}
     assert store.open(plan.nodes["rounds.grow.best"]).manifest["metrics"]["table"] == {
-        "title": "chosen out of 2 by accuracy on dev",
+        "title": "chosen out of 2 by accuracy",
         "columns": ["candidate", "accuracy", ""],
         "rows": [
             ["round 1", "0.7", "chosen"],
@@ -150,8 +150,8 @@ def test_the_start_may_be_best(tmp_path: Path) -> None:
     ("override", "message"),
     [
         (
-            "rounds.grow.stop.metric=acuracy",
-            r"stop.metric: rounds.grow.1.dev has no metric 'acuracy'; it has accuracy, cut, tokens.",
+            "rounds.grow.stop.metric=novelty",
+            r"stop.metric: rounds.grow.1.dev has no metric 'novelty'; it has accuracy, cut, tokens.",
         ),
     ],
 )
