@@ -198,6 +198,7 @@ def test_seeds_and_rounds(tmp_path: Path) -> None:
         ),
         ("rounds.grow.stages.tuned.policy='${stages.bse}'", "there is no stage 'bse'. Did you mean 'base'?"),
         ("rounds.grow.init_from=best", "rounds.grow.init_from: expected 'base' or 'previous', got 'best'."),
+        ("rounds.grow.stop.metric=acuracy", "rounds.grow.stop.metric: there is no metric 'acuracy'. Did you mean"),
         ("rounds.grow.stop=null", "${rounds.grow.best} needs `choose:` or `stop:` in rounds.grow"),
         (
             "stages.eval.policies.best='${rounds.grow.best.model}'",
