@@ -61,5 +61,10 @@ def metrics(artifact: Artifact, *names: str) -> dict[str, Any]:
 
 def curve(artifact: Artifact) -> list[dict[str, float]]:
     """What a training watched; how fast it went left out."""
-    points = [json.loads(line) for line in (artifact.path / "history.jsonl").read_text().splitlines()]
-    return [{name: point[name] for name in sorted(point) if name not in ("attempt", "grad_norm")} for point in points]
+    left_out = ("attempt", "grad_norm")
+    return [{name: point[name] for name in sorted(point) if name not in left_out} for point in points(artifact)]
+
+
+def points(artifact: Artifact) -> list[dict[str, float]]:
+    """All that a training watched, point by point."""
+    return [json.loads(line) for line in (artifact.path / "history.jsonl").read_text().splitlines()]

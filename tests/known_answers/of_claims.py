@@ -31,6 +31,8 @@ def forms(name: str) -> list[Any]:
     found = []
     for more in FORMS[name]:
         statements = CLAIM_FORMS.get(name).model_validate({"uses": name, **more}).statements()
-        made = [compare(each, "accuracy", ARMS, lower=False, bounds=SHARE) for each in statements]
+        made = [
+            compare(each, "accuracy", ARMS, lower=lower, bounds=SHARE) for lower in (False, True) for each in statements
+        ]
         found.append([[one.name, one.claim, one.verdict, one.to_json()["estimate"]] for one in findings(made, 5, 200)])
     return found

@@ -27,7 +27,7 @@ ASKED: dict[str, list[tuple[str, list[str | None]]]] = {
     "integer": [("-7", ["-7", "7", "-7.0"]), ("7.5", ["7.5"])],
     "list": [
         ('["btsti", ""]', ['["btsti", ""]', "[btsti, ]", '["btsti"]', "none"]),
-        ("[1, 2, 3]", ["1, 2, 3", "1,2", "3, 2, 1"]),
+        ("[1, 2, 3]", ["1, 2, 3", "1,2", "3, 2, 1", "1, 2, 3, 4"]),
         ("[]", ["[]", "[1]"]),
     ],
     "math": [("x^2+2x+1", ["(x+1)^2", "x^2", "what"]), ("red", ["red"])],
@@ -36,13 +36,26 @@ ASKED: dict[str, list[tuple[str, list[str | None]]]] = {
     "text": [("New York", ["new  york.", "The answer is New York", "York New"])],
     "yes_no": [("no", ["No, it is not", "no solution", "yes"]), ("perhaps", ["no"])],
 }
+OPTIONS: dict[str, list[tuple[dict[str, Any], str, list[str | None]]]] = {
+    "list": [
+        ({"fields": ["first", "last"]}, '{"first": 1, "last": 2}', ['{"last": 2, "first": 1}', '{"first": 1}']),
+        ({"separator": ";"}, '["1,5", "2"]', ["1,5; 2", "1,5, 2"]),
+    ],
+    "numeric": [
+        ({"tolerance": 0.5}, "10", ["10.4", "10.5", "10.6"]),
+        ({"relative": 0.1}, "-20", ["-21.9", "-22.5"]),
+        ({"tolerance": 0.5, "relative": 0.1}, "20", ["21.9", "22.5"]),
+    ],
+}
+"""Options of a grader, with gold and answers that only they tell apart."""
 
 
 @case("grader", *ASKED)
 def grader(name: str) -> Any:
     """With the options bank and bay, A being `bay`."""
-    made = GRADERS.get(name).model_validate({"uses": name})
-    return [[gold, *_grades(made, _problem(gold), answers)] for gold, answers in ASKED[name]]
+    asked = [({}, *one) for one in ASKED[name]] + OPTIONS.get(name, [])
+    made = [GRADERS.get(name).model_validate({"uses": name, **options}) for options, _, _ in asked]
+    return [[gold, *_grades(one, _problem(gold), said)] for one, (_, gold, said) in zip(made, asked, strict=True)]
 
 
 @case("grader", "generator")

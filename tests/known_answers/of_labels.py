@@ -56,7 +56,7 @@ PAIRS: dict[str, list[dict[str, Any]]] = {
     "best_sibling": [{}, {"rejected": "random", "smoothing": "visits"}, {"along": "answer", "chains": True}],
     "first_error": [{}, {"judge": "mc"}, {"judge": "scorer"}],
     "margin": [{}],
-    "top_bottom": [{}],
+    "top_bottom": [{"min_edit": 0}, {"min_edit": 0, "k": 1, "margin": 0.01}],
     "whole": [{}],
 }
 """Settings under which a rule does what others of it do not."""

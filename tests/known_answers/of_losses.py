@@ -64,8 +64,19 @@ def ranking() -> Any:
     return found("ranking", rows, raw, Outputs(collate([rows], 0), torch.zeros(0), raw), margin=0.1)
 
 
-@case("loss", "cross_entropy", "entropy", "sparse_kl")
+@case("loss", "cross_entropy", "entropy")
 def of_logits(name: str) -> Any:
+    """At the defaults."""
+    return from_logits(name)
+
+
+@case("loss", "sparse_kl")
+def sparse_kl() -> Any:
+    """With the rest of the probability, and over the teacher's tokens alone."""
+    return [from_logits("sparse_kl", residual=residual) for residual in (True, False)]
+
+
+def from_logits(name: str, **config: Any) -> dict[str, Any]:
     """Three tokens of weights 1, 0.5 and 2, from logits over a vocabulary of four."""
     columns = {
         "teacher_ids": ((0, 1), (1, 0), (2, 3), (0, 2)),
@@ -76,4 +87,4 @@ def of_logits(name: str) -> Any:
     logp, batch = logits.log_softmax(-1), collate([[row]], 0)
     read = {"entropy": -(logp.exp() * logp).sum(-1), "ids.teacher_ids": logp.gather(-1, batch["ids.teacher_ids"])}
     chosen = logp.gather(-1, batch["predict_label"][:, None])[:, 0]
-    return found(name, [row], logits, Outputs(batch, chosen, torch.zeros(0), read=read))
+    return found(name, [row], logits, Outputs(batch, chosen, torch.zeros(0), read=read), **config)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from reasoning_train.api.refs import Ref
+from reasoning_train.store.store import Artifact
 from tests.data_gen.transforms import test_transforms
 from tests.known_answers.cases import case
 from tests.known_answers.kitchen import FEW, bench, counts, fresh, make, metrics, rows
@@ -46,9 +48,32 @@ def decontaminate() -> Any:
 def select() -> Any:
     """Right, whole, distinct solutions; and any that can be verified."""
     given = bench().solutions(fresh("samples"), test_select.SAMPLES, pass_rate=0.5)
-    settings: list[dict[str, Any]] = [{}, {"keep": "any", "dedupe": "none"}, {"steps": "right", "max_per_problem": 1}]
+    settings: list[dict[str, Any]] = [
+        {},
+        {"keep": "wrong"},
+        {"keep": "any", "dedupe": "none"},
+        {"steps": "right", "max_per_problem": 1},
+    ]
     found = [make("select", solutions=given, **more) for more in settings]
-    return [[rows(made, "problem_id", "sample", "verdict"), counts(made)] for made in found]
+    return [_selected(made) for made in [*found, *_of_a_size()]]
+
+
+def _of_a_size() -> list[Artifact]:
+    """Nine rows of three difficulties, 1, 3 and 5 of each: levelled, as many as four, and of as many tokens as four."""
+    sizes = {1.0: 1, 2.0: 3, 3.0: 5}
+    pool = [
+        replace(test_transforms.worked(1 + i, sample=i), problem_id=f"p{level:g}", difficulty=level)
+        for level, size in sizes.items()
+        for i in range(size)
+    ]
+    given = bench().solutions(fresh("pool"), pool)
+    four = bench().solutions(fresh("four"), [test_transforms.worked(3, sample=i) for i in range(4)])
+    settings: list[dict[str, Any]] = [{"balance": True}, {"as_many_as": four}, {"as_many_tokens_as": four}]
+    return [make("select", solutions=given, **more) for more in settings]
+
+
+def _selected(made: Artifact) -> list[Any]:
+    return [rows(made, "problem_id", "sample", "verdict"), counts(made)]
 
 
 def given_trees() -> dict[str, Ref]:
@@ -120,27 +145,42 @@ def given_tables() -> list[Ref]:
 
 @case("stage", "round_stop")
 def round_stop() -> Any:
-    """The third round does not gain enough."""
-    stop = make("round_stop", tables=given_tables(), metric="accuracy", min_gain=0.1)
-    return json.loads((stop.path / "decision" / "decision.json").read_text())
+    """The third round does not gain enough; where lower is better, the second does not gain and the first has nothing
+    before it."""
+    tables_ = given_tables()
+    settings: list[dict[str, Any]] = [
+        {"tables": tables_, "min_gain": 0.1},
+        {"tables": tables_[:2]},
+        {"tables": tables_[:2], "lower": True},
+        {"tables": tables_[:1], "first": 0},
+    ]
+    made = [make("round_stop", metric="accuracy", **more) for more in settings]
+    return [json.loads((stop.path / "decision" / "decision.json").read_text()) for stop in made]
 
 
 @case("stage", "choose")
 def choose() -> Any:
-    """The first of the best."""
+    """The first of the best; the least."""
     candidates = {"a": Ref("model"), "b": Ref("half"), "c": Ref("model")}
-    made = make("choose", policies=candidates, table=dict(zip(candidates, given_tables(), strict=True)))
-    return metrics(made, "chosen", "values")
+    given = dict(zip(candidates, given_tables(), strict=True))
+    made = [make("choose", policies=candidates, table=given, lower=lower) for lower in (False, True)]
+    return [metrics(one, "chosen", "values") for one in made]
 
 
 @case("stage", "concat")
 def concat() -> Any:
-    """Two sources of solutions with shares, one of which repeats a number of the other."""
+    """Two sources of solutions with equal shares, one of which repeats a number of the other; 3 to 1; at most one row
+    of the first."""
     first = [solution("a", "one", sample=0), solution("a", "two", sample=1), solution("b", "three")]
     second = [solution("a", "four", sample=0), solution("c", "five")]
     given = [bench().solutions(fresh("source"), source) for source in (first, second)]
-    made = make("concat", sources=[{"rows": given[0], "share": 1.0}, {"rows": given[1], "share": 1.0}])
-    return [rows(made, "problem_id", "sample", "completion"), counts(made)]
+    settings: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({"share": 1.0}, {"share": 1.0}),
+        ({"share": 3.0}, {"share": 1.0}),
+        ({"limit": 1}, {}),
+    ]
+    found = [make("concat", sources=[{"rows": given[i], **more[i]} for i in (0, 1)]) for more in settings]
+    return [[rows(made, "problem_id", "sample", "completion"), counts(made)] for made in found]
 
 
 @case("stage", "part")
@@ -152,7 +192,7 @@ def part() -> Any:
 
 @case("stage", "pick_problems")
 def pick_problems() -> Any:
-    """By solve rate, and by difficulty and a tag."""
+    """By solve rate, by difficulty and a tag, and by the outcome in a table with an answer that is neither."""
     asked = [problem(f"p{i}", difficulty=float(i), tags={"odd": str(i % 2)}) for i in range(4)]
     given = bench().problems(fresh("problems"), asked)
     verdicts = {"p0": "++++", "p1": "+---", "p2": "++--", "p3": "----"}
@@ -162,9 +202,13 @@ def pick_problems() -> Any:
         for i, mark in enumerate(marks)
     ]
     samples = bench().solutions(fresh("samples"), pool)
+    outcomes = tables.rows("base", [False] * 4) + tables.rows("tuned", [True, False, None, False])
+    table = bench().given(fresh("table"), "t_evaluation", outcomes)
     settings: list[dict[str, Any]] = [
         {"solutions": samples, "solved": [0.25, 0.5]},
         {"difficulty": [1, 3], "tags": {"odd": "1"}},
+        {"table": table, "row": "tuned", "outcome": "right"},
+        {"table": table, "row": "tuned", "outcome": "wrong"},
     ]
     found = [make("pick_problems", problems=given, **more) for more in settings]
     return [[rows(made, "id"), counts(made)] for made in found]

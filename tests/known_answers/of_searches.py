@@ -36,11 +36,34 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 """Budgets small enough to read what comes out."""
 
+MORE: dict[str, list[dict[str, Any]]] = {
+    "mcts": [
+        {"backup": "max"},
+        {"backup": "visits"},
+        {"select": {"uses": "puct", "prior": "draws", "value_visits": 2.0}},
+        {"select": {"uses": "puct", "prior": "length_penalised", "normalise": "siblings"}},
+        {"select": {"uses": "puct", "prior": "prob", "fpu": "parent"}},
+        {"wave": 3, "outcome_weight": 0.5, "scale": "p", "select": {"uses": "puct", "fpu": "half", "c": 0.625}},
+    ],
+    "rest_mcts": [{"mix": 0.25, "roll_width": 2, "stop_at": None}],
+    "uct": [
+        {"backup": "max"},
+        {"backup": "visits"},
+        {"outcomes": False, "select": {"uses": "ucb", "c": 2.0, "k": 1.0, "fpu": "zero", "value_visits": 1.0}},
+    ],
+}
+"""Further settings, under which a search does what the first ones do not show."""
+
 
 @case("search", *SETTINGS)
-def tree(name: str) -> list[Any]:
+def trees(name: str) -> list[Any]:
+    """The tree under every setting."""
+    return [tree(name, {**SETTINGS[name], **more}) for more in ({}, *MORE.get(name, ()))]
+
+
+def tree(name: str, settings: dict[str, Any]) -> list[Any]:
     """The tree over a world of random probabilities, with values that are right but for their distance to 0 and 1."""
-    search = SEARCHES.get(name).model_validate({"uses": name, **SETTINGS[name]})
+    search = SEARCHES.get(name).model_validate({"uses": name, **settings})
     world = DEEP if name == "uct" else WORLD
     scale = search.scale if search.scale is Scale.PROGRESS else Scale.P
     scorer = ToyScorer(lambda path: 0.1 + 0.8 * world.value(path), scale)

@@ -7,7 +7,8 @@ from typing import Any
 from reasoning_train.api.refs import Ref
 from reasoning_train.store.store import Artifact
 from tests.known_answers.cases import case
-from tests.known_answers.kitchen import bench, counts, curve, fresh, make, metrics, rows
+from tests.known_answers.kitchen import bench, counts, curve, fresh, make, metrics, points, rows
+from tests.reasoning_train.bench import rows_of
 from tests.reasoning_train.stages import test_dpo, test_train_verifier
 
 TRAINING: dict[str, Any] = {"policy": Ref("model"), "learning_rate": 0.003, "batch_size": 4, "max_steps": 10}
@@ -20,8 +21,20 @@ def trained(artifact: Artifact) -> dict[str, Any]:
 
 @case("stage", "sft")
 def sft() -> Any:
-    """Cross-entropy on worked solutions."""
-    return trained(make("sft", data=Ref("gold"), **TRAINING))
+    """Cross-entropy on worked solutions; without loss on steps; to a number of tokens, on rows of unequal weight."""
+    unlimited = {name: value for name, value in TRAINING.items() if name != "max_steps"}
+    return [
+        trained(make("sft", data=Ref("gold"), **TRAINING)),
+        trained(make("sft", data=Ref("gold"), masked=["step"], **TRAINING)),
+        trained(make("sft", data=weighted(), max_trained_tokens=720, **unlimited)),
+    ]
+
+
+def weighted() -> Ref:
+    """The worked solutions with the weights 1, 0.25, 1, 0.25, ..."""
+    worked = rows_of(bench().store.open(bench().nodes["gold"]))
+    made = [{**row, "weight": 0.25 if i % 2 else 1.0} for i, row in enumerate(worked)]
+    return bench().given(fresh("weighted"), "t_solutions", made)
 
 
 def given_pairs() -> Ref:
@@ -69,7 +82,8 @@ def given_pool() -> dict[str, Ref]:
 def evaluate_verifier() -> Any:
     """Best-of-n by a verifier and by the policy's own log-probabilities."""
     pool = given_pool()
-    made = make("evaluate_verifier", verifiers={"v": Ref("judge")}, likelihoods={"p": Ref("half")}, **pool)
+    settings = {"votes": ["argmax", "weighted"], "n": [2]}
+    made = make("evaluate_verifier", verifiers={"v": Ref("judge")}, likelihoods={"p": Ref("half")}, **settings, **pool)
     return [rows(made, "policy", "problem_id", "accuracy"), metrics(made, "summary")]
 
 
@@ -85,9 +99,12 @@ def calibrate() -> Any:
 
 @case("stage", "grpo")
 def grpo() -> Any:
-    """Two steps over a policy that solves some of its problems."""
+    """Two steps over a policy that solves some of its problems; RLOO with and without the deviation of the batch, which
+    the norm of the gradient shows: Adam's steps do not."""
     settings = {"learning_rate": 6e-4, "batch_size": 16, "n": 8, "max_steps": 2, "max_tokens": 24}
-    return trained(make("grpo", policy=Ref("half"), problems=Ref("gold.problems"), **settings))
+    losses: list[dict[str, Any]] = [{}, {"loss": "rloo"}, {"loss": "rloo", "divide_by_std": True}]
+    made = [make("grpo", policy=Ref("half"), problems=Ref("gold.problems"), **settings, **more) for more in losses]
+    return [{**trained(one), "first gradient": points(one)[0]["grad_norm"]} for one in made]
 
 
 @case("stage", "soften")

@@ -24,6 +24,22 @@ def test_cases_and_answers_are_of_pieces_that_there_are() -> None:
     assert set(load_cases()) == set(PIECES) >= answers
 
 
+def hollow(value: Any) -> bool:
+    """Whether lists and dicts hold nothing else than lists and dicts."""
+    return isinstance(value, (list, dict)) and all(map(hollow, value.values() if isinstance(value, dict) else value))
+
+
+def test_no_outcome_is_empty() -> None:
+    """A case whose setting makes nothing would not notice a change; every setting has an item of its own."""
+    outcomes = {f"{kind} {name}": entry["outcome"] for kind, of in recorded().items() for name, entry in of.items()}
+    assert [name for name, made in outcomes.items() if hollow(made)] == []
+    settings = {
+        f"{name}.{i}": one for name, made in outcomes.items() if isinstance(made, list) for i, one in enumerate(made)
+    }
+    assert [name for name, one in settings.items() if hollow(one)] == []
+    assert hollow([[]]) and hollow({"a": [{}]}) and not hollow([[None]])
+
+
 @pytest.mark.parametrize(
     ("then", "now", "lines"),
     [
