@@ -9,7 +9,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from pydantic import model_validator
 
@@ -20,7 +20,7 @@ from data_gen.records.problem import Problem
 from data_gen.records.segment import Segment
 from data_gen.records.solution import Solution
 from data_gen.records.verdict import Answer, Grade
-from data_gen.registry import Piece
+from data_gen.registry import Piece, Unkeyed
 from data_gen.tasks.beside import AnyGrader, AnySideGrader
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ class Task(Piece, ABC):
     format: TaskFormat = TaskFormat()
     grader: AnyGrader = Auto()
     """The grader that decides the verdict: `grader: exact`, `grader: {uses: numeric, tolerance: 1e-3}`."""
-    graders: dict[str, AnySideGrader] = {}
+    graders: Annotated[dict[str, AnySideGrader], Unkeyed()] = {}
     """Further graders by name. Each gives a column with its score: `{strict: exact, flexible: {grader: auto, extract:
-    [last_number]}}`."""
-    measures: tuple[AnyMeasure, ...] = ()
-    """Measures of a solution, e.g. `[steps, {uses: prefix_match, fields: [states, final]}]`."""
+    [last_number]}}`. Only evaluations read and key them, so problems, samples and models do not depend on them."""
+    measures: Annotated[tuple[AnyMeasure, ...], Unkeyed()] = ()
+    """Measures of a solution, e.g. `[steps, {uses: prefix_match, fields: [states, final]}]`; keyed as `graders` are."""
 
     @model_validator(mode="after")
     def _columns_have_one_name(self) -> Self:

@@ -207,6 +207,7 @@ class StageDef:
     after: Callable[[Any, Any, Iterable[dict[str, Any]]], None] | None = field(default=None)
     estimator: Callable[[Any, Sizes], dict[str, Any]] | None = field(default=None)
     checker: Callable[[Any, Made], Iterable[tuple[str, str]]] | None = field(default=None)
+    completer: Callable[[Any, Made], StageConfig] | None = field(default=None)
 
     def is_seeded(self, config: StageConfig) -> bool:
         """Whether a stage with this config draws random numbers."""
@@ -239,6 +240,12 @@ class StageDef:
         output), `records` (problems), `tokens` (generated), `calls`, `memory_bytes`, `parameters`. `sizes(ref)` gives
         the same for an input, {} if unknown."""
         self.estimator = function
+        return function
+
+    def complete(self, function: Callable[[Any, Made], StageConfig]) -> Callable[..., StageConfig]:
+        """Decorator for `f(config, made)`, which returns the config with the fields filled that follow from the stages
+        that it refers to. It runs when the recipe loads, before the key is made."""
+        self.completer = function
         return function
 
     def check(

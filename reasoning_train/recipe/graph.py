@@ -99,6 +99,8 @@ class Graph:
         model = validate(definition.config, written, draft.path, self._problems, f" of stage type {draft.uses!r}")
         if model is None:
             return None
+        if definition.completer:
+            model = definition.completer(model, self._made_stages)
         node_seed = self._seed(draft, seed) if definition.is_seeded(model) else None
         edges = [Edge(place, ref, kinds, self._kind(ref)) for place, ref, kinds in wanted(model)]
         self._check_kinds(draft, edges)

@@ -16,10 +16,11 @@ from data_gen.registry import Unkeyed
 from data_gen.search.votes.majority import Majority
 from reasoning_train.api.refs import ModelRef, ProblemsRef
 from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, at_most, gate, stage
+from reasoning_train.evaluation.columns import Columns, columns_of, with_columns
 from reasoning_train.evaluation.groups import Where, count_asked, restricted
 from reasoning_train.evaluation.verifiable import MOST_UNVERIFIABLE, MaxUnverifiable, check_verifiable
 from reasoning_train.stages.fits import uneven_effort
-from reasoning_train.store.inputs import load_task, read_problems
+from reasoning_train.store.inputs import load_task, read_problems, read_tasks
 
 if TYPE_CHECKING:
     from data_gen.engines.base import LM, Engine
@@ -38,6 +39,9 @@ class EvaluateConfig(StageConfig):
     where: Where = {}
     """Only problems with these tags: `{subject: algebra, difficulty: [4, 5]}`."""
     limit: int | None = Field(None, ge=1)
+    columns: dict[str, Columns] = {}
+    """Side graders and measures by the name of their task (empty: `task`). Unwritten: those that the tasks of the
+    problems name."""
     max_unverifiable: MaxUnverifiable = MOST_UNVERIFIABLE
     """Largest share of problems whose gold may be missing or unreadable. Such problems are left out and counted; above
     this share the stage stops."""
@@ -81,6 +85,19 @@ def evaluate(config: EvaluateConfig, ctx: Context) -> None:
         before += tokens
 
 
+@evaluate.complete
+def with_the_tasks_columns(config: EvaluateConfig, made: Made) -> EvaluateConfig:
+    """Take over the side graders and measures that the tasks of the problems name."""
+    if "columns" in config.model_fields_set:
+        return config
+    return config.model_copy(update={"columns": columns_of(made, config.problems)})
+
+
+def _task(config: EvaluateConfig, ctx: Context) -> Task:
+    source = ctx.input(config.problems)
+    return with_columns(load_task(source), read_tasks(source), config.columns)
+
+
 @evaluate.check
 def fits(config: EvaluateConfig, made: Made) -> Iterator[tuple[str, str]]:
     """Tuned arms were chosen from the same number of candidates."""
@@ -106,7 +123,7 @@ def _run(
     from data_gen.programs.solve import solve
     from reasoning_train.models.engine import Meter
 
-    task, meter = load_task(ctx.input(config.problems)), Meter(engine.usage)
+    task, meter = _task(config, ctx), Meter(engine.usage)
     greedy = Sampling(max_tokens=config.max_tokens, temperature=0.0)
     sampled = Sampling(max_tokens=config.max_tokens, temperature=config.temperature, top_p=config.top_p)
 
@@ -165,7 +182,7 @@ def summarise(config: EvaluateConfig, ctx: Context, rows: Iterable[dict[str, Any
     from reasoning_train.evaluation.summary import summarise_rows
     from reasoning_train.evaluation.tables import group_tables, summary_table
 
-    task = load_task(ctx.input(config.problems))
+    task = _task(config, ctx)
     lower = [name for name, way in task.directions().items() if way == "lower"]
     ks = config.ks or sorted({1, config.samples} - {0}) if config.samples else []
     summary = summarise_rows(rows, list(config.policies), ks, by=config.by, lower=lower, shares=task.shares())

@@ -15,12 +15,15 @@ from data_gen.search.votes import VOTES, Vote
 from data_gen.search.votes.weighted import Weighted
 from reasoning_train.api.refs import ProblemsRef, Ref, TreesRef
 from reasoning_train.api.stage import Context, Made, Maker, Sizes, StageConfig, at_most, gate, stage
+from reasoning_train.evaluation.columns import Columns, columns_of, with_columns
 from reasoning_train.evaluation.groups import Where, count_asked, restricted
 from reasoning_train.evaluation.verifiable import MOST_UNVERIFIABLE, MaxUnverifiable, check_verifiable
 from reasoning_train.stages.fits import other_problems
-from reasoning_train.store.inputs import load_task, read_problems, stream_trees
+from reasoning_train.store.inputs import load_task, read_problems, read_tasks, stream_trees
 
 if TYPE_CHECKING:
+    from data_gen.tasks import Task
+
     AnyVote = Vote
 else:
     AnyVote = VOTES.union()
@@ -50,6 +53,9 @@ class EvaluateTreesConfig(StageConfig):
     where: Where = {}
     """Only problems with these tags: `{subject: algebra, difficulty: [4, 5]}`."""
     limit: int | None = Field(None, ge=1)
+    columns: dict[str, Columns] = {}
+    """Side graders and measures by the name of their task (empty: `task`). Unwritten: those that the tasks of the
+    problems name."""
     max_unverifiable: MaxUnverifiable = MOST_UNVERIFIABLE
     """Largest share of problems whose gold may be missing or unreadable. Such problems are left out and counted; above
     this share the stage stops."""
@@ -71,7 +77,7 @@ def evaluate_trees(config: EvaluateTreesConfig, ctx: Context) -> None:
     from reasoning_train.evaluation.votes import same_answer, vote_row
 
     source = ctx.input(config.problems)
-    task = load_task(source)
+    task = _task(config, ctx)
     total = count_asked(read_problems(source), config.by, config.where, config.limit)
     for done, (order, key, (problem, trees)) in enumerate(ctx.pending(_items(config, ctx)), 1):
         same, rows = same_answer(task, problem), []
@@ -85,6 +91,19 @@ def evaluate_trees(config: EvaluateTreesConfig, ctx: Context) -> None:
             ctx.count("dropped.no_tree")
         ctx.record(order, key, rows)
         ctx.progress(done, total)
+
+
+@evaluate_trees.complete
+def with_the_tasks_columns(config: EvaluateTreesConfig, made: Made) -> EvaluateTreesConfig:
+    """Take over the side graders and measures that the tasks of the problems name."""
+    if "columns" in config.model_fields_set:
+        return config
+    return config.model_copy(update={"columns": columns_of(made, config.problems)})
+
+
+def _task(config: EvaluateTreesConfig, ctx: Context) -> Task:
+    source = ctx.input(config.problems)
+    return with_columns(load_task(source), read_tasks(source), config.columns)
 
 
 @evaluate_trees.check
@@ -168,7 +187,7 @@ def summarise(config: EvaluateTreesConfig, ctx: Context, rows: Iterable[dict[str
     from reasoning_train.evaluation.summary import summarise_rows
     from reasoning_train.evaluation.tables import group_tables, summary_table
 
-    task = load_task(ctx.input(config.problems))
+    task = _task(config, ctx)
     lower = [name for name, way in task.directions().items() if way == "lower"]
     summary = summarise_rows(rows, list(config.strategies), [], by=config.by, lower=lower, shares=task.shares())
     total = summary["problems"] + summary["unverifiable"]

@@ -45,7 +45,8 @@ def problems(config: ProblemsConfig, ctx: Context) -> None:
         f"{written}.{config.split}: the split {config.split!r} of task {task.uses!r} has no rows. Check `path`, "
         "`split` and the field map.",
     )
-    write_tasks(out, {config.task_name: config.task.model_dump(mode="json")})
+    # Evaluations bring the columns themselves: rows that are reused must not bring those of an earlier recipe.
+    write_tasks(out, {config.task_name: config.task.model_dump(mode="json", exclude={"graders", "measures"})})
     ctx.metric("disjoint_splits", task.disjoint_splits)
 
 

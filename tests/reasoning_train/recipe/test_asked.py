@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
+from data_gen.measures.steps import Steps
 from data_gen.registry import Part, Piece, Unkeyed
 from data_gen.search.algorithms.mcts import Mcts
 from data_gen.search.algorithms.uct import Uct
@@ -217,6 +218,21 @@ def test_a_stage_has_the_versions_of_what_it_always_uses(monkeypatch: pytest.Mon
     after = load_plan(recipe).nodes
     changed = {name for name in before if before[name].key != after[name].key}
     assert {before[name].uses for name in changed} == {"evaluate_verifier", "claim"}
+
+
+@pytest.mark.parametrize("column", ["task.measures=[steps]", "task.graders={strict: exact}"])
+def test_a_column_of_the_tables_changes_evaluations_alone(column: str) -> None:
+    """Neither problems nor samples nor models depend on what is measured beside the verdict."""
+    before, after = load_plan(STEP_DPO).nodes, load_plan(STEP_DPO, [column]).nodes
+    assert {name for name in before if before[name].key != after[name].key} == {"eval", "claim"}
+
+
+def test_a_measures_version_reaches_evaluations_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = ["task.measures=[steps]"]
+    before = load_plan(STEP_DPO, written).nodes
+    monkeypatch.setattr(Steps, "version", Steps.version + 1)
+    after = load_plan(STEP_DPO, written).nodes
+    assert {name for name in before if before[name].key != after[name].key} == {"eval", "claim"}
 
 
 def test_the_nodes_of_a_plan_say_what_was_asked(tmp_path: Path) -> None:

@@ -222,14 +222,15 @@ def test_by_groups_and_where(bench: Bench) -> None:
 
 def test_measures_of_the_task_are_columns(bench: Bench) -> None:
     """Two steps and an answer line, read by their text; fewer steps are the better, and every reader is told so."""
-    task = {**CHAIN, "measures": ["steps", "completion_tokens"]}
-    problems = bench.problems("problems", [problem("p0")], task=task)
+    problems = bench.problems("problems", [problem("p0")], task=CHAIN)
     root = TreeNode(node=0, parent=-1, depth=0, text="Q", token_ids=(1,))
     text = "1 + 1 = 2\n2 + 10 = 12\nAnswer: 12"
     end = {"terminal": "answer", "answer": "12", "outcome": 1.0, "votes": 1, "weight": 1.0}
     leaf = TreeNode(node=1, parent=0, depth=1, text=text, token_ids=(2, 3, 4, 5), **end)
     trees = bench.trees("pool", [Tree(problem_id="p0", sample=0, nodes=(root, leaf), scale="p", search="best_of_n")])
-    made = bench.make("eval", "evaluate_trees", problems=problems, strategies={"one": {"trees": trees}})
+    columns = {"": {"measures": ["steps", "completion_tokens"]}}
+    strategies = {"one": {"trees": trees}}
+    made = bench.make("eval", "evaluate_trees", problems=problems, strategies=strategies, columns=columns)
     [row] = rows_of(made)
     assert TableRow.from_row(row).measures == {"steps": 2.0, "completion_tokens": 4.0}
     assert "steps ↓" in made.manifest["metrics"]["table"]["columns"]

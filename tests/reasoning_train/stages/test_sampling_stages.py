@@ -152,8 +152,12 @@ def test_evaluation_pairs_policies_and_reports_intervals(learned: Bench) -> None
 def test_evaluation_has_columns_for_measures_and_groups(learned: Bench) -> None:
     """A policy that has learnt its four problems: steps as in gold, grouped by their number; `where` takes some."""
     known = [Problem.from_row(row) for row in rows_of(learned.run("gold.problems"))]
-    asked = learned.problems("asked", known, {**CHAIN, "measures": ["steps"]})
-    config: dict[str, Any] = {"policies": {"tuned": Ref("tuned")}, "problems": asked, "max_tokens": 40}
+    config: dict[str, Any] = {
+        "policies": {"tuned": Ref("tuned")},
+        "problems": learned.problems("asked", known, CHAIN),
+        "columns": {"": {"measures": ["steps"]}},
+        "max_tokens": 40,
+    }
     made = learned.make("eval", "evaluate", by=["difficulty"], **config)
     for row, one in zip(map(TableRow.from_row, rows_of(made)), known, strict=True):
         assert row.measures == {"steps": float(len(one.gold_steps))} and row.tags == one.tags
