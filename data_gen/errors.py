@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LONGEST = 200
+"""Most characters of a quoted text."""
+
 
 class UserError(Exception):
     """A problem in the recipe, the data or the machine that the user can fix.
@@ -22,7 +25,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" Known: {', '.join(names)}." if names else ""
 
 
-def excerpt(text: str, most: int = 200) -> str:
-    """A text quoted for a message. The middle is left out if it is longer than `most` characters."""
-    half = most // 2
-    return repr(text if len(text) <= most else f"{text[:half]} ... {text[-half:]}")
+def excerpt(text: str) -> str:
+    """A text quoted for a message. The middle of a long one is left out."""
+    half = _LONGEST // 2
+    return repr(text if len(text) <= _LONGEST else f"{text[:half]} ... {text[-half:]}")

@@ -3,6 +3,7 @@ direction."""
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -12,6 +13,18 @@ from data_gen.format import TaskFormat
 from data_gen.records.problem import Problem
 from data_gen.records.solution import Solution
 from data_gen.registry import Piece
+
+COSTS = ("tokens", "generated", "scored")
+"""Columns of every table that count tokens."""
+SHARES = ("accuracy", "trace", "cut")
+"""Columns between 0 and 1 that every table has, or may have."""
+AT_K = re.compile(r"(?:pass|maj)@(\d+)")
+"""Columns that evaluations compute from k samples."""
+
+
+def is_taken(name: str) -> bool:
+    """Whether a table has a column of this name without any measure."""
+    return name in (*COSTS, *SHARES) or AT_K.fullmatch(name) is not None
 
 
 class Direction(StrEnum):

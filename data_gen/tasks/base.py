@@ -5,7 +5,6 @@ A task is a frozen pydantic model. Its fields are its configuration in the recip
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import model_validator
 from data_gen.format import TaskFormat
 from data_gen.graders.auto import Auto
 from data_gen.measures import MEASURES, Direction, Measure
+from data_gen.measures.base import is_taken
 from data_gen.records.problem import Problem
 from data_gen.records.segment import Segment
 from data_gen.records.solution import Solution
@@ -27,11 +27,6 @@ if TYPE_CHECKING:
     AnyMeasure = Measure
 else:
     AnyMeasure = MEASURES.union()
-
-TAKEN = frozenset({"accuracy", "cut", "tokens", "generated", "scored", "trace"})
-"""Columns that every table already has, or may have."""
-_AT_K = re.compile(r"(?:pass|maj)@\d+")
-"""Columns that evaluations compute from samples."""
 
 
 class Task(Piece, ABC):
@@ -52,7 +47,7 @@ class Task(Piece, ABC):
     @model_validator(mode="after")
     def _columns_have_one_name(self) -> Self:
         names = [*self.graders, *(name for measure in self.measures for name in measure.directions())]
-        twice = sorted({name for name in names if names.count(name) > 1 or name in TAKEN or _AT_K.fullmatch(name)})
+        twice = sorted({name for name in names if names.count(name) > 1 or is_taken(name)})
         if twice:
             raise ValueError(
                 f"graders, measures: two columns of a table would be called {twice[0]!r}. Rename the grader, "

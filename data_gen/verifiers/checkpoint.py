@@ -70,11 +70,11 @@ def save_verifier(verifier: Verifier, folder: Path) -> None:
     save_format(verifier.format, folder)
 
 
-def load_verifier(folder: Path, *, device: torch.device | None = None) -> Verifier:
+def load_verifier(folder: Path) -> Verifier:
     """Open a verifier or the value side of a joint model, in evaluation mode. UserError names missing or truncated
     files and heads that do not fit."""
     head = load_head(folder)
-    backbone, codec = load_backbone(folder, head.config.kind, device=device)
+    backbone, codec = load_backbone(folder, head.config.kind)
     wanted = feature_width(backbone, head.config.kind)
     if head.width != wanted:
         raise UserError(
@@ -84,14 +84,14 @@ def load_verifier(folder: Path, *, device: torch.device | None = None) -> Verifi
     return Verifier(backbone, head.to(backbone.device), codec.tokenizer, codec.format, tuple(codec.end_ids))
 
 
-def load_backbone(folder: Path, kind: str, *, device: torch.device | None = None) -> tuple[Any, StepCodec]:
+def load_backbone(folder: Path, kind: str) -> tuple[Any, StepCodec]:
     """The backbone for a head of this kind, and its text conventions. Code in the folder is never run."""
-    best, dtype = device_and_dtype()
+    device, dtype = device_and_dtype()
     if kind == "from_vocab":
         backbone, codec = load_folder(folder, "model", lambda weights: load_causal(weights, dtype=dtype))
     else:
         backbone, codec = load_folder(folder, "verifier", lambda weights: _load_bare(weights, dtype))
-    return backbone.to(device or best).eval(), codec
+    return backbone.to(device).eval(), codec
 
 
 def _load_bare(weights: Path, dtype: torch.dtype) -> Any:

@@ -130,11 +130,3 @@ def step_ends(segments: Sequence[Segment]) -> list[int]:
         elif segment.token_ids and segment.kind.own:
             ends.append(length - 1)
     return ends
-
-
-def reading_positions(segments: Sequence[Segment], read_at: ReadAt) -> list[int]:
-    """Indices, in a completion's ids, of the tokens at which a head with this `read_at` has values to learn."""
-    length = sum(len(segment.token_ids) for segment in segments)
-    if read_at == "every_token":
-        return [i for i, own in enumerate(s.kind.own for s in segments for _ in s.token_ids) if own]
-    return step_ends(segments) if read_at == "step_end" else list(range(length))[-1:]

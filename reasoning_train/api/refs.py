@@ -87,5 +87,4 @@ RowsRef = Annotated[Ref, *(OutputKind(name) for name in ("problems", "solutions"
 """Rows of any kind that belongs to problems."""
 TableRef = Annotated[Ref, OutputKind("table")]
 """Per-problem results of an evaluation."""
-VerdictRef = Annotated[Ref, OutputKind("verdict")]
 """The result of a `claim` stage."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from reasoning_train.api.stage import gate
 from reasoning_train.evaluation.groups import Where, fits
-from reasoning_train.evaluation.names import split_row, wanted_ks
+from reasoning_train.evaluation.names import row_problem, split_row, wanted_ks
 from reasoning_train.evaluation.summary import collect
 from reasoning_train.evaluation.table_row import TableRow, read_table
 
@@ -89,11 +89,8 @@ def _over_seeds(row: str, read: Mapping[str, list[_Table]], seeds: int) -> _Arm:
     name, own = split_row(row, list(read))
     tables = read[name] * seeds if len(read[name]) == 1 else read[name]
     for table in tables:
-        gate(
-            own in table.names,
-            f"claim: the table {f'{name!r} ' if name else ''}has no row {own!r}; it has "
-            f"{', '.join(sorted(table.names))}.",
-        )
+        problem = row_problem(own, sorted(table.names), name)
+        gate(problem is None, f"claim: {problem}")
     return [table.rows.get(own, {}) for table in tables]
 
 

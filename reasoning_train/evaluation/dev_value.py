@@ -16,16 +16,14 @@ def dev_value(table: Input, ref: Ref, metric: str, row: str | None, owner: str) 
 
     GateError if the table has no such row or metric. The message begins with `owner`, the field of the recipe.
     """
-    from reasoning_train.evaluation.names import wanted_ks
+    from reasoning_train.evaluation.names import row_problem, wanted_ks
     from reasoning_train.evaluation.summary import collect
     from reasoning_train.evaluation.table_row import read_table
 
     found = collect(read_table(table.path), wanted_ks([metric]))[0]
     gate(len(found) > 0, f"{owner}: {ref} has no problem that can be verified.")
-    gate(
-        row in found or (row is None and len(found) == 1),
-        f"{owner}.row: {row!r} is not a row of {ref}, which has {', '.join(sorted(found))}. Name one of them.",
-    )
+    problem = row_problem(row, sorted(found), str(ref))
+    gate(problem is None, f"{owner}.row: {problem}")
     problems = found[row] if row is not None else next(iter(found.values()))
     metrics = sorted(set().union(*(set(values) for values in problems.values())))
     gate(metric in metrics, f"{owner}.metric: {ref} has no metric {metric!r}; it has {', '.join(metrics)}.")

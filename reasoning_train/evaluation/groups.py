@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from data_gen.errors import UserError, nearest
 from data_gen.records.problem import Problem
@@ -44,6 +44,12 @@ def restricted(
     return itertools.islice((one for one in problems if fits(where, one.tags, one.difficulty)), limit)
 
 
+def check_known(field: str, names: Collection[str], problems: Iterable[Problem]) -> None:
+    """UserError if no problem has one of the tags that a field of the recipe names."""
+    if names:
+        _check_known(field, names, set().union(*map(_names, problems)))
+
+
 def count_asked(
     problems: Iterable[Problem],
     by: Sequence[str],
@@ -58,7 +64,7 @@ def count_asked(
     every, kept, n = set[str](), set[str](), 0
     for problem in problems:
         tags, difficulty = problem.tags, problem.difficulty
-        names = {name for name in (*tags, DIFFICULTY) if group_of(name, tags, difficulty) is not None}
+        names = _names(problem)
         every |= names
         if (limit is None or n < limit) and fits(where, tags, difficulty):
             kept, n = kept | names, n + 1
@@ -67,6 +73,12 @@ def count_asked(
         raise UserError(f"where: no problem fits {dict(where)}; name other values.")
     _check_known("by", by, kept)
     return n
+
+
+def _names(problem: Problem) -> set[str]:
+    """What the problem can be grouped by."""
+    found = (*problem.tags, DIFFICULTY)
+    return {name for name in found if group_of(name, problem.tags, problem.difficulty) is not None}
 
 
 def _check_known(field: str, names: Iterable[str], known: set[str]) -> None:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from data_gen.errors import nearest
+from data_gen.measures.base import AT_K, COSTS, SHARES
 
 Bounds = tuple[float, float]
 """The least and the greatest possible value of a metric on one problem: (-1, 1) for a difference of accuracies."""
 SHARE: Bounds = (0.0, 1.0)
 """Bounds of accuracies and other shares."""
-COSTS = ("tokens", "generated", "scored")
-"""Metrics that count tokens."""
-SHARES = ("accuracy", "trace", "cut")
-"""Metrics between 0 and 1, besides pass@k and maj@k."""
-_AT_K = re.compile(r"(?:pass|maj)@(\d+)")
 _CLOSE = 0.8
 """difflib similarity to a known name from which an unknown name counts as a misspelling, not as a measure."""
 
@@ -28,7 +23,7 @@ def wanted_ks(metrics: Iterable[str]) -> list[int]:
     >>> wanted_ks(["accuracy", "pass@8"])
     [8]
     """
-    return [int(found[1]) for metric in metrics if (found := _AT_K.fullmatch(metric))]
+    return [int(found[1]) for metric in metrics if (found := AT_K.fullmatch(metric))]
 
 
 def lower_is_better(metric: str, *manifests: Mapping[str, Any]) -> bool:
@@ -47,7 +42,7 @@ def declared_shares(*manifests: Mapping[str, Any]) -> frozenset[str]:
 
 def bounds_of(metric: str, shares: Collection[str] = ()) -> Bounds | None:
     """Bounds of a metric on one problem; None for counts, which are unbounded. `shares`: measures between 0 and 1."""
-    return SHARE if metric in (*SHARES, *shares) or _AT_K.fullmatch(metric) else None
+    return SHARE if metric in (*SHARES, *shares) or AT_K.fullmatch(metric) else None
 
 
 def split_row(row: str, tables: Sequence[str]) -> tuple[str, str]:
@@ -64,6 +59,18 @@ def split_row(row: str, tables: Sequence[str]) -> tuple[str, str]:
             f"{nearest(table, tables) if slash else ''}"
         )
     return table, rest
+
+
+def row_problem(row: str | None, known: Sequence[str], table: str = "") -> str | None:
+    """Why a stage cannot read the named row of a table that has the rows `known`; None if it can.
+
+    >>> row_problem("tund", ["base", "tuned"], "eval")
+    "the table 'eval' has no row 'tund'. Did you mean 'tuned'?"
+    """
+    named = f"the table {table!r}" if table else "the table"
+    if row is None:
+        return f"{named} has several rows; name one of {', '.join(known)}." if len(known) > 1 else None
+    return None if row in known else f"{named} has no row {row!r}.{nearest(row, known)}"
 
 
 def metric_problem(metric: str, config: Mapping[str, Any], *, cost: bool = False) -> str | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from data_gen.measures.base import COSTS
 from reasoning_train.evaluation.intervals import Estimate
-from reasoning_train.evaluation.names import COSTS, bounds_of
+from reasoning_train.evaluation.names import bounds_of
 
 Table = dict[str, Any]
 """`{"title": ..., "columns": [...], "rows": [[...]]}`; all values are text."""

@@ -52,14 +52,10 @@ def _of_tree(tree: Tree) -> dict[str, int]:
         "generated": tree.generated_tokens,
         "scored": tree.scored_tokens,
         "families": len(families),
-        "informative": sum(_informative(right[c.node] for c in f) and any(wrong[c.node] for c in f) for f in families),
+        "informative": sum(any(right[c.node] for c in f) and any(wrong[c.node] for c in f) for f in families),
         "path_tokens": path_tokens,
         "shared": shared,
     }
-
-
-def _informative(counts: Iterable[int]) -> bool:
-    return any(counts)
 
 
 def _reach(tree: Tree) -> tuple[list[int], list[int]]:

@@ -38,7 +38,7 @@ def _sound(name: str, grid: Grid, problems: Problems) -> bool:
     return not found
 
 
-def best_of_grid(name: str, grid: Grid, choose: ChoiceRule, policy: str, labels: list[str]) -> Draft:
+def best_of_grid(name: str, choose: ChoiceRule, policy: str, labels: list[str]) -> Draft:
     """The node behind `${grids.NAME.best}`: the policy of the setting that did best on dev."""
     table = table_of(choose)
     written = {

@@ -10,11 +10,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from data_gen.errors import nearest
 from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import BackboneRef, Ref, TableRef
 from reasoning_train.api.stage import Context, KindOf, Made, StageConfig, stage
-from reasoning_train.stages.fits import table_rows, unknown_metric
+from reasoning_train.stages.fits import row_misfit, unknown_metric
 
 
 class ChooseConfig(StageConfig):
@@ -94,13 +93,8 @@ def names(config: ChooseConfig, made: Made) -> Iterator[tuple[str, str]]:
     yield from unknown_metric(made, config.metric, (config.place(name)[0] for name in config.policies))
     for name in config.policies:
         table, row = config.place(name)
-        known = table_rows(made, table)
-        if known and row is None and len(known) > 1:
-            yield "row", f"the table {str(table)!r} has the rows {', '.join(known)}; name the one that is compared."
-            return
-        if known and row is not None and row not in known:
-            field = "table" if isinstance(config.table, Ref) else "row"
-            yield field, f"the table {str(table)!r} has no row {row!r}.{nearest(row, known)}"
+        if said := row_misfit(made, row, table):
+            yield "table" if isinstance(config.table, Ref) else "row", said
             return
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from data_gen.errors import nearest
 from reasoning_train.api.refs import Ref, TableRef
-from reasoning_train.api.stage import Context, Gate, Input, Made, StageConfig, stage
+from reasoning_train.api.stage import Context, Gate, Made, StageConfig, stage
 from reasoning_train.evaluation.claims import CLAIM_FORMS
 from reasoning_train.evaluation.groups import Where
 from reasoning_train.stages.fits import table_rows
@@ -77,7 +77,7 @@ class ClaimConfig(StageConfig):
 def claim(config: ClaimConfig, ctx: Context) -> None:
     """Write the verdict and the numbers behind it."""
     from reasoning_train.evaluation.arms import read_arms
-    from reasoning_train.evaluation.names import declared_shares
+    from reasoning_train.evaluation.names import declared_shares, lower_is_better
     from reasoning_train.evaluation.verdicts import NOT_CLAIMED, findings, joint
 
     rows = list(dict.fromkeys(row for _, row in config.form.named()))
@@ -85,8 +85,9 @@ def claim(config: ClaimConfig, ctx: Context) -> None:
     columns = list(dict.fromkeys([*config.metrics, *config.costs]))
     arms = read_arms(paths, rows, columns, config.where, config.min_shared)
     tables = [ctx.input(ref) for refs in config.sources.values() for ref in refs]
-    lower = {*config.lower, *(metric for table in tables for metric in _lower(table))}
-    shares = declared_shares(*(table.manifest for table in tables))
+    manifests = [table.manifest for table in tables]
+    lower = [one for one in config.metrics if one in config.lower or lower_is_better(one, *manifests)]
+    shares = declared_shares(*manifests)
     found = findings(list(_comparisons(config, arms, lower, shares)), config.seeds_needed)
     verdict = joint([one.verdict for one in found if one.verdict != NOT_CLAIMED])
     result = {
@@ -116,7 +117,7 @@ def names(config: ClaimConfig, made: Made) -> Iterator[tuple[str, str]]:
 
 
 def _misspelt_rows(config: ClaimConfig, known: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
-    from reasoning_train.evaluation.names import split_row
+    from reasoning_train.evaluation.names import row_problem, split_row
 
     for field, row in config.form.named():
         try:
@@ -124,9 +125,8 @@ def _misspelt_rows(config: ClaimConfig, known: Mapping[str, Sequence[str]]) -> I
         except ValueError as error:
             yield f"form.{field}", str(error)
             continue
-        if known[table] and own not in known[table]:
-            where = f"the table {str(config.sources[table][0])!r}"
-            yield f"form.{field}", f"{where} has no row {own!r}.{nearest(own, known[table])}"
+        if known[table] and (problem := row_problem(own, known[table], str(config.sources[table][0]))):
+            yield f"form.{field}", problem
 
 
 def _misspelt_metrics(config: ClaimConfig, made: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -141,23 +141,17 @@ def _misspelt_metrics(config: ClaimConfig, made: Sequence[Mapping[str, Any]]) ->
             yield "lower", f"{metric!r} is none of the claim's metrics.{nearest(metric, config.metrics)}"
 
 
-def _lower(table: Input) -> list[str]:
-    """Measures whose lower values are better, according to the table's summary."""
-    declared: list[str] = table.manifest["metrics"].get("summary", {}).get("lower", [])
-    return declared
-
-
 def _comparisons(
     config: ClaimConfig, arms: Arms, lower: Collection[str], shares: Collection[str]
 ) -> Iterator[Comparison]:
-    from reasoning_train.evaluation.names import bounds_of, lower_is_better
+    from reasoning_train.evaluation.names import bounds_of
     from reasoning_train.evaluation.verdicts import compare, no_more
 
     statements = config.form.statements()
     for metric in config.metrics:
-        less = metric in lower or lower_is_better(metric)
+        less, bounds = metric in lower, bounds_of(metric, shares)
         for statement in statements:
-            yield compare(statement, metric, arms.values[metric], lower=less, bounds=bounds_of(metric, shares))
+            yield compare(statement, metric, arms.values[metric], lower=less, bounds=bounds)
     for cost in config.costs:
         for statement in statements:
             if statement.claimed:

@@ -58,6 +58,15 @@ def table_rows(made: Made, ref: Ref) -> list[str]:
     return next((maker.config.row_names for maker in made.makers(ref)), [])
 
 
+def row_misfit(made: Made, row: str | None, table: Ref) -> str:
+    """Why a row cannot be read from a table; empty if it can, or if the table's rows are known only after the run.
+    None stands for the only row."""
+    from reasoning_train.evaluation.names import row_problem
+
+    known = table_rows(made, table)
+    return (row_problem(row, known, str(table)) or "") if known else ""
+
+
 def unknown_metric(made: Made, metric: str, tables: Iterable[Ref]) -> Misfits:
     """The first reason why one of the tables cannot have a metric, for the field `metric`."""
     from reasoning_train.evaluation.names import metric_problem

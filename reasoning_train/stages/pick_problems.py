@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from data_gen.errors import UserError, nearest
+from data_gen.errors import UserError
 from data_gen.records.problem import Problem
 from reasoning_train.api.refs import ProblemsRef, SolutionsRef, TableRef
 from reasoning_train.api.stage import Context, Gate, Input, Made, Sizes, StageConfig, gate, stage
-from reasoning_train.stages.fits import other_problems
+from reasoning_train.evaluation.groups import Where, check_known
+from reasoning_train.evaluation.groups import fits as suits
+from reasoning_train.stages.fits import other_problems, row_misfit
 from reasoning_train.store.inputs import read_problems, read_tasks, write_tasks
 from reasoning_train.store.rows import Rows, write_rows
 
@@ -34,8 +37,8 @@ class PickProblemsConfig(StageConfig):
     """Share of the problem's verifiable `solutions` that are right. Problems without any are dropped."""
     difficulty: Range | None = None
     """Problems of unknown difficulty are dropped."""
-    tags: dict[str, str | list[str]] = {}
-    """Tag -> the value, or the allowed values."""
+    tags: Where = {}
+    """Only problems with these tags: `{subject: [algebra, geometry], level: 3}`."""
     table: TableRef | None = None
     """An evaluation on these problems."""
     row: str | None = None
@@ -67,6 +70,7 @@ def pick_problems(config: PickProblemsConfig, ctx: Context) -> None:
     """Keep the problems that meet all conditions, in order; count each dropped problem by its first failed
     condition."""
     source, out = ctx.input(config.problems), ctx.output("data")
+    check_known("tags", config.tags, read_problems(source))
     tests = list(_tests(config, ctx))
     n = write_rows(out, "problems", (p.to_row() for p in _picked(read_problems(source), tests, ctx)))
     gate(
@@ -84,10 +88,8 @@ def fits(config: PickProblemsConfig, made: Made) -> Iterator[tuple[str, str]]:
     if config.solutions:
         for message in other_problems(made, config.solutions, config.problems):
             yield "solutions", message
-    if config.table:
-        known = list(made(config.table).get("policies") or made(config.table).get("strategies") or {})
-        if known and (message := _row_misfit(config.row, known)):
-            yield "row", message
+    if config.table and (message := row_misfit(made, config.row, config.table)):
+        yield "row", message
 
 
 @pick_problems.estimate
@@ -105,14 +107,17 @@ def _tests(config: PickProblemsConfig, ctx: Context) -> Iterator[Test]:
         low, high = config.difficulty
         yield "difficulty", lambda p: p.difficulty is not None and low <= p.difficulty <= high
     for tag, wanted in config.tags.items():
-        values = {wanted} if isinstance(wanted, str) else set(wanted)
-        yield f"tag.{tag}", lambda p, tag=tag, values=values: p.tags.get(tag) in values  # type: ignore[misc]
+        yield f"tag.{tag}", partial(_suits, {tag: wanted})
     if config.solutions and config.solved:
         yield from _solved(ctx.input(config.solutions), config.solved)
     if config.table and config.outcome:
         outcomes = _outcomes(ctx.input(config.table), config)
         yield "no_outcome", lambda p: p.id in outcomes
         yield "outcome", lambda p: outcomes[p.id] == (config.outcome == "right")
+
+
+def _suits(where: Where, problem: Problem) -> bool:
+    return suits(where, problem.tags, problem.difficulty)
 
 
 def _solved(source: Input, wanted: Range) -> Iterator[Test]:
@@ -127,20 +132,16 @@ def _solved(source: Input, wanted: Range) -> Iterator[Test]:
 
 def _outcomes(source: Input, config: PickProblemsConfig) -> dict[str, bool]:
     """Problem id -> whether the row's answer is right, for answers that are right or wrong."""
+    from reasoning_train.evaluation.names import row_problem
+
     found: dict[str, dict[str, bool]] = {}
-    for row in Rows(source.path):
+    for row in Rows(source.path, ["policy", "problem_id", "verdict", "accuracy"]):
         outcomes = found.setdefault(row["policy"], {})
         if row["verdict"] != "unverifiable" and row["accuracy"] in (0.0, 1.0):
             outcomes[row["problem_id"]] = row["accuracy"] == 1.0
-    if message := _row_misfit(config.row, list(found)):
+    if message := row_problem(config.row, list(found), str(config.table)):
         raise UserError(f"pick_problems: row: {message}")
     return found[config.row or next(iter(found))]
-
-
-def _row_misfit(row: str | None, known: list[str]) -> str:
-    if row is None:
-        return f"the table has several rows; name one of {', '.join(known)}." if len(known) > 1 else ""
-    return "" if row in known else f"the table has no row {row!r}.{nearest(row, known)}"
 
 
 def _picked(problems: Iterator[Problem], tests: list[Test], ctx: Context) -> Iterator[Problem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from pydantic import Field
 
 from reasoning_train.api.refs import TableRef
 from reasoning_train.api.stage import Context, Made, StageConfig, stage
-from reasoning_train.stages.fits import unknown_metric
+from reasoning_train.stages.fits import row_misfit, unknown_metric
 
 
 class RoundStopConfig(StageConfig):
@@ -44,8 +45,10 @@ def round_stop(config: RoundStopConfig, ctx: Context) -> None:
 
 @round_stop.check
 def names(config: RoundStopConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """A misspelt metric is reported before the run, not after the first round."""
+    """A misspelt row or metric is reported before the run, not after the first round."""
     yield from unknown_metric(made, config.metric, config.tables)
+    misfits = (row_misfit(made, config.row, table) for table in config.tables)
+    yield from (("row", said) for said in itertools.islice(filter(None, misfits), 1))
 
 
 def decide(values: Sequence[float], min_gain: float, *, lower: bool = False) -> bool:

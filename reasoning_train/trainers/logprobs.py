@@ -23,11 +23,6 @@ def backbone(model: Any) -> Any:
     return inner.base_model if inner.base_model is not inner else inner
 
 
-def chosen_logprobs(model: Any, hidden: Tensor, labels: Tensor, chunk: int = CHUNK) -> Tensor:
-    """log p of `labels` [U] given the hidden states [U, H] that predict them: [U] float32."""
-    return read_logits(model, hidden, labels, chunk=chunk)["chosen"]
-
-
 def read_logits(
     model: Any,
     hidden: Tensor,

@@ -124,7 +124,7 @@ class _Side:
 
     def outputs(self, batch: Any, forests: Sequence[Any]) -> Any:
         """What losses read from one pass."""
-        from reasoning_train.trainers.logprobs import chosen_logprobs
+        from reasoning_train.trainers.logprobs import read_logits
         from reasoning_train.trainers.outputs import Outputs
 
         where = (
@@ -136,7 +136,7 @@ class _Side:
         if self.attention is not None:
             how = self.attention.arguments({**batch, **self.attention.tensors(forests, batch["input_ids"].shape[1])})
         states = self.model.model(**where, **how, use_cache=False).last_hidden_state.flatten(0, 1)
-        unique = chosen_logprobs(self.model, states[batch["predict_at"]], batch["predict_label"])
+        unique = read_logits(self.model, states[batch["predict_at"]], batch["predict_label"])["chosen"]
         raw = self.head.raw(states[batch["read_at"]])
         return Outputs(batch=batch, logprobs=unique[batch["token"]], raw=raw[batch["value"]], head=self.head)
 

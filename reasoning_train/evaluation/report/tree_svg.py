@@ -26,7 +26,7 @@ def tree_svg(tree: Tree) -> str:
         for number, children in below.items()
         if number in shown
     }
-    place = _places(tree, drawn)
+    place = _places(drawn)
     answer = {node.node for node in tree.path(best)} if (best := _answer(tree)) is not None else set()
     edges = [
         _edge(place[number], place[node.node], node.node in answer)
@@ -73,7 +73,7 @@ def _answer(tree: Tree) -> TreeNode | None:
     return best if best.weight > 0 else None
 
 
-def _places(tree: Tree, drawn: Children) -> dict[int, tuple[float, float]]:
+def _places(drawn: Children) -> dict[int, tuple[float, float]]:
     """Top left corners of nodes: columns by depth in the drawing, each node level with the middle of its children."""
     place: dict[int, tuple[float, float]] = {}
     rows = 0

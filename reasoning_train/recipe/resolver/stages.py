@@ -146,7 +146,7 @@ class StageReferences:
                 f"${{grids.{name}.best}} needs `choose:` in grids.{name}: which policy, table and metric"
             )
         labels = [one.name for one in self._settings(grid.over)]
-        draft = best_of_grid(name, grid, grid.choose, grid.choose.policy, labels)
+        draft = best_of_grid(name, grid.choose, grid.choose.policy, labels)
         return Ref(self.drafts.setdefault(draft.name, draft).name)
 
     def _start(self, name: str, rounds: Rounds, stage: str, names: Sequence[str]) -> Any:

@@ -16,7 +16,7 @@ from data_gen.errors import UserError
 from data_gen.records.scales import BOUNDS, Scale
 from data_gen.records.segment import Kind, Segment
 from data_gen.verifiers.head_files import load_head, read_head_config, save_head
-from data_gen.verifiers.heads import HeadConfig, reading_positions
+from data_gen.verifiers.heads import HeadConfig, step_ends
 from data_gen.verifiers.value_head import ValueHead
 
 HEADS = [
@@ -231,20 +231,18 @@ STEPS = (
 
 
 @pytest.mark.parametrize(
-    ("segments", "ends", "last"),
+    ("segments", "ends"),
     [
-        (STEPS, [2, 3, 6], [6]),
-        (STEPS[:3], [2, 3, 5], [5]),
-        (STEPS[:1], [2], [2]),
-        ((STEPS[3],), [0], [0]),  # nothing but an end
-        ((), [], []),
-        ((Segment(kind=Kind.STEP, text="", token_ids=()), STEPS[1]), [0], [0]),
+        (STEPS, [2, 3, 6]),
+        (STEPS[:3], [2, 3, 5]),
+        (STEPS[:1], [2]),
+        ((STEPS[3],), [0]),  # nothing but an end
+        ((), []),
+        ((Segment(kind=Kind.STEP, text="", token_ids=()), STEPS[1]), [0]),
     ],
 )
-def test_reading_positions(segments: tuple[Segment, ...], ends: list[int], last: list[int]) -> None:
-    assert reading_positions(segments, "step_end") == ends
-    assert reading_positions(segments, "last") == last
-    assert reading_positions(segments, "every_token") == list(range(sum(len(s.token_ids) for s in segments)))
+def test_step_ends(segments: tuple[Segment, ...], ends: list[int]) -> None:
+    assert step_ends(segments) == ends
 
 
 def test_the_contract_imports_nothing_heavy() -> None:

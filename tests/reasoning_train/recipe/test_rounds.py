@@ -177,8 +177,11 @@ def test_seeds_and_rounds(tmp_path: Path) -> None:
         ),
         (
             "rounds.grow.stages.dev.policies.also='${stages.base}'",
-            "rounds.grow.stop.row: the table 'rounds.grow.1.dev' has the rows tuned, also; name the one that is "
-            "compared.",
+            "rounds.grow.stop.row: the table 'rounds.grow.1.dev' has several rows; name one of tuned, also.",
+        ),
+        (
+            "rounds.grow.stop.row=tund",
+            "rounds.grow.stop.row: the table 'rounds.grow.1.dev' has no row 'tund'. Did you mean 'tuned'?",
         ),
         (
             "rounds.grow.choose={table: '${stages.dev}', row: tund}",

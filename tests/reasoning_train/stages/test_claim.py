@@ -346,7 +346,7 @@ def test_rows_of_verifiers_are_known_before_anything_runs() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"form": {**TUNED, "better": "tunde"}}, "the table has no row 'tunde'; it has base, tuned"),
+        ({"form": {**TUNED, "better": "tunde"}}, "the table has no row 'tunde'. Did you mean 'tuned'?"),
         ({"metrics": ["steps"]}, "the rows have no metric 'steps'; they have accuracy, cut, tokens, trace."),
     ],
 )

@@ -78,10 +78,17 @@ def test_the_first_reason_is_counted(bench: Bench) -> None:
         ({"difficulty": [2, 3]}, "bc"),
         ({"tags": {"subject": ["geometry", "algebra"]}}, "abc"),
         ({"tags": {"subject": "algebra", "level": "3"}}, "c"),
+        ({"tags": {"level": 3}}, "c"),
+        ({"tags": {"difficulty": [1, 3], "subject": "algebra"}}, "ac"),
     ],
 )
 def test_difficulty_and_tags(bench: Bench, config: dict[str, Any], kept: str) -> None:
     assert ids(pick(bench, **config)) == kept
+
+
+def test_a_misspelt_tag_is_told(bench: Bench) -> None:
+    with pytest.raises(UserError, match="tags: no problem has a tag 'subjct'. Did you mean 'subject'?"):
+        pick(bench, tags={"subjct": "algebra"})
 
 
 def table(bench: Bench) -> Ref:
@@ -101,7 +108,10 @@ def test_the_outcome_of_a_named_row(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     ("row", "message"),
-    [(None, "the table has several rows; name one of base, tuned"), ("bse", "no row 'bse'. Did you mean 'base'?")],
+    [
+        (None, "'table' has several rows; name one of base, tuned"),
+        ("bse", "no row 'bse'. Did you mean 'base'?"),
+    ],
 )
 def test_a_row_that_is_not_there_is_named(bench: Bench, row: str | None, message: str) -> None:
     with pytest.raises(UserError, match=message):
@@ -136,10 +146,13 @@ RECIPE = """
             '{solutions: "${stages.pool}", solved: [0, 2]}',
             "solved: expected [low, high] with low <= high within 0 and 1, got [0.0, 2.0]",
         ),
-        ('{table: "${stages.eval}", outcome: right}', "row: the table has several rows; name one of base, other."),
+        (
+            '{table: "${stages.eval}", outcome: right}',
+            "row: the table 'eval' has several rows; name one of base",
+        ),
         (
             '{table: "${stages.eval}", outcome: right, row: bas}',
-            "row: the table has no row 'bas'. Did you mean 'base'?",
+            "row: the table 'eval' has no row 'bas'. Did you mean 'base'?",
         ),
     ],
 )

@@ -73,10 +73,6 @@ def test_pop_takes_the_best_open_ones_and_counts_what_ended_before(kinds: list[t
     assert set(frontier) == set(nodes) - set(passed)
 
 
-def rolling(m: int) -> Rollouts:
-    return Rollouts(m=m)
-
-
 def test_rewards_are_shares_of_rollouts_and_rollouts_stay() -> None:
     """The paper's setting on the real scorer: 300 trees; a first step's mean reward lies within 4 standard errors of
     P(correct)."""
