@@ -65,8 +65,8 @@ class Node:
         if self.logprob is None:
             raise UserError(
                 f"The engine gave no log-probs with the step {self.text[:40]!r}, which this search needs. Use `select: "
-                "{prior: draws}` or `uniform` (no `ancestors` in particle Gibbs), or an engine that gives them: hosted "
-                "ones do at temperature and top_p 1."
+                "{uses: puct, prior: draws}` or `prior: uniform` (in particle Gibbs: no `ancestors`), or use an engine "
+                "that gives log-probs: hosted ones do at temperature and top_p 1."
             )
         return self.logprob
 

@@ -74,7 +74,7 @@ def test_priors_of_what_was_drawn_without_log_probs_are_refused() -> None:
     for prior in ("mean_prob", "prob", "length_penalised"):
         with pytest.raises(
             UserError,
-            match=r"gave no log-probs with the step '', which this search needs. Use `select: {prior: draws}`",
+            match=r"gave no log-probs with the step '', which .* needs. Use `select: {uses: puct, prior: draws}`",
         ):
             Puct(prior=prior).set_priors(parent)  # type: ignore[arg-type]
     Puct(prior="draws").set_priors(parent)

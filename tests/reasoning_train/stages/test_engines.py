@@ -435,7 +435,7 @@ def test_trees_grow_over_a_real_server(bench: Bench, learned_bytes: Path) -> Non
     assert rows == rows_of(again)
     assert max(row["depth"] for row in rows) >= 2 and {row["logprob"] for row in rows if row["depth"]} == {None}
     assert not _serving(bench)
-    with pytest.raises(UserError, match=r"The engine gave no log-probs with the step .* Use `select: {prior: draws}`"):
+    with pytest.raises(UserError, match=r"gave no log-probs with the step .* Use `select: {uses: puct, prior: draws}`"):
         bench.make(
             "c",
             "search",
