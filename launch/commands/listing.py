@@ -65,8 +65,15 @@ def _files(folder: str) -> list[Path]:
 
 
 def _comment(path: Path) -> str:
-    first = path.read_text(encoding="utf-8").split("\n", 1)[0]
-    return first.removeprefix("#").strip() if first.startswith("#") else ""
+    """The comment at the top of a file, to the end of the first line that ends a sentence. Lines for editors are left
+    out."""
+    shown: list[str] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#") or (shown and shown[-1].endswith(".")):
+            break
+        if not line.startswith("# yaml-language-server:"):
+            shown.append(line.removeprefix("#").strip())
+    return " ".join(shown)
 
 
 def _stages() -> Iterator[Row]:
@@ -79,7 +86,7 @@ def _stages() -> Iterator[Row]:
 
 
 def _pieces(name: str, registry: str) -> Callable[[], Iterator[Row]]:
-    """The section of a registry, given as `module:NAME`: each piece with the first line of its docstring."""
+    """The section of a registry, given as `module:NAME`: each piece with the first paragraph of its docstring."""
 
     def rows() -> Iterator[Row]:
         module, _, attribute = registry.partition(":")
@@ -99,13 +106,14 @@ def _losses() -> Iterator[Row]:
 
 
 def _module_summary(function: Callable[..., None]) -> str:
-    """The module's first line without the leading name: "`sample`: n graded solutions ..."."""
+    """The module's first paragraph without the leading name: "`sample`: n graded solutions ..."."""
     summary = _summary(inspect.getdoc(inspect.getmodule(function)))
     return summary.partition(": ")[2] or summary
 
 
 def _summary(doc: str | None) -> str:
-    return (doc or "").strip().split("\n", 1)[0]
+    """The first paragraph of a docstring, on one line."""
+    return " ".join((doc or "").strip().partition("\n\n")[0].split())
 
 
 SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {

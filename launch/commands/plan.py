@@ -80,17 +80,27 @@ def _place(plan: Plan, store: Store, profile: Path, lines: list[dict[str, Any]])
 
 
 def _print_jobs(lines: list[dict[str, Any]]) -> None:
-    asked = {line["name"]: line["request"] for line in lines if line["state"] != "cached"}
-    rows = [[name, *_request_cells(request)] for name, request in asked.items()]
+    asked = [line for line in lines if line["state"] != "cached"]
+    rows = [[line["name"], *_request_cells(line["request"])] for line in asked]
     print()
     print_table(
         ["stage", "kind", "shards", "nodes", "processes", "gpus", "cpus", "memory", "limit", "GPU-hours ~"], rows
     )
-    hours = [request["gpu_hours"] for request in asked.values() if request["gpus"]]
+    print(gpu_hours_line([line["request"]["gpu_hours"] for line in _per_artifact(asked) if line["request"]["gpus"]]))
+
+
+def gpu_hours_line(hours: list[float | None]) -> str:
+    """The sum over stages on GPUs. None stands for a stage whose data or model is not known yet."""
     known = [one for one in hours if one is not None]
-    print(
-        f"about {sum(known):,.1f} GPU-hours for {len(known)} of {len(hours)} stages on GPUs (operations to the token "
-        "limits, at an assumed share of the GPU's peak); the others' data or models are not known yet"
+    if not hours:
+        return "no stage asks for a GPU"
+    if not known:
+        return "GPU-hours are not known yet: they depend on data and models that are not here"
+    unknown, stages = len(hours) - len(known), "1 stage" if len(known) == 1 else f"{len(known)} stages"
+    rest = f"; {unknown} more {'is' if unknown == 1 else 'are'} not known yet" if unknown else ""
+    return (
+        f"about {sum(known):,.1f} GPU-hours for {stages} (operations to the token limits, at an assumed share of the "
+        f"GPU's peak){rest}"
     )
 
 
@@ -137,11 +147,21 @@ def _print_lines(plan: Plan, lines: list[dict[str, Any]]) -> None:
         rows,
         f"recipe {plan.name} ({plan.path})",
     )
-    pending = [line for line in lines if line["state"] != "cached"]
+    artifacts = _per_artifact(lines)
+    pending = [line for line in artifacts if line["state"] != "cached"]
     tokens, calls = (sum(int(line["estimate"].get(what) or 0) for line in pending) for what in ("tokens", "calls"))
     unknown = [line["name"] for line in pending if _unknown(line)]
     beside = f", and what {', '.join(unknown)} will need, which is not known yet" if unknown else ""
-    print(f"{len(lines)} stages, {len(pending)} to run; at most {tokens:,} generated tokens in {calls:,} calls{beside}")
+    shared = f" ({len(artifacts)} artifacts)" if len(artifacts) < len(lines) else ""
+    print(
+        f"{len(lines)} stages{shared}, {len(pending)} to run; at most {tokens:,} generated tokens in {calls:,} calls"
+        f"{beside}"
+    )
+
+
+def _per_artifact(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One line for each artifact. Stages that ask for the same thing share an artifact, which is made once."""
+    return list({line["key"]: line for line in lines}.values())
 
 
 def _state(line: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ SHOWN = (
     "wrong_step_share_of_correct",
     "cut_share",
     "steps",
+    "trained_tokens",
     "dev_accuracy",
     "verdict",
     "mean_margin",
@@ -26,4 +27,6 @@ def figures(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"

@@ -7,12 +7,14 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from launch.cli import main
 from launch.commands.fetch import HubEntry, find_entries
+from launch.commands.plan import gpu_hours_line
 from reasoning_train.process.plugins import VARIABLE
 from tests.launch import plugin_stages
 from tests.launch.harness import ROOT
@@ -220,18 +222,84 @@ def test_list_doctor_schema_and_help(recipe: str, capsys: pytest.CaptureFixture[
     assert found.keys() == {"recipes", "configs", "stages", *kinds.split()}
     assert all(rows and all(row["about"] for row in rows) for rows in found.values())
     assert main(["doctor", "--json"]) == 0
-    assert {finding["name"] for finding in json.loads(capsys.readouterr().out)} >= {
-        "python",
-        "torch",
-        "memory",
-        "store",
-        "gpu",
-    }
+    names = [finding["name"] for finding in json.loads(capsys.readouterr().out)]
+    assert {"python", "torch", "memory", "store", "gpu", "slurm"} <= set(names)
+    assert len({name.lower() for name in names}) == len(names)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for extra, packages in project["optional-dependencies"].items():
+        assert extra == "dev" or {re.split(r"[>=<\[]", package)[0] for package in packages} & set(names), extra
     assert main(["schema"]) == 0
     assert "t_square" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="0"):
         main(["run", "--help"])
     assert "--set seed=1" in capsys.readouterr().out
+
+
+def test_list_shows_whole_sentences(recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    for section, rows in found.items():
+        for row in rows:
+            name, about = next(iter(row.values())), row["about"]
+            own = not name.startswith("t_")  # stages of the tests join the registry
+            assert not own or about.endswith((".", ").")), (section, name, about)
+            assert "yaml-language-server" not in about and "\n" not in about
+
+
+def test_list_reads_the_comment_at_the_top_of_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comments = {
+        "a": "# yaml-language-server: $schema=x\n# One sentence that\n# goes on. And more.\n# Not shown.\nname: a\n",
+        "b": "name: b\n# Later.\n",
+        "c": "",
+    }
+    for name, text in comments.items():
+        (tmp_path / "recipes" / name).mkdir(parents=True)
+        (tmp_path / "recipes" / name / "tiny.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert main(["list", "recipes", "--json"]) == 0
+    found = [row["about"] for row in json.loads(capsys.readouterr().out)["recipes"]]
+    assert found == ["One sentence that goes on. And more.", "", ""]
+
+
+TWICE = """\
+name: twice
+include: [configs/models/tiny.yaml, configs/tasks/chain.yaml]
+stages:
+  sample: {uses: sample, policy: "${model}", problems: "${task.explore}", n: 2, max_tokens: 10}
+  again:  {like: sample}
+"""
+
+
+def test_plan_counts_what_stages_share_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """2,000 problems x 2 samples x 10 tokens: `again` asks for the same artifact as `sample`."""
+    recipe = tmp_path / "twice.yaml"
+    recipe.write_text(TWICE)
+    cluster = str(ROOT / "configs/clusters/cpu.yaml")
+    assert main(["plan", str(recipe), "--store", str(tmp_path / "store"), "--cluster", cluster]) == 0
+    said = capsys.readouterr().out
+    assert "4 stages (3 artifacts), 3 to run; at most 40,000 generated tokens in 4,000 calls\n" in said
+    assert said.endswith("no stage asks for a GPU\n") and "GPU-hours for" not in said
+    assert main(["plan", str(recipe), "--store", str(tmp_path / "store"), "--set", "stages.again.n=3"]) == 0
+    assert "4 stages, 4 to run; at most 100,000 generated tokens in 10,000 calls\n" in capsys.readouterr().out
+
+
+ASSUMED = "(operations to the token limits, at an assumed share of the GPU's peak)"
+
+
+@pytest.mark.parametrize(
+    ("hours", "said"),
+    [
+        ([], "no stage asks for a GPU"),
+        ([None, None], "GPU-hours are not known yet: they depend on data and models that are not here"),
+        ([1.25, 0.5], f"about 1.8 GPU-hours for 2 stages {ASSUMED}"),
+        ([1.25, None], f"about 1.2 GPU-hours for 1 stage {ASSUMED}; 1 more is not known yet"),
+        ([0.5, None, None], f"about 0.5 GPU-hours for 1 stage {ASSUMED}; 2 more are not known yet"),
+    ],
+)
+def test_gpu_hours_in_words(hours: list[float | None], said: str) -> None:
+    assert gpu_hours_line(hours) == said
 
 
 def test_doctor_verifies_bytes(recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,6 +72,17 @@ def run_views(plan: Plan, state: Mapping[str, Any], store: Store) -> list[StageV
     return [_run_view(node, state["nodes"][name], store.find(node)) for name, node in plan.nodes.items()]
 
 
+def per_artifact(views: Sequence[StageView]) -> list[StageView]:
+    """One view for each artifact. Stages that ask for the same thing share an artifact, whose work was done once."""
+    return list({view.key: view for view in views}.values())
+
+
+def count_stages(views: Sequence[StageView]) -> str:
+    """`"41 stages"`, or `"41 stages (39 artifacts)"` where stages share artifacts."""
+    artifacts = len(per_artifact(views))
+    return f"{len(views)} stages" + (f" ({artifacts} artifacts)" if artifacts < len(views) else "")
+
+
 def _run_view(node: StageNode, state: Mapping[str, Any], artifact: Artifact | None) -> StageView:
     return StageView(
         name=node.name,

@@ -13,7 +13,7 @@ from typing import Any
 
 from data_gen.errors import UserError
 from reasoning_train.evaluation.figures import figures
-from reasoning_train.evaluation.report.gather import StageView, run_views
+from reasoning_train.evaluation.report.gather import StageView, count_stages, per_artifact, run_views
 from reasoning_train.store.plan_json import read_plan
 from reasoning_train.store.store import Store
 
@@ -40,8 +40,8 @@ def run_figures(views: list[StageView], state: dict[str, Any]) -> str:
     tables = [(view.name, table) for view in views for table in view.tables]
     parts = [f"**{name}** · {table.get('title', '')}\n\n{markdown_table(table)}" for name, table in tables]
     lines = [line for view in views if (line := _line(view))]
-    wall = sum(v.manifest.get("wall_s", 0) for v in views)
-    made = f"Run of {state['started'][:10]}: {len(views)} stages, {wall:.0f} s of work."
+    wall = sum(view.manifest.get("wall_s", 0) for view in per_artifact(views))
+    made = f"Run of {state['started'][:10]}: {count_stages(views)}, {wall:.0f} s of work."
     return "\n".join([*parts, "\n".join(lines), "", made, ""])
 
 

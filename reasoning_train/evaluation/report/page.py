@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reasoning_train.evaluation.report.gather import StageView, artifact_views, boxes, examples, run_views
+from reasoning_train.evaluation.report.gather import (
+    StageView,
+    artifact_views,
+    boxes,
+    count_stages,
+    examples,
+    per_artifact,
+    run_views,
+)
 from reasoning_train.evaluation.report.graph_svg import graph_svg
 from reasoning_train.store.plan_json import read_plan
 from reasoning_train.store.store import Artifact, Store
@@ -62,7 +70,7 @@ def write_page(page: Page, path: Path) -> None:
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     text = environment.get_template("report.html.j2").render(
         page=page,
-        facts={**page.facts, **_totals(page.views)},
+        facts={**page.facts, **totals(page.views)},
         graph=graph_svg(boxes(page.views)),
         examples=examples(page.table) if page.table else [],
         json=_pretty,
@@ -77,14 +85,14 @@ def _evaluation(artifacts: Iterable[Artifact]) -> Path | None:
     return next((artifact.path / "table" for artifact in artifacts if artifact.manifest["uses"] == "evaluate"), None)
 
 
-def _totals(views: Sequence[StageView]) -> dict[str, str]:
-    """Totals over the stages. Cached stages count with their original time."""
-    made = [v.manifest for v in views if v.manifest]
+def totals(views: Sequence[StageView]) -> dict[str, str]:
+    """Totals over the artifacts. Cached ones count with their original time."""
+    made = [v.manifest for v in per_artifact(views) if v.manifest]
     tokens = sum(m.get("counts", {}).get("tokens.generated", 0) for m in made)
     packages = made[0].get("packages", {}) if made else {}
     return {
-        "stages": str(len(views)),
-        "work of all stages": f"{sum(m.get('wall_s', 0) for m in made):.0f} s",
+        "graph": count_stages(views),
+        "work": f"{sum(m.get('wall_s', 0) for m in made):.0f} s",
         "tokens generated": f"{tokens:,}",
         "versions": ", ".join(
             f"{name} {version}" for name, version in packages.items() if version and name in ("torch", "transformers")

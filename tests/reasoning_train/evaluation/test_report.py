@@ -16,8 +16,10 @@ from reasoning_train.api.refs import Ref
 from reasoning_train.evaluation.figures import figures
 from reasoning_train.evaluation.report import write_figures, write_report
 from reasoning_train.evaluation.report.chart_svg import chart_svg, ticks
+from reasoning_train.evaluation.report.gather import StageView
 from reasoning_train.evaluation.report.graph_svg import BOX_H, LEAST_W, Box, graph_svg
-from reasoning_train.evaluation.report.markdown import markdown_table
+from reasoning_train.evaluation.report.markdown import markdown_table, run_figures
+from reasoning_train.evaluation.report.page import totals
 from reasoning_train.evaluation.summary import summarise_rows
 from reasoning_train.evaluation.tables import group_tables, summary_table
 from tests.reasoning_train.bench import Bench
@@ -207,8 +209,9 @@ def test_a_chart_names_its_axis() -> None:
 
 
 def test_figures_worth_a_line() -> None:
-    metrics = {"cut_share": 0, "other": 1.0, "pass_rate": 0.46312, "verdict": "supported"}
-    assert figures({"metrics": metrics}) == ["pass_rate 0.463", "cut_share 0", "verdict supported"]
+    metrics = {"cut_share": 0, "other": 1.0, "pass_rate": 0.46312, "verdict": "supported", "trained_tokens": 48123.0}
+    shown = ["pass_rate 0.463", "cut_share 0", "trained_tokens 48123", "verdict supported"]
+    assert figures({"metrics": metrics}) == shown
     assert figures({}) == []
 
 
@@ -223,6 +226,23 @@ def test_the_claim_stands_first_and_each_seed_on_a_line(bench: Bench) -> None:
     assert text.index("<h3>claim ") < text.index("<h3>eval0 ") < text.index("<h3>eval1 ")
     assert f"<td>{';<br>'.join(['+100.0 [+2.0, +100.0]'] * 5)}</td>" in text
     assert "verdict supported · key" in text
+
+
+def test_work_that_stages_share_is_counted_once() -> None:
+    views = [
+        StageView(name=name, uses="sample", key=key, seed=0, state="ran", manifest=made)
+        for name, key, made in [
+            ("sample", "k1", {"wall_s": 10.0, "counts": {"tokens.generated": 700}}),
+            ("blind_sample", "k1", {"wall_s": 10.0, "counts": {"tokens.generated": 700}}),
+            ("other", "k2", {"wall_s": 7.0, "counts": {"tokens.generated": 30}}),
+            ("failed", "k3", {}),
+        ]
+    ]
+    state = {"started": "2026-01-02T03:04:05"}
+    assert "Run of 2026-01-02: 4 stages (3 artifacts), 17 s of work." in run_figures(views, state)
+    assert "Run of 2026-01-02: 2 stages, 7 s of work." in run_figures(views[2:], state)
+    facts = totals(views)
+    assert (facts["graph"], facts["work"], facts["tokens generated"]) == ("4 stages (3 artifacts)", "17 s", "730")
 
 
 def test_markdown_tables_escape_bars() -> None:

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import GateError
 from reasoning_train.recipe.errors import RecipeError
-from reasoning_train.stages.part import part_of
+from reasoning_train.stages.part import PartConfig, part, part_of
 from tests.reasoning_train.bench import Bench, problem, rows_of
 from tests.reasoning_train.recipe.kitchen import load
 
@@ -46,6 +47,16 @@ def test_parts_are_of_about_one_size_and_another_salt_divides_otherwise() -> Non
     parts = [part_of(f"g{i}", 4) for i in range(4000)]
     assert all(900 < parts.count(k) < 1100 for k in (1, 2, 3, 4))
     assert 900 < sum(part_of(f"g{i}", 4, salt=1) == part for i, part in enumerate(parts)) < 1100
+
+
+@pytest.mark.parametrize(("rows", "of", "most"), [(2000, 1, 2000), (2000, 3, 751), (8, 2, 8), (100, 4, 43)])
+def test_the_plan_expects_hardly_more_rows_than_a_part_has(rows: int, of: int, most: int) -> None:
+    """rows / of + 4 * sqrt(rows * (1 / of) * (1 - 1 / of)), rounded up, but no more than all."""
+    config = PartConfig(problems=Ref("all"), part=1, of=of)
+    assert part.estimator and part.estimator(config, lambda ref: {"rows": rows, "tokens": 5}) == {"rows": most}
+    sizes = [sum(part_of(f"p{i}", of, salt) == 1 for i in range(rows)) for salt in range(20)]
+    assert max(sizes) <= most
+    assert part.estimator(config, lambda ref: {}) == {}
 
 
 def test_an_empty_part_is_refused(bench: Bench) -> None:
