@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import string
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from data_gen.errors import UserError, nearest
+from data_gen.sources.floats import decimal_text
 
 _NOTES = re.compile(r"<<[^<>]*>>")
 _OPTION_MARK = re.compile(r"^\s*\(?[A-Ja-j][).:]\s*")
@@ -148,8 +150,8 @@ def _as_text(value: Any) -> str | None:
         return None
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
+    if isinstance(value, float) and math.isfinite(value):
+        return decimal_text(value)
     if isinstance(value, list):
         return ", ".join(_as_text(v) or "" for v in value) or None
     return str(value).strip() or None

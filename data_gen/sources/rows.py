@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data_gen.errors import UserError
+from data_gen.sources.floats import row_reader
 
 Row = dict[str, Any]
 PARQUET_BATCH = 1024
@@ -40,8 +41,10 @@ def hub_source(repo: str, revision: str, subset: str | None, split: str) -> RowS
         from datasets import load_dataset
 
         folder = hub_snapshot(repo, revision)
-        for i, row in enumerate(load_dataset(str(folder), subset, split=split)):
-            yield f"{repo} {split}, row {i}", row
+        rows = load_dataset(str(folder), subset, split=split)
+        read = row_reader(rows.features.arrow_schema)
+        for i, row in enumerate(rows):
+            yield f"{repo} {split}, row {i}", read(row)
 
     return RowSource(f"{repo} ({split})", rows)
 
@@ -92,6 +95,7 @@ def _parquet(path: Path) -> Iterator[tuple[str, Row]]:
         file = ParquetFile(path)
     except ArrowInvalid as error:
         raise UserError(f"{path}: not a Parquet file ({error}).") from None
+    read = row_reader(file.schema_arrow)
     rows = (row for batch in file.iter_batches(PARQUET_BATCH) for row in batch.to_pylist())
     for i, row in enumerate(rows):
-        yield f"{path}, row {i}", row
+        yield f"{path}, row {i}", read(row)

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 class Jsonl(Task):
     """Rows of files or of a Hub dataset as problems. Exact repeats of a question within one source count once."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     path: Path | None = None
     """One local file (.jsonl or .parquet), divided by `split`."""

@@ -99,6 +99,42 @@ def test_parquet_reads_like_json_lines(tmp_path: Path) -> None:
     assert list(from_parquet) == list(task(tmp_path / "a.jsonl", split=split).problems("train"))
 
 
+@pytest.mark.parametrize("width", [16, 32, 64])
+def test_a_float_of_any_width_is_the_decimal_that_a_person_would_read(tmp_path: Path, width: int) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kind = {16: pa.float16(), 32: pa.float32(), 64: pa.float64()}[width]
+    said = ["0.1", "-2.5", "51", "1024"]
+    rows = {
+        "question": [f"q{i}" for i in range(len(said))],
+        "answer": pa.array([float(text) for text in said], kind),
+        "parts": pa.array([[0.1, None], None, [2.0], []], pa.list_(kind)),
+        "inside": pa.array([{"answer": 0.1}, None, {"answer": 2.0}, {"answer": 7.5}], pa.struct({"answer": kind})),
+    }
+    pq.write_table(pa.table(rows), tmp_path / "a.parquet")
+    for field, wanted in (("answer", said), ("inside.answer", ["0.1", None, "2", "7.5"])):
+        made = task(tmp_path / "a.parquet", fields={"answer": field})
+        assert [p.gold for p in made.problems("test")] == wanted
+    lists = task(tmp_path / "a.parquet", fields={"answer": "parts"}, grader="list").problems("test")
+    assert next(lists).gold == "[0.1, null]"
+
+
+@pytest.mark.parametrize(
+    ("written", "gold"),
+    [
+        ("0.30000000000000004", "0.3"),
+        ("1e23", "1" + "0" * 23),
+        ("2.50", "2.5"),
+        ("1e-7", "0.0000001"),
+        ("-0.0", "0"),
+        ("123456789.125", "123456789.125"),
+    ],
+)
+def test_floats_in_json_have_no_traces_of_their_computation(tmp_path: Path, written: str, gold: str) -> None:
+    assert only(write(tmp_path / "a.jsonl", [f'{{"question": "q", "answer": {written}}}'])).gold == gold
+
+
 def test_a_hub_dataset_is_read_from_its_local_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import datasets.config
     import huggingface_hub.constants
