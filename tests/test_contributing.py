@@ -13,6 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.S)
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("recipes/*/README.md"))]
 EXAMPLES = dict(re.findall(r"```python\n# (\S+\.py)\n(.*?)```", TEXT, re.S))
 
 RECIPE = """
@@ -65,6 +67,14 @@ expected = -(math.log(0.5) + 2 * math.log(0.25))
 assert abs(float(LOSSES.get("unlikelihood")()(out)) - expected) < 1e-5
 """
 
+REGISTERED = """
+from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import STAGES
+
+assert STAGES.get("shortest").outputs == {"data": "solutions"}
+assert ShortestConfig(solutions=Ref("sample")).min_rows == 1
+"""
+
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -111,6 +121,11 @@ def test_they_do_what_they_say(copy: Path) -> None:
     run(copy, "-c", WORKS)
 
 
+def test_the_stage_registers_by_itself(copy: Path) -> None:
+    [code] = [code for code in PYTHON if '@stage("shortest"' in code]
+    run(copy, "-c", f"{code}\n{REGISTERED}")
+
+
 def test_the_diffstat_is_the_one_that_is_shown(copy: Path) -> None:
     said = subprocess.run(
         ["git", "diff", "--cached", "--stat=80"], cwd=copy, capture_output=True, text=True, check=True
@@ -118,9 +133,20 @@ def test_the_diffstat_is_the_one_that_is_shown(copy: Path) -> None:
     assert said in TEXT, said
 
 
-def test_every_file_that_the_documents_name_is_there() -> None:
-    folders = "data_gen|reasoning_train|launch|tests|configs|recipes"
-    named = re.findall(rf"(?<![\w./-])((?:{folders})/[\w./-]+\.(?:py|yaml|json|md))", TEXT)
+@pytest.mark.parametrize("code", PYTHON, ids=lambda code: code[:30])
+@pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=" ".join)
+def test_the_examples_are_as_lint_wants_them(command: list[str], code: str) -> None:
+    ruff = [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(ROOT / "reasoning_train/example.py"), "-"]
+    done = subprocess.run(ruff, input=code, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_that_a_document_names_is_there(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    named = re.findall(r"(?<![\w./-])((?:data_gen|reasoning_train|launch|tests|configs|recipes)/[\w./-]+\.\w+)", text)
+    linked = re.findall(r"\]\((?!https?://)([^)#]+)\)", text)
     made = {*EXAMPLES, "reasoning_train/stages/shortest.py", "recipes/NAME/tiny.yaml", "recipes/NAME/README.md"}
     missing = [path for path in dict.fromkeys(named) if path not in made and not (ROOT / path).exists()]
+    missing += [path for path in dict.fromkeys(linked) if not (document.parent / path).exists()]
     assert not missing
