@@ -83,9 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--note", type=Path, metavar="FILE", help="make FILE.began at the start, FILE.stopped when a signal stopped it"
     )
-    parser.add_argument(
-        "--local_rank", "--local-rank", help=argparse.SUPPRESS
-    )  # `deepspeed` passes it; the environment has it too
+    # `deepspeed` passes it; the environment has it too
+    parser.add_argument("--local_rank", "--local-rank", help=argparse.SUPPRESS)
     return parser
 
 

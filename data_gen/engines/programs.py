@@ -39,9 +39,8 @@ def run_programs(
         crew = _Crew(engine, iter(items), program, seed, key, in_flight)
         try:
             while batch := runner.run(crew.advance()):
-                for item, task in sorted(
-                    batch, key=lambda done: _failed(done[1])
-                ):  # finished results are yielded before an error is raised
+                # finished results are yielded before an error is raised
+                for item, task in sorted(batch, key=lambda done: _failed(done[1])):
                     yield item, _result(task, key(item))
         finally:
             runner.run(crew.disband())

@@ -146,9 +146,8 @@ class Checker:
                 process.kill()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
-                with contextlib.suppress(
-                    BrokenPipeError
-                ):  # a question that the dead worker never read is still in the buffer
+                # a question that the dead worker never read is still in the buffer
+                with contextlib.suppress(BrokenPipeError):
                     pipe.close()
         return process.wait()
 

@@ -92,9 +92,8 @@ def _check_memory(objective: Objective, steps: StepBatches, config: Training, ct
         [steps.rows[i] for i in most], packing=steps.packing, capacity=steps.capacity, tokens=steps.tokens
     )
     sizes = [_size(packs, share=steps.packing == "tree") for packs in passes]
-    copies = (
-        1 + bool(config.held_out) if config.ema else 0
-    )  # the average, and a copy of the weights while the average is evaluated
+    # the average, and a copy of the weights while the average is evaluated
+    copies = 1 + bool(config.held_out) if config.ema else 0
     longest = max((steps.rows[i] for i in most), key=lambda row: row.tokens)
     check_memory(
         objective,

@@ -42,9 +42,8 @@ def read_logits(
     asked = {name: (ids or {})[name] for name in needs.ids}
     reading = _Reading(inner.get_output_embeddings(), _Shape(inner.config), needs)
     pieces = []
-    for at in range(
-        0, max(1, len(labels)), chunk
-    ):  # one pass even without labels: DDP waits for the gradient of every weight
+    # one pass even without labels: DDP waits for the gradient of every weight
+    for at in range(0, max(1, len(labels)), chunk):
         piece = [tensor[at : at + chunk] for tensor in (hidden, labels, *asked.values())]
         if torch.is_grad_enabled() and len(labels) > chunk:
             pieces.append(checkpoint(reading, *piece, use_reentrant=False))

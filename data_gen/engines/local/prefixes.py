@@ -139,9 +139,8 @@ class Prefixes:
         self.store.make_room(min(self.store.capacity, sum(len(row.ids) for row in rows)))
         copies = _Copies()
         for path, start, ids, slot in rows:
-            node = (
-                path.node if path.node.alive else self.store.root(path.group)
-            )  # evicted meanwhile: the slot has all of it
+            # evicted meanwhile: the slot has all of it
+            node = path.node if path.node.alive else self.store.root(path.group)
             self._extend(path, node, path.key[node.length : start] + self._decoded(ids), slot, copies)
         copies.into(self.pool, cache.layers)
 

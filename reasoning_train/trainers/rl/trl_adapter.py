@@ -142,9 +142,8 @@ def make_trainer(
         )
     if not made.is_deepspeed_enabled:
         for parameter in filter(lambda p: p.requires_grad, made.model.parameters()):
-            parameter.data = (
-                parameter.data.float()
-            )  # TRL casts adapters on 4-bit weights to bfloat16, in which small updates are lost
+            # TRL casts adapters on 4-bit weights to bfloat16, in which small updates are lost
+            parameter.data = parameter.data.float()
     for module in (made.model, made.ref_model):
         if module is not None:
             getattr(module, "module", module).register_forward_pre_hook(_true_positions, with_kwargs=True)
@@ -171,10 +170,8 @@ def _adapted(
             found = super()._generate_and_score_completions(inputs)
             kept = ~torch.tensor(rewards.skipped, device=found["completion_mask"].device)
             found["completion_mask"] = found["completion_mask"] * kept[:, None]
-            for name in {
-                "advantages",
-                "old_logps",
-            } & found.keys():  # at masked tokens the ratio to old_logps could overflow
+            # at masked tokens the ratio to old_logps could overflow
+            for name in {"advantages", "old_logps"} & found.keys():
                 found[name] = torch.where(kept, found[name], 0.0)
             if "num_items_in_batch" in found:
                 found["num_items_in_batch"] = self.accelerator.gather(found["completion_mask"].sum()).sum()

@@ -78,9 +78,8 @@ def test_the_answer_is_read_at_the_end_token_and_the_problem_at_its_own(tmp_path
     scorer = opened(reading_head({"\n": 2.0, "<eos>": 5.0, ".": -1.0, " 1": 7.0}), tmp_path)
     plain = StepCodec(Format(model=ModelFormat(plain_suffix="")), words())
     scores = score(scorer, [whole(POLICY, *STEPS), whole(POLICY, *STEPS, end=False), prefix(POLICY)])
-    assert [s.value for s in scores] == pytest.approx(
-        [5.0, 5.0, 2.0], abs=1e-3
-    )  # a plain prompt ends with a line's end
+    # a plain prompt ends with a line's end
+    assert [s.value for s in scores] == pytest.approx([5.0, 5.0, 2.0], abs=1e-3)
     again = opened(reading_head({"\n": 2.0, ".": -1.0}), tmp_path / "b", codec=plain)
     assert score(again, [prefix(plain)])[0].value == pytest.approx(2.0, abs=1e-3)  # its own template says so
 
@@ -151,9 +150,8 @@ def test_prefixes_of_many_programs_make_one_forward_and_are_read_once(tmp_path: 
     async def main() -> None:
         await asyncio.gather(*(scorer(asked[i % 4 :], NOBODY) for i in range(20)))
         again = await scorer(asked, NOBODY)
-        assert all(
-            found.tokens > 0 for found in again
-        )  # what was cached is charged, too: trees do not depend on their company
+        # what was cached is charged, too: trees do not depend on their company
+        assert all(found.tokens > 0 for found in again)
 
     asyncio.run(main())
     assert forwards == [4]

@@ -219,9 +219,8 @@ class ToyScorer:
 
     async def __call__(self, prefixes: Sequence[Prefix], lm: LM) -> list[Score]:
         await asyncio.sleep(0)
-        paths = [
-            tuple(step for step in prefix.steps if step in LETTERS) for prefix in prefixes
-        ]  # half an answer line is no letter
+        # half an answer line is no letter
+        paths = [tuple(step for step in prefix.steps if step in LETTERS) for prefix in prefixes]
         self.scored += paths
         return [
             Score(self._values(path), tokens=len(prefix.token_ids))

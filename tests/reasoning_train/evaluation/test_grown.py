@@ -76,10 +76,8 @@ def test_no_two_boxes_overlap() -> None:
 
 
 def test_the_most_instructive_tree_and_an_unsolved_one_are_shown(bench: Bench) -> None:
-    once = (
-        step("a", answer(1), answer(0)),
-        step("b", answer(1)),
-    )  # right and wrong part at a; in MIXED at the root, too
+    # right and wrong part at a; in MIXED at the root, too
+    once = (step("a", answer(1), answer(0)), step("b", answer(1)))
     shapes = {
         "right": (answer(1),),
         "wrong": (answer(0),),

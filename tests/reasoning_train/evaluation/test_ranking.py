@@ -114,10 +114,8 @@ def test_a_problem_may_have_any_number_of_solutions() -> None:
 def test_isotonic_by_hand() -> None:
     assert isotonic([3, 1, 2], [True, False, True]) == [(1.0, 0.0), (2.5, 1.0)]
     assert isotonic([1, 2, 3], [True, True, False]) == [(2.0, 2 / 3)]  # the score says nothing
-    assert isotonic([1, 2, 2, 3], [True, False, True, True]) == [
-        (5 / 3, 2 / 3),
-        (3.0, 1.0),
-    ]  # equal scores share a pool
+    # equal scores share a pool
+    assert isotonic([1, 2, 2, 3], [True, False, True, True]) == [(5 / 3, 2 / 3), (3.0, 1.0)]
 
 
 @given(st.lists(st.tuples(st.integers(-5, 5), st.booleans()), min_size=1, max_size=30))

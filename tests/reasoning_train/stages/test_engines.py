@@ -407,9 +407,8 @@ def test_transformers_serve_gives_what_the_engine_in_this_process_gives(
             ]
             assert len({s.token_ids for s in there}) == 4
         drawn = [ask(engine, policy, questions * 4, temperature=1.5) for _ in range(2)]
-        assert (
-            drawn[0] == drawn[1] and len({s.token_ids for s in drawn[0]}) > 4
-        )  # draws, and follows the seeds: four questions have four greedy answers
+        # draws, and follows the seeds: four questions have four greedy answers
+        assert drawn[0] == drawn[1] and len({s.token_ids for s in drawn[0]}) > 4
         assert engine.usage.generated_tokens > 0 and engine.seeded
         with pytest.raises(UserError, match="score: this server gives no log-probs"):
             asyncio.run(engine.score((3, 4), [(5,)]))

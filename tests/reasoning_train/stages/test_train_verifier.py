@@ -396,9 +396,8 @@ def test_policies_are_measured_by_their_log_probabilities(kitchen: Bench) -> Non
         # Of six pairs one holds two right answers and one none; the other four are one to one.
         assert rows["majority@2", name] == pytest.approx((1 + 4 * 0.5) / 6)
         assert costs["plain@2", name] == costs["plain", name] / 2
-        assert (
-            rows["plain, weighted", name] == 1.0
-        )  # two samples against one and one: scores differ by less than their number
+        # two samples against one and one: scores differ by less than their number
+        assert rows["plain, weighted", name] == 1.0
     within = [
         sum(a > b for a, right in known if right for b, wrong in known if not wrong) / 4 for known in scores.values()
     ]

@@ -23,7 +23,6 @@ def changes() -> list[tuple[Any, str, Any]]:
 def _sync_weights(self: Any) -> None:
     runner = self.llm.llm_engine.model_executor.driver_worker.model_runner
     runner.reload_weights(weights_iterator=self._iter_named_params())
-    runner.model.lm_head.quant_method.process_weights_after_loading(
-        runner.model.lm_head
-    )  # tied ones are packed a second time
+    # tied ones are packed a second time
+    runner.model.lm_head.quant_method.process_weights_after_loading(runner.model.lm_head)
     self.llm.reset_prefix_cache()

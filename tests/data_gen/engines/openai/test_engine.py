@@ -83,9 +83,8 @@ def test_vllm_gets_ids_and_gives_ids() -> None:
     with serving(always({"choices": choices, "usage": usage})) as server:
         sampler = engine(server, seeds=True)
         samples = ask(sampler, (7, 8), 2, temperature=0.7, top_p=0.9, stop=("\n",))
-    assert samples[0] == Sample(
-        token_ids=(3, 9, END), logprobs=(), finish="stop"
-    )  # one log-prob is missing, so none is given
+    # one log-prob is missing, so none is given
+    assert samples[0] == Sample(token_ids=(3, 9, END), logprobs=(), finish="stop")
     assert samples[1] == Sample(token_ids=(4, 4), logprobs=(-1.0, -2.0), finish="length")
     [request] = server.seen
     expected = {

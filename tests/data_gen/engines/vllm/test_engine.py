@@ -79,9 +79,8 @@ def test_seeds_draw_from_the_right_distribution(engine: VllmEngine, temperature:
 
 def test_ids_follow_from_seeds_whatever_runs_beside_and_however_long_the_prompts(engine: VllmEngine) -> None:
     rng = random.Random(2)
-    long = [
-        request(tuple(rng.choices(range(VOCAB), k=rng.randint(100, 170))), (i, i + 1000)) for i in range(80)
-    ]  # > 8192 tokens at once
+    # > 8192 tokens at once
+    long = [request(tuple(rng.choices(range(VOCAB), k=rng.randint(100, 170))), (i, i + 1000)) for i in range(80)]
     alone = [ask(engine, asked)[0] for asked in long[::8]]
     together = ask(engine, *long)[::8]
     same = [

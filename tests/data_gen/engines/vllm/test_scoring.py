@@ -40,9 +40,8 @@ def test_scores_equal_a_plain_forward_around_block_borders(engine: VllmEngine, l
     rng = random.Random(length)
     prefix = _ids(rng, length)
     continuations = [_ids(rng, size) for size in (1, 1, 2, 2, 3, 15, 31, 32, 33, 40, 65, 0)]
-    _check(
-        engine, prefix, [*continuations, continuations[3], (*continuations[4][:-1], 9)]
-    )  # one twice, one that shares all but its end
+    # one twice, one that shares all but its end
+    _check(engine, prefix, [*continuations, continuations[3], (*continuations[4][:-1], 9)])
 
 
 def test_what_was_sampled_before_is_scored_although_it_is_cached(engine: VllmEngine) -> None:

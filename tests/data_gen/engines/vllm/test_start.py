@@ -66,9 +66,8 @@ def test_seeds_variables_and_threads_are_left_alone_and_little_memory_changes_no
         with pytest.raises(UserError, match="runs a vLLM already"):
             VllmEngine(folder, end_ids=(), config=SMALL)
         answers = ask(wide, *requests)
-    with VllmEngine(
-        folder, end_ids=(), config=VllmConfig(kv_cache_gib=0.001)
-    ) as narrow:  # some 40 blocks of 32 tokens: rows start over
+    # some 40 blocks of 32 tokens: rows start over
+    with VllmEngine(folder, end_ids=(), config=VllmConfig(kv_cache_gib=0.001)) as narrow:
         again = ask(narrow, *requests)
     same = [a.token_ids == b.token_ids for [a], [b] in zip(answers, again, strict=True)]
     assert sum(same) >= 0.9 * len(same)

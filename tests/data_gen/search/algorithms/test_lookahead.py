@@ -47,9 +47,8 @@ def test_steps_ahead_are_kept_apart_and_charged() -> None:
         cycle=True,
     )
     ahead = [node for node in tree.nodes if node.source == "lookahead"]
-    assert (
-        len(ahead) == 2 * 2 + 2 * 1
-    )  # two children, two steps each (to the answer); then two children, one answer line each
+    # two children, two steps each (to the answer); then two children, one answer line each
+    assert len(ahead) == 2 * 2 + 2 * 1
     assert not any(node.votes for node in ahead) and not any(
         node in parent.steps() for node in ahead for parent in node.up()
     )

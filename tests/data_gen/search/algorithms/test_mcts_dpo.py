@@ -109,10 +109,8 @@ def test_a_walk_ends_at_the_horizon_and_moves_go_beyond_it() -> None:
     )
     [answer] = [node for node in tree.nodes if node.votes]
     assert answer.depth == 4
-    assert {node for node in tree.nodes if node.children} == {
-        tree.root,
-        *answer.path()[:-1],
-    }  # nothing beside the moves was expanded
+    # nothing beside the moves was expanded
+    assert {node for node in tree.nodes if node.children} == {tree.root, *answer.path()[:-1]}
 
 
 def test_the_committed_child_has_the_most_and_least_evenly_spread_visits() -> None:

@@ -67,9 +67,8 @@ def test_true_first_errors_are_found() -> None:
             letters = path_of(tree, path[-1])
             error = letters.index("b") + 1 if "b" in letters else 7
             before = path[error - 2] if error > 1 else tree.root
-            assert (
-                before.mc_correct > 0 and path[error - 1].mc_correct == 0
-            )  # low and high are neighbours, with the error between
+            # low and high are neighbours, with the error between
+            assert before.mc_correct > 0 and path[error - 1].mc_correct == 0
             assert path[error - 1].mc_total == 16 or path[error - 1].terminal
             found[error] += 1
         for node in tree.nodes:

@@ -68,6 +68,5 @@ def test_the_probe_saves_the_rollouts_of_what_is_decided_and_tokens_limit_the_re
     assert tree.stopped == "decided" and tree.root.visits == 4 and not any(node.rollouts() for node in tree.nodes)
     [tree] = grow(StepRollouts(n=4, m=8, token_budget=60), World.random(2))
     rolled = [node for node in tree.nodes if node.rollouts()]
-    assert (
-        tree.stopped == "budget" and tree.generated_tokens >= 60 and len(rolled) == 3
-    )  # the first solution's three letters
+    # the first solution's three letters
+    assert tree.stopped == "budget" and tree.generated_tokens >= 60 and len(rolled) == 3
