@@ -18,8 +18,7 @@ from data_gen.scorers.wording import filled, gold_solution
 
 TEMPLATE = (
     "{question}\n\nA solution, step by step:\n{solution}\n\nWhich is the first step that is wrong? Answer with its "
-    "number, or with "
-    '"none" if every step is right.'
+    'number, or with "none" if every step is right.'
 )
 GOLD_TEMPLATE = (
     "{question}\n\nA correct solution:\n{gold}\n\nAnother solution, step by step:\n{solution}\n\n"

@@ -65,8 +65,7 @@ def read_arms(
     gate(
         len(order) >= min_shared * len(seen) and len(order) > 0,
         f"claim: {len(order)} of {len(seen)} problems are verifiable in every row, table and seed and have every "
-        "metric, fewer than "
-        f"min_shared={min_shared:g}. Evaluate all arms on the same problems, or lower `min_shared`.",
+        f"metric, fewer than min_shared={min_shared:g}. Evaluate all arms on the same problems, or lower `min_shared`.",
     )
     values = {metric: {row: _array(arm, order, metric) for row, arm in arms.items()} for metric in metrics}
     return Arms(values, seeds, len(order), len(seen) - len(order))

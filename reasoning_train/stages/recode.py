@@ -2,7 +2,7 @@
 
 labels: {uses: value_targets, trees: "${stages.trees}", policy: "${stages.base}", targets: {uses: mc}}
 theirs: {uses: recode_targets, targets: "${stages.labels}", policy: "${stages.base}", model: "${stages.large}",
-problems: "${task.explore}"}
+         problems: "${task.explore}"}
 prm:    {uses: train_verifier, policy: "${stages.large}", targets: "${stages.theirs}", learning_rate: 1e-3, epochs: 3}
 """
 

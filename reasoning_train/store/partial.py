@@ -1,9 +1,11 @@
 """Progress of an unfinished artifact, kept in `<artifact>.partial/` and resumed by the same key.
 
-inputs.json digests of the inputs that the progress was made from log-<k>-of-<n>.jsonl finished problems (append_log.py)
-attempts-<k>-of-<n>.json attempts, wall time, counts and metrics of one shard; `done` once it is complete
-history-<k>-of-<n>.jsonl points of the curves work/ the stage's own files (trainer checkpoints) out/ what will be
-published
+inputs.json                   digests of the inputs that the progress was made from
+log-<k>-of-<n>.jsonl          finished problems (append_log.py)
+attempts-<k>-of-<n>.json      attempts, wall time, counts and metrics of one shard; `done` once it is complete
+history-<k>-of-<n>.jsonl      points of the curves
+work/                         the stage's own files (trainer checkpoints)
+out/                          what will be published
 """
 
 from __future__ import annotations

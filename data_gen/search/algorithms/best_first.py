@@ -1,7 +1,8 @@
 """Best-first search by look-ahead reward (He et al., Tree-PLV, arXiv 2407.00390, section 3.1).
 
-No tree-building code was released. The reward of a step is the share of completions from it that end right: `scorer:
-{uses: rollouts, m: 8}`. The paper discards these completions; here they stay in the tree as leaves with their outcomes.
+No tree-building code was released. The reward of a step is the share of completions from it that end right:
+`scorer: {uses: rollouts, m: 8}`. The paper discards these completions; here they stay in the tree as leaves with their
+outcomes.
 """
 
 from __future__ import annotations

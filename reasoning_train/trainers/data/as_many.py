@@ -1,7 +1,7 @@
 """`as_many_as` and `as_many_tokens_as`: stages that select rows take as many rows or trained tokens as another
 selection.
 
-TrainedTokens tokens are the tokens that carry loss, by weight: a solution's own tokens except masked ones, both sides
+Trained tokens are the tokens that carry loss, by weight: a solution's own tokens except masked ones, both sides
 of a pair, or the targets of a path.
 """
 
