@@ -87,6 +87,11 @@ def load_causal(weights: Path, *, lm_head: bool = True, **kwargs: Any) -> Any:
         return load_whole(AutoModelForCausalLM, weights, lm_head=False, **kwargs)
 
 
+def unwrapped(model: Any) -> Any:
+    """The transformers model itself, also if peft wraps it."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
 def is_adapter(weights: Path) -> bool:
     """Whether a folder holds adapters instead of a whole model."""
     return (weights / "adapter_config.json").exists()

@@ -17,7 +17,7 @@ from data_gen.errors import UserError
 from data_gen.extractors import EXTRACTORS, Extractor
 from data_gen.extractors.mark import AnswerMark
 from data_gen.marks import Marks
-from data_gen.records.segment import Kind, Segment
+from data_gen.records.segment import Kind, Segment, said
 from data_gen.registry import Part
 from data_gen.segmenter import Segmenter
 
@@ -235,8 +235,7 @@ class StepCodec:
         tool outputs."""
         if not self.format.task.marks:
             return self.format.extract_answer(self.decode(token_ids))
-        said = (segment.text for segment in self.split(token_ids) if segment.kind.answers)
-        return self.format.extract_answer("".join(said))
+        return self.format.extract_answer(said(self.split(token_ids)))
 
     def _only_ends(self, text: str) -> bool:
         return not text.strip() and any(end in text for end in self.format.task.ends)

@@ -65,6 +65,7 @@ def _sample(ids: Sequence[int], most: int) -> Sample:
 
 def _from_table(table: Mapping[Prefix, Sequence[int]]) -> Script:
     def look_up(prefix: Prefix, seed: int) -> Sequence[int]:
+        """The table's ids, whatever the seed."""
         if prefix not in table:
             raise UserError(
                 f"The script has no continuation for the prefix {prefix}; add it to the table ({len(table)} entries)."

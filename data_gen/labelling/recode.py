@@ -13,9 +13,9 @@ from data_gen.errors import UserError
 from data_gen.format import StepCodec
 from data_gen.labelling.targets.base import PROMPT_END
 from data_gen.records.labels import StepPair, ValueTarget
+from data_gen.records.prefix import Prefix
 from data_gen.records.problem import Problem
 from data_gen.records.segment import Kind, Segment
-from data_gen.scorers.base import Prefix
 from data_gen.verifiers.heads import step_ends
 from data_gen.verifiers.reading import PrefixReader, Readout
 

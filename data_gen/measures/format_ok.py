@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from data_gen.measures import MEASURES
 from data_gen.measures.base import Direction, Measure, MeasuredTask
 from data_gen.records.problem import Problem
+from data_gen.records.segment import said
 from data_gen.records.solution import Solution
 
 
@@ -29,6 +30,5 @@ class FormatOk(Measure):
 
     def of(self, task: MeasuredTask, problem: Problem, solution: Solution) -> dict[str, float]:
         """It does not depend on the verdict."""
-        said = "".join(s.text for s in solution.segments if s.kind.answers)
-        found = task.format.extract[0].find(said, task.format.answer_mark)
+        found = task.format.extract[0].find(said(solution.segments), task.format.answer_mark)
         return {"format_ok": float(solution.finish != "length" and found is not None)}

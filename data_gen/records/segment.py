@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -77,3 +78,8 @@ class Segment:
 
 
 KINDS = tuple(map(str, Kind))
+
+
+def said(segments: Iterable[Segment]) -> str:
+    """The text that a final answer may be read from: neither thoughts nor tool outputs."""
+    return "".join(segment.text for segment in segments if segment.kind.answers)

@@ -1,5 +1,5 @@
 """Scorers: verifiers, value heads, rollouts, self-evaluation, exact checkers. There is one file per scorer."""
 
-from data_gen.scorers.base import SCORERS, GrantedGold, Prefix, Rollout, Score, Scorer, ScorerConfig, Tools
+from data_gen.scorers.base import SCORERS, GrantedGold, Rollout, Score, Scorer, ScorerConfig, Tools
 
-__all__ = ["SCORERS", "GrantedGold", "Prefix", "Rollout", "Score", "Scorer", "ScorerConfig", "Tools"]
+__all__ = ["SCORERS", "GrantedGold", "Rollout", "Score", "Scorer", "ScorerConfig", "Tools"]

@@ -8,8 +8,9 @@ from typing import Literal
 from pydantic import Field
 
 from data_gen.engines.base import LM
+from data_gen.records.prefix import Prefix
 from data_gen.records.scales import Scale
-from data_gen.scorers.base import SCORERS, Prefix, Score, ScorerConfig, Tools
+from data_gen.scorers.base import SCORERS, Score, ScorerConfig, Tools
 
 
 @SCORERS.register("constant")

@@ -7,8 +7,9 @@ from typing import Literal
 
 from data_gen.engines.base import LM
 from data_gen.errors import UserError
+from data_gen.records.prefix import Prefix
 from data_gen.records.scales import Scale
-from data_gen.scorers.base import SCORERS, GrantedGold, Prefix, Score, ScorerConfig, Tools
+from data_gen.scorers.base import SCORERS, GrantedGold, Score, ScorerConfig, Tools
 
 
 @SCORERS.register("exact_steps")

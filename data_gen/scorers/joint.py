@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from data_gen.engines.base import LM
 from data_gen.errors import UserError
+from data_gen.records.prefix import Prefix
 from data_gen.records.scales import Scale
-from data_gen.scorers.base import SCORERS, Prefix, Score, ScorerConfig, Tools
+from data_gen.scorers.base import SCORERS, Score, ScorerConfig, Tools
 
 if TYPE_CHECKING:
     from data_gen.verifiers.heads import HeadConfig

@@ -9,8 +9,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from data_gen.engines.base import LM, stream_seed
+from data_gen.records.prefix import Prefix
 from data_gen.records.scales import Scale, clip_p, sigmoid
-from data_gen.scorers.base import SCORERS, GrantedGold, Prefix, Score, ScorerConfig, Tools
+from data_gen.scorers.base import SCORERS, GrantedGold, Score, ScorerConfig, Tools
 from data_gen.scorers.exact_steps import all_right
 
 

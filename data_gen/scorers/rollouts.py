@@ -14,8 +14,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data_gen.engines.base import LM, Sample, Sampling
+from data_gen.records.prefix import Prefix
 from data_gen.records.scales import Scale
-from data_gen.scorers.base import SCORERS, GrantedGold, Prefix, Rollout, Score, ScorerConfig, Tools
+from data_gen.scorers.base import SCORERS, GrantedGold, Rollout, Score, ScorerConfig, Tools
 
 
 class Sequential(BaseModel):

@@ -15,8 +15,9 @@ from pydantic import model_validator
 
 from data_gen.engines.base import LM
 from data_gen.errors import UserError
+from data_gen.records.prefix import Prefix
 from data_gen.records.scales import Scale, sigmoid
-from data_gen.scorers.base import SCORERS, Prefix, Score, ScorerConfig, Tools
+from data_gen.scorers.base import SCORERS, Score, ScorerConfig, Tools
 from data_gen.scorers.wording import filled, gold_solution, written
 
 TEMPLATE = "{question}\n\nSolution so far:\n{solution}\n\nIs the solution so far (A) correct or (B) incorrect?"

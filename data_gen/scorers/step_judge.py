@@ -12,8 +12,9 @@ from pydantic import Field, model_validator
 
 from data_gen.engines.base import LM, Sampling
 from data_gen.errors import UserError
+from data_gen.records.prefix import Prefix
 from data_gen.records.scales import Scale
-from data_gen.scorers.base import SCORERS, Prefix, Score, ScorerConfig, Tools
+from data_gen.scorers.base import SCORERS, Score, ScorerConfig, Tools
 from data_gen.scorers.wording import filled, gold_solution
 
 TEMPLATE = (

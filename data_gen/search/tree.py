@@ -17,11 +17,12 @@ from itertools import islice
 from data_gen.engines.base import LM, Sample
 from data_gen.errors import UserError
 from data_gen.format import StepCodec
+from data_gen.records.prefix import Prefix
 from data_gen.records.problem import Problem
 from data_gen.records.scales import Scale, check, convert, convertible
 from data_gen.records.segment import Kind
 from data_gen.records.trees import Tree
-from data_gen.scorers.base import GrantedGold, Prefix, Rollout, Scorer
+from data_gen.scorers.base import GrantedGold, Rollout, Scorer
 from data_gen.search.drawing import Pen
 from data_gen.search.expand import Expand, same_step
 from data_gen.search.node import Node

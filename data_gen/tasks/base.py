@@ -6,7 +6,7 @@ A task is a frozen pydantic model. Its fields are its configuration in the recip
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
@@ -17,7 +17,7 @@ from data_gen.graders.auto import Auto
 from data_gen.measures import MEASURES, Direction, Measure
 from data_gen.measures.base import is_taken
 from data_gen.records.problem import Problem
-from data_gen.records.segment import Segment
+from data_gen.records.segment import Segment, said
 from data_gen.records.solution import Solution
 from data_gen.records.verdict import Answer, Grade
 from data_gen.registry import Piece, Unkeyed
@@ -124,8 +124,3 @@ class Task(Piece, ABC):
     def files(self) -> dict[str, Path]:
         """Local files that the problems come from, by field name. Their bytes enter the key."""
         return {}
-
-
-def said(segments: Iterable[Segment]) -> str:
-    """The text that an answer may be read from."""
-    return "".join(segment.text for segment in segments if segment.kind.answers)

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from data_gen.format import StepCodec
+from data_gen.records.prefix import Prefix
 from data_gen.records.segment import Kind, Segment
-from data_gen.scorers.base import Prefix
 from data_gen.verifiers.heads import ReadAt, step_ends
 
 

@@ -153,6 +153,16 @@ Sizes = Callable[[Ref], dict[str, Any]]
 """What an estimator knows about an input: its estimate, or the exact rows of a finished artifact."""
 
 
+def rows_of(field: str) -> Callable[[Any, Sizes], dict[str, Any]]:
+    """Estimator of a stage that makes at most one row per row of the input in `field`."""
+
+    def at_most_its_rows(config: Any, sizes: Sizes) -> dict[str, Any]:
+        """The number of the input's rows, if it is known."""
+        return {name: value for name, value in sizes(getattr(config, field)).items() if name == "rows"}
+
+    return at_most_its_rows
+
+
 @dataclass(frozen=True, slots=True)
 class Maker:
     """A stage that may have made what a reference points to, e.g. `Maker("rounds.grow.1.tuned", "sft", config)`."""
@@ -177,7 +187,7 @@ class Made(Protocol):
         their inputs (`carries`)."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class StageDef:
     """A registered stage. `run` is its function; `finish` sets the function that runs once over the merged rows."""
 
@@ -290,23 +300,24 @@ def stage(
     field of a `KindOf` output."""
 
     def enter(function: Callable[[Any, Any], None]) -> StageDef:
+        """The stage of a function, registered."""
         parameters = list(inspect.signature(function).parameters)
         config = get_type_hints(function)[parameters[0]]
         same_kind = next((kind.field for kind in outputs.values() if isinstance(kind, KindOf)), None)
         made = StageDef(
-            name,
-            version,
-            config,
-            function,
-            dict(outputs),
-            unit,
-            seeded,
-            across_seeds,
-            heavy,
-            distributed,
-            scores,
-            carries or same_kind,
-            tuple(always),
+            name=name,
+            version=version,
+            config=config,
+            run=function,
+            outputs=dict(outputs),
+            unit=unit,
+            seeded=seeded,
+            across_seeds=across_seeds,
+            heavy=heavy,
+            distributed=distributed,
+            scores=scores,
+            carries=carries or same_kind,
+            always=tuple(always),
         )
         return STAGES.register(name)(made)
 

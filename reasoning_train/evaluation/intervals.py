@@ -36,6 +36,11 @@ class Estimate:
         return self.high - self.low
 
     @property
+    def numbers(self) -> list[float]:
+        """[value, low, high], as manifests store it."""
+        return [self.value, self.low, self.high]
+
+    @property
     def turned(self) -> Estimate:
         """The estimate with its sign reversed."""
         return Estimate(-self.value, -self.high, -self.low)

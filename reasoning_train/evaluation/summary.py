@@ -232,6 +232,5 @@ def _estimates(
         found |= zip(some, intervals(values, bounds), strict=True)
     result: dict[str, dict[str, list[float]]] = {}
     for policy, metric in names:
-        estimate = found[policy, metric]
-        result.setdefault(policy, {})[metric] = [estimate.value, estimate.low, estimate.high]
+        result.setdefault(policy, {})[metric] = found[policy, metric].numbers
     return result

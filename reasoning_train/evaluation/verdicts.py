@@ -55,8 +55,8 @@ class Finding:
             "metric": self.metric,
             "claim": self.claim,
             "verdict": self.verdict,
-            "estimate": _numbers(self.estimate),
-            "per_seed": [_numbers(one) for one in self.per_seed],
+            "estimate": self.estimate.numbers,
+            "per_seed": [one.numbers for one in self.per_seed],
         }
 
     def cells(self) -> list[str]:
@@ -157,7 +157,3 @@ def _weighted(weights: Mapping[str, float], arms: Mapping[str, np.ndarray]) -> n
 def _share(holds: Any) -> float:
     found = list(holds)
     return sum(found) / len(found)
-
-
-def _numbers(estimate: Estimate) -> list[float]:
-    return [estimate.value, estimate.low, estimate.high]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reasoning_train.packing.ancestry import ancestry
-from reasoning_train.packing.columns import Columns
+from reasoning_train.packing.columns import TraceColumns
 from reasoning_train.packing.forest import Forest, grow
 from reasoning_train.packing.rows import Row
 
@@ -74,7 +74,7 @@ def _learnt(packs: Sequence[Sequence[Row]], forests: Sequence[Forest], width: in
     predictions, readings, n = _Unique(), _Unique(), 0
     tokens: list[tuple[int, float, int]] = []
     values: list[tuple[int, float, float, int]] = []
-    told = Columns([trace for rows in packs for row in rows for trace in row.traces])
+    told = TraceColumns([trace for rows in packs for row in rows for trace in row.traces])
     for b, (rows, forest) in enumerate(zip(packs, forests, strict=True)):
         for trace, columns in zip((trace for row in rows for trace in row.traces), forest.columns, strict=True):
             for t in range(1, len(trace)):

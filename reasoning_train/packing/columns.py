@@ -1,4 +1,4 @@
-"""Columns of traces in a batch: further data that losses read at each token, for any packing.
+"""TraceColumns of traces in a batch: further data that losses read at each token, for any packing.
 
 A column of ids is part of a prediction's key: two teachers' tokens at one column of a packed tree are two predictions.
 Other numbers are stored per token.
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     import torch
 
 
-class Columns:
+class TraceColumns:
     """Collects, token by token, the columns that all traces with weighted tokens have.
 
     >>> trace = Trace((5, 9), (0.0, 1.0), columns={"ids": ((0, 0), (4, 7)), "p": (0.0, 0.5)})
-    >>> columns = Columns([trace])
+    >>> columns = TraceColumns([trace])
     >>> [*columns.read(trace, 1)], columns.told
     ([(4, 7)], {'ids': [(4, 7)], 'p': [0.5]})
     """

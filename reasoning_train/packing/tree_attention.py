@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from data_gen.checkpoints import unwrapped
 from data_gen.errors import UserError
 from reasoning_train.packing import flex, varlen
 from reasoning_train.packing.ancestry import Ancestry, ancestry
@@ -107,7 +108,7 @@ def forest_attention(model: Any, backend: Backend | None = None) -> ForestAttent
     backend: None chooses FlexAttention on CUDA, gathered keys elsewhere. UserError for models in whose layers packed
     rows would see each other.
     """
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    inner = unwrapped(model)
     windows = _windows(inner)
     if backend is None:
         drops = bool(getattr(inner.config, "attention_dropout", 0))  # FlexAttention has no dropout
@@ -123,7 +124,7 @@ def row_attention(model: Any, *, bf16: bool) -> ForestAttention | None:
 
     `bf16`: passes compute in bfloat16, whatever the type of the weights.
     """
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    inner = unwrapped(model)
     return forest_attention(inner, "varlen") if varlen.available(inner, bf16=bf16) else None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from reasoning_train.api.digest import file_digest
 from reasoning_train.recipe.errors import Problems
 from reasoning_train.recipe.yaml_core import join
 
@@ -38,8 +39,7 @@ class LeafFiles:
 def digest(path: Path) -> str:
     """sha256, hex, of a file's bytes, or over the names and digests of a folder's files."""
     if path.is_file():
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return file_digest(path)
     whole = hashlib.sha256()
     for inside in sorted(p for p in path.rglob("*") if p.is_file()):
         whole.update(f"{inside.relative_to(path).as_posix()}\0{digest(inside)}\n".encode())

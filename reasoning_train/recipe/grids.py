@@ -104,6 +104,7 @@ def placed(written: Any, values: Mapping[str, Any]) -> tuple[Any, set[str]]:
     read: set[str] = set()
 
     def place(value: Any) -> Any:
+        """The value with all references in it replaced."""
         if isinstance(value, Mapping):
             return {name: place(item) for name, item in value.items()}
         if isinstance(value, list):

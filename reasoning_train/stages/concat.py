@@ -12,6 +12,7 @@ those of the later source are renumbered where their number is taken. Merged pro
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -23,7 +24,7 @@ from data_gen.errors import UserError
 from data_gen.mixing import Numbering, mixed_sizes
 from reasoning_train.api.refs import Ref, RowsRef
 from reasoning_train.api.stage import Context, Gate, Input, KindOf, Sizes, StageConfig, at_most, gate, stage
-from reasoning_train.store.inputs import read_tasks, write_tasks
+from reasoning_train.store.inputs import DISJOINT, read_tasks, write_tasks
 from reasoning_train.store.row_access import RowAccess
 from reasoning_train.store.rows import write_rows
 from reasoning_train.store.units import NUMBER_COLUMN, Unit, read_units
@@ -89,11 +90,12 @@ def concat(config: ConcatConfig, ctx: Context) -> None:
     )
     write_rows(out, kind, _rows(placed, inputs, kind))
     ctx.count("out", len(placed))
-    ctx.metric("sources", {str(part.rows): sum(p.source == i for p in placed) for i, part in enumerate(config.parts)})
+    taken = Counter(one.source for one in placed)
+    ctx.metric("sources", {str(part.rows): taken[i] for i, part in enumerate(config.parts)})
     if kind == "problems":
         write_tasks(out, _tasks(config, inputs))
-        promises = [source.manifest["metrics"].get("disjoint_splits", False) for source in inputs]
-        ctx.metric("disjoint_splits", all(promises))
+        promises = [source.manifest["metrics"].get(DISJOINT, False) for source in inputs]
+        ctx.metric(DISJOINT, all(promises))
 
 
 @concat.estimate

@@ -8,15 +8,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from data_gen.records.problem import Problem
 from reasoning_train.api.refs import OutputKind, ProblemsRef, Ref
-from reasoning_train.api.stage import Context, Input, Made, Sizes, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Input, Made, StageConfig, gate, rows_of, stage
 from reasoning_train.stages.fits import tasks
-from reasoning_train.store.inputs import read_problems, read_tasks, write_tasks
+from reasoning_train.store.inputs import DISJOINT, pass_on_tasks, read_problems
 from reasoning_train.store.rows import write_rows
 
 
@@ -53,8 +53,7 @@ def decontaminate(config: DecontaminateConfig, ctx: Context) -> None:
         f"decontaminate: every row of {config.problems} repeats a problem of {', '.join(sets)}. Train on another "
         "split.",
     )
-    write_tasks(out, read_tasks(source))
-    ctx.metric("disjoint_splits", source.manifest.get("metrics", {}).get("disjoint_splits", False))
+    pass_on_tasks(source, out, ctx)
 
 
 @decontaminate.check
@@ -70,16 +69,13 @@ def fits(config: DecontaminateConfig, made: Made) -> Iterator[tuple[str, str]]:
                 )
 
 
-@decontaminate.estimate
-def size(config: DecontaminateConfig, sizes: Sizes) -> dict[str, Any]:
-    """At most all problems."""
-    return {name: value for name, value in sizes(config.problems).items() if name == "rows"}
+decontaminate.estimate(rows_of("problems"))
 
 
 def _require_disjoint(sets: dict[str, Input]) -> None:
     for name, source in sets.items():
         gate(
-            bool(source.manifest.get("metrics", {}).get("disjoint_splits")),
+            bool(source.manifest["metrics"].get(DISJOINT)),
             f"decontaminate: match=exact is for tasks whose splits are disjoint by construction; {name} does not "
             "promise that. Use match=ngram.",
         )

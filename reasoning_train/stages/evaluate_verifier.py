@@ -286,7 +286,7 @@ def _with_figures(table: dict[str, Any], figures: dict[str, dict[str, Figure]]) 
 
 def _numbers(figure: Figure) -> list[float]:
     """[value, low, high], or [value] if there is no valid interval."""
-    return [figure] if isinstance(figure, float) else [figure.value, figure.low, figure.high]
+    return [figure] if isinstance(figure, float) else figure.numbers
 
 
 def _shown(figure: Figure) -> str:

@@ -13,7 +13,7 @@ from data_gen.records.solution import Solution
 from data_gen.records.verdict import Verdict
 from data_gen.tasks import Task
 from reasoning_train.api.refs import ProblemsRef
-from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, StageConfig, gate, rows_of, stage
 from reasoning_train.store.inputs import load_task, read_problems
 from reasoning_train.store.rows import write_rows
 
@@ -42,10 +42,7 @@ def gold(config: GoldConfig, ctx: Context) -> None:
     )
 
 
-@gold.estimate
-def size(config: GoldConfig, sizes: Sizes) -> dict[str, Any]:
-    """At most one row per problem."""
-    return {name: value for name, value in sizes(config.problems).items() if name == "rows"}
+gold.estimate(rows_of("problems"))
 
 
 def _rows(problems: Iterator[Problem], task: Task, config: GoldConfig, ctx: Context) -> Iterator[dict[str, Any]]:

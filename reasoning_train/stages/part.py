@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from data_gen.records.problem import Problem
 from reasoning_train.api.refs import ProblemsRef
 from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
-from reasoning_train.store.inputs import read_problems, read_tasks, write_tasks
+from reasoning_train.store.inputs import pass_on_tasks, read_problems
 from reasoning_train.store.rows import write_rows
 
 
@@ -51,8 +51,7 @@ def part(config: PartConfig, ctx: Context) -> None:
         f"part: part {config.part} of {config.of} of {config.problems} has no problem. Divide into fewer parts, or "
         "bring more problems.",
     )
-    write_tasks(out, read_tasks(source))
-    ctx.metric("disjoint_splits", source.manifest["metrics"].get("disjoint_splits", False))
+    pass_on_tasks(source, out, ctx)
 
 
 @part.estimate

@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from data_gen.errors import UserError
 from data_gen.records.problem import Problem
 from reasoning_train.api.refs import ProblemsRef, SolutionsRef, TableRef
-from reasoning_train.api.stage import Context, Gate, Input, Made, Sizes, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Gate, Input, Made, StageConfig, gate, rows_of, stage
 from reasoning_train.evaluation.groups import Where, check_known
 from reasoning_train.evaluation.groups import fits as suits
 from reasoning_train.stages.fits import other_problems, row_misfit
-from reasoning_train.store.inputs import read_problems, read_tasks, write_tasks
+from reasoning_train.store.inputs import pass_on_tasks, read_problems
 from reasoning_train.store.rows import Rows, write_rows
 
 Range = tuple[float, float]
@@ -78,8 +78,7 @@ def pick_problems(config: PickProblemsConfig, ctx: Context) -> None:
         f"pick_problems: {n} problems of {config.problems} are left, fewer than min_rows={config.min_rows}. Widen what "
         "they must fulfil; the manifest's counts say what cost most.",
     )
-    write_tasks(out, read_tasks(source))
-    ctx.metric("disjoint_splits", source.manifest["metrics"].get("disjoint_splits", False))
+    pass_on_tasks(source, out, ctx)
 
 
 @pick_problems.check
@@ -92,10 +91,7 @@ def fits(config: PickProblemsConfig, made: Made) -> Iterator[tuple[str, str]]:
         yield "row", message
 
 
-@pick_problems.estimate
-def size(config: PickProblemsConfig, sizes: Sizes) -> dict[str, Any]:
-    """At most all problems."""
-    return {name: value for name, value in sizes(config.problems).items() if name == "rows"}
+pick_problems.estimate(rows_of("problems"))
 
 
 Test = tuple[str, Callable[[Problem], bool]]

@@ -16,7 +16,7 @@ from pydantic import Field
 from data_gen.errors import UserError
 from data_gen.records.labels import StepPair, ValueTarget
 from reasoning_train.api.refs import BackboneRef, ModelRef, PairsRef, ProblemsRef, Ref, ValueTargetsRef
-from reasoning_train.api.stage import Context, Gate, Made, Sizes, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Gate, Made, StageConfig, gate, rows_of, stage
 from reasoning_train.store.rows import Rows, write_rows
 
 if TYPE_CHECKING:
@@ -81,16 +81,10 @@ def recode_pairs(config: RecodePairsConfig, ctx: Context) -> None:
     _write("recode_pairs", "pairs", _recoded(rows, recoder.pair, config, ctx), config, ctx)
 
 
-@recode_targets.estimate
-def targets_size(config: RecodeTargetsConfig, sizes: Sizes) -> dict[str, Any]:
-    """At most as many rows."""
-    return {key: n for key, n in sizes(config.targets).items() if key == "rows"}
+recode_targets.estimate(rows_of("targets"))
 
 
-@recode_pairs.estimate
-def pairs_size(config: RecodePairsConfig, sizes: Sizes) -> dict[str, Any]:
-    """At most as many rows."""
-    return {key: n for key, n in sizes(config.pairs).items() if key == "rows"}
+recode_pairs.estimate(rows_of("pairs"))
 
 
 def _recoder(config: RecodeConfig, ctx: Context) -> Recoder:

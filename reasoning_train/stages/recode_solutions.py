@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from reasoning_train.api.refs import ModelRef, SolutionsRef
-from reasoning_train.api.stage import Context, Gate, Sizes, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Gate, StageConfig, gate, rows_of, stage
 from reasoning_train.store.inputs import read_solutions
 from reasoning_train.store.rows import write_rows
 
@@ -52,10 +52,7 @@ def recode_solutions(config: RecodeSolutionsConfig, ctx: Context) -> None:
     )
 
 
-@recode_solutions.estimate
-def size(config: RecodeSolutionsConfig, sizes: Sizes) -> dict[str, Any]:
-    """At most as many rows as solutions."""
-    return {key: n for key, n in sizes(config.solutions).items() if key == "rows"}
+recode_solutions.estimate(rows_of("solutions"))
 
 
 def _rows(

@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from data_gen.records.labels import StepPair
 from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import ModelRef, PairsRef
-from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, StageConfig, gate, rows_of, stage
 from reasoning_train.process.memory.weights import SCORED, WeightBytes
 from reasoning_train.store.rows import Rows, write_rows
 from reasoning_train.trainers.config import Precision
@@ -74,10 +74,7 @@ def reference(config: ReferenceConfig, ctx: Context) -> None:
     ctx.count("out", write_rows(ctx.output("data"), kind="pairs", rows=rows))
 
 
-@reference.estimate
-def size(config: ReferenceConfig, sizes: Sizes) -> dict[str, Any]:
-    """As many rows as pairs."""
-    return {key: n for key, n in sizes(config.pairs).items() if key == "rows"}
+reference.estimate(rows_of("pairs"))
 
 
 def pair_logprobs(objective: Objective, rows: list[Row], pad: int, tokens: int) -> Iterator[tuple[float, float]]:

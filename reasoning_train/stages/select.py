@@ -132,6 +132,7 @@ def _counter(config: SelectConfig, ctx: Context) -> Counted:
         codec = load_policy_text(ctx.input(config.policy).path).codec
 
     def count(solution: Solution) -> float:
+        """Trained tokens of a solution."""
         if solution.token_ids:
             return solution.trained_tokens
         if codec is None:

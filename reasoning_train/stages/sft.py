@@ -100,6 +100,11 @@ class SFTConfig(Training):
             )
         return self
 
+    @property
+    def mixed(self) -> list[Mixed]:
+        """The sources, with a bare reference as `Mixed`."""
+        return self.data if isinstance(self.data, list) else [Mixed(solutions=self.data)]
+
     def placement_problems(self, world: int, deepspeed: str | None) -> Iterator[str]:
         """`until` decodes during training, which ZeRO-3 cannot do."""
         yield from super().placement_problems(world, deepspeed)
@@ -156,9 +161,9 @@ def sft(config: SFTConfig, ctx: Context) -> None:
 def fits(config: SFTConfig, made: Made) -> Iterator[tuple[str, str]]:
     """An existing head beside the policy has the same config; targets convert to the head's scale; solutions have the
     teacher that a loss reads."""
-    sources = [one.solutions for one in config.data] if isinstance(config.data, list) else [config.data]
-    for name in (name for ref in sources for name in _untaught(ref, made)) if (reading := _distils(config)) else ():
-        yield "data", f"{name!r} gives solutions without a teacher, which loss {reading!r} reads. {SOFTEN}"
+    if reading := _distils(config):
+        for name in (name for one in config.mixed for name in _untaught(one.solutions, made)):
+            yield "data", f"{name!r} gives solutions without a teacher, which loss {reading!r} reads. {SOFTEN}"
     if config.value is None:
         return
     for maker, head in heads(made, config.policy):
@@ -196,8 +201,7 @@ def _objective(config: SFTConfig, policy: Policy, folder: Path) -> Objective:
 @sft.estimate
 def cost(config: SFTConfig, sizes: Sizes) -> dict[str, Any]:
     """Evaluations on dev up to the token limit, and the memory of weights, gradients and optimizer."""
-    data = [one.solutions for one in config.data] if isinstance(config.data, list) else [config.data]
-    result = training_cost(config, config.policy, data, sizes)
+    result = training_cost(config, config.policy, [one.solutions for one in config.mixed], sizes)
     if config.until and config.max_steps:
         evaluations = (config.max_steps - config.until.start) // config.until.every + 1
         calls = evaluations * min(config.until.limit, sizes(config.until.problems).get("rows", config.until.limit))
@@ -214,17 +218,16 @@ def _sources(config: SFTConfig, policy: Policy, ctx: Context) -> tuple[list[Trai
     from reasoning_train.trainers.fit import TrainingSource
 
     limit = min(config.max_length or policy.context, policy.context)
-    mixed = config.data if isinstance(config.data, list) else [Mixed(solutions=config.data)]
     parts = [
         encode_solutions(read_solutions(ctx.input(part.solutions)), policy.codec, limit, config.masked)
-        for part in mixed
+        for part in config.mixed
     ]
     if config.value:
         targets = (ValueTarget.from_row(row) for row in Rows(ctx.input(config.value.targets).path))
         parts[0] += encode_values(
             targets, policy.codec, config.value.head, limit, vocabulary=policy.model.config.vocab_size
         )
-    for part, source in zip(parts, mixed, strict=True):
+    for part, source in zip(parts, config.mixed, strict=True):
         gate(
             bool(part.rows),
             f"sft: no rows of {source.solutions} to train on (dropped: {part.why(limit)}).{part.offending(limit)}",
@@ -237,4 +240,4 @@ def _sources(config: SFTConfig, policy: Policy, ctx: Context) -> tuple[list[Trai
         f"sft: {len(untaught)} of {sum(len(part.rows) for part in parts)} rows have no teacher, which loss "
         f"{_distils(config)!r} reads. {SOFTEN}",
     )
-    return [TrainingSource(part.rows, source.share) for part, source in zip(parts, mixed, strict=True)], limit
+    return [TrainingSource(part.rows, source.share) for part, source in zip(parts, config.mixed, strict=True)], limit

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import ModelRef, SolutionsRef
-from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Made, StageConfig, gate, rows_of, stage
 from reasoning_train.process.memory.weights import SCORED, WeightBytes
 from reasoning_train.stages.fits import text_only
 from reasoning_train.store.inputs import read_solutions
@@ -85,10 +85,7 @@ def fits(config: SoftenConfig, made: Made) -> Iterator[tuple[str, str]]:
         yield "data", f"{name!r} gives solutions without token ids for the teacher to read. {RECODE}"
 
 
-@soften.estimate
-def size(config: SoftenConfig, sizes: Sizes) -> dict[str, Any]:
-    """As many rows as solutions."""
-    return {key: n for key, n in sizes(config.data).items() if key == "rows"}
+soften.estimate(rows_of("data"))
 
 
 def _readable(config: SoftenConfig, ctx: Context, teacher: Policy) -> Iterator[Solution]:

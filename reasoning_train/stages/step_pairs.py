@@ -55,6 +55,7 @@ def step_pairs(config: StepPairsConfig, ctx: Context) -> None:
     tokens = 0.0
 
     def counted() -> Iterator[StepPair]:
+        """The pairs unchanged, each counted."""
         nonlocal tokens
         for pair in pairs:
             margins.add([pair.margin])

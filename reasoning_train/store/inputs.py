@@ -14,7 +14,7 @@ from data_gen.records.solution import Solution
 from data_gen.records.trees import Tree, read_trees
 from data_gen.tasks import TASKS, Task
 from data_gen.tasks.merged import Merged
-from reasoning_train.api.stage import Input
+from reasoning_train.api.stage import Context, Input
 from reasoning_train.store.rows import Rows
 
 
@@ -60,6 +60,8 @@ def count_rows(source: Input, limit: int | None = None) -> int:
     return rows if limit is None else min(rows, limit)
 
 
+DISJOINT = "disjoint_splits"
+"""Metric of problem rows: no two splits of their tasks can share a problem."""
 TASKS_FILE = "tasks.json"
 """File beside problem rows, with the name of each of their tasks (`Problem.task`) and its configuration."""
 
@@ -82,6 +84,12 @@ def read_tasks(source: Input) -> dict[str, dict[str, Any]]:
 def write_tasks(folder: Path, tasks: Mapping[str, Mapping[str, Any]]) -> None:
     """Write the tasks of problems beside their rows."""
     (folder / TASKS_FILE).write_text(json.dumps(tasks, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def pass_on_tasks(source: Input, folder: Path, ctx: Context) -> None:
+    """Give problems that were picked from `source` its tasks, and its promise that splits are disjoint."""
+    write_tasks(folder, read_tasks(source))
+    ctx.metric(DISJOINT, source.manifest["metrics"].get(DISJOINT, False))
 
 
 def build_task(config: Mapping[str, Any]) -> Task:

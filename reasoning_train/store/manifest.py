@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from data_gen.errors import UserError
+from reasoning_train.api.digest import file_digest
 from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.refs import Ref
 from reasoning_train.store.code import code_version
@@ -66,12 +67,6 @@ def _tree_digest(files: Mapping[str, list[Any]]) -> str:
     return hashlib.sha256(
         json.dumps(sorted((name, digest) for name, (_, digest) in files.items())).encode()
     ).hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file's bytes, hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _names(folder: Path) -> list[str]:

@@ -5,7 +5,6 @@ A trainer's optimizer state is the only pickle that is ever read, and only if it
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -13,6 +12,7 @@ import shutil
 from pathlib import Path
 
 from data_gen.errors import UserError
+from reasoning_train.api.digest import file_digest
 
 SEAL = "whole.json"
 
@@ -21,7 +21,7 @@ def seal(folder: Path, *, world: int = 1) -> None:
     """Write the seal last, atomically. A kill before this leaves a folder that `newest_whole` removes. `world`: number
     of processes that wrote the checkpoint."""
     files = {
-        str(p.relative_to(folder)): [p.stat().st_size, _sha256(p)]
+        str(p.relative_to(folder)): [p.stat().st_size, file_digest(p)]
         for p in sorted(folder.rglob("*"))
         if p.is_file() and p.name != SEAL
     }
@@ -38,7 +38,7 @@ def is_whole(folder: Path) -> bool:
     try:
         files = json.loads((folder / SEAL).read_text(encoding="utf-8"))["files"]
         return all(
-            (folder / name).stat().st_size == size and _sha256(folder / name) == digest
+            (folder / name).stat().st_size == size and file_digest(folder / name) == digest
             for name, (size, digest) in files.items()
         )
     except (OSError, ValueError, KeyError, TypeError):
@@ -68,8 +68,3 @@ def _of_world(folder: Path, world: int) -> Path:
             f"{found} again, or remove {folder.parent} to train from the start."
         )
     return folder
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

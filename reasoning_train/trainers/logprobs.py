@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from data_gen.checkpoints import unwrapped
 from reasoning_train.trainers.losses.base import Needs
 
 NOTHING = Needs()
@@ -19,7 +20,7 @@ CHUNK = 512
 
 def backbone(model: Any) -> Any:
     """The decoder below the language-model head, adapters included, also if peft wraps the model."""
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    inner = unwrapped(model)
     return inner.base_model if inner.base_model is not inner else inner
 
 
@@ -38,7 +39,7 @@ def read_logits(
 
     Logits are computed `chunk` positions at a time and recomputed in the backward pass.
     """
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    inner = unwrapped(model)
     asked = {name: (ids or {})[name] for name in needs.ids}
     reading = _Reading(inner.get_output_embeddings(), _Shape(inner.config), needs)
     pieces = []

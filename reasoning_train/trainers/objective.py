@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from data_gen.checkpoints import unwrapped
 from reasoning_train.packing.attention import masks
 from reasoning_train.packing.batch import Batch
 from reasoning_train.packing.plan import Packing
@@ -106,7 +107,7 @@ class Objective(nn.Module):
     def packed(self, packing: Packing) -> Iterator[ForestAttention | None]:
         """Inside the `with` block the model uses forest attention for tree packing, else FlashAttention if it is
         available. Batches must be collated with the yielded attention."""
-        model = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+        model = unwrapped(self.model)
         before = model.config._attn_implementation
         self.forest = forest_attention(model) if packing == "tree" else row_attention(model, bf16=self.bf16)
         try:

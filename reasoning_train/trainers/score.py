@@ -8,10 +8,10 @@ from pathlib import Path
 
 from data_gen.errors import UserError
 from data_gen.format import StepCodec
+from data_gen.records.prefix import Prefix
 from data_gen.records.problem import Problem
 from data_gen.records.segment import Kind
 from data_gen.records.solution import Solution
-from data_gen.scorers.base import Prefix
 from data_gen.verifiers.checkpoint import Verifier, context_of, load_backbone
 from data_gen.verifiers.forward import Forward, MeanLogprob
 from data_gen.verifiers.heads import step_ends

@@ -25,9 +25,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_gen.engines.base import LM
+from data_gen.records.prefix import Prefix
 from data_gen.records.problem import Problem
 from data_gen.records.scales import Scale
-from data_gen.scorers import Prefix, Score
+from data_gen.scorers import Score
 from tests.benchmarks._its_side import value
 from tests.benchmarks._skipped import skipped
 

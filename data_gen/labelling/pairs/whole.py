@@ -15,7 +15,7 @@ from data_gen.records.scales import Scale, convert
 
 
 @PAIR_RULES.register("whole")
-class Whole(PairRule):
+class WholePairs(PairRule):
     """Both sides are complete: `granularity: full`, with the stop tokens that ended them. Cut solutions are never a
     side."""
 

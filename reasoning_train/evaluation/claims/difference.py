@@ -38,6 +38,8 @@ class Difference(ClaimForm):
             yield "control", self.control
 
     def statements(self) -> list[Statement]:
+        """`better` against `than`; with a control also against it, and the control against `than`, which is not
+        claimed."""
         main = difference_of(self.better, self.than, self.margin)
         if self.control is None:
             return [main]

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
-from data_gen.budgets import draw_tokens
 from data_gen.engines.base import stream_seed
 from reasoning_train.api.stage import at_most, gate
 from reasoning_train.store.inputs import count_rows
@@ -114,3 +113,22 @@ def fewer_rows(config: Any, rows: int | None, sizes: Sizes) -> dict[str, Any]:
     """Estimate for `plan`: at most as many rows as the selection in `as_many_as`."""
     most = at_most(rows, sizes(config.as_many_as).get("rows") if config.as_many_as else None)
     return {} if most is None else {"rows": most}
+
+
+def draw_tokens(tokens: Sequence[float], wanted: float, rng: random.Random) -> list[int]:
+    """Indices of rows in random order whose `tokens` sum to `wanted`, to within half of the last row's.
+
+    Rows are indivisible, so the sum is the nearer of the two possible sums around `wanted`. All rows are taken if their
+    sum is no more than `wanted`. The order of rows does not depend on `wanted`, so a smaller choice is part of a larger
+    one.
+
+    >>> draw_tokens([5, 5, 5, 5], 11, random.Random(0))
+    [2, 1]
+    """
+    total, chosen = 0.0, list[int]()
+    for i in rng.sample(range(len(tokens)), len(tokens)):
+        if total + tokens[i] - wanted > wanted - total:
+            break
+        total += tokens[i]
+        chosen.append(i)
+    return chosen

@@ -8,8 +8,9 @@ from typing import Any, TypeVar, cast
 
 from data_gen.engines.base import LM, Engine
 from data_gen.format import StepCodec
+from data_gen.records.prefix import Prefix
 from data_gen.records.problem import Problem
-from data_gen.scorers.base import Prefix, Score, Scorer
+from data_gen.scorers.base import Score, Scorer
 from data_gen.verifiers.heads import step_ends
 from tests.data_gen.typed import typed
 

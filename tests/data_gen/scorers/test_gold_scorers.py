@@ -11,9 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 from data_gen.errors import UserError
+from data_gen.records.prefix import Prefix
 from data_gen.records.scales import log_odds, sigmoid
 from data_gen.scorers import SCORERS, GrantedGold, Scorer, Tools
-from data_gen.scorers.base import Prefix
 from data_gen.tasks.base import Task
 from tests.data_gen.scorers.prefixes import prefix, problem, score
 from tests.data_gen.search.toy import CODEC, ToyTask, World, grow, letters_of

@@ -17,8 +17,9 @@ from data_gen.engines.base import LM
 from data_gen.engines.local.engine import TransformersEngine
 from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
+from data_gen.records.prefix import Prefix
 from data_gen.records.scales import Scale
-from data_gen.scorers import SCORERS, GrantedGold, Prefix, Score, Scorer, Tools
+from data_gen.scorers import SCORERS, GrantedGold, Score, Scorer, Tools
 from data_gen.scorers.self_evaluation import SelfEvaluation
 from data_gen.verifiers.heads import HeadConfig
 from tests.data_gen.scorers.prefixes import NOBODY, prefix, problem, run, score, whole

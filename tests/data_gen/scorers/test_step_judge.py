@@ -13,8 +13,8 @@ from data_gen.engines.base import LM
 from data_gen.engines.scripted import ScriptedEngine
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
+from data_gen.records.prefix import Prefix
 from data_gen.scorers import GrantedGold, Score, Tools
-from data_gen.scorers.base import Prefix
 from data_gen.scorers.step_judge import StepJudge, read_verdict
 from tests.data_gen.scorers.prefixes import prefix, problem, run, whole
 from tests.data_gen.search.toy import ToyTask

@@ -20,9 +20,10 @@ from data_gen.engines.base import LM, Request, Sample, Sampling, Usage
 from data_gen.engines.programs import run_programs
 from data_gen.format import Format, StepCodec
 from data_gen.graders.exact import Exact
+from data_gen.records.prefix import Prefix
 from data_gen.records.problem import Problem
 from data_gen.records.scales import Scale
-from data_gen.scorers.base import GrantedGold, Prefix, Score, Scorer
+from data_gen.scorers.base import GrantedGold, Score, Scorer
 from data_gen.search import Limits, Search, SearchTree
 from data_gen.tasks.base import Task
 from data_gen.tasks.beside import AnyGrader

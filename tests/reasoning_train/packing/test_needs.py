@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from reasoning_train.packing.batch import collate
-from reasoning_train.packing.columns import Columns
+from reasoning_train.packing.columns import TraceColumns
 from reasoning_train.packing.rows import Row, Trace
 from reasoning_train.trainers import objective as objective_module
 from reasoning_train.trainers.logprobs import read_logits
@@ -179,7 +179,7 @@ def test_columns_that_not_all_traces_have_do_not_travel() -> None:
     batch = collate([[Row((one,)), Row((replace(one, columns={"gain": (0.0, 2.0)}),))]], 0)
     assert [name for name in batch if name.startswith(("column.", "ids."))] == ["column.gain"]
     with pytest.raises(ValueError, match="trace 0 has 2 tokens and 1 entries in its column 'ids'; expected as many"):
-        Columns([replace(one, columns={"ids": ((4,),)})])
+        TraceColumns([replace(one, columns={"ids": ((4,),)})])
 
 
 def test_paths_that_only_have_values_need_no_columns() -> None:

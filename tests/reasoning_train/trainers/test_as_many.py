@@ -7,7 +7,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_gen.budgets import draw_tokens
+from reasoning_train.trainers.data.as_many import draw_tokens
 
 SIZES = st.lists(st.floats(0.5, 50), max_size=40)
 
