@@ -64,8 +64,8 @@ def add_cluster(parser: argparse.ArgumentParser, *, required: bool) -> None:
 
 def add_fresh(parser: argparse.ArgumentParser) -> None:
     """`--fresh`."""
-    text = "make a stage again although it is finished, e.g. by newer code; what is made from it follows where the "
-    text += "bytes differ; repeat as needed"
+    text = "make a finished stage again, e.g. with newer code; stages that read it follow if its bytes changed; "
+    text += "repeat as needed"
     parser.add_argument("--fresh", metavar="STAGE", action="append", default=[], help=text)
 
 
@@ -78,7 +78,7 @@ def renew(arguments: argparse.Namespace, plan: Plan, store: Store) -> None:
             raise UserError(f"--fresh: the recipe has no stage {name!r}.{nearest(name, plan.nodes)}")
     for name in dict.fromkeys(arguments.fresh):
         if where := store.renew(plan.nodes[name]):
-            print(f"{name}  its artifact was set aside in {where}; it is made again", file=sys.stderr)
+            print(f"{name}  its artifact was set aside in {where}; the stage runs again", file=sys.stderr)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -37,7 +37,7 @@ OPTIONAL = {
     "bitsandbytes": ("lora: {bits: 4}", "pip install 'reasoning_train[qlora]'"),
     "vllm": (
         "the vLLM engine",
-        "make .venv-vllm/.installed, an environment of its own: it wants other versions than the trainers",
+        "make .venv-vllm/.installed, an environment of its own: vLLM and the trainers need different versions",
     ),
 }
 """Package -> (what needs it, the command that installs it)."""
@@ -128,14 +128,14 @@ def _gpu() -> CheckResult:
     try:
         import torch
     except ImportError:
-        return CheckResult("gpu", False, False, "torch is missing, so nobody can tell", "see torch above")
+        return CheckResult("gpu", False, False, "unknown, because torch is missing", "see torch above")
     if not torch.cuda.is_available():
         return CheckResult(
             "gpu",
             False,
             False,
-            "none; models run on the CPU in float32",
-            "a CUDA build of torch on a machine with a GPU",
+            "no GPU; models run on the CPU in float32",
+            "use a CUDA build of torch on a machine with a GPU",
         )
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return CheckResult("gpu", True, False, ", ".join(names), "")

@@ -16,11 +16,11 @@ first steps:
   reasoning-train doctor                                        what this machine can do, what is missing
   reasoning-train list recipes                                  what there is to run
   reasoning-train plan recipes/rejection_sampling/tiny.yaml     what would run, without running it
-  reasoning-train run recipes/rejection_sampling/tiny.yaml      run it; the same command again goes on or reuses
+  reasoning-train run recipes/rejection_sampling/tiny.yaml      run it; run it again to resume or reuse
   reasoning-train run RECIPE --set stages.sample.n=16           the same with one field changed
   reasoning-train why RECIPE sample                             which field or input made a stage run again
 
-exit codes: 0 fine, 1 a stage failed, 2 something to mend in the recipe or on the command line, 130 interrupted
+exit codes: 0 success, 1 a stage failed, 2 a mistake in the recipe or on the command line, 130 interrupted
 """
 
 

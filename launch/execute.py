@@ -44,7 +44,7 @@ def _require_store(store: Store) -> None:
             f"--store: cannot write in {store.root} ({error.strerror}). Name a folder with `--store DIR`."
         ) from error
     if not writable:
-        raise UserError(f"--store: {store.runs} is not writable for you. Name another folder with `--store DIR`.")
+        raise UserError(f"--store: {store.runs} is not writable. Name another folder with `--store DIR`.")
 
 
 def _execute(plan: Plan, store: Store, cores: int, nproc: int) -> int:
@@ -75,7 +75,7 @@ def _print_end(runner: LocalRunner, code: int, wall: float, folder: Path, report
     if report is not None:
         print(f"report: {report}")
     if code == INTERRUPTED:
-        print("interrupted; the same command goes on where this one stopped")
+        print("interrupted; run the same command again to continue")
 
 
 def _print_tables(plan: Plan, store: Store) -> None:

@@ -29,8 +29,8 @@ def _alone(node: StageNode, nproc: int) -> Iterator[str]:
     deepspeed = node.resources.get("deepspeed")
     if deepspeed and nproc == 1:
         yield (
-            f"resources.deepspeed is {deepspeed!r}, which shares the work of several processes. Say `--launcher "
-            "torchrun --nproc 2` (as many as there are GPUs), or leave it out: `--set "
+            f"resources.deepspeed is {deepspeed!r}, which shares the work of several processes. Run with `--launcher "
+            "torchrun --nproc 2` (one process for each GPU), or leave `deepspeed` out: `--set "
             "stages.NAME.resources.deepspeed=null`."
         )
 
@@ -44,7 +44,7 @@ def placement_problems(node: StageNode, world: int, store: Store) -> Iterator[st
     written = _checkpoint_world(store.partial(node))
     if written not in (None, world):
         yield (
-            f"its checkpoint was written by {written} process(es), and {world} would go on with it. Ask for {written} "
+            f"its checkpoint was written by {written} process(es), but this run has {world}. Start it with {written} "
             f"again, or remove {store.partial(node)} to train from the start."
         )
 

@@ -7,7 +7,7 @@ import argparse
 from launch.arguments import Subparsers, add_store, command, open_store
 
 MORE = """\
-Finished stages and progress are kept: `submit` goes on from there.
+Finished stages and progress are kept, and `submit` continues from there.
 
   reasoning-train cancel NAME     the latest submission of the recipe of that name
 """

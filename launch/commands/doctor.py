@@ -8,7 +8,7 @@ from dataclasses import asdict
 from launch.arguments import Subparsers, add_json, add_store, command, open_store, print_json
 
 MORE = """\
-Exit code 1 when something that every recipe needs is missing; the rest is for some recipes only.
+The exit code is 1 if something that every recipe needs is missing. The other lines matter for some recipes only.
 
   reasoning-train doctor
   reasoning-train doctor --verify    read every file of the store again and compare its digest

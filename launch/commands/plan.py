@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from reasoning_train.store.store import Store
 
 MORE = """\
-States: cached (finished and reused), stale (finished, but an input was made again with other bytes), partial (will go
-on), damaged (files are missing or torn: set aside and made again), will run. `made by other code` makes nothing again
-by itself: `why` names the files, `run --fresh STAGE` makes it again. Tokens and calls are upper limits for what
+States: cached (finished and reused), stale (finished, but an input was made again with other bytes), partial (will be
+resumed), damaged (files are missing or torn: set aside and made again), will run. `made by other code` makes nothing
+again by itself: `why` names the files, `run --fresh STAGE` makes it again. Tokens and calls are upper limits for what
 would run now.
 
   reasoning-train plan RECIPE                  the table

@@ -8,7 +8,7 @@ from pathlib import Path
 from launch.arguments import Subparsers, add_store, command, open_store
 
 MORE = """\
-`run` writes the page at its end; this writes it for a run that was interrupted, or again.
+`run` writes the page when it ends. This command writes it again, or for an interrupted run.
 
   reasoning-train report                           the latest run of the store
   reasoning-train report rejection_sampling_tiny   the latest run of the recipe of that name

@@ -7,13 +7,13 @@ import argparse
 from launch.arguments import Subparsers, add_fresh, add_recipe, command, load, open_store, renew, whole_number
 
 MORE = """\
-Finished stages are reused, unfinished ones go on where they stopped, so the same command serves to resume after
-Ctrl-C, a kill or a full disk. Only stages whose configuration or inputs changed run again (see `plan` and `why`).
+Finished stages are reused and unfinished ones resume where they stopped, so run the same command again after Ctrl-C, a
+kill or a full disk. Only stages whose configuration or inputs changed run again (see `plan` and `why`).
 
   reasoning-train run recipes/rejection_sampling/tiny.yaml
   reasoning-train run RECIPE --launcher torchrun --nproc 8     trainers in 8 processes, samplers in 8 shards
   reasoning-train run RECIPE --store /data/store --cores 8
-  reasoning-train run RECIPE --fresh sample      again, by today's code (`plan` says what other code made)
+  reasoning-train run RECIPE --fresh sample      again, with today's code (`plan` says what other code made)
   reasoning-train run RECIPE --set seed=1 --set stages.sample.temperature=0.7
 """
 
@@ -26,9 +26,11 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--launcher", choices=["torchrun"], help="start trainers, and stages that run a model, in several processes"
     )
-    parser.add_argument("--nproc", type=whole_number(1), metavar="N", help="processes of the launcher: one a GPU")
     parser.add_argument(
-        "--cores", type=whole_number(1), metavar="N", help="CPU cores to use (default: all that this process may)"
+        "--nproc", type=whole_number(1), metavar="N", help="processes of the launcher, such as one per GPU"
+    )
+    parser.add_argument(
+        "--cores", type=whole_number(1), metavar="N", help="CPU cores to use (default: all that this process may use)"
     )
 
 

@@ -21,7 +21,7 @@ MORE = """\
 
 def add(subparsers: Subparsers) -> None:
     """Register the command."""
-    parser = command(subparsers, "status", run, "show the runs of a store and how far they are", MORE)
+    parser = command(subparsers, "status", run, "show the runs of a store and their progress", MORE)
     parser.add_argument("name", metavar="NAME", nargs="?", help="a recipe's name: show each stage of its last run")
     add_store(parser)
     add_json(parser)

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from reasoning_train.api.plan import Plan
 
 MORE = """\
-One job a stage; stages that generate are arrays of shards. Finished stages are skipped, and stages that jobs of an
-earlier submission work on are waited for, so the same command serves after any failure: it submits what is missing. The
-store must be on a file system that all nodes share. `status`, `logs` and `cancel` look after what was submitted.
+One job a stage; stages that generate are arrays of shards. It skips finished stages, waits for stages that jobs of an
+earlier submission are making, and submits the rest, so run the same command again after any failure. The store must be
+on a file system that all nodes share. `status`, `logs` and `cancel` work on what was submitted.
 
   reasoning-train submit RECIPE --cluster configs/clusters/gpu.yaml --dry-run   every script and sbatch line
   reasoning-train submit RECIPE --cluster configs/clusters/gpu.yaml
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     plan, store, cluster = load(arguments), open_store(arguments), load_cluster(arguments.cluster)
     if arguments.fresh and arguments.dry_run:
-        raise UserError("--fresh sets artifacts aside and --dry-run changes nothing; leave one of them out.")
+        raise UserError("--fresh sets artifacts aside, but --dry-run changes nothing; leave one of them out.")
     renew(arguments, plan, store)
     estimates = estimate_plan(plan, store)
     requests = make_requests(plan, cluster, estimates)
@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     for name, text in written.items():
         print(f"# ---- {done.folder / 'jobs' / name}.sh\n{text}")
     unknown = (
-        [f"SLURM was not asked, and its queue is taken to be empty: {done.queue_error}"] if done.queue_error else []
+        [f"SLURM did not answer, so its queue is assumed to be empty: {done.queue_error}"] if done.queue_error else []
     )
     print("\n".join([*lines, *absent, *unknown]))
     _print_table(plan, done)

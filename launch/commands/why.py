@@ -16,13 +16,13 @@ MORE = """\
 Compares the stage with the artifact that it last had in a run of this recipe.
 
   reasoning-train why recipes/rejection_sampling/tiny.yaml sample
-  reasoning-train why RECIPE eval --set stages.sample.n=16     what such a change would make run again
+  reasoning-train why RECIPE eval --set stages.sample.n=16     what this change would make run again
 """
 
 
 def add(subparsers: Subparsers) -> None:
     """Register the command."""
-    parser = command(subparsers, "why", run, "tell which field or input made a stage new", MORE)
+    parser = command(subparsers, "why", run, "tell which field or input changed a stage's key", MORE)
     add_recipe(parser)
     parser.add_argument("stage", metavar="STAGE", help="a stage's name, as `plan` shows it")
     add_json(parser)
@@ -52,7 +52,7 @@ def _reasons(node: StageNode, plan: Plan, store: Store, state: str) -> Iterator[
 
     artifact = store.find(node) if state == "stale" else None
     for name in store.changed_inputs(artifact, plan, node) if artifact else ():
-        yield f"input {name} was made again since, with other bytes"
+        yield f"input {name} has since been made again with other bytes"
     if state == "cached":
         yield from _other_code(node, store)
         return

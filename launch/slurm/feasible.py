@@ -40,34 +40,34 @@ def check(
 
 def _asks(node: StageNode, request: JobRequest, cluster: Cluster) -> Iterator[str]:
     stage = STAGES.get(node.uses)
-    instead = "say `shards`" if stage.unit == "problem" else "remove it"
+    instead = "use `shards`" if stage.unit == "problem" else "remove it"
     for name in ("nodes", "processes", "deepspeed"):
         if name in node.resources and not stage.distributed:
             yield f"resources.{name}: stage type {node.uses!r} does not train; {instead}."
     if request.gpus > cluster.gpus_per_node:
-        yield f"resources.gpus: {request.gpus} GPUs of a node, and the cluster's nodes have {cluster.gpus_per_node}."
+        yield f"resources.gpus: {request.gpus} GPUs per node, but the cluster's nodes have {cluster.gpus_per_node}."
     if stage.distributed and request.gpus and request.processes > request.gpus:
         yield (
-            f"resources.processes: {request.processes} processes of a node, and {request.gpus} GPUs; each has one "
-            "of its own."
+            f"resources.processes: {request.processes} processes per node, but only {request.gpus} GPUs; every "
+            "process needs a GPU of its own."
         )
     if request.kind == "generate" and request.gpus not in (0, devices_of(node)):
         yield (
-            f"resources.gpus: {request.gpus} GPUs a shard, and its engine drives {devices_of(node)} "
+            f"resources.gpus: {request.gpus} GPUs per shard, but its engine uses {devices_of(node)} "
             "(`tensor_parallel`)."
         )
     if request.cpus > cluster.cpus_per_node:
-        yield f"resources.cpus: {request.cpus} cores of a node, and the cluster's nodes have {cluster.cpus_per_node}."
+        yield f"resources.cpus: {request.cpus} cores per node, but the cluster's nodes have {cluster.cpus_per_node}."
     if cluster.max_nodes and request.nodes > cluster.max_nodes:
-        yield f"resources.nodes: {request.nodes} nodes, and a job on the cluster may have {cluster.max_nodes}."
+        yield f"resources.nodes: {request.nodes} nodes, but a job on the cluster may have at most {cluster.max_nodes}."
     if cluster.max_time and request.time_s > seconds(cluster.max_time):
-        yield f"resources.time: {request.clock}, and the cluster's limit is {cluster.max_time}."
+        yield f"resources.time: {request.clock}, but the cluster's limit is {cluster.max_time}."
     if request.memory and cluster.memory_per_node_gib and _gib(request.memory) > cluster.memory_per_node_gib:
-        yield f"resources.memory: {request.memory}, and the cluster's nodes have {cluster.memory_per_node_gib}G."
+        yield f"resources.memory: {request.memory}, but the cluster's nodes have {cluster.memory_per_node_gib}G."
     if request.time_s <= cluster.stop_before_s:
         yield (
-            f"resources.time: {request.clock}, and the signal to stop comes {cluster.stop_before_s} s before the "
-            "end (stop_before_s)."
+            f"resources.time: {request.clock} is too short: the signal to stop comes {cluster.stop_before_s} s before "
+            "the end (stop_before_s)."
         )
 
 
@@ -79,14 +79,14 @@ def _fits(node: StageNode, request: JobRequest, cluster: Cluster, size: int) -> 
     need = held_bytes(node, size, request.world) / (request.gpus if request.kind == "generate" else 1)
     if need > free:
         advice = {
-            "train": "Say `resources: {deepspeed: zero3}`, ask for more GPUs, or train adapters (`lora: {}`)",
-            "generate": "Say `tensor_parallel` in its engine",
-        }.get(request.kind, "Its model lies whole on one GPU; take a smaller one")
+            "train": "Set `resources: {deepspeed: zero3}`, ask for more GPUs, or train adapters (`lora: {}`)",
+            "generate": "Set `tensor_parallel` in its engine",
+        }.get(request.kind, "The stage keeps its whole model on one GPU; use a smaller model")
         if share := reserved_share(node):
             advice += f", or give vLLM less than {share:.0%} of each (`vllm.memory`)"
         yield (
-            f"{size / 1e9:.1f}B parameters need {need / GIB:.0f} GiB on each GPU, of which {free / GIB:.0f} are to "
-            f"be had. {advice}."
+            f"{size / 1e9:.1f}B parameters need {need / GIB:.0f} GiB on each GPU, but only {free / GIB:.0f} GiB are "
+            f"available. {advice}."
         )
 
 

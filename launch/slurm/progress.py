@@ -72,10 +72,10 @@ class _Look:
         """The progress of a node that another submission's job makes."""
         if job in self.queue:
             return JobProgress(
-                state="waiting", note=f"job {job} of another submission makes it ({self.queue[job].state.lower()})"
+                state="waiting", note=f"job {job} of another submission is making it ({self.queue[job].state.lower()})"
             )
         return JobProgress(
-            state="failed", note=f"job {job} of another submission was to make it and is gone; submit again"
+            state="failed", note=f"job {job} of another submission should have made it but is gone; submit again"
         )
 
     def _joined(self, node: StageNode, tasks: list[Task], shards: int) -> JobProgress:
@@ -137,7 +137,7 @@ class _Look:
             return CANCELLED, f"job {number} was cancelled"
         return "failed", last_error(
             log
-        ) or f"job {number} {past or 'ended without a word (killed, out of time or of memory)'}; log: {log}"
+        ) or f"job {number} {past or 'ended without a message (killed, or out of time or memory)'}; log: {log}"
 
     def _stragglers(self, node: StageNode, shards: int) -> Iterator[str]:
         """A note about the slowest shard, if it is far behind."""
@@ -146,4 +146,4 @@ class _Look:
             counts[int(path.stem.split("-")[1])] = path.read_bytes().count(b"\n")
         middle, (slowest, least) = sorted(counts.values())[shards // 2], min(counts.items(), key=lambda item: item[1])
         if least < middle * BEHIND:
-            yield f"shard {slowest} has {least} records, the middle one {middle}"
+            yield f"shard {slowest} has {least} records, the median shard {middle}"

@@ -49,8 +49,8 @@ def require() -> None:
     """UserError if there is no SLURM."""
     if shutil.which("sbatch") is None:
         raise UserError(
-            "There is no `sbatch` here: submit where the cluster's jobs are submitted, or look at them with "
-            "`--dry-run`."
+            "`sbatch` is not on this machine. Run `submit` on the cluster's login node, or use `--dry-run` to see "
+            "the jobs."
         )
 
 
@@ -105,7 +105,7 @@ def _run(command: list[str]) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WAIT_S)
     except FileNotFoundError:
-        raise UserError(f"There is no `{command[0]}` here; SLURM's commands must be on the PATH.") from None
+        raise UserError(f"`{command[0]}` was not found; SLURM's commands must be on the PATH.") from None
     except subprocess.TimeoutExpired:
         raise UserError(
             f"`{command[0]}` did not answer within {WAIT_S} s; is the controller up? (`scontrol ping`)"

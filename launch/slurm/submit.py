@@ -130,7 +130,7 @@ def _submit_all(
         scheduler.cancel(numbers.values())
         run.close(REFUSED, 0.0)
         if isinstance(error, UserError):
-            told = f"{len(numbers)} jobs, submitted before it, were cancelled again; the scripts are in {run.path}."
+            told = f"{len(numbers)} jobs submitted before it were cancelled; the scripts are in {run.path}."
             raise UserError(f"{error}\n{told}") from error
         raise
     return numbers

@@ -152,8 +152,8 @@ def test_deepspeed_alone_is_told_before_anything_runs(
     assert main(["run", str(recipe), "--store", str(tmp_path), "--set", "stages.base.resources.deepspeed=zero2"]) == 2
     said = capsys.readouterr().err
     assert (
-        "base: resources.deepspeed is 'zero2', which shares the work of several processes. Say `--launcher torchrun "
-        "--nproc 2`" in said
+        "base: resources.deepspeed is 'zero2', which shares the work of several processes. "
+        "Run with `--launcher torchrun --nproc 2`" in said
     )
     assert not list(tmp_path.iterdir())
 

@@ -103,4 +103,4 @@ def test_a_stage_that_there_is_not_is_refused(plugin: Path, capsys: pytest.Captu
 def test_a_dry_run_sets_nothing_aside(plugin: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     cluster = Path(__file__).parents[2] / "configs" / "clusters" / "gpu.yaml"
     assert main(["submit", "two.yaml", "--cluster", str(cluster), "--dry-run", "--fresh", "a"]) == 2
-    assert "--fresh sets artifacts aside and --dry-run changes nothing" in capsys.readouterr().err
+    assert "--fresh sets artifacts aside, but --dry-run changes nothing" in capsys.readouterr().err

@@ -169,30 +169,33 @@ def test_gpu_hours_by_hand(tmp_path: Path) -> None:
     [
         (
             ["stages.tuned.resources.deepspeed=null"],
-            "tuned: 7.0B parameters need 117 GiB on each GPU, of which 64 are to be had. Say `res",
+            "tuned: 7.0B parameters need 117 GiB on each GPU, but only 64 GiB are available. Set `res",
         ),
         (
             ["model.hub=nobody/model-72b"],
-            "sample: 72.0B parameters need 134 GiB on each GPU, of which 64 are to be had. Say `tensor",
+            "sample: 72.0B parameters need 134 GiB on each GPU, but only 64 GiB are available. Set `tensor",
         ),
         (
             ["stages.tuned.resources.gpus=16"],
-            "tuned: resources.gpus: 16 GPUs of a node, and the cluster's nodes have 8.",
+            "tuned: resources.gpus: 16 GPUs per node, but the cluster's nodes have 8.",
         ),
-        (["stages.tuned.resources.nodes=5"], "tuned: resources.nodes: 5 nodes, and a job on the cluster may have 4."),
-        (["stages.tuned.resources.cpus=97"], "tuned: resources.cpus: 97 cores of a node"),
+        (
+            ["stages.tuned.resources.nodes=5"],
+            ("tuned: resources.nodes: 5 nodes, but a job on the cluster may have at most 4."),
+        ),
+        (["stages.tuned.resources.cpus=97"], "tuned: resources.cpus: 97 cores per node"),
         (
             ["stages.tuned.resources.time=72:00:00"],
-            "tuned: resources.time: 72:00:00, and the cluster's limit is 48:00:00.",
+            "tuned: resources.time: 72:00:00, but the cluster's limit is 48:00:00.",
         ),
         (
             ["stages.tuned.resources.time=0:01:00"],
-            "tuned: resources.time: 0:01:00, and the signal to stop comes 120 s before the end",
+            "tuned: resources.time: 0:01:00 is too short: the signal to stop comes 120 s before the end",
         ),
-        (["stages.tuned.resources.memory=2T"], "tuned: resources.memory: 2T, and the cluster's nodes have 1000G."),
+        (["stages.tuned.resources.memory=2T"], "tuned: resources.memory: 2T, but the cluster's nodes have 1000G."),
         (
             ["stages.sample.resources.nodes=2"],
-            "sample: resources.nodes: stage type 'sample' does not train; say `shards`.",
+            "sample: resources.nodes: stage type 'sample' does not train; use `shards`.",
         ),
         (["stages.tuned.held_out={}"], "tuned: held_out: needs whole weights on every process, which ZeRO-3"),
     ],
@@ -214,7 +217,7 @@ def test_a_vllm_that_leaves_too_little_to_its_trainer_is_refused(tmp_path: Path)
     plan, store = large(tmp_path, f"stages.tuned={{{grpo}, batch_size: 128, resources: {{deepspeed: zero2}}}}")
     estimates = estimate_plan(plan, store)
     with pytest.raises(
-        UserError, match=r"of which 8 are to be had\. .*, or give vLLM less than 70% of each \(`vllm\.memory`\)\."
+        UserError, match=r"but only 8 GiB are available\. .*, or give vLLM less than 70% of each \(`vllm\.memory`\)\."
     ):
         check(plan, store, GPU, make_requests(plan, GPU, estimates), estimates)
 
@@ -228,7 +231,7 @@ def test_a_checkpoint_of_another_number_of_processes_is_told_before_anything_is_
     (checkpoint / "whole.json").write_text(json.dumps({"world": 4, "files": {}}), encoding="utf-8")
     estimates = estimate_plan(plan, store)
     with pytest.raises(
-        UserError, match=r"tuned: its checkpoint was written by 4 process\(es\), and 8 would go on with it. Ask for 4"
+        UserError, match=r"tuned: its checkpoint was written by 4 process\(es\), but this run has 8. Start it with 4"
     ):
         check(plan, store, GPU, make_requests(plan, GPU, estimates), estimates)
 

@@ -80,7 +80,7 @@ def test_a_model_that_no_node_holds_is_told(tmp_path: Path) -> None:
     )
     known = {name: {**one, "parameters": 70_000_000_000} for name, one in estimate_plan(plan, store).items()}
     with pytest.raises(
-        UserError, match=r"(?s)trees: 70.0B .*`tensor_parallel`.*measured: 70.0B .* GiB.*take a smaller one"
+        UserError, match=r"(?s)trees: 70.0B .*`tensor_parallel`.*measured: 70.0B .* GiB.*use a smaller model"
     ):
         check(plan, store, cluster, make_requests(plan, cluster, known), known)
 
