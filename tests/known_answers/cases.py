@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from tests.known_answers.rounding import rounded
 
 Case = Callable[[], Any]
 """Gives the outcome: plain data of numbers, texts, lists and dicts."""
@@ -24,6 +27,21 @@ def case(kind: str, *names: str) -> Callable[[Callable[..., Any]], Callable[...,
         return function
 
     return enter
+
+
+class Settings(list[Any]):
+    """The outcomes of several settings of one piece, of which each must show what the others do not."""
+
+
+def alike(outcome: Any) -> Iterator[str]:
+    """The settings with the same outcome: what tells them apart would go unnoticed."""
+    if isinstance(outcome, Settings):
+        for (i, one), (j, other) in itertools.combinations(enumerate(map(rounded, outcome)), 2):
+            if one == other:
+                yield f"{i} and {j}, {one}"
+    if isinstance(outcome, (list, tuple, Mapping)):
+        for item in outcome.values() if isinstance(outcome, Mapping) else outcome:
+            yield from alike(item)
 
 
 def load_cases() -> dict[tuple[str, str], Case]:

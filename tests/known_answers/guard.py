@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.known_answers.cases import load_cases
+from tests.known_answers.cases import alike, load_cases
 from tests.known_answers.pieces import defaults_of, version_of
+from tests.known_answers.rounding import equal, rounded
 
 FILE = Path(__file__).parent / "answers.json"
-DIGITS = 4
-"""Significant digits that are recorded. Other processors round the later ones differently."""
-
-
-def rounded(value: Any) -> Any:
-    """Plain data with numbers of `DIGITS` significant digits."""
-    if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else str(value)
-    if isinstance(value, Mapping):
-        return {str(name): rounded(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [rounded(item) for item in value]
-    return value if value is None or isinstance(value, (bool, int)) else str(value)
 
 
 @functools.cache
@@ -40,9 +27,9 @@ def outcome(kind: str, name: str) -> Any:
     return rounded(load_cases()[kind, name]())
 
 
-def entry(kind: str, name: str, piece: Any) -> dict[str, Any]:
-    """What would be recorded of a piece now."""
-    return {"version": version_of(piece), "defaults": rounded(defaults_of(piece)), "outcome": outcome(kind, name)}
+def entry(piece: Any, made: Any) -> dict[str, Any]:
+    """What would be recorded of a piece now. `made`: what its case gives."""
+    return {"version": version_of(piece), "defaults": rounded(defaults_of(piece)), "outcome": rounded(made)}
 
 
 def problem(kind: str, name: str, piece: Any) -> str:
@@ -52,7 +39,10 @@ def problem(kind: str, name: str, piece: Any) -> str:
             f"The {kind} {name!r} has no known answer. Write a case for it, `@case({kind!r}, {name!r})`, in one of "
             f"tests/known_answers/of_*.py, and record it: python -m tests.known_answers.record {name}"
         )
-    then, now = recorded().get(kind, {}).get(name), entry(kind, name, piece)
+    made = load_cases()[kind, name]()
+    if equals := list(alike(made)):
+        return f"Settings in the case of {kind} {name!r} have the same outcome; change one of them: {equals[0]}"
+    then, now = recorded().get(kind, {}).get(name), entry(piece, made)
     if then is None:
         return (
             f"The known answer of {kind} {name!r} is not recorded: python -m tests.known_answers.record {name}. Look "
@@ -80,7 +70,7 @@ def differences(then: Any, now: Any, place: str = "") -> Iterator[str]:
     elif isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
         for i, (old, new) in enumerate(zip(then, now, strict=True)):
             yield from differences(old, new, f"{place}.{i}")
-    elif not _equal(then, now):
+    elif not equal(then, now):
         yield f"{place}: {_short(then)} -> {_short(now)}"
 
 
@@ -90,15 +80,6 @@ class _Nothing:
 
 
 _NOTHING = _Nothing()
-
-
-def _equal(then: Any, now: Any) -> bool:
-    if isinstance(then, bool) or isinstance(now, bool):
-        return then is now
-    if isinstance(then, float) or isinstance(now, float):
-        numbers = isinstance(then, (int, float)) and isinstance(now, (int, float))
-        return numbers and math.isclose(then, now, rel_tol=2 * 10 ** (1 - DIGITS), abs_tol=1e-5)
-    return bool(then == now)
 
 
 def _short(value: Any) -> str:

@@ -6,7 +6,7 @@ import __future__
 import importlib
 import inspect
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import CodeType
 from typing import Any
@@ -39,10 +39,18 @@ def mutated(mutation: Mutation) -> tuple[Callable[..., Any], CodeType]:
         "point the mutation at where it is now"
     )
     flags = __future__.annotations.compiler_flag
-    compiled = compile(source.replace(mutation.old, mutation.new), module.__file__ or "", "exec", flags)
-    names: dict[str, Any] = {}
-    exec(compiled, dict(vars(module)), names)
-    return function, names[function.__name__].__code__
+    around = "".join(f"def around({name}):\n " for name in function.__code__.co_freevars)  # `super()` reads one
+    source = around + textwrap.indent(source.replace(mutation.old, mutation.new), " " * len(around[:1])).lstrip()
+    compiled = compile(source, module.__file__ or "", "exec", flags)
+    return function, next(code for code in _inside(compiled) if code.co_name == function.__name__)
+
+
+def _inside(code: CodeType) -> Iterator[CodeType]:
+    """The code objects of functions that another one defines, outer ones first."""
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield inner
+            yield from _inside(inner)
 
 
 _SEARCH = "data_gen.search."
@@ -61,7 +69,7 @@ MUTATIONS = [
     Mutation("a backup of rewards without what is ahead", f"{_SEARCH}backup:back_up_rewards", "gamma * ahead",
              "0 * ahead", ("search", "mcts_dpo")),
     Mutation("ReST-MCTS* with its mix the wrong way round", f"{_SEARCH}algorithms.rest_mcts:RestMcts._expand",
-             "(1 - self.mix) * values[best] + self.mix * ahead", "self.mix * 0.5 * values[best] + self.mix * ahead",
+             "(1 - self.mix) * values[best] + self.mix * ahead", "self.mix * values[best] + (1 - self.mix) * ahead",
              ("search", "rest_mcts")),
     Mutation("outcomes that weigh nothing in MCTS", f"{_SEARCH}algorithms.mcts:Mcts.worth", "+ weight * reward", "",
              ("search", "mcts")),
@@ -79,6 +87,21 @@ MUTATIONS = [
              '"length_penalised": 0.5', ("search", "mcts")),
     Mutation("values that count as no visits", f"{_SEARCH}select:_Selector.worth", "self.value_visits * child.value",
              "child.value", ("search", "mcts")),
+    Mutation("a bisection that goes right where nothing ends right", f"{_SEARCH}algorithms.omega:Bisection.halve",
+             "mc_correct > 0", "mc_correct > 1", ("search", "omega")),
+    Mutation("the worst rollout searched first", f"{_SEARCH}algorithms.omega:Omega._choose", "max(pool", "min(pool",
+             ("search", "omega")),
+    Mutation("weights forgotten where nothing is resampled", f"{_SEARCH}swarm:Filter.weigh",
+             "if self.resample.carry", "if False", ("search", "particle")),
+    Mutation("an ancestor drawn without what follows", f"{_SEARCH}algorithms.particle_gibbs:ParticleGibbs._reborn",
+             "w + self._follows(tree, node, ends[node])", "w", ("search", "particle_gibbs")),
+    Mutation("a kept path that votes from the first sweep on",
+             f"{_SEARCH}algorithms.particle_gibbs:ParticleGibbs.grow", "turn >= self.burn_in", "True",
+             ("search", "particle_gibbs")),
+    Mutation("a soft value that is the mean", f"{_SEARCH}algorithms.svdd:Svdd._gain", 'self.value == "soft"', "False",
+             ("search", "svdd")),
+    Mutation("rollouts of iid samples that are not counted", f"{_SEARCH}algorithms.iid:Iid.solutions", "node.total",
+             "0.0", ("search", "iid")),
     # Labels
     Mutation("a Monte-Carlo label of wrong rollouts", f"{_LABELS}targets.mc:MonteCarlo._target", "correct / total",
              "1 - correct / total", ("target rule", "mc")),

@@ -9,7 +9,7 @@ import numpy as np
 from reasoning_train.evaluation.claims import CLAIM_FORMS
 from reasoning_train.evaluation.names import SHARE
 from reasoning_train.evaluation.verdicts import compare, findings
-from tests.known_answers.cases import case
+from tests.known_answers.cases import Settings, case
 
 FORMS: dict[str, list[dict[str, Any]]] = {
     "difference": [{"better": "d", "than": "a"}, {"better": "d", "than": "a", "control": "c", "margin": 0.25}],
@@ -35,4 +35,4 @@ def forms(name: str) -> list[Any]:
             compare(each, "accuracy", ARMS, lower=lower, bounds=SHARE) for lower in (False, True) for each in statements
         ]
         found.append([[one.name, one.claim, one.verdict, one.to_json()["estimate"]] for one in findings(made, 5, 200)])
-    return found
+    return Settings(found)

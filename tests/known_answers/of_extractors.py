@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from data_gen.extractors import EXTRACTORS
-from tests.known_answers.cases import case
+from tests.known_answers.cases import Settings, case
 
 SAID = (
     "12 + 5 = 17\nSo \\boxed{\\frac{1}{2}}\nAnswer: 17.\n",
@@ -28,4 +28,4 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
 def extractor(name: str) -> Any:
     """With and without options."""
     made = [EXTRACTORS.get(name).model_validate({"uses": name, **options}) for options in OPTIONS[name]]
-    return [[one.find(text, "Answer: ") for text in SAID] for one in made]
+    return Settings([one.find(text, "Answer: ") for text in SAID] for one in made)

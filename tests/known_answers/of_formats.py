@@ -9,7 +9,7 @@ from data_gen.format import Example, Format, ModelFormat, StepCodec, TaskFormat
 from data_gen.marks import Mark, Marks
 from tests.data_gen.test_format import CHAT, bpe
 from tests.data_gen.typed import typed
-from tests.known_answers.cases import case
+from tests.known_answers.cases import Settings, case
 
 SAID = "\nIs the Answer: 3?\n12 + 5 = 17\n\n17 - 3 = 14\nSo: \\boxed{14}\nAnswer: 14.\n"
 
@@ -25,14 +25,14 @@ def task_format() -> Any:
     ]
     codecs = [StepCodec(Format(task=fmt), bpe()) for fmt in formats]
     ids = bpe()(SAID, add_special_tokens=False)["input_ids"]
-    return [
+    return Settings(
         [
             codec.prompt_text("How many?"),
             [[segment.kind, segment.text, segment.weight] for segment in codec.split([*ids, codec.end_id])],
             codec.format.extract_answer(SAID),
         ]
         for codec in codecs
-    ]
+    )
 
 
 @case("part", "ModelFormat")
@@ -44,4 +44,7 @@ def model_format() -> Any:
     codecs = [StepCodec(Format(model=fmt), tokenizer) for fmt in formats]
     asked = [[codec.prompt_text("2 + 2?"), len(codec.prompt_ids("2 + 2?"))] for codec in codecs]
     said = codecs[0].encode(typed(("step", "1 + 1 = 2\n"), ("answer", "Answer: 2")), end=True)
-    return {"asked": asked, "said": [[segment.kind, segment.text, len(segment.token_ids)] for segment in said]}
+    return {
+        "asked": Settings(asked),
+        "said": [[segment.kind, segment.text, len(segment.token_ids)] for segment in said],
+    }

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
 from data_gen.graders import GRADERS
+from data_gen.graders.base import Grader
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer
 from data_gen.sources.generators import generator, pack
-from tests.known_answers.cases import case
+from tests.known_answers.cases import Settings, case
 
 ASKED: dict[str, list[tuple[str, list[str | None]]]] = {
     "auto": [
@@ -31,7 +33,7 @@ ASKED: dict[str, list[tuple[str, list[str | None]]]] = {
         ("[]", ["[]", "[1]"]),
     ],
     "math": [("x^2+2x+1", ["(x+1)^2", "x^2", "what"]), ("red", ["red"])],
-    "numeric": [("1,234", ["1234.0 euros", "1235", "many"]), ("red", ["red"])],
+    "numeric": [("1,234", ["1234.0 euros", "1235", "many"]), ("25%", ["0.25", "25", "25 %"]), ("red", ["red"])],
     "set": [("[1, 2, 3]", ["3, 2, 1, 1", "1, 2", "4"]), ("24", ["24", "[24]"])],
     "text": [("New York", ["new  york.", "The answer is New York", "York New"])],
     "yes_no": [("no", ["No, it is not", "no solution", "yes"]), ("perhaps", ["no"])],
@@ -47,15 +49,17 @@ OPTIONS: dict[str, list[tuple[dict[str, Any], str, list[str | None]]]] = {
         ({"tolerance": 0.5, "relative": 0.1}, "20", ["21.9", "22.5"]),
     ],
 }
-"""Options of a grader, with gold and answers that only they tell apart."""
+"""Options of a grader, with gold and answers that are graded otherwise without them."""
 
 
 @case("grader", *ASKED)
 def grader(name: str) -> Any:
     """With the options bank and bay, A being `bay`."""
-    asked = [({}, *one) for one in ASKED[name]] + OPTIONS.get(name, [])
-    made = [GRADERS.get(name).model_validate({"uses": name, **options}) for options, _, _ in asked]
-    return [[gold, *_grades(one, _problem(gold), said)] for one, (_, gold, said) in zip(made, asked, strict=True)]
+    asked = [[gold, *_graded(_grader(name), gold, said)] for gold, said in ASKED[name]]
+    return asked + [
+        [gold, Settings(_graded(_grader(name, **more), gold, said) for more in ({}, options))]
+        for options, gold, said in OPTIONS.get(name, [])
+    ]
 
 
 @case("grader", "generator")
@@ -64,14 +68,20 @@ def of_generator() -> Any:
     entry = generator("countdown", json.dumps({"seed": 7, "size": 1}))[0]
     known = {"answer": entry["answer"], "metadata": entry["metadata"]}
     payload = json.dumps({"generator": "countdown", "config": {}, **pack(known)})
-    made = GRADERS.get("generator").model_validate({"uses": "generator"})
+    made = _grader("generator")
     problem = Problem(
         id="p", question=entry["question"], gold=entry["answer"], group="p", split="test", payload=payload
     )
+    said = [entry["answer"], f"0 + {entry['answer']}", "1", "no idea"]
     return [
-        _grades(made, problem, [entry["answer"], f"0 + {entry['answer']}", "1", "no idea"]),
+        [*_grades(made, problem, said), _same(made, problem, [*said, "1.0", f" {entry['answer']}"])],
         _grades(made, _problem("1"), ["1"]),
     ]
+
+
+def _grader(name: str, **options: Any) -> Grader:
+    made: Grader = GRADERS.get(name).model_validate({"uses": name, **options})
+    return made
 
 
 def _problem(gold: str) -> Problem:
@@ -79,6 +89,17 @@ def _problem(gold: str) -> Problem:
     return Problem(id="p", question="q", gold=gold, group="p", split="test", choices=choices)
 
 
-def _grades(made: Any, problem: Problem, answers: list[str | None]) -> list[Any]:
+def _graded(made: Grader, gold: str, said: list[str | None]) -> list[Any]:
+    problem = _problem(gold)
+    return [*_grades(made, problem, said), _same(made, problem, [gold, *said])]
+
+
+def _same(made: Grader, problem: Problem, said: list[str | None]) -> list[list[int]]:
+    """What votes take for one answer: the pairs that are the same, by their numbers."""
+    pairs = itertools.combinations(enumerate(text for text in said if text is not None), 2)
+    return [[i, j] for (i, one), (j, other) in pairs if made.same(problem, one, other)]
+
+
+def _grades(made: Grader, problem: Problem, answers: list[str | None]) -> list[Any]:
     grades = [made.grade(problem, Answer(answer)) for answer in answers]
     return [[str(grade.verdict), grade.reason, grade.score] for grade in grades]

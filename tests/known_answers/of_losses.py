@@ -13,7 +13,8 @@ from reasoning_train.packing.batch import collate
 from reasoning_train.packing.rows import Row, Trace
 from reasoning_train.trainers.losses.base import LOSSES
 from reasoning_train.trainers.outputs import Outputs
-from tests.known_answers.cases import case
+from tests.known_answers.cases import Settings, case
+from tests.known_answers.rounding import single
 
 
 def found(name: str, rows: Sequence[Row], leaf: torch.Tensor, out: Outputs, **config: Any) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def of_logits(name: str) -> Any:
 @case("loss", "sparse_kl")
 def sparse_kl() -> Any:
     """With the rest of the probability, and over the teacher's tokens alone."""
-    return [from_logits("sparse_kl", residual=residual) for residual in (True, False)]
+    return Settings(single(from_logits("sparse_kl", residual=residual)) for residual in (True, False))
 
 
 def from_logits(name: str, **config: Any) -> dict[str, Any]:

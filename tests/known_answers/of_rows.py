@@ -11,7 +11,7 @@ from typing import Any
 from reasoning_train.api.refs import Ref
 from reasoning_train.store.store import Artifact
 from tests.data_gen.transforms import test_transforms
-from tests.known_answers.cases import case
+from tests.known_answers.cases import Settings, case
 from tests.known_answers.kitchen import FEW, bench, counts, fresh, make, metrics, rows
 from tests.reasoning_train.bench import problem, solution
 from tests.reasoning_train.evaluation import rows as tables
@@ -55,7 +55,7 @@ def select() -> Any:
         {"steps": "right", "max_per_problem": 1},
     ]
     found = [make("select", solutions=given, **more) for more in settings]
-    return [_selected(made) for made in [*found, *_of_a_size()]]
+    return Settings(_selected(made) for made in [*found, *_of_a_size()])
 
 
 def _of_a_size() -> list[Artifact]:
@@ -155,7 +155,7 @@ def round_stop() -> Any:
         {"tables": tables_[:1], "first": 0},
     ]
     made = [make("round_stop", metric="accuracy", **more) for more in settings]
-    return [json.loads((stop.path / "decision" / "decision.json").read_text()) for stop in made]
+    return Settings(json.loads((stop.path / "decision" / "decision.json").read_text()) for stop in made)
 
 
 @case("stage", "choose")
@@ -164,7 +164,7 @@ def choose() -> Any:
     candidates = {"a": Ref("model"), "b": Ref("half"), "c": Ref("model")}
     given = dict(zip(candidates, given_tables(), strict=True))
     made = [make("choose", policies=candidates, table=given, lower=lower) for lower in (False, True)]
-    return [metrics(one, "chosen", "values") for one in made]
+    return Settings(metrics(one, "chosen", "values") for one in made)
 
 
 @case("stage", "concat")
@@ -180,14 +180,14 @@ def concat() -> Any:
         ({"limit": 1}, {}),
     ]
     found = [make("concat", sources=[{"rows": given[i], **more[i]} for i in (0, 1)]) for more in settings]
-    return [[rows(made, "problem_id", "sample", "completion"), counts(made)] for made in found]
+    return Settings([rows(made, "problem_id", "sample", "completion"), counts(made)] for made in found)
 
 
 @case("stage", "part")
 def part() -> Any:
     """Eight problems in three parts."""
     given = bench().problems(fresh("problems"), [problem(f"p{i}") for i in range(8)])
-    return [rows(make("part", problems=given, part=k, of=3), "id") for k in (1, 2, 3)]
+    return Settings(rows(make("part", problems=given, part=k, of=3), "id") for k in (1, 2, 3))
 
 
 @case("stage", "pick_problems")
@@ -211,7 +211,7 @@ def pick_problems() -> Any:
         {"table": table, "row": "tuned", "outcome": "wrong"},
     ]
     found = [make("pick_problems", problems=given, **more) for more in settings]
-    return [[rows(made, "id"), counts(made)] for made in found]
+    return Settings([rows(made, "id"), counts(made)] for made in found)
 
 
 @case("stage", "transform")

@@ -16,7 +16,7 @@ from tests.data_gen.scorers import test_policy_scorers as policy
 from tests.data_gen.scorers.prefixes import prefix, problem, run, score, whole
 from tests.data_gen.search.toy import CODEC, ToyEngine, ToyTask, World
 from tests.data_gen.verifiers.tiny import verifier
-from tests.known_answers.cases import case
+from tests.known_answers.cases import Settings, case
 
 ASKED = problem(question="go", gold="1")
 PREFIXES = [
@@ -97,4 +97,4 @@ def head() -> Any:
         save_verifier(made, Path(folder))
         tools = Tools(codec=codec, verifier=Path(folder))
         scorers = [opened("head", tools, aggregate=aggregate) for aggregate in ("last", "min")]
-        return [values(scorer, score(scorer, asked)) for scorer in scorers]
+        return Settings(values(scorer, score(scorer, asked)) for scorer in scorers)

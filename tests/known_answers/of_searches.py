@@ -13,7 +13,7 @@ from data_gen.search.node import Node
 from data_gen.search.potentials import Potential
 from data_gen.search.resample import Resample
 from tests.data_gen.search.toy import ToyScorer, ToyTask, World, grow, letters_of
-from tests.known_answers.cases import case
+from tests.known_answers.cases import Settings, case
 
 WORLD, DEEP = World.random(3, right=0.5), World.random(3, depth=4, right=0.5)
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -21,11 +21,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "best_first": {"expansions": 6, "answers": 2},
     "best_of_n": {"n": 5},
     "dvts": {"subtrees": 2},
-    "first_error": {"corrections": 4},
+    "first_error": {"samples": 2, "errors": 2, "corrections": 4},
     "iid": {"n": 6},
     "mcts": {"simulations": 12},
     "mcts_dpo": {"iterations": 4},
-    "omega": {"searches": 4, "k": 4},
+    "omega": {"searches": 4, "k": 6},
     "particle": {"n": 5},
     "particle_gibbs": {"n": 4},
     "rebase": {"n": 5},
@@ -37,6 +37,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
 """Budgets small enough to read what comes out."""
 
 MORE: dict[str, list[dict[str, Any]]] = {
+    "beam": [{"beams": 1, "lookahead": 1}],
+    "best_first": [{"wave": 2, "answers": None}],
+    "best_of_n": [{"per_step": True}],
+    "dvts": [{"subtrees": 3, "lookahead": 1}],
+    "first_error": [{"judge": "mc", "k": 4}, {"judge": "scorer"}],
+    "iid": [{"probe": 3}, {"n": 8, "probe": 6}],
     "mcts": [
         {"backup": "max"},
         {"backup": "visits"},
@@ -45,10 +51,24 @@ MORE: dict[str, list[dict[str, Any]]] = {
         {"select": {"uses": "puct", "prior": "prob", "fpu": "parent"}},
         {"wave": 3, "outcome_weight": 0.5, "scale": "p", "select": {"uses": "puct", "fpu": "half", "c": 0.625}},
     ],
-    "rest_mcts": [{"mix": 0.25, "roll_width": 2, "stop_at": None}],
+    "mcts_dpo": [{"gamma": 0.5, "horizon": 1, "outcome_weight": 0.5}],
+    "omega": [{"searches": 2, "wave": 2, "k": 6, "alpha": 1.0, "c": 0.0}],
+    "particle": [
+        {"resample": {"ess": 0.5}},
+        {"resample": {"ess": 0.5, "carry": False}},
+        {"potential": {"kind": "difference", "reward": "p", "lam": 5.0}},
+    ],
+    "particle_gibbs": [
+        {"iterations": 3, "burn_in": 1},
+        {"potential": {"kind": "difference"}},
+        {"n": 8, "potential": {"kind": "difference"}, "ancestors": True},
+    ],
+    "rebase": [{"temperature": 2.0}],
+    "rest_mcts": [{"mix": 0.25}, {"mix": 0.25, "roll_width": 2, "stop_at": None}],
+    "step_rollouts": [{"probe": 1}, {"n": 8, "m": 2, "probe": 6}],
+    "svdd": [{"alpha": 0.0}, {"value": "soft", "alpha": 0.2}, {"alpha": 0.5, "resample": True}, {"alpha": 5.0}],
     "uct": [
         {"backup": "max"},
-        {"backup": "visits"},
         {"outcomes": False, "select": {"uses": "ucb", "c": 2.0, "k": 1.0, "fpu": "zero", "value_visits": 1.0}},
     ],
 }
@@ -58,7 +78,7 @@ MORE: dict[str, list[dict[str, Any]]] = {
 @case("search", *SETTINGS)
 def trees(name: str) -> list[Any]:
     """The tree under every setting."""
-    return [tree(name, {**SETTINGS[name], **more}) for more in ({}, *MORE.get(name, ()))]
+    return Settings(tree(name, {**SETTINGS[name], **more}) for more in ({}, *MORE.get(name, ())))
 
 
 def tree(name: str, settings: dict[str, Any]) -> list[Any]:

@@ -6,8 +6,9 @@ from typing import Any
 
 from reasoning_train.api.refs import Ref
 from reasoning_train.store.store import Artifact
-from tests.known_answers.cases import case
+from tests.known_answers.cases import Settings, case
 from tests.known_answers.kitchen import bench, counts, curve, fresh, make, metrics, points, rows
+from tests.known_answers.rounding import single
 from tests.reasoning_train.bench import rows_of
 from tests.reasoning_train.stages import test_dpo, test_train_verifier
 
@@ -23,11 +24,12 @@ def trained(artifact: Artifact) -> dict[str, Any]:
 def sft() -> Any:
     """Cross-entropy on worked solutions; without loss on steps; to a number of tokens, on rows of unequal weight."""
     unlimited = {name: value for name, value in TRAINING.items() if name != "max_steps"}
-    return [
-        trained(make("sft", data=Ref("gold"), **TRAINING)),
-        trained(make("sft", data=Ref("gold"), masked=["step"], **TRAINING)),
-        trained(make("sft", data=weighted(), max_trained_tokens=720, **unlimited)),
+    made = [
+        make("sft", data=Ref("gold"), **TRAINING),
+        make("sft", data=Ref("gold"), masked=["step"], **TRAINING),
+        make("sft", data=weighted(), max_trained_tokens=720, **unlimited),
     ]
+    return Settings(map(trained, made))
 
 
 def weighted() -> Ref:
@@ -84,7 +86,7 @@ def evaluate_verifier() -> Any:
     pool = given_pool()
     settings = {"votes": ["argmax", "weighted"], "n": [2]}
     made = make("evaluate_verifier", verifiers={"v": Ref("judge")}, likelihoods={"p": Ref("half")}, **settings, **pool)
-    return [rows(made, "policy", "problem_id", "accuracy"), metrics(made, "summary")]
+    return [rows(made, "policy", "problem_id", "accuracy"), metrics(made, "summary", "verifiers")]
 
 
 @case("stage", "calibrate")
@@ -94,7 +96,7 @@ def calibrate() -> Any:
     made = [
         make("calibrate", verifier=Ref("judge"), min_rows=4, method=method, **pool) for method in ("platt", "isotonic")
     ]
-    return [metrics(artifact, "fit") for artifact in made]
+    return Settings(metrics(artifact, "fit") for artifact in made)
 
 
 @case("stage", "grpo")
@@ -104,7 +106,7 @@ def grpo() -> Any:
     settings = {"learning_rate": 6e-4, "batch_size": 16, "n": 8, "max_steps": 2, "max_tokens": 24}
     losses: list[dict[str, Any]] = [{}, {"loss": "rloo"}, {"loss": "rloo", "divide_by_std": True}]
     made = [make("grpo", policy=Ref("half"), problems=Ref("gold.problems"), **settings, **more) for more in losses]
-    return [{**trained(one), "first gradient": points(one)[0]["grad_norm"]} for one in made]
+    return Settings(single({**trained(one), "first gradient": points(one)[0]["grad_norm"]}) for one in made)
 
 
 @case("stage", "soften")

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.known_answers.cases import load_cases
+from tests.known_answers.cases import Settings, alike, load_cases
 from tests.known_answers.guard import differences, problem, recorded
 from tests.known_answers.pieces import every_piece
+from tests.known_answers.rounding import rounded, single
 
 PIECES = every_piece()
 
@@ -40,6 +41,11 @@ def test_no_outcome_is_empty() -> None:
     assert hollow([[]]) and hollow({"a": [{}]}) and not hollow([[None]])
 
 
+def test_settings_with_one_outcome_are_told() -> None:
+    settings = {"a": [Settings([[1.0], [1.00001], [2.0]]), Settings([1, 1.0001])], "b": [3, 3]}
+    assert list(alike(settings)) == ["0 and 1, [1.0]", "0 and 1, 1"]
+
+
 @pytest.mark.parametrize(
     ("then", "now", "lines"),
     [
@@ -47,12 +53,20 @@ def test_no_outcome_is_empty() -> None:
         ({"a": [1.234, "x"]}, {"a": [1.244, "y"]}, ["a.0: 1.234 -> 1.244", "a.1: 'x' -> 'y'"]),
         ({"a": 1}, {"a": True}, ["a: 1 -> True"]),
         ({"a": 0.0}, {"a": 0}, []),
+        ({"a": 1.5e-8}, {"a": 1.5001e-8}, []),
+        ({"a": 1.5e-8}, {"a": 2.5e-8}, ["a: 1.5e-08 -> 2.5e-08"]),
+        ({"a": 0.0}, {"a": 1e-9}, ["a: 0.0 -> 1e-09"]),
+        ({"a": 0.0}, {"a": 1e-17}, []),
         ({"a": None}, {}, ["a: None -> nothing"]),
         ({"a": [1]}, {"a": [1, 2]}, ["a: [1] -> [1, 2]"]),
     ],
 )
 def test_differences_are_told_by_place(then: Any, now: Any, lines: list[str]) -> None:
-    assert list(differences(then, now)) == lines
+    assert list(differences(rounded(then), rounded(now))) == lines
+
+
+def test_single_precision_has_its_own_nothing() -> None:
+    assert single({"a": [1e-7, -2e-6, 1e-4], "b": 1}) == {"a": [0.0, 0.0, 1e-4], "b": 1}
 
 
 def test_each_change_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.known_answers.guard import differences, outcome, recorded
@@ -15,6 +17,23 @@ def test_a_mistake_is_caught(mutation: Mutation, monkeypatch: pytest.MonkeyPatch
     function, code = mutated(mutation)
     monkeypatch.setattr(function, "__code__", code)
     assert list(differences(then, outcome(kind, name))), f"{kind} {name!r} did not notice: {mutation.name}"
+
+
+QUICK = dict.fromkeys(mutation.piece for mutation in MUTATIONS if mutation.piece[0] != "stage")
+
+
+@pytest.mark.parametrize("piece", QUICK, ids=" ".join)
+def test_code_that_is_only_compiled_anew_changes_nothing(
+    piece: tuple[str, str], monkeypatch: pytest.MonkeyPatch, one_thread: None
+) -> None:
+    """The control: what changes an outcome is what a mutation writes, and not how it is put in place. All functions of
+    a piece at once; stages, whose functions are put in place in the same way, would take long."""
+    kind, name = piece
+    functions = dict(mutated(replace(mutation, new=mutation.old)) for mutation in MUTATIONS if mutation.piece == piece)
+    for function, code in functions.items():
+        assert code is not function.__code__
+        monkeypatch.setattr(function, "__code__", code)
+    assert list(differences(recorded()[kind][name]["outcome"], outcome(kind, name))) == []
 
 
 def test_there_are_enough() -> None:

@@ -106,21 +106,41 @@ def test_the_better_side_gains(kitchen: Bench, loss: dict[str, Any]) -> None:
         assert gains[0] > gains[1]
 
 
+PACKINGS = ("none", "sequence", "tree")
+
+
+@pytest.mark.parametrize("loss", ["dpo", "simpo"])
+def test_packing_changes_no_loss_and_no_gradient(kitchen: Bench, loss: str) -> None:
+    """Ten steps too small to change a weight, so that all are taken from the same ones."""
+    still = {"losses": [loss], "max_steps": 10, "learning_rate": 1e-12}
+    padded, *packed = (curve(train(kitchen, name=f"still_{one}", packing=one, **still)) for one in PACKINGS)
+    for [point] in packed:
+        for figure in ("loss", "grad_norm"):
+            assert point[figure] == pytest.approx(padded[0][figure], rel=1e-5), figure
+
+
 def test_packing_changes_nothing(kitchen: Bench) -> None:
-    trained = [
-        load_file(train(kitchen, name=f"tuned_{packing}", packing=packing).path / "model" / "model.safetensors")
-        for packing in ("none", "sequence", "tree")
-    ]
-    for other in trained[1:]:
-        for name, tensor in trained[0].items():
-            # Adam divides by the size of the gradient: where that is near zero, a rounding error becomes a small step.
-            assert torch.allclose(tensor, other[name], rtol=1e-4, atol=5e-5), name
+    """Three steps. Adam divides by the size of the gradient, so where that is near zero a rounding error becomes a
+    small step: one weight in a thousand may differ by more than rounding, and none by much."""
+    padded, *packed = (weights(train(kitchen, name=f"tuned_{one}", packing=one)) for one in PACKINGS)
+    for other in packed:
+        near = [torch.isclose(tensor, other[name], rtol=1e-4, atol=1e-5) for name, tensor in padded.items()]
+        assert torch.cat([one.flatten() for one in near]).float().mean() > 0.999
+        assert all(torch.allclose(tensor, other[name], rtol=1e-4, atol=5e-5) for name, tensor in padded.items())
+
+
+def weights(made: Artifact) -> dict[str, torch.Tensor]:
+    return load_file(made.path / "model" / "model.safetensors")
+
+
+def curve(made: Artifact) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (made.path / "history.jsonl").read_text().splitlines()]
 
 
 def test_the_first_loss_is_that_of_no_difference(kitchen: Bench) -> None:
     """Policy = reference: log 2, whatever the smoothing and the lengths."""
     artifact = train(kitchen, max_steps=10, learning_rate=1e-9)
-    [point] = [json.loads(line) for line in (artifact.path / "history.jsonl").read_text().splitlines()]
+    [point] = curve(artifact)
     assert point["loss"] == pytest.approx(math.log(2), abs=1e-5)
 
 

@@ -318,7 +318,9 @@ def _serving(bench: Bench) -> list[psutil.Process]:
     return found
 
 
-def ask(engine: Engine, policy: PolicyText, questions: list[str], **sampling: Any) -> list[Sample]:
+def ask(engine: Engine, policy: PolicyText, questions: list[str], first: int = 0, **sampling: Any) -> list[Sample]:
+    """One sample a question, with the seeds `first`, `first` + 1, ... (shifted, as real ones are large)."""
+
     async def all_of_them() -> list[list[Sample]]:
         prefixes = [tuple(policy.codec.prompt_ids(question)) for question in questions]
         drawn = Sampling(**{"max_tokens": 40, **sampling})
@@ -327,7 +329,7 @@ def ask(engine: Engine, policy: PolicyText, questions: list[str], **sampling: An
                 await asyncio.gather(
                     *(
                         engine.generate(Request(prefix=p, sampling=drawn, seeds=(k << 33,)))
-                        for k, p in enumerate(prefixes)
+                        for k, p in enumerate(prefixes, first)
                     )
                 )
             )
@@ -406,9 +408,9 @@ def test_transformers_serve_gives_what_the_engine_in_this_process_gives(
                 (s.token_ids, s.finish) for s in ask(here, policy, questions, **sampling)
             ]
             assert len({s.token_ids for s in there}) == 4
-        drawn = [ask(engine, policy, questions * 4, temperature=1.5) for _ in range(2)]
-        # draws, and follows the seeds: four questions have four greedy answers
-        assert drawn[0] == drawn[1] and len({s.token_ids for s in drawn[0]}) > 4
+        drawn, again, others = (ask(engine, policy, questions * 16, first, temperature=1.5) for first in (0, 0, 100))
+        assert drawn == again and drawn != others  # follows the seeds
+        assert len({s.token_ids for s in drawn}) > 16
         assert engine.usage.generated_tokens > 0 and engine.seeded
         with pytest.raises(UserError, match="score: this server gives no log-probs"):
             asyncio.run(engine.score((3, 4), [(5,)]))

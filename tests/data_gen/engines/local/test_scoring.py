@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import random
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +17,7 @@ from data_gen.engines.base import LM
 from data_gen.engines.local import scoring
 from data_gen.engines.local.engine import TransformersEngine
 from data_gen.engines.programs import run_programs
-from tests.data_gen.engines.tiny import VOCAB, ask, engine, model, request
+from tests.data_gen.engines.tiny import VOCAB, ask, engine, model, request, tokenizer
 
 Call = tuple[tuple[int, ...], list[tuple[int, ...]]]
 
@@ -38,12 +40,27 @@ def _calls() -> tuple[Call, ...]:
     )
 
 
+ROUNDING = 2e-6
+"""Bound on a difference between log-probabilities, in nats. The forwards compared are of double precision, so all that
+differs is that the engine gives scores in single precision."""
+
+
+@cache
+def _double() -> Any:
+    return copy.deepcopy(model()).double()
+
+
+def _exact(**options: Any) -> TransformersEngine:
+    """A fresh engine over the model in double precision."""
+    return TransformersEngine(_double(), tokenizer(), **{"end_ids": (), **options})
+
+
 def _plain(call: Call) -> list[list[float]]:
     prefix, continuations = call
     scores = []
     for continuation in continuations:
         with torch.no_grad():
-            logprobs = model()(torch.tensor([[*prefix, *continuation]])).logits[0].log_softmax(-1)
+            logprobs = _double()(torch.tensor([[*prefix, *continuation]])).logits[0].log_softmax(-1)
         scores.append([logprobs[len(prefix) - 1 + i, token].item() for i, token in enumerate(continuation)])
     return scores
 
@@ -58,10 +75,10 @@ def _score(engine: TransformersEngine, calls: list[Call]) -> list[list[list[floa
 @pytest.mark.parametrize("deterministic", [False, True])
 @pytest.mark.parametrize("prefix_columns", [None, 0])
 def test_scores_equal_plain_forwards(deterministic: bool, prefix_columns: int | None) -> None:
-    scorer = engine(deterministic=deterministic, prefix_columns=prefix_columns)
+    scorer = _exact(deterministic=deterministic, prefix_columns=prefix_columns)
     for got, call in zip(_score(scorer, list(_calls())), _calls(), strict=True):
         for mine, plain in zip(got, _plain(call), strict=True):
-            assert mine == pytest.approx(plain, abs=1e-4)
+            assert mine == pytest.approx(plain, abs=ROUNDING)
     assert scorer.usage.scored_tokens == sum(len(c) for _, continuations in _calls() for c in continuations)
     assert scorer._prefixes.store.stored == 0
 
@@ -85,7 +102,7 @@ def test_deterministic_scores_are_bitwise_independent_of_company(chosen: list[in
 
 
 def test_a_prefix_that_was_generated_is_not_computed_again() -> None:
-    both = engine()
+    both = _exact()
     prefix = tuple(random.Random(3).choices(range(VOCAB), k=70))
     [[sample]] = ask(both, request(prefix, max_tokens=10))
     path = (*prefix, *sample.token_ids)
@@ -94,12 +111,12 @@ def test_a_prefix_that_was_generated_is_not_computed_again() -> None:
     assert both.usage.cached_tokens == 79  # the sample's last token was never fed
     assert both._prefixes.store.stored == stored
     for mine, plain in zip(scores, _plain(((*path, 5, 6, 7), [(2,), (3, 4)])), strict=True):
-        assert mine == pytest.approx(plain, abs=1e-4)
+        assert mine == pytest.approx(plain, abs=ROUNDING)
 
 
 def test_calls_of_all_programs_are_one_forward_each_for_prefixes_and_continuations() -> None:
-    counted, forwards = engine(), []
-    hook = model().register_forward_pre_hook(lambda *_: forwards.append(1))
+    counted, forwards = _exact(), []
+    hook = _double().register_forward_pre_hook(lambda *_: forwards.append(1))
     calls = [((4, 5, 6, number), [(1, 2), (3,), (9, 9, 9)]) for number in range(10)]
 
     async def program(item: tuple[int, Call], lm: LM) -> list[list[float]]:
@@ -110,14 +127,14 @@ def test_calls_of_all_programs_are_one_forward_each_for_prefixes_and_continuatio
     hook.remove()
     assert len(forwards) == 2
     assert all(
-        results[i][k] == pytest.approx(_plain(call)[k], abs=1e-4) for i, call in enumerate(calls) for k in range(3)
+        results[i][k] == pytest.approx(_plain(call)[k], abs=ROUNDING) for i, call in enumerate(calls) for k in range(3)
     )
 
 
 def test_rows_and_batches_are_cut_without_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = _score(engine(), list(_calls()))
+    whole = _score(_exact(), list(_calls()))
     monkeypatch.setattr(scoring, "PACKED_TOKENS", 5)
     monkeypatch.setattr(scoring, "SCORE_LOGITS", 300)
-    for cut, full in zip(_score(engine(), list(_calls())), whole, strict=True):
+    for cut, full in zip(_score(_exact(), list(_calls())), whole, strict=True):
         for a, b in zip(cut, full, strict=True):
-            assert a == pytest.approx(b, abs=1e-4)
+            assert a == pytest.approx(b, abs=ROUNDING)
