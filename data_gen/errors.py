@@ -29,3 +29,9 @@ def excerpt(text: str) -> str:
     """A text quoted for a message. The middle of a long one is left out."""
     half = _LONGEST // 2
     return repr(text if len(text) <= _LONGEST else f"{text[:half]} ... {text[-half:]}")
+
+
+def first_line(error: BaseException) -> str:
+    """The type and the first line of an error from a library, for a message."""
+    said = next(iter(str(error).splitlines()), "")
+    return f"{type(error).__name__}: {said[:200]}" if said else type(error).__name__

@@ -30,6 +30,8 @@ class Problem:
     split: str
     gold_steps: tuple[str, ...] = ()
     """Worked solution, one step an entry, without delimiters and without the final answer line."""
+    more_steps: tuple[tuple[str, ...], ...] = ()
+    """Further worked solutions, in the order of the source."""
     choices: tuple[str, ...] = ()
     difficulty: float | None = None
     task: str = ""

@@ -29,7 +29,7 @@ class Solution:
     """The question as the model saw it. For a row without ids, the bare question."""
     problem_id: str
     sample: int
-    """Index among the samples of this problem; -1 for gold and greedy rows."""
+    """Index among the samples of this problem; -1 for greedy rows, and -1, -2, ... for gold."""
     segments: tuple[Segment, ...]
     answer: str | None
     verdict: Verdict

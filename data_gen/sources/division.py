@@ -16,8 +16,8 @@ class Division:
 
     rows: dict[str, frozenset[int]]
     """Split name -> row numbers."""
-    duplicates: int
-    """Rows left out because an earlier row asks the same question."""
+    lost: dict[str, int]
+    """Split name -> rows left out because the split was full before their group ended."""
 
 
 def normalised(question: str) -> str:
@@ -45,21 +45,25 @@ def divide(questions: Iterable[tuple[str, str]], sizes: Mapping[str, int | None]
     rows, total = _distinct(questions, seed)
     if total == 0:
         raise UserError(f"{name}: the dataset is empty; expected at least one row.")
-    wanted = sum(size or 0 for size in sizes.values())
-    if len(rows) < wanted or (len(rows) == wanted and None in sizes.values()):
-        raise UserError(
-            f"task.split: {dict(sizes)} asks for {wanted} rows{' and more' if None in sizes.values() else ''}, but "
-            f"{name} has {len(rows)} distinct questions ({total - len(rows)} repeats dropped). Ask for fewer or bring "
-            "a larger file."
-        )
-    dealt = _deal(sorted(rows), sizes)
+    check_sizes(sizes, len(rows), name, f" distinct questions ({total - len(rows)} repeats)")
+    dealt, lost = _deal(sorted(rows), sizes)
     for split, size in sizes.items():
         if size is not None and len(dealt[split]) < size:
             raise UserError(
                 f"task.split.{split}: {size} rows cannot be filled from {name} without tearing a group apart. Ask for "
                 "fewer."
             )
-    return Division({split: frozenset(numbers) for split, numbers in dealt.items()}, total - len(rows))
+    return Division({split: frozenset(numbers) for split, numbers in dealt.items()}, lost)
+
+
+def check_sizes(sizes: Mapping[str, int | None], rows: int, name: str, what: str = " rows") -> None:
+    """UserError if so many rows cannot fill the splits."""
+    wanted, rest = sum(size or 0 for size in sizes.values()), None in sizes.values()
+    if rows < wanted or (rows == wanted and rest):
+        raise UserError(
+            f"task.split: {dict(sizes)} asks for {wanted} rows{' and more' if rest else ''}, but {name} has "
+            f"{rows}{what}. Ask for fewer or bring a larger file."
+        )
 
 
 def _distinct(questions: Iterable[tuple[str, str]], seed: int) -> tuple[list[tuple[bytes, int]], int]:
@@ -75,8 +79,12 @@ def _distinct(questions: Iterable[tuple[str, str]], seed: int) -> tuple[list[tup
     return rows, total
 
 
-def _deal(ordered: list[tuple[bytes, int]], sizes: Mapping[str, int | None]) -> dict[str, list[int]]:
+def _deal(
+    ordered: list[tuple[bytes, int]], sizes: Mapping[str, int | None]
+) -> tuple[dict[str, list[int]], dict[str, int]]:
+    """Row numbers of each split, and how many rows of its groups each has lost."""
     dealt: dict[str, list[int]] = {split: [] for split in sizes}
+    lost = dict.fromkeys(sizes, 0)
     home: dict[bytes, str] = {}
     # The split without a size comes last: it takes the remaining rows.
     order = sorted(sizes, key=lambda split: sizes[split] is None)
@@ -86,7 +94,9 @@ def _deal(ordered: list[tuple[bytes, int]], sizes: Mapping[str, int | None]) -> 
         # A group that does not fit its split loses rows; it never continues in the next split.
         if split and (sizes[split] is None or len(dealt[split]) < (sizes[split] or 0)):
             dealt[split].append(number)
-    return dealt
+        elif split:
+            lost[split] += 1
+    return dealt, lost
 
 
 def _hash(text: str) -> bytes:

@@ -1,39 +1,42 @@
-"""The field map: which columns hold question, answer, worked steps and choices, and how their values become text."""
+"""The field map: which columns hold question, answer, worked steps and choices. `values.py` makes text of them."""
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import string
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from data_gen.errors import UserError, nearest
-from data_gen.sources.floats import decimal_text
+from data_gen.sources.values import BadValue, json_of, question_of, shown, step_lines, text_of
 
-_NOTES = re.compile(r"<<[^<>]*>>")
 _OPTION_MARK = re.compile(r"^\s*\(?[A-Ja-j][).:]\s*")
 _TEMPLATE_COLUMN = re.compile(r"\{([^{}]+)\}")
 _MISSING = object()
+T = TypeVar("T")
 
 
 class FieldMap(BaseModel):
-    """Columns by role. A dot reaches into nested objects (`question.stem`); `question` may join columns: `"{Body}
-    {Question}"`."""
+    """Columns by role. A dot reaches into nested objects and lists (`question.stem`, `messages.0.content`); `question`
+    may join columns: `"{Body} {Question}"`.
+
+    Only text, numbers and truth values become text. Anything else (null, NaN, bytes, a list, an object) is refused with
+    its row and column; `question` also takes a chat of one user message.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     question: str = Field(default="question", min_length=1)
-    answer: str = Field(default="answer", min_length=1)
+    answer: str | None = Field(default="answer", min_length=1)
+    """Null: there is no gold. Problems can then be sampled on, and nothing is verified."""
     steps: str | None = None
     """A list of steps, or text that is split into lines."""
     choices: str | None = None
     """A list of texts, a list of `{label, text}` objects, or one object with the lists `label` and `text`."""
     id: str | None = None
-    """A unique id per row. Default: the row's position in its source."""
+    """A unique id per row; problems have it as it is. Default: the name of the source and the row's position in it."""
     group: str | None = None
     """Rows of one group stay on one side of a split. Default: the question itself."""
     tags: dict[str, str] = {}
@@ -55,69 +58,100 @@ class FieldMap(BaseModel):
         """The question's text, without its choices. UserError for a row that has none."""
         column = self.question
         if "{" in column:
-            joined: str | None = _TEMPLATE_COLUMN.sub(lambda m: _as_text(_reach(row, m[1])) or "", column)
+            joined = _TEMPLATE_COLUMN.sub(lambda m: _read(text_of, row, m[1], "question", place), column)
         else:
-            joined = _as_text(_reach(row, column))
-        if not joined or not joined.strip():
+            joined = _read(question_of, row, column, "question", place)
+        if not joined.strip():
             raise UserError(
                 f"{place}: no question in {column!r}. Mend or remove the row, or change task.fields.question."
             )
         return joined.strip()
 
-    def tags_of(self, row: Mapping[str, Any]) -> dict[str, str]:
-        """The row's tags as texts."""
-        found = {tag: _as_text(_reach(row, column)) for tag, column in self.tags.items()}
-        return {tag: text for tag, text in found.items() if text is not None}
+    def gold_and_steps(
+        self, row: Mapping[str, Any], place: str, answer_after: str | None, *, as_json: bool
+    ) -> tuple[str | None, tuple[str, ...]]:
+        """Gold text and worked steps of a row. A row without an answer, or with an empty one, has gold None.
 
-    def value(self, row: Mapping[str, Any], role: str) -> Any:
-        """The raw value of a role. None if the role has no column or the row has no value."""
+        Args:
+            row: The row.
+            place: Where it is, for messages.
+            answer_after: The answer is the text after the last occurrence of this mark; the text before it is the
+                steps, unless they have a column.
+            as_json: A list or an object as an answer becomes JSON.
+        """
+
+        def answer(value: Any) -> str:
+            return json_of(value) if as_json and isinstance(value, list | Mapping) else text_of(value)
+
+        gold = self._optional(answer, row, "answer", place) or None
+        steps = self._optional(step_lines, row, "steps", place) or ()
+        if gold is None or answer_after is None:
+            return gold, steps
+        before, mark, after = gold.rpartition(answer_after)
+        if not mark:
+            return None, steps
+        return after.strip() or None, steps if self.has(row, "steps") else step_lines(before)
+
+    def key(self, row: Mapping[str, Any], role: str, place: str) -> str | None:
+        """The text in the column of `id` or `group`. None if the map names no column, and for a row without a
+        group."""
         column = getattr(self, role)
-        found = _reach(row, column) if column else None
-        return None if found is _MISSING else found
+        if column is None or (role == "group" and not self.has(row, role)):
+            return None
+        found = _read(text_of, row, column, role, place)
+        if not found:
+            raise UserError(f"{place}: column {column!r} (task.fields.{role}) is empty. Every row needs a value there.")
+        return found
+
+    def tags_of(self, row: Mapping[str, Any], place: str) -> dict[str, str]:
+        """The row's tags as texts."""
+        present = {tag: column for tag, column in self.tags.items() if _reach(row, column) not in (None, _MISSING)}
+        found = {tag: _read(text_of, row, column, f"tags.{tag}", place) for tag, column in present.items()}
+        return {tag: text for tag, text in found.items() if text}
+
+    def choices_of(self, row: Mapping[str, Any], place: str) -> list[tuple[str, str]]:
+        """(label, text) of every choice; none if the row has no choices."""
+        return self._optional(read_choices, row, "choices", place) or []
+
+    def letter(self, row: Mapping[str, Any], choices: Sequence[tuple[str, str]], place: str) -> str | None:
+        """The letter of the gold choice; None if the row has none."""
+        return self._optional(lambda gold: choice_letter(gold, choices), row, "answer", place)
+
+    def has(self, row: Mapping[str, Any], role: str) -> bool:
+        """Whether the row has a value for a role."""
+        column = getattr(self, role)
+        return column is not None and _reach(row, column) not in (None, _MISSING)
+
+    def _optional(self, read: Callable[[Any], T], row: Mapping[str, Any], role: str, place: str) -> T | None:
+        return _read(read, row, getattr(self, role), role, place) if self.has(row, role) else None
 
 
-def gold_and_steps(
-    answer: Any, steps: Any, answer_after: str | None, *, as_json: bool = False
-) -> tuple[str | None, tuple[str, ...]]:
-    """Gold text and worked steps. With `answer_after` the answer is the text after its last occurrence, and the steps
-    are the text before it. `as_json`: a list or an object becomes JSON, which keeps its types and its empty elements.
-
-    >>> gold_and_steps("He has 2+3 = <<2+3=5>>5.\\n#### 5", None, "#### ")
-    ('5', ('He has 2+3 = 5.',))
-    """
-    if as_json and isinstance(answer, list | Mapping):
-        return json.dumps(answer, ensure_ascii=False), step_lines(steps)
-    text = _as_text(answer)
-    if text is None or answer_after is None:
-        return text, step_lines(steps)
-    before, mark, after = text.rpartition(answer_after)
-    if not mark:
-        return None, step_lines(steps)
-    return after.strip() or None, step_lines(before if steps is None else steps)
-
-
-def step_lines(value: Any) -> tuple[str, ...]:
-    """Steps from a list or from lines of text, without calculator notes (`<<2+3=5>>`) and empty lines."""
-    if value is None:
-        return ()
-    lines = value.splitlines() if isinstance(value, str) else [" ".join(str(v).split()) for v in value]
-    return tuple(line for line in (_NOTES.sub("", raw).strip() for raw in lines) if line)
-
-
-def read_choices(value: Any, place: str) -> list[tuple[str, str]]:
+def read_choices(value: Any) -> list[tuple[str, str]]:
     """(label, text) of every choice. Labels are the row's own, else A, B, C, ... A letter in front of the text is
-    removed."""
-    if value is None:
-        return []
+    removed. BadValue for anything else."""
     if isinstance(value, Mapping):
-        value = [{"label": label, "text": text} for label, text in zip(value["label"], value["text"], strict=True)]
-    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) > len(string.ascii_uppercase):
-        raise UserError(f"{place}: task.fields.choices: expected a list of at most 26 choices, found {value!r}.")
-    letters = string.ascii_uppercase
-    return [
-        (str(c["label"]), str(c["text"])) if isinstance(c, Mapping) else (letters[i], _OPTION_MARK.sub("", str(c)))
-        for i, c in enumerate(value)
-    ]
+        value = _paired(value)
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes) or len(value) > len(string.ascii_uppercase):
+        raise BadValue(f"expected a list of at most 26 choices; found {shown(value)}")
+    return [_choice(one, i) for i, one in enumerate(value)]
+
+
+def _paired(value: Mapping[str, Any]) -> list[dict[str, Any]]:
+    labels, texts = value.get("label"), value.get("text")
+    if not isinstance(labels, list) or not isinstance(texts, list) or len(labels) != len(texts):
+        raise BadValue(f"expected the lists `label` and `text` of one length; found {shown(value)}")
+    return [{"label": label, "text": text} for label, text in zip(labels, texts, strict=True)]
+
+
+def _choice(one: Any, i: int) -> tuple[str, str]:
+    try:
+        if not isinstance(one, Mapping):
+            return string.ascii_uppercase[i], _OPTION_MARK.sub("", text_of(one))
+        if not {"label", "text"} <= one.keys():
+            raise BadValue(f"expected an object with `label` and `text`; found {shown(one)}")
+        return text_of(one["label"]), text_of(one["text"])
+    except BadValue as error:
+        raise BadValue(f"choice {i}: {error}") from None
 
 
 def with_choices(question: str, choices: Sequence[tuple[str, str]]) -> str:
@@ -132,7 +166,7 @@ def choice_letter(gold: Any, choices: Sequence[tuple[str, str]]) -> str | None:
     none."""
     if isinstance(gold, int) and not isinstance(gold, bool):
         return string.ascii_uppercase[gold] if 0 <= gold < len(choices) else None
-    wanted = str(gold).strip()
+    wanted = text_of(gold)
     for known in (
         [label for label, _ in choices],
         [text for _, text in choices],
@@ -144,25 +178,36 @@ def choice_letter(gold: Any, choices: Sequence[tuple[str, str]]) -> str | None:
     return None
 
 
-def _as_text(value: Any) -> str | None:
-    """A value as answer text: 51.0 as `51`, true as `yes`, a list joined by commas. None stays None."""
-    if value is None or value is _MISSING:
-        return None
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float) and math.isfinite(value):
-        return decimal_text(value)
-    if isinstance(value, list):
-        return ", ".join(_as_text(v) or "" for v in value) or None
-    return str(value).strip() or None
+def _read(read: Callable[[Any], T], row: Mapping[str, Any], column: str, role: str, place: str) -> T:
+    """What `read` makes of a column's value. UserError with row and column for one that it cannot read."""
+    value = _reach(row, column)
+    try:
+        if value is _MISSING:
+            raise BadValue("the row lacks it")
+        return read(value)
+    except BadValue as error:
+        raise UserError(
+            f"{place}: column {column!r} (task.fields.{role}): {error}. Mend or remove the row, or name another column"
+            f"{_inside(value, column)}."
+        ) from None
+
+
+def _inside(value: Any, column: str) -> str:
+    """A hint at what an object holds."""
+    if isinstance(value, Mapping) and value:
+        return f", such as `{column}.{next(iter(value))}`"
+    return ""
 
 
 def _reach(row: Any, column: str) -> Any:
     """The value of a column. If no column has the whole name, the name is a dotted path."""
     if isinstance(row, Mapping) and column in row:
         return row[column]
+    if isinstance(row, list) and column.isdecimal():
+        return row[int(column)] if int(column) < len(row) else _MISSING
     head, dot, rest = column.partition(".")
-    return _reach(row[head], rest) if dot and isinstance(row, Mapping) and head in row else _MISSING
+    above = _reach(row, head) if dot else _MISSING
+    return above if above is _MISSING else _reach(above, rest)
 
 
 def _paths(row: Mapping[str, Any]) -> list[str]:

@@ -13,14 +13,14 @@ _MOST_DIGITS = 15
 """Decimal digits that a double always keeps. A longer shortest form is the trace of a computation (0.1 + 0.2)."""
 
 
-def decimal_text(value: float) -> str:
-    """A finite double in positional notation, without a trailing `.0`.
+def decimal_text(value: float | Decimal) -> str:
+    """A finite number in positional notation, without a trailing `.0`.
 
     >>> decimal_text(0.1 + 0.2), decimal_text(51.0), decimal_text(1e23), decimal_text(2.5e-7)
     ('0.3', '51', '100000000000000000000000', '0.00000025')
     """
-    shortest = Decimal(repr(value + 0.0))  # minus zero is zero
-    if len(shortest.as_tuple().digits) > _MOST_DIGITS:
+    shortest = value if isinstance(value, Decimal) else Decimal(repr(value + 0.0))  # minus zero is zero
+    if isinstance(value, float) and len(shortest.as_tuple().digits) > _MOST_DIGITS:
         shortest = Decimal(f"{value:.{_MOST_DIGITS}g}")
     text = f"{shortest:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

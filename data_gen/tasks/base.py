@@ -6,7 +6,7 @@ A task is a frozen pydantic model. Its fields are its configuration in the recip
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
@@ -72,6 +72,14 @@ class Task(Piece, ABC):
     @abstractmethod
     def problems(self, split: str) -> Iterator[Problem]:
         """Problems of one split, streamed in a fixed order. UserError for an unknown or empty split."""
+
+    def left_out(self, split: str) -> Mapping[str, int]:
+        """How many rows of its source `problems(split)` leaves out, by reason."""
+        return {}
+
+    def look(self) -> None:
+        """Look at the local files when a recipe loads: UserError for missing columns, first rows that cannot be read,
+        and splits that are larger than their file. Cheap, and without torch."""
 
     def grade(self, problem: Problem, answer: Answer) -> Grade:
         """Verdict on an answer to a problem."""

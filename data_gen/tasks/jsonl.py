@@ -9,8 +9,11 @@ over `hub`.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
+import collections
+import functools
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -19,24 +22,41 @@ from pydantic import Field, model_validator
 
 from data_gen.errors import UserError, nearest
 from data_gen.records.problem import Problem
-from data_gen.sources.division import Division, divide, normalised, question_key
-from data_gen.sources.fields import FieldMap, choice_letter, gold_and_steps, read_choices, with_choices
+from data_gen.sources.division import Division, check_sizes, divide, normalised, question_key
+from data_gen.sources.fields import FieldMap, with_choices
 from data_gen.sources.hub import HubId
-from data_gen.sources.rows import Row, RowSource, file_source, hub_source
+from data_gen.sources.repeats import Asked, Repeats, Steps
+from data_gen.sources.rows import Row, RowSource, file_source, hub_source, length_of
 from data_gen.tasks import TASKS
 from data_gen.tasks.base import Task
 
-log = logging.getLogger(__name__)
+LOOKED_AT = 100
+"""Number of rows of a file that are read when a recipe loads."""
+READ_WHOLE = 4 << 20
+"""A file of at most so many bytes is read whole then."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Survey:
+    """What a pass over a source has shown."""
+
+    repeats: Repeats
+    division: Division | None
+
+    def numbers(self, split: str) -> frozenset[int] | None:
+        """Row numbers of a dealt split; None for one that has a source of its own."""
+        return self.division.rows.get(split) if self.division else None
 
 
 @TASKS.register("jsonl")
 class Jsonl(Task):
-    """Rows of files or of a Hub dataset as problems. Exact repeats of a question within one source count once."""
+    """Rows of files or of a Hub dataset as problems. A question that several rows of one source ask counts once; their
+    worked solutions are kept."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     path: Path | None = None
-    """One local file (.jsonl or .parquet), divided by `split`."""
+    """One local file (.jsonl, .jsonl.gz or .parquet), divided by `split`."""
     paths: dict[str, Path] = {}
     """One local file per split."""
     hub: HubId | None = None
@@ -90,21 +110,54 @@ class Jsonl(Task):
         return {"path": self.path} if self.path else {f"paths.{name}": path for name, path in self.paths.items()}
 
     def problems(self, split: str) -> Iterator[Problem]:
-        """The split's problems in the order of their source. A row without gold has gold None."""
+        """The split's problems in the order of their source. A row without gold has gold None; further rows with the
+        same question and answer are its further worked solutions."""
+        part = self._part_of(split)
+        source, survey = self._source(part), self._survey(part)
+        mine = survey.numbers(split)
+        empty = True
+        for number, (place, row) in enumerate(source.rows()):
+            if number in mine if mine is not None else number not in survey.repeats.later:
+                empty = False
+                more = survey.repeats.solutions.get(number, ())
+                yield _placed(self._problem(row, place, part, number), split, more)
+        if empty:
+            raise UserError(f"{source.name}: the dataset is empty; expected at least one row.")
+
+    def left_out(self, split: str) -> dict[str, int]:
+        """Rows that repeat a question of the split: `repeated`, or `other_answer` where they contradict the first one;
+        and `group`, where the split was full before a group of rows ended."""
+        survey = self._survey(self._part_of(split))
+        lost = survey.division.lost[split] if survey.division and split in survey.division.lost else 0
+        found = {**survey.repeats.dropped(survey.numbers(split)), "group": lost}
+        return {reason: n for reason, n in found.items() if n}
+
+    def look(self) -> None:
+        """Read the first rows of every local file, and small files whole."""
+        for part, where in self._parts().items():
+            if isinstance(where, Path):
+                self._look_at(part, where)
+
+    def _look_at(self, part: str, path: Path) -> None:
+        source, divided = self._source(part), part == self._divided()
+        rows = -1
+        for rows, (place, row) in enumerate(itertools.islice(source.rows(), LOOKED_AT)):
+            if rows == 0:
+                self.fields.check(row, place)
+            self._problem(row, place, part, rows)
+        if rows < 0:
+            raise UserError(f"{source.name}: the dataset is empty; expected at least one row.")
+        if path.stat().st_size <= READ_WHOLE:
+            self._survey(part)
+        elif divided:
+            check_sizes(self.split, length_of(path), source.name)
+
+    def _part_of(self, split: str) -> str:
+        """Name of the source that a split comes from. UserError if there is no such split or source."""
         self._require_source()
         if split not in self.splits():
             raise UserError(f"task.{split}: no split {split!r} in this task.{nearest(split, self.splits())}")
-        part = self._divided() if split in self.split else split
-        source = self._source(part)
-        mine = self._division.rows[split] if split in self.split else None
-        rows = self._rows(source) if mine is not None else self._distinct(source)
-        empty = True
-        for number, (place, row) in enumerate(rows):
-            if mine is None or number in mine:
-                empty = False
-                yield self._problem(row, place, split, str(part), number)
-        if empty:
-            raise UserError(f"{source.name}: the dataset is empty; expected at least one row.")
+        return str(self._divided()) if split in self.split else split
 
     def _parts(self) -> dict[str, Path | str]:
         """Sources by name: a path, or the name of a Hub split."""
@@ -131,8 +184,8 @@ class Jsonl(Task):
                 f"{', '.join(self._parts())}."
             )
 
-    def _source(self, part: str | None) -> RowSource:
-        where = self._parts()[part or ""]
+    def _source(self, part: str) -> RowSource:
+        where = self._parts()[part]
         if isinstance(where, str):
             return hub_source(self.hub or "", self.revision, self.subset, where)
         field = "path" if self.path else f"paths.{part}"
@@ -143,62 +196,56 @@ class Jsonl(Task):
         return file_source(where)
 
     @cached_property
-    def _division(self) -> Division:
-        source = self._source(self._divided())
-        division = divide(
-            (self._asked(row, place) for place, row in self._rows(source)), self.split, self.seed, source.name
-        )
-        log.info("%s: %d repeated questions dropped", source.name, division.duplicates)
-        return division
+    def _surveys(self) -> dict[str, _Survey]:
+        """Source -> what a pass over all its rows has shown."""
+        return {}
 
-    def _rows(self, source: RowSource) -> Iterator[tuple[str, Row]]:
-        """The source's rows. Columns are checked on the first row, ids on all rows."""
-        ids: set[str] = set()
-        for number, (place, row) in enumerate(source.rows()):
+    def _survey(self, part: str) -> _Survey:
+        """One pass over a source: which rows repeat others, and how it is divided. Columns are checked on its first
+        row, ids on all rows."""
+        if part not in self._surveys:
+            repeats, source = Repeats(), self._source(part)
+            asked = self._entered(part, repeats)
+            division = divide(asked, self.split, self.seed, source.name) if part == self._divided() else None
+            collections.deque(asked, maxlen=0)
+            self._surveys[part] = _Survey(repeats, division)
+        return self._surveys[part]
+
+    def _entered(self, part: str, repeats: Repeats) -> Iterator[tuple[str, str]]:
+        """(question, group) of every row, which is entered into `repeats`."""
+        ids: dict[str, bytes] = {}
+        for number, (place, row) in enumerate(self._source(part).rows()):
             if number == 0:
                 self.fields.check(row, place)
-            if self.fields.id is not None:
-                known = str(self.fields.value(row, "id"))
-                if known in ids:
-                    raise UserError(
-                        f"{place}: task.fields.id: {known!r} stands in {self.fields.id!r} twice. Name a unique column."
-                    )
-                ids.add(known)
-            yield place, row
+            problem = self._problem(row, place, part, number)
+            key = question_key(problem.question)
+            if self.fields.id is not None and ids.setdefault(problem.id, key) != key:
+                raise UserError(
+                    f"{place}: task.fields.id: {problem.id!r} stands in {self.fields.id!r} twice, for different "
+                    "questions. Name a unique column."
+                )
+            same = functools.partial(self.same, problem)
+            repeats.add(number, Asked(problem.question, problem.gold, problem.gold_steps, same))
+            yield problem.question, problem.group
 
-    def _distinct(self, source: RowSource) -> Iterator[tuple[str, Row]]:
-        """The source's rows, except those whose question an earlier row asks."""
-        seen: set[bytes] = set()
-        total = 0
-        for place, row in self._rows(source):
-            total += 1
-            key = question_key(self._asked(row, place)[0])
-            if key not in seen:
-                seen.add(key)
-                yield place, row
-        log.info("%s: %d repeated questions dropped", source.name, total - len(seen))
-
-    def _asked(self, row: Row, place: str) -> tuple[str, str]:
-        """The question with its choices, and its group."""
-        question = with_choices(self.fields.text(row, place), read_choices(self.fields.value(row, "choices"), place))
-        return question, str(self.fields.value(row, "group") or normalised(question))
-
-    def _problem(self, row: Row, place: str, split: str, part: str, number: int) -> Problem:
-        question, group = self._asked(row, place)
-        choices = read_choices(self.fields.value(row, "choices"), place)
-        gold, steps = gold_and_steps(
-            self.fields.value(row, "answer"),
-            self.fields.value(row, "steps"),
-            self.answer_after,
-            as_json=self.grader.keeps_lists,
-        )
+    def _problem(self, row: Row, place: str, part: str, number: int) -> Problem:
+        """The problem of a row alone, which belongs to no split yet."""
+        choices = self.fields.choices_of(row, place)
+        question = with_choices(self.fields.text(row, place), choices)
+        gold, steps = self.fields.gold_and_steps(row, place, self.answer_after, as_json=self.grader.keeps_lists)
         return Problem(
-            id=f"{part}/{number if self.fields.id is None else self.fields.value(row, 'id')}",
+            id=self.fields.key(row, "id", place) or f"{part}/{number}",
             question=question,
-            gold=gold if not choices or gold is None else choice_letter(self.fields.value(row, "answer"), choices),
-            group=group,
-            split=split,
+            gold=gold if not choices or gold is None else self.fields.letter(row, choices, place),
+            group=self.fields.key(row, "group", place) or normalised(question),
+            split="",
             gold_steps=steps,
             choices=tuple(text for _, text in choices),
-            tags=self.fields.tags_of(row),
+            tags=self.fields.tags_of(row, place),
         )
+
+
+def _placed(problem: Problem, split: str, more: Sequence[Steps]) -> Problem:
+    """A problem of a split, with its further worked solutions."""
+    worked = [steps for steps in (problem.gold_steps, *more) if steps]
+    return replace(problem, split=split, gold_steps=worked[0] if worked else (), more_steps=tuple(worked[1:]))

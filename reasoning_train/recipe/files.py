@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from data_gen.tasks import Task
 from reasoning_train.api.digest import file_digest
 from reasoning_train.recipe.errors import Problems
 from reasoning_train.recipe.yaml_core import join
@@ -22,6 +23,14 @@ class LeafFiles:
         self._folder, self._problems = folder, problems
         self.digests: dict[str, str] = {}
         """Absolute path -> sha256 of every file found so far."""
+        self._looked: list[Task] = []
+
+    def look(self, task: Task) -> None:
+        """Let a task look at its files, unless the same one has found nothing wrong, e.g. under another seed."""
+        if task not in self._looked:
+            if all(path.is_file() for path in task.files().values()):
+                task.look()
+            self._looked.append(task)
 
     def find(self, written: Path, field: str) -> str:
         """The absolute path of a file or folder. If there is none, a problem is noted and the text is returned as

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from data_gen.format import TaskFormat
@@ -29,8 +28,8 @@ class GoldConfig(StageConfig):
 
 @stage("gold", version=1, outputs={"data": "solutions"}, seeded=False, heavy=False)
 def gold(config: GoldConfig, ctx: Context) -> None:
-    """Write one row per problem with gold and, unless the config says otherwise, gold steps; count the others as
-    dropped."""
+    """Write one row per worked solution of problems with gold and, unless the config says otherwise, gold steps; count
+    the others as dropped."""
     source = ctx.input(config.problems)
     rows = _rows(read_problems(source), load_task(source), config, ctx)
     n = write_rows(ctx.output("data"), kind="solutions", rows=rows)
@@ -51,26 +50,29 @@ def _rows(problems: Iterator[Problem], task: Task, config: GoldConfig, ctx: Cont
         if problem.gold is None or (config.steps == "required" and not problem.gold_steps):
             ctx.count("dropped.no_gold" if problem.gold is None else "dropped.no_steps")
             continue
-        ctx.count("out")
-        if config.steps == "none":
-            problem = replace(problem, gold_steps=())
-        yield gold_solution(problem, problem.gold or "", task).to_row()
+        worked = [()] if config.steps == "none" else [problem.gold_steps, *problem.more_steps]
+        ctx.count("out", len(worked))
+        for i, steps in enumerate(worked):
+            yield gold_solution(problem, problem.gold, task, steps, sample=-1 - i).to_row()
 
 
-def gold_solution(problem: Problem, answer: str, task: Task) -> Solution:
-    """The solution row of one problem. Its token ids come later, from the policy that is trained on it. Without steps,
-    `steps_ok` is None."""
-    steps = task.check_steps(problem, problem.gold_steps) if problem.gold_steps else None
+def gold_solution(
+    problem: Problem, answer: str, task: Task, steps: Sequence[str] | None = None, sample: int = -1
+) -> Solution:
+    """The solution row of one worked solution, by default the first. Its token ids come later, from the policy that is
+    trained on it. Without steps, `steps_ok` is None."""
+    worked = problem.gold_steps if steps is None else steps
+    checked = task.check_steps(problem, worked) if worked else None
     return Solution(
         problem_id=problem.id,
-        sample=-1,
+        sample=sample,
         prompt=problem.question,
-        segments=_segments(problem, answer, task.format),
+        segments=_segments(worked, answer, task.format),
         answer=answer,
         verdict=Verdict.CORRECT,
         finish="gold",
         reason="gold",
-        steps_ok=all(steps) if steps is not None else None,
+        steps_ok=all(checked) if checked is not None else None,
         group=problem.group,
         difficulty=problem.difficulty,
         question=problem.question,
@@ -78,6 +80,6 @@ def gold_solution(problem: Problem, answer: str, task: Task) -> Solution:
     )
 
 
-def _segments(problem: Problem, answer: str, fmt: TaskFormat) -> tuple[Segment, ...]:
-    steps = tuple(Segment(kind=Kind.STEP, text=step + fmt.step_delimiter) for step in problem.gold_steps)
-    return (*steps, Segment(kind=Kind.ANSWER, text=fmt.answer_mark + answer))
+def _segments(steps: Sequence[str], answer: str, fmt: TaskFormat) -> tuple[Segment, ...]:
+    worked = tuple(Segment(kind=Kind.STEP, text=step + fmt.step_delimiter) for step in steps)
+    return (*worked, Segment(kind=Kind.ANSWER, text=fmt.answer_mark + answer))

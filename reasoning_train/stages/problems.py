@@ -35,7 +35,7 @@ class ProblemsConfig(StageConfig):
 
 @stage("problems", version=1, outputs={"data": "problems"}, seeded=False, heavy=False)
 def problems(config: ProblemsConfig, ctx: Context) -> None:
-    """Write the split and count rows without gold. GateError if the split is empty."""
+    """Write the split and count rows without gold and those that were left out. GateError if the split is empty."""
     task, out = config.task, ctx.output("data")
     problems = (_named(problem, config.task_name) for problem in task.problems(config.split))
     rows = write_rows(out, kind="problems", rows=(p.to_row() for p in _counted(problems, ctx)))
@@ -45,9 +45,23 @@ def problems(config: ProblemsConfig, ctx: Context) -> None:
         f"{written}.{config.split}: the split {config.split!r} of task {task.uses!r} has no rows. Check `path`, "
         "`split` and the field map.",
     )
+    left_out = task.left_out(config.split)
+    if left_out:
+        ctx.count("in", rows + sum(left_out.values()))
+    for reason, n in left_out.items():
+        ctx.count(f"dropped.{reason}", n)
+        print(f"{written}.{config.split}: {n} rows dropped, {_WHY.get(reason, reason)}", flush=True)
     # Evaluations bring the columns themselves: rows that are reused must not bring those of an earlier recipe.
     write_tasks(out, {config.task_name: config.task.model_dump(mode="json", exclude={"graders", "measures"})})
     ctx.metric(DISJOINT, task.disjoint_splits)
+
+
+_WHY = {
+    "repeated": "which repeat a question and bring no new solution",
+    "other_answer": "which repeat a question with another answer",
+    "group": "whose group did not fit into the split",
+}
+"""What is said of rows that a task leaves out, by reason."""
 
 
 @problems.estimate
@@ -66,4 +80,6 @@ def _counted(rows: Iterator[Problem], ctx: Context) -> Iterator[Problem]:
         ctx.count("out")
         if problem.gold is None:
             ctx.count("unverifiable.no_gold")
+        if problem.more_steps:
+            ctx.count("further_solutions", len(problem.more_steps))
         yield problem

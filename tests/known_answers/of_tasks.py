@@ -46,7 +46,8 @@ def chain() -> Any:
 
 @case("task", "jsonl")
 def jsonl() -> Any:
-    """Rows of a file, dealt to splits; numbers, LaTeX and choices as gold."""
+    """Rows of a file, dealt to splits; numbers and LaTeX as gold. Then choices, own ids, a chat as question, and
+    several solutions of one question."""
     rows = [
         {"question": f"What is {i} + 1?", "answer": f"{i} + 1 = {i + 1}\n#### {i + 1}"} for i in range(6)
     ] + [{"question": "Half?", "answer": "#### \\frac{1}{2}"}]  # fmt: skip
@@ -55,7 +56,20 @@ def jsonl() -> Any:
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         settings = {"uses": "jsonl", "path": path, "answer_after": "#### ", "split": {"train": 2, "test": None}}
         task = TASKS.get("jsonl").model_validate(settings)
-        return {split: shown(task, split, ["2", "0.5", "1/2", "50\\%", None]) for split in ("train", "test")}
+        dealt = {split: shown(task, split, ["2", "0.5", "1/2", "50\\%", None]) for split in ("train", "test")}
+        return dealt | {"own": _own_ids(Path(folder) / "own.jsonl")}
+
+
+def _own_ids(path: Path) -> Any:
+    chat = [{"role": "user", "content": "Where?"}]
+    row = {"question": chat, "key": "zoo", "options": ["bank", "zoo"], "id": 3}
+    rows = [{**row, "steps": "by bus"}, {**row, "steps": "on foot"}, {**row, "steps": "by bus"}, {**row, "key": 0}]
+    path.write_text("".join(json.dumps(row | {"steps": row.get("steps")}) + "\n" for row in rows), encoding="utf-8")
+    fields = {"answer": "key", "choices": "options", "id": "id", "steps": "steps"}
+    settings = {"uses": "jsonl", "path": path, "fields": fields, "grader": "choice", "split": {"test": None}}
+    task = TASKS.get("jsonl").model_validate(settings)
+    [problem] = task.problems("test")
+    return [shown(task, "test", []), [list(steps) for steps in problem.more_steps], dict(task.left_out("test"))]
 
 
 @case("task", "reasoning_gym")

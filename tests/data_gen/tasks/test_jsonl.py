@@ -14,7 +14,8 @@ from data_gen.errors import UserError
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer, Verdict
 from data_gen.sources.division import divide
-from data_gen.sources.fields import choice_letter, gold_and_steps, step_lines
+from data_gen.sources.fields import choice_letter
+from data_gen.sources.values import step_lines, text_of
 from data_gen.tasks.jsonl import Jsonl
 
 
@@ -66,12 +67,11 @@ def test_no_group_stands_on_both_sides(rows: list[tuple[int, int]], seed: int) -
     assert all(len({asked[i][0] for i in numbers}) == len(numbers) for numbers in parts.values())
 
 
-def test_repeated_questions_count_once_and_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    rows = [*numbered(3), {"question": "  what IS 0 +\n1? ", "answer": 9}]
-    with caplog.at_level("INFO"):
-        problems = list(task(write(tmp_path / "a.jsonl", rows)).problems("test"))
-    assert [p.gold for p in problems] == ["1", "2", "3"]
-    assert "a.jsonl: 1 repeated questions dropped" in caplog.text
+def test_repeated_questions_count_once_and_are_reported(tmp_path: Path) -> None:
+    rows = [*numbered(3), {"question": "  what IS 0 +\n1? ", "answer": 9}, *numbered(1), *numbered(1)]
+    made = task(write(tmp_path / "a.jsonl", rows))
+    assert [p.gold for p in made.problems("test")] == ["1", "2", "3"]
+    assert made.left_out("test") == {"other_answer": 1, "repeated": 2}
 
 
 def test_files_of_their_own_with_dev_dealt_from_train(tmp_path: Path) -> None:
@@ -181,16 +181,11 @@ def test_columns_are_joined_numbers_tidied_and_truth_values_said_in_words(tmp_pa
         "One. Two?",
         "51",
         ("x y",),
-        "path/n51.0",
+        "n51.0",
     )
-    assert [gold_and_steps(v, None, None)[0] for v in (True, False, 2.5, [1, 2.0], "", None)] == [
-        "yes",
-        "no",
-        "2.5",
-        "1, 2",
-        None,
-        None,
-    ]
+    values = (True, False, 2.5, 3, -0.0, 1e23, 0.1, 1e-7, " x ", "")
+    texts = ["yes", "no", "2.5", "3", "0", "1" + "0" * 23, "0.1", "0.0000001", "x", ""]
+    assert [text_of(value) for value in values] == texts
 
 
 def test_tags_are_texts_and_a_row_without_a_value_has_no_such_tag(tmp_path: Path) -> None:
@@ -252,19 +247,23 @@ ONE = {"question": "q", "answer": "1"}
         (
             [ONE],
             {"split": {"train": 2, "test": 3}},
-            r"asks for 5 rows, but .*a\.jsonl has 1 distinct questions \(0 repeats dropped\)",
+            r"asks for 5 rows, but .*a\.jsonl has 1 distinct questions \(0 repeats\)",
         ),
         (
             [ONE, ONE],
             {"split": {"dev": 1, "test": None}},
-            r"asks for 1 rows and more, but .* 1 distinct questions \(1 repeats dropped\)",
+            r"asks for 1 rows and more, but .* 1 distinct questions \(1 repeats\)",
         ),
         (
             [{**ONE, "c": "A, B"}],
             {"fields": {"choices": "c"}},
-            r"task\.fields\.choices: expected a list of at most 26 choices, found",
+            r"a\.jsonl:1: column 'c' \(task\.fields\.choices\): expected a list of at most 26 choices; found",
         ),
-        ([{**ONE, "i": 1}, {**ONE, "i": 1}], {"fields": {"id": "i"}}, r":2: task\.fields\.id: '1' stands in 'i' twice"),
+        (
+            [{**ONE, "i": 1}, {"question": "r", "answer": "1", "i": 1}],
+            {"fields": {"id": "i"}},
+            r":2: task\.fields\.id: '1' stands in 'i' twice, for different questions",
+        ),
     ],
 )
 def test_bad_rows_are_named(tmp_path: Path, rows: list[Any], settings: dict[str, Any], message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from itertools import product
 from pathlib import Path
@@ -31,7 +32,10 @@ DATA = {"recipes/rejection_sampling/smollm.yaml": "task.path={0}"}
 def plan_of(recipe: str, tmp_path: Path) -> Plan:
     import_plugins()
     file = tmp_path / "problems.jsonl"
-    file.write_text('{"id": "1", "question": "1 + 1?", "answer": "2"}\n', encoding="utf-8")
+    asked = [
+        {"input": f"{i} + 1?", "target": i + 1} for i in range(328)
+    ]  # as many as configs/tasks/multiarith.yaml deals
+    file.write_text("".join(json.dumps(row) + "\n" for row in asked), encoding="utf-8")
     return load_plan(ROOT / recipe, [DATA[recipe].format(file)] if recipe in DATA else [])
 
 

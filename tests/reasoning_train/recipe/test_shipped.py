@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,10 @@ TINY = CHECKOUT / "recipes" / "rejection_sampling" / "tiny.yaml"
 @pytest.mark.parametrize("recipe", sorted((CHECKOUT / "recipes").rglob("*.yaml")), ids=lambda path: path.stem)
 def test_every_recipe_loads(recipe: Path, tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
-    rows.write_text('{"question": "1 + 1?", "answer": "2"}\n', encoding="utf-8")
+    asked = [
+        {"input": f"{i} + 1?", "target": i + 1} for i in range(328)
+    ]  # as many as configs/tasks/multiarith.yaml deals
+    rows.write_text("".join(json.dumps(row) + "\n" for row in asked), encoding="utf-8")
     wants_a_file = "--set task.path=" in recipe.read_text(encoding="utf-8")
     assert load_plan(recipe, [f"task.path={rows}"] if wants_a_file else []).nodes
 

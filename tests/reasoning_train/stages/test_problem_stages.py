@@ -42,6 +42,25 @@ def test_rows_without_gold_are_counted(bench: Bench, tmp_path: Path) -> None:
     assert artifact.manifest["counts"] == {"out": 2, "unverifiable.no_gold": 1}
 
 
+def test_several_solutions_of_a_question_become_rows_of_gold(bench: Bench, tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    told = [("1 + 1?", "1 + 1 = 2", 2), ("3?", "3", 3), ("1 + 1?", "2 = 1 + 1", 2), ("3?", "3", 3), ("3?", "4", 4)]
+    rows = [{"question": question, "steps": steps, "answer": answer} for question, steps, answer in told]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    task = {"uses": "jsonl", "path": str(file), "fields": {"steps": "steps"}, "split": {"train": None}}
+    artifact = bench.make("train", "problems", task=task, split="train")
+    dropped = {"dropped.repeated": 1, "dropped.other_answer": 1}
+    assert artifact.manifest["counts"] == {"in": 4, "out": 2, "further_solutions": 1, **dropped}
+    made = rows_of(bench.make("gold", "gold", problems=Ref("train")))
+    assert [(row["problem_id"], row["sample"], row["completion"]) for row in made] == [
+        ("path/0", -1, "1 + 1 = 2\nAnswer: 2"),
+        ("path/0", -2, "2 = 1 + 1\nAnswer: 2"),
+        ("path/1", -1, "3\nAnswer: 3"),
+    ]
+    [first, second] = rows_of(bench.make("answers", "gold", problems=Ref("train"), steps="none"))
+    assert (first["completion"], second["completion"]) == ("Answer: 2", "Answer: 3")
+
+
 def test_a_task_without_uses_or_of_unknown_kind_is_refused(bench: Bench) -> None:
     with pytest.raises(ValueError, match="task: `uses` is missing. Known: chain, "):
         bench.make("a", "problems", task={}, split="train")
