@@ -224,9 +224,10 @@ class StageDef:
         return self.seeded(config) if callable(self.seeded) else self.seeded
 
     def alone(self, config: Mapping[str, Any]) -> bool:
-        """Whether one process does the whole stage unless the recipe asks for shards. The engine decides."""
+        """Whether one process does the whole stage unless the recipe asks for shards. The engine decides; without one,
+        a stage that runs a model loads it once."""
         engine = getattr(self.config.model_validate(config), "engine", None)
-        return engine is not None and engine.alone
+        return self.scores if engine is None else engine.alone
 
     def kinds(self, config: StageConfig, kind_of: Callable[[Ref], str]) -> dict[str, str]:
         """Output name -> kind for one config; `kind_of` gives the kind of the output behind a reference."""

@@ -5,6 +5,7 @@ They are computed once, so that no trainer loads a second model.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +16,7 @@ from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import ModelRef, PairsRef
 from reasoning_train.api.stage import Context, StageConfig, gate, rows_of, stage
 from reasoning_train.process.memory.weights import SCORED, WeightBytes
-from reasoning_train.store.rows import Rows, write_rows
+from reasoning_train.store.rows import Rows
 from reasoning_train.trainers.config import Precision
 from reasoning_train.trainers.setup import use_bf16
 
@@ -42,39 +43,54 @@ class ReferenceConfig(StageConfig):
         return SCORED
 
 
-@stage("reference", version=1, outputs={"data": "pairs"}, seeded=False, scores=True, carries="pairs")
+@stage("reference", version=1, outputs={"data": "pairs"}, unit="problem", seeded=False, scores=True, carries="pairs")
 def reference(config: ReferenceConfig, ctx: Context) -> None:
-    """Pairs of one tree go through the model together, and their shared prefix only once. Pairs longer than the context
-    are counted and dropped."""
+    """Pairs of one problem go through the model together, and their shared prefix only once. Pairs longer than the
+    context are counted and dropped."""
     import torch
 
     from reasoning_train.models.policy import load_policy
     from reasoning_train.trainers.data.pairs import encode_pairs
     from reasoning_train.trainers.objective import Objective
+    from reasoning_train.trainers.reading import count_read, pending_problems
     from reasoning_train.trainers.setup import pad_id
 
     source, policy = ctx.input(config.pairs), load_policy(ctx.input(config.policy).path, dtype=torch.float32)
-    pairs = [StepPair.from_row(row) for row in Rows(source.path)]
-    fitting = [p for p in pairs if len(p.prompt_ids) + max(len(p.chosen_ids), len(p.rejected_ids)) <= policy.context]
-    encoded = encode_pairs(fitting, policy.codec, policy.context, vocabulary=policy.model.config.vocab_size)
-    ctx.count("in", len(pairs))
-    ctx.count("dropped.too_long", len(pairs) - len(fitting))
-    objective = Objective(policy.model, [], bf16=use_bf16(config.precision)).eval()
-    found = [*pair_logprobs(objective, encoded.rows, pad_id(policy), config.micro_tokens)]
-    for pair, sums in zip(fitting, found, strict=True):
-        gate(
-            all(map(math.isfinite, sums)),
-            f"reference: problem {pair.problem_id!r}: the policy gives its pair log-probabilities of {sums}; expected "
-            "finite numbers. Its weights are broken: train it again, at a lower rate.",
-        )
-    rows = (
-        replace(pair, reference_chosen=a, reference_rejected=b).to_row()
-        for pair, (a, b) in zip(fitting, found, strict=True)
-    )
-    ctx.count("out", write_rows(ctx.output("data"), kind="pairs", rows=rows))
+    objective, done = Objective(policy.model, [], bf16=use_bf16(config.precision)).eval(), 0
+    pairs, vocabulary = (StepPair.from_row(row) for row in Rows(source.path)), policy.model.config.vocab_size
+    limit = policy.context
+    for some in pending_problems(ctx, pairs, _tokens, config.micro_tokens):
+        rows = [
+            encode_pairs(one.records, policy.codec, limit, vocabulary=vocabulary, first=one.first).rows for one in some
+        ]
+        every = [*itertools.chain.from_iterable(rows)]
+        found = iter([*pair_logprobs(objective, every, pad_id(policy), config.micro_tokens)])
+        for one, encoded in zip(some, rows, strict=True):
+            fitting = [pair for pair in one.records if _longest(pair) <= limit]
+            count_read(ctx, len(one.records), len(encoded))
+            ctx.record(one.order, one.problem, [_referred(pair, next(found)).to_row() for pair in fitting])
+        done += len(some)
+        ctx.progress(done, None)
 
 
 reference.estimate(rows_of("pairs"))
+
+
+def _tokens(pair: StepPair) -> int:
+    return len(pair.prompt_ids) + len(pair.chosen_ids) + len(pair.rejected_ids)
+
+
+def _longest(pair: StepPair) -> int:
+    return len(pair.prompt_ids) + max(len(pair.chosen_ids), len(pair.rejected_ids))
+
+
+def _referred(pair: StepPair, sums: tuple[float, float]) -> StepPair:
+    gate(
+        all(map(math.isfinite, sums)),
+        f"reference: problem {pair.problem_id!r}: the policy gives its pair log-probabilities of {sums}; expected "
+        "finite numbers. Its weights are broken: train it again, at a lower rate.",
+    )
+    return replace(pair, reference_chosen=sums[0], reference_rejected=sums[1])
 
 
 def pair_logprobs(objective: Objective, rows: list[Row], pad: int, tokens: int) -> Iterator[tuple[float, float]]:

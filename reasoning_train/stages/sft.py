@@ -6,7 +6,7 @@ section 3.4). Its `losses` are `cross_entropy` on the paths in `data` and `mse` 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -26,6 +26,7 @@ from reasoning_train.trainers.config import Training, Until
 from reasoning_train.trainers.deepspeed import zero_stage
 from reasoning_train.trainers.fitting import AnyLoss, check_losses, reads_head
 from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
+from reasoning_train.trainers.losses.mse import MSE
 from reasoning_train.trainers.setup import load_options, pad_id, prepare, training_cost, use_bf16
 
 if TYPE_CHECKING:
@@ -71,13 +72,21 @@ class SFTConfig(Training):
     masked: list[Kind] = []
     """Kinds of segments without loss, such as `think`. Tool outputs (`observation`) never have a loss."""
     losses: list[AnyLoss] = [CrossEntropy()]
-    """Terms of the objective, each a mean times its `weight`. With `value`, at least one must read its targets."""
+    """Terms of the objective, each a mean times its `weight`. With `value` the default is [cross_entropy, mse], and at
+    least one must read its targets."""
     value: Value | None = None
     until: Until | None = None
     adapter: Literal["merge", "keep"] = "merge"
     packing: Annotated[Literal["none", "sequence", "tree"], Unkeyed()] = "sequence"
     """`sequence`: several solutions are concatenated in a row. `tree`: solutions of one problem in the same step share
     their common prefixes."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _losses_follow_from_value(cls, written: Any) -> Any:
+        if isinstance(written, Mapping) and written.get("value") and "losses" not in written:
+            return {**written, "losses": [CrossEntropy(), MSE()]}
+        return written
 
     @model_validator(mode="after")
     def _fits(self) -> SFTConfig:

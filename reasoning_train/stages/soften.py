@@ -19,7 +19,6 @@ from reasoning_train.api.stage import Context, Made, StageConfig, gate, rows_of,
 from reasoning_train.process.memory.weights import SCORED, WeightBytes
 from reasoning_train.stages.fits import text_only
 from reasoning_train.store.inputs import read_solutions
-from reasoning_train.store.rows import write_rows
 from reasoning_train.trainers.config import Precision
 from reasoning_train.trainers.setup import use_bf16
 
@@ -52,7 +51,7 @@ class SoftenConfig(StageConfig):
         return SCORED
 
 
-@stage("soften", version=1, outputs={"data": "solutions"}, seeded=False, scores=True, carries="data")
+@stage("soften", version=1, outputs={"data": "solutions"}, unit="problem", seeded=False, scores=True, carries="data")
 def soften(config: SoftenConfig, ctx: Context) -> None:
     """Solutions of one problem go through the teacher together, and their shared prefix only once. Solutions longer
     than the context are counted and dropped."""
@@ -61,21 +60,21 @@ def soften(config: SoftenConfig, ctx: Context) -> None:
     from reasoning_train.models.policy import load_policy
     from reasoning_train.trainers.losses.base import Needs
     from reasoning_train.trainers.objective import Objective
-    from reasoning_train.trainers.reading import read_rows
+    from reasoning_train.trainers.reading import count_read, pending_problems, read_rows
     from reasoning_train.trainers.setup import pad_id
 
-    teacher = load_policy(ctx.input(config.policy).path, dtype=torch.float32)
-    k = min(config.k, teacher.model.config.vocab_size)
-    solutions = [*_readable(config, ctx, teacher)]
+    teacher, source = load_policy(ctx.input(config.policy).path, dtype=torch.float32), ctx.input(config.data)
+    k, done = min(config.k, teacher.model.config.vocab_size), 0
     objective = Objective(teacher.model, [], bf16=use_bf16(config.precision), needs=Needs(top=k)).eval()
-    told = read_rows(
-        objective, [_row(one) for one in solutions], pad_id(teacher), config.micro_tokens, lambda out: _told(out, k)
-    )
-    rows = (
-        replace(one, teacher_ids=ids, teacher_logprobs=logprobs).to_row()
-        for one, (ids, logprobs) in zip(solutions, told, strict=True)
-    )
-    ctx.count("out", write_rows(ctx.output("data"), kind="solutions", rows=rows))
+    for some in pending_problems(ctx, read_solutions(source), _tokens, config.micro_tokens):
+        fitting = [[one for one in each.records if _fits(one, teacher, config)] for each in some]
+        rows = [_row(one) for kept in fitting for one in kept]
+        told = iter([*read_rows(objective, rows, pad_id(teacher), config.micro_tokens, lambda out: _told(out, k))])
+        for each, kept in zip(some, fitting, strict=True):
+            count_read(ctx, len(each.records), len(kept))
+            ctx.record(each.order, each.problem, [_softened(one, next(told)).to_row() for one in kept])
+        done += len(some)
+        ctx.progress(done, None)
 
 
 @soften.check
@@ -88,24 +87,29 @@ def fits(config: SoftenConfig, made: Made) -> Iterator[tuple[str, str]]:
 soften.estimate(rows_of("data"))
 
 
-def _readable(config: SoftenConfig, ctx: Context, teacher: Policy) -> Iterator[Solution]:
-    for one in read_solutions(ctx.input(config.data)):
-        ctx.count("in")
-        gate(
-            bool(one.prompt_ids and one.token_ids),
-            f"soften: the solution of problem {one.problem_id!r} has no token ids for the teacher to read. {RECODE}",
-        )
-        text = teacher.codec.decode(one.token_ids)
-        gate(
-            text == one.text,
-            f"soften: problem {one.problem_id!r}: to {config.policy} the token ids of its solution read "
-            f"{text[:80]!r}, and the row says {one.text[:80]!r}. Teacher and student must share a tokenizer; sample "
-            "with this teacher, or recode the rows for it.",
-        )
-        if len(one.prompt_ids) + len(one.token_ids) <= teacher.context:
-            yield one
-        else:
-            ctx.count("dropped.too_long")
+def _tokens(solution: Solution) -> int:
+    return len(solution.prompt_ids) + len(solution.token_ids)
+
+
+def _fits(solution: Solution, teacher: Policy, config: SoftenConfig) -> bool:
+    """Whether the teacher's context holds the solution. GateError if the teacher cannot read its tokens."""
+    gate(
+        bool(solution.prompt_ids and solution.token_ids),
+        f"soften: the solution of problem {solution.problem_id!r} has no token ids for the teacher to read. {RECODE}",
+    )
+    text = teacher.codec.decode(solution.token_ids)
+    gate(
+        text == solution.text,
+        f"soften: problem {solution.problem_id!r}: to {config.policy} the token ids of its solution read "
+        f"{text[:80]!r}, and the row says {solution.text[:80]!r}. Teacher and student must share a tokenizer; sample "
+        "with this teacher, or recode the rows for it.",
+    )
+    return _tokens(solution) <= teacher.context
+
+
+def _softened(solution: Solution, told: Told) -> Solution:
+    ids, logprobs = told
+    return replace(solution, teacher_ids=ids, teacher_logprobs=logprobs)
 
 
 def _row(solution: Solution) -> Row:

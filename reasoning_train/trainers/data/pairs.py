@@ -14,16 +14,22 @@ from reasoning_train.trainers.data.encoded import Encoded, check_ids, check_prom
 
 
 def encode_pairs(
-    pairs: Iterable[StepPair], codec: StepCodec, max_length: int, *, vocabulary: int, compare: bool = False
+    pairs: Iterable[StepPair],
+    codec: StepCodec,
+    max_length: int,
+    *,
+    vocabulary: int,
+    compare: bool = False,
+    first: int = 0,
 ) -> Encoded:
     """One row per pair, in order. `compare`: rows for a verifier, which reads the last token of each side and predicts
-    no tokens.
+    no tokens. `first`: number of the first pair, for messages.
 
     A pair with a side over `max_length` is dropped and counted, never truncated. UserError names a pair that cannot be
     trained on.
     """
     result = Encoded()
-    for number, pair in enumerate(pairs):
+    for number, pair in enumerate(pairs, first):
         _check(number, pair, codec, vocabulary, compare)
         sides = (pair.chosen_ids, pair.chosen_weights), (pair.rejected_ids, pair.rejected_weights)
         traces = tuple(_trace(pair.prompt_ids, side, weights, compare) for side, weights in sides)

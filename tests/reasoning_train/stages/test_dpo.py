@@ -18,6 +18,7 @@ from reasoning_train.api.stage import GateError
 from reasoning_train.store.store import Artifact
 from reasoning_train.trainers.data.held_out import hold_out
 from reasoning_train.trainers.data.pairs import encode_pairs
+from reasoning_train.worker.run_node import run_node
 from tests.data_gen.typed import typed
 from tests.reasoning_train.bench import Bench, rows_of
 
@@ -81,6 +82,19 @@ def test_reference_is_the_log_probability_of_each_side(kitchen: Bench) -> None:
     for row in rows:
         assert row.reference_chosen == pytest.approx(side(model, row.prompt_ids, row.chosen_ids), rel=1e-5)
         assert row.reference_rejected == pytest.approx(side(model, row.prompt_ids, row.rejected_ids), rel=1e-5)
+
+
+def test_references_recorded_before_a_kill_are_kept(kitchen: Bench) -> None:
+    """Of six problems, three are on disk already."""
+    made = pairs(kitchen)
+    kitchen.make("pairs", "t_pairs", rows=[pair.to_row() for pair in made])
+    config: dict[str, Any] = {"pairs": Ref("pairs"), "policy": Ref("model"), "micro_tokens": 1}
+    whole = kitchen.make("whole", "reference", **config)
+    kitchen.add("parts", "reference", **config)
+    run_node(kitchen.plan, "parts", kitchen.store, report=lambda event: None, shard=(0, 2))
+    parts = kitchen.run("parts")
+    assert rows_of(parts) == rows_of(whole) and len(rows_of(parts)) == len(made)
+    assert parts.manifest["counts"] == whole.manifest["counts"] == {"in": len(made), "out": len(made)}
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import GateError
 from reasoning_train.models.engine import in_process
 from reasoning_train.models.policy import load_policy
+from reasoning_train.recipe.asked import asked
 from reasoning_train.stages.sft import SFTConfig
 from reasoning_train.store.store import Artifact
 from reasoning_train.trainers.data import preflight
@@ -141,6 +142,14 @@ def sft(**config: Any) -> SFTConfig:
     return SFTConfig.model_validate({"policy": Ref("m"), "data": Ref("kept"), "learning_rate": 1.0, **config})
 
 
+def test_the_default_losses_follow_from_value() -> None:
+    """They ask for the same as when they are written out, so the key is the same; without `value` they ask for
+    nothing."""
+    assert asked(sft(value=VALUE)) == asked(sft(value=VALUE, losses=["cross_entropy", "mse"]))
+    assert [loss.uses for loss in sft(value=VALUE).losses] == ["cross_entropy", "mse"]
+    assert "losses" not in asked(sft()) and [loss.uses for loss in sft().losses] == ["cross_entropy"]
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -148,7 +157,7 @@ def sft(**config: Any) -> SFTConfig:
             {"value": VALUE, "losses": ["cross_entropy", "bce"]},
             "'bce' needs a head with activation 'sigmoid' and scale",
         ),
-        ({"value": VALUE}, "no loss reads the targets of `value`; expected one that does"),
+        ({"value": VALUE, "losses": ["cross_entropy"]}, "no loss reads the targets of `value`; expected one that does"),
         ({"losses": ["mse"]}, "'mse' reads a value head and targets for it, which sft does not have; expected some of"),
         ({"losses": ["dpo"]}, "'dpo' reads pairs of a better and a worse continuation and log-probabilities of a ref"),
         ({"losses": []}, "the list is empty; expected some of cross_entropy, entropy, sparse_kl"),

@@ -14,6 +14,7 @@ from data_gen.records.solution import Solution
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import GateError
 from reasoning_train.store.store import Artifact
+from reasoning_train.worker.run_node import run_node
 from tests.reasoning_train.bench import Bench, rows_of, solution
 
 TEXTS = ("1 + 1 = 2\n", "1 + 1 = 3\n", "2 + 2 = 4\n")
@@ -63,6 +64,28 @@ def test_the_teachers_tokens_are_those_of_a_plain_pass(kitchen: Bench) -> None:
             assert torch.equal(torch.tensor(row.teacher_ids), largest.indices)
             assert torch.allclose(torch.tensor(row.teacher_logprobs), largest.values, atol=1e-5)
     assert [row.text for row in rows] == [text + "Answer: 2" for text in TEXTS]
+
+
+def test_what_was_recorded_before_a_kill_is_kept(kitchen: Bench) -> None:
+    """One shard had ended and the other was killed in the middle of a record, so one problem is read again."""
+    config: dict[str, Any] = {"data": Ref("kept"), "policy": Ref("teacher"), "micro_tokens": 1}
+    whole = kitchen.make("whole", "soften", **config)
+    kitchen.add("parts", "soften", **config)
+    for k in range(2):
+        run_node(kitchen.plan, "parts", kitchen.store, report=lambda event: None, shard=(k, 2))
+    torn = kitchen.store.partial(kitchen.nodes["parts"]) / "log-0-of-2.jsonl"
+    torn.write_bytes(torn.read_bytes()[:-40])
+    parts = kitchen.run("parts")
+    assert rows_of(parts) == rows_of(whole) and len(rows_of(parts)) == 3
+    assert parts.manifest["counts"] == whole.manifest["counts"] == {"in": 3, "out": 3}
+
+
+def test_solutions_beyond_the_context_are_counted(kitchen: Bench) -> None:
+    long = [replace(row, prompt_ids=row.prompt_ids * 40) for row in soften(kitchen)[:1]]
+    kitchen.solutions("long", [*long, *soften(kitchen, "again")[1:]])
+    made = kitchen.make("some", "soften", data=Ref("long"), policy=Ref("teacher"))
+    assert [row["sample"] for row in rows_of(made)] == [1, 2]
+    assert made.manifest["counts"] == {"in": 3, "out": 2, "dropped.too_long": 1}
 
 
 def test_a_student_comes_to_say_what_its_teacher_says(kitchen: Bench) -> None:
