@@ -17,6 +17,7 @@ from data_gen.errors import UserError
 from data_gen.extractors import EXTRACTORS, Extractor
 from data_gen.extractors.mark import AnswerMark
 from data_gen.marks import Marks
+from data_gen.pieces import text_behind, texts_of
 from data_gen.records.segment import Kind, Segment, said
 from data_gen.registry import Part
 from data_gen.segmenter import Segmenter
@@ -112,6 +113,7 @@ class StepCodec:
             )
         self.end_id: int = tokenizer.eos_token_id
         self.end_ids = frozenset({self.end_id, *more_ends})
+        self._in_front = _in_front(tokenizer)
         task = fmt.task
         self._segmenter = Segmenter(self.decode, task.step_delimiter, task.answer_mark.strip(), task.marks)
         self._check_marks()
@@ -144,9 +146,9 @@ class StepCodec:
 
     def encode_prompt(self, prompt: str) -> list[int]:
         """Token ids of an already rendered prompt (`prompt_text`)."""
-        # A chat template writes its own special tokens; a plain prompt gets the tokenizer's.
-        plain = self.format.model.template == "plain"
-        return self.tokenizer(prompt, add_special_tokens=plain and _adds_only_prefix(self.tokenizer))["input_ids"]
+        # A chat template writes its own special tokens; a plain prompt gets those that the tokenizer puts in front.
+        before = self._in_front if self.format.model.template == "plain" else ()
+        return [*before, *self.tokenizer(prompt, add_special_tokens=False)["input_ids"]]
 
     def _asked(self, question: str) -> str:
         return self.format.task.prompt.replace("{question}", question)
@@ -189,8 +191,11 @@ class StepCodec:
         mark, then the end. The last step may be unfinished."""
         ids = list(token_ids)
         ended = bool(ids) and ids[-1] in self.end_ids
-        pieces = self._segmenter.pieces(ids[:-1] if ended else ids)
-        segments = [Segment(kind=kind, text=self.decode(piece), token_ids=piece) for kind, piece in pieces]
+        pieces = list(self._segmenter.pieces(ids[:-1] if ended else ids))
+        texts = texts_of(self.decode, [piece for _, piece in pieces])
+        segments = [
+            Segment(kind=kind, text=text, token_ids=piece) for (kind, piece), text in zip(pieces, texts, strict=True)
+        ]
         if segments and self._only_ends(segments[-1].text):
             segments[-1] = Segment(kind=Kind.END, text=segments[-1].text, token_ids=segments[-1].token_ids)
         if ended:
@@ -220,7 +225,8 @@ class StepCodec:
             own = segment.token_ids[skipped:]
             skipped = max(0, skipped - len(segment.token_ids))
             if own:
-                yield segment if own == segment.token_ids else replace(segment, token_ids=own, text=self.decode(own))
+                whole = own == segment.token_ids
+                yield segment if whole else replace(segment, token_ids=own, text=self.text_behind(before, own))
 
     def complete(self, token_ids: Sequence[int]) -> bool:
         """Whether a step of the policy ends with these ids. They begin where a step begins."""
@@ -240,6 +246,15 @@ class StepCodec:
     def _only_ends(self, text: str) -> bool:
         return not text.strip() and any(end in text for end in self.format.task.ends)
 
+    def text_behind(self, before: Sequence[int], ids: Sequence[int]) -> str:
+        """The text that `ids` add to the text of the ids `before`, such as a step's behind the steps above it."""
+        return text_behind(self.decode, before, ids)
+
+    def reads(self, ids: Sequence[int], text: str) -> bool:
+        """Whether ids have this text, at the start of a completion or in the middle of one: some tokenizers leave out
+        the space at the start."""
+        return self.decode(ids) == text or self.text_behind(ids[:1], ids) == text
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids without special tokens. Spaces are kept."""
         # The fast tokenizer underneath: the wrapper loops over every id in Python first.
@@ -257,7 +272,9 @@ def _starts(offsets: Sequence[tuple[int, int]]) -> list[int]:
     return [min(begin, ends[i]) for i, (begin, _) in enumerate(offsets)]
 
 
-def _adds_only_prefix(tokenizer: Any) -> bool:
-    """Whether the tokenizer puts its special tokens in front (bos) and none behind, so that a completion can follow."""
-    ids = tokenizer("a")["input_ids"]
-    return not ids or ids[-1] not in tokenizer.all_special_ids
+def _in_front(tokenizer: Any) -> tuple[int, ...]:
+    """The special tokens (bos) that the tokenizer puts in front of a text. What it puts behind (eos) is left out, so
+    that a completion can follow."""
+    bare, full = tokenizer("a", add_special_tokens=False)["input_ids"], tokenizer("a")["input_ids"]
+    starts = (i for i in range(len(full) - len(bare) + 1) if full[i : i + len(bare)] == bare)
+    return tuple(full[: next(starts, 0)])

@@ -6,12 +6,14 @@ A model trained on such rows is therefore read at exactly the tokens at which it
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
 from data_gen.errors import UserError
 from data_gen.format import StepCodec
 from data_gen.labelling.targets.base import PROMPT_END
+from data_gen.pieces import texts_of
 from data_gen.records.labels import StepPair, ValueTarget
 from data_gen.records.prefix import Prefix
 from data_gen.records.problem import Problem
@@ -59,13 +61,13 @@ class Recoder:
         def of(values: tuple[float, ...]) -> tuple[float, ...]:
             return tuple(values[i] for _, i in kept) if len(values) == len(row.at) else ()
 
-        texts = [self._own.decode(ids[start : start + end + 1]) for end in ends]
+        cuts = itertools.pairwise([start, *(start + end + 1 for end in ends)])
         return replace(
             row,
             prompt_ids=ids[:start],
             token_ids=ids[start:],
             ends=ends,
-            completions=tuple(text[len(before) :] for before, text in zip(("", *texts), texts, strict=False)),
+            completions=tuple(texts_of(self._own.decode, [ids[begin:end] for begin, end in cuts])),
             at=tuple(at for at, _ in kept),
             values=of(row.values),
             n_eff=of(row.n_eff),
@@ -91,18 +93,19 @@ class Recoder:
         (prompt, chosen), (other, rejected) = sides
         if prompt != other or not (chosen and rejected):
             return None
-        start, text = reading.cuts[0], self._own.decode
+        start = reading.cuts[0]
+        shared_ids = prompt[start:]
         return replace(
             row,
-            prompt=self._own.prompt_text(problem.question) + text(prompt[start:]),
+            prompt=self._own.prompt_text(problem.question) + self._own.decode(shared_ids),
             prompt_ids=prompt,
             prompt_length=start,
             chosen_ids=chosen,
             rejected_ids=rejected,
-            chosen=text(chosen),
-            rejected=text(rejected),
-            chosen_weights=self._weights((*prompt[start:], *chosen), len(chosen)),
-            rejected_weights=self._weights((*prompt[start:], *rejected), len(rejected)),
+            chosen=self._own.text_behind(shared_ids, chosen),
+            rejected=self._own.text_behind(shared_ids, rejected),
+            chosen_weights=self._weights((*shared_ids, *chosen), len(chosen)),
+            rejected_weights=self._weights((*shared_ids, *rejected), len(rejected)),
             reference_chosen=None,
             reference_rejected=None,
             end_mark="eos" if {chosen[-1], rejected[-1]} & self._own.end_ids else "none",

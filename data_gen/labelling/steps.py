@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from data_gen.format import StepCodec
+from data_gen.pieces import CONTEXT
 from data_gen.records.trees import ROOT, Tree, TreeNode
 
 Ids = tuple[int, ...]
@@ -85,6 +86,13 @@ class _View:
             ids, step = (*self.nodes[step].token_ids, *ids), self.nodes[step].parent
         return ids
 
+    def _tail(self, step: int) -> Ids:
+        """The last ids from the prompt to a step: enough to read the text of what follows."""
+        ids: Ids = ()
+        while step and len(ids) < CONTEXT:
+            ids, step = (*self.nodes[step].token_ids, *ids), self.nodes[step].parent
+        return ids
+
     def _pieces(self, ids: Ids, before: Ids) -> list[tuple[Ids, int]]:
         """(ids, number of leading ids that the policy did not write) of each step."""
         pieces = []
@@ -108,7 +116,7 @@ class _View:
                         node=child,
                         parent=at,
                         depth=above.depth + 1,
-                        text=self.codec.decode(ids),
+                        text=self.codec.text_behind(self._tail(at), ids),
                         token_ids=ids,
                         observed=observed,
                         draws=0,

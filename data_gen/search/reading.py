@@ -110,7 +110,7 @@ class Reader:
             id=-1,
             parent=parent,
             token_ids=ids,
-            text=self.codec.decode(ids),
+            text=self.codec.text_behind(parent.ids, ids),
             depth=parent.depth + 1,
             length=parent.length + len(ids),
             logprob=sum(logprobs) if len(logprobs) == len(ids) else None,

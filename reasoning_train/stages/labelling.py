@@ -40,7 +40,8 @@ def problem_trees(source: Input, codec: StepCodec) -> Iterator[tuple[str, list[T
 
 def _check_tokenizer(tree: Tree, codec: StepCodec) -> None:
     for node in tree.nodes[1:]:
-        text = codec.decode(node.token_ids)
+        before = [token for step in tree.path(node)[:-1] for token in step.token_ids]
+        text = codec.text_behind(before, node.token_ids)
         if text != node.text:
             raise UserError(
                 f"policy: the token ids of a step of tree {tree.problem_id!r} decode to {text[:80]!r} with its "

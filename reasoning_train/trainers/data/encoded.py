@@ -66,10 +66,14 @@ def check_ids(
         )
 
 
-def prompt_texts(ids: Sequence[int], codec: StepCodec) -> tuple[str, str]:
+def prompt_texts(ids: Sequence[int], codec: StepCodec, length: int | None = None) -> tuple[str, str]:
     """The text of a prompt's ids, without and with special tokens. A prompt's text contains the special tokens of a
-    template, but not those that a tokenizer adds before a plain prompt."""
-    return codec.decode(ids).strip(), codec.tokenizer.backend_tokenizer.decode(ids, skip_special_tokens=False).strip()
+    template, but not those that a tokenizer adds before a plain prompt.
+
+    `length`: number of ids that are the question's. The rest is the beginning of a completion, and reads as one."""
+    asked, begun = ids[:length], codec.decode(ids[length:]) if length is not None else ""
+    shown = codec.tokenizer.backend_tokenizer.decode(asked, skip_special_tokens=False)
+    return (codec.decode(asked) + begun).strip(), (shown + begun).strip()
 
 
 def check_prompt(problem_id: str, drawn: Sequence[int], asked: Sequence[int], codec: StepCodec, *, mend: str) -> None:
