@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 MORE = """\
 States: cached (finished and reused), stale (finished, but an input was made again with other bytes), partial (will be
 resumed), damaged (files are missing or torn: set aside and made again), will run. `made by other code` makes nothing
-again by itself: `why` names the files, `run --fresh STAGE` makes it again. Tokens and calls are upper limits for what
-would run now.
+again by itself: `why` names the files, `run --fresh STAGE` makes it again. `published under min_rows=1 (now 50)`: the
+artifact was checked against another bar than the recipe's; `run --fresh STAGE` checks again. Tokens and calls are upper
+limits for what would run now.
 
   reasoning-train plan RECIPE                  the table
   reasoning-train plan RECIPE --resolved       every field with the place that it comes from
@@ -122,6 +123,7 @@ def describe(plan: Plan, store: Store) -> list[dict[str, Any]]:
 
 def _entry(node: StageNode, state: str, store: Store, estimate: dict[str, Any]) -> dict[str, Any]:
     from reasoning_train.store.code import other_code
+    from reasoning_train.store.manifest import other_bars
     from reasoning_train.store.partial import Partial
 
     shown = "will run" if state == "absent" else state
@@ -137,6 +139,7 @@ def _entry(node: StageNode, state: str, store: Store, estimate: dict[str, Any]) 
         entry |= Partial(store.partial(node)).reached()
     if state == "cached" and (artifact := store.find(node)):
         entry["other_code"] = other_code(artifact.manifest["code"])
+        entry["other_bars"] = other_bars(node, artifact.manifest)
     return {**entry, "estimate": estimate}
 
 
@@ -166,7 +169,8 @@ def _per_artifact(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _state(line: dict[str, Any]) -> str:
     if line["state"] != "partial":
-        return f"{line['state']}{', made by other code' if line.get('other_code') else ''}"
+        under = f"published under {', '.join(bars)}" if (bars := line.get("other_bars")) else ""
+        return ", ".join(filter(None, [line["state"], "made by other code" if line.get("other_code") else "", under]))
     if "step" in line:
         return f"partial (step {line['step']})"
     if not line["records"]:

@@ -55,6 +55,7 @@ def _reasons(node: StageNode, plan: Plan, store: Store, state: str) -> Iterator[
         yield f"input {name} has since been made again with other bytes"
     if state == "cached":
         yield from _other_code(node, store)
+        yield from _other_bars(node, store)
         return
     manifest = last_manifest(node, plan, store)
     if manifest is None:
@@ -75,6 +76,14 @@ def _other_code(node: StageNode, store: Store) -> Iterator[str]:
         told = f" (commit {commit[:12]}{', with changes' if dirty else ''})" if commit else ""
         yield f"made by other code{told}; `run --fresh {node.name}` makes it again. Since then these files changed:"
         yield from (f"  {file}" for file in files)
+
+
+def _other_bars(node: StageNode, store: Store) -> Iterator[str]:
+    from reasoning_train.store.manifest import other_bars
+
+    artifact = store.find(node)
+    for bar in other_bars(node, artifact.manifest) if artifact else ():
+        yield f"published under {bar}; `run --fresh {node.name}` checks the new bar"
 
 
 def last_manifest(node: StageNode, plan: Plan, store: Store) -> dict[str, Any] | None:

@@ -81,7 +81,8 @@ class Gate(Unkeyed):
     """Marks a field that is the bar of a gate: `min_rows: Annotated[int, Gate()] = Field(1, ge=1)`.
 
     A bar decides whether an artifact is published, and nothing in it, so it is no part of the key. It is checked when
-    the stage runs: an artifact that was published under a lower bar stays valid when the bar is raised.
+    the stage runs: an artifact that was published under a lower bar stays valid when the bar is raised. The manifest
+    keeps the bars, and `plan` says where they differ from those of the recipe.
     """
 
 
@@ -235,6 +236,12 @@ class StageDef:
             name: kind_of(next(refs_of(getattr(config, kind.field)))) if isinstance(kind, KindOf) else kind
             for name, kind in self.outputs.items()
         }
+
+    @property
+    def bars(self) -> list[str]:
+        """Names of the config's fields that are bars of gates."""
+        fields = self.config.model_fields.items()
+        return [name for name, field in fields if any(isinstance(mark, Gate) for mark in field.metadata)]
 
     @property
     def main(self) -> str:

@@ -20,6 +20,7 @@ from data_gen.errors import UserError
 from reasoning_train.api.digest import file_digest
 from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import STAGES
 from reasoning_train.store.code import code_version
 
 SCHEMA_VERSION = 2
@@ -95,9 +96,22 @@ def describe_node(node: StageNode, plan: Plan) -> dict[str, Any]:
         "config": _plain(node.config, plan),
         "asked": _plain(node.asked, plan),
         "pieces": {place: list(piece) for place, piece in node.pieces.items()},
+        "bars": bars_of(node),
         "seed": node.seed,
         "files": dict(node.files),
     }
+
+
+def bars_of(node: StageNode) -> dict[str, Any]:
+    """Field -> value of the bars that decide whether the node's artifact is published: `{"min_rows": 50}`."""
+    return {name: node.config[name] for name in STAGES.get(node.uses).bars if name in node.config}
+
+
+def other_bars(node: StageNode, manifest: Mapping[str, Any]) -> list[str]:
+    """The bars under which an artifact was published, where they are not those of today's recipe: `["min_rows=1 (now
+    50)"]`."""
+    then, now = manifest.get("bars", {}), bars_of(node)
+    return [f"{name}={then[name]} (now {bar})" for name, bar in now.items() if name in then and then[name] != bar]
 
 
 def _plain(value: Any, plan: Plan) -> Any:

@@ -1,4 +1,5 @@
-"""Artifacts of other code, through the command: told by `plan` and `why`, made again by `run --fresh` only."""
+"""Artifacts of other code or under other bars, through the command: told by `plan` and `why`, made again by `run
+--fresh` only."""
 
 from __future__ import annotations
 
@@ -15,12 +16,17 @@ from tests.launch import plugin_stages
 
 PLUGIN = '''
 """Two numbers."""
-from reasoning_train.api.stage import Context, StageConfig, stage
+from typing import Annotated
+
+from reasoning_train.api.stage import Context, Gate, StageConfig, stage
 from reasoning_train.store.rows import write_rows
 
 
 class TwoConfig(StageConfig):
-    """Nothing to say."""
+    """Bars alone."""
+
+    most: Annotated[int, Gate()] = 3
+    least: Annotated[int, Gate()] = 1
 
 
 @stage("t_two", version=1, outputs={"data": "t_rows"}, heavy=False)
@@ -61,6 +67,29 @@ def states(capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[str, list[str]
     assert main(["plan", "two.yaml", "--json"]) == 0
     nodes = json.loads(capsys.readouterr().out)["nodes"]
     return {node["name"]: (node["state"], node.get("other_code", [])) for node in nodes}
+
+
+def test_another_bar_is_told_and_makes_nothing_again(
+    plugin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "two.yaml"]) == 0
+    manifests = [json.loads(path.read_text()) for path in tmp_path.glob("store/artifacts/t_two-*/manifest.json")]
+    assert [made["bars"] for made in manifests] == [{"most": 3, "least": 1}]
+    capsys.readouterr()
+    assert main(["plan", "two.yaml"]) == 0
+    assert "published under" not in capsys.readouterr().out
+
+    (tmp_path / "two.yaml").write_text(RECIPE.replace("t_two}", "t_two, least: 2}"), encoding="utf-8")
+    assert main(["plan", "two.yaml"]) == 0
+    assert "cached, published under least=1 (now 2)" in capsys.readouterr().out
+    assert main(["why", "two.yaml", "a"]) == 0
+    assert "published under least=1 (now 2); `run --fresh a` checks the new bar" in capsys.readouterr().out
+    assert main(["run", "two.yaml"]) == 0
+    assert "2 stages: 2 cached" in capsys.readouterr().out
+    assert main(["run", "two.yaml", "--fresh", "a"]) == 0
+    capsys.readouterr()
+    assert main(["plan", "two.yaml"]) == 0
+    assert "published under" not in capsys.readouterr().out
 
 
 def test_other_code_is_told_and_makes_nothing_again_by_itself(
