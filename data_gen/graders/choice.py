@@ -1,43 +1,49 @@
-"""`choice`: letters of one or several options."""
+"""`choice`: one or several options of a list."""
 
 from __future__ import annotations
 
-import string
 from typing import ClassVar, Literal
 
 from data_gen.graders import GRADERS
 from data_gen.graders.base import Grader, decided
-from data_gen.grading.choices import gold_letters, picked_letters
-from data_gen.grading.clean import plain, same_text
+from data_gen.grading.choices import LETTERS, Options
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer, Grade, Verdict
 
 
 @GRADERS.register("choice")
 class Choice(Grader):
-    """`grader: choice`: gold is one letter or several (`AD`, `A, D`). An answer must pick all of them and no other, in
-    any order. An answer that repeats the text of the right option picks it."""
+    """`grader: choice`: gold is one label or several (`AD`, `A, D`). An answer must pick all of them and no other, in
+    any order and phrasing: by label (`(b)`, `Option B`), or by the text of the option. An answer that hedges, denies
+    or contradicts itself is wrong."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     uses: Literal["choice"] = "choice"
 
     def grade(self, problem: Problem, answer: Answer) -> Grade:
-        """As `Grader.grade`; the texts of the problem's options count, too."""
-        graded = super().grade(problem, answer)
-        if graded.verdict is Verdict.WRONG and answer.text and self._repeats(problem, answer.text):
-            return Grade(Verdict.CORRECT, "option_text")
-        return graded
+        """As `Grader.grade`; the reason is `choice`, or `option_text` for an answer that gives the option's text."""
+        if problem.gold is None:
+            return Grade(Verdict.UNVERIFIABLE, "no_gold")
+        options = options_of(problem)
+        wanted = options.alone(problem.gold)
+        if not wanted:
+            return Grade(Verdict.UNVERIFIABLE, "bad_gold")
+        if answer.text is None or not answer.text.strip():
+            return Grade(Verdict.WRONG, "no_answer")
+        picked, by_label = options.picked(answer.text), Options(options.labels).picked(answer.text)
+        return decided(picked == wanted, "option_text" if picked == wanted != by_label else "choice")
 
     def reads(self, gold: str) -> bool:
-        """Letters alone."""
-        return bool(gold_letters(plain(gold)))
+        """Labels alone."""
+        return bool(Options().alone(gold))
 
     def compare(self, *, gold: str, answer: str) -> Grade:
-        """Reason `choice`."""
-        return decided(picked_letters(plain(answer)) == gold_letters(plain(gold)), "choice")
+        """Reason `choice`. `grade` also knows the problem's own labels and texts."""
+        return decided(Options().picked(answer) == Options().alone(gold), "choice")
 
-    def _repeats(self, problem: Problem, answer: str) -> bool:
-        """Whether the answer is the text of the one right option."""
-        right = gold_letters(plain(problem.gold or ""))
-        options = dict(zip(string.ascii_uppercase, problem.choices, strict=False))
-        return len(right) == 1 and any(same_text(options[letter], answer) for letter in right & options.keys())
+
+def options_of(problem: Problem) -> Options:
+    """The options of a problem. Without any, every letter may be one."""
+    if not problem.choices:
+        return Options()
+    return Options(LETTERS[: len(problem.choices)], problem.choices, problem.labels)

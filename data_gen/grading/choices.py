@@ -1,79 +1,182 @@
-"""Answers that pick from a list: letters of options, or yes and no."""
+"""Answers that pick from a list of options, by label (`B`, `(b)`, `Option B`) or by the option's text."""
 
 from __future__ import annotations
 
 import re
+import string
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 
-from data_gen.grading.clean import after_lead_in
+from data_gen.grading.phrasing import (
+    bare,
+    conclusions,
+    explanations_removed,
+    flat,
+    folded,
+    goes_on,
+    openings,
+    takes_back,
+)
 
-_LETTERS = re.compile(r"(?:\(?([A-Z])\)?[.:]?(?:\s*(?:,|;|&|and)\s*|\s*)(?![a-z]))+")
-_BARE = re.compile(r"\(?\s*([A-Za-z])\s*\)?[.:]?")
-_OPENING = re.compile(r"(?:\(([A-Za-z])\)|([A-Za-z])[).:](?=\s|$)|([A-Z])\)).*", re.S)
-_OPTION = re.compile(r"\(([A-Z])\)|(?<![\w(])([A-Z])[).:](?=\s|$)")
-_NAMED = re.compile(r"\b(?:[Aa]nswer|[Oo]ption|[Cc]hoice)\s*(?:is|:)?\s*\(?([A-Z])\b(?!\s+[a-z])")
-_BRACKETED = re.compile(r"\(([A-Z])\)")
-_NEGATION = re.compile(r"\b(?:not|except|neither|nor|cannot|never|or)\b|n't\b", re.I)
-_AUTO = re.compile(r"\(\s*[A-Ja-j]\s*\)|[A-J][.)]?")
-_SAME = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
-_GOES_ON = re.compile(r"(?:it|he|she|they|we|you|i|this|that|these|those|there|the|an?|because|since|as)\b")
-"""Words that may follow `no` in an answer. Before other words, as in `no solution`, it is a determiner."""
+LETTERS = tuple(string.ascii_uppercase)
+"""Labels of options that have none of their own."""
+_JOINED = re.compile(r"\s*(?:,\s*(?:and\b|&)?|;|&|/|\+|\band\b)?\s*", re.I)
+_NO = re.compile(r"[,.;!-]\s*(?:no|nope)\b(?!\s+\w)", re.I)
+"""A correction behind a bare label: `B, no, C`. Behind a mark, `No` is an option's text."""
+_NONE: frozenset[str] = frozenset()
 
 
-def gold_letters(text: str) -> frozenset[str]:
-    """The letters of a reference answer that consists only of letters. Empty for anything else.
+@dataclass(frozen=True)
+class Options:
+    """The options of a problem, as an answer may name them. Without texts, any of the labels may be meant.
 
-    >>> sorted(gold_letters("(B)")), sorted(gold_letters("A, D")), sorted(gold_letters("ACD")), gold_letters("A bird")
-    (['B'], ['A', 'D'], ['A', 'C', 'D'], frozenset())
+    Options of one text are one option, which goes by its first label.
     """
-    bare = _BARE.fullmatch(text)
-    if bare:
-        return frozenset(bare[1].upper())
-    return frozenset(re.findall(r"[A-Z]", text)) if _LETTERS.fullmatch(text) else frozenset()
+
+    labels: tuple[str, ...] = LETTERS
+    texts: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    """Further labels of the same options. They count where an answer is neither a label nor a text of an option."""
+
+    def picked(self, answer: str) -> frozenset[str]:
+        """The labels that an answer picks. Empty if it picks none, hedges, denies or contradicts itself.
+
+        >>> picked = Options().picked
+        >>> ["".join(picked(said)) for said in ("(b) 150 m", "It is option B.", "A bird", "A or B", "not (B)", "b?")]
+        ['B', 'B', '', '', '', '']
+        >>> picked("A, C and D") == {"A", "C", "D"}, Options(("1", "2"), ("bay", "bank")).picked("It's the bank.")
+        (True, frozenset({'2'}))
+        """
+        text = flat(answer)
+        if named := self._whole(text):
+            return named
+        for before, said in conclusions(text):
+            named = self._whole(said)
+            if named and not takes_back(before) and self._mentioned(before) <= named:
+                return named
+        if not self.others:
+            return _NONE
+        label = dict(zip(self.others, self.labels, strict=True))
+        return frozenset(label[other] for other in Options(self.others, self.texts).picked(answer))
+
+    def alone(self, text: str) -> frozenset[str]:
+        """The labels of a text that consists of labels, in any phrasing, without an explanation.
+
+        >>> [sorted(Options().alone(text)) for text in ("The answer is (b).", "A, D", "(B) 150 m", "A bird")]
+        [['B'], ['A', 'D'], [], []]
+        """
+        return self._read(flat(text), explained=False)
+
+    def _whole(self, text: str) -> frozenset[str]:
+        return self._label(text) or self._by_text(text) or self._read(text)
+
+    def _label(self, text: str) -> frozenset[str]:
+        """The single label that a text consists of. It has precedence over an option with such a text."""
+        found = self._read(text, explained=False)
+        return found if len(found) == 1 else _NONE
+
+    def _by_text(self, text: str) -> frozenset[str]:
+        """The options of the text that an answer gives, after words such as `It is`."""
+        known = _by_folded(self.labels, self.texts)
+        found = (known.get(bare(text[at:])) for at in openings(text)) if known else iter(())
+        return frozenset(filter(None, [next(filter(None, found), None)]))
+
+    def _read(self, text: str, explained: bool = True) -> frozenset[str]:
+        """The labels behind words that may stand in front of a pick."""
+        found = (pick for at in openings(text) for pick in self._at(text, at, explained))
+        return next(found, _NONE)
+
+    def _at(self, text: str, at: int, explained: bool) -> Iterator[frozenset[str]]:
+        """The labels that begin at a place, if all that follows fits; the longest list of labels first."""
+        glued = _glued(self.labels).match(text, at)
+        if glued and len(set(glued[1])) == len(glued[1]):
+            yield frozenset(_names(self.labels, self.texts)[letter.casefold()] for letter in glued[1])
+        for found, marked, end in reversed(list(self._lists(text, at))):
+            tail = goes_on(text[end:], marked=marked)
+            if tail == "" or (explained and self._fits(found, text[end:], tail, marked)):
+                yield found
+
+    def _lists(self, text: str, at: int) -> Iterator[tuple[frozenset[str], bool, int]]:
+        """Every list of labels that begins at a place: the labels, whether the last one is marked, and its end."""
+        names, found, label = _names(self.labels, self.texts), list[str](), _label(self.labels)
+        while (match := label.match(text, at)) is not None:
+            found.append(names[(match["bracketed"] or match["bare"]).casefold()])
+            if len(set(found)) < len(found):
+                return
+            yield frozenset(found), bool(match["bracketed"] or match["mark"]), match.end()
+            joined = _JOINED.match(text, match.end())
+            at = joined.end() if joined else match.end()
+
+    def _fits(self, found: frozenset[str], rest: str, tail: str | None, marked: bool) -> bool:
+        """Whether the text behind labels repeats the option or explains the pick, and takes nothing back."""
+        known = _by_folded(self.labels, self.texts)
+        if (said := bare(rest)) in known:
+            return known[said] in found
+        if tail is None or takes_back(tail) or (not marked and _NO.search(tail)) or not self._mentioned(tail) <= found:
+            return False
+        own = explanations_removed(tail)
+        return self._named(_bare(self.labels, after_word=marked), own) <= found
+
+    def _mentioned(self, text: str) -> frozenset[str]:
+        """The labels that a text names in brackets, with a mark or as `option B`."""
+        return self._named(_mention(self.labels), text)
+
+    def _named(self, pattern: re.Pattern[str], text: str) -> frozenset[str]:
+        names = _names(self.labels, self.texts)
+        return frozenset(names[next(filter(None, match.groups())).casefold()] for match in pattern.finditer(text))
 
 
-def picked_letters(text: str) -> frozenset[str]:
-    """The letters that an answer picks. Empty if unclear. The option's text may follow a single letter.
-
-    >>> ["".join(picked_letters(text)) for text in ("(B) 150 m", "A bird", "A or B", "not (B)")]
-    ['B', '', '', '']
-    """
-    text = after_lead_in(text)
-    if letters := gold_letters(text):
-        return letters
-    options = {a or b for a, b in _OPTION.findall(text)}
-    opening = _first(_OPENING.fullmatch(text))
-    if opening:
-        return frozenset({opening}) if options <= {opening} else frozenset()
-    named = {*_NAMED.findall(text), *_BRACKETED.findall(text)}
-    return frozenset(named) if len(named) == 1 and not _NEGATION.search(text) else frozenset()
+def _any(labels: tuple[str, ...]) -> str:
+    return "|".join(re.escape(label) for label in sorted(labels, key=len, reverse=True))
 
 
-def picked_letter(text: str, *, is_gold: bool) -> str | None:
-    """The one letter that a text picks, or None. Gold must be a single letter A-J: others are variable names."""
-    if is_gold and not _AUTO.fullmatch(text):
-        return None
-    picked = gold_letters(text) if is_gold else picked_letters(text)
-    return next(iter(picked)) if len(picked) == 1 else None
+@lru_cache(maxsize=1024)
+def _label(labels: tuple[str, ...]) -> re.Pattern[str]:
+    """A label in brackets, with a mark behind it, or bare."""
+    one = _any(labels)
+    return re.compile(
+        rf"[(\[]\s*(?P<bracketed>{one})\s*[)\]][.:]?"
+        rf"|(?P<bare>{one})(?:(?P<mark>\)[.:]?|[.:](?=[\s,]|$))|(?!\w|'\w|-\w|[.,]\d))",
+        re.I,
+    )
 
 
-def picked_word(text: str, *, is_gold: bool) -> str | None:
-    """`yes` or `no`, also for true and false. None for anything else, and for an answer that says both.
-
-    >>> [picked_word(t, is_gold=False) for t in ("Yes, he can", "no solution", "It is false", "I can't say yes")]
-    ['yes', None, 'no', None]
-    """
-    if is_gold:
-        return _SAME.get(text.lower())
-    text = after_lead_in(text).lower()
-    found = re.findall(r"[a-z']+", text)
-    said = {_SAME[w] for w in found if w in _SAME}
-    if len(said) != 1:
-        return None
-    if found[0] in _SAME:
-        determiner = found[0] == "no" and re.match(r"no\s+[a-z]", text.lstrip(" \"'(")) and not _GOES_ON.match(found[1])
-        return None if determiner else said.pop()
-    return said.pop() if found[-1] in _SAME and not _NEGATION.search(text) else None
+@lru_cache(maxsize=1024)
+def _mention(labels: tuple[str, ...]) -> re.Pattern[str]:
+    one = _any(labels)
+    return re.compile(
+        rf"(?<!\w)[(\[](?i:({one}))[)\]]|(?<![\w.])({one})[).:](?=\s|$)"
+        rf"|\b(?i:option|choice|answer|letter)s?\s+(?:is\s+)?({one})(?!\w)"
+    )
 
 
-def _first(match: re.Match[str] | None) -> str | None:
-    return next(g for g in match.groups() if g).upper() if match else None
+@lru_cache(maxsize=1024)
+def _bare(labels: tuple[str, ...], after_word: bool) -> re.Pattern[str]:
+    """A bare label; `A` and `I` before a word are none. `after_word`: only behind `and`, `or`, `not` and the like."""
+    before = r"(?i:^\s*[,;/&+]|\b(?:and|or|no|not|nor|also|than)\b,?|/)\s*" if after_word else r"(?<![\w'])"
+    return re.compile(rf"{before}({_any(labels)})(?![\w'-])(?!(?<=[AI])\s+[a-z])")
+
+
+@lru_cache(maxsize=1024)
+def _glued(labels: tuple[str, ...]) -> re.Pattern[str]:
+    """Several labels without a space, to the end of the text: `AD`."""
+    letters = "".join(label for label in labels if len(label) == 1 and label.isalpha()) or "(?!)"
+    one = f"[{letters}]" if letters != "(?!)" else letters
+    return re.compile(rf"({one}{{2,}})[.!)\s]*$")
+
+
+@lru_cache(maxsize=1024)
+def _by_folded(labels: tuple[str, ...], texts: tuple[str, ...]) -> dict[str, str]:
+    """The first label of every text of an option."""
+    known: dict[str, str] = {}
+    for label, text in zip(labels, texts, strict=False):
+        known.setdefault(folded(text), label)
+    return known
+
+
+@lru_cache(maxsize=1024)
+def _names(labels: tuple[str, ...], texts: tuple[str, ...]) -> dict[str, str]:
+    """The first label of the option that a label names."""
+    first = {label: _by_folded(labels, texts)[folded(text)] for label, text in zip(labels, texts, strict=False)}
+    return {label.casefold(): first.get(label, label) for label in labels}

@@ -33,6 +33,9 @@ class Problem:
     more_steps: tuple[tuple[str, ...], ...] = ()
     """Further worked solutions, in the order of the source."""
     choices: tuple[str, ...] = ()
+    """Texts of the options. The question letters them A, B, C, ... and gold names them so."""
+    labels: tuple[str, ...] = ()
+    """The options' labels in the source where they are others. An answer may use them, too."""
     difficulty: float | None = None
     task: str = ""
     """Name of the task that grades it: the NAME of `tasks.NAME`, empty for `task`."""

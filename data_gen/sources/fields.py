@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from data_gen.errors import UserError, nearest
-from data_gen.sources.values import BadValue, json_of, question_of, shown, step_lines, text_of
+from data_gen.sources.options import RowOptions, read_options
+from data_gen.sources.values import BadValue, json_of, question_of, step_lines, text_of
 
-_OPTION_MARK = re.compile(r"^\s*\(?[A-Ja-j][).:]\s*")
 _TEMPLATE_COLUMN = re.compile(r"\{([^{}]+)\}")
 _MISSING = object()
 T = TypeVar("T")
@@ -109,13 +108,13 @@ class FieldMap(BaseModel):
         found = {tag: _read(text_of, row, column, f"tags.{tag}", place) for tag, column in present.items()}
         return {tag: text for tag, text in found.items() if text}
 
-    def choices_of(self, row: Mapping[str, Any], place: str) -> list[tuple[str, str]]:
-        """(label, text) of every choice; none if the row has no choices."""
-        return self._optional(read_choices, row, "choices", place) or []
+    def options_of(self, row: Mapping[str, Any], place: str) -> RowOptions:
+        """The row's options; none if it has no choices."""
+        return self._optional(read_options, row, "choices", place) or RowOptions()
 
-    def letter(self, row: Mapping[str, Any], choices: Sequence[tuple[str, str]], place: str) -> str | None:
-        """The letter of the gold choice; None if the row has none."""
-        return self._optional(lambda gold: choice_letter(gold, choices), row, "answer", place)
+    def letter(self, row: Mapping[str, Any], options: RowOptions, place: str) -> str | None:
+        """The letter of the gold option; None if the row has none."""
+        return self._optional(options.gold, row, "answer", place)
 
     def has(self, row: Mapping[str, Any], role: str) -> bool:
         """Whether the row has a value for a role."""
@@ -124,58 +123,6 @@ class FieldMap(BaseModel):
 
     def _optional(self, read: Callable[[Any], T], row: Mapping[str, Any], role: str, place: str) -> T | None:
         return _read(read, row, getattr(self, role), role, place) if self.has(row, role) else None
-
-
-def read_choices(value: Any) -> list[tuple[str, str]]:
-    """(label, text) of every choice. Labels are the row's own, else A, B, C, ... A letter in front of the text is
-    removed. BadValue for anything else."""
-    if isinstance(value, Mapping):
-        value = _paired(value)
-    if not isinstance(value, Sequence) or isinstance(value, str | bytes) or len(value) > len(string.ascii_uppercase):
-        raise BadValue(f"expected a list of at most 26 choices; found {shown(value)}")
-    return [_choice(one, i) for i, one in enumerate(value)]
-
-
-def _paired(value: Mapping[str, Any]) -> list[dict[str, Any]]:
-    labels, texts = value.get("label"), value.get("text")
-    if not isinstance(labels, list) or not isinstance(texts, list) or len(labels) != len(texts):
-        raise BadValue(f"expected the lists `label` and `text` of one length; found {shown(value)}")
-    return [{"label": label, "text": text} for label, text in zip(labels, texts, strict=True)]
-
-
-def _choice(one: Any, i: int) -> tuple[str, str]:
-    try:
-        if not isinstance(one, Mapping):
-            return string.ascii_uppercase[i], _OPTION_MARK.sub("", text_of(one))
-        if not {"label", "text"} <= one.keys():
-            raise BadValue(f"expected an object with `label` and `text`; found {shown(one)}")
-        return text_of(one["label"]), text_of(one["text"])
-    except BadValue as error:
-        raise BadValue(f"choice {i}: {error}") from None
-
-
-def with_choices(question: str, choices: Sequence[tuple[str, str]]) -> str:
-    """The question followed by its lettered options in order: `(A) bank`, `(B) library`."""
-    return "\n".join(
-        [question, *(f"({letter}) {text}" for letter, (_, text) in zip(string.ascii_uppercase, choices, strict=False))]
-    )
-
-
-def choice_letter(gold: Any, choices: Sequence[tuple[str, str]]) -> str | None:
-    """The letter of the gold choice, which is given by its 0-based index, its label or its text. None if it matches
-    none."""
-    if isinstance(gold, int) and not isinstance(gold, bool):
-        return string.ascii_uppercase[gold] if 0 <= gold < len(choices) else None
-    wanted = text_of(gold)
-    for known in (
-        [label for label, _ in choices],
-        [text for _, text in choices],
-        list(string.ascii_uppercase[: len(choices)]),
-    ):
-        for form in (wanted, wanted.strip("()").upper()):
-            if form in known:
-                return string.ascii_uppercase[known.index(form)]
-    return None
 
 
 def _read(read: Callable[[Any], T], row: Mapping[str, Any], column: str, role: str, place: str) -> T:

@@ -23,7 +23,7 @@ from pydantic import Field, model_validator
 from data_gen.errors import UserError, nearest
 from data_gen.records.problem import Problem
 from data_gen.sources.division import Division, check_sizes, divide, normalised, question_key
-from data_gen.sources.fields import FieldMap, with_choices
+from data_gen.sources.fields import FieldMap
 from data_gen.sources.hub import HubId
 from data_gen.sources.repeats import Asked, Repeats, Steps
 from data_gen.sources.rows import Row, RowSource, file_source, hub_source, length_of
@@ -230,17 +230,20 @@ class Jsonl(Task):
 
     def _problem(self, row: Row, place: str, part: str, number: int) -> Problem:
         """The problem of a row alone, which belongs to no split yet."""
-        choices = self.fields.choices_of(row, place)
-        question = with_choices(self.fields.text(row, place), choices)
+        options = self.fields.options_of(row, place)
+        question = options.shown(self.fields.text(row, place))
         gold, steps = self.fields.gold_and_steps(row, place, self.answer_after, as_json=self.grader.keeps_lists)
+        if options.texts and gold is not None:
+            gold = options.gold(gold) if self.answer_after else self.fields.letter(row, options, place)
         return Problem(
             id=self.fields.key(row, "id", place) or f"{part}/{number}",
             question=question,
-            gold=gold if not choices or gold is None else self.fields.letter(row, choices, place),
+            gold=gold,
             group=self.fields.key(row, "group", place) or normalised(question),
             split="",
             gold_steps=steps,
-            choices=tuple(text for _, text in choices),
+            choices=options.texts,
+            labels=options.own,
             tags=self.fields.tags_of(row, place),
         )
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_gen.graders.auto import Auto
-from data_gen.grading import choices, clean, formula, numbers, worker
+from data_gen.grading import choices, clean, formula, numbers, phrasing, worker, yes_no
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer, Grade, Verdict
 
@@ -115,7 +115,7 @@ def test_finite_decimals_compare_exactly(d: object) -> None:
     assert grade(str(d), f"{d}1").verdict is Verdict.WRONG
 
 
-@pytest.mark.parametrize("module", [choices, clean, formula, numbers, worker])
+@pytest.mark.parametrize("module", [choices, clean, formula, numbers, phrasing, worker, yes_no])
 def test_the_examples_in_the_docstrings(module: object) -> None:
     result = doctest.testmod(module)  # type: ignore[arg-type]
     assert result.attempted > 0 and result.failed == 0

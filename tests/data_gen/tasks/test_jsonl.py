@@ -14,7 +14,6 @@ from data_gen.errors import UserError
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer, Verdict
 from data_gen.sources.division import divide
-from data_gen.sources.fields import choice_letter
 from data_gen.sources.values import step_lines, text_of
 from data_gen.tasks.jsonl import Jsonl
 
@@ -200,9 +199,6 @@ def test_tags_are_texts_and_a_row_without_a_value_has_no_such_tag(tmp_path: Path
 
 def test_helpers_by_hand() -> None:
     assert step_lines("a = <<1+1=2>>2\n\n b") == ("a = 2", "b")
-    assert choice_letter("(b)", [("A", "x"), ("B", "y")]) == "B"
-    assert choice_letter("z", [("A", "x"), ("B", "y")]) is None
-    assert choice_letter(7, [("A", "x"), ("B", "y")]) is None
 
 
 def test_a_row_without_gold_is_kept_and_unverifiable(tmp_path: Path) -> None:

@@ -1,0 +1,137 @@
+"""How a person words a pick: what may stand before it, what may follow it, and what takes it back.
+
+A pick is read only if every word in front of it belongs to a closed vocabulary (`answer`, `is`, `I choose`). Behind it
+there may be an explanation, unless that denies the pick, hedges, corrects it or asks.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from data_gen.grading.clean import plain
+
+LONGEST = 2000
+"""Most characters of an answer that is read as a pick."""
+_TYPOGRAPHY = str.maketrans({"‘": "'", "’": "'", "ʼ": "'", "“": '"', "”": '"', "–": "-", "—": "-", "−": "-"})
+_BOXES = re.compile(r"\\(?:boxed|fbox|mbox|text\w*|math(?:rm|bf|it|sf))\s*\{([^{}]*)\}")
+_MARKUP = re.compile(r"\*\*+|(?<!\S)\*(?=\w)|(?<=\w)\*(?=\W|$)(?!\s*\w)|(?<!\w)_+(?=\w)|(?<=\w)_+(?!\w)|[`\"$]|^#+\s")
+_SPACE = re.compile(r"\s+")
+_AROUND = re.compile(r"^[\s,;:]+|(?:[\s.,;:]|(?<=[^\W\d])!)+$")
+"""What surrounds an option's text without belonging to it. Brackets, signs, points in front and `5!` do belong."""
+_VOCABULARY = (
+    "a i we it this that these here its my our the final correct right best proper single only answer answers ans "
+    "option options choice choices letter letters alternative item selection pick solution response result conclusion "
+    "question problem is are be was will would should must am to of for as with in so thus hence therefore then and "
+    "finally both all choose chose chosen choosing pick picked picking select selected selecting go going say believe "
+    "think conclude answering marked given one ones which following above correctly clearly obviously definitely "
+    "certainly indeed ok okay sure well i'd i'll i'm it's that's we'll we'd answer's"
+)
+_HEAD = frozenset(_VOCABULARY.split())
+"""Words that may stand in front of a pick."""
+_WORD = re.compile(r"[A-Za-z]+(?:'[a-z]+)?")
+_BETWEEN = re.compile(r"(?:[\s:;,!]|\.(?!\d)|[-=](?=\s))*")
+_GOOD = (
+    r"(?:correct|right|best|true|answers?|ones?|options?|choices?|solutions?|response|selection|pick|letter|conclusion)"
+)
+_AFFIRMED = re.compile(
+    rf"\s*(?:,?\s*it\s+is(?=\s*(?:[.,!]|$))|(?:is|are|was|would\s+be|must\s+be|has\s+to\s+be|should\s+be)\s+(?:(?:the|my|our|a|clearly|"
+    rf"definitely|certainly|obviously|only|both|all|most|final)\s+)*{_GOOD}\b(?:\s+(?:{_GOOD}|here)\b)*)",
+    re.I,
+)
+_EXPLAINS = re.compile(r"\s*(?:because|since|as|for|due\s+to|given)\b", re.I)
+_SEPARATED = re.compile(r"\s*(?:[,;:!?(\[\n]|\.(?=\s|$)|-(?=\s|$))|\s*\n")
+_EXPLANATION = re.compile(r"\b(?:because|since|as|due to|given)\b[^.;!?\n]*", re.I)
+_CLAUSE = r"(?:[.,;:!?\n(-])\s*(?:(?:and|so|oh|um+)\b,?\s*)*"
+_TAKEN_BACK = re.compile(
+    rf"(?:^|{_CLAUSE})\s*(?:no\b,?\s*)?(?:but|however|although|though|yet|or|alternatively|otherwise|maybe|perhaps|"
+    r"possibly|probably|presumably|wait|actually|rather|correction|scratch|sorry|oops|hmm+|never\s?mind)\b"
+    rf"|{_CLAUSE}(?:not|unless|except|if|assuming|depending|either|both|neither|instead)\b"
+    r"|\bon second thought|\bchange my mind|\bi mean\b|\b(?:un|not )(?:sure|certain|clear|decided)\b|\bdo(?:n't| not) "
+    r"know\b|\bno idea\b|\b(?:i|just|a|my|wild|best) guess|\bguessing\b|\bcan(?:'t|not| not) (?:say|tell|decide)\b|"
+    r"\b(?:could|might|may) (?:also|as well)\b|\bor not\b|\bon the other hand\b",
+    re.I,
+)
+_DENIED = re.compile(
+    r"\s*[,:-]?\s*(?:is|are|was|can|could|may|might|must|should|would|seems?|looks?|appears?|does|do)(?:\s+to)?"
+    r"(?:\s+be)?(?:n't\b|\s+(?:(?:the|an?|\w+ly)\s+)*(?:not|never|no|wrong|incorrect|false|impossible|unlikely|excluded|eliminated|"
+    r"rejected|ruled|out)\b)|\s*cannot\b|\s*can't\b",
+    re.I,
+)
+_CUE = re.compile(
+    r"(?:^|[.,;:!\n]|\b(?:so|thus|hence|therefore)\b)\s*,?\s*(?=(?:the|my|our)?\s*(?:final|correct|right|best)?\s*"
+    r"(?:answer|option|choice)\b)|\b(?:so|thus|hence|therefore)\b,?\s+(?=\S)",
+    re.I,
+)
+
+
+def flat(text: str) -> str:
+    """The text without mark-up, with plain quotes, dashes and letters. Empty if it is too long to be a pick.
+
+    >>> flat("**Answer:** \\\\text{(B)}"), flat("Ⓑ, it’s so")
+    ('Answer: (B)', "B, it's so")
+    """
+    if len(text) > LONGEST:
+        return ""
+    text = unicodedata.normalize("NFKC", _BOXES.sub(r"\1", plain(text))).translate(_TYPOGRAPHY)
+    return _SPACE.sub(lambda run: "\n" if "\n" in run[0] else " ", _MARKUP.sub("", text)).strip()
+
+
+def folded(text: str) -> str:
+    """What the texts of options are compared by: `flat`, then `bare`."""
+    return bare(flat(text))
+
+
+def bare(flat_text: str) -> str:
+    """A flat text without case, line breaks and punctuation at both ends."""
+    folded = " ".join(flat_text.casefold().split())
+    folded = _AROUND.sub("", folded) or folded
+    return folded[1:-1] if len(folded) > 2 and folded[0] == folded[-1] == "'" else folded
+
+
+def openings(text: str, more: frozenset[str] = frozenset()) -> Iterator[int]:
+    """Places where a pick may begin: after any number of words that may stand in front of it. `more`: further such
+    words."""
+    at = 0
+    while True:
+        at = _end(_BETWEEN, text, at)
+        yield at
+        word = _WORD.match(text, at)
+        if word is None or (word[0].lower() not in _HEAD and word[0].lower() not in more):
+            return
+        at = word.end()
+
+
+def conclusions(text: str) -> Iterator[tuple[str, str]]:
+    """(what comes before, conclusion) for the last clauses that conclude: `so B`, `the answer is B`."""
+    for cue in reversed(list(_CUE.finditer(text))[-2:]):
+        if cue.start():
+            yield text[: cue.start()], text[cue.end() :]
+
+
+def goes_on(rest: str, *, marked: bool) -> str | None:
+    """The explanation behind a pick, `""` without one. None if the words show that it is no pick, as in `A bird`.
+
+    `marked`: the pick stands in brackets or has a mark of its own, so that any text may follow.
+    """
+    affirmed = _AFFIRMED.match(rest)
+    tail = rest[affirmed.end() :] if affirmed else rest
+    if not tail.strip(" .!,;:)]\n"):
+        return ""
+    return tail if marked or _SEPARATED.match(tail) or _EXPLAINS.match(tail) else None
+
+
+def takes_back(tail: str) -> bool:
+    """Whether the text behind a pick denies it, hedges, corrects it or asks."""
+    return bool("?" in tail or _DENIED.match(tail) or _TAKEN_BACK.search(explanations_removed(tail)))
+
+
+def explanations_removed(tail: str) -> str:
+    """The text without its clauses that begin with `because` and the like."""
+    return _EXPLANATION.sub(" ", tail)
+
+
+def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
+    found = pattern.match(text, at)
+    return found.end() if found else at
