@@ -22,8 +22,8 @@ from torch import Tensor
 from data_gen.engines.local.column_pool import ColumnPool, Layers
 from data_gen.engines.local.owners import Owners
 from data_gen.engines.local.prefix_store import Ids, PrefixNode, PrefixStore
-from data_gen.engines.local.prefixes import additive_mask, padded
-from data_gen.engines.local.slot_cache import SlotCache, column_bytes, exact_columns, round_up
+from data_gen.engines.local.prefixes import causal_mask, padded
+from data_gen.engines.local.slot_cache import SlotCache, column_bytes, exact_columns, layer_shapes, round_up
 from data_gen.verifiers.checkpoint import Verifier
 from data_gen.verifiers.forward import LOGITS, ROW_BLOCK, TOKENS, head_values
 from data_gen.verifiers.reading import Readout
@@ -81,10 +81,11 @@ class Stepwise:
     def __init__(self, verifier: Verifier, *, capacity: int | None = None) -> None:
         self.verifier = verifier
         backbone = verifier.backbone
-        kept = capacity or _memory(backbone.device) // column_bytes(backbone)
+        self._shapes = layer_shapes(backbone)
+        kept = capacity or _memory(backbone.device) // column_bytes(self._shapes, backbone.dtype)
         self._capacity = max(kept, verifier.context + FIRST_BLOCK)
         self._store = PrefixStore(self._capacity)
-        self._pool = ColumnPool(backbone.config, backbone.dtype, backbone.device, self._capacity)
+        self._pool = ColumnPool(self._shapes, backbone.dtype, backbone.device, self._capacity)
         self._values = np.zeros(self._capacity)  # of the token in each column
         self._owners = Owners()
 
@@ -194,7 +195,7 @@ class Stepwise:
         starts = np.zeros(rows, np.int64)
         starts[: len(batch)] = [piece.node.length for piece in batch]
         columns, backbone = self._columns(int(starts.max()) + width), self.verifier.backbone
-        cache = SlotCache(backbone.config, backbone.dtype, backbone.device)
+        cache = SlotCache(self._shapes, backbone.dtype, backbone.device)
         cache.reserve(rows, columns)
         slots: dict[PrefixNode, list[int]] = {}
         for row, piece in enumerate(batch):
@@ -204,7 +205,7 @@ class Stepwise:
         )
         positions = torch.from_numpy(starts[:, None] + np.arange(width)).to(ids.device)
         cache.aim(positions, columns)
-        mask = additive_mask(torch.arange(columns, device=ids.device) <= positions[:, :, None], backbone.dtype)
+        mask = causal_mask(backbone, positions, columns)
         states = self._states(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache)
         return states, cache.layers, starts
 

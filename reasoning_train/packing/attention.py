@@ -5,27 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from data_gen.errors import UserError
+from data_gen.models.windows import by_layer_type
 
 if TYPE_CHECKING:
     import torch
-
-FULL, SLIDING = "full_attention", "sliding_attention"
-
-
-def layer_windows(model: Any) -> dict[str, int | None]:
-    """Layer type -> attention window in positions, None for full attention. UserError for layers in which packed rows
-    would see each other."""
-    config = model.config
-    kinds = sorted(getattr(config, "layer_types", None) or ())
-    if odd := ", ".join(sorted({*kinds} - {FULL, SLIDING})):
-        raise UserError(
-            f"A {config.model_type!r} model has layers of type {odd}, in which packed rows would see each other. Train "
-            "a model of full or sliding-window attention."
-        )
-    window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
-    if not kinds:
-        return {SLIDING if window else FULL: window}
-    return {kind: window if kind == SLIDING else None for kind in kinds}
 
 
 def masks(model: Any, visible: torch.Tensor, positions: torch.Tensor) -> Any:
@@ -40,12 +23,9 @@ def masks(model: Any, visible: torch.Tensor, positions: torch.Tensor) -> Any:
             f"{model.config._attn_implementation!r}. Load it with `attn_implementation: sdpa`."
         )
     far = positions[:, None, :, None] - positions[:, None, None, :]
-    windows = layer_windows(model)
-    made = {
-        kind: _taken(model, visible if window is None else visible & (far < window)) for kind, window in windows.items()
-    }
-    differ = getattr(model.config, "layer_types", None) and SLIDING in made
-    return made if differ else next(iter(made.values()))
+    return by_layer_type(
+        model.config, lambda window: _taken(model, visible if window is None else visible & (far < window))
+    )
 
 
 def _taken(model: Any, mask: torch.Tensor) -> torch.Tensor:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from data_gen.checkpoints import unwrapped
 from data_gen.errors import UserError
+from data_gen.models.windows import layer_windows
 from reasoning_train.packing import flex, varlen
 from reasoning_train.packing.ancestry import Ancestry, ancestry
-from reasoning_train.packing.attention import layer_windows
 from reasoning_train.packing.batch import Batch
 from reasoning_train.packing.gather import Call, Gathering, attend, gathering
 from reasoning_train.packing.scores import scored
@@ -135,7 +135,7 @@ def _windows(model: Any) -> tuple[int | None, ...]:
             f"A {model.config.model_type!r} model cannot be trained on packed trees: its attention is its own, and "
             "branches would see each other. Train a model of full or sliding-window attention."
         )
-    return tuple(dict.fromkeys(layer_windows(model).values()))
+    return tuple(dict.fromkeys(layer_windows(model.config).values()))
 
 
 def _register() -> None:
@@ -171,6 +171,11 @@ def _forest_attention(
                 "none`)."
             )
         return forest[sliding_window](*_cast(query, key, value), scale=scale, softcap=softcap, dropout=dropout), None
+    if attention_mask is not None and attention_mask.shape[-1] < key.shape[2]:
+        raise UserError(
+            f"{type(module).__name__} did not get the forest of packed rows: the layers of this family drop keyword "
+            "arguments. Leave tree packing out (`packing: sequence`)."
+        )
     if softcap is not None:
         return _capped(query, key, value, attention_mask, scale=scale, softcap=softcap, dropout=dropout), None
     from transformers.integrations.sdpa_attention import sdpa_attention_forward

@@ -6,12 +6,13 @@ Implicit: `${model}` makes it.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
+from data_gen.registry import Unkeyed
 from data_gen.sources.hub import HubId
 from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
 
@@ -44,6 +45,10 @@ class ModelConfig(StageConfig):
     revision: str | None = None
     gguf: str | None = None
     """`PACKAGE/FILE.gguf` of an installed Python package, converted once to safetensors."""
+    self_check: Annotated[Literal["stop", "tell"], Unkeyed()] = "stop"
+    """What happens if the engine in this process or training would not compute what transformers computes for models of
+    this family. `tell`: the stage goes on, for models that only vLLM or a server samples from; other stages still
+    refuse."""
     served: str | None = None
     """The name of a model on a server, with a `tokenizer` for its text. Stages sample from it with the openai
     engine."""
@@ -84,7 +89,9 @@ class ModelConfig(StageConfig):
 @stage("model", version=2, outputs={"model": "model"}, seeded=lambda config: config.init is not None)
 def model(config: ModelConfig, ctx: Context) -> None:
     """Write the base policy, or a pointer to its weights."""
-    from data_gen.checkpoints import cached_snapshot, point_to, save_format
+    from transformers import AutoConfig
+
+    from data_gen.checkpoints import base_of_adapter, cached_snapshot, point_to, save_format
     from reasoning_train.models.gguf import load_gguf
     from reasoning_train.models.parameters import parameters_of
     from reasoning_train.models.policy import save_policy
@@ -96,6 +103,7 @@ def model(config: ModelConfig, ctx: Context) -> None:
     if config.init or config.gguf:
         policy = _fresh(config, fmt) if config.init else load_gguf(config.gguf or "", fmt)
         ctx.metric("parameters", sum(p.numel() for p in policy.model.parameters()))
+        _self_check(policy.model.config, config)
         return save_policy(policy, out)
     weights = config.path or cached_snapshot(config.hub or "", config.revision, "model.hub")
     gate(
@@ -107,6 +115,23 @@ def model(config: ModelConfig, ctx: Context) -> None:
     point_to(weights, out)
     save_format(fmt, out)
     load_policy_text(out)  # fail here on missing or torn files, before later stages start
+    _self_check(AutoConfig.from_pretrained(base_of_adapter(weights), local_files_only=True), config)
+
+
+def _self_check(loaded: Any, config: ModelConfig) -> None:
+    """Refuse a model that later stages would compute wrongly, and tell what they cannot do with it."""
+    from reasoning_train.models.self_check import check_family
+
+    try:
+        lines = check_family(loaded)
+    except UserError as error:
+        if config.self_check == "stop":
+            raise UserError(
+                f"model: {error} With `self_check: tell` the model passes, for recipes that never run it here."
+            ) from None
+        lines = [str(error)]
+    for line in lines:
+        print(f"model: {line}", flush=True)
 
 
 @model.estimate

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from data_gen.checkpoints import unwrapped
+from data_gen.models.rope import settle_rope
 from reasoning_train.packing.attention import masks
 from reasoning_train.packing.batch import Batch
 from reasoning_train.packing.plan import Packing
@@ -20,6 +21,7 @@ from reasoning_train.packing.tree_attention import ForestAttention, forest_atten
 from reasoning_train.trainers.logprobs import NOTHING, backbone, read_logits
 from reasoning_train.trainers.losses.base import Loss, Needs
 from reasoning_train.trainers.outputs import Outputs
+from reasoning_train.trainers.self_check import agrees, check_packing, forest_arrives
 
 if TYPE_CHECKING:
     from data_gen.verifiers.value_head import ValueHead
@@ -31,7 +33,8 @@ class Objective(nn.Module):
     same name is `entropy_2`.
 
     `head`: a ValueHead, for losses that read values. `bf16`: passes compute in bfloat16 whatever the type of the
-    weights; losses do not. `needs`: what callers other than losses read from `outputs`.
+    weights; losses do not. `needs`: what callers other than losses read from `outputs`. `check`: whether to compare
+    packed rows with plain forward passes before the first one, on a small model of the same family and settings.
     """
 
     def __init__(
@@ -42,11 +45,14 @@ class Objective(nn.Module):
         *,
         bf16: bool = False,
         needs: Needs = NOTHING,
+        check: bool = True,
     ) -> None:
         super().__init__()
+        settle_rope(model)
         self.model, self.head, self.losses, self.bf16 = model, head, _named(losses), bf16
         self.needs = functools.reduce(operator.or_, (loss.needs for loss in losses), needs)
         self.forest: ForestAttention | None = None
+        self._check = check
 
     @property
     def config(self) -> Any:
@@ -99,17 +105,31 @@ class Objective(nn.Module):
 
     def _attention(self, body: Any, batch: Batch) -> dict[str, Any]:
         if "visible" in batch:
+            self._check_rows(batch["position_ids"])
             return {"attention_mask": masks(body, batch["visible"], batch["position_ids"])}
         assert self.forest is not None
         return self.forest.arguments(batch)
 
+    def _check_rows(self, positions: Tensor) -> None:
+        """UserError if the model would compute these rows, padded or under a mask, otherwise than plain ones."""
+        if not self._check:
+            return
+        self._check = not all(agrees(self.model, packing) for packing in ("none", "sequence"))
+        if self._check:
+            alone = (positions == torch.arange(positions.shape[1], device=positions.device)) | (positions == 0)
+            check_packing(self.model, "none" if alone.all() else "sequence")
+
     @contextlib.contextmanager
     def packed(self, packing: Packing) -> Iterator[ForestAttention | None]:
         """Inside the `with` block the model uses forest attention for tree packing, else FlashAttention if it is
-        available. Batches must be collated with the yielded attention."""
+        available; neither if its layers do not pass the forest on. Batches must be collated with the yielded attention.
+
+        UserError if the model would compute packed rows otherwise than plain ones."""
         model = unwrapped(self.model)
         before = model.config._attn_implementation
-        self.forest = forest_attention(model) if packing == "tree" else row_attention(model, bf16=self.bf16)
+        check_packing(model, packing)
+        fitting = forest_attention if packing == "tree" else functools.partial(row_attention, bf16=self.bf16)
+        self.forest = fitting(model) if forest_arrives(model) else None
         try:
             yield self.forest
         finally:

@@ -1,21 +1,24 @@
-"""Runs a model over training rows without training it. Rows are packed as trees; results come in row order."""
+"""Runs a model over training rows without training it. Rows are packed as trees where the model's family allows it;
+results come in row order."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import torch
 
 from reasoning_train.packing.batch import collate
 from reasoning_train.packing.plan import micro_batches
+from reasoning_train.trainers.self_check import best_packing
 
 if TYPE_CHECKING:
     from reasoning_train.api.stage import Context
+    from reasoning_train.packing.batch import Batch
     from reasoning_train.packing.rows import Row
-    from reasoning_train.packing.tree_attention import ForestAttention
     from reasoning_train.trainers.objective import Objective
     from reasoning_train.trainers.outputs import Outputs
 
@@ -39,25 +42,24 @@ def read_rows(
 ) -> Iterator[T]:
     """The result of `read` for each row, in row order. `read` returns one result per row of a forward pass; a pass
     holds at most `tokens` tokens."""
-    with objective.packed("tree") as attention:
+    packing = best_packing(objective.model)
+    with objective.packed(packing) as attention:
         for at in range(0, len(rows), AT_ONCE):
-            yield from _in_order(objective, rows[at : at + AT_ONCE], pad, tokens, read, attention)
+            part = partial(collate, pad_id=pad, share=packing == "tree", attention=attention)
+            passes = micro_batches(rows[at : at + AT_ONCE], packing=packing, capacity=tokens, tokens=tokens)
+            yield from _in_order(objective, rows[at : at + AT_ONCE], passes, part, read)
 
 
 def _in_order(
     objective: Objective,
     rows: Sequence[Row],
-    pad: int,
-    tokens: int,
+    passes: Sequence[Sequence[Sequence[Row]]],
+    collated: Callable[[Sequence[Sequence[Row]]], Batch],
     read: Callable[[Outputs], Sequence[T]],
-    attention: ForestAttention | None,
 ) -> list[T]:
     found: dict[int, T] = {}
-    for packs in micro_batches(rows, packing="tree", capacity=tokens, tokens=tokens):
-        batch = {
-            name: tensor.to(objective.model.device)
-            for name, tensor in collate(packs, pad, share=True, attention=attention).items()
-        }
+    for packs in passes:
+        batch = {name: tensor.to(objective.model.device) for name, tensor in collated(packs).items()}
         with torch.inference_mode():
             answers = read(objective.outputs(batch))
         for row, answer in zip((row for pack in packs for row in pack), answers, strict=True):

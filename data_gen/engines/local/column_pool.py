@@ -4,13 +4,12 @@ to the slots of new rows."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from data_gen.engines.local.slot_cache import SlotCache, grow_layers, kv_shape, lazy_zeros
+from data_gen.engines.local.slot_cache import LayerShape, SlotCache, grow_layers, lazy_zeros
 
 FIRST_COLUMNS = 4096
 """Columns allocated at first. The pool grows by half when they run out."""
@@ -23,15 +22,14 @@ class ColumnPool:
     """Keys and values `[kv heads, columns, dim]` of each layer. Heads come first, as in the slots: long runs copy
     faster."""
 
-    def __init__(self, config: Any, dtype: torch.dtype, device: torch.device, capacity: int) -> None:
-        layers, heads, dim = kv_shape(config)
+    def __init__(self, shapes: Sequence[LayerShape], dtype: torch.dtype, device: torch.device, capacity: int) -> None:
         self._device, self._capacity = device, capacity
         self.layers: Layers = [
             (
-                torch.zeros(heads, 0, dim, dtype=dtype, device=device),
-                torch.zeros(heads, 0, dim, dtype=dtype, device=device),
+                torch.zeros(heads, 0, keys, dtype=dtype, device=device),
+                torch.zeros(heads, 0, values, dtype=dtype, device=device),
             )
-            for _ in range(layers)
+            for heads, keys, values in shapes
         ]
 
     def save(self, layers: Layers, rows: np.ndarray, columns: np.ndarray, targets: np.ndarray) -> None:

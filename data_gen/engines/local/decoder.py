@@ -18,10 +18,11 @@ from torch import Tensor
 
 from data_gen.engines.base import Request, Usage
 from data_gen.engines.local.drawing import draw
-from data_gen.engines.local.prefixes import Prefixes, additive_mask
+from data_gen.engines.local.prefixes import Prefixes, causal_mask
 from data_gen.engines.local.rows import NOWHERE, REPLAY, RowTable, Ticket
-from data_gen.engines.local.slot_cache import SlotCache, exact_columns, kv_shape, round_up
+from data_gen.engines.local.slot_cache import SlotCache, exact_columns, round_up
 from data_gen.engines.local.stop import END, GO_ON, MAYBE, StopTable
+from data_gen.models.context import context_length
 
 WINDOW = 64
 """Number of requests whose prefixes are looked up or prefilled at once: enough to fill the machine, few enough to hold
@@ -49,12 +50,13 @@ class Decoder:
     ) -> None:
         self.model, self.stops, self.usage, self.prefixes, self.head = model, stops, usage, prefixes, head
         self.kv_columns, self.row_block, self.device = kv_columns, row_block, model.device
-        self.context: int = model.config.max_position_embeddings
+        self.context = context_length(model.config)
         # The query heads that share a key-value head are the rows of one product.
-        grouped = model.config.num_attention_heads // kv_shape(model.config)[1]
+        heads = model.config.get_text_config(decoder=True).num_attention_heads
+        grouped = heads // min(shape.heads for shape in prefixes.shapes)
         self._columns = exact_columns if prefixes.exact and grouped >= 4 else round_up
         self.table = RowTable(slots)
-        self.cache = SlotCache(model.config, model.dtype, model.device, kv_columns)
+        self.cache = SlotCache(prefixes.shapes, model.dtype, model.device, kv_columns)
         self._waiting: deque[Ticket] = deque()
         self._ready: deque[Ticket] = deque()
         self._settings: tuple[Tensor | None, Tensor | None] | None = None
@@ -169,7 +171,7 @@ class Decoder:
         self.cache.reserve(rows, columns)
         positions = torch.from_numpy(table.columns[:rows, None].copy()).to(self.device)
         self.cache.aim(positions, columns)
-        mask = additive_mask(torch.arange(columns, device=self.device) <= positions[:, :, None], self.model.dtype)
+        mask = causal_mask(self.model, positions, columns)
         ids = torch.from_numpy(table.ids[:rows, None].copy()).to(self.device)
         logits, values = self._forward(
             input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=self.cache

@@ -19,10 +19,12 @@ from data_gen.engines.local.owners import Owners
 from data_gen.engines.local.prefixes import Prefixes
 from data_gen.engines.local.rows import Ticket
 from data_gen.engines.local.scoring import Call, ContinuationScorer
-from data_gen.engines.local.slot_cache import column_bytes, round_up
+from data_gen.engines.local.self_check import check_engine
+from data_gen.engines.local.slot_cache import column_bytes, layer_shapes, round_up
 from data_gen.engines.local.stop import StopTable
 from data_gen.engines.pump import Pump
-from data_gen.errors import UserError
+from data_gen.models.context import context_length
+from data_gen.models.rope import settle_rope
 
 DETERMINISTIC_ROWS = 8
 """Rows of a forward are padded to a multiple of this. Smaller matrix products use other kernels, and elementwise
@@ -32,7 +34,7 @@ SCORED_AT_ONCE = 256
 
 
 class TransformersEngine:
-    """Samples from and scores with `model`, a decoder-only causal LM with full attention in every layer.
+    """Samples from and scores with `model`, a decoder-only causal LM with full or sliding-window attention.
 
     `end_ids` end a continuation (a chat model has several). At most `slots` rows decode at once, fewer if their keys
     and values at full length would not fit half of the memory (1 GiB in all on a CPU, half of what is free on a GPU).
@@ -40,7 +42,9 @@ class TransformersEngine:
     the new part; `prefix_columns` sets its size in tokens instead. Call `forget` after the model's weights have
     changed. `deterministic` makes ids, log-probabilities and values bitwise independent of batching, neighbours, order
     and caching, on CPU: it sets torch to one intra-op thread and runs rows in multiples of 8. `head` gives a joint
-    model's values (`Sample.value`): last hidden states `[rows, hidden]` -> `[rows]`.
+    model's values (`Sample.value`): last hidden states `[rows, hidden]` -> `[rows]`. `check`: whether to compare the
+    engine with plain forward passes first, on a small model of the same family and settings (self_check.py); UserError
+    if they differ.
 
     >>> engine = TransformersEngine(model, tokenizer, end_ids=[2])                         # doctest: +SKIP
     >>> request = Request(prefix=(5, 9), sampling=Sampling(max_tokens=8), seeds=(1,))  # doctest: +SKIP
@@ -59,17 +63,25 @@ class TransformersEngine:
         deterministic: bool = False,
         prefix_columns: int | None = None,
         head: Head | None = None,
+        check: bool = True,
     ) -> None:
-        _refuse_windows(model.config)
+        settle_rope(model)
+        if check:
+            check_engine(model)
         row_block = DETERMINISTIC_ROWS if deterministic else 1
         if deterministic and model.device.type == "cpu":
             torch.set_num_threads(1)
         self.model, self.usage = model.eval(), Usage()
-        self.context: int = model.config.max_position_embeddings
-        half = _kv_bytes(model.device) // column_bytes(model) // 2
-        stops = StopTable(tokenizer, model.config.vocab_size, end_ids)
+        self.context = context_length(model.config)
+        shapes = layer_shapes(model)
+        half = _kv_bytes(model.device) // column_bytes(shapes, model.dtype) // 2
+        stops = StopTable(tokenizer, model.config.get_text_config(decoder=True).vocab_size, end_ids)
         self._prefixes = Prefixes(
-            model, capacity=half if prefix_columns is None else prefix_columns, row_block=row_block, exact=deterministic
+            model,
+            shapes,
+            capacity=half if prefix_columns is None else prefix_columns,
+            row_block=row_block,
+            exact=deterministic,
         )
         self._decoder = Decoder(
             model,
@@ -163,15 +175,6 @@ class TransformersEngine:
 def _kv_bytes(device: torch.device) -> int:
     """Memory for keys and values: half of what is free on a GPU, 1 GiB on a CPU."""
     return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else 1 << 30
-
-
-def _refuse_windows(config: Any) -> None:
-    odd = sorted(set(getattr(config, "layer_types", None) or ()) - {"full_attention"})
-    if odd:
-        raise UserError(
-            f"model {config.model_type!r} has layers of type {', '.join(odd)}; the transformers engine expects full "
-            "attention in every layer. Choose a Llama- or Qwen-shaped model or another engine."
-        )
 
 
 def _resolve(future: asyncio.Future[Any], result: Any) -> None:

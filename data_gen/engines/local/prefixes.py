@@ -20,7 +20,9 @@ from torch import Tensor
 
 from data_gen.engines.local.column_pool import ColumnPool, Layers
 from data_gen.engines.local.prefix_store import Ids, PrefixNode, PrefixStore
-from data_gen.engines.local.slot_cache import BLOCK, SlotCache, round_up
+from data_gen.engines.local.slot_cache import BLOCK, LayerShape, SlotCache, round_up
+from data_gen.models.context import context_length
+from data_gen.models.windows import by_layer_type
 
 PREFILL_TOKENS = 4096
 """Most padded tokens in one prefill forward."""
@@ -61,11 +63,11 @@ class Prefixes:
     """The store, its pool, and the model that fills them. `capacity` is raised to the model's context, so that any
     prefix fits."""
 
-    def __init__(self, model: Any, *, capacity: int, row_block: int, exact: bool) -> None:
-        self.model, self.row_block, self.exact = model, row_block, exact
-        capacity = max(capacity, model.config.max_position_embeddings)
+    def __init__(self, model: Any, shapes: Sequence[LayerShape], *, capacity: int, row_block: int, exact: bool) -> None:
+        self.model, self.shapes, self.row_block, self.exact = model, shapes, row_block, exact
+        capacity = max(capacity, context_length(model.config))
         self.store = PrefixStore(capacity)
-        self.pool = ColumnPool(model.config, model.dtype, model.device, capacity)
+        self.pool = ColumnPool(shapes, model.dtype, model.device, capacity)
 
     def path(self, prefix: Ids, prompt_length: int | None = None, owner: int | None = None) -> PrefixPath:
         """A prefix's path, not looked up yet. `prompt_length` as in `Request`."""
@@ -146,7 +148,7 @@ class Prefixes:
 
     def scratch(self, paths: Sequence[PrefixPath], rows: int, columns: int) -> SlotCache:
         """Separate slots for one forward, each path at the start of its row."""
-        cache = SlotCache(self.model.config, self.model.dtype, self.model.device)
+        cache = SlotCache(self.shapes, self.model.dtype, self.model.device)
         cache.reserve(rows, columns)
         self.load(paths, [np.array([row]) for row in range(len(paths))], cache)
         return cache
@@ -175,7 +177,15 @@ class Prefixes:
         from transformers import DynamicCache
 
         cache = DynamicCache()
-        self.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        context, width = context_length(self.model.config), ids.shape[1]
+        padded = {"position_ids": torch.arange(width, device=ids.device).clamp_max(context - 1)[None]}
+        self.model(
+            input_ids=ids,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+            **(padded if width > context else {}),  # padding may pass the context, and with it learned positions
+        )
         return [(layer.keys, layer.values) for layer in cache.layers]  # type: ignore[union-attr, misc]
 
     def _behind(self, batch: Sequence[PrefixPath], starts: Sequence[int], ids: Tensor) -> Layers:
@@ -187,7 +197,7 @@ class Prefixes:
         positions = (first[:, None] + torch.arange(width)).to(ids.device)
         columns = round_up(max(starts) + width)
         cache.aim(positions, columns)
-        mask = additive_mask(torch.arange(columns, device=ids.device) <= positions[:, :, None], self.model.dtype)
+        mask = causal_mask(self.model, positions, columns)
         self.model(
             input_ids=ids,
             attention_mask=mask,
@@ -232,6 +242,21 @@ def padded(tokens: Sequence[Sequence[int]], rows: int, block: int = BLOCK) -> Te
     for row, run in enumerate(tokens):
         ids[row, : len(run)] = run
     return torch.from_numpy(ids)
+
+
+def causal_mask(model: Any, positions: Tensor, columns: int) -> Any:
+    """`attention_mask` for tokens at `positions [rows, tokens]` over a cache whose columns are positions."""
+    return layer_masks(model, positions[:, :, None] - torch.arange(columns, device=positions.device))
+
+
+def layer_masks(model: Any, far: Tensor, seen: Tensor | None = None) -> Any:
+    """`attention_mask` of a forward pass over a cache, for every layer's window. `far [rows, tokens, columns]`: how
+    many positions a column lies before the token; those behind it are never seen. `seen`: which others are, all if
+    None."""
+    seen = far >= 0 if seen is None else seen & (far >= 0)
+    return by_layer_type(
+        model.config, lambda window: additive_mask(seen if window is None else seen & (far < window), model.dtype)
+    )
 
 
 def additive_mask(seen: Tensor, dtype: torch.dtype) -> Tensor:

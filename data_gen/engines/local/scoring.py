@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from data_gen.engines.base import Usage
-from data_gen.engines.local.prefixes import Prefixes, PrefixPath, additive_mask, padded
+from data_gen.engines.local.prefixes import Prefixes, PrefixPath, layer_masks, padded
 from data_gen.engines.local.slot_cache import round_up
 
 SCORE_LOGITS = 1 << 25
@@ -49,6 +49,7 @@ class ContinuationScorer:
 
     def __init__(self, model: Any, prefixes: Prefixes, usage: Usage, columns: int) -> None:
         self.model, self.prefixes, self.usage, self.columns = model, prefixes, usage, columns
+        self.vocabulary: int = model.config.get_text_config(decoder=True).vocab_size
 
     @torch.inference_mode()
     def score(self, calls: Sequence[Call]) -> list[list[list[float]]]:
@@ -96,7 +97,7 @@ class ContinuationScorer:
             similar = sorted(group, key=lambda row: len(row.path.ids))
             while similar:
                 columns = round_up(len(similar[-1].path.ids) + width)
-                most = max(1, min(SCORE_LOGITS // (width * self.model.config.vocab_size), self.columns // columns))
+                most = max(1, min(SCORE_LOGITS // (width * self.vocabulary), self.columns // columns))
                 yield similar[-most:], width
                 del similar[-most:]
 
@@ -109,8 +110,9 @@ class ContinuationScorer:
         columns = round_up(int(starts.max()) + width)
         cache = self.prefixes.scratch([row.path for row in batch], rows, columns)
         cache.aim(self._tensor(starts + np.arange(width)), columns)
-        mask = additive_mask(_seen(self._tensor(starts), self._tensor(segments), columns), self.model.dtype)
         positions = self._tensor(starts + offsets)
+        seen = _seen(self._tensor(starts), self._tensor(segments), columns)
+        mask = layer_masks(self.model, _distances(self._tensor(starts), positions, columns), seen)
         logits = self.model(
             input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
         ).logits
@@ -143,6 +145,15 @@ def _seen(starts: Tensor, segments: Tensor, columns: int) -> Tensor:
     fed = (order[:, None] >= order) & ((segments[:, :, None] == segments[:, None]) | (order == 0))
     index = (starts + order)[:, None].expand(rows, width, width)
     return seen.scatter_(2, index, fed)
+
+
+def _distances(starts: Tensor, positions: Tensor, columns: int) -> Tensor:
+    """How many positions each column lies before each token, `[rows, width, columns]`. Behind the prefix, columns hold
+    the tokens themselves."""
+    rows, width = positions.shape
+    places = torch.arange(columns, device=starts.device).repeat(rows, 1)
+    places.scatter_(1, starts + torch.arange(width, device=starts.device), positions)
+    return positions[:, :, None] - places[:, None]
 
 
 def _collect(logprobs: Tensor, batch: Sequence[_Row], scores: list[list[list[float]]]) -> None:

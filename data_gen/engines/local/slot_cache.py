@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import mmap
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from data_gen.errors import UserError
 
 BLOCK = 32
 """Columns are read, and memory grows, in multiples of this."""
@@ -35,17 +37,34 @@ def exact_columns(n: int) -> int:
     return columns + 384 - rest if 192 < rest < 384 else columns
 
 
-def kv_shape(config: Any) -> tuple[int, int, int]:
-    """(layers, key-value heads, head dimension) of a decoder-only config."""
-    heads = config.num_attention_heads
-    dim = getattr(config, "head_dim", None) or config.hidden_size // heads
-    return config.num_hidden_layers, getattr(config, "num_key_value_heads", None) or heads, dim
+class LayerShape(NamedTuple):
+    """What one layer keeps of a token. Keys and values differ in width where attention is compressed (DeepSeek)."""
+
+    heads: int
+    keys: int
+    values: int
 
 
-def column_bytes(model: Any) -> int:
+@torch.inference_mode()
+def layer_shapes(model: Any) -> list[LayerShape]:
+    """The shape of every layer's cache, from a forward of one token. UserError if layers keep anything else than keys
+    and values."""
+    from transformers import DynamicCache
+
+    cache = DynamicCache()
+    model(input_ids=torch.zeros(1, 1, dtype=torch.int64, device=model.device), past_key_values=cache, use_cache=True)
+    kept: list[tuple[Any, Any]] = [(getattr(c, "keys", None), getattr(c, "values", None)) for c in cache.layers]
+    if not kept or any(keys is None or values is None for keys, values in kept):
+        raise UserError(
+            f"A {model.config.model_type!r} model keeps other things than keys and values of past tokens; the engine "
+            "in this process expects these of every layer."
+        )
+    return [LayerShape(keys.shape[1], keys.shape[3], values.shape[3]) for keys, values in kept]
+
+
+def column_bytes(shapes: Sequence[LayerShape], dtype: torch.dtype) -> int:
     """Bytes of keys and values per token."""
-    layers, heads, dim = kv_shape(model.config)
-    return 2 * layers * heads * dim * model.dtype.itemsize
+    return sum(shape.heads * (shape.keys + shape.values) for shape in shapes) * dtype.itemsize
 
 
 class SlotCache:
@@ -56,15 +75,18 @@ class SlotCache:
     seldom copied.
     """
 
-    def __init__(self, config: Any, dtype: torch.dtype, device: torch.device, capacity: int = 0) -> None:
-        layers, self._heads, self._dim = kv_shape(config)
+    def __init__(
+        self, shapes: Sequence[LayerShape], dtype: torch.dtype, device: torch.device, capacity: int = 0
+    ) -> None:
         self._dtype, self._device, self._capacity = dtype, device, capacity
         self.slots, self.columns = 0, 0
-        self.layers: list[tuple[Tensor, Tensor]] = [(self._zeros(0, 0), self._zeros(0, 0)) for _ in range(layers)]
+        self.layers: list[tuple[Tensor, Tensor]] = [
+            (self._zeros(0, heads, 0, keys), self._zeros(0, heads, 0, values)) for heads, keys, values in shapes
+        ]
 
-    def _zeros(self, slots: int, columns: int) -> Tensor:
+    def _zeros(self, slots: int, heads: int, columns: int, dim: int) -> Tensor:
         # Zeros, not garbage: a NaN in a masked column would survive its zero weight.
-        return lazy_zeros((slots, self._heads, columns, self._dim), self._dtype, self._device)
+        return lazy_zeros((slots, heads, columns, dim), self._dtype, self._device)
 
     def reserve(self, slots: int, columns: int) -> None:
         """Room for `slots` rows of `columns` columns. It grows in blocks."""
@@ -79,7 +101,7 @@ class SlotCache:
         self.slots, self.columns = slots, columns
 
     def _grown(self, old: Tensor, slots: int, columns: int) -> Tensor:
-        new = self._zeros(slots, columns)
+        new = self._zeros(slots, old.shape[1], columns, old.shape[3])
         new[: self.slots, :, : self.columns] = old
         return new
 
@@ -94,6 +116,10 @@ class SlotCache:
         first `columns`."""
         self._rows = torch.arange(len(positions), device=positions.device)[:, None]
         self._positions, self._read = positions, columns
+
+    def get_seq_length(self, *_: Any) -> int:
+        """What a plain cache of as many columns would say. Families that ask pass positions on, too, or are refused."""
+        return self._read - self._positions.shape[1]
 
     def update(self, keys: Tensor, values: Tensor, layer_idx: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """Store the new tokens (`[rows, heads, tokens, dim]`); returns the columns to attend to."""

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_gen.engines.local.slot_cache import column_bytes
+from data_gen.engines.local.slot_cache import column_bytes, layer_shapes
 from data_gen.records.scales import Scale
 from data_gen.verifiers import stepwise
 from data_gen.verifiers.checkpoint import Verifier
@@ -95,13 +95,13 @@ def test_company_order_and_memory_change_no_bit(seed: int, capacity: int, size: 
 
 def test_every_piece_is_computed_once() -> None:
     v = verifier()
+    step = Stepwise(v)  # it tries the model once
     tokens = watched(v)
     prompt, first, second = tuple(range(2, 12)), (20, 21, 22), (30, 31, 32, 33)
     root = Readout(prompt, (9,), (10,))
     one = Readout(prompt + first, (12,), (10, 13))
     two = Readout(prompt + second, (13,), (10, 14))
     below = Readout(prompt + first + second, (12, 16), (10, 13, 17))
-    step = Stepwise(v)
     step.values([root, root])
     step.values([one, two])
     step.values([below, below, one])
@@ -191,4 +191,4 @@ def test_who_can_be_read_so(family: str, shape: dict[str, Any], possible: bool) 
     )
     backbone = AutoModel.from_config(made).eval()
     assert can_read_stepwise(backbone) == possible
-    assert column_bytes(backbone) > 0
+    assert column_bytes(layer_shapes(backbone), backbone.dtype) == 2 * 2 * 32 * 4 * made.num_key_value_heads // 4

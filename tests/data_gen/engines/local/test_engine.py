@@ -105,24 +105,6 @@ def test_little_memory_narrows_the_batch_but_not_the_results() -> None:
     assert narrow._decoder.cache.slots <= 32
 
 
-def test_a_model_with_windowed_layers_is_refused() -> None:
-    from transformers import Qwen2Config, Qwen2ForCausalLM
-
-    shape = {
-        "vocab_size": 8,
-        "hidden_size": 16,
-        "intermediate_size": 16,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 1,
-    }
-    windowed = Qwen2ForCausalLM(Qwen2Config(**shape, use_sliding_window=True, sliding_window=4, max_window_layers=1))
-    from data_gen.engines.local.engine import TransformersEngine
-
-    with pytest.raises(UserError, match="sliding_attention"):
-        TransformersEngine(windowed, None, end_ids=())
-
-
 @pytest.mark.parametrize("family", ["Qwen2", "Qwen3", "Llama"])
 def test_other_families_decode_as_generate_does(family: str) -> None:
     import transformers

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import LlamaConfig
 
-from data_gen.engines.local.slot_cache import SlotCache, lazy_zeros
+from data_gen.engines.local.slot_cache import LayerShape, SlotCache, lazy_zeros
 
 CPU = torch.device("cpu")
-CONFIG = LlamaConfig(hidden_size=8, num_attention_heads=2, num_key_value_heads=1, num_hidden_layers=2)
+SHAPES = [LayerShape(heads=1, keys=4, values=4)] * 2
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -34,7 +33,7 @@ def test_memory_that_is_only_reserved_is_not_taken() -> None:
 
 
 def test_growing_keeps_what_was_stored_and_runs_ahead_within_the_capacity() -> None:
-    cache = SlotCache(CONFIG, torch.float32, CPU, capacity=32 * 160)
+    cache = SlotCache(SHAPES, torch.float32, CPU, capacity=32 * 160)
     cache.reserve(3, 40)
     assert (cache.slots, cache.columns) == (32, 96)  # 2 * 40 columns, in blocks
     cache.aim(torch.tensor([[5], [6], [7]]), 8)
