@@ -13,6 +13,8 @@ Bounds = tuple[float, float]
 """The least and the greatest possible value of a metric on one problem: (-1, 1) for a difference of accuracies."""
 SHARE: Bounds = (0.0, 1.0)
 """Bounds of accuracies and other shares."""
+MAJORITY, CHANCE, FIRST = "majority", "random distinct trace", "first sample"
+"""Rows of `evaluate_verifier` that need no verifier."""
 _CLOSE = 0.8
 """difflib similarity to a known name from which an unknown name counts as a misspelling, not as a measure."""
 

@@ -14,13 +14,12 @@ from data_gen.records.problem import Problem
 from data_gen.records.solution import Solution
 from data_gen.registry import Unkeyed
 from data_gen.search.votes.majority import Majority
-from reasoning_train.api.refs import ModelRef, ProblemsRef
-from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, at_most, gate, stage
-from reasoning_train.evaluation.columns import Columns, columns_of, with_columns
-from reasoning_train.evaluation.groups import Where, count_asked, restricted
-from reasoning_train.evaluation.verifiable import MOST_UNVERIFIABLE, MaxUnverifiable, check_verifiable
+from reasoning_train.api.refs import ModelRef
+from reasoning_train.api.stage import Context, Made, Sizes, at_most, stage
+from reasoning_train.evaluation.groups import count_asked, restricted
+from reasoning_train.stages.evaluated import Evaluated, finish_table, task_of, with_the_tasks_columns
 from reasoning_train.stages.fits import uneven_effort
-from reasoning_train.store.inputs import load_task, read_problems, read_tasks
+from reasoning_train.store.inputs import read_problems
 
 if TYPE_CHECKING:
     from data_gen.engines.base import LM, Engine
@@ -28,23 +27,11 @@ if TYPE_CHECKING:
     from data_gen.tasks import Task
 
 
-class EvaluateConfig(StageConfig):
-    """Which policies are evaluated on which problems, with how many samples."""
+class EvaluateConfig(Evaluated):
+    """Which policies are evaluated, with how many samples."""
 
     policies: dict[str, ModelRef] = Field(min_length=1)
     """Name in the table -> policy; differences are taken against the first."""
-    problems: ProblemsRef
-    by: list[str] = []
-    """Tags of problems, or `difficulty`. Each adds a table with every policy's metrics per group."""
-    where: Where = {}
-    """Only problems with these tags: `{subject: algebra, difficulty: [4, 5]}`."""
-    limit: int | None = Field(None, ge=1)
-    columns: dict[str, Columns] = {}
-    """Side graders and measures by the name of their task (empty: `task`). Unwritten: those that the tasks of the
-    problems name."""
-    max_unverifiable: MaxUnverifiable = MOST_UNVERIFIABLE
-    """Largest share of problems whose gold may be missing or unreadable. Such problems are left out and counted; above
-    this share the stage stops."""
     samples: int = Field(0, ge=0)
     """Samples per problem for pass@k and maj@k. 0: greedy decoding only."""
     ks: list[int] = []
@@ -85,17 +72,7 @@ def evaluate(config: EvaluateConfig, ctx: Context) -> None:
         before += tokens
 
 
-@evaluate.complete
-def with_the_tasks_columns(config: EvaluateConfig, made: Made) -> EvaluateConfig:
-    """Take over the side graders and measures that the tasks of the problems name."""
-    if "columns" in config.model_fields_set:
-        return config
-    return config.model_copy(update={"columns": columns_of(made, config.problems)})
-
-
-def _task(config: EvaluateConfig, ctx: Context) -> Task:
-    source = ctx.input(config.problems)
-    return with_columns(load_task(source), read_tasks(source), config.columns)
+evaluate.complete(with_the_tasks_columns)
 
 
 @evaluate.check
@@ -123,7 +100,7 @@ def _run(
     from data_gen.programs.solve import solve
     from reasoning_train.models.engine import Meter
 
-    task, meter = _task(config, ctx), Meter(engine.usage)
+    task, meter = task_of(config, ctx), Meter(engine.usage)
     greedy = Sampling(max_tokens=config.max_tokens, temperature=0.0)
     sampled = Sampling(max_tokens=config.max_tokens, temperature=config.temperature, top_p=config.top_p)
 
@@ -179,21 +156,6 @@ def cost(config: EvaluateConfig, sizes: Sizes) -> dict[str, Any]:
 @evaluate.finish
 def summarise(config: EvaluateConfig, ctx: Context, rows: Iterable[dict[str, Any]]) -> None:
     """Put accuracies with intervals and paired differences from the first policy into the manifest."""
-    from reasoning_train.evaluation.summary import summarise_rows
-    from reasoning_train.evaluation.tables import group_tables, summary_table
-
-    task = _task(config, ctx)
-    lower = [name for name, way in task.directions().items() if way == "lower"]
+    nothing = f"none of the problems of {config.problems} can be verified (no gold that parses)."
     ks = config.ks or sorted({1, config.samples} - {0}) if config.samples else []
-    summary = summarise_rows(rows, list(config.policies), ks, by=config.by, lower=lower, shares=task.shares())
-    total = summary["problems"] + summary["unverifiable"]
-    check_verifiable("evaluate", ctx, summary["unverifiable"], total, config.max_unverifiable)
-    gate(
-        summary["problems"] > 0,
-        f"evaluate: none of the problems of {config.problems} can be verified (no gold that parses).",
-    )
-    ctx.count("out", summary["problems"])
-    ctx.count("dropped.unverifiable", summary["unverifiable"])
-    ctx.metric("summary", summary)
-    ctx.metric("table", summary_table(summary))
-    ctx.metric("by", group_tables(summary))
+    finish_table("evaluate", config, ctx, rows, nothing=nothing, ks=ks)

@@ -13,17 +13,14 @@ from data_gen.records.trees import Tree
 from data_gen.search import SEARCHES
 from data_gen.search.votes import VOTES, Vote
 from data_gen.search.votes.weighted import Weighted
-from reasoning_train.api.refs import ProblemsRef, Ref, TreesRef
-from reasoning_train.api.stage import Context, Made, Maker, Sizes, StageConfig, at_most, gate, stage
-from reasoning_train.evaluation.columns import Columns, columns_of, with_columns
-from reasoning_train.evaluation.groups import Where, count_asked, restricted
-from reasoning_train.evaluation.verifiable import MOST_UNVERIFIABLE, MaxUnverifiable, check_verifiable
+from reasoning_train.api.refs import Ref, TreesRef
+from reasoning_train.api.stage import Context, Made, Maker, Sizes, at_most, stage
+from reasoning_train.evaluation.groups import count_asked, restricted
+from reasoning_train.stages.evaluated import Evaluated, finish_table, task_of, with_the_tasks_columns
 from reasoning_train.stages.fits import other_problems
-from reasoning_train.store.inputs import load_task, read_problems, read_tasks, stream_trees
+from reasoning_train.store.inputs import read_problems, stream_trees
 
 if TYPE_CHECKING:
-    from data_gen.tasks import Task
-
     AnyVote = Vote
 else:
     AnyVote = VOTES.union()
@@ -42,23 +39,11 @@ class Strategy(BaseModel):
     accordingly."""
 
 
-class EvaluateTreesConfig(StageConfig):
+class EvaluateTreesConfig(Evaluated):
     """Strategies on the same problems; differences are taken against the first."""
 
-    problems: ProblemsRef
     strategies: dict[str, Strategy] = Field(min_length=1)
     """Name in the table -> trees and vote."""
-    by: list[str] = []
-    """Tags of problems, or `difficulty`. Each adds a table with every policy's metrics per group."""
-    where: Where = {}
-    """Only problems with these tags: `{subject: algebra, difficulty: [4, 5]}`."""
-    limit: int | None = Field(None, ge=1)
-    columns: dict[str, Columns] = {}
-    """Side graders and measures by the name of their task (empty: `task`). Unwritten: those that the tasks of the
-    problems name."""
-    max_unverifiable: MaxUnverifiable = MOST_UNVERIFIABLE
-    """Largest share of problems whose gold may be missing or unreadable. Such problems are left out and counted; above
-    this share the stage stops."""
 
     @property
     def row_names(self) -> list[str]:
@@ -77,7 +62,7 @@ def evaluate_trees(config: EvaluateTreesConfig, ctx: Context) -> None:
     from reasoning_train.evaluation.votes import same_answer, vote_row
 
     source = ctx.input(config.problems)
-    task = _task(config, ctx)
+    task = task_of(config, ctx)
     total = count_asked(read_problems(source), config.by, config.where, config.limit)
     for done, (order, key, (problem, trees)) in enumerate(ctx.pending(_items(config, ctx)), 1):
         same, rows = same_answer(task, problem), []
@@ -93,17 +78,7 @@ def evaluate_trees(config: EvaluateTreesConfig, ctx: Context) -> None:
         ctx.progress(done, total)
 
 
-@evaluate_trees.complete
-def with_the_tasks_columns(config: EvaluateTreesConfig, made: Made) -> EvaluateTreesConfig:
-    """Take over the side graders and measures that the tasks of the problems name."""
-    if "columns" in config.model_fields_set:
-        return config
-    return config.model_copy(update={"columns": columns_of(made, config.problems)})
-
-
-def _task(config: EvaluateTreesConfig, ctx: Context) -> Task:
-    source = ctx.input(config.problems)
-    return with_columns(load_task(source), read_tasks(source), config.columns)
+evaluate_trees.complete(with_the_tasks_columns)
 
 
 @evaluate_trees.check
@@ -184,20 +159,5 @@ def size(config: EvaluateTreesConfig, sizes: Sizes) -> dict[str, Any]:
 @evaluate_trees.finish
 def summarise(config: EvaluateTreesConfig, ctx: Context, rows: Iterable[dict[str, Any]]) -> None:
     """Put accuracies with intervals and paired differences from the first strategy into the manifest."""
-    from reasoning_train.evaluation.summary import summarise_rows
-    from reasoning_train.evaluation.tables import group_tables, summary_table
-
-    task = _task(config, ctx)
-    lower = [name for name, way in task.directions().items() if way == "lower"]
-    summary = summarise_rows(rows, list(config.strategies), [], by=config.by, lower=lower, shares=task.shares())
-    total = summary["problems"] + summary["unverifiable"]
-    check_verifiable("evaluate_trees", ctx, summary["unverifiable"], total, config.max_unverifiable)
-    gate(
-        summary["problems"] > 0,
-        f"evaluate_trees: no problem of {config.problems} has trees in every strategy and gold that parses.",
-    )
-    ctx.count("out", summary["problems"])
-    ctx.count("dropped.unverifiable", summary["unverifiable"])
-    ctx.metric("summary", summary)
-    ctx.metric("table", summary_table(summary))
-    ctx.metric("by", group_tables(summary))
+    nothing = f"no problem of {config.problems} has trees in every strategy and gold that parses."
+    finish_table("evaluate_trees", config, ctx, rows, nothing=nothing)

@@ -11,24 +11,23 @@ from hypothesis import strategies as st
 
 from data_gen.records.scales import Scale
 from data_gen.search.votes.argmax import Argmax
+from reasoning_train.evaluation.pools import Scored, elected_row
 from reasoning_train.recipe.errors import RecipeError
-from reasoning_train.stages.evaluate_verifier import _elected, _Scored
-from tests.reasoning_train.bench import problem
 from tests.reasoning_train.recipe.kitchen import load
-from tests.reasoning_train.stages.test_train_verifier import answered
+from tests.reasoning_train.stages.test_train_verifier import answered, pool_of
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.1, 0.5, 0.9]), st.booleans()), min_size=1, max_size=7), st.data())
 def test_fewer_of_a_pool_are_the_mean_over_all_choices(known: list[tuple[float, bool]], data: st.DataObject) -> None:
     n = data.draw(st.integers(1, len(known)))
-    one = _Scored(problem("a"), answered(["2" if right else "9" for _, right in known]), [s for s, _ in known], Scale.P)
-    row = _elected("rm", Argmax(), one, str.__eq__, n)
+    pool = pool_of(answered(["2" if right else "9" for _, right in known]))
+    row = elected_row("rm", Argmax(), Scored(pool, [score for score, _ in known], Scale.P), n)
     best = [
         [right for score, right in some if score == max(score for score, _ in some)]
         for some in itertools.combinations(known, n)
     ]
-    assert row["policy"] == f"rm@{n}"
-    assert row["accuracy"] == pytest.approx(sum(sum(level) / len(level) for level in best) / len(best))
+    assert row.policy == f"rm@{n}"
+    assert row.accuracy == pytest.approx(sum(sum(level) / len(level) for level in best) / len(best))
 
 
 def test_more_than_a_pool_holds_is_told_at_load(tmp_path: Path) -> None:

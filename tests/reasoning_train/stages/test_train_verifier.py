@@ -21,15 +21,17 @@ from data_gen.records.scales import BOUNDS, Scale
 from data_gen.records.solution import Solution
 from data_gen.records.verdict import Verdict
 from data_gen.search.votes.weighted import Weighted
+from data_gen.tasks.chain import Chain
 from data_gen.verifiers.checkpoint import load_verifier
 from data_gen.verifiers.forward import Forward
 from data_gen.verifiers.heads import HeadConfig
 from data_gen.verifiers.reading import Readout
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import GateError
+from reasoning_train.evaluation.pools import Pool, Scored, elected_row
 from reasoning_train.evaluation.ranking import platt
 from reasoning_train.models.policy import load_policy
-from reasoning_train.stages.evaluate_verifier import EvaluateVerifierConfig, _elected, _Scored
+from reasoning_train.stages.evaluate_verifier import EvaluateVerifierConfig
 from reasoning_train.stages.train_verifier import TrainVerifierConfig
 from reasoning_train.store.store import Artifact
 from reasoning_train.trainers.data.values import encode_groups
@@ -422,9 +424,9 @@ def test_policies_are_measured_by_their_log_probabilities(kitchen: Bench) -> Non
 def test_answers_are_elected_by_summed_weights(
     answers: tuple[str | None, ...], weights: tuple[float, ...], answer: str | None, accuracy: float
 ) -> None:
-    row = _elected("v", Weighted(), _Scored(problem("a"), answered(answers), list(weights), Scale.P), str.__eq__)
-    assert row["policy"] == "v, weighted" and row["accuracy"] == accuracy
-    assert answer is None or row["answer"] == answer
+    row = elected_row("v", Weighted(), Scored(pool_of(answered(answers)), list(weights), Scale.P))
+    assert row.policy == "v" and row.accuracy == accuracy
+    assert answer is None or row.answer == answer
 
 
 def answered(answers: Sequence[str | None]) -> list[Solution]:
@@ -432,13 +434,17 @@ def answered(answers: Sequence[str | None]) -> list[Solution]:
     return [solution("a", "1 + 1 = 2\n", answer=one, verdict="correct" if one == "2" else "wrong") for one in answers]
 
 
+def pool_of(solutions: Sequence[Solution]) -> Pool:
+    return Pool(problem("a"), list(solutions), Chain(uses="chain"), str.__eq__)
+
+
 def test_low_rankings_vote_as_high_ones_do() -> None:
     """Only differences of a ranking mean anything: e^-2 twice is less than 1, wherever its zero is."""
-    pool = answered(("2", "9", "2"))
+    pool = pool_of(answered(("2", "9", "2")))
     for zero in (-900.0, 0.0, 900.0):
         for behind, answer in ((2, "9"), (0.5, "2")):
-            scored = _Scored(problem("a"), pool, [zero - behind, zero, zero - behind], Scale.RANKING)
-            assert _elected("a", Weighted(), scored, str.__eq__)["answer"] == answer
+            scored = Scored(pool, [zero - behind, zero, zero - behind], Scale.RANKING)
+            assert elected_row("a", Weighted(), scored).answer == answer
 
 
 def test_who_is_measured_has_one_name() -> None:

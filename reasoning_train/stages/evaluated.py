@@ -1,0 +1,92 @@
+"""What the stages that evaluate have in common: the problems, the columns of their tasks, and the finished table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import Field
+
+from reasoning_train.api.refs import ProblemsRef
+from reasoning_train.api.stage import Context, Made, StageConfig, gate
+from reasoning_train.evaluation.columns import Columns, columns_of, with_columns
+from reasoning_train.evaluation.groups import Where
+from reasoning_train.evaluation.verifiable import MOST_UNVERIFIABLE, MaxUnverifiable, check_verifiable
+from reasoning_train.store.inputs import load_task, read_tasks
+
+if TYPE_CHECKING:
+    from data_gen.tasks import Task
+    from reasoning_train.evaluation.tables import Table
+
+E = TypeVar("E", bound="Evaluated")
+
+
+class Evaluated(StageConfig):
+    """Base of the configs: on which problems, in which groups, with which columns."""
+
+    problems: ProblemsRef
+    by: list[str] = []
+    """Tags of problems, or `difficulty`. Each adds a table with every row's metrics per group."""
+    where: Where = {}
+    """Only problems with these tags: `{subject: algebra, difficulty: [4, 5]}`."""
+    limit: int | None = Field(None, ge=1)
+    """Only the first of these problems."""
+    columns: dict[str, Columns] = {}
+    """Side graders and measures by the name of their task (empty: `task`). Unwritten: those that the tasks of the
+    problems name."""
+    max_unverifiable: MaxUnverifiable = MOST_UNVERIFIABLE
+    """Largest share of problems whose gold may be missing or unreadable. Such problems are left out and counted; above
+    this share the stage stops."""
+
+
+def with_the_tasks_columns(config: E, made: Made) -> E:
+    """The config with the side graders and measures that the tasks of the problems name."""
+    if "columns" in config.model_fields_set:
+        return config
+    return config.model_copy(update={"columns": columns_of(made, config.problems)})
+
+
+def task_of(config: Evaluated, ctx: Context) -> Task:
+    """The task of the problems, with the config's columns."""
+    source = ctx.input(config.problems)
+    return with_columns(load_task(source), read_tasks(source), config.columns)
+
+
+def summarised(
+    config: Evaluated, ctx: Context, rows: Iterable[dict[str, Any]], ks: Sequence[int] = ()
+) -> dict[str, Any]:
+    """Accuracies and columns with intervals, and paired differences from the first row."""
+    from reasoning_train.evaluation.summary import summarise_rows
+
+    task = task_of(config, ctx)
+    lower = [name for name, way in task.directions().items() if way == "lower"]
+    return summarise_rows(rows, config.row_names, ks, by=config.by, lower=lower, shares=task.shares())
+
+
+def publish(ctx: Context, summary: dict[str, Any], widen: Callable[[Table], Table] = lambda table: table) -> None:
+    """Put the summary and its tables into the manifest. `widen` may add columns to the main table."""
+    from reasoning_train.evaluation.tables import group_tables, summary_table
+
+    ctx.count("out", summary["problems"])
+    ctx.metric("summary", summary)
+    ctx.metric("table", widen(summary_table(summary)))
+    ctx.metric("by", group_tables(summary))
+
+
+def finish_table(
+    stage: str,
+    config: Evaluated,
+    ctx: Context,
+    rows: Iterable[dict[str, Any]],
+    *,
+    nothing: str,
+    ks: Sequence[int] = (),
+) -> None:
+    """Summarise the merged rows of a stage that records one row per problem. GateError if too few problems can be
+    verified; `nothing` says why there may be none at all."""
+    summary = summarised(config, ctx, rows, ks)
+    total = summary["problems"] + summary["unverifiable"]
+    check_verifiable(stage, ctx, summary["unverifiable"], total, config.max_unverifiable)
+    gate(summary["problems"] > 0, f"{stage}: {nothing}")
+    ctx.count("dropped.unverifiable", summary["unverifiable"])
+    publish(ctx, summary)
