@@ -4,7 +4,7 @@ left."""
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,13 +19,17 @@ or the reward of the step to it (in searches with rewards of steps)."""
 class _Selector(Piece):
     fpu: Fpu = "zero"
     value_visits: float = Field(0.0, ge=0)
-    """Number of visits that the scorer's value counts for, in Q only (rStar-Math starts every Q with one visit of its
-    preference model's value)."""
+    """Number of visits that the scorer's value counts for, in Q and in N. rStar-Math counts one: a child that its
+    preference model has scored has been visited once, so siblings that no rollout took keep their bonus."""
+
+    def counted(self, node: Node) -> float:
+        """N of a node: its visits, and those that its value counts for."""
+        return node.visits + (self.value_visits if node.value is not None else 0)
 
     def worth(self, child: Node, parent: Node) -> float:
         """Q of a child. Before the first visit, its first-play value."""
         if self.value_visits and child.value is not None:
-            return (self.value_visits * child.value + child.total) / (self.value_visits + child.visits)
+            return (self.value_visits * child.value + child.total) / self.counted(child)
         if child.visits:
             return child.q
         match self.fpu:
@@ -53,6 +57,7 @@ class Puct(_Selector):
     On scale p halve `c` and set `fpu: half` to walk as on [-1, 1].
     """
 
+    version: ClassVar[int] = 2
     uses: Literal["puct"] = "puct"
     c: float = Field(1.25, ge=0)
     prior: Literal["mean_prob", "prob", "length_penalised", "draws", "uniform"] = "mean_prob"
@@ -63,7 +68,8 @@ class Puct(_Selector):
 
     def score(self, child: Node, parent: Node) -> float:
         """PUCT with the priors of the last `set_priors`."""
-        return self.worth(child, parent) + self.c * (child.prior or 0.0) * math.sqrt(parent.visits) / (1 + child.visits)
+        bonus = math.sqrt(self.counted(parent)) / (1 + self.counted(child))
+        return self.worth(child, parent) + self.c * (child.prior or 0.0) * bonus
 
     def set_priors(self, parent: Node) -> None:
         """Sets the children's priors. It is called after every expansion."""
@@ -87,16 +93,18 @@ class Ucb(_Selector):
     """Q + c * sqrt(k * ln N(parent) / N). Textbook UCB1 has k = 2 and `fpu: inf`; rStar-Math has k = 1, c = 2 and `fpu:
     zero`."""
 
+    version: ClassVar[int] = 2
     uses: Literal["ucb"] = "ucb"
     fpu: Fpu = "inf"
     c: float = Field(1.0, ge=0)
     k: float = Field(2.0, gt=0)
 
     def score(self, child: Node, parent: Node) -> float:
-        """UCB1. The score of an unvisited child is its first-play value."""
-        if not child.visits:
+        """UCB1. The score of a child that nothing counts for is its first-play value."""
+        n = self.counted(child)
+        if not n:
             return self.worth(child, parent)
-        return self.worth(child, parent) + self.c * math.sqrt(self.k * math.log(max(1, parent.visits)) / child.visits)
+        return self.worth(child, parent) + self.c * math.sqrt(self.k * math.log(max(1, self.counted(parent))) / n)
 
     def set_priors(self, parent: Node) -> None:
         """No-op: UCB has no priors."""

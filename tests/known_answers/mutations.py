@@ -58,9 +58,9 @@ _LABELS = "data_gen.labelling."
 _TRAINERS = "reasoning_train.trainers."
 MUTATIONS = [
     # Searches
-    Mutation("PUCT without its root", f"{_SEARCH}select:Puct.score", "math.sqrt(parent.visits)", "parent.visits",
-             ("search", "mcts")),
-    Mutation("UCB over the wrong visits", f"{_SEARCH}select:Ucb.score", "/ child.visits)", "/ parent.visits)",
+    Mutation("PUCT without its root", f"{_SEARCH}select:Puct.score", "math.sqrt(self.counted(parent))",
+             "self.counted(parent)", ("search", "mcts")),
+    Mutation("UCB over the wrong visits", f"{_SEARCH}select:Ucb.score", "/ n)", "/ max(1, self.counted(parent)))",
              ("search", "uct")),
     Mutation("a prior of whole log-probs", f"{_SEARCH}select:Puct._raw", '"mean_prob": 1.0', '"mean_prob": 0.0',
              ("search", "mcts")),
@@ -109,6 +109,10 @@ MUTATIONS = [
              "before[1] + 2 * total", ("target rule", "prefix_ratio")),
     Mutation("progress that never falls", f"{_LABELS}targets.progress:Progress.known",
              "1 if view.reach[node.node].right else -1", "1", ("target rule", "progress")),
+    Mutation("progress that counts steps from the parent", f"{_LABELS}targets.progress:Progress.known",
+             "(ahead[node.node] + 1)", "max(1, ahead[node.parent])", ("target rule", "progress")),
+    Mutation("a scored step that counts as unvisited", f"{_SEARCH}select:Ucb.score",
+             "n = self.counted(child)", "n = child.visits", ("search", "uct")),
     Mutation("a first error that is the last", f"{_LABELS}pairs.first_error:FirstErrorPairs._first_error",
              "in view.tree.path(end)", "in reversed(view.tree.path(end))", ("pair rule", "first_error")),
     Mutation("the best sibling rejected", f"{_LABELS}pairs.base:PairRule.join",

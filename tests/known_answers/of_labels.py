@@ -68,7 +68,12 @@ PAIRS: dict[str, list[dict[str, Any]]] = {
     ],
     "first_error": [{}, {"judge": "mc"}, {"judge": "scorer"}, {"judge": "mc", "per_error": 2}],
     "margin": [{}, {"margin": 0.9}, {"value": "q"}],
-    "top_bottom": [{"min_edit": 0}, {"min_edit": 0, "k": 1}, {"min_edit": 0, "margin": 1.5}, {"min_edit": 3}],
+    "top_bottom": [
+        {"min_edit": 0},
+        {"min_edit": 0, "k": 1, "against_one": 1},
+        {"min_edit": 0, "margin": 1.5},
+        {"min_edit": 3},
+    ],
     "whole": [{}, {"match": "perplexity"}],
 }
 """Settings under which a rule does what others of it do not."""

@@ -1,11 +1,12 @@
 """MCTS whose siblings become preferences (Xie et al., MCTS-DPO, arXiv 2405.00451, section 3.1): self-evaluation and
 outcome, rewards of steps, and moves that are committed one by one.
 
-What differs from the released code: a visit counts once (there again for every expansion on the way, and twice for the
-root); the self-evaluation C is used unchanged (there it is divided by the depth, replaced by the parent's if it is 0,
-and set to 1.25 for a right answer that does not copy the gold); step length does not depend on the gold solution's
-length; no gold step is added to the children; near duplicates merge by their words (`expand: {dedupe: near}`, there by
-the policy's embeddings); a committed path that dies is left for one that lives (there it ends the tree).
+What differs from the released code: a walk counts once where it begins (there twice; the first version of the code also
+counted a walk again for every expansion on its way); the self-evaluation C is used unchanged (there it is divided by
+the depth, replaced by the parent's if it is 0, and set to 1.25 for a right answer that does not copy the gold); step
+length does not depend on the gold solution's length; no gold step is added to the children; near duplicates merge by
+their words (`expand: {dedupe: near}`, there by the policy's embeddings); a committed path that dies is left for one
+that lives (there it ends the tree).
 """
 
 from __future__ import annotations

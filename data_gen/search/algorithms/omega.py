@@ -3,8 +3,10 @@ algorithm 1).
 
 What differs from OpenR's implementation: the task's checker decides correctness (there a substring of the last
 sentence); lengths are tokens (there words); a midpoint is estimated once (there twice); a rollout is searched once
-(there all wrong rollouts of a state return to the pool); beginnings that rollouts share are estimated once; every step
-of a searched rollout is a node, so that no edge hides two of them.
+(there all wrong rollouts of a state return to the pool); N of a state rises whenever one of its rollouts is chosen, as
+in the paper (there whenever the state is estimated, the question and every midpoint included), and scores follow at
+once (there a rollout keeps its score until its state is chosen again); beginnings that rollouts share are estimated
+once; every step of a searched rollout is a node, so that no edge hides two of them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """REBASE, reward-balanced search (Wu et al., "Inference scaling laws", arXiv 2408.00724, section 3.2).
 
 The width is divided among the open paths in proportion to exp(value / temperature) and shrinks by one with every
-answer. The paper rounds each share separately, so the sum may miss the width; here the largest remainders get the rest.
-Paths that die free their places.
+answer. What differs from the paper and its code: the largest remainders get the rest of the width. The paper rounds
+each share on its own, so the sum may miss the width. The code goes from the best path down and rounds each share of
+what is left up, which favours the best. Paths that die free their places.
 """
 
 from __future__ import annotations

@@ -28,7 +28,8 @@ class Uct(Budgeted):
 
     Q + 2 * sqrt(ln N(parent) / N). An unvisited child scores 0, as in the released code, so a sibling with positive Q
     starves it; `fpu: inf` is textbook UCB1. With a process preference model as the scorer, `select: {uses: ucb, c: 2,
-    k: 1, value_visits: 1}` starts every Q from its value.
+    k: 1, value_visits: 1}` counts a scored step as visited once with its value, in Q and in N, so that siblings keep
+    their bonus.
     """
 
     uses: Literal["uct"] = "uct"

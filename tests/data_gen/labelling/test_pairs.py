@@ -170,11 +170,39 @@ def test_top_two_against_bottom_two() -> None:
     specs = [step(LONG[letter], *below, visits=10, total=w) for letter, (w, below) in q.items()]
     found = pairs(TopBottom(min_edit=12), *specs, scale="signed")
     first = [(chosen[0], rejected[0]) for chosen, rejected in sides(found)]
-    assert first == [("a", "d"), ("a", "e"), ("b", "d"), ("b", "e")]
+    assert first == [("a", "e"), ("a", "d"), ("b", "e"), ("b", "d")]
     assert [(pair.weight, pair.scale) for pair in found] == [(0.25, "signed")] * 4
-    assert found[0].margin == pytest.approx(1.3)
+    assert found[0].margin == pytest.approx(1.7)
     assert pairs(TopBottom(min_edit=13), *specs, scale="signed") == []
     assert len(pairs(TopBottom(min_edit=12, margin=1.0), *specs, scale="signed")) == 3  # b - d is 0.9
+
+
+def test_a_single_step_stands_against_up_to_four() -> None:
+    """a alone leads right: against the four worst of b to f, and against two where that many are asked for."""
+    worse = [step(LONG[x], answer(0), visits=10, total=-float(i)) for i, x in enumerate("bcdef", start=1)]
+    right = step(LONG["a"], answer(1), visits=10, total=9.0)
+    found = pairs(TopBottom(min_edit=12), right, *worse, scale="signed")
+    assert [rejected[0] for _, rejected in sides(found)] == ["f", "e", "d", "c"] and found[0].weight == 0.25
+    assert len(pairs(TopBottom(min_edit=12, against_one=1), right, *worse, scale="signed")) == 2
+    wrong = step(LONG["f"], answer(0), visits=10, total=-9.0)
+    better = [step(LONG[x], answer(1), visits=10, total=float(9 - i)) for i, x in enumerate("abcde")]
+    found = pairs(TopBottom(min_edit=12), *better, wrong, scale="signed")
+    assert [chosen[0] for chosen, _ in sides(found)] == ["a", "b", "c", "d"]
+
+
+def test_the_better_side_also_has_the_better_path() -> None:
+    """b is the better step, .2 against -.4. Its best path to a right answer has a mean of (.2 - .8 + 1) / 3 = .13, the
+    worst path below c one of (-.4 + .9 - 1) / 3 = -.17. With answers of -1 and 1 the means change places."""
+
+    def tree(right: float, wrong: float) -> list[Spec]:
+        ends = (answer(1, 1.0, visits=1, total=right), answer(0, visits=1, total=wrong))
+        low = step(LONG["d"], ends[0], visits=10, total=-8.0)
+        high = step(LONG["e"], ends[1], visits=10, total=9.0)
+        return [step(LONG["b"], low, visits=10, total=2.0), step(LONG["c"], high, visits=10, total=-4.0)]
+
+    assert [better[0] for better, _ in sides(pairs(TopBottom(min_edit=12), *tree(1, -1), scale="signed"))] == ["b"]
+    assert pairs(TopBottom(min_edit=12), *tree(-1, 1), scale="signed") == []
+    assert len(pairs(TopBottom(min_edit=12, paths=False), *tree(-1, 1), scale="signed")) == 1
 
 
 def test_top_and_bottom_may_be_few() -> None:

@@ -203,8 +203,8 @@ def test_prefix_ratios_by_step_and_by_draws_of_a_search() -> None:
 
 
 def test_progress_along_a_shortest_path_and_off_it() -> None:
-    """Shortest right path: a, b, answer, so 1/3, 2/3, 1. The detour e costs a step: from a, m = 2, so e is 2/3 too, and
-    f, one step before its answer of 2, is 2/3 + 1/3 * 1/2. After a, wrong step d: 1/3 - 2/3 / 2 = 0."""
+    """m of a is 2, of b and f 1, of e 2, of answers 0. So a: 1/3; b: 1/3 + 2/3 / 2; e: 1/3 + 2/3 / 3 = 5/9; f: 5/9 +
+    4/9 / 2 = 7/9. d is wrong, with the m of a: 1/3 - 2/3 / 3 = 1/9; its answer keeps that m: 1/9 - 8/9 / 3 < 0."""
     detour = step("e", step("f", answer(1)))
     tree = plant(step("a", step("b", answer(1)), detour, step("d", answer(0))), answer(0))
     rows = {
@@ -213,11 +213,46 @@ def test_progress_along_a_shortest_path_and_off_it() -> None:
     }
     third = round(1 / 3, 6)
     assert rows["a b Answer: 1"] == [0.0, third, round(2 / 3, 6), 1.0]
-    assert rows["a e f Answer: 1"] == [0.0, third, round(2 / 3, 6), round(5 / 6, 6), 1.0]
-    assert rows["a d Answer: 0"] == [0.0, third, 0.0, 0.0]
+    assert rows["a e f Answer: 1"] == [0.0, third, round(5 / 9, 6), round(7 / 9, 6), 1.0]
+    assert rows["a d Answer: 0"] == [0.0, third, round(1 / 9, 6), 0.0]
     assert rows["Answer: 0"] == [0.0, 0.0]
     labels = {"".join(row.completions): row.labels for row in rows_of(Progress(), tree)}
     assert labels["a\nd\nAnswer: 0"] == (True, False, False)
+
+
+def test_only_an_answer_has_progress_one() -> None:
+    """Two right ways, of one step and of three: the first step of the long one has a third, not all."""
+    tree = plant(answer(1), step("b", step("c", answer(1))))
+    assert by_text(rows_of(Progress(), tree)) == {
+        "Answer: 1": (1.0,),
+        "b c Answer: 1": pytest.approx((1 / 3, 2 / 3, 1.0)),
+    }
+
+
+def progress_by_recursion(seen: View, number: int, above: float, steps: int | None, found: dict[int, float]) -> None:
+    """Progress below a node of value `above`, from the top down. `steps`: fewest from here, or from the nearest node
+    above that can, to a right answer."""
+
+    def least(at: int) -> int | None:
+        if seen.tree.nodes[at].outcome == 1.0:
+            return 0
+        ways = [n for child in seen.below[at] if (n := least(child.node)) is not None]
+        return min(ways) + 1 if ways else None
+
+    for child in seen.below[number]:
+        if seen.reach[child.node].total:
+            own = least(child.node)
+            m, r = (steps, -1) if own is None else (own, 1)
+            found[child.node] = 0.0 if m is None else max(0.0, above + (1 - above) * r / (m + 1))
+            progress_by_recursion(seen, child.node, found[child.node], m, found)
+
+
+@given(trees)
+def test_progress_is_that_of_a_recursion_from_the_top(tree: Tree) -> None:
+    seen = View(in_steps(tree, CODEC))
+    found = {0: 0.0}
+    progress_by_recursion(seen, 0, 0.0, None, found)
+    assert {n: target.value for n, target in Progress().known(seen).items()} == pytest.approx(found)
 
 
 def test_a_shared_target_counts_once_where_multiplicity_is_unique() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_gen.scorers import GrantedGold, Tools
@@ -14,8 +15,8 @@ from data_gen.scorers.rollouts import Rollouts
 from data_gen.search import Expand
 from data_gen.search.algorithms.best_first import BestFirst, pop
 from data_gen.search.node import Node
-from tests.data_gen.search.algorithms.test_mcts import containing_right
-from tests.data_gen.search.toy import CODEC, Path, ToyScorer, ToyTask, World, grow, path_of
+from tests.data_gen.search.algorithms.test_mcts import containing_right, worlds
+from tests.data_gen.search.toy import CODEC, Path, ToyScorer, ToyTask, World, grow, letters_of, path_of
 
 WIDE = World(
     {(): {"a": 0.4, "b": 0.3, "c": 0.3}, ("b",): {"a": 0.5, "b": 0.5}},
@@ -71,6 +72,44 @@ def test_pop_takes_the_best_open_ones_and_counts_what_ended_before(kinds: list[t
     frontier = list(nodes)
     assert pop(frontier, n) == (open_ones, sum(node.terminal == "answer" for node in passed))
     assert set(frontier) == set(nodes) - set(passed)
+
+
+def reference(world: World, values: dict[Path, float], expansions: int, wave: int, answers: int) -> list[str]:
+    """Section 3.1 with a heap, over a world whose children are all drawn: texts in the order in which they are made."""
+    made, frontier, answered, left = [""], [(0.0, 0, 0)], 0, expansions
+    while left and answered < answers:
+        chosen: list[int] = []
+        while frontier and len(chosen) < min(wave, left):
+            *_, number = heapq.heappop(frontier)
+            ends = number and not made[number].endswith("\n")
+            answered += bool(ends)
+            chosen += [] if ends else [number]
+        if not chosen or answered >= answers:
+            break
+        left -= len(chosen)
+        for parent in chosen:
+            for line, _ in world.lines(letters_of(made[parent])):
+                made.append(made[parent] + line)
+                path = letters_of(made[-1])
+                depth = len(path) + ("Answer" in line)
+                heapq.heappush(frontier, (-values[path], -depth, len(made) - 1))
+    return made
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    worlds,
+    st.lists(st.integers(0, 3), min_size=40, max_size=40),
+    st.integers(1, 20),
+    st.integers(1, 4),
+    st.integers(1, 5),
+)
+def test_the_order_is_that_of_a_heap(world: World, values: list[int], expansions: int, wave: int, answers: int) -> None:
+    """Values are quarters, so ties are common: the deepest first, then the oldest."""
+    names = {path: values[i % 40] / 4 for i, path in enumerate([*world.tree, *world.right])}
+    search = BestFirst(expansions=expansions, wave=wave, answers=answers, expand=Expand(n=3))
+    [tree] = grow(search, world, scorer=ToyScorer(names.__getitem__), gold=False, cycle=True)
+    assert [node.solution for node in tree.nodes] == reference(world, names, expansions, wave, answers)
 
 
 def test_rewards_are_shares_of_rollouts_and_rollouts_stay() -> None:

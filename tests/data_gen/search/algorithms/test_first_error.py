@@ -7,6 +7,8 @@ import math
 import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from data_gen.engines.base import Sample
 from data_gen.errors import UserError
@@ -16,6 +18,7 @@ from data_gen.labelling.steps import in_steps
 from data_gen.scorers.base import GrantedGold
 from data_gen.search.algorithms.first_error import FirstError
 from data_gen.search.tree import SearchTree
+from tests.data_gen.search.algorithms.test_mcts import worlds
 from tests.data_gen.search.toy import CODEC, TOKENIZER, ToyScorer, ToyTask, World, grow, path_of, problem
 
 WORLD = World(
@@ -28,9 +31,9 @@ TASK = ToyTask(wrong=WRONG)
 JUDGE = ToyScorer(lambda path: float(not set(path) & set(WRONG)))
 
 
-def pairs(tree: SearchTree, judge: str) -> set[tuple[str, str]]:
+def pairs(tree: SearchTree, judge: str, task: ToyTask = TASK) -> set[tuple[str, str]]:
     """(chosen, rejected) of all pairs of a tree that is graded as the stage does."""
-    gold = GrantedGold(TASK, CODEC)
+    gold = GrantedGold(task, CODEC)
     for node in tree.nodes[1:]:
         node.steps_ok = gold.steps_ok(tree.problem, tree.steps(node)[0], ended=bool(node.terminal))
     view = View(in_steps(tree.frozen(0, oracle=True), CODEC))
@@ -87,6 +90,39 @@ def test_each_judge_finds_the_wrong_steps_and_their_corrections(judge: str) -> N
     assert pairs(tree, judge) == {("a", "b"), ("c", "d")}
     rolled = {path_of(tree, node) for node in tree.nodes if node.rollouts()}
     assert rolled == ({(), ("a",)} if judge != "mc" else {(), ("a",), ("b",), ("a", "d"), ("b", "c")})
+
+
+def reference(world: World, wrong: set[str], samples: int, corrections: int) -> set[tuple[str, str]]:
+    """(corrected step, first wrong step) of the first wrong solution, without trees or engines. The i-th draw takes the
+    i-th line at every place; the exact checker judges."""
+
+    def draw(start: list[str], i: int) -> list[str]:
+        steps = list(start)
+        while not steps or not steps[-1].startswith("Answer"):
+            lines = [line.strip() for line, _ in world.lines(tuple(steps))]
+            steps.append(lines[i % len(lines)])
+        return steps
+
+    solutions = [draw([], i) for i in range(samples)]
+    failed = next((steps for steps in solutions if steps[-1] == "Answer: 0"), None)
+    if failed is None:
+        return set()
+    at = next(i for i, step in enumerate(failed) if step in wrong or step == "Answer: 0")
+    known = [*solutions, *(draw(failed[:at], i) for i in range(corrections))]
+    fixes = {steps[at] for steps in known if steps[:at] == failed[:at] and steps[-1] == "Answer: 1"}
+    return {(fix, failed[at]) for fix in fixes if fix not in wrong}
+
+
+@settings(max_examples=60, deadline=None)
+@given(worlds, st.sets(st.sampled_from("abc")), st.integers(1, 4), st.integers(1, 6))
+def test_pairs_are_those_of_the_algorithm_without_trees_or_engines(
+    world: World, wrong: set[str], samples: int, corrections: int
+) -> None:
+    task = ToyTask(wrong=tuple(sorted(wrong)))
+    search = FirstError(samples=samples, errors=1, corrections=corrections)
+    [tree] = grow(search, world, task=task, cycle=True)
+    expected = reference(world, wrong, samples, corrections)
+    assert {pair for pair in pairs(tree, "oracle", task) if pair[1] in {e for _, e in expected}} == expected
 
 
 def test_only_so_many_wrong_solutions_are_mended() -> None:

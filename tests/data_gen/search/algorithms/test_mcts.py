@@ -180,8 +180,14 @@ def test_rescaling_keeps_the_walks(seed: int, values: list[float], wave: int, pr
     assert [(n.q, n.visits) for n in one.nodes if n.visits] == [(pytest.approx(q, abs=1e-9), n) for q, n in unscaled]
 
 
-def reference(world: World, values: dict[Path, float], simulations: int, c: float) -> dict[str, tuple[int, float]]:
-    """The same algorithm without trees, waves or engines, over a world whose children are all drawn: text -> (N, W)."""
+def reference(
+    world: World, values: dict[Path, float], simulations: int, c: float, wave: int
+) -> dict[str, tuple[int, float]]:
+    """The same algorithm without trees or engines, over a world whose children are all drawn: text -> (N, W).
+
+    While a wave is chosen, each chosen leaf is out of reach, and every node on the way to it has one visit more, which
+    was lost (-1).
+    """
     counts: dict[tuple[Path, str], list[float]] = {((), ""): [0, 0.0]}
     expanded: set[Path] = set()
 
@@ -189,9 +195,6 @@ def reference(world: World, values: dict[Path, float], simulations: int, c: floa
         for key in [*([(path, answer)] if answer else []), *(((path[:i]), "") for i in range(len(path), -1, -1))]:
             counts[key][0] += 1
             counts[key][1] += worth
-
-    def is_open(path: Path) -> bool:
-        return path not in expanded or any(is_open((*path, x)) for x in world.tree.get(path, ()))
 
     def score(path: Path) -> tuple[float, float, int]:
         n, w = counts[path, ""]
@@ -203,33 +206,54 @@ def reference(world: World, values: dict[Path, float], simulations: int, c: floa
             -list(letters).index(path[-1]),
         )
 
-    for _ in range(simulations):
-        path: Path = ()
-        while path in expanded and (going := [(*path, x) for x in world.tree.get(path, ()) if is_open((*path, x))]):
-            path = max(going, key=score)
-        if path in expanded:
-            break
-        expanded.add(path)
-        for letter in world.tree.get(path, ()):
-            counts[(*path, letter), ""] = [0, 0.0]
-        if path in world.right:
-            answer = f"Answer: {int(world.right[path] or 0)}"
-            counts[path, answer] = [0, 0.0]
-            visit(path, answer, 2 * (world.right[path] or 0.0) - 1)
-        visit(path, "", values[path])
+    def choose() -> list[Path]:
+        """The leaves of one wave."""
+        chosen: list[Path] = []
+        real = {key: list(value) for key, value in counts.items()}
+
+        def free(path: Path) -> bool:
+            if path in expanded:
+                return any(free((*path, x)) for x in world.tree.get(path, ()))
+            return path not in chosen
+
+        while len(chosen) < min(wave, left) and free(()):
+            path: Path = ()
+            while path in expanded:
+                path = max(((*path, x) for x in world.tree[path] if free((*path, x))), key=score)
+            chosen.append(path)
+            for end in range(len(path) + 1):
+                counts[path[:end], ""][0] += 1
+                counts[path[:end], ""][1] -= 1
+        counts.update(real)
+        return chosen
+
+    left = simulations
+    while left and (leaves := choose()):
+        left -= len(leaves)
+        for path in leaves:
+            expanded.add(path)
+            for letter in world.tree.get(path, ()):
+                counts[(*path, letter), ""] = [0, 0.0]
+            if path in world.right:
+                answer = f"Answer: {int(world.right[path] or 0)}"
+                counts[path, answer] = [0, 0.0]
+                visit(path, answer, 2 * (world.right[path] or 0.0) - 1)
+            visit(path, "", values[path])
     return {"".join(f"{x}\n" for x in path) + answer: (int(n), w) for (path, answer), (n, w) in counts.items()}
 
 
 @settings(max_examples=40, deadline=None)
-@given(worlds, st.lists(st.floats(-1, 1), min_size=40, max_size=40), st.integers(1, 30), st.floats(0, 3))
-def test_one_leaf_at_a_time_is_the_sequential_algorithm(
-    world: World, values: list[float], simulations: int, c: float
+@given(
+    worlds, st.lists(st.floats(-1, 1), min_size=40, max_size=40), st.integers(1, 30), st.floats(0, 3), st.integers(1, 6)
+)
+def test_it_is_the_algorithm_without_trees_or_engines(
+    world: World, values: list[float], simulations: int, c: float, wave: int
 ) -> None:
     names = {path: values[i % 40] for i, path in enumerate([*world.tree, *world.right])}
-    search = Mcts(simulations=simulations, select=Puct(c=c), expand=Expand(n=3))
+    search = Mcts(simulations=simulations, wave=wave, select=Puct(c=c), expand=Expand(n=3))
     [tree] = grow(search, world, scorer=ToyScorer(names.__getitem__, Scale.SIGNED), cycle=True)
     found = {node.solution: (node.visits, pytest.approx(node.total)) for node in tree.nodes}
-    assert reference(world, names, simulations, c) == found
+    assert reference(world, names, simulations, c, wave) == found
 
 
 def test_a_wave_is_wider_than_what_is_open() -> None:

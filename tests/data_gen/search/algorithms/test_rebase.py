@@ -5,15 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
+from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_gen.records.scales import Scale
 from data_gen.search.algorithms.rebase import Rebase, allocate
 from tests.data_gen.search.algorithms.test_beam import voters
-from tests.data_gen.search.toy import Path, ToyScorer, World, distance, grow, path_of
+from tests.data_gen.search.algorithms.test_mcts import worlds
+from tests.data_gen.search.toy import Path, ToyScorer, World, distance, grow, letters_of, path_of
 
 nodes = st.lists(st.tuples(st.floats(-1, 1), st.integers(1, 5)), min_size=1, max_size=9)
 
@@ -109,6 +111,52 @@ def test_expected_votes_against_enumeration() -> None:
     assert sum(exact.values()) == pytest.approx(1) and found.total() == 2400
     assert distance({leaf: found[leaf] / 2400 for leaf in exact}, exact) < 0.05
     assert distance(exact, world.leaves()) > 0.08  # the values did move it
+
+
+def shares(values: list[float], copies: list[int], width: int, temperature: float) -> list[int]:
+    """The width in proportion to copies * exp(value / T): whole parts of each share, then one more for the largest
+    remainders."""
+    weights = [
+        k * Fraction(math.exp((value - max(values)) / temperature)) for value, k in zip(values, copies, strict=True)
+    ]
+    exact = [width * weight / sum(weights) for weight in weights]
+    found = [math.floor(share + Fraction(1, 10**9)) for share in exact]
+    for _ in range(width - sum(found)):
+        i = max(range(len(values)), key=lambda i: (exact[i] - found[i], -i))
+        found[i] += 1
+    return found
+
+
+def reference(world: World, values: dict[Path, float], n: int, temperature: float) -> Counter[str]:
+    """Section 3.2 without trees or engines: answers -> how many paths end in each. The i-th draw from a place takes its
+    i-th line."""
+    starts, answers = Counter({"": n}), Counter[str]()
+    while starts:
+        paths = Counter[str]()
+        for text, copies in starts.items():
+            lines = [line for line, _ in world.lines(letters_of(text))]
+            for i in range(copies):
+                paths[text + lines[i % len(lines)]] += 1
+        answers += Counter({text: copies for text, copies in paths.items() if not text.endswith("\n")})
+        going = {text: copies for text, copies in paths.items() if text.endswith("\n")}
+        width = n - answers.total()
+        worth = [values[letters_of(text)] for text in going]
+        dealt = shares(worth, list(going.values()), width, temperature) if going else []
+        starts = +Counter(dict(zip(going, dealt, strict=True)))
+    return answers
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    worlds, st.lists(st.integers(0, 8), min_size=40, max_size=40), st.integers(1, 12), st.sampled_from([0.1, 0.3, 1])
+)
+def test_it_is_the_algorithm_without_trees_or_engines(
+    world: World, values: list[int], n: int, temperature: float
+) -> None:
+    names = {path: values[i % 40] / 8 for i, path in enumerate([*world.tree, *world.right])}
+    search = Rebase(n=n, temperature=temperature)
+    [tree] = grow(search, world, scorer=ToyScorer(names.__getitem__), gold=False, cycle=True)
+    assert {node.solution: node.votes for node in tree.nodes if node.votes} == reference(world, names, n, temperature)
 
 
 def test_on_the_signed_scale_twice_the_temperature_is_the_same() -> None:

@@ -12,7 +12,7 @@ from data_gen.records.scales import Scale
 from data_gen.search import Expand
 from data_gen.search.algorithms.rest_mcts import RestMcts
 from tests.data_gen.search.algorithms.test_mcts import FORK, containing_right, visits, worlds
-from tests.data_gen.search.toy import Path, ToyScorer, World, grow, path_of
+from tests.data_gen.search.toy import Path, ToyScorer, World, grow, letters_of, path_of
 
 VALUES = {("a",): 0.4, ("b",): 0.3, ("a", "a"): 0.6, ("a", "b"): 0.2}
 
@@ -100,6 +100,72 @@ def test_counts_are_conserved_and_v_is_the_weighted_mean(world: World, iteration
         if below:
             assert node.visits - sum(child.visits for child in below) in ((0,) if node is tree.root else (0, 1))
             assert node.q == pytest.approx(sum(c.visits * c.q for c in below) / sum(c.visits for c in below))
+
+
+def reference(
+    world: World, values: dict[Path, float], rounds: int, roll: int, mix: float
+) -> dict[str, tuple[int, float]]:
+    """Algorithm 2 without trees or engines, over a world whose children are all drawn and whose look-aheads take the
+    first line: text of each visited partial solution -> (N, V)."""
+    below: dict[str, list[str]] = {}
+    n, v, ended = {"": 0}, {"": 0.0}, set[str]()
+
+    def lines(text: str) -> list[str]:
+        return [text + line for line, _ in world.lines(letters_of(text))]
+
+    def is_open(text: str) -> bool:
+        return text not in ended and (text not in below or any(map(is_open, below[text])))
+
+    def ucb(text: str, parent: str) -> tuple[float, float, int]:
+        bonus = 0.7 * math.sqrt(2 * math.log(n[parent]) / n[text]) if n[text] else math.inf
+        return (v[text] + bonus if n[text] else bonus, values[letters_of(text)], -below[parent].index(text))
+
+    def visit(text: str, value: float, way: list[str]) -> None:
+        n[text], v[text] = n[text] + 1, value
+        for above in reversed(way):
+            n[above] += 1
+            seen = [child for child in below[above] if n[child]]
+            v[above] = sum(n[child] * v[child] for child in seen) / sum(n[child] for child in seen)
+
+    for _ in range(rounds):
+        way = [""]
+        if not is_open(""):
+            break
+        while way[-1] in below:
+            parent = way[-1]
+            way.append(max(filter(is_open, below[parent]), key=lambda text: ucb(text, parent)))
+        family = below[way[-1]] = lines(way[-1])
+        for child in family:
+            n[child], v[child] = 0, values[letters_of(child)]
+        ended.update(child for child in family if not child.endswith("\n"))
+        for child in family:
+            if child in ended:
+                visit(child, values[letters_of(child)], way)
+        best = max(family, key=lambda child: (values[letters_of(child)], -family.index(child)))
+        if best not in ended:
+            met, at = [], best
+            while at.endswith("\n") and len(met) < roll:
+                at = lines(at)[0]
+                met.append(values[letters_of(at)])
+            own = values[letters_of(best)]
+            visit(best, (1 - mix) * own + mix * max(met, default=own), way)
+    return {text: (n[text], pytest.approx(v[text])) for text in n if n[text]}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    worlds,
+    st.lists(st.floats(0, 1), min_size=40, max_size=40),
+    st.integers(1, 30),
+    st.integers(0, 3),
+    st.floats(0, 1),
+)
+def test_it_is_the_sequential_algorithm(world: World, values: list[float], rounds: int, roll: int, mix: float) -> None:
+    names = {path: values[i % 40] for i, path in enumerate([*world.tree, *world.right])}
+    search = RestMcts(iterations=rounds, roll_steps=roll, mix=mix, stop_at=None, expand=Expand(n=3))
+    [tree] = grow(search, world, scorer=progress(names), gold=False, cycle=True)
+    found = {node.solution: (node.visits, node.q) for node in tree.nodes if node.visits}
+    assert found == reference(world, names, rounds, roll, mix)
 
 
 def test_exact_progress_finds_what_there_is_to_find() -> None:

@@ -13,7 +13,7 @@ from data_gen.search import Expand
 from data_gen.search.algorithms.uct import Uct
 from data_gen.search.select import Ucb
 from tests.data_gen.search.algorithms.test_mcts import FORK, containing_right, visits, worlds
-from tests.data_gen.search.toy import ToyScorer, World, grow
+from tests.data_gen.search.toy import Path, ToyScorer, World, grow
 
 DEEP = World(
     {(): {"a": 0.5, "b": 0.5}, ("a",): {"a": 0.5, "b": 0.5}},
@@ -113,6 +113,79 @@ def test_a_preference_model_starts_every_q() -> None:
     )
     assert [node.solution for node in tree.nodes if node.outcome is not None] == ["b\nAnswer: 0", "a\nb\nAnswer: 0"]
     assert select.worth(tree.root.steps()[1], tree.root) == pytest.approx(-0.1)
+
+
+def test_scored_siblings_keep_their_bonus() -> None:
+    """Every step is worth .5 and every answer right, so Q of a step that was taken stays above its siblings'. Scored
+    steps count as visited once, so their bonus c * sqrt(ln N) grows: three rollouts take three steps. With values in Q
+    alone the first step would be taken until nothing is open below it."""
+    world = World(
+        {(): {x: 0.25 for x in "abcd"}, **{(x,): {y: 0.25 for y in "abcd"} for x in "abcd"}},
+        {(x, y): 1.0 for x in "abcd" for y in "abcd"},
+    )
+    search = Uct(rollouts=12, select=Ucb(c=2, k=1, fpu="zero", value_visits=1), expand=Expand(n=4))
+    [tree] = grow(search, world, scorer=ToyScorer(lambda path: 0.5, Scale.SIGNED), cycle=True)
+    assert [bool(child.steps()) for child in tree.root.steps()] == [True] * 4
+
+
+Counts = dict[tuple[Path, str], list[float]]
+
+
+def reference(world: World, values: dict[Path, float], rollouts: int, c: float) -> dict[str, tuple[int, float]]:
+    """rStar-Math's search with a preference model, without trees or engines, over a world whose children are all drawn:
+    text -> (N, W), where N counts the visit that a scored step begins with."""
+    counts: Counts = {((), ""): [0, 0.0]}
+    done: set[Path] = set()
+
+    def expand(path: Path) -> None:
+        for letter in world.tree.get(path, ()):
+            counts[(*path, letter), ""] = [1, values[*path, letter]]
+        if path in world.right:
+            outcome = 2 * (world.right[path] or 0.0) - 1
+            counts[path, f"Answer: {int(world.right[path] or 0)}"] = [1, outcome]
+            for end in range(len(path), -1, -1):
+                counts[path[:end], ""][0] += 1
+                counts[path[:end], ""][1] += outcome
+
+    def score(path: Path) -> tuple[float, float, int]:
+        [n, w], [above, _] = counts[path, ""], counts[path[:-1], ""]
+        bonus = c * math.sqrt(math.log(above) / n) if above else 0.0
+        return w / n + bonus, values[path], -list(world.tree[path[:-1]]).index(path[-1])
+
+    expanded: set[Path] = set()
+    for _ in range(rollouts):
+        path: Path = ()
+        while () not in done:
+            if path not in expanded:
+                expanded.add(path)
+                expand(path)
+            going = [(*path, x) for x in world.tree.get(path, ()) if (*path, x) not in done]
+            if not going:
+                done.add(path)
+                while path and all((*path[:-1], x) in done for x in world.tree[path[:-1]]):
+                    path = path[:-1]
+                    done.add(path)
+                break
+            path = max(going, key=score)
+    return {"".join(f"{x}\n" for x in path) + answer: (int(n), w) for (path, answer), (n, w) in counts.items()}
+
+
+@settings(max_examples=40, deadline=None)
+@given(worlds, st.lists(st.floats(-1, 1), min_size=40, max_size=40), st.integers(1, 30), st.floats(0, 3))
+def test_with_a_preference_model_it_is_the_sequential_algorithm(
+    world: World, values: list[float], rollouts: int, c: float
+) -> None:
+    names = {path: values[i % 40] for i, path in enumerate([*world.tree, *world.right])}
+    select = Ucb(c=c, k=1, fpu="zero", value_visits=1)
+    search = Uct(rollouts=rollouts, select=select, expand=Expand(n=3))
+    [tree] = grow(search, world, scorer=ToyScorer(names.__getitem__, Scale.SIGNED), cycle=True)
+    found = {
+        node.solution: (node.visits, node.total)
+        if node.terminal or node is tree.root
+        else (node.visits + 1, pytest.approx(node.total + (node.value or 0.0)))
+        for node in tree.nodes
+    }
+    assert reference(world, names, rollouts, c) == found
 
 
 def test_without_outcomes_ends_are_worth_their_values() -> None:
