@@ -59,6 +59,12 @@ class StageConfig(BaseModel):
         after the run."""
         return []
 
+    @property
+    def arms(self) -> Mapping[str, Sequence[Ref]]:
+        """Row of the stage's table -> the models, or the rows made with them, that distinguish it. Empty if it makes no
+        table."""
+        return {}
+
 
 @dataclass(frozen=True, slots=True)
 class KindOf:

@@ -15,19 +15,30 @@ Table = dict[str, Any]
 
 def summary_table(summary: Mapping[str, Any]) -> Table:
     """One row per policy: strategy, metrics with intervals, paired difference, share cut and costs. An arrow marks
-    measures for which lower is better. `(n=17)` follows a value that not every problem has."""
+    measures for which lower is better. `(n=17)` follows a value that not every problem has. If any row was chosen on
+    dev, `tried` says out of how many candidates."""
     measured: Mapping[str, Any] = next(iter(summary["policies"].values()), {})
     names, costs = _columns(measured), [m for m in COSTS if m in measured]
-    rows = []
+    rows, tried = [], summary.get("tried", {})
     for policy, metrics in summary["policies"].items():
         costly = [f"{metrics[m][0]:.1f}" for m in costs]
-        rows.append([_marked(policy, summary), summary["strategies"][policy], *_cells(policy, names, summary), *costly])
+        cells = [*_cells(policy, names, summary), *costly, *([effort(tried.get(policy, {}))] if tried else [])]
+        rows.append([_marked(policy, summary), summary["strategies"][policy], *cells])
     dropped = f", {n} unverifiable left out" if (n := summary["unverifiable"]) else ""
     return {
         "title": f"{summary['problems']} problems{dropped}, % with 95 % intervals, differences paired",
-        "columns": ["policy", "strategy", *_heads(names, summary), *costs],
+        "columns": ["policy", "strategy", *_heads(names, summary), *costs, *(["tried"] if tried else [])],
         "rows": rows,
     }
+
+
+def effort(choices: Mapping[str, int]) -> str:
+    """How many candidates a row was chosen from, by the `choose` stages behind it.
+
+    >>> effort({"best": 4}), effort({"best": 4, "best_verifier": 3}), effort({})
+    ('1 of 4', '1 of 4, 1 of 3', 'not tuned')
+    """
+    return ", ".join(f"1 of {n}" for n in choices.values()) or "not tuned"
 
 
 def group_tables(summary: Mapping[str, Any]) -> list[Table]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,9 +11,10 @@ from pydantic import Field, model_validator
 
 from data_gen.errors import nearest
 from reasoning_train.api.refs import Ref, TableRef
-from reasoning_train.api.stage import Context, Gate, Made, StageConfig, stage
+from reasoning_train.api.stage import Context, Gate, Input, Made, StageConfig, stage
 from reasoning_train.evaluation.claims import CLAIM_FORMS
 from reasoning_train.evaluation.groups import Where
+from reasoning_train.stages.effort import uneven_effort
 from reasoning_train.stages.fits import table_rows
 
 if TYPE_CHECKING:
@@ -90,30 +92,48 @@ def claim(config: ClaimConfig, ctx: Context) -> None:
     shares = declared_shares(*manifests)
     found = findings(list(_comparisons(config, arms, lower, shares)), config.seeds_needed)
     verdict = joint([one.verdict for one in found if one.verdict != NOT_CLAIMED])
+    tried = _tried(config, rows, {name: ctx.input(refs[0]) for name, refs in config.sources.items()})
     result = {
         "verdict": verdict,
         "seeds": arms.seeds,
         "seeds_needed": config.seeds_needed,
         "problems": arms.problems,
         "left_out": arms.left_out,
+        "tried": tried,
         "comparisons": [one.to_json() for one in found],
     }
     (ctx.output("verdict") / "verdict.json").write_text(json.dumps(result, indent=2), encoding="utf-8")
     for name, value in result.items():
         ctx.metric(name, value)
-    ctx.metric("table", _table(config, arms, found, verdict))
+    ctx.metric("table", _table(config, arms, found, verdict, tried))
 
 
 @claim.check
 def names(config: ClaimConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """A misspelt row or metric is reported before the run, not at its end."""
+    """A misspelt row or metric, and arms that were not tuned with the same effort, are reported before the run."""
     for name, refs in config.sources.items():
         stages = sorted({ref.node.partition("@")[0] for ref in refs})
         if len(stages) > 1:
             place = f"tables.{name}" if name else "table"
             yield place, f"{', '.join(stages)} are several tables; give each a name of its own in `tables`."
     yield from _misspelt_rows(config, {name: table_rows(made, refs[0]) for name, refs in config.sources.items()})
+    if len(config.sources) > 1 and (said := uneven_effort(made, _arms(config, made))):
+        yield "form", said
     yield from _misspelt_metrics(config, [made(refs[0]) for refs in config.sources.values()])
+
+
+def _arms(config: ClaimConfig, made: Made) -> dict[str, Sequence[Ref]]:
+    """The named rows with what distinguishes them, as far as their tables are known."""
+    from reasoning_train.evaluation.names import split_row
+
+    known = {name: maker.config.arms for name, refs in config.sources.items() for maker in made.makers(refs[0])[:1]}
+    found: dict[str, Sequence[Ref]] = {}
+    for _, row in config.form.named():
+        with contextlib.suppress(ValueError):  # a row without a table is told by `_misspelt_rows`
+            table, own = split_row(row, list(config.sources))
+            if own in known.get(table, {}):
+                found[row] = known[table][own]
+    return found
 
 
 def _misspelt_rows(config: ClaimConfig, known: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
@@ -141,6 +161,17 @@ def _misspelt_metrics(config: ClaimConfig, made: Sequence[Mapping[str, Any]]) ->
             yield "lower", f"{metric!r} is none of the claim's metrics.{nearest(metric, config.metrics)}"
 
 
+def _tried(config: ClaimConfig, rows: Sequence[str], tables: Mapping[str, Input]) -> dict[str, str]:
+    """Out of how many candidates each row was chosen; empty if none was."""
+    from reasoning_train.evaluation.names import split_row
+    from reasoning_train.evaluation.tables import effort
+
+    known = {name: table.manifest["metrics"].get("summary", {}).get("tried", {}) for name, table in tables.items()}
+    places = {row: split_row(row, list(tables)) for row in rows}
+    found = {row: known[table].get(own, {}) for row, (table, own) in places.items()}
+    return {row: effort(choices) for row, choices in found.items()} if any(found.values()) else {}
+
+
 def _comparisons(
     config: ClaimConfig, arms: Arms, lower: Collection[str], shares: Collection[str]
 ) -> Iterator[Comparison]:
@@ -158,7 +189,9 @@ def _comparisons(
                 yield no_more(statement, cost, arms.values[cost], config.tolerance)
 
 
-def _table(config: ClaimConfig, arms: Arms, found: Sequence[Finding], verdict: str) -> dict[str, Any]:
+def _table(
+    config: ClaimConfig, arms: Arms, found: Sequence[Finding], verdict: str, tried: Mapping[str, str]
+) -> dict[str, Any]:
     """The verdict with the numbers behind it, as the terminal and the report show them."""
     from reasoning_train.evaluation.verdicts import COLUMNS
 
@@ -166,7 +199,8 @@ def _table(config: ClaimConfig, arms: Arms, found: Sequence[Finding], verdict: s
     left_out = f", {arms.left_out} left out" if arms.left_out else ""
     seeds = f"{arms.seeds} seed{'s' if arms.seeds > 1 else ''}"
     asked = "" if config.seeds_needed == SEEDS_NEEDED else f" ({config.seeds_needed} suffice, says the recipe)"
-    basis = f"{arms.problems} problems{left_out}, {seeds}{asked}"
+    effort = f"; tried: {', '.join(f'{row} {said}' for row, said in tried.items())}" if tried else ""
+    basis = f"{arms.problems} problems{left_out}, {seeds}{asked}{effort}"
     return {
         "title": f"claim on {', '.join(config.metrics)}{where}: {verdict}; {basis}",
         "columns": COLUMNS,

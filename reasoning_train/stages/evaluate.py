@@ -14,11 +14,11 @@ from data_gen.records.problem import Problem
 from data_gen.records.solution import Solution
 from data_gen.registry import Unkeyed
 from data_gen.search.votes.majority import Majority
-from reasoning_train.api.refs import ModelRef
+from reasoning_train.api.refs import ModelRef, Ref
 from reasoning_train.api.stage import Context, Made, Sizes, at_most, stage
 from reasoning_train.evaluation.groups import count_asked, restricted
-from reasoning_train.stages.evaluated import Evaluated, finish_table, task_of, with_the_tasks_columns
-from reasoning_train.stages.fits import uneven_effort
+from reasoning_train.stages.effort import uneven_effort
+from reasoning_train.stages.evaluated import Evaluated, completed, finish_table, task_of
 from reasoning_train.store.inputs import read_problems
 
 if TYPE_CHECKING:
@@ -53,6 +53,11 @@ class EvaluateConfig(Evaluated):
         """Rows of the table: the policies."""
         return list(self.policies)
 
+    @property
+    def arms(self) -> dict[str, list[Ref]]:
+        """Every row has its policy."""
+        return {name: [policy] for name, policy in self.policies.items()}
+
 
 Item = tuple[int, str, tuple[str, Problem]]
 """(order, key, (policy name, problem)): what `ctx.pending` hands out."""
@@ -72,13 +77,13 @@ def evaluate(config: EvaluateConfig, ctx: Context) -> None:
         before += tokens
 
 
-evaluate.complete(with_the_tasks_columns)
+evaluate.complete(completed)
 
 
 @evaluate.check
 def fits(config: EvaluateConfig, made: Made) -> Iterator[tuple[str, str]]:
     """Tuned arms were chosen from the same number of candidates."""
-    if said := uneven_effort(made, config.policies):
+    if said := uneven_effort(made, config.arms):
         yield "policies", said
 
 

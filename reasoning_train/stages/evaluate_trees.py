@@ -16,7 +16,8 @@ from data_gen.search.votes.weighted import Weighted
 from reasoning_train.api.refs import Ref, TreesRef
 from reasoning_train.api.stage import Context, Made, Maker, Sizes, at_most, stage
 from reasoning_train.evaluation.groups import count_asked, restricted
-from reasoning_train.stages.evaluated import Evaluated, finish_table, task_of, with_the_tasks_columns
+from reasoning_train.stages.effort import uneven_effort
+from reasoning_train.stages.evaluated import Evaluated, completed, finish_table, task_of
 from reasoning_train.stages.fits import other_problems
 from reasoning_train.store.inputs import read_problems, stream_trees
 
@@ -50,6 +51,11 @@ class EvaluateTreesConfig(Evaluated):
         """Rows of the table: the strategies."""
         return list(self.strategies)
 
+    @property
+    def arms(self) -> dict[str, list[Ref]]:
+        """Every row has its trees."""
+        return {name: [strategy.trees] for name, strategy in self.strategies.items()}
+
 
 Item = tuple[Problem, dict[Ref, list[Tree]]]
 """A problem with its trees from every source."""
@@ -78,13 +84,15 @@ def evaluate_trees(config: EvaluateTreesConfig, ctx: Context) -> None:
         ctx.progress(done, total)
 
 
-evaluate_trees.complete(with_the_tasks_columns)
+evaluate_trees.complete(completed)
 
 
 @evaluate_trees.check
 def fits(config: EvaluateTreesConfig, made: Made) -> Iterator[tuple[str, str]]:
     """Pools are large enough, their paths are independent, steps have scores, and the trees belong to these
-    problems."""
+    problems. Tuned arms were chosen from the same number of candidates."""
+    if said := uneven_effort(made, config.arms):
+        yield "strategies", said
     for name, strategy in config.strategies.items():
         for said in other_problems(made, strategy.trees, config.problems):
             yield f"strategies.{name}.trees", said

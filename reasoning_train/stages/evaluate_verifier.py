@@ -12,12 +12,13 @@ from data_gen.scorers.head import Aggregate
 from data_gen.search.votes import VOTES, Vote
 from data_gen.search.votes.argmax import Argmax
 from data_gen.search.votes.majority import Majority
-from reasoning_train.api.refs import ModelRef, SolutionsRef, VerifierRef
+from reasoning_train.api.refs import ModelRef, Ref, SolutionsRef, VerifierRef
 from reasoning_train.api.stage import Context, Made, gate, stage
 from reasoning_train.evaluation.groups import count_asked, restricted
 from reasoning_train.evaluation.names import CHANCE, FIRST, MAJORITY
 from reasoning_train.evaluation.verifiable import check_verifiable
-from reasoning_train.stages.evaluated import Evaluated, publish, summarised, task_of, with_the_tasks_columns
+from reasoning_train.stages.effort import uneven_effort
+from reasoning_train.stages.evaluated import Evaluated, completed, publish, summarised, task_of
 from reasoning_train.stages.fits import aggregate_misfit, heads, other_problems
 from reasoning_train.store.inputs import read_problems, read_solutions, with_solutions
 from reasoning_train.store.rows import write_rows
@@ -77,6 +78,13 @@ class EvaluateVerifierConfig(Evaluated):
         return [MAJORITY, CHANCE, FIRST, *whole, *(f"{name}@{n}" for n in self.pools for name in [MAJORITY, *whole])]
 
     @property
+    def arms(self) -> dict[str, list[Ref]]:
+        """Every row of a verifier or likelihood has its model; all rows share the policy that drew the solutions."""
+        models = {**self.verifiers, **self.likelihoods}
+        whole = {voted(name, vote): [model] for name, model in models.items() for vote in self.votes}
+        return whole | {f"{row}@{n}": made for n in self.pools for row, made in whole.items()}
+
+    @property
     def pools(self) -> list[int]:
         """Sizes of the smaller pools, in order."""
         return [self.n] if isinstance(self.n, int) else sorted(set(self.n))
@@ -118,13 +126,15 @@ def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
     publish(ctx, summarised(config, ctx, written), lambda table: with_figures(table, figures))
 
 
-evaluate_verifier.complete(with_the_tasks_columns)
+evaluate_verifier.complete(completed)
 
 
 @evaluate_verifier.check
 def fits(config: EvaluateVerifierConfig, made: Made) -> Iterator[tuple[str, str]]:
     """The head's values can be aggregated as asked; the solutions belong to these problems; the pools are large
-    enough."""
+    enough. Tuned arms were chosen from the same number of candidates."""
+    if said := uneven_effort(made, config.arms):
+        yield "verifiers", said
     for name, verifier in config.verifiers.items():
         for _, head in heads(made, verifier):
             if head and (said := aggregate_misfit(config.aggregate, head)):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import Field
 
+from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import ProblemsRef
 from reasoning_train.api.stage import Context, Made, StageConfig, gate
 from reasoning_train.evaluation.columns import Columns, columns_of, with_columns
 from reasoning_train.evaluation.groups import Where
 from reasoning_train.evaluation.verifiable import MOST_UNVERIFIABLE, MaxUnverifiable, check_verifiable
+from reasoning_train.stages.effort import tried
 from reasoning_train.store.inputs import load_task, read_tasks
 
 if TYPE_CHECKING:
@@ -37,13 +39,16 @@ class Evaluated(StageConfig):
     max_unverifiable: MaxUnverifiable = MOST_UNVERIFIABLE
     """Largest share of problems whose gold may be missing or unreadable. Such problems are left out and counted; above
     this share the stage stops."""
+    tried: Annotated[dict[str, dict[str, int]], Unkeyed()] = {}
+    """Row -> `choose` stage -> number of candidates that it was chosen from. The program fills this in; tables show
+    it."""
 
 
-def with_the_tasks_columns(config: E, made: Made) -> E:
-    """The config with the side graders and measures that the tasks of the problems name."""
-    if "columns" in config.model_fields_set:
-        return config
-    return config.model_copy(update={"columns": columns_of(made, config.problems)})
+def completed(config: E, made: Made) -> E:
+    """The config with the side graders and measures that the tasks of the problems name, and with what was tried for
+    each row."""
+    columns = config.columns if "columns" in config.model_fields_set else columns_of(made, config.problems)
+    return config.model_copy(update={"columns": columns, "tried": tried(made, config.arms)})
 
 
 def task_of(config: Evaluated, ctx: Context) -> Task:
@@ -60,7 +65,8 @@ def summarised(
 
     task = task_of(config, ctx)
     lower = [name for name, way in task.directions().items() if way == "lower"]
-    return summarise_rows(rows, config.row_names, ks, by=config.by, lower=lower, shares=task.shares())
+    summary = summarise_rows(rows, config.row_names, ks, by=config.by, lower=lower, shares=task.shares())
+    return {**summary, "tried": config.tried}
 
 
 def publish(ctx: Context, summary: dict[str, Any], widen: Callable[[Table], Table] = lambda table: table) -> None:

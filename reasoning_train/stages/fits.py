@@ -7,7 +7,7 @@ is reported before the run.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from data_gen.errors import UserError
@@ -127,23 +127,6 @@ def other_problems(made: Made, rows: Ref, problems: Ref) -> Iterator[str]:
                 f"{maker.name!r} made these rows for {', '.join(origin.name for origin in known)}, and here they are "
                 f"paired with {', '.join(origin.name for origin in wanted)}. Give both the same problems."
             )
-
-
-def uneven_effort(made: Made, arms: Mapping[str, Ref]) -> str:
-    """A message if two arms of a table were chosen from different numbers of candidates; otherwise empty."""
-    tried = {
-        name: len(maker.config.policies)
-        for name, ref in arms.items()
-        for maker in made.makers(ref)[:1]
-        if maker.uses == "choose" and maker.config.uneven is None
-    }
-    if len(set(tried.values())) < 2:
-        return ""
-    counts = ", ".join(f"{name!r} out of {n}" for name, n in tried.items())
-    return (
-        f"rows were chosen out of different numbers of candidates: {counts}. Try as many for every arm, or say in the "
-        "`choose` stage why not: `uneven: ...`."
-    )
 
 
 def aggregate_misfit(aggregate: str, head: HeadConfig) -> str:

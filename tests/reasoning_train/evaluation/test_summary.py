@@ -177,6 +177,15 @@ def test_measures_are_columns_that_say_which_way_is_better() -> None:
     assert shown["steps ↓"].startswith("3.5 [2.") and shown["accuracy"].startswith("100.0 [")
 
 
+def test_a_table_says_out_of_how_many_a_row_was_chosen() -> None:
+    made = rows("base", [True, False]) + rows("tuned", [True, True])
+    summary = summarise_rows(made, ["base", "tuned"], [])
+    assert "tried" not in summary_table({**summary, "tried": {}})["columns"]
+    table = summary_table({**summary, "tried": {"tuned": {"best": 4, "best_verifier": 3}}})
+    assert table["columns"][-1] == "tried"
+    assert [line[-1] for line in table["rows"]] == ["not tuned", "1 of 4, 1 of 3"]
+
+
 def test_a_measure_that_some_problems_lack_is_taken_over_the_others() -> None:
     """`strict` has values for p0 to p3 under `base` and for p1 to p4 under `tuned`: p1 to p3 are compared."""
     made = [

@@ -324,3 +324,68 @@ def test_arms_are_tuned_with_the_same_effort(tmp_path: Path) -> None:
     )
     assert load(tmp_path, TUNED, "stages.control.grid.learning_rate=[1e-3, 3e-4, 1e-4]").nodes
     assert load(tmp_path, TUNED, "stages.best_control.uneven='cheaper, and close'").nodes
+
+
+ELSEWHERE = (
+    TUNED.partition("      eval:")[0]
+    + """
+      one: {uses: search, policy: "${stages.best_method}", problems: "${task.test}", scorer: likelihood,
+        search: {uses: best_of_n, n: 2}}
+      two: {uses: search, policy: "${stages.best_control}", problems: "${task.test}", scorer: likelihood,
+        search: {uses: best_of_n, n: 2}}
+      left: {uses: evaluate, policies: {method: "${stages.best_method}"}, problems: "${task.test}"}
+      right: {uses: evaluate, policies: {control: "${stages.best_control}"}, problems: "${task.test}"}
+"""
+)
+"""Arms that were chosen out of three and out of two, and what evaluates them besides one `evaluate`."""
+
+
+@pytest.mark.parametrize(
+    ("field", "stage"),
+    [
+        (
+            "met.strategies",
+            """met: {uses: evaluate_trees, problems: "${task.test}", strategies: {method: {trees: "${stages.one}"},
+               control: {trees: "${stages.two}"}}}""",
+        ),
+        (
+            "met.verifiers",
+            """pool: {uses: sample, policy: "${stages.base}", problems: "${task.test}", n: 2}
+      met: {uses: evaluate_verifier, problems: "${task.test}", solutions: "${stages.pool}", policy: "${stages.base}",
+            likelihoods: {method: "${stages.best_method}", control: "${stages.best_control}"}}""",
+        ),
+        (
+            "met.form",
+            """met: {uses: claim, tables: {left: "${stages.left}", right: "${stages.right}"},
+            form: {uses: difference, better: left/method, than: right/control}}""",
+        ),
+    ],
+    ids=["trees", "verifiers", "claim"],
+)
+def test_arms_are_tuned_with_the_same_effort_wherever_they_meet(tmp_path: Path, field: str, stage: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load(tmp_path, f"{ELSEWHERE}      {stage}\n")
+    assert f"stages.{field}: rows were chosen out of different numbers of candidates: " in str(caught.value)
+    assert load(tmp_path, f"{ELSEWHERE}      {stage}\n", "stages.control.grid.learning_rate=[1e-3, 3e-4, 1e-4]").nodes
+
+
+def test_a_table_says_what_was_tried(tmp_path: Path) -> None:
+    """A baseline that was not chosen at all is allowed; the table's config, without the key, says so."""
+    nodes = load(tmp_path, TUNED, "stages.best_control.uneven='cheaper, and close'").nodes
+    assert nodes["eval"].config["tried"] == {"control": {"best_control": 2}, "method": {"best_method": 3}}
+    assert "tried" not in nodes["eval"].asked
+
+
+def test_a_choice_that_all_arms_share_makes_no_difference(tmp_path: Path) -> None:
+    """The trees of all arms are of one chosen policy; two of the arms have a chosen policy for their scorer, too."""
+    search = """{uses: search, policy: "${stages.best_control}", problems: "${task.test}",
+        scorer: likelihood, verifier: "${stages.best_method}", search: """
+    stages = f"""
+      by_one: {search}{{uses: best_of_n, n: 2}}}}
+      by_two: {search}{{uses: best_of_n, n: 3}}}}
+      met: {{uses: evaluate_trees, problems: "${{task.test}}", strategies: {{plain: {{trees: "${{stages.two}}"}},
+        one: {{trees: "${{stages.by_one}}"}}, two: {{trees: "${{stages.by_two}}"}}}}}}
+    """
+    tried = load(tmp_path, ELSEWHERE + stages).nodes["met"].config["tried"]
+    both = {"best_control": 2, "best_method": 3}
+    assert tried == {"plain": {"best_control": 2}, "one": both, "two": both}

@@ -66,6 +66,14 @@ def test_supported(bench: Bench) -> None:
     assert found["table"]["title"] == "claim on accuracy: supported; 80 problems, 5 seeds"
 
 
+def test_a_verdict_says_what_was_tried_for_each_arm(bench: Bench) -> None:
+    made = [*rows("base", HALF), *rows("tuned", ALL)]
+    table = bench.given("chosen", "t_evaluation", made, metrics={"summary": {"tried": {"tuned": {"best": 4}}}})
+    found = claim(bench, table=[table] * 5)
+    assert found["tried"] == {"tuned": "1 of 4", "base": "not tuned"}
+    assert found["table"]["title"].endswith("80 problems, 5 seeds; tried: tuned 1 of 4, base not tuned")
+
+
 def test_contradicted(bench: Bench) -> None:
     assert verdict(bench, [{"base": HALF, "tuned": nearly(HALF, -16)}] * 5)["verdict"] == "contradicted"
 

@@ -267,6 +267,7 @@ def test_a_served_model_is_known_by_its_name_and_its_tokenizer(tmp_path: Path) -
 def test_servers_and_vllm_are_driven_by_one_process(engine: dict[str, Any], alone: bool) -> None:
     assert STAGES.get("sample").alone({"policy": Ref("p"), "problems": Ref("q"), "engine": engine}) is alone
     assert not STAGES.get("select").alone({"solutions": Ref("s")})
+    assert STAGES.get("soften").alone({"data": Ref("s"), "policy": Ref("p")}), "the teacher is loaded once"
 
 
 def test_a_tokenizer_that_knows_no_context_asks_for_one(kitchen: Bench) -> None:

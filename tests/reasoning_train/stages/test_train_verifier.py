@@ -30,6 +30,7 @@ from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import GateError
 from reasoning_train.evaluation.pools import Pool, Scored, elected_row
 from reasoning_train.evaluation.ranking import platt
+from reasoning_train.evaluation.table_row import TableRow
 from reasoning_train.models.policy import load_policy
 from reasoning_train.stages.evaluate_verifier import EvaluateVerifierConfig
 from reasoning_train.stages.train_verifier import TrainVerifierConfig
@@ -445,6 +446,21 @@ def test_low_rankings_vote_as_high_ones_do() -> None:
         for behind, answer in ((2, "9"), (0.5, "2")):
             scored = Scored(pool, [zero - behind, zero, zero - behind], Scale.RANKING)
             assert elected_row("a", Weighted(), scored).answer == answer
+
+
+def test_measures_of_the_task_are_columns(kitchen: Bench) -> None:
+    """One step and an answer line each, of the first two problems."""
+    pool(kitchen)
+    given = {"problems": Ref("questions"), "solutions": Ref("pool"), "policy": Ref("model")}
+    columns = {"": {"measures": ["steps"]}}
+    made = kitchen.make(
+        "by_columns", "evaluate_verifier", likelihoods={"lm": Ref("model")}, columns=columns, limit=2, **given
+    )
+    found = [TableRow.from_row(row) for row in rows_of(made)]
+    assert {row.problem_id for row in found} == {"p0", "p1"}
+    shown = [row.measures for row in found if row.solution]
+    assert shown == [{"steps": 1.0}] * len(shown) and len(shown) >= 6
+    assert "steps ↓" in made.manifest["metrics"]["table"]["columns"]
 
 
 def test_who_is_measured_has_one_name() -> None:
