@@ -24,7 +24,9 @@ from reasoning_train.store.inputs import read_problems, read_solutions, with_sol
 from reasoning_train.store.rows import write_rows
 
 if TYPE_CHECKING:
-    from reasoning_train.evaluation.pools import Pool
+    from collections.abc import Sequence
+
+    from reasoning_train.evaluation.pools import Pool, Scored
 
     AnyVote = Vote
 else:
@@ -105,14 +107,13 @@ def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
     """
     from reasoning_train.evaluation.pools import elected_row, majority_row, unscored_rows
     from reasoning_train.evaluation.verifier_figures import figures_of, numbers, with_figures
-    from reasoning_train.stages.verifier_scores import scored_pools
 
     count_asked(read_problems(ctx.input(config.problems)), config.by, config.where, config.limit)
     pools = _pools(config, ctx)
     rows = [row for pool in pools for row in (*unscored_rows(pool), *(majority_row(pool, n) for n in config.pools))]
     figures = {}
     for name in config.names:
-        scored = [*scored_pools(name, config, ctx, pools)]
+        scored = [*_scored(name, config, ctx, pools)]
         figures[name] = figures_of(scored)
         rows += [
             elected_row(voted(name, vote), vote, one, n)
@@ -172,3 +173,18 @@ def _pools(config: EvaluateVerifierConfig, ctx: Context) -> list[Pool]:
         f"evaluate_verifier: no problem of {config.problems} has verifiable solutions in {config.solutions}.",
     )
     return pools
+
+
+def _scored(name: str, config: EvaluateVerifierConfig, ctx: Context, pools: Sequence[Pool]) -> Iterator[Scored]:
+    """Every pool with the scores of one verifier or likelihood."""
+    from reasoning_train.models.policy_text import load_policy_text
+    from reasoning_train.stages.verifier_scores import scored_by_head, scored_by_likelihood
+
+    codec = load_policy_text(ctx.input(config.policy).path).codec
+    if name in config.verifiers:
+        found = scored_by_head(ctx.input(config.verifiers[name]).path, name, config.aggregate, codec, pools)
+    else:
+        found = scored_by_likelihood(ctx.input(config.likelihoods[name]).path, codec, pools)
+    for done, scored in enumerate(found, 1):
+        yield scored
+        ctx.progress(done, len(pools))
