@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from data_gen.errors import UserError
 from data_gen.extractors import EXTRACTORS, Extractor
 from data_gen.extractors.mark import AnswerMark
 from data_gen.marks import Marks
 from data_gen.pieces import text_behind, texts_of
+from data_gen.prompts import Prompts, find_ends
 from data_gen.records.segment import Kind, Segment, said
 from data_gen.registry import Part
 from data_gen.segmenter import Segmenter
@@ -68,15 +70,27 @@ class TaskFormat(Part):
 class ModelFormat(Part):
     """The half that belongs to one model: template, system text, and what follows a plain prompt."""
 
-    template: Literal["plain", "chat", "server"] = "plain"
-    """`chat`: the tokenizer's chat template. `server`: prompts go to a server's chat endpoint, which applies its own
-    template."""
+    template: Literal["auto", "plain", "chat", "server"] = "plain"
+    """`chat`: the tokenizer's chat template. `auto`: `chat` if the tokenizer brings one, else `plain`; stage `model`
+    decides, and takes it where a recipe does not say. `server`: prompts go to a server's chat endpoint, which applies
+    its own template."""
+    date: str = Field("", pattern=r"^(\d{4}-\d{2}-\d{2})?$")
+    """The date that a chat template is told which reads the clock, such as `2026-11-30`. Filled in where a template may
+    do so, so that it is part of the key."""
     system: str = ""
+    """The system text of a chat."""
     plain_suffix: str = "\n"
     """Stands between a plain prompt and its completion."""
     step_token: str = ""
     """A verifier with a step token reads it in place of every step's delimiter, and its values stand there
     (Qwen2.5-Math-PRM: `<extra_0>`)."""
+
+    @field_validator("date")
+    @classmethod
+    def _a_day(cls, text: str) -> str:
+        if text:
+            date.fromisoformat(text)
+        return text
 
 
 class Format(_Part):
@@ -95,25 +109,35 @@ class Format(_Part):
                     "Both must come from one task; give them the same `format:`."
                 )
 
+    def resolved(self, tokenizer: Any) -> Format:
+        """The same with `template: auto` decided for a tokenizer."""
+        if self.model.template != "auto":
+            return self
+        template = "chat" if tokenizer.chat_template else "plain"
+        return self.model_copy(update={"model": self.model.model_copy(update={"template": template})})
+
     def extract_answer(self, text: str) -> str | None:
         """`TaskFormat.extract_answer`."""
         return self.task.extract_answer(text)
 
 
 class StepCodec:
-    """A Format bound to a tokenizer. `tokenizer` is a fast tokenizer of transformers; `more_ends` end a solution beside
-    its eos token."""
+    """A Format bound to a tokenizer. Its `format` says how prompts are made (see `Format.resolved`).
+
+    What ends a solution is what ends the assistant's turn in the chat template, else the tokenizer's eos token; more
+    tokens may end one, too. A tokenizer without an eos token gets this end as its own.
+
+    Args:
+        tokenizer: A fast tokenizer of transformers.
+        more_ends: Ids that end a solution besides, such as those of a generation config.
+    """
 
     def __init__(self, fmt: Format, tokenizer: Any, more_ends: Iterable[int] = ()) -> None:
+        fmt = fmt.resolved(tokenizer)
         self.format, self.tokenizer = fmt, tokenizer
-        if tokenizer.eos_token_id is None:
-            raise UserError(
-                "The tokenizer has no eos token, so no solution could end; set `eos_token` in its "
-                "tokenizer_config.json."
-            )
-        self.end_id: int = tokenizer.eos_token_id
-        self.end_ids = frozenset({self.end_id, *more_ends})
-        self._in_front = _in_front(tokenizer)
+        ends = find_ends(fmt, tokenizer, tuple(more_ends))
+        self.end_id, self.end_ids = ends.own, ends.all
+        self._prompts = Prompts(fmt, tokenizer, ends)
         task = fmt.task
         self._segmenter = Segmenter(self.decode, task.step_delimiter, task.answer_mark.strip(), task.marks)
         self._check_marks()
@@ -131,39 +155,21 @@ class StepCodec:
 
     def prompt_text(self, question: str) -> str:
         """The prompt as the model sees it."""
-        return self._wrapped(
-            self._asked(question), [(self._asked(e.question), e.solution) for e in self.format.task.examples]
-        )
+        return self._prompts.text(question)
 
     def prompt_ids(self, question: str) -> list[int]:
-        """Token ids of the prompt. Training and sampling use the same ids."""
-        return self.encode_prompt(self.prompt_text(question))
+        """Token ids of the prompt. Training and sampling use the same ids. UserError if the tokenizer takes a control
+        token that the question spells for the token."""
+        return self._prompts.ids(question)
 
     def ids_to_answer(self, body: str) -> list[int]:
         """Token ids of any text put to the model under its template, up to where the answer begins, without
         examples."""
-        return self.encode_prompt(self._wrapped(body))
+        return self._prompts.ids_to_answer(body)
 
     def encode_prompt(self, prompt: str) -> list[int]:
         """Token ids of an already rendered prompt (`prompt_text`)."""
-        # A chat template writes its own special tokens; a plain prompt gets those that the tokenizer puts in front.
-        before = self._in_front if self.format.model.template == "plain" else ()
-        return [*before, *self.tokenizer(prompt, add_special_tokens=False)["input_ids"]]
-
-    def _asked(self, question: str) -> str:
-        return self.format.task.prompt.replace("{question}", question)
-
-    def _wrapped(self, body: str, shown: Sequence[tuple[str, str]] = ()) -> str:
-        """`body` under the model's template, after worked (body, answer) pairs."""
-        shape = self.format.model
-        if shape.template == "chat":
-            turns = [turn for asked, answer in shown for turn in (_turn("user", asked), _turn("assistant", answer))]
-            system = [_turn("system", shape.system)] if shape.system else []
-            return self.tokenizer.apply_chat_template(
-                [*system, *turns, _turn("user", body)], tokenize=False, add_generation_prompt=True
-            )
-        before = "".join(f"{asked}{shape.plain_suffix}{answer}\n\n" for asked, answer in shown)
-        return before + body + (shape.plain_suffix if shape.template == "plain" else "")
+        return self._prompts.ids_of_rendered(prompt)
 
     def encode(self, segments: Sequence[Segment], *, end: bool) -> tuple[Segment, ...]:
         """The segments of a completion with their token ids. The text is tokenised in one pass and cut by offsets.
@@ -172,8 +178,8 @@ class StepCodec:
         that completes its delimiter. `end` appends the stop token: true for a whole solution, false for a single step.
         """
         whole = "".join(segment.text for segment in segments)
-        encoded = self.tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
-        ids, starts = encoded["input_ids"], _starts(encoded["offset_mapping"])
+        ids, offsets = self._prompts.control.encode_text(whole)
+        starts = _starts(offsets)
         found, at, char = [], 0, 0
         for segment in segments:
             char += len(segment.text)
@@ -186,12 +192,14 @@ class StepCodec:
             found.append(Segment(kind=Kind.END, text="", token_ids=(self.end_id,)))
         return tuple(found)
 
-    def split(self, token_ids: Sequence[int]) -> tuple[Segment, ...]:
+    def split(self, token_ids: Sequence[int], thought: int = 0) -> tuple[Segment, ...]:
         """Typed segments of sampled ids: steps by delimiter, spans by the marks of their kinds, the answer line by its
-        mark, then the end. The last step may be unfinished."""
-        ids = list(token_ids)
+        mark, then the end. The last step may be unfinished. `thought`: how many leading ids are a thought without
+        marks (`Sample.thought`)."""
+        ids = tuple(token_ids)
         ended = bool(ids) and ids[-1] in self.end_ids
-        pieces = list(self._segmenter.pieces(ids[:-1] if ended else ids))
+        body = ids[:-1] if ended else ids
+        pieces = [(Kind.THINK, body[:thought])] * bool(thought) + list(self._segmenter.pieces(body[thought:]))
         texts = texts_of(self.decode, [piece for _, piece in pieces])
         segments = [
             Segment(kind=kind, text=text, token_ids=piece) for (kind, piece), text in zip(pieces, texts, strict=True)
@@ -236,12 +244,12 @@ class StepCodec:
         """Whether a line is the answer line. If spans are marked, the text before the line decides: see `split`."""
         return self._segmenter.is_answer(text)
 
-    def answer(self, token_ids: Sequence[int]) -> str | None:
+    def answer(self, token_ids: Sequence[int], thought: int = 0) -> str | None:
         """The final answer of a completion. It is read from what the policy said, neither from its thoughts nor from
-        tool outputs."""
-        if not self.format.task.marks:
+        tool outputs. `thought`: as for `split`."""
+        if not self.format.task.marks and not thought:
             return self.format.extract_answer(self.decode(token_ids))
-        return self.format.extract_answer(said(self.split(token_ids)))
+        return self.format.extract_answer(said(self.split(token_ids, thought)))
 
     def _only_ends(self, text: str) -> bool:
         return not text.strip() and any(end in text for end in self.format.task.ends)
@@ -261,20 +269,8 @@ class StepCodec:
         return self.tokenizer.backend_tokenizer.decode(ids, skip_special_tokens=True)
 
 
-def _turn(role: str, content: str) -> dict[str, str]:
-    return {"role": role, "content": content}
-
-
 def _starts(offsets: Sequence[tuple[int, int]]) -> list[int]:
     """First character of every token. Some tokenizers report it without the leading space, so each token begins where
     the last one ended."""
     ends = [0, *(end for _, end in offsets)]
     return [min(begin, ends[i]) for i, (begin, _) in enumerate(offsets)]
-
-
-def _in_front(tokenizer: Any) -> tuple[int, ...]:
-    """The special tokens (bos) that the tokenizer puts in front of a text. What it puts behind (eos) is left out, so
-    that a completion can follow."""
-    bare, full = tokenizer("a", add_special_tokens=False)["input_ids"], tokenizer("a")["input_ids"]
-    starts = (i for i in range(len(full) - len(bare) + 1) if full[i : i + len(bare)] == bare)
-    return tuple(full[: next(starts, 0)])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -38,6 +38,22 @@ class Sample:
     """`stop`: an end token or stop string; `length`: `max_tokens` or the context limit."""
     value: float | None = None
     """A joint model's value at the last token, on the scale of its head. None if the model has no value head."""
+    thought: int = 0
+    """Number of leading ids that a server gave as reasoning, apart from the answer, without marks around it."""
+
+    def until(self, ends: Collection[int]) -> Sample:
+        """The sample up to its first end token. What an engine sampled behind it (a server that stops elsewhere) is no
+        part of the solution.
+
+        >>> Sample(token_ids=(9, 1, 4), logprobs=(-0.1, -0.5, -0.2), finish="length").until({1})
+        Sample(token_ids=(9, 1), logprobs=(-0.1, -0.5), finish='stop', value=None, thought=0)
+        """
+        at = next((i for i, token in enumerate(self.token_ids[:-1]) if token in ends), None)
+        if at is None:
+            return self
+        kept = slice(0, at + 1)
+        thought = min(self.thought, at + 1)
+        return Sample(token_ids=self.token_ids[kept], logprobs=self.logprobs[kept], finish="stop", thought=thought)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

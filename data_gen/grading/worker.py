@@ -1,32 +1,23 @@
 """The checker process: `python -m data_gen.grading.worker`. It reads and writes JSON lines.
 
-A question is `{"kind": "reads", gold, cpu_seconds}`, `{"kind": "math", gold, answer, cpu_seconds}` or `{"kind":
-"reasoning_gym", generator, config, entry, answer, cpu_seconds}`. A reply is `{verdict, reason, score}`, or `{error}`
-for a user error. Each grading runs under two kernel timers whose signals keep their default action, which ends the
-process. Neither Python code nor a big-number routine in C can outlast them, even when the parent is gone. Between
-gradings the process ends when stdin closes.
+A question is `{"kind": "reads", gold}`, `{"kind": "math", gold, answer}` or `{"kind": "reasoning_gym", generator,
+config, entry, answer}`. A reply is `{verdict, reason, score}`, or `{error}` for a user error.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
+import importlib
 import re
-import resource
-import signal
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TextIO
+from typing import Any
 
-from data_gen.errors import UserError
 from data_gen.grading.clean import words
+from data_gen.limited_worker import Work, serve
 from data_gen.sources.generators import generator, unpack
 
 MEMORY = 4 << 30
 """Bytes of address space, so that a tower of powers ends in MemoryError and not in swapping."""
-WALL_FACTOR = 6
-"""Ratio of the wall-clock limit to the processor-time limit."""
 _MARKED = re.compile(r"\$|\\\(|\\\[|\\boxed")
 _JOINING = {"and", "or", "infinity", "infty", "oo"}
 _LATEX = (
@@ -44,26 +35,12 @@ _LATEX = (
 
 def main() -> None:
     """Answer questions until stdin closes."""
-    with contextlib.suppress(ValueError, OSError):  # macOS knows the limit but refuses to set it
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    questions, replies = _private_pipes()
-    try:
-        import math_verify  # noqa: F401
-    except Exception as error:
-        _reply(replies, {"error": f"{type(error).__name__}: {error}"})
-        return
-    _reply(replies, {"ready": True})
-    for line in questions:
-        question = json.loads(line)
-        try:
-            judgement = _judgement(question)
-        except UserError as error:
-            _reply(replies, {"error": str(error)})
-            continue
-        _arm(question["cpu_seconds"])
-        verdict, reason, score = judgement()
-        _arm(0.0)
-        _reply(replies, {"verdict": verdict, "reason": reason, "score": score})
+    serve(partial(importlib.import_module, "math_verify"), _work, memory=MEMORY)
+
+
+def _work(question: dict[str, Any]) -> Work:
+    judgement = _judgement(question)
+    return lambda: dict(zip(("verdict", "reason", "score"), judgement(), strict=True))
 
 
 Judgement = tuple[str, str, float | None]
@@ -131,26 +108,6 @@ def _parse(text: str) -> list[Any]:
     from math_verify import parse
 
     return parse(latex(text), fallback_mode="no_fallback", parsing_timeout=None)  # type: ignore[arg-type]
-
-
-def _arm(cpu_seconds: float) -> None:
-    signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
-    signal.setitimer(signal.ITIMER_REAL, cpu_seconds * WALL_FACTOR)
-
-
-def _private_pipes() -> tuple[TextIO, TextIO]:
-    """Questions and replies, moved off stdin and stdout, so that output of a scorer or an evaluated answer cannot pass
-    for a reply."""
-    questions, replies = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 0)
-    os.dup2(null, 1)
-    return questions, replies
-
-
-def _reply(replies: TextIO, message: dict[str, Any]) -> None:
-    replies.write(json.dumps(message) + "\n")
-    replies.flush()
 
 
 if __name__ == "__main__":

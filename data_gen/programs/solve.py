@@ -51,7 +51,8 @@ def grade_samples(
     """Samples that continue a prompt's ids, as solutions with their verdicts."""
     prompt_text = codec.prompt_text(problem.question)
     return [
-        _solution(i, sample, problem, prompt, prompt_text, sampling, codec, task) for i, sample in enumerate(samples)
+        _solution(i, sample.until(codec.end_ids), problem, prompt, prompt_text, sampling, codec, task)
+        for i, sample in enumerate(samples)
     ]
 
 
@@ -65,9 +66,9 @@ def _solution(
     codec: StepCodec,
     task: Task,
 ) -> Solution:
-    segments = codec.split(sample.token_ids)
+    segments = codec.split(sample.token_ids, sample.thought)
     # A completion cut by the length limit has no final answer, whatever number it happens to hold.
-    answer = codec.answer(sample.token_ids) if sample.finish == "stop" else None
+    answer = codec.answer(sample.token_ids, sample.thought) if sample.finish == "stop" else None
     grade = task.grade_solution(problem, segments if sample.finish == "stop" else ())
     checked = task.check_steps(problem, [s.text.strip() for s in segments if s.kind is Kind.STEP])
     return Solution(

@@ -86,6 +86,8 @@ def _openai(policy: PolicyText, config: OpenAIConfig, ctx: Context) -> Iterator[
     speaker = Speaker(
         tokenizer=policy.tokenizer,
         end_ids=policy.codec.end_ids,
+        end_id=policy.codec.end_id,
+        think=policy.format.task.marks.think,
         context=policy.context,
         weights=policy.weights,
         served=policy.served,

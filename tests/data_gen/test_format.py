@@ -93,7 +93,8 @@ def test_byte_level_round_trip(steps: list[str], answer: str, delimiter: str, tr
     segments = made.encode(pieces(steps, answer, delimiter), end=True)
     ids = [t for s in segments for t in s.token_ids]
     text = "".join(s.text for s in pieces(steps, answer, delimiter))
-    assert ids == [*bpe(trim)(text, add_special_tokens=False)["input_ids"], bpe(trim).eos_token_id]
+    if not any(token in text for token in bpe(trim).all_special_tokens):  # one that is spelled is text
+        assert ids == [*bpe(trim)(text, add_special_tokens=False)["input_ids"], bpe(trim).eos_token_id]
     assert "".join(s.text for s in segments) == made.decode(ids) == text
     again = made.split(ids)
     assert [t for s in again for t in s.token_ids] == ids

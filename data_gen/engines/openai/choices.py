@@ -15,6 +15,8 @@ class ServerChoice:
     -0.3))`."""
 
     text: str
+    thought: str = ""
+    """The reasoning that the server gave apart from the text."""
     finish: str
     """`stop`, `length`, or another reason why it was cut."""
     ids: tuple[int, ...] | None = None
@@ -59,9 +61,11 @@ def _choice(choice: Any) -> ServerChoice:
     finish = choice.get("finish_reason")
     if not isinstance(finish, str) or finish in ("abort", "error"):
         raise Malformed(f"finish_reason {finish!r}")
+    thought = _thought(choice)
     names = [name for name in ("stop_reason", "matched_stop") if name in choice]
     return ServerChoice(
-        text=_text(choice),
+        text=_text(choice, cut_in_thought=bool(thought) and finish == "length"),
+        thought=thought,
         finish=finish,
         ids=_ids(choice.get("token_ids")),
         logprobs=_logprobs(choice.get("logprobs")),
@@ -70,12 +74,30 @@ def _choice(choice: Any) -> ServerChoice:
     )
 
 
-def _text(choice: Mapping[str, Any]) -> str:
-    """The text. A chat may return none (null)."""
-    text = choice["message"].get("content") or "" if isinstance(choice.get("message"), Mapping) else choice.get("text")
+def _text(choice: Mapping[str, Any], *, cut_in_thought: bool) -> str:
+    """The text. A chat whose limit ended its reasoning has none (null). Any other null is an error of the server, not
+    an empty answer."""
+    message = choice.get("message")
+    text = message.get("content") if isinstance(message, Mapping) else choice.get("text")
+    if text is None and cut_in_thought:
+        return ""
     if not isinstance(text, str):
-        raise Malformed("a choice without text")
+        why = f", it refuses: {message['refusal']}" if isinstance(message, Mapping) and message.get("refusal") else ""
+        what = "null" if text is None else f"a {type(text).__name__}"
+        raise Malformed(f"a choice without text: its content is {what}{why}")
     return text
+
+
+def _thought(choice: Mapping[str, Any]) -> str:
+    """The reasoning of a chat, as servers name it: `reasoning_content` (DeepSeek, vLLM, SGLang, llama.cpp) or
+    `reasoning` (OpenRouter, later vLLM)."""
+    message = choice.get("message")
+    if not isinstance(message, Mapping):
+        return ""
+    found = next((message[name] for name in ("reasoning_content", "reasoning") if message.get(name)), "")
+    if not isinstance(found, str):
+        raise Malformed(f"the reasoning of a choice is a {type(found).__name__}")
+    return found
 
 
 def _ids(found: Any) -> tuple[int, ...] | None:

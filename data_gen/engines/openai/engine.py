@@ -19,6 +19,7 @@ from data_gen.engines.openai.kinds import ServerTraits
 from data_gen.engines.openai.scoring import read_scores, scoring_body
 from data_gen.engines.openai.text import TextBridge
 from data_gen.errors import UserError
+from data_gen.marks import Mark
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +43,9 @@ class Dialogue:
 
 
 class OpenAIEngine:
-    """Samples from and scores with the model behind `transport`. `end_ids` end a solution, the tokenizer's eos among
-    them. `context` is the model's context in tokens. None: only the server knows it.
+    """Samples from and scores with the model behind `transport`. `end_ids` end a solution, and `end_id` (default: the
+    tokenizer's eos) is written behind one that comes as text. `think` is put around reasoning that a server gives
+    apart. `context` is the model's context in tokens. None: only the server knows it.
 
     `Sample.logprobs` is empty if the server gives none, or not one for every token. If the server draws all
     continuations of a request at once, they share the seed of the first. `seeded` becomes false when a request is
@@ -60,6 +62,8 @@ class OpenAIEngine:
         tokenizer: Any,
         *,
         end_ids: Collection[int],
+        end_id: int | None = None,
+        think: Mark | None = None,
         context: int | None = None,
     ) -> None:
         self.transport, self.usage = transport, Usage()
@@ -67,7 +71,8 @@ class OpenAIEngine:
         """Number of sampled prefixes that the server read as other ids than those recorded."""
         self.seeded = dialogue.seeds and dialogue.kind.seeded != "never"
         self._dialogue, self._end_ids, self._context = dialogue, end_ids, context
-        self._text = TextBridge(tokenizer, tokenizer.eos_token_id, keeps_stop=dialogue.kind.keeps_stop)
+        own = tokenizer.eos_token_id if end_id is None else end_id
+        self._text = TextBridge(tokenizer, own, end_ids, think=think, keeps_stop=dialogue.kind.keeps_stop)
 
     async def generate(self, request: Request) -> list[Sample]:
         """`len(request.seeds)` continuations in seed order. UserError if prefix and one token do not fit the

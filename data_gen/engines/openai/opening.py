@@ -19,6 +19,7 @@ from data_gen.engines.openai.kinds import KINDS
 from data_gen.engines.openai.server import ModelServer
 from data_gen.engines.openai.server_commands import serve_command, serve_environment
 from data_gen.errors import UserError
+from data_gen.marks import Mark
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,10 @@ class Speaker:
 
     tokenizer: Any
     end_ids: Collection[int]
+    end_id: int | None = None
+    """What is written behind a solution that comes as text. Default: the tokenizer's eos."""
+    think: Mark | None = None
+    """The Format's mark of thoughts."""
     context: int | None = None
     weights: Path | None = None
     """Its `from_pretrained` folder, if it is on this machine."""
@@ -63,7 +68,15 @@ def open_openai(config: OpenAIConfig, speaker: Speaker, *, log: Path, threads: i
             chat=speaker.chat,
             system=speaker.system,
         )
-        yield OpenAIEngine(transport, dialogue, speaker.tokenizer, end_ids=speaker.end_ids, context=speaker.context)
+        yield OpenAIEngine(
+            transport,
+            dialogue,
+            speaker.tokenizer,
+            end_ids=speaker.end_ids,
+            end_id=speaker.end_id,
+            think=speaker.think,
+            context=speaker.context,
+        )
 
 
 async def only_model(transport: Transport) -> str:

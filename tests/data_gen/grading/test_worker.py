@@ -34,17 +34,17 @@ def test_a_hanging_comparison_times_out_and_the_next_one_works(checker: Checker)
 
 def test_gold_that_hangs_or_is_garbled_is_not_read_and_is_asked_about_once(checker: Checker) -> None:
     assert [checker.reads(text) for text in (HANGS, "\\frac{1}{", "\\sqrt{2}")] == [False, False, True]
-    first = checker._process
+    first = checker.worker.process
     assert not checker.reads(HANGS)
-    assert checker._process is first
+    assert checker.worker.process is first
 
 
 def test_one_process_serves_many_comparisons() -> None:
     checker = Checker()
     checker.compare("\\sqrt{4}", "2")
-    first = checker._process
+    first = checker.worker.process
     checker.compare("\\sqrt{9}", "3")
-    assert first is not None and checker._process is first
+    assert first is not None and checker.worker.process is first
 
 
 @pytest.mark.parametrize("gone", [False, True])
@@ -52,10 +52,10 @@ def test_a_killed_worker_is_replaced_and_asked_again(gone: bool) -> None:
     """Whether it dies with the question or was dead before."""
     checker = Checker()
     checker.compare("\\sqrt{4}", "2")
-    assert checker._process is not None
-    checker._process.kill()
+    assert checker.worker.process is not None
+    checker.worker.process.kill()
     if gone:
-        checker._process.wait()
+        checker.worker.process.wait()
     assert checker.compare("\\sqrt{4}", "2") == RIGHT
 
 
@@ -73,13 +73,13 @@ def test_a_forked_child_gets_a_worker_of_its_own() -> None:
 import os, sys
 from data_gen.grading import checker
 right = checker.compare("\\\\sqrt{4}", "2")
-parents = checker._CHECKER._process.pid
+parents = checker._CHECKER.worker.process.pid
 child = os.fork()
 if child == 0:
-    ok = checker._CHECKER._process is None and checker.compare("\\\\sqrt{4}", "2") == right
-    os._exit(0 if ok and checker._CHECKER._process.pid != parents else 1)
+    ok = checker._CHECKER.worker.process is None and checker.compare("\\\\sqrt{4}", "2") == right
+    os._exit(0 if ok and checker._CHECKER.worker.process.pid != parents else 1)
 status = os.waitpid(child, 0)[1]
-ok = checker.compare("\\\\sqrt{9}", "3") == right and checker._CHECKER._process.pid == parents
+ok = checker.compare("\\\\sqrt{9}", "3") == right and checker._CHECKER.worker.process.pid == parents
 sys.exit(0 if ok and status == 0 else 1)
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
@@ -88,7 +88,7 @@ sys.exit(0 if ok and status == 0 else 1)
 def test_the_worker_ends_with_its_parent() -> None:
     program = (
         "import os; from data_gen.grading import checker; checker.compare('x', '2 x'); "
-        "print(checker._CHECKER._process.pid, flush=True);"
+        "print(checker._CHECKER.worker.process.pid, flush=True);"
         "os.kill(os.getpid(), 9)"
     )
     worker = int(subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=False).stdout)
@@ -102,7 +102,7 @@ def test_the_worker_ends_with_its_parent() -> None:
 def test_an_interrupted_question_does_not_leave_its_reply_to_the_next(
     checker: Checker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import data_gen.grading.checker as module
+    import data_gen.limited_worker as module
 
     checker = Checker()
     checker.compare("\\sqrt{4}", "2")
@@ -185,13 +185,13 @@ def test_an_evaluated_answer_that_loops_times_out_and_the_next_is_judged() -> No
 def test_an_unknown_generator_is_the_users_mistake_and_leaves_the_process_alive() -> None:
     checker = Checker()
     score_list(checker, "ABC")
-    first = checker._process
+    first = checker.worker.process
     with pytest.raises(
         UserError, match=r"task\.generator: reasoning-gym has no generator 'chain_summ'\. Did you mean 'chain_sum'\?"
     ):
         checker.score("chain_summ", "{}", {}, "1")
     assert score_list(checker, "ABC") == SCORED
-    assert checker._process is first
+    assert checker.worker.process is first
 
 
 def test_a_scorer_out_of_memory_is_not_a_wrong_answer() -> None:

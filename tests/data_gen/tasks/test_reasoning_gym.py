@@ -96,7 +96,7 @@ def test_the_gold_itself_needs_no_scorer(monkeypatch: pytest.MonkeyPatch) -> Non
     task = made("chain_sum", test=1)
     [problem] = task.problems("test")
     assert task.grade(problem, Answer(problem.gold)) == Grade(Verdict.CORRECT, "text")
-    assert checker._CHECKER._process is None
+    assert checker._CHECKER.worker.process is None
 
 
 def test_an_answer_that_hangs_the_scorer_is_wrong_and_the_next_is_judged(

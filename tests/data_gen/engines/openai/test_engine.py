@@ -300,8 +300,8 @@ def test_a_chat_goes_as_messages_and_cannot_be_continued_from_the_middle() -> No
             run(sampler, sampler.score((3,), [(4,)]))
 
 
-def test_a_chat_without_content_is_an_empty_answer() -> None:
-    with serving(always({"choices": [{"message": {"content": None}, "finish_reason": "stop"}]})) as server:
+def test_a_chat_with_an_empty_content_is_an_empty_answer() -> None:
+    with serving(always({"choices": [{"message": {"content": ""}, "finish_reason": "stop"}]})) as server:
         assert ask(engine(server, "openai", chat=True), ids_of("why"))[0].token_ids == (END,)
 
 

@@ -1,0 +1,111 @@
+"""Prompts of a Format for one tokenizer, and the tokens that end what the model answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from data_gen.control_tokens import ControlTokens, special_ids
+from data_gen.errors import UserError
+from data_gen.templates.frame import chat_frame, learned_turns, plain_frame
+from data_gen.templates.masks import Run, Runs
+
+if TYPE_CHECKING:
+    from data_gen.format import Format
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """`Ends(own=2, all=frozenset({2, 7}), written=frozenset({2}))`."""
+
+    own: int
+    """What ends a solution that is written for training."""
+    all: frozenset[int]
+    """What ends a sampled one."""
+    written: frozenset[int] = frozenset()
+    """Added tokens that the template writes before a question and behind an answer."""
+
+
+def find_ends(fmt: Format, tokenizer: Any, more: tuple[int, ...]) -> Ends:
+    """The ends of a Format's solutions. `more`: those of the generation config.
+
+    Raises:
+        UserError: If there is none, or the chat template ends a turn with a text that is no token.
+    """
+    known = [i for i in (tokenizer.eos_token_id, *more) if i is not None]
+    if fmt.model.template != "chat":
+        return _ends(tokenizer, known, known)
+    turns = learned_turns(fmt, tokenizer)
+    learned, between = _added(turns.end, tokenizer), _added(turns.between, tokenizer)
+    if not learned and turns.end.strip() and not any(end in turns.end for end in fmt.task.ends):
+        raise UserError(
+            f"The chat template of the tokenizer ends a turn with {turns.end!r}, which holds no token of its own, so "
+            "sampling could not stop there. Add it to the tokenizer as a token, name the text in `task.format.ends`, "
+            "or say `format: {template: plain}`."
+        )
+    # Where nothing ends the last turn, the token that opens the next one stops sampling; eos is trained.
+    found = _ends(tokenizer, [*learned[:1], *known], [*(learned or between)[:1], *known])
+    return Ends(found.own, found.all, frozenset({*learned[:1], *_added(turns.opening, tokenizer)}))
+
+
+def _ends(tokenizer: Any, trained: list[int], stopping: list[int]) -> Ends:
+    if not trained:
+        raise UserError(
+            "The tokenizer has no eos token, so no solution could end; set `eos_token` in its tokenizer_config.json, "
+            "or `eos_token_id` in generation_config.json."
+        )
+    if tokenizer.eos_token_id is None:
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(trained[0])
+    return Ends(trained[0], frozenset(stopping) | {trained[0]})
+
+
+def _added(text: str, tokenizer: Any) -> list[int]:
+    """The added tokens in a text, in order. White space (Gemma's line ends) is text."""
+    added = {i for i, token in tokenizer.added_tokens_decoder.items() if not token.content.isspace()}
+    return [i for i in tokenizer(text, add_special_tokens=False)["input_ids"] if i in added]
+
+
+class Prompts:
+    """Text and ids of prompts. What a template writes around a question is learned once."""
+
+    def __init__(self, fmt: Format, tokenizer: Any, ends: Ends) -> None:
+        kept = {tokenizer.convert_tokens_to_ids(fmt.model.step_token)} if fmt.model.step_token else set()
+        self.control = ControlTokens(tokenizer, (special_ids(tokenizer) | ends.all | ends.written) - kept)
+        self._format, self._tokenizer = fmt, tokenizer
+        chat, plain = fmt.model.template == "chat", fmt.model.template == "plain"
+        self.frame = chat_frame(fmt, tokenizer, self.control.texts) if chat else plain_frame(fmt)
+        # A chat template writes its own special tokens; a plain prompt gets those that the tokenizer puts in front.
+        self.in_front = in_front(tokenizer) if plain else ()
+
+    def text(self, question: str) -> str:
+        """The prompt of a question."""
+        return self._framed(self.frame.before, self._asked(question)).text
+
+    def ids(self, question: str) -> list[int]:
+        """Its token ids."""
+        return self._encoded(self._framed(self.frame.before, self._asked(question)))
+
+    def ids_to_answer(self, body: str) -> list[int]:
+        """Token ids of another text than a question, without examples."""
+        return self._encoded(self._framed(self.frame.bare, body))
+
+    def ids_of_rendered(self, prompt: str) -> list[int]:
+        """Token ids of a prompt's text. Control tokens that it holds are taken for the template's."""
+        return [*self.in_front, *self._tokenizer(prompt, add_special_tokens=False)["input_ids"]]
+
+    def _asked(self, question: str) -> str:
+        return self._format.task.prompt.replace("{question}", question)
+
+    def _framed(self, before: Runs, body: str) -> Runs:
+        return Runs((*before, Run(self.frame.stripped(body), False), *self.frame.after))
+
+    def _encoded(self, runs: Runs) -> list[int]:
+        return [*self.in_front, *self.control.encode(runs)]
+
+
+def in_front(tokenizer: Any) -> tuple[int, ...]:
+    """The special tokens (bos) that the tokenizer puts in front of a text. What it puts behind (eos) is left out, so
+    that a completion can follow."""
+    bare, full = tokenizer("a", add_special_tokens=False)["input_ids"], tokenizer("a")["input_ids"]
+    starts = (i for i in range(len(full) - len(bare) + 1) if full[i : i + len(bare)] == bare)
+    return tuple(full[: next(starts, 0)])
