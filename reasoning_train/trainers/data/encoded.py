@@ -53,9 +53,11 @@ class Encoded:
         return Encoded(self.rows + other.rows, self.dropped + other.dropped, other.first | self.first)
 
 
-def check_ids(
-    field_: str, ids: Sequence[int], vocabulary: int, refuse: Callable[[str, object, str], UserError]
-) -> None:
+Refuse = Callable[[str, object, str], UserError]
+"""(field, its value, what was expected) -> the error."""
+
+
+def check_ids(field_: str, ids: Sequence[int], vocabulary: int, refuse: Refuse) -> None:
     """Raise the error of `refuse` if there are no ids or some are outside the vocabulary."""
     if not ids:
         raise refuse(field_, ids, "at least one token: an empty one teaches nothing. Drop the row")

@@ -10,7 +10,7 @@ from data_gen.errors import UserError
 from data_gen.format import StepCodec
 from data_gen.records.labels import StepPair
 from reasoning_train.packing.rows import Row, Trace
-from reasoning_train.trainers.data.encoded import Encoded, check_ids, check_prompt, prompt_texts
+from reasoning_train.trainers.data.encoded import Encoded, Refuse, check_ids, check_prompt, prompt_texts
 
 
 def encode_pairs(
@@ -54,69 +54,80 @@ def _trace(prompt: tuple[int, ...], side: tuple[int, ...], weights: tuple[float,
 
 
 def _check(number: int, pair: StepPair, codec: StepCodec, vocabulary: int, compare: bool) -> None:
+    """UserError for a pair that cannot be trained on; its parts are checked in the order in which they depend on each
+    other."""
+
     def refuse(field: str, value: object, expected: str) -> UserError:
         return UserError(
             f"Pair {number} (problem {pair.problem_id!r}, rule {pair.rule!r}): {field} is {value!r}; expected "
             f"{expected}."
         )
 
-    sides = {"chosen_ids": pair.chosen_ids, "rejected_ids": pair.rejected_ids}
-    for field_, ids in ({"prompt_ids": pair.prompt_ids} | sides).items():
-        check_ids(field_, ids, vocabulary, refuse)
-    for field_, side in sides.items():
-        if pair.end_mark == "none" and side[-1] in codec.end_ids:
+    for name in ("prompt_ids", "chosen_ids", "rejected_ids"):
+        check_ids(name, getattr(pair, name), vocabulary, refuse)
+    _check_ends(pair, codec, refuse)
+    _check_numbers(pair, refuse)
+    _check_texts(pair, codec, refuse, step_token=compare)
+
+
+def _check_ends(pair: StepPair, codec: StepCodec, refuse: Refuse) -> None:
+    """Steps end without a stop token, whole solutions with one."""
+    for name in ("chosen_ids", "rejected_ids"):
+        last = getattr(pair, name)[-1]
+        if pair.end_mark == "none" and last in codec.end_ids:
             raise refuse(
-                field_,
-                side[-1],
+                name,
+                last,
                 "no stop token, as end_mark is 'none': a step must not teach the end. Set end_mark to 'eos' or drop it",
             )
-    if (
-        pair.granularity == "full"
-        and pair.end_mark == "eos"
-        and not codec.format.task.ends
-        and pair.chosen_ids[-1] not in codec.end_ids
-    ):
+    whole = pair.granularity == "full" and pair.end_mark == "eos" and not codec.format.task.ends
+    if whole and pair.chosen_ids[-1] not in codec.end_ids:
         raise refuse(
             "chosen_ids",
             pair.chosen_ids[-1],
             "a stop token last, as the side is a whole solution and end_mark is 'eos'",
         )
-    for field_, weights, side in (
-        ("chosen_weights", pair.chosen_weights, pair.chosen_ids),
-        ("rejected_weights", pair.rejected_weights, pair.rejected_ids),
-    ):
-        if weights and not (len(weights) == len(side) and max(weights) > 0 and all(map(math.isfinite, weights))):
-            raise refuse(field_, weights, f"{len(side)} finite numbers, one a token and not all 0, or none for all 1")
+
+
+def _check_numbers(pair: StepPair, refuse: Refuse) -> None:
+    """Weights, scores and references are finite, and the sides differ."""
+    for side in ("chosen", "rejected"):
+        weights, length = getattr(pair, f"{side}_weights"), len(getattr(pair, f"{side}_ids"))
+        if weights and not (len(weights) == length and max(weights) > 0 and all(map(math.isfinite, weights))):
+            expected = f"{length} finite numbers, one a token and not all 0, or none for all 1"
+            raise refuse(f"{side}_weights", weights, expected)
     if pair.chosen_ids == pair.rejected_ids:
         raise refuse("chosen", pair.chosen, "another text than `rejected`: equal sides teach nothing. Drop the row")
-    numbers = {
-        name: getattr(pair, name)
-        for name in ("score_chosen", "score_rejected", "weight", "reference_chosen", "reference_rejected")
-    }
-    for field_, said in numbers.items():
-        if said is not None and not (math.isfinite(said) and (field_ != "weight" or said >= 0)):
-            raise refuse(field_, said, "a finite number, not below 0" if field_ == "weight" else "a finite number")
+    for name in ("score_chosen", "score_rejected", "weight", "reference_chosen", "reference_rejected"):
+        said = getattr(pair, name)
+        if said is not None and not (math.isfinite(said) and (name != "weight" or said >= 0)):
+            raise refuse(name, said, "a finite number, not below 0" if name == "weight" else "a finite number")
     if not 0 <= pair.label_smoothing <= 0.5:
         raise refuse("label_smoothing", pair.label_smoothing, "a probability from 0 to 0.5")
+
+
+def _check_texts(pair: StepPair, codec: StepCodec, refuse: Refuse, *, step_token: bool) -> None:
+    """The prompt is the one with which the model is asked, texts are those of their ids, and with `step_token` both
+    sides end with the token at which the model is read."""
     if pair.question:
         mend = "Make the rows by stage `recode_pairs`"
         drawn = pair.prompt_ids[: pair.prompt_length]
         check_prompt(pair.problem_id, drawn, codec.prompt_ids(pair.question), codec, mend=mend)
-    if pair.prompt.strip() not in (texts := prompt_texts(pair.prompt_ids, codec, pair.prompt_length)):
+    if pair.prompt.strip() not in (texts := prompt_texts(pair.prompt_ids, codec)):
         raise refuse(
             "prompt",
             pair.prompt[:80],
             f"the text of prompt_ids, {texts[0][:80]!r}: the prefix is not a prefix of both sides",
         )
-    token = (
-        codec.tokenizer.convert_tokens_to_ids(codec.format.model.step_token) if codec.format.model.step_token else None
-    )
-    if compare and token is not None and {pair.chosen_ids[-1], pair.rejected_ids[-1]} != {token}:
+    last = (pair.chosen_ids[-1], pair.rejected_ids[-1])
+    written = codec.format.model.step_token
+    token = codec.tokenizer.convert_tokens_to_ids(written) if written else None
+    if step_token and token is not None and set(last) != {token}:
         raise refuse(
             "chosen_ids, rejected_ids",
-            (pair.chosen_ids[-1], pair.rejected_ids[-1]),
+            last,
             f"{token} last, the step token at which this model is read. Make the rows by stage `recode_pairs`",
         )
     for name, said, ids in (("chosen", pair.chosen, pair.chosen_ids), ("rejected", pair.rejected, pair.rejected_ids)):
-        if (text := codec.text_behind(pair.prefix_ids, ids)) != said:
+        if (text := codec.decode(ids)) != said:
             raise refuse(name, said[:80], f"the text of {name}_ids, {text[:80]!r}. Use the policy's tokenizer")
