@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
+from data_gen.models.generation import with_mended_generation
 from data_gen.models.rope import settle_rope
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def load_whole(auto: Any, weights: Path, *, lm_head: bool = True, **kwargs: Any)
         missing -= {name for name, weight in model.named_parameters(remove_duplicate=False) if id(weight) in unread}
     if missing:
         raise ValueError(f"{len(missing)} tensors of the model are in none of its files, {min(missing)!r} the first")
-    return settle_rope(model)
+    return with_mended_generation(settle_rope(model))
 
 
 def load_causal(weights: Path, *, lm_head: bool = True, **kwargs: Any) -> Any:
@@ -79,7 +80,7 @@ def load_causal(weights: Path, *, lm_head: bool = True, **kwargs: Any) -> Any:
         from peft import AutoPeftModelForCausalLM
 
         merged = AutoPeftModelForCausalLM.from_pretrained(weights, local_files_only=True, **kwargs).merge_and_unload()
-        return settle_rope(merged.requires_grad_(True))
+        return with_mended_generation(settle_rope(merged.requires_grad_(True)))
     from transformers import AutoModelForCausalLM
 
     if lm_head:

@@ -115,7 +115,25 @@ def model(config: ModelConfig, ctx: Context) -> None:
     point_to(weights, out)
     save_format(fmt, out)
     load_policy_text(out)  # fail here on missing or torn files, before later stages start
-    _self_check(AutoConfig.from_pretrained(base_of_adapter(weights), local_files_only=True), config)
+    base = base_of_adapter(weights)
+    _self_check(AutoConfig.from_pretrained(base, local_files_only=True), config)
+    _tell_generation(base)
+
+
+def _tell_generation(base: Path) -> None:
+    """Tell which settings of `generate` no published policy will have, since transformers would refuse to save them."""
+    from transformers import GenerationConfig
+
+    from data_gen.models.generation import mended
+
+    if (base / "generation_config.json").is_file():
+        _, dropped = mended(GenerationConfig.from_pretrained(base))
+        if dropped:
+            print(
+                f"model: published policies leave out {', '.join(dropped)} of generation_config.json, which contradict "
+                "its other fields: transformers would refuse to save them.",
+                flush=True,
+            )
 
 
 def _self_check(loaded: Any, config: ModelConfig) -> None:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from data_gen.errors import UserError
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import Context, Sizes, at_most, gate
+from reasoning_train.process.ranks import rank
 from reasoning_train.trainers.config import Optimising, Precision, Training
 from reasoning_train.trainers.deepspeed import deepspeed_config
+from reasoning_train.trainers.lora import with_adapters
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -61,17 +63,9 @@ def load_options(config: Optimising, name: str, deepspeed: str | None) -> dict[s
 def prepare(model: Any, config: Optimising) -> Any:
     """Add adapters and gradient checkpointing if the config asks for them."""
     if config.lora:
-        from peft import LoraConfig, get_peft_model
-
-        lora = config.lora
-        options = LoraConfig(
-            r=lora.r,
-            lora_alpha=lora.alpha,
-            lora_dropout=lora.dropout,
-            target_modules="all-linear",
-            task_type="CAUSAL_LM",
-        )
-        model = get_peft_model(model, options)
+        model, bare = with_adapters(model, config.lora)
+        if bare and rank() == 0:
+            print(f"lora: no adapters on {', '.join(bare)}", flush=True)
     if config.gradient_checkpointing:
         model.enable_input_require_grads()
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
