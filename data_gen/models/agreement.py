@@ -39,7 +39,7 @@ def kept_verdict(name: str, kind: Any, config: Any, compare: Callable[[Any], flo
 
 def _verdict(kind: Any, config: Any, compare: Callable[[Any], float]) -> str | None:
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), torch.autocast("cpu", enabled=False):
             difference = compare(settle_rope(twin(kind, config)))
     except UserError as error:
         return f"it cannot be run so ({error})"

@@ -15,8 +15,8 @@ from reasoning_train.trainers.deepspeed import zero_stage
 
 
 class Lora(BaseModel):
-    """Low-rank adapters on all linear layers, those of experts among them. `bits: 4` loads the base in 4 bits (QLoRA; needs a GPU and the extra
-    `qlora`)."""
+    """Low-rank adapters on all linear layers, those of experts among them. `bits: 4` loads the base in 4 bits (QLoRA;
+    needs a GPU and the extra `qlora`)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     r: int = 16
