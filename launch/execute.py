@@ -93,6 +93,8 @@ def _print_tables(plan: Plan, store: Store) -> None:
         for row in table["rows"]:
             shown.add_row(*map(str, row))
         console.print(shown)
+        for note in table.get("notes", ()):
+            console.print(note, markup=False, soft_wrap=True)
 
 
 def tables(plan: Plan, store: Store) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -5,8 +5,10 @@ A task is a frozen pydantic model. Its fields are its configuration in the recip
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
@@ -27,6 +29,23 @@ if TYPE_CHECKING:
     AnyMeasure = Measure
 else:
     AnyMeasure = MEASURES.union()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the problems of a split come from: a file, a split of a Hub dataset, a generator with its settings."""
+
+    source: str
+    """The path of a local file, or a text that is the same for the same source."""
+    split: str
+    """The split's own name at its source, e.g. `test` of a Hub dataset that serves as `train`."""
+    dealt: str = ""
+    """What deals the source to splits; empty if it is one split as a whole."""
+
+    def overlaps(self, other: Origin) -> bool:
+        """Whether both may have a problem in common: they share the source, and no one deal keeps them apart."""
+        apart = bool(self.dealt) and self.dealt == other.dealt and self.split != other.split
+        return self.source == other.source and not apart
 
 
 class Task(Piece, ABC):
@@ -55,6 +74,9 @@ class Task(Piece, ABC):
             )
         return self
 
+    templated: ClassVar[bool] = False
+    """True: its problems share long runs of words without being the same problem."""
+
     @property
     def instant(self) -> bool:
         """Whether a verdict takes microseconds, so that grading needs no thread."""
@@ -64,6 +86,13 @@ class Task(Piece, ABC):
     def disjoint_splits(self) -> bool:
         """True: splits cannot share a problem by construction."""
         return False
+
+    def origin(self, split: str) -> Origin:
+        """Where the problems of a split come from. Two splits that may share problems, under whatever names, must have
+        origins that overlap."""
+        settings = self.model_dump(mode="json", exclude={"format", "grader", "graders", "measures"})
+        deal, files = json.dumps(settings, sort_keys=True), list(self.files().values())
+        return Origin(str(files[0]) if len(files) == 1 else deal, split, deal)
 
     @abstractmethod
     def splits(self) -> dict[str, int | None]:

@@ -40,6 +40,7 @@ class Chain(Task):
     """Chains of additions and subtractions over named people. Difficulty is the number of steps."""
 
     version: ClassVar[int] = 1
+    templated: ClassVar[bool] = True
 
     grader: AnyGrader = Integer()
     """Plain integers. The symbolic checker would take long to reject an answer such as `4 = 45`."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import collections
 import functools
 import itertools
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -28,7 +29,7 @@ from data_gen.sources.hub import HubId
 from data_gen.sources.repeats import Asked, Repeats, Steps
 from data_gen.sources.rows import Row, RowSource, file_source, hub_source, length_of
 from data_gen.tasks import TASKS
-from data_gen.tasks.base import Task
+from data_gen.tasks.base import Origin, Task
 
 LOOKED_AT = 100
 """Number of rows of a file that are read when a recipe loads."""
@@ -123,6 +124,18 @@ class Jsonl(Task):
                 yield _placed(self._problem(row, place, part, number), split, more)
         if empty:
             raise UserError(f"{source.name}: the dataset is empty; expected at least one row.")
+
+    def origin(self, split: str) -> Origin:
+        """The split's file or Hub split; what deals it, if it is dealt."""
+        part = self._part_of(split)
+        where = self._parts()[part]
+        of_hub = f"{self.hub}@{self.revision} {self.subset or ''} {where}"
+        source = str(where) if isinstance(where, Path) else of_hub
+        if split not in self.split:
+            return Origin(source, where if isinstance(where, str) else split)
+        deal = self.model_dump(mode="json", include={"split", "seed"})
+        deal |= self.fields.model_dump(include={"question", "choices", "group"})
+        return Origin(source, split, json.dumps(deal))
 
     def left_out(self, split: str) -> dict[str, int]:
         """Rows that repeat a question of the split: `repeated`, or `other_answer` where they contradict the first one;

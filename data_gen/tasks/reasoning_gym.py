@@ -56,6 +56,7 @@ class ReasoningGym(Task):
     """
 
     version: ClassVar[int] = 1
+    templated: ClassVar[bool] = True
 
     generator: str
     """A dataset name of reasoning-gym, such as `chain_sum`."""

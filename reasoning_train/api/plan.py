@@ -37,6 +37,10 @@ class StageNode:
     """In rounds after the first: the node whose decision may turn this one into a pass-through."""
     previous: str | None = None
     """The node of the previous round that a pass-through points to."""
+    notes: tuple[str, ...] = ()
+    """What tables, verdicts and cards say of the artifact: evaluated problems that it learned from, and why."""
+    learned_from: tuple[str, ...] = ()
+    """Of a table: the nodes whose problems trained, labelled, calibrated or chose what it measures."""
     origin: str = ""
     """Where the recipe defines the stage, `file:line`."""
 

@@ -194,6 +194,11 @@ class Made(Protocol):
         their inputs (`carries`)."""
 
 
+Learns = Literal["trains", "labels", "calibrates", "chooses"]
+"""What a stage does with the problems behind its inputs: it trains on them, makes training data of them, fits a
+calibration to them, or chooses by them."""
+
+
 @dataclass(slots=True, kw_only=True)
 class StageDef:
     """A registered stage. `run` is its function; `finish` sets the function that runs once over the merged rows."""
@@ -219,6 +224,11 @@ class StageDef:
     carries: str | None
     """The field whose rows or model the main output passes on, perhaps filtered or with more columns, but with no new
     ones."""
+    learns: Learns | None
+    """How what it makes depends on the problems that its inputs descend from. None: it only reads, measures or passes
+    on. Evaluated problems must not reach a stage that learns."""
+    avoids: tuple[str, ...]
+    """Fields whose problems its outputs do not descend from, since the stage keeps away from them."""
     always: tuple[type[Piece], ...]
     """Pieces that the stage uses whatever its config says, e.g. `(Majority,)`. Their versions enter its key."""
     after: Callable[[Any, Any, Iterable[dict[str, Any]]], None] | None = field(default=None)
@@ -308,10 +318,12 @@ def stage(
     distributed: bool = False,
     scores: bool = False,
     carries: str | None = None,
+    learns: Learns | None = None,
+    avoids: Sequence[str] = (),
     always: Sequence[type[Piece]] = (),
 ) -> Callable[[Callable[[Any, Any], None]], StageDef]:
     """Register a stage; the config model is read from the function's first annotation. `carries` is by default the
-    field of a `KindOf` output."""
+    field of a `KindOf` output; a `distributed` stage is a trainer and `learns`."""
 
     def enter(function: Callable[[Any, Any], None]) -> StageDef:
         """The stage of a function, registered."""
@@ -331,6 +343,8 @@ def stage(
             distributed=distributed,
             scores=scores,
             carries=carries or same_kind,
+            learns=learns or ("trains" if distributed else None),
+            avoids=tuple(avoids),
             always=tuple(always),
         )
         return STAGES.register(name)(made)

@@ -29,6 +29,8 @@ class Draft:
     seed: Any = None
     """The seed as written; see `seeds.stage_seed`."""
     resources: Mapping[str, Any] = field(default_factory=dict)
+    allow_test: str | None = None
+    """Why it may learn from evaluated problems."""
     scope: Scope = OUTSIDE
     implicit: bool = False
     """True: its config comes from `model:` or `task:`, not from `written`."""
@@ -89,5 +91,6 @@ def _draft(name: str, path: str, stage: Stage, **more: Any) -> Draft:
         written=dict(stage.model_extra or {}),
         seed=stage.seed.model_dump() if isinstance(stage.seed, MixedSeed) else stage.seed,
         resources=resources,
+        allow_test=stage.allow_test,
         **more,
     )

@@ -20,6 +20,7 @@ from reasoning_train.recipe.files import LeafFiles, path_fields
 from reasoning_train.recipe.formats import Edge, Formats
 from reasoning_train.recipe.keys import node_key
 from reasoning_train.recipe.kinds import wanted
+from reasoning_train.recipe.lineage import Lineage
 from reasoning_train.recipe.made import MadeStages
 from reasoning_train.recipe.order import map_refs, refs_in
 from reasoning_train.recipe.resolver.implicit import UNKNOWN
@@ -52,6 +53,7 @@ class Graph:
         self._configs: dict[str, BaseModel] = {}
         self._made_stages = MadeStages(self.nodes, self._stages, self._configs)
         self._formats = Formats()
+        self._drafts: dict[str, Draft] = {}
 
     def add(self, draft: Draft) -> None:
         """Check a draft under every seed and make its nodes: one if all seeds agree, else one per seed, `NAME@SEED`."""
@@ -69,9 +71,21 @@ class Graph:
                 self._names[draft.name, meant] = name
             if it and name not in self.nodes:
                 self.nodes[name] = replace(it.node, name=name)
+                self._drafts[name] = draft
                 self._configs[name] = it.config
                 self._formats.enter(name, draft.uses, it.node.config)
                 self._formats.inherit(name, draft.path, it.edges, self._problems)
+
+    def trace(self, reason: str | None) -> None:
+        """Note a problem for every stage that learns from evaluated problems without a reason, and enter into the
+        nodes what they learned from. `reason`: that of the whole recipe. Only for a graph without problems."""
+        allowed = {name: draft.allow_test or reason for name, draft in self._drafts.items()}
+        self.nodes, leaks = Lineage(self.nodes, self._stages, self._configs).trace(allowed)
+        for leak in leaks:
+            self._problems.add(
+                join(self._drafts[leak.node].path, leak.field),
+                f"{leak.node!r} {leak.message}. Use other problems, or say why it is right here: `allow_test: REASON`.",
+            )
 
     def _definition(self, draft: Draft) -> StageDef | None:
         try:

@@ -60,6 +60,8 @@ def _plan(recipe: Recipe, document: Document, path: Path, problems: Problems) ->
             f"runs are kept in a folder of this name, so it has no '/' and does not begin with '.'; got {name!r}.",
         )
     problems.raise_if_any()
+    graph.trace(recipe.allow_test)
+    problems.raise_if_any()
     return Plan(name=name, path=str(path), nodes=graph.nodes, resolved=document.value, origins=document.origins)
 
 

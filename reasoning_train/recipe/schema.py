@@ -62,6 +62,9 @@ class Stage(BaseModel):
     """Default: the recipe's seed, mixed with the round from round 2 on. `{mix: VALUE}` mixes a value into the recipe's
     seed. A number is the seed itself, the same under every seed of the recipe and in every round."""
     resources: Resources = Resources()
+    allow_test: str | None = Field(None, min_length=1)
+    """Why this stage may learn from problems that are evaluated: of a split named test, or measured by a claim. Tables,
+    claims and the report repeat it. It is no part of the key."""
     grid: dict[str, list[Any] | dict[str, Any]] = {}
     """Repeats the stage over the values of its fields: `{epochs: [1, 2]}`, `{search.simulations: [8, 16]}`. Values
     other than text and numbers need names: `{data: {few: "${stages.a}", many: "${stages.b}"}}`. A parameter that the
@@ -146,6 +149,8 @@ class Recipe(_Part):
     """Default: 0."""
     seeds: list[Annotated[int, Field(ge=0)]] | None = Field(None, min_length=1)
     """Repeats the graph for each seed; replaces `seed`."""
+    allow_test: str | None = Field(None, min_length=1)
+    """Why every stage may learn from problems that are evaluated; a stage may have a reason of its own."""
     include: list[str] = []
     """Files whose fields this recipe starts from. Paths are relative to the recipe, the current folder or the installed
     checkout."""

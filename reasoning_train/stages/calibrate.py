@@ -35,7 +35,7 @@ class CalibrateConfig(StageConfig):
     """Minimum number of solutions with a verdict; both right and wrong ones are needed."""
 
 
-@stage("calibrate", version=2, outputs={"verifier": "verifier"}, seeded=False, scores=True)
+@stage("calibrate", version=2, outputs={"verifier": "verifier"}, seeded=False, scores=True, learns="calibrates")
 def calibrate(config: CalibrateConfig, ctx: Context) -> None:
     """Fit on the head's raw scores of whole solutions. The activation becomes a sigmoid or an isotonic curve, and the
     scale becomes p."""

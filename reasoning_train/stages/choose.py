@@ -47,7 +47,7 @@ class ChooseConfig(StageConfig):
         return (self.table, name) if isinstance(self.table, Ref) else (self.table[name], self.row)
 
 
-@stage("choose", version=1, outputs={"model": KindOf("policies")}, seeded=False, heavy=False)
+@stage("choose", version=1, outputs={"model": KindOf("policies")}, seeded=False, heavy=False, learns="chooses")
 def choose(config: ChooseConfig, ctx: Context) -> None:
     """Publish the chosen model again. Files are hard links if the file system supports them, so they take no space."""
     from reasoning_train.evaluation.dev_value import dev_value

@@ -5,13 +5,13 @@ It works on problems before anything is sampled, so no compute is spent on dropp
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from data_gen.overlap import N, keys_of
 from data_gen.records.problem import Problem
 from reasoning_train.api.refs import OutputKind, ProblemsRef, Ref
 from reasoning_train.api.stage import Context, Input, Made, StageConfig, gate, rows_of, stage
@@ -29,12 +29,25 @@ class DecontaminateConfig(StageConfig):
     against: list[Annotated[Ref, OutputKind("problems", same_format=False)]] = Field(min_length=1)
     """Evaluation sets of any task; only their questions are read."""
     match: Literal["ngram", "exact"] = "ngram"
-    n: int = Field(13, ge=4)
-    """Words in a run. A shorter question must match as a whole."""
+    n: int = Field(N, ge=4)
+    """Words in a run; in scripts without spaces, characters. A shorter question must match as a whole."""
     policy: Literal["drop", "report"] = "drop"
 
+    @property
+    def words(self) -> int | None:
+        """Words that overlapping questions share in a row; None: they are the same as a whole."""
+        return self.n if self.match == "ngram" else None
 
-@stage("decontaminate", version=1, outputs={"data": "problems"}, seeded=False, heavy=False, carries="problems")
+
+@stage(
+    "decontaminate",
+    version=2,
+    outputs={"data": "problems"},
+    seeded=False,
+    heavy=False,
+    carries="problems",
+    avoids=["against"],
+)
 def decontaminate(config: DecontaminateConfig, ctx: Context) -> None:
     """Write the clean problems; the metrics have the hits per evaluation set."""
     source, out = ctx.input(config.problems), ctx.output("data")
@@ -42,7 +55,7 @@ def decontaminate(config: DecontaminateConfig, ctx: Context) -> None:
     if config.match == "exact":
         _require_disjoint(sets)
     known = {
-        name: {key for p in read_problems(held_out) for key in _keys(p.question, config)}
+        name: {key for p in read_problems(held_out) for key in keys_of(p.question, config.words)}
         for name, held_out in sets.items()
     }
     rows = write_rows(
@@ -81,28 +94,13 @@ def _require_disjoint(sets: dict[str, Input]) -> None:
         )
 
 
-def words(text: str) -> list[str]:
-    """Lower-case words and numbers; everything else is dropped."""
-    return re.findall(r"[^\W_]+", text.lower())
-
-
-def grams(text: str, n: int) -> set[str]:
-    """Runs of n normalised words; the whole text if it is shorter."""
-    tokens = words(text)
-    return {" ".join(tokens[i : i + n]) for i in range(max(1, len(tokens) - n + 1))}
-
-
-def _keys(text: str, config: DecontaminateConfig) -> set[str]:
-    return {" ".join(words(text))} if config.match == "exact" else grams(text, config.n)
-
-
 def _clean(
     rows: Iterator[Problem], known: dict[str, set[str]], config: DecontaminateConfig, ctx: Context
 ) -> Iterator[Problem]:
     hits: Counter[str] = Counter()
     for row in rows:
         ctx.count("in")
-        own = _keys(row.question, config)
+        own = keys_of(row.question, config.words)
         found = [name for name, keys in known.items() if not own.isdisjoint(keys)]
         hits.update(found)
         if found and config.policy == "drop":

@@ -43,7 +43,16 @@ class ReferenceConfig(StageConfig):
         return SCORED
 
 
-@stage("reference", version=1, outputs={"data": "pairs"}, unit="problem", seeded=False, scores=True, carries="pairs")
+@stage(
+    "reference",
+    version=1,
+    outputs={"data": "pairs"},
+    unit="problem",
+    seeded=False,
+    scores=True,
+    carries="pairs",
+    learns="labels",
+)
 def reference(config: ReferenceConfig, ctx: Context) -> None:
     """Pairs of one problem go through the model together, and their shared prefix only once. Pairs longer than the
     context are counted and dropped."""

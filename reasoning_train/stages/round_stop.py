@@ -28,7 +28,7 @@ class RoundStopConfig(StageConfig):
     min_gain: float = Field(0.0, ge=0)
 
 
-@stage("round_stop", version=2, outputs={"decision": "decision"}, seeded=False, heavy=False)
+@stage("round_stop", version=2, outputs={"decision": "decision"}, seeded=False, heavy=False, learns="chooses")
 def round_stop(config: RoundStopConfig, ctx: Context) -> None:
     """Write decision.json: `{"stop": true, "values": {"1": 0.41, "2": 0.52, "3": 0.51}}`."""
     from reasoning_train.evaluation.dev_value import dev_value

@@ -33,7 +33,7 @@ class SftPathsConfig(StageConfig):
     """Minimum number of right rows."""
 
 
-@stage("sft_paths", version=1, outputs={"data": "solutions"})
+@stage("sft_paths", version=1, outputs={"data": "solutions"}, learns="labels")
 def sft_paths(config: SftPathsConfig, ctx: Context) -> None:
     """Stream problem by problem; only counts stay in memory."""
     from reasoning_train.trainers.data.label_counts import Histogram

@@ -51,7 +51,16 @@ class SoftenConfig(StageConfig):
         return SCORED
 
 
-@stage("soften", version=1, outputs={"data": "solutions"}, unit="problem", seeded=False, scores=True, carries="data")
+@stage(
+    "soften",
+    version=1,
+    outputs={"data": "solutions"},
+    unit="problem",
+    seeded=False,
+    scores=True,
+    carries="data",
+    learns="labels",
+)
 def soften(config: SoftenConfig, ctx: Context) -> None:
     """Solutions of one problem go through the teacher together, and their shared prefix only once. Solutions longer
     than the context are counted and dropped."""

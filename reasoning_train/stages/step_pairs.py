@@ -45,7 +45,7 @@ class StepPairsConfig(StageConfig):
         return self
 
 
-@stage("step_pairs", version=1, outputs={"data": "pairs"})
+@stage("step_pairs", version=1, outputs={"data": "pairs"}, learns="labels")
 def step_pairs(config: StepPairsConfig, ctx: Context) -> None:
     """Stream tree by tree; only counts stay in memory."""
     from reasoning_train.trainers.data.label_counts import Histogram

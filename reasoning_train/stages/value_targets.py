@@ -58,7 +58,7 @@ class ValueTargetsConfig(StageConfig):
         return self
 
 
-@stage("value_targets", version=1, outputs={"data": "value_targets"})
+@stage("value_targets", version=1, outputs={"data": "value_targets"}, learns="labels")
 def value_targets(config: ValueTargetsConfig, ctx: Context) -> None:
     """Stream problem by problem; only counts stay in memory."""
     from reasoning_train.trainers.data.label_counts import Histogram, gate_classes

@@ -45,8 +45,15 @@ def _body(manifest: Mapping[str, Any]) -> str:
         f"Made by stage `{manifest['node']}` of recipe `{manifest['recipe']}` (reasoning_train "
         f"{manifest['code']['version']}), "
         f"seed {manifest['seed']}. `manifest.json` has the details.\n\n"
+        f"{_notes(manifest)}"
         f"## Outputs\n\n{outputs}\n\n## Made from\n\n{made_from}\n\n## Configuration\n\n```yaml\n{config}\n```\n"
     )
+
+
+def _notes(manifest: Mapping[str, Any]) -> str:
+    """A section with what was learned from evaluated problems; empty if nothing was."""
+    lines = "\n".join(f"- {note}" for note in manifest.get("notes", ()))
+    return f"## Learned from evaluated problems\n\n{lines}\n\n" if lines else ""
 
 
 def _output_line(output: Mapping[str, Any]) -> str:

@@ -44,7 +44,8 @@ def _fields(record: Any) -> dict[str, Any]:
 def _node(data: Mapping[str, Any]) -> StageNode:
     decoded = {"config": _decode(data["config"]), "asked": _decode(data["asked"])}
     pieces = {place: (name, version) for place, (name, version) in data["pieces"].items()}
-    return StageNode(**{**data, **decoded, "pieces": pieces, "inputs": tuple(data["inputs"])})
+    names = {name: tuple(data.get(name, ())) for name in ("inputs", "notes", "learned_from")}
+    return StageNode(**{**data, **decoded, **names, "pieces": pieces})
 
 
 def _encode(value: Any) -> Any:

@@ -27,6 +27,7 @@ from reasoning_train.store.partial import Attempts, Partial, open_partial
 from reasoning_train.store.rows import CorruptRows, Rows, write_rows
 from reasoning_train.store.store import Store, dependencies
 from reasoning_train.worker.context import Report, WorkerContext
+from reasoning_train.worker.overlap import notes_of, overlaps
 
 Outcome = Literal["cached", "recorded", "passed", "ran"]
 WHOLE = (0, 1)
@@ -204,8 +205,22 @@ class _Work:
             )
         outputs = {name: describe_output(out / name, kind) for name, kind in self._kinds().items()}
         manifest = {**describe_node(self.node, self.plan), **self._made(index), "outputs": outputs}
+        self._note(manifest, {described["kind"] for described in outputs.values()})
         _close_folder(out, manifest, self.partial.history())
         self.store.publish(self.node, out)
+
+    def _note(self, manifest: dict[str, Any], kinds: set[str]) -> None:
+        """Enter what the artifact and its table say of evaluated problems that were learned from."""
+        notes, metrics = list(self.node.notes), manifest["metrics"]
+        if "table" in kinds:
+            metrics["overlap"] = overlaps(self.plan, self.node, self.store)
+            notes += notes_of(metrics["overlap"])
+        if "verdict" in kinds:  # a claim repeats what its tables say
+            tables = [self.store.open(self.plan.nodes[name]).manifest for name in self.node.inputs]
+            notes += [note for table in tables for note in table.get("notes", ())]
+        manifest["notes"] = list(dict.fromkeys(notes))
+        if manifest["notes"] and "table" in metrics:
+            metrics["table"]["notes"] = manifest["notes"]
 
     def _kinds(self) -> dict[str, str]:
         return self.stage.kinds(self.config, lambda ref: self.ctx.input(ref).kind)

@@ -62,9 +62,21 @@ class StageView:
         return [self.table, *self.manifest["metrics"].get("by", [])] if self.table else []
 
     @property
+    def overlap(self) -> list[str]:
+        """How many of a table's problems overlap, as texts, with each set that was learned from."""
+        found = self.manifest.get("metrics", {}).get("overlap", [])
+        return [f"{one['evaluated']} with {one['learned_from']}: {_overlapping(one)}" for one in found]
+
+    @property
     def labels(self) -> tuple[str, str] | None:
         """(title, svg) of the histogram of the stage's labels."""
         return labels_view(self.manifest)
+
+
+def _overlapping(one: Mapping[str, Any]) -> str:
+    if one["overlapping"] is None:
+        return "not checked, since the problems that were learned from are in the store no more"
+    return f"{one['overlapping']} of {one['problems']} ({one['by']})"
 
 
 def run_views(plan: Plan, state: Mapping[str, Any], store: Store) -> list[StageView]:

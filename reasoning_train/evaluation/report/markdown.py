@@ -48,7 +48,9 @@ def run_figures(views: list[StageView], state: dict[str, Any]) -> str:
 def markdown_table(table: dict[str, Any]) -> str:
     """A table of strings as GitHub Markdown."""
     rows = [table["columns"], ["---"] * len(table["columns"]), *table["rows"]]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows) + "\n"
+    notes = "".join(f"\nNote: {note}.\n" for note in table.get("notes", ()))
+    lines = ("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)
+    return "\n".join(lines) + "\n" + notes
 
 
 def _line(view: StageView) -> str:

@@ -117,14 +117,14 @@ def draw(config: DrawConfig, ctx: Context) -> None:
 
 @TASKS.register("k_task")
 class KitchenTask(Task):
-    """Two splits and perhaps a file."""
+    """Three splits and perhaps a file."""
 
     steps: int = 3
     path: Path | None = None
     open_text: bool = False
 
     def splits(self) -> dict[str, int | None]:
-        return {"train": 2, "test": 1}
+        return {"train": 2, "dev": 1, "test": 1}
 
     def problems(self, split: str) -> Iterator[Problem]:
         yield from ()

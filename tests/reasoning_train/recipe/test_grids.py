@@ -27,7 +27,7 @@ GROUP = """
         stages:
           sample: {uses: k_sample, policy: "${stages.base}", problems: "${task.train}", n: "${grid.n}"}
           tuned: {uses: k_train, policy: "${stages.base}", data: "${stages.sample}", label: "with ${grid.n}"}
-          dev: {uses: k_evaluate, policies: {tuned: "${stages.tuned}"}, problems: "${task.test}"}
+          dev: {uses: k_evaluate, policies: {tuned: "${stages.tuned}"}, problems: "${task.dev}"}
         choose: {policy: tuned, table: "${stages.dev}"}
 """
 
@@ -96,7 +96,7 @@ def test_with_seeds(tmp_path: Path) -> None:
 
 def test_choose_takes_one_of_all(tmp_path: Path) -> None:
     more = (
-        '      dev: {uses: k_evaluate, policies: "${stages.tuned}", problems: "${task.test}"}\n'
+        '      dev: {uses: k_evaluate, policies: "${stages.tuned}", problems: "${task.dev}"}\n'
         '      best: {uses: choose, policies: "${stages.tuned}", table: "${stages.dev}"}\n'
     )
     nodes = load(tmp_path, GRID + more, "stages.eval.policies={best: '${stages.best}'}").nodes
@@ -117,7 +117,7 @@ def test_in_rounds(tmp_path: Path) -> None:
         start: {picked: "${stages.base}"}
         stages:
           tuned: {uses: k_train, policy: "${previous.picked}", data: "${task.train}", grid: {rate: [0.1, 0.2]}}
-          dev: {uses: k_evaluate, policies: "${stages.tuned}", problems: "${task.test}"}
+          dev: {uses: k_evaluate, policies: "${stages.tuned}", problems: "${task.dev}"}
           picked: {uses: choose, policies: "${stages.tuned}", table: "${stages.dev}"}
           again: {uses: k_train, policy: "${stages.tuned[rate=0.2]}", data: "${task.train}"}
     """

@@ -81,11 +81,11 @@ def test_wrong_seeds(tmp_path: Path, seed: str, message: str) -> None:
 def test_first_changes_round_1_only(tmp_path: Path) -> None:
     sets = (
         "rounds.grow.first={tuned: {policy: '${model}', until: {greedy: 0.9}}}",
-        "rounds.grow.stages.tuned.until={problems: '${task.test}'}",
+        "rounds.grow.stages.tuned.until={problems: '${task.dev}'}",
     )
     nodes = load(tmp_path, ROUNDS, *sets).nodes
     until = [nodes[f"rounds.grow.{k}.tuned"].config["until"] for k in (1, 2, 3)]
-    assert until == [{"greedy": 0.9 if k == 1 else 0.5, "problems": Ref("task.test")} for k in (1, 2, 3)]
+    assert until == [{"greedy": 0.9 if k == 1 else 0.5, "problems": Ref("task.dev")} for k in (1, 2, 3)]
     policies = [nodes[f"rounds.grow.{k}.tuned"].config["policy"] for k in (1, 2, 3)]
     assert policies == [Ref("model"), Ref("rounds.grow.1.tuned"), Ref("rounds.grow.2.tuned")]
 

@@ -17,7 +17,7 @@ ROUNDS = """
     task: {uses: k_task}
     stages:
       base: {uses: k_train, policy: "${model}", data: "${task.train.gold}"}
-      base_dev: {uses: k_evaluate, policies: {base: "${stages.base}"}, problems: "${task.test}"}
+      base_dev: {uses: k_evaluate, policies: {base: "${stages.base}"}, problems: "${task.dev}"}
       eval: {uses: k_evaluate, policies: {best: "${rounds.grow.best}", last: "${rounds.grow.last}"},
         problems: "${task.test}"}
     rounds:
@@ -28,7 +28,7 @@ ROUNDS = """
         stages:
           sample: {uses: k_sample, policy: "${previous.tuned}", problems: "${task.train}", seed: "${round}"}
           tuned: {uses: k_train, policy: "${init}", data: "${stages.sample}"}
-          dev: {uses: k_evaluate, policies: {tuned: "${stages.tuned}"}, problems: "${task.test}"}
+          dev: {uses: k_evaluate, policies: {tuned: "${stages.tuned}"}, problems: "${task.dev}"}
         stop: {table: "${stages.dev}", metric: accuracy, min_gain: 0.01}
 """
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from data_gen.overlap import grams, words
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import GateError
-from reasoning_train.stages.decontaminate import grams, words
 from reasoning_train.store.store import Artifact
 from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of
 
