@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     check(plan, store, cluster, requests, estimates)
     absent = missing(arguments, cluster)
     if not arguments.dry_run:
-        for line in absent:
+        for line in [*absent, *_not_passed_on()]:
             print(line, file=sys.stderr)
         done = submit(plan, store, cluster, requests, str(arguments.cluster.absolute()))
         if arguments.json:
@@ -112,6 +112,16 @@ def missing(arguments: argparse.Namespace, cluster: Cluster) -> list[str]:
     sets = "".join(f" --set {shlex.quote(text)}" for text in arguments.overrides)
     where = f"HF_HOME={shlex.quote(home)} " if home else ""
     return [*lines, f"bring it with `{where}reasoning-train fetch {arguments.recipe}{sets}`"] if lines else []
+
+
+def _not_passed_on() -> list[str]:
+    """A line about options of the shell that jobs do not get."""
+    from launch.slurm.scheduler import unused_options
+
+    names = unused_options(os.environ)
+    return (
+        [f"not passed on: {', '.join(names)}. Jobs ask for what the profile says; see its `sbatch`."] if names else []
+    )
 
 
 def _print_table(plan: Plan, done: Submission) -> None:

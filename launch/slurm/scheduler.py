@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import getpass
+import os
 import shutil
 import subprocess
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_gen.errors import UserError
 
 WAIT_S = 60
+_OPTIONS = ("SBATCH_", "SLURM_", "SRUN_")
+"""Beginnings of the variables from which SLURM's commands take options."""
+_KEPT = frozenset(("SLURM_CONF", "SLURM_JWT"))
+"""Where the controller is, and who asks."""
 ACTIVE = frozenset(
     (
         "PENDING",
@@ -55,8 +60,26 @@ def require() -> None:
 
 
 def submit(script: Path, options: Sequence[str]) -> str:
-    """Submit a script and return the job's number. UserError with sbatch's message."""
-    return _run(["sbatch", "--parsable", *options, str(script)]).strip().partition(";")[0]
+    """Submit a script and return the job's number. UserError with sbatch's message.
+
+    The job gets the environment without the options of the shell that submits (`clean`): a shell inside an allocation
+    has the cores, the memory and the number of that allocation, and `srun` in the job would take them for its own.
+    """
+    return _run(["sbatch", "--parsable", *options, str(script)], clean(os.environ)).strip().partition(";")[0]
+
+
+def clean(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that give SLURM no options.
+
+    >>> clean({"PATH": "/bin", "SLURM_CONF": "/etc/slurm.conf", "SLURM_CPU_BIND": "quiet", "SBATCH_TIMELIMIT": "5"})
+    {'PATH': '/bin', 'SLURM_CONF': '/etc/slurm.conf'}
+    """
+    return {name: value for name, value in environment.items() if name in _KEPT or not name.startswith(_OPTIONS)}
+
+
+def unused_options(environment: Mapping[str, str]) -> list[str]:
+    """Names of the variables with options for `sbatch`, which jobs do not get: a profile says all that they ask for."""
+    return sorted(name for name in environment if name.startswith("SBATCH_"))
 
 
 def max_array() -> int:
@@ -101,9 +124,11 @@ def ended(jobs: Collection[str]) -> list[JobState]:
     return [JobState(job, state.partition(" ")[0], *rest) for job, state, *rest in (line.split("|") for line in lines)]
 
 
-def _run(command: list[str]) -> str:
+def _run(command: list[str], environment: Mapping[str, str] | None = None) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WAIT_S)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=WAIT_S, env=environment and dict(environment)
+        )
     except FileNotFoundError:
         raise UserError(f"`{command[0]}` was not found; SLURM's commands must be on the PATH.") from None
     except subprocess.TimeoutExpired:
