@@ -20,6 +20,9 @@ RESAMPLES = 10_000
 CHUNK = 500
 """Number of resamples held at a time."""
 LEVEL = 0.95
+_TINY = 1e-9
+"""Least share of the greatest variance, so that numbers which are all equal count as many problems and not as
+infinitely many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,9 @@ class Estimate:
         return f"{scale * self.value:{sign}.1f} [{scale * self.low:{sign}.1f}, {scale * self.high:{sign}.1f}]"
 
 
+_NOTHING = Estimate(0.0, 0.0, 0.0)
+
+
 def interval(values: np.ndarray, bounds: Bounds | None = None, *, resamples: int = RESAMPLES) -> Estimate:
     """Mean and interval of one metric. values [P], or [S, P] for several seeds; see `intervals`."""
     values = np.asarray(values, dtype=float)
@@ -73,8 +79,9 @@ def intervals(
 
     One seed: the bootstrap over problems. Several seeds: the wider of the bootstrap over seeds and problems and a t
     interval over the seeds' means. The bootstrap alone is too narrow with few seeds that differ much (it covers .85
-    with five). The t interval alone ignores that all seeds use the same problems. If all values are equal, both have
-    width 0, and a bounded metric gets Wilson's interval.
+    with five). The t interval alone ignores that all seeds use the same problems. Near its bounds a metric varies
+    little or not at all in the sample, and both are too narrow: a bounded metric gets at least the score interval of
+    `score_interval`, so that one error in a hundred is no more certain than none.
     """
     values = np.asarray(values, dtype=float)
     found = crossed_bootstrap(values, seed, resamples)
@@ -122,6 +129,45 @@ def wilson(value: float, problems: int, bounds: Bounds) -> Estimate:
     return Estimate(value, value - share * (value - least), value + share * (greatest - value))
 
 
+def score_interval(values: np.ndarray, bounds: Bounds) -> Estimate:
+    """The interval of a bounded metric from score intervals, which stay valid where the sample hardly varies. values
+    [P]: one per problem, the mean over seeds.
+
+    The part of the values above 0 and the part below it are shares of the bounds, each with Wilson's interval; their
+    difference has Newcombe's (1998, Statistics in Medicine 17, method 10, the paired differences written as shares of
+    problems that gain and that lose). It is never narrower than `wilson`, that is, than what unseen problems could
+    change.
+
+    >>> score_interval(np.array([1.0] * 99 + [0.0]), (0, 1)).percent()
+    '99.0 [94.6, 99.8]'
+    """
+    value, unseen = float(values.mean()), wilson(float(values.mean()), len(values), bounds)
+    if values.min() == values.max():
+        return unseen
+    least, greatest = min(bounds[0], 0.0), max(bounds[1], 0.0)
+    above = _wilson_of_shares(values.clip(min=0) / greatest) if greatest > 0 else _NOTHING
+    below = _wilson_of_shares(values.clip(max=0) / least) if least < 0 else _NOTHING
+    low = value - sqrt((greatest * (above.value - above.low)) ** 2 + (least * (below.high - below.value)) ** 2)
+    high = value + sqrt((greatest * (above.high - above.value)) ** 2 + (least * (below.value - below.low)) ** 2)
+    return _hull([Estimate(value, low, high), unseen])
+
+
+def _wilson_of_shares(shares: np.ndarray) -> Estimate:
+    """Wilson's interval of the mean of numbers from 0 to 1. Numbers between 0 and 1 vary less than outcomes of 0 and 1
+    with the same mean, and count as more problems in that proportion."""
+    z, mean = NormalDist().inv_cdf((1 + LEVEL) / 2), float(shares.mean())
+    greatest = mean * (1 - mean)
+    n = len(shares) * (greatest / max(float(shares.var()), _TINY * greatest) if greatest > 0 else 1.0)
+    centre = (mean + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * sqrt(greatest / n + z**2 / (4 * n**2))
+    return Estimate(mean, min(mean, centre - half), max(mean, centre + half))
+
+
+def _hull(estimates: Sequence[Estimate]) -> Estimate:
+    """The value of the first with the least interval that contains all of theirs."""
+    return Estimate(estimates[0].value, min(one.low for one in estimates), max(one.high for one in estimates))
+
+
 def weighted_bounds(bounds: Bounds | None, weights: Iterable[float]) -> Bounds | None:
     """Bounds of a weighted sum of values that all have the same bounds.
 
@@ -135,10 +181,10 @@ def weighted_bounds(bounds: Bounds | None, weights: Iterable[float]) -> Bounds |
 
 
 def _limited(estimate: Estimate, values: np.ndarray, bounds: Bounds) -> Estimate:
-    """The interval of a bounded metric, clipped to its bounds, because a t interval may exceed them. values [S, P]."""
-    if values.min() == values.max():
-        return wilson(float(values.flat[0]), values.shape[1], bounds)
-    return Estimate(estimate.value, max(estimate.low, bounds[0]), min(estimate.high, bounds[1]))
+    """The interval of a bounded metric: at least the score interval, and clipped to the bounds, which a t interval may
+    exceed. values [S, P]."""
+    wider = _hull([estimate, score_interval(values.mean(axis=0), bounds)])
+    return Estimate(estimate.value, max(wider.low, bounds[0]), min(wider.high, bounds[1]))
 
 
 def _over_seeds(values: np.ndarray) -> list[Estimate]:

@@ -47,6 +47,24 @@ def bounds_of(metric: str, shares: Collection[str] = ()) -> Bounds | None:
     return SHARE if metric in (*SHARES, *shares) or AT_K.fullmatch(metric) else None
 
 
+def mixed_units(metrics: Sequence[str], shares: Collection[str] = ()) -> str | None:
+    """Why one margin cannot belong to all of these metrics; None if they have one unit.
+
+    >>> mixed_units(["accuracy", "pass@8"]), mixed_units(["accuracy", "tokens"])
+    (None, "accuracy is a share and tokens counts tokens")
+    """
+    units = {metric: _unit(metric, shares) for metric in metrics}
+    first, *rest = units
+    other = next((metric for metric in rest if units[metric] != units[first]), None)
+    return None if other is None else f"{first} {units[first]} and {other} {units[other]}"
+
+
+def _unit(metric: str, shares: Collection[str]) -> str:
+    if bounds_of(metric, shares):
+        return "is a share"
+    return "counts tokens" if metric in COSTS else f"has the unit of the measure {metric!r}"
+
+
 def split_row(row: str, tables: Sequence[str]) -> tuple[str, str]:
     """The table and row that a name in a claim refers to: `cot/policy` is row `policy` of table `cot`.
 

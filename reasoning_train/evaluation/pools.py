@@ -56,7 +56,7 @@ class _Chosen:
     name: str
     strategy: str
     shown: Solution | None
-    accuracy: float
+    accuracy: float | None
     drawn: Sequence[Solution]
     """The samples that this way of choosing needs."""
     read: Sequence[Solution] = ()
@@ -117,20 +117,25 @@ def elected_row(name: str, vote: Vote, scored: Scored, n: int | None = None) -> 
 def _vote(
     name: str, vote: Vote, pool: Pool, weights: Sequence[float], n: int | None, read: Sequence[Solution] = ()
 ) -> TableRow:
-    """The row of a vote over the whole pool, or over n of its solutions at n / pool size of the pool's cost."""
-    voters = zip(pool.solutions, pool.right, weights, strict=True)
-    cast = [Ballot(_Candidate(i, one.answer, float(good)), 1, weight) for i, (one, good, weight) in enumerate(voters)]
-    key = pool.problem.id
-    chosen = elect_among(cast, 0, n, vote, pool.same, key) if n else elect(cast, vote, pool.same, key)
+    """The row of a vote over the whole pool, or over n of its solutions at n / pool size of the pool's cost. As in
+    trees, a solution without an answer casts no ballot."""
+    voters = enumerate(zip(pool.solutions, pool.right, weights, strict=True))
+    cast = [
+        Ballot(_Candidate(i, one.answer, float(good)), 1, weight)
+        for i, (one, good, weight) in voters
+        if one.answer is not None
+    ]
+    key, size = pool.problem.id, len(pool.solutions)
+    chosen = elect_among(cast, size - len(cast), n, vote, pool.same, key) if n else elect(cast, vote, pool.same, key)
     row = _Chosen(
         name=name if n is None else f"{name}@{n}",
-        strategy=f"{n or len(cast)} samples, {vote.uses}",
+        strategy=f"{n or size} samples, {vote.uses}",
         shown=pool.solutions[chosen.leaf.number] if chosen.leaf else None,
-        accuracy=chosen.accuracy or 0.0,
+        accuracy=chosen.accuracy,
         drawn=pool.solutions,
         read=read,
     ).row(pool)
-    return row if n is None else _cheaper(row, n / len(cast))
+    return row if n is None else _cheaper(row, n / size)
 
 
 def _cheaper(row: TableRow, share: float) -> TableRow:

@@ -22,8 +22,9 @@ Statistic = Callable[[np.ndarray, np.ndarray], float | None]
 def resampled(
     statistic: Statistic, scores: Sequence[Sequence[float]], right: Sequence[Sequence[bool]], seed: int = 0
 ) -> Estimate | None:
-    """A statistic between 0 and 1 over all solutions, with a percentile interval over resampled problems, or Wilson's
-    interval if all resamples agree (an AUC of 1). scores, right: one sequence per problem."""
+    """A statistic between 0 and 1 over all solutions, with a percentile interval over resampled problems, at least as
+    wide as Wilson's (`wilson`): the resamples of an AUC of 1 all agree, and those just below nearly do. scores, right:
+    one sequence per problem."""
     groups = [(np.asarray(s, dtype=float), np.asarray(r, dtype=bool)) for s, r in zip(scores, right, strict=True)]
 
     def over(chosen: Sequence[int] | np.ndarray) -> float | None:
@@ -34,7 +35,8 @@ def resampled(
     if value is None:
         return None
     low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return wilson(value, len(groups), SHARE) if low == high else Estimate(value, float(low), float(high))
+    unseen = wilson(value, len(groups), SHARE)
+    return Estimate(value, min(float(low), unseen.low), max(float(high), unseen.high))
 
 
 def auc(scores: Sequence[float] | np.ndarray, right: Sequence[bool] | np.ndarray) -> float | None:

@@ -25,8 +25,8 @@ NO_GROUP = "(none)"
 Rows = dict[str, dict[str, dict[str, float]]]
 """policy -> problem -> metrics."""
 Collected = tuple[Rows, set[str], dict[str, list[int]]]
-"""policy -> problem -> metrics; the unverifiable problems; policy -> [right samples, right samples with a wrong
-step]."""
+"""policy -> problem -> metrics; the unverifiable problems; policy -> [right samples whose steps were checked,
+those with a wrong step]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def row_metrics(row: TableRow, ks: Sequence[int]) -> dict[str, float]:
     completions that a limit cut. `tokens`: total cost of the strategy; `generated` and `scored` are parts of it.
     The row's own measures are added.
     """
-    metrics = {"accuracy": row.accuracy or 0.0, "tokens": float(row.tokens), "cut": row.cut}
+    metrics = {"accuracy": known(row.accuracy, row), "tokens": float(row.tokens), "cut": row.cut}
     parts = {"generated": row.generated_tokens, "scored": row.scored_tokens}
     metrics |= {name: float(part) for name, part in parts.items() if part is not None}
     if row.steps_ok is not None:
@@ -64,7 +64,18 @@ def majority_at_k(row: TableRow, k: int) -> float:
     samples = zip(row.sampled_classes, row.sampled_correct, strict=True)
     cast = [Ballot(_Sample(str(number), float(right)), 1, 1.0) for number, right in samples if number >= 0]
     dead = len(row.sampled_classes) - len(cast)
-    return elect_among(cast, dead, k, Majority(), str.__eq__, row.problem_id).accuracy or 0.0
+    return known(elect_among(cast, dead, k, Majority(), str.__eq__, row.problem_id).accuracy, row)
+
+
+def known(accuracy: float | None, row: TableRow) -> float:
+    """The accuracy of a verifiable row. UserError if it has none: that is not an accuracy of 0."""
+    if accuracy is None:
+        raise UserError(
+            f"accuracy: {row.policy!r} has the verdict {row.verdict!r} and no accuracy on problem {row.problem_id!r}; "
+            "expected a number from 0 to 1. Make the table again, or leave it empty only where the verdict is "
+            "`unverifiable`."
+        )
+    return accuracy
 
 
 def collect(rows: Iterable[TableRow], ks: Sequence[int]) -> Collected:
@@ -79,9 +90,10 @@ def collect(rows: Iterable[TableRow], ks: Sequence[int]) -> Collected:
         table.setdefault(row.policy, {})[row.problem_id] = row_metrics(row, ks)
         counts = wrong.setdefault(row.policy, [0, 0])
         if row.steps_ok is not None:
-            pairs = list(zip(row.sampled_correct, row.sampled_steps_ok, strict=True))
-            counts[0] += sum(right for right, _ in pairs)
-            counts[1] += sum(right and not steps for right, steps in pairs)
+            pairs = zip(row.sampled_correct, row.sampled_steps_ok, strict=True)
+            checked = [steps for right, steps in pairs if right and steps is not None]
+            counts[0] += len(checked)
+            counts[1] += checked.count(False)
     for problems in table.values():
         for problem in unverifiable:
             problems.pop(problem, None)

@@ -59,7 +59,7 @@ class TableRow:
     sampled_classes: tuple[int, ...] = ()
     """Class of each answer under the task's equality; -1 without an answer."""
     sampled_correct: tuple[bool, ...] = ()
-    sampled_steps_ok: tuple[bool, ...] = ()
+    sampled_steps_ok: tuple[bool | None, ...] = ()
     sampled_tokens: tuple[int, ...] = ()
     sampled_cut: tuple[bool, ...] = ()
 
@@ -96,7 +96,7 @@ def of_samples(samples: Sequence[Solution], same: Callable[[str, str], bool]) ->
         "sampled_answers": answers,
         "sampled_classes": numbered(answers, same),
         "sampled_correct": tuple(sample.verdict == "correct" for sample in samples),
-        "sampled_steps_ok": tuple(bool(sample.steps_ok) for sample in samples),
+        "sampled_steps_ok": tuple(sample.steps_ok for sample in samples),
         "sampled_tokens": tuple(len(sample.token_ids) for sample in samples),
         "sampled_cut": tuple(sample.finish == "length" for sample in samples),
     }

@@ -9,30 +9,33 @@ from typing import Any
 
 from data_gen.records.trees import Tree, TreeNode
 
+MEANS = {
+    "solved": ("solved", "verifiable"),
+    "decided": ("decided", "trees"),
+    "nodes": ("nodes", "trees"),
+    "depth": ("depth", "trees"),
+    "branching": ("children", "inner"),
+    "generated_tokens": ("generated", "trees"),
+    "scored_tokens": ("scored", "trees"),
+    "informative_siblings": ("informative", "families"),
+    "shared_tokens": ("shared", "path_tokens"),
+}
+"""Figure -> (what is summed, what it is divided by)."""
+
 
 def summarise_trees(trees: Iterable[Tree]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(figures, the same as a text table). `solved`: share of trees with a right answer. `decided`: share that ended at
-    the probe, whose solutions were all right or all wrong. `informative_siblings`: share of sibling sets with subtrees
-    of both kinds. `shared_tokens`: share of the tokens of all root-to-leaf paths in a prefix of at least two paths."""
+    """(figures, the same as a text table). `solved`: share of the trees with a verifiable end that have a right one.
+    `decided`: share that ended at the probe, whose solutions were all right or all wrong. `informative_siblings`: share
+    of sibling sets with subtrees of both kinds. `shared_tokens`: share of the tokens of all root-to-leaf paths in a
+    prefix of at least two paths. A share or mean of nothing is left out."""
     sums: Counter[str] = Counter()
     stopped: Counter[str] = Counter()
     for tree in trees:
         stopped[tree.stopped] += 1
         sums.update(_of_tree(tree))
-    n = sums["trees"]
-    figures = {
-        "trees": n,
-        "solved": sums["solved"] / n if n else 0.0,
-        "decided": stopped["decided"] / n if n else 0.0,
-        "nodes": sums["nodes"] / n if n else 0.0,
-        "depth": sums["depth"] / n if n else 0.0,
-        "branching": sums["children"] / sums["inner"] if sums["inner"] else 0.0,
-        "generated_tokens": sums["generated"] / n if n else 0.0,
-        "scored_tokens": sums["scored"] / n if n else 0.0,
-        "informative_siblings": sums["informative"] / sums["families"] if sums["families"] else 0.0,
-        "shared_tokens": sums["shared"] / sums["path_tokens"] if sums["path_tokens"] else 0.0,
-        "stopped": dict(sorted(stopped.items())),
-    }
+    sums["decided"] = stopped["decided"]
+    means = {name: sums[part] / sums[whole] for name, (part, whole) in MEANS.items() if sums[whole]}
+    figures = {"trees": sums["trees"], **means, "stopped": dict(sorted(stopped.items()))}
     return figures, _table(figures)
 
 
@@ -45,6 +48,7 @@ def _of_tree(tree: Tree) -> dict[str, int]:
     return {
         "trees": 1,
         "solved": int(right[0] > 0),
+        "verifiable": int(right[0] + wrong[0] > 0),
         "nodes": len(tree.nodes),
         "depth": max((node.depth for node in ends), default=0),
         "children": sum(map(len, below.values())),
@@ -102,12 +106,15 @@ def _table(figures: dict[str, Any]) -> dict[str, Any]:
         "shared tokens",
         "stopped",
     ]
-    percent = "{:.1%}".format
     stopped = ", ".join(f"{name} {count}" for name, count in figures["stopped"].items())
-    means = [f"{figures[name]:.1f}" for name in ("nodes", "depth", "branching", "generated_tokens", "scored_tokens")]
-    shares = [percent(figures["informative_siblings"]), percent(figures["shared_tokens"])]
+
+    def shown(form: str, *names: str) -> list[str]:
+        return [format(figures[name], form) if name in figures else "" for name in names]
+
+    means = shown(".1f", "nodes", "depth", "branching", "generated_tokens", "scored_tokens")
+    shares = shown(".1%", "informative_siblings", "shared_tokens")
     return {
         "title": "trees, means over trees",
         "columns": columns,
-        "rows": [[str(figures["trees"]), percent(figures["solved"]), *means, *shares, stopped]],
+        "rows": [[str(figures["trees"]), *shown(".1%", "solved"), *means, *shares, stopped]],
     }

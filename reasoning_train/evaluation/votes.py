@@ -94,7 +94,7 @@ def _pool(tree: Tree, same: Same) -> dict[str, Any]:
         "sampled_answers": answers,
         "sampled_classes": numbered(answers, same),
         "sampled_correct": tuple(leaf.outcome == 1.0 for leaf in paths),
-        "sampled_steps_ok": tuple(bool(leaf.steps_ok) for leaf in paths),
+        "sampled_steps_ok": tuple(leaf.steps_ok for leaf in paths),
         "sampled_tokens": tuple(sum(len(step.token_ids) for step in tree.path(leaf)) for leaf in paths),
         "sampled_cut": tuple(leaf.terminal == "limit" for leaf in paths),
     }

@@ -69,8 +69,9 @@ def calibrate(config: CalibrateConfig, ctx: Context) -> None:
     import torch
 
     p = head.activate(torch.tensor(scores)).tolist()
-    # On the solutions that it was fitted on; `evaluate_verifier` measures it on others.
-    ctx.metric("fit", {**fitted, "brier": brier(p, right), "ece": calibration_error(p, right)})
+    # `evaluate_verifier` measures it on other solutions.
+    measured = {"brier_on_fitted": brier(p, right), "ece_on_fitted": calibration_error(p, right)}
+    ctx.metric("fit", {**fitted, **measured})
     ctx.metric("curve", _curve(p, right))
 
 

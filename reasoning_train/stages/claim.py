@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, model_validator
 
-from data_gen.errors import nearest
+from data_gen.errors import UserError, nearest
 from reasoning_train.api.refs import Ref, TableRef
 from reasoning_train.api.stage import Context, Gate, Input, Made, StageConfig, stage
 from reasoning_train.evaluation.claims import CLAIM_FORMS
@@ -75,7 +75,7 @@ class ClaimConfig(StageConfig):
         return [self.no_more] if self.no_more else []
 
 
-@stage("claim", version=2, outputs={"verdict": "verdict"}, seeded=False, across_seeds=True, heavy=False)
+@stage("claim", version=3, outputs={"verdict": "verdict"}, seeded=False, across_seeds=True, heavy=False)
 def claim(config: ClaimConfig, ctx: Context) -> None:
     """Write the verdict and the numbers behind it."""
     from reasoning_train.evaluation.arms import read_arms
@@ -90,6 +90,8 @@ def claim(config: ClaimConfig, ctx: Context) -> None:
     manifests = [table.manifest for table in tables]
     lower = [one for one in config.metrics if one in config.lower or lower_is_better(one, *manifests)]
     shares = declared_shares(*manifests)
+    if said := _margin_of_several_units(config, shares):
+        raise UserError(f"claim.form.margin: {said}")
     found = findings(list(_comparisons(config, arms, lower, shares)), config.seeds_needed)
     verdict = joint([one.verdict for one in found if one.verdict != NOT_CLAIMED])
     tried = _tried(config, rows, {name: ctx.input(refs[0]) for name, refs in config.sources.items()})
@@ -120,6 +122,21 @@ def names(config: ClaimConfig, made: Made) -> Iterator[tuple[str, str]]:
     if len(config.sources) > 1 and (said := uneven_effort(made, _arms(config, made))):
         yield "form", said
     yield from _misspelt_metrics(config, [made(refs[0]) for refs in config.sources.values()])
+    # Whether a measure is a share is known when the table is there: until then it counts as one.
+    from reasoning_train.evaluation.names import COSTS
+
+    if units := _margin_of_several_units(config, [metric for metric in config.metrics if metric not in COSTS]):
+        yield "form.margin", units
+
+
+def _margin_of_several_units(config: ClaimConfig, shares: Collection[str]) -> str | None:
+    from reasoning_train.evaluation.names import mixed_units
+
+    margins = [one.margin for one in config.form.statements() if one.margin]
+    said = mixed_units(config.metrics, shares) if margins else None
+    return (
+        said and f"{margins[0]:g} would be a margin of all metrics, but {said}. Make a claim of its own for each unit."
+    )
 
 
 def _arms(config: ClaimConfig, made: Made) -> dict[str, Sequence[Ref]]:

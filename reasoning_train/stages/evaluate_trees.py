@@ -61,7 +61,7 @@ Item = tuple[Problem, dict[Ref, list[Tree]]]
 """A problem with its trees from every source."""
 
 
-@stage("evaluate_trees", version=1, outputs={"table": "table"}, unit="problem", seeded=False, heavy=False)
+@stage("evaluate_trees", version=2, outputs={"table": "table"}, unit="problem", seeded=False, heavy=False)
 def evaluate_trees(config: EvaluateTreesConfig, ctx: Context) -> None:
     """Record one row per strategy and problem, with the columns of `evaluate`, so that `claim` and `report` read
     both."""

@@ -51,8 +51,8 @@ class EvaluateVerifierConfig(Evaluated):
     VOTE`."""
     n: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = []
     """Sizes of smaller pools to evaluate without sampling again. Each n adds rows `NAME@n`: the mean over all subsets
-    of n solutions of a problem (over 64 random subsets if the vote has no closed form), with n / pool size of the
-    tokens."""
+    of n solutions of a problem (over 64 random subsets if there are more than 1,000 and the vote has no closed form),
+    with n / pool size of the tokens."""
 
     @model_validator(mode="after")
     def _named_once(self) -> EvaluateVerifierConfig:
@@ -97,7 +97,7 @@ def voted(name: str, vote: Vote) -> str:
     return name if vote.uses == "argmax" else f"{name}, {vote.uses}"
 
 
-@stage("evaluate_verifier", version=3, outputs={"table": "table"}, seeded=False, scores=True, always=(Majority,))
+@stage("evaluate_verifier", version=4, outputs={"table": "table"}, seeded=False, scores=True, always=(Majority,))
 def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
     """One row per (way to choose, problem), with the columns of `evaluate`. Each verifier's figures are shown beside
     the accuracies.

@@ -101,7 +101,7 @@ def cost(config: SampleConfig, sizes: Sizes) -> dict[str, Any]:
 def check(config: SampleConfig, ctx: Context, rows: Iterable[dict[str, Any]]) -> None:
     """Record the pass rate, the share of cut completions and the share of right answers with a wrong step; check the
     gates."""
-    seen = right = cut = wrong_step = 0
+    seen = right = cut = checked = wrong_step = 0
     solved, first = set[str](), dict[str, str]()
     problems, unread = set[str](), set[str]()
     for row in rows:
@@ -119,6 +119,7 @@ def check(config: SampleConfig, ctx: Context, rows: Iterable[dict[str, Any]]) ->
         if row["verdict"] == "correct":
             right += 1
             solved.add(row["problem_id"])
+            checked += row["steps_ok"] is not None
             wrong_step += row["steps_ok"] is False
     ctx.count("out", seen)
     gate(seen > 0, f"sample: no rows; {config.problems} is empty.")
@@ -129,8 +130,8 @@ def check(config: SampleConfig, ctx: Context, rows: Iterable[dict[str, Any]]) ->
     }
     for name, value in metrics.items():
         ctx.metric(name, value)
-    if right:
-        ctx.metric("wrong_step_share_of_correct", wrong_step / right)
+    if checked:  # the task has a step checker
+        ctx.metric("wrong_step_share_of_correct", wrong_step / checked)
     hint = (
         "Raise n or temperature, use easier problems or a stronger policy."
         if cut < seen / 2

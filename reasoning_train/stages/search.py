@@ -110,9 +110,14 @@ def summarise(config: SearchConfig, ctx: Context, rows: Iterable[dict[str, Any]]
     ctx.count("out", summary["trees"])
     ctx.metric("trees", summary)
     ctx.metric("table", table)
-    solved = summary["solved"]
+    solved = summary.get("solved")
     gate(
-        solved >= config.min_solved,
-        f"search: {solved:.4f} of the trees hold a right answer, fewer than min_solved={config.min_solved}. "
+        solved is not None or not config.min_solved,
+        f"search: no end of the trees can be verified, so min_solved={config.min_solved} cannot be checked. Give "
+        "problems with gold that the task's grader reads, or leave `min_solved` out.",
+    )
+    gate(
+        solved is None or solved >= config.min_solved,
+        f"search: {solved or 0.0:.4f} of the trees hold a right answer, fewer than min_solved={config.min_solved}. "
         "Raise the budget or temperature, use easier problems or a stronger policy.",
     )

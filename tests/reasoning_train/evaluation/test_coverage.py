@@ -5,12 +5,14 @@ Every repetition is one metric of `intervals`, so that all share the resamples.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
 import pytest
 
-from reasoning_train.evaluation.intervals import Estimate, crossed_bootstrap, intervals
+from reasoning_train.evaluation.intervals import Estimate, crossed_bootstrap, interval, intervals
+from reasoning_train.evaluation.names import SHARE
 
 REPEATS, PROBLEMS, RESAMPLES = 1_000, 250, 400
 REGIMES = {"0.7 points": 0.007, "2 points": 0.02, "4 points": 0.04, "seeds dominate": 0.1, "problems dominate": 0.007}
@@ -63,3 +65,29 @@ def test_the_t_interval_alone_does_not_where_problems_matter() -> None:
     means = values.mean(axis=2)
     half = 2.776 * means.std(axis=1, ddof=1) / 5**0.5
     assert np.mean(np.abs(means.mean(axis=1)) <= half) < 0.6
+
+
+@pytest.mark.parametrize("problems", [30, 100])
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.97, 0.99, 0.999])
+def test_intervals_of_accuracies_cover_up_to_their_bounds(problems: int, share: float) -> None:
+    """Exactly: over every number of right answers, weighted by its probability."""
+    outcomes = [np.arange(problems) < right for right in range(problems + 1)]
+    chances = [math.comb(problems, k) * share**k * (1 - share) ** (problems - k) for k in range(problems + 1)]
+    estimates = [interval(one, SHARE, resamples=RESAMPLES) for one in outcomes]
+    covered = sum(chance for chance, e in zip(chances, estimates, strict=True) if e.low <= share <= e.high)
+    assert covered >= 0.93
+
+
+@pytest.mark.parametrize(("gained", "lost"), [(0.0, 0.0), (0.01, 0.0), (0.01, 0.01), (0.03, 0.01), (0.1, 0.02)])
+def test_intervals_of_paired_differences_cover_where_nearly_all_problems_agree(gained: float, lost: float) -> None:
+    """The bootstrap alone covers as rarely as .63 here: without a problem that differs it is a point."""
+    rng = np.random.default_rng(0)
+    shares = [gained, lost, 1 - gained - lost]
+    counts = rng.multinomial(100, shares, size=REPEATS)
+    values = np.stack([np.repeat([1.0, -1.0, 0.0], each) for each in counts])[:, None, :]
+    estimates = intervals(values, [(-1.0, 1.0)] * REPEATS, resamples=RESAMPLES)
+    truth = gained - lost
+    assert np.mean([e.low <= truth <= e.high for e in estimates]) >= 0.93
+    if gained > lost == 0.0:
+        alone = crossed_bootstrap(values, resamples=RESAMPLES)
+        assert np.mean([e.low <= truth <= e.high for e in alone]) < 0.7

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -14,6 +15,7 @@ from reasoning_train.evaluation.intervals import (
     crossed_bootstrap,
     interval,
     intervals,
+    score_interval,
     wilson,
 )
 from reasoning_train.evaluation.names import SHARE, Bounds
@@ -94,7 +96,10 @@ def test_no_interval_reaches_beyond_the_bounds() -> None:
 def test_problems_that_dominate_have_the_bootstrap() -> None:
     """The seeds agree on every problem, so the t interval is a point; it says nothing of other problems."""
     values = np.stack([np.random.default_rng(5).random(60)] * 5)
-    assert interval(values, SHARE) == crossed_bootstrap(values[None])[0]
+    [bootstrap] = crossed_bootstrap(values[None])
+    assert interval(values) == bootstrap
+    assert interval(values, SHARE).low == bootstrap.low  # the score interval hardly differs: its upper end is higher
+    assert interval(values, SHARE).high == pytest.approx(bootstrap.high, abs=1e-3)
 
 
 def test_metrics_that_share_the_resamples_have_the_intervals_that_they_have_alone() -> None:
@@ -144,3 +149,65 @@ def test_the_interval_of_several_seeds_is_the_wider_and_turns_with_the_sign(seed
     assert found.width >= boot.width - 1e-12
     assert found.low <= found.value <= found.high
     assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low))
+
+
+def binary(right: int, problems: int) -> np.ndarray:
+    return np.arange(problems) < right
+
+
+def by_his_formula(share: float, n: int) -> tuple[float, float]:
+    """Wilson's interval of a share of n."""
+    z = 1.959963984540054
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return centre - half, centre + half
+
+
+@pytest.mark.parametrize("seeds", [1, 5])
+@pytest.mark.parametrize("problems", [20, 100])
+def test_an_accuracy_has_at_least_wilsons_interval_and_rises_with_every_right_answer(seeds: int, problems: int) -> None:
+    """One error in a hundred is no more certain than none: 94.6 at least, where the bootstrap says 97."""
+    outcomes = [np.tile(binary(right, problems), (seeds, 1)) for right in range(problems + 1)]
+    found = [interval(one, SHARE, resamples=500) for one in outcomes]
+    for right, one in enumerate(found):
+        low, high = by_his_formula(right / problems, problems)
+        assert one.low <= max(low, 0.0) + 1e-9 and one.high >= min(high, 1.0) - 1e-9
+    for fewer, more in itertools.pairwise(found):
+        assert fewer.low <= more.low + 1e-12 and fewer.high <= more.high + 1e-12
+    assert found[-2].low < found[-1].low
+
+
+def test_one_wrong_answer_under_one_of_five_seeds_is_no_more_certain_than_none() -> None:
+    values = np.ones((5, 100))
+    none = interval(values, SHARE)
+    values[3, 7] = 0.0
+    assert interval(values, SHARE).low < none.low
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "low", "high"),
+    [
+        (0, 0, -0.0370, 0.0370),  # both arms right, or both wrong, on all of 100
+        (1, 0, -0.0279, 0.0545),  # Newcombe: 0.01 - sqrt((0.01 - 0.00177)^2 + 0.0370^2), and Wilson's upper end of 1 %
+        (1, 1, -0.0453, 0.0453),  # sqrt((0.0545 - 0.01)^2 + (0.01 - 0.00177)^2)
+    ],
+)
+def test_a_difference_of_few_problems_has_newcombes_interval(gained: int, lost: int, low: float, high: float) -> None:
+    values = np.array([1.0] * gained + [-1.0] * lost + [0.0] * (100 - gained - lost))
+    found = score_interval(values, (-1.0, 1.0))
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
+    around = interval(values, (-1.0, 1.0))
+    assert around.low <= found.low + 1e-9 and around.high >= found.high - 1e-9
+
+
+@given(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.25, 1.0]), min_size=2, max_size=40))
+def test_a_score_interval_turns_with_the_sign_and_holds_what_unseen_problems_could_change(drawn: list[float]) -> None:
+    values, bounds = np.array(drawn), (-1.0, 1.0)
+    found, turned, unseen = (
+        score_interval(values, bounds),
+        score_interval(-values, bounds),
+        wilson(float(values.mean()), len(values), bounds),
+    )
+    assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low))
+    assert found.low <= unseen.low and found.high >= unseen.high
+    assert found.low <= found.value <= found.high

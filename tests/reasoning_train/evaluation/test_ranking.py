@@ -73,6 +73,8 @@ def test_where_all_resamples_agree_wilson_says_what_they_cannot() -> None:
     found = resampled(auc, [[0.9, 0.1]] * 10, [[True, False]] * 10)
     assert found is not None and (found.value, found.high) == (1.0, 1.0)
     assert found.low == pytest.approx(1 - 0.2775, abs=1e-3)
+    nearly = resampled(auc, [[0.9, 0.1]] * 9 + [[0.9, 0.95]], [[True, False]] * 10)
+    assert nearly is not None and nearly.value < 1.0 and nearly.low < found.low
 
 
 def _solutions(rng: np.random.Generator, problems: int, gain: float) -> tuple[np.ndarray, np.ndarray]:

@@ -11,9 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_gen.errors import UserError
+from data_gen.graders.auto import Auto
+from data_gen.records.verdict import Answer, Verdict
 from reasoning_train.evaluation.summary import collect, majority_at_k, row_metrics, summarise_rows
 from reasoning_train.evaluation.table_row import TableRow
 from reasoning_train.evaluation.tables import group_tables, summary_table
+from tests.reasoning_train.bench import problem
 from tests.reasoning_train.evaluation.rows import row, rows
 
 
@@ -105,6 +108,31 @@ def test_wrong_steps_are_counted_among_correct_samples_only() -> None:
         ),
     ]
     assert summarise_rows(made, ["base"], [])["wrong_step_share_of_correct"] == {"base": 1 / 4}
+
+
+def test_samples_whose_steps_were_not_checked_are_no_samples_with_right_steps() -> None:
+    sampled = {"sampled_answers": ["7", "7", "7"], "sampled_correct": [True] * 3}
+    made = [row("base", "p0", True, sampled_steps_ok=[False, None, True], **sampled)]
+    assert summarise_rows(made, ["base"], [])["wrong_step_share_of_correct"] == {"base": 1 / 2}
+    made = [row("base", "p0", True, sampled_steps_ok=[None] * 3, **sampled)]
+    assert summarise_rows(made, ["base"], [])["wrong_step_share_of_correct"] == {}
+
+
+def test_an_answer_of_no_known_accuracy_is_not_one_of_accuracy_0() -> None:
+    made = [row("base", "p0", True, accuracy=None)]
+    with pytest.raises(UserError, match="accuracy: 'base' has the verdict 'correct' and no accuracy on problem 'p0'"):
+        summarise_rows(made, ["base"], [])
+
+
+def test_wrong_answers_to_gold_in_words_count_as_wrong() -> None:
+    """5 of 20 are right, graded as a task without a grader of its own does."""
+    grader, made = Auto(), []
+    for i, gold in enumerate(["Paris", "Rome", "Oslo", "Cairo"] * 5):
+        asked = problem(f"p{i}", gold=gold)
+        verdict = grader.grade(asked, Answer(gold if i < 5 else "Lima")).verdict
+        made.append(row("base", asked.id, verdict is Verdict.CORRECT, verdict=str(verdict)))
+    found = summarise_rows(made, ["base"], [])
+    assert (found["problems"], found["policies"]["base"]["accuracy"][0]) == (20, 0.25)
 
 
 def test_the_table_shows_every_metric_and_the_difference() -> None:

@@ -47,8 +47,19 @@ def test_figures_by_hand() -> None:
 
 
 def test_no_trees_give_no_figures() -> None:
-    figures, _ = summarise_trees([])
-    assert (figures["trees"], figures["solved"], figures["shared_tokens"], figures["stopped"]) == (0, 0.0, 0.0, {})
+    figures, table = summarise_trees([])
+    assert figures == {"trees": 0, "stopped": {}}
+    assert table["rows"] == [["0", *[""] * 9]]
+
+
+def test_what_was_never_verified_or_compared_is_absent() -> None:
+    """A single path whose end cannot be verified: nothing was solved or not, and no siblings told anything apart."""
+    unverified = plant(step("a", answer("x", None)))
+    figures, table = summarise_trees([unverified])
+    assert figures.keys().isdisjoint({"solved", "informative_siblings"}) and figures["nodes"] == 3
+    assert table["rows"][0][1] == table["rows"][0][7] == ""
+    known = plant(step("a", answer(1)))
+    assert summarise_trees([unverified, known])[0]["solved"] == 1.0
 
 
 @given(trees)

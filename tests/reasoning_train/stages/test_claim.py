@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from data_gen.errors import UserError
 from reasoning_train.api.refs import Ref
@@ -322,6 +323,12 @@ def test_one_reference_becomes_the_tables_of_all_seeds(tmp_path: Path) -> None:
         (CHECKED, "metrics=[acuracy]", "claim.metrics: there is no metric 'acuracy'. Did you mean 'accuracy'?"),
         (CHECKED, "no_more=token", "claim.no_more: there is no cost 'token'. Did you mean 'tokens'?"),
         (CHECKED, "lower=[trace]", "claim.lower: 'trace' is none of the claim's metrics. Known: accuracy."),
+        (
+            CHECKED,
+            "{metrics: [accuracy, tokens], form: {uses: within, arm: tuned, of: base, margin: 0.02}}",
+            "claim.form.margin: -0.02 would be a margin of all metrics, but accuracy is a share and tokens counts "
+            "tokens. Make a claim of its own for each unit.",
+        ),
         (CHECKED, "tolerance=0.1", "tolerance: it belongs to `no_more`, which is not given"),
         (CHECKED, "tables={a: '${stages.eval}'}", "give either `table`, or `tables` with a name for each"),
         (
@@ -341,8 +348,28 @@ def test_one_reference_becomes_the_tables_of_all_seeds(tmp_path: Path) -> None:
     ],
 )
 def test_names_are_checked_before_anything_runs(tmp_path: Path, text: str, override: str, message: str) -> None:
+    overrides = [f"stages.claim.{override}"]
+    if override.startswith("{"):
+        overrides = [f"stages.claim.{name}={json.dumps(value)}" for name, value in yaml.safe_load(override).items()]
     with pytest.raises(RecipeError, match=re.escape(message)):
-        load(tmp_path, text, f"stages.claim.{override}")
+        load(tmp_path, text, *overrides)
+
+
+def test_a_margin_belongs_to_metrics_of_one_unit(bench: Bench) -> None:
+    """Two shares may have one margin, and metrics of any units a claim without one. What a measure is, its table
+    says."""
+    made = [
+        row(name, f"p{i}", name == "tuned" or i % 2 == 0, measures={"strict": 1.0, "errors": 1.0})
+        for name in ("base", "tuned")
+        for i in range(P)
+    ]
+    table = [bench.given("t", "t_evaluation", made, metrics={"summary": {"shares": ["strict"]}})] * 5
+    form = {**TUNED, "margin": 0.1}
+    assert len(claim(bench, table=table, metrics=["accuracy", "strict"], form=form)["comparisons"]) == 2
+    assert len(claim(bench, table=table, metrics=["accuracy", "errors"])["comparisons"]) == 2
+    said = "claim.form.margin: 0.1 would be a margin of all metrics, but accuracy is a share and errors has the unit of"
+    with pytest.raises(UserError, match=re.escape(said)):
+        claim(bench, table=table, metrics=["accuracy", "errors"], form=form)
 
 
 def test_rows_of_verifiers_are_known_before_anything_runs() -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import itertools
 import math
 import shutil
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,15 +19,12 @@ from data_gen.records.labels import ValueTarget
 from data_gen.records.scales import BOUNDS, Scale
 from data_gen.records.solution import Solution
 from data_gen.records.verdict import Verdict
-from data_gen.search.votes.weighted import Weighted
-from data_gen.tasks.chain import Chain
 from data_gen.verifiers.checkpoint import load_verifier
 from data_gen.verifiers.forward import Forward
 from data_gen.verifiers.heads import HeadConfig
 from data_gen.verifiers.reading import Readout
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import GateError
-from reasoning_train.evaluation.pools import Pool, Scored, elected_row
 from reasoning_train.evaluation.ranking import platt
 from reasoning_train.evaluation.table_row import TableRow
 from reasoning_train.models.policy import load_policy
@@ -346,8 +342,8 @@ def test_a_trained_verifier_is_measured_and_calibrated(kitchen: Bench) -> None:
     kitchen.make("calibrated", "calibrate", verifier=Ref("verifier"), min_rows=4, **given)
     isotonic = kitchen.make("isotonic", "calibrate", verifier=Ref("verifier"), min_rows=4, method="isotonic", **given)
     assert (
-        isotonic.manifest["metrics"]["fit"]["brier"]
-        <= kitchen.store.open(kitchen.nodes["calibrated"]).manifest["metrics"]["fit"]["brier"]
+        isotonic.manifest["metrics"]["fit"]["brier_on_fitted"]
+        <= kitchen.store.open(kitchen.nodes["calibrated"]).manifest["metrics"]["fit"]["brier_on_fitted"]
     )
     head = load_verifier(isotonic.path / "verifier").head
     assert head.config.activation == "isotonic" and head.activate(torch.tensor([-99.0, 99.0])).tolist() == [
@@ -411,41 +407,6 @@ def test_policies_are_measured_by_their_log_probabilities(kitchen: Bench) -> Non
     assert figures.keys() == {"AUC within", "AUC pooled"} and figures["AUC within"][0] == pytest.approx(
         sum(within) / len(within)
     )
-
-
-@pytest.mark.parametrize(
-    ("answers", "weights", "answer", "accuracy"),
-    [
-        (("2", "9", "2", "7"), (0.3, 0.5, 0.3, 0.1), "2", 1.0),  # 0.6 against 0.5
-        (("2", "9", "2", "7"), (0.3, 0.7, 0.3, 0.1), "9", 0.0),
-        (("2", "9", "2", None), (0.3, 0.6, 0.3, 0.9), None, 0.5),  # who has no answer has no vote, and equals share
-        ((None, None), (0.3, 0.6), None, 0.0),
-    ],
-)
-def test_answers_are_elected_by_summed_weights(
-    answers: tuple[str | None, ...], weights: tuple[float, ...], answer: str | None, accuracy: float
-) -> None:
-    row = elected_row("v", Weighted(), Scored(pool_of(answered(answers)), list(weights), Scale.P))
-    assert row.policy == "v" and row.accuracy == accuracy
-    assert answer is None or row.answer == answer
-
-
-def answered(answers: Sequence[str | None]) -> list[Solution]:
-    """Solutions with these answers, of which 2 is right."""
-    return [solution("a", "1 + 1 = 2\n", answer=one, verdict="correct" if one == "2" else "wrong") for one in answers]
-
-
-def pool_of(solutions: Sequence[Solution]) -> Pool:
-    return Pool(problem("a"), list(solutions), Chain(uses="chain"), str.__eq__)
-
-
-def test_low_rankings_vote_as_high_ones_do() -> None:
-    """Only differences of a ranking mean anything: e^-2 twice is less than 1, wherever its zero is."""
-    pool = pool_of(answered(("2", "9", "2")))
-    for zero in (-900.0, 0.0, 900.0):
-        for behind, answer in ((2, "9"), (0.5, "2")):
-            scored = Scored(pool, [zero - behind, zero, zero - behind], Scale.RANKING)
-            assert elected_row("a", Weighted(), scored).answer == answer
 
 
 def test_measures_of_the_task_are_columns(kitchen: Bench) -> None:

@@ -1,0 +1,61 @@
+"""Votes over a verifier's scores of sampled solutions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from data_gen.records.scales import Scale
+from data_gen.records.solution import Solution
+from data_gen.search.votes import Vote
+from data_gen.search.votes.argmax import Argmax
+from data_gen.search.votes.draw import Draw
+from data_gen.search.votes.majority import Majority
+from data_gen.search.votes.weighted import Weighted
+from data_gen.tasks.chain import Chain
+from reasoning_train.evaluation.pools import Pool, Scored, elected_row
+from tests.reasoning_train.bench import problem, solution
+
+
+def answered(answers: Sequence[str | None]) -> list[Solution]:
+    """Solutions with these answers, of which 2 is right."""
+    return [solution("a", "1 + 1 = 2\n", answer=one, verdict="correct" if one == "2" else "wrong") for one in answers]
+
+
+def pool_of(solutions: Sequence[Solution]) -> Pool:
+    return Pool(problem("a"), list(solutions), Chain(uses="chain"), str.__eq__)
+
+
+@pytest.mark.parametrize(
+    ("answers", "weights", "answer", "accuracy"),
+    [
+        (("2", "9", "2", "7"), (0.3, 0.5, 0.3, 0.1), "2", 1.0),  # 0.6 against 0.5
+        (("2", "9", "2", "7"), (0.3, 0.7, 0.3, 0.1), "9", 0.0),
+        (("2", "9", "2", None), (0.3, 0.6, 0.3, 0.9), None, 0.5),  # who has no answer has no vote, and equals share
+        ((None, None), (0.3, 0.6), None, 0.0),
+    ],
+)
+def test_answers_are_elected_by_summed_weights(
+    answers: tuple[str | None, ...], weights: tuple[float, ...], answer: str | None, accuracy: float
+) -> None:
+    row = elected_row("v", Weighted(), Scored(pool_of(answered(answers)), list(weights), Scale.P))
+    assert row.policy == "v" and row.accuracy == accuracy
+    assert answer is None or row.answer == answer
+
+
+@pytest.mark.parametrize("vote", [Argmax(), Weighted(), Draw(), Majority()], ids=lambda vote: vote.uses)
+def test_a_solution_without_an_answer_casts_no_ballot(vote: Vote) -> None:
+    """As in trees: it is never elected, however it scores, and is a dead one of a smaller pool."""
+    scored = Scored(pool_of(answered((None, "2"))), [0.9, 0.2], Scale.P)
+    assert elected_row("v", vote, scored).accuracy == 1.0
+    assert elected_row("v", vote, scored, 1).accuracy == 0.5
+
+
+def test_low_rankings_vote_as_high_ones_do() -> None:
+    """Only differences of a ranking mean anything: e^-2 twice is less than 1, wherever its zero is."""
+    pool = pool_of(answered(("2", "9", "2")))
+    for zero in (-900.0, 0.0, 900.0):
+        for behind, answer in ((2, "9"), (0.5, "2")):
+            scored = Scored(pool, [zero - behind, zero, zero - behind], Scale.RANKING)
+            assert elected_row("a", Weighted(), scored).answer == answer
