@@ -25,7 +25,7 @@ NEEDED = (
     "datasets",
     "pyarrow",
     "pydantic",
-    "math-verify",
+    "mpmath",
 )
 """Packages that any recipe may need."""
 OPTIONAL = {

@@ -1,4 +1,4 @@
-"""`auto`: chooses the comparison by the form of gold: an option, yes or no, a number, a formula, else text."""
+"""`auto`: chooses the comparison by the form of gold: an option, yes or no, a value, else text."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from typing import ClassVar, Literal
 from data_gen.graders import GRADERS
 from data_gen.graders.base import Grader, decided
 from data_gen.graders.choice import Choice, options_of
-from data_gen.grading import checker
+from data_gen.grading import values
 from data_gen.grading.choices import Options
-from data_gen.grading.clean import plain, same_text, words
-from data_gen.grading.formula import formula
-from data_gen.grading.numbers import Reading, read_number, said_number, same_number
+from data_gen.grading.clean import plain, same_text
 from data_gen.grading.yes_no import alone, said
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer, Grade, Verdict
@@ -22,10 +20,11 @@ _OPTION = re.compile(r"(?:[A-Za-z]+:?\s+)*(?:[A-Z][.):]?|[(\[]\s*[A-Za-z]\s*[)\]
 
 @GRADERS.register("auto")
 class Auto(Grader):
-    """`grader: auto`, the default. It compares options if the problem has some; else a single letter, yes and no, a
-    number or a formula, by the form of gold. Anything else is compared as text."""
+    """`grader: auto`, the default. It compares options if the problem has some; else a single letter, yes and no, or
+    values, by the form of gold: numbers with units, formulas, dates, times, ratios. A text is a value only if all of it
+    was read. Anything else is compared as text."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     instant: ClassVar[bool] = False
     uses: Literal["auto"] = "auto"
 
@@ -36,47 +35,32 @@ class Auto(Grader):
         return super().grade(problem, answer)
 
     def reads(self, gold: str) -> bool:
-        """Any text with a letter or digit, except a formula that math-verify cannot read."""
+        """Any text with a letter or digit, except a formula that is cut off or too large to evaluate."""
         text = plain(gold)
         if not re.search(r"\w", text):
             return False
-        if _letter(text) or alone(text) or read_number(text):
+        if _letter(text) or alone(text):
             return True
-        whole = formula(text)
-        return whole is None or checker.reads(whole)
+        return values.evaluates(gold) if values.read(gold) else text.count("{") == text.count("}")
 
     def compare(self, *, gold: str, answer: str) -> Grade:
-        """The reason names the comparison that decided: `choice`, `yes_no`, `text`, `integer`, `decimal`, `fraction`,
-        `percent`, `scaled`, `ambiguous` (several numbers or a hedge), `math_verify`, `timeout` or `checker_died`."""
-        gold, answer = plain(gold), plain(answer)
-        if letter := _letter(gold):
-            return decided(Options().picked(answer) == letter, "choice")
-        if word := alone(gold):
-            return decided(said(answer) == word, "yes_no")
-        if number := read_number(gold):
-            return _compare_number(number, gold, answer)
+        """The reason names the comparison that decided: `choice`, `yes_no`, `text`, the kind of value (`integer`,
+        `decimal`, `fraction`, `percent`, `scaled`, `formula`, `date`, `clock`, ...), `ambiguous` (gold is a number, and
+        the answer says several or none), `timeout` or `checker_died`."""
+        if letter := _letter(plain(gold)):
+            return decided(Options().picked(plain(answer)) == letter, "choice")
+        if word := alone(plain(gold)):
+            return decided(said(plain(answer)) == word, "yes_no")
+        wanted, found = values.read(gold), values.read(answer)
+        graded = values.compare(gold, answer) if wanted and found else None
+        if graded is not None and graded.verdict is Verdict.CORRECT:
+            return graded
         if same_text(gold, answer):
             return decided(True, "text")
-        return _compare_formula(gold, answer)
+        return graded or decided(False, "ambiguous" if values.is_number(wanted) else "text")
 
 
 def _letter(gold: str) -> frozenset[str]:
     """The one letter that gold names as an option: a capital, or any letter with a mark. Others are variables."""
     found = Options().alone(gold) if _OPTION.fullmatch(gold) else frozenset()
     return found if len(found) == 1 else frozenset()
-
-
-def _compare_number(gold: Reading, gold_text: str, answer: str) -> Grade:
-    said = said_number(answer)
-    if said is not None:
-        return decided(same_number(gold, said), gold.kind)
-    if words(answer):
-        return Grade(Verdict.WRONG, "ambiguous")
-    return _compare_formula(gold_text, answer)
-
-
-def _compare_formula(gold: str, answer: str) -> Grade:
-    """Texts that differ. They are compared by computer algebra if both are formulas as a whole, else the answer is
-    wrong."""
-    wanted, said = formula(gold), formula(answer)
-    return decided(False, "text") if wanted is None or said is None else checker.compare(wanted, said)

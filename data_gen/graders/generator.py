@@ -7,9 +7,8 @@ from typing import ClassVar, Literal
 
 from data_gen.graders import GRADERS
 from data_gen.graders.base import Grader
-from data_gen.grading import checker
+from data_gen.grading import checker, values
 from data_gen.grading.clean import plain
-from data_gen.grading.numbers import read_number, same_number
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer, Grade, Verdict
 
@@ -19,7 +18,7 @@ class Generator(Grader):
     """`grader: generator`, for the task `reasoning_gym`. Many puzzles have several right answers or no single gold;
     their generator can check them all. The score is the generator's own."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     instant: ClassVar[bool] = False
     uses: Literal["generator"] = "generator"
 
@@ -46,8 +45,8 @@ class Generator(Grader):
         right answers, so that two different right ones would be the same. Case counts, as it does for many scorers."""
         if plain(one).split() == plain(other).split():
             return True
-        numbers = read_number(plain(one)), read_number(plain(other))
-        return numbers[0] is not None and numbers[1] is not None and same_number(numbers[0], numbers[1])
+        numbers = values.read(one), values.read(other)
+        return all(map(values.is_numeral, numbers)) and values.compare(one, other).verdict is Verdict.CORRECT
 
     def compare(self, *, gold: str, answer: str) -> Grade:
         """Not called: `grade` needs the whole problem."""

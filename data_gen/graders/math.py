@@ -1,35 +1,29 @@
-"""`math`: formulas compared by computer algebra."""
+"""`math`: formulas and numbers by value."""
 
 from __future__ import annotations
 
 from typing import ClassVar, Literal
 
 from data_gen.graders import GRADERS
-from data_gen.graders.base import Grader, decided
-from data_gen.grading import checker
-from data_gen.grading.clean import plain, same_text
-from data_gen.grading.formula import formula
+from data_gen.graders.base import Grader
+from data_gen.grading import values
 from data_gen.records.verdict import Grade, Verdict
 
 
 @GRADERS.register("math")
 class Math(Grader):
-    """`grader: math`: gold is a formula in LaTeX or plain notation. math-verify decides equality, in its own process
-    under time and memory limits."""
+    """`grader: math`: gold is a formula or a number in LaTeX or plain notation. Equality is decided exactly where
+    values are rational, else by evaluation to 60 digits, in a process of its own under time and memory limits."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     instant: ClassVar[bool] = False
     uses: Literal["math"] = "math"
 
     def reads(self, gold: str) -> bool:
-        """The whole text is a formula, and math-verify reads it within the limits."""
-        whole = formula(plain(gold))
-        return whole is not None and checker.reads(whole)
+        """All of the text can be read and evaluated."""
+        return bool(values.read(gold)) and values.evaluates(gold)
 
     def compare(self, *, gold: str, answer: str) -> Grade:
-        """Reason `text` (the same text), `math_verify`, or WRONG `unreadable`, `timeout` or `checker_died`."""
-        wanted, said = formula(plain(gold)), formula(plain(answer))
-        assert wanted is not None
-        if same_text(gold, answer):
-            return decided(True, "text")
-        return Grade(Verdict.WRONG, "unreadable") if said is None else checker.compare(wanted, said)
+        """Reason: the kind of gold's value (`integer`, `fraction`, `formula`, ...), or WRONG `unreadable`, `timeout` or
+        `checker_died`."""
+        return values.compare(gold, answer) if values.read(answer) else Grade(Verdict.WRONG, "unreadable")

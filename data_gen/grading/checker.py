@@ -22,7 +22,7 @@ class Checker:
     """
 
     def __init__(self, cpu_seconds: float = CPU_SECONDS) -> None:
-        advice = "Reinstall with `pip install 'math-verify[antlr4_13_2]>=0.9'`."
+        advice = "Reinstall with `pip install 'mpmath>=1.3'`."
         self.worker = LimitedWorker("data_gen.grading.worker", cpu_seconds, name="The answer checker", advice=advice)
         self._read: dict[str, bool] = {}
 
@@ -31,7 +31,7 @@ class Checker:
         share one gold.
 
         Raises:
-            UserError: If the worker cannot start because math-verify does not import.
+            UserError: If the worker cannot start because mpmath does not import.
         """
         if gold not in self._read:
             if len(self._read) >= REMEMBERED:
@@ -40,11 +40,11 @@ class Checker:
         return self._read[gold]
 
     def compare(self, gold: str, answer: str) -> Grade:
-        """Compares two formulas, of which gold was accepted by `reads`: CORRECT or WRONG `math_verify`. WRONG `timeout`
+        """Compares two formulas, of which gold was accepted by `reads`: CORRECT or WRONG `formula`. WRONG `timeout`
         or `checker_died` (e.g. out of memory), since then the answer is the cause.
 
         Raises:
-            UserError: If the worker cannot start because math-verify does not import.
+            UserError: If the worker cannot start because mpmath does not import.
         """
         return self._judge({"kind": "math", "gold": gold, "answer": answer})
 

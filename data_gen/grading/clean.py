@@ -4,79 +4,56 @@ from __future__ import annotations
 
 import re
 
-_WRAPPERS = (
-    re.compile(r"\$\$(.*)\$\$", re.S),
-    re.compile(r"\$([^$]*[^$\\])\$", re.S),
-    re.compile(r"\\\((.*)\\\)", re.S),
-    re.compile(r"\\\[(.*)\\\]", re.S),
-    re.compile(r"\*\*(.*)\*\*", re.S),
-    re.compile(r"`([^`]*)`"),
-)
+from data_gen.grading.characters import ascii_form, with_commands
+
 _REPLACED = (
-    (re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox|textit)\s*\{([^{}]*)\}"), r" \1 "),
-    (re.compile(r"\\[dt]frac"), r"\\frac"),
-    (re.compile(r"\\left(?![a-z])|\\right(?![a-z])|\\displaystyle"), ""),
-    (re.compile(r"(?<!\\)\\[,!;: ]|~|\u00a0|\u202f"), " "),
-    (re.compile(r"(?<=\d) +(?=,\d{3})|(?<=\d)\{,\}(?=\d)"), ""),
-    (re.compile(r"\^\{?\s*\\circ\s*\}?|°"), " degrees"),
+    (
+        re.compile(r"\\(?:text|textbf|textrm|textit|mathrm|mathbf|mathit|mbox|operatorname|rm|bf)\s*\{([^{}]*)\}"),
+        r" \1 ",
+    ),
+    (re.compile(r"\\[dt]frac(?![A-Za-z])"), r"\\frac"),
+    (re.compile(r"\\[dt]binom(?![A-Za-z])"), r"\\binom"),
+    (re.compile(r"\\(?:left|right|[bB]igg?[lrm]?|displaystyle|limits|middle)(?![A-Za-z])\.?"), ""),
+    (re.compile(r"\\q?quad(?![A-Za-z])"), " "),
+    (re.compile(r"(?<=\d)(?:\\[,!]|\{,\})(?=\d{3}(?!\d))"), ","),
+    (re.compile(r"(?<!\\)\\[,!;: ]|~"), " "),
+    (re.compile(r"(?<=\d) +(?=,\d{3})"), ""),
+    (re.compile(r"(?:\^\{?\s*\\circ\s*\}?|\u00b0|\\degree(?![A-Za-z]))"), " degrees "),
     (re.compile(r"\\([$%])"), r"\1"),
-    (re.compile(r"[\u2212\u2013\u2010]"), "-"),
 )
-_WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " ", 0x3002: "."}
-"""Full-width forms of ASCII, and the ideographic space and full stop."""
+_IN_TEXT = re.compile(r"\\(?:text|textbf|textrm|mathrm|mbox)\s*\{")
+_BRACKETS = {"$": "$", "\\(": "\\)", "\\[": "\\]"}
+"""What opens and closes mathematics in a text."""
+_WRAPPER = re.compile(r"\$\$|\$|\\\(|\\\[|\*\*|__|`|\\(?:boxed|fbox)\s*\{")
 _LEAD_IN = re.compile(
     r"(?:(?:so|thus|hence|therefore)\b,?\s*)?(?:the|my|our)?\s*(?:(?:final|correct|right|best)\s+)?"
     r"(?:answer|result)\s*(?:is\b|:|=)\s*:?\s*(\S.*)",
     re.S | re.I,
 )
-_THIN_THOUSANDS = re.compile(r"(?<=\d)(?:\\[,!]|\{,\}|\u202f)(?=\d{3}(?!\d))")
-_PUNCTUATION = " .,;:?'\"\u201c\u201d\u2018\u2019`*"
-_COMMAND = re.compile(r"\\(?:begin|end)\{\w+\}|\\[A-Za-z]+")
-_WORD = re.compile(r"[A-Za-z]{2,}")
-MATH_WORDS = frozenset(
-    {
-        "pi",
-        "sqrt",
-        "log",
-        "ln",
-        "exp",
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "sec",
-        "csc",
-        "arcsin",
-        "arccos",
-        "arctan",
-        "mod",
-        "frac",
-    }
-)
-"""Words that belong to formulas."""
+_QUOTED = re.compile(r"([\"'`*])(.+)\1", re.S)
+_AROUND_DIGITS = re.compile(r"(?<=\d) (?=[a-z%])")
+_BRACED_LETTER = re.compile(r"\{(\w)\}")
 
 
 def plain(text: str) -> str:
     r"""The text without wrappers (`$..$`, `\(..\)`, `\boxed{..}`, bold), text commands, spacing commands and final full
-    stop. Full-width characters become ASCII.
+    stop. Characters that look alike become one (`characters.ascii_form`).
 
     >>> plain(r"$\boxed{\text{(B)}}$"), plain(r"\$1{,}234."), plain(r"\dfrac{1}{2}")
     ('(B)', '$1,234', '\\frac{1}{2}')
     """
-    text = _THIN_THOUSANDS.sub(",", text.translate(_WIDE))
-    for pattern, by in _REPLACED:
-        text = pattern.sub(by, text)
-    before = None
-    while text != before:
-        before = text
-        text = _unwrapped(text.strip().removesuffix(".").strip())
-    return text
+    return opened(text)[0]
 
 
-def words(text: str) -> list[str]:
-    """Ordinary words in lower case: at least two letters, no commands, no function names."""
-    found = [w.lower() for w in _WORD.findall(_COMMAND.sub(" ", text))]
-    return [w for w in found if w not in MATH_WORDS]
+def opened(text: str) -> tuple[str, bool]:
+    """What `plain` gives, and whether all of it stood in mathematics, where single letters are variables."""
+    text = ascii_form(text)
+    words = _IN_TEXT.search(text) is not None
+    if "\\" in text or "~" in text or "\u00b0" in text or " ," in text or "{" in text:
+        for pattern, by in _REPLACED:
+            text = pattern.sub(by, text)
+    text, math = _unwrapped(text)
+    return text, math and not words
 
 
 def after_lead_in(text: str) -> str:
@@ -96,29 +73,62 @@ def same_text(gold: str, answer: str) -> bool:
     >>> same_text("New York", r"\\text{new  York}."), same_text("New York", "York New")
     (True, False)
     """
-    return _folded(gold) == _folded(answer)
+    return folded(gold) == folded(answer)
 
 
-def _folded(text: str) -> str:
-    folded = " ".join(after_lead_in(plain(text)).casefold().split())
-    return folded.strip(_PUNCTUATION) or folded
+def folded(text: str) -> str:
+    """What `same_text` compares."""
+    inside = " ".join(after_lead_in(plain(with_commands(text))).casefold().split())
+    if "\\" in inside:
+        inside = _BRACED_LETTER.sub(r"\1", inside.replace(" ", ""))
+    inside = _AROUND_DIGITS.sub("", inside)
+    bare = inside.rstrip(" .,;:?").lstrip(" ,;:?")
+    while (quoted := _QUOTED.fullmatch(bare)) is not None:
+        bare = quoted[2].strip(" .,;:?")
+    return bare or inside
 
 
-def _unwrapped(text: str) -> str:
-    for wrapper in _WRAPPERS:
-        if (match := wrapper.fullmatch(text)) is not None:
-            return match[1]
-    boxed = re.match(r"\\(?:boxed|fbox)\s*\{", text)
-    if boxed and text.endswith("}") and _closes_last(text, boxed.end() - 1):
-        return text[boxed.end() : -1]
-    return text
+def _unwrapped(text: str) -> tuple[str, bool]:
+    """The text inside its wrappers, in time linear in its length, and whether one of them was mathematics."""
+    closing = _closing_braces(text) if "\\boxed" in text or "\\fbox" in text else {}
+    start, end, math = 0, len(text), False
+    while True:
+        start, end = _stripped(text, start, end)
+        opening = _WRAPPER.match(text, start, end)
+        if opening is None:
+            return text[start:end], math
+        mark = opening[0]
+        if "box" in mark:
+            if closing.get(opening.end() - 1) != end - 1:
+                return text[start:end], math
+            start, end = opening.end(), end - 1
+            continue
+        close = _BRACKETS.get(mark, "$$" if mark == "$$" else mark)
+        inside = start + len(mark), end - len(close)
+        if inside[0] > inside[1] or text.find(close, inside[0], end) != inside[1] or inside[0] == inside[1]:
+            return text[start:end], math
+        (start, end), math = inside, math or mark in _BRACKETS or mark == "$$"
 
 
-def _closes_last(text: str, opening: int) -> bool:
-    """Whether the brace at `opening` is closed by the last character and not before."""
-    depth = 0
-    for i in range(opening, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[i], 0)
-        if depth == 0:
-            return i == len(text) - 1
-    return False
+def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
+    """Without white space at both ends and one final full stop. Three dots are no full stop."""
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    if end > start and text[end - 1] == "." and text[max(start, end - 2) : end - 1] != ".":
+        end -= 1
+        while end > start and text[end - 1].isspace():
+            end -= 1
+    return start, end
+
+
+def _closing_braces(text: str) -> dict[int, int]:
+    """The closing brace of every opening one."""
+    found, openings = {}, []
+    for i, char in enumerate(text):
+        if char == "{":
+            openings.append(i)
+        elif char == "}" and openings:
+            found[openings.pop()] = i
+    return found

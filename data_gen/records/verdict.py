@@ -31,7 +31,7 @@ class Grade:
 
     verdict: Verdict
     reason: str
-    """A short identifier (`integer`, `fraction`, `math_verify`, `no_answer`, `timeout`, `bad_gold`, ...), counted in
+    """A short identifier (`integer`, `fraction`, `formula`, `no_answer`, `timeout`, `bad_gold`, ...), counted in
     manifests."""
     score: float | None = None
     """Share of the answer that is right, in [0, 1]. Default: 1 for CORRECT, 0 for WRONG, None for UNVERIFIABLE."""

@@ -34,7 +34,7 @@ PACKAGES = (
     "pyarrow",
     "numpy",
     "safetensors",
-    "math-verify",
+    "mpmath",
     "pydantic",
 )
 """Packages whose versions are in the manifest."""

@@ -10,7 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_gen.graders.auto import Auto
-from data_gen.grading import choices, clean, formula, numbers, phrasing, worker, yes_no
+from data_gen.grading import (
+    algebra,
+    amounts,
+    characters,
+    choices,
+    clean,
+    moments,
+    nouns,
+    number_words,
+    phrasing,
+    readings,
+    structures,
+    units,
+    values,
+    yes_no,
+)
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer, Grade, Verdict
 
@@ -66,7 +81,7 @@ def test_the_golden_table_holds_every_verdict() -> None:
         ("red", "Red", "text"),
         ("red", "der", "text"),
         ("3", "2 or 3", "ambiguous"),
-        ("\\sqrt{2}", "sqrt(2)", "math_verify"),
+        ("\\sqrt{2}", "sqrt(2)", "formula"),
         ("7", None, "no_answer"),
         ("???", "5", "bad_gold"),
         (" ", "5", "bad_gold"),
@@ -115,7 +130,11 @@ def test_finite_decimals_compare_exactly(d: object) -> None:
     assert grade(str(d), f"{d}1").verdict is Verdict.WRONG
 
 
-@pytest.mark.parametrize("module", [choices, clean, formula, numbers, phrasing, worker, yes_no])
+EXAMPLES = [algebra, amounts, characters, choices, clean, moments, nouns, number_words, phrasing, readings, structures]
+EXAMPLES += [units, values, yes_no]
+
+
+@pytest.mark.parametrize("module", EXAMPLES)
 def test_the_examples_in_the_docstrings(module: object) -> None:
     result = doctest.testmod(module)  # type: ignore[arg-type]
     assert result.attempted > 0 and result.failed == 0

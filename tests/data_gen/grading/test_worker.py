@@ -15,9 +15,9 @@ from data_gen.grading import worker
 from data_gen.grading.checker import Checker
 from data_gen.records.verdict import Grade, Verdict
 
-RIGHT = Grade(Verdict.CORRECT, "math_verify")
+RIGHT = Grade(Verdict.CORRECT, "formula")
 HANGS = "9^{9^{9^{9}}}"
-"""A power that big-number arithmetic in C works on for ever, deaf to Python's signals."""
+"""A power that big-number arithmetic would work on for ever."""
 
 
 @pytest.fixture
@@ -25,10 +25,8 @@ def checker() -> Checker:
     return Checker(cpu_seconds=1.0)
 
 
-def test_a_hanging_comparison_times_out_and_the_next_one_works(checker: Checker) -> None:
-    assert checker.compare("10", HANGS) == Grade(Verdict.WRONG, "timeout")
-    assert Checker().compare("\\sqrt{4}", "2") == RIGHT
-    checker = Checker()
+def test_a_number_too_large_to_compute_is_wrong_at_once_and_the_next_comparison_works(checker: Checker) -> None:
+    assert checker.compare("10", HANGS) == Grade(Verdict.WRONG, "formula")
     assert [checker.compare("\\sqrt{4}", "2"), checker.compare("\\sqrt{4}", "3").verdict] == [RIGHT, Verdict.WRONG]
 
 
@@ -114,7 +112,7 @@ def test_an_interrupted_question_does_not_leave_its_reply_to_the_next(
 
 
 def test_a_worker_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-    (tmp_path / "math_verify.py").write_text("raise ImportError('no antlr here')")  # type: ignore[operator]
+    (tmp_path / "mpmath.py").write_text("raise ImportError('no antlr here')")  # type: ignore[operator]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.getcwd()]))
     with pytest.raises(UserError, match=r"did not start \(ImportError: no antlr here\)\. Reinstall with"):
         Checker().compare("x", "y")
