@@ -147,15 +147,23 @@ class LM:
         return random.Random(stream_seed(self._seed, *self.path, "rng"))
 
     async def generate(
-        self, prefix: Sequence[int], n: int, sampling: Sampling, *, prompt_length: int | None = None
+        self, prefix: Sequence[int], n: int, sampling: Sampling, *, prompt_length: int | None = None, first: int = 0
     ) -> list[Sample]:
-        """n continuations of a prefix, in sample order (never completion order). `prompt_length`: see `Request`."""
+        """n continuations of a prefix, in sample order (never completion order).
+
+        Args:
+            prefix: Token ids.
+            n: How many.
+            sampling: How they are drawn.
+            prompt_length: See `Request`.
+            first: Index of the first sample. Sample i has the same random stream whatever n and `first` are.
+        """
         if self.path in self.program.paths:
             raise DuplicatePath(
                 f"Path {self.path!r} was used for an earlier generate of this program; extend it with lm.at(...)."
             )
         self.program.paths.add(self.path)
-        seeds = tuple(stream_seed(self._seed, *self.path, i) for i in range(n))
+        seeds = tuple(stream_seed(self._seed, *self.path, i) for i in range(first, first + n))
         request = Request(
             prefix=tuple(prefix), sampling=sampling, seeds=seeds, prompt_length=prompt_length, owner=self.program
         )

@@ -16,11 +16,14 @@ from data_gen.records.verdict import Verdict
 from data_gen.tasks import Task
 
 
-async def solve(problem: Problem, lm: LM, n: int, sampling: Sampling, codec: StepCodec, task: Task) -> list[Solution]:
-    """n graded solutions, in sample order. Grading runs in a thread, so a slow checker does not block the engine."""
+async def solve(
+    problem: Problem, lm: LM, n: int, sampling: Sampling, codec: StepCodec, task: Task, *, first: int = 0
+) -> list[Solution]:
+    """n graded solutions, in sample order, the first of them with index `first`. Grading runs in a thread, so a slow
+    checker does not block the engine."""
     prompt = codec.prompt_ids(problem.question)
-    samples = await lm.generate(prompt, n, replace(sampling, stop=codec.format.task.ends))
-    return await asyncio.to_thread(grade_samples, problem, tuple(prompt), samples, sampling, codec, task)
+    samples = await lm.generate(prompt, n, replace(sampling, stop=codec.format.task.ends), first=first)
+    return await asyncio.to_thread(grade_samples, problem, tuple(prompt), samples, sampling, codec, task, first=first)
 
 
 def solve_greedily(
@@ -47,12 +50,14 @@ def grade_samples(
     sampling: Sampling,
     codec: StepCodec,
     task: Task,
+    *,
+    first: int = 0,
 ) -> list[Solution]:
     """Samples that continue a prompt's ids, as solutions with their verdicts."""
     prompt_text = codec.prompt_text(problem.question)
     return [
         _solution(i, sample.until(codec.end_ids), problem, prompt, prompt_text, sampling, codec, task)
-        for i, sample in enumerate(samples)
+        for i, sample in enumerate(samples, first)
     ]
 
 

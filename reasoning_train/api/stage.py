@@ -119,6 +119,10 @@ class Context(Protocol):
     def input(self, ref: Ref) -> Input:
         """The finished artifact behind a reference, pass-throughs followed."""
 
+    def earlier(self) -> tuple[int, Input] | None:
+        """The main output of a published artifact that asked for less of the same (see `StageDef.grows`): the smaller
+        number, and the rows to continue."""
+
     def output(self, name: str) -> Path:
         """The folder of output `name`. It is empty at the start and published when the stage returns."""
 
@@ -229,6 +233,8 @@ class StageDef:
     on. Evaluated problems must not reach a stage that learns."""
     avoids: tuple[str, ...]
     """Fields whose problems its outputs do not descend from, since the stage keeps away from them."""
+    grows: str | None
+    """The field, a number, by which an artifact continues the one with a smaller number (`Context.earlier`)."""
     always: tuple[type[Piece], ...]
     """Pieces that the stage uses whatever its config says, e.g. `(Majority,)`. Their versions enter its key."""
     after: Callable[[Any, Any, Iterable[dict[str, Any]]], None] | None = field(default=None)
@@ -320,6 +326,7 @@ def stage(
     carries: str | None = None,
     learns: Learns | None = None,
     avoids: Sequence[str] = (),
+    grows: str | None = None,
     always: Sequence[type[Piece]] = (),
 ) -> Callable[[Callable[[Any, Any], None]], StageDef]:
     """Register a stage; the config model is read from the function's first annotation. `carries` is by default the
@@ -345,6 +352,7 @@ def stage(
             carries=carries or same_kind,
             learns=learns or ("trains" if distributed else None),
             avoids=tuple(avoids),
+            grows=grows,
             always=tuple(always),
         )
         return STAGES.register(name)(made)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
@@ -14,7 +14,7 @@ from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import ModelRef, ProblemsRef
 from reasoning_train.api.stage import Context, Gate, Sizes, StageConfig, at_most, gate, stage
 from reasoning_train.evaluation.verifiable import MOST_UNVERIFIABLE, MaxUnverifiable, check_verifiable
-from reasoning_train.store.inputs import count_rows, load_task, read_problems
+from reasoning_train.store.inputs import count_rows, load_task, read_problems, read_solutions, with_solutions
 
 if TYPE_CHECKING:
     from data_gen.engines.base import LM, Engine
@@ -44,9 +44,10 @@ class SampleConfig(StageConfig):
     """The engine that runs the policy: `transformers` and `vllm` run in this process, `openai` calls a server."""
 
 
-@stage("sample", version=1, outputs={"data": "solutions"}, unit="problem")
+@stage("sample", version=1, outputs={"data": "solutions"}, unit="problem", grows="n")
 def sample(config: SampleConfig, ctx: Context) -> None:
-    """Record the samples of each problem as it finishes."""
+    """Record the samples of each problem as it finishes. Samples that an artifact with a smaller `n` has are taken over
+    from there: sample i depends on nothing but its own random stream."""
     from reasoning_train.models.engine import open_engine
     from reasoning_train.models.policy_text import load_policy_text
 
@@ -67,12 +68,12 @@ def _sample(engine: Engine, codec: StepCodec, task: Task, config: SampleConfig, 
     source, meter = ctx.input(config.problems), Meter(engine.usage)
     sampling = Sampling(max_tokens=config.max_tokens, temperature=config.temperature, top_p=config.top_p)
 
-    async def program(item: tuple[int, str, Problem], lm: LM) -> list[Solution]:
-        return await solve(item[2], lm, config.n, sampling, codec, task)
+    async def program(item: tuple[int, str, Continued], lm: LM) -> list[Solution]:
+        problem, known = item[2]
+        return [*known, *await solve(problem, lm, config.n - len(known), sampling, codec, task, first=len(known))]
 
-    problems = itertools.islice(read_problems(source), config.limit)
     total = count_rows(source, config.limit)
-    pending = ctx.pending((problem.id, problem) for problem in problems)
+    pending = ctx.pending((problem.id, (problem, known)) for problem, known in _continued(config, ctx))
     for done, (item, solutions) in enumerate(
         run_programs(
             engine, pending, program, seed=ctx.seed, key=lambda i: i[1], in_flight=config.engine.in_flight(config.n)
@@ -82,6 +83,22 @@ def _sample(engine: Engine, codec: StepCodec, task: Task, config: SampleConfig, 
         tokens = meter.tell(ctx)
         ctx.record(item[0], item[1], [s.to_row() for s in solutions])
         ctx.progress(done, total, tokens=tokens)
+
+
+Continued = tuple["Problem", list["Solution"]]
+"""A problem with the samples that an earlier artifact has of it."""
+
+
+def _continued(config: SampleConfig, ctx: Context) -> Iterator[Continued]:
+    """The problems to sample on, each with its samples so far."""
+    problems, found = itertools.islice(read_problems(ctx.input(config.problems)), config.limit), ctx.earlier()
+    if found is None:
+        yield from ((problem, []) for problem in problems)
+        return
+    n, drawn = found
+    print(f"continues {n} samples of every problem", flush=True)
+    for problem, known in with_solutions(problems, read_solutions(drawn)):
+        yield problem, known if len(known) == n else []
 
 
 @sample.estimate

@@ -17,6 +17,7 @@ from reasoning_train.process import stopping
 from reasoning_train.store.append_log import LogIndex, LogWriter, log_name, read_logs
 from reasoning_train.store.partial import Partial
 from reasoning_train.store.store import Store
+from reasoning_train.worker.earlier import earlier
 
 Report = Callable[[dict[str, Any]], None]
 """Receives events for the runner: `{"event": "progress", "done": 3, "total": 10, "figures": {...}}`. `total` counts
@@ -49,6 +50,7 @@ class WorkerContext:
         self.counts: Counter[str] = Counter()
         """Counts that are not yet saved with a record."""
         self.metrics: dict[str, Any] = {}
+        self._node = node
         self._plan, self._stage, self._store, self._progress_folder = plan, stage, store, partial
         self._attempt, self._report = attempt, report
         self._opened: set[str] = set()
@@ -67,6 +69,17 @@ class WorkerContext:
         outputs = artifact.manifest["outputs"]
         name = ref.output or next(iter(outputs))
         return Input(path=artifact.path / name, kind=outputs[name]["kind"], manifest=artifact.manifest)
+
+    def earlier(self) -> tuple[int, Input] | None:
+        """The rows of an artifact that asked for less of the same. The manifest's `continues` names it."""
+        config = self._stage.config.model_validate(self._node.config)
+        found = earlier(self._plan, self._node, config, self._store)
+        if found is None:
+            return None
+        number, artifact = found
+        main = self._stage.main
+        self.metric("continues", {"key": artifact.manifest["key"], self._stage.grows: number})
+        return number, Input(artifact.path / main, artifact.manifest["outputs"][main]["kind"], artifact.manifest)
 
     def output(self, name: str) -> Path:
         """The folder of output `name`, emptied when this attempt first asks for it."""

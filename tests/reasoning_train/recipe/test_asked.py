@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
+from data_gen.graders.auto import Auto
 from data_gen.measures.steps import Steps
 from data_gen.registry import Part, Piece, Unkeyed
 from data_gen.search.algorithms.mcts import Mcts
@@ -242,5 +243,5 @@ def test_the_nodes_of_a_plan_say_what_was_asked(tmp_path: Path) -> None:
         "task": ("k_task", 1),
         "task.format": ("TaskFormat", 1),
         "task.format.extract.0": ("mark", 1),
-        "task.grader": ("auto", 1),
+        "task.grader": ("auto", Auto.version),
     }
