@@ -21,6 +21,8 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from tests.benchmarks._one_thread import one_thread
+
 RATE = 1e-3
 SETTINGS: dict[str, Any] = {
     "learning_rate": RATE,
@@ -57,19 +59,14 @@ class Clock(TrainerCallback):
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Small models fall off a cliff when two threads wait for a busy core."""
-    import torch
+def quiet() -> Iterator[None]:
+    """One thread, and no progress bars."""
     from datasets import disable_progress_bars
 
     disable_progress_bars()
     os.environ["TQDM_DISABLE"] = "1"
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def tokenizer(words: int) -> Any:

@@ -67,11 +67,11 @@ def _process(side: str, again: bool, known: str) -> dict[str, Any]:
 def main() -> None:
     """The measured process; prints one line of JSON."""
 
-    from tests.benchmarks._against_trl import model, one_thread, tokenizer
+    from tests.benchmarks._against_trl import model, quiet, tokenizer
     from tests.benchmarks._dpo_sides import our_dpo, pairs, rows, theirs
 
     side, again, known = sys.argv[1], bool(int(sys.argv[2])), sys.stdin.read()
-    with one_thread(), tempfile.TemporaryDirectory() as name:
+    with quiet(), tempfile.TemporaryDirectory() as name:
         words, folder = tokenizer(WORDS), Path(name)
         made, policy = pairs(words, PAIRS, prefix=PROMPT, side=SIDE), model(words)
         if side == "reference":

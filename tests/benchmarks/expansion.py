@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tests.benchmarks._one_thread import one_thread
+
 PATH, CHILDREN, STEP, REPEATS = 384, 8, 32, 9
 TARGETS = {"sequential": 4.0, "batched": 1.8, "one_prefill": None}
 
@@ -22,14 +24,8 @@ Ids = list[tuple[int, ...]]
 
 def run() -> Iterator[dict[str, Any]]:
     """The two ratios that issue 3 asks for, and whether the ids agree."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         yield from _figures()
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _figures() -> Iterator[dict[str, Any]]:

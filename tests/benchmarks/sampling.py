@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from tests.benchmarks._one_thread import one_thread
+
 REQUESTS, REPEATS, WIDTHS = 512, 3, (32, 64, 128, 256)
 TARGET = 1.3
 
@@ -23,14 +25,8 @@ Asked = tuple[int, list[int], int]
 def run() -> Iterator[dict[str, Any]]:
     """The ratio that issue 2 asks for, the two speeds behind it, and the ratio to `generate` on requests sorted by
     known length."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         yield from _figures()
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _figures() -> Iterator[dict[str, Any]]:

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tests.benchmarks._one_thread import one_thread
+
 PROBLEMS, SIMULATIONS, CHILDREN, STEP, REPEATS = 64, 24, 4, 12, 3
 ONE_BY_ONE = 4
 """Problems of the slow arms: their speed does not depend on how many there are."""
@@ -21,14 +23,8 @@ SLOTS = 256
 
 def run() -> Iterator[dict[str, Any]]:
     """The ratios that issue 3 asks for, and the speeds behind them."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         yield from _figures()
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _figures() -> Iterator[dict[str, Any]]:

@@ -24,8 +24,8 @@ from tests.benchmarks._against_trl import (
     fastest,
     interleaved,
     model,
-    one_thread,
     ours,
+    quiet,
     tokenizer,
 )
 
@@ -34,7 +34,7 @@ REPEATS, STEPS, ROWS, LONGEST, PADDING = 3, 8, 16, 512, 0.66
 
 def run() -> Iterator[dict[str, Any]]:
     """Gains over padded rows and over TRL, what they are made of, and the largest relative difference of any step."""
-    with one_thread(), tempfile.TemporaryDirectory() as name:
+    with quiet(), tempfile.TemporaryDirectory() as name:
         lengths = _lengths()
         clocks = interleaved(_arms(lengths, Path(name)), REPEATS)
     sides = {side: fastest(clocks, side) for side in ("packed", "padded", "trl packed", "trl padded")}

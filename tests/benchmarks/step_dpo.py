@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks._against_trl import Arm, disagreement, fastest, interleaved, model, one_thread, tokenizer
+from tests.benchmarks._against_trl import Arm, disagreement, fastest, interleaved, model, quiet, tokenizer
 from tests.benchmarks._dpo_sides import our_dpo, pairs, rows, theirs
 
 REPEATS, STEPS, PAIRS, PREFIX, SIDE = 3, 5, 8, 384, 32
@@ -32,7 +32,7 @@ SIDES: dict[str, tuple[dict[str, bool], float | None]] = {
 def run() -> Iterator[dict[str, Any]]:
     """Gains over each side, what they are made of, and the largest relative difference in loss and gradient norm of any
     step."""
-    with one_thread(), tempfile.TemporaryDirectory() as name:
+    with quiet(), tempfile.TemporaryDirectory() as name:
         clocks = interleaved(_arms(Path(name)), REPEATS)
     mine, setting = fastest(clocks, "ours")
     yield {

@@ -64,7 +64,7 @@ def main() -> None:
     from reasoning_train.trainers.base import StepBatches, train
     from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
     from reasoning_train.trainers.objective import Objective
-    from tests.benchmarks._against_trl import SETTINGS, Clock, model, one_thread, tokenizer
+    from tests.benchmarks._against_trl import SETTINGS, Clock, model, quiet, tokenizer
 
     stage, dtype, folder = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
     ranks.join()
@@ -76,7 +76,7 @@ def main() -> None:
     rows = [Row((Trace(tuple((7 * n + t) % 100 for t in range(LENGTH)), (1.0,) * LENGTH),)) for n in range(ROWS)]
     steps = StepBatches(rows, [range(ROWS)] * STEPS, 0, packing="sequence", capacity=256, tokens=128)
     clock = Clock()
-    with one_thread():
+    with quiet():
         trainer = train(
             Objective(model(tokenizer(61)), [CrossEntropy()]),
             steps,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import functools
 import itertools
-import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 from reasoning_train.api.refs import Ref
 from reasoning_train.store.store import Artifact
-from tests.reasoning_train.bench import CHAIN, Bench, rows_of
+from tests.reasoning_train.bench import CHAIN, Bench, points, rows_of
 
 FEW = {**CHAIN, "train": 4, "steps": [1, 1]}
 _numbers = itertools.count()
@@ -63,8 +62,3 @@ def curve(artifact: Artifact) -> list[dict[str, float]]:
     """What a training watched; how fast it went left out."""
     left_out = ("attempt", "grad_norm")
     return [{name: point[name] for name in sorted(point) if name not in left_out} for point in points(artifact)]
-
-
-def points(artifact: Artifact) -> list[dict[str, float]]:
-    """All that a training watched, point by point."""
-    return [json.loads(line) for line in (artifact.path / "history.jsonl").read_text().splitlines()]

@@ -79,7 +79,7 @@ def defaults_of(piece: Any) -> dict[str, dict[str, Any]]:
             for name, field in fields.items()
             if not field.is_required()
         }
-        inside = [inner for field in fields.values() for inner in _models(field.annotation)]
+        inside = [inner for field in fields.values() for inner in models_in(field.annotation)]
         waiting += [inner for inner in inside if not issubclass(inner, Part)]
     return dict(sorted(found.items()))
 
@@ -88,8 +88,9 @@ def _unkeyed(field: Any) -> bool:
     return any(isinstance(mark, Unkeyed) for mark in field.metadata)
 
 
-def _models(tp: Any) -> Iterator[type[BaseModel]]:
+def models_in(tp: Any) -> Iterator[type[BaseModel]]:
+    """The config classes inside a type."""
     if isinstance(tp, type) and issubclass(tp, BaseModel):
         yield tp
     for argument in get_args(tp):
-        yield from _models(argument)
+        yield from models_in(argument)

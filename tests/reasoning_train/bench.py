@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data_gen.format import Format, TaskFormat
 from data_gen.records.problem import Problem
@@ -23,6 +23,9 @@ from reasoning_train.store.inputs import write_tasks
 from reasoning_train.store.rows import Rows, write_rows
 from reasoning_train.store.store import Artifact, Store
 from reasoning_train.worker.run_node import run_node
+
+if TYPE_CHECKING:
+    import torch
 
 CHAIN = {"uses": "chain", "seed": 0, "train": 24, "explore": 8, "dev": 8, "test": 8, "steps": [1, 2]}
 MODEL = {
@@ -126,6 +129,10 @@ class Bench:
         """The model that a finished stage published."""
         return load_policy(self.store.open(self.nodes[name]).path / "model")
 
+    def recorded(self, name: str) -> int:
+        """Number of problems in the logs of an unfinished stage."""
+        return sum(path.read_bytes().count(b"\n") for path in self.store.partial(self.nodes[name]).glob("log-*"))
+
     def make(self, name: str, uses: str, *, seed: int = 0, **config: Any) -> Artifact:
         """Add and run."""
         self.add(name, uses, seed=seed, **config)
@@ -188,6 +195,18 @@ def _references(value: Any) -> Iterator[str]:
 def rows_of(artifact: Artifact) -> list[dict[str, Any]]:
     """All rows of an artifact's main output."""
     return list(Rows(artifact.path / next(iter(artifact.manifest["outputs"]))))
+
+
+def points(artifact: Artifact) -> list[dict[str, float]]:
+    """All that a training watched, point by point."""
+    return [json.loads(line) for line in (artifact.path / "history.jsonl").read_text().splitlines()]
+
+
+def weights(artifact: Artifact) -> dict[str, torch.Tensor]:
+    """Weights of the model that a stage published."""
+    from safetensors.torch import load_file
+
+    return load_file(artifact.path / "model" / "model.safetensors")
 
 
 def problem(

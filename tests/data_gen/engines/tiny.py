@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import Any, TypeVar
@@ -18,8 +19,8 @@ CONTEXT = 192
 
 
 @cache
-def model() -> Any:
-    """3 layers x 32, grouped-query attention, weights wide enough that greedy choices are far apart."""
+def model(hidden: int = 32, heads: int = 4) -> Any:
+    """3 layers, grouped-query attention, weights wide enough that greedy choices are far apart."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -27,11 +28,11 @@ def model() -> Any:
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=VOCAB,
-        hidden_size=32,
-        intermediate_size=80,
+        hidden_size=hidden,
+        intermediate_size=hidden * 5 // 2,
         num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        num_attention_heads=heads,
+        num_key_value_heads=heads // 2,
         max_position_embeddings=CONTEXT,
         initializer_range=0.3,
         pad_token_id=1,
@@ -71,6 +72,19 @@ def ask(engine: TransformersEngine, *requests: Request) -> list[list[Sample]]:
 def request(prefix: tuple[int, ...], seeds: tuple[int, ...] = (0,), **sampling: Any) -> Request:
     """A request with `max_tokens` 24 unless given."""
     return Request(prefix=prefix, seeds=seeds, sampling=Sampling(**{"max_tokens": 24, **sampling}))
+
+
+def mixed(count: int, **sampling: object) -> list[Request]:
+    """Requests of many lengths, for fewer or more tokens."""
+    rng = random.Random(1)
+    return [
+        request(
+            tuple(rng.choices(range(VOCAB), k=rng.randint(1, 90))),
+            (i,),
+            **{"max_tokens": rng.randint(1, 50), **sampling},
+        )
+        for i in range(count)
+    ]
 
 
 def once(engine: Any, program: Callable[[LM], Awaitable[R]]) -> R:

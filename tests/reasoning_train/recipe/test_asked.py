@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
 from pydantic import BaseModel, Field, create_model
@@ -25,6 +25,7 @@ from reasoning_train.api.stage import STAGES
 from reasoning_train.recipe.asked import asked, pieces
 from reasoning_train.recipe.includes import CHECKOUT
 from reasoning_train.recipe.load import load_plan
+from tests.known_answers.pieces import models_in
 from tests.reasoning_train.recipe.kitchen import RECIPE, load
 
 STEP_DPO = CHECKOUT / "recipes" / "step_dpo" / "tiny.yaml"
@@ -100,17 +101,9 @@ def test_versions_are_those_of_the_pieces_inside() -> None:
     }
 
 
-def _models(tp: Any) -> Iterator[type[BaseModel]]:
-    """The config classes inside a type."""
-    if isinstance(tp, type) and issubclass(tp, BaseModel):
-        yield tp
-    for argument in get_args(tp):
-        yield from _models(argument)
-
-
 def _inside(model: type[BaseModel]) -> list[type[BaseModel]]:
     """The classes of its fields; a union of a registry stands in the annotation, its classes too."""
-    return [inner for field in model.model_fields.values() for inner in _models(field.annotation)]
+    return [inner for field in model.model_fields.values() for inner in models_in(field.annotation)]
 
 
 def every_config() -> list[type[BaseModel]]:

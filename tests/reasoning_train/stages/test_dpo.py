@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 from typing import Any
@@ -20,7 +19,7 @@ from reasoning_train.trainers.data.held_out import hold_out
 from reasoning_train.trainers.data.pairs import encode_pairs
 from reasoning_train.worker.run_node import run_node
 from tests.data_gen.typed import typed
-from tests.reasoning_train.bench import Bench, rows_of
+from tests.reasoning_train.bench import Bench, points, rows_of, weights
 
 
 def pairs(bench: Bench, n: int = 12) -> list[StepPair]:
@@ -127,7 +126,7 @@ PACKINGS = ("none", "sequence", "tree")
 def test_packing_changes_no_loss_and_no_gradient(kitchen: Bench, loss: str) -> None:
     """Ten steps too small to change a weight, so that all are taken from the same ones."""
     still = {"losses": [loss], "max_steps": 10, "learning_rate": 1e-12}
-    padded, *packed = (curve(train(kitchen, name=f"still_{one}", packing=one, **still)) for one in PACKINGS)
+    padded, *packed = (points(train(kitchen, name=f"still_{one}", packing=one, **still)) for one in PACKINGS)
     for [point] in packed:
         for figure in ("loss", "grad_norm"):
             assert point[figure] == pytest.approx(padded[0][figure], rel=1e-5), figure
@@ -143,18 +142,10 @@ def test_packing_changes_nothing(kitchen: Bench) -> None:
         assert all(torch.allclose(tensor, other[name], rtol=1e-4, atol=5e-5) for name, tensor in padded.items())
 
 
-def weights(made: Artifact) -> dict[str, torch.Tensor]:
-    return load_file(made.path / "model" / "model.safetensors")
-
-
-def curve(made: Artifact) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (made.path / "history.jsonl").read_text().splitlines()]
-
-
 def test_the_first_loss_is_that_of_no_difference(kitchen: Bench) -> None:
     """Policy = reference: log 2, whatever the smoothing and the lengths."""
     artifact = train(kitchen, max_steps=10, learning_rate=1e-9)
-    [point] = curve(artifact)
+    [point] = points(artifact)
     assert point["loss"] == pytest.approx(math.log(2), abs=1e-5)
 
 

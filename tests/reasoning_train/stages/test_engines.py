@@ -460,7 +460,7 @@ def test_a_killed_stage_takes_its_server_along_and_goes_on_with_another(learned:
     learned.add("s", "sample", **config)
     for how, wanted in ((signal.SIGKILL, 5), (signal.SIGTERM, 15)):
         process = start_worker(learned, "s")
-        _wait(process, lambda wanted=wanted: _recorded(learned) >= wanted)
+        _wait(process, lambda wanted=wanted: learned.recorded("s") >= wanted)
         assert len(_serving(learned)) >= 1
         process.send_signal(how)
         process.wait()
@@ -483,7 +483,7 @@ def test_a_real_server_that_dies_is_started_again(learned: Bench) -> None:
     learned.make("explore", "problems", task={**FEW, "explore": 60}, split="explore")
     learned.add("s", "sample", policy=Ref("tuned"), problems=Ref("explore"), n=2, max_tokens=40, engine=OWN)
     process = start_worker(learned, "s")
-    _wait(process, lambda: _recorded(learned) >= 5)
+    _wait(process, lambda: learned.recorded("s") >= 5)
     leader = max(_serving(learned), key=lambda p: p.create_time())
     os.kill(leader.pid, signal.SIGKILL)
     assert process.wait(300) == 0
@@ -497,7 +497,3 @@ def _wait(process: subprocess.Popen[bytes] | None, done: Any) -> None:
         assert process is None or process.poll() is None, "the stage ended before it could be killed"
         assert time.monotonic() < end
         time.sleep(0.02)
-
-
-def _recorded(bench: Bench) -> int:
-    return sum(path.read_bytes().count(b"\n") for path in bench.store.partial(bench.nodes["s"]).glob("log-*"))

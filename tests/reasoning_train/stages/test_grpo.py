@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from data_gen.verifiers.heads import HeadConfig
 from reasoning_train.api.refs import Ref
@@ -19,7 +17,7 @@ from reasoning_train.store.store import Artifact
 from reasoning_train.trainers.rl import trl_adapter
 from reasoning_train.trainers.rl.trl_adapter import Checkpoints
 from reasoning_train.worker.context import WorkerContext
-from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of
+from tests.reasoning_train.bench import CHAIN, Bench, points, problem, rows_of, weights
 
 FEW = {**CHAIN, "train": 4, "steps": [1, 1]}
 FIXED: dict[str, Any] = {
@@ -51,14 +49,6 @@ def train(
     return bench.make(name, "grpo", policy=Ref(policy), problems=Ref(problems), **{**FIXED, **config})
 
 
-def curve(artifact: Artifact) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (artifact.path / "history.jsonl").read_text().splitlines()]
-
-
-def weights(artifact: Artifact) -> dict[str, torch.Tensor]:
-    return load_file(artifact.path / "model" / "model.safetensors")
-
-
 def same(a: Artifact, b: Artifact) -> bool:
     mine, other = weights(a), weights(b)
     return all(torch.equal(value, other[name]) for name, value in mine.items())
@@ -67,14 +57,14 @@ def same(a: Artifact, b: Artifact) -> bool:
 @pytest.mark.parametrize("loss", ["grpo", "rloo"])
 def test_reward_grows(kitchen: Bench, loss: str) -> None:
     artifact = train(kitchen, loss=loss, max_steps=40)
-    rewards = [point["reward"] for point in curve(artifact)]
+    rewards = [point["reward"] for point in points(artifact)]
     assert len(rewards) == 40
     assert sum(rewards[-15:]) / 15 > sum(rewards[:10]) / 10 + 0.08
     counts, kinds = artifact.manifest["counts"], ("mixed", "all_right", "all_wrong", "unverifiable")
     assert counts["samples"] == 40 * 32
     assert sum(counts.get(f"groups.{kind}", 0) for kind in kinds) == 40 * 4
     assert 40 * 32 < counts["tokens.generated"] <= 40 * 32 * 24
-    assert {"reward", "reward_std", "kl", "tokens_a_sample", "loss", "grad_norm", "learning_rate"} <= curve(artifact)[
+    assert {"reward", "reward_std", "kl", "tokens_a_sample", "loss", "grad_norm", "learning_rate"} <= points(artifact)[
         0
     ].keys()
     assert artifact.manifest["metrics"]["steps"] == 40
@@ -105,7 +95,7 @@ def test_resumed_equals_straight_bitwise(
     resumed = kitchen.run("killed")
     assert same(resumed, straight)
     assert resumed.manifest["counts"] == straight.manifest["counts"]
-    assert [point["step"] for point in curve(resumed)] == [1, 2, 3, 4, 5]
+    assert [point["step"] for point in points(resumed)] == [1, 2, 3, 4, 5]
 
 
 def test_passes_do_not_matter(kitchen: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +111,7 @@ def test_passes_do_not_matter(kitchen: Bench, monkeypatch: pytest.MonkeyPatch) -
     assert passes[0] == 1 < passes[1]
     written = {"policy": Ref("half"), "problems": Ref("gold.problems"), **FIXED}
     assert asked(GRPOConfig(**written, micro_tokens=300)) == asked(GRPOConfig(**written))
-    assert [point["reward"] for point in curve(whole)] == [point["reward"] for point in curve(cut)]
+    assert [point["reward"] for point in points(whole)] == [point["reward"] for point in points(cut)]
     for name, value in weights(whole).items():
         assert torch.allclose(value, weights(cut)[name], rtol=1e-4, atol=2e-5), name
 
@@ -137,7 +127,7 @@ def test_what_is_shown_of_the_prompts(kitchen: Bench, capsys: pytest.CaptureFixt
 
 
 def test_without_a_step_the_policy_is_its_own_reference(kitchen: Bench) -> None:
-    [first, second] = curve(train(kitchen, beta=0.1, learning_rate=1e-3))
+    [first, second] = points(train(kitchen, beta=0.1, learning_rate=1e-3))
     assert first["kl"] == pytest.approx(0, abs=1e-6)
     assert second["kl"] > 1e-5
 
@@ -155,7 +145,7 @@ def test_adapters_are_merged(kitchen: Bench) -> None:
     )
     assert weights(before).keys() == weights(after).keys()
     assert not same(before, after)
-    assert curve(after)[0]["kl"] == pytest.approx(0, abs=1e-6)
+    assert points(after)[0]["kl"] == pytest.approx(0, abs=1e-6)
 
 
 def test_a_verifier_shapes_the_reward(kitchen: Bench) -> None:
@@ -164,8 +154,8 @@ def test_a_verifier_shapes_the_reward(kitchen: Bench) -> None:
         head=HeadConfig().model_dump(mode="json"),
         task_format=kitchen.policy("half").format.task.model_dump(mode="json"),
     )
-    plain, made = curve(train(kitchen, "plain"))[0], train(kitchen, verifier=Ref("verifier"))
-    assert plain["reward"] - 1 < curve(made)[0]["reward"] < plain["reward"]
+    plain, made = points(train(kitchen, "plain"))[0], train(kitchen, verifier=Ref("verifier"))
+    assert plain["reward"] - 1 < points(made)[0]["reward"] < plain["reward"]
     assert made.manifest["counts"]["tokens.scored"] > made.manifest["counts"]["tokens.generated"]
 
 

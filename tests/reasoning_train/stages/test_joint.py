@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from typing import Any
@@ -28,7 +27,7 @@ from reasoning_train.recipe.asked import asked
 from reasoning_train.stages.sft import SFTConfig
 from reasoning_train.store.store import Artifact
 from reasoning_train.trainers.data import preflight
-from tests.reasoning_train.bench import Bench, solution
+from tests.reasoning_train.bench import Bench, points, solution
 from tests.reasoning_train.stages.test_train_verifier import targets
 
 VALUE: dict[str, Any] = {"targets": Ref("values"), "head": {"activation": "tanh", "scale": "signed"}}
@@ -66,10 +65,6 @@ def train(bench: Bench, name: str = "joint", **config: Any) -> Artifact:
     return bench.make(name, "sft", policy=Ref("model"), **{**fixed, **config})
 
 
-def curves(artifact: Artifact) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (artifact.path / "history.jsonl").read_text().splitlines()]
-
-
 def test_a_joint_model_writes_the_right_path_and_values_both(kitchen: Bench) -> None:
     artifact = train(kitchen)
     folder, rows = artifact.path / "model", targets(kitchen, 8, scale="signed")
@@ -97,7 +92,7 @@ def test_a_joint_model_writes_the_right_path_and_values_both(kitchen: Bench) -> 
 
 
 def test_both_terms_are_drawn_and_packing_does_not_change_them(kitchen: Bench) -> None:
-    found = [curves(train(kitchen, packing, packing=packing, max_steps=20)) for packing in ("tree", "sequence", "none")]
+    found = [points(train(kitchen, packing, packing=packing, max_steps=20)) for packing in ("tree", "sequence", "none")]
     for point, other, third in zip(*found, strict=True):
         assert point["loss"] == pytest.approx(point["loss_cross_entropy"] + 0.5 * point["loss_mse"], rel=1e-5)
         for name in ("loss", "loss_cross_entropy", "loss_mse", "grad_norm"):
@@ -245,7 +240,7 @@ def test_too_little_memory_is_told_before_training(kitchen: Bench, monkeypatch: 
 
 def test_early_stops_and_averages_through_the_stage(kitchen: Bench) -> None:
     artifact = train(kitchen, held_out={"share": 0.25, "every": 5, "patience": 2}, ema=0.9)
-    evaluated = [point for point in curves(artifact) if "dev_loss" in point]
+    evaluated = [point for point in points(artifact) if "dev_loss" in point]
     held = artifact.manifest["metrics"]["held_out"]
     assert (
         evaluated[0]["step"] == 5
@@ -260,7 +255,7 @@ def test_segments_of_a_kind_can_be_masked(kitchen: Bench) -> None:
     rows = [solution(f"p{i}", "", segments=said) for i in range(4)]
     kitchen.solutions("tools", rows)
     losses = [
-        curves(train(kitchen, f"m{i}", data=Ref("tools"), value=None, max_steps=10, masked=masked))
+        points(train(kitchen, f"m{i}", data=Ref("tools"), value=None, max_steps=10, masked=masked))
         for i, masked in enumerate(([], ["think"]))
     ]
     assert losses[0][0]["loss"] != losses[1][0]["loss"]

@@ -190,7 +190,7 @@ def test_killed_sampling_continues_to_the_same_rows(learned: Bench) -> None:
     for wanted in (10, 200):
         process = start_worker(learned, "s")
         end = time.monotonic() + 120
-        while _recorded(learned) < wanted and process.poll() is None and time.monotonic() < end:
+        while learned.recorded("s") < wanted and process.poll() is None and time.monotonic() < end:
             time.sleep(0.005)
         assert process.poll() is None, "the stage ended before it could be killed"
         process.send_signal(signal.SIGKILL)
@@ -201,7 +201,3 @@ def test_killed_sampling_continues_to_the_same_rows(learned: Bench) -> None:
     assert resumed.manifest["attempts"] == 3
     assert rows_of(resumed) == rows_of(undisturbed)
     assert resumed.manifest["metrics"] == undisturbed.manifest["metrics"]
-
-
-def _recorded(bench: Bench) -> int:
-    return sum(path.read_bytes().count(b"\n") for path in bench.store.partial(bench.nodes["s"]).glob("log-*"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
 import os
 import re
 import resource
@@ -20,7 +19,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from data_gen.engines.base import LM, Sample, Sampling
 from data_gen.engines.programs import run_programs
@@ -36,7 +34,7 @@ from reasoning_train.stages.sft import SFTConfig
 from reasoning_train.store.inputs import read_problems
 from reasoning_train.store.plan_json import write_plan
 from reasoning_train.store.store import Artifact
-from tests.reasoning_train.bench import CHAIN, Bench, solution
+from tests.reasoning_train.bench import CHAIN, Bench, points, solution, weights
 
 ROOT = Path(__file__).parents[3]
 FEW = {**CHAIN, "train": 4, "steps": [1, 1]}
@@ -55,10 +53,6 @@ def kitchen(bench: Bench, one_thread: None) -> Bench:
     bench.model()
     bench.gold()
     return bench
-
-
-def weights(artifact: Artifact) -> dict[str, torch.Tensor]:
-    return load_file(artifact.path / "model" / "model.safetensors")
 
 
 def test_counts_curves_and_the_format_of_the_policy(kitchen: Bench) -> None:
@@ -221,19 +215,15 @@ def test_merged_adapters_equal_kept_ones(kitchen: Bench) -> None:
     )
 
 
-def curve(artifact: Artifact) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (artifact.path / "history.jsonl").read_text().splitlines()]
-
-
 def test_training_goes_on_from_merged_adapters_as_from_kept_ones(kitchen: Bench) -> None:
     """The adapters' own curves are one, as merging comes last; so are those of the weights that are trained next."""
     first = {
         adapter: train(kitchen, adapter, lora={"r": 4}, adapter=adapter, max_steps=20) for adapter in ("merge", "keep")
     }
-    assert curve(first["merge"]) == curve(first["keep"])
+    assert points(first["merge"]) == points(first["keep"])
     after = {adapter: train(kitchen, f"after {adapter}", policy=adapter, max_steps=20) for adapter in ("merge", "keep")}
-    assert len(curve(after["merge"])) == 2
-    for one, other in zip(curve(after["merge"]), curve(after["keep"]), strict=True):
+    assert len(points(after["merge"])) == 2
+    for one, other in zip(points(after["merge"]), points(after["keep"]), strict=True):
         assert one == pytest.approx(other, rel=1e-4)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +14,7 @@ from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import GateError
 from reasoning_train.store.store import Artifact
 from reasoning_train.worker.run_node import run_node
-from tests.reasoning_train.bench import Bench, rows_of, solution
+from tests.reasoning_train.bench import Bench, points, rows_of, solution
 
 TEXTS = ("1 + 1 = 2\n", "1 + 1 = 3\n", "2 + 2 = 4\n")
 
@@ -48,8 +47,7 @@ def student(bench: Bench, name: str, **config: Any) -> Artifact:
 
 
 def curve(artifact: Artifact) -> list[float]:
-    lines = (artifact.path / "history.jsonl").read_text().splitlines()
-    return [point["loss"] for line in lines if "loss" in (point := json.loads(line))]
+    return [point["loss"] for point in points(artifact) if "loss" in point]
 
 
 def test_the_teachers_tokens_are_those_of_a_plain_pass(kitchen: Bench) -> None:

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import random
 
 import pytest
 import torch
 
 from data_gen.engines.base import Request, Sample
 from data_gen.errors import UserError
-from tests.data_gen.engines.tiny import CONTEXT, VOCAB, ask, engine, model, request
-
-
-def _mixed(count: int, **sampling: object) -> list[Request]:
-    rng = random.Random(1)
-    return [
-        request(
-            tuple(rng.choices(range(VOCAB), k=rng.randint(1, 90))),
-            (i,),
-            **{"max_tokens": rng.randint(1, 50), **sampling},
-        )
-        for i in range(count)
-    ]
+from tests.data_gen.engines.tiny import CONTEXT, VOCAB, ask, engine, mixed, model, request
 
 
 def _plain_logprobs(asked: Request, sample: Sample) -> list[float]:
@@ -35,7 +22,7 @@ def _plain_logprobs(asked: Request, sample: Sample) -> list[float]:
 
 @pytest.mark.parametrize("slots", [1, 5, 64])
 def test_greedy_ids_equal_generate_with_more_requests_than_slots(slots: int) -> None:
-    requests = _mixed(40, temperature=0)
+    requests = mixed(40, temperature=0)
     for asked, [sample] in zip(requests, ask(engine(slots=slots), *requests), strict=True):
         ids = torch.tensor([asked.prefix])
         wanted = model().generate(
@@ -51,13 +38,13 @@ def test_greedy_ids_equal_generate_with_more_requests_than_slots(slots: int) -> 
 
 
 def test_logprobs_are_those_of_the_untempered_untruncated_distribution() -> None:
-    requests = _mixed(30, temperature=0.5, top_p=0.8)
+    requests = mixed(30, temperature=0.5, top_p=0.8)
     for asked, [sample] in zip(requests, ask(engine(slots=7), *requests), strict=True):
         assert sample.logprobs == pytest.approx(_plain_logprobs(asked, sample), abs=1e-5)
 
 
 def test_end_ids_stop_where_pad_equals_eos() -> None:
-    requests = _mixed(30)
+    requests = mixed(30)
     both = [samples[0] for samples in ask(engine(end_ids=(1, 6)), *requests)]
     whole = [samples[0] for samples in ask(engine(), *requests)]
     assert {s.finish for s in both} == {"stop", "length"}
@@ -98,7 +85,7 @@ def test_no_seeds_ask_for_nothing() -> None:
 
 
 def test_little_memory_narrows_the_batch_but_not_the_results() -> None:
-    requests = _mixed(30)
+    requests = mixed(30)
     narrow = engine()
     narrow._decoder.kv_columns = 200  # two short rows, or one long one
     assert [s[0].token_ids for s in ask(narrow, *requests)] == [s[0].token_ids for s in ask(engine(), *requests)]
@@ -134,7 +121,7 @@ def test_other_families_decode_as_generate_does(family: str) -> None:
 
 
 def test_scores_equal_a_plain_forward_and_the_samples_own_logprobs() -> None:
-    requests = _mixed(25)
+    requests = mixed(25)
     scorer = engine()
     samples = [s for [s] in ask(scorer, *requests)]
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from data_gen.engines.base import LM, Request, Sampling
+from data_gen.engines.base import LM, Sampling
 from data_gen.engines.config import VllmConfig
 from data_gen.engines.programs import run_programs
 from data_gen.engines.vllm.engine import VllmEngine
 from data_gen.errors import UserError
-from tests.data_gen.engines.tiny import CONTEXT, TEXTS, VOCAB, ask, request
+from tests.data_gen.engines.tiny import CONTEXT, TEXTS, VOCAB, ask, mixed, request
 from tests.data_gen.engines.vllm.tiny import SLACK, model, plain_logprobs, save, transformers_engine
 
 pytestmark = pytest.mark.vllm
@@ -34,20 +34,8 @@ def engine(folder: Path) -> Iterator[VllmEngine]:
         yield running
 
 
-def _mixed(count: int, **sampling: object) -> list[Request]:
-    rng = random.Random(1)
-    return [
-        request(
-            tuple(rng.choices(range(VOCAB), k=rng.randint(1, 90))),
-            (i,),
-            **{"max_tokens": rng.randint(1, 50), **sampling},
-        )
-        for i in range(count)
-    ]
-
-
 def test_greedy_ids_equal_the_transformers_engines(engine: VllmEngine) -> None:
-    requests = _mixed(40, temperature=0)
+    requests = mixed(40, temperature=0)
     for ours, theirs in zip(ask(engine, *requests), ask(transformers_engine(), *requests), strict=True):
         assert ours[0].token_ids == theirs[0].token_ids
         assert ours[0].finish == theirs[0].finish
@@ -55,7 +43,7 @@ def test_greedy_ids_equal_the_transformers_engines(engine: VllmEngine) -> None:
 
 
 def test_logprobs_are_those_of_the_untempered_untruncated_distribution(engine: VllmEngine) -> None:
-    requests = _mixed(30, temperature=0.5, top_p=0.8)
+    requests = mixed(30, temperature=0.5, top_p=0.8)
     for asked, [sample] in zip(requests, ask(engine, *requests), strict=True):
         assert sample.logprobs == pytest.approx(plain_logprobs(asked.prefix, sample.token_ids), abs=SLACK)
 
@@ -94,7 +82,7 @@ def test_ids_follow_from_seeds_whatever_runs_beside_and_however_long_the_prompts
 
 @pytest.mark.parametrize("stop", [("\n\n",), ("END",), ("D!", "x\n"), ("N\n", ". ."), ("ab", "ba", "aa")])
 def test_stop_strings_end_with_the_token_that_completes_them(engine: VllmEngine, stop: tuple[str, ...]) -> None:
-    requests = _mixed(60, max_tokens=40)
+    requests = mixed(60, max_tokens=40)
     whole = ask(engine, *requests)
     cut = ask(engine, *(request(r.prefix, r.seeds, max_tokens=40, stop=stop) for r in requests))
     stopped = 0
@@ -109,7 +97,7 @@ def test_stop_strings_end_with_the_token_that_completes_them(engine: VllmEngine,
 
 
 def test_end_ids_stop_and_the_models_own_eos_does_not(engine: VllmEngine) -> None:
-    requests = _mixed(40, max_tokens=40)
+    requests = mixed(40, max_tokens=40)
     whole = ask(engine, *requests)
     ending = engine.with_end_ids((6, 9))
     assert any(1 in full.token_ids[:-1] for [full] in whole)  # <eos>, which only the configuration calls an end
@@ -179,7 +167,7 @@ def test_cancelled_programs_free_their_rows_and_what_they_cost_is_counted(engine
 def test_a_failing_step_reaches_those_who_wait_and_the_engine_goes_on(
     engine: VllmEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = _mixed(8, temperature=0)
+    asked = mixed(8, temperature=0)
     before = ask(engine, *asked)
     runner = engine._core.llm.model_executor.driver_worker.worker.model_runner
     with monkeypatch.context() as patch:

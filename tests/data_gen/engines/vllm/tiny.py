@@ -5,40 +5,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from data_gen.engines.local.engine import TransformersEngine
-from tests.data_gen.engines.tiny import CONTEXT, VOCAB, tokenizer
+from tests.data_gen.engines import tiny
+from tests.data_gen.engines.tiny import tokenizer
 
 SLACK = 1e-4
 """Log-probs of the same row in two batches or two engines differ by less."""
 
 
-@cache
 def model() -> Any:
-    """3 layers x 64, grouped-query attention, weights wide enough that greedy choices are far apart."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=VOCAB,
-        hidden_size=64,
-        intermediate_size=160,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        max_position_embeddings=CONTEXT,
-        initializer_range=0.3,
-        pad_token_id=1,
-        eos_token_id=1,
-        bos_token_id=None,
-    )
-    return LlamaForCausalLM(config).eval()
+    """2 heads of 32."""
+    return tiny.model(hidden=64, heads=2)
 
 
 def save(folder: Path, module: Any = None) -> Path:
