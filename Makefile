@@ -16,8 +16,9 @@ quickstart: $(STAMP)
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical -m "not slow and not vllm and not cluster and not gpu and not qlora"
 
+# Here too. Whoever is done takes over tests that wait for another: some take a second, some a minute.
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m "slow and not vllm and not cluster and not qlora"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist worksteal -m "slow and not vllm and not cluster and not qlora"
 
 # On a machine with a GPU and torch built for it; elsewhere all of them are skipped. CI has none.
 test-gpu: $(STAMP)

@@ -115,6 +115,14 @@ def test_gsm_symbolic_brings_worked_steps() -> None:
         assert problem.gold_steps and not any("####" in step for step in problem.gold_steps)
 
 
+def test_a_number_in_another_spelling_is_the_same_answer() -> None:
+    task = made("chain_sum", test=1)
+    [problem] = task.problems("test")
+    assert task.grade(problem, Answer(f"{problem.gold}.0")) == Grade(Verdict.CORRECT, "generator")
+    assert task.grade(problem, Answer(f"{problem.gold}.5")).verdict is Verdict.WRONG
+    assert task.same(problem, "5", "5.0") and not task.same(problem, "5", "5.5")
+
+
 def test_another_grader_may_be_named() -> None:
     task = made("chain_sum", test=1, grader="auto")
     [problem] = task.problems("test")

@@ -320,7 +320,7 @@ def _serving(bench: Bench) -> list[psutil.Process]:
 
 
 def ask(engine: Engine, policy: PolicyText, questions: list[str], first: int = 0, **sampling: Any) -> list[Sample]:
-    """One sample a question, with the seeds `first`, `first` + 1, ... (shifted, as real ones are large)."""
+    """One sample a question, with seeds from `first` on (shifted, as real ones are large)."""
 
     async def all_of_them() -> list[list[Sample]]:
         prefixes = [tuple(policy.codec.prompt_ids(question)) for question in questions]

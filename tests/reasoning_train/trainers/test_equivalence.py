@@ -57,10 +57,11 @@ def check_same(found: list[dict[str, float]], wanted: list[dict[str, float]], re
     assert abs(sum(deviations) / len(deviations)) <= rel / 5, deviations
 
 
-@pytest.fixture
-def wanted(tmp_path: Path, one_thread: None) -> list[dict[str, float]]:
+@pytest.fixture(scope="module")
+def wanted(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, float]]:
     """All rows of a step alone in a forward pass each, one process."""
-    return run(tmp_path / "wanted", packing="none", tokens=1)
+    torch.set_num_threads(1)
+    return run(tmp_path_factory.mktemp("wanted"), packing="none", tokens=1)
 
 
 @pytest.mark.parametrize(
@@ -99,10 +100,11 @@ def test_comparisons_on_two_processes(tmp_path: Path, one_thread: None, loss: st
     check_same(processes(2, tmp_path / "two", packing="tree", loss=loss, zero=zero), apart)
 
 
-@pytest.fixture
-def within(tmp_path: Path, one_thread: None) -> list[dict[str, float]]:
+@pytest.fixture(scope="module")
+def within(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, float]]:
     """Adapters merged into the weights at every step, rows alone in their passes, one process."""
-    return run(tmp_path / "within", packing="none", tokens=1, lora="within")
+    torch.set_num_threads(1)
+    return run(tmp_path_factory.mktemp("within"), packing="none", tokens=1, lora="within")
 
 
 def test_adapters_beside_the_weights_or_merged_into_them(tmp_path: Path, within: list[dict[str, float]]) -> None:
