@@ -325,15 +325,9 @@ def ask(engine: Engine, policy: PolicyText, questions: list[str], first: int = 0
     async def all_of_them() -> list[list[Sample]]:
         prefixes = [tuple(policy.codec.prompt_ids(question)) for question in questions]
         drawn = Sampling(**{"max_tokens": 40, **sampling})
+        asked = [Request(prefix=p, sampling=drawn, seeds=(k << 33,)) for k, p in enumerate(prefixes, first)]
         try:
-            return list(
-                await asyncio.gather(
-                    *(
-                        engine.generate(Request(prefix=p, sampling=drawn, seeds=(k << 33,)))
-                        for k, p in enumerate(prefixes, first)
-                    )
-                )
-            )
+            return list(await asyncio.gather(*map(engine.generate, asked)))
         finally:
             await engine.aclose()
 
