@@ -52,7 +52,7 @@ assert residue.grade(problem, Answer("5")).verdict is Verdict.CORRECT
 assert residue.grade(problem, Answer("six")).verdict is Verdict.WRONG
 
 leaves = [SimpleNamespace(answer="1", outcome=1.0), SimpleNamespace(answer="2", outcome=0.0)]
-assert VOTES.get("first")().chances([Ballot(leaf, 1, 0.0) for leaf in leaves], str.__eq__) == [(leaves[0], 1.0)]
+assert VOTES.get("first")().chances([Ballot(leaf, 1, 0.0) for leaf in leaves], str) == [(leaves[0], 1.0)]
 
 steps = tuple(Segment(kind="step", text=f"{i}\\n") for i in range(5))
 row = Solution(problem_id="p", sample=0, prompt="?", segments=(*steps, Segment(kind="answer", text="Answer: 1")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 from typing import ClassVar, Literal
 
 from data_gen.graders import GRADERS
@@ -33,6 +34,13 @@ class Auto(Grader):
         if problem.choices and problem.gold is not None and options_of(problem).alone(problem.gold):
             return Choice().grade(problem, answer)
         return super().grade(problem, answer)
+
+    def canonical(self, problem: Problem, answer: str) -> Hashable | None:
+        """As `choice` for a problem with options; else an option or a truth value alone, or what the text says."""
+        if problem.choices:
+            return Choice().canonical(problem, answer)
+        text = plain(answer)
+        return _letter(text) or alone(text) or values.canonical(answer)
 
     def reads(self, gold: str) -> bool:
         """Any text with a letter or digit, except a formula that is cut off or too large to evaluate."""

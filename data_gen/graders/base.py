@@ -7,6 +7,7 @@ files import nothing heavy at top level.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
 from dataclasses import replace
 from typing import ClassVar
 
@@ -20,11 +21,13 @@ class Grader(Piece, ABC):
 
     All graders share one rule. Gold that cannot be read makes the problem UNVERIFIABLE, whatever the answer. If gold
     can be read, every answer is CORRECT or WRONG, even an unreadable one. A grader that needs more of the problem than
-    its gold overrides `grade`, and `same` with it.
+    its gold overrides `grade`, and `canonical` or `same` with it.
     """
 
     instant: ClassVar[bool] = True
     """True: a verdict takes microseconds, so it needs no thread."""
+    forms_decide: ClassVar[bool] = False
+    """True: answers with different canonical forms differ, so that votes need not compare them in pairs."""
     keeps_lists: ClassVar[bool] = False
     """True: gold that the source gives as a list or an object reaches the grader as JSON. False: its elements are
     joined by commas."""
@@ -43,9 +46,17 @@ class Grader(Piece, ABC):
             return Grade(Verdict.WRONG, "no_answer")
         return self.compare(gold=problem.gold, answer=answer.text)
 
+    def canonical(self, problem: Problem, answer: str) -> Hashable | None:
+        """A form that answers share only if they are the same answer. None: it has none, and is compared in pairs.
+        Votes and maj@k count by it, so it must not read the problem's own gold."""
+        return None
+
     def same(self, problem: Problem, one: str, other: str) -> bool:
-        """Whether two answers are the same answer, whichever of them is right: each is CORRECT with the other as
-        gold. Votes and maj@k count by it, so it must not read the problem's own gold."""
+        """Whether two answers are the same answer, whichever of them is right: they have one canonical form, or each
+        is CORRECT with the other as gold. Like `canonical` it must not read the problem's own gold."""
+        forms = self.canonical(problem, one), self.canonical(problem, other)
+        if self.forms_decide or (forms[0] is not None and forms[0] == forms[1]):
+            return forms[0] == forms[1]
         pairs = ((one, other), (other, one))
         return all(self.grade(replace(problem, gold=a), Answer(b)).verdict is Verdict.CORRECT for a, b in pairs)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import ClassVar, Literal
 
 from data_gen.graders import GRADERS
 from data_gen.graders.base import Grader, decided
 from data_gen.grading.choices import LETTERS, Options
+from data_gen.grading.clean import folded
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer, Grade, Verdict
 
@@ -18,6 +20,7 @@ class Choice(Grader):
     or contradicts itself is wrong."""
 
     version: ClassVar[int] = 2
+    forms_decide: ClassVar[bool] = True
     uses: Literal["choice"] = "choice"
 
     def grade(self, problem: Problem, answer: Answer) -> Grade:
@@ -32,6 +35,10 @@ class Choice(Grader):
             return Grade(Verdict.WRONG, "no_answer")
         picked, by_label = options.picked(answer.text), Options(options.labels).picked(answer.text)
         return decided(picked == wanted, "option_text" if picked == wanted != by_label else "choice")
+
+    def canonical(self, problem: Problem, answer: str) -> Hashable | None:
+        """The labels that it picks, or its text."""
+        return options_of(problem).picked(answer) or folded(answer)
 
     def reads(self, gold: str) -> bool:
         """Labels alone."""

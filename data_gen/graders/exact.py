@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import ClassVar, Literal
 
 from data_gen.graders import GRADERS
 from data_gen.graders.base import Grader, decided
+from data_gen.records.problem import Problem
 from data_gen.records.verdict import Grade
 
 
@@ -15,7 +17,12 @@ class Exact(Grader):
     texts whose case and punctuation matter."""
 
     version: ClassVar[int] = 1
+    forms_decide: ClassVar[bool] = True
     uses: Literal["exact"] = "exact"
+
+    def canonical(self, problem: Problem, answer: str) -> Hashable | None:
+        """Its text."""
+        return answer.strip()
 
     def compare(self, *, gold: str, answer: str) -> Grade:
         """Reason `exact`."""

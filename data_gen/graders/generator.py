@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Hashable
 from typing import ClassVar, Literal
 
 from data_gen.graders import GRADERS
@@ -40,10 +41,14 @@ class Generator(Grader):
         settings = json.dumps({**config, "seed": 0, "size": 1})
         return checker.score(generator, settings, {**entry, "question": problem.question}, answer.text)
 
+    def canonical(self, problem: Problem, answer: str) -> Hashable | None:
+        """Its text apart from formatting and white space. Case counts, as it does for many scorers."""
+        return " ".join(plain(answer).split())
+
     def same(self, problem: Problem, one: str, other: str) -> bool:
-        """Equal texts apart from formatting and white space, or equal numbers. The scorer is not asked: it knows the
-        right answers, so that two different right ones would be the same. Case counts, as it does for many scorers."""
-        if plain(one).split() == plain(other).split():
+        """Equal texts, or equal numbers. The scorer is not asked: it knows the right answers, so that two different
+        right ones would be the same."""
+        if self.canonical(problem, one) == self.canonical(problem, other):
             return True
         numbers = values.read(one), values.read(other)
         return all(map(values.is_numeral, numbers)) and values.compare(one, other).verdict is Verdict.CORRECT

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import ClassVar, Literal
 
 from data_gen.graders import GRADERS
 from data_gen.graders.base import Grader, decided
+from data_gen.records.problem import Problem
 from data_gen.records.verdict import Grade, Verdict
 
 
@@ -16,11 +18,16 @@ class Integer(Grader):
     tasks."""
 
     version: ClassVar[int] = 1
+    forms_decide: ClassVar[bool] = True
     uses: Literal["integer"] = "integer"
 
     def reads(self, gold: str) -> bool:
         """Digits only, with an optional minus sign."""
         return _read(gold) is not None
+
+    def canonical(self, problem: Problem, answer: str) -> Hashable | None:
+        """The integer, or its text."""
+        return answer.strip() if (said := _read(answer)) is None else said
 
     def compare(self, *, gold: str, answer: str) -> Grade:
         """Reason `integer`, or WRONG `not_an_integer`."""

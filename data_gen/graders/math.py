@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import ClassVar, Literal
 
 from data_gen.graders import GRADERS
 from data_gen.graders.base import Grader
 from data_gen.grading import values
+from data_gen.records.problem import Problem
 from data_gen.records.verdict import Grade, Verdict
 
 
@@ -22,6 +24,10 @@ class Math(Grader):
     def reads(self, gold: str) -> bool:
         """All of the text can be read and evaluated."""
         return bool(values.read(gold)) and values.evaluates(gold)
+
+    def canonical(self, problem: Problem, answer: str) -> Hashable | None:
+        """What it says. Some formulas are equal without one form; they are found in pairs."""
+        return values.canonical(answer)
 
     def compare(self, *, gold: str, answer: str) -> Grade:
         """Reason: the kind of gold's value (`integer`, `fraction`, `formula`, ...), or WRONG `unreadable`, `timeout` or

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from fractions import Fraction
 from typing import ClassVar, Literal
 
@@ -10,6 +11,7 @@ from pydantic import Field
 from data_gen.graders import GRADERS
 from data_gen.graders.base import Grader, decided
 from data_gen.grading import values
+from data_gen.records.problem import Problem
 from data_gen.records.verdict import Grade, Verdict
 
 
@@ -28,6 +30,10 @@ class Numeric(Grader):
     def reads(self, gold: str) -> bool:
         """The whole text is one rational number."""
         return values.is_number(values.read(gold))
+
+    def canonical(self, problem: Problem, answer: str) -> Hashable | None:
+        """What it says. Numbers within the tolerance are found in pairs."""
+        return values.canonical(answer)
 
     def compare(self, *, gold: str, answer: str) -> Grade:
         """Reason: the kind of gold (`integer`, `decimal`, `fraction`, `percent`, `scaled`), or WRONG `not_a_number`."""

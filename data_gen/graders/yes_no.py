@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import ClassVar, Literal
 
 from data_gen.graders import GRADERS
 from data_gen.graders.base import Grader, decided
+from data_gen.grading.clean import folded
 from data_gen.grading.yes_no import alone, said
+from data_gen.records.problem import Problem
 from data_gen.records.verdict import Grade
 
 
@@ -16,7 +19,12 @@ class YesNo(Grader):
     both."""
 
     version: ClassVar[int] = 2
+    forms_decide: ClassVar[bool] = True
     uses: Literal["yes_no"] = "yes_no"
+
+    def canonical(self, problem: Problem, answer: str) -> Hashable | None:
+        """What it says, or its text."""
+        return ("said", word) if (word := said(answer)) else folded(answer)
 
     def reads(self, gold: str) -> bool:
         """One of the four words alone."""

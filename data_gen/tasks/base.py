@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
@@ -16,6 +16,7 @@ from pydantic import model_validator
 
 from data_gen.format import TaskFormat
 from data_gen.graders.auto import Auto
+from data_gen.grading.equality import classes
 from data_gen.measures import MEASURES, Direction, Measure
 from data_gen.measures.base import is_taken
 from data_gen.records.problem import Problem
@@ -115,9 +116,16 @@ class Task(Piece, ABC):
         return self.grader.grade(problem, answer)
 
     def same(self, problem: Problem, one: str, other: str) -> bool:
-        """Whether two answers count as one in votes and maj@k, as the grader says. A task that overrides `grade`
-        overrides this too."""
+        """Whether two answers are one, as the grader says. A task that overrides `grade` overrides this too."""
         return self.grader.same(problem, one, other)
+
+    def classes(self, problem: Problem, answers: Iterable[str]) -> dict[str, int]:
+        """The class of each distinct answer to a problem. Every vote and maj@k counts classes: an equivalence relation
+        that does not depend on the order of the answers (`data_gen/grading/equality.py`)."""
+        if type(self).same is not Task.same:  # the forms of the grader say nothing of a task's own equality
+            return classes(answers, same=lambda one, other: self.same(problem, one, other))
+        pairs = None if self.grader.forms_decide else lambda one, other: self.same(problem, one, other)
+        return classes(answers, lambda answer: self.grader.canonical(problem, answer), pairs)
 
     def grade_solution(self, problem: Problem, segments: Sequence[Segment]) -> Grade:
         """Verdict on a whole solution. By default it is the verdict on the solution's answer, which is read neither

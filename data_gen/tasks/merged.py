@@ -6,7 +6,7 @@ grades does not know about the merge.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from pydantic import SerializeAsAny
@@ -53,6 +53,10 @@ class Merged(Task):
     def same(self, problem: Problem, one: str, other: str) -> bool:
         """What the problem's own task says."""
         return self.of(problem).same(problem, one, other)
+
+    def classes(self, problem: Problem, answers: Iterable[str]) -> dict[str, int]:
+        """Those of the problem's own task."""
+        return self.of(problem).classes(problem, answers)
 
     def grade_solution(self, problem: Problem, segments: Sequence[Segment]) -> Grade:
         """The verdict of the problem's own task on a whole solution."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from data_gen.records.problem import Problem
 from data_gen.records.scales import Scale, as_weight
 from data_gen.records.solution import Solution
-from data_gen.search.votes import Ballot, Same, Vote, elect
+from data_gen.search.votes import Ballot, ClassOf, Vote, elect
 from data_gen.search.votes.majority import Majority
 from data_gen.search.votes.subsets import elect_among
 from data_gen.tasks.base import Task
@@ -24,8 +24,8 @@ class Pool:
     problem: Problem
     solutions: list[Solution]
     task: Task
-    same: Same
-    """Equality of answers, as the task says."""
+    class_of: ClassOf
+    """The class of each answer, as the task says."""
 
     @property
     def right(self) -> list[bool]:
@@ -79,7 +79,7 @@ class _Chosen:
             scored_tokens=scored,
             measures=pool.task.measure(pool.problem, self.shown) if self.shown else {},
             solution=self.shown.text if self.shown else "",
-            **of_samples(pool.solutions, pool.same),
+            **of_samples(pool.solutions, pool.class_of),
         )
 
 
@@ -126,7 +126,9 @@ def _vote(
         if one.answer is not None
     ]
     key, size = pool.problem.id, len(pool.solutions)
-    chosen = elect_among(cast, size - len(cast), n, vote, pool.same, key) if n else elect(cast, vote, pool.same, key)
+    chosen = (
+        elect_among(cast, size - len(cast), n, vote, pool.class_of, key) if n else elect(cast, vote, pool.class_of, key)
+    )
     row = _Chosen(
         name=name if n is None else f"{name}@{n}",
         strategy=f"{n or size} samples, {vote.uses}",

@@ -64,7 +64,7 @@ def majority_at_k(row: TableRow, k: int) -> float:
     samples = zip(row.sampled_classes, row.sampled_correct, strict=True)
     cast = [Ballot(_Sample(str(number), float(right)), 1, 1.0) for number, right in samples if number >= 0]
     dead = len(row.sampled_classes) - len(cast)
-    return known(elect_among(cast, dead, k, Majority(), str.__eq__, row.problem_id).accuracy, row)
+    return known(elect_among(cast, dead, k, Majority(), str, row.problem_id).accuracy, row)
 
 
 def known(accuracy: float | None, row: TableRow) -> float:

@@ -3,7 +3,7 @@ rounds and reports read them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -11,7 +11,7 @@ from typing import Any, Self
 from data_gen.records.problem import Problem
 from data_gen.records.rows import Measures, Tags, from_row, to_row
 from data_gen.records.solution import Solution
-from data_gen.search.votes.grouping import classes
+from data_gen.search.votes import ClassOf
 from reasoning_train.store.rows import Rows
 
 
@@ -89,12 +89,12 @@ def of_problem(problem: Problem) -> dict[str, Any]:
     }
 
 
-def of_samples(samples: Sequence[Solution], same: Callable[[str, str], bool]) -> dict[str, Any]:
-    """The fields of a row that come from sampled solutions. `same`: the task's equality of answers."""
+def of_samples(samples: Sequence[Solution], class_of: ClassOf) -> dict[str, Any]:
+    """The fields of a row that come from sampled solutions. `class_of`: the task's classes of answers."""
     answers = tuple(sample.answer for sample in samples)
     return {
         "sampled_answers": answers,
-        "sampled_classes": numbered(answers, same),
+        "sampled_classes": numbered(answers, class_of),
         "sampled_correct": tuple(sample.verdict == "correct" for sample in samples),
         "sampled_steps_ok": tuple(sample.steps_ok for sample in samples),
         "sampled_tokens": tuple(len(sample.token_ids) for sample in samples),
@@ -102,11 +102,12 @@ def of_samples(samples: Sequence[Solution], same: Callable[[str, str], bool]) ->
     }
 
 
-def numbered(answers: Sequence[str | None], same: Callable[[str, str], bool]) -> tuple[int, ...]:
-    """The class of each answer under the task's equality; -1 without an answer.
+def numbered(answers: Sequence[str | None], class_of: ClassOf) -> tuple[int, ...]:
+    """The number of each answer's class, in order of their first answers; -1 without an answer.
 
-    >>> numbered(["7", None, "7.0", "8"], lambda a, b: float(a) == float(b))
+    >>> numbered(["7", None, "7.0", "8"], float)
     (0, -1, 0, 1)
     """
-    numbers = classes([answer for answer in answers if answer is not None], same)
-    return tuple(-1 if answer is None else numbers[answer] for answer in answers)
+    found = [None if answer is None else class_of(answer) for answer in answers]
+    numbers = {known: i for i, known in enumerate(dict.fromkeys(one for one in found if one is not None))}
+    return tuple(-1 if one is None else numbers[one] for one in found)

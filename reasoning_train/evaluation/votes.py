@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from data_gen.marks import read_spans
@@ -14,14 +13,14 @@ from data_gen.records.trees import Tree, TreeNode
 from data_gen.records.verdict import Verdict
 from data_gen.search import SEARCHES
 from data_gen.search.votes.ballots import ballots
-from data_gen.search.votes.base import Elected, Same, Vote, elect
+from data_gen.search.votes.base import ClassOf, Elected, Vote, elect
 from data_gen.search.votes.subsets import elect_among
 from data_gen.tasks.base import Task
 from reasoning_train.evaluation.table_row import TableRow, numbered, of_problem
 
 
 def vote_row(
-    name: str, problem: Problem, trees: Sequence[Tree], vote: Vote, n: int | None, same: Same, task: Task
+    name: str, problem: Problem, trees: Sequence[Tree], vote: Vote, n: int | None, class_of: ClassOf, task: Task
 ) -> TableRow:
     """The row of strategy `name`. Answer and measures come from the first tree; accuracy and tokens are means over all
     trees.
@@ -29,7 +28,7 @@ def vote_row(
     `n`: number of each tree's independent paths to vote with, at their share of the tokens. `tokens` counts generated
     tokens, discarded ones included, and tokens that verifiers read.
     """
-    elected = [_elected(tree, vote, n, same) for tree in trees]
+    elected = [_elected(tree, vote, n, class_of) for tree in trees]
     generated, scored = (_mean(trees, n, cost) for cost in (lambda t: t.generated_tokens, lambda t: t.scored_tokens))
     known = [one.accuracy for one in elected if one.accuracy is not None]
     return TableRow(
@@ -46,18 +45,18 @@ def vote_row(
         oracle=any(tree.oracle for tree in trees),
         measures=task.measure(problem, path_solution(trees[0], elected[0].leaf, task)),
         solution=_text(trees[0], elected[0].leaf),
-        **_pool(trees[0], same),
+        **_pool(trees[0], class_of),
     )
 
 
-def same_answer(task: Task, problem: Problem) -> Same:
-    """Equality of answers, as the task says. Each pair is compared once, since graders may be slow."""
+def classes_of(task: Task, problem: Problem, answers: Iterable[str | None]) -> ClassOf:
+    """The class of each of these answers to a problem. They are compared once, since graders may be slow."""
+    return task.classes(problem, (answer for answer in answers if answer is not None)).__getitem__
 
-    @cache
-    def compared(one: str, other: str) -> bool:
-        return task.same(problem, one, other)
 
-    return lambda a, b: a == b or compared(min(a, b), max(a, b))
+def answers_in(trees: Iterable[Tree]) -> Iterator[str | None]:
+    """The answers of the final paths of trees, one a path."""
+    return (leaf.answer for tree in trees for leaf in _paths(tree))
 
 
 def strategy_of(tree: Tree, vote: Vote, n: int | None) -> str:
@@ -68,11 +67,11 @@ def strategy_of(tree: Tree, vote: Vote, n: int | None) -> str:
     return f"{' '.join([tree.search, *pool])}, {' '.join([vote.uses, *score])}"
 
 
-def _elected(tree: Tree, vote: Vote, n: int | None, same: Same) -> Elected[TreeNode]:
+def _elected(tree: Tree, vote: Vote, n: int | None, class_of: ClassOf) -> Elected[TreeNode]:
     cast, key = ballots(tree, vote.counted), f"{tree.problem_id}#{tree.sample}"
     if n is None:
-        return elect(cast, vote, same, key)
-    return elect_among(cast, len(_dead(tree)), n, vote, same, key)
+        return elect(cast, vote, class_of, key)
+    return elect_among(cast, len(_dead(tree)), n, vote, class_of, key)
 
 
 def _dead(tree: Tree) -> list[TreeNode]:
@@ -86,13 +85,13 @@ def _paths(tree: Tree) -> list[TreeNode]:
     return [leaf for leaf in tree.nodes for _ in range(leaf.votes)]
 
 
-def _pool(tree: Tree, same: Same) -> dict[str, Any]:
+def _pool(tree: Tree, class_of: ClassOf) -> dict[str, Any]:
     """The fields of a row that come from the final paths of a tree."""
     paths = _paths(tree)
     answers = tuple(leaf.answer for leaf in paths)
     return {
         "sampled_answers": answers,
-        "sampled_classes": numbered(answers, same),
+        "sampled_classes": numbered(answers, class_of),
         "sampled_correct": tuple(leaf.outcome == 1.0 for leaf in paths),
         "sampled_steps_ok": tuple(leaf.steps_ok for leaf in paths),
         "sampled_tokens": tuple(sum(len(step.token_ids) for step in tree.path(leaf)) for leaf in paths),

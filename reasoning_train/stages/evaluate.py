@@ -125,7 +125,7 @@ def _run(
 
 def _row(name: str, problem: Problem, best: Solution, drawn: list[Solution], task: Task) -> dict[str, Any]:
     from reasoning_train.evaluation.table_row import TableRow, of_problem, of_samples
-    from reasoning_train.evaluation.votes import same_answer
+    from reasoning_train.evaluation.votes import classes_of
 
     return TableRow(
         policy=name,
@@ -139,7 +139,7 @@ def _row(name: str, problem: Problem, best: Solution, drawn: list[Solution], tas
         tokens=len(best.token_ids),
         measures=task.measure(problem, best),
         solution=best.text,
-        **of_samples(drawn, same_answer(task, problem)),
+        **of_samples(drawn, classes_of(task, problem, (one.answer for one in drawn))),
     ).to_row()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -65,18 +66,19 @@ Item = tuple[Problem, dict[Ref, list[Tree]]]
 def evaluate_trees(config: EvaluateTreesConfig, ctx: Context) -> None:
     """Record one row per strategy and problem, with the columns of `evaluate`, so that `claim` and `report` read
     both."""
-    from reasoning_train.evaluation.votes import same_answer, vote_row
+    from reasoning_train.evaluation.votes import answers_in, classes_of, vote_row
 
     source = ctx.input(config.problems)
     task = task_of(config, ctx)
     total = count_asked(read_problems(source), config.by, config.where, config.limit)
     for done, (order, key, (problem, trees)) in enumerate(ctx.pending(_items(config, ctx)), 1):
-        same, rows = same_answer(task, problem), []
+        rows = []
         if all(trees.values()):
+            class_of = classes_of(task, problem, answers_in(itertools.chain(*trees.values())))
             for name, strategy in config.strategies.items():
                 _check_pool(name, strategy, trees[strategy.trees])
                 rows.append(
-                    vote_row(name, problem, trees[strategy.trees], strategy.vote, strategy.n, same, task).to_row()
+                    vote_row(name, problem, trees[strategy.trees], strategy.vote, strategy.n, class_of, task).to_row()
                 )
         else:
             ctx.count("dropped.no_tree")

@@ -153,7 +153,7 @@ def fits(config: EvaluateVerifierConfig, made: Made) -> Iterator[tuple[str, str]
 def _pools(config: EvaluateVerifierConfig, ctx: Context) -> list[Pool]:
     """The verifiable solutions of the problems that are asked for. GateError if too few problems have any."""
     from reasoning_train.evaluation.pools import Pool
-    from reasoning_train.evaluation.votes import same_answer
+    from reasoning_train.evaluation.votes import classes_of
 
     source, task = ctx.input(config.problems), task_of(config, ctx)
     asked = {problem.id for problem in restricted(read_problems(source), config.where, config.limit)}
@@ -166,7 +166,7 @@ def _pools(config: EvaluateVerifierConfig, ctx: Context) -> list[Pool]:
             ctx.count("dropped.unverifiable", len(solutions) - len(known))
         unverifiable += not known
         if known:
-            pools.append(Pool(problem, known, task, same_answer(task, problem)))
+            pools.append(Pool(problem, known, task, classes_of(task, problem, (one.answer for one in known))))
     check_verifiable("evaluate_verifier", ctx, unverifiable, len(pools) + unverifiable, config.max_unverifiable)
     gate(
         bool(pools),

@@ -173,7 +173,7 @@ class _Bench:
             )
             tree = SearchTree(problem, lm, policy.codec, limits, search.scale, scorer=_Verifier())
             await search.grow(tree)
-            chosen = elect(ballots(tree.frozen(0, oracle=True), "search"), Argmax(), str.__eq__, problem.id).leaf
+            chosen = elect(ballots(tree.frozen(0, oracle=True), "search"), Argmax(), str, problem.id).leaf
             return chosen.answer if chosen else None
 
         with open_openai(config, speaker, log=Path(os.devnull)) as engine:

@@ -19,14 +19,10 @@ def _ballot(node: int, answer: str, outcome: float, copies: int, score: float) -
 CAST = [_ballot(1, "7", 1.0, 1, 0.5), _ballot(2, "8", 0.0, 2, 0.2), _ballot(3, "8.0", 0.0, 1, 0.3)]
 
 
-def _same(a: str, b: str) -> bool:
-    return float(a) == float(b)
-
-
 @case("vote", "argmax", "draw", "majority", "weighted")
 def votes(name: str) -> list[Any]:
     """(choice, accuracy) of the whole pool by text and by number, and accuracies of subsets of 1 to 5 of 5 paths."""
     rule = VOTES.get(name).model_validate({"uses": name})
-    whole = [elect(CAST, rule, same, "p") for same in (str.__eq__, _same)]
-    among = [elect_among(CAST, 1, n, rule, _same, "p").accuracy for n in range(1, 6)]
+    whole = [elect(CAST, rule, class_of, "p") for class_of in (str, float)]
+    among = [elect_among(CAST, 1, n, rule, float, "p").accuracy for n in range(1, 6)]
     return [[[one.leaf.node if one.leaf else None, one.accuracy] for one in whole], among]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from math import comb
 from typing import Literal
 
-from data_gen.search.votes.base import VOTES, Ballot, C, Same, ScoredVote
+from data_gen.search.votes.base import VOTES, Ballot, C, ClassOf, ScoredVote
 from data_gen.search.votes.grouping import best
 
 
@@ -19,7 +19,7 @@ class Argmax(ScoredVote):
 
     uses: Literal["argmax"] = "argmax"
 
-    def chances(self, cast: Sequence[Ballot[C]], same: Same) -> list[tuple[C, float]]:
+    def chances(self, cast: Sequence[Ballot[C]], class_of: ClassOf) -> list[tuple[C, float]]:
         """Every path of the best score, with equal chances."""
         return [(ballot.leaf, float(ballot.copies)) for ballot in best(cast, [ballot.score for ballot in cast])]
 

@@ -4,18 +4,18 @@
     class Majority(Vote):
         uses: Literal["majority"] = "majority"
 
-        def chances(self, cast: Sequence[Ballot[C]], same: Same) -> list[tuple[C, float]]: ...
+        def chances(self, cast: Sequence[Ballot[C]], class_of: ClassOf) -> list[tuple[C, float]]: ...
 
 Every rule reads the same stored tree or pool of solutions, so a pool is drawn once. Released code differs:
-search-and-learn compares normalized strings. Here the task decides whether answers are equal, and equal scores share
-the vote instead of the first one winning.
+search-and-learn compares normalized strings. Here the task says which answers are one, and equal scores share the vote
+instead of the first one winning.
 """
 
 from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
@@ -36,8 +36,8 @@ class Candidate(Protocol):
 
 
 C = TypeVar("C", bound=Candidate)
-Same = Callable[[str, str], bool]
-"""Whether the task treats two answers as equal."""
+ClassOf = Callable[[str], Hashable]
+"""The class of an answer. Answers of one class are one answer, as the task says (`Task.classes`)."""
 ScoreName = Literal["search", "last", "min", "prod", "mean"]
 
 
@@ -70,7 +70,7 @@ class Vote(Piece, ABC):
         return "search"
 
     @abstractmethod
-    def chances(self, cast: Sequence[Ballot[C]], same: Same) -> list[tuple[C, float]]:
+    def chances(self, cast: Sequence[Ballot[C]], class_of: ClassOf) -> list[tuple[C, float]]:
         """Candidates with weights in proportion to their chances. Those of weight 0 are left out. An empty list chooses
         nothing, which counts as wrong. In rules that count answers, a candidate represents its answer."""
 
@@ -97,9 +97,9 @@ VOTES: Registry[type[Vote]] = Registry("vote", package="data_gen.search.votes", 
 """Name -> vote."""
 
 
-def elect(cast: Sequence[Ballot[C]], vote: Vote, same: Same, key: str) -> Elected[C]:
+def elect(cast: Sequence[Ballot[C]], vote: Vote, class_of: ClassOf, key: str) -> Elected[C]:
     """The choice among `cast`. `key` (e.g. the problem's id) seeds the rule's random choices."""
-    weighed = [(leaf, weight) for leaf, weight in vote.chances(cast, same) if weight > 0]
+    weighed = [(leaf, weight) for leaf, weight in vote.chances(cast, class_of) if weight > 0]
     if not weighed:
         return Elected(None, 0.0)
     total = sum(weight for _, weight in weighed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from data_gen.search.votes.base import VOTES, Ballot, C, Same, ScoredVote
+from data_gen.search.votes.base import VOTES, Ballot, C, ClassOf, ScoredVote
 
 
 @VOTES.register("draw")
@@ -16,7 +16,7 @@ class Draw(ScoredVote):
 
     uses: Literal["draw"] = "draw"
 
-    def chances(self, cast: Sequence[Ballot[C]], same: Same) -> list[tuple[C, float]]:
+    def chances(self, cast: Sequence[Ballot[C]], class_of: ClassOf) -> list[tuple[C, float]]:
         """Every path with its score as weight."""
         weights = [(ballot.leaf, ballot.copies * ballot.score) for ballot in cast]
         if any(weight > 0 for _, weight in weights):

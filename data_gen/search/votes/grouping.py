@@ -3,41 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TypeVar
 
-from data_gen.search.votes.base import Ballot, C, Same
+from data_gen.search.votes.base import Ballot, C, ClassOf
 
 T = TypeVar("T")
 
 
-def classes(answers: Sequence[str], same: Same) -> dict[str, int]:
-    """The class of each distinct answer under the smallest equivalence relation that contains `same`. Classes are
-    numbered by their first answer. A checker need not be transitive: answers joined by a chain of equal ones are one
-    answer, whatever their order.
-
-    >>> classes(["1", "2", "1.0"], lambda a, b: float(a) == float(b))
-    {'1': 0, '2': 1, '1.0': 0}
-    """
-    distinct = list(dict.fromkeys(answers))
-    first = list(range(len(distinct)))
-    for i in range(len(distinct)):
-        for j in range(i):
-            if first[i] != first[j] and (same(distinct[j], distinct[i]) or same(distinct[i], distinct[j])):
-                joined, kept = max(first[i], first[j]), min(first[i], first[j])
-                first = [kept if one == joined else one for one in first]
-    numbers = {one: number for number, one in enumerate(sorted(set(first)))}
-    return {answer: numbers[one] for answer, one in zip(distinct, first, strict=True)}
-
-
-def by_answer(cast: Sequence[Ballot[C]], same: Same) -> list[list[Ballot[C]]]:
-    """Ballots by answer, with groups in order of their first ballot. Ballots without an answer are left out."""
-    answered = [(ballot, ballot.leaf.answer) for ballot in cast if ballot.leaf.answer is not None]
-    numbers = classes([answer for _, answer in answered], same)
-    groups: list[list[Ballot[C]]] = [[] for _ in set(numbers.values())]
-    for ballot, answer in answered:
-        groups[numbers[answer]].append(ballot)
-    return groups
+def by_answer(cast: Sequence[Ballot[C]], class_of: ClassOf) -> list[list[Ballot[C]]]:
+    """Ballots by class of answer, in order of their first ballots. Ballots without an answer are left out."""
+    groups: dict[Hashable, list[Ballot[C]]] = {}
+    for ballot in cast:
+        if (answer := ballot.leaf.answer) is not None:
+            groups.setdefault(class_of(answer), []).append(ballot)
+    return list(groups.values())
 
 
 def best(items: Sequence[T], scores: Sequence[float]) -> list[T]:
@@ -48,6 +28,13 @@ def best(items: Sequence[T], scores: Sequence[float]) -> list[T]:
     ]
 
 
-def standing_for(group: Sequence[Ballot[C]]) -> C:
-    """The best path of a group, which represents its answer."""
-    return max(group, key=lambda ballot: ballot.score).leaf
+def standing_for(group: Sequence[Ballot[C]]) -> list[tuple[C, float]]:
+    """The best path of a group, which represents its answer, with weight 1. Where paths of the best score are right and
+    wrong, since a tolerance joined their answers, one of each represents it in proportion to their number."""
+    top = best(group, [ballot.score for ballot in group])
+    copies: dict[float | None, int] = {}
+    for ballot in top:
+        copies[ballot.leaf.outcome] = copies.get(ballot.leaf.outcome, 0) + ballot.copies
+    total = sum(copies.values())
+    first = {ballot.leaf.outcome: ballot.leaf for ballot in reversed(top)}
+    return [(first[outcome], number / total) for outcome, number in copies.items()]

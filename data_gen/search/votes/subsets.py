@@ -10,7 +10,7 @@ from math import comb
 
 from data_gen.engines.base import stream_seed
 from data_gen.errors import UserError
-from data_gen.search.votes.base import Ballot, C, Elected, Same, Vote, elect
+from data_gen.search.votes.base import Ballot, C, ClassOf, Elected, Vote, elect
 
 ALL_SUBSETS = 1_000
 """Most subsets that are all looked at, if the mean over them has no closed form."""
@@ -18,7 +18,7 @@ SUBSETS = 64
 """Number of random subsets if there are more."""
 
 
-def elect_among(cast: Sequence[Ballot[C]], dead: int, n: int, vote: Vote, same: Same, key: str) -> Elected[C]:
+def elect_among(cast: Sequence[Ballot[C]], dead: int, n: int, vote: Vote, class_of: ClassOf, key: str) -> Elected[C]:
     """The vote over `n` paths of the pool, which holds `dead` further paths without an answer: the choice of one seeded
     subset, and the mean accuracy of all subsets.
 
@@ -30,14 +30,14 @@ def elect_among(cast: Sequence[Ballot[C]], dead: int, n: int, vote: Vote, same: 
         raise UserError(
             f"n is {n}, but the pool of {key!r} holds {size} paths; expected 1 to {size}. Draw a larger pool."
         )
-    shown = elect(_ballots(cast, next(_drawn(size, n, key))), vote, same, key)
+    shown = elect(_ballots(cast, next(_drawn(size, n, key))), vote, class_of, key)
     if any(ballot.leaf.outcome is None for ballot in cast):
         return Elected(shown.leaf, None)
     mean = vote.expected_accuracy(cast, size, n)
     if mean is None:
         few = comb(size, n) <= ALL_SUBSETS
         subsets = itertools.combinations(range(size), n) if few else itertools.islice(_drawn(size, n, key), SUBSETS)
-        found = [elect(_ballots(cast, chosen), vote, same, key).accuracy for chosen in subsets]
+        found = [elect(_ballots(cast, chosen), vote, class_of, key).accuracy for chosen in subsets]
         known = [accuracy for accuracy in found if accuracy is not None]
         assert len(known) == len(found), "every ballot has an outcome"
         mean = sum(known) / len(known)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
-from data_gen.search.votes.base import VOTES, Ballot, C, Same, ScoredVote
+from data_gen.search.votes.base import VOTES, Ballot, C, ClassOf, ScoredVote
 from data_gen.search.votes.grouping import best, by_answer, standing_for
 
 
@@ -15,10 +15,11 @@ class Weighted(ScoredVote):
 
     Tied answers share the vote. Paths without an answer do not vote."""
 
+    version: ClassVar[int] = 2
     uses: Literal["weighted"] = "weighted"
 
-    def chances(self, cast: Sequence[Ballot[C]], same: Same) -> list[tuple[C, float]]:
-        """One path for every leading answer."""
-        groups = by_answer(cast, same)
+    def chances(self, cast: Sequence[Ballot[C]], class_of: ClassOf) -> list[tuple[C, float]]:
+        """The best path of every leading answer."""
+        groups = by_answer(cast, class_of)
         leading = best(groups, [sum(ballot.copies * ballot.score for ballot in group) for group in groups])
-        return [(standing_for(group), 1.0) for group in leading]
+        return [chance for group in leading for chance in standing_for(group)]

@@ -13,8 +13,8 @@ from data_gen.records.scales import Scale
 from data_gen.search.votes.argmax import Argmax
 from reasoning_train.evaluation.pools import Scored, elected_row
 from reasoning_train.recipe.errors import RecipeError
+from tests.reasoning_train.evaluation.test_pools import answered, pool_of
 from tests.reasoning_train.recipe.kitchen import load
-from tests.reasoning_train.stages.test_train_verifier import answered, pool_of
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.1, 0.5, 0.9]), st.booleans()), min_size=1, max_size=7), st.data())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 from collections.abc import Sequence
 from typing import Literal
 
@@ -15,13 +16,13 @@ from pydantic import TypeAdapter
 from data_gen.errors import UserError
 from data_gen.records.trees import Tree, TreeNode
 from data_gen.registry import Registry
-from data_gen.search.votes import VOTES, Ballot, Elected, Same, Vote, elect
+from data_gen.search.votes import VOTES, Ballot, ClassOf, Elected, Vote, elect
 from data_gen.search.votes.argmax import Argmax
 from data_gen.search.votes.ballots import ballots
 from data_gen.search.votes.base import C
-from data_gen.search.votes.grouping import by_answer, classes
+from data_gen.search.votes.grouping import by_answer
 from data_gen.search.votes.majority import Majority
-from data_gen.search.votes.subsets import elect_among
+from data_gen.search.votes.subsets import ALL_SUBSETS, elect_among
 from data_gen.search.votes.weighted import Weighted
 
 
@@ -39,16 +40,11 @@ def vote(rule: str) -> Vote:
     return VOTES.get(rule)()  # type: ignore[call-arg]
 
 
-def as_text(a: str, b: str) -> bool:
-    return a == b
-
-
-def as_number(a: str, b: str) -> bool:
-    return float(a) == float(b)
+as_text, as_number = str, float
 
 
 @pytest.mark.parametrize(
-    ("rule", "same", "accuracy", "chosen"),
+    ("rule", "class_of", "accuracy", "chosen"),
     [
         ("argmax", as_text, 1.0, ONE),
         ("weighted", as_text, 1.0, ONE),  # 0.9 > 0.6 > 0.4
@@ -58,8 +54,8 @@ def as_number(a: str, b: str) -> bool:
         ("draw", as_text, 0.9 / 1.9, None),
     ],
 )
-def test_rules_by_hand(rule: str, same: object, accuracy: float, chosen: TreeNode | None) -> None:
-    elected = elect(CAST, vote(rule), same, "p")
+def test_rules_by_hand(rule: str, class_of: ClassOf, accuracy: float, chosen: TreeNode | None) -> None:
+    elected = elect(CAST, vote(rule), class_of, "p")
     assert elected.accuracy == pytest.approx(accuracy)
     assert chosen is None or elected.leaf is chosen
 
@@ -159,33 +155,46 @@ def test_a_pool_that_is_too_small_is_named() -> None:
         elect_among(CAST, 1, 9, Argmax(), as_text, "p")
 
 
-def within(a: str, b: str) -> bool:
-    """Equal within a tolerance of 1, which is no equivalence: 1 ~ 2 ~ 3, and 1 differs from 3."""
-    return abs(int(a) - int(b)) <= 1
+def test_groups_are_classes_in_the_order_of_their_first_ballots() -> None:
+    cast = [Ballot(leaf(i, answer, 0.0), 1, 0.5) for i, answer in enumerate(["7", "8", "7.0", "8", "9"])]
+    cast.append(Ballot(TreeNode(node=9, parent=0, depth=1, text="", token_ids=(1,)), 1, 0.5))
+    assert [[b.leaf.node for b in group] for group in by_answer(cast, float)] == [[0, 2], [1, 3], [4]]
 
 
-def test_answers_are_grouped_by_an_equivalence_whatever_the_order() -> None:
-    """1, 2 and 3 are joined by a chain; 7 and 8 are a pair. Grouping by the first of each would split 1 and 3 in some
-    orders and not in others."""
-    for order in itertools.permutations(["1", "2", "3", "7", "8"]):
-        cast = [Ballot(leaf(i, answer, 0.0), 1, 0.5) for i, answer in enumerate(order)]
-        groups = {frozenset(b.leaf.answer or "" for b in group) for group in by_answer(cast, within)}
-        assert groups == {frozenset("123"), frozenset("78")}
+joined = st.lists(
+    st.tuples(st.sampled_from("abcd"), st.booleans(), st.integers(1, 3), st.sampled_from([0.25, 0.5, 1.0])),
+    min_size=1,
+    max_size=5,
+)
 
 
-@given(st.lists(st.sampled_from("0123456789"), max_size=8), st.integers(0, 2))
-def test_classes_are_connected_components(answers: list[str], tolerance: int) -> None:
-    """Two answers share a class just where steps of at most the tolerance lead from one to the other."""
-    found = classes(answers, lambda a, b: abs(int(a) - int(b)) <= tolerance)
-    ordered = sorted(set(answers), key=int)
-    breaks = [a for a, b in itertools.pairwise(ordered) if int(b) - int(a) > tolerance]
-    expected = [sum(int(b) < int(a) for b in breaks) for a in ordered]
-    assert [found[a] == found[b] for a in ordered for b in ordered] == [a == b for a in expected for b in expected]
-    assert list(dict.fromkeys(found[a] for a in answers)) == list(range(len(set(found.values()))))
+@given(joined, st.randoms(), st.sampled_from(BUILT_IN), st.integers(1, 5))
+def test_no_accuracy_depends_on_the_order_of_the_paths(
+    pool: list[tuple[str, bool, int, float]], rng: random.Random, rule: str, n: int
+) -> None:
+    """Answers that a tolerance joins may be right and wrong: `a` and `b` are one class here, and so are `c` and `d`."""
+    cast = [Ballot(leaf(i, answer, float(right)), k, score) for i, (answer, right, k, score) in enumerate(pool)]
+    shuffled = rng.sample(cast, len(cast))
+    found = [elect(some, vote(rule), "abcd".index, "p").accuracy for some in (cast, shuffled)]
+    halves = [elect(some, vote(rule), lambda one: one in "ab", "p").accuracy for some in (cast, shuffled)]
+    assert found[0] == pytest.approx(found[1]) and halves[0] == pytest.approx(halves[1])
+    size = sum(ballot.copies for ballot in cast)
+    if n <= size and math.comb(size, n) <= ALL_SUBSETS:
+        one, other = (
+            elect_among(some, 0, n, vote(rule), lambda a: a in "ab", "p").accuracy for some in (cast, shuffled)
+        )
+        assert one == pytest.approx(other)
 
 
-def test_a_one_sided_equality_is_read_both_ways() -> None:
-    assert classes(["a", "b"], lambda a, b: (a, b) == ("b", "a")) == {"a": 0, "b": 0}
+def test_a_class_of_right_and_wrong_paths_is_right_in_proportion() -> None:
+    """2.0 and 2.0001 are joined; gold is 2.0. Which of them came first says nothing."""
+    cast = [
+        Ballot(leaf(1, "2.0001", 0.0), 1, 1.0),
+        Ballot(leaf(2, "2.0", 1.0), 3, 1.0),
+        Ballot(leaf(3, "9", 0.0), 3, 1.0),
+    ]
+    for order in itertools.permutations(cast):
+        assert elect(order, Majority(), lambda answer: round(float(answer)), "p").accuracy == 0.75
 
 
 def test_who_has_no_answer_is_counted_by_scores_alone() -> None:
@@ -205,7 +214,7 @@ def test_a_vote_of_another_package_is_one_file() -> None:
         uses: Literal["least"] = "least"
         bar: float = 0.0
 
-        def chances(self, cast: Sequence[Ballot[C]], same: Same) -> list[tuple[C, float]]:
+        def chances(self, cast: Sequence[Ballot[C]], class_of: ClassOf) -> list[tuple[C, float]]:
             able = [ballot for ballot in cast if float(ballot.leaf.answer or "inf") >= self.bar]
             return [(min(able, key=lambda b: float(b.leaf.answer or "inf")).leaf, 1.0)] if able else []
 
