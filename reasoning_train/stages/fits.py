@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from data_gen.errors import UserError
 from data_gen.format import TaskFormat
+from data_gen.models.folder import faults
 from data_gen.records.scales import Scale, convertible
 from data_gen.tasks import Task
 from data_gen.verifiers.foreign import QWEN_PRM_HEAD
 from data_gen.verifiers.heads import HeadConfig
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from data_gen.records.trees import Held
     from reasoning_train.api.refs import Ref
     from reasoning_train.api.stage import Made, Maker
@@ -143,6 +146,12 @@ def unreadable(given: Scale, wanted: Scale) -> str:
     if convertible(given, wanted):
         return ""
     return f"values of scale {str(given)!r} cannot be read as {str(wanted)!r}: only p, signed and odds convert."
+
+
+def unloadable(field: str, folder: Path | None) -> Misfits:
+    """What is wrong with the files of a model folder that a config names. A missing folder is reported elsewhere."""
+    if folder is not None and folder.exists():
+        yield from ((field, f"{said}.") for said in faults(folder))
 
 
 def refused(check: Callable[..., None], *arguments: Any, **named: Any) -> str:

@@ -5,6 +5,7 @@ Implicit: `${model}` makes it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,9 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
+from data_gen.models.folder import faults
 from data_gen.registry import Unkeyed
 from data_gen.sources.hub import HubId
-from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, gate, stage
+from reasoning_train.stages.fits import unloadable
 
 if TYPE_CHECKING:
     from reasoning_train.models.policy import Policy
@@ -106,10 +109,8 @@ def model(config: ModelConfig, ctx: Context) -> None:
         _self_check(policy.model.config, config)
         return save_policy(policy, out)
     weights = config.path or cached_snapshot(config.hub or "", config.revision, "model.hub")
-    gate(
-        any(weights.glob("*.safetensors")),
-        f"model: {weights} holds no *.safetensors. Weights in other formats are not loaded; convert them.",
-    )
+    wrong = next(faults(weights), "")
+    gate(not wrong, f"model: {wrong}.")
     if known := parameters_of(weights):
         ctx.metric("parameters", known)
     point_to(weights, out)
@@ -150,6 +151,12 @@ def _self_check(loaded: Any, config: ModelConfig) -> None:
         lines = [str(error)]
     for line in lines:
         print(f"model: {line}", flush=True)
+
+
+@model.check
+def fits(config: ModelConfig, made: Made) -> Iterator[tuple[str, str]]:
+    """The folder has a config and whole weights."""
+    yield from unloadable("path", config.path)
 
 
 @model.estimate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,8 @@ from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat, TaskFormat
 from data_gen.sources.hub import HubId
 from data_gen.verifiers.foreign import QWEN_PRM, QWEN_PRM_HEAD, QWEN_PRM_TEXT, ForeignHead
-from reasoning_train.api.stage import Context, StageConfig, stage
+from reasoning_train.api.stage import Context, Made, StageConfig, stage
+from reasoning_train.stages.fits import unloadable
 
 
 class VerifierConfig(StageConfig):
@@ -66,6 +68,13 @@ def verifier(config: VerifierConfig, ctx: Context) -> None:
     save_format(fmt, out)
     save_head(head, out)
     ctx.metric("head", head.config.model_dump(mode="json"))
+
+
+@verifier.check
+def fits(config: VerifierConfig, made: Made) -> Iterator[tuple[str, str]]:
+    """The folder has a config and whole weights, unless it points to another."""
+    if config.path and not (config.path / "external.json").exists():
+        yield from unloadable("path", config.path)
 
 
 def _own(weights: Path, config: VerifierConfig):  # type: ignore[no-untyped-def]  # heads need torch
