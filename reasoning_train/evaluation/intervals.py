@@ -71,9 +71,7 @@ def interval(values: np.ndarray, bounds: Bounds | None = None, *, resamples: int
     return intervals(by_seed[None], [bounds], resamples=resamples)[0]
 
 
-def intervals(
-    values: np.ndarray, bounds: Sequence[Bounds | None], *, seed: int = 0, resamples: int = RESAMPLES
-) -> list[Estimate]:
+def intervals(values: np.ndarray, bounds: Sequence[Bounds | None], *, resamples: int = RESAMPLES) -> list[Estimate]:
     """Means of M metrics with intervals. values [M, S, P]; `bounds`: one per metric, None if a problem's value is
     unbounded (tokens).
 
@@ -84,7 +82,7 @@ def intervals(
     `score_interval`, so that one error in a hundred is no more certain than none.
     """
     values = np.asarray(values, dtype=float)
-    found = crossed_bootstrap(values, seed, resamples)
+    found = crossed_bootstrap(values, resamples=resamples)
     if values.shape[1] > 1:
         found = [max(pair, key=lambda e: e.width) for pair in zip(found, _over_seeds(values), strict=True)]
     return [

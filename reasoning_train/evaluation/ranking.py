@@ -15,12 +15,15 @@ from reasoning_train.evaluation.intervals import LEVEL, Estimate, wilson
 from reasoning_train.evaluation.names import SHARE
 
 RESAMPLES = 1_000
+BINS = 10
+"""Bins of calibration errors, of equal width."""
+NEWTON_STEPS = 100
 Statistic = Callable[[np.ndarray, np.ndarray], float | None]
 """(scores, outcomes) of many solutions -> a number, None if it is undefined."""
 
 
 def resampled(
-    statistic: Statistic, scores: Sequence[Sequence[float]], right: Sequence[Sequence[bool]], seed: int = 0
+    statistic: Statistic, scores: Sequence[Sequence[float]], right: Sequence[Sequence[bool]]
 ) -> Estimate | None:
     """A statistic between 0 and 1 over all solutions, with a percentile interval over resampled problems, at least as
     wide as Wilson's (`wilson`): the resamples of an AUC of 1 all agree, and those just below nearly do. scores, right:
@@ -30,7 +33,7 @@ def resampled(
     def over(chosen: Sequence[int] | np.ndarray) -> float | None:
         return statistic(np.concatenate([groups[i][0] for i in chosen]), np.concatenate([groups[i][1] for i in chosen]))
 
-    value, rng = over(range(len(groups))), np.random.default_rng(seed)
+    value, rng = over(range(len(groups))), np.random.default_rng(0)
     found = [f for _ in range(RESAMPLES) if (f := over(rng.integers(len(groups), size=len(groups)))) is not None]
     if value is None:
         return None
@@ -59,20 +62,18 @@ def brier(p: Sequence[float] | np.ndarray, right: Sequence[bool] | np.ndarray) -
     return float(np.mean((np.asarray(p, dtype=float) - np.asarray(right, dtype=float)) ** 2))
 
 
-def calibration_error(p: Sequence[float] | np.ndarray, right: Sequence[bool] | np.ndarray, bins: int = 10) -> float:
-    """Expected calibration error over `bins` bins of equal width: mean |share right - mean probability|, weighted by
+def calibration_error(p: Sequence[float] | np.ndarray, right: Sequence[bool] | np.ndarray) -> float:
+    """Expected calibration error over `BINS` bins of equal width: mean |share right - mean probability|, weighted by
     members.
 
     >>> round(calibration_error([0.95, 0.95, 0.05, 0.05], [True, False, False, False]), 4)
     0.25
     """
     q, r = np.asarray(p, dtype=float), np.asarray(right, dtype=float)
-    return float(np.abs(_bin_sums(q, r, bins)).sum() / max(1, len(q)))
+    return float(np.abs(_bin_sums(q, r)).sum() / max(1, len(q)))
 
 
-def debiased_calibration_error(
-    p: Sequence[Sequence[float]], right: Sequence[Sequence[bool]], bins: int = 10, seed: int = 0
-) -> float:
+def debiased_calibration_error(p: Sequence[Sequence[float]], right: Sequence[Sequence[bool]]) -> float:
     """`calibration_error` over all solutions minus an estimate of its bias. p, right: one sequence per problem.
 
     Noise in a bin's share of right solutions can only raise the mean of |share right - mean probability|: 100 problems
@@ -82,15 +83,15 @@ def debiased_calibration_error(
     intervals cover .00, .61 and .54 there (simulated in `tests/reasoning_train/evaluation/test_ranking.py`).
     """
     pairs = [(np.asarray(q, dtype=float), np.asarray(r, dtype=float)) for q, r in zip(p, right, strict=True)]
-    sums = [_bin_sums(q, r, bins) for q, r in pairs]
+    sums = [_bin_sums(q, r) for q, r in pairs]
     gaps, members = np.stack(sums), np.array([len(q) for q in p])
-    times = np.random.default_rng(seed).multinomial(len(gaps), np.full(len(gaps), 1 / len(gaps)), size=RESAMPLES)
+    times = np.random.default_rng(0).multinomial(len(gaps), np.full(len(gaps), 1 / len(gaps)), size=RESAMPLES)
     value = float(np.abs(gaps.sum(0)).sum() / members.sum())
     resampled_value = float(np.mean(np.abs(times @ gaps).sum(1) / (times @ members)))
     return max(0.0, 2 * value - resampled_value)
 
 
-def platt(scores: Sequence[float], right: Sequence[bool], steps: int = 100) -> tuple[float, float]:
+def platt(scores: Sequence[float], right: Sequence[bool]) -> tuple[float, float]:
     """(gain, offset) that maximise the likelihood of sigmoid(gain * score + offset), with Platt's smoothed targets, by
     Newton's method.
 
@@ -103,7 +104,7 @@ def platt(scores: Sequence[float], right: Sequence[bool], steps: int = 100) -> t
     target = np.where(r, (n + 1) / (n + 2), 1 / (k + 2))
     x = np.stack([s, np.ones_like(s)], 1)
     w = np.array([0.0, np.log(n / k)])
-    for _ in range(steps):
+    for _ in range(NEWTON_STEPS):
         p = 1 / (1 + np.exp(-np.clip(x @ w, -30, 30)))
         gradient = x.T @ (p - target)
         step = np.linalg.solve(x.T @ (x * (p * (1 - p))[:, None]) + 1e-9 * np.eye(2), gradient)
@@ -133,9 +134,9 @@ def isotonic(scores: Sequence[float], right: Sequence[bool]) -> list[tuple[float
     return [(s / n, r / n) for s, r, n in pools]
 
 
-def _bin_sums(p: np.ndarray, right: np.ndarray, bins: int) -> np.ndarray:
-    """Sum of (right - p) over the members of each bin of equal width: [bins]."""
-    return np.bincount(np.minimum((p * bins).astype(int), bins - 1), right - p, minlength=bins)
+def _bin_sums(p: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Sum of (right - p) over the members of each bin of equal width: [BINS]."""
+    return np.bincount(np.minimum((p * BINS).astype(int), BINS - 1), right - p, minlength=BINS)
 
 
 def _deviance(x: np.ndarray, w: np.ndarray, target: np.ndarray) -> float:

@@ -94,7 +94,7 @@ def claim(config: ClaimConfig, ctx: Context) -> None:
         raise UserError(f"claim.form.margin: {said}")
     found = findings(list(_comparisons(config, arms, lower, shares)), config.seeds_needed)
     verdict = joint([one.verdict for one in found if one.verdict != NOT_CLAIMED])
-    tried = _tried(config, rows, {name: ctx.input(refs[0]) for name, refs in config.sources.items()})
+    tried = _tried(rows, {name: ctx.input(refs[0]) for name, refs in config.sources.items()})
     result = {
         "verdict": verdict,
         "seeds": arms.seeds,
@@ -178,7 +178,7 @@ def _misspelt_metrics(config: ClaimConfig, made: Sequence[Mapping[str, Any]]) ->
             yield "lower", f"{metric!r} is none of the claim's metrics.{nearest(metric, config.metrics)}"
 
 
-def _tried(config: ClaimConfig, rows: Sequence[str], tables: Mapping[str, Input]) -> dict[str, str]:
+def _tried(rows: Sequence[str], tables: Mapping[str, Input]) -> dict[str, str]:
     """Out of how many candidates each row was chosen; empty if none was."""
     from reasoning_train.evaluation.names import split_row
     from reasoning_train.evaluation.tables import effort

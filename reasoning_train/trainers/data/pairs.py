@@ -113,7 +113,7 @@ def _check_texts(pair: StepPair, codec: StepCodec, refuse: Refuse, *, step_token
         mend = "Make the rows by stage `recode_pairs`"
         drawn = pair.prompt_ids[: pair.prompt_length]
         check_prompt(pair.problem_id, drawn, codec.prompt_ids(pair.question), codec, mend=mend)
-    if pair.prompt.strip() not in (texts := prompt_texts(pair.prompt_ids, codec)):
+    if pair.prompt.strip() not in (texts := prompt_texts(pair.prompt_ids, codec, pair.prompt_length)):
         raise refuse(
             "prompt",
             pair.prompt[:80],
@@ -129,5 +129,5 @@ def _check_texts(pair: StepPair, codec: StepCodec, refuse: Refuse, *, step_token
             f"{token} last, the step token at which this model is read. Make the rows by stage `recode_pairs`",
         )
     for name, said, ids in (("chosen", pair.chosen, pair.chosen_ids), ("rejected", pair.rejected, pair.rejected_ids)):
-        if (text := codec.decode(ids)) != said:
+        if (text := codec.text_behind(pair.prefix_ids, ids)) != said:
             raise refuse(name, said[:80], f"the text of {name}_ids, {text[:80]!r}. Use the policy's tokenizer")
