@@ -11,6 +11,7 @@ import pytest
 
 from data_gen.errors import UserError
 from data_gen.tasks.chain import Chain
+from reasoning_train.api.stage import GateError
 from reasoning_train.models.policy import load_policy
 from reasoning_train.stages.model import ModelConfig, model
 from tests.reasoning_train.bench import MODEL, Bench
@@ -81,6 +82,9 @@ def test_a_folder_without_whole_files_is_refused_at_once(bench: Bench, tmp_path:
         bench.make("a", "model", path=str(tmp_path))
     (tmp_path / "model.safetensors").write_bytes(b"")
     (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(GateError, match=r"model: .*model\.safetensors is torn \(0 bytes .*\)\. Bring a whole copy\."):
+        bench.make("torn", "model", path=str(tmp_path))
+    (tmp_path / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     with pytest.raises(
         UserError, match=r"cannot be read .* whole\. Bring the missing or torn files there, or name another model\."
     ):
