@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from data_gen.checkpoints import quiet
 from data_gen.errors import UserError
 from data_gen.models.context import context_length
 from data_gen.models.rope import settle_rope
@@ -39,8 +40,15 @@ def kept_verdict(name: str, kind: Any, config: Any, compare: Callable[[Any], flo
 
 def _verdict(kind: Any, config: Any, compare: Callable[[Any], float]) -> str | None:
     try:
-        with torch.random.fork_rng(devices=[]), torch.autocast("cpu", enabled=False):
-            difference = compare(settle_rope(twin(kind, config)))
+        with quiet(), torch.random.fork_rng(devices=[]), torch.autocast("cpu", enabled=False):
+            model = twin(kind, config)
+            stock = [plain_logprobs(model, ids) for ids in probes(model)[:2]]
+            settle_rope(model)
+            settled = [plain_logprobs(model, ids) for ids in probes(model)[:2]]
+            difference = max(
+                largest([a - b for a, b in zip(stock, settled, strict=True)]),  # rows past every limit
+                compare(model),
+            )
     except UserError as error:
         return f"it cannot be run so ({error})"
     except Exception as error:  # each family fails in its own way

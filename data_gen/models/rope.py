@@ -44,6 +44,9 @@ def _scaled(module: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
 def _settle_long(module: Any, layer: str, rope: dict[str, Any], *, long: bool) -> None:
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
+    if "long_mscale" in rope:  # PhiMoE: its module takes the short factors at any length, and only a scale by length
+        rope["short_mscale"] = rope["long_mscale"] = rope["long_mscale" if long else "short_mscale"]
+        return
     rope["short_factor"] = rope["long_factor"] = list(rope["long_factor" if long else "short_factor"])
     kept = getattr(module, _named("inv_freq", layer))
     frequencies, _ = ROPE_INIT_FUNCTIONS[LONG](module.config, kept.device, **({"layer_type": layer} if layer else {}))

@@ -25,6 +25,9 @@ SMALL = 3_000_000
 LARGEST = 300_000_000
 """A family whose widths cannot be shrunk keeps its own up to this many weights."""
 
+SHARED = "num_kv_shared_layers"
+"""Field with the number of last layers that read keys and values of earlier ones."""
+
 _WINDOW = re.compile(r"window|attention_chunk|^local_attention$|attn_chunk|chunk_size$")
 _CONTEXT = re.compile(r"max_(position|seq|len|target_pos|source_pos)|^n_(positions|ctx)$|^seq_length$")
 _EXPERTS = re.compile(r"num_(local_|routed_)?experts$|^n_routed_experts$|^moe_num_experts$")
@@ -101,6 +104,8 @@ def _shortened(config: Any) -> Any:
                 _set(part, name, _limited(name, value))
         if depth:
             _set(part, "num_hidden_layers", len(kept))
+            if _number(part, SHARED):
+                _set(part, SHARED, len(kept) // 2)
     return config
 
 
@@ -215,13 +220,13 @@ def _depth(config: Any) -> int:
 
 def _kept_layers(config: Any) -> list[int]:
     """One layer of every kind that the config's lists of layers tell apart, in order; at least two if there are so
-    many."""
+    many. Some may come twice."""
     depth = _depth(config)
     lists = [value for _, value in _fields(config) if isinstance(value, list) and len(value) == depth]
-    firsts: dict[str, int] = {}
-    for layer in range(depth):
-        firsts.setdefault(repr([value[layer] for value in lists]), layer)
-    kept = sorted(firsts.values())[:LAYERS]
+    kinds = [repr([value[layer] for value in lists]) for layer in range(depth)]
+    kept = sorted({kind: layer for layer, kind in reversed([*enumerate(kinds)])}.values())[:LAYERS]
+    if _number(config, SHARED):  # each kind once among the layers that make keys and values, once among the others
+        kept += sorted({kind: layer for layer, kind in enumerate(kinds)}.values())[:LAYERS]
     return kept if len(kept) > 1 else list(range(min(depth, 2)))
 
 

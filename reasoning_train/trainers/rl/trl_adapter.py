@@ -23,6 +23,7 @@ from reasoning_train.process.ranks import barrier, rank, world_size
 from reasoning_train.trainers.base import SealCheckpoints
 from reasoning_train.trainers.checkpoints import newest_whole
 from reasoning_train.trainers.rl.trl_vllm import starting
+from reasoning_train.trainers.self_check import check_left_padding
 from reasoning_train.trainers.stop import StopOnSignal
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def make_trainer(
     """
     from datasets import Dataset
 
+    check_left_padding(policy.model)
     trainer, config = classes(loss)
     rows = [{"prompt": rewards.problems[number].question, "number": number} for step in plan for number in step]
     args = config(
