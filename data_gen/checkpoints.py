@@ -18,10 +18,14 @@ from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
 from data_gen.models.generation import with_mended_generation
 from data_gen.models.rope import settle_rope
+from data_gen.templates.published import published_template
 
 if TYPE_CHECKING:
     import torch
     from transformers import GenerationConfig, PreTrainedTokenizerBase
+
+BASE_TEMPLATE = "base_chat_template.jinja"
+"""In a folder of ours: the chat template that the policy's model brought. Empty if it brought none."""
 
 
 def device_and_dtype() -> tuple[torch.device, torch.dtype]:
@@ -120,7 +124,7 @@ def load_folder(folder: Path, what: str, load: Callable[[Path], Any]) -> tuple[A
 
 
 def load_tokenizer(weights: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a weights folder, as it was saved."""
+    """The tokenizer of a weights folder, as it was saved, with the chat template from which prompts are made."""
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     config = weights / "tokenizer_config.json"
@@ -128,7 +132,25 @@ def load_tokenizer(weights: Path) -> PreTrainedTokenizerBase:
     # For some model types (qwen2) AutoTokenizer takes its own class where this one was saved, and with it another
     # pre-tokenizer.
     generic = saved in ("TokenizersBackend", "PreTrainedTokenizerFast") and (weights / "tokenizer.json").is_file()
-    return (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(weights, local_files_only=True)
+    loaded = (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(weights, local_files_only=True)
+    base = weights / BASE_TEMPLATE
+    if base.is_file():
+        loaded.chat_template = base.read_text(encoding="utf-8") or None
+    return loaded
+
+
+def save_text(codec: StepCodec, folder: Path) -> None:
+    """Write tokenizer and Format. The tokenizer carries a chat template that gives this policy's own prompts to other
+    programs; the one that it was made from lies beside it, for this one."""
+    tokenizer, own = codec.tokenizer, codec.tokenizer.chat_template
+    base = own.get("default") if isinstance(own, dict) else own
+    try:
+        tokenizer.chat_template = published_template(codec)
+        tokenizer.save_pretrained(folder)
+    finally:
+        tokenizer.chat_template = own
+    (folder / BASE_TEMPLATE).write_text(base or "", encoding="utf-8")
+    save_format(codec.format, folder)
 
 
 def load_format(folder: Path) -> Format:

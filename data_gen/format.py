@@ -1,124 +1,23 @@
-"""Text conventions, written once: how a question becomes a prompt, how steps and the answer are marked, what ends a
-solution.
+"""Text conventions, written once: a Format bound to a tokenizer.
 
-`Format` is stored in manifests and checkpoints. Trainers, searches, scorers and graders read it from there and have no
-default of their own. `StepCodec` binds it to a tokenizer and converts text to typed segments of token ids and back.
+`StepCodec` makes the ids of prompts, and converts text to typed segments of token ids and back. conventions.py has what
+a Format says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import date
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
-
+from data_gen.conventions import Example, Format, ModelFormat, TaskFormat
 from data_gen.errors import UserError
-from data_gen.extractors import EXTRACTORS, Extractor
-from data_gen.extractors.mark import AnswerMark
-from data_gen.marks import Marks
 from data_gen.pieces import text_behind, texts_of
 from data_gen.prompts import Prompts, find_ends
 from data_gen.records.segment import Kind, Segment, said
-from data_gen.registry import Part
 from data_gen.segmenter import Segmenter
 
-if TYPE_CHECKING:
-    AnyExtractor = Extractor
-else:
-    AnyExtractor = EXTRACTORS.union()
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Example(_Part):
-    """A worked example in the prompt: `Example(question="Tom had 3 pens and lost 1. How many are left?", solution="3 -
-    1 = 2.")`."""
-
-    question: str
-    solution: str
-
-
-class TaskFormat(Part):
-    """The half that policy and verifier must share."""
-
-    prompt: str = "{question}"
-    """Template of the question. `{question}` is replaced, nothing else is."""
-    examples: tuple[Example, ...] = ()
-    """Worked examples before every question: turns of a chat, else text separated by blank lines."""
-    step_delimiter: str = Field(default="\n", min_length=1)
-    """Ends every step. A step's last token is the first one whose decoded text completes the delimiter."""
-    answer_mark: str = Field(default="Answer: ", min_length=1)
-    """Opens the final answer, which runs to the end of its line."""
-    extract: tuple[AnyExtractor, ...] = Field(default=(AnswerMark(),), min_length=1)
-    """Ways to find the answer, tried in order: `[boxed, last_number, {uses: regex, pattern: "#### (.*)"}]`."""
-    marks: Marks = Marks()
-    """How thoughts, plans, actions, code and outputs of tools are marked, such as `{think: {open: "<think>", close:
-    "</think>"}}`. Everything else is steps and the answer."""
-    ends: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    """Texts that end a solution, besides the end token. A base model needs one, or it goes on to write the next
-    question."""
-
-    def extract_answer(self, text: str) -> str | None:
-        """The final answer in a completion. None if no extractor of `extract` finds one."""
-        return next((found for way in self.extract if (found := way.find(text, self.answer_mark))), None)
-
-
-class ModelFormat(Part):
-    """The half that belongs to one model: template, system text, and what follows a plain prompt."""
-
-    template: Literal["auto", "plain", "chat", "server"] = "plain"
-    """`chat`: the tokenizer's chat template. `auto`: `chat` if the tokenizer brings one, else `plain`; stage `model`
-    decides, and takes it where a recipe does not say. `server`: prompts go to a server's chat endpoint, which applies
-    its own template."""
-    date: str = Field("", pattern=r"^(\d{4}-\d{2}-\d{2})?$")
-    """The date that a chat template is told which reads the clock, such as `2026-11-30`. Filled in where a template may
-    do so, so that it is part of the key."""
-    system: str = ""
-    """The system text of a chat."""
-    plain_suffix: str = "\n"
-    """Stands between a plain prompt and its completion."""
-    step_token: str = ""
-    """A verifier with a step token reads it in place of every step's delimiter, and its values stand there
-    (Qwen2.5-Math-PRM: `<extra_0>`)."""
-
-    @field_validator("date")
-    @classmethod
-    def _a_day(cls, text: str) -> str:
-        if text:
-            date.fromisoformat(text)
-        return text
-
-
-class Format(_Part):
-    """Both halves: `Format(task=TaskFormat(answer_mark="Answer: "), model=ModelFormat(template="chat"))`."""
-
-    task: TaskFormat = TaskFormat()
-    model: ModelFormat = ModelFormat()
-
-    def check_same_task(self, other: Format, here: str, there: str) -> None:
-        """UserError if the task halves of two formats differ; it names the first differing field."""
-        for name in TaskFormat.model_fields:
-            mine, theirs = getattr(self.task, name), getattr(other.task, name)
-            if mine != theirs:
-                raise UserError(
-                    f"Format mismatch: {here} has {name}={mine!r}, {there} has {name}={theirs!r}. "
-                    "Both must come from one task; give them the same `format:`."
-                )
-
-    def resolved(self, tokenizer: Any) -> Format:
-        """The same with `template: auto` decided for a tokenizer."""
-        if self.model.template != "auto":
-            return self
-        template = "chat" if tokenizer.chat_template else "plain"
-        return self.model_copy(update={"model": self.model.model_copy(update={"template": template})})
-
-    def extract_answer(self, text: str) -> str | None:
-        """`TaskFormat.extract_answer`."""
-        return self.task.extract_answer(text)
+__all__ = ["Example", "Format", "ModelFormat", "StepCodec", "TaskFormat"]
 
 
 class StepCodec:
@@ -137,7 +36,7 @@ class StepCodec:
         self.format, self.tokenizer = fmt, tokenizer
         ends = find_ends(fmt, tokenizer, tuple(more_ends))
         self.end_id, self.end_ids = ends.own, ends.all
-        self._prompts = Prompts(fmt, tokenizer, ends)
+        self.prompts = Prompts(fmt, tokenizer, ends)
         task = fmt.task
         self._segmenter = Segmenter(self.decode, task.step_delimiter, task.answer_mark.strip(), task.marks)
         self._check_marks()
@@ -155,21 +54,21 @@ class StepCodec:
 
     def prompt_text(self, question: str) -> str:
         """The prompt as the model sees it."""
-        return self._prompts.text(question)
+        return self.prompts.text(question)
 
     def prompt_ids(self, question: str) -> list[int]:
         """Token ids of the prompt. Training and sampling use the same ids. UserError if the tokenizer takes a control
         token that the question spells for the token."""
-        return self._prompts.ids(question)
+        return self.prompts.ids(question)
 
     def ids_to_answer(self, body: str) -> list[int]:
         """Token ids of any text put to the model under its template, up to where the answer begins, without
         examples."""
-        return self._prompts.ids_to_answer(body)
+        return self.prompts.ids_to_answer(body)
 
     def encode_prompt(self, prompt: str) -> list[int]:
         """Token ids of an already rendered prompt (`prompt_text`)."""
-        return self._prompts.ids_of_rendered(prompt)
+        return self.prompts.ids_of_rendered(prompt)
 
     def encode(self, segments: Sequence[Segment], *, end: bool) -> tuple[Segment, ...]:
         """The segments of a completion with their token ids. The text is tokenised in one pass and cut by offsets.
@@ -178,7 +77,7 @@ class StepCodec:
         that completes its delimiter. `end` appends the stop token: true for a whole solution, false for a single step.
         """
         whole = "".join(segment.text for segment in segments)
-        ids, offsets = self._prompts.control.encode_text(whole)
+        ids, offsets = self.prompts.control.encode_text(whole)
         starts = _starts(offsets)
         found, at, char = [], 0, 0
         for segment in segments:

@@ -11,7 +11,7 @@ from data_gen.templates.frame import chat_frame, learned_turns, plain_frame
 from data_gen.templates.masks import Run, Runs
 
 if TYPE_CHECKING:
-    from data_gen.format import Format
+    from data_gen.conventions import Format
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Prompts:
     def __init__(self, fmt: Format, tokenizer: Any, ends: Ends) -> None:
         kept = {tokenizer.convert_tokens_to_ids(fmt.model.step_token)} if fmt.model.step_token else set()
         self.control = ControlTokens(tokenizer, (special_ids(tokenizer) | ends.all | ends.written) - kept)
-        self._format, self._tokenizer = fmt, tokenizer
+        self._task, self._tokenizer = fmt.task, tokenizer
         chat, plain = fmt.model.template == "chat", fmt.model.template == "plain"
         self.frame = chat_frame(fmt, tokenizer, self.control.texts) if chat else plain_frame(fmt)
         # A chat template writes its own special tokens; a plain prompt gets those that the tokenizer puts in front.
@@ -79,11 +79,11 @@ class Prompts:
 
     def text(self, question: str) -> str:
         """The prompt of a question."""
-        return self._framed(self.frame.before, self._asked(question)).text
+        return self._framed(self.frame.before, self._task.asked(question)).text
 
     def ids(self, question: str) -> list[int]:
         """Its token ids."""
-        return self._encoded(self._framed(self.frame.before, self._asked(question)))
+        return self._encoded(self._framed(self.frame.before, self._task.asked(question)))
 
     def ids_to_answer(self, body: str) -> list[int]:
         """Token ids of another text than a question, without examples."""
@@ -92,9 +92,6 @@ class Prompts:
     def ids_of_rendered(self, prompt: str) -> list[int]:
         """Token ids of a prompt's text. Control tokens that it holds are taken for the template's."""
         return [*self.in_front, *self._tokenizer(prompt, add_special_tokens=False)["input_ids"]]
-
-    def _asked(self, question: str) -> str:
-        return self._format.task.prompt.replace("{question}", question)
 
     def _framed(self, before: Runs, body: str) -> Runs:
         return Runs((*before, Run(self.frame.stripped(body), False), *self.frame.after))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from data_gen.format import AnyExtractor, TaskFormat
+from data_gen.conventions import AnyExtractor, TaskFormat
 from data_gen.graders import GRADERS, Grader
 
 if TYPE_CHECKING:

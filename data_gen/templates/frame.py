@@ -15,7 +15,7 @@ from data_gen.templates.masks import Masks, Runs
 from data_gen.templates.rendering import DATE, MEND, Chat, frozen, render
 
 if TYPE_CHECKING:
-    from data_gen.format import Format
+    from data_gen.conventions import Format
 
 QUESTION = 'Ana had 12 pens & {lost} <5>.\n\nHow many "are" left, 12 - 5?'
 ANSWER = '12 - 5 = 7\nSo {seven} & <no> "more".\n\nAnswer: 7'
@@ -45,7 +45,7 @@ class Frame:
 def plain_frame(fmt: Format) -> Frame:
     """Examples as text, separated by blank lines. A server's own template writes what follows a question."""
     shape = fmt.model
-    shown = [(_asked(fmt, e.question), e.solution) for e in fmt.task.examples]
+    shown = [(fmt.task.asked(e.question), e.solution) for e in fmt.task.examples]
     before = "".join(f"{asked}{shape.plain_suffix}{answer}\n\n" for asked, answer in shown)
     after = shape.plain_suffix if shape.template == "plain" else ""
     return Frame(Runs.of_content(before), Runs(), Runs.of_content(after))
@@ -63,7 +63,7 @@ def chat_frame(fmt: Format, tokenizer: Any, control: Iterable[str]) -> Frame:
     shown = [
         (role, masks.put(text))
         for example in fmt.task.examples
-        for role, text in (("user", _asked(fmt, example.question)), ("assistant", example.solution))
+        for role, text in (("user", fmt.task.asked(example.question)), ("assistant", example.solution))
     ]
     asked, padded = ("user", QUESTION), ("user", PADDING + QUESTION + PADDING)
     turns = ((*system, *shown, asked), (*system, asked), (*system, padded))
@@ -119,10 +119,6 @@ def base_template(tokenizer: Any) -> str:
             f"format.template is 'chat', and the tokenizer brings {there}. Say `template: plain`, or give it one "
             "(chat_template.jinja)."
         ) from None
-
-
-def _asked(fmt: Format, question: str) -> str:
-    return fmt.task.prompt.replace("{question}", question)
 
 
 def _check_contents(text: str, turns: Sequence[tuple[str, str]]) -> None:

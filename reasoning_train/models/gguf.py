@@ -35,7 +35,8 @@ def load_gguf(name: str, fmt: Format) -> Policy:
     plain = type(loaded)(shape)
     plain.load_state_dict(loaded.state_dict())
     plain.generation_config = loaded.generation_config
-    return Policy(plain, tokenizer, fmt, StepCodec(fmt, tokenizer, end_ids(plain.generation_config)))
+    codec = StepCodec(fmt, tokenizer, end_ids(plain.generation_config))
+    return Policy(plain, tokenizer, codec.format, codec)
 
 
 def _packaged(name: str) -> Path:

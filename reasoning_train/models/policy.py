@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_gen.checkpoints import device_and_dtype, is_adapter, load_causal, load_folder, save_format, weights_folder
+from data_gen.checkpoints import device_and_dtype, is_adapter, load_causal, load_folder, save_text, weights_folder
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
 
@@ -55,6 +55,8 @@ def load_policy(folder: Path, *, device: torch.device | None = None, lm_head: bo
     model, codec = load_folder(
         folder, "checkpoint", lambda at: load_causal(at, lm_head=lm_head, **{"dtype": dtype, **kwargs})
     )
+    if getattr(model, "generation_config", None) is not None:  # TRL and `generate` stop by it
+        model.generation_config.eos_token_id = sorted(codec.end_ids)
     return Policy(model.to(device or best).eval(), codec.tokenizer, codec.format, codec)
 
 
@@ -79,5 +81,4 @@ def save_policy(policy: Policy, folder: Path) -> None:
     if config is not None:
         config.eos_token_id = sorted(policy.end_ids)
     policy.model.save_pretrained(folder, safe_serialization=True)
-    policy.tokenizer.save_pretrained(folder)
-    save_format(policy.format, folder)
+    save_text(policy.codec, folder)

@@ -44,24 +44,27 @@ class PolicyText:
 
 def load_policy_text(folder: Path) -> PolicyText:
     """Open a model artifact without its weights. UserError names missing or torn files."""
-    from transformers import AutoConfig
-
     weights, served = weights_folder(folder), read_served(folder)
     try:
         fmt, tokenizer = load_format(folder), load_tokenizer(weights)
-        if served is not None:
-            return PolicyText(
-                folder, tokenizer, fmt, StepCodec(fmt, tokenizer), served["context"], None, served["name"]
-            )
-        ends = saved_end_ids(weights)
-        context = AutoConfig.from_pretrained(base_of_adapter(weights), local_files_only=True).max_position_embeddings
+        ends = [] if served else saved_end_ids(weights)
+        context = served["context"] if served else _context(weights)
     except Exception as error:  # every kind of torn file raises its own errors
         first = next(iter(str(error).splitlines()), "")
         raise UserError(
             f"The model in {weights} cannot be read ({type(error).__name__}: {first[:200]}). Expected format.json, "
             f"config.json and tokenizer.json, whole. {how_to_mend(weights, folder)}"
         ) from error
-    return PolicyText(folder, tokenizer, fmt, StepCodec(fmt, tokenizer, ends), int(context), weights)
+    codec = StepCodec(fmt, tokenizer, ends)
+    if served:
+        return PolicyText(folder, tokenizer, codec.format, codec, context, None, served["name"])
+    return PolicyText(folder, tokenizer, codec.format, codec, context, weights)
+
+
+def _context(weights: Path) -> int:
+    from transformers import AutoConfig
+
+    return int(AutoConfig.from_pretrained(base_of_adapter(weights), local_files_only=True).max_position_embeddings)
 
 
 def save_served(folder: Path, tokenizer: Any, fmt: Format, *, name: str, context: int) -> None:

@@ -16,6 +16,7 @@ from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
 from data_gen.models.folder import faults
 from data_gen.registry import Unkeyed
 from data_gen.sources.hub import HubId
+from data_gen.templates.rendering import DATE
 from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, gate, stage
 from reasoning_train.stages.fits import unloadable
 
@@ -61,6 +62,8 @@ class ModelConfig(StageConfig):
     context: int | None = Field(None, ge=2)
     """Maximum sequence length of a `served` model, in tokens. Default: what its tokenizer says."""
     format: ModelFormat = ModelFormat()
+    """How it is asked. A model from elsewhere is asked by the chat template that it brings unless `template` says
+    otherwise (`auto`); a folder that this program published is asked as it was trained."""
     task_format: TaskFormat = TaskFormat()
     """Filled in from `task.format`."""
     vocabulary: list[str] | None = Field(None, repr=False)
@@ -99,6 +102,7 @@ def model(config: ModelConfig, ctx: Context) -> None:
     from reasoning_train.models.parameters import parameters_of
     from reasoning_train.models.policy import save_policy
     from reasoning_train.models.policy_text import load_policy_text
+    from reasoning_train.models.text_check import as_published, check_text
 
     fmt, out = Format(task=config.task_format, model=config.format), ctx.output("model")
     if config.served:
@@ -106,6 +110,7 @@ def model(config: ModelConfig, ctx: Context) -> None:
     if config.init or config.gguf:
         policy = _fresh(config, fmt) if config.init else load_gguf(config.gguf or "", fmt)
         ctx.metric("parameters", sum(p.numel() for p in policy.model.parameters()))
+        check_text(policy.codec, policy.model.config)
         _self_check(policy.model.config, config)
         return save_policy(policy, out)
     weights = config.path or cached_snapshot(config.hub or "", config.revision, "model.hub")
@@ -114,10 +119,13 @@ def model(config: ModelConfig, ctx: Context) -> None:
     if known := parameters_of(weights):
         ctx.metric("parameters", known)
     point_to(weights, out)
-    save_format(fmt, out)
-    load_policy_text(out)  # fail here on missing or torn files, before later stages start
+    save_format(as_published(weights, fmt), out)
+    text = load_policy_text(out)  # fail here on missing or torn files, before later stages start
+    save_format(text.format, out)
     base = base_of_adapter(weights)
-    _self_check(AutoConfig.from_pretrained(base, local_files_only=True), config)
+    loaded = AutoConfig.from_pretrained(base, local_files_only=True)
+    check_text(text.codec, loaded)
+    _self_check(loaded, config)
     _tell_generation(base)
 
 
@@ -157,6 +165,16 @@ def _self_check(loaded: Any, config: ModelConfig) -> None:
 def fits(config: ModelConfig, made: Made) -> Iterator[tuple[str, str]]:
     """The folder has a config and whole weights."""
     yield from unloadable("path", config.path)
+
+
+@model.complete
+def asked(config: ModelConfig, made: Made) -> ModelConfig:
+    """A model from elsewhere is asked by its own template unless the recipe says otherwise. The date that a template
+    may read is part of the key."""
+    shape = config.format
+    template = shape.template if config.init or "template" in shape.model_fields_set else "auto"
+    date = shape.date or (DATE if template in ("auto", "chat") else "")
+    return config.model_copy(update={"format": shape.model_copy(update={"template": template, "date": date})})
 
 
 @model.estimate
@@ -210,6 +228,7 @@ def _served(config: ModelConfig, fmt: Format, out: Path) -> None:
     from transformers import AutoTokenizer
 
     from reasoning_train.models.policy_text import save_served
+    from reasoning_train.models.text_check import check_text
 
     tokenizer = AutoTokenizer.from_pretrained(config.tokenizer, local_files_only=True)
     context = config.context or tokenizer.model_max_length
@@ -218,4 +237,6 @@ def _served(config: ModelConfig, fmt: Format, out: Path) -> None:
             f"model.context: the tokenizer in {config.tokenizer} does not say how long a sequence may be; give "
             "`context`."
         )
-    save_served(out, tokenizer, fmt, name=config.served or "", context=context)
+    codec = StepCodec(fmt, tokenizer)
+    check_text(codec)
+    save_served(out, tokenizer, codec.format, name=config.served or "", context=context)

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from data_gen.errors import UserError
-from data_gen.format import Format, ModelFormat, TaskFormat
+from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
 from data_gen.sources.hub import HubId
 from data_gen.verifiers.foreign import QWEN_PRM, QWEN_PRM_HEAD, QWEN_PRM_TEXT, ForeignHead
 from reasoning_train.api.stage import Context, Made, StageConfig, stage
@@ -58,11 +58,12 @@ class VerifierConfig(StageConfig):
 @stage("verifier", version=1, outputs={"verifier": "verifier"}, seeded=False)
 def verifier(config: VerifierConfig, ctx: Context) -> None:
     """Write the head, the Format, and a pointer to the backbone."""
-    from data_gen.checkpoints import cached_snapshot, point_to, save_format
+    from data_gen.checkpoints import cached_snapshot, load_tokenizer, point_to, save_format
     from data_gen.verifiers.head_files import save_head
 
     weights = config.path or cached_snapshot(config.hub or "", config.revision, "verifier.hub")
     head, fmt = _own(weights, config) if config.kind == "head" else _foreign(weights, config)
+    StepCodec(fmt, load_tokenizer(weights))  # fail here on a template that cannot ask, before later stages start
     out = ctx.output("verifier")
     point_to(weights, out)
     save_format(fmt, out)

@@ -100,9 +100,10 @@ def training_cost(config: Optimising, policy: Ref, data: Sequence[Ref], sizes: S
 
 
 def pad_id(policy: Policy) -> int:
-    """The tokenizer's pad token, else its end token. Masks go by column, so either works."""
-    pad = policy.tokenizer.pad_token_id
-    return policy.codec.end_id if pad is None else int(pad)
+    """The tokenizer's pad token, else its end token. Masks go by column, so either works. Tokenizers have pad tokens
+    that the model has no row for."""
+    pad, rows = policy.tokenizer.pad_token_id, policy.model.config.get_text_config().vocab_size
+    return policy.codec.end_id if pad is None or pad >= rows else int(pad)
 
 
 def arguments(config: Training, ctx: Context) -> TrainingArguments:

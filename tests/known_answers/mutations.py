@@ -183,7 +183,7 @@ MUTATIONS = [
              "estimate.turned if each.lower else estimate", "estimate", ("form of a claim", "difference")),
     Mutation("a tolerance of no cost", "reasoning_train.evaluation.verdicts:no_more", "(1 + tolerance)", "1",
              ("stage", "claim")),
-    Mutation("a policy that is shown half of its question", "data_gen.format:StepCodec._asked", 'question)',
+    Mutation("a policy that is shown half of its question", "data_gen.conventions:TaskFormat.asked", 'question)',
              "question[: len(question) // 2])", ("part", "TaskFormat")),
     Mutation("an answer read from the first mark", "data_gen.extractors.mark:AnswerMark.find", "text.rpartition",
              "text.partition", ("part", "TaskFormat")),
