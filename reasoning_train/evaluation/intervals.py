@@ -143,8 +143,8 @@ def score_interval(values: np.ndarray, bounds: Bounds) -> Estimate:
     if values.min() == values.max():
         return unseen
     least, greatest = min(bounds[0], 0.0), max(bounds[1], 0.0)
-    above = _wilson_of_shares(values.clip(min=0) / greatest) if greatest > 0 else _NOTHING
-    below = _wilson_of_shares(values.clip(max=0) / least) if least < 0 else _NOTHING
+    above = _wilson_of_shares((values / greatest).clip(0, 1)) if greatest > 0 else _NOTHING
+    below = _wilson_of_shares((values / least).clip(0, 1)) if least < 0 else _NOTHING
     low = value - sqrt((greatest * (above.value - above.low)) ** 2 + (least * (below.high - below.value)) ** 2)
     high = value + sqrt((greatest * (above.high - above.value)) ** 2 + (least * (below.value - below.low)) ** 2)
     return _hull([Estimate(value, low, high), unseen])

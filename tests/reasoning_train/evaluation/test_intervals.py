@@ -211,3 +211,8 @@ def test_a_score_interval_turns_with_the_sign_and_holds_what_unseen_problems_cou
     assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low))
     assert found.low <= unseen.low and found.high >= unseen.high
     assert found.low <= found.value <= found.high
+
+
+def test_a_value_beyond_its_bounds_counts_as_one_at_them() -> None:
+    found = score_interval(np.array([1.5, 0.0, 0.0]), SHARE)
+    assert 0 < found.width < 1 and found.low < found.value == 0.5 < found.high
