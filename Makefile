@@ -14,7 +14,7 @@ quickstart: $(STAMP)
 
 # One process a core, each with one thread: threads of two processes that share a core wait for each other.
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical -m "not slow and not vllm and not cluster and not gpu and not qlora"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --durations=10 -m "not slow and not vllm and not cluster and not gpu and not qlora"
 
 # Here too. Whoever is done takes over tests that wait for another: some take a second, some a minute.
 test-slow: $(STAMP)

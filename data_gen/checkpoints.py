@@ -73,7 +73,9 @@ def load_whole(auto: Any, weights: Path, *, lm_head: bool = True, **kwargs: Any)
         unread = {id(weight) for weight in model.get_output_embeddings().parameters()} - read
         missing -= {name for name, weight in model.named_parameters(remove_duplicate=False) if id(weight) in unread}
     if missing:
-        raise ValueError(f"{len(missing)} tensors of the model are in none of its files, {min(missing)!r} the first")
+        raise ValueError(
+            f"{len(missing)} tensors of the model are missing from its files; the first is {min(missing)!r}"
+        )
     return with_mended_generation(settle_rope(model))
 
 

@@ -48,8 +48,9 @@ class StepCodec:
                 found = self.decode(self.tokenizer(text, add_special_tokens=False)["input_ids"])
                 if text.strip() not in found:
                     raise UserError(
-                        f"format.marks.{name}.{field}: {text!r} becomes {found!r} in this tokenizer, so that it would "
-                        "mark nothing. Choose a mark that is made of its vocabulary and is no special token."
+                        f"format.marks.{name}.{field}: {text!r} becomes {found!r} in this tokenizer, so it would "
+                        "mark nothing. Choose a mark that the tokenizer's vocabulary has and that is not a "
+                        "special token."
                     )
 
     def prompt_text(self, question: str) -> str:

@@ -69,17 +69,19 @@ def _parser() -> argparse.ArgumentParser:
         "--store", type=Path, default=Path(os.environ.get("REASONING_TRAIN_STORE", "store")), metavar="DIR"
     )
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="A.B=C")
-    parser.add_argument("--key", metavar="KEY", help="refuse to run unless the stage's key begins so")
+    parser.add_argument("--key", metavar="KEY", help="refuse to run unless the stage's key begins with this")
     parser.add_argument("--merge-only", action="store_true", help="refuse to run unless every shard has been recorded")
     parser.add_argument(
         "--stop-signal",
         default="USR2",
         choices=SIGNALS,
         metavar="NAME",
-        help="finish or save what is in hand, and stop",
+        help="the signal at which work is saved and the stage stops",
     )
-    parser.add_argument("--stop-on-term", action="store_true", help="also on SIGTERM, but leave no FILE.stopped")
-    parser.add_argument("--stop-after", type=float, metavar="SECONDS", help="stop as if the signal had come then")
+    parser.add_argument("--stop-on-term", action="store_true", help="stop on SIGTERM, too, but leave no FILE.stopped")
+    parser.add_argument(
+        "--stop-after", type=float, metavar="SECONDS", help="stop after this time, as if the signal had come"
+    )
     parser.add_argument(
         "--note", type=Path, metavar="FILE", help="make FILE.began at the start, FILE.stopped when a signal stopped it"
     )

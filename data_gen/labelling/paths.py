@@ -55,8 +55,8 @@ class Path:
         known = [node.logprob for node in self.nodes if node.logprob is not None]
         if len(known) < len(self.nodes):
             raise UserError(
-                f"Perplexity needs log-probs, and the tree of problem {self.tree.problem_id!r} has steps without: the "
-                "engine that drew them gave none. Rank by `mean_q`, `draws` or `random`."
+                f"Perplexity needs log-probs, but the tree of problem {self.tree.problem_id!r} has steps without "
+                "them, because the engine gave none. Rank by `mean_q`, `draws` or `random`."
             )
         return math.exp(-sum(known) / max(1, len(self.token_ids)))
 

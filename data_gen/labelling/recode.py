@@ -46,9 +46,9 @@ class Recoder:
             places[PROMPT_END] = PROMPT_END
         if inside := set(row.at) - places.keys() - {PROMPT_END}:
             raise UserError(
-                f"targets: problem {row.problem_id!r} has a value at token {min(inside)}, inside a step; between "
-                "tokenizers only ends of steps correspond. Make the targets at the ends of steps (`level: steps`), or "
-                "train a model with the policy's tokenizer."
+                f"targets: problem {row.problem_id!r} has a value at token {min(inside)}, inside a step, but "
+                "between tokenizers only ends of steps correspond. Make the targets at the ends of steps "
+                "(`level: steps`), or train a model with the policy's tokenizer."
             )
         moved = self._moved(
             row, reading.ids, start, ends, [(places[at], i) for i, at in enumerate(row.at) if at in places]
@@ -124,7 +124,7 @@ class Recoder:
         if text != said:
             raise UserError(
                 f"policy: the token ids of a path of problem {problem_id!r} decode to {text[:80]!r} with its "
-                f"tokenizer, the row says {said[:80]!r}. Give the policy that grew the trees."
+                f"tokenizer, but the row says {said[:80]!r}. Give the policy that grew the trees."
             )
         steps = tuple(s.text.strip() for s in segments if s.kind is Kind.STEP)
         closing = next((s.text.strip() for s in segments if s.kind is Kind.ANSWER), "")

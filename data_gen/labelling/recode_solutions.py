@@ -27,7 +27,7 @@ def recode_solution(solution: Solution, own: StepCodec) -> Solution | str:
     """
     if not solution.question:
         raise UserError(
-            f"Problem {solution.problem_id!r}: its solution does not say its `question`, so no prompt can be made for "
+            f"Problem {solution.problem_id!r}: its solution has no `question`, so no prompt can be made for "
             "another model. Expected rows of `sample`, `sft_paths` or `gold`."
         )
     prompt = tuple(own.prompt_ids(solution.question))

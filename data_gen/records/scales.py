@@ -88,8 +88,8 @@ def check(value: float, scale: Scale, who: str) -> float:
     low, high = BOUNDS[scale]
     if not (math.isfinite(value) and low - 1e-6 <= value <= high + 1e-6):
         raise UserError(
-            f"{who} gave the value {value!r}, which is no {str(scale)!r} (expected a number in [{low:g}, {high:g}]). "
-            "Check the checkpoint and the scale that its head declares."
+            f"{who} gave the value {value!r}, which is not on scale {str(scale)!r} (expected a number from "
+            f"{low:g} to {high:g}). Check the checkpoint and the scale that its head declares."
         )
     return value
 

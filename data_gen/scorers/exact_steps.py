@@ -52,6 +52,7 @@ async def all_right(gold: GrantedGold, prefix: Prefix, who: str) -> bool:
     right = gold.steps_ok(prefix.problem, prefix.steps, ended=prefix.ended)
     if right is None:
         raise UserError(
-            f"{who} needs a task that can check steps (as chain does); the one of problem {prefix.problem.id!r} cannot."
+            f"{who} needs a task that can check steps (as chain does), but the task of problem "
+            f"{prefix.problem.id!r} cannot."
         )
     return right and (not prefix.ended or await gold.outcome(prefix.problem, prefix.solution) != 0.0)

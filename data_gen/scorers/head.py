@@ -57,7 +57,7 @@ class Head(ScorerConfig):
         from data_gen.verifiers.stepwise import Stepwise, can_read_stepwise
 
         if tools.verifier is None:
-            raise UserError("scorer.head reads a checkpoint, and this stage has none; give it a `verifier:`.")
+            raise UserError("scorer.head reads a checkpoint, but this stage has none; give it a `verifier:`.")
         verifier = load_verifier(tools.verifier)
         verifier.format.check_same_task(tools.codec.format, "the verifier", "the policy")
         head = verifier.head.config

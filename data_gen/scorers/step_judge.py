@@ -59,7 +59,7 @@ class StepJudge(ScorerConfig):
             expected = "{question}, {solution} and " + ("{gold}" if self.show_gold else "no {gold} without show_gold")
             raise ValueError(f"template must hold {expected}")
         if self.samples > 1 and self.temperature == 0:
-            raise ValueError(f"temperature: {self.samples} greedy verdicts are one and the same; expected more than 0")
+            raise ValueError(f"temperature: {self.samples} greedy verdicts are all the same; expected more than 0")
         return self
 
     @property

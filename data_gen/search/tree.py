@@ -165,8 +165,8 @@ class SearchTree:
         """The gold that the stage granted. UserError if it granted none."""
         if self._gold is None:
             raise UserError(
-                f"This search needs {what}, and so gold answers, which its stage does not grant. On training problems "
-                "set `gold: true`."
+                f"This search needs {what} and therefore gold answers, which its stage does not grant. On "
+                "training problems set `gold: true`."
             )
         return self._gold
 

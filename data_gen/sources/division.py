@@ -50,8 +50,8 @@ def divide(questions: Iterable[tuple[str, str]], sizes: Mapping[str, int | None]
     for split, size in sizes.items():
         if size is not None and len(dealt[split]) < size:
             raise UserError(
-                f"task.split.{split}: {size} rows cannot be filled from {name} without tearing a group apart. Ask for "
-                "fewer."
+                f"task.split.{split}: {size} rows cannot be filled from {name} without splitting a group. Ask "
+                "for fewer."
             )
     return Division({split: frozenset(numbers) for split, numbers in dealt.items()}, lost)
 

@@ -62,7 +62,7 @@ class FieldMap(BaseModel):
             joined = _read(question_of, row, column, "question", place)
         if not joined.strip():
             raise UserError(
-                f"{place}: no question in {column!r}. Mend or remove the row, or change task.fields.question."
+                f"{place}: no question in {column!r}. Correct or remove the row, or change task.fields.question."
             )
         return joined.strip()
 
@@ -134,8 +134,8 @@ def _read(read: Callable[[Any], T], row: Mapping[str, Any], column: str, role: s
         return read(value)
     except BadValue as error:
         raise UserError(
-            f"{place}: column {column!r} (task.fields.{role}): {error}. Mend or remove the row, or name another column"
-            f"{_inside(value, column)}."
+            f"{place}: column {column!r} (task.fields.{role}): {error}. Correct or remove the row, or name "
+            f"another column{_inside(value, column)}."
         ) from None
 
 

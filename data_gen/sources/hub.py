@@ -14,8 +14,7 @@ def checked_id(name: str) -> str:
     """`name`, if it looks like `openai/gsm8k` or `gpt2`. ValueError for anything else, such as a path."""
     if not _ID.fullmatch(name):
         raise ValueError(
-            f"expected a name on the Hub such as 'openai/gsm8k', got {name!r}; a local folder or file is named with "
-            "`path:`"
+            f"expected a name on the Hub such as 'openai/gsm8k', got {name!r}; name a local folder or file with `path:`"
         )
     return name
 

@@ -81,13 +81,10 @@ class Jsonl(Task):
         if self.path and self.paths:
             raise ValueError("path and paths: expected one of them, got both")
         if self.hub and not self.hub_splits:
-            raise ValueError(
-                "hub_splits: missing. Say which of the dataset's splits serve, e.g. `hub_splits: {test: test}`"
-            )
+            raise ValueError("hub_splits: missing. Name the dataset's splits to use, e.g. `hub_splits: {test: test}`")
         if self.path and not self.split:
             raise ValueError(
-                "split: missing. Say which splits the file serves: `split: {train: 96, test: 128}`, or `split: {test: "
-                "null}`"
+                "split: missing. Say how to divide the file: `split: {train: 96, test: 128}`, or `split: {test: null}`"
             )
         if sum(size is None for size in self.split.values()) > 1 or any(
             size is not None and size < 1 for size in self.split.values()
@@ -193,7 +190,7 @@ class Jsonl(Task):
             )
         if self._divided() is not None and self._divided() not in self._parts():
             raise UserError(
-                "task.split: divides the source called 'train', and there is none. Sources: "
+                "task.split: divides the source called 'train', but there is no such source. Sources: "
                 f"{', '.join(self._parts())}."
             )
 

@@ -78,8 +78,8 @@ def load_verifier(folder: Path) -> Verifier:
     wanted = feature_width(backbone, head.config.kind)
     if head.width != wanted:
         raise UserError(
-            f"The head in {folder} reads {head.width} numbers a token, its backbone gives {wanted}. They are of "
-            "different models; re-make the checkpoint."
+            f"The head in {folder} reads {head.width} numbers a token, its backbone gives {wanted}. They come "
+            "from different models; re-make the checkpoint."
         )
     return Verifier(backbone, head.to(backbone.device), codec.tokenizer, codec.format, tuple(codec.end_ids))
 

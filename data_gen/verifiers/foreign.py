@@ -124,5 +124,5 @@ def _label(weights: Path, label: int | str, labels: int) -> int:
 def _config(weights: Path) -> dict:
     path = weights / "config.json"
     if not path.is_file():
-        raise UserError(f"{weights} is no model folder: it has no config.json.")
+        raise UserError(f"{weights} is not a model folder: it has no config.json.")
     return json.loads(path.read_text(encoding="utf-8"))

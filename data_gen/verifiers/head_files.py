@@ -30,7 +30,9 @@ def read_head_config(folder: Path) -> HeadConfig:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "as a whole"
-        raise UserError(f"{path} is no head config: {field}: {first['msg']}. Re-make the checkpoint.") from error
+        raise UserError(
+            f"{path} is not a valid head config: {field}: {first['msg']}. Re-make the checkpoint."
+        ) from error
 
 
 def has_head(folder: Path) -> bool:

@@ -75,7 +75,7 @@ class HeadConfig(BaseModel):
     def _sound(self) -> HeadConfig:
         check_activation(self.activation, self.scale)
         if self.positive >= self.labels:
-            raise ValueError(f"positive={self.positive} is none of the {self.labels} labels, which count from 0")
+            raise ValueError(f"positive={self.positive} is not one of the {self.labels} labels, which count from 0")
         if (self.activation == "isotonic") != (len(self.knots) > 1):
             raise ValueError(
                 f"knots: activation {self.activation!r} has {len(self.knots)}; 'isotonic' needs two or more, all "

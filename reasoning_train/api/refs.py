@@ -41,7 +41,7 @@ class Ref:
             return value
         if isinstance(value, Spread):
             raise ValueError(
-                f"expected one stage, and {value.stage!r} has a grid of {len(value)}; name one, such as "
+                f"expected one stage, but {value.stage!r} has a grid of {len(value)}; name one, such as "
                 f"{next(iter(value))}, or choose one on dev with `uses: choose`"
             )
         raise ValueError(f"expected a reference such as ${{stages.base}}, got {value!r}")

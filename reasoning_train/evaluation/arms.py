@@ -53,7 +53,7 @@ def read_arms(
     read = {name: [_read(path, metrics, where, wanted[name]) for path in paths] for name, paths in tables.items()}
     arms = {row: _over_seeds(row, read, seeds) for row in rows}
     seen = set.union(*(table.seen for each in read.values() for table in each))
-    gate(len(seen) > 0, f"claim.where: no problem of the tables fits {where}.")
+    gate(len(seen) > 0, f"claim.where: no problem of the tables matches {where}.")
     shared = set.intersection(*(set(seed) for arm in arms.values() for seed in arm))
     known = _known(arms, shared)
     for metric in metrics:

@@ -70,7 +70,7 @@ def count_asked(
             kept, n = kept | names, n + 1
     _check_known("where", where, every)
     if where and not n:
-        raise UserError(f"where: no problem fits {dict(where)}; name other values.")
+        raise UserError(f"where: no problem matches {dict(where)}; use other values.")
     _check_known("by", by, kept)
     return n
 

@@ -132,8 +132,8 @@ def _windows(model: Any) -> tuple[int | None, ...]:
     """Distinct windows of the model's layers."""
     if model._is_stateful or not model._supports_attention_backend:
         raise UserError(
-            f"A {model.config.model_type!r} model cannot be trained on packed trees: its attention is its own, and "
-            "branches would see each other. Train a model of full or sliding-window attention."
+            f"A {model.config.model_type!r} model cannot be trained on packed trees: it has an attention of its own, "
+            "in which branches would see each other. Train a model of full or sliding-window attention."
         )
     return tuple(dict.fromkeys(layer_windows(model.config).values()))
 
@@ -167,7 +167,7 @@ def _forest_attention(
         if odd or sliding_window not in forest:
             what = ", ".join(odd) or f"window {sliding_window}"
             raise UserError(
-                f"{type(module).__name__} cannot attend in packed trees ({what}). Leave tree packing out (`packing: "
+                f"{type(module).__name__} cannot attend in packed trees ({what}). Do not pack trees (set `packing: "
                 "none`)."
             )
         return forest[sliding_window](*_cast(query, key, value), scale=scale, softcap=softcap, dropout=dropout), None

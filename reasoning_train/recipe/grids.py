@@ -75,7 +75,7 @@ def chosen(known: Sequence[Setting], selection: str, stage: str) -> list[Setting
         parameter, equals, text = (part.strip() for part in pair.partition("="))
         if not equals or parameter not in known[0].texts:
             raise BadReference(
-                f"[{selection}] is no choice of the grid of {stage!r}; write [{known[0].name}], for example"
+                f"[{selection}] is not a setting of the grid of {stage!r}; write [{known[0].name}], for example"
             )
         found = [setting for setting in found if _is(setting, parameter, text)]
     if not found:

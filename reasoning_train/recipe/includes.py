@@ -43,7 +43,7 @@ def _expand(path: Path, stack: tuple[Path, ...]) -> Document:
     shown, real = _shown(path), path.resolve()
     if real in stack:
         circle = " -> ".join(_shown(p) for p in (*stack[stack.index(real) :], real))
-        raise RecipeError(f"{shown}: include goes in a circle: {circle}.")
+        raise RecipeError(f"{shown}: the includes form a circle: {circle}.")
     own = read_yaml(path, shown)
     merged = Document({})
     for name, origin in _names(own, shown):

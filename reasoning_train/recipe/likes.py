@@ -59,7 +59,7 @@ class _Stages:
         other = stage[LIKE]
         at = f"{self.written.get(join(place, LIKE), place)}: {place}.{LIKE}"
         if other in (*above, name):
-            raise RecipeError(f"{at}: stages are like each other in a circle: {' -> '.join([*above, name, other])}.")
+            raise RecipeError(f"{at}: `like` forms a circle of stages: {' -> '.join([*above, name, other])}.")
         known = {**self.outside, **self.stages}
         if not isinstance(other, str) or other not in known:
             raise RecipeError(f"{at}: there is no stage {other!r}.{nearest(str(other), known)}")

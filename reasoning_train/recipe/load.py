@@ -57,7 +57,8 @@ def _plan(recipe: Recipe, document: Document, path: Path, problems: Problems) ->
     if "/" in name or name.startswith("."):
         problems.add(
             "name",
-            f"runs are kept in a folder of this name, so it has no '/' and does not begin with '.'; got {name!r}.",
+            "runs are kept in a folder of this name, so it may contain no '/' and may not begin with '.'; got "
+            f"{name!r}.",
         )
     problems.raise_if_any()
     graph.trace(recipe.allow_test)

@@ -32,7 +32,7 @@ def load_task(written: Mapping[str, Any], path: str, files: LeafFiles, problems:
     """The task at `path` of the recipe. None, with the problems noted, if it is invalid."""
     uses = written.get("uses")
     if not isinstance(uses, str):
-        problems.add(path, f"`uses` is missing: which task? Known: {', '.join(TASKS.names())}.")
+        problems.add(path, f"`uses` is missing; name a task. Known: {', '.join(TASKS.names())}.")
         return None
     try:
         kind = TASKS.get(uses)

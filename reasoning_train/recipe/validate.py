@@ -41,10 +41,10 @@ def _note(model: type[BaseModel], data: Any, problem: Any, path: str, problems: 
     elif kind == "union_tag_invalid":
         known = [tag.strip("' ") for tag in problem["ctx"]["expected_tags"].split(",")]
         problems.add(
-            join(place, "uses"), f"there is no {problem['ctx']['tag']!r} here.{nearest(problem['ctx']['tag'], known)}"
+            join(place, "uses"), f"{problem['ctx']['tag']!r} is not known here.{nearest(problem['ctx']['tag'], known)}"
         )
     elif kind == "union_tag_not_found":
-        problems.add(join(place, "uses"), "'uses' is missing; say which.")
+        problems.add(join(place, "uses"), "'uses' is missing; name one.")
     elif kind == "missing":
         problems.add(place, f"{here[-1]!r}{owner} is missing; give it a value.")
     elif kind == "value_error":

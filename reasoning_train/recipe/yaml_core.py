@@ -85,7 +85,7 @@ def _parse(text: str, place: Place, origins: dict[str, str]) -> Any:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise RecipeError(
-            f"{place(line)}: not valid YAML: the character U+{error.character:04X} may not stand in a file."
+            f"{place(line)}: not valid YAML: the character U+{error.character:04X} is not allowed in a file."
         ) from error
     return _Builder(place, origins).build(node, "", 1) if node is not None else None
 
@@ -148,7 +148,9 @@ class _Builder:
             sources = value.value if isinstance(value, yaml.SequenceNode) else [value]
             for source in reversed(sources):
                 if not isinstance(source, yaml.MappingNode):
-                    raise self._error(source, "'<<' takes a map, or a list of maps, that stands elsewhere: `<<: *base`")
+                    raise self._error(
+                        source, "'<<' takes a map that is defined elsewhere, or a list of such maps: `<<: *base`"
+                    )
                 builder = _Builder(self.place, {})
                 builder._open = self._open
                 brought = builder.build(source, path, _line(source))

@@ -60,8 +60,8 @@ def calibrate(config: CalibrateConfig, ctx: Context) -> None:
     ctx.count("in", len(scores))
     gate(
         len(scores) >= config.min_rows and len(set(right)) == 2,
-        f"calibrate: {sum(right)} right and {len(right) - sum(right)} wrong solutions; needed are {config.min_rows}, "
-        "and both kinds. Sample more, or on problems that are solved sometimes.",
+        f"calibrate: {sum(right)} right and {len(right) - sum(right)} wrong solutions; expected at least "
+        f"{config.min_rows} in all, and both kinds. Sample more, or sample problems that are solved sometimes.",
     )
     fitted = _isotonic(scores, right) if config.method == "isotonic" else _platt(scores, right)
     head = _with(verifier.head, HeadConfig(**{**old.model_dump(), **plain, "scale": Scale.P, **fitted}))
@@ -92,7 +92,7 @@ def _platt(scores: list[float], right: list[bool]) -> dict[str, Any]:
     gate(
         gain > 0,
         f"calibrate: right solutions score lower than wrong ones (gain {gain:.3g}). The verifier has learnt nothing "
-        "of use.",
+        "useful.",
     )
     return {"activation": "sigmoid", "gain": gain, "offset": offset}
 
@@ -103,7 +103,7 @@ def _isotonic(scores: list[float], right: list[bool]) -> dict[str, Any]:
     knots = isotonic(scores, right)
     gate(
         len(knots) > 1,
-        "calibrate: no score tells right solutions from wrong ones. The verifier has learnt nothing of use.",
+        "calibrate: no score tells right solutions from wrong ones. The verifier has learnt nothing useful.",
     )
     return {"activation": "isotonic", "knots": knots}
 

@@ -34,7 +34,7 @@ class ChooseConfig(StageConfig):
     @model_validator(mode="after")
     def _complete(self) -> ChooseConfig:
         if isinstance(self.table, Ref) and self.row:
-            raise ValueError("row: the rows of one table are named as the candidates are; give no `row`")
+            raise ValueError("row: the rows of a single table have the candidates' names; remove `row`")
         if not isinstance(self.table, Ref) and self.table.keys() != self.policies.keys():
             raise ValueError(
                 f"table: expected a table for each of the candidates {', '.join(self.policies)}, got "

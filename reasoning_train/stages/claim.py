@@ -61,7 +61,9 @@ class ClaimConfig(StageConfig):
         if set(lengths.values()) - {1, max(lengths.values())}:
             raise ValueError(f"tables: every table needs one result for each seed, or one for all; got {lengths}")
         if self.tolerance and not self.no_more:
-            raise ValueError("tolerance: it belongs to `no_more`, which is not given; name a cost there, or remove it")
+            raise ValueError(
+                "tolerance: it needs `no_more`, which is not given; name a cost there, or remove `tolerance`"
+            )
         return self
 
     @property
@@ -175,7 +177,7 @@ def _misspelt_metrics(config: ClaimConfig, made: Sequence[Mapping[str, Any]]) ->
             yield from ((field, problem) for problem in sorted(filter(None, found)))
     for metric in config.lower:
         if metric not in config.metrics:
-            yield "lower", f"{metric!r} is none of the claim's metrics.{nearest(metric, config.metrics)}"
+            yield "lower", f"{metric!r} is not one of the claim's metrics.{nearest(metric, config.metrics)}"
 
 
 def _tried(rows: Sequence[str], tables: Mapping[str, Input]) -> dict[str, str]:

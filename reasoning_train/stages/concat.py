@@ -56,7 +56,7 @@ class ConcatConfig(StageConfig):
         without = [str(one.rows) for one in self.parts if one.share is None]
         if without and len(without) < len(self.parts):
             raise ValueError(
-                f"sources: some have a share and {without[0]!r} has none; give every source one, or none of them"
+                f"sources: some have a share and {without[0]!r} has none; give every source a share, or none"
             )
         refs = [one.rows for one in self.parts]
         if twice := next((ref for ref in refs if refs.count(ref) > 1), None):
@@ -181,7 +181,7 @@ def _tasks(config: ConcatConfig, inputs: Sequence[Input]) -> dict[str, dict[str,
         for name, task in read_tasks(source).items():
             if found.setdefault(name, task) != task:
                 raise UserError(
-                    f"concat: {part.rows} comes from a task {name!r} that is set up otherwise than the one of the same "
-                    "name before it. Give the tasks different names."
+                    f"concat: {part.rows} comes from a task {name!r} that differs from an earlier task of the same "
+                    "name. Give the tasks different names."
                 )
     return found

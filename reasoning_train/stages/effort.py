@@ -46,8 +46,8 @@ def uneven_effort(made: Made, arms: Arms) -> str:
         return ""
     counts = ", ".join(f"{arm!r} out of {total}" for arm, total in chosen.items())
     return (
-        f"rows were chosen out of different numbers of candidates: {counts}. Try as many for every arm, or say in the "
-        "`choose` stage why not: `uneven: ...`."
+        f"rows were chosen out of different numbers of candidates: {counts}. Try equally many for every arm, or "
+        "give the reason in the `choose` stage: `uneven: ...`."
     )
 
 

@@ -161,6 +161,6 @@ def cost(config: EvaluateConfig, sizes: Sizes) -> dict[str, Any]:
 @evaluate.finish
 def summarise(config: EvaluateConfig, ctx: Context, rows: Iterable[dict[str, Any]]) -> None:
     """Put accuracies with intervals and paired differences from the first policy into the manifest."""
-    nothing = f"none of the problems of {config.problems} can be verified (no gold that parses)."
+    nothing = f"none of the problems of {config.problems} can be verified (no gold that the grader can read)."
     ks = config.ks or sorted({1, config.samples} - {0}) if config.samples else []
     finish_table("evaluate", config, ctx, rows, nothing=nothing, ks=ks)

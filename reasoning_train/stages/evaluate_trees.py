@@ -108,8 +108,8 @@ def _misfits(strategy: Strategy, maker: Maker) -> Iterator[tuple[str, str]]:
     if strategy.n is not None and not search.independent:
         yield (
             "n",
-            f"paths of a tree that {search.uses!r} grew are not independent, so some of them are no smaller search. "
-            "Remove `n`, or grow such a tree with a smaller budget.",
+            f"paths of a tree that {search.uses!r} grew are not independent, so a subset of them is not a "
+            "smaller search. Remove `n`, or grow trees with a smaller budget.",
         )
     elif strategy.n is not None and strategy.n > search.n * trees:
         yield "n", f"{strategy.n}, but the pool of {maker.name!r} holds {search.n * trees} paths. Draw a larger pool."
@@ -131,7 +131,7 @@ def _items(config: EvaluateTreesConfig, ctx: Context) -> Iterator[tuple[str, Ite
         if group.ahead is not None:
             raise UserError(
                 f"evaluate_trees: {ref} holds trees of {group.ahead.problem_id!r}, which is not among "
-                f"{config.problems} or stands there in another order. Grow the trees on the same problems."
+                f"{config.problems} or is in another order there. Grow the trees on the same problems."
             )
 
 
@@ -154,8 +154,8 @@ class _Groups:
 def _check_pool(name: str, strategy: Strategy, trees: list[Tree]) -> None:
     if strategy.n is not None and not SEARCHES.get(trees[0].search).independent:
         raise UserError(
-            f"strategies.{name}.n: paths of a tree that {trees[0].search!r} grew are not independent, so some of them "
-            "are no smaller search. Remove `n`, or grow such a tree with a smaller budget."
+            f"strategies.{name}.n: paths of a tree that {trees[0].search!r} grew are not independent, so a "
+            "subset of them is not a smaller search. Remove `n`, or grow trees with a smaller budget."
         )
 
 
@@ -169,5 +169,5 @@ def size(config: EvaluateTreesConfig, sizes: Sizes) -> dict[str, Any]:
 @evaluate_trees.finish
 def summarise(config: EvaluateTreesConfig, ctx: Context, rows: Iterable[dict[str, Any]]) -> None:
     """Put accuracies with intervals and paired differences from the first strategy into the manifest."""
-    nothing = f"no problem of {config.problems} has trees in every strategy and gold that parses."
+    nothing = f"no problem of {config.problems} has trees in every strategy and gold that the grader can read."
     finish_table("evaluate_trees", config, ctx, rows, nothing=nothing)

@@ -60,7 +60,8 @@ class EvaluateVerifierConfig(Evaluated):
             raise ValueError("evaluate_verifier: give at least one of `verifiers` and `likelihoods`")
         if named := [vote.counted for vote in self.votes if vote.counted != "search"]:
             raise ValueError(
-                f"votes: `score: {named[0]}` means nothing here; how the values of steps become a score is `aggregate`"
+                f"votes: `score: {named[0]}` has no meaning here; `aggregate` says how the values of steps become "
+                "a score"
             )
         if twice := sorted(name for name, n in Counter(self.row_names).items() if n > 1):
             raise ValueError(

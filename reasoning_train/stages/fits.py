@@ -116,7 +116,7 @@ def lacking(made: Made, trees: Ref, reads: Iterable[Held], what: str) -> Iterato
         for missing in sorted(set(reads) - held):
             granted = "" if maker.config.gold else " without `gold: true`"
             why = _WITHOUT[missing].format(search=search.uses, granted=granted, task=", ".join(unchecked))
-            yield f"{what} reads the {missing.replace('_', ' ')} of trees, and {maker.name!r} leaves {why}."
+            yield f"{what} reads the {missing.replace('_', ' ')} of trees, but {maker.name!r} leaves {why}."
 
 
 def other_problems(made: Made, rows: Ref, problems: Ref) -> Iterator[str]:
@@ -127,7 +127,7 @@ def other_problems(made: Made, rows: Ref, problems: Ref) -> Iterator[str]:
         known = [origin for origin in given if origin.uses == "problems"]
         if wanted and known and not {origin.name for origin in wanted} & {origin.name for origin in known}:
             yield (
-                f"{maker.name!r} made these rows for {', '.join(origin.name for origin in known)}, and here they are "
+                f"{maker.name!r} made these rows for {', '.join(origin.name for origin in known)}, but here they are "
                 f"paired with {', '.join(origin.name for origin in wanted)}. Give both the same problems."
             )
 

@@ -80,14 +80,14 @@ class GRPOConfig(Optimising):
     def _fits(self) -> GRPOConfig:
         if self.batch_size % self.n:
             raise ValueError(
-                f"batch_size: {self.batch_size} solutions are no whole groups of n={self.n}; expected a multiple"
+                f"batch_size: {self.batch_size} solutions do not make whole groups of n={self.n}; use a multiple of n"
             )
         if self.loss == "rloo" and self.mean_over != "solution":
-            raise ValueError(f"mean_over: rloo weighs whole solutions, and this is {self.mean_over!r}; leave it out")
-        if self.vllm and self.lora and self.lora.bits:
             raise ValueError(
-                "vllm: adapters on weights of 4 bits (lora.bits) do not reach it; leave one of the two out"
+                f"mean_over: rloo weights whole solutions, so {self.mean_over!r} does not apply; leave it out"
             )
+        if self.vllm and self.lora and self.lora.bits:
+            raise ValueError("vllm: it cannot take adapters on weights of 4 bits (lora.bits); leave one of the two out")
         return self
 
     def placement_problems(self, world: int, deepspeed: str | None) -> Iterator[str]:
@@ -95,8 +95,8 @@ class GRPOConfig(Optimising):
         yield from super().placement_problems(world, deepspeed)
         if zero_stage(deepspeed) == 3 and not (self.vllm and self.vllm.mode == "server"):
             yield (
-                f"grpo: completions are drawn from the policy, which ZeRO-3 (resources.deepspeed={deepspeed!r}) cuts "
-                "up. Use zero2, or draw them from a server: `vllm: {mode: server, base_url: http://...}`."
+                f"grpo: completions are drawn from the policy, which ZeRO-3 (resources.deepspeed={deepspeed!r}) "
+                "shards. Use zero2, or draw them from a server: `vllm: {mode: server, base_url: http://...}`."
             )
         if deepspeed and self.lora and self.vllm:
             yield (

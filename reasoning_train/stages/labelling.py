@@ -45,7 +45,7 @@ def _check_tokenizer(tree: Tree, codec: StepCodec) -> None:
         if text != node.text:
             raise UserError(
                 f"policy: the token ids of a step of tree {tree.problem_id!r} decode to {text[:80]!r} with its "
-                f"tokenizer, the tree says {node.text[:80]!r}. Give the policy that grew the trees."
+                f"tokenizer, but the tree says {node.text[:80]!r}. Give the policy that grew the trees."
             )
 
 
@@ -60,7 +60,7 @@ def refusals(stage: str, trees: Ref) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise UserError(f"{stage}: the trees of {trees} do not suit. {error}") from error
+        raise UserError(f"{stage}: the trees of {trees} cannot be used. {error}") from error
 
 
 def count_drops(ctx: Context, dropped: Mapping[str, int]) -> None:

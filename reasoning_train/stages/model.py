@@ -82,7 +82,7 @@ class ModelConfig(StageConfig):
             )
         if self.format.template == "server" and not self.served:
             raise ValueError(
-                "model: `template: server` needs a model that is `served`; with weights here say plain or chat"
+                "model: `template: server` needs a model that is `served`; with weights here use plain or chat"
             )
         if self.init and not self.vocabulary:
             raise ValueError(

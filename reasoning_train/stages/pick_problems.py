@@ -52,9 +52,9 @@ class PickProblemsConfig(StageConfig):
     def _complete(self) -> PickProblemsConfig:
         for first, second in (("solutions", "solved"), ("table", "outcome")):
             if (getattr(self, first) is None) != (getattr(self, second) is None):
-                raise ValueError(f"{first}, {second}: one means nothing without the other; give both or none")
+                raise ValueError(f"{first}, {second}: they belong together; give both or neither")
         if self.row is not None and self.table is None:
-            raise ValueError("row: it names a row of `table`, and there is none; give a table or leave it out")
+            raise ValueError("row: it names a row of `table`, which is missing; give a table or remove `row`")
         for name in ("solved", "difficulty"):
             low, high = getattr(self, name) or (0.0, 1.0)
             if low > high or (name == "solved" and not (low >= 0 and high <= 1)):
@@ -75,8 +75,8 @@ def pick_problems(config: PickProblemsConfig, ctx: Context) -> None:
     n = write_rows(out, "problems", (p.to_row() for p in _picked(read_problems(source), tests, ctx)))
     gate(
         n >= config.min_rows,
-        f"pick_problems: {n} problems of {config.problems} are left, fewer than min_rows={config.min_rows}. Widen what "
-        "they must fulfil; the manifest's counts say what cost most.",
+        f"pick_problems: {n} problems of {config.problems} are left, fewer than min_rows={config.min_rows}. "
+        "Relax the conditions; the manifest's counts say which one dropped most problems.",
     )
     pass_on_tasks(source, out, ctx)
 

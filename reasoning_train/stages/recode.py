@@ -68,8 +68,8 @@ def fits(config: RecodeTargetsConfig, made: Made) -> Iterator[tuple[str, str]]:
         if maker.uses == "value_targets" and getattr(maker.config.targets, "level", "steps") == "tokens":
             yield (
                 "targets",
-                f"{maker.name!r} makes a value for every token, and between tokenizers only ends of steps correspond. "
-                "Give its rule `level: steps`, or train a model with the policy's tokenizer.",
+                f"{maker.name!r} makes a value for every token, but between tokenizers only ends of steps "
+                "correspond. Give its rule `level: steps`, or train a model with the policy's tokenizer.",
             )
 
 
@@ -115,8 +115,8 @@ def _recoded(
 
 def _unknown(problem_id: str, problems: Ref) -> str:
     return (
-        f"problems: {problems} has no problem {problem_id!r}, which a row is of. Give the problems that the trees "
-        "were grown for."
+        f"problems: {problems} has no problem {problem_id!r}, to which a row belongs. Give the problems that the "
+        "trees were grown for."
     )
 
 

@@ -96,8 +96,8 @@ def _longest(pair: StepPair) -> int:
 def _referred(pair: StepPair, sums: tuple[float, float]) -> StepPair:
     gate(
         all(map(math.isfinite, sums)),
-        f"reference: problem {pair.problem_id!r}: the policy gives its pair log-probabilities of {sums}; expected "
-        "finite numbers. Its weights are broken: train it again, at a lower rate.",
+        f"reference: problem {pair.problem_id!r}: the policy gives its pair log-probabilities of {sums}; "
+        "expected finite numbers. Its weights are broken: train it again with a lower learning rate.",
     )
     return replace(pair, reference_chosen=sums[0], reference_rejected=sums[1])
 

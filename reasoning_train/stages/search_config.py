@@ -56,21 +56,21 @@ class SearchConfig(StageConfig):
     def _complete(self) -> SearchConfig:
         search, scorer = self.search, self.scorer
         if search.needs_scorer and scorer is None:
-            raise ValueError(f"scorer: search {search.uses!r} needs one. Known: {', '.join(SCORERS.names())}")
+            raise ValueError(f"scorer: search {search.uses!r} needs a scorer. Known: {', '.join(SCORERS.names())}")
         if scorer is not None and scorer.needs_verifier and self.verifier is None:
             raise ValueError(
                 f"verifier: scorer {scorer.uses!r} reads a checkpoint; give a reference such as ${{stages.prm}}"
             )
         if scorer is not None and scorer.needs_value_head and self.engine.uses != "transformers":
             raise ValueError(
-                f"engine: scorer {scorer.uses!r} needs values that only `uses: transformers` gives with its tokens; "
-                "elsewhere take scorer 'head' and give the joint model as `verifier`"
+                f"engine: scorer {scorer.uses!r} needs values that only `uses: transformers` gives with its "
+                "tokens; with another engine use scorer 'head' and give the joint model as `verifier`"
             )
         if self.solutions and not search.takes_solutions:
             able = ", ".join(name for name in SEARCHES.names() if SEARCHES.get(name).takes_solutions)
             raise ValueError(
-                f"solutions: search {search.uses!r} draws its own steps and begins with no solution. Those that do: "
-                f"{able}"
+                f"solutions: search {search.uses!r} draws its own steps and cannot begin with solutions. These "
+                f"searches can: {able}"
             )
         if not self.gold:
             needy = [search] if search.needs_gold else [scorer] if scorer is not None and scorer.needs_gold else []
@@ -103,9 +103,10 @@ def _scorer_fits(config: SearchConfig, made: Made) -> Iterator[tuple[str, str]]:
         if head is None:
             yield (
                 "scorer",
-                f"{scorer.uses!r} reads a value head of the {field}, and {maker.name!r} (a stage of type "
-                f"{maker.uses!r}) makes none. Train one (`sft` with `value`, or `train_verifier`), or take another "
-                "scorer; in rounds, `first: {STAGE: {scorer: ...}}` gives round 1 a scorer of its own.",
+                f"{scorer.uses!r} reads a value head of the {field}, but {maker.name!r} (a stage of type "
+                f"{maker.uses!r}) makes none. Train one (`sft` with `value`, or `train_verifier`), or use "
+                "another scorer; in rounds, `first: {STAGE: {scorer: ...}}` gives round 1 a scorer of its "
+                "own.",
             )
         elif said := refused(scorer.check_head, head) or unreadable(head.scale, config.search.scale):
             yield "scorer", said

@@ -89,7 +89,7 @@ def fits(config: SelectConfig, made: Made) -> Iterator[tuple[str, str]]:
             for name in text_only(made, ref):
                 yield (
                     "policy",
-                    f"as_many_tokens_as counts tokens, and {name!r} gives text only. {COUNTER}",
+                    f"as_many_tokens_as counts tokens, but {name!r} gives text only. {COUNTER}",
                 )
     for maker in made.origins(config.solutions) if config.steps == "right" else ():
         if maker.uses == "sample":
@@ -103,7 +103,7 @@ def size(config: SelectConfig, sizes: Sizes) -> dict[str, Any]:
     return fewer_rows(config, sizes(config.solutions).get("rows"), sizes)
 
 
-COUNTER = "Give `policy`, the model that learns them, whose tokenizer then counts."
+COUNTER = "Give `policy`, the model that learns these rows; its tokenizer counts their tokens."
 ADVICE = "Lower the other selection's `max_per_problem`, or use `dedupe: none` here."
 
 
@@ -137,8 +137,8 @@ def _counter(config: SelectConfig, ctx: Context) -> Counted:
             return solution.trained_tokens
         if codec is None:
             raise UserError(
-                f"select: as_many_tokens_as counts tokens, and the solution of problem {solution.problem_id!r} is text "
-                f"only. {COUNTER}"
+                f"select: as_many_tokens_as counts tokens, but the solution of problem {solution.problem_id!r} "
+                f"is text only. {COUNTER}"
             )
         encoded = codec.encode(solution.segments, end=True)
         return replace(solution, segments=encoded).trained_tokens

@@ -98,7 +98,7 @@ class SFTConfig(Training):
                 "losses: no loss reads the targets of `value`; expected one that does, as in [cross_entropy, mse]"
             )
         if isinstance(self.data, list) and (self.value or len(self.data) < 2):
-            raise ValueError("data: several sources (two or more) and `value` do not go together; give one reference")
+            raise ValueError("data: a list needs two or more sources and no `value`; give one reference instead")
         if self.max_trained_tokens and (self.epochs or self.max_steps):
             name = "epochs" if self.epochs else "max_steps"
             raise ValueError(f"{name}: `max_trained_tokens` says how long to train; leave one of the two out")
@@ -119,7 +119,7 @@ class SFTConfig(Training):
         yield from super().placement_problems(world, deepspeed)
         if self.until and zero_stage(deepspeed) == 3:
             yield (
-                f"sft: `until` decodes with the policy, which ZeRO-3 (resources.deepspeed={deepspeed!r}) cuts up. Use "
+                f"sft: `until` decodes with the policy, which ZeRO-3 (resources.deepspeed={deepspeed!r}) shards. Use "
                 "zero2, or train a fixed number of steps."
             )
 

@@ -110,7 +110,7 @@ def _fits(solution: Solution, teacher: Policy, config: SoftenConfig) -> bool:
     gate(
         teacher.codec.reads(solution.token_ids, solution.text),
         f"soften: problem {solution.problem_id!r}: to {config.policy} the token ids of its solution read "
-        f"{text[:80]!r}, and the row says {solution.text[:80]!r}. Teacher and student must share a tokenizer; sample "
+        f"{text[:80]!r}, but the row says {solution.text[:80]!r}. Teacher and student must share a tokenizer; sample "
         "with this teacher, or recode the rows for it.",
     )
     return _tokens(solution) <= teacher.context

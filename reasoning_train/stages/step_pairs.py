@@ -71,9 +71,9 @@ def step_pairs(config: StepPairsConfig, ctx: Context) -> None:
     ctx.metric("pairs_by_depth", {str(depth): depths[depth] for depth in sorted(depths)})
     gate(
         found >= config.min_rows,
-        f"step_pairs: {found} pairs, fewer than min_rows={config.min_rows}. Share of the siblings in the trees of "
-        f"{config.trees} that lead to right and wrong answers: {_informative(ctx, config)}. Search longer, on problems "
-        "that are solved sometimes, or ask for less.",
+        f"step_pairs: {found} pairs, fewer than min_rows={config.min_rows}. Share of the siblings in the trees "
+        f"of {config.trees} that lead to right and wrong answers: {_informative(ctx, config)}. Search longer, "
+        "use problems that are solved sometimes, or lower `min_rows`.",
     )
 
 

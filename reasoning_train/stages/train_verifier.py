@@ -87,8 +87,8 @@ def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
     folder, lm_head = ctx.input(config.policy).path, config.head.kind == "from_vocab"
     gate(
         not lm_head or has_lm_head(weights_folder(folder)),
-        f"train_verifier: head.kind 'from_vocab' reads the logits of a language model, and {config.policy} has kept "
-        "none. Begin with a model, or use kind 'scalar'.",
+        f"train_verifier: head.kind 'from_vocab' reads the logits of a language model, but {config.policy} has "
+        "none. Start from a model, or use kind 'scalar'.",
     )
     policy = load_policy(folder, lm_head=lm_head, **load_options(config, "train_verifier", ctx.deepspeed))
     rows, limit = _rows(config, policy, ctx)
@@ -118,7 +118,7 @@ def fits(config: TrainVerifierConfig, made: Made) -> Iterator[tuple[str, str]]:
     for maker, head in heads(made, config.policy):
         kept = head is not None and head.kind == "from_vocab"
         if config.head.kind == "from_vocab" and maker.uses == "train_verifier" and not kept:
-            yield "head.kind", f"'from_vocab' reads the logits of a language model, and {maker.name!r} has kept none."
+            yield "head.kind", f"'from_vocab' reads the logits of a language model, but {maker.name!r} has none."
         elif head and not config.new_head and (said := _other_head(config.head, head, maker.name)):
             yield "head", said
     for maker in made.origins(config.targets) if config.targets else ():
@@ -133,7 +133,7 @@ def cost(config: TrainVerifierConfig, sizes: Sizes) -> dict[str, Any]:
 
 
 def _other_head(mine: HeadConfig, theirs: HeadConfig, name: str) -> str:
-    mend = "repeat it in the recipe's head to go on with it, or begin a new one (`new_head: true`)"
+    mend = "repeat it in the recipe's head to continue with it, or start a new head (`new_head: true`)"
     return refused(mine.check_same, theirs, "the recipe's head", repr(name), more=("bias",), mend=mend)
 
 

@@ -45,12 +45,13 @@ class VerifierConfig(StageConfig):
             raise ValueError("verifier: give exactly one of path and hub")
         if (self.kind == "classifier") != (self.head is not None):
             raise ValueError(
-                "verifier: `head` says what a `classifier`'s scores mean: it needs one, and no other kind takes one"
+                "verifier: `head` says what the scores of a `classifier` mean: give it for this kind, and for "
+                "no other kind"
             )
         if self.format and self.format.template == "server":
             raise ValueError(
-                "verifier: `template: server` is for policies that run elsewhere; a verifier runs here: say plain or "
-                "chat"
+                "verifier: `template: server` is for policies that run elsewhere; a verifier runs here, so use "
+                "plain or chat"
             )
         return self
 
@@ -104,7 +105,8 @@ def _foreign(weights: Path, config: VerifierConfig):  # type: ignore[no-untyped-
     shape = config.format or (QWEN_PRM_TEXT if qwen else ModelFormat())
     if shape.step_token and len(load_tokenizer(weights)(shape.step_token, add_special_tokens=False)["input_ids"]) != 1:
         raise UserError(
-            f"verifier.format.step_token is {shape.step_token!r}, which is not one token to the tokenizer in {weights}."
+            f"verifier.format.step_token is {shape.step_token!r}, which is not a single token of the tokenizer "
+            f"in {weights}."
         )
     head = load_foreign_head(weights, config.head or QWEN_PRM_HEAD)
     return head, Format(task=config.task_format, model=shape)

@@ -43,9 +43,9 @@ def with_solutions(
         waiting = next(groups, None)
     if waiting is not None:
         raise UserError(
-            f"solutions: those of problem {waiting[0]!r} have no place: there is no such problem, or it stands "
-            "earlier. Expected solutions of the same problems in the same order, as `sample` makes them; leave `limit` "
-            "to the stage that samples."
+            f"solutions: problem {waiting[0]!r} is not among the problems, or comes earlier there. Expected "
+            "solutions of the same problems in the same order, as `sample` makes them; leave `limit` to the "
+            "stage that samples."
         )
 
 

@@ -116,7 +116,7 @@ class Training(Optimising):
         if wanted and zero_stage(deepspeed) == 3:
             yield (
                 f"{wanted}: needs whole weights on every process, which ZeRO-3 (resources.deepspeed={deepspeed!r}) "
-                f"cuts up. Use zero2, or leave `{wanted}` out."
+                f"shards. Use zero2, or leave `{wanted}` out."
             )
 
 

@@ -24,5 +24,5 @@ def deepspeed_config(name: str) -> dict[str, Any]:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise UserError(
-            f"resources.deepspeed: {name!r} is none of zero0, zero1, zero2, zero3 and no JSON file ({error})."
+            f"resources.deepspeed: {name!r} is neither zero0, zero1, zero2 or zero3 nor a JSON file ({error})."
         ) from error

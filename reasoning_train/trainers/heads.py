@@ -19,8 +19,8 @@ def open_head(folder: Path, config: HeadConfig, model: Any, *, new: bool = False
         return ValueHead(config, feature_width(model, config.kind), init_std=std).to(model.device)
     head = load_head(folder)
     mend = (
-        "repeat what the checkpoint has in the recipe's head to go on with it, or begin a new one (`new_head: "
-        "true` of train_verifier)"
+        "repeat the checkpoint's value in the recipe's head to continue with it, or start a new head "
+        "(`new_head: true` of train_verifier)"
     )
     config.check_same(head.config, "the recipe's head", "the checkpoint", more=("bias",), mend=mend)
     head.config, head.dropout.p = config, config.dropout

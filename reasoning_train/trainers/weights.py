@@ -37,8 +37,8 @@ def put(module: nn.Module, saved: Mapping[str, Tensor], where: object) -> None:
     if saved.keys() != known.keys():
         odd = min(saved.keys() ^ known.keys())
         raise RuntimeError(
-            f"{where} holds other tensors than are trained; the first is {odd!r}. Remove the folder to train from the "
-            "start."
+            f"{where} holds tensors other than those that are trained; the first is {odd!r}. Remove the folder "
+            "to train from the start."
         )
     for name, parameter in known.items():
         parameter.copy_(saved[name])

@@ -88,7 +88,7 @@ def _do(assignment: Assignment, report: Report) -> str:
     if ranks.world_size() == 1:
         return run_node(plan, name, store, report=report, shard=shard, threads=threads, merge_only=merge_only)
     if shard or merge_only:
-        raise UserError("--shard: the processes of one torchrun are the shards, or train together. Leave it out.")
+        raise UserError("--shard: under torchrun the processes are the shards, or train together. Leave it out.")
     return run_distributed(plan, name, store, report=report, threads=threads)
 
 

@@ -170,7 +170,7 @@ def test_what_a_tool_gave_back_stands_with_the_step_behind_it() -> None:
 
 def test_a_mark_that_the_tokenizer_does_not_give_back_is_refused() -> None:
     special = Marks(control=Mark(open="<eos>"))
-    with pytest.raises(UserError, match=r"format.marks.control.open: '<eos>' becomes ''.*is no special token"):
+    with pytest.raises(UserError, match=r"format.marks.control.open: '<eos>' becomes ''.*is not a special token"):
         marked(bpe(), special)
     with pytest.raises(UserError, match=r"format.marks.think.open: '<think>' becomes"):
         marked(word_tokenizer(["a", "b"]), Marks(think=MARKS.think))

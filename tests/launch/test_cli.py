@@ -111,7 +111,7 @@ def test_folders_and_files_that_cannot_be_written(
     file.write_text("")
     assert main([word.format(recipe=recipe, file=file) for word in command]) == 2
     said = capsys.readouterr().err
-    assert ("cannot write in" if command[0] == "run" else "there is no such file to write figures into") in said
+    assert ("cannot write in" if command[0] == "run" else "the file does not exist, so no figures") in said
     assert str(file) in said
 
 

@@ -65,8 +65,9 @@ class FirstErrorPairs(PairRule):
         """The first step on the way to `end` that the judge rejects. None if it may not be the first wrong one."""
         if self.judge == "oracle" and end.steps_ok is None:
             raise UserError(
-                f"pairs.judge: 'oracle' needs a task with an exact step checker, and that of {view.tree.problem_id!r} "
-                "has none. Use `judge: mc` on trees with rollouts from every step, or `judge: scorer`."
+                "pairs.judge: 'oracle' needs a task with an exact step checker, but the task of "
+                f"{view.tree.problem_id!r} has none. Use `judge: mc` on trees with rollouts from every step, or "
+                "`judge: scorer`."
             )
         for node in view.tree.path(end):
             verdict = self._verdict(view, node)

@@ -109,8 +109,9 @@ def _right(tree: SearchTree, nodes: Iterable[Node]) -> Iterable[Node]:
         right = gold.steps_ok(tree.problem, tree.steps(node)[0], ended=bool(node.terminal))
         if right is None:
             raise UserError(
-                "search.judge: 'oracle' needs a task that can check steps (as chain does); the one of problem "
-                f"{tree.problem.id!r} cannot. Use `judge: mc`, or `judge: scorer` with a verifier or `step_judge`."
+                "search.judge: 'oracle' needs a task that can check steps (as chain does), but the task of "
+                f"problem {tree.problem.id!r} cannot. Use `judge: mc`, or `judge: scorer` with a verifier or "
+                "`step_judge`."
             )
         if right and node.outcome != 0.0:
             yield node

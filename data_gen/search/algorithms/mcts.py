@@ -51,7 +51,7 @@ class Mcts(Budgeted):
     def _rewards_have_a_place(self) -> Self:
         if self.outcome_weight > 0 and not convertible(self.scale, Scale.P):
             raise ValueError(
-                f"scale: {str(self.scale)!r} has no place for outcomes; use p, signed or odds, or `outcome_weight: 0`"
+                f"scale: {str(self.scale)!r} cannot hold outcomes; use p, signed or odds, or `outcome_weight: 0`"
             )
         return self
 

@@ -48,7 +48,7 @@ class Uct(Budgeted):
     def _rewards_have_a_place(self) -> Self:
         if self.outcomes and not convertible(self.scale, Scale.P):
             raise ValueError(
-                f"scale: {str(self.scale)!r} has no place for outcomes; use p, signed or odds, or `outcomes: false`"
+                f"scale: {str(self.scale)!r} cannot hold outcomes; use p, signed or odds, or `outcomes: false`"
             )
         return self
 

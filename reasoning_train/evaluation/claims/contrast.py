@@ -29,8 +29,8 @@ class Contrast(ClaimForm):
     def _compares(cls, weights: dict[str, float]) -> dict[str, float]:
         if abs(sum(weights.values())) > 1e-9 or not all(weights.values()):
             raise ValueError(
-                f"weights must differ from 0 and sum to 0, got {weights} with sum {sum(weights.values()):g}: what all "
-                "rows share would count"
+                f"weights must differ from 0 and sum to 0, got {weights} with sum {sum(weights.values()):g}; "
+                "otherwise what all rows have in common would count"
             )
         return weights
 

@@ -31,7 +31,7 @@ class Trend(ClaimForm):
     @model_validator(mode="after")
     def _ordered(self) -> Trend:
         if len(set(self.arms)) < len(self.arms):
-            raise ValueError(f"arms: every row may stand once, got {self.arms}")
+            raise ValueError(f"arms: every row may be named once, got {self.arms}")
         if self.at and (len(self.at) != len(self.arms) or any(a >= b for a, b in itertools.pairwise(self.at))):
             raise ValueError(f"at: expected {len(self.arms)} rising numbers, one for each of the arms, got {self.at}")
         return self

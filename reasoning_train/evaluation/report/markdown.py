@@ -21,7 +21,7 @@ from reasoning_train.store.store import Store
 def write_figures(run_dir: Path, store: Store, readme: Path) -> None:
     """Replace the block of the run's recipe in `readme`. UserError if the marks are missing."""
     if not readme.is_file():
-        raise UserError(f"{readme}: there is no such file to write figures into.")
+        raise UserError(f"{readme}: the file does not exist, so no figures can be written into it.")
     plan, state = read_plan(run_dir / "plan.json"), json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
     views = run_views(plan, state, store)
     block = run_figures(views, state)

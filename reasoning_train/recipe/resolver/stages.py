@@ -56,7 +56,7 @@ class StageReferences:
         stage, bracket, selection = rest[0].removesuffix("]").partition("[")
         if entry is None or not entry.grid:
             if bracket:
-                raise BadReference(f"stage {stage!r} has no grid, and so no [{selection}]")
+                raise BadReference(f"stage {stage!r} has no grid, so there is no [{selection}]")
             return self._output(prefix + stage, rest[1:])
         known = self._settings(entry.grid)
         found = {
@@ -75,7 +75,7 @@ class StageReferences:
         if single and not others:
             return first
         if not isinstance(first, Ref):
-            raise BadReference(f"{stage!r} has a grid; name the setting whose value is meant, [{next(iter(found))}]")
+            raise BadReference(f"{stage!r} has a grid; name one of its settings, such as [{next(iter(found))}]")
         return Spread(stage, found)
 
     def _output(self, node: str, names: Sequence[str]) -> Any:
@@ -98,7 +98,7 @@ class StageReferences:
     def in_round(self, head: str, rest: Sequence[str], scope: Scope) -> Any:
         """`${round}`, `${init}` and `${previous.X[.OUTPUT]}`."""
         if scope.rounds is None:
-            raise BadReference(f"${{{head}}} means something only inside `rounds`")
+            raise BadReference(f"${{{head}}} can be used only inside `rounds`")
         rounds = self.recipe.rounds[scope.rounds]
         if head == "round":
             return scope.k
@@ -113,7 +113,7 @@ class StageReferences:
     def in_grid(self, rest: Sequence[str], scope: Scope) -> Any:
         """`${grid.PARAMETER}`: its value in the setting of the reference."""
         if scope.setting is None:
-            raise BadReference("${grid} means something only inside `grids`")
+            raise BadReference("${grid} can be used only inside `grids`")
         parameter = ".".join(rest)
         if parameter not in scope.setting.values:
             raise BadReference(
@@ -176,14 +176,16 @@ class StageReferences:
         stage = named[0].partition("[")[0]
         known = [*rounds.stages, *([STOP] if rounds.stop else [])]
         if not 1 <= k <= rounds.max:
-            raise BadReference(f"rounds.{name} has rounds 1 to {rounds.max}, no round {k}")
+            raise BadReference(f"rounds.{name} has rounds 1 to {rounds.max}, but no round {k}")
         if stage not in known:
             raise BadReference(f"rounds.{name} has no stage {stage!r}{hint(stage, known)}")
         return self._one_or_all(Scope(name, k).prefix, named, rounds.stages.get(stage))
 
     def _best(self, name: str, rounds: Rounds, names: Sequence[str]) -> Ref:
         if names:
-            raise BadReference(f"${{rounds.{name}.best}} is the best round's policy and has no parts; `last` has")
+            raise BadReference(
+                f"${{rounds.{name}.best}} is the best round's policy alone; for other outputs use `last`"
+            )
         if rounds.choice is None:
             raise BadReference(
                 f"${{rounds.{name}.best}} needs `choose:` or `stop:` in rounds.{name}, which says on which table and "

@@ -54,7 +54,7 @@ class Wanted:
         have, unit = (sum(sizes), "trained tokens") if self.tokens else (len(sizes), "rows")
         gate(
             have >= self.amount,
-            f"{name}: {self.said} asks for {self.amount:g} {unit}, only {have:g} are left. {advice}",
+            f"{name}: {self.said} asks for {self.amount:g} {unit}, but only {have:g} are left. {advice}",
         )
         rng = random.Random(stream_seed(seed, "as_many_tokens_as" if self.tokens else "as_many_as"))
         if self.tokens:
@@ -66,7 +66,7 @@ def one_at_most(config: Any) -> None:
     """ValueError if both fields are set."""
     if config.as_many_as and config.as_many_tokens_as:
         raise ValueError(
-            "as_many_as, as_many_tokens_as: arms are equal in rows or in trained tokens, hardly in both; give one"
+            "as_many_as, as_many_tokens_as: arms can be equal in rows or in trained tokens; give one of the two"
         )
 
 

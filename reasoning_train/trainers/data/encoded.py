@@ -83,7 +83,7 @@ def check_prompt(problem_id: str, drawn: Sequence[int], asked: Sequence[int], co
     that it never sees."""
     if tuple(drawn) != tuple(asked):
         was, now = (codec.decode(ids)[-80:] for ids in (drawn, asked))
-        told = f"{was!r}, and this model is asked {now!r}" if was != now else f"other tokens of {now!r}"
+        told = f"{was!r}, but this model is asked {now!r}" if was != now else f"other tokens of {now!r}"
         raise UserError(
             f"Problem {problem_id!r}: its row was made behind {told}. Their tokenizers, templates, system texts or "
             f"`plain_suffix` differ. {mend}."

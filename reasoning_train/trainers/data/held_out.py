@@ -35,8 +35,8 @@ def hold_out(rows: Sequence[Row], share: float, seed: int) -> set[int]:
     groups = by_group(rows)
     gate(
         len(groups) > 1,
-        f"held_out: all {len(rows)} rows are of one problem, so none can be held out of training. Leave `held_out` "
-        "out.",
+        f"held_out: all {len(rows)} rows belong to one problem, so none can be held out of training. Leave "
+        "`held_out` out.",
     )
     n = min(len(groups) - 1, max(1, round(share * len(groups))))
     return {i for group in random.Random(f"{seed}/held out").sample(groups, n) for i in group}

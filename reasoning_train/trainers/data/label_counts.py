@@ -61,8 +61,8 @@ def gate_classes(stage: str, counts: Mapping[bool, int], min_share: float, what:
     bar = f" and >= min_share={min_share}" if min_share else ""
     gate(
         share > 0 and share >= min_share,
-        f"{stage}: {counts.get(rarer, 0)} of {total} {what} are {name} (share {share:.4f}, needed > 0{bar}): "
-        f"nothing can be told apart. Use {'easier' if rarer else 'harder'} problems, more trees, or paths of both "
-        "kinds."
+        f"{stage}: {counts.get(rarer, 0)} of {total} {what} are {name} (share {share:.4f}, needed > 0{bar}), so "
+        f"nothing can be told apart. Use {'easier' if rarer else 'harder'} problems, more trees, or paths of "
+        "both kinds."
         + "".join(f" The first that is {'right' if label else 'wrong'}: {row}." for label, row in rows.items()),
     )

@@ -115,7 +115,7 @@ def check_memory(
         kept += cast_bytes(model)
     free = max(0.0, available_bytes() - reserved_share * device_bytes())
     less, lower = (
-        (f", less the {reserved_share:.0%} of it that go to vLLM", ", or lower `vllm.memory`")
+        (f" after the {reserved_share:.0%} that vLLM reserves", ", or lower `vllm.memory`")
         if reserved_share
         else ("", "")
     )

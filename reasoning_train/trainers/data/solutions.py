@@ -103,13 +103,13 @@ def _check_tokenizer(solution: Solution, codec: StepCodec) -> None:
     text, last = codec.decode(solution.token_ids), solution.token_ids[-1]
     if not codec.reads(solution.token_ids, solution.text):
         raise UserError(
-            f"Problem {solution.problem_id!r}: the token ids of its solution decode to {text[:80]!r}, the row says "
-            f"{solution.text[:80]!r}. It was sampled with another tokenizer. {MEND}."
+            f"Problem {solution.problem_id!r}: the token ids of its solution decode to {text[:80]!r}, but the "
+            f"row says {solution.text[:80]!r}. It was sampled with another tokenizer. {MEND}."
         )
     if last not in codec.end_ids and not codec.format.task.ends:
         raise UserError(
             f"Problem {solution.problem_id!r}: its solution, {text[-80:]!r}, ends with "
             f"{codec.tokenizer.convert_ids_to_tokens(last)!r}; expected a stop token "
-            f"({', '.join(map(str, sorted(codec.end_ids)))}), else the policy never learns to stop. Drop rows that "
-            "were cut."
+            f"({', '.join(map(str, sorted(codec.end_ids)))}): without one the policy never learns to stop. Drop "
+            "rows that were cut."
         )

@@ -25,7 +25,7 @@ class MSE(Regression):
     def head_problem(self, head: HeadConfig) -> str | None:
         """Ranking scores have no target."""
         if head.scale is Scale.RANKING:
-            return "has targets, and a head of scale 'ranking' has none; expected 'ranking'"
+            return "compares values with targets, which a head of scale 'ranking' does not have; expected 'ranking'"
         return None
 
     def at_places(self, out: Outputs, target: Tensor) -> Tensor:

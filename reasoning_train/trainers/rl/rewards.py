@@ -121,7 +121,8 @@ def reward_scale(given: Scale) -> Scale:
         return given
     if not convertible(given, Scale.ODDS):
         raise UserError(
-            f"The verifier's values are of scale {str(given)!r}, which says nothing of being right; a reward needs p, "
-            "signed, odds or ranking. Calibrate the verifier, or train one of another kind."
+            f"The verifier's values are of scale {str(given)!r}, which does not say how likely a solution is "
+            "right; a reward needs p, signed, odds or ranking. Calibrate the verifier, or train one of another "
+            "kind."
         )
     return Scale.ODDS

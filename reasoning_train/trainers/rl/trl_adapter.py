@@ -79,7 +79,7 @@ ARGUMENTS = ("model", "reward_funcs", "args", "train_dataset", "processing_class
 def classes(loss: Loss) -> tuple[Any, Any]:
     """TRL's (trainer, configuration) classes. UserError if TRL is not installed or its interface has changed."""
     if importlib.util.find_spec("trl") is None:
-        raise UserError(f"loss {loss!r} is TRL's, which is not installed here. `pip install 'reasoning_train[trl]'`.")
+        raise UserError(f"loss {loss!r} needs TRL, which is not installed here. `pip install 'reasoning_train[trl]'`.")
     import trl
 
     trainer, config = (trl.GRPOTrainer, trl.GRPOConfig) if loss == "grpo" else (trl.RLOOTrainer, trl.RLOOConfig)

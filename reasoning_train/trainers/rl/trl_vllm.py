@@ -61,9 +61,7 @@ class Vllm(BaseModel):
         [other] = ABOUT.keys() - {self.mode}
         for name in ABOUT[other]:
             if getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(
-                    f"vllm.{name}: says something of mode {other!r}, and this is {self.mode!r}; leave it out"
-                )
+                raise ValueError(f"vllm.{name}: belongs to mode {other!r}, but the mode is {self.mode!r}; leave it out")
         return self
 
     @property

@@ -17,7 +17,7 @@ from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
 from data_gen.labelling.pairs.base import draw_pairs, takes_sides
 from data_gen.labelling.pairs.margin import Margin
-from data_gen.labelling.pairs.whole import Whole
+from data_gen.labelling.pairs.whole import WholePairs
 from data_gen.labelling.paths import PathPolicy
 from data_gen.labelling.reach import View
 from data_gen.labelling.recode import Recoder
@@ -104,7 +104,7 @@ def test_a_search_that_stops_at_lines_makes_the_same_steps() -> None:
 
 
 def test_sides_of_pairs_have_no_loss_on_what_was_told() -> None:
-    for rule in (Whole(), Margin(value="reach", margin=0.5)):
+    for rule in (WholePairs(), Margin(value="reach", margin=0.5)):
         [pair] = draw_pairs(rule, TREE, Random(0), None)[0]
         assert told(pair.chosen_ids, pair.chosen_weights) == told(pair.rejected_ids, pair.rejected_weights) == TOLD
         [row] = encode_pairs([pair], CODEC, 512, vocabulary=len(CODEC.tokenizer)).rows
@@ -157,7 +157,7 @@ def test_paths_teach_nothing_of_what_was_told() -> None:
 def test_labels_cross_to_another_model_with_their_kinds(tokenizer: Any) -> None:
     own = StepCodec(Format(task=TaskFormat(marks=MARKS), model=ModelFormat(plain_suffix=" ->\n")), tokenizer)
     recoder = Recoder(own, CODEC)
-    [pair] = draw_pairs(Whole(), TREE, Random(0), None)[0]
+    [pair] = draw_pairs(WholePairs(), TREE, Random(0), None)[0]
     crossed = recoder.pair(pair, PROBLEM)
     assert crossed is not None
     for ids, weights in (
@@ -201,7 +201,7 @@ def test_a_step_is_drawn_to_the_end_of_its_span() -> None:
 def test_labels_of_another_template_are_refused() -> None:
     """The tokenizer is the same, so that nothing else would tell."""
     student = StepCodec(Format(task=TaskFormat(marks=MARKS), model=ModelFormat(plain_suffix=" ->\n")), bpe())
-    [pair] = draw_pairs(Whole(), TREE, Random(0), None)[0]
+    [pair] = draw_pairs(WholePairs(), TREE, Random(0), None)[0]
     vocabulary = len(CODEC.tokenizer)
     with pytest.raises(UserError, match="this model is asked .*Make the rows by stage `recode_pairs`"):
         encode_pairs([pair], student, 512, vocabulary=vocabulary)

@@ -14,7 +14,7 @@ from data_gen.labelling.pairs.best_sibling import BestSibling
 from data_gen.labelling.pairs.first_error import FirstErrorPairs
 from data_gen.labelling.pairs.margin import Margin
 from data_gen.labelling.pairs.top_bottom import TopBottom
-from data_gen.labelling.pairs.whole import Whole
+from data_gen.labelling.pairs.whole import WholePairs
 from data_gen.labelling.reach import View, reach
 from data_gen.labelling.steps import in_steps
 from data_gen.records.labels import StepPair
@@ -346,7 +346,7 @@ WHOLE = (
 
 
 def test_whole_solutions_right_against_wrong() -> None:
-    found = pairs(Whole(), *WHOLE)
+    found = pairs(WholePairs(), *WHOLE)
     assert sides(found) == [(f"{x}\nAnswer: 1", f"{y}\nAnswer: 0") for x in "ab" for y in "ac"]
     first = found[0]
     assert (first.prompt, first.prefix_nodes, first.granularity, first.end_mark) == ("go\n", (), "full", "eos")
@@ -359,7 +359,7 @@ def test_whole_solutions_right_against_wrong() -> None:
 
 
 def test_unlikely_right_solutions_against_likely_wrong_ones() -> None:
-    assert sides(pairs(Whole(match="perplexity"), *WHOLE)) == [
+    assert sides(pairs(WholePairs(match="perplexity"), *WHOLE)) == [
         ("a\nAnswer: 1", "a\nAnswer: 0"),
         ("b\nAnswer: 1", "c\nAnswer: 0"),
     ]

@@ -64,7 +64,7 @@ def test_perplexity_of_what_no_engine_scored_is_refused() -> None:
     for spec in (step("a", answer(1, logprob=-1.0), logprob=None), rollout("ab", 1, logprob=None)):
         assert texts(choose((spec,), rank="mean_q")[0])
         with pytest.raises(
-            UserError, match="Perplexity needs log-probs, and the tree of problem 'p' has steps without"
+            UserError, match="Perplexity needs log-probs, but the tree of problem 'p' has steps without"
         ):
             choose((spec,), rank="low_perplexity")
 

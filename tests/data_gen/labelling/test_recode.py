@@ -173,7 +173,9 @@ def test_sides_that_end_keep_their_end() -> None:
 
 def test_what_has_no_place_among_other_tokens_is_refused() -> None:
     recoder, made = Recoder(OWN, POLICY), row(*STEPS)
-    with pytest.raises(UserError, match=r"problem 'p' has a value at token 0, inside a step; .* \(`level: steps`\)"):
+    with pytest.raises(
+        UserError, match=r"problem 'p' has a value at token 0, inside a step, but .* \(`level: steps`\)"
+    ):
         recoder.target(replace(made, at=(0, *made.ends[1:])), problem())
     with pytest.raises(
         UserError,

@@ -88,5 +88,5 @@ def test_what_does_not_survive_says_why() -> None:
     assert recode_solution(taught(("step", "seven apples\n")), STUDENT) == "unreadable"
     glued = StepCodec(Format(), gluing())
     assert recode_solution(taught(("step", "1 + 1 = 2\n"), ("answer", "Answer: 2")), glued) == "kinds_differ"
-    with pytest.raises(UserError, match="Problem 'p': its solution does not say its `question`"):
+    with pytest.raises(UserError, match="Problem 'p': its solution has no `question`"):
         recode_solution(replace(GIVEN, question=""), STUDENT)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from random import Random
 
 from data_gen.labelling.pairs.base import draw_pairs
-from data_gen.labelling.pairs.whole import Whole
+from data_gen.labelling.pairs.whole import WholePairs
 from data_gen.labelling.paths import PathPolicy
 from data_gen.labelling.solutions import path_solutions
 from data_gen.labelling.steps import in_steps
@@ -26,7 +26,7 @@ TAGS = {"subject": "algebra", "level": "3"}
 def test_rows_of_a_tree_have_its_tags() -> None:
     tree = in_steps(replace(plant(step("a", answer(1)), step("b", answer(0))), tags=TAGS), CODEC)
     assert Tree.from_rows(tree.to_rows()) == tree
-    [pair] = draw_pairs(Whole(), tree, Random(0), None)[0]
+    [pair] = draw_pairs(WholePairs(), tree, Random(0), None)[0]
     paths = PathPolicy(wrong=1).choose([tree], Random(0), whole=True)[0]
     targets = value_targets(paths, Outcome(), multiplicity="paths")
     rows = [pair, *targets, *path_solutions(paths, CODEC)]

@@ -195,7 +195,7 @@ def test_a_verifier_of_another_task_format_is_refused(tmp_path: Path) -> None:
 
 def test_without_a_checkpoint_nothing_is_scored() -> None:
     with pytest.raises(
-        UserError, match="scorer.head reads a checkpoint, and this stage has none; give it a `verifier:`"
+        UserError, match="scorer.head reads a checkpoint, but this stage has none; give it a `verifier:`"
     ):
         SCORERS.get("head").model_validate({"uses": "head"}).open(Tools(codec=POLICY))
 
@@ -224,5 +224,7 @@ def test_nan_weights_are_named_with_scorer_and_problem(tmp_path: Path) -> None:
 
     made = verifier(tokenizer=TOKENIZER)
     torch.nn.init.constant_(made.head.score.bias, float("nan"))
-    with pytest.raises(UserError, match="scorer head:abc on problem 'p0' gave the value nan, which is no 'p'"):
+    with pytest.raises(
+        UserError, match="scorer head:abc on problem 'p0' gave the value nan, which is not on scale 'p'"
+    ):
         grow(BestOfN(n=2), World.random(0), scorer=opened(made, tmp_path, codec=CODEC))

@@ -106,7 +106,7 @@ def test_gold_is_shown_where_it_is_granted() -> None:
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(ValueError, match="3 greedy verdicts are one and the same"):
+    with pytest.raises(ValueError, match="3 greedy verdicts are all the same"):
         StepJudge(samples=3)
     with pytest.raises(ValueError, match="template must hold {question}, {solution} and no {gold} without show_gold"):
         StepJudge(template="{question} {gold}")

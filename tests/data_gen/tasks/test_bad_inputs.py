@@ -92,7 +92,7 @@ def test_a_value_that_is_no_text_is_named_with_row_and_column(
         problems(tmp_path, first, {**GOOD, **row}, fields=fields_of(*roles))
     said = str(caught.value)
     assert said.startswith(f"{tmp_path}/a.jsonl:2: column {column!r} (task.fields.{role}): {message}"), said
-    assert "Mend or remove the row, or name another column" in said
+    assert "Correct or remove the row, or name another column" in said
 
 
 @pytest.mark.parametrize(

@@ -313,7 +313,7 @@ def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path) -> None:
         ({"hub": "a/b"}, "hub_splits: missing"),
         (
             {"hub": "/data/a", "hub_splits": {"test": "test"}},
-            "a name on the Hub such as 'openai/gsm8k', got '/data/a'; a local folder or",
+            "a name on the Hub such as 'openai/gsm8k', got '/data/a'; name a local folder or",
         ),
         ({"path": "a.jsonl", "split": {"train": None, "test": None}}, "null for at most one split"),
         ({"path": "a.jsonl", "split": {"test": 0}}, "sizes of at least 1"),
@@ -327,6 +327,6 @@ def test_settings_that_contradict_are_refused(settings: dict[str, Any], message:
 def test_a_division_without_a_train_source_is_refused(tmp_path: Path) -> None:
     paths = {name: write(tmp_path / f"{name}.jsonl", [ONE]) for name in ("a", "b")}
     with pytest.raises(
-        UserError, match=r"task\.split: divides the source called 'train', and there is none\. Sources: a, b"
+        UserError, match=r"task\.split: divides the source called 'train', but there is no such source\. Sources: a, b"
     ):
         next(Jsonl.model_validate({"uses": "jsonl", "paths": paths, "split": {"dev": 1}}).problems("dev"))

@@ -143,7 +143,7 @@ def test_torn_and_foreign_checkpoints_are_named(tmp_path: Path) -> None:
     save_verifier(verifier(), tmp_path)
     save_head(ValueHead(HeadConfig(), 48), tmp_path)
     with pytest.raises(
-        UserError, match=re.escape("reads 48 numbers a token, its backbone gives 32. They are of different models")
+        UserError, match=re.escape("reads 48 numbers a token, its backbone gives 32. They come from different models")
     ):
         load_verifier(tmp_path)
     save_head(ValueHead(HeadConfig(), 32), tmp_path)
@@ -163,7 +163,8 @@ def test_torn_and_foreign_checkpoints_are_named(tmp_path: Path) -> None:
     ):
         save_file(torn, weights, metadata={"format": "pt"})
         with pytest.raises(
-            UserError, match=r"cannot be loaded \(ValueError: \d+ tensors of the model are in none of its files, '"
+            UserError,
+            match=r"cannot be loaded \(ValueError: \d+ tensors of the model are missing from its files; the first is '",
         ):
             load_verifier(tmp_path)
     shutil.rmtree(tmp_path / "head")

@@ -107,7 +107,7 @@ def test_what_is_no_head_is_named(tmp_path: Path) -> None:
     ):
         load_foreign_head(tmp_path / "bert", ForeignHead(read_at="last"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"is no model folder: it has no config\.json"):
+    with pytest.raises(UserError, match=r"is not a model folder: it has no config\.json"):
         load_foreign_head(tmp_path / "empty", ForeignHead(read_at="last"))
 
 

@@ -165,7 +165,7 @@ def test_dropout_is_for_training_only() -> None:
             "scale 'signed' does not go with activation 'sigmoid'; expected activation tanh or clip",
         ),
         ({"activation": "tanh", "scale": "odds"}, "expected activation none"),
-        ({"labels": 2, "positive": 2}, "positive=2 is none of the 2 labels"),
+        ({"labels": 2, "positive": 2}, "positive=2 is not one of the 2 labels"),
         ({"gain": 0.0}, "greater than 0"),
         ({"squosh": "tanh"}, "Extra inputs are not permitted"),
     ],
@@ -204,10 +204,10 @@ def test_torn_checkpoints_are_named(tmp_path: Path) -> None:
     config, weights = tmp_path / "head" / "head.json", tmp_path / "head" / "head.safetensors"
     whole = config.read_text()
     for edit, message in [
-        ({"activation": "relu"}, "is no head config: activation: "),
+        ({"activation": "relu"}, "is not a valid head config: activation: "),
         (
             {"scale": "odds"},
-            "is no head config: as a whole: Value error, scale 'odds' does not go with activation 'sigmoid'",
+            "is not a valid head config: as a whole: Value error, scale 'odds' does not go with activation 'sigmoid'",
         ),
     ]:
         config.write_text(json.dumps({**json.loads(whole), **edit}))

@@ -64,7 +64,7 @@ def test_the_problems_asked_for_are_counted() -> None:
     [
         (["sbject"], {}, "by: no problem has a tag 'sbject'. Did you mean 'subject'?"),
         ([], {"levl": 3}, "where: no problem has a tag 'levl'."),
-        ([], {"subject": "logic"}, "where: no problem fits {'subject': 'logic'}"),
+        ([], {"subject": "logic"}, "where: no problem matches {'subject': 'logic'}"),
     ],
 )
 def test_tags_that_no_problem_has(by: list[str], where: dict[str, Any], message: str) -> None:

@@ -140,7 +140,7 @@ def test_figures_go_between_the_marks_of_a_readme(finished: Bench, tmp_path: Pat
 def test_a_readme_without_marks_is_refused(finished: Bench, tmp_path: Path) -> None:
     _, folder = report(finished, {})
     readme = tmp_path / "README.md"
-    with pytest.raises(UserError, match="there is no such file to write figures into"):
+    with pytest.raises(UserError, match="the file does not exist, so no figures"):
         write_figures(folder, finished.store, readme)
     readme.write_text("nothing")
     with pytest.raises(UserError, match="no block for 'bench'. Put `<!-- figures: bench -->` and `<!-- end -->`"):

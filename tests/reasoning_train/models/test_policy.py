@@ -164,7 +164,7 @@ def test_a_verifier_opens_as_what_it_may_be_trained_from(tmp_path: Path, kind: A
     assert has_lm_head(tmp_path) == bool(body)
     if not body and not tied:
         with pytest.raises(
-            UserError, match=r"1 tensors of the model are in none of its files, 'lm_head.weight' the first"
+            UserError, match=r"1 tensors of the model are missing from its files; the first is 'lm_head.weight'"
         ):
             load_policy(tmp_path)
     opened = load_policy(tmp_path, lm_head=False)
@@ -177,7 +177,7 @@ def test_a_verifier_opens_as_what_it_may_be_trained_from(tmp_path: Path, kind: A
     tensors = {name: tensor for name, tensor in load_file(weights).items() if "layers.1.mlp.up" not in name}
     save_file(tensors, weights, metadata={"format": "pt"})
     with pytest.raises(
-        UserError, match=r"cannot be loaded \(ValueError: 1 tensors of the model are in none of its files"
+        UserError, match=r"cannot be loaded \(ValueError: 1 tensors of the model are missing from its files"
     ):
         load_policy(tmp_path, lm_head=False)
     save_file(

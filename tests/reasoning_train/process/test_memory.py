@@ -124,7 +124,7 @@ def test_the_gate_counts_both_and_what_processes_share(tmp_path: Path, monkeypat
     needs(20 * n + kept, added=replace(plain, copies=8))
     needs(12 * n + kept + 250_000, r".*zero2}`, or lower `vllm\.memory`\.", reserved_share=0.25, spread="zero2")
     with pytest.raises(
-        GateError, match=r"; 0\.0 GiB are free on this device, less the 25% of it that go to vLLM\. The longest row"
+        GateError, match=r"; 0\.0 GiB are free on this device after the 25% that vLLM reserves\. The longest row"
     ):
         check(0, reserved_share=0.25)
     linear = sum(m.weight.numel() for m in model.modules() if isinstance(m, torch.nn.Linear))

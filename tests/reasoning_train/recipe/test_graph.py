@@ -73,7 +73,7 @@ def refusal(tmp_path: Path, *sets: str, text: str = RECIPE) -> str:
         (["stages.base.file=none.txt"], "stages.base.file: there is no file 'none.txt'; looked for "),
         (["task.path=none.txt"], "task.path: there is no file 'none.txt'; looked for "),
         (["task.uses=k_tsak"], "task.uses: Unknown task 'k_tsak'. Did you mean 'k_task'?"),
-        (["task={}"], "task: `uses` is missing: which task? Known: "),
+        (["task={}"], "task: `uses` is missing; name a task. Known: "),
         (["task.stpes=1"], "task.stpes: unknown key 'stpes' of task 'k_task'. Did you mean 'steps'?"),
         (["seeds=[0]", "seed=1"], "give `seed` or `seeds`, not both"),
         (["seeds=[0, 0]"], "seeds: each may be given once, got [0, 0]."),
@@ -82,7 +82,10 @@ def refusal(tmp_path: Path, *sets: str, text: str = RECIPE) -> str:
         (["stages={}"], "there is nothing to run: the recipe has no stages."),
         (
             ["name=a/b"],
-            "name: runs are kept in a folder of this name, so it has no '/' and does not begin with '.'; got 'a/b'.",
+            (
+                "name: runs are kept in a folder of this name, so it may contain no '/' and may not begin with '.'; "
+                "got 'a/b'."
+            ),
         ),
         (["name=../up"], "got '../up'."),
         (["name=null"], "name: expected a string, got None."),
@@ -95,8 +98,8 @@ def test_messages(tmp_path: Path, sets: list[str], message: str) -> None:
 @pytest.mark.parametrize(
     ("engine", "message"),
     [
-        ("{uses: vlm}", "stages.sample.engine.uses: there is no 'vlm' here. Did you mean 'vllm'?"),
-        ("{slots: 2}", "stages.sample.engine.uses: 'uses' is missing; say which."),
+        ("{uses: vlm}", "stages.sample.engine.uses: 'vlm' is not known here. Did you mean 'vllm'?"),
+        ("{slots: 2}", "stages.sample.engine.uses: 'uses' is missing; name one."),
         (
             "{uses: vllm, slot: 2}",
             "stages.sample.engine.slot: unknown key 'slot' of stage type 'sample'. Did you mean 'slots'?",

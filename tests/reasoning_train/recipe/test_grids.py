@@ -161,18 +161,18 @@ def test_groups(tmp_path: Path) -> None:
         ),
         (
             "stages.claim.tables=['${stages.tuned[rte=7].log}']",
-            "[rte=7] is no choice of the grid of 'tuned'; write [rate=0.1",
+            "[rte=7] is not a setting of the grid of 'tuned'; write [rate=0.1",
         ),
-        ("stages.claim.tables=['${stages.sample[n=4]}']", "stage 'sample' has no grid, and so no [n=4]"),
+        ("stages.claim.tables=['${stages.sample[n=4]}']", "stage 'sample' has no grid, so there is no [n=4]"),
         (
             "stages.sample.policy='${stages.tuned}'",
-            "expected one stage, and 'tuned' has a grid of 2; name one, such as",
+            "expected one stage, but 'tuned' has a grid of 2; name one, such as",
         ),
         (
             "stages.sample.n='${stages.tuned.rate}'",
-            "'tuned' has a grid; name the setting whose value is meant, [rate=0.1",
+            "'tuned' has a grid; name one of its settings, such as [rate=0.1",
         ),
-        ("stages.sample.text='${grid.n}'", "${grid} means something only inside `grids`"),
+        ("stages.sample.text='${grid.n}'", "${grid} can be used only inside `grids`"),
         ("stages.sample.policy='${grids.tune.best}'", "there is no grids.tune"),
     ],
 )

@@ -122,7 +122,7 @@ def test_circle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path, "include: [b.yaml]\n", "a.yaml")
     write(tmp_path, "include: [a.yaml]\n", "b.yaml")
-    with pytest.raises(RecipeError, match=r"^a\.yaml: include goes in a circle: a\.yaml -> b\.yaml -> a\.yaml\.$"):
+    with pytest.raises(RecipeError, match=r"^a\.yaml: the includes form a circle: a\.yaml -> b\.yaml -> a\.yaml\.$"):
         load_document(Path("a.yaml"))
 
 

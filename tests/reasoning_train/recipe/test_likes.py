@@ -71,8 +71,8 @@ def test_errors_stand_where_the_value_is_written(tmp_path: Path) -> None:
     [
         (["more: {like: tund}"], "recipe.yaml:10: stages.more.like: there is no stage 'tund'. Did you mean 'tuned'?"),
         (["more: {like: 3}"], "stages.more.like: there is no stage 3."),
-        (["a: {like: b}", "b: {like: a}"], "stages.b.like: stages are like each other in a circle: a -> b -> a."),
-        (["a: {like: a}"], "stages.a.like: stages are like each other in a circle: a -> a."),
+        (["a: {like: b}", "b: {like: a}"], "stages.b.like: `like` forms a circle of stages: a -> b -> a."),
+        (["a: {like: a}"], "stages.a.like: `like` forms a circle of stages: a -> a."),
     ],
 )
 def test_wrong_likes(tmp_path: Path, stages: list[str], message: str) -> None:

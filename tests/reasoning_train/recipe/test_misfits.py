@@ -66,11 +66,11 @@ def test_the_stages_themselves_fit(tmp_path: Path) -> None:
         # A scorer and the head that it reads.
         (
             f"{SEARCH}, {MCTS}, scorer: {{uses: joint}}",
-            "last.scorer: 'joint' reads a value head of the policy, and 'base' (a stage of type 'sft') makes none.",
+            "last.scorer: 'joint' reads a value head of the policy, but 'base' (a stage of type 'sft') makes none.",
         ),
         (
             f'{SEARCH}, {MCTS}, scorer: {{uses: head}}, verifier: "${{stages.base}}"',
-            "last.scorer: 'head' reads a value head of the verifier, and 'base' (a stage of type 'sft') makes none.",
+            "last.scorer: 'head' reads a value head of the verifier, but 'base' (a stage of type 'sft') makes none.",
         ),
         (
             f"{SEARCH.replace('base', 'joint')}, {MCTS}, scorer: {{uses: joint, scale: p}}",
@@ -96,21 +96,21 @@ def test_the_stages_themselves_fit(tmp_path: Path) -> None:
         # A rule and the trees that it reads.
         (
             f'uses: sft_paths, {PATHS} "${{stages.pool}}", paths: {{rank: mean_q}}',
-            "last.paths: the path policy reads the visits of trees, and 'pool' leaves no visits: its search 'iid' "
+            "last.paths: the path policy reads the visits of trees, but 'pool' leaves no visits: its search 'iid' "
             "without `gold: true` counts none.",
         ),
         (
             f'uses: value_targets, {PATHS} "${{stages.pool}}", targets: {{uses: q}}',
-            "last.targets: rule 'q' reads the visits of trees, and 'pool' leaves no visits",
+            "last.targets: rule 'q' reads the visits of trees, but 'pool' leaves no visits",
         ),
         (
             f'uses: value_targets, {PATHS} "${{stages.pool}}", targets: {{uses: mc}}',
-            "last.targets: rule 'mc' reads the rollouts of trees, and 'pool' leaves no rollouts: neither its search "
+            "last.targets: rule 'mc' reads the rollouts of trees, but 'pool' leaves no rollouts: neither its search "
             "'iid' without `gold: true` nor its scorer draws any.",
         ),
         (
             f'uses: value_targets, {PATHS} "${{stages.words_walk}}", targets: {{uses: exact_steps}}',
-            "last.targets: rule 'exact_steps' reads the checked steps of trees, and 'words_walk' leaves no checked "
+            "last.targets: rule 'exact_steps' reads the checked steps of trees, but 'words_walk' leaves no checked "
             "steps: its task 'jsonl' cannot check steps.",
         ),
         (
@@ -119,7 +119,7 @@ def test_the_stages_themselves_fit(tmp_path: Path) -> None:
         ),
         (
             f'uses: step_pairs, {PATHS} "${{stages.judged}}", pairs: {{uses: margin, value: scorer}}',
-            "last.pairs: rule 'margin' reads the values of trees, and 'judged' leaves no values: its search 'iid' has "
+            "last.pairs: rule 'margin' reads the values of trees, but 'judged' leaves no values: its search 'iid' has "
             "no `scorer`.",
         ),
         (
@@ -139,7 +139,7 @@ def test_the_stages_themselves_fit(tmp_path: Path) -> None:
         ),
         (
             f'{SEARCH}, search: {{uses: iid, n: 2}}, solutions: "${{stages.sample}}"',
-            "last.solutions: 'sample' made these rows for task.dev, and here they are paired with task.explore.",
+            "last.solutions: 'sample' made these rows for task.dev, but here they are paired with task.explore.",
         ),
         # Trainers.
         (
@@ -159,7 +159,7 @@ def test_the_stages_themselves_fit(tmp_path: Path) -> None:
         (
             'uses: train_verifier, policy: "${stages.orm}", targets: "${stages.values}", learning_rate: 1e-3, '
             "max_steps: 1, head: {kind: from_vocab}",
-            "last.head.kind: 'from_vocab' reads the logits of a language model, and 'orm' has kept none.",
+            "last.head.kind: 'from_vocab' reads the logits of a language model, but 'orm' has none.",
         ),
         (
             'uses: train_verifier, policy: "${stages.base}", targets: "${stages.progress}", learning_rate: 1e-3, '
@@ -181,7 +181,7 @@ def test_the_stages_themselves_fit(tmp_path: Path) -> None:
         (
             'uses: recode_targets, policy: "${stages.base}", model: "${model}", problems: "${task.explore}", '
             'targets: "${stages.tokens}"',
-            "last.targets: 'tokens' makes a value for every token, and between tokenizers only ends of steps",
+            "last.targets: 'tokens' makes a value for every token, but between tokenizers only ends of steps",
         ),
         # Evaluations.
         (
@@ -199,7 +199,7 @@ def test_the_stages_themselves_fit(tmp_path: Path) -> None:
         ),
         (
             'uses: evaluate_trees, problems: "${task.test}", strategies: {s: {trees: "${stages.pool}"}}',
-            "last.strategies.s.trees: 'pool' made these rows for task.explore, and here they are paired with task.test",
+            "last.strategies.s.trees: 'pool' made these rows for task.explore, but here they are paired with task.test",
         ),
         (
             'uses: evaluate_verifier, verifiers: {orm: "${stages.orm}"}, problems: "${task.dev}", aggregate: min, '
@@ -209,7 +209,7 @@ def test_the_stages_themselves_fit(tmp_path: Path) -> None:
         (
             'uses: evaluate_verifier, verifiers: {orm: "${stages.orm}"}, problems: "${task.test}", '
             'solutions: "${stages.sample}", policy: "${stages.base}"',
-            "last.solutions: 'sample' made these rows for task.dev, and here they are paired with task.test.",
+            "last.solutions: 'sample' made these rows for task.dev, but here they are paired with task.test.",
         ),
         (
             'uses: calibrate, verifier: "${stages.orm}", problems: "${task.dev}", aggregate: min, '
@@ -227,7 +227,7 @@ def test_the_stages_themselves_fit(tmp_path: Path) -> None:
         ),
         (
             'uses: select, solutions: "${stages.sample}", as_many_tokens_as: "${task.train.gold}"',
-            "last.policy: as_many_tokens_as counts tokens, and 'task.train.gold' gives text only.",
+            "last.policy: as_many_tokens_as counts tokens, but 'task.train.gold' gives text only.",
         ),
         (
             'uses: choose, policies: {base: "${stages.base}"}, table: "${stages.dev}", metric: acuracy',
@@ -253,7 +253,7 @@ def test_choices_are_followed(tmp_path: Path, policies: str) -> None:
     dev = f"dev_both: {{uses: evaluate, policies: {policies}, problems: '${{task.dev}}'}}"
     text = STAGES.replace("      last:", f"      {dev}\n      {chosen}\n      last:")
     said = refusal(tmp_path, f"{SEARCH.replace('base', 'choice')}, {MCTS}, scorer: {{uses: joint}}", text=text)
-    assert "last.scorer: 'joint' reads a value head of the policy, and 'base'" in said
+    assert "last.scorer: 'joint' reads a value head of the policy, but 'base'" in said
 
 
 ALPHAMATH = """
@@ -283,9 +283,9 @@ def test_the_first_round_of_alphamath_has_no_head(tmp_path: Path) -> None:
         load(tmp_path, ALPHAMATH.replace("DIFFERENCE", ""))
     [line] = str(caught.value).splitlines()
     assert line.endswith(
-        "rounds.grow.stages.trees.scorer: 'joint' reads a value head of the policy, and 'base' (a stage of type 'sft') "
-        "makes none. Train one (`sft` with `value`, or `train_verifier`), or take another scorer; in rounds, "
-        "`first: {STAGE: {scorer: ...}}` gives round 1 a scorer of its own."
+        "rounds.grow.stages.trees.scorer: 'joint' reads a value head of the policy, but 'base' (a stage of type "
+        "'sft') makes none. Train one (`sft` with `value`, or `train_verifier`), or use another scorer; in "
+        "rounds, `first: {STAGE: {scorer: ...}}` gives round 1 a scorer of its own."
     )
 
 

@@ -165,7 +165,7 @@ def test_escape(tmp_path: Path) -> None:
         (["stages.tuned.steps='${model.init.lairs}'"], "stages.tuned.steps: model.init has no field 'lairs'."),
         (
             ["stages.tuned.policy='${previous.tuned}'"],
-            "stages.tuned.policy: ${previous} means something only inside `rounds`.",
+            "stages.tuned.policy: ${previous} can be used only inside `rounds`.",
         ),
         (["stages.tuned.policy='${rounds.grow.best}'"], "stages.tuned.policy: there is no rounds.grow."),
         (

@@ -205,9 +205,9 @@ def test_seeds_and_rounds(tmp_path: Path) -> None:
         ("rounds.grow.stop=null", "${rounds.grow.best} needs `choose:` or `stop:` in rounds.grow"),
         (
             "stages.eval.policies.best='${rounds.grow.best.model}'",
-            "${rounds.grow.best} is the best round's policy and has no parts",
+            "${rounds.grow.best} is the best round's policy alone",
         ),
-        ("stages.eval.policies.best='${rounds.grow.4.tuned}'", "rounds.grow has rounds 1 to 3, no round 4."),
+        ("stages.eval.policies.best='${rounds.grow.4.tuned}'", "rounds.grow has rounds 1 to 3, but no round 4."),
         (
             "stages.eval.policies.best='${rounds.grow.last.tund}'",
             "rounds.grow has no stage 'tund'. Did you mean 'tuned'?",

@@ -147,8 +147,8 @@ def test_what_a_merge_brings_stands_where_it_is_written(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("a: &a {<<: *a}\n", "r.yaml:1: an alias refers to the value that it is part of."),
-        ("a: {<<: 1}\n", "r.yaml:1: '<<' takes a map, or a list of maps, that stands elsewhere: `<<: *base`."),
-        ("a: &a {n: 1}\nb: {<<: [*a, 2]}\n", "r.yaml:2: '<<' takes a map, or a list of maps, that stands elsewhere"),
+        ("a: {<<: 1}\n", "r.yaml:1: '<<' takes a map that is defined elsewhere, or a list of such maps: `<<: *base`."),
+        ("a: &a {n: 1}\nb: {<<: [*a, 2]}\n", "r.yaml:2: '<<' takes a map that is defined elsewhere"),
         (
             "a: &a {n: 1}\nb: {<<: *a, <<: *a}\n",
             "r.yaml:2: the key '<<' is given twice; write `<<: [*first, *second]`.",
@@ -167,7 +167,7 @@ def test_what_a_merge_brings_stands_where_it_is_written(tmp_path: Path) -> None:
         ("a: &x [*x]\n", "r.yaml:1: an alias refers to the value that it is part of."),
         ("a: [1\nb: 2\n", "r.yaml:2: not valid YAML: "),
         ("a: 1\n---\nb: 2\n", "r.yaml:2: not valid YAML: "),
-        ("a: 1\nb: \x07\n", "r.yaml:2: not valid YAML: the character U+0007 may not stand in a file."),
+        ("a: 1\nb: \x07\n", "r.yaml:2: not valid YAML: the character U+0007 is not allowed in a file."),
         ("- a\n", "r.yaml:1: expected a mapping such as `name: ...`, got a list."),
         ("", "r.yaml:1: expected a mapping such as `name: ...`, got nothing."),
     ],

@@ -278,7 +278,7 @@ def test_where_restricts_the_problems(bench: Bench) -> None:
     assert claim(bench, table=table, where={"subject": "sums"})["comparisons"] == hard["comparisons"]
     assert claim(bench, table=table, where={"subject": ["sums", "products"]})["problems"] == P
     assert claim(bench, table=table, where={"difficulty": 1})["verdict"] == "not resolved"
-    with pytest.raises(UserError, match="no problem of the tables fits {'difficulty': 3}"):
+    with pytest.raises(UserError, match="no problem of the tables matches {'difficulty': 3}"):
         claim(bench, table=table, where={"difficulty": 3})
 
 
@@ -322,14 +322,14 @@ def test_one_reference_becomes_the_tables_of_all_seeds(tmp_path: Path) -> None:
         ),
         (CHECKED, "metrics=[acuracy]", "claim.metrics: there is no metric 'acuracy'. Did you mean 'accuracy'?"),
         (CHECKED, "no_more=token", "claim.no_more: there is no cost 'token'. Did you mean 'tokens'?"),
-        (CHECKED, "lower=[trace]", "claim.lower: 'trace' is none of the claim's metrics. Known: accuracy."),
+        (CHECKED, "lower=[trace]", "claim.lower: 'trace' is not one of the claim's metrics. Known: accuracy."),
         (
             CHECKED,
             "{metrics: [accuracy, tokens], form: {uses: within, arm: tuned, of: base, margin: 0.02}}",
             "claim.form.margin: -0.02 would be a margin of all metrics, but accuracy is a share and tokens counts "
             "tokens. Make a claim of its own for each unit.",
         ),
-        (CHECKED, "tolerance=0.1", "tolerance: it belongs to `no_more`, which is not given"),
+        (CHECKED, "tolerance=0.1", "tolerance: it needs `no_more`, which is not given"),
         (CHECKED, "tables={a: '${stages.eval}'}", "give either `table`, or `tables` with a name for each"),
         (
             CHECKED,
@@ -339,7 +339,7 @@ def test_one_reference_becomes_the_tables_of_all_seeds(tmp_path: Path) -> None:
         (
             CHECKED,
             "form={uses: diffrence}",
-            "claim.form.uses: there is no 'diffrence' here. Did you mean",
+            "claim.form.uses: 'diffrence' is not known here. Did you mean",
         ),
         (TWO, "form.weights={one/tuend: 1, two/base: -1}", "claim.form.weights: the table 'eval' has no row 'tuend'."),
         (TWO, "form.weights={on/base: 1, two/base: -1}", "'on/base' names no table; write TABLE/ROW with one of the"),

@@ -104,7 +104,7 @@ def test_two_problems_under_one_id_are_refused(bench: Bench) -> None:
 def test_one_name_for_two_tasks_is_refused(bench: Bench) -> None:
     one = bench.problems("one", [problem("p")])
     two = bench.problems("two", [problem("q")], EASY)
-    with pytest.raises(UserError, match="two comes from a task '' that is set up otherwise"):
+    with pytest.raises(UserError, match="two comes from a task '' that differs from an earlier task of the same name"):
         concat(bench, one, two)
 
 
@@ -210,7 +210,7 @@ def test_the_kind_of_the_output_is_that_of_the_sources(tmp_path: Path) -> None:
         ),
         (
             '["${task.train}", {rows: "${tasks.hard.train}", share: 2}]',
-            "sources: some have a share and 'task.train' has none; give every source one, or none of them",
+            "sources: some have a share and 'task.train' has none; give every source a share, or none",
         ),
         ("[]", "stages.both.sources: List should have at least 1 item"),
     ],

@@ -120,5 +120,5 @@ def test_who_is_measured_has_one_name() -> None:
     twice = {"a": Ref("v"), "a, weighted": Ref("v")}
     with pytest.raises(ValueError, match=r"'a, weighted' would name two rows"):
         EvaluateVerifierConfig(verifiers=twice, votes=["argmax", "weighted"], **given)
-    with pytest.raises(ValueError, match=r"votes: `score: min` means nothing here.* is `aggregate`"):
+    with pytest.raises(ValueError, match=r"votes: `score: min` has no meaning here; `aggregate` says how"):
         EvaluateVerifierConfig(verifiers={"a": Ref("v")}, votes=[{"uses": "argmax", "score": "min"}], **given)

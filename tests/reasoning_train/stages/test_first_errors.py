@@ -85,7 +85,7 @@ def test_rollouts_of_first_errors_are_solutions_and_values_too(learned: Bench) -
 def test_a_search_without_whole_solutions_takes_none() -> None:
     with pytest.raises(
         ValueError,
-        match="solutions: search 'mcts' draws its own steps .* Those that do: best_of_n, first_error, iid, omega",
+        match="solutions: search 'mcts' draws its own steps .* These searches can: best_of_n, first_error, iid, omega",
     ):
         SearchConfig(
             policy=Ref("m"),
@@ -100,10 +100,10 @@ def test_a_search_without_whole_solutions_takes_none() -> None:
 def test_solutions_of_other_problems_or_in_another_order_are_refused_at_once(learned: Bench) -> None:
     first, second, *_ = problems(learned)
     learned.solutions("reversed", [spoiled(second), spoiled(first)])
-    with pytest.raises(UserError, match=f"solutions: those of problem '{first.id}' have no place"):
+    with pytest.raises(UserError, match=f"solutions: problem '{first.id}' is not among the problems"):
         search(learned, "a", solutions=Ref("reversed"))
     learned.solutions("others", [solution("elsewhere", "12 + 8 = 20\n")])
-    with pytest.raises(UserError, match="solutions: those of problem 'elsewhere' have no place"):
+    with pytest.raises(UserError, match="solutions: problem 'elsewhere' is not among the problems"):
         search(learned, "b", solutions=Ref("others"))
 
 

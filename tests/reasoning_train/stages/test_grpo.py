@@ -181,7 +181,7 @@ def test_zero_3_is_refused_unless_a_server_draws(kitchen: Bench, monkeypatch: py
     monkeypatch.setattr(WorkerContext, "__init__", with_zero_3)
     with pytest.raises(
         GateError,
-        match=r"ZeRO-3 \(resources.deepspeed='zero3'\) cuts up. Use zero2, or draw them from a server: `vllm: ",
+        match=r"ZeRO-3 \(resources.deepspeed='zero3'\) shards. Use zero2, or draw them from a server: `vllm: ",
     ):
         train(kitchen)
     with pytest.raises(GateError, match="`vllm` needs a CUDA device; this machine has none"):  # past the first gate
@@ -189,9 +189,9 @@ def test_zero_3_is_refused_unless_a_server_draws(kitchen: Bench, monkeypatch: py
 
 
 def test_what_cannot_be_dealt_or_does_not_fit(kitchen: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="batch_size: 12 solutions are no whole groups of n=8"):
+    with pytest.raises(ValueError, match="batch_size: 12 solutions do not make whole groups of n=8"):
         train(kitchen, batch_size=12)
-    with pytest.raises(ValueError, match="mean_over: rloo weighs whole solutions"):
+    with pytest.raises(ValueError, match="mean_over: rloo weights whole solutions"):
         train(kitchen, loss="rloo", mean_over="tokens")
     with pytest.raises(
         GateError,

@@ -129,7 +129,7 @@ def test_sources_with_shares(kitchen: Bench) -> None:
     mixed = [{"solutions": Ref("gold"), "share": 1}, {"solutions": Ref("kept"), "share": 3}]
     artifact = train(kitchen, data=mixed, value=None, batch_size=8, max_steps=10, packing="sequence")
     assert artifact.manifest["counts"] == {"in": 28, "out": 28}
-    with pytest.raises(ValueError, match="several sources .two or more. and `value` do not go together"):
+    with pytest.raises(ValueError, match="a list needs two or more sources and no `value`"):
         sft(data=mixed, value=VALUE, losses=JOINT)
 
 

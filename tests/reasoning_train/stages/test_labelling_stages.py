@@ -180,11 +180,11 @@ def test_trees_of_another_scale_are_refused_by_name(grown: Bench) -> None:
         [plant(step("a", answer(1), visits=1, total=3.0), step("b", answer(0), visits=1, total=-1.0), scale="ranking")],
     )
     with pytest.raises(
-        UserError, match=r"value_targets: the trees of ranked do not suit.*'ranking' cannot be read as 'signed'"
+        UserError, match=r"value_targets: the trees of ranked cannot be used.*'ranking' cannot be read as 'signed'"
     ):
         label(grown, "value_targets", trees="ranked", targets={"uses": "q"})
     with pytest.raises(
-        UserError, match=r"step_pairs: the trees of ranked do not suit.*'ranking' cannot be read as 'p'"
+        UserError, match=r"step_pairs: the trees of ranked cannot be used.*'ranking' cannot be read as 'p'"
     ):
         label(grown, "step_pairs", "l2", trees="ranked", pairs=PAIRS)
     assert len(rows_of(label(grown, "step_pairs", "l3", trees="ranked", pairs={**PAIRS, "scale": "ranking"}))) == 1
@@ -240,6 +240,6 @@ def test_too_few_pairs_to_be_as_many_say_what_to_change(grown: Bench) -> None:
     grown.trees("few", forest(1))
     label(grown, "step_pairs", "many", pairs=PAIRS)
     with pytest.raises(
-        GateError, match="step_pairs: as_many_as=many asks for 12 rows, only 4 are left. Raise `max_per_tree` here"
+        GateError, match="step_pairs: as_many_as=many asks for 12 rows, but only 4 are left. Raise `max_per_tree` here"
     ):
         label(grown, "step_pairs", "few pairs", "few", pairs=PAIRS, as_many_as=Ref("many"))

@@ -138,9 +138,9 @@ RECIPE = """
     ("config", "message"),
     [
         ("{}", "give at least one of solved, difficulty, tags and outcome"),
-        ("{solved: [0, 1]}", "solutions, solved: one means nothing without the other; give both or none"),
-        ("{outcome: right}", "table, outcome: one means nothing without the other"),
-        ("{row: base, tags: {a: b}}", "row: it names a row of `table`, and there is none"),
+        ("{solved: [0, 1]}", "solutions, solved: they belong together; give both or neither"),
+        ("{outcome: right}", "table, outcome: they belong together"),
+        ("{row: base, tags: {a: b}}", "row: it names a row of `table`, which is missing"),
         ("{difficulty: [3, 1]}", "difficulty: expected [low, high] with low <= high, got [3.0, 1.0]"),
         (
             '{solutions: "${stages.pool}", solved: [0, 2]}',
@@ -167,5 +167,5 @@ def test_what_does_not_fit_is_told_at_load(tmp_path: Path, config: str, message:
 
 def test_solutions_of_another_split_are_told_at_load(tmp_path: Path) -> None:
     assert load(tmp_path, RECIPE).nodes["picked"].seed is None
-    with pytest.raises(RecipeError, match="'pool' made these rows for task.train, and here they are"):
+    with pytest.raises(RecipeError, match="'pool' made these rows for task.train, but here they are"):
         load(tmp_path, RECIPE, "stages.picked.problems=${task.test}")

@@ -127,7 +127,7 @@ def test_unknown_problems_are_refused(kitchen: Bench) -> None:
     asked(kitchen)
     with pytest.raises(
         UserError,
-        match="problems: asked has no problem 'q', which a row is of. Give the problems that the trees were grown",
+        match="problems: asked has no problem 'q', to which a row belongs. Give the problems that the trees were grown",
     ):
         recoded(kitchen, [replace(row, problem_id="q") for row in targets(kitchen, 2)])
 

@@ -24,7 +24,7 @@ def rows(n: int, first: Solution = GIVEN) -> list[Solution]:
 def test_sft_refuses_a_teachers_rows_and_takes_them_recoded(kitchen: Bench) -> None:
     kitchen.solutions("taught", rows(4))
     train = {"policy": Ref("model"), "learning_rate": 1e-3, "max_steps": 1, "batch_size": 4}
-    with pytest.raises(UserError, match="and this model is asked .*Put stage `recode_solutions` before this one"):
+    with pytest.raises(UserError, match="but this model is asked .*Put stage `recode_solutions` before this one"):
         kitchen.make("deaf", "sft", data=Ref("taught"), **train)
     made = kitchen.make("theirs", "recode_solutions", solutions=Ref("taught"), model=Ref("model"))
     assert made.manifest["counts"] == {"in": 4, "out": 4}

@@ -136,7 +136,7 @@ def test_as_many_as_with_too_few_rows_says_what_to_change(bench: Bench) -> None:
     wanted = bench.solutions("wanted", many({"z": 7}))
     with pytest.raises(
         GateError,
-        match="as_many_as=wanted asks for 7 rows, only 2 are left. Lower the other selection's `max_per_problem`",
+        match="as_many_as=wanted asks for 7 rows, but only 2 are left. Lower the other selection's `max_per_problem`",
     ):
         select(bench, many({"a": 2}), as_many_as=wanted)
 
@@ -187,7 +187,7 @@ def test_weights_count_in_trained_tokens(bench: Bench) -> None:
 def test_too_few_tokens_say_what_to_change(bench: Bench) -> None:
     wanted = bench.solutions("wanted", long("z", 10))
     with pytest.raises(
-        GateError, match="as_many_tokens_as=wanted asks for 10 trained tokens, only 9 are left. Lower the other"
+        GateError, match="as_many_tokens_as=wanted asks for 10 trained tokens, but only 9 are left. Lower the other"
     ):
         select(bench, long("a", 4, 5), as_many_tokens_as=wanted)
 
@@ -206,7 +206,7 @@ def test_tokens_of_text_are_counted_by_the_policy_that_learns_it(kitchen: Bench)
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"as_many_as": Ref("x"), "as_many_tokens_as": Ref("x")}, "arms are equal in rows or in trained tokens"),
+        ({"as_many_as": Ref("x"), "as_many_tokens_as": Ref("x")}, "arms can be equal in rows or in trained tokens"),
         ({"policy": Ref("x")}, "policy: it only counts tokens for `as_many_tokens_as`; leave it out"),
     ],
 )

@@ -355,7 +355,7 @@ def test_until_under_zero3_is_refused(kitchen: Bench, monkeypatch: pytest.Monkey
     kitchen.add("tuned", "sft", policy=Ref("model"), data=Ref("gold"), learning_rate=0.01, max_steps=1, until=until)
     kitchen.nodes["tuned"] = replace(kitchen.nodes["tuned"], resources={"deepspeed": "zero3"})
     with pytest.raises(
-        GateError, match=r"`until` decodes with the policy, which ZeRO-3 \(resources.deepspeed='zero3'\) cuts up"
+        GateError, match=r"`until` decodes with the policy, which ZeRO-3 \(resources.deepspeed='zero3'\) shards"
     ):
         kitchen.run("tuned")
 

@@ -211,7 +211,7 @@ def test_a_verifier_is_trained_further(kitchen: Bench) -> None:
         torch.allclose(value, known.backbone.state_dict()[name]) for name, value in fresh.backbone.state_dict().items()
     )
     with pytest.raises(
-        GateError, match=r"head.kind 'from_vocab' reads the logits of a language model, and verifier has kept none"
+        GateError, match=r"head.kind 'from_vocab' reads the logits of a language model, but verifier has none"
     ):
         train(kitchen, rows, "words", **{**other, "head": {"kind": "from_vocab"}}, new_head=True)
 
@@ -239,7 +239,7 @@ def test_a_calibrated_verifier_is_trained_further_under_a_new_head_only(kitchen:
     given = {"problems": Ref("questions"), "solutions": Ref("pool"), "policy": Ref("model")}
     kitchen.make("calibrated", "calibrate", verifier=Ref("verifier"), min_rows=4, **given)
     with pytest.raises(
-        UserError, match=r"Head mismatch: the recipe's head has gain=1.0, .*begin a new one \(`new_head: true`"
+        UserError, match=r"Head mismatch: the recipe's head has gain=1.0, .*start a new head \(`new_head: true`"
     ):
         train(kitchen, name="next", policy=Ref("calibrated"), max_steps=1)
     train(kitchen, name="next", policy=Ref("calibrated"), max_steps=1, new_head=True)
@@ -385,7 +385,7 @@ def test_a_group_of_one_class_shows_a_path_that_fits(kitchen: Bench) -> None:
 def test_calibration_needs_both_kinds(kitchen: Bench) -> None:
     train(kitchen)
     pool(kitchen)
-    with pytest.raises(GateError, match="12 right and 12 wrong solutions; needed are 50, and both kinds"):
+    with pytest.raises(GateError, match="12 right and 12 wrong solutions; expected at least 50 in all, and both kinds"):
         kitchen.make(
             "calibrated",
             "calibrate",

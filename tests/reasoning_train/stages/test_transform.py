@@ -62,7 +62,7 @@ def test_what_is_left_out_is_counted_and_gated(bench: Bench) -> None:
 
 
 def test_solutions_of_other_problems_are_refused(bench: Bench) -> None:
-    with pytest.raises(UserError, match="solutions: those of problem 'z' have no place"):
+    with pytest.raises(UserError, match="solutions: problem 'z' is not among the problems"):
         transform(bench, LAST, rows=[solution("z", "text", group="z")])
 
 

@@ -85,7 +85,9 @@ def test_a_head_of_another_scale_is_refused(world: Bench) -> None:
 
 
 def test_nan_is_named(world: Bench) -> None:
-    with pytest.raises(UserError, match=r"scorer head:\w{12} on problem '[ab]' gave the value nan, which is no 'p'"):
+    with pytest.raises(
+        UserError, match=r"scorer head:\w{12} on problem '[ab]' gave the value nan, which is not on scale 'p'"
+    ):
         grown(world, verifier=world.verifier(nan=True))
 
 
@@ -210,13 +212,13 @@ def test_a_verifier_of_this_program_from_a_folder(world: Bench, tmp_path: Path) 
     [
         ({}, "verifier: give exactly one of path and hub"),
         ({"path": "a", "hub": "b/c"}, "verifier: give exactly one of path and hub"),
-        ({"path": "a", "kind": "classifier"}, "`head` says what a `classifier`'s scores mean: it needs one"),
-        ({"path": "a", "head": {"read_at": "last"}}, "no other kind takes one"),
+        ({"path": "a", "kind": "classifier"}, "`head` says what the scores of a `classifier` mean"),
+        ({"path": "a", "head": {"read_at": "last"}}, "for no other kind"),
         (
             {"path": "a", "kind": "classifier", "head": {"read_at": "last", "activation": "none"}},
             "scale 'p' does not go with activation 'none'",
         ),
-        ({"path": "a", "format": {"template": "server"}}, "a verifier runs here: say plain or chat"),
+        ({"path": "a", "format": {"template": "server"}}, "a verifier runs here, so use plain or chat"),
     ],
 )
 def test_configurations_that_name_no_verifier(config: dict[str, Any], message: str) -> None:
@@ -233,7 +235,7 @@ def test_what_is_not_what_it_is_said_to_be_is_refused(world: Bench, tmp_path: Pa
         world.make("a", "verifier", path=str(tmp_path / "there"), kind="qwen_prm")
     with pytest.raises(UserError, match=r"holds no value head \(no head/head\.json\)"):
         world.make("b", "verifier", path=str(tmp_path / "there"))
-    with pytest.raises(UserError, match="step_token is '12 34', which is not one token"):
+    with pytest.raises(UserError, match="step_token is '12 34', which is not a single token"):
         world.make("c", "verifier", path=str(tmp_path / "there"), format={"step_token": "12 34"}, **CLASSIFIER)
     with pytest.raises(UserError, match="verifier.hub: 'nobody/nothing' at v1 is not on this machine"):
         world.make("d", "verifier", hub="nobody/nothing", revision="v1")

@@ -135,11 +135,11 @@ def test_a_student_of_another_template_is_told_so_and_never_trained_on_prompts_t
 def test_a_prompt_of_another_format_and_a_missing_end_are_refused() -> None:
     with pytest.raises(
         UserError,
-        match="was made behind .*, and this model is asked .*`plain_suffix` differ. Put stage `recode_solutions`",
+        match="was made behind .*, but this model is asked .*`plain_suffix` differ. Put stage `recode_solutions`",
     ):
         encode_solutions([dataclasses.replace(sampled(), prompt_ids=(4, 5, 6))], CODEC, 128)
     open_ended = dataclasses.replace(sampled(), segments=sampled().segments[:-1])
-    said = "its solution, '12 .*', ends with '0'; expected a stop token .*else the policy never learns to stop"
+    said = "its solution, '12 .*', ends with '0'; expected a stop token .*without one the policy never learns to stop"
     with pytest.raises(UserError, match=said):
         encode_solutions([sampled(), open_ended], CODEC, 128)
 
@@ -160,7 +160,7 @@ def test_a_question_outside_the_vocabulary_is_refused() -> None:
 
 
 def test_rows_of_another_tokenizer_are_refused() -> None:
-    with pytest.raises(UserError, match="was made behind .*and this model is asked .* Put stage `recode_solutions`"):
+    with pytest.raises(UserError, match="was made behind .*but this model is asked .* Put stage `recode_solutions`"):
         encode_solutions([sampled()], OTHER, 128)
 
 

@@ -65,7 +65,7 @@ def test_whole_problems_are_held_out() -> None:
         {row.group for i, row in enumerate(made) if i not in held}
     )
     assert held == hold_out(made, 0.25, 0) != hold_out(made, 0.25, 1)
-    with pytest.raises(GateError, match="held_out: all 2 rows are of one problem"):
+    with pytest.raises(GateError, match="held_out: all 2 rows belong to one problem"):
         hold_out(made[:2], 0.5, 0)
 
 

@@ -102,6 +102,9 @@ def test_scales_that_say_nothing_of_being_right_are_refused() -> None:
     ]
     with pytest.raises(
         UserError,
-        match="of scale 'progress', which says nothing of being right; a reward needs p, signed, odds or ranking",
+        match=(
+            "of scale 'progress', which does not say how likely a solution is right; a reward needs p, signed, "
+            "odds or ranking"
+        ),
     ):
         rewards(verifier=verifier(HeadConfig(scale=Scale.PROGRESS)))

@@ -53,10 +53,10 @@ def test_trl_gets_the_address_without_the_version(given: str) -> None:
         ),
         (
             {**SERVER, "memory": 0.5},
-            "vllm.memory: says something of mode 'colocate', and this is 'server'; leave it out",
+            "vllm.memory: belongs to mode 'colocate', but the mode is 'server'; leave it out",
         ),
-        ({"base_url": ADDRESS}, "vllm.base_url: says something of mode 'server', and this is 'colocate'; leave it out"),
-        ({"start_timeout": 9}, "vllm.start_timeout: says something of mode 'server'"),
+        ({"base_url": ADDRESS}, "vllm.base_url: belongs to mode 'server', but the mode is 'colocate'; leave it out"),
+        ({"start_timeout": 9}, "vllm.start_timeout: belongs to mode 'server'"),
         ({"memory": 1}, "less than 1"),
         ({"mode": "server", "base_url": "http://me:secret@h/v1"}, "base_url must hold no user, password or query"),
     ],
@@ -67,7 +67,7 @@ def test_what_does_not_fit_is_told(vllm: dict[str, Any], said: str) -> None:
 
 
 def test_adapters_that_do_not_reach_it_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"vllm: adapters on weights of 4 bits \(lora.bits\) do not reach it"):
+    with pytest.raises(ValueError, match=r"vllm: it cannot take adapters on weights of 4 bits \(lora.bits\)"):
         config(vllm={}, lora={"bits": 4})
     [said] = config(vllm={}, lora={}).placement_problems(2, "zero2")
     assert said.startswith(

@@ -304,7 +304,7 @@ def test_only_steps_of_the_search_can_be_its_answer() -> None:
 
 @pytest.mark.parametrize("scale", ["progress", "ranking"])
 def test_scales_without_a_place_for_outcomes_are_refused(scale: str) -> None:
-    with pytest.raises(ValueError, match=f"scale: '{scale}' has no place for outcomes"):
+    with pytest.raises(ValueError, match=f"scale: '{scale}' cannot hold outcomes"):
         Mcts(scale=Scale(scale))
     [tree] = grow(
         Mcts(scale=Scale(scale), outcome_weight=0),

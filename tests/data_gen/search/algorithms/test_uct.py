@@ -204,7 +204,7 @@ def test_endings_without_an_answer_are_losses_and_end_nothing() -> None:
 
 
 def test_what_nobody_can_judge_says_nothing() -> None:
-    with pytest.raises(ValueError, match="scale: 'ranking' has no place for outcomes"):
+    with pytest.raises(ValueError, match="scale: 'ranking' cannot hold outcomes"):
         Uct(scale=Scale.RANKING)
     assert not Uct().needs_scorer and Uct(outcomes=False).needs_scorer and not Uct(outcomes=False).needs_gold
     assert Uct(outcomes=False, probe=4).needs_gold

@@ -69,7 +69,7 @@ def test_the_trend_is_the_slope_of_least_squares(values: list[float], data: st.D
     [
         ({"uses": "contrast", "weights": {"a": 1, "b": 1}}, "weights must differ from 0 and sum to 0, got {'a': 1.0"),
         ({"uses": "contrast", "weights": {"a": 1, "b": -1, "c": 0}}, "weights must differ from 0"),
-        ({"uses": "trend", "arms": ["a", "b", "a"]}, "arms: every row may stand once, got ['a', 'b', 'a']"),
+        ({"uses": "trend", "arms": ["a", "b", "a"]}, "arms: every row may be named once, got ['a', 'b', 'a']"),
         ({"uses": "trend", "arms": ["a", "b", "c"], "at": [1, 2]}, "at: expected 3 rising numbers"),
         ({"uses": "trend", "arms": ["a", "b", "c"], "at": [1, 3, 2]}, "at: expected 3 rising numbers"),
         ({"uses": "within", "arm": "a", "of": "b", "margin": 0}, "greater than 0"),
