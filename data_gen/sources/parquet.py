@@ -24,17 +24,17 @@ def parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
-    number = 0
+    number, what = 0, "not a Parquet file"
     try:
         with ParquetFile(path, page_checksum_verification=True) as file:
+            what = "its rows cannot be read to the end"
             read = row_reader(file.schema_arrow)
             for batch in file.iter_batches(_batch_rows(file.metadata), use_threads=False):
                 for row in _rows(batch):
                     yield f"{path}, row {number}", read(row)
                     number += 1
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        what = "not a Parquet file" if number == 0 else f"the rows from {number} on cannot be read"
-        raise UserError(f"{path}: {what} ({first_line(error)}). Bring a whole copy.") from None
+        raise UserError(f"{path}, row {number}: {what} ({first_line(error)}). Bring a whole copy.") from None
     except MemoryError:
         raise UserError(
             f"{path}, row {number}: there is not enough memory for the rows from here on. Remove those with very long "

@@ -79,6 +79,11 @@ class Task(Piece, ABC):
     """True: its problems share long runs of words without being the same problem."""
 
     @property
+    def has_gold(self) -> bool:
+        """Whether its problems have gold at all. Those of a source without gold can be sampled on."""
+        return True
+
+    @property
     def instant(self) -> bool:
         """Whether a verdict takes microseconds, so that grading needs no thread."""
         return self.grader.instant

@@ -97,6 +97,11 @@ class Jsonl(Task):
         """True: all splits are dealt from one source."""
         return bool(self.split) and len(self._parts()) == 1
 
+    @property
+    def has_gold(self) -> bool:
+        """False: the field map names no answer."""
+        return self.fields.answer is not None
+
     def splits(self) -> dict[str, int | None]:
         """Dealt splits with their sizes, the others with None."""
         others = {part: None for part in self._parts() if part != self._divided()}

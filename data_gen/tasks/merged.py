@@ -42,6 +42,11 @@ class Merged(Task):
         return all(task.disjoint_splits for task in self.members.values())
 
     @property
+    def has_gold(self) -> bool:
+        """True if it is true of any member."""
+        return any(task.has_gold for task in self.members.values())
+
+    @property
     def instant(self) -> bool:
         """True if it is true of every member."""
         return all(task.instant for task in self.members.values())

@@ -35,11 +35,12 @@ class SampleConfig(StageConfig):
     max_tokens: int = Field(256, ge=1)
     limit: int | None = Field(None, ge=1)
     """Use only the first N problems."""
-    min_solved: Annotated[float, Gate()] = Field(0.0, ge=0, le=1)
-    """The stage fails if a smaller share of the samples is correct."""
+    min_solved: Annotated[float | None, Gate()] = Field(None, ge=0, le=1)
+    """The stage fails if a smaller share of the samples that can be verified is correct. Default: one sample must be.
+    0: none need be, for a set that is meant to be hard."""
     max_unverifiable: MaxUnverifiable = MOST_UNVERIFIABLE
-    """Largest share of problems whose gold may be missing or unreadable. Such problems are left out and counted; above
-    this share the stage stops."""
+    """Largest share of problems whose gold may be missing or unreadable; above this share the stage stops. Problems of
+    a task that names no answer (`fields: {answer: null}`) need none."""
     engine: Annotated[EngineConfig, Unkeyed()] = TransformersConfig()
     """The engine that runs the policy: `transformers` and `vllm` run in this process, `openai` calls a server."""
 
@@ -118,7 +119,7 @@ def cost(config: SampleConfig, sizes: Sizes) -> dict[str, Any]:
 def check(config: SampleConfig, ctx: Context, rows: Iterable[dict[str, Any]]) -> None:
     """Record the pass rate, the share of cut completions and the share of right answers with a wrong step; check the
     gates."""
-    seen = right = cut = checked = wrong_step = 0
+    seen = right = unverifiable = cut = checked = wrong_step = 0
     solved, first = set[str](), dict[str, str]()
     problems, unread = set[str](), set[str]()
     for row in rows:
@@ -133,6 +134,7 @@ def check(config: SampleConfig, ctx: Context, rows: Iterable[dict[str, Any]]) ->
         problems.add(row["problem_id"])
         if row["verdict"] == "unverifiable":
             unread.add(row["problem_id"])
+            unverifiable += 1
         if row["verdict"] == "correct":
             right += 1
             solved.add(row["problem_id"])
@@ -140,13 +142,11 @@ def check(config: SampleConfig, ctx: Context, rows: Iterable[dict[str, Any]]) ->
             wrong_step += row["steps_ok"] is False
     ctx.count("out", seen)
     gate(seen > 0, f"sample: no rows; {config.problems} is empty.")
-    metrics = {
-        "pass_rate": right / seen,
-        "solved_problems": len(solved),
-        "cut_share": cut / seen,
-    }
-    for name, value in metrics.items():
-        ctx.metric(name, value)
+    ctx.metric("cut_share", cut / seen)
+    verifiable = seen - unverifiable
+    if verifiable:
+        ctx.metric("pass_rate", right / verifiable)
+        ctx.metric("solved_problems", len(solved))
     if checked:  # the task has a step checker
         ctx.metric("wrong_step_share_of_correct", wrong_step / checked)
     hint = (
@@ -155,10 +155,12 @@ def check(config: SampleConfig, ctx: Context, rows: Iterable[dict[str, Any]]) ->
         else "Most samples were cut: raise max_tokens."
     )
     example = first.get("unverifiable", "")
-    check_verifiable("sample", ctx, len(unread), len(problems), config.max_unverifiable, example)
-    bar = f" and >= min_solved={config.min_solved}" if config.min_solved else ""
+    most = config.max_unverifiable if load_task(ctx.input(config.problems)).has_gold else 1.0
+    check_verifiable("sample", ctx, len(unread), len(problems), most, example)
+    rate = right / verifiable if verifiable else 0.0
+    bar = "> 0" if config.min_solved is None else f">= min_solved={config.min_solved}"
     gate(
-        right > 0 and right / seen >= config.min_solved,
-        f"sample: {right} of {seen} samples are correct (pass rate {right / seen:.4f}, needed > 0{bar}; {cut} were cut "
+        not verifiable or (right > 0 if config.min_solved is None else rate >= config.min_solved),
+        f"sample: {right} of {verifiable} samples are correct (pass rate {rate:.4f}, needed {bar}; {cut} were cut "
         f"by max_tokens={config.max_tokens}). {hint}{first.get('wrong') or first.get('unverifiable', '')}",
     )

@@ -298,7 +298,7 @@ def test_an_unknown_split_names_the_nearest(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "a.parquet", [ONE])
-    with pytest.raises(UserError, match=r"a\.parquet: not a Parquet file"):
+    with pytest.raises(UserError, match=r"a\.parquet, row 0: not a Parquet file"):
         next(task(tmp_path / "a.parquet").problems("test"))
 
 

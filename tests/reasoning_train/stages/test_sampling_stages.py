@@ -71,7 +71,7 @@ def test_no_correct_sample_at_all_is_refused_with_the_pass_rate(fresh: Bench) ->
 
 
 def test_min_solved_is_a_bar(learned: Bench) -> None:
-    with pytest.raises(GateError, match=re.escape("needed > 0 and >= min_solved=1.0; ")) as caught:
+    with pytest.raises(GateError, match=re.escape("needed >= min_solved=1.0; ")) as caught:
         learned.make(
             "s",
             "sample",
@@ -83,6 +83,24 @@ def test_min_solved_is_a_bar(learned: Bench) -> None:
             min_solved=1.0,
         )
     assert "of 32 samples are correct" in str(caught.value)
+
+
+def test_a_set_with_nothing_right_is_published_where_the_recipe_says_so(fresh: Bench) -> None:
+    how = {"policy": Ref("model"), "problems": Ref("explore"), "n": 2, "max_tokens": 3}
+    metrics = fresh.make("s", "sample", **how, min_solved=0.0).manifest["metrics"]
+    assert (metrics["pass_rate"], metrics["solved_problems"]) == (0.0, 0)
+
+
+def test_questions_alone_can_be_sampled_on(fresh: Bench) -> None:
+    task = {"uses": "jsonl", "fields": {"answer": None}}
+    nothing = fresh.problems("nothing", [problem("a", gold=None), problem("b", gold=None)], task)
+    artifact = fresh.make("s", "sample", policy=Ref("model"), problems=nothing, n=2, max_tokens=3)
+    assert [row["verdict"] for row in rows_of(artifact)] == ["unverifiable"] * 4
+    metrics = artifact.manifest["metrics"]
+    assert metrics["unverifiable_share"] == 1.0 and not metrics.keys() & {"pass_rate", "solved_problems"}
+    some = fresh.problems("some", [problem("a", gold=None), problem("b")])
+    with pytest.raises(GateError, match="sample: 1 of 2 problems cannot be verified"):
+        fresh.make("t", "sample", policy=Ref("model"), problems=some, n=2, max_tokens=3)
 
 
 def test_without_gold_no_problem_can_be_verified(fresh: Bench) -> None:
