@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
 from data_gen.models.generation import with_mended_generation
-from data_gen.models.rope import settle_rope
+from data_gen.models.settle import settle
 from data_gen.templates.published import published_template
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def load_whole(auto: Any, weights: Path, *, lm_head: bool = True, **kwargs: Any)
         raise ValueError(
             f"{len(missing)} tensors of the model are missing from its files; the first is {min(missing)!r}"
         )
-    return with_mended_generation(settle_rope(model))
+    return with_mended_generation(settle(model))
 
 
 def load_causal(weights: Path, *, lm_head: bool = True, **kwargs: Any) -> Any:
@@ -86,7 +86,7 @@ def load_causal(weights: Path, *, lm_head: bool = True, **kwargs: Any) -> Any:
         from peft import AutoPeftModelForCausalLM
 
         merged = AutoPeftModelForCausalLM.from_pretrained(weights, local_files_only=True, **kwargs).merge_and_unload()
-        return with_mended_generation(settle_rope(merged.requires_grad_(True)))
+        return with_mended_generation(settle(merged.requires_grad_(True)))
     from transformers import AutoModelForCausalLM
 
     if lm_head:

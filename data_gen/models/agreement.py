@@ -16,7 +16,7 @@ from torch import Tensor
 from data_gen.checkpoints import quiet
 from data_gen.errors import UserError
 from data_gen.models.context import context_length
-from data_gen.models.rope import settle_rope
+from data_gen.models.settle import settle
 from data_gen.models.twin import twin
 
 LENGTHS = (30, 35, 18)
@@ -27,34 +27,45 @@ SLACK = 2e-3
 """Largest difference of a log-probability, in nats, that counts as rounding. A wrong mask costs 0.1 or more."""
 
 _verdicts: dict[tuple[Any, ...], str | None] = {}
+_untried: dict[tuple[Any, ...], str] = {}
+"""Families of which no twin can be made, and why: no check asks again."""
 
 
 def kept_verdict(name: str, kind: Any, config: Any, compare: Callable[[Any], float]) -> str | None:
     """What is wrong with `kind(config)` by this check, in words; None if `compare`, which gets its twin and returns the
     largest difference of a log-probability, finds nothing."""
-    key = (name, kind, config._attn_implementation, config.to_json_string(use_diff=False))
-    if key not in _verdicts:
-        _verdicts[key] = _verdict(kind, config, compare)
-    return _verdicts[key]
-
-
-def _verdict(kind: Any, config: Any, compare: Callable[[Any], float]) -> str | None:
-    try:
+    family = (kind, config._attn_implementation, config.to_json_string(use_diff=False))
+    if (name, family) not in _verdicts:
         with quiet(), torch.random.fork_rng(devices=[]), torch.autocast("cpu", enabled=False):
-            model = twin(kind, config)
-            stock = [plain_logprobs(model, ids) for ids in probes(model)[:2]]
-            settle_rope(model)
-            settled = [plain_logprobs(model, ids) for ids in probes(model)[:2]]
-            difference = max(
-                largest([a - b for a, b in zip(stock, settled, strict=True)]),  # rows past every limit
-                compare(model),
-            )
+            _verdicts[name, family] = _verdict(family, config, compare)
+    return _verdicts[name, family]
+
+
+def _verdict(family: tuple[Any, ...], config: Any, compare: Callable[[Any], float]) -> str | None:
+    if family in _untried:
+        return _untried[family]
+    try:
+        model = twin(family[0], config)
+    except Exception as error:
+        _untried[family] = f"no small model of its kind can be made to try it on ({_first_line(error)})"
+        return _untried[family]
+    try:
+        stock = [plain_logprobs(model, ids) for ids in probes(model)[:2]]
+        settle(model)
+        settled = [plain_logprobs(model, ids) for ids in probes(model)[:2]]
+        difference = max(
+            largest([a - b for a, b in zip(stock, settled, strict=True)]),  # rows past every limit
+            compare(model),
+        )
     except UserError as error:
         return f"it cannot be run so ({error})"
     except Exception as error:  # each family fails in its own way
-        first = next(iter(str(error).splitlines()), "")
-        return f"it cannot be run so ({type(error).__name__}: {first[:160]})"
+        return f"it cannot be run so ({_first_line(error)})"
     return None if difference <= SLACK else f"log-probabilities differ by up to {difference:.2g} nats"
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')[:160]}"
 
 
 def probes(model: Any) -> list[tuple[int, ...]]:

@@ -22,7 +22,7 @@ rotary embedding was trained for, and of the whole sequence."""
 VOCAB, WIDTH, HEAD, EXPERTS, LAYERS = 64, 64, 16, 4, 4
 SMALL = 3_000_000
 """A twin of at most this many weights keeps the model's own widths."""
-LARGEST = 300_000_000
+LARGEST = 100_000_000
 """A family whose widths cannot be shrunk keeps its own up to this many weights."""
 
 SHARED = "num_kv_shared_layers"
@@ -44,7 +44,10 @@ def twin(kind: Any, config: Any) -> Any:
     if _weights(kind, kept) <= SMALL:
         return _built(kind, kept)
     try:
-        small = _built(kind, _narrowed(kept))
+        narrow = _narrowed(kept)
+        if _weights(kind, narrow) > LARGEST:
+            raise ValueError("its widths cannot be shrunk")
+        small = _built(kind, narrow)
         _try(small)
         return small
     except Exception:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from data_gen.checkpoints import unwrapped
-from data_gen.models.rope import settle_rope
+from data_gen.models.settle import settle
 from reasoning_train.packing.attention import masks
 from reasoning_train.packing.batch import Batch
 from reasoning_train.packing.plan import Packing
@@ -48,7 +48,7 @@ class Objective(nn.Module):
         check: bool = True,
     ) -> None:
         super().__init__()
-        settle_rope(model)
+        settle(model)
         self.model, self.head, self.losses, self.bf16 = model, head, _named(losses), bf16
         self.needs = functools.reduce(operator.or_, (loss.needs for loss in losses), needs)
         self.forest: ForestAttention | None = None

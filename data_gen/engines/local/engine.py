@@ -24,7 +24,7 @@ from data_gen.engines.local.slot_cache import column_bytes, layer_shapes, round_
 from data_gen.engines.local.stop import StopTable
 from data_gen.engines.pump import Pump
 from data_gen.models.context import context_length
-from data_gen.models.rope import settle_rope
+from data_gen.models.settle import settle
 
 DETERMINISTIC_ROWS = 8
 """Rows of a forward are padded to a multiple of this. Smaller matrix products use other kernels, and elementwise
@@ -65,7 +65,7 @@ class TransformersEngine:
         head: Head | None = None,
         check: bool = True,
     ) -> None:
-        settle_rope(model)
+        settle(model)
         if check:
             check_engine(model)
         row_block = DETERMINISTIC_ROWS if deterministic else 1

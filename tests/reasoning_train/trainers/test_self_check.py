@@ -87,7 +87,7 @@ def read(net: Any) -> list[float]:
         (t.NemotronConfig(**SHAPE), "tree"),  # its layers drop the forest: under a mask
         (t.GptOssConfig(**WINDOWED, head_dim=8, num_local_experts=4), "tree"),  # sinks: under a mask
         (t.MistralConfig(**WINDOWED), "tree"),
-        (NEO, "sequence"),  # its window counts columns
+        (NEO, "tree"),  # under a mask
         (BART, "none"),  # its decoder ignores positions
     ],
 )

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import torch
 import transformers as t
+from hypothesis import given
+from hypothesis import strategies as st
 
 from data_gen.engines.base import Request, Sampling
 from data_gen.engines.local import self_check
@@ -15,6 +17,8 @@ from data_gen.engines.local.engine import TransformersEngine
 from data_gen.engines.local.prefixes import additive_mask, layer_masks
 from data_gen.errors import UserError
 from data_gen.models import windows
+from data_gen.models.local_layers import near
+from data_gen.models.settle import settle
 
 WINDOW = 8
 SHAPE: dict[str, Any] = {
@@ -36,6 +40,16 @@ CONFIGS: dict[str, Any] = {
     "phi3": t.Phi3Config(**SHAPE, sliding_window=WINDOW),
     "starcoder2": t.Starcoder2Config(**SHAPE, sliding_window=WINDOW),
     "gemma2": t.Gemma2Config(**SHAPE, head_dim=8, sliding_window=WINDOW, query_pre_attn_scalar=8),
+    "gpt_neo": t.GPTNeoConfig(
+        vocab_size=40,
+        hidden_size=32,
+        num_layers=2,
+        num_heads=4,
+        attention_types=[[["global", "local"], 1]],
+        window_size=WINDOW,
+        max_position_embeddings=128,
+        initializer_range=0.3,
+    ),
     "qwen2": t.Qwen2Config(**SHAPE, use_sliding_window=True, sliding_window=WINDOW, max_window_layers=1),
 }
 
@@ -69,6 +83,25 @@ def test_samples_and_scores_past_the_window_have_the_log_probs_of_a_plain_forwar
             want = plain(module, prompt + sample.token_ids)[len(prompt) - 1 :]
             torch.testing.assert_close(torch.tensor(sample.logprobs), want, atol=1e-4, rtol=0)
             torch.testing.assert_close(torch.tensor(score), want, atol=1e-4, rtol=0)
+
+
+def test_local_layers_of_gpt_neo_see_in_a_plain_forward_what_they_saw_before_they_were_settled() -> None:
+    ids = torch.arange(3, 33)[None]
+    stock, settled = model(CONFIGS["gpt_neo"]), settle(settle(model(CONFIGS["gpt_neo"])))
+    with torch.no_grad():
+        want = stock(input_ids=ids).logits
+        torch.testing.assert_close(settled(input_ids=ids).logits, want, atol=1e-4, rtol=0)
+        full = model(CONFIGS["gpt_neo"])
+        for layer in full.transformer.h:
+            layer.attn.attention.bias = torch.ones(1, 1, 128, 128, dtype=torch.bool).tril()
+        assert (full(input_ids=ids).logits - want).abs().max() > 0.1  # the window matters
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=20), st.integers(1, 8))
+def test_near_keeps_the_last_visible_columns(visible: list[bool], window: int) -> None:
+    kept = near(torch.tensor([visible]), window)[0].tolist()
+    places = [i for i, seen in enumerate(visible) if seen]
+    assert [i for i, seen in enumerate(kept) if seen] == places[-window:]
 
 
 def test_a_window_is_the_tokens_own_position_and_those_just_before_it() -> None:
