@@ -7,14 +7,14 @@ default of their own.
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from data_gen.errors import UserError
 from data_gen.extractors import EXTRACTORS, Extractor
 from data_gen.extractors.mark import AnswerMark
-from data_gen.marks import Marks
+from data_gen.marks import Marks, without_thoughts
 from data_gen.registry import Part
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class Example(_Part):
 class TaskFormat(Part):
     """The half that policy and verifier must share."""
 
+    version: ClassVar[int] = 2
+
     prompt: str = "{question}"
     """Template of the question. `{question}` is replaced, nothing else is."""
     examples: tuple[Example, ...] = ()
@@ -60,7 +62,8 @@ class TaskFormat(Part):
         return self.prompt.replace("{question}", question)
 
     def extract_answer(self, text: str) -> str | None:
-        """The final answer in a completion. None if no extractor of `extract` finds one."""
+        """The final answer in a completion, read outside its thoughts. None if no extractor of `extract` finds one."""
+        text = without_thoughts(text, self.marks.think)
         return next((found for way in self.extract if (found := way.find(text, self.answer_mark))), None)
 
 

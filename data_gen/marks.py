@@ -8,6 +8,7 @@ marks:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -105,3 +106,27 @@ def _line_kind(line: str, marks: Marks, answer_mark: str) -> Kind:
         if line.startswith(mark.prefix):
             return kind
     return Kind.ANSWER if answer_mark in line else Kind.STEP
+
+
+_USUAL = Mark(open="<think>", close="</think>")
+"""How thoughts are marked where a Format does not say."""
+
+
+def without_thoughts(text: str, think: Mark | None = None) -> str:
+    """The text outside its thoughts.
+
+    A prompt may have opened them, so that only their end is in the text; then everything before it is thought. Thoughts
+    that never end run to the end of the text.
+
+    >>> [without_thoughts(text) for text in ("<think>12?</think>It is 7.", "12?</think>It is 7.", "7<think>12?")]
+    ['It is 7.', 'It is 7.', '7']
+    """
+    mark = think if think is not None and think.close else _USUAL
+    kept, at, inside = list[str](), 0, False
+    for found in re.finditer(f"({re.escape(mark.open)})|{re.escape(mark.close)}", text):
+        if found[1] and not inside:
+            kept.append(text[at : found.start()])
+        elif not found[1]:
+            kept, at = kept if inside else [], found.end()
+        inside = found[1] is not None
+    return "".join(kept if inside else [*kept, text[at:]])

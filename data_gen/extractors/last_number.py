@@ -3,23 +3,92 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections import deque
+from decimal import Decimal, localcontext
+from fractions import Fraction
 from typing import ClassVar, Literal
 
 from data_gen.extractors import EXTRACTORS
 from data_gen.extractors.base import Extractor
 
-_NUMBER = re.compile(r"(?:(?<![\w).])[-\u2212])?\$?(?:\d[\d,]*(?:\.\d+)?|(?<![\w.])\.\d+)(?:/\d+)?")
+_RUN = r"\d+(?:,\d+)*(?:\.\d+)?"
+_NUM = rf"(?:{_RUN}|(?<![\w.])\.\d+)"
+_NUMBER = re.compile(
+    rf"(?P<sign>(?<![\w).\]}}])-)?(?:\$(?P<sign2>-)?)?(?:"
+    rf"(?:(?P<whole>\d+)\s*)?\\[dt]?frac\s*(?:\{{\s*(?P<top>-?{_NUM})\s*\}}\s*\{{\s*(?P<bottom>-?{_NUM})\s*\}}"
+    rf"|(?P<t>\d)\s*(?P<b>\d))"
+    rf"|(?P<mixed>\d+ +\d+/\d+)(?![\d/])"
+    rf"|(?P<clock>\d+(?::\d\d)+)(?!\d)"
+    rf"|(?P<power>{_NUM}(?:[eE][+-]?\d+|\s*(?:\\times|\\cdot|×|\*)\s*10\s*\^\s*(?:\{{-?\d+\}}|-?\d+)))(?!\w)"
+    rf"|(?P<num>{_NUM}(?:/{_NUM})?)"
+    r")(?:\s+(?P<magnitude>hundred|thousand|million|billion|trillion)\b)?",
+    re.I,
+)
+_MAGNITUDES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_MINUS = str.maketrans({"\u2212": "-", "\u2010": "-", "\u2011": "-", "\u2013": "-", "\u00a0": " ", "\u202f": " "})
+_VULGAR = re.compile(r"(\d?)([\u00bc-\u00be\u2150-\u215e])")
 
 
 @EXTRACTORS.register("last_number")
 class LastNumber(Extractor):
-    """`extract: last_number`: digits with separators, decimals, a fraction `a/b` and a sign. The hyphen of a range
-    (`3-5`) is not a sign. Put it last, since it finds an answer in any text with a number."""
+    r"""`extract: last_number`: digits with separators, decimals, fractions (`a/b`, `\frac{a}{b}`, `1 1/2`, a half as
+    one character), powers of ten, a sign, and words such as million, which are multiplied in. The hyphen of a range
+    (`3-5`) is not a sign; a time (`3:45`) is one answer. Put it last: it finds an answer in any text with a number."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     uses: Literal["last_number"] = "last_number"
 
     def find(self, text: str, answer_mark: str) -> str | None:
         """The number without its dollar sign."""
-        found = _NUMBER.findall(text)
-        return found[-1].replace("$", "").rstrip(",") if found else None
+        found = deque(_NUMBER.finditer(_plain(text)), maxlen=1)
+        return _written(found[0]) if found else None
+
+
+def _plain(text: str) -> str:
+    """ASCII digits, signs and fractions for their other forms in Unicode."""
+    if text.isascii():
+        return text
+    text = "".join(str(unicodedata.digit(c)) if c.isdecimal() and not c.isascii() else c for c in text)
+    return _VULGAR.sub(_spelt, text.translate(_MINUS))
+
+
+def _spelt(match: re.Match[str]) -> str:
+    before = f"{match[1]} " if match[1] else ""
+    return before + unicodedata.normalize("NFKC", match[2]).replace("\u2044", "/")
+
+
+def _written(found: re.Match[str]) -> str:
+    sign = "-" if (found["sign"] is None) != (found["sign2"] is None) else ""
+    top, bottom = found["top"] or found["t"], found["bottom"] or found["b"]
+    if top is not None:
+        number = f"{found['whole']} {top}/{bottom}" if found["whole"] else f"{top}/{bottom}"
+    else:
+        number = found["mixed"] or found["clock"] or found["power"] or _element(found["num"])
+    if found["magnitude"] and (value := _value(number)) is not None:
+        number = _decimal(value * _MAGNITUDES[found["magnitude"].lower()])
+    return sign + number
+
+
+def _element(run: str) -> str:
+    """A number with its separators; the last element of a list without spaces (`2,3`)."""
+    last = run.rpartition(",")[2]
+    return run if "," not in run or _GROUPED.fullmatch(run) or len(re.split(r"\D", last)[0]) > 1 else last
+
+
+def _value(number: str) -> Fraction | None:
+    """The value of a decimal, a fraction or a mixed number. None for others, and for very long ones."""
+    if len(number) > 40:
+        return None
+    try:
+        return sum((Fraction(part) for part in number.replace(",", "").split()), Fraction(0))
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+def _decimal(value: Fraction) -> str:
+    """Digits where they end, else a fraction."""
+    with localcontext(prec=60):
+        digits = Decimal(value.numerator) / value.denominator
+    return f"{digits:f}" if Fraction(digits) == value else str(value)

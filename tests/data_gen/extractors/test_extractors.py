@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from data_gen.extractors import EXTRACTORS, Extractor
+from data_gen.extractors.boxed import Boxed
 from data_gen.extractors.code_block import CodeBlock
 from data_gen.extractors.json import Json
 from data_gen.extractors.last_number import LastNumber
@@ -17,6 +19,7 @@ from data_gen.extractors.mark import AnswerMark
 from data_gen.extractors.regex import Regex
 from data_gen.extractors.whole import Whole
 from data_gen.format import Format, TaskFormat
+from data_gen.marks import Mark, Marks
 
 CODE = "Try:\n```\nx\n```\nthen\n```Python\n  def f():\n    return 1\n```\ndone"
 
@@ -41,7 +44,28 @@ CODE = "Try:\n```\nx\n```\nthen\n```Python\n  def f():\n    return 1\n```\ndone"
         (CodeBlock(), "```\nnever closed", None),
         (Whole(), " a\nb ", "a\nb"),
         (Whole(), " \n", None),
-        (LastNumber(), "we get x = −5", "−5"),
+        (LastNumber(), "we get x = −5", "-5"),
+        (LastNumber(), "It takes 3–5 hours", "5"),
+        (LastNumber(), "10 - 3", "3"),
+        (LastNumber(), "-$1,000.50", "-1,000.50"),
+        (LastNumber(), "so it is -\\frac{3}{4}", "-3/4"),
+        (LastNumber(), "so it is \\dfrac34", "3/4"),
+        (LastNumber(), "3\\frac{1}{2} cups", "3 1/2"),
+        (LastNumber(), "it is 1 1/2", "1 1/2"),
+        (LastNumber(), "about 1½ or ½", "1/2"),
+        (LastNumber(), "1½", "1 1/2"),
+        (LastNumber(), "in all 1.5 million", "1500000"),
+        (LastNumber(), "1.2345 thousand", "1234.5"),
+        (LastNumber(), "1/3 million", "1000000/3"),
+        (LastNumber(), "a = 2,3", "3"),
+        (LastNumber(), "1,234,567", "1,234,567"),
+        (LastNumber(), "at 3:45", "3:45"),
+        (LastNumber(), "3 \\times 10^{-5}", "3 \\times 10^{-5}"),
+        (LastNumber(), "２３", "23"),
+        (LastNumber(), "none", None),
+        (Boxed(), "\\boxed{1} or \\fbox {\\{1, 2\\}}", "\\{1, 2\\}"),
+        (Boxed(), "\\boxed{\\left\\{ x \\right.}", "\\left\\{ x \\right."),
+        (Boxed(), "\\boxed{1} \\boxed{2", None),
         (LastNumber(), "It is 3-5", "5"),
         (LastNumber(), "it is .5", ".5"),
         (LastNumber(), "v1.5 of 2 -3", "-3"),
@@ -76,3 +100,50 @@ def test_the_names() -> None:
 def test_any_json_behind_any_words_is_found_again(value: object) -> None:
     whole = {"answer": value}
     assert json.loads(Json().find(f"The state is {json.dumps(whole)}.", "") or "") == whole
+
+
+@given(
+    st.fractions(min_value=-(10**6), max_value=10**6, max_denominator=10**4),
+    st.sampled_from(["{}", "so {}.", "$x = {}$"]),
+)
+def test_the_last_number_is_found_however_it_is_written(value: Fraction, around: str) -> None:
+    top, bottom = value.numerator, value.denominator
+    sign = "-" if top < 0 else ""
+    for written in (
+        f"{top}/{bottom}",
+        f"{sign}\\frac{{{abs(top)}}}{{{bottom}}}",
+        f"{sign}{abs(top):,}",
+        f"−{abs(top)}",
+    ):
+        found = LastNumber().find(f"1 or 2: {around.format(written)}", "")
+        wanted = (
+            Fraction(-abs(top)) if "−" in written else value if "frac" in written or "/" in written else Fraction(top)
+        )
+        assert found is not None and Fraction(found.replace(",", "")) == wanted, written
+
+
+TWO = ("mark", "boxed", "last_number")
+THOUGHTS = [
+    ("<think>\nTry Answer: 12\nNo.\n</think>\nThe result is 7.", "7"),
+    ("<think>\\boxed{12}? No.</think>\nThe result is 7", "7"),
+    ("Answer: 12?\nNo.</think>Answer: 7", "7"),  # the prompt opened the thoughts
+    ("Answer: 7\n<think>or Answer: 12", "7"),  # thoughts that never end
+    ("<think>Answer: 12", None),
+    ("Answer: 12</think>", None),
+    ("Answer: 7", "7"),
+]
+
+
+@pytest.mark.parametrize("mark", [None, ("<think>", "</think>"), ("[mull]", "[done]")])
+@pytest.mark.parametrize(("text", "found"), THOUGHTS)
+def test_no_answer_is_read_from_thoughts(mark: tuple[str, str] | None, text: str, found: str | None) -> None:
+    marks = Marks() if mark is None else Marks(think=Mark(open=mark[0], close=mark[1]))
+    if mark is not None:
+        text = text.replace("<think>", mark[0]).replace("</think>", mark[1])
+    assert TaskFormat(extract=TWO, marks=marks).extract_answer(text) == found
+
+
+@pytest.mark.parametrize("piece", ["<think>", "</think>", "1 ", "1,", "\\boxed{", "\\frac{", "1/", "-", "$"])
+def test_long_completions_are_read_in_time_that_grows_with_their_length(piece: str) -> None:
+    """A million characters would take hours if each piece looked at all others."""
+    assert (TaskFormat(extract=TWO).extract_answer(piece * (10**6 // len(piece))) or "")[:1] in "1"
