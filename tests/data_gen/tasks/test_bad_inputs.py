@@ -355,9 +355,7 @@ def damaged(content: bytes, at: int) -> bytes:
 def test_a_damaged_parquet_file_is_refused_with_its_name(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     path = parquet(tmp_path, {"question": [f"How many are {i}?" for i in range(50)], "answer": ["5"] * 50})
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(
-        UserError, match=r"a\.parquet, row 0: (not a Parquet file|its rows cannot be read to the end)"
-    ):
+    with pytest.raises(UserError, match=r"a\.parquet, row 0: (not a Parquet file|its rows cannot be read to the end)"):
         list(task(path).problems("test"))
 
 
