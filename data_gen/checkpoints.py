@@ -177,9 +177,14 @@ def saved_end_ids(weights: Path) -> list[int]:
 
 
 def end_ids(generation: GenerationConfig) -> list[int]:
-    """Ids that end a generation, from a generation config."""
+    """Ids that end a generation, from a generation config. UserError for anything but numbers."""
     eos = generation.eos_token_id
-    return eos if isinstance(eos, list) else [] if eos is None else [eos]
+    found = list(eos) if isinstance(eos, (list, tuple)) else [] if eos is None else [eos]
+    if wrong := [one for one in found if isinstance(one, bool) or not isinstance(one, int) or one < 0]:
+        raise UserError(
+            f"generation_config.json: eos_token_id holds {wrong[0]!r}; expected ids of tokens, such as 2 or [2, 7]."
+        )
+    return found
 
 
 def base_of_adapter(weights: Path) -> Path:

@@ -66,8 +66,12 @@ def chat_frame(fmt: Format, tokenizer: Any, control: Iterable[str]) -> Frame:
         for role, text in (("user", fmt.task.asked(example.question)), ("assistant", example.solution))
     ]
     asked, padded = ("user", QUESTION), ("user", PADDING + QUESTION + PADDING)
-    turns = ((*system, *shown, asked), (*system, asked), (*system, padded))
-    whole, bare, wide = render(own_template(fmt, tokenizer), tokenizer, *(Chat(each, True) for each in turns))
+    turns = ((*system, *shown, asked), (*system, asked), (*system, padded), (*system, asked))
+    whole, bare, wide, again = render(own_template(fmt, tokenizer), tokenizer, *(Chat(each, True) for each in turns))
+    if bare != again:
+        raise UserError(
+            f"The chat template of the tokenizer does not write the same prompt twice. {MEND} {_shown(bare)}"
+        )
     _check_contents(whole, (*system, *shown))
     before, after = _around(whole, QUESTION)
     begun, _ = _around(bare, QUESTION)

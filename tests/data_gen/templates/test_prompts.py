@@ -156,6 +156,7 @@ HOSTILE = {
     "{{ 'a' * 99999999999 }}": "MemoryError",
     "{{ messages[0].content * 300000 }}": "writes [0-9]+ characters",
     "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}": "runs for more than 2 s",
+    CHATML + "{{ range(99999) | random if add_generation_prompt }}": "does not write the same prompt twice",
     "": "changes or drops what the assistant says",
     "{% for m in messages %}{{ m.content | upper }}{% endfor %}": "changes or drops what the assistant says",
     "{% for m in messages %}{{ m.content if m.role == 'assistant' }}{% endfor %}": "drops or repeats the question",

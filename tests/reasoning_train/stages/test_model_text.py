@@ -104,6 +104,7 @@ def test_a_published_policy_stops_and_asks_alike_in_other_programs(bench: Bench,
 TOLD = {
     "vocabulary": (byte_level, {"rows": 300}, {}, r"vocabulary of 300 is smaller than its tokenizer's: .* is token"),
     "end": (byte_level, {"eos_token_id": [0, 999]}, {}, r"end tokens \[999\] lie beyond the model's vocabulary of"),
+    "odd end": (byte_level, {"eos_token_id": [0, -1]}, {}, r"eos_token_id holds -1; expected ids of tokens"),
     "no template": (llama2, {}, {"template": "chat"}, "brings no chat template"),
     "raises": (lambda: byte_level(template="{{ raise_exception('no') }}"), {}, {}, "refuses a chat of user turns"),
     "system": (lambda: samples()["gemma"].tokenizer, {}, {"system": "Be brief."}, "System role not supported"),
