@@ -156,7 +156,7 @@ class OpenAIConfig(_EngineConfig):
         if (self.base_url is None) == (self.serve is None):
             raise ValueError("give exactly one of base_url (a server that runs) and serve (one to start)")
         if self.serve and (self.server or self.api_key_env or self.model):
-            raise ValueError("server, model and api_key_env are about a server that runs; serve knows its own")
+            raise ValueError("server, model and api_key_env belong to a running server; serve sets its own")
         return self
 
     @property

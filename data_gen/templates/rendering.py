@@ -53,7 +53,7 @@ def _rendered(template: str, special: tuple[tuple[str, str], ...], chats: tuple[
     return tuple(reply["texts"])
 
 
-MEND = "Mend the template (chat_template.jinja or tokenizer_config.json), or say `format: {template: plain}`."
+MEND = "Correct the template (chat_template.jinja or tokenizer_config.json), or use `format: {template: plain}`."
 
 
 def _said(chats: tuple[Chat, ...]) -> str:

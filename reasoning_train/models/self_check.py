@@ -28,7 +28,7 @@ def check_family(config: Any) -> list[str]:
         )
     if problem := kept_verdict("saving", kind, config, _saved):
         raise UserError(
-            f"A {config.model_type!r} model with this config would not survive saving: {problem}. Mend its "
+            f"A {config.model_type!r} model with this config would not survive saving: {problem}. Correct its "
             "config.json, or choose another model."
         )
     lines = [

@@ -66,7 +66,7 @@ def _check_vocabulary(codec: StepCodec, rows: int) -> None:
     text, beyond = max(words.values(), default=-1), {i for i in codec.end_ids if i >= rows}
     if beyond:
         raise UserError(
-            f"The end tokens {sorted(beyond)} lie beyond the model's vocabulary of {rows}, so nothing could end. Mend "
+            f"The end tokens {sorted(beyond)} lie beyond the model's vocabulary of {rows}, so nothing could end. Set "
             "`eos_token_id` in generation_config.json or config.json, or take the tokenizer that belongs to the model."
         )
     added = {i: token for i, token in tokenizer.added_tokens_decoder.items() if not token.special}

@@ -104,7 +104,7 @@ def _ids(found: Any) -> tuple[int, ...] | None:
     if found is None:
         return None
     if not isinstance(found, list) or any(_whole(token) is None for token in found):
-        raise Malformed("token_ids are no list of numbers")
+        raise Malformed("token_ids is not a list of numbers")
     return tuple(found)
 
 

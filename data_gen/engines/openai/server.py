@@ -86,8 +86,8 @@ class ModelServer:
                 return
             if self._restarts == 0:
                 raise UserError(
-                    "The server died again and is not started a third time. Finished problems are kept: mend what its "
-                    f"last lines say and run the same command to go on.\n{self.last_lines()}"
+                    "The server died again and is not started a third time. Finished problems are kept: fix "
+                    f"what its last lines report and run the same command to go on.\n{self.last_lines()}"
                 )
             self._restarts -= 1
             self._given_up.clear()
@@ -120,7 +120,7 @@ class ModelServer:
                 self.url = f"http://127.0.0.1:{port}/v1"
                 return
         raise UserError(
-            f"No port of {PORTS.start} to {PORTS.stop} could be had in {PORT_TRIES} tries.\n{self.last_lines()}"
+            f"No port of {PORTS.start} to {PORTS.stop} was free in {PORT_TRIES} tries.\n{self.last_lines()}"
         )
 
     def _spawn(self, port: int) -> None:

@@ -40,8 +40,8 @@ def test_defaults_follow_the_kind_of_server() -> None:
     [
         ({}, "give exactly one of base_url .* and serve"),
         ({"base_url": URL, "serve": {"command": "vllm"}}, "give exactly one of base_url .* and serve"),
-        ({"serve": {"command": "vllm"}, "model": "m"}, "are about a server that runs"),
-        ({"serve": {"command": "vllm"}, "api_key_env": "KEY"}, "are about a server that runs"),
+        ({"serve": {"command": "vllm"}, "model": "m"}, "belong to a running server"),
+        ({"serve": {"command": "vllm"}, "api_key_env": "KEY"}, "belong to a running server"),
         ({"base_url": "127.0.0.1:8000/v1"}, "base_url must look like http://127.0.0.1:8000/v1"),
         ({"base_url": "https://me:secret@host/v1"}, "must hold no user, password or query"),
         ({"base_url": "https://host/v1?key=secret"}, "must hold no user, password or query"),
