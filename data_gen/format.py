@@ -38,7 +38,8 @@ class StepCodec:
         self.end_id, self.end_ids = ends.own, ends.all
         self.prompts = Prompts(fmt, tokenizer, ends)
         task = fmt.task
-        self._segmenter = Segmenter(self.decode, task.step_delimiter, task.answer_mark.strip(), task.marks)
+        opened = task.marks.opened_by(self.prompts.frame.after.text)
+        self._segmenter = Segmenter(self.decode, task.step_delimiter, task.answer_mark.strip(), task.marks, opened)
         self._check_marks()
 
     def _check_marks(self) -> None:
@@ -137,7 +138,8 @@ class StepCodec:
                 yield segment if whole else replace(segment, token_ids=own, text=self.text_behind(before, own))
 
     def complete(self, token_ids: Sequence[int]) -> bool:
-        """Whether a step of the policy ends with these ids. They begin where a step begins."""
+        """Whether a step of the policy ends with these ids. They begin where a step begins; if spans are marked, where
+        the completion begins."""
         return token_ids[-1] in self.end_ids or self._segmenter.complete(token_ids)
 
     def is_answer(self, text: str) -> bool:

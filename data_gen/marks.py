@@ -59,36 +59,47 @@ class Marks(_Config):
         found = [(Kind(name), mark) for name, mark in self if mark is not None and mark.open]
         return sorted(found, key=lambda entry: -len(entry[1].open))
 
+    def opened_by(self, prompt: str) -> tuple[Kind, Mark] | None:
+        """The span that a prompt opens and leaves open, as templates of reasoning models write `<think>` themselves."""
+        spans = ((prompt.rfind(mark.open), kind, mark) for kind, mark in self.spans() if mark.close)
+        left = [(at, kind, mark) for at, kind, mark in spans if at >= 0 and prompt.rfind(mark.close) < at]
+        return max(left, key=lambda entry: entry[0])[1:] if left else None
+
     def prefixes(self) -> list[tuple[Kind, Mark]]:
         """Marks with a `prefix`, longest first."""
         found = [(Kind(name), mark) for name, mark in self if mark is not None and mark.prefix]
         return sorted(found, key=lambda entry: -len(entry[1].prefix))
 
 
-def read_spans(text: str, marks: Marks, delimiter: str, answer_mark: str) -> Iterator[tuple[Kind, int]]:
+def read_spans(
+    text: str, marks: Marks, delimiter: str, answer_mark: str, opened: tuple[Kind, Mark] | None = None
+) -> Iterator[tuple[Kind, int]]:
     """(kind, end) of every span of a text, in order and without gaps.
 
-    Blank lines belong to the span that follows. A span that is not closed runs to the end of the text.
+    Blank lines belong to the span that follows. A span that is not closed runs to the end of the text. `opened`: the
+    span in which the text begins.
 
     >>> marks = Marks(think=Mark(open="<t>", close="</t>"))
     >>> list(read_spans("<t>9?\\nno</t>1 + 1 = 2\\nAnswer: 2", marks, "\\n", "Answer:"))
     [(<Kind.THINK: 'think'>, 12), (<Kind.STEP: 'step'>, 22), (<Kind.ANSWER: 'answer'>, 31)]
     """
     at = 0
+    if opened is not None and text:
+        at = _close(text, 0, opened[1])
+        yield opened[0], at
     while at < len(text):
         begin = len(text) - len(text[at:].lstrip())
-        opened = next((entry for entry in marks.spans() if text.startswith(entry[1].open, begin)), None)
-        if opened is not None:
-            kind, at = opened[0], _close(text, begin, opened[1])
+        found = next((entry for entry in marks.spans() if text.startswith(entry[1].open, begin)), None)
+        if found is not None:
+            kind, at = found[0], _close(text, begin + len(found[1].open), found[1])
         else:
             at = _line_end(text, begin, marks, delimiter)
             kind = _line_kind(text[begin:at], marks, answer_mark)
         yield kind, at
 
 
-def _close(text: str, begin: int, mark: Mark) -> int:
-    """Where the span ends that begins with the `open` of its mark."""
-    inside = begin + len(mark.open)
+def _close(text: str, inside: int, mark: Mark) -> int:
+    """Where the span ends whose `open` ends at `inside`."""
     close = text.find(mark.close, inside)
     return len(text) if close < 0 else close + len(mark.close)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 
-from data_gen.marks import Marks, read_spans
+from data_gen.marks import Mark, Marks, read_spans
 from data_gen.records.segment import Kind
 
 Ids = Sequence[int]
@@ -20,16 +20,24 @@ AHEAD = "\0"
 class Segmenter:
     """`Segmenter(decode, delimiter="\\n", answer_mark="Answer:", marks=Marks()).pieces(ids)`."""
 
-    def __init__(self, decode: Callable[[Ids], str], delimiter: str, answer_mark: str, marks: Marks) -> None:
+    def __init__(
+        self,
+        decode: Callable[[Ids], str],
+        delimiter: str,
+        answer_mark: str,
+        marks: Marks,
+        opened: tuple[Kind, Mark] | None = None,
+    ) -> None:
         self._decode, self._delimiter, self._answer, self._marks = decode, delimiter, answer_mark, marks
+        self._opened = opened
 
     def pieces(self, ids: Ids) -> Iterator[tuple[Kind, tuple[int, ...]]]:
         """Kind and ids of every piece, in order. Together the pieces hold all ids."""
         return self._by_spans(ids) if self._marks else self._by_lines(ids)
 
     def complete(self, ids: Ids) -> bool:
-        """Whether whatever follows these ids belongs to another piece. The ids begin where a piece begins. After a
-        piece that the policy did not write, its step is still to come."""
+        """Whether whatever follows these ids belongs to another piece. The ids begin where a piece begins; if spans are
+        marked, where the completion begins. After a piece that the policy did not write, its step is still to come."""
         if not self._marks:
             return self._line_is_complete(ids)
         text = self._decode(ids)
@@ -41,7 +49,7 @@ class Segmenter:
         return self._answer in text
 
     def _read(self, text: str) -> Iterator[tuple[Kind, int]]:
-        return read_spans(text, self._marks, self._delimiter, self._answer)
+        return read_spans(text, self._marks, self._delimiter, self._answer, self._opened)
 
     def _by_spans(self, ids: Ids) -> Iterator[tuple[Kind, tuple[int, ...]]]:
         text, start, kind = self._decode(ids), 0, Kind.STEP

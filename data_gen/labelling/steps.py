@@ -67,8 +67,10 @@ class _View:
             return
         before, ids = self._before(above.id), (*above.open, *node.token_ids)
         pieces, left = self._pieces(ids, before), Ids()
-        if pieces and not node.terminal and not self.codec.complete((*before, *ids) if before else pieces[-1][0]):
-            left = pieces.pop()[0]
+        if pieces and not node.terminal:
+            marked = self.codec.format.task.marks
+            if not self.codec.complete((*before, *ids) if marked else pieces[-1][0]):
+                left = pieces.pop()[0]
         logprob = None if above.logprob is None or node.logprob is None else above.logprob + node.logprob
         steps = self._descend(above.id, pieces, 0 if node.source == "replayed" else node.draws)
         self.places[node.node] = _Place(steps[-1] if steps else above.id, left, logprob if left else 0.0)

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from data_gen.errors import UserError
 from data_gen.format import Example, Format, ModelFormat, StepCodec, TaskFormat
+from data_gen.marks import Mark, Marks
 from tests.data_gen.templates.samples import FORGETFUL, GLM, samples
 from tests.data_gen.tokenizers import CHATML, KINDS, byte_level, llama2
 from tests.data_gen.typed import typed
@@ -226,3 +227,31 @@ def test_a_control_token_that_a_tokenizer_can_only_read_as_one_is_told() -> None
 def test_bos_of_a_template_is_not_doubled() -> None:
     made = codec(llama2(template=samples()["llama2"].tokenizer.chat_template))
     assert made.prompt_ids("2?").count(1) == 1
+
+
+@pytest.mark.parametrize("name", ["thinking", "chatml"])
+def test_thoughts_that_the_prompt_opens_are_thoughts(name: str) -> None:
+    """DeepSeek-R1's template writes `<think>` itself, so a completion begins inside the thoughts."""
+    task = TaskFormat(marks=Marks(think=Mark(open="<think>", close="</think>")))
+    made = StepCodec(Format(task=task, model=ModelFormat(template="chat")), samples()[name].tokenizer)
+
+    def ids(text: str) -> list[int]:
+        return list(made.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    thought, said = "Is it 8?\nAnswer: 8</think>", "\n7 is right\nAnswer: 7"
+    begun = "<think>" if name == "chatml" else ""
+    whole = ids(begun + thought + said)
+    assert [s.kind for s in made.split([*whole, made.end_id])] == ["think", "step", "answer", "end"]
+    assert made.answer([*whole, made.end_id]) == "7"
+    assert "".join(s.text for s in made.split(whole)) == begun + thought + said
+    assert [s.kind for s in made.split(ids(begun + "Is it 8?\nAnswer: 8"))] == ["think"]
+    assert not made.complete(ids(begun + "Is it 8?\n"))
+    first = ids(begun + thought)
+    later = made.steps(whole[len(first) :], before=first)
+    assert [[s.kind for s in step] for step in later] == [["step"], ["answer"]]
+
+
+def test_the_thought_that_a_prompt_leaves_open_is_the_last_one() -> None:
+    marks = Marks(think=Mark(open="<t>", close="</t>"), plan=Mark(open="<p>", close="</p>"))
+    texts = {"": None, "<t>x</t>": None, "<p><t>": "think", "</t><t>\n": "think", "<t></t><p>": "plan"}
+    assert {text: (marks.opened_by(text) or [None])[0] for text in texts} == texts
