@@ -16,6 +16,7 @@ SHOWN = (
     "mean_margin",
     "right_share_of_steps",
     "informed_targets",
+    "warning",
 )
 """Names of the metrics, in display order."""
 

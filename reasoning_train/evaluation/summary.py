@@ -12,6 +12,7 @@ from data_gen.errors import UserError
 from data_gen.search.votes import Ballot
 from data_gen.search.votes.majority import Majority
 from data_gen.search.votes.subsets import elect_among
+from reasoning_train.evaluation.cut import CutCount
 from reasoning_train.evaluation.groups import group_of
 from reasoning_train.evaluation.intervals import Estimate, intervals, weighted_bounds
 from reasoning_train.evaluation.metrics import pass_at_k
@@ -106,6 +107,8 @@ class _Notes:
 
     by: Sequence[str]
     strategies: dict[str, str] = field(default_factory=dict)
+    cut: dict[str, CutCount] = field(default_factory=dict)
+    """Policy -> its samples, besides the completions of its strategy."""
     oracle: set[str] = field(default_factory=set)
     """Policies whose rows used gold."""
     groups: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -115,6 +118,8 @@ class _Notes:
         """Yields the rows unchanged and records their properties."""
         for row in rows:
             self.strategies.setdefault(row.policy, row.strategy)
+            if row.sampled_cut:
+                self.cut.setdefault(row.policy, CutCount()).add(row.sampled_cut)
             if row.oracle:
                 self.oracle.add(row.policy)
             if row.problem_id not in self.groups:
@@ -136,7 +141,8 @@ def summarise_rows(
     high]}}, "differences": {name: {...}}, "groups": {"subject": {"algebra": {"problems": n, "policies": ...}}}}`.
 
     A metric that some problems lack (gold that a side grader cannot read) is taken over those that have it under every
-    policy that has it at all; `partial` says how many they are.
+    policy that has it at all; `partial` says how many they are. `cut_samples`: share of each policy's samples that a
+    limit cut.
 
     Args:
         by: Tags, or `difficulty`, by which problems are also grouped.
@@ -155,6 +161,7 @@ def summarise_rows(
         "unverifiable": len(unverifiable),
         "base": base,
         "strategies": notes.strategies,
+        "cut_samples": {name: count.share for name, count in notes.cut.items()},
         "oracle": sorted(notes.oracle),
         "lower": sorted(lower),
         "shares": sorted(shares),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from data_gen.measures.base import COSTS
+from reasoning_train.evaluation.cut import cut_warning
 from reasoning_train.evaluation.intervals import Estimate
 from reasoning_train.evaluation.names import bounds_of
 
@@ -16,7 +17,7 @@ Table = dict[str, Any]
 def summary_table(summary: Mapping[str, Any]) -> Table:
     """One row per policy: strategy, metrics with intervals, paired difference, share cut and costs. An arrow marks
     measures for which lower is better. `(n=17)` follows a value that not every problem has. If any row was chosen on
-    dev, `tried` says out of how many candidates."""
+    dev, `tried` says out of how many candidates. The title warns of policies of which a limit cut more than 2 %."""
     measured: Mapping[str, Any] = next(iter(summary["policies"].values()), {})
     names, costs = _columns(measured), [m for m in COSTS if m in measured]
     rows, tried = [], summary.get("tried", {})
@@ -24,9 +25,12 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
         costly = [f"{metrics[m][0]:.1f}" for m in costs]
         cells = [*_cells(policy, names, summary), *costly, *([effort(tried.get(policy, {}))] if tried else [])]
         rows.append([_marked(policy, summary), summary["strategies"][policy], *cells])
+    shares = {name: metrics["cut"][0] for name, metrics in summary["policies"].items() if "cut" in metrics}
+    shares |= {f"the samples of {name}": share for name, share in summary.get("cut_samples", {}).items()}
+    warned = f". Warning: {said}" if (said := cut_warning(shares)) else ""
     dropped = f", {n} unverifiable left out" if (n := summary["unverifiable"]) else ""
     return {
-        "title": f"{summary['problems']} problems{dropped}, % with 95 % intervals, differences paired",
+        "title": f"{summary['problems']} problems{dropped}, % with 95 % intervals, differences paired{warned}",
         "columns": ["policy", "strategy", *_heads(names, summary), *costs, *(["tried"] if tried else [])],
         "rows": rows,
     }

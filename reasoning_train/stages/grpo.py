@@ -17,6 +17,7 @@ from data_gen.records.scales import Scale
 from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import ModelRef, ProblemsRef, VerifierRef
 from reasoning_train.api.stage import Context, Made, Sizes, at_most, gate, stage
+from reasoning_train.evaluation.cut import cut_warning
 from reasoning_train.process.memory.weights import WeightBytes
 from reasoning_train.process.ranks import rank, summed, world_size
 from reasoning_train.stages.fits import heads, unreadable
@@ -318,6 +319,10 @@ def _count(rewards: Rewards, rollouts: PolicyRollouts, ctx: Context) -> None:
     }
     for name, n in totals.items():
         ctx.count(name, n)
+    share = totals["samples.cut"] / max(1, totals["samples"])
+    ctx.metric("cut_share", share)
+    if warning := cut_warning({"the samples": share}):
+        ctx.metric("warning", warning)
     gate(
         totals["groups.mixed"] > 0 or rewards.verifier is not None,
         f"grpo: no group had both right and wrong solutions ({totals['groups.all_right']} all right, "

@@ -13,6 +13,7 @@ from data_gen.errors import excerpt
 from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import ModelRef, ProblemsRef
 from reasoning_train.api.stage import Context, Gate, Sizes, StageConfig, at_most, gate, stage
+from reasoning_train.evaluation.cut import cut_warning
 from reasoning_train.evaluation.verifiable import MOST_UNVERIFIABLE, MaxUnverifiable, check_verifiable
 from reasoning_train.store.inputs import count_rows, load_task, read_problems, read_solutions, with_solutions
 
@@ -143,6 +144,8 @@ def check(config: SampleConfig, ctx: Context, rows: Iterable[dict[str, Any]]) ->
     ctx.count("out", seen)
     gate(seen > 0, f"sample: no rows; {config.problems} is empty.")
     ctx.metric("cut_share", cut / seen)
+    if warning := cut_warning({"the samples": cut / seen}):
+        ctx.metric("warning", warning)
     verifiable = seen - unverifiable
     if verifiable:
         ctx.metric("pass_rate", right / verifiable)

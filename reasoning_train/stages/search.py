@@ -100,15 +100,20 @@ def cost(config: SearchConfig, sizes: Sizes) -> dict[str, Any]:
 def summarise(config: SearchConfig, ctx: Context, rows: Iterable[dict[str, Any]]) -> None:
     """Put a summary of the trees into the manifest; check the gates."""
     from data_gen.records.trees import read_trees
+    from reasoning_train.evaluation.cut import CutCount, cut_warning
     from reasoning_train.evaluation.trees import summarise_trees
 
-    summary, table = summarise_trees(read_trees(rows))
+    count = CutCount()
+    summary, table = summarise_trees(count.counting(read_trees(rows)))
+    if warning := cut_warning({"the ends": count.share}, "max_depth, max_length or max_tokens"):
+        table["title"] += f". Warning: {warning}"
     gate(
         summary["trees"] > 0,
         f"search: no trees; {config.problems} is empty or every question is longer than the context.",
     )
     ctx.count("out", summary["trees"])
     ctx.metric("trees", summary)
+    ctx.metric("cut_share", count.share)
     ctx.metric("table", table)
     solved = summary.get("solved")
     gate(

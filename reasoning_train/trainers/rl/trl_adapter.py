@@ -213,6 +213,7 @@ class Checkpoints(SealCheckpoints):
     ) -> None:
         super().__init__(history, progress)
         self.rewards, self.rollouts, self.last = rewards, rollouts, dict[str, float]()
+        self._counted = (0, 0)
 
     def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         """Write this process's counts into the checkpoint, so that a resumed run continues them."""
@@ -226,14 +227,22 @@ class Checkpoints(SealCheckpoints):
         counted = json.loads((checkpoint / f"counted-{rank()}.json").read_text(encoding="utf-8"))
         self.rewards.counts.update(counted["counts"])
         self.rollouts.generated = counted["generated"]
+        self._counted = (self.rewards.counts["samples"], self.rewards.counts["samples.cut"])
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         """Log reward, its spread, KL divergence and length together with the loss."""
         if logs and "loss" in logs:
             self.last = {ours: float(logs[name]) for name, ours in CURVES.items() if logs.get(name) is not None}
             optimiser = {name: float(logs[name]) for name in ("loss", "grad_norm", "learning_rate") if name in logs}
+            self.last |= self._cut_since()
             self.history(step=state.global_step, **optimiser, **self.last)
             self.progress(state.global_step, state.max_steps, **self.last)
+
+    def _cut_since(self) -> dict[str, float]:
+        """`cut`: the share of this process's samples since the last log that `max_tokens` cut."""
+        before, now = self._counted, (self.rewards.counts["samples"], self.rewards.counts["samples.cut"])
+        self._counted = now
+        return {"cut": (now[1] - before[1]) / (now[0] - before[0])} if now[0] > before[0] else {}
 
 
 def train(trainer: Any, checkpoints: Checkpoints) -> None:

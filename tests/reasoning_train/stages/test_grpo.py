@@ -64,9 +64,9 @@ def test_reward_grows(kitchen: Bench, loss: str) -> None:
     assert counts["samples"] == 40 * 32
     assert sum(counts.get(f"groups.{kind}", 0) for kind in kinds) == 40 * 4
     assert 40 * 32 < counts["tokens.generated"] <= 40 * 32 * 24
-    assert {"reward", "reward_std", "kl", "tokens_a_sample", "loss", "grad_norm", "learning_rate"} <= points(artifact)[
-        0
-    ].keys()
+    assert {"reward", "reward_std", "kl", "tokens_a_sample", "cut", "loss", "grad_norm", "learning_rate"} <= points(
+        artifact
+    )[0].keys()
     assert artifact.manifest["metrics"]["steps"] == 40
     assert artifact.manifest["metrics"]["last_reward"] == rewards[-1]
 

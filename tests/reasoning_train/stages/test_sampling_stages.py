@@ -48,6 +48,7 @@ def test_samples_are_graded_and_counted(learned: Bench) -> None:
     assert metrics["pass_rate"] == len(right) / 12 > 0
     assert metrics["solved_problems"] == len({row["problem_id"] for row in right})
     assert metrics["cut_share"] == sum(row["finish"] == "length" for row in rows) / 12
+    assert ("warning" in metrics) == (metrics["cut_share"] > 0.02)
     assert metrics["wrong_step_share_of_correct"] == sum(not row["steps_ok"] for row in right) / len(right)
     assert counts["out"] == 12
     assert counts["tokens.generated"] == sum(len(s["token_ids"]) for row in rows for s in row["segments"])
