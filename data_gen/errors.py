@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from data_gen.printable import printable
+
 _LONGEST = 200
 """Most characters of a quoted text."""
 
@@ -12,8 +14,12 @@ _LONGEST = 200
 class UserError(Exception):
     """A problem in the recipe, the data or the machine that the user can fix.
 
-    The message names the field, the value, what was expected and what to do. Commands print it without a traceback.
+    The message names the field, the value, what was expected and what to do. Commands print it without a traceback. It
+    may quote files and servers, so control characters are written out.
     """
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

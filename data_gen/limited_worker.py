@@ -87,7 +87,7 @@ class LimitedWorker:
     def _start(self) -> subprocess.Popen[str]:
         # A session of its own, since Ctrl-C at a terminal is for the parent to handle.
         process = subprocess.Popen(
-            [sys.executable, "-m", self._module],
+            [sys.executable, "-P", "-m", self._module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

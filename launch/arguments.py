@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data_gen.printable import printable
+
 if TYPE_CHECKING:
     from reasoning_train.api.plan import Plan
     from reasoning_train.store.store import Store
@@ -123,5 +125,5 @@ def print_table(columns: list[str], rows: list[list[str]], title: str | None = N
     if title:
         print(title)
     widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
-    for row in [columns, *rows]:
+    for row in [columns, *([printable(cell) for cell in row] for row in rows)]:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

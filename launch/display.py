@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
+from data_gen.printable import printable
+
 PLAIN_EVERY_S = 5.0
 """Minimum seconds between two plain progress lines of one stage."""
 
@@ -67,7 +69,7 @@ class Plain:
 
     def say(self, text: str) -> None:
         """Print a message."""
-        self._stream.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+        self._stream.write(f"{time.strftime('%H:%M:%S')} {printable(text)}\n")
         self._stream.flush()
 
     def start(self, node: str) -> None:
@@ -116,7 +118,7 @@ class Live(Plain):
 
     def say(self, text: str) -> None:
         """Print a message above the live lines."""
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(printable(text), markup=False, soft_wrap=True)
 
     def note(self, node: str, text: str) -> None:
         """Show a state on the stage's line."""
@@ -130,7 +132,7 @@ class Live(Plain):
         """Redraw the lines."""
         from rich.text import Text
 
-        self._live.update(Text("\n".join(meter.line() for meter in self._meters.values())))
+        self._live.update(Text("\n".join(printable(meter.line()) for meter in self._meters.values())))
 
 
 def open_display(stream: TextIO | None = None) -> Plain:

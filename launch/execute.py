@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data_gen.errors import UserError
+from data_gen.printable import printable
 from launch.display import clock, open_display
 from launch.forked import require_fork
 from launch.local import INTERRUPTED, LocalRunner
@@ -81,20 +82,23 @@ def _print_end(runner: LocalRunner, code: int, wall: float, folder: Path, report
 def _print_tables(plan: Plan, store: Store) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = FILE_WIDTH
     for name, table in tables(plan, store):
-        shown = Table(
-            *table["columns"], title=f"{name}: {table['title']}" if "title" in table else name, title_justify="left"
-        )
+        title = f"{name}: {table['title']}" if "title" in table else name
+        # As Text, since brackets in names (`tuned[beta=0.1]`) are no markup.
+        shown = Table(title=Text(printable(title)), title_justify="left")
+        for column in table["columns"]:
+            shown.add_column(Text(printable(column)))
         shown.columns[0].no_wrap = True  # keep names unwrapped
         for row in table["rows"]:
-            shown.add_row(*map(str, row))
+            shown.add_row(*(Text(printable(str(cell))) for cell in row))
         console.print(shown)
         for note in table.get("notes", ()):
-            console.print(note, markup=False, soft_wrap=True)
+            console.print(printable(note), markup=False, soft_wrap=True)
 
 
 def tables(plan: Plan, store: Store) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -88,7 +88,7 @@ class ForkServer:
         life, self._life = os.pipe()
         theirs = (commands, events, life)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "launch.fork_server", *map(str, theirs)],
+            [sys.executable, "-P", "-m", "launch.fork_server", *map(str, theirs)],
             pass_fds=theirs,
             stdin=subprocess.DEVNULL,
             env=_environment(),
@@ -105,8 +105,10 @@ class ForkServer:
 
 
 def _environment() -> dict[str, str]:
-    """One thread for libraries that start their own at import, no network, the caller's search path."""
+    """One thread for libraries that start their own at import, no network, the caller's search path without the current
+    folder: a `json.py` that lies there is not imported."""
     fixed = {
+        "PYTHONSAFEPATH": "1",
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "TOKENIZERS_PARALLELISM": "false",

@@ -28,9 +28,8 @@ def wants_torchrun(node: StageNode) -> bool:
 def run_torchrun(job: Job, report: Callable[[dict[str, Any]], None]) -> int:
     """Run a job in `job.nproc` processes and return its exit code. Their events are forwarded; their other output is
     printed."""
-    process = subprocess.Popen(
-        command(job), stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": str(job.threads)}
-    )
+    environment = {**os.environ, "OMP_NUM_THREADS": str(job.threads), "PYTHONSAFEPATH": "1"}  # the ranks' as well
+    process = subprocess.Popen(command(job), stdout=subprocess.PIPE, text=True, env=environment)
     stopped = False
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -52,7 +51,7 @@ def run_torchrun(job: Job, report: Callable[[dict[str, Any]], None]) -> int:
 
 def command(job: Job) -> list[str]:
     """torchrun's command line for one node and a port chosen by the system."""
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(job.nproc)]
+    run = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(job.nproc)]
     return [*run, "-m", "reasoning_train.stage", job.plan, job.node, "--store", job.store]
 
 

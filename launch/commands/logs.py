@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from data_gen.printable import printable
 from launch.arguments import Subparsers, add_store, command, open_store
 
 MORE = """\
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     for path in files:
         text = path.read_text(encoding="utf-8", errors="replace")
-        lines = text.splitlines()[-arguments.lines :]
+        lines = printable(text.replace("\r\n", "\n").replace("\r", "\n")).splitlines()[-arguments.lines :]
         print("\n".join([f"==> {path} <==", *lines] if len(files) > 1 else lines))
     return 0
 

@@ -3,10 +3,11 @@ recipes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from data_gen.errors import nearest
 from reasoning_train.recipe.errors import Problems, RecipeError
@@ -77,7 +78,7 @@ class Cluster(_Part):
     """Folder on the node for temporary files. Variables such as `$SLURM_JOB_ID` are expanded on the node."""
     offline: bool = True
     """Whether jobs run the Hub's libraries in offline mode."""
-    env: dict[str, str] = {}
+    env: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], str] = {}
     sbatch: tuple[str, ...] = ()
     """More options of `sbatch`, e.g. `--reservation=NAME`."""
     srun: tuple[str, ...] = ()
@@ -87,15 +88,37 @@ class Cluster(_Part):
     @classmethod
     def _options(cls, options: tuple[str, ...]) -> tuple[str, ...]:
         for option in options:
-            if not option.startswith("--") or "\n" in option:
+            if not option.startswith("--"):
                 raise ValueError(f"expected options such as `--reservation=NAME`, got {option!r}")
         return options
+
+    @field_validator("*")
+    @classmethod
+    def _one_line(cls, value: Any, info: ValidationInfo) -> Any:
+        """What becomes part of a line of a script must not begin another one. Lines of `setup` are shell anyway."""
+        if info.field_name not in ("description", "setup"):
+            for text in _texts(value):
+                if not text.isprintable():
+                    raise ValueError(f"expected one line without control characters, got {text!r}")
+        return value
 
     @model_validator(mode="after")
     def _one_python(self) -> Cluster:
         if self.venv and self.container:
             raise ValueError("give `venv` or `container`, not both")
         return self
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in a field's value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Container):
+        yield from (value.image, *value.mounts)
+    elif isinstance(value, dict):
+        yield from (*value, *value.values())
+    elif isinstance(value, tuple):
+        yield from value
 
 
 def load_cluster(path: Path) -> Cluster:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from data_gen.errors import UserError
 from launch.slurm.jobs import SlurmJob, ranges
 from launch.slurm.profile import Cluster
 from launch.slurm.request import JobRequest
@@ -24,6 +25,12 @@ def render(job: SlurmJob, plan: Plan, cluster: Cluster, store: Path, run: Path) 
     """The text of a job's script. `run`: the folder of the run, which has `recipe.yaml`."""
     import jinja2
 
+    for path in (Path.cwd(), store, run):
+        if not str(path).isprintable() or '"' in str(path):
+            raise UserError(
+                f"{str(path)!r}: the options of a job cannot hold this path. Use a folder without quotation marks and "
+                "control characters."
+            )
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(
         loader=loader,
@@ -122,7 +129,7 @@ def _setup(cluster: Cluster, threads: int, request: JobRequest) -> Iterator[str]
         if value := os.environ.get(name):
             yield f"export {name}={shlex.quote(value)}"
     yield (
-        f"export OMP_NUM_THREADS={threads} TOKENIZERS_PARALLELISM=false PYTHONUNBUFFERED=1 "
+        f"export OMP_NUM_THREADS={threads} TOKENIZERS_PARALLELISM=false PYTHONUNBUFFERED=1 PYTHONSAFEPATH=1 "
         f"SRUN_CPUS_PER_TASK={request.cpus}"
     )
     for name, value in cluster.env.items():

@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
-"""Names of stages, rounds and tasks: letters, digits, `_` and `-`. A dot separates the parts of a reference, so names
-have none."""
+NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,79}$"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+"""Names of recipes, stages, rounds, grids and tasks: at most 80 letters, digits, `_` and `-`. A dot separates the parts
+of a reference, so names have none. Names become folders, files, jobs and lines of scripts."""
 
 
 Clock = Annotated[str, StringConstraints(pattern=r"^([0-9]+-)?[0-9]+:[0-5][0-9]:[0-5][0-9]$")]
@@ -142,7 +143,7 @@ class Rounds(_Part):
 class Recipe(_Part):
     """One recipe after includes and `--set`."""
 
-    name: str = Field(min_length=1)
+    name: Name
     description: str | None = None
     paper: str | None = None
     seed: int | None = Field(None, ge=0)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from data_gen.errors import nearest
 from reasoning_train.api.refs import Ref
 from reasoning_train.recipe.errors import Problems, sentence
+from reasoning_train.recipe.schema import NAME_PATTERN
 from reasoning_train.recipe.yaml_core import join
 
 M = TypeVar("M", bound=BaseModel)
@@ -49,8 +50,9 @@ def _note(model: type[BaseModel], data: Any, problem: Any, path: str, problems: 
         problems.add(place, f"{here[-1]!r}{owner} is missing; give it a value.")
     elif kind == "value_error":
         problems.add(place, sentence(problem["msg"].removeprefix("Value error, ")))
-    elif kind == "string_pattern_mismatch":
-        problems.add(place, f"expected a name of letters, digits, '_' and '-', got {value}.")
+    elif kind == "string_pattern_mismatch" and problem["ctx"]["pattern"] == NAME_PATTERN:
+        expected = "a name of at most 80 letters, digits, '_' and '-' that does not begin with a digit"
+        problems.add(place, f"expected {expected}, got {value}.")
     else:
         problems.add(place, f"{_expected(problem['msg'])}, got {value}.")
 

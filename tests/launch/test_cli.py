@@ -102,6 +102,59 @@ def test_mistakes_get_one_message(
     assert said in captured.err
 
 
+@pytest.mark.parametrize(
+    "name",
+    ['"two\\nlines"', '"nul\\0"', '"\\e]0;title\\a"', "x" * 81, "a/b", "../up", '""', '"a b"', '"$(touch here)"'],
+)
+def test_a_name_is_letters_digits_and_dashes(name: str, recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Names become folders, jobs and lines of scripts."""
+    path = Path(recipe)
+    for text in (RECIPE.replace("name: small", f"name: {name}"), RECIPE.replace("  a:", f"  {name}:")):
+        path.write_text(text)
+        assert main(["plan", recipe]) == 2
+        said = capsys.readouterr().err
+        assert "expected a name of at most 80 letters" in said and "\x1b" not in said and "\0" not in said
+
+
+def test_files_of_the_current_folder_are_not_imported(recipe: str, tmp_path: Path) -> None:
+    """A `json.py` or `torch.py` that lies where the command is called is data."""
+    for name in ("json", "torch", "launch", "multiprocessing"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w')\n")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "launch.cli", "run", recipe, "--cores", "1"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (tmp_path / "imported").exists()
+
+
+def test_names_in_tables_are_neither_markup_nor_commands(
+    recipe: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = {"columns": ["policy", "[/b]"], "rows": [["tuned[/red]", "\x1b[31m1"]], "title": "[/i]"}
+    monkeypatch.setattr("launch.execute.tables", lambda plan, store: iter([("t[beta=0.1]", table)]))
+    assert main(["run", recipe, "--cores", "1"]) == 0
+    said = capsys.readouterr().out
+    assert all(text in said for text in ("tuned[/red]", r"\x1b[31m1", "t[beta=0.1]: [/i]", "[/b]"))
+
+
+def test_logs_show_what_would_command_a_terminal(
+    recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", recipe, "--cores", "1"]) == 0
+    [log] = tmp_path.glob("store/runs/small/latest/logs/a.log")
+    with log.open("a") as stream:
+        stream.write("10 %\r20 %\r\n\x1b]0;title\x07last\n")
+    capsys.readouterr()
+    assert main(["logs", "a", "-n", "3"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["10 %", "20 %", r"\x1b]0;title\x07last"]
+
+
 @pytest.mark.parametrize("command", [["run", "{recipe}", "--store", "{file}"], ["report", "--into", "{file}.gone"]])
 def test_folders_and_files_that_cannot_be_written(
     command: list[str], recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

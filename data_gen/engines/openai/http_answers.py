@@ -39,7 +39,7 @@ def read_answer(response: httpx2.Response, read: Callable[[Any], T], key: ApiKey
     try:
         return read(response.json())
     except ValueError:
-        raise Failed(f"status 200 with malformed JSON: {key.clean(response.text[:100])!r}") from None
+        raise Failed(f"status 200 with malformed JSON: {key.clean(response.text)[:100]!r}") from None
     except Malformed as error:
         raise Failed(f"status 200 with an answer that does not fit: {key.clean(str(error))}") from None
 

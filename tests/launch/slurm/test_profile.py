@@ -284,3 +284,25 @@ def test_plan_shows_what_the_jobs_ask_for(tmp_path: Path, capsys: pytest.Capture
 def test_clocks() -> None:
     assert [seconds(text) for text in ("0:01:00", "24:00:00", "2-01:00:30")] == [60, 86400, 2 * 86400 + 3630]
     assert JobRequest(kind="light", time_s=90061).clock == "25:01:01"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("partition", "gpu\ntouch here"),
+        ("account", "a\x1b]0;t\x07"),
+        ("modules", ["cuda\nx"]),
+        ("sbatch", ["--comment=a\nb"]),
+        ("srun", ["--label\n"]),
+        ("env", {"A": "1\n2"}),
+        ("env", {"A;touch here": "1"}),
+        ("container", {"image": "/a\nb"}),
+        ("container", {"image": "/a", "mounts": ["/b:/c\n"]}),
+        ("scratch", "/tmp\n"),
+        ("venv", "/v\n"),
+    ],
+)
+def test_a_field_of_a_profile_stays_on_its_line(field: str, value: Any) -> None:
+    with pytest.raises(ValueError, match="expected one line without control characters|String should match pattern"):
+        Cluster.model_validate({field: value})
+    assert Cluster(setup=("if true\nthen true; fi",)).setup, "lines of shell may be several"

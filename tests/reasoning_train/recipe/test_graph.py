@@ -151,8 +151,9 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_stage_names(tmp_path: Path) -> None:
-    assert "expected a name of letters, digits, '_' and '-', got 'a.b'." in refusal(
-        tmp_path, text='name: x\nstages: {"a.b": {uses: k_claim}}\n'
+    assert (
+        "expected a name of at most 80 letters, digits, '_' and '-' that does not begin with a digit, got 'a.b'."
+        in refusal(tmp_path, text='name: x\nstages: {"a.b": {uses: k_claim}}\n')
     )
     assert "'model' is the base model of the recipe; give the stage another name." in refusal(
         tmp_path, text="name: x\nstages: {model: {uses: k_claim, tables: []}}\n"

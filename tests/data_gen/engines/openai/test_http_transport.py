@@ -198,6 +198,10 @@ def test_the_key_is_sent_and_shown_nowhere(monkeypatch: pytest.MonkeyPatch, capl
         pytest.raises(UserError) as exhausted,
     ):
         post(transport(server, key=key, attempts=2))
+    across = b"-" * (100 - len(KEY) // 2) + KEY.encode()  # messages quote the first 100 characters
+    with serving(lambda k, _: Reply(body=across)) as server, pytest.raises(UserError) as quoted:
+        post(transport(server, key=key, attempts=1))
+    assert KEY[: len(KEY) // 2] not in str(quoted.value) and "[key]" in str(quoted.value)
 
     async def client() -> str:
         return repr(sender._open()) + repr(sender._open().headers)
