@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from reasoning_train.recipe.order import ordered
 from reasoning_train.recipe.resolver.scope import OUTSIDE
 from reasoning_train.recipe.resolver.values import Resolver
 from reasoning_train.recipe.rounds import unrolled
-from reasoning_train.recipe.schema import Recipe
-from reasoning_train.recipe.validate import validate
+from reasoning_train.recipe.schema import NAME_PATTERN, NAME_RULE, Recipe
+from reasoning_train.recipe.validate import show, validate
 from reasoning_train.recipe.yaml_core import Document
 
 
@@ -54,12 +55,8 @@ def _plan(recipe: Recipe, document: Document, path: Path, problems: Problems) ->
     if not graph.nodes and not problems:
         problems.add("", "there is nothing to run: the recipe has no stages.")
     name = str(first.resolve(recipe.name, "name"))
-    if "/" in name or name.startswith("."):
-        problems.add(
-            "name",
-            "runs are kept in a folder of this name, so it may contain no '/' and may not begin with '.'; got "
-            f"{name!r}.",
-        )
+    if not re.fullmatch(NAME_PATTERN, name):
+        problems.add("name", f"expected {NAME_RULE}, got {show(name)}.")
     problems.raise_if_any()
     graph.trace(recipe.allow_test)
     problems.raise_if_any()

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,79}$"
+NAME_RULE = "a name of at most 80 letters, digits, '_' and '-' that does not begin with a digit"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 """Names of recipes, stages, rounds, grids and tasks: at most 80 letters, digits, `_` and `-`. A dot separates the parts
 of a reference, so names have none. Names become folders, files, jobs and lines of scripts."""
@@ -143,7 +144,8 @@ class Rounds(_Part):
 class Recipe(_Part):
     """One recipe after includes and `--set`."""
 
-    name: Name
+    name: str = Field(min_length=1)
+    """A name; references in it are filled in."""
     description: str | None = None
     paper: str | None = None
     seed: int | None = Field(None, ge=0)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from data_gen.errors import nearest
 from reasoning_train.api.refs import Ref
 from reasoning_train.recipe.errors import Problems, sentence
-from reasoning_train.recipe.schema import NAME_PATTERN
+from reasoning_train.recipe.schema import NAME_PATTERN, NAME_RULE
 from reasoning_train.recipe.yaml_core import join
 
 M = TypeVar("M", bound=BaseModel)
@@ -51,8 +51,7 @@ def _note(model: type[BaseModel], data: Any, problem: Any, path: str, problems: 
     elif kind == "value_error":
         problems.add(place, sentence(problem["msg"].removeprefix("Value error, ")))
     elif kind == "string_pattern_mismatch" and problem["ctx"]["pattern"] == NAME_PATTERN:
-        expected = "a name of at most 80 letters, digits, '_' and '-' that does not begin with a digit"
-        problems.add(place, f"expected {expected}, got {value}.")
+        problems.add(place, f"expected {NAME_RULE}, got {value}.")
     else:
         problems.add(place, f"{_expected(problem['msg'])}, got {value}.")
 

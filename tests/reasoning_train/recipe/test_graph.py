@@ -82,10 +82,7 @@ def refusal(tmp_path: Path, *sets: str, text: str = RECIPE) -> str:
         (["stages={}"], "there is nothing to run: the recipe has no stages."),
         (
             ["name=a/b"],
-            (
-                "name: runs are kept in a folder of this name, so it may contain no '/' and may not begin with '.'; "
-                "got 'a/b'."
-            ),
+            "name: expected a name of at most 80 letters, digits, '_' and '-' that does not begin with a digit",
         ),
         (["name=../up"], "got '../up'."),
         (["name=null"], "name: expected a string, got None."),
