@@ -14,7 +14,7 @@ from data_gen.grading.choices import Options
 from data_gen.grading.clean import plain, same_text
 from data_gen.grading.yes_no import alone, said
 from data_gen.records.problem import Problem
-from data_gen.records.verdict import Answer, Grade, Verdict
+from data_gen.records.verdict import Answer, Grade
 
 _OPTION = re.compile(r"(?:[A-Za-z]+:?\s+)*(?:[A-Z][.):]?|[(\[]\s*[A-Za-z]\s*[)\]]|[a-z][.)])")
 
@@ -45,11 +45,11 @@ class Auto(Grader):
     def reads(self, gold: str) -> bool:
         """Any text with a letter or digit, except a formula that is cut off or too large to evaluate."""
         text = plain(gold)
-        if not re.search(r"\w", text):
-            return False
         if _letter(text) or alone(text):
             return True
-        return values.evaluates(gold) if values.read(gold) else text.count("{") == text.count("}")
+        if values.read(gold):
+            return values.evaluates(gold)
+        return re.search(r"\w", text) is not None and text.count("{") == text.count("}")
 
     def compare(self, *, gold: str, answer: str) -> Grade:
         """The reason names the comparison that decided: `choice`, `yes_no`, `text`, the kind of value (`integer`,
@@ -60,12 +60,11 @@ class Auto(Grader):
         if word := alone(plain(gold)):
             return decided(said(plain(answer)) == word, "yes_no")
         wanted, found = values.read(gold), values.read(answer)
-        graded = values.compare(gold, answer) if wanted and found else None
-        if graded is not None and graded.verdict is Verdict.CORRECT:
-            return graded
+        if wanted and found:
+            return values.compare(gold, answer)
         if same_text(gold, answer):
             return decided(True, "text")
-        return graded or decided(False, "ambiguous" if values.is_number(wanted) else "text")
+        return decided(False, "ambiguous" if values.is_number(wanted) else "text")
 
 
 def _letter(gold: str) -> frozenset[str]:

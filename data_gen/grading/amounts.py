@@ -20,6 +20,9 @@ _UNIT_WORD = re.compile(r"\s*([A-Za-z]+)\.?\s*(?:,?\s*\band\b|,)?\s*")
 _FEET = re.compile(r"(\d+)\s*'\s*(\d+(?:\.\d+)?)\s*(?:\"|'')")
 _TAIL = re.compile(r"(?<=[\d)}\]!])\s*(?=[A-Za-z])|(?<=[\d)}\]!A-Za-z])\s+(?=[A-Za-z])")
 _VARIABLES = re.compile(r"\s*[A-Za-z](?:\s+[A-Za-z])*\s*")
+_PART_OF = re.compile(r"^(?:of\s+)?(?:an?|the)\s+")
+"""As in half an hour, and half of the cake."""
+_DEGREES = re.compile(r".*\b(?:sin|cos|tan|cot|sec|csc)\b.*\bdegrees?\s*", re.S)
 _TIME = (("time", 1),)
 _STRUCTURES = frozenset(["set", "list", "tuple", "interval", "union", "matrix", "rel"])
 
@@ -70,6 +73,8 @@ def _single(text: str, math: bool) -> Amount | None:
 
 def _formula_with_tail(text: str, math: bool) -> Amount | None:
     """A formula before a unit or a thing: `2\\sqrt{3} cm`."""
+    if _DEGREES.fullmatch(text):
+        return None
     for match in list(_TAIL.finditer(text))[:8]:
         tail = text[match.start() :]
         if math and _VARIABLES.fullmatch(tail):
@@ -101,7 +106,7 @@ def _with_tail(value: Term, tail: str, money: Unit | None, *, glued: bool) -> Am
     """The amount if everything behind the number is a unit, a thing, or says nothing about the value."""
     tail = tail.strip()
     hyphen = tail.startswith("-")
-    if hyphen and re.match(r"-\s*[A-Za-z]", tail) is None:
+    if hyphen and re.match(r"-[A-Za-z]{2,}", tail) is None:
         return None
     tail = tail.removeprefix("-").strip()
     if not tail:
@@ -111,7 +116,7 @@ def _with_tail(value: Term, tail: str, money: Unit | None, *, glued: bool) -> Am
     unit = read_unit(tail)
     if unit is not None:
         return _in_money(value, money, unit)
-    tail = nouns.without_neutral_end(re.sub(r"^(?:of\s+)?(?:an?|the)\s+", "", tail))
+    tail = nouns.without_neutral_end(_PART_OF.sub("", tail) if _at_most_one(value) else tail)
     if not tail:
         return Amount(value, money)
     unit = read_unit(tail)

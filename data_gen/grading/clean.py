@@ -31,6 +31,8 @@ _LEAD_IN = re.compile(
     re.S | re.I,
 )
 _QUOTED = re.compile(r"([\"'`*])(.+)\1", re.S)
+_MOST_QUOTES = 4
+"""Most pairs of quotation marks around each other that are taken off."""
 _AROUND_DIGITS = re.compile(r"(?<=\d) (?=[a-z%])")
 _BRACED_LETTER = re.compile(r"\{(\w)\}")
 
@@ -82,10 +84,21 @@ def folded(text: str) -> str:
     if "\\" in inside:
         inside = _BRACED_LETTER.sub(r"\1", inside.replace(" ", ""))
     inside = _AROUND_DIGITS.sub("", inside)
-    bare = inside.rstrip(" .,;:?").lstrip(" ,;:?")
-    while (quoted := _QUOTED.fullmatch(bare)) is not None:
-        bare = quoted[2].strip(" .,;:?")
-    return bare or inside
+    for _ in range(_MOST_QUOTES):
+        inside = _without_ends(inside)
+        quoted = _QUOTED.fullmatch(inside)
+        if quoted is None:
+            break
+        inside = quoted[2]
+    return inside
+
+
+def _without_ends(text: str) -> str:
+    """Without punctuation at both ends, if anything is left. Three dots and a decimal point are no punctuation."""
+    bare = text.lstrip(" ,;:?")
+    end = bare.rstrip(" ,;:?")
+    end = end if end.endswith("..") else end.removesuffix(".").rstrip(" ,;:?")
+    return end or text
 
 
 def _unwrapped(text: str) -> tuple[str, bool]:

@@ -10,7 +10,7 @@ from math import gcd, lcm
 from data_gen.grading.vocabulary import MONTHS
 
 Form = tuple[str, tuple[int | str | None, ...]]
-"""A kind (`date`, `clock`, `ratio`, `remainder`, `range`) and its parts, which compare as they are."""
+"""A kind (`date`, `clock`, `ratio`, `remainder`, `range`, `glued`) and its parts, which compare as they are."""
 
 _MONTHS = {form: i + 1 for i, month in enumerate(MONTHS) for form in (month, month[:3], month[:4])}
 _MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
@@ -30,7 +30,9 @@ _NAMED_TIMES = {"noon": 12, "midday": 12, "midnight": 0}
 _RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*(?::|\bto\b)\s*\d+(?:\.\d+)?)+")
 _OUT_OF = re.compile(r"(\d+)\s+(?:out\s+of|in)\s+(?:every\s+)?(\d+)")
 _REMAINDER = re.compile(r"(-?\d+)\s*,?\s*(?:with\s+(?:a\s+)?)?(?:remainder(?:\s+of)?|rem\.?|r\.?)\s*:?\s*(\d+)", re.I)
-_RANGE = re.compile(r"(?:between\s+|from\s+)?(\d+(?:\.\d+)?)\s*(?:-{1,3}|\bto\b|\band\b|\bthrough\b)\s*(\d+(?:\.\d+)?)")
+_RANGE = re.compile(r"(?:from\s+)?(\d+(?:\.\d+)?)(?:-{1,3}|\s+-\s*|\s*\b(?:to|through)\b\s*)(\d+(?:\.\d+)?)")
+_GLUED = re.compile(r"\d+(?:-\d+)+|\d+(?:/\d+){2,}")
+"""Telephone numbers, scores, dates in an unknown order: nothing is subtracted or divided."""
 _BASED = re.compile(r"(-?)\(?([0-9A-Fa-f]+)\)?_\s*\{?\s*(\d{1,2}|two|eight|ten|sixteen)\s*\}?")
 _BASES = {"two": 2, "eight": 8, "ten": 10, "sixteen": 16}
 
@@ -51,6 +53,8 @@ def read_forms(text: str) -> Iterator[Form]:
         yield "remainder", (int(match[1]), int(match[2]))
     if (match := _RANGE.fullmatch(text)) and Fraction(match[1]) < Fraction(match[2]):
         yield "range", (str(Fraction(match[1])), str(Fraction(match[2])))
+    elif _GLUED.fullmatch(text):
+        yield "glued", (text,)
 
 
 def out_of(text: str) -> Fraction | None:

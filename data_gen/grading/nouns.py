@@ -56,7 +56,7 @@ def without_neutral_end(text: str) -> str:
 def rate(text: str) -> tuple[str, str]:
     """A text and what it is counted per: (`eggs`, `day`) for `eggs per day`."""
     match = _RATE.search(text)
-    if match is None or match[1].lower() in _CLOSED:
+    if match is None or match[1].lower() in _CLOSED or (len(match[1]) < 2 and match[1] not in "hsL"):
         return text, ""
     return text[: match.start()].strip(), singular(match[1].lower())
 

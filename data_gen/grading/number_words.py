@@ -98,6 +98,8 @@ def leading_number(text: str) -> Numeral | None:
 def _written(text: str) -> Fraction | None:
     whole, _, part = text.partition("/")
     if not part:
+        if re.match(r"0\d", text):
+            return None  # a code
         return Fraction(text.replace(",", ""))
     *front, top = whole.split()
     if int(part) == 0:

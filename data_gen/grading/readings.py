@@ -34,13 +34,14 @@ _APPROXIMATE = re.compile(
     r"\s*(?=\S)",
     re.I,
 )
+_PADDED = re.compile(r"-?0\d+")
 _ALL_REALS = re.compile(r"(?:the set of )?all real numbers|all reals|(?:the )?real numbers", re.I)
 _NAME = re.compile(r"(?:[A-Za-z](?:_\{?\w+\}?)?|\\[a-z]+|[a-zA-Z]\([a-z]\))")
 _VERB = re.compile(
-    r"\s+(?:is|are|was|were|be|equals|has|have|had|makes?|made|needs?|takes?|took|gets?|got|earns?|earned|costs?|spends?"
-    r"|spent|pays?|paid|sells?|sold|gives?|gave|weighs?|contains?|requires?|becomes?|totals?|comes to|runs?|ran|reads?"
+    r"(?<=\s)(?:is|are|was|were|be|equals|has|have|had|makes?|made|needs?|takes?|took|gets?|got|earns?|earned|costs?|spends?"
+    r"|spent|pays?|paid|sells?|sold|gives?|gave|weighs?|contains?|requires?|becomes?|totals|comes to|runs?|ran|reads?"
     r"|eats?|ate|uses?|used|bought|buys?|collects?|collected|bakes?|baked|saves?|saved|receives?|received|owes?|walks?|walked"
-    r"|drives?|drove)\s+",
+    r"|drives?|drove)(?=\s)",
     re.I,
 )
 _SUBJECT = re.compile(r"[A-Za-z][A-Za-z' -]*")
@@ -92,6 +93,8 @@ def _amount(text: str, math: bool) -> Amount | None:
         return Amount(number(based))
     if _ALL_REALS.fullmatch(text):
         return Amount(name("\\mathbb{R}"))
+    if _PADDED.fullmatch(text):
+        return Amount(number(int(text)))
     amount = read_amount(text, math=math)
     if amount is not None:
         return amount
@@ -125,7 +128,7 @@ def _stated(text: str, math: bool) -> Iterator[Reading]:
     """What a sentence or an equation says of its subject: `x = 5 cm`, `she makes $18 every day`, `two: 2`."""
     text, math = _after_phrases(text, math)
     for match in list(re.finditer(r"\s*[=:]\s*", text))[-1:] + list(_VERB.finditer(text))[:3]:
-        subject, rest = text[: match.start()], text[match.end() :]
+        subject, rest = text[: match.start()], text[match.end() :].strip()
         label = _label(subject)
         if label is None:
             continue

@@ -52,8 +52,9 @@ def _alternatives(term: Term) -> tuple[Term, str | None]:
     """`x = 2 or x = 3` as 2, 3, and `x < 2 or x > 3` as a union."""
     parts = [said_of(part) for part in term.args]
     labels = {label for _, label in parts}
-    label = next(iter(labels))
-    if len(labels) != 1 or label is None:
+    label = parts[0][1]
+    bare = all(of is None and value.op != "rel" for value, of in parts[1:])  # x = 2, 3
+    if label is None or (len(labels) > 1 and not bare):
         return term, None
     return Term(term.op, tuple(value for value, _ in parts)), label
 

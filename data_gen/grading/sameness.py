@@ -16,6 +16,7 @@ Judge = Callable[[Term, Term], bool | None]
 """Whether two formulas without an exact value are equal. None: not known here."""
 _SCALES = {"percent": Fraction(1, 100), "dozen": Fraction(12)}
 """Units that a number has or lacks, with and without their factor: 50 % is 50 and 1/2."""
+_COLLECTIONS = frozenset(["set", "list", "interval", "union", "tuple", "matrix"])
 _CLOSENESS = 10**6
 """A decimal stands for a number without a finite decimal within this share of it."""
 
@@ -35,12 +36,19 @@ def _same_reading(one: Reading, other: Reading, judge: Judge) -> bool | None:
         return False
     mine, theirs = one.value, other.value
     if isinstance(mine, Amount) and isinstance(theirs, Amount):
-        return _same_amount(mine, theirs, judge)
+        return _same_amount(_beside(mine, one.label, theirs), _beside(theirs, other.label, mine), judge)
     if isinstance(mine, Amount):
         return _form_is_amount(theirs, mine)
     if isinstance(theirs, Amount):
         return _form_is_amount(mine, theirs)
     return _same_form(mine, theirs)
+
+
+def _beside(amount: Amount, label: str | None, other: Amount) -> Amount:
+    """y = 2x + 1 as an equation beside another one."""
+    if label is None or other.value.op != "rel" or amount.value.op in _COLLECTIONS:
+        return amount
+    return amount._replace(value=Term("rel", (name(label), "=", amount.value)))
 
 
 def _same_form(mine: Any, theirs: Any) -> bool:
@@ -132,8 +140,8 @@ def _same_value(mine: Term, theirs: Term, judge: Judge) -> bool | None:
     if kinds == ("rel", "rel"):
         return _same_relation(mine, theirs, judge)
     if "rel" in kinds:
-        return _solved(mine, theirs, judge) if mine.op == "rel" else _solved(theirs, mine, judge)
-    if set(kinds) & {"set", "list", "interval", "union", "tuple", "matrix"}:
+        return False
+    if _COLLECTIONS & set(kinds):
         return False
     return _same_scalar(mine, theirs, judge)
 
@@ -198,14 +206,6 @@ def _same_relation(mine: Term, theirs: Term, judge: Judge) -> bool | None:
     if parts or len(mine.args) > 3 or mine.args[1] == "\\in":
         return parts
     return judge(Term("rel", mine.args), Term("rel", theirs.args))
-
-
-def _solved(relation: Term, value: Term, judge: Judge) -> bool | None:
-    """An equation solved for a name, and what it is equal to."""
-    first, last = relation.args[0], relation.args[-1]
-    if len(relation.args) != 3 or relation.args[1] != "=" or first.op != "name":
-        return False
-    return _same_value(last, value, judge)
 
 
 def _standard(term: Term) -> Term:

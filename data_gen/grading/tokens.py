@@ -99,6 +99,8 @@ def _token(match: re.Match[str]) -> Token | None:
     if groups.get("repeating"):
         return Token("number", match[0], _repeating(match))
     if text := groups.get("grouped") or groups.get("number"):
+        if re.match(r"0\d", text):
+            raise Unreadable  # a code
         return Token("number", text, Fraction(text.replace(",", "").rstrip(".")), "." in text)
     if groups.get("word"):
         return Token("word", match[0])
