@@ -53,7 +53,7 @@ def equal(one: Term, other: Term) -> bool:
     with mp.workdps(_DIGITS):
         if one.op == "rel" or other.op == "rel":
             return one.op == other.op and _same_relation(one, other)
-        return _agree(list(_values(one, other)), _names(one) | _names(other), _decimals(one) != _decimals(other))
+        return _agree(one, other)
 
 
 def has_value(term: Term) -> bool:
@@ -87,12 +87,20 @@ def _at(name: str, point: int) -> Any:
     return size if point < 4 or drawn.random() < 0.5 or name == "log base" else -size
 
 
-def _agree(values: list[tuple[Value, Value]], names: frozenset[str], rounded: bool) -> bool:
-    real = [pair for pair in values if all(abs(mp.im(value.at)) <= value.error for value in pair)]
-    counted = real or values
-    if len(counted) < (_FEWEST if names else 1):
-        return False
-    return all(_near(one, other, rounded and not names) for one, other in counted)
+def _agree(one: Term, other: Term) -> bool:
+    """Whether the values are the same at every point where both are real, or at every point where none is."""
+    constant = not _names(one) | _names(other)
+    rounded = constant and _decimals(one) != _decimals(other)
+    real, complex_ = 0, []
+    for pair in _values(one, other):
+        if any(abs(mp.im(value.at)) > value.error for value in pair):
+            complex_.append(_near(*pair, rounded))
+        elif not _near(*pair, rounded):
+            return False
+        else:
+            real += 1
+    fewest = 1 if constant else _FEWEST
+    return real >= fewest or (not real and len(complex_) >= fewest and all(complex_))
 
 
 def _near(one: Value, other: Value, rounded: bool) -> bool:

@@ -33,6 +33,8 @@ _FACTORS = FUNCTIONS | GREEK | _OPAQUE | _FENCES.keys() | _CONSTANTS.keys() | {"
 _APPLIED_LETTERS = frozenset("fghFGHPQ")
 """Letters whose brackets hold an argument, as in f(x). Those of other letters hold a factor, as in n(n+1)."""
 _COUNTED = {"C": "binomial", "P": "permutations", "A": "permutations"}
+_LONGEST_PRODUCT = 3
+"""Most letters side by side that are a product in mathematics."""
 _PRODUCTS = frozenset(["xyz", "abc"])
 """Runs of three letters that are products. Others are words."""
 
@@ -41,14 +43,15 @@ class Formulas(ABC):
     """A cursor over tokens with one method for each rule of the grammar."""
 
     def __init__(self, tokens: list[Token], *, joined: bool) -> None:
-        """`joined`: letters side by side are a product even where nothing else shows that the text is a formula."""
+        """`joined`: it stood in mathematics, so that letters side by side are a product, whatever word they spell."""
         self.tokens = [*tokens, Token("end", "")]
         self.at = 0
         self._depth = 0
         self.bars = False
         self.both_signs = False
         self.upper_sign = True
-        self._joined = joined or any(token.kind != "word" for token in tokens)
+        self._math = joined
+        self._joined = any(token.kind != "word" for token in tokens)
 
     @property
     def next(self) -> Token:
@@ -192,7 +195,7 @@ class Formulas(ABC):
         if text in FUNCTIONS or text in _BRACKETED or text in _CONSTANTS or text in GREEK or text in ("sqrt", "root"):
             return self._called(text)
         if len(text) > 1:
-            if not self._joined or text.lower() in SHORT_WORDS or (len(text) > 2 and text not in _PRODUCTS):
+            if not self._is_product(text):
                 raise Unreadable
             self.tokens[self.at : self.at + 1] = [Token("word", letter) for letter in text]
             text = text[0]
@@ -201,6 +204,12 @@ class Formulas(ABC):
         if self.next.text == "(" and (text in _APPLIED_LETTERS or text in _COUNTED):
             return self._applied(text, start)
         return self._named(text)
+
+    def _is_product(self, letters: str) -> bool:
+        """Whether letters side by side are variables and not a word."""
+        if self._math:
+            return len(letters) <= _LONGEST_PRODUCT
+        return self._joined and (letters in _PRODUCTS or (len(letters) == 2 and letters.lower() not in SHORT_WORDS))
 
     def _applied(self, letter: str, start: int) -> Term:
         """f(x) as one name, C(n, k) as a number of choices, and C(x+1) as a product."""

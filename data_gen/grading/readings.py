@@ -34,6 +34,7 @@ _APPROXIMATE = re.compile(
     r"\s*(?=\S)",
     re.I,
 )
+_INNER_MATH = re.compile(r"\$([^$]*[^$\s])\$(?!\d)")
 _PADDED = re.compile(r"-?0\d+")
 _ALL_REALS = re.compile(r"(?:the set of )?all real numbers|all reals|(?:the )?real numbers", re.I)
 _NAME = re.compile(r"(?:[A-Za-z](?:_\{?\w+\}?)?|\\[a-z]+|[a-zA-Z]\([a-z]\))")
@@ -65,6 +66,7 @@ def read(text: str) -> tuple[Reading, ...]:
     if len(text) > _LONGEST * 4:
         return ()
     inside, math = opened(with_commands(text))
+    inside = _without_dollars(inside)
     if not inside or len(inside) > _LONGEST:
         return ()
     return (
@@ -74,8 +76,16 @@ def read(text: str) -> tuple[Reading, ...]:
     )
 
 
+def _without_dollars(text: str) -> str:
+    """Without the dollar signs of formulas inside (`$2$ or $-2$`), if all of them are such signs and no currency."""
+    if text.count("$") < 2:
+        return text
+    bare = _INNER_MATH.sub(r"\1", text)
+    return text if "$" in bare else bare
+
+
 def _readings(text: str, math: bool) -> Iterator[Reading]:
-    forms = [] if math and ":" not in text else list(read_forms(text))
+    forms = list(read_forms(text))
     if forms:
         yield from map(Reading, forms)
         return

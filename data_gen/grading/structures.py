@@ -43,7 +43,10 @@ class Structures(Formulas):
             parts.append(self._items())
         if self.next.kind != "end":
             raise Unreadable
-        return parts[0] if len(parts) == 1 else _ordered(parts)
+        term = parts[0] if len(parts) == 1 else _ordered(parts)
+        if _misplaced(term, inside=False):
+            raise Unreadable
+        return term
 
     def _items(self) -> Term:
         elements, joints = self._element(), set()
@@ -173,6 +176,14 @@ class Structures(Formulas):
     def _environment(self) -> str:
         self.need("{")
         return self.until_brace()
+
+
+def _misplaced(term: Term, *, inside: bool) -> bool:
+    """Whether it computes with collections, as in the product of two matrices."""
+    if inside and (term.op in _COLLECTIONS or term.op == "rel"):
+        return True
+    inside = inside or term.op in ("add", "mul", "pow", "call")
+    return any(_misplaced(arg, inside=inside) for arg in term.args if isinstance(arg, Term))
 
 
 def _is_inequality(term: Term) -> bool:
