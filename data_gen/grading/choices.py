@@ -137,7 +137,7 @@ def _label(labels: tuple[str, ...]) -> re.Pattern[str]:
     one = _any(labels)
     return re.compile(
         rf"[(\[]\s*(?P<bracketed>{one})\s*[)\]][.:]?"
-        rf"|(?P<bare>{one})(?:(?P<mark>\)[.:]?|[.:](?=[\s,]|$))|(?!\w|'\w|-\w|[.,]\d))",
+        rf"|(?P<bare>{one})(?:(?P<mark>\)[.:]?|[.:](?=[\s,;]|$))|(?!\w|'\w|-\w|[.,]\d))",
         re.I,
     )
 
@@ -146,7 +146,7 @@ def _label(labels: tuple[str, ...]) -> re.Pattern[str]:
 def _mention(labels: tuple[str, ...]) -> re.Pattern[str]:
     one = _any(labels)
     return re.compile(
-        rf"(?<!\w)[(\[](?i:({one}))[)\]]|(?<![\w.])({one})[).:](?=\s|$)"
+        rf"(?<!\w)[(\[](?i:({one}))[)\]]|(?<![\w.])({one})[).:](?=[\s,;]|$)"
         rf"|\b(?i:option|choice|answer|letter)s?\s+(?:is\s+)?({one})(?!\w)"
     )
 

@@ -192,7 +192,8 @@ class Formulas(ABC):
 
     def _word(self) -> Term:
         text = self.next.text
-        if text in FUNCTIONS or text in _BRACKETED or text in _CONSTANTS or text in GREEK or text in ("sqrt", "root"):
+        greek = text in GREEK and not (self._math and len(text) == 2)  # m times u, where \\mu would be the letter
+        if greek or text in FUNCTIONS or text in _BRACKETED or text in _CONSTANTS or text in ("sqrt", "root"):
             return self._called(text)
         if len(text) > 1:
             if not self._is_product(text):
