@@ -56,6 +56,8 @@ class TableRow:
     sampled_answers: tuple[str | None, ...] = ()
     """Answers of the samples for pass@k and maj@k, or of the pool of a vote. The next fields describe the same
     samples."""
+    sampled_solutions: tuple[str, ...] = ()
+    """Texts of the samples that `evaluate` drew. Other stages read samples that are stored already."""
     sampled_classes: tuple[int, ...] = ()
     """Class of each answer under the task's equality; -1 without an answer."""
     sampled_correct: tuple[bool, ...] = ()

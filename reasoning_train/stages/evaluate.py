@@ -139,6 +139,7 @@ def _row(name: str, problem: Problem, best: Solution, drawn: list[Solution], tas
         tokens=len(best.token_ids),
         measures=task.measure(problem, best),
         solution=best.text,
+        sampled_solutions=tuple(one.text for one in drawn),
         **of_samples(drawn, classes_of(task, problem, (one.answer for one in drawn))),
     ).to_row()
 

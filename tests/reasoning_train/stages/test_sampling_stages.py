@@ -161,6 +161,12 @@ def test_evaluation_pairs_policies_and_reports_intervals(learned: Bench) -> None
     assert summary["differences"]["tuned"]["accuracy"][0] == pytest.approx(1.0 - base)
     assert artifact.manifest["metrics"]["table"]["rows"][1][0] == "tuned"
     assert all(len(row["sampled_answers"]) == 4 for row in rows)
+    assert all(
+        answer is None or f"Answer: {answer}" in text
+        for row in rows
+        for text, answer in zip(row["sampled_solutions"], row["sampled_answers"], strict=True)
+    )
+    assert any(text for row in rows for text in row["sampled_solutions"])
     assert all(row["answer"] is None for row in rows if row["cut"])
     # The same random numbers serve every policy, so a policy evaluated under two names gets equal rows.
     twice = rows_of(learned.make("twice", "evaluate", policies={"one": Ref("tuned"), "two": Ref("tuned")}, **config))
