@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data_gen.errors import UserError, nearest
 from data_gen.sources.options import RowOptions, read_options
-from data_gen.sources.values import BadValue, json_of, question_of, step_lines, text_of
+from data_gen.sources.values import BadValue, json_of, question_of, shown, step_lines, text_of
 
 _TEMPLATE_COLUMN = re.compile(r"\{([^{}]+)\}")
 _MISSING = object()
@@ -80,7 +80,12 @@ class FieldMap(BaseModel):
         """
 
         def answer(value: Any) -> str:
-            return json_of(value) if as_json and isinstance(value, list | Mapping) else text_of(value)
+            if not isinstance(value, list | Mapping):
+                return text_of(value)
+            if as_json:
+                return json_of(value)
+            lists = "; the graders `list` and `set` read lists" if isinstance(value, list) else ""
+            raise BadValue(f"expected text, a number, or true or false; found {shown(value)}{lists}")
 
         gold = self._optional(answer, row, "answer", place) or None
         steps = self._optional(step_lines, row, "steps", place) or ()
@@ -140,9 +145,9 @@ def _read(read: Callable[[Any], T], row: Mapping[str, Any], column: str, role: s
 
 
 def _inside(value: Any, column: str) -> str:
-    """A hint at what an object holds."""
-    if isinstance(value, Mapping) and value:
-        return f", such as `{column}.{next(iter(value))}`"
+    """A hint at what an object or a list holds."""
+    if isinstance(value, Mapping | list) and value:
+        return f", such as `{column}.{next(iter(value)) if isinstance(value, Mapping) else 0}`"
     return ""
 
 

@@ -160,6 +160,8 @@ def _print_lines(plan: Plan, lines: list[dict[str, Any]]) -> None:
         f"{len(lines)} stages{shared}, {len(pending)} to run; at most {tokens:,} generated tokens in {calls:,} calls"
         f"{beside}"
     )
+    for note in dict.fromkeys(note for node in plan.nodes.values() for note in node.notes):
+        print(f"note: {note}")
 
 
 def _per_artifact(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:

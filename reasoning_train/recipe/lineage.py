@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 from data_gen.tasks.base import Origin
 from reasoning_train.api.plan import StageNode
-from reasoning_train.api.refs import Ref
+from reasoning_train.api.refs import Ref, RowsRef
 from reasoning_train.api.stage import StageDef, refs_of
 from reasoning_train.recipe.kinds import wanted
 
 TEST = "test"
 """A split of this name, in any casing, is for evaluation."""
+_ROWS = frozenset(mark.name for mark in get_args(RowsRef)[1:])
+"""Kinds of outputs whose rows belong to problems."""
 _VERBS = {
     "trains": "trains on",
     "labels": "makes training data of",
@@ -123,18 +125,18 @@ class Lineage:
             yield "", Ref(previous)
 
     def _descent(self, name: str, below: list[Descent], notes: tuple[str, ...]) -> Descent:
-        stage, config = self._stages[name], self._configs[name]
+        stage, config, learns = self._stages[name], self._configs[name], self._learns(name)
         if name in self._origins:
             return Descent({Rows(name): (name,)}, frozenset([name]), frozenset(), notes)
         paths: Paths = {}
         for field, ref in self._inputs(name):
             for rows, path in self._known[ref.node].paths.items():
-                evaluated = stage.learns and self._evaluated(rows)  # it is told once, by the first stage that learns
+                evaluated = learns and self._evaluated(rows)  # it is told once, by the first stage that learns
                 if not evaluated:
                     here = _within(rows, config) if field == stage.carries else rows
                     paths.setdefault(here, (*path, name))
         near = frozenset().union(*(one.near for one in below))
-        learned = frozenset().union(*(one.learned for one in below), near if stage.learns else ())
+        learned = frozenset().union(*(one.learned for one in below), near if learns else ())
         is_problems = stage.kinds(config, self._kind)[stage.main] == "problems"
         return Descent(paths, frozenset([name]) if is_problems else near, learned, notes)
 
@@ -144,13 +146,21 @@ class Lineage:
 
     def _leaks(self, name: str) -> Iterator[tuple[str, str]]:
         """(field, what it does) for every field of a learning node that evaluated problems reach."""
-        stage, told = self._stages[name], set[str]()
-        for field, ref in self._inputs(name) if stage.learns else ():
+        learns, told = self._learns(name), set[str]()
+        for field, ref in self._inputs(name) if learns else ():
             for rows, path in self._known[ref.node].paths.items():
                 why = self._evaluated(rows)
                 if why and field not in told:
                     told.add(field)
-                    yield field, f"{_VERBS[stage.learns or '']} {why}: {' -> '.join((*path, name))}"
+                    yield field, f"{_VERBS[learns]} {why}: {' -> '.join((*path, name))}"
+
+    def _learns(self, name: str) -> str:
+        """What a stage does with the problems behind its inputs. A stage of a plug-in that makes a model or a verifier
+        of rows trains, whatever it declares."""
+        stage, config = self._stages[name], self._configs[name]
+        made = stage.kinds(config, self._kind).values()
+        rows = [ref for _, ref in self._inputs(name) if self._kind(ref) in _ROWS]
+        return stage.learns or ("trains" if rows and {"model", "verifier"} & {*made} else "")
 
     def _evaluated(self, rows: Rows) -> str:
         """Why these problems count as evaluated; empty if they do not."""

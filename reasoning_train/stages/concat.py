@@ -163,7 +163,7 @@ def _two_problems(unit: Unit, first: Ref, second: Ref) -> str:
     return (
         f"concat: {first} and {second} have different problems under the id {unit.problem!r} (the second is of group "
         f"{unit.group[:80]!r}). Give each task a name of its own (`tasks: {{easy: ..., hard: ...}}`): its ids begin "
-        "with it."
+        "with it; or name a column of ids that no two files share (`task.fields.id`)."
     )
 
 

@@ -62,7 +62,7 @@ NOT_TEXT = "expected text, a number, or true or false; found "
         ((), {"answer": float("inf")}, "answer", "found inf, which is no number"),
         ((), {"answer": float("nan")}, "answer", "found NaN, which is no number"),
         ((), {"answer": {"number": "5"}}, "answer", f"{NOT_TEXT}an object, {{'number': '5'}}"),
-        ((), {"answer": ["5"]}, "answer", f"{NOT_TEXT}a list, ['5']"),
+        ((), {"answer": ["5"]}, "answer", f"{NOT_TEXT}a list, ['5']; the graders `list` and `set` read lists"),
         ((), {"answer": "4\udc005"}, "answer", "found half a surrogate pair, '\\udc00', at character 2"),
         (("steps",), {"s": 5}, "s", "expected text or a list of texts; found a value of type int, 5"),
         (("steps",), {"s": float("nan")}, "s", "expected text or a list of texts; found NaN"),

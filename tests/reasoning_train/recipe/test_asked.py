@@ -205,7 +205,10 @@ def test_a_version_reaches_what_uses_the_piece_and_what_descends_from_it(
 
 
 def test_a_stage_has_the_versions_of_what_it_always_uses(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert pieces(Whole(name="n"), (Majority,)) == {"side": ("left", 1), "always.majority": ("majority", 1)}
+    assert pieces(Whole(name="n"), (Majority,)) == {
+        "side": ("left", 1),
+        "always.majority": ("majority", Majority.version),
+    }
     recipe = CHECKOUT / "recipes" / "orm" / "tiny.yaml"
     before = load_plan(recipe).nodes
     monkeypatch.setattr(Majority, "version", Majority.version + 1)

@@ -19,12 +19,12 @@ def with_stages(*stages: str, text: str = UNTIL) -> str:
 
 
 def test_it_has_every_field_but_those_that_it_writes(tmp_path: Path) -> None:
-    more = with_stages("more: {like: tuned, data: '${task.train}', until: {problems: '${task.test}'}}")
+    more = with_stages("more: {like: tuned, data: '${task.train}', until: {problems: '${task.dev}'}}")
     nodes = load(tmp_path, more).nodes
     assert nodes["more"].config == {
         **nodes["tuned"].config,
         "data": Ref("task.train"),
-        "until": {"greedy": 0.1, "problems": Ref("task.test")},
+        "until": {"greedy": 0.1, "problems": Ref("task.dev")},
     }
 
 

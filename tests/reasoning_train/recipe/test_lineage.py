@@ -257,3 +257,8 @@ def test_a_reason_is_needed_where_it_is_learned_from_and_nowhere_else(tmp_path: 
     assert "stages.pairs.trees: 'pairs' makes training data of" in said
     plan = made(tmp_path, pairs.replace("WHY", ", allow_test: a replication"), scored, tuned)
     assert plan.nodes["dpo"].notes == plan.nodes["pairs"].notes != ()
+
+
+def test_a_plug_in_that_makes_a_model_of_rows_trains_whatever_it_declares(tmp_path: Path) -> None:
+    [said] = refusals(tmp_path, 'last: {uses: k_train, policy: POLICY, data: "${task.test.gold}"}')
+    assert f"stages.last.data: 'last' trains on {TEST_SPLIT}: task.test -> task.test.gold -> last" in said
