@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
+from data_gen.format import TaskFormat
 from data_gen.graders.auto import Auto
 from data_gen.measures.steps import Steps
 from data_gen.registry import Part, Piece, Unkeyed
@@ -237,7 +238,7 @@ def test_the_nodes_of_a_plan_say_what_was_asked(tmp_path: Path) -> None:
     assert node.asked == {"policy": Ref("base"), "problems": Ref("task.train"), "n": 5}
     assert load(tmp_path).nodes["task.train"].pieces == {
         "task": ("k_task", 1),
-        "task.format": ("TaskFormat", 1),
+        "task.format": ("TaskFormat", TaskFormat.version),
         "task.format.extract.0": ("mark", 1),
         "task.grader": ("auto", Auto.version),
     }
