@@ -152,7 +152,8 @@ def _narrowed(config: Any) -> Any:
         groups = _number(part, "num_key_value_heads") or heads or 1
         width = _number(part, "head_dim") or (hidden // heads if heads else None)
         rope = _number(part, "qk_rope_head_dim")
-        new_groups = 2 if heads and groups and groups % 2 == 0 else 1
+        # As many as heads where each has its own (CodeGen cuts them into four parts), else two to one if that goes.
+        new_groups = 4 if heads == groups and groups % 4 == 0 else 2 if groups % 2 == 0 else 1
         new_heads = min(new_groups * max(1, heads // groups), 8 * new_groups) if heads else None
         for name, value in [*_fields(part)]:
             if isinstance(value, Mapping) and "rope" in name and width:

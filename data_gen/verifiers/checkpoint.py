@@ -24,6 +24,7 @@ from transformers import (
 from data_gen.checkpoints import device_and_dtype, is_adapter, load_causal, load_folder, load_whole, quiet, save_format
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
+from data_gen.models.context import context_length
 from data_gen.verifiers.head_files import load_head, save_head
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _load_bare(weights: Path, dtype: torch.dtype) -> Any:
 
 def context_of(backbone: Any) -> int:
     """Longest sequence that a model takes, in tokens."""
-    return int(getattr(backbone.config.get_text_config(), "max_position_embeddings", 2048))
+    return context_length(backbone.config)
 
 
 def feature_width(backbone: Any, kind: str) -> int:

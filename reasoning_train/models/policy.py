@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from data_gen.checkpoints import device_and_dtype, is_adapter, load_causal, load_folder, save_text, weights_folder
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
+from data_gen.models.context import context_length
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +36,7 @@ class Policy:
     @property
     def context(self) -> int:
         """Longest sequence the model takes, in tokens."""
-        return int(getattr(self.model.config, "max_position_embeddings", 2048))
+        return context_length(self.model.config)
 
 
 def load_policy(folder: Path, *, device: torch.device | None = None, lm_head: bool = True, **kwargs: Any) -> Policy:

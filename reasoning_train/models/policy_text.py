@@ -22,6 +22,7 @@ from data_gen.checkpoints import (
 )
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
+from data_gen.models.context import context_length
 from reasoning_train.models.policy import read_served
 
 
@@ -64,7 +65,7 @@ def load_policy_text(folder: Path) -> PolicyText:
 def _context(weights: Path) -> int:
     from transformers import AutoConfig
 
-    return int(AutoConfig.from_pretrained(base_of_adapter(weights), local_files_only=True).max_position_embeddings)
+    return context_length(AutoConfig.from_pretrained(base_of_adapter(weights), local_files_only=True))
 
 
 def save_served(folder: Path, tokenizer: Any, fmt: Format, *, name: str, context: int) -> None:

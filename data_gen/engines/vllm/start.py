@@ -15,6 +15,7 @@ from data_gen.engines.config import VllmConfig
 from data_gen.engines.vllm.adapters import Adapter, adapter_settings
 from data_gen.engines.vllm.process import contained, meet_in, remove, shared_memory
 from data_gen.errors import UserError
+from data_gen.models.context import context_length
 
 LOG_LINES = 12
 """Number of last lines of vLLM's log that a failed start shows."""
@@ -91,7 +92,7 @@ def _settings(weights: Path, config: VllmConfig) -> dict[str, Any]:
     from vllm.platforms import current_platform
 
     cpu = current_platform.is_cpu()
-    context = AutoConfig.from_pretrained(weights, local_files_only=True).max_position_embeddings
+    context = context_length(AutoConfig.from_pretrained(weights, local_files_only=True))
     gib = config.kv_cache_gib or (CPU_KV_GIB if cpu else None)
     settings: dict[str, Any] = {
         "model": str(weights),

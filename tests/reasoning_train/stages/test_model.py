@@ -98,3 +98,32 @@ def test_a_hub_model_that_was_not_fetched_is_named(bench: Bench) -> None:
         match="model.hub: 'nobody/nothing' at v1 is not on this machine. `reasoning-train fetch RECIPE` brings it",
     ):
         bench.make("a", "model", hub="nobody/nothing", revision="v1")
+
+
+def test_a_family_that_is_computed_wrongly_here_is_refused_before_anything_is_made_with_it(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from transformers import BartConfig, BartForCausalLM
+
+    bench.model()
+    folder = bench.store.open(bench.nodes["model"]).path / "model"
+    known = json.loads((folder / "config.json").read_text())
+    config = BartConfig(
+        vocab_size=known["vocab_size"],
+        d_model=16,
+        decoder_layers=2,
+        decoder_attention_heads=2,
+        decoder_ffn_dim=16,
+        eos_token_id=known["eos_token_id"],
+        pad_token_id=known["pad_token_id"],
+    )
+    BartForCausalLM(config).save_pretrained(tmp_path)
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / file).write_bytes((folder / file).read_bytes())
+    (tmp_path / "generation_config.json").write_text('{"eos_token_id": 1, "do_sample": false, "temperature": 0.6}')
+    with pytest.raises(UserError, match="model: The engine in this process .*'bart'.*vllm.*`self_check: tell`"):
+        bench.make("bart", "model", path=str(tmp_path))
+    bench.make("told", "model", path=str(tmp_path), self_check="tell")
+    said = capsys.readouterr().out
+    assert "'bart' models: log-probabilities differ" in said
+    assert "leave out temperature of generation_config.json" in said
