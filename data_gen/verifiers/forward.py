@@ -74,7 +74,8 @@ class MeanLogprob:
     def values(self, readings: Sequence[Readout]) -> list[tuple[float, ...]]:
         """One number per reading. At least one token must follow its position."""
         found: list[tuple[float, ...]] = [()] * len(readings)
-        for width, members in batches(readings, min(TOKENS, LOGITS // self.model.config.vocab_size)):
+        vocabulary = self.model.config.get_text_config(decoder=True).vocab_size
+        for width, members in batches(readings, min(TOKENS, LOGITS // vocabulary)):
             logits = run(self.model, [readings[i] for i in members], width).logits
             for row, i in enumerate(members):
                 [start], ids = readings[i].at, readings[i].ids

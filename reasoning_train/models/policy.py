@@ -38,6 +38,11 @@ class Policy:
         """Longest sequence the model takes, in tokens."""
         return context_length(self.model.config)
 
+    @property
+    def vocabulary(self) -> int:
+        """Number of ids that the model reads and predicts."""
+        return int(self.model.config.get_text_config(decoder=True).vocab_size)
+
 
 def load_policy(folder: Path, *, device: torch.device | None = None, lm_head: bool = True, **kwargs: Any) -> Policy:
     """Open a model artifact. UserError names missing or torn files. `kwargs` go to `from_pretrained`, such as a `dtype`

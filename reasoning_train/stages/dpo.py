@@ -108,7 +108,7 @@ def _rows(config: DPOConfig, policy: Policy, ctx: Context) -> tuple[list[Row], i
 
     limit = min(config.max_length or policy.context, policy.context)
     pairs = (StepPair.from_row(row) for row in Rows(ctx.input(config.pairs).path))
-    encoded = encode_pairs(pairs, policy.codec, limit, vocabulary=policy.model.config.vocab_size)
+    encoded = encode_pairs(pairs, policy.codec, limit, vocabulary=policy.vocabulary)
     rows = validate_rows("dpo", encoded, config, ctx, limit, policy.codec)
     without, reading = [row for row in rows if not row.reference], [x for x in config.losses if "reference" in x.reads]
     gate(

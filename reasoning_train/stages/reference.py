@@ -66,7 +66,7 @@ def reference(config: ReferenceConfig, ctx: Context) -> None:
 
     source, policy = ctx.input(config.pairs), load_policy(ctx.input(config.policy).path, dtype=torch.float32)
     objective, done = Objective(policy.model, [], bf16=use_bf16(config.precision)).eval(), 0
-    pairs, vocabulary = (StepPair.from_row(row) for row in Rows(source.path)), policy.model.config.vocab_size
+    pairs, vocabulary = (StepPair.from_row(row) for row in Rows(source.path)), policy.vocabulary
     limit = policy.context
     for some in pending_problems(ctx, pairs, _tokens, config.micro_tokens):
         rows = [

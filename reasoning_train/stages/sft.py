@@ -233,9 +233,7 @@ def _sources(config: SFTConfig, policy: Policy, ctx: Context) -> tuple[list[Trai
     ]
     if config.value:
         targets = (ValueTarget.from_row(row) for row in Rows(ctx.input(config.value.targets).path))
-        parts[0] += encode_values(
-            targets, policy.codec, config.value.head, limit, vocabulary=policy.model.config.vocab_size
-        )
+        parts[0] += encode_values(targets, policy.codec, config.value.head, limit, vocabulary=policy.vocabulary)
     for part, source in zip(parts, config.mixed, strict=True):
         gate(
             bool(part.rows),

@@ -73,7 +73,7 @@ def soften(config: SoftenConfig, ctx: Context) -> None:
     from reasoning_train.trainers.setup import pad_id
 
     teacher, source = load_policy(ctx.input(config.policy).path, dtype=torch.float32), ctx.input(config.data)
-    k, done = min(config.k, teacher.model.config.vocab_size), 0
+    k, done = min(config.k, teacher.vocabulary), 0
     objective = Objective(teacher.model, [], bf16=use_bf16(config.precision), needs=Needs(top=k)).eval()
     for some in pending_problems(ctx, read_solutions(source), _tokens, config.micro_tokens):
         fitting = [[one for one in each.records if _fits(one, teacher, config)] for each in some]

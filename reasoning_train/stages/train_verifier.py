@@ -143,7 +143,7 @@ def _rows(config: TrainVerifierConfig, policy: Policy, ctx: Context) -> tuple[li
     from reasoning_train.trainers.data.preflight import validate_rows
     from reasoning_train.trainers.data.values import encode_groups, encode_values
 
-    limit, vocabulary = min(config.max_length or policy.context, policy.context), policy.model.config.vocab_size
+    limit, vocabulary = min(config.max_length or policy.context, policy.context), policy.vocabulary
     if config.pairs:
         pairs = (StepPair.from_row(row) for row in Rows(ctx.input(config.pairs).path))
         encoded = encode_pairs(pairs, policy.codec, limit, vocabulary=vocabulary, compare=True)

@@ -41,7 +41,7 @@ def read_logits(
     """
     inner = unwrapped(model)
     asked = {name: (ids or {})[name] for name in needs.ids}
-    reading = _Reading(inner.get_output_embeddings(), _Shape(inner.config), needs)
+    reading = _Reading(inner.get_output_embeddings(), _Shape(inner.config.get_text_config(decoder=True)), needs)
     pieces = []
     # one pass even without labels: DDP waits for the gradient of every weight
     for at in range(0, max(1, len(labels)), chunk):
