@@ -35,7 +35,7 @@ def recode_solution(solution: Solution, own: StepCodec) -> Solution | str:
     by_text = any(segment.kind is Kind.END for segment in given)
     encoded = own.encode(given, end=solution.finish != "length" and not by_text)
     ids = [token for segment in encoded for token in segment.token_ids]
-    if own.decode(ids) != solution.text:
+    if not own.reads(ids, solution.text):
         return "unreadable"
     found = own.split(ids)
     if [segment.kind for segment in found] != [segment.kind for segment in encoded]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from data_gen.engines.base import Sample, Sampling
 from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
+from data_gen.labelling.recode_solutions import recode_solution
 from data_gen.programs.solve import grade_samples
 from data_gen.records.problem import Problem
 from data_gen.records.solution import Solution
@@ -67,3 +68,17 @@ def test_what_is_left_of_a_sample_is_trained_on_too(name: str, delimiter: str) -
     [row] = encode_solutions([left], made, 512).rows
     assert row.traces[0].ids == (*whole.prompt_ids, *left.token_ids)
     assert len(left.token_ids) < len(ids)
+
+
+@pytest.mark.parametrize("student", PLAIN)
+def test_a_student_of_another_tokenizer_learns_from_what_is_left(student: str) -> None:
+    made, own = codec("llama2", "."), codec(student, ".")
+    said = "12 + 5 = 17. 17 - 3 = 14. Answer: 14"
+    whole = drawn(made, [*made.tokenizer(said, add_special_tokens=False)["input_ids"], made.end_id])
+    [left] = KeepLast(n=1)(None, [whole], random.Random(0))  # type: ignore[arg-type]
+    assert left.text.startswith(" 17")
+    recoded = recode_solution(left, own)
+    assert isinstance(recoded, Solution)
+    assert recoded.text.lstrip() == left.text.lstrip()
+    [row] = encode_solutions([recoded], own, 512).rows
+    assert row.traces[0].ids == (*own.prompt_ids("How many has Ben?"), *recoded.token_ids)
