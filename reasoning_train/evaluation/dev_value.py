@@ -18,7 +18,7 @@ def dev_value(table: Input, ref: Ref, metric: str, row: str | None, owner: str) 
     """
     from reasoning_train.evaluation.names import row_problem, wanted_ks
     from reasoning_train.evaluation.summary import collect
-    from reasoning_train.evaluation.table_row import read_table
+    from reasoning_train.store.inputs import read_table
 
     found = collect(read_table(table.path), wanted_ks([metric]))[0]
     gate(len(found) > 0, f"{owner}: {ref} has no problem that can be verified.")

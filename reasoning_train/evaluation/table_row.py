@@ -3,16 +3,14 @@ rounds and reports read them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Self
 
 from data_gen.records.problem import Problem
 from data_gen.records.rows import Measures, Tags, from_row, to_row
 from data_gen.records.solution import Solution
 from data_gen.search.votes import ClassOf
-from reasoning_train.store.rows import Rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +71,6 @@ class TableRow:
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """The record of a Parquet row. Extra columns are ignored; fields with a default may be missing."""
         return cls(**from_row(cls, row))
-
-
-def read_table(folder: Path) -> Iterator[TableRow]:
-    """The rows of a `table` input, streamed in order."""
-    return map(TableRow.from_row, Rows(folder))
 
 
 def of_problem(problem: Problem) -> dict[str, Any]:

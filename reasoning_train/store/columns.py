@@ -12,6 +12,7 @@ from data_gen.records.problem import Problem
 from data_gen.records.rows import Measures, Tags, bare, hints_of
 from data_gen.records.solution import Solution
 from data_gen.records.trees import Tree, TreeNode
+from reasoning_train.evaluation.table_row import TableRow
 
 if TYPE_CHECKING:
     import pyarrow
@@ -22,8 +23,10 @@ RECORDS: dict[str, tuple[type, ...]] = {
     "trees": (Tree, TreeNode),
     "pairs": (StepPair,),
     "value_targets": (ValueTarget,),
+    "table": (TableRow,),
 }
-"""Kind -> the records whose fields make up a row. The schema of other kinds is inferred from their rows."""
+"""Kind -> the records whose fields make up a row. Kinds of other packages are inferred from their
+rows."""
 
 DERIVED: dict[str, tuple[str, Any, str]] = {
     "solutions": ("completion", str, "prompt"),

@@ -15,6 +15,7 @@ from data_gen.records.trees import Tree, read_trees
 from data_gen.tasks import TASKS, Task
 from data_gen.tasks.merged import Merged
 from reasoning_train.api.stage import Context, Input
+from reasoning_train.evaluation.table_row import TableRow
 from reasoning_train.store.rows import Rows
 
 
@@ -26,6 +27,11 @@ def read_problems(source: Input) -> Iterator[Problem]:
 def read_solutions(source: Input) -> Iterator[Solution]:
     """The solutions of a `solutions` input, streamed in order. Solutions of one problem are adjacent."""
     return (Solution.from_row(row) for row in Rows(source.path))
+
+
+def read_table(folder: Path) -> Iterator[TableRow]:
+    """The rows of a `table` input's folder, streamed in order."""
+    return (TableRow.from_row(row) for row in Rows(folder))
 
 
 def with_solutions(

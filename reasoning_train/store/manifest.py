@@ -10,7 +10,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import socket
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -125,10 +124,9 @@ def _plain(value: Any, plan: Plan) -> Any:
 
 
 def describe_machine(threads: int, modules: Mapping[str, str]) -> dict[str, Any]:
-    """Host, device, threads, code and package versions of this process. `modules`: fingerprints of the modules that
+    """Device, threads, code and package versions of this process. `modules`: fingerprints of the modules that
     ran."""
     return {
-        "host": socket.gethostname(),
         "device": _device(),
         "threads": threads,
         "code": {**code_version(), "modules": dict(modules)},

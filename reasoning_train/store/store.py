@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -114,6 +115,7 @@ class Store:
 
     def publish(self, node: StageNode, made: Path) -> Artifact:
         """Rename the complete folder `made` (manifest included) into place. An earlier artifact there is removed."""
+        open_to_group(made)
         _sync_tree(made)
         target = self.folder(node)
         if target.exists():
@@ -182,6 +184,19 @@ def damage_message(path: Path, node: str, wrong: str) -> str:
         f"The artifact of stage {node!r} is damaged: {wrong} ({path}). Run the recipe again: it is set aside and "
         "made again."
     )
+
+
+def open_to_group(folder: Path) -> None:
+    """Give all that is in a folder the folder's own mode, which is what the umask or the parent's default leaves.
+
+    Libraries make their files through temporary ones, which are readable by their owner alone.
+    """
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    for path in folder.rglob("*"):
+        wanted = mode if path.is_dir() else mode & 0o666
+        if not path.is_symlink() and stat.S_IMODE(path.stat().st_mode) != wanted:
+            with contextlib.suppress(PermissionError):  # a link to a file of another user's artifact
+                path.chmod(wanted)
 
 
 def _sync_tree(folder: Path) -> None:

@@ -66,6 +66,30 @@ def test_a_schema_has_the_fields_of_its_records(kind: str) -> None:
     assert set(schema.names) == (fields | derived.get(kind, set())) - ({"nodes"} if kind == "trees" else set())
 
 
+@pytest.mark.parametrize("kind", RECORDS)
+def test_rows_without_items_are_stored_as_those_with_items(kind: str, tmp_path: Path) -> None:
+    """A table without samples and one with samples go together, by pyarrow and by `datasets`."""
+    schema = schema_of(kind)
+    assert schema is not None
+    bare: dict[str, object] = {field.name: [] if pa.types.is_list(field.type) else None for field in schema}
+    full = {name: _some(schema.field(name).type) for name in schema.names}
+    for name, row in (("bare", bare), ("full", full)):
+        (tmp_path / name).mkdir()
+        write_rows(tmp_path / name, kind, [row])
+    stored = [pq.read_table(tmp_path / name / "part-00000.parquet") for name in ("bare", "full")]
+    assert stored[0].schema.remove_metadata() == stored[1].schema.remove_metadata() == schema
+    assert pa.concat_tables(stored).to_pylist() == [bare, full]
+
+
+def _some(of: pa.DataType) -> object:
+    """A value of a type."""
+    if pa.types.is_list(of):
+        return [_some(of.value_type)]
+    if pa.types.is_struct(of):
+        return {field.name: _some(field.type) for field in of}
+    return "text" if pa.types.is_string(of) else pa.scalar(1).cast(of).as_py()
+
+
 def test_empty_and_none_columns_take_the_type_of_later_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows_module, "BATCH_CELLS", 2)
     rows = [

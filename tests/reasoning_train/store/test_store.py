@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import stat
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -24,7 +26,7 @@ from reasoning_train.store.ownership import claim
 from reasoning_train.store.partial import Partial
 from reasoning_train.store.plan_json import plan_from_json, plan_to_json
 from reasoning_train.store.rows import Rows
-from reasoning_train.store.store import Store
+from reasoning_train.store.store import Store, open_to_group
 from reasoning_train.worker.run_node import run_node
 from tests.launch import plugin_stages
 from tests.launch.hand_plan import make_plan
@@ -64,11 +66,35 @@ def test_manifest_says_how_it_was_made(plan: Plan, store: Store) -> None:
     assert a.manifest["outputs"]["data"]["rows"] == 12
     assert a.manifest["counts"] == {"tokens.generated": 15}
     assert a.manifest["log"]["records"] == 6
-    assert made["packages"]["pyarrow"]
+    assert made["packages"]["pyarrow"] and "host" not in made
     assert (b.path / "history.jsonl").read_text() == '{"step": 1, "loss": 0.5}\n'
     assert (b.path / "extra" / "note.txt").read_text() == "hello"
     assert not list(store.artifacts.glob("*.partial"))
     assert not list(store.locks.glob("*.lock"))
+
+
+@pytest.mark.parametrize(("umask", "folders", "files"), [(0o022, 0o755, 0o644), (0o007, 0o770, 0o660)])
+def test_what_is_published_is_as_open_as_the_umask_leaves_it(
+    umask: int, folders: int, files: int, tmp_path: Path
+) -> None:
+    """Safetensors and temporary files come with the mode 0600, whatever the umask."""
+    before = os.umask(umask)
+    try:
+        folder = tmp_path / "made"
+        (folder / "model").mkdir(parents=True)
+        (folder / "model" / "config.json").write_text("{}")
+        descriptor, name = tempfile.mkstemp(dir=folder / "model")
+        os.close(descriptor)
+        assert mode(Path(name)) == 0o600
+        open_to_group(folder)
+        assert {mode(path) for path in folder.rglob("*") if path.is_file()} == {files}
+        assert mode(folder) == mode(folder / "model") == folders
+    finally:
+        os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
 
 
 def test_datasets_loads_an_artifact(plan: Plan, store: Store, tmp_path: Path) -> None:
