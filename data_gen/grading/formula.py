@@ -14,6 +14,7 @@ from fractions import Fraction
 
 from data_gen.grading.terms import Term, exact, name, negative, number, quotient
 from data_gen.grading.tokens import Token, Unreadable
+from data_gen.grading.units import UNITS
 from data_gen.grading.vocabulary import FUNCTIONS, GREEK, SHORT_WORDS
 
 DEEPEST = 40
@@ -210,7 +211,8 @@ class Formulas(ABC):
         """Whether letters side by side are variables and not a word."""
         if self._math:
             return len(letters) <= _LONGEST_PRODUCT
-        return self._joined and (letters in _PRODUCTS or (len(letters) == 2 and letters.lower() not in SHORT_WORDS))
+        word = letters.lower() in SHORT_WORDS or letters in UNITS
+        return self._joined and (letters in _PRODUCTS or (len(letters) == 2 and not word))
 
     def _applied(self, letter: str, start: int) -> Term:
         """f(x) as one name, C(n, k) as a number of choices, and C(x+1) as a product."""

@@ -23,10 +23,10 @@ class Unit(NamedTuple):
 
 _ONE = Unit(Fraction(1), ())
 _TABLE = """
-length      1           m metre metres meter meters
-length      1000        km kilometre kilometres kilometer kilometers kms
-length      0.01        cm centimetre centimetres centimeter centimeters cms
-length      0.001       mm millimetre millimetres millimeter millimeters
+length      1           m metre metres meter meters 米
+length      1000        km kilometre kilometres kilometer kilometers kms 千米 公里
+length      0.01        cm centimetre centimetres centimeter centimeters cms 厘米
+length      0.001       mm millimetre millimetres millimeter millimeters 毫米
 length      0.000001    um micrometre micrometres micrometer micrometers
 length      0.000000001 nm nanometre nanometres nanometer nanometers
 length      0.1         dm decimetre decimetres decimeter decimeters
@@ -34,18 +34,18 @@ length      0.0254      in inch inches
 length      0.3048      ft foot feet
 length      0.9144      yd yds yard yards
 length      1609.344    mi mile miles
-mass        1           g gram grams gramme grammes gm
-mass        1000        kg kgs kilogram kilograms kilo kilos
+mass        1           g gram grams gramme grammes gm 克
+mass        1000        kg kgs kilogram kilograms kilo kilos 千克 公斤
 mass        0.001       mg milligram milligrams
 mass        1000000     tonne tonnes
 mass        453.59237   lb lbs pound pounds
 mass        28.349523125 oz ounce ounces
 mass        907184.74   ton tons
-time        1           s sec secs second seconds
+time        1           s sec secs second seconds 秒
 time        0.001       ms millisecond milliseconds
-time        60          min mins minute minutes
-time        3600        h hr hrs hour hours
-time        86400       day days
+time        60          min mins minute minutes 分钟
+time        3600        h hr hrs hour hours 小时
+time        86400       day days 天
 time        604800      wk wks week weeks
 month       1           mo month months
 month       12          yr yrs year years
@@ -62,7 +62,7 @@ cup         1/16        tbsp tbsps tablespoon tablespoons
 cup         1/48        tsp tsps teaspoon teaspoons
 area        10000       ha hectare hectares
 area        4046.8564224 ac acre acres
-angle       1           degree degrees deg
+angle       1           degree degrees deg 度
 angle       1/60        arcmin arcminute arcminutes
 turn        1           revolution revolutions rev revs
 radian      1           rad rads radian radians
@@ -77,7 +77,7 @@ euro        1           € eur EUR euro euros
 pound       1           £ gbp GBP quid
 pound       0.01        pence penny
 yen         1           ¥ jpy JPY yen
-yuan        1           cny CNY rmb RMB yuan
+yuan        1           cny CNY rmb RMB yuan 元
 rupee       1           ₹ Rs rs inr INR rupee rupees
 franc       1           chf CHF franc francs
 peso        1           peso pesos
@@ -111,6 +111,10 @@ byte        1000        KB kB kilobyte kilobytes
 byte        1000000     MB megabyte megabytes
 byte        1000000000  GB gigabyte gigabytes
 byte        1000000000000 TB terabyte terabytes
+item        1           个
+person      1           人 名
+animal      1           只 头
+volume      1           本
 speed       0.44704     mph
 speed       5/18        kph kmh kmph
 speed       0.514444444 knot knots
@@ -138,11 +142,12 @@ def _unit_table() -> dict[str, Unit]:
 
 UNITS = _unit_table()
 """Form -> unit. Symbols count as written, words in any case."""
-GLUED = frozenset(form for form in UNITS if len(form) > 1) | set("mglLsh%$€£¥")
+_ONE_LETTER = set("mglLsh%$€£¥")
+GLUED = frozenset(form for form in UNITS if len(form) > 1 or form in _ONE_LETTER or not form.isascii())
 """Forms that may follow a digit without a space. Other single letters are variables there."""
 _CURRENCIES = ("dollar", "euro", "pound", "yen", "yuan", "rupee", "franc", "peso")
 _PIECE = re.compile(
-    r"\s*(?:(?P<over>/|\bper\b|\ba\b|\ban\b)|(?P<dot>[*.]|\\cdot)|(?P<form>[A-Za-z%$€£¥₹¢]+)\.?)(?:\s*\^\s*\{?(?P<raised>-?\d)\}?|(?P<power>-?[1-4])(?![\d.]))?"
+    r"\s*(?:(?P<over>/|\bper\b|\ba\b|\ban\b)|(?P<dot>[*.]|\\cdot)|(?P<form>[A-Za-z%$€£¥₹¢\u4e00-\u9fff]+)\.?)(?:\s*\^\s*\{?(?P<raised>-?\d)\}?|(?P<power>-?[1-4])(?![\d.]))?"
 )
 _TEMPERATURE = re.compile(r"\bdegrees?\s+(C|F|[Cc]elsius|[Ff]ahrenheit)\b")
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
