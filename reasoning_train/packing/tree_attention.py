@@ -199,4 +199,6 @@ def _capped(
     sees the whole cache."""
     if mask is None and query.shape[2] == 1:
         mask = query.new_ones(1, 1, 1, 1).bool()
+    if mask is not None and mask.is_floating_point():  # the engine's: 0 where a token may attend
+        mask = mask >= 0
     return scored(query, key, value, mask, **how).transpose(1, 2).contiguous()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from data_gen.checkpoints import unwrapped
 from data_gen.models.settle import settle
+from reasoning_train.packing import varlen
 from reasoning_train.packing.attention import masks
 from reasoning_train.packing.batch import Batch
 from reasoning_train.packing.plan import Packing
@@ -129,7 +130,8 @@ class Objective(nn.Module):
         before = model.config._attn_implementation
         check_packing(model, packing)
         fitting = forest_attention if packing == "tree" else functools.partial(row_attention, bf16=self.bf16)
-        self.forest = fitting(model) if forest_arrives(model) else None
+        wanted = packing == "tree" or varlen.available(model, bf16=self.bf16)
+        self.forest = fitting(model) if wanted and forest_arrives(model) else None
         try:
             yield self.forest
         finally:

@@ -8,6 +8,7 @@ import pytest
 import torch
 import transformers as t
 
+from data_gen.engines.local.self_check import engine_problem
 from data_gen.errors import UserError
 from reasoning_train.packing.batch import collate
 from reasoning_train.packing.rows import Row, Trace
@@ -156,3 +157,18 @@ def test_passes_in_half_precision_are_checked_in_float32() -> None:
     config = t.LlamaConfig(**{**SHAPE, "rms_norm_eps": 1.5e-6})  # asked about only here
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert problem_of(t.LlamaForCausalLM, config, "sequence") is None
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        t.LlamaConfig(**SHAPE),
+        t.MistralConfig(**WINDOWED),
+        t.Gemma2Config(**WINDOWED, head_dim=8, query_pre_attn_scalar=8, attn_logit_softcapping=5.0),
+    ],
+)
+def test_the_engine_samples_from_a_model_that_trains_on_trees(config: Any) -> None:
+    net = model(config)
+    with Objective(net, [CrossEntropy()]).packed("tree"):
+        assert net.config._attn_implementation == "forest"
+        assert engine_problem(type(net), net.config) is None
