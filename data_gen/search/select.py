@@ -63,7 +63,7 @@ class Puct(_Selector):
     prior: Literal["mean_prob", "prob", "length_penalised", "draws", "uniform"] = "mean_prob"
     """exp of the mean token log-probability; exp of the sum; exp of sum / length^`length_power`; the share of draws; 1
     / number of siblings."""
-    length_power: float = 1.25
+    length_power: float = Field(1.25, ge=0)
     normalise: Literal["none", "siblings"] = "none"
 
     def score(self, child: Node, parent: Node) -> float:

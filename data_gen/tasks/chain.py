@@ -44,7 +44,7 @@ class Chain(Task):
 
     grader: AnyGrader = Integer()
     """Plain integers. The symbolic checker would take long to reject an answer such as `4 = 45`."""
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     """Seed of the problems. It is independent of the recipe's seed, so all recipe seeds use the same test set."""
     train: int = Field(20_000, ge=0)
     """Problems with worked solutions to learn from."""

@@ -73,7 +73,7 @@ class Jsonl(Task):
     split: dict[str, int | None] = {}
     """Rows of each split. They are dealt from the only source, or from the one called `train` if there are several.
     Null takes the rest."""
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     """Seed that deals the rows. It is independent of the recipe's seed, so all recipe seeds use the same test set."""
 
     @model_validator(mode="after")

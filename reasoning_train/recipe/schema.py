@@ -17,6 +17,9 @@ Clock = Annotated[str, StringConstraints(pattern=r"^([0-9]+-)?[0-9]+:[0-5][0-9]:
 """A time limit, `H:MM:SS` or `D-HH:MM:SS`."""
 
 
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -60,7 +63,7 @@ class Stage(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
     uses: str
     """Name of a registered stage type."""
-    seed: int | str | MixedSeed | None = None
+    seed: Seed | str | MixedSeed | None = None
     """Default: the recipe's seed, mixed with the round from round 2 on. `{mix: VALUE}` mixes a value into the recipe's
     seed. A number is the seed itself, the same under every seed of the recipe and in every round."""
     resources: Resources = Resources()
@@ -148,9 +151,9 @@ class Recipe(_Part):
     """A name; references in it are filled in."""
     description: str | None = None
     paper: str | None = None
-    seed: int | None = Field(None, ge=0)
+    seed: Seed | None = None
     """Default: 0."""
-    seeds: list[Annotated[int, Field(ge=0)]] | None = Field(None, min_length=1)
+    seeds: list[Seed] | None = Field(None, min_length=1)
     """Repeats the graph for each seed; replaces `seed`."""
     allow_test: str | None = Field(None, min_length=1)
     """Why every stage may learn from problems that are evaluated; a stage may have a reason of its own."""

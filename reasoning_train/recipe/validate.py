@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType, UnionType
@@ -31,7 +32,7 @@ def validate(model: type[M], data: Mapping[str, Any], path: str, problems: Probl
     except RecursionError:
         problems.add(path, "nested too deeply.")
         return None
-    return made if _same_types(data, made, path, problems) else None
+    return made if _sound(data, made, path, problems) else None
 
 
 def _note(model: type[BaseModel], data: Any, problem: Any, path: str, problems: Problems, owner: str) -> None:
@@ -139,24 +140,28 @@ def plain(value: Any, files: Mapping[Path, str] = MappingProxyType({})) -> Any:
     return str(value) if isinstance(value, str) else value
 
 
-def _same_types(written: Any, made: Any, path: str, problems: Problems) -> bool:
-    """Whether no value changed its type. Pydantic reads "8" as 8 and true as 1; in a recipe that is probably a mistake,
-    so it is noted as a problem."""
+def _sound(written: Any, made: Any, path: str, problems: Problems) -> bool:
+    """Whether every number is finite and no value changed its type. Pydantic reads "8" as 8 and true as 1; in a recipe
+    that is probably a mistake, so it is noted as a problem."""
     if isinstance(made, BaseModel):
         made = {name: getattr(made, name) for name in type(made).model_fields}
     if isinstance(written, Mapping) and isinstance(made, Mapping):
-        return all(
-            [_same_types(item, made[key], join(path, key), problems) for key, item in written.items() if key in made]
-        )
+        return all([_sound(item, made[key], join(path, key), problems) for key, item in written.items() if key in made])
     if isinstance(written, list) and isinstance(made, (list, tuple)) and len(written) == len(made):
         return all(
             [
-                _same_types(old, new, join(path, str(i)), problems)
+                _sound(old, new, join(path, str(i)), problems)
                 for i, (old, new) in enumerate(zip(written, made, strict=True))
             ]
         )
     if isinstance(made, _NUMBERS) and (isinstance(written, str) or isinstance(written, bool) != isinstance(made, bool)):
         problems.add(path, f"expected {_type_name(made)}, got {written!r}.")
+        return False
+    if isinstance(made, float) and not math.isfinite(made):
+        problems.add(path, f"expected a finite number, got {written!r}.")
+        return False
+    if isinstance(made, int) and not -(2**63) <= made < 2**63:
+        problems.add(path, f"expected a whole number of at most 64 bits, got {show(written)}.")
         return False
     return True
 

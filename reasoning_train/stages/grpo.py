@@ -49,7 +49,7 @@ class GRPOConfig(Optimising):
     policy: ModelRef
     problems: ProblemsRef
     loss: Literal["grpo", "rloo"] = "grpo"
-    n: int = Field(8, ge=2)
+    n: int = Field(8, ge=2, le=1_000_000)
     """Solutions per problem (a group); `batch_size` counts solutions."""
     temperature: float = Field(1.0, gt=0)
     top_p: float = Field(1.0, gt=0, le=1)

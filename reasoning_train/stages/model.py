@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -28,14 +28,23 @@ class Architecture(BaseModel):
     """A Llama-shaped model with fresh weights."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    hidden_size: int = 128
-    layers: int = 2
-    heads: int = 4
-    intermediate_size: int = 384
-    max_length: int = 512
-    rope_theta: float = 10_000.0
-    init_std: float = 0.02
+    hidden_size: int = Field(128, ge=1, le=65_536)
+    layers: int = Field(2, ge=1, le=1_000)
+    heads: int = Field(4, ge=1, le=1_024)
+    intermediate_size: int = Field(384, ge=1, le=1_000_000)
+    max_length: int = Field(512, ge=2, le=10_000_000)
+    rope_theta: float = Field(10_000.0, gt=0)
+    init_std: float = Field(0.02, gt=0, le=10)
     """Standard deviation of the initial weights. Narrow models learn much faster with about 0.7 / sqrt(hidden_size)."""
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Self:
+        if self.hidden_size % (2 * self.heads):
+            raise ValueError(
+                f"heads: hidden_size={self.hidden_size} must be a multiple of 2 * heads={2 * self.heads}, since every "
+                "head has the same even width"
+            )
+        return self
 
 
 class ModelConfig(StageConfig):

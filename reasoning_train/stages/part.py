@@ -28,7 +28,7 @@ class PartConfig(StageConfig):
     """Counted from 1, so that `${round}` can be used."""
     of: int = Field(ge=1)
     """How many parts."""
-    salt: int = 0
+    salt: int = Field(0, ge=0)
     """A different number gives a different division."""
 
     @model_validator(mode="after")

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
+from pydantic import Field
+
 from data_gen.records.labels import StepPair
 from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import ModelRef, PairsRef
@@ -35,7 +37,7 @@ class ReferenceConfig(StageConfig):
     precision: Precision = "auto"
     """Use the same as in the training that compares with it. Adapter training keeps the base weights in bfloat16 (or 4
     bits), so it starts a rounding error away from its reference."""
-    micro_tokens: Annotated[int, Unkeyed()] = 8192
+    micro_tokens: Annotated[int, Unkeyed()] = Field(8192, ge=1)
     """Maximum tokens in one forward pass."""
 
     def weight_bytes(self, deepspeed: str | None) -> WeightBytes:

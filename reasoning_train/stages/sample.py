@@ -30,7 +30,7 @@ class SampleConfig(StageConfig):
 
     policy: ModelRef
     problems: ProblemsRef
-    n: int = Field(8, ge=1)
+    n: int = Field(8, ge=1, le=1_000_000)
     temperature: float = Field(1.0, ge=0)
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(256, ge=1)

@@ -43,7 +43,7 @@ class SoftenConfig(StageConfig):
     k: int = Field(5, ge=1)
     """Tokens kept at each position, the likeliest first."""
     precision: Precision = "auto"
-    micro_tokens: Annotated[int, Unkeyed()] = 8192
+    micro_tokens: Annotated[int, Unkeyed()] = Field(8192, ge=1)
     """Maximum tokens in one forward pass."""
 
     def weight_bytes(self, deepspeed: str | None) -> WeightBytes:

@@ -19,9 +19,9 @@ class Lora(BaseModel):
     needs a GPU and the extra `qlora`)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    r: int = 16
-    alpha: int = 32
-    dropout: float = 0.0
+    r: int = Field(16, ge=1, le=65_536)
+    alpha: int = Field(32, ge=1)
+    dropout: float = Field(0.0, ge=0, lt=1)
     bits: Literal[4] | None = None
 
 
@@ -34,28 +34,29 @@ of 1e-6."""
 class Optimising(StageConfig):
     """Optimization fields of every trainer."""
 
-    learning_rate: float = Field(gt=0)
-    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(gt=0, le=100)
+    batch_size: int = Field(32, ge=1, le=1_000_000)
     """Rows (solutions, pairs, groups) per optimizer step, for any packing, micro-batch or number of processes."""
-    epochs: float | None = Field(None, gt=0)
+    epochs: float | None = Field(None, gt=0, le=1_000_000)
     max_steps: int | None = Field(None, ge=1)
     schedule: Literal["constant", "linear", "cosine"] = "linear"
-    warmup_steps: int = 0
-    weight_decay: float = 0.0
-    adam_beta2: float = 0.999
-    max_grad_norm: float = 1.0
+    warmup_steps: int = Field(0, ge=0)
+    weight_decay: float = Field(0.0, ge=0, le=1)
+    adam_beta2: float = Field(0.999, ge=0, lt=1)
+    max_grad_norm: float = Field(1.0, ge=0)
+    """0: gradients are not clipped."""
     lora: Lora | None = None
     precision: Precision = "auto"
     """`bfloat16` trains under autocast and publishes the model in bfloat16."""
-    max_length: int | None = None
+    max_length: int | None = Field(None, ge=2)
     """Most tokens of a row. Longer rows are dropped and counted. The default is the model's context."""
     max_dropped: Annotated[float, Gate()] = Field(0.05, ge=0, le=1)
     """Largest share of rows that may be dropped before the stage refuses to train."""
     min_rows: Annotated[int, Gate()] = Field(1, ge=1)
-    micro_tokens: Annotated[int, Unkeyed()] = 8192
+    micro_tokens: Annotated[int, Unkeyed()] = Field(8192, ge=1)
     """Most tokens in one forward pass."""
     gradient_checkpointing: Annotated[bool, Unkeyed()] = False
-    save_every: Annotated[int, Unkeyed()] = 200
+    save_every: Annotated[int, Unkeyed()] = Field(200, ge=1)
     """Steps between checkpoints to resume from."""
     report_to: Annotated[list[Literal["tensorboard", "wandb", "trackio"]], Unkeyed()] = []
     """Where curves go besides the report, which always has them. TensorBoard files are in the published model's
@@ -106,7 +107,7 @@ class Training(Optimising):
     weights."""
     held_out: HeldOut | None = None
 
-    pack_to: Annotated[int, Unkeyed()] = 256
+    pack_to: Annotated[int, Unkeyed()] = Field(256, ge=1)
     """Tokens per packed row. A longer training row gets a packed row of its own."""
 
     def placement_problems(self, world: int, deepspeed: str | None) -> Iterator[str]:
@@ -131,4 +132,4 @@ class Until(BaseModel):
     start: int = Field(0, ge=0)
     limit: int = Field(200, ge=1)
     """Number of problems that are evaluated."""
-    max_tokens: int = 128
+    max_tokens: int = Field(128, ge=1)
