@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
+from data_gen.models.finite import not_finite
 from data_gen.models.generation import with_mended_generation
 from data_gen.models.settle import settle
 from data_gen.templates.published import published_template
@@ -122,6 +123,11 @@ def load_folder(folder: Path, what: str, load: Callable[[Path], Any]) -> tuple[A
             f"The {what} in {weights} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected format.json, "
             f"config.json, model.safetensors and tokenizer.json, whole. {how_to_mend(weights, folder)}"
         ) from error
+    if name := not_finite(model):
+        raise UserError(
+            f"The {what} in {weights} cannot be used: its weight {name!r} holds NaN or infinity. The training that "
+            "made it blew up; train it again with a lower learning rate, or bring other weights."
+        )
     return model, StepCodec(fmt, tokenizer, ends)
 
 

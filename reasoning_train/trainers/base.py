@@ -17,6 +17,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from data_gen.errors import UserError
+from data_gen.models.finite import not_finite
 from reasoning_train.packing.batch import collate, silenced
 from reasoning_train.packing.plan import Packing, micro_batches
 from reasoning_train.packing.rows import Row
@@ -91,6 +93,9 @@ class StepTrainer(Trainer):
             terms = [loss.weight * found[name] / (totals[name] or 1.0) for name, loss in objective.losses.items()]
             self._backward(model, torch.stack(terms).sum() * world_size(), last=number == len(inputs["batches"]) - 1)
         means = {name: value / (totals[name] or 1.0) for name, value in summed(sums).items()}
+        for name, value in means.items():
+            if not torch.isfinite(value):
+                raise blown_up(f"the loss {name!r} is {float(value)}", self.state.global_step + 1)
         self.window = [*self.window, {name: float(value) for name, value in means.items()}]
         return torch.stack([loss.weight * means[name] for name, loss in objective.losses.items()]).sum()
 
@@ -203,7 +208,23 @@ def train(
         trainer.window = json.loads((last / WINDOW).read_text(encoding="utf-8"))
     with objective.packed(steps.packing) as steps.attention:
         trainer.train(resume_from_checkpoint=str(last) if last else None)
+    refuse_blown_up(trainer)
     return trainer
+
+
+def refuse_blown_up(trainer: Trainer) -> None:
+    """UserError if the last step left weights that are no numbers. Earlier steps show it in their loss."""
+    assert trainer.model is not None
+    if name := not_finite(trainer.model):
+        raise blown_up(f"the weight {name!r} is not finite", trainer.state.global_step)
+
+
+def blown_up(what: str, step: int) -> UserError:
+    """The error of a training that left the range of numbers."""
+    return UserError(
+        f"Training blew up: at step {step} {what}. Nothing was published. Use a lower learning_rate, a warmup or a "
+        "lower max_grad_norm; the curves in the run's report show where it began."
+    )
 
 
 def _only_item(items: list[Step]) -> Step:

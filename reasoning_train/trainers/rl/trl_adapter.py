@@ -20,7 +20,7 @@ import torch
 
 from data_gen.errors import UserError
 from reasoning_train.process.ranks import barrier, rank, world_size
-from reasoning_train.trainers.base import SealCheckpoints
+from reasoning_train.trainers.base import SealCheckpoints, refuse_blown_up
 from reasoning_train.trainers.checkpoints import newest_whole
 from reasoning_train.trainers.rl.trl_vllm import starting
 from reasoning_train.trainers.self_check import check_left_padding
@@ -254,3 +254,4 @@ def train(trainer: Any, checkpoints: Checkpoints) -> None:
     if last is not None:
         checkpoints.restore(last)
     trainer.train(resume_from_checkpoint=str(last) if last else None)
+    refuse_blown_up(trainer)

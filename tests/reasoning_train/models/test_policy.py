@@ -106,6 +106,18 @@ def test_a_checkpoint_with_missing_or_torn_files_is_explained(folder: Path, tmp_
     assert "Expected format.json, config.json, model.safetensors and tokenizer.json, whole" in str(caught.value)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(folder: Path, tmp_path: Path, value: float) -> None:
+    policy = load_policy(folder)
+    with torch.no_grad():
+        policy.model.model.norm.weight[3] = value
+    save_policy(policy, tmp_path)
+    with pytest.raises(
+        UserError, match=r"its weight 'model\.norm\.weight' holds NaN or infinity.* bring other weights"
+    ):
+        load_policy(tmp_path)
+
+
 def test_an_adapter_folder_loads_as_the_policy_that_was_saved(folder: Path, tmp_path: Path) -> None:
     from peft import LoraConfig, get_peft_model
 
@@ -183,7 +195,7 @@ def test_a_verifier_opens_as_what_it_may_be_trained_from(tmp_path: Path, kind: A
     save_file(
         {name: tensor for name, tensor in tensors.items() if "embed" not in name}, weights, metadata={"format": "pt"}
     )
-    with pytest.raises(UserError, match=r"'model.embed_tokens.weight' the first|'lm_head.weight' the first"):
+    with pytest.raises(UserError, match=r"the first is '(model.embed_tokens|lm_head).weight'"):
         load_policy(tmp_path, lm_head=False)
 
 

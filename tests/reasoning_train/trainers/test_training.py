@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback, TrainingArguments
 
+from data_gen.errors import UserError
 from reasoning_train.packing.plan import Packing, plan_steps
 from reasoning_train.packing.rows import Row, Trace
 from reasoning_train.trainers.base import SealCheckpoints, StepBatches, train
@@ -172,3 +173,15 @@ def test_a_checkpoint_at_an_early_stop_is_not_resumed_from(tmp_path: Path, one_t
     assert not is_whole(tmp_path / "checkpoint-4")
     again = train(lm(model()), steps(7), arguments(tmp_path), [quiet, StopAt()])
     assert again.state.global_step == 4
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(1, r"at step 1 the weight 'model\.[a-z_.]+' is not finite"), (3, "at step 2 the loss .* is nan")],
+)
+def test_training_that_blows_up_publishes_nothing(tmp_path: Path, count: int, said: str, one_thread: None) -> None:
+    """A step of 1e39 leaves no weight that is a number; the next step's loss shows it."""
+    quiet = SealCheckpoints(Curve(), lambda *a, **k: None)
+    with pytest.raises(UserError, match=f"Training blew up: {said}.*Use a lower learning_rate"):
+        train(lm(model()), steps(count), arguments(tmp_path, learning_rate=1e39, lr_scheduler_type="constant"), [quiet])
+    assert not is_whole(tmp_path / "checkpoint-2")
