@@ -89,14 +89,14 @@ def noun_words(text: str, *, plural: bool) -> tuple[str, ...] | None:
 
 
 def singular(word: str) -> str:
-    """`boxes` -> `box`, `people` -> `person`."""
+    """`boxes` -> `box`, `people` -> `person`; `cookies` and `cookie` -> `cooky`, since `ies` does not tell."""
     if word in _IRREGULAR:
         return _IRREGULAR[word]
-    if re.search(r"(?:ss|us|is)$", word) or not word.endswith("s"):
+    if re.search(r"(?:ss|us|is)$", word):
         return word
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "y"
-    return word[:-2] if re.search(r"(?:ch|sh|x|ss|zz)es$", word) else word[:-1]
+    if re.search(r"[a-z]{2}ies?$", word):
+        return re.sub(r"ies?$", "y", word)
+    return re.sub(r"(?<=ch)es$|(?<=sh)es$|(?<=x)es$|(?<=ss)es$|(?<=zz)es$|s$", "", word)
 
 
 def _is_plural(word: str) -> bool:

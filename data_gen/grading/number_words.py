@@ -26,6 +26,9 @@ NUMBER_WORDS = frozenset({*_SMALL, *_TENS, *_MAGNITUDES, *_PARTS, "hundred", "do
 """Words that belong to numbers."""
 
 
+_BEHIND_ARTICLES = frozenset({"hundred", "dozen", *_MAGNITUDES, *_PARTS})
+
+
 class Numeral(NamedTuple):
     """A number at the beginning of a text."""
 
@@ -43,56 +46,104 @@ def leading_number(text: str) -> Numeral | None:
     >>> leading_number("two and a half hours").value, leading_number("2 million 300 thousand").value
     (Fraction(5, 2), Fraction(2300000, 1))
     """
-    total, group, limit = Fraction(0), None, None
-    point = fraction = False
-    at, end, last = len(text) - len(text.lstrip()), 0, ""
+    said = _Said()
+    at, end = len(text) - len(text.lstrip()), 0
     if text[at : at + 1] == "-":
         return None
     while (match := _WORD.match(text, at)) is not None:
-        word = (match["word"] or "").lower()
-        step: Fraction | None = None
-        if match["mixed"] or match["numeral"]:
-            if group is not None or fraction:
-                break
-            step = _written(match["mixed"] or match["numeral"])
-            point, fraction = point or "." in (match["numeral"] or ""), bool(match["mixed"])
-            if step is None:
-                return None
-            last = "numeral"
-        elif word in _SMALL or word in _TENS:
-            step = _word_step(word, group, last)
-            last = "tens" if word in _TENS else "small"
-        elif word in ("a", "an") and group is None:
-            after = _WORD.match(text, match.end())
-            if after is None or (after["word"] or "").lower() not in {"hundred", "dozen", *_MAGNITUDES, *_PARTS}:
-                break
-            step, last = Fraction(1), "article"
-        elif word == "hundred" and group is not None and last != "hundred" and group < 100:
-            step, last = group * 100, "hundred"
-        elif word in _MAGNITUDES and group is not None and (limit is None or _MAGNITUDES[word] < limit):
-            total, limit = total + group * _MAGNITUDES[word], _MAGNITUDES[word]
-            group, at, last = None, match.end(), "magnitude"
-            end = at
+        word, after = (match["word"] or "").lower(), match.end()
+        if word in _PARTS and (part := said.part(word)) is not None:
+            return Numeral(said.total + part, said.point, True, after)
+        if word == "point" and said.last in ("small", "tens"):
+            return _after_point(text, after, said.value)
+        if word == "and":
+            whole = said.joined(text, after)
+            if isinstance(whole, Numeral) or not whole:
+                return whole or said.numeral(end)
+            at = after
             continue
-        elif word in _PARTS and not fraction and not (last == "numeral" and word in _COINS):
-            part = (group if group is not None and last != "and" else Fraction(1)) / _PARTS[word]
-            if group is None and word != "half":
-                break
-            return Numeral(total + part, point, True, match.end())
-        elif word == "and" and (whole := _joined(text, match.end(), total, group, last)) is not None:
-            if isinstance(whole, Numeral):
-                return whole
-            at, last = match.end(), "and"
-            continue
-        elif word == "point" and last in ("small", "tens"):
-            return _after_point(text, match.end(), total + (group or 0))
-        if step is None:
+        article = word in ("a", "an") and _next_word(text, after) in _BEHIND_ARTICLES
+        if not (said.takes_article() if article else said.takes_word(word) if word else said.takes_numeral(match)):
             break
-        group, at = step, match.end()
-        end = at
-    if not end or (group is None and limit is None):
-        return None
-    return Numeral(total + (group or 0), point, fraction, end)
+        at = end = after
+    return said.numeral(end)
+
+
+class _Said:
+    """A number as far as it was read: groups below a thousand, and the sum of those with their magnitude."""
+
+    def __init__(self) -> None:
+        self.total, self.group, self.limit = Fraction(0), None, None  # type: Fraction, Fraction | None, int | None
+        self.point = self.fraction = False
+        self.last = ""
+        """The kind of the last word."""
+
+    @property
+    def value(self) -> Fraction:
+        """The sum of everything."""
+        return self.total + (self.group or 0)
+
+    def numeral(self, end: int) -> Numeral | None:
+        """The number, if there is one."""
+        return Numeral(self.value, self.point, self.fraction, end) if end and self.last else None
+
+    def takes_numeral(self, match: re.Match[str]) -> bool:
+        """Digits, which begin a group."""
+        written = _written(match["mixed"] or match["numeral"]) if self.group is None and not self.fraction else None
+        if written is None:
+            return False
+        self.group, self.last = written, "numeral"
+        self.point, self.fraction = self.point or "." in (match["numeral"] or ""), bool(match["mixed"])
+        return True
+
+    def takes_article(self) -> bool:
+        """`a` before hundred, million and the like."""
+        if self.group is not None:
+            return False
+        self.group, self.last = Fraction(1), "article"
+        return True
+
+    def takes_word(self, word: str) -> bool:
+        """A cardinal number, `hundred` or a magnitude below the one before."""
+        group, magnitude = self.group, _MAGNITUDES.get(word)
+        if group is not None and magnitude is not None and (self.limit is None or magnitude < self.limit):
+            self.total, self.limit, self.group = self.total + group * magnitude, magnitude, None
+            self.last = "magnitude"
+        elif word == "hundred" and group is not None and self.last != "hundred" and group < 100:
+            self.group, self.last = group * 100, "hundred"
+        elif (word in _SMALL or word in _TENS) and self._follows(value := _SMALL.get(word, _TENS.get(word, 0))):
+            self.group, self.last = (group or 0) + Fraction(value), "tens" if word in _TENS else "small"
+        else:
+            return False
+        return True
+
+    def _follows(self, value: int) -> bool:
+        """Whether a cardinal number goes on with the group: five after twenty, anything below 100 after hundred."""
+        if self.group is None or (self.last == "tens" and 0 < value < 10):
+            return True
+        return self.last in ("hundred", "and") and 0 < value < 100
+
+    def part(self, word: str) -> Fraction | None:
+        """The group as so many parts: two thirds. None where the word says something else, as in 3 quarters."""
+        if self.fraction or (self.last == "numeral" and word in _COINS) or (self.group is None and word != "half"):
+            return None
+        return (self.group if self.group is not None else Fraction(1)) / _PARTS[word]
+
+    def joined(self, text: str, at: int) -> Numeral | bool:
+        """What `and` joins: a fraction (`two and a half`), or the rest of a number (`a hundred and five`)."""
+        if self.last in ("small", "tens", "numeral"):
+            part = leading_number(text[at:])
+            if part is None or not part.fraction or part.value >= 1:
+                return False
+            return Numeral(self.value + part.value, False, True, at + part.end)
+        more = self.last in ("hundred", "magnitude") and leading_number(text[at:]) is not None
+        self.last = "and" if more else self.last
+        return more
+
+
+def _next_word(text: str, at: int) -> str:
+    match = _WORD.match(text, at)
+    return (match["word"] or "").lower() if match else ""
 
 
 def _written(text: str) -> Fraction | None:
@@ -105,28 +156,6 @@ def _written(text: str) -> Fraction | None:
     if int(part) == 0:
         return None
     return Fraction(int(top), int(part)) + (int(front[0]) if front else 0)
-
-
-def _word_step(word: str, group: Fraction | None, last: str) -> Fraction | None:
-    """The group with one more word: twenty + one, hundred + five."""
-    value = Fraction(_SMALL.get(word, _TENS.get(word, 0)))
-    if group is None:
-        return value
-    if last == "tens" and 0 < value < 10:
-        return group + value
-    return group + value if last in ("hundred", "and") and 0 < value < 100 else None
-
-
-def _joined(text: str, at: int, total: Fraction, group: Fraction | None, last: str) -> Numeral | bool | None:
-    """What `and` joins: a fraction (`two and a half`), or the rest of a number (`a hundred and five`)."""
-    if last in ("small", "tens", "numeral") and group is not None:
-        part = leading_number(text[at:])
-        return (
-            Numeral(total + group + part.value, False, True, at + part.end)
-            if part and part.fraction and part.value < 1
-            else None
-        )
-    return True if last in ("hundred", "magnitude") and leading_number(text[at:]) else None
 
 
 def _after_point(text: str, at: int, whole: Fraction) -> Numeral | None:
