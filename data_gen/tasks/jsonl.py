@@ -163,7 +163,7 @@ class Jsonl(Task):
         if rows < 0:
             raise UserError(f"{source.name}: the dataset is empty; expected at least one row.")
         if path.stat().st_size <= READ_WHOLE:
-            self._survey(part)
+            self._divide(part, None)  # answers are compared later: that may take a checker
         elif divided:
             check_sizes(self.split, length_of(path), source.name)
 
@@ -219,14 +219,19 @@ class Jsonl(Task):
         """One pass over a source: which rows repeat others, and how it is divided. Columns are checked on its first
         row, ids on all rows."""
         if part not in self._surveys:
-            repeats, source = Repeats(), self._source(part)
-            asked = self._entered(part, repeats)
-            division = divide(asked, self.split, self.seed, source.name) if part == self._divided() else None
-            collections.deque(asked, maxlen=0)
-            self._surveys[part] = _Survey(repeats, division)
+            repeats = Repeats()
+            self._surveys[part] = _Survey(repeats, self._divide(part, repeats))
         return self._surveys[part]
 
-    def _entered(self, part: str, repeats: Repeats) -> Iterator[tuple[str, str]]:
+    def _divide(self, part: str, repeats: Repeats | None) -> Division | None:
+        """How a source is divided; None if it is one split. All its rows are read, and entered into `repeats`."""
+        asked = self._entered(part, repeats)
+        if part == self._divided():
+            return divide(asked, self.split, self.seed, self._source(part).name)
+        collections.deque(asked, maxlen=0)
+        return None
+
+    def _entered(self, part: str, repeats: Repeats | None) -> Iterator[tuple[str, str]]:
         """(question, group) of every row, which is entered into `repeats`."""
         ids: dict[str, bytes] = {}
         for number, (place, row) in enumerate(self._source(part).rows()):
@@ -239,8 +244,9 @@ class Jsonl(Task):
                     f"{place}: task.fields.id: {problem.id!r} stands in {self.fields.id!r} twice, for different "
                     "questions. Name a unique column."
                 )
-            same = functools.partial(self.same, problem)
-            repeats.add(number, Asked(problem.question, problem.gold, problem.gold_steps, same))
+            if repeats is not None:
+                same = functools.partial(self.same, problem)
+                repeats.add(number, Asked(problem.question, problem.gold, problem.gold_steps, same))
             yield problem.question, problem.group
 
     def _problem(self, row: Row, place: str, part: str, number: int) -> Problem:

@@ -294,6 +294,14 @@ def test_a_look_tells_what_reading_would(
         task(path, **settings).look()
 
 
+def test_a_look_compares_no_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    problems(tmp_path, GOOD)
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({**GOOD, "answer": a}) + "\n" for a in ("5", "x^2")))
+    made = task(tmp_path / "a.jsonl")
+    monkeypatch.setattr(Jsonl, "same", lambda *_: pytest.fail("this may take a checker"))
+    made.look()
+
+
 def test_a_large_file_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
