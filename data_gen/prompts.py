@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from data_gen.control_tokens import ControlTokens, special_ids
+from data_gen.control_tokens import ControlTokens, special_ids, token_text
 from data_gen.errors import UserError
 from data_gen.templates.frame import chat_frame, learned_turns, plain_frame
 from data_gen.templates.masks import Run, Runs
@@ -55,7 +55,7 @@ def _ends(tokenizer: Any, trained: list[int], stopping: list[int]) -> Ends:
             "or `eos_token_id` in generation_config.json."
         )
     if tokenizer.eos_token_id is None:
-        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(trained[0])
+        tokenizer.eos_token = token_text(tokenizer, trained[0])
     return Ends(trained[0], frozenset(stopping) | {trained[0]})
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from data_gen.control_tokens import token_text
 from data_gen.templates.frame import QUESTION, own_template
 from data_gen.templates.rendering import Chat, quoted, render
 
@@ -27,7 +28,7 @@ def published_template(codec: StepCodec) -> str | None:
         return template if _gives(codec, texts) else None
     if codec.format.model.template != "plain":
         return None
-    bos = "".join(codec.tokenizer.convert_ids_to_tokens(codec.prompts.in_front))
+    bos = "".join(token_text(codec.tokenizer, token) for token in codec.prompts.in_front)
     # A tokenizer that marks the start of a text with a space does not do so behind a token that is written out.
     for start in (bos, bos + " ")[: 2 if bos else 1]:
         if _gives(codec, [start + codec.prompt_text(probe) for probe in PROBES]):
@@ -44,7 +45,7 @@ def _gives(codec: StepCodec, texts: list[str]) -> bool:
 def _plain(codec: StepCodec, start: str) -> str:
     """Text without roles. A chat that goes on is written as worked examples are."""
     shape, shown = codec.format.model, codec.prompts.frame.before.text
-    end = quoted(codec.tokenizer.convert_ids_to_tokens(codec.end_id))
+    end = quoted(token_text(codec.tokenizer, codec.end_id))
     return (
         f"{{{{ {quoted(start)} }}}}"
         "{% if messages[0]['role'] == 'system' %}{{ messages[0]['content'] + '\\n\\n' }}{% endif %}"

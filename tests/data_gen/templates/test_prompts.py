@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -222,6 +223,22 @@ def test_a_control_token_that_a_tokenizer_can_only_read_as_one_is_told() -> None
     assert made.prompt_ids("?") == [5, 6]
     with pytest.raises(UserError, match=r"spelled in '</s>\?.*can read it only as that token"):
         made.prompt_ids("</s>?")
+
+
+def test_control_tokens_that_the_tokenizer_itself_misses_are_left_to_it() -> None:
+    """A control token that is normalised (some copies of Llama 2) is found at the start of a text alone."""
+    made = json.loads(samples()["llama2"].tokenizer.backend_tokenizer.to_str())
+    for token in made["added_tokens"]:
+        token["normalized"] = True
+    core = Tokenizer.from_str(json.dumps(made))
+    template = samples()["llama2"].tokenizer.chat_template
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core, chat_template=template, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
+    shown = codec(tokenizer, SHOWN)
+    assert (
+        shown.prompt_ids("2?") == tokenizer(rendered(tokenizer, "2?", SHOWN, ""), add_special_tokens=False)["input_ids"]
+    )
 
 
 def test_bos_of_a_template_is_not_doubled() -> None:
