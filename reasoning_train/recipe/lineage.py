@@ -29,7 +29,7 @@ _VERBS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class ProblemSet:
     """Problems of one split, or of some parts of it."""
 
     root: str
@@ -37,13 +37,13 @@ class Rows:
     parts: frozenset[tuple[int, int, int]] = frozenset()
     """(of, salt, part) of every `part` stage on the way."""
 
-    def meets(self, other: Rows) -> bool:
+    def meets(self, other: ProblemSet) -> bool:
         """Whether both may hold a problem in common if their roots do: no division has dealt them to two parts."""
         mine = {(of, salt): part for of, salt, part in self.parts}
         return all(mine.get((of, salt), part) == part for of, salt, part in other.parts)
 
 
-Paths = dict[Rows, tuple[str, ...]]
+Paths = dict[ProblemSet, tuple[str, ...]]
 """Problems -> the nodes on the way from them."""
 
 
@@ -127,7 +127,7 @@ class Lineage:
     def _descent(self, name: str, below: list[Descent], notes: tuple[str, ...]) -> Descent:
         stage, config, learns = self._stages[name], self._configs[name], self._learns(name)
         if name in self._origins:
-            return Descent({Rows(name): (name,)}, frozenset([name]), frozenset(), notes)
+            return Descent({ProblemSet(name): (name,)}, frozenset([name]), frozenset(), notes)
         paths: Paths = {}
         for field, ref in self._inputs(name):
             for rows, path in self._known[ref.node].paths.items():
@@ -162,7 +162,7 @@ class Lineage:
         rows = [ref for _, ref in self._inputs(name) if self._kind(ref) in _ROWS]
         return stage.learns or ("trains" if rows and {"model", "verifier"} & {*made} else "")
 
-    def _evaluated(self, rows: Rows) -> str:
+    def _evaluated(self, rows: ProblemSet) -> str:
         """Why these problems count as evaluated; empty if they do not."""
         origin, split = self._origins[rows.root], self._configs[rows.root].split
         if TEST in (split.casefold(), origin.split.casefold()):
@@ -176,7 +176,7 @@ class Lineage:
                 return f"problems on which a claim is measured ({' -> '.join(path)})"
         return ""
 
-    def _claims(self) -> Iterator[tuple[Rows, tuple[str, ...]]]:
+    def _claims(self) -> Iterator[tuple[ProblemSet, tuple[str, ...]]]:
         """The problems on which tables of claims are measured, and the way from them to the claim."""
         for name in self._nodes:
             is_claim = "verdict" in self._stages[name].outputs.values()
@@ -189,7 +189,7 @@ class Lineage:
     def _carried(self, name: str) -> Paths:
         """The problems that a node of problems passes on, whatever chose them."""
         if name in self._origins:
-            return {Rows(name): (name,)}
+            return {ProblemSet(name): (name,)}
         config, carried = self._configs[name], self._stages[name].carries
         found: Paths = {}
         for ref in refs_of(getattr(config, carried)) if carried else ():
@@ -198,7 +198,7 @@ class Lineage:
         return found
 
 
-def _within(rows: Rows, config: Any) -> Rows:
+def _within(rows: ProblemSet, config: Any) -> ProblemSet:
     """The problems that a `part` stage keeps of these; other stages keep any."""
     from reasoning_train.stages.part import PartConfig
 
