@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_gen.errors import UserError
+from data_gen.errors import LoadError, UserError
 from data_gen.format import Format, StepCodec
 from data_gen.models.finite import not_finite
 from data_gen.models.generation import with_mended_generation
@@ -119,7 +119,7 @@ def load_folder(folder: Path, what: str, load: Callable[[Path], Any]) -> tuple[A
         )
     except Exception as error:  # truncated safetensors, missing files and bad JSON each raise another type
         first = next(iter(str(error).splitlines()), "")
-        raise UserError(
+        raise LoadError(
             f"The {what} in {weights} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected format.json, "
             f"config.json, model.safetensors and tokenizer.json, whole. {how_to_mend(weights, folder)}"
         ) from error

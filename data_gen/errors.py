@@ -22,6 +22,10 @@ class UserError(Exception):
         return printable(super().__str__())
 
 
+class LoadError(UserError):
+    """Files cannot be loaded. If they are an artifact's, its bytes are compared with those that were published."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for an unknown `name`: " Did you mean 'x'?" or the list of known names."""
     names = sorted(known)

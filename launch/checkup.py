@@ -154,12 +154,15 @@ def _slurm() -> CheckResult:
 
 def artifact_findings(store: Store) -> Iterator[CheckResult]:
     """A finding per artifact: its files are read again and compared with the manifest."""
-    from reasoning_train.store.manifest import damages, read_manifest
+    from reasoning_train.store.manifest import damages, has_damaged_manifest, read_manifest
 
     for path in sorted(store.artifacts.glob("*")):
-        manifest = read_manifest(path)
+        manifest, wrong = read_manifest(path), list[str]()
         if manifest is not None:
-            wrong = list(damages(path, manifest, deep=True))
+            wrong = list(damages(path, manifest))
+        elif has_damaged_manifest(path):
+            wrong = ["its manifest is damaged or of another version"]
+        if manifest is not None or wrong:
             yield CheckResult(
                 path.name,
                 not wrong,

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
-from launch.runs import list_runs, read_run
+from data_gen.errors import UserError
+from launch.runs import list_runs, read_run, run_folders
 from reasoning_train.store.locks import live_owner
 from reasoning_train.store.manifest import read_manifest
+from reasoning_train.store.plan_json import find_plan
+from reasoning_train.store.run_json import find_state
 from reasoning_train.store.store import Store, artifact_name
 
 
 def find_garbage(store: Store, keep: int | None) -> list[Path]:
     """Folders of runs beyond the last `keep` of each recipe, and of artifacts and progress that no other run uses.
 
-    Artifacts that a living process has locked are left out.
+    Artifacts that a living process has locked are left out. UserError if neither `run.json` nor `plan.json` of a run
+    tells what it uses.
     """
     old = _old_runs(store, keep)
-    reached = _reached(store, [run for run in list_runs(store) if run not in old])
+    reached = _reached(store, [run for run in run_folders(store) if run not in old])
     unreached = [
         path for path in sorted(store.artifacts.glob("*")) if path.name.removesuffix(".partial") not in reached
     ]
@@ -40,11 +44,19 @@ def _old_runs(store: Store, keep: int | None) -> list[Path]:
 
 
 def _reached(store: Store, runs: list[Path]) -> set[str]:
-    names: set[str] = set()
-    for run in runs:
-        for node in read_run(run)["nodes"].values():
-            names |= _with_targets(store, artifact_name(node["uses"], node["key"]))
-    return names
+    return {name for run in runs for made in _made(run) for name in _with_targets(store, made)}
+
+
+def _made(run: Path) -> list[str]:
+    """Names of the artifacts of a run. Its plan names them, too, if its state is damaged."""
+    if state := find_state(run):
+        return [artifact_name(node["uses"], node["key"]) for node in state["nodes"].values()]
+    if plan := find_plan(run / "plan.json"):
+        return [artifact_name(node.uses, node.key) for node in plan.nodes.values()]
+    raise UserError(
+        f"{run}: run.json and plan.json are both damaged, so what this run uses is not known and nothing is listed. "
+        f"Remove the folder (rm -r {run}) if its artifacts may go."
+    )
 
 
 def _with_targets(store: Store, name: str) -> set[str]:

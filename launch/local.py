@@ -66,6 +66,10 @@ class LocalRunner:
         self.finished: set[str] = set()
         self.failed: dict[str, str] = {}
         self.running: dict[str, _Running] = {}
+        self.lost: dict[str, float] = {}
+        """Nodes whose artifact was found damaged in this run, and when."""
+        self.again: set[str] = set()
+        """Nodes that were put back for that."""
         self.queue: list[tuple[Job, str]] = []
         """Jobs waiting for free cores, with their node's name."""
         self.node_of: dict[str, str] = {}
@@ -194,6 +198,8 @@ class LocalRunner:
             self._give_up(running, server)
         if running.jobs:
             return
+        if running.error and self._put_back(running):
+            return
         if running.error:
             del self.running[name]
             self._fail(name, running.error, running.log)
@@ -203,6 +209,23 @@ class LocalRunner:
             self._enqueue(running, None)
         else:
             self._done(running)
+
+    def _put_back(self, running: _Running) -> bool:
+        """Whether a stage failed because an input of it was found damaged: then both are made again, once in a run."""
+        node = running.node
+        lost = [name for name in self.finished if self.store.state(self.plan.nodes[name], self.plan) != "cached"]
+        self.finished -= set(lost)
+        self.waiting |= {name: self.plan.nodes[name] for name in lost}
+        self.lost |= dict.fromkeys(lost, time.monotonic())
+        broken = [need for need in dependencies(node) if self.lost.get(need, 0.0) > running.began]
+        if not broken or node.name in self.again:
+            return False
+        self.again.add(node.name)
+        self.display.say(f"{node.name}  {running.error}\n  {', '.join(broken)} is made again now")
+        del self.running[node.name]
+        self.waiting[node.name] = node
+        self.folder.node(node.name, state="waiting")
+        return True
 
     def _give_up(self, running: _Running, server: ForkServer) -> None:
         """After a shard failed, stop its siblings and remove its waiting ones from the queue."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from data_gen.errors import UserError
 from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.stage import STAGES
 from reasoning_train.store.store import Store
+from reasoning_train.trainers.checkpoints import checkpoints, world_of
 
 
 def check_processes(plan: Plan, store: Store, nproc: int) -> None:
@@ -50,6 +50,5 @@ def placement_problems(node: StageNode, world: int, store: Store) -> Iterator[st
 
 
 def _checkpoint_world(partial: Path) -> int | None:
-    seals = list(partial.glob("work/trainer/checkpoint-*/whole.json"))
-    newest = max(seals, key=lambda path: int(path.parent.name.rpartition("-")[2]), default=None)
-    return int(json.loads(newest.read_text(encoding="utf-8"))["world"]) if newest else None
+    written = map(world_of, checkpoints(partial / "work" / "trainer"))
+    return next((world for world in written if world is not None), None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import os
 import socket
 import sys
@@ -15,8 +14,9 @@ from typing import Any
 
 from reasoning_train.api.plan import Plan
 from reasoning_train.store.locks import Owner, lives
-from reasoning_train.store.manifest import write_json
 from reasoning_train.store.plan_json import write_plan
+from reasoning_train.store.run_json import RUN_FILE, find_state, read_state
+from reasoning_train.store.state_files import write_json
 from reasoning_train.store.store import Store
 
 
@@ -62,7 +62,7 @@ class RunFolder:
     def save(self) -> None:
         """Write `run.json` if something was recorded since the last time."""
         if self._changed:
-            write_json(self.path / "run.json", self.state)
+            write_json(self.path / RUN_FILE, self.state)
             self._changed = False
 
     def close(self, state: str, wall_s: float) -> None:
@@ -79,14 +79,20 @@ def _point_latest(path: Path) -> None:
 
 
 def list_runs(store: Store, recipe: str | None = None) -> list[Path]:
-    """Run folders of one recipe or of all, oldest first."""
+    """Run folders of one recipe or of all, oldest first. A run whose `run.json` is damaged counts as absent."""
+    return [path for path in run_folders(store, recipe) if find_state(path) is not None]
+
+
+def run_folders(store: Store, recipe: str | None = None) -> list[Path]:
+    """Run folders, oldest first, also those whose `run.json` is damaged."""
     found = (path.parent for path in store.runs.glob("*/*/run.json") if not path.parent.is_symlink())
     return sorted((path for path in found if recipe in (None, path.parent.name)), key=lambda path: path.name)
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """The state of a run folder; `killed` if it says `running` but its process on this host is gone."""
-    state: dict[str, Any] = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    """The state of a run folder; `killed` if it says `running` but its process on this host is gone. UserError if it
+    is damaged."""
+    state = read_state(path)
     if (
         state["state"] == "running"
         and state["host"] == socket.gethostname()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from data_gen.checkpoints import weights_folder
-from data_gen.errors import UserError
+from data_gen.errors import LoadError, UserError, first_line
 from data_gen.verifiers.heads import HeadConfig
 
 if TYPE_CHECKING:
@@ -27,10 +27,12 @@ def read_head_config(folder: Path) -> HeadConfig:
         )
     try:
         return HeadConfig.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise LoadError(f"{path} cannot be read ({first_line(error)}). Re-make the checkpoint.") from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "as a whole"
-        raise UserError(
+        raise LoadError(
             f"{path} is not a valid head config: {field}: {first['msg']}. Re-make the checkpoint."
         ) from error
 
@@ -71,7 +73,7 @@ def load_head(folder: Path) -> ValueHead:
         head.load_state_dict(weights)
     except Exception as error:  # safetensors, missing files and wrong shapes each raise another type
         first = next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), "")
-        raise UserError(
+        raise LoadError(
             f"The head's weights in {path} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected those of "
             f"a head of kind {config.kind!r} with {config.labels} label(s). Re-make the checkpoint."
         ) from error

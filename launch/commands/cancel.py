@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     from launch.runs import list_runs, read_run
     from launch.slurm import scheduler
     from launch.slurm.progress import CANCELLED
-    from reasoning_train.store.manifest import write_json
+    from reasoning_train.store.state_files import write_json
 
     store = open_store(arguments)
     submitted = [path for path in list_runs(store, arguments.name) if read_run(path).get("jobs")]

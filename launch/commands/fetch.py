@@ -39,7 +39,7 @@ def add(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Download, print the `--set` lines and record them in the store."""
     from reasoning_train.recipe.includes import load_document
-    from reasoning_train.store.manifest import write_json
+    from reasoning_train.store.state_files import write_json
 
     entries = list(find_entries(load_document(Path(arguments.recipe), arguments.overrides).value))
     fetched = {}

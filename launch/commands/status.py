@@ -54,9 +54,11 @@ def run(arguments: argparse.Namespace) -> int:
 def _add_progress(state: dict[str, Any], store: Store) -> None:
     from reasoning_train.store.ownership import owners
     from reasoning_train.store.partial import Partial
-    from reasoning_train.store.plan_json import read_plan
+    from reasoning_train.store.plan_json import find_plan
 
-    plan = read_plan(Path(state["folder"]) / "plan.json")
+    plan = find_plan(Path(state["folder"]) / "plan.json")
+    if plan is None:
+        return
     if "jobs" in state:
         _add_jobs(state, plan, store)
     for name, entry in state["nodes"].items():
@@ -94,6 +96,6 @@ def _print_nodes(state: dict[str, Any]) -> None:
             f"step {node['step']}" if "step" in node else f"{node['records']} records" if node.get("records") else ""
         )
         again = f"queued again {node['requeues']}x" if node.get("requeues") else ""
-        note = "; ".join(filter(None, [reached, again, *node["owners"], node.get("error", "")]))
+        note = "; ".join(filter(None, [reached, again, *node.get("owners", ()), node.get("error", "")]))
         rows.append([name, node["uses"], node["state"], wall, note])
     print_table(["stage", "uses", "state", "wall", ""], rows, f"{state['recipe']}: {state['state']}, {state['folder']}")

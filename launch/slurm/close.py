@@ -4,14 +4,14 @@ report."""
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
 
 from launch.slurm import progress
-from reasoning_train.store.manifest import write_json
 from reasoning_train.store.plan_json import read_plan
+from reasoning_train.store.run_json import RUN_FILE, read_state
+from reasoning_train.store.state_files import write_json
 from reasoning_train.store.store import Store
 
 
@@ -30,7 +30,7 @@ def close(run: Path, store: Store) -> int:
     from reasoning_train.process.plugins import import_plugins
 
     import_plugins()
-    state = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    state = read_state(run)
     plan = read_plan(run / "plan.json")
     for name, found in progress.look(run, state, plan, store).items():
         entry = state["nodes"][name]
@@ -47,7 +47,7 @@ def close(run: Path, store: Store) -> int:
     unfinished = [name for name, entry in state["nodes"].items() if entry["state"] not in ("ran", "cached", "passed")]
     state["state"] = "failed" if unfinished else "done"
     state["wall_s"] = round(time.time() - (run / "recipe.yaml").stat().st_mtime, 3)
-    write_json(run / "run.json", state)
+    write_json(run / RUN_FILE, state)
     print(write_report(run, store))
     return 1 if unfinished else 0
 

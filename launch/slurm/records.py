@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from launch.events import parse_events
+from reasoning_train.store.state_files import Shape, read_json_lines
 
 TAIL_BYTES = 200_000
 """Bytes at the end of a log that are searched for the last error."""
@@ -17,17 +16,17 @@ ATTEMPT = "=== attempt "
 """Beginning of the line with which a job's script starts an attempt in its log."""
 
 
+class _Record(Shape):
+    """What a job's script writes when it starts and ends."""
+
+    state: str
+    restarts: int
+    code: int
+
+
 def read_records(record: Path) -> list[dict[str, Any]]:
     """The lines of `RECORD.jsonl`; none if the job has not started."""
-    try:
-        text = Path(f"{record}.jsonl").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return []
-    found = []
-    for line in text.splitlines():
-        with contextlib.suppress(ValueError):  # a job may be killed while it writes
-            found.append(json.loads(line))
-    return found
+    return list(read_json_lines(Path(f"{record}.jsonl"), _Record))
 
 
 def requeues(jobs: Iterator[Path]) -> int:

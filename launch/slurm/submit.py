@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from launch.slurm.request import JobRequest
 from launch.slurm.snapshot import write_snapshot
 from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.store.locks import guard
-from reasoning_train.store.manifest import write_json
+from reasoning_train.store.state_files import Shape, read_json, write_json
 from reasoning_train.store.store import Store, artifact_name
 
 REFUSED = "refused"
@@ -156,16 +155,19 @@ def _failed(run: Path, node: str) -> bool:
     return any(line["state"] == "ended" and line["code"] != 0 for line in last)
 
 
+class _Note(Shape):
+    jobs: list[str]
+    run: str
+
+
 def _note_path(store: Store, node: StageNode) -> Path:
     """File that lists the jobs that make a node's artifact. The last of them finishes it."""
     return store.root / "cluster" / f"{artifact_name(node.uses, node.key)}.json"
 
 
 def _read_note(store: Store, node: StageNode) -> dict[str, Any] | None:
-    try:
-        return dict(json.loads(_note_path(store, node).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
+    note: dict[str, Any] | None = read_json(_note_path(store, node), _Note)
+    return note
 
 
 def _note_nodes(run: RunFolder, jobs: Sequence[SlurmJob], others: Mapping[str, str]) -> None:

@@ -20,7 +20,7 @@ from data_gen.checkpoints import (
     saved_end_ids,
     weights_folder,
 )
-from data_gen.errors import UserError
+from data_gen.errors import LoadError
 from data_gen.format import Format, StepCodec
 from data_gen.models.context import context_length
 from reasoning_train.models.policy import read_served
@@ -52,7 +52,7 @@ def load_policy_text(folder: Path) -> PolicyText:
         context = served["context"] if served else _context(weights)
     except Exception as error:  # every kind of torn file raises its own errors
         first = next(iter(str(error).splitlines()), "")
-        raise UserError(
+        raise LoadError(
             f"The model in {weights} cannot be read ({type(error).__name__}: {first[:200]}). Expected format.json, "
             f"config.json and tokenizer.json, whole. {how_to_mend(weights, folder)}"
         ) from error

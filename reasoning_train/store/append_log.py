@@ -45,13 +45,7 @@ class LogWriter:
         Raises OSError (disk full); the file then ends after the last whole record.
         """
         line = _line(order, key, rows, counts)
-        try:
-            written = os.write(self._file, line)
-            while written < len(line):
-                written += os.write(self._file, line[written:])
-        except OSError:
-            os.ftruncate(self._file, self._size)
-            raise
+        _write_whole(self._file, line, self._size)
         self._size += len(line)
         if time.monotonic() - self._synced >= SYNC_S:
             self.sync()
@@ -65,6 +59,27 @@ class LogWriter:
         """Sync and close."""
         self.sync()
         os.close(self._file)
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Append one line to a file, whole or not at all; a torn last line that a killed process left is removed first."""
+    size = _cut_torn_tail(path)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        _write_whole(file, line, size)
+    finally:
+        os.close(file)
+
+
+def _write_whole(file: int, line: bytes, size: int) -> None:
+    """Write a line at the end of a file of `size` bytes. After an OSError (disk full) the file has its old size."""
+    try:
+        written = os.write(file, line)
+        while written < len(line):
+            written += os.write(file, line[written:])
+    except OSError:
+        os.ftruncate(file, size)
+        raise
 
 
 @dataclass(slots=True)

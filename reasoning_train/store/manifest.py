@@ -11,16 +11,18 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from data_gen.errors import UserError
+from pydantic import AfterValidator, Field
+
 from reasoning_train.api.digest import file_digest
 from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import STAGES
 from reasoning_train.store.code import code_version
+from reasoning_train.store.state_files import Shape, read_json
 
 SCHEMA_VERSION = 2
 FILE_NAME = "manifest.json"
@@ -39,13 +41,66 @@ PACKAGES = (
 """Packages whose versions are in the manifest."""
 
 
+def _other(version: int) -> int:
+    if version == SCHEMA_VERSION:
+        raise ValueError("not whole")
+    return version
+
+
+class _Input(Shape):
+    key: str
+    digest: str | None
+
+
+class _Output(Shape):
+    kind: str
+    digest: str
+    bytes: int
+    files: dict[str, tuple[int, str]]
+
+
+class _Pointer(Shape):
+    uses: str
+    key: str
+
+
+class _Manifest(Shape):
+    """What every reader of a manifest relies on."""
+
+    schema_version: Literal[2]
+    uses: str
+    key: str
+    node: str
+    recipe: str
+    seed: int | None
+    config: dict[str, Any]
+    code: dict[str, Any]
+    wall_s: float
+    inputs: dict[str, _Input]
+    outputs: dict[str, _Output]
+    counts: dict[str, int]
+    metrics: dict[str, Any]
+    pointer: _Pointer | None = None
+
+
+class _OtherVersion(Shape):
+    """A manifest of another schema version is not damaged."""
+
+    schema_version: Annotated[int, AfterValidator(_other)]
+
+
+_AnyManifest = Annotated[_Manifest | _OtherVersion, Field(union_mode="left_to_right")]
+
+
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest in an artifact's folder; None if there is none of this schema version."""
-    try:
-        manifest: dict[str, Any] = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-    return manifest if manifest.get("schema_version") == SCHEMA_VERSION else None
+    """The manifest in an artifact's folder; None if there is none of this schema version, or a damaged one."""
+    found: dict[str, Any] | None = read_json(folder / FILE_NAME, _AnyManifest)
+    return found if found and found["schema_version"] == SCHEMA_VERSION else None
+
+
+def has_damaged_manifest(folder: Path) -> bool:
+    """Whether there is a manifest that cannot be read, or one of another schema version."""
+    return os.path.lexists(folder / FILE_NAME) and read_manifest(folder) is None
 
 
 def describe_output(folder: Path, kind: str) -> dict[str, Any]:
@@ -73,8 +128,11 @@ def _names(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def damages(folder: Path, manifest: Mapping[str, Any], *, deep: bool = False) -> Iterator[str]:
-    """What is wrong with an artifact's files: missing files, wrong sizes and, if `deep`, wrong bytes."""
+def damages(
+    folder: Path, manifest: Mapping[str, Any], digest_of: Callable[[Path], str | None] = file_digest
+) -> Iterator[str]:
+    """What is wrong with an artifact's files: missing files, wrong sizes and wrong bytes, as far as `digest_of` knows
+    them."""
     for output, described in manifest["outputs"].items():
         for name, (size, digest) in described.get("files", {}).items():
             path = folder / output / name
@@ -82,7 +140,7 @@ def damages(folder: Path, manifest: Mapping[str, Any], *, deep: bool = False) ->
                 yield f"{output}/{name} is missing"
             elif path.stat().st_size != size:
                 yield f"{output}/{name} has {path.stat().st_size} bytes instead of {size}"
-            elif deep and file_digest(path) != digest:
+            elif digest_of(path) not in (digest, None):
                 yield f"{output}/{name} has other bytes than when it was made"
 
 
@@ -149,17 +207,3 @@ def _packages() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically: after a crash the file has either the old or the new content."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as stream:
-        json.dump(value, stream, indent=1, ensure_ascii=False, default=_refuse)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
-
-
-def _refuse(value: Any) -> Any:
-    raise UserError(f"Not a JSON value, so it cannot go into a manifest: {value!r} of type {type(value).__name__}.")

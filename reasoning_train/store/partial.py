@@ -10,23 +10,36 @@ out/                          what will be published
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict
+
 from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.store.append_log import log_name, read_logs, whole_bytes
 from reasoning_train.store.locks import guard
-from reasoning_train.store.manifest import write_json
+from reasoning_train.store.state_files import Shape, read_json, read_json_lines, write_json
 from reasoning_train.store.store import Store
 
 Shard = tuple[int, int]
+_ATTEMPTS = re.compile(r"attempts-(\d{1,6})-of-(\d{1,6})\.json")
+
+
+class _Point(Shape):
+    """A point of the curves, as its file has it."""
+
+    attempt: int
+    step: float = -1.0
+    __pydantic_extra__: dict[str, float]
 
 
 @dataclass(slots=True)
 class Attempts:
     """State of one shard over all its attempts."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
 
     number: int = 0
     """Number of attempts started."""
@@ -62,11 +75,12 @@ class Partial:
         write_json(self._path(shard), asdict(attempts))
 
     def read(self, shard: Shard) -> Attempts:
-        """A shard's state; empty if it never started. A shard whose log has lost records since it ended is not done."""
-        try:
-            attempts = Attempts(**json.loads(self._path(shard).read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return Attempts()
+        """A shard's state; empty if it never started or its file is damaged: its records are kept, and its points of
+        the curves tell how many attempts there were. A shard whose log has lost records since it ended is not done."""
+        found = read_json(self._path(shard), Attempts)
+        if found is None:
+            return Attempts(number=max((point["attempt"] for point in self._points(shard)), default=0))
+        attempts = Attempts(**found)
         attempts.done = attempts.done and self.log_bytes(shard) >= attempts.log_bytes
         return attempts
 
@@ -85,8 +99,8 @@ class Partial:
 
     def shards(self) -> dict[Shard, Attempts]:
         """The state of every shard that ever started, for any number of shards."""
-        names = [path.stem.split("-") for path in self.folder.glob("attempts-*-of-*.json")]
-        keys = sorted((int(name[1]), int(name[3])) for name in names)
+        names = (_ATTEMPTS.fullmatch(path.name) for path in self.folder.glob("attempts-*-of-*.json"))
+        keys = sorted((int(name[1]), int(name[2])) for name in names if name)
         return {key: self.read(key) for key in keys}
 
     def complete(self) -> list[Attempts] | None:
@@ -109,10 +123,16 @@ class Partial:
         """All points of the curves. If a later attempt repeated steps, its points are used."""
         kept: list[dict[str, Any]] = []
         for path in sorted(self.folder.glob("history-*-of-*.jsonl")):
-            kept += _last_told(
-                [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-            )
+            kept += _last_told(list(read_json_lines(path, _Point)))
         return kept
+
+    def _points(self, shard: Shard) -> list[dict[str, Any]]:
+        return list(read_json_lines(self.folder / history_name(shard), _Point))
+
+
+def history_name(shard: Shard) -> str:
+    """File name of the curves of shard (k, n)."""
+    return f"history-{shard[0]}-of-{shard[1]}.jsonl"
 
 
 def _last_told(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -127,12 +147,16 @@ def _last_told(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def open_partial(store: Store, node: StageNode, plan: Plan) -> Partial:
-    """The node's progress folder, created if absent. Progress is discarded if an input's bytes have changed since."""
+    """The node's progress folder, created if absent. Progress is discarded if an input's bytes have changed since, and
+    set aside if that can no longer be told."""
     folder = store.partial(node)
     inputs = {plan.nodes[name].key: store.digest(plan.nodes[name]) for name in node.inputs}
     marker = folder / "inputs.json"
     with guard(store.locks / "partial"):
-        if folder.exists() and not (marker.exists() and json.loads(marker.read_text(encoding="utf-8")) == inputs):
+        then = read_json(marker, dict[str, str | None])
+        if then is None and marker.exists():
+            print(f"{folder.name} was set aside in {store.quarantined(folder)}", flush=True)
+        elif folder.exists() and then != inputs:
             store.discard(folder)
         folder.mkdir(parents=True, exist_ok=True)
         if not marker.exists():

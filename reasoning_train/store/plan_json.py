@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from data_gen.errors import UserError
 from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.refs import Ref
-from reasoning_train.store.manifest import write_json
+from reasoning_train.store.state_files import Shape, read_json, write_json
+
+
+class _Node(Shape):
+    uses: str
+    key: str
+    config: dict[str, Any]
+    asked: dict[str, Any]
+    pieces: dict[str, list[Any]]
+
+
+class _Plan(Shape):
+    name: str
+    path: str
+    nodes: dict[str, _Node]
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:
@@ -29,8 +43,20 @@ def write_plan(path: Path, plan: Plan) -> None:
 
 
 def read_plan(path: Path) -> Plan:
-    """Read a plan that `write_plan` wrote."""
-    return plan_from_json(json.loads(path.read_text(encoding="utf-8")))
+    """Read a plan that `write_plan` wrote. UserError if it is damaged."""
+    plan = find_plan(path)
+    if plan is None:
+        raise UserError(f"{path} is damaged or gone. Run the recipe again, or name another run.")
+    return plan
+
+
+def find_plan(path: Path) -> Plan | None:
+    """A plan that `write_plan` wrote; None if it is absent or damaged."""
+    data = read_json(path, _Plan)
+    try:
+        return plan_from_json(data) if data is not None else None
+    except (TypeError, ValueError, KeyError, AttributeError):  # a field of another version
+        return None
 
 
 def _fields(record: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_gen.errors import UserError
+from data_gen.errors import LoadError, UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,7 +23,7 @@ SHARD_ROWS = 50_000
 SHARD_BYTES = 64 << 20
 
 
-class CorruptRows(UserError):
+class CorruptRows(LoadError):
     """A Parquet file cannot be read: it is torn, or its bytes have changed."""
 
 

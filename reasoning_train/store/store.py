@@ -3,6 +3,7 @@
 ROOT/artifacts/<uses>-<key[:16]>/            manifest.json  README.md  <output>/...
 ROOT/artifacts/<uses>-<key[:16]>.partial/    progress of an unfinished one (see partial.py)
 ROOT/quarantine/                             artifacts that were set aside: damaged ones, and those of `run --fresh`
+ROOT/verified/                               digests of files that were read (see verified.py)
 ROOT/locks/   ROOT/runs/
 """
 
@@ -20,9 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from data_gen.errors import UserError
+from data_gen.errors import LoadError, UserError
 from reasoning_train.api.plan import Plan, StageNode
-from reasoning_train.store.manifest import damages, read_manifest
+from reasoning_train.store.manifest import damages, has_damaged_manifest, read_manifest
+from reasoning_train.store.verified import Digests, Look, verified_path
 
 State = Literal["cached", "stale", "damaged", "partial", "absent"]
 
@@ -33,6 +35,10 @@ class Artifact:
 
     path: Path
     manifest: Mapping[str, Any]
+
+
+class DamagedArtifact(LoadError):
+    """The files of an artifact are not those that were published."""
 
 
 class Store:
@@ -59,8 +65,8 @@ class Store:
         return Artifact(self.folder(node), manifest) if manifest and manifest["key"] == node.key else None
 
     def open(self, node: StageNode) -> Artifact:
-        """The node's artifact, with pass-throughs followed. UserError if it does not exist, or files are missing or
-        torn."""
+        """The node's artifact, with pass-throughs followed. UserError if it does not exist, or its files are not those
+        that were published: every byte is compared, once for as long as the files stay as they are."""
         artifact = self.find(node)
         if artifact is None:
             raise UserError(
@@ -72,11 +78,17 @@ class Store:
                 f"{artifact.path} passes on an artifact that is gone. Remove it (rm -r {artifact.path}) and rerun the "
                 "recipe."
             )
-        artifact = reached
-        wrong = next(damages(artifact.path, artifact.manifest), None)
-        if wrong:
-            raise UserError(damage_message(artifact.path, node.name, wrong))
-        return artifact
+        if wrong := self._wrong(reached, "once"):
+            raise DamagedArtifact(
+                f"The artifact of stage {node.name!r} is damaged: {wrong} ({reached.path}). Run the recipe again: it "
+                "is set aside and made again."
+            )
+        return reached
+
+    def _wrong(self, artifact: Artifact, look: Look) -> str:
+        """The first thing that is wrong with an artifact's files; empty if nothing is."""
+        with Digests(self.root, artifact.path, look) as digest_of:
+            return next(damages(artifact.path, artifact.manifest, digest_of), "")
 
     def _follow(self, artifact: Artifact) -> Artifact | None:
         """The artifact that pass-throughs lead to; None if it is gone. They lead to earlier rounds, so there are no
@@ -96,11 +108,12 @@ class Store:
         return content_digest(reached.manifest) if reached else None
 
     def state(self, node: StageNode, plan: Plan) -> State:
-        """State of the node. `stale`: finished, but an input has since been made again with different bytes."""
+        """State of the node. `stale`: finished, but an input has since been made again with different bytes. `damaged`:
+        by the sizes of its files, and by the bytes of those that someone has read."""
         artifact = self.find(node)
         if artifact is None:
             return "partial" if self.partial(node).is_dir() else "absent"
-        if next(damages(artifact.path, artifact.manifest), None):
+        if self._wrong(artifact, "remembered"):
             return "damaged"
         changed = next(self.changed_inputs(artifact, plan, node), None)
         return "stale" if changed or self._follow(artifact) is None else "cached"
@@ -114,11 +127,14 @@ class Store:
                 yield name
 
     def publish(self, node: StageNode, made: Path) -> Artifact:
-        """Rename the complete folder `made` (manifest included) into place. An earlier artifact there is removed."""
+        """Rename the complete folder `made` (manifest included) into place. An earlier artifact there is removed; one
+        whose manifest is damaged is set aside."""
         open_to_group(made)
         _sync_tree(made)
         target = self.folder(node)
-        if target.exists():
+        if has_damaged_manifest(target):
+            self.quarantined(target)
+        elif target.exists():
             self.discard(target)
         os.rename(made, target)
         _sync_folder(self.artifacts)
@@ -127,15 +143,15 @@ class Store:
         assert artifact is not None, "a published folder has its manifest"
         return artifact
 
-    def set_aside(self, node: StageNode, *, deep: bool = False) -> str:
+    def set_aside(self, node: StageNode, look: Look = "once") -> str:
         """Move the node's artifact to the quarantine if it is damaged, so that the next run makes it again. Returns
-        what was wrong and where it is now; empty if it is intact. `deep`: read every byte."""
+        what was wrong and where it is now; empty if it is intact."""
         found = self.find(node)
         artifact = self._follow(found) if found else None
-        wrong = next(damages(artifact.path, artifact.manifest, deep=deep), None) if artifact else None
-        if artifact is None or wrong is None:
+        wrong = self._wrong(artifact, look) if artifact else ""
+        if artifact is None or not wrong:
             return ""
-        target = self._quarantined(artifact.path)
+        target = self.quarantined(artifact.path)
         return f"the artifact of stage {node.name!r} is damaged: {wrong}; it was set aside in {target}"
 
     def renew(self, node: StageNode) -> Path | None:
@@ -143,13 +159,15 @@ class Store:
         again. Returns its new path; None if there was none."""
         if self.partial(node).is_dir():
             self.discard(self.partial(node))
-        return self._quarantined(self.folder(node)) if self.find(node) else None
+        return self.quarantined(self.folder(node)) if self.find(node) else None
 
-    def _quarantined(self, folder: Path) -> Path:
+    def quarantined(self, folder: Path) -> Path:
+        """Move a folder to the quarantine; returns where it is now."""
         target = self.quarantine / f"{folder.name}-{uuid.uuid4().hex[:8]}"
         target.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):  # another process has just done the same
             os.rename(folder, target)
+        verified_path(self.root, folder.name).unlink(missing_ok=True)
         return target
 
     def discard(self, folder: Path) -> None:
@@ -158,6 +176,7 @@ class Store:
         trash = self.root / "trash" / f"{folder.name}-{uuid.uuid4().hex[:8]}"
         trash.parent.mkdir(parents=True, exist_ok=True)
         os.rename(folder, trash)
+        verified_path(self.root, folder.name).unlink(missing_ok=True)
         shutil.rmtree(trash)
 
 
@@ -176,14 +195,6 @@ def content_digest(manifest: Mapping[str, Any]) -> str:
     """One digest over all outputs. Consumers record it for each input."""
     outputs = sorted((name, output["digest"]) for name, output in manifest["outputs"].items())
     return hashlib.sha256(json.dumps(outputs).encode()).hexdigest()
-
-
-def damage_message(path: Path, node: str, wrong: str) -> str:
-    """The error message for an artifact with missing or torn files."""
-    return (
-        f"The artifact of stage {node!r} is damaged: {wrong} ({path}). Run the recipe again: it is set aside and "
-        "made again."
-    )
 
 
 def open_to_group(folder: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -193,9 +194,19 @@ class SealCheckpoints(TrainerCallback):
 
 
 def train(
-    objective: Objective, steps: StepBatches, args: TrainingArguments, callbacks: Sequence[TrainerCallback]
+    objective: Objective,
+    steps: StepBatches,
+    args: TrainingArguments,
+    callbacks: Sequence[TrainerCallback],
+    *,
+    afresh: bool = False,
 ) -> StepTrainer:
-    """Train from the newest whole checkpoint in `args.output_dir`, or from the start; returns the trainer."""
+    """Train from the newest whole checkpoint in `args.output_dir`, or from the start; returns the trainer. `afresh`:
+    the checkpoints are removed, because what belongs to them is lost."""
+    if afresh:
+        if rank() == 0:
+            shutil.rmtree(args.output_dir or "", ignore_errors=True)
+        barrier()
     trainer = StepTrainer(
         model=objective,
         args=args,

@@ -5,43 +5,48 @@ A trainer's optimizer state is the only pickle that is ever read, and only if it
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 from data_gen.errors import UserError
 from reasoning_train.api.digest import file_digest
+from reasoning_train.store.state_files import Shape, read_json, write_json
 
 SEAL = "whole.json"
+
+
+class _Seal(Shape):
+    world: int
+    files: dict[str, tuple[int, str]]
 
 
 def seal(folder: Path, *, world: int = 1) -> None:
     """Write the seal last, atomically. A kill before this leaves a folder that `newest_whole` removes. `world`: number
     of processes that wrote the checkpoint."""
-    files = {
-        str(p.relative_to(folder)): [p.stat().st_size, file_digest(p)]
-        for p in sorted(folder.rglob("*"))
-        if p.is_file() and p.name != SEAL
-    }
-    partial = folder / f"{SEAL}.partial"
-    with partial.open("w", encoding="utf-8") as out:
-        json.dump({"world": world, "files": files}, out)
-        out.flush()
-        os.fsync(out.fileno())
-    partial.rename(folder / SEAL)
+    files = {name: [path.stat().st_size, file_digest(path)] for name, path in _files(folder)}
+    write_json(folder / SEAL, {"world": world, "files": files})
+
+
+def _files(folder: Path) -> list[tuple[str, Path]]:
+    """(relative name, path) of all files but the seal."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SEAL)
+    return [(path.relative_to(folder).as_posix(), path) for path in found]
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether every sealed file exists with its size and hash."""
+    """Whether the files are those that were sealed, all of them and no others, with their sizes and hashes."""
+    sealed = read_json(folder / SEAL, _Seal)
+    there = dict(_files(folder))
+    if sealed is None or not there or sealed["files"].keys() != there.keys():
+        return False
     try:
-        files = json.loads((folder / SEAL).read_text(encoding="utf-8"))["files"]
         return all(
-            (folder / name).stat().st_size == size and file_digest(folder / name) == digest
-            for name, (size, digest) in files.items()
+            there[name].stat().st_size == size and file_digest(there[name]) == digest
+            for name, (size, digest) in sealed["files"].items()
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except OSError:
         return False
 
 
@@ -50,18 +55,27 @@ def newest_whole(output_dir: Path, *, world: int = 1) -> Path | None:
 
     UserError if another number of processes wrote it, because its shards and random states do not fit.
     """
-    found = [
-        (int(m[1]), p) for p in output_dir.glob("checkpoint-*") if (m := re.fullmatch(r"checkpoint-(\d+)", p.name))
-    ]
-    for _, folder in sorted(found, reverse=True):
+    for folder in checkpoints(output_dir):
         if is_whole(folder):
             return _of_world(folder, world)
         shutil.rmtree(folder)
     return None
 
 
+def checkpoints(output_dir: Path) -> list[Path]:
+    """The folders of checkpoints, whole or not, newest first."""
+    found = ((re.fullmatch(r"checkpoint-(\d+)", path.name), path) for path in output_dir.glob("checkpoint-*"))
+    return [path for _, path in sorted(((int(m[1]), p) for m, p in found if m and p.is_dir()), reverse=True)]
+
+
+def world_of(folder: Path) -> int | None:
+    """Number of processes that wrote a checkpoint; None if it has no seal."""
+    sealed: dict[str, Any] | None = read_json(folder / SEAL, _Seal)
+    return sealed["world"] if sealed else None
+
+
 def _of_world(folder: Path, world: int) -> Path:
-    found = json.loads((folder / SEAL).read_text(encoding="utf-8"))["world"]
+    found = world_of(folder)
     if found != world:
         raise UserError(
             f"The checkpoint {folder} was written by {found} process(es); this run has {world}. Either start it with "

@@ -75,7 +75,8 @@ def fit(
         ctx.count("held_out", len(held))
     curves_into(runs)
     own = [callback for callback in (average, watch, SealCheckpoints(ctx.history, ctx.progress)) if callback]
-    trainer = train(objective, training, arguments(config, ctx), [*own, *callbacks])
+    lost = watch is not None and watch.lost()
+    trainer = train(objective, training, arguments(config, ctx), [*own, *callbacks], afresh=lost)
     ctx.metric("steps", trainer.state.global_step)
     if any(tokens):
         ctx.metric("trained_tokens", sum(tokens[i] for step in plan[: trainer.state.global_step] for i in step))

@@ -14,8 +14,8 @@ from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import Input, StageDef
 from reasoning_train.process import stopping
-from reasoning_train.store.append_log import LogIndex, LogWriter, log_name, read_logs
-from reasoning_train.store.partial import Partial
+from reasoning_train.store.append_log import LogIndex, LogWriter, append_line, log_name, read_logs
+from reasoning_train.store.partial import Partial, history_name
 from reasoning_train.store.store import Store
 from reasoning_train.worker.earlier import earlier
 
@@ -152,9 +152,8 @@ class WorkerContext:
 
     def history(self, **figures: float) -> None:
         """Append one point to the stage's curves."""
-        k, n = self.shard
-        with (self._progress_folder.folder / f"history-{k}-of-{n}.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"attempt": self._attempt, **figures}) + "\n")
+        point = json.dumps({"attempt": self._attempt, **figures})
+        append_line(self._progress_folder.folder / history_name(self.shard), f"{point}\n".encode())
 
     def close(self) -> None:
         """Force the log to disk."""

@@ -23,7 +23,7 @@ def earlier(plan: Plan, node: StageNode, config: Any, store: Store) -> tuple[int
     that was made from the same inputs."""
     for value, smaller in _smaller(plan, node, config):
         artifact = store.find(smaller)
-        if artifact and store.state(smaller, plan) == "cached":
+        if artifact and store.state(smaller, plan) == "cached" and not store.set_aside(smaller):
             return value, artifact
     return None
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from data_gen.errors import UserError
+from data_gen.errors import LoadError, UserError
 from data_gen.tasks import Task
 from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.stage import STAGES, GateError, Input, StageDef
@@ -21,11 +21,13 @@ from reasoning_train.store.card import write_cards
 from reasoning_train.store.code import imported_from, modules_in
 from reasoning_train.store.disk import explain_full_disk
 from reasoning_train.store.inputs import build_task, read_tasks
-from reasoning_train.store.manifest import FILE_NAME, describe_machine, describe_node, describe_output, write_json
+from reasoning_train.store.manifest import FILE_NAME, describe_machine, describe_node, describe_output
 from reasoning_train.store.ownership import claim
 from reasoning_train.store.partial import Attempts, Partial, open_partial
-from reasoning_train.store.rows import CorruptRows, Rows, write_rows
-from reasoning_train.store.store import Store, dependencies
+from reasoning_train.store.rows import Rows, write_rows
+from reasoning_train.store.state_files import write_json
+from reasoning_train.store.store import DamagedArtifact, Store, dependencies
+from reasoning_train.store.verified import Look
 from reasoning_train.worker.context import Report, WorkerContext
 from reasoning_train.worker.overlap import notes_of, overlaps
 
@@ -68,14 +70,19 @@ def run_node(
 
 @contextlib.contextmanager
 def _sound_inputs(plan: Plan, node: StageNode, store: Store) -> Iterator[None]:
-    """Set a corrupt input aside, so that the next run makes it again."""
+    """Whatever fails, look whether an input is damaged, and set it aside, so that the next run makes it again. If it
+    failed to load, read every byte."""
     try:
         yield
-    except CorruptRows as error:
-        found = [said for name in dependencies(node) if (said := store.set_aside(plan.nodes[name], deep=True))]
+    except GateError:
+        raise
+    except Exception as error:
+        look: Look = "afresh" if isinstance(error, LoadError) else "once"
+        found = [said for name in dependencies(node) if (said := store.set_aside(plan.nodes[name], look))]
         if not found:
             raise
-        raise UserError(f"{error} {'. '.join(found)}. Run the recipe again: it is made again.") from error
+        first = "" if isinstance(error, DamagedArtifact) else f"{type(error).__name__}: {error} Its cause: "
+        raise UserError(f"{first}{'. '.join(found)}. Run the recipe again: it is made again.") from error
 
 
 def _require_all_shards(node: StageNode, store: Store) -> None:

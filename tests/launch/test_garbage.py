@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from data_gen.errors import UserError
 from launch.garbage import find_garbage, size_of
-from launch.runs import RunFolder
+from launch.runs import RunFolder, list_runs
 from reasoning_train.api.plan import Plan
 from reasoning_train.api.refs import Ref
 from reasoning_train.store.locks import Lock
@@ -49,3 +50,17 @@ def test_what_was_set_aside_goes_and_a_run_that_is_going_on_stays(plan: Plan, tm
     running.close("done", 1.0)
     assert find_garbage(store, 0) == [running.path, *store.quarantine.iterdir()]
     assert size_of(running.path) > 0
+
+
+@pytest.mark.parametrize("content", ["", '{"nodes": {"a"', "[]", "{}"])
+def test_a_run_with_a_damaged_state_keeps_what_its_plan_names(plan: Plan, tmp_path: Path, content: str) -> None:
+    store = Store(tmp_path / "store")
+    run_node(plan, "a", store, report=silent)
+    run = RunFolder(store, plan)
+    (run.path / "run.json").write_text(content)
+    assert list_runs(store) == []
+    assert find_garbage(store, None) == []
+    assert find_garbage(store, 0) == []
+    (run.path / "plan.json").write_text(content)
+    with pytest.raises(UserError, match="run.json and plan.json are both damaged"):
+        find_garbage(store, None)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
@@ -15,7 +15,8 @@ from reasoning_train.evaluation.figures import figures
 from reasoning_train.evaluation.report.chart_svg import Point, chart_svg
 from reasoning_train.evaluation.report.graph_svg import Box
 from reasoning_train.evaluation.report.grown import TreeView, labels_view, tree_views
-from reasoning_train.store.rows import Rows
+from reasoning_train.store.rows import CorruptRows, Rows
+from reasoning_train.store.state_files import Shape, read_json_lines
 from reasoning_train.store.store import Artifact, Store
 
 EXAMPLES = 3
@@ -144,14 +145,15 @@ def boxes(views: Sequence[StageView]) -> dict[str, Box]:
     return {v.name: Box(v.name, v.uses, v.state, v.note, v.inputs) for v in views}
 
 
+class _Point(Shape):
+    step: float
+    __pydantic_extra__: dict[str, float]
+
+
 def _curves(artifact: Path) -> Iterator[tuple[str, str]]:
     """(title, svg) of every metric in an artifact's history file, drawn over `step`."""
-    path = artifact / "history.jsonl"
-    if not path.exists():
-        return
     series: dict[str, list[Point]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        point = json.loads(line)
+    for point in read_json_lines(artifact / "history.jsonl", _Point):
         for name, value in point.items():
             if name != "step":
                 series.setdefault(name, []).append((point["step"], value))
@@ -164,8 +166,9 @@ def examples(table: Path) -> list[dict[str, Any]]:
     """Problems with each policy's solution, those first on which policies have different verdicts: they show what
     training changed."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in itertools.islice(Rows(table), SCANNED_ROWS):
-        found.setdefault(row["problem_id"], {})[row["policy"]] = row
+    with contextlib.suppress(CorruptRows):  # the stages that read them report that
+        for row in itertools.islice(Rows(table), SCANNED_ROWS):
+            found.setdefault(row["problem_id"], {})[row["policy"]] = row
     most = max((len(policies) for policies in found.values()), default=0)
     complete = [policies for policies in found.values() if len(policies) == most]
     complete.sort(key=lambda policies: -len({row["verdict"] for row in policies.values()}))

@@ -6,15 +6,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
-from data_gen.errors import UserError
+from data_gen.errors import UserError, first_line
 from reasoning_train.evaluation.figures import figures
 from reasoning_train.evaluation.report.gather import StageView, count_stages, per_artifact, run_views
 from reasoning_train.store.plan_json import read_plan
+from reasoning_train.store.run_json import read_state
+from reasoning_train.store.state_files import write_text
 from reasoning_train.store.store import Store
 
 
@@ -22,17 +23,29 @@ def write_figures(run_dir: Path, store: Store, readme: Path) -> None:
     """Replace the block of the run's recipe in `readme`. UserError if the marks are missing."""
     if not readme.is_file():
         raise UserError(f"{readme}: the file does not exist, so no figures can be written into it.")
-    plan, state = read_plan(run_dir / "plan.json"), json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
+    plan, state = read_plan(run_dir / "plan.json"), read_state(run_dir)
     views = run_views(plan, state, store)
     block = run_figures(views, state)
-    pattern = re.compile(rf"(<!-- figures: {re.escape(plan.name)} -->\n).*?(<!-- end -->)", re.DOTALL)
-    text, found = pattern.subn(lambda m: m[1] + block + m[2], readme.read_text(encoding="utf-8"))
+    pattern = re.compile(rf"(<!-- figures: {re.escape(plan.name)} -->\r?\n).*?(<!-- end -->)", re.DOTALL)
+    text, found = pattern.subn(lambda m: m[1] + block + m[2], _text(readme))
     if not found:
         raise UserError(
             f"{readme}: no block for {plan.name!r}. Put `<!-- figures: {plan.name} -->` and `<!-- end -->` where its "
             "tables belong."
         )
-    readme.write_text(text, encoding="utf-8")
+    try:
+        write_text(readme, text)
+    except OSError as error:
+        raise UserError(f"{readme}: cannot be written ({first_line(error)}). The file is as it was.") from error
+
+
+def _text(readme: Path) -> str:
+    """The text of a file of the user, with its ends of lines as they are."""
+    try:
+        with readme.open(encoding="utf-8", newline="") as stream:
+            return stream.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{readme}: the file cannot be read ({first_line(error)}).") from None
 
 
 def run_figures(views: list[StageView], state: dict[str, Any]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,8 @@ from reasoning_train.evaluation.report.gather import (
 )
 from reasoning_train.evaluation.report.graph_svg import graph_svg
 from reasoning_train.store.plan_json import read_plan
+from reasoning_train.store.run_json import read_state
+from reasoning_train.store.state_files import write_text
 from reasoning_train.store.store import Artifact, Store
 
 
@@ -40,7 +41,7 @@ def write_report(run_dir: Path, store: Store) -> Path:
     """Write `report.html` into a run's folder and return its path. Stages that failed or did not run are shown as
     such."""
     plan = read_plan(run_dir / "plan.json")
-    state = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
+    state = read_state(run_dir)
     made = [artifact for node in plan.nodes.values() if (artifact := store.find(node))]
     about = [plan.resolved.get("description", ""), f"{plan.resolved['paper']}." if plan.resolved.get("paper") else ""]
     page = Page(
@@ -75,9 +76,7 @@ def write_page(page: Page, path: Path) -> None:
         examples=examples(page.table) if page.table else [],
         json=_pretty,
     )
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    write_text(path, text)
 
 
 def _evaluation(artifacts: Iterable[Artifact]) -> Path | None:

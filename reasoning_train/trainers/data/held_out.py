@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 from collections import Counter
@@ -17,6 +16,7 @@ from reasoning_train.api.stage import gate
 from reasoning_train.packing.plan import by_group
 from reasoning_train.packing.rows import Row
 from reasoning_train.process.ranks import rank, summed
+from reasoning_train.store.state_files import read_json, write_json
 from reasoning_train.trainers.weights import FILE, load_trained, save_trained
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from reasoning_train.trainers.objective import Objective
 
 EVALUATIONS = "evaluations.json"
+_Evaluations = list[tuple[int, float]]
 
 
 def hold_out(rows: Sequence[Row], share: float, seed: int) -> set[int]:
@@ -65,10 +66,14 @@ class Watch(TrainerCallback):
         """Step and loss of the best evaluation; the first of equal ones."""
         return min(self.evaluations, key=lambda evaluation: evaluation[1])
 
+    def lost(self) -> bool:
+        """Whether earlier evaluations cannot be read. The best step is then unknown, and training begins again."""
+        path = self.folder / EVALUATIONS
+        return path.exists() and read_json(path, _Evaluations) is None
+
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Load earlier evaluations. Those after the checkpoint that training resumes from are repeated."""
-        path = self.folder / EVALUATIONS
-        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        known = read_json(self.folder / EVALUATIONS, _Evaluations) or []
         self.evaluations = [(step, loss) for step, loss in known if step <= state.global_step]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -94,9 +99,7 @@ class Watch(TrainerCallback):
         if self.config.keep == "best" and self.best == self.evaluations[-1]:
             save_trained(self.objective, self.folder / "partial")
             os.replace(self.folder / "partial" / FILE, self.folder / FILE)
-        partial = self.folder / f"{EVALUATIONS}.partial"
-        partial.write_text(json.dumps(self.evaluations), encoding="utf-8")
-        partial.replace(self.folder / EVALUATIONS)
+        write_json(self.folder / EVALUATIONS, self.evaluations)
 
     def settle(self) -> None:
         """Load the best weights into the model and record their step."""

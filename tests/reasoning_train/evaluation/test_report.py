@@ -24,6 +24,7 @@ from reasoning_train.evaluation.summary import summarise_rows
 from reasoning_train.evaluation.tables import group_tables, summary_table
 from tests.reasoning_train.bench import Bench
 from tests.reasoning_train.evaluation.rows import row
+from tests.reasoning_train.store.test_state_files import no_space_beyond
 
 EVIL = '<script>alert("x")</script>'
 
@@ -135,6 +136,11 @@ def test_figures_go_between_the_marks_of_a_readme(finished: Bench, tmp_path: Pat
     assert text.endswith("<!-- end -->\nafter\n<!-- figures: other -->\nkept\n<!-- end -->\n")
     write_figures(folder, finished.store, readme)
     assert readme.read_text() == text
+    readme.write_text(text.replace("+100.0 [+2.0", "+99.0 [+2.0"))
+    before = readme.read_bytes()
+    with no_space_beyond(200), pytest.raises(UserError, match=r"README.md: cannot be written .*The file is as it was"):
+        write_figures(folder, finished.store, readme)
+    assert readme.read_bytes() == before
 
 
 def test_a_readme_without_marks_is_refused(finished: Bench, tmp_path: Path) -> None:

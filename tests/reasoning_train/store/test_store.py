@@ -202,7 +202,7 @@ def test_a_worker_sets_a_damaged_artifact_aside_and_makes_it_again(
 
 def test_a_sound_artifact_is_not_set_aside(plan: Plan, store: Store) -> None:
     run_all(plan, store)
-    assert store.set_aside(plan.nodes["a"], deep=True) == ""
+    assert store.set_aside(plan.nodes["a"], "afresh") == ""
     assert run_all(plan, store) == ["cached", "cached"]
 
 
@@ -212,8 +212,8 @@ def test_other_bytes_of_the_same_size_are_found_by_a_deep_look(plan: Plan, store
     (folder / "extra" / "note.txt").write_text("hullo")
     manifest = read_manifest(folder)
     assert manifest is not None
-    assert list(damages(folder, manifest)) == []
-    assert list(damages(folder, manifest, deep=True)) == ["extra/note.txt has other bytes than when it was made"]
+    assert list(damages(folder, manifest, lambda path: None)) == []
+    assert list(damages(folder, manifest)) == ["extra/note.txt has other bytes than when it was made"]
 
 
 def test_a_closed_gate_publishes_nothing_and_is_quick_to_meet_again(
