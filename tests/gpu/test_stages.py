@@ -11,7 +11,7 @@ import torch
 
 from launch import cli
 from reasoning_train.models.policy import load_policy
-from tests.reasoning_train.bench import MODEL, Bench
+from tests.reasoning_train.bench import MODEL, Bench, points
 from tests.reasoning_train.stages import test_grpo
 from tests.reasoning_train.stages.test_sft import kitchen, train, weights  # noqa: F401
 
@@ -98,5 +98,5 @@ def test_vllm_draws_from_the_policy_that_is_trained(kitchen: Bench, more: dict[s
     kitchen.model(init={**MODEL["init"], "hidden_size": 128})
     test_grpo.half_taught(kitchen, steps=12)
     made = test_grpo.train(kitchen, max_steps=8, learning_rate=0.005, vllm={"memory": 0.2}, **more)
-    assert max(point["logprob_gap"] for point in test_grpo.curve(made)) < 0.02
+    assert max(point["logprob_gap"] for point in points(made)) < 0.02
     assert made.manifest["counts"]["tokens.generated"] > 8 * 32

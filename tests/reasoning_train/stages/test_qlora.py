@@ -11,9 +11,8 @@ import torch
 from reasoning_train.api.refs import Ref
 from reasoning_train.store.store import Artifact
 from reasoning_train.trainers import setup
-from tests.reasoning_train.bench import MODEL, Bench
+from tests.reasoning_train.bench import MODEL, Bench, points
 from tests.reasoning_train.stages import test_dpo, test_grpo, test_joint, test_sft, test_train_verifier
-from tests.reasoning_train.stages.test_grpo import curve
 
 pytestmark = pytest.mark.qlora
 QLORA: dict[str, Any] = {
@@ -44,7 +43,7 @@ def weights(bench: Bench, name: str) -> dict[str, torch.Tensor]:
 
 
 def losses(artifact: Artifact) -> list[float]:
-    return [point["loss"] for point in curve(artifact)]
+    return [point["loss"] for point in points(artifact)]
 
 
 def test_adapters_are_merged_into_the_weights_as_they_came(kitchen: Bench) -> None:
@@ -90,6 +89,6 @@ def test_rewards(kitchen: Bench, loss: str) -> None:
     """The reference is the policy without adapters, so there is no divergence before the first step."""
     test_grpo.half_taught(kitchen, steps=7)
     made = test_grpo.train(kitchen, loss=loss, beta=0.05, max_steps=30, **{**QLORA, "learning_rate": 0.003})
-    rewards = [point["reward"] for point in curve(made)]
-    assert curve(made)[0]["kl"] == pytest.approx(0, abs=1e-5)
+    rewards = [point["reward"] for point in points(made)]
+    assert points(made)[0]["kl"] == pytest.approx(0, abs=1e-5)
     assert sum(rewards[-5:]) / 5 > sum(rewards[:5]) / 5 + 0.2

@@ -20,9 +20,9 @@ from reasoning_train.api.refs import Ref
 from reasoning_train.store.store import Artifact
 from reasoning_train.trainers.rl.trl_adapter import Checkpoints
 from tests.data_gen.engines.vllm.tiny import vllm_program
-from tests.reasoning_train.bench import MODEL, Bench
+from tests.reasoning_train.bench import MODEL, Bench, points
 from tests.reasoning_train.stages import trl_on_cpu
-from tests.reasoning_train.stages.test_grpo import FIXED, curve, dying, half_taught, same, train
+from tests.reasoning_train.stages.test_grpo import FIXED, dying, half_taught, same, train
 from tests.reasoning_train.stages.test_torchrun import under_torchrun
 
 pytestmark = pytest.mark.vllm
@@ -51,17 +51,17 @@ def on_cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def gaps(artifact: Artifact) -> list[float]:
-    return [point["logprob_gap_max"] for point in curve(artifact)]
+    return [point["logprob_gap_max"] for point in points(artifact)]
 
 
 @pytest.mark.parametrize("loss", ["grpo", "rloo"])
 def test_reward_grows(kitchen: Bench, loss: str) -> None:
     """And vLLM has every step's weights: it says of its tokens what the trainer says."""
     made = train(kitchen, loss=loss, max_steps=40, vllm=BESIDE)
-    rewards, counts = [point["reward"] for point in curve(made)], made.manifest["counts"]
+    rewards, counts = [point["reward"] for point in points(made)], made.manifest["counts"]
     assert sum(rewards[-15:]) / 15 > sum(rewards[:10]) / 10 + 0.08
     assert counts["samples"] == 40 * 32
-    assert counts["tokens.generated"] == round(sum(point["tokens_a_sample"] for point in curve(made)) * 32)
+    assert counts["tokens.generated"] == round(sum(point["tokens_a_sample"] for point in points(made)) * 32)
     if loss == "grpo":  # rloo does not ask for what vLLM says
         assert len(gaps(made)) == 40
         assert max(gaps(made)) < GAP
@@ -86,8 +86,8 @@ def test_solutions_follow_from_the_seed(kitchen: Bench) -> None:
         train(kitchen, name, seed=seed, vllm=BESIDE) for name, seed in (("one", 1), ("two", 1), ("other", 2))
     )
     assert same(one, two)
-    assert curve(one) == curve(two)
-    assert curve(one)[0]["tokens_a_sample"] != curve(other)[0]["tokens_a_sample"]
+    assert points(one) == points(two)
+    assert points(one)[0]["tokens_a_sample"] != points(other)[0]["tokens_a_sample"]
 
 
 def test_resumed_equals_straight_bitwise(kitchen: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +110,7 @@ def test_each_of_two_processes_has_one(kitchen: Bench) -> None:
     assert made.manifest["metrics"]["processes"] == 2
     assert made.manifest["counts"]["samples"] == 4 * 32
     assert made.manifest["counts"]["tokens.generated"] == round(
-        sum(point["tokens_a_sample"] for point in curve(made)) * 32
+        sum(point["tokens_a_sample"] for point in points(made)) * 32
     )
     assert max(gaps(made)) < GAP
 
@@ -179,7 +179,7 @@ def test_a_server_draws(kitchen: Bench, server: str, monkeypatch: pytest.MonkeyP
         made = train(kitchen, loss, loss=loss, max_steps=5, vllm={"mode": "server", "base_url": server})
         counts = made.manifest["counts"]
         assert counts["samples"] == 5 * 32
-        assert counts["tokens.generated"] == round(sum(point["tokens_a_sample"] for point in curve(made)) * 32)
+        assert counts["tokens.generated"] == round(sum(point["tokens_a_sample"] for point in points(made)) * 32)
         assert counts["groups.mixed"] > 0
         assert loss == "rloo" or max(gaps(made)) < GAP
     from trl.generation import vllm_client
