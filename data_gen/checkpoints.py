@@ -1,8 +1,7 @@
-"""What all model folders share: the Format beside the weights, external weights, and the device that a model runs on.
+"""What all model folders share: the Format beside the weights, and the device that a model runs on.
 
 A model folder is a `from_pretrained` folder with `format.json`. If the weights lie elsewhere, it is a folder with
-`format.json` and `external.json` (`{"path": ...}`): large checkpoints are not copied into the store. This module
-imports nothing heavy.
+`format.json` and a pointer (models/elsewhere.py). This module imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_gen.errors import LoadError, UserError
 from data_gen.format import Format, StepCodec
+from data_gen.models.elsewhere import base_of_adapter, is_adapter, weights_folder, whole_model
 from data_gen.models.finite import not_finite
 from data_gen.models.generation import with_mended_generation
 from data_gen.models.settle import settle
@@ -84,10 +84,7 @@ def load_causal(weights: Path, *, lm_head: bool = True, **kwargs: Any) -> Any:
     """The causal LM in a folder. Adapters are merged into their base, so that the next trainer saves the whole model.
     `lm_head`: as for `load_whole`."""
     if is_adapter(weights):
-        from peft import AutoPeftModelForCausalLM
-
-        merged = AutoPeftModelForCausalLM.from_pretrained(weights, local_files_only=True, **kwargs).merge_and_unload()
-        return with_mended_generation(settle(merged.requires_grad_(True)))
+        return _merged(load_causal(base_of_adapter(weights), **kwargs), weights)
     from transformers import AutoModelForCausalLM
 
     if lm_head:
@@ -96,20 +93,29 @@ def load_causal(weights: Path, *, lm_head: bool = True, **kwargs: Any) -> Any:
         return load_whole(AutoModelForCausalLM, weights, lm_head=False, **kwargs)
 
 
+def _merged(base: Any, weights: Path) -> Any:
+    """The model with the adapters of a folder in its weights. Embeddings grow to the adapters' tokenizer, as peft lets
+    them."""
+    from peft import PeftModel
+
+    if (weights / "tokenizer_config.json").is_file():
+        size = len(load_tokenizer(weights))
+        if size > base.get_input_embeddings().weight.shape[0]:
+            base.resize_token_embeddings(size)
+    merged: Any = PeftModel.from_pretrained(base, weights).merge_and_unload()
+    return with_mended_generation(settle(merged.requires_grad_(True)))
+
+
 def unwrapped(model: Any) -> Any:
     """The transformers model itself, also if peft wraps it."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
-def is_adapter(weights: Path) -> bool:
-    """Whether a folder holds adapters instead of a whole model."""
-    return (weights / "adapter_config.json").exists()
 
 
 def load_folder(folder: Path, what: str, load: Callable[[Path], Any]) -> tuple[Any, StepCodec]:
     """The model that `load` makes of the weights, and its text conventions. UserError names missing or truncated files
     of this `what`."""
     weights = weights_folder(folder)
+    whole_model(weights)  # an adapter's base that is elsewhere is told as such
     try:
         fmt, model, tokenizer, ends = (
             load_format(folder),
@@ -176,7 +182,7 @@ def saved_end_ids(weights: Path) -> list[int]:
     their base."""
     from transformers import AutoConfig, GenerationConfig
 
-    base = base_of_adapter(weights)
+    base = whole_model(weights)
     if (base / "generation_config.json").exists():
         return end_ids(GenerationConfig.from_pretrained(base))
     return end_ids(GenerationConfig.from_model_config(AutoConfig.from_pretrained(base, local_files_only=True)))
@@ -193,44 +199,9 @@ def end_ids(generation: GenerationConfig) -> list[int]:
     return found
 
 
-def base_of_adapter(weights: Path) -> Path:
-    """The folder with the whole model: the base of an adapter, or `weights` itself."""
-    adapter = weights / "adapter_config.json"
-    return (
-        Path(json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"])
-        if adapter.exists()
-        else weights
-    )
-
-
-def weights_folder(folder: Path) -> Path:
-    """The folder with the weights: the folder itself, or the one that `external.json` names."""
-    external = folder / "external.json"
-    return Path(json.loads(external.read_text(encoding="utf-8"))["path"]) if external.exists() else folder
-
-
-def point_to(weights: Path, folder: Path) -> None:
-    """Write `external.json`."""
-    (folder / "external.json").write_text(json.dumps({"path": str(weights.resolve())}), encoding="utf-8")
-
-
 def how_to_mend(weights: Path, folder: Path) -> str:
     """What to do if files of the model folder `folder`, in `weights`, are missing or truncated: artifacts can be made
     again."""
     if weights != folder:
         return "Bring the missing or torn files there, or name another model."
     return "Remove the folder and run again to re-make it."
-
-
-def cached_snapshot(repo: str, revision: str | None, field: str) -> Path:
-    """The folder of a Hub model in the local cache. UserError names `field` if the model was not fetched."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(repo, revision=revision, local_files_only=True))
-    except LocalEntryNotFoundError as error:
-        raise UserError(
-            f"{field}: {repo!r} at {revision or 'main'} is not on this machine. `reasoning-train fetch RECIPE` brings "
-            "it."
-        ) from error

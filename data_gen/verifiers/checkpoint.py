@@ -21,10 +21,11 @@ from transformers import (
     GenerationConfig,
 )
 
-from data_gen.checkpoints import device_and_dtype, is_adapter, load_causal, load_folder, load_whole, quiet, save_format
+from data_gen.checkpoints import device_and_dtype, load_causal, load_folder, load_whole, quiet, save_format
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
 from data_gen.models.context import context_length
+from data_gen.models.elsewhere import is_adapter
 from data_gen.verifiers.head_files import load_head, save_head
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from data_gen.checkpoints import weights_folder
 from data_gen.errors import LoadError, UserError, first_line
+from data_gen.models.elsewhere import weights_folder
 from data_gen.verifiers.heads import HeadConfig
 
 if TYPE_CHECKING:

@@ -126,6 +126,10 @@ class Context(Protocol):
     def output(self, name: str) -> Path:
         """The folder of output `name`. It is empty at the start and published when the stage returns."""
 
+    def place(self, path: Path) -> str:
+        """The sha256 of a file or folder outside the store. The store notes where it lies, so that outputs can refer to
+        it by its bytes."""
+
     def pending(self, items: Iterable[tuple[str, Any]], *, group_size: int = 1) -> Iterator[tuple[int, str, Any]]:
         """(order, key, item) of this shard's items that no attempt has recorded yet. Keys are unique. Each run of
         `group_size` consecutive items (the trees of one problem) belongs to one shard."""

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from data_gen.engines.config import EngineConfig, OpenAIConfig, TransformersConfig, VllmConfig
+from data_gen.errors import UserError
 from data_gen.verifiers.head_files import load_head
 
 if TYPE_CHECKING:
@@ -68,13 +69,19 @@ def in_process(
 
 
 def _vllm(policy: PolicyText, config: VllmConfig) -> VllmEngine:
-    from data_gen.checkpoints import base_of_adapter
     from data_gen.engines.vllm.engine import VllmEngine
+    from data_gen.models.elsewhere import base_of_adapter, is_adapter
 
     assert policy.weights is not None
-    base, ends = base_of_adapter(policy.weights), policy.codec.end_ids
-    if base == policy.weights:
-        return VllmEngine(base, end_ids=ends, config=config)
+    ends = policy.codec.end_ids
+    if not is_adapter(policy.weights):
+        return VllmEngine(policy.weights, end_ids=ends, config=config)
+    base = base_of_adapter(policy.weights)
+    if is_adapter(base):
+        raise UserError(
+            f"engine: the policy in {policy.folder} keeps adapters on top of the kept adapters in {base}, and vLLM "
+            "applies one to a whole model. Make the earlier ones with `adapter: merge`."
+        )
     return VllmEngine(base, end_ids=ends, config=config, adapters=[policy.weights]).with_adapter(policy.weights)
 
 

@@ -25,8 +25,8 @@ def parameters_of(weights: Path) -> int | None:
 def parameters_on_the_hub(repo: str, revision: str | None) -> int | None:
     """Number of parameters of a model in this machine's Hub cache, else the number in its name (`deepseek-math-7b`),
     else None."""
-    from data_gen.checkpoints import cached_snapshot
     from data_gen.errors import UserError
+    from data_gen.models.elsewhere import cached_snapshot
 
     try:
         if known := parameters_of(cached_snapshot(repo, revision, "model.hub")):

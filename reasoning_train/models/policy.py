@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_gen.checkpoints import device_and_dtype, is_adapter, load_causal, load_folder, save_text, weights_folder
+from data_gen.checkpoints import device_and_dtype, load_causal, load_folder, save_text
 from data_gen.errors import UserError
 from data_gen.format import Format, StepCodec
 from data_gen.models.context import context_length
+from data_gen.models.elsewhere import is_adapter, refer_to_base, weights_folder
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +28,8 @@ class Policy:
     tokenizer: PreTrainedTokenizerBase
     format: Format
     codec: StepCodec
+    folder: Path | None = None
+    """The artifact that it was loaded from."""
 
     @property
     def end_ids(self) -> frozenset[int]:
@@ -63,7 +66,7 @@ def load_policy(folder: Path, *, device: torch.device | None = None, lm_head: bo
     )
     if getattr(model, "generation_config", None) is not None:  # TRL and `generate` stop by it
         model.generation_config.eos_token_id = sorted(codec.end_ids)
-    return Policy(model.to(device or best).eval(), codec.tokenizer, codec.format, codec)
+    return Policy(model.to(device or best).eval(), codec.tokenizer, codec.format, codec, folder)
 
 
 def read_served(folder: Path) -> dict[str, Any] | None:
@@ -82,9 +85,12 @@ def refuse_served(folder: Path) -> None:
 
 
 def save_policy(policy: Policy, folder: Path) -> None:
-    """Write model, tokenizer, generation config and Format as one `from_pretrained` folder."""
+    """Write model, tokenizer, generation config and Format as one `from_pretrained` folder. Adapters name the artifact
+    that they change."""
     config = policy.model.generation_config
     if config is not None:
         config.eos_token_id = sorted(policy.end_ids)
     policy.model.save_pretrained(folder, safe_serialization=True)
+    if is_adapter(folder) and policy.folder is not None:
+        refer_to_base(folder, policy.folder)
     save_text(policy.codec, folder)

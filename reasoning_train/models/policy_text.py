@@ -12,17 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from data_gen.checkpoints import (
-    base_of_adapter,
     how_to_mend,
     load_format,
     load_tokenizer,
     save_format,
     saved_end_ids,
-    weights_folder,
 )
 from data_gen.errors import LoadError
 from data_gen.format import Format, StepCodec
 from data_gen.models.context import context_length
+from data_gen.models.elsewhere import weights_folder, whole_model
 from reasoning_train.models.policy import read_served
 
 
@@ -46,6 +45,7 @@ class PolicyText:
 def load_policy_text(folder: Path) -> PolicyText:
     """Open a model artifact without its weights. UserError names missing or torn files."""
     weights, served = weights_folder(folder), read_served(folder)
+    whole_model(weights)  # an adapter's base that is elsewhere is told as such
     try:
         fmt, tokenizer = load_format(folder), load_tokenizer(weights)
         ends = [] if served else saved_end_ids(weights)
@@ -65,7 +65,7 @@ def load_policy_text(folder: Path) -> PolicyText:
 def _context(weights: Path) -> int:
     from transformers import AutoConfig
 
-    return context_length(AutoConfig.from_pretrained(base_of_adapter(weights), local_files_only=True))
+    return context_length(AutoConfig.from_pretrained(whole_model(weights), local_files_only=True))
 
 
 def save_served(folder: Path, tokenizer: Any, fmt: Format, *, name: str, context: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from data_gen.tasks import Task
-from reasoning_train.api.digest import file_digest
+from reasoning_train.api.digest import path_digest
 from reasoning_train.recipe.errors import Problems
 from reasoning_train.recipe.yaml_core import join
 
@@ -38,21 +37,11 @@ class LeafFiles:
         for place in (self._folder, Path.cwd()):
             found = os.path.abspath(place / written.expanduser())
             if os.path.exists(found):
-                self.digests.setdefault(found, digest(Path(found)))
+                self.digests.setdefault(found, path_digest(Path(found)))
                 return found
         looked = dict.fromkeys(os.path.abspath(place / written.expanduser()) for place in (self._folder, Path.cwd()))
         self._problems.add(field, f"there is no file {str(written)!r}; looked for {' and '.join(looked)}.")
         return str(written)
-
-
-def digest(path: Path) -> str:
-    """sha256, hex, of a file's bytes, or over the names and digests of a folder's files."""
-    if path.is_file():
-        return file_digest(path)
-    whole = hashlib.sha256()
-    for inside in sorted(p for p in path.rglob("*") if p.is_file()):
-        whole.update(f"{inside.relative_to(path).as_posix()}\0{digest(inside)}\n".encode())
-    return whole.hexdigest()
 
 
 def path_fields(value: Any, place: str = "") -> Iterator[tuple[str, Path]]:

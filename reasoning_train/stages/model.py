@@ -18,6 +18,7 @@ from data_gen.registry import Unkeyed
 from data_gen.sources.hub import HubId
 from data_gen.templates.rendering import DATE
 from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, gate, stage
+from reasoning_train.stages.elsewhere import refer
 from reasoning_train.stages.fits import unloadable
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ def model(config: ModelConfig, ctx: Context) -> None:
     """Write the base policy, or a pointer to its weights."""
     from transformers import AutoConfig
 
-    from data_gen.checkpoints import base_of_adapter, cached_snapshot, point_to, save_format
+    from data_gen.checkpoints import save_format
+    from data_gen.models.elsewhere import whole_model
     from reasoning_train.models.gguf import load_gguf
     from reasoning_train.models.parameters import parameters_of
     from reasoning_train.models.policy import save_policy
@@ -122,16 +124,15 @@ def model(config: ModelConfig, ctx: Context) -> None:
         check_text(policy.codec, policy.model.config)
         _self_check(policy.model.config, config)
         return save_policy(policy, out)
-    weights = config.path or cached_snapshot(config.hub or "", config.revision, "model.hub")
+    weights = refer(config, "model", ctx, out)
     wrong = next(faults(weights), "")
     gate(not wrong, f"model: {wrong}.")
     if known := parameters_of(weights):
         ctx.metric("parameters", known)
-    point_to(weights, out)
     save_format(as_published(weights, fmt), out)
     text = load_policy_text(out)  # fail here on missing or torn files, before later stages start
     save_format(text.format, out)
-    base = base_of_adapter(weights)
+    base = whole_model(weights)
     loaded = AutoConfig.from_pretrained(base, local_files_only=True)
     check_text(text.codec, loaded)
     _self_check(loaded, config)

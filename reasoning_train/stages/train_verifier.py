@@ -77,7 +77,8 @@ class TrainVerifierConfig(Training):
 def train_verifier(config: TrainVerifierConfig, ctx: Context) -> None:
     """Train backbone and head, then publish them with the Format. An existing head is trained further unless `new_head`
     is set; UserError if it is read or scaled in another way."""
-    from data_gen.checkpoints import has_lm_head, weights_folder
+    from data_gen.checkpoints import has_lm_head
+    from data_gen.models.elsewhere import weights_folder
     from data_gen.verifiers.checkpoint import Verifier, save_verifier
     from reasoning_train.models.policy import load_policy
     from reasoning_train.trainers.fit import TrainingSource, finish, fit

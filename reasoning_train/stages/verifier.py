@@ -13,6 +13,7 @@ from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
 from data_gen.sources.hub import HubId
 from data_gen.verifiers.foreign import QWEN_PRM, QWEN_PRM_HEAD, QWEN_PRM_TEXT, ForeignHead
 from reasoning_train.api.stage import Context, Made, StageConfig, stage
+from reasoning_train.stages.elsewhere import refer
 from reasoning_train.stages.fits import unloadable
 
 
@@ -59,14 +60,13 @@ class VerifierConfig(StageConfig):
 @stage("verifier", version=1, outputs={"verifier": "verifier"}, seeded=False)
 def verifier(config: VerifierConfig, ctx: Context) -> None:
     """Write the head, the Format, and a pointer to the backbone."""
-    from data_gen.checkpoints import cached_snapshot, load_tokenizer, point_to, save_format
+    from data_gen.checkpoints import load_tokenizer, save_format
     from data_gen.verifiers.head_files import save_head
 
-    weights = config.path or cached_snapshot(config.hub or "", config.revision, "verifier.hub")
+    out = ctx.output("verifier")
+    weights = refer(config, "verifier", ctx, out)
     head, fmt = _own(weights, config) if config.kind == "head" else _foreign(weights, config)
     StepCodec(fmt, load_tokenizer(weights))  # fail here on a template that cannot ask, before later stages start
-    out = ctx.output("verifier")
-    point_to(weights, out)
     save_format(fmt, out)
     save_head(head, out)
     ctx.metric("head", head.config.model_dump(mode="json"))

@@ -16,6 +16,7 @@ from data_gen.tasks import TASKS, Task
 from data_gen.tasks.merged import Merged
 from reasoning_train.api.stage import Context, Input
 from reasoning_train.evaluation.table_row import TableRow
+from reasoning_train.recipe.validate import plain
 from reasoning_train.store.rows import Rows
 
 
@@ -85,6 +86,13 @@ def read_tasks(source: Input) -> dict[str, dict[str, Any]]:
     """Task name (`Problem.task`) -> configuration, for every task of a `problems` input."""
     found: dict[str, dict[str, Any]] = json.loads((source.path / TASKS_FILE).read_text(encoding="utf-8"))
     return found
+
+
+def describe_task(task: Task) -> dict[str, Any]:
+    """A task as it travels with its problems: without the columns of tables, which evaluations bring themselves, and
+    with the names of its files, since nothing reads their rows again."""
+    names = {path: path.name for path in task.files().values()}
+    return {field: value for field, value in plain(task, names).items() if field not in ("graders", "measures")}
 
 
 def write_tasks(folder: Path, tasks: Mapping[str, Mapping[str, Any]]) -> None:

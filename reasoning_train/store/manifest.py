@@ -22,6 +22,7 @@ from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import STAGES
 from reasoning_train.store.code import code_version
+from reasoning_train.store.portable import file_names, without_places
 from reasoning_train.store.state_files import Shape, read_json
 
 SCHEMA_VERSION = 2
@@ -146,16 +147,17 @@ def damages(
 
 def describe_node(node: StageNode, plan: Plan) -> dict[str, Any]:
     """The part of the manifest that is known before the stage runs: identity and resolved configuration."""
+    names = file_names(node.files)
     identity = {"uses": node.uses, "version": node.version, "key": node.key, "node": node.name, "recipe": plan.name}
     return {
         "schema_version": SCHEMA_VERSION,
         **identity,
-        "config": _plain(node.config, plan),
-        "asked": _plain(node.asked, plan),
+        "config": without_places(_plain(node.config, plan), names),
+        "asked": without_places(_plain(node.asked, plan), names),
         "pieces": {place: list(piece) for place, piece in node.pieces.items()},
         "bars": bars_of(node),
         "seed": node.seed,
-        "files": dict(node.files),
+        "files": {names[path]: sha256 for path, sha256 in node.files.items()},
     }
 
 

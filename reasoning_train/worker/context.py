@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from data_gen.errors import UserError
+from data_gen.models.elsewhere import note_place
+from reasoning_train.api.digest import path_digest
 from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import Input, StageDef
@@ -94,6 +97,12 @@ class WorkerContext:
                 self._store.discard(folder)
             folder.mkdir(parents=True)
         return folder
+
+    def place(self, path: Path) -> str:
+        """The sha256 of a file or folder outside the store, which notes where it lies."""
+        sha256 = self._node.files.get(os.path.abspath(path)) or path_digest(path)
+        note_place(self._store.root, sha256, path)
+        return sha256
 
     def pending(self, items: Iterable[tuple[str, Any]], *, group_size: int = 1) -> Iterator[tuple[int, str, Any]]:
         """(order, key, item) of this shard's items that are in no log yet. It ends early if this process is asked to

@@ -7,17 +7,18 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from data_gen.errors import LoadError, UserError
+from data_gen.models.elsewhere import note_place
 from data_gen.tasks import Task
 from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.stage import STAGES, GateError, Input, StageDef
 from reasoning_train.process import ranks, stopping
 from reasoning_train.store.append_log import LogIndex, read_logs
-from reasoning_train.store.card import write_cards
+from reasoning_train.store.card import drop_cards, write_cards
 from reasoning_train.store.code import imported_from, modules_in
 from reasoning_train.store.disk import explain_full_disk
 from reasoning_train.store.inputs import build_task, read_tasks
@@ -25,6 +26,7 @@ from reasoning_train.store.manifest import FILE_NAME, describe_machine, describe
 from reasoning_train.store.ownership import claim
 from reasoning_train.store.partial import Attempts, Partial, open_partial
 from reasoning_train.store.rows import Rows, write_rows
+from reasoning_train.store.sources import sources_of
 from reasoning_train.store.state_files import write_json
 from reasoning_train.store.store import DamagedArtifact, Store, dependencies
 from reasoning_train.store.verified import Look
@@ -62,10 +64,18 @@ def run_node(
         target = _passes_to(plan, node, store)
         if target is not None:
             return _publish_pointer(plan, node, target, store) if shard is None else "passed"
+        _note_places(plan, store)
         if merge_only:
             _require_all_shards(node, store)
         with _sound_inputs(plan, node, store):
             return _Work(plan, node, store, shard, threads, report).run()
+
+
+def _note_places(plan: Plan, store: Store) -> None:
+    """Note where the folders are that the recipe names, since artifacts of the store refer to them by their bytes."""
+    for path, sha256 in {item for node in plan.nodes.values() for item in node.files.items()}:
+        if Path(path).is_dir():
+            note_place(store.root, sha256, Path(path))
 
 
 @contextlib.contextmanager
@@ -210,8 +220,10 @@ class _Work:
             raise RuntimeError(
                 f"stage {self.stage.name!r} wrote {pickles[0].relative_to(out)}; artifacts hold no pickles"
             )
+        drop_cards(out, self._kinds())
         outputs = {name: describe_output(out / name, kind) for name, kind in self._kinds().items()}
         manifest = {**describe_node(self.node, self.plan), **self._made(index), "outputs": outputs}
+        manifest["sources"] = sources_of(self.node, self._kinds().values(), self._input_manifests())
         self._note(manifest, {described["kind"] for described in outputs.values()})
         _close_folder(out, manifest, self.partial.history())
         self.store.publish(self.node, out)
@@ -228,6 +240,9 @@ class _Work:
         manifest["notes"] = list(dict.fromkeys(notes))
         if manifest["notes"] and "table" in metrics:
             metrics["table"]["notes"] = manifest["notes"]
+
+    def _input_manifests(self) -> list[Mapping[str, Any]]:
+        return [self.store.open(self.plan.nodes[name]).manifest for name in self.node.inputs]
 
     def _kinds(self) -> dict[str, str]:
         return self.stage.kinds(self.config, lambda ref: self.ctx.input(ref).kind)

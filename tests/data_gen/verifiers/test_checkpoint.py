@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
-from data_gen.checkpoints import point_to
 from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat
+from data_gen.models.elsewhere import note_place, point_to_place
 from data_gen.records.scales import Scale
 from data_gen.verifiers.checkpoint import Verifier, load_verifier, save_verifier
 from data_gen.verifiers.head_files import save_head
@@ -117,7 +117,8 @@ def test_weights_may_lie_elsewhere(head_moves: bool, tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     for name in ("format.json", "head") if head_moves else ("format.json",):
         shutil.move(tmp_path / "there" / name, tmp_path / "here" / name)
-    point_to(tmp_path / "there", tmp_path / "here")
+    note_place(tmp_path, "digest", tmp_path / "there")
+    point_to_place("digest", "there", tmp_path / "here")
     assert torch.equal(values(load_verifier(tmp_path / "here")), expected)
 
 

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch.nn.functional import linear
 
-from data_gen.checkpoints import point_to, save_format
+from data_gen.checkpoints import save_format
 from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat, StepCodec
+from data_gen.models.elsewhere import note_place, point_to_place
 from data_gen.records.scales import Scale
 from data_gen.verifiers.checkpoint import Verifier, load_verifier
 from data_gen.verifiers.foreign import QWEN_PRM_HEAD, QWEN_PRM_TEXT, ForeignHead, load_foreign_head
@@ -33,7 +34,8 @@ def adopted(weights: Path, meaning: ForeignHead, here: Path, shape: ModelFormat 
     here.mkdir()
     save_head(load_foreign_head(weights, meaning), here)
     save_format(Format(model=shape or ModelFormat()), here)
-    point_to(weights, here)
+    note_place(here.parent, "digest", weights)
+    point_to_place("digest", weights.name, here)
     return load_verifier(here)
 
 

@@ -1,0 +1,37 @@
+"""Stages that use weights in place: from a folder outside the store, or from the Hub's cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from reasoning_train.api.stage import Context
+
+
+class Named(Protocol):
+    """A config that names weights: either a `path` or a Hub id."""
+
+    @property
+    def path(self) -> Path | None:
+        """A local folder."""
+
+    @property
+    def hub(self) -> str | None:
+        """A Hub id, with `revision`."""
+
+    @property
+    def revision(self) -> str | None:
+        """A branch, tag or commit."""
+
+
+def refer(config: Named, field: str, ctx: Context, out: Path) -> Path:
+    """Make the output refer to the weights that the config names, without a path of this machine, and return their
+    folder."""
+    from data_gen.models.elsewhere import cached_snapshot, point_to_hub, point_to_place
+
+    if config.path is None:
+        snapshot = cached_snapshot(config.hub or "", config.revision, f"{field}.hub")
+        point_to_hub(config.hub or "", snapshot, out)
+        return snapshot
+    point_to_place(ctx.place(config.path), config.path.name, out)
+    return config.path

@@ -1,0 +1,27 @@
+"""What artifacts say of files outside the store: their names and bytes, never where they lie on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+
+def file_names(files: Mapping[str, str]) -> dict[str, str]:
+    """Path -> what stands for it in a manifest. `files`: path -> sha256.
+
+    >>> file_names({"/home/ana/test.jsonl": "8f2c40aa91d07b"})
+    {'/home/ana/test.jsonl': 'test.jsonl (sha256 8f2c40aa91d0)'}
+    """
+    return {path: f"{PurePath(path).name} (sha256 {sha256[:12]})" for path, sha256 in files.items()}
+
+
+def without_places(value: Any, names: Mapping[str, str]) -> Any:
+    """A plain value with the names of files in place of their paths."""
+    if isinstance(value, str):
+        return names.get(value, value)
+    if isinstance(value, Mapping):
+        return {key: without_places(item, names) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_places(item, names) for item in value]
+    return value
