@@ -24,7 +24,7 @@ from data_gen.errors import UserError
 from data_gen.mixing import Numbering, mixed_sizes
 from reasoning_train.api.refs import Ref, RowsRef
 from reasoning_train.api.stage import Context, Gate, Input, KindOf, Sizes, StageConfig, at_most, gate, stage
-from reasoning_train.store.inputs import DISJOINT, build_task, describe_task, read_tasks, write_tasks
+from reasoning_train.store.inputs import DISJOINT, read_tasks, without_places, write_tasks
 from reasoning_train.store.row_access import RowAccess
 from reasoning_train.store.rows import write_rows
 from reasoning_train.store.units import NUMBER_COLUMN, Unit, read_units
@@ -180,7 +180,7 @@ def _tasks(config: ConcatConfig, inputs: Sequence[Input]) -> dict[str, dict[str,
     for part, source in zip(config.parts, inputs, strict=True):
         for name, task in read_tasks(source).items():
             # One that an earlier version wrote holds paths.
-            task = describe_task(build_task(task))
+            task = without_places(task)
             if found.setdefault(name, task) != task:
                 raise UserError(
                     f"concat: {part.rows} comes from a task {name!r} that differs from an earlier task of the same "

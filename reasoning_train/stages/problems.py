@@ -12,7 +12,7 @@ from data_gen.errors import UserError
 from data_gen.records.problem import Problem
 from data_gen.tasks import Task
 from reasoning_train.api.stage import Context, Sizes, StageConfig, gate, stage
-from reasoning_train.store.inputs import DISJOINT, build_task, describe_task, write_tasks
+from reasoning_train.store.inputs import DISJOINT, build_task, without_places, write_tasks
 from reasoning_train.store.rows import write_rows
 
 
@@ -51,7 +51,9 @@ def problems(config: ProblemsConfig, ctx: Context) -> None:
     for reason, n in left_out.items():
         ctx.count(f"dropped.{reason}", n)
         print(f"{written}.{config.split}: {n} rows dropped, {_WHY.get(reason, reason)}", flush=True)
-    write_tasks(out, {config.task_name: describe_task(config.task)})
+    # Evaluations bring the columns themselves: rows that are reused must not bring those of an earlier recipe.
+    described = config.task.model_dump(mode="json", exclude={"graders", "measures"})
+    write_tasks(out, {config.task_name: without_places(described)})
     ctx.metric(DISJOINT, task.disjoint_splits)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +17,6 @@ from data_gen.tasks import TASKS, Task
 from data_gen.tasks.merged import Merged
 from reasoning_train.api.stage import Context, Input
 from reasoning_train.evaluation.table_row import TableRow
-from reasoning_train.recipe.validate import plain
 from reasoning_train.store.rows import Rows
 
 
@@ -88,11 +88,17 @@ def read_tasks(source: Input) -> dict[str, dict[str, Any]]:
     return found
 
 
-def describe_task(task: Task) -> dict[str, Any]:
-    """A task as it travels with its problems: without the columns of tables, which evaluations bring themselves, and
-    with the names of its files, since nothing reads their rows again."""
-    names = {path: path.name for path in task.files().values()}
-    return {field: value for field, value in plain(task, names).items() if field not in ("graders", "measures")}
+def without_places(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of a task as it travels with its problems: its files by their names, since nothing reads their rows
+    again."""
+    made: dict[str, Any] = copy.deepcopy(dict(config))
+    for field, path in build_task(config).files().items():
+        *above, last = field.split(".")
+        inside = made
+        for name in above:
+            inside = inside[name]
+        inside[last] = path.name
+    return made
 
 
 def write_tasks(folder: Path, tasks: Mapping[str, Mapping[str, Any]]) -> None:
