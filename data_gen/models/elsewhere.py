@@ -77,8 +77,8 @@ def base_of_adapter(weights: Path) -> Path:
         said, revision = str(config["base_model_name_or_path"]), config.get("revision")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise LoadError(
-            f"{weights / ADAPTER} is damaged ({type(error).__name__}: {first_line(error)[:200]}). Expected an adapter "
-            "that names its base (`base_model_name_or_path`). Bring a whole copy."
+            f"{weights / ADAPTER} is damaged ({first_line(error)}). Expected an adapter that "
+            "names its base (`base_model_name_or_path`). Bring a whole copy."
         ) from None
     if found := _around(weights, said):
         return weights_folder(found)
