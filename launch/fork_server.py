@@ -111,7 +111,7 @@ class JobServer:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.close(self.commands)
-        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         os.dup2(out, 1)
         os.dup2(out, 2)
         threading.Thread(target=_die_with, args=(self.life,), daemon=True, name="runner watch").start()

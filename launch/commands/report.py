@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from launch.arguments import Subparsers, add_store, command, open_store
 
 MORE = """\
-`run` writes the page when it ends. This command writes it again, or for an interrupted run.
+`run` writes the page when it ends. This command writes it again, or for an interrupted run. If the store cannot be
+written, the page goes to the current folder.
 
   reasoning-train report                           the latest run of the store
   reasoning-train report rejection_sampling_tiny   the latest run of the recipe of that name
@@ -34,7 +36,7 @@ def add(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the report and print its path."""
-    from data_gen.errors import UserError, nearest
+    from data_gen.errors import UserError, first_line, nearest
     from launch.runs import list_runs
     from reasoning_train.evaluation.report import write_figures, write_report
     from reasoning_train.process.plugins import import_plugins
@@ -54,7 +56,15 @@ def run(arguments: argparse.Namespace) -> int:
                 f"RUN: there is no run {f'of {arguments.run!r}' if arguments.run else 'at all'} in {store.root}.{hint}"
             )
         folder = runs[-1]
-    print(write_report(folder, store))
+    try:
+        print(write_report(folder, store))
+    except OSError as error:  # of another user, or mounted to be read only
+        path = Path.cwd() / f"{folder.parent.name}-{folder.name}.html"
+        print(f"{folder} cannot be written ({first_line(error)}); the page is in this folder:", file=sys.stderr)
+        try:
+            print(write_report(folder, store, path))
+        except OSError as second:
+            raise UserError(f"{path}: cannot be written either ({first_line(second)}).") from None
     if arguments.into:
         write_figures(folder, store, arguments.into)
         print(arguments.into)

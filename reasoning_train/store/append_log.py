@@ -36,7 +36,7 @@ class LogWriter:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._size = _cut_torn_tail(path)
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         self._synced = time.monotonic()
 
     def append(self, order: int, key: str, rows: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> None:
@@ -64,7 +64,7 @@ class LogWriter:
 def append_line(path: Path, line: bytes) -> None:
     """Append one line to a file, whole or not at all; a torn last line that a killed process left is removed first."""
     size = _cut_torn_tail(path)
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     try:
         _write_whole(file, line, size)
     finally:

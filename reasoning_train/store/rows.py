@@ -23,6 +23,10 @@ SHARD_ROWS = 50_000
 SHARD_BYTES = 64 << 20
 
 
+EXTENSIBLE = ("table",)
+"""Kinds whose rows may have columns of another package behind the declared ones; their types are inferred."""
+
+
 class CorruptRows(LoadError):
     """A Parquet file cannot be read: it is torn, or its bytes have changed."""
 
@@ -73,9 +77,12 @@ def reading(part: Path) -> Iterator[None]:
 def write_rows(folder: Path, kind: str, rows: Iterable[Mapping[str, Any]]) -> int:
     """Write rows to Parquet files in `folder` and return their number.
 
-    If `kind` has no schema, `rows` is iterated twice, so it must be a list or another re-iterable. UserError if a row
-    has a column that the schema lacks; a missing column is null.
+    If `kind` has no schema, `rows` is iterated twice, so it must be a list or another re-iterable; the same holds for
+    columns that another package adds to a table. UserError if a row has a column that the schema lacks; a missing
+    column is null.
     """
+    import pyarrow as pa
+
     schema = _schema_of(kind)
     if schema is None:
         if iter(rows) is rows:
@@ -84,6 +91,8 @@ def write_rows(folder: Path, kind: str, rows: Iterable[Mapping[str, Any]]) -> in
                 "iterator"
             )
         schema = _infer(rows)
+    elif kind in EXTENSIBLE and iter(rows) is not rows:
+        schema = pa.unify_schemas([schema, _infer(more for row in rows if (more := _beyond(row, schema)))])
     writer = _ShardWriter(folder, schema)
     for batch in _batches(rows):
         writer.write(batch)
@@ -136,6 +145,11 @@ def _schema_of(kind: str) -> pa.Schema | None:
     from reasoning_train.store.columns import schema_of
 
     return schema_of(kind)
+
+
+def _beyond(row: Mapping[str, Any], schema: pa.Schema) -> dict[str, Any]:
+    """The columns of a row that its schema lacks."""
+    return {name: value for name, value in row.items() if name not in schema.names}
 
 
 def _infer(rows: Iterable[Mapping[str, Any]]) -> pa.Schema:

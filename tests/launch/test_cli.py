@@ -226,6 +226,32 @@ def test_a_system_without_fork_is_told_what_to_use(
     assert not (tmp_path / "store" / "runs").exists()
 
 
+def test_the_report_of_a_store_that_cannot_be_written_goes_elsewhere(
+    recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Modes stop nobody who is root, so a folder stands where the page would be. Reports of moved stores are the same
+    by the name of their recipe."""
+    assert main(["run", recipe]) == 0
+    (tmp_path / "store").rename(tmp_path / "moved")
+    [run] = (path.parent for path in (tmp_path / "moved" / "runs" / "small").glob("2*/run.json"))
+    page = (run / "report.html").read_text()
+    (run / "report.html").unlink()
+    (run / "report.html").mkdir()
+    (run / "report.html" / "full").touch()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    capsys.readouterr()
+    assert main(["report", "small", "--store", str(tmp_path / "moved")]) == 0
+    said, [written] = capsys.readouterr(), (tmp_path / "here").iterdir()
+    assert said.out == f"{written}\n" and written.name == f"small-{run.name}.html"
+    assert said.err.startswith(f"{run} cannot be written (IsADirectoryError")
+    assert written.read_text() == page
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / written.name).mkdir()
+    assert main(["report", "small", "--store", str(tmp_path / "moved")]) == 2
+    assert f"{tmp_path / written.name}: cannot be written either (" in capsys.readouterr().err
+
+
 def test_a_misspelt_run_gets_the_nearest(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", recipe]) == 0
     assert main(["report", "smal"]) == 2

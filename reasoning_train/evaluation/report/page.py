@@ -37,9 +37,9 @@ class Page:
     """Rows of an evaluation, for example solutions."""
 
 
-def write_report(run_dir: Path, store: Store) -> Path:
-    """Write `report.html` into a run's folder and return its path. Stages that failed or did not run are shown as
-    such."""
+def write_report(run_dir: Path, store: Store, path: Path | None = None) -> Path:
+    """Write `report.html` into a run's folder, or to another `path`, and return where it is. Stages that failed or did
+    not run are shown as such."""
     plan = read_plan(run_dir / "plan.json")
     state = read_state(run_dir)
     made = [artifact for node in plan.nodes.values() if (artifact := store.find(node))]
@@ -51,7 +51,7 @@ def write_report(run_dir: Path, store: Store) -> Path:
         views=run_views(plan, state, store),
         table=_evaluation(made),
     )
-    path = run_dir / "report.html"
+    path = path or run_dir / "report.html"
     write_page(page, path)
     return path
 

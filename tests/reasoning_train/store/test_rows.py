@@ -125,6 +125,12 @@ def test_a_column_outside_the_schema_is_refused(tmp_path: Path) -> None:
         write_rows(tmp_path, "problems", [{"id": "1", "extra": 1}])
 
 
+def test_tables_of_other_packages_may_have_further_columns(tmp_path: Path) -> None:
+    write_rows(tmp_path, "table", [{"policy": "a", "mean": None}, {"policy": "b", "mean": 0.5}])
+    declared, schema = schema_of("table"), pq.read_schema(tmp_path / "part-00000.parquet").remove_metadata()
+    assert declared is not None and schema == declared.append(pa.field("mean", pa.float64()))
+
+
 def test_no_rows_make_a_readable_empty_file(tmp_path: Path) -> None:
     assert write_rows(tmp_path, "problems", []) == 0
     assert list(Rows(tmp_path)) == []
