@@ -17,6 +17,7 @@ from data_gen.errors import LoadError, UserError
 from data_gen.format import Format, StepCodec
 from data_gen.models.elsewhere import base_of_adapter, is_adapter, weights_folder, whole_model
 from data_gen.models.finite import not_finite
+from data_gen.models.folder import faults
 from data_gen.models.generation import with_mended_generation
 from data_gen.models.settle import settle
 from data_gen.templates.published import published_template
@@ -65,8 +66,14 @@ def load_whole(auto: Any, weights: Path, *, lm_head: bool = True, **kwargs: Any)
     """`auto.from_pretrained(weights)`, without network access or remote code. ValueError if a tensor is missing from
     the files: transformers would initialise it at random and only log that. `lm_head=False`: the language-model head
     may be missing, since it is not read."""
+    refuse_faults(weights)
     model, found = auto.from_pretrained(
-        weights, output_loading_info=True, local_files_only=True, trust_remote_code=False, **kwargs
+        weights,
+        output_loading_info=True,
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
+        **kwargs,
     )
     missing = set(found["missing_keys"])
     if missing and not lm_head:
@@ -80,10 +87,17 @@ def load_whole(auto: Any, weights: Path, *, lm_head: bool = True, **kwargs: Any)
     return with_mended_generation(settle(model))
 
 
+def refuse_faults(weights: Path) -> None:
+    """ValueError for a folder that must not be loaded, above all one whose weights are not safetensors."""
+    if wrong := next(faults(weights), ""):
+        raise ValueError(wrong)
+
+
 def load_causal(weights: Path, *, lm_head: bool = True, **kwargs: Any) -> Any:
     """The causal LM in a folder. Adapters are merged into their base, so that the next trainer saves the whole model.
     `lm_head`: as for `load_whole`."""
     if is_adapter(weights):
+        refuse_faults(weights)
         return _merged(load_causal(base_of_adapter(weights), **kwargs), weights)
     from transformers import AutoModelForCausalLM
 
@@ -180,12 +194,19 @@ def save_format(fmt: Format, folder: Path) -> None:
 def saved_end_ids(weights: Path) -> list[int]:
     """Ids that end a generation, from the configs beside the weights (a chat model has several). Adapters take those of
     their base."""
-    from transformers import AutoConfig, GenerationConfig
+    from transformers import GenerationConfig
 
     base = whole_model(weights)
     if (base / "generation_config.json").exists():
         return end_ids(GenerationConfig.from_pretrained(base))
-    return end_ids(GenerationConfig.from_model_config(AutoConfig.from_pretrained(base, local_files_only=True)))
+    return end_ids(GenerationConfig.from_model_config(read_config(base)))
+
+
+def read_config(weights: Path) -> Any:
+    """The config of a whole model. Code that a folder brings is never asked for."""
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(weights, local_files_only=True, trust_remote_code=False)
 
 
 def end_ids(generation: GenerationConfig) -> list[int]:

@@ -4,44 +4,121 @@ read. A recipe that names a folder looks at it when it loads."""
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-MOST_HEADER = 100_000_000
-"""Most bytes of a safetensors header, as the library allows."""
+from data_gen.errors import UserError
+from data_gen.models.elsewhere import base_of_adapter, whole_model
+from data_gen.models.safetensors_header import shapes, torn
+
+MOST_JSON = 1 << 26
+"""Most bytes of a config or an index."""
+MOST_POSITIONS = 2**31
 _CONFIG, _ADAPTER, _INDEX = "config.json", "adapter_config.json", "model.safetensors.index.json"
+_WEIGHTS, _ADAPTER_WEIGHTS = "model.safetensors", "adapter_model.safetensors"
+_COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers")
+_SIZES = ("vocab_size", "hidden_size", "n_embd", "d_model", "intermediate_size", "num_attention_heads", "n_head")
 
 
 def faults(folder: Path) -> Iterator[str]:
-    """Why a `from_pretrained` folder cannot be loaded: no config, no safetensors, shards that are missing, torn
-    files."""
+    """Why a `from_pretrained` folder cannot be loaded: no config, no safetensors that would be loaded, shards that are
+    missing or elsewhere, torn files, pipes and devices, sizes that no weights could have, and the faults of an
+    adapter's base."""
     if not folder.is_dir():
         yield f"{folder} is no folder; expected one with config.json and *.safetensors"
         return
+    if odd := [path.name for path in sorted(folder.iterdir()) if _odd(path)]:
+        yield f"{folder / odd[0]} is neither a file nor a folder. Bring a copy without it"
+        return
+    yield from _weight_faults(folder)
+    name = _ADAPTER if (folder / _ADAPTER).is_file() else _CONFIG
+    if not (folder / name).is_file():
+        yield f"{folder} has no {name}; expected a `from_pretrained` folder"
+    elif not isinstance(config := _json(folder / name), dict):
+        yield f"{folder / name} is no JSON object. Bring a whole copy"
+    else:
+        yield from (f"{folder / name}: {said}" for said in _absurd(folder, config))
+        if name == _ADAPTER:
+            yield from _base_faults(folder)
+
+
+def _odd(path: Path) -> bool:
+    """Whether opening it may wait for ever or read without end."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # a link to nothing is not opened
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _weight_faults(folder: Path) -> Iterator[str]:
     names = {path.name for path in folder.glob("*.safetensors")}
+    entry = _ADAPTER_WEIGHTS if (folder / _ADAPTER).is_file() else _WEIGHTS
     if not names:
         yield f"{folder} holds no *.safetensors. Weights in other formats are not loaded; convert them"
-    yield from _json_faults(folder, _ADAPTER if (folder / _ADAPTER).is_file() else _CONFIG)
+    elif entry not in names and not (entry == _WEIGHTS and (folder / _INDEX).is_file()):
+        beside = "" if entry == _ADAPTER_WEIGHTS else f" or {_INDEX}"
+        yield f"{folder} holds no {entry}{beside}, by which weights are found. Weights in other formats are not loaded"
     listed = _listed(folder) if (folder / _INDEX).is_file() else set()
     for name in sorted(listed - names):
         yield f"{folder / _INDEX} lists {name!r}, which is not in the folder"
     for name in sorted(names):
-        if wrong := _torn(folder / name):
+        if wrong := torn(folder / name):
             yield f"{folder / name} is torn ({wrong}). Bring a whole copy"
 
 
-def _json_faults(folder: Path, name: str) -> Iterator[str]:
-    if not (folder / name).is_file():
-        yield f"{folder} has no {name}; expected a `from_pretrained` folder"
-    elif not isinstance(_json(folder / name), dict):
-        yield f"{folder / name} is no JSON object. Bring a whole copy"
+def _absurd(folder: Path, config: dict[str, Any]) -> Iterator[str]:
+    """Sizes that the weights cannot have. Building the model would take all memory, or never end."""
+    known = [shape for path in sorted(folder.glob("*.safetensors")) if not torn(path) for shape in shapes(path)]
+    most = max((side for shape in known for side in shape), default=0)
+    if (folder / _ADAPTER).is_file():
+        ranks = {"r": config.get("r"), **_mapping(config.get("rank_pattern"))}
+        yield from _beyond(ranks, tuple(ranks), most, "the longest side of its tensors")
+        return
+    parts = [config, *(part for part in config.values() if isinstance(part, dict))]
+    total = sum(_product(shape) for shape in known)
+    for part in parts:
+        yield from _beyond(part, _COUNTS, len(known), "the number of its tensors")
+        yield from _beyond(part, _SIZES, total, "the number of its weights")
+        yield from _beyond(part, ("max_position_embeddings",), MOST_POSITIONS, "what any model has")
+
+
+def _beyond(values: dict[str, Any], names: tuple[str, ...], most: int, what: str) -> Iterator[str]:
+    for name in names:
+        value = values.get(name)
+        if value is None or most == 0:
+            continue
+        if isinstance(value, (str, float)) or (isinstance(value, int) and not 0 <= value <= most):
+            yield f"{name} is {str(value)[:80]!r}; expected a whole number up to {most}, {what}. Mend it"
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _product(shape: list[int]) -> int:
+    result = 1
+    for side in shape:
+        result *= side
+    return result
+
+
+def _base_faults(folder: Path) -> Iterator[str]:
+    """What is wrong with the model that an adapter changes. One that is gone is told when the adapter is loaded."""
+    try:
+        whole_model(folder)
+        base = base_of_adapter(folder)
+    except UserError:
+        return
+    yield from (f"the adapter's base: {said}" for said in faults(base))
 
 
 def _json(path: Path) -> Any:
     """The JSON in a file; None if it is damaged."""
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(path.read_bytes()) if path.stat().st_size <= MOST_JSON else None
     except (OSError, ValueError, RecursionError):
         return None
 
@@ -51,19 +128,3 @@ def _listed(folder: Path) -> set[str]:
     index = _json(folder / _INDEX)
     found = index.get("weight_map") if isinstance(index, dict) else None
     return {str(name) for name in found.values()} if isinstance(found, dict) else {f"{_INDEX} (damaged)"}
-
-
-def _torn(path: Path) -> str:
-    """What is wrong with the length of a safetensors file; empty if it fits its header."""
-    size = path.stat().st_size
-    with path.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        if size < 8 or not 0 < length <= min(MOST_HEADER, size - 8):
-            return f"{size} bytes and a header of {length}"
-        try:
-            header = json.loads(stream.read(length))
-            ends = [int(tensor["data_offsets"][1]) for name, tensor in header.items() if name != "__metadata__"]
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-            return "its header is damaged"
-    expected = 8 + length + max(ends, default=0)
-    return "" if size == expected else f"{size} bytes instead of {expected}"

@@ -15,6 +15,7 @@ from data_gen.checkpoints import (
     how_to_mend,
     load_format,
     load_tokenizer,
+    read_config,
     save_format,
     saved_end_ids,
 )
@@ -63,9 +64,8 @@ def load_policy_text(folder: Path) -> PolicyText:
 
 
 def _context(weights: Path) -> int:
-    from transformers import AutoConfig
 
-    return context_length(AutoConfig.from_pretrained(whole_model(weights), local_files_only=True))
+    return context_length(read_config(whole_model(weights)))
 
 
 def save_served(folder: Path, tokenizer: Any, fmt: Format, *, name: str, context: int) -> None:

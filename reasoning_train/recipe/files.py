@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from data_gen.errors import UserError
+from data_gen.models.elsewhere import base_of_adapter, is_adapter, whole_model
 from data_gen.tasks import Task
 from reasoning_train.api.digest import path_digest
 from reasoning_train.recipe.errors import Problems
@@ -37,11 +40,21 @@ class LeafFiles:
         for place in (self._folder, Path.cwd()):
             found = os.path.abspath(place / written.expanduser())
             if os.path.exists(found):
-                self.digests.setdefault(found, path_digest(Path(found)))
+                self.digests.setdefault(found, digest(Path(found)))
                 return found
         looked = dict.fromkeys(os.path.abspath(place / written.expanduser()) for place in (self._folder, Path.cwd()))
         self._problems.add(field, f"there is no file {str(written)!r}; looked for {' and '.join(looked)}.")
         return str(written)
+
+
+def digest(path: Path) -> str:
+    """What identifies a file or a folder: its bytes, and those of the model that an adapter changes."""
+    own = path_digest(path)
+    try:
+        under = whole_model(path) and base_of_adapter(path) if is_adapter(path) else None
+    except UserError:  # gone or damaged, which is told when it is loaded
+        under = None
+    return own if under is None else hashlib.sha256(f"{own}\0{digest(under)}".encode()).hexdigest()
 
 
 def path_fields(value: Any, place: str = "") -> Iterator[tuple[str, Path]]:

@@ -105,9 +105,7 @@ class ModelConfig(StageConfig):
 @stage("model", version=2, outputs={"model": "model"}, seeded=lambda config: config.init is not None)
 def model(config: ModelConfig, ctx: Context) -> None:
     """Write the base policy, or a pointer to its weights."""
-    from transformers import AutoConfig
-
-    from data_gen.checkpoints import save_format
+    from data_gen.checkpoints import read_config, save_format
     from data_gen.models.elsewhere import whole_model
     from reasoning_train.models.gguf import load_gguf
     from reasoning_train.models.parameters import parameters_of
@@ -133,7 +131,7 @@ def model(config: ModelConfig, ctx: Context) -> None:
     text = load_policy_text(out)  # fail here on missing or torn files, before later stages start
     save_format(text.format, out)
     base = whole_model(weights)
-    loaded = AutoConfig.from_pretrained(base, local_files_only=True)
+    loaded = read_config(base)
     check_text(text.codec, loaded)
     _self_check(loaded, config)
     _tell_generation(base)
@@ -240,7 +238,7 @@ def _served(config: ModelConfig, fmt: Format, out: Path) -> None:
     from reasoning_train.models.policy_text import save_served
     from reasoning_train.models.text_check import check_text
 
-    tokenizer = AutoTokenizer.from_pretrained(config.tokenizer, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(config.tokenizer, local_files_only=True, trust_remote_code=False)
     context = config.context or tokenizer.model_max_length
     if context > 10**9:  # transformers' placeholder for an unknown length
         raise UserError(

@@ -92,7 +92,7 @@ def _settings(weights: Path, config: VllmConfig) -> dict[str, Any]:
     from vllm.platforms import current_platform
 
     cpu = current_platform.is_cpu()
-    context = context_length(AutoConfig.from_pretrained(weights, local_files_only=True))
+    context = context_length(AutoConfig.from_pretrained(weights, local_files_only=True, trust_remote_code=False))
     gib = config.kv_cache_gib or (CPU_KV_GIB if cpu else None)
     settings: dict[str, Any] = {
         "model": str(weights),
