@@ -24,6 +24,9 @@ from typing import Any, Literal, TextIO
 
 from data_gen.errors import UserError
 
+TRIES = 3
+"""How often a question is asked, or a worker started, before its death is taken for its own doing and not for that of a
+signal from outside."""
 WALL_FACTOR = 6
 """Ratio of the wall-clock limit to the processor-time limit."""
 Died = Literal["timeout", "died"]
@@ -49,14 +52,15 @@ class LimitedWorker:
     def ask(self, question: dict[str, Any]) -> dict[str, Any] | Died:
         """The worker's reply, `timeout` if the question outlasted its limit, or `died` (e.g. out of memory).
 
-        A worker that dies of anything but its timer is asked once more, since it may have been killed from outside.
+        A worker that dies of anything but its timer is asked again, since it may have been killed from outside.
 
         Raises:
             UserError: If the worker cannot start, or says `error`.
         """
-        reply = self._reply(question)
-        if reply == "died":
+        for _ in range(TRIES):
             reply = self._reply(question)
+            if reply != "died":
+                break
         if isinstance(reply, dict) and "error" in reply:
             raise UserError(reply["error"])
         return reply
@@ -85,23 +89,17 @@ class LimitedWorker:
             self.process = None
 
     def _start(self) -> subprocess.Popen[str]:
-        # A session of its own, since Ctrl-C at a terminal is for the parent to handle.
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", self._module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            encoding="utf-8",
-            start_new_session=True,
-        )
-        ready = _read(process)
-        if ready is None or "error" in ready:
-            process.kill()
-            process.wait()
-            said = ready["error"] if ready else f"exit status {process.returncode}"
-            raise UserError(f"{self._name} did not start ({said}). {self._advice}")
-        return process
+        for _ in range(TRIES):
+            process = _spawn(self._module)
+            ready = _read(process)
+            if ready is not None and "error" not in ready:
+                return process
+            if ready is not None:
+                process.kill()
+            if process.wait() >= 0 or ready is not None:
+                break
+        said = ready["error"] if ready else f"exit status {process.returncode}"
+        raise UserError(f"{self._name} did not start ({said}). {self._advice}")
 
     def _stop(self) -> int:
         """Kill and reap the worker. Returns the exit status, negative for a signal."""
@@ -131,6 +129,18 @@ def _release() -> None:
 
 if hasattr(os, "register_at_fork"):  # only on platforms with fork
     os.register_at_fork(after_in_child=_release)
+
+
+def _spawn(module: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", module],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        encoding="utf-8",
+        start_new_session=True,  # since Ctrl-C at a terminal is for the parent to handle
+    )
 
 
 def _ask(process: subprocess.Popen[str], question: dict[str, Any]) -> dict[str, Any] | None:

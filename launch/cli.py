@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from collections.abc import Sequence
 
 from data_gen.errors import UserError
 from launch.commands import cancel, doctor, fetch, gc, listing, logs, plan, report, run, schema, status, submit, why
+from reasoning_train.process.streams import give_up, open_standard_streams
 
-FAILED_STAGE, BAD_RECIPE, INTERRUPTED = 1, 2, 130
+FAILED_STAGE, BAD_RECIPE, INTERRUPTED, OUTPUT_LOST = 1, 2, 130, 141
+_UNWRITABLE = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of an output whose terminal is closed or whose disk is full."""
 
 EXAMPLES = """\
 first steps:
@@ -20,19 +24,23 @@ first steps:
   reasoning-train run RECIPE --set stages.sample.n=16           the same with one field changed
   reasoning-train why RECIPE sample                             which field or input made a stage run again
 
-exit codes: 0 success, 1 a stage failed, 2 a mistake in the recipe or on the command line, 130 interrupted
+exit codes: 0 success, 1 a stage failed, 2 a mistake in the recipe or on the command line, 130 interrupted,
+            141 nobody reads the output any more
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; without a command, show the help."""
+    open_standard_streams()
     parser = _parser()
     arguments = parser.parse_args(argv)
     if "function" not in arguments:
         parser.print_help()
         return BAD_RECIPE
     try:
-        return int(arguments.function(arguments))
+        code = int(arguments.function(arguments))
+        sys.stdout.flush()  # here, where it can still be told that nobody reads
+        return code
     except UserError as error:
         if arguments.debug:
             raise
@@ -41,8 +49,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # `reasoning-train list | head`
-        sys.stderr.close()
-        return 0
+        give_up(sys.stdout)
+        return OUTPUT_LOST
+    except OSError as error:
+        if error.errno not in _UNWRITABLE or error.filename is not None:
+            raise
+        give_up(sys.stdout)
+        print(f"error: the output cannot be written ({error.strerror})", file=sys.stderr)
+        return OUTPUT_LOST
 
 
 def _parser() -> argparse.ArgumentParser:

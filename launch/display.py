@@ -6,9 +6,10 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import IO, Any, TextIO, cast
 
 from data_gen.printable import printable
+from reasoning_train.process.streams import Output
 
 PLAIN_EVERY_S = 5.0
 """Minimum seconds between two plain progress lines of one stage."""
@@ -57,9 +58,15 @@ class ProgressMeter:
 class Plain:
     """Lines with timestamps, for logs, pipes and CI."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: Output) -> None:
+        self.output = stream
+        """Where everything goes."""
         self._meters: dict[str, ProgressMeter] = {}
+
+    @property
+    def lost(self) -> OSError | None:
+        """Why nothing can be shown any more; None as long as somebody reads."""
+        return self.output.lost
 
     def __enter__(self) -> Plain:
         return self
@@ -69,8 +76,8 @@ class Plain:
 
     def say(self, text: str) -> None:
         """Print a message."""
-        self._stream.write(f"{time.strftime('%H:%M:%S')} {printable(text)}\n")
-        self._stream.flush()
+        self.output.write(f"{time.strftime('%H:%M:%S')} {printable(text)}\n")
+        self.output.flush()
 
     def start(self, node: str) -> None:
         """A stage starts."""
@@ -101,12 +108,12 @@ class Plain:
 class Live(Plain):
     """One live line per running stage; finished stages scroll up."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Output) -> None:
         super().__init__(stream)
         from rich.console import Console
         from rich.live import Live as RichLive
 
-        self._console = Console(file=stream, highlight=False)
+        self._console = Console(file=cast("IO[str]", stream), highlight=False)
         self._live = RichLive(console=self._console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Live:
@@ -137,8 +144,8 @@ class Live(Plain):
 
 def open_display(stream: TextIO | None = None) -> Plain:
     """Live lines on a terminal, plain lines elsewhere."""
-    stream = stream or sys.stdout
-    return Live(stream) if stream.isatty() else Plain(stream)
+    output = Output(stream or sys.stdout)
+    return Live(output) if output.isatty() else Plain(output)
 
 
 def clock(seconds: float) -> str:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from data_gen.errors import UserError
 from data_gen.printable import printable
 from launch.display import clock, open_display
 from launch.forked import require_fork
-from launch.local import INTERRUPTED, LocalRunner
+from launch.local import INTERRUPTED, OUTPUT_LOST, LocalRunner
 from launch.runs import RunFolder
 from reasoning_train.api.plan import Plan
 from reasoning_train.api.stage import STAGES
+from reasoning_train.process.streams import Output
 from reasoning_train.store.disk import explain_full_disk
 from reasoning_train.store.store import Store
 
-STATES = {0: "done", 1: "failed", INTERRUPTED: "interrupted"}
+STATES = {0: "done", 1: "failed", INTERRUPTED: "interrupted", OUTPUT_LOST: "interrupted"}
 TABLE_KINDS = ("table", "verdict")
 """Kinds of outputs whose tables are printed at the end of a run."""
 FILE_WIDTH = 180
@@ -27,8 +29,8 @@ FILE_WIDTH = 180
 
 
 def execute(plan: Plan, store: Store, cores: int, nproc: int = 1) -> int:
-    """Run a plan, print the results and return the exit code (0, 1 or 130). UserError if the disk is full or the system
-    cannot fork."""
+    """Run a plan, print the results and return the exit code (0, 1, 130 or 141). UserError if the disk is full or
+    the system cannot fork."""
     require_fork()
     with explain_full_disk(store.root):
         _require_store(store)
@@ -56,10 +58,17 @@ def _execute(plan: Plan, store: Store, cores: int, nproc: int) -> int:
         code = runner.run()
     wall = time.monotonic() - began
     folder.close(STATES[code], wall)
-    _print_tables(plan, store)
-    report = None if code == INTERRUPTED else _write_report(folder.path, store)
+    output = display.output
+    _print_tables(plan, store, output)
+    report = None if STATES[code] == "interrupted" else _write_report(folder.path, store)
     _print_end(runner, code, wall, folder.path, report)
-    return code
+    output.flush()
+    if output.lost is not None:
+        # On a closed terminal or pipe this fails, too. A log on a full disk leaves stderr to say it.
+        Output(sys.stderr).write(
+            f"error: the output cannot be written ({output.lost.strerror}); what is done is kept\n"
+        )
+    return code or (OUTPUT_LOST if output.lost else 0)
 
 
 def _write_report(folder: Path, store: Store) -> Path:
@@ -69,22 +78,23 @@ def _write_report(folder: Path, store: Store) -> Path:
 
 
 def _print_end(runner: LocalRunner, code: int, wall: float, folder: Path, report: Path | None) -> None:
+    output = runner.display.output
     states = [node["state"] for node in runner.folder.state["nodes"].values()]
     counted = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    print(f"{len(states)} stages: {counted}; {clock(wall)}")
-    print(f"run:    {folder}")
+    print(f"{len(states)} stages: {counted}; {clock(wall)}", file=output)
+    print(f"run:    {folder}", file=output)
     if report is not None:
-        print(f"report: {report}")
+        print(f"report: {report}", file=output)
     if code == INTERRUPTED:
-        print("interrupted; run the same command again to continue")
+        print("interrupted; run the same command again to continue", file=output)
 
 
-def _print_tables(plan: Plan, store: Store) -> None:
+def _print_tables(plan: Plan, store: Store, output: Output) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
+    console = Console(file=cast("IO[str]", output), highlight=False)
     if not console.is_terminal:
         console.width = FILE_WIDTH
     for name, table in tables(plan, store):

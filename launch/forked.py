@@ -8,10 +8,16 @@ import select
 import subprocess
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from data_gen.errors import UserError
+from launch.endings import REST, ending
 from launch.job import Job
+from reasoning_train.worker.work import FAILED
+
+TAIL_BYTES = 2000
+"""Bytes at the end of the server's log in which its last words are looked for."""
 
 
 def require_fork() -> None:
@@ -24,12 +30,16 @@ def require_fork() -> None:
 
 
 class ForkServer:
-    """A server process with its pipes. Use it as a context manager; leaving it kills what still runs."""
+    """A server process with its pipes. Use it as a context manager; leaving it kills what still runs.
 
-    def __init__(self) -> None:
+    `jobs` are the ids of the jobs that were submitted and have not ended. `log`: file for what the server prints.
+    """
+
+    def __init__(self, log: Path) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
-        self._jobs: set[str] = set()
+        self._log = log
+        self.jobs: set[str] = set()
 
     def __enter__(self) -> ForkServer:
         return self
@@ -41,7 +51,7 @@ class ForkServer:
         """Start a job. Its events have its id; the last one is `exit`."""
         if self._process is None:
             self._start()
-        self._jobs.add(job.id)
+        self.jobs.add(job.id)
         self._send(asdict(job))
 
     def signal(self, number: int, job: str | None = None) -> None:
@@ -50,8 +60,8 @@ class ForkServer:
             self._send({"signal": number, "id": job})
 
     def events(self, timeout: float) -> list[dict[str, Any]]:
-        """Events since the last call; waits at most `timeout` seconds. If the server died, an `exit` event with code -9
-        for every job."""
+        """Events since the last call; waits at most `timeout` seconds. If the server died, an `exit` event with a
+        message for every job."""
         if self._process is None:
             return []
         if not select.select([self._events], [], [], timeout)[0]:
@@ -61,13 +71,25 @@ class ForkServer:
             return self._lost()
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         events: list[dict[str, Any]] = [json.loads(line) for line in lines]
-        self._jobs -= {event["id"] for event in events if event["event"] == "exit"}
+        self.jobs -= {event["id"] for event in events if event["event"] == "exit"}
         return events
 
     def _lost(self) -> list[dict[str, Any]]:
-        lost, self._jobs = self._jobs, set()
+        lost, self.jobs = self.jobs, set()
+        assert self._process is not None
+        try:
+            code = self._process.wait(timeout=1)
+        except subprocess.TimeoutExpired:  # its pipe is closed, but it still runs
+            code = FAILED
         self.close()
-        return [{"event": "exit", "id": job, "code": -9} for job in sorted(lost)]
+        said = f"the process that starts the stages {ending(code)}{self._last_words()}; {REST}"
+        return [{"event": "exit", "id": job, "code": code or FAILED, "message": said} for job in sorted(lost)]
+
+    def _last_words(self) -> str:
+        """The last line that the server printed, such as the error that ended it."""
+        text = self._log.read_bytes()[-TAIL_BYTES:].decode(errors="replace") if self._log.exists() else ""
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return f" ({lines[-1]}; log: {self._log})" if lines else ""
 
     def close(self) -> None:
         """End the server and everything it started."""
@@ -87,13 +109,16 @@ class ForkServer:
         self._events, events = os.pipe()
         life, self._life = os.pipe()
         theirs = (commands, events, life)
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "launch.fork_server", *map(str, theirs)],
-            pass_fds=theirs,
-            stdin=subprocess.DEVNULL,
-            env=_environment(),
-            start_new_session=True,
-        )
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "launch.fork_server", *map(str, theirs)],
+                pass_fds=theirs,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=_environment(),
+                start_new_session=True,
+            )
         for descriptor in theirs:
             os.close(descriptor)
 

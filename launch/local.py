@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 from launch.display import Plain, clock
+from launch.endings import meaning, starvations
 from launch.forked import ForkServer
 from launch.job import Job
 from launch.runs import RunFolder
@@ -22,9 +23,10 @@ from reasoning_train.api.stage import STAGES
 from reasoning_train.evaluation.figures import figures
 from reasoning_train.store.partial import Partial
 from reasoning_train.store.store import Store, dependencies
-from reasoning_train.worker.work import BAD_INPUT
 
 INTERRUPTED = 130
+OUTPUT_LOST = 141
+"""What a shell reports of a program that SIGPIPE ended: nobody reads its output."""
 TURN_S = 0.2
 """Maximum seconds to wait for events before the display is redrawn."""
 
@@ -47,7 +49,8 @@ class _Running:
 
 
 class LocalRunner:
-    """Runs a plan once. `run` returns the exit code: 0, 1 (a stage failed) or 130 (interrupted).
+    """Runs a plan once. `run` returns the exit code: 0, 1 (a stage failed), 130 (interrupted) or 141 (nobody reads the
+    output).
 
     `nproc` above 1: each trainer, and each stage that runs a model over problems, runs as a torchrun of that many
     processes.
@@ -74,19 +77,24 @@ class LocalRunner:
         """Jobs waiting for free cores, with their node's name."""
         self.node_of: dict[str, str] = {}
         self.interrupts = 0
+        self._starved_before = starvations()
 
     def run(self) -> int:
         """Run until nothing more can run."""
-        with _signals(self._interrupt), ForkServer() as server:
-            while not self.interrupts:
+        with _signals(self._interrupt), ForkServer(self.folder.logs / "fork_server.log") as server:
+            while not self._stopping():
                 self._look()
                 self._launch(server)
                 if not self.running:
                     break
                 self._listen(server)
-            if self.interrupts:
+            if self._stopping():
                 self._wind_down(server)
         return self._close()
+
+    def _stopping(self) -> bool:
+        """Whether the user has asked to stop, or is gone: nobody reads the output."""
+        return bool(self.interrupts) or self.display.lost is not None
 
     def _look(self) -> None:
         """Move nodes whose dependencies are finished from waiting to finished (cached) or to the queue."""
@@ -188,13 +196,19 @@ class LocalRunner:
         elif kind == "error":
             running.error = running.error or event["message"]
         elif kind == "exit":
-            self._job_ended(running, event["id"], event["code"], server)
+            if event["code"] != 0:
+                running.error = running.error or event.get("message") or meaning(event["code"], self._starved())
+            self._job_ended(running, event["id"], server)
 
-    def _job_ended(self, running: _Running, job: str, code: int, server: ForkServer) -> None:
+    def _starved(self) -> bool | None:
+        """Whether the system has killed processes for want of memory since the run began; None if it does not tell."""
+        now, before = starvations(), self._starved_before
+        return None if now is None or before is None else now > before
+
+    def _job_ended(self, running: _Running, job: str, server: ForkServer) -> None:
         name = running.node.name
         running.jobs.discard(job)
-        if code != 0:
-            running.error = running.error or _meaning(code)
+        if running.error:
             self._give_up(running, server)
         if running.jobs:
             return
@@ -258,16 +272,20 @@ class LocalRunner:
         self.display.finish(name, f"failed: {message}" + (f"\n  log: {log}" if log else ""))
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGHUP and self.interrupts:
+            return  # a terminal that closes may send it more than once
         self.interrupts += 1
 
     def _wind_down(self, server: ForkServer) -> None:
-        """Ask every job to stop, and wait. A second interrupt ends the wait; leaving the server then kills the rest."""
+        """Ask every job to stop, and wait. A second interrupt ends the wait; leaving the server then kills the rest.
+
+        Jobs that still wait for a core were never submitted, so the server knows for whom to wait.
+        """
         self.queue.clear()
         self.display.say("stopping; finished problems and checkpoints are kept (interrupt again to kill)")
         server.signal(signal.SIGTERM)
-        alive = {job for one in self.running.values() for job in one.jobs}
-        while alive and self.interrupts < 2:
-            alive -= {event["id"] for event in server.events(TURN_S) if event["event"] == "exit"}
+        while server.jobs and self.interrupts < 2:
+            server.events(TURN_S)
             self.display.refresh()
         for name in self.running:
             self.folder.node(name, state="interrupted")
@@ -275,28 +293,19 @@ class LocalRunner:
     def _close(self) -> int:
         if self.interrupts:
             return INTERRUPTED
+        if self.waiting or self.running:
+            return OUTPUT_LOST
         return 1 if self.failed else 0
-
-
-def _meaning(code: int) -> str:
-    """A message for the exit code of a job that reported nothing itself."""
-    if code == -signal.SIGKILL:
-        return (
-            "its process was killed (signal 9), often by the system for want of memory; finished problems are "
-            "kept, rerun to go on"
-        )
-    if code < 0:
-        return (
-            f"its process died of signal {-code} ({signal.Signals(-code).name}); finished problems are kept, rerun "
-            "to go on"
-        )
-    return f"its process ended with exit code {code}" if code != BAD_INPUT else "bad input"
 
 
 @contextmanager
 def _signals(handler: Any) -> Iterator[None]:
-    """SIGINT and SIGTERM go to `handler` while the run lasts."""
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    """SIGINT, SIGTERM and the SIGHUP of a terminal that closes (except under `nohup`) go to `handler` while the run
+    lasts."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from reasoning_train.process import ranks, stopping
+from reasoning_train.process.streams import give_up, open_standard_streams
 from reasoning_train.worker.work import DONE, STOPPED, Assignment, work
 
 SIGNALS = ("USR1", "USR2", "HUP", "CONT")
@@ -28,6 +29,7 @@ SIGNALS = ("USR1", "USR2", "HUP", "CONT")
 
 def main() -> int:
     """Run the worker's command line and return the exit code."""
+    open_standard_streams()
     arguments = _parser().parse_args()
     number = signal.Signals[f"SIG{arguments.stop_signal}"]
     _leave_note(arguments.note, "began")
@@ -98,8 +100,11 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def _event(event: dict[str, Any]) -> None:
-    sys.stdout.flush()
-    os.write(1, json.dumps(event).encode() + b"\n")  # one write: `print` may write the line end separately
+    try:
+        sys.stdout.flush()
+        os.write(1, json.dumps(event).encode() + b"\n")  # one write: `print` may write the line end separately
+    except OSError:  # nobody reads any more; the work goes on
+        give_up(sys.stdout)
 
 
 if __name__ == "__main__":

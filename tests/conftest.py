@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 from pathlib import Path
+from typing import Any
 
 import hypothesis
+import psutil
 import pytest
 
 from tests.reasoning_train.bench import Bench
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no bug
 hypothesis.settings.load_profile("untimed")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell ignores it for what it runs in the background, and so would every process that a test starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
+    """End the processes that a failed test has left behind."""
+    if call.when == "call" and call.excinfo is not None:
+        _kill_below(since=call.start)
+
+
+def pytest_keyboard_interrupt() -> None:
+    """End the processes that an interrupted test has left behind."""
+    _kill_below(since=0.0)
+
+
+def _kill_below(since: float) -> None:
+    """Kill the descendants of this process that were started at a Unix time or later."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if process.create_time() >= since - 0.1:
+                process.kill()
+                found.append(process)
+    psutil.wait_procs(found, timeout=5)
 
 
 @pytest.fixture

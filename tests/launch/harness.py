@@ -22,15 +22,20 @@ from tests.launch import plugin_stages
 ROOT = Path(__file__).parents[2]
 
 
-def start(plan: Plan, store: Store, *, cores: int = 2) -> subprocess.Popen[str]:
-    """Begin a run in a process of its own."""
+def start(plan: Plan, store: Store, *, cores: int = 2, **environment: str) -> subprocess.Popen[str]:
+    """Begin a run in a process of its own, with further variables of the environment."""
     store.root.mkdir(parents=True, exist_ok=True)
     file = store.root / f"{plan.name}.plan.json"
     write_plan(file, plan)
-    environment = {**os.environ, "REASONING_TRAIN_PLUGINS": plugin_stages.NAME, "PYTHONUNBUFFERED": "1"}
+    fixed = {"REASONING_TRAIN_PLUGINS": plugin_stages.NAME, "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "tests.launch.driver", str(file), str(store.root), str(cores)]
     return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=ROOT,
+        env={**os.environ, **fixed, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 

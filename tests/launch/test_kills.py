@@ -61,7 +61,7 @@ def test_worker_killed_during_records(tmp_path: Path, plan: Plan, undisturbed: S
     workers[0].send_signal(signal.SIGKILL)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "killed (signal 9)" in output
+    assert "its process was killed by signal 9 (SIGKILL)" in output
     assert recorded(store, plan, "a") < 40
     assert run(plan, store)[0] == 0
     assert_same(store, undisturbed, plan)
@@ -75,6 +75,7 @@ def test_server_killed(tmp_path: Path, plan: Plan, undisturbed: Store) -> None:
     server.send_signal(signal.SIGKILL)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 1, output
+    assert "a  failed: the process that starts the stages was killed by signal 9 (SIGKILL)" in output
     assert psutil.wait_procs(workers, timeout=10)[1] == []
     assert run(plan, store)[0] == 0
     assert_same(store, undisturbed, plan)

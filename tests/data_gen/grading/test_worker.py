@@ -1,6 +1,7 @@
 """The process that judges answers: what ends it, and what its end does to its parent."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -55,6 +56,24 @@ def test_a_killed_worker_is_replaced_and_asked_again(gone: bool) -> None:
     if gone:
         checker.worker.process.wait()
     assert checker.compare("\\sqrt{4}", "2") == RIGHT
+
+
+def test_a_worker_killed_before_it_is_ready_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    import data_gen.limited_worker as module
+
+    spawn, left = module._spawn, [signal.SIGKILL, signal.SIGTERM]
+
+    def spawn_and_kill(name: str) -> subprocess.Popen[str]:
+        process = spawn(name)
+        if left:
+            process.send_signal(left.pop())
+        return process
+
+    monkeypatch.setattr(module, "_spawn", spawn_and_kill)
+    assert Checker().compare("\\sqrt{4}", "2") == RIGHT
+    left += [signal.SIGKILL] * module.TRIES
+    with pytest.raises(UserError, match=r"did not start \(exit status -9\)"):
+        Checker().compare("\\sqrt{4}", "2")
 
 
 def test_many_threads_get_each_their_own_reply() -> None:
