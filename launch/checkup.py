@@ -157,10 +157,13 @@ def artifact_findings(store: Store) -> Iterator[CheckResult]:
     from reasoning_train.store.manifest import damages, has_damaged_manifest, read_manifest
 
     for path in sorted(store.artifacts.glob("*")):
-        manifest, wrong = read_manifest(path), list[str]()
-        if manifest is not None:
-            wrong = list(damages(path, manifest))
-        elif has_damaged_manifest(path):
+        try:
+            manifest = read_manifest(path)
+            wrong = [] if manifest is None else list(damages(path, manifest))
+        except PermissionError as error:
+            yield CheckResult(path.name, False, True, f"{error.filename}: {error.strerror}", "ask its owner")
+            continue
+        if manifest is None and has_damaged_manifest(path):
             wrong = ["its manifest is damaged or of another version"]
         if manifest is not None or wrong:
             yield CheckResult(

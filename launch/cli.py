@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from data_gen.errors import UserError
 from launch.commands import cancel, doctor, fetch, gc, listing, logs, plan, report, run, schema, status, submit, why
 from reasoning_train.process.streams import give_up, open_standard_streams
+from reasoning_train.store.disk import DENIED, denied
 
 FAILED_STAGE, BAD_RECIPE, INTERRUPTED, OUTPUT_LOST = 1, 2, 130, 141
 _UNWRITABLE = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -52,11 +53,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         give_up(sys.stdout)
         return OUTPUT_LOST
     except OSError as error:
-        if error.errno not in _UNWRITABLE or error.filename is not None:
+        if arguments.debug:
             raise
+        return _failed(error)
+
+
+def _failed(error: OSError) -> int:
+    """Say what the system refused, and return the exit code."""
+    if error.filename is None and error.errno in _UNWRITABLE:
         give_up(sys.stdout)
         print(f"error: the output cannot be written ({error.strerror})", file=sys.stderr)
         return OUTPUT_LOST
+    said = denied(error) if error.errno in DENIED and error.filename is not None else str(error)
+    print(f"error: {said}", file=sys.stderr)
+    return BAD_RECIPE
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -18,7 +18,7 @@ from launch.runs import RunFolder
 from reasoning_train.api.plan import Plan
 from reasoning_train.api.stage import STAGES
 from reasoning_train.process.streams import Output
-from reasoning_train.store.disk import explain_full_disk
+from reasoning_train.store.disk import explain_disk
 from reasoning_train.store.store import Store
 
 STATES = {0: "done", 1: "failed", INTERRUPTED: "interrupted", OUTPUT_LOST: "interrupted"}
@@ -32,7 +32,7 @@ def execute(plan: Plan, store: Store, cores: int, nproc: int = 1) -> int:
     """Run a plan, print the results and return the exit code (0, 1, 130 or 141). UserError if the disk is full or
     the system cannot fork."""
     require_fork()
-    with explain_full_disk(store.root):
+    with explain_disk(store.root):
         _require_store(store)
         return _execute(plan, store, cores, nproc)
 

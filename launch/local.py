@@ -23,6 +23,7 @@ from reasoning_train.api.stage import STAGES
 from reasoning_train.evaluation.figures import figures
 from reasoning_train.store.partial import Partial
 from reasoning_train.store.store import Store, dependencies
+from reasoning_train.worker.work import TAKEN_OVER
 
 INTERRUPTED = 130
 OUTPUT_LOST = 141
@@ -75,7 +76,7 @@ class LocalRunner:
         """Nodes that were put back for that."""
         self.queue: list[tuple[Job, str]] = []
         """Jobs waiting for free cores, with their node's name."""
-        self.node_of: dict[str, str] = {}
+        self.jobs: dict[str, Job] = {}
         self.interrupts = 0
         self._starved_before = starvations()
 
@@ -158,7 +159,7 @@ class LocalRunner:
             nproc=running.nproc,
         )
         running.jobs.add(id)
-        self.node_of[id] = node.name
+        self.jobs[id] = job
         self.queue.append((job, node.name))
 
     def _free(self) -> int:
@@ -182,7 +183,8 @@ class LocalRunner:
 
     def _listen(self, server: ForkServer) -> None:
         for event in server.events(TURN_S):
-            self._hear(self.running[self.node_of[event["id"]]], event, server)
+            self._hear(self.running[self.jobs[event["id"]].node], event, server)
+        self.folder.beat()
         self.display.refresh()
 
     def _hear(self, running: _Running, event: dict[str, Any], server: ForkServer) -> None:
@@ -196,6 +198,10 @@ class LocalRunner:
         elif kind == "error":
             running.error = running.error or event["message"]
         elif kind == "exit":
+            if event["code"] == TAKEN_OVER and not running.error:
+                # By another run, while this one was frozen. The same job waits for that one, and takes its result.
+                self.queue.append((self.jobs[event["id"]], name))
+                return
             if event["code"] != 0:
                 running.error = running.error or event.get("message") or meaning(event["code"], self._starved())
             self._job_ended(running, event["id"], server)

@@ -6,14 +6,16 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-import socket
 import sys
+import time
 import uuid
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from reasoning_train.api.plan import Plan
-from reasoning_train.store.locks import Owner, lives
+from reasoning_train.process.identity import Identity
+from reasoning_train.store.locks import BEAT_S, STALE_S, guard, heartbeat_age
 from reasoning_train.store.plan_json import write_plan
 from reasoning_train.store.run_json import RUN_FILE, find_state, read_state
 from reasoning_train.store.state_files import write_json
@@ -25,7 +27,8 @@ class RunFolder:
     `run.json`."""
 
     def __init__(self, store: Store, plan: Plan, state: str = "running", **more: Any) -> None:
-        now, me = datetime.datetime.now(datetime.UTC), Owner.me()
+        now = datetime.datetime.now(datetime.UTC)
+        self._beaten = time.monotonic()
         self.path = store.runs / plan.name / f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
         self.logs = self.path / "logs"
         self.logs.mkdir(parents=True)
@@ -37,16 +40,15 @@ class RunFolder:
             "command": sys.argv,
             "started": now.isoformat(timespec="seconds"),
             "state": state,
-            "host": me.host,
-            "pid": me.pid,
-            "process_started": me.started,
+            "process": asdict(Identity.mine()),
             "nodes": {
                 name: {"uses": node.uses, "key": node.key, "state": "waiting"} for name, node in plan.nodes.items()
             },
             **more,
         }
         self._changed = True
-        self.save()
+        with guard(self.path.parent):  # `gc` must not remove what it has found unused before this run used it
+            self.save()
         _point_latest(self.path)
 
     def node(self, name: str, **changes: Any) -> None:
@@ -64,6 +66,12 @@ class RunFolder:
         if self._changed:
             write_json(self.path / RUN_FILE, self.state)
             self._changed = False
+
+    def beat(self) -> None:
+        """Show from time to time that this process lives to those who cannot see it."""
+        if time.monotonic() - self._beaten >= BEAT_S:
+            self._beaten = time.monotonic()
+            os.utime(self.path / RUN_FILE)
 
     def close(self, state: str, wall_s: float) -> None:
         """Record how the run ended."""
@@ -90,13 +98,14 @@ def run_folders(store: Store, recipe: str | None = None) -> list[Path]:
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """The state of a run folder; `killed` if it says `running` but its process on this host is gone. UserError if it
-    is damaged."""
+    """The state of a run folder; `killed` if it says `running` but its process is gone or, where that cannot be seen,
+    shows no sign of life. UserError if it is damaged."""
     state = read_state(path)
-    if (
-        state["state"] == "running"
-        and state["host"] == socket.gethostname()
-        and not lives(state["pid"], state["process_started"])
-    ):
+    if state["state"] == "running" and not _lives(path, Identity.read(state.get("process"))):
         state["state"] = "killed"
     return state
+
+
+def _lives(path: Path, process: Identity | None) -> bool:
+    alive = process.lives() if process else None
+    return heartbeat_age(path / RUN_FILE) <= STALE_S if alive is None else alive

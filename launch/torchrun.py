@@ -15,7 +15,7 @@ from launch.job import Job
 from reasoning_train.api.plan import StageNode
 from reasoning_train.api.stage import STAGES
 from reasoning_train.worker.distributed import devices_of
-from reasoning_train.worker.work import DONE, FAILED, STOPPED
+from reasoning_train.worker.work import DONE, FAILED, STOPPED, TAKEN_OVER
 
 
 def wants_torchrun(node: StageNode) -> bool:
@@ -30,7 +30,7 @@ def run_torchrun(job: Job, report: Callable[[dict[str, Any]], None]) -> int:
     printed."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(job.threads), "PYTHONSAFEPATH": "1"}  # the ranks' as well
     process = subprocess.Popen(command(job), stdout=subprocess.PIPE, text=True, env=environment)
-    stopped = False
+    stopped = taken_over = False
 
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal stopped
@@ -42,10 +42,13 @@ def run_torchrun(job: Job, report: Callable[[dict[str, Any]], None]) -> int:
     for line in process.stdout:
         events, rest = parse_events(line)
         for event in events:
+            taken_over |= event["event"] == "taken over"
             _hand_on(event, report)
         if rest.strip():
             print(rest, end="", flush=True)
     code = process.wait()
+    if taken_over:
+        return TAKEN_OVER
     return DONE if code == 0 else STOPPED if stopped else FAILED
 
 

@@ -7,7 +7,8 @@ Without `--shard` it waits for its turn, works on what no shard has recorded, me
 only records; K counts from 0 to N-1. The processes of one torchrun, `deepspeed` or `accelerate launch` train together
 if the stage is a trainer; in a data stage, rank r is shard r. Events are printed as JSON lines.
 
-exit codes: 0 done, 1 failed, 2 something to fix, 75 stopped by the signal with progress kept (0 under torchrun)
+exit codes: 0 done, 1 failed, 2 something to fix, 75 stopped by the signal with progress kept (0 under torchrun),
+76 (under torchrun) taken over by another process while this one was frozen
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 
 from reasoning_train.process import ranks, stopping
 from reasoning_train.process.streams import give_up, open_standard_streams
-from reasoning_train.worker.work import DONE, STOPPED, Assignment, work
+from reasoning_train.worker.work import DONE, STOPPED, TAKEN_OVER, Assignment, work
 
 SIGNALS = ("USR1", "USR2", "HUP", "CONT")
 
@@ -48,6 +49,8 @@ def main() -> int:
         merge_only=arguments.merge_only,
     )
     code = work(assignment, _event)
+    if code == TAKEN_OVER and not ranks.launched():
+        os.execv(sys.executable, sys.orig_argv)  # a process without the remains of the first try waits for the other
     if code == STOPPED:
         if stopping.requeue():
             _leave_note(arguments.note, "stopped")

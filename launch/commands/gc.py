@@ -8,7 +8,8 @@ from launch.arguments import Subparsers, add_json, add_store, command, open_stor
 
 MORE = """\
 Every run folder is kept unless --keep says how many of each recipe; deleting a run's folder by hand works as well.
-What a live process works on is never touched. Without --yes nothing is removed.
+What a live process works on or reads is never touched, nor what a run takes up meanwhile. Without --yes nothing is
+removed.
 
   reasoning-train gc                  what could go
   reasoning-train gc --keep 1 --yes   keep only what the last run of each recipe reaches
@@ -28,17 +29,18 @@ def add(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """List what can be removed; remove it with `--yes`."""
-    from launch.garbage import find_garbage, size_of
+    from launch.garbage import find_garbage, remove, size_of
 
     store = open_store(arguments)
     garbage = {path: size_of(path) for path in find_garbage(store, arguments.keep)}
-    for path, size in garbage.items():
+    outcome = remove(store, list(garbage)) if arguments.yes else ((path, "") for path in garbage)
+    rows = []
+    for path, kept in outcome:
+        rows.append({"path": str(path), "bytes": garbage[path], "removed": arguments.yes and not kept, "kept": kept})
         if not arguments.json:
-            print(f"{size / 2**20:10.1f} MiB  {path}")
-        if arguments.yes:
-            store.discard(path)
+            print(f"{garbage[path] / 2**20:10.1f} MiB  {path}{f'  kept: {kept}' if kept else ''}")
     if arguments.json:
-        print_json([{"path": str(path), "bytes": size, "removed": arguments.yes} for path, size in garbage.items()])
+        print_json(rows)
     elif not garbage:
         print(f"nothing to remove in {store.root}")
     elif not arguments.yes:

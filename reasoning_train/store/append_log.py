@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from reasoning_train.process import lease
+
 SYNC_S = 1.0
 """At most this many seconds of records are lost if the machine loses power. A killed process loses none."""
 
@@ -42,7 +44,7 @@ class LogWriter:
     def append(self, order: int, key: str, rows: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> None:
         """Write one record. The file is synced to disk at least every `SYNC_S` seconds of appending.
 
-        Raises OSError (disk full); the file then ends after the last whole record.
+        Raises TakenOver, or OSError (disk full); the file then ends after the last whole record.
         """
         line = _line(order, key, rows, counts)
         _write_whole(self._file, line, self._size)
@@ -73,12 +75,14 @@ def append_line(path: Path, line: bytes) -> None:
 
 def _write_whole(file: int, line: bytes, size: int) -> None:
     """Write a line at the end of a file of `size` bytes. After an OSError (disk full) the file has its old size."""
+    lease.require()
     try:
         written = os.write(file, line)
         while written < len(line):
             written += os.write(file, line[written:])
     except OSError:
-        os.ftruncate(file, size)
+        if lease.held():  # else another process has cut the torn line already, and written more
+            os.ftruncate(file, size)
         raise
 
 
@@ -192,6 +196,7 @@ def whole_bytes(path: Path) -> int:
 
 def _cut_torn_tail(path: Path) -> int:
     """Remove an incomplete last line; return the remaining size."""
+    lease.require()
     keep = whole_bytes(path)
     if path.exists() and keep < path.stat().st_size:
         os.truncate(path, keep)

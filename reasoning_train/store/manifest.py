@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.metadata
 import json
@@ -94,8 +95,14 @@ _AnyManifest = Annotated[_Manifest | _OtherVersion, Field(union_mode="left_to_ri
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest in an artifact's folder; None if there is none of this schema version, or a damaged one."""
-    found: dict[str, Any] | None = read_json(folder / FILE_NAME, _AnyManifest)
+    """The manifest in an artifact's folder; None if there is none of this schema version, or a damaged one.
+
+    PermissionError if it may not be read: another user's artifact is neither absent nor to be made again.
+    """
+    path = folder / FILE_NAME
+    if path.exists() and not os.access(path, os.R_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    found: dict[str, Any] | None = read_json(path, _AnyManifest)
     return found if found and found["schema_version"] == SCHEMA_VERSION else None
 
 

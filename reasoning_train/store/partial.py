@@ -5,12 +5,15 @@ log-<k>-of-<n>.jsonl          finished problems (append_log.py)
 attempts-<k>-of-<n>.json      attempts, wall time, counts and metrics of one shard; `done` once it is complete
 history-<k>-of-<n>.jsonl      points of the curves
 work/                         the stage's own files (trainer checkpoints)
-out/                          what will be published
+out-<token>/                  what will be published; each process that owned the artifact has its own
+
+Every write needs the lease (process/lease.py): a process that was frozen while another took over writes nothing more.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from typing import Any
 from pydantic import ConfigDict
 
 from reasoning_train.api.plan import Plan, StageNode
+from reasoning_train.process import lease
 from reasoning_train.store.append_log import log_name, read_logs, whole_bytes
 from reasoning_train.store.locks import guard
 from reasoning_train.store.state_files import Shape, read_json, read_json_lines, write_json
@@ -58,11 +62,17 @@ class Attempts:
 
 
 class Partial:
-    """The progress folder of a node, for the process that holds the claim."""
+    """The progress folder of a node, for the process that holds the claim and its `token`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, token: str = "") -> None:
         self.folder = folder
-        self.out = folder / "out"
+        self.out = folder / f"out-{token[:8]}"
+
+    def forget_others(self) -> None:
+        """Remove what earlier owners of the whole artifact were about to publish."""
+        for path in self.folder.glob("out*"):
+            if path != self.out:
+                shutil.rmtree(path, ignore_errors=True)
 
     def work(self, shard: Shard) -> Path:
         """The stage's own folder, created if absent. Each shard has its own."""
@@ -153,6 +163,7 @@ def open_partial(store: Store, node: StageNode, plan: Plan) -> Partial:
     inputs = {plan.nodes[name].key: store.digest(plan.nodes[name]) for name in node.inputs}
     marker = folder / "inputs.json"
     with guard(store.locks / "partial"):
+        lease.require()
         then = read_json(marker, dict[str, str | None])
         if then is None and marker.exists():
             print(f"{folder.name} was set aside in {store.quarantined(folder)}", flush=True)
@@ -161,4 +172,4 @@ def open_partial(store: Store, node: StageNode, plan: Plan) -> Partial:
         folder.mkdir(parents=True, exist_ok=True)
         if not marker.exists():
             write_json(marker, inputs)
-    return Partial(folder)
+    return Partial(folder, lease.token())

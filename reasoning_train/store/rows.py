@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_gen.errors import LoadError, UserError
+from reasoning_train.process import lease
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -119,6 +120,7 @@ class _ShardWriter:
         """Append a batch as one row group."""
         import pyarrow as pa
 
+        lease.require()
         if self._in_part >= SHARD_ROWS or (self._in_part and self._path.stat().st_size >= SHARD_BYTES):
             self._writer.close()
             self._part, self._in_part = self._part + 1, 0

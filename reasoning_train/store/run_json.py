@@ -23,9 +23,6 @@ class _Run(Shape):
     recipe: str
     started: str
     state: str
-    host: str
-    pid: int
-    process_started: float
     nodes: dict[str, _Node]
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from data_gen.errors import UserError
+from reasoning_train.process import lease
 
 MOST_BYTES = 1 << 28
 """A larger file of state is damaged."""
@@ -28,8 +29,10 @@ MOST_BYTES = 1 << 28
 def write_text(path: Path, text: str) -> None:
     """Replace a file's text by way of a temporary file: after a crash or on a full disk it has the old text or the new.
 
-    A file that exists keeps its mode; of a link, the file behind it is replaced.
+    A file that exists keeps its mode; of a link, the file behind it is replaced. Raises TakenOver if another process
+    has taken over what this one works on (process/lease.py).
     """
+    lease.require()
     path = path.resolve()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -23,6 +23,8 @@ from typing import Any, Literal
 
 from data_gen.errors import LoadError, UserError
 from reasoning_train.api.plan import Plan, StageNode
+from reasoning_train.process import lease
+from reasoning_train.store.locks import guard
 from reasoning_train.store.manifest import damages, has_damaged_manifest, read_manifest
 from reasoning_train.store.verified import Digests, Look, verified_path
 
@@ -128,16 +130,24 @@ class Store:
 
     def publish(self, node: StageNode, made: Path) -> Artifact:
         """Rename the complete folder `made` (manifest included) into place. An earlier artifact there is removed; one
-        whose manifest is damaged is set aside."""
+        whose manifest is damaged is set aside.
+
+        Raises TakenOver if another process works on the node by now. The guard is that of its lock, so none can take
+        over between the question and the rename.
+        """
         open_to_group(made)
         _sync_tree(made)
-        target = self.folder(node)
-        if has_damaged_manifest(target):
-            self.quarantined(target)
-        elif target.exists():
-            self.discard(target)
-        os.rename(made, target)
+        target, old = self.folder(node), None
+        with guard(self.locks / target.name):
+            lease.require()
+            if has_damaged_manifest(target):
+                self.quarantined(target)
+            elif target.exists():
+                old = self.trashed(target)
+            os.rename(made, target)
         _sync_folder(self.artifacts)
+        if old:
+            shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(self.partial(node), ignore_errors=True)
         artifact = self.find(node)
         assert artifact is not None, "a published folder has its manifest"
@@ -173,11 +183,15 @@ class Store:
     def discard(self, folder: Path) -> None:
         """Move a folder out of the store by one rename, then delete it, so that a partly deleted artifact is never
         visible."""
+        shutil.rmtree(self.trashed(folder))
+
+    def trashed(self, folder: Path) -> Path:
+        """Move a folder out of the store by one rename; returns where it waits for its deletion."""
         trash = self.root / "trash" / f"{folder.name}-{uuid.uuid4().hex[:8]}"
         trash.parent.mkdir(parents=True, exist_ok=True)
         os.rename(folder, trash)
         verified_path(self.root, folder.name).unlink(missing_ok=True)
-        shutil.rmtree(trash)
+        return trash
 
 
 def dependencies(node: StageNode) -> tuple[str, ...]:

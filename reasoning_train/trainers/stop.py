@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from reasoning_train.process import stopping
+from reasoning_train.process import lease, stopping
 from reasoning_train.process.ranks import any_of
 
 
@@ -22,7 +22,8 @@ class StopOnSignal(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Stop all ranks after the same step, whichever got the signal. If training ends with this step anyway, it goes
-        on to publish."""
+        on to publish. A process whose work was taken over ends here, before the step's checkpoint is written."""
+        lease.require()
         ends = control.should_training_stop or state.global_step >= state.max_steps
         self.stop = any_of(stopping.asked()) and not ends
         control.should_save |= self.stop

@@ -9,11 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from reasoning_train.process import lease
+
 FILE = "trained.safetensors"
 
 
 def save_trained(module: nn.Module, folder: Path) -> None:
     """Write the trained parameters, tied ones once. Frozen ones are loaded again from their source."""
+    lease.require()
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from reasoning_train.api.digest import path_digest
 from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import Input, StageDef
-from reasoning_train.process import stopping
+from reasoning_train.process import lease, stopping
 from reasoning_train.store.append_log import LogIndex, LogWriter, append_line, log_name, read_logs
 from reasoning_train.store.partial import Partial, history_name
 from reasoning_train.store.store import Store
@@ -91,6 +91,7 @@ class WorkerContext:
                 f"stage {self._stage.name!r} declares no output {name!r}, only {', '.join(self._stage.outputs)}"
             )
         folder = self._progress_folder.out / name
+        lease.require()
         if name not in self._opened:
             self._opened.add(name)
             if folder.exists():

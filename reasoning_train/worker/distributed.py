@@ -14,6 +14,7 @@ from typing import Literal
 from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.stage import STAGES, StageDef
 from reasoning_train.process import ranks, stopping
+from reasoning_train.store.ownership import followed
 from reasoning_train.store.partial import Partial, open_partial
 from reasoning_train.store.store import Store
 from reasoning_train.worker.context import FollowerContext, Report
@@ -73,7 +74,8 @@ def _train(
         finally:
             ranks.start_others(False)  # cached, passed, or failed before the work began
     if ranks.started():
-        ctx = FollowerContext(plan, node, stage, store, open_partial(store, node, plan), threads)
-        prepare_process(ctx.seed, threads, heavy=True)
-        stage.run(stage.config.model_validate(node.config), ctx)
+        with followed(store, node):
+            ctx = FollowerContext(plan, node, stage, store, open_partial(store, node, plan), threads)
+            prepare_process(ctx.seed, threads, heavy=True)
+            stage.run(stage.config.model_validate(node.config), ctx)
     return "followed"

@@ -20,7 +20,7 @@ from reasoning_train.process import ranks, stopping
 from reasoning_train.store.append_log import LogIndex, read_logs
 from reasoning_train.store.card import drop_cards, write_cards
 from reasoning_train.store.code import imported_from, modules_in
-from reasoning_train.store.disk import explain_full_disk
+from reasoning_train.store.disk import explain_disk
 from reasoning_train.store.inputs import build_task, read_tasks
 from reasoning_train.store.manifest import FILE_NAME, describe_machine, describe_node, describe_output
 from reasoning_train.store.ownership import claim
@@ -56,7 +56,7 @@ def run_node(
     """
     node = plan.nodes[name]
     with (
-        explain_full_disk(store.root),
+        explain_disk(store.root),
         claim(store, node, plan, shard, lambda owner: report({"event": "waiting", "owner": str(owner)})) as mine,
     ):
         if not mine:
@@ -138,6 +138,8 @@ class _Work:
     def run(self) -> Outcome:
         """Run the stage's function unless its work is already recorded. Then merge and publish, unless this is a
         shard."""
+        if self.shard is None:
+            self.partial.forget_others()
         for name in self.partial.lost():
             print(f"{name} has lost records since its shard ended; they are made again", flush=True)
         try:

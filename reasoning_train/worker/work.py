@@ -14,11 +14,12 @@ from pathlib import Path
 
 from data_gen.errors import UserError, nearest
 from reasoning_train.api.plan import Plan
-from reasoning_train.process import ranks, stopping
+from reasoning_train.process import lease, ranks, stopping
 from reasoning_train.worker.context import Report
 
-DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 75
-"""Exit codes. STOPPED (EX_TEMPFAIL of sysexits.h): progress is kept, and the same command continues from it."""
+DONE, FAILED, BAD_INPUT, STOPPED, TAKEN_OVER = 0, 1, 2, 75, 76
+"""Exit codes. STOPPED (EX_TEMPFAIL of sysexits.h): progress is kept, and the same command continues from it.
+TAKEN_OVER: another process works on the same artifact; the same command waits for it, and takes its result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,10 @@ def work(assignment: Assignment, report: Report) -> int:
     except stopping.Stopped:
         print("stopped on request; progress is kept", flush=True)
         return STOPPED
+    except lease.TakenOver as gone:
+        print(f"{gone} while this one did not run; it is left to that one", flush=True)
+        report({"event": "taken over"})
+        return TAKEN_OVER
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         report({"event": "error", "message": str(error), "internal": False})

@@ -67,6 +67,11 @@ def descendants(pid: int) -> list[psutil.Process]:
     return []
 
 
+def workers(pid: int) -> list[psutil.Process]:
+    """The processes of the jobs of a run."""
+    return [child for child in descendants(pid) if not child.children() and child.ppid() != pid]
+
+
 def kill(process: subprocess.Popen[str]) -> None:
     """kill -9 of the runner; returns when all that it started is gone too."""
     below = descendants(process.pid)

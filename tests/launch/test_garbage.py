@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
 
 from data_gen.errors import UserError
-from launch.garbage import find_garbage, size_of
+from launch.garbage import find_garbage, remove, size_of
 from launch.runs import RunFolder, list_runs
 from reasoning_train.api.plan import Plan
 from reasoning_train.api.refs import Ref
 from reasoning_train.store.locks import Lock
+from reasoning_train.store.partial import open_partial
 from reasoning_train.store.store import Store
 from reasoning_train.worker.run_node import run_node
 from tests.launch.hand_plan import make_plan
@@ -64,3 +67,64 @@ def test_a_run_with_a_damaged_state_keeps_what_its_plan_names(plan: Plan, tmp_pa
     (run.path / "plan.json").write_text(content)
     with pytest.raises(UserError, match="run.json and plan.json are both damaged"):
         find_garbage(store, None)
+
+
+@pytest.fixture
+def unused(plan: Plan, tmp_path: Path) -> Store:
+    """A store whose two artifacts no run reaches."""
+    store = Store(tmp_path / "store")
+    for name in plan.nodes:
+        run_node(plan, name, store, report=silent)
+    assert len(find_garbage(store, None)) == 2
+    return store
+
+
+def test_what_a_run_takes_up_after_it_was_listed_stays(plan: Plan, unused: Store) -> None:
+    listed = find_garbage(unused, None)
+    RunFolder(unused, make_plan({"a": ("t_numbers", {"n": 4})}))
+    a, b = (unused.folder(plan.nodes[name]) for name in "ab")
+    assert dict(remove(unused, listed)) == {a: "a run has taken it up meanwhile", b: ""}
+    assert a.exists() and not b.exists()
+    assert not list((unused.root / "trash").iterdir())
+
+
+def test_what_a_process_begins_to_work_on_after_it_was_listed_stays(plan: Plan, unused: Store) -> None:
+    listed = find_garbage(unused, None)
+    lock = Lock(unused.locks / f"{unused.folder(plan.nodes['a']).name}.lock")
+    assert lock.acquire() is None
+    kept = dict(remove(unused, listed))
+    assert kept[unused.folder(plan.nodes["a"])].startswith(f"process {os.getpid()} on ")
+    assert kept[unused.folder(plan.nodes["b"])] == ""
+    lock.release()
+
+
+def test_what_a_living_process_reads_stays(plan: Plan, tmp_path: Path) -> None:
+    """A stage that was started by hand, without a run that lists what it uses."""
+    store = Store(tmp_path / "store")
+    run_node(plan, "a", store, report=silent)
+    open_partial(store, plan.nodes["b"], plan)
+    assert find_garbage(store, None) == [store.folder(plan.nodes["a"]), store.partial(plan.nodes["b"])]
+    lock = Lock(store.locks / f"{store.folder(plan.nodes['b']).name}.lock")
+    assert lock.acquire() is None
+    assert find_garbage(store, None) == []
+    lock.release()
+
+
+def test_progress_left_between_publishing_and_its_removal_goes_and_that_of_making_again_stays(
+    plan: Plan, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "store")
+    RunFolder(store, plan)
+    for name in plan.nodes:
+        run_node(plan, name, store, report=silent)
+    assert find_garbage(store, None) == []
+    left = open_partial(store, plan.nodes["b"], plan).folder
+    assert find_garbage(store, None) == [left]
+    (left / "inputs.json").write_text(json.dumps({plan.nodes["a"].key: "other bytes than b was made from"}))
+    assert find_garbage(store, None) == []
+
+
+def test_what_is_removed_twice_at_once_is_no_error(plan: Plan, unused: Store) -> None:
+    listed = find_garbage(unused, None)
+    assert [kept for _, kept in remove(unused, listed)] == ["", ""]
+    assert [kept for _, kept in remove(unused, listed)] == ["", ""]

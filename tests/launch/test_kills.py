@@ -18,7 +18,7 @@ from reasoning_train.store.manifest import read_manifest
 from reasoning_train.store.store import Store
 from reasoning_train.worker.run_node import run_node
 from tests.launch.hand_plan import make_plan
-from tests.launch.harness import descendants, kill, recorded, results, run, start, wait_until
+from tests.launch.harness import descendants, kill, recorded, results, run, start, wait_until, workers
 
 
 @pytest.fixture
@@ -57,8 +57,7 @@ def test_worker_killed_during_records(tmp_path: Path, plan: Plan, undisturbed: S
     store = Store(tmp_path / "store")
     process = start(plan, store)
     wait_until(lambda: recorded(store, plan, "a") >= 4)
-    workers = [child for child in descendants(process.pid) if child.children() == [] and child.ppid() != process.pid]
-    workers[0].send_signal(signal.SIGKILL)
+    workers(process.pid)[0].send_signal(signal.SIGKILL)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "its process was killed by signal 9 (SIGKILL)" in output
@@ -71,12 +70,12 @@ def test_server_killed(tmp_path: Path, plan: Plan, undisturbed: Store) -> None:
     store = Store(tmp_path / "store")
     process = start(plan, store)
     wait_until(lambda: recorded(store, plan, "a") >= 4)
-    server, *workers = descendants(process.pid)
+    server, *jobs = descendants(process.pid)
     server.send_signal(signal.SIGKILL)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 1, output
     assert "a  failed: the process that starts the stages was killed by signal 9 (SIGKILL)" in output
-    assert psutil.wait_procs(workers, timeout=10)[1] == []
+    assert psutil.wait_procs(jobs, timeout=10)[1] == []
     assert run(plan, store)[0] == 0
     assert_same(store, undisturbed, plan)
 

@@ -111,7 +111,7 @@ def test_ctrl_c_keeps_progress_and_leaves_nobody(store: Store, tmp_path: Path) -
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "the same command goes on" in output
+    assert "run the same command again to continue" in output
     assert states(store) == {"a": "interrupted", "b": "waiting"}
     assert not psutil.wait_procs(below, timeout=10)[1]
     kept = recorded(store, plan, "a")

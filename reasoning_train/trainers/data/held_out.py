@@ -15,6 +15,7 @@ from transformers import TrainerCallback
 from reasoning_train.api.stage import gate
 from reasoning_train.packing.plan import by_group
 from reasoning_train.packing.rows import Row
+from reasoning_train.process import lease
 from reasoning_train.process.ranks import rank, summed
 from reasoning_train.store.state_files import read_json, write_json
 from reasoning_train.trainers.weights import FILE, load_trained, save_trained
@@ -95,6 +96,7 @@ class Watch(TrainerCallback):
             control.should_training_stop = True
 
     def _remember(self) -> None:
+        lease.require()
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.config.keep == "best" and self.best == self.evaluations[-1]:
             save_trained(self.objective, self.folder / "partial")

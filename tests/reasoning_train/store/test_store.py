@@ -19,8 +19,6 @@ from data_gen.errors import UserError
 from reasoning_train.api.plan import Plan
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import GateError
-from reasoning_train.store import locks
-from reasoning_train.store.locks import Lock, live_owner
 from reasoning_train.store.manifest import damages, read_manifest
 from reasoning_train.store.ownership import claim
 from reasoning_train.store.partial import Partial
@@ -261,35 +259,6 @@ def test_how_far_work_has_got(plan: Plan, store: Store) -> None:
 def test_plans_survive_json() -> None:
     plan = make_plan({"a": ("t_numbers", {"n": 6}), "b": ("t_square", {"data": Ref("a", "data")})})
     assert plan_from_json(json.loads(json.dumps(plan_to_json(plan)))) == plan
-
-
-def test_a_lock_has_one_owner_at_a_time(tmp_path: Path) -> None:
-    first, second = Lock(tmp_path / "x.lock"), Lock(tmp_path / "x.lock")
-    assert first.acquire() is None
-    owner = second.acquire()
-    assert owner is not None
-    assert owner.pid == os.getpid()
-    second.release()
-    assert live_owner(first.path) is not None
-    first.release()
-    assert second.acquire() is None
-    second.release()
-
-
-@pytest.mark.parametrize(
-    ("change", "alive"),
-    [({}, True), ({"pid": 2**22 - 3}, False), ({"started": 1.0}, False), ({"host": "elsewhere"}, True)],
-    ids=["living", "dead pid", "pid given out again", "other host, fresh heartbeat"],
-)
-def test_stale_locks_are_recognised(tmp_path: Path, change: dict[str, Any], alive: bool) -> None:
-    lock = Lock(tmp_path / "x.lock")
-    lock.acquire()
-    lock.path.write_text(json.dumps({**json.loads(lock.path.read_text()), **change}))
-    assert (live_owner(lock.path) is not None) == alive
-    if change.get("host"):
-        old = time.time() - locks.STALE_S - 1
-        os.utime(lock.path, (old, old))
-        assert live_owner(lock.path) is None
 
 
 def test_a_waiter_reuses_what_the_owner_finishes(plan: Plan, store: Store) -> None:
