@@ -160,7 +160,7 @@ def table(config: TableConfig, ctx: Context) -> None:
     """Mean of the values."""
     values = [row["value"] for row in Rows(ctx.input(config.data).path)]
     ctx.metric("table", {"columns": ["what", "mean"], "rows": [["value", f"{sum(values) / len(values):.3f}"]]})
-    write_rows(ctx.output("data"), "table", [{"mean": sum(values) / len(values)}])
+    write_rows(ctx.output("data"), "table", [{"policy": "value", "accuracy": sum(values) / len(values)}])
 
 
 def source() -> Path:
