@@ -52,8 +52,7 @@ def main() -> int:
     if code == TAKEN_OVER and not ranks.launched():
         os.execv(sys.executable, sys.orig_argv)  # a process without the remains of the first try waits for the other
     if code == STOPPED:
-        if stopping.requeue():
-            _leave_note(arguments.note, "stopped")
+        _leave_note(arguments.note, "stopped" if stopping.requeue() else "terminated")
         return DONE if ranks.launched() else STOPPED
     return code
 
@@ -83,12 +82,15 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="the signal at which work is saved and the stage stops",
     )
-    parser.add_argument("--stop-on-term", action="store_true", help="stop on SIGTERM, too, but leave no FILE.stopped")
+    parser.add_argument("--stop-on-term", action="store_true", help="stop on SIGTERM, too")
     parser.add_argument(
         "--stop-after", type=float, metavar="SECONDS", help="stop after this time, as if the signal had come"
     )
     parser.add_argument(
-        "--note", type=Path, metavar="FILE", help="make FILE.began at the start, FILE.stopped when a signal stopped it"
+        "--note",
+        type=Path,
+        metavar="FILE",
+        help="make FILE.began at the start, and FILE.stopped, or FILE.terminated for SIGTERM, when a signal stopped it",
     )
     # `deepspeed` passes it; the environment has it too
     parser.add_argument("--local_rank", "--local-rank", help=argparse.SUPPRESS)

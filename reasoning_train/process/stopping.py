@@ -33,8 +33,8 @@ def on(number: signal.Signals) -> None:
 
 
 def on_termination() -> None:
-    """Make SIGTERM ask to stop. Both preemption and cancelling send it, so the job does not ask to be requeued
-    (`requeue`)."""
+    """Make SIGTERM ask to stop. Both preemption and cancelling send it, so the worker does not ask to be requeued
+    (`requeue`); the job's script does if it was neither."""
     signal.signal(signal.SIGTERM, _terminate)
 
 

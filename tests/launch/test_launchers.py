@@ -303,7 +303,7 @@ def test_termination_stops_without_asking_for_another_start(tmp_path: Path) -> N
     process.send_signal(signal.SIGTERM)  # `relay` hands it on
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 75 and "progress is kept" in output
-    assert not (tmp_path / "note.stopped").exists()
+    assert not (tmp_path / "note.stopped").exists() and (tmp_path / "note.terminated").exists()
 
 
 def test_a_rank_that_waits_for_a_stopped_shard_stops_too(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def script_of(node: str, run: Path, *sets: str) -> tuple[str, Path]:
 
 def play(run: Path, script: str, srun: str, restarts: int = 0) -> subprocess.CompletedProcess[str]:
     """Run a script; `srun` is what that command does."""
-    for name, text in {"srun": srun, "scontrol": f'echo "$@" >> {run}/scontrol; kill -9 $PPID'}.items():
+    for name, text in {"srun": srun, "scontrol": f'[ "$1" = show ] && exec cat {run}/job; kill -9 $PPID'}.items():
         path = run.parent / "bin" / name
         path.write_text(f'#!/bin/bash\necho "$@" >> {run}/{name}.calls\n{text}\n', encoding="utf-8")
         path.chmod(0o755)
@@ -88,9 +88,31 @@ def test_a_stage_that_was_stopped_goes_back_to_the_queue(run: Path) -> None:
     assert told(record) == [("started", 0), ("stopped", 0)]
 
 
+@pytest.mark.parametrize(
+    ("job", "again"),
+    [
+        ("   JobState=RUNNING Reason=None\n   PreemptEligibleTime=2026-01-01T00:00:00 PreemptTime=None", True),
+        ("   JobState=COMPLETING Reason=None\n   PreemptTime=None", False),
+        ("   JobState=RUNNING Reason=None\n   PreemptTime=2026-01-01T00:00:00", False),
+        ("", False),
+    ],
+    ids=["a stray signal", "cancelled", "preempted", "no answer"],
+)
+def test_workers_that_were_terminated_go_on_unless_the_job_was_cancelled_or_preempted(
+    run: Path, job: str, again: bool
+) -> None:
+    (run / "job").write_text(job)
+    script, record = script_of("base", run)
+    done = play(run, script, srun=f"touch {record}.began {record}.terminated; exit 137")
+    assert calls(run, "scontrol") == ["show job 77", *(["requeue 77"] if again else [])]
+    assert told(record)[-1] == (("stopped", 0) if again else ("ended", 137))
+    assert again or done.returncode == 137
+
+
 def test_a_stop_of_the_attempt_before_does_not_count(run: Path) -> None:
     script, record = script_of("base", run)
-    Path(f"{record}.stopped").touch()
+    for note in ("stopped", "terminated"):
+        Path(f"{record}.{note}").touch()
     done = play(run, script, srun=f"touch {record}.began", restarts=1)
     assert done.returncode == 0 and not calls(run, "scontrol") and told(record)[-1] == ("ended", 0)
 
