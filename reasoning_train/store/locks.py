@@ -40,12 +40,12 @@ class Owner:
     """Who holds a lock."""
 
     process: Identity | None
-    """None if the lock cannot be read, so only its heartbeat tells."""
+    """None if the lock may not be read, or another version of this program wrote it: then only its heartbeat tells."""
     token: str
     """Unique per acquisition."""
 
     def __str__(self) -> str:
-        return str(self.process) if self.process else "a process whose lock cannot be read"
+        return str(self.process) if self.process else "a process that the lock does not tell"
 
 
 class Lock:
@@ -151,8 +151,9 @@ def _read(path: Path) -> Owner | None:
         return Owner(process=None, token=str(path.stat().st_ino))
     except (FileNotFoundError, ValueError):
         return None
-    process = Identity.read(content)
-    return Owner(process=process, token=str(content.get("token"))) if process else None
+    if not isinstance(content, dict) or "token" not in content:
+        return None
+    return Owner(process=Identity.read(content), token=str(content["token"]))
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

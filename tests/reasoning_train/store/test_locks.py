@@ -51,14 +51,22 @@ def test_a_lock_has_one_owner_at_a_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "alive"),
-    [({}, True), ({"pid": 2**22 - 3}, False), ({"started": 1.0}, False), ({"pid": "x"}, False)],
-    ids=["living", "dead pid", "pid given out again", "garbled"],
+    [({}, True), ({"pid": 2**22 - 3}, False), ({"started": 1.0}, False), ({"pid": "x"}, True)],
+    ids=["living", "dead pid", "pid given out again", "of another version, fresh heartbeat"],
 )
 def test_stale_locks_are_recognised(tmp_path: Path, change: dict[str, Any], alive: bool) -> None:
     lock = Lock(tmp_path / "x.lock")
     lock.acquire()
     lock.path.write_text(json.dumps({**json.loads(lock.path.read_text()), **change}))
     assert (live_owner(lock.path) is not None) == alive
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", "\x00"])
+def test_a_torn_lock_is_nobodys(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.lock").write_text(text)
+    lock = Lock(tmp_path / "x.lock")
+    assert lock.acquire() is None and lock.held()
+    lock.release()
 
 
 @pytest.mark.parametrize("change", [{"host": "elsewhere"}, {"boot": "before"}, {"namespace": "pid:[1]"}])
