@@ -62,7 +62,7 @@ def grid_settings(grid: Mapping[str, Any], path: str, problems: Problems) -> lis
     try:
         return settings(grid)
     except BadGrid as error:
-        problems.add(join(path, error.args[0]), error.args[1])
+        problems.add(join(path, error.args[0]) if error.args[0] else path, error.args[1])
         return []
 
 

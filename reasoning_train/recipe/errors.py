@@ -15,7 +15,8 @@ class Problems:
     """Collects problems until the whole recipe has been checked. `origins`: dotted path -> `file:line`."""
 
     def __init__(self, origins: Mapping[str, str], file: str) -> None:
-        self._origins, self._file = dict(origins), file
+        self._origins, self._file = origins, file
+        self._placed: dict[str, str] = {}
         self._found: dict[str, None] = {}
 
     def add(self, path: str, message: str) -> None:
@@ -25,15 +26,18 @@ class Problems:
     def place(self, path: str, source: str) -> None:
         """Record that the value at `path`, and everything inside it, was written at `source`, e.g. for a stage of one
         round."""
-        inside = {known: line for known, line in self._origins.items() if known.startswith(source + ".")}
-        self._origins |= {path + known.removeprefix(source): line for known, line in inside.items()}
-        self._origins[path] = self.origin(source)
+        self._placed[path] = source
 
     def origin(self, path: str) -> str:
         """`file:line` of the value, or of the nearest value around it."""
-        while path and path not in self._origins:
-            path = path.rpartition(".")[0]
-        return self._origins.get(path, self._file)
+        here = path
+        while here:
+            if here in self._placed:
+                return self.origin(self._placed[here] + path.removeprefix(here))
+            if here in self._origins:
+                return self._origins[here]
+            here = here.rpartition(".")[0]
+        return self._file
 
     def __bool__(self) -> bool:
         return bool(self._found)

@@ -8,10 +8,12 @@ stage, unless the stage reads it: `losses: [{uses: dpo, beta: "${grid.beta}"}], 
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from reasoning_train.recipe import limits
 from reasoning_train.recipe.errors import RecipeError
 from reasoning_train.recipe.resolver.scope import Setting
 from reasoning_train.recipe.resolver.text import BadReference
@@ -28,6 +30,8 @@ class BadGrid(Exception):
 def settings(grid: Mapping[str, Any]) -> list[Setting]:
     """Every combination of the values; the last parameter changes fastest. BadGrid for values without a name."""
     named = [[(parameter, *one) for one in _values(parameter, written)] for parameter, written in grid.items()]
+    if (number := math.prod(map(len, named))) > limits.SETTINGS:
+        raise BadGrid("", f"makes {number:,} settings; expected at most {limits.SETTINGS:,}.")
     return [
         Setting(
             {parameter: value for parameter, _, value, _ in point},

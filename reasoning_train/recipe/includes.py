@@ -12,8 +12,10 @@ from typing import Any
 
 import reasoning_train
 from data_gen.errors import nearest
+from reasoning_train.recipe import limits
 from reasoning_train.recipe.errors import RecipeError
 from reasoning_train.recipe.likes import written_out
+from reasoning_train.recipe.origins import Origins
 from reasoning_train.recipe.yaml_core import Document, join, parse_value, read_yaml
 
 CHECKOUT = Path(reasoning_train.__file__).parent.parent
@@ -33,24 +35,39 @@ def load_document(path: Path, overrides: Sequence[str] = ()) -> Document:
         close = nearest(str(path), recipes)
         hint = close if close.startswith(" Did") else " `reasoning-train list recipes` names those that ship."
         raise RecipeError(f"{path}: {what}.{hint}")
-    document = _expand(path, ())
+    document = _Files().expanded(path, ())
     for override in overrides:
         document = _override(document, override)
     return written_out(document)
 
 
-def _expand(path: Path, stack: tuple[Path, ...]) -> Document:
-    shown, real = _shown(path), path.resolve()
-    if real in stack:
-        circle = " -> ".join(_shown(p) for p in (*stack[stack.index(real) :], real))
-        raise RecipeError(f"{shown}: the includes form a circle: {circle}.")
-    own = read_yaml(path, shown)
-    merged = Document({})
-    for name, origin in _names(own, shown):
-        merged = merge(merged, _expand(_find(name, path, origin), (*stack, real)))
-    value = {key: item for key, item in own.value.items() if key != "include"}
-    origins = {key: item for key, item in own.origins.items() if key.split(".")[0] != "include"}
-    return merge(merged, Document(value, origins))
+class _Files:
+    """Reads the files of one recipe, each once, however many include it."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, Document] = {}
+        self._values = limits.values()
+        self._named = limits.Count(limits.INCLUDES, "includes; put files together")
+
+    def expanded(self, path: Path, stack: tuple[Path, ...]) -> Document:
+        """A file merged over what it includes. `stack`: the files whose includes led here."""
+        shown, real = _shown(path), path.resolve()
+        if real in stack:
+            circle = " -> ".join(_shown(p) for p in (*stack[stack.index(real) :], real))
+            raise RecipeError(f"{shown}: the includes form a circle: {circle}.")
+        if real not in self._known:
+            self._known[real] = self._read(path, shown, (*stack, real))
+        return self._known[real]
+
+    def _read(self, path: Path, shown: str, stack: tuple[Path, ...]) -> Document:
+        own = read_yaml(path, shown, self._values)
+        merged = Document({})
+        for name, origin in _names(own, shown):
+            self._named.add(1, lambda origin=origin: origin)  # type: ignore[misc]
+            merged = merge(merged, self.expanded(_find(name, path, origin), stack))
+        own.value.pop("include", None)
+        own.origins.forget("include")
+        return merge(merged, own)
 
 
 def _names(document: Document, shown: str) -> Iterator[tuple[str, str]]:
@@ -84,26 +101,23 @@ def _shown(path: Path) -> str:
 
 def merge(below: Document, above: Document) -> Document:
     """Merge maps key by key, with `above` taking precedence; replace lists and scalars as a whole."""
-    origins = dict(below.origins)
+    origins = Origins(below.origins)
     value = _merge(below.value, above.value, "", origins)
-    return Document(value, {**origins, **above.origins})
+    origins.update(above.origins)
+    return Document(value, origins)
 
 
-def _merge(below: dict[str, Any], above: dict[str, Any], path: str, origins: dict[str, str]) -> dict[str, Any]:
+def _merge(below: dict[str, Any], above: dict[str, Any], path: str, origins: Origins) -> dict[str, Any]:
     merged = dict(below)
     for key, item in above.items():
         here, old = join(path, key), merged.get(key)
         if isinstance(old, dict) and isinstance(item, dict):
             merged[key] = _merge(old, item, here, origins)
         else:
-            _forget(origins, here)
+            if key in merged:
+                origins.forget(here)
             merged[key] = item
     return merged
-
-
-def _forget(origins: dict[str, str], path: str) -> None:
-    for known in [known for known in origins if known == path or known.startswith(path + ".")]:
-        del origins[known]
 
 
 def _override(document: Document, text: str) -> Document:
@@ -114,8 +128,8 @@ def _override(document: Document, text: str) -> Document:
     if keys[0] == "include":
         raise RecipeError(f"{SET} {text}: `include` cannot be set; set the values that it brings, or copy the recipe.")
     value = parse_value(written, f"{SET} {text}")
-    origins = dict(document.origins)
-    _forget(origins, ".".join(keys))
+    origins = Origins(document.origins)
+    origins.forget(".".join(keys))
     _note(value, ".".join(keys), origins)
     return Document(_put(document.value, keys, value, text, ()), origins)
 
@@ -142,7 +156,7 @@ def _put(inside: Any, keys: Sequence[str], value: Any, text: str, above: tuple[s
     return {**inside, key: _put(inside.get(key), keys[1:], value, text, (*above, key))}
 
 
-def _note(value: Any, path: str, origins: dict[str, str]) -> None:
+def _note(value: Any, path: str, origins: Origins) -> None:
     origins[path] = SET
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:

@@ -11,6 +11,7 @@ from typing import Any
 
 from data_gen.errors import nearest
 from reasoning_train.recipe.errors import RecipeError
+from reasoning_train.recipe.origins import Origins
 from reasoning_train.recipe.overrides import merged
 from reasoning_train.recipe.yaml_core import Document, join
 
@@ -23,7 +24,7 @@ def written_out(document: Document) -> Document:
     outside = document.value.get("stages")
     if not isinstance(outside, Mapping):
         outside = {}
-    value, origins = dict(document.value), dict(document.origins)
+    value, origins = dict(document.value), Origins(document.origins)
     places = {"stages": outside}
     for group in _GROUPS:
         members = document.value.get(group)
@@ -32,7 +33,7 @@ def written_out(document: Document) -> Document:
                 places[f"{group}.{name}.stages"] = member["stages"]
     for place, stages in places.items():
         whole = _Stages(stages, place, outside, origins, document.origins)
-        _put(value, place.split("."), {name: whole.followed(name, ()) for name in stages})
+        _put(value, place.split("."), {name: whole.followed(name) for name in stages})
     return Document(value, origins)
 
 
@@ -44,38 +45,55 @@ class _Stages:
         stages: Mapping[str, Any],
         place: str,
         outside: Mapping[str, Any],
-        origins: dict[str, str],
-        written: Mapping[str, str],
+        origins: Origins,
+        written: Origins,
     ) -> None:
         self.stages, self.place, self.outside, self.origins, self.written = stages, place, outside, origins, written
+        self.known = {**outside, **stages}
+        self._done: dict[str, Any] = {}
 
-    def followed(self, name: str, above: tuple[str, ...]) -> Any:
-        """A stage with everything that it copies from others. `above`: the stages whose `like` led here."""
-        inside = name in self.stages
-        place = join(self.place if inside else "stages", name)
-        stage = self.stages[name] if inside else self.outside[name]
-        if not isinstance(stage, Mapping) or LIKE not in stage:
-            return stage
-        other = stage[LIKE]
+    def followed(self, name: str) -> Any:
+        """A stage with everything that it copies from others."""
+        above: dict[str, None] = {}
+        """The stages whose `like` leads from `name` to a stage that is whole."""
+        while name not in self._done and self._copies(name):
+            above[name] = None
+            name = self._other(name, list(above))
+        whole = self._done.setdefault(name, self.known[name])
+        for copy in reversed(above):
+            whole = self._done[copy] = self._copied(copy, name, whole)
+            name = copy
+        return whole
+
+    def _copies(self, name: str) -> bool:
+        return isinstance(self.known[name], Mapping) and LIKE in self.known[name]
+
+    def _other(self, name: str, above: list[str]) -> str:
+        """The stage that a stage names in its `like`. `above`: the stages whose `like` led to it, and itself."""
+        place, other = self._place(name), self.known[name][LIKE]
         at = f"{self.written.get(join(place, LIKE), place)}: {place}.{LIKE}"
-        if other in (*above, name):
-            raise RecipeError(f"{at}: `like` forms a circle of stages: {' -> '.join([*above, name, other])}.")
-        known = {**self.outside, **self.stages}
-        if not isinstance(other, str) or other not in known:
-            raise RecipeError(f"{at}: there is no stage {other!r}.{nearest(str(other), known)}")
-        below = self.followed(other, (*above, name))
-        own = {field: value for field, value in stage.items() if field != LIKE}
-        if own.get("uses", below.get("uses")) == below.get("uses"):
-            self._note(place, join(self.place if other in self.stages else "stages", other))
+        if other in above:
+            raise RecipeError(f"{at}: `like` forms a circle of stages: {' -> '.join([*above, other])}.")
+        if not isinstance(other, str) or other not in self.known:
+            raise RecipeError(f"{at}: there is no stage {other!r}.{nearest(str(other), self.known)}")
+        return other
+
+    def _copied(self, name: str, other: str, below: Any) -> Any:
+        """A stage with what it copies from another, which is whole."""
+        own = {field: value for field, value in self.known[name].items() if field != LIKE}
+        uses = below.get("uses") if isinstance(below, Mapping) else None
+        if own.get("uses", uses) == uses:
+            self._note(self._place(name), self._place(other))
         return merged(below, own)
+
+    def _place(self, name: str) -> str:
+        return join(self.place if name in self.stages else "stages", name)
 
     def _note(self, place: str, other: str) -> None:
         """Set the origins of copied fields to where the other stage writes them."""
-        inside = {known: line for known, line in self.origins.items() if known.startswith(other + ".")}
-        self.origins |= {place + known.removeprefix(other): line for known, line in inside.items()} | {
-            known: line for known, line in self.written.items() if known.startswith(place + ".")
-        }
-        self.origins.pop(join(place, LIKE), None)
+        self.origins.graft(place, self.origins, other)
+        self.origins.graft(place, self.written, place)
+        self.origins.forget(join(place, LIKE))
 
 
 def _put(value: dict[str, Any], path: list[str], stages: dict[str, Any]) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from reasoning_train.api.plan import Plan
+from reasoning_train.recipe import limits
 from reasoning_train.recipe.drafts import Draft, drafts_of
-from reasoning_train.recipe.errors import Problems
+from reasoning_train.recipe.errors import Problems, RecipeError
 from reasoning_train.recipe.files import LeafFiles
 from reasoning_train.recipe.graph import Graph
 from reasoning_train.recipe.grid_groups import spread_out
@@ -34,7 +36,10 @@ def load_plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
     recipe = validate(Recipe, document.value, "", problems)
     problems.raise_if_any()
     assert recipe is not None, "a recipe that does not fit has problems"
-    return _plan(recipe, document, path, problems)
+    try:
+        return _plan(recipe, document, path, problems)
+    except RecursionError:
+        raise RecipeError(f"{path}: values or stages lead to each other too deeply; write it flatter.") from None
 
 
 def recipe_json_schema() -> dict[str, Any]:
@@ -60,23 +65,32 @@ def _plan(recipe: Recipe, document: Document, path: Path, problems: Problems) ->
     problems.raise_if_any()
     graph.trace(recipe.allow_test)
     problems.raise_if_any()
-    return Plan(name=name, path=str(path), nodes=graph.nodes, resolved=document.value, origins=document.origins)
+    return Plan(name=name, path=str(path), nodes=graph.nodes, resolved=document.value, origins=dict(document.origins))
 
 
 def _drafts(recipe: Recipe, problems: Problems) -> dict[str, Draft]:
     """Every stage that the recipe writes, by name, with rounds unrolled and grids expanded."""
     if "model" in recipe.stages:
         problems.add("stages.model", "'model' is the base model of the recipe; give the stage another name.")
-    drafts = [
-        *(
-            d
-            for name, stage in recipe.stages.items()
-            for d in drafts_of(name, f"stages.{name}", stage, problems, OUTSIDE)
-        ),
-        *(draft for name, rounds in recipe.rounds.items() for draft in unrolled(name, rounds, problems)),
-        *(draft for name, grid in recipe.grids.items() for draft in spread_out(name, grid, problems)),
-    ]
-    return {draft.name: draft for draft in drafts}
+    every = "with all rounds, settings of grids and seeds; split the recipe"
+    stages, values = limits.Count(limits.STAGES, f"stages {every}"), limits.Count(limits.WRITTEN, f"values {every}")
+    seeds = len(_seeds(recipe))
+    drafts: dict[str, Draft] = {}
+    for draft in _unrolled(recipe, problems):
+        place = functools.partial(problems.origin, draft.path)
+        stages.add(seeds, place)
+        values.add(seeds * limits.size(draft.written, limits.WRITTEN), place)
+        drafts[draft.name] = draft
+    return drafts
+
+
+def _unrolled(recipe: Recipe, problems: Problems) -> Iterator[Draft]:
+    for name, stage in recipe.stages.items():
+        yield from drafts_of(name, f"stages.{name}", stage, problems, OUTSIDE)
+    for name, rounds in recipe.rounds.items():
+        yield from unrolled(name, rounds, problems)
+    for name, grid in recipe.grids.items():
+        yield from spread_out(name, grid, problems)
 
 
 def _seeds(recipe: Recipe) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -51,12 +52,13 @@ def ordered(
     If there is a cycle, a problem is noted and the drafts are in the order of the recipe.
     """
     needs: dict[str, list[str]] = {}
-    waiting = list(drafts)
+    waiting, known = deque(drafts), set(drafts)
     while waiting:
-        name = waiting.pop(0)
+        name = waiting.popleft()
         needs[name] = _needs(drafts[name], config)
-        new = (need for need in needs[name] if need in drafts and need not in needs and need not in waiting)
-        waiting.extend(dict.fromkeys(new))
+        new = dict.fromkeys(need for need in needs[name] if need in drafts and need not in known)
+        waiting.extend(new)
+        known.update(new)
     try:
         sorter = TopologicalSorter({name: [need for need in found if need in drafts] for name, found in needs.items()})
         return [drafts[name] for name in sorter.static_order()]

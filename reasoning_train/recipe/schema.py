@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from reasoning_train.recipe import limits
 
 NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,79}$"
 NAME_RULE = "a name of at most 80 letters, digits, '_' and '-' that does not begin with a digit"
@@ -63,7 +66,9 @@ class Stage(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
     uses: str
     """Name of a registered stage type."""
-    seed: Seed | str | MixedSeed | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | str | MixedSeed | None = (
+        None  # stage_seed refuses those below 0
+    )
     """Default: the recipe's seed, mixed with the round from round 2 on. `{mix: VALUE}` mixes a value into the recipe's
     seed. A number is the seed itself, the same under every seed of the recipe and in every round."""
     resources: Resources = Resources()
@@ -120,7 +125,7 @@ class Grid(_Part):
 class Rounds(_Part):
     """A group of stages that is repeated up to `max` times."""
 
-    max: int = Field(ge=1)
+    max: int = Field(ge=1, le=limits.ROUNDS)
     stages: dict[Name, Stage] = Field(min_length=1)
     policy: str
     """The stage that makes the round's policy. `best`, `last` and `${init}` refer to it."""
@@ -153,7 +158,7 @@ class Recipe(_Part):
     paper: str | None = None
     seed: Seed | None = None
     """Default: 0."""
-    seeds: list[Seed] | None = Field(None, min_length=1)
+    seeds: list[Seed] | None = Field(None, min_length=1, max_length=limits.SEEDS)
     """Repeats the graph for each seed; replaces `seed`."""
     allow_test: str | None = Field(None, min_length=1)
     """Why every stage may learn from problems that are evaluated; a stage may have a reason of its own."""
@@ -177,5 +182,5 @@ class Recipe(_Part):
                 "give `seed` or `seeds`, not both; on the command line: --set seed=null or --set seeds=null"
             )
         if self.seeds is not None and len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds: each may be given once, got {self.seeds}")
+            raise ValueError(f"seeds: each may be given once, got {textwrap.shorten(str(self.seeds), 80)}")
         return self

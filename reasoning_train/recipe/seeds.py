@@ -32,7 +32,7 @@ def stage_seed(written: Any, seed: int, round_number: int) -> int:
         return mixed(seed, round_number) if round_number > 1 else seed
     if isinstance(written, Mapping) and written.keys() == {"mix"}:
         return mixed(seed, *_values(written["mix"]))
-    if isinstance(written, int) and not isinstance(written, bool) and written >= 0:
+    if isinstance(written, int) and not isinstance(written, bool) and 0 <= written < 2**63:
         return written
     raise BadSeed(
         f"expected a whole number from 0, got {written!r}. To draw other numbers in every round and under every seed "

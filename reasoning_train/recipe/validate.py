@@ -53,6 +53,9 @@ def _note(model: type[BaseModel], data: Any, problem: Any, path: str, problems: 
         problems.add(place, sentence(problem["msg"].removeprefix("Value error, ")))
     elif kind == "string_pattern_mismatch" and problem["ctx"]["pattern"] == NAME_PATTERN:
         problems.add(place, f"expected {NAME_RULE}, got {value}.")
+    elif kind == "too_long":
+        most, got = problem["ctx"]["max_length"], problem["ctx"]["actual_length"]
+        problems.add(place, f"expected at most {most:,} values, got {got or len(problem['input']):,}.")
     else:
         problems.add(place, f"{_expected(problem['msg'])}, got {value}.")
 

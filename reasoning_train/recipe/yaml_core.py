@@ -1,7 +1,8 @@
 """YAML 1.2 core schema with the place of every value: `1e-5` is a number, `no` is a string, and a duplicate key is an
 error.
 
-PyYAML scans and composes. The values are built here, because PyYAML's constructor follows YAML 1.1.
+PyYAML scans and composes. The values are built here, because PyYAML's constructor follows YAML 1.1. What is nested too
+deeply, or grows too large through aliases, is refused (limits.py).
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import Any
 
 import yaml
 
+from reasoning_train.recipe import limits
 from reasoning_train.recipe.errors import RecipeError
+from reasoning_train.recipe.origins import Origins
 
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = {
@@ -46,22 +49,26 @@ class Document:
     """Plain values and their places: `origins["stages.sample.n"] == "recipe.yaml:12"`."""
 
     value: dict[str, Any]
-    origins: dict[str, str] = field(default_factory=dict)
+    origins: Origins = field(default_factory=Origins)
 
 
-def read_yaml(path: Path, shown: str) -> Document:
+def read_yaml(path: Path, shown: str, count: limits.Count | None = None) -> Document:
     """The mapping in a file. RecipeError, beginning with `shown:line`, for anything else. `shown` is the file's name in
-    messages."""
+    messages. `count` has the values of other files of the same recipe."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            raw = file.read(limits.FILE_BYTES + 1)
+        text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise RecipeError(
             f"{shown}: not UTF-8 text ({error.reason} at byte {error.start}). Save the file as UTF-8."
         ) from error
     except OSError as error:
         raise RecipeError(f"{shown}: cannot be read: {error.strerror}.") from error
-    origins: dict[str, str] = {}
-    value = _parse(text, lambda line: f"{shown}:{line}", origins)
+    if len(raw) > limits.FILE_BYTES:
+        raise RecipeError(f"{shown}: larger than {limits.FILE_BYTES // 2**20} MiB, which no recipe is.")
+    origins = Origins()
+    value = _parse(text, lambda line: f"{shown}:{line}", origins, count or limits.values())
     if not isinstance(value, dict):
         raise RecipeError(f"{shown}:1: expected a mapping such as `name: ...`, got {_describe(value)}.")
     return Document(value, origins)
@@ -69,15 +76,16 @@ def read_yaml(path: Path, shown: str) -> Document:
 
 def parse_value(text: str, shown: str) -> Any:
     """One value as YAML writes it: `1e-5`, `no`, `[1, 2]`, `{a: 1}`. RecipeError beginning with `shown`."""
-    return _parse(text, lambda line: shown, {})
+    return _parse(text, lambda line: shown, Origins(), limits.values())
 
 
 Place = Callable[[int], str]
 """Line number, from 1 -> its place, for messages and origins."""
 
 
-def _parse(text: str, place: Place, origins: dict[str, str]) -> Any:
+def _parse(text: str, place: Place, origins: Origins, count: limits.Count) -> Any:
     try:
+        _check_nesting(text, place)
         node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
@@ -87,7 +95,20 @@ def _parse(text: str, place: Place, origins: dict[str, str]) -> Any:
         raise RecipeError(
             f"{place(line)}: not valid YAML: the character U+{error.character:04X} is not allowed in a file."
         ) from error
-    return _Builder(place, origins).build(node, "", 1) if node is not None else None
+    return _Builder(place, origins, count).build(node, "", 1) if node is not None else None
+
+
+def _check_nesting(text: str, place: Place) -> None:
+    """Refuse what is nested deeper than PyYAML's composer can go: it would end the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > limits.NESTING:
+            raise _too_deep(place(event.start_mark.line + 1 if event.start_mark else 1))
+
+
+def _too_deep(place: str) -> RecipeError:
+    return RecipeError(f"{place}: nested more than {limits.NESTING} levels deep; write it flatter.")
 
 
 def _while(error: yaml.MarkedYAMLError) -> str:
@@ -97,12 +118,13 @@ def _while(error: yaml.MarkedYAMLError) -> str:
 class _Builder:
     """Turns composed nodes into values and records their origins."""
 
-    def __init__(self, place: Place, origins: dict[str, str]) -> None:
-        self.place, self.origins = place, origins
+    def __init__(self, place: Place, origins: Origins, count: limits.Count) -> None:
+        self.place, self.origins, self.count = place, origins, count
         self._open: set[int] = set()
 
     def build(self, node: yaml.Node, path: str, line: int) -> Any:
         """The value of a node at a dotted path and a line."""
+        self.count.add(1, lambda: self.place(line))
         if path:
             self.origins[path] = self.place(line)
         if isinstance(node, yaml.ScalarNode):
@@ -113,6 +135,8 @@ class _Builder:
             )
         if id(node) in self._open:
             raise self._error(node, "an alias refers to the value that it is part of")
+        if len(self._open) >= limits.NESTING:
+            raise _too_deep(self.place(_line(node)))
         self._open.add(id(node))
         try:
             return self._mapping(node, path) if isinstance(node, yaml.MappingNode) else self._sequence(node, path)
@@ -130,7 +154,8 @@ class _Builder:
             if _is_merge(key_node):
                 continue
             key = self._key(key_node)
-            self._forget(join(path, key))
+            if key in result:  # it came from a merge
+                self.origins.forget(join(path, key))
             if key in seen:
                 raise self._error(
                     key_node, f"the key {key!r} is given twice, first on line {seen[key]}; keep one of them"
@@ -151,19 +176,14 @@ class _Builder:
                     raise self._error(
                         source, "'<<' takes a map that is defined elsewhere, or a list of such maps: `<<: *base`"
                     )
-                builder = _Builder(self.place, {})
+                builder = _Builder(self.place, Origins(), self.count)
                 builder._open = self._open
                 brought = builder.build(source, path, _line(source))
-                for key in brought:
-                    self._forget(join(path, key))
-                self.origins |= {place: line for place, line in builder.origins.items() if place != path}
+                for key in brought.keys() & result.keys():
+                    self.origins.forget(join(path, key))
+                self.origins.graft(path, builder.origins, path)
                 result |= brought
         return result
-
-    def _forget(self, path: str) -> None:
-        """Remove the origins of a merged value that is replaced."""
-        for known in [known for known in self.origins if known == path or known.startswith(path + ".")]:
-            del self.origins[known]
 
     def _key(self, node: yaml.Node) -> str:
         key = self._scalar(node) if isinstance(node, yaml.ScalarNode) else None
@@ -181,6 +201,8 @@ class _Builder:
             )
         if not _SCALARS[kind][0].match(text):
             raise self._error(node, f"{text!r} is not a value of type {kind}")
+        if kind in ("int", "float") and len(text) > limits.DIGITS:
+            raise self._error(node, f"a number of {len(text):,} characters; expected at most {limits.DIGITS}")
         return _construct(kind, text)
 
     def _error(self, node: yaml.Node, message: str) -> RecipeError:

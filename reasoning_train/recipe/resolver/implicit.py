@@ -36,6 +36,11 @@ class ImplicitNodes:
         self._tasks: dict[str, LoadedTask | None] = {}
         self._loading: set[str] = set()
 
+    @property
+    def loading(self) -> tuple[str, ...]:
+        """The tasks that are being loaded. Their defaults do not count as written yet."""
+        return tuple(sorted(self._loading))
+
     def task(self, path: str) -> LoadedTask | None:
         """The task at `task` or `tasks.NAME`. None if it is absent, invalid (noted once) or currently being loaded."""
         if path not in self._tasks and path not in self._loading:

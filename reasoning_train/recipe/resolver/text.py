@@ -8,6 +8,7 @@ from typing import Any
 
 from data_gen.errors import nearest
 from reasoning_train.api.refs import Ref
+from reasoning_train.recipe import limits
 
 _PIECE = re.compile(r"\$\$\{|\$\{([^{}]*)(\}?)")
 _PART = r"[\w-]+(?:\[[^\[\]{}]*\])?"
@@ -24,7 +25,18 @@ def expand(text: str, look_up: Callable[[str], Any]) -> Any:
     whole = _PIECE.fullmatch(text)
     if whole and text != "$${":
         return look_up(_path(whole))
-    return _PIECE.sub(lambda piece: "${" if piece[0] == "$${" else _embed(_path(piece), look_up), text)
+    grown = 0
+
+    def filled(piece: re.Match[str]) -> str:
+        """The text of a reference."""
+        nonlocal grown
+        own = "${" if piece[0] == "$${" else _embed(_path(piece), look_up)
+        grown += len(own)
+        if grown > limits.TEXT:
+            raise BadReference(f"the text grows beyond {limits.TEXT:,} characters once its references are filled in")
+        return own
+
+    return _PIECE.sub(filled, text)
 
 
 def paths(text: str) -> list[str]:

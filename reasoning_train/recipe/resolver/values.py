@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reasoning_train.api.refs import Spread
+from reasoning_train.recipe import limits
 from reasoning_train.recipe.drafts import Draft
-from reasoning_train.recipe.errors import Problems, sentence
+from reasoning_train.recipe.errors import Problems, RecipeError, sentence
 from reasoning_train.recipe.files import LeafFiles
 from reasoning_train.recipe.formats import TASK_FORMAT
 from reasoning_train.recipe.resolver.implicit import UNKNOWN, ImplicitNodes
@@ -37,6 +38,9 @@ class Resolver:
         self._stages = StageReferences(recipe, drafts, self._value, self._written, self._look_up)
         self._implicit = ImplicitNodes(recipe, drafts, self.resolve, files, problems)
         self._open: list[str] = []
+        self._followed_to: dict[tuple[str, str, tuple[str, ...]], tuple[Any, int]] = {}
+        """(path, scope, the tasks being loaded) -> the value with its references resolved, and its size."""
+        self._size = 0
 
     def resolve(self, value: Any, path: str, scope: Scope = OUTSIDE) -> Any:
         """`value` with its references resolved. One that cannot be resolved is noted and becomes `UNKNOWN`."""
@@ -92,13 +96,28 @@ class Resolver:
         return self._followed(done, value, draft.scope)
 
     def _followed(self, path: str, value: Any, scope: Scope) -> Any:
+        """A value with its own references resolved: once, however many refer to it. BadReference for a circle, a chain
+        of too many references, and one that makes the recipe too large."""
         if path in self._open:
             raise BadReference(f"values refer to each other in a circle: {' -> '.join([*self._open, path])}")
-        self._open.append(path)
-        try:
-            return expand_all(value, lambda reference: self._look_up(reference, scope))
-        finally:
-            self._open.pop()
+        if len(self._open) >= limits.LINKS:
+            raise BadReference(f"more than {limits.LINKS} references lead to each other: {' -> '.join(self._open)}")
+        place = path, scope.prefix, self._implicit.loading
+        if place not in self._followed_to:
+            self._open.append(path)
+            try:
+                found = expand_all(value, lambda reference: self._look_up(reference, scope))
+            finally:
+                self._open.pop()
+            self._followed_to[place] = found, limits.size(found, limits.VALUES)
+        found, grown = self._followed_to[place]
+        self._size += grown
+        if self._size > limits.VALUES:
+            raise RecipeError(
+                f"{self._problems.origin(path)}: {path}: references to this value and others bring more than "
+                f"{limits.VALUES:,} values into the recipe; refer to smaller ones."
+            )
+        return found
 
     def _filled(self, parts: Sequence[str]) -> Any:
         """The value at a path. A task's defaults count as written."""
