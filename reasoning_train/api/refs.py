@@ -47,6 +47,11 @@ class Ref:
         raise ValueError(f"expected a reference such as ${{stages.base}}, got {value!r}")
 
 
+UNKNOWN = Ref("?")
+"""Stands in a config for a reference that cannot be resolved, which is told where it is written, so that the rest of
+the config is still checked."""
+
+
 class Spread(dict[str, Ref]):
     """All settings of a stage that has a grid, keyed by the names of table rows: `{"tuned[beta=0.1]": Ref(...),
     ...}`."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from data_gen.errors import UserError
 from reasoning_train.api.plan import StageNode
-from reasoning_train.api.refs import Ref
+from reasoning_train.api.refs import UNKNOWN, Ref
 from reasoning_train.api.stage import STAGES, KindOf, StageDef
 from reasoning_train.recipe.asked import asked, pieces
 from reasoning_train.recipe.drafts import Draft
@@ -23,7 +23,6 @@ from reasoning_train.recipe.kinds import wanted
 from reasoning_train.recipe.lineage import Lineage
 from reasoning_train.recipe.made import MadeStages
 from reasoning_train.recipe.order import map_refs, refs_in
-from reasoning_train.recipe.resolver.implicit import UNKNOWN
 from reasoning_train.recipe.resolver.values import Resolver
 from reasoning_train.recipe.seeds import BadSeed, stage_seed
 from reasoning_train.recipe.validate import plain, validate

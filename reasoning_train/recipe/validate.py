@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from data_gen.errors import nearest
-from reasoning_train.api.refs import Ref
+from reasoning_train.api.refs import UNKNOWN, Ref
 from reasoning_train.recipe.errors import Problems, sentence
 from reasoning_train.recipe.schema import NAME_PATTERN, NAME_RULE
 from reasoning_train.recipe.yaml_core import join
@@ -27,7 +27,8 @@ def validate(model: type[M], data: Mapping[str, Any], path: str, problems: Probl
         made = model.model_validate(dict(data))
     except ValidationError as error:
         for problem in error.errors():
-            _note(model, data, problem, path, problems, owner)
+            if problem["input"] != UNKNOWN:  # that reference is noted already
+                _note(model, data, problem, path, problems, owner)
         return None
     except RecursionError:
         problems.add(path, "nested too deeply.")

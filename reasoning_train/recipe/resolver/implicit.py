@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from reasoning_train.api.refs import Ref
+from reasoning_train.api.refs import UNKNOWN, Ref
 from reasoning_train.recipe.drafts import Draft
 from reasoning_train.recipe.errors import Problems
 from reasoning_train.recipe.files import LeafFiles
@@ -14,9 +14,6 @@ from reasoning_train.recipe.resolver.text import BadReference, hint
 from reasoning_train.recipe.schema import Recipe
 from reasoning_train.recipe.tasks import LoadedTask, load_task, model_config
 from reasoning_train.recipe.yaml_core import join
-
-UNKNOWN = Ref("?")
-"""Replaces a reference that cannot be resolved, so that the rest of the config is still checked."""
 
 
 class Resolve(Protocol):

@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reasoning_train.api.refs import Spread
+from reasoning_train.api.refs import UNKNOWN, Spread
 from reasoning_train.recipe import limits
 from reasoning_train.recipe.drafts import Draft
 from reasoning_train.recipe.errors import Problems, RecipeError, sentence
 from reasoning_train.recipe.files import LeafFiles
 from reasoning_train.recipe.formats import TASK_FORMAT
-from reasoning_train.recipe.resolver.implicit import UNKNOWN, ImplicitNodes
+from reasoning_train.recipe.resolver.implicit import ImplicitNodes
 from reasoning_train.recipe.resolver.scope import OUTSIDE, Scope
 from reasoning_train.recipe.resolver.stages import StageReferences
 from reasoning_train.recipe.resolver.text import BadReference, expand, hint, parts_of

@@ -196,6 +196,17 @@ def test_wrong_references(tmp_path: Path, sets: list[str], message: str) -> None
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "field",
+    ["sample.n='${round}'", "tuned.steps='${model.init.lairs}'", "sample.n='${stages.bsae}'", "sample.n='${n}'"],
+)
+def test_a_reference_that_cannot_be_resolved_is_told_once(tmp_path: Path, field: str) -> None:
+    """Its place holds no number, which is no second mistake."""
+    with pytest.raises(RecipeError) as caught:
+        load(tmp_path, RECIPE, f"stages.{field}")
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_no_task(tmp_path: Path) -> None:
     with pytest.raises(
         RecipeError, match=r"recipe\.yaml:2: stages\.s\.data: \$\{task\.train\} needs `task:` in the recipe\."
