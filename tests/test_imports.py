@@ -110,6 +110,29 @@ def test_there_are_no_circles(deferred: bool) -> None:
     graphlib.TopologicalSorter(graph).prepare()
 
 
+def rooms_of(package: str) -> dict[str, set[str]]:
+    """Folder of a package -> the other folders that it imports from, at once or ever."""
+    rooms: dict[str, set[str]] = {}
+    for module in sources():
+        for name in imported(module, deferred=module not in APART) & sources().keys():
+            ends = [_room(package, module), _room(package, name)]
+            if all(ends) and ends[0] != ends[1]:
+                rooms.setdefault(ends[0], set()).add(ends[1])
+    return rooms
+
+
+def _room(package: str, module: str) -> str:
+    """The folder that a module lies in; empty for another package's modules and those in no folder."""
+    parts = sources()[module].relative_to(ROOT).parts
+    return parts[1] if parts[0] == package and len(parts) > 2 else ""
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_rooms_form_no_circles(package: str) -> None:
+    """Folders of a package have an order: each builds on those below it."""
+    graphlib.TopologicalSorter(rooms_of(package)).prepare()
+
+
 def test_only_launch_knows_clusters() -> None:
     """No name in the code below speaks of SLURM; documents may."""
     known = [

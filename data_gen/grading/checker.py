@@ -54,7 +54,7 @@ class Checker:
         Args:
             generator: Name of the generator.
             config: Its settings as a JSON object.
-            entry: The entry of the problem, packed by `sources.generators.pack`.
+            entry: The entry of the problem, packed by `grading.generators.pack`.
             answer: The answer of the solution.
 
         Returns:

@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any
 
 from data_gen.grading.amounts import Amount
+from data_gen.grading.generators import generator, unpack
 from data_gen.grading.readings import read
 from data_gen.grading.sameness import same
 from data_gen.limited_worker import Work, serve
-from data_gen.sources.generators import generator, unpack
 
 MEMORY = 4 << 30
 """Bytes of address space, so that a tower of powers ends in MemoryError and not in swapping."""

@@ -16,9 +16,9 @@ from pydantic import Field, model_validator
 
 from data_gen.errors import UserError, nearest
 from data_gen.graders.generator import Generator
+from data_gen.grading.generators import generator, pack
 from data_gen.records.problem import Problem
 from data_gen.sources.division import normalised, question_key
-from data_gen.sources.generators import generator, pack
 from data_gen.sources.values import step_lines
 from data_gen.tasks import TASKS
 from data_gen.tasks.base import Task

@@ -59,7 +59,7 @@ def _configs() -> Iterator[Row]:
 
 def _files(folder: str) -> list[Path]:
     """Files of the current folder, else of the installed checkout. Includes are searched there too."""
-    from reasoning_train.recipe.includes import CHECKOUT
+    from reasoning_train.api.checkout import CHECKOUT
 
     return sorted(Path(folder).glob("*/*.yaml")) or sorted((CHECKOUT / folder).glob("*/*.yaml"))
 

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from data_gen.errors import nearest
+from reasoning_train.api.checkout import CHECKOUT
 from reasoning_train.recipe.errors import Problems, RecipeError
-from reasoning_train.recipe.includes import CHECKOUT
 from reasoning_train.recipe.schema import Clock
 from reasoning_train.recipe.validate import validate
 from reasoning_train.recipe.yaml_core import read_yaml

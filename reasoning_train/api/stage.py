@@ -48,6 +48,11 @@ class StageConfig(BaseModel):
         """Bytes per weight of the model that the stage runs or trains. Jobs request GPU memory by it."""
         return WeightBytes()
 
+    def division(self) -> tuple[int, int, int] | None:
+        """(number of parts, salt, part) of a stage that keeps one part of its problems: different parts of one division
+        share none. None for other stages. Claims may be measured on one part while another is trained on."""
+        return None
+
     @property
     def reserved_share(self) -> float:
         """Share of each GPU's memory that an engine beside the model reserves."""

@@ -12,8 +12,8 @@ from reasoning_train.api.stage import gate
 from reasoning_train.evaluation.groups import Where, fits
 from reasoning_train.evaluation.names import row_problem, split_row, wanted_ks
 from reasoning_train.evaluation.summary import collect
-from reasoning_train.evaluation.table_row import TableRow
 from reasoning_train.store.inputs import read_table
+from reasoning_train.store.table_row import TableRow
 
 
 @dataclass(frozen=True, slots=True)

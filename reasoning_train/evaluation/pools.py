@@ -14,7 +14,7 @@ from data_gen.search.votes.majority import Majority
 from data_gen.search.votes.subsets import elect_among
 from data_gen.tasks.base import Task
 from reasoning_train.evaluation.names import CHANCE, FIRST, MAJORITY
-from reasoning_train.evaluation.table_row import TableRow, of_problem, of_samples
+from reasoning_train.store.table_row import TableRow, of_problem, of_samples
 
 
 @dataclass(frozen=True, slots=True)

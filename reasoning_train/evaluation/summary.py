@@ -17,7 +17,7 @@ from reasoning_train.evaluation.groups import group_of
 from reasoning_train.evaluation.intervals import Estimate, intervals, weighted_bounds
 from reasoning_train.evaluation.metrics import pass_at_k
 from reasoning_train.evaluation.names import bounds_of
-from reasoning_train.evaluation.table_row import TableRow
+from reasoning_train.store.table_row import TableRow
 
 MOST_GROUPS = 50
 """Most groups of one kind in a table."""

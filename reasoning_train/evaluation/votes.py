@@ -16,7 +16,7 @@ from data_gen.search.votes.ballots import ballots
 from data_gen.search.votes.base import ClassOf, Elected, Vote, elect
 from data_gen.search.votes.subsets import elect_among
 from data_gen.tasks.base import Task
-from reasoning_train.evaluation.table_row import TableRow, numbered, of_problem
+from reasoning_train.store.table_row import TableRow, numbered, of_problem
 
 
 def vote_row(

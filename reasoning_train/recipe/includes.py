@@ -10,16 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import reasoning_train
 from data_gen.errors import nearest
+from reasoning_train.api.checkout import CHECKOUT
 from reasoning_train.recipe import limits
 from reasoning_train.recipe.errors import RecipeError
 from reasoning_train.recipe.likes import written_out
 from reasoning_train.recipe.origins import Origins
 from reasoning_train.recipe.yaml_core import Document, join, parse_value, read_yaml
 
-CHECKOUT = Path(reasoning_train.__file__).parent.parent
-"""Folder of the packaged `configs/`."""
 SET = "--set"
 """Origin of values from the command line."""
 _GROUPS = ("stages", "rounds", "grids", "tasks")

@@ -18,8 +18,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from data_gen.tasks import TASKS
+from reasoning_train.api.checkout import CHECKOUT
 from reasoning_train.api.stage import STAGES
-from reasoning_train.recipe.includes import CHECKOUT
 from reasoning_train.recipe.likes import LIKE
 from reasoning_train.recipe.schema import Recipe
 

@@ -199,9 +199,6 @@ class Lineage:
 
 
 def _within(rows: ProblemSet, config: Any) -> ProblemSet:
-    """The problems that a `part` stage keeps of these; other stages keep any."""
-    from reasoning_train.stages.part import PartConfig
-
-    if isinstance(config, PartConfig):
-        return replace(rows, parts=rows.parts | {(config.of, config.salt, config.part)})
-    return rows
+    """The problems that a stage such as `part` keeps of these; other stages keep any."""
+    division = config.division()
+    return rows if division is None else replace(rows, parts=rows.parts | {division})

@@ -124,8 +124,8 @@ def _run(
 
 
 def _row(name: str, problem: Problem, best: Solution, drawn: list[Solution], task: Task) -> dict[str, Any]:
-    from reasoning_train.evaluation.table_row import TableRow, of_problem, of_samples
     from reasoning_train.evaluation.votes import classes_of
+    from reasoning_train.store.table_row import TableRow, of_problem, of_samples
 
     return TableRow(
         policy=name,

@@ -155,7 +155,7 @@ def _tell_generation(base: Path) -> None:
 
 def _self_check(loaded: Any, config: ModelConfig) -> None:
     """Refuse a model that later stages would compute wrongly, and tell what they cannot do with it."""
-    from reasoning_train.models.self_check import check_family
+    from reasoning_train.trainers.family_check import check_family
 
     try:
         lines = check_family(loaded)

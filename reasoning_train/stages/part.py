@@ -40,6 +40,10 @@ class PartConfig(StageConfig):
             )
         return self
 
+    def division(self) -> tuple[int, int, int]:
+        """The part and what it is a part of."""
+        return self.of, self.salt, self.part
+
 
 @stage("part", version=1, outputs={"data": "problems"}, seeded=False, heavy=False, carries="problems")
 def part(config: PartConfig, ctx: Context) -> None:

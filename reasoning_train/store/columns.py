@@ -12,7 +12,7 @@ from data_gen.records.problem import Problem
 from data_gen.records.rows import Measures, Tags, bare, hints_of
 from data_gen.records.solution import Solution
 from data_gen.records.trees import Tree, TreeNode
-from reasoning_train.evaluation.table_row import TableRow
+from reasoning_train.store.table_row import TableRow
 
 if TYPE_CHECKING:
     import pyarrow

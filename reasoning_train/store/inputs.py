@@ -16,8 +16,8 @@ from data_gen.records.trees import Tree, read_trees
 from data_gen.tasks import TASKS, Task
 from data_gen.tasks.merged import Merged
 from reasoning_train.api.stage import Context, Input
-from reasoning_train.evaluation.table_row import TableRow
 from reasoning_train.store.rows import Rows
+from reasoning_train.store.table_row import TableRow
 
 
 def read_problems(source: Input) -> Iterator[Problem]:

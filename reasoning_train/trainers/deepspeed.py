@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data_gen.errors import UserError
-from reasoning_train.recipe.includes import CHECKOUT
+from reasoning_train.api.checkout import CHECKOUT
 
 
 def zero_stage(name: str | None) -> int:

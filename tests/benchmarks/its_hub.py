@@ -222,7 +222,7 @@ def _search(algorithm: str) -> Any:
 
 def _policy(folder: Path) -> Path:
     """The quickstart's base, from the store or trained now, as a folder that can be served."""
-    from reasoning_train.recipe.includes import CHECKOUT
+    from reasoning_train.api.checkout import CHECKOUT
     from reasoning_train.recipe.load import load_plan
     from reasoning_train.store.store import Store
 

@@ -58,9 +58,9 @@ def _torchrun(stage: int, dtype: str) -> list[dict[str, Any]]:
 
 def main() -> None:
     """One of the two processes."""
+    from reasoning_train.api.checkout import CHECKOUT
     from reasoning_train.packing.rows import Row, Trace
     from reasoning_train.process import ranks
-    from reasoning_train.recipe.includes import CHECKOUT
     from reasoning_train.trainers.base import StepBatches, train
     from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
     from reasoning_train.trainers.objective import Objective

@@ -8,9 +8,9 @@ from typing import Any
 
 from data_gen.graders import GRADERS
 from data_gen.graders.base import Grader
+from data_gen.grading.generators import generator, pack
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer
-from data_gen.sources.generators import generator, pack
 from tests.known_answers.cases import Settings, case
 
 ASKED: dict[str, list[tuple[str, list[str | None]]]] = {

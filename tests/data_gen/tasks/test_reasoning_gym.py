@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from data_gen.errors import UserError
 from data_gen.grading import checker
+from data_gen.grading.generators import pack, unpack
 from data_gen.records.verdict import Answer, Grade, Verdict
-from data_gen.sources.generators import pack, unpack
 from data_gen.tasks.reasoning_gym import EVALUATES, ReasoningGym
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from reasoning_train.evaluation.table_row import TableRow
+from reasoning_train.store.table_row import TableRow
 
 
 def row(policy: str, problem: str, right: bool | None, **more: Any) -> dict[str, Any]:

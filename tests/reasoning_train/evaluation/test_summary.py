@@ -14,8 +14,8 @@ from data_gen.errors import UserError
 from data_gen.graders.auto import Auto
 from data_gen.records.verdict import Answer, Verdict
 from reasoning_train.evaluation.summary import collect, majority_at_k, row_metrics, summarise_rows
-from reasoning_train.evaluation.table_row import TableRow
 from reasoning_train.evaluation.tables import group_tables, summary_table
+from reasoning_train.store.table_row import TableRow
 from tests.reasoning_train.bench import problem
 from tests.reasoning_train.evaluation.rows import row, rows
 

@@ -12,7 +12,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from data_gen.engines.local.self_check import engine_problem
 from data_gen.errors import UserError
 from data_gen.models.agreement import causal_class
-from reasoning_train.models.self_check import check_family
+from reasoning_train.trainers.family_check import check_family
 from reasoning_train.trainers.self_check import problem_of
 from tests.reasoning_train.models import families
 

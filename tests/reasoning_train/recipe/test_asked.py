@@ -21,10 +21,10 @@ from data_gen.search.select import Puct
 from data_gen.search.votes.majority import Majority
 from data_gen.tasks import TASKS
 from data_gen.tasks.chain import Chain
+from reasoning_train.api.checkout import CHECKOUT
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import STAGES
 from reasoning_train.recipe.asked import asked, pieces
-from reasoning_train.recipe.includes import CHECKOUT
 from reasoning_train.recipe.load import load_plan
 from tests.known_answers.pieces import models_in
 from tests.reasoning_train.recipe.kitchen import RECIPE, load

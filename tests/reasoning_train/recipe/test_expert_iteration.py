@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from reasoning_train.api.checkout import CHECKOUT
 from reasoning_train.api.plan import Plan
-from reasoning_train.recipe.includes import CHECKOUT
 from reasoning_train.recipe.load import load_plan
 from reasoning_train.store.rows import Rows
 from reasoning_train.store.store import Store

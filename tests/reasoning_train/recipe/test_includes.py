@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reasoning_train.api.checkout import CHECKOUT
 from reasoning_train.recipe.errors import RecipeError
-from reasoning_train.recipe.includes import CHECKOUT, load_document, merge
+from reasoning_train.recipe.includes import load_document, merge
 from reasoning_train.recipe.yaml_core import Document
 from tests.reasoning_train.recipe.kitchen import write
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_train.recipe.includes import CHECKOUT
+from reasoning_train.api.checkout import CHECKOUT
 from reasoning_train.recipe.load import load_plan
 
 TINY = CHECKOUT / "recipes" / "rejection_sampling" / "tiny.yaml"

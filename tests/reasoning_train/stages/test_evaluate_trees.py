@@ -12,7 +12,7 @@ from data_gen.records.trees import Tree, TreeNode
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import GateError
 from reasoning_train.evaluation.names import lower_is_better
-from reasoning_train.evaluation.table_row import TableRow
+from reasoning_train.store.table_row import TableRow
 from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of
 
 Leaf = tuple[str | None, float | None, int, float]

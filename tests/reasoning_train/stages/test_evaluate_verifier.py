@@ -13,8 +13,8 @@ from data_gen.records.solution import Solution
 from data_gen.records.verdict import Verdict
 from data_gen.verifiers.checkpoint import load_verifier
 from reasoning_train.api.refs import Ref
-from reasoning_train.evaluation.table_row import TableRow
 from reasoning_train.stages.evaluate_verifier import EvaluateVerifierConfig
+from reasoning_train.store.table_row import TableRow
 from reasoning_train.trainers.score import mean_logprobs
 from tests.reasoning_train.bench import Bench, problem, rows_of, solution
 from tests.reasoning_train.stages.test_train_verifier import pool, searched, train

@@ -15,9 +15,9 @@ from data_gen.records.segment import Segment
 from data_gen.records.verdict import Grade
 from data_gen.tasks import TASKS
 from data_gen.tasks.chain import Chain
+from reasoning_train.api.checkout import CHECKOUT
 from reasoning_train.api.plan import Plan
 from reasoning_train.api.stage import STAGES
-from reasoning_train.recipe.includes import CHECKOUT
 from reasoning_train.recipe.load import load_plan
 from reasoning_train.store.store import Artifact, Store
 from reasoning_train.worker.earlier import key_of

@@ -13,8 +13,8 @@ from data_gen.errors import UserError
 from data_gen.records.problem import Problem
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import GateError
-from reasoning_train.evaluation.table_row import TableRow
 from reasoning_train.stages.evaluate import EvaluateConfig
+from reasoning_train.store.table_row import TableRow
 from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of
 from tests.reasoning_train.stages.test_sft import FEW, start_worker, train
 

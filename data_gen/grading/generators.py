@@ -1,4 +1,4 @@
-"""Access to the generators of the reasoning-gym library by name, and their entries as JSON."""
+"""Generators of the reasoning-gym library by name, for tasks and graders, and their entries as JSON."""
 
 from __future__ import annotations
 
