@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import deque
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -11,31 +10,41 @@ from typing import ClassVar, Literal
 
 from data_gen.extractors import EXTRACTORS
 from data_gen.extractors.base import Extractor
+from data_gen.grading.characters import ascii_form
+from data_gen.grading.clean import THOUSANDS
 
-_RUN = r"\d+(?:,\d+)*(?:\.\d+)?"
-_NUM = rf"(?:{_RUN}|(?<![\w.])\.\d+)"
+_NUM = r"(?:\d+(?:,\d+)*(?:\.\d+)*|(?<![\w.])\.\d+)"
 _NUMBER = re.compile(
     rf"(?P<sign>(?<![\w).\]}}])-)?(?:\$(?P<sign2>-)?)?(?:"
     rf"(?:(?P<whole>\d+)\s*)?\\[dt]?frac\s*(?:\{{\s*(?P<top>-?{_NUM})\s*\}}\s*\{{\s*(?P<bottom>-?{_NUM})\s*\}}"
     rf"|(?P<t>\d)\s*(?P<b>\d))"
     rf"|(?P<mixed>\d+ +\d+/\d+)(?![\d/])"
-    rf"|(?P<clock>\d+(?::\d\d)+)(?!\d)"
-    rf"|(?P<power>{_NUM}(?:[eE][+-]?\d+|\s*(?:\\times|\\cdot|×|\*)\s*10\s*\^\s*(?:\{{-?\d+\}}|-?\d+)))(?!\w)"
-    rf"|(?P<num>{_NUM}(?:/{_NUM})?)"
+    rf"|(?P<moment>\d+(?::\d\d)+|\d{{4}}-\d\d-\d\d)(?!\d)"
+    rf"|(?P<power>{_NUM}(?:[eE][+-]?\d+|\s*(?:\\times|\\cdot|[×·*])\s*10\s*\^\s*(?:\{{-?\d+\}}|-?\d+)))(?!\w)"
+    rf"|(?P<joined>{_NUM}(?:\.?\\overline\s*\{{\d+\}}|\s*\^\s*(?:\{{-?[\d./]+\}}|-?\d+)|_(?:\{{\d+\}}|\d+)))"
+    rf"|(?P<num>{_NUM}(?:/{_NUM})*)"
     r")(?:\s+(?P<magnitude>hundred|thousand|million|billion|trillion)\b)?",
     re.I,
 )
 _MAGNITUDES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-_MINUS = str.maketrans({"\u2212": "-", "\u2010": "-", "\u2011": "-", "\u2013": "-", "\u00a0": " ", "\u202f": " "})
-_VULGAR = re.compile(r"(\d?)([\u00bc-\u00be\u2150-\u215e])")
+_MINUS = re.compile(
+    r"(\b(?:is|are|was|were|be|equals|of|to|or|and|get|gives|about)\s|[:=(,*$]\s?|^)minus\s+(?=[$.\d])"
+    r"|\bnegative\s+(?=[$.\d])",
+    re.I | re.M,
+)
+"""A sign in words. Between two numbers, `minus` subtracts."""
+_SCRIPT = re.compile(r"(?<=[A-Za-z)}\]])[\^_](?:\{[^{}]*\}|-?\d+(?:\.\d+)?)")
+"""The exponent of a unit or a variable, and a subscript: part of what stands before it."""
 
 
 @EXTRACTORS.register("last_number")
 class LastNumber(Extractor):
     r"""`extract: last_number`: digits with separators, decimals, fractions (`a/b`, `\frac{a}{b}`, `1 1/2`, a half as
-    one character), powers of ten, a sign, and words such as million, which are multiplied in. The hyphen of a range
-    (`3-5`) is not a sign; a time (`3:45`) is one answer. Put it last: it finds an answer in any text with a number."""
+    one character), powers, a sign, and words such as million, which are multiplied in. The hyphen of a range (`3-5`) is
+    not a sign; a time (`3:45`), a date (`2024-03-05`, `3/5/2024`), a version (`3.10.2`) and digits in a base (`101_2`)
+    are one answer; exponents and subscripts of letters (`5 cm^2`, `x_1`) are none. Put it last: it finds an answer in
+    any text with a number."""
 
     version: ClassVar[int] = 2
     uses: Literal["last_number"] = "last_number"
@@ -47,16 +56,9 @@ class LastNumber(Extractor):
 
 
 def _plain(text: str) -> str:
-    """ASCII digits, signs and fractions for their other forms in Unicode."""
-    if text.isascii():
-        return text
-    text = "".join(str(unicodedata.digit(c)) if c.isdecimal() and not c.isascii() else c for c in text)
-    return _VULGAR.sub(_spelt, text.translate(_MINUS))
-
-
-def _spelt(match: re.Match[str]) -> str:
-    before = f"{match[1]} " if match[1] else ""
-    return before + unicodedata.normalize("NFKC", match[2]).replace("\u2044", "/")
+    """ASCII digits, signs and fractions for their other forms, and without exponents of letters."""
+    text = THOUSANDS.sub(",", ascii_form(text.replace("\u2014", " - ")))
+    return _MINUS.sub(r"\1-", _SCRIPT.sub("", text))
 
 
 def _written(found: re.Match[str]) -> str:
@@ -65,7 +67,7 @@ def _written(found: re.Match[str]) -> str:
     if top is not None:
         number = f"{found['whole']} {top}/{bottom}" if found["whole"] else f"{top}/{bottom}"
     else:
-        number = found["mixed"] or found["clock"] or found["power"] or _element(found["num"])
+        number = found["mixed"] or found["moment"] or found["power"] or found["joined"] or _element(found["num"])
     if found["magnitude"] and (value := _value(number)) is not None:
         number = _decimal(value * _MAGNITUDES[found["magnitude"].lower()])
     return sign + number

@@ -6,6 +6,8 @@ import re
 
 from data_gen.grading.characters import ascii_form, with_commands
 
+THOUSANDS = re.compile(r"(?<=\d)(?:\\[,!]|\{,\})(?=\d{3}(?!\d))")
+"""LaTeX between thousands, where plain text has a comma."""
 _REPLACED = (
     (
         re.compile(r"\\(?:text|textbf|textrm|textit|mathrm|mathbf|mathit|mbox|operatorname|rm|bf)\s*\{([^{}]*)\}"),
@@ -15,7 +17,7 @@ _REPLACED = (
     (re.compile(r"\\[dt]binom(?![A-Za-z])"), r"\\binom"),
     (re.compile(r"\\(?:left|right|[bB]igg?[lrm]?|displaystyle|limits|middle)(?![A-Za-z])\.?"), ""),
     (re.compile(r"\\q?quad(?![A-Za-z])"), " "),
-    (re.compile(r"(?<=\d)(?:\\[,!]|\{,\})(?=\d{3}(?!\d))"), ","),
+    (THOUSANDS, ","),
     (re.compile(r"(?<!\\)\\[,!;: ]|~"), " "),
     (re.compile(r"(?<=\d) +(?=,\d{3})"), ""),
     (re.compile(r"(?:\^\{?\s*\\circ\s*\}?|\u00b0|\\degree(?![A-Za-z]))"), " degrees "),

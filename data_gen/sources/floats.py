@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from pyarrow import DataType, Schema, StructType
 
 _MOST_DIGITS = 15
-"""Decimal digits that a double always keeps. A longer shortest form is the trace of a computation (0.1 + 0.2)."""
+"""Decimal digits that a double always keeps."""
+_MOST_MEANT = 12
+"""A fraction that rounds from a longer form to at most so many digits is the trace of a computation (0.1 + 0.2)."""
 
 
 def decimal_text(value: float | Decimal) -> str:
@@ -18,10 +20,13 @@ def decimal_text(value: float | Decimal) -> str:
 
     >>> decimal_text(0.1 + 0.2), decimal_text(51.0), decimal_text(1e23), decimal_text(2.5e-7)
     ('0.3', '51', '100000000000000000000000', '0.00000025')
+    >>> decimal_text(9007199254740991.0), decimal_text(2 / 3)
+    ('9007199254740991', '0.6666666666666666')
     """
     shortest = value if isinstance(value, Decimal) else Decimal(repr(value + 0.0))  # minus zero is zero
-    if isinstance(value, float) and len(shortest.as_tuple().digits) > _MOST_DIGITS:
-        shortest = Decimal(f"{value:.{_MOST_DIGITS}g}")
+    if isinstance(value, float) and not value.is_integer() and len(shortest.as_tuple().digits) > _MOST_DIGITS:
+        rounded = Decimal(f"{value:.{_MOST_DIGITS}g}").normalize()
+        shortest = rounded if len(rounded.as_tuple().digits) <= _MOST_MEANT else shortest
     text = f"{shortest:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 

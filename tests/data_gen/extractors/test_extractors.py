@@ -69,6 +69,27 @@ CODE = "Try:\n```\nx\n```\nthen\n```Python\n  def f():\n    return 1\n```\ndone"
         (LastNumber(), "It is 3-5", "5"),
         (LastNumber(), "it is .5", ".5"),
         (LastNumber(), "v1.5 of 2 -3", "-3"),
+        (LastNumber(), "1{,}000", "1,000"),
+        (LastNumber(), "$12\\,345{,}678$", "12,345,678"),
+        (LastNumber(), "1\u202f234", "1,234"),
+        (LastNumber(), "The area is 5 cm^2", "5"),
+        (LastNumber(), "so 12 \\text{ m}^{2}", "12"),
+        (LastNumber(), "5 m²", "5"),
+        (LastNumber(), "as x_1 = 4 and x_{2}", "4"),
+        (LastNumber(), "we have x^2", None),
+        (LastNumber(), "that is 2^{10}", "2^{10}"),
+        (LastNumber(), "that is 2⁵", "2^{5}"),
+        (LastNumber(), "3×10⁸", "3×10^{8}"),
+        (LastNumber(), "in base two 101_2", "101_2"),
+        (LastNumber(), "0.1\\overline{6}", "0.1\\overline{6}"),
+        (LastNumber(), "use version 3.10.2.", "3.10.2"),
+        (LastNumber(), "on 2024-03-05", "2024-03-05"),
+        (LastNumber(), "on 3/5/2024", "3/5/2024"),
+        (LastNumber(), "The answer is minus 5", "-5"),
+        (LastNumber(), "10 minus 5", "5"),
+        (LastNumber(), "it fell to negative 2.5", "-2.5"),
+        (LastNumber(), "all of it \u2014 7", "7"),
+        (LastNumber(), "all of it \u20147", "7"),
     ],
 )
 def test_each_way_by_hand(way: Extractor, text: str, found: str | None) -> None:
@@ -143,7 +164,7 @@ def test_no_answer_is_read_from_thoughts(mark: tuple[str, str] | None, text: str
     assert TaskFormat(extract=TWO, marks=marks).extract_answer(text) == found
 
 
-@pytest.mark.parametrize("piece", ["<think>", "</think>", "1 ", "1,", "\\boxed{", "\\frac{", "1/", "-", "$"])
+@pytest.mark.parametrize("piece", ["<think>", "</think>", "1 ", "1,", "\\boxed{", "\\frac{", "1/", "-", "$", "1.", "x^{", "1^", "1_", "1:11", "minus "])
 def test_long_completions_are_read_in_time_that_grows_with_their_length(piece: str) -> None:
     """A million characters would take hours if each piece looked at all others."""
     assert (TaskFormat(extract=TWO).extract_answer(piece * (10**6 // len(piece))) or "")[:1] in "1"

@@ -128,6 +128,10 @@ def test_a_float_of_any_width_is_the_decimal_that_a_person_would_read(tmp_path: 
         ("1e-7", "0.0000001"),
         ("-0.0", "0"),
         ("123456789.125", "123456789.125"),
+        ("9007199254740991.0", "9007199254740991"),
+        ("1234567890123456.8", "1234567890123456.8"),
+        ("0.6666666666666666", "0.6666666666666666"),
+        ("434.99999999999994", "435"),
     ],
 )
 def test_floats_in_json_have_no_traces_of_their_computation(tmp_path: Path, written: str, gold: str) -> None:
