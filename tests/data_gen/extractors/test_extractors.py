@@ -164,7 +164,26 @@ def test_no_answer_is_read_from_thoughts(mark: tuple[str, str] | None, text: str
     assert TaskFormat(extract=TWO, marks=marks).extract_answer(text) == found
 
 
-@pytest.mark.parametrize("piece", ["<think>", "</think>", "1 ", "1,", "\\boxed{", "\\frac{", "1/", "-", "$", "1.", "x^{", "1^", "1_", "1:11", "minus "])
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "<think>",
+        "</think>",
+        "1 ",
+        "1,",
+        "\\boxed{",
+        "\\frac{",
+        "1/",
+        "-",
+        "$",
+        "1.",
+        "x^{",
+        "1^",
+        "1_",
+        "1:11",
+        "minus ",
+    ],
+)
 def test_long_completions_are_read_in_time_that_grows_with_their_length(piece: str) -> None:
     """A million characters would take hours if each piece looked at all others."""
     assert (TaskFormat(extract=TWO).extract_answer(piece * (10**6 // len(piece))) or "")[:1] in "1"
