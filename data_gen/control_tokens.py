@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from data_gen.errors import UserError, excerpt
-from data_gen.templates.masks import Run
+from data_gen.templates.masks import TextRun
 
 ALIAS = "\ufdd0{}\ufdd1"
 """The twin's name of a control token, by its id. These are no characters, and no text in use holds them."""
@@ -43,7 +43,7 @@ class ControlTokens:
         longest = sorted(self.texts, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest)) or "(?!)")
 
-    def encode(self, runs: Sequence[Run]) -> list[int]:
+    def encode(self, runs: Sequence[TextRun]) -> list[int]:
         """Token ids of a text. UserError if the tokenizer cannot read a control token as text."""
         whole = "".join(run.text for run in runs)
         ids: list[int] = self._tokenizer(whole, add_special_tokens=False)["input_ids"]
@@ -69,7 +69,7 @@ class ControlTokens:
         twin = self._twin.encode(text, add_special_tokens=False)
         return self._own(twin.ids), twin.offsets
 
-    def _spelled(self, run: Run) -> list[str]:
+    def _spelled(self, run: TextRun) -> list[str]:
         return self._pattern.findall(run.text)
 
     def _control(self, ids: Iterable[int]) -> int:

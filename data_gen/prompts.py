@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from data_gen.control_tokens import ControlTokens, special_ids, token_text
 from data_gen.errors import UserError
 from data_gen.templates.frame import chat_frame, learned_turns, plain_frame
-from data_gen.templates.masks import Run, Runs
+from data_gen.templates.masks import Runs, TextRun
 
 if TYPE_CHECKING:
     from data_gen.conventions import Format
@@ -94,7 +94,7 @@ class Prompts:
         return [*self.in_front, *self._tokenizer(prompt, add_special_tokens=False)["input_ids"]]
 
     def _framed(self, before: Runs, body: str) -> Runs:
-        return Runs((*before, Run(self.frame.stripped(body), False), *self.frame.after))
+        return Runs((*before, TextRun(self.frame.stripped(body), False), *self.frame.after))
 
     def _encoded(self, runs: Runs) -> list[int]:
         return [*self.in_front, *self.control.encode(runs)]

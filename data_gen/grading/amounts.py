@@ -11,7 +11,7 @@ from data_gen.grading.nouns import NOTHING, Noun
 from data_gen.grading.number_words import leading_number
 from data_gen.grading.structures import read_formula
 from data_gen.grading.terms import Term, exact, negative, number
-from data_gen.grading.units import GLUED, Unit, read_unit, simple_unit
+from data_gen.grading.units import GLUED, MeasureUnit, read_unit, simple_unit
 
 _LONGEST = 400
 _SIGN = re.compile(r"\s*(?:([-+])|(minus|negative|plus)\b)\s*", re.I)
@@ -33,7 +33,7 @@ class Amount(NamedTuple):
     """A quantity as written."""
 
     value: Term
-    unit: Unit | None = None
+    unit: MeasureUnit | None = None
     noun: Noun = NOTHING
     compound: bool = False
     """A sum of several units, as 2 hours 30 minutes, which is no number without them."""
@@ -89,7 +89,7 @@ def _formula_with_tail(text: str, math: bool) -> Amount | None:
     return None
 
 
-def _front(text: str) -> tuple[int, Unit | None, str]:
+def _front(text: str) -> tuple[int, MeasureUnit | None, str]:
     """Sign, currency and the rest: `-$5`, `$-5`, `minus five dollars`. Two signs are left for the rest to refuse."""
     sign, money, at = 1, None, 0
     signed = _SIGN.match(text)
@@ -104,7 +104,7 @@ def _front(text: str) -> tuple[int, Unit | None, str]:
     return sign, money, text[at:]
 
 
-def _with_tail(value: Term, tail: str, money: Unit | None, *, glued: bool) -> Amount | None:
+def _with_tail(value: Term, tail: str, money: MeasureUnit | None, *, glued: bool) -> Amount | None:
     """The amount if everything behind the number is a unit, a thing, or says nothing about the value."""
     tail = tail.strip()
     hyphen = tail.startswith("-")
@@ -138,7 +138,7 @@ def _with_tail(value: Term, tail: str, money: Unit | None, *, glued: bool) -> Am
     return _of_things(value, tail, money, per)
 
 
-def _of_things(value: Term, tail: str, money: Unit | None, per: str) -> Amount | None:
+def _of_things(value: Term, tail: str, money: MeasureUnit | None, per: str) -> Amount | None:
     if money is not None:
         return None
     of = nouns.of_phrase(tail)
@@ -161,7 +161,7 @@ def _at_most_one(value: Term) -> bool:
     return known is not None and abs(known) <= 1
 
 
-def _in_money(value: Term, money: Unit | None, unit: Unit) -> Amount | None:
+def _in_money(value: Term, money: MeasureUnit | None, unit: MeasureUnit) -> Amount | None:
     """`$5 dollars` and `$5/hour`. A currency before and another unit behind contradict each other."""
     if money is None:
         return Amount(value, unit)
@@ -183,5 +183,5 @@ def _compound(text: str) -> Amount | None:
         if measures not in (None, unit.measures) or (size is not None and unit.factor >= size):
             return None
         total, size, measures, at = total + said.value * unit.factor, unit.factor, unit.measures, word.end()
-    one = measures and Unit(Fraction(1), measures)
+    one = measures and MeasureUnit(Fraction(1), measures)
     return Amount(number(total), one, compound=True) if one else None

@@ -7,21 +7,21 @@ from fractions import Fraction
 from typing import NamedTuple
 
 
-class Unit(NamedTuple):
+class MeasureUnit(NamedTuple):
     """A product of powers of base measures, times a factor: km/h is 1000/3600 of metre and second^-1."""
 
     factor: Fraction
     measures: tuple[tuple[str, int], ...]
 
-    def times(self, other: Unit, power: int = 1) -> Unit:
+    def times(self, other: MeasureUnit, power: int = 1) -> MeasureUnit:
         """The product with a power of another unit."""
         powers = dict(self.measures)
         for measure, exponent in other.measures:
             powers[measure] = powers.get(measure, 0) + exponent * power
-        return Unit(self.factor * other.factor**power, tuple(sorted((m, p) for m, p in powers.items() if p)))
+        return MeasureUnit(self.factor * other.factor**power, tuple(sorted((m, p) for m, p in powers.items() if p)))
 
 
-_ONE = Unit(Fraction(1), ())
+_ONE = MeasureUnit(Fraction(1), ())
 _TABLE = """
 length      1           m metre metres meter meters 米
 length      1000        km kilometre kilometres kilometer kilometers kms 千米 公里
@@ -128,7 +128,7 @@ _DERIVED = {
 """Measures that are products of others; their table factors are in the base units, litres apart."""
 
 
-def _unit_table() -> dict[str, Unit]:
+def _unit_table() -> dict[str, MeasureUnit]:
     found = {}
     for line in _TABLE.split("\n"):
         if not line:
@@ -136,7 +136,7 @@ def _unit_table() -> dict[str, Unit]:
         measure, factor, *forms = line.split()
         size = Fraction(factor) / (1000 if measure == "litre" else 1)
         for form in forms:
-            found[form] = Unit(size, _DERIVED.get(measure, ((measure, 1),)))
+            found[form] = MeasureUnit(size, _DERIVED.get(measure, ((measure, 1),)))
     return found
 
 
@@ -154,12 +154,12 @@ _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 _RAISED = {"squared": 2, "cubed": 3}
 
 
-def simple_unit(form: str) -> Unit | None:
+def simple_unit(form: str) -> MeasureUnit | None:
     """The unit that one word or symbol is."""
     return UNITS.get(form) or (UNITS.get(form.lower()) if len(form) > 1 else None)
 
 
-def read_unit(text: str) -> Unit | None:
+def read_unit(text: str) -> MeasureUnit | None:
     """The unit that a whole text is: products, quotients and powers of units of the table. Money per something is a
     rate, which `nouns.rate` reads.
 

@@ -11,10 +11,7 @@ import copy
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
+from typing import Any
 
 WINDOW, ORIGINAL, CONTEXT = 8, 24, 96
 """Limits of a twin in tokens, where the model's own are larger: of windows and chunks, of the length that a scaled

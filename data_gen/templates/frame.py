@@ -25,7 +25,7 @@ PADDING = "\t \t"
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """`Frame(before=(Run("<user>", template=True),), bare=..., after=..., strips=(False, False))`."""
+    """`Frame(before=(TextRun("<user>", template=True),), bare=..., after=..., strips=(False, False))`."""
 
     before: Runs
     """System text and worked examples, up to the question."""

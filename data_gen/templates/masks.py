@@ -11,15 +11,15 @@ OPEN, CLOSE = "\ufdd2", "\ufdd3"
 """Around the number of a masked text. These are no characters, and no text in use holds them."""
 
 
-class Run(NamedTuple):
-    """`Run("<|im_start|>user\\n", template=True)`."""
+class TextRun(NamedTuple):
+    """`TextRun("<|im_start|>user\\n", template=True)`."""
 
     text: str
     template: bool
     """The template wrote it. Else it is content, in which a control token is text."""
 
 
-class Runs(tuple[Run, ...]):
+class Runs(tuple[TextRun, ...]):
     """Runs of a text, in order."""
 
     __slots__ = ()
@@ -27,7 +27,7 @@ class Runs(tuple[Run, ...]):
     @classmethod
     def of_content(cls, text: str) -> Runs:
         """A text that no template wrote."""
-        return cls((Run(text, False),)) if text else cls()
+        return cls((TextRun(text, False),)) if text else cls()
 
     @property
     def text(self) -> str:
@@ -53,7 +53,7 @@ class Masks:
 
     def runs(self, text: str) -> Runs:
         """A rendered text with the control tokens of its contents back in it."""
-        return Runs(Run(part, template) for part, template in self._parts(text) if part)
+        return Runs(TextRun(part, template) for part, template in self._parts(text) if part)
 
     def _parts(self, text: str) -> Iterator[tuple[str, bool]]:
         parts: Sequence[str] = re.split(f"{OPEN}([0-9]+){CLOSE}", text)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 SOFTEN = "Put a stage `{uses: soften, data: ..., policy: TEACHER}` before this one and train on its rows."
 
 
-class Value(BaseModel):
+class JointValue(BaseModel):
     """A value head that is trained in the same pass: `value: {targets: "${stages.values}", head: {activation: tanh,
     scale: signed}}`, with `losses: [cross_entropy, {uses: mse, weight: 0.5}]` (0.5 is AlphaMath's beta)."""
 
@@ -74,7 +74,7 @@ class SFTConfig(Training):
     losses: list[AnyLoss] = [CrossEntropy()]
     """Terms of the objective, each a mean times its `weight`. With `value` the default is [cross_entropy, mse], and at
     least one must read its targets."""
-    value: Value | None = None
+    value: JointValue | None = None
     until: Until | None = None
     adapter: Literal["merge", "keep"] = "merge"
     packing: Annotated[Literal["none", "sequence", "tree"], Unkeyed()] = "sequence"

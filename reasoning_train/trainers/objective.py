@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from data_gen.checkpoints import unwrapped
 from data_gen.models.settle import settle
 from reasoning_train.packing import varlen
-from reasoning_train.packing.attention import masks
 from reasoning_train.packing.batch import Batch
 from reasoning_train.packing.plan import Packing
 from reasoning_train.packing.rows import Row
 from reasoning_train.packing.tree_attention import ForestAttention, forest_attention, row_attention
-from reasoning_train.trainers.logprobs import NOTHING, backbone, read_logits
+from reasoning_train.trainers.logprobs import NOTHING, read_logits
 from reasoning_train.trainers.losses.base import Loss, Needs
 from reasoning_train.trainers.outputs import Outputs
+from reasoning_train.trainers.packed_pass import packed_pass
 from reasoning_train.trainers.self_check import agrees, check_packing, forest_arrives
 
 if TYPE_CHECKING:
@@ -34,8 +34,9 @@ class Objective(nn.Module):
     same name is `entropy_2`.
 
     `head`: a ValueHead, for losses that read values. `bf16`: passes compute in bfloat16 whatever the type of the
-    weights; losses do not. `needs`: what callers other than losses read from `outputs`. `check`: whether to compare
-    packed rows with plain forward passes before the first one, on a small model of the same family and settings.
+    weights; losses do not. `needs`: what callers other than losses read from `outputs`. Before the first rows, packed
+    rows are compared with plain forward passes on a small model of the same family and settings; UserError if they
+    differ.
     """
 
     def __init__(
@@ -46,14 +47,13 @@ class Objective(nn.Module):
         *,
         bf16: bool = False,
         needs: Needs = NOTHING,
-        check: bool = True,
     ) -> None:
         super().__init__()
         settle(model)
         self.model, self.head, self.losses, self.bf16 = model, head, _named(losses), bf16
         self.needs = functools.reduce(operator.or_, (loss.needs for loss in losses), needs)
         self.forest: ForestAttention | None = None
-        self._check = check
+        self._unsure = True
 
     @property
     def config(self) -> Any:
@@ -84,14 +84,9 @@ class Objective(nn.Module):
         return torch.autocast(device, dtype=torch.bfloat16, enabled=self.bf16, cache_enabled=not cut)
 
     def _outputs(self, batch: Batch) -> Outputs:
-        body = backbone(self.model)
-        passed = body(
-            input_ids=batch["input_ids"],
-            position_ids=batch["position_ids"],
-            use_cache=False,
-            output_hidden_states=bool(self.needs.layers),
-            **self._attention(body, batch),
-        )
+        if "visible" in batch:
+            self._check_rows(batch["position_ids"])
+        passed = packed_pass(self.model, batch, self.forest, layers=bool(self.needs.layers))
         states = passed.last_hidden_state.flatten(0, 1)
         ids = {name: _asked(batch, name) for name in self.needs.ids}
         read = read_logits(self.model, states[batch["predict_at"]], batch["predict_label"], needs=self.needs, ids=ids)
@@ -104,19 +99,11 @@ class Objective(nn.Module):
             states={layer: passed.hidden_states[layer].flatten(0, 1) for layer in self.needs.layers},
         )
 
-    def _attention(self, body: Any, batch: Batch) -> dict[str, Any]:
-        if "visible" in batch:
-            self._check_rows(batch["position_ids"])
-            return {"attention_mask": masks(body, batch["visible"], batch["position_ids"])}
-        assert self.forest is not None
-        return self.forest.arguments(batch)
-
     def _check_rows(self, positions: Tensor) -> None:
         """UserError if the model would compute these rows, padded or under a mask, otherwise than plain ones."""
-        if not self._check:
-            return
-        self._check = not all(agrees(self.model, packing) for packing in ("none", "sequence"))
-        if self._check:
+        if self._unsure:
+            self._unsure = not all(agrees(self.model, packing) for packing in ("none", "sequence"))
+        if self._unsure:
             alone = (positions == torch.arange(positions.shape[1], device=positions.device)) | (positions == 0)
             check_packing(self.model, "none" if alone.all() else "sequence")
 

@@ -84,17 +84,18 @@ def _packed(model: Any, *, way: Way) -> float:
     from reasoning_train.packing.batch import collate
     from reasoning_train.packing.rows import Row, Trace
     from reasoning_train.packing.tree_attention import forest_attention
-    from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
-    from reasoning_train.trainers.objective import Objective
+    from reasoning_train.trainers.logprobs import read_logits
+    from reasoning_train.trainers.packed_pass import packed_pass
 
     plain = [plain_logprobs(model, ids) for ids in probes(model)]
     rows = [Row((Trace(ids, (0.0, *[1.0] * (len(ids) - 1))),)) for ids in probes(model)]
-    objective = Objective(model, [CrossEntropy()], check=False).eval()
-    objective.forest = forest_attention(model, "gather") if way == "forest" else None
+    forest = forest_attention(model, "gather") if way == "forest" else None
     packs = [[row] for row in rows] if way == "none" else [rows]
-    batch = collate(packs, 0, share=way in ("tree", "forest"), attention=objective.forest)
+    batch = collate(packs, 0, share=way in ("tree", "forest"), attention=forest)
     with torch.inference_mode():
-        return largest([objective.outputs(batch).logprobs - torch.cat(plain)])
+        states = packed_pass(model, batch, forest).last_hidden_state.flatten(0, 1)
+        found = read_logits(model, states[batch["predict_at"]], batch["predict_label"])["chosen"]
+        return largest([found[batch["token"]] - torch.cat(plain)])
 
 
 def _left(model: Any) -> float:

@@ -14,7 +14,7 @@ from reasoning_train.packing import varlen
 from reasoning_train.packing.batch import collate
 from reasoning_train.packing.plan import Packing
 from reasoning_train.packing.rows import Row, Trace
-from reasoning_train.process.memory.passes import AUTOCAST_BYTES, BYTES, Shape, activation_bytes
+from reasoning_train.process.memory.passes import AUTOCAST_BYTES, BYTES, DecoderShape, activation_bytes
 from reasoning_train.trainers.config import Training
 from reasoning_train.trainers.fit import TrainingSource, fit
 from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
@@ -111,7 +111,9 @@ def test_memory_is_what_was_foreseen(bf16: bool, recomputed: bool, packing: Pack
         objective(batch)["lm"].backward()
         taken = torch.cuda.max_memory_allocated() - before
     size, copies = (AUTOCAST_BYTES, 2 * model.num_parameters()) if bf16 else (BYTES, 0)
-    foreseen = copies + activation_bytes(Shape.of(model.config), tokens, logits=512, recomputed=recomputed, size=size)
+    foreseen = copies + activation_bytes(
+        DecoderShape.of(model.config), tokens, logits=512, recomputed=recomputed, size=size
+    )
     print(
         f"{packing}, bf16={bf16}, recomputed={recomputed}: taken {taken / 2**30:.3f} GiB, foreseen "
         f"{foreseen / 2**30:.3f} GiB"

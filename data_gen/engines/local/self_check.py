@@ -10,6 +10,7 @@ import torch
 
 from data_gen.checkpoints import unwrapped
 from data_gen.engines.base import Request, Sample, Sampling
+from data_gen.engines.local.unchecked import UncheckedEngine
 from data_gen.errors import UserError
 from data_gen.models.agreement import kept_verdict, largest, plain_logprobs, probes
 from data_gen.models.windows import odd_layers
@@ -51,9 +52,7 @@ def _difference(model: Any) -> float:
 
 
 async def _compared(model: Any) -> float:
-    from data_gen.engines.local.engine import TransformersEngine
-
-    engine, rows = TransformersEngine(model, None, end_ids=[], slots=8, check=False), probes(model)
+    engine, rows = UncheckedEngine(model, None, end_ids=[], slots=8), probes(model)
     prompts = [row[: min(n, len(row) // 2)] for row, n in zip(rows, PROMPTS, strict=True)]
     sampled = await _sample(engine, prompts)
     longer = [(*p, *s.token_ids[:FED], row[-1]) for p, s, row in zip(prompts, sampled, rows, strict=True)]

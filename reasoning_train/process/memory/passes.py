@@ -15,9 +15,9 @@ LOGITS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """Dimensions of a decoder that determine a pass's memory: `Shape(hidden=576, attention=576, inner=1536, layers=30,
-    words=49152)`."""
+class DecoderShape:
+    """Dimensions of a decoder that determine a pass's memory: `DecoderShape(hidden=576, attention=576, inner=1536,
+    layers=30, words=49152)`."""
 
     hidden: int
     attention: int
@@ -28,7 +28,7 @@ class Shape:
     words: int
 
     @classmethod
-    def of(cls, config: Any) -> Shape:
+    def of(cls, config: Any) -> DecoderShape:
         """The shape in a transformers config. Defaults: heads together as wide as the hidden size, an MLP four times as
         wide."""
         config = config.get_text_config()
@@ -39,7 +39,13 @@ class Shape:
 
 
 def activation_bytes(
-    shape: Shape, tokens: int, *, logits: int, copies: int = LOGITS, recomputed: bool = False, size: float = BYTES
+    shape: DecoderShape,
+    tokens: int,
+    *,
+    logits: int,
+    copies: int = LOGITS,
+    recomputed: bool = False,
+    size: float = BYTES,
 ) -> int:
     """Bytes that a pass over `tokens` keeps for its backward pass. `logits`: positions whose logits are held at once,
     in `copies` tensors. `size`: bytes of an activation value.

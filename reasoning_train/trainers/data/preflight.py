@@ -14,7 +14,14 @@ from data_gen.records.scales import Scale
 from reasoning_train.api.stage import gate
 from reasoning_train.process.memory import GIB
 from reasoning_train.process.memory.device import available_bytes, device_bytes
-from reasoning_train.process.memory.passes import AUTOCAST_BYTES, BYTES, LOGITS, Shape, activation_bytes, cast_bytes
+from reasoning_train.process.memory.passes import (
+    AUTOCAST_BYTES,
+    BYTES,
+    LOGITS,
+    DecoderShape,
+    activation_bytes,
+    cast_bytes,
+)
 from reasoning_train.process.memory.weights import WeightBytes
 from reasoning_train.process.ranks import rank, world_size
 from reasoning_train.trainers.data.encoded import LOST, Encoded
@@ -109,7 +116,7 @@ def check_memory(
     trained, zero = sum(p.numel() for p in model.parameters() if p.requires_grad), zero_stage(ctx.deepspeed)
     state = trained * added.each(zero, world_size())
     size = AUTOCAST_BYTES if bf16 else BYTES
-    shape = Shape.of(model.config)
+    shape = DecoderShape.of(model.config)
     kept = activation_bytes(shape, tokens, logits=logits, copies=copies, recomputed=recomputed, size=size)
     if bf16 and not native and not (zero == 3 and recomputed):
         kept += cast_bytes(model)

@@ -15,7 +15,7 @@ from reasoning_train.packing.batch import collate
 from reasoning_train.packing.plan import Packing
 from reasoning_train.packing.rows import Row, Trace
 from reasoning_train.process.memory import GIB, device, passes
-from reasoning_train.process.memory.passes import Shape, activation_bytes
+from reasoning_train.process.memory.passes import DecoderShape, activation_bytes
 from reasoning_train.process.memory.weights import WeightBytes
 from reasoning_train.trainers.config import Training
 from reasoning_train.trainers.data import preflight
@@ -25,7 +25,7 @@ from reasoning_train.trainers.objective import Objective
 from reasoning_train.trainers.setup import prepare
 from tests.reasoning_train.trainers.here import Here
 
-SHAPE = Shape(hidden=8, attention=16, inner=20, layers=3, words=100)
+SHAPE = DecoderShape(hidden=8, attention=16, inner=20, layers=3, words=100)
 
 
 def test_by_hand() -> None:
@@ -47,7 +47,7 @@ def test_the_shape_of_a_config() -> None:
         num_key_value_heads=2,
         head_dim=4,
     )
-    assert Shape.of(made) == SHAPE
+    assert DecoderShape.of(made) == SHAPE
 
 
 def kept(objective: Objective, batch: dict[str, torch.Tensor]) -> int:
@@ -87,8 +87,10 @@ def test_against_what_is_kept(family: Any, packing: Packing, recomputed: bool, o
     rows = [Row((Trace(tuple(i % 50 for i in range(n, n + 128)), (0.0,) + (1.0,) * 127),)) for n in range(8)]
     with objective.packed(packing) as attention:
         found = kept(objective, collate([[row] for row in rows], 0, share=packing == "tree", attention=attention))
-    shape = Shape.of(made)
-    layer = activation_bytes(shape, 8 * 128, logits=0) - activation_bytes(Shape(64, 64, 160, 3, 50), 8 * 128, logits=0)
+    shape = DecoderShape.of(made)
+    layer = activation_bytes(shape, 8 * 128, logits=0) - activation_bytes(
+        DecoderShape(64, 64, 160, 3, 50), 8 * 128, logits=0
+    )
     expected = activation_bytes(shape, 8 * 128, logits=0, recomputed=recomputed) - (layer if recomputed else 0)
     assert found == pytest.approx(expected, rel=0.05)
 
@@ -97,7 +99,7 @@ def test_the_gate_counts_both_and_what_processes_share(tmp_path: Path, monkeypat
     model = AutoModelForCausalLM.from_config(
         LlamaConfig(vocab_size=100, hidden_size=8, num_hidden_layers=1, num_attention_heads=2)
     )
-    n, kept = sum(p.numel() for p in model.parameters()), activation_bytes(Shape.of(model.config), 64, logits=32)
+    n, kept = sum(p.numel() for p in model.parameters()), activation_bytes(DecoderShape.of(model.config), 64, logits=32)
     monkeypatch.setattr(preflight, "device_bytes", lambda: 10**6)
     plain = WeightBytes(optimizer=8, gradient=4, weight=0)
 
@@ -129,7 +131,9 @@ def test_the_gate_counts_both_and_what_processes_share(tmp_path: Path, monkeypat
         check(0, reserved_share=0.25)
     linear = sum(m.weight.numel() for m in model.modules() if isinstance(m, torch.nn.Linear))
     needs(
-        12 * n + 2 * linear + activation_bytes(Shape.of(model.config), 64, logits=32, size=passes.AUTOCAST_BYTES),
+        12 * n
+        + 2 * linear
+        + activation_bytes(DecoderShape.of(model.config), 64, logits=32, size=passes.AUTOCAST_BYTES),
         bf16=True,
     )
     monkeypatch.setattr(preflight, "world_size", lambda: 2)
