@@ -22,7 +22,7 @@ WIDTH_BLOCK = 32
 """Each row is padded to a multiple of this, by its own length alone, so the other rows of the batch do not matter."""
 ROW_BLOCK = 8
 """The number of rows of a forward is padded to a multiple of this if results must be bitwise the same in any batch (see
-engines/local/engine.py)."""
+engines/local/unchecked.py)."""
 HEAD_BLOCK = 64
 """The head always reads exactly this many positions at once, so that its matrix products have one shape."""
 TOKENS = 1 << 14
