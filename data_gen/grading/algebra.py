@@ -18,6 +18,8 @@ from data_gen.grading.terms import Term, exact, negative
 
 _DIGITS = 60
 _ROUNDING = mpf(10) ** (3 - _DIGITS)
+_LEAST_KNOWN = mpf(10) ** -20
+"""Largest bound on the error of a value, as a share of it or of 1. Beyond it, as at the pole of tan, there is none."""
 _LARGEST_LOG = 10**5
 """Largest natural logarithm of a value. Larger ones have no verdict."""
 _DECIMAL_DIGITS = mpf(10) ** -6
@@ -155,7 +157,7 @@ def _evaluate(term: Term, given: dict[str, Any]) -> Value:
 
 
 def _rounded(at: Any, error: Any = 0) -> Value:
-    if not mp.isfinite(at):
+    if not mp.isfinite(at) or error > _LEAST_KNOWN * max(1, abs(at)):
         raise NoValue
     return Value(at, error + abs(at) * _ROUNDING)
 

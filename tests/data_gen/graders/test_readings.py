@@ -228,3 +228,25 @@ def test_words_as_gold_are_compared_as_text() -> None:
         assert right(gold, gold) and verdict(gold, "20") is Verdict.WRONG
     for gold in ("\\frac{1}{", "???", "9^{9^{9^{9}}}"):
         assert verdict(gold, gold) is Verdict.UNVERIFIABLE
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "tan(pi/2)",
+        "\\tan 90^\\circ",
+        "\\sec(\\pi/2)",
+        "csc(pi)",
+        "\\cot 0",
+        "18 + 0\\tan(\\pi/2)",
+        "10^{50}\\sin(\\pi)",
+    ],
+)
+@pytest.mark.parametrize("gold", ["0", "18", "0.5", "\\sqrt{2}", "x"])
+def test_a_function_has_no_value_at_its_pole(gold: str, form: str) -> None:
+    assert verdict(gold, form) is Verdict.WRONG and verdict(form, gold) is Verdict.UNVERIFIABLE
+
+
+@pytest.mark.parametrize("form", ["2x", "7", "x + 10^{-9}", "-x"])
+def test_terms_that_cancel_hide_no_difference(form: str) -> None:
+    assert both("x", "x^{60} - x^{60} + x") and not right("x", f"x^{{60}} - x^{{60}} + {form}")
