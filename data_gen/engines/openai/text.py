@@ -42,7 +42,7 @@ class TextBridge:
         keeps_stop: bool,
     ) -> None:
         self._tokenizer, self._end_id, self._keeps_stop = tokenizer, end_id, keeps_stop
-        self._end_ids, self._think = {end_id, *end_ids}, think
+        self._end_ids, self._think = frozenset(end_ids), think
 
     def spell(self, ids: Sequence[int]) -> Spelling:
         """The text of a prefix. A token that the tokenizer adds in front (bos) is left out, since the server will add
@@ -85,7 +85,9 @@ class TextBridge:
         found = [value for value in choice.logprobs if value is not None]
         logprobs = tuple(found) if len(found) == len(ids) else ()
         thought = len(apart) if choice.ids is None else 0
-        return Sample(token_ids=ids, logprobs=logprobs, finish=finish, thought=thought).until(self._end_ids)
+        # Ids of a server are what the model drew: what ends nothing for the policy is no end. Text ends with `end_id`.
+        ends = self._end_ids if choice.ids is not None else self._end_ids | {self._end_id}
+        return Sample(token_ids=ids, logprobs=logprobs, finish=finish, thought=thought).until(ends)
 
     def _marked(self, choice: ServerChoice) -> str:
         """Reasoning in the Format's marks, so that it is read like any thoughts; empty if there is none, or no mark."""
