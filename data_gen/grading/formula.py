@@ -321,12 +321,14 @@ class Formulas(ABC):
         return self._argument()
 
     def _function_argument(self) -> Term:
-        """A bracket, or the product that goes on to the next sign or function."""
+        """A bracket, or the product up to the next sign or function. Unreadable if a bracket follows a number."""
         if self.next.text in ("(", "[", "{", "|"):
             return self.primary()
         factors = [self.power()]
         while self._factor_follows() and not self._function_follows():
             factors.append(self.power())
+        if factors[-1].op == "num" and self.next.text == "(":
+            raise Unreadable  # sin 2(x + 1): of 2, or of all
         return factors[0] if len(factors) == 1 else Term("mul", tuple(factors))
 
     def _function_follows(self) -> bool:

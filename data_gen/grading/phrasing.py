@@ -17,6 +17,7 @@ LONGEST = 2000
 _TYPOGRAPHY = str.maketrans({"‘": "'", "’": "'", "ʼ": "'", "“": '"', "”": '"', "–": "-", "—": "-", "−": "-"})
 _BOXES = re.compile(r"\\(?:boxed|fbox|mbox|text\w*|math(?:rm|bf|it|sf))\s*\{([^{}]*)\}")
 _MARKUP = re.compile(r"\*\*+|(?<!\S)\*(?=\w)|(?<=\w)\*(?=\W|$)(?!\s*\w)|(?<!\w)_+(?=\w)|(?<=\w)_+(?!\w)|[`\"$]|^#+\s")
+_SINGLE_QUOTES = re.compile(r"(?<![\w'])'(\w[^'\n]*)'(?![\w'])")
 _SPACE = re.compile(r"\s+")
 _AROUND = re.compile(r"^[\s,;:]+|(?:[\s.,;:]|(?<=[^\W\d])!)+$")
 """What surrounds an option's text without belonging to it. Brackets, signs, points in front and `5!` do belong."""
@@ -75,7 +76,8 @@ def flat(text: str) -> str:
     if len(text) > LONGEST:
         return ""
     text = unicodedata.normalize("NFKC", _BOXES.sub(r"\1", plain(text))).translate(_TYPOGRAPHY)
-    return _SPACE.sub(lambda run: "\n" if "\n" in run[0] else " ", _MARKUP.sub("", text)).strip()
+    text = _SINGLE_QUOTES.sub(r"\1", _MARKUP.sub("", text))
+    return _SPACE.sub(lambda run: "\n" if "\n" in run[0] else " ", text).strip()
 
 
 def folded(text: str) -> str:

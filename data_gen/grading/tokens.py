@@ -19,6 +19,8 @@ _TOKEN = re.compile(
     rf"(?P<space>\s+)|(?P<repeating>{_REPEATING})|(?P<grouped>{_GROUPED})|(?P<number>{_SCIENTIFIC}|{_DIGITS})"
     r"|(?P<command>\\(?:[A-Za-z]+|[{}|\\]))|(?P<word>[A-Za-z]+)|(?P<sign>\*\*|<=|>=|!=|[-+*/^_(){}\[\]|<>=,;:!'&%])"
 )
+_LOG_BASE = re.compile(r"((?<![A-Za-z])log)(\d+)\(")
+"""A logarithm as programs write it: log10(100)."""
 _SAME = {
     "\\cdot": "*",
     "\\times": "*",
@@ -76,6 +78,7 @@ def tokens(text: str) -> list[Token]:
     """
     if len(text) > LONGEST:
         raise Unreadable
+    text = _LOG_BASE.sub(r"\1_{\2}(", text)
     found: list[Token] = []
     at = depth = 0
     while at < len(text):
