@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -43,7 +45,21 @@ def check_family(config: Any) -> list[str]:
 
 def _saved(model: Any) -> float:
     """The largest difference that saving and loading makes."""
-    with tempfile.TemporaryDirectory() as folder:
+    with _no_progress(), tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder, safe_serialization=True)
         again = type(model).from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
     return largest([plain_logprobs(model, ids) - plain_logprobs(again, ids) for ids in probes(model)])
+
+
+@contextmanager
+def _no_progress() -> Iterator[None]:
+    """No progress bars of transformers: a log that tells of shards being written would tell of a twin's."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

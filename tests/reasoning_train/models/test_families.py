@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.utils.logging import is_progress_bar_enabled
 
 from data_gen.engines.local.self_check import engine_problem
 from data_gen.errors import UserError
@@ -78,3 +79,12 @@ def test_the_stage_model_has_nothing_to_say_of_most(name: str) -> None:
 def test_the_stage_model_refuses_by_name_and_says_what_can(name: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
         check_family(CONFIG_MAPPING[name]())
+
+
+def test_trying_a_family_shows_no_progress(capfd: pytest.CaptureFixture[str]) -> None:
+    tried_by_no_other_test = CONFIG_MAPPING["llama"](
+        vocab_size=61, hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2
+    )
+    assert check_family(tried_by_no_other_test) == []
+    assert capfd.readouterr().err == ""
+    assert is_progress_bar_enabled()
