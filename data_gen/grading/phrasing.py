@@ -32,6 +32,10 @@ _VOCABULARY = (
 _HEAD = frozenset(_VOCABULARY.split())
 """Words that may stand in front of a pick."""
 _WORD = re.compile(r"[A-Za-z]+(?:'[a-z]+)?")
+_ASKS = re.compile(
+    r"(?:is|are|was|would|should|must|will)\s+(?:it|this|that|these|the\s+(?:\w+\s+)?answer)\b(?!\s*[:=])", re.I
+)
+"""A question, with or without its mark: `Is it B`, `is the right answer B`."""
 _BETWEEN = re.compile(r"(?:[\s:;,!]|\.(?!\d)|[-=](?=\s))*")
 _GOOD = (
     r"(?:correct|right|best|true|answers?|ones?|options?|choices?|solutions?|response|selection|pick|letter|conclusion)"
@@ -93,12 +97,14 @@ def bare(flat_text: str) -> str:
 
 
 def openings(text: str, more: frozenset[str] = frozenset()) -> Iterator[int]:
-    """Places where a pick may begin: after any number of words that may stand in front of it. `more`: further such
-    words."""
+    """Places where a pick may begin: after any number of words that may stand in front of it, unless they ask. `more`:
+    further such words."""
     at = 0
     while True:
         at = _end(_BETWEEN, text, at)
         yield at
+        if _ASKS.match(text, at):
+            return
         word = _WORD.match(text, at)
         if word is None or (word[0].lower() not in _HEAD and word[0].lower() not in more):
             return
