@@ -30,7 +30,7 @@ from reasoning_train.store.rows import write_rows
 from reasoning_train.store.units import NUMBER_COLUMN, Unit, read_units
 
 
-class RowSource(BaseModel):
+class RowsWithShare(BaseModel):
     """Rows, and how many of them: `{rows: "${stages.kept}", share: 3, limit: 10000}`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,7 +46,7 @@ class RowSource(BaseModel):
 class ConcatConfig(StageConfig):
     """Which sources are merged, in order."""
 
-    sources: list[RowsRef | RowSource] = Field(min_length=1)
+    sources: list[RowsRef | RowsWithShare] = Field(min_length=1)
     """All of the same kind, from tasks with the same Format."""
     min_rows: Annotated[int, Gate()] = Field(1, ge=1)
     """Minimum number of problems, solutions, trees, pairs or paths."""
@@ -64,9 +64,9 @@ class ConcatConfig(StageConfig):
         return self
 
     @property
-    def parts(self) -> list[RowSource]:
-        """The sources, with bare references as `RowSource`."""
-        return [RowSource(rows=one) if isinstance(one, Ref) else one for one in self.sources]
+    def parts(self) -> list[RowsWithShare]:
+        """The sources, with bare references as `RowsWithShare`."""
+        return [RowsWithShare(rows=one) if isinstance(one, Ref) else one for one in self.sources]
 
     @property
     def draws(self) -> bool:
