@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
 from data_gen.engines.openai.http_answers import Malformed
@@ -63,13 +64,16 @@ def _choice(choice: Any) -> ServerChoice:
         raise Malformed(f"finish_reason {finish!r}")
     thought = _thought(choice)
     names = [name for name in ("stop_reason", "matched_stop") if name in choice]
+    ended_by = choice[names[0]] if names else None
+    if not isinstance(ended_by, (str, int, NoneType)):
+        raise Malformed(f"{names[0]} is a {type(ended_by).__name__}")
     return ServerChoice(
         text=_text(choice, cut_in_thought=bool(thought) and finish == "length"),
         thought=thought,
         finish=finish,
         ids=_ids(choice.get("token_ids")),
         logprobs=_logprobs(choice.get("logprobs")),
-        ended_by=choice[names[0]] if names else None,
+        ended_by=ended_by,
         tells_end=bool(names),
     )
 
@@ -103,8 +107,8 @@ def _thought(choice: Mapping[str, Any]) -> str:
 def _ids(found: Any) -> tuple[int, ...] | None:
     if found is None:
         return None
-    if not isinstance(found, list) or any(_whole(token) is None for token in found):
-        raise Malformed("token_ids is not a list of numbers")
+    if not isinstance(found, list) or any(_whole(token, below=2**31) is None for token in found):
+        raise Malformed("token_ids is not a list of numbers from 0 to 2^31")
     return tuple(found)
 
 
@@ -119,7 +123,13 @@ def _logprobs(found: Any) -> tuple[float | None, ...]:
         if isinstance(entries, list)
         else []
     )
-    return tuple(float(value) if isinstance(value, (int, float)) else None for value in values)
+    return tuple(_finite(value) if isinstance(value, (int, float)) else None for value in values)
+
+
+def _finite(value: float) -> float:
+    if not -1e9 < value < 1e9:
+        raise Malformed("a log-probability is not a finite number")
+    return float(value)
 
 
 def _index(choice: Any, place: int) -> int:
@@ -127,5 +137,6 @@ def _index(choice: Any, place: int) -> int:
     return place if index is None else index
 
 
-def _whole(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def _whole(value: Any, below: int = 2**53) -> int | None:
+    """A whole number from 0, None for anything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < below else None

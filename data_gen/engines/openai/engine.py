@@ -14,6 +14,7 @@ from typing import Any
 
 from data_gen.engines.base import Request, Sample, Usage
 from data_gen.engines.openai.choices import ServerChoice, Spent, read_choices, read_usage
+from data_gen.engines.openai.http_answers import Malformed
 from data_gen.engines.openai.http_transport import Transport
 from data_gen.engines.openai.kinds import ServerTraits
 from data_gen.engines.openai.scoring import read_scores, scoring_body
@@ -143,24 +144,43 @@ class OpenAIEngine:
         samples: list[Sample] = []
         while len(samples) < len(seeds):
             rest = seeds[len(samples) :]
-            choices, spent = await self._complete(body, rest)
-            drawn = [self._text.sample(choice, request.sampling) for choice in choices]
+            drawn, spent = await self._complete(request, body, rest)
             self._charge(spent, len(request.prefix), sum(len(sample.token_ids) for sample in drawn))
             samples += drawn[: len(rest)]
         return samples
 
-    async def _complete(self, body: dict[str, Any], seeds: Sequence[int]) -> tuple[list[ServerChoice], Spent]:
+    async def _complete(
+        self, request: Request, body: dict[str, Any], seeds: Sequence[int]
+    ) -> tuple[list[Sample], Spent]:
         dialogue = self._dialogue
         more: dict[str, Any] = {"model": dialogue.model} | ({"n": len(seeds)} if len(seeds) > 1 else {})
         if dialogue.seeds:
             more["seed"] = seeds[0] >> 33  # 31 bits: every server accepts these
         path = "/chat/completions" if dialogue.chat else "/completions"
         found = await self.transport.request(
-            "POST", path, {**body, **more}, lambda answer: (read_choices(answer), read_usage(answer))
+            "POST",
+            path,
+            {**body, **more},
+            lambda answer: (
+                [self._sample(choice, request, body[dialogue.limit_field]) for choice in read_choices(answer)],
+                read_usage(answer),
+            ),
         )
         if dialogue.kind.seeded == "alone" and self.transport.abandoned:
             self.seeded = False
         return found
+
+    def _sample(self, choice: ServerChoice, request: Request, limit: int) -> Sample:
+        """A continuation. Malformed if it is longer than asked for: by its ids, or by far as text, since the server's
+        tokenizer may be another one."""
+        if choice.ids is not None and len(choice.ids) > limit:
+            raise Malformed(f"{len(choice.ids)} tokens where {limit} were asked for")
+        if (length := len(choice.text) + len(choice.thought)) > 100 * limit + 10_000:
+            raise Malformed(f"a text of {length} characters where {limit} tokens were asked for")
+        sample = self._text.sample(choice, request.sampling)
+        if choice.ids is None and len(sample.token_ids) > 4 * limit + 64:
+            raise Malformed(f"a text of {len(sample.token_ids)} tokens where {limit} were asked for")
+        return sample
 
     async def _score(self, prefix: Sequence[int], continuation: Sequence[int]) -> list[float]:
         ids, way = [*prefix, *continuation], self._dialogue.kind.score

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from data_gen.engines.openai.api_key import ApiKey
-from data_gen.engines.openai.http_answers import Failed, read_answer
+from data_gen.engines.openai.http_answers import Failed, read_answer, read_whole, shown
 from data_gen.errors import UserError
 
 T = TypeVar("T")
@@ -89,7 +89,7 @@ class Transport:
                 await self._ready()
                 url = self.url
                 try:
-                    response = await self._within_time(client.request(method, url + path, json=body))
+                    response = await self._within_time(_fetched(client, method, url + path, body))
                     return read_answer(response, read, self._key)
                 except Failed as failure:
                     if await self._died(url, failure):
@@ -116,7 +116,7 @@ class Transport:
         except TimeoutError:
             what = f"no answer within {self._timeout:g} s"
         except httpx2.RequestError as error:
-            what = self._key.clean(f"{type(error).__name__}: {error}".rstrip(": ."))
+            what = shown(f"{type(error).__name__}: {error}".rstrip(": ."), self._key)
         self.abandoned += 1
         raise Failed(what, cut=True)
 
@@ -182,3 +182,9 @@ class Transport:
             "see to the server (or lower engine.concurrency, raise engine.timeout or engine.attempts) and run the same "
             f"command to go on.{lines}"
         )
+
+
+async def _fetched(client: httpx2.AsyncClient, method: str, url: str, body: Any) -> httpx2.Response:
+    """One answer, read as far as it may go."""
+    async with client.stream(method, url, json=body) as response:
+        return await read_whole(response)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -32,7 +33,9 @@ def read_scores(way: Way, answer: Any, ids: Sequence[int], begin: int) -> list[f
                 [entries[i][str(ids[i])]["logprob"] for i in range(begin, len(ids))] if len(entries) == len(ids) else []
             )
         scores = [float(value) for value in found]
-    except (KeyError, IndexError, TypeError):
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError):
+        scores = []
+    if any(math.isnan(score) for score in scores):
         scores = []
     if len(scores) != len(ids) - begin:
         keys = sorted(answer) if isinstance(answer, Mapping) else type(answer).__name__
