@@ -15,9 +15,6 @@ PACKAGES = ("data_gen", "reasoning_train", "launch")
 """From the bottom up: each may import those before it."""
 HEAVY = {"torch", "transformers", "trl", "peft", "deepspeed", "datasets", "accelerate", "vllm", "sympy", "pyarrow"}
 APART = {
-    # A self-check builds a small one of what it checks, so it imports that when it is called.
-    "data_gen.engines.local.self_check",
-    "reasoning_train.trainers.self_check",
     # Parts of what format.py binds to a tokenizer. They name its Format, for types alone.
     "data_gen.prompts",
     "data_gen.templates.frame",
@@ -168,3 +165,12 @@ def test_nothing_heavy_is_imported_with(room: str) -> None:
             assert not (found := HEAVY & set(map(package_of, names))), f"{module} imports {found} by {one}"
             parents = {name.rpartition(".")[0] for name in names}
             waiting += (names | parents) & sources().keys()
+
+
+def test_every_class_has_a_name_of_its_own() -> None:
+    places: dict[str, list[str]] = {}
+    for module, path in sources().items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(module)
+    assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}
