@@ -37,7 +37,7 @@ def test_a_script_speaks_where_no_worker_did(tmp_path: Path) -> None:
 def test_half_a_line_is_no_line(tmp_path: Path) -> None:
     """A job may be killed while it writes."""
     record = tmp_path / "sample.shard.3"
-    lines = ['{"state": "started", "restarts": 0}', '{"state": "started", "restarts": 1}', '{"state": "sta']
+    lines = [json.dumps({"state": "started", "restarts": n, "code": 0}) for n in (0, 1)] + ['{"state": "sta']
     Path(f"{record}.jsonl").write_text("\n".join(lines), encoding="utf-8")
     assert [line["restarts"] for line in read_records(record)] == [0, 1]
     assert requeues(iter([record, tmp_path / "absent"])) == 1

@@ -259,13 +259,13 @@ def test_a_tree_without_a_right_answer_stops_at_the_gate(kitchen: Bench) -> None
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"search": {"uses": "mcts"}, "gold": True}, "scorer: search 'mcts' needs one"),
+        ({"search": {"uses": "mcts"}, "gold": True}, "scorer: search 'mcts' needs a scorer"),
         ({"search": {"uses": "mcts"}, "scorer": CONSTANT}, "gold: 'mcts' needs outcomes"),
         (
             {"search": {"uses": "mcts", "probe": 4, "outcome_weight": 0}, "scorer": CONSTANT},
             "gold: 'mcts' needs outcomes",
         ),
-        ({"search": {"uses": "uct", "outcomes": False}}, "scorer: search 'uct' needs one"),
+        ({"search": {"uses": "uct", "outcomes": False}}, "scorer: search 'uct' needs a scorer"),
         ({"search": {"uses": "omega"}}, "gold: 'omega' needs outcomes"),
     ],
 )

@@ -3,7 +3,6 @@ on it, the terminal, READMEs and the report page."""
 
 from __future__ import annotations
 
-import contextlib
 import io
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from reasoning_train.api.refs import Ref
 from reasoning_train.evaluation.report.gather import artifact_views
 from reasoning_train.evaluation.report.markdown import markdown_table
 from reasoning_train.evaluation.report.page import artifact_page, write_page
+from reasoning_train.process.streams import Output
 from reasoning_train.store.store import Artifact
 from tests.reasoning_train.bench import CHAIN, Bench, problem
 from tests.reasoning_train.evaluation.rows import rows
@@ -84,8 +84,7 @@ def test_notes_reach_everything_that_shows_the_table(bench: Bench, tmp_path: Pat
     assert f"- {leak}\n- {overlapping}\n" in (artifact.path / "README.md").read_text(encoding="utf-8")
     assert f"\nNote: {leak}.\n\nNote: {overlapping}.\n" in markdown_table(artifact.manifest["metrics"]["table"])
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        _print_tables(bench.plan, bench.store)
+    _print_tables(bench.plan, bench.store, Output(printed))
     assert printed.getvalue().endswith(f"{leak}\n{overlapping}\n")
     page = tmp_path / "page.html"
     write_page(artifact_page({"eval": artifact}, "t", ""), page)

@@ -27,6 +27,7 @@ from reasoning_train.trainers.losses.simpo import SimPO
 from reasoning_train.trainers.losses.sparse_kl import SparseKL
 from reasoning_train.trainers.objective import Objective
 from reasoning_train.trainers.outputs import Outputs
+from tests.data_gen.engines.tiny import model
 
 
 def side(*ids: int) -> Trace:
@@ -200,7 +201,7 @@ def test_needs_of_several_losses_are_joined() -> None:
 
 def test_losses_of_one_name_are_told_apart() -> None:
     """As two preferences with other strengths are."""
-    module = Objective(torch.nn.Linear(1, 1), [CrossEntropy(), DPO(), DPO(beta=0.5)])
+    module = Objective(model(), [CrossEntropy(), DPO(), DPO(beta=0.5)])
     assert [*module.normalizers([pair(weight=2.0)])] == [
         "cross_entropy",
         "dpo",
