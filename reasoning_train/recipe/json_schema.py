@@ -36,11 +36,9 @@ def recipe_json_schema() -> dict[str, Any]:
     stages = {name: STAGES.get(name).config for name in STAGES.names()}
     tasks = {name: TASKS.get(name) for name in TASKS.names()}
     defs, name_of = _definitions([*stages.values(), *tasks.values(), Recipe])
-    common = defs["Stage"]["properties"]
+    common = _without(defs["Stage"], ["uses"])["properties"]
     for name, config in stages.items():
-        defs[f"stage:{name}"] = _used(
-            name, defs[name_of[config]], {key: common[key] for key in ("seed", "resources", "grid")}
-        )
+        defs[f"stage:{name}"] = _used(name, defs[name_of[config]], common)
     for name, task in tasks.items():
         defs[f"task:{name}"] = _used(name, defs[name_of[task]], {})
     defs["Stage"] = _or_like(_by_uses("stage", stages))

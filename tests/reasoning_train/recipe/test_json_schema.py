@@ -11,6 +11,7 @@ import pytest
 
 from reasoning_train.recipe.json_schema import FILE, field_docs
 from reasoning_train.recipe.load import recipe_json_schema
+from reasoning_train.recipe.schema import Stage
 from reasoning_train.recipe.yaml_core import parse_value
 from tests.reasoning_train.recipe.kitchen import RECIPE, TrainConfig
 from tests.reasoning_train.recipe.test_grids import GRID, GROUP
@@ -63,6 +64,12 @@ def test_good_recipes_pass(schema: dict[str, Any], recipe: str) -> None:
 def test_bad_recipes_fail(schema: dict[str, Any], good: str, bad: str, message: str) -> None:
     assert good in RECIPE
     assert any(error.startswith(message) for error in errors(schema, RECIPE.replace(good, bad, 1)))
+
+
+def test_every_stage_has_the_fields_that_all_stages_share(schema: dict[str, Any]) -> None:
+    stages = [definition for name, definition in schema["$defs"].items() if name.startswith("stage:")]
+    assert stages and all(definition["properties"].keys() >= Stage.model_fields.keys() for definition in stages)
+    assert errors(schema, RECIPE.replace("k_sample,", "k_sample, allow_test: an upper bound,")) == []
 
 
 def test_values_may_be_references(schema: dict[str, Any]) -> None:
