@@ -88,7 +88,7 @@ class Usage:
 
 
 class Engine(Protocol):
-    """A backend. Implementations: transformers_engine.py, vllm_engine.py, openai_engine.py, scripted.py."""
+    """A backend. Implementations: local/engine.py, vllm/engine.py, openai/engine.py, scripted.py."""
 
     usage: Usage
     seeded: bool

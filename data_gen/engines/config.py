@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 ServerKind = Literal["vllm", "transformers", "sglang", "llamacpp", "openai"]
-"""Kinds of OpenAI-compatible servers (what each can do: openai_kinds.py)."""
+"""Kinds of OpenAI-compatible servers (what each can do: openai/kinds.py)."""
 _OURS = ("--port", "--host", "--served-model-name")
 _REFUSED = {
     "--api-key": "a key would stand in the manifest; the server listens on the loopback interface only and needs none",

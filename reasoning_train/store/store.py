@@ -4,6 +4,7 @@ ROOT/artifacts/<uses>-<key[:16]>/            manifest.json  README.md  <output>/
 ROOT/artifacts/<uses>-<key[:16]>.partial/    progress of an unfinished one (see partial.py)
 ROOT/quarantine/                             artifacts that were set aside: damaged ones, and those of `run --fresh`
 ROOT/verified/                               digests of files that were read (see verified.py)
+ROOT/places/                                 where weights that stay in place lie (see data_gen/models/elsewhere.py)
 ROOT/locks/   ROOT/runs/
 """
 
