@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import BackboneRef, Ref, TableRef
 from reasoning_train.api.stage import Context, KindOf, Made, StageConfig, stage
-from reasoning_train.stages.fits import row_misfit, unknown_metric
+from reasoning_train.stages.fits import row_misfit, unequal_problems, unknown_metric
 
 
 class ChooseConfig(StageConfig):
@@ -89,7 +89,10 @@ def tried(metric: str, values: Mapping[str, float], chosen: str, keys: Mapping[s
 
 @choose.check
 def names(config: ChooseConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """A candidate without a row and a misspelt metric are reported before the run, not at its end."""
+    """A candidate without a row, a misspelt metric, and tables of different problems are reported before the run, not
+    at its end."""
+    if not isinstance(config.table, Ref) and (said := unequal_problems(made, config.table)):
+        yield "table", said
     yield from unknown_metric(made, config.metric, (config.place(name)[0] for name in config.policies))
     for name in config.policies:
         table, row = config.place(name)

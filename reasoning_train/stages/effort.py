@@ -25,7 +25,7 @@ _TEST_TIME = ("search", "sample")
 def tried(made: Made, arms: Arms) -> dict[str, dict[str, int]]:
     """Arm -> `choose` stage -> number of its candidates, for the arms that were chosen."""
     chosen = {arm: _choices(made, refs) for arm, refs in arms.items()}
-    return {arm: {one.name: len(one.config.policies) for one in own} for arm, own in chosen.items() if own}
+    return {arm: {one.name: len(_candidates(made, one)) for one in own} for arm, own in chosen.items() if own}
 
 
 def uneven_effort(made: Made, arms: Arms) -> str:
@@ -35,7 +35,7 @@ def uneven_effort(made: Made, arms: Arms) -> str:
     shared = set.intersection(*(set(own) for own in choices.values())) if choices else set()
     totals = {
         arm: sum(
-            len(maker.config.policies)
+            len(_candidates(made, maker))
             for name, maker in own.items()
             if name not in shared and maker.config.uneven is None
         )
@@ -49,6 +49,16 @@ def uneven_effort(made: Made, arms: Arms) -> str:
         f"rows were chosen out of different numbers of candidates: {counts}. Try equally many for every arm, or "
         "give the reason in the `choose` stage: `uneven: ...`."
     )
+
+
+def _candidates(made: Made, choice: Maker) -> set[str]:
+    """The models that a `choose` stage took one of. A candidate that was chosen itself stands for all that it was
+    chosen from."""
+    found = set[str]()
+    for ref in choice.config.policies.values():
+        inner = [_candidates(made, one) for one in _choices(made, [ref])]
+        found |= set().union(*inner) if inner else {str(ref)}
+    return found
 
 
 def _choices(made: Made, refs: Sequence[Ref]) -> list[Maker]:

@@ -160,7 +160,10 @@ def _pools(config: EvaluateVerifierConfig, ctx: Context) -> list[Pool]:
     asked = {problem.id for problem in restricted(read_problems(source), config.where, config.limit)}
     pools, unverifiable = list[Pool](), 0
     for problem, solutions in with_solutions(read_problems(source), read_solutions(ctx.input(config.solutions))):
-        if problem.id not in asked or not solutions:
+        if problem.id not in asked:
+            continue
+        if not solutions:
+            ctx.count("dropped.no_solutions")
             continue
         known = [one for one in solutions if one.verdict in ("correct", "wrong")]
         if len(known) < len(solutions):

@@ -7,7 +7,7 @@ is reported before the run.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from data_gen.errors import UserError
@@ -68,6 +68,33 @@ def row_misfit(made: Made, row: str | None, table: Ref) -> str:
 
     known = table_rows(made, table)
     return (row_problem(row, known, str(table)) or "") if known else ""
+
+
+def unequal_problems(made: Made, tables: Mapping[str, Ref]) -> str:
+    """Why values of several tables cannot be compared: they are measured on different problems. Empty if they are
+    measured on the same ones, or if that is known only after the run."""
+    from reasoning_train.stages.evaluated import Evaluated
+
+    measured = {
+        name: {field: getattr(maker.config, field) for field in ("problems", "where", "limit")}
+        for name, ref in tables.items()
+        for maker in made.makers(ref)[:1]
+        if isinstance(maker.config, Evaluated)
+    }
+    first = next(iter(measured), "")
+    other = next((name for name in measured if measured[name] != measured[first]), "")
+    if not other:
+        return ""
+    said = {name: f"{name!r} on {_said(measured[name])}" for name in (first, other)}
+    return (
+        f"candidates are compared on different problems: {said[first]}, {said[other]}. Give their tables the same "
+        "`problems`, `where` and `limit`."
+    )
+
+
+def _said(measured: Mapping[str, Any]) -> str:
+    limits = [f"{name}={value}" for name, value in measured.items() if value and name != "problems"]
+    return f"{measured['problems']}" + (f" ({', '.join(limits)})" if limits else "")
 
 
 def unknown_metric(made: Made, metric: str, tables: Iterable[Ref]) -> Misfits:

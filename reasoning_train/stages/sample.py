@@ -163,6 +163,11 @@ def check(config: SampleConfig, ctx: Context, rows: Iterable[dict[str, Any]]) ->
     rate = right / verifiable if verifiable else 0.0
     bar = "> 0" if config.min_solved is None else f">= min_solved={config.min_solved}"
     gate(
+        verifiable > 0 or not config.min_solved,
+        f"sample: no sample can be verified, so min_solved={config.min_solved} cannot be checked. Give problems with "
+        "gold that the task's grader reads, or leave `min_solved` out.",
+    )
+    gate(
         not verifiable or (right > 0 if config.min_solved is None else rate >= config.min_solved),
         f"sample: {right} of {verifiable} samples are correct (pass rate {rate:.4f}, needed {bar}; {cut} were cut "
         f"by max_tokens={config.max_tokens}). {hint}{first.get('wrong') or first.get('unverifiable', '')}",

@@ -389,3 +389,39 @@ def test_a_choice_that_all_arms_share_makes_no_difference(tmp_path: Path) -> Non
     tried = load(tmp_path, ELSEWHERE + stages).nodes["met"].config["tried"]
     both = {"best_control": 2, "best_method": 3}
     assert tried == {"plain": {"best_control": 2}, "one": both, "two": both}
+
+
+def test_a_choice_among_choices_counts_all_that_were_tried(tmp_path: Path) -> None:
+    """`best_method` is one of three, and `again` one of it and of `other`: four were tried, and so were four others."""
+    more = """
+      other: {uses: sft, policy: "${stages.base}", data: "${task.train.gold}", max_steps: 3, learning_rate: 1e-3}
+      second: {uses: evaluate, policies: {one: "${stages.best_method}", two: "${stages.other}"},
+        problems: "${task.dev}"}
+      again: {uses: choose, policies: {one: "${stages.best_method}", two: "${stages.other}"}, table: "${stages.second}"}
+      met: {uses: evaluate, policies: {method: "${stages.again}", control: "${stages.best_control}"},
+        problems: "${task.test}"}
+    """
+    with pytest.raises(RecipeError, match="'method' out of 4, 'control' out of 2"):
+        load(tmp_path, ELSEWHERE + more)
+    rates = "stages.control.grid.learning_rate=[1e-3, 3e-4, 1e-4, 3e-5]"
+    tried = load(tmp_path, ELSEWHERE + more, rates).nodes["met"].config["tried"]
+    assert tried == {"method": {"again": 4}, "control": {"best_control": 4}}
+
+
+def test_candidates_are_compared_on_the_same_problems(tmp_path: Path) -> None:
+    more = """
+      few: {uses: evaluate, policies: {control: "${stages.control[learning_rate=0.001]}"}, problems: "${task.dev}"}
+      last: {uses: choose, policies: {base: "${stages.base}", control: "${stages.control[learning_rate=0.001]}"},
+        table: {base: "${stages.all}", control: "${stages.few}"}}
+      all: {uses: evaluate, policies: {base: "${stages.base}"}, problems: "${task.dev}"}
+    """
+    assert load(tmp_path, ELSEWHERE + more).nodes
+    for change, said in (
+        ("limit=2", "'control' on task.dev (limit=2)"),
+        ("problems=${task.explore}", "'control' on task.explore"),
+        ("where={terms: 2}", "'control' on task.dev (where={'terms': 2})"),
+    ):
+        with pytest.raises(RecipeError) as caught:
+            load(tmp_path, ELSEWHERE + more, f"stages.few.{change}")
+        told = f"stages.last.table: candidates are compared on different problems: 'base' on task.dev, {said}."
+        assert told in str(caught.value)

@@ -16,7 +16,7 @@ from reasoning_train.api.refs import Ref
 from reasoning_train.stages.evaluate_verifier import EvaluateVerifierConfig
 from reasoning_train.store.table_row import TableRow
 from reasoning_train.trainers.score import mean_logprobs
-from tests.reasoning_train.bench import Bench, problem, rows_of, solution
+from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of, solution
 from tests.reasoning_train.stages.test_train_verifier import pool, searched, train
 
 
@@ -107,6 +107,14 @@ def test_measures_of_the_task_are_columns(kitchen: Bench) -> None:
     shown = [row.measures for row in found if row.solution]
     assert shown == [{"steps": 1.0}] * len(shown) and len(shown) >= 6
     assert "steps ↓" in made.manifest["metrics"]["table"]["columns"]
+
+
+def test_problems_without_solutions_are_counted(kitchen: Bench) -> None:
+    pool(kitchen)
+    kitchen.problems("seven", [problem(f"p{i}", f"Ana has {i + 1}.", gold="2") for i in range(7)], CHAIN)
+    given = {"problems": Ref("seven"), "solutions": Ref("pool"), "policy": Ref("model")}
+    made = kitchen.make("of_six", "evaluate_verifier", likelihoods={"lm": Ref("model")}, **given)
+    assert made.manifest["counts"] == {"dropped.no_solutions": 1, "out": 6}
 
 
 def test_who_is_measured_has_one_name() -> None:

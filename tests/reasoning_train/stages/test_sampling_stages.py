@@ -99,6 +99,8 @@ def test_questions_alone_can_be_sampled_on(fresh: Bench) -> None:
     assert [row["verdict"] for row in rows_of(artifact)] == ["unverifiable"] * 4
     metrics = artifact.manifest["metrics"]
     assert metrics["unverifiable_share"] == 1.0 and not metrics.keys() & {"pass_rate", "solved_problems"}
+    with pytest.raises(GateError, match=r"no sample can be verified, so min_solved=0\.1 cannot be checked"):
+        fresh.make("u", "sample", policy=Ref("model"), problems=nothing, n=2, max_tokens=3, min_solved=0.1)
     some = fresh.problems("some", [problem("a", gold=None), problem("b")])
     with pytest.raises(GateError, match="sample: 1 of 2 problems cannot be verified"):
         fresh.make("t", "sample", policy=Ref("model"), problems=some, n=2, max_tokens=3)
