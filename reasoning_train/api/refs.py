@@ -92,4 +92,3 @@ RowsRef = Annotated[Ref, *(OutputKind(name) for name in ("problems", "solutions"
 """Rows of any kind that belongs to problems."""
 TableRef = Annotated[Ref, OutputKind("table")]
 """Per-problem results of an evaluation."""
-"""The result of a `claim` stage."""

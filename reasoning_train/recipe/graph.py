@@ -79,7 +79,7 @@ class Graph:
         """Note a problem for every stage that learns from evaluated problems without a reason, and enter into the
         nodes what they learned from. `reason`: that of the whole recipe. Only for a graph without problems."""
         allowed = {name: draft.allow_test or reason for name, draft in self._drafts.items()}
-        self.nodes, leaks = Lineage(self.nodes, self._stages, self._configs).trace(allowed)
+        self.nodes, leaks = Lineage(self.nodes, self._stages, self._configs, self._kinds).trace(allowed)
         for leak in leaks:
             self._problems.add(
                 join(self._drafts[leak.node].path, leak.field),

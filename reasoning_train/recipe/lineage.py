@@ -70,12 +70,21 @@ class Leak:
 
 
 class Lineage:
-    """The descent of every node of a graph whose configs are all valid."""
+    """The descent of every node of a graph whose configs are all valid.
+
+    Args:
+        nodes: Inputs first.
+        kinds: Node -> output -> kind.
+    """
 
     def __init__(
-        self, nodes: Mapping[str, StageNode], stages: Mapping[str, StageDef], configs: Mapping[str, Any]
+        self,
+        nodes: Mapping[str, StageNode],
+        stages: Mapping[str, StageDef],
+        configs: Mapping[str, Any],
+        kinds: Mapping[str, Mapping[str, str]],
     ) -> None:
-        self._nodes, self._stages, self._configs = nodes, stages, configs
+        self._nodes, self._stages, self._configs, self._kinds = nodes, stages, configs, kinds
         self._origins = {name: self._origin(name, configs[name].split) for name in self._roots()}
         self._tests = [
             (f"{name.rpartition('.')[0]}.{split}", self._origin(name, split))
@@ -83,6 +92,10 @@ class Lineage:
             for split in configs[name].task.splits()
             if split.casefold() == TEST
         ]
+        self._carried: dict[str, Paths] = {}
+        """Node -> the problems that it passes on, whatever chose them."""
+        for name in nodes:
+            self._carried[name] = self._passed_on(name)
         self._claimed = list(self._claims())
         self._known: dict[str, Descent] = {}
 
@@ -137,12 +150,11 @@ class Lineage:
                     paths.setdefault(here, (*path, name))
         near = frozenset().union(*(one.near for one in below))
         learned = frozenset().union(*(one.learned for one in below), near if learns else ())
-        is_problems = stage.kinds(config, self._kind)[stage.main] == "problems"
+        is_problems = self._kind(Ref(name)) == "problems"
         return Descent(paths, frozenset([name]) if is_problems else near, learned, notes)
 
     def _kind(self, ref: Ref) -> str:
-        stage = self._stages[ref.node]
-        return stage.kinds(self._configs[ref.node], self._kind)[ref.output or stage.main]
+        return self._kinds[ref.node][ref.output or self._stages[ref.node].main]
 
     def _leaks(self, name: str) -> Iterator[tuple[str, str]]:
         """(field, what it does) for every field of a learning node that evaluated problems reach."""
@@ -157,10 +169,9 @@ class Lineage:
     def _learns(self, name: str) -> str:
         """What a stage does with the problems behind its inputs. A stage of a plug-in that makes a model or a verifier
         of rows trains, whatever it declares."""
-        stage, config = self._stages[name], self._configs[name]
-        made = stage.kinds(config, self._kind).values()
-        rows = [ref for _, ref in self._inputs(name) if self._kind(ref) in _ROWS]
-        return stage.learns or ("trains" if rows and {"model", "verifier"} & {*made} else "")
+        makes_model = {"model", "verifier"} & {*self._kinds[name].values()}
+        of_rows = any(self._kind(ref) in _ROWS for _, ref in self._inputs(name))
+        return self._stages[name].learns or ("trains" if of_rows and makes_model else "")
 
     def _evaluated(self, rows: ProblemSet) -> str:
         """Why these problems count as evaluated; empty if they do not."""
@@ -183,17 +194,16 @@ class Lineage:
             for table in refs_of(self._configs[name]) if is_claim else ():
                 config = self._configs.get(table.node)
                 problems = [ref for ref in refs_of(config) if ref.node in self._nodes and self._kind(ref) == "problems"]
-                for rows, path in (found for ref in problems for found in self._carried(ref.node).items()):
+                for rows, path in (found for ref in problems for found in self._carried[ref.node].items()):
                     yield rows, (*path, table.node, name)
 
-    def _carried(self, name: str) -> Paths:
-        """The problems that a node of problems passes on, whatever chose them."""
+    def _passed_on(self, name: str) -> Paths:
         if name in self._origins:
             return {ProblemSet(name): (name,)}
         config, carried = self._configs[name], self._stages[name].carries
         found: Paths = {}
         for ref in refs_of(getattr(config, carried)) if carried else ():
-            for rows, path in self._carried(ref.node).items():
+            for rows, path in self._carried[ref.node].items():
                 found.setdefault(_within(rows, config), (*path, name))
         return found
 

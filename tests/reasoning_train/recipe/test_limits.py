@@ -114,10 +114,11 @@ def staged(n: int, text: str, first: str = "") -> str:
         lambda n: staged(n, "<<: *s, max_per_problem: {i}", "&s "),
         lambda n: staged(n, "like: s{before}, max_per_problem: {i}"),
         lambda n: staged(n, 'uses: select, solutions: "${{stages.s{before}}}", keep: any'),
+        lambda n: staged(n, 'uses: concat, sources: ["${{stages.s{before}}}", "${{stages.a}}"]'),
         lambda n: staged(1, "") + f"  g: {{{KEPT}, grid: {{max_per_problem: {list(range(1, n))}}}}}\n",
         lambda n: staged(1, "") + f"seeds: {list(range(n))}\n",
     ],
-    ids=["overrides", "merges", "likes", "a chain", "a grid", "seeds"],
+    ids=["overrides", "merges", "likes", "a chain", "a chain of one kind", "a grid", "seeds"],
 )
 def test_twice_the_stages_are_twice_the_work(tmp_path: Path, made: Callable[[int], str]) -> None:
     work = [_calls(tmp_path, made(n), n) for n in (10, 40, 70)]
