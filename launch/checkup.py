@@ -153,13 +153,16 @@ def _slurm() -> CheckResult:
 
 
 def artifact_findings(store: Store) -> Iterator[CheckResult]:
-    """A finding per artifact: its files are read again and compared with the manifest."""
+    """A finding per artifact: its files are read again and compared with the manifest. Runs remember what was found, so
+    they make a damaged artifact again."""
     from reasoning_train.store.manifest import damages, has_damaged_manifest, read_manifest
+    from reasoning_train.store.verified import Digests
 
     for path in sorted(store.artifacts.glob("*")):
         try:
             manifest = read_manifest(path)
-            wrong = [] if manifest is None else list(damages(path, manifest))
+            with Digests(store.root, path, "afresh") as digest_of:
+                wrong = [] if manifest is None else list(damages(path, manifest, digest_of))
         except PermissionError as error:
             yield CheckResult(path.name, False, True, f"{error.filename}: {error.strerror}", "ask its owner")
             continue
@@ -171,5 +174,5 @@ def artifact_findings(store: Store) -> Iterator[CheckResult]:
                 not wrong,
                 True,
                 "; ".join(wrong) or "bytes as made",
-                f"rm -r {path}, then rerun the recipe that uses it",
+                "rerun the recipe that uses it: it is set aside and made again",
             )

@@ -388,7 +388,12 @@ def test_doctor_verifies_bytes(recipe: str, tmp_path: Path, capsys: pytest.Captu
     part.write_bytes(part.read_bytes()[:-1] + b"x")
     capsys.readouterr()
     assert main(["doctor", "--verify"]) == 1
-    assert "has other bytes than when it was made" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "has other bytes than when it was made" in said
+    assert "-> rerun the recipe that uses it: it is set aside and made again" in said
+    assert main(["run", recipe]) == 0
+    assert "it was set aside in" in capsys.readouterr().out
+    assert main(["doctor", "--verify"]) == 0
 
 
 def test_fetch_finds_models_and_datasets(recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
