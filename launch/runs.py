@@ -71,7 +71,8 @@ class RunFolder:
         """Show from time to time that this process lives to those who cannot see it."""
         if time.monotonic() - self._beaten >= BEAT_S:
             self._beaten = time.monotonic()
-            os.utime(self.path / RUN_FILE)
+            with contextlib.suppress(OSError):  # a hiccup of the file system must not end the run
+                os.utime(self.path / RUN_FILE)
 
     def close(self, state: str, wall_s: float) -> None:
         """Record how the run ended."""

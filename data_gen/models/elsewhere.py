@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def note_place(root: Path, sha256: str, place: Path) -> None:
     if known[:1] == [told]:
         return
     note.parent.mkdir(parents=True, exist_ok=True)
-    temporary = note.with_name(f".{note.name}.{os.getpid()}")
+    temporary = note.with_name(f".{note.name}.{uuid.uuid4().hex[:8]}")  # containers share numbers of processes
     _write(temporary, {"paths": [told, *(path for path in known if path != told)][:MOST_PLACES]})
     os.replace(temporary, note)
 

@@ -20,10 +20,10 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from data_gen.errors import UserError
 from reasoning_train.process.identity import Identity
+from reasoning_train.store.state_files import write_json
 
 BEAT_S = 10.0
 """Seconds between heartbeats."""
@@ -64,7 +64,7 @@ class Lock:
             if holder is not None:
                 return holder
             self.token = uuid.uuid4().hex
-            _write(self.path, {**asdict(Identity.mine()), "token": self.token})
+            write_json(self.path, {**asdict(Identity.mine()), "token": self.token})
         self._stop = threading.Event()
         beat = threading.Thread(target=self._beat, args=(self._stop,), daemon=True, name=f"heartbeat {self.path.name}")
         beat.start()
@@ -92,9 +92,9 @@ class Lock:
 
     def _beat(self, stop: threading.Event) -> None:
         while not stop.wait(BEAT_S):
-            if not self.held():
-                return
             with contextlib.suppress(OSError):  # a hiccup of the file system must not end the heartbeat
+                if not self.held():
+                    return
                 os.utime(self.path)
 
 
@@ -149,17 +149,11 @@ def _read(path: Path) -> Owner | None:
         content = json.loads(path.read_text(encoding="utf-8"))
     except PermissionError:  # another user's, with a umask that hides it
         return Owner(process=None, token=str(path.stat().st_ino))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
     if not isinstance(content, dict) or "token" not in content:
         return None
     return Owner(process=Identity.read(content), token=str(content["token"]))
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
-    temporary.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(temporary, path)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import json
 import os
 import stat
 import sys
+import uuid
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -34,7 +35,7 @@ def write_text(path: Path, text: str) -> None:
     """
     lease.require()
     path = path.resolve()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")  # containers share numbers of processes
     try:
         with temporary.open("w", encoding="utf-8", newline="") as stream:
             stream.write(text)

@@ -206,5 +206,6 @@ def test_a_killed_run_says_so_at_once_and_another_process_of_its_number_does_not
     process.communicate()
     psutil.wait_procs(below, timeout=10)
     state = json.loads((folder / "run.json").read_text())
-    (folder / "run.json").write_text(json.dumps({**state, "pid": os.getpid()}))
+    assert state["process"]["pid"] == process.pid
+    (folder / "run.json").write_text(json.dumps({**state, "process": {**state["process"], "pid": os.getpid()}}))
     assert read_run(folder)["state"] == "killed"

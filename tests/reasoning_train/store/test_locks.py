@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -61,7 +62,7 @@ def test_stale_locks_are_recognised(tmp_path: Path, change: dict[str, Any], aliv
     assert (live_owner(lock.path) is not None) == alive
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", "\x00"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", "\x00", pytest.param("[" * 100_000, id="deep")])
 def test_a_torn_lock_is_nobodys(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.lock").write_text(text)
     lock = Lock(tmp_path / "x.lock")
@@ -95,6 +96,27 @@ def test_an_owner_that_cannot_be_seen_lives_as_long_as_its_heart_beats(
     assert live_owner(path) is not None
     now[0] += locks.STALE_S
     assert live_owner(path) is None
+
+
+def test_a_hiccup_of_the_file_system_does_not_end_the_heartbeat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a stale file handle of NFS, which reading the lock meets as well as touching it."""
+    monkeypatch.setattr(locks, "BEAT_S", 0.01)
+    lock = Lock(tmp_path / "x.lock")
+    lock.acquire()
+    real, failures = locks._read, iter(range(3))
+
+    def read(path: Path) -> locks.Owner | None:
+        if next(failures, None) is not None:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return real(path)
+
+    monkeypatch.setattr(locks, "_read", read)
+    wait_until(lambda: next(failures, None) is None)
+    os.utime(lock.path, (0, 0))
+    wait_until(lambda: lock.path.stat().st_mtime > 0)
+    lock.release()
 
 
 def test_an_identity_survives_json_and_says_whether_its_process_lives() -> None:

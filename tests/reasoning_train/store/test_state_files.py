@@ -8,6 +8,7 @@ import json
 import os
 import resource
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_gen.models.elsewhere import note_place
 from reasoning_train.evaluation.report.gather import _Point as CurvePoint
 from reasoning_train.store.append_log import append_line
 from reasoning_train.store.manifest import FILE_NAME, read_manifest
@@ -158,6 +160,19 @@ def test_a_text_that_finds_no_space_leaves_the_old_one(tmp_path: Path) -> None:
     assert link.is_symlink()
     assert path.stat().st_mode & 0o777 == 0o640
     assert sorted(found.name for found in tmp_path.iterdir()) == ["README.md", "report.md"]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [lambda root, n: write_json(root / "a.json", {"n": n}), lambda root, n: note_place(root, "a", root / str(n))],
+    ids=["state", "places"],
+)
+def test_writers_of_one_number_of_process_do_not_meet(write: Callable[[Path, int], None], tmp_path: Path) -> None:
+    """As in two containers over one store; here they are threads."""
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: write(tmp_path, n), range(100)))
+    [path] = (path for path in tmp_path.rglob("*") if path.is_file())
+    assert path.name == "a.json" and json.loads(path.read_text())
 
 
 def test_a_damaged_state_of_a_shard_keeps_its_number_of_attempts(tmp_path: Path) -> None:
