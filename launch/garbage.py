@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -32,8 +31,9 @@ def find_garbage(store: Store, keep: int | None) -> list[Path]:
     """
     _require_readable(store)
     old = _old_runs(store, keep)
-    uses = _Uses(store, frozenset(old))
-    unused = [path for path in sorted(store.artifacts.glob("*")) if not _locked(store, path) and not uses.holds(path)]
+    names = _Uses(store, frozenset(old)).names()
+    found = sorted(store.artifacts.glob("*"))
+    unused = [path for path in found if not _locked(store, path) and not _used(store, path, names)]
     leftovers = [*sorted((store.root / "trash").glob("*")), *sorted(store.quarantine.glob("*"))]
     return [*old, *unused, *leftovers]
 
@@ -52,7 +52,7 @@ def remove(store: Store, paths: list[Path]) -> Iterator[tuple[Path, str]]:
     Each is looked at again: an artifact under its lock, so that nobody begins to work on it, and all under the guard
     under which runs register what they use.
     """
-    old = frozenset(path for path in paths if path.is_relative_to(store.runs))
+    old = frozenset(path for path in paths if path.is_relative_to(store.runs) and not _running(path))
     uses = _Uses(store, old)
     for path in paths:
         try:
@@ -65,10 +65,10 @@ def remove(store: Store, paths: list[Path]) -> Iterator[tuple[Path, str]]:
 
 def _remove(store: Store, path: Path, uses: _Uses) -> str:
     if path.parent != store.artifacts:
-        if path in uses.old and find_state(path) and read_run(path)["state"] == "running":
+        if path.is_relative_to(store.runs) and (path not in uses.old or _running(path)):
             return "it is running"
         if path.parent == store.root / "trash":
-            shutil.rmtree(path)
+            store.delete(path)
         else:
             store.discard(path)
         return ""
@@ -76,10 +76,10 @@ def _remove(store: Store, path: Path, uses: _Uses) -> str:
         if owner is not None:
             return f"{owner} works on it"
         with guard(store.runs / "any"):
-            if uses.holds(path):
+            if _used(store, path, uses.names()):
                 return "a run has taken it up meanwhile"
             trash = store.trashed(path)
-    shutil.rmtree(trash)
+    store.delete(trash)
     return ""
 
 
@@ -91,19 +91,27 @@ class _Uses:
     old: frozenset[Path]
     _names: dict[Path, set[str]] = field(default_factory=dict)
     """Run -> names of its artifacts, which never change."""
+    _targets: dict[str, str] = field(default_factory=dict)
+    """Published artifact -> the one that it passes on; empty if none."""
 
-    def holds(self, path: Path) -> bool:
-        """Whether an artifact or its progress is in use now."""
-        if path.name.endswith(PARTIAL) and _published(self.store, path):
-            return False
-        return path.name.removesuffix(PARTIAL) in self._reached()
-
-    def _reached(self) -> set[str]:
+    def names(self) -> set[str]:
+        """Names of all artifacts that are in use now."""
         for run in run_folders(self.store):
             if run not in self.old and run not in self._names:
                 self._names[run] = set(_made(run))
         names = set[str]().union(*self._names.values(), self._read())
-        return {one for name in names for one in _with_targets(self.store, name)}
+        return {one for name in names for one in self._with_targets(name)}
+
+    def _with_targets(self, name: str) -> Iterator[str]:
+        """An artifact's name and the names that its pass-throughs lead to."""
+        while name:
+            yield name
+            if name not in self._targets:
+                manifest = read_manifest(self.store.artifacts / name)
+                if manifest is None:
+                    return
+                self._targets[name] = artifact_name(**manifest["pointer"]) if "pointer" in manifest else ""
+            name = self._targets[name]
 
     def _read(self) -> Iterator[str]:
         """Artifacts that are inputs of what living processes work on."""
@@ -111,6 +119,11 @@ class _Uses:
             if _locked(self.store, partial):
                 for key in _inputs(partial):
                     yield from (path.name for path in self.store.artifacts.glob(f"*-{key[:16]}"))
+
+
+def _used(store: Store, path: Path, names: set[str]) -> bool:
+    """Whether an artifact or progress is among the names of those in use. Progress of a published one is of no use."""
+    return path.name.removesuffix(PARTIAL) in names and not (path.name.endswith(PARTIAL) and _published(store, path))
 
 
 def _published(store: Store, partial: Path) -> bool:
@@ -157,13 +170,8 @@ def _made(run: Path) -> list[str]:
     )
 
 
-def _with_targets(store: Store, name: str) -> set[str]:
-    """An artifact's name and the names that its pass-throughs lead to."""
-    names = {name}
-    while (manifest := read_manifest(store.artifacts / name)) and "pointer" in manifest:
-        name = artifact_name(**manifest["pointer"])
-        names.add(name)
-    return names
+def _running(run: Path) -> bool:
+    return find_state(run) is not None and read_run(run)["state"] == "running"
 
 
 def _locked(store: Store, path: Path) -> bool:

@@ -116,8 +116,8 @@ class LocalRunner:
 
     def _enter(self, node: StageNode) -> None:
         state = self.store.state(node, self.plan)
-        if state == "damaged":
-            self.display.say(f"{node.name}  {self.store.set_aside(node)} and is made again")
+        if state == "damaged" and (said := self.store.set_aside(node)):
+            self.display.say(f"{node.name}  {said} and is made again")
         if state == "cached":
             self.finished.add(node.name)
             self.folder.node(node.name, state="cached")

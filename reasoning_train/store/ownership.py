@@ -139,8 +139,8 @@ def _first_owner(paths: Iterable[Path]) -> Owner | None:
 
 def _finished(store: Store, node: StageNode, plan: Plan) -> bool:
     state = store.state(node, plan)
-    if state == "damaged":
-        print(store.set_aside(node), flush=True)
+    if state == "damaged" and (said := store.set_aside(node)):
+        print(said, flush=True)
     return state == "cached"
 
 

@@ -161,15 +161,17 @@ def open_partial(store: Store, node: StageNode, plan: Plan) -> Partial:
     set aside if that can no longer be told."""
     folder = store.partial(node)
     inputs = {plan.nodes[name].key: store.digest(plan.nodes[name]) for name in node.inputs}
-    marker = folder / "inputs.json"
+    marker, old = folder / "inputs.json", None
     with guard(store.locks / "partial"):
         lease.require()
         then = read_json(marker, dict[str, str | None])
         if then is None and marker.exists():
             print(f"{folder.name} was set aside in {store.quarantined(folder)}", flush=True)
         elif folder.exists() and then != inputs:
-            store.discard(folder)
+            old = store.trashed(folder)
         folder.mkdir(parents=True, exist_ok=True)
         if not marker.exists():
             write_json(marker, inputs)
+    if old:  # outside the guard, for which every process of the store waits
+        store.delete(old)
     return Partial(folder, lease.token())

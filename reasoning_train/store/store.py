@@ -5,7 +5,8 @@ ROOT/artifacts/<uses>-<key[:16]>.partial/    progress of an unfinished one (see 
 ROOT/quarantine/                             artifacts that were set aside: damaged ones, and those of `run --fresh`
 ROOT/verified/                               digests of files that were read (see verified.py)
 ROOT/places/                                 where weights that stay in place lie (see data_gen/models/elsewhere.py)
-ROOT/locks/   ROOT/runs/
+ROOT/trash/                                  what is being deleted
+ROOT/locks/   ROOT/runs/   ROOT/cluster/
 """
 
 from __future__ import annotations
@@ -162,8 +163,12 @@ class Store:
         wrong = self._wrong(artifact, look) if artifact else ""
         if artifact is None or not wrong:
             return ""
-        target = self.quarantined(artifact.path)
-        return f"the artifact of stage {node.name!r} is damaged: {wrong}; it was set aside in {target}"
+        with guard(self.locks / artifact.path.name):
+            if json.dumps(read_manifest(artifact.path)) == json.dumps(artifact.manifest):  # as text, since NaN != NaN
+                where = f"it was set aside in {self.quarantined(artifact.path)}"
+            else:  # while its files were read here; what is in its place now may be intact
+                where = "another process has set it aside"
+        return f"the artifact of stage {node.name!r} is damaged: {wrong}; {where}"
 
     def renew(self, node: StageNode) -> Path | None:
         """Move the node's intact artifact to the quarantine and discard its progress, so that the next run makes it
@@ -184,7 +189,12 @@ class Store:
     def discard(self, folder: Path) -> None:
         """Move a folder out of the store by one rename, then delete it, so that a partly deleted artifact is never
         visible."""
-        shutil.rmtree(self.trashed(folder))
+        self.delete(self.trashed(folder))
+
+    def delete(self, trash: Path) -> None:
+        """Delete what `trashed` has moved out of the store."""
+        with contextlib.suppress(FileNotFoundError):  # `gc` empties the trash as well
+            shutil.rmtree(trash)
 
     def trashed(self, folder: Path) -> Path:
         """Move a folder out of the store by one rename; returns where it waits for its deletion."""

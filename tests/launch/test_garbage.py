@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from data_gen.errors import UserError
+from launch import garbage
 from launch.garbage import find_garbage, remove, size_of
 from launch.runs import RunFolder, list_runs
 from reasoning_train.api.plan import Plan
 from reasoning_train.api.refs import Ref
 from reasoning_train.store.locks import Lock
+from reasoning_train.store.manifest import read_manifest
 from reasoning_train.store.partial import open_partial
 from reasoning_train.store.store import Store
 from reasoning_train.worker.run_node import run_node
@@ -128,3 +130,31 @@ def test_what_is_removed_twice_at_once_is_no_error(plan: Plan, unused: Store) ->
     listed = find_garbage(unused, None)
     assert [kept for _, kept in remove(unused, listed)] == ["", ""]
     assert [kept for _, kept in remove(unused, listed)] == ["", ""]
+    partial = open_partial(unused, plan.nodes["a"], plan).folder
+    trash = unused.trashed(partial)
+    assert [kept for _, kept in remove(unused, find_garbage(unused, None))] == [""]
+    unused.delete(trash)  # as a stage does that has moved it there
+
+
+def test_a_run_that_wakes_up_after_it_was_listed_stays_with_what_it_uses(plan: Plan, unused: Store) -> None:
+    """As one in another namespace that was frozen for longer than its heartbeat may be silent."""
+    run = RunFolder(unused, plan)
+    run.close("interrupted", 1.0)
+    listed = find_garbage(unused, 0)
+    run.close("running", 1.0)
+    taken = "a run has taken it up meanwhile"
+    kept = {run.path: "it is running", **{unused.folder(node): taken for node in plan.nodes.values()}}
+    assert dict(remove(unused, listed)) == kept
+
+
+def test_every_manifest_is_read_once(plan: Plan, unused: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    RunFolder(unused, plan).close("done", 1.0)
+    more = make_plan({f"c{n}": ("t_numbers", {"n": n}) for n in (5, 6, 7)})
+    for name in more.nodes:
+        run_node(more, name, unused, report=silent)
+    read: list[Path] = []
+    monkeypatch.setattr(garbage, "read_manifest", lambda folder: read.append(folder) or read_manifest(folder))
+    listed = find_garbage(unused, None)
+    assert (len(listed), len(read)) == (3, 2)
+    assert [kept for _, kept in remove(unused, listed)] == ["", "", ""]
+    assert len(read) == 4

@@ -13,8 +13,8 @@ from data_gen.errors import LoadError, UserError
 from reasoning_train.api.refs import Ref
 from reasoning_train.store import verified
 from reasoning_train.store.manifest import FILE_NAME
-from reasoning_train.store.store import DamagedArtifact, Store
-from reasoning_train.store.verified import verified_path
+from reasoning_train.store.store import Artifact, DamagedArtifact, Store
+from reasoning_train.store.verified import Look, verified_path
 from reasoning_train.worker.run_node import run_node
 from tests.launch import plugin_stages
 from tests.launch.hand_plan import make_plan
@@ -106,6 +106,26 @@ def test_after_a_failed_load_what_the_disk_holds_is_read_again(
     with pytest.raises(LoadError, match="^the weights cannot be loaded$"):
         run_node(PLAN, "b", store, report=silent)
     assert read == ["part-00000.parquet"] * 2
+
+
+def test_what_another_process_made_again_meanwhile_is_not_set_aside(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = PLAN.nodes["a"]
+    flip(part_of(store))
+    real = Store._wrong
+
+    def read_slowly(self: Store, artifact: Artifact, look: Look) -> str:
+        wrong = real(self, artifact, look)
+        monkeypatch.undo()
+        assert "it was set aside in" in Store(store.root).set_aside(node)
+        run_node(PLAN, "a", Store(store.root), report=silent)
+        return wrong
+
+    monkeypatch.setattr(Store, "_wrong", read_slowly)
+    assert store.set_aside(node).endswith("made; another process has set it aside")
+    assert store.open(node).path == store.folder(node)
+    assert len(list(store.quarantine.iterdir())) == 1
 
 
 def test_what_is_remembered_goes_with_the_artifact(store: Store) -> None:
