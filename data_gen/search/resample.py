@@ -46,8 +46,8 @@ def log_sum(logs: Sequence[float]) -> float:
 def normalised(log_weights: Sequence[float]) -> list[float]:
     """Weights that sum to 1. They are equal if all are 0.
 
-    >>> normalised([math.log(3.0), 0.0, -math.inf])
-    [0.75, 0.25, 0.0]
+    >>> normalised([0.0, 0.0, -math.inf])
+    [0.5, 0.5, 0.0]
     """
     total = log_sum(log_weights)
     return [math.exp(x - total) if total > -math.inf else 1 / len(log_weights) for x in log_weights]

@@ -51,7 +51,7 @@ def mixed_units(metrics: Sequence[str], shares: Collection[str] = ()) -> str | N
     """Why one margin cannot belong to all of these metrics; None if they have one unit.
 
     >>> mixed_units(["accuracy", "pass@8"]), mixed_units(["accuracy", "tokens"])
-    (None, "accuracy is a share and tokens counts tokens")
+    (None, 'accuracy is a share and tokens counts tokens')
     """
     units = {metric: _unit(metric, shares) for metric in metrics}
     first, *rest = units

@@ -25,8 +25,9 @@ def asked(value: Any, files: Mapping[Path, str] = MappingProxyType({})) -> Any:
 
     `uses` and references are always kept. Paths become the text that `files` gives for them.
 
+    >>> from data_gen.search.algorithms.mcts import Mcts, Puct
     >>> asked(Mcts(simulations=8, select=Puct(c=2)))
-    {"uses": "mcts", "simulations": 8, "select": {"uses": "puct", "c": 2.0}}
+    {'uses': 'mcts', 'simulations': 8, 'select': {'uses': 'puct', 'c': 2.0}}
     """
     if isinstance(value, BaseModel):
         kept = {name: getattr(value, name) for name, _ in _keyed(value) if not _at_default(value, name)}
@@ -42,10 +43,10 @@ def pieces(value: Any, always: Sequence[type[Piece]] = ()) -> dict[str, tuple[st
     """Dotted path -> (name, version) of every part with a version in a validated config, including parts at their
     defaults. The pieces that the stage uses whatever its config says (`always`) stand under `always.NAME`.
 
-    >>> pieces(SearchConfig(search=Mcts(), ...))
-    {"search": ("mcts", 1), "search.expand": ("Expand", 1), "search.select": ("puct", 1)}
-    >>> pieces(EvaluateConfig(...), always=(Majority,))
-    {"always.majority": ("majority", 1)}
+    >>> from data_gen.search.algorithms.mcts import Mcts
+    >>> from data_gen.search.votes.majority import Majority
+    >>> [(place, name) for place, (name, version) in pieces(Mcts(), always=(Majority,)).items()]
+    [('', 'mcts'), ('expand', 'Expand'), ('select', 'puct'), ('always.majority', 'majority')]
     """
     found = dict(_pieces(value, ""))
     for piece in always:

@@ -74,7 +74,7 @@ def part_of(group: str, of: int, salt: int = 0) -> int:
     move no others.
 
     >>> [part_of(group, 3) for group in "abcde"]
-    [3, 2, 3, 1, 3]
+    [1, 2, 2, 3, 1]
     """
     digest = hashlib.blake2b(f"{salt}\n{group}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % of + 1

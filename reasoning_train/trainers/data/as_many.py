@@ -123,7 +123,7 @@ def draw_tokens(tokens: Sequence[float], wanted: float, rng: random.Random) -> l
     one.
 
     >>> draw_tokens([5, 5, 5, 5], 11, random.Random(0))
-    [2, 1]
+    [3, 1]
     """
     total, chosen = 0.0, list[int]()
     for i in rng.sample(range(len(tokens)), len(tokens)):

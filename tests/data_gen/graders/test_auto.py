@@ -1,6 +1,5 @@
 """The answer checker against a table of hand-made cases, and what it must hold for all numbers."""
 
-import doctest
 import json
 from fractions import Fraction
 from pathlib import Path
@@ -10,22 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_gen.graders.auto import Auto
-from data_gen.grading import (
-    algebra,
-    amounts,
-    characters,
-    choices,
-    clean,
-    moments,
-    nouns,
-    number_words,
-    phrasing,
-    readings,
-    structures,
-    units,
-    values,
-    yes_no,
-)
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer, Grade, Verdict
 
@@ -128,13 +111,3 @@ def test_an_expanded_fraction_is_equal_and_its_neighbour_is_not(f: Fraction, k: 
 def test_finite_decimals_compare_exactly(d: object) -> None:
     assert grade(str(d), f"{d}0").verdict is Verdict.CORRECT
     assert grade(str(d), f"{d}1").verdict is Verdict.WRONG
-
-
-EXAMPLES = [algebra, amounts, characters, choices, clean, moments, nouns, number_words, phrasing, readings, structures]
-EXAMPLES += [units, values, yes_no]
-
-
-@pytest.mark.parametrize("module", EXAMPLES)
-def test_the_examples_in_the_docstrings(module: object) -> None:
-    result = doctest.testmod(module)  # type: ignore[arg-type]
-    assert result.attempted > 0 and result.failed == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import itertools
 import json
 import random
@@ -12,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_gen.graders import GRADERS
-from data_gen.grading import equality
 from data_gen.grading.equality import MOST_COMPARED, classes
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer, Grade, Verdict
@@ -163,10 +161,6 @@ def test_the_bound_is_drawn_by_frequency_not_by_order(rng: random.Random) -> Non
     found = classes(rng.sample(answers, len(answers)), same=lambda a, b: True)
     assert _partition(found) == _partition(classes(answers, same=lambda a, b: True))
     assert len(set(found.values())) == 300 - MOST_COMPARED + 1
-
-
-def test_the_examples_in_the_docstrings() -> None:
-    assert doctest.testmod(equality).failed == 0
 
 
 def _partition(found: dict[str, int]) -> set[frozenset[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import json
 import string
 from pathlib import Path
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer, Verdict
-from data_gen.sources import options
 from data_gen.sources.options import RowOptions, read_options
 from data_gen.sources.values import BadValue
 from data_gen.tasks import TASKS
@@ -123,7 +121,3 @@ def test_real_rows(file: str, fields: dict[str, str]) -> None:
             for said in (letter, f"({letter.lower()})", f"The answer is {letter}.", f"({letter}) {text}"):
                 verdict = task.grade(problem, Answer(said)).verdict
                 assert (verdict is Verdict.CORRECT) == same, (problem.choices, problem.gold, said)
-
-
-def test_the_examples_in_the_docstrings() -> None:
-    assert doctest.testmod(options).failed == 0

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import doctest
-
 import pytest
 
-from reasoning_train.evaluation import cut as module
 from reasoning_train.evaluation.cut import CutCount, cut_warning
 from reasoning_train.evaluation.summary import summarise_rows
 from reasoning_train.evaluation.tables import summary_table
@@ -45,7 +42,3 @@ def test_drawn_ends_of_trees_are_counted() -> None:
     count = CutCount()
     assert list(count.counting([tree, tree])) == [tree, tree]
     assert (count.ends, count.cut, count.share) == (8, 2, 0.25) and CutCount().share == 0.0
-
-
-def test_the_examples_in_the_docstrings() -> None:
-    assert doctest.testmod(module).failed == 0
