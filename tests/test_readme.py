@@ -1,4 +1,4 @@
-"""Every YAML example of the README loads as part of a recipe."""
+"""Every YAML example of the READMEs loads as part of a recipe."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from reasoning_train.recipe.load import load_plan
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+MCTS = (ROOT / "recipes/mcts/README.md").read_text(encoding="utf-8")
 BLOCKS = dict(re.findall(r"\n## ([^\n]+)\n(?:(?!\n## ).)*?```yaml\n(.*?)```", TEXT, re.S))
 
 GIVEN = """
@@ -59,3 +60,26 @@ def test_an_example_loads(section: str, tmp_path: Path, monkeypatch: pytest.Monk
     path = tmp_path / "recipe.yaml"
     path.write_text(text, encoding="utf-8")
     assert load_plan(path).nodes
+
+
+def test_the_example_of_the_mcts_recipe_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    [block] = re.findall(r"```yaml\n(.*?)```", MCTS, re.S)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(recipe(block), encoding="utf-8")
+    assert "mended" in load_plan(path).nodes
+
+
+@pytest.mark.parametrize("line", BLOCKS["Engines"].splitlines())
+def test_an_engine_loads(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    drawn = f"""  drawn:
+    uses: sample
+    policy: "${{stages.base}}"
+    problems: "${{task.explore}}"
+    n: 8
+    {line}
+"""
+    path = tmp_path / "recipe.yaml"
+    path.write_text(recipe(drawn), encoding="utf-8")
+    assert "drawn" in load_plan(path).nodes
