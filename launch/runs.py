@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from data_gen.errors import UserError, nearest
 from reasoning_train.api.plan import Plan
 from reasoning_train.process.identity import Identity
 from reasoning_train.store.locks import BEAT_S, STALE_S, guard, heartbeat_age
@@ -90,6 +91,13 @@ def _point_latest(path: Path) -> None:
 def list_runs(store: Store, recipe: str | None = None) -> list[Path]:
     """Run folders of one recipe or of all, oldest first. A run whose `run.json` is damaged counts as absent."""
     return [path for path in run_folders(store, recipe) if find_state(path) is not None]
+
+
+def no_run(field: str, recipe: str | None, store: Store) -> UserError:
+    """The error that `field` of a command names no run."""
+    known = {path.parent.name for path in list_runs(store)}
+    hint = nearest(recipe, known) if recipe and known else " `reasoning-train run RECIPE` makes one."
+    return UserError(f"{field}: there is no run {f'of {recipe!r}' if recipe else 'at all'} in {store.root}.{hint}")
 
 
 def run_folders(store: Store, recipe: str | None = None) -> list[Path]:

@@ -29,12 +29,12 @@ def add(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the files, each below its name if there are several."""
     from data_gen.errors import UserError, nearest
-    from launch.runs import list_runs, read_run
+    from launch.runs import list_runs, no_run, read_run
 
     store = open_store(arguments)
     runs = list_runs(store, arguments.name)
     if not runs:
-        raise UserError(f"--run: there is no run{f' of {arguments.name!r}' if arguments.name else ''} in {store.root}.")
+        raise no_run("--run", arguments.name, store)
     folder, state = runs[-1], read_run(runs[-1])
     if arguments.stage not in state["nodes"]:
         raise UserError(

@@ -36,8 +36,8 @@ def add(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the report and print its path."""
-    from data_gen.errors import UserError, first_line, nearest
-    from launch.runs import list_runs
+    from data_gen.errors import UserError, first_line
+    from launch.runs import list_runs, no_run
     from reasoning_train.evaluation.report import write_figures, write_report
     from reasoning_train.process.plugins import import_plugins
 
@@ -48,13 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         runs = list_runs(store, arguments.run)
         if not runs:
-            known = {path.parent.name for path in list_runs(store)}
-            hint = (
-                nearest(arguments.run, known) if arguments.run and known else " `reasoning-train run RECIPE` makes one."
-            )
-            raise UserError(
-                f"RUN: there is no run {f'of {arguments.run!r}' if arguments.run else 'at all'} in {store.root}.{hint}"
-            )
+            raise no_run("RUN", arguments.run, store)
         folder = runs[-1]
     try:
         print(write_report(folder, store))

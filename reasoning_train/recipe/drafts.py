@@ -37,6 +37,10 @@ class Draft:
     stop_gate: str | None = None
     previous: str | None = None
 
+    def place(self, name: str) -> str:
+        """Dotted path in the recipe of a field of its config. The task inside a split's config is `path` itself."""
+        return join(self.path, name.removeprefix("task.") if self.implicit else name)
+
 
 def drafts_of(name: str, path: str, stage: Stage, problems: Problems, scope: Scope, **gate: Any) -> Iterator[Draft]:
     """The draft of a stage in one scope, or one draft per setting if it has a grid."""

@@ -118,11 +118,11 @@ class Graph:
         edges = [Edge(place, ref, kinds, self._kind(ref)) for place, ref, kinds in wanted(model)]
         self._check_kinds(draft, edges)
         self._check_same_kind(draft, definition, edges)
-        found = {path: self._files.find(path, join(draft.path, place)) for place, path in path_fields(model)}
+        found = {path: self._files.find(path, draft.place(place)) for place, path in path_fields(model)}
         config: dict[str, Any] = plain(model, found)
         placed = definition.config.model_validate(config) if found else model  # with the absolute paths of its files
         for place, message in definition.checker(placed, self._made_stages) if definition.checker else ():
-            self._problems.add(join(draft.path, place), message)
+            self._problems.add(draft.place(place), message)
         node = StageNode(
             name=draft.name,
             uses=draft.uses,

@@ -79,11 +79,11 @@ def _names(document: Document, shown: str) -> Iterator[tuple[str, str]]:
 
 
 def _find(name: str, including: Path, origin: str) -> Path:
-    places = dict.fromkeys([including.parent, Path.cwd(), CHECKOUT])
+    places = [including.parent, Path.cwd(), CHECKOUT]
     for place in places:
         if (place / name).is_file():
             return place / name
-    looked = ", ".join(_shown(place / name) for place in places)
+    looked = ", ".join(dict.fromkeys(_shown(place / name) for place in places))
     raise RecipeError(f"{origin}: include: there is no file {name!r}; looked for {looked}.{nearest(name, _configs())}")
 
 

@@ -56,7 +56,7 @@ class ClaimConfig(StageConfig):
     @model_validator(mode="after")
     def _one_kind_of_tables(self) -> ClaimConfig:
         if bool(self.table) == bool(self.tables):
-            raise ValueError("claim: give either `table`, or `tables` with a name for each")
+            raise ValueError("give either `table`, or `tables` with a name for each")
         lengths = {name: len(refs) for name, refs in self.sources.items()}
         if set(lengths.values()) - {1, max(lengths.values())}:
             raise ValueError(f"tables: every table needs one result for each seed, or one for all; got {lengths}")

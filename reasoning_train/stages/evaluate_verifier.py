@@ -57,7 +57,7 @@ class EvaluateVerifierConfig(Evaluated):
     @model_validator(mode="after")
     def _named_once(self) -> EvaluateVerifierConfig:
         if not self.verifiers and not self.likelihoods:
-            raise ValueError("evaluate_verifier: give at least one of `verifiers` and `likelihoods`")
+            raise ValueError("give at least one of `verifiers` and `likelihoods`")
         if named := [vote.counted for vote in self.votes if vote.counted != "search"]:
             raise ValueError(
                 f"votes: `score: {named[0]}` has no meaning here; `aggregate` says how the values of steps become "

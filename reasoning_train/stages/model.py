@@ -83,20 +83,14 @@ class ModelConfig(StageConfig):
     def _one_source(self) -> ModelConfig:
         named = [name for name in ("init", "path", "hub", "gguf", "served") if getattr(self, name) is not None]
         if len(named) != 1:
-            raise ValueError(
-                f"model: give exactly one of init, path, hub, gguf, served; got {', '.join(named) or 'none'}"
-            )
+            raise ValueError(f"give exactly one of init, path, hub, gguf, served; got {', '.join(named) or 'none'}")
         if bool(self.served) != isinstance(self.tokenizer, Path):
-            raise ValueError(
-                "model: `served` and a `tokenizer` folder belong together: one makes text, the other reads it"
-            )
+            raise ValueError("`served` and a `tokenizer` folder belong together: one makes text, the other reads it")
         if self.format.template == "server" and not self.served:
-            raise ValueError(
-                "model: `template: server` needs a model that is `served`; with weights here use plain or chat"
-            )
+            raise ValueError("`template: server` needs a model that is `served`; with weights here use plain or chat")
         if self.init and not self.vocabulary:
             raise ValueError(
-                "model: a model with fresh weights (`init`) needs `tokenizer: task` and a task with a closed "
+                "a model with fresh weights (`init`) needs `tokenizer: task` and a task with a closed "
                 "vocabulary, such as chain"
             )
         return self

@@ -61,7 +61,7 @@ class PickProblemsConfig(StageConfig):
                 within = " within 0 and 1" if name == "solved" else ""
                 raise ValueError(f"{name}: expected [low, high] with low <= high{within}, got {[low, high]}")
         if not (self.solved or self.difficulty or self.tags or self.outcome):
-            raise ValueError("pick_problems: give at least one of solved, difficulty, tags and outcome")
+            raise ValueError("give at least one of solved, difficulty, tags and outcome")
         return self
 
 

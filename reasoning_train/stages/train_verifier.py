@@ -58,7 +58,7 @@ class TrainVerifierConfig(Training):
     @model_validator(mode="after")
     def _fits(self) -> TrainVerifierConfig:
         if (self.targets is None) == (self.pairs is None):
-            raise ValueError("train_verifier: give exactly one of `targets` and `pairs`")
+            raise ValueError("give exactly one of `targets` and `pairs`")
         if self.pairs is not None:
             check_losses(self.losses, ("ranks",), "train_verifier with `pairs`", head=self.head)
         elif self.compares:

@@ -43,16 +43,14 @@ class VerifierConfig(StageConfig):
     @model_validator(mode="after")
     def _complete(self) -> VerifierConfig:
         if (self.path is None) == (self.hub is None):
-            raise ValueError("verifier: give exactly one of path and hub")
+            raise ValueError("give exactly one of path and hub")
         if (self.kind == "classifier") != (self.head is not None):
             raise ValueError(
-                "verifier: `head` says what the scores of a `classifier` mean: give it for this kind, and for "
-                "no other kind"
+                "`head` says what the scores of a `classifier` mean: give it for this kind, and for no other kind"
             )
         if self.format and self.format.template == "server":
             raise ValueError(
-                "verifier: `template: server` is for policies that run elsewhere; a verifier runs here, so use "
-                "plain or chat"
+                "`template: server` is for policies that run elsewhere; a verifier runs here, so use plain or chat"
             )
         return self
 

@@ -136,6 +136,7 @@ def test_missing_include_names_the_places_and_the_nearest(tmp_path: Path, monkey
         "recipe.yaml:2: include: there is no file 'configs/models/tinny.yaml'; looked for configs/models/tinny.yaml, "
     )
     assert str(caught.value).startswith(start)
+    assert str(caught.value).count("configs/models/tinny.yaml") == 3  # as written, beside the recipe, in the checkout
     assert str(caught.value).endswith("Did you mean 'configs/models/tiny.yaml'?")
 
 

@@ -210,8 +210,8 @@ def test_a_verifier_of_this_program_from_a_folder(world: Bench, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({}, "verifier: give exactly one of path and hub"),
-        ({"path": "a", "hub": "b/c"}, "verifier: give exactly one of path and hub"),
+        ({}, "give exactly one of path and hub"),
+        ({"path": "a", "hub": "b/c"}, "give exactly one of path and hub"),
         ({"path": "a", "kind": "classifier"}, "`head` says what the scores of a `classifier` mean"),
         ({"path": "a", "head": {"read_at": "last"}}, "for no other kind"),
         (
