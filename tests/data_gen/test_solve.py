@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from data_gen.engines.base import LM, Request, Sample, Sampling
 from data_gen.engines.programs import run_programs
 from data_gen.engines.scripted import ScriptedEngine
 from data_gen.format import Format, StepCodec, TaskFormat
+from data_gen.graders.base import decided
 from data_gen.programs.solve import solve, solve_greedily
 from data_gen.records.problem import Problem
+from data_gen.records.segment import Kind, Segment
 from data_gen.records.solution import Solution
+from data_gen.records.verdict import Grade
+from data_gen.scorers.base import GrantedGold
+from data_gen.tasks.base import Task
 from data_gen.tasks.chain import Chain
 from reasoning_train.models.words import word_tokenizer
 
@@ -32,9 +39,11 @@ def ids(text: str, *, end: bool = True) -> list[int]:
     return TOKENIZER(text, add_special_tokens=False)["input_ids"] + [TOKENIZER.eos_token_id] * end
 
 
-def solved(completion: list[int], n: int = 1, problem: Problem = PROBLEM, **sampling: Any) -> list[Solution]:
+def solved(
+    completion: list[int], n: int = 1, problem: Problem = PROBLEM, task: Task = TASK, **sampling: Any
+) -> list[Solution]:
     async def program(item: Problem, lm: LM) -> list[Solution]:
-        return await solve(item, lm, n, Sampling(**{"max_tokens": 40, **sampling}), CODEC, TASK)
+        return await solve(item, lm, n, Sampling(**{"max_tokens": 40, **sampling}), CODEC, task)
 
     engine = ScriptedEngine(lambda prefix, seed: completion)
     [(_, solutions)] = run_programs(engine, [problem], program, seed=0, key=lambda p: p.id, in_flight=1)
@@ -61,6 +70,28 @@ def test_a_right_answer_over_a_wrong_step() -> None:
 def test_a_right_answer_without_steps_is_no_reasoning() -> None:
     [solution] = solved(ids("Answer: 20"))
     assert (solution.verdict, solution.steps_ok) == ("correct", False)
+
+
+class Proofs(Chain):
+    """A solution is right if it has two steps, whatever its answer."""
+
+    def grade_solution(self, problem: Problem, segments: Sequence[Segment]) -> Grade:
+        return decided(sum(one.kind is Kind.STEP for one in segments) == 2, "two steps")
+
+
+def test_a_task_may_judge_the_whole_solution_when_sampling_and_in_trees() -> None:
+    task = Proofs(uses="chain")
+    gold = GrantedGold(task, CODEC)
+    for text, right in (
+        ("12 + 8 = 20\nAnswer: 20", False),
+        ("12 + 8 = 20\n20 + 1 = 21\nAnswer: 21", True),
+        ("Answer: 20", False),
+    ):
+        [solution] = solved(ids(text), task=task)
+        assert (solution.verdict, solution.reason) == ("correct" if right else "wrong", "two steps")
+        assert asyncio.run(gold.outcome(PROBLEM, ids(text))) == float(right)
+    [cut] = solved(ids("12 + 8 = 20\n20 + 1 = 21\nAnswer: 21"), task=task, max_tokens=9)
+    assert (cut.finish, cut.verdict) == ("length", "wrong")
 
 
 def test_a_completion_cut_by_the_limit_has_no_answer() -> None:

@@ -161,6 +161,8 @@ def test_the_bound_is_drawn_by_frequency_not_by_order(rng: random.Random) -> Non
     found = classes(rng.sample(answers, len(answers)), same=lambda a, b: True)
     assert _partition(found) == _partition(classes(answers, same=lambda a, b: True))
     assert len(set(found.values())) == 300 - MOST_COMPARED + 1
+    alone = {answer for answer in answers if list(found.values()).count(found[answer]) == 1}
+    assert alone >= {str(i) for i in range(150)}, "those that come twice are compared first"
 
 
 def _partition(found: dict[str, int]) -> set[frozenset[str]]:

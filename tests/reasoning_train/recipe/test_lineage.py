@@ -25,6 +25,7 @@ RECIPE = """
       turned: {uses: jsonl, path: ROWS, split: {train: 4, dev: 2}, seed: 1, format: "${task.format}"}
       turned_too: {uses: jsonl, path: COPY, split: {train: 4, test: 4}, seed: 2, format: "${task.format}"}
       parts: {uses: jsonl, paths: {train: OTHER, test: OTHER}, format: "${task.format}"}
+      capital: {uses: jsonl, path: OTHER, split: {Test: null}, format: "${task.format}"}
     stages:
       base: {uses: sft, policy: "${model}", data: "${task.train.gold}", learning_rate: 1e-3, max_steps: 1}
       tuned: {uses: sft, policy: "${stages.base}", data: "${stages.kept}", learning_rate: 1e-3, max_steps: 1}
@@ -129,7 +130,17 @@ def test_without_a_leak_the_recipe_loads(tmp_path: Path) -> None:
         # A file that is also the file of the test split of the task itself, which nothing reads.
         (['last: {SFT, data: "${tasks.parts.train.gold}"}'], "data",
          "trains on problems of a source that is also the split tasks.parts.test: tasks.parts.train -> "),
-        # Problems on which a claim is measured, whatever their split.
+        (['last: {SFT, data: "${tasks.capital.Test.gold}"}'], "data",
+         "trains on TEST: tasks.capital.Test -> tasks.capital.Test.gold -> last"),
+        # Problems on which a claim is measured, whatever their split, and some of them.
+        (["other: {uses: evaluate, policies: BOTH, problems: \"${task.dev}\"}",
+          'claim_too: {uses: claim, table: "${stages.other}", form: {uses: difference, better: tuned, than: base}}',
+          'some: {uses: part, problems: "${task.dev}", part: 1, of: 2}', GOLD, ON_GOLD], "data",
+         "trains on problems on which a claim is measured (task.dev -> other -> claim_too): task.dev -> some -> gold"),
+        (["other: {uses: evaluate, policies: BOTH, problems: \"${tasks.turned.dev}\"}",
+          'claim_too: {uses: claim, table: "${stages.other}", form: {uses: difference, better: tuned, than: base}}',
+          'last: {SFT, data: "${tasks.again.all.gold}"}'], "data", "trains on problems on which a claim is measured "
+         "(tasks.turned.dev -> other -> claim_too): tasks.again.all -> tasks.again.all.gold -> last"),
         (["other: {uses: evaluate, policies: BOTH, problems: \"${task.dev}\"}",
           'claim_too: {uses: claim, table: "${stages.other}", form: {uses: difference, better: tuned, than: base}}',
           'last: {SFT, data: "${task.dev.gold}"}'], "data", "trains on problems on which a claim is measured "
@@ -206,6 +217,16 @@ def test_rounds_and_grids_are_followed(tmp_path: Path) -> None:
         assert f"'rounds.grow.{k}.tuned' trains on {TEST_SPLIT}: task.test -> rounds.grow.{k}.more -> " in line
     [in_grid] = refusals(tmp_path, BEST.replace("GROUP", "grids.tune"), groups=GRID)
     assert f"'grids.tune.best' chooses by {TEST_SPLIT}: task.test -> " in in_grid
+
+
+def test_a_round_that_may_pass_on_an_earlier_one_has_learned_what_that_one_has(tmp_path: Path) -> None:
+    """Round 2 trains anew on its own part, unless the rule stops after round 1."""
+    group = rounds("explore", "dev", 'stop: {table: "${stages.check}"}').replace("${previous.tuned}", "${stages.base}")
+    fresh = 'fresh: {uses: part, problems: "${task.explore}", part: "${round}", of: 2}\n          more:'
+    group = group.replace("${task.explore}", "${stages.fresh}").replace("more:", fresh)
+    after = 'after: {uses: evaluate, policies: {last: "${rounds.grow.last}"}, problems: "${task.test}"}'
+    learned = made(tmp_path, after, groups=group).nodes["after"].learned_from
+    assert {"rounds.grow.1.fresh", "rounds.grow.2.fresh"} <= set(learned)
 
 
 def test_test_problems_may_be_measured_avoided_and_analysed(tmp_path: Path) -> None:

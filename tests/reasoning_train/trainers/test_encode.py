@@ -62,6 +62,16 @@ def test_weights_of_segments_and_solutions_multiply() -> None:
     assert row.traces[0].weights == (0.0,) * (len(PROMPT) + len(step.token_ids)) + (0.5,) * (len(answer.token_ids) + 1)
 
 
+def test_weights_of_segments_count_in_rows_that_are_text_alone() -> None:
+    step, *others = gold()[0].segments
+    assert not step.token_ids and len(others) > 1
+    solution = dataclasses.replace(gold()[0], segments=(dataclasses.replace(step, weight=0.0), *others), weight=0.5)
+    [whole], [row] = (encode_solutions([one], CODEC, 128).rows for one in (gold()[0], solution))
+    unlearned = len(CODEC.prompt_ids(solution.prompt)) + len(CODEC.tokenizer(step.text)["input_ids"])
+    assert row.traces[0].ids == whole.traces[0].ids
+    assert row.traces[0].weights == (0.0,) * unlearned + (0.5,) * (len(row.traces[0].ids) - unlearned)
+
+
 def test_cut_and_over_long_rows_are_counted_not_truncated() -> None:
     whole = encode_solutions([sampled()], CODEC, 128).rows[0]
     encoded = encode_solutions(
