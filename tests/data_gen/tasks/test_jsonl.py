@@ -73,6 +73,17 @@ def test_repeated_questions_count_once_and_are_reported(tmp_path: Path) -> None:
     assert made.left_out("test") == {"other_answer": 1, "repeated": 2}
 
 
+def test_an_answer_in_another_spelling_contradicts_nothing(tmp_path: Path) -> None:
+    """As the task's grader says; gold that only some of the rows have does."""
+    rows = [{"question": "q", "answer": answer} for answer in ("1/2", "0.5", "\\frac{1}{2}", "2", None)]
+    made = task(write(tmp_path / "a.jsonl", rows))
+    assert [p.gold for p in made.problems("test")] == ["1/2"]
+    assert made.left_out("test") == {"repeated": 2, "other_answer": 2}
+    strict = task(tmp_path / "a.jsonl", grader="exact")
+    assert [p.gold for p in strict.problems("test")] == ["1/2"]
+    assert strict.left_out("test") == {"other_answer": 4}
+
+
 def test_files_of_their_own_with_dev_dealt_from_train(tmp_path: Path) -> None:
     paths = {
         "train": write(tmp_path / "t.jsonl", numbered(30)),
