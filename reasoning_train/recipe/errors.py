@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from data_gen.errors import UserError
 
@@ -45,13 +45,23 @@ class Problems:
     def raise_if_any(self) -> None:
         """Raise a RecipeError that lists all problems."""
         if self._found:
-            raise RecipeError("\n".join(sorted(self._found, key=_place)))
+            raise RecipeError("\n".join(_listed_once(sorted(self._found, key=_place))))
 
 
 def _place(line: str) -> tuple[str, int]:
     file, _, rest = line.partition(":")
     number = rest.partition(":")[0]
     return file, int(number) if number.isdigit() else 0
+
+
+def _listed_once(lines: Iterable[str]) -> Iterator[str]:
+    """The lines; a list of known names stands in the first that has it, since a wrong file has many unknown keys."""
+    listed = set()
+    for line in lines:
+        told, _, known = line.partition(" Known: ")
+        yield told if known in listed else line
+        if known:
+            listed.add(known)
 
 
 def sentence(text: str) -> str:

@@ -92,6 +92,11 @@ def test_messages(tmp_path: Path, sets: list[str], message: str) -> None:
     assert message in refusal(tmp_path, *sets)
 
 
+def test_known_names_are_listed_once(tmp_path: Path) -> None:
+    first, second, *_ = refusal(tmp_path, "qqq=1", "zzz=1").splitlines()
+    assert "unknown key 'qqq'. Known: " in first and second.endswith("unknown key 'zzz'.")
+
+
 @pytest.mark.parametrize(
     ("engine", "message"),
     [
