@@ -9,7 +9,9 @@ if TYPE_CHECKING:
 
 
 def not_finite(model: nn.Module) -> str:
-    """Name of the first weight that holds NaN or infinity; empty if all are finite."""
+    """Name of the first weight that holds NaN or infinity; empty if all are finite. Where ZeRO-3 shards the weights,
+    this process's shards are looked at: the weights themselves are empty."""
     import torch
 
-    return next((name for name, weight in model.named_parameters() if not torch.isfinite(weight).all()), "")
+    shards = ((name, getattr(weight, "ds_tensor", weight)) for name, weight in model.named_parameters())
+    return next((name for name, shard in shards if not torch.isfinite(shard).all()), "")

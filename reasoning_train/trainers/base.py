@@ -24,7 +24,7 @@ from reasoning_train.packing.batch import collate, silenced
 from reasoning_train.packing.plan import Packing, micro_batches
 from reasoning_train.packing.rows import Row
 from reasoning_train.packing.tree_attention import ForestAttention
-from reasoning_train.process.ranks import barrier, rank, summed, world_size
+from reasoning_train.process.ranks import any_of, barrier, rank, summed, world_size
 from reasoning_train.trainers.checkpoints import newest_whole, seal
 from reasoning_train.trainers.objective import Objective
 from reasoning_train.trainers.stop import StopOnSignal
@@ -226,8 +226,10 @@ def train(
 def refuse_blown_up(trainer: Trainer) -> None:
     """UserError if the last step left weights that are no numbers. Earlier steps show it in their loss."""
     assert trainer.model is not None
-    if name := not_finite(trainer.model):
-        raise blown_up(f"the weight {name!r} is not finite", trainer.state.global_step)
+    name = not_finite(trainer.model)
+    if any_of(bool(name)):
+        what = f"the weight {name!r}" if name else "a weight that another process holds"
+        raise blown_up(f"{what} is not finite", trainer.state.global_step)
 
 
 def blown_up(what: str, step: int) -> UserError:

@@ -150,6 +150,14 @@ def test_resumed_on_two_processes(tmp_path: Path, zero: int | None) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("zero", [None, 3])
+def test_weights_that_blow_up_in_the_last_step_are_found_on_two_processes(tmp_path: Path, zero: int | None) -> None:
+    """Under ZeRO-3 a process has shards of them alone."""
+    with pytest.raises(AssertionError, match=r"Training blew up: at step 1 .* is not finite"):
+        processes(2, tmp_path / "two", steps=1, rate=1e39, zero=zero)
+
+
+@pytest.mark.slow
 def test_killed_while_deepspeed_writes_a_checkpoint(tmp_path: Path) -> None:
     """Once in the weights, which process 0 writes, once in the optimizer's part of process 1: what is torn is not
     resumed from."""
