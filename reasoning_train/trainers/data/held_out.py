@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import TrainerCallback
 
+from data_gen.models.safetensors_header import torn
 from reasoning_train.api.stage import gate
 from reasoning_train.packing.plan import by_group
 from reasoning_train.packing.rows import Row
@@ -68,9 +69,14 @@ class Watch(TrainerCallback):
         return min(self.evaluations, key=lambda evaluation: evaluation[1])
 
     def lost(self) -> bool:
-        """Whether earlier evaluations cannot be read. The best step is then unknown, and training begins again."""
-        path = self.folder / EVALUATIONS
-        return path.exists() and read_json(path, _Evaluations) is None
+        """Whether earlier evaluations or the best weights are damaged. What is to be published may then be gone, and
+        training begins again."""
+        if not (self.folder / EVALUATIONS).exists():
+            return False
+        if read_json(self.folder / EVALUATIONS, _Evaluations) is None:
+            return True
+        best = self.folder / FILE
+        return self.config.keep == "best" and (not best.is_file() or bool(torn(best)))
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Load earlier evaluations. Those after the checkpoint that training resumes from are repeated."""

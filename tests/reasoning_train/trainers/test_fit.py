@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from reasoning_train.trainers.data.held_out import EVALUATIONS, hold_out, means
 from reasoning_train.trainers.fit import TrainingSource, fit
 from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
 from reasoning_train.trainers.objective import Objective
+from reasoning_train.trainers.weights import FILE
 from tests.reasoning_train.trainers.here import Here
 from tests.reasoning_train.trainers.test_training import DieAfter, lm, model, rows, steps
 
@@ -147,6 +150,34 @@ def test_killed_and_resumed_it_is_the_same_to_the_last_bit(tmp_path: Path, die_a
     assert json.loads((tmp_path / "killed" / "best" / EVALUATIONS).read_text()) == json.loads(
         (tmp_path / "straight" / "best" / EVALUATIONS).read_text()
     )
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda best: (best / EVALUATIONS).write_text("[[1, 0.5"),
+        lambda best: os.truncate(best / FILE, 100),
+        lambda best: (best / FILE).unlink(),
+    ],
+    ids=["evaluations", "weights", "no weights"],
+)
+def test_training_begins_again_where_its_best_step_is_lost(
+    tmp_path: Path, damage: Callable[[Path], object], one_thread: None
+) -> None:
+    config: dict[str, Any] = {
+        "held_out": {"share": 0.3, "every": 1},
+        "learning_rate": 3.0,
+        "max_steps": 5,
+        "save_every": 2,
+    }
+    straight, here = run(tmp_path / "straight", **config)
+    assert here.metrics["held_out"]["best_step"] == 1  # no later one is saved over the damage
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "killed", **config, callbacks=[DieAfter(3)])
+    damage(tmp_path / "killed" / "best")
+    resumed, again = run(tmp_path / "killed", **config)
+    assert equal(weights(straight), weights(resumed))
+    assert again.metrics["held_out"] == here.metrics["held_out"]
 
 
 def test_sources_are_mixed_by_their_shares(tmp_path: Path, one_thread: None) -> None:
