@@ -56,6 +56,11 @@ class Masks:
         return Runs(TextRun(part, template) for part, template in self._parts(text) if part)
 
     def _parts(self, text: str) -> Iterator[tuple[str, bool]]:
-        parts: Sequence[str] = re.split(f"{OPEN}([0-9]+){CLOSE}", text)
+        parts: Sequence[str] = re.split(f"{OPEN}([0-9]{{1,9}}){CLOSE}", text)
         for i, part in enumerate(parts):
-            yield (part, True) if i % 2 == 0 else (self._kept[int(part)], False)
+            if i % 2 == 0:
+                yield part, True
+            elif int(part) < len(self._kept):
+                yield self._kept[int(part)], False
+            else:  # the template writes such marks itself
+                yield f"{OPEN}{part}{CLOSE}", True

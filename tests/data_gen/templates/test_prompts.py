@@ -174,6 +174,14 @@ def test_a_template_that_cannot_ask_is_told(template: str) -> None:
         codec(byte_level(template=template))
 
 
+@pytest.mark.parametrize("number", ["0", "7", "9" * 5000])
+def test_a_template_may_write_the_marks_that_stand_for_control_tokens(number: str) -> None:
+    """They are no characters of any text in use, but a template from the Hub may hold anything."""
+    mark = f"\ufdd2{number}\ufdd3"
+    made = codec(byte_level(template=CHATML.replace("<|im_start|>", f"{mark}<|im_start|>", 1)))
+    assert made.prompt_text("2?") == f"{mark}<|im_start|>user\nQ: 2?\nGo!<|im_end|>\n<|im_start|>assistant\n"
+
+
 def test_a_textual_end_is_taken_where_the_task_names_it() -> None:
     template = "{% for m in messages %}{{ m.content }}</answer>{% endfor %}"
     assert codec(byte_level(template=template), ends=("</answer>",)).end_ids == {0}
