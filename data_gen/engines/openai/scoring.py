@@ -35,7 +35,7 @@ def read_scores(way: Way, answer: Any, ids: Sequence[int], begin: int) -> list[f
         scores = [float(value) for value in found]
     except (KeyError, IndexError, TypeError, ValueError, OverflowError):
         scores = []
-    if any(math.isnan(score) for score in scores):
+    if not all(map(math.isfinite, scores)):
         scores = []
     if len(scores) != len(ids) - begin:
         keys = sorted(answer) if isinstance(answer, Mapping) else type(answer).__name__

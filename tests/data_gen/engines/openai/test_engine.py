@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -351,6 +352,14 @@ def test_a_server_that_does_not_score_is_told_from_one_that_stumbles() -> None:
         text_only = engine(server, "transformers")
         with pytest.raises(UserError, match="score: this server gives no log-probs of given ids"):
             run(text_only, text_only.score((5,), [(7,)]))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_score_that_is_no_finite_number_is_none(value: float) -> None:
+    with serving(always(completion("a", prompt_logprobs=[None, {"7": {"logprob": value}}]))) as server:
+        scorer = engine(server)
+        with pytest.raises(UserError, match="does not give `prompt_logprobs`: 0 log-probs for 1 tokens"):
+            run(scorer, scorer.score((5,), [(7,)]))
 
 
 def test_many_bad_moments_lose_nothing_and_mix_nothing_up() -> None:
