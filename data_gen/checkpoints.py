@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_gen.errors import LoadError, UserError
+from data_gen.errors import LoadError, UserError, first_line
 from data_gen.format import Format, StepCodec
 from data_gen.models.elsewhere import base_of_adapter, is_adapter, weights_folder, whole_model
 from data_gen.models.finite import not_finite
@@ -53,12 +53,16 @@ def quiet() -> Iterator[None]:
 
 
 def has_lm_head(weights: Path) -> bool:
-    """False for the weights of a verifier that were saved without the language-model head."""
+    """False for the weights of a verifier that were saved without the language-model head. UserError if their config is
+    damaged."""
     config = weights / "config.json"
     if not config.is_file():  # adapters: their base model has one
         return True
     bare = ("ForTokenClassification", "ForSequenceClassification", "Model")
-    made = json.loads(config.read_text(encoding="utf-8")).get("architectures") or []
+    try:
+        made = json.loads(config.read_text(encoding="utf-8")).get("architectures") or []
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise LoadError(f"{config} is damaged ({first_line(error)}). Re-make the checkpoint.") from error
     return not any(name.endswith(bare) and not name.endswith("LMHeadModel") for name in made)
 
 
@@ -138,9 +142,8 @@ def load_folder(folder: Path, what: str, load: Callable[[Path], Any]) -> tuple[A
             saved_end_ids(weights),
         )
     except Exception as error:  # truncated safetensors, missing files and bad JSON each raise another type
-        first = next(iter(str(error).splitlines()), "")
         raise LoadError(
-            f"The {what} in {weights} cannot be loaded ({type(error).__name__}: {first[:200]}). Expected format.json, "
+            f"The {what} in {weights} cannot be loaded ({first_line(error)}). Expected format.json, "
             f"config.json, model.safetensors and tokenizer.json, whole. {how_to_mend(weights, folder)}"
         ) from error
     if name := not_finite(model):

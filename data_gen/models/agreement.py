@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from data_gen.checkpoints import quiet
-from data_gen.errors import UserError
+from data_gen.errors import UserError, first_line
 from data_gen.models.context import context_length
 from data_gen.models.settle import settle
 from data_gen.models.twin import twin
@@ -47,7 +47,7 @@ def _verdict(family: tuple[Any, ...], config: Any, compare: Callable[[Any], floa
     try:
         model = twin(family[0], config)
     except Exception as error:
-        _untried[family] = f"no small model of its kind can be made to try it on ({_first_line(error)})"
+        _untried[family] = f"no small model of its kind can be made to try it on ({first_line(error)})"
         return _untried[family]
     try:
         stock = [plain_logprobs(model, ids) for ids in probes(model)[:2]]
@@ -60,12 +60,8 @@ def _verdict(family: tuple[Any, ...], config: Any, compare: Callable[[Any], floa
     except UserError as error:
         return f"it cannot be run so ({error})"
     except Exception as error:  # each family fails in its own way
-        return f"it cannot be run so ({_first_line(error)})"
+        return f"it cannot be run so ({first_line(error)})"
     return None if difference <= SLACK else f"log-probabilities differ by up to {difference:.2g} nats"
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')[:160]}"
 
 
 def probes(model: Any) -> list[tuple[int, ...]]:

@@ -10,6 +10,7 @@ import importlib
 from functools import partial
 from typing import Any
 
+from data_gen.errors import first_line
 from data_gen.limited_worker import Work, serve
 
 MEMORY = 2 << 30
@@ -39,8 +40,7 @@ def _rendered(template: str, special: dict[str, Any], chats: list[tuple[list[dic
                 return {"refused": f"it writes {len(text)} characters"}
             texts.append(text)
     except Exception as error:  # a template may raise anything
-        first = next(iter(str(error).splitlines()), "")
-        return {"refused": f"{type(error).__name__}: {first[:200]}" if first else type(error).__name__}
+        return {"refused": first_line(error)}
     return {"texts": texts}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_gen.checkpoints import device_and_dtype, load_causal, load_folder, save_text
-from data_gen.errors import UserError
+from data_gen.errors import LoadError, UserError, first_line
 from data_gen.format import Format, StepCodec
 from data_gen.models.context import context_length
 from data_gen.models.elsewhere import is_adapter, refer_to_base, weights_folder
@@ -70,9 +70,18 @@ def load_policy(folder: Path, *, device: torch.device | None = None, lm_head: bo
 
 
 def read_served(folder: Path) -> dict[str, Any] | None:
-    """Name and context of a model that is only served elsewhere (policy_text.py); None if the artifact has weights."""
+    """Name and context of a model that is only served elsewhere (policy_text.py); None if the artifact has weights.
+    UserError if the file is damaged."""
     served = folder / "served.json"
-    return json.loads(served.read_text(encoding="utf-8")) if served.exists() else None
+    if not served.exists():
+        return None
+    try:
+        said = json.loads(served.read_text(encoding="utf-8"))
+        return {"name": str(said["name"]), "context": int(said["context"])}
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise LoadError(
+            f"{served} is damaged ({first_line(error)}). Remove the artifact and run again to re-make it."
+        ) from error
 
 
 def refuse_served(folder: Path) -> None:

@@ -19,7 +19,7 @@ from data_gen.checkpoints import (
     save_format,
     saved_end_ids,
 )
-from data_gen.errors import LoadError
+from data_gen.errors import LoadError, first_line
 from data_gen.format import Format, StepCodec
 from data_gen.models.context import context_length
 from data_gen.models.elsewhere import weights_folder, whole_model
@@ -50,22 +50,16 @@ def load_policy_text(folder: Path) -> PolicyText:
     try:
         fmt, tokenizer = load_format(folder), load_tokenizer(weights)
         ends = [] if served else saved_end_ids(weights)
-        context = served["context"] if served else _context(weights)
+        context = served["context"] if served else context_length(read_config(whole_model(weights)))
     except Exception as error:  # every kind of torn file raises its own errors
-        first = next(iter(str(error).splitlines()), "")
         raise LoadError(
-            f"The model in {weights} cannot be read ({type(error).__name__}: {first[:200]}). Expected format.json, "
+            f"The model in {weights} cannot be read ({first_line(error)}). Expected format.json, "
             f"config.json and tokenizer.json, whole. {how_to_mend(weights, folder)}"
         ) from error
     codec = StepCodec(fmt, tokenizer, ends)
     if served:
         return PolicyText(folder, tokenizer, codec.format, codec, context, None, served["name"])
     return PolicyText(folder, tokenizer, codec.format, codec, context, weights)
-
-
-def _context(weights: Path) -> int:
-
-    return context_length(read_config(whole_model(weights)))
 
 
 def save_served(folder: Path, tokenizer: Any, fmt: Format, *, name: str, context: int) -> None:

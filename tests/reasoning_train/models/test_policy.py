@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from data_gen.checkpoints import has_lm_head
-from data_gen.errors import UserError
+from data_gen.errors import LoadError, UserError
 from data_gen.records.scales import Scale
 from data_gen.tasks.chain import Chain
 from data_gen.verifiers.checkpoint import save_verifier
 from data_gen.verifiers.heads import HeadConfig
-from reasoning_train.models.policy import Policy, load_policy, save_policy
+from reasoning_train.models.policy import Policy, load_policy, read_served, refuse_served, save_policy
 from reasoning_train.models.words import word_tokenizer
 from tests.data_gen.verifiers.tiny import verifier
 from tests.reasoning_train.bench import Bench
@@ -213,3 +213,19 @@ def test_which_weights_have_a_language_model_head(tmp_path: Path, name: str, exp
     assert has_lm_head(tmp_path) == expected
     (tmp_path / "config.json").unlink()  # adapters beside a base have none
     assert has_lm_head(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3"])
+def test_a_damaged_config_is_told_before_a_head_is_looked_for(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(LoadError, match=r"config\.json is damaged \(.*Re-make the checkpoint"):
+        has_lm_head(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "{}", '{"name": "m"}', '{"name": "m", "context": Infinity}'])
+def test_a_damaged_name_of_a_served_model_is_told(tmp_path: Path, text: str) -> None:
+    assert read_served(tmp_path) is None
+    (tmp_path / "served.json").write_text(text)
+    for read in (read_served, refuse_served, load_policy):
+        with pytest.raises(LoadError, match=r"served\.json is damaged \(.*Remove the artifact and run again"):
+            read(tmp_path)
