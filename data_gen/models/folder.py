@@ -4,19 +4,20 @@ read. A recipe that names a folder looks at it when it loads."""
 from __future__ import annotations
 
 import json
+import math
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from data_gen.errors import UserError
-from data_gen.models.elsewhere import base_of_adapter, whole_model
+from data_gen.models.elsewhere import ADAPTER, base_of_adapter, is_adapter, whole_model
 from data_gen.models.safetensors_header import shapes, torn
 
 MOST_JSON = 1 << 26
 """Most bytes of a config or an index."""
 MOST_POSITIONS = 2**31
-_CONFIG, _ADAPTER, _INDEX = "config.json", "adapter_config.json", "model.safetensors.index.json"
+_CONFIG, _INDEX = "config.json", "model.safetensors.index.json"
 _WEIGHTS, _ADAPTER_WEIGHTS = "model.safetensors", "adapter_model.safetensors"
 _COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers")
 _SIZES = ("vocab_size", "hidden_size", "n_embd", "d_model", "intermediate_size", "num_attention_heads", "n_head")
@@ -33,14 +34,14 @@ def faults(folder: Path) -> Iterator[str]:
         yield f"{folder / odd[0]} is neither a file nor a folder. Bring a copy without it"
         return
     yield from _weight_faults(folder)
-    name = _ADAPTER if (folder / _ADAPTER).is_file() else _CONFIG
+    name = ADAPTER if is_adapter(folder) else _CONFIG
     if not (folder / name).is_file():
         yield f"{folder} has no {name}; expected a `from_pretrained` folder"
     elif not isinstance(config := _json(folder / name), dict):
         yield f"{folder / name} is no JSON object. Bring a whole copy"
     else:
         yield from (f"{folder / name}: {said}" for said in _absurd(folder, config))
-        if name == _ADAPTER:
+        if name == ADAPTER:
             yield from _base_faults(folder)
 
 
@@ -55,7 +56,7 @@ def _odd(path: Path) -> bool:
 
 def _weight_faults(folder: Path) -> Iterator[str]:
     names = {path.name for path in folder.glob("*.safetensors")}
-    entry = _ADAPTER_WEIGHTS if (folder / _ADAPTER).is_file() else _WEIGHTS
+    entry = _ADAPTER_WEIGHTS if is_adapter(folder) else _WEIGHTS
     if not names:
         yield f"{folder} holds no *.safetensors. Weights in other formats are not loaded; convert them"
     elif entry not in names and not (entry == _WEIGHTS and (folder / _INDEX).is_file()):
@@ -73,12 +74,12 @@ def _absurd(folder: Path, config: dict[str, Any]) -> Iterator[str]:
     """Sizes that the weights cannot have. Building the model would take all memory, or never end."""
     known = [shape for path in sorted(folder.glob("*.safetensors")) if not torn(path) for shape in shapes(path)]
     most = max((side for shape in known for side in shape), default=0)
-    if (folder / _ADAPTER).is_file():
+    if is_adapter(folder):
         ranks = {"r": config.get("r"), **_mapping(config.get("rank_pattern"))}
         yield from _beyond(ranks, tuple(ranks), most, "the longest side of its tensors")
         return
     parts = [config, *(part for part in config.values() if isinstance(part, dict))]
-    total = sum(_product(shape) for shape in known)
+    total = sum(map(math.prod, known))
     for part in parts:
         yield from _beyond(part, _COUNTS, len(known), "the number of its tensors")
         yield from _beyond(part, _SIZES, total, "the number of its weights")
@@ -96,13 +97,6 @@ def _beyond(values: dict[str, Any], names: tuple[str, ...], most: int, what: str
 
 def _mapping(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _product(shape: list[int]) -> int:
-    result = 1
-    for side in shape:
-        result *= side
-    return result
 
 
 def _base_faults(folder: Path) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from reasoning_train.api.stage import Context
+from reasoning_train.api.stage import Context, gate
 
 
 class Named(Protocol):
@@ -26,12 +26,16 @@ class Named(Protocol):
 
 def refer(config: Named, field: str, ctx: Context, out: Path) -> Path:
     """Make the output refer to the weights that the config names, without a path of this machine, and return their
-    folder."""
+    folder. GateError if its files are not whole."""
     from data_gen.models.elsewhere import cached_snapshot, point_to_hub, point_to_place
+    from data_gen.models.folder import faults
 
     if config.path is None:
-        snapshot = cached_snapshot(config.hub or "", config.revision, f"{field}.hub")
-        point_to_hub(config.hub or "", snapshot, out)
-        return snapshot
-    point_to_place(ctx.place(config.path), config.path.name, out)
-    return config.path
+        weights = cached_snapshot(config.hub or "", config.revision, f"{field}.hub")
+        point_to_hub(config.hub or "", weights, out)
+    else:
+        weights = config.path
+        point_to_place(ctx.place(weights), weights.name, out)
+    wrong = next(faults(weights), "")
+    gate(not wrong, f"{field}: {wrong}.")
+    return weights

@@ -13,11 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data_gen.errors import UserError
 from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
-from data_gen.models.folder import faults
 from data_gen.registry import Unkeyed
 from data_gen.sources.hub import HubId
 from data_gen.templates.rendering import DATE
-from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, gate, stage
+from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, stage
 from reasoning_train.stages.elsewhere import refer
 from reasoning_train.stages.fits import unloadable
 
@@ -117,8 +116,6 @@ def model(config: ModelConfig, ctx: Context) -> None:
         _self_check(policy.model.config, config)
         return save_policy(policy, out)
     weights = refer(config, "model", ctx, out)
-    wrong = next(faults(weights), "")
-    gate(not wrong, f"model: {wrong}.")
     if known := parameters_of(weights):
         ctx.metric("parameters", known)
     save_format(as_published(weights, fmt), out)

@@ -72,9 +72,8 @@ def verifier(config: VerifierConfig, ctx: Context) -> None:
 
 @verifier.check
 def fits(config: VerifierConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """The folder has a config and whole weights, unless it points to another."""
-    if config.path and not (config.path / "external.json").exists():
-        yield from unloadable("path", config.path)
+    """The folder has a config and whole weights."""
+    yield from unloadable("path", config.path)
 
 
 def _own(weights: Path, config: VerifierConfig):  # type: ignore[no-untyped-def]  # heads need torch

@@ -213,6 +213,11 @@ def test_a_recipe_looks_at_its_folders(tmp_path: Path) -> None:
         found = str(caught.value).splitlines()
         assert [line.partition(": ")[2].partition(":")[0] for line in found] == ["model.path", "stages.prm.path"]
         assert all(f"{made}/model-2.safetensors is torn (70 bytes" in line for line in found)
+    pointer = tmp_path / "pointer"  # an artifact that has its weights elsewhere: they are not looked for behind it
+    pointer.mkdir()
+    (pointer / "external.json").write_text('{"sha256": "5e", "name": "m"}')
+    with pytest.raises(RecipeError, match=r"stages\.prm\.path: .*pointer holds no \*\.safetensors"):
+        load(tmp_path, RECIPE.replace("MODEL", "pointer"))
     with pytest.raises(RecipeError, match=r"model\.path: there is no file 'gone'; looked for"):
         load(tmp_path, RECIPE.replace("MODEL", "gone"))
 

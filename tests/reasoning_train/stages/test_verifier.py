@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from data_gen.verifiers.head_files import read_head_config, save_head
 from data_gen.verifiers.heads import HeadConfig
 from data_gen.verifiers.value_head import ValueHead
 from reasoning_train.api.refs import Ref
+from reasoning_train.api.stage import GateError
 from reasoning_train.stages.verifier import VerifierConfig
 from tests.data_gen.verifiers.foreign_models import classifier, qwen_prm
 from tests.data_gen.verifiers.tiny import verifier
@@ -237,6 +239,9 @@ def test_what_is_not_what_it_is_said_to_be_is_refused(world: Bench, tmp_path: Pa
         world.make("b", "verifier", path=str(tmp_path / "there"))
     with pytest.raises(UserError, match="step_token is '12 34', which is not a single token"):
         world.make("c", "verifier", path=str(tmp_path / "there"), format={"step_token": "12 34"}, **CLASSIFIER)
+    os.truncate(tmp_path / "there" / "model.safetensors", 70)
+    with pytest.raises(GateError, match=r"verifier: .*model\.safetensors is torn \(70 bytes"):
+        world.make("torn", "verifier", path=str(tmp_path / "there"), **CLASSIFIER)
     with pytest.raises(UserError, match="verifier.hub: 'nobody/nothing' at v1 is not on this machine"):
         world.make("d", "verifier", hub="nobody/nothing", revision="v1")
 
