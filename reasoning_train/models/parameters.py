@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-import struct
 from importlib.util import find_spec
 from pathlib import Path
+
+from data_gen.errors import UserError
+from data_gen.models.elsewhere import cached_snapshot, is_adapter
+from data_gen.models.safetensors_header import shapes, torn
 
 
 def parameters_of(weights: Path) -> int | None:
@@ -15,19 +17,16 @@ def parameters_of(weights: Path) -> int | None:
     try:
         if weights.suffix == ".gguf":
             return _in_gguf(weights)
-        if (weights / "adapter_config.json").is_file():  # the base model is elsewhere
+        if is_adapter(weights):  # the base model is elsewhere
             return None
         return sum(map(_in_safetensors, weights.glob("*.safetensors"))) or None
-    except (OSError, ValueError, struct.error, KeyError):  # torn or absent: the stage that loads it reports this
+    except (OSError, ValueError, KeyError):  # torn or absent: the stage that loads it reports this
         return None
 
 
 def parameters_on_the_hub(repo: str, revision: str | None) -> int | None:
     """Number of parameters of a model in this machine's Hub cache, else the number in its name (`deepseek-math-7b`),
     else None."""
-    from data_gen.errors import UserError
-    from data_gen.models.elsewhere import cached_snapshot
-
     try:
         if known := parameters_of(cached_snapshot(repo, revision, "model.hub")):
             return known
@@ -46,10 +45,9 @@ def packaged_file(name: str) -> Path | None:
 
 
 def _in_safetensors(file: Path) -> int:
-    with file.open("rb") as stream:
-        (length,) = struct.unpack("<Q", stream.read(8))
-        header = json.loads(stream.read(length))
-    return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+    if wrong := torn(file):
+        raise ValueError(wrong)
+    return sum(map(math.prod, shapes(file)))
 
 
 def _in_gguf(file: Path) -> int | None:

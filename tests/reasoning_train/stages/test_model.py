@@ -54,6 +54,8 @@ def test_a_saved_model_has_the_size_that_its_files_tell(bench: Bench, tmp_path: 
     torn = tmp_path / "model.safetensors"
     torn.write_bytes((made.path / "model" / "model.safetensors").read_bytes()[:40])
     assert model.estimator(ModelConfig(path=tmp_path), lambda ref: {}) == {}
+    torn.write_bytes((2**63 - 1).to_bytes(8, "little") + b"{}")  # a header of more bytes than there are
+    assert model.estimator(ModelConfig(path=tmp_path), lambda ref: {}) == {}
     torn.unlink()
     assert model.estimator(ModelConfig(path=tmp_path), lambda ref: {}) == {}
     assert model.estimator(ModelConfig(gguf="no_such_package/x.gguf"), lambda ref: {}) == {}
