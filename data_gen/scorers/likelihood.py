@@ -34,7 +34,8 @@ class Likelihood(ScorerConfig):
         """Loads the verifier, if there is one. UserError if its Format differs."""
         if tools.verifier is None:
             return _PolicyLikelihood(tools.policy_hash)
-        from data_gen.verifiers.checkpoint import context_of, load_backbone
+        from data_gen.models.context import context_length
+        from data_gen.verifiers.checkpoint import load_backbone
         from data_gen.verifiers.forward import MeanLogprob
         from data_gen.verifiers.gather import Gather
         from data_gen.verifiers.reading import PrefixReader
@@ -42,7 +43,8 @@ class Likelihood(ScorerConfig):
         model, codec = load_backbone(tools.verifier, "from_vocab")
         codec.format.check_same_task(tools.codec.format, "the verifier", "the policy")
         reader = PrefixReader(codec, tools.codec, "last")
-        return _ModelLikelihood(tools.verifier_hash, context_of(model), reader, Gather(MeanLogprob(model).values))
+        context = context_length(model.config)
+        return _ModelLikelihood(tools.verifier_hash, context, reader, Gather(MeanLogprob(model).values))
 
 
 class _PolicyLikelihood:

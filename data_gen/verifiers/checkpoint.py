@@ -57,7 +57,7 @@ class Verifier:
     @property
     def context(self) -> int:
         """Longest sequence that the backbone takes, in tokens."""
-        return context_of(self.backbone)
+        return context_length(self.backbone.config)
 
 
 def save_verifier(verifier: Verifier, folder: Path) -> None:
@@ -101,11 +101,6 @@ def _load_bare(weights: Path, dtype: torch.dtype) -> Any:
         return load_causal(weights, dtype=dtype).base_model
     with quiet():  # a head's weights that transformers does not know or does not need are expected
         return load_whole(AutoModel, weights, dtype=dtype)
-
-
-def context_of(backbone: Any) -> int:
-    """Longest sequence that a model takes, in tokens."""
-    return context_length(backbone.config)
 
 
 def feature_width(backbone: Any, kind: str) -> int:

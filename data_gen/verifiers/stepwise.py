@@ -24,6 +24,8 @@ from data_gen.engines.local.owners import Owners
 from data_gen.engines.local.prefix_store import Ids, PrefixNode, PrefixStore
 from data_gen.engines.local.prefixes import causal_mask, padded
 from data_gen.engines.local.slot_cache import SlotCache, column_bytes, exact_columns, layer_shapes, round_up
+from data_gen.models.context import context_length
+from data_gen.models.windows import layer_windows, odd_layers
 from data_gen.verifiers.checkpoint import Verifier
 from data_gen.verifiers.forward import LOGITS, ROW_BLOCK, TOKENS, head_values
 from data_gen.verifiers.reading import Readout
@@ -39,13 +41,10 @@ FIRST_BLOCK, NEXT_BLOCK = 32, 8
 def can_read_stepwise(backbone: Any) -> bool:
     """Whether a backbone attends to everything before a token, through a cache of ours."""
     config = backbone.config
-    windows = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
-    window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
-    return (
-        config.model_type in FAMILIES
-        and not windows
-        and (window or config.max_position_embeddings) >= config.max_position_embeddings
-    )
+    if config.model_type not in FAMILIES or odd_layers(config):
+        return False
+    context = context_length(config)
+    return all(window is None or window >= context for window in layer_windows(config).values())
 
 
 @dataclass(slots=True, eq=False)

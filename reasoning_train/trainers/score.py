@@ -8,11 +8,12 @@ from pathlib import Path
 
 from data_gen.errors import UserError
 from data_gen.format import StepCodec
+from data_gen.models.context import context_length
 from data_gen.records.prefix import Prefix
 from data_gen.records.problem import Problem
 from data_gen.records.segment import Kind
 from data_gen.records.solution import Solution
-from data_gen.verifiers.checkpoint import Verifier, context_of, load_backbone
+from data_gen.verifiers.checkpoint import Verifier, load_backbone
 from data_gen.verifiers.forward import Forward, MeanLogprob
 from data_gen.verifiers.heads import step_ends
 from data_gen.verifiers.reading import PrefixReader
@@ -36,7 +37,7 @@ def mean_logprobs(
     refuse_served(folder)
     model, codec = load_backbone(folder, "from_vocab")
     codec.format.check_same_task(policy.format, f"the model in {folder}", "the policy")
-    reader, scores, context = PrefixReader(codec, policy, "last"), MeanLogprob(model), context_of(model)
+    reader, scores, context = PrefixReader(codec, policy, "last"), MeanLogprob(model), context_length(model.config)
     for problem, solutions in pairs:
         readings = [reader.read_after_prompt(as_prefix(problem, solution)) for solution in solutions]
         if (longest := max(len(reading.ids) for reading in readings)) > context:
@@ -51,7 +52,7 @@ def mean_logprobs(
 
 def as_prefix(problem: Problem, solution: Solution) -> Prefix:
     """A whole solution in the form that scorers take."""
-    steps = tuple(s.text.strip() for s in solution.segments if s.kind is Kind.STEP)
+    steps = solution.steps
     closing = next((s.text.strip() for s in reversed(solution.segments) if s.kind is Kind.ANSWER), "")
     return Prefix(
         problem=problem,
