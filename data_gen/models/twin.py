@@ -194,17 +194,13 @@ def _limit(name: str) -> bool:
     return bool(_CONTEXT.search(name) or _WINDOW.search(name) or "vocab" in name)
 
 
-def _narrower_rope(rope: Mapping[str, Any], width: int) -> dict[str, Any]:
-    """Factors a frequency are as many as the narrower head has."""
-
-    def narrower(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return _narrower_rope(value, width)
-        return (
-            value[: max(1, len(value) * HEAD // width)] if isinstance(value, list | tuple) and len(value) > 3 else value
-        )
-
-    return {key: narrower(value) for key, value in rope.items()}
+def _narrower_rope(value: Any, width: int) -> Any:
+    """Rotary parameters, in which a list with a factor for every frequency is as long as the narrower head needs."""
+    if isinstance(value, Mapping):
+        return {key: _narrower_rope(one, width) for key, one in value.items()}
+    if isinstance(value, list | tuple) and len(value) > 3:
+        return value[: max(1, len(value) * HEAD // width)]
+    return value
 
 
 def _parts(config: Any) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""TraceColumns of traces in a batch: further data that losses read at each token, for any packing.
+"""Columns of traces in a batch: further data that losses read at each token, for any packing.
 
 A column of ids is part of a prediction's key: two teachers' tokens at one column of a packed tree are two predictions.
 Other numbers are stored per token.

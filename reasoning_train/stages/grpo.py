@@ -311,8 +311,9 @@ def _count(rewards: Rewards, rollouts: PolicyRollouts, ctx: Context) -> None:
         *(f"groups.{kind}" for kind in ("mixed", "all_right", "all_wrong", "unverifiable")),
         "samples",
         "samples.cut",
+        "samples.unverifiable",
+        "tokens.scored",
     ]
-    names += ["samples.unverifiable", "tokens.scored"]
     own = {name: rewards.counts[name] for name in names} | {"tokens.generated": rollouts.generated}
     totals = {
         name: int(value) for name, value in summed({name: torch.tensor(float(n)) for name, n in own.items()}).items()

@@ -68,11 +68,11 @@ def reference(config: ReferenceConfig, ctx: Context) -> None:
 
     source, policy = ctx.input(config.pairs), load_policy(ctx.input(config.policy).path, dtype=torch.float32)
     objective, done = Objective(policy.model, [], bf16=use_bf16(config.precision)).eval(), 0
-    pairs, vocabulary = (StepPair.from_row(row) for row in Rows(source.path)), policy.vocabulary
-    limit = policy.context
+    pairs, limit = (StepPair.from_row(row) for row in Rows(source.path)), policy.context
     for some in pending_problems(ctx, pairs, _tokens, config.micro_tokens):
         rows = [
-            encode_pairs(one.records, policy.codec, limit, vocabulary=vocabulary, first=one.first).rows for one in some
+            encode_pairs(one.records, policy.codec, limit, vocabulary=policy.vocabulary, first=one.first).rows
+            for one in some
         ]
         every = [*itertools.chain.from_iterable(rows)]
         found = iter([*pair_logprobs(objective, every, pad_id(policy), config.micro_tokens)])

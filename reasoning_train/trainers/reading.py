@@ -44,10 +44,11 @@ def read_rows(
     holds at most `tokens` tokens."""
     packing = best_packing(objective.model)
     with objective.packed(packing) as attention:
+        collated = partial(collate, pad_id=pad, share=packing == "tree", attention=attention)
         for at in range(0, len(rows), AT_ONCE):
-            part = partial(collate, pad_id=pad, share=packing == "tree", attention=attention)
-            passes = micro_batches(rows[at : at + AT_ONCE], packing=packing, capacity=tokens, tokens=tokens)
-            yield from _in_order(objective, rows[at : at + AT_ONCE], passes, part, read)
+            some = rows[at : at + AT_ONCE]
+            passes = micro_batches(some, packing=packing, capacity=tokens, tokens=tokens)
+            yield from _in_order(objective, some, passes, collated, read)
 
 
 def _in_order(

@@ -30,7 +30,7 @@ def problem_of(kind: Any, config: Any, way: Way) -> str | None:
 def forest_arrives(model: Any) -> bool:
     """Whether every attention layer gets the forest. Some families' layers drop the keyword arguments that they do not
     know (Nemotron), others attend by code of their own."""
-    return problem_of(type(unwrapped(model)), unwrapped(model).config, "forest") is None
+    return problem_of(*_family(model), "forest") is None
 
 
 def packing_problem(kind: Any, config: Any, packing: Packing) -> str | None:
@@ -42,13 +42,13 @@ def packing_problem(kind: Any, config: Any, packing: Packing) -> str | None:
 
 def agrees(model: Any, packing: Packing) -> bool:
     """Whether packed rows of this model are computed as plain ones."""
-    return packing_problem(type(unwrapped(model)), unwrapped(model).config, packing) is None
+    return packing_problem(*_family(model), packing) is None
 
 
 def check_packing(model: Any, packing: Packing) -> None:
     """UserError if packed rows of this model would not be computed as plain ones, with the packings that would."""
-    config = unwrapped(model).config
-    problem = packing_problem(type(unwrapped(model)), config, packing)
+    kind, config = _family(model)
+    problem = packing_problem(kind, config, packing)
     if problem is None:
         return
     fitting = [f"`packing: {other}`" for other in BEST if agrees(model, other)]
@@ -68,12 +68,18 @@ def best_packing(model: Any) -> Packing:
 
 def check_left_padding(model: Any) -> None:
     """UserError if rows that are padded on the left would not be computed as plain ones."""
-    config = unwrapped(model).config
-    if problem := problem_of(type(unwrapped(model)), config, "left"):
+    kind, config = _family(model)
+    if problem := problem_of(kind, config, "left"):
         raise UserError(
             f"TRL pads prompts on the left, which does not compute what transformers computes for single rows of "
             f"{config.model_type!r} models: {problem}. Train another model, or use `sft` or `dpo` on sampled solutions."
         )
+
+
+def _family(model: Any) -> tuple[Any, Any]:
+    """Class and config of the transformers model."""
+    inner = unwrapped(model)
+    return type(inner), inner.config
 
 
 def _packed(model: Any, *, way: Way) -> float:

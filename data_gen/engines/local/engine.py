@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
-from data_gen.engines.local.decoder import Head
 from data_gen.engines.local.self_check import check_engine
 from data_gen.engines.local.unchecked import UncheckedEngine
 from data_gen.models.settle import settle
@@ -31,25 +29,6 @@ class TransformersEngine(UncheckedEngine):
     >>> [sample] = await engine.generate(request)  # doctest: +SKIP
     """
 
-    def __init__(
-        self,
-        model: Any,
-        tokenizer: Any,
-        *,
-        end_ids: Iterable[int],
-        slots: int = 256,
-        deterministic: bool = False,
-        prefix_columns: int | None = None,
-        head: Head | None = None,
-    ) -> None:
+    def _prepare(self, model: Any) -> None:
         settle(model)
         check_engine(model)
-        super().__init__(
-            model,
-            tokenizer,
-            end_ids=end_ids,
-            slots=slots,
-            deterministic=deterministic,
-            prefix_columns=prefix_columns,
-            head=head,
-        )

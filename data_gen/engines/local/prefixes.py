@@ -178,13 +178,13 @@ class Prefixes:
 
         cache = DynamicCache()
         context, width = context_length(self.model.config), ids.shape[1]
-        padded = {"position_ids": torch.arange(width, device=ids.device).clamp_max(context - 1)[None]}
+        inside = {"position_ids": torch.arange(width, device=ids.device).clamp_max(context - 1)[None]}
         self.model(
             input_ids=ids,
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
-            **(padded if width > context else {}),  # padding may pass the context, and with it learned positions
+            **(inside if width > context else {}),  # padding may pass the context, and with it learned positions
         )
         return [(layer.keys, layer.values) for layer in cache.layers]  # type: ignore[union-attr, misc]
 

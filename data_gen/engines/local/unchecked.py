@@ -47,6 +47,7 @@ class UncheckedEngine:
         prefix_columns: int | None = None,
         head: Head | None = None,
     ) -> None:
+        self._prepare(model)
         row_block = DETERMINISTIC_ROWS if deterministic else 1
         if deterministic and model.device.type == "cpu":
             torch.set_num_threads(1)
@@ -78,6 +79,9 @@ class UncheckedEngine:
         self._scores: list[tuple[Call, asyncio.Future[list[list[float]]]]] = []
         self._pump = Pump(self)
         self._cancelled = False
+
+    def _prepare(self, model: Any) -> None:
+        """Called before anything is computed with the model."""
 
     async def generate(self, request: Request) -> list[Sample]:
         """`len(request.seeds)` continuations in seed order. UserError if prefix and one token do not fit the

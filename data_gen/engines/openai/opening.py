@@ -20,6 +20,7 @@ from data_gen.engines.openai.server import ModelServer
 from data_gen.engines.openai.server_commands import serve_command, serve_environment
 from data_gen.errors import UserError
 from data_gen.marks import Mark
+from data_gen.models.elsewhere import is_adapter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,7 @@ def _server(config: ServeConfig, speaker: Speaker, log: Path, threads: int) -> M
             f"engine.serve: the policy {speaker.served!r} has no weights here that a server could load; give the "
             "base_url of its server."
         )
-    if (speaker.weights / "adapter_config.json").exists():
+    if is_adapter(speaker.weights):
         raise UserError(
             f"engine.serve: {speaker.weights} holds adapters only; train with `adapter: merge`, or use another engine."
         )

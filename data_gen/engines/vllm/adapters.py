@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data_gen.errors import UserError
+from data_gen.models.elsewhere import ADAPTER
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Ranks that vLLM supports."""
@@ -53,7 +54,7 @@ def adapter_settings(adapters: Sequence[Adapter]) -> dict[str, Any]:
 
 def _read(folder: Path, number: int) -> Adapter:
     try:
-        settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        settings = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))
         rank, targets = int(settings["r"]), settings["target_modules"]
     except (OSError, ValueError, KeyError) as error:
         raise UserError(

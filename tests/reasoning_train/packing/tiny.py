@@ -7,18 +7,9 @@ from typing import Any
 import torch
 
 from reasoning_train.packing.rows import Row, Trace
+from tests.data_gen.models.shapes import shape
 
 VOCAB = 23
-SHAPE = {
-    "vocab_size": VOCAB,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 128,
-    "initializer_range": 0.3,
-}
 FAMILIES = ("llama", "qwen2", "qwen3", "mistral", "gemma2", "qwen2-mixed")
 
 
@@ -44,7 +35,7 @@ def model(family: str, attention: str = "sdpa", **more: Any) -> Any:
     }
     config, causal, extra = classes[family]
     torch.manual_seed(0)
-    return causal(config(**{**SHAPE, **extra, **more}, attn_implementation=attention)).eval()
+    return causal(config(**shape(vocab_size=VOCAB, **{**extra, **more}), attn_implementation=attention)).eval()
 
 
 def trace(*ids: int, prompt: int = 1, values: bool = False) -> Trace:

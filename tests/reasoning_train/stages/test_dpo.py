@@ -18,7 +18,7 @@ from reasoning_train.store.store import Artifact, Store
 from reasoning_train.trainers.data.held_out import hold_out
 from reasoning_train.trainers.data.pairs import encode_pairs
 from reasoning_train.worker.run_node import run_node
-from tests.data_gen.typed import typed
+from tests.data_gen.typed import step_pair, typed
 from tests.reasoning_train.bench import Bench, points, rows_of, weights
 
 
@@ -32,26 +32,8 @@ def pairs(bench: Bench, n: int = 12) -> list[StepPair]:
             codec.encode(typed(("step", text)), end=False)[0]
             for text in (f"{i} + 1 = {i + 1}\n", f"{i} + 1 = {i + 7} - 0\n")
         ]
-        made.append(
-            StepPair(
-                problem_id=f"p{i // 2}",
-                tree=0,
-                prompt=codec.decode(prompt),
-                chosen=sides[0].text,
-                rejected=sides[1].text,
-                prompt_ids=prompt,
-                prompt_length=len(prompt),
-                chosen_ids=sides[0].token_ids,
-                rejected_ids=sides[1].token_ids,
-                chosen_nodes=(1,),
-                rejected_nodes=(2,),
-                score_chosen=1.0,
-                score_rejected=0.0,
-                scale="p",
-                rule="first_error",
-                label_smoothing=0.1 * (i % 2),
-            )
-        )
+        about = {"problem_id": f"p{i // 2}", "label_smoothing": 0.1 * (i % 2)}
+        made.append(step_pair(codec.decode(prompt), prompt, sides, **about))
     return made
 
 

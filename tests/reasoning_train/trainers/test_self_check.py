@@ -17,17 +17,9 @@ from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
 from reasoning_train.trainers.objective import Objective
 from reasoning_train.trainers.reading import read_rows
 from reasoning_train.trainers.self_check import best_packing, check_left_padding, check_packing, problem_of
+from tests.data_gen.models.shapes import shape
 
-SHAPE: dict[str, Any] = {
-    "vocab_size": 40,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 96,
-    "initializer_range": 0.3,
-}
+SHAPE = shape(max_position_embeddings=96)
 BART = t.BartConfig(
     vocab_size=40,
     d_model=32,

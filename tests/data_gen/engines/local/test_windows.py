@@ -19,21 +19,10 @@ from data_gen.errors import UserError
 from data_gen.models import windows
 from data_gen.models.local_layers import near
 from data_gen.models.settle import settle
+from tests.data_gen.models.shapes import shape
 
 WINDOW = 8
-SHAPE: dict[str, Any] = {
-    "vocab_size": 40,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 128,
-    "initializer_range": 0.3,
-    "bos_token_id": None,
-    "eos_token_id": 1,
-    "pad_token_id": None,
-}
+SHAPE = shape(bos_token_id=None, eos_token_id=1, pad_token_id=None)
 CONFIGS: dict[str, Any] = {
     "mistral": t.MistralConfig(**SHAPE, sliding_window=WINDOW),
     "mixtral": t.MixtralConfig(**SHAPE, sliding_window=WINDOW, num_local_experts=4),

@@ -79,7 +79,7 @@ def test_is_one_failed_attempt(monkeypatch: pytest.MonkeyPatch, reply: Reply, me
 
 
 def test_a_compressed_answer_is_read() -> None:
-    body = gzip.compress(json.dumps(completion("a \U0001f600".replace("\U0001f600", "2"), x="\U0001f600")).encode())
+    body = gzip.compress(json.dumps(completion("a 2", x="\U0001f600")).encode())
     with serving(lambda k, _: Reply(body=body, headers={"Content-Encoding": "gzip"})) as server:
         assert drawn(server) == "a 2"
 
