@@ -12,7 +12,7 @@ import itertools
 import json
 import textwrap
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
@@ -67,15 +67,16 @@ def _definitions(models: Iterable[type[BaseModel]]) -> tuple[dict[str, Any], dic
 
 
 def _with_parts(models: Iterable[type[BaseModel]]) -> set[type[BaseModel]]:
-    """The models and the models in their fields."""
-    from reasoning_train.recipe.validate import members
-
-    found, waiting = set(), list(models)
+    """The models and the models in their fields, in lists and maps, too."""
+    found: set[type[BaseModel]] = set()
+    waiting: list[Any] = list(models)
     while waiting:
-        model = waiting.pop()
-        found.add(model)
-        types = [tp for field in model.model_fields.values() for tp in members(field.annotation)]
-        waiting += [tp for tp in types if isinstance(tp, type) and issubclass(tp, BaseModel) and tp not in found]
+        tp = waiting.pop()
+        if inner := get_args(tp):
+            waiting += inner
+        elif isinstance(tp, type) and issubclass(tp, BaseModel) and tp not in found:
+            found.add(tp)
+            waiting += [field.annotation for field in tp.model_fields.values()]
     return found
 
 

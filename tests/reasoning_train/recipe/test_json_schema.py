@@ -8,10 +8,11 @@ from typing import Any
 
 import jsonschema
 import pytest
+from pydantic import BaseModel
 
 from reasoning_train.recipe.json_schema import FILE, field_docs
 from reasoning_train.recipe.load import recipe_json_schema
-from reasoning_train.recipe.schema import Stage
+from reasoning_train.recipe.schema import Grid, Recipe, Resources, Rounds, Stage
 from reasoning_train.recipe.yaml_core import parse_value
 from tests.reasoning_train.recipe.kitchen import RECIPE, TrainConfig
 from tests.reasoning_train.recipe.test_grids import GRID, GROUP
@@ -78,3 +79,11 @@ def test_values_may_be_references(schema: dict[str, Any]) -> None:
 
 def test_field_docs() -> None:
     assert field_docs(TrainConfig) == {"data": "What to train on."}
+
+
+@pytest.mark.parametrize("model", [Recipe, Stage, Rounds, Grid, Resources], ids=lambda model: model.__name__)
+def test_what_is_written_below_a_field_describes_it(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    name = {"Recipe": "", "Stage": "stage:k_sample"}.get(model.__name__, model.__name__)
+    properties = (schema["$defs"][name] if name else schema)["properties"]
+    told = {field: text for field, text in field_docs(model).items() if field != "uses"}  # in a stage's own it is fixed
+    assert told and {field: properties[field]["description"] for field in told} == told
