@@ -184,6 +184,9 @@ def test_a_single_step_stands_against_up_to_four() -> None:
     found = pairs(TopBottom(min_edit=12), right, *worse, scale="signed")
     assert [rejected[0] for _, rejected in sides(found)] == ["f", "e", "d", "c"] and found[0].weight == 0.25
     assert len(pairs(TopBottom(min_edit=12, against_one=1), right, *worse, scale="signed")) == 2
+    second = step(LONG["b"], answer(1), visits=10, total=8.0)
+    found = pairs(TopBottom(min_edit=12), right, second, *worse[1:], scale="signed")
+    assert len(found) == 4, "two stand against two"
     wrong = step(LONG["f"], answer(0), visits=10, total=-9.0)
     better = [step(LONG[x], answer(1), visits=10, total=float(9 - i)) for i, x in enumerate("abcde")]
     found = pairs(TopBottom(min_edit=12), *better, wrong, scale="signed")
@@ -203,6 +206,15 @@ def test_the_better_side_also_has_the_better_path() -> None:
     assert [better[0] for better, _ in sides(pairs(TopBottom(min_edit=12), *tree(1, -1), scale="signed"))] == ["b"]
     assert pairs(TopBottom(min_edit=12), *tree(-1, 1), scale="signed") == []
     assert len(pairs(TopBottom(min_edit=12, paths=False), *tree(-1, 1), scale="signed")) == 1
+
+
+def test_the_worst_path_to_a_wrong_answer_is_the_one_that_is_compared() -> None:
+    """b goes on with a mean of (.2 - .8 + 1) / 3 = .13, c with (-.4 + .9) / 2 = .25 at best and (-.4 - 1) / 2 = -.7 at
+    worst."""
+    low = step(LONG["d"], answer(1, 1.0, visits=1, total=1.0), visits=10, total=-8.0)
+    ends = (answer(0, visits=1, total=0.9), answer(2, 0.0, visits=1, total=-1.0))
+    b, c = step(LONG["b"], low, visits=10, total=2.0), step(LONG["c"], *ends, visits=10, total=-4.0)
+    assert [better[0] for better, _ in sides(pairs(TopBottom(min_edit=12), b, c, scale="signed"))] == ["b"]
 
 
 def test_top_and_bottom_may_be_few() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -180,6 +181,19 @@ def test_one_whose_work_was_taken_over_writes_nothing_more(
     assert recorded(store, plan, "a") == kept
     [lock] = store.locks.glob("*.lock")
     assert json.loads(lock.read_text())["token"] == "another", "the other's lock stays"
+
+
+def test_no_heart_beats_for_a_lock_that_was_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would keep the other's lock alive after the other's death."""
+    monkeypatch.setattr(locks, "BEAT_S", 0.01)
+    lock = Lock(tmp_path / "taken.lock")
+    assert lock.acquire() is None
+    [heart] = [thread for thread in threading.enumerate() if thread.name == "heartbeat taken.lock"]
+    lock.path.write_text(json.dumps({**asdict(Identity.mine()), "token": "another"}))
+    heart.join(timeout=30)
+    assert not heart.is_alive()
+    lock.release()
+    assert json.loads(lock.path.read_text())["token"] == "another"
 
 
 def test_a_frozen_run_leaves_its_work_to_the_one_that_took_it_over(store: Store, plan: Plan) -> None:
