@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,16 @@ class LeafFiles:
         self._folder, self._problems = folder, problems
         self.digests: dict[str, str] = {}
         """Absolute path -> sha256 of every file found so far."""
-        self._looked: list[Task] = []
+        self._looked: set[tuple[type[Task], str]] = set()
 
-    def look(self, task: Task) -> None:
-        """Let a task look at its files, unless the same one has found nothing wrong, e.g. under another seed."""
-        if task not in self._looked:
+    def look(self, task: Task, config: Any) -> None:
+        """Let a task look at its files, unless the same one has found nothing wrong, e.g. under another seed. `config`:
+        it as plain data."""
+        known = (type(task), json.dumps(config, sort_keys=True))
+        if known not in self._looked:
             if all(path.is_file() for path in task.files().values()):
                 task.look()
-            self._looked.append(task)
+            self._looked.add(known)
 
     def find(self, written: Path, field: str) -> str:
         """The absolute path of a file or folder. If there is none, a problem is noted and the text is returned as
@@ -55,6 +58,14 @@ def digest(path: Path) -> str:
     except UserError:  # gone or damaged, which is told when it is loaded
         under = None
     return own if under is None else hashlib.sha256(f"{own}\0{digest(under)}".encode()).hexdigest()
+
+
+def texts(value: Any) -> list[str]:
+    """All texts inside a plain value."""
+    if isinstance(value, str):
+        return [value]
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return [text for item in items for text in texts(item)]
 
 
 def path_fields(value: Any, place: str = "") -> Iterator[tuple[str, Path]]:

@@ -58,7 +58,7 @@ def _with_files(kind: type[Task], task: Task, path: str, files: LeafFiles) -> Lo
             inside = inside[name]
         inside[last] = files.find(file, f"{path}.{field}")
     task = kind.model_validate(config)
-    files.look(task)
+    files.look(task, config)
     return LoadedTask(task, config, tuple(task.splits()))
 
 

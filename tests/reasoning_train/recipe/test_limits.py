@@ -107,6 +107,12 @@ def staged(n: int, text: str, first: str = "") -> str:
     return HEAD + f"stages:\n  a: {{{SOLVED}}}\n  s0: {first}{{{KEPT}}}\n" + lines(n, text)
 
 
+def tasked(n: int, text: str) -> str:
+    """`n` tasks, and a stage on each."""
+    tasks = "".join(f"  t{i}: {{uses: chain, seed: {i}, train: 20, dev: 1, test: 1}}\n" for i in range(n))
+    return f"{HEAD}tasks:\n{tasks}stages:\n  a: {{{SOLVED}}}\n" + lines(n, text)
+
+
 @pytest.mark.parametrize(
     "made",
     [
@@ -117,12 +123,25 @@ def staged(n: int, text: str, first: str = "") -> str:
         lambda n: staged(n, 'uses: concat, sources: ["${{stages.s{before}}}", "${{stages.a}}"]'),
         lambda n: staged(1, "") + f"  g: {{{KEPT}, grid: {{max_per_problem: {list(range(1, n))}}}}}\n",
         lambda n: staged(1, "") + f"seeds: {list(range(n))}\n",
+        lambda n: tasked(n, 'uses: gold, problems: "${{tasks.t{i}.train}}"'),
     ],
-    ids=["overrides", "merges", "likes", "a chain", "a chain of one kind", "a grid", "seeds"],
+    ids=["overrides", "merges", "likes", "a chain", "a chain of one kind", "a grid", "seeds", "tasks"],
 )
 def test_twice_the_stages_are_twice_the_work(tmp_path: Path, made: Callable[[int], str]) -> None:
     work = [_calls(tmp_path, made(n), n) for n in (10, 40, 70)]
     assert work[2] - work[1] < 1.3 * (work[1] - work[0])
+
+
+def test_a_chain_is_longer_than_python_can_nest_calls(tmp_path: Path) -> None:
+    n = sys.getrecursionlimit() + 200
+    text = staged(n, 'uses: concat, sources: ["${{stages.s{before}}}", "${{stages.a}}"]')
+    leak = f'uses: sft, policy: "${{model}}", data: "${{stages.s{n - 1}}}", learning_rate: 1e-3, max_steps: 1'
+    model = "model: {init: {}, tokenizer: task}\n"
+    with pytest.raises(RecipeError) as caught:
+        load_plan(write(tmp_path, model + text.replace("task.train", "task.test") + f"  last: {{{leak}}}\n"))
+    [said] = str(caught.value).splitlines()
+    assert "'last' trains on problems of the split 'test': task.test -> a -> s0 -> s1 -> " in said
+    assert said.count(" -> ") == n + 2
 
 
 def _calls(folder: Path, text: str, n: int) -> int:
