@@ -14,9 +14,10 @@ from reasoning_train.api.plan import StageNode
 from reasoning_train.api.refs import UNKNOWN, Ref
 from reasoning_train.api.stage import STAGES, KindOf, StageDef
 from reasoning_train.recipe.asked import asked, pieces
+from reasoning_train.recipe.brought import brought_by
 from reasoning_train.recipe.drafts import Draft
 from reasoning_train.recipe.errors import Problems
-from reasoning_train.recipe.files import LeafFiles, path_fields
+from reasoning_train.recipe.files import LeafFiles, path_fields, texts
 from reasoning_train.recipe.formats import Edge, Formats
 from reasoning_train.recipe.keys import node_key
 from reasoning_train.recipe.kinds import wanted
@@ -27,6 +28,7 @@ from reasoning_train.recipe.resolver.values import Resolver
 from reasoning_train.recipe.seeds import BadSeed, stage_seed
 from reasoning_train.recipe.validate import plain, validate
 from reasoning_train.recipe.yaml_core import join
+from reasoning_train.store.provenance import Provenance
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +81,23 @@ class Graph:
         """Note a problem for every stage that learns from evaluated problems without a reason, and enter into the
         nodes what they learned from. `reason`: that of the whole recipe. Only for a graph without problems."""
         allowed = {name: draft.allow_test or reason for name, draft in self._drafts.items()}
-        self.nodes, leaks = Lineage(self.nodes, self._stages, self._configs, self._kinds).trace(allowed)
+        lineage = Lineage(self.nodes, self._stages, self._configs, self._kinds, self._brought())
+        self.nodes, leaks = lineage.trace(allowed)
         for leak in leaks:
             self._problems.add(
                 join(self._drafts[leak.node].path, leak.field),
                 f"{leak.node!r} {leak.message}. Use other problems, or say why it is right here: `allow_test: REASON`.",
             )
+
+    def _brought(self) -> dict[str, list[tuple[str, Provenance]]]:
+        """Node -> what the published models that it names say of their descent. A damaged card is a problem."""
+        brought = {}
+        for name, node in self.nodes.items():
+            try:
+                brought[name] = brought_by(node, self._kinds[name].values())
+            except UserError as error:
+                self._problems.add(self._drafts[name].path, str(error))
+        return brought
 
     def _definition(self, draft: Draft) -> StageDef | None:
         try:
@@ -157,9 +170,7 @@ class Graph:
             return seed
 
     def _files_of(self, config: Any) -> dict[str, str]:
-        return {
-            text: self._files.digests[text] for text in dict.fromkeys(_texts(config)) if text in self._files.digests
-        }
+        return {text: self._files.digests[text] for text in dict.fromkeys(texts(config)) if text in self._files.digests}
 
     def _check_kinds(self, draft: Draft, edges: Sequence[Edge]) -> None:
         for edge in edges:
@@ -213,10 +224,3 @@ class Graph:
 def _declared(definition: StageDef) -> dict[str, str]:
     """Kinds of the outputs of a stage with an invalid config, as far as they do not depend on it."""
     return {name: kind for name, kind in definition.outputs.items() if isinstance(kind, str)}
-
-
-def _texts(value: Any) -> Sequence[str]:
-    if isinstance(value, str):
-        return [value]
-    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
-    return [text for item in items for text in _texts(item)]

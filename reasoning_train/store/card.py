@@ -9,10 +9,8 @@ from typing import Any
 
 import yaml
 
+from reasoning_train.store.provenance import CARD, MODELS, said_on_card
 from reasoning_train.store.snippets import snippet
-
-CARD = "README.md"
-MODELS = ("model", "verifier")
 
 
 def drop_cards(out: Path, kinds: Mapping[str, str]) -> None:
@@ -33,7 +31,7 @@ def write_cards(folder: Path, manifest: Mapping[str, Any]) -> None:
     for name, output in outputs.items():
         if output["kind"] in MODELS:
             used = [snippet(folder / name, output["kind"], ".")]
-            front = {"library_name": "transformers"}
+            front = {"library_name": "transformers", **said_on_card(manifest)}
             (folder / name / CARD).write_text(_card(manifest, front, folder, used), encoding="utf-8")
 
 

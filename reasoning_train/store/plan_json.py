@@ -70,7 +70,7 @@ def _fields(record: Any) -> dict[str, Any]:
 def _node(data: Mapping[str, Any]) -> StageNode:
     decoded = {"config": _decode(data["config"]), "asked": _decode(data["asked"])}
     pieces = {place: (name, version) for place, (name, version) in data["pieces"].items()}
-    names = {name: tuple(data.get(name, ())) for name in ("inputs", "notes", "learned_from")}
+    names = {name: tuple(data.get(name, ())) for name in ("inputs", "notes", "learned_from", "lessons")}
     return StageNode(**{**data, **decoded, **names, "pieces": pieces})
 
 

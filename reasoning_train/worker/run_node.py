@@ -226,6 +226,7 @@ class _Work:
         outputs = {name: describe_output(out / name, kind) for name, kind in self._kinds().items()}
         manifest = {**describe_node(self.node, self.plan), **self._made(index), "outputs": outputs}
         manifest["sources"] = sources_of(self.node, self._kinds().values(), self._input_manifests())
+        manifest["lessons"] = list(self.node.lessons)
         self._note(manifest, {described["kind"] for described in outputs.values()})
         _close_folder(out, manifest, self.partial.history())
         self.store.publish(self.node, out)
