@@ -16,33 +16,49 @@ from data_gen.models.safetensors_header import shapes, torn
 
 MOST_JSON = 1 << 26
 """Most bytes of a config or an index."""
+MOST_TEXT = 1 << 28
+"""Most bytes of any other file that is read whole. The largest tokenizers have about 40 MB."""
 MOST_POSITIONS = 2**31
 _CONFIG, _INDEX = "config.json", "model.safetensors.index.json"
 _WEIGHTS, _ADAPTER_WEIGHTS = "model.safetensors", "adapter_model.safetensors"
+_READ_WHOLE = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"),
+    *("vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
+    *("generation_config.json", "format.json"),
+)
 _COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers")
 _SIZES = ("vocab_size", "hidden_size", "n_embd", "d_model", "intermediate_size", "num_attention_heads", "n_head")
 
 
 def faults(folder: Path) -> Iterator[str]:
     """Why a `from_pretrained` folder cannot be loaded: no config, no safetensors that would be loaded, shards that are
-    missing or elsewhere, torn files, pipes and devices, sizes that no weights could have, and the faults of an
-    adapter's base."""
+    missing or elsewhere, torn files, pipes and devices, texts of absurd size, sizes that no weights could have, and
+    the faults of an adapter's base."""
     if not folder.is_dir():
         yield f"{folder} is no folder; expected one with config.json and *.safetensors"
         return
-    if odd := [path.name for path in sorted(folder.iterdir()) if _odd(path)]:
-        yield f"{folder / odd[0]} is neither a file nor a folder. Bring a copy without it"
+    if wrong := next(unopenable(folder), ""):
+        yield wrong
         return
     yield from _weight_faults(folder)
     name = ADAPTER if is_adapter(folder) else _CONFIG
     if not (folder / name).is_file():
         yield f"{folder} has no {name}; expected a `from_pretrained` folder"
-    elif not isinstance(config := _json(folder / name), dict):
+    elif not isinstance(config := small_json(folder / name), dict):
         yield f"{folder / name} is no JSON object. Bring a whole copy"
     else:
         yield from (f"{folder / name}: {said}" for said in _absurd(folder, config))
         if name == ADAPTER:
             yield from _base_faults(folder)
+
+
+def unopenable(folder: Path) -> Iterator[str]:
+    """Files that must not be opened: pipes and devices, and texts too large to be what their names say."""
+    for path in sorted(folder.iterdir()):
+        if _odd(path):
+            yield f"{path} is neither a file nor a folder. Bring a copy without it"
+        elif path.name in _READ_WHOLE and path.is_file() and (size := path.stat().st_size) > MOST_TEXT:
+            yield f"{path} has {size} bytes; expected at most {MOST_TEXT}. Bring the file that belongs to the model"
 
 
 def _odd(path: Path) -> bool:
@@ -109,8 +125,8 @@ def _base_faults(folder: Path) -> Iterator[str]:
     yield from (f"the adapter's base: {said}" for said in faults(base))
 
 
-def _json(path: Path) -> Any:
-    """The JSON in a file; None if it is damaged."""
+def small_json(path: Path) -> Any:
+    """The JSON in a file; None if it is damaged, or larger than a config or an index is."""
     try:
         return json.loads(path.read_bytes()) if path.stat().st_size <= MOST_JSON else None
     except (OSError, ValueError, RecursionError):
@@ -119,6 +135,6 @@ def _json(path: Path) -> Any:
 
 def _listed(folder: Path) -> set[str]:
     """Names of the shards that the index lists. Damaged: the index itself, which stands for the shards."""
-    index = _json(folder / _INDEX)
+    index = small_json(folder / _INDEX)
     found = index.get("weight_map") if isinstance(index, dict) else None
     return {str(name) for name in found.values()} if isinstance(found, dict) else {f"{_INDEX} (damaged)"}

@@ -26,9 +26,10 @@ class Named(Protocol):
 
 def refer(config: Named, field: str, ctx: Context, out: Path) -> Path:
     """Make the output refer to the weights that the config names, without a path of this machine, and return their
-    folder. GateError if its files are not whole."""
+    folder. GateError if its files are not whole, UserError for a tokenizer that must not be loaded."""
     from data_gen.models.elsewhere import cached_snapshot, point_to_hub, point_to_place
     from data_gen.models.folder import faults
+    from data_gen.models.tokenizer_check import check_tokenizer
 
     if config.path is None:
         weights = cached_snapshot(config.hub or "", config.revision, f"{field}.hub")
@@ -38,4 +39,5 @@ def refer(config: Named, field: str, ctx: Context, out: Path) -> Path:
         point_to_place(ctx.place(weights), weights.name, out)
     wrong = next(faults(weights), "")
     gate(not wrong, f"{field}: {wrong}.")
+    check_tokenizer(weights, field)
     return weights

@@ -226,9 +226,12 @@ def _fresh(config: ModelConfig, fmt: Format) -> Policy:
 def _served(config: ModelConfig, fmt: Format, out: Path) -> None:
     from transformers import AutoTokenizer
 
+    from data_gen.models.tokenizer_check import check_tokenizer
     from reasoning_train.models.policy_text import save_served
     from reasoning_train.models.text_check import check_text
 
+    assert isinstance(config.tokenizer, Path)
+    check_tokenizer(config.tokenizer, "model.tokenizer")
     tokenizer = AutoTokenizer.from_pretrained(config.tokenizer, local_files_only=True, trust_remote_code=False)
     context = config.context or tokenizer.model_max_length
     if context > 10**9:  # transformers' placeholder for an unknown length

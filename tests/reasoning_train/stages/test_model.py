@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,22 @@ def test_a_folder_without_whole_files_is_refused_at_once(bench: Bench, tmp_path:
     ):
         bench.make("b", "model", path=str(tmp_path))
     assert (tmp_path / "config.json").exists()
+
+
+def test_a_tokenizer_that_backtracks_for_ever_is_refused_by_all_that_bring_one(bench: Bench, tmp_path: Path) -> None:
+    bench.model()
+    shutil.copytree(bench.store.open(bench.nodes["model"]).path / "model", tmp_path / "m")
+    told = json.loads((tmp_path / "m" / "tokenizer.json").read_text())
+    told["normalizer"] = {"type": "Replace", "pattern": {"Regex": "(x+x+)+y"}, "content": "x"}
+    (tmp_path / "m" / "tokenizer.json").write_text(json.dumps(told))
+    folder, head = str(tmp_path / "m"), {"positive": "correct", "read_at": "step_end"}
+    for field, uses, config in (
+        ("model", "model", {"path": folder}),
+        ("model.tokenizer", "model", {"served": "theirs", "tokenizer": folder, "context": 64}),
+        ("verifier", "verifier", {"path": folder, "kind": "classifier", "head": head}),
+    ):
+        with pytest.raises(UserError, match=rf"^{field}: {folder}/tokenizer\.json cannot be used: .*retry-limit"):
+            bench.make(f"of_{field}", uses, **config)
 
 
 def test_a_hub_model_that_was_not_fetched_is_named(bench: Bench) -> None:
