@@ -12,7 +12,9 @@ from data_gen.extractors import EXTRACTORS
 from data_gen.extractors.base import Extractor
 from data_gen.grading.characters import ascii_form
 from data_gen.grading.clean import THOUSANDS
+from data_gen.grading.number_words import MAGNITUDES
 
+_MAGNITUDES = {"hundred": 10**2, **MAGNITUDES}
 _NUM = r"(?:\d+(?:,\d+)*(?:\.\d+)*|(?<![\w.])\.\d+)"
 _NUMBER = re.compile(
     rf"(?P<sign>(?<![\w).\]}}])-)?(?:\$(?P<sign2>-)?)?(?:"
@@ -23,10 +25,9 @@ _NUMBER = re.compile(
     rf"|(?P<power>{_NUM}(?:[eE][+-]?\d+|\s*(?:\\times|\\cdot|[×·*])\s*10\s*\^\s*(?:\{{-?\d+\}}|-?\d+)))(?!\w)"
     rf"|(?P<joined>{_NUM}(?:\.?\\overline\s*\{{\d+\}}|\s*\^\s*(?:\{{-?[\d./]+\}}|-?\d+)|_(?:\{{\d+\}}|\d+)))"
     rf"|(?P<num>{_NUM}(?:/{_NUM})*)"
-    r")(?:\s+(?P<magnitude>hundred|thousand|million|billion|trillion)\b)?",
+    rf")(?:\s+(?P<magnitude>{'|'.join(_MAGNITUDES)})\b)?",
     re.I,
 )
-_MAGNITUDES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _MINUS = re.compile(
     r"(\b(?:is|are|was|were|be|equals|of|to|or|and|get|gives|about)\s|[:=(,*$]\s?|^)minus\s+(?=[$.\d])"

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from mpmath import mp, mpf
 
 from data_gen.grading.relations import CONSTANTS
-from data_gen.grading.terms import Term, exact, negative
+from data_gen.grading.terms import COMPOSED, Term, exact, negative
 
 _DIGITS = 60
 _ROUNDING = mpf(10) ** (3 - _DIGITS)
@@ -61,7 +61,7 @@ def equal(one: Term, other: Term) -> bool:
 def has_value(term: Term) -> bool:
     """Whether a formula can be evaluated somewhere. Parts of collections are taken one by one."""
     parts = [arg for arg in term.args if isinstance(arg, Term)]
-    if term.op in ("set", "list", "tuple", "interval", "union", "matrix", "rel"):
+    if term.op in COMPOSED:
         return all(has_value(part) for part in parts)
     if term.op == "name" or (
         term.op == "mul" and any(part.args[0] == "infinity" for part in parts if part.op == "name")

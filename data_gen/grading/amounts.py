@@ -10,7 +10,7 @@ from data_gen.grading import nouns
 from data_gen.grading.nouns import NOTHING, Noun
 from data_gen.grading.number_words import leading_number
 from data_gen.grading.structures import read_formula
-from data_gen.grading.terms import Term, exact, negative, number
+from data_gen.grading.terms import COMPOSED, Term, exact, negative, number
 from data_gen.grading.units import GLUED, MeasureUnit, read_unit, simple_unit
 
 _LONGEST = 400
@@ -26,7 +26,6 @@ _DEGREES = re.compile(r".*\b(?:sin|cos|tan|cot|sec|csc)\b.*\bdegrees?\s*", re.S)
 _THOUSANDS = {"k": 10**3, "K": 10**3, "M": 10**6, "mn": 10**6, "B": 10**9, "bn": 10**9}
 """Letters behind an amount of money; elsewhere they are variables."""
 _TIME = (("time", 1),)
-_STRUCTURES = frozenset(["set", "list", "tuple", "interval", "union", "matrix", "rel"])
 
 
 class Amount(NamedTuple):
@@ -68,7 +67,7 @@ def _single(text: str, math: bool) -> Amount | None:
             return found._replace(value=negative(found.value)) if sign < 0 else found
     if money is not None:
         value = read_formula(rest)
-        whole = value is not None and value.op not in _STRUCTURES and not (sign < 0 and value.op == "add")
+        whole = value is not None and value.op not in COMPOSED and not (sign < 0 and value.op == "add")
         return Amount(negative(value) if sign < 0 else value, money) if whole and value else None
     return _formula_with_tail(text, math)
 
@@ -82,7 +81,7 @@ def _formula_with_tail(text: str, math: bool) -> Amount | None:
         if math and _VARIABLES.fullmatch(tail):
             continue
         value = read_formula(text[: match.start()], joined=math)
-        if value is not None and value.op not in _STRUCTURES:
+        if value is not None and value.op not in COMPOSED:
             found = _with_tail(value, tail, None, glued=match[0] == "")
             if found is not None:
                 return found

@@ -13,9 +13,9 @@ from data_gen.grading.phrasing import (
     conclusions,
     explanations_removed,
     flat,
-    folded,
     goes_on,
     openings,
+    option_key,
     takes_back,
 )
 
@@ -78,9 +78,11 @@ class Options:
 
     def _by_text(self, text: str) -> frozenset[str]:
         """The options of the text that an answer gives, after words such as `It is`."""
-        known = _by_folded(self.labels, self.texts)
-        found = (known.get(bare(text[at:])) for at in openings(text)) if known else iter(())
-        return frozenset(filter(None, [next(filter(None, found), None)]))
+        known = _by_key(self.labels, self.texts)
+        for at in openings(text) if known else ():
+            if label := known.get(bare(text[at:])):
+                return frozenset([label])
+        return _NONE
 
     def _read(self, text: str, explained: bool = True) -> frozenset[str]:
         """The labels behind words that may stand in front of a pick."""
@@ -110,7 +112,7 @@ class Options:
 
     def _fits(self, found: frozenset[str], rest: str, tail: str | None, marked: bool) -> bool:
         """Whether the text behind labels repeats the option or explains the pick, and takes nothing back."""
-        known = _by_folded(self.labels, self.texts)
+        known = _by_key(self.labels, self.texts)
         if (said := bare(rest)) in known:
             return known[said] in found
         if tail is None or takes_back(tail) or (not marked and _NO.search(tail)) or not self._mentioned(tail) <= found:
@@ -161,22 +163,22 @@ def _bare(labels: tuple[str, ...], after_word: bool) -> re.Pattern[str]:
 @lru_cache(maxsize=1024)
 def _glued(labels: tuple[str, ...]) -> re.Pattern[str]:
     """Several labels without a space, to the end of the text: `AD`."""
-    letters = "".join(label for label in labels if len(label) == 1 and label.isalpha()) or "(?!)"
-    one = f"[{letters}]" if letters != "(?!)" else letters
+    letters = "".join(label for label in labels if len(label) == 1 and label.isalpha())
+    one = f"[{letters}]" if letters else "(?!)"
     return re.compile(rf"({one}{{2,}})[.!)\s]*$")
 
 
 @lru_cache(maxsize=1024)
-def _by_folded(labels: tuple[str, ...], texts: tuple[str, ...]) -> dict[str, str]:
+def _by_key(labels: tuple[str, ...], texts: tuple[str, ...]) -> dict[str, str]:
     """The first label of every text of an option."""
     known: dict[str, str] = {}
     for label, text in zip(labels, texts, strict=False):
-        known.setdefault(folded(text), label)
+        known.setdefault(option_key(text), label)
     return known
 
 
 @lru_cache(maxsize=1024)
 def _names(labels: tuple[str, ...], texts: tuple[str, ...]) -> dict[str, str]:
     """The first label of the option that a label names."""
-    first = {label: _by_folded(labels, texts)[folded(text)] for label, text in zip(labels, texts, strict=False)}
+    first = {label: _by_key(labels, texts)[option_key(text)] for label, text in zip(labels, texts, strict=False)}
     return {label.casefold(): first.get(label, label) for label in labels}

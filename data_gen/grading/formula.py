@@ -305,10 +305,10 @@ class Formulas(ABC):
         return self._function(text)
 
     def _function(self, text: str) -> Term:
-        base = self._log_base() if text == "log" and self.take("_") else None
+        base = self._argument() if text == "log" and self.take("_") else None
         power = self.deeper(self.exponent) if self.take("^") else None
         if base is None and text == "log" and self.take("_"):
-            base = self._log_base()
+            base = self._argument()
         inside = self.deeper(self._function_argument)
         if power is not None and exact(power) == -1 and text in _INVERSE:
             text, power = _INVERSE[text], None
@@ -316,9 +316,6 @@ class Formulas(ABC):
         if base is not None or text == "lg":
             term = quotient(Term("call", ("ln", inside)), Term("call", ("ln", base or number(10))))
         return term if power is None else Term("pow", (term, power))
-
-    def _log_base(self) -> Term:
-        return self._argument()
 
     def _function_argument(self) -> Term:
         """A bracket, or the product up to the next sign or function. Unreadable if a bracket follows a number."""

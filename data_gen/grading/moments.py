@@ -23,7 +23,8 @@ _DATES = (
 _SLASHED = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4})")
 _CLOCK = re.compile(
     r"(?P<hour>\d{1,2})(?:[:.](?P<minute>[0-5]\d))?(?::(?P<second>[0-5]\d))?\s*(?P<half>[ap])\.?\s?m\.?|"
-    r"(?P<hour24>\d{1,2}):(?P<minute24>[0-5]\d)(?::(?P<second24>[0-5]\d))?(?:\s*(?:o'?clock|hours|h))?|(?P<full>\d{1,2})\s*o'?\s?clock",
+    r"(?P<hour24>\d{1,2}):(?P<minute24>[0-5]\d)(?::(?P<second24>[0-5]\d))?(?:\s*(?:o'?clock|hours|h))?|"
+    r"(?P<full>\d{1,2})\s*o'?\s?clock",
     re.I,
 )
 _NAMED_TIMES = {"noon": 12, "midday": 12, "midnight": 0}

@@ -10,7 +10,8 @@ from data_gen.grading.vocabulary import TENS, UNITS_TO_NINETEEN
 
 _SMALL = {word: value for value, word in enumerate(UNITS_TO_NINETEEN)}
 _TENS = {word: 10 * (i + 2) for i, word in enumerate(TENS)}
-_MAGNITUDES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+MAGNITUDES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+"""Words behind a number that multiply it."""
 _PARTS = {
     "half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4, "fourth": 4, "fourths": 4,
     "fifth": 5, "fifths": 5, "sixth": 6, "sixths": 6, "seventh": 7, "sevenths": 7, "eighth": 8, "eighths": 8,
@@ -22,11 +23,9 @@ _NUMERAL = r"(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+)(?:\.\d+)?|\.\d+"
 _WORD = re.compile(
     rf"[\s-]*(?:(?P<mixed>\d+\s+\d+\s*/\s*\d+|\d+\s*/\s*\d+)|(?P<numeral>{_NUMERAL})|(?P<word>[A-Za-z]+))"
 )
-NUMBER_WORDS = frozenset({*_SMALL, *_TENS, *_MAGNITUDES, *_PARTS, "hundred", "dozen"})
+NUMBER_WORDS = frozenset({*_SMALL, *_TENS, *MAGNITUDES, *_PARTS, "hundred", "dozen"})
 """Words that belong to numbers."""
-
-
-_BEHIND_ARTICLES = frozenset({"hundred", "dozen", *_MAGNITUDES, *_PARTS})
+_BEHIND_ARTICLES = frozenset({"hundred", "dozen", *MAGNITUDES, *_PARTS})
 
 
 class Numeral(NamedTuple):
@@ -73,7 +72,9 @@ class _Said:
     """A number as far as it was read: groups below a thousand, and the sum of those with their magnitude."""
 
     def __init__(self) -> None:
-        self.total, self.group, self.limit = Fraction(0), None, None  # type: Fraction, Fraction | None, int | None
+        self.total = Fraction(0)
+        self.group: Fraction | None = None
+        self.limit: int | None = None
         self.point = self.fraction = False
         self.last = ""
         """The kind of the last word."""
@@ -105,7 +106,7 @@ class _Said:
 
     def takes_word(self, word: str) -> bool:
         """A cardinal number, `hundred` or a magnitude below the one before."""
-        group, magnitude = self.group, _MAGNITUDES.get(word)
+        group, magnitude = self.group, MAGNITUDES.get(word)
         if group is not None and magnitude is not None and (self.limit is None or magnitude < self.limit):
             self.total, self.limit, self.group = self.total + group * magnitude, magnitude, None
             self.last = "magnitude"

@@ -41,8 +41,8 @@ _GOOD = (
     r"(?:correct|right|best|true|answers?|ones?|options?|choices?|solutions?|response|selection|pick|letter|conclusion)"
 )
 _AFFIRMED = re.compile(
-    rf"\s*(?:,?\s*it\s+is(?=\s*(?:[.,!]|$))|(?:is|are|was|would\s+be|must\s+be|has\s+to\s+be|should\s+be)\s+(?:(?:the|my|our|a|clearly|"
-    rf"definitely|certainly|obviously|only|both|all|most|final)\s+)*{_GOOD}\b(?:\s+(?:{_GOOD}|here)\b)*)",
+    rf"\s*(?:,?\s*it\s+is(?=\s*(?:[.,!]|$))|(?:is|are|was|would\s+be|must\s+be|has\s+to\s+be|should\s+be)\s+"
+    rf"(?:(?:the|my|our|a|clearly|definitely|certainly|obviously|only|both|all|most|final)\s+)*{_GOOD}\b(?:\s+(?:{_GOOD}|here)\b)*)",
     re.I,
 )
 _EXPLAINS = re.compile(r"\s*(?:because|since|as|for|due\s+to|given)\b", re.I)
@@ -60,8 +60,8 @@ _TAKEN_BACK = re.compile(
 )
 _DENIED = re.compile(
     r"\s*[,:-]?\s*(?:is|are|was|can|could|may|might|must|should|would|seems?|looks?|appears?|does|do)(?:\s+to)?"
-    r"(?:\s+be)?(?:n't\b|\s+(?:(?:the|an?|\w+ly)\s+)*(?:not|never|no|wrong|incorrect|false|impossible|unlikely|excluded|eliminated|"
-    r"rejected|ruled|out)\b)|\s*cannot\b|\s*can't\b",
+    r"(?:\s+be)?(?:n't\b|\s+(?:(?:the|an?|\w+ly)\s+)*(?:not|never|no|wrong|incorrect|false|impossible|unlikely|"
+    r"excluded|eliminated|rejected|ruled|out)\b)|\s*cannot\b|\s*can't\b",
     re.I,
 )
 _CUE = re.compile(
@@ -84,16 +84,16 @@ def flat(text: str) -> str:
     return _SPACE.sub(lambda run: "\n" if "\n" in run[0] else " ", text).strip()
 
 
-def folded(text: str) -> str:
+def option_key(text: str) -> str:
     """What the texts of options are compared by: `flat`, then `bare`."""
     return bare(flat(text))
 
 
 def bare(flat_text: str) -> str:
     """A flat text without case, line breaks and punctuation at both ends."""
-    folded = " ".join(flat_text.casefold().split())
-    folded = _AROUND.sub("", folded) or folded
-    return folded[1:-1] if len(folded) > 2 and folded[0] == folded[-1] == "'" else folded
+    text = " ".join(flat_text.casefold().split())
+    text = _AROUND.sub("", text) or text
+    return text[1:-1] if len(text) > 2 and text[0] == text[-1] == "'" else text
 
 
 def openings(text: str, more: frozenset[str] = frozenset()) -> Iterator[int]:

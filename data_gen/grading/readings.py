@@ -39,10 +39,10 @@ _PADDED = re.compile(r"-?0\d+")
 _ALL_REALS = re.compile(r"(?:the set of )?all real numbers|all reals|(?:the )?real numbers", re.I)
 _NAME = re.compile(r"(?:[A-Za-z](?:_\{?\w+\}?)?|\\[a-z]+|[a-zA-Z]\([a-z]\))")
 _VERB = re.compile(
-    r"(?<=\s)(?:is|are|was|were|be|equals|has|have|had|makes?|made|needs?|takes?|took|gets?|got|earns?|earned|costs?|spends?"
-    r"|spent|pays?|paid|sells?|sold|gives?|gave|weighs?|contains?|requires?|becomes?|totals|comes to|runs?|ran|reads?"
-    r"|eats?|ate|uses?|used|bought|buys?|collects?|collected|bakes?|baked|saves?|saved|receives?|received|owes?|walks?|walked"
-    r"|drives?|drove)(?=\s)",
+    r"(?<=\s)(?:is|are|was|were|be|equals|has|have|had|makes?|made|needs?|takes?|took|gets?|got|earns?|earned|costs?"
+    r"|spends?|spent|pays?|paid|sells?|sold|gives?|gave|weighs?|contains?|requires?|becomes?|totals|comes to|runs?|ran"
+    r"|reads?|eats?|ate|uses?|used|bought|buys?|collects?|collected|bakes?|baked|saves?|saved|receives?|received|owes?"
+    r"|walks?|walked|drives?|drove)(?=\s)",
     re.I,
 )
 _SUBJECT = re.compile(r"[A-Za-z][A-Za-z' -]*")

@@ -10,13 +10,12 @@ from data_gen.grading.amounts import Amount
 from data_gen.grading.nouns import NOTHING
 from data_gen.grading.readings import Reading
 from data_gen.grading.relations import REALS, rising
-from data_gen.grading.terms import Term, exact, name, number
+from data_gen.grading.terms import COLLECTIONS, Term, exact, name, number
 
 Judge = Callable[[Term, Term], bool | None]
 """Whether two formulas without an exact value are equal. None: not known here."""
 _SCALES = {"percent": Fraction(1, 100), "dozen": Fraction(12)}
 """Units that a number has or lacks, with and without their factor: 50 % is 50 and 1/2."""
-_COLLECTIONS = frozenset(["set", "list", "interval", "union", "tuple", "matrix"])
 _CLOSENESS = 10**6
 """A decimal stands for a number without a finite decimal within this share of it."""
 
@@ -46,7 +45,7 @@ def _same_reading(one: Reading, other: Reading, judge: Judge) -> bool | None:
 
 def _beside(amount: Amount, label: str | None, other: Amount) -> Amount:
     """y = 2x + 1 as an equation beside another one."""
-    if label is None or other.value.op != "rel" or amount.value.op in _COLLECTIONS:
+    if label is None or other.value.op != "rel" or amount.value.op in COLLECTIONS:
         return amount
     return amount._replace(value=Term("rel", (name(label), "=", amount.value)))
 
@@ -141,7 +140,7 @@ def _same_value(mine: Term, theirs: Term, judge: Judge) -> bool | None:
         return _same_relation(mine, theirs, judge)
     if "rel" in kinds:
         return False
-    if _COLLECTIONS & set(kinds):
+    if COLLECTIONS & set(kinds):
         return False
     return _same_scalar(mine, theirs, judge)
 

@@ -9,12 +9,11 @@ union    := sum ("\cup" sum)*
 from __future__ import annotations
 
 from data_gen.grading.formula import Formulas
-from data_gen.grading.terms import Term
+from data_gen.grading.terms import COLLECTIONS, COMPOSED, Term
 from data_gen.grading.tokens import Token, Unreadable, tokens
 
 _RELATIONS = ("=", "<", "<=", ">", ">=", "!=", "\\in")
 _MATRICES = frozenset(["matrix", "pmatrix", "bmatrix", "Bmatrix", "smallmatrix", "array"])
-_COLLECTIONS = frozenset(["set", "interval", "tuple", "matrix", "union", "list"])
 
 
 def read_formula(text: str, *, joined: bool = False) -> Term | None:
@@ -90,7 +89,7 @@ class Structures(Formulas):
             parts.append(self.sum())
         if len(parts) == 1:
             return parts[0]
-        if any(part.op not in _COLLECTIONS and part.op != "name" for part in parts):
+        if any(part.op not in COLLECTIONS and part.op != "name" for part in parts):
             raise Unreadable
         return Term("union", tuple(parts))
 
@@ -180,7 +179,7 @@ class Structures(Formulas):
 
 def _misplaced(term: Term, *, inside: bool) -> bool:
     """Whether it computes with collections, as in the product of two matrices."""
-    if inside and (term.op in _COLLECTIONS or term.op == "rel"):
+    if inside and term.op in COMPOSED:
         return True
     inside = inside or term.op in ("add", "mul", "pow", "call")
     return any(_misplaced(arg, inside=inside) for arg in term.args if isinstance(arg, Term))

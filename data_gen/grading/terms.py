@@ -9,6 +9,10 @@ from typing import Any, NamedTuple
 _MOST_BITS = 40_000
 """Longest exact power. A longer one is left to floating point, which bounds its own work."""
 _LARGEST_FACTORIAL = 1000
+COLLECTIONS = frozenset(["set", "list", "tuple", "interval", "union", "matrix"])
+"""Terms that hold elements."""
+COMPOSED = COLLECTIONS | {"rel"}
+"""Terms that are no single quantity: their parts have values, they have none."""
 
 
 class Term(NamedTuple):

@@ -13,7 +13,8 @@ _SCIENTIFIC = r"(?:\d+(?:\.\d+)?|\.\d+)[eE][+-]?\d{1,3}(?![\d.A-Za-z(])"
 _GROUPED = r"\d{1,3}(?:,\d{3})+(?![\d,]|\s*,\s*\d{3}\b)(?:\.\d+)?"
 _REPEATING = (
     r"(?P<front>\d*)\.(?P<still>\d*)(?:\\(?:overline|bar|dot)\s*\{?(?P<over>\d+)\}?|\((?P<round>\d+)\)"
-    r"|(?P<marked>(?:\d\u0305)+)|(?P<shown>(?P<block>\d{1,6}?)(?P=block){2,}|(?P<pair>\d{2,6}?)(?P=pair))(?:\.\.\.|\\l?dots))"
+    r"|(?P<marked>(?:\d\u0305)+)|(?P<shown>(?P<block>\d{1,6}?)(?P=block){2,}|(?P<pair>\d{2,6}?)(?P=pair))"
+    r"(?:\.\.\.|\\l?dots))"
 )
 _TOKEN = re.compile(
     rf"(?P<space>\s+)|(?P<repeating>{_REPEATING})|(?P<grouped>{_GROUPED})|(?P<number>{_SCIENTIFIC}|{_DIGITS})"

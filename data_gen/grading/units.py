@@ -147,7 +147,8 @@ GLUED = frozenset(form for form in UNITS if len(form) > 1 or form in _ONE_LETTER
 """Forms that may follow a digit without a space. Other single letters are variables there."""
 _CURRENCIES = ("dollar", "euro", "pound", "yen", "yuan", "rupee", "franc", "peso")
 _PIECE = re.compile(
-    r"\s*(?:(?P<over>/|\bper\b|\ba\b|\ban\b)|(?P<dot>[*.]|\\cdot)|(?P<form>[A-Za-z%$€£¥₹¢\u4e00-\u9fff]+)\.?)(?:\s*\^\s*\{?(?P<raised>-?\d)\}?|(?P<power>-?[1-4])(?![\d.]))?"
+    r"\s*(?:(?P<over>/|\bper\b|\ba\b|\ban\b)|(?P<dot>[*.]|\\cdot)|(?P<form>[A-Za-z%$€£¥₹¢\u4e00-\u9fff]+)\.?)"
+    r"(?:\s*\^\s*\{?(?P<raised>-?\d)\}?|(?P<power>-?[1-4])(?![\d.]))?"
 )
 _TEMPERATURE = re.compile(r"\bdegrees?\s+(C|F|[Cc]elsius|[Ff]ahrenheit)\b")
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}

@@ -10,11 +10,10 @@ from data_gen.grading.amounts import Amount
 from data_gen.grading.clean import folded
 from data_gen.grading.readings import Reading, read
 from data_gen.grading.sameness import alternatives, same, unknown
-from data_gen.grading.terms import Term, exact
+from data_gen.grading.terms import COMPOSED, Term, exact
 from data_gen.records.verdict import Grade, Verdict
 
 __all__ = ["canonical", "compare", "evaluates", "is_number", "is_numeral", "kind", "pairs", "read"]
-_COLLECTIONS = frozenset(["set", "list", "tuple", "interval", "union", "matrix", "rel"])
 
 
 def compare(gold: str, answer: str) -> Grade:
@@ -94,6 +93,6 @@ def kind(readings: Sequence[Reading]) -> str:
 
 
 def _is_exact(term: Term) -> bool:
-    if term.op in _COLLECTIONS:
+    if term.op in COMPOSED:
         return all(_is_exact(arg) for arg in term.args if isinstance(arg, Term))
     return exact(term) is not None or term.args == ("infinity",)
