@@ -40,11 +40,11 @@ def divide(questions: Iterable[tuple[str, str]], sizes: Mapping[str, int | None]
         name: The source, for messages.
 
     Raises:
-        UserError: If the source is empty or has fewer distinct questions than the splits ask for.
+        UserError: If the source is empty, or has too few distinct questions or groups for the splits.
     """
     rows, total = _distinct(questions, seed)
     if total == 0:
-        raise UserError(f"{name}: the dataset is empty; expected at least one row.")
+        raise empty(name)
     check_sizes(sizes, len(rows), name, f" distinct questions ({total - len(rows)} repeats)")
     dealt, lost = _deal(sorted(rows), sizes)
     for split, size in sizes.items():
@@ -53,7 +53,17 @@ def divide(questions: Iterable[tuple[str, str]], sizes: Mapping[str, int | None]
                 f"task.split.{split}: {size} rows cannot be filled from {name} without splitting a group. Ask "
                 "for fewer."
             )
+        if not dealt[split]:
+            raise UserError(
+                f"task.split.{split}: the groups of {name} leave no rows for it. Ask for fewer in the other splits, or "
+                "bring more groups."
+            )
     return Division({split: frozenset(numbers) for split, numbers in dealt.items()}, lost)
+
+
+def empty(name: str) -> UserError:
+    """The error for a source without rows."""
+    return UserError(f"{name}: the dataset is empty; expected at least one row.")
 
 
 def check_sizes(sizes: Mapping[str, int | None], rows: int, name: str, what: str = " rows") -> None:

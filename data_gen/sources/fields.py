@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data_gen.errors import UserError, nearest
 from data_gen.sources.options import RowOptions, read_options
-from data_gen.sources.values import BadValue, json_of, question_of, shown, step_lines, text_of
+from data_gen.sources.values import EXPECTED_TEXT, BadValue, json_of, question_of, shown, step_lines, text_of
 
 _TEMPLATE_COLUMN = re.compile(r"\{([^{}]+)\}")
 _MISSING = object()
@@ -78,16 +78,7 @@ class FieldMap(BaseModel):
                 steps, unless they have a column.
             as_json: A list or an object as an answer becomes JSON.
         """
-
-        def answer(value: Any) -> str:
-            if not isinstance(value, list | Mapping):
-                return text_of(value)
-            if as_json:
-                return json_of(value)
-            lists = "; the graders `list` and `set` read lists" if isinstance(value, list) else ""
-            raise BadValue(f"expected text, a number, or true or false; found {shown(value)}{lists}")
-
-        gold = self._optional(answer, row, "answer", place) or None
+        gold = self._optional(_answer_as_json if as_json else _answer_text, row, "answer", place) or None
         steps = self._optional(step_lines, row, "steps", place) or ()
         if gold is None or answer_after is None:
             return gold, steps
@@ -128,6 +119,18 @@ class FieldMap(BaseModel):
 
     def _optional(self, read: Callable[[Any], T], row: Mapping[str, Any], role: str, place: str) -> T | None:
         return _read(read, row, getattr(self, role), role, place) if self.has(row, role) else None
+
+
+def _answer_text(value: Any) -> str:
+    """As `text_of`, with advice for a list."""
+    if isinstance(value, list):
+        raise BadValue(f"{EXPECTED_TEXT}; found {shown(value)}; the graders `list` and `set` read lists")
+    return text_of(value)
+
+
+def _answer_as_json(value: Any) -> str:
+    """As `text_of`, with lists and objects as JSON."""
+    return json_of(value) if isinstance(value, list | Mapping) else text_of(value)
 
 
 def _read(read: Callable[[Any], T], row: Mapping[str, Any], column: str, role: str, place: str) -> T:

@@ -14,6 +14,8 @@ from data_gen.sources.floats import decimal_text
 
 LONGEST_TEXT = 10_000_000
 """Most characters of one text."""
+EXPECTED_TEXT = "expected text, a number, or true or false"
+"""What a value is expected to be, for messages."""
 _NOTES = re.compile(r"<<[^<>]*>>")
 _KINDS: dict[type, str] = {list: "a list", dict: "an object", tuple: "a list"}
 _ROLES = {"human": "user", "gpt": "assistant"}
@@ -39,7 +41,7 @@ def text_of(value: Any) -> str:
         return str(value)
     if isinstance(value, float | Decimal):
         return _number(value)
-    raise BadValue(f"expected text, a number, or true or false; found {shown(value)}")
+    raise BadValue(f"{EXPECTED_TEXT}; found {shown(value)}")
 
 
 def _number(value: float | Decimal) -> str:
@@ -63,7 +65,8 @@ def _sound(text: str) -> str:
 
 
 def question_of(value: Any) -> str:
-    """A question's text. A chat is read, too: one user message, with any system messages before it.
+    """A question's text. A chat is read, too: one user message, with any system messages before it. A blank user
+    message is no question, whatever the system messages say.
 
     >>> question_of([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "2 + 3?"}])
     'Be brief.\\n\\n2 + 3?'
@@ -77,7 +80,8 @@ def question_of(value: Any) -> str:
             f"expected a chat of one user message, system messages before it; found the roles {', '.join(roles)}. Name "
             "one message with its number, such as `messages.0.content`"
         )
-    return "\n\n".join(filter(None, (_content(turn.get("content", turn.get("value"))) for turn in turns)))
+    texts = [_content(turn.get("content", turn.get("value"))) for turn in turns]
+    return "\n\n".join(filter(None, texts)) if texts[-1] else ""
 
 
 def _is_message(value: Any) -> bool:
@@ -89,9 +93,9 @@ def _content(value: Any) -> str:
     if not isinstance(value, list):
         return text_of(value)
     for part in value:
-        if not (isinstance(part, Mapping) and part.get("type") == "text"):
+        if not (isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)):
             raise BadValue(f"expected text parts in a message; found {shown(part)}")
-    return "".join(_sound(part["text"]) if isinstance(part.get("text"), str) else "" for part in value).strip()
+    return "".join(_sound(part["text"]) for part in value).strip()
 
 
 def json_of(value: Any) -> str:

@@ -9,7 +9,6 @@ over `hub`.
 
 from __future__ import annotations
 
-import collections
 import functools
 import itertools
 import json
@@ -23,7 +22,7 @@ from pydantic import Field, model_validator
 
 from data_gen.errors import UserError, nearest
 from data_gen.records.problem import Problem
-from data_gen.sources.division import Division, check_sizes, divide, normalised, question_key
+from data_gen.sources.division import Division, check_sizes, divide, empty, normalised, question_key
 from data_gen.sources.fields import FieldMap
 from data_gen.sources.hub import HubId
 from data_gen.sources.repeats import Asked, Repeats, Steps
@@ -46,7 +45,7 @@ class _Survey:
 
     def numbers(self, split: str) -> frozenset[int] | None:
         """Row numbers of a dealt split; None for one that has a source of its own."""
-        return self.division.rows.get(split) if self.division else None
+        return self.division.rows[split] if self.division else None
 
 
 @TASKS.register("jsonl")
@@ -118,14 +117,10 @@ class Jsonl(Task):
         part = self._part_of(split)
         source, survey = self._source(part), self._survey(part)
         mine = survey.numbers(split)
-        empty = True
         for number, (place, row) in enumerate(source.rows()):
             if number in mine if mine is not None else number not in survey.repeats.later:
-                empty = False
                 more = survey.repeats.solutions.get(number, ())
                 yield _placed(self._problem(row, place, part, number), split, more)
-        if empty:
-            raise UserError(f"{source.name}: the dataset is empty; expected at least one row.")
 
     def origin(self, split: str) -> Origin:
         """The split's file or Hub split; what deals it, if it is dealt."""
@@ -143,7 +138,7 @@ class Jsonl(Task):
         """Rows that repeat a question of the split: `repeated`, or `other_answer` where they contradict the first one;
         and `group`, where the split was full before a group of rows ended."""
         survey = self._survey(self._part_of(split))
-        lost = survey.division.lost[split] if survey.division and split in survey.division.lost else 0
+        lost = survey.division.lost[split] if survey.division else 0
         found = {**survey.repeats.dropped(survey.numbers(split)), "group": lost}
         return {reason: n for reason, n in found.items() if n}
 
@@ -155,13 +150,10 @@ class Jsonl(Task):
 
     def _look_at(self, part: str, path: Path) -> None:
         source, divided = self._source(part), part == self._divided()
-        rows = -1
-        for rows, (place, row) in enumerate(itertools.islice(source.rows(), LOOKED_AT)):
-            if rows == 0:
+        for number, (place, row) in enumerate(itertools.islice(source.rows(), LOOKED_AT)):
+            if number == 0:
                 self.fields.check(row, place)
-            self._problem(row, place, part, rows)
-        if rows < 0:
-            raise UserError(f"{source.name}: the dataset is empty; expected at least one row.")
+            self._problem(row, place, part, number)
         if path.stat().st_size <= READ_WHOLE:
             self._divide(part, None)  # answers are compared later: that may take a checker
         elif divided:
@@ -224,11 +216,13 @@ class Jsonl(Task):
         return self._surveys[part]
 
     def _divide(self, part: str, repeats: Repeats | None) -> Division | None:
-        """How a source is divided; None if it is one split. All its rows are read, and entered into `repeats`."""
-        asked = self._entered(part, repeats)
+        """How a source is divided; None if it is one split. All its rows are read, and entered into `repeats`.
+        UserError for an empty source."""
+        asked, name = self._entered(part, repeats), self._source(part).name
         if part == self._divided():
-            return divide(asked, self.split, self.seed, self._source(part).name)
-        collections.deque(asked, maxlen=0)
+            return divide(asked, self.split, self.seed, name)
+        if not sum(1 for _ in asked):
+            raise empty(name)
         return None
 
     def _entered(self, part: str, repeats: Repeats | None) -> Iterator[tuple[str, str]]:

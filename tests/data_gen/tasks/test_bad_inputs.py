@@ -180,12 +180,19 @@ def test_a_chat_of_one_user_message_is_a_question(tmp_path: Path, chat: Any, tex
         ([{"role": "system", "content": "a"}], "found the roles system"),
         ([{"role": "user", "content": None}], f"{NOT_TEXT}null"),
         ([{"role": "user", "content": [{"type": "image", "url": "x"}]}], "expected text parts in a message"),
+        ([{"role": "user", "content": [{"type": "text", "text": None}]}], "expected text parts in a message; found an"),
     ],
 )
 def test_any_other_chat_is_refused(chat: Any, message: str) -> None:
     with pytest.raises(BadValue) as caught:
         question_of(chat)
     assert message in str(caught.value)
+
+
+def test_a_blank_user_message_is_no_question(tmp_path: Path) -> None:
+    chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": " "}]
+    with pytest.raises(UserError, match=r"a\.jsonl:1: no question in 'question'\."):
+        problems(tmp_path, {"question": chat, **ANSWER})
 
 
 def test_one_message_is_named_by_its_number(tmp_path: Path) -> None:
@@ -267,6 +274,14 @@ def test_a_group_that_does_not_fit_its_split_is_told(tmp_path: Path) -> None:
     made = task(tmp_path / "a.jsonl", split={"train": 3, "test": None}, fields=fields_of("group"))
     assert len(list(made.problems("train"))) == 3
     assert made.left_out("train") == {"group": 2}
+
+
+def test_one_group_cannot_fill_two_splits(tmp_path: Path) -> None:
+    problems(tmp_path, *({"question": f"q{i}", **ANSWER, "g": 0} for i in range(10)))
+    made = task(tmp_path / "a.jsonl", split={"train": 3, "test": None}, fields=fields_of("group"))
+    for read in (made.look, lambda: next(made.problems("train"))):
+        with pytest.raises(UserError, match=r"task\.split\.test: the groups of .*a\.jsonl leave no rows for it\. Ask"):
+            read()
 
 
 # When a recipe loads.

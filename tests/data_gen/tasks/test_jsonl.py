@@ -60,9 +60,14 @@ def test_the_deal_depends_on_the_seed_and_on_nothing_else(tmp_path: Path) -> Non
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 8)), min_size=12), st.integers(0, 3))
 def test_no_group_stands_on_both_sides(rows: list[tuple[int, int]], seed: int) -> None:
     asked = [(f"q{q}", f"g{q % 9}") for q, _ in rows]
-    parts = divide(asked, {"test": 1, "train": None}, seed, "made up").rows if len({q for q, _ in asked}) > 1 else {}
+    sizes = {"test": 1, "train": None}
+    if len({group for _, group in asked}) == 1:
+        with pytest.raises(UserError, match=r"asks for 1 rows and more|the groups of made up leave no rows"):
+            divide(asked, sizes, seed, "made up")
+        return
+    parts = divide(asked, sizes, seed, "made up").rows
     groups = [{asked[i][1] for i in numbers} for numbers in parts.values()]
-    assert not groups or not groups[0] & groups[1]
+    assert not groups[0] & groups[1] and all(groups)
     assert all(len({asked[i][0] for i in numbers}) == len(numbers) for numbers in parts.values())
 
 
