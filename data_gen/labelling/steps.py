@@ -7,6 +7,7 @@ segmentation, and equal prefixes are one node, so rollouts of one node count for
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -81,17 +82,12 @@ class _View:
 
     def _before(self, step: int) -> Ids:
         """The ids from the prompt to a step, if marks make them relevant to what follows. Else empty."""
-        if not self.codec.format.task.marks:
-            return ()
-        ids: Ids = ()
-        while step:
-            ids, step = (*self.nodes[step].token_ids, *ids), self.nodes[step].parent
-        return ids
+        return self._tail(step, math.inf) if self.codec.format.task.marks else ()
 
-    def _tail(self, step: int) -> Ids:
-        """The last ids from the prompt to a step: enough to read the text of what follows."""
+    def _tail(self, step: int, least: float) -> Ids:
+        """The last ids from the prompt to a step: at least so many, or all."""
         ids: Ids = ()
-        while step and len(ids) < CONTEXT:
+        while step and len(ids) < least:
             ids, step = (*self.nodes[step].token_ids, *ids), self.nodes[step].parent
         return ids
 
@@ -118,7 +114,7 @@ class _View:
                         node=child,
                         parent=at,
                         depth=above.depth + 1,
-                        text=self.codec.text_behind(self._tail(at), ids),
+                        text=self.codec.text_behind(self._tail(at, CONTEXT), ids),
                         token_ids=ids,
                         observed=observed,
                         draws=0,
