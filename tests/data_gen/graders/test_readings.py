@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_gen.graders.auto import Auto
-from data_gen.grading.readings import read
 from data_gen.grading.terms import Term, exact, name, number
 from data_gen.grading.units import UNITS
 from data_gen.grading.values import canonical
@@ -90,7 +89,7 @@ def test_fractions_in_every_notation(top: int, bottom: int, k: int) -> None:
         whole, rest = divmod(top, bottom)
         forms += [f"{whole} {rest}/{bottom}", f"{whole}\\frac{{{rest}}}{{{bottom}}}"] if rest else [str(whole)]
     assert all(both(forms[0], form) for form in forms)
-    assert not any(both(forms[0], f"{top + 1}/{bottom}") for _ in forms[:1])
+    assert not both(forms[0], f"{top + 1}/{bottom}")
 
 
 @given(st.fractions(max_denominator=99), st.integers(20, 300))
@@ -111,8 +110,7 @@ def test_polynomials_expand(x: str, y: str, a: int, b: int) -> None:
 @given(st.text(max_size=30))
 def test_any_text_is_itself_or_no_gold(text: str) -> None:
     assert verdict(text, text) is not Verdict.WRONG
-    assert canonical(text) == canonical(text)
-    read(text)
+    canonical(text)  # any text has one
 
 
 NUMBERS = [
@@ -242,9 +240,9 @@ def test_words_as_gold_are_compared_as_text() -> None:
         "10^{50}\\sin(\\pi)",
     ],
 )
-@pytest.mark.parametrize("gold", ["0", "18", "0.5", "\\sqrt{2}", "x"])
-def test_a_function_has_no_value_at_its_pole(gold: str, form: str) -> None:
-    assert verdict(gold, form) is Verdict.WRONG and verdict(form, gold) is Verdict.UNVERIFIABLE
+def test_a_function_has_no_value_at_its_pole(form: str) -> None:
+    for gold in ("0", "18", "0.5", "\\sqrt{2}", "x"):
+        assert verdict(gold, form) is Verdict.WRONG and verdict(form, gold) is Verdict.UNVERIFIABLE, gold
 
 
 @pytest.mark.parametrize("form", ["2x", "7", "x + 10^{-9}", "-x"])

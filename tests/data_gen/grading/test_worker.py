@@ -131,9 +131,9 @@ def test_an_interrupted_question_does_not_leave_its_reply_to_the_next(
 
 
 def test_a_worker_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-    (tmp_path / "mpmath.py").write_text("raise ImportError('no antlr here')")  # type: ignore[operator]
+    (tmp_path / "mpmath.py").write_text("raise ImportError('no such library')")  # type: ignore[operator]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.getcwd()]))
-    with pytest.raises(UserError, match=r"did not start \(ImportError: no antlr here\)\. Reinstall with"):
+    with pytest.raises(UserError, match=r"did not start \(ImportError: no such library\)\. Reinstall with"):
         Checker().compare("x", "y")
 
 

@@ -110,6 +110,10 @@ class World:
                 self._values[path] = sum(p * self.value((*path, letter)) for letter, p in self.tree[path].items())
         return self._values[path]
 
+    def named(self, values: Sequence[float]) -> dict[Path, float]:
+        """A value for every path, in turn from the given ones."""
+        return dict(zip([*self.tree, *self.right], itertools.cycle(values), strict=False))
+
     def lines(self, path: Path) -> list[tuple[str, float]]:
         """What may come next, with probabilities: letters, or the answer line with its end."""
         p = self.right.get(path)

@@ -106,7 +106,7 @@ def reference(world: World, values: dict[Path, float], expansions: int, wave: in
 )
 def test_the_order_is_that_of_a_heap(world: World, values: list[int], expansions: int, wave: int, answers: int) -> None:
     """Values are quarters, so ties are common: the deepest first, then the oldest."""
-    names = {path: values[i % 40] / 4 for i, path in enumerate([*world.tree, *world.right])}
+    names = world.named([value / 4 for value in values])
     search = BestFirst(expansions=expansions, wave=wave, answers=answers, expand=Expand(n=3))
     [tree] = grow(search, world, scorer=ToyScorer(names.__getitem__), gold=False, cycle=True)
     assert [node.solution for node in tree.nodes] == reference(world, names, expansions, wave, answers)

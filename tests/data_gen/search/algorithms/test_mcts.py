@@ -171,7 +171,7 @@ def test_rescaling_keeps_the_walks(seed: int, values: list[float], wave: int, pr
     """[-1, 1] with c and first play 0 walks as [0, 1] with c/2 and first play 1/2 (values of few bits, so that ties
     stay ties)."""
     world = World.random(seed)
-    names = {path: values[i % 40] for i, path in enumerate([*world.tree, *world.right])}
+    names = world.named(values)
     signed = Mcts(simulations=13, wave=wave, select=Puct(c=1.0, prior=prior))
     p = Mcts(simulations=13, wave=wave, select=Puct(c=0.5, fpu="half", prior=prior), scale=Scale.P)
     one, other = (grow(search, world, scorer=ToyScorer(names.__getitem__))[0] for search in (signed, p))
@@ -249,7 +249,7 @@ def reference(
 def test_it_is_the_algorithm_without_trees_or_engines(
     world: World, values: list[float], simulations: int, c: float, wave: int
 ) -> None:
-    names = {path: values[i % 40] for i, path in enumerate([*world.tree, *world.right])}
+    names = world.named(values)
     search = Mcts(simulations=simulations, wave=wave, select=Puct(c=c), expand=Expand(n=3))
     [tree] = grow(search, world, scorer=ToyScorer(names.__getitem__, Scale.SIGNED), cycle=True)
     found = {node.solution: (node.visits, pytest.approx(node.total)) for node in tree.nodes}

@@ -153,7 +153,7 @@ def reference(world: World, values: dict[Path, float], n: int, temperature: floa
 def test_it_is_the_algorithm_without_trees_or_engines(
     world: World, values: list[int], n: int, temperature: float
 ) -> None:
-    names = {path: values[i % 40] / 8 for i, path in enumerate([*world.tree, *world.right])}
+    names = world.named([value / 8 for value in values])
     search = Rebase(n=n, temperature=temperature)
     [tree] = grow(search, world, scorer=ToyScorer(names.__getitem__), gold=False, cycle=True)
     assert {node.solution: node.votes for node in tree.nodes if node.votes} == reference(world, names, n, temperature)

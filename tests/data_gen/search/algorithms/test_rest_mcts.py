@@ -161,7 +161,7 @@ def reference(
     st.floats(0, 1),
 )
 def test_it_is_the_sequential_algorithm(world: World, values: list[float], rounds: int, roll: int, mix: float) -> None:
-    names = {path: values[i % 40] for i, path in enumerate([*world.tree, *world.right])}
+    names = world.named(values)
     search = RestMcts(iterations=rounds, roll_steps=roll, mix=mix, stop_at=None, expand=Expand(n=3))
     [tree] = grow(search, world, scorer=progress(names), gold=False, cycle=True)
     found = {node.solution: (node.visits, node.q) for node in tree.nodes if node.visits}

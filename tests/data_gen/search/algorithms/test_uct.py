@@ -175,7 +175,7 @@ def reference(world: World, values: dict[Path, float], rollouts: int, c: float) 
 def test_with_a_preference_model_it_is_the_sequential_algorithm(
     world: World, values: list[float], rollouts: int, c: float
 ) -> None:
-    names = {path: values[i % 40] for i, path in enumerate([*world.tree, *world.right])}
+    names = world.named(values)
     select = Ucb(c=c, k=1, fpu="zero", value_visits=1)
     search = Uct(rollouts=rollouts, select=select, expand=Expand(n=3))
     [tree] = grow(search, world, scorer=ToyScorer(names.__getitem__, Scale.SIGNED), cycle=True)
