@@ -1,10 +1,14 @@
-"""What artifacts say of files outside the store: their names and bytes, never where they lie on this machine."""
+"""What artifacts say of files and servers outside the store: names, bytes and kinds, never where they are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
+from urllib.parse import urlsplit
+
+ADDRESSES = frozenset({"base_url"})
+"""Fields of configs that hold the address of a server."""
 
 
 def file_names(files: Mapping[str, str]) -> dict[str, str]:
@@ -17,11 +21,22 @@ def file_names(files: Mapping[str, str]) -> dict[str, str]:
 
 
 def without_places(value: Any, names: Mapping[str, str]) -> Any:
-    """A plain value with the names of files in place of their paths."""
+    """A plain value with the names of files in place of their paths, and without the hosts of servers.
+
+    >>> without_places({"engine": {"base_url": "http://gpu7.lab.example:8000/v1"}}, {})
+    {'engine': {'base_url': 'http://HOST/v1'}}
+    """
     if isinstance(value, str):
         return names.get(value, value)
     if isinstance(value, Mapping):
-        return {key: without_places(item, names) for key, item in value.items()}
+        return {
+            key: _without_host(item) if key in ADDRESSES and isinstance(item, str) else without_places(item, names)
+            for key, item in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return [without_places(item, names) for item in value]
     return value
+
+
+def _without_host(url: str) -> str:
+    return urlsplit(url)._replace(netloc="HOST").geturl()

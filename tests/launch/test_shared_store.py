@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,20 @@ def refused(done: subprocess.CompletedProcess[str], said: str) -> bool:
     """Whether a command ended with one message and no traceback."""
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode != 0 and said in done.stdout + done.stderr
+
+
+def test_a_run_tells_of_its_machine_and_an_artifact_does_not(folder: Path) -> None:
+    """Where a run works is needed to see whether its process lives. Nobody needs `runs/` to use what it made."""
+    store, host = folder / "store", f'"{socket.gethostname()}"'
+    assert host in (store / "runs" / "small" / "latest" / "run.json").read_text()
+    made = [path.read_bytes() for path in (store / "artifacts").rglob("*") if path.is_file()]
+    assert len(made) > 4
+    assert not any(told.encode() in content for told in (str(folder), host) for content in made)
+    for path in store.iterdir():
+        if path.name != "artifacts":
+            shutil.rmtree(path)
+    done = command(folder, "plan", "small.yaml")
+    assert done.returncode == 0 and done.stdout.count("cached") == 2, done.stdout
 
 
 def test_a_store_with_files_that_may_not_be_read_or_written(folder: Path) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -65,7 +66,7 @@ def kitchen(bench: Bench) -> Bench:
     return bench
 
 
-def test_samples_over_a_server_and_the_key_stays_out_of_everything(
+def test_samples_over_a_server_and_its_key_and_host_stay_out_of_everything(
     kitchen: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SERVER_KEY", KEY)
@@ -83,8 +84,11 @@ def test_samples_over_a_server_and_the_key_stays_out_of_everything(
     assert manifest["counts"]["tokens.prompt"] == 6 * 11 and manifest["counts"]["tokens.generated"] == 6 * 4
     assert manifest["metrics"]["reproducible"] is False
     assert manifest["config"]["engine"]["api_key_env"] == "SERVER_KEY"
+    assert manifest["config"]["engine"]["base_url"] == "http://HOST/v1"
     files = [path for path in kitchen.store.root.rglob("*") if path.is_file()]
-    assert len(files) > 5 and not any(KEY.encode() in path.read_bytes() for path in files)
+    assert len(files) > 5
+    for secret in (KEY, urlsplit(server.url).netloc):
+        assert not any(secret.encode() in path.read_bytes() for path in files)
 
 
 def test_evaluation_over_a_server(kitchen: Bench) -> None:

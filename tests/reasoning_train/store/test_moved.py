@@ -115,6 +115,17 @@ def test_a_moved_store_is_trained_on_and_sampled_from(policy: str, made: Bench, 
         hidden.rename(made.store.root)
 
 
+def test_artifacts_alone_are_a_store(made: Bench, tmp_path: Path) -> None:
+    """What else a store holds belongs to its machine and is made again: places, digests, locks, runs."""
+    assert {path.name for path in made.store.root.iterdir()} == {"artifacts", "locks", "places", "verified"}
+    shutil.copytree(made.store.artifacts, tmp_path / "given" / "artifacts")
+    bench = Bench(tmp_path / "given")
+    bench.nodes = dict(made.nodes)
+    assert {bench.store.state(node, bench.plan) for node in bench.nodes.values()} == {"cached"}
+    again = {"policy": Ref("on_theirs"), "problems": Ref("gold.problems"), "limit": 2, "max_tokens": 4, "min_solved": 0}
+    assert rows_of(bench.make("sample", "sample", n=1, **again))
+
+
 def test_weights_outside_that_were_moved_are_found_where_the_recipe_names_them(made: Bench, tmp_path: Path) -> None:
     bench, home = moved(made, tmp_path / "moved"), made.store.root.parent
     there = shutil.move(home / "weights", tmp_path / "there")
