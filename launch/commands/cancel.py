@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     store = open_store(arguments)
     submitted = [path for path in list_runs(store, arguments.name) if read_run(path).get("jobs")]
     if not submitted:
-        known = {path.parent.name for path in list_runs(store)}
+        known = {path.parent.name for path in list_runs(store)} - {arguments.name}
         raise UserError(
             f"NAME: {arguments.name!r} has no submitted run in {store.root}.{nearest(arguments.name, known)}"
         )

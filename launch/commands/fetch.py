@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +86,24 @@ def is_here(entry: HubEntry) -> bool:
     except (LocalEntryNotFoundError, OSError, ValueError):
         return False
     return True
+
+
+def missing(arguments: argparse.Namespace, home: str | None = None) -> list[str]:
+    """Messages for Hub models and datasets of the recipe that are not in the cache. `home`: the `HF_HOME` of its
+    jobs."""
+    if home:
+        os.environ["HF_HOME"] = home  # before the Hub's library reads it
+    from reasoning_train.recipe.includes import load_document
+
+    document = load_document(Path(arguments.recipe), arguments.overrides).value
+    lines = [
+        f"missing: {entry.path}.hub: the {entry.repo_type} {entry.repo!r} is not on this machine"
+        for entry in find_entries(document)
+        if not is_here(entry)
+    ]
+    sets = "".join(f" --set {shlex.quote(text)}" for text in arguments.overrides)
+    where = f"HF_HOME={shlex.quote(home)} " if home else ""
+    return [*lines, f"bring it with `{where}reasoning-train fetch {arguments.recipe}{sets}`"] if lines else []
 
 
 def _download(entry: HubEntry) -> Path:

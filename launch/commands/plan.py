@@ -47,6 +47,8 @@ def add(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the plan."""
+    from launch.commands.fetch import missing
+
     plan, store = load(arguments), open_store(arguments)
     if arguments.resolved:
         _print_resolved(plan, as_json=arguments.json)
@@ -56,10 +58,12 @@ def run(arguments: argparse.Namespace) -> int:
         _place(plan, store, arguments.cluster, lines)
     if arguments.json:
         print_json({"recipe": plan.name, "nodes": lines})
-    else:
-        _print_lines(plan, lines)
-    if arguments.cluster and not arguments.json:
+        return 0
+    _print_lines(plan, lines)
+    if arguments.cluster:
         _print_jobs(lines)
+    elif any(line["state"] != "cached" for line in lines):
+        print("".join(f"{line}\n" for line in missing(arguments)), end="")
     return 0
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launch.arguments import (
@@ -25,7 +23,6 @@ from launch.arguments import (
 
 if TYPE_CHECKING:
     from launch.slurm.jobs import SlurmJob
-    from launch.slurm.profile import Cluster
     from launch.slurm.submit import Submission
     from reasoning_train.api.plan import Plan
 
@@ -55,6 +52,7 @@ def add(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Submit the jobs and print their table."""
     from data_gen.errors import UserError
+    from launch.commands.fetch import missing
     from launch.slurm.feasible import check
     from launch.slurm.jobs import waits_for
     from launch.slurm.profile import load_cluster
@@ -69,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     estimates = estimate_plan(plan, store)
     requests = make_requests(plan, cluster, estimates)
     check(plan, store, cluster, requests, estimates)
-    absent = missing(arguments, cluster)
+    absent = missing(arguments, cluster.env.get("HF_HOME"))
     if not arguments.dry_run:
         for line in [*absent, *_not_passed_on()]:
             print(line, file=sys.stderr)
@@ -94,24 +92,6 @@ def run(arguments: argparse.Namespace) -> int:
     print("\n".join([*lines, *absent, *unknown]))
     _print_table(plan, done)
     return 0
-
-
-def missing(arguments: argparse.Namespace, cluster: Cluster) -> list[str]:
-    """Messages for Hub models and datasets of the recipe that are not in the jobs' cache. Jobs have no network."""
-    home = cluster.env.get("HF_HOME")
-    if home:
-        os.environ["HF_HOME"] = home  # before the Hub's library reads it
-    from launch.commands.fetch import find_entries, is_here
-    from reasoning_train.recipe.includes import load_document
-
-    document = load_document(Path(arguments.recipe), arguments.overrides).value
-    absent = [entry for entry in find_entries(document) if not is_here(entry)]
-    lines = [
-        f"missing: {entry.path}.hub: the {entry.repo_type} {entry.repo!r} is not on this machine" for entry in absent
-    ]
-    sets = "".join(f" --set {shlex.quote(text)}" for text in arguments.overrides)
-    where = f"HF_HOME={shlex.quote(home)} " if home else ""
-    return [*lines, f"bring it with `{where}reasoning-train fetch {arguments.recipe}{sets}`"] if lines else []
 
 
 def _not_passed_on() -> list[str]:

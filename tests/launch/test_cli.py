@@ -91,6 +91,7 @@ def test_partial_progress_is_shown(recipe: str, capsys: pytest.CaptureFixture[st
         (["plan", "{recipe}", "--set", "stages.b.nota=1"], "note"),
         (["report", "nobody"], "there is no run of 'nobody'"),
         (["report", "/no/such/run"], "there is no run of '/no/such/run'"),
+        (["cancel", "nobody"], "'nobody' has no submitted run in "),
         (["logs", "b", "--run", "nobody"], "--run: there is no run of 'nobody'"),
     ],
 )

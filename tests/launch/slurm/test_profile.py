@@ -247,6 +247,14 @@ def test_resources_are_no_part_of_a_key(tmp_path: Path) -> None:
     assert large(tmp_path, "stages.tuned.resources={gpus: 4, nodes: 2, time: '1:00:00'}")[0].nodes["tuned"].key == plain
 
 
+def test_a_plan_lists_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    large(tmp_path)
+    assert main(["plan", str(tmp_path / "large.yaml"), "--store", str(tmp_path / "store")]) == 0
+    *_, said, how = capsys.readouterr().out.splitlines()
+    assert said == "missing: model.hub: the model 'nobody/model-7b-instruct' is not on this machine"
+    assert how == f"bring it with `reasoning-train fetch {tmp_path / 'large.yaml'}`"
+
+
 def test_a_dry_run_lists_what_is_missing_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     large(tmp_path)
     arguments = ["submit", str(tmp_path / "large.yaml"), "--cluster", str(ROOT / "configs/clusters/gpu.yaml")]
