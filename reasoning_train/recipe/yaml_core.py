@@ -89,7 +89,8 @@ def _parse(text: str, place: Place, origins: Origins, count: limits.Count) -> An
         node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise RecipeError(f"{place(line)}: not valid YAML: {error.problem}{_while(error)}.") from error
+        hint = " Indent with spaces; a tab is none." if "\t" in "".join(text.splitlines()[line - 1 : line]) else ""
+        raise RecipeError(f"{place(line)}: not valid YAML: {error.problem}{_while(error)}.{hint}") from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise RecipeError(

@@ -184,3 +184,8 @@ def test_not_utf8(tmp_path: Path) -> None:
         RecipeError, match=r"^r\.yaml: not UTF-8 text \(invalid start byte at byte 3\)\. Save the file as UTF-8\.$"
     ):
         read_yaml(tmp_path / "r.yaml", "r.yaml")
+
+
+def test_tabs_that_indent_are_told(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"^r\.yaml:2: not valid YAML: .* Indent with spaces; a tab is none\.$"):
+        read_yaml(write(tmp_path, "a:\n\tb: 1\n"), "r.yaml")
