@@ -99,8 +99,7 @@ def _continued(config: SampleConfig, ctx: Context) -> Iterator[Continued]:
         return
     n, drawn = found
     print(f"continues {n} samples of every problem", flush=True)
-    for problem, known in with_solutions(problems, read_solutions(drawn)):
-        yield problem, known if len(known) == n else []
+    yield from with_solutions(problems, read_solutions(drawn))
 
 
 @sample.estimate

@@ -221,9 +221,14 @@ def test_rounds_and_grids_are_followed(tmp_path: Path) -> None:
 
 def test_a_round_that_may_pass_on_an_earlier_one_has_learned_what_that_one_has(tmp_path: Path) -> None:
     """Round 2 trains anew on its own part, unless the rule stops after round 1."""
-    group = rounds("explore", "dev", 'stop: {table: "${stages.check}"}').replace("${previous.tuned}", "${stages.base}")
-    fresh = 'fresh: {uses: part, problems: "${task.explore}", part: "${round}", of: 2}\n          more:'
-    group = group.replace("${task.explore}", "${stages.fresh}").replace("more:", fresh)
+    group = rounds("explore", "dev", 'stop: {table: "${stages.check}"}')
+    for old, new in (
+        ("${previous.tuned}", "${stages.base}"),
+        ("${init}", "${stages.base}"),
+        ("${task.explore}", "${stages.fresh}"),
+        ("stages:", 'stages:\n          fresh: {uses: part, problems: "${task.explore}", part: "${round}", of: 2}'),
+    ):
+        group = group.replace(old, new)
     after = 'after: {uses: evaluate, policies: {last: "${rounds.grow.last}"}, problems: "${task.test}"}'
     learned = made(tmp_path, after, groups=group).nodes["after"].learned_from
     assert {"rounds.grow.1.fresh", "rounds.grow.2.fresh"} <= set(learned)
