@@ -171,10 +171,12 @@ class OpenAIEngine:
         return found
 
     def _sample(self, choice: ServerChoice, request: Request, limit: int) -> Sample:
-        """A continuation. Malformed if it is longer than asked for: by its ids, or by far as text, since the server's
-        tokenizer may be another one."""
+        """A continuation. Malformed if it has unknown ids, or is longer than asked for: by its ids, or by far as text,
+        since the server's tokenizer may be another one."""
         if choice.ids is not None and len(choice.ids) > limit:
             raise Malformed(f"{len(choice.ids)} tokens where {limit} were asked for")
+        if choice.ids and (largest := max(choice.ids)) >= self._text.id_limit:
+            raise Malformed(f"token {largest}, which the policy's tokenizer does not have")
         if (length := len(choice.text) + len(choice.thought)) > 100 * limit + 10_000:
             raise Malformed(f"a text of {length} characters where {limit} tokens were asked for")
         sample = self._text.sample(choice, request.sampling)

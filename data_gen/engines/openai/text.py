@@ -12,6 +12,9 @@ from data_gen.engines.openai.choices import ServerChoice
 from data_gen.errors import UserError
 from data_gen.marks import Mark
 
+PADDING = 1024
+"""A model may have so many more ids than its tokenizer, since vocabularies are padded to round sizes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
@@ -43,6 +46,8 @@ class TextBridge:
     ) -> None:
         self._tokenizer, self._end_id, self._keeps_stop = tokenizer, end_id, keeps_stop
         self._end_ids, self._think = frozenset(end_ids), think
+        self.id_limit: int = len(tokenizer) + PADDING
+        """Ids from here on are not the policy's."""
 
     def spell(self, ids: Sequence[int]) -> Spelling:
         """The text of a prefix. A token that the tokenizer adds in front (bos) is left out, since the server will add

@@ -57,6 +57,10 @@ def drawn(server: FakeServer, kind: Any = "transformers", attempts: int = 2) -> 
         (Reply(body=completion("a", token_ids=[-1, 5])), "token_ids is not a list of numbers from 0 to 2^31"),
         (Reply(body=completion("a", token_ids=[10**30])), "token_ids is not a list of numbers from 0 to 2^31"),
         (Reply(body=completion("a", token_ids=[3] * 10)), "10 tokens where 9 were asked for"),
+        (
+            Reply(body=completion("a", token_ids=[3, 100_000])),
+            "token 100000, which the policy's tokenizer does not have",
+        ),
         (Reply(body=completion("a" * 101)), "a text of 102 tokens where 9 were asked for"),
         (Reply(body=completion("a" * 11_000)), "a text of 11000 characters where 9 tokens were asked for"),
         (Reply(body=completion("a", stop_reason=["x"])), "stop_reason is a list"),

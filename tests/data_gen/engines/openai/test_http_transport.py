@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import email.utils
 import logging
 import time
@@ -219,6 +220,22 @@ def test_the_key_is_sent_and_shown_nowhere(monkeypatch: pytest.MonkeyPatch, capl
     assert (
         refused.value.__cause__ is None and exhausted.value.__context__ is None
     ) or exhausted.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (f"key {KEY[:-2]}**", "key [key]**"),
+        (f"key {KEY[:9]}-{KEY[9:]}", "key [key]-[key]"),
+        (f"in base64 {base64.b64encode(KEY.encode()).decode()}", "in base64 [key]=="),
+        (f"{KEY[:3]}...{KEY[-4:]}", "sk-...9793"),  # so little of it does not help anybody
+        ("no key here, 1415", "no key here, 1415"),
+        (f"{KEY}{KEY}", "[key][key]"),
+    ],
+)
+def test_a_key_quoted_in_part_or_in_base64_is_not_shown(said: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_KEY", KEY)
+    assert ApiKey("SOME_KEY").clean(said) == shown
 
 
 @pytest.mark.parametrize("value", ["", "   ", "sk-\x07bell", "sk-ключ"])
