@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,14 +74,7 @@ def is_adapter(weights: Path) -> bool:
 
 def base_of_adapter(weights: Path) -> Path:
     """The folder of the model that an adapter changes, itself perhaps an adapter. UserError if it is gone."""
-    try:
-        config = json.loads((weights / ADAPTER).read_text(encoding="utf-8"))
-        said, revision = str(config["base_model_name_or_path"]), config.get("revision")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise LoadError(
-            f"{weights / ADAPTER} is damaged ({first_line(error)}). Expected an adapter that "
-            "names its base (`base_model_name_or_path`). Bring a whole copy."
-        ) from None
+    said, revision = _named_base(weights)
     if found := _around(weights, said):
         return weights_folder(found)
     if os.path.isabs(said) or len(Path(said).parts) > 2 or _is_ours(said):
@@ -100,6 +94,17 @@ def whole_model(weights: Path) -> Path:
         if seen[-1] in seen[:-1]:
             raise UserError(f"The adapter in {weights} is its own base. Bring a whole copy.")
     return seen[-1]
+
+
+def unpinned_bases(weights: Path) -> Iterator[Path]:
+    """The folders of the models under an adapter, downwards, that are not named by a commit of the Hub, so that the
+    adapter's own bytes do not say which they are. UserError if one is gone."""
+    whole_model(weights)
+    while is_adapter(weights):
+        base, (_, revision) = base_of_adapter(weights), _named_base(weights)
+        if not (revision == base.name and re.fullmatch("[0-9a-f]{40}", revision)):
+            yield base
+        weights = base
 
 
 def refer_to_base(folder: Path, base: Path) -> None:
@@ -125,6 +130,18 @@ def cached_snapshot(repo: str, revision: str | None, field: str) -> Path:
             f"{field}: {repo!r} at {revision or 'main'} is not on this machine. `reasoning-train fetch RECIPE` brings "
             "it."
         ) from error
+
+
+def _named_base(weights: Path) -> tuple[str, str | None]:
+    """Name and revision of the base in an adapter's config. UserError if it is damaged."""
+    try:
+        config = json.loads((weights / ADAPTER).read_text(encoding="utf-8"))
+        return str(config["base_model_name_or_path"]), config.get("revision")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise LoadError(
+            f"{weights / ADAPTER} is damaged ({first_line(error)}). Expected an adapter that "
+            "names its base (`base_model_name_or_path`). Bring a whole copy."
+        ) from None
 
 
 def _around(folder: Path, said: str) -> Path | None:

@@ -17,7 +17,7 @@ from data_gen.registry import Unkeyed
 from data_gen.sources.hub import HubId
 from data_gen.templates.rendering import DATE
 from reasoning_train.api.stage import Context, Made, Sizes, StageConfig, stage
-from reasoning_train.stages.elsewhere import refer
+from reasoning_train.stages.elsewhere import base_of, refer
 from reasoning_train.stages.fits import unloadable
 
 if TYPE_CHECKING:
@@ -56,6 +56,9 @@ class ModelConfig(StageConfig):
     hub: HubId | None = None
     """A Hub id, with `revision`. It is looked up only in the local cache; `reasoning-train fetch` downloads it."""
     revision: str | None = None
+    base: str | None = None
+    """The model under an adapter of the Hub that names no commit of its base, as `NAME@COMMIT`. Filled in from the
+    local cache, so that it is part of the key; if the recipe says it, another one is refused."""
     gguf: str | None = None
     """`PACKAGE/FILE.gguf` of an installed Python package, converted once to safetensors."""
     self_check: Annotated[Literal["stop", "tell"], Unkeyed()] = "stop"
@@ -169,11 +172,16 @@ def fits(config: ModelConfig, made: Made) -> Iterator[tuple[str, str]]:
 @model.complete
 def asked(config: ModelConfig, made: Made) -> ModelConfig:
     """A model from elsewhere is asked by its own template unless the recipe says otherwise. The date that a template
-    may read is part of the key."""
+    may read is part of the key, and so is an adapter's base."""
     shape = config.format
     template = shape.template if config.init or "template" in shape.model_fields_set else "auto"
     date = shape.date or (DATE if template in ("auto", "chat") else "")
-    return config.model_copy(update={"format": shape.model_copy(update={"template": template, "date": date})})
+    return config.model_copy(
+        update={
+            "format": shape.model_copy(update={"template": template, "date": date}),
+            "base": config.base or base_of(config),
+        }
+    )
 
 
 @model.estimate

@@ -13,7 +13,7 @@ from data_gen.format import Format, ModelFormat, StepCodec, TaskFormat
 from data_gen.sources.hub import HubId
 from data_gen.verifiers.foreign import QWEN_PRM, QWEN_PRM_HEAD, QWEN_PRM_TEXT, ForeignHead
 from reasoning_train.api.stage import Context, Made, StageConfig, stage
-from reasoning_train.stages.elsewhere import refer
+from reasoning_train.stages.elsewhere import base_of, refer
 from reasoning_train.stages.fits import unloadable
 
 
@@ -29,6 +29,9 @@ class VerifierConfig(StageConfig):
     hub: HubId | None = None
     """A Hub id, with `revision`. It is looked up only in the local cache; `reasoning-train fetch` downloads it."""
     revision: str | None = None
+    base: str | None = None
+    """The model under an adapter of the Hub that names no commit of its base, as `NAME@COMMIT`. Filled in from the
+    local cache, so that it is part of the key; if the recipe says it, another one is refused."""
     kind: Literal["head", "classifier", "qwen_prm"] = "head"
     """`head`: a verifier or joint model of this program; `classifier`: a decoder model of transformers with a token- or
     sequence-classification head, or with TRL's value head; `qwen_prm`: Qwen2.5-Math-PRM and models of its class."""
@@ -74,6 +77,12 @@ def verifier(config: VerifierConfig, ctx: Context) -> None:
 def fits(config: VerifierConfig, made: Made) -> Iterator[tuple[str, str]]:
     """The folder has a config and whole weights."""
     yield from unloadable("path", config.path)
+
+
+@verifier.complete
+def with_base(config: VerifierConfig, made: Made) -> VerifierConfig:
+    """An adapter's base is part of the key."""
+    return config.model_copy(update={"base": config.base or base_of(config)})
 
 
 def _own(weights: Path, config: VerifierConfig):  # type: ignore[no-untyped-def]  # heads need torch
