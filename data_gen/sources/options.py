@@ -10,6 +10,7 @@ from typing import Any
 from data_gen.grading.choices import LETTERS, Options
 from data_gen.sources.values import BadValue, shown, text_of
 
+_LABEL = re.compile(r"\w{1,3}")
 _MARK = re.compile(r"\s*(?:[(\[]\s*(\w{1,3})\s*[)\]][.:]?\s*|(\w{1,3})(?:\)\s*|[.:](?!\d)\s*))(?=\S)")
 
 
@@ -52,7 +53,8 @@ def read_options(value: Any) -> RowOptions:
     order: `["A) 3", "B) 4"]`, not `["A. Lincoln", "J. Adams"]`.
 
     Args:
-        value: A list of texts, a list of `{label, text}` objects, or one object with the lists `label` and `text`.
+        value: A list of texts, a list of `{label, text}` objects, one object with the lists `label` and `text`, or one
+            of texts by label: `{"A": "bank", "B": "bay"}`.
 
     Raises:
         BadValue: Anything else, more than 26 options, or two options with one label.
@@ -74,9 +76,14 @@ def read_options(value: Any) -> RowOptions:
 
 
 def _paired(value: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if value and all(_LABEL.fullmatch(str(key)) for key in value):
+        return [{"label": label, "text": text} for label, text in value.items()]
     labels, texts = value.get("label"), value.get("text")
     if not isinstance(labels, list) or not isinstance(texts, list) or len(labels) != len(texts):
-        raise BadValue(f"expected the lists `label` and `text` of one length; found {shown(value)}")
+        raise BadValue(
+            "expected the lists `label` and `text` of one length, or texts by labels of at most three letters or "
+            f"digits, such as A or 12; found {shown(value)}. A list of the texts, in order, also does"
+        )
     return [{"label": label, "text": text} for label, text in zip(labels, texts, strict=True)]
 
 

@@ -39,6 +39,9 @@ DATA = Path(__file__).parents[4] / "shared/data"
         ([{"label": "a", "text": "a) bay"}, {"label": "b", "text": "b) bank"}], "", ["bay", "bank"]),
         ([{"label": "1", "text": "A. Lincoln"}, {"label": "2", "text": "B. Obama"}], "12", ["A. Lincoln", "B. Obama"]),
         ({"label": ["1", "2"], "text": ["bay", "bank"]}, "12", ["bay", "bank"]),
+        ({"A": "bay", "B": "bank"}, "", ["bay", "bank"]),
+        ({"B": "bay", "A": "bank"}, "BA", ["bay", "bank"]),
+        ({"1": "bay", "2": 4}, "12", ["bay", "4"]),
         ([], "", []),
     ],
 )
@@ -51,6 +54,12 @@ def test_marks_are_removed_from_all_texts_or_from_none(texts: list[str]) -> None
     found = read_options(texts).texts
     changed = [a != b for a, b in zip(found, texts, strict=True)]
     assert all(changed) or not any(changed)
+
+
+@pytest.mark.parametrize("value", [{}, {"right": "bay", "wrong": "bank"}, {"label": "A", "text": "bay"}])
+def test_another_object_is_told_how_to_give_options(value: dict[str, str]) -> None:
+    with pytest.raises(BadValue, match=r"texts by labels of at most three .*A list of the texts, in order, also does"):
+        read_options(value)
 
 
 def test_a_label_stands_for_one_option() -> None:
