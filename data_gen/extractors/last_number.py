@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 from data_gen.extractors import EXTRACTORS
 from data_gen.extractors.base import Extractor
+from data_gen.grading.amounts import MONEY_LETTERS
 from data_gen.grading.characters import ascii_form
 from data_gen.grading.clean import THOUSANDS
 from data_gen.grading.number_words import MAGNITUDES
@@ -17,7 +18,7 @@ from data_gen.grading.number_words import MAGNITUDES
 _MAGNITUDES = {"hundred": 10**2, **MAGNITUDES}
 _NUM = r"(?:\d+(?:,\d+)*(?:\.\d+)*|(?<![\w.])\.\d+)"
 _NUMBER = re.compile(
-    rf"(?P<sign>(?<![\w).\]}}])-)?(?:\$(?P<sign2>-)?)?(?:"
+    rf"(?P<sign>(?<![\w).\]}}%])-)?(?P<money>[$\u20ac\u00a3\u00a5]\s?(?P<sign2>-)?)?(?:"
     rf"(?:(?P<whole>\d+)\s*)?\\[dt]?frac\s*(?:\{{\s*(?P<top>-?{_NUM})\s*\}}\s*\{{\s*(?P<bottom>-?{_NUM})\s*\}}"
     rf"|(?P<t>\d)\s*(?P<b>\d))"
     rf"|(?P<mixed>\d+ +\d+/\d+)(?![\d/])"
@@ -25,7 +26,8 @@ _NUMBER = re.compile(
     rf"|(?P<power>{_NUM}(?:[eE][+-]?\d+|\s*(?:\\times|\\cdot|[×·*])\s*10\s*\^\s*(?:\{{-?\d+\}}|-?\d+)))(?!\w)"
     rf"|(?P<joined>{_NUM}(?:\.?\\overline\s*\{{\d+\}}|\s*\^\s*(?:\{{-?[\d./]+\}}|-?\d+)|_(?:\{{\d+\}}|\d+)))"
     rf"|(?P<num>{_NUM}(?:/{_NUM})*)"
-    rf")(?:\s+(?P<magnitude>{'|'.join(_MAGNITUDES)})\b)?",
+    rf")(?:\s+(?P<magnitude>{'|'.join(_MAGNITUDES)})\b|\s?(?P<letters>{'|'.join(MONEY_LETTERS)})(?!\w)"
+    r"|(?P<percent>\s?\\?%(?!\w)|\s+per\s?cent\b))?",
     re.I,
 )
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
@@ -42,16 +44,16 @@ _SCRIPT = re.compile(r"(?<=[A-Za-z)}\]])[\^_](?:\{[^{}]*\}|-?\d+(?:\.\d+)?)")
 @EXTRACTORS.register("last_number")
 class LastNumber(Extractor):
     r"""`extract: last_number`: digits with separators, decimals, fractions (`a/b`, `\frac{a}{b}`, `1 1/2`, a half as
-    one character), powers, a sign, and words such as million, which are multiplied in. The hyphen of a range (`3-5`) is
-    not a sign; a time (`3:45`), a date (`2024-03-05`, `3/5/2024`), a version (`3.10.2`) and digits in a base (`101_2`)
-    are one answer; exponents and subscripts of letters (`5 cm^2`, `x_1`) are none. Put it last: it finds an answer in
-    any text with a number."""
+    one character), powers, a sign, a percent sign, and words such as million or the letter of `$3k`, which are
+    multiplied in. The hyphen of a range (`3-5`) is not a sign; a time (`3:45`), a date (`2024-03-05`, `3/5/2024`), a
+    version (`3.10.2`) and digits in a base (`101_2`) are one answer; exponents and subscripts of letters (`5 cm^2`,
+    `x_1`) are none. Put it last: it finds an answer in any text with a number."""
 
     version: ClassVar[int] = 2
     uses: Literal["last_number"] = "last_number"
 
     def find(self, text: str, answer_mark: str) -> str | None:
-        """The number without its dollar sign."""
+        """The number without the sign of its currency."""
         found = deque(_NUMBER.finditer(_plain(text)), maxlen=1)
         return _written(found[0]) if found else None
 
@@ -69,9 +71,12 @@ def _written(found: re.Match[str]) -> str:
         number = f"{found['whole']} {top}/{bottom}" if found["whole"] else f"{top}/{bottom}"
     else:
         number = found["mixed"] or found["moment"] or found["power"] or found["joined"] or _element(found["num"])
-    if found["magnitude"] and (value := _value(number)) is not None:
-        number = _decimal(value * _MAGNITUDES[found["magnitude"].lower()])
-    return sign + number
+    times = _MAGNITUDES.get((found["magnitude"] or "").lower()) or (
+        found["money"] and MONEY_LETTERS.get(found["letters"])
+    )
+    if times and (value := _value(number)) is not None:
+        number = _decimal(value * times)
+    return f"{sign}{number}%" if found["percent"] else sign + number
 
 
 def _element(run: str) -> str:

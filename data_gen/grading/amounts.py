@@ -23,7 +23,7 @@ _VARIABLES = re.compile(r"\s*[A-Za-z](?:\s+[A-Za-z])*\s*")
 _PART_OF = re.compile(r"^(?:of\s+)?(?:an?|the)\s+")
 """As in half an hour, and half of the cake."""
 _DEGREES = re.compile(r".*\b(?:sin|cos|tan|cot|sec|csc)\b.*\bdegrees?\s*", re.S)
-_THOUSANDS = {"k": 10**3, "K": 10**3, "M": 10**6, "mn": 10**6, "B": 10**9, "bn": 10**9}
+MONEY_LETTERS = {"k": 10**3, "K": 10**3, "M": 10**6, "mn": 10**6, "B": 10**9, "bn": 10**9}
 """Letters behind an amount of money; elsewhere they are variables."""
 _TIME = (("time", 1),)
 
@@ -112,9 +112,9 @@ def _with_tail(value: Term, tail: str, money: MeasureUnit | None, *, glued: bool
     tail = tail.removeprefix("-").strip()
     if not tail:
         return None if hyphen else Amount(value, money)
-    if money is not None and tail in _THOUSANDS:
+    if money is not None and tail in MONEY_LETTERS:
         known = exact(value)
-        return None if known is None else Amount(number(known * _THOUSANDS[tail], value.args[1]), money)
+        return None if known is None else Amount(number(known * MONEY_LETTERS[tail], value.args[1]), money)
     if glued and not hyphen and tail[0].isalpha() and tail not in GLUED and not re.match(r"[A-Za-z]{2,}", tail):
         return None
     unit = read_unit(tail)
