@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from data_gen.grading.phrasing import (
+    WORD,
+    affirmation_removed,
     bare,
     conclusions,
     explanations_removed,
@@ -21,9 +23,11 @@ from data_gen.grading.phrasing import (
 
 LETTERS = tuple(string.ascii_uppercase)
 """Labels of options that have none of their own."""
-_JOINED = re.compile(r"\s*(?:,\s*(?:and\b|&)?|;|&|/|\+|\band\b)?\s*", re.I)
+_JOINED = re.compile(r"\s*(?:,\s*(?:and\b|&)?|;|&|/|\+|\band\b|和|与|及)?\s*", re.I)
 _NO = re.compile(r"[,.;!-]\s*(?:no|nope)\b(?!\s+\w)", re.I)
 """A correction behind a bare label: `B, no, C`. Behind a mark, `No` is an option's text."""
+_IN_BRACKETS = re.compile(r"\s*[-:,]?\s*[(\[]([^()\[\]]*)[)\]]")
+"""What stands in brackets behind a label: the text of its option, or that of another one."""
 _NONE: frozenset[str] = frozenset()
 
 
@@ -80,7 +84,8 @@ class Options:
         """The options of the text that an answer gives, after words such as `It is`."""
         known = _by_key(self.labels, self.texts)
         for at in openings(text) if known else ():
-            if label := known.get(bare(text[at:])):
+            said = text[at:]
+            if label := known.get(bare(said)) or known.get(bare(affirmation_removed(said))):
                 return frozenset([label])
         return _NONE
 
@@ -115,6 +120,9 @@ class Options:
         known = _by_key(self.labels, self.texts)
         if (said := bare(rest)) in known:
             return known[said] in found
+        beside = _IN_BRACKETS.match(rest)
+        if beside and known.get(bare(beside[1]), min(found)) not in found:
+            return False
         if tail is None or takes_back(tail) or (not marked and _NO.search(tail)) or not self._mentioned(tail) <= found:
             return False
         own = explanations_removed(tail)
@@ -139,7 +147,7 @@ def _label(labels: tuple[str, ...]) -> re.Pattern[str]:
     one = _any(labels)
     return re.compile(
         rf"[(\[]\s*(?P<bracketed>{one})\s*[)\]][.:]?"
-        rf"|(?P<bare>{one})(?:(?P<mark>\)[.:]?|[.:](?=[\s,;]|$))|(?!\w|'\w|-\w|[.,]\d))",
+        rf"|(?P<bare>{one})(?:(?P<mark>\)[.:]?|[.:](?=[\s,;]|$))|(?!{WORD}|'\w|-\w|[.,]\d))",
         re.I,
     )
 
@@ -148,16 +156,16 @@ def _label(labels: tuple[str, ...]) -> re.Pattern[str]:
 def _mention(labels: tuple[str, ...]) -> re.Pattern[str]:
     one = _any(labels)
     return re.compile(
-        rf"(?<!\w)[(\[](?i:({one}))[)\]]|(?<![\w.])({one})[).:](?=[\s,;]|$)"
-        rf"|\b(?i:option|choice|answer|letter)s?\s+(?:is\s+)?({one})(?!\w)"
+        rf"(?<!{WORD})[(\[](?i:({one}))[)\]]|(?<!{WORD})(?<!\.)({one})[).:](?=[\s,;]|$)"
+        rf"|\b(?i:option|choice|answer|letter)s?\s+(?:is\s+)?({one})(?!{WORD})"
     )
 
 
 @lru_cache(maxsize=1024)
 def _bare(labels: tuple[str, ...], after_word: bool) -> re.Pattern[str]:
     """A bare label; `A` and `I` before a word are none. `after_word`: only behind `and`, `or`, `not` and the like."""
-    before = r"(?i:^\s*[,;/&+]|\b(?:and|or|no|not|nor|also|than)\b,?|/)\s*" if after_word else r"(?<![\w'])"
-    return re.compile(rf"{before}({_any(labels)})(?![\w'-])(?!(?<=[AI])\s+[a-z])")
+    before = r"(?i:^\s*[,;/&+]|\b(?:and|or|no|not|nor|also|than)\b,?|/)\s*" if after_word else rf"(?<!{WORD})(?<!')"
+    return re.compile(rf"{before}({_any(labels)})(?!{WORD})(?!['-])(?!(?<=[AI])\s+[a-z])")
 
 
 @lru_cache(maxsize=1024)

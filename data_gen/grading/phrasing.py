@@ -32,6 +32,12 @@ _VOCABULARY = (
 _HEAD = frozenset(_VOCABULARY.split())
 """Words that may stand in front of a pick."""
 _WORD = re.compile(r"[A-Za-z]+(?:'[a-z]+)?")
+_CHINESE = re.compile(
+    r"(?:因此|所以|故|综上所述|综上|那么|则|即|本题|这题|此题|我们|我|最终|正确|的|答案|选项|选择|应该|应当|应|选|是|为)+"
+)
+"""Chinese words that may stand in front of a pick. Words are not divided by spaces."""
+WORD = r"[^\W\u3040-\u30ff\u4e00-\u9fff]"
+"""A letter or digit of a script that divides words by spaces."""
 _ASKS = re.compile(
     r"(?:is|are|was|would|should|must|will)\s+(?:it|this|that|these|the\s+(?:\w+\s+)?answer)\b(?!\s*[:=])", re.I
 )
@@ -42,12 +48,14 @@ _GOOD = (
 )
 _AFFIRMED = re.compile(
     rf"\s*(?:,?\s*it\s+is(?=\s*(?:[.,!]|$))|(?:is|are|was|would\s+be|must\s+be|has\s+to\s+be|should\s+be)\s+"
-    rf"(?:(?:the|my|our|a|clearly|definitely|certainly|obviously|only|both|all|most|final)\s+)*{_GOOD}\b(?:\s+(?:{_GOOD}|here)\b)*)",
+    rf"(?:(?:the|my|our|a|clearly|definitely|certainly|obviously|only|both|all|most|final)\s+)*{_GOOD}\b(?:\s+(?:{_GOOD}|here|left)\b)*"
+    r"|(?:选项|项)?\s*(?:是|为)?\s*(?:最|唯一)?(?:正确|对)的?(?:答案|选项)?|选项|项)",
     re.I,
 )
+_AFFIRMED_AT_END = re.compile(rf"(?<=\S){_AFFIRMED.pattern}[\s.!]*$", re.I)
 _EXPLAINS = re.compile(r"\s*(?:because|since|as|for|due\s+to|given)\b", re.I)
 _SEPARATED = re.compile(r"\s*(?:[,;:!?(\[\n]|\.(?=\s|$)|-(?=\s|$))|\s*\n")
-_EXPLANATION = re.compile(r"\b(?:because|since|as|due to|given)\b[^.;!?\n]*", re.I)
+_EXPLANATION = re.compile(r"(?:\b(?:because|since|as|due to|given)\b|因为|由于)[^.;!?\n]*", re.I)
 _CLAUSE = r"(?:[.,;:!?\n(-])\s*(?:(?:and|so|oh|um+)\b,?\s*)*"
 _TAKEN_BACK = re.compile(
     rf"(?:^|{_CLAUSE})\s*(?:no\b,?\s*)?(?:but|however|although|though|yet|or|alternatively|otherwise|maybe|perhaps|"
@@ -55,13 +63,14 @@ _TAKEN_BACK = re.compile(
     rf"|{_CLAUSE}(?:not|unless|except|if|assuming|depending|either|both|neither|instead)\b"
     r"|\bon second thought|\bchange my mind|\bi mean\b|\b(?:un|not )(?:sure|certain|clear|decided)\b|\bdo(?:n't| not) "
     r"know\b|\bno idea\b|\b(?:i|just|a|my|wild|best) guess|\bguessing\b|\bcan(?:'t|not| not) (?:say|tell|decide)\b|"
-    r"\b(?:could|might|may) (?:also|as well)\b|\bor not\b|\bon the other hand\b",
+    r"\b(?:could|might|may) (?:also|as well)\b|\bor not\b|\bon the other hand\b"
+    rf"|(?:^|{_CLAUSE})(?:但|或|可能|也许|大概|除非|如果|而|改)|{_CLAUSE}(?:不|非)|还是|吗|不确定|不知道|不对|错了|猜",
     re.I,
 )
 _DENIED = re.compile(
     r"\s*[,:-]?\s*(?:is|are|was|can|could|may|might|must|should|would|seems?|looks?|appears?|does|do)(?:\s+to)?"
     r"(?:\s+be)?(?:n't\b|\s+(?:(?:the|an?|\w+ly)\s+)*(?:not|never|no|wrong|incorrect|false|impossible|unlikely|"
-    r"excluded|eliminated|rejected|ruled|out)\b)|\s*cannot\b|\s*can't\b",
+    r"excluded|eliminated|rejected|ruled|out)\b)|\s*cannot\b|\s*can't\b|\s*(?:选项|项)?\s*(?:是|并|也)?(?:不(?:正确|对|是|能)|错)",
     re.I,
 )
 _CUE = re.compile(
@@ -105,6 +114,9 @@ def openings(text: str, more: frozenset[str] = frozenset()) -> Iterator[int]:
         yield at
         if _ASKS.match(text, at):
             return
+        if chinese := _CHINESE.match(text, at):
+            at = chinese.end()
+            continue
         word = _WORD.match(text, at)
         if word is None or (word[0].lower() not in _HEAD and word[0].lower() not in more):
             return
@@ -128,6 +140,11 @@ def goes_on(rest: str, *, marked: bool) -> str | None:
     if not tail.strip(" .!,;:)]\n"):
         return ""
     return tail if marked or _SEPARATED.match(tail) or _EXPLAINS.match(tail) else None
+
+
+def affirmation_removed(text: str) -> str:
+    """The text without an end such as `is the right answer`."""
+    return _AFFIRMED_AT_END.sub("", text)
 
 
 def takes_back(tail: str) -> bool:
