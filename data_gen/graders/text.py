@@ -17,7 +17,7 @@ class Text(Grader):
     """`grader: text`: equal texts, ignoring case, mark-up, white space, punctuation at both ends and a lead-in such as
     `The answer is`. Articles, plurals, accents and word order count."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     forms_decide: ClassVar[bool] = True
     uses: Literal["text"] = "text"
 

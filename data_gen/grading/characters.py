@@ -44,6 +44,7 @@ _COMMANDS = {
     "\u2208": "\\in ",
     "\u2205": "\\emptyset ",
     "\u221a": " sqrt ",
+    "\u221b": " cbrt ",
     "\u27e8": "\\langle ",
     "\u27e9": "\\rangle ",
     "\u2329": "\\langle ",

@@ -26,10 +26,16 @@ _REPLACED = (
 _IN_TEXT = re.compile(r"\\(?:text|textbf|textrm|mathrm|mbox)\s*\{")
 _BRACKETS = {"$": "$", "\\(": "\\)", "\\[": "\\]"}
 """What opens and closes mathematics in a text."""
-_WRAPPER = re.compile(r"\$\$|\$|\\\(|\\\[|\*\*|__|`|\\(?:boxed|fbox)\s*\{")
+_WRAPPER = re.compile(r"\$\$|\$|\\\(|\\\[|\*{1,3}|_{1,2}|`|\\(?:boxed|fbox)\s*\{")
+_BOLD = re.compile(r"(?<![^\s(])\*\*(?=\S)((?:[^*]|\*(?!\*))+)(?<=\S)\*\*(?!\w)")
+_BEFORE = re.compile(r"(?:\*\*+|#{1,6}(?=\s)|[*\u2022](?=\s))\s*")
+"""Markdown in front of a text: the second half of what marks a lead-in, a heading, an item of a list."""
+_BEHIND = re.compile(r"(?:(?<!\*)\*\*+|(?<=[\d.%])\*|(?<=\d)_{1,2}|`)(?=\.?$)")
+"""The second half of a mark whose first half stood in front of a lead-in: `5**` of `**Answer: 5**`."""
 _LEAD_IN = re.compile(
     r"(?:(?:so|thus|hence|therefore)\b,?\s*)?(?:the|my|our)?\s*(?:(?:final|correct|right|best)\s+)?"
-    r"(?:answer|result)\s*(?:is\b|:|=)\s*:?\s*(\S.*)",
+    r"(?:answer|result)\s*(?:is\b|:|=)\s*:?\s*(\S.*)"
+    r"|(?:(?:所以|因此|综上|故)[,:]?\s*)?(?:最终|正确)?答案\s*(?:是|为|:|=)\s*:?\s*(\S.*)",
     re.S | re.I,
 )
 _QUOTED = re.compile(r"([\"'`*])(.+)\1", re.S)
@@ -51,7 +57,7 @@ def plain(text: str) -> str:
 
 def opened(text: str) -> tuple[str, bool]:
     """What `plain` gives, and whether all of it stood in mathematics, where single letters are variables."""
-    text = ascii_form(text)
+    text = _without_markdown(ascii_form(text))
     words = _IN_TEXT.search(text) is not None
     if "\\" in text or "~" in text or "\u00b0" in text or " ," in text or "{" in text:
         for pattern, by in _REPLACED:
@@ -67,7 +73,7 @@ def after_lead_in(text: str) -> str:
     ('5 apples', '5 apples')
     """
     match = _LEAD_IN.fullmatch(text.strip())
-    return match[1] if match else text
+    return match[1] or match[2] if match else text
 
 
 def same_text(gold: str, answer: str) -> bool:
@@ -101,6 +107,19 @@ def _without_ends(text: str) -> str:
     end = bare.rstrip(" ,;:?")
     end = end if end.endswith("..") else end.removesuffix(".").rstrip(" ,;:?")
     return end or text
+
+
+def _without_markdown(text: str) -> str:
+    """Without the marks of bold parts, and without a mark at an end whose other half is missing. `2**3` stays."""
+    if not any(mark in text for mark in "*_#`\u2022"):
+        return text
+    bare = _BOLD.sub(r"\1", text).strip()
+    before, behind = _BEFORE.match(bare), _BEHIND.search(bare)
+    if behind and bare.startswith(behind[0]):
+        return bare
+    if behind and bare.count(behind[0]) == 1:
+        bare = bare[: behind.start()] + bare[behind.end() :]
+    return bare[before.end() if before else 0 :] or text
 
 
 def _unwrapped(text: str) -> tuple[str, bool]:

@@ -21,6 +21,8 @@ DEEPEST = 40
 """Most levels of brackets, fractions and exponents."""
 _BRACKETED = {"abs": "abs", "floor": "floor", "ceil": "ceil", "Re": "re", "Im": "im", "binom": "binomial"}
 """Functions that need brackets around their arguments."""
+_ROOTS = {"sqrt": 2, "root": 2, "cbrt": 3}
+"""Functions that are roots, with their degrees."""
 _INVERSE = {"sin": "arcsin", "cos": "arccos", "tan": "arctan"}
 _CONSTANTS = {
     "pi": "pi",
@@ -194,7 +196,7 @@ class Formulas(ABC):
     def _word(self) -> Term:
         text = self.next.text
         greek = text in GREEK and not (self._math and len(text) == 2)  # m times u, where \\mu would be the letter
-        if greek or text in FUNCTIONS or text in _BRACKETED or text in _CONSTANTS or text in ("sqrt", "root"):
+        if greek or text in FUNCTIONS or text in _BRACKETED or text in _CONSTANTS or text in _ROOTS:
             return self._called(text)
         if len(text) > 1:
             if not self._is_product(text):
@@ -296,8 +298,8 @@ class Formulas(ABC):
             return name(_CONSTANTS[text])
         if text in GREEK:
             return self._named(text)
-        if text in ("sqrt", "root"):
-            return Term("pow", (self.deeper(self.primary), quotient(number(1), number(2))))
+        if text in _ROOTS:
+            return Term("pow", (self.deeper(self.primary), quotient(number(1), number(_ROOTS[text]))))
         if text in _BRACKETED:
             inside = self.deeper(self.bracketed)
             args = inside.args if inside.op == "tuple" else (inside,)

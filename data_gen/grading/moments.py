@@ -34,8 +34,11 @@ _REMAINDER = re.compile(r"(-?\d+)\s*,?\s*(?:with\s+(?:a\s+)?)?(?:remainder(?:\s+
 _RANGE = re.compile(r"(?:from\s+)?(\d+(?:\.\d+)?)(?:-{1,3}|\s+-\s*|\s*\b(?:to|through)\b\s*)(\d+(?:\.\d+)?)")
 _GLUED = re.compile(r"\d+(?:-\d+)+|\d+(?:/\d+){2,}")
 """Telephone numbers, scores, dates in an unknown order: nothing is subtracted or divided."""
-_BASED = re.compile(r"(-?)\(?([0-9A-Fa-f]+)\)?_\s*\{?\s*(\d{1,2}|two|eight|ten|sixteen)\s*\}?")
-_BASES = {"two": 2, "eight": 8, "ten": 10, "sixteen": 16}
+_BASED = re.compile(
+    r"(-?)\(?([0-9A-Fa-f]+)\)?(?:_\s*\{?|\s+\(?(?:in\s+)?base[\s-])\s*(\d{1,2}|two|eight|ten|sixteen)\s*[)}]?"
+)
+_PREFIXED = re.compile(r"(-?)0([xXbBoO])([0-9A-Fa-f]+)")
+_BASES = {"two": 2, "eight": 8, "ten": 10, "sixteen": 16, "x": 16, "b": 2, "o": 8}
 
 
 def read_forms(text: str) -> Iterator[Form]:
@@ -65,13 +68,20 @@ def out_of(text: str) -> Fraction | None:
 
 
 def in_base(text: str) -> int | None:
-    """The value of a numeral with its base behind it: `2F_{16}`."""
-    match = _BASED.fullmatch(text)
-    base = match and (_BASES.get(match[3]) or int(match[3]))
-    if not match or not base or not 2 <= base <= 36:
+    """The value of a numeral with its base: `2F_{16}`, `101 in base 2`, `0x2F`. None if its digits do not fit.
+
+    >>> in_base("2F_{16}"), in_base("101 (base two)"), in_base("-0x2F"), in_base("102_2")
+    (47, 5, -47, None)
+    """
+    if match := _PREFIXED.fullmatch(text):
+        sign, said, digits = match.groups()
+    elif match := _BASED.fullmatch(text):
+        sign, digits, said = match.groups()
+    else:
         return None
+    base = _BASES.get(said.lower()) or int(said)
     try:
-        return int(match[1] + match[2], base)
+        return int(sign + digits, base) if 2 <= base <= 36 else None
     except ValueError:
         return None
 

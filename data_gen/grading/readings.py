@@ -19,6 +19,8 @@ from data_gen.grading.vocabulary import BLOCKING, GENERIC
 _LONGEST = 1000
 """Longest text that is read. A longer one is compared as text."""
 _SPOKEN = (
+    (re.compile(r"(\w+) choose (\w+)", re.I), r"C(\1, \2)"),
+    (re.compile(r"(?<=\d)\s*x\s*(?=10\s*\^)", re.I), "*"),
     (re.compile(r"\bdivided by\b", re.I), "/"),
     (re.compile(r"\b(?:multiplied by|times)\b", re.I), "*"),
     (re.compile(r"\bplus\b", re.I), "+"),
@@ -113,7 +115,7 @@ def _amount(text: str, math: bool) -> Amount | None:
 
 
 def _spoken(text: str) -> Term | None:
-    """A formula with its operators in words."""
+    """A formula with its operators in words, or with the letter x before a power of ten."""
     said = text
     for pattern, sign in _SPOKEN:
         said = pattern.sub(sign, said)

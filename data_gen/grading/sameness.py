@@ -10,12 +10,13 @@ from data_gen.grading.amounts import Amount
 from data_gen.grading.nouns import NOTHING
 from data_gen.grading.readings import Reading
 from data_gen.grading.relations import REALS, rising
-from data_gen.grading.terms import COLLECTIONS, Term, exact, name, number
+from data_gen.grading.terms import COLLECTIONS, Term, contains, exact, name, number
 
 Judge = Callable[[Term, Term], bool | None]
 """Whether two formulas without an exact value are equal. None: not known here."""
 _SCALES = {"percent": Fraction(1, 100), "dozen": Fraction(12)}
 """Units that a number has or lacks, with and without their factor: 50 % is 50 and 1/2."""
+_DEGREES, _RADIANS = (("angle", 1),), (("radian", 1),)
 _CLOSENESS = 10**6
 """A decimal stands for a number without a finite decimal within this share of it."""
 
@@ -89,12 +90,24 @@ def _in_one_unit(mine: Amount, theirs: Amount) -> Iterator[tuple[Term, Term]]:
     """Both values as often as they can be compared: not at all where units or things contradict each other."""
     if mine.noun.contradicts(theirs.noun):
         return
+    mine, theirs = _in_radians(mine, theirs), _in_radians(theirs, mine)
     if mine.unit is not None and theirs.unit is not None:
         if mine.unit.measures == theirs.unit.measures:
             yield _times(mine.value, mine.unit.factor), _times(theirs.value, theirs.unit.factor)
         return
     one, other = _without_unit(mine, theirs), _without_unit(theirs, mine)
     yield from ((mine_value, their_value) for mine_value in one for their_value in other)
+
+
+def _in_radians(amount: Amount, beside: Amount) -> Amount:
+    """Degrees in radians beside radians, and beside a multiple of pi that has no unit. Other amounts as they are."""
+    if amount.unit is None or amount.unit.measures != _DEGREES:
+        return amount
+    radians = beside.unit.measures == _RADIANS if beside.unit else contains(beside.value, name("pi"))
+    if not radians:
+        return amount
+    half_turns = _times(amount.value, amount.unit.factor / 180)
+    return amount._replace(value=Term("mul", (half_turns, name("pi"))), unit=beside.unit)
 
 
 def _without_unit(amount: Amount, beside: Amount) -> list[Term]:

@@ -53,6 +53,11 @@ def quotient(top: Term, bottom: Term) -> Term:
     return Term("mul", (top, Term("pow", (bottom, number(-1)))))
 
 
+def contains(term: Term, part: Term) -> bool:
+    """Whether a term is another one or holds it at any depth."""
+    return term == part or any(contains(arg, part) for arg in term.args if isinstance(arg, Term))
+
+
 def exact(term: Term) -> Fraction | None:
     """The value if rational arithmetic alone gives it. None for irrational, symbolic and very large ones, and for a
     division by zero."""

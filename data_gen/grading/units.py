@@ -64,7 +64,7 @@ area        10000       ha hectare hectares
 area        4046.8564224 ac acre acres
 angle       1           degree degrees deg 度
 angle       1/60        arcmin arcminute arcminutes
-turn        1           revolution revolutions rev revs
+angle       360         revolution revolutions rev revs
 radian      1           rad rads radian radians
 celsius     1           celsius degC
 fahrenheit  1           fahrenheit degF

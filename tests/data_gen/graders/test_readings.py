@@ -177,6 +177,7 @@ def test_an_exact_value_is_the_arithmetic_of_its_parts(term: Term) -> None:
 
 HOSTILE = {
     "boxes": ("45", "\\boxed{" * 16_000 + "45" + "}" * 16_000),
+    "marks": ("45", "**a " * 50_000 + "*" * 50_000 + " " * 50_000 + "x"),
     "brackets": ("x", "(" * 100_000 + "x" + ")" * 100_000),
     "braces": ("x", "{" * 100_000 + "x" + "}" * 100_000),
     "fractions": ("x", "\\frac{1}{" * 2000 + "x" + "}" * 2000),
