@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
-from data_gen.errors import UserError
+from data_gen.errors import UserError, first_line
 from data_gen.limited_worker import LimitedWorker
 from data_gen.models.folder import small_json, unopenable
 
@@ -21,12 +22,25 @@ _WORKER = LimitedWorker(
     advice="Reinstall tokenizers (`pip install --force-reinstall tokenizers`).",
 )
 
+T = TypeVar("T")
+
 
 def check_tokenizer(folder: Path, field: str) -> None:
     """UserError that names `field` for a tokenizer that cannot be read, or that would hold or end the process that
     loads it or encodes with it."""
     if wrong := next(_faults(folder), ""):
         raise UserError(f"{field}: {wrong}.")
+
+
+def loaded(load: Callable[[Path], T], folder: Path, field: str) -> T:
+    """The tokenizer that `load` makes of a folder. UserError that names `field` if it makes none."""
+    try:
+        return load(folder)
+    except Exception as error:  # missing files, unknown classes and damaged vocabularies each raise another type
+        raise UserError(
+            f"{field}: the tokenizer in {folder} cannot be loaded ({first_line(error)}). {_BRING}, as "
+            "`save_pretrained` writes it."
+        ) from error
 
 
 def _faults(folder: Path) -> Iterator[str]:

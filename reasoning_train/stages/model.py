@@ -6,6 +6,7 @@ Implicit: `${model}` makes it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -234,13 +235,14 @@ def _fresh(config: ModelConfig, fmt: Format) -> Policy:
 def _served(config: ModelConfig, fmt: Format, out: Path) -> None:
     from transformers import AutoTokenizer
 
-    from data_gen.models.tokenizer_check import check_tokenizer
+    from data_gen.models.tokenizer_check import check_tokenizer, loaded
     from reasoning_train.models.policy_text import save_served
     from reasoning_train.models.text_check import check_text
 
     assert isinstance(config.tokenizer, Path)
     check_tokenizer(config.tokenizer, "model.tokenizer")
-    tokenizer = AutoTokenizer.from_pretrained(config.tokenizer, local_files_only=True, trust_remote_code=False)
+    load = partial(AutoTokenizer.from_pretrained, local_files_only=True, trust_remote_code=False)
+    tokenizer: Any = loaded(load, config.tokenizer, "model.tokenizer")
     context = config.context or tokenizer.model_max_length
     if context > 10**9:  # transformers' placeholder for an unknown length
         raise UserError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import model_validator
 
@@ -62,12 +62,14 @@ class VerifierConfig(StageConfig):
 def verifier(config: VerifierConfig, ctx: Context) -> None:
     """Write the head, the Format, and a pointer to the backbone."""
     from data_gen.checkpoints import load_tokenizer, save_format
+    from data_gen.models.tokenizer_check import loaded
     from data_gen.verifiers.head_files import save_head
 
     out = ctx.output("verifier")
     weights = refer(config, "verifier", ctx, out)
-    head, fmt = _own(weights, config) if config.kind == "head" else _foreign(weights, config)
-    StepCodec(fmt, load_tokenizer(weights))  # fail here on a template that cannot ask, before later stages start
+    tokenizer = loaded(load_tokenizer, weights, "verifier")
+    head, fmt = _own(weights, config) if config.kind == "head" else _foreign(weights, config, tokenizer)
+    StepCodec(fmt, tokenizer)  # fail here on a template that cannot ask, before later stages start
     save_format(fmt, out)
     save_head(head, out)
     ctx.metric("head", head.config.model_dump(mode="json"))
@@ -99,8 +101,7 @@ def _own(weights: Path, config: VerifierConfig):  # type: ignore[no-untyped-def]
     return head, fmt.model_copy(update={"model": config.format}) if config.format else fmt
 
 
-def _foreign(weights: Path, config: VerifierConfig):  # type: ignore[no-untyped-def]
-    from data_gen.checkpoints import load_tokenizer
+def _foreign(weights: Path, config: VerifierConfig, tokenizer: Any):  # type: ignore[no-untyped-def]
     from data_gen.verifiers.foreign import architecture, load_foreign_head
 
     qwen = config.kind == "qwen_prm"
@@ -109,7 +110,7 @@ def _foreign(weights: Path, config: VerifierConfig):  # type: ignore[no-untyped-
             f"verifier.kind is 'qwen_prm', but {weights} is a {found or 'model of unknown class'}; expected {QWEN_PRM}."
         )
     shape = config.format or (QWEN_PRM_TEXT if qwen else ModelFormat())
-    if shape.step_token and len(load_tokenizer(weights)(shape.step_token, add_special_tokens=False)["input_ids"]) != 1:
+    if shape.step_token and len(tokenizer(shape.step_token, add_special_tokens=False)["input_ids"]) != 1:
         raise UserError(
             f"verifier.format.step_token is {shape.step_token!r}, which is not a single token of the tokenizer "
             f"in {weights}."

@@ -111,6 +111,11 @@ def test_a_tokenizer_that_backtracks_for_ever_is_refused_by_all_that_bring_one(b
             bench.make(f"of_{field}", uses, **config)
 
 
+def test_a_folder_without_the_tokenizer_of_a_served_model_is_named(bench: Bench, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=rf"^model\.tokenizer: the tokenizer in {tmp_path} cannot be loaded \(\w+: "):
+        bench.make("a", "model", served="theirs", tokenizer=str(tmp_path), context=64)
+
+
 def test_a_hub_model_that_was_not_fetched_is_named(bench: Bench) -> None:
     with pytest.raises(
         UserError,

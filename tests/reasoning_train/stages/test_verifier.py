@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +240,11 @@ def test_what_is_not_what_it_is_said_to_be_is_refused(world: Bench, tmp_path: Pa
         world.make("b", "verifier", path=str(tmp_path / "there"))
     with pytest.raises(UserError, match="step_token is '12 34', which is not a single token"):
         world.make("c", "verifier", path=str(tmp_path / "there"), format={"step_token": "12 34"}, **CLASSIFIER)
+    shutil.copytree(tmp_path / "there", tmp_path / "bare")
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / "bare" / file).unlink()
+    with pytest.raises(UserError, match=r"^verifier: the tokenizer in .*bare cannot be loaded \(\w+: .*\)\. Bring the"):
+        world.make("bare", "verifier", path=str(tmp_path / "bare"), **CLASSIFIER)
     os.truncate(tmp_path / "there" / "model.safetensors", 70)
     with pytest.raises(GateError, match=r"verifier: .*model\.safetensors is torn \(70 bytes"):
         world.make("torn", "verifier", path=str(tmp_path / "there"), **CLASSIFIER)
