@@ -5,10 +5,15 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
+
+from data_gen.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+T = TypeVar("T")
 
 
 def rank() -> int:
@@ -94,6 +99,26 @@ def barrier() -> None:
         import torch.distributed as dist
 
         dist.barrier()
+
+
+def first_decides(decide: Callable[[], T]) -> T:
+    """What the call returns in the first process, in every process; a UserError is raised in all of them.
+
+    Only the first process makes the call. Use it for what reads and changes shared files: each process by itself would
+    find what another has half removed.
+    """
+    if world_size() == 1:
+        return decide()
+    box: list[object] = [None, None]
+    if rank() == 0:
+        try:
+            box[0] = decide()
+        except UserError as error:
+            box[1] = str(error)
+    _broadcast(box)
+    if box[1] is not None:
+        raise UserError(str(box[1]))
+    return cast(T, box[0])
 
 
 def summed(values: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ from reasoning_train.packing.plan import Packing, micro_batches
 from reasoning_train.packing.rows import Row
 from reasoning_train.packing.tree_attention import ForestAttention
 from reasoning_train.process.ranks import any_of, barrier, rank, summed, world_size
-from reasoning_train.trainers.checkpoints import newest_whole, seal
+from reasoning_train.trainers.checkpoints import seal, to_resume
 from reasoning_train.trainers.objective import Objective
 from reasoning_train.trainers.stop import StopOnSignal
 from reasoning_train.trainers.weights import load_trained, save_trained
@@ -214,7 +214,7 @@ def train(
         data_collator=_only_item,
         callbacks=[*callbacks, StopOnSignal()],
     )
-    last = newest_whole(Path(trainer.args.output_dir or ""), world=world_size())
+    last = to_resume(Path(trainer.args.output_dir or ""))
     if last:
         trainer.window = json.loads((last / WINDOW).read_text(encoding="utf-8"))
     with objective.packed(steps.packing) as steps.attention:

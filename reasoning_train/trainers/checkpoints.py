@@ -12,6 +12,7 @@ from typing import Any
 
 from data_gen.errors import UserError
 from reasoning_train.api.digest import file_digest
+from reasoning_train.process.ranks import first_decides, world_size
 from reasoning_train.store.state_files import Shape, read_json, write_json
 
 SEAL = "whole.json"
@@ -48,6 +49,12 @@ def is_whole(folder: Path) -> bool:
         )
     except OSError:
         return False
+
+
+def to_resume(output_dir: Path) -> Path | None:
+    """What `newest_whole` finds for this world, the same in every process. The first process alone looks, because it
+    also removes."""
+    return first_decides(lambda: newest_whole(output_dir, world=world_size()))
 
 
 def newest_whole(output_dir: Path, *, world: int = 1) -> Path | None:

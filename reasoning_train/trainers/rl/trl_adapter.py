@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from data_gen.errors import UserError
-from reasoning_train.process.ranks import barrier, rank, world_size
+from reasoning_train.process.ranks import barrier, rank
 from reasoning_train.trainers.base import SealCheckpoints, refuse_blown_up
-from reasoning_train.trainers.checkpoints import newest_whole
+from reasoning_train.trainers.checkpoints import to_resume
 from reasoning_train.trainers.rl.trl_vllm import starting
 from reasoning_train.trainers.self_check import check_left_padding
 from reasoning_train.trainers.stop import StopOnSignal
@@ -250,7 +250,7 @@ def train(trainer: Any, checkpoints: Checkpoints) -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     trainer.add_callback(checkpoints)
     trainer.add_callback(StopOnSignal())
-    last = newest_whole(Path(trainer.args.output_dir), world=world_size())
+    last = to_resume(Path(trainer.args.output_dir))
     if last is not None:
         checkpoints.restore(last)
     trainer.train(resume_from_checkpoint=str(last) if last else None)

@@ -38,6 +38,9 @@ from tests.reasoning_train.trainers.low_rank import low_rank, merged
 
 VOCAB = 19
 
+KILLED = "killed"
+"""File that tells that the kill which was asked for has happened, not another one."""
+
 
 def objective(dropout: float = 0.0, lora: str = "", loss: str = "joint", bf16: bool = False) -> Objective:
     """A joint model of policy and value: language modelling and regression in one pass; or what `dpo` trains
@@ -101,6 +104,7 @@ class Die(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Leave at once, as a kill does."""
         if state.global_step == self.step:
+            Path(args.output_dir, KILLED).touch()
             ranks.barrier()
             os._exit(0)
 
@@ -114,6 +118,7 @@ def tear(ending: str) -> None:
         save(found, path, *args, **more)
         if "checkpoint-4" in str(path) and str(path).endswith(ending):
             os.truncate(path, os.path.getsize(path) // 2)
+            Path(path).parents[2].joinpath(KILLED).touch()  # RUN/checkpoint-4/global_step4/FILE
             os.kill(os.getpid(), signal.SIGKILL)
 
     torch.save = torn  # type: ignore[assignment]

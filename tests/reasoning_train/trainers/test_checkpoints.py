@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from reasoning_train.trainers.checkpoints import SEAL, is_whole, newest_whole, seal
+
+ROOT = Path(__file__).parents[3]
 
 
 def checkpoint(root: Path, step: int) -> Path:
@@ -63,3 +68,29 @@ def test_steps_are_ordered_as_numbers_and_other_folders_left_alone(tmp_path: Pat
 
 def test_no_checkpoint(tmp_path: Path) -> None:
     assert newest_whole(tmp_path / "none") is None
+
+
+def got_by_two(folder: Path) -> list[str]:
+    """What each of two processes that train together resumes from."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "tests.reasoning_train.trainers.resuming", str(folder)]
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-9000:]
+    return [(folder / f"got-{rank}").read_text() for rank in (0, 1)]
+
+
+def test_processes_that_train_together_pass_over_the_same_torn_checkpoints(tmp_path: Path) -> None:
+    """So many that both would be removing at once if each looked for itself."""
+    seal(checkpoint(tmp_path, 1), world=2)
+    for step in range(2, 400):
+        checkpoint(tmp_path, step)
+    assert got_by_two(tmp_path) == ["checkpoint-1", "checkpoint-1"]
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-1"]
+
+
+def test_what_the_first_process_refuses_all_refuse(tmp_path: Path) -> None:
+    seal(checkpoint(tmp_path, 3), world=4)
+    one, other = got_by_two(tmp_path)
+    assert one == other and "written by 4 process(es); this run has 2" in one

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -18,14 +18,15 @@ from data_gen.errors import UserError
 from reasoning_train.packing.batch import collate
 from reasoning_train.trainers.checkpoints import SEAL, is_whole, newest_whole
 from reasoning_train.trainers.weights import FILE
-from tests.reasoning_train.trainers.distributed import fitted, objective, rows, run
+from tests.reasoning_train.trainers.distributed import KILLED, fitted, objective, rows, run
 from tests.reasoning_train.trainers.low_rank import merged
 
 ROOT = Path(__file__).parents[3]
 
 
 def processes(n: int, folder: Path, **options: Any) -> list[dict[str, Any]]:
-    """The curve of a torchrun of n processes."""
+    """The curve of a torchrun of n processes; empty if one of them was killed as `die` or `torn` asks. Any other end is
+    a failure that shows what the processes said."""
     folder.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(n)]
     command += ["-m", "tests.reasoning_train.trainers.distributed", json.dumps({"folder": str(folder), **options})]
@@ -37,10 +38,14 @@ def processes(n: int, folder: Path, **options: Any) -> list[dict[str, Any]]:
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path},
     )
-    killed = options.keys() & {"die", "torn"}  # whoever outlives a killed process is aborted
-    assert done.returncode == 0 or killed, done.stderr[-4000:]
-    curve = folder / "curve.json"
-    return json.loads(curve.read_text()) if curve.exists() else []
+    said = f"exit code {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-12000:]}"
+    curve, asked = folder / "curve.json", folder / KILLED
+    if options.keys() & {"die", "torn"}:  # whoever outlives a killed process is aborted, so the exit code says nothing
+        assert asked.exists() and not curve.exists(), said
+        asked.unlink()
+        return []
+    assert done.returncode == 0, said
+    return cast(list[dict[str, Any]], json.loads(curve.read_text()))
 
 
 def check_same(found: list[dict[str, float]], wanted: list[dict[str, float]], rel: float = 5e-5) -> None:
