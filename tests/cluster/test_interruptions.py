@@ -74,10 +74,12 @@ def test_training_that_is_queued_again_goes_on_from_its_checkpoint(sampled: Site
     same_curve(sampled, straight)
 
 
-def test_training_saves_and_is_queued_again_on_the_signal(sampled: Site, straight: Path) -> None:
+@pytest.mark.parametrize("number", ["USR2", "TERM"])
+def test_training_saves_and_is_queued_again_on_the_signal(number: str, sampled: Site, straight: Path) -> None:
+    """Also on a SIGTERM of a job that nobody cancels or preempts."""
     sampled.submit(*LONG, "stages.tuned.save_every=100000")
     wait_until(lambda: '"event": "progress"' in sampled.log("tuned"), 120, "the first steps")
-    command("scancel", "--signal=USR2", sampled.job("tuned"))
+    command("scancel", f"--signal={number}", sampled.job("tuned"))
     wait_until(lambda: any(line["state"] == "stopped" for line in sampled.told("tuned")), 60, "the stop")
     assert checkpoints(sampled), "the signal made it save"
     sampled.finish()
