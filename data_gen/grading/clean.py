@@ -23,6 +23,8 @@ _REPLACED = (
     (re.compile(r"(?:\^\{?\s*\\circ\s*\}?|\u00b0|\\degree(?![A-Za-z]))"), " degrees "),
     (re.compile(r"\\([$%])"), r"\1"),
 )
+_MONEY = re.compile(r"\s*\$([^$\\]*\\\$[^$]*)\$\s*\.?\s*")
+"""Mathematics around an amount of money: `$\\$5$`."""
 _IN_TEXT = re.compile(r"\\(?:text|textbf|textrm|mathrm|mbox)\s*\{")
 _BRACKETS = {"$": "$", "\\(": "\\)", "\\[": "\\]"}
 """What opens and closes mathematics in a text."""
@@ -58,6 +60,8 @@ def plain(text: str) -> str:
 def opened(text: str) -> tuple[str, bool]:
     """What `plain` gives, and whether all of it stood in mathematics, where single letters are variables."""
     text = _without_markdown(ascii_form(text))
+    if money := _MONEY.fullmatch(text):
+        text = money[1]
     words = _IN_TEXT.search(text) is not None
     if "\\" in text or "~" in text or "\u00b0" in text or " ," in text or "{" in text:
         for pattern, by in _REPLACED:

@@ -30,6 +30,8 @@ def said_of(term: Term) -> tuple[Term, str | None]:
         first, last = last, first
     if _is_variable(first) and not _is_variable(last):
         return last, first.args[0]
+    if (point := _point(first)) is not None and last.op == first.op and _point(last) is None:
+        return last, point
     numbers = not has_variables(first) and not has_variables(last) and "\\in" not in signs
     return (last, None) if numbers else (term, None)
 
@@ -71,6 +73,14 @@ def _interval(term: Term) -> tuple[Term, str] | None:
     if len(parts) == 2 and _is_variable(parts[1]) and not has_variables(parts[0]):
         return Term("interval", (opening, parts[0], _INFINITY, ")")), parts[1].args[0]
     return None
+
+
+def _point(term: Term) -> str | None:
+    """The name of a tuple of variables: `(x, y)`."""
+    parts = [part for part in term.args if isinstance(part, Term)] if term.op in ("tuple", "interval") else []
+    if not parts or not all(map(_is_variable, parts)):
+        return None
+    return f"({', '.join(part.args[0] for part in parts)})"
 
 
 def _is_variable(term: Term) -> bool:
