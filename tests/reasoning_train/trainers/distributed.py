@@ -188,12 +188,23 @@ def fitted(folder: Path, *, zero: int | None = None, **config: Any) -> list[dict
     return [*here.points, here.metrics]
 
 
+def without_shared_memory() -> None:
+    """Keep DeepSpeed from compiling its collectives through shared memory, which torchrun's processes never use (they
+    set no LOCAL_SIZE). The compilation takes minutes, in a folder that all processes of a user share; a kill in its
+    middle leaves a lock for which every later one waits for ever."""
+    import deepspeed
+
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
 def main() -> None:
     """Arguments of `run`, or of `fitted` where there is a `fit`, as JSON."""
     torch.set_num_threads(1)
     options = json.loads(sys.argv[1])
     os.environ["DS_ACCELERATOR"] = "cuda" if options.get("gpu") else "cpu"
     folder = Path(options.pop("folder"))
+    if options.get("zero") is not None:
+        without_shared_memory()
     ranks.join()
     curve = fitted(folder, **options) if options.pop("fit", False) else run(folder, **options)
     if ranks.rank() == 0:
