@@ -41,6 +41,9 @@ def check(made: StepCodec, folder: Path) -> None:
     again = StepCodec(load_format(folder), own)
     for question in QUESTIONS:
         assert asked(published, question) == made.prompt_ids(question) == again.prompt_ids(question)
+        # As lm-eval does with `add_bos_token=False`, which renders first and tokenises then.
+        rendered = asked(published, question, tokenize=False)
+        assert published(rendered, add_special_tokens=False)["input_ids"] == made.prompt_ids(question)
     assert published_template(again) == published.chat_template
     assert again.end_ids == made.end_ids
 
