@@ -10,6 +10,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from launch.endings import REST, ending
 from launch.events import parse_events
 from launch.job import Job
 from reasoning_train.api.plan import StageNode
@@ -49,6 +50,8 @@ def run_torchrun(job: Job, report: Callable[[dict[str, Any]], None]) -> int:
     code = process.wait()
     if taken_over:
         return TAKEN_OVER
+    if code < 0:
+        report({"event": "error", "message": f"torchrun {ending(code)}; {REST}", "internal": False})
     return DONE if code == 0 else STOPPED if stopped else FAILED
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from reasoning_train.process import ranks, stopping
+from reasoning_train.process.orphans import end_with_parent
 from reasoning_train.process.streams import give_up, open_standard_streams
 from reasoning_train.worker.work import DONE, STOPPED, TAKEN_OVER, Assignment, work
 
@@ -31,6 +32,8 @@ SIGNALS = ("USR1", "USR2", "HUP", "CONT")
 def main() -> int:
     """Run the worker's command line and return the exit code."""
     open_standard_streams()
+    if ranks.launched():
+        end_with_parent()
     arguments = _parser().parse_args()
     number = signal.Signals[f"SIG{arguments.stop_signal}"]
     _leave_note(arguments.note, "began")
