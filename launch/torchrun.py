@@ -57,7 +57,9 @@ def run_torchrun(job: Job, report: Callable[[dict[str, Any]], None]) -> int:
 
 def command(job: Job) -> list[str]:
     """torchrun's command line for one node and a port chosen by the system."""
-    run = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(job.nproc)]
+    # Without an address torchrun looks its machine up by name, and waits for minutes where no table has the name.
+    here = ["--standalone", "--local-addr", "127.0.0.1"]
+    run = [sys.executable, "-P", "-m", "torch.distributed.run", *here, "--nproc-per-node", str(job.nproc)]
     return [*run, "-m", "reasoning_train.stage", job.plan, job.node, "--store", job.store]
 
 
