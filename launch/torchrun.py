@@ -32,6 +32,7 @@ def run_torchrun(job: Job, report: Callable[[dict[str, Any]], None]) -> int:
     environment = {**os.environ, "OMP_NUM_THREADS": str(job.threads), "PYTHONSAFEPATH": "1"}  # the ranks' as well
     process = subprocess.Popen(command(job), stdout=subprocess.PIPE, text=True, env=environment)
     stopped = taken_over = False
+    errors: list[dict[str, Any]] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal stopped
@@ -44,12 +45,17 @@ def run_torchrun(job: Job, report: Callable[[dict[str, Any]], None]) -> int:
         events, rest = parse_events(line)
         for event in events:
             taken_over |= event["event"] == "taken over"
-            _hand_on(event, report)
+            if event["event"] == "error":
+                errors.append(event)
+            else:
+                _hand_on(event, report)
         if rest.strip():
             print(rest, end="", flush=True)
     code = process.wait()
-    if taken_over:
+    if taken_over:  # what the other ranks say is only that they miss the one that ended for it
         return TAKEN_OVER
+    for event in errors:
+        report(event)
     if code < 0:
         report({"event": "error", "message": f"torchrun {ending(code)}; {REST}", "internal": False})
     return DONE if code == 0 else STOPPED if stopped else FAILED
