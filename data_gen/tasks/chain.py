@@ -31,6 +31,8 @@ NAMES = ("Ana", "Ben", "Cy", "Dot", "Eli", "Flo", "Gus", "Hal", "Ivy", "Jo", "Ki
 WORDS = ("has", "coins", "more", "fewer", "than", "How", "many", "Answer")
 TOP = 99
 """Largest number in any problem."""
+MOST = 100_000_000
+"""More problems in a split are a slip of the pen."""
 BUCKETS = {"test": range(20), "dev": range(20, 30), "explore": range(30, 50), "train": range(50, 100)}
 """Hash of the question modulo 100 -> split."""
 
@@ -46,12 +48,12 @@ class Chain(Task):
     """Plain integers. The symbolic checker would take long to reject an answer such as `4 = 45`."""
     seed: int = Field(0, ge=0)
     """Seed of the problems. It is independent of the recipe's seed, so all recipe seeds use the same test set."""
-    train: int = Field(20_000, ge=0)
+    train: int = Field(20_000, ge=0, le=MOST)
     """Problems with worked solutions to learn from."""
-    explore: int = Field(2000, ge=0)
+    explore: int = Field(2000, ge=0, le=MOST)
     """Problems to sample on. They are new ones, so that a policy cannot repeat what it was shown."""
-    dev: int = Field(400, ge=0)
-    test: int = Field(1000, ge=0)
+    dev: int = Field(400, ge=0, le=MOST)
+    test: int = Field(1000, ge=0, le=MOST)
     steps: tuple[int, int] = (1, 4)
     """Fewest and most steps: this sets the difficulty."""
     operand: tuple[int, int] = (1, 6)

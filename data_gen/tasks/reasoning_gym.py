@@ -64,9 +64,9 @@ class ReasoningGym(Task):
     """The generator's own settings."""
     seed: int = Field(0, ge=0)
     """Seed of the problems. It is independent of the recipe's seed, so all recipe seeds use the same test set."""
-    train: int = Field(1000, ge=0)
-    dev: int = Field(200, ge=0)
-    test: int = Field(1000, ge=0)
+    train: int = Field(1000, ge=0, le=SPAN)
+    dev: int = Field(200, ge=0, le=SPAN)
+    test: int = Field(1000, ge=0, le=SPAN)
 
     grader: AnyGrader = Generator()
     """Default: the generator's own scorer."""

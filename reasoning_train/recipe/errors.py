@@ -21,7 +21,7 @@ class Problems:
 
     def add(self, path: str, message: str) -> None:
         """Note a problem at a dotted path. Duplicates (e.g. one per seed) are kept once."""
-        self._found.setdefault(f"{self.origin(path)}: {path}: {message}" if path else f"{self.origin(path)}: {message}")
+        self._found.setdefault(": ".join(filter(None, [self.origin(path), _in_one_line(path), message])))
 
     def place(self, path: str, source: str) -> None:
         """Record that the value at `path`, and everything inside it, was written at `source`, e.g. for a stage of one
@@ -46,6 +46,11 @@ class Problems:
         """Raise a RecipeError that lists all problems."""
         if self._found:
             raise RecipeError("\n".join(_listed_once(sorted(self._found, key=_place))))
+
+
+def _in_one_line(path: str) -> str:
+    """A path as a message shows it: names that are refused may hold line breaks."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in path)
 
 
 def _place(line: str) -> tuple[str, int]:

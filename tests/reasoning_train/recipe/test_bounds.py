@@ -10,6 +10,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from data_gen.tasks.chain import Chain
+from data_gen.tasks.reasoning_gym import ReasoningGym
 from reasoning_train.recipe.errors import Problems, RecipeError
 from reasoning_train.recipe.schema import Recipe
 from reasoning_train.recipe.validate import validate
@@ -140,3 +142,12 @@ def test_what_can_only_fail_is_refused_when_a_recipe_loads(model: type[BaseModel
         name in (*map(str, error["loc"]), error["msg"].partition(":")[0].removeprefix("Value error, "))
         for error in refused.value.errors()
     )
+
+
+@pytest.mark.parametrize("split", ["train", "explore", "dev", "test"])
+def test_nobody_means_so_many_problems(split: str) -> None:
+    with pytest.raises(ValidationError, match="less than or equal to 100000000"):
+        Chain.model_validate({split: 10**12})
+    if split != "explore":
+        with pytest.raises(ValidationError, match="less than or equal to 1000000"):
+            ReasoningGym.model_validate({"generator": "chain_sum", split: 10**6 + 1})

@@ -162,6 +162,12 @@ def test_stage_names(tmp_path: Path) -> None:
     )
 
 
+def test_a_refused_name_with_a_line_break_stands_in_one_line(tmp_path: Path) -> None:
+    [line] = refusal(tmp_path, text='name: x\nstages: {"a\\n\\e\\u2028b": {uses: k_claim}}\n').split("\n")
+    assert r"stages.a\n\x1b\u2028b: expected a name of at most 80 letters" in line
+    assert line.endswith(r"got 'a\n\x1b\u2028b'.")
+
+
 def test_files_are_found_beside_the_recipe_and_stand_in_the_plan(tmp_path: Path) -> None:
     data = write(tmp_path, "abc", "data.txt")
     plan = load(tmp_path, RECIPE, "stages.base.file=data.txt", "task.path=data.txt")
