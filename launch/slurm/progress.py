@@ -12,6 +12,7 @@ from launch.slurm import scheduler
 from launch.slurm.records import last_error, read_records, requeues
 from launch.slurm.render import log_file
 from reasoning_train.api.plan import Plan, StageNode
+from reasoning_train.store.append_log import log_name
 from reasoning_train.store.store import Store, dependencies
 
 CANCELLED = "cancelled"
@@ -141,9 +142,8 @@ class _Look:
 
     def _stragglers(self, node: StageNode, shards: int) -> Iterator[str]:
         """A note about the slowest shard, if it is far behind."""
-        counts = dict.fromkeys(range(shards), 0)
-        for path in self.store.partial(node).glob(f"log-*-of-{shards}.jsonl"):
-            counts[int(path.stem.split("-")[1])] = path.read_bytes().count(b"\n")
+        logs = {shard: self.store.partial(node) / log_name((shard, shards)) for shard in range(shards)}
+        counts = {shard: log.read_bytes().count(b"\n") if log.is_file() else 0 for shard, log in logs.items()}
         middle, (slowest, least) = sorted(counts.values())[shards // 2], min(counts.items(), key=lambda item: item[1])
         if least < middle * BEHIND:
             yield f"shard {slowest} has {least} records, the median shard {middle}"

@@ -135,8 +135,8 @@ class LogIndex:
 
 def read_logs(folder: Path, *, quarantine: bool = False) -> LogIndex:
     """Index of all logs in a folder. An unfinished last line is ignored; corrupt lines are listed and, with
-    `quarantine`, copied to `quarantine.txt`."""
-    index = LogIndex(files=sorted(folder.glob("log-*-of-*.jsonl")))
+    `quarantine`, copied to `quarantine.txt`. What is no file counts as absent."""
+    index = LogIndex(files=sorted(path for path in folder.glob("log-*-of-*.jsonl") if path.is_file()))
     bad: list[bytes] = []
     for number, path in enumerate(index.files):
         for line_number, (offset, line) in enumerate(_lines(path), start=1):
@@ -179,8 +179,8 @@ def _parse_head(line: bytes) -> dict[str, Any] | None:
 
 
 def whole_bytes(path: Path) -> int:
-    """Bytes of a log up to the end of its last complete line; 0 if there is no log."""
-    if not path.exists():
+    """Bytes of a log up to the end of its last complete line; 0 if there is no log, or no file in its place."""
+    if not path.is_file():
         return 0
     keep, chunk = path.stat().st_size, 1 << 16
     with path.open("rb") as stream:
@@ -198,7 +198,7 @@ def _cut_torn_tail(path: Path) -> int:
     """Remove an incomplete last line; return the remaining size."""
     lease.require()
     keep = whole_bytes(path)
-    if path.exists() and keep < path.stat().st_size:
+    if path.is_file() and keep < path.stat().st_size:
         os.truncate(path, keep)
     return keep
 

@@ -7,13 +7,18 @@ history-<k>-of-<n>.jsonl      points of the curves
 work/                         the stage's own files (trainer checkpoints)
 out-<token>/                  what will be published; each process that owned the artifact has its own
 
+Anything else that stands under one of these names (a folder, a named pipe, a link to nowhere) is damage: readers count
+it as absent, and who opens the progress to work on it renames it to `set-aside-<token>-<name>`.
+
 Every write needs the lease (process/lease.py): a process that was frozen while another took over writes nothing more.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import uuid
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +34,9 @@ from reasoning_train.store.store import Store
 
 Shard = tuple[int, int]
 _ATTEMPTS = re.compile(r"attempts-(\d{1,6})-of-(\d{1,6})\.json")
+# With a star each: without one, `glob` leaves out links to nowhere.
+_FILES = ("log-*", "attempts-*", "history-*", "quarantine*")
+_FOLDERS = ("work*",)
 
 
 class _Point(Shape):
@@ -156,6 +164,16 @@ def _last_told(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in point.items() if name != "attempt"} for point in kept]
 
 
+def _set_aside(folder: Path) -> None:
+    """Rename what is no file where one belongs, and no folder where one belongs, so that work can go on without it."""
+    files = [path for names in _FILES for path in folder.glob(names) if not path.is_file()]
+    for path in [*files, *(path for names in _FOLDERS for path in folder.glob(names) if not path.is_dir())]:
+        aside = path.with_name(f"set-aside-{uuid.uuid4().hex[:8]}-{path.name}")
+        os.rename(path, aside)
+        what = "file" if path in files else "folder"
+        print(f"{path.name} of {folder.name} is no {what}; it was set aside as {aside.name}", flush=True)
+
+
 def open_partial(store: Store, node: StageNode, plan: Plan) -> Partial:
     """The node's progress folder, created if absent. Progress is discarded if an input's bytes have changed since, and
     set aside if that can no longer be told."""
@@ -164,14 +182,17 @@ def open_partial(store: Store, node: StageNode, plan: Plan) -> Partial:
     marker, old = folder / "inputs.json", None
     with guard(store.locks / "partial"):
         lease.require()
+        if os.path.lexists(folder) and not folder.is_dir():
+            print(f"{folder.name} is no folder; it was set aside in {store.quarantined(folder)}", flush=True)
         then = read_json(marker, dict[str, str | None])
-        if then is None and marker.exists():
+        if then is None and os.path.lexists(marker):
             print(f"{folder.name} was set aside in {store.quarantined(folder)}", flush=True)
         elif folder.exists() and then != inputs:
             old = store.trashed(folder)
         folder.mkdir(parents=True, exist_ok=True)
         if not marker.exists():
             write_json(marker, inputs)
+        _set_aside(folder)
     if old:  # outside the guard, for which every process of the store waits
         store.delete(old)
     return Partial(folder, lease.token())

@@ -27,15 +27,11 @@ from reasoning_train.packing.tree_attention import ForestAttention
 from reasoning_train.process.ranks import any_of, barrier, rank, summed, world_size
 from reasoning_train.trainers.checkpoints import seal, to_resume
 from reasoning_train.trainers.objective import Objective
+from reasoning_train.trainers.readable import WINDOW, loading
 from reasoning_train.trainers.stop import StopOnSignal
 from reasoning_train.trainers.weights import load_trained, save_trained
 
 History = Callable[..., None]
-WINDOW = "window.json"
-"""File in a checkpoint with the losses since the last log entry. The next entry is then the same however often training
-is interrupted."""
-
-
 Step = dict[str, Any]
 """`rows`: all rows of the step, on every rank. `batches`: this rank's forward passes; every rank has as many."""
 
@@ -217,7 +213,7 @@ def train(
     last = to_resume(Path(trainer.args.output_dir or ""))
     if last:
         trainer.window = json.loads((last / WINDOW).read_text(encoding="utf-8"))
-    with objective.packed(steps.packing) as steps.attention:
+    with objective.packed(steps.packing) as steps.attention, loading(last):
         trainer.train(resume_from_checkpoint=str(last) if last else None)
     refuse_blown_up(trainer)
     return trainer

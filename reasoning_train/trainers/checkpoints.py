@@ -1,5 +1,7 @@
 """Trainer checkpoints that are whole or absent. A seal lists sizes and hashes; only sealed folders are resumed.
 
+A checkpoint that is sealed but cannot be read is set aside (readable.py).
+
 A trainer's optimizer state is the only pickle that is ever read, and only if its seal matches.
 """
 
@@ -14,8 +16,10 @@ from data_gen.errors import UserError
 from reasoning_train.api.digest import file_digest
 from reasoning_train.process.ranks import first_decides, world_size
 from reasoning_train.store.state_files import Shape, read_json, write_json
+from reasoning_train.trainers.readable import set_aside, unreadable
 
 SEAL = "whole.json"
+_CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
 
 class _Seal(Shape):
@@ -58,20 +62,35 @@ def to_resume(output_dir: Path) -> Path | None:
 
 
 def newest_whole(output_dir: Path, *, world: int = 1) -> Path | None:
-    """The newest whole checkpoint. Newer incomplete ones are removed so that nothing else picks them up.
+    """The newest whole checkpoint. Newer incomplete ones are removed so that nothing else picks them up; newer
+    ones that are whole but cannot be read are set aside.
 
     UserError if another number of processes wrote it, because its shards and random states do not fit.
     """
+    _clear_way(output_dir)
     for folder in checkpoints(output_dir):
-        if is_whole(folder):
-            return _of_world(folder, world)
-        shutil.rmtree(folder)
+        if not is_whole(folder):
+            shutil.rmtree(folder)
+            continue
+        _of_world(folder, world)
+        wrong = unreadable(folder)
+        if not wrong:
+            return folder
+        aside = set_aside(folder)
+        print(f"the checkpoint {folder} cannot be read ({wrong}); it was set aside as {aside.name}", flush=True)
     return None
+
+
+def _clear_way(output_dir: Path) -> None:
+    """Set aside what has a checkpoint's name and is no folder: the trainer could not save one there."""
+    for path in output_dir.glob("checkpoint-*"):
+        if not path.is_dir() and _CHECKPOINT.fullmatch(path.name):
+            print(f"{path} is no folder; it was set aside as {set_aside(path).name}", flush=True)
 
 
 def checkpoints(output_dir: Path) -> list[Path]:
     """The folders of checkpoints, whole or not, newest first."""
-    found = ((re.fullmatch(r"checkpoint-(\d+)", path.name), path) for path in output_dir.glob("checkpoint-*"))
+    found = ((_CHECKPOINT.fullmatch(path.name), path) for path in output_dir.glob("checkpoint-*"))
     return [path for _, path in sorted(((int(m[1]), p) for m, p in found if m and p.is_dir()), reverse=True)]
 
 

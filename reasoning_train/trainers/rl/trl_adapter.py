@@ -22,6 +22,7 @@ from data_gen.errors import UserError
 from reasoning_train.process.ranks import barrier, rank
 from reasoning_train.trainers.base import SealCheckpoints, refuse_blown_up
 from reasoning_train.trainers.checkpoints import to_resume
+from reasoning_train.trainers.readable import loading
 from reasoning_train.trainers.rl.trl_vllm import starting
 from reasoning_train.trainers.self_check import check_left_padding
 from reasoning_train.trainers.stop import StopOnSignal
@@ -251,7 +252,8 @@ def train(trainer: Any, checkpoints: Checkpoints) -> None:
     trainer.add_callback(checkpoints)
     trainer.add_callback(StopOnSignal())
     last = to_resume(Path(trainer.args.output_dir))
-    if last is not None:
-        checkpoints.restore(last)
-    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    with loading(last):
+        if last is not None:
+            checkpoints.restore(last)
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
     refuse_blown_up(trainer)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
+import shutil
+import socket
 import stat
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,7 @@ from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import GateError
 from reasoning_train.store.manifest import damages, read_manifest
 from reasoning_train.store.ownership import claim
-from reasoning_train.store.partial import Partial
+from reasoning_train.store.partial import Partial, open_partial
 from reasoning_train.store.plan_json import plan_from_json, plan_to_json
 from reasoning_train.store.rows import Rows
 from reasoning_train.store.store import Store, open_to_group
@@ -254,6 +257,54 @@ def test_how_far_work_has_got(plan: Plan, store: Store) -> None:
     points = [{"attempt": 1, "step": step, "loss": 1.0} for step in (10, 20)]
     (trainer.folder / "history-0-of-1.jsonl").write_text("".join(json.dumps(point) + "\n" for point in points))
     assert trainer.reached() == {"step": 20}
+
+
+def not_files(path: Path) -> Iterator[Path]:
+    """Puts what is no file into the place of one, in four ways."""
+    for put in (path.mkdir, lambda: os.mkfifo(path), lambda: path.symlink_to("nowhere"), lambda: _socket(path)):
+        path.unlink(missing_ok=True)
+        put()
+        yield path
+        if path.is_dir():
+            path.rmdir()
+
+
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as one, contextlib.chdir(path.parent):  # its path may have 107 bytes
+        one.bind(path.name)
+
+
+@pytest.mark.parametrize("name", ["log-0-of-1.jsonl", "attempts-0-of-1.json", "history-0-of-1.jsonl", "quarantine.txt"])
+def test_progress_that_is_no_file_is_set_aside(
+    name: str, plan: Plan, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And counts as absent for whoever only reads: a named pipe would keep them waiting for ever."""
+    node = plan.nodes["a"]
+    run_node(plan, "a", store, report=silent, shard=(0, 1))
+    for path in not_files(store.partial(node) / name):
+        assert Partial(store.partial(node)).reached()["records"] in (0, 6)
+        assert store.state(node, plan) == "partial"
+        open_partial(store, node, plan)
+        assert not os.path.lexists(path)
+        assert f"{name} of {path.parent.name} is no file; it was set aside as set-aside-" in capsys.readouterr().out
+    assert len(list(store.partial(node).glob(f"set-aside-*-{name}"))) == 4
+    assert run_node(plan, "a", store, report=silent) == "ran"
+    assert len(Rows(store.folder(node) / "data")) == 12
+    assert [path.name for path in store.artifacts.iterdir()] == [store.folder(node).name]
+
+
+def test_progress_that_is_no_folder_is_set_aside(plan: Plan, store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    node = plan.nodes["a"]
+    store.artifacts.mkdir(parents=True)
+    for path in not_files(store.partial(node)):
+        if not path.is_dir():
+            open_partial(store, node, plan)
+            assert f"{path.name} is no folder; it was set aside in {store.quarantine}" in capsys.readouterr().out
+            shutil.rmtree(path)
+    open_partial(store, node, plan)
+    (store.partial(node) / "work").write_text("")
+    assert run_node(plan, "a", store, report=silent) == "ran"
+    assert "work of" in (said := capsys.readouterr().out) and "is no folder; it was set aside as" in said
 
 
 def test_plans_survive_json() -> None:

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import io
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save
 
+from data_gen.errors import UserError
 from reasoning_train.trainers.checkpoints import SEAL, is_whole, newest_whole, seal
+from reasoning_train.trainers.readable import loading
 
 ROOT = Path(__file__).parents[3]
+WEIGHTS = save({"weight": torch.arange(64.0)})
+
+
+def moments(value: object) -> bytes:
+    stream = io.BytesIO()
+    torch.save(value, stream)
+    return stream.getvalue()
+
+
+MOMENTS = moments({"state": {0: torch.ones(3)}})
 
 
 def checkpoint(root: Path, step: int) -> Path:
     folder = root / f"checkpoint-{step}"
     (folder / "sub").mkdir(parents=True)
-    (folder / "model.safetensors").write_bytes(b"weights" * step)
-    (folder / "sub" / "optimizer.pt").write_bytes(b"moments")
+    (folder / "model.safetensors").write_bytes(WEIGHTS)
+    (folder / "sub" / "optimizer.pt").write_bytes(MOMENTS)
     return folder
 
 
@@ -94,3 +110,102 @@ def test_what_the_first_process_refuses_all_refuse(tmp_path: Path) -> None:
     seal(checkpoint(tmp_path, 3), world=4)
     one, other = got_by_two(tmp_path)
     assert one == other and "written by 4 process(es); this run has 2" in one
+
+
+class Planted:
+    """Its pickle makes a folder wherever it is read with code."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return os.mkdir, (str(self.target),)
+
+
+SEALED: dict[str, tuple[str, Callable[[Path], bytes]]] = {
+    "pickle of code": ("sub/optimizer.pt", lambda folder: pickle.dumps(Planted(folder / "planted"))),
+    "code in a torch file": ("rng_state.pth", lambda folder: moments(Planted(folder / "planted"))),
+    "code in a shard of DeepSpeed": ("global_step9/a.pt", lambda folder: pickle.dumps(Planted(folder / "planted"))),
+    "no torch file": ("scheduler.pt", lambda _: b"moments"),
+    "empty torch file": ("scheduler.pt", lambda _: b""),
+    "half a torch file": ("sub/optimizer.pt", lambda _: MOMENTS[: len(MOMENTS) // 2]),
+    "half of the weights": ("model.safetensors", lambda _: WEIGHTS[:-9]),
+    "no JSON": ("trainer_state.json", lambda _: b'{"global'),
+    "no losses": ("window.json", lambda _: b'{"loss": 1.0}'),
+    "losses that are no numbers": ("window.json", lambda _: b'[{"loss": "low"}]'),
+}
+
+
+@pytest.mark.parametrize("case", SEALED)
+def test_what_is_sealed_but_cannot_be_read_is_set_aside(
+    tmp_path: Path, case: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = checkpoint(tmp_path, 9), checkpoint(tmp_path, 10)
+    name, content = SEALED[case]
+    (new / name).parent.mkdir(exist_ok=True)
+    (new / name).write_bytes(content(tmp_path))
+    seal(old)
+    seal(new)
+    assert newest_whole(tmp_path) == old
+    assert not new.exists() and not (tmp_path / "planted").exists()
+    [aside] = tmp_path.glob("set-aside-*-checkpoint-10")
+    said = capsys.readouterr().out
+    assert f"the checkpoint {new} cannot be read ({name}: " in said and aside.name in said
+    assert newest_whole(tmp_path) == old
+    assert capsys.readouterr().out == ""
+
+
+def test_what_is_sealed_but_cannot_be_read_all_processes_pass_over(tmp_path: Path) -> None:
+    for step in (3, 4):
+        folder = checkpoint(tmp_path, step)
+        if step == 4:
+            (folder / "scheduler.pt").write_bytes(b"moments")
+        seal(folder, world=2)
+    assert got_by_two(tmp_path) == ["checkpoint-3", "checkpoint-3"]
+
+
+def test_another_number_of_processes_is_refused_before_anything_is_set_aside(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path, 3)
+    (folder / "scheduler.pt").write_bytes(b"moments")
+    seal(folder, world=4)
+    with pytest.raises(UserError, match="written by 4 process"):
+        newest_whole(tmp_path)
+    assert folder.exists()
+
+
+def test_what_is_no_folder_makes_way_for_checkpoints(tmp_path: Path) -> None:
+    seal(checkpoint(tmp_path, 3))
+    (tmp_path / "checkpoint-4").write_text("a file")
+    (tmp_path / "checkpoint-5").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "checkpoint-final").write_text("the user's")
+    assert newest_whole(tmp_path) == tmp_path / "checkpoint-3"
+    left = {path.name for path in tmp_path.iterdir() if not path.name.startswith("set-aside-")}
+    assert left == {"checkpoint-3", "checkpoint-final"} and len(list(tmp_path.iterdir())) == 4
+
+
+def _load_rng_state(error: BaseException) -> None:
+    """Stands for the function of transformers of this name."""
+    raise error
+
+
+def test_a_checkpoint_that_does_not_load_is_set_aside(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path, 3)
+    said = r"checkpoint-3 could not be loaded \(KeyError: 'cpu'\); it was set aside as"
+    with pytest.raises(UserError, match=said), loading(folder):
+        _load_rng_state(KeyError("cpu"))
+    assert newest_whole(tmp_path) is None
+    assert len(list(tmp_path.glob("set-aside-*-checkpoint-3"))) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), torch.OutOfMemoryError("CUDA"), OSError(5, "I/O"), UserError("theirs"), KeyboardInterrupt()],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_is_not_the_fault_of_a_checkpoint_leaves_it(tmp_path: Path, error: BaseException) -> None:
+    folder = checkpoint(tmp_path, 3)
+    with pytest.raises(type(error)), loading(folder):
+        _load_rng_state(error)
+    with pytest.raises(KeyError), loading(folder):
+        raise KeyError("while training")
+    assert folder.exists()
