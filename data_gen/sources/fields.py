@@ -30,6 +30,8 @@ class FieldMap(BaseModel):
     question: str = Field(default="question", min_length=1)
     answer: str | None = Field(default="answer", min_length=1)
     """Null: there is no gold. Problems can then be sampled on, and nothing is verified."""
+    answer_else: str | None = Field(default=None, min_length=1)
+    """The column of the answer in rows whose `answer` is empty."""
     steps: str | None = None
     """A list of steps, or text that is split into lines."""
     choices: str | None = None
@@ -39,12 +41,17 @@ class FieldMap(BaseModel):
     group: str | None = None
     """Rows of one group stay on one side of a split. Default: the question itself."""
     tags: dict[str, str] = {}
-    """Tag -> its column, such as `{subject: type, level: level}`. A row without a value in the column lacks the tag."""
+    """Tag -> its column, such as `{subject: type, level: level}`. A row without a value in the column lacks the tag.
+    `proof.#` is the number of elements of the list in `proof`."""
+    payload: dict[str, str] = {}
+    """What the grader needs besides gold -> its column, such as `{tolerance: error}`. A row without a value lacks
+    it."""
 
     def columns(self) -> list[tuple[str, str]]:
         """(role, column) of every column that the map names."""
         named = [(role, column) for role, column in self if isinstance(column, str)]
         named += [(f"tags.{tag}", column) for tag, column in self.tags.items()]
+        named += [(f"payload.{name}", column) for name, column in self.payload.items()]
         return [(role, c) for role, column in named for c in (_TEMPLATE_COLUMN.findall(column) or [column])]
 
     def check(self, row: Mapping[str, Any], place: str) -> None:
@@ -78,7 +85,8 @@ class FieldMap(BaseModel):
                 steps, unless they have a column.
             as_json: A list or an object as an answer becomes JSON.
         """
-        gold = self._optional(_answer_as_json if as_json else _answer_text, row, "answer", place) or None
+        read = _answer_as_json if as_json else _answer_text
+        gold = self._optional(read, row, "answer", place) or self._optional(read, row, "answer_else", place) or None
         steps = self._optional(step_lines, row, "steps", place) or ()
         if gold is None or answer_after is None:
             return gold, steps
@@ -104,13 +112,23 @@ class FieldMap(BaseModel):
         found = {tag: _read(text_of, row, column, f"tags.{tag}", place) for tag, column in present.items()}
         return {tag: text for tag, text in found.items() if text}
 
+    def payload_of(self, row: Mapping[str, Any], place: str) -> str:
+        """What the grader needs besides gold, as JSON; empty if the row brings nothing."""
+        found = {name: _reach(row, column) for name, column in self.payload.items()}
+        brought = {name: value for name, value in found.items() if value not in (None, _MISSING, "")}
+        try:
+            return json_of(brought) if brought else ""
+        except BadValue as error:
+            raise UserError(f"{place}: task.fields.payload: {error}. Correct or remove the row.") from None
+
     def options_of(self, row: Mapping[str, Any], place: str) -> RowOptions:
         """The row's options; none if it has no choices."""
         return self._optional(read_options, row, "choices", place) or RowOptions()
 
     def letter(self, row: Mapping[str, Any], options: RowOptions, place: str) -> str | None:
         """The letter of the gold option; None if the row has none."""
-        return self._optional(options.gold, row, "answer", place)
+        read = options.gold
+        return self._optional(read, row, "answer", place) or self._optional(read, row, "answer_else", place)
 
     def has(self, row: Mapping[str, Any], role: str) -> bool:
         """Whether the row has a value for a role."""
@@ -158,6 +176,8 @@ def _reach(row: Any, column: str) -> Any:
     """The value of a column. If no column has the whole name, the name is a dotted path."""
     if isinstance(row, Mapping) and column in row:
         return row[column]
+    if isinstance(row, list) and column == "#":
+        return len(row)
     if isinstance(row, list) and column.isdecimal():
         return row[int(column)] if int(column) < len(row) else _MISSING
     head, dot, rest = column.partition(".")

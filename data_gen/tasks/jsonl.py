@@ -259,6 +259,7 @@ class Jsonl(Task):
             gold_steps=steps,
             choices=options.texts,
             labels=options.own,
+            payload=self.fields.payload_of(row, place),
             tags=self.fields.tags_of(row, place),
         )
 

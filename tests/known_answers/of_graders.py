@@ -14,6 +14,12 @@ from data_gen.records.verdict import Answer
 from tests.known_answers.cases import Settings, case
 
 ASKED: dict[str, list[tuple[str, list[str | None]]]] = {
+    "answers": [
+        ("24;112", ["$24$; $112$", "24, 112", "112; 24", "24;1", "24", "24;112;1", None]),
+        ("\\frac{1}{2}", ["0.5", "1; 2"]),
+        ("yes", ["no"]),
+        ("5;???", ["5;???"]),
+    ],
     "auto": [
         ("18", ["18.0", "$18", "2 or 18", "x = 18", None]),
         ("\\frac{1}{2}", ["50%", "0.5", "0.49"]),
@@ -45,6 +51,13 @@ ASKED: dict[str, list[tuple[str, list[str | None]]]] = {
     "yes_no": [("no", ["No, it is not", "no solution", "yes"]), ("perhaps", ["no"])],
 }
 OPTIONS: dict[str, list[tuple[dict[str, Any], str, list[str | None]]]] = {
+    "answers": [
+        ({"separator": ","}, "(1,2),(3,4)", ["(1,2),(3,4)", "(3,4),(1,2)"]),
+        ({"ordered": False}, "1;-1", ["-1; 1", "\\pm 1", "1;1"]),
+        ({"letters": True}, "ABD", ["D, A, B", "AB", "BDA"]),
+        ({"tolerance": 0.1}, "1.5;2", ["1.6;2.1", "1.7;2"]),
+        ({"relative": 0.1}, "10;20", ["11;22", "12;20"]),
+    ],
     "list": [
         ({"fields": ["first", "last"]}, '{"first": 1, "last": 2}', ['{"last": 2, "first": 1}', '{"first": 1}']),
         ({"separator": ";"}, '["1,5", "2"]', ["1,5; 2", "1,5, 2"]),

@@ -71,7 +71,7 @@ NOT_TEXT = "expected text, a number, or true or false; found "
         (("steps",), {"s": [{"text": "a"}]}, "s", f"element 0: {NOT_TEXT}an object"),
         (("choices",), {"c": ["x", None]}, "c", f"choice 1: {NOT_TEXT}null"),
         (("choices",), {"c": [{"label": "A"}]}, "c", "choice 0: expected an object with `label` and `text`; found an"),
-        (("choices",), {"c": {"foo": 1}}, "c", "expected the lists `label` and `text` of one length; found an object"),
+        (("choices",), {"c": {"right": 1}}, "c", "expected the lists `label` and `text` of one length, or texts by"),
         (("choices",), {"c": {"label": ["A"], "text": ["x", "y"]}}, "c", "expected the lists `label` and `text` of"),
         (("choices",), {"c": ["x"] * 27}, "c", "expected a list of at most 26 choices; found a list"),
         (("choices",), {"c": 5}, "c", "expected a list of at most 26 choices; found a value of type int, 5"),
