@@ -22,17 +22,20 @@ class List(Grader):
     uses: Literal["list"] = "list"
     fields: tuple[str, ...] = ()
     """If gold and answers are objects, the list is their values under these names, e.g. `[intermediate, final]`."""
+    last: str | None = None
+    """For objects: the name of the last element, behind those of `fields`. It is one element even if it is a list
+    itself, as the final state of a procedure is."""
     separator: str = Field(",", min_length=1)
     """Separator of the elements of a list in plain text."""
 
     def reads(self, gold: str) -> bool:
         """A list, which may be empty."""
-        return read_list(gold, self.fields, self.separator) is not None
+        return read_list(gold, self.fields, self.separator, self.last) is not None
 
     def compare(self, *, gold: str, answer: str) -> Grade:
         """Reason `list`, or WRONG `not_a_list`."""
-        wanted = read_list(gold, self.fields, self.separator)
-        said = read_list(answer, self.fields, self.separator)
+        wanted = read_list(gold, self.fields, self.separator, self.last)
+        said = read_list(answer, self.fields, self.separator, self.last)
         assert wanted is not None
         if said is None:
             return Grade(Verdict.WRONG, "not_a_list")

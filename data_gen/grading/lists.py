@@ -19,13 +19,14 @@ _NUMERAL = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?")
 _MISSING = object()
 
 
-def read_list(text: str, fields: Sequence[str] = (), separator: str = ",") -> list[Any] | None:
+def read_list(text: str, fields: Sequence[str] = (), separator: str = ",", last: str | None = None) -> list[Any] | None:
     """The elements of a list. None if the text is no list.
 
     Args:
         text: JSON (`["a", 1]`), Python's notation (`['a', 1]`), or elements between separators, in brackets or not.
         fields: For an object: its values under these names, in order; a value that is a list gives its elements.
         separator: Between elements of text without quotes.
+        last: For an object: the name of its last element, which is one element even if it is a list itself.
 
     >>> read_list('["a b", "", 3]'), read_list("[a b, 3]"), read_list('{"steps": ["x"], "last": 2}', ["steps", "last"])
     (['a b', '', 3], ['a b', '3'], ['x', 2])
@@ -33,10 +34,12 @@ def read_list(text: str, fields: Sequence[str] = (), separator: str = ",") -> li
     text = after_lead_in(text).strip()
     value = _literal(text)
     if isinstance(value, dict):
-        if any(name not in value for name in fields) or not fields:
+        named = [*fields, *([] if last is None else [last])]
+        if any(name not in value for name in named) or not named:
             return None
         parts = [value[name] for name in fields]
-        return [element for part in parts for element in (part if isinstance(part, list) else [part])]
+        joined = [element for part in parts for element in (part if isinstance(part, list) else [part])]
+        return joined if last is None else [*joined, value[last]]
     if isinstance(value, list | tuple):
         return list(value)
     inside = re.fullmatch(r"[\[({](.*)[\])}]", plain(text).removeprefix("\\").strip(), re.S)

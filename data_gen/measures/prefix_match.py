@@ -19,14 +19,16 @@ COLUMNS = ("prefix_length", "prefix_accuracy", "sequential_match", "final_match"
 
 @MEASURES.register("prefix_match")
 class PrefixMatch(Measure):
-    """`measures: [{uses: prefix_match, fields: [intermediate, final]}]`, for use with the grader `list` and the same
-    `fields` and `separator`. The columns are the number of elements that agree from the front, their share of the
-    longer list, whether all agree, and whether the last one does."""
+    """`measures: [{uses: prefix_match, fields: [intermediate], last: final}]`, for use with the grader `list` and the
+    same `fields`, `last` and `separator`. The columns are the number of elements that agree from the front, their share
+    of the longer list, whether all agree, and whether the last one does."""
 
     version: ClassVar[int] = 1
     uses: Literal["prefix_match"] = "prefix_match"
     fields: tuple[str, ...] = ()
     """If gold and answers are objects, the list is their values under these names."""
+    last: str | None = None
+    """Under this name an object has its last element, which is one element even if it is a list itself."""
     separator: str = Field(",", min_length=1)
     """Separator of the elements of a list in plain text."""
 
@@ -40,8 +42,8 @@ class PrefixMatch(Measure):
 
     def of(self, task: MeasuredTask, problem: Problem, solution: Solution) -> dict[str, float]:
         """No columns if gold is not a list. All 0 if the answer is not."""
-        gold = read_list(problem.gold or "", self.fields, self.separator)
-        said = read_list(solution.answer or "", self.fields, self.separator)
+        gold = read_list(problem.gold or "", self.fields, self.separator, self.last)
+        said = read_list(solution.answer or "", self.fields, self.separator, self.last)
         if gold is None:
             return {}
         if said is None:

@@ -61,6 +61,7 @@ OPTIONS: dict[str, list[tuple[dict[str, Any], str, list[str | None]]]] = {
     "list": [
         ({"fields": ["first", "last"]}, '{"first": 1, "last": 2}', ['{"last": 2, "first": 1}', '{"first": 1}']),
         ({"separator": ";"}, '["1,5", "2"]', ["1,5; 2", "1,5, 2"]),
+        ({"fields": ["first"], "last": "end"}, '{"first": [1], "end": [2, 3]}', ['{"first": 1, "end": [2, 3]}', "1"]),
     ],
     "numeric": [
         ({"tolerance": 0.5}, "10", ["10.4", "10.5", "10.6"]),
