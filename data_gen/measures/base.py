@@ -12,6 +12,7 @@ from typing import Protocol
 from data_gen.format import TaskFormat
 from data_gen.records.problem import Problem
 from data_gen.records.solution import Solution
+from data_gen.records.verdict import Answer, Grade
 from data_gen.registry import Piece
 
 COSTS = ("tokens", "generated", "scored")
@@ -40,6 +41,9 @@ class MeasuredTask(Protocol):
     @property
     def format(self) -> TaskFormat:
         """How prompts, steps and answers are written."""
+
+    def grade(self, problem: Problem, answer: Answer) -> Grade:
+        """Verdict on an answer to a problem."""
 
     def check_steps(self, problem: Problem, steps: Sequence[str]) -> tuple[bool, ...] | None:
         """Exact verdict on every step. None if the task has no step checker."""

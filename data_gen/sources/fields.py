@@ -9,17 +9,17 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from data_gen.errors import UserError, nearest
+from data_gen.sources.columns import MISSING, paths, reach
 from data_gen.sources.options import RowOptions, read_options
 from data_gen.sources.values import EXPECTED_TEXT, BadValue, json_of, question_of, shown, step_lines, text_of
 
 _TEMPLATE_COLUMN = re.compile(r"\{([^{}]+)\}")
-_MISSING = object()
 T = TypeVar("T")
 
 
 class FieldMap(BaseModel):
-    """Columns by role. A dot reaches into nested objects and lists (`question.stem`, `messages.0.content`); `question`
-    may join columns: `"{Body} {Question}"`.
+    """Columns by role. A dot reaches into nested objects and lists (`question.stem`, `messages.0.content`,
+    `solution.steps.*.text`); `question` may join columns: `"{Body} {Question}"`.
 
     Only text, numbers and truth values become text. Anything else (null, NaN, bytes, a list, an object) is refused with
     its row and column; `question` also takes a chat of one user message.
@@ -54,11 +54,15 @@ class FieldMap(BaseModel):
         named += [(f"payload.{name}", column) for name, column in self.payload.items()]
         return [(role, c) for role, column in named for c in (_TEMPLATE_COLUMN.findall(column) or [column])]
 
+    def needs(self, name: str) -> bool:
+        """Whether any role reads a column, or something inside it."""
+        return any(column.partition(".")[0] == name for _, column in self.columns())
+
     def check(self, row: Mapping[str, Any], place: str) -> None:
         """UserError for a row that lacks a named column. It names the nearest existing column."""
         for role, column in self.columns():
-            if _reach(row, column) is _MISSING:
-                raise UserError(f"task.fields.{role}: no column {column!r} at {place}.{nearest(column, _paths(row))}")
+            if reach(row, column) is MISSING:
+                raise UserError(f"task.fields.{role}: no column {column!r} at {place}.{nearest(column, paths(row))}")
 
     def text(self, row: Mapping[str, Any], place: str) -> str:
         """The question's text, without its choices. UserError for a row that has none."""
@@ -108,14 +112,14 @@ class FieldMap(BaseModel):
 
     def tags_of(self, row: Mapping[str, Any], place: str) -> dict[str, str]:
         """The row's tags as texts."""
-        present = {tag: column for tag, column in self.tags.items() if _reach(row, column) not in (None, _MISSING)}
+        present = {tag: column for tag, column in self.tags.items() if reach(row, column) not in (None, MISSING)}
         found = {tag: _read(text_of, row, column, f"tags.{tag}", place) for tag, column in present.items()}
         return {tag: text for tag, text in found.items() if text}
 
     def payload_of(self, row: Mapping[str, Any], place: str) -> str:
         """What the grader needs besides gold, as JSON; empty if the row brings nothing."""
-        found = {name: _reach(row, column) for name, column in self.payload.items()}
-        brought = {name: value for name, value in found.items() if value not in (None, _MISSING, "")}
+        found = {name: reach(row, column) for name, column in self.payload.items()}
+        brought = {name: value for name, value in found.items() if value not in (None, MISSING, "")}
         try:
             return json_of(brought) if brought else ""
         except BadValue as error:
@@ -133,7 +137,7 @@ class FieldMap(BaseModel):
     def has(self, row: Mapping[str, Any], role: str) -> bool:
         """Whether the row has a value for a role."""
         column = getattr(self, role)
-        return column is not None and _reach(row, column) not in (None, _MISSING)
+        return column is not None and reach(row, column) not in (None, MISSING)
 
     def _optional(self, read: Callable[[Any], T], row: Mapping[str, Any], role: str, place: str) -> T | None:
         return _read(read, row, getattr(self, role), role, place) if self.has(row, role) else None
@@ -153,9 +157,9 @@ def _answer_as_json(value: Any) -> str:
 
 def _read(read: Callable[[Any], T], row: Mapping[str, Any], column: str, role: str, place: str) -> T:
     """What `read` makes of a column's value. UserError with row and column for one that it cannot read."""
-    value = _reach(row, column)
+    value = reach(row, column)
     try:
-        if value is _MISSING:
+        if value is MISSING:
             raise BadValue("the row lacks it")
         return read(value)
     except BadValue as error:
@@ -170,21 +174,3 @@ def _inside(value: Any, column: str) -> str:
     if isinstance(value, Mapping | list) and value:
         return f", such as `{column}.{next(iter(value)) if isinstance(value, Mapping) else 0}`"
     return ""
-
-
-def _reach(row: Any, column: str) -> Any:
-    """The value of a column. If no column has the whole name, the name is a dotted path."""
-    if isinstance(row, Mapping) and column in row:
-        return row[column]
-    if isinstance(row, list) and column == "#":
-        return len(row)
-    if isinstance(row, list) and column.isdecimal():
-        return row[int(column)] if int(column) < len(row) else _MISSING
-    head, dot, rest = column.partition(".")
-    above = _reach(row, head) if dot else _MISSING
-    return above if above is _MISSING else _reach(above, rest)
-
-
-def _paths(row: Mapping[str, Any]) -> list[str]:
-    nested = [f"{name}.{inner}" for name, value in row.items() if isinstance(value, Mapping) for inner in value]
-    return [*row, *nested]

@@ -22,9 +22,11 @@ from pydantic import Field, model_validator
 
 from data_gen.errors import UserError, nearest
 from data_gen.records.problem import Problem
+from data_gen.sources.begun import Begun
 from data_gen.sources.division import Division, check_sizes, divide, empty, normalised, question_key
 from data_gen.sources.fields import FieldMap
 from data_gen.sources.hub import HubId
+from data_gen.sources.joins import Join, joined
 from data_gen.sources.repeats import Asked, Repeats, Steps
 from data_gen.sources.rows import Row, RowSource, file_source, hub_source, length_of
 from data_gen.tasks import TASKS
@@ -69,6 +71,11 @@ class Jsonl(Task):
     answer_after: str | None = Field(default=None, min_length=1)
     """Mark in the answer column (`"#### "`). The answer is the text after its last occurrence, the worked steps are the
     text before it."""
+    joins: dict[str, Join] = {}
+    """Further files by key. Each gives the rows one more column, which has its name: `joins: {story: {path:
+    stories.jsonl, by: title}}` for `fields: {question: "{story.surface} {guess}"}`."""
+    begun: Begun | None = None
+    """Shows the beginning of the worked steps below the question."""
     split: dict[str, int | None] = {}
     """Rows of each split. They are dealt from the only source, or from the one called `train` if there are several.
     Null takes the rest."""
@@ -107,9 +114,11 @@ class Jsonl(Task):
         return {**self.split, **others}
 
     def files(self) -> dict[str, Path]:
-        """`path`, or `paths.SPLIT` for each split. UserError if neither a file nor a Hub dataset is named."""
+        """`path`, or `paths.SPLIT` for each split, and `joins.NAME.path`. UserError if neither a file nor a Hub dataset
+        is named."""
         self._require_source()
-        return {"path": self.path} if self.path else {f"paths.{name}": path for name, path in self.paths.items()}
+        own = {"path": self.path} if self.path else {f"paths.{name}": path for name, path in self.paths.items()}
+        return own | {f"joins.{name}.path": join.path for name, join in self.joins.items() if join.path}
 
     def problems(self, split: str) -> Iterator[Problem]:
         """The split's problems in the order of their source. A row without gold has gold None; further rows with the
@@ -132,6 +141,8 @@ class Jsonl(Task):
             return Origin(source, where if isinstance(where, str) else split)
         deal = self.model_dump(mode="json", include={"split", "seed"})
         deal |= self.fields.model_dump(include={"question", "choices", "group"})
+        if self.joins:
+            deal["joins"] = self.model_dump(mode="json", include={"joins"})["joins"]
         return Origin(source, split, json.dumps(deal))
 
     def left_out(self, split: str) -> dict[str, int]:
@@ -185,6 +196,12 @@ class Jsonl(Task):
                 "task.path: no data. Name a local file with `--set task.path=FILE`, a file a split with `--set "
                 "task.paths.SPLIT=FILE`, or a Hub dataset with task.hub."
             )
+        lacking = [name for name, join in self.joins.items() if join.path is None and self.fields.needs(name)]
+        if lacking:
+            raise UserError(
+                f"task.joins.{lacking[0]}.path: no file, but task.fields reads its column. Name it with `--set "
+                f"task.joins.{lacking[0]}.path=FILE`."
+            )
         if self._divided() is not None and self._divided() not in self._parts():
             raise UserError(
                 "task.split: divides the source called 'train', but there is no such source. Sources: "
@@ -194,13 +211,13 @@ class Jsonl(Task):
     def _source(self, part: str) -> RowSource:
         where = self._parts()[part]
         if isinstance(where, str):
-            return hub_source(self.hub or "", self.revision, self.subset, where)
+            return joined(hub_source(self.hub or "", self.revision, self.subset, where), self.joins)
         field = "path" if self.path else f"paths.{part}"
         if not where.is_file():
             raise UserError(
                 f"task.{field}: no file {str(where)!r}. Point to a local copy with `--set task.{field}=FILE`."
             )
-        return file_source(where)
+        return joined(file_source(where), self.joins)
 
     @cached_property
     def _surveys(self) -> dict[str, _Survey]:
@@ -248,13 +265,16 @@ class Jsonl(Task):
         options = self.fields.options_of(row, place)
         question = options.shown(self.fields.text(row, place))
         gold, steps = self.fields.gold_and_steps(row, place, self.answer_after, as_json=self.grader.keeps_lists)
+        group = self.fields.key(row, "group", place) or normalised(question)
+        if self.begun is not None:
+            question, steps = self.begun.parted(question, steps)
         if options.texts and gold is not None:
             gold = options.gold(gold) if self.answer_after else self.fields.letter(row, options, place)
         return Problem(
             id=self.fields.key(row, "id", place) or f"{part}/{number}",
             question=question,
             gold=gold,
-            group=self.fields.key(row, "group", place) or normalised(question),
+            group=group,
             split="",
             gold_steps=steps,
             choices=options.texts,

@@ -82,6 +82,15 @@ def grader(name: str) -> Any:
     ]
 
 
+@case("grader", "label")
+def of_label() -> Any:
+    """Labels in either case, further words for them, labels that count as one, and texts that begin with none."""
+    labels = {"labels": {"Correct": ["right"], "Incorrect": [], "Unknown": []}}
+    said: list[str | None] = ["correct.", "Right, since", "Incorrect", "unknown", "Corrects", "It is correct", None]
+    made = [_grader("label", **labels, **more) for more in ({}, {"alike": [["Incorrect", "Unknown"]]})]
+    return Settings([[_graded(one, gold, said) for gold in ("Correct", "Unknown", "none")] for one in made])
+
+
 @case("grader", "generator")
 def of_generator() -> Any:
     """A puzzle with several right answers, and a problem that no generator made."""

@@ -33,7 +33,7 @@ def solution(steps: list[str], answer: str | None, finish: str) -> Solution:
     )
 
 
-@case("measure", "completion_tokens", "format_ok", "prefix_match", "step_accuracy", "steps")
+@case("measure", "completion_tokens", "constant", "format_ok", "prefix_match", "step_accuracy", "steps")
 def measure(name: str) -> Any:
     """Right, half right, cut, and empty."""
     made, task = MEASURES.get(name).model_validate({"uses": name}), Chain(uses="chain")

@@ -11,7 +11,7 @@ from typing import Any
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer
 from data_gen.tasks import TASKS, Task
-from tests.known_answers.cases import case
+from tests.known_answers.cases import Settings, case
 
 
 def shown(task: Task, split: str, answers: Sequence[str | None]) -> list[Any]:
@@ -57,7 +57,7 @@ def jsonl() -> Any:
         settings = {"uses": "jsonl", "path": path, "answer_after": "#### ", "split": {"train": 2, "test": None}}
         task = TASKS.get("jsonl").model_validate(settings)
         dealt = {split: shown(task, split, ["2", "0.5", "1/2", "50\\%", None]) for split in ("train", "test")}
-        return dealt | {"own": _own_ids(Path(folder) / "own.jsonl")}
+        return dealt | {"own": _own_ids(Path(folder) / "own.jsonl"), "joined": _joined(Path(folder))}
 
 
 def _own_ids(path: Path) -> Any:
@@ -70,6 +70,38 @@ def _own_ids(path: Path) -> Any:
     task = TASKS.get("jsonl").model_validate(settings)
     [problem] = task.problems("test")
     return [shown(task, "test", []), [list(steps) for steps in problem.more_steps], dict(task.left_out("test"))]
+
+
+def _joined(folder: Path) -> Any:
+    """One story a question, hints by a list of keys, and the beginning of the solution."""
+    stories = [{"title": "Soup", "text": "He eats."}, {"title": "Salt", "text": "He cooks."}]
+    row = {
+        "q": "Why?",
+        "answer": "no",
+        "title": "Soup",
+        "keys": ["Salt", "Soup", "x"],
+        "steps": [{"is": n} for n in "abcd"],
+    }
+    for name, rows in (("stories", stories), ("cases", [row])):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
+    path = folder / "stories.jsonl"
+    hints = {
+        "path": path,
+        "by": "keys",
+        "key": "title",
+        "show": "- {text}",
+        "heading": "Hints:",
+        "missing": "leave_out",
+    }
+    settings = {
+        "path": folder / "cases.jsonl",
+        "joins": {"story": {"path": path, "by": "title"}, "hints": hints},
+        "fields": {"question": "{story.text} {q}\n{hints}", "answer": "answer", "steps": "steps.*.is"},
+        "split": {"test": None},
+    }
+    begun = ({}, {"begun": {"share": 0.5}})
+    tasks = [TASKS.get("jsonl").model_validate({"uses": "jsonl", **settings, **more}) for more in begun]
+    return Settings([shown(task, "test", []) for task in tasks])
 
 
 @case("task", "reasoning_gym")

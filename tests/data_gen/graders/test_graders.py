@@ -62,7 +62,7 @@ def test_an_integer_may_have_the_minus_sign_of_typography() -> None:
 def test_only_gold_makes_a_problem_unverifiable(name: str) -> None:
     assert grade(name, None, "1") == Grade(Verdict.UNVERIFIABLE, "no_gold")
     assert grade(name, " ", "1") == Grade(Verdict.UNVERIFIABLE, "bad_gold")
-    gold = {"choice": "B", "yes_no": "no"}.get(name, "12")
+    gold = {"choice": "B", "yes_no": "no", "label": "no"}.get(name, "12")
     assert grade(name, gold, gold).verdict is Verdict.CORRECT
     for answer in (None, "", " ", "???", "\\frac{1}{", "[" * 3000, "Fish & chips"):
         assert grade(name, gold, answer).verdict is Verdict.WRONG, answer
