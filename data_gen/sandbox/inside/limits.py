@@ -1,0 +1,15 @@
+"""In the jail: the limits of this process, set before a line of a model's program is read. They cannot be raised."""
+
+import math
+import resource
+
+
+def limit(memory: str, cpu_s: str, disk: str) -> None:
+    """Bytes of address space, seconds of processor time, bytes of a file."""
+    seconds = max(1, math.ceil(float(cpu_s)))
+    # SIGXCPU tells a program that ran out of time from one that was killed. One that ignores it ends a second later.
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(disk), int(disk)))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
