@@ -1,4 +1,4 @@
-"""Questions that show the beginning of their worked solution (CHAMP's partial solutions, arXiv 2406.12634)."""
+"""Questions that show the beginning of their worked solution (CHAMP's partial solutions, arXiv 2401.06961)."""
 
 from __future__ import annotations
 

@@ -48,6 +48,11 @@ ASKED: dict[str, list[tuple[str, list[str | None]]]] = {
     "numeric": [("1,234", ["1234.0 euros", "1235", "many"]), ("25%", ["0.25", "25", "25 %"]), ("red", ["red"])],
     "set": [("[1, 2, 3]", ["3, 2, 1, 1", "1, 2", "4"]), ("24", ["24", "[24]"])],
     "text": [("New York", ["new  york.", "The answer is New York", "York New"])],
+    "worded": [
+        ("C(4, 2), or equivalently 6", ["6", "C(4,2)", "7"]),
+        ("No integer solutions", ["none", "No solutions", "0 is one"]),
+        ("3 is the only possible value", ["3", "The only possible value is 3", "4"]),
+    ],
     "yes_no": [("no", ["No, it is not", "no solution", "yes"]), ("perhaps", ["no"])],
 }
 OPTIONS: dict[str, list[tuple[dict[str, Any], str, list[str | None]]]] = {

@@ -99,7 +99,7 @@ def _joined(folder: Path) -> Any:
         "fields": {"question": "{story.text} {q}\n{hints}", "answer": "answer", "steps": "steps.*.is"},
         "split": {"test": None},
     }
-    begun = ({}, {"begun": {"share": 0.5}})
+    begun: tuple[dict[str, Any], ...] = ({}, {"begun": {"share": 0.5}})
     tasks = [TASKS.get("jsonl").model_validate({"uses": "jsonl", **settings, **more}) for more in begun]
     return Settings([shown(task, "test", []) for task in tasks])
 
