@@ -11,6 +11,7 @@ from collections.abc import Hashable
 from dataclasses import replace
 from typing import ClassVar
 
+from data_gen.extractors.base import Extractor
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer, Grade, Verdict
 from data_gen.registry import Piece
@@ -31,6 +32,12 @@ class Grader(Piece, ABC):
     keeps_lists: ClassVar[bool] = False
     """True: gold that the source gives as a list or an object reaches the grader as JSON. False: its elements are
     joined by commas."""
+
+    @property
+    def finds_with(self) -> tuple[Extractor, ...] | None:
+        """How the grader itself finds the answer, in cut completions too, as the tool does whose numbers it gives.
+        None: the Format says how, and a cut completion has no answer."""
+        return None
 
     def grade(self, problem: Problem, answer: Answer) -> Grade:
         """The verdict on an answer to a problem.

@@ -1,7 +1,8 @@
 """The checker process: `python -m data_gen.grading.worker`. It reads and writes JSON lines.
 
-A question is `{"kind": "reads", gold}`, `{"kind": "math", gold, answer}` or `{"kind": "reasoning_gym", generator,
-config, entry, answer}`. A reply is `{verdict, reason, score}`, or `{error}` for a user error.
+A question is `{"kind": "reads", gold}`, `{"kind": "math", gold, answer}`, `{"kind": "math_verify", ask, gold, answer}`
+or `{"kind": "reasoning_gym", generator, config, entry, answer}`. A reply is `{verdict, reason, score}`, or `{error}`
+for a user error.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from data_gen.grading import verify
 from data_gen.grading.amounts import Amount
 from data_gen.grading.generators import generator, unpack
 from data_gen.grading.readings import read
@@ -41,6 +43,9 @@ def _judgement(question: dict[str, Any]) -> Callable[[], Judgement]:
         return partial(reads, question["gold"])
     if question["kind"] == "math":
         return partial(judge, question["gold"], question["answer"])
+    if question["kind"] == "math_verify":
+        verify.load()
+        return partial(verified, question["ask"], question["gold"], question.get("answer", ""))
     scorer = generator(question["generator"], question["config"]).score_answer
     return partial(score, scorer, unpack(question["entry"]), question["answer"])
 
@@ -71,6 +76,12 @@ def judge(gold: str, answer: str) -> Judgement:
     from data_gen.grading import algebra
 
     return ("correct" if same(read(gold), read(answer), algebra.equal) else "wrong"), "formula", None
+
+
+def verified(ask: str, gold: str, answer: str) -> Judgement:
+    """What math-verify says: see `Checker.math_verify` and `Checker.reads`."""
+    found = verify.reads(gold) if ask == "reads" else getattr(verify, ask)(gold, answer)
+    return ("correct" if found else "wrong"), "math_verify", None
 
 
 if __name__ == "__main__":

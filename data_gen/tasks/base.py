@@ -75,6 +75,17 @@ class Task(Piece, ABC):
             )
         return self
 
+    @model_validator(mode="after")
+    def _answers_are_found_one_way(self) -> Self:
+        own = self.grader.finds_with
+        if own is not None and self.format.extract != own:
+            written = json.dumps([way.model_dump(mode="json") for way in own])
+            raise ValueError(
+                f"grader: {self.grader.uses!r} finds answers in its own way, and policies and votes would read others. "
+                f"Name it in `graders`, or write `format: {{extract: {written}}}` as well"
+            )
+        return self
+
     templated: ClassVar[bool] = False
     """True: its problems share long runs of words without being the same problem."""
 
@@ -144,14 +155,18 @@ class Task(Piece, ABC):
     def measure(self, problem: Problem, solution: Solution) -> dict[str, float]:
         """Columns besides the verdict: first the scores of `graders`, then the columns of `measures`. A column is
         left out for a problem whose gold its side grader or measure cannot read."""
-        whole = said(solution.segments) if solution.finish != "length" else ""
-        found: dict[str, float] = {}
-        for name, beside in self.graders.items():
-            graded = beside.grader.grade(problem, Answer(beside.answer(whole, self.format)))
-            if graded.score is not None:
-                found[name] = graded.score
+        found = self.grade_beside(problem, said(solution.segments), cut=solution.finish == "length")
         for measure in self.measures:
             found |= measure.of(self, problem, solution)
+        return found
+
+    def grade_beside(self, problem: Problem, text: str, *, cut: bool) -> dict[str, float]:
+        """The score of each of `graders` for what a policy said. One that cannot read the gold is left out."""
+        found = {}
+        for name, beside in self.graders.items():
+            graded = beside.grader.grade(problem, Answer(beside.answer(text, self.format, cut=cut)))
+            if graded.score is not None:
+                found[name] = graded.score
         return found
 
     def directions(self) -> dict[str, Direction]:

@@ -23,11 +23,15 @@ class SideGrader(BaseModel):
 
     grader: AnyGrader
     extract: tuple[AnyExtractor, ...] | None = None
-    """How it finds the answer. Null: as the Format says."""
+    """How it finds the answer. Null: as the grader itself does (`Grader.finds_with`), else as the Format says."""
 
-    def answer(self, said: str, task_format: TaskFormat) -> str | None:
-        """The answer that this grader grades."""
-        own = task_format if self.extract is None else task_format.model_copy(update={"extract": self.extract})
+    def answer(self, said: str, task_format: TaskFormat, *, cut: bool = False) -> str | None:
+        """The answer that this grader grades. A completion that was cut has one only for a grader that finds answers
+        itself."""
+        found_by = self.extract or self.grader.finds_with
+        if cut and (self.extract or found_by is None):
+            return None
+        own = task_format if found_by is None else task_format.model_copy(update={"extract": found_by})
         return own.extract_answer(said)
 
 
