@@ -18,6 +18,7 @@ from data_gen.tasks.chain import Chain
 from data_gen.tasks.merged import Merged
 
 WRITTEN = {
+    "answers": ["7", "7.0", "14/2", "5; 10", "5, 10", "10; 5"],
     "auto": [
         "1/2",
         "0.5",
