@@ -57,6 +57,14 @@ def _configs() -> Iterator[Row]:
     yield from ({"config": str(path), "about": _comment(path)} for path in _files("configs"))
 
 
+def _benchmarks() -> Iterator[Row]:
+    from reasoning_train.recipe.benchmarks import benchmarks
+
+    for found in benchmarks(path for path in _files("configs") if path.parent.name == "tasks"):
+        facts = {name.lower(): found.facts.get(name, "") for name in ("Problems", "Licence", "Use")}
+        yield {"benchmark": found.name, "grader": found.grader, **facts, "about": found.about}
+
+
 def _files(folder: str) -> list[Path]:
     """Files of the current folder, else of the installed checkout. Includes are searched there too."""
     from reasoning_train.api.checkout import CHECKOUT
@@ -119,6 +127,7 @@ def _summary(doc: str | None) -> str:
 SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     "recipes": _recipes,
     "configs": _configs,
+    "benchmarks": _benchmarks,
     "stages": _stages,
     "tasks": _pieces("task", "data_gen.tasks:TASKS"),
     "graders": _pieces("grader", "data_gen.graders:GRADERS"),

@@ -1,110 +1,69 @@
-"""The shipped task configs: each reads rows of its source's shape, and the whole source where it lies beside the
-repository."""
+"""The shipped task configs: all of them build and say what they are; GSM8K, whose splits have files of their own. The
+other benchmarks are tested in `tests/data_gen/benchmarks`, a file a family."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from data_gen.records.verdict import Answer, Verdict
-from data_gen.tasks import TASKS, Task
+from reasoning_train.recipe.benchmarks import FACTS, TABLE, benchmarks, read_benchmark, table_text
+from tests.benchmark_data import ROOT, built, file
 
-ROOT = Path(__file__).parents[3]
-CONFIGS = sorted((ROOT / "configs/tasks").glob("*.yaml"))
-DATA = ROOT.parent / "shared/data"
-OPTIONS = [
-    {"label": letter, "text": text}
-    for letter, text in zip("ABCDE", ("bank", "library", "zoo", "mall", "moon"), strict=True)
-]
-ROWS: dict[str, Any] = {
-    "multiarith": lambda i: {"input": f"Ana has {i} coins and finds 2. How many has she?", "target": i + 2},
-    "gsm8k": lambda i: {
-        "question": f"What is {i} + 1?",
-        "answer": f"It is {i}+1=<<{i}+1={i + 1}>>{i + 1}.\n#### {i + 1}",
-    },
-    "svamp": lambda i: {
-        "ID": f"chal-{i}",
-        "Body": f"Dan had {i} dollars",
-        "Question": "How many has he?",
-        "Answer": float(i),
-    },
-    "math500": lambda i: {
-        "problem": f"Find ${i}/3$.",
-        "answer": f"\\frac{{{i}}}{{3}}",
-        "solution": "It is.",
-        "unique_id": f"test/{i}",
-        "subject": "Algebra",
-        "level": 1 + i % 5,
-    },
-    "aqua": lambda i: {
-        "question": f"{i}?",
-        "options": ["A)1", "B)2", "C)3", "D)4", "E)5"],
-        "rationale": "As is.\nB",
-        "correct": "B",
-    },
-    "strategyqa": lambda i: {
-        "qid": f"q{i}",
-        "question": f"Is {i} even?",
-        "answer": i % 2 == 0,
-        "facts": ["Even numbers end in 0."],
-    },
-    "commonsenseqa": lambda i: {
-        "id": f"c{i}",
-        "answerKey": "C",
-        "question": {"stem": f"Where is lion {i}?", "choices": OPTIONS},
-    },
-}
-REAL: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
-    "multiarith": ({"path": "mawps_multiarith.jsonl"}, {}),
-    "gsm8k": ({"paths": {"train": "gsm8k_train.jsonl", "test": "gsm8k_test.jsonl"}}, {"train": 7273, "test": 923}),
-    "svamp": ({"path": "svamp.jsonl"}, {"test": 800}),
-    "aqua": ({"path": "aqua_dev.jsonl"}, {"test": 254}),
-    "strategyqa": ({"path": "strategyqa_dev.jsonl"}, {"test": 229}),
-    "commonsenseqa": ({"path": "commonsenseqa_dev.jsonl"}, {"test": 1221}),
-}
-"""Files by setting, and the rows of the splits that take what the dealt ones leave."""
+CONFIGS = ROOT / "configs" / "tasks"
 
 
-def built(name: str, **settings: Any) -> Task:
-    config = yaml.safe_load((ROOT / f"configs/tasks/{name}.yaml").read_text(encoding="utf-8"))["task"]
-    return TASKS.get(config["uses"]).model_validate({**config, **settings})
+def gsm8k(i: int) -> dict[str, Any]:
+    return {"question": f"What is {i} + 1?", "answer": f"It is {i}+1=<<{i}+1={i + 1}>>{i + 1}.\n#### {i + 1:,}"}
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_rows_of_the_sources_shape(name: str, tmp_path: Path) -> None:
-    file = tmp_path / "rows.jsonl"
-    file.write_text("".join(json.dumps(ROWS[name](i)) + "\n" for i in range(600)), encoding="utf-8")
-    task = built(name, path=file)
-    for split in task.splits():
-        problems = list(task.problems(split))
-        assert problems
-        for problem in problems[:20]:
-            assert problem.gold is not None and task.grade(problem, Answer(problem.gold)).verdict is Verdict.CORRECT
-            assert bool(problem.gold_steps) == (name in ("gsm8k", "math500", "aqua", "strategyqa"))
-            assert bool(problem.tags) == (name == "math500")
-            assert bool(problem.choices) == (name in ("aqua", "commonsenseqa")) == ("(B) " in problem.question)
+def test_gsm8k_deals_dev_from_train_and_reads_gold_behind_its_mark(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        rows = (json.dumps(gsm8k(i + 9000 * (split == "test"))) + "\n" for i in range(300))
+        (tmp_path / f"{split}.jsonl").write_text("".join(rows), encoding="utf-8")
+    task = built("gsm8k", paths={split: tmp_path / f"{split}.jsonl" for split in ("train", "test")})
+    problems = {split: list(task.problems(split)) for split in task.splits()}
+    assert {split: len(found) for split, found in problems.items()} == {"dev": 200, "train": 100, "test": 300}
+    for problem in (p for found in problems.values() for p in found):
+        assert problem.gold is not None and problem.gold_steps
+        assert task.grade(problem, Answer(problem.gold)).verdict is Verdict.CORRECT
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="the real files are not beside the repository")
-@pytest.mark.parametrize("name", REAL)
-def test_the_real_files(name: str) -> None:
-    files, rest = REAL[name]
-    given = {
-        k: str(DATA / v) if isinstance(v, str) else {s: str(DATA / f) for s, f in v.items()} for k, v in files.items()
-    }
-    task = built(name, **given)
+def test_the_real_files_of_gsm8k() -> None:
+    task = built("gsm8k", paths={split: file(f"gsm8k_{split}.jsonl") for split in ("train", "test")})
     rows = {split: list(task.problems(split)) for split in task.splits()}
-    assert {split: len(problems) for split, problems in rows.items()} == {**task.splits(), **rest}
+    assert {split: len(problems) for split, problems in rows.items()} == {"dev": 200, "train": 7273, "test": 923}
     problems = [p for split in rows.values() for p in split]
     assert len({p.id for p in problems}) == len({p.question for p in problems}) == len(problems)
     assert all(task.grade(p, Answer(p.gold)).verdict is Verdict.CORRECT for p in problems)
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda p: p.stem)
-def test_every_config_builds_and_says_where_its_problems_come_from(config: Path) -> None:
-    text = config.read_text(encoding="utf-8")
-    task = built(config.stem)
-    assert text.startswith("# ") and task.splits() and "{question}" in task.format.prompt
-    assert task.uses == "chain" or (("--set task.path" in text and "evaluation" in text) or config.stem == "multiarith")
+@pytest.mark.parametrize("config", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_config_builds_and_says_what_it_is(config: Path) -> None:
+    text, task, said = config.read_text(encoding="utf-8"), built(config.stem), read_benchmark(config)
+    assert said.about.endswith((".", "?")) and task.splits() and "{question}" in task.format.prompt
+    if task.uses == "jsonl":
+        assert set(said.facts) == set(FACTS), f"write the lines {', '.join(FACTS)} at the top of {config.name}"
+        assert "evaluation only" in said.facts["Use"] and "--set task.path" in text
+        assert said.grader == task.grader.uses
+
+
+def test_the_table_of_benchmarks_is_current() -> None:
+    assert TABLE.read_text(encoding="utf-8") == table_text(), "run: python -m reasoning_train.recipe.benchmarks"
+    assert len(benchmarks(CONFIGS.glob("*.yaml"))) >= 40
+
+
+def test_what_a_file_says(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        "# Mine: a | b.\n# Problems: 3\n# Other: 4\n# Use: one: two\ntask: {uses: jsonl}\n", encoding="utf-8"
+    )
+    found = read_benchmark(mine)
+    assert (found.name, found.about, found.grader) == ("mine", "Mine: a | b.", "auto")
+    assert found.facts == {"Problems": "3", "Use": "one: two"}
+    mine.write_text("# Made here.\ntask: {uses: chain, grader: {uses: integer}}\n", encoding="utf-8")
+    assert read_benchmark(mine).grader == "integer" and benchmarks([mine]) == []
+    for other in ("", "- 1\n", "model: {}\n", "task: null\n"):
+        mine.write_text(other, encoding="utf-8")
+        assert read_benchmark(mine).grader == "" and benchmarks([mine]) == []

@@ -1,0 +1,1 @@
+"""The shipped tasks of standard benchmarks, one file a family."""

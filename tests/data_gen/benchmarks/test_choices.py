@@ -1,0 +1,87 @@
+"""Questions with options, and questions to be answered by yes or no: knowledge, algebra, logic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.benchmark_data import built, file
+from tests.data_gen.benchmarks.checks import Benchmark, check_hand_made_rows, check_real_rows
+
+
+def aqua(i: int) -> dict[str, Any]:
+    options = ["A)1", "B)2", "C)3", "D)4", "E)5"]
+    return {"question": f"{i}?", "options": options, "rationale": "As is.\nB", "correct": "ABE"[i]}
+
+
+def agieval(i: int) -> dict[str, Any]:
+    options = ["(A)$x>1$", "(B)2", "(C)$-3$", "(D)3"]
+    other = {"source": "2021年", "solution": "It is."}
+    return {
+        "passage": None if i else "",
+        "question": f"{i}?",
+        "options": options,
+        "label": ("A", "AD", "B D")[i],
+        "other": other,
+    }
+
+
+def sat(i: int) -> dict[str, Any]:
+    return {**agieval(i), "passage": ("", "Read.", "See.")[i], "label": "ABC"[i]}
+
+
+def mmlu(i: int) -> dict[str, Any]:
+    return {"question": f"{i}?", "type": "astronomy", "choices": ["the moon", "2", "Mars", "none"], "answer": i}
+
+
+def commonsense(i: int) -> dict[str, Any]:
+    texts = zip("ABCDE", ("bank", "library", "zoo", "mall", "moon"), strict=True)
+    choices = [{"label": letter, "text": text} for letter, text in texts]
+    return {"id": f"c{i}", "answerKey": "C", "question": {"stem": f"Where is lion {i}?", "choices": choices}}
+
+
+def strategy(i: int) -> dict[str, Any]:
+    told = {"facts": ["Even numbers end in 0."], "decomposition": ["What does it end in?", "Is #1 even?"]}
+    return {"qid": f"q{i}", "question": f"Is {i} even?", "answer": i % 2 == 0, **told}
+
+
+def logic(i: int) -> dict[str, Any]:
+    told = {"context": f"Cats are wumpuses. Max is cat {i}.", "question": "True or false? Max is a wumpus."}
+    proof = ["Max is a cat.", "Cats are wumpuses.", "Max is a wumpus."]
+    return {"id": f"l{i}", **told, "options": ["A) True", "B) False"], "answer": "AB"[i % 2], "explanation": proof}
+
+
+SETS = [
+    Benchmark("aqua", aqua, "aqua_test.jsonl", 254),
+    Benchmark(
+        "agieval_gaokao_mathqa", agieval, "agieval_gaokao_mathqa.jsonl", 348, {"repeated": 3}, frozenset({"exam"})
+    ),
+    Benchmark("agieval_sat_math", sat, "agieval_sat_math.jsonl", 220),
+    Benchmark("mmlu_stem", mmlu, "mmlu_stem_600.jsonl", 600, tags=frozenset({"subject"})),
+    Benchmark("commonsenseqa", commonsense, "commonsenseqa_dev.jsonl", 1221),
+    Benchmark("strategyqa", strategy, "strategyqa_dev.jsonl", 229, tags=frozenset({"steps"})),
+    Benchmark("proofwriter", logic, "proofwriter_dev.jsonl", 420),
+    Benchmark("prontoqa", logic, "prontoqa_dev.jsonl", 500, tags=frozenset({"sentences"})),
+]
+
+
+@pytest.mark.parametrize("benchmark", SETS, ids=str)
+def test_hand_made_rows(benchmark: Benchmark, tmp_path: Path) -> None:
+    check_hand_made_rows(benchmark, tmp_path)
+
+
+@pytest.mark.parametrize("benchmark", SETS, ids=str)
+def test_real_rows(benchmark: Benchmark) -> None:
+    check_real_rows(benchmark)
+
+
+def test_questions_with_several_right_options_want_all_of_them() -> None:
+    problems = list(built("agieval_gaokao_mathqa", path=file("agieval_gaokao_mathqa.jsonl")).problems("test"))
+    assert sum(", " in str(p.gold) for p in problems) == 7
+
+
+def test_proofs_stand_beside_their_problems() -> None:
+    for problem in built("prontoqa", path=file("prontoqa_dev.jsonl")).problems("test"):
+        assert len(problem.gold_steps) == int(problem.tags["sentences"]) == 11
