@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from data_gen.measures import MEASURES
@@ -39,3 +40,16 @@ def measure(name: str) -> Any:
     made, task = MEASURES.get(name).model_validate({"uses": name}), Chain(uses="chain")
     columns = [made.of(task, PROBLEM, solution(*said)) for said in SAID]
     return {"directions": made.directions(), "columns": columns}
+
+
+@case("measure", "proof")
+def proof() -> Any:
+    """The whole proof, one with a stray and an invalid sentence, its conclusion alone, nothing, and no gold proof."""
+    gold = ("Max is a cat.", "Cats are mammals.", "Max is a mammal.", "Each mammal is not cold.", "Max is not cold.")
+    told = "Cats are mammals. Each mammal is not cold. Cats are furry. Max is a cat. Is this true? Max is cold."
+    given = replace(PROBLEM, question=told, gold_steps=gold)
+    made, task = MEASURES.get("proof").model_validate({"uses": "proof"}), Chain(uses="chain")
+    said = [list(gold), ["Max is furry.", "Max is blue."], ["So Max is not cold."], []]
+    columns = [made.of(task, given, solution(steps, "B", "stop")) for steps in said]
+    without = made.of(task, replace(given, gold_steps=()), solution(["Max is furry."], "B", "stop"))
+    return {"directions": made.directions(), "columns": columns, "without": without}
