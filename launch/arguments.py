@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from data_gen.printable import printable
 
@@ -120,10 +120,12 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=1, ensure_ascii=False, default=str))
 
 
-def print_table(columns: list[str], rows: list[list[str]], title: str | None = None) -> None:
-    """Print a table for pipes and terminals: padded columns, no frames."""
+def print_table(
+    columns: list[str], rows: list[list[str]], title: str | None = None, file: TextIO | None = None
+) -> None:
+    """Print a table for pipes and terminals: padded columns, no frames. `file`: standard output by default."""
     if title:
-        print(title)
+        print(title, file=file)
     widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
     for row in [columns, *([printable(cell) for cell in row] for row in rows)]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip(), file=file)

@@ -8,7 +8,22 @@ import sys
 from collections.abc import Sequence
 
 from data_gen.errors import UserError
-from launch.commands import cancel, doctor, fetch, gc, listing, logs, plan, report, run, schema, status, submit, why
+from launch.commands import (
+    cancel,
+    doctor,
+    fetch,
+    gc,
+    grade,
+    listing,
+    logs,
+    plan,
+    report,
+    run,
+    schema,
+    status,
+    submit,
+    why,
+)
 from reasoning_train.process.streams import give_up, open_standard_streams
 from reasoning_train.store.disk import DENIED, denied
 
@@ -23,6 +38,7 @@ first steps:
   reasoning-train plan recipes/rejection_sampling/tiny.yaml     what would run, without running it
   reasoning-train run recipes/rejection_sampling/tiny.yaml      run it; run it again to resume or reuse
   reasoning-train run RECIPE --set stages.sample.n=16           the same with one field changed
+  reasoning-train grade FILE --task gsm8k --prediction text     grade generations that were made anywhere
   reasoning-train why RECIPE sample                             which field or input made a stage run again
 
 exit codes: 0 success, 1 a stage failed, 2 a mistake in the recipe or on the command line, 130 interrupted,
@@ -77,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (run, submit, plan, why, status, logs, cancel, report, listing, fetch, doctor, gc, schema):
+    for module in (run, submit, plan, why, status, logs, cancel, report, grade, listing, fetch, doctor, gc, schema):
         module.add(subparsers)
     return parser
 

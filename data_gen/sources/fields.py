@@ -61,8 +61,7 @@ class FieldMap(BaseModel):
     def check(self, row: Mapping[str, Any], place: str) -> None:
         """UserError for a row that lacks a named column. It names the nearest existing column."""
         for role, column in self.columns():
-            if reach(row, column) is MISSING:
-                raise UserError(f"task.fields.{role}: no column {column!r} at {place}.{nearest(column, paths(row))}")
+            check_column(row, column, f"task.fields.{role}", place)
 
     def text(self, row: Mapping[str, Any], place: str) -> str:
         """The question's text, without its choices. UserError for a row that has none."""
@@ -125,6 +124,14 @@ class FieldMap(BaseModel):
         except BadValue as error:
             raise UserError(f"{place}: task.fields.payload: {error}. Correct or remove the row.") from None
 
+    def beside(self, answer: str, row: Mapping[str, Any]) -> FieldMap:
+        """The map for rows that hold generations beside gold, which stands in the column `answer`. It leaves out what
+        grading does not need, and the columns that `row`, the first, lacks."""
+        bare: dict[str, Any] = {"answer": answer, "steps": None, "id": None, "group": None, "tags": {}}
+        bare |= {role: None for role in ("answer_else", "choices") if not has_column(row, getattr(self, role) or "")}
+        bare["payload"] = {name: column for name, column in self.payload.items() if has_column(row, column)}
+        return self.model_copy(update=bare)
+
     def options_of(self, row: Mapping[str, Any], place: str) -> RowOptions:
         """The row's options; none if it has no choices."""
         return self._optional(read_options, row, "choices", place) or RowOptions()
@@ -155,8 +162,20 @@ def _answer_as_json(value: Any) -> str:
     return json_of(value) if isinstance(value, list | Mapping) else text_of(value)
 
 
-def _read(read: Callable[[Any], T], row: Mapping[str, Any], column: str, role: str, place: str) -> T:
-    """What `read` makes of a column's value. UserError with row and column for one that it cannot read."""
+def has_column(row: Mapping[str, Any], column: str) -> bool:
+    """Whether a row has a column, even without a value."""
+    return reach(row, column) is not MISSING
+
+
+def check_column(row: Mapping[str, Any], column: str, field: str, place: str) -> None:
+    """UserError for a row without the column that `field` names. It names the nearest existing column."""
+    if not has_column(row, column):
+        raise UserError(f"{field}: no column {column!r} at {place}.{nearest(column, paths(row))}")
+
+
+def read_column(read: Callable[[Any], T], row: Mapping[str, Any], column: str, field: str, place: str) -> T:
+    """What `read` makes of a column's value. UserError with row, column and `field`, which names the column, for a
+    value that it cannot read."""
     value = reach(row, column)
     try:
         if value is MISSING:
@@ -164,9 +183,13 @@ def _read(read: Callable[[Any], T], row: Mapping[str, Any], column: str, role: s
         return read(value)
     except BadValue as error:
         raise UserError(
-            f"{place}: column {column!r} (task.fields.{role}): {error}. Correct or remove the row, or name "
-            f"another column{_inside(value, column)}."
+            f"{place}: column {column!r} ({field}): {error}. Correct or remove the row, or name another "
+            f"column{_inside(value, column)}."
         ) from None
+
+
+def _read(read: Callable[[Any], T], row: Mapping[str, Any], column: str, role: str, place: str) -> T:
+    return read_column(read, row, column, f"task.fields.{role}", place)
 
 
 def _inside(value: Any, column: str) -> str:

@@ -29,7 +29,21 @@ class LoadedTask:
 
 
 def load_task(written: Mapping[str, Any], path: str, files: LeafFiles, problems: Problems) -> LoadedTask | None:
-    """The task at `path` of the recipe. None, with the problems noted, if it is invalid."""
+    """The task at `path` of the recipe, with its files found and looked at. None, with the problems noted, if it is
+    invalid."""
+    try:
+        task = declared_task(written, path, problems)
+        return _with_files(type(task), task, path, files) if task else None
+    except UserError as error:
+        # A task's own message may begin with the name of a field.
+        field, colon, rest = str(error).partition(": ")
+        problems.add(*((field, rest) if colon and field.startswith(f"{path}.") else (path, str(error))))
+        return None
+
+
+def declared_task(written: Mapping[str, Any], path: str, problems: Problems) -> Task | None:
+    """The task as it is written, whether its files are there or not. None, with the problems noted, if it is
+    invalid."""
     uses = written.get("uses")
     if not isinstance(uses, str):
         problems.add(path, f"`uses` is missing; name a task. Known: {', '.join(TASKS.names())}.")
@@ -39,14 +53,7 @@ def load_task(written: Mapping[str, Any], path: str, files: LeafFiles, problems:
     except UserError as error:
         problems.add(join(path, "uses"), str(error))
         return None
-    try:
-        task = validate(kind, written, path, problems, f" of task {uses!r}")
-        return _with_files(kind, task, path, files) if task else None
-    except UserError as error:
-        # A task's own message may begin with the name of a field.
-        field, colon, rest = str(error).partition(": ")
-        problems.add(*((field, rest) if colon and field.startswith(f"{path}.") else (path, str(error))))
-        return None
+    return validate(kind, written, path, problems, f" of task {uses!r}")
 
 
 def _with_files(kind: type[Task], task: Task, path: str, files: LeafFiles) -> LoadedTask:

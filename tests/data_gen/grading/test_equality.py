@@ -39,6 +39,7 @@ WRITTEN = {
     "exact": ["a", " a", "A", "a b"],
     "generator": ["1 2", "1  2", "12", "4", "4.0", "ab", "aB"],
     "integer": ["7", " 7", "\u22127", "-7", "007", "7.0", "seven"],
+    "label": ["yes", "Yes, he can", "no", "No.", "perhaps", "nothing"],
     "list": ["[1, 2]", "1, 2", "[2, 1]", "1", "[]"],
     "lm_eval_flex": ["1,000", "1000", "$1000.", "1000.0", "-7"],
     "lm_eval_strict": ["1,000", "1000", "$1000.", "1000.0", "-7"],
@@ -47,6 +48,7 @@ WRITTEN = {
     "numeric": ["7", "7.0", "$7", "14/2", "8", "many"],
     "set": ["[1, 2]", "2, 1", "1, 2, 2", "3", "[]"],
     "text": ["New York", "new  york.", "York", "The answer is York"],
+    "worded": ["3", "3.0", "3 is the only possible value", "100 (i.e., all values)", "100", "No solutions", "none"],
     "yes_no": ["yes", "Yes, he can", "True", "no", "false", "no solution", "yes or no"],
 }
 
