@@ -34,7 +34,8 @@ def find_garbage(store: Store, keep: int | None) -> list[Path]:
     names = _Uses(store, frozenset(old)).names()
     found = sorted(store.artifacts.glob("*"))
     unused = [path for path in found if not _locked(store, path) and not _used(store, path, names)]
-    leftovers = [*sorted((store.root / "trash").glob("*")), *sorted(store.quarantine.glob("*"))]
+    aside = [(store.root / "trash", "*"), (store.quarantine, "*"), (store.locks, "*.set-aside")]
+    leftovers = [path for folder, pattern in aside for path in sorted(folder.glob(pattern))]
     return [*old, *unused, *leftovers]
 
 

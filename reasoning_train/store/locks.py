@@ -63,6 +63,7 @@ class Lock:
             holder = live_owner(self.path)
             if holder is not None:
                 return holder
+            _clear_way(self.path)
             self.token = uuid.uuid4().hex
             write_json(self.path, {**asdict(Identity.mine()), "token": self.token})
         self._stop = threading.Event()
@@ -96,6 +97,14 @@ class Lock:
                 if not self.held():
                     return
                 os.utime(self.path)
+
+
+def _clear_way(path: Path) -> None:
+    """Rename what is no file where a lock belongs, such as a folder: no lock could ever be written there."""
+    if os.path.lexists(path) and not path.is_file():
+        aside = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.set-aside")
+        os.rename(path, aside)
+        print(f"{path} is no file; it was set aside as {aside.name}", flush=True)
 
 
 def live_owner(path: Path, *, watched: bool = True) -> Owner | None:
@@ -145,6 +154,8 @@ def heartbeat_age(path: Path) -> float:
 
 
 def _read(path: Path) -> Owner | None:
+    if not path.is_file():
+        return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except PermissionError:  # another user's, with a umask that hides it
@@ -159,10 +170,12 @@ def _read(path: Path) -> Owner | None:
 @contextlib.contextmanager
 def guard(path: Path) -> Iterator[None]:
     """A short mutual exclusion between processes, of all users of the store, that check files beside `path`. UserError
-    if another process holds the guard for a minute, PermissionError if it may not be read."""
+    if another process holds the guard for a minute or it is no file, PermissionError if it may not be read."""
     import filelock
 
     file = path.parent / ".guard"
+    if os.path.lexists(file) and not file.is_file():  # who moved it away could free what another has just taken
+        raise UserError(f"{file} is no file, but stands where processes of the store lock one. Remove it.")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         lock = filelock.FileLock(file, timeout=GUARD_S, mode=0o666)  # whoever comes first must not shut out the others

@@ -192,9 +192,12 @@ class Store:
         self.delete(self.trashed(folder))
 
     def delete(self, trash: Path) -> None:
-        """Delete what `trashed` has moved out of the store."""
+        """Delete what `trashed` has moved out of the store. Damage may have put anything into a folder's place."""
         with contextlib.suppress(FileNotFoundError):  # `gc` empties the trash as well
-            shutil.rmtree(trash)
+            if trash.is_dir() and not trash.is_symlink():
+                shutil.rmtree(trash)
+            else:
+                trash.unlink()
 
     def trashed(self, folder: Path) -> Path:
         """Move a folder out of the store by one rename; returns where it waits for its deletion."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,25 @@ def test_what_was_set_aside_goes_and_a_run_that_is_going_on_stays(plan: Plan, tm
     running.close("done", 1.0)
     assert find_garbage(store, 0) == [running.path, *store.quarantine.iterdir()]
     assert size_of(running.path) > 0
+
+
+@pytest.mark.parametrize(
+    "put",
+    [Path.mkdir, Path.touch, os.mkfifo, lambda path: path.symlink_to("nowhere")],
+    ids=["dir", "file", "fifo", "link"],
+)
+def test_whatever_stands_in_the_place_of_a_folder_goes(tmp_path: Path, put: Callable[[Path], object]) -> None:
+    store = Store(tmp_path / "store")
+    paths = [store.artifacts / "sample-0123456789abcdef", store.artifacts / "sample-0123456789abcdef.partial"]
+    paths += [store.root / "trash" / "a", store.quarantine / "a", store.locks / "a.lock.1234.set-aside"]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        put(path)
+        assert size_of(path) == 0
+    found = find_garbage(store, None)
+    assert sorted(found) == sorted(paths)
+    assert list(remove(store, found)) == [(path, "") for path in found]
+    assert find_garbage(store, None) == []
 
 
 @pytest.mark.parametrize("content", ["", '{"nodes": {"a"', "[]", "{}"])

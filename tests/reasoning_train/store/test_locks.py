@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from data_gen.errors import UserError
 from reasoning_train.api.plan import Plan
 from reasoning_train.process.identity import Identity
 from reasoning_train.process.lease import TakenOver
@@ -69,6 +70,25 @@ def test_a_torn_lock_is_nobodys(tmp_path: Path, text: str) -> None:
     lock = Lock(tmp_path / "x.lock")
     assert lock.acquire() is None and lock.held()
     lock.release()
+
+
+@pytest.mark.parametrize(
+    "put", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("nowhere")], ids=["folder", "named pipe", "link"]
+)
+def test_what_is_no_file_is_nobodys_lock(
+    tmp_path: Path, put: Callable[[Path], object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(tmp_path / "x.lock")
+    assert live_owner(tmp_path / "x.lock") is None
+    lock = Lock(tmp_path / "x.lock")
+    assert lock.acquire() is None and lock.held() and not lock.path.is_symlink()
+    assert "x.lock is no file; it was set aside as x.lock." in capsys.readouterr().out
+    lock.release()
+    assert [path.name for path in tmp_path.glob("*.lock")] == []
+    (tmp_path / "y").mkdir()
+    put(tmp_path / "y" / ".guard")
+    with pytest.raises(UserError, match=r"\.guard is no file"):
+        Lock(tmp_path / "y" / "x.lock").acquire()
 
 
 @pytest.mark.parametrize("change", [{"host": "elsewhere"}, {"boot": "before"}, {"namespace": "pid:[1]"}])
