@@ -13,7 +13,7 @@ from reasoning_train.packing.forest import grow
 from reasoning_train.packing.plan import Packing, by_group, in_order, micro_batches, mix_steps, spend_tokens
 from reasoning_train.packing.rows import Row
 from reasoning_train.process.memory.passes import LOGITS
-from reasoning_train.process.ranks import world_size
+from reasoning_train.process.ranks import first_decides, world_size
 from reasoning_train.trainers.average import Average
 from reasoning_train.trainers.base import SealCheckpoints, StepBatches, StepTrainer, train
 from reasoning_train.trainers.data.held_out import Watch, hold_out
@@ -75,7 +75,7 @@ def fit(
         ctx.count("held_out", len(held))
     curves_into(runs)
     own = [callback for callback in (average, watch, SealCheckpoints(ctx.history, ctx.progress)) if callback]
-    lost = watch is not None and watch.lost()
+    lost = watch is not None and first_decides(watch.lost)  # alone: what tells it is removed if it is lost
     trainer = train(objective, training, arguments(config, ctx), [*own, *callbacks], afresh=lost)
     ctx.metric("steps", trainer.state.global_step)
     if any(tokens):

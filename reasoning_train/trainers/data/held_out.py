@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -19,6 +20,7 @@ from reasoning_train.packing.rows import Row
 from reasoning_train.process import lease
 from reasoning_train.process.ranks import rank, summed
 from reasoning_train.store.state_files import read_json, write_json
+from reasoning_train.trainers.checkpoints import checkpoints
 from reasoning_train.trainers.weights import FILE, load_trained, save_trained
 
 if TYPE_CHECKING:
@@ -69,17 +71,23 @@ class Watch(TrainerCallback):
         return min(self.evaluations, key=lambda evaluation: evaluation[1])
 
     def lost(self) -> bool:
-        """Whether earlier evaluations or the best weights are damaged. What is to be published may then be gone, and
-        training begins again."""
-        if not (self.folder / EVALUATIONS).exists():
-            return False
-        if read_json(self.folder / EVALUATIONS, _Evaluations) is None:
+        """Whether evaluations before the newest checkpoint, or the best weights, are damaged or gone. What is to be
+        published may then be gone, and training begins again."""
+        known = {step for step, _ in read_json(self.folder / EVALUATIONS, _Evaluations) or []}
+        reached = max(
+            (int(path.name.partition("-")[2]) for path in checkpoints(self.ctx.partial / "trainer")), default=0
+        )
+        if not known.issuperset(range(self.config.every, reached + 1, self.config.every)):
             return True
         best = self.folder / FILE
-        return self.config.keep == "best" and (not best.is_file() or bool(torn(best)))
+        return bool(known) and self.config.keep == "best" and (not best.is_file() or bool(torn(best)))
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Load earlier evaluations. Those after the checkpoint that training resumes from are repeated."""
+        """Load earlier evaluations. Those after the checkpoint that training resumes from are repeated; from the start
+        all are, and what is in the folder, perhaps damaged, makes way."""
+        if rank() == 0 and not state.global_step:
+            lease.require()
+            shutil.rmtree(self.folder, ignore_errors=True)
         known = read_json(self.folder / EVALUATIONS, _Evaluations) or []
         self.evaluations = [(step, loss) for step, loss in known if step <= state.global_step]
 

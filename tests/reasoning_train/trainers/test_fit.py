@@ -158,8 +158,13 @@ def test_killed_and_resumed_it_is_the_same_to_the_last_bit(tmp_path: Path, die_a
         lambda best: (best / EVALUATIONS).write_text("[[1, 0.5"),
         lambda best: os.truncate(best / FILE, 100),
         lambda best: (best / FILE).unlink(),
+        lambda best: (best / EVALUATIONS).unlink(),
+        lambda best: (best / EVALUATIONS).write_text("[[1, 0.5]]"),
+        lambda best: ((best / EVALUATIONS).unlink(), (best / EVALUATIONS).mkdir()),
+        lambda best: ((best / FILE).unlink(), (best / FILE).mkdir()),
+        lambda best: ((best / EVALUATIONS).unlink(), (best / EVALUATIONS).symlink_to("nowhere")),
     ],
-    ids=["evaluations", "weights", "no weights"],
+    ids=["evaluations", "weights", "no weights", "no evaluations", "few evaluations", "folders", "folder", "link"],
 )
 def test_training_begins_again_where_its_best_step_is_lost(
     tmp_path: Path, damage: Callable[[Path], object], one_thread: None
