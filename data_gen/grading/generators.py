@@ -31,6 +31,28 @@ def generator(name: str, config: str) -> Any:
         raise UserError(f"task.config: the generator {name!r} refuses {config}: {error}.") from None
 
 
+def settings_at(name: str, level: int) -> dict[str, Any]:
+    """The settings of a generator at a level of its own curriculum. A dial with fewer levels stays at its last one.
+
+    Raises:
+        UserError: For a generator without a curriculum, or a level that none of its dials has.
+    """
+    from reasoning_gym.factory import create_curriculum, has_curriculum
+
+    generator(name, json.dumps({"size": 1}))  # an unknown name is told as for every generator
+    if not has_curriculum(name):
+        raise UserError(f"task.level: the generator {name!r} has no curriculum. Set its dials through task.config.")
+    curriculum = create_curriculum(name)
+    most = max((len(dial.levels) - 1 for dial in curriculum.attributes.values()), default=0)
+    if level > most:
+        raise UserError(f"task.level: the generator {name!r} has the levels 0 to {most}, got {level}.")
+    curriculum.set_global_level(level)
+    made, dials = vars(curriculum.generate_configuration()), curriculum.attributes.values()
+    roles = ("field_name", "lower_field_name", "upper_field_name")
+    names = [getattr(dial, role) for dial in dials for role in roles if hasattr(dial, role)]
+    return {name: made[name] for name in names}
+
+
 def pack(value: Any) -> Any:
     """A value in a form that JSON preserves: tuples and mappings with non-text keys are tagged."""
     if isinstance(value, tuple):

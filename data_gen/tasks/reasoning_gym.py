@@ -4,6 +4,11 @@ Scorers parse and even `eval` what the model wrote, so they run in the checker's
 never in this one.
 
 task: {uses: reasoning_gym, generator: gsm_symbolic, config: {difficulty: 1.0}, train: 500, dev: 100, test: 500}
+tasks: {easy: {uses: reasoning_gym, generator: chain_sum, level: 0}, hard: {uses: reasoning_gym, generator: chain_sum,
+    level: 4}}
+
+A mixture of generators is a task each, merged by stage `concat` with the shares that are wanted; the measure `score`
+shows the scorers' raw rewards, which may be partial.
 """
 
 from __future__ import annotations
@@ -16,12 +21,12 @@ from pydantic import Field, model_validator
 
 from data_gen.errors import UserError, nearest
 from data_gen.graders.generator import Generator
-from data_gen.grading.generators import generator, pack
+from data_gen.grading.generators import generator, pack, settings_at
 from data_gen.records.problem import Problem
 from data_gen.sources.division import normalised, question_key
 from data_gen.sources.values import step_lines
 from data_gen.tasks import TASKS
-from data_gen.tasks.base import Task
+from data_gen.tasks.base import Origin, Task
 from data_gen.tasks.beside import AnyGrader
 
 SPAN = 10**6
@@ -44,6 +49,8 @@ EVALUATES = frozenset(
 )
 """Generators whose scorers run the answer as Python (`eval`, or sympy's parser, which uses it). The checker's process
 has time and memory limits but is no sandbox: the code runs with the user's rights."""
+ACCEPTS_ANYTHING = frozenset(["game_of_life_halting"])
+"""Generators whose scorers give full marks to every text. `game_of_life_halting` compares whether texts are empty."""
 DRAWS = 20
 """Items drawn per wanted problem before a generator counts as exhausted."""
 
@@ -60,6 +67,8 @@ class ReasoningGym(Task):
 
     generator: str
     """A dataset name of reasoning-gym, such as `chain_sum`."""
+    level: int | None = Field(None, ge=0)
+    """Level of the generator's own curriculum, which sets its dials. `config` takes precedence. Null: its defaults."""
     config: dict[str, Any] = {}
     """The generator's own settings."""
     seed: int = Field(0, ge=0)
@@ -72,6 +81,20 @@ class ReasoningGym(Task):
     """Default: the generator's own scorer."""
     run_answers_as_code: bool = False
     """Allows generators listed in `EVALUATES`."""
+
+    @model_validator(mode="after")
+    def _tells_right_from_wrong(self) -> ReasoningGym:
+        if self.generator in ACCEPTS_ANYTHING and self.grader.uses == "generator":
+            raise ValueError(
+                f"generator: the scorer of {self.generator!r} takes every answer for right. Choose another generator, "
+                "or another grader, such as `grader: yes_no`"
+            )
+        if set_here := {"seed", "size"} & self.config.keys():
+            raise ValueError(
+                f"config: {min(set_here)!r} is set for every split, so that no two splits share items. Use the task's "
+                "own `seed`, `train`, `dev` and `test`"
+            )
+        return self
 
     @model_validator(mode="after")
     def _no_code_unasked(self) -> ReasoningGym:
@@ -92,6 +115,12 @@ class ReasoningGym(Task):
         """train, dev and test with their sizes."""
         return {"train": self.train, "dev": self.dev, "test": self.test}
 
+    def origin(self, split: str) -> Origin:
+        """Item i of seed s is item 0 of seed s + i, whatever the settings: splits of one generator that begin with one
+        seed have items in common, in any task."""
+        start = self._start(split) if split in ORDER else split
+        return Origin(f"reasoning-gym {self.generator}, items from {start}", split)
+
     def problems(self, split: str) -> Iterator[Problem]:
         """Distinct problems of one split. UserError if the generator has too few or refuses its settings."""
         sizes = self.splits()
@@ -105,13 +134,20 @@ class ReasoningGym(Task):
             if name == split:
                 return
 
+    def _start(self, split: str) -> int:
+        """The seed of a split's first item."""
+        return (self.seed * len(ORDER) + ORDER.index(split)) * SPAN
+
+    def _settings(self) -> dict[str, Any]:
+        """The generator's settings: those of the level, then `config`."""
+        return self.config if self.level is None else settings_at(self.generator, self.level) | self.config
+
     def _draw(self, split: str, taken: set[bytes]) -> Iterator[dict[str, Any]]:
         """Entries whose questions are not in `taken`. Their questions are added to `taken`."""
         wanted = self.splits()[split] or 0
-        start = (self.seed * len(ORDER) + ORDER.index(split)) * SPAN
-        entries = generator(
-            self.generator, json.dumps({**self.config, "seed": start, "size": min(DRAWS * wanted, SPAN) or 1})
-        )
+        size = min(DRAWS * wanted, SPAN) or 1
+        settings = {**self._settings(), "seed": self._start(split), "size": size}
+        entries = generator(self.generator, json.dumps(settings))
         for entry in entries:
             if wanted == 0:
                 return
@@ -136,9 +172,13 @@ class ReasoningGym(Task):
             group=normalised(entry["question"]),
             split=split,
             gold_steps=_worked(entry["metadata"].get("answer_cot")),
-            payload=json.dumps({"generator": self.generator, "config": self.config, **pack(known)}),
-            tags={"source": self.generator, **_dials(entry["metadata"].get("difficulty"))},
+            payload=json.dumps({"generator": self.generator, "config": self._settings(), **pack(known)}),
+            tags=self._tags(entry["metadata"].get("difficulty")),
         )
+
+    def _tags(self, difficulty: Any) -> dict[str, str]:
+        level = {} if self.level is None else {"level": str(self.level)}
+        return {"source": self.generator, **level, **_dials(difficulty)}
 
 
 def _dials(difficulty: Any) -> dict[str, str]:

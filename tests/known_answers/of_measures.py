@@ -30,11 +30,18 @@ def solution(steps: list[str], answer: str | None, finish: str) -> Solution:
     texts += [(Kind.ANSWER, f"Answer: {answer}")] if answer else []
     segments = tuple(Segment(kind=kind, text=text, token_ids=(1, 2)) for kind, text in texts)
     return Solution(
-        problem_id="p", sample=0, prompt="", segments=segments, answer=answer, verdict=Verdict.WRONG, finish=finish
+        problem_id="p",
+        sample=0,
+        prompt="",
+        segments=segments,
+        answer=answer,
+        verdict=Verdict.WRONG,
+        finish=finish,
+        score=0.25 if answer else None,
     )
 
 
-@case("measure", "completion_tokens", "constant", "format_ok", "prefix_match", "step_accuracy", "steps")
+@case("measure", "completion_tokens", "constant", "format_ok", "prefix_match", "score", "step_accuracy", "steps")
 def measure(name: str) -> Any:
     """Right, half right, cut, and empty."""
     made, task = MEASURES.get(name).model_validate({"uses": name}), Chain(uses="chain")

@@ -109,4 +109,6 @@ def reasoning_gym() -> Any:
     """Two problems of one of its generators."""
     settings = {"generator": "chain_sum", "train": 2, "dev": 0, "test": 1}
     task = TASKS.get("reasoning_gym").model_validate({"uses": "reasoning_gym", **settings})
-    return {split: shown(task, split, ["1", None]) for split in ("train", "test")}
+    leveled = TASKS.get("reasoning_gym").model_validate({"uses": "reasoning_gym", **settings, "level": 3})
+    made = {split: shown(task, split, ["1", None]) for split in ("train", "test")}
+    return made | {"level": shown(leveled, "test", [])}

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from data_gen.errors import UserError
 from data_gen.grading import checker
-from data_gen.grading.generators import pack, unpack
+from data_gen.grading.generators import generator, pack, settings_at, unpack
+from data_gen.records.solution import Solution
 from data_gen.records.verdict import Answer, Grade, Verdict
 from data_gen.tasks.reasoning_gym import EVALUATES, ReasoningGym
 
@@ -129,6 +130,60 @@ def test_another_grader_may_be_named() -> None:
     assert task.grade(problem, Answer(f"{problem.gold}.0")) == Grade(Verdict.CORRECT, "integer")
 
 
+def test_a_scorer_that_takes_any_answer_is_refused_by_name() -> None:
+    with pytest.raises(ValidationError, match=r"scorer of 'game_of_life_halting' takes every answer for right"):
+        made("game_of_life_halting")
+    assert made("game_of_life_halting", grader="yes_no").grader.uses == "yes_no"
+
+
+@pytest.mark.parametrize("field", ["seed", "size"])
+def test_seeds_and_sizes_are_the_tasks_own(field: str) -> None:
+    with pytest.raises(ValidationError, match=rf"config: '{field}' is set for every split"):
+        made("chain_sum", config={field: 7})
+
+
+def test_splits_with_items_of_one_seed_overlap_whatever_their_settings() -> None:
+    one, other = made("chain_sum"), made("chain_sum", train=500, config={"min_terms": 3})
+    assert one.origin("train").overlaps(other.origin("train"))
+    assert not one.origin("train").overlaps(other.origin("test"))
+    assert not one.origin("train").overlaps(made("chain_sum", seed=1).origin("train"))
+    assert not one.origin("train").overlaps(made("gcd").origin("train"))
+    # Why: item i of a seed is item 0 of the seed i further on.
+    first, further = (generator("chain_sum", json.dumps({"seed": seed, "size": 3})) for seed in (40, 41))
+    assert first[1]["question"] == further[0]["question"]
+
+
+def test_levels_are_those_of_the_generators_curriculum() -> None:
+    [easy], [hard] = (list(made("chain_sum", level=level, test=1).problems("test")) for level in (0, 3))
+    assert easy.tags["level"] == "0" and hard.tags["level"] == "3"
+    assert settings_at("chain_sum", 0) == {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
+    assert settings_at("chain_sum", 3) == {"min_terms": 2, "max_terms": 5, "min_digits": 1, "max_digits": 4}
+    assert settings_at("chain_sum", 10)["max_digits"] == 10
+    [own] = made("chain_sum", level=3, config={"min_terms": 5, "max_terms": 5}, test=1).problems("test")
+    assert json.loads(own.payload)["config"] == {"min_terms": 5, "max_terms": 5, "min_digits": 1, "max_digits": 4}
+    assert own.question.count(" + ") + own.question.count(" - ") == 4
+
+
+def test_the_raw_score_is_a_column() -> None:
+    task = made("word_sorting", test=1, measures=["score"])
+    [problem] = task.problems("test")
+    words = (problem.gold or "").split(", ")
+    for answer in (problem.gold, ", ".join(words[::-1])):
+        grade = task.grade(problem, Answer(answer))
+        made_of = Solution(
+            problem_id=problem.id,
+            sample=0,
+            prompt="",
+            segments=(),
+            answer=answer,
+            verdict=grade.verdict,
+            finish="stop",
+            score=grade.score,
+        )
+        assert task.measure(problem, made_of) == {"score": grade.score}
+    assert 0 < (grade.score or 0) < 1 and grade.verdict is Verdict.WRONG
+
+
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: (
@@ -154,6 +209,9 @@ def test_entries_survive_json(value: Any) -> None:
             {},
             r"task\.generator: reasoning-gym has no generator 'chain_summ'\. Did you mean 'chain_sum'\?",
         ),
+        ("gsm_symbolic", {"level": 1}, r"task\.level: the generator 'gsm_symbolic' has no curriculum"),
+        ("gcdd", {"level": 1}, r"task\.generator: reasoning-gym has no generator 'gcdd'"),
+        ("chain_sum", {"level": 11}, r"task\.level: the generator 'chain_sum' has the levels 0 to 10, got 11"),
         ("chain_sum", {"config": {"min_term": 2}}, r"task\.config: the generator 'chain_sum' refuses .*min_term"),
         ("chain_sum", {"config": {"min_terms": -2}}, r"task\.config: .*min_terms must be positive"),
         (
