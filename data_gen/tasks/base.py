@@ -127,6 +127,11 @@ class Task(Piece, ABC):
         """Look at the local files when a recipe loads: UserError for missing columns, first rows that cannot be read,
         and splits that are larger than their file. Cheap, and without torch."""
 
+    def with_shots(self) -> Self:
+        """The task with worked examples of its own problems in its format, if it asks for some. A recipe that loads
+        calls it, so that the examples are part of what is keyed and stored."""
+        return self
+
     def grade(self, problem: Problem, answer: Answer) -> Grade:
         """Verdict on an answer to a problem."""
         return self.grader.grade(problem, answer)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -29,6 +29,7 @@ from data_gen.sources.hub import HubId
 from data_gen.sources.joins import Join, joined
 from data_gen.sources.repeats import Asked, Repeats, Steps
 from data_gen.sources.rows import Row, RowSource, file_source, hub_source, length_of
+from data_gen.sources.shots import Shots, examples_of
 from data_gen.tasks import TASKS
 from data_gen.tasks.base import Origin, Task
 
@@ -74,6 +75,8 @@ class Jsonl(Task):
     joins: dict[str, Join] = {}
     """Further files by key. Each gives the rows one more column, which has its name: `joins: {story: {path:
     stories.jsonl, by: title}}` for `fields: {question: "{story.surface} {guess}"}`."""
+    shots: Shots | None = None
+    """Worked examples of a split in every prompt. A recipe that loads writes them into `format.examples`."""
     begun: Begun | None = None
     """Shows the beginning of the worked steps below the question."""
     split: dict[str, int | None] = {}
@@ -158,6 +161,25 @@ class Jsonl(Task):
         for part, where in self._parts().items():
             if isinstance(where, Path):
                 self._look_at(part, where)
+
+    def with_shots(self) -> Self:
+        """The task with the examples that `shots` asks for. UserError for a Hub dataset: it is not read when a recipe
+        loads."""
+        if self.shots is None:
+            return self
+        if self.format.examples:
+            raise UserError("task.shots: format.examples names worked examples already. Leave one of them out.")
+        if self.shots.split == "test":
+            raise UserError(
+                "task.shots.split: 'test' is evaluated. Name a split that is not, such as one of their own."
+            )
+        if not (self.path or self.paths):
+            raise UserError(
+                "task.shots: examples are read from local files only. Name them with `--set task.paths.SPLIT=FILE`, or "
+                "write format.examples yourself."
+            )
+        shown = examples_of(self.problems(self.shots.split), self.shots, self.format)
+        return self.model_copy(update={"format": self.format.model_copy(update={"examples": shown}), "shots": None})
 
     def _look_at(self, part: str, path: Path) -> None:
         source, divided = self._source(part), part == self._divided()

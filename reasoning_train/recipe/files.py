@@ -26,16 +26,20 @@ class LeafFiles:
         self._folder, self._problems = folder, problems
         self.digests: dict[str, str] = {}
         """Absolute path -> sha256 of every file found so far."""
-        self._looked: set[tuple[type[Task], str]] = set()
+        self._looked: dict[tuple[type[Task], str], Task | None] = {}
+        """What a task became when it had looked at its files. None: itself."""
 
-    def look(self, task: Task, config: Any) -> None:
-        """Let a task look at its files, unless the same one has found nothing wrong, e.g. under another seed. `config`:
-        it as plain data."""
+    def look(self, task: Task, config: Any) -> Task:
+        """Let a task look at its files and take its worked examples from them, unless the same one has, e.g. under
+        another seed. `config`: it as plain data."""
         known = (type(task), json.dumps(config, sort_keys=True))
         if known not in self._looked:
+            shown = task
             if all(path.is_file() for path in task.files().values()):
                 task.look()
-            self._looked.add(known)
+                shown = task.with_shots()
+            self._looked[known] = None if shown is task else shown
+        return self._looked[known] or task
 
     def find(self, written: Path, field: str) -> str:
         """The absolute path of a file or folder. If there is none, a problem is noted and the text is returned as

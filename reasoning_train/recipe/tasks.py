@@ -65,8 +65,8 @@ def _with_files(kind: type[Task], task: Task, path: str, files: LeafFiles) -> Lo
             inside = inside[name]
         inside[last] = files.find(file, f"{path}.{field}")
     task = kind.model_validate(config)
-    files.look(task, config)
-    return LoadedTask(task, config, tuple(task.splits()))
+    looked_at = files.look(task, config)
+    return LoadedTask(looked_at, config if looked_at is task else plain(looked_at), tuple(looked_at.splits()))
 
 
 def model_config(
