@@ -7,7 +7,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from data_gen.format import TaskFormat
 from data_gen.records.problem import Problem
@@ -15,17 +15,21 @@ from data_gen.records.solution import Solution
 from data_gen.records.verdict import Answer, Grade
 from data_gen.registry import Piece
 
-COSTS = ("tokens", "generated", "scored")
+TOKENS = ("tokens", "generated", "scored")
 """Columns of every table that count tokens."""
-SHARES = ("accuracy", "trace", "cut")
+COSTS = (*TOKENS, "calls")
+"""Columns of costs. `calls` counts completions asked of a policy, in tables of votes."""
+SHARES = ("accuracy", "trace", "cut", "coverage")
 """Columns between 0 and 1 that every table has, or may have."""
+CURVES = ("risk", "aurc")
+"""Figures of a whole row that no single problem has."""
 AT_K = re.compile(r"(?:pass|maj)@(\d+)")
 """Columns that evaluations compute from k samples."""
 
 
 def is_taken(name: str) -> bool:
     """Whether a table has a column of this name without any measure."""
-    return name in (*COSTS, *SHARES) or AT_K.fullmatch(name) is not None
+    return name in (*COSTS, *SHARES, *CURVES, "seconds") or AT_K.fullmatch(name) is not None
 
 
 class Direction(StrEnum):
@@ -52,6 +56,10 @@ class MeasuredTask(Protocol):
 class Measure(Piece, ABC):
     """Base of all measures. Every row of an evaluation has the measure's columns; tables, claims and stop rules read
     them by name."""
+
+    reads_gold: ClassVar[bool] = False
+    """Whether it compares with gold, or asks the task's own checker. A vote that uses such a measure uses gold, and its
+    rows say so."""
 
     @abstractmethod
     def directions(self) -> Mapping[str, Direction]:

@@ -24,6 +24,7 @@ class PrefixMatch(Measure):
     of the longer list, whether all agree, and whether the last one does."""
 
     version: ClassVar[int] = 1
+    reads_gold: ClassVar[bool] = True
     uses: Literal["prefix_match"] = "prefix_match"
     fields: tuple[str, ...] = ()
     """If gold and answers are objects, the list is their values under these names."""

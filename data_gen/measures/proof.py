@@ -26,6 +26,7 @@ class Proof(Measure):
     """
 
     version: ClassVar[int] = 1
+    reads_gold: ClassVar[bool] = True
     uses: Literal["proof"] = "proof"
 
     def directions(self) -> Mapping[str, Direction]:

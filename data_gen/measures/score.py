@@ -17,6 +17,7 @@ class RawScore(Measure):
     list that agrees. Accuracy counts full scores alone; scorers give some of their partial ones to wrong answers."""
 
     version: ClassVar[int] = 1
+    reads_gold: ClassVar[bool] = True
     uses: Literal["score"] = "score"
 
     def directions(self) -> Mapping[str, Direction]:

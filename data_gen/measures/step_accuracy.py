@@ -17,6 +17,7 @@ class StepAccuracy(Measure):
     all are. Missing steps count as wrong if the task says so."""
 
     version: ClassVar[int] = 1
+    reads_gold: ClassVar[bool] = True
     uses: Literal["step_accuracy"] = "step_accuracy"
 
     def directions(self) -> Mapping[str, Direction]:

@@ -111,6 +111,9 @@ class Tree:
     """Tokens drawn, including discarded ones."""
     scored_tokens: Long = 0
     """Tokens that verifiers read."""
+    requests: Long = 0
+    """Completions asked of the policy: steps, solutions and rollouts. 0 in trees that were stored before it was
+    counted."""
     group: str = ""
     difficulty: float | None = None
     question: str = ""

@@ -53,7 +53,7 @@ class SearchTree:
         )
         self._given = list(given)
         """Solutions that were drawn before. Whole solutions drawn at the root are taken from here first."""
-        self.generated_tokens = self.scored_tokens = 0
+        self.generated_tokens = self.scored_tokens = self.requests = 0
         self.stopped = "budget"
         """Why the search ended. Algorithms that end for another reason set it."""
         self._scorings = 0
@@ -141,6 +141,7 @@ class SearchTree:
                 who = f"scorer {self.scorer.name} on problem {self.problem.id!r}"
                 node.value = convert(check(score.value, self.scorer.scale, who), self.scorer.scale, self.scale)
                 self.scored_tokens += score.tokens
+                self.requests += len(score.rollouts)
                 for rollout in score.rollouts:
                     self.generated_tokens += len(rollout.sample.token_ids)
                     self._hang(node, rollout)
@@ -224,6 +225,7 @@ class SearchTree:
             oracle=oracle,
             generated_tokens=self.generated_tokens,
             scored_tokens=self.scored_tokens,
+            requests=self.requests,
             group=self.problem.group,
             difficulty=self.problem.difficulty,
             question=self.problem.question,
@@ -239,6 +241,7 @@ class SearchTree:
         given = self._take(n) if how.segment == "solution" and node is self.root else []
         samples = await draw((*self.prompt_ids, *node.ids), n - len(given), at) if len(given) < n else []
         self.generated_tokens += sum(len(sample.token_ids) for sample in samples)
+        self.requests += n
         return given + samples
 
     def _take(self, n: int) -> list[Sample]:

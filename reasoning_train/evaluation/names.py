@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from data_gen.errors import nearest
-from data_gen.measures.base import AT_K, COSTS, SHARES
+from data_gen.measures.base import AT_K, COSTS, CURVES, SHARES, TOKENS
 
 Bounds = tuple[float, float]
 """The least and the greatest possible value of a metric on one problem: (-1, 1) for a difference of accuracies."""
@@ -31,7 +31,7 @@ def wanted_ks(metrics: Iterable[str]) -> list[int]:
 def lower_is_better(metric: str, *manifests: Mapping[str, Any]) -> bool:
     """Whether lower is better for a metric: costs, cut solutions, and measures that a table's manifest declares so."""
     declared = [name for made in manifests for name in made.get("metrics", {}).get("summary", {}).get("lower", [])]
-    return metric in (*COSTS, "cut", *declared)
+    return metric in (*COSTS, *CURVES, "cut", *declared)
 
 
 def declared_shares(*manifests: Mapping[str, Any]) -> frozenset[str]:
@@ -44,7 +44,7 @@ def declared_shares(*manifests: Mapping[str, Any]) -> frozenset[str]:
 
 def bounds_of(metric: str, shares: Collection[str] = ()) -> Bounds | None:
     """Bounds of a metric on one problem; None for counts, which are unbounded. `shares`: measures between 0 and 1."""
-    return SHARE if metric in (*SHARES, *shares) or AT_K.fullmatch(metric) else None
+    return SHARE if metric in (*SHARES, *CURVES, *shares) or AT_K.fullmatch(metric) else None
 
 
 def mixed_units(metrics: Sequence[str], shares: Collection[str] = ()) -> str | None:
@@ -62,7 +62,9 @@ def mixed_units(metrics: Sequence[str], shares: Collection[str] = ()) -> str | N
 def _unit(metric: str, shares: Collection[str]) -> str:
     if bounds_of(metric, shares):
         return "is a share"
-    return "counts tokens" if metric in COSTS else f"has the unit of the measure {metric!r}"
+    if metric == "calls":
+        return "counts completions"
+    return "counts tokens" if metric in TOKENS else f"has the unit of the measure {metric!r}"
 
 
 def split_row(row: str, tables: Sequence[str]) -> tuple[str, str]:
@@ -100,6 +102,11 @@ def metric_problem(metric: str, config: Mapping[str, Any], *, cost: bool = False
     if (ks := wanted_ks([metric])) and config.get("samples", ks[0]) < ks[0]:
         return (
             f"{metric} needs {ks[0]} samples a problem, but the table draws {config['samples']}; raise its `samples`."
+        )
+    if metric in CURVES:
+        return (
+            f"{metric} is a figure of a whole row, not of a problem, so rows cannot be paired by it. Claim `accuracy`, "
+            "which counts an abstention as not right, or `coverage`."
         )
     known = (*SHARES, *COSTS)
     if metric not in known and difflib.get_close_matches(metric, known, n=1, cutoff=_CLOSE):

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
+from data_gen.errors import UserError
 from data_gen.records.problem import Problem
 from data_gen.records.scales import Scale, as_weight
 from data_gen.records.solution import Solution
 from data_gen.search.votes import Ballot, ClassOf, Vote, elect
+from data_gen.search.votes.charged import Drawn, drawn_of
 from data_gen.search.votes.majority import Majority
 from data_gen.search.votes.subsets import elect_among
 from data_gen.tasks.base import Task
 from reasoning_train.evaluation.names import CHANCE, FIRST, MAJORITY
+from reasoning_train.evaluation.votes import ABSTAINED
 from reasoning_train.store.table_row import TableRow, of_problem, of_samples
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pool:
     """The verifiable solutions of one problem."""
 
@@ -27,7 +32,22 @@ class Pool:
     class_of: ClassOf
     """The class of each answer, as the task says."""
 
-    @property
+    @cached_property
+    def sampled(self) -> dict[str, Any]:
+        """The fields of every row that come from the pool itself."""
+        return {**of_problem(self.problem), **of_samples(self.solutions, self.class_of)}
+
+    @cached_property
+    def generated(self) -> list[int]:
+        """Tokens of each solution."""
+        return [len(one.token_ids) for one in self.solutions]
+
+    @cached_property
+    def read(self) -> list[int]:
+        """Tokens that a verifier reads of each solution, prompts included."""
+        return [len(one.prompt_ids) + n for one, n in zip(self.solutions, self.generated, strict=True)]
+
+    @cached_property
     def right(self) -> list[bool]:
         """Which solutions are right."""
         return [one.verdict == "correct" for one in self.solutions]
@@ -57,29 +77,38 @@ class _Chosen:
     strategy: str
     shown: Solution | None
     accuracy: float | None
-    drawn: Sequence[Solution]
-    """The samples that this way of choosing needs."""
-    read: Sequence[Solution] = ()
-    """Those that a verifier read, prompts included."""
+    drawn: Sequence[float]
+    """Chance of each solution of the pool to be drawn."""
+    scored: bool = False
+    """Whether a verifier reads what is drawn."""
+    coverage: float | None = None
+    confidence: float | None = None
+    oracle: bool = False
 
     def row(self, pool: Pool) -> TableRow:
         """The row, with the measures of the shown solution."""
-        generated = sum(len(one.token_ids) for one in self.drawn)
-        scored = sum(len(one.prompt_ids) + len(one.token_ids) for one in self.read)
+        generated = sum(chance * n for chance, n in zip(self.drawn, pool.generated, strict=True))
+        scored = sum(chance * n for chance, n in zip(self.drawn, pool.read, strict=True)) if self.scored else 0.0
+        calls = sum(self.drawn)
+        cut = sum(chance * (one.finish == "length") for chance, one in zip(self.drawn, pool.solutions, strict=True))
+        unanswered = "wrong" if self.coverage is None else ABSTAINED
         return TableRow(
             policy=self.name,
             strategy=self.strategy,
-            **of_problem(pool.problem),
-            verdict=str(self.shown.verdict) if self.shown else "wrong",
+            verdict=str(self.shown.verdict) if self.shown else unanswered,
             accuracy=self.accuracy,
-            cut=sum(one.finish == "length" for one in self.drawn) / len(self.drawn),
+            coverage=self.coverage,
+            confidence=self.confidence,
+            cut=cut / calls,
             answer=self.shown.answer if self.shown else None,
             tokens=generated + scored,
             generated_tokens=generated,
             scored_tokens=scored,
+            calls=calls,
+            oracle=self.oracle,
             measures=pool.task.measure(pool.problem, self.shown) if self.shown else {},
             solution=self.shown.text if self.shown else "",
-            **of_samples(pool.solutions, pool.class_of),
+            **pool.sampled,
         )
 
 
@@ -98,30 +127,40 @@ def unscored_rows(pool: Pool) -> Iterator[TableRow]:
     every, right = pool.solutions, pool.right
     distinct = list({one.text: (one, good) for one, good in zip(every, right, strict=True)}.values())
     chance = sum(good for _, good in distinct) / len(distinct)
-    drawn = f"{len(every)} samples, any distinct one"
-    yield _Chosen(name=CHANCE, strategy=drawn, shown=distinct[0][0], accuracy=chance, drawn=every).row(pool)
-    first, good = every[0], float(right[0])
-    yield _Chosen(name=FIRST, strategy="1 sample", shown=first, accuracy=good, drawn=every[:1]).row(pool)
+    drawn, all_of = f"{len(every)} samples, any distinct one", [1.0] * len(every)
+    yield _Chosen(name=CHANCE, strategy=drawn, shown=distinct[0][0], accuracy=chance, drawn=all_of).row(pool)
+    first, good, one = every[0], float(right[0]), [1.0, *[0.0] * (len(every) - 1)]
+    yield _Chosen(name=FIRST, strategy="1 sample", shown=first, accuracy=good, drawn=one).row(pool)
 
 
 def majority_row(pool: Pool, n: int | None = None) -> TableRow:
     """The row of the majority vote, over n solutions or all."""
-    return _vote(MAJORITY, Majority(), pool, [1.0] * len(pool.solutions), n)
+    return _vote(MAJORITY, Majority(), pool, [1.0] * len(pool.solutions), n, scored=False)
 
 
 def elected_row(name: str, vote: Vote, scored: Scored, n: int | None = None) -> TableRow:
-    """The row of a vote over a verifier's scores, over n solutions or all."""
-    return _vote(name, vote, scored.pool, scored.weights, n, read=scored.pool.solutions)
+    """The row of a vote over a verifier's scores, over n solutions or all. UserError if scores of a ranking are to be
+    compared with a bar."""
+    if vote.has_bar and scored.scale is Scale.RANKING:
+        raise UserError(
+            f"votes: {vote.uses!r} compares scores with a bar, but {name!r} ranks the solutions of one problem, and "
+            "its scores mean nothing across problems. Calibrate the verifier, or use a vote without a bar."
+        )
+    return _vote(name, vote, scored.pool, scored.weights, n, scored=True)
 
 
-def _vote(
-    name: str, vote: Vote, pool: Pool, weights: Sequence[float], n: int | None, read: Sequence[Solution] = ()
-) -> TableRow:
-    """The row of a vote over the whole pool, or over n of its solutions at n / pool size of the pool's cost. As in
-    trees, a solution without an answer casts no ballot."""
+def _vote(name: str, vote: Vote, pool: Pool, weights: Sequence[float], n: int | None, *, scored: bool) -> TableRow:
+    """The row of a vote over the whole pool, or over n of its solutions at the share of the pool's cost that is drawn.
+    As in trees, a solution without an answer casts no ballot."""
+    measures = vote.measures()
     voters = enumerate(zip(pool.solutions, pool.right, weights, strict=True))
     cast = [
-        Ballot(_Candidate(i, one.answer, float(good)), 1, weight)
+        Ballot(
+            _Candidate(i, one.answer, float(good)),
+            1,
+            weight,
+            {measure: measure.of(pool.task, pool.problem, one) for measure in measures},
+        )
         for i, (one, good, weight) in voters
         if one.answer is not None
     ]
@@ -129,17 +168,16 @@ def _vote(
     chosen = (
         elect_among(cast, size - len(cast), n, vote, pool.class_of, key) if n else elect(cast, vote, pool.class_of, key)
     )
-    row = _Chosen(
+    stopping = {ballot.leaf.number for ballot in cast if vote.stops(ballot.score)}
+    drawn = drawn_of(size, len(stopping), n or size) if stopping else Drawn(stopping=0.0, other=(n or size) / size)
+    return _Chosen(
         name=name if n is None else f"{name}@{n}",
         strategy=f"{n or size} samples, {vote.uses}",
         shown=pool.solutions[chosen.leaf.number] if chosen.leaf else None,
         accuracy=chosen.accuracy,
-        drawn=pool.solutions,
-        read=read,
+        coverage=1 - chosen.abstained if vote.abstains else None,
+        confidence=chosen.confidence,
+        drawn=[drawn.stopping if i in stopping else drawn.other for i in range(size)],
+        scored=scored,
+        oracle=any(measure.reads_gold for measure in measures),
     ).row(pool)
-    return row if n is None else _cheaper(row, n / size)
-
-
-def _cheaper(row: TableRow, share: float) -> TableRow:
-    generated, scored = (share * (part or 0.0) for part in (row.generated_tokens, row.scored_tokens))
-    return replace(row, tokens=share * row.tokens, generated_tokens=generated, scored_tokens=scored)

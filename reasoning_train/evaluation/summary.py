@@ -17,6 +17,7 @@ from reasoning_train.evaluation.groups import group_of
 from reasoning_train.evaluation.intervals import Estimate, intervals, weighted_bounds
 from reasoning_train.evaluation.metrics import pass_at_k
 from reasoning_train.evaluation.names import bounds_of
+from reasoning_train.evaluation.selective import Answers, selective_figures
 from reasoning_train.store.table_row import TableRow
 
 MOST_GROUPS = 50
@@ -44,11 +45,14 @@ def row_metrics(row: TableRow, ks: Sequence[int]) -> dict[str, float]:
     `accuracy`: the strategy's answer is right (for votes, the mean over ties and subsets). `trace`: the answer and all
     steps are right (tasks with a step checker). `pass@k`, `maj@k`: of the samples. `cut`: share of the strategy's
     completions that a limit cut. `tokens`: total cost of the strategy; `generated` and `scored` are parts of it.
-    The row's own measures are added.
+    `calls`: completions asked of the policy. `coverage`: chance that a strategy which may abstain answers; an
+    abstention is not right in `accuracy`. The row's own measures are added.
     """
     metrics = {"accuracy": known(row.accuracy, row), "tokens": float(row.tokens), "cut": row.cut}
-    parts = {"generated": row.generated_tokens, "scored": row.scored_tokens}
+    parts = {"generated": row.generated_tokens, "scored": row.scored_tokens, "calls": row.calls}
     metrics |= {name: float(part) for name, part in parts.items() if part is not None}
+    if row.coverage is not None:
+        metrics["coverage"] = row.coverage
     if row.steps_ok is not None:
         metrics["trace"] = metrics["accuracy"] * row.steps_ok
     metrics |= row.measures
@@ -113,6 +117,8 @@ class _Notes:
     """Policies whose rows used gold."""
     groups: dict[str, dict[str, str]] = field(default_factory=dict)
     """Problem -> name in `by` -> its group."""
+    sure: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
+    """Policy -> problem -> (confidence of the shown answer, whether it is right), where a rule says how sure it is."""
 
     def noting(self, rows: Iterable[TableRow]) -> Iterator[TableRow]:
         """Yields the rows unchanged and records their properties."""
@@ -122,6 +128,9 @@ class _Notes:
                 self.cut.setdefault(row.policy, CutCount()).add(row.sampled_cut)
             if row.oracle:
                 self.oracle.add(row.policy)
+            if row.confidence is not None and row.verdict in ("correct", "wrong"):
+                shown = row.confidence, float(row.verdict == "correct")
+                self.sure.setdefault(row.policy, {})[row.problem_id] = shown
             if row.problem_id not in self.groups:
                 found = {name: group_of(name, row.tags, row.difficulty) for name in self.by}
                 self.groups[row.problem_id] = {name: NO_GROUP if one is None else one for name, one in found.items()}
@@ -142,7 +151,7 @@ def summarise_rows(
 
     A metric that some problems lack (gold that a side grader cannot read) is taken over those that have it under every
     policy that has it at all; `partial` says how many they are. `cut_samples`: share of each policy's samples that a
-    limit cut.
+    limit cut. Policies that may abstain have a `risk`, those that are more or less sure an `aurc` (`selective.py`).
 
     Args:
         by: Tags, or `difficulty`, by which problems are also grouped.
@@ -165,13 +174,15 @@ def summarise_rows(
         "oracle": sorted(notes.oracle),
         "lower": sorted(lower),
         "shares": sorted(shares),
-        **_compared(table, problems, policies, shares),
+        **_compared(table, problems, policies, shares, notes),
         "groups": {name: _by_group(name, notes, table, problems, policies, shares) for name in by if problems},
         "wrong_step_share_of_correct": {name: bad / right for name, (right, bad) in wrong.items() if right},
     }
 
 
-def _compared(table: Rows, problems: Sequence[str], policies: Sequence[str], shares: Collection[str]) -> dict[str, Any]:
+def _compared(
+    table: Rows, problems: Sequence[str], policies: Sequence[str], shares: Collection[str], notes: _Notes
+) -> dict[str, Any]:
     """Every policy's metrics on some problems, its differences from the first policy, and the metrics that not every
     problem has, with the number of problems that have them."""
     having = _having(table, problems, policies)
@@ -182,11 +193,26 @@ def _compared(table: Rows, problems: Sequence[str], policies: Sequence[str], sha
         for name, metrics in arrays.items()
         if name != policies[0]
     }
+    found: dict[str, dict[str, list[float]]] = _estimates(arrays, shares)
+    for name, figures in selective_figures(_answers(table, problems, policies, notes)).items():
+        found[name] |= figures
     return {
-        "policies": _estimates(arrays, shares),
+        "policies": found,
         "differences": _estimates(differences, shares, paired=True),
         "partial": {metric: len(some) for metric, some in having.items() if len(some) < len(problems)},
     }
+
+
+def _answers(table: Rows, problems: Sequence[str], policies: Sequence[str], notes: _Notes) -> dict[str, Answers]:
+    """What the policies answer that may abstain or say how sure they are."""
+    found = {}
+    for name in policies if problems else ():
+        own, sure = [table[name][problem] for problem in problems], notes.sure.get(name, {})
+        if sure or any("coverage" in one for one in own):
+            coverage, accuracy = (np.array([one.get(m, np.nan) for one in own]) for m in ("coverage", "accuracy"))
+            confidence, right = np.array([sure.get(problem, (np.nan, np.nan)) for problem in problems]).T
+            found[name] = Answers(coverage, accuracy, confidence, right)
+    return found
 
 
 def _having(table: Rows, problems: Sequence[str], policies: Sequence[str]) -> dict[str, list[str]]:
@@ -218,7 +244,7 @@ def _by_group(
     if len(members) > MOST_GROUPS:
         raise UserError(f"by: {name!r} has {len(members)} values; expected {MOST_GROUPS} at most. Name a coarser tag.")
     return {
-        group: {"problems": len(members[group]), **_compared(table, members[group], policies, shares)}
+        group: {"problems": len(members[group]), **_compared(table, members[group], policies, shares, notes)}
         for group in sorted(members, key=_place)
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from data_gen.measures.base import COSTS
+from data_gen.measures.base import COSTS, CURVES
 from reasoning_train.evaluation.cut import cut_warning
 from reasoning_train.evaluation.intervals import Estimate
 from reasoning_train.evaluation.names import bounds_of
@@ -17,21 +17,26 @@ Table = dict[str, Any]
 def summary_table(summary: Mapping[str, Any]) -> Table:
     """One row per policy: strategy, metrics with intervals, paired difference, share cut and costs. An arrow marks
     measures for which lower is better. `(n=17)` follows a value that not every problem has. If any row was chosen on
-    dev, `tried` says out of how many candidates. The title warns of policies of which a limit cut more than 2 %."""
-    measured: Mapping[str, Any] = next(iter(summary["policies"].values()), {})
-    names, costs = _columns(measured), [m for m in COSTS if m in measured]
+    dev, `tried` says out of how many candidates. The title warns of policies of which a limit cut more than 2 %.
+    Strategies that may abstain have their coverage and risk beside the accuracy."""
+    names, measured = _columns(summary), set[str]().union(*summary["policies"].values())
+    costs = [m for m in COSTS if m in measured]
+    seconds = summary.get("seconds", {})
     rows, tried = [], summary.get("tried", {})
     for policy, metrics in summary["policies"].items():
-        costly = [f"{metrics[m][0]:.1f}" for m in costs]
+        costly = [f"{metrics[m][0]:.1f}" if m in metrics else "" for m in costs]
+        costly += [f"{seconds[policy]:.3g}" if policy in seconds else ""] if seconds else []
         cells = [*_cells(policy, names, summary), *costly, *([effort(tried.get(policy, {}))] if tried else [])]
         rows.append([_marked(policy, summary), summary["strategies"][policy], *cells])
     shares = {name: metrics["cut"][0] for name, metrics in summary["policies"].items() if "cut" in metrics}
     shares |= {f"the samples of {name}": share for name, share in summary.get("cut_samples", {}).items()}
     warned = f". Warning: {said}" if (said := cut_warning(shares)) else ""
     dropped = f", {n} unverifiable left out" if (n := summary["unverifiable"]) else ""
+    heads = [*_heads(names, summary), *costs, *(["seconds"] if seconds else []), *(["tried"] if tried else [])]
+    abstain = ", an abstention is not right in `accuracy`" if "coverage" in names else ""
     return {
-        "title": f"{summary['problems']} problems{dropped}, % with 95 % intervals, differences paired{warned}",
-        "columns": ["policy", "strategy", *_heads(names, summary), *costs, *(["tried"] if tried else [])],
+        "title": f"{summary['problems']} problems{dropped}, % with 95 % intervals, differences paired{abstain}{warned}",
+        "columns": ["policy", "strategy", *heads],
         "rows": rows,
     }
 
@@ -51,7 +56,7 @@ def group_tables(summary: Mapping[str, Any]) -> list[Table]:
 
 
 def _group_table(name: str, groups: Mapping[str, Any], whole: Mapping[str, Any]) -> Table:
-    names = _columns(next(iter(whole["policies"].values())))
+    names = _columns(whole)
     rows = []
     for value, group in groups.items():
         summary = {**whole, **group}
@@ -64,12 +69,16 @@ def _group_table(name: str, groups: Mapping[str, Any], whole: Mapping[str, Any])
     }
 
 
-def _columns(measured: Mapping[str, Any]) -> list[str]:
-    return [m for m in measured if m not in (*COSTS, "cut")]
+def _columns(summary: Mapping[str, Any]) -> list[str]:
+    """The metrics of any policy. Coverage and what belongs to it follow the accuracy, where a strategy may abstain."""
+    measured = dict.fromkeys(metric for metrics in summary["policies"].values() for metric in metrics)
+    selective = [m for m in ("coverage", *CURVES) if m in measured] if "coverage" in measured else []
+    rest = [m for m in measured if m not in ("accuracy", "coverage", *CURVES, *COSTS, "cut")]
+    return [*(m for m in ("accuracy",) if m in measured), *selective, *rest]
 
 
 def _heads(names: list[str], summary: Mapping[str, Any]) -> list[str]:
-    marked = [f"{name} ↓" if name in summary["lower"] else name for name in names]
+    marked = [f"{name} ↓" if name in (*summary["lower"], *CURVES) else name for name in names]
     return [*marked, f"accuracy - {summary['base']}", "cut"]
 
 

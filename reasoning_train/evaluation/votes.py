@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from data_gen.marks import read_spans
+from data_gen.measures.base import Measure
 from data_gen.records.problem import Problem
 from data_gen.records.segment import Segment
 from data_gen.records.solution import Solution
@@ -13,10 +15,15 @@ from data_gen.records.trees import Tree, TreeNode
 from data_gen.records.verdict import Verdict
 from data_gen.search import SEARCHES
 from data_gen.search.votes.ballots import ballots
-from data_gen.search.votes.base import ClassOf, Elected, Vote, elect
+from data_gen.search.votes.base import Ballot, ClassOf, Elected, Vote
+from data_gen.search.votes.elect import elect
 from data_gen.search.votes.subsets import elect_among
 from data_gen.tasks.base import Task
+from reasoning_train.evaluation.vote_costs import charged, dead_ends, final_paths, tokens_of
 from reasoning_train.store.table_row import TableRow, numbered, of_problem
+
+ABSTAINED = "abstained"
+"""Verdict of a row whose strategy did not answer."""
 
 
 def vote_row(
@@ -26,27 +33,51 @@ def vote_row(
     trees.
 
     `n`: number of each tree's independent paths to vote with, at their share of the tokens. `tokens` counts generated
-    tokens, discarded ones included, and tokens that verifiers read.
+    tokens, discarded ones included, and tokens that verifiers read. A rule that stops drawing is charged for the draws
+    up to there, in the mean over their orders.
     """
-    elected = [_elected(tree, vote, n, class_of) for tree in trees]
-    generated, scored = (_mean(trees, n, cost) for cost in (lambda t: t.generated_tokens, lambda t: t.scored_tokens))
+    cast = [ballots(tree, vote, partial(_measured, tree, vote, problem, task)) for tree in trees]
+    elected = [_elected(tree, own, vote, n, class_of) for tree, own in zip(trees, cast, strict=True)]
+    costs = [charged(tree, own, vote, n) for tree, own in zip(trees, cast, strict=True)]
+    generated, scored = mean(cost.generated for cost in costs), mean(cost.scored for cost in costs)
     known = [one.accuracy for one in elected if one.accuracy is not None]
+    calls = [cost.calls for cost in costs if cost.calls is not None]
+    shown, abstained = elected[0].leaf, elected[0].leaf is None and vote.abstains
     return TableRow(
         policy=name,
         strategy=strategy_of(trees[0], vote, n),
         **of_problem(problem),
         verdict=_verdict(elected),
-        accuracy=sum(known) / len(known) if len(known) == len(elected) else None,
-        cut=sum(map(_cut, trees)) / len(trees),
-        answer=elected[0].leaf.answer if elected[0].leaf else None,
+        accuracy=mean(known) if len(known) == len(elected) else None,
+        coverage=1 - mean(one.abstained for one in elected) if vote.abstains else None,
+        confidence=elected[0].confidence,
+        cut=mean(map(_cut, trees)),
+        answer=shown.answer if shown else None,
         tokens=generated + scored,
         generated_tokens=generated,
         scored_tokens=scored,
-        oracle=any(tree.oracle for tree in trees),
-        measures=task.measure(problem, path_solution(trees[0], elected[0].leaf, task)),
-        solution=_text(trees[0], elected[0].leaf),
+        calls=mean(calls) if len(calls) == len(costs) else None,
+        oracle=any(tree.oracle for tree in trees) or any(measure.reads_gold for measure in vote.measures()),
+        measures={} if abstained else task.measure(problem, path_solution(trees[0], shown, task)),
+        solution=_text(trees[0], shown),
         **_pool(trees[0], class_of),
     )
+
+
+def _measured(
+    tree: Tree, vote: Vote, problem: Problem, task: Task, leaf: TreeNode
+) -> Mapping[Measure, Mapping[str, float]]:
+    """What the vote's measures say of the path that ends in a leaf."""
+    if not (measures := vote.measures()):
+        return {}
+    solution = path_solution(tree, leaf, task)
+    return {measure: measure.of(task, problem, solution) for measure in measures}
+
+
+def mean(values: Iterable[float]) -> float:
+    """Their mean."""
+    found = list(values)
+    return sum(found) / len(found)
 
 
 def classes_of(task: Task, problem: Problem, answers: Iterable[str | None]) -> ClassOf:
@@ -56,45 +87,36 @@ def classes_of(task: Task, problem: Problem, answers: Iterable[str | None]) -> C
 
 def answers_in(trees: Iterable[Tree]) -> Iterator[str | None]:
     """The answers of the final paths of trees, one a path."""
-    return (leaf.answer for tree in trees for leaf in _paths(tree))
+    return (leaf.answer for tree in trees for leaf in final_paths(tree))
 
 
 def strategy_of(tree: Tree, vote: Vote, n: int | None) -> str:
     """How the answer was found: `best_of_n 8, majority`, `beam, argmax by min`. The number of paths is given only for
     searches with independent paths, where it means the same for every problem."""
-    pool = [str(n or len(_paths(tree)) + len(_dead(tree)))] if SEARCHES.get(tree.search).independent else []
+    pool = [str(n or len(final_paths(tree)) + len(dead_ends(tree)))] if SEARCHES.get(tree.search).independent else []
     score = [] if vote.counted == "search" else ["by", vote.counted]
     return f"{' '.join([tree.search, *pool])}, {' '.join([vote.uses, *score])}"
 
 
-def _elected(tree: Tree, vote: Vote, n: int | None, class_of: ClassOf) -> Elected[TreeNode]:
-    cast, key = ballots(tree, vote.counted), f"{tree.problem_id}#{tree.sample}"
+def _elected(
+    tree: Tree, cast: Sequence[Ballot[TreeNode]], vote: Vote, n: int | None, class_of: ClassOf
+) -> Elected[TreeNode]:
+    key = f"{tree.problem_id}#{tree.sample}"
     if n is None:
         return elect(cast, vote, class_of, key)
-    return elect_among(cast, len(_dead(tree)), n, vote, class_of, key)
-
-
-def _dead(tree: Tree) -> list[TreeNode]:
-    """Ends of drawn paths without an answer, repeated per draw (for trees with independent paths)."""
-    ends = (node for node in tree.nodes if node.terminal in ("invalid", "limit"))
-    return [node for node in ends for _ in range(node.draws)]
-
-
-def _paths(tree: Tree) -> list[TreeNode]:
-    """Leaves of the final paths, each repeated once per path."""
-    return [leaf for leaf in tree.nodes for _ in range(leaf.votes)]
+    return elect_among(cast, len(dead_ends(tree)), n, vote, class_of, key)
 
 
 def _pool(tree: Tree, class_of: ClassOf) -> dict[str, Any]:
     """The fields of a row that come from the final paths of a tree."""
-    paths = _paths(tree)
+    paths = final_paths(tree)
     answers = tuple(leaf.answer for leaf in paths)
     return {
         "sampled_answers": answers,
         "sampled_classes": numbered(answers, class_of),
         "sampled_correct": tuple(leaf.outcome == 1.0 for leaf in paths),
         "sampled_steps_ok": tuple(leaf.steps_ok for leaf in paths),
-        "sampled_tokens": tuple(sum(len(step.token_ids) for step in tree.path(leaf)) for leaf in paths),
+        "sampled_tokens": tuple(tokens_of(tree, leaf) for leaf in paths),
         "sampled_cut": tuple(leaf.terminal == "limit" for leaf in paths),
     }
 
@@ -105,14 +127,11 @@ def _cut(tree: Tree) -> float:
     return sum(draws for draws, cut in ends if cut) / max(1, sum(draws for draws, _ in ends))
 
 
-def _mean(trees: Sequence[Tree], n: int | None, cost: Callable[[Tree], int]) -> float:
-    shares = (1.0 if n is None else n / (len(_paths(tree)) + len(_dead(tree))) for tree in trees)
-    return sum(cost(tree) * share for tree, share in zip(trees, shares, strict=True)) / len(trees)
-
-
 def _verdict(elected: Sequence[Elected[TreeNode]]) -> str:
     if any(one.accuracy is None for one in elected):
         return "unverifiable"
+    if elected[0].leaf is None and elected[0].abstained:
+        return ABSTAINED
     return "correct" if elected[0].leaf and elected[0].leaf.outcome == 1.0 else "wrong"
 
 

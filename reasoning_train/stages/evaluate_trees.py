@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from data_gen.errors import UserError
 from data_gen.records.problem import Problem
@@ -36,9 +37,22 @@ class Strategy(BaseModel):
     trees: TreesRef
     vote: AnyVote = Weighted()
     """A rule by name or written out: `{uses: argmax, score: min}`."""
-    n: int | None = Field(None, ge=1)
+    n: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] | None = None
     """Use only n of a pool's independent paths (best-of-N). Accuracy is the mean over subsets; tokens are scaled
-    accordingly."""
+    accordingly. Several numbers, `[1, 2, 4, 8]`, give a row each: `NAME@1`, `NAME@2`, ..."""
+
+    @field_validator("n")
+    @classmethod
+    def _some(cls, n: int | list[int] | None) -> int | list[int] | None:
+        if n == []:
+            raise ValueError("n is an empty list; give at least one number of paths, or leave it out")
+        return n
+
+    def rows(self, name: str) -> dict[str, int | None]:
+        """The rows of the table, with the number of paths of each."""
+        if isinstance(self.n, list):
+            return {f"{name}@{n}": n for n in sorted(set(self.n))}
+        return {name: self.n}
 
 
 class EvaluateTreesConfig(Evaluated):
@@ -47,15 +61,27 @@ class EvaluateTreesConfig(Evaluated):
     strategies: dict[str, Strategy] = Field(min_length=1)
     """Name in the table -> trees and vote."""
 
+    @model_validator(mode="after")
+    def _named_once(self) -> EvaluateTreesConfig:
+        names = [row for name, strategy in self.strategies.items() for row in strategy.rows(name)]
+        if twice := sorted(name for name, n in Counter(names).items() if n > 1):
+            raise ValueError(f"strategies: {twice[0]!r} would name two rows of the table; rename a strategy")
+        return self
+
+    @property
+    def voted(self) -> dict[str, tuple[str, int | None]]:
+        """Row -> (its strategy, number of paths)."""
+        return {row: (name, n) for name, strategy in self.strategies.items() for row, n in strategy.rows(name).items()}
+
     @property
     def row_names(self) -> list[str]:
-        """Rows of the table: the strategies."""
-        return list(self.strategies)
+        """Rows of the table: the strategies, with every number of paths."""
+        return list(self.voted)
 
     @property
     def arms(self) -> dict[str, list[Ref]]:
         """Every row has its trees."""
-        return {name: [strategy.trees] for name, strategy in self.strategies.items()}
+        return {row: [self.strategies[name].trees] for row, (name, _) in self.voted.items()}
 
 
 Item = tuple[Problem, dict[Ref, list[Tree]]]
@@ -75,11 +101,10 @@ def evaluate_trees(config: EvaluateTreesConfig, ctx: Context) -> None:
         rows = []
         if all(trees.values()):
             class_of = classes_of(task, problem, answers_in(itertools.chain(*trees.values())))
-            for name, strategy in config.strategies.items():
+            for row, (name, n) in config.voted.items():
+                strategy = config.strategies[name]
                 _check_pool(name, strategy, trees[strategy.trees])
-                rows.append(
-                    vote_row(name, problem, trees[strategy.trees], strategy.vote, strategy.n, class_of, task).to_row()
-                )
+                rows.append(vote_row(row, problem, trees[strategy.trees], strategy.vote, n, class_of, task).to_row())
         else:
             ctx.count("dropped.no_tree")
         ctx.record(order, key, rows)
@@ -104,15 +129,21 @@ def fits(config: EvaluateTreesConfig, made: Made) -> Iterator[tuple[str, str]]:
 
 
 def _misfits(strategy: Strategy, maker: Maker) -> Iterator[tuple[str, str]]:
-    search, trees = maker.config.search, maker.config.trees
+    search = maker.config.search
     if strategy.n is not None and not search.independent:
         yield (
             "n",
             f"paths of a tree that {search.uses!r} grew are not independent, so a subset of them is not a "
             "smaller search. Remove `n`, or grow trees with a smaller budget.",
         )
-    elif strategy.n is not None and strategy.n > search.n * trees:
-        yield "n", f"{strategy.n}, but the pool of {maker.name!r} holds {search.n * trees} paths. Draw a larger pool."
+    elif (n := max(filter(None, strategy.rows("").values()), default=0)) > search.n:
+        yield "n", f"{n}, but the pool of {maker.name!r} holds {search.n} paths. Draw a larger pool."
+    if strategy.vote.has_bar and strategy.vote.counted == "search":
+        yield (
+            "vote",
+            "a bar cannot be compared with `score: search`, which is a path's share of its tree's votes. Name the "
+            "scorer's own values: `score: last`.",
+        )
     if strategy.vote.counted != "search" and maker.config.scorer is None:
         yield "vote", f"score {strategy.vote.counted!r} reads the values of steps, and {maker.name!r} has no `scorer`."
 
@@ -163,7 +194,7 @@ def _check_pool(name: str, strategy: Strategy, trees: list[Tree]) -> None:
 def size(config: EvaluateTreesConfig, sizes: Sizes) -> dict[str, Any]:
     """One row per strategy and problem; nothing is generated."""
     records = at_most(sizes(config.problems).get("rows"), config.limit)
-    return {} if records is None else {"records": records, "rows": records * len(config.strategies)}
+    return {} if records is None else {"records": records, "rows": records * len(config.voted)}
 
 
 @evaluate_trees.finish

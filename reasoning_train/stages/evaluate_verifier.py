@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -33,6 +34,9 @@ else:
     AnyVote = VOTES.union()
 
 
+BEST_OF_N: list[Vote] = [Argmax()]
+
+
 class EvaluateVerifierConfig(Evaluated):
     """Which verifiers are evaluated, and on which solutions."""
 
@@ -45,10 +49,10 @@ class EvaluateVerifierConfig(Evaluated):
     policy: ModelRef
     aggregate: Aggregate = "last"
     """How the values of a solution's steps are combined into a verifier's score."""
-    votes: list[AnyVote] = Field([Argmax()], min_length=1)
-    """How scores choose an answer: `[argmax, weighted]`. Every verifier has a row per vote. The weight of a solution is
-    its probability, or exp of its score for rankings. The row of `argmax` has the verifier's name, others are `NAME,
-    VOTE`."""
+    votes: list[AnyVote] | dict[str, AnyVote] = Field(BEST_OF_N, min_length=1)
+    """How scores choose an answer: `[argmax, weighted]`, or under names of your own, `{strict: {uses: filtered, bar:
+    0.8}}`. Every verifier has a row per vote. The weight of a solution is its probability, or exp of its score for
+    rankings. The row of `argmax` in a list has the verifier's name, others are `NAME, VOTE`."""
     n: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = []
     """Sizes of smaller pools to evaluate without sampling again. Each n adds rows `NAME@n`: the mean over all subsets
     of n solutions of a problem (over 64 random subsets if there are more than 1,000 and the vote has no closed form),
@@ -58,7 +62,7 @@ class EvaluateVerifierConfig(Evaluated):
     def _named_once(self) -> EvaluateVerifierConfig:
         if not self.verifiers and not self.likelihoods:
             raise ValueError("give at least one of `verifiers` and `likelihoods`")
-        if named := [vote.counted for vote in self.votes if vote.counted != "search"]:
+        if named := [vote.named_score for _, vote in self.ways if vote.named_score]:
             raise ValueError(
                 f"votes: `score: {named[0]}` has no meaning here; `aggregate` says how the values of steps become "
                 "a score"
@@ -75,16 +79,23 @@ class EvaluateVerifierConfig(Evaluated):
         return [*self.verifiers, *self.likelihoods]
 
     @property
+    def ways(self) -> list[tuple[str, Vote]]:
+        """Votes, with what a row's name adds to the verifier's; empty for `argmax` in a list."""
+        if isinstance(self.votes, dict):
+            return [*self.votes.items()]
+        return [("" if vote.uses == "argmax" else vote.uses, vote) for vote in self.votes]
+
+    @property
     def row_names(self) -> list[str]:
         """Rows of the table, in order."""
-        whole = [voted(name, vote) for name in self.names for vote in self.votes]
+        whole = [voted(name, way) for name in self.names for way, _ in self.ways]
         return [MAJORITY, CHANCE, FIRST, *whole, *(f"{name}@{n}" for n in self.pools for name in [MAJORITY, *whole])]
 
     @property
     def arms(self) -> dict[str, list[Ref]]:
         """Every row of a verifier or likelihood has its model; all rows share the policy that drew the solutions."""
         models = {**self.verifiers, **self.likelihoods}
-        whole = {voted(name, vote): [model] for name, model in models.items() for vote in self.votes}
+        whole = {voted(name, way): [model] for name, model in models.items() for way, _ in self.ways}
         return whole | {f"{row}@{n}": made for n in self.pools for row, made in whole.items()}
 
     @property
@@ -93,9 +104,9 @@ class EvaluateVerifierConfig(Evaluated):
         return [self.n] if isinstance(self.n, int) else sorted(set(self.n))
 
 
-def voted(name: str, vote: Vote) -> str:
-    """The row of a verifier under a vote."""
-    return name if vote.uses == "argmax" else f"{name}, {vote.uses}"
+def voted(name: str, way: str) -> str:
+    """The row of a verifier under a vote (`EvaluateVerifierConfig.ways`)."""
+    return f"{name}, {way}" if way else name
 
 
 @stage("evaluate_verifier", version=4, outputs={"table": "table"}, seeded=False, scores=True, always=(Majority,))
@@ -116,12 +127,9 @@ def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
     for name in config.names:
         scored = [*_scored(name, config, ctx, pools)]
         figures[name] = figures_of(scored)
-        rows += [
-            elected_row(voted(name, vote), vote, one, n)
-            for n in (None, *config.pools)
-            for vote in config.votes
-            for one in scored
-        ]
+        votes = [(voted(name, way), vote, n) for n in (None, *config.pools) for way, vote in config.ways]
+        by_pool = [[elected_row(row, vote, one, n) for row, vote, n in votes] for one in scored]  # they share subsets
+        rows += itertools.chain(*zip(*by_pool, strict=True))
     written = [row.to_row() for row in rows]
     write_rows(ctx.output("table"), kind="table", rows=written)
     ctx.metric("verifiers", {name: {m: numbers(one) for m, one in found.items()} for name, found in figures.items()})
@@ -134,9 +142,15 @@ evaluate_verifier.complete(completed)
 @evaluate_verifier.check
 def fits(config: EvaluateVerifierConfig, made: Made) -> Iterator[tuple[str, str]]:
     """The head's values can be aggregated as asked; the solutions belong to these problems; the pools are large
-    enough. Tuned arms were chosen from the same number of candidates."""
+    enough. Log-probabilities are compared with no bar. Tuned arms were chosen from the same number of candidates."""
     if said := uneven_effort(made, config.arms):
         yield "verifiers", said
+    if config.likelihoods and (bars := [vote.uses for _, vote in config.ways if vote.has_bar]):
+        yield (
+            "votes",
+            f"{bars[0]!r} compares scores with a bar, but log-probabilities rank the solutions of one problem and mean "
+            "nothing across problems. Measure `likelihoods` in a stage of their own, without this vote.",
+        )
     for name, verifier in config.verifiers.items():
         for _, head in heads(made, verifier):
             if head and (said := aggregate_misfit(config.aggregate, head)):

@@ -32,19 +32,26 @@ class TableRow:
     tags: Tags = field(default_factory=dict, hash=False)
     gold: str | None = None
     verdict: str
-    """Verdict on the shown answer. `unverifiable` removes the problem for all strategies."""
+    """Verdict on the shown answer, or `abstained`. `unverifiable` removes the problem for all strategies."""
     accuracy: float | None
     """P(the answer is right) over the strategy's random choices; None if it cannot be verified."""
+    coverage: float | None = None
+    """P(the strategy answers) over the same choices; None for one that never abstains. An abstention is no right answer
+    in `accuracy`."""
+    confidence: float | None = None
+    """How sure the strategy is of the shown answer, if its rule says so."""
     cut: float = 0.0
     """Share of the strategy's completions that a limit cut."""
     steps_ok: bool | None = None
     """Whether every step of the shown solution passes the task's checker; None if the task has none."""
     answer: str | None = None
-    """The shown answer; None counts as wrong."""
+    """The shown answer; None counts as wrong, unless the strategy abstained."""
     tokens: float = 0.0
     """Total cost of the strategy. The next two fields are its parts, if they are known."""
     generated_tokens: float | None = None
     scored_tokens: float | None = None
+    calls: float | None = None
+    """Completions asked of the policy."""
     oracle: bool = False
     """Whether gold was used to find the answer."""
     measures: Measures = field(default_factory=dict, hash=False)

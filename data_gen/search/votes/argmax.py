@@ -5,25 +5,33 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from math import comb
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from data_gen.search.votes.base import VOTES, Ballot, C, ClassOf, ScoredVote
-from data_gen.search.votes.grouping import best
+from data_gen.search.votes.arrays import ArrayVote, Decided, Roll, at_the_top
+from data_gen.search.votes.base import VOTES, Ballot, C, ScoredVote
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @VOTES.register("argmax")
-class Argmax(ScoredVote):
+class Argmax(ScoredVote, ArrayVote):
     """`vote: argmax`: the path of the best score.
 
     Paths of equal score share the vote."""
 
     uses: Literal["argmax"] = "argmax"
 
-    def chances(self, cast: Sequence[Ballot[C]], class_of: ClassOf) -> list[tuple[C, float]]:
-        """Every path of the best score, with equal chances."""
-        return [(ballot.leaf, float(ballot.copies)) for ballot in best(cast, [ballot.score for ballot in cast])]
+    @property
+    def confidence(self) -> Literal["score"]:
+        """The best score."""
+        return "score"
 
-    def expected_accuracy(self, cast: Sequence[Ballot[C]], size: int, n: int) -> float | None:
+    def decide(self, roll: Roll, copies: np.ndarray) -> Decided:
+        """Every path of the best score, with equal chances."""
+        return at_the_top(roll, copies)
+
+    def expected(self, cast: Sequence[Ballot[C]], size: int, n: int) -> tuple[float, float]:
         """Sum over scores of P(this score is the best of the subset) * the share of right paths among those with this
         score."""
         accuracy, left = 0.0, size
@@ -33,4 +41,4 @@ class Argmax(ScoredVote):
             right = sum(ballot.copies * (ballot.leaf.outcome or 0.0) for ballot in equal) / copies
             accuracy += right * (comb(left, n) - comb(left - copies, n)) / comb(size, n)
             left -= copies
-        return accuracy
+        return accuracy, 0.0

@@ -1,25 +1,27 @@
 """The vote interface: a frozen config that recipes write, and one function from ballots to chances.
 
-    @VOTES.register("majority")
-    class Majority(Vote):
-        uses: Literal["majority"] = "majority"
+    @VOTES.register("first")
+    class First(Vote):
+        uses: Literal["first"] = "first"
 
         def chances(self, cast: Sequence[Ballot[C]], class_of: ClassOf) -> list[tuple[C, float]]: ...
 
 Every rule reads the same stored tree or pool of solutions, so a pool is drawn once. Released code differs:
 search-and-learn compares normalized strings. Here the task says which answers are one, and equal scores share the vote
-instead of the first one winning.
+instead of the first one winning. The rules of this folder are written over arrays (`arrays.py`), so that many subsets
+of a pool are counted at once.
 """
 
 from __future__ import annotations
 
-import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
-from typing import Generic, Literal, Protocol, TypeVar
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
 
-from data_gen.engines.base import stream_seed
+from pydantic import BeforeValidator, SerializeAsAny, WithJsonSchema
+
+from data_gen.measures.base import Measure
 from data_gen.registry import Piece, Registry
 
 
@@ -48,6 +50,8 @@ class Ballot(Generic[C]):
     leaf: C
     copies: int
     score: float
+    measured: Mapping[Measure, Mapping[str, float]] = field(default_factory=dict, hash=False)
+    """The columns of the measures that the rule reads (`Vote.measures`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,12 @@ class Elected(Generic[C]):
     leaf: C | None
     """The seeded choice. None if nothing was chosen."""
     accuracy: float | None
-    """P(the choice is right) over the rule's random choices: ties, draws. 0 without a choice, None if it cannot be
-    verified."""
+    """P(the choice is right) over the rule's random choices: ties, draws, subsets. 0 without a choice, None if it
+    cannot be verified."""
+    abstained: float = 0.0
+    """P(the rule abstains). An abstention is neither right nor wrong; `accuracy` counts it as not right."""
+    confidence: float | None = None
+    """How sure the rule is of the seeded choice (`Vote.confidence`)."""
 
 
 class Vote(Piece, ABC):
@@ -69,14 +77,43 @@ class Vote(Piece, ABC):
         """Which score of a tree's paths the ballots carry."""
         return "search"
 
+    @property
+    def named_score(self) -> ScoreName | None:
+        """The score that the recipe names. None if it leaves the choice to the rule."""
+        return None
+
+    @property
+    def has_bar(self) -> bool:
+        """Whether scores are compared with a number, so that they must mean the same on every problem."""
+        return False
+
+    @property
+    def abstains(self) -> bool:
+        """Whether choosing nothing is an abstention. Otherwise it is a wrong answer."""
+        return False
+
+    @property
+    def confidence(self) -> Literal["share", "score"] | None:
+        """What says how sure the rule is: the winning answer's share of the votes, or the chosen path's score."""
+        return None
+
+    def measures(self) -> tuple[Measure, ...]:
+        """The measures whose columns the ballots must carry."""
+        return ()
+
+    def stops(self, score: float) -> bool:
+        """Whether a candidate of this score ends the drawing, so that the draws after it cost nothing."""
+        return False
+
     @abstractmethod
     def chances(self, cast: Sequence[Ballot[C]], class_of: ClassOf) -> list[tuple[C, float]]:
         """Candidates with weights in proportion to their chances. Those of weight 0 are left out. An empty list chooses
-        nothing, which counts as wrong. In rules that count answers, a candidate represents its answer."""
+        nothing, which counts as wrong unless the rule `abstains`. In rules that count answers, a candidate represents
+        its answer."""
 
-    def expected_accuracy(self, cast: Sequence[Ballot[C]], size: int, n: int) -> float | None:
-        """The mean accuracy over all subsets of `n` of the pool's `size` paths, if the rule has a closed form. None:
-        subsets are drawn instead. Paths that cast no ballot are wrong."""
+    def expected(self, cast: Sequence[Ballot[C]], size: int, n: int) -> tuple[float, float] | None:
+        """(accuracy, share of abstentions): means over all subsets of `n` of the pool's `size` paths, if the rule has a
+        closed form. None: subsets are counted instead. Paths that cast no ballot are wrong."""
         return None
 
 
@@ -92,20 +129,30 @@ class ScoredVote(Vote, ABC):
         """The score that the recipe names."""
         return self.score
 
+    @property
+    def named_score(self) -> ScoreName | None:
+        """The score, if it is written and not the search's own."""
+        return self.score if "score" in self.model_fields_set and self.score != "search" else None
+
 
 VOTES: Registry[type[Vote]] = Registry("vote", package="data_gen.search.votes", group="data_gen.votes")
 """Name -> vote."""
 
 
-def elect(cast: Sequence[Ballot[C]], vote: Vote, class_of: ClassOf, key: str) -> Elected[C]:
-    """The choice among `cast`. `key` (e.g. the problem's id) seeds the rule's random choices."""
-    weighed = [(leaf, weight) for leaf, weight in vote.chances(cast, class_of) if weight > 0]
-    if not weighed:
-        return Elected(None, 0.0)
-    total = sum(weight for _, weight in weighed)
-    chances = [(leaf, weight / total) for leaf, weight in weighed]
-    rng = random.Random(stream_seed(0, key, "vote", vote.uses))
-    [leaf] = rng.choices([leaf for leaf, _ in chances], [chance for _, chance in chances])
-    if any(leaf.outcome is None for leaf, _ in chances):
-        return Elected(leaf, None)
-    return Elected(leaf, sum(chance * (leaf.outcome or 0.0) for leaf, chance in chances))
+def _read(value: Any) -> Any:
+    if isinstance(value, Vote):
+        return value
+    written = {"uses": value} if isinstance(value, str) else value
+    if not isinstance(written, Mapping) or not isinstance(written.get("uses"), str):
+        raise ValueError(f"{value!r} is no vote; write a name ({', '.join(VOTES.names())}) or {{uses: NAME, ...}}")
+    if written["uses"] not in VOTES.names():
+        raise ValueError(f"there is no vote {written['uses']!r}; expected one of {', '.join(VOTES.names())}")
+    return VOTES.get(written["uses"]).model_validate(written)
+
+
+InnerVote = Annotated[
+    SerializeAsAny[Vote],
+    BeforeValidator(_read),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object", "required": ["uses"]}]}),
+]
+"""A vote inside a vote, by name or written out. It is read when a recipe is, since rules contain one another."""

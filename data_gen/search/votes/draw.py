@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from data_gen.search.votes.base import VOTES, Ballot, C, ClassOf, ScoredVote
+from data_gen.search.votes.arrays import ArrayVote, Decided, Roll, drawn
+from data_gen.search.votes.base import VOTES, ScoredVote
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @VOTES.register("draw")
-class Draw(ScoredVote):
+class Draw(ScoredVote, ArrayVote):
     """`vote: draw`: a path in proportion to its score.
 
     If all scores are 0, paths are drawn uniformly."""
 
     uses: Literal["draw"] = "draw"
 
-    def chances(self, cast: Sequence[Ballot[C]], class_of: ClassOf) -> list[tuple[C, float]]:
+    def decide(self, roll: Roll, copies: np.ndarray) -> Decided:
         """Every path with its score as weight."""
-        weights = [(ballot.leaf, ballot.copies * ballot.score) for ballot in cast]
-        if any(weight > 0 for _, weight in weights):
-            return weights
-        return [(ballot.leaf, float(ballot.copies)) for ballot in cast]
+        import numpy as np
+
+        weights = copies * np.maximum(roll.scores, 0.0)
+        return drawn(roll, copies, np.where((weights > 0).any(axis=1, keepdims=True), weights, copies))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from data_gen.search.votes.base import VOTES, Ballot, C, ClassOf, Vote
-from data_gen.search.votes.grouping import best, by_answer, standing_for
+from data_gen.search.votes.arrays import ArrayVote, Decided, Roll, leading
+from data_gen.search.votes.base import VOTES
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @VOTES.register("majority")
-class Majority(Vote):
+class Majority(ArrayVote):
     """`vote: majority`: the answer of most paths.
 
     Tied answers share the vote. Paths without an answer do not vote."""
@@ -18,8 +20,11 @@ class Majority(Vote):
     version: ClassVar[int] = 2
     uses: Literal["majority"] = "majority"
 
-    def chances(self, cast: Sequence[Ballot[C]], class_of: ClassOf) -> list[tuple[C, float]]:
+    @property
+    def confidence(self) -> Literal["share"]:
+        """The winning answer's share of the votes."""
+        return "share"
+
+    def decide(self, roll: Roll, copies: np.ndarray) -> Decided:
         """The best path of every leading answer."""
-        groups = by_answer(cast, class_of)
-        leading = best(groups, [sum(ballot.copies for ballot in group) for group in groups])
-        return [chance for group in leading for chance in standing_for(group)]
+        return leading(roll, copies)

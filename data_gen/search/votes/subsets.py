@@ -3,14 +3,22 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from math import comb
+from typing import TYPE_CHECKING
 
 from data_gen.engines.base import stream_seed
 from data_gen.errors import UserError
-from data_gen.search.votes.base import Ballot, C, ClassOf, Elected, Vote, elect
+from data_gen.search.votes.arrays import Roll, decided
+from data_gen.search.votes.base import Ballot, C, ClassOf, Elected, Vote
+from data_gen.search.votes.elect import chosen
+
+if TYPE_CHECKING:
+    import numpy as np
 
 ALL_SUBSETS = 1_000
 """Most subsets that are all looked at, if the mean over them has no closed form."""
@@ -20,28 +28,45 @@ SUBSETS = 64
 
 def elect_among(cast: Sequence[Ballot[C]], dead: int, n: int, vote: Vote, class_of: ClassOf, key: str) -> Elected[C]:
     """The vote over `n` paths of the pool, which holds `dead` further paths without an answer: the choice of one seeded
-    subset, and the mean accuracy of all subsets.
+    subset, and the means over all subsets.
 
-    The mean is exact if the vote has a closed form (`argmax`) or there are at most `ALL_SUBSETS`. Otherwise it is the
-    mean over `SUBSETS` random ones, which is unbiased, too. UserError if the pool is smaller than `n`.
+    They are exact if the vote has a closed form (`argmax`, `first_accepted`) or there are at most `ALL_SUBSETS`.
+    Otherwise they are means over `SUBSETS` random ones, which are unbiased, too. UserError if the pool is smaller than
+    `n`.
     """
     size = dead + sum(ballot.copies for ballot in cast)
     if not 1 <= n <= size:
         raise UserError(
             f"n is {n}, but the pool of {key!r} holds {size} paths; expected 1 to {size}. Draw a larger pool."
         )
-    shown = elect(_ballots(cast, next(_drawn(size, n, key))), vote, class_of, key)
+    roll = Roll(cast, class_of)
+    shown = chosen(vote, roll, _copies(cast, _shown(size, n, key)), key)
     if any(ballot.leaf.outcome is None for ballot in cast):
-        return Elected(shown.leaf, None)
-    mean = vote.expected_accuracy(cast, size, n)
-    if mean is None:
-        few = comb(size, n) <= ALL_SUBSETS
-        subsets = itertools.combinations(range(size), n) if few else itertools.islice(_drawn(size, n, key), SUBSETS)
-        found = [elect(_ballots(cast, chosen), vote, class_of, key).accuracy for chosen in subsets]
-        known = [accuracy for accuracy in found if accuracy is not None]
-        assert len(known) == len(found), "every ballot has an outcome"
-        mean = sum(known) / len(known)
-    return Elected(shown.leaf, mean)
+        return replace(shown, accuracy=None)
+    means = vote.expected(cast, size, n)
+    if means is None:
+        subsets = _every(size, n) if comb(size, n) <= ALL_SUBSETS else _some(size, n, key)
+        chances = decided(vote, roll, _copies(cast, subsets)).chances
+        means = float((chances @ roll.right).mean()), float(1 - chances.any(axis=1).mean()) if vote.abstains else 0.0
+    return replace(shown, accuracy=means[0], abstained=means[1])
+
+
+@functools.lru_cache(maxsize=64)
+def _every(size: int, n: int) -> np.ndarray:
+    """All subsets of `n` of `size` paths: a row of flags each."""
+    return _flags(itertools.combinations(range(size), n), size)
+
+
+@functools.lru_cache(maxsize=1024)
+def _some(size: int, n: int, key: str) -> np.ndarray:
+    """Random subsets. All votes over one pool share them."""
+    return _flags(itertools.islice(_drawn(size, n, key), SUBSETS), size)
+
+
+@functools.lru_cache(maxsize=1024)
+def _shown(size: int, n: int, key: str) -> np.ndarray:
+    """The first random subset."""
+    return _flags(itertools.islice(_drawn(size, n, key), 1), size)
 
 
 def _drawn(size: int, n: int, key: str) -> Iterator[Sequence[int]]:
@@ -51,7 +76,20 @@ def _drawn(size: int, n: int, key: str) -> Iterator[Sequence[int]]:
         yield rng.sample(range(size), n)
 
 
-def _ballots(cast: Sequence[Ballot[C]], chosen: Sequence[int]) -> list[Ballot[C]]:
-    """A subset as ballots. Indices beyond the paths with answers are dead paths and cast none."""
-    owners = [ballot for ballot in cast for _ in range(ballot.copies)]
-    return [Ballot(owners[i].leaf, 1, owners[i].score) for i in sorted(chosen) if i < len(owners)]
+def _flags(subsets: Iterable[Sequence[int]], size: int) -> np.ndarray:
+    import numpy as np
+
+    chosen = np.array(list(subsets), dtype=np.intp)
+    flags = np.zeros((len(chosen), size), dtype=bool)
+    np.put_along_axis(flags, chosen, True, axis=1)
+    return flags
+
+
+def _copies(cast: Sequence[Ballot[C]], subsets: np.ndarray) -> np.ndarray:
+    """How many copies of each ballot are in each subset: [R, B]. The last paths have no answer and cast none."""
+    import numpy as np
+
+    copies = [ballot.copies for ballot in cast]
+    if not copies:
+        return np.zeros((len(subsets), 0))
+    return np.add.reduceat(subsets[:, : sum(copies)].astype(float), np.cumsum([0, *copies[:-1]]), axis=1)

@@ -136,12 +136,14 @@ def test_summary_has_intervals_costs_and_marks_what_saw_gold(bench: Bench) -> No
         "tokens",
         "generated",
         "scored",
+        "calls",
     ]
     assert [row[:2] for row in text["rows"]] == [
         ["half", "best_of_n 1, weighted"],
         ["good (oracle)", "beam, weighted"],
     ]
-    assert text["rows"][1][4:] == ["0.0", "36.0", "30.0", "6.0"]
+    assert text["rows"][1][4:] == ["0.0", "36.0", "30.0", "6.0", ""]  # this beam does not say how often it asked
+    assert text["rows"][0][7:] == ["6.0", "1.0"]
 
 
 def test_a_problem_without_a_tree_or_gold_counts_for_nobody(bench: Bench) -> None:

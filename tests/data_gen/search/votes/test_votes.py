@@ -18,9 +18,9 @@ from data_gen.records.trees import Tree, TreeNode
 from data_gen.registry import Registry
 from data_gen.search.votes import VOTES, Ballot, ClassOf, Elected, Vote, elect
 from data_gen.search.votes.argmax import Argmax
+from data_gen.search.votes.arrays import Roll
 from data_gen.search.votes.ballots import ballots
 from data_gen.search.votes.base import C
-from data_gen.search.votes.grouping import by_answer
 from data_gen.search.votes.majority import Majority
 from data_gen.search.votes.subsets import ALL_SUBSETS, elect_among
 from data_gen.search.votes.weighted import Weighted
@@ -96,14 +96,14 @@ def test_aggregated_scores_by_hand() -> None:
     """Signed 0, -0.5, 0.5 are P(correct) 0.5, 0.25, 0.75."""
     expected = {"search": 0.25, "last": 0.75, "min": 0.25, "prod": 0.09375, "mean": 0.5}
     for score, value in expected.items():
-        [ballot] = ballots(tree_of(0.0, -0.5, 0.5), Weighted(score=score).counted)
+        [ballot] = ballots(tree_of(0.0, -0.5, 0.5), Weighted(score=score))
         assert ballot.copies == 2 and ballot.score == pytest.approx(value)
 
 
 def test_a_step_without_a_value_is_named() -> None:
-    assert ballots(tree_of(None, 0.5), "last")[0].score == 0.75
+    assert ballots(tree_of(None, 0.5), Weighted(score="last"))[0].score == 0.75
     with pytest.raises(UserError, match="vote.score is 'min', but a step of the tree of 'p' has no value"):
-        ballots(tree_of(None, 0.5), "min")
+        ballots(tree_of(None, 0.5), Weighted(score="min"))
 
 
 pools = st.lists(
@@ -155,10 +155,10 @@ def test_a_pool_that_is_too_small_is_named() -> None:
         elect_among(CAST, 1, 9, Argmax(), as_text, "p")
 
 
-def test_groups_are_classes_in_the_order_of_their_first_ballots() -> None:
+def test_classes_are_numbered_in_the_order_of_their_first_ballots() -> None:
     cast = [Ballot(leaf(i, answer, 0.0), 1, 0.5) for i, answer in enumerate(["7", "8", "7.0", "8", "9"])]
     cast.append(Ballot(TreeNode(node=9, parent=0, depth=1, text="", token_ids=(1,)), 1, 0.5))
-    assert [[b.leaf.node for b in group] for group in by_answer(cast, float)] == [[0, 2], [1, 3], [4]]
+    assert Roll(cast, float).classes.tolist() == [0, 1, 0, 1, 2, -1]
 
 
 joined = st.lists(
