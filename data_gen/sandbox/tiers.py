@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 
 from data_gen.errors import UserError
@@ -22,6 +23,7 @@ for forbidden in (os.fork, socket.socket, lambda: os.listdir("/proc"), lambda: o
 print("held", held, os.listdir("/work"))
 """
 """Tries what a jail must refuse: a process, a socket, /proc, a file outside the working folder."""
+_PROBING = threading.Lock()
 EXPECTED = "held 4 ['.program']"
 
 
@@ -35,9 +37,14 @@ class Tier:
     """Why it does not hold; empty if it does."""
 
 
-@functools.cache
 def bubblewrap() -> Tier:
-    """The tier `bubblewrap`, probed."""
+    """The tier `bubblewrap`, probed once."""
+    with _PROBING:
+        return _bubblewrap()
+
+
+@functools.cache
+def _bubblewrap() -> Tier:
     try:
         if sys.platform != "linux":
             raise UserError("bubblewrap needs Linux")

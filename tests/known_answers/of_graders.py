@@ -120,6 +120,35 @@ def of_generator() -> Any:
     ]
 
 
+@case("grader", "tests")
+def of_tests() -> Any:
+    """Programs for tests as a text and as a list; with a beginning that is shown; with limits; gold that is no test."""
+    double = [
+        "def double(x): return 2 * x",
+        "def double(x): return x",
+        "def double(x): return 1 / 0",
+        "exit()",
+        "",
+        None,
+    ]
+    asked = [_graded(_grader("tests"), gold, double) for gold in ("assert double(2) == 4", '["assert double(3) == 6"]')]
+    brought = {"given": 'def half(x):\n    """Of x."""\n', "check": "half", "setup": "two = 2"}
+    tests = "def check(f):\n    assert f(two) == 1"
+    shown = Problem(id="p", question="q", gold=tests, group="p", split="test", payload=json.dumps(brought))
+    bodies: list[str | None] = ["    return x / 2", "def half(x):\n    return x / 2", "    return 2", "return x / 2"]
+    slow: list[str | None] = ["def double(x):\n    while True: pass"]
+    large: list[str | None] = ["def double(x):\n    return len(bytearray(300 << 20)) and 2 * x"]
+    return [
+        *asked,
+        _grades(_grader("tests"), shown, bodies),
+        _grades(_grader("tests", cpu_s=0.5), _problem("assert double(2) == 4"), slow),
+        Settings(
+            _grades(_grader("tests", **m), _problem("assert double(2) == 4"), large) for m in ({}, {"memory": 128})
+        ),
+        _grades(_grader("tests"), _problem("assert ("), double[:1]),
+    ]
+
+
 def _grader(name: str, **options: Any) -> Grader:
     made: Grader = GRADERS.get(name).model_validate({"uses": name, **options})
     return made
