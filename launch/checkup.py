@@ -33,6 +33,7 @@ OPTIONAL = {
     "tensorboard": ("report_to: [tensorboard]", "pip install -c constraints.txt tensorboard"),
     "fastapi": ("serve: {command: transformers}", "pip install -c constraints.txt 'reasoning_train[serve]'"),
     "llm-sandbox": ("programs of models", "pip install -c constraints.txt 'reasoning_train[sandbox]'"),
+    "math-verify": ("the grader math_verify", "pip install -c constraints.txt 'reasoning_train[math-verify]'"),
     "trl": ("the stage grpo", "pip install -c constraints.txt 'reasoning_train[trl]'"),
     "deepspeed": ("deepspeed: in resources", "pip install deepspeed"),
     "bitsandbytes": ("lora: {bits: 4}", "pip install 'reasoning_train[qlora]'"),
