@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -43,8 +44,10 @@ def _require_readable(store: Store) -> None:
     """PermissionError if a run may be hidden: what it uses is not known, and would be taken for unused."""
     recipes = list(store.runs.iterdir()) if store.runs.is_dir() else []
     for run in (run for recipe in recipes if recipe.is_dir() for run in recipe.iterdir()):
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError), (run / "run.json").open("rb"):
-            pass
+        state = run / "run.json"
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            if stat.S_ISREG(state.stat().st_mode):  # a named pipe would be waited for
+                state.open("rb").close()
 
 
 def remove(store: Store, paths: list[Path]) -> Iterator[tuple[Path, str]]:

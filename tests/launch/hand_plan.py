@@ -9,6 +9,7 @@ from typing import Any
 from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import STAGES
+from tests.launch import plugin_stages  # noqa: F401 - the stages of most plans
 
 
 def make_plan(

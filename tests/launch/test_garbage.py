@@ -77,16 +77,28 @@ def test_whatever_stands_in_the_place_of_a_folder_goes(tmp_path: Path, put: Call
     assert find_garbage(store, None) == []
 
 
-@pytest.mark.parametrize("content", ["", '{"nodes": {"a"', "[]", "{}"])
-def test_a_run_with_a_damaged_state_keeps_what_its_plan_names(plan: Plan, tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize(
+    "put",
+    [
+        *(lambda path, text=text: path.write_text(text) for text in ("", '{"nodes": {"a"', "[]", "{}")),
+        Path.mkdir,
+        os.mkfifo,
+    ],
+    ids=["empty", "torn", "list", "map", "folder", "named pipe"],
+)
+def test_a_run_with_a_damaged_state_keeps_what_its_plan_names(
+    plan: Plan, tmp_path: Path, put: Callable[[Path], object]
+) -> None:
     store = Store(tmp_path / "store")
     run_node(plan, "a", store, report=silent)
     run = RunFolder(store, plan)
-    (run.path / "run.json").write_text(content)
+    (run.path / "run.json").unlink()
+    put(run.path / "run.json")
     assert list_runs(store) == []
     assert find_garbage(store, None) == []
     assert find_garbage(store, 0) == []
-    (run.path / "plan.json").write_text(content)
+    (run.path / "plan.json").unlink()
+    put(run.path / "plan.json")
     with pytest.raises(UserError, match="run.json and plan.json are both damaged"):
         find_garbage(store, None)
 
