@@ -6,7 +6,7 @@ standard columns come first (`prompt`, `completion`), then ours, so that other t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -44,6 +44,9 @@ class Solution:
     row whose prompt differs."""
     steps_ok: bool | None = None
     """Whether every step passes the task's exact step checker. None if the task has none."""
+    step_labels: tuple[bool | None, ...] = ()
+    """Whether each of `steps` is right, as its source says; None for a step that it does not judge, such as those
+    after the first error. Empty: the solution has no labels."""
     prompt_ids: tuple[int, ...] = ()
     logprobs: tuple[Single, ...] = ()
     """Log-probability of each sampled token under the untempered, untruncated policy, aligned with `token_ids`."""
@@ -78,6 +81,11 @@ class Solution:
         """Texts of the step segments, stripped of surrounding white space."""
         return tuple(s.text.strip() for s in self.segments if s.kind is Kind.STEP)
 
+    @property
+    def first_wrong(self) -> int | None:
+        """Index of the first wrong step, the number of steps if all are right, None where the labels leave it open."""
+        return first_wrong(self.step_labels)
+
     def to_row(self) -> dict[str, Any]:
         """The Parquet row: the Hub's prompt/completion type, then our columns."""
         return {"prompt": self.prompt, "completion": self.text, **to_row(self)}
@@ -86,3 +94,14 @@ class Solution:
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """The record of a Parquet row; extra columns are ignored."""
         return cls(**from_row(cls, row))
+
+
+def first_wrong(labels: Sequence[bool | None]) -> int | None:
+    """Index of the first wrong step, the number of steps if all are right. None if there are no labels, or if a step
+    before it is not labelled.
+
+    >>> first_wrong([True, False, None]), first_wrong([True, True]), first_wrong([None, False]), first_wrong([])
+    (1, 2, None, None)
+    """
+    at = next((i for i, label in enumerate(labels) if label is not True), len(labels))
+    return None if not labels or (at < len(labels) and labels[at] is None) else at

@@ -138,6 +138,7 @@ SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     "votes": _pieces("vote", "data_gen.search.votes:VOTES"),
     "pair_rules": _pieces("pair rule", "data_gen.labelling.pairs:PAIR_RULES"),
     "target_rules": _pieces("target rule", "data_gen.labelling.targets:TARGET_RULES"),
+    "step_forms": _pieces("step form", "data_gen.step_forms:STEP_FORMS"),
     "transforms": _pieces("transform", "data_gen.transforms:TRANSFORMS"),
     "losses": _losses,
     "claims": _pieces("claim", "reasoning_train.evaluation.claims:CLAIM_FORMS"),

@@ -240,6 +240,9 @@ class StageDef:
     learns: Learns | None
     """How what it makes depends on the problems that its inputs descend from. None: it only reads, measures or passes
     on. Evaluated problems must not reach a stage that learns."""
+    learns_from: tuple[str, ...]
+    """Fields whose problems it learns from; empty: all. What it measures on the problems of its other fields may not
+    have taught it anything."""
     avoids: tuple[str, ...]
     """Fields whose problems its outputs do not descend from, since the stage keeps away from them."""
     grows: str | None
@@ -334,12 +337,14 @@ def stage(
     scores: bool = False,
     carries: str | None = None,
     learns: Learns | None = None,
+    learns_from: Sequence[str] = (),
     avoids: Sequence[str] = (),
     grows: str | None = None,
     always: Sequence[type[Piece]] = (),
 ) -> Callable[[Callable[[Any, Any], None]], StageDef]:
     """Register a stage; the config model is read from the function's first annotation. `carries` is by default the
-    field of a `KindOf` output; a `distributed` stage is a trainer and `learns`."""
+    field of a `KindOf` output; a `distributed` stage is a trainer and `learns`. `learns_from`: for a stage that chooses
+    on dev problems what it then measures on others."""
 
     def enter(function: Callable[[Any, Any], None]) -> StageDef:
         """The stage of a function, registered."""
@@ -360,6 +365,7 @@ def stage(
             scores=scores,
             carries=carries or same_kind,
             learns=learns or ("trains" if distributed else None),
+            learns_from=tuple(learns_from),
             avoids=tuple(avoids),
             grows=grows,
             always=tuple(always),

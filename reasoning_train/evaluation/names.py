@@ -15,6 +15,8 @@ SHARE: Bounds = (0.0, 1.0)
 """Bounds of accuracies and other shares."""
 MAJORITY, CHANCE, FIRST = "majority", "random distinct trace", "first sample"
 """Rows of `evaluate_verifier` that need no verifier."""
+NO_ERROR, FIRST_STEP = 'always "no error"', "always the first step"
+"""Rows of `evaluate_steps` that need no scorer."""
 _CLOSE = 0.8
 """difflib similarity to a known name from which an unknown name counts as a misspelling, not as a measure."""
 

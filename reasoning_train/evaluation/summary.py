@@ -245,11 +245,12 @@ def _by_group(
         raise UserError(f"by: {name!r} has {len(members)} values; expected {MOST_GROUPS} at most. Name a coarser tag.")
     return {
         group: {"problems": len(members[group]), **_compared(table, members[group], policies, shares, notes)}
-        for group in sorted(members, key=_place)
+        for group in sorted(members, key=place)
     }
 
 
-def _place(group: str) -> tuple[int, float, str]:
+def place(group: str) -> tuple[int, float, str]:
+    """Sorts groups: numbers first, then texts, then those without a group."""
     try:
         return 0, float(group), group
     except ValueError:

@@ -156,14 +156,16 @@ class Lineage:
         paths: Paths = {}
         for field, ref in self._inputs(name):
             for rows, way in self._known[ref.node].paths.items():
-                evaluated = learns and self._evaluated(rows)  # it is told once, by the first stage that learns
+                # It is told once, by the first stage that learns.
+                evaluated = learns and self._teaches(name, field) and self._evaluated(rows)
                 if not evaluated:
                     here = rows.within(config.division()) if field == stage.carries else rows
                     paths.setdefault(here, (way, name))
         near = frozenset().union(*(one.near for one in below))
-        learned = frozenset().union(*(one.learned for one in below), near if learns else ())
+        teachers = [self._known[ref.node] for field, ref in self._inputs(name) if learns and self._teaches(name, field)]
+        learned = frozenset().union(*(one.learned for one in below), *(one.near for one in teachers))
         brought = [rows for _, one in self._brought.get(name, ()) for rows in one.lessons]
-        taught = [rows for one in below for rows in one.paths] if learns else []
+        taught = [rows for one in teachers for rows in one.paths]
         lessons = frozenset().union(*(one.lessons for one in below), brought, taught)
         is_problems = self._kind(Ref(name)) == "problems"
         return Descent(paths, frozenset([name]) if is_problems else near, learned, lessons, notes)
@@ -182,10 +184,15 @@ class Lineage:
         learns, told = self._learns(name), set[str]()
         for field, ref in self._inputs(name) if learns else ():
             for rows, way in self._known[ref.node].paths.items():
-                why = self._evaluated(rows)
+                why = (self._evaluated(rows) or self._own(name, rows)) if self._teaches(name, field) else ""
                 if why and field not in told:
                     told.add(field)
                     yield field, f"{_VERBS[learns]} {why}: {_along((way, name))}"
+
+    def _teaches(self, name: str, field: str) -> bool:
+        """Whether a stage that learns does so from the problems behind a field."""
+        only = self._stages[name].learns_from
+        return not only or field in only
 
     def _learns(self, name: str) -> str:
         """What a stage does with the problems behind its inputs. A stage of a plug-in that makes a model or a verifier
@@ -199,6 +206,13 @@ class Lineage:
         if rows not in self._why:
             self._why[rows] = self._why_evaluated(rows)
         return self._why[rows]
+
+    def _own(self, name: str, rows: ProblemSet) -> str:
+        """Why these problems count as evaluated for a stage that learns from some and measures on others; empty if they
+        do not."""
+        refs = self._measured_on(name) if self._stages[name].learns_from else []
+        same = any(measured.meets(rows) for ref in refs for measured in self._carried[ref.node])
+        return "problems that it measures itself" if same else ""
 
     def _why_evaluated(self, rows: ProblemSet) -> str:
         origin, split = rows.origin, rows.split
@@ -217,10 +231,15 @@ class Lineage:
         for name in self._nodes:
             is_claim = "verdict" in self._stages[name].outputs.values()
             for table in refs_of(self._configs[name]) if is_claim else ():
-                config = self._configs.get(table.node)
-                problems = [ref for ref in refs_of(config) if ref.node in self._nodes and self._kind(ref) == "problems"]
+                problems = self._measured_on(table.node) if table.node in self._configs else []
                 for rows, way in (found for ref in problems for found in self._carried[ref.node].items()):
                     yield rows, ((way, table.node), name)
+
+    def _measured_on(self, name: str) -> list[Ref]:
+        """The problems on which a stage measures, without those on which it chooses what to measure."""
+        chosen_on = self._stages[name].learns_from
+        refs = [ref for place, ref, _ in wanted(self._configs[name]) if place.partition(".")[0] not in chosen_on]
+        return [ref for ref in refs if ref.node in self._nodes and self._kind(ref) == "problems"]
 
     def _passed_on(self, name: str) -> Paths:
         if name in self._roots:

@@ -29,6 +29,8 @@ Misfits = Iterator[tuple[str, str]]
 """(field, what is wrong with it)."""
 _HEADLESS = ("model", "dpo", "grpo")
 """Stage types whose models never have a value head."""
+_TEXT_ONLY = ("gold", "import_steps")
+"""Stage types whose solutions come from files, without token ids."""
 _WITHOUT = {
     "visits": "no visits: its search {search!r}{granted} counts none",
     "rollouts": "no rollouts: neither its search {search!r}{granted} nor its scorer draws any",
@@ -107,7 +109,7 @@ def unknown_metric(made: Made, metric: str, tables: Iterable[Ref]) -> Misfits:
 
 def text_only(made: Made, solutions: Ref) -> Iterator[str]:
     """The names of the stages whose rows are text without token ids."""
-    return (maker.name for maker in made.origins(solutions) if maker.uses == "gold")
+    return (maker.name for maker in made.origins(solutions) if maker.uses in _TEXT_ONLY)
 
 
 def tasks(made: Made, problems: Ref) -> Iterator[Task]:

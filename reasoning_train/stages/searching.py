@@ -104,16 +104,16 @@ def _tools(config: SearchConfig, ctx: Context, policy: PolicyText, grader: Grant
     return Tools(
         codec=policy.codec,
         context=policy.context,
-        policy_hash=_hash(ctx.input(config.policy)),
+        policy_hash=short_hash(ctx.input(config.policy)),
         policy_head=read_head_config(policy.folder) if has_head(policy.folder) else None,
         verifier=verifier.path if verifier else None,
-        verifier_hash=_hash(verifier) if verifier else "",
+        verifier_hash=short_hash(verifier) if verifier else "",
         gold=grader if config.gold else None,
         seed=ctx.seed,
         count=ctx.count,
     )
 
 
-def _hash(made: Input) -> str:
+def short_hash(made: Input) -> str:
     """The first 12 characters of a model's key."""
     return str(made.manifest["key"])[:12]

@@ -288,3 +288,52 @@ def test_a_reason_is_needed_where_it_is_learned_from_and_nowhere_else(tmp_path: 
 def test_a_plug_in_that_makes_a_model_of_rows_trains_whatever_it_declares(tmp_path: Path) -> None:
     [said] = refusals(tmp_path, 'last: {uses: k_train, policy: POLICY, data: "${task.test.gold}"}')
     assert f"stages.last.data: 'last' trains on {TEST_SPLIT}: task.test -> task.test.gold -> last" in said
+
+
+STEPS = "uses: evaluate_steps, policy: POLICY, scorers: {base: {uses: constant, value: 0.9}, tuned: constant}"
+DEV_POOL = 'dev_pool: {uses: sample, policy: POLICY, problems: "${task.dev}", n: 2}'
+ON_TEST = 'problems: "${task.test}", solutions: "${stages.leak}"'
+ON_DEV = 'problems: "${task.dev}", solutions: "${stages.dev_pool}"'
+
+
+def test_a_stage_may_choose_on_dev_what_it_measures_on_test(tmp_path: Path) -> None:
+    """Neither are the test problems taken for those that it learns from, nor dev for those that a claim is measured
+    on: they may be chosen by again."""
+    steps = f"steps: {{{STEPS}, {ON_TEST}, dev: {{{ON_DEV}}}}}"
+    claim = 'sure: {uses: claim, table: "${stages.steps}", form: {uses: difference, better: tuned, than: base}}'
+    plan = made(tmp_path, DEV_POOL, steps, claim, 'last: {uses: choose, policies: BOTH, table: "${stages.dev}"}')
+    assert plan.nodes["steps"].learned_from == ("task.dev", "task.train")
+
+
+@pytest.mark.parametrize(
+    ("stages", "field", "message"),
+    [
+        ([f"last: {{{STEPS}, {ON_DEV}, dev: {{{ON_TEST}}}}}"],
+         "dev", "chooses by problems of the split 'test': task.test -> last"),
+        ([f"last: {{{STEPS}, {ON_DEV}, dev: {{{ON_DEV}}}}}"],
+         "dev", "chooses by problems that it measures itself: task.dev -> last"),
+        ([f"steps: {{{STEPS}, {ON_TEST}}}", 'last: {uses: choose, policies: BOTH, table: "${stages.steps}"}'],
+         "table", "chooses by problems of the split 'test': task.test -> steps -> last"),
+        (['other: {uses: sample, policy: POLICY, problems: "${stages.half}", n: 2}',
+          f'last: {{{STEPS}, problems: "${{task.explore}}", solutions: "${{stages.sample}}", '
+          'dev: {problems: "${stages.half}", solutions: "${stages.other}"}}'],
+         "dev", "chooses by problems that it measures itself: task.explore -> half -> last"),
+    ],
+)  # fmt: skip
+def test_thresholds_are_not_chosen_on_what_is_measured(
+    tmp_path: Path, stages: list[str], field: str, message: str
+) -> None:
+    said = refusals(tmp_path, DEV_POOL, *stages)
+    assert any(f"stages.last.{field}" in line and message in line for line in said), said
+
+
+def test_two_parts_of_one_split_are_apart(tmp_path: Path) -> None:
+    pools = [
+        f'{one}_pool: {{uses: sample, policy: POLICY, problems: "${{stages.{one}}}", n: 2}}' for one in ("half", "rest")
+    ]
+    steps = f'{STEPS}, problems: "${{stages.rest}}", solutions: "${{stages.rest_pool}}"'
+    made(
+        tmp_path,
+        *pools,
+        f'last: {{{steps}, dev: {{problems: "${{stages.half}}", solutions: "${{stages.half_pool}}"}}}}',
+    )

@@ -1,0 +1,271 @@
+"""`evaluate_steps`: how well scorers find the first wrong step of solutions: verifiers, judges, exact checkers.
+
+The measure is ProcessBench's (arXiv 2412.06559): accuracy on solutions with an error, on those without one, and their
+F1. A scorer predicts the first step whose score is below a threshold, which is chosen on dev.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from data_gen.engines.config import EngineConfig, TransformersConfig
+from data_gen.records.scales import Scale, convertible
+from data_gen.records.solution import first_wrong
+from data_gen.registry import Unkeyed
+from data_gen.scorers import SCORERS
+from reasoning_train.api.refs import ModelRef, ProblemsRef, Ref, SolutionsRef, VerifierRef
+from reasoning_train.api.stage import Context, Made, gate, stage
+from reasoning_train.evaluation.groups import restricted
+from reasoning_train.evaluation.names import FIRST_STEP, NO_ERROR
+from reasoning_train.stages.effort import tried, uneven_effort
+from reasoning_train.stages.evaluated import Evaluated
+from reasoning_train.stages.fits import heads, other_problems, refused, without_step_checker
+from reasoning_train.store.inputs import load_task, read_problems, read_solutions, with_solutions
+from reasoning_train.store.rows import write_rows
+
+if TYPE_CHECKING:
+    from data_gen.scorers import ScorerConfig
+    from reasoning_train.evaluation.first_error_tables import Marked, Predictions
+    from reasoning_train.stages.step_scores import StepScores
+
+    AnyScorer = ScorerConfig
+else:
+    AnyScorer = SCORERS.union()
+
+
+class StepScorer(BaseModel):
+    """`{scorer: head, verifier: "${stages.prm}"}`. A recipe may write a scorer that reads no checkpoint alone:
+    `exact_steps`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scorer: AnyScorer
+    verifier: VerifierRef | ModelRef | None = None
+    """The checkpoint that it reads."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> StepScorer:
+        if self.scorer.needs_verifier and self.verifier is None:
+            raise ValueError(f"verifier: scorer {self.scorer.uses!r} reads a checkpoint; give one: ${{stages.prm}}")
+        if self.scorer.needs_value_head:
+            raise ValueError(
+                f"scorer: {self.scorer.uses!r} takes values that a policy gives while it draws, and nothing is drawn "
+                "here. Use `head`, with the joint model as `verifier`"
+            )
+        return self
+
+
+def _written_out(value: Any) -> Any:
+    alone = isinstance(value, str) or (isinstance(value, Mapping) and "uses" in value)
+    return {"scorer": value} if alone else value
+
+
+AnyStepScorer = Annotated[StepScorer, BeforeValidator(_written_out, json_schema_input_type=StepScorer | AnyScorer)]
+
+
+class Dev(BaseModel):
+    """Where thresholds are chosen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    problems: ProblemsRef
+    """None of the problems that are measured."""
+    solutions: SolutionsRef
+
+
+class EvaluateStepsConfig(Evaluated):
+    """Which scorers are measured, on which labelled solutions."""
+
+    solutions: SolutionsRef
+    """With labels (`import_steps`). Those without are labelled by the task's exact step checker, if it has one."""
+    policy: ModelRef
+    """Its tokenizer encodes what is text, and it is the judge of scorers that ask one."""
+    scorers: dict[str, AnyStepScorer] = Field(min_length=1)
+    """Row of the table -> scorer."""
+    dev: Dev | None = None
+    """Each scorer's threshold is the one with the best F1 on these. None: `threshold` for all."""
+    threshold: float = Field(0.5, ge=0, le=1)
+    """Least P(right so far) of a step that counts as right, without `dev`."""
+    gold: bool = False
+    """Let scorers use gold, as numbers only (`exact_steps`). Their rows are marked `oracle`."""
+    engine: Annotated[EngineConfig, Unkeyed()] = TransformersConfig()
+
+    @model_validator(mode="after")
+    def _complete(self) -> EvaluateStepsConfig:
+        needy = [name for name, one in self.scorers.items() if one.scorer.needs_gold and not self.gold]
+        if needy:
+            raise ValueError(f"gold: scorer {needy[0]!r} needs gold; set `gold: true`")
+        if taken := {NO_ERROR, FIRST_STEP} & self.scorers.keys():
+            raise ValueError(f"scorers: {taken.pop()!r} is a row that every table has; give the scorer another name")
+        return self
+
+    @property
+    def row_names(self) -> list[str]:
+        """Rows of the table, in order."""
+        return [NO_ERROR, FIRST_STEP, *self.scorers]
+
+    @property
+    def arms(self) -> dict[str, list[Ref]]:
+        """The checkpoint of every scorer, or else the judge."""
+        return {name: [one.verifier or self.policy] for name, one in self.scorers.items()}
+
+
+@stage(
+    "evaluate_steps",
+    version=1,
+    outputs={"table": "table"},
+    seeded=lambda config: any(one.scorer.draws() != (0, 0) for one in config.scorers.values()),
+    learns="chooses",
+    learns_from=("dev",),
+)
+def evaluate_steps(config: EvaluateStepsConfig, ctx: Context) -> None:
+    """One row per (scorer, problem); `accuracy` is the share of a problem's solutions that are judged exactly right.
+
+    Two rows need no scorer: always "no error", from which differences are taken, and always the first step. Tables show
+    shares over solutions, in which those of one problem are resampled together.
+    """
+    from reasoning_train.evaluation.first_error_tables import figure_table, measured, numbers, table_rows, tag_table
+    from reasoning_train.evaluation.summary import summarise_rows
+    from reasoning_train.stages.step_scores import open_judges
+
+    marked = _marked(config, config, ctx, config.where, config.limit)
+    on_dev = _marked(config.dev, config, ctx) if config.dev else []
+    with open_judges(config, ctx) as judges:
+        thresholds = _thresholds(config, on_dev, judges.score(on_dev, "dev", ctx) if on_dev else {})
+        ways = _ways(config, marked, judges.score(marked, "test", ctx), thresholds)
+    figures = measured(ways, marked)
+    rows = [row.to_row() for way in ways for row in table_rows(way, marked)]
+    write_rows(ctx.output("table"), kind="table", rows=rows)
+    ctx.count("out", len(marked))
+    ctx.metric("first_errors", {name: numbers(one) for name, one in figures.items()})
+    ctx.metric("thresholds", thresholds)
+    ctx.metric("summary", {**summarise_rows(rows, config.row_names, (), shares=_SHARES), "tried": config.tried})
+    ctx.metric("table", figure_table(ways, figures, config.tried))
+    ctx.metric("by", [tag_table(name, ways, marked) for name in config.by])
+
+
+_SHARES = ("on_wrong", "on_right")
+
+
+@evaluate_steps.complete
+def completed(config: EvaluateStepsConfig, made: Made) -> EvaluateStepsConfig:
+    """What was tried for each row. Measures of the tasks are of answers, and no columns here."""
+    return config.model_copy(update={"tried": tried(made, config.arms)})
+
+
+@evaluate_steps.check
+def fits(config: EvaluateStepsConfig, made: Made) -> Iterator[tuple[str, str]]:
+    """Scorers can read their checkpoints and the problems; solutions belong to their problems. That dev is apart
+    from what is measured is a matter of lineage."""
+    if said := uneven_effort(made, config.arms):
+        yield "scorers", said
+    if config.columns:
+        yield "columns", "side graders and measures are about answers, and here steps are measured; leave it out."
+    for name, one in config.scorers.items():
+        yield from ((f"scorers.{name}", said) for said in _misfits(one, config, made))
+    parts = {"": (config.problems, config.solutions)}
+    if config.dev:
+        parts["dev."] = config.dev.problems, config.dev.solutions
+    for part, (problems, solutions) in parts.items():
+        yield from ((f"{part}solutions", said) for said in other_problems(made, solutions, problems))
+
+
+def _misfits(one: StepScorer, config: EvaluateStepsConfig, made: Made) -> Iterator[str]:
+    unchecked = without_step_checker(made, config.problems) if one.scorer.needs_step_checker else []
+    for task in unchecked:
+        yield f"{one.scorer.uses!r} needs a task that can check steps (as chain does), and {task!r} cannot."
+    for maker, head in heads(made, one.verifier) if one.verifier and one.scorer.needs_head else ():
+        if head is None:
+            yield f"{one.scorer.uses!r} reads a value head, but {maker.name!r} ({maker.uses!r}) makes none."
+        elif said := refused(one.scorer.check_head, head):
+            yield said
+        elif config.dev is None and not convertible(head.scale, Scale.P):
+            yield _no_threshold(str(head.scale))
+
+
+def _no_threshold(scale: str) -> str:
+    return f"its values are of scale {scale!r}, which has no threshold of its own; give `dev`, where it is chosen."
+
+
+def _marked(
+    part: EvaluateStepsConfig | Dev,
+    config: EvaluateStepsConfig,
+    ctx: Context,
+    where: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+) -> list[Marked]:
+    """The labelled solutions of a part, of the problems that are asked for. GateError if there are none."""
+    from reasoning_train.evaluation.first_error_tables import Marked
+
+    source, who = ctx.input(part.problems), "dev" if isinstance(part, Dev) else "evaluated"
+    task, found, unlabelled = load_task(source), list[Marked](), 0
+    asked = {problem.id for problem in restricted(read_problems(source), where or {}, limit)}
+    for problem, solutions in with_solutions(read_problems(source), read_solutions(ctx.input(part.solutions))):
+        for one in solutions if problem.id in asked else ():
+            steps = one.steps
+            labels = one.step_labels or (task.check_steps(problem, steps) or ())[: len(steps)]
+            first = first_wrong(labels) if len(labels) == len(steps) else None
+            if first is None:
+                unlabelled += 1
+            else:
+                found.append(Marked(problem, one, first))
+    if unlabelled:
+        ctx.count(f"dropped.{who}.unlabelled", unlabelled)
+    gate(
+        bool(found),
+        f"evaluate_steps: no solution of {part.solutions} says which step is the first wrong one. Bring labelled ones "
+        "with `import_steps`, or solutions of a task that can check steps.",
+    )
+    share = unlabelled / (unlabelled + len(found))
+    gate(
+        share <= config.max_unverifiable,
+        f"evaluate_steps: the labels of {unlabelled} of {unlabelled + len(found)} solutions of {part.solutions} leave "
+        f"open which step is the first wrong one; max_unverifiable={config.max_unverifiable:g} allows a share of "
+        f"{config.max_unverifiable:.0%}. Label them, leave them out of the file, or raise max_unverifiable.",
+    )
+    return found
+
+
+def _thresholds(
+    config: EvaluateStepsConfig, on_dev: Sequence[Marked], scores: Mapping[str, StepScores]
+) -> dict[str, float]:
+    """Scorer -> its threshold. GateError if dev cannot choose."""
+    from reasoning_train.evaluation.first_errors import best_threshold
+
+    if config.dev is None:
+        return dict.fromkeys(config.scorers, config.threshold)
+    wrong = sum(one.first_wrong < one.steps for one in on_dev)
+    gate(
+        0 < wrong < len(on_dev),
+        f"evaluate_steps: {wrong} of the {len(on_dev)} solutions of dev have an error; expected some with and some "
+        "without one, since thresholds are chosen by F1. Give more or other problems as `dev`, or leave it out.",
+    )
+    return {
+        name: best_threshold(zip(own.values, (one.first_wrong for one in on_dev), strict=True))
+        for name, own in scores.items()
+    }
+
+
+def _ways(
+    config: EvaluateStepsConfig,
+    marked: Sequence[Marked],
+    scores: Mapping[str, StepScores],
+    thresholds: Mapping[str, float],
+) -> list[Predictions]:
+    """The rows that need no scorer, then a row per scorer."""
+    from reasoning_train.evaluation.first_error_tables import Predictions, below
+
+    free = [0] * len(marked)
+    ways = [
+        Predictions(name=NO_ERROR, how="no error", first=[one.steps for one in marked], tokens=free),
+        Predictions(name=FIRST_STEP, how="step 1", first=free, tokens=free),
+    ]
+    for name, own in scores.items():
+        gate(config.dev is not None or own.scale is Scale.P, f"scorers.{name}: {_no_threshold(str(own.scale))}")
+        how, scorer = f"below {thresholds[name]:.4g}" + " (dev)" * bool(config.dev), config.scorers[name].scorer
+        first = below(own.values, thresholds[name])
+        ways.append(Predictions(name=name, how=how, first=first, tokens=own.tokens, oracle=scorer.needs_gold))
+    return ways
