@@ -6,111 +6,22 @@ F1. A scorer predicts the first step whose score is below a threshold, which is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-
-from data_gen.engines.config import EngineConfig, TransformersConfig
-from data_gen.records.scales import Scale, convertible
+from data_gen.records.scales import Scale
 from data_gen.records.solution import first_wrong
-from data_gen.registry import Unkeyed
-from data_gen.scorers import SCORERS
-from reasoning_train.api.refs import ModelRef, ProblemsRef, Ref, SolutionsRef, VerifierRef
 from reasoning_train.api.stage import Context, Made, gate, stage
 from reasoning_train.evaluation.groups import restricted
 from reasoning_train.evaluation.names import FIRST_STEP, NO_ERROR
-from reasoning_train.stages.effort import tried, uneven_effort
-from reasoning_train.stages.evaluated import Evaluated
-from reasoning_train.stages.fits import heads, other_problems, refused, without_step_checker
+from reasoning_train.stages.effort import tried
+from reasoning_train.stages.evaluate_steps_config import Dev, EvaluateStepsConfig, fits, no_threshold
 from reasoning_train.store.inputs import load_task, read_problems, read_solutions, with_solutions
 from reasoning_train.store.rows import write_rows
 
 if TYPE_CHECKING:
-    from data_gen.scorers import ScorerConfig
     from reasoning_train.evaluation.first_error_tables import Marked, Predictions
     from reasoning_train.stages.step_scores import StepScores
-
-    AnyScorer = ScorerConfig
-else:
-    AnyScorer = SCORERS.union()
-
-
-class StepScorer(BaseModel):
-    """`{scorer: head, verifier: "${stages.prm}"}`. A recipe may write a scorer that reads no checkpoint alone:
-    `exact_steps`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    scorer: AnyScorer
-    verifier: VerifierRef | ModelRef | None = None
-    """The checkpoint that it reads."""
-
-    @model_validator(mode="after")
-    def _complete(self) -> StepScorer:
-        if self.scorer.needs_verifier and self.verifier is None:
-            raise ValueError(f"verifier: scorer {self.scorer.uses!r} reads a checkpoint; give one: ${{stages.prm}}")
-        if self.scorer.needs_value_head:
-            raise ValueError(
-                f"scorer: {self.scorer.uses!r} takes values that a policy gives while it draws, and nothing is drawn "
-                "here. Use `head`, with the joint model as `verifier`"
-            )
-        return self
-
-
-def _written_out(value: Any) -> Any:
-    alone = isinstance(value, str) or (isinstance(value, Mapping) and "uses" in value)
-    return {"scorer": value} if alone else value
-
-
-AnyStepScorer = Annotated[StepScorer, BeforeValidator(_written_out, json_schema_input_type=StepScorer | AnyScorer)]
-
-
-class Dev(BaseModel):
-    """Where thresholds are chosen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    problems: ProblemsRef
-    """None of the problems that are measured."""
-    solutions: SolutionsRef
-
-
-class EvaluateStepsConfig(Evaluated):
-    """Which scorers are measured, on which labelled solutions."""
-
-    solutions: SolutionsRef
-    """With labels (`import_steps`). Those without are labelled by the task's exact step checker, if it has one."""
-    policy: ModelRef
-    """Its tokenizer encodes what is text, and it is the judge of scorers that ask one."""
-    scorers: dict[str, AnyStepScorer] = Field(min_length=1)
-    """Row of the table -> scorer."""
-    dev: Dev | None = None
-    """Each scorer's threshold is the one with the best F1 on these. None: `threshold` for all."""
-    threshold: float = Field(0.5, ge=0, le=1)
-    """Least P(right so far) of a step that counts as right, without `dev`."""
-    gold: bool = False
-    """Let scorers use gold, as numbers only (`exact_steps`). Their rows are marked `oracle`."""
-    engine: Annotated[EngineConfig, Unkeyed()] = TransformersConfig()
-
-    @model_validator(mode="after")
-    def _complete(self) -> EvaluateStepsConfig:
-        needy = [name for name, one in self.scorers.items() if one.scorer.needs_gold and not self.gold]
-        if needy:
-            raise ValueError(f"gold: scorer {needy[0]!r} needs gold; set `gold: true`")
-        if taken := {NO_ERROR, FIRST_STEP} & self.scorers.keys():
-            raise ValueError(f"scorers: {taken.pop()!r} is a row that every table has; give the scorer another name")
-        return self
-
-    @property
-    def row_names(self) -> list[str]:
-        """Rows of the table, in order."""
-        return [NO_ERROR, FIRST_STEP, *self.scorers]
-
-    @property
-    def arms(self) -> dict[str, list[Ref]]:
-        """The checkpoint of every scorer, or else the judge."""
-        return {name: [one.verifier or self.policy] for name, one in self.scorers.items()}
 
 
 @stage(
@@ -156,38 +67,7 @@ def completed(config: EvaluateStepsConfig, made: Made) -> EvaluateStepsConfig:
     return config.model_copy(update={"tried": tried(made, config.arms)})
 
 
-@evaluate_steps.check
-def fits(config: EvaluateStepsConfig, made: Made) -> Iterator[tuple[str, str]]:
-    """Scorers can read their checkpoints and the problems; solutions belong to their problems. That dev is apart
-    from what is measured is a matter of lineage."""
-    if said := uneven_effort(made, config.arms):
-        yield "scorers", said
-    if config.columns:
-        yield "columns", "side graders and measures are about answers, and here steps are measured; leave it out."
-    for name, one in config.scorers.items():
-        yield from ((f"scorers.{name}", said) for said in _misfits(one, config, made))
-    parts = {"": (config.problems, config.solutions)}
-    if config.dev:
-        parts["dev."] = config.dev.problems, config.dev.solutions
-    for part, (problems, solutions) in parts.items():
-        yield from ((f"{part}solutions", said) for said in other_problems(made, solutions, problems))
-
-
-def _misfits(one: StepScorer, config: EvaluateStepsConfig, made: Made) -> Iterator[str]:
-    unchecked = without_step_checker(made, config.problems) if one.scorer.needs_step_checker else []
-    for task in unchecked:
-        yield f"{one.scorer.uses!r} needs a task that can check steps (as chain does), and {task!r} cannot."
-    for maker, head in heads(made, one.verifier) if one.verifier and one.scorer.needs_head else ():
-        if head is None:
-            yield f"{one.scorer.uses!r} reads a value head, but {maker.name!r} ({maker.uses!r}) makes none."
-        elif said := refused(one.scorer.check_head, head):
-            yield said
-        elif config.dev is None and not convertible(head.scale, Scale.P):
-            yield _no_threshold(str(head.scale))
-
-
-def _no_threshold(scale: str) -> str:
-    return f"its values are of scale {scale!r}, which has no threshold of its own; give `dev`, where it is chosen."
+evaluate_steps.check(fits)
 
 
 def _marked(
@@ -264,7 +144,7 @@ def _ways(
         Predictions(name=FIRST_STEP, how="step 1", first=free, tokens=free),
     ]
     for name, own in scores.items():
-        gate(config.dev is not None or own.scale is Scale.P, f"scorers.{name}: {_no_threshold(str(own.scale))}")
+        gate(config.dev is not None or own.scale is Scale.P, f"scorers.{name}: {no_threshold(str(own.scale))}")
         how, scorer = f"below {thresholds[name]:.4g}" + " (dev)" * bool(config.dev), config.scorers[name].scorer
         first = below(own.values, thresholds[name])
         ways.append(Predictions(name=name, how=how, first=first, tokens=own.tokens, oracle=scorer.needs_gold))

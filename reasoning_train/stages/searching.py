@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from data_gen.records.problem import Problem
     from data_gen.records.solution import Solution
     from data_gen.records.trees import Tree
+    from reasoning_train.api.refs import Ref
     from reasoning_train.api.stage import Context, Input
     from reasoning_train.models.policy_text import PolicyText
     from reasoning_train.stages.search_config import SearchConfig
@@ -85,35 +86,51 @@ def as_sample(solution: Solution, problem: Problem, codec: StepCodec) -> Sample:
 @contextmanager
 def open_grower(config: SearchConfig, ctx: Context) -> Iterator[Grower]:
     """Load policy, verifier and task. UserError if the policy's or verifier's Format differs from the problems'."""
-    from reasoning_train.models.policy_text import load_policy_text
-
-    source = ctx.input(config.problems)
-    policy, task = load_policy_text(ctx.input(config.policy).path), load_task(source)
-    own = policy.format.model_copy(update={"task": task.format})
-    policy.format.check_same_task(own, f"policy {config.policy}", f"problems {config.problems}")
-    refuse_ends(task.format)
-    grader, in_flight = GrantedGold(task, policy.codec), config.engine.in_flight(config.search.width())
-    scorer = config.scorer.open(_tools(config, ctx, policy, grader)) if config.scorer else None
+    policy, grader = open_policy(config.policy, config.problems, ctx)
+    refuse_ends(policy.format.task)
+    gold, in_flight = grader if config.gold else None, config.engine.in_flight(config.search.width())
+    tools = tools_of(ctx, policy, config.policy, config.verifier, gold)
+    scorer = config.scorer.open(tools) if config.scorer else None
     values = config.scorer is not None and config.scorer.needs_value_head
     with open_engine(policy, config.engine, ctx, values=values) as engine:
         yield Grower(engine, policy.codec, policy.context, config.search, scorer, grader, config.gold, in_flight)
 
 
-def _tools(config: SearchConfig, ctx: Context, policy: PolicyText, grader: GrantedGold) -> Tools:
-    verifier = ctx.input(config.verifier) if config.verifier else None
+def open_policy(policy: Ref, problems: Ref, ctx: Context) -> tuple[PolicyText, GrantedGold]:
+    """A policy's text conventions, and what grades its answers to problems. UserError if its Format differs from
+    theirs."""
+    from reasoning_train.models.policy_text import load_policy_text
+
+    text, task = load_policy_text(ctx.input(policy).path), load_task(ctx.input(problems))
+    own = text.format.model_copy(update={"task": task.format})
+    text.format.check_same_task(own, f"policy {policy}", f"problems {problems}")
+    return text, GrantedGold(task, text.codec)
+
+
+def tools_of(ctx: Context, policy: PolicyText, made: Ref, verifier: Ref | None, gold: GrantedGold | None) -> Tools:
+    """What a stage offers to a scorer that it opens.
+
+    Args:
+        ctx: Of the stage.
+        policy: The text conventions of the policy.
+        made: The policy itself.
+        verifier: The checkpoint that the scorer reads, if it reads one.
+        gold: None where the stage does not grant it.
+    """
+    checkpoint = ctx.input(verifier) if verifier else None
     return Tools(
         codec=policy.codec,
         context=policy.context,
-        policy_hash=short_hash(ctx.input(config.policy)),
+        policy_hash=_hash(ctx.input(made)),
         policy_head=read_head_config(policy.folder) if has_head(policy.folder) else None,
-        verifier=verifier.path if verifier else None,
-        verifier_hash=short_hash(verifier) if verifier else "",
-        gold=grader if config.gold else None,
+        verifier=checkpoint.path if checkpoint else None,
+        verifier_hash=_hash(checkpoint) if checkpoint else "",
+        gold=gold,
         seed=ctx.seed,
         count=ctx.count,
     )
 
 
-def short_hash(made: Input) -> str:
+def _hash(made: Input) -> str:
     """The first 12 characters of a model's key."""
     return str(made.manifest["key"])[:12]

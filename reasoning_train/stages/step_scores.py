@@ -13,20 +13,16 @@ from data_gen.errors import UserError
 from data_gen.records.prefix import Prefix
 from data_gen.records.scales import Scale, check, convert, convertible
 from data_gen.records.segment import Kind, Segment
-from data_gen.scorers import GrantedGold, Tools
 from data_gen.scorers.base import Scorer
-from data_gen.verifiers.head_files import has_head, read_head_config
 from reasoning_train.models.engine import open_engine
-from reasoning_train.stages.searching import short_hash
-from reasoning_train.store.inputs import load_task
+from reasoning_train.stages.searching import open_policy, tools_of
 
 if TYPE_CHECKING:
     from data_gen.engines.base import LM
     from data_gen.format import StepCodec
-    from reasoning_train.api.stage import Context, Input
+    from reasoning_train.api.stage import Context
     from reasoning_train.evaluation.first_error_tables import Marked
-    from reasoning_train.models.policy_text import PolicyText
-    from reasoning_train.stages.evaluate_steps import EvaluateStepsConfig
+    from reasoning_train.stages.evaluate_steps_config import EvaluateStepsConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,32 +129,12 @@ def _common(scale: Scale) -> Scale:
 def open_judges(config: EvaluateStepsConfig, ctx: Context) -> Iterator[Judges]:
     """Load the policy and all that the scorers read. UserError if the policy's or a verifier's Format differs from the
     problems'."""
-    from reasoning_train.models.policy_text import load_policy_text
 
-    source = ctx.input(config.problems)
-    policy, task = load_policy_text(ctx.input(config.policy).path), load_task(source)
-    own = policy.format.model_copy(update={"task": task.format})
-    policy.format.check_same_task(own, f"policy {config.policy}", f"problems {config.problems}")
-    grader = GrantedGold(task, policy.codec)
+    policy, grader = open_policy(config.policy, config.problems, ctx)
+    gold = grader if config.gold else None
     scorers = {
-        name: one.scorer.open(_tools(config, ctx, policy, grader, ctx.input(one.verifier) if one.verifier else None))
+        name: one.scorer.open(tools_of(ctx, policy, config.policy, one.verifier, gold))
         for name, one in config.scorers.items()
     }
     with open_engine(policy, config.engine, ctx) as engine:
         yield Judges(engine, policy.codec, scorers, config.engine.in_flight(1), ctx.seed)
-
-
-def _tools(
-    config: EvaluateStepsConfig, ctx: Context, policy: PolicyText, grader: GrantedGold, verifier: Input | None
-) -> Tools:
-    return Tools(
-        codec=policy.codec,
-        context=policy.context,
-        policy_hash=short_hash(ctx.input(config.policy)),
-        policy_head=read_head_config(policy.folder) if has_head(policy.folder) else None,
-        verifier=verifier.path if verifier else None,
-        verifier_hash=short_hash(verifier) if verifier else "",
-        gold=grader if config.gold else None,
-        seed=ctx.seed,
-        count=ctx.count,
-    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +16,8 @@ from data_gen.records.solution import first_wrong
 from data_gen.sources.rows import file_source
 from data_gen.step_forms import STEP_FORMS, StepForm
 from data_gen.step_forms.base import labels_until
+from tests.benchmark_data import file
 
-DATA = Path(__file__).parents[3] / "shared/data"
 STEPS = ["1 + 1 = 2", "", "2 + 1 = 4"]
 INDEXED = {"uses": "listed", "first_wrong": "label"}
 ONE_BASED = {**INDEXED, "counted_from": 1}
@@ -211,9 +210,7 @@ BIG_BENCH_MISTAKE = {
 @pytest.mark.parametrize("name", BIG_BENCH_MISTAKE)
 def test_every_row_of_big_bench_mistake_is_read(name: str) -> None:
     """Rows without an error are kept, and every mark is where the file says."""
-    path = DATA / f"bigbench_mistake/{name}.jsonl"
-    if not path.exists():
-        pytest.skip("the data set is not here")
+    path = file(f"bigbench_mistake/{name}.jsonl")
     read = form(uses="listed", question="input", first_wrong="mistake_index", answer="answer")
     found = [(row, one) for place, row in file_source(path).rows() for one in read.solutions(row, place)]
     clean = [row["mistake_index"] is None for row, _ in found]
@@ -224,9 +221,7 @@ def test_every_row_of_big_bench_mistake_is_read(name: str) -> None:
 
 
 def test_every_mark_of_champ_is_read() -> None:
-    path = DATA / "champ/first_wrong_steps.jsonl"
-    if not path.exists():
-        pytest.skip("the data set is not here")
+    path = file("champ/first_wrong_steps.jsonl")
     read = form(uses="marked_span", id="identifier", marks="fws_annotations", named="model|prompt")
     found = [one for place, row in file_source(path).rows() for one in read.solutions(row, place)]
     clean = [first_wrong(one.labels) == len(one.steps) for one in found]

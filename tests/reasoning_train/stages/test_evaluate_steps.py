@@ -15,7 +15,7 @@ from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import GateError
 from reasoning_train.evaluation.first_error_tables import Marked
 from reasoning_train.evaluation.first_errors import harmonic, predicted
-from reasoning_train.stages.evaluate_steps import EvaluateStepsConfig
+from reasoning_train.stages.evaluate_steps_config import EvaluateStepsConfig
 from reasoning_train.stages.step_scores import prefixes_of
 from reasoning_train.store.inputs import read_problems
 from reasoning_train.store.store import Artifact
