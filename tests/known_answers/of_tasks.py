@@ -44,6 +44,15 @@ def chain() -> Any:
     }
 
 
+@case("task", "grammar")
+def grammar() -> Any:
+    """Right and wrong words of small and larger automata."""
+    sizes = {"train": 3, "test": 2, "explore": 0, "dev": 0}
+    dials: list[dict[str, Any]] = [{}, {"states": [3, 3], "letters": 3, "shown": 4, "length": [2, 5]}]
+    tasks = [TASKS.get("grammar").model_validate({"uses": "grammar", **sizes, **more}) for more in dials]
+    return Settings([{split: shown(task, split, ["yes", "no", None]) for split in ("train", "test")} for task in tasks])
+
+
 @case("task", "jsonl")
 def jsonl() -> Any:
     """Rows of a file, dealt to splits; numbers and LaTeX as gold. Then choices, own ids, a chat as question, and
