@@ -18,7 +18,7 @@ RESAMPLES, CHUNK = 2_000, 250
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class RowAnswers:
     """What one row answers, an entry a problem: [P]. NaN where it has none."""
 
     coverage: np.ndarray
@@ -30,7 +30,7 @@ class Answers:
     """Whether the shown answer is right."""
 
 
-def selective_figures(rows: Mapping[str, Answers]) -> dict[str, dict[str, list[float]]]:
+def selective_figures(rows: Mapping[str, RowAnswers]) -> dict[str, dict[str, list[float]]]:
     """`risk` and `aurc` of every row, as [value, low, high]. All rows have the same problems and share the resamples.
 
     `risk`: share of wrong answers among the answered problems, for strategies that may abstain. `aurc`: the mean, over
@@ -71,7 +71,7 @@ def areas(confidence: np.ndarray, wrong: np.ndarray, counts: np.ndarray) -> np.n
     return found
 
 
-def _risk(row: Answers, blocks: Sequence[np.ndarray]) -> Estimate | None:
+def _risk(row: RowAnswers, blocks: Sequence[np.ndarray]) -> Estimate | None:
     some = row.coverage > 0
     if not some.any():
         return None
@@ -82,7 +82,7 @@ def _risk(row: Answers, blocks: Sequence[np.ndarray]) -> Estimate | None:
     return _estimate(value, above[below > 0] / below[below > 0], wrong / covered)
 
 
-def _curve(row: Answers, blocks: Sequence[np.ndarray]) -> Estimate | None:
+def _curve(row: RowAnswers, blocks: Sequence[np.ndarray]) -> Estimate | None:
     some = ~np.isnan(row.confidence)
     if not some.any():
         return None

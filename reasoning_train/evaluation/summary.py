@@ -17,7 +17,7 @@ from reasoning_train.evaluation.groups import group_of
 from reasoning_train.evaluation.intervals import Estimate, intervals, weighted_bounds
 from reasoning_train.evaluation.metrics import pass_at_k
 from reasoning_train.evaluation.names import bounds_of
-from reasoning_train.evaluation.selective import Answers, selective_figures
+from reasoning_train.evaluation.selective import RowAnswers, selective_figures
 from reasoning_train.store.table_row import TableRow
 
 MOST_GROUPS = 50
@@ -203,7 +203,7 @@ def _compared(
     }
 
 
-def _answers(table: Rows, problems: Sequence[str], policies: Sequence[str], notes: _Notes) -> dict[str, Answers]:
+def _answers(table: Rows, problems: Sequence[str], policies: Sequence[str], notes: _Notes) -> dict[str, RowAnswers]:
     """What the policies answer that may abstain or say how sure they are."""
     found = {}
     for name in policies if problems else ():
@@ -211,7 +211,7 @@ def _answers(table: Rows, problems: Sequence[str], policies: Sequence[str], note
         if sure or any("coverage" in one for one in own):
             coverage, accuracy = (np.array([one.get(m, np.nan) for one in own]) for m in ("coverage", "accuracy"))
             confidence, right = np.array([sure.get(problem, (np.nan, np.nan)) for problem in problems]).T
-            found[name] = Answers(coverage, accuracy, confidence, right)
+            found[name] = RowAnswers(coverage, accuracy, confidence, right)
     return found
 
 
