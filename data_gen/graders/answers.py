@@ -24,7 +24,7 @@ _SEPARATORS = ((";",), (",", "、", " and ", "和"))
 
 
 @GRADERS.register("answers")
-class Answers(Grader):
+class SeveralAnswers(Grader):
     """`grader: answers`: gold is one answer or several, `5; 10`. An answer must give as many, in the order of gold, and
     each is compared as `auto` does. It may separate them by `;`, by commas or by words. The score is the share of
     parts that are right.
@@ -54,7 +54,7 @@ class Answers(Grader):
         except ValueError:
             return Grade(Verdict.UNVERIFIABLE, "bad_tolerance")
         made = self if own is None else self.model_copy(update={"tolerance": own})
-        return super(Answers, made).grade(problem, answer)
+        return super(SeveralAnswers, made).grade(problem, answer)
 
     def canonical(self, problem: Problem, answer: str) -> Hashable | None:
         """As `auto` for an answer of one part. Others are compared in pairs."""

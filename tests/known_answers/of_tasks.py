@@ -121,3 +121,19 @@ def reasoning_gym() -> Any:
     leveled = TASKS.get("reasoning_gym").model_validate({"uses": "reasoning_gym", **settings, "level": 3})
     made = {split: shown(task, split, ["1", None]) for split in ("train", "test")}
     return made | {"level": shown(leveled, "test", [])}
+
+
+@case("task", "proofwriter")
+def proofwriter() -> Any:
+    """A statement that is given, one behind two rules, one whose contrary follows, one unknown, and a sentence that is
+    of another form."""
+    theory = "Bob is red. Red people are cold. If someone is cold then they are not kind."
+    asked = ["Bob is red.", "Bob is not kind.", "Bob is kind.", "Bob is big."]
+    rows = [{"context": theory, "question": f"True? {said}", "answer": "yes"} for said in asked]
+    rows.append({"context": "It may rain.", "question": "Bob is red.", "answer": "no"})
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        settings = {"uses": "proofwriter", "path": path, "grader": "yes_no", "split": {"test": None}}
+        task = TASKS.get("proofwriter").model_validate(settings)
+        return [[p.question, p.gold, p.tags] for p in task.problems("test")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ SETS = [
     Benchmark("mmlu_stem", mmlu, "mmlu_stem_600.jsonl", 600, tags=frozenset({"subject"})),
     Benchmark("commonsenseqa", commonsense, "commonsenseqa_dev.jsonl", 1221),
     Benchmark("strategyqa", strategy, "strategyqa_dev.jsonl", 229, tags=frozenset({"steps"})),
-    Benchmark("proofwriter", logic, "proofwriter_dev.jsonl", 420),
+    Benchmark("proofwriter", logic, "proofwriter_dev.jsonl", 420, tags=frozenset({"depth"})),
     Benchmark("prontoqa", logic, "prontoqa_dev.jsonl", 500, tags=frozenset({"sentences"})),
 ]
 
@@ -85,3 +86,10 @@ def test_questions_with_several_right_options_want_all_of_them() -> None:
 def test_proofs_stand_beside_their_problems() -> None:
     for problem in built("prontoqa", path=file("prontoqa_dev.jsonl")).problems("test"):
         assert len(problem.gold_steps) == int(problem.tags["sentences"]) == 11
+
+
+def test_the_labels_of_proofwriter_follow_from_its_theories() -> None:
+    task = built("proofwriter", path=file("proofwriter_dev.jsonl"))
+    counts = Counter(str(p.tags["depth"]) for p in task.problems("test"))
+    assert counts == {"unknown": 145, "0": 36, "1": 50, "2": 48, "3": 50, "4": 40, "5": 51}
+    assert all((p.gold == "C") == (p.tags["depth"] == "unknown") for p in task.problems("test"))

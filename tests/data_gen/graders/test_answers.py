@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_gen.graders.answers import Answers
+from data_gen.graders.answers import SeveralAnswers
 from data_gen.grading.matching import most_pairs
 from data_gen.grading.parts import split_outside_brackets
 from data_gen.records.problem import Problem
@@ -20,7 +20,7 @@ from data_gen.tasks import TASKS
 
 def graded(gold: str, said: str, payload: str = "", **options: Any) -> Grade:
     problem = Problem(id="p", question="q", gold=gold, group="p", split="test", payload=payload)
-    return Answers(**options).grade(problem, Answer(said))
+    return SeveralAnswers(**options).grade(problem, Answer(said))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from data_gen.records.verdict import Answer, Verdict
+from data_gen.tasks.jsonl import Jsonl
 from reasoning_train.recipe.benchmarks import FACTS, TABLE, benchmarks, read_benchmark, table_text
 from tests.benchmark_data import ROOT, built, file
 
@@ -43,7 +44,7 @@ def test_the_real_files_of_gsm8k() -> None:
 def test_every_config_builds_and_says_what_it_is(config: Path) -> None:
     text, task, said = config.read_text(encoding="utf-8"), built(config.stem), read_benchmark(config)
     assert said.about.endswith((".", "?")) and task.splits() and "{question}" in task.format.prompt
-    if task.uses == "jsonl":
+    if isinstance(task, Jsonl):
         assert set(said.facts) == set(FACTS), f"write the lines {', '.join(FACTS)} at the top of {config.name}"
         assert "evaluation only" in said.facts["Use"] and "--set task.path" in text
         assert said.grader == task.grader.uses
