@@ -33,6 +33,9 @@ class Grader(Piece, ABC):
     """True: gold that the source gives as a list or an object reaches the grader as JSON. False: its elements are
     joined by commas."""
 
+    runs_programs: ClassVar[bool] = False
+    """True: it runs answers as programs, so that a sandbox must hold where it grades."""
+
     @property
     def finds_with(self) -> tuple[Extractor, ...] | None:
         """How the grader itself finds the answer, in cut completions too, as the tool does whose numbers it gives.

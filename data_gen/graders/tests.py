@@ -34,6 +34,7 @@ class Tests(Grader):
 
     version: ClassVar[int] = 1
     instant: ClassVar[bool] = False
+    runs_programs: ClassVar[bool] = True
     forms_decide: ClassVar[bool] = True
     keeps_lists: ClassVar[bool] = True
     uses: Literal["tests"] = "tests"

@@ -23,6 +23,9 @@ for forbidden in (os.fork, socket.socket, lambda: os.listdir("/proc"), lambda: o
 print("held", held, os.listdir("/work"))
 """
 """Tries what a jail must refuse: a process, a socket, /proc, a file outside the working folder."""
+USED: set[str] = set()
+"""The tiers that this process has relied on, with their details. The worker empties it before a stage and enters it
+into the manifest afterwards."""
 _PROBING = threading.Lock()
 EXPECTED = "held 4 ['.program']"
 
@@ -80,6 +83,7 @@ def require() -> Tier:
     tiers = probed()
     for tier in tiers:
         if not tier.wrong:
+            USED.add(f"{tier.name}: {tier.detail}")
             return tier
     why = "; ".join(f"{tier.name}: {tier.wrong}" for tier in tiers)
     raise UserError(

@@ -100,6 +100,11 @@ class Task(Piece, ABC):
         return self.grader.instant
 
     @property
+    def runs_programs(self) -> bool:
+        """Whether grading runs answers as programs."""
+        return self.grader.runs_programs or any(beside.grader.runs_programs for beside in self.graders.values())
+
+    @property
     def disjoint_splits(self) -> bool:
         """True: splits cannot share a problem by construction."""
         return False

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from data_gen.errors import LoadError, UserError
 from data_gen.models.elsewhere import note_place
+from data_gen.sandbox import tiers
 from data_gen.tasks import Task
 from reasoning_train.api.plan import Plan, StageNode
 from reasoning_train.api.stage import STAGES, GateError, Input, StageDef
@@ -174,6 +175,7 @@ class _Work:
         if self.stage.unit == "whole" and not self.stage.distributed:
             stopping.at_once()
         ranks.start_others(True)
+        self._require_sandbox()
         before = imported_from(self._roots())  # now: a file may be edited while its module runs
         try:
             self.stage.run(self.config, self.ctx)
@@ -183,12 +185,21 @@ class _Work:
             self.attempts.done, self.attempts.log_bytes = True, self.partial.log_bytes(part)
         finally:
             self.attempts.wall_s += time.monotonic() - began
+            if tiers.USED:
+                self.ctx.metric("sandbox", sorted(tiers.USED))
             self.attempts.modules = {**imported_from(self._roots()), **before}
             # Move counts and metrics to the state, apart from what the finishing function adds later.
             self.attempts.counts, self.attempts.metrics = dict(self.ctx.counts), dict(self.ctx.metrics)
             self.ctx.counts.clear()
             self.ctx.metrics.clear()
             self.partial.save(part, self.attempts)
+
+    def _require_sandbox(self) -> None:
+        """A stage that generates and would run the programs that come out ends before it loads a model, if no sandbox
+        holds here."""
+        tiers.USED.clear()
+        if hasattr(self.config, "engine") and any(task.runs_programs for task in self._tasks()):
+            tiers.require()
 
     def _roots(self) -> list[str]:
         """The modules of the stage, of the pieces in its config and of the tasks of its problems."""

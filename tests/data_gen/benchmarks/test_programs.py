@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from tests.benchmark_data import built, file
 
 REFERENCE = {"humaneval": "canonical_solution", "mbpp": "code"}
 SIZES = {"humaneval": 164, "mbpp": 974}
+REPEATED = {"347"}
+"""Asks what MBPP's 76 asks, with other tests: no problem of its own."""
 ROWS: dict[str, dict[str, Any]] = {
     "humaneval": {
         "task_id": "HumanEval/x",
@@ -48,8 +51,11 @@ def _rows(name: str) -> Iterator[tuple[Task, Problem, str]]:
     path = file(f"{name}.jsonl")
     task = built(name, hub=None, hub_splits={}, paths={"test": path})
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    for problem, row in zip(task.problems("test"), rows, strict=True):
-        assert problem.id == str(row["task_id"])
+    problems = {problem.id: problem for problem in task.problems("test")}
+    assert set(problems) == {str(row["task_id"]) for row in rows} - REPEATED
+    for row in rows:
+        tests = row["test"] if name == "humaneval" else json.dumps(row["test_list"])
+        problem = problems.get(str(row["task_id"])) or replace(next(iter(problems.values())), id="", gold=tests)
         yield task, problem, row[REFERENCE[name]]
 
 
