@@ -21,12 +21,10 @@ class Cost:
     """None if the tree does not say."""
 
 
-def charged(tree: Tree, cast: Sequence[Ballot[TreeNode]], vote: Vote, n: int | None) -> Cost:
-    """The whole tree, or the share of a pool's tokens that is drawn."""
+def charged(tree: Tree, cast: Sequence[Ballot[TreeNode]], vote: Vote, n: int | None, size: int) -> Cost:
+    """The whole tree, or the share of a pool's tokens that is drawn. `size`: paths of the pool, dead ones included."""
     if not SEARCHES.get(tree.search).independent:
         return Cost(tree.generated_tokens, tree.scored_tokens, tree.requests or None)
-    dead = dead_ends(tree)
-    size = len(final_paths(tree)) + len(dead)
     stopping = [ballot for ballot in cast if vote.stops(ballot.score)]
     number, whole = sum(ballot.copies for ballot in stopping), min(n or size, size)
     drawn = drawn_of(size, number, whole) if size else None
@@ -34,7 +32,7 @@ def charged(tree: Tree, cast: Sequence[Ballot[TreeNode]], vote: Vote, n: int | N
         share = whole / size if size else 1.0
         return Cost(share * tree.generated_tokens, share * tree.scored_tokens, float(whole))
     ends = sum(ballot.copies * tokens_of(tree, ballot.leaf) for ballot in stopping)
-    every = sum(tokens_of(tree, leaf) for leaf in (*final_paths(tree), *dead))
+    every = sum(tokens_of(tree, leaf) for leaf in (*final_paths(tree), *dead_ends(tree)))
     share = (drawn.stopping * ends + drawn.other * (every - ends)) / every if every else 0.0
     calls = drawn.stopping * number + drawn.other * (size - number)
     return Cost(share * tree.generated_tokens, share * tree.scored_tokens, calls)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from data_gen.marks import read_spans
@@ -26,41 +26,69 @@ ABSTAINED = "abstained"
 """Verdict of a row whose strategy did not answer."""
 
 
-def vote_row(
-    name: str, problem: Problem, trees: Sequence[Tree], vote: Vote, n: int | None, class_of: ClassOf, task: Task
-) -> TableRow:
-    """The row of strategy `name`. Answer and measures come from the first tree; accuracy and tokens are means over all
-    trees.
+class Forest:
+    """A problem's trees from one source, for all strategies over them: what does not depend on the vote is computed
+    once."""
 
-    `n`: number of each tree's independent paths to vote with, at their share of the tokens. `tokens` counts generated
+    def __init__(self, problem: Problem, trees: Sequence[Tree], class_of: ClassOf, task: Task) -> None:
+        self.problem, self.trees, self.class_of, self.task = problem, trees, class_of, task
+
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """The fields of every row that do not depend on the strategy."""
+        return {
+            **of_problem(self.problem),
+            **_pool(self.trees[0], self.class_of),
+            "cut": mean(map(_cut, self.trees)),
+        }
+
+    @cached_property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Of each tree, the number of its final paths with and without an answer."""
+        return [(len(final_paths(tree)), len(dead_ends(tree))) for tree in self.trees]
+
+
+def vote_rows(rows: Mapping[str, int | None], forest: Forest, vote: Vote) -> Iterator[TableRow]:
+    """The rows of one strategy: name -> `n`, the number of each tree's independent paths to vote with, at their share
+    of the tokens. None: the whole trees.
+
+    Answer and measures come from the first tree; accuracy and costs are means over all trees. `tokens` counts generated
     tokens, discarded ones included, and tokens that verifiers read. A rule that stops drawing is charged for the draws
     up to there, in the mean over their orders.
     """
-    cast = [ballots(tree, vote, partial(_measured, tree, vote, problem, task)) for tree in trees]
-    elected = [_elected(tree, own, vote, n, class_of) for tree, own in zip(trees, cast, strict=True)]
-    costs = [charged(tree, own, vote, n) for tree, own in zip(trees, cast, strict=True)]
+    problem, task, oracle = forest.problem, forest.task, any(measure.reads_gold for measure in vote.measures())
+    cast = [ballots(tree, vote, partial(_measured, tree, vote, problem, task)) for tree in forest.trees]
+    for name, n in rows.items():
+        yield _row(name, forest, cast, vote, n, oracle)
+
+
+def _row(
+    name: str, forest: Forest, cast: Sequence[Sequence[Ballot[TreeNode]]], vote: Vote, n: int | None, oracle: bool
+) -> TableRow:
+    trees, found = forest.trees, list(zip(forest.trees, cast, forest.sizes, strict=True))
+    elected = [_elected(tree, own, dead, vote, n, forest.class_of) for tree, own, (_, dead) in found]
+    costs = [charged(tree, own, vote, n, live + dead) for tree, own, (live, dead) in found]
     generated, scored = mean(cost.generated for cost in costs), mean(cost.scored for cost in costs)
     known = [one.accuracy for one in elected if one.accuracy is not None]
     calls = [cost.calls for cost in costs if cost.calls is not None]
     shown, abstained = elected[0].leaf, elected[0].leaf is None and vote.abstains
+    solution = path_solution(trees[0], shown, forest.task)
     return TableRow(
         policy=name,
         strategy=strategy_of(trees[0], vote, n),
-        **of_problem(problem),
         verdict=_verdict(elected),
         accuracy=mean(known) if len(known) == len(elected) else None,
         coverage=1 - mean(one.abstained for one in elected) if vote.abstains else None,
         confidence=elected[0].confidence,
-        cut=mean(map(_cut, trees)),
         answer=shown.answer if shown else None,
         tokens=generated + scored,
         generated_tokens=generated,
         scored_tokens=scored,
         calls=mean(calls) if len(calls) == len(costs) else None,
-        oracle=any(tree.oracle for tree in trees) or any(measure.reads_gold for measure in vote.measures()),
-        measures={} if abstained else task.measure(problem, path_solution(trees[0], shown, task)),
+        oracle=any(tree.oracle for tree in trees) or oracle,
+        measures={} if abstained else forest.task.measure(forest.problem, solution),
         solution=_text(trees[0], shown),
-        **_pool(trees[0], class_of),
+        **forest.fields,
     )
 
 
@@ -99,12 +127,12 @@ def strategy_of(tree: Tree, vote: Vote, n: int | None) -> str:
 
 
 def _elected(
-    tree: Tree, cast: Sequence[Ballot[TreeNode]], vote: Vote, n: int | None, class_of: ClassOf
+    tree: Tree, cast: Sequence[Ballot[TreeNode]], dead: int, vote: Vote, n: int | None, class_of: ClassOf
 ) -> Elected[TreeNode]:
     key = f"{tree.problem_id}#{tree.sample}"
     if n is None:
         return elect(cast, vote, class_of, key)
-    return elect_among(cast, len(dead_ends(tree)), n, vote, class_of, key)
+    return elect_among(cast, dead, n, vote, class_of, key)
 
 
 def _pool(tree: Tree, class_of: ClassOf) -> dict[str, Any]:

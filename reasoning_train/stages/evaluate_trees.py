@@ -81,7 +81,7 @@ class EvaluateTreesConfig(Evaluated):
     @property
     def arms(self) -> dict[str, list[Ref]]:
         """Every row has its trees."""
-        return {row: [self.strategies[name].trees] for row, (name, _) in self.voted.items()}
+        return {row: [one.trees] for name, one in self.strategies.items() for row in one.rows(name)}
 
 
 Item = tuple[Problem, dict[Ref, list[Tree]]]
@@ -92,7 +92,7 @@ Item = tuple[Problem, dict[Ref, list[Tree]]]
 def evaluate_trees(config: EvaluateTreesConfig, ctx: Context) -> None:
     """Record one row per strategy and problem, with the columns of `evaluate`, so that `claim` and `report` read
     both."""
-    from reasoning_train.evaluation.votes import answers_in, classes_of, vote_row
+    from reasoning_train.evaluation.votes import Forest, answers_in, classes_of, vote_rows
 
     source = ctx.input(config.problems)
     task = task_of(config, ctx)
@@ -101,10 +101,11 @@ def evaluate_trees(config: EvaluateTreesConfig, ctx: Context) -> None:
         rows = []
         if all(trees.values()):
             class_of = classes_of(task, problem, answers_in(itertools.chain(*trees.values())))
-            for row, (name, n) in config.voted.items():
-                strategy = config.strategies[name]
+            forests = {ref: Forest(problem, found, class_of, task) for ref, found in trees.items()}
+            for name, strategy in config.strategies.items():
                 _check_pool(name, strategy, trees[strategy.trees])
-                rows.append(vote_row(row, problem, trees[strategy.trees], strategy.vote, n, class_of, task).to_row())
+                voted = vote_rows(strategy.rows(name), forests[strategy.trees], strategy.vote)
+                rows += [row.to_row() for row in voted]
         else:
             ctx.count("dropped.no_tree")
         ctx.record(order, key, rows)
@@ -194,7 +195,7 @@ def _check_pool(name: str, strategy: Strategy, trees: list[Tree]) -> None:
 def size(config: EvaluateTreesConfig, sizes: Sizes) -> dict[str, Any]:
     """One row per strategy and problem; nothing is generated."""
     records = at_most(sizes(config.problems).get("rows"), config.limit)
-    return {} if records is None else {"records": records, "rows": records * len(config.voted)}
+    return {} if records is None else {"records": records, "rows": records * len(config.row_names)}
 
 
 @evaluate_trees.finish

@@ -31,7 +31,7 @@ def votes(name: str) -> list[Any]:
 
 
 SETTINGS: dict[str, list[dict[str, Any]]] = {
-    "top_k": [{"k": 1}, {"k": 2}, {"part": 0.75}, {"k": 1, "of": "fewest"}, {"k": 2, "by": "score"}],
+    "top_k": [{"k": 1}, {"k": 3}, {"part": 0.25, "of": "fewest"}, {"k": 3, "of": "fewest"}, {"k": 2, "by": "score"}],
     "filtered": [{"bar": 0.25}, {"bar": 0.9}, {"bar": 0.9, "otherwise": "majority"}],
     "first_accepted": [{"bar": 0.25}, {"bar": 0.4}],
     "gated": [{"bar": 0.6, "otherwise": "argmax"}, {"bar": 0.9, "otherwise": "draw"}],
@@ -46,8 +46,8 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
 @case("vote", *SETTINGS)
 def choosy_votes(name: str) -> Settings:
     """(choice, accuracy, abstained, confidence) of the whole pool and of 3 of 5 paths, under several settings. 7 has
-    three steps, 8 has one, 8.0 has two."""
-    steps = {Steps(): {"steps": 3.0}}, {Steps(): {"steps": 1.0}}, {Steps(): {"steps": 2.0}}
+    one step, 8 has three, 8.0 has two."""
+    steps = {Steps(): {"steps": 1.0}}, {Steps(): {"steps": 3.0}}, {Steps(): {"steps": 2.0}}
     cast = [replace(one, measured=own) for one, own in zip(CAST, steps, strict=True)]
     rules = [VOTES.get(name).model_validate({"uses": name, **setting}) for setting in SETTINGS[name]]
     found = [[elect(cast, rule, float, "p"), elect_among(cast, 1, 3, rule, float, "p")] for rule in rules]
