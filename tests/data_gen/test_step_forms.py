@@ -197,29 +197,6 @@ def test_marks_of_another_form_are_told(marks: Any, message: str) -> None:
         form(**MARKED).solutions({"marks": marks}, "f:1")
 
 
-BIG_BENCH_MISTAKE = {
-    # file: (rows, rows without an error)
-    "dyck_languages": (500, 170),
-    "logical_deduction": (300, 6),
-    "multistep_arithmetic": (300, 62),
-    "tracking_shuffled_objects": (300, 40),
-    "word_sorting": (300, 34),
-}
-
-
-@pytest.mark.parametrize("name", BIG_BENCH_MISTAKE)
-def test_every_row_of_big_bench_mistake_is_read(name: str) -> None:
-    """Rows without an error are kept, and every mark is where the file says."""
-    path = file(f"bigbench_mistake/{name}.jsonl")
-    read = form(uses="listed", question="input", first_wrong="mistake_index", answer="answer")
-    found = [(row, one) for place, row in file_source(path).rows() for one in read.solutions(row, place)]
-    clean = [row["mistake_index"] is None for row, _ in found]
-    assert (len(found), sum(clean)) == BIG_BENCH_MISTAKE[name]
-    for row, one in found:
-        expected = len(row["steps"]) if row["mistake_index"] is None else row["mistake_index"]
-        assert first_wrong(one.labels) == expected
-
-
 def test_every_mark_of_champ_is_read() -> None:
     path = file("champ/first_wrong_steps.jsonl")
     read = form(uses="marked_span", id="identifier", marks="fws_annotations", named="model|prompt")
