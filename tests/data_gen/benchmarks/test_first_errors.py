@@ -75,7 +75,7 @@ def test_what_the_comments_show_loads_and_imports(name: str, tmp_path: Path, ben
     """Every second solution has an error; PRM800K's all have one."""
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(ROWS[name](i)) + "\n" for i in range(110)), encoding="utf-8")
-    shown = {**stage_of(name), "path": str(path)}
+    shown = stage_of(name)
     recipe = {"name": "marked", "include": [f"configs/tasks/{name}.yaml"], "stages": {"marked": shown}}
     assert "marked" in load(tmp_path, yaml.safe_dump(recipe), f"task.path={path}").nodes
     task = built(name, path=path).model_dump(mode="json")
