@@ -22,7 +22,7 @@ from data_gen.graders.integer import Integer
 from data_gen.records.problem import Problem
 from data_gen.tasks import TASKS
 from data_gen.tasks.beside import AnyGrader
-from data_gen.tasks.generated import DrawnProblem, Generated
+from data_gen.tasks.generated import DrawnProblem, Generated, line_by_line
 
 NAMES = ("Ana", "Ben", "Cy", "Dot", "Eli", "Flo", "Gus", "Hal", "Ivy", "Jo", "Kit", "Lou")
 WORDS = ("has", "coins", "more", "fewer", "than", "How", "many", "Answer")
@@ -58,10 +58,7 @@ class Chain(Generated):
     def check_steps(self, problem: Problem, steps: Sequence[str]) -> tuple[bool, ...]:
         """A step is right iff it equals the gold step at its index: the number so far, the next fact, and their
         result."""
-        gold = problem.gold_steps
-        right = tuple(i < len(gold) and step == gold[i] for i, step in enumerate(steps))
-        # Missing steps count as wrong: an answer without them is no reasoning.
-        return right + (False,) * (len(gold) - len(steps))
+        return line_by_line(problem.gold_steps, steps)
 
     def vocabulary(self) -> list[str]:
         """All words, digits and marks that problems and solutions consist of."""

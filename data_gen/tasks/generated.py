@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import random
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -94,3 +94,10 @@ class Generated(Task):
             f"task.{split}: {self.uses} found no further problem in {MOST_DRAWS:,} draws, after {len(seen)} of "
             f"{self.splits()[split]}. Ask for fewer, or for harder ones."
         )
+
+
+def line_by_line(gold: Sequence[str], steps: Sequence[str]) -> tuple[bool, ...]:
+    """Whether each step equals the gold step at its index. Missing steps count as wrong: an answer without them is no
+    reasoning."""
+    right = tuple(i < len(gold) and step == gold[i] for i, step in enumerate(steps))
+    return right + (False,) * (len(gold) - len(steps))

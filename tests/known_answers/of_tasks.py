@@ -113,6 +113,22 @@ def _joined(folder: Path) -> Any:
     return Settings([shown(task, "test", []) for task in tasks])
 
 
+@case("task", "kinship")
+def kinship() -> Any:
+    """Short and long stories, with facts that do not matter; steps right and missing."""
+    sizes = {"train": 3, "test": 2, "explore": 0, "dev": 0}
+    dials: list[dict[str, Any]] = [
+        {},
+        {"relations": [2, 2], "test_relations": [5, 5], "held_out": 0.5},
+        {"extra": 2, "shuffle": True},
+    ]
+    tasks = [TASKS.get("kinship").model_validate({"uses": "kinship", **sizes, **more}) for more in dials]
+    [problem, *_] = tasks[1].problems("test")
+    checked = [tasks[1].check_steps(problem, steps) for steps in (problem.gold_steps, problem.gold_steps[1:])]
+    told = [{split: shown(task, split, ["aunt", None]) for split in ("train", "test")} for task in tasks]
+    return {"told": Settings(told), "checked": checked}
+
+
 @case("task", "reasoning_gym")
 def reasoning_gym() -> Any:
     """Two problems of one of its generators."""
