@@ -23,20 +23,25 @@ ROOT = Path(__file__).parents[2]
 
 
 def start(plan: Plan, store: Store, *, cores: int = 2, **environment: str) -> subprocess.Popen[str]:
-    """Begin a run in a process of its own, with further variables of the environment."""
+    """Begin a run in a process of its own, with further variables of the environment. It heeds SIGHUP even if these
+    tests run under `nohup`."""
     store.root.mkdir(parents=True, exist_ok=True)
     file = store.root / f"{plan.name}.plan.json"
     write_plan(file, plan)
     fixed = {"REASONING_TRAIN_PLUGINS": plugin_stages.NAME, "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "tests.launch.driver", str(file), str(store.root), str(cores)]
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**os.environ, **fixed, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    ours = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **fixed, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGHUP, ours)
 
 
 def run(plan: Plan, store: Store, *, cores: int = 2) -> tuple[int, str]:
