@@ -10,12 +10,15 @@ from tests.known_answers.cases import Settings, alike, load_cases
 from tests.known_answers.guard import differences, problem, recorded
 from tests.known_answers.pieces import every_piece
 from tests.known_answers.rounding import rounded, single
+from tests.needs_sandbox import need_a_sandbox
 
 PIECES = every_piece()
 
 
 @pytest.mark.parametrize(("kind", "name"), list(PIECES), ids=lambda text: text)
 def test_a_piece_gives_what_was_recorded(kind: str, name: str, one_thread: None) -> None:
+    if getattr(PIECES[kind, name], "runs_programs", False):
+        need_a_sandbox()
     said = problem(kind, name, PIECES[kind, name])
     assert not said, said
 

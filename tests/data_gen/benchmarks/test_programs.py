@@ -13,9 +13,9 @@ import pytest
 
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer, Grade, Verdict
-from data_gen.sandbox import tiers
 from data_gen.tasks import Task
 from tests.benchmark_data import built, file
+from tests.needs_sandbox import need_a_sandbox
 
 REFERENCE = {"humaneval": "canonical_solution", "mbpp": "code"}
 SIZES = {"humaneval": 164, "mbpp": 974}
@@ -43,8 +43,7 @@ ROWS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(autouse=True)
 def _a_sandbox_holds() -> None:
-    if wrong := [f"{tier.name}: {tier.wrong}" for tier in tiers.probed() if tier.wrong]:
-        pytest.skip(f"no sandbox holds here: {'; '.join(wrong)}")
+    need_a_sandbox()
 
 
 def _rows(name: str) -> Iterator[tuple[Task, Problem, str]]:

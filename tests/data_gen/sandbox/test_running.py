@@ -79,6 +79,22 @@ def test_a_cancelled_program_dies() -> None:
     assert not [child for child in psutil.Process().children(recursive=True) if "bwrap" in child.name()]
 
 
+def test_a_jail_dies_with_its_parent() -> None:
+    code = "from data_gen.sandbox import RunLimits, run_blocking\n"
+    code += "run_blocking('while True: pass', limits=RunLimits(cpu_s=99))"
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        deadline, jail = time.monotonic() + 30, []
+        while len(jail) < 3 and time.monotonic() < deadline:  # bwrap, its init, the program
+            jail = psutil.Process(parent.pid).children(recursive=True)
+            time.sleep(0.05)
+        assert len(jail) == 3
+    finally:
+        parent.kill()
+        parent.wait()
+    assert psutil.wait_procs(jail, timeout=30)[1] == []
+
+
 def test_programs_side_by_side_do_not_meet() -> None:
     async def all_of_them() -> list[str]:
         code = "import os, time\nopen('a', 'w').write(input())\ntime.sleep(.05)\n"
