@@ -29,7 +29,7 @@ AT_K = re.compile(r"(?:pass|maj)@(\d+)")
 
 def is_taken(name: str) -> bool:
     """Whether a table has a column of this name without any measure."""
-    return name in (*COSTS, *SHARES, *CURVES, "seconds") or AT_K.fullmatch(name) is not None
+    return name in (*COSTS, *SHARES, *CURVES) or AT_K.fullmatch(name) is not None
 
 
 class Direction(StrEnum):

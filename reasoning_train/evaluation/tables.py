@@ -21,18 +21,16 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     Strategies that may abstain have their coverage and risk beside the accuracy."""
     names, measured = _columns(summary), set[str]().union(*summary["policies"].values())
     costs = [m for m in COSTS if m in measured]
-    seconds = summary.get("seconds", {})
     rows, tried = [], summary.get("tried", {})
     for policy, metrics in summary["policies"].items():
         costly = [f"{metrics[m][0]:.1f}" if m in metrics else "" for m in costs]
-        costly += [f"{seconds[policy]:.3g}" if policy in seconds else ""] if seconds else []
         cells = [*_cells(policy, names, summary), *costly, *([effort(tried.get(policy, {}))] if tried else [])]
         rows.append([_marked(policy, summary), summary["strategies"][policy], *cells])
     shares = {name: metrics["cut"][0] for name, metrics in summary["policies"].items() if "cut" in metrics}
     shares |= {f"the samples of {name}": share for name, share in summary.get("cut_samples", {}).items()}
     warned = f". Warning: {said}" if (said := cut_warning(shares)) else ""
     dropped = f", {n} unverifiable left out" if (n := summary["unverifiable"]) else ""
-    heads = [*_heads(names, summary), *costs, *(["seconds"] if seconds else []), *(["tried"] if tried else [])]
+    heads = [*_heads(names, summary), *costs, *(["tried"] if tried else [])]
     abstain = ", an abstention is not right in `accuracy`" if "coverage" in names else ""
     return {
         "title": f"{summary['problems']} problems{dropped}, % with 95 % intervals, differences paired{abstain}{warned}",

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from data_gen.errors import UserError
 from data_gen.records.trees import Tree, TreeNode
 from reasoning_train.api.refs import Ref
+from reasoning_train.evaluation.names import metric_problem
 from reasoning_train.stages.evaluate_trees import EvaluateTreesConfig, Strategy
 from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of
 from tests.reasoning_train.stages.test_evaluate_trees import BEAM, POOL, table, tree
@@ -43,6 +44,18 @@ def test_an_abstention_is_neither_right_nor_wrong(bench: Bench) -> None:
     assert shown["columns"][2:6] == ["accuracy", "coverage", "risk ↓", "aurc ↓"]
     assert "an abstention is not right in `accuracy`" in shown["title"]
     assert shown["rows"][0][3:5] == ["", ""] and shown["rows"][1][3].startswith("50.0 [")
+
+
+def test_a_claim_counts_an_abstention_as_not_right_and_says_so(bench: Bench) -> None:
+    pool = bench.trees("pool", [SURE, LOST])
+    given = {"most": {"trees": pool, "vote": "majority"}, "strict": {"trees": pool, "vote": share(0.8)}}
+    table(bench, given, ("p0", "p1"))
+    form = {"uses": "difference", "better": "strict", "than": "most"}
+    metrics = bench.make("claim", "claim", table=[Ref("eval")], form=form).manifest["metrics"]
+    assert "; strict answers 0.0%, and an abstention counts as not right" in metrics["table"]["title"]
+    assert metrics["table"]["rows"][0][3].startswith("-50.0 [")
+    assert str(metric_problem("risk", {})).startswith("risk is a figure of a whole row, not of a problem")
+    assert metric_problem("coverage", {}) is None and metric_problem("calls", {}, cost=True) is None
 
 
 def test_risk_falls_with_the_bar(bench: Bench) -> None:
