@@ -30,6 +30,7 @@ class Segmenter:
     ) -> None:
         self._decode, self._delimiter, self._answer, self._marks = decode, delimiter, answer_mark, marks
         self._opened = opened
+        self._texts: dict[int, str] = {}
 
     def pieces(self, ids: Ids) -> Iterator[tuple[Kind, tuple[int, ...]]]:
         """Kind and ids of every piece, in order. Together the pieces hold all ids."""
@@ -75,7 +76,12 @@ class Segmenter:
 
     def _end_of_line(self, ids: Ids, start: int) -> int:
         """One past the first token that completes a delimiter, or one past the last token. A longer piece contains
-        every delimiter of a shorter one, so doubling and bisection find it without decoding every prefix."""
+        every delimiter of a shorter one, so doubling and bisection find it without decoding every prefix; what the
+        tokens say one by one shows where to look first."""
+        likely = self._likely_end(ids, start)
+        ends = likely == len(ids) or self._line_is_complete(ids[start:likely])
+        if ends and not self._line_is_complete(ids[start : likely - 1]):
+            return likely
         low, high = 0, 1  # the first `low` tokens complete none
         while not self._line_is_complete(ids[start : start + high]):
             if start + high >= len(ids):
@@ -85,6 +91,25 @@ class Segmenter:
             middle = (low + high) // 2
             low, high = (low, middle) if self._line_is_complete(ids[start : start + middle]) else (middle, high)
         return start + high
+
+    def _likely_end(self, ids: Ids, start: int) -> int:
+        """Where the line would end if tokens had the text that they have alone."""
+        kept, text = len(self._delimiter) - 1, ""  # of the text, only what a delimiter may have begun in
+        begun = False
+        for end in range(start, len(ids)):
+            piece = self._alone(ids[end]) if begun else self._alone(ids[end]).lstrip()
+            begun = begun or bool(piece)
+            text += piece
+            if self._delimiter in text:
+                return end + 1
+            text = text[len(text) - kept :] if len(text) > kept else text
+        return len(ids)
+
+    def _alone(self, token: int) -> str:
+        """A token's own text, remembered: there are at most as many as the vocabulary has."""
+        if token not in self._texts:
+            self._texts[token] = self._decode((token,))
+        return self._texts[token]
 
     def _line_is_complete(self, ids: Ids) -> bool:
         # Leading blank lines belong to the step that follows: a step of white space only is no step.

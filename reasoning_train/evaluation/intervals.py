@@ -18,7 +18,9 @@ from reasoning_train.evaluation.student_t import t_quantile
 
 RESAMPLES = 10_000
 CHUNK = 500
-"""Number of resamples held at a time."""
+"""Number of resamples whose seeds are drawn at a time."""
+HELD = 500_000
+"""Most counts of problems held at a time, so that memory does not grow with them."""
 LEVEL = 0.95
 _TINY = 1e-9
 """Least share of the greatest variance, so that numbers which are all equal count as many problems and not as
@@ -103,9 +105,11 @@ def crossed_bootstrap(values: np.ndarray, seed: int = 0, resamples: int = RESAMP
     for start in range(0, resamples, CHUNK):
         size = min(CHUNK, resamples - start)
         over_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=size) / seeds
-        over_problems = rng.multinomial(problems, np.full(problems, 1 / problems), size=size) / problems
-        by_seed = np.einsum("rp,msp->mrs", over_problems, values, optimize=True)
-        means.append(np.einsum("mrs,rs->mr", by_seed, over_seeds, optimize=True))
+        for first in range(0, size, rows := max(1, HELD // problems)):  # rows are drawn one after another
+            some = over_seeds[first : first + rows]
+            over_problems = rng.multinomial(problems, np.full(problems, 1 / problems), size=len(some)) / problems
+            by_seed = np.einsum("rp,msp->mrs", over_problems, values, optimize=True)
+            means.append(np.einsum("mrs,rs->mr", by_seed, some, optimize=True))
     low, high = np.quantile(np.concatenate(means, axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
     centre = values.mean(axis=(1, 2))
     return [Estimate(float(c), float(a), float(b)) for c, a, b in zip(centre, low, high, strict=True)]
