@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning_train.evaluation.selective import Answers, areas, selective_figures
+from reasoning_train.evaluation.selective import RowAnswers, areas, selective_figures
 
 NONE = float("nan")
 
 
-def answers(*rows: tuple[float, float, float, float]) -> Answers:
-    return Answers(*np.array(rows, dtype=float).T)
+def answers(*rows: tuple[float, float, float, float]) -> RowAnswers:
+    return RowAnswers(*np.array(rows, dtype=float).T)
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.2, 0.5, 0.9]), st.booleans()), min_size=1, max_size=6))
@@ -73,7 +73,7 @@ def test_the_interval_covers_the_risk() -> None:
     for _ in range(200):
         covered = (rng.random(80) < 0.6).astype(float)
         right = covered * (rng.random(80) < 0.7)
-        row = Answers(covered, right, np.full(80, NONE), np.full(80, NONE))
+        row = RowAnswers(covered, right, np.full(80, NONE), np.full(80, NONE))
         [_, low, high] = selective_figures({"row": row})["row"]["risk"]
         hits += low <= 0.3 <= high
     assert 180 <= hits <= 200
