@@ -49,6 +49,9 @@ class MeasuredTask(Protocol):
     def grade(self, problem: Problem, answer: Answer) -> Grade:
         """Verdict on an answer to a problem."""
 
+    def same(self, problem: Problem, one: str, other: str) -> bool:
+        """Whether two answers are one."""
+
     def check_steps(self, problem: Problem, steps: Sequence[str]) -> tuple[bool, ...] | None:
         """Exact verdict on every step. None if the task has no step checker."""
 
@@ -69,6 +72,11 @@ class Measure(Piece, ABC):
         """The columns whose values lie between 0 and 1. Their intervals have a width even where all values are equal,
         and tables show them in per cent. The default is none: counts have no upper bound."""
         return frozenset()
+
+    def ratios(self) -> Mapping[str, tuple[str, str]]:
+        """Further columns of tables, which rows do not have: the sum of one column over the sum of another, such as F1.
+        They are shown, not compared by claims."""
+        return {}
 
     @abstractmethod
     def of(self, task: MeasuredTask, problem: Problem, solution: Solution) -> dict[str, float]:

@@ -66,7 +66,10 @@ class Task(Piece, ABC):
 
     @model_validator(mode="after")
     def _columns_have_one_name(self) -> Self:
-        names = [*self.graders, *(name for measure in self.measures for name in measure.directions())]
+        names = [
+            *self.graders,
+            *(name for measure in self.measures for name in (*measure.directions(), *measure.ratios())),
+        ]
         twice = sorted({name for name in names if names.count(name) > 1 or is_taken(name)})
         if twice:
             raise ValueError(
@@ -187,6 +190,10 @@ class Task(Piece, ABC):
     def shares(self) -> frozenset[str]:
         """The columns of `directions` whose values lie between 0 and 1: scores, and those that measures name."""
         return frozenset(self.graders).union(*(measure.shares() for measure in self.measures))
+
+    def ratios(self) -> dict[str, tuple[str, str]]:
+        """Columns of tables that are made of the sums of two others, as measures name them."""
+        return {name: pair for measure in self.measures for name, pair in measure.ratios().items()}
 
     def check_steps(self, problem: Problem, steps: Sequence[str]) -> tuple[bool, ...] | None:
         """Exact verdict on every step. None if the task has no step checker."""

@@ -75,6 +75,10 @@ class Merged(Task):
         """The columns of all members."""
         return {name: way for task in self.members.values() for name, way in task.directions().items()}
 
+    def ratios(self) -> dict[str, tuple[str, str]]:
+        """Those of all members."""
+        return {name: pair for task in self.members.values() for name, pair in task.ratios().items()}
+
     def shares(self) -> frozenset[str]:
         """The columns that are shares in every member that has them."""
         others = {name for task in self.members.values() for name in task.directions().keys() - task.shares()}

@@ -17,6 +17,7 @@ from reasoning_train.evaluation.groups import group_of
 from reasoning_train.evaluation.intervals import Estimate, intervals, weighted_bounds
 from reasoning_train.evaluation.metrics import pass_at_k
 from reasoning_train.evaluation.names import bounds_of
+from reasoning_train.evaluation.ratios import ratio_arrays
 from reasoning_train.evaluation.selective import RowAnswers, selective_figures
 from reasoning_train.store.table_row import TableRow
 
@@ -110,6 +111,7 @@ class _Notes:
     """Properties of policies and problems other than metrics."""
 
     by: Sequence[str]
+    ratios: Mapping[str, tuple[str, str]]
     strategies: dict[str, str] = field(default_factory=dict)
     cut: dict[str, CutCount] = field(default_factory=dict)
     """Policy -> its samples, besides the completions of its strategy."""
@@ -145,6 +147,7 @@ def summarise_rows(
     by: Sequence[str] = (),
     lower: Iterable[str] = (),
     shares: Collection[str] = (),
+    ratios: Mapping[str, tuple[str, str]] | None = None,
 ) -> dict[str, Any]:
     """`{"problems": P, "unverifiable": n, "strategies": {name: "greedy"}, "policies": {name: {metric: [value, low,
     high]}}, "differences": {name: {...}}, "groups": {"subject": {"algebra": {"problems": n, "policies": ...}}}}`.
@@ -157,11 +160,12 @@ def summarise_rows(
         by: Tags, or `difficulty`, by which problems are also grouped.
         lower: Measures for which lower is better.
         shares: Measures whose values lie between 0 and 1.
+        ratios: Further metrics: the sum of one measure over the sum of another.
 
     Raises:
         UserError: A name in `by` has more than `MOST_GROUPS` values, or no problem has it.
     """
-    notes = _Notes(by)
+    notes = _Notes(by, ratios or {})
     table, unverifiable, wrong = collect(notes.noting(map(TableRow.from_row, rows)), ks)
     problems = sorted(next(iter(table.values()), {}))
     base = policies[0]
@@ -187,6 +191,8 @@ def _compared(
     problem has, with the number of problems that have them."""
     having = _having(table, problems, policies)
     arrays = {name: _arrays(table[name], having) for name in policies if problems}
+    for own in arrays.values():
+        own |= ratio_arrays(own, notes.ratios)
     base = arrays.get(policies[0], {})
     differences = {
         name: {m: v - base[m] for m, v in metrics.items() if m in base}

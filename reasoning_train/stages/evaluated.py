@@ -65,7 +65,9 @@ def summarised(
 
     task = task_of(config, ctx)
     lower = [name for name, way in task.directions().items() if way == "lower"]
-    summary = summarise_rows(rows, config.row_names, ks, by=config.by, lower=lower, shares=task.shares())
+    summary = summarise_rows(
+        rows, config.row_names, ks, by=config.by, lower=lower, shares=task.shares(), ratios=task.ratios()
+    )
     return {**summary, "tried": config.tried}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from data_gen.graders.exact import Exact
 from data_gen.measures import MEASURES
 from data_gen.records.problem import Problem
 from data_gen.records.segment import Kind, Segment
@@ -60,3 +61,13 @@ def proof() -> Any:
     columns = [made.of(task, given, solution(steps, "B", "stop")) for steps in said]
     without = made.of(task, replace(given, gold_steps=()), solution(["Max is furry."], "B", "stop"))
     return {"directions": made.directions(), "columns": columns, "without": without}
+
+
+@case("measure", "label_f1")
+def label_f1() -> Any:
+    """Gold is the label, or another; answers say it, say another, or nothing."""
+    made = MEASURES.get("label_f1").model_validate({"uses": "label_f1", "label": "[1, 2, 3]"})
+    task = Chain(uses="chain", grader=Exact())
+    problems = [PROBLEM, replace(PROBLEM, gold="[1]"), replace(PROBLEM, gold=None)]
+    columns = [[made.of(task, problem, solution(*said)) for said in SAID] for problem in problems]
+    return {"directions": made.directions(), "ratios": made.ratios(), "columns": columns}
