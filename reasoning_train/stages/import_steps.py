@@ -36,6 +36,10 @@ else:
 
 LOOKED_AT = 100
 """Number of rows of the file that are read when a recipe loads."""
+MOST_BARS = 20
+"""Steps with a bar of their own in the report."""
+NO_ERROR, LATER, OPEN = "no error", "later", "open"
+"""Further bars. `open`: the labels do not say."""
 Found = dict[str, list[tuple[LabelledSteps, dict[str, str]]]]
 """Problem, by its id or the normal form of its question -> its labelled solutions with their tags, in the file's
 order."""
@@ -64,7 +68,7 @@ def import_steps(config: ImportStepsConfig, ctx: Context) -> None:
     )
     ctx.count("out", n)
     ctx.count("dropped.other_problem", sum(map(len, found.values())))
-    ctx.metric("labels", {name: seen[name] for name in ("with an error", "without an error", "open")})
+    ctx.metric("labels", _bars(seen))
     gate(
         n >= config.min_rows,
         f"import_steps: {n} solutions, fewer than min_rows={config.min_rows}: {config.path} has "
@@ -111,9 +115,25 @@ def _rows(
         key = problem.id if form.id else normalised(problem.question)
         for sample, (one, tags) in enumerate(found.pop(key, [])):
             made = _solution(problem, task, one, tags, sample)
-            wrong = made.first_wrong
-            seen["open" if wrong is None else "with an error" if wrong < len(one.steps) else "without an error"] += 1
+            seen[_label(made.first_wrong, len(one.steps))] += 1
             yield made.to_row()
+
+
+def _label(first_wrong: int | None, steps: int) -> str:
+    """What the labels of a solution say, for a bar of the report."""
+    if first_wrong is None:
+        return OPEN
+    if first_wrong == steps:
+        return NO_ERROR
+    return f"step {first_wrong + 1}" if first_wrong < MOST_BARS else LATER
+
+
+def _bars(seen: Counter[str]) -> dict[str, Any]:
+    """`{"title": ..., "bars": [[label, count], ...]}`, which the report draws."""
+    steps = [f"step {i + 1}" for i in range(MOST_BARS)]
+    last = max((i for i, name in enumerate(steps) if seen[name]), default=-1) if not seen[LATER] else MOST_BARS - 1
+    named = [*steps[: last + 1], *[LATER] * bool(seen[LATER]), NO_ERROR, *[OPEN] * bool(seen[OPEN])]
+    return {"title": "first wrong steps", "bars": [[name, seen[name]] for name in named]}
 
 
 def _solution(problem: Problem, task: Task, one: LabelledSteps, tags: dict[str, str], sample: int) -> Solution:

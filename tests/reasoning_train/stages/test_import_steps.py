@@ -13,6 +13,7 @@ from data_gen.records.solution import Solution
 from data_gen.records.verdict import Verdict
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import STAGES, GateError
+from reasoning_train.evaluation.report.grown import labels_view
 from reasoning_train.stages.import_steps import ImportStepsConfig
 from reasoning_train.store.store import Artifact
 from tests.reasoning_train.bench import Bench, problem, rows_of
@@ -57,7 +58,20 @@ def test_rows_come_in_with_their_labels(bench: Bench, tmp_path: Path) -> None:
     assert rows[0].text == "It is 12\n\nAnswer: 12" and rows[0].segments[-1].kind is Kind.ANSWER
     assert all(not row.token_ids and row.finish == "gold" for row in rows)
     assert made.manifest["counts"] == {"in": 5, "out": 3, "dropped.other_problem": 1, "dropped.no_steps": 1}
-    assert made.manifest["metrics"]["labels"] == {"with an error": 1, "without an error": 2, "open": 0}
+    labels = made.manifest["metrics"]["labels"]
+    assert labels == {"title": "first wrong steps", "bars": [["step 1", 1], ["no error", 2]]}
+
+
+def test_the_report_draws_where_the_first_errors_are(bench: Bench, tmp_path: Path) -> None:
+    rows = [
+        {"problem": "Unasked?", "steps": ["a"] * 30, "label": at, "answer": None, "by": "m"} for at in (2, 2, 25, -1)
+    ]
+    made = imported(bench, tmp_path, [*rows, {**rows[0], "label": 0}])
+    counts = dict(made.manifest["metrics"]["labels"]["bars"])
+    assert list(counts) == [*(f"step {i}" for i in range(1, 21)), "later", "no error"]
+    assert {name: n for name, n in counts.items() if n} == {"step 1": 1, "step 3": 2, "later": 1, "no error": 1}
+    title, drawn = labels_view(made.manifest) or ("", "")
+    assert title == "first wrong steps" and "<svg" in drawn and "step 3" in drawn
 
 
 def test_a_solution_without_an_answer_is_not_graded(bench: Bench, tmp_path: Path) -> None:
