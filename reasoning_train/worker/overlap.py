@@ -8,7 +8,7 @@ from typing import Any
 from data_gen.overlap import N, overlapping
 from data_gen.tasks import Task
 from reasoning_train.api.plan import Plan, StageNode
-from reasoning_train.api.stage import Input
+from reasoning_train.api.stage import STAGES, Input, refs_of
 from reasoning_train.store.inputs import build_task, read_problems, read_tasks
 from reasoning_train.store.store import Store
 
@@ -19,12 +19,20 @@ Overlap = dict[str, Any]
 
 def overlaps(plan: Plan, node: StageNode, store: Store) -> list[Overlap]:
     """The overlap of every pair of evaluated and learned problems of a table's node."""
-    evaluated = {name: source for name in node.inputs if (source := _problems(plan, name, store))}
+    names = [name for name in node.inputs if name not in _chosen_on(node)]
+    evaluated = {name: source for name in names if (source := _problems(plan, name, store))}
     return [
         {"evaluated": name, "learned_from": other, **_count(source, _problems(plan, other, store))}
         for name, source in evaluated.items()
         for other in node.learned_from
     ]
+
+
+def _chosen_on(node: StageNode) -> set[str]:
+    """The inputs on which a node only chooses what it measures on others."""
+    fields = STAGES.get(node.uses).learns_from
+    taught = {ref.node for name in fields for ref in refs_of(node.config.get(name))}
+    return taught - {ref.node for name, value in node.config.items() if name not in fields for ref in refs_of(value)}
 
 
 def notes_of(found: list[Overlap]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,14 @@ def test_exact_steps_finds_every_fault_and_constants_have_closed_forms(faults: B
     assert summary["shares"] == ["on_right", "on_wrong"] and summary["oracle"] == ["exact"]
 
 
+def test_dev_is_not_taken_for_what_is_measured(faults: Bench) -> None:
+    """The threshold was chosen on dev, and the test problems are compared with it; dev itself is not evaluated."""
+    faults.add("measured", "evaluate_steps", **ON_TEST, **ORACLE, dev=DEV)
+    faults.nodes["measured"] = replace(faults.nodes["measured"], learned_from=("dev",))
+    [found] = faults.run("measured").manifest["metrics"]["overlap"]
+    assert (found["evaluated"], found["learned_from"], found["overlapping"]) == ("test", "dev", 0)
+
+
 def test_solutions_without_labels_are_labelled_by_the_task(faults: Bench) -> None:
     rows = [Solution.from_row(row) for row in rows_of(faults.store.open(faults.nodes["test_marked"]))]
     bare = [Solution.from_row({**row.to_row(), "step_labels": []}) for row in rows]
@@ -149,8 +158,6 @@ def _input(bench: Bench, name: str) -> Any:
 
 
 def _encoded(row: Solution, codec: Any) -> Solution:
-    from dataclasses import replace
-
     return replace(
         row, segments=codec.encode(row.segments, end=False), prompt_ids=tuple(codec.prompt_ids(row.question))
     )
