@@ -49,10 +49,17 @@ def judge(program: str, tests: str, *, given: str = "", limits: RunLimits = DEFA
             raise UserError(f"the sandbox did not start tests ({' '.join(said) or 'no word'}). Run `doctor`.")
         last = said[-1].partition(" ")[0]
         if last == "gone":
-            late = subject.wait(max(0.1, deadline - time.monotonic())) == 128 + signal.SIGXCPU
-            return "timeout" if late else "died"
+            return "timeout" if _ran_out(subject, deadline) else "died"
     known: dict[str, Judged] = {"passed": "passed", "failed": "failed", "error": "error", "timeout": "timeout"}
     return known.get(last, "died")
+
+
+def _ran_out(subject: subprocess.Popen[bytes], deadline: float) -> bool:
+    """Whether the program that left its tests alone reached the limit of its processor time, or does not end."""
+    try:
+        return subject.wait(max(0.1, deadline - time.monotonic())) == 128 + signal.SIGXCPU
+    except subprocess.TimeoutExpired:
+        return True
 
 
 @contextmanager
