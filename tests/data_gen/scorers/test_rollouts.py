@@ -54,6 +54,7 @@ def test_what_is_over_is_worth_its_outcome_and_draws_nothing() -> None:
     for tree in grow(BestOfN(n=6), world, scorer=opened(m=4), runs=20):
         for leaf in tree.nodes[1:]:
             assert leaf.value == leaf.outcome and not leaf.children
+        assert tree.requests == sum(node.draws for node in tree.nodes[1:]) == 6
         assert tree.generated_tokens == sum(len(n.token_ids) * n.draws for n in tree.nodes[1:])
 
 

@@ -56,6 +56,7 @@ def test_every_token_is_charged_once(name: str) -> None:
     search, engine, scorer = SEARCHES[name], Counting(WORLD), ToyScorer(WORLD.value)
     [tree] = grow(search, WORLD, scorer=scorer, gold=False, engine=engine)
     assert tree.generated_tokens == engine.usage.generated_tokens
+    assert tree.requests == engine.usage.samples > 0
     assert tree.generated_tokens == sum(len(node.token_ids) * node.draws for node in tree.nodes[1:])
     read = sum(len(node.ids) for node in tree.nodes if node.value is not None)
     assert tree.scored_tokens == read if name not in ("lookahead", "ancestors") else tree.scored_tokens > 0
