@@ -73,9 +73,9 @@ class Measure(Piece, ABC):
         and tables show them in per cent. The default is none: counts have no upper bound."""
         return frozenset()
 
-    def ratios(self) -> Mapping[str, tuple[str, str]]:
-        """Further columns of tables, which rows do not have: the sum of one column over the sum of another, such as F1.
-        They are shown, not compared by claims."""
+    def ratios(self) -> Mapping[str, tuple[str, ...]]:
+        """Further columns of tables, which rows do not have: the sum of one column over the sum of another, such as F1;
+        with a third column n, the mean of the n-th powers of that ratio. They are shown, not compared by claims."""
         return {}
 
     @abstractmethod

@@ -34,7 +34,7 @@ class LabelF1(Measure):
         """All counts of a row lie between 0 and 1."""
         return frozenset(COLUMNS)
 
-    def ratios(self) -> Mapping[str, tuple[str, str]]:
+    def ratios(self) -> Mapping[str, tuple[str, ...]]:
         """F1 is twice the hits over what is said and what is gold."""
         hits, said, gold, either = COLUMNS
         return {"precision": (hits, said), "recall": (hits, gold), "f1": (hits, either)}

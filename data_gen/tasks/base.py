@@ -191,7 +191,7 @@ class Task(Piece, ABC):
         """The columns of `directions` whose values lie between 0 and 1: scores, and those that measures name."""
         return frozenset(self.graders).union(*(measure.shares() for measure in self.measures))
 
-    def ratios(self) -> dict[str, tuple[str, str]]:
+    def ratios(self) -> dict[str, tuple[str, ...]]:
         """Columns of tables that are made of the sums of two others, as measures name them."""
         return {name: pair for measure in self.measures for name, pair in measure.ratios().items()}
 

@@ -75,7 +75,7 @@ class Merged(Task):
         """The columns of all members."""
         return {name: way for task in self.members.values() for name, way in task.directions().items()}
 
-    def ratios(self) -> dict[str, tuple[str, str]]:
+    def ratios(self) -> dict[str, tuple[str, ...]]:
         """Those of all members."""
         return {name: pair for task in self.members.values() for name, pair in task.ratios().items()}
 

@@ -111,7 +111,7 @@ class _Notes:
     """Properties of policies and problems other than metrics."""
 
     by: Sequence[str]
-    ratios: Mapping[str, tuple[str, str]]
+    ratios: Mapping[str, tuple[str, ...]]
     strategies: dict[str, str] = field(default_factory=dict)
     cut: dict[str, CutCount] = field(default_factory=dict)
     """Policy -> its samples, besides the completions of its strategy."""
@@ -147,7 +147,7 @@ def summarise_rows(
     by: Sequence[str] = (),
     lower: Iterable[str] = (),
     shares: Collection[str] = (),
-    ratios: Mapping[str, tuple[str, str]] | None = None,
+    ratios: Mapping[str, tuple[str, ...]] | None = None,
 ) -> dict[str, Any]:
     """`{"problems": P, "unverifiable": n, "strategies": {name: "greedy"}, "policies": {name: {metric: [value, low,
     high]}}, "differences": {name: {...}}, "groups": {"subject": {"algebra": {"problems": n, "policies": ...}}}}`.
@@ -160,7 +160,7 @@ def summarise_rows(
         by: Tags, or `difficulty`, by which problems are also grouped.
         lower: Measures for which lower is better.
         shares: Measures whose values lie between 0 and 1.
-        ratios: Further metrics: the sum of one measure over the sum of another.
+        ratios: Further metrics of sums (`ratios.py`).
 
     Raises:
         UserError: A name in `by` has more than `MOST_GROUPS` values, or no problem has it.

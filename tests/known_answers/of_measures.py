@@ -42,7 +42,17 @@ def solution(steps: list[str], answer: str | None, finish: str) -> Solution:
     )
 
 
-@case("measure", "completion_tokens", "constant", "format_ok", "prefix_match", "score", "step_accuracy", "steps")
+@case(
+    "measure",
+    "completion_tokens",
+    "constant",
+    "format_ok",
+    "prefix_match",
+    "score",
+    "state_accuracy",
+    "step_accuracy",
+    "steps",
+)
 def measure(name: str) -> Any:
     """Right, half right, cut, and empty."""
     made, task = MEASURES.get(name).model_validate({"uses": name}), Chain(uses="chain")

@@ -15,7 +15,7 @@ from data_gen.records.verdict import Answer, Verdict
 from data_gen.tasks import Task
 from tests.benchmark_data import built, file
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"init": "cz", "intermediate": ["z", ""], "final": "v"},
     {"init": [0, 0], "intermediate": [[0, 1], [1, 1]], "final": [1, 2]},
     {"init": 4, "intermediate": [8], "final": 15},
@@ -33,19 +33,22 @@ def task(tmp_path: Path) -> Task:
     return built("procbench", path=path)
 
 
-def measured(task: Task, problem: Problem, text: str) -> tuple[Any, ...]:
-    """Verdict, PML, PA, SM and FM of a completion."""
-    answer = task.format.extract_answer(text)
-    said = Solution(
+def solution(task: Task, problem: Problem, text: str) -> Solution:
+    return Solution(
         problem_id=problem.id,
         sample=0,
         prompt="",
         segments=(Segment(kind=Kind.STEP, text=text, token_ids=(1,)),),
-        answer=answer,
+        answer=task.format.extract_answer(text),
         verdict=Verdict.WRONG,
         finish="stop",
     )
-    columns = task.measure(problem, said)
+
+
+def measured(task: Task, problem: Problem, text: str) -> tuple[Any, ...]:
+    """Verdict, PML, PA, SM and FM of a completion."""
+    said = solution(task, problem, text)
+    columns, answer = task.measure(problem, said), said.answer
     names = ("prefix_length", "prefix_accuracy", "sequential_match", "final_match")
     return task.grade(problem, Answer(answer)).verdict is Verdict.CORRECT, *(columns[name] for name in names)
 
@@ -71,7 +74,19 @@ def measured(task: Task, problem: Problem, text: str) -> tuple[Any, ...]:
 def test_states_by_hand(task: Task, row: int, text: str, expected: tuple[Any, ...]) -> None:
     problem = list(task.problems("test"))[row]
     assert measured(task, problem, text) == pytest.approx(expected)
-    assert problem.tags["task"] == f"task{row}"
+    assert problem.tags == {"task": f"task{row}", "intermediates": str(len(ROWS[row]["intermediate"]))}
+
+
+def test_states_tried_by_hand(task: Task) -> None:
+    problem = next(iter(task.problems("test")))
+    names = ("states_right", "states_tried", "states")
+    for text, expected in (
+        ('{"intermediate": ["z", ""], "final": "v"}', (3, 3, 3)),
+        ('{"intermediate": ["z", "x"], "final": "v"}', (1, 2, 3)),
+        ("It is v.", (0, 1, 3)),
+    ):
+        columns = task.measure(problem, solution(task, problem, text))
+        assert tuple(columns[name] for name in names) == expected
 
 
 def anagram(state: Any) -> Any:

@@ -60,3 +60,22 @@ def test_the_mean_is_the_ratio_and_an_exact_multiple_has_no_spread(pairs: list[t
 def test_a_column_of_a_ratio_has_a_name_of_its_own() -> None:
     with pytest.raises(ValueError, match="two columns of a table would be called 'f1'"):
         Chain.model_validate({"uses": "chain", "measures": [{"uses": "label_f1"}], "graders": {"f1": "exact"}})
+
+
+def test_the_power_of_a_ratio_by_hand() -> None:
+    """Three of four states are right, p = 3/4: problems of one and of two states would be right with p and p^2."""
+    arrays = {"right": np.array([1.0, 2.0]), "tried": np.array([2.0, 2.0]), "n": np.array([1.0, 2.0])}
+    found = ratio_arrays(arrays, {"p": ("right", "tried"), "independent": ("right", "tried", "n")})
+    assert found["p"].mean() == pytest.approx(3 / 4)
+    assert found["independent"].mean() == pytest.approx((3 / 4 + 9 / 16) / 2)
+
+
+def test_steps_that_succeed_alike_are_right_as_often_as_independent_ones() -> None:
+    """20,000 procedures of 1 to 6 states that succeed with 0.8 each: `independent` is the sequential match."""
+    rng = np.random.default_rng(0)
+    n = rng.integers(1, 7, 20_000)
+    right = np.minimum(rng.geometric(0.2, 20_000) - 1, n)
+    arrays = {"right": right.astype(float), "tried": np.minimum(right + 1, n).astype(float), "n": n.astype(float)}
+    found = ratio_arrays(arrays, {"p": ("right", "tried"), "independent": ("right", "tried", "n")})
+    assert found["p"].mean() == pytest.approx(0.8, abs=0.01)
+    assert found["independent"].mean() == pytest.approx((right == n).mean(), abs=0.01)
