@@ -42,10 +42,10 @@ def same(one: str, other: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _gold(text: str) -> Any:
-    """What gold says, as LaTeX in a box unless it is a text with formulas of its own."""
+    """What gold says, as LaTeX in a box unless it brings one."""
     from math_verify.parser import LatexExtractionConfig, parse
 
-    written = text if "$" in text or "\\boxed" in text else f"\\boxed{{{text}}}"
+    written = text if "\\boxed" in text else f"\\boxed{{{text}}}"
     return parse(written, (LatexExtractionConfig(),), parsing_timeout=None)
 
 

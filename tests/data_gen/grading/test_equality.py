@@ -66,7 +66,8 @@ def problem(uses: str, gold: str | None = None) -> Problem:
 
 
 def test_every_grader_has_answers_here() -> None:
-    assert set(WRITTEN) == set(GRADERS.names())
+    """All but those that run programs, which have no more than their texts to be compared by."""
+    assert set(WRITTEN) == {name for name in GRADERS.names() if not GRADERS.get(name).runs_programs}
 
 
 @pytest.mark.parametrize("uses", WRITTEN)
