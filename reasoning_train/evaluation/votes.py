@@ -26,7 +26,7 @@ ABSTAINED = "abstained"
 """Verdict of a row whose strategy did not answer."""
 
 
-class Forest:
+class VotedTrees:
     """A problem's trees from one source, for all strategies over them: what does not depend on the vote is computed
     once."""
 
@@ -48,7 +48,7 @@ class Forest:
         return [(len(final_paths(tree)), len(dead_ends(tree))) for tree in self.trees]
 
 
-def vote_rows(rows: Mapping[str, int | None], forest: Forest, vote: Vote) -> Iterator[TableRow]:
+def vote_rows(rows: Mapping[str, int | None], forest: VotedTrees, vote: Vote) -> Iterator[TableRow]:
     """The rows of one strategy: name -> `n`, the number of each tree's independent paths to vote with, at their share
     of the tokens. None: the whole trees.
 
@@ -63,7 +63,7 @@ def vote_rows(rows: Mapping[str, int | None], forest: Forest, vote: Vote) -> Ite
 
 
 def _row(
-    name: str, forest: Forest, cast: Sequence[Sequence[Ballot[TreeNode]]], vote: Vote, n: int | None, oracle: bool
+    name: str, forest: VotedTrees, cast: Sequence[Sequence[Ballot[TreeNode]]], vote: Vote, n: int | None, oracle: bool
 ) -> TableRow:
     trees, found = forest.trees, list(zip(forest.trees, cast, forest.sizes, strict=True))
     elected = [_elected(tree, own, dead, vote, n, forest.class_of) for tree, own, (_, dead) in found]

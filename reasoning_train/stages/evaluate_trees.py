@@ -92,7 +92,7 @@ Item = tuple[Problem, dict[Ref, list[Tree]]]
 def evaluate_trees(config: EvaluateTreesConfig, ctx: Context) -> None:
     """Record one row per strategy and problem, with the columns of `evaluate`, so that `claim` and `report` read
     both."""
-    from reasoning_train.evaluation.votes import Forest, answers_in, classes_of, vote_rows
+    from reasoning_train.evaluation.votes import VotedTrees, answers_in, classes_of, vote_rows
 
     source = ctx.input(config.problems)
     task = task_of(config, ctx)
@@ -101,7 +101,7 @@ def evaluate_trees(config: EvaluateTreesConfig, ctx: Context) -> None:
         rows = []
         if all(trees.values()):
             class_of = classes_of(task, problem, answers_in(itertools.chain(*trees.values())))
-            forests = {ref: Forest(problem, found, class_of, task) for ref, found in trees.items()}
+            forests = {ref: VotedTrees(problem, found, class_of, task) for ref, found in trees.items()}
             for name, strategy in config.strategies.items():
                 _check_pool(name, strategy, trees[strategy.trees])
                 voted = vote_rows(strategy.rows(name), forests[strategy.trees], strategy.vote)

@@ -18,7 +18,7 @@ from data_gen.records.problem import Problem
 from data_gen.records.trees import Tree, TreeNode, read_trees
 from data_gen.search.votes import VOTES, Vote
 from data_gen.tasks.chain import Chain
-from reasoning_train.evaluation.votes import Forest, answers_in, classes_of, vote_rows
+from reasoning_train.evaluation.votes import VotedTrees, answers_in, classes_of, vote_rows
 from reasoning_train.store.rows import Rows, write_rows
 
 PROBLEMS, PATHS, SIZES = 500, 64, (1, 2, 4, 8, 16, 32, 64)
@@ -61,7 +61,7 @@ def run() -> Iterator[dict[str, Any]]:
 def _rows(tree: Tree, votes: dict[str, Vote], sizes: tuple[int | None, ...]) -> Iterator[dict[str, Any]]:
     task = Chain(uses="chain")
     problem = Problem(id=tree.problem_id, question="?", gold="0", group=tree.problem_id, split="test")
-    forest = Forest(problem, [tree], classes_of(task, problem, answers_in([tree])), task)
+    forest = VotedTrees(problem, [tree], classes_of(task, problem, answers_in([tree])), task)
     for name, vote in votes.items():
         for row in vote_rows({f"{name}@{n}": n for n in sizes}, forest, vote):
             yield row.to_row()
