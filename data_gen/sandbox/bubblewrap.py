@@ -6,9 +6,11 @@ import functools
 import os
 import platform
 import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +91,14 @@ def jailed(
         argv += ["--remount-ro", "/", "--chdir", "/work", "--"]
         argv += [_python(), "-S", "-s", "-B", f"/inside/{script}", str(limits.memory), str(limits.cpu_s)]
         yield Jail([*argv, str(limits.disk), *arguments], (*fds, *pass_fds))
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a jail that was started in a session of its own. The group matters: while bwrap makes the namespaces, its
+    processes do not yet die with each other."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _namespaces() -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 
 from data_gen.errors import UserError
 from data_gen.sandbox import tiers
-from data_gen.sandbox.bubblewrap import jailed
+from data_gen.sandbox.bubblewrap import end, jailed
 from data_gen.sandbox.outcome import DEFAULT, RunLimits, RunOutcome, Status
 
 PROGRAM = ".program"
@@ -61,13 +61,13 @@ class _Stop:
         """The process that `set` ends."""
         self._process = process
         if self._asked:
-            process.kill()
+            end(process)
 
     def set(self) -> None:
         """End it. Nothing happens if it has ended."""
         self._asked = True
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
+        if self._process is not None:
+            end(self._process)
 
 
 def run_blocking(
@@ -155,7 +155,7 @@ def _converse(
             process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             cut = Status.TIMEOUT
-    process.kill()  # the jail ends with bwrap
+    end(process)
     process.wait()
     return said[process.stdout], said[process.stderr], cut
 

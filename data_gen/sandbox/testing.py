@@ -18,7 +18,7 @@ from typing import Literal
 
 from data_gen.errors import UserError
 from data_gen.sandbox import tiers
-from data_gen.sandbox.bubblewrap import jailed
+from data_gen.sandbox.bubblewrap import end, jailed
 from data_gen.sandbox.outcome import DEFAULT, RunLimits
 
 Judged = Literal["passed", "failed", "error", "timeout", "died"]
@@ -91,7 +91,7 @@ def _start(argv: list[str], fds: tuple[int, ...], stdin: int, stdout: int, stder
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
+    end(process)
     process.wait()
     if process.stderr is not None:
         process.stderr.close()

@@ -13,6 +13,7 @@ import pytest
 
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer, Grade, Verdict
+from data_gen.sandbox import RunLimits, Status, run_blocking
 from data_gen.tasks import Task
 from tests.benchmark_data import built, file
 from tests.needs_sandbox import need_a_sandbox
@@ -104,3 +105,34 @@ def test_all_references_pass(name: str) -> None:
 @pytest.mark.parametrize(("name", "every"), [("humaneval", 1), ("mbpp", 10)])
 def test_programs_without_the_function_fail(name: str, every: int) -> None:
     assert {grade.verdict for grade in _grades(name, every, "x = 1").values()} == {Verdict.WRONG}
+
+
+def _broken(body: str) -> Iterator[str]:
+    """Completions with one thing changed, most of them wrong."""
+    for old, new in ((" + ", " - "), ("==", "!="), ("<", ">"), ("1", "2"), ("return ", "return not "), ("0", "1")):
+        if old in body:
+            yield body.replace(old, new, 1)
+
+
+@pytest.mark.slow
+def test_humaneval_is_graded_as_by_its_own_scorer() -> None:
+    """Prompt, completion, tests and `check(...)` in one file, as human-eval's `execution.py` puts them together
+    (openai/human-eval at 6d43fb9). It passes if nothing is raised."""
+    path = file("humaneval.jsonl")
+    task = built("humaneval", hub=None, hub_splits={}, paths={"test": path})
+    problems = {problem.id: problem for problem in task.problems("test")}
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    asked = [(row, body) for row in rows for body in [row["canonical_solution"], *_broken(row["canonical_solution"])]]
+
+    def both(item: tuple[dict[str, str], str]) -> tuple[bool, bool]:
+        row, body = item
+        whole = f"{row['prompt']}{body}\n{row['test']}\ncheck({row['entry_point']})"
+        theirs = run_blocking(whole, limits=RunLimits(cpu_s=2)).status is Status.OK
+        return theirs, task.grade(problems[row["task_id"]], Answer(body)).verdict is Verdict.CORRECT
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(both, asked))
+    assert len(found) > 500 and 164 < sum(theirs for theirs, _ in found) < len(found) - 300
+    compared = zip(asked, found, strict=True)
+    apart = [(row["task_id"], body) for (row, body), (theirs, ours) in compared if theirs != ours]
+    assert apart == []

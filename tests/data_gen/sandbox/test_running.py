@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
@@ -79,16 +80,32 @@ def test_a_cancelled_program_dies() -> None:
     assert not [child for child in psutil.Process().children(recursive=True) if "bwrap" in child.name()]
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.001, 0.003, 0.01, 0.03])
+def test_a_program_that_is_cancelled_at_once_leaves_nothing(seconds: float) -> None:
+    async def cancelled() -> None:
+        running = [asyncio.create_task(sandbox.run("while True: pass", cpu_s=60)) for _ in range(4)]
+        await asyncio.sleep(seconds)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    ours = {process.pid for process in psutil.process_iter() if process.name() == "bwrap"}
+    asyncio.run(cancelled())
+    psutil.wait_procs([p for p in psutil.process_iter() if p.name() == "bwrap" and p.pid not in ours], timeout=5)
+    left = [p for p in psutil.process_iter() if p.name() == "bwrap" and p.pid not in ours]
+    assert [p.pid for p in left if p.ppid() == 1 or os.getpid() in {a.pid for a in p.parents()}] == []
+
+
 def test_a_jail_dies_with_its_parent() -> None:
     code = "from data_gen.sandbox import RunLimits, run_blocking\n"
     code += "run_blocking('while True: pass', limits=RunLimits(cpu_s=99))"
     parent = subprocess.Popen([sys.executable, "-c", code])
     try:
         deadline, jail = time.monotonic() + 30, []
-        while len(jail) < 3 and time.monotonic() < deadline:  # bwrap, its init, the program
-            jail = psutil.Process(parent.pid).children(recursive=True)
+        while not any(child.name().startswith("python") for child in jail) and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert len(jail) == 3
+            jail = psutil.Process(parent.pid).children(recursive=True)
+        assert len(jail) == 3  # bwrap, its init, the program
     finally:
         parent.kill()
         parent.wait()
