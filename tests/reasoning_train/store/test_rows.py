@@ -39,6 +39,7 @@ def test_the_types_of_columns_follow_from_the_records() -> None:
             "score": pa.float64(),
             "question": pa.string(),
             "steps_ok": pa.bool_(),
+            "step_labels": pa.list_(pa.bool_()),
             "prompt_ids": pa.list_(pa.int32()),
             "logprobs": pa.list_(pa.float32()),
             "teacher_ids": pa.list_(pa.list_(pa.int32())),
