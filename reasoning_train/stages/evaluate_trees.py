@@ -130,15 +130,15 @@ def fits(config: EvaluateTreesConfig, made: Made) -> Iterator[tuple[str, str]]:
 
 
 def _misfits(strategy: Strategy, maker: Maker) -> Iterator[tuple[str, str]]:
-    search = maker.config.search
+    search, trees = maker.config.search, maker.config.trees
     if strategy.n is not None and not search.independent:
         yield (
             "n",
             f"paths of a tree that {search.uses!r} grew are not independent, so a subset of them is not a "
             "smaller search. Remove `n`, or grow trees with a smaller budget.",
         )
-    elif (n := max(filter(None, strategy.rows("").values()), default=0)) > search.n:
-        yield "n", f"{n}, but the pool of {maker.name!r} holds {search.n} paths. Draw a larger pool."
+    elif strategy.n is not None and (n := max(filter(None, strategy.rows("").values()))) > search.n * trees:
+        yield "n", f"{n}, but the pool of {maker.name!r} holds {search.n * trees} paths. Draw a larger pool."
     if strategy.vote.has_bar and strategy.vote.counted == "search":
         yield (
             "vote",
