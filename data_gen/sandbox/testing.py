@@ -48,16 +48,16 @@ def judge(program: str, tests: str, *, given: str = "", limits: RunLimits = DEFA
         if "met" not in said and said[-1:] != ["timeout"]:
             raise UserError(f"the sandbox did not start tests ({' '.join(said) or 'no word'}). Run `doctor`.")
         last = said[-1].partition(" ")[0]
-        if last == "gone":
-            return "timeout" if _ran_out(subject, deadline) else "died"
+        if last in ("gone", "met"):  # the program ended, or the tests did
+            return "timeout" if _ran_out(subject if last == "gone" else tester, deadline) else "died"
     known: dict[str, Judged] = {"passed": "passed", "failed": "failed", "error": "error", "timeout": "timeout"}
     return known.get(last, "died")
 
 
-def _ran_out(subject: subprocess.Popen[bytes], deadline: float) -> bool:
-    """Whether the program that left its tests alone reached the limit of its processor time, or does not end."""
+def _ran_out(process: subprocess.Popen[bytes], deadline: float) -> bool:
+    """Whether a jail that fell silent reached the limit of its processor time, or does not end."""
     try:
-        return subject.wait(max(0.1, deadline - time.monotonic())) == 128 + signal.SIGXCPU
+        return process.wait(max(0.1, deadline - time.monotonic())) == 128 + signal.SIGXCPU
     except subprocess.TimeoutExpired:
         return True
 
