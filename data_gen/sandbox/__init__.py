@@ -25,8 +25,9 @@ Why this one, as measured on Linux 6.18, as root:
 The plain interpreter takes 9 ms. A jail is not kept warm: a new one for every program is fast enough, and safer.
 
 What it does not do: it does not hide the kernel, so a hole in the kernel is a hole in the jail. Memory that the kernel
-needs for a program is not limited: while it ran, one filled half a GiB with the names of 540,000 empty files in its
-five seconds. Programs find no packages beside the standard library, and can start neither threads nor processes.
+needs for a program is not limited: one made 540,000 empty files in its five seconds, whose names took an estimated half
+a GiB until it ended. Programs find no packages beside the standard library, and can start neither threads nor
+processes.
 """
 
 from __future__ import annotations
