@@ -71,6 +71,10 @@ class Merged(Task):
         """The columns of the problem's own task."""
         return self.of(problem).measure(problem, solution)
 
+    def grade_beside(self, problem: Problem, text: str, *, cut: bool) -> dict[str, float]:
+        """What the side graders of the problem's own task say."""
+        return self.of(problem).grade_beside(problem, text, cut=cut)
+
     def directions(self) -> dict[str, Direction]:
         """The columns of all members."""
         return {name: way for task in self.members.values() for name, way in task.directions().items()}
