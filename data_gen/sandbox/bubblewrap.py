@@ -95,7 +95,8 @@ def jailed(
 
 def end(process: subprocess.Popen[bytes]) -> None:
     """Kill a jail that was started in a session of its own. The group matters: while bwrap makes the namespaces, its
-    processes do not yet die with each other."""
+    processes do not yet die with each other. So bwrap must not begin a session itself (`--new-session`), which would
+    leave the group before that; the script in the jail does."""
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -104,7 +105,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 def _namespaces() -> list[str]:
     """Namespaces of its own, no rights, no environment. Hashes have a fixed seed, since sets print in their order."""
     return [
-        *("--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session"),
+        *("--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent"),
         *("--cap-drop", "ALL", "--uid", "65534", "--gid", "65534", "--hostname", "sandbox", "--clearenv"),
         *("--setenv", "PYTHONHASHSEED", "0", "--setenv", "LC_ALL", "C.UTF-8", "--setenv", "HOME", "/work"),
     ]
