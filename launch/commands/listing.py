@@ -12,6 +12,8 @@ from launch.arguments import Subparsers, add_json, command, print_json, print_ta
 
 Row = dict[str, str]
 
+WIDE = {"licence", "use"}
+"""Columns that only `--json` shows: they are sentences."""
 MORE = """\
   reasoning-train list               everything
   reasoning-train list stages        what `uses:` may name
@@ -43,10 +45,16 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(found)
         return 0
     for name, rows in found.items():
-        columns = list(rows[0]) if rows else []
-        print_table(columns, [list(row.values()) for row in rows], f"{name}:" if rows else f"{name}: none found")
+        columns = [column for column in rows[0] if column not in WIDE] if rows else []
+        shown = [[_short(row[column]) if column == "problems" else row[column] for column in columns] for row in rows]
+        print_table(columns, shown, f"{name}:" if rows else f"{name}: none found")
         print()
     return 0
+
+
+def _short(fact: str) -> str:
+    """A fact about a benchmark without what explains it: `118 (116 distinct)` is `118`."""
+    return fact.partition(" (")[0].partition(";")[0]
 
 
 def _recipes() -> Iterator[Row]:
