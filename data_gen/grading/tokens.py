@@ -62,7 +62,7 @@ class Token(NamedTuple):
     """`number`, `command`, `word` or `sign`."""
     text: str
     value: Fraction | None = None
-    """Of a number."""
+    """The value of a number; None for other kinds."""
     point: bool = False
     """Whether a number is written with a decimal point and ends where it was cut."""
 

@@ -40,9 +40,9 @@ class StageNode:
     notes: tuple[str, ...] = ()
     """What tables, verdicts and cards say of the artifact: evaluated problems that it learned from, and why."""
     learned_from: tuple[str, ...] = ()
-    """Of a table: the nodes whose problems trained, labelled, calibrated or chose what it measures."""
+    """A table has the nodes whose problems trained, labelled, calibrated or chose what it measures."""
     lessons: tuple[dict[str, Any], ...] = ()
-    """Of a model or verifier: the problems that trained, labelled, calibrated or chose something on the way to it, by
+    """A model or verifier has the problems that trained, labelled, calibrated or chose something on the way to it, by
     their sources (`ProblemSet.to_json`), so that another recipe that loads it knows them."""
     origin: str = ""
     """Where the recipe defines the stage, `file:line`."""

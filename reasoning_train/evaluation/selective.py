@@ -25,7 +25,7 @@ class RowAnswers:
     """Chance that it answers. NaN everywhere if it never abstains."""
     accuracy: np.ndarray
     confidence: np.ndarray
-    """Of the shown answer, NaN without one."""
+    """How sure the row is of the shown answer, NaN without one."""
     right: np.ndarray
     """Whether the shown answer is right."""
 

@@ -44,7 +44,7 @@ class VotedTrees:
 
     @cached_property
     def sizes(self) -> list[tuple[int, int]]:
-        """Of each tree, the number of its final paths with and without an answer."""
+        """The number of final paths with and without an answer, a pair a tree."""
         return [(len(final_paths(tree)), len(dead_ends(tree))) for tree in self.trees]
 
 

@@ -11,13 +11,13 @@ class Drawn:
     """Chances that a path is drawn at all, over the orders in which n of a pool's paths may come."""
 
     stopping: float
-    """Of a path that ends the drawing."""
+    """The chance of a path that ends the drawing."""
     other: float
-    """Of any other path."""
+    """The chance of any other path."""
 
 
 def drawn_of(size: int, stopping: int, n: int) -> Drawn:
-    """Of `size` paths, `stopping` of which end the drawing, n at most are drawn.
+    """The chances where at most n of `size` paths are drawn, `stopping` of which end the drawing.
 
     The first t draws are all of the others with the hypergeometric probability C(size - stopping, t) / C(size, t).
     Summed over t = 1..n this is the mean number of others that are drawn.
