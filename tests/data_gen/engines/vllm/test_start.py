@@ -89,7 +89,9 @@ def test_failed_starts_say_why_with_the_last_lines_of_the_log_and_leave_room_for
         VllmEngine(tmp_path / "torn", end_ids=(), config=SMALL)
     with pytest.raises(UserError, match=r"no_such_setting"):
         VllmEngine(folder, end_ids=(), config=VllmConfig(args={"no_such_setting": 1}))
-    assert _children() == [] and list(temporary.iterdir()) == []
+    ours = set(_children())
+    _, left = psutil.wait_procs([p for p in psutil.Process().children(recursive=True) if p.pid in ours], timeout=10)
+    assert left == [] and list(temporary.iterdir()) == []
     with VllmEngine(folder, end_ids=(), config=SMALL) as engine:
         [[sample]] = ask(engine, request((2, 3), temperature=0))
     [[wanted]] = ask(vllm_tiny.transformers_engine(), request((2, 3), temperature=0))
