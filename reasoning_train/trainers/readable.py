@@ -30,14 +30,14 @@ _LOADERS = {
 def unreadable(folder: Path) -> str:
     """The first file that cannot be read, and why; empty if all can be. No tensor is read, and no pickle runs code.
 
-    What the machine is to blame for passes through: MemoryError and OSError.
+    What the machine is to blame for passes through.
     """
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         try:
             _open(path)
-        except (MemoryError, OSError):
-            raise
         except Exception as error:  # of many kinds: UnpicklingError, SafetensorError, RuntimeError, KeyError
+            if _of_machine(error):
+                raise
             return f"{path.relative_to(folder).as_posix()}: {_said(error)}"
     return ""
 
@@ -66,8 +66,9 @@ def _open_pickle(path: Path) -> None:
     import torch
     from transformers.trainer_pt_utils import safe_globals
 
-    if not zipfile.is_zipfile(path):
-        raise ValueError("not a file that torch.save has written")
+    with path.open("rb") as stream:  # a path that cannot be opened would count as no zip file
+        if not zipfile.is_zipfile(stream):
+            raise ValueError("not a file that torch.save has written")
     if path.parent.name.startswith("global_step"):  # of DeepSpeed, whose own classes are in it: looked at, not loaded
         torch.serialization.get_unsafe_globals_in_checkpoint(path)
         return
@@ -81,10 +82,10 @@ def loading(checkpoint: Path | None) -> Iterator[None]:
     model for instance, is set aside, so that the next run goes on from the one before; a UserError says so."""
     try:
         yield
-    except (MemoryError, OSError, UserError):
+    except UserError:
         raise
     except Exception as error:
-        if checkpoint is None or _of_memory(error) or not _while_loading(error):
+        if checkpoint is None or _of_machine(error) or not _while_loading(error):
             raise
         aside = set_aside(checkpoint)
         raise UserError(
@@ -93,10 +94,13 @@ def loading(checkpoint: Path | None) -> Iterator[None]:
         ) from error
 
 
-def _of_memory(error: Exception) -> bool:
+def _of_machine(error: Exception) -> bool:
+    """Whether memory, a disk, a device or another process that trains is to blame, so that the same files may load the
+    next time."""
     import torch
 
-    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+    theirs = (MemoryError, OSError, torch.OutOfMemoryError, torch.AcceleratorError, torch.distributed.DistError)
+    return isinstance(error, theirs) or "allocate memory" in str(error)
 
 
 def _while_loading(error: Exception) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pickle
+import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -155,6 +157,29 @@ def test_what_is_sealed_but_cannot_be_read_is_set_aside(
     assert capsys.readouterr().out == ""
 
 
+@contextlib.contextmanager
+def address_space(more: int) -> Iterator[None]:
+    """This process may take so many more bytes of address space."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def test_what_this_machine_has_no_room_to_read_stays(tmp_path: Path) -> None:
+    """Torch calls it a RuntimeError."""
+    folder = checkpoint(tmp_path, 3)
+    torch.save({"state": {0: torch.zeros(1 << 25)}}, folder / "optimizer.pt")
+    seal(folder)
+    assert newest_whole(tmp_path) == folder
+    with pytest.raises(RuntimeError, match="allocate memory"), address_space(1 << 26):
+        newest_whole(tmp_path)
+    assert newest_whole(tmp_path) == folder
+
+
 def test_what_is_sealed_but_cannot_be_read_all_processes_pass_over(tmp_path: Path) -> None:
     for step in (3, 4):
         folder = checkpoint(tmp_path, step)
@@ -199,7 +224,15 @@ def test_a_checkpoint_that_does_not_load_is_set_aside(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [MemoryError(), torch.OutOfMemoryError("CUDA"), OSError(5, "I/O"), UserError("theirs"), KeyboardInterrupt()],
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA"),
+        torch.AcceleratorError("CUDA error: an illegal memory access was encountered"),
+        torch.distributed.DistNetworkError("the other process is gone"),
+        OSError(5, "I/O"),
+        UserError("theirs"),
+        KeyboardInterrupt(),
+    ],
     ids=lambda error: type(error).__name__,
 )
 def test_what_is_not_the_fault_of_a_checkpoint_leaves_it(tmp_path: Path, error: BaseException) -> None:

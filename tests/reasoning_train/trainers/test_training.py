@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback, TrainingArguments
 
 from data_gen.errors import UserError
 from reasoning_train.packing.plan import Packing, plan_steps
 from reasoning_train.packing.rows import Row, Trace
 from reasoning_train.trainers.base import SealCheckpoints, StepBatches, train
-from reasoning_train.trainers.checkpoints import is_whole
+from reasoning_train.trainers.checkpoints import is_whole, seal
 from reasoning_train.trainers.losses.cross_entropy import CrossEntropy
 from reasoning_train.trainers.objective import Objective
+from reasoning_train.trainers.weights import FILE
 
 VOCAB = 19
 
@@ -154,6 +157,34 @@ def test_a_torn_newest_checkpoint_costs_its_steps_only(tmp_path: Path, one_threa
     with pytest.raises(KeyboardInterrupt):
         train(lm(model()), steps(6), arguments(tmp_path / "killed"), [quiet, DieAfter(5)])
     (tmp_path / "killed" / "checkpoint-4" / "optimizer.pt").write_bytes(b"torn")
+    train(lm(resumed), steps(6), arguments(tmp_path / "killed"), [quiet])
+    assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in straight.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        (FILE, lambda path: save_file({"other": torch.ones(3)}, path)),
+        ("optimizer.pt", lambda path: torch.save({"state": {}, "param_groups": []}, path)),
+        ("rng_state.pth", lambda path: torch.save({}, path)),
+        ("trainer_state.json", lambda path: path.write_text('{"odd": 1}')),
+    ],
+)
+def test_a_newest_checkpoint_that_does_not_fit_costs_its_steps_only(
+    tmp_path: Path, name: str, write: Callable[[Path], object], one_thread: None
+) -> None:
+    """Its files can be read, so only the trainer of transformers finds out."""
+    quiet = SealCheckpoints(Curve(), lambda *a, **k: None)
+    straight, resumed = model(), model()
+    train(lm(straight), steps(6), arguments(tmp_path / "straight"), [quiet])
+    with pytest.raises(KeyboardInterrupt):
+        train(lm(model()), steps(6), arguments(tmp_path / "killed"), [quiet, DieAfter(5)])
+    newest = tmp_path / "killed" / "checkpoint-4"
+    write(newest / name)
+    seal(newest)
+    with pytest.raises(UserError, match=r"checkpoint-4 could not be loaded .* Run the same command again"):
+        train(lm(model()), steps(6), arguments(tmp_path / "killed"), [quiet])
+    assert not newest.exists() and (tmp_path / "killed" / "checkpoint-2").exists()
     train(lm(resumed), steps(6), arguments(tmp_path / "killed"), [quiet])
     assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in straight.state_dict().items())
 
