@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from data_gen.errors import UserError
+from data_gen.models.elsewhere import cached_snapshot
 from reasoning_train.api.plan import StageNode
 from reasoning_train.recipe.files import texts
 from reasoning_train.store.provenance import MODELS, Provenance, provenance_of
-from reasoning_train.store.sources import snapshot
 
 
 def brought_by(node: StageNode, kinds: Iterable[str]) -> list[tuple[str, Provenance]]:
@@ -26,5 +28,6 @@ def _folders(node: StageNode) -> Iterator[tuple[str, Path]]:
             if text in node.files and Path(text).is_dir():
                 yield field, Path(text)
     repo = node.config.get("hub")
-    if isinstance(repo, str) and (found := snapshot(repo, "model", node.config.get("revision"))):
-        yield "hub", found
+    if isinstance(repo, str):
+        with contextlib.suppress(UserError):  # the stage tells what is not on this machine
+            yield "hub", cached_snapshot(repo, node.config.get("revision"), "hub")

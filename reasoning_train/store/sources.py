@@ -39,14 +39,14 @@ def _named(what: str, config: Mapping[str, Any]) -> Iterator[Source]:
     for path in (Path(str(path)) for path in local if path):
         yield Source(what=what, name=path.name, hub=False, license=_licence(path) if path.is_dir() else "")
     if (repo := config.get("hub")) and not any(local):
-        card = snapshot(str(repo), what, config.get("revision"))
+        card = _snapshot(str(repo), what, config.get("revision"))
         yield Source(what=what, name=str(repo), hub=True, license=_licence(card) if card else "")
     for field in ("gguf", "served"):
         if name := config.get(field):
             yield Source(what=what, name=str(name), hub=False, license="")
 
 
-def snapshot(repo: str, what: str, revision: Any) -> Path | None:
+def _snapshot(repo: str, what: str, revision: Any) -> Path | None:
     """The snapshot of a repository in the local cache; None if it has no card there."""
     from huggingface_hub import try_to_load_from_cache
 

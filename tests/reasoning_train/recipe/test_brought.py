@@ -148,13 +148,32 @@ def test_what_is_trained_on_tells_of_both(published: dict[str, Path], tmp_path: 
 def test_a_model_of_the_hub_is_known_by_its_card(
     published: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache, commit = tmp_path / "hub" / "models--me--bound", "c0ffee" + "0" * 34
-    shutil.copytree(published["bound"], cache / "snapshots" / commit)
-    (cache / "refs").mkdir()
-    (cache / "refs" / "main").write_text(commit)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    commit, _ = on_hub("bound", published["bound"], tmp_path)
     said = refusal(tmp_path, f"hub: me/bound, revision: {commit}")
     assert "model.hub: 'model' was made elsewhere of problems of the split 'test'" in said
+
+
+def test_the_base_of_an_adapter_of_the_hub_counts_where_the_adapter_has_no_card(
+    published: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    on_hub("bound", published["bound"], tmp_path)
+    commit, adapter = on_hub("adapter", published["half_way"], tmp_path)
+    (adapter / "README.md").unlink()
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": "me/bound"}))
+    said = refusal(tmp_path, f"hub: me/adapter, revision: {commit}")
+    assert "model.hub: 'model' was made elsewhere of problems of the split 'test'" in said
+
+
+def on_hub(name: str, model: Path, home: Path) -> tuple[str, Path]:
+    """A commit of `me/NAME` in the local cache below `home`, and its folder."""
+    cache, commit = home / "hub" / f"models--me--{name}", "c0ffee" + "0" * 34
+    folder = shutil.copytree(model, cache / "snapshots" / commit)
+    (cache / "refs").mkdir()
+    (cache / "refs" / "main").write_text(commit)
+    return commit, folder
 
 
 def test_a_damaged_card_is_told_and_that_of_others_says_nothing(published: dict[str, Path], tmp_path: Path) -> None:
