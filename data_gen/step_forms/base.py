@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -102,9 +102,3 @@ def labels_until(wrong: int | None, steps: int) -> tuple[bool | None, ...]:
     if wrong is None:
         return (True,) * steps
     return (*(True,) * wrong, False, *(None,) * (steps - wrong - 1))
-
-
-def as_many(labels: Sequence[Any], steps: Sequence[Any]) -> None:
-    """BadValue unless there is a label for every step."""
-    if len(labels) != len(steps):
-        raise BadValue(f"expected a label for each of {len(steps)} steps; found {len(labels)}")

@@ -13,7 +13,6 @@ from data_gen.step_forms import STEP_FORMS
 from data_gen.step_forms.base import (
     LabelledSteps,
     StepForm,
-    as_many,
     column,
     labels_until,
     optional_text,
@@ -82,7 +81,8 @@ class Listed(StepForm):
     def _labels(self, value: Any, steps: tuple[str, ...]) -> tuple[bool | None, ...]:
         if not isinstance(value, list | tuple):
             raise BadValue(f"expected a list with a label per step; found {shown(value)}")
-        as_many(value, steps)
+        if len(value) != len(steps):
+            raise BadValue(f"expected a label for each of {len(steps)} steps; found {len(value)}")
         return tuple(self._label(one, i) for i, one in enumerate(value))
 
     def _label(self, value: Any, i: int) -> bool | None:

@@ -12,12 +12,10 @@ from data_gen.records.solution import Solution
 from reasoning_train.evaluation.first_errors import Figures, Hit, figures_of, predicted
 from reasoning_train.evaluation.groups import group_of
 from reasoning_train.evaluation.intervals import Estimate
+from reasoning_train.evaluation.names import ON_RIGHT, ON_WRONG
 from reasoning_train.evaluation.summary import MOST_GROUPS, NO_GROUP, place
 from reasoning_train.evaluation.tables import Table, effort
 from reasoning_train.store.table_row import TableRow, of_problem
-
-ON_WRONG, ON_RIGHT = "on_wrong", "on_right"
-"""Measures of the table's rows: the shares of a problem's solutions with and without an error that are judged right."""
 
 
 @dataclass(frozen=True, slots=True)

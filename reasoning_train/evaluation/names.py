@@ -17,6 +17,8 @@ MAJORITY, CHANCE, FIRST = "majority", "random distinct trace", "first sample"
 """Rows of `evaluate_verifier` that need no verifier."""
 NO_ERROR, FIRST_STEP = 'always "no error"', "always the first step"
 """Rows of `evaluate_steps` that need no scorer."""
+ON_WRONG, ON_RIGHT = "on_wrong", "on_right"
+"""Measures of its rows: the shares of a problem's solutions with and without an error that are judged right."""
 _CLOSE = 0.8
 """difflib similarity to a known name from which an unknown name counts as a misspelling, not as a measure."""
 

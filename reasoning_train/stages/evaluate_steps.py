@@ -13,7 +13,7 @@ from data_gen.records.scales import Scale
 from data_gen.records.solution import first_wrong
 from reasoning_train.api.stage import Context, Made, gate, stage
 from reasoning_train.evaluation.groups import restricted
-from reasoning_train.evaluation.names import FIRST_STEP, NO_ERROR
+from reasoning_train.evaluation.names import FIRST_STEP, NO_ERROR, ON_RIGHT, ON_WRONG
 from reasoning_train.stages.effort import tried
 from reasoning_train.stages.evaluate_steps_config import Dev, EvaluateStepsConfig, fits, no_threshold
 from reasoning_train.store.inputs import load_task, read_problems, read_solutions, with_solutions
@@ -53,12 +53,10 @@ def evaluate_steps(config: EvaluateStepsConfig, ctx: Context) -> None:
     ctx.count("out", len(marked))
     ctx.metric("first_errors", {name: numbers(one) for name, one in figures.items()})
     ctx.metric("thresholds", thresholds)
-    ctx.metric("summary", {**summarise_rows(rows, config.row_names, (), shares=_SHARES), "tried": config.tried})
+    summary = summarise_rows(rows, config.row_names, (), shares=(ON_WRONG, ON_RIGHT))
+    ctx.metric("summary", {**summary, "tried": config.tried})
     ctx.metric("table", figure_table(ways, figures, config.tried))
     ctx.metric("by", [tag_table(name, ways, marked) for name in config.by])
-
-
-_SHARES = ("on_wrong", "on_right")
 
 
 @evaluate_steps.complete

@@ -129,7 +129,6 @@ def _common(scale: Scale) -> Scale:
 def open_judges(config: EvaluateStepsConfig, ctx: Context) -> Iterator[Judges]:
     """Load the policy and all that the scorers read. UserError if the policy's or a verifier's Format differs from the
     problems'."""
-
     policy, grader = open_policy(config.policy, config.problems, ctx)
     gold = grader if config.gold else None
     scorers = {
