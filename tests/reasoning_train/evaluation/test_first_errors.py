@@ -69,6 +69,18 @@ def test_solutions_of_one_problem_are_one_observation() -> None:
     assert found.on_wrong and found.on_wrong.value == 0.8
 
 
+@pytest.mark.parametrize(("on_wrong", "on_right"), [(0.3, 0.9), (0.95, 0.95), (0.02, 0.98)])
+def test_intervals_of_f1_cover(on_wrong: float, on_right: float) -> None:
+    """Over every number of found ones that is at all likely, weighted by its probability."""
+    n, truth, covered = 20, harmonic(on_wrong, on_right), 0.0
+    chances = [[math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(n + 1)] for p in (on_wrong, on_right)]
+    for k, j in itertools.product(range(n + 1), repeat=2):
+        if (chance := chances[0][k] * chances[1][j]) > 1e-3:
+            f1 = figures_of(hits("+" * k + "-" * (n - k), "+" * j + "-" * (n - j))).f1
+            covered += chance * (f1 is not None and f1.low <= truth <= f1.high)
+    assert covered >= 0.93
+
+
 SOLUTIONS = st.lists(st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 1.0]), min_size=1, max_size=5), min_size=2)
 
 
