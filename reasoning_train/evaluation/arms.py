@@ -10,7 +10,8 @@ import numpy as np
 
 from reasoning_train.api.stage import gate
 from reasoning_train.evaluation.groups import Where, fits
-from reasoning_train.evaluation.names import row_problem, split_row, wanted_ks
+from reasoning_train.evaluation.intervals import Estimate, interval
+from reasoning_train.evaluation.names import SHARE, row_problem, split_row, wanted_ks
 from reasoning_train.evaluation.summary import collect
 from reasoning_train.store.inputs import read_table
 from reasoning_train.store.table_row import TableRow
@@ -25,7 +26,7 @@ class Arms:
     problems: int
     left_out: int
     """Number of problems that are missing, unverifiable, or without one of the metrics in some row, table or seed."""
-    coverage: Mapping[str, float] = field(default_factory=dict)
+    coverage: Mapping[str, Estimate] = field(default_factory=dict)
     """Row -> share of these problems that it answers, of the rows that may abstain. `accuracy` counts the others as not
     right."""
 
@@ -72,7 +73,8 @@ def read_arms(
         f"metric, fewer than min_shared={min_shared:g}. Evaluate all arms on the same problems, or lower `min_shared`.",
     )
     values = {metric: {row: _array(arm, order, metric) for row, arm in arms.items()} for metric in metrics}
-    coverage = {row: float(np.mean(covered)) for row, arm in arms.items() if (covered := _covered(arm, order))}
+    choosy = [row for row, arm in arms.items() if all("coverage" in seed[problem] for seed in arm for problem in order)]
+    coverage = {row: interval(_array(arms[row], order, "coverage"), SHARE) for row in choosy}
     return Arms(values, seeds, len(order), len(seen) - len(order), coverage)
 
 
@@ -83,10 +85,6 @@ _Arm = list[dict[str, dict[str, float]]]
 def _known(arms: Mapping[str, _Arm], problems: Collection[str]) -> set[str]:
     """The metrics that every row has under every seed for some problem."""
     return set.intersection(*({m for p in problems for m in seed[p]} for arm in arms.values() for seed in arm))
-
-
-def _covered(arm: _Arm, order: Sequence[str]) -> list[float]:
-    return [seed[problem]["coverage"] for seed in arm for problem in order if "coverage" in seed[problem]]
 
 
 def _array(arm: _Arm, order: Sequence[str], metric: str) -> np.ndarray:

@@ -26,16 +26,19 @@ def charged(tree: Tree, cast: Sequence[Ballot[TreeNode]], vote: Vote, n: int | N
     if not SEARCHES.get(tree.search).independent:
         return Cost(tree.generated_tokens, tree.scored_tokens, tree.requests or None)
     stopping = [ballot for ballot in cast if vote.stops(ballot.score)]
-    number, whole = sum(ballot.copies for ballot in stopping), min(n or size, size)
-    drawn = drawn_of(size, number, whole) if size else None
-    if drawn is None or not number:
-        share = whole / size if size else 1.0
-        return Cost(share * tree.generated_tokens, share * tree.scored_tokens, float(whole))
+    number, whole = sum(ballot.copies for ballot in stopping), n or size
+    if not size:
+        return Cost(tree.generated_tokens, tree.scored_tokens, 0.0)
+    asked = tree.requests or size  # more than the paths where a scorer draws rollouts
+    if not number:
+        share = whole / size
+        return Cost(share * tree.generated_tokens, share * tree.scored_tokens, whole * asked / size)
+    drawn = drawn_of(size, number, whole)
     ends = sum(ballot.copies * tokens_of(tree, ballot.leaf) for ballot in stopping)
     every = sum(tokens_of(tree, leaf) for leaf in (*final_paths(tree), *dead_ends(tree)))
     share = (drawn.stopping * ends + drawn.other * (every - ends)) / every if every else 0.0
-    calls = drawn.stopping * number + drawn.other * (size - number)
-    return Cost(share * tree.generated_tokens, share * tree.scored_tokens, calls)
+    paths = drawn.stopping * number + drawn.other * (size - number)
+    return Cost(share * tree.generated_tokens, share * tree.scored_tokens, paths * asked / size)
 
 
 def tokens_of(tree: Tree, leaf: TreeNode) -> int:

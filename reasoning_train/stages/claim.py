@@ -219,7 +219,7 @@ def _table(
     seeds = f"{arms.seeds} seed{'s' if arms.seeds > 1 else ''}"
     asked = "" if config.seeds_needed == SEEDS_NEEDED else f" ({config.seeds_needed} suffice, says the recipe)"
     effort = f"; tried: {', '.join(f'{row} {said}' for row, said in tried.items())}" if tried else ""
-    silent = [f"{row} answers {share:.1%}" for row, share in arms.coverage.items()]
+    silent = [f"{row} answers {share.percent()} %" for row, share in arms.coverage.items()]
     abstained = f"; {', '.join(silent)}, and an abstention counts as not right" if silent else ""
     basis = f"{arms.problems} problems{left_out}, {seeds}{asked}{effort}{abstained}"
     return {

@@ -63,20 +63,14 @@ class EvaluateTreesConfig(Evaluated):
 
     @model_validator(mode="after")
     def _named_once(self) -> EvaluateTreesConfig:
-        names = [row for name, strategy in self.strategies.items() for row in strategy.rows(name)]
-        if twice := sorted(name for name, n in Counter(names).items() if n > 1):
+        if twice := sorted(name for name, n in Counter(self.row_names).items() if n > 1):
             raise ValueError(f"strategies: {twice[0]!r} would name two rows of the table; rename a strategy")
         return self
 
     @property
-    def voted(self) -> dict[str, tuple[str, int | None]]:
-        """Row -> (its strategy, number of paths)."""
-        return {row: (name, n) for name, strategy in self.strategies.items() for row, n in strategy.rows(name).items()}
-
-    @property
     def row_names(self) -> list[str]:
         """Rows of the table: the strategies, with every number of paths."""
-        return list(self.voted)
+        return [row for name, strategy in self.strategies.items() for row in strategy.rows(name)]
 
     @property
     def arms(self) -> dict[str, list[Ref]]:
@@ -88,7 +82,7 @@ Item = tuple[Problem, dict[Ref, list[Tree]]]
 """A problem with its trees from every source."""
 
 
-@stage("evaluate_trees", version=2, outputs={"table": "table"}, unit="problem", seeded=False, heavy=False)
+@stage("evaluate_trees", version=3, outputs={"table": "table"}, unit="problem", seeded=False, heavy=False)
 def evaluate_trees(config: EvaluateTreesConfig, ctx: Context) -> None:
     """Record one row per strategy and problem, with the columns of `evaluate`, so that `claim` and `report` read
     both."""
@@ -130,15 +124,15 @@ def fits(config: EvaluateTreesConfig, made: Made) -> Iterator[tuple[str, str]]:
 
 
 def _misfits(strategy: Strategy, maker: Maker) -> Iterator[tuple[str, str]]:
-    search, trees = maker.config.search, maker.config.trees
+    search = maker.config.search
     if strategy.n is not None and not search.independent:
         yield (
             "n",
             f"paths of a tree that {search.uses!r} grew are not independent, so a subset of them is not a "
             "smaller search. Remove `n`, or grow trees with a smaller budget.",
         )
-    elif strategy.n is not None and (n := max(filter(None, strategy.rows("").values()))) > search.n * trees:
-        yield "n", f"{n}, but the pool of {maker.name!r} holds {search.n * trees} paths. Draw a larger pool."
+    elif strategy.n is not None and (n := max(filter(None, strategy.rows("").values()))) > search.n:
+        yield "n", f"{n}, but the pool of {maker.name!r} holds {search.n} paths. Draw a larger pool."
     if strategy.vote.has_bar and strategy.vote.counted == "search":
         yield (
             "vote",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, model_validator
 
+from data_gen.records.scales import Scale
 from data_gen.scorers.head import Aggregate
 from data_gen.search.votes import VOTES, Vote
 from data_gen.search.votes.argmax import Argmax
@@ -142,10 +143,11 @@ evaluate_verifier.complete(completed)
 @evaluate_verifier.check
 def fits(config: EvaluateVerifierConfig, made: Made) -> Iterator[tuple[str, str]]:
     """The head's values can be aggregated as asked; the solutions belong to these problems; the pools are large
-    enough. Log-probabilities are compared with no bar. Tuned arms were chosen from the same number of candidates."""
+    enough. Rankings are compared with no bar. Tuned arms were chosen from the same number of candidates."""
     if said := uneven_effort(made, config.arms):
         yield "verifiers", said
-    if config.likelihoods and (bars := [vote.uses for _, vote in config.ways if vote.has_bar]):
+    bars = [vote.uses for _, vote in config.ways if vote.has_bar]
+    if config.likelihoods and bars:
         yield (
             "votes",
             f"{bars[0]!r} compares scores with a bar, but log-probabilities rank the solutions of one problem and mean "
@@ -155,6 +157,12 @@ def fits(config: EvaluateVerifierConfig, made: Made) -> Iterator[tuple[str, str]
         for _, head in heads(made, verifier):
             if head and (said := aggregate_misfit(config.aggregate, head)):
                 yield f"verifiers.{name}", said
+            if head and head.scale is Scale.RANKING and bars:
+                yield (
+                    f"verifiers.{name}",
+                    f"{bars[0]!r} compares scores with a bar, but its scores rank the solutions of one problem and "
+                    "mean nothing across problems. Calibrate it, or use a vote without a bar.",
+                )
     for said in other_problems(made, config.solutions, config.problems):
         yield "solutions", said
     for maker in made.origins(config.solutions):

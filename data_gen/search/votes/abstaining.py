@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from data_gen.measures.base import Measure
 from data_gen.search.votes.arrays import ArrayVote, Decided, Roll, decided, reach
@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 @VOTES.register("abstaining")
 class Abstaining(ArrayVote):
     """`vote: {uses: abstaining, vote: majority, bar: 0.5}`: what a rule chooses, if its answer has at least this share
-    of the votes, otherwise nothing."""
+    of the votes, otherwise nothing.
 
+    All draws say how sure the rule is, so all are charged, also around a rule that alone would stop drawing."""
+
+    version: ClassVar[int] = 2
     uses: Literal["abstaining"] = "abstaining"
     vote: InnerVote
     """The rule that chooses."""
@@ -24,12 +27,13 @@ class Abstaining(ArrayVote):
     """The least share, or score, with which it answers."""
     by: Literal["share", "score"] = "share"
     """`share`: the chosen answer's share of the votes, or of the summed scores in `weighted`. `score`: the score of the
-    chosen path."""
+    chosen path, in the mean where several may be chosen."""
 
     @property
     def counted(self) -> ScoreName:
         """The rule's own scores. A bar on scores reads the last step's where the rule reads none."""
-        return self.vote.counted if isinstance(self.vote, ScoredVote) or self.by == "share" else "last"
+        unread = self.vote.counted == "search" and not isinstance(self.vote, ScoredVote)
+        return "last" if unread and self.by == "score" else self.vote.counted
 
     @property
     def named_score(self) -> ScoreName | None:
@@ -54,10 +58,6 @@ class Abstaining(ArrayVote):
     def measures(self) -> tuple[Measure, ...]:
         """The rule's."""
         return self.vote.measures()
-
-    def stops(self, score: float) -> bool:
-        """The rule draws as it does alone."""
-        return self.vote.stops(score)
 
     def decide(self, roll: Roll, copies: np.ndarray) -> Decided:
         """The rule's decisions of which it is sure."""

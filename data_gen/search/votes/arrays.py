@@ -44,8 +44,8 @@ class Roll:
     @cached_property
     def behind(self) -> np.ndarray:
         """Which ballot scores less than which: [B, B], row less than column."""
-        one, other = self.scores[:, None], self.scores[None, :]
-        return ((one < other) & ~_near(one, other)).astype(float)
+        level = levels(self.scores)
+        return (level[:, None] < level[None, :]).astype(float)
 
     @cached_property
     def behind_in_class(self) -> np.ndarray:
@@ -148,7 +148,7 @@ def leading(roll: Roll, voters: np.ndarray, weights: np.ndarray | None = None) -
     top = np.where(present, sums, -np.inf).max(axis=1, initial=-np.inf)
     some = np.isfinite(top)
     bar = np.where(some, top, 0.0)
-    leads = present & _near(sums, bar[:, None])
+    leads = present & near(sums, bar[:, None])
     best = np.where((voters > 0) @ roll.behind_in_class.T > 0, 0.0, voters) * (leads @ roll.members.T)
     return Decided(_by_class(roll, best, leads), _share(sums, present, bar, some), some)
 
@@ -174,10 +174,20 @@ def reach(found: np.ndarray, bar: float) -> np.ndarray:
     """Which computed numbers are at least the bar, rounding aside."""
     import numpy as np
 
-    return (found >= bar) | _near(found, np.array(bar))
+    return (found >= bar) | near(found, np.array(bar))
 
 
-def _near(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def levels(scores: np.ndarray) -> np.ndarray:
+    """The number of each score's level, the least first. Scores that differ by rounding are of one level."""
+    import numpy as np
+
+    order, found = np.argsort(scores, kind="stable"), np.zeros(len(scores), dtype=int)
+    ranked = scores[order]
+    found[order[1:]] = np.cumsum(~near(ranked[1:], ranked[:-1]))
+    return found
+
+
+def near(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Which numbers differ by rounding at most, as `math.isclose` has it."""
     import numpy as np
 

@@ -3,14 +3,14 @@ Fu et al., arXiv 2210.00720, section 3.2)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from data_gen.measures import MEASURES
 from data_gen.measures.base import Measure
 from data_gen.measures.steps import Steps
-from data_gen.search.votes.arrays import ArrayVote, Decided, Roll, leading
+from data_gen.search.votes.arrays import ArrayVote, Decided, Roll, leading, levels
 from data_gen.search.votes.base import VOTES, ScoredVote
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class TopK(ScoredVote, ArrayVote):
     fewer than `k` paths have an answer, all of them vote. With `k` of the pool's size it is `majority`. The rule gains
     only if the measure goes with being right among the solutions of one problem."""
 
+    version: ClassVar[int] = 2
     uses: Literal["top_k"] = "top_k"
     k: int | None = Field(None, ge=1)
     """Number of paths that vote. Give `k` or `part`."""
@@ -77,13 +78,12 @@ class TopK(ScoredVote, ArrayVote):
         voting = copies * (roll.classes >= 0)
         of_each = voting.sum(axis=1, keepdims=True)
         seats = np.ceil(of_each * self.part - 1e-9) if self.part is not None else float(self.k or 0)
-        amounts = self._amounts(roll) * (-1 if self.of == "most" else 1)
-        _, level = np.unique(amounts, return_inverse=True)
-        levels = (level.reshape(-1)[:, None] == np.arange(level.max(initial=-1) + 1)[None, :]).astype(float)
-        crowd = voting @ levels
+        level = levels(self._amounts(roll) * (-1 if self.of == "most" else 1))
+        members = (level[:, None] == np.arange(level.max(initial=-1) + 1)[None, :]).astype(float)
+        crowd = voting @ members
         before = np.cumsum(crowd, axis=1) - crowd
         taken = np.clip(seats - before, 0.0, crowd)
-        return voting * (np.divide(taken, crowd, out=np.zeros_like(crowd), where=crowd > 0) @ levels.T)
+        return voting * (np.divide(taken, crowd, out=np.zeros_like(crowd), where=crowd > 0) @ members.T)
 
     def _amounts(self, roll: Roll) -> np.ndarray:
         if self.by == "score":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from data_gen.search.votes.arrays import ArrayVote, Decided, Roll, leading
+from data_gen.search.votes.arrays import ArrayVote, Decided, Roll, leading, near
 from data_gen.search.votes.base import VOTES, ScoredVote
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ class Weighted(ScoredVote, ArrayVote):
 
     Tied answers share the vote. Paths without an answer do not vote."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     uses: Literal["weighted"] = "weighted"
     weights: Literal["raw", "minmax"] = "raw"
     """`minmax`: scores are stretched over those that vote, so that the worst path has weight 0 and the best one 1 (Bag
@@ -40,6 +40,6 @@ def _stretched(roll: Roll, copies: np.ndarray) -> np.ndarray:
     voting = (copies > 0) & (roll.classes >= 0)
     worst = np.where(voting, roll.scores, np.inf).min(axis=1, keepdims=True, initial=np.inf)
     best = np.where(voting, roll.scores, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
-    varied = np.isfinite(best) & np.isfinite(worst) & (best > worst)
+    varied = (best > worst) & ~near(best, worst)
     span = np.where(varied, best - np.where(varied, worst, 0.0), 1.0)
     return np.where(varied, (roll.scores - np.where(varied, worst, 0.0)) / span, 1.0)

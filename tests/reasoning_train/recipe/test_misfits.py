@@ -17,7 +17,7 @@ STAGES = """
         format: "${task.format}"}
     stages:
       base: {uses: sft, policy: "${model}", data: "${task.train.gold}", learning_rate: 1e-3, max_steps: 1}
-      pool: {uses: search, policy: "${stages.base}", problems: "${task.explore}", search: {uses: iid, n: 4}}
+      pool: {uses: search, policy: "${stages.base}", problems: "${task.explore}", search: {uses: iid, n: 4}, trees: 2}
       judged: {uses: search, policy: "${stages.base}", problems: "${task.explore}", gold: true,
         search: {uses: iid, n: 4}}
       walk: {uses: search, policy: "${stages.base}", problems: "${task.explore}", gold: true,
@@ -205,6 +205,11 @@ def test_the_stages_themselves_fit(tmp_path: Path) -> None:
             'uses: evaluate_verifier, verifiers: {orm: "${stages.orm}"}, problems: "${task.dev}", aggregate: min, '
             'solutions: "${stages.sample}", policy: "${stages.base}"',
             "last.verifiers.orm: aggregate is 'min', but the head is read at the last token only; expected 'last'.",
+        ),
+        (
+            'uses: evaluate_verifier, verifiers: {orm: "${stages.orm}", rm: "${stages.ranker}"}, problems: '
+            '"${task.dev}", solutions: "${stages.sample}", policy: "${stages.base}", votes: [{uses: filtered, bar: 1}]',
+            "last.verifiers.rm: 'filtered' compares scores with a bar, but its scores rank the solutions of one",
         ),
         (
             'uses: evaluate_verifier, verifiers: {orm: "${stages.orm}"}, problems: "${task.test}", '

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,7 +53,7 @@ def test_a_claim_counts_an_abstention_as_not_right_and_says_so(bench: Bench) -> 
     table(bench, given, ("p0", "p1"))
     form = {"uses": "difference", "better": "strict", "than": "most"}
     metrics = bench.make("claim", "claim", table=[Ref("eval")], form=form).manifest["metrics"]
-    assert "; strict answers 0.0%, and an abstention counts as not right" in metrics["table"]["title"]
+    assert "; strict answers 0.0 [0.0, 65.8] %, and an abstention counts as not right" in metrics["table"]["title"]
     assert metrics["table"]["rows"][0][3].startswith("-50.0 [")
     assert str(metric_problem("risk", {})).startswith("risk is a figure of a whole row, not of a problem")
     assert metric_problem("coverage", {}) is None and metric_problem("calls", {}, cost=True) is None
@@ -102,6 +103,23 @@ def test_only_the_draws_up_to_the_accepted_one_are_charged(bench: Bench) -> None
     assert (whole["accuracy"], whole["coverage"], whole["calls"], whole["generated_tokens"]) == (1.0, 1.0, 2.5, 10.0)
     assert (two["accuracy"], two["coverage"], two["calls"], two["generated_tokens"]) == (0.5, 0.5, 1.75, 7.0)
     assert whole["scored_tokens"] == pytest.approx(6 * 2.5 / 4)
+
+
+@pytest.mark.parametrize("rule", ["abstaining", "gated"])
+def test_a_rule_that_reads_all_draws_is_charged_for_all(bench: Bench, rule: str) -> None:
+    """The accepted answer has one of the three votes, a share that is known after the last draw only."""
+    until = {"uses": "first_accepted", "bar": 0.5}
+    inner = {"abstaining": {"vote": until, "bar": 0.3}, "gated": {"otherwise": until, "bar": 0.7}}[rule]
+    [row] = table(bench, {"sure": {"trees": bench.trees("pool", [POOL]), "vote": {"uses": rule, **inner}}}).values()
+    assert (row["accuracy"], row["coverage"], row["calls"], row["generated_tokens"]) == (1.0, 1.0, 4, 16)
+
+
+def test_rollouts_of_a_scorer_are_calls(bench: Bench) -> None:
+    """Twelve completions for four paths: smaller pools and early ends have their share of them."""
+    pool = bench.trees("pool", [replace(POOL, requests=12)])
+    until = {"uses": "first_accepted", "bar": 0.5}
+    given = {"all": {"trees": pool}, "one": {"trees": pool, "n": 1}, "until": {"trees": pool, "vote": until}}
+    assert [row["calls"] for row in table(bench, given).values()] == [12, 3, 7.5]
 
 
 def test_a_bar_needs_scores_that_mean_the_same_everywhere(bench: Bench) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from data_gen.measures.completion_tokens import CompletionTokens
 from data_gen.measures.steps import Steps
 from data_gen.records.trees import TreeNode
 from data_gen.search.votes import VOTES, Ballot, ClassOf, Elected, Vote, elect
+from data_gen.search.votes.base import C
 from data_gen.search.votes.charged import drawn_of
 from data_gen.search.votes.subsets import elect_among
 from tests.data_gen.search.votes.test_votes import leaf
@@ -87,6 +89,24 @@ def test_equal_scores_are_all_stretched_to_one() -> None:
     cast = [ballot(1, "7", 1.0, 0.0), ballot(2, "8", 0.0, 0.0, copies=2)]
     assert elect(cast, vote("weighted", weights="minmax"), float, "p").accuracy == 0.0
     assert elect(cast, vote("weighted"), float, "p").accuracy == 0.5  # sums of 0: the answers tie
+
+
+def test_scores_that_differ_by_rounding_are_equal() -> None:
+    """As the shares of a vote are whose paths all weigh a tenth: (0.1 + 0.1 + 0.1) / 3 is not 0.1."""
+    cast = [ballot(1, "7", 1.0, math.nextafter(0.1, 1), copies=3), ballot(2, "8", 0.0, 0.1, copies=7)]
+    for n in (1, 2, 5, 10):
+        assert elect_among(cast, 0, n, vote("argmax"), float, "p").accuracy == pytest.approx(0.3)
+    assert elect(cast, vote("argmax"), float, "p").accuracy == pytest.approx(0.3)
+    for rule in (vote("top_k", k=1, by="score"), vote("weighted", weights="minmax")):
+        assert elect(cast, rule, float, "p").accuracy == 0.0
+
+
+def test_a_bar_on_scores_reads_the_ones_that_the_inner_rule_names() -> None:
+    def counted(**inner: Any) -> str:
+        otherwise = {"uses": "gated", "bar": 0.5, "otherwise": {"uses": "argmax", **inner}}
+        return vote("abstaining", by="score", bar=0.5, vote=otherwise).counted
+
+    assert (counted(score="min"), counted()) == ("min", "last")
 
 
 def test_a_measure_with_a_name_of_its_own_and_one_that_does_not_apply() -> None:
@@ -319,6 +339,15 @@ def test_a_random_scorer_chooses_as_one_sample_does() -> None:
         assert sum(one or 0.0 for one in found) / len(found) == pytest.approx(0.6)
 
 
+class Plain(Vote):
+    """`majority` as another package would write it, without arrays."""
+
+    uses: Literal["plain"] = "plain"
+
+    def chances(self, cast: Sequence[Ballot[C]], class_of: ClassOf) -> list[tuple[C, float]]:
+        return vote("majority").chances(cast, class_of)
+
+
 def test_many_subsets_are_the_mean_of_some_for_rules_of_every_kind() -> None:
     """24 paths, 8 at a time: 735,471 subsets. A rule of another package is asked about the same ones."""
     cast = [ballot(i, "ab"[i % 2], float(i % 2), (i % 7) / 7, steps=i % 5) for i in range(24)]
@@ -327,6 +356,8 @@ def test_many_subsets_are_the_mean_of_some_for_rules_of_every_kind() -> None:
     for rule in RULES:
         first, again = (elect_among(cast, 2, 8, rule, str, "p") for _ in range(2))
         assert first == again and 0.0 <= (first.accuracy or 0.0) <= 1.0 - first.abstained + 1e-12
+    plain, most = (elect_among(cast, 2, 8, rule, str, "p").accuracy for rule in (Plain(), vote("majority")))
+    assert plain == pytest.approx(most)
 
 
 def test_an_abstention_is_no_wrong_answer_and_says_nothing_of_the_unverifiable() -> None:
