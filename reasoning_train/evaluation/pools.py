@@ -13,7 +13,7 @@ from data_gen.records.problem import Problem
 from data_gen.records.scales import Scale, as_weight
 from data_gen.records.solution import Solution
 from data_gen.search.votes import Ballot, ClassOf, Vote, elect
-from data_gen.search.votes.charged import Drawn, drawn_of
+from data_gen.search.votes.charged import drawn_of
 from data_gen.search.votes.majority import Majority
 from data_gen.search.votes.subsets import elect_among
 from data_gen.tasks.base import Task
@@ -169,7 +169,7 @@ def _vote(name: str, vote: Vote, pool: Pool, weights: Sequence[float], n: int | 
         elect_among(cast, size - len(cast), n, vote, pool.class_of, key) if n else elect(cast, vote, pool.class_of, key)
     )
     stopping = {ballot.leaf.number for ballot in cast if vote.stops(ballot.score)}
-    drawn = drawn_of(size, len(stopping), n or size) if stopping else Drawn(stopping=0.0, other=(n or size) / size)
+    drawn = drawn_of(size, len(stopping), n or size)
     return _Chosen(
         name=name if n is None else f"{name}@{n}",
         strategy=f"{n or size} samples, {vote.uses}",

@@ -40,6 +40,7 @@ RULES: dict[str, Any] = {
 def run() -> Iterator[dict[str, Any]]:
     """Seconds of one core, and what a mistake in counting would change: every rule's row is there."""
     votes: dict[str, Vote] = {name: TypeAdapter(VOTES.union()).validate_python(rule) for name, rule in RULES.items()}
+    assert {vote.uses for vote in votes.values()} == set(VOTES.names())
     sizes: tuple[int | None, ...] = (None, *SIZES)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)

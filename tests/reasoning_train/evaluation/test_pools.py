@@ -95,8 +95,8 @@ def test_a_pool_is_voted_on_by_its_steps() -> None:
     pool = pool_of([in_steps(one, n) for one, n in zip(answered(("9", "9", "2")), (1, 1, 2), strict=True)])
     row = elected_row("v", TopK(k=1), Scored(pool, [0.5] * 3, Scale.P))
     assert (row.accuracy, row.oracle) == (1.0, False)
-    gold = elected_row("v", TopK(k=1, by="format_ok"), Scored(pool, [0.5] * 3, Scale.P))
-    assert not gold.oracle
+    gold = elected_row("v", TopK(k=1, by="step_accuracy"), Scored(pool, [0.5] * 3, Scale.P))
+    assert gold.oracle
 
 
 def test_a_ranking_has_no_bar() -> None:
