@@ -14,8 +14,7 @@ from data_gen.graders.base import Grader, decided
 from data_gen.graders.numeric import Numeric
 from data_gen.grading.choices import Options
 from data_gen.grading.clean import after_lead_in, plain
-from data_gen.grading.matching import most_pairs
-from data_gen.grading.parts import split_outside_brackets
+from data_gen.grading.parts import most_pairs, split_outside_brackets
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer, Grade, Verdict
 
@@ -117,7 +116,7 @@ class SeveralAnswers(Grader):
 def _tolerance(problem: Problem) -> float | None:
     """The tolerance of a row; None if it brings none. ValueError for one that is no number."""
     brought = json.loads(problem.payload).get("tolerance") if problem.payload else None
-    numbers = [float(part) for part in str(brought or "").split(",") if part.strip()]
+    numbers = [float(part) for part in ("" if brought is None else str(brought)).split(",") if part.strip()]
     if any(not 0 <= number < float("inf") for number in numbers):
         raise ValueError(f"no tolerance: {brought}")
     return max(numbers, default=None)

@@ -1,6 +1,8 @@
-"""Divides a text at separators that stand outside brackets."""
+"""Answers of several parts: dividing a text at separators that stand outside brackets, and pairing parts that fit."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 _OPEN, _CLOSE = "([{", ")]}"
 _WIDE = str.maketrans({"；": ";", "，": ","})
@@ -29,3 +31,24 @@ def split_outside_brackets(text: str, *marks: str) -> list[str]:
     if depth:
         return [text.strip()]
     return [part.strip() for part in (*parts, text[begin:]) if part.strip()]
+
+
+def most_pairs(fits: Sequence[Sequence[bool]]) -> int:
+    """How many rows can be paired with a column of their own that fits (maximum bipartite matching, Kuhn's algorithm).
+
+    >>> most_pairs([[True, True], [True, False]]), most_pairs([[True], [True]])
+    (2, 1)
+    """
+    row_of: dict[int, int] = {}
+
+    def pair(row: int, tried: set[int]) -> bool:
+        """Pair a row, if need be by pairing others anew. `tried`: columns that this attempt has looked at."""
+        for column, fit in enumerate(fits[row]):
+            if fit and column not in tried:
+                tried.add(column)
+                if column not in row_of or pair(row_of[column], tried):
+                    row_of[column] = row
+                    return True
+        return False
+
+    return sum(pair(row, set()) for row in range(len(fits)))

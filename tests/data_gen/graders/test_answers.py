@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_gen.graders.answers import SeveralAnswers
-from data_gen.grading.matching import most_pairs
-from data_gen.grading.parts import split_outside_brackets
+from data_gen.grading.parts import most_pairs, split_outside_brackets
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer, Grade, Verdict
 from data_gen.tasks import TASKS
@@ -91,6 +90,12 @@ def test_letters_pick_all_of_their_options(said: str, right: bool) -> None:
 )
 def test_a_row_brings_its_tolerance(payload: dict[str, Any], said: str, verdict: Verdict) -> None:
     assert graded("1.5", said, json.dumps(payload)).verdict is verdict
+
+
+@pytest.mark.parametrize("own", [0, 0.0, "0"])
+def test_a_row_may_bring_a_tolerance_of_zero(own: Any) -> None:
+    assert graded("1.5", "1.55", "", tolerance=0.1).verdict is Verdict.CORRECT
+    assert graded("1.5", "1.55", json.dumps({"tolerance": own}), tolerance=0.1).verdict is Verdict.WRONG
 
 
 def test_a_tolerance_of_a_row_comes_from_its_column(tmp_path: Path) -> None:
