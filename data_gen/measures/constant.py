@@ -21,6 +21,7 @@ class ConstantAnswer(Measure):
     grader takes this answer. It does not depend on the solution: an accuracy below it has learned nothing."""
 
     version: ClassVar[int] = 1
+    reads_gold: ClassVar[bool] = True
     uses: Literal["constant"] = "constant"
     answer: str = Field("yes", min_length=1)
 

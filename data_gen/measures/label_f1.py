@@ -23,6 +23,7 @@ class LabelF1(Measure):
     label in a table and in each of its groups, from counts of a row. A table or group without the label has none."""
 
     version: ClassVar[int] = 1
+    reads_gold: ClassVar[bool] = True
     uses: Literal["label_f1"] = "label_f1"
     label: str = Field("yes", min_length=1)
 

@@ -24,6 +24,7 @@ class StateAccuracy(Measure):
     the mean of p^n over problems of n states: the `sequential_match` of a policy whose every state succeeds alike."""
 
     version: ClassVar[int] = 1
+    reads_gold: ClassVar[bool] = True
     uses: Literal["state_accuracy"] = "state_accuracy"
     fields: tuple[str, ...] = ()
     """If gold and answers are objects, the list is their values under these names."""

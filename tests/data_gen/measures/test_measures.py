@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from data_gen.measures import Direction
+from data_gen.measures import MEASURES, Direction
 from data_gen.records.problem import Problem
 from data_gen.records.segment import Kind, Segment
 from data_gen.records.solution import Solution
@@ -113,6 +113,15 @@ def test_the_answer_is_not_read_from_thoughts_and_tools() -> None:
     assert task().grade_solution(PROBLEM, thought.segments).verdict is Verdict.WRONG
     assert task().grade_solution(PROBLEM, thought.segments[:2]).reason == "no_answer"
     assert task().grade_solution(PROBLEM, ()).reason == "no_answer"
+
+
+@pytest.mark.parametrize("name", MEASURES.names())
+def test_a_measure_that_does_not_say_that_it_reads_gold_does_not(name: str) -> None:
+    """Votes by a measure that reads gold are marked; any other must be the same whatever gold is."""
+    measure = MEASURES.get(name).model_validate({"uses": name})
+    golds = [PROBLEM, replace(PROBLEM, gold="4", gold_steps=()), replace(PROBLEM, gold=None, gold_steps=())]
+    found = [measure.of(task(), problem, replace(WHOLE, answer="4", score=None)) for problem in golds]
+    assert measure.reads_gold or all(columns == found[0] for columns in found)
 
 
 @pytest.mark.parametrize(
