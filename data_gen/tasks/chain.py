@@ -22,7 +22,7 @@ from data_gen.graders.integer import Integer
 from data_gen.records.problem import Problem
 from data_gen.tasks import TASKS
 from data_gen.tasks.beside import AnyGrader
-from data_gen.tasks.generated import DrawnProblem, Generated, line_by_line
+from data_gen.tasks.generated import DrawnProblem, Generated, check_range, line_by_line
 
 NAMES = ("Ana", "Ben", "Cy", "Dot", "Eli", "Flo", "Gus", "Hal", "Ivy", "Jo", "Kit", "Lou")
 WORDS = ("has", "coins", "more", "fewer", "than", "How", "many", "Answer")
@@ -45,14 +45,8 @@ class Chain(Generated):
 
     @model_validator(mode="after")
     def _sensible(self) -> Chain:
-        if not 1 <= self.steps[0] <= self.steps[1] < len(NAMES):
-            raise ValueError(
-                f"steps: expected [low, high] with 1 <= low <= high <= {len(NAMES) - 1}, got {list(self.steps)}"
-            )
-        if not 1 <= self.operand[0] <= self.operand[1] <= TOP // 2:
-            raise ValueError(
-                f"operand: expected [low, high] with 1 <= low <= high <= {TOP // 2}, got {list(self.operand)}"
-            )
+        check_range("steps", self.steps, 1, len(NAMES) - 1)
+        check_range("operand", self.operand, 1, TOP // 2)
         return self
 
     def check_steps(self, problem: Problem, steps: Sequence[str]) -> tuple[bool, ...]:

@@ -22,7 +22,8 @@ MOST = 100_000_000
 BUCKETS = {"test": range(20), "dev": range(20, 30), "explore": range(30, 50), "train": range(50, 100)}
 """Hash of the question modulo 100 -> split."""
 MOST_DRAWS = 10_000
-"""Draws for one problem before a generator counts as exhausted."""
+"""Draws for one problem before a generator counts as exhausted, and attempts at one draw before its settings count as
+impossible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,15 @@ class Generated(Task):
 
     @abstractmethod
     def draw(self, rng: random.Random, split: str) -> DrawnProblem:
-        """One problem. All random choices come from `rng`."""
+        """One problem. All random choices come from `rng`. A generator whose attempts may come to nothing makes
+        `MOST_DRAWS` of them, then raises `impossible`."""
+
+    def impossible(self, split: str) -> UserError:
+        """The error for settings that allow no problem."""
+        return UserError(
+            f"task.{split}: {self.uses} made no problem of these settings in {MOST_DRAWS:,} attempts. Widen their "
+            "ranges, or ask for less."
+        )
 
     def _next(self, rng: random.Random, split: str, seen: set[int]) -> tuple[DrawnProblem, int]:
         for _ in range(MOST_DRAWS):
@@ -94,6 +103,12 @@ class Generated(Task):
             f"task.{split}: {self.uses} found no further problem in {MOST_DRAWS:,} draws, after {len(seen)} of "
             f"{self.splits()[split]}. Ask for fewer, or for harder ones."
         )
+
+
+def check_range(name: str, bounds: tuple[int, int], least: int, most: int) -> None:
+    """ValueError for a field that is no range within its limits."""
+    if not least <= bounds[0] <= bounds[1] <= most:
+        raise ValueError(f"{name}: expected [low, high] with {least} <= low <= high <= {most}, got {list(bounds)}")
 
 
 def line_by_line(gold: Sequence[str], steps: Sequence[str]) -> tuple[bool, ...]:

@@ -25,7 +25,7 @@ from pydantic import Field, model_validator
 from data_gen.graders.yes_no import YesNo
 from data_gen.tasks import TASKS
 from data_gen.tasks.beside import AnyGrader
-from data_gen.tasks.generated import DrawnProblem, Generated
+from data_gen.tasks.generated import MOST_DRAWS, DrawnProblem, Generated, check_range
 
 LETTERS = "BDFGHJKLMNPQRSTVWXZ"
 WORDS = ("These", "words", "follow", "one", "rule", "Does", "it", "First", "After", "Last", "Answer", "yes", "no")
@@ -49,37 +49,24 @@ class Grammar(Generated):
 
     @model_validator(mode="after")
     def _sensible(self) -> Grammar:
-        for name, (low, high), least, most in (("states", self.states, 2, 20), ("length", self.length, 1, 12)):
-            if not least <= low <= high <= most:
-                raise ValueError(
-                    f"{name}: expected [low, high] with {least} <= low <= high <= {most}, got {[low, high]}"
-                )
+        check_range("states", self.states, 2, 20)
+        check_range("length", self.length, 1, 12)
         return self
 
     def draw(self, rng: random.Random, split: str) -> DrawnProblem:
         """A grammar with enough words, and a word that is not among those shown."""
-        while True:
-            edges = random_edges(rng, rng.randint(*self.states), rng.sample(LETTERS, self.letters))
-            automaton = Automaton(edges)
+        for _ in range(MOST_DRAWS):
+            automaton = Automaton(random_edges(rng, rng.randint(*self.states), rng.sample(LETTERS, self.letters)))
             words = sorted(automaton.words(*self.length))
             if len(words) <= self.shown:
                 continue
             *shown, asked = rng.sample(words, self.shown + 1)
             right = rng.random() < 0.5
-            wrong = [
-                word for word in changed(asked, "".join(sorted(set().union(*shown)))) if not automaton.accepts(word)
-            ]
+            letters = "".join(sorted(set().union(*shown)))
+            wrong = [word for word in changed(asked, letters) if not automaton.accepts(word)]
             if right or wrong:
-                break
-        word = asked if right else rng.choice(wrong)
-        listed = ", ".join(map(" ".join, shown))
-        return DrawnProblem(
-            question=f"These words follow one rule: {listed}. Does {' '.join(word)} follow it?",
-            gold="yes" if right else "no",
-            steps=tuple(rule(shown)),
-            difficulty=float(len(automaton.edges)),
-            tags={"states": str(len(automaton.edges)), "length": str(len(word))},
-        )
+                return _asked(automaton, shown, asked if right else rng.choice(wrong), right=right)
+        raise self.impossible(split)
 
     def vocabulary(self) -> list[str]:
         """All letters, words and marks that problems and solutions consist of."""
@@ -109,6 +96,17 @@ class Automaton:
                 return False
             at = self.edges[at][letter]
         return at == len(self.edges) - 1
+
+
+def _asked(automaton: Automaton, shown: list[str], word: str, *, right: bool) -> DrawnProblem:
+    listed = ", ".join(map(" ".join, shown))
+    return DrawnProblem(
+        question=f"These words follow one rule: {listed}. Does {' '.join(word)} follow it?",
+        gold="yes" if right else "no",
+        steps=tuple(rule(shown)),
+        difficulty=float(len(automaton.edges)),
+        tags={"states": str(len(automaton.edges)), "length": str(len(word))},
+    )
 
 
 def random_edges(rng: random.Random, states: int, letters: list[str]) -> tuple[dict[str, int], ...]:

@@ -23,7 +23,7 @@ from data_gen.records.problem import Problem
 from data_gen.tasks import TASKS
 from data_gen.tasks.beside import AnyGrader
 from data_gen.tasks.families import SAID, Person, family, walk
-from data_gen.tasks.generated import DrawnProblem, Generated, line_by_line
+from data_gen.tasks.generated import MOST_DRAWS, DrawnProblem, Generated, check_range, line_by_line
 
 WOMEN = (
     "Ana",
@@ -67,19 +67,19 @@ class Kinship(Generated):
 
     @model_validator(mode="after")
     def _sensible(self) -> Kinship:
-        for name, (low, high) in (("relations", self.relations), ("test_relations", self.test_relations)):
-            if not 2 <= low <= high <= LONGEST:
-                raise ValueError(f"{name}: expected [low, high] with 2 <= low <= high <= {LONGEST}, got {[low, high]}")
+        check_range("relations", self.relations, 2, LONGEST)
+        check_range("test_relations", self.test_relations, 2, LONGEST)
         return self
 
     def draw(self, rng: random.Random, split: str) -> DrawnProblem:
         """A family, a way through it that the split may have, and its story."""
         length = rng.randint(*(self.test_relations if split == "test" else self.relations))
-        while True:
+        for _ in range(MOST_DRAWS):
             people = family(rng)
             found = walk(people, length, rng)
             if found and (split == "test" or not self.is_held_out(found[1])):
                 return self._told(people, *found, rng)
+        raise self.impossible(split)
 
     def is_held_out(self, pattern: Sequence[str]) -> bool:
         """Whether `test` alone may have a pattern of relations."""

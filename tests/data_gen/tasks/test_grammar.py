@@ -115,6 +115,12 @@ def test_a_space_that_is_too_small_is_told() -> None:
         list(tiny.problems("test"))
 
 
+def test_dials_that_allow_no_grammar_are_told() -> None:
+    """Words of at most two letters: there are never 16 of them."""
+    with pytest.raises(UserError, match=r"task\.test: grammar made no problem of these settings in 10,000 attempts"):
+        list(Grammar(uses="grammar", length=(1, 2), test=1).problems("test"))
+
+
 def test_the_vocabulary_is_closed() -> None:
     known = set(SMALL.vocabulary() or [])
     texts = [text for p in PROBLEMS for text in (p.question, *p.gold_steps, f"Answer: {p.gold}")]

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from data_gen.errors import UserError
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer, Verdict
+from data_gen.tasks import kinship
 from data_gen.tasks.families import COMPOSED, SAID, Person, family, walk
 from data_gen.tasks.kinship import MEN, WOMEN, Kinship
 from tests.benchmark_data import built
@@ -131,6 +133,14 @@ def test_facts_that_do_not_matter_bring_new_people_and_no_short_cut() -> None:
         shuffled += facts[0][2] != re.search(r" to (\w+)\?", problem.question)[1]  # type: ignore[index]
         assert plain.grade(problem, Answer(problem.gold)).verdict is Verdict.CORRECT
     assert shuffled > 10
+
+
+def test_a_table_that_is_held_out_as_a_whole_leaves_nothing_to_train_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinship, "MOST_DRAWS", 100)
+    made = Kinship(uses="kinship", held_out=0.999999, train=1, test=1)
+    with pytest.raises(UserError, match=r"task\.train: kinship made no problem of these settings"):
+        list(made.problems("train"))
+    assert len(list(made.problems("test"))) == 1
 
 
 def test_steps_are_checked_line_by_line() -> None:
