@@ -169,9 +169,10 @@ class Jsonl(Task):
             return self
         if self.format.examples:
             raise UserError("task.shots: format.examples names worked examples already. Leave one of them out.")
-        if self.shots.split == "test":
+        if self.shots.split in ("dev", "test"):
             raise UserError(
-                "task.shots.split: 'test' is evaluated. Name a split that is not, such as one of their own."
+                f"task.shots.split: {self.shots.split!r} is evaluated. Name a split that is not, such as one of their "
+                "own."
             )
         if not (self.path or self.paths):
             raise UserError(

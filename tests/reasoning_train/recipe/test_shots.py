@@ -75,6 +75,7 @@ def test_the_same_task_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ({"shots": {}}, {"steps": None}, "task.shots.n: 4 examples, but the split 'shots' has 0 problems"),
         ({"shots": {"split": "shot"}}, {}, "task.shot: no split 'shot' in this task. Did you mean 'shots'?"),
         ({"shots": {"split": "test"}}, {}, "task.shots.split: 'test' is evaluated"),
+        ({"shots": {"split": "dev"}}, {}, "task.shots.split: 'dev' is evaluated"),
         ({"shots": {"n": 0}}, {}, "task.shots.n: "),
         (
             {"shots": {"n": 1}, "format": {"examples": [{"question": "q", "solution": "s"}]}},
