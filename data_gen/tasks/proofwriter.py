@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from pydantic import Field
 
-from data_gen.errors import UserError
 from data_gen.grading.theories import depth_of
 from data_gen.records.problem import Problem
+from data_gen.sources.fields import read_column
 from data_gen.sources.rows import Row
+from data_gen.sources.values import text_of
 from data_gen.tasks import TASKS
 from data_gen.tasks.jsonl import Jsonl
 
@@ -28,17 +29,11 @@ class ProofWriter(Jsonl):
 
     def _problem(self, row: Row, place: str, part: str, number: int) -> Problem:
         problem = super()._problem(row, place, part, number)
-        theory, statement = (_text(row, column, place) for column in (self.theory, self.statement))
+        theory = read_column(text_of, row, self.theory, "task.theory", place)
+        statement = read_column(text_of, row, self.statement, "task.statement", place)
         try:
             depth = depth_of(theory, statement.rpartition("?")[2])
             found = "unknown" if depth is None else str(depth)
         except ValueError:
             found = "unread"
         return replace(problem, tags={**problem.tags, "depth": found})
-
-
-def _text(row: Row, column: str, place: str) -> str:
-    value = row.get(column)
-    if not isinstance(value, str):
-        raise UserError(f"{place}: no text in column {column!r}. Name the columns in task.theory and task.statement.")
-    return value

@@ -58,7 +58,5 @@ def test_a_row_without_a_theory_is_named(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     file.write_text(json.dumps({"question": "Bob is red.", "answer": "yes"}) + "\n", encoding="utf-8")
     task = TASKS.get("proofwriter").model_validate({"uses": "proofwriter", "path": file, "split": {"test": None}})
-    with pytest.raises(
-        UserError, match=r"rows\.jsonl:1: no text in column 'context'\. Name the columns in task\.theory"
-    ):
+    with pytest.raises(UserError, match=r"rows\.jsonl:1: column 'context' \(task\.theory\): the row lacks it\."):
         list(task.problems("test"))
