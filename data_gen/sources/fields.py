@@ -35,7 +35,8 @@ class FieldMap(BaseModel):
     steps: str | None = None
     """A list of steps, or text that is split into lines."""
     choices: str | None = None
-    """A list of texts, a list of `{label, text}` objects, or one object with the lists `label` and `text`."""
+    """A list of texts, a list of `{label, text}` objects, one object with the lists `label` and `text`, or one of texts
+    by label."""
     id: str | None = None
     """A unique id per row; problems have it as it is. Default: the name of the source and the row's position in it."""
     group: str | None = None

@@ -48,6 +48,7 @@ def joined(source: RowSource, joins: Mapping[str, Join]) -> RowSource:
         return source
 
     def rows() -> Iterator[tuple[str, Row]]:
+        """The rows with their further columns. The joined files are read anew in every pass."""
         tables = {name: _Table(name, join) for name, join in used.items()}
         for place, row in source.rows():
             more = {name: table.value(row, place) for name, table in tables.items()}
