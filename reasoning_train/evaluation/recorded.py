@@ -18,8 +18,8 @@ from data_gen.tasks import Task
 from data_gen.tasks.jsonl import Jsonl
 from reasoning_train.evaluation.intervals import Estimate, score_interval
 
-CUT = frozenset({"length", "max_tokens", "max_length", "max_output_tokens", "yes"})
-"""What the column that says how a generation ended has for one that a limit cut. True reads as `yes`."""
+CUT = frozenset({"length", "max_tokens", "max_length", "max_output_tokens", "yes", "true"})
+"""What the column that says how a generation ended has for one that a limit cut. JSON's true reads as `yes`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,14 @@ def test_another_grader_and_another_way_to_find_answers(
     assert found[: len(wanted)] == wanted
 
 
+@pytest.mark.parametrize(("end", "cut"), [(True, True), ("True", True), (False, False), ("MAX_TOKENS", True)])
+def test_what_says_that_a_limit_cut(end: Any, cut: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(tmp_path / "a.jsonl", [{"gold": "4", "out": {"text": "Answer: 4"}, "end": end}])
+    assert grade(file, "--finish", "end", "--json") == 0
+    row = json.loads(capsys.readouterr().out)
+    assert (row["cut"], row["verdict"]) == (cut, "wrong" if cut else "correct")
+
+
 def test_options_of_the_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A row may bring its options; without them a letter is a letter."""
     options = {"options": ["A)1", "B)2", "C)3", "D)4", "E)5"]}
