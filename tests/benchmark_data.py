@@ -1,7 +1,9 @@
-"""Published benchmarks that may lie beside the repository, and the task configs that read them."""
+"""Published benchmarks that may lie beside the repository, rows made by hand, and the task configs that read them."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,12 @@ def file(name: str) -> Path:
     path = DATA / name
     if not path.is_file():
         pytest.skip(f"{name} is not beside the repository")
+    return path
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
+    """Rows made by hand as a file of JSON Lines."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from data_gen.grading.choices import LETTERS, Options
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer, Verdict
 from data_gen.tasks import Task
-from tests.benchmark_data import built
+from tests.benchmark_data import built, write_rows
 from tests.benchmark_data import file as real
 from tests.reasoning_train.recipe.kitchen import load
 
@@ -42,10 +43,9 @@ class Benchmark:
 
 def check_hand_made_rows(benchmark: Benchmark, folder: Path) -> None:
     """The task reads rows of its source's shape, and a recipe whose `task.path` they are loads."""
-    sizes = built(benchmark.name, path=folder / "rows.jsonl").splits()
     file = folder / "rows.jsonl"
-    rows = [benchmark.row(i) for i in range(sum(size or 3 for size in sizes.values()))]
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    sizes = built(benchmark.name, path=file).splits()
+    write_rows(file, map(benchmark.row, range(sum(size or 3 for size in sizes.values()))))
     task = built(benchmark.name, path=file)
     for split, size in sizes.items():
         problems = list(task.problems(split))
@@ -71,6 +71,19 @@ def check_real_rows(benchmark: Benchmark) -> None:
     for problem in problems:
         if problem.gold is not None:
             _check(task, problem, benchmark)
+
+
+def row_tests(sets: Sequence[Benchmark]) -> tuple[Callable[..., None], Callable[..., None]]:
+    """The two tests of a family's module: on rows made by hand, and on the real ones."""
+    each = pytest.mark.parametrize("benchmark", sets, ids=str)
+
+    def test_hand_made_rows(benchmark: Benchmark, tmp_path: Path) -> None:
+        check_hand_made_rows(benchmark, tmp_path)
+
+    def test_real_rows(benchmark: Benchmark) -> None:
+        check_real_rows(benchmark)
+
+    return each(test_hand_made_rows), each(test_real_rows)
 
 
 def _check(task: Task, problem: Problem, benchmark: Benchmark) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from data_gen.records.verdict import Answer, Verdict
 from tests.benchmark_data import ROOT, built, file
-from tests.data_gen.benchmarks.checks import Benchmark, check_hand_made_rows, check_real_rows
+from tests.data_gen.benchmarks.checks import Benchmark, row_tests
 
 TARGETS = {
     "boolean_expressions": ("True", "False", "True"),
@@ -34,14 +33,7 @@ def bbh(subset: str) -> Benchmark:
 SETS = [bbh(path.stem.removeprefix("bbh_")) for path in sorted((ROOT / "configs/tasks").glob("bbh_*.yaml"))]
 
 
-@pytest.mark.parametrize("benchmark", SETS, ids=str)
-def test_hand_made_rows(benchmark: Benchmark, tmp_path: Path) -> None:
-    check_hand_made_rows(benchmark, tmp_path)
-
-
-@pytest.mark.parametrize("benchmark", SETS, ids=str)
-def test_real_rows(benchmark: Benchmark) -> None:
-    check_real_rows(benchmark)
+test_hand_made_rows, test_real_rows = row_tests(SETS)
 
 
 def test_every_subset_is_there() -> None:

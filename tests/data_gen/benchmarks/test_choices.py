@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.benchmark_data import built, file
-from tests.data_gen.benchmarks.checks import Benchmark, check_hand_made_rows, check_real_rows
+from tests.data_gen.benchmarks.checks import Benchmark, row_tests
 
 
 def aqua(i: int) -> dict[str, Any]:
@@ -68,14 +65,7 @@ SETS = [
 ]
 
 
-@pytest.mark.parametrize("benchmark", SETS, ids=str)
-def test_hand_made_rows(benchmark: Benchmark, tmp_path: Path) -> None:
-    check_hand_made_rows(benchmark, tmp_path)
-
-
-@pytest.mark.parametrize("benchmark", SETS, ids=str)
-def test_real_rows(benchmark: Benchmark) -> None:
-    check_real_rows(benchmark)
+test_hand_made_rows, test_real_rows = row_tests(SETS)
 
 
 def test_questions_with_several_right_options_want_all_of_them() -> None:

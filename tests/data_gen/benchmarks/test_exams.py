@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from data_gen.records.verdict import Answer, Verdict
 from tests.benchmark_data import built, file
-from tests.data_gen.benchmarks.checks import Benchmark, check_hand_made_rows, check_real_rows
+from tests.data_gen.benchmarks.checks import Benchmark, row_tests
 
 
 def cloze(i: int) -> dict[str, Any]:
@@ -83,17 +80,10 @@ SETS = [
 ]
 
 
-@pytest.mark.parametrize("benchmark", SETS, ids=str)
-def test_hand_made_rows(benchmark: Benchmark, tmp_path: Path) -> None:
-    check_hand_made_rows(benchmark, tmp_path)
+test_hand_made_rows, test_real_rows = row_tests(SETS)
 
 
-@pytest.mark.parametrize("benchmark", SETS, ids=str)
-def test_real_rows(benchmark: Benchmark) -> None:
-    check_real_rows(benchmark)
-
-
-def test_blanks_letters_and_the_order_of_answers(tmp_path: Path) -> None:
+def test_blanks_letters_and_the_order_of_answers() -> None:
     """What each set counts as right beyond gold as it is written."""
     said = {
         "agieval_gaokao_mathcloze": ("$5$;$10$", "5; 10", "10; 5"),

@@ -11,7 +11,7 @@ import yaml
 
 from reasoning_train.api.refs import Ref
 from reasoning_train.store.store import Artifact
-from tests.benchmark_data import ROOT, built, file
+from tests.benchmark_data import ROOT, built, file, write_rows
 from tests.data_gen.benchmarks.checks import Benchmark, check_hand_made_rows, check_real_rows
 from tests.reasoning_train.bench import Bench, rows_of
 from tests.reasoning_train.recipe.kitchen import load
@@ -81,8 +81,7 @@ def stage_of(config: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", ROWS)
 def test_what_the_comments_show_loads_and_imports(name: str, tmp_path: Path, bench: Bench) -> None:
     """Every second solution has an error; PRM800K's all have one."""
-    path = tmp_path / "rows.jsonl"
-    path.write_text("".join(json.dumps(ROWS[name](i)) + "\n" for i in range(110)), encoding="utf-8")
+    path = write_rows(tmp_path / "rows.jsonl", map(ROWS[name], range(110)))
     shown = stage_of(name)
     recipe = {"name": "marked", "include": [f"configs/tasks/{name}.yaml"], "stages": {"marked": shown}}
     assert "marked" in load(tmp_path, yaml.safe_dump(recipe), f"task.path={path}").nodes

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.benchmark_data import built, file
-from tests.data_gen.benchmarks.checks import Benchmark, check_hand_made_rows, check_real_rows
+from tests.data_gen.benchmarks.checks import Benchmark, row_tests
 
 
 def mawps(i: int) -> dict[str, Any]:
@@ -53,14 +50,7 @@ SETS = [
 ]
 
 
-@pytest.mark.parametrize("benchmark", SETS, ids=str)
-def test_hand_made_rows(benchmark: Benchmark, tmp_path: Path) -> None:
-    check_hand_made_rows(benchmark, tmp_path)
-
-
-@pytest.mark.parametrize("benchmark", SETS, ids=str)
-def test_real_rows(benchmark: Benchmark) -> None:
-    check_real_rows(benchmark)
+test_hand_made_rows, test_real_rows = row_tests(SETS)
 
 
 def test_problems_with_more_distractors_are_the_same_problems() -> None:

@@ -15,11 +15,11 @@ from data_gen.records.segment import Kind, Segment
 from data_gen.records.solution import Solution
 from data_gen.records.verdict import Verdict
 from data_gen.tasks.jsonl import Jsonl
+from tests.benchmark_data import file
 from tests.data_gen.graders.record_other_tools import FORMS, SOLVERS, bits, solution_pairs
 
 HERE = Path(__file__).parent
 ROWS = [json.loads(line) for line in (HERE / "other_tools.jsonl").read_text(encoding="utf-8").splitlines()]
-SOLUTIONS = HERE.parents[3] / "shared/data/gsm8k_model_solutions.jsonl"
 GRADER: dict[str, Any] = {
     "strict": "lm_eval_strict",
     "cot_strict": {"uses": "lm_eval_strict", "task": "gsm8k_cot"},
@@ -51,12 +51,11 @@ def test_the_table_tells_the_tools_apart() -> None:
     assert all(any(row[a] != row[b] for row in ROWS) for a, b in pairs)
 
 
-@pytest.mark.skipif(not SOLUTIONS.exists(), reason="the real file is not beside the repository")
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("form", FORMS)
 def test_published_solutions_get_the_harness_verdicts_row_by_row(form: str, solver: str) -> None:
     recorded = json.loads((HERE / "other_tools.json").read_text(encoding="utf-8"))[form][solver]
-    pairs = solution_pairs(SOLUTIONS, solver, FORMS[form])
+    pairs = solution_pairs(file("gsm8k_model_solutions.jsonl"), solver, FORMS[form])
     names = ("strict", "cot_strict", "flex", "cot_flex")
     found = [scores(gold.rpartition("#### ")[2], text, *names) for gold, text in pairs]
     assert {name: bits([row[name] == 1.0 for row in found]) for name in names} == recorded

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ from data_gen.graders.worded import Worded, forms
 from data_gen.records.problem import Problem
 from data_gen.records.verdict import Answer, Verdict
 from data_gen.tasks import Task
-from tests.benchmark_data import built, file
+from tests.benchmark_data import built, file, write_rows
 
 ROW = {
     "identifier": "P_1",
@@ -25,11 +23,6 @@ ROW = {
 }
 HINTS = [{"identifier": "H_1_1", "_text": "Count pairs."}, {"identifier": "H_1_2", "_text": "Order is nothing."}]
 CONCEPTS = [{"identifier": "C_choose", "_text": "C(n, k) ways."}]
-
-
-def write(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
 
 
 def champ(rows: Path, hints: Path, concepts: Path, question: str, **settings: Any) -> Task:
@@ -74,8 +67,8 @@ def test_gold_that_says_nothing_is_unverifiable() -> None:
 
 
 def test_hints_and_concepts_stand_below_the_question(tmp_path: Path) -> None:
-    rows = write(tmp_path / "p.jsonl", [ROW, {**ROW, "identifier": "P_2", "_text": "Why?", "ch_list": []}])
-    hints, concepts = write(tmp_path / "h.jsonl", HINTS), write(tmp_path / "c.jsonl", CONCEPTS)
+    rows = write_rows(tmp_path / "p.jsonl", [ROW, {**ROW, "identifier": "P_2", "_text": "Why?", "ch_list": []}])
+    hints, concepts = write_rows(tmp_path / "h.jsonl", HINTS), write_rows(tmp_path / "c.jsonl", CONCEPTS)
     first, second = champ(rows, hints, concepts, "{_text}\n\n{concepts}\n\n{hints}").problems("test")
     assert first.question == "How many?\n\nFacts:\n- C(n, k) ways.\n\nHints:\n- Count pairs.\n- Order is nothing."
     assert second.question == "Why?"
@@ -90,7 +83,7 @@ def test_hints_and_concepts_stand_below_the_question(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("share", "shown"), [(1 / 3, 2), (2 / 3, 4), (0.01, 0), (0.99, 5)])
 def test_the_beginning_of_the_solution(tmp_path: Path, share: float, shown: int) -> None:
-    [problem] = built("champ", path=write(tmp_path / "p.jsonl", [ROW]), begun={"share": share}).problems("test")
+    [problem] = built("champ", path=write_rows(tmp_path / "p.jsonl", [ROW]), begun={"share": share}).problems("test")
     steps = [step["_text"] for step in ROW["solution"]["steps"]]  # type: ignore[index]
     below = "\n\nThe solution begins:\n" + "\n".join(steps[:shown]) if shown else ""
     assert problem.question == "How many?" + below

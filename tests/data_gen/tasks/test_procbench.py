@@ -13,7 +13,7 @@ from data_gen.records.segment import Kind, Segment
 from data_gen.records.solution import Solution
 from data_gen.records.verdict import Answer, Verdict
 from data_gen.tasks import Task
-from tests.benchmark_data import built, file
+from tests.benchmark_data import built, file, write_rows
 
 ROWS: list[dict[str, Any]] = [
     {"init": "cz", "intermediate": ["z", ""], "final": "v"},
@@ -28,9 +28,7 @@ def task(tmp_path: Path) -> Task:
         {"prompt": f"Follow {i}.", "label": label, "task_name": f"task{i}", "problem_name": f"task{i}_0000"}
         for i, label in enumerate(ROWS)
     ]
-    path = tmp_path / "rows.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in made), encoding="utf-8")
-    return built("procbench", path=path)
+    return built("procbench", path=write_rows(tmp_path / "rows.jsonl", made))
 
 
 def solution(task: Task, problem: Problem, text: str) -> Solution:

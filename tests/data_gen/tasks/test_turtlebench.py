@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ from data_gen.records.segment import Kind, Segment
 from data_gen.records.solution import Solution
 from data_gen.records.verdict import Answer, Verdict
 from data_gen.tasks import Task
-from tests.benchmark_data import built, file
+from tests.benchmark_data import built, file, write_rows
 
 STORIES = [
     {"title": "Soup", "surface": "A man eats soup.", "bottom": "It is cold."},
@@ -29,18 +27,13 @@ CASES = [
 ]
 
 
-def write(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
 def turtle(cases: Path, stories: Path, **settings: Any) -> Task:
     return built("turtlebench", path=cases, joins={"story": {"path": stories, "by": "title"}}, **settings)
 
 
 @pytest.fixture
 def task(tmp_path: Path) -> Task:
-    return turtle(write(tmp_path / "cases.jsonl", CASES), write(tmp_path / "stories.jsonl", STORIES))
+    return turtle(write_rows(tmp_path / "cases.jsonl", CASES), write_rows(tmp_path / "stories.jsonl", STORIES))
 
 
 def said(text: str) -> Solution:
@@ -116,13 +109,13 @@ def test_the_chinese_files() -> None:
     ],
 )
 def test_what_cannot_be_joined_is_told(tmp_path: Path, stories: Any, cases: Any, message: str) -> None:
-    task = turtle(write(tmp_path / "cases.jsonl", cases), write(tmp_path / "stories.jsonl", stories))
+    task = turtle(write_rows(tmp_path / "cases.jsonl", cases), write_rows(tmp_path / "stories.jsonl", stories))
     with pytest.raises(UserError, match=message):
         list(task.problems("test"))
 
 
 def test_a_story_file_that_is_not_named_or_not_there(tmp_path: Path) -> None:
-    cases = write(tmp_path / "cases.jsonl", CASES)
+    cases = write_rows(tmp_path / "cases.jsonl", CASES)
     with pytest.raises(UserError, match=r"--set task.joins.story.path=FILE"):
         built("turtlebench", path=cases).files()
     with pytest.raises(UserError, match=r"task.joins.story.path: no file"):
