@@ -1,7 +1,7 @@
 """The benchmarks that ship as tasks, by what the comments at the top of their files say.
 
-A file of `configs/tasks` that reads somebody's data begins with what it measures, in one sentence and its citation, and
-goes on with the lines of `FACTS`. `python -m reasoning_train.recipe.benchmarks` writes the table in
+The file of a benchmark in `configs/tasks` begins with what it measures, in one sentence and its citation, and goes on
+with the lines of `FACTS`. `python -m reasoning_train.recipe.benchmarks` writes the table in
 `configs/tasks/README.md`; `reasoning-train list benchmarks` prints the same.
 """
 
