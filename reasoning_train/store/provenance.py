@@ -72,24 +72,36 @@ def _cards(folder: Path) -> Iterator[Path]:
 def _told(card: Path) -> Provenance:
     front = front_matter(card)
     if FIELD not in front:
+        if f"\n{FIELD}:" in _front(card):
+            raise _damaged(card, "its front matter is no YAML")
         return Provenance()
     try:
         said = _Said.model_validate(front[FIELD], strict=False)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UserError(
-            f"{card} is damaged: what it says of the problems that the model learned from cannot be read ({where}: "
-            f"{first['msg']}). Bring a whole copy."
-        ) from None
+        raise _damaged(card, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     return Provenance(tuple(ProblemSet.from_json(one.model_dump()) for one in said.learned_from), tuple(said.notes))
+
+
+def _damaged(card: Path, why: str) -> UserError:
+    return UserError(
+        f"{card} is damaged: what it says of the problems that the model learned from cannot be read ({why}). Bring a "
+        "whole copy."
+    )
 
 
 def front_matter(card: Path) -> dict[str, Any]:
     """The front matter of a card; empty if there is none, or none that can be read."""
-    with contextlib.suppress(OSError, ValueError, yaml.YAMLError, RecursionError):
-        with card.open(encoding="utf-8") as stream:
-            text = stream.read(1 << 20)
-        front = yaml.safe_load(text[4:].partition("\n---\n")[0]) if text.startswith("---\n") else None
+    with contextlib.suppress(ValueError, yaml.YAMLError, RecursionError):
+        front = yaml.safe_load(_front(card))
         return front if isinstance(front, dict) else {}
     return {}
+
+
+def _front(card: Path) -> str:
+    """The front matter as text, after the line break of its mark; empty if there is none."""
+    with contextlib.suppress(OSError):
+        with card.open(encoding="utf-8", errors="replace") as stream:
+            text = stream.read(1 << 20)
+        return text[3:].partition("\n---\n")[0] if text.startswith("---\n") else ""
+    return ""

@@ -186,5 +186,7 @@ def test_a_damaged_card_is_told_and_that_of_others_says_nothing(published: dict[
     for theirs in ("", "no card", "---\nlicense: mit\n---\n", "---\n[1\n---\n"):
         card.write_text(theirs)
         assert provenance_of(card.parent).lessons == ()
+    card.write_text(whole.replace("learned_from:", "learned_from: ]", 1))
+    assert f"{card} is damaged: what it says of the problems" in refusal(tmp_path, f"path: {card.parent}")
     card.write_text(whole)
     assert len(provenance_of(card.parent).lessons) == 1
