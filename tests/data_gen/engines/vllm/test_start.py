@@ -79,6 +79,7 @@ def test_seeds_variables_and_threads_are_left_alone_and_little_memory_changes_no
 def test_failed_starts_say_why_with_the_last_lines_of_the_log_and_leave_room_for_the_next(
     folder: Path, tmp_path: Path, temporary: Path
 ) -> None:
+    before = set(psutil.Process().children(recursive=True))  # what other tests of this process keep, as a pool of ours
     with pytest.raises(UserError, match=r"(?s)does not start.*KV cache memory.*last lines:.*Starting to load model"):
         VllmEngine(folder, end_ids=(), config=VllmConfig(kv_cache_gib=0.0001))
     with pytest.raises(UserError, match=r"(?s)does not start.*head_dim=8.*last lines:"):  # fails in the first forward
@@ -90,7 +91,8 @@ def test_failed_starts_say_why_with_the_last_lines_of_the_log_and_leave_room_for
     with pytest.raises(UserError, match=r"no_such_setting"):
         VllmEngine(folder, end_ids=(), config=VllmConfig(args={"no_such_setting": 1}))
     ours = set(_children())
-    _, left = psutil.wait_procs([p for p in psutil.Process().children(recursive=True) if p.pid in ours], timeout=10)
+    started = set(psutil.Process().children(recursive=True)) - before
+    _, left = psutil.wait_procs([process for process in started if process.pid in ours], timeout=10)
     assert left == [] and list(temporary.iterdir()) == []
     with VllmEngine(folder, end_ids=(), config=SMALL) as engine:
         [[sample]] = ask(engine, request((2, 3), temperature=0))
