@@ -15,6 +15,7 @@ written, the page goes to the current folder.
   reasoning-train report                           the latest run of the store
   reasoning-train report rejection_sampling_tiny   the latest run of the recipe of that name
   reasoning-train report rejection_sampling_tiny --into recipes/rejection_sampling/README.md
+  reasoning-train report rejection_sampling_tiny --result recipes/rejection_sampling/result.json
   reasoning-train report store/runs/rejection_sampling_tiny/20261124T015102Z-e52485
 """
 
@@ -31,6 +32,12 @@ def add(subparsers: Subparsers) -> None:
         type=Path,
         help="also write the run's tables between the marks of this Markdown file",
     )
+    parser.add_argument(
+        "--result",
+        metavar="JSON",
+        type=Path,
+        help="also write the run's verdicts to this file, for the matrix of methods",
+    )
     add_store(parser)
 
 
@@ -38,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the report and print its path."""
     from data_gen.errors import UserError, first_line
     from launch.runs import list_runs, no_run
-    from reasoning_train.evaluation.report import write_figures, write_report
+    from reasoning_train.evaluation.report import write_figures, write_report, write_result
     from reasoning_train.process.plugins import import_plugins
 
     import_plugins()
@@ -62,4 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.into:
         write_figures(folder, store, arguments.into)
         print(arguments.into)
+    if arguments.result:
+        write_result(folder, store, arguments.result)
+        print(arguments.result)
     return 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, model_validator
 
 from data_gen.errors import UserError, nearest
+from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import Ref, TableRef
 from reasoning_train.api.stage import Context, Gate, Input, Made, StageConfig, stage
 from reasoning_train.evaluation.claims import CLAIM_FORMS
@@ -47,6 +48,10 @@ class ClaimConfig(StageConfig):
     supported if the mean cost is no higher, and contradicted if the interval of the excess lies above 0."""
     tolerance: float = Field(0.0, ge=0)
     """The excess that `no_more` allows, as a share of the other arm's cost: 0.01 is one per cent."""
+    method: Annotated[str | None, Unkeyed()] = None
+    """Whose claim it is, for the matrix of methods: "Particles, arXiv 2502.01618". Unwritten: the recipe's `paper`."""
+    says: Annotated[str | None, Unkeyed()] = None
+    """The claim in words, for the same. Unwritten: the recipe's `description`."""
     seeds_needed: int = Field(SEEDS_NEEDED, ge=3)
     """With fewer seeds there are numbers but no verdict. Three are too few for most claims; a recipe that accepts them
     says so here, and the verdict's table repeats it."""
