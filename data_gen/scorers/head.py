@@ -8,10 +8,13 @@ data_gen/verifiers.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from data_gen.engines.base import LM
+from pydantic import Field
+
+from data_gen.engines.base import LM, stream_seed
 from data_gen.errors import UserError
 from data_gen.records.prefix import Prefix
 from data_gen.records.scales import BOUNDS, Scale
@@ -29,7 +32,7 @@ Aggregate = Literal["last", "min", "prod", "mean"]
 class Head(ScorerConfig):
     """`{uses: head}`: the value of a verifier's head at the prefix's last token.
 
-    `{uses: head, aggregate: min}`: the least value of its steps (Math-Shepherd).
+    `{uses: head, aggregate: min}`: the least value of its steps (Math-Shepherd). `{uses: head, noise: 0.8}`: a bad one.
 
     A prefix without steps is read at the prompt's last token.
     """
@@ -44,6 +47,9 @@ class Head(ScorerConfig):
     scale: Scale | None = None
     read_at: ReadAt | None = None
     """Expected properties of the checkpoint. None: accept any. A checkpoint that differs is refused."""
+    noise: float = Field(0.0, ge=0, le=1)
+    """Share of uniform noise in a probability, to see what a worse verifier does: (1 - noise) * p + noise * U(0, 1).
+    A prefix's noise depends only on the seed, the problem and the prefix, so copies share it."""
     too_long: Literal["error", "lowest"] = "error"
     """What happens to a prefix longer than the verifier's context: it ends the stage, or it gets the least value of the
     scale and is counted (`scorer.too_long`)."""
@@ -64,8 +70,9 @@ class Head(ScorerConfig):
         self.check_head(head)
         reader = PrefixReader(verifier.codec, tools.codec, head.read_at)
         name = f"head:{tools.verifier_hash}" + ("" if self.aggregate == "last" else f":{self.aggregate}")
+        name += f":noise={self.noise:g}" if self.noise else ""
         forward = Stepwise(verifier) if can_read_stepwise(verifier.backbone) else Forward(verifier)
-        return _Head(self, name, head.scale, verifier.context, reader, Gather(forward.values), tools.count)
+        return _Head(self, name, head.scale, verifier.context, reader, Gather(forward.values), tools)
 
     def check_head(self, head: HeadConfig) -> None:
         """UserError if the head is not the expected one, or if its values cannot be aggregated as configured."""
@@ -82,6 +89,11 @@ class Head(ScorerConfig):
                 f"scorer.aggregate is 'prod', but the head's values are of scale {str(head.scale)!r}; only "
                 "probabilities multiply. Use last, min or mean."
             )
+        if self.noise and head.scale is not Scale.P:
+            raise UserError(
+                f"scorer.noise is {self.noise:g}, but the head's values are of scale {str(head.scale)!r}; only "
+                "probabilities mix with uniform noise. Leave `noise` out, or take a verifier of probabilities."
+            )
         if self.too_long == "lowest" and math.isinf(BOUNDS[head.scale][0]):
             raise UserError(
                 f"scorer.too_long is 'lowest', but scale {str(head.scale)!r} has no least value; expected 'error'."
@@ -97,21 +109,30 @@ class _Head:
         context: int,
         reader: PrefixReader,
         gather: Gather,
-        count: Callable[[str], None],
+        tools: Tools,
     ) -> None:
         self.name, self.scale = name, scale
-        self._config, self._context, self._reader, self._gather, self._count = config, context, reader, gather, count
+        self._config, self._context, self._reader, self._gather = config, context, reader, gather
+        self._count, self._seed = tools.count, tools.seed
 
     async def __call__(self, prefixes: Sequence[Prefix], lm: LM) -> list[Score]:
         """One forward for all waiting prefixes. Each prefix is charged in full."""
         readings = [self._read(prefix, lm.program) for prefix in prefixes]
         values = iter(await self._gather.values([reading for reading in readings if reading]))
         return [
-            Score(aggregated(next(values), self._config.aggregate), tokens=len(reading.ids))
+            Score(self._noisy(prefix, aggregated(next(values), self._config.aggregate)), tokens=len(reading.ids))
             if reading
             else Score(BOUNDS[self.scale][0])
-            for reading in readings
+            for prefix, reading in zip(prefixes, readings, strict=True)
         ]
+
+    def _noisy(self, prefix: Prefix, value: float) -> float:
+        """The value with its share of noise."""
+        share = self._config.noise
+        if not share:
+            return value
+        rng = random.Random(stream_seed(self._seed, "head", prefix.problem.id, *prefix.token_ids))
+        return (1 - share) * value + share * rng.random()
 
     def _read(self, prefix: Prefix, owner: object) -> Readout | None:
         """The reading of a prefix. None if it is too long and `too_long` allows that."""

@@ -89,12 +89,14 @@ def joint() -> Any:
 
 @case("scorer", "head")
 def head() -> Any:
-    """A tiny random verifier, read at the last step and by the least of all."""
+    """A tiny random verifier, read at the last step, by the least of all, and with noise."""
     made, steps = verifier(), ("Ben: 12 + 5 = 17", "Ben: 17 - 3 = 14")
     codec = policy.StepCodec(policy.Format(), made.tokenizer)
     asked = [prefix(codec), prefix(codec, *steps), whole(codec, *steps)]
     with tempfile.TemporaryDirectory() as folder:
         save_verifier(made, Path(folder))
         tools = Tools(codec=codec, verifier=Path(folder))
-        scorers = [opened("head", tools, aggregate=aggregate) for aggregate in ("last", "min")]
+        scorers = [
+            opened("head", tools, **how) for how in ({"aggregate": "last"}, {"aggregate": "min"}, {"noise": 0.5})
+        ]
         return Settings(values(scorer, score(scorer, asked)) for scorer in scorers)

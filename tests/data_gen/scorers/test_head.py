@@ -228,3 +228,38 @@ def test_nan_weights_are_named_with_scorer_and_problem(tmp_path: Path) -> None:
         UserError, match="scorer head:abc on problem 'p0' gave the value nan, which is not on scale 'p'"
     ):
         grow(BestOfN(n=2), World.random(0), scorer=opened(made, tmp_path, codec=CODEC))
+
+
+def noisy(folder: Path, share: float, seed: int = 0) -> Scorer:
+    save_verifier(verifier(HeadConfig()), folder)
+    tools = Tools(codec=POLICY, verifier=folder, verifier_hash="abc", seed=seed)
+    return SCORERS.get("head").model_validate({"uses": "head", "noise": share}).open(tools)
+
+
+def test_noise_is_a_share_of_the_value_and_stays_with_its_prefix(tmp_path: Path) -> None:
+    prefixes = [prefix(POLICY, *STEPS[:n]) for n in (1, 2, 3)]
+    values = {
+        (share, seed): [found.value for found in score(noisy(tmp_path / f"{share}{seed}", share, seed), prefixes)]
+        for share in (0.0, 0.25, 1.0)
+        for seed in (0, 1)
+    }
+    assert values[0.0, 0] == values[0.0, 1]
+    for seed in (0, 1):
+        mixed = [0.75 * p + 0.25 * u for p, u in zip(values[0.0, seed], values[1.0, seed], strict=True)]
+        assert values[0.25, seed] == pytest.approx(mixed)
+    assert len({*values[1.0, 0], *values[1.0, 1]}) == 6
+    again = noisy(tmp_path / "again", 1.0)
+    assert again.name == "head:abc:noise=1"
+    assert [found.value for found in score(again, prefixes[::-1])] == values[1.0, 0][::-1]
+
+
+def test_noise_covers_the_unit_interval(tmp_path: Path) -> None:
+    scorer = noisy(tmp_path, 1.0)
+    found = [score(scorer, [prefix(POLICY, f"Ben: 12 + {n} = 17")])[0].value for n in range(200)]
+    assert 0 <= min(found) < 0.05 and 0.95 < max(found) <= 1
+    assert sum(found) / len(found) == pytest.approx(0.5, abs=0.07)
+
+
+def test_noise_needs_probabilities(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"scorer\.noise is 0\.5, but the head's values are of scale 'odds'; only"):
+        opened(verifier(HeadConfig(activation="none", scale=Scale.ODDS)), tmp_path, noise=0.5)
