@@ -15,6 +15,8 @@ SHARE: Bounds = (0.0, 1.0)
 """Bounds of accuracies and other shares."""
 MAJORITY, CHANCE, FIRST = "majority", "random distinct trace", "first sample"
 """Rows of `evaluate_verifier` that need no verifier."""
+PREDICTED = ", predicted"
+"""What the names of a strategy's rows in closed form add to its own: `NAME, predicted@4` (`limits.py`)."""
 NO_ERROR, FIRST_STEP = 'always "no error"', "always the first step"
 """Rows of `evaluate_steps` that need no scorer."""
 ON_WRONG, ON_RIGHT = "on_wrong", "on_right"

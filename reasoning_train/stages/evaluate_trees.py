@@ -18,12 +18,15 @@ from data_gen.search.votes.weighted import Weighted
 from reasoning_train.api.refs import Ref, TreesRef
 from reasoning_train.api.stage import Context, Made, Maker, Sizes, at_most, stage
 from reasoning_train.evaluation.groups import count_asked, restricted
+from reasoning_train.evaluation.limits import ResamplingLimits
 from reasoning_train.stages.effort import uneven_effort
 from reasoning_train.stages.evaluated import Evaluated, completed, finish_table, task_of
 from reasoning_train.stages.fits import other_problems
 from reasoning_train.store.inputs import read_problems, stream_trees
 
 if TYPE_CHECKING:
+    from reasoning_train.store.table_row import TableRow
+
     AnyVote = Vote
 else:
     AnyVote = VOTES.union()
@@ -39,7 +42,11 @@ class Strategy(BaseModel):
     """A rule by name or written out: `{uses: argmax, score: min}`."""
     n: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] | None = None
     """Use only n of a pool's independent paths (best-of-N). Accuracy is the mean over subsets; tokens are scaled
-    accordingly. Several numbers, `[1, 2, 4, 8]`, give a row each: `NAME@1`, `NAME@2`, ..."""
+    accordingly. Several numbers, `[1, 2, 4, 8]`, give a row each: `NAME@1`, `NAME@2`, ... Strategies named `NAME@8`,
+    such as searches with other budgets, join them as points of one curve in the report."""
+    rates: TreesRef | None = None
+    """A second pool of the same problems and scorer, by whose rates `limits` predicts this strategy. Without it they
+    are those of the pool itself, and only what lies beyond its size is a prediction."""
 
     @field_validator("n")
     @classmethod
@@ -54,28 +61,52 @@ class Strategy(BaseModel):
             return {f"{name}@{n}": n for n in sorted(set(self.n))}
         return {name: self.n}
 
+    def predicted(self, name: str, limits: ResamplingLimits | None) -> dict[str, int]:
+        """The rows of the limits of resampling, with the most draws of each."""
+        if limits is None or self.vote.accepting is None:
+            return {}
+        return limits.rows(name, filter(None, self.rows("").values()))
+
 
 class EvaluateTreesConfig(Evaluated):
     """Strategies on the same problems; differences are taken against the first."""
 
     strategies: dict[str, Strategy] = Field(min_length=1)
     """Name in the table -> trees and vote."""
+    limits: ResamplingLimits | None = None
+    """The limits of resampling (arXiv 2411.17501): rows `NAME, predicted@K` in closed form beside strategies that take
+    the first accepted candidate, and the worth of every row where a wrong answer has a price."""
 
     @model_validator(mode="after")
     def _named_once(self) -> EvaluateTreesConfig:
-        if twice := sorted(name for name, n in Counter(self.row_names).items() if n > 1):
+        if self.limits and not self.limited:
+            raise ValueError(
+                "limits: no strategy takes the first candidate that its verifier accepts; expected a vote such as "
+                "`{uses: first_accepted, bar: 0.5}`, or no `limits`"
+            )
+        if twice := sorted(name for name, n in Counter(name for name, _ in self._arms()).items() if n > 1):
             raise ValueError(f"strategies: {twice[0]!r} would name two rows of the table; rename a strategy")
         return self
 
     @property
     def row_names(self) -> list[str]:
-        """Rows of the table: the strategies, with every number of paths."""
-        return [row for name, strategy in self.strategies.items() for row in strategy.rows(name)]
+        """Rows of the table: the strategies, with every number of paths, each with its prediction behind it."""
+        return [*self.arms]
+
+    @property
+    def limited(self) -> list[str]:
+        """Strategies with a prediction."""
+        return [name for name, one in self.strategies.items() if one.predicted(name, self.limits)]
 
     @property
     def arms(self) -> dict[str, list[Ref]]:
         """Every row has its trees."""
-        return {row: [one.trees] for name, one in self.strategies.items() for row in one.rows(name)}
+        return dict(self._arms())
+
+    def _arms(self) -> Iterator[tuple[str, list[Ref]]]:
+        for name, one in self.strategies.items():
+            yield from ((row, [one.trees]) for row in one.rows(name))
+            yield from ((row, [one.rates or one.trees]) for row in one.predicted(name, self.limits))
 
 
 Item = tuple[Problem, dict[Ref, list[Tree]]]
@@ -86,23 +117,28 @@ Item = tuple[Problem, dict[Ref, list[Tree]]]
 def evaluate_trees(config: EvaluateTreesConfig, ctx: Context) -> None:
     """Record one row per strategy and problem, with the columns of `evaluate`, so that `claim` and `report` read
     both."""
+    from reasoning_train.evaluation.predicted import predicted_rows
     from reasoning_train.evaluation.votes import VotedTrees, answers_in, classes_of, vote_rows
 
     source = ctx.input(config.problems)
     task = task_of(config, ctx)
     total = count_asked(read_problems(source), config.by, config.where, config.limit)
     for done, (order, key, (problem, trees)) in enumerate(ctx.pending(_items(config, ctx)), 1):
-        rows = []
+        rows: list[TableRow] = []
         if all(trees.values()):
             class_of = classes_of(task, problem, answers_in(itertools.chain(*trees.values())))
             forests = {ref: VotedTrees(problem, found, class_of, task) for ref, found in trees.items()}
             for name, strategy in config.strategies.items():
                 _check_pool(name, strategy, trees[strategy.trees])
-                voted = vote_rows(strategy.rows(name), forests[strategy.trees], strategy.vote)
-                rows += [row.to_row() for row in voted]
+                rows += vote_rows(strategy.rows(name), forests[strategy.trees], strategy.vote)
+                if predicted := strategy.predicted(name, config.limits):
+                    _check_draws(name, strategy, trees[strategy.rates or strategy.trees])
+                    rows += predicted_rows(predicted, forests[strategy.rates or strategy.trees], strategy.vote)
+            if config.limits:
+                rows = [config.limits.priced(row) for row in rows]
         else:
             ctx.count("dropped.no_tree")
-        ctx.record(order, key, rows)
+        ctx.record(order, key, [row.to_row() for row in rows])
         ctx.progress(done, total)
 
 
@@ -116,11 +152,35 @@ def fits(config: EvaluateTreesConfig, made: Made) -> Iterator[tuple[str, str]]:
     if said := uneven_effort(made, config.arms):
         yield "strategies", said
     for name, strategy in config.strategies.items():
-        for said in other_problems(made, strategy.trees, config.problems):
-            yield f"strategies.{name}.trees", said
+        if strategy.rates and not strategy.predicted(name, config.limits):
+            yield f"strategies.{name}.rates", UNREAD
+        for field, ref in (("trees", strategy.trees), ("rates", strategy.rates)):
+            for said in other_problems(made, ref, config.problems) if ref else ():
+                yield f"strategies.{name}.{field}", said
         for maker in made.origins(strategy.trees):
             if maker.uses == "search":
                 yield from ((f"strategies.{name}.{field}", said) for field, said in _misfits(strategy, maker))
+        for maker in made.origins(strategy.rates or strategy.trees) if strategy.predicted(name, config.limits) else ():
+            if maker.uses == "search":
+                yield from ((f"strategies.{name}.{field}", said) for field, said in _unpredictable(strategy, maker))
+
+
+UNREAD = (
+    "nothing reads them, since the table has no `limits` or this vote takes no first accepted candidate. Remove "
+    "`rates`, or add `limits: {}` and a vote such as `first_accepted`."
+)
+
+
+def _unpredictable(strategy: Strategy, maker: Maker) -> Iterator[tuple[str, str]]:
+    """Why a pool says nothing of draws until one is accepted."""
+    if not maker.config.search.independent:
+        yield (
+            "rates" if strategy.rates else "vote",
+            f"`limits` predicts independent draws, and the paths of trees that {maker.config.search.uses!r} grows "
+            f"({maker.name!r}) are not. Leave it to a table without `limits`, or name a pool as its `rates`.",
+        )
+    if strategy.rates and maker.config.scorer is None:
+        yield "rates", f"{maker.name!r} has no `scorer`, so that nothing in it is accepted."
 
 
 def _misfits(strategy: Strategy, maker: Maker) -> Iterator[tuple[str, str]]:
@@ -145,7 +205,8 @@ def _misfits(strategy: Strategy, maker: Maker) -> Iterator[tuple[str, str]]:
 
 def _items(config: EvaluateTreesConfig, ctx: Context) -> Iterator[tuple[str, Item]]:
     """Every problem with its trees, which are in the order of the problems."""
-    sources = dict.fromkeys(strategy.trees for strategy in config.strategies.values())
+    every = [(one.trees, one.rates) for one in config.strategies.values()]
+    sources = dict.fromkeys(ref for refs in every for ref in refs if ref is not None)
     groups = {ref: _Groups(stream_trees(ctx.input(ref))) for ref in sources}
     wanted = restricted(read_problems(ctx.input(config.problems)), config.where, config.limit)
     ids = {problem.id for problem in wanted}
@@ -185,6 +246,15 @@ def _check_pool(name: str, strategy: Strategy, trees: list[Tree]) -> None:
         )
 
 
+def _check_draws(name: str, strategy: Strategy, trees: list[Tree]) -> None:
+    if not SEARCHES.get(trees[0].search).independent:
+        raise UserError(
+            f"strategies.{name}.{'rates' if strategy.rates else 'vote'}: `limits` predicts independent draws, and the "
+            f"paths of trees that {trees[0].search!r} grows are not. Leave this strategy to a table without `limits`, "
+            "or name a pool as its `rates`."
+        )
+
+
 @evaluate_trees.estimate
 def size(config: EvaluateTreesConfig, sizes: Sizes) -> dict[str, Any]:
     """One row per strategy and problem; nothing is generated."""
@@ -196,4 +266,5 @@ def size(config: EvaluateTreesConfig, sizes: Sizes) -> dict[str, Any]:
 def summarise(config: EvaluateTreesConfig, ctx: Context, rows: Iterable[dict[str, Any]]) -> None:
     """Put accuracies with intervals and paired differences from the first strategy into the manifest."""
     nothing = f"no problem of {config.problems} has trees in every strategy and gold that the grader can read."
-    finish_table("evaluate_trees", config, ctx, rows, nothing=nothing)
+    limits = (config.limits, config.limited) if config.limits else None
+    finish_table("evaluate_trees", config, ctx, rows, nothing=nothing, limits=limits)

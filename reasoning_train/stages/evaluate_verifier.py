@@ -17,10 +17,11 @@ from data_gen.search.votes.majority import Majority
 from reasoning_train.api.refs import ModelRef, Ref, SolutionsRef, VerifierRef
 from reasoning_train.api.stage import Context, Made, gate, stage
 from reasoning_train.evaluation.groups import count_asked, restricted
+from reasoning_train.evaluation.limits import ResamplingLimits
 from reasoning_train.evaluation.names import CHANCE, FIRST, MAJORITY
 from reasoning_train.evaluation.verifiable import check_verifiable
 from reasoning_train.stages.effort import uneven_effort
-from reasoning_train.stages.evaluated import Evaluated, completed, publish, summarised, task_of
+from reasoning_train.stages.evaluated import Evaluated, completed, limit_tables, publish, summarised, task_of
 from reasoning_train.stages.fits import aggregate_misfit, heads, other_problems
 from reasoning_train.store.inputs import read_problems, read_solutions, with_solutions
 from reasoning_train.store.rows import write_rows
@@ -58,6 +59,9 @@ class EvaluateVerifierConfig(Evaluated):
     """Sizes of smaller pools to evaluate without sampling again. Each n adds rows `NAME@n`: the mean over all subsets
     of n solutions of a problem (over 64 random subsets if there are more than 1,000 and the vote has no closed form),
     with n / pool size of the tokens."""
+    limits: ResamplingLimits | None = None
+    """The limits of resampling (arXiv 2411.17501): rows `NAME, predicted@K` in closed form beside votes that take the
+    first accepted solution, and the worth of every row where a wrong answer has a price."""
 
     @model_validator(mode="after")
     def _named_once(self) -> EvaluateVerifierConfig:
@@ -67,6 +71,11 @@ class EvaluateVerifierConfig(Evaluated):
             raise ValueError(
                 f"votes: `score: {named[0]}` has no meaning here; `aggregate` says how the values of steps become "
                 "a score"
+            )
+        if self.limits and not self.limited:
+            raise ValueError(
+                "limits: no vote takes the first solution that its verifier accepts; expected one such as "
+                "`{uses: first_accepted, bar: 0.5}`, or no `limits`"
             )
         if twice := sorted(name for name, n in Counter(self.row_names).items() if n > 1):
             raise ValueError(
@@ -90,14 +99,27 @@ class EvaluateVerifierConfig(Evaluated):
     def row_names(self) -> list[str]:
         """Rows of the table, in order."""
         whole = [voted(name, way) for name in self.names for way, _ in self.ways]
-        return [MAJORITY, CHANCE, FIRST, *whole, *(f"{name}@{n}" for n in self.pools for name in [MAJORITY, *whole])]
+        smaller = [f"{name}@{n}" for n in self.pools for name in [MAJORITY, *whole]]
+        predicted = [row for name in self.limited for row in self.predicted(name)]
+        return [MAJORITY, CHANCE, FIRST, *whole, *smaller, *predicted]
+
+    @property
+    def limited(self) -> list[str]:
+        """Rows that have a prediction."""
+        accepting = [way for way, vote in self.ways if self.limits and vote.accepting is not None]
+        return [voted(name, way) for name in self.names for way in accepting]
+
+    def predicted(self, row: str) -> dict[str, int]:
+        """The rows of a row's limits of resampling, with the most draws of each."""
+        return self.limits.rows(row, self.pools) if self.limits else {}
 
     @property
     def arms(self) -> dict[str, list[Ref]]:
         """Every row of a verifier or likelihood has its model; all rows share the policy that drew the solutions."""
         models = {**self.verifiers, **self.likelihoods}
         whole = {voted(name, way): [model] for name, model in models.items() for way, _ in self.ways}
-        return whole | {f"{row}@{n}": made for n in self.pools for row, made in whole.items()}
+        smaller = {f"{row}@{n}": made for n in self.pools for row, made in whole.items()}
+        return whole | smaller | {row: whole[name] for name in self.limited for row in self.predicted(name)}
 
     @property
     def pools(self) -> list[int]:
@@ -119,6 +141,7 @@ def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
     verifier. Tokens count what a way of choosing needs: the sampled solutions, and what the verifier reads.
     """
     from reasoning_train.evaluation.pools import elected_row, majority_row, unscored_rows
+    from reasoning_train.evaluation.predicted import judged_pool
     from reasoning_train.evaluation.verifier_figures import figures_of, numbers, with_figures
 
     count_asked(read_problems(ctx.input(config.problems)), config.by, config.where, config.limit)
@@ -131,10 +154,19 @@ def evaluate_verifier(config: EvaluateVerifierConfig, ctx: Context) -> None:
         votes = [(voted(name, way), vote, n) for n in (None, *config.pools) for way, vote in config.ways]
         by_pool = [[elected_row(row, vote, one, n) for row, vote, n in votes] for one in scored]  # they share subsets
         rows += itertools.chain(*zip(*by_pool, strict=True))
-    written = [row.to_row() for row in rows]
+        rows += [
+            judged_pool(one, vote).predicted(row, n, **one.pool.sampled)
+            for way, vote in config.ways
+            if voted(name, way) in config.limited
+            for row, n in config.predicted(voted(name, way)).items()
+            for one in scored
+        ]
+    written = [(config.limits.priced(row) if config.limits else row).to_row() for row in rows]
     write_rows(ctx.output("table"), kind="table", rows=written)
     ctx.metric("verifiers", {name: {m: numbers(one) for m, one in found.items()} for name, found in figures.items()})
-    publish(ctx, summarised(config, ctx, written), lambda table: with_figures(table, figures))
+    limits = (config.limits, config.limited) if config.limits else None
+    tables = limit_tables(config, ctx, written, limits) if limits else []
+    publish(ctx, summarised(config, ctx, written, limits=limits), lambda table: with_figures(table, figures), tables)
 
 
 evaluate_verifier.complete(completed)

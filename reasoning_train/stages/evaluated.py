@@ -12,6 +12,7 @@ from reasoning_train.api.refs import ProblemsRef
 from reasoning_train.api.stage import Context, Made, StageConfig, gate
 from reasoning_train.evaluation.columns import Columns, columns_of, with_columns
 from reasoning_train.evaluation.groups import Where
+from reasoning_train.evaluation.limits import ACCEPTS_RIGHT, ACCEPTS_WRONG, ResamplingLimits
 from reasoning_train.evaluation.verifiable import MOST_UNVERIFIABLE, MaxUnverifiable, check_verifiable
 from reasoning_train.stages.effort import tried
 from reasoning_train.store.inputs import load_task, read_tasks
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from reasoning_train.evaluation.tables import Table
 
 E = TypeVar("E", bound="Evaluated")
+Limited = tuple[ResamplingLimits, Sequence[str]]
+"""What a table shows of the limits of resampling, and for which strategies."""
 
 
 class Evaluated(StageConfig):
@@ -58,27 +61,46 @@ def task_of(config: Evaluated, ctx: Context) -> Task:
 
 
 def summarised(
-    config: Evaluated, ctx: Context, rows: Iterable[dict[str, Any]], ks: Sequence[int] = ()
+    config: Evaluated,
+    ctx: Context,
+    rows: Iterable[dict[str, Any]],
+    ks: Sequence[int] = (),
+    limits: Limited | None = None,
 ) -> dict[str, Any]:
     """Accuracies and columns with intervals, and paired differences from the first row."""
     from reasoning_train.evaluation.summary import summarise_rows
 
     task = task_of(config, ctx)
-    lower = [name for name, way in task.directions().items() if way == "lower"]
-    summary = summarise_rows(
-        rows, config.row_names, ks, by=config.by, lower=lower, shares=task.shares(), ratios=task.ratios()
-    )
+    lower = [name for name, way in task.directions().items() if way == "lower"] + [ACCEPTS_WRONG] * bool(limits)
+    shares = {*task.shares(), *((ACCEPTS_RIGHT, ACCEPTS_WRONG) if limits else ())}
+    summary = summarise_rows(rows, config.row_names, ks, by=config.by, lower=lower, shares=shares, ratios=task.ratios())
     return {**summary, "tried": config.tried}
 
 
-def publish(ctx: Context, summary: dict[str, Any], widen: Callable[[Table], Table] = lambda table: table) -> None:
-    """Put the summary and its tables into the manifest. `widen` may add columns to the main table."""
+def publish(
+    ctx: Context,
+    summary: dict[str, Any],
+    widen: Callable[[Table], Table] = lambda table: table,
+    more: Sequence[Table] = (),
+) -> None:
+    """Put the summary and its tables into the manifest. `widen` may add columns to the main table; `more`: tables
+    behind those by groups."""
     from reasoning_train.evaluation.tables import group_tables, summary_table
 
     ctx.count("out", summary["problems"])
     ctx.metric("summary", summary)
     ctx.metric("table", widen(summary_table(summary)))
-    ctx.metric("by", group_tables(summary))
+    ctx.metric("by", [*group_tables(summary), *more])
+
+
+def limit_tables(config: Evaluated, ctx: Context, rows: Iterable[dict[str, Any]], limits: Limited) -> list[Table]:
+    """Put the limits of resampling into the manifest; their table."""
+    from reasoning_train.evaluation.predicted import limits_table, summarise_limits
+
+    settings, names = limits
+    found = summarise_limits(settings, names, rows, config.by)
+    ctx.metric("limits", found)
+    return [limits_table(found, settings)]
 
 
 def finish_table(
@@ -89,12 +111,13 @@ def finish_table(
     *,
     nothing: str,
     ks: Sequence[int] = (),
+    limits: Limited | None = None,
 ) -> None:
     """Summarise the merged rows of a stage that records one row per problem. GateError if too few problems can be
     verified; `nothing` says why there may be none at all."""
-    summary = summarised(config, ctx, rows, ks)
+    summary = summarised(config, ctx, rows, ks, limits)
     total = summary["problems"] + summary["unverifiable"]
     check_verifiable(stage, ctx, summary["unverifiable"], total, config.max_unverifiable)
     gate(summary["problems"] > 0, f"{stage}: {nothing}")
     ctx.count("dropped.unverifiable", summary["unverifiable"])
-    publish(ctx, summary)
+    publish(ctx, summary, more=limit_tables(config, ctx, rows, limits) if limits else ())

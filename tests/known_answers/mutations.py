@@ -160,6 +160,10 @@ MUTATIONS = [
     # What is measured and kept
     Mutation("pass@k without the draws", "reasoning_train.evaluation.metrics:pass_at_k", "comb(n - correct, k)",
              "comb(n - correct, 1)", ("stage", "evaluate")),
+    Mutation("a plateau that forgets who was accepted", "reasoning_train.evaluation.resampling:within",
+             "right / accepted * coverage", "right * coverage", ("stage", "evaluate_trees")),
+    Mutation("free wrong answers", "reasoning_train.evaluation.resampling:Draws.worth",
+             "price * self.wrong", "0 * self.wrong", ("stage", "evaluate_trees")),
     Mutation("a majority of the fewest", f"{_SEARCH}votes.arrays:leading", "sums = (voters",
              "sums = -(voters", ("vote", "majority")),
     Mutation("a tie that the first one wins", f"{_SEARCH}votes.arrays:leading", "present & near(",

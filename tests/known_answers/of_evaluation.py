@@ -52,7 +52,10 @@ def evaluate_trees() -> Any:
     strategies = {name: {"trees": trees, "vote": rule} for name, rule in rules.items()}
     strategies |= {f"{name}2": {**strategies[name], "n": 2} for name in ("best", "most", "sum")}
     made = make("evaluate_trees", problems=problems, strategies=strategies)
-    return [rows(made, "policy", "accuracy", "answer", "tokens"), metrics(made, "summary")]
+    until = {"until": {"trees": trees, "vote": {"uses": "first_accepted", "bar": 0.4}, "n": [1, 3]}}
+    limited = make("evaluate_trees", problems=problems, strategies=until, limits={"price": [0.5], "n": [9]})
+    predicted = [rows(limited, "policy", "accuracy", "coverage", "tokens"), metrics(limited, "limits")]
+    return [rows(made, "policy", "accuracy", "answer", "tokens"), metrics(made, "summary"), *predicted]
 
 
 @case("stage", "claim")

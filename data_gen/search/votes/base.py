@@ -88,6 +88,11 @@ class Vote(Piece, ABC):
         return False
 
     @property
+    def accepting(self) -> float | None:
+        """The least score with which the rule takes the first candidate that has it. None if it takes none so."""
+        return None
+
+    @property
     def abstains(self) -> bool:
         """Whether choosing nothing is an abstention. Otherwise it is a wrong answer."""
         return False

@@ -25,6 +25,11 @@ class FirstAccepted(BarVote):
     uses: Literal["first_accepted"] = "first_accepted"
 
     @property
+    def accepting(self) -> float:
+        """The bar."""
+        return self.bar
+
+    @property
     def abstains(self) -> bool:
         """Where no draw is accepted."""
         return True

@@ -43,6 +43,11 @@ class Gated(ArrayVote):
         return self.otherwise.has_bar
 
     @property
+    def accepting(self) -> float | None:
+        """The other rule's."""
+        return self.otherwise.accepting
+
+    @property
     def abstains(self) -> bool:
         """If the other rule does."""
         return self.otherwise.abstains
