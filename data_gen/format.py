@@ -14,6 +14,7 @@ from data_gen.conventions import Example, Format, ModelFormat, TaskFormat
 from data_gen.errors import UserError
 from data_gen.pieces import text_behind, texts_of
 from data_gen.prompts import Prompts, find_ends
+from data_gen.records.calls import Turn
 from data_gen.records.segment import Kind, Segment, said
 from data_gen.segmenter import Segmenter
 
@@ -67,6 +68,15 @@ class StepCodec:
         """Token ids of any text put to the model under its template, up to where the answer begins, without
         examples."""
         return self.prompts.ids_to_answer(body)
+
+    def turns_text(self, turns: Sequence[Turn]) -> str:
+        """The text of `turns_ids`."""
+        return self.prompts.text_of_turns(turns)
+
+    def turns_ids(self, turns: Sequence[Turn]) -> list[int]:
+        """Token ids of a conversation, without examples, up to where the next answer begins. UserError if its roles do
+        not alternate."""
+        return self.prompts.ids_of_turns(turns)
 
     def encode_prompt(self, prompt: str) -> list[int]:
         """Token ids of an already rendered prompt (`prompt_text`)."""

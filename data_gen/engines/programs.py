@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -22,6 +22,7 @@ def run_programs(
     seed: int,
     key: Callable[[Item], str],
     in_flight: int,
+    others: Sequence[Engine] = (),
 ) -> Iterator[tuple[Item, Result]]:
     """(item, result) of `await program(item, lm)` for every item, as they complete.
 
@@ -29,14 +30,14 @@ def run_programs(
     stream, whatever runs beside it. Items are drawn one by one and at most `in_flight` programs are alive, so memory
     does not grow with their number. A program's exception is raised here, after the finished results, with a note that
     names the item. An exception, or closing the generator early, cancels the other programs. At the end the engine
-    releases what belongs to the event loop. Call it outside any event loop.
+    releases what belongs to the event loop, as do the `others` that programs use. Call it outside any event loop.
 
     >>> async def answer(problem, lm):                                                        # doctest: +SKIP
     ...     return await lm.generate(encode(problem.question), 4, Sampling(max_tokens=64))
     >>> answers = run_programs(engine, problems, answer, seed=0, key=lambda p: p.id, in_flight=512)  # doctest: +SKIP
     """
     with asyncio.Runner() as runner:
-        crew = _Crew(engine, iter(items), program, seed, key, in_flight)
+        crew = _Crew(engine, iter(items), program, seed, key, in_flight, others)
         try:
             while batch := runner.run(crew.advance()):
                 # finished results are yielded before an error is raised
@@ -69,7 +70,9 @@ class _Crew(Generic[Item, Result]):
         seed: int,
         key: Callable[[Item], str],
         in_flight: int,
+        others: Sequence[Engine],
     ) -> None:
+        self._others = others
         (self._engine, self._items, self._program, self._seed, self._key, self._in_flight) = (
             engine,
             items,
@@ -95,12 +98,13 @@ class _Crew(Generic[Item, Result]):
         return done
 
     async def disband(self) -> None:
-        """Cancel all running programs, then let the engine close what it runs on."""
+        """Cancel all running programs, then let the engines close what they run on."""
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for task in rest:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
-        await self._engine.aclose()
+        for engine in (self._engine, *self._others):
+            await engine.aclose()
 
     def _fill(self) -> None:
         while len(self._live) < self._in_flight:

@@ -30,7 +30,8 @@ def recode_solution(solution: Solution, own: StepCodec) -> Solution | str:
             f"Problem {solution.problem_id!r}: its solution has no `question`, so no prompt can be made for "
             "another model. Expected rows of `sample`, `sft_paths` or `gold`."
         )
-    prompt = tuple(own.prompt_ids(solution.question))
+    asked, question = solution.asked, solution.question
+    prompt = tuple(own.turns_ids(asked) if asked else own.prompt_ids(question))
     given = [segment for segment in solution.segments if segment.text or segment.kind is not Kind.END]
     by_text = any(segment.kind is Kind.END for segment in given)
     encoded = own.encode(given, end=solution.finish != "length" and not by_text)
@@ -42,7 +43,7 @@ def recode_solution(solution: Solution, own: StepCodec) -> Solution | str:
         return "kinds_differ"
     return replace(
         solution,
-        prompt=own.prompt_text(solution.question),
+        prompt=own.turns_text(asked) if asked else own.prompt_text(question),
         prompt_ids=prompt,
         segments=tuple(map(_weighted, found, encoded)),
         logprobs=(),

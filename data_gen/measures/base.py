@@ -15,10 +15,10 @@ from data_gen.records.solution import Solution
 from data_gen.records.verdict import Answer, Grade
 from data_gen.registry import Piece
 
-TOKENS = ("tokens", "generated", "scored")
-"""Columns of every table that count tokens."""
+TOKENS = ("tokens", "generated", "scored", "read")
+"""Columns of tables that count tokens; `read` counts those of a program's prompts."""
 COSTS = (*TOKENS, "calls")
-"""Columns of costs. `calls` counts completions asked of a policy, in tables of votes."""
+"""Columns of costs. `calls` counts completions asked of models, in tables of votes and programs."""
 SHARES = ("accuracy", "trace", "cut", "coverage")
 """Columns between 0 and 1 that every table has, or may have."""
 CURVES = ("risk", "aurc")

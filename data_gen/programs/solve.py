@@ -1,19 +1,44 @@
-"""Sample worked solutions to a problem and grade them. Sampling, evaluation and early stopping use this program."""
+"""`solve`: worked solutions to a problem, each one completion of the policy's own prompt. The default program."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from data_gen.engines.base import LM, Engine, Sample, Sampling
 from data_gen.engines.programs import run_programs
 from data_gen.format import StepCodec
+from data_gen.programs import PROGRAMS
+from data_gen.programs.base import PromptProgram
+from data_gen.programs.question import BareProblem
+from data_gen.programs.replies import read_reply
+from data_gen.programs.rows import graded, ungraded
 from data_gen.records.problem import Problem
-from data_gen.records.segment import Kind
 from data_gen.records.solution import Solution
 from data_gen.records.verdict import Verdict
 from data_gen.tasks import Task
+
+if TYPE_CHECKING:
+    from data_gen.programs.kit import Kit
+
+
+@PROGRAMS.register("solve")
+class Solve(PromptProgram):
+    """`program: solve`: one completion of the policy's own prompt. All runs on a problem are samples of one request."""
+
+    plain: ClassVar[bool] = True
+    uses: Literal["solve"] = "solve"
+
+    async def solve(self, problem: BareProblem, kit: Kit) -> list[Solution]:
+        """One completion."""
+        [reply] = await kit.ask()
+        return [kit.solution(reply)]
+
+    async def solve_all(self, problem: BareProblem, kit: Kit, runs: range) -> list[list[Solution]]:
+        """One request; sample i has the same stream whatever the number of samples is."""
+        return [[kit.solution(reply)] for reply in await kit.ask(None, len(runs), first=runs.start)]
 
 
 async def solve(
@@ -54,44 +79,6 @@ def grade_samples(
     first: int = 0,
 ) -> list[Solution]:
     """Samples that continue a prompt's ids, as solutions with their verdicts."""
-    prompt_text = codec.prompt_text(problem.question)
-    return [
-        _solution(i, sample.until(codec.end_ids), problem, prompt, prompt_text, sampling, codec, task)
-        for i, sample in enumerate(samples, first)
-    ]
-
-
-def _solution(
-    index: int,
-    sample: Sample,
-    problem: Problem,
-    prompt: tuple[int, ...],
-    prompt_text: str,
-    sampling: Sampling,
-    codec: StepCodec,
-    task: Task,
-) -> Solution:
-    segments = codec.split(sample.token_ids, sample.thought)
-    # A completion cut by the length limit has no final answer, whatever number it happens to hold.
-    answer = codec.answer(sample.token_ids, sample.thought) if sample.finish == "stop" else None
-    grade = task.grade_solution(problem, segments if sample.finish == "stop" else ())
-    checked = task.check_steps(problem, [s.text.strip() for s in segments if s.kind is Kind.STEP])
-    return Solution(
-        problem_id=problem.id,
-        sample=index if sampling.temperature > 0 else -1,
-        prompt=prompt_text,
-        segments=segments,
-        answer=answer,
-        verdict=grade.verdict,
-        finish=sample.finish,
-        reason=grade.reason,
-        score=grade.score,
-        steps_ok=all(checked) if checked is not None else None,
-        prompt_ids=prompt,
-        logprobs=sample.logprobs,
-        group=problem.group,
-        difficulty=problem.difficulty,
-        question=problem.question,
-        tags=problem.tags,
-        temperature=sampling.temperature,
-    )
+    asked = codec.prompt_text(problem.question), prompt, ()
+    replies = [read_reply(sample, codec, asked, i, sampling.temperature) for i, sample in enumerate(samples, first)]
+    return [graded(problem, ungraded(problem, reply), task) for reply in replies]

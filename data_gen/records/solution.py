@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from data_gen.records.calls import Charge, ModelCall, Turn
 from data_gen.records.rows import Single, Tags, from_row, to_row
 from data_gen.records.segment import Kind, Segment
 from data_gen.records.verdict import Verdict
@@ -60,6 +61,26 @@ class Solution:
     weight: Single = 1.0
     tags: Tags = field(default_factory=dict, hash=False)
     """The problem's tags."""
+    asked: tuple[Turn, ...] = ()
+    """The conversation that a prompt program put to the model, up to where the completion begins. Empty: the question
+    alone, as every policy is asked it. A trainer renders it with its own policy's template."""
+    run: int | None = None
+    """Index of the program's run on this problem. This field and those below are None or empty in rows of `solve`."""
+    chain: int | None = None
+    """Index of the chain of attempts within the run."""
+    turn: int | None = None
+    """Index of the attempt within its chain."""
+    chosen: bool | None = None
+    """Whether it is the answer of the run."""
+    value: float | None = None
+    """A verifier's weight of it, if the program asked for one."""
+    notes: tuple[str, ...] = ()
+    """What went wrong on the way to it: `unread.NAME` for a reply in which the program did not find what it needs,
+    `no_room` for a prompt that filled the context."""
+    charges: tuple[Charge, ...] = ()
+    """Cost of each role since the run's previous row, so that the rows of a run sum up to its cost."""
+    conversation: tuple[ModelCall, ...] = ()
+    """The requests behind `charges`, if the stage keeps them (`calls: keep`)."""
 
     @property
     def text(self) -> str:

@@ -82,10 +82,13 @@ def chat_frame(fmt: Format, tokenizer: Any, control: Iterable[str]) -> Frame:
 
 @dataclass(frozen=True, slots=True)
 class Turns:
-    """What a template writes around turns: `Turns(opening="<user>", end="</s>", between="</s><user>")`."""
+    """What a template writes around turns: `Turns(opening="<user>", replying="<assistant>", end="</s>",
+    between="</s><user>")`."""
 
     opening: str
     """Before the first question."""
+    replying: str
+    """Between a question and an answer that was given before."""
     end: str
     """Behind the last answer."""
     between: str
@@ -103,8 +106,9 @@ def learned_turns(fmt: Format, tokenizer: Any) -> Turns:
                 "The chat template of the tokenizer changes or drops what the assistant says, so what ends its turn "
                 f"cannot be learned. {MEND} {_shown(text)}"
             )
-    opening, _ = _around(once, QUESTION)
-    return Turns(opening, once.partition(ANSWER)[2], _around(twice, QUESTION)[0].partition(ANSWER)[2])
+    opening, behind = _around(once, QUESTION)
+    replying, _, end = behind.partition(ANSWER)
+    return Turns(opening, replying, end, _around(twice, QUESTION)[0].partition(ANSWER)[2])
 
 
 def own_template(fmt: Format, tokenizer: Any) -> str:

@@ -45,12 +45,17 @@ def row_metrics(row: TableRow, ks: Sequence[int]) -> dict[str, float]:
 
     `accuracy`: the strategy's answer is right (for votes, the mean over ties and subsets). `trace`: the answer and all
     steps are right (tasks with a step checker). `pass@k`, `maj@k`: of the samples. `cut`: share of the strategy's
-    completions that a limit cut. `tokens`: total cost of the strategy; `generated` and `scored` are parts of it.
-    `calls`: completions asked of the policy. `coverage`: chance that a strategy which may abstain answers; an
+    completions that a limit cut. `tokens`: total cost of the strategy; `generated`, `scored` and `read` are parts of
+    it. `calls`: completions asked of models. `coverage`: chance that a strategy which may abstain answers; an
     abstention is not right in `accuracy`. The row's own measures are added.
     """
     metrics = {"accuracy": known(row.accuracy, row), "tokens": float(row.tokens), "cut": row.cut}
-    parts = {"generated": row.generated_tokens, "scored": row.scored_tokens, "calls": row.calls}
+    parts = {
+        "generated": row.generated_tokens,
+        "scored": row.scored_tokens,
+        "read": row.read_tokens,
+        "calls": row.calls,
+    }
     metrics |= {name: float(part) for name, part in parts.items() if part is not None}
     if row.coverage is not None:
         metrics["coverage"] = row.coverage

@@ -110,17 +110,17 @@ def _openai(policy: PolicyText, config: OpenAIConfig, ctx: Context) -> Iterator[
 
 
 class Meter:
-    """Adds an engine's tokens since the last call to a stage's counters. Called before each record, so that counts
-    survive a kill."""
+    """Adds an engine's tokens since the last call to a stage's counters, `tokens.generated` and so on. Called before
+    each record, so that counts survive a kill. `role`: of a model besides the policy (`tokens.judge.generated`)."""
 
-    def __init__(self, usage: Usage) -> None:
-        self._usage = usage
+    def __init__(self, usage: Usage, role: str = "") -> None:
+        self._usage, self._place = usage, f"tokens.{role}." if role else "tokens."
         self._told = {"generated": 0, "prompt": 0, "cached": 0, "scored": 0}
 
     def tell(self, ctx: Context) -> int:
         """Count the new tokens. Returns the number of tokens generated so far."""
         for name, told in self._told.items():
             now = getattr(self._usage, f"{name}_tokens")
-            ctx.count(f"tokens.{name}", now - told)
+            ctx.count(self._place + name, now - told)
             self._told[name] = now
         return self._usage.generated_tokens

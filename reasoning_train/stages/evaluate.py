@@ -1,34 +1,39 @@
-"""`evaluate`: policies on the same held-out problems, greedy and sampled, with intervals and paired differences."""
+"""`evaluate`: policies on the same held-out problems, greedy and sampled or by a prompt program, with intervals and
+paired differences."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, model_validator
 
 from data_gen.engines.config import EngineConfig, TransformersConfig
+from data_gen.programs import PromptProgram
 from data_gen.records.problem import Problem
-from data_gen.records.solution import Solution
 from data_gen.registry import Unkeyed
 from data_gen.search.votes.majority import Majority
 from reasoning_train.api.refs import ModelRef, Ref
 from reasoning_train.api.stage import Context, Made, Sizes, at_most, stage
 from reasoning_train.evaluation.groups import count_asked, restricted
 from reasoning_train.stages.effort import uneven_effort
-from reasoning_train.stages.evaluated import Evaluated, completed, finish_table, task_of
+from reasoning_train.stages.evaluated import Evaluated, Measured, completed, finish_table, task_of
+from reasoning_train.stages.programmed import OpenProgram, Programmed, open_program, program_fits
 from reasoning_train.store.inputs import read_problems
 
 if TYPE_CHECKING:
     from data_gen.engines.base import LM, Engine
-    from data_gen.format import StepCodec
-    from data_gen.tasks import Task
 
 
-class EvaluateConfig(Evaluated):
-    """Which policies are evaluated, with how many samples."""
+class EvaluateConfig(Evaluated, Programmed):
+    """Which policies are evaluated, by which program, with how many samples.
+
+    A program other than `solve` has one run at `temperature` in place of the greedy solution. If it goes in turns, each
+    policy has a row `NAME@k` besides: the answer after k turns, at their cost.
+    """
 
     policies: dict[str, ModelRef] = Field(min_length=1)
     """Name in the table -> policy; differences are taken against the first."""
@@ -36,7 +41,8 @@ class EvaluateConfig(Evaluated):
     """Samples per problem for pass@k and maj@k. 0: greedy decoding only."""
     ks: list[int] = []
     """The k of pass@k and maj@k. Default: 1 and `samples`."""
-    temperature: float = Field(1.0, gt=0)
+    temperature: float = Field(1.0, ge=0)
+    """Of samples, and of a program's run. 0 is greedy, for a program without samples."""
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(256, ge=1)
     engine: Annotated[EngineConfig, Unkeyed()] = TransformersConfig()
@@ -46,17 +52,31 @@ class EvaluateConfig(Evaluated):
     def _k_within_samples(self) -> EvaluateConfig:
         if any(not 1 <= k <= self.samples for k in self.ks):
             raise ValueError(f"ks: every k must lie in 1..samples={self.samples}, got {self.ks}")
+        if not self.temperature and (self.samples or self.program.plain):
+            raise ValueError("temperature: 0 draws equal samples; expected more than 0")
+        if twice := sorted(name for name, n in Counter(self.row_names).items() if n > 1):
+            raise ValueError(f"policies: {twice[0]!r} would name two rows of the table; give one another name")
         return self
 
     @property
     def row_names(self) -> list[str]:
-        """Rows of the table: the policies."""
-        return list(self.policies)
+        """Rows of the table: the policies, each followed by what it says after fewer turns."""
+        return list(self.arms)
 
     @property
     def arms(self) -> dict[str, list[Ref]]:
         """Every row has its policy."""
-        return {name: [policy] for name, policy in self.policies.items()}
+        return {row: [policy] for name, policy in self.policies.items() for row in rows_of(name, self.program)}
+
+    @property
+    def more(self) -> Measured:
+        """The columns of the program."""
+        return Measured(self.program.directions(), self.program.shares(), self.program.ratios())
+
+
+def rows_of(name: str, program: PromptProgram) -> dict[str, int | None]:
+    """Row of a policy -> the number of turns that it is allowed; None: all."""
+    return {name: None} | {f"{name}@{turns}": turns for turns in program.stops}
 
 
 Item = tuple[int, str, tuple[str, Problem]]
@@ -65,7 +85,7 @@ Item = tuple[int, str, tuple[str, Problem]]
 
 @stage("evaluate", version=2, outputs={"table": "table"}, unit="problem", always=(Majority,))
 def evaluate(config: EvaluateConfig, ctx: Context) -> None:
-    """Record one row per policy and problem. Policies run one after another, so only one model is in memory."""
+    """Record the rows of every policy and problem. Policies run one after another, so only one model is in memory."""
     source, done = ctx.input(config.problems), itertools.count(1)
     total = count_asked(read_problems(source), config.by, config.where, config.limit) * len(config.policies)
     pairs = itertools.product(config.policies, restricted(read_problems(source), config.where, config.limit))
@@ -85,6 +105,7 @@ def fits(config: EvaluateConfig, made: Made) -> Iterator[tuple[str, str]]:
     """Tuned arms were chosen from the same number of candidates."""
     if said := uneven_effort(made, config.arms):
         yield "policies", said
+    yield from program_fits(config, made)
 
 
 def _evaluate_policy(name: str, items: Iterator[Item], config: EvaluateConfig, ctx: Context) -> Iterator[int]:
@@ -93,55 +114,43 @@ def _evaluate_policy(name: str, items: Iterator[Item], config: EvaluateConfig, c
     from reasoning_train.models.policy_text import load_policy_text
 
     policy = load_policy_text(ctx.input(config.policies[name]).path)
-    with open_engine(policy, config.engine, ctx) as engine:
-        yield from _run(engine, policy.codec, name, items, config, ctx)
+    made, task = config.policies[name], task_of(config, ctx)
+    with (
+        open_engine(policy, config.engine, ctx) as engine,
+        open_program(config, policy, made, task, ctx) as opened,
+    ):
+        yield from _run(engine, opened, name, items, config, ctx)
 
 
 def _run(
-    engine: Engine, codec: StepCodec, name: str, items: Iterator[Item], config: EvaluateConfig, ctx: Context
+    engine: Engine, opened: OpenProgram, name: str, items: Iterator[Item], config: EvaluateConfig, ctx: Context
 ) -> Iterator[int]:
     from data_gen.engines.base import Sampling
     from data_gen.engines.programs import run_programs
-    from data_gen.programs.solve import solve
+    from reasoning_train.evaluation.program_rows import EvaluatedRuns
     from reasoning_train.models.engine import Meter
 
-    task, meter = task_of(config, ctx), Meter(engine.usage)
-    greedy = Sampling(max_tokens=config.max_tokens, temperature=0.0)
+    runner, meter, rows = opened.runner, Meter(engine.usage), rows_of(name, config.program)
     sampled = Sampling(max_tokens=config.max_tokens, temperature=config.temperature, top_p=config.top_p)
+    greedy = Sampling(max_tokens=config.max_tokens, temperature=0.0)
+    own, how = ("greedy", greedy) if config.program.plain else ("program", sampled)
 
-    async def program(item: Item, lm: LM) -> dict[str, Any]:
+    async def program(item: Item, lm: LM) -> list[dict[str, Any]]:
         problem = item[2][1]
-        [best] = await solve(problem, lm.at("greedy"), 1, greedy, codec, task)
-        drawn = await solve(problem, lm.at("sampled"), config.samples, sampled, codec, task) if config.samples else []
-        return await asyncio.to_thread(_row, name, problem, best, drawn, task)
+        [best] = await runner.runs(problem, lm.at(own), range(1), how)
+        drawn = await runner.runs(problem, lm.at("sampled"), range(config.samples), sampled) if config.samples else []
+        found = EvaluatedRuns(problem, best, drawn, runner.task, config.program)
+        return await asyncio.to_thread(lambda: [found.row(row, turns).to_row() for row, turns in rows.items()])
 
-    width = config.engine.in_flight(config.samples)
+    width, others = config.engine.in_flight(config.samples), opened.engines
     # The key does not contain the policy's name: all policies use the same random numbers, which pairs the samples.
-    for item, row in run_programs(engine, items, program, seed=ctx.seed, key=lambda i: i[2][1].id, in_flight=width):
+    for item, made in run_programs(
+        engine, items, program, seed=ctx.seed, key=lambda i: i[2][1].id, in_flight=width, others=others
+    ):
         tokens = meter.tell(ctx)
-        ctx.record(item[0], item[1], [row])
+        opened.tell(ctx)
+        ctx.record(item[0], item[1], made)
         yield tokens
-
-
-def _row(name: str, problem: Problem, best: Solution, drawn: list[Solution], task: Task) -> dict[str, Any]:
-    from reasoning_train.evaluation.votes import classes_of
-    from reasoning_train.store.table_row import TableRow, of_problem, of_samples
-
-    return TableRow(
-        policy=name,
-        strategy="greedy",
-        **of_problem(problem),
-        verdict=str(best.verdict),
-        accuracy=None if best.verdict == "unverifiable" else float(best.verdict == "correct"),
-        cut=float(best.finish == "length"),
-        steps_ok=best.steps_ok,
-        answer=best.answer,
-        tokens=len(best.token_ids),
-        measures=task.measure(problem, best),
-        solution=best.text,
-        sampled_solutions=tuple(one.text for one in drawn),
-        **of_samples(drawn, classes_of(task, problem, (one.answer for one in drawn))),
-    ).to_row()
 
 
 @evaluate.estimate
@@ -154,8 +163,9 @@ def cost(config: EvaluateConfig, sizes: Sizes) -> dict[str, Any]:
     result: dict[str, Any] = {"memory_bytes": generation_bytes(max(policies), config.engine)} if all(policies) else {}
     if problems is not None:
         records = problems * len(policies)
-        calls = records * (1 + config.samples)
-        result |= {"records": records, "rows": records, "calls": calls, "tokens": calls * config.max_tokens}
+        calls = records * (1 + config.samples) * config.program.most_calls
+        rows = problems * len(config.row_names)
+        result |= {"records": records, "rows": rows, "calls": calls, "tokens": calls * config.max_tokens}
     return result
 
 

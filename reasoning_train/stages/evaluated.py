@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import Field
 
+from data_gen.measures.base import Direction
 from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import ProblemsRef
 from reasoning_train.api.stage import Context, Made, StageConfig, gate
@@ -24,6 +26,15 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound="Evaluated")
 Limited = tuple[ResamplingLimits, Sequence[str]]
 """What a table shows of the limits of resampling, and for which strategies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What columns of a table are: `Measured(directions={"last": Direction.HIGHER}, shares=frozenset({"last"}))`."""
+
+    directions: Mapping[str, Direction] = field(default_factory=dict)
+    shares: frozenset[str] = frozenset()
+    ratios: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Evaluated(StageConfig):
@@ -45,6 +56,11 @@ class Evaluated(StageConfig):
     tried: Annotated[dict[str, dict[str, int]], Unkeyed()] = {}
     """Row -> `choose` stage -> number of candidates that it was chosen from. The program fills this in; tables show
     it."""
+
+    @property
+    def more(self) -> Measured:
+        """Columns besides those of the tasks. Default: none."""
+        return Measured()
 
 
 def completed(config: E, made: Made) -> E:
@@ -71,9 +87,18 @@ def summarised(
     from reasoning_train.evaluation.summary import summarise_rows
 
     task = task_of(config, ctx)
-    lower = [name for name, way in task.directions().items() if way == "lower"] + [ACCEPTS_WRONG] * bool(limits)
-    shares = {*task.shares(), *((ACCEPTS_RIGHT, ACCEPTS_WRONG) if limits else ())}
-    summary = summarise_rows(rows, config.row_names, ks, by=config.by, lower=lower, shares=shares, ratios=task.ratios())
+    more = config.more
+    lower = [name for name, way in {**more.directions, **task.directions()}.items() if way == "lower"]
+    shares = {*task.shares(), *more.shares, *((ACCEPTS_RIGHT, ACCEPTS_WRONG) if limits else ())}
+    summary = summarise_rows(
+        rows,
+        config.row_names,
+        ks,
+        by=config.by,
+        lower=[*lower, *([ACCEPTS_WRONG] if limits else [])],
+        shares=shares,
+        ratios={**more.ratios, **task.ratios()},
+    )
     return {**summary, "tried": config.tried}
 
 

@@ -1,9 +1,15 @@
-"""`sample`: n graded solutions of every problem from a policy."""
+"""`sample`: n graded solutions of every problem from a policy, or what n runs of a prompt program make of it.
+
+drawn:   {uses: sample, policy: "${stages.base}", problems: "${task.explore}", n: 8}
+refined: {uses: sample, policy: "${model}", problems: "${task.explore}", n: 2, calls: keep,
+          program: {uses: self_refine, critic: judge}, models: {judge: "${stages.judge}"}}
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
@@ -12,25 +18,25 @@ from data_gen.engines.config import EngineConfig, TransformersConfig
 from data_gen.errors import excerpt
 from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import ModelRef, ProblemsRef
-from reasoning_train.api.stage import Context, Gate, Sizes, StageConfig, at_most, gate, stage
+from reasoning_train.api.stage import Context, Gate, Sizes, at_most, gate, stage
 from reasoning_train.evaluation.cut import cut_warning
 from reasoning_train.evaluation.verifiable import MOST_UNVERIFIABLE, MaxUnverifiable, check_verifiable
+from reasoning_train.stages.programmed import OpenProgram, Programmed, open_program, program_fits
 from reasoning_train.store.inputs import count_rows, load_task, read_problems, read_solutions, with_solutions
 
 if TYPE_CHECKING:
     from data_gen.engines.base import LM, Engine
-    from data_gen.format import StepCodec
     from data_gen.records.problem import Problem
     from data_gen.records.solution import Solution
-    from data_gen.tasks import Task
 
 
-class SampleConfig(StageConfig):
+class SampleConfig(Programmed):
     """Which policy samples on which problems, and how."""
 
     policy: ModelRef
     problems: ProblemsRef
     n: int = Field(8, ge=1, le=1_000_000)
+    """Samples of every problem: runs of the program, each of which may make several rows."""
     temperature: float = Field(1.0, ge=0)
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(256, ge=1)
@@ -57,14 +63,19 @@ def sample(config: SampleConfig, ctx: Context) -> None:
     policy.format.check_same_task(
         policy.format.model_copy(update={"task": task.format}), f"policy {config.policy}", f"problems {config.problems}"
     )
-    with open_engine(policy, config.engine, ctx) as engine:
-        _sample(engine, policy.codec, task, config, ctx)
+    with (
+        open_engine(policy, config.engine, ctx) as engine,
+        open_program(config, policy, config.policy, task, ctx) as opened,
+    ):
+        _sample(engine, opened, config, ctx)
 
 
-def _sample(engine: Engine, codec: StepCodec, task: Task, config: SampleConfig, ctx: Context) -> None:
+sample.check(program_fits)
+
+
+def _sample(engine: Engine, opened: OpenProgram, config: SampleConfig, ctx: Context) -> None:
     from data_gen.engines.base import Sampling
     from data_gen.engines.programs import run_programs
-    from data_gen.programs.solve import solve
     from reasoning_train.models.engine import Meter
 
     source, meter = ctx.input(config.problems), Meter(engine.usage)
@@ -72,19 +83,39 @@ def _sample(engine: Engine, codec: StepCodec, task: Task, config: SampleConfig, 
 
     async def program(item: tuple[int, str, Continued], lm: LM) -> list[Solution]:
         problem, known = item[2]
-        return [*known, *await solve(problem, lm, config.n - len(known), sampling, codec, task, first=len(known))]
+        runs = await opened.runner.runs(problem, lm, range(_runs_of(known), config.n), sampling)
+        return [*known, *_numbered([row for run in runs for row in run.rows], len(known), opened)]
 
     total = count_rows(source, config.limit)
     pending = ctx.pending((problem.id, (problem, known)) for problem, known in _continued(config, ctx))
     for done, (item, solutions) in enumerate(
         run_programs(
-            engine, pending, program, seed=ctx.seed, key=lambda i: i[1], in_flight=config.engine.in_flight(config.n)
+            engine,
+            pending,
+            program,
+            seed=ctx.seed,
+            key=lambda i: i[1],
+            in_flight=config.engine.in_flight(config.n),
+            others=opened.engines,
         ),
         1,
     ):
         tokens = meter.tell(ctx)
+        opened.tell(ctx)
         ctx.record(item[0], item[1], [s.to_row() for s in solutions])
         ctx.progress(done, total, tokens=tokens)
+
+
+def _runs_of(known: list[Solution]) -> int:
+    """The number of runs that made these rows."""
+    return len({row.sample if row.run is None else row.run for row in known})
+
+
+def _numbered(rows: list[Solution], first: int, opened: OpenProgram) -> list[Solution]:
+    """The rows of a problem under numbers of their own; a plain program's samples have theirs."""
+    if opened.runner.program.plain:
+        return rows
+    return [replace(row, sample=number) for number, row in enumerate(rows, first)]
 
 
 Continued = tuple["Problem", list["Solution"]]
@@ -110,7 +141,7 @@ def cost(config: SampleConfig, sizes: Sizes) -> dict[str, Any]:
     policy, problems = sizes(config.policy).get("parameters"), at_most(sizes(config.problems).get("rows"), config.limit)
     result: dict[str, Any] = {"memory_bytes": generation_bytes(policy, config.engine)} if policy else {}
     if problems is not None:
-        calls = problems * config.n
+        calls = problems * config.n * config.program.most_calls
         result |= {"records": problems, "rows": calls, "calls": calls, "tokens": calls * config.max_tokens}
     return result
 
@@ -131,6 +162,8 @@ def check(config: SampleConfig, ctx: Context, rows: Iterable[dict[str, Any]]) ->
             )
             first[row["verdict"]] = f" The first {row['verdict']} one: {said}."
         cut += row["finish"] == "length"
+        for note in row["notes"] or ():
+            ctx.count(f"program.{note}")
         problems.add(row["problem_id"])
         if row["verdict"] == "unverifiable":
             unread.add(row["problem_id"])

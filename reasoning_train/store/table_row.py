@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from data_gen.records.calls import ModelCall
 from data_gen.records.problem import Problem
 from data_gen.records.rows import Measures, Tags, from_row, to_row
 from data_gen.records.solution import Solution
@@ -47,9 +48,12 @@ class TableRow:
     answer: str | None = None
     """The shown answer; None counts as wrong, unless the strategy abstained."""
     tokens: float = 0.0
-    """Total cost of the strategy. The next two fields are its parts, if they are known."""
+    """Total cost of the strategy. The next three fields are its parts, if they are known."""
     generated_tokens: float | None = None
     scored_tokens: float | None = None
+    read_tokens: float | None = None
+    """Tokens of the prompts that a program put to models, each prompt once for all of its samples. Only programs other
+    than `solve` are charged for prompts: theirs grow with what was said before."""
     calls: float | None = None
     """Completions asked of the policy."""
     oracle: bool = False
@@ -58,6 +62,8 @@ class TableRow:
     """Further numbers of the shown solution, by name."""
     question: str = ""
     solution: str = ""
+    conversation: tuple[ModelCall, ...] = ()
+    """The requests of the program that found the answer, if the stage keeps them (`calls: keep`)."""
     sampled_answers: tuple[str | None, ...] = ()
     """Answers of the samples for pass@k and maj@k, or of the pool of a vote. The next fields describe the same
     samples."""

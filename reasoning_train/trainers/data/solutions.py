@@ -4,6 +4,7 @@ or the text is encoded once."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from data_gen.errors import UserError
 from data_gen.format import StepCodec
@@ -22,7 +23,7 @@ def encode_solutions(
     `masked`: kinds of segments that carry no loss. UserError names a row whose prompt differs from what this policy is
     asked, or whose text the tokenizer does not reproduce.
     """
-    result, asked, prompt = Encoded(), "", tuple[int, ...]()
+    result, asked, prompt = Encoded(), tuple[Any, ...](), tuple[int, ...]()
     for solution in solutions:
         if solution.finish == "length" or not solution.weight:
             reason = "cut_by_length_limit" if solution.finish == "length" else "weight_0"
@@ -30,7 +31,7 @@ def encode_solutions(
                 reason, solution.problem_id, _texts(solution), len(solution.prompt_ids) + len(solution.token_ids)
             )
             continue
-        question = solution.question or solution.prompt
+        question = solution.question or solution.prompt, solution.asked
         if question != asked or not prompt:  # solutions of one problem are adjacent
             asked, prompt = question, _prompt(solution, codec)
         check_prompt(solution.problem_id, solution.prompt_ids or prompt, prompt, codec, mend=MEND)
@@ -47,7 +48,9 @@ MEND = "Put stage `recode_solutions` before this one, with `model:` this policy"
 
 def _prompt(solution: Solution, codec: StepCodec) -> tuple[int, ...]:
     """Ids of the prompt that the policy gets. A row without a separate question has it in its prompt, which is already
-    rendered if the row has prompt ids."""
+    rendered if the row has prompt ids. The row of a prompt program has the conversation that it continues."""
+    if solution.asked:
+        return _conversation(solution, codec)
     asked = solution.question or solution.prompt
     rendered = bool(solution.prompt_ids) and not solution.question
     prompt = tuple(codec.encode_prompt(asked) if rendered else codec.prompt_ids(asked))
@@ -55,6 +58,15 @@ def _prompt(solution: Solution, codec: StepCodec) -> tuple[int, ...]:
     same = asked.strip() in texts if rendered else any(asked.strip() in text for text in texts)
     if not (asked.strip() and same):
         raise _not_given_back("prompt", solution.problem_id, asked, texts[0])
+    return prompt
+
+
+def _conversation(solution: Solution, codec: StepCodec) -> tuple[int, ...]:
+    prompt = tuple(codec.turns_ids(solution.asked))
+    texts = prompt_texts(prompt, codec)
+    for turn in solution.asked:
+        if not any(turn.text.strip() in text for text in texts):
+            raise _not_given_back("prompt", solution.problem_id, turn.text, texts[0])
     return prompt
 
 

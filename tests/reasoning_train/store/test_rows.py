@@ -14,6 +14,9 @@ from reasoning_train.store import rows as rows_module
 from reasoning_train.store.columns import RECORDS, schema_of
 from reasoning_train.store.rows import CorruptRows, Rows, write_rows
 
+TURN = pa.struct({"role": pa.string(), "text": pa.string()})
+COUNTS = ("requests", "calls", "generated", "read", "scored")
+
 
 def test_the_types_of_columns_follow_from_the_records() -> None:
     solutions = pa.schema(
@@ -49,6 +52,25 @@ def test_the_types_of_columns_follow_from_the_records() -> None:
             "temperature": pa.float64(),
             "weight": pa.float32(),
             "tags": pa.string(),
+            "asked": pa.list_(TURN),
+            "run": pa.int32(),
+            "chain": pa.int32(),
+            "turn": pa.int32(),
+            "chosen": pa.bool_(),
+            "value": pa.float64(),
+            "notes": pa.list_(pa.string()),
+            "charges": pa.list_(pa.struct({"role": pa.string()} | dict.fromkeys(COUNTS, pa.int64()))),
+            "conversation": pa.list_(
+                pa.struct(
+                    {
+                        "role": pa.string(),
+                        "path": pa.string(),
+                        "asked": pa.list_(TURN),
+                        "replies": pa.list_(pa.string()),
+                        "finishes": pa.list_(pa.string()),
+                    }
+                )
+            ),
         }
     )
     assert schema_of("solutions") == solutions
