@@ -149,5 +149,6 @@ SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     "step_forms": _pieces("step form", "data_gen.step_forms:STEP_FORMS"),
     "transforms": _pieces("transform", "data_gen.transforms:TRANSFORMS"),
     "losses": _losses,
+    "difficulties": _pieces("difficulty", "reasoning_train.evaluation.difficulty:DIFFICULTIES"),
     "claims": _pieces("claim", "reasoning_train.evaluation.claims:CLAIM_FORMS"),
 }

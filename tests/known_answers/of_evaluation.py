@@ -8,12 +8,13 @@ from html.parser import HTMLParser
 from typing import Any
 
 from reasoning_train.api.refs import Ref
+from reasoning_train.evaluation.difficulty import DIFFICULTIES, FewSamples
 from reasoning_train.store.store import Artifact
 from tests.known_answers.cases import Settings, case
 from tests.known_answers.kitchen import bench, counts, fresh, make, metrics, rows
 from tests.reasoning_train.bench import problem
 from tests.reasoning_train.evaluation import rows as tables
-from tests.reasoning_train.stages import test_claim, test_evaluate_trees
+from tests.reasoning_train.stages import test_adaptive, test_claim, test_evaluate_trees
 from tests.reasoning_train.stages.test_claim import TUNED
 
 DRAWN: dict[str, Any] = {"problems": Ref("gold.problems"), "max_tokens": 24}
@@ -56,6 +57,34 @@ def evaluate_trees() -> Any:
     limited = make("evaluate_trees", problems=problems, strategies=until, limits={"price": [0.5], "n": [9]})
     predicted = [rows(limited, "policy", "accuracy", "coverage", "tokens"), metrics(limited, "limits")]
     return [rows(made, "policy", "accuracy", "answer", "tokens"), metrics(made, "summary"), *predicted]
+
+
+@case("stage", "adaptive")
+def adaptive() -> Any:
+    """Strategies for easy and hard problems, and one that is right on one fold alone: without a budget, under one for
+    each strategy, and under one for all."""
+    problems = bench().problems(fresh("questions"), [problem(name) for name in test_adaptive.NAMES])
+    few = test_adaptive.pool(bench(), name=fresh("few"))
+    lucky = [tables.row("lucky", name, fold == 0, tokens=5) for name, fold in test_adaptive.FOLD.items()]
+    table = bench().given(fresh("table"), "t_evaluation", [*test_adaptive.strategies(), *lucky])
+    given = {"problems": problems, "table": table, "estimate": {"pool": few, "n": 2}, "bins": 2}
+    budgets = [{}, {"budgets": [95]}, {"budgets": [95], "spend": "across"}]
+    made = [make("adaptive", **given, **more) for more in budgets]
+    return Settings([rows(one, "policy", "strategy", "accuracy", "tokens"), metrics(one, "chosen")] for one in made)
+
+
+@case("estimate of difficulty", "agreement", "likelihood", "score")
+def difficulty(name: str) -> Any:
+    """Two that agree, one that does not, and one without an answer."""
+    options = [{}, *({"aggregate": one} for one in ("min", "mean", "prod"))] if name == "score" else [{}]
+    few = FewSamples(
+        problem_id="p0",
+        classes=(0, 0, 1, -1),
+        values=((0.8, 0.5), (0.9, 0.3), (0.2, 0.7), (None,)),
+        logprobs=(-0.1, -0.2, -0.5, -1.0),
+    )
+    made = [DIFFICULTIES.get(name).model_validate({"uses": name, **more}) for more in options]
+    return Settings(one.ease(few) for one in made)
 
 
 @case("stage", "claim")

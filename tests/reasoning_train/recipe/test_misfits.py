@@ -40,10 +40,16 @@ STAGES = """
       sample: {uses: sample, policy: "${stages.base}", problems: "${task.dev}", n: 2}
       kept: {uses: select, solutions: "${stages.sample}"}
       dev: {uses: evaluate, policies: {base: "${stages.base}"}, problems: "${task.dev}", samples: 2}
+      few: {uses: evaluate, policies: {base: "${stages.base}"}, problems: "${task.dev}", limit: 3}
+      voted: {uses: evaluate_trees, problems: "${task.explore}", strategies: {most: {trees: "${stages.pool}"}}}
+      ranked: {uses: search, policy: "${stages.base}", problems: "${task.explore}", scorer: {uses: head},
+        search: {uses: best_of_n, n: 4, scale: ranking}, verifier: "${stages.ranker}"}
       last: STAGE
 """
 
 SEARCH = 'uses: search, problems: "${task.explore}", gold: true, policy: "${stages.base}"'
+ADAPTIVE = 'uses: adaptive, problems: "${task.dev}", table: "${stages.dev}"'
+EXPLORED = 'uses: adaptive, problems: "${task.explore}", table: "${stages.voted}"'
 MCTS = "search: {uses: mcts, simulations: 4}"
 PATHS = 'policy: "${stages.base}", trees: '
 
@@ -200,6 +206,50 @@ def test_the_stages_themselves_fit(tmp_path: Path) -> None:
         (
             'uses: evaluate_trees, problems: "${task.test}", strategies: {s: {trees: "${stages.pool}"}}',
             "last.strategies.s.trees: 'pool' made these rows for task.explore, but here they are paired with task.test",
+        ),
+        (
+            f'{ADAPTIVE}, estimate: {{pool: "${{stages.sample}}", n: 3}}',
+            "last.estimate.n: 3, but 'sample' draws 2 samples of a problem. Draw more.",
+        ),
+        (
+            f'{ADAPTIVE}, estimate: {{pool: "${{stages.sample}}", n: 2, by: score}}',
+            "last.estimate.by: 'score' reads a verifier's values, and solutions of 'sample' have none.",
+        ),
+        (
+            f'{ADAPTIVE}, estimate: {{pool: "${{stages.pool}}", n: 2}}',
+            "last.estimate.pool: 'pool' made these rows for task.explore, but here they are paired with task.dev.",
+        ),
+        (
+            f'{ADAPTIVE}, limit: 4, strategies: [bas], estimate: {{pool: "${{stages.sample}}", n: 2}}',
+            "last.strategies: the table has no row 'bas'. Did you mean 'base'?",
+        ),
+        (
+            f'{ADAPTIVE.replace("task.dev", "task.test")}, estimate: {{pool: "${{stages.sample}}", n: 2}}',
+            "last.table: 'dev' was measured on task.dev, but `problems` here is task.test. Give both the",
+        ),
+        (
+            f'{ADAPTIVE.replace("stages.dev", "stages.few")}, estimate: {{pool: "${{stages.sample}}", n: 2}}',
+            "last.table: 'few' was measured on the first 3 problems; give this stage `limit: 3` or less.",
+        ),
+        (
+            f'{EXPLORED}, estimate: {{pool: "${{stages.pool}}", n: 2}}',
+            "last.estimate.pool: strategies of 'voted' vote over the samples of 'pool', so that an estimate by them",
+        ),
+        (
+            f'{EXPLORED}, estimate: {{pool: "${{stages.walk}}", n: 2}}',
+            "last.estimate.pool: paths of a tree that 'mcts' grew are not independent samples.",
+        ),
+        (
+            f'{EXPLORED}, estimate: {{pool: "${{stages.judged}}", n: 2}}',
+            "last.estimate.pool: 'judged' has `gold: true`, and an estimate may not see gold. Grow the",
+        ),
+        (
+            f'{EXPLORED}, estimate: {{pool: "${{stages.judged}}", n: 5, by: score}}',
+            "last.estimate.by: 'score' reads a verifier's values, and 'judged' has no `scorer`.",
+        ),
+        (
+            f'{EXPLORED}, estimate: {{pool: "${{stages.ranked}}", n: 2, by: score}}',
+            "last.estimate.by: 'score' compares problems, but the scores of 'ranker' rank the solutions of one",
         ),
         (
             'uses: evaluate_verifier, verifiers: {orm: "${stages.orm}"}, problems: "${task.dev}", aggregate: min, '
