@@ -18,8 +18,8 @@ from reasoning_train.store.table_row import numbered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """What an estimate says of one problem: `Reading(ease=0.75, pass_rate=0.5, cost=Cost(96.0, 0.0, 4.0))`."""
+class FewReading:
+    """What an estimate says of one problem: `FewReading(ease=0.75, pass_rate=0.5, cost=Cost(96.0, 0.0, 4.0))`."""
 
     ease: float
     """Higher is easier. It comes from the few samples, without gold."""
@@ -29,7 +29,7 @@ class Reading:
     """Of the few samples: tokens drawn, tokens that a verifier reads, and completions."""
 
 
-def read_tree(tree: Tree, class_of: ClassOf, n: int, by: Difficulty) -> Reading:
+def read_tree(tree: Tree, class_of: ClassOf, n: int, by: Difficulty) -> FewReading:
     """The estimate from n of a tree's independent paths. UserError if it has fewer, or if values mean something within
     one problem only."""
     if by.reads_values and tree.scale == Scale.RANKING:
@@ -45,12 +45,12 @@ def read_tree(tree: Tree, class_of: ClassOf, n: int, by: Difficulty) -> Reading:
         values=tuple(_values(tree, leaf) for leaf in drawn),
         logprobs=tuple(_mean_logprob(tree, leaf) for leaf in drawn),
     )
-    return Reading(
+    return FewReading(
         ease=by.ease(samples), pass_rate=_share(leaf.outcome for leaf in paths), cost=_cost(tree, paths, drawn, by)
     )
 
 
-def read_samples(solutions: Sequence[Solution], class_of: ClassOf, n: int, by: Difficulty) -> Reading:
+def read_samples(solutions: Sequence[Solution], class_of: ClassOf, n: int, by: Difficulty) -> FewReading:
     """The estimate from n of a problem's sampled solutions, which no verifier has read. UserError if there are
     fewer."""
     problem_id = solutions[0].problem_id if solutions else ""
@@ -63,7 +63,7 @@ def read_samples(solutions: Sequence[Solution], class_of: ClassOf, n: int, by: D
         logprobs=tuple(sum(found) / len(found) if found else None for found in logprobs),
     )
     outcomes = {"correct": 1.0, "wrong": 0.0}
-    return Reading(
+    return FewReading(
         ease=by.ease(samples),
         pass_rate=_share(outcomes.get(one.verdict) for one in solutions),
         cost=Cost(float(sum(len(one.token_ids) for one in drawn)), 0.0, float(n)),

@@ -33,7 +33,7 @@ from reasoning_train.store.rows import Rows, write_rows
 if TYPE_CHECKING:
     from data_gen.records.problem import Problem
     from reasoning_train.evaluation.adaptive import ByDifficulty, Fitted, Outcomes
-    from reasoning_train.evaluation.few_samples import Reading
+    from reasoning_train.evaluation.few_samples import FewReading
     from reasoning_train.evaluation.strategy_tables import StrategyTables
     from reasoning_train.store.table_row import TableRow
 
@@ -108,7 +108,7 @@ def _outcomes(config: AdaptiveConfig, ctx: Context, problems: Sequence[Problem],
 
 
 def _rules(
-    config: AdaptiveConfig, ctx: Context, problems: Sequence[Problem], read: Sequence[Reading]
+    config: AdaptiveConfig, ctx: Context, problems: Sequence[Problem], read: Sequence[FewReading]
 ) -> Iterator[tuple[str, ByDifficulty]]:
     """The rows, each with how it chooses."""
     import numpy as np
@@ -135,7 +135,7 @@ def _rules(
 
 
 def _rows(
-    tables: StrategyTables, wanted: Mapping[tuple[str, str], Sequence[str]], readings: Mapping[str, Reading]
+    tables: StrategyTables, wanted: Mapping[tuple[str, str], Sequence[str]], readings: Mapping[str, FewReading]
 ) -> Iterator[TableRow]:
     """The wanted rows of the strategies, (strategy, problem) -> names that they get."""
     from reasoning_train.evaluation.adaptive_rows import renamed
@@ -152,7 +152,7 @@ def _summarise(
     ctx: Context,
     fitted: Mapping[str, Sequence[Fitted]],
     outcomes: Outcomes,
-    read: Sequence[Reading],
+    read: Sequence[FewReading],
 ) -> None:
     """Put accuracies with intervals, paired differences from `best fixed`, and the choices into the manifest."""
     from reasoning_train.evaluation.adaptive_rows import chosen_table, mean_cost

@@ -25,7 +25,7 @@ KINDS = (BEST_FIXED, ADAPTIVE, AMORTISED, RANDOM, ORACLE)
 """The rows of every budget. Differences are taken against the first."""
 
 
-class Estimate(BaseModel):
+class DifficultyEstimate(BaseModel):
     """By which samples difficulty is estimated: `{pool: "${stages.few}", n: 4, by: agreement}`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,7 +49,7 @@ class AdaptiveConfig(Evaluated):
     """Several tables, instead of `table`. Their rows are called `TABLE/ROW`."""
     strategies: list[str] = []
     """The rows to choose from. Empty: all rows."""
-    estimate: Estimate
+    estimate: DifficultyEstimate
     bins: int = Field(5, ge=1)
     """Bins of equally many problems, from easy to hard. Problems that look equally hard are never divided, so there may
     be fewer."""

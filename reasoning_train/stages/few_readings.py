@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from data_gen.records.problem import Problem
     from data_gen.records.trees import Tree
     from data_gen.tasks import Task
-    from reasoning_train.evaluation.few_samples import Reading
+    from reasoning_train.evaluation.few_samples import FewReading
 
 
-def few_readings(config: AdaptiveConfig, ctx: Context, asked: Mapping[str, Problem]) -> dict[str, Reading]:
+def few_readings(config: AdaptiveConfig, ctx: Context, asked: Mapping[str, Problem]) -> dict[str, FewReading]:
     """Problem -> estimate, of the problems that have samples. Only one problem's samples are in memory.
 
     Raises:
@@ -33,7 +33,7 @@ def few_readings(config: AdaptiveConfig, ctx: Context, asked: Mapping[str, Probl
 
 def _of_solutions(
     config: AdaptiveConfig, ctx: Context, asked: Mapping[str, Problem], task: Task
-) -> Iterator[tuple[str, Reading]]:
+) -> Iterator[tuple[str, FewReading]]:
     from reasoning_train.evaluation.few_samples import read_samples
     from reasoning_train.evaluation.votes import classes_of
 
@@ -48,7 +48,7 @@ def _of_solutions(
 
 def _of_trees(
     config: AdaptiveConfig, ctx: Context, asked: Mapping[str, Problem], task: Task
-) -> Iterator[tuple[str, Reading]]:
+) -> Iterator[tuple[str, FewReading]]:
     from reasoning_train.evaluation.few_samples import read_tree
     from reasoning_train.evaluation.votes import answers_in, classes_of
 
