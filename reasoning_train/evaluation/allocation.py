@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 Spend = Literal["each", "across"]
 """How a budget binds: every strategy must fit into it, or the bins together."""
@@ -27,17 +29,15 @@ def allocate(
         budget: Greatest mean tokens. With `each`, of a strategy over all problems, so that every bin chooses among the
             same ones; with `across`, of the whole allocation.
     """
-    if budget is None:
-        return [_best(own, paid, np.ones(len(own), bool)) for own, paid in zip(accuracy, cost, strict=True)]
-    if spend == "across":
+    if budget is not None and spend == "across":
         return _across(accuracy, cost, weight, budget)
-    fits = weight @ cost <= budget + EQUAL
+    fits = weight @ cost <= (math.inf if budget is None else budget + EQUAL)
     return [_best(own, paid, fits) for own, paid in zip(accuracy, cost, strict=True)] if fits.any() else None
 
 
 def _best(accuracy: np.ndarray, cost: np.ndarray, fits: np.ndarray) -> int:
     good = fits & (accuracy >= accuracy[fits].max() - EQUAL)
-    return int(np.flatnonzero(good & (cost <= cost[good].min() + EQUAL))[0])
+    return int((good & (cost <= cost[good].min() + EQUAL)).argmax())  # the first
 
 
 @dataclass(frozen=True, slots=True)
