@@ -36,8 +36,8 @@ def recode_solution(solution: Solution, own: StepCodec) -> Solution | str:
     by_text = any(segment.kind is Kind.END for segment in given)
     encoded = own.encode(given, end=solution.finish != "length" and not by_text)
     ids = [token for segment in encoded for token in segment.token_ids]
-    if not own.reads(ids, solution.text):
-        return "unreadable"
+    if not own.reads(ids, solution.text) and own.decode(ids).lstrip() != solution.text.lstrip():
+        return "unreadable"  # white space in front is the tokenizer's own
     found = own.split(ids)
     if [segment.kind for segment in found] != [segment.kind for segment in encoded]:
         return "kinds_differ"

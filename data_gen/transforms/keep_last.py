@@ -1,10 +1,11 @@
-"""Keeps only the last steps before the answer. `n: 0` keeps the answer alone."""
+"""`keep_last`: only the last steps before the answer, as in training that takes steps away from the front (implicit
+chain of thought, arXiv 2405.14838, section 3)."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,10 +18,12 @@ from data_gen.transforms.base import Transform, retold
 
 @TRANSFORMS.register("keep_last")
 class KeepLast(Transform):
-    """`{uses: keep_last, n: 0}`: the last n steps of every row. Segments that are not steps stay."""
+    """`{uses: keep_last, n: 1}`: the last n steps of every row. Segments that are not steps stay. `{uses: render, form:
+    answer}` keeps the answer alone."""
 
+    version: ClassVar[int] = 2
     uses: Literal["keep_last"] = "keep_last"
-    n: int = Field(1, ge=0)
+    n: int = Field(1, ge=1)
 
     def __call__(self, problem: Problem, rows: Sequence[Solution], rng: random.Random) -> list[Solution]:
         """One row for each row."""

@@ -1,4 +1,5 @@
-"""Keeps the shortest solutions of a problem, to train for less reasoning with the same answers."""
+"""`shortest`: the shortest solutions of a problem, to train for less reasoning with the same answers (Searchformer's
+bootstrapping, arXiv 2402.14083, section 4.2)."""
 
 from __future__ import annotations
 

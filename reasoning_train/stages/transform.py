@@ -1,8 +1,10 @@
 """`transform`: changes solutions for training by a list of transforms, applied in order (data_gen/transforms).
 
+Where a transform changed what a solution says, its answer and steps are read and judged again, as a sample's are.
+
 short:  {uses: transform, problems: "${task.train}", solutions: "${task.train.gold}", apply: [{uses: keep_last, n: 1}]}
 gaps:   {uses: transform, problems: "${task.train}", solutions: "${stages.kept}", copies: 4,
-         apply: [{uses: drop_steps, share: 0.3}, {uses: reweight, weights: {answer: 2}}]}
+         apply: [{uses: drop, levels: [{share: 0.3}]}, {uses: mask, weights: {answer: 2}}]}
 """
 
 from __future__ import annotations
@@ -16,12 +18,13 @@ from pydantic import Field
 
 from data_gen.records.problem import Problem
 from data_gen.records.solution import Solution
+from data_gen.tasks import Task
 from data_gen.transforms import TRANSFORMS
 from data_gen.transforms.base import apply_all
 from reasoning_train.api.refs import ProblemsRef, SolutionsRef
 from reasoning_train.api.stage import Context, Gate, Made, Sizes, StageConfig, gate, stage
 from reasoning_train.stages.fits import other_problems
-from reasoning_train.store.inputs import read_problems, read_solutions, with_solutions
+from reasoning_train.store.inputs import load_task, read_problems, read_solutions, with_solutions
 from reasoning_train.store.rows import write_rows
 
 if TYPE_CHECKING:
@@ -42,27 +45,31 @@ class TransformConfig(StageConfig):
     """Transforms, applied in order."""
     copies: int = Field(1, ge=1)
     """How often the transforms are applied to all rows, each time with new random choices, e.g. one copy per training
-    epoch."""
+    epoch. The rows of a copy do not depend on how many there are."""
     min_rows: Annotated[int, Gate()] = Field(1, ge=1)
     max_dropped: Annotated[float, Gate()] = Field(1.0, ge=0, le=1)
     """Largest share of rows that the transforms may drop; above it the stage fails."""
 
 
-@stage("transform", version=1, outputs={"data": "solutions"}, heavy=False, carries="solutions")
+@stage("transform", version=2, outputs={"data": "solutions"}, heavy=False, carries="solutions")
 def transform(config: TransformConfig, ctx: Context) -> None:
-    """Stream problem by problem; only counts stay in memory."""
+    """Stream problem by problem; only counts stay in memory. Choices that transforms tag are counted by name."""
     problems, solutions = (ctx.input(ref) for ref in (config.problems, config.solutions))
-    lost, seen = Counter[str](), 0
+    task, lost, seen, chosen = load_task(problems), Counter[str](), 0, Counter[str]()
 
     def made() -> Iterator[dict[str, Any]]:
         nonlocal seen
         for problem, given in with_solutions(read_problems(problems), read_solutions(solutions)):
             seen += config.copies * len(given)
-            yield from (row.to_row() for row in _transformed(problem, given, config, lost, ctx.seed))
+            for row in _transformed(problem, given, config, task, lost, ctx.seed):
+                chosen.update(_choices(row, config))
+                yield row.to_row()
 
     n = write_rows(ctx.output("data"), "solutions", made())
     ctx.count("in", seen)
     ctx.count("out", n)
+    for name, count in sorted(chosen.items()):
+        ctx.count(name, count)
     for name, count in sorted(lost.items()):
         ctx.count(f"dropped.{name}", count)
     said = ", ".join(f"{count} by {name!r}" for name, count in sorted(lost.items())) or "none"
@@ -83,22 +90,34 @@ def fits(config: TransformConfig, made: Made) -> Iterator[tuple[str, str]]:
 
 @transform.estimate
 def size(config: TransformConfig, sizes: Sizes) -> dict[str, Any]:
-    """The number of solutions times `copies`."""
+    """What the transforms make of the solutions, times `copies`."""
     rows = sizes(config.solutions).get("rows")
+    for one in config.apply:
+        rows = None if rows is None else one.size(rows)
     return {} if rows is None else {"rows": rows * config.copies}
 
 
 def _transformed(
-    problem: Problem, given: Sequence[Solution], config: TransformConfig, lost: Counter[str], seed: int
+    problem: Problem,
+    given: Sequence[Solution],
+    config: TransformConfig,
+    task: Task,
+    lost: Counter[str],
+    seed: int,
 ) -> list[Solution]:
     """The rows of all copies, renumbered if numbers would repeat."""
     found: list[Solution] = []
     for copy in range(config.copies):
         rows = list(given)
-        for applied, left in apply_all(config.apply, problem, given, seed=seed, copy=copy):
-            lost[applied.uses] += max(0, len(rows) - len(left))
+        for applied, left in apply_all(config.apply, problem, given, seed=seed, copy=copy, task=task):
+            lost[applied.uses] += (Counter(row.sample for row in rows) - Counter(row.sample for row in left)).total()
             rows = left
         found += rows
     if len({row.sample for row in found}) == len(found):
         return found
     return [replace(row, sample=number) for number, row in enumerate(found)]
+
+
+def _choices(row: Solution, config: TransformConfig) -> Iterator[str]:
+    """`drop.2`: counters of the choices that made a row."""
+    return (f"{name}.{row.tags[name]}" for name in sorted({one.uses for one in config.apply}) if name in row.tags)

@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from data_gen.records.solution import Solution
+from data_gen.transforms import TRANSFORMS
 from reasoning_train.api.refs import Ref
 from reasoning_train.store.store import Artifact
-from tests.data_gen.transforms import test_transforms
+from tests.data_gen.transforms import test_forms, test_transforms
 from tests.known_answers.cases import Settings, case
 from tests.known_answers.kitchen import FEW, bench, counts, fresh, make, metrics, rows
 from tests.reasoning_train.bench import problem, solution
@@ -221,18 +223,22 @@ def transform() -> Any:
         "problems": bench().problems(fresh("problems"), [problem("p")]),
         "solutions": bench().solutions(fresh("worked"), [test_transforms.worked(6)]),
     }
-    apply = [{"uses": "drop_steps", "share": 0.5}, {"uses": "reweight", "weights": {"answer": 2}}]
+    apply = [{"uses": "drop", "levels": [{"share": 0.5}]}, {"uses": "mask", "weights": {"answer": 2}}]
     made = make("transform", apply=apply, copies=2, **given)
-    return [rows(made, "problem_id", "sample", "completion", "segments"), counts(made)]
+    return [rows(made, "problem_id", "sample", "completion", "segments", "verdict", "steps_ok"), counts(made)]
 
 
-@case("transform", "drop_steps", "keep_last", "reweight", "shortest")
+@case("transform", *TRANSFORMS.names())
 def transforms(name: str) -> Any:
-    """Two solutions, of six steps and of three."""
-    config = {"uses": name, "weights": {"step": 0.25}} if name == "reweight" else name
-    worked = [test_transforms.worked(6), test_transforms.worked(3, sample=1)]
-    made = test_transforms.made(config, worked)
-    return [[row.text, row.sample, row.trained_tokens, row.steps_ok] for row in made]
+    """Two solutions in every setting of the transform: words and equations, and counted steps with ids."""
+    given = [test_forms.ROW, replace(test_transforms.worked(6), sample=1, tags={})]
+    found = [test_transforms.made({"uses": name, **more}, given) for more in test_transforms.CONFIGS.get(name, [{}])]
+    return Settings([_shown(row) for row in made] for made in found)
+
+
+def _shown(row: Solution) -> list[Any]:
+    weights = [[str(segment.kind), segment.text, segment.weight] for segment in row.segments]
+    return [row.sample, row.question, weights, len(row.token_ids), row.steps_ok, row.weight, row.tags]
 
 
 @case("stage", "model")

@@ -97,7 +97,8 @@ def _columns(solution: Solution, prompt: int) -> dict[str, tuple[tuple[float, ..
 
 
 def _encode_texts(solution: Solution, codec: StepCodec) -> tuple[Segment, ...]:
-    encoded = codec.encode(solution.segments, end=True)
+    by_text = any(segment.kind is Kind.END for segment in solution.segments)
+    encoded = codec.encode(solution.segments, end=not by_text)
     text = codec.decode([t for s in encoded for t in s.token_ids])
     if text.strip() != solution.text.strip():
         raise _not_given_back("solution", solution.problem_id, solution.text, text)

@@ -15,7 +15,7 @@ stages:
     uses: transform
     problems: ${task.train}
     solutions: ${task.train.gold}
-    apply: [{uses: keep_last, n: 0}]
+    apply: [{uses: render, form: answer}]
   direct: {uses: sft, policy: "${model}", data: "${stages.answers}", max_steps: 400, learning_rate: 1.0e-3}
   reasoned: {uses: sft, policy: "${model}", data: "${task.train.gold}", max_steps: 400, learning_rate: 1.0e-3}
   eval:

@@ -59,15 +59,17 @@ def test_own_samples_are_trained_on_token_for_token(data: st.DataObject, name: s
 @pytest.mark.parametrize("name", PLAIN)
 @pytest.mark.parametrize("delimiter", [".", "\n"])
 def test_what_is_left_of_a_sample_is_trained_on_too(name: str, delimiter: str) -> None:
-    """Without its first steps, a row begins with the space that stood between them."""
+    """Without its first steps, a row is a text that is encoded as a whole and begins as the sample began."""
     made = codec(name, delimiter)
     ids = [*made.tokenizer(SAID, add_special_tokens=False)["input_ids"], made.end_id]
     whole = drawn(made, ids)
     assert whole.answer == "14"
     [left] = KeepLast(n=1)(None, [whole], random.Random(0))  # type: ignore[arg-type]
+    assert (left.text.lstrip(), left.token_ids) == ("- é 😀.\nAnswer: 14", ())
+    assert left.text[0] == whole.text[0] or left.text[0] == "-"
     [row] = encode_solutions([left], made, 512).rows
-    assert row.traces[0].ids == (*whole.prompt_ids, *left.token_ids)
-    assert len(left.token_ids) < len(ids)
+    own = made.tokenizer(left.text, add_special_tokens=False)["input_ids"]
+    assert row.traces[0].ids == (*whole.prompt_ids, *own, made.end_id)
 
 
 @pytest.mark.parametrize("student", PLAIN)
@@ -76,7 +78,7 @@ def test_a_student_of_another_tokenizer_learns_from_what_is_left(student: str) -
     said = "12 + 5 = 17. 17 - 3 = 14. Answer: 14"
     whole = drawn(made, [*made.tokenizer(said, add_special_tokens=False)["input_ids"], made.end_id])
     [left] = KeepLast(n=1)(None, [whole], random.Random(0))  # type: ignore[arg-type]
-    assert left.text.startswith(" 17")
+    assert left.text.startswith("17")
     recoded = recode_solution(left, own)
     assert isinstance(recoded, Solution)
     assert recoded.text.lstrip() == left.text.lstrip()
