@@ -2,15 +2,19 @@
 
 <!-- figures: rejection_sampling_tiny -->
 <!-- end -->
+
+A run with many tables shows those of some stages, over all seeds: `<!-- figures: rejection_sampling_tiny (eval, claim)
+-->`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from data_gen.errors import UserError, first_line
+from data_gen.errors import UserError, first_line, nearest
 from reasoning_train.evaluation.figures import figures
 from reasoning_train.evaluation.report.gather import StageView, count_stages, per_artifact, run_views
 from reasoning_train.store.plan_json import read_plan
@@ -20,14 +24,16 @@ from reasoning_train.store.store import Store
 
 
 def write_figures(run_dir: Path, store: Store, readme: Path) -> None:
-    """Replace the block of the run's recipe in `readme`. UserError if the marks are missing."""
+    """Replace the block of the run's recipe in `readme`. UserError if the marks are missing, or name no stage."""
     if not readme.is_file():
         raise UserError(f"{readme}: the file does not exist, so no figures can be written into it.")
     plan, state = read_plan(run_dir / "plan.json"), read_state(run_dir)
     views = run_views(plan, state, store)
-    block = run_figures(views, state)
-    pattern = re.compile(rf"(<!-- figures: {re.escape(plan.name)} -->\r?\n).*?(<!-- end -->)", re.DOTALL)
-    text, found = pattern.subn(lambda m: m[1] + block + m[2], _text(readme))
+    begin = rf"(<!-- figures: {re.escape(plan.name)}(?: \(([^)]*)\))? -->\r?\n)"
+    pattern = re.compile(rf"{begin}.*?(<!-- end -->)", re.DOTALL)
+    text, found = pattern.subn(
+        lambda m: m[1] + run_figures(_named(views, m[2], readme), state, views) + m[3], _text(readme)
+    )
     if not found:
         raise UserError(
             f"{readme}: no block for {plan.name!r}. Put `<!-- figures: {plan.name} -->` and `<!-- end -->` where its "
@@ -48,13 +54,26 @@ def _text(readme: Path) -> str:
         raise UserError(f"{readme}: the file cannot be read ({first_line(error)}).") from None
 
 
-def run_figures(views: list[StageView], state: dict[str, Any]) -> str:
-    """All tables of a run, one line of figures per stage, and the date and work of the run."""
+def _named(views: list[StageView], names: str | None, readme: Path) -> list[StageView]:
+    """The stages that a mark names, over all seeds; all without names. UserError if the run has no such stage."""
+    if names is None:
+        return views
+    wanted, known = [name.strip() for name in names.split(",")], {view.name.partition("@")[0] for view in views}
+    for name in wanted:
+        if name not in known:
+            raise UserError(f"{readme}: the run has no stage {name!r}, which `figures` names.{nearest(name, known)}")
+    return [view for view in views if view.name.partition("@")[0] in wanted]
+
+
+def run_figures(views: list[StageView], state: dict[str, Any], every: Sequence[StageView] = ()) -> str:
+    """All tables of these stages, one line of figures per stage, and the date and work of the run. `every`: all stages
+    of the run, if these are some of them."""
     tables = [(view.name, table) for view in views for table in view.tables]
     parts = [f"**{name}** · {table.get('title', '')}\n\n{markdown_table(table)}" for name, table in tables]
     lines = [line for view in views if (line := _line(view))]
-    wall = sum(view.manifest.get("wall_s", 0) for view in per_artifact(views))
-    made = f"Run of {state['started'][:10]}: {count_stages(views)}, {wall:.0f} s of work."
+    every = every or views
+    wall = sum(view.manifest.get("wall_s", 0) for view in per_artifact(every))
+    made = f"Run of {state['started'][:10]}: {count_stages(every)}, {wall:.0f} s of work."
     return "\n".join([*parts, "\n".join(lines), "", made, ""])
 
 

@@ -143,6 +143,27 @@ def test_figures_go_between_the_marks_of_a_readme(finished: Bench, tmp_path: Pat
     assert readme.read_bytes() == before
 
 
+def test_a_mark_may_name_the_stages_that_it_shows(bench: Bench, tmp_path: Path) -> None:
+    """Over all seeds; the last line counts the whole run."""
+    for name in ("eval@0", "eval@1", "other"):
+        made = [row("base", "p0", True)]
+        table = summary_table(summarise_rows(made, ["base"], []))
+        bench.given(name, "t_evaluation", made, metrics={"table": table})
+    _, folder = report(bench, {})
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- figures: bench (eval) -->\n<!-- end -->\n")
+    write_figures(folder, bench.store, readme)
+    text = readme.read_text()
+    assert [line.partition(" ")[0] for line in text.splitlines() if line.startswith("**")] == [
+        "**eval@0**",
+        "**eval@1**",
+    ]
+    assert text.startswith("<!-- figures: bench (eval) -->\n") and ": 3 stages" in text
+    readme.write_text("<!-- figures: bench (eval, othr) -->\n<!-- end -->\n")
+    with pytest.raises(UserError, match="the run has no stage 'othr', which `figures` names. Did you mean 'other'?"):
+        write_figures(folder, bench.store, readme)
+
+
 def test_a_readme_without_marks_is_refused(finished: Bench, tmp_path: Path) -> None:
     _, folder = report(finished, {})
     readme = tmp_path / "README.md"
