@@ -21,8 +21,8 @@ COSTS = (*TOKENS, "calls")
 """Columns of costs. `calls` counts completions asked of models, in tables of votes and programs."""
 SHARES = ("accuracy", "trace", "cut", "coverage")
 """Columns between 0 and 1 that every table has, or may have."""
-CURVES = ("risk", "aurc")
-"""Figures of a whole row that no single problem has."""
+CURVES = RISK, AURC = "risk", "aurc"
+"""Figures of a whole row that no single problem has: the risk among the answered, the area under its curve."""
 AT_K = re.compile(r"(?:pass|maj)@(\d+)")
 """Columns that evaluations compute from k samples."""
 
@@ -69,13 +69,14 @@ class Measure(Piece, ABC):
         """Every column of the measure, with its better direction."""
 
     def shares(self) -> frozenset[str]:
-        """The columns whose values lie between 0 and 1. Their intervals have a width even where all values are equal,
-        and tables show them in per cent. The default is none: counts have no upper bound."""
+        """The columns, and the `ratios`, whose values lie between 0 and 1. Their intervals have a width even where all
+        values are equal, and tables show them in per cent. The default is none: counts have no upper bound."""
         return frozenset()
 
     def ratios(self) -> Mapping[str, tuple[str, ...]]:
         """Further columns of tables, which rows do not have: the sum of one column over the sum of another, such as F1;
-        with a third column n, the mean of the n-th powers of that ratio. They are shown, not compared by claims."""
+        with a third column n, the mean of the n-th powers of that ratio; of four columns, the harmonic mean of two
+        ratios. Claims compare them: every resample of problems computes them anew."""
         return {}
 
     @abstractmethod

@@ -22,7 +22,7 @@ class LabelF1(Measure):
     """`measures: [{uses: label_f1, label: Correct}]`, for graders of labels: `precision`, `recall` and `f1` of one
     label in a table and in each of its groups, from counts of a row. A table or group without the label has none."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads_gold: ClassVar[bool] = True
     uses: Literal["label_f1"] = "label_f1"
     label: str = Field("yes", min_length=1)
@@ -32,8 +32,8 @@ class LabelF1(Measure):
         return dict.fromkeys(COLUMNS, Direction.HIGHER)
 
     def shares(self) -> frozenset[str]:
-        """All counts of a row lie between 0 and 1."""
-        return frozenset(COLUMNS)
+        """All counts of a row lie between 0 and 1, and so do the ratios of their sums."""
+        return frozenset((*COLUMNS, *self.ratios()))
 
     def ratios(self) -> Mapping[str, tuple[str, ...]]:
         """F1 is twice the hits over what is said and what is gold."""

@@ -23,7 +23,7 @@ class StateAccuracy(Measure):
     fields. In a table, `state_accuracy` is p, the share of states that are right after right ones, and `independent`
     the mean of p^n over problems of n states: the `sequential_match` of a policy whose every state succeeds alike."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads_gold: ClassVar[bool] = True
     uses: Literal["state_accuracy"] = "state_accuracy"
     fields: tuple[str, ...] = ()
@@ -36,6 +36,10 @@ class StateAccuracy(Measure):
     def directions(self) -> Mapping[str, Direction]:
         """Three counts."""
         return dict.fromkeys(COLUMNS, Direction.HIGHER)
+
+    def shares(self) -> frozenset[str]:
+        """Both ratios."""
+        return frozenset(self.ratios())
 
     def ratios(self) -> Mapping[str, tuple[str, ...]]:
         """p, and the mean of p^n."""

@@ -84,8 +84,9 @@ class Merged(Task):
         return {name: pair for task in self.members.values() for name, pair in task.ratios().items()}
 
     def shares(self) -> frozenset[str]:
-        """The columns that are shares in every member that has them."""
-        others = {name for task in self.members.values() for name in task.directions().keys() - task.shares()}
+        """The columns and ratios that are shares in every member that has them."""
+        columns = {name: task.directions().keys() | task.ratios().keys() for name, task in self.members.items()}
+        others = {name for member, task in self.members.items() for name in columns[member] - task.shares()}
         return frozenset().union(*(task.shares() for task in self.members.values())) - others
 
     def check_steps(self, problem: Problem, steps: Sequence[str]) -> tuple[bool, ...] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import nan
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from reasoning_train.api.stage import gate
 from reasoning_train.evaluation.groups import Where, fits
 from reasoning_train.evaluation.intervals import Estimate, interval
 from reasoning_train.evaluation.names import SHARE, row_problem, split_row, wanted_ks
+from reasoning_train.evaluation.row_figures import ANSWERED, CONFIDENCE, SHOWN_RIGHT
 from reasoning_train.evaluation.summary import collect
 from reasoning_train.store.inputs import read_table
 from reasoning_train.store.table_row import TableRow
@@ -38,6 +40,8 @@ class _Table:
     rows: dict[str, dict[str, dict[str, float]]]
     seen: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
+    unshown: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
+    """(row, problem) -> the columns that figures read and tables do not show."""
 
 
 def read_arms(
@@ -49,7 +53,8 @@ def read_arms(
 ) -> Arms:
     """Read the named rows of all tables and seeds. Only problems that are verifiable in all of them count.
 
-    tables: name -> one path per seed, or a single path if the table does not depend on the seed. GateError if a row or
+    tables: name -> one path per seed, or a single path if the table does not depend on the seed. `metrics`: columns of
+    rows, also those that only figures read (`row_figures.py`). GateError if a row or
     a metric is missing, or if less than `min_shared` of the problems are common to all.
     """
     seeds = max(len(paths) for paths in tables.values())
@@ -103,7 +108,19 @@ def _over_seeds(row: str, read: Mapping[str, list[_Table]], seeds: int) -> _Arm:
 def _read(path: Path, metrics: Sequence[str], where: Where, rows: Collection[str]) -> _Table:
     table, ks = _Table({}), wanted_ks(metrics)
     table.rows = collect(_noted(read_table(path), where, rows, max(ks, default=0), table), ks)[0]
+    for row, problems in table.rows.items():
+        for problem, own in problems.items():
+            own |= {name: value for name, value in table.unshown[row, problem].items() if name in metrics}
     return table
+
+
+def _unshown(row: TableRow) -> dict[str, float]:
+    shown = row.verdict in ("correct", "wrong") and row.confidence is not None
+    return {
+        ANSWERED: 1.0 if row.coverage is None else row.coverage,
+        CONFIDENCE: float(row.confidence) if shown and row.confidence is not None else nan,
+        SHOWN_RIGHT: float(row.verdict == "correct"),
+    }
 
 
 def _noted(
@@ -120,4 +137,5 @@ def _noted(
                 f"claim.metrics: {row.policy!r} has {drawn} samples of problem {row.problem_id}, fewer than k={most}.",
             )
             table.seen.add(row.problem_id)
+            table.unshown[row.policy, row.problem_id] = _unshown(row)
             yield row

@@ -12,7 +12,7 @@ from data_gen.records.solution import Solution
 from reasoning_train.evaluation.first_errors import Figures, Hit, figures_of, predicted
 from reasoning_train.evaluation.groups import group_of
 from reasoning_train.evaluation.intervals import Estimate
-from reasoning_train.evaluation.names import ON_RIGHT, ON_WRONG
+from reasoning_train.evaluation.names import F1, FIRST_ERROR_COUNTS, ON_RIGHT, ON_WRONG
 from reasoning_train.evaluation.summary import MOST_GROUPS, NO_GROUP, place
 from reasoning_train.evaluation.tables import Table, effort
 from reasoning_train.store.table_row import TableRow, of_problem
@@ -63,7 +63,8 @@ def below(scores: Sequence[Sequence[float]], threshold: float) -> list[int]:
 
 
 def table_rows(way: Predictions, marked: Sequence[Marked]) -> list[TableRow]:
-    """One row per problem: the share of its solutions that are judged exactly right. Claims pair problems by them."""
+    """One row per problem: the share of its solutions that are judged exactly right, and the counts behind the figures.
+    Claims pair problems by them."""
     grouped: dict[str, list[int]] = {}
     for i, one in enumerate(marked):
         grouped.setdefault(one.problem.id, []).append(i)
@@ -73,7 +74,8 @@ def table_rows(way: Predictions, marked: Sequence[Marked]) -> list[TableRow]:
 
 def _row(way: Predictions, marked: Sequence[Marked], hits: Sequence[Hit], places: Sequence[int]) -> TableRow:
     first, own = marked[places[0]], [hits[i] for i in places]
-    kinds = {ON_WRONG: [hit.found for hit in own if hit.wrong], ON_RIGHT: [hit.found for hit in own if not hit.wrong]}
+    faulty, sound = ([hit.found for hit in own if hit.wrong is wrong] for wrong in (True, False))
+    counts = len(faulty), sum(faulty), len(sound), sum(sound)
     accuracy = sum(hit.found for hit in own) / len(own)
     said = {
         "gold": "; ".join(_said(marked[i].first_wrong, marked[i].steps) for i in places),
@@ -90,7 +92,7 @@ def _row(way: Predictions, marked: Sequence[Marked], hits: Sequence[Hit], places
         tokens=cost,
         scored_tokens=cost,
         oracle=way.oracle,
-        measures={name: sum(found) / len(found) for name, found in kinds.items() if found},
+        measures=dict(zip(FIRST_ERROR_COUNTS, map(float, counts), strict=True)),
     )
 
 
@@ -105,7 +107,7 @@ def measured(ways: Sequence[Predictions], marked: Sequence[Marked]) -> dict[str,
 
 def numbers(figures: Figures) -> dict[str, Any]:
     """The figures as a manifest stores them."""
-    shares = {ON_WRONG: figures.on_wrong, ON_RIGHT: figures.on_right, "f1": figures.f1}
+    shares = {ON_WRONG: figures.on_wrong, ON_RIGHT: figures.on_right, F1: figures.f1}
     found: dict[str, Any] = {name: one.numbers for name, one in shares.items() if one}
     return {**found, "wrong": figures.wrong, "right": figures.right}
 

@@ -6,7 +6,7 @@ coverage.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
@@ -86,7 +86,7 @@ def intervals(values: np.ndarray, bounds: Sequence[Bounds | None], *, resamples:
     values = np.asarray(values, dtype=float)
     found = crossed_bootstrap(values, resamples=resamples)
     if values.shape[1] > 1:
-        found = [max(pair, key=lambda e: e.width) for pair in zip(found, _over_seeds(values), strict=True)]
+        found = [wider(*pair) for pair in zip(found, _over_seeds(values), strict=True)]
     return [
         _limited(estimate, metric, limits) if limits else estimate
         for metric, limits, estimate in zip(values, bounds, found, strict=True)
@@ -101,18 +101,31 @@ def crossed_bootstrap(values: np.ndarray, seed: int = 0, resamples: int = RESAMP
     the plain bootstrap over problems.
     """
     _, seeds, problems = values.shape
-    rng, means = np.random.default_rng(seed), []
-    for start in range(0, resamples, CHUNK):
-        size = min(CHUNK, resamples - start)
-        over_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=size) / seeds
-        for first in range(0, size, rows := max(1, HELD // problems)):  # rows are drawn one after another
-            some = over_seeds[first : first + rows]
-            over_problems = rng.multinomial(problems, np.full(problems, 1 / problems), size=len(some)) / problems
-            by_seed = np.einsum("rp,msp->mrs", over_problems, values, optimize=True)
-            means.append(np.einsum("mrs,rs->mr", by_seed, some, optimize=True))
+    means = []
+    for over_seeds, over_problems in draws(seeds, problems, seed, resamples=resamples):
+        by_seed = np.einsum("rp,msp->mrs", over_problems / problems, values, optimize=True)
+        means.append(np.einsum("mrs,rs->mr", by_seed, over_seeds / seeds, optimize=True))
     low, high = np.quantile(np.concatenate(means, axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
     centre = values.mean(axis=(1, 2))
     return [Estimate(float(c), float(a), float(b)) for c, a, b in zip(centre, low, high, strict=True)]
+
+
+def draws(
+    seeds: int, problems: int, seed: int = 0, *, resamples: int = RESAMPLES
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """How often every seed [R, S] and every problem [R, P] is drawn, in blocks of R resamples."""
+    rng = np.random.default_rng(seed)
+    for start in range(0, resamples, CHUNK):
+        size = min(CHUNK, resamples - start)
+        over_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=size)
+        for first in range(0, size, rows := max(1, HELD // problems)):  # rows are drawn one after another
+            some = over_seeds[first : first + rows]
+            yield some, rng.multinomial(problems, np.full(problems, 1 / problems), size=len(some))
+
+
+def wider(one: Estimate, other: Estimate) -> Estimate:
+    """The estimate whose interval is wider."""
+    return max(one, other, key=lambda estimate: estimate.width)
 
 
 def wilson(value: float, problems: int, bounds: Bounds) -> Estimate:

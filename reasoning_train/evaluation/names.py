@@ -19,8 +19,18 @@ PREDICTED = ", predicted"
 """What the names of a strategy's rows in closed form add to its own: `NAME, predicted@4` (`limits.py`)."""
 NO_ERROR, FIRST_STEP = 'always "no error"', "always the first step"
 """Rows of `evaluate_steps` that need no scorer."""
-ON_WRONG, ON_RIGHT = "on_wrong", "on_right"
-"""Measures of its rows: the shares of a problem's solutions with and without an error that are judged right."""
+ON_WRONG, ON_RIGHT, F1 = "on_wrong", "on_right", "f1"
+"""Figures of its rows: the shares of the solutions with and without an error that are judged right, and their harmonic
+mean."""
+FIRST_ERROR_COUNTS = ("faulty", "faulty_found", "sound", "sound_found")
+"""Measures of its rows: how many solutions of a problem have an error, of how many of these it is found; how many have
+none, for how many of these none is claimed."""
+FIRST_ERROR_RATIOS: dict[str, tuple[str, ...]] = {
+    ON_WRONG: ("faulty_found", "faulty"),
+    ON_RIGHT: ("sound_found", "sound"),
+    F1: ("faulty_found", "faulty", "sound_found", "sound"),
+}
+"""What the figures are made of."""
 _CLOSE = 0.8
 """difflib similarity to a known name from which an unknown name counts as a misspelling, not as a measure."""
 
@@ -109,12 +119,7 @@ def metric_problem(metric: str, config: Mapping[str, Any], *, cost: bool = False
         return (
             f"{metric} needs {ks[0]} samples a problem, but the table draws {config['samples']}; raise its `samples`."
         )
-    if metric in CURVES:
-        return (
-            f"{metric} is a figure of a whole row, not of a problem, so rows cannot be paired by it. Claim `accuracy`, "
-            "which counts an abstention as not right, or `coverage`."
-        )
-    known = (*SHARES, *COSTS)
+    known = (*SHARES, *COSTS, *CURVES)
     if metric not in known and difflib.get_close_matches(metric, known, n=1, cutoff=_CLOSE):
         return f"there is no metric {metric!r}.{nearest(metric, known)}"
     return None

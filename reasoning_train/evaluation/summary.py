@@ -13,11 +13,12 @@ from data_gen.search.votes import Ballot
 from data_gen.search.votes.majority import Majority
 from data_gen.search.votes.subsets import elect_among
 from reasoning_train.evaluation.cut import CutCount
+from reasoning_train.evaluation.figure_intervals import Resampled, resampled, weighted
 from reasoning_train.evaluation.groups import group_of
 from reasoning_train.evaluation.intervals import Estimate, intervals, weighted_bounds
 from reasoning_train.evaluation.metrics import pass_at_k
 from reasoning_train.evaluation.names import bounds_of
-from reasoning_train.evaluation.ratios import ratio_arrays
+from reasoning_train.evaluation.row_figures import declared
 from reasoning_train.evaluation.selective import RowAnswers, selective_figures
 from reasoning_train.store.table_row import TableRow
 
@@ -165,7 +166,7 @@ def summarise_rows(
         by: Tags, or `difficulty`, by which problems are also grouped.
         lower: Measures for which lower is better.
         shares: Measures whose values lie between 0 and 1.
-        ratios: Further metrics of sums (`ratios.py`).
+        ratios: Further metrics, each with the columns that it is made of (`row_figures.declared`).
 
     Raises:
         UserError: A name in `by` has more than `MOST_GROUPS` values, or no problem has it.
@@ -183,6 +184,7 @@ def summarise_rows(
         "oracle": sorted(notes.oracle),
         "lower": sorted(lower),
         "shares": sorted(shares),
+        "ratios": {name: list(columns) for name, columns in notes.ratios.items()},
         **_compared(table, problems, policies, shares, notes),
         "groups": {name: _by_group(name, notes, table, problems, policies, shares) for name in by if problems},
         "wrong_step_share_of_correct": {name: bad / right for name, (right, bad) in wrong.items() if right},
@@ -196,22 +198,42 @@ def _compared(
     problem has, with the number of problems that have them."""
     having = _having(table, problems, policies)
     arrays = {name: _arrays(table[name], having) for name in policies if problems}
-    for own in arrays.values():
-        own |= ratio_arrays(own, notes.ratios)
     base = arrays.get(policies[0], {})
     differences = {
         name: {m: v - base[m] for m, v in metrics.items() if m in base}
         for name, metrics in arrays.items()
         if name != policies[0]
     }
-    found: dict[str, dict[str, list[float]]] = _estimates(arrays, shares)
+    found, changes = _estimates(arrays, shares), _estimates(differences, shares, paired=True)
+    for ratio, rows in _ratios(arrays, notes.ratios).items():
+        limits = bounds_of(ratio, shares)
+        for name, one in rows.items():
+            found[name][ratio] = one.pooled(limits).numbers
+            if name != policies[0] and policies[0] in rows:
+                change = weighted(rows, {name: 1.0, policies[0]: -1.0})
+                changes[name][ratio] = change.pooled(weighted_bounds(limits, (1.0, -1.0))).numbers
     for name, figures in selective_figures(_answers(table, problems, policies, notes)).items():
         found[name] |= figures
     return {
         "policies": found,
-        "differences": _estimates(differences, shares, paired=True),
+        "differences": changes,
         "partial": {metric: len(some) for metric, some in having.items() if len(some) < len(problems)},
     }
+
+
+def _ratios(
+    arrays: Mapping[str, Mapping[str, np.ndarray]], ratios: Mapping[str, tuple[str, ...]]
+) -> dict[str, dict[str, Resampled]]:
+    """Every ratio of the policies that have its columns and for which it is defined."""
+    found = {}
+    for ratio, columns in ratios.items():
+        having = {name: own for name, own in arrays.items() if all(column in own for column in columns)}
+        stacked = {name: np.stack([own[column] for column in columns])[:, None] for name, own in having.items()}
+        figure = declared(columns)
+        known = {name: values for name, values in stacked.items() if not np.isnan(figure.value(values[:, 0]))}
+        if known:
+            found[ratio] = resampled(figure, known)
+    return found
 
 
 def _answers(table: Rows, problems: Sequence[str], policies: Sequence[str], notes: _Notes) -> dict[str, RowAnswers]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from reasoning_train.evaluation.claims.base import Statement
+from reasoning_train.evaluation.figure_intervals import Resampled, weighted
 from reasoning_train.evaluation.intervals import RESAMPLES, Estimate, intervals, weighted_bounds
 from reasoning_train.evaluation.names import Bounds
 
@@ -23,8 +24,8 @@ class Comparison:
 
     name: str
     metric: str
-    values: np.ndarray
-    """Weighted sum of the rows: [S, P]."""
+    values: np.ndarray | Resampled
+    """Weighted sum of the rows: [S, P], or of their figures."""
     margin: float = 0.0
     lower: bool = False
     """Lower values are better: the sum with its sign reversed must exceed the margin."""
@@ -74,13 +75,28 @@ def findings(comparisons: Sequence[Comparison], seeds_needed: int, resamples: in
 
     All comparisons have the same seeds and problems, and share the resamples.
     """
-    values, bounds = np.stack([each.values for each in comparisons]), [each.bounds for each in comparisons]
+    arrays = [(each.values, each.bounds) for each in comparisons if isinstance(each.values, np.ndarray)]
+    means = iter(_of_means(np.stack([v for v, _ in arrays]), [b for _, b in arrays], resamples) if arrays else ())
+    found = []
+    for each in comparisons:
+        if isinstance(each.values, Resampled):
+            pooled, by_seed = each.values.pooled(each.bounds), tuple(each.values.by_seed(each.bounds))
+        else:
+            pooled, by_seed = next(means)
+        found.append(_found(each, pooled, by_seed, seeds_needed))
+    return found
+
+
+def _of_means(
+    values: np.ndarray, bounds: Sequence[Bounds | None], resamples: int
+) -> Iterator[tuple[Estimate, tuple[Estimate, ...]]]:
+    """The estimate over all seeds, and those of each, of means. values [M, S, P]."""
     count, seeds, problems = values.shape
     pooled = intervals(values, bounds, resamples=resamples)
     alone = values.reshape(count * seeds, 1, problems)
     single = intervals(alone, [limit for limit in bounds for _ in range(seeds)], resamples=resamples)
-    by_seed = [tuple(single[start : start + seeds]) for start in range(0, count * seeds, seeds)]
-    return [_found(*one, seeds_needed) for one in zip(comparisons, pooled, by_seed, strict=True)]
+    for i, estimate in enumerate(pooled):
+        yield estimate, tuple(single[i * seeds : (i + 1) * seeds])
 
 
 def verdict(gain: Estimate, means: Sequence[float], margin: float, seeds_needed: int) -> str:
@@ -122,6 +138,14 @@ def compare(
 ) -> Comparison:
     """The comparison of a statement on one metric. arms: row -> [S, P]. `bounds`: the metric's, None for counts."""
     limits, values = weighted_bounds(bounds, statement.weights.values()), _weighted(statement.weights, arms)
+    return Comparison(statement.name, metric, values, statement.margin, lower, limits, statement.claimed)
+
+
+def compare_figures(
+    statement: Statement, metric: str, rows: Mapping[str, Resampled], *, lower: bool, bounds: Bounds | None
+) -> Comparison:
+    """The comparison of a statement on a figure of whole rows."""
+    limits, values = weighted_bounds(bounds, statement.weights.values()), weighted(rows, statement.weights)
     return Comparison(statement.name, metric, values, statement.margin, lower, limits, statement.claimed)
 
 

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from data_gen.errors import UserError, nearest
 from data_gen.registry import Unkeyed
 from reasoning_train.api.refs import Ref, TableRef
-from reasoning_train.api.stage import Context, Gate, Input, Made, StageConfig, stage
+from reasoning_train.api.stage import Context, Gate, Input, Made, StageConfig, gate, stage
 from reasoning_train.evaluation.claims import CLAIM_FORMS
 from reasoning_train.evaluation.groups import Where
 from reasoning_train.stages.effort import uneven_effort
@@ -20,6 +20,8 @@ from reasoning_train.stages.fits import table_rows
 
 if TYPE_CHECKING:
     from reasoning_train.evaluation.arms import Arms
+    from reasoning_train.evaluation.figure_intervals import Resampled
+    from reasoning_train.evaluation.row_figures import RowFigure
     from reasoning_train.evaluation.verdicts import Comparison, Finding
 
 SEEDS_NEEDED = 5
@@ -36,8 +38,8 @@ class ClaimConfig(StageConfig):
     form: CLAIM_FORMS.union()  # type: ignore[valid-type]
     """`{uses: difference, better: tuned, than: base, control: unfiltered}`, or `contrast`, `trend`, `within`."""
     metrics: list[str] = Field(["accuracy"], min_length=1)
-    """What is compared: accuracy, trace, pass@k, maj@k, tokens, cut, or a measure of the task. Several metrics give one
-    joint verdict."""
+    """What is compared: accuracy, trace, pass@k, maj@k, tokens, cut, a measure of the task, or a figure of whole rows
+    (`f1`, `risk`, `aurc`), which every resample of problems computes anew. Several metrics give one joint verdict."""
     lower: list[str] = []
     """The metrics whose lower values are better. Costs, `cut` and measures that the task declares as lower-is-better
     need not be named."""
@@ -87,19 +89,23 @@ def claim(config: ClaimConfig, ctx: Context) -> None:
     """Write the verdict and the numbers behind it."""
     from reasoning_train.evaluation.arms import read_arms
     from reasoning_train.evaluation.names import declared_shares, lower_is_better
+    from reasoning_train.evaluation.row_figures import figures_among
     from reasoning_train.evaluation.verdicts import NOT_CLAIMED, findings, joint
 
     rows = list(dict.fromkeys(row for _, row in config.form.named()))
     paths = {name: [ctx.input(ref).path for ref in refs] for name, refs in config.sources.items()}
-    columns = list(dict.fromkeys([*config.metrics, *config.costs]))
-    arms = read_arms(paths, rows, columns, config.where, config.min_shared)
     tables = [ctx.input(ref) for refs in config.sources.values() for ref in refs]
     manifests = [table.manifest for table in tables]
+    figures = figures_among(config.metrics, *manifests)
+    columns = [
+        one for metric in config.metrics for one in (figures[metric].columns if metric in figures else (metric,))
+    ]
+    arms = read_arms(paths, rows, list(dict.fromkeys([*columns, *config.costs])), config.where, config.min_shared)
     lower = [one for one in config.metrics if one in config.lower or lower_is_better(one, *manifests)]
     shares = declared_shares(*manifests)
     if said := _margin_of_several_units(config, shares):
         raise UserError(f"claim.form.margin: {said}")
-    found = findings(list(_comparisons(config, arms, lower, shares)), config.seeds_needed)
+    found = findings(list(_comparisons(config, arms, figures, lower, shares)), config.seeds_needed)
     verdict = joint([one.verdict for one in found if one.verdict != NOT_CLAIMED])
     tried = _tried(rows, {name: ctx.input(refs[0]) for name, refs in config.sources.items()})
     result = {
@@ -197,20 +203,47 @@ def _tried(rows: Sequence[str], tables: Mapping[str, Input]) -> dict[str, str]:
 
 
 def _comparisons(
-    config: ClaimConfig, arms: Arms, lower: Collection[str], shares: Collection[str]
+    config: ClaimConfig,
+    arms: Arms,
+    figures: Mapping[str, RowFigure],
+    lower: Collection[str],
+    shares: Collection[str],
 ) -> Iterator[Comparison]:
     from reasoning_train.evaluation.names import bounds_of
-    from reasoning_train.evaluation.verdicts import compare, no_more
+    from reasoning_train.evaluation.verdicts import compare, compare_figures, no_more
 
     statements = config.form.statements()
     for metric in config.metrics:
         less, bounds = metric in lower, bounds_of(metric, shares)
+        rows = _resampled(metric, figures[metric], arms) if metric in figures else {}
         for statement in statements:
-            yield compare(statement, metric, arms.values[metric], lower=less, bounds=bounds)
+            if rows:
+                yield compare_figures(statement, metric, rows, lower=less, bounds=bounds)
+            else:
+                yield compare(statement, metric, arms.values[metric], lower=less, bounds=bounds)
     for cost in config.costs:
         for statement in statements:
             if statement.claimed:
                 yield no_more(statement, cost, arms.values[cost], config.tolerance)
+
+
+def _resampled(metric: str, figure: RowFigure, arms: Arms) -> dict[str, Resampled]:
+    """The figure of every row. GateError if a row has none under some seed."""
+    import numpy as np
+
+    from reasoning_train.evaluation.figure_intervals import resampled
+
+    rows = list(arms.values[figure.columns[0]])
+    found = resampled(figure, {row: np.stack([arms.values[one][row] for one in figure.columns]) for row in rows})
+    for row, one in found.items():
+        without = int(np.isnan(one.values).sum())
+        gate(
+            without == 0,
+            f"claim.metrics: {row!r} has no {metric} under {without} of {arms.seeds} seeds: of {arms.problems} "
+            f"problems none counts in what it divides by ({', '.join(figure.columns)}). Claim another metric, or "
+            "evaluate problems for which it is defined.",
+        )
+    return found
 
 
 def _table(

@@ -13,7 +13,7 @@ from data_gen.records.scales import Scale
 from data_gen.records.solution import first_wrong
 from reasoning_train.api.stage import Context, Made, gate, stage
 from reasoning_train.evaluation.groups import restricted
-from reasoning_train.evaluation.names import FIRST_STEP, NO_ERROR, ON_RIGHT, ON_WRONG
+from reasoning_train.evaluation.names import FIRST_ERROR_RATIOS, FIRST_STEP, NO_ERROR
 from reasoning_train.stages.effort import tried
 from reasoning_train.stages.evaluate_steps_config import Dev, EvaluateStepsConfig, fits, no_threshold
 from reasoning_train.store.inputs import load_task, read_problems, read_solutions, with_solutions
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @stage(
     "evaluate_steps",
-    version=1,
+    version=2,
     outputs={"table": "table"},
     seeded=lambda config: any(one.scorer.draws() != (0, 0) for one in config.scorers.values()),
     learns="chooses",
@@ -53,7 +53,7 @@ def evaluate_steps(config: EvaluateStepsConfig, ctx: Context) -> None:
     ctx.count("out", len(marked))
     ctx.metric("first_errors", {name: numbers(one) for name, one in figures.items()})
     ctx.metric("thresholds", thresholds)
-    summary = summarise_rows(rows, config.row_names, (), shares=(ON_WRONG, ON_RIGHT))
+    summary = summarise_rows(rows, config.row_names, (), shares=FIRST_ERROR_RATIOS, ratios=FIRST_ERROR_RATIOS)
     ctx.metric("summary", {**summary, "tried": config.tried})
     ctx.metric("table", figure_table(ways, figures, config.tried))
     ctx.metric("by", [tag_table(name, ways, marked) for name in config.by])

@@ -14,6 +14,7 @@ from reasoning_train.api.refs import Ref
 from reasoning_train.evaluation.names import metric_problem
 from reasoning_train.stages.evaluate_trees import EvaluateTreesConfig, Strategy
 from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of
+from tests.reasoning_train.evaluation.rows import rows
 from tests.reasoning_train.stages.test_evaluate_trees import BEAM, POOL, table, tree
 
 SURE, SPLIT = (tree(name, ("12", 1.0, 3, 0.9), ("8", 0.0, 1, 0.2)) for name in ("p0", "p1"))
@@ -55,8 +56,21 @@ def test_a_claim_counts_an_abstention_as_not_right_and_says_so(bench: Bench) -> 
     metrics = bench.make("claim", "claim", table=[Ref("eval")], form=form).manifest["metrics"]
     assert "; strict answers 0.0 [0.0, 65.8] %, and an abstention counts as not right" in metrics["table"]["title"]
     assert metrics["table"]["rows"][0][3].startswith("-50.0 [")
-    assert str(metric_problem("risk", {})).startswith("risk is a figure of a whole row, not of a problem")
     assert metric_problem("coverage", {}) is None and metric_problem("calls", {}, cost=True) is None
+
+
+def test_claims_compare_risks_and_areas(bench: Bench) -> None:
+    """Of the two answers of `most`, the surer is right; `strict` gives that one alone."""
+    pool = bench.trees("pool", [SURE, LOST])
+    given = {"most": {"trees": pool, "vote": "majority"}, "strict": {"trees": pool, "vote": share(0.7)}}
+    table(bench, given, ("p0", "p1"))
+    form = {"uses": "difference", "better": "strict", "than": "most"}
+    made = bench.make("claim", "claim", table=[Ref("eval")], form=form, metrics=["risk", "aurc"])
+    risk, area = made.manifest["metrics"]["comparisons"]
+    assert (risk["claim"], risk["estimate"][0], area["claim"], area["estimate"][0]) == ("< 0", -0.5, "< 0", -0.25)
+    none = bench.given("none", "t_evaluation", [*rows("most", [True]), *rows("strict", [True])])
+    with pytest.raises(UserError, match=r"claim.metrics: 'strict' has no aurc under 1 of 1 seeds: of 1 problems none"):
+        bench.make("claim", "claim", table=[none], form=form, metrics=["aurc"])
 
 
 def test_risk_falls_with_the_bar(bench: Bench) -> None:

@@ -250,6 +250,47 @@ def test_a_declared_share_is_bounded_and_unread_problems_are_left_out(bench: Ben
         claim(bench, table=table, metrics=["strict"], min_shared=0.95)
 
 
+F1 = {"summary": {"ratios": {"f1": ["hits", "either"]}, "shares": ["f1"]}}
+
+
+def labelled(policy: str, said: list[bool]) -> list[dict[str, Any]]:
+    """Rows of a labeller whose gold label is there for every second problem."""
+    return [
+        row(policy, f"p{i}", one is gold, measures={"hits": float(one and gold), "either": (one + gold) / 2})
+        for i, (one, gold) in enumerate(zip(said, HALF, strict=True))
+    ]
+
+
+def test_forms_compare_figures_of_whole_rows(bench: Bench) -> None:
+    """Of 40 labels `base` says 20, `mid` 30 and `tuned` all, and none says another: F1 2/3, 6/7 and 1."""
+    said = {"base": nearly(HALF, -20), "mid": nearly(HALF, -10), "tuned": HALF}
+    made = [one for policy, own in said.items() for one in labelled(policy, own)]
+    table = [bench.given("labels", "t_evaluation", made, metrics=F1)] * 5
+    found = claim(bench, table=table, metrics=["f1"])
+    [gain] = found["comparisons"]
+    assert (gain["estimate"][0], gain["claim"], found["verdict"]) == (pytest.approx(1 / 3), "> 0", "supported")
+    assert found["table"]["rows"][0][3].startswith("+33.3 [")
+    assert claim(bench, table=table, metrics=["f1"], form={**TUNED, "margin": 0.6})["verdict"] == "contradicted"
+    trend = claim(bench, table=table, metrics=["f1"], form={"uses": "trend", "arms": ["base", "mid", "tuned"]})
+    assert (trend["comparisons"][0]["estimate"][0], trend["verdict"]) == (pytest.approx(1 / 6), "supported")
+    bend = {"uses": "contrast", "weights": {"mid": 2, "base": -1, "tuned": -1}}
+    bent = claim(bench, table=table, metrics=["f1"], form=bend)["comparisons"][0]["estimate"]
+    assert bent[0] == pytest.approx(2 * 6 / 7 - 2 / 3 - 1)
+    within = {"uses": "within", "arm": "base", "of": "tuned", "margin": 0.6}
+    assert claim(bench, table=table, metrics=["f1"], form=within)["verdict"] == "supported"
+    both = claim(bench, table=table, metrics=["accuracy", "f1"])
+    assert [one["estimate"][0] for one in both["comparisons"]] == pytest.approx([20 / 80, 1 / 3])
+
+
+def test_a_figure_without_a_denominator_is_no_zero(bench: Bench) -> None:
+    """Nobody says the label, and gold has it nowhere."""
+    made = [row(name, f"p{i}", True, measures={"hits": 0, "either": 0}) for name in ("base", "tuned") for i in range(8)]
+    table = [bench.given("labels", "t_evaluation", made, metrics=F1)] * 5
+    said = "'tuned' has no f1 under 5 of 5 seeds: of 8 problems none counts in what it divides by (hits, either)"
+    with pytest.raises(UserError, match=re.escape(said)):
+        claim(bench, table=table, metrics=["f1"])
+
+
 def test_pass_at_k_needs_k_samples_of_every_problem(bench: Bench) -> None:
     drawn = {"sampled_correct": (True, False), "sampled_classes": (0, 1), "sampled_steps_ok": (True, False)}
     made = given(bench, [[row(name, f"p{i}", True, **drawn) for name in ("base", "tuned") for i in range(8)]] * 5)

@@ -84,8 +84,22 @@ def test_exact_steps_finds_every_fault_and_constants_have_closed_forms(faults: B
     rows = [row for row in rows_of(made) if row["policy"] == "exact"]
     assert len(rows) == 20 and all(row["accuracy"] == 1 and row["gold"] == row["answer"] for row in rows)
     summary = made.manifest["metrics"]["summary"]
-    assert summary["policies"]["exact"]["on_wrong"][0] == 1 and summary["partial"] == {"on_wrong": 13, "on_right": 7}
-    assert summary["shares"] == ["on_right", "on_wrong"] and summary["oracle"] == ["exact"]
+    assert summary["policies"]["exact"]["f1"][0] == 1 and summary["policies"]["doubts"]["on_wrong"][0] == at_once
+    assert summary["shares"] == ["f1", "on_right", "on_wrong"] and summary["oracle"] == ["exact"]
+
+
+def test_a_claim_compares_figures_over_all_solutions(faults: Bench) -> None:
+    """`doubts` finds the errors of first steps alone, and no sound solution; `exact` finds everything."""
+    scorers = {"exact": "exact_steps", "doubts": {"uses": "constant", "value": 0.1}}
+    made = faults.make("measured", "evaluate_steps", **ON_TEST, **{**ORACLE, "scorers": scorers})
+    own = made.manifest["metrics"]["first_errors"]["doubts"]
+    form = {"uses": "difference", "better": "exact", "than": "doubts"}
+    names = ["f1", "on_wrong", "on_right"]
+    found = faults.make("claim", "claim", table=[Ref("measured")] * 5, form=form, metrics=names).manifest["metrics"]
+    assert found["verdict"] == "supported" and (found["problems"], found["left_out"]) == (20, 0)
+    gains = {one["metric"]: one["estimate"] for one in found["comparisons"]}
+    assert {name: gain[0] for name, gain in gains.items()} == {name: pytest.approx(1 - own[name][0]) for name in names}
+    assert gains["on_right"][1:] == [pytest.approx(1 - 2 * 3.8415 / (7 + 3.8415), abs=1e-3), 1.0]
 
 
 def test_dev_is_not_taken_for_what_is_measured(faults: Bench) -> None:
