@@ -90,5 +90,7 @@ ValueTargetsRef = Annotated[Ref, OutputKind("value_targets")]
 """Paths with target values for a verifier (labels.ValueTarget)."""
 RowsRef = Annotated[Ref, *(OutputKind(name) for name in ("problems", "solutions", "trees", "pairs", "value_targets"))]
 """Rows of any kind that belongs to problems."""
+CandidateRef = Annotated[Ref, *(OutputKind(name) for name in ("model", "verifier", "solutions", "trees"))]
+"""What may be chosen on dev: a model, a verifier, or what one drew."""
 TableRef = Annotated[Ref, OutputKind("table")]
 """Per-problem results of an evaluation."""

@@ -108,7 +108,7 @@ class GridChoice(ChoiceRule):
     """How the best setting of a grid is chosen."""
 
     policy: str
-    """The stage of the group that makes the policy."""
+    """The stage of the group that makes the policy, or the pool, of a setting."""
 
 
 class Grid(_Part):

@@ -1,4 +1,4 @@
-"""`choose`: the best of several models by a metric on dev. `${rounds.NAME.best}` makes such a stage."""
+"""`choose`: the best of several models or pools by a metric on dev. `${rounds.NAME.best}` makes such a stage."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from data_gen.registry import Unkeyed
-from reasoning_train.api.refs import BackboneRef, Ref, TableRef
+from reasoning_train.api.refs import CandidateRef, Ref, Spread, TableRef
 from reasoning_train.api.stage import Context, KindOf, Made, StageConfig, stage
 from reasoning_train.stages.fits import row_misfit, unequal_problems, unknown_metric
 
 
 class ChooseConfig(StageConfig):
-    """The candidates by name (models or verifiers), and the metric that decides."""
+    """The candidates by name, and the metric that decides."""
 
-    policies: dict[str, BackboneRef] = Field(min_length=1)
+    policies: dict[str, CandidateRef] = Field(min_length=1)
+    """Models, verifiers, or pools of solutions or trees. A pool on held-out problems is chosen by what its setting does
+    on dev, such as the temperature: the table is that of a pool on dev."""
     table: TableRef | dict[str, TableRef]
-    """An evaluation on dev whose rows have the candidates' names, or one table per candidate."""
+    """An evaluation on dev whose rows have the candidates' names, or one table per candidate. If both are all settings
+    of one grid, `policies: "${grids.tune.pool}", table: "${grids.tune.dev}"`, each candidate has its setting's."""
     metric: str = "accuracy"
     """The metric that decides. If candidates are equal, the first is chosen."""
     lower: bool = False
@@ -30,6 +33,16 @@ class ChooseConfig(StageConfig):
     """With one table per candidate: the row to compare. Needed if the tables have several."""
     uneven: Annotated[str | None, Unkeyed()] = None
     """Why this arm was chosen from more or fewer candidates than another arm of the same evaluation."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_setting(cls, given: Any) -> Any:
+        """All settings of two stages of a grid are paired by setting, not by the stages' names."""
+        if isinstance(given, Mapping):
+            policies, table = given.get("policies"), given.get("table")
+            if isinstance(policies, Spread) and isinstance(table, Spread):
+                return {**given, "policies": policies.refs, "table": table.refs}
+        return given
 
     @model_validator(mode="after")
     def _complete(self) -> ChooseConfig:
@@ -47,9 +60,17 @@ class ChooseConfig(StageConfig):
         return (self.table, name) if isinstance(self.table, Ref) else (self.table[name], self.row)
 
 
-@stage("choose", version=1, outputs={"model": KindOf("policies")}, seeded=False, heavy=False, learns="chooses")
+@stage(
+    "choose",
+    version=1,
+    outputs={"model": KindOf("policies")},
+    seeded=False,
+    heavy=False,
+    learns="chooses",
+    learns_from=("table",),
+)
 def choose(config: ChooseConfig, ctx: Context) -> None:
-    """Publish the chosen model again. Files are hard links if the file system supports them, so they take no space."""
+    """Publish the chosen candidate again. Files are hard links where the file system has them, so they take no space."""
     from reasoning_train.evaluation.dev_value import dev_value
     from reasoning_train.evaluation.names import lower_is_better
 

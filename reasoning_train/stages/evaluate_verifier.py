@@ -115,10 +115,12 @@ class EvaluateVerifierConfig(Evaluated):
 
     @property
     def arms(self) -> dict[str, list[Ref]]:
-        """Every row of a verifier or likelihood has its model; all rows share the policy that drew the solutions."""
+        """Every row has the solutions, and that of a verifier or likelihood its model."""
         models = {**self.verifiers, **self.likelihoods}
-        whole = {voted(name, way): [model] for name, model in models.items() for way, _ in self.ways}
-        smaller = {f"{row}@{n}": made for n in self.pools for row, made in whole.items()}
+        whole: dict[str, list[Ref]] = {name: [self.solutions] for name in (MAJORITY, CHANCE, FIRST)}
+        whole |= {voted(name, way): [self.solutions, made] for name, made in models.items() for way, _ in self.ways}
+        cut = [name for name in whole if name not in (CHANCE, FIRST)]
+        smaller = {f"{name}@{n}": whole[name] for n in self.pools for name in cut}
         return whole | smaller | {row: whole[name] for name in self.limited for row in self.predicted(name)}
 
     @property

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_gen.errors import UserError
 from reasoning_train.stages.choose import best_of, tried
-from tests.reasoning_train.bench import Bench
-from tests.reasoning_train.evaluation.rows import row
+from tests.reasoning_train.bench import Bench, rows_of, solution
+from tests.reasoning_train.evaluation.rows import row, rows
 
 values = st.dictionaries(st.text("abcd", min_size=1, max_size=2), st.integers(-3, 3).map(lambda n: n / 2), min_size=1)
 
@@ -40,3 +41,25 @@ def test_less_is_better_for_costs_and_for_measures_that_say_so(bench: Bench, met
     policies = {"a": bench.model("one"), "b": bench.model("two")}
     best = bench.make("best", "choose", policies=policies, table=table, metric=metric)
     assert best.manifest["metrics"]["chosen"] == chosen
+
+
+def test_a_pool_is_published_as_it_is(bench: Bench) -> None:
+    """Of two pools of solutions of p0, the one whose table is better on dev."""
+    pools = {name: bench.solutions(name, [solution("p0", name)]) for name in "ab"}
+    tables = {name: bench.given(f"dev_{name}", "t_evaluation", rows("self", [name == "b"])) for name in "ab"}
+    best = bench.make("best", "choose", policies=pools, table=tables, row="self")
+    assert best.manifest["metrics"]["chosen"] == "b" and rows_of(best) == rows_of(bench.store.open(bench.nodes["b"]))
+    assert best.manifest["outputs"]["model"]["kind"] == "solutions"
+
+
+def test_a_figure_of_whole_rows_may_decide(bench: Bench) -> None:
+    """`b` says the label once and rightly, `a` always: their summary has an F1, and no row has one."""
+    figures = {"a": {"f1": [0.4, 0.1, 0.7]}, "b": {"f1": [0.6, 0.2, 0.9]}}
+    summary = {"ratios": {"f1": ["hits", "either"]}, "policies": figures}
+    made = [row(name, "p0", True) for name in "ab"]
+    table = bench.given("t", "t_evaluation", made, metrics={"summary": summary})
+    policies = {"a": bench.model("one"), "b": bench.model("two")}
+    best = bench.make("best", "choose", policies=policies, table=table, metric="f1")
+    assert best.manifest["metrics"]["values"] == {"a": 0.4, "b": 0.6} and best.manifest["metrics"]["chosen"] == "b"
+    with pytest.raises(UserError, match=r"choose.metric: row 'a' of t has no risk; it has f1."):
+        bench.make("other", "choose", policies=policies, table=table, metric="risk")
