@@ -70,7 +70,7 @@ class ChooseConfig(StageConfig):
     learns_from=("table",),
 )
 def choose(config: ChooseConfig, ctx: Context) -> None:
-    """Publish the chosen candidate again. Files are hard links where the file system has them, so they take no space."""
+    """Publish the chosen candidate again. Files are hard links where the file system has them, and take no space."""
     from reasoning_train.evaluation.dev_value import dev_value
     from reasoning_train.evaluation.names import lower_is_better
 
