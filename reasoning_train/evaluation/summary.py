@@ -184,7 +184,7 @@ def summarise_rows(
         "oracle": sorted(notes.oracle),
         "lower": sorted(lower),
         "shares": sorted(shares),
-        "ratios": {name: list(columns) for name, columns in notes.ratios.items()},
+        **({"ratios": {name: list(columns) for name, columns in notes.ratios.items()}} if notes.ratios else {}),
         **_compared(table, problems, policies, shares, notes),
         "groups": {name: _by_group(name, notes, table, problems, policies, shares) for name in by if problems},
         "wrong_step_share_of_correct": {name: bad / right for name, (right, bad) in wrong.items() if right},
