@@ -20,9 +20,9 @@ from reasoning_train.evaluation.student_t import t_quantile
 
 
 @dataclass(frozen=True, slots=True)
-class Resampled:
+class DrawnFigure:
     """A figure of a row, or a weighted sum of such figures, in every resample: those of two seeds and three resamples
-    are `Resampled(np.array([0.5, 0.6]), drawn, over_seeds, 40)` with `drawn` [3, 2].
+    are `DrawnFigure(np.array([0.5, 0.6]), drawn, over_seeds, 40)` with `drawn` [3, 2].
     """
 
     values: np.ndarray
@@ -60,7 +60,9 @@ class Resampled:
         return Estimate(found.value, max(low, bounds[0]), min(high, bounds[1]))
 
 
-def resampled(figure: RowFigure, rows: Mapping[str, np.ndarray], *, resamples: int = RESAMPLES) -> dict[str, Resampled]:
+def resampled(
+    figure: RowFigure, rows: Mapping[str, np.ndarray], *, resamples: int = RESAMPLES
+) -> dict[str, DrawnFigure]:
     """The figure of every row in the same resamples. rows: row -> [C, S, P]."""
     _, seeds, problems = next(iter(rows.values())).shape
     found: dict[str, list[np.ndarray]] = {row: [] for row in rows}
@@ -72,7 +74,7 @@ def resampled(figure: RowFigure, rows: Mapping[str, np.ndarray], *, resamples: i
             found[row].append(np.stack([figure.of(values[:, s], counts) for s in range(seeds)], axis=1))
     together = np.concatenate(drawn_seeds)
     return {
-        row: Resampled(
+        row: DrawnFigure(
             np.array([figure.value(values[:, s]) for s in range(seeds)]),
             np.concatenate(found[row]),
             together,
@@ -82,10 +84,10 @@ def resampled(figure: RowFigure, rows: Mapping[str, np.ndarray], *, resamples: i
     }
 
 
-def weighted(rows: Mapping[str, Resampled], weights: Mapping[str, float]) -> Resampled:
+def weighted(rows: Mapping[str, DrawnFigure], weights: Mapping[str, float]) -> DrawnFigure:
     """The weighted sum of the rows' figures. Figures that cancel are 0, so no verdict depends on float rounding."""
     own = [(weight, rows[row]) for row, weight in weights.items()]
-    return Resampled(
+    return DrawnFigure(
         np.sum([weight * one.values for weight, one in own], axis=0).round(12),
         np.sum([weight * one.drawn for weight, one in own], axis=0).round(12),
         own[0][1].over_seeds,

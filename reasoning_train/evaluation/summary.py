@@ -13,7 +13,7 @@ from data_gen.search.votes import Ballot
 from data_gen.search.votes.majority import Majority
 from data_gen.search.votes.subsets import elect_among
 from reasoning_train.evaluation.cut import CutCount
-from reasoning_train.evaluation.figure_intervals import Resampled, resampled, weighted
+from reasoning_train.evaluation.figure_intervals import DrawnFigure, resampled, weighted
 from reasoning_train.evaluation.groups import group_of
 from reasoning_train.evaluation.intervals import Estimate, intervals, weighted_bounds
 from reasoning_train.evaluation.metrics import pass_at_k
@@ -223,7 +223,7 @@ def _compared(
 
 def _ratios(
     arrays: Mapping[str, Mapping[str, np.ndarray]], ratios: Mapping[str, tuple[str, ...]]
-) -> dict[str, dict[str, Resampled]]:
+) -> dict[str, dict[str, DrawnFigure]]:
     """Every ratio of the policies that have its columns and for which it is defined."""
     found = {}
     for ratio, columns in ratios.items():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from reasoning_train.evaluation.claims.base import Statement
-from reasoning_train.evaluation.figure_intervals import Resampled, weighted
+from reasoning_train.evaluation.figure_intervals import DrawnFigure, weighted
 from reasoning_train.evaluation.intervals import RESAMPLES, Estimate, intervals, weighted_bounds
 from reasoning_train.evaluation.names import Bounds
 
@@ -24,7 +24,7 @@ class Comparison:
 
     name: str
     metric: str
-    values: np.ndarray | Resampled
+    values: np.ndarray | DrawnFigure
     """Weighted sum of the rows: [S, P], or of their figures."""
     margin: float = 0.0
     lower: bool = False
@@ -79,7 +79,7 @@ def findings(comparisons: Sequence[Comparison], seeds_needed: int, resamples: in
     means = iter(_of_means(np.stack([v for v, _ in arrays]), [b for _, b in arrays], resamples) if arrays else ())
     found = []
     for each in comparisons:
-        if isinstance(each.values, Resampled):
+        if isinstance(each.values, DrawnFigure):
             pooled, by_seed = each.values.pooled(each.bounds), tuple(each.values.by_seed(each.bounds))
         else:
             pooled, by_seed = next(means)
@@ -142,7 +142,7 @@ def compare(
 
 
 def compare_figures(
-    statement: Statement, metric: str, rows: Mapping[str, Resampled], *, lower: bool, bounds: Bounds | None
+    statement: Statement, metric: str, rows: Mapping[str, DrawnFigure], *, lower: bool, bounds: Bounds | None
 ) -> Comparison:
     """The comparison of a statement on a figure of whole rows."""
     limits, values = weighted_bounds(bounds, statement.weights.values()), weighted(rows, statement.weights)

@@ -20,7 +20,7 @@ from reasoning_train.stages.fits import table_rows
 
 if TYPE_CHECKING:
     from reasoning_train.evaluation.arms import Arms
-    from reasoning_train.evaluation.figure_intervals import Resampled
+    from reasoning_train.evaluation.figure_intervals import DrawnFigure
     from reasoning_train.evaluation.row_figures import RowFigure
     from reasoning_train.evaluation.verdicts import Comparison, Finding
 
@@ -227,7 +227,7 @@ def _comparisons(
                 yield no_more(statement, cost, arms.values[cost], config.tolerance)
 
 
-def _resampled(metric: str, figure: RowFigure, arms: Arms) -> dict[str, Resampled]:
+def _resampled(metric: str, figure: RowFigure, arms: Arms) -> dict[str, DrawnFigure]:
     """The figure of every row. GateError if a row has none under some seed."""
     import numpy as np
 

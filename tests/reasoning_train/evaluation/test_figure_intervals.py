@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from reasoning_train.evaluation.figure_intervals import Resampled, resampled, weighted
+from reasoning_train.evaluation.figure_intervals import DrawnFigure, resampled, weighted
 from reasoning_train.evaluation.intervals import LEVEL, Estimate, crossed_bootstrap, interval
 from reasoning_train.evaluation.names import SHARE
 from reasoning_train.evaluation.row_figures import RatioOfSums
@@ -19,7 +19,7 @@ REPEATS, PROBLEMS, RESAMPLES = 300, 200, 400
 DIFFERENCE = {"a": 1.0, "b": -1.0}
 
 
-def paired(a: np.ndarray, b: np.ndarray, resamples: int = RESAMPLES) -> Resampled:
+def paired(a: np.ndarray, b: np.ndarray, resamples: int = RESAMPLES) -> DrawnFigure:
     """Difference of two rows. a, b: [C, S, P]."""
     return weighted(resampled(RATIO, {"a": a, "b": b}, resamples=resamples), DIFFERENCE)
 
@@ -73,7 +73,7 @@ def test_resamples_without_the_figure_do_not_count() -> None:
     assert np.isnan(one.drawn).mean() == pytest.approx((2 / 3) ** 3, abs=0.03)
     assert (one.pooled(SHARE).value, one.pooled(SHARE).high, one.counted) == (1.0, 1.0, 1)
     assert one.pooled(SHARE).low == pytest.approx(1 - 3.8415 / 4.8415, abs=1e-3)
-    never = Resampled(np.array([0.5]), np.full((4, 1), math.nan), np.ones((4, 1)), 1)
+    never = DrawnFigure(np.array([0.5]), np.full((4, 1), math.nan), np.ones((4, 1)), 1)
     assert never.pooled(None) == Estimate(0.5, 0.5, 0.5) and never.pooled(SHARE).width > 0.7
 
 
