@@ -48,8 +48,8 @@ class Seat:
 class Scoring(Protocol):
     """What `kit.score` calls: a verifier bound to the problem."""
 
-    async def __call__(self, rows: Sequence[Solution], at: Path) -> tuple[list[float], int]:
-        """A weight of each row, higher for better ones, and the tokens read."""
+    async def __call__(self, rows: Sequence[Solution], at: Path) -> list[tuple[float, int]]:
+        """A weight of each row, higher for better ones, and the tokens read for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +177,13 @@ class Kit:
 
     async def score(self, rows: Sequence[Solution]) -> list[Solution]:
         """The rows with a verifier's weight as `value`: P(correct), or exp of a ranking's score. The verifier reads
-        each as an answer to the question alone. UserError if the stage has no scorer."""
+        each as an answer to the question alone, at the row's own cost. UserError if the stage has no scorer."""
         if self.scoring is None:
             raise UserError("scorer: the program scores solutions, and the stage has no scorer. Give it a `scorer:`.")
-        weights, tokens = await self.scoring(rows, self.path)
-        self.ledger.enter(self.path, Charge(role="scorer", requests=1, scored=tokens))
-        return [replace(row, value=weight) for row, weight in zip(rows, weights, strict=True)]
+        return [
+            replace(row, value=weight, charges=total((*row.charges, Charge(role="scorer", requests=1, scored=tokens))))
+            for row, (weight, tokens) in zip(rows, await self.scoring(rows, self.path), strict=True)
+        ]
 
     def vote(self, rows: Sequence[Solution], rule: Vote) -> int | None:
         """Index of the row that a rule elects; rows without an answer do not vote. Their `value` is the score, 1 if

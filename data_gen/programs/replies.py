@@ -8,8 +8,7 @@ from typing import Literal
 from data_gen.engines.base import Sample
 from data_gen.format import StepCodec
 from data_gen.records.calls import Turn
-from data_gen.records.segment import Segment
-from data_gen.records.segment import said as said_in
+from data_gen.records.segment import Segment, said
 
 Finish = Literal["stop", "length", "no_room"]
 
@@ -47,7 +46,7 @@ class Reply:
     @property
     def said(self) -> str:
         """Its text without thoughts and outputs of tools, stripped: what goes into later prompts."""
-        return said_in(self.segments).strip()
+        return said(self.segments).strip()
 
 
 def read_reply(

@@ -19,10 +19,10 @@ from data_gen.programs.rows import graded
 from data_gen.records.calls import Charge, total
 from data_gen.records.prefix import Prefix
 from data_gen.records.problem import Problem
-from data_gen.records.scales import Scale, as_weight, check, convert, convertible
+from data_gen.records.scales import as_weight, check
 from data_gen.records.segment import Kind
 from data_gen.records.solution import Solution
-from data_gen.scorers.base import Scorer
+from data_gen.scorers.base import Score, Scorer
 from data_gen.tasks import Task
 from data_gen.verifiers.heads import step_ends
 
@@ -155,19 +155,14 @@ class ScoringOf:
         self._scorer, self._problem, self._lm, self._codec = scorer, problem, lm, codec
         self._prompt = tuple(codec.prompt_ids(problem.question))
 
-    async def __call__(self, rows: Sequence[Solution], at: Path) -> tuple[list[float], int]:
-        """Weights of the rows and the tokens read. A ranking's scores are weighed against the best one's."""
+    async def __call__(self, rows: Sequence[Solution], at: Path) -> list[tuple[float, int]]:
+        """(weight, tokens read and drawn for it) of every row."""
         if not rows:
-            return [], 0
+            return []
         scores = await self._scorer([self._prefix(row) for row in rows], self._lm.at(*at, "score"))
         scale = self._scorer.scale
         values = [check(one.value, scale, f"scorer {self._scorer.name}") for one in scores]
-        if convertible(scale, Scale.P) and scale is not Scale.RANKING:
-            weights = [convert(value, scale, Scale.P) for value in values]
-        else:
-            weights = [as_weight(value, scale) for value in values]
-        drawn = sum(len(rollout.sample.token_ids) for one in scores for rollout in one.rollouts)
-        return weights, sum(one.tokens for one in scores) + drawn
+        return [(as_weight(value, scale), _tokens(one)) for value, one in zip(values, scores, strict=True)]
 
     def _prefix(self, row: Solution) -> Prefix:
         steps = row.steps
@@ -181,3 +176,7 @@ class ScoringOf:
             ended=row.finish == "stop",
             answer=row.answer,
         )
+
+
+def _tokens(score: Score) -> int:
+    return score.tokens + sum(len(rollout.sample.token_ids) for rollout in score.rollouts)

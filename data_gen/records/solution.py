@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from data_gen.records.calls import Charge, ModelCall, Turn
 from data_gen.records.rows import Single, Tags, from_row, to_row
-from data_gen.records.segment import Kind, Segment
+from data_gen.records.segment import Kind, Segment, said
 from data_gen.records.verdict import Verdict
 
 
@@ -86,6 +86,11 @@ class Solution:
     def text(self) -> str:
         """The completion as text."""
         return "".join(s.text for s in self.segments)
+
+    @property
+    def said(self) -> str:
+        """The text without thoughts and outputs of tools, stripped: what goes into later prompts."""
+        return said(self.segments).strip()
 
     @property
     def token_ids(self) -> tuple[int, ...]:

@@ -141,6 +141,7 @@ SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     "graders": _pieces("grader", "data_gen.graders:GRADERS"),
     "extractors": _pieces("extractor", "data_gen.extractors:EXTRACTORS"),
     "measures": _pieces("measure", "data_gen.measures:MEASURES"),
+    "programs": _pieces("program", "data_gen.programs:PROGRAMS"),
     "searches": _pieces("search", "data_gen.search.base:SEARCHES"),
     "scorers": _pieces("scorer", "data_gen.scorers.base:SCORERS"),
     "votes": _pieces("vote", "data_gen.search.votes:VOTES"),
