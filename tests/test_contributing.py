@@ -27,6 +27,7 @@ stages:
           losses: [cross_entropy, {uses: unlikelihood, weight: 0.1}]}
   pool:  {uses: search, policy: "${stages.base}", problems: "${task.test}", search: {uses: iid, n: 2}}
   table: {uses: evaluate_trees, strategies: {first: {trees: "${stages.pool}", vote: first}}, problems: "${task.test}"}
+  again: {uses: evaluate, policies: {base: "${stages.base}"}, problems: "${task.test}", program: confirm}
 """
 
 WORKS = """
@@ -65,6 +66,26 @@ assert shuffled.segments[-1].kind == "answer"
 out = SimpleNamespace(logprobs=torch.tensor([0.5, 0.75]).log(), batch={"token_weight": torch.tensor([1.0, 2.0])})
 expected = -(math.log(0.5) + 2 * math.log(0.25))
 assert abs(float(LOSSES.get("unlikelihood")()(out)) - expected) < 1e-5
+
+from data_gen.engines.base import Sampling
+from data_gen.engines.programs import run_programs
+from data_gen.engines.scripted import ScriptedEngine
+from data_gen.format import Format, StepCodec
+from data_gen.programs import PROGRAMS
+from data_gen.programs.running import ProgramRunner
+from data_gen.tasks.chain import Chain
+from reasoning_train.models.words import word_tokenizer
+
+task, said = Chain(uses="chain"), iter(["Answer: 7", "Answer: 8", "Answer: 8", "Answer: 9"])
+words = word_tokenizer(task.vocabulary())
+engine = ScriptedEngine(lambda prefix, seed: [*words(next(said))["input_ids"], words.eos_token_id])
+confirm = PROGRAMS.get("confirm")(most=4)
+runner = ProgramRunner(program=confirm, task=task, codec=StepCodec(Format(), words), context=99)
+asked = Problem(id="p", question="How many coins has Ana?", gold="8", group="p", split="train")
+solve = lambda problem, lm: runner.runs(problem, lm, range(1), Sampling(max_tokens=9))
+[(_, [done])] = run_programs(engine, [asked], solve, seed=0, key=lambda p: p.id, in_flight=1)
+assert [row.answer for row in done.rows] == ["7", "8", "8"] and done.rows[-1].chosen
+assert (done.rows[-1].verdict, done.charge().calls) == ("correct", 3)
 """
 
 REGISTERED = """
@@ -78,7 +99,7 @@ assert ShortestConfig(solutions=Ref("sample")).min_rows == 1
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The packages with the five files added, as a commit and a change to it."""
+    """The packages with the six files added, as a commit and a change to it."""
     folder = tmp_path_factory.mktemp("copy")
     for name in ("data_gen", "reasoning_train", "launch", "configs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -110,6 +131,7 @@ def test_there_is_one_example_of_each_kind() -> None:
         "data_gen/measures",
         "data_gen/graders",
         "data_gen/transforms",
+        "data_gen/programs",
     }
 
 

@@ -11,6 +11,7 @@ from tests.known_answers.cases import Settings, case
 SETTINGS: dict[str, list[dict[str, Any]]] = {
     "solve": [{}],
     "self_refine": [{}, {"rounds": 1}, {"stop_phrase": "Wrong"}],
+    "revise": [{}, {"turns": 2}, {"turns": 2, "chains": 3}, {"keep": 1, "between": "\n"}],
 }
 
 

@@ -17,7 +17,13 @@ from tests.known_answers.cases import Settings, case
 from tests.known_answers.kitchen import FEW, bench, counts, fresh, make, metrics, rows
 from tests.reasoning_train.bench import problem, solution
 from tests.reasoning_train.evaluation import rows as tables
-from tests.reasoning_train.stages import test_labelling_stages, test_recode, test_recode_solutions, test_select
+from tests.reasoning_train.stages import (
+    test_labelling_stages,
+    test_recode,
+    test_recode_solutions,
+    test_revision_chains,
+    test_select,
+)
 
 
 @case("stage", "problems")
@@ -214,6 +220,18 @@ def pick_problems() -> Any:
     ]
     found = [make("pick_problems", problems=given, **more) for more in settings]
     return Settings([rows(made, "id"), counts(made)] for made in found)
+
+
+@case("stage", "revision_chains")
+def revision_chains() -> Settings:
+    """A right solution and four wrong ones of each of three problems: behind up to two of them, and behind none."""
+    attempts = [replace(row, problem_id=f"p{k}") for k in range(3) for row in test_revision_chains.GIVEN]
+    given = bench().solutions(fresh("attempts"), attempts)
+    template = "{asked}\n{attempts}\n"
+    settings: list[dict[str, Any]] = [{"keep": 2}, {"keep": 2, "between": "\n"}, {"keep": 0}]
+    programs = [{"uses": "revise", "template": template, **own} for own in settings]
+    found = [make("revision_chains", solutions=given, model=Ref("model"), program=one) for one in programs]
+    return Settings([rows(one, "sample", "prompt", "completion", "turn"), counts(one)] for one in found)
 
 
 @case("stage", "transform")

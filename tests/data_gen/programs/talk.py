@@ -10,7 +10,7 @@ from data_gen.engines.base import LM, Engine, Sampling
 from data_gen.engines.programs import run_programs
 from data_gen.engines.scripted import ScriptedEngine
 from data_gen.format import Format, StepCodec
-from data_gen.programs import PromptProgram, self_refine
+from data_gen.programs import PromptProgram, revise, self_refine
 from data_gen.programs.running import FinishedRun, OtherModel, ProgramRunner
 from data_gen.records.problem import Problem
 from data_gen.tasks.chain import Chain
@@ -18,7 +18,7 @@ from reasoning_train.models.words import word_tokenizer
 
 TASK = Chain(uses="chain")
 WORDS = ("No", "error", "Wrong", "Check", "Mend", "it", "yes", "no")
-WRITTEN = re.findall(r"[A-Za-z]+|[^\sA-Za-z]", self_refine.FEEDBACK + self_refine.REFINE)
+WRITTEN = re.findall(r"[A-Za-z]+|[^\sA-Za-z]", self_refine.FEEDBACK + self_refine.REFINE + revise.TEMPLATE)
 TOKENIZER = word_tokenizer([*dict.fromkeys([*TASK.vocabulary(), *WORDS, *WRITTEN])])
 CODEC = StepCodec(Format(), TOKENIZER)
 QUESTION = "Ana has 12 coins. Ben has 8 more than Ana. How many has Ben?"
