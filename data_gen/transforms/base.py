@@ -70,12 +70,19 @@ def retold(row: Solution, segments: Sequence[Segment]) -> Solution:
 
 
 def asked(row: Solution, question: str) -> Solution:
-    """A row that answers another wording of its question. The student's own Format renders it; the prompt that the
-    row was sampled with is left out, and what was measured behind it."""
+    """A row that answers another wording of its question. The student's own Format renders it; the prompt or the
+    conversation that the row was sampled with is left out, and what was measured behind it."""
     if question == row.question:
         return row
     return replace(
-        row, question=question, prompt=question, prompt_ids=(), logprobs=(), teacher_ids=(), teacher_logprobs=()
+        row,
+        question=question,
+        prompt=question,
+        asked=(),
+        prompt_ids=(),
+        logprobs=(),
+        teacher_ids=(),
+        teacher_logprobs=(),
     )
 
 

@@ -20,6 +20,7 @@ from data_gen.programs.solve import Solve, solve
 from data_gen.records.calls import Charge, Turn
 from data_gen.records.solution import Solution
 from data_gen.search.votes.majority import Majority
+from data_gen.transforms.base import asked
 from tests.data_gen.programs.talk import CODEC, PROBLEM, QUESTION, RIGHT, TASK, TOKENIZER, WORSE, WRONG, Talk, run
 
 
@@ -252,3 +253,13 @@ def test_likelihoods_are_sums_over_the_tokens_of_each_option() -> None:
     assert found[0] * 2 == pytest.approx(found[1])
     read = len(CODEC.ids_to_answer(f"{QUESTION}\nCheck it"))
     assert done.rows[0].charges[0].scored == read + 3 and talk.engine.usage.scored_tokens == 3
+
+
+def test_a_reworded_row_answers_its_question_and_no_longer_the_conversation() -> None:
+    async def asks(problem: BareProblem, kit: Kit) -> list[Solution]:
+        return [kit.solution(reply) for reply in await kit.ask("{question}\nCheck it")]
+
+    [[done]] = run(Doing(does=asks), Talk([RIGHT]))
+    again = asked(done.rows[0], "How many has Ben?")
+    assert (again.question, again.prompt, again.asked, again.prompt_ids) == ("How many has Ben?",) * 2 + ((), ())
+    assert again.segments == done.rows[0].segments
