@@ -10,7 +10,7 @@ from launch.arguments import Subparsers, add_store, command, open_store
 
 MORE = """\
 `run` writes the page when it ends. This command writes it again, or for an interrupted run. If the store cannot be
-written, the page goes to the current folder.
+written, the page goes to the current folder. Curves of accuracy against budget also go to report.json beside the page.
 
   reasoning-train report                           the latest run of the store
   reasoning-train report rejection_sampling_tiny   the latest run of the recipe of that name

@@ -106,7 +106,7 @@ def best_draws(draws: Draws, price: float, most: int) -> BestDraws:
     best = _first_best(_means(draws, price, most, samples))
     low, high = np.quantile(best, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="closest_observation")
     n, endless = int(best[0]), float(draws.worth(price).mean())
-    worth = interval(draws.worth(price, np.array([n]))[:, 0], (-price, 1.0))
+    worth = interval(draws.worth(price, np.array([n]))[:, 0], (-price, 1.0)) if n else Estimate(0.0, 0.0, 0.0)
     return BestDraws(
         price=price,
         n=n,

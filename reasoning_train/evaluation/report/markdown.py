@@ -16,6 +16,8 @@ from typing import Any
 
 from data_gen.errors import UserError, first_line, nearest
 from reasoning_train.evaluation.figures import figures
+from reasoning_train.evaluation.report.budgets import curve_table
+from reasoning_train.evaluation.report.curves import budget_figures, without_seed
 from reasoning_train.evaluation.report.gather import StageView, count_stages, per_artifact, run_views
 from reasoning_train.store.plan_json import read_plan
 from reasoning_train.store.run_json import read_state
@@ -67,8 +69,12 @@ def _named(views: list[StageView], names: str | None, readme: Path) -> list[Stag
 
 def run_figures(views: list[StageView], state: dict[str, Any], every: Sequence[StageView] = ()) -> str:
     """All tables of these stages, one line of figures per stage, and the date and work of the run. `every`: all stages
-    of the run, if these are some of them."""
-    tables = [(view.name, table) for view in views for table in view.tables]
+    of the run, if these are some of them. Curves of accuracy against budget over several seeds stand for the tables of
+    each seed."""
+    curves = {figure.name: figure for figure in budget_figures(views)}
+    merged = {name for name, figure in curves.items() if figure.seeds > 1}
+    tables = [(view.name, table) for view in views for table in view.tables if without_seed(view.name) not in merged]
+    tables += [(name, curve_table(figure)) for name, figure in curves.items()]
     parts = [f"**{name}** · {table.get('title', '')}\n\n{markdown_table(table)}" for name, table in tables]
     lines = [line for view in views if (line := _line(view))]
     every = every or views

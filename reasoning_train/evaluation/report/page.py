@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reasoning_train.evaluation.report.budgets import budget_view, write_curves
+from reasoning_train.evaluation.report.curves import budget_figures
 from reasoning_train.evaluation.report.gather import (
     StageView,
     artifact_views,
@@ -64,13 +66,18 @@ def artifact_page(artifacts: Mapping[str, Artifact], title: str, about: str) -> 
 
 
 def write_page(page: Page, path: Path) -> None:
-    """Render a page to a file atomically."""
+    """Render a page to a file atomically. The points of its curves against budgets go beside it, to a file of the same
+    name that ends in `.json`."""
     import jinja2
 
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    figures = budget_figures(page.views)
+    if figures:
+        write_curves(figures, path.with_suffix(".json"))
     text = environment.get_template("report.html.j2").render(
         page=page,
+        budgets=[budget_view(figure) for figure in figures],
         facts={**page.facts, **totals(page.views)},
         graph=graph_svg(boxes(page.views)),
         examples=examples(page.table) if page.table else [],
