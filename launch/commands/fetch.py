@@ -66,11 +66,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def find_entries(document: Any, path: str = "") -> Iterator[HubEntry]:
-    """Every mapping with a `hub:`. Those below `task` are datasets, the others are models."""
+    """Every mapping with a `hub:` that is read. Those below `task` are datasets, the others are models. A task with
+    local files does not read its dataset."""
     if not isinstance(document, dict):
         return
-    if isinstance(document.get("hub"), str):
-        kind = "dataset" if path.split(".")[0] in ("task", "tasks") else "model"
+    kind = "dataset" if path.split(".")[0] in ("task", "tasks") else "model"
+    local = kind == "dataset" and (document.get("path") or document.get("paths"))
+    if isinstance(document.get("hub"), str) and not local:
         yield HubEntry(path, document["hub"], document.get("revision"), kind)
     for key, value in document.items():
         yield from find_entries(value, f"{path}.{key}" if path else str(key))

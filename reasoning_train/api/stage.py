@@ -18,7 +18,7 @@ level.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_type_hints
@@ -63,6 +63,11 @@ class StageConfig(BaseModel):
         """Names of the rows of the stage's table, in order. Empty if it makes no table or the names are known only
         after the run."""
         return []
+
+    @property
+    def other_conventions(self) -> Set[str]:
+        """Fields whose inputs may follow other text conventions than the other inputs do."""
+        return frozenset()
 
     @property
     def arms(self) -> Mapping[str, Sequence[Ref]]:

@@ -7,7 +7,7 @@ and `format.json`.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from data_gen.checkpoints import (
     saved_end_ids,
 )
 from data_gen.errors import LoadError, first_line
-from data_gen.format import Format, StepCodec
+from data_gen.format import Format, StepCodec, TaskFormat
 from data_gen.models.context import context_length
 from data_gen.models.elsewhere import weights_folder, whole_model
 from reasoning_train.models.policy import read_served
@@ -41,6 +41,12 @@ class PolicyText:
     """The `from_pretrained` folder; None if the model is only served."""
     served: str | None = None
     """The model's name at its server."""
+
+    def under(self, conventions: TaskFormat) -> PolicyText:
+        """The same policy, asked by the text conventions of another task."""
+        fmt = Format(task=conventions, model=self.format.model)
+        codec = StepCodec(fmt, self.tokenizer, self.codec.end_ids)
+        return replace(self, format=codec.format, codec=codec)
 
 
 def load_policy_text(folder: Path) -> PolicyText:

@@ -45,8 +45,9 @@ class Formats:
         if own is not None:
             self._known[node] = TaskFormat.model_validate(own)
 
-    def inherit(self, node: str, path: str, edges: Iterable[Edge], problems: Problems) -> None:
-        """Use the format of the inputs; note a problem for inputs that differ from the first."""
+    def inherit(self, node: str, path: str, edges: Iterable[Edge], problems: Problems, instead: str = "") -> None:
+        """Use the format of the inputs; note a problem for inputs that differ from the first. `instead`: what else the
+        stage can do about it, as a sentence."""
         first: tuple[Ref, TaskFormat] | None = None
         for edge in edges:
             fmt = self._known.get(edge.ref.node)
@@ -61,6 +62,6 @@ class Formats:
             try:
                 Format(task=first[1]).check_same_task(Format(task=fmt), f"{str(first[0])!r}", f"{str(edge.ref)!r}")
             except UserError as error:
-                problems.add(join(path, edge.place), str(error))
+                problems.add(join(path, edge.place), f"{error}{instead}")
         if first:
             self._known.setdefault(node, first[1])

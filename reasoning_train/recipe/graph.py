@@ -3,7 +3,7 @@ runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from data_gen.errors import UserError
 from reasoning_train.api.plan import StageNode
-from reasoning_train.api.refs import UNKNOWN, Ref
-from reasoning_train.api.stage import STAGES, KindOf, StageDef
+from reasoning_train.api.refs import UNKNOWN, OutputKind, Ref
+from reasoning_train.api.stage import STAGES, KindOf, StageConfig, StageDef
 from reasoning_train.recipe.asked import asked, pieces
 from reasoning_train.recipe.brought import brought_by
 from reasoning_train.recipe.drafts import Draft
@@ -29,6 +29,8 @@ from reasoning_train.recipe.seeds import BadSeed, stage_seed
 from reasoning_train.recipe.validate import plain, validate
 from reasoning_train.recipe.yaml_core import join
 from reasoning_train.store.provenance import Provenance
+
+_INSTEAD = " Or say `conventions: task`, and every problem is asked as its own task asks, whatever the policy learned."
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ class Graph:
                 self._drafts[name] = draft
                 self._configs[name] = it.config
                 self._formats.enter(name, draft.uses, it.node.config)
-                self._formats.inherit(name, draft.path, it.edges, self._problems)
+                instead = _INSTEAD if "conventions" in type(it.config).model_fields else ""
+                self._formats.inherit(name, draft.path, it.edges, self._problems, instead)
 
     def trace(self, reason: str | None) -> None:
         """Note a problem for every stage that learns from evaluated problems without a reason, and enter into the
@@ -128,7 +131,7 @@ class Graph:
         if definition.completer:
             model = definition.completer(model, self._made_stages)
         node_seed = self._seed(draft, seed) if definition.is_seeded(model) else None
-        edges = [Edge(place, ref, kinds, self._kind(ref)) for place, ref, kinds in wanted(model)]
+        edges = [Edge(place, ref, kinds, self._kind(ref)) for place, ref, kinds in _wanted(model)]
         self._check_kinds(draft, edges)
         self._check_same_kind(draft, definition, edges)
         found = {path: self._files.find(path, draft.place(place)) for place, path in path_fields(model)}
@@ -219,6 +222,15 @@ class Graph:
     def _key_of(self, name: str) -> str:
         # An invalid input has no key; the recipe is refused anyway.
         return self.nodes[name].key if name in self.nodes else ""
+
+
+def _wanted(config: BaseModel) -> Iterator[tuple[str, Ref, list[OutputKind]]]:
+    """(place, reference, kinds) of a config's references, with the fields of which the config itself says that their
+    text conventions may differ."""
+    free = config.other_conventions if isinstance(config, StageConfig) else ()
+    for place, ref, kinds in wanted(config):
+        differs = place.partition(".")[0] in free
+        yield place, ref, [replace(kind, same_format=False) for kind in kinds] if differs else kinds
 
 
 def _declared(definition: StageDef) -> dict[str, str]:

@@ -1,6 +1,8 @@
 """Merges a recipe, the files that it includes and the command line's `--set` into one document.
 
 Maps are merged left to right and other values are replaced. The recipe overrides its includes; `--set` is applied last.
+A task under a name of its own has includes of its own: `tasks: {svamp: {include: [configs/tasks/svamp.yaml]}}` has the
+fields of that file's `task:`.
 """
 
 from __future__ import annotations
@@ -59,23 +61,58 @@ class _Files:
 
     def _read(self, path: Path, shown: str, stack: tuple[Path, ...]) -> Document:
         own = read_yaml(path, shown, self._values)
-        merged = Document({})
-        for name, origin in _names(own, shown):
-            self._named.add(1, lambda origin=origin: origin)  # type: ignore[misc]
-            merged = merge(merged, self.expanded(_find(name, path, origin), stack))
-        own.value.pop("include", None)
-        own.origins.forget("include")
+        merged = self._included(own, "", path, stack)
+        tasks = own.value.get("tasks")
+        for name, task in tasks.items() if isinstance(tasks, dict) else ():
+            if isinstance(task, dict) and "include" in task:
+                merged = merge(merged, self._included(own, join("tasks", name), path, stack))
         return merge(merged, own)
 
+    def _included(self, own: Document, place: str, path: Path, stack: tuple[Path, ...]) -> Document:
+        """What the `include` at a place of a file brings. It is taken out of the file.
 
-def _names(document: Document, shown: str) -> Iterator[tuple[str, str]]:
-    names = document.value.get("include", [])
+        Args:
+            place: Empty: the top of the file. `tasks.NAME`: the `task` of every included file is brought there.
+        """
+        merged = Document({})
+        for name, origin in _names(own, place, _shown(path)):
+            self._named.add(1, lambda origin=origin: origin)  # type: ignore[misc]
+            brought = self.expanded(_find(name, path, origin), stack)
+            merged = merge(merged, _as_task(brought, place, name, origin) if place else brought)
+        _inside(own, place).pop("include", None)
+        own.origins.forget(join(place, "include"))
+        return merged
+
+
+def _inside(document: Document, place: str) -> dict[str, Any]:
+    """The map at a place of a document."""
+    found: dict[str, Any] = document.value
+    for key in place.split(".") if place else ():
+        found = found[key]
+    return found
+
+
+def _names(document: Document, place: str, shown: str) -> Iterator[tuple[str, str]]:
+    """(file, where it is named) of the `include` at a place."""
+    names, at = _inside(document, place).get("include", []), join(place, "include")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise RecipeError(
-            f"{document.origins.get('include', shown)}: include: expected a list of files, got {names!r}."
-        )
+        raise RecipeError(f"{document.origins.get(at, shown)}: {at}: expected a list of files, got {names!r}.")
     for i, name in enumerate(names):
-        yield name, document.origins[f"include.{i}"]
+        yield name, document.origins[f"{at}.{i}"]
+
+
+def _as_task(brought: Document, place: str, name: str, origin: str) -> Document:
+    """The `task` of an included file, at `tasks.NAME`. RecipeError for a file that has anything else."""
+    if list(brought.value) != ["task"]:
+        has = ", ".join(map(repr, brought.value)) or "nothing"
+        raise RecipeError(
+            f"{origin}: {place}.include: expected a file that has `task` alone, such as those in configs/tasks; "
+            f"{name} has {has}."
+        )
+    group, _, own = place.partition(".")
+    origins = Origins({place: origin})
+    origins.graft(place, brought.origins, "task")
+    return Document({group: {own: brought.value["task"]}}, origins)
 
 
 def _find(name: str, including: Path, origin: str) -> Path:

@@ -147,6 +147,13 @@ def _or_like(schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": {"uses": uses, LIKE: like}, "if": taken, "then": True, "else": whole}
 
 
+def _or_included(task: dict[str, Any]) -> dict[str, Any]:
+    """A task that includes files has fields of theirs, which only the loader can check."""
+    files = {"type": "array", "items": {"type": "string"}, "description": "files whose `task` this one starts from"}
+    included = {"type": "object", "properties": {"include": files}}
+    return {"if": {"required": ["include"]}, "then": included, "else": task}
+
+
 def _without(schema: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {**schema, "properties": {key: value for key, value in schema["properties"].items() if key not in names}}
 
@@ -156,7 +163,7 @@ def _recipe(schema: dict[str, Any]) -> dict[str, Any]:
     task = {"$ref": "#/$defs/task"}
     places: dict[str, dict[str, Any]] = {
         "task": task,
-        "tasks": {"type": "object", "additionalProperties": task},
+        "tasks": {"type": "object", "additionalProperties": _or_included(task)},
         "model": {"$ref": "#/$defs/model"},
     }
     properties = {

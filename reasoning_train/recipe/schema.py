@@ -170,7 +170,8 @@ class Recipe(_Part):
     task: dict[str, Any] | None = None
     """The task: `uses` and its fields. References: `${task.train}`, `${task.train.gold}`."""
     tasks: dict[Name, dict[str, Any]] = {}
-    """More tasks by name. References: `${tasks.NAME.SPLIT}`."""
+    """More tasks by name. References: `${tasks.NAME.SPLIT}`. `include: [FILE]` in one starts from the `task` of
+    files."""
     stages: dict[Name, Stage] = {}
     rounds: dict[Name, Rounds] = {}
     grids: dict[Name, Grid] = {}

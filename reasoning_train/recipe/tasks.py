@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,9 +36,10 @@ def load_task(written: Mapping[str, Any], path: str, files: LeafFiles, problems:
         task = declared_task(written, path, problems)
         return _with_files(type(task), task, path, files) if task else None
     except UserError as error:
-        # A task's own message may begin with the name of a field.
-        field, colon, rest = str(error).partition(": ")
-        problems.add(*((field, rest) if colon and field.startswith(f"{path}.") else (path, str(error))))
+        # A task's own message calls its fields `task.FIELD`, and may begin with one.
+        said = re.sub(r"(?<![\w.])task\.", f"{path}.", str(error))
+        field, colon, rest = said.partition(": ")
+        problems.add(*((field, rest) if colon and field.startswith(f"{path}.") else (path, said)))
         return None
 
 
@@ -70,9 +72,12 @@ def _with_files(kind: type[Task], task: Task, path: str, files: LeafFiles) -> Lo
 
 
 def model_config(
-    written: Mapping[str, Any], task: LoadedTask, problems: Problems, path: str = "model"
+    written: Mapping[str, Any], task: LoadedTask | None, problems: Problems, path: str = "model"
 ) -> dict[str, Any]:
-    """Config of a model as written, plus the task's text conventions and, for `tokenizer: task`, its vocabulary."""
+    """Config of a model as written, plus the task's text conventions and, for `tokenizer: task`, its vocabulary.
+    Without a task it has no conventions of its own."""
+    if task is None:
+        return dict(written)
     config = {"task_format": task.config["format"], **written}
     if written.get("tokenizer") == "task" and "vocabulary" not in written:
         config["vocabulary"] = task.task.vocabulary()

@@ -6,8 +6,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterable, Iterator, Set
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -45,6 +45,9 @@ class EvaluateConfig(Evaluated, Programmed):
     """Of samples, and of a program's run. 0 is greedy, for a program without samples."""
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(256, ge=1)
+    conventions: Literal["policy", "task"] = "policy"
+    """Whose prompt, marks and ways to find answers apply. `policy`: its own, with which it was trained and which must
+    be the task's as well. `task`: the task's, whatever the policy's are, so that one model meets many benchmarks."""
     engine: Annotated[EngineConfig, Unkeyed()] = TransformersConfig()
     """The engine that runs the policy: `transformers` and `vllm` run in this process, `openai` calls a server."""
 
@@ -57,6 +60,11 @@ class EvaluateConfig(Evaluated, Programmed):
         if twice := sorted(name for name, n in Counter(self.row_names).items() if n > 1):
             raise ValueError(f"policies: {twice[0]!r} would name two rows of the table; give one another name")
         return self
+
+    @property
+    def other_conventions(self) -> Set[str]:
+        """The policies, where the task's conventions apply."""
+        return frozenset({"policies"} if self.conventions == "task" else ())
 
     @property
     def row_names(self) -> list[str]:
@@ -115,6 +123,8 @@ def _evaluate_policy(name: str, items: Iterator[Item], config: EvaluateConfig, c
 
     policy = load_policy_text(ctx.input(config.policies[name]).path)
     made, task = config.policies[name], task_of(config, ctx)
+    if config.conventions == "task":
+        policy = policy.under(task.format)
     with (
         open_engine(policy, config.engine, ctx) as engine,
         open_program(config, policy, made, task, ctx) as opened,

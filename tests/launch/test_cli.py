@@ -402,6 +402,7 @@ def test_fetch_finds_models_and_datasets(recipe: str, tmp_path: Path, capsys: py
     document = {
         "model": {"hub": "me/model", "revision": "abc"},
         "task": {"uses": "jsonl", "hub": "me/data"},
+        "tasks": {"local": {"uses": "jsonl", "hub": "me/more", "paths": {"test": "test.jsonl"}}},
         "stages": {"a": {"hub": 1}},
     }
     assert list(find_entries(document)) == [

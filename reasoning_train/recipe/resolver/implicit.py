@@ -101,7 +101,7 @@ class ImplicitNodes:
             raise BadReference(
                 "${model} needs `model:` in the recipe, for example through `include: [configs/models/tiny.yaml]`"
             )
-        if self._recipe.task is None:
+        if self._recipe.task is None and not self._recipe.tasks:
             raise BadReference("${model} needs `task:` in the recipe, whose text conventions the model follows")
         self._drafts.setdefault("model", Draft(name="model", path="model", uses="model", written={}, implicit=True))
         return Ref("model")
@@ -109,8 +109,8 @@ class ImplicitNodes:
     def config(self, draft: Draft) -> dict[str, Any] | None:
         """The config of `model` or of a split; None if its task is invalid."""
         loaded = self.task("task" if draft.uses == "model" else draft.path)
+        if draft.uses == "model" and (loaded or self._recipe.task is None):
+            return model_config(self._plain(self._recipe.model or {}, "model"), loaded, self._problems)
         if loaded is None:
             return None
-        if draft.uses == "model":
-            return model_config(self._plain(self._recipe.model or {}, "model"), loaded, self._problems)
         return loaded.problems_config(draft.name.removeprefix(draft.path + "."), name=draft.path.partition(".")[2])

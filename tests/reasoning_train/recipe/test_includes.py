@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -158,3 +159,58 @@ def test_a_misspelt_recipe_gets_the_nearest(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(CHECKOUT)
     with pytest.raises(RecipeError, match=r"no such recipe\. Did you mean 'recipes/rejection_sampling/tiny\.yaml'\?"):
         load_document(Path("recipes/rejection_samplng/tiny.yaml"))
+
+
+def test_a_named_task_has_the_task_of_its_includes(tmp_path: Path) -> None:
+    write(tmp_path, "task: {uses: jsonl, path: a, format: {prompt: p, ends: [x]}}\n", "one.yaml")
+    write(tmp_path, "task:\n  format:\n    prompt: q\n", "two.yaml")
+    recipe = write(
+        tmp_path,
+        """
+        name: x
+        tasks:
+          a: {include: [one.yaml, two.yaml], path: b}
+          b: {uses: chain}
+        """,
+    )
+    document = load_document(recipe, ["tasks.a.format.ends=[]"])
+    assert document.value["tasks"] == {
+        "a": {"uses": "jsonl", "path": "b", "format": {"prompt": "q", "ends": []}},
+        "b": {"uses": "chain"},
+    }
+    places = {path: document.origins[f"tasks.a.{path}"] for path in ("uses", "path", "format.prompt", "format.ends")}
+    assert {path: place.rpartition("/")[2] for path, place in places.items()} == {
+        "uses": "one.yaml:1",
+        "path": "recipe.yaml:3",
+        "format.prompt": "two.yaml:3",
+        "format.ends": "--set",
+    }
+
+
+def test_a_recipe_that_is_included_keeps_its_named_tasks(tmp_path: Path) -> None:
+    write(tmp_path, "task: {uses: jsonl, path: a}\n", "one.yaml")
+    write(tmp_path, "tasks: {a: {include: [one.yaml]}}\n", "many.yaml")
+    recipe = write(tmp_path, "name: x\ninclude: [many.yaml]\ntasks: {a: {path: b}}\n")
+    assert value(recipe)["tasks"] == {"a": {"uses": "jsonl", "path": "b"}}
+
+
+@pytest.mark.parametrize(
+    ("included", "tasks", "message"),
+    [
+        (
+            "task: {a: 1}\nmodel: {b: 1}\n",
+            "{a: {include: [one.yaml]}}",
+            "tasks.a.include: expected a file that has `task` alone, such as those in configs/tasks; one.yaml has "
+            "'task', 'model'.",
+        ),
+        ("name: x\n", "{a: {include: [one.yaml]}}", "in configs/tasks; one.yaml has 'name'."),
+        ("task: {a: 1}\n", "{a: {include: one.yaml}}", "tasks.a.include: expected a list of files, got 'one.yaml'."),
+        ("task: {a: 1}\n", "{a: {include: [two.yaml]}}", "include: there is no file 'two.yaml'"),
+    ],
+)
+def test_what_a_named_task_cannot_include(tmp_path: Path, included: str, tasks: str, message: str) -> None:
+    write(tmp_path, included, "one.yaml")
+    recipe = write(tmp_path, f"name: x\ntasks: {tasks}\n")
+    with pytest.raises(RecipeError) as caught:
+        load_document(recipe)
+    assert re.match(r".*yaml:2: ", str(caught.value)) and message in str(caught.value)

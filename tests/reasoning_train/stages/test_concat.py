@@ -228,3 +228,22 @@ def test_ids_of_a_named_task_begin_with_its_name(bench: Bench) -> None:
     assert len({row["id"] for row in rows_of(merged)}) == 48
     gold = bench.make("gold", "gold", problems=Ref("all"))
     assert [row["steps_ok"] for row in rows_of(gold)] == [True] * 48
+
+
+def test_generators_mix_by_shares_and_each_scores_its_own(bench: Bench) -> None:
+    tasks = {name: {"uses": "reasoning_gym", "generator": name, "train": 12} for name in ("chain_sum", "word_sorting")}
+    for name, task in tasks.items():
+        bench.make(name, "problems", task={**task, "measures": ["score"]}, split="train", task_name=name)
+    mixed = concat(bench, {"rows": Ref("chain_sum"), "share": 3}, {"rows": Ref("word_sorting"), "share": 1})
+    assert mixed.manifest["metrics"]["sources"] == {"chain_sum": 12, "word_sorting": 4}
+    source = Input(mixed.path / "data", "problems", mixed.manifest)
+    merged = load_task(source)
+    for asked in read_problems(source):
+        assert asked.gold is not None and merged.grade(asked, Answer(asked.gold)).score == 1
+        assert merged.grade(asked, Answer("none of it")).verdict is Verdict.WRONG
+        if (
+            asked.task == "word_sorting"
+        ):  # its raw reward is partial: every word in a place of its own is worth something
+            words = asked.gold.split(", ")
+            some = merged.grade(asked, Answer(", ".join([*words[:-2], words[-1], words[-2]]))).score
+            assert some is not None and 0 < some < 1

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from data_gen.conventions import TaskFormat
 from data_gen.errors import UserError
 from data_gen.records.problem import Problem
 from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import GateError
+from reasoning_train.models.policy_text import load_policy_text
 from reasoning_train.stages.evaluate import EvaluateConfig
 from reasoning_train.store.table_row import TableRow
 from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of
@@ -228,3 +230,25 @@ def test_killed_sampling_continues_to_the_same_rows(learned: Bench) -> None:
     assert resumed.manifest["attempts"] == 3
     assert rows_of(resumed) == rows_of(undisturbed)
     assert resumed.manifest["metrics"] == undisturbed.manifest["metrics"]
+
+
+def test_the_task_asks_by_its_own_conventions_where_the_recipe_says_so(learned: Bench) -> None:
+    """The policy learned bare questions and writes `Answer: `; the task asks with a word more and reads no mark."""
+    known = rows_of(learned.run("gold.problems"))
+    rows = [problem(row["id"], row["question"], row["gold"]) for row in known]
+    own = {"prompt": "How {question}", "answer_mark": "is ", "extract": ["mark"]}
+    asked = learned.problems("asked", rows, {"uses": "jsonl", "path": "x", "split": {"test": None}, "format": own})
+    config = {"policies": {"tuned": Ref("tuned")}, "problems": asked, "max_tokens": 40}
+    found = {
+        whose: rows_of(learned.make(whose, "evaluate", **config, conventions=whose)) for whose in ("policy", "task")
+    }
+    assert [row["answer"] for row in found["policy"]] == [row["gold"] for row in known]
+    assert [row["answer"] for row in found["task"]] == [None] * 4
+
+
+def test_a_policy_under_another_tasks_conventions_keeps_its_model_half_and_its_ends(learned: Bench) -> None:
+    text = load_policy_text(learned.store.open(learned.nodes["tuned"]).path / "model")
+    other = text.under(TaskFormat(prompt="How {question}", answer_mark="is "))
+    assert text.codec.prompt_text("many?") == "many?\n" and other.codec.prompt_text("many?") == "How many?\n"
+    assert (other.format.model, other.codec.end_ids) == (text.format.model, text.codec.end_ids)
+    assert other.format.task.answer_mark == "is " and text.format.task.answer_mark == "Answer: "
