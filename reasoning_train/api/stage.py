@@ -196,6 +196,8 @@ class Maker:
     uses: str
     config: Any
     """Validated; an instance of the stage type's config class."""
+    seed: int | None = None
+    """Its resolved seed. None if it draws no random numbers."""
 
 
 class Made(Protocol):

@@ -29,7 +29,7 @@ class MadeStages:
         """The stage behind a reference and, if it may pass on an artifact of an earlier round, that round's stage."""
         found, name = [], str(ref.node)
         while name in self.nodes:
-            found.append(Maker(name, self.nodes[name].uses, self.configs[name]))
+            found.append(Maker(name, self.nodes[name].uses, self.configs[name], self.nodes[name].seed))
             name = self.nodes[name].previous or ""
         return found
 
@@ -56,4 +56,4 @@ class MadeStages:
             if carried:
                 waiting += [one.node for one in reversed(list(refs_of(getattr(config, carried))))]
             else:
-                yield Maker(name, self.nodes[name].uses, config)
+                yield Maker(name, self.nodes[name].uses, config, self.nodes[name].seed)

@@ -18,9 +18,9 @@ budgets:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from reasoning_train.api.stage import Context, gate, stage
+from reasoning_train.api.stage import Context, Sizes, at_most, gate, stage
 from reasoning_train.evaluation.groups import count_asked, restricted
 from reasoning_train.evaluation.verifiable import check_verifiable
 from reasoning_train.stages.adaptive_config import ADAPTIVE, AMORTISED, BEST_FIXED, ORACLE, RANDOM, AdaptiveConfig
@@ -69,6 +69,13 @@ def adaptive(config: AdaptiveConfig, ctx: Context) -> None:
 
 adaptive.complete(completed)
 adaptive.check(fits)
+
+
+@adaptive.estimate
+def size(config: AdaptiveConfig, sizes: Sizes) -> dict[str, Any]:
+    """A row of every kind for each problem and budget; nothing is generated."""
+    problems = at_most(sizes(config.problems).get("rows"), config.limit)
+    return {} if problems is None else {"rows": problems * len(config.row_names)}
 
 
 def _verifiable(

@@ -92,25 +92,37 @@ def _search_misfits(config: AdaptiveConfig, made: Made, maker: Maker) -> Iterato
 
 def _voted_over(config: AdaptiveConfig, made: Made) -> str:
     """Why the estimate would share the luck of a strategy; empty if it does not."""
-    drawn = _draws(made, config.estimate.pool)
+    few = _draws(made, config.estimate.pool)
     for ref in config.sources.values():
         for maker in made.makers(ref)[:1]:
-            for used in refs_of(maker.config):
-                if shared := sorted(drawn & _draws(made, used)):
-                    return (
-                        f"strategies of {maker.name!r} vote over the samples of {shared[0]!r}, so that an estimate by "
-                        "them knows the luck of these draws. Draw a pool of its own, with a seed of its own: `seed: "
-                        "{mix: few}`."
-                    )
+            used = [one for inner in refs_of(maker.config) for one in _draws(made, inner)]
+            if shared := next(((one, other) for one in few for other in used if _same_draws(one, other)), None):
+                one, other = (each.name for each in shared)
+                if one == other:
+                    what = f"strategies of {maker.name!r} vote over the samples of {one!r}"
+                else:
+                    what = f"{one!r} draws with the policy and the seed of {other!r}, over which {maker.name!r} votes"
+                return (
+                    f"{what}, so that an estimate by them knows the luck of these draws. Draw a pool of its own, with "
+                    "a seed of its own: `seed: {mix: few}`."
+                )
     return ""
 
 
-def _draws(made: Made, ref: Ref) -> set[str]:
-    """The stages that drew samples behind a reference, those included that a search went on from."""
-    found = set[str]()
+def _same_draws(one: Maker, other: Maker) -> bool:
+    """Whether two stages draw the same samples, as far as both do."""
+    if one.name == other.name:
+        return True
+    alike = one.uses == other.uses and one.seed == other.seed and one.config.policy == other.config.policy
+    return alike and (one.uses == "sample" or (one.config.search.independent and other.config.search.independent))
+
+
+def _draws(made: Made, ref: Ref) -> list[Maker]:
+    """The stages that drew the samples behind a reference. A search that goes on from samples has theirs."""
+    found = list[Maker]()
     for maker in made.origins(ref):
-        if maker.uses in ("sample", "search"):
-            found.add(maker.name)
-            if maker.uses == "search" and maker.config.solutions is not None:
-                found |= _draws(made, maker.config.solutions)
+        if maker.uses == "search" and maker.config.solutions is not None:
+            found += _draws(made, maker.config.solutions)
+        elif maker.uses in ("sample", "search"):
+            found.append(maker)
     return found

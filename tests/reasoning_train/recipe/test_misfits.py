@@ -42,6 +42,12 @@ STAGES = """
       dev: {uses: evaluate, policies: {base: "${stages.base}"}, problems: "${task.dev}", samples: 2}
       few: {uses: evaluate, policies: {base: "${stages.base}"}, problems: "${task.dev}", limit: 3}
       voted: {uses: evaluate_trees, problems: "${task.explore}", strategies: {most: {trees: "${stages.pool}"}}}
+      again: {uses: search, policy: "${stages.base}", problems: "${task.explore}", search: {uses: best_of_n, n: 2},
+        scorer: likelihood}
+      own: {like: again, seed: {mix: few}}
+      replayed: {uses: concat, sources: ["${stages.pool}"]}
+      chosen: {uses: adaptive, problems: "${task.explore}", table: "${stages.voted}",
+        estimate: {pool: "${stages.own}", n: 2}}
       ranked: {uses: search, policy: "${stages.base}", problems: "${task.explore}", scorer: {uses: head},
         search: {uses: best_of_n, n: 4, scale: ranking}, verifier: "${stages.ranker}"}
       last: STAGE
@@ -234,6 +240,14 @@ def test_the_stages_themselves_fit(tmp_path: Path) -> None:
         (
             f'{EXPLORED}, estimate: {{pool: "${{stages.pool}}", n: 2}}',
             "last.estimate.pool: strategies of 'voted' vote over the samples of 'pool', so that an estimate by them",
+        ),
+        (
+            f'{EXPLORED}, estimate: {{pool: "${{stages.replayed}}", n: 2}}',
+            "last.estimate.pool: strategies of 'voted' vote over the samples of 'pool', so that an estimate by them",
+        ),
+        (
+            f'{EXPLORED}, estimate: {{pool: "${{stages.again}}", n: 2}}',
+            "last.estimate.pool: 'again' draws with the policy and the seed of 'pool', over which 'voted' votes, so",
         ),
         (
             f'{EXPLORED}, estimate: {{pool: "${{stages.walk}}", n: 2}}',
