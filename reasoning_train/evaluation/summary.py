@@ -224,10 +224,11 @@ def _compared(
 def _ratios(
     arrays: Mapping[str, Mapping[str, np.ndarray]], ratios: Mapping[str, tuple[str, ...]]
 ) -> dict[str, dict[str, DrawnFigure]]:
-    """Every ratio of the policies that have its columns and for which it is defined."""
+    """Every ratio of the policies that have its columns, for the same problems, and for which it is defined."""
     found = {}
     for ratio, columns in ratios.items():
-        having = {name: own for name, own in arrays.items() if all(column in own for column in columns)}
+        sizes = {name: {len(own.get(column, ())) for column in columns} for name, own in arrays.items()}
+        having = {name: own for name, own in arrays.items() if len(sizes[name]) == 1 and 0 not in sizes[name]}
         stacked = {name: np.stack([own[column] for column in columns])[:, None] for name, own in having.items()}
         figure = declared(columns)
         known = {name: values for name, values in stacked.items() if not np.isnan(figure.value(values[:, 0]))}

@@ -65,6 +65,14 @@ def test_tables_show_ratios_in_per_cent_within_their_bounds() -> None:
     assert f"100.0 [{100 * low:.1f}, 100.0]" in summary_table(summary)["rows"][0]
 
 
+def test_a_ratio_of_columns_of_other_problems_is_left_out() -> None:
+    """Of p0 it is not known what is said."""
+    made = [row("base", f"p{i}", True, measures=columns("T", "T")) for i in range(3)]
+    made[0] = row("base", "p0", True, measures={name: 1.0 for name in columns("T", "T") if name != "label_said"})
+    found = summarise_rows(made, ["base"], [], ratios=RATIOS)["policies"]["base"]
+    assert found["recall"][0] == 1.0 and "precision" not in found
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30), st.data())
 def test_a_ratio_of_a_resample_is_that_of_the_drawn_problems(pairs: list[tuple[int, int]], data: st.DataObject) -> None:
     """Against writing every drawn problem out as often as it was drawn."""
