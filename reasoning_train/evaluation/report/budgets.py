@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ from reasoning_train.store.state_files import write_text
 
 WHOLE, PART = (620.0, 330.0), (300.0, 190.0)
 """Width and height in pixels of the plot of all problems, and of those of groups."""
+
+MOST_COLUMNS = 8
+"""Most numbers of a curve that a README shows one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +64,10 @@ def write_curves(figures: Sequence[BudgetFigure], path: Path) -> None:
 
 
 def curve_table(figure: BudgetFigure) -> dict[str, Any]:
-    """A row a curve and a column a number: accuracy on all problems, and the tokens that it takes."""
+    """A row a curve and a column a number: accuracy on all problems, and the tokens that it takes. Of more than
+    `MOST_COLUMNS` numbers those that at least double stand for all."""
     [whole, *_] = figure.panels
-    numbers = sorted({point.n for curve in whole.curves for point in curve.points if point.n is not None})
+    numbers = _some({point.n for curve in whole.curves for point in curve.points if point.n is not None})
     rest = any(point.n is None for curve in whole.curves for point in curve.points)
     limits = any(curve.plateau is not None for curve in whole.curves)
     seeds = f"mean of {figure.seeds} seeds" if figure.seeds > 1 else "one seed"
@@ -73,6 +77,17 @@ def curve_table(figure: BudgetFigure) -> dict[str, Any]:
         "columns": ["strategy", *(f"@{n}" for n in numbers), *["whole"] * rest, *["plateau"] * limits],
         "rows": [_cells(curve, [*numbers, *[None] * rest], limits) for curve in whole.curves],
     }
+
+
+def _some(numbers: Iterable[int]) -> list[int]:
+    """The numbers in order; of many only those that at least double, and the last."""
+    every = sorted(numbers)
+    if len(every) <= MOST_COLUMNS:
+        return every
+    kept = every[:1]
+    for n in every[1:]:
+        kept += [n] if n >= 2 * kept[-1] or n == every[-1] else []
+    return kept
 
 
 def _cells(curve: BudgetCurve, numbers: Sequence[int | None], limits: bool) -> list[str]:

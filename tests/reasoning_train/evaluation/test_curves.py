@@ -222,6 +222,11 @@ def test_a_readme_has_a_row_a_curve_and_no_table_of_each_seed() -> None:
     assert curve_table(only([limited()]))["rows"][1][4] == "52.0"
 
 
+def test_of_many_numbers_a_readme_shows_those_that_double() -> None:
+    rows = {f"vote@{n}": metrics(0.5, 10.0 * n) for n in range(1, 12)}
+    assert curve_table(only([table_view(rows)]))["columns"] == ["strategy", "@1", "@2", "@4", "@8", "@11"]
+
+
 def test_the_page_switches_costs_without_scripts_and_its_numbers_stand_beside_it(tmp_path: Path) -> None:
     rows = {"vote@4": metrics(0.5, 200, calls=4), "vote@8": metrics(0.6, 400, calls=8)}
     page = Page(title="t", about="", facts={}, views=[table_view(rows)], table=None)
