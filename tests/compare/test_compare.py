@@ -1,15 +1,19 @@
-"""How generations are compared with other tools' verdicts."""
+"""How generations are compared with other tools' verdicts, and the verdicts that were recorded."""
 
 from __future__ import annotations
 
+import json
 import stat
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.compare.__main__ import compared
-from tests.compare.generations import Generation
+from data_gen.records.problem import Problem
+from tests.benchmark_data import built
+from tests.compare.__main__ import RECORDED, compared
+from tests.compare.generations import COLUMNS, Generation
 
 RIGHT = {"strict": 1.0, "flex": 1.0}
 TOOL = """#!{python}
@@ -52,3 +56,16 @@ def test_a_tool_that_fails_is_told_with_what_it_said(tool: Path) -> None:
     tool.write_text(f"#!{sys.executable}\nraise SystemExit('no module lm_eval')", encoding="utf-8")
     with pytest.raises(SystemExit, match=r"lm_eval failed under .*python:\nno module lm_eval"):
         compared("gsm8k", [made("2", RIGHT)], tool)
+
+
+@pytest.mark.parametrize("tool_name", COLUMNS)
+def test_recorded_generations_of_a_model_get_each_tools_own_verdicts(tool_name: str) -> None:
+    rows: list[dict[str, Any]] = [json.loads(line) for line in RECORDED.read_text(encoding="utf-8").splitlines()]
+    columns = COLUMNS[tool_name]
+    mine = [row for row in rows if row["theirs"].keys() == set(columns)]
+    assert len(mine) >= 40
+    task = built("gsm8k", graders={"strict": "lm_eval_strict", "flex": "lm_eval_flex", "math_verify": "math_verify"})
+    task = task.model_copy(update={"graders": {name: task.graders[name] for name in columns}})
+    for row in mine:
+        problem = Problem(id=row["id"], question="", gold=row["gold"], group="", split="test")
+        assert task.grade_beside(problem, row["text"], cut=False) == row["theirs"], row["id"]
