@@ -201,5 +201,14 @@ MUTATIONS = [
              "question[: len(question) // 2])", ("part", "TaskFormat")),
     Mutation("an answer read from the first mark", "data_gen.extractors.mark:AnswerMark.find", "text.rpartition",
              "text.partition", ("part", "TaskFormat")),
+    # Programs
+    Mutation("revisions that see the first attempts", "data_gen.programs.revise:Revise.attempts",
+             "said[len(said) - self.keep if len(said) > self.keep else 0 :]", "said[: self.keep]",
+             ("program", "revise")),
+    Mutation("a round of feedback too many", "data_gen.programs.self_refine:SelfRefine.solve", "range(self.rounds)",
+             "range(self.rounds + 1)", ("program", "self_refine")),
+    Mutation("the nearest wrong attempt in front", "reasoning_train.stages.revision_chains:_attempts",
+             "[*rng.sample(rest, size - 1), wrong[near]]", "[wrong[near], *rng.sample(rest, size - 1)]",
+             ("stage", "revision_chains")),
 ]  # fmt: skip
 """At least one of every family; more are welcome where a mistake went unnoticed."""
