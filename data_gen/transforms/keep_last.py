@@ -1,5 +1,5 @@
 """`keep_last`: only the last steps before the answer, as in training that takes steps away from the front (implicit
-chain of thought, arXiv 2405.14838, section 3)."""
+chain of thought, arXiv 2405.14838)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """`render`: the same solution in another form. It is the ablation of chain-of-thought prompting (Wei et al., arXiv
 2201.11903, section 3.3: equation only, reasoning after the answer) as training data, with Orca's short answers (arXiv
-2306.02707, section 3.1) and programs of thought (arXiv 2211.12588, section 2)."""
+2306.02707, section 3.1) and programs of thought (arXiv 2211.12588)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Render(Transform):
     - `compressed`: `12 + 5 = 17`, `17 - 3 = 14`, `Answer: 14`. Steps without an equation go; one must have one.
     - `answer_first`: `Answer: 14`, then the steps. The answer cannot come from them.
     - `reversed`: `Ben: 21 + 5 = 71`, ..., digits of the steps from the last to the first, as sums are computed (arXiv
-      2407.15360, section 5). The answer line stays as it is.
+      2407.15360). The answer line stays as it is.
     - `program`: code, `x1 = 12 + 5`, `x2 = x1 - 3`, in place of the steps. Each has equations only, all right, and
       the last one gives the answer.
     """

@@ -1,5 +1,5 @@
 """`shortest`: the shortest solutions of a problem, to train for less reasoning with the same answers (Searchformer's
-bootstrapping, arXiv 2402.14083, section 4.2)."""
+bootstrapping, arXiv 2402.14083)."""
 
 from __future__ import annotations
 

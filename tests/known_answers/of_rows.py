@@ -198,6 +198,14 @@ def part() -> Any:
     return Settings(rows(make("part", problems=given, part=k, of=3), "id") for k in (1, 2, 3))
 
 
+@case("stage", "reword")
+def reword() -> Any:
+    """Two problems in other words."""
+    given = bench().problems(fresh("problems"), [problem("p"), problem("q", "How many?")])
+    made = make("reword", problems=given, template="Be brief. {question} {x}")
+    return rows(made, "id", "question", "gold")
+
+
 @case("stage", "pick_problems")
 def pick_problems() -> Any:
     """By solve rate, by difficulty and a tag, and by the outcome in a table with an answer that is neither."""

@@ -1,4 +1,4 @@
-"""`drop`: levels by hand on a trace of A* search, and how often each is drawn (Dualformer, table 1 and section 4.1)."""
+"""`drop`: levels by hand on a trace of A* search, and how often each is drawn (Dualformer, section 4.1)."""
 
 from __future__ import annotations
 

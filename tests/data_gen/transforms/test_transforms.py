@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -21,7 +21,7 @@ from data_gen.transforms.base import Transform, apply_all, retold
 from data_gen.transforms.render import Form
 from tests.reasoning_train.bench import problem, solution
 
-ASKED = problem("p")
+ASKED = problem("p", gold_steps=("12 + 5 = 17", "17 - 3 = 14"))
 
 
 def worked(steps: int, *, sample: int = 0, answer: bool = True) -> Solution:
@@ -66,6 +66,13 @@ def test_the_shortest_by_tokens_then_in_order() -> None:
 
 
 CONFIGS: dict[str, list[Any]] = {
+    "abstract": [{}, {"name": "v{n}"}],
+    "edit_steps": [{"merge": 2}, {"split": " "}, {"every": 2}, {"expand": ["Check: {step}"]}],
+    "faithful": [{}, {"numbers": False}],
+    "noise": [{"rate": 1}, {"rate": 1, "each": "segment"}, {"rate": 1, "kinds": ["answer"]}],
+    "stage": [{"upto": ["plan", "step"]}, {"least": 3, "most": 9}],
+    "transitions": [{}, {"history": 0}],
+    "views": [{"views": {"answer": {"tell": ["answer"]}, "rest": {"show": ["step"]}, "all": {}}}],
     "drop": [{"levels": [{}, {"steps": "[02]"}, {"inside": "ep"}, {"share": 0.5}]}],
     "mask": [{"weights": {"step": 0.5}}, {"spans": [{"pattern": "[0-9]", "weight": 0.25}]}],
     "render": [{"form": form} for form in get_args(Form)],
@@ -77,6 +84,7 @@ SETTINGS = [{"uses": name, **more} for name in TRANSFORMS.names() for more in CO
 
 
 @pytest.mark.parametrize("config", SETTINGS, ids=lambda config: "-".join(map(str, config.values()))[:40])
+@settings(max_examples=15)
 @given(lengths=st.lists(st.integers(0, 6), max_size=5), seed=st.integers(0, 3), with_ids=st.booleans())
 def test_every_transform_is_a_pure_function_that_keeps_the_problem(
     config: dict[str, Any], lengths: list[int], seed: int, with_ids: bool
@@ -168,6 +176,14 @@ BAD = [
     ({"uses": "drop", "levels": []}, "at least 1 item"),
     ({"uses": "drop", "levels": [{"share": 1.5}]}, "less than or equal to 1"),
     ({"uses": "drop", "levels": [{"odds": 0}]}, "greater than 0"),
+    ({"uses": "abstract", "name": "y"}, r"expected a name with \{n\} in it, such as 'y\{n\}', got 'y'"),
+    ({"uses": "edit_steps"}, "expected one of merge, split, every and expand, got none"),
+    ({"uses": "edit_steps", "merge": 2, "every": 2}, "expected one of .*, got merge, every"),
+    ({"uses": "noise", "rate": 0}, "greater than 0"),
+    ({"uses": "stage"}, "upto, least, most: all are missing"),
+    ({"uses": "stage", "least": 3, "most": 2}, "expected least <= most, got 3 and 2"),
+    ({"uses": "views", "views": {}}, "at least 1 item"),
+    ({"uses": "views", "views": {"a": {"template": "?"}}}, "expected a text with"),
     ({"uses": "keep_last", "n": 0}, "greater than or equal to 1"),
     ({"uses": "render"}, "Field required"),
     ({"uses": "render", "form": "brief"}, "'answer', 'reasoned', 'compressed'"),
