@@ -55,6 +55,19 @@ def test_a_trained_verifier_is_measured_and_calibrated(kitchen: Bench) -> None:
     assert [row["accuracy"] for row in rows if row["policy"] == "majority"] == [1.0] * 6
 
 
+def test_a_chosen_pool_is_measured_as_the_pool_itself(kitchen: Bench) -> None:
+    pool(kitchen)
+    given: dict[str, Any] = {
+        "problems": Ref("questions"),
+        "policy": Ref("model"),
+        "likelihoods": {"self": Ref("model")},
+    }
+    own = kitchen.make("own", "evaluate_verifier", solutions=Ref("pool"), **given)
+    kitchen.make("best", "choose", policies={"warm": Ref("pool")}, table={"warm": Ref("own")}, row="self")
+    chosen = kitchen.make("chosen", "evaluate_verifier", solutions=Ref("best"), **given)
+    assert rows_of(chosen) == rows_of(own)
+
+
 def test_policies_are_measured_by_their_log_probabilities(kitchen: Bench) -> None:
     """Against a plain forward pass; they are no probabilities of being right, so there is no Brier score."""
     pool(kitchen)
