@@ -19,8 +19,8 @@ from reasoning_train.evaluation.student_t import t_quantile
 RESAMPLES = 10_000
 CHUNK = 500
 """Number of resamples whose seeds are drawn at a time."""
-HELD = 500_000
-"""Most counts of problems held at a time, so that memory does not grow with them."""
+HELD = 100_000
+"""Most counts of problems held at a time, so that memory does not grow with them and they stay in the cache."""
 LEVEL = 0.95
 _TINY = 1e-9
 """Least share of the greatest variance, so that numbers which are all equal count as many problems and not as
@@ -118,9 +118,27 @@ def draws(
     for start in range(0, resamples, CHUNK):
         size = min(CHUNK, resamples - start)
         over_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=size)
-        for first in range(0, size, rows := max(1, HELD // problems)):  # rows are drawn one after another
-            some = over_seeds[first : first + rows]
-            yield some, rng.multinomial(problems, np.full(problems, 1 / problems), size=len(some))
+        for some in batches(over_seeds, problems):
+            yield some, drawn_counts(rng, problems, len(some))
+
+
+def drawn_counts(rng: np.random.Generator, problems: int, resamples: int) -> np.ndarray:
+    """How often each problem is in each resample [R, P], as floats. Every resample draws P problems with replacement.
+
+    The law is the multinomial's, but drawing the problems and counting them takes a fifth of the time of numpy's
+    `multinomial`, which draws a binomial number per problem. The numbers do not depend on how many resamples are drawn
+    at a time. At most 2^31 counts.
+    """
+    drawn = rng.integers(problems, size=(resamples, problems), dtype=np.int32)
+    drawn += np.arange(0, resamples * problems, problems, dtype=np.int32)[:, None]
+    return np.bincount(drawn.ravel(), minlength=resamples * problems).reshape(resamples, problems).astype(float)
+
+
+def batches(resamples: np.ndarray, problems: int) -> Iterator[np.ndarray]:
+    """Divides an array with an entry per resample, so that the counts of a batch are `HELD` at most."""
+    size = max(1, HELD // problems)
+    for first in range(0, len(resamples), size):
+        yield resamples[first : first + size]
 
 
 def wider(one: Estimate, other: Estimate) -> Estimate:

@@ -5,16 +5,15 @@ Both are figures of a whole row that no single problem has, so their intervals r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from reasoning_train.evaluation.intervals import LEVEL, Estimate, score_interval
+from reasoning_train.evaluation.intervals import LEVEL, Estimate, batches, drawn_counts, score_interval
 from reasoning_train.evaluation.names import SHARE
 
-RESAMPLES, CHUNK = 2_000, 250
-"""Number of resamples, and how many are held at a time."""
+RESAMPLES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +37,15 @@ def selective_figures(rows: Mapping[str, RowAnswers]) -> dict[str, dict[str, lis
     confidence. A figure of nothing is left out.
     """
     size = max((len(row.accuracy) for row in rows.values()), default=0)
-    blocks = [*_resamples(size)] if size else []
-    found: dict[str, dict[str, list[float]]] = {}
-    for name, row in rows.items():
-        figures = {"risk": _risk(row, blocks), "aurc": _curve(row, blocks)}
-        found[name] = {figure: one.numbers for figure, one in figures.items() if one is not None}
+    made = [(name, figure, make(row)) for name, row in rows.items() for figure, make in _FIGURES.items()]
+    figures = {(name, figure): one for name, figure, one in made if one is not None}
+    resampled: dict[tuple[str, str], list[np.ndarray]] = {key: [] for key in figures}
+    for counts in _resamples(size) if figures else ():
+        for key, one in figures.items():
+            resampled[key].append(one.of(counts))
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in rows}
+    for (name, figure), one in figures.items():
+        found[name][figure] = _estimate(one, np.concatenate(resampled[name, figure])).numbers
     return found
 
 
@@ -71,37 +74,55 @@ def areas(confidence: np.ndarray, wrong: np.ndarray, counts: np.ndarray) -> np.n
     return found
 
 
-def _risk(row: RowAnswers, blocks: Sequence[np.ndarray]) -> Estimate | None:
+@dataclass(frozen=True, slots=True)
+class _Figure:
+    """A figure of all problems of a row, and of resamples of them."""
+
+    value: float
+    values: np.ndarray
+    """One per problem that counts, for the score interval."""
+    of: Callable[[np.ndarray], np.ndarray]
+    """Counts of the problems [R, P] -> the figure of each resample [R], NaN for one without an answer."""
+
+
+def _risk(row: RowAnswers) -> _Figure | None:
     some = row.coverage > 0
     if not some.any():
         return None
     covered, wrong = row.coverage[some], np.maximum(row.coverage - row.accuracy, 0.0)[some]
-    sums = [(counts[:, some] @ wrong, counts[:, some] @ covered) for counts in blocks]
-    above, below = (np.concatenate(parts) for parts in zip(*sums, strict=True))
-    value = float(wrong.sum() / covered.sum())
-    return _estimate(value, above[below > 0] / below[below > 0], wrong / covered)
+
+    def of(counts: np.ndarray) -> np.ndarray:
+        above, below = counts[:, some] @ wrong, counts[:, some] @ covered
+        found: np.ndarray = np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
+        return found
+
+    return _Figure(float(wrong.sum() / covered.sum()), wrong / covered, of)
 
 
-def _curve(row: RowAnswers, blocks: Sequence[np.ndarray]) -> Estimate | None:
+def _curve(row: RowAnswers) -> _Figure | None:
     some = ~np.isnan(row.confidence)
     if not some.any():
         return None
     confidence, wrong = row.confidence[some], 1.0 - row.right[some]
     whole = float(areas(confidence, wrong, np.ones((1, len(wrong))))[0])
-    found = np.concatenate([areas(confidence, wrong, counts[:, some]) for counts in blocks])
-    return _estimate(whole, found[~np.isnan(found)], np.full(len(wrong), whole))
+    return _Figure(whole, np.full(len(wrong), whole), lambda counts: areas(confidence, wrong, counts[:, some]))
 
 
-def _resamples(problems: int) -> list[np.ndarray]:
-    """How often each problem is drawn: blocks of [R, P]."""
-    rng, even = np.random.default_rng(0), np.full(problems, 1 / problems)
-    return [rng.multinomial(problems, even, size=CHUNK).astype(float) for _ in range(RESAMPLES // CHUNK)]
+_FIGURES = {"risk": _risk, "aurc": _curve}
 
 
-def _estimate(value: float, resampled: np.ndarray, values: np.ndarray) -> Estimate:
+def _resamples(problems: int) -> Iterator[np.ndarray]:
+    """How often each problem is drawn: batches [R, P] of a size that does not grow with the problems."""
+    rng = np.random.default_rng(0)
+    for batch in batches(np.empty(RESAMPLES), problems):
+        yield drawn_counts(rng, problems, len(batch))
+
+
+def _estimate(figure: _Figure, resampled: np.ndarray) -> Estimate:
     """The bootstrap interval, but no narrower than the score interval of the answered problems: it holds where they
     hardly vary."""
-    low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    least = score_interval(values, SHARE)
+    low, high = np.nanquantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    least = score_interval(figure.values, SHARE)
     spread = least.low - least.value, least.high - least.value
+    value = figure.value
     return Estimate(value, max(min(low, value + spread[0]), 0.0), min(max(high, value + spread[1]), 1.0))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from reasoning_train.evaluation.intervals import (
     Estimate,
     crossed_bootstrap,
+    drawn_counts,
     interval,
     intervals,
     score_interval,
@@ -216,3 +217,19 @@ def test_a_score_interval_turns_with_the_sign_and_holds_what_unseen_problems_cou
 def test_a_value_beyond_its_bounds_counts_as_one_at_them() -> None:
     found = score_interval(np.array([1.5, 0.0, 0.0]), SHARE)
     assert 0 < found.width < 1 and found.low < found.value == 0.5 < found.high
+
+
+def test_resamples_of_three_problems_have_the_multinomials_chances() -> None:
+    """3! / (a! b! c!) / 27 for the counts (a, b, c): 1/27, 3/27 or 6/27."""
+    drawn = drawn_counts(np.random.default_rng(0), 3, 27_000)
+    found, times = np.unique(drawn, axis=0, return_counts=True)
+    expected = [27_000 * 6 / math.prod(math.factorial(int(n)) for n in counts) / 27 for counts in found]
+    assert len(found) == 10 and drawn.sum(axis=1).tolist() == [3] * 27_000
+    assert sum((times - expected) ** 2 / expected) < 27.9  # chi-squared of 9 degrees, once in a thousand
+
+
+@given(st.integers(1, 9), st.integers(0, 5), st.integers(0, 5))
+def test_resamples_do_not_depend_on_how_many_are_drawn_at_a_time(problems: int, first: int, more: int) -> None:
+    one, two = np.random.default_rng(1), np.random.default_rng(1)
+    apart = np.concatenate([drawn_counts(one, problems, first), drawn_counts(one, problems, more)])
+    assert np.array_equal(apart, drawn_counts(two, problems, first + more))
