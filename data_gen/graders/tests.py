@@ -49,7 +49,7 @@ class Tests(Grader):
 
     def grade(self, problem: Problem, answer: Answer) -> Grade:
         """CORRECT `tests` for a program that passes. WRONG `tests` (an assertion fails), `error` (another exception),
-        `timeout` or `died`.
+        `timeout`, `died`, or `unsupported` (it asks for what the tier `wasm` of the sandbox does not have).
 
         Raises:
             UserError: If no sandbox holds on this machine.

@@ -82,13 +82,13 @@ def jailed(
     with ExitStack() as stack:
         filter_fd = stack.enter_context(_memory_file(seccomp_filter()))
         argv = [bwrap_path(), *_namespaces(), *_system(), "--seccomp", str(filter_fd)]
-        argv += ["--size", str(limits.disk), "--tmpfs", "/work", "--symlink", "work", "/tmp"]
+        argv += ["--size", str(limits.disk), "--tmpfs", "/box", "--symlink", "box", "/tmp"]
         fds = [filter_fd]
         for name, content in files.items():
             data = content.encode() if isinstance(content, str) else content
             fds.append(stack.enter_context(_memory_file(data)))
-            argv += ["--file", str(fds[-1]), f"/work/{name}"]
-        argv += ["--remount-ro", "/", "--chdir", "/work", "--"]
+            argv += ["--file", str(fds[-1]), f"/box/{name}"]
+        argv += ["--remount-ro", "/", "--chdir", "/box", "--"]
         argv += [_python(), "-S", "-s", "-B", f"/inside/{script}", str(limits.memory), str(limits.cpu_s)]
         yield Jail([*argv, str(limits.disk), *arguments], (*fds, *pass_fds))
 
@@ -107,7 +107,7 @@ def _namespaces() -> list[str]:
     return [
         *("--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent"),
         *("--cap-drop", "ALL", "--uid", "65534", "--gid", "65534", "--hostname", "sandbox", "--clearenv"),
-        *("--setenv", "PYTHONHASHSEED", "0", "--setenv", "LC_ALL", "C.UTF-8", "--setenv", "HOME", "/work"),
+        *("--setenv", "PYTHONHASHSEED", "0", "--setenv", "LC_ALL", "C.UTF-8", "--setenv", "HOME", "/box"),
     ]
 
 

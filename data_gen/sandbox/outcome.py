@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 WALL_FACTOR = 4
 """Ratio of the wall-clock limit to the processor-time limit."""
+MARGIN = 128 << 20
+"""Bytes of memory that tests have beyond the program's limit: its values come to them."""
+Judged = Literal["passed", "failed", "error", "timeout", "died", "unsupported"]
+"""`failed`: an assertion of the tests. `error`: another exception, in the program or in the tests. `died`: the program
+ended its process, or was ended. `unsupported`: it asked for what the tier `wasm` does not have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from data_gen.errors import UserError
 from data_gen.sandbox import tiers
 from data_gen.sandbox.bubblewrap import end, jailed
 from data_gen.sandbox.outcome import DEFAULT, RunLimits, RunOutcome, Status
+from data_gen.sandbox.wasm import run_wasm
 
 PROGRAM = ".program"
 _CHUNK = 1 << 16
@@ -30,7 +31,8 @@ async def run(
     memory: int = 512 << 20,
     files: Mapping[str, str | bytes] | None = None,
 ) -> RunOutcome:
-    """Run a Python program. It never raises for what the program does. When the task is cancelled, the program dies.
+    """Run a Python program. It never raises for what the program does. When the task is cancelled, the program dies;
+    in the tier `wasm` it runs on to its limit.
 
     Args:
         code: Its source. It runs as `__main__` with the standard library alone.
@@ -79,11 +81,13 @@ def run_blocking(
     stop: _Stop | None = None,
 ) -> RunOutcome:
     """As `run`, for threads other than that of an event loop."""
-    tiers.require()
+    tier = tiers.require()
     began = time.monotonic()
-    content = {PROGRAM: code.encode("utf-8", "backslashreplace") if isinstance(code, str) else code}
-    for name, data in (files or {}).items():
-        content[_checked(name)] = data.encode() if isinstance(data, str) else data
+    program = code.encode("utf-8", "backslashreplace") if isinstance(code, str) else code
+    given = {_checked(name): data.encode() if isinstance(data, str) else data for name, data in (files or {}).items()}
+    if tier.name == "wasm":
+        return run_wasm(given, program, stdin, limits)
+    content = {PROGRAM: program, **given}
     ours, theirs = os.pipe()  # bwrap says here how the program ended; without a word it never began
     try:
         with jailed("program.py", (), limits, content) as jail:

@@ -14,18 +14,12 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Literal
 
 from data_gen.errors import UserError
 from data_gen.sandbox import tiers
 from data_gen.sandbox.bubblewrap import end, jailed
-from data_gen.sandbox.outcome import DEFAULT, RunLimits
-
-Judged = Literal["passed", "failed", "error", "timeout", "died"]
-"""`failed`: an assertion of the tests. `error`: another exception, in the program or in the tests. `died`: the program
-ended its process, or was ended."""
-MARGIN = 128 << 20
-"""Bytes of address space that the tests have beyond the program's limit: its values come to them."""
+from data_gen.sandbox.outcome import DEFAULT, MARGIN, Judged, RunLimits
+from data_gen.sandbox.wasm import judge_wasm
 
 
 def judge(program: str, tests: str, *, given: str = "", limits: RunLimits = DEFAULT) -> Judged:
@@ -41,7 +35,8 @@ def judge(program: str, tests: str, *, given: str = "", limits: RunLimits = DEFA
     Raises:
         UserError: If this machine has no sandbox that holds.
     """
-    tiers.require()
+    if tiers.require().name == "wasm":
+        return judge_wasm(program, tests, given, limits)
     deadline = time.monotonic() + limits.wall_s
     with _both(program, tests, given, limits) as (subject, tester):
         said = _told(tester, deadline)

@@ -6,11 +6,14 @@ import functools
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from data_gen.errors import UserError
 from data_gen.sandbox.bubblewrap import REMEDY, bwrap_path, jailed
 from data_gen.sandbox.outcome import RunLimits
+from data_gen.sandbox.wasm import REMEDY as WASM_REMEDY
+from data_gen.sandbox.wasm import run_wasm, version
 
 PROBE = """
 import os, socket
@@ -20,9 +23,21 @@ for forbidden in (os.fork, socket.socket, lambda: os.listdir("/proc"), lambda: o
         forbidden()
     except OSError:
         held += 1
-print("held", held, os.listdir("/work"))
+print("held", held, os.listdir("/box"))
 """
 """Tries what a jail must refuse: a process, a socket, /proc, a file outside the working folder."""
+WASM_PROBE = b"""
+import os, sys
+held = 0
+for forbidden in (lambda: os.fork(), lambda: __import__("socket").create_server(("", 0)),
+                  lambda: os.listdir("/proc"), lambda: open("/x", "w")):
+    try:
+        forbidden()
+    except (OSError, AttributeError):
+        held += 1
+print("held", held, os.listdir("/box"), sys.version.split()[0])
+"""
+"""The same, where there is no `os.fork` at all."""
 USED: set[str] = set()
 """The tiers that this process has relied on, with their details. The worker empties it before a stage and enters it
 into the manifest afterwards."""
@@ -69,9 +84,31 @@ def _bubblewrap() -> Tier:
     return Tier("bubblewrap", f"{version}, seccomp", "")
 
 
-def probed() -> list[Tier]:
-    """Every tier, best first."""
-    return [bubblewrap()]
+def wasm() -> Tier:
+    """The tier `wasm`, probed once. The first time on a machine, its Python is compiled for a minute."""
+    with _PROBING:
+        return _wasm()
+
+
+@functools.cache
+def _wasm() -> Tier:
+    try:
+        found = version()
+        outcome = run_wasm({}, WASM_PROBE, "", RunLimits())
+    except UserError as error:
+        return Tier("wasm", "", str(error))
+    if not outcome.stdout.startswith(EXPECTED):
+        return Tier("wasm", found, (outcome.stderr or outcome.stdout).strip()[:300] or str(outcome.status))
+    return Tier("wasm", f"{found}, CPython {outcome.stdout.split()[-1]}", "")
+
+
+TIERS: tuple[Callable[[], Tier], ...] = (bubblewrap, wasm)
+"""Best first."""
+
+
+def probed() -> Iterator[Tier]:
+    """Every tier, best first. A tier is probed when it is asked for: one that holds saves probing the next."""
+    return (probe() for probe in TIERS)
 
 
 def require() -> Tier:
@@ -80,13 +117,15 @@ def require() -> Tier:
     Raises:
         UserError: If none does: programs of models are not run without one.
     """
-    tiers = probed()
-    for tier in tiers:
+    tried = []
+    for tier in probed():
         if not tier.wrong:
             USED.add(f"{tier.name}: {tier.detail}")
             return tier
-    why = "; ".join(f"{tier.name}: {tier.wrong}" for tier in tiers)
+        tried.append(f"{tier.name}: {tier.wrong}")
+    why = "; ".join(tried)
     raise UserError(
         f"No sandbox holds on this machine, and a model's program is not run without one ({why}). Install it with "
-        f"`{REMEDY}` on Linux with user namespaces; `reasoning-train doctor` shows what is missing."
+        f"`{REMEDY}` on Linux with user namespaces, elsewhere with `{WASM_REMEDY}`; `reasoning-train doctor` shows "
+        "what is missing."
     )

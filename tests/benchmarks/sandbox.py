@@ -19,7 +19,7 @@ AT_A_TIME = 4
 
 def run() -> Iterator[dict[str, Any]]:
     """Every program gets a new jail; nothing is kept warm."""
-    if tiers.probed()[0].wrong:
+    if tiers.bubblewrap().wrong:
         yield {"name": "sandbox", "value": None, "unit": "", "target": "a sandbox that holds: see doctor", "ok": True}
         return
     rate = asyncio.run(_rate(PROGRAMS, lambda n: sandbox.run(f"print({n} + 1)")))

@@ -144,7 +144,7 @@ def namespace(program: FarProgram, given: str, tests: ast.Module) -> dict[str, A
 
 
 def verdict(program: FarProgram, given: str, source: str) -> str:
-    """`passed`, `failed`, `gone`, or `error`, with the kind of the exception."""
+    """`passed`, `failed`, `gone`, or `error`, with the exception."""
     try:
         program.reply()
         tests = ast.parse(source)
@@ -154,28 +154,33 @@ def verdict(program: FarProgram, given: str, source: str) -> str:
     except (Gone, EOFError, BrokenPipeError):
         return "gone"
     except BaseException as error:
-        return f"error {type(error).__name__}"
+        return f"error {type(error).__name__}: {str(error)[:300]}"
     return "passed"
 
 
-def main() -> None:
+def tell(program: FarProgram, told: BinaryIO) -> None:
     """Tell `ready`, `met` once the program's jail has begun, and the verdict."""
-    limit(*sys.argv[1:4])
-    told, null = os.fdopen(os.dup(2), "wb"), os.open("/dev/null", os.O_RDWR)
-    program = FarProgram(os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb"))
-    for fd in range(3):
-        os.dup2(null, fd)
     send(told, "ready")
     with contextlib.suppress(EOFError, ValueError):
         if receive(program.replies) == "ready":
             send(told, "met")
     texts = []
-    for name in ("/work/.given", "/work/.tests"):
+    for name in ("/box/.given", "/box/.tests"):
         with open(name, encoding="utf-8") as file:
             texts.append(file.read())
     send(told, verdict(program, *texts))
-    told.flush()
+
+
+def main() -> None:
+    """Tell it on stderr, which the tests do not get."""
+    limit(*sys.argv[1:4])
+    told, null = os.fdopen(os.dup(2), "wb"), os.open("/dev/null", os.O_RDWR)
+    program = FarProgram(os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb"))
+    for fd in range(3):
+        os.dup2(null, fd)
+    tell(program, told)
     os._exit(0)
 
 
-main()
+if __name__ == "__main__":
+    main()

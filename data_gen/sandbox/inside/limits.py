@@ -2,12 +2,13 @@
 
 import math
 import os
-import resource
 
 
 def limit(memory: str, cpu_s: str, disk: str) -> None:
     """Bytes of address space, seconds of processor time, bytes of a file. The process leaves bwrap's group, which a
     program could signal: from here on it dies with bwrap by itself."""
+    import resource  # WebAssembly has none, and limits of its own
+
     os.setsid()
     seconds = max(1, math.ceil(float(cpu_s)))
     # SIGXCPU tells a program that ran out of time from one that was killed. One that ignores it ends a second later.

@@ -1,11 +1,11 @@
-"""In the jail of a program: load `/work/.program` and do what the tests ask, one line a request.
+"""In the jail of a program: load `/box/.program` and do what the tests ask, one line a request.
 
 The program may do to this process what it likes. All that the tests get of it are values.
 """
 
 import os
 import sys
-from typing import Any
+from typing import Any, BinaryIO
 
 from limits import limit
 from wire import packed, receive, send, unpacked
@@ -51,16 +51,21 @@ class Subject:
 
 
 def main() -> None:
-    """Serve until the tests end."""
+    """Serve on stdin and stdout, which the program does not get."""
     limit(*sys.argv[1:4])
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     null = os.open("/dev/null", os.O_RDWR)
     for fd in range(3):
         os.dup2(null, fd)
+    serve(requests, replies)
+
+
+def serve(requests: BinaryIO, replies: BinaryIO) -> None:
+    """Load the program, then answer the tests until they end."""
     send(replies, "ready")
-    with open("/work/.program", "rb") as file:
+    with open("/box/.program", "rb") as file:
         source = file.read()
-    sys.path[0], sys.argv[:] = "/work", ["program.py"]
+    sys.path[0], sys.argv[:] = "/box", ["program.py"]
     subject = Subject({"__name__": "program"})
     try:
         exec(compile(source, "program.py", "exec"), subject.names)
@@ -77,4 +82,5 @@ def main() -> None:
         send(replies, reply)
 
 
-main()
+if __name__ == "__main__":
+    main()

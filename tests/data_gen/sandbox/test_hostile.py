@@ -15,7 +15,7 @@ from tests.data_gen.sandbox.hostile import ENDED, HELP, REFUSED
 LIMITS = RunLimits(cpu_s=1, memory=256 << 20)
 REFUSING = RunLimits(cpu_s=5, memory=256 << 20)
 """For those that end by themselves: no busy machine ends them first."""
-AFTER = "import os\nprint(sorted(os.listdir('/work')), sum(range(10)))"
+AFTER = "import os\nprint(sorted(os.listdir('/box')), sum(range(10)))"
 AT_A_TIME = 8
 """Most of them wait for their end."""
 

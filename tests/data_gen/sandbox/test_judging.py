@@ -16,6 +16,49 @@ QUESTION = (
 )
 HALVED = "def check(f):\n    assert math.isclose(2 * area(f(3)), area(3))\n\ncheck(halved)"
 
+CASES: list[tuple[str, str, Judged]] = [
+    (
+        "def f(): return {1: (2, {3}), 'a': b'x', None: frozenset()}",
+        "assert f() == {1: (2, {3}), 'a': b'x', None: frozenset()}",
+        "passed",
+    ),
+    (
+        "def f(): return (1, [2.5, 1j, True])",
+        "assert f() == (1, [2.5, 1j, True]) and f() != [1, [2.5, 1j, True]]",
+        "passed",
+    ),
+    ("def f(): return 10 ** 5000", "assert f() == 10 ** 5000", "passed"),
+    ("def f(): return float('inf')", "assert f() > 10 ** 300", "passed"),
+    ("def f(x): return 'a' + x", "assert f('\\ud800\\0') == 'a\\ud800\\0'", "passed"),
+    ("def f(n):\n    for i in range(n): yield i", "assert list(f(3)) == [0, 1, 2] and next(f(1)) == 0", "passed"),
+    (
+        "from collections import Counter, deque\ndef f(x): return Counter(x), deque(x)",
+        "from collections import deque\nassert f('aab') == ({'a': 2, 'b': 1}, deque('aab'))",
+        "passed",
+    ),
+    (
+        "class Node:\n    def __init__(self, v): self.v = v\ndef f(n): return n.left.v",
+        "root = Node(1)\nroot.left = Node(2)\nassert f(root) == 2 and root.left.v == 2",
+        "passed",
+    ),
+    ("def f(kinds): return isinstance(3, kinds)", "assert f((int, str)) and not f(str)", "passed"),
+    (
+        "def f(x): raise ValueError('no')",
+        "try:\n    f(1)\nexcept ValueError as e:\n    assert 'no' in str(e)",
+        "passed",
+    ),
+    ("def sum(a, b): return a * b", "assert sum(2, 3) == 6", "passed"),
+    ("def len(x): return 3\ndef f(): return [1]", "assert len(f()) == 3", "failed"),
+    ("def f(): return object()", "assert f() == 1", "failed"),
+    ("class A:\n    def __add__(self, other): return 3\ndef f(): return A()", "assert f() + 1 == 3", "error"),
+    ("if __name__ == '__main__': 1 / 0\ndef f(): return 1", "assert f() == 1", "passed"),
+    ("def g(): return 1", "assert f() == 1", "error"),
+    ("def f(x): raise StopIteration", "assert all(map(f, [1, 2])) and not list(map(f, [1]))", "error"),
+    ("import os\ndef f(): os.abort()", "assert f() == 1", "died"),
+    ("def f(): return 1", "while True: f()", "timeout"),
+]
+"""Program, tests, what comes of them."""
+
 
 def test_a_right_program_passes() -> None:
     assert judge(RIGHT, TESTS) == "passed"
@@ -36,50 +79,7 @@ def test_hostile_programs_fail(name: str) -> None:
     assert judge(RIGHT, TESTS) == "passed"
 
 
-@pytest.mark.parametrize(
-    ("program", "tests", "said"),
-    [
-        (
-            "def f(): return {1: (2, {3}), 'a': b'x', None: frozenset()}",
-            "assert f() == {1: (2, {3}), 'a': b'x', None: frozenset()}",
-            "passed",
-        ),
-        (
-            "def f(): return (1, [2.5, 1j, True])",
-            "assert f() == (1, [2.5, 1j, True]) and f() != [1, [2.5, 1j, True]]",
-            "passed",
-        ),
-        ("def f(): return 10 ** 5000", "assert f() == 10 ** 5000", "passed"),
-        ("def f(): return float('inf')", "assert f() > 10 ** 300", "passed"),
-        ("def f(x): return 'a' + x", "assert f('\\ud800\\0') == 'a\\ud800\\0'", "passed"),
-        ("def f(n):\n    for i in range(n): yield i", "assert list(f(3)) == [0, 1, 2] and next(f(1)) == 0", "passed"),
-        (
-            "from collections import Counter, deque\ndef f(x): return Counter(x), deque(x)",
-            "from collections import deque\nassert f('aab') == ({'a': 2, 'b': 1}, deque('aab'))",
-            "passed",
-        ),
-        (
-            "class Node:\n    def __init__(self, v): self.v = v\ndef f(n): return n.left.v",
-            "root = Node(1)\nroot.left = Node(2)\nassert f(root) == 2 and root.left.v == 2",
-            "passed",
-        ),
-        ("def f(kinds): return isinstance(3, kinds)", "assert f((int, str)) and not f(str)", "passed"),
-        (
-            "def f(x): raise ValueError('no')",
-            "try:\n    f(1)\nexcept ValueError as e:\n    assert 'no' in str(e)",
-            "passed",
-        ),
-        ("def sum(a, b): return a * b", "assert sum(2, 3) == 6", "passed"),
-        ("def len(x): return 3\ndef f(): return [1]", "assert len(f()) == 3", "failed"),
-        ("def f(): return object()", "assert f() == 1", "failed"),
-        ("class A:\n    def __add__(self, other): return 3\ndef f(): return A()", "assert f() + 1 == 3", "error"),
-        ("if __name__ == '__main__': 1 / 0\ndef f(): return 1", "assert f() == 1", "passed"),
-        ("def g(): return 1", "assert f() == 1", "error"),
-        ("def f(x): raise StopIteration", "assert all(map(f, [1, 2])) and not list(map(f, [1]))", "error"),
-        ("import os\ndef f(): os.abort()", "assert f() == 1", "died"),
-        ("def f(): return 1", "while True: f()", "timeout"),
-    ],
-)
+@pytest.mark.parametrize(("program", "tests", "said"), CASES)
 def test_what_comes_of_tests(program: str, tests: str, said: Judged) -> None:
     assert judge(program, tests, limits=RunLimits(cpu_s=1)) == said
 
