@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_gen.records.scales import Scale
 from data_gen.records.solution import first_wrong
-from reasoning_train.api.stage import Context, Made, gate, stage
+from reasoning_train.api.stage import Context, Made, Sizes, at_most, gate, stage
 from reasoning_train.evaluation.groups import restricted
 from reasoning_train.evaluation.names import FIRST_ERROR_RATIOS, FIRST_STEP, NO_ERROR
 from reasoning_train.stages.effort import tried
@@ -66,6 +66,21 @@ def completed(config: EvaluateStepsConfig, made: Made) -> EvaluateStepsConfig:
 
 
 evaluate_steps.check(fits)
+
+
+@evaluate_steps.estimate
+def cost(config: EvaluateStepsConfig, sizes: Sizes) -> dict[str, Any]:
+    """A row per problem for every scorer and the two that need none. What scorers draw is known where they draw
+    nothing: how many steps the solutions have is not known before they are read."""
+    from reasoning_train.process.memory import generation_bytes
+
+    policy, problems = sizes(config.policy).get("parameters"), at_most(sizes(config.problems).get("rows"), config.limit)
+    result: dict[str, Any] = {"memory_bytes": generation_bytes(policy, config.engine)} if policy else {}
+    if problems is not None:
+        result["rows"] = problems * len(config.row_names)
+    if all(one.scorer.draws() == (0, 0) for one in config.scorers.values()):
+        result |= {"calls": 0, "tokens": 0}
+    return result
 
 
 def _marked(
