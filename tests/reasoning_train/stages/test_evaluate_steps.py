@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -16,6 +16,7 @@ from reasoning_train.api.refs import Ref
 from reasoning_train.api.stage import GateError
 from reasoning_train.evaluation.first_error_tables import Marked
 from reasoning_train.evaluation.first_errors import harmonic, predicted
+from reasoning_train.stages.evaluate_steps import cost
 from reasoning_train.stages.evaluate_steps_config import EvaluateStepsConfig
 from reasoning_train.stages.step_scores import prefixes_of
 from reasoning_train.store.inputs import read_problems
@@ -51,6 +52,18 @@ def first_wrong(bench: Bench, name: str = "test_marked") -> list[tuple[int, int]
     """(first wrong step, steps) of every solution."""
     rows = [Solution.from_row(row) for row in rows_of(bench.store.open(bench.nodes[name]))]
     return [(row.first_wrong if row.first_wrong is not None else -1, len(row.steps)) for row in rows]
+
+
+def test_the_estimate_has_calls_only_where_their_number_is_known() -> None:
+    def sizes(ref: Ref) -> dict[str, int]:
+        return {"parameters": 1000, "rows": 5}
+
+    exact = cost(EvaluateStepsConfig(**ON_TEST, **ORACLE, limit=4), cast("Any", sizes))
+    assert exact.pop("memory_bytes") > 4000 and exact == {"rows": 4 * 3, "calls": 0, "tokens": 0}
+    judge = {"scorers": {"judge": {"uses": "step_judge", "max_tokens": 8}, "exact": "exact_steps"}, "gold": True}
+    judged = cost(EvaluateStepsConfig(**ON_TEST, **judge), cast("Any", sizes))
+    assert judged.keys() == {"memory_bytes", "rows"} and judged["rows"] == 5 * 4
+    assert cost(EvaluateStepsConfig(**ON_TEST, **ORACLE), cast("Any", lambda ref: {})) == {"calls": 0, "tokens": 0}
 
 
 def test_exact_steps_finds_every_fault_and_constants_have_closed_forms(faults: Bench) -> None:
