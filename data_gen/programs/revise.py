@@ -38,7 +38,7 @@ class Revise(PromptProgram):
     further attempt sees the last `keep` attempts of its chain.
 
     One row an attempt, with its own prompt, so that attempts are training rows. `chains: n, turns: 1` is parallel
-    sampling, charged alike. A policy that was trained for it (stage `revision_chains`) revises better than it draws.
+    sampling, charged alike. Stage `revision_chains` makes the rows that train a policy for it.
     """
 
     uses: Literal["revise"] = "revise"
