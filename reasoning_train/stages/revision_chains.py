@@ -59,8 +59,11 @@ def revision_chains(config: RevisionChainsConfig, ctx: Context) -> None:
 
     def rows() -> Iterator[dict[str, Any]]:
         for _, group in itertools.groupby(read_solutions(ctx.input(config.solutions)), key=lambda row: row.problem_id):
-            given = list(group)
-            ctx.count("in", len(given))
+            every = list(group)
+            given = [row for row in every if row.verdict is not Verdict.WRONG or _readable(row.said, text.codec)]
+            ctx.count("in", len(every))
+            if len(given) < len(every):
+                ctx.count("unreadable_attempts", len(every) - len(given))
             for row, wrong in chains(given, config, ctx.seed):
                 made = _behind(row, wrong, config.program, text.codec, text.context)
                 if made is None:
@@ -80,6 +83,11 @@ def revision_chains(config: RevisionChainsConfig, ctx: Context) -> None:
 
 
 revision_chains.estimate(rows_of("solutions"))
+
+
+def _readable(said: str, codec: StepCodec) -> bool:
+    """Whether a prompt can show a text: a tokenizer of few words may write what it cannot read."""
+    return codec.decode(codec.tokenizer(said, add_special_tokens=False)["input_ids"]).strip() == said.strip()
 
 
 def chains(

@@ -112,3 +112,13 @@ def test_no_right_solution_at_all_is_refused(bench: Bench, one_thread: None) -> 
     bench.solutions("pool", [attempt(0, 21)])
     with pytest.raises(GateError, match="revision_chains: 0 rows, fewer than min_rows=1"):
         bench.make("c", "revision_chains", solutions=Ref("pool"), model=Ref("model"))
+
+
+def test_attempts_that_the_tokenizer_cannot_read_are_not_shown(bench: Bench, one_thread: None) -> None:
+    bench.model()
+    odd = solution("p", "AnswerAnswer 7", sample=9, question=QUESTION, answer="7", verdict="wrong")
+    bench.solutions("pool", [attempt(0, 20), odd])
+    for seed in range(4):
+        made = bench.make(f"c{seed}", "revision_chains", seed=seed, solutions=Ref("pool"), model=Ref("model"))
+        [row] = rows_of(made)
+        assert row["turn"] == 0 and made.manifest["counts"]["unreadable_attempts"] == 1
