@@ -44,6 +44,7 @@ class _Running:
     began: float = field(default_factory=time.monotonic)
     jobs: set[str] = field(default_factory=set)
     sharded: bool = False
+    merging: bool = False
     outcome: str = ""
     error: str = ""
     log: str = ""
@@ -160,7 +161,8 @@ class LocalRunner:
         )
         running.jobs.add(id)
         self.jobs[id] = job
-        self.queue.append((job, node.name))
+        # A merge takes a moment and publishes what others wait for, so it does not stand behind the shards of others.
+        self.queue.insert(0 if running.merging else len(self.queue), (job, node.name))
 
     def _free(self) -> int:
         queued = {job.id for job, _ in self.queue}
@@ -224,7 +226,7 @@ class LocalRunner:
             del self.running[name]
             self._fail(name, running.error, running.log)
         elif running.sharded:
-            running.sharded = False
+            running.sharded, running.merging = False, True
             self.display.note(name, "merging")
             self._enqueue(running, None)
         else:

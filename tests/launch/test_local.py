@@ -62,6 +62,16 @@ def test_rows_come_in_order_whatever_the_shards(tmp_path: Path) -> None:
     )
 
 
+def test_a_stage_whose_shards_are_done_is_published_before_shards_of_others_begin(store: Store) -> None:
+    names = ["a", "b", "c"]
+    shards = {name: {"resources": {"shards": 2}} for name in names}
+    plan = make_plan({name: ("t_numbers", {"n": n}) for n, name in enumerate(names, 2)}, **shards)
+    code, output = run(plan, store, cores=1)
+    said = [words[1:3] for line in output.splitlines() if (words := line.split())[1:2] and words[1] in names]
+    ends = [[name, word.rstrip(":,")] for name, word in said if word in ("merging", "done")]
+    assert (code, ends) == (0, [[name, word] for name in names for word in ("merging", "done")])
+
+
 def test_a_failure_stops_its_dependents_only(store: Store) -> None:
     plan = make_plan(
         {
