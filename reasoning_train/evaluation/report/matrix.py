@@ -20,11 +20,12 @@ _HEAD = """\
 # Recipes
 
 A folder is a method, or several that are measured together: `README.md` says what is claimed and prints the measured
-tables, `tiny.yaml` runs on two CPU cores, `full.yaml` is written for GPUs.
+tables, `tiny.yaml` (or `smollm.yaml`) runs on two CPU cores, `full.yaml` is written for GPUs.
 
 Claims are stages of the recipes and were written before the run. A verdict needs five seeds, a 95 % interval over seeds
 and problems that lies on one side of the claim's margin, and that side in four of five seeds. `contradicted` and `not
-resolved` are results, too. Effects of accuracies are in points; the control, where there is one, is part of the claim.
+resolved` are results, too. Effects on accuracy and F1 are in points; the control, where there is one, is part of the
+claim.
 
 This table is written by `python -m reasoning_train.evaluation.report.matrix` from the recipes' `result.json`.
 

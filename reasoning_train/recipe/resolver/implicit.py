@@ -82,7 +82,7 @@ class ImplicitNodes:
             return self._split(path, rest)
         if rest[0] not in loaded.config:
             raise BadReference(
-                f"{path} has neither a split nor a field {rest[0]!r}{hint(rest[0], [*loaded.splits, *loaded.config])}"
+                f"{path} has neither a split nor a field {rest[0]!r}{hint(rest[0], {*loaded.splits, *loaded.config})}"
             )
         return None
 

@@ -110,11 +110,16 @@ def test_set_reaches_into_lists_and_makes_maps(tmp_path: Path) -> None:
         ("seeds.2=1", "--set seeds.2=1: seeds is a list of 2, so '2' must be a number below that."),
         ("seeds.x=1", "--set seeds.x=1: seeds is a list of 2, so 'x' must be a number below that."),
         ("name.x=1", "--set name.x=1: name is 'r', which has no field 'x'."),
+        (
+            "stages.again.uses=z",
+            "--set stages.again.uses=z: stages.again is '${stages.sample}', which has no field 'uses'. "
+            "Set the field where it is written, or stages.again as a whole.",
+        ),
         ("name=[1", "--set name=[1: not valid YAML: "),
     ],
 )
 def test_set_refusals(tmp_path: Path, override: str, message: str) -> None:
-    recipe = write(tmp_path, "name: r\nseeds: [1, 2]\nstages: {sample: {uses: x}}\n")
+    recipe = write(tmp_path, 'name: r\nseeds: [1, 2]\nstages: {sample: {uses: x}, again: "${stages.sample}"}\n')
     with pytest.raises(RecipeError) as caught:
         load_document(recipe, [override])
     assert str(caught.value).startswith(message)

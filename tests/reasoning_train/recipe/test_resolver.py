@@ -155,6 +155,10 @@ def test_escape(tmp_path: Path) -> None:
             "stages.tuned.data: task has neither a split nor a field 'trian'. Did you mean 'train'?",
         ),
         (
+            ["stages.tuned.data='${task.files}'"],
+            "stages.tuned.data: task has neither a split nor a field 'files'. Known: dev, format, grader, ",
+        ),
+        (
             ["stages.tuned.data='${task.train.gould}'"],
             "stages.tuned.data: the split task.train has only `.gold` beside its problems, no 'gould'.",
         ),
