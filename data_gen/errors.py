@@ -27,12 +27,14 @@ class LoadError(UserError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for an unknown `name`: " Did you mean 'x'?" or the list of known names."""
+    """A hint for an unknown `name`: " Did you mean 'x'?" or the list of known names. In a list, names are quoted where
+    one of them holds a comma."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if close:
         return f" Did you mean {close[0]!r}?"
-    return f" Known: {', '.join(names)}." if names else ""
+    shown = list(map(repr, names)) if any("," in one for one in names) else names
+    return f" Known: {', '.join(shown)}." if names else ""
 
 
 def excerpt(text: str) -> str:

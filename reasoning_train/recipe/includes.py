@@ -160,7 +160,7 @@ def _override(document: Document, text: str) -> Document:
     keys = path.strip().split(".")
     if not equals or not all(keys):
         raise RecipeError(f"{SET} {text}: expected PATH=VALUE, such as {SET} stages.sample.n=4.")
-    if keys[0] == "include":
+    if keys[0] == "include" or (keys[0] == "tasks" and keys[2:] == ["include"]):
         raise RecipeError(f"{SET} {text}: `include` cannot be set; set the values that it brings, or copy the recipe.")
     value = parse_value(written, f"{SET} {text}")
     origins = Origins(document.origins)

@@ -62,5 +62,10 @@ def test_nearest_of_nothing_is_silent() -> None:
     assert nearest("x", []) == ""
 
 
+def test_names_that_hold_a_comma_are_quoted_in_a_list() -> None:
+    assert nearest("x", ["majority", "judge, best"]) == " Known: 'judge, best', 'majority'."
+    assert nearest("x", ["majority", "judge"]) == " Known: judge, majority."
+
+
 def test_the_built_in_tasks_are_there() -> None:
     assert {"chain", "jsonl", "reasoning_gym"} <= set(TASKS.names())

@@ -106,6 +106,10 @@ def test_set_reaches_into_lists_and_makes_maps(tmp_path: Path) -> None:
             "include=[x]",
             "--set include=[x]: `include` cannot be set; set the values that it brings, or copy the recipe.",
         ),
+        (
+            "tasks.a.include=[x]",
+            "--set tasks.a.include=[x]: `include` cannot be set; set the values that it brings, or copy the recipe.",
+        ),
         ("stages.smaple.n=1", "--set stages.smaple.n=1: there is no 'smaple' in stages. Did you mean 'sample'?"),
         ("seeds.2=1", "--set seeds.2=1: seeds is a list of 2, so '2' must be a number below that."),
         ("seeds.x=1", "--set seeds.x=1: seeds is a list of 2, so 'x' must be a number below that."),
