@@ -8,6 +8,7 @@ Arrays: P problems, S strategies.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -93,11 +94,12 @@ def _fit(
     picked = allocate(accuracy, cost, counts / counts.sum(), left, rule.spend)
     if picked is None:
         least = float(np.min(outcomes.cost[seen].mean(axis=0)))
+        enough = math.ceil(least + fee)
         gate(
             False,
             f"adaptive.budgets: {rule.budget:g} tokens a problem are not enough for {name!r}: the cheapest strategy "
-            f"takes {least:.1f} and the estimate of difficulty {fee:.1f}. Raise the budget to {least + fee:.0f}, or "
-            "lower `estimate.n`.",
+            f"takes {least:.1f} and the estimate of difficulty {fee:.1f}. Raise the budget to {enough}, "
+            "or lower `estimate.n`.",
         )
         raise AssertionError
     return picked, [int(n) for n in counts]

@@ -35,6 +35,15 @@ _CLOSE = 0.8
 """difflib similarity to a known name from which an unknown name counts as a misspelling, not as a measure."""
 
 
+def is_predicted(row: str) -> bool:
+    """Whether a row is a strategy's prediction in closed form.
+
+    >>> is_predicted("until, predicted@4"), is_predicted("until@4")
+    (True, False)
+    """
+    return row.rpartition("@")[0].endswith(PREDICTED)
+
+
 def wanted_ks(metrics: Iterable[str]) -> list[int]:
     """The k of every pass@k and maj@k among the metrics.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from data_gen.errors import UserError
-from reasoning_train.evaluation.names import row_problem, split_row
+from reasoning_train.evaluation.names import is_predicted, row_problem, split_row
 from reasoning_train.store.inputs import read_table
 from reasoning_train.store.rows import Rows
 from reasoning_train.store.table_row import TableRow
@@ -93,12 +93,15 @@ def _places(paths: Mapping[str, Path], strategies: Sequence[str]) -> dict[str, d
 
 
 def strategies_of(rows: Mapping[str, Sequence[str]]) -> list[str]:
-    """All rows of tables as strategies: `TABLE/ROW`, or the rows of a single table, whose name is empty.
+    """All rows of tables as strategies: `TABLE/ROW`, or the rows of a single table, whose name is empty. Predictions in
+    closed form are left out, since nobody can follow them.
 
-    >>> strategies_of({"": ["beam"]}), strategies_of({"pool": ["best", "most"], "beams": ["beam"]})
-    (['beam'], ['pool/best', 'pool/most', 'beams/beam'])
+    >>> strategies_of({"": ["beam"]}), strategies_of({"pool": ["until", "until, predicted@4"], "beams": ["beam"]})
+    (['beam'], ['pool/until', 'beams/beam'])
     """
-    return [f"{table}/{row}" if table else row for table, found in rows.items() for row in found]
+    return [
+        f"{table}/{row}" if table else row for table, found in rows.items() for row in found if not is_predicted(row)
+    ]
 
 
 def strategy_problem(strategy: str, rows: Mapping[str, Sequence[str]]) -> str | None:
@@ -107,4 +110,6 @@ def strategy_problem(strategy: str, rows: Mapping[str, Sequence[str]]) -> str | 
         table, row = split_row(strategy, list(rows))
     except ValueError as error:
         return str(error)
+    if is_predicted(row):
+        return f"{strategy!r} is a prediction in closed form, not a strategy. Name the row that it predicts."
     return row_problem(row, rows[table], table) if rows[table] else None

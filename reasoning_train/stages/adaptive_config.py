@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -82,7 +82,7 @@ class AdaptiveConfig(Evaluated):
     @property
     def limits(self) -> Mapping[str, float | None]:
         """What the names of a budget's rows end with -> the budget."""
-        return {f"@{budget:g}": budget for budget in sorted(set(self.budgets))} or {"": None}
+        return {f"@{budget:.12g}": budget for budget in sorted(set(self.budgets))} or {"": None}
 
     @property
     def row_names(self) -> list[str]:
@@ -93,9 +93,3 @@ class AdaptiveConfig(Evaluated):
     def arms(self) -> dict[str, list[Ref]]:
         """All rows choose from the same tables."""
         return {row: [*self.sources.values()] for row in self.row_names}
-
-    def named(self, rows: Mapping[str, list[str]]) -> Iterator[str]:
-        """The strategies, where the tables have these rows."""
-        yield from self.strategies or (
-            f"{name}/{row}" if name else row for name, found in rows.items() for row in found
-        )

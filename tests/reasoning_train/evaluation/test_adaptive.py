@@ -107,3 +107,5 @@ def test_a_budget_that_nothing_fits_into_is_told() -> None:
         "adaptive.budgets: 25 tokens a problem are not enough for 'adaptive@25': the cheapest strategy takes 10.0 and "
         "the estimate of difficulty 20.0. Raise the budget to 30, or lower `estimate.n`."
     )
+    with pytest.raises(GateError, match="Raise the budget to 31,"):  # 30 would still be too little
+        cross_fitted("adaptive@25", found, ByDifficulty(difficulty=HARD, budget=25.0, fee=20.4))

@@ -156,6 +156,24 @@ def test_several_tables_and_named_strategies(bench: Bench) -> None:
     assert {one["strategy"] for one in only.values()} == {"one/beam"}
 
 
+def test_predictions_are_no_strategies(bench: Bench) -> None:
+    """A closed form is right everywhere and free, and would always be chosen."""
+    pool(bench)
+    found = strategies() + [row("vote, predicted@64", p, True, tokens=1, coverage=1.0) for p in NAMES]
+    bench.given("table", "t_evaluation", found)
+    rows = run(bench)
+    assert {one["strategy"] for one in rows.values()} == {"vote", "beam"}
+    assert bench.made.manifest["metrics"]["summary"]["tried"]["adaptive"]["strategies"] == 2
+    with pytest.raises(UserError, match="'vote, predicted@64' is a prediction in closed form, not a strategy"):
+        run(bench, strategies=["vote", "vote, predicted@64"])
+
+
+def test_large_budgets_keep_their_digits(bench: Bench) -> None:
+    pool(bench), table(bench)
+    rows = run(bench, budgets=[1_000_001, 1_500_000])
+    assert {name for name, _ in rows if name.startswith("adaptive@")} == {"adaptive@1000001", "adaptive@1500000"}
+
+
 def test_trees_with_values_are_a_pool(bench: Bench) -> None:
     """The verifier is surer of easy problems. It reads 6 tokens of a pool of four samples, so 3 of two."""
     score = {True: 0.9, False: 0.2}
