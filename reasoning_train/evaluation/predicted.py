@@ -107,13 +107,14 @@ def _takes(vote: Vote, answer: str | None, score: float) -> bool:
 
 
 def _paths(tree: Tree, cast: Sequence[Ballot[TreeNode]], vote: Vote) -> list[tuple[float, bool, float, float, float]]:
-    """Every path of one tree, with its share of the tree's costs."""
+    """Every path of one tree, with its share of the tree's costs. A tree without any is a draw without an answer."""
     ends = [
         (ballot.leaf.outcome or 0.0, _takes(vote, ballot.leaf.answer, ballot.score), tokens_of(tree, ballot.leaf))
         for ballot in cast
         for _ in range(ballot.copies)
     ]
     ends += [(0.0, False, tokens_of(tree, leaf)) for leaf in dead_ends(tree)]
+    ends = ends or [(0.0, False, 0)]
     every, calls = sum(tokens for *_, tokens in ends) or 1, (tree.requests or len(ends)) / len(ends)
     generated, scored = tree.generated_tokens / every, tree.scored_tokens / every
     return [(right, accepted, generated * n, scored * n, calls) for right, accepted, n in ends]

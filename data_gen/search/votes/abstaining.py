@@ -46,11 +46,6 @@ class Abstaining(ArrayVote):
         return self.by == "score" or self.vote.has_bar
 
     @property
-    def accepting(self) -> float | None:
-        """The rule's."""
-        return self.vote.accepting
-
-    @property
     def abstains(self) -> bool:
         """Always."""
         return True

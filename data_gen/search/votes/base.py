@@ -89,7 +89,8 @@ class Vote(Piece, ABC):
 
     @property
     def accepting(self) -> float | None:
-        """The least score with which the rule takes the first candidate that has it. None if it takes none so."""
+        """The least score with which the rule takes the first candidate that has it. None if it does not go by that
+        alone: a rule around such a rule draws and answers in another way."""
         return None
 
     @property

@@ -43,11 +43,6 @@ class Gated(ArrayVote):
         return self.otherwise.has_bar
 
     @property
-    def accepting(self) -> float | None:
-        """The other rule's."""
-        return self.otherwise.accepting
-
-    @property
     def abstains(self) -> bool:
         """If the other rule does."""
         return self.otherwise.abstains

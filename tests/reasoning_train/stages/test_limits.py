@@ -98,6 +98,14 @@ def test_several_trees_of_a_problem_are_one_pool(bench: Bench) -> None:
     assert rows["until, predicted@3", "p0"]["accuracy"] == 0.5
 
 
+def test_a_tree_without_paths_is_never_accepted(bench: Bench) -> None:
+    pool = bench.trees("pool", [tree("p0", scored_tokens=0)])
+    rows = table(bench, {"until": {"trees": pool, "vote": UNTIL}}, limits={"n": [3]})
+    for name in ("until", "until, predicted@3"):
+        one = rows[name, "p0"]
+        assert (one["accuracy"], one["coverage"], one["tokens"]) == (0.0, 0.0, 0.0)
+
+
 def test_gold_that_cannot_be_read_takes_the_problem_out(bench: Bench) -> None:
     pool = bench.trees("pool", [MIXED, tree("p1", ("8", None, 1, 0.9), ("7", 0.0, 1, 0.9))])
     rows = table(bench, {"until": {"trees": pool, "vote": UNTIL}}, ("p0", "p1"), limits={}, max_unverifiable=0.5)
@@ -128,13 +136,15 @@ def test_rows_of_a_verifier_are_named() -> None:
         EvaluateVerifierConfig.model_validate({**given, "limits": {}})
 
 
-def test_rules_around_one_that_takes_the_first() -> None:
+def test_rules_around_one_that_takes_the_first_are_not_predicted() -> None:
+    """They ask for all draws, and answer by majority or not at all where the rule inside would take the first."""
+
     def accepting(vote: dict[str, Any]) -> float | None:
         return VOTES.get(vote["uses"]).model_validate(vote).accepting
 
     assert accepting(UNTIL) == 0.4
-    assert accepting({"uses": "gated", "bar": 0.7, "otherwise": UNTIL}) == 0.4
-    assert accepting({"uses": "abstaining", "vote": UNTIL, "bar": 0.2}) == 0.4
+    assert accepting({"uses": "gated", "bar": 0.7, "otherwise": UNTIL}) is None
+    assert accepting({"uses": "abstaining", "vote": UNTIL, "bar": 0.2}) is None
     assert accepting({"uses": "filtered", "bar": 0.5}) is None and accepting({"uses": "majority"}) is None
 
 
