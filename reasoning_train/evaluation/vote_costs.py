@@ -47,8 +47,9 @@ def tokens_of(tree: Tree, leaf: TreeNode) -> int:
 
 
 def dead_ends(tree: Tree) -> list[TreeNode]:
-    """Ends of drawn paths without an answer, repeated per draw (for trees with independent paths)."""
-    ends = (node for node in tree.nodes if node.terminal in ("invalid", "limit"))
+    """Ends of drawn paths without an answer, repeated per draw (for trees with independent paths). Completions that a
+    scorer drew are none."""
+    ends = (node for node in tree.nodes if node.terminal in ("invalid", "limit") and node.source != "rollout")
     return [node for node in ends for _ in range(node.draws)]
 
 

@@ -3,6 +3,7 @@ claim."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -56,6 +57,22 @@ def table(
     made = bench.make("eval", "evaluate_trees", problems=problems, strategies=strategies, **config)
     bench.made = made
     return {(row["policy"], row["problem_id"]): row for row in rows_of(made)}
+
+
+def test_completions_of_a_scorer_are_no_paths_of_the_pool(bench: Bench) -> None:
+    """Two completions that the scorer drew were cut. The pool is still the four paths, and so are its shares."""
+    cut = [
+        TreeNode(node=n, parent=1, depth=2, text="", token_ids=(5,), terminal="limit", outcome=0.0, source="rollout")
+        for n in (4, 5)
+    ]
+    bare, rolled = bench.trees("bare", [POOL]), bench.trees("rolled", [replace(POOL, nodes=(*POOL.nodes, *cut))])
+    strategies = {name: {"vote": "argmax", "n": [1, 2]} for name in ("bare", "rolled")}
+    strategies["bare"]["trees"], strategies["rolled"]["trees"] = bare, rolled
+    rows = table(bench, strategies)
+    for n in (1, 2):
+        one, other = rows[f"bare@{n}", "p0"], rows[f"rolled@{n}", "p0"]
+        for column in ("accuracy", "tokens", "calls", "strategy"):
+            assert one[column] == other[column]
 
 
 def test_rows_by_hand(bench: Bench) -> None:
