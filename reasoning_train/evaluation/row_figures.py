@@ -15,7 +15,6 @@ import numpy as np
 
 from data_gen.errors import UserError
 from data_gen.measures.base import AURC, RISK
-from reasoning_train.evaluation.selective import areas
 
 ANSWERED, CONFIDENCE, SHOWN_RIGHT = "share answered", "confidence shown", "shown answer right"
 """Columns that no table shows: a row's coverage (1 for one that never abstains), how sure it is of the shown answer
@@ -131,7 +130,7 @@ class Risk(RowFigure):
 
 @dataclass(frozen=True, slots=True)
 class AreaUnderCurve(RowFigure):
-    """The area under the risk-coverage curve of the shown answers (`selective.areas`).
+    """The area under the risk-coverage curve of the shown answers (`areas`).
 
     >>> AreaUnderCurve().value(np.array([[0.9, 0.5, np.nan], [1.0, 0.0, 0.0]]))
     0.25
@@ -182,4 +181,29 @@ def figures_among(metrics: Iterable[str], *manifests: Mapping[str, Any]) -> dict
 
 def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
     found: np.ndarray = np.divide(top, bottom, out=np.full(len(top), np.nan), where=bottom != 0)
+    return found
+
+
+def areas(confidence: np.ndarray, wrong: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Areas under risk-coverage curves, one a row of `counts` [R, P]: how often each problem is in the sample. NaN for
+    a sample of none.
+
+    The mean over the k = 1..n answers of the risk among the k surest. Answers of equal confidence have the mean risk
+    over their orders.
+
+    >>> float(areas(np.array([0.9, 0.5]), np.array([0.0, 1.0]), np.ones((1, 2)))[0])
+    0.25
+    """
+    order = np.argsort(-confidence, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(confidence[order]) != 0])
+    sizes = np.add.reduceat(counts[:, order], starts, axis=1)
+    errors = np.add.reduceat(counts[:, order] * wrong[order], starts, axis=1)
+    rates = np.divide(errors, sizes, out=np.zeros_like(errors), where=sizes > 0)
+    before, failed = np.cumsum(sizes, axis=1) - sizes, np.cumsum(errors, axis=1) - errors
+    total = sizes.sum(axis=1)
+    # The risk at b + j of a group is (failed + j * rate) / (b + j): summed over the group with harmonic numbers.
+    harmonic = np.r_[0.0, np.cumsum(1.0 / np.arange(1, int(total.max(initial=0)) + 1))]
+    steps = harmonic[(before + sizes).astype(int)] - harmonic[before.astype(int)]
+    area = ((failed - before * rates) * steps + sizes * rates).sum(axis=1)
+    found: np.ndarray = np.divide(area, total, out=np.full_like(area, np.nan), where=total > 0)
     return found

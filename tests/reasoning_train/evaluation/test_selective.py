@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning_train.evaluation.selective import RowAnswers, areas, selective_figures
+from reasoning_train.evaluation.row_figures import areas
+from reasoning_train.evaluation.selective import RowAnswers, selective_figures
 
 NONE = float("nan")
 
