@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from reasoning_train.evaluation.report.chart_svg import Point, ticks
-from reasoning_train.evaluation.report.curves import COST_TITLES, BudgetCurve, BudgetPanel, BudgetPoint
+from reasoning_train.evaluation.report.curves import COST_TITLES, BudgetCurve, BudgetPanel, BudgetPoint, cost_text
 
 COLOURS, MARKS = 8, 5
 """Numbers of colours (classes `s0`, `s1`, ... of the page) and of shapes. Together they tell 40 curves apart."""
@@ -192,7 +192,7 @@ def _mark(at: Point, place: int, said: str) -> str:
 
 def _said(point: BudgetPoint, cost: str) -> str:
     seeds = f", {point.seeds} seeds" if point.seeds > 1 else ""
-    return f"{point.row}: {point.accuracy.percent()} % at {point.costs[cost]:.4g} {cost}{seeds}"
+    return f"{point.row}: {point.accuracy.percent()} % at {cost_text(point.costs[cost])} {cost}{seeds}"
 
 
 def _labels(

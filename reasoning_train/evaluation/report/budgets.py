@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reasoning_train.evaluation.report.budget_svg import budget_svg, spans
-from reasoning_train.evaluation.report.curves import COST_TITLES, BudgetCurve, BudgetFigure, BudgetPanel
+from reasoning_train.evaluation.report.curves import COST_TITLES, BudgetCurve, BudgetFigure, BudgetPanel, cost_text
 from reasoning_train.store.state_files import write_text
 
 WHOLE, PART = (620.0, 330.0), (300.0, 190.0)
@@ -91,7 +91,9 @@ def _some(numbers: Iterable[int]) -> list[int]:
 
 
 def _cells(curve: BudgetCurve, numbers: Sequence[int | None], limits: bool) -> list[str]:
-    found = {point.n: f"{point.accuracy.percent()} at {point.costs.get('tokens', 0):.4g}" for point in curve.points}
+    found = {
+        point.n: f"{point.accuracy.percent()} at {cost_text(point.costs.get('tokens', 0))}" for point in curve.points
+    }
     plateau = "" if curve.plateau is None else f"{100 * curve.plateau:.1f}"
     name = f"{curve.name} (oracle)" if curve.oracle else curve.name
     return [name, *(found.get(n, "") for n in numbers), *[plateau] * limits]

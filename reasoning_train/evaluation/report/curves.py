@@ -108,6 +108,15 @@ def without_seed(name: str) -> str:
     return re.sub(r"@\d+$", "", name)
 
 
+def cost_text(cost: float) -> str:
+    """A cost in four digits, or in whole numbers.
+
+    >>> cost_text(0.18249), cost_text(881.3), cost_text(16384.4)
+    ('0.1825', '881.3', '16384')
+    """
+    return f"{cost:.4g}" if cost < 10_000 else f"{cost:.0f}"
+
+
 def split_number(row: str) -> tuple[str, int | None]:
     """The curve of a row, and its number there.
 

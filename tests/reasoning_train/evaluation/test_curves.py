@@ -222,6 +222,11 @@ def test_a_readme_has_a_row_a_curve_and_no_table_of_each_seed() -> None:
     assert curve_table(only([limited()]))["rows"][1][4] == "52.0"
 
 
+def test_large_costs_are_whole_numbers() -> None:
+    figure = only([table_view({"a@1": metrics(0.5, 881.34), "a@2": metrics(0.6, 16384.4)})])
+    assert [cell.rpartition(" at ")[2] for cell in curve_table(figure)["rows"][0][1:]] == ["881.3", "16384"]
+
+
 def test_of_many_numbers_a_readme_shows_those_that_double() -> None:
     rows = {f"vote@{n}": metrics(0.5, 10.0 * n) for n in range(1, 12)}
     assert curve_table(only([table_view(rows)]))["columns"] == ["strategy", "@1", "@2", "@4", "@8", "@11"]
