@@ -72,7 +72,8 @@ class EvaluateTreesConfig(Evaluated):
     """Strategies on the same problems; differences are taken against the first."""
 
     strategies: dict[str, Strategy] = Field(min_length=1)
-    """Name in the table -> trees and vote."""
+    """Name in the table -> trees and vote. Every vote over a pool is charged what the pool's `scorer` read, also a rule
+    that asks no verifier. For a majority at its own price, vote over a pool without a `scorer` (`iid`)."""
     limits: ResamplingLimits | None = None
     """The limits of resampling (arXiv 2411.17501): rows `NAME, predicted@K` in closed form beside strategies that take
     the first accepted candidate, and the worth of every row where a wrong answer has a price."""
