@@ -19,7 +19,7 @@ from data_gen.programs.flips import DIRECTIONS, RATIOS, SHARES, flips
 from data_gen.programs.question import BareProblem
 from data_gen.programs.wording import needs
 from data_gen.records.solution import Solution
-from data_gen.search.votes import VOTES, Vote
+from data_gen.search.votes import VOTES, ScoredVote, Vote
 from data_gen.search.votes.majority import Majority
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Revise(PromptProgram):
     """Most earlier attempts that a prompt shows, the last ones of the chain. 0: every attempt sees the question
     alone."""
     vote: AnyVote = Majority()
-    """What elects the answer: `majority`, or `argmax` and `weighted` by the stage's `scorer`."""
+    """What elects the answer: `majority`, or with `scored: true`, `argmax` and `weighted` by the stage's `scorer`."""
     scored: bool = False
     """Score every attempt by the stage's `scorer`."""
     by_chain: bool = False
@@ -64,6 +64,12 @@ class Revise(PromptProgram):
         needs("template", self.template, "attempts")
         if self.vote.measures():
             raise ValueError(f"vote: {self.vote.uses!r} reads measures of solutions, which no program gets")
+        if self.vote.abstains:
+            raise ValueError(f"vote: {self.vote.uses!r} may abstain, but every run has an answer; take another rule")
+        if self.vote.counted != "search":
+            raise ValueError(f"vote: {self.vote.uses!r} reads the values of steps, which no program gets")
+        if _reads_scores(self.vote) and not self.scored:
+            raise ValueError(f"vote: {self.vote.uses!r} reads scores; say `scored: true` and name a `scorer`")
         return self
 
     @property
@@ -135,3 +141,8 @@ class Revise(PromptProgram):
     def _elected(self, rows: Sequence[Solution], among: Sequence[int], kit: Kit) -> int:
         found = kit.vote([rows[i] for i in among], self.vote)
         return among[-1 if found is None else found]
+
+
+def _reads_scores(vote: Vote) -> bool:
+    """Whether a rule, or one inside it, reads scores."""
+    return isinstance(vote, ScoredVote) or any(_reads_scores(one) for _, one in vote if isinstance(one, Vote))

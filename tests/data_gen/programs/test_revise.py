@@ -150,6 +150,13 @@ def test_problems_beside_it_change_nothing() -> None:
         ({"turns": 0}, "greater than or equal to 1"),
         ({"keep": -1}, "greater than or equal to 0"),
         ({"vote": {"uses": "top_k", "k": 2}}, "vote: 'top_k' reads measures of solutions, which no program gets"),
+        ({"vote": "argmax"}, "vote: 'argmax' reads scores; say `scored: true` and name a `scorer`"),
+        ({"vote": {"uses": "gated", "bar": 0.5, "otherwise": "weighted"}}, "vote: 'gated' reads scores; say"),
+        ({"vote": {"uses": "argmax", "score": "min"}, "scored": True}, "vote: 'argmax' reads the values of steps"),
+        (
+            {"vote": {"uses": "first_accepted", "bar": 0.5}, "scored": True},
+            "vote: 'first_accepted' may abstain, but every run has an answer",
+        ),
     ],
 )
 def test_what_cannot_run_is_refused(fields: dict[str, object], said: str) -> None:
