@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from data_gen.engines.base import LM, Sampling
+from data_gen.engines.base import LM, Sample, Sampling
 from data_gen.errors import UserError, nearest
 from data_gen.extractors import Extractor
 from data_gen.format import StepCodec
@@ -113,11 +113,11 @@ class Kit:
         prompt = self._prompt(seat.codec, wording, parts)
         if wording is not None and len(prompt[1]) >= seat.context:  # a question that fills it is the engine's error
             self.note("no_room")
-            replies = [no_room(prompt, i, how.temperature) for i in range(first, first + n)]
+            samples, replies = list[Sample](), [no_room(prompt, i, how.temperature) for i in range(first, first + n)]
         else:
             samples = await seat.lm.at(*self.path).generate(prompt[1], n, how, first=first)
             replies = [read_reply(one, seat.codec, prompt, i, how.temperature) for i, one in enumerate(samples, first)]
-        self._charge(role, replies)
+        self._charge(role, replies, sum(len(one.token_ids) for one in samples))
         return replies
 
     async def ask_for(
@@ -242,11 +242,11 @@ class Kit:
                 )
         return tuple(Turn(role, filled(text, {f"{{{name}}}": known[name] for name in known})) for role, text in wording)
 
-    def _charge(self, role: str, replies: Sequence[Reply]) -> None:
+    def _charge(self, role: str, replies: Sequence[Reply], generated: int) -> None:
+        """Enter a request. `generated`: what the model wrote, also behind the end of a reply."""
         if replies[:1] and replies[0].finish == "no_room":
             charge = Charge(role=role)
         else:
-            generated = sum(len(reply.sample.token_ids) for reply in replies)
             read = len(replies[0].prompt_ids) if replies else 0
             charge = Charge(role=role, requests=1, calls=len(replies), generated=generated, read=read)
         call = ModelCall(

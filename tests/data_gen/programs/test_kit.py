@@ -11,6 +11,7 @@ import pytest
 
 from data_gen.engines.base import DuplicatePath, Sampling
 from data_gen.engines.programs import run_programs
+from data_gen.engines.scripted import ScriptedEngine
 from data_gen.errors import UserError
 from data_gen.extractors.regex import Regex
 from data_gen.format import Format, StepCodec, TaskFormat
@@ -141,6 +142,18 @@ def test_turns_are_written_as_the_plain_format_writes_examples() -> None:
 def test_roles_alternate(roles: Sequence[str]) -> None:
     with pytest.raises(UserError, match="expected user and assistant in turns"):
         CODEC.turns_ids([Turn(role, "A") for role in roles])
+
+
+def test_what_a_model_writes_behind_the_end_of_a_reply_is_charged() -> None:
+    async def asks(problem: BareProblem, kit: Kit) -> list[Solution]:
+        [reply] = await kit.at("draft").ask()
+        return [kit.solution(reply)]
+
+    ids = TOKENIZER("Answer: 20", add_special_tokens=False)["input_ids"]
+    engine = ScriptedEngine(lambda prefix, seed: [*ids, TOKENIZER.eos_token_id, *ids])
+    [[done]] = run(Doing(does=asks), Talk([]), engine=engine)
+    assert len(done.rows[0].token_ids) == len(ids) + 1
+    assert done.charge().generated == engine.usage.generated_tokens == 2 * len(ids) + 1
 
 
 def test_the_rows_of_a_run_sum_up_to_its_cost_and_hold_its_conversation() -> None:
