@@ -16,7 +16,7 @@ _TOKEN = re.compile(rf"{NUMBER}|{_NAME}|[{_SIGNS}()]")
 # Everything is bounded, so that a search takes time linear in the text.
 _EQUATION = re.compile(
     rf"(?<![\w.,])(?P<left>-?[($]{{0,8}}{_OPERAND}(?:[{_SIGNS}][($\s]{{0,8}}{_OPERAND}){{1,40}})"
-    rf"=\s*\$?(?P<right>-?(?:{NUMBER}|{_NAME}))(?!\w|\.\d|,\d|\s*[{_SIGNS}=])"
+    rf"=\s*\$?(?P<right>-?(?:{NUMBER}|{_NAME}))(?!\w|\.\d|,\d|\s*=|[^\S\n]*[{_SIGNS}])"
 )
 
 

@@ -130,3 +130,9 @@ def test_what_a_tool_cannot_solve(text: str) -> None:
 
 def test_what_is_no_placeholder_stays() -> None:
     assert filled("Say y and 3 + 4 = 7 and [a]: [3 / 8 = y1]") == "Say y and 3 + 4 = 7 and [a]: 3 / 8 = 0.375"
+
+
+def test_the_bullet_of_the_next_line_is_no_sign() -> None:
+    found = list(equations("- 12 + 5 = 18\n- 17 - 3 = 14"))
+    assert [(one.left, one.right) for one in found] == [(("12", "+", "5"), "18"), (("17", "-", "3"), "14")]
+    assert list(equations("12 + 5 = 17\n= 10 + 7")) == []  # a chain over two lines
