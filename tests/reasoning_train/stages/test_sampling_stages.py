@@ -209,11 +209,17 @@ def test_ks_beyond_the_samples_are_refused() -> None:
         EvaluateConfig(policies={"a": Ref("m")}, problems=Ref("p"), samples=4, ks=[8])
 
 
+REVISE = {"uses": "revise", "chains": 2, "turns": 2, "template": "{asked}\n{attempts}"}
+
+
 @pytest.mark.slow
-def test_killed_sampling_continues_to_the_same_rows(learned: Bench) -> None:
+@pytest.mark.parametrize("program", [{"uses": "solve"}, REVISE], ids=["solve", "revise"])
+def test_killed_sampling_continues_to_the_same_rows(learned: Bench, program: dict[str, Any]) -> None:
     task = {**FEW, "explore": 600}
     learned.make("explore", "problems", task=task, split="explore")
-    config: dict[str, Any] = {"policy": Ref("tuned"), "problems": Ref("explore"), "n": 8, "max_tokens": 40}
+    n = 8 if program["uses"] == "solve" else 2
+    config: dict[str, Any] = {"policy": Ref("tuned"), "problems": Ref("explore"), "n": n, "max_tokens": 40}
+    config |= {"program": program, "calls": "keep"}
     learned.add("s", "sample", **config)
     node = learned.nodes["s"]
     for wanted in (10, 200):
