@@ -46,7 +46,7 @@ def abstracted(texts: Iterable[str], question: str, name: str = "y{n}") -> Abstr
             if exact is None or not is_number(equation.right) or not rounds_to(exact, equation.right):
                 return None
             new = name.format(n=len(values) + 1)
-            values[new] = number(equation.right) if exact == number(equation.right) else exact
+            values[new] = exact
             pieces += [text[at : equation.begin], f"[{written(left)} = {new}]"]
             at = equation.end
         made.append("".join([*pieces, text[at:]]))

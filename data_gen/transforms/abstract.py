@@ -4,6 +4,7 @@ them in, `data_gen.placeholders.filled`."""
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated, Literal
@@ -20,8 +21,8 @@ from data_gen.transforms.base import Transform, retold
 
 
 def _numbered(name: str) -> str:
-    if name.count("{n}") != 1:
-        raise ValueError(f"expected a name with {{n}} in it, such as 'y{{n}}', got {name!r}")
+    if re.fullmatch(r"[A-Za-z]\{n\}", name) is None:  # `equations` reads no others
+        raise ValueError(f"expected a letter and {{n}}, such as 'y{{n}}', got {name!r}")
     return name
 
 

@@ -10,7 +10,7 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from data_gen.engines.base import stream_seed
 from data_gen.errors import UserError, excerpt
@@ -46,7 +46,7 @@ class Transform(Piece, ABC):
 
 def retold(row: Solution, segments: Sequence[Segment]) -> Solution:
     """A row with other segments, as text without token ids. Facts about the old ones are left out: log-probabilities,
-    a teacher's tokens, and whether every step is right.
+    a teacher's tokens, a verifier's weight, and whether every step is right.
 
     A row whose segments stay as they are stays as it is. An end token has no text, so it goes with the ids; a trainer
     encodes the text and ends it again. A segment that has become the first one begins with the white space that the
@@ -64,6 +64,7 @@ def retold(row: Solution, segments: Sequence[Segment]) -> Solution:
         logprobs=(),
         teacher_ids=(),
         teacher_logprobs=(),
+        value=None,
         steps_ok=None,
         step_labels=(),
     )
@@ -132,17 +133,19 @@ def apply_all(
     for transform in transforms:
         rng = random.Random(stream_seed(seed, problem.id, transform.uses, names.count(transform.uses), copy))
         names.append(transform.uses)
-        known = {_wording(row) for row in rows}
+        judged = {_judged(row) for row in rows}
         rows = list(transform(problem, rows, rng))
         for row in rows:
             _check(row, problem, transform)
         if task is not None and transform.rereads:
-            rows = [row if _wording(row) in known else reread(row, problem, task) for row in rows]
+            rows = [row if _judged(row) in judged else reread(row, problem, task) for row in rows]
         yield transform, list(rows)
 
 
-def _wording(row: Solution) -> tuple[tuple[Kind, str], ...]:
-    return tuple((segment.kind, segment.text) for segment in row.segments)
+def _judged(row: Solution) -> tuple[Any, ...]:
+    """A text with what is said of it. A row that has become the text of another one does not say what that one says."""
+    wording = tuple((segment.kind, segment.text) for segment in row.segments)
+    return wording, row.finish, row.answer, row.verdict, row.reason, row.score, row.steps_ok
 
 
 def _check(row: Solution, problem: Problem, transform: Transform) -> None:

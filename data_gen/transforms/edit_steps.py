@@ -66,7 +66,7 @@ class EditSteps(Transform):
             return steps[(len(steps) - 1) % self.every :: self.every]
         if self.split:
             return itertools.chain.from_iterable(map(self._split, steps))
-        return itertools.chain.from_iterable((step, self._more(step, question, rng)) for step in steps)
+        return itertools.chain.from_iterable((self._ended(step), self._more(step, question, rng)) for step in steps)
 
     def _merged(self, steps: Sequence[Segment]) -> Segment:
         *before, last = steps
@@ -77,7 +77,7 @@ class EditSteps(Transform):
 
     def _split(self, step: Segment) -> Iterator[Segment]:
         ends = step.text.endswith(self.delimiter)
-        pieces = [piece for piece in re.split(self.split, step.text.removesuffix(self.delimiter)) if piece]
+        pieces = [piece for piece in _between(self.split, step.text.removesuffix(self.delimiter)) if piece.strip()]
         if len(pieces) < 2:
             yield step
             return
@@ -85,9 +85,23 @@ class EditSteps(Transform):
             closing = self.delimiter if ends or i < len(pieces) - 1 else ""
             yield replace(step, text=piece + closing, token_ids=())
 
+    def _ended(self, step: Segment) -> Segment:
+        """The step with a delimiter, which the last one of a text may lack."""
+        ends = step.text.endswith(self.delimiter)
+        return step if ends else replace(step, text=step.text + self.delimiter, token_ids=())
+
     def _more(self, step: Segment, question: str, rng: random.Random) -> Segment:
         said = step.text.removesuffix(self.delimiter).strip()
         text = re.sub(
             r"\{step\}|\{question\}", lambda name: said if name[0] == "{step}" else question, rng.choice(self.expand)
         )
         return replace(step, text=text + self.delimiter, token_ids=())
+
+
+def _between(pattern: str, text: str) -> Iterator[str]:
+    """What stands between matches; groups of the pattern are part of the match."""
+    at = 0
+    for found in re.finditer(pattern, text):
+        yield text[at : found.start()]
+        at = found.end()
+    yield text[at:]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Literal
 
-from data_gen.equations import NUMBER, equations, holds, number
+from data_gen.equations import NUMBER, equations, holds, is_number, number
 from data_gen.records.problem import Problem
 from data_gen.records.solution import Solution
 from data_gen.records.verdict import Verdict
@@ -41,7 +41,8 @@ class Faithful(Transform):
 
 
 def _results(steps: Sequence[str]) -> list[Fraction]:
-    results = [number(one.right) for step in steps for one in equations(step)]
+    """Without signs, since `5 -3` holds no negative number."""
+    results = [abs(number(one.right)) for step in steps for one in equations(step) if is_number(one.right)]
     return results or [number(found) for found in re.findall(NUMBER, " ".join(steps))]
 
 

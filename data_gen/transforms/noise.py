@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from data_gen.records.problem import Problem
 from data_gen.records.segment import Kind, Segment
@@ -34,6 +34,13 @@ class Noise(Transform):
     kinds: tuple[Kind, ...] = Field((Kind.STEP,), min_length=1)
     """`[step]`, `[answer]` or both."""
     words: tuple[str, ...] = ()
+    """At least two different ones, or none."""
+
+    @model_validator(mode="after")
+    def _has_other_words(self) -> Noise:
+        if len(set(self.words)) == 1:
+            raise ValueError(f"words: expected at least two different ones, got {list(self.words)}")
+        return self
 
     def __call__(self, problem: Problem, rows: Sequence[Solution], rng: random.Random) -> list[Solution]:
         """One row a row."""
@@ -51,7 +58,7 @@ class Noise(Transform):
     def _wrong(self, segment: Segment, rng: random.Random) -> Segment:
         found = self._last(segment.text)
         assert found is not None
-        others = [word for word in self.words if word != found[0]] if self.words else None
+        others = [word for word in self.words if word != found[0]]
         new = rng.choice(others) if others else _other(found[0], rng)
         return replace(segment, text=segment.text[: found.start()] + new + segment.text[found.end() :], token_ids=())
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from data_gen.records.problem import Problem
 from data_gen.records.segment import Kind
 from data_gen.records.solution import Solution
+from data_gen.scorers.wording import filled
 from data_gen.transforms import TRANSFORMS
 from data_gen.transforms.base import Transform, asked, question_of, retold, tagged
 from data_gen.transforms.reprompt import Template
@@ -69,6 +70,4 @@ def put(template: str, question: str, shown: str) -> str:
     """
     if shown and "{shown}" not in template:
         template += "\n{shown}"
-    before, _, after = template.partition("{question}")
-    before, after = (part.replace("{shown}", shown.strip()) for part in (before, after))
-    return (before + question + after).strip()
+    return filled(template, {"{question}": question, "{shown}": shown.strip()}).strip()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from data_gen.placeholders import filled
 from data_gen.records.solution import Solution
 from data_gen.records.verdict import Verdict
+from data_gen.transforms.views import put
 from tests.data_gen.transforms.test_forms import QUESTION, ROW, told
 from tests.data_gen.transforms.test_transforms import made, worked
 from tests.reasoning_train.bench import problem
@@ -160,3 +161,24 @@ def test_wrong_rows_and_problems_without_a_worked_solution_are_left_out() -> Non
     wrong = replace(CHAIN, verdict=Verdict.WRONG)
     assert made({"uses": "faithful", "numbers": False, "equations": False}, [wrong, CHAIN], asked=SAID) == [CHAIN]
     assert made({"uses": "faithful"}, [CHAIN], asked=problem("p")) == []
+
+
+def test_a_step_without_a_delimiter_gets_one_before_another_step_follows() -> None:
+    [one] = made({"uses": "edit_steps", "expand": ["Check: {step}"]}, [told(("step", "1 + 1 = 2\n"), ("step", "so 2"))])
+    assert [s.text for s in one.segments] == ["1 + 1 = 2\n", "Check: 1 + 1 = 2\n", "so 2\n", "Check: so 2\n"]
+
+
+def test_a_match_goes_whole_and_white_space_is_no_step() -> None:
+    [one] = made({"uses": "edit_steps", "split": "(;) ?"}, [told(("step", "a; b;; c\n"), ("answer", "Answer: 1"))])
+    assert [s.text for s in one.segments] == ["a\n", "b\n", "c\n", "Answer: 1"]
+
+
+def test_negative_results_are_found_and_results_without_a_number_are_not_asked_for() -> None:
+    row = told(("step", "5 - 8 = -3\n"), ("answer", "Answer: -3"), answer="-3")
+    assert made({"uses": "faithful"}, [row], asked=problem("p", gold_steps=("5 - 8 = -3",))) == [row]
+    named = problem("p", gold_steps=("12 + 5 = y1", "17 - 3 = 14"))
+    assert made({"uses": "faithful"}, [CHAIN], asked=named) == [CHAIN]
+
+
+def test_a_template_may_name_the_question_twice_and_a_question_may_hold_a_place() -> None:
+    assert put("{question} Again: {question} {shown}", "How {shown}?", "17\n") == "How {shown}? Again: How {shown}? 17"

@@ -29,7 +29,7 @@ def worked(steps: int, *, sample: int = 0, answer: bool = True) -> Solution:
     segments = [Segment(kind="step", text=f"step {i}\n", token_ids=(i, 50)) for i in range(steps)]
     segments += [Segment(kind="answer", text="Answer: 12", token_ids=(60,))] * answer
     more: dict[str, Any] = {"logprobs": (-0.5,) * (2 * steps + answer), "steps_ok": True, "group": "p"}
-    more |= {"question": ASKED.question, "step_labels": (True,) * steps, "prompt_ids": (7, 8)}
+    more |= {"question": ASKED.question, "step_labels": (True,) * steps, "prompt_ids": (7, 8), "value": 0.5}
     more |= {
         "teacher_ids": ((1, 2),) * (2 * steps + answer),
         "teacher_logprobs": ((-1.0, -2.0),) * (2 * steps + answer),
@@ -102,6 +102,7 @@ def test_every_transform_is_a_pure_function_that_keeps_the_problem(
         whole = next(one for one in rows if one.sample == row.sample)
         if row.text != whole.text:
             assert (row.token_ids, row.logprobs, row.steps_ok, row.step_labels) == ((), (), None, ())
+            assert row.value is None  # a verifier's, of the old text
         assert row.question == whole.question or not (row.prompt_ids or row.logprobs)
 
 
@@ -176,10 +177,12 @@ BAD = [
     ({"uses": "drop", "levels": []}, "at least 1 item"),
     ({"uses": "drop", "levels": [{"share": 1.5}]}, "less than or equal to 1"),
     ({"uses": "drop", "levels": [{"odds": 0}]}, "greater than 0"),
-    ({"uses": "abstract", "name": "y"}, r"expected a name with \{n\} in it, such as 'y\{n\}', got 'y'"),
+    ({"uses": "abstract", "name": "y"}, r"expected a letter and \{n\}, such as 'y\{n\}', got 'y'"),
+    ({"uses": "abstract", "name": "res{n}"}, r"expected a letter and \{n\}, such as 'y\{n\}', got 'res\{n\}'"),
     ({"uses": "edit_steps"}, "expected one of merge, split, every and expand, got none"),
     ({"uses": "edit_steps", "merge": 2, "every": 2}, "expected one of .*, got merge, every"),
     ({"uses": "noise", "rate": 0}, "greater than 0"),
+    ({"uses": "noise", "rate": 1, "words": ["up", "up"]}, "words: expected at least two different ones, got .*'up'"),
     ({"uses": "stage"}, "upto, least, most: all are missing"),
     ({"uses": "stage", "least": 3, "most": 2}, "expected least <= most, got 3 and 2"),
     ({"uses": "views", "views": {}}, "at least 1 item"),

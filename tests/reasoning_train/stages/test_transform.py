@@ -93,6 +93,16 @@ def test_what_a_changed_text_says_is_read_and_judged_again(
     assert (row["answer"], row["verdict"], row["steps_ok"]) == (answer, verdict, steps_ok)
 
 
+def test_a_row_that_takes_the_text_of_another_row_does_not_keep_its_own_verdict(bench: Bench) -> None:
+    """`13` becomes `12`, which another row said already, and `12` stays."""
+    other = replace(CHAINED.segments[1], text="Answer: 13")
+    wrong = replace(CHAINED, sample=1, segments=(CHAINED.segments[0], other), answer="13", verdict=Verdict.WRONG)
+    bench.problems("problems", [problem("p", gold_steps=("10 + 2 = 12",))])
+    bench.solutions("rows", [CHAINED, wrong])
+    made = rows_of(transform(bench, {"uses": "retext", "rules": [{"pattern": "13", "to": "12"}]}))
+    assert [(row["answer"], row["verdict"], row["steps_ok"]) for row in made] == [("12", "correct", True)] * 2
+
+
 def test_a_solution_that_was_cut_has_no_answer_in_any_wording(bench: Bench) -> None:
     bench.problems("problems", [problem("p")])
     bench.solutions("rows", [replace(CHAINED, finish="length", answer=None, verdict=Verdict.WRONG)])
