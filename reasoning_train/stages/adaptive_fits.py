@@ -10,7 +10,7 @@ from reasoning_train.api.stage import Made, Maker, refs_of
 from reasoning_train.evaluation.strategy_tables import strategy_problem
 from reasoning_train.stages.adaptive_config import AdaptiveConfig
 from reasoning_train.stages.evaluated import Evaluated
-from reasoning_train.stages.fits import heads, other_problems, table_rows
+from reasoning_train.stages.fits import dependent_rows, heads, other_problems, table_rows
 
 Misfit = tuple[str, str]
 
@@ -54,6 +54,8 @@ def _other_table(config: AdaptiveConfig, made: Made, maker: Maker) -> Iterator[s
 def _pool_misfits(config: AdaptiveConfig, made: Made, maker: Maker) -> Iterator[Misfit]:
     estimate = config.estimate
     if maker.uses == "sample":
+        if why := dependent_rows(maker):
+            yield "pool", why
         if estimate.n > maker.config.n:
             yield "n", f"{estimate.n}, but {maker.name!r} draws {maker.config.n} samples of a problem. Draw more."
         if estimate.by.reads_values:

@@ -22,7 +22,7 @@ from reasoning_train.evaluation.names import CHANCE, FIRST, MAJORITY
 from reasoning_train.evaluation.verifiable import check_verifiable
 from reasoning_train.stages.effort import uneven_effort
 from reasoning_train.stages.evaluated import Evaluated, completed, limit_tables, publish, summarised, task_of
-from reasoning_train.stages.fits import aggregate_misfit, heads, other_problems
+from reasoning_train.stages.fits import aggregate_misfit, dependent_rows, heads, other_problems
 from reasoning_train.store.inputs import read_problems, read_solutions, with_solutions
 from reasoning_train.store.rows import write_rows
 
@@ -200,6 +200,8 @@ def fits(config: EvaluateVerifierConfig, made: Made) -> Iterator[tuple[str, str]
     for said in other_problems(made, config.solutions, config.problems):
         yield "solutions", said
     for maker in made.origins(config.solutions):
+        if why := dependent_rows(maker):
+            yield "solutions", why
         if maker.uses == "sample" and config.pools and config.pools[-1] > maker.config.n:
             yield (
                 "n",

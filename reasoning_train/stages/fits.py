@@ -39,6 +39,16 @@ _WITHOUT = {
 }
 
 
+def dependent_rows(maker: Maker) -> str | None:
+    """Why the rows of a stage are no pool of independent samples, if they are none."""
+    if maker.uses != "sample" or maker.config.program.plain:
+        return None
+    return (
+        f"the rows of {maker.name!r} are steps of its program {maker.config.program.uses!r}: no independent samples, "
+        "and dearer than their own tokens. Draw the pool by `program: solve`."
+    )
+
+
 def heads(made: Made, ref: Ref) -> Iterator[tuple[Maker, HeadConfig | None]]:
     """(maker, head of the model or verifier that it publishes, or None) for every known maker."""
     for maker in made.origins(ref):

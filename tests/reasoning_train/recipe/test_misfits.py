@@ -38,6 +38,7 @@ STAGES = """
       ranker: {uses: train_verifier, policy: "${stages.base}", targets: "${stages.values}", learning_rate: 1e-3,
         max_steps: 1, losses: [ranking], head: {scale: ranking, activation: none}}
       sample: {uses: sample, policy: "${stages.base}", problems: "${task.dev}", n: 2}
+      refined: {like: sample, program: {uses: self_refine}}
       kept: {uses: select, solutions: "${stages.sample}"}
       dev: {uses: evaluate, policies: {base: "${stages.base}"}, problems: "${task.dev}", samples: 2}
       few: {uses: evaluate, policies: {base: "${stages.base}"}, problems: "${task.dev}", limit: 3}
@@ -279,6 +280,15 @@ def test_the_stages_themselves_fit(tmp_path: Path) -> None:
             'uses: evaluate_verifier, verifiers: {orm: "${stages.orm}"}, problems: "${task.test}", '
             'solutions: "${stages.sample}", policy: "${stages.base}"',
             "last.solutions: 'sample' made these rows for task.dev, but here they are paired with task.test.",
+        ),
+        (
+            'uses: evaluate_verifier, verifiers: {orm: "${stages.orm}"}, problems: "${task.dev}", '
+            'solutions: "${stages.refined}", policy: "${stages.base}"',
+            "last.solutions: the rows of 'refined' are steps of its program 'self_refine': no independent samples, and",
+        ),
+        (
+            f'{ADAPTIVE}, estimate: {{pool: "${{stages.refined}}", n: 2}}',
+            "last.estimate.pool: the rows of 'refined' are steps of its program 'self_refine': no independent samples",
         ),
         (
             'uses: calibrate, verifier: "${stages.orm}", problems: "${task.dev}", aggregate: min, '
