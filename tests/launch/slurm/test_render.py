@@ -6,6 +6,7 @@ import json
 import subprocess
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,18 +26,29 @@ from tests.launch.harness import ROOT
 
 RECIPES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "recipes").glob("*/*.yaml"))
 PROFILES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "configs" / "clusters").glob("*.yaml"))
-DATA = {"recipes/rejection_sampling/smollm.yaml": "task.path={0}"}
-"""Recipes that want a file of the user's."""
+BENCHMARKS = ("counting", "gaokao2023en", "mmlu_stem", "procbench", "svamp")
+GSM8K = [f"tasks.{name}.paths.{split}={{0}}" for name in ("gsm8k", "gsm8k_shots") for split in ("train", "test")]
+DATA = {
+    "recipes/rejection_sampling/smollm.yaml": ["task.path={0}"],
+    "recipes/benchmarks/smollm.yaml": [*GSM8K, *(f"tasks.{name}.path={{0}}" for name in BENCHMARKS)],
+}
+"""Recipes that want files of the user's."""
+
+
+def made_row(i: int) -> dict[str, Any]:
+    """A row with the columns of all these recipes' tasks."""
+    asked = {"input": f"{i} + 1?", "target": i + 1, "question": f"{i} + 1?", "answer": f"Add.\n#### {i + 1}"}
+    svamp = {"Body": "Ana adds.", "Question": f"{i} + 1?", "Answer": i + 1, "ID": f"s{i}", "Type": "Addition"}
+    states = {"label": {"intermediate": [], "final": str(i)}, "problem_name": f"p{i}", "task_name": "add"}
+    return {**asked, **svamp, "prompt": f"{i}?", **states, "choices": ["1", "2"], "type": "algebra"}
 
 
 def plan_of(recipe: str, tmp_path: Path) -> Plan:
     import_plugins()
     file = tmp_path / "problems.jsonl"
-    asked = [
-        {"input": f"{i} + 1?", "target": i + 1} for i in range(328)
-    ]  # as many as configs/tasks/multiarith.yaml deals
-    file.write_text("".join(json.dumps(row) + "\n" for row in asked), encoding="utf-8")
-    return load_plan(ROOT / recipe, [DATA[recipe].format(file)] if recipe in DATA else [])
+    rows = map(made_row, range(328))  # as many as configs/tasks/multiarith.yaml deals
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return load_plan(ROOT / recipe, [setting.format(file) for setting in DATA.get(recipe, [])])
 
 
 @pytest.mark.parametrize(("recipe", "profile"), product(RECIPES, PROFILES))

@@ -6,13 +6,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from data_gen.programs.running import FinishedRun
+from data_gen.programs.solve import Solve
 from data_gen.records.solution import Solution
 from data_gen.records.verdict import Verdict
 from data_gen.tasks.chain import Chain
 from reasoning_train.api.refs import Ref
+from reasoning_train.evaluation.program_rows import EvaluatedRuns
 from reasoning_train.evaluation.summary import row_metrics
-from reasoning_train.stages.evaluate import _row
-from reasoning_train.store.table_row import TableRow
 from tests.reasoning_train.bench import CHAIN, Bench, problem, rows_of, solution
 from tests.reasoning_train.stages.test_evaluate_trees import tree
 from tests.reasoning_train.stages.test_train_verifier import pool
@@ -23,8 +24,9 @@ SAID = ("2", "2.0", "4/2", "7", "7")
 
 def test_majorities_of_evaluate() -> None:
     drawn = [solution("p0", "", answer=said, verdict="wrong" if said == "7" else "correct") for said in SAID]
-    made = _row("base", problem("p0", gold="2"), drawn[0], drawn, Chain.model_validate(VALUES))
-    row = TableRow.from_row(made)
+    runs = [FinishedRun((one,), 0, {}) for one in drawn]
+    found = EvaluatedRuns(problem("p0", gold="2"), runs[0], runs, Chain.model_validate(VALUES), Solve())
+    row = found.row("base", None)
     assert row.sampled_classes == (0, 0, 0, 1, 1)
     assert row_metrics(row, [5])["maj@5"] == 1.0
 
