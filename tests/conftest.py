@@ -14,7 +14,7 @@ import pytest
 
 from tests.reasoning_train.bench import Bench
 
-# Of this mode alone MKL says that it adds in one order whatever the shapes: on some processors bits depend on them without.
+# In this mode alone MKL adds in one order whatever the shapes. Without it bits depend on them on some processors.
 os.environ.setdefault("MKL_CBWR", "AVX2,STRICT")
 hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no bug
 hypothesis.settings.load_profile("untimed")
