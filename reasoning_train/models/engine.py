@@ -52,7 +52,8 @@ def in_process(
 ) -> TransformersEngine:
     """The engine over weights in this process. `model` replaces the policy's own module, such as one in training.
 
-    On a CPU with one thread it is deterministic: rows do not depend on batching, kills or shards.
+    On a CPU with one thread it is deterministic (`TransformersEngine` says on which processors): rows do not depend on
+    batching, kills or shards.
     """
     import torch
 

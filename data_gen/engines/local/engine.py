@@ -17,8 +17,9 @@ class TransformersEngine(UncheckedEngine):
     The other half caches keys and values of prefixes and samples, so that a request that continues one computes only
     the new part; `prefix_columns` sets its size in tokens instead. Call `forget` after the model's weights have
     changed. `deterministic` makes ids, log-probabilities and values bitwise independent of batching, neighbours, order
-    and caching, on CPU: it sets torch to one intra-op thread and runs rows in multiples of 8. `head` gives a joint
-    model's values (`Sample.value`): last hidden states `[rows, hidden]` -> `[rows]`.
+    and caching, on CPU: it sets torch to one intra-op thread and runs rows in multiples of 8. On some processors MKL
+    adds in another order at some shapes all the same; only with `MKL_CBWR=AVX2,STRICT` in the environment does it not.
+    `head` gives a joint model's values (`Sample.value`): last hidden states `[rows, hidden]` -> `[rows]`.
 
     Raises:
         UserError: If engine and plain forward passes differ on a small model of the same family and settings
