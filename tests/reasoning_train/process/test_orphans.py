@@ -51,7 +51,7 @@ def test_ranks_of_torchrun_do_not_outlive_it(tmp_path: Path) -> None:
         [*line, str(folder), "--launcher", "torchrun", "--nproc", "2"], stdout=subprocess.DEVNULL
     )
     try:
-        wait_until(lambda: any(folder.glob("artifacts/sft-*.partial/work/**/whole.json")), 240)
+        wait_until(lambda: any(folder.glob("artifacts/sft-*.partial/**/whole.json")), 240)
         family = psutil.Process(process.pid).children(recursive=True)
     finally:
         process.kill()
